@@ -1,0 +1,106 @@
+# packgate: `make run` and `make test` do everything from a bare Debian 12; `make help` lists the targets.
+
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+PREFIX  ?= /usr/local
+DESTDIR ?=
+VERSION := 0.1.0
+
+# SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
+BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
+            $(if $(CI),-Werror)
+HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# Debian's names of what it takes to build, and what the tests want on top.
+DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
+TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-serial-asyncio python3-yaml clang libclang-rt-14-dev nodejs npm
+
+# Debian's libev has no .pc file.
+LIBS       := libmodbus libserialport inih jansson
+PKG_CFLAGS  = $(shell pkg-config --cflags $(LIBS))
+PKG_LIBS    = $(shell pkg-config --libs $(LIBS)) -lev -lm
+COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. $(WARN) \
+              $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
+
+SOURCES := $(wildcard bms/*.c registers/*.c gateway/*.c)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+
+all: $(BUILD)/packgate
+
+$(BUILD)/packgate: $(OBJECTS)
+	$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(filter-out %/main.o,$(OBJECTS))
+	$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -MMD -MP -c -o $@ $<
+
+# run and test start from nothing: the packages first, then a make of its own that finds them.
+run: deps
+	@$(MAKE) --no-print-directory all
+	$(BUILD)/packgate run -c conf/demo.ini
+
+test check: test-deps
+	@$(MAKE) --no-print-directory all test-programs
+	@BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run
+
+test-programs: $(TESTS)
+
+deps:
+	@tests/install-packages $(DEPS)
+
+test-deps:
+	@tests/install-packages $(DEPS) $(TEST_DEPS)
+
+docs: all
+	$(BUILD)/packgate map --format md >register-map.md
+
+# Endurance, for SOAK_MINUTES; a short run is one of the tests.
+soak: test-deps
+	@$(MAKE) --no-print-directory all
+	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate
+
+FORMATTED := $(wildcard bms/*.[ch] registers/*.[ch] gateway/*.[ch] tests/*.[ch] tests/*/*.[ch])
+
+format:
+	clang-format -i $(FORMATTED)
+
+lint:
+	clang-format --dry-run --Werror $(FORMATTED)
+	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
+	    --inline-suppr -I. -D_GNU_SOURCE bms registers gateway
+
+# Lines reached by all tests, file by file.
+coverage:
+	@$(MAKE) --no-print-directory test BUILD=build/coverage CFLAGS="-O0 -g --coverage"
+	@cd build/coverage && gcov -n $(SOURCES:%.c=%.o) 2>/dev/null | \
+	    awk -F"'" '/^File/ { file = $$2 } /^Lines/ && file ~ /^(bms|registers|gateway)/ { print file ": " $$0 }'
+
+clean:
+	rm -rf build
+
+include tests/fuzz/fuzz.mk tests/bench/bench.mk
+
+help:
+	@echo "make run        install what is missing, build, start the gateway on simulated packs"
+	@echo "make test       the same for all tests; SAN=1: under address and undefined behaviour sanitizers"
+	@echo "make            build only; CC, CFLAGS, PREFIX, DESTDIR as usual"
+	@echo "make deps       install the packages that building needs (apt-get)"
+	@echo "make install    program, manual, service, example configuration; make uninstall takes them away again"
+	@echo "make deb        a Debian package, below build/"
+	@echo "make docs       generate register-map.md and the other documents that the program prints"
+	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
+	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
+	@echo "make lint format coverage clean"
+
+include packaging/install.mk
+-include $(OBJECTS:.o=.d) $(TESTS:=.d)
+
+.SECONDARY:
+.PHONY: all run test check test-programs deps test-deps docs soak format lint coverage clean help

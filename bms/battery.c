@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A model of an LFP battery with its BMS. The numbers are those of ordinary prismatic cells and of
+ * the usual settings of a BMS; nothing here is meant to predict a real battery, only to look and
+ * behave like one on the wire.
+ */
+#include "battery.h"
+
+#include "prng.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PI 3.14159265358979323846
+#define SUBSTEP_S 10.0
+#define LONGEST_S 86400.0
+#define RATE_C 0.2          /* current of the profiles, in capacities per hour */
+#define LIMIT_C 0.5         /* of the current limits that the BMS reports */
+#define CHARGE_TO_MV 3500.0 /* the charger of the cycle holds the highest cell there ... */
+#define TAIL_C 0.02         /* ... until the current has fallen to this: full */
+#define DISCHARGE_TO 8.0    /* percent, in the cycle */
+#define REST_S 600.0
+#define BALANCE_FROM_MV 3400.0
+#define BALANCE_ABOVE_MV 20.0 /* over the lowest cell */
+#define BALANCE_C 0.005
+#define HEAT_S 1800.0 /* time constants of cells and MOS */
+#define MOS_HEAT_S 300.0
+
+const char *const battery_profile_names[BATTERY_PROFILES] = {
+    [BATTERY_CYCLE] = "cycle",         [BATTERY_IDLE] = "idle",   [BATTERY_CHARGE] = "charge",
+    [BATTERY_DISCHARGE] = "discharge", [BATTERY_FIXED] = "fixed",
+};
+
+/* Voltage of an LFP cell at rest: flat in the middle, steep at both ends and beyond them. */
+static const struct ocv_point {
+    double percent, mv;
+} ocv[] = {
+    {-4, 2000}, {0, 2700},  {2, 2900},  {5, 3050},   {10, 3180},  {15, 3220},  {20, 3245},
+    {30, 3280}, {40, 3292}, {50, 3298}, {60, 3308},  {70, 3328},  {80, 3335},  {90, 3342},
+    {95, 3352}, {98, 3385}, {99, 3420}, {100, 3480}, {102, 3700}, {104, 4000},
+};
+enum { OCV_POINTS = sizeof ocv / sizeof ocv[0] };
+
+// clang-format off
+/* What the BMS watches. */
+enum measure {
+    HIGHEST_MV, LOWEST_MV, AVERAGE_MV, SPREAD_MV, SOC, HOTTEST_C, COLDEST_C, MOS_C, MEASURES
+};
+
+enum opens { OPENS_NONE, OPENS_CHARGE, OPENS_DISCHARGE };
+
+/* An alarm comes at `at` and goes at `until`, which is on the good side of it. */
+static const struct limit {
+    enum pack_alarm alarm;
+    enum alarm_level level;
+    enum measure measure;
+    double at, until;
+    enum opens opens;
+} limits[] = {
+    /* alarm                     level             measure      at     until */
+    {CELL_OVER_VOLTAGE,           ALARM_WARNING,    HIGHEST_MV,  3550,  3500,  OPENS_NONE},
+    {CELL_OVER_VOLTAGE,           ALARM_PROTECTION, HIGHEST_MV,  3650,  3450,  OPENS_CHARGE},
+    {CELL_UNDER_VOLTAGE,          ALARM_WARNING,    LOWEST_MV,   2800,  2900,  OPENS_NONE},
+    {CELL_UNDER_VOLTAGE,          ALARM_PROTECTION, LOWEST_MV,   2500,  3000,  OPENS_DISCHARGE},
+    {PACK_OVER_VOLTAGE,           ALARM_WARNING,    AVERAGE_MV,  3520,  3480,  OPENS_NONE},
+    {PACK_OVER_VOLTAGE,           ALARM_PROTECTION, AVERAGE_MV,  3660,  3450,  OPENS_CHARGE},
+    {PACK_UNDER_VOLTAGE,          ALARM_WARNING,    AVERAGE_MV,  2850,  2950,  OPENS_NONE},
+    {PACK_UNDER_VOLTAGE,          ALARM_PROTECTION, AVERAGE_MV,  2490,  3000,  OPENS_DISCHARGE},
+    {CELL_IMBALANCE,              ALARM_WARNING,    SPREAD_MV,    400,   300,  OPENS_NONE},
+    {SOC_LOW,                     ALARM_WARNING,    SOC,           10,    12,  OPENS_NONE},
+    {SOC_LOW,                     ALARM_PROTECTION, SOC,            3,     5,  OPENS_NONE},
+    {CHARGE_OVER_TEMPERATURE,     ALARM_WARNING,    HOTTEST_C,     50,    47,  OPENS_NONE},
+    {CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION, HOTTEST_C,     55,    50,  OPENS_CHARGE},
+    {DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING,    HOTTEST_C,     60,    55,  OPENS_NONE},
+    {DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION, HOTTEST_C,     65,    60,  OPENS_DISCHARGE},
+    {CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING,    COLDEST_C,      3,     5,  OPENS_NONE},
+    {CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION, COLDEST_C,      0,     3,  OPENS_CHARGE},
+    {DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING,    COLDEST_C,    -15,   -12,  OPENS_NONE},
+    {DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION, COLDEST_C,    -20,   -15,  OPENS_DISCHARGE},
+    {MOS_OVER_TEMPERATURE,        ALARM_WARNING,    MOS_C,         80,    70,  OPENS_NONE},
+};
+// clang-format on
+enum { LIMITS = sizeof limits / sizeof limits[0] };
+_Static_assert(LIMITS <= 32, "one bit of `tripped` for each row");
+
+static double clamp(double value, double low, double high)
+{
+    return value >= low ? fmin(value, high) : low; /* NaN: low */
+}
+
+static double round_to(double value, double step)
+{
+    return round(value / step) * step + 0.0; /* + 0.0: never minus zero */
+}
+
+/* ---- cells ---- */
+
+static double open_circuit_mv(double percent)
+{
+    int i = 1;
+    while (i < OCV_POINTS - 1 && percent > ocv[i].percent)
+        i++;
+    const struct ocv_point *a = &ocv[i - 1], *b = &ocv[i];
+    double share = (clamp(percent, ocv[0].percent, ocv[OCV_POINTS - 1].percent) - a->percent) /
+                   (b->percent - a->percent);
+    return a->mv + share * (b->mv - a->mv);
+}
+
+static double cell_mv(const struct battery_cell *cell, double current_a)
+{
+    return open_circuit_mv(100 * cell->charge_ah / cell->capacity_ah) +
+           1000 * current_a * cell->resistance_ohm + cell->offset_mv;
+}
+
+static double c_rate(const struct battery *battery)
+{
+    return fabs(battery->current_a) / battery->rated_ah;
+}
+
+static double soc_percent(const struct battery *battery)
+{
+    return 100 * battery->remaining_ah / battery->full_ah;
+}
+
+static double sensor_c(const struct battery *battery, unsigned i)
+{
+    return battery->settings.ambient_c + battery->temp_above_c[i] + battery->heat_c;
+}
+
+static double mos_c(const struct battery *battery)
+{
+    return battery->settings.ambient_c + 4 + battery->mos_heat_c;
+}
+
+static void measure_cells(const struct battery *battery, double measured[MEASURES])
+{
+    double highest = -INFINITY, lowest = INFINITY, sum = 0;
+    for (unsigned i = 0; i < battery->settings.cells; i++) {
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        highest = fmax(highest, mv);
+        lowest = fmin(lowest, mv);
+        sum += mv;
+    }
+    measured[HIGHEST_MV] = highest;
+    measured[LOWEST_MV] = lowest;
+    measured[AVERAGE_MV] = sum / battery->settings.cells;
+    measured[SPREAD_MV] = highest - lowest;
+}
+
+static void measure(const struct battery *battery, double measured[MEASURES])
+{
+    measure_cells(battery, measured);
+    measured[SOC] = soc_percent(battery);
+    measured[HOTTEST_C] = measured[COLDEST_C] = NAN; /* fmax and fmin pass it over */
+    for (unsigned i = 0; i < battery->settings.temps; i++) {
+        measured[HOTTEST_C] = fmax(measured[HOTTEST_C], sensor_c(battery, i));
+        measured[COLDEST_C] = fmin(measured[COLDEST_C], sensor_c(battery, i));
+    }
+    measured[MOS_C] = mos_c(battery);
+}
+
+/* ---- protection ---- */
+
+static bool is_tripped(const struct limit *limit, bool before, double value)
+{
+    double line = before ? limit->until : limit->at;
+    return limit->at > limit->until ? value >= line : value <= line;
+}
+
+/* The counter of a real BMS is put right where the cells themselves say full or empty. */
+static void synchronise(struct battery *battery, const struct limit *limit)
+{
+    if (limit->alarm == CELL_OVER_VOLTAGE && limit->opens)
+        battery->remaining_ah = battery->full_ah;
+    if (limit->alarm == CELL_UNDER_VOLTAGE && limit->opens)
+        battery->remaining_ah = 0;
+}
+
+static void balance(struct battery *battery, const double measured[MEASURES])
+{
+    battery->balance_mask = 0;
+    if (battery->current_a < 0 || measured[HIGHEST_MV] < BALANCE_FROM_MV)
+        return;
+    for (unsigned i = 0; i < battery->settings.cells; i++) {
+        double mv = cell_mv(&battery->cells[i], battery->current_a);
+        if (mv >= BALANCE_FROM_MV && mv >= measured[LOWEST_MV] + BALANCE_ABOVE_MV)
+            battery->balance_mask |= UINT64_C(1) << i;
+    }
+}
+
+static void protect(struct battery *battery)
+{
+    double measured[MEASURES];
+    measure(battery, measured);
+    bool may_charge = true, may_discharge = true;
+    for (unsigned i = 0; i < LIMITS; i++) {
+        uint32_t bit = 1u << i;
+        bool before = battery->tripped & bit;
+        bool tripped = is_tripped(&limits[i], before, measured[limits[i].measure]);
+        battery->tripped = tripped ? battery->tripped | bit : battery->tripped & ~bit;
+        if (tripped && !before)
+            synchronise(battery, &limits[i]);
+        may_charge &= !(tripped && limits[i].opens == OPENS_CHARGE);
+        may_discharge &= !(tripped && limits[i].opens == OPENS_DISCHARGE);
+    }
+    battery->charge.closed = battery->charge.wanted && may_charge;
+    battery->discharge.closed = battery->discharge.wanted && may_discharge;
+    balance(battery, measured);
+}
+
+static bool protection_opened(const struct battery_switch *mos)
+{
+    return mos->wanted && !mos->closed;
+}
+
+/* ---- charger and load ---- */
+
+/* What a charger gives that keeps the highest cell at its end voltage. */
+static double charger_a(const struct battery *battery)
+{
+    double least = INFINITY;
+    for (unsigned i = 0; i < battery->settings.cells; i++) {
+        const struct battery_cell *cell = &battery->cells[i];
+        least = fmin(least, (CHARGE_TO_MV - cell_mv(cell, 0)) / 1000 / cell->resistance_ohm);
+    }
+    return clamp(least, 0, RATE_C * battery->rated_ah);
+}
+
+static void enter(struct battery *battery, enum battery_phase phase)
+{
+    battery->phase = phase;
+    battery->rest_s = REST_S;
+}
+
+/* Voltage reached, hardly any current left: a BMS takes that for full, whatever it has counted. */
+static void fill_up(struct battery *battery)
+{
+    battery->remaining_ah = battery->full_ah;
+    enter(battery, BATTERY_RESTING_FULL);
+}
+
+static double cycle_a(struct battery *battery)
+{
+    const double rated = battery->rated_ah;
+    switch (battery->phase) {
+    case BATTERY_DISCHARGING:
+        if (soc_percent(battery) <= DISCHARGE_TO || protection_opened(&battery->discharge))
+            enter(battery, BATTERY_RESTING_EMPTY);
+        break;
+    case BATTERY_RESTING_EMPTY:
+        if (battery->rest_s <= 0)
+            enter(battery, BATTERY_CHARGING);
+        break;
+    case BATTERY_CHARGING:
+        if (charger_a(battery) <= TAIL_C * rated)
+            fill_up(battery);
+        else if (protection_opened(&battery->charge))
+            enter(battery, BATTERY_RESTING_FULL);
+        break;
+    case BATTERY_RESTING_FULL:
+        if (battery->rest_s <= 0)
+            enter(battery, BATTERY_DISCHARGING);
+        break;
+    }
+    const double ripple =
+        1 + 0.03 * sin(2 * PI * battery->clock_s / 37) + 0.01 * prng_unit(&battery->random);
+    if (battery->phase == BATTERY_CHARGING)
+        return charger_a(battery) * (ripple - 0.04);
+    return battery->phase == BATTERY_DISCHARGING ? -RATE_C * rated * ripple : 0;
+}
+
+static double profile_a(struct battery *battery)
+{
+    switch (battery->settings.profile) {
+    case BATTERY_CYCLE:
+        return cycle_a(battery);
+    case BATTERY_CHARGE:
+        return RATE_C * battery->rated_ah;
+    case BATTERY_DISCHARGE:
+        return -RATE_C * battery->rated_ah;
+    default:
+        return 0;
+    }
+}
+
+/* Lets flow what the profile wants and the switches let through. */
+static void set_current(struct battery *battery)
+{
+    double wanted = profile_a(battery);
+    bool passes = wanted > 0 ? battery->charge.closed : battery->discharge.closed;
+    battery->current_a = passes ? wanted : 0;
+}
+
+static void move(struct battery *battery, double seconds)
+{
+    double ah = battery->current_a * seconds / 3600;
+    double bleed_ah = BALANCE_C * battery->rated_ah * seconds / 3600;
+    for (unsigned i = 0; i < battery->settings.cells; i++)
+        battery->cells[i].charge_ah += ah - (battery->balance_mask >> i & 1 ? bleed_ah : 0);
+    battery->remaining_ah = clamp(battery->remaining_ah + ah, 0, battery->full_ah);
+    battery->discharged_ah += ah < 0 ? -ah : 0;
+    double rate = c_rate(battery);
+    battery->heat_c +=
+        (25 * rate + 20 * rate * rate - battery->heat_c) * (1 - exp(-seconds / HEAT_S));
+    battery->mos_heat_c += (60 * rate - battery->mos_heat_c) * (1 - exp(-seconds / MOS_HEAT_S));
+    battery->rest_s -= seconds;
+    battery->clock_s += seconds;
+}
+
+/* ---- what is to be seen of it ---- */
+
+/* Two readings of the same cell differ a little. */
+static double measuring_noise(struct battery *battery)
+{
+    return battery->settings.profile == BATTERY_FIXED ? 0 : 2 * prng_unit(&battery->random) - 1;
+}
+
+static void publish_cells(struct battery *battery, struct pack *pack)
+{
+    const unsigned count = battery->settings.cells;
+    double sum_mv = 0;
+    for (unsigned i = 0; i < count; i++) {
+        double mv =
+            round(cell_mv(&battery->cells[i], battery->current_a) + measuring_noise(battery));
+        pack_set_cell(pack, i + 1, mv);
+        sum_mv += mv;
+    }
+    pack_set(pack, CELL_COUNT, count);
+    pack_set(pack, VOLTAGE_V, sum_mv / 1000);
+    pack_set(pack, BALANCE_MASK, (double) battery->balance_mask);
+    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, round_to(3.55 * count, 0.01));
+    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, round_to(2.8 * count, 0.01));
+}
+
+static void publish_current(const struct battery *battery, struct pack *pack)
+{
+    const double limit_a = round_to(LIMIT_C * battery->rated_ah, 0.1);
+    pack_set(pack, CURRENT_A, round_to(battery->current_a, 0.01));
+    pack_set(pack, FLOW,
+             battery->current_a > 0   ? FLOW_CHARGING
+             : battery->current_a < 0 ? FLOW_DISCHARGING
+                                      : FLOW_IDLE);
+    pack_set(pack, CHARGE_MOS, battery->charge.closed);
+    pack_set(pack, DISCHARGE_MOS, battery->discharge.closed);
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, battery->charge.closed ? limit_a : 0);
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, battery->discharge.closed ? limit_a : 0);
+}
+
+static void publish_charge(const struct battery *battery, struct pack *pack)
+{
+    pack_set(pack, SOC_PERCENT, round_to(soc_percent(battery), 0.1));
+    pack_set(pack, SOH_PERCENT, battery->soh_percent);
+    pack_set(pack, REMAINING_AH, round_to(battery->remaining_ah, 0.01));
+    pack_set(pack, FULL_AH, round_to(battery->full_ah, 0.01));
+    pack_set(pack, RATED_AH, battery->rated_ah);
+    pack_set(pack, CYCLES,
+             battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
+}
+
+static void publish_temps(const struct battery *battery, struct pack *pack)
+{
+    pack_set(pack, TEMP_COUNT, battery->settings.temps);
+    for (unsigned i = 0; i < battery->settings.temps; i++)
+        pack_set_temp(pack, i + 1, round_to(sensor_c(battery, i), 0.1));
+    pack_set(pack, MOS_TEMP_C, round_to(mos_c(battery), 0.1));
+}
+
+static void publish_alarms(const struct battery *battery, struct pack *pack)
+{
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        pack_alarm(pack, (enum pack_alarm) i, 0);
+    for (unsigned i = 0; i < LIMITS; i++)
+        if (battery->tripped >> i & 1)
+            pack_alarm(pack, limits[i].alarm, (int) limits[i].level);
+}
+
+static void publish_texts(const struct battery *battery, struct pack *pack)
+{
+    const struct battery_settings *settings = &battery->settings;
+    snprintf(pack->text[SERIAL], TEXT_SIZE, "SIM%08u", (unsigned) (settings->seed % 100000000));
+    snprintf(pack->text[MODEL], TEXT_SIZE, "SIM-%uS-%.0fAH", settings->cells,
+             settings->capacity_ah);
+    snprintf(pack->text[FIRMWARE], TEXT_SIZE, "1.08");
+}
+
+static void publish(struct battery *battery, struct pack *pack)
+{
+    pack_clear(pack);
+    publish_cells(battery, pack);
+    publish_current(battery, pack);
+    publish_charge(battery, pack);
+    publish_temps(battery, pack);
+    publish_alarms(battery, pack);
+    publish_texts(battery, pack);
+    pack_derive(pack);
+    battery->published = true;
+}
+
+/* ---- public ---- */
+
+static void init_cells(struct battery *battery)
+{
+    uint64_t *random = &battery->random;
+    for (unsigned i = 0; i < battery->settings.cells; i++) {
+        struct battery_cell *cell = &battery->cells[i];
+        double percent = battery->settings.soc_percent + prng_unit(random) - 0.5;
+        cell->capacity_ah = battery->full_ah * (1 + 0.015 * prng_unit(random));
+        cell->charge_ah = cell->capacity_ah * percent / 100;
+        cell->resistance_ohm = 0.06 / battery->rated_ah * (0.85 + 0.3 * prng_unit(random));
+        cell->offset_mv = 16 * prng_unit(random) - 8;
+    }
+}
+
+void battery_init(struct battery *battery, const struct battery_settings *settings)
+{
+    memset(battery, 0, sizeof *battery);
+    battery->settings = *settings;
+    battery->settings.cells = (unsigned) clamp(settings->cells, 1, MAX_CELLS);
+    battery->settings.temps = (unsigned) clamp(settings->temps, 0, MAX_TEMPS);
+    battery->settings.capacity_ah = clamp(settings->capacity_ah, 1, 10000);
+    battery->settings.soc_percent = clamp(settings->soc_percent, 0, 100);
+    battery->settings.ambient_c = clamp(settings->ambient_c, -40, 80);
+    battery->random = settings->seed;
+    battery->cycles_before = prng_range(&battery->random, 10, 250);
+    battery->soh_percent = 100 - floor(battery->cycles_before / 100);
+    battery->rated_ah = battery->settings.capacity_ah;
+    battery->full_ah = battery->rated_ah * battery->soh_percent / 100;
+    battery->remaining_ah = battery->full_ah * battery->settings.soc_percent / 100;
+    init_cells(battery);
+    for (unsigned i = 0; i < battery->settings.temps; i++)
+        battery->temp_above_c[i] = 1 + 2 * prng_unit(&battery->random);
+    battery->phase = battery->settings.soc_percent > 30 ? BATTERY_DISCHARGING : BATTERY_CHARGING;
+    battery->charge = battery->discharge = (struct battery_switch){true, true};
+}
+
+static void take_command(struct battery_switch *mos, const struct pack *pack, enum pack_value id)
+{
+    if (pack_known(pack, id) && (pack->value[id] != 0) != mos->closed)
+        mos->wanted = pack->value[id] != 0;
+}
+
+void battery_step(struct battery *battery, double seconds, struct pack *pack)
+{
+    if (battery->published) {
+        take_command(&battery->charge, pack, CHARGE_MOS);
+        take_command(&battery->discharge, pack, DISCHARGE_MOS);
+    }
+    double left = battery->settings.profile == BATTERY_FIXED ? 0 : clamp(seconds, 0, LONGEST_S);
+    for (; left > 0; left -= SUBSTEP_S) {
+        protect(battery);
+        set_current(battery);
+        move(battery, fmin(left, SUBSTEP_S));
+    }
+    protect(battery);
+    set_current(battery);
+    publish(battery, pack);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Numbers in frames: reading and writing bytes in both orders, without casts of buffers.
+ */
+#ifndef PACKGATE_BMS_BYTES_H
+#define PACKGATE_BMS_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+static inline uint16_t be16(const uint8_t *b)
+{
+    return (uint16_t) (b[0] << 8 | b[1]);
+}
+
+static inline uint16_t le16(const uint8_t *b)
+{
+    return (uint16_t) (b[1] << 8 | b[0]);
+}
+
+static inline uint32_t be32(const uint8_t *b)
+{
+    return (uint32_t) be16(b) << 16 | be16(b + 2);
+}
+
+static inline uint32_t le32(const uint8_t *b)
+{
+    return (uint32_t) le16(b + 2) << 16 | le16(b);
+}
+
+static inline int16_t sbe16(const uint8_t *b)
+{
+    return (int16_t) be16(b);
+}
+
+static inline int16_t sle16(const uint8_t *b)
+{
+    return (int16_t) le16(b);
+}
+
+static inline int32_t sbe32(const uint8_t *b)
+{
+    return (int32_t) be32(b);
+}
+
+static inline int32_t sle32(const uint8_t *b)
+{
+    return (int32_t) le32(b);
+}
+
+static inline void put_be16(uint8_t *b, uint32_t v)
+{
+    b[0] = (uint8_t) (v >> 8);
+    b[1] = (uint8_t) v;
+}
+
+static inline void put_be32(uint8_t *b, uint32_t v)
+{
+    put_be16(b, v >> 16);
+    put_be16(b + 2, v);
+}
+
+static inline void put_le16(uint8_t *b, uint32_t v)
+{
+    b[0] = (uint8_t) v;
+    b[1] = (uint8_t) (v >> 8);
+}
+
+static inline void put_le32(uint8_t *b, uint32_t v)
+{
+    put_le16(b, v);
+    put_le16(b + 2, v >> 16);
+}
+
+#endif

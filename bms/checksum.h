@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The checksums of the protocols, each once.
+ */
+#ifndef PACKGATE_BMS_CHECKSUM_H
+#define PACKGATE_BMS_CHECKSUM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Plain sum of bytes; callers keep the low 8 or 16 bits. */
+uint32_t sum_bytes(const uint8_t *bytes, size_t size);
+
+/** CRC-16/MODBUS: polynomial A001 (reflected), start FFFF. Goes on the wire low byte first. */
+uint16_t crc16_modbus(const uint8_t *bytes, size_t size);
+
+/** CRC-8: polynomial 07, not reflected, no final xor. `crc` is the start value, or the result
+ * over earlier bytes. */
+uint8_t crc8(uint8_t crc, const uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Fault bits of the Daly protocols: the sheet `daly`, section 9, which is the sheet `daly-d2`,
+ * section 7 read byte by byte. Level 1 of the maker only warns, level 2 acts; the faults of bytes 4
+ * to 6 have no levels. Left out, because they are no alarms: byte 6 bit 3 (too low to charge), bit
+ * 4 (FET opened by switch), bit 5 (charging cabinet), and byte 7 (number of the fault code).
+ */
+#include "daly_alarms.h"
+
+// clang-format off
+static const struct alarm_bit fault_bits[] = {
+    /* byte 0 */
+    { 0, CELL_OVER_VOLTAGE,           ALARM_WARNING},
+    { 1, CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
+    { 2, CELL_UNDER_VOLTAGE,          ALARM_WARNING},
+    { 3, CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    { 4, PACK_OVER_VOLTAGE,           ALARM_WARNING},
+    { 5, PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
+    { 6, PACK_UNDER_VOLTAGE,          ALARM_WARNING},
+    { 7, PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    /* byte 1 */
+    { 8, CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
+    { 9, CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
+    {10, CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
+    {11, CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
+    {12, DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
+    {13, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
+    {14, DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
+    {15, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+    /* byte 2 */
+    {16, CHARGE_OVER_CURRENT,         ALARM_WARNING},
+    {17, CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {18, DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
+    {19, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {20, SOC_HIGH,                    ALARM_WARNING},
+    {21, SOC_HIGH,                    ALARM_PROTECTION},
+    {22, SOC_LOW,                     ALARM_WARNING},
+    {23, SOC_LOW,                     ALARM_PROTECTION},
+    /* byte 3 */
+    {24, CELL_IMBALANCE,              ALARM_WARNING},
+    {25, CELL_IMBALANCE,              ALARM_PROTECTION},
+    {26, TEMPERATURE_IMBALANCE,       ALARM_WARNING},
+    {27, TEMPERATURE_IMBALANCE,       ALARM_PROTECTION},
+    /* byte 4: charge FET, discharge FET */
+    {32, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+    {33, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+    {34, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
+    {35, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
+    {36, CHARGE_MOS_FAULT,            ALARM_PROTECTION}, /* stuck closed */
+    {37, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+    {38, CHARGE_MOS_FAULT,            ALARM_PROTECTION}, /* open circuit */
+    {39, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+    /* byte 5 */
+    {40, HARDWARE_FAULT,              ALARM_PROTECTION}, /* measuring chip */
+    {41, VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION}, /* cell sense wire */
+    {42, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
+    {43, HARDWARE_FAULT,              ALARM_PROTECTION}, /* EEPROM */
+    {44, HARDWARE_FAULT,              ALARM_PROTECTION}, /* clock */
+    {45, HARDWARE_FAULT,              ALARM_PROTECTION}, /* pre-charge */
+    {46, COMMUNICATION_FAULT,         ALARM_PROTECTION}, /* vehicle */
+    {47, COMMUNICATION_FAULT,         ALARM_PROTECTION}, /* internal */
+    /* byte 6 */
+    {48, HARDWARE_FAULT,              ALARM_PROTECTION}, /* current measuring */
+    {49, VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION}, /* pack voltage measuring */
+    {50, SHORT_CIRCUIT,               ALARM_PROTECTION},
+};
+// clang-format on
+
+enum { FAULT_BITS = sizeof fault_bits / sizeof fault_bits[0] };
+
+void daly_alarms(struct pack *pack, uint64_t word)
+{
+    pack_clear_alarms(pack);
+    pack_alarm_bits(pack, fault_bits, FAULT_BITS, word);
+    for (int shift = 0; shift < 64; shift += 16)
+        pack_raw_alarm(pack, (uint16_t) (word >> shift));
+}
+
+uint64_t daly_alarm_word(const struct pack *pack)
+{
+    /* What the bits chosen so far say: one for each alarm and level is enough. */
+    struct pack told;
+    uint64_t word = 0;
+    pack_clear(&told);
+    for (size_t i = 0; i < FAULT_BITS; i++) {
+        const struct alarm_bit *row = &fault_bits[i];
+        bool warns = row->level == ALARM_WARNING;
+        uint32_t active = warns ? pack->alarms_warning : pack->alarms_protection;
+        uint32_t done = warns ? told.alarms_warning : told.alarms_protection;
+        if ((active & ~done) >> row->alarm & 1) {
+            word |= UINT64_C(1) << row->bit;
+            pack_alarm(&told, (enum pack_alarm) row->alarm, row->level);
+        }
+    }
+    return word;
+}

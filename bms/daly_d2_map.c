@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Registers of Daly's dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the average,
+ * difference and extremes of the cells are coarser or poorer than what follows from voltage,
+ * current and cells, so only 43 and 44 are taken, for programs that do not read the cells. 201-203
+ * hold a password and are never read.
+ */
+#include "daly_alarms.h"
+#include "daly_modbus.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { FAULTS = 58, MASK = 62, OLD_HARDWARE = 185, OLD_HARDWARE_COUNT = 16 };
+
+// clang-format off
+static const struct daly_read reads[] = {
+    {  0, 62}, /* status */
+    { 62,  9}, /* MOS temperature */
+    {128, 41}, /* settings */
+    {169, 32}, /* versions */
+    { 87, 12}, /* serial number */
+};
+
+static const struct daly_field fields[] = {
+    /* reg  value           offset  divisor  raw: lowest highest  blank */
+    { 40, VOLTAGE_V,             0,      10,  1, 0xFFFE,      0},
+    { 41, CURRENT_A,        -30000,      10,  1, 0xFFFE,  30000}, /* sign of the wire, see finish() */
+    { 42, SOC_PERCENT,           0,      10,  0, 0xFFFE,      0},
+    { 43, CELL_MAX_MV,           0,       1,  1, 0xFFFE,      0},
+    { 44, CELL_MIN_MV,           0,       1,  0, 0xFFFE,      0},
+    { 47, FLOW,                  0,       1,  0,      2,      0},
+    { 48, REMAINING_AH,          0,      10,  0, 0xFFFE,      0},
+    { 49, CELL_COUNT,            0,       1,  1,     32,      0},
+    { 50, TEMP_COUNT,            0,       1,  0,      8,      0},
+    { 51, CYCLES,                0,       1,  0, 0xFFFE,      0},
+    { 52, BALANCING,             0,       1,  0, 0xFFFE,      0},
+    { 53, CHARGE_MOS,            0,       1,  0,      1,      0},
+    { 54, DISCHARGE_MOS,         0,       1,  0,      1,      0},
+    { 66, MOS_TEMP_C,          -40,       1,  1,    254,      0},
+    {128, RATED_AH,              0,      10,  1, 0xFFFE,      0},
+};
+
+static const struct daly_text texts[] = {
+    { 87, 12, SERIAL},
+    {169,  8, FIRMWARE},
+    {177,  8, MODEL},
+};
+// clang-format on
+
+/* Older firmware has 32 characters for each version, so that its hardware name stands where newer
+ * ones have a date. */
+static void decode_old_hardware(const struct daly_window *window, struct pack *pack)
+{
+    if (!daly_window_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
+        return;
+    pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
+                  2 * OLD_HARDWARE_COUNT);
+    if (strspn(pack->text[MODEL], "0123456789") == strlen(pack->text[MODEL]))
+        memset(pack->text[MODEL], 0, TEXT_SIZE);
+}
+
+static void decode_rest(const struct daly_window *window, struct pack *pack)
+{
+    if (daly_window_has(window, FAULTS, 4))
+        daly_alarms(pack, daly_window_bits(window, FAULTS, 4));
+    /* Other firmware has other things here, or FFFF; finish() compares it with the balancer's
+     * state. */
+    if (daly_window_has(window, MASK, 2))
+        pack_set(pack, BALANCE_MASK, (double) daly_window_bits(window, MASK, 2));
+    decode_old_hardware(window, pack);
+}
+
+static uint16_t encode_rest(const struct pack *pack, unsigned reg)
+{
+    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
+    switch (reg) {
+    case 45:
+    case 46:
+        return daly_raw_extreme_temp(pack, reg == 45);
+    case 55:
+        return (uint16_t) (pack_known(pack, CELL_AVG_MV) ? pack->value[CELL_AVG_MV] : 0);
+    case 56:
+        return daly_raw(pack, CELL_DELTA_MV, 0, 1, 0);
+    case 57:
+        return (uint16_t) (pack_known(pack, POWER_W) ? fmin(fabs(pack->value[POWER_W]), 65534) : 0);
+    case FAULTS:
+    case FAULTS + 1:
+    case FAULTS + 2:
+    case FAULTS + 3:
+        return (uint16_t) (daly_alarm_word(pack) >> 16 * (reg - FAULTS));
+    case MASK:
+    case MASK + 1:
+        return (uint16_t) (mask >> 16 * (reg - MASK));
+    case 64: /* balance current: none */
+        return 30000;
+    case 165:
+        return daly_raw(pack, CHARGE_MOS, 0, 1, 0);
+    case 166:
+        return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
+    }
+    return 0;
+}
+
+const struct daly_map daly_d2_map = {
+    .request_first = 0xD2,
+    .request_last = 0xD2,
+    .reply_shift = 0,
+    .reads = reads,
+    .mos_step = 1,
+    .temp_reg = 32,
+    .max_cells = 32,
+    .max_temps = 8,
+    .cell_count = 49,
+    .temp_count = 50,
+    .mos_temp = 66,
+    .fields = fields,
+    .field_count = sizeof fields / sizeof *fields,
+    .texts = texts,
+    .text_count = sizeof texts / sizeof *texts,
+    .decode_rest = decode_rest,
+    .charge_switch = 165,
+    .discharge_switch = 166,
+    .last_reg = 214,
+    .encode_rest = encode_rest,
+};

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+/* The list of drivers: the only file besides its own that a new protocol touches. */
+#include "driver.h"
+
+#include <string.h>
+
+extern const struct bms_driver topbms_driver;
+extern const struct bms_driver daly_driver;
+extern const struct bms_driver daly_d2_driver;
+extern const struct bms_driver daly_p81_driver;
+extern const struct bms_driver jbd_driver;
+extern const struct bms_driver jbd_addressed_driver;
+extern const struct bms_driver jbd_up_driver;
+extern const struct bms_driver jk_pb_driver;
+extern const struct bms_driver jk_4e57_driver;
+extern const struct bms_driver jk02_driver;
+extern const struct bms_driver vedirect_driver;
+extern const struct bms_driver vedirect_hex_driver;
+extern const struct bms_driver daly_sinowealth_driver;
+
+/* A search on an unknown port tries them in this order. Sinowealth's short, unprotected requests
+ * can disturb other boards (section 1 of its sheet): it is the last. */
+const struct bms_driver *const bms_drivers[] = {
+    &topbms_driver,
+    &daly_driver,
+    &daly_d2_driver,
+    &daly_p81_driver,
+    &jbd_driver,
+    &jbd_addressed_driver,
+    &jbd_up_driver,
+    &jk_pb_driver,
+    &jk_4e57_driver,
+    &jk02_driver,
+    &vedirect_driver,
+    &vedirect_hex_driver,
+    &daly_sinowealth_driver,
+    NULL,
+};
+
+const struct bms_driver *bms_driver_find(const char *name)
+{
+    for (size_t i = 0; bms_drivers[i]; i++)
+        if (strcmp(bms_drivers[i]->name, name) == 0)
+            return bms_drivers[i];
+    return NULL;
+}
+
+void bms_init(struct bms *bms, const struct bms_driver *driver)
+{
+    memset(bms, 0, sizeof *bms);
+    bms->driver = driver;
+    bms->options.address = -1;
+    bms->options.adr = -1;
+}
+
+int bms_address(const struct bms *bms)
+{
+    return bms->options.address >= 0 ? bms->options.address : bms->driver->address_default;
+}
+
+void bms_set_current(const struct bms *bms, struct pack *pack, double current_a)
+{
+    pack_set(pack, CURRENT_A,
+             bms->options.current == BMS_CURRENT_INVERTED ? -current_a : current_a);
+}
+
+bool bms_talks(const struct bms_driver *driver)
+{
+    return driver->plan == NULL;
+}

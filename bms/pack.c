@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+/* struct pack: setting, merging and deriving values. What follows by arithmetic is derived here
+ * and nowhere else. */
+#include "pack.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// clang-format off
+static const struct pack_value_info value_info[CELL_MV + 2] = {
+    /*                              name                         unit   min      max     decimals */
+    [VOLTAGE_V]                 = {"voltage_v",                  "V",   0,       1500,   3},
+    [CURRENT_A]                 = {"current_a",                  "A",   -5000,   5000,   3},
+    [POWER_W]                   = {"power_w",                    "W",   -5e6,    5e6,    1},
+    [SOC_PERCENT]               = {"soc_percent",                "%",   0,       100,    2},
+    [SOH_PERCENT]               = {"soh_percent",                "%",   0,       100,    1},
+    [REMAINING_AH]              = {"remaining_ah",               "Ah",  0,       1e5,    3},
+    [FULL_AH]                   = {"full_ah",                    "Ah",  0,       1e5,    3},
+    [RATED_AH]                  = {"rated_ah",                   "Ah",  0,       1e5,    3},
+    [CYCLES]                    = {"cycles",                     "",    0,       1e6,    0},
+    [CELL_COUNT]                = {"cell_count",                 "",    0,       MAX_CELLS, 0},
+    [CELL_MAX_MV]               = {"cell_max_mv",                "mV",  0,       6000,   0},
+    [CELL_MIN_MV]               = {"cell_min_mv",                "mV",  0,       6000,   0},
+    [CELL_MAX_INDEX]            = {"cell_max_index",             "",    1,       MAX_CELLS, 0},
+    [CELL_MIN_INDEX]            = {"cell_min_index",             "",    1,       MAX_CELLS, 0},
+    [CELL_DELTA_MV]             = {"cell_delta_mv",              "mV",  0,       6000,   0},
+    [CELL_AVG_MV]               = {"cell_avg_mv",                "mV",  0,       6000,   1},
+    [TEMP_COUNT]                = {"temp_count",                 "",    0,       MAX_TEMPS, 0},
+    [TEMP_AVG_C]                = {"temp_avg_c",                 "°C",  -60,     150,    2},
+    [MOS_TEMP_C]                = {"mos_temp_c",                 "°C",  -60,     150,    1},
+    [CHARGE_MOS]                = {"charge_mos",                 "",    0,       1,      0},
+    [DISCHARGE_MOS]             = {"discharge_mos",              "",    0,       1,      0},
+    [BALANCING]                 = {"balancing",                  "",    0,       1,      0},
+    [BALANCE_MASK]              = {"balance_mask",               "",    0,       281474976710655.0, 0},
+    [CHARGE_VOLTAGE_LIMIT_V]    = {"charge_voltage_limit_v",     "V",   0,       1500,   2},
+    [CHARGE_CURRENT_LIMIT_A]    = {"charge_current_limit_a",     "A",   0,       5000,   2},
+    [DISCHARGE_VOLTAGE_LIMIT_V] = {"discharge_voltage_limit_v",  "V",   0,       1500,   2},
+    [DISCHARGE_CURRENT_LIMIT_A] = {"discharge_current_limit_a",  "A",   0,       5000,   2},
+    [FLOW]                      = {NULL,                         "",    0,       2,      0},
+    [CELL_MV]                   = {"cell_mv",                    "mV",  0,       6000,   0},
+    [CELL_MV + 1]               = {"temp_c",                     "°C",  -60,     150,    1},
+};
+#define PACK_ALARM_NAME(symbol, name) name,
+static const char *const alarm_names[] = {PACK_ALARMS(PACK_ALARM_NAME)};
+// clang-format on
+
+static const char *const text_names[PACK_TEXTS] = {"serial", "model", "firmware"};
+
+void pack_clear(struct pack *pack)
+{
+    memset(pack, 0, sizeof *pack);
+    for (int i = 0; i < PACK_VALUES; i++)
+        pack->value[i] = NAN;
+}
+
+void pack_set(struct pack *pack, enum pack_value id, double value)
+{
+    const struct pack_value_info *info = pack_value_info(id);
+    bool plausible = value >= info->min && value <= info->max;
+    if (!plausible)
+        pack->implausible++;
+    pack->value[id] = plausible ? value + 0.0 : NAN; /* + 0.0: never minus zero */
+}
+
+void pack_unset(struct pack *pack, enum pack_value id)
+{
+    pack->value[id] = NAN;
+}
+
+bool pack_known(const struct pack *pack, enum pack_value id)
+{
+    return !isnan(pack->value[id]);
+}
+
+void pack_set_cell(struct pack *pack, unsigned n, double mv)
+{
+    if (n >= 1 && n <= MAX_CELLS)
+        pack_set(pack, (enum pack_value)(CELL_MV + n - 1), mv);
+}
+
+void pack_set_temp(struct pack *pack, unsigned n, double celsius)
+{
+    if (n >= 1 && n <= MAX_TEMPS)
+        pack_set(pack, (enum pack_value)(TEMP_C + n - 1), celsius);
+}
+
+void pack_set_text(struct pack *pack, enum pack_text id, const uint8_t *text, size_t size)
+{
+    char *out = pack->text[id];
+    memset(out, 0, TEXT_SIZE);
+    const uint8_t *end = memchr(text, 0, size);
+    if (end)
+        size = (size_t) (end - text);
+    while (size > 0 && text[0] == ' ')
+        text++, size--;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < 0x20 || text[i] > 0x7E)
+            return;
+    if (size > TEXT_SIZE - 1)
+        size = TEXT_SIZE - 1;
+    while (size > 0 && text[size - 1] == ' ')
+        size--;
+    memcpy(out, text, size);
+}
+
+void pack_clear_alarms(struct pack *pack)
+{
+    pack->alarms_known = pack->alarms_warning = pack->alarms_protection = 0;
+    pack->raw_alarm_count = 0;
+}
+
+void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level)
+{
+    uint32_t bit = 1u << alarm;
+    pack->alarms_known |= bit;
+    if (level == ALARM_WARNING)
+        pack->alarms_warning |= bit;
+    if (level == ALARM_PROTECTION)
+        pack->alarms_protection |= bit;
+}
+
+void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word)
+{
+    for (size_t i = 0; i < count; i++)
+        pack_alarm(pack, (enum pack_alarm) rows[i].alarm,
+                   word >> rows[i].bit & 1 ? rows[i].level : 0);
+}
+
+void pack_raw_alarm(struct pack *pack, uint16_t word)
+{
+    if (pack->raw_alarm_count < MAX_RAW_ALARMS)
+        pack->raw_alarms[pack->raw_alarm_count++] = word;
+}
+
+bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm)
+{
+    return (pack->alarms_warning | pack->alarms_protection) >> alarm & 1;
+}
+
+void pack_merge(struct pack *pack, const struct pack *part)
+{
+    for (int i = 0; i < PACK_VALUES; i++)
+        if (!isnan(part->value[i]))
+            pack->value[i] = part->value[i];
+    pack->alarms_known |= part->alarms_known;
+    pack->alarms_warning |= part->alarms_warning;
+    pack->alarms_protection |= part->alarms_protection;
+    for (unsigned i = 0; i < part->raw_alarm_count; i++)
+        pack_raw_alarm(pack, part->raw_alarms[i]);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (part->text[i][0])
+            memcpy(pack->text[i], part->text[i], TEXT_SIZE);
+    pack->implausible += part->implausible;
+}
+
+static void set_unknown(struct pack *pack, enum pack_value id, double value)
+{
+    if (!pack_known(pack, id))
+        pack_set(pack, id, value);
+}
+
+static void derive_cells(struct pack *pack)
+{
+    double sum = 0;
+    int count = 0, highest = -1, lowest = -1;
+    for (int i = 0; i < MAX_CELLS; i++) {
+        double mv = pack->value[CELL_MV + i];
+        if (isnan(mv))
+            continue;
+        if (highest < 0 || mv > pack->value[CELL_MV + highest])
+            highest = i;
+        if (lowest < 0 || mv < pack->value[CELL_MV + lowest])
+            lowest = i;
+        sum += mv;
+        count++;
+    }
+    if (count > 0) {
+        /* An index is only worth something beside its own voltage: both come from the BMS, or
+         * both from here. */
+        if (!pack_known(pack, CELL_MAX_MV)) {
+            pack_set(pack, CELL_MAX_MV, pack->value[CELL_MV + highest]);
+            pack_set(pack, CELL_MAX_INDEX, highest + 1);
+        }
+        if (!pack_known(pack, CELL_MIN_MV)) {
+            pack_set(pack, CELL_MIN_MV, pack->value[CELL_MV + lowest]);
+            pack_set(pack, CELL_MIN_INDEX, lowest + 1);
+        }
+        set_unknown(pack, CELL_AVG_MV, sum / count);
+    }
+    if (pack_known(pack, CELL_MAX_MV) && pack_known(pack, CELL_MIN_MV))
+        set_unknown(pack, CELL_DELTA_MV, pack->value[CELL_MAX_MV] - pack->value[CELL_MIN_MV]);
+}
+
+static void derive_temps(struct pack *pack)
+{
+    double sum = 0;
+    int count = 0;
+    for (int i = 0; i < MAX_TEMPS; i++) {
+        double celsius = pack->value[TEMP_C + i];
+        if (!isnan(celsius)) {
+            sum += celsius;
+            count++;
+        }
+    }
+    if (count > 0)
+        set_unknown(pack, TEMP_AVG_C, sum / count);
+}
+
+void pack_derive(struct pack *pack)
+{
+    if (pack_known(pack, CELL_COUNT))
+        for (int i = (int) pack->value[CELL_COUNT]; i < MAX_CELLS; i++)
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    if (pack_known(pack, VOLTAGE_V) && pack_known(pack, CURRENT_A))
+        set_unknown(pack, POWER_W, pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
+    derive_cells(pack);
+    derive_temps(pack);
+    if (pack_known(pack, BALANCE_MASK))
+        set_unknown(pack, BALANCING, pack->value[BALANCE_MASK] > 0);
+}
+
+const struct pack_value_info *pack_value_info(enum pack_value id)
+{
+    if (id >= TEMP_C)
+        return &value_info[CELL_MV + 1];
+    return &value_info[id >= CELL_MV ? CELL_MV : id];
+}
+
+const char *pack_alarm_name(enum pack_alarm alarm)
+{
+    return alarm_names[alarm];
+}
+
+const char *pack_text_name(enum pack_text id)
+{
+    return text_names[id];
+}
+
+const char *pack_value_name(enum pack_value id, char out[VALUE_NAME_SIZE])
+{
+    const char *stem = pack_value_info(id)->name;
+    if (id >= TEMP_C)
+        snprintf(out, VALUE_NAME_SIZE, "%s.%d", stem, id - TEMP_C + 1);
+    else if (id >= CELL_MV)
+        snprintf(out, VALUE_NAME_SIZE, "%s.%d", stem, id - CELL_MV + 1);
+    else
+        snprintf(out, VALUE_NAME_SIZE, "%s", stem ? stem : "");
+    return out;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/*
+ * struct pack: what is known of one battery pack at one moment, in physical units, whatever
+ * protocol it came by. The value names are those of exchange files, JSON, the register map and the
+ * documentation.
+ */
+#ifndef PACKGATE_BMS_PACK_H
+#define PACKGATE_BMS_PACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MAX_CELLS 48
+#define MAX_TEMPS 16
+#define MAX_RAW_ALARMS 16
+#define TEXT_SIZE 33 /* 32 characters and the NUL */
+
+/*
+ * Numbers of a pack. Positive current and power charge it. Cells and sensors count from 1 in their
+ * names: cell n is CELL_MV + n - 1, sensor n is TEMP_C + n - 1. Switches are 1 for on, 0 for off.
+ */
+enum pack_value {
+    VOLTAGE_V,
+    CURRENT_A,
+    POWER_W,
+    SOC_PERCENT,
+    SOH_PERCENT,
+    REMAINING_AH,
+    FULL_AH,
+    RATED_AH,
+    CYCLES,
+    CELL_COUNT,
+    CELL_MAX_MV,
+    CELL_MIN_MV,
+    CELL_MAX_INDEX,
+    CELL_MIN_INDEX,
+    CELL_DELTA_MV,
+    CELL_AVG_MV,
+    TEMP_COUNT,
+    TEMP_AVG_C,
+    MOS_TEMP_C,
+    CHARGE_MOS,
+    DISCHARGE_MOS,
+    BALANCING,
+    BALANCE_MASK,           /* bit 0 is cell 1; 48 bits, which a double holds exactly */
+    CHARGE_VOLTAGE_LIMIT_V, /* limits: as the BMS reports them, both currents positive */
+    CHARGE_CURRENT_LIMIT_A,
+    DISCHARGE_VOLTAGE_LIMIT_V,
+    DISCHARGE_CURRENT_LIMIT_A,
+    FLOW, /* the BMS's own word on the direction: 0 idle, 1 charging, 2 discharging; not published */
+    CELL_MV,
+    TEMP_C = CELL_MV + MAX_CELLS,
+    PACK_VALUES = TEMP_C + MAX_TEMPS
+};
+
+enum pack_flow { FLOW_IDLE, FLOW_CHARGING, FLOW_DISCHARGING };
+
+/* The canonical alarms, in the order of their bits in the register map: never reorder, append
+ * only. */
+// clang-format off
+#define PACK_ALARMS(X) \
+    X(CELL_OVER_VOLTAGE,           "cell_over_voltage") \
+    X(CELL_UNDER_VOLTAGE,          "cell_under_voltage") \
+    X(PACK_OVER_VOLTAGE,           "pack_over_voltage") \
+    X(PACK_UNDER_VOLTAGE,          "pack_under_voltage") \
+    X(CHARGE_OVER_CURRENT,         "charge_over_current") \
+    X(DISCHARGE_OVER_CURRENT,      "discharge_over_current") \
+    X(SHORT_CIRCUIT,               "short_circuit") \
+    X(CHARGE_OVER_TEMPERATURE,     "charge_over_temperature") \
+    X(CHARGE_UNDER_TEMPERATURE,    "charge_under_temperature") \
+    X(DISCHARGE_OVER_TEMPERATURE,  "discharge_over_temperature") \
+    X(DISCHARGE_UNDER_TEMPERATURE, "discharge_under_temperature") \
+    X(MOS_OVER_TEMPERATURE,        "mos_over_temperature") \
+    X(CELL_IMBALANCE,              "cell_imbalance") \
+    X(TEMPERATURE_IMBALANCE,       "temperature_imbalance") \
+    X(SOC_LOW,                     "soc_low") \
+    X(SOC_HIGH,                    "soc_high") \
+    X(CHARGE_MOS_FAULT,            "charge_mos_fault") \
+    X(DISCHARGE_MOS_FAULT,         "discharge_mos_fault") \
+    X(TEMP_SENSOR_FAULT,           "temp_sensor_fault") \
+    X(VOLTAGE_SENSOR_FAULT,        "voltage_sensor_fault") \
+    X(COMMUNICATION_FAULT,         "communication_fault") \
+    X(HARDWARE_FAULT,              "hardware_fault")
+#define PACK_ALARM_ENUM(symbol, name) symbol,
+// clang-format on
+enum pack_alarm { PACK_ALARMS(PACK_ALARM_ENUM) PACK_ALARM_COUNT };
+
+/* What a BMS does about an alarm: a warning only tells, a protection acts (or is a fault). */
+enum alarm_level { ALARM_WARNING = 1, ALARM_PROTECTION = 2 };
+
+enum pack_text { SERIAL, MODEL, FIRMWARE, PACK_TEXTS };
+
+struct pack {
+    double value[PACK_VALUES];           /* NaN: not known */
+    uint32_t alarms_known;               /* bit n: enum pack_alarm n can be reported and was read */
+    uint32_t alarms_warning;             /* active at warning level */
+    uint32_t alarms_protection;          /* active at protection level */
+    uint16_t raw_alarms[MAX_RAW_ALARMS]; /* the protocol's own alarm words, in its own order */
+    unsigned raw_alarm_count;
+    char text[PACK_TEXTS][TEXT_SIZE]; /* printable ASCII; empty: not known */
+    unsigned implausible;             /* values that were refused by pack_set */
+};
+
+/* What is to be known of a value outside the drivers. NULL-named rows are internal and not
+ * published. */
+struct pack_value_info {
+    const char
+        *name; /* as in design: "voltage_v"; CELL_MV and TEMP_C: the stem, "cell_mv" and "temp_c" */
+    const char *unit; /* "V", "" where there is none */
+    double min, max;  /* plausible range, both ends included */
+    int decimals;     /* worth printing */
+};
+
+/** Everything unknown, no counters. A zeroed struct is not a cleared one. */
+void pack_clear(struct pack *pack);
+
+/** Sets a value and marks it known. Outside of the value's plausible range, or NaN, it becomes
+ * unknown and is counted in `implausible`: an earlier value must not stand in for one that is
+ * nonsense. */
+void pack_set(struct pack *pack, enum pack_value id, double value);
+
+/** Makes a value unknown. */
+void pack_unset(struct pack *pack, enum pack_value id);
+
+bool pack_known(const struct pack *pack, enum pack_value id);
+
+/** Cell n and sensor n, counted from 1; a number beyond MAX_CELLS or MAX_TEMPS (or 0) is
+ * ignored. */
+void pack_set_cell(struct pack *pack, unsigned n, double mv);
+void pack_set_temp(struct pack *pack, unsigned n, double celsius);
+
+/** Copies at most `size` bytes of text up to the first NUL, without blanks at both ends.
+ * Anything that is not printable ASCII makes the whole text unknown. */
+void pack_set_text(struct pack *pack, enum pack_text id, const uint8_t *text, size_t size);
+
+/** One bit of a BMS's alarm word. Several rows may name the same alarm. */
+struct alarm_bit {
+    uint8_t bit;
+    uint8_t alarm; /* enum pack_alarm */
+    uint8_t level; /* enum alarm_level */
+};
+
+/** Forgets all alarms and raw words; a decoder calls it at the start of the message that carries
+ * them. */
+void pack_clear_alarms(struct pack *pack);
+
+/** Marks an alarm as known and, when `level` is not 0, as active at that level. Never clears an
+ * active one. */
+void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
+
+/** pack_alarm for each row, active where its bit of `word` is set. */
+void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word);
+
+/** Appends one of the protocol's own alarm words; those beyond MAX_RAW_ALARMS are dropped. */
+void pack_raw_alarm(struct pack *pack, uint16_t word);
+
+/** Active at any level. */
+bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm);
+
+/** Everything that `part` knows replaces what `pack` holds; alarms are or-ed, raw words
+ * appended. */
+void pack_merge(struct pack *pack, const struct pack *part);
+
+/** Fills by arithmetic what is still unknown: power, extremes with their cells, delta, average,
+ * temperature average, balancing. The cells beyond cell_count are made unknown first. */
+void pack_derive(struct pack *pack);
+
+/** Row of an enum pack_value; CELL_MV + n and TEMP_C + n share the row of their stem. */
+const struct pack_value_info *pack_value_info(enum pack_value id);
+
+/** "alarm" names without their prefix: "cell_over_voltage". */
+const char *pack_alarm_name(enum pack_alarm alarm);
+const char *pack_text_name(enum pack_text id);
+
+/** Writes the full name of a value ("cell_mv.3", "soc_percent") and returns `out`. */
+#define VALUE_NAME_SIZE 40
+const char *pack_value_name(enum pack_value id, char out[VALUE_NAME_SIZE]);
+
+#endif

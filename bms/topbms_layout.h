@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings: the structure of the replies to 42H and 44H. A reply does not name its
+ * command, its variant or whether INFOFLAG stands first; all three are told by what fits (the sheet
+ * `topbms`, section 6).
+ */
+#ifndef PACKGATE_BMS_TOPBMS_LAYOUT_H
+#define PACKGATE_BMS_TOPBMS_LAYOUT_H
+
+#include "topbms_reply.h"
+
+enum topbms_kind { KIND_ANALOG, KIND_STATUS };
+
+/*   01    | 10 | 0D12 0D15 … | 06 | 003D 003E … | 0180 14EE 33B3 06 3A98 …
+ *   group | M  | cells       | N  | sensors     | rest
+ *
+ * 44H has one byte per cell and sensor instead of two. INFOFLAG may stand before the group byte. */
+struct topbms_layout {
+    enum topbms_id id;
+    const struct topbms_variant *variant;
+    uint8_t flag; /* INFOFLAG; 0 also when absent */
+    const uint8_t *cells, *sensors, *rest;
+    unsigned cell_count, sensor_count;
+    size_t rest_size;
+    double voltage_v;               /* 42H: in the scale that the cells prove */
+    const struct topbms_tail *tail; /* 44H */
+};
+
+/** Finds the one reading that fits. False: none does, or both with and without INFOFLAG, or it is
+ * 42H that is wanted and the reply can be read as 44H. The layout points into `reply`. */
+bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
+                        struct topbms_layout *layout);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings: which frame can answer a request. Follows the sheet `topbms`, sections 2, 3,
+ * 8 and 9.
+ */
+#include "topbms_reply.h"
+
+#include <string.h>
+
+/* CID1 of batteries; packs of 14 ternary cells and EG4 have others than 46. */
+static bool is_battery(uint8_t device)
+{
+    return device == 0x46 || device == 0x4A || device == 0x4E || device == 0x4F;
+}
+
+/* Section 3. What else stands there is the command of an echo or of another master's request. */
+static bool is_return_code(uint8_t code)
+{
+    return code <= RTN_NOT_DONE || code == RTN_ADDRESS || code == RTN_LINK ||
+           code == RTN_TRANSFER || (code >= RTN_DEVICE && code <= RTN_PERMISSION);
+}
+
+static bool read_request(const struct bms_request *request, struct topbms_reply *reply)
+{
+    struct ydt_frame asked;
+    uint8_t info[YDT_INFO_MAX];
+    size_t size = 0;
+    if (!ydt_parse(request->bytes, request->size, &asked) || !ydt_read_info(&asked, info, &size))
+        return false;
+    reply->asked = asked.head;
+    reply->names_pack = size == 1;
+    if (reply->names_pack)
+        reply->number = info[0];
+    return true;
+}
+
+/* The variants that the configuration, or else VER of request or reply, leaves. */
+static void list_variants(const struct bms *bms, struct topbms_reply *reply)
+{
+    enum topbms_id configured = topbms_configured(bms);
+    reply->variants = reply->status_variants = 1u << configured;
+    if (configured != ID_AUTO)
+        return;
+    reply->variants = 0;
+    uint8_t version = reply->frame.head.version;
+    for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++) {
+        const struct topbms_variant *variant = &topbms_variants[id];
+        bool asked = !reply->unasked && reply->asked.version == variant->version;
+        if (asked || version == variant->version || version == variant->reply_version)
+            reply->variants |= 1u << id;
+    }
+    reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;
+}
+
+/* ADR is echoed. Only PACE is known to do otherwise (recorded by users of the Gobel add-on, its
+ * issues 8 and 11): asked through the master's RS232 jack with the pack's number as ADR and as
+ * COMMAND, the master answers under its own ADR, and a pack asked as 00 under the one it has. The
+ * group byte then has to be COMMAND. */
+static bool address_fits(const struct bms *bms, struct topbms_reply *reply)
+{
+    uint8_t address = reply->frame.head.address;
+    if (reply->unasked)
+        return bms->options.address < 0 || address == topbms_adr(bms);
+    if (address == reply->asked.address || reply->asked.address == TOPBMS_ALL_PACKS)
+        return true;
+    bool values = reply->asked.code == TOPBMS_ANALOG || reply->asked.code == TOPBMS_STATUS;
+    if (!values || reply->frame.head.code != RTN_OK || !reply->names_pack ||
+        reply->asked.address != reply->number)
+        return false;
+    reply->relayed = true;
+    reply->variants &= 1u << ID_PACE;
+    reply->status_variants &= 1u << ID_PACE;
+    return reply->variants != 0;
+}
+
+bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
+                       const uint8_t *bytes, size_t size, struct topbms_reply *reply)
+{
+    reply->unasked = request->size == 0;
+    reply->relayed = reply->names_pack = false;
+    reply->asked = (struct ydt_head){0};
+    reply->size = 0;
+    bool echo = request->size == size && memcmp(request->bytes, bytes, size) == 0;
+    if (echo || !ydt_parse(bytes, size, &reply->frame))
+        return false;
+    if (!is_battery(reply->frame.head.device) || !is_return_code(reply->frame.head.code))
+        return false;
+    if (!reply->unasked && !read_request(request, reply))
+        return false;
+    list_variants(bms, reply);
+    if (reply->variants == 0 || !address_fits(bms, reply))
+        return false;
+    if (!ydt_read_info(&reply->frame, reply->info, &reply->size))
+        reply->size = 0;
+    return true;
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Victron BMV-70x, BMV-71x and SmartShunt over VE.Direct: a shunt as a pack without cells. It talks
+ * by itself, a main block and a history block of text each second; HEX questions and answers are an
+ * extra. Follows the sheet `vedirect`. Oddities: a checksum can be any byte, HEX records stand
+ * anywhere, "---" is a value that the shunt does not know, and what a shunt counts is only a pack's
+ * remaining capacity when the whole is known (options.capacity_ah, or HEX register 1000).
+ */
+#include "vedirect_emulate.h"
+#include "vedirect_hex.h"
+#include "vedirect_scan.h"
+#include "vedirect_tables.h"
+#include "vedirect_values.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HISTORY_LIFE 10 /* main blocks that the history values outlive their block by */
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    return vedirect_scan(bytes, size);
+}
+
+/* A whole number and nothing else: "---" and damage are none. */
+static bool read_number(const char *text, double *value)
+{
+    if (!text)
+        return false;
+    size_t sign = *text == '-' || *text == '+';
+    size_t digits = strspn(text + sign, "0123456789");
+    if (digits == 0 || digits > 10 || text[sign + digits] != '\0')
+        return false;
+    *value = strtod(text, NULL);
+    return true;
+}
+
+static bool read_fact(const struct vedirect_block *block, const char *label, double per_unit,
+                      struct vedirect_fact *fact)
+{
+    double number;
+    fact->known = read_number(vedirect_value(block, label), &number);
+    fact->value = fact->known ? number / per_unit : 0;
+    return fact->known;
+}
+
+/* "0308" is 3.08, "C208" candidate C of 2.08. */
+static void set_firmware(struct pack *pack, const char *text)
+{
+    char version[32];
+    size_t length = strlen(text);
+    if (length < 3 || length > 4 || strspn(text, "0123456789ABCDEF") != length)
+        return;
+    bool candidate = length == 4 && text[0] >= 'A';
+    unsigned number = (unsigned) strtoul(text + candidate, NULL, 16);
+    int end = snprintf(version, sizeof version, "%x.%02x", number >> 8, number & 0xFF);
+    if (candidate)
+        snprintf(version + end, sizeof version - (size_t) end, " candidate %c", text[0]);
+    vedirect_set_text(pack, FIRMWARE, version);
+}
+
+/* "0208FF" is 2.08, "020801" beta 1 of it. */
+static void set_long_firmware(struct pack *pack, const char *text)
+{
+    char version[32];
+    if (strlen(text) != 6 || strspn(text, "0123456789ABCDEF") != 6)
+        return;
+    unsigned number = (unsigned) strtoul(text, NULL, 16);
+    int length = snprintf(version, sizeof version, "%x.%02x", number >> 16, number >> 8 & 0xFF);
+    if ((number & 0xFF) != 0xFF)
+        snprintf(version + length, sizeof version - (size_t) length, " beta %x", number & 0xFF);
+    vedirect_set_text(pack, FIRMWARE, version);
+}
+
+/* 0 when there is none. */
+static unsigned product_of(const struct vedirect_block *block)
+{
+    const char *text = vedirect_value(block, "PID");
+    return text ? (unsigned) strtoul(text, NULL, 16) : 0;
+}
+
+static void set_model(struct pack *pack, const struct vedirect_block *block)
+{
+    unsigned id = product_of(block);
+    const char *name = vedirect_product_name(id);
+    char number[32] = "";
+    if (id > 0)
+        snprintf(number, sizeof number, "VE.Direct 0x%X", id);
+    if (!name)
+        name = vedirect_value(block, "BMV");
+    vedirect_set_text(pack, MODEL, name ? name : number);
+}
+
+static void set_texts(const struct vedirect_notes *notes, const struct vedirect_block *block,
+                      struct pack *pack)
+{
+    const char *firmware = vedirect_value(block, "FW");
+    const char *long_firmware = vedirect_value(block, "FWE");
+    const char *serial = vedirect_value(block, "SER#");
+    set_model(pack, block);
+    if (firmware)
+        set_firmware(pack, firmware);
+    if (long_firmware)
+        set_long_firmware(pack, long_firmware);
+    vedirect_set_text(pack, SERIAL, serial ? serial : notes->serial);
+}
+
+static const struct text_value {
+    const char *label;
+    enum pack_value id;
+    double per_unit;
+} text_values[] = {{"V", VOLTAGE_V, 1000},
+                   {"I", CURRENT_A, 1000},
+                   {"P", POWER_W, 1},
+                   {"SOC", SOC_PERCENT, 10},
+                   {"T", TEMP_C, 1}};
+
+/* The main block says all there is at the moment: what it does not say is not known any more. */
+static void forget_values(struct pack *pack)
+{
+    static const enum pack_value others[] = {REMAINING_AH, RATED_AH, TEMP_COUNT, CYCLES};
+    for (size_t i = 0; i < COUNT(text_values); i++)
+        pack_unset(pack, text_values[i].id);
+    for (size_t i = 0; i < COUNT(others); i++)
+        pack_unset(pack, others[i]);
+    pack_clear_alarms(pack);
+}
+
+/* History values live on in main blocks, but not for ever when no history block comes any more. */
+static void set_history(struct vedirect_notes *notes, struct pack *pack)
+{
+    if (notes->blocks < HISTORY_LIFE)
+        notes->blocks++;
+    else
+        notes->cycles.known = false;
+    if (notes->cycles.known)
+        pack_set(pack, CYCLES, notes->cycles.value);
+}
+
+static void take_main(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    double number;
+    forget_values(pack);
+    for (size_t i = 0; i < COUNT(text_values); i++)
+        if (read_number(vedirect_value(block, text_values[i].label), &number))
+            vedirect_set_value(bms, pack, text_values[i].id, number / text_values[i].per_unit);
+    if (read_number(vedirect_value(block, "AR"), &number) && number >= 0 && number <= UINT16_MAX)
+        vedirect_set_alarms(pack, (uint16_t) number);
+    read_fact(block, "CE", 1000, &notes->consumed_ah);
+    vedirect_set_capacity(bms, pack);
+    set_history(notes, pack);
+    set_texts(notes, block, pack);
+    notes->has_text = true;
+}
+
+static void take_history(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    notes->blocks = 0;
+    pack_unset(pack, CYCLES);
+    if (read_fact(block, "H4", 1, &notes->cycles))
+        pack_set(pack, CYCLES, notes->cycles.value);
+}
+
+/* A fragment passes for a block once in 256 times; as the product id comes first, it has none. A
+ * device that never sends one is believed from its second block on. */
+static bool is_fragment(struct vedirect_notes *notes, const struct vedirect_block *block)
+{
+    bool fragment = !notes->believed && !vedirect_value(block, "PID");
+    notes->believed = true;
+    return fragment;
+}
+
+/* MON, section 2.4: anything but 0 is an energy meter of something else, whose values are served
+ * all the same. */
+static void remark_mode(struct bms *bms, const struct vedirect_block *block)
+{
+    double mode;
+    bool meter = read_number(vedirect_value(block, "MON"), &mode) && mode != 0;
+    snprintf(bms->remark, sizeof bms->remark, "%s",
+             meter ? "is set up as a DC energy meter (MON), not as a battery monitor" : "");
+}
+
+/* Voltage and current make a main block. A solar charger or an inverter has them too, but no state
+ * of charge. */
+static enum bms_result take_text(struct bms *bms, const struct vedirect_block *block,
+                                 struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    double number;
+    bool shunt = vedirect_product_name(product_of(block)) || vedirect_value(block, "SOC");
+    if (vedirect_value(block, "V")) {
+        bool readable = read_number(vedirect_value(block, "V"), &number) &&
+                        read_number(vedirect_value(block, "I"), &number);
+        if (!shunt || !readable || is_fragment(notes, block))
+            return BMS_FOREIGN;
+        take_main(bms, block, pack);
+        remark_mode(bms, block);
+        return BMS_DONE;
+    }
+    for (unsigned i = 0; i < block->field_count; i++)
+        if (block->fields[i].label[0] == 'H') {
+            take_history(bms, block, pack);
+            return BMS_PARTIAL;
+        }
+    return BMS_FOREIGN;
+}
+
+/* What the records inside a block come to: an answer stays one whatever follows it. */
+static enum bms_result take_records(struct bms *bms, const struct bms_request *request,
+                                    const uint8_t *bytes, const struct vedirect_block *block,
+                                    struct pack *pack)
+{
+    enum bms_result all = BMS_FOREIGN;
+    for (unsigned i = 0; i < block->record_count; i++) {
+        struct vedirect_piece piece = block->records[i];
+        enum bms_result result =
+            vedirect_take_record(bms, request, bytes + piece.at, piece.size, pack);
+        bool answered = all == BMS_DONE || all == BMS_REFUSED;
+        if (!answered && result != BMS_FOREIGN && result != BMS_INVALID)
+            all = result;
+    }
+    return all;
+}
+
+/* The text comes last, because it knows better than what stands inside it. Beside a question it is
+ * welcome, but it is not the answer. */
+static enum bms_result take_block(struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct vedirect_block block;
+    vedirect_scan_block(bytes, size, &block);
+    if (!block.sound)
+        return BMS_FOREIGN;
+    enum bms_result records = take_records(bms, request, bytes, &block, pack);
+    enum bms_result text = take_text(bms, &block, pack);
+    if (text == BMS_FOREIGN)
+        return records;
+    if (request->size == 0)
+        return text;
+    return records == BMS_FOREIGN ? BMS_PARTIAL : records;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return frame[0] == ':' ? vedirect_take_record(bms, request, frame, size, pack)
+                           : take_block(bms, request, frame, size, pack);
+}
+
+const struct bms_driver vedirect_driver = {
+    .name = "vedirect",
+    .title = "Victron BMV and SmartShunt (VE.Direct)",
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .tries = 3, .one_pack = true},
+    .frame = find_frame,
+    .decode = decode,
+    .finish = vedirect_finish,
+    .emulate = vedirect_emulate,
+};

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/* VE.Direct: blocks and HEX records out of a stream of bytes. */
+#include "vedirect_scan.h"
+
+#include <string.h>
+
+#define BLOCK_MAX 2048 /* with HEX records in it; the longest text is 22 fields of 43 bytes */
+#define RECORD_DIGITS (1 + 2 * VEDIRECT_DATA + 2)
+#define CHECK 0x55 /* what command, data and check of a record add up to */
+
+enum state { IN_LABEL, IN_VALUE, AT_CHECKSUM };
+
+struct scanner {
+    enum state state;
+    struct vedirect_field field;
+    size_t length; /* of the label or value so far */
+    uint8_t sum;
+    bool spoilt;
+};
+
+/* ---- HEX records (section 3.1) ---- */
+
+/* Upper case only: a flipped bit that makes a small letter of a capital would pass the check. */
+static int digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+struct bms_span vedirect_scan_record(const uint8_t *bytes, size_t size)
+{
+    size_t at = 1;
+    while (at < size && at <= RECORD_DIGITS && digit(bytes[at]) >= 0)
+        at++;
+    if (at > RECORD_DIGITS)
+        return (struct bms_span){BMS_DAMAGED, at};
+    if (at == size)
+        return (struct bms_span){BMS_MORE, 0};
+    if (bytes[at] == '\r' || bytes[at] == ':')
+        return (struct bms_span){BMS_DAMAGED, at};
+    struct vedirect_record record;
+    bool good = vedirect_parse_record(bytes, at + 1, &record);
+    return (struct bms_span){good ? BMS_FRAME : BMS_DAMAGED, at + 1};
+}
+
+bool vedirect_parse_record(const uint8_t *bytes, size_t size, struct vedirect_record *record)
+{
+    /* Colon, command, pairs of digits with the check at the end, LF. */
+    if (size < 5 || size % 2 == 0 || size > RECORD_DIGITS + 2 || bytes[0] != ':' ||
+        bytes[size - 1] != '\n')
+        return false;
+    for (size_t i = 1; i < size - 1; i++)
+        if (digit(bytes[i]) < 0)
+            return false;
+    record->command = (uint8_t) digit(bytes[1]);
+    record->size = (size - 5) / 2;
+    uint8_t sum = record->command;
+    for (size_t i = 0; i <= record->size; i++) {
+        uint8_t byte = (uint8_t) (digit(bytes[2 + 2 * i]) << 4 | digit(bytes[3 + 2 * i]));
+        sum = (uint8_t) (sum + byte);
+        if (i < record->size)
+            record->data[i] = byte;
+    }
+    return sum == CHECK;
+}
+
+static size_t put_byte(uint8_t byte, uint8_t *out)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    out[0] = (uint8_t) digits[byte >> 4];
+    out[1] = (uint8_t) digits[byte & 0xF];
+    return 2;
+}
+
+size_t vedirect_write_record(uint8_t command, const uint8_t *data, size_t size, uint8_t *bytes)
+{
+    uint8_t pair[2], check = (uint8_t) (CHECK - command);
+    size_t at = 0;
+    put_byte(command, pair);
+    bytes[at++] = ':';
+    bytes[at++] = pair[1];
+    for (size_t i = 0; i < size; i++) {
+        check = (uint8_t) (check - data[i]);
+        at += put_byte(data[i], bytes + at);
+    }
+    at += put_byte(check, bytes + at);
+    bytes[at++] = '\n';
+    return at;
+}
+
+/* ---- text (section 2.3) ---- */
+
+static void end_field(struct scanner *scanner, struct vedirect_block *block)
+{
+    if (scanner->state == IN_VALUE) {
+        if (block->field_count < VEDIRECT_FIELDS)
+            block->fields[block->field_count++] = scanner->field;
+        else
+            scanner->spoilt = true;
+    }
+    memset(&scanner->field, 0, sizeof scanner->field);
+    scanner->state = IN_LABEL;
+    scanner->length = 0;
+}
+
+static void end_label(struct scanner *scanner)
+{
+    scanner->state = strcmp(scanner->field.label, "Checksum") == 0 ? AT_CHECKSUM : IN_VALUE;
+    scanner->length = 0;
+}
+
+static void take_byte(struct scanner *scanner, struct vedirect_block *block, uint8_t byte)
+{
+    scanner->sum = (uint8_t) (scanner->sum + byte);
+    bool label = scanner->state == IN_LABEL;
+    if (byte == '\r')
+        return;
+    if (byte == '\n') {
+        end_field(scanner, block);
+    } else if (byte == '\t' && label) {
+        end_label(scanner);
+    } else if (scanner->length < (label ? VEDIRECT_LABEL : VEDIRECT_VALUE)) {
+        (label ? scanner->field.label : scanner->field.value)[scanner->length++] = (char) byte;
+    } else {
+        scanner->spoilt = true;
+    }
+}
+
+/* A record inside a block is no part of the sum. One that a CR breaks off spoils the block: it may
+ * as well be a digit that was damaged into a colon, and the sum cannot tell when the digits behind
+ * it happen to add up to nothing. */
+static size_t pass_record(struct scanner *scanner, struct vedirect_block *block,
+                          const uint8_t *bytes, size_t at, size_t size)
+{
+    struct bms_span span = vedirect_scan_record(bytes + at, size - at);
+    if (span.kind == BMS_MORE)
+        return size;
+    if (span.kind == BMS_FRAME && block->record_count < VEDIRECT_RECORDS)
+        block->records[block->record_count++] = (struct vedirect_piece){at, span.size};
+    if (span.kind == BMS_DAMAGED && at + span.size < size && bytes[at + span.size] == '\r')
+        scanner->spoilt = true;
+    return at + span.size;
+}
+
+void vedirect_scan_block(const uint8_t *bytes, size_t size, struct vedirect_block *block)
+{
+    struct scanner scanner = {.state = IN_LABEL};
+    memset(block, 0, sizeof *block);
+    size_t at = 0;
+    while (at < size && at < BLOCK_MAX) {
+        if (scanner.state == AT_CHECKSUM) {
+            /* Any byte at all, a colon or LF as well: nothing else is looked at. */
+            block->size = at + 1;
+            block->sound = !scanner.spoilt && (uint8_t) (scanner.sum + bytes[at]) == 0;
+            return;
+        }
+        if (bytes[at] == ':')
+            at = pass_record(&scanner, block, bytes, at, size);
+        else
+            take_byte(&scanner, block, bytes[at++]);
+    }
+    block->size = at < BLOCK_MAX ? 0 : at;
+}
+
+/* Where in a damaged block another one begins: its end was lost, or it never was one. Blocks begin
+ * with these fields; at any other field there would be one chance in 256 that a fragment passes for
+ * a block. */
+static size_t find_restart(const uint8_t *bytes, size_t size)
+{
+    static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};
+    for (size_t at = 1; at < size; at++)
+        for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+            size_t length = strlen(starts[i]);
+            if (at + length <= size && memcmp(bytes + at, starts[i], length) == 0)
+                return at;
+        }
+    return size;
+}
+
+static size_t find_start(const uint8_t *bytes, size_t size)
+{
+    size_t at = 0;
+    while (at < size && bytes[at] != ':' && bytes[at] != '\r')
+        at++;
+    return at;
+}
+
+struct bms_span vedirect_scan(const uint8_t *bytes, size_t size)
+{
+    if (bytes[0] == ':')
+        return vedirect_scan_record(bytes, size);
+    if (bytes[0] != '\r')
+        return (struct bms_span){BMS_SKIP, find_start(bytes, size)};
+    if (size == 1)
+        return (struct bms_span){BMS_MORE, 0};
+    if (bytes[1] != '\n')
+        return (struct bms_span){BMS_SKIP, 1};
+    struct vedirect_block block;
+    vedirect_scan_block(bytes, size, &block);
+    if (block.size == 0)
+        return (struct bms_span){BMS_MORE, 0};
+    if (!block.sound)
+        return (struct bms_span){BMS_DAMAGED, find_restart(bytes, block.size)};
+    return (struct bms_span){BMS_FRAME, block.size};
+}
+
+const char *vedirect_value(const struct vedirect_block *block, const char *label)
+{
+    for (unsigned i = block->field_count; i > 0; i--)
+        if (strcmp(block->fields[i - 1].label, label) == 0)
+            return block->fields[i - 1].value;
+    return NULL;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The frame of YD/T 1363: a line of hexadecimal text from '~' to CR, used by TopBMS and its many
+ * siblings. Knows frames and their two checksums, not what is in them. Follows the sheet `topbms`,
+ * section 2.
+ */
+#ifndef PACKGATE_BMS_YDT1363_H
+#define PACKGATE_BMS_YDT1363_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define YDT_HEAD_SIZE 13  /* characters before INFO */
+#define YDT_INFO_MAX 2047 /* bytes; LENID counts characters and has 12 bits */
+#define YDT_FRAME_SIZE(info_characters) (18 + (size_t) (info_characters))
+
+struct ydt_head {
+    uint8_t version; /* VER */
+    uint8_t address; /* ADR */
+    uint8_t device;  /* CID1 */
+    uint8_t code;    /* CID2: the command of a request, the return code RTN of a reply */
+};
+
+struct ydt_frame {
+    struct ydt_head head;
+    const uint8_t *info; /* characters, inside of the frame */
+    size_t info_size;
+};
+
+enum ydt_state {
+    YDT_MORE,       /* may become a frame; `span` is not set */
+    YDT_GOOD,       /* a frame, both checksums are right */
+    YDT_NOISE,      /* no frame starts here */
+    YDT_BROKEN,     /* a frame that another one or a line end cuts off, or without its line end */
+    YDT_BAD_LENGTH, /* LCHKSUM is wrong */
+    YDT_BAD_SUM     /* CHKSUM is wrong */
+};
+
+/** What stands at bytes[0…size-1], size >= 1, and how many bytes it takes. No '~' is passed over.
+ */
+enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span);
+
+/** Reads the head alone, whatever follows it. False: too short, or not hexadecimal. */
+bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head);
+
+/** Takes apart what must be exactly one good frame. */
+bool ydt_parse(const uint8_t *bytes, size_t size, struct ydt_frame *frame);
+
+/** INFO as bytes. False: an odd number of characters, or not hexadecimal (Topband answers 51H in
+ * plain text). */
+bool ydt_read_info(const struct ydt_frame *frame, uint8_t info[YDT_INFO_MAX], size_t *size);
+
+/** Writes a frame around `size` bytes of INFO, and around INFO that is text already; returns the
+ * frame's size, YDT_FRAME_SIZE of its characters. At most YDT_INFO_MAX bytes. */
+size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info, size_t size);
+size_t ydt_write_text(uint8_t *out, const struct ydt_head *head, const uint8_t *text, size_t size);
+
+#endif

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `protocol = auto`: a pack of which only the port is known. A prober searches its line; what it
+ * finds is remembered in the state file and takes the place of this stand-in.
+ */
+#ifndef PACKGATE_GATEWAY_AUTOMATIC_H
+#define PACKGATE_GATEWAY_AUTOMATIC_H
+
+#include "config.h"
+#include "prober.h"
+#include "state.h"
+
+/** Whether the pack is still to be found. */
+bool automatic_is_open(const struct pack_config *pack);
+
+/** Takes what was found before, if anything was: the pack gets its driver, address and variant,
+ * its line the baud rate. */
+void automatic_recall(struct config *config, struct pack_config *pack,
+                      const struct state_entry *kept);
+
+/** The other way round: nothing is known of it again. */
+void automatic_forget(struct config *config, struct pack_config *pack, struct state_entry *kept);
+
+/* The search for one pack. */
+struct automatic {
+    struct ev_loop *loop;
+    const struct pack_config *pack;
+    struct state_entry *kept;
+    struct prober *prober;
+    ev_timer again;
+    bool reported;             /* that nothing answers */
+    void (*found)(void *data); /* the pack is in `kept` now; the search may be freed from within */
+    void *data;
+};
+
+/** Searches until something answers. NULL: out of memory. */
+struct automatic *automatic_new(struct ev_loop *loop, const struct pack_config *pack,
+                                struct state_entry *kept, void (*found)(void *data), void *data);
+void automatic_free(struct automatic *automatic);
+
+#endif

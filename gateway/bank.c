@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+/* Several packs as one. */
+#include "bank.h"
+
+#include <math.h>
+
+/* The members that are counted in. */
+struct fresh {
+    const struct bank_member *member[MAX_BANK_PACKS];
+    unsigned number[MAX_BANK_PACKS]; /* place in the bank's list, from 1 */
+    unsigned count;
+};
+
+enum rule {
+    SUM,
+    AVERAGE,
+    LOWEST,
+    HIGHEST,
+    ALL_ON /* 0 when any is off, 1 when all are on */
+};
+
+/* Wear and heat are those of the worst pack. Limits of the voltage hold for all, so that the
+ * strictest counts. */
+static const struct {
+    enum pack_value id;
+    enum rule rule;
+} rules[] = {
+    {VOLTAGE_V, AVERAGE},
+    {CURRENT_A, SUM},
+    {POWER_W, SUM},
+    {REMAINING_AH, SUM},
+    {FULL_AH, SUM},
+    {RATED_AH, SUM},
+    {CYCLES, HIGHEST},
+    {MOS_TEMP_C, HIGHEST},
+    {CHARGE_MOS, ALL_ON},
+    {DISCHARGE_MOS, ALL_ON},
+    {BALANCING, HIGHEST},
+    {CHARGE_VOLTAGE_LIMIT_V, LOWEST},
+    {DISCHARGE_VOLTAGE_LIMIT_V, HIGHEST},
+};
+
+static double value_of(const struct fresh *fresh, unsigned i, enum pack_value id)
+{
+    return fresh->member[i]->pack->value[id];
+}
+
+static unsigned count_known(const struct fresh *fresh, enum pack_value id)
+{
+    unsigned known = 0;
+    for (unsigned i = 0; i < fresh->count; i++)
+        known += pack_known(fresh->member[i]->pack, id);
+    return known;
+}
+
+/* The numbers of the packs that report a value, added up, and their lowest and highest; NaN:
+ * none does. */
+struct span {
+    double sum, lowest, highest;
+};
+
+static struct span span_of(const struct fresh *fresh, enum pack_value id)
+{
+    struct span span = {0, NAN, NAN};
+    for (unsigned i = 0; i < fresh->count; i++) {
+        double value = value_of(fresh, i, id);
+        if (isnan(value))
+            continue;
+        span.sum += value;
+        span.lowest = fmin(span.lowest, value); /* of NaN and a number, the number */
+        span.highest = fmax(span.highest, value);
+    }
+    return span;
+}
+
+static double combined(const struct fresh *fresh, enum pack_value id, enum rule rule)
+{
+    struct span span = span_of(fresh, id);
+    unsigned known = count_known(fresh, id);
+    bool all = known == fresh->count;
+    switch (rule) {
+    case SUM:
+        return all ? span.sum : NAN;
+    case AVERAGE:
+        return span.sum / known;
+    case LOWEST:
+        return span.lowest;
+    case HIGHEST:
+        return span.highest;
+    case ALL_ON:
+        return all || span.lowest <= 0 ? span.lowest : NAN;
+    }
+    return NAN;
+}
+
+/* NaN stays unknown, without counting as a value that was refused. */
+static void set(struct pack *bank, enum pack_value id, double value)
+{
+    if (!isnan(value))
+        pack_set(bank, id, value);
+}
+
+/* ---- averages by weight ---- */
+
+typedef double weigher(const struct bank_member *member);
+
+static double first_above_0(double a, double b, double c)
+{
+    if (a > 0)
+        return a;
+    return b > 0 ? b : c;
+}
+
+static double weigh_by_capacity(const struct bank_member *member)
+{
+    const double *value = member->pack->value;
+    return first_above_0(value[FULL_AH], value[RATED_AH], member->capacity_ah);
+}
+
+/* Health is what is left of the capacity when new. */
+static double weigh_by_rated_capacity(const struct bank_member *member)
+{
+    const double *value = member->pack->value;
+    return first_above_0(value[RATED_AH], value[FULL_AH], member->capacity_ah);
+}
+
+static double weigh_by_cells(const struct bank_member *member)
+{
+    return member->pack->value[CELL_COUNT];
+}
+
+static double weigh_by_sensors(const struct bank_member *member)
+{
+    return member->pack->value[TEMP_COUNT];
+}
+
+/* Over the packs that report the value; when one of these has no weight, all weigh the same.
+ * NaN: none reports it. */
+static double weighted_average(const struct fresh *fresh, enum pack_value id, weigher *weigh)
+{
+    double sum = 0, weights = 0;
+    for (unsigned i = 0; i < fresh->count; i++) {
+        double value = value_of(fresh, i, id), weight = weigh(fresh->member[i]);
+        if (isnan(value))
+            continue;
+        if (!(weight > 0))
+            return combined(fresh, id, AVERAGE);
+        sum += value * weight;
+        weights += weight;
+    }
+    return sum / weights;
+}
+
+/* ---- limits of the current ---- */
+
+/* A pack whose MOS is off takes no share, whatever limit it goes on to report. */
+static double summed_limit(const struct fresh *fresh, enum pack_value limit, enum pack_value mos)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < fresh->count; i++)
+        if (value_of(fresh, i, mos) != 0)
+            sum += value_of(fresh, i, limit);
+    return count_known(fresh, limit) > 0 ? sum : NAN;
+}
+
+/* ---- extremes ---- */
+
+static void combine_cells(const struct fresh *fresh, struct pack *bank, struct map_bank *extras)
+{
+    double highest = NAN, lowest = NAN;
+    for (unsigned i = 0; i < fresh->count; i++) {
+        double max = value_of(fresh, i, CELL_MAX_MV), min = value_of(fresh, i, CELL_MIN_MV);
+        if (!isnan(max) && !(max <= highest)) {
+            highest = max;
+            bank->value[CELL_MAX_INDEX] = value_of(fresh, i, CELL_MAX_INDEX);
+            extras->cell_max_pack = fresh->number[i];
+        }
+        if (!isnan(min) && !(min >= lowest)) {
+            lowest = min;
+            bank->value[CELL_MIN_INDEX] = value_of(fresh, i, CELL_MIN_INDEX);
+            extras->cell_min_pack = fresh->number[i];
+        }
+    }
+    set(bank, CELL_MAX_MV, highest);
+    set(bank, CELL_MIN_MV, lowest);
+}
+
+static void combine_temperatures(const struct fresh *fresh, struct map_bank *extras)
+{
+    for (unsigned i = 0; i < fresh->count; i++)
+        for (int id = TEMP_C; id < TEMP_C + MAX_TEMPS; id++) {
+            double celsius = value_of(fresh, i, (enum pack_value) id);
+            if (isnan(celsius))
+                continue;
+            if (!(celsius <= extras->temp_max_c)) {
+                extras->temp_max_c = celsius;
+                extras->temp_max_pack = fresh->number[i];
+            }
+            if (!(celsius >= extras->temp_min_c)) {
+                extras->temp_min_c = celsius;
+                extras->temp_min_pack = fresh->number[i];
+            }
+        }
+}
+
+/* ---- alarms ---- */
+
+/* Raw alarm words are left out: each protocol has its own. */
+static void combine_alarms(const struct fresh *fresh, const struct map_bank *extras,
+                           struct pack *bank)
+{
+    for (unsigned i = 0; i < fresh->count; i++) {
+        const struct pack *pack = fresh->member[i]->pack;
+        bank->alarms_known |= pack->alarms_known;
+        bank->alarms_warning |= pack->alarms_warning;
+        bank->alarms_protection |= pack->alarms_protection;
+    }
+    pack_alarm(bank, COMMUNICATION_FAULT, extras->missing > 0 ? ALARM_WARNING : 0);
+}
+
+static void find_fresh(const struct bank_member *members, unsigned count, struct fresh *fresh)
+{
+    fresh->count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!members[i].fresh)
+            continue;
+        fresh->member[fresh->count] = &members[i];
+        fresh->number[fresh->count++] = i + 1;
+    }
+}
+
+void bank_combine(const struct bank_member *members, unsigned count, struct pack *bank,
+                  struct map_bank *extras)
+{
+    struct fresh fresh;
+    find_fresh(members, count, &fresh);
+    pack_clear(bank);
+    *extras = (struct map_bank){.present = fresh.count,
+                                .missing = count - fresh.count,
+                                .needed = extras->needed,
+                                .temp_max_c = NAN,
+                                .temp_min_c = NAN};
+    combine_alarms(&fresh, extras, bank);
+    if (fresh.count == 0)
+        return;
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        set(bank, rules[i].id, combined(&fresh, rules[i].id, rules[i].rule));
+    set(bank, SOC_PERCENT, weighted_average(&fresh, SOC_PERCENT, weigh_by_capacity));
+    set(bank, SOH_PERCENT, weighted_average(&fresh, SOH_PERCENT, weigh_by_rated_capacity));
+    set(bank, CELL_AVG_MV, weighted_average(&fresh, CELL_AVG_MV, weigh_by_cells));
+    set(bank, TEMP_AVG_C, weighted_average(&fresh, TEMP_AVG_C, weigh_by_sensors));
+    set(bank, CHARGE_CURRENT_LIMIT_A, summed_limit(&fresh, CHARGE_CURRENT_LIMIT_A, CHARGE_MOS));
+    set(bank, DISCHARGE_CURRENT_LIMIT_A,
+        summed_limit(&fresh, DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS));
+    combine_cells(&fresh, bank, extras);
+    combine_temperatures(&fresh, extras);
+    pack_derive(bank);
+}

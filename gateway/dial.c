@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+/* A TCP connection without blocking. */
+#include "dial.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOK_UP_S 30.0 /* for three name servers that do not answer */
+#define KNOWN_S 60.0   /* a name that led to a connection is not looked up again for so long */
+#define CONNECT_S 5.0  /* for one address */
+#define KEEPALIVE_S 10
+#define UNSENT_MS 10000 /* data that stays unacknowledged that long ends the connection */
+
+static void try_next(struct dial *dial, int error);
+
+void dial_stop(struct dial *dial)
+{
+    resolver_stop(&dial->resolver);
+    ev_io_stop(dial->loop, &dial->connecting);
+    ev_timer_stop(dial->loop, &dial->timeout);
+    if (dial->fd >= 0)
+        close(dial->fd);
+    dial->fd = -1;
+}
+
+static void fail(struct dial *dial, const char *why)
+{
+    dial_stop(dial);
+    dial->known_until = 0;
+    dial->events.failed(dial->data, why);
+}
+
+static void set_options(int fd)
+{
+    const int on = 1, idle = KEEPALIVE_S, probes = 3, unsent = UNSENT_MS;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof idle);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
+}
+
+/* Some serial servers close after each reply: the way to them must not be searched each time. */
+static void remember_address(struct dial *dial)
+{
+    struct resolver_address good = dial->addresses[dial->next - 1];
+    dial->addresses[dial->next - 1] = dial->addresses[0];
+    dial->addresses[0] = good;
+}
+
+static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct dial *dial = io->data;
+    int error = 0;
+    socklen_t size = sizeof error;
+    ev_io_stop(loop, io);
+    ev_timer_stop(loop, &dial->timeout);
+    if (getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+        error = errno;
+    if (error) {
+        try_next(dial, error);
+        return;
+    }
+    remember_address(dial);
+    dial->events.opened(dial->data, dial->fd);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct dial *dial = timer->data;
+    ev_io_stop(loop, &dial->connecting);
+    if (dial->fd < 0)
+        fail(dial, "looking up the host name takes too long");
+    else
+        try_next(dial, ETIMEDOUT);
+}
+
+/* Starts to connect to one address; false with errno when that fails at once. */
+static bool start_connect(struct dial *dial, const struct resolver_address *address)
+{
+    const struct sockaddr *to = (const struct sockaddr *) &address->address;
+    dial->fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (dial->fd < 0)
+        return false;
+    set_options(dial->fd);
+    if (connect(dial->fd, to, address->size) < 0 && errno != EINPROGRESS)
+        return false;
+    ev_io_set(&dial->connecting, dial->fd, EV_WRITE);
+    ev_io_start(dial->loop, &dial->connecting);
+    ev_timer_set(&dial->timeout, CONNECT_S, 0);
+    ev_timer_start(dial->loop, &dial->timeout);
+    return true;
+}
+
+/* Goes through the addresses; `error` is why the one before was no good. */
+static void try_next(struct dial *dial, int error)
+{
+    while (dial->next < dial->count) {
+        if (dial->fd >= 0)
+            close(dial->fd);
+        if (start_connect(dial, &dial->addresses[dial->next++]))
+            return;
+        error = errno;
+    }
+    fail(dial, strerror(error));
+}
+
+static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
+{
+    struct dial *dial = data;
+    ev_timer_stop(dial->loop, &dial->timeout);
+    if (count == 0) {
+        char why[sizeof dial->to.host + 40];
+        snprintf(why, sizeof why, "host name %s was not found", dial->to.host);
+        fail(dial, why);
+        return;
+    }
+    memcpy(dial->addresses, addresses, count * sizeof *addresses);
+    dial->count = count;
+    dial->known_until = clock_now() + KNOWN_S;
+    try_next(dial, 0);
+}
+
+/* An address in digits needs no look-up. */
+static bool take_numeric(struct dial *dial)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *info = NULL;
+    if (getaddrinfo(dial->to.host, dial->service, &hints, &info) != 0)
+        return false;
+    memcpy(&dial->addresses[0].address, info->ai_addr, info->ai_addrlen);
+    dial->addresses[0].size = info->ai_addrlen;
+    dial->count = 1;
+    freeaddrinfo(info);
+    return true;
+}
+
+void dial_start(struct dial *dial)
+{
+    dial_stop(dial);
+    dial->next = 0;
+    if (clock_now() < dial->known_until || take_numeric(dial)) {
+        try_next(dial, 0);
+        return;
+    }
+    ev_timer_set(&dial->timeout, LOOK_UP_S, 0);
+    ev_timer_start(dial->loop, &dial->timeout);
+    if (resolver_start(&dial->resolver, dial->to.host, dial->service) < 0)
+        fail(dial, strerror(errno));
+}
+
+bool dial_init(struct dial *dial, struct ev_loop *loop, const char *address,
+               const struct dial_events *events, void *data)
+{
+    *dial = (struct dial){.loop = loop, .fd = -1, .events = *events, .data = data};
+    if (!endpoint_parse(address, &dial->to))
+        return false;
+    snprintf(dial->service, sizeof dial->service, "%u", dial->to.port);
+    resolver_init(&dial->resolver, loop, on_resolved, dial);
+    ev_init(&dial->connecting, on_connected);
+    ev_init(&dial->timeout, on_timeout);
+    dial->connecting.data = dial->timeout.data = dial;
+    return true;
+}

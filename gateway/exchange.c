@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+/* Exchange files: the reader, the writer and the replay. The format is described in
+ * tests/captures/README.md. */
+#include "exchange.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the parser is, and where it reports to. */
+struct reader {
+    struct exchange *exchange;
+    size_t capacity;
+    unsigned line;
+    char *error;
+    size_t error_size;
+};
+
+static bool fail(struct reader *reader, const char *what)
+{
+    snprintf(reader->error, reader->error_size, "line %u: %s", reader->line, what);
+    return false;
+}
+
+static struct exchange_item *add_item(struct reader *reader, enum exchange_kind kind)
+{
+    struct exchange *exchange = reader->exchange;
+    if (exchange->count == reader->capacity) {
+        size_t capacity = reader->capacity ? 2 * reader->capacity : 64;
+        struct exchange_item *items = realloc(exchange->items, capacity * sizeof *items);
+        if (!items)
+            return NULL;
+        exchange->items = items;
+        reader->capacity = capacity;
+    }
+    struct exchange_item *item = &exchange->items[exchange->count++];
+    *item = (struct exchange_item){.kind = kind, .line = reader->line};
+    return item;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char) tolower((unsigned char) c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "A5 40 90" or "A54090", up to the end or a comment. */
+static bool read_bytes(struct reader *reader, enum exchange_kind kind, const char *text)
+{
+    struct exchange_item *item = add_item(reader, kind);
+    if (!item || !(item->bytes = malloc(strlen(text) / 2 + 1)))
+        return fail(reader, "out of memory");
+    while (*text && *text != '#') {
+        if (isspace((unsigned char) *text)) {
+            text++;
+            continue;
+        }
+        int high = hex_digit(text[0]);
+        int low = high < 0 ? -1 : hex_digit(text[1]);
+        if (low < 0)
+            return fail(reader, "bytes are expected as pairs of hexadecimal digits");
+        item->bytes[item->size++] = (uint8_t) (high << 4 | low);
+        text += 2;
+    }
+    return true;
+}
+
+/* "soc_percent 99.1 0.05": texts may hold blanks, so only what expects a number has a tolerance. */
+static bool read_value(struct reader *reader, const char *text)
+{
+    struct exchange_item *item = add_item(reader, EXCHANGE_VALUE);
+    size_t name_size = strcspn(text, " \t");
+    const char *value = text + name_size + strspn(text + name_size, " \t");
+    if (!item || !(item->name = strndup(text, name_size)) || !(item->value = strdup(value)))
+        return fail(reader, "out of memory");
+    if (name_size == 0 || !*value)
+        return fail(reader, "a name and a value are expected behind ~");
+    char *end;
+    strtod(item->value, &end);
+    if (end == item->value || !isspace((unsigned char) *end))
+        return true;
+    char *rest = end;
+    double tolerance = strtod(rest, &end);
+    if (end != rest && *end == '\0' && isfinite(tolerance) && tolerance >= 0) {
+        item->tolerance = tolerance;
+        *rest = '\0';
+    }
+    return true;
+}
+
+static bool read_line(struct reader *reader, const char *text)
+{
+    switch (text[0]) {
+    case '\0':
+    case '#':
+        return true;
+    case '>':
+        return read_bytes(reader, EXCHANGE_REQUEST, text + 1);
+    case '<':
+        return read_bytes(reader, EXCHANGE_REPLY, text + 1);
+    case '~':
+        return read_value(reader, text + 1 + strspn(text + 1, " \t"));
+    }
+    if (strncmp(text, "source ", 7) == 0 || strcmp(text, "source") == 0)
+        return true;
+    if (strncmp(text, "protocol ", 9) != 0)
+        return fail(reader, "expected 'protocol', 'source', '>', '<', '~' or '#'");
+    text += 9 + strspn(text + 9, " \t");
+    reader->exchange->driver = bms_driver_find(text);
+    return reader->exchange->driver || fail(reader, "unknown protocol");
+}
+
+/* A copy of the next line without its end and the blanks around it; NULL when memory ran out. */
+static char *next_line(const char **text, const char *end)
+{
+    const char *start = *text;
+    const char *stop = memchr(start, '\n', (size_t) (end - start));
+    *text = stop ? stop + 1 : end;
+    if (!stop)
+        stop = end;
+    while (start < stop && isspace((unsigned char) *start))
+        start++;
+    while (start < stop && isspace((unsigned char) stop[-1]))
+        stop--;
+    return strndup(start, (size_t) (stop - start));
+}
+
+struct exchange *exchange_parse(const char *text, size_t size, char *error, size_t error_size)
+{
+    struct reader reader = {.error = error, .error_size = error_size};
+    reader.exchange = calloc(1, sizeof *reader.exchange);
+    bool ok = reader.exchange || fail(&reader, "out of memory");
+    const char *end = text + size;
+    while (ok && text < end) {
+        reader.line++;
+        char *line = next_line(&text, end);
+        ok = line ? read_line(&reader, line) : fail(&reader, "out of memory");
+        free(line);
+    }
+    if (ok && !reader.exchange->driver)
+        ok = fail(&reader, "the file names no protocol");
+    if (ok)
+        return reader.exchange;
+    exchange_free(reader.exchange);
+    return NULL;
+}
+
+void exchange_free(struct exchange *exchange)
+{
+    if (!exchange)
+        return;
+    for (size_t i = 0; i < exchange->count; i++) {
+        free(exchange->items[i].bytes);
+        free(exchange->items[i].name);
+        free(exchange->items[i].value);
+    }
+    free(exchange->items);
+    free(exchange);
+}
+
+/* All frames that are in the buffer now; a recording may hold more behind a complete reply. */
+static void decode_all(struct feed *feed, struct bms *bms, const struct bms_request *request,
+                       bool silent, struct pack *pack)
+{
+    while (feed_decode(feed, bms, request, silent, pack) != FEED_WAITING)
+        continue;
+}
+
+void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pack *pack,
+                     struct feed_counters *counters)
+{
+    struct feed feed = {0};
+    struct bms_request request = {0};
+    pack_clear(pack);
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        if (item->kind == EXCHANGE_VALUE)
+            continue;
+        if (item->kind == EXCHANGE_REQUEST) {
+            decode_all(&feed, bms, &request, true, pack);
+            /* A request longer than any of ours is some other program's; what answers it is
+             * foreign. */
+            request.size = item->size <= sizeof request.bytes ? item->size : sizeof request.bytes;
+            memcpy(request.bytes, item->bytes, request.size);
+            continue;
+        }
+        for (size_t at = 0; at < item->size;) {
+            at += feed_append(&feed, item->bytes + at, item->size - at);
+            decode_all(&feed, bms, &request, false, pack);
+        }
+    }
+    decode_all(&feed, bms, &request, true, pack);
+    if (bms->driver->finish)
+        bms->driver->finish(bms, pack);
+    pack_derive(pack);
+    *counters = feed.counters;
+}
+
+void exchange_write_head(FILE *out, const char *protocol, const char *source)
+{
+    fprintf(out, "protocol %s\nsource %s\n", protocol, source);
+}
+
+void exchange_write_bytes(FILE *out, char direction, const uint8_t *bytes, size_t size)
+{
+    fputc(direction, out);
+    for (size_t i = 0; i < size; i++)
+        fprintf(out, " %02X", bytes[i]);
+    fputc('\n', out);
+}

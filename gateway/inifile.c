@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Strict reading of INI text. inih asks for one line after the other; each is looked at here first,
+ * and inih gets to see only those that can be entries. Headings are taken here because inih does
+ * not tell about a section without keys and cuts long names; line numbers because Debian's build
+ * does not hand them to the handler.
+ */
+#include "inifile.h"
+
+#include <ctype.h>
+#include <ini.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+struct reader {
+    const char *text; /* what is left of it */
+    size_t size;
+    unsigned line;     /* the one inih is at */
+    bool entry_wanted; /* inih has it, and has not called back yet */
+    const struct inifile_events *events;
+    void *user;
+};
+
+/* A line without its end and the blanks around it. */
+struct span {
+    const char *start;
+    size_t size;
+};
+
+static void mistake(const struct reader *reader, const char *message)
+{
+    reader->events->mistake(reader->user, reader->line, message);
+}
+
+static struct span trim(const char *start, size_t size)
+{
+    while (size > 0 && isspace((unsigned char) start[0]))
+        start++, size--;
+    while (size > 0 && isspace((unsigned char) start[size - 1]))
+        size--;
+    return (struct span){start, size};
+}
+
+static struct span next_line(struct reader *reader)
+{
+    const char *start = reader->text;
+    const char *end = memchr(start, '\n', reader->size);
+    size_t used = end ? (size_t) (end - start) + 1 : reader->size;
+    reader->text += used;
+    reader->size -= used;
+    reader->line++;
+    return trim(start, used);
+}
+
+static bool is_comment(struct span span)
+{
+    return span.size > 0 && (span.start[0] == ';' || span.start[0] == '#');
+}
+
+static void report_control(const struct reader *reader, char found)
+{
+    char message[100];
+    if (found == 0)
+        mistake(reader, "a NUL byte; expected plain text (UTF-8)");
+    else {
+        snprintf(message, sizeof message, "control character 0x%02X; expected plain text",
+                 (unsigned) found);
+        mistake(reader, message);
+    }
+}
+
+static bool check_characters(const struct reader *reader, struct span span)
+{
+    for (size_t i = 0; i < span.size; i++) {
+        char c = span.start[i];
+        if (((unsigned char) c < 0x20 && c != '\t') || c == 0x7F) {
+            report_control(reader, c);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void take_heading(const struct reader *reader, struct span span)
+{
+    char text[256];
+    const char *end = memchr(span.start, ']', span.size);
+    if (!end) {
+        mistake(reader, "a heading without its ']'");
+        return;
+    }
+    struct span behind = trim(end + 1, span.size - (size_t) (end + 1 - span.start));
+    if (behind.size > 0 && !is_comment(behind)) {
+        mistake(reader, "text behind a heading; expected a line of its own");
+        return;
+    }
+    struct span inside = trim(span.start + 1, (size_t) (end - span.start) - 1);
+    snprintf(text, sizeof text, "%.*s", (int) inside.size, inside.start);
+    reader->events->heading(reader->user, reader->line, text);
+}
+
+/* True when the line is one for inih to split. */
+static bool check_line(const struct reader *reader, struct span span, size_t longest)
+{
+    if (span.size == 0 || is_comment(span) || !check_characters(reader, span))
+        return false;
+    if (span.size > longest) {
+        char message[100];
+        snprintf(message, sizeof message, "a line of %zu characters; expected at most %zu",
+                 span.size, longest);
+        mistake(reader, message);
+        return false;
+    }
+    if (span.start[0] == '[') {
+        take_heading(reader, span);
+        return false;
+    }
+    return true;
+}
+
+static void report_missing_entry(struct reader *reader)
+{
+    if (reader->entry_wanted)
+        mistake(reader, "neither 'key = value' nor a [section] nor a comment");
+    reader->entry_wanted = false;
+}
+
+/* inih's reader, in the manner of fgets. The line always ends in a newline and fits, which keeps
+ * inih from joining it with the next; without its indentation it is no continuation either. */
+static char *read_line(char *out, int size, void *stream)
+{
+    struct reader *reader = stream;
+    report_missing_entry(reader);
+    if (reader->size == 0)
+        return NULL;
+    struct span span = next_line(reader);
+    size_t longest = (size_t) size - 2;
+    reader->entry_wanted = check_line(reader, span, longest);
+    snprintf(out, (size_t) size, "%.*s\n", reader->entry_wanted ? (int) span.size : 0, span.start);
+    return out;
+}
+
+static int take_entry(void *user, const char *section, const char *key, const char *value)
+{
+    struct reader *reader = user;
+    (void) section;
+    if (value) {
+        reader->entry_wanted = false;
+        reader->events->entry(reader->user, reader->line, key, value);
+    }
+    return 1;
+}
+
+unsigned inifile_read(const char *text, size_t size, const struct inifile_events *events,
+                      void *user)
+{
+    static const char byte_order_mark[] = "\xEF\xBB\xBF";
+    struct reader reader = {.text = text, .size = size, .events = events, .user = user};
+    if (size >= 3 && memcmp(text, byte_order_mark, 3) == 0) {
+        reader.text += 3;
+        reader.size -= 3;
+    }
+    if (ini_parse_stream(read_line, &reader, take_entry, &reader) == -2)
+        mistake(&reader, "out of memory");
+    return reader.line;
+}

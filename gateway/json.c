@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/* A pack's values as JSON. */
+#include "json.h"
+
+#include <math.h>
+
+/* As many digits as the value is worth, so that 53.58 does not read 53.579999999999998. */
+static json_t *number(double value, int decimals)
+{
+    double scale = pow(10, decimals);
+    double rounded = round(value * scale) / scale;
+    return decimals == 0 ? json_integer((json_int_t) rounded) : json_real(rounded);
+}
+
+json_t *json_of_pack(const struct pack *pack)
+{
+    json_t *object = json_object();
+    char name[VALUE_NAME_SIZE];
+    for (int i = 0; object && i < PACK_VALUES; i++) {
+        const struct pack_value_info *info = pack_value_info((enum pack_value) i);
+        if (info->name && pack_known(pack, (enum pack_value) i))
+            json_object_set_new(object, pack_value_name((enum pack_value) i, name),
+                                number(pack->value[i], info->decimals));
+    }
+    for (int i = 0; object && i < PACK_ALARM_COUNT; i++) {
+        snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
+        if (pack->alarms_known >> i & 1)
+            json_object_set_new(object, name,
+                                json_integer(pack_alarm_active(pack, (enum pack_alarm) i)));
+    }
+    for (int i = 0; object && i < PACK_TEXTS; i++)
+        if (pack->text[i][0])
+            json_object_set_new(object, pack_text_name((enum pack_text) i),
+                                json_string(pack->text[i]));
+    return object;
+}
+
+void json_print(FILE *out, json_t *object, bool indented)
+{
+    json_dumpf(object, out, (indented ? JSON_INDENT(2) : JSON_COMPACT) | JSON_REAL_PRECISION(12));
+    fputc('\n', out);
+    json_decref(object);
+}

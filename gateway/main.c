@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* packgate: one program, several commands. */
+#include "command.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"run", command_run, "the gateway: polls the packs and serves their values on Modbus TCP"},
+    {"check", command_check, "checks a configuration file"},
+    {"read", command_read, "polls packs once and prints their values as JSON"},
+    {"decode", command_decode, "prints the values of a recorded exchange file as JSON"},
+    {"probe", command_probe, "finds out which protocol and address answer on a port"},
+    {"map", command_map, "prints the register map"},
+    {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
+};
+
+static void print_help(FILE *out)
+{
+    fprintf(out,
+            "packgate %s, a Modbus TCP gateway for battery packs\n\nusage: packgate COMMAND "
+            "[OPTION]...\n\n",
+            PACKGATE_VERSION);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n'packgate COMMAND --help' says more about each; packgate(1) is the manual.\n");
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("packgate %s\n", PACKGATE_VERSION);
+        return EXIT_DONE;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (*name)
+        fprintf(stderr, "packgate: unknown command '%s'\n\n", name);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+/* Polls one pack. */
+#include "poller.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back */
+#define ASK_AGAIN_S 60       /* a step that was given up */
+#define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
+#define SILENT_TRIES 3       /* the first two requests may be lost on a sleeping BMS */
+#define ROUNDS_GOOD 2.5      /* rounds of a slow line that values are good for */
+#define ROUNDS_MOST_S 60     /* and no longer than that */
+#define SLOWEST_S 30         /* interval that silence leads to */
+
+struct poller *poller_new(const struct pack_config *config)
+{
+    struct poller *poller = calloc(1, sizeof *poller);
+    if (!poller)
+        return NULL;
+    poller->config = config;
+    poller->published_at = poller->last_answer = NAN;
+    pack_clear(&poller->values);
+    if (!bms_talks(config->driver)) {
+        poller->steps = calloc(config->driver->steps, sizeof *poller->steps);
+        if (!poller->steps) {
+            free(poller);
+            return NULL;
+        }
+    }
+    poller_reset(poller, 0);
+    return poller;
+}
+
+void poller_free(struct poller *poller)
+{
+    if (poller)
+        free(poller->steps);
+    free(poller);
+}
+
+static void forget_step(struct poller_step *step)
+{
+    pack_clear(&step->part);
+    step->at = NAN;
+}
+
+static void forget_device(struct poller *poller)
+{
+    const struct pack_config *config = poller->config;
+    bms_init(&poller->bms, config->driver);
+    poller->bms.options = config->options;
+    pack_clear(&poller->incoming);
+    spike_clear(&poller->spike);
+    for (unsigned i = 0; poller->steps && i < config->driver->steps; i++) {
+        forget_step(&poller->steps[i]);
+        poller->steps[i].due = 0;
+        poller->steps[i].misses = 0;
+        poller->steps[i].answers = false;
+    }
+    poller->forgotten = true;
+}
+
+void poller_reset(struct poller *poller, double now)
+{
+    forget_device(poller);
+    poller->last_started = NAN;
+    poller->round_s = 0;
+    poller->in_cycle = false;
+    poller->tries = 0;
+    poller->due = now;
+}
+
+static void begin_cycle(struct poller *poller, double now)
+{
+    poller->in_cycle = true;
+    poller->incomplete = false;
+    poller->cycle_started = now;
+    poller->vital_at = NAN;
+    poller->step = 0;
+    poller->tries = 0;
+}
+
+double poller_interval(const struct poller *poller)
+{
+    double interval = poller->config->poll_s;
+    for (unsigned i = 0; i < poller->silent_cycles && interval < SLOWEST_S; i++)
+        interval *= 2;
+    return poller->silent_cycles ? fmax(fmin(interval, SLOWEST_S), poller->config->poll_s)
+                                 : interval;
+}
+
+/* `read_at`: of each value, where they were not all read now. */
+static void publish(struct poller *poller, double at, const double *read_at)
+{
+    const struct pack_config *config = poller->config;
+    if (config->driver->finish)
+        config->driver->finish(&poller->bms, &poller->values);
+    poller->counters.spikes += spike_filter(&poller->spike, &config->spikes, read_at, at,
+                                            poller_stale_after(poller), &poller->values);
+    pack_derive(&poller->values);
+    poller->counters.implausible += poller->values.implausible;
+    poller->counters.polls++;
+    poller->published_at = at;
+}
+
+/* How long a part may be used: until its next reading is well overdue. */
+static bool usable(const struct poller *poller, unsigned index, double now)
+{
+    double age = now - poller->steps[index].at;
+    return age <= poller->config->driver->plan[index].every_s + poller_stale_after(poller);
+}
+
+static void note_reading(const struct poller_step *step, double read_at[PACK_VALUES])
+{
+    for (int id = 0; id < PACK_VALUES; id++)
+        if (pack_known(&step->part, (enum pack_value) id))
+            read_at[id] = step->at;
+}
+
+/* A value that is held back is read again in the next cycle, however rarely it is read
+ * otherwise. */
+static void hurry_unconfirmed(struct poller *poller)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        for (int id = 0; id < PACK_VALUES; id++)
+            if (pack_known(&poller->steps[i].part, (enum pack_value) id) &&
+                spike_waits(&poller->spike, (enum pack_value) id))
+                poller->steps[i].due = 0;
+}
+
+static bool end_cycle(struct poller *poller, double now)
+{
+    poller->in_cycle = false;
+    poller->due = fmax(poller->cycle_started + poller_interval(poller), now);
+    if (isnan(poller->vital_at) || poller->incomplete) {
+        poller->last_started = NAN;
+        return false;
+    }
+    /* After a miss the time since the cycle before tells nothing of the line. */
+    if (!isnan(poller->last_started))
+        poller->round_s = poller->cycle_started - poller->last_started;
+    poller->last_started = poller->cycle_started;
+    double read_at[PACK_VALUES];
+    for (int id = 0; id < PACK_VALUES; id++)
+        read_at[id] = now;
+    pack_clear(&poller->values);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        if (usable(poller, i, now)) {
+            pack_merge(&poller->values, &poller->steps[i].part);
+            note_reading(&poller->steps[i], read_at);
+        }
+        /* A value that was refused is counted when it comes, not again with each cycle that it
+         * stays away. */
+        poller->steps[i].part.implausible = 0;
+    }
+    publish(poller, poller->vital_at, read_at);
+    hurry_unconfirmed(poller);
+    return true;
+}
+
+static void next_step(struct poller *poller)
+{
+    poller->step++;
+    poller->tries = 0;
+}
+
+bool poller_request(struct poller *poller, double now, struct bms_request *request, bool *published)
+{
+    const struct bms_driver *driver = poller->config->driver;
+    *published = false;
+    if (!poller->in_cycle)
+        begin_cycle(poller, now);
+    for (; poller->step < driver->steps; next_step(poller)) {
+        struct poller_step *step = &poller->steps[poller->step];
+        if (now < step->due)
+            continue;
+        if (driver->build(&poller->bms, poller->step, request)) {
+            pack_clear(&poller->incoming);
+            poller->counters.repeats += poller->tries > 0;
+            poller->tries++;
+            return true;
+        }
+        forget_step(step);
+    }
+    *published = end_cycle(poller, now);
+    return false;
+}
+
+void poller_answered(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    const struct bms_step *plan = &poller->config->driver->plan[poller->step];
+    poller->forgotten = false;
+    step->part = poller->incoming;
+    step->at = poller->last_answer = now;
+    step->misses = 0;
+    step->answers = true;
+    step->due = plan->every_s ? now + plan->every_s : 0;
+    if (plan->vital) {
+        poller->vital_at = now;
+        poller->silent_cycles = 0;
+    }
+    next_step(poller);
+}
+
+/* Without its vital step a cycle is worth nothing; the line is better used by the neighbours.
+ * After a long silence it may be another pack that answers: once, all is forgotten; what the
+ * driver then tries out to find its way is kept. */
+static void abandon_cycle(struct poller *poller, double now)
+{
+    poller->vital_at = NAN;
+    poller->silent_cycles++;
+    if (!poller->forgotten && now - poller->last_answer > poller_stale_after(poller))
+        forget_device(poller);
+    poller->step = poller->config->driver->steps;
+}
+
+void poller_refused(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    poller->counters.refused++;
+    poller->last_answer = now;
+    forget_step(step);
+    if (poller->config->driver->plan[poller->step].vital) {
+        abandon_cycle(poller, now);
+        return;
+    }
+    step->due = now + REFUSED_AGAIN_S;
+    next_step(poller);
+}
+
+static unsigned allowed_tries(const struct poller *poller)
+{
+    unsigned tries = poller->config->line->tries;
+    if (tries == 0)
+        tries = poller->config->driver->line.tries;
+    if (tries == 0)
+        tries = 3;
+    return poller->silent_cycles > 0 && tries > SILENT_TRIES ? SILENT_TRIES : tries;
+}
+
+/* A board that never answered a request may not know it: the repeats and waits for that are not
+ * worth a gap in the values each minute. */
+static double ask_again_s(const struct poller_step *step)
+{
+    double seconds = ASK_AGAIN_S;
+    for (unsigned i = GIVE_UP_MISSES; !step->answers && i < step->misses; i++)
+        seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
+    return seconds;
+}
+
+void poller_unanswered(struct poller *poller, double now)
+{
+    if (poller->tries < allowed_tries(poller))
+        return;
+    struct poller_step *step = &poller->steps[poller->step];
+    const struct bms_step *plan = &poller->config->driver->plan[poller->step];
+    poller->counters.timeouts++;
+    if (plan->vital) {
+        abandon_cycle(poller, now);
+        return;
+    }
+    step->misses++;
+    if (step->misses >= GIVE_UP_MISSES) {
+        step->due = now + ask_again_s(step);
+        forget_step(step);
+    } else if (plan->every_s == 0 && !isnan(step->at)) {
+        poller->incomplete = true;
+    }
+    next_step(poller);
+}
+
+void poller_heard(struct poller *poller, double now)
+{
+    poller->values = poller->incoming;
+    pack_clear(&poller->incoming);
+    poller->last_answer = now;
+    poller->silent_cycles = 0;
+    publish(poller, now, NULL);
+}
+
+void poller_hurry(struct poller *poller, double now)
+{
+    for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++)
+        poller->steps[i].due = 0;
+    poller->in_cycle = false;
+    poller->tries = 0;
+    poller->due = now;
+}
+
+double poller_stale_after(const struct poller *poller)
+{
+    double configured = poller->config->stale_after_s;
+    if (poller->config->stale_fixed)
+        return configured;
+    return fmax(configured, fmin(ROUNDS_GOOD * poller->round_s, ROUNDS_MOST_S));
+}
+
+bool poller_stale(const struct poller *poller, double now)
+{
+    return isnan(poller->published_at) || now - poller->published_at > poller_stale_after(poller);
+}

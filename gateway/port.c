@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+/* The way to the far end of a line: what all kinds have in common. */
+#include "port_kind.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kind, &port_sim_kind};
+
+static void on_start(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct port *port = timer->data;
+    port->kind->open(port->state);
+}
+
+struct port *port_new(struct ev_loop *loop, const char *address,
+                      const struct port_settings *settings, const struct port_simulated *simulated,
+                      const struct port_events *events, void *data)
+{
+    struct port *port = calloc(1, sizeof *port);
+    if (!port)
+        return NULL;
+    snprintf(port->text, sizeof port->text, "%s", address);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strncmp(port->text, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)
+            port->kind = kinds[i];
+    if (port->kind) {
+        port->loop = loop;
+        port->address = port->text + strlen(port->kind->prefix);
+        port->settings = *settings;
+        port->events = *events;
+        port->data = data;
+        ev_timer_init(&port->start, on_start, 0, 0);
+        port->start.data = port;
+        port->state = port->kind->create(port, simulated);
+    }
+    if (!port->state) {
+        free(port);
+        return NULL;
+    }
+    return port;
+}
+
+void port_free(struct port *port)
+{
+    if (!port)
+        return;
+    port_close(port);
+    port->kind->destroy(port->state);
+    free(port);
+}
+
+void port_open(struct port *port)
+{
+    port_close(port);
+    port->active = true;
+    ev_timer_set(&port->start, 0, 0);
+    ev_timer_start(port->loop, &port->start);
+}
+
+void port_close(struct port *port)
+{
+    if (!port->active)
+        return;
+    port->active = false;
+    ev_timer_stop(port->loop, &port->start);
+    port->kind->close(port->state);
+}
+
+void port_opened(struct port *port, int fd)
+{
+    port->events.opened(port->data, fd);
+}
+
+void port_failed(struct port *port, const char *why)
+{
+    port_close(port);
+    port->events.failed(port->data, why);
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* A pseudo terminal that stands in for a serial port. */
+#include "pty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* The kernel says that nobody is there only after somebody was: opening the slave once sees to that
+ * as well. */
+void pty_reset(int master)
+{
+    char name[PTY_NAME];
+    struct termios settings;
+    if (ptsname_r(master, name, sizeof name) != 0)
+        return;
+    int slave = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (slave < 0)
+        return;
+    if (tcgetattr(slave, &settings) == 0) {
+        cfmakeraw(&settings);
+        tcsetattr(slave, TCSANOW, &settings);
+    }
+    tcflush(slave, TCIFLUSH); /* not what a client that is already there has just written */
+    close(slave);
+}
+
+int pty_open(char name[PTY_NAME])
+{
+    int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (master < 0)
+        return -1;
+    if (grantpt(master) != 0 || unlockpt(master) != 0 || ptsname_r(master, name, PTY_NAME) != 0) {
+        int saved = errno;
+        close(master);
+        errno = saved;
+        return -1;
+    }
+    pty_reset(master);
+    return master;
+}
+
+bool pty_in_use(int master)
+{
+    struct pollfd query = {.fd = master, .events = POLLIN};
+    return poll(&query, 1, 0) >= 0 && !(query.revents & POLLHUP);
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Registers and requests of a push. Follows "MODBUS Application Protocol Specification V1.1b3",
+ * sections 6.6 and 6.12.
+ */
+#include "push_encode.h"
+
+#include "bms/bytes.h"
+
+#include <float.h>
+#include <math.h>
+#include <modbus.h>
+#include <string.h>
+
+// clang-format off
+static const struct {
+    unsigned size;
+    double min, max;
+    uint32_t unknown;
+    double known_min, known_max; /* short of the pattern for "unknown" */
+} types[] = {
+    /*                size  min            max           unknown     known_min      known_max */
+    [PUSH_U16]     = {1,    0,             65535,        0xFFFF,     0,             65534},
+    [PUSH_S16]     = {1,    -32768,        32767,        0x8000,     -32767,        32767},
+    [PUSH_U32]     = {2,    0,             4294967295.0, 0xFFFFFFFF, 0,             4294967294.0},
+    [PUSH_S32]     = {2,    -2147483648.0, 2147483647.0, 0x80000000, -2147483647.0, 2147483647.0},
+    [PUSH_FLOAT32] = {2,    -FLT_MAX,      FLT_MAX,      0x7FC00000, -FLT_MAX,      FLT_MAX},
+};
+// clang-format on
+
+unsigned push_size(enum push_type type)
+{
+    return types[type].size;
+}
+
+struct value_range push_range(enum push_type type)
+{
+    return (struct value_range){types[type].min, types[type].max};
+}
+
+static uint32_t float_pattern(double number)
+{
+    float f = (float) number;
+    uint32_t pattern;
+    memcpy(&pattern, &f, sizeof pattern);
+    return pattern;
+}
+
+static uint32_t pattern_of(enum push_type type, double number)
+{
+    if (type == PUSH_FLOAT32)
+        return float_pattern(number + 0.0); /* + 0.0: never minus zero */
+    return (uint32_t) (int64_t) number;
+}
+
+static void put_words(const struct push_write *write, uint32_t pattern, uint16_t words[2])
+{
+    uint16_t low = (uint16_t) pattern, high = (uint16_t) (pattern >> 16);
+    bool high_first = push_size(write->type) == 2 && write->big_words;
+    words[0] = high_first ? high : low;
+    if (push_size(write->type) == 2)
+        words[1] = high_first ? low : high;
+}
+
+static enum push_encoded encode_substitute(const struct push_write *write, uint16_t words[2])
+{
+    switch (write->on_stale.kind) {
+    case INSTEAD_UNKNOWN:
+        put_words(write, types[write->type].unknown, words);
+        return PUSH_EXACT;
+    case INSTEAD_NUMBER:
+        put_words(write, pattern_of(write->type, write->on_stale.number), words);
+        return PUSH_EXACT;
+    default:
+        return PUSH_NOTHING;
+    }
+}
+
+enum push_encoded push_encode(const struct push_write *write, double value, uint16_t words[2])
+{
+    if (isnan(value))
+        return encode_substitute(write, words);
+    /* Where a pattern means "unknown", a number that is known must not look like it. */
+    bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
+    double min = reserved ? types[write->type].known_min : types[write->type].min;
+    double max = reserved ? types[write->type].known_max : types[write->type].max;
+    double number = value * write->scale + write->offset;
+    if (write->type != PUSH_FLOAT32)
+        number = round(number);
+    double fitting = fmin(fmax(number, min), max);
+    put_words(write, pattern_of(write->type, fitting), words);
+    return fitting == number ? PUSH_EXACT : PUSH_CLIPPED;
+}
+
+void push_request_build(struct push_request *request, uint16_t transaction, uint8_t unit,
+                        bool single, unsigned address, const uint16_t *words, unsigned count)
+{
+    uint8_t *pdu = request->bytes + MBAP_HEADER, *data = pdu + 3;
+    pdu[0] = single ? MODBUS_FC_WRITE_SINGLE_REGISTER : MODBUS_FC_WRITE_MULTIPLE_REGISTERS;
+    put_be16(pdu + 1, address);
+    if (!single) {
+        put_be16(pdu + 3, count);
+        pdu[5] = (uint8_t) (2 * count);
+        data = pdu + 6;
+    }
+    for (unsigned i = 0; i < count; i++)
+        put_be16(data + 2 * i, words[i]);
+    request->size = (size_t) (data + 2 * count - request->bytes);
+    put_be16(request->bytes, transaction);
+    put_be16(request->bytes + 2, 0);
+    put_be16(request->bytes + 4, (uint32_t) (request->size - 6));
+    request->bytes[6] = unit;
+}
+
+/*
+ * Both functions are answered with the first five bytes of their request: function, address, and
+ * the value or the count. The unit is not compared: some devices put their own there, and the
+ * transaction tells whose answer it is.
+ */
+enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
+                                 size_t size, uint8_t *exception)
+{
+    const uint8_t *asked = request->bytes + MBAP_HEADER, *answer = frame + MBAP_HEADER;
+    size_t answer_size = size - MBAP_HEADER;
+    if (be16(frame) != be16(request->bytes))
+        return PUSH_FOREIGN;
+    if (answer_size == 2 && answer[0] == (asked[0] | 0x80)) {
+        *exception = answer[1];
+        return PUSH_REFUSED;
+    }
+    return answer_size == 5 && memcmp(answer, asked, 5) == 0 ? PUSH_DONE : PUSH_MALFORMED;
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/* Writes the state file once a minute. */
+#include "saver.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#define SAVE_S 60.0 /* at most this much is lost when the host loses its power */
+
+static void on_written(struct ev_loop *loop, ev_child *child, int revents)
+{
+    (void) revents;
+    struct saver *saver = child->data;
+    ev_child_stop(loop, child);
+    state_save_finish(saver->state, saver->path, child->rstatus);
+}
+
+static void on_minute(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct saver *saver = timer->data;
+    if (ev_is_active(&saver->child))
+        return;
+    pid_t pid = state_save_start(saver->state, saver->path);
+    if (pid <= 0)
+        return;
+    ev_child_set(&saver->child, pid, 0);
+    ev_child_start(loop, &saver->child);
+}
+
+void saver_start(struct saver *saver, struct ev_loop *loop, struct state *state, const char *path)
+{
+    *saver = (struct saver){.loop = loop, .state = state, .path = path};
+    ev_timer_init(&saver->timer, on_minute, SAVE_S, SAVE_S);
+    ev_init(&saver->child, on_written);
+    saver->timer.data = saver->child.data = saver;
+    ev_timer_start(loop, &saver->timer);
+}
+
+void saver_stop(struct saver *saver)
+{
+    if (!saver->loop)
+        return;
+    ev_timer_stop(saver->loop, &saver->timer);
+    if (ev_is_active(&saver->child)) {
+        /* Both would write the same temporary file. */
+        kill(saver->child.pid, SIGKILL);
+        waitpid(saver->child.pid, NULL, 0);
+        ev_child_stop(saver->loop, &saver->child);
+        state_save_cancel(saver->state);
+    }
+    state_save(saver->state, saver->path);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+/*
+ * "did you mean": distance of two words in single mistakes of typing. A letter too many, one
+ * missing, one wrong, or two neighbours swapped is one mistake; upper and lower case are the same.
+ */
+#include "suggest.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LONGEST 32
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+static int differ(char a, char b)
+{
+    return tolower((unsigned char) a) != tolower((unsigned char) b);
+}
+
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned d[LONGEST + 1][LONGEST + 1];
+    size_t rows = strlen(a), columns = strlen(b);
+    for (unsigned i = 0; i <= rows; i++) {
+        for (unsigned j = 0; j <= columns; j++) {
+            if (i == 0 || j == 0) {
+                d[i][j] = i + j;
+                continue;
+            }
+            d[i][j] = least(d[i - 1][j], d[i][j - 1]) + 1;
+            d[i][j] = least(d[i][j], d[i - 1][j - 1] + (unsigned) differ(a[i - 1], b[j - 1]));
+            if (i > 1 && j > 1 && !differ(a[i - 1], b[j - 2]) && !differ(a[i - 2], b[j - 1]))
+                d[i][j] = least(d[i][j], d[i - 2][j - 2] + 1);
+        }
+    }
+    return d[rows][columns];
+}
+
+void suggest_init(struct suggest *suggest, const char *word)
+{
+    size_t length = strlen(word);
+    unsigned tolerated = length < 6 ? 1 : length < 9 ? 2 : 3;
+    *suggest = (struct suggest){.word = word, .distance = tolerated + 1};
+}
+
+void suggest_offer(struct suggest *suggest, const char *candidate)
+{
+    if (strlen(suggest->word) > LONGEST || strlen(candidate) > LONGEST)
+        return;
+    unsigned found = distance(suggest->word, candidate);
+    if (found >= suggest->distance || found >= strlen(candidate))
+        return;
+    suggest->distance = found;
+    suggest->best = candidate;
+}
+
+const char *suggest_hint(const struct suggest *suggest, char out[SUGGEST_HINT_SIZE])
+{
+    out[0] = 0;
+    if (suggest->best)
+        snprintf(out, SUGGEST_HINT_SIZE, "; did you mean '%s'?", suggest->best);
+    return out;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+/* What a Modbus write means for the switches of a pack. */
+#include "switches.h"
+
+#include "bms/bytes.h"
+
+#include <modbus.h>
+
+/* Which switch a coil or register is; -1: none. */
+static int switch_of_coil(unsigned address)
+{
+    return address == MAP_COIL_CHARGE      ? BMS_CHARGE_MOS
+           : address == MAP_COIL_DISCHARGE ? BMS_DISCHARGE_MOS
+                                           : -1;
+}
+
+static int switch_of_register(const struct map_settings *map, unsigned address)
+{
+    const int blocks[] = {map->base, map->also_at};
+    for (unsigned i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        if (blocks[i] == MAP_NONE)
+            continue;
+        if ((int) address == blocks[i] + MAP_OFFSET_CHARGE)
+            return BMS_CHARGE_MOS;
+        if ((int) address == blocks[i] + MAP_OFFSET_DISCHARGE)
+            return BMS_DISCHARGE_MOS;
+    }
+    return -1;
+}
+
+/* The value that the n-th coil or register is to get. The request's fields begin behind the function code:
+ *   05, 06: address, value       0F, 10: address, quantity, byte count, values */
+static unsigned value_at(const struct mbap_request *request, const uint8_t *fields, unsigned n)
+{
+    switch (request->function) {
+    case MODBUS_FC_WRITE_SINGLE_COIL:
+        return be16(fields + 2) == 0xFF00;
+    case MODBUS_FC_WRITE_SINGLE_REGISTER:
+        return be16(fields + 2);
+    case MODBUS_FC_WRITE_MULTIPLE_COILS:
+        return fields[5 + n / 8] >> n % 8 & 1;
+    default:
+        return be16(fields + 5 + 2 * n);
+    }
+}
+
+uint8_t switches_read(const struct map_settings *map, const struct mbap_request *request,
+                      const uint8_t *frame, struct switches *switches)
+{
+    bool coils = request->function == MODBUS_FC_WRITE_SINGLE_COIL ||
+                 request->function == MODBUS_FC_WRITE_MULTIPLE_COILS;
+    *switches = (struct switches){0};
+    for (unsigned n = 0; n < request->write.count; n++) {
+        unsigned address = request->write.address + n;
+        int which = coils ? switch_of_coil(address) : switch_of_register(map, address);
+        unsigned value = value_at(request, frame + MBAP_HEADER + 1, n);
+        if (which < 0)
+            return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+        if (value > 1)
+            return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+        switches->wanted[which] = true;
+        switches->on[which] = value == 1;
+    }
+    return 0;
+}

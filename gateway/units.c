@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The Modbus units. Whether values are fresh is decided by whoever polls; here it is kept from
+ * being overlooked.
+ */
+#include "units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
+              enum on_stale on_stale)
+{
+    const unsigned size = map_size(settings);
+    uint16_t *registers = calloc(size, sizeof *registers);
+    if (!registers)
+        return -1;
+    *unit = (struct unit){.id = id, .settings = settings, .on_stale = on_stale, .stale = true};
+    snprintf(unit->name, sizeof unit->name, "%s", name);
+    unit->mapping = (modbus_mapping_t){.nb_bits = MAP_COILS,
+                                       .nb_input_bits = MAP_INPUTS,
+                                       .nb_registers = (int) size,
+                                       .nb_input_registers = (int) size,
+                                       .tab_bits = unit->coils,
+                                       .tab_input_bits = unit->inputs,
+                                       .tab_registers = registers,
+                                       .tab_input_registers = registers};
+    return 0;
+}
+
+static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status)
+{
+    unit->stale = status->state != MAP_STATE_FRESH;
+    map_encode_bits(pack, status, unit->inputs, unit->coils);
+}
+
+void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status)
+{
+    map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
+    take_status(unit, pack, status);
+    unit->known = true;
+}
+
+void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status)
+{
+    /* Before the first values the fixed registers (version, self-check) are not there yet. */
+    if (unit->known)
+        map_encode_status(unit->settings, status, unit->mapping.tab_registers);
+    else
+        map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
+    take_status(unit, pack, status);
+}
+
+void unit_close(struct unit *unit)
+{
+    free(unit->mapping.tab_registers);
+    unit->mapping = (modbus_mapping_t){0};
+}
+
+/* What a range touches in the table that a function reads or writes. */
+static enum map_range touched(const struct unit *unit, uint8_t function,
+                              const struct mbap_range *range)
+{
+    switch (function) {
+    case MODBUS_FC_READ_COILS:
+    case MODBUS_FC_WRITE_SINGLE_COIL:
+    case MODBUS_FC_WRITE_MULTIPLE_COILS:
+        return map_coil_range(range->address, range->count);
+    case MODBUS_FC_READ_DISCRETE_INPUTS:
+        return map_input_range(range->address, range->count);
+    default:
+        return map_range(unit->settings, range->address, range->count);
+    }
+}
+
+/* Held values are served for displays that cannot cope with an exception; before the first there is
+ * nothing to hold. */
+static bool refuses_values(const struct unit *unit)
+{
+    return !unit->known || (unit->stale && unit->on_stale == STALE_EXCEPTION);
+}
+
+uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
+{
+    const struct mbap_range *ranges[] = {&request->read, &request->write};
+    enum map_range most = MAP_STATUS;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (ranges[i]->count == 0)
+            continue;
+        const enum map_range range = touched(unit, request->function, ranges[i]);
+        most = range > most ? range : most;
+    }
+    if (most == MAP_OUTSIDE)
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    if (most == MAP_VALUES && refuses_values(unit))
+        return MODBUS_EXCEPTION_GATEWAY_TARGET;
+    return 0;
+}
+
+bool units_add(struct units *units, struct unit *unit)
+{
+    if (unit->id < UNIT_FIRST || unit->id > UNIT_LAST || units->by_id[unit->id])
+        return false;
+    units->by_id[unit->id] = unit;
+    return true;
+}
+
+void units_set_default(struct units *units, struct unit *unit)
+{
+    units->by_id[0] = unit;
+    units->by_id[MODBUS_TCP_SLAVE] = unit;
+}
+
+struct unit *units_find(const struct units *units, uint8_t id)
+{
+    return units->by_id[id];
+}

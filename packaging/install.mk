@@ -1,0 +1,45 @@
+# Installing, and the Debian package; included by the Makefile. A configuration that is there is never overwritten.
+
+bindir     = $(PREFIX)/bin
+mandir     = $(PREFIX)/share/man
+docdir     = $(PREFIX)/share/doc/packgate
+unitdir    = $(PREFIX)/lib/systemd/system
+confdir    = /etc/packgate
+INSTALL    ?= install
+DOCUMENTS  := README.md register-map.md LICENSE
+EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt)
+CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml mbpoll.txt
+TEST_DEPS  += dpkg-dev groff-base systemd
+
+install: all install-files
+
+install-files:
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/examples $(unitdir) $(confdir))
+	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
+	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
+	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
+	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
+	sed 's|/usr/bin/packgate|$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
+	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
+	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)
+
+# Leaves the configuration and what the service has counted.
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(bindir)/packgate $(mandir)/man1/packgate.1 $(mandir)/man5/packgate.ini.5 \
+	    $(unitdir)/packgate.service)
+	rm -rf $(DESTDIR)$(docdir)
+
+deb: all
+	rm -rf $(BUILD)/deb
+	@$(MAKE) --no-print-directory install-files DESTDIR=$(BUILD)/deb/root PREFIX=/usr >/dev/null
+	packaging/make-deb $(BUILD)/deb $(BUILD)/packgate $(VERSION)
+
+# What the program itself prints, for readers without it.
+docs: docs-of-program
+docs-of-program: all
+	for file in $(CLIENTS); do $(BUILD)/packgate map --format $${file%.*} >conf/$$file || exit; done
+	$(BUILD)/packgate check --keys=man >$(BUILD)/keys.man
+	sed -i -e '/^.." keys begin/,/^.." keys end/{//!d}' -e '/^.." keys begin/r $(BUILD)/keys.man' man/packgate.ini.5
+
+.PHONY: install install-files uninstall deb docs docs-of-program

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The encoder: from a pack, and what the gateway knows of it, to registers and bits, by the rows of
+ * the map. Floats are taken apart here, from their 32-bit pattern: libmodbus' setters are not made
+ * for the registers that a server keeps.
+ */
+#include "map.h"
+
+#include "rows.h"
+
+#include <math.h>
+#include <string.h>
+
+#define UNKNOWN                                                                                    \
+    ((double) NAN) /* NAN is a float: with a bare one, `? :` would round integers to float */
+
+/* All that rows can point at. What is not given (NULL) leaves its rows as they are. */
+struct sources {
+    const double *numbers[OF_TEXT]; /* by enum map_source */
+    const char *texts[MAP_TEXTS];
+};
+
+/* A BMS that reports no alarms at all is not one without alarms. */
+static double alarm_bits(const struct pack *pack, uint32_t bits)
+{
+    return pack->alarms_known ? bits : UNKNOWN;
+}
+
+static double alarm_level(const struct pack *pack)
+{
+    if (!pack->alarms_known)
+        return UNKNOWN;
+    if (pack->alarms_protection)
+        return ALARM_PROTECTION;
+    return pack->alarms_warning ? ALARM_WARNING : 0;
+}
+
+static uint32_t active_alarms(const struct pack *pack)
+{
+    return pack->alarms_warning | pack->alarms_protection;
+}
+
+static double in_shown_unit(const struct map_settings *settings, double celsius)
+{
+    return settings->fahrenheit ? celsius * 9 / 5 + 32 : celsius;
+}
+
+static double highest_temp(const struct pack *pack)
+{
+    double highest = UNKNOWN;
+    for (int i = 0; i < MAX_TEMPS; i++)
+        highest = fmax(highest, pack->value[TEMP_C + i]); /* of NaN and a number, the number */
+    return highest;
+}
+
+static double lowest_temp(const struct pack *pack)
+{
+    double lowest = UNKNOWN;
+    for (int i = 0; i < MAX_TEMPS; i++)
+        lowest = fmin(lowest, pack->value[TEMP_C + i]);
+    return lowest;
+}
+
+static void gather_state(const struct map_settings *settings, const struct pack *pack,
+                         const struct map_status *status, double numbers[PACK_STATE_NUMBERS])
+{
+    numbers[ALARMS_ACTIVE] = alarm_bits(pack, active_alarms(pack));
+    numbers[ALARMS_WARNING] = alarm_bits(pack, pack->alarms_warning);
+    numbers[ALARMS_PROTECTION] = alarm_bits(pack, pack->alarms_protection);
+    numbers[ALARMS_KNOWN] = pack->alarms_known;
+    numbers[ALARM_LEVEL] = alarm_level(pack);
+    numbers[FAILURE] = active_alarms(pack) || status->state != MAP_STATE_FRESH;
+    numbers[SHOWN_TEMP_AVG] = in_shown_unit(settings, pack->value[TEMP_AVG_C]);
+    numbers[TEMP_MAX] = status->bank ? status->bank->temp_max_c : highest_temp(pack);
+    numbers[TEMP_MIN] = status->bank ? status->bank->temp_min_c : lowest_temp(pack);
+    numbers[RAW_ALARM_COUNT] = pack->raw_alarm_count;
+    for (unsigned i = 0; i < MAX_RAW_ALARMS; i++)
+        numbers[RAW_ALARM + i] = i < pack->raw_alarm_count ? pack->raw_alarms[i] : UNKNOWN;
+}
+
+static void gather_gateway(const struct map_settings *settings, const struct map_status *status,
+                           double numbers[GATEWAY_NUMBERS])
+{
+    const struct map_soc_peak *peak = &status->peak;
+    numbers[OUR_MAP_VERSION] = MAP_VERSION;
+    numbers[OUR_STATE] = status->state;
+    numbers[OUR_AGE_S] = status->age_s;
+    numbers[OUR_POLLS] = status->polls;
+    numbers[OUR_TIMEOUTS] = status->timeouts;
+    numbers[OUR_CHECKSUM_ERRORS] = status->checksum_errors;
+    numbers[OUR_RECONNECTS] = status->reconnects;
+    numbers[OUR_IMPLAUSIBLE] = status->implausible;
+    numbers[OUR_SPIKES] = status->spikes;
+    numbers[OUR_CHARGED_WH] = status->charged_wh;
+    numbers[OUR_DISCHARGED_WH] = status->discharged_wh;
+    numbers[OUR_PEAK_PERCENT] = peak->percent < 0 ? UNKNOWN : peak->percent;
+    numbers[OUR_PEAK_HOUR] = peak->percent < 0 ? UNKNOWN : peak->hour;
+    numbers[OUR_PEAK_MINUTE] = peak->percent < 0 ? UNKNOWN : peak->minute;
+    numbers[OUR_MEMORY_MIB] = status->memory_mib;
+    numbers[OUR_SECONDS] = status->seconds;
+    numbers[OUR_TIMEZONE_HOURS] = status->timezone_hours;
+    numbers[OUR_DASHBOARD_ID] = settings->dashboard_id;
+    numbers[OUR_DISPLAY] = settings->display[0];
+    numbers[OUR_DISPLAY + 1] = settings->display[1];
+    numbers[OUR_CHECK_U16] = 12345;
+    numbers[OUR_CHECK_S16] = -12345;
+    numbers[OUR_CHECK_U32] = 0x12345678;
+    numbers[OUR_CHECK_FLOAT32] = 123456.0;
+}
+
+static double pack_number(unsigned number)
+{
+    return number > 0 ? number : UNKNOWN;
+}
+
+static void gather_bank(const struct map_status *status, double numbers[BANK_NUMBERS])
+{
+    const struct map_bank *bank = status->bank;
+    for (int i = 0; i < BANK_NUMBERS; i++)
+        numbers[i] = UNKNOWN;
+    if (!bank)
+        return;
+    numbers[BANK_PACKS_PRESENT] = bank->present;
+    numbers[BANK_PACKS_MISSING] = bank->missing;
+    numbers[BANK_PACKS_NEEDED] = bank->needed;
+    numbers[BANK_CELL_MAX_PACK] = pack_number(bank->cell_max_pack);
+    numbers[BANK_CELL_MIN_PACK] = pack_number(bank->cell_min_pack);
+    numbers[BANK_TEMP_MAX_PACK] = pack_number(bank->temp_max_pack);
+    numbers[BANK_TEMP_MIN_PACK] = pack_number(bank->temp_min_pack);
+}
+
+static uint32_t float_pattern(double number)
+{
+    float f = (float) number + 0.0f; /* makes 0 of -0, which some clients show with its sign */
+    uint32_t pattern;
+    memcpy(&pattern, &f, sizeof pattern);
+    return pattern;
+}
+
+static uint64_t pattern_of(const struct map_row *row, double number)
+{
+    const struct map_type_info *type = &map_types[row->type];
+    enum map_block block = map_row_block(row);
+    if (isnan(number))
+        return block == COMPATIBILITY ? 0 : type->unknown;
+    const struct map_limits *limits = &type->limits[block];
+    number = fmin(fmax(number / row->scale, limits->min), limits->max);
+    if (row->type == REG_FLOAT32)
+        return float_pattern(number);
+    return (uint64_t) (int64_t) round(number);
+}
+
+static void put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first)
+{
+    for (unsigned i = 0; i < words; i++)
+        to[high_first ? words - 1 - i : i] = (uint16_t) (pattern >> 16 * i);
+}
+
+static void put_numbers(const struct map_settings *settings, const struct map_row *row,
+                        const double *numbers, uint16_t *registers)
+{
+    uint16_t *to = registers + settings->base + row->offset;
+    unsigned words = map_types[row->type].registers;
+    bool high_first = map_row_high_first(settings, row);
+    for (unsigned n = 0; n < row->count; n++)
+        put_words(to + n * words, pattern_of(row, numbers[n]), words, high_first);
+}
+
+/* ASCII, the first character in the high byte, padded with spaces. */
+static void put_text(const struct map_settings *settings, const struct map_row *row,
+                     const char *text, uint16_t *registers)
+{
+    uint16_t *to = registers + settings->base + row->offset;
+    for (unsigned i = 0; i < map_row_size(row); i++) {
+        unsigned high = *text ? (uint8_t) *text++ : ' ';
+        unsigned low = *text ? (uint8_t) *text++ : ' ';
+        to[i] = (uint16_t) (high << 8 | low);
+    }
+}
+
+static void put_rows(const struct map_settings *settings, const struct sources *from,
+                     uint16_t *registers)
+{
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
+        if (row->source == OF_TEXT && from->texts[row->id])
+            put_text(settings, row, from->texts[row->id], registers);
+        if (row->source != OF_TEXT && from->numbers[row->source])
+            put_numbers(settings, row, from->numbers[row->source] + row->id, registers);
+    }
+}
+
+static void raise_failure(const struct map_settings *settings, uint16_t *registers)
+{
+    static const double raised = 1;
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (row->source == OF_STATE && row->id == FAILURE)
+            put_numbers(settings, row, &raised, registers);
+}
+
+static void copy_compatibility(const struct map_settings *settings, uint16_t *registers)
+{
+    if (map_has_copy(settings))
+        memcpy(registers + settings->also_at, registers + settings->base,
+               MAP_COMPAT_SIZE * sizeof *registers);
+}
+
+void map_encode(const struct map_settings *settings, const struct pack *pack,
+                const struct map_status *status, uint16_t *registers)
+{
+    double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
+    gather_state(settings, pack, status, state);
+    gather_gateway(settings, status, gateway);
+    gather_bank(status, bank);
+    struct sources from = {
+        .numbers =
+            {[OF_PACK] = pack->value, [OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank},
+        .texts = {[SERIAL] = pack->text[SERIAL],
+                  [MODEL] = pack->text[MODEL],
+                  [FIRMWARE] = pack->text[FIRMWARE],
+                  [OUR_DRIVER] = status->driver ? status->driver : "",
+                  [OUR_PACK_NAME] = status->pack_name ? status->pack_name : ""},
+    };
+    memset(registers, 0, map_size(settings) * sizeof *registers);
+    put_rows(settings, &from, registers);
+    copy_compatibility(settings, registers);
+}
+
+void map_encode_status(const struct map_settings *settings, const struct map_status *status,
+                       uint16_t *registers)
+{
+    double gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
+    gather_gateway(settings, status, gateway);
+    gather_bank(status, bank);
+    struct sources from = {
+        .numbers = {[OF_GATEWAY] = gateway, [OF_BANK] = bank},
+        .texts = {[OUR_DRIVER] = status->driver ? status->driver : "",
+                  [OUR_PACK_NAME] = status->pack_name ? status->pack_name : ""},
+    };
+    put_rows(settings, &from, registers);
+    if (status->state != MAP_STATE_FRESH)
+        raise_failure(settings, registers);
+    copy_compatibility(settings, registers);
+}
+
+static void gather_bits(const struct pack *pack, const struct map_status *status,
+                        bool bits[BIT_STATES])
+{
+    bits[ANY_ALARM] = active_alarms(pack) != 0;
+    bits[ANY_WARNING] = pack->alarms_warning != 0;
+    bits[ANY_PROTECTION] = pack->alarms_protection != 0;
+    bits[IS_CHARGING] = pack->value[CURRENT_A] > 0;
+    bits[IS_DISCHARGING] = pack->value[CURRENT_A] < 0;
+    bits[IS_FRESH] = status->state == MAP_STATE_FRESH;
+}
+
+static bool bit_of(const struct map_bit *bit, const struct pack *pack, const bool *states)
+{
+    switch (bit->source) {
+    case BIT_OF_ALARM:
+        return pack_alarm_active(pack, (enum pack_alarm) bit->id);
+    case BIT_OF_PACK:
+        return pack->value[bit->id] > 0;
+    case BIT_OF_STATE:
+        return states[bit->id];
+    }
+    return false;
+}
+
+void map_encode_bits(const struct pack *pack, const struct map_status *status,
+                     uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS])
+{
+    bool states[BIT_STATES];
+    gather_bits(pack, status, states);
+    memset(inputs, 0, MAP_INPUTS);
+    memset(coils, 0, MAP_COILS);
+    for (unsigned i = 0; i < map_input_count; i++)
+        inputs[map_inputs[i].number] = bit_of(&map_inputs[i], pack, states);
+    for (unsigned i = 0; i < map_coil_count; i++)
+        coils[map_coils[i].number] = bit_of(&map_coils[i], pack, states);
+}

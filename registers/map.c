@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The register map itself: its rows, its groups, its bits, and where they lie for given settings.
+ * To add a value is to add a row in free room; a row that was released keeps its offset, type and
+ * meaning for ever (tests/test_map.c holds the list). The compatibility block is the map of the
+ * ScanLabs SmartBMS data extractor.
+ */
+#include "map.h"
+
+#include "rows.h"
+
+#include <stdio.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define TWO_TO_48_LESS_1 281474976710655.0
+#define LAST_ADDRESS 65535
+
+// clang-format off
+const struct map_type_info map_types[] = {
+    /*                 name   registers unknown         compatibility block     extended block: clear of unknown */
+    [REG_U16]      = {"u16",     1, 0xFFFF,             {{0, 65535},            {0, 65534}}},
+    [REG_S16]      = {"s16",     1, 0x8000,             {{-32768, 32767},       {-32767, 32767}}},
+    [REG_U32]      = {"u32",     2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967294.0}}},
+    [REG_U32_HIGH] = {"u32",     2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967294.0}}},
+    [REG_FLOAT32]  = {"float32", 2, 0x7FC00000,         {{-3.4e38, 3.4e38},     {-3.4e38, 3.4e38}}},
+    [REG_STRING]   = {"string", 16, 0,                  {{0, 0},                {0, 0}}},
+    [REG_BITS16]   = {"bits16",  1, 0xFFFF,             {{0, 65535},            {0, 65535}}},
+    [REG_BITS32]   = {"bits32",  2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967295.0}}},
+    [REG_BITS64]   = {"bits64",  4, 0xFFFFFFFFFFFFFFFF, {{0, TWO_TO_48_LESS_1}, {0, TWO_TO_48_LESS_1}}},
+};
+
+const struct map_row map_rows[] = {
+    /* offset count name                        type          unit   scale class   source     id                          meaning */
+    {  0,  1, "soc_percent",               REG_U16,      "%",   1, VALUE,  OF_PACK,    SOC_PERCENT,               "state of charge"},
+    {  1,  1, "voltage_v",                 REG_U16,      "V",   1, VALUE,  OF_PACK,    VOLTAGE_V,                 "voltage"},
+    {  2,  1, "current_a",                 REG_S16,      "A",   1, VALUE,  OF_PACK,    CURRENT_A,                 "current, positive charges the pack"},
+    {  3,  1, "power_w",                   REG_S16,      "W",   1, VALUE,  OF_PACK,    POWER_W,                   "power, positive charges the pack"},
+    {  4,  1, "cell_delta_mv",             REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_DELTA_MV,             "cell voltage difference, highest less lowest"},
+    {  5,  1, "cell_avg_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_AVG_MV,               "average cell voltage"},
+    {  6,  1, "cell_max_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MAX_MV,               "highest cell voltage"},
+    {  7,  1, "cell_min_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MIN_MV,               "lowest cell voltage"},
+    {  8,  1, "temp_avg_c",                REG_FLOAT32,  "°C",  1, VALUE,  OF_STATE,   SHOWN_TEMP_AVG,            "average temperature"},
+    { 10,  1, "voltage_v",                 REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    VOLTAGE_V,                 "voltage"},
+    { 12,  1, "current_a",                 REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    CURRENT_A,                 "current, positive charges the pack"},
+    { 14,  1, "power_w",                   REG_FLOAT32,  "W",   1, VALUE,  OF_PACK,    POWER_W,                   "power, positive charges the pack"},
+    { 17,  1, "discharge_mos",             REG_U16,      "",    1, SWITCH, OF_PACK,    DISCHARGE_MOS,             "discharge MOS, 0 off, 1 on"},
+    { 18,  1, "charge_mos",                REG_U16,      "",    1, SWITCH, OF_PACK,    CHARGE_MOS,                "charge MOS, 0 off, 1 on"},
+    { 20, 16, "cell_mv",                   REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MV,                   "cell, its voltage"},
+    { 40,  1, "cell_count",                REG_U16,      "",    1, VALUE,  OF_PACK,    CELL_COUNT,                "number of cells"},
+    { 41,  1, "soc_peak_percent",          REG_U16,      "%",   1, VALUE,  OF_GATEWAY, OUR_PEAK_PERCENT,          "highest state of charge today"},
+    { 42,  1, "soc_peak_hour",             REG_U16,      "h",   1, VALUE,  OF_GATEWAY, OUR_PEAK_HOUR,             "hour in which it was reached, local time"},
+    { 43,  1, "soc_peak_minute",           REG_U16,      "min", 1, VALUE,  OF_GATEWAY, OUR_PEAK_MINUTE,           "minute in which it was reached"},
+    { 44,  1, "remaining_ah",              REG_U16,      "Ah",  1, VALUE,  OF_PACK,    REMAINING_AH,              "remaining capacity"},
+    { 45,  1, "failure",                   REG_U16,      "",    1, VALUE,  OF_STATE,   FAILURE,                   "failure flag, 1 while any alarm is active or the values are stale"},
+    { 50,  1, "memory_mib",                REG_U16,      "MiB", 1, STATUS, OF_GATEWAY, OUR_MEMORY_MIB,            "memory available on the host"},
+    { 51,  1, "seconds",                   REG_U16,      "s",   1, STATUS, OF_GATEWAY, OUR_SECONDS,               "seconds counter, starts again at 0 after 65535"},
+    { 52,  1, "timezone_hours",            REG_S16,      "h",   1, STATUS, OF_GATEWAY, OUR_TIMEZONE_HOURS,        "time zone, hours ahead of UTC"},
+    { 53,  1, "dashboard_id",              REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_DASHBOARD_ID,          "dashboard id, as configured"},
+    { 54,  2, "display",                   REG_U32_HIGH, "",    1, STATUS, OF_GATEWAY, OUR_DISPLAY,               "display settings, as configured"},
+
+    {110,  1, "map_version",               REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_MAP_VERSION,           "map version, tells which rows there are"},
+    {111,  1, "connection_state",          REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_STATE,                 "connection state, 0 never answered, 1 fresh, 2 stale, 3 no line"},
+    {112,  1, "packs_present",             REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_PRESENT,        "packs present, of a bank: those whose values are fresh and counted in"},
+    {113,  1, "packs_missing",             REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_MISSING,        "packs missing, of a bank: those that are left out"},
+    {114,  1, "packs_needed",              REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_NEEDED,         "packs needed, of a bank: with fewer fresh ones it is stale"},
+    {120,  1, "age_s",                     REG_U32,      "s",   1, STATUS, OF_GATEWAY, OUR_AGE_S,                 "age of the values"},
+    {122,  1, "polls",                     REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_POLLS,                 "poll cycles completed"},
+    {124,  1, "timeouts",                  REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_TIMEOUTS,              "requests unanswered, after all repeats"},
+    {126,  1, "checksum_errors",           REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_CHECKSUM_ERRORS,       "damaged answers, wrong checksum or form"},
+    {128,  1, "reconnects",                REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_RECONNECTS,            "reconnects of the line"},
+    {130,  1, "implausible",               REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_IMPLAUSIBLE,           "values refused, outside of their plausible range"},
+    {132,  1, "spikes",                    REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_SPIKES,                "spikes, jumps that were held back for the next poll to confirm"},
+    {140,  1, "driver",                    REG_STRING,   "",    1, STATUS, OF_TEXT,    OUR_DRIVER,                "driver, the protocol as named in the configuration"},
+    {156,  1, "pack_name",                 REG_STRING,   "",    1, STATUS, OF_TEXT,    OUR_PACK_NAME,             "pack name, as in the configuration"},
+    {180,  1, "check_u16",                 REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_CHECK_U16,             "self-check u16, always 12345"},
+    {181,  1, "check_s16",                 REG_S16,      "",    1, STATUS, OF_GATEWAY, OUR_CHECK_S16,             "self-check s16, always -12345"},
+    {182,  1, "check_u32",                 REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_CHECK_U32,             "self-check u32, always 305419896 (0x12345678)"},
+    {184,  1, "check_float32",             REG_FLOAT32,  "",    1, STATUS, OF_GATEWAY, OUR_CHECK_FLOAT32,         "self-check float32, always 123456.0"},
+
+    {210,  1, "voltage_v",                 REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    VOLTAGE_V,                 "voltage"},
+    {212,  1, "current_a",                 REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    CURRENT_A,                 "current, positive charges the pack"},
+    {214,  1, "power_w",                   REG_FLOAT32,  "W",   1, VALUE,  OF_PACK,    POWER_W,                   "power, positive charges the pack"},
+    {216,  1, "soc_percent",               REG_FLOAT32,  "%",   1, VALUE,  OF_PACK,    SOC_PERCENT,               "state of charge"},
+    {218,  1, "soh_percent",               REG_FLOAT32,  "%",   1, VALUE,  OF_PACK,    SOH_PERCENT,               "state of health"},
+    {220,  1, "remaining_ah",              REG_FLOAT32,  "Ah",  1, VALUE,  OF_PACK,    REMAINING_AH,              "remaining capacity"},
+    {222,  1, "full_ah",                   REG_FLOAT32,  "Ah",  1, VALUE,  OF_PACK,    FULL_AH,                   "full capacity, what the pack holds today"},
+    {224,  1, "rated_ah",                  REG_FLOAT32,  "Ah",  1, VALUE,  OF_PACK,    RATED_AH,                  "rated capacity, what it held when new"},
+    {226,  1, "mos_temp_c",                REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    MOS_TEMP_C,                "MOS temperature"},
+    {228,  1, "charge_voltage_limit_v",    REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    CHARGE_VOLTAGE_LIMIT_V,    "charge voltage limit, as the BMS reports it"},
+    {230,  1, "charge_current_limit_a",    REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    CHARGE_CURRENT_LIMIT_A,    "charge current limit, as the BMS reports it"},
+    {232,  1, "discharge_voltage_limit_v", REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    DISCHARGE_VOLTAGE_LIMIT_V, "discharge voltage limit, as the BMS reports it"},
+    {234,  1, "discharge_current_limit_a", REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    DISCHARGE_CURRENT_LIMIT_A, "discharge current limit, as the BMS reports it"},
+
+    {260,  1, "charged_wh",                REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_CHARGED_WH,            "charged energy, counted by the gateway"},
+    {262,  1, "discharged_wh",             REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_DISCHARGED_WH,         "discharged energy, counted by the gateway"},
+    {264,  1, "cycles",                    REG_U32,      "",    1, VALUE,  OF_PACK,    CYCLES,                    "charge cycles"},
+
+    {270,  1, "alarms_active",             REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_ACTIVE,             "active alarms, at any level"},
+    {272,  1, "alarms_warning",            REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_WARNING,            "active warnings, of which the BMS only tells"},
+    {274,  1, "alarms_protection",         REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_PROTECTION,         "active protections, on which the BMS acts"},
+    {276,  1, "alarms_known",              REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_KNOWN,              "known alarms, those that this BMS can report"},
+    {280,  1, "balance_mask",              REG_BITS64,   "",    1, VALUE,  OF_PACK,    BALANCE_MASK,              "balancing cells, bit 0 is cell 1"},
+
+    {290,  1, "charge_mos",                REG_U16,      "",    1, VALUE,  OF_PACK,    CHARGE_MOS,                "charge MOS, 0 off, 1 on"},
+    {291,  1, "discharge_mos",             REG_U16,      "",    1, VALUE,  OF_PACK,    DISCHARGE_MOS,             "discharge MOS, 0 off, 1 on"},
+    {292,  1, "balancing",                 REG_U16,      "",    1, VALUE,  OF_PACK,    BALANCING,                 "balancing, 1 while any cell is balanced"},
+    {293,  1, "alarm_level",               REG_U16,      "",    1, VALUE,  OF_STATE,   ALARM_LEVEL,               "alarm level, 0 no alarm, 1 warning, 2 protection"},
+    {294,  1, "cell_count",                REG_U16,      "",    1, VALUE,  OF_PACK,    CELL_COUNT,                "number of cells"},
+    {295,  1, "temp_count",                REG_U16,      "",    1, VALUE,  OF_PACK,    TEMP_COUNT,                "number of temperature sensors"},
+    {296,  1, "raw_alarm_count",           REG_U16,      "",    1, VALUE,  OF_STATE,   RAW_ALARM_COUNT,           "number of raw alarm words"},
+
+    {300,  1, "cell_max_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MAX_MV,               "highest cell voltage"},
+    {301,  1, "cell_min_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MIN_MV,               "lowest cell voltage"},
+    {302,  1, "cell_max_index",            REG_U16,      "",    1, VALUE,  OF_PACK,    CELL_MAX_INDEX,            "highest cell, its number from 1"},
+    {303,  1, "cell_min_index",            REG_U16,      "",    1, VALUE,  OF_PACK,    CELL_MIN_INDEX,            "lowest cell, its number from 1"},
+    {304,  1, "cell_delta_mv",             REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_DELTA_MV,             "cell voltage difference, highest less lowest"},
+    {305,  1, "cell_max_pack",             REG_U16,      "",    1, VALUE,  OF_BANK,    BANK_CELL_MAX_PACK,        "pack of the highest cell, of a bank: its place in the list from 1"},
+    {306,  1, "cell_min_pack",             REG_U16,      "",    1, VALUE,  OF_BANK,    BANK_CELL_MIN_PACK,        "pack of the lowest cell, of a bank: its place in the list from 1"},
+    {307,  1, "temp_max_pack",             REG_U16,      "",    1, VALUE,  OF_BANK,    BANK_TEMP_MAX_PACK,        "pack of the highest temperature, of a bank: its place in the list from 1"},
+    {308,  1, "temp_min_pack",             REG_U16,      "",    1, VALUE,  OF_BANK,    BANK_TEMP_MIN_PACK,        "pack of the lowest temperature, of a bank: its place in the list from 1"},
+    {310,  1, "cell_avg_mv",               REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_AVG_MV,               "average cell voltage"},
+    {311, 48, "cell_mv",                   REG_U16,      "mV",  1, VALUE,  OF_PACK,    CELL_MV,                   "cell, its voltage"},
+
+    {370,  1, "temp_avg_c",                REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    TEMP_AVG_C,                "average temperature"},
+    {372, 16, "temp_c",                    REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    TEMP_C,                    "temperature"},
+    {404,  1, "temp_max_c",                REG_FLOAT32,  "°C",  1, VALUE,  OF_STATE,   TEMP_MAX,                  "highest temperature"},
+    {406,  1, "temp_min_c",                REG_FLOAT32,  "°C",  1, VALUE,  OF_STATE,   TEMP_MIN,                  "lowest temperature"},
+
+    {410,  1, "serial",                    REG_STRING,   "",    1, VALUE,  OF_TEXT,    SERIAL,                    "serial number"},
+    {430,  1, "model",                     REG_STRING,   "",    1, VALUE,  OF_TEXT,    MODEL,                     "model"},
+    {450,  1, "firmware",                  REG_STRING,   "",    1, VALUE,  OF_TEXT,    FIRMWARE,                  "firmware"},
+
+    {481, 16, "raw_alarm",                 REG_BITS16,   "",    1, VALUE,  OF_STATE,   RAW_ALARM,                 "raw alarm word, as the protocol has it"},
+};
+const unsigned map_row_count = COUNT(map_rows);
+
+const struct map_group map_groups[] = {
+    /* offset size title, text                                                                       poll_s */
+    {  0,  58, "Compatibility block", "", 0},
+    {110,  10, "State",
+     "Can be read at any time, also while the pack is silent. The numbers of packs are those of a [bank](#banks).", 10},
+    {120,  20, "Counters",
+     "Can be read at any time. They count since the gateway was started.", 60},
+    {140,  32, "Names",
+     "Can be read at any time.", 600},
+    {180,   6, "Self-check",
+     "Always the same values, to be compared when a client is set up. Can be read at any time.", 0},
+    {210,  50, "Measurements", "", 10},
+    {260,  10, "Energy and cycles",
+     "The energy counters are kept over a restart of the gateway.", 60},
+    {270,   8, "Alarms",
+     "Bit n is the alarm of [discrete input](#discrete-inputs) n + 1. Where it is not set in `alarms_known`, the BMS does\n"
+     "not report that alarm.",
+     0},
+    {280,   4, "Balance mask", "", 0},
+    {290,  10, "Switches and counts", "", 10},
+    {300,  59, "Cells",
+     "The average stands right before cell 1: the number of a cell is its distance from the average.", 10},
+    {370,  38, "Temperatures",
+     "The average stands right before sensor 1. Always °C.", 10},
+    {410,  56, "Identity", "", 600},
+    {481,  16, "Raw alarm words",
+     "In the order of the protocol, for alarms that have no common name. Unknown behind `raw_alarm_count`.", 0},
+};
+const unsigned map_group_count = COUNT(map_groups);
+
+/* The alarms follow pack.h, bit n at input n + 1; up to 31 is kept free for those to come. */
+#define ALARM_INPUT(symbol, name) {1 + symbol, "alarm." name, VALUE, BIT_OF_ALARM, symbol, NULL},
+const struct map_bit map_inputs[] = {
+    /* number name            class   source        id              meaning */
+    {0,  "alarm",             VALUE,  BIT_OF_STATE, ANY_ALARM,      "any alarm, at any level"},
+    PACK_ALARMS(ALARM_INPUT)
+    {32, "charge_mos",        VALUE,  BIT_OF_PACK,  CHARGE_MOS,     "charge MOS on"},
+    {33, "discharge_mos",     VALUE,  BIT_OF_PACK,  DISCHARGE_MOS,  "discharge MOS on"},
+    {34, "balancing",         VALUE,  BIT_OF_PACK,  BALANCING,      "any cell is balanced"},
+    {35, "charging",          VALUE,  BIT_OF_STATE, IS_CHARGING,    "the current charges the pack"},
+    {36, "discharging",       VALUE,  BIT_OF_STATE, IS_DISCHARGING, "the current discharges the pack"},
+    {37, "fresh",             STATUS, BIT_OF_STATE, IS_FRESH,       "the pack answers, its values are fresh; can be read at any time"},
+    {38, "warning",           VALUE,  BIT_OF_STATE, ANY_WARNING,    "any alarm at warning level"},
+    {39, "protection",        VALUE,  BIT_OF_STATE, ANY_PROTECTION, "any alarm at protection level"},
+};
+const unsigned map_input_count = COUNT(map_inputs);
+
+const struct map_bit map_coils[] = {
+    {0,  "charge_mos",        SWITCH, BIT_OF_PACK,  CHARGE_MOS,     "charge MOS on"},
+    {1,  "discharge_mos",     SWITCH, BIT_OF_PACK,  DISCHARGE_MOS,  "discharge MOS on"},
+};
+const unsigned map_coil_count = COUNT(map_coils);
+// clang-format on
+
+_Static_assert(1 + PACK_ALARM_COUNT <= 32, "no room for another alarm among the discrete inputs");
+
+/* A run of registers that is served: those of the rows from `offset` on. */
+struct span {
+    unsigned start, size, offset;
+    const char *name;
+};
+#define MAX_SPANS 3
+
+bool map_has_copy(const struct map_settings *settings)
+{
+    return settings->also_at != MAP_NONE && settings->also_at != settings->base;
+}
+
+static unsigned list_spans(const struct map_settings *settings, struct span spans[MAX_SPANS])
+{
+    unsigned base = (unsigned) settings->base;
+    spans[0] = (struct span){base, MAP_COMPAT_SIZE, 0, "compatibility block at base"};
+    spans[1] = (struct span){base + MAP_EXTENDED_OFFSET, MAP_EXTENDED_SIZE, MAP_EXTENDED_OFFSET,
+                             "extended block at base + 110"};
+    if (!map_has_copy(settings))
+        return 2;
+    spans[2] = (struct span){(unsigned) settings->also_at, MAP_COMPAT_SIZE, 0, "copy at also_at"};
+    return 3;
+}
+
+static unsigned last(const struct span *span)
+{
+    return span->start + span->size - 1;
+}
+
+static bool overlap(const struct span *a, const struct span *b)
+{
+    return a->start <= last(b) && b->start <= last(a);
+}
+
+static bool is_address(int number)
+{
+    return number >= 0 && number <= LAST_ADDRESS;
+}
+
+/* One span against the end of the address space and against those before it. */
+static bool check_span(const struct span *spans, unsigned n, char *reason, size_t size)
+{
+    const struct span *span = &spans[n];
+    if (last(span) > LAST_ADDRESS) {
+        snprintf(reason, size, "the %s would reach from %u to %u, beyond address %d", span->name,
+                 span->start, last(span), LAST_ADDRESS);
+        return false;
+    }
+    for (const struct span *other = spans; other < span; other++)
+        if (overlap(span, other)) {
+            snprintf(reason, size, "the %s (%u to %u) overlaps the %s (%u to %u)", span->name,
+                     span->start, last(span), other->name, other->start, last(other));
+            return false;
+        }
+    return true;
+}
+
+bool map_check(const struct map_settings *settings, char *reason, size_t size)
+{
+    if (!is_address(settings->base)) {
+        snprintf(reason, size, "base = %d is no address (0 to %d)", settings->base, LAST_ADDRESS);
+        return false;
+    }
+    if (settings->also_at != MAP_NONE && !is_address(settings->also_at)) {
+        snprintf(reason, size, "also_at = %d is no address (0 to %d)", settings->also_at,
+                 LAST_ADDRESS);
+        return false;
+    }
+    struct span spans[MAX_SPANS];
+    unsigned count = list_spans(settings, spans);
+    for (unsigned n = 0; n < count; n++)
+        if (!check_span(spans, n, reason, size))
+            return false;
+    return true;
+}
+
+unsigned map_size(const struct map_settings *settings)
+{
+    struct span spans[MAX_SPANS];
+    unsigned count = list_spans(settings, spans);
+    unsigned size = 0;
+    for (unsigned n = 0; n < count; n++)
+        if (last(&spans[n]) >= size)
+            size = last(&spans[n]) + 1;
+    return size;
+}
+
+static bool touches_values(unsigned offset, unsigned count)
+{
+    for (unsigned i = 0; i < map_row_count; i++) {
+        const struct map_row *row = &map_rows[i];
+        if (row->class != STATUS && row->offset < offset + count &&
+            offset < row->offset + map_row_size(row))
+            return true;
+    }
+    return false;
+}
+
+static const struct span *find_span(const struct span *spans, unsigned count, unsigned address)
+{
+    for (unsigned n = 0; n < count; n++)
+        if (address >= spans[n].start && address <= last(&spans[n]))
+            return &spans[n];
+    return NULL;
+}
+
+enum map_range map_range(const struct map_settings *settings, unsigned address, unsigned count)
+{
+    if (count == 0)
+        return MAP_OUTSIDE;
+    struct span spans[MAX_SPANS];
+    unsigned span_count = list_spans(settings, spans);
+    enum map_range touched = MAP_STATUS;
+    while (count > 0) { /* two blocks may be neighbours, so that one read spans both */
+        const struct span *span = find_span(spans, span_count, address);
+        if (!span)
+            return MAP_OUTSIDE;
+        unsigned here = last(span) - address + 1;
+        if (here > count)
+            here = count;
+        if (touches_values(span->offset + address - span->start, here))
+            touched = MAP_VALUES;
+        address += here;
+        count -= here;
+    }
+    return touched;
+}
+
+static enum map_range bit_range(const struct map_bit *bits, unsigned bit_count, unsigned size,
+                                unsigned address, unsigned count)
+{
+    if (count == 0 || address >= size || count > size - address)
+        return MAP_OUTSIDE;
+    for (unsigned i = 0; i < bit_count; i++)
+        if (bits[i].class != STATUS && bits[i].number >= address &&
+            bits[i].number < address + count)
+            return MAP_VALUES;
+    return MAP_STATUS;
+}
+
+enum map_range map_input_range(unsigned address, unsigned count)
+{
+    return bit_range(map_inputs, map_input_count, MAP_INPUTS, address, count);
+}
+
+enum map_range map_coil_range(unsigned address, unsigned count)
+{
+    return bit_range(map_coils, map_coil_count, MAP_COILS, address, count);
+}
+
+enum map_block map_row_block(const struct map_row *row)
+{
+    return row->offset < MAP_EXTENDED_OFFSET ? COMPATIBILITY : EXTENDED;
+}
+
+unsigned map_row_offset(const struct map_row *row, unsigned n)
+{
+    return row->offset + n * map_types[row->type].registers;
+}
+
+unsigned map_row_size(const struct map_row *row)
+{
+    return row->count * map_types[row->type].registers;
+}
+
+bool map_row_high_first(const struct map_settings *settings, const struct map_row *row)
+{
+    return row->type == REG_U32_HIGH || settings->big_floats;
+}
+
+const char *map_row_unit(const struct map_settings *settings, const struct map_row *row)
+{
+    bool shown = row->source == OF_STATE && row->id == SHOWN_TEMP_AVG;
+    return shown && settings->fahrenheit ? "°F" : row->unit;
+}
+
+const char *map_access(const struct map_settings *settings, enum map_class class)
+{
+    return class == SWITCH && settings->writable ? "rw" : "r";
+}
+
+bool map_group_has(const struct map_group *group, const struct map_row *row)
+{
+    return row->offset >= group->offset && row->offset < group->offset + group->size;
+}

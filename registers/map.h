@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The register map: what stands at which Modbus address. One table (map.c) is the map; the encoder,
+ * register-map.md, JSON, CSV, the client files and the tests walk its rows. Addresses never move
+ * once released.
+ *
+ * Numbers are rounded to nearest and saturate, they never wrap. Floats, u32 and wider bit fields
+ * stand low word first unless `big_floats` is set; the two display words of the compatibility block
+ * always stand high word first.
+ */
+#ifndef PACKGATE_REGISTERS_MAP_H
+#define PACKGATE_REGISTERS_MAP_H
+
+#include "bms/pack.h"
+
+#include <stdio.h>
+
+#define MAP_VERSION 1
+#define MAP_BASE_DEFAULT 290
+#define MAP_ALSO_AT_DEFAULT 100
+#define MAP_NONE (-1)           /* also_at: not served a second time */
+#define MAP_COMPAT_SIZE 58      /* registers of the compatibility block, from base */
+#define MAP_EXTENDED_OFFSET 110 /* where the second block starts, from base */
+#define MAP_EXTENDED_SIZE 400   /* its registers, with room for later rows; what is free reads 0 */
+
+struct map_settings {
+    int base;        /* zero-based PDU address of the compatibility block */
+    int also_at;     /* a copy of it; MAP_NONE: none. The same as base is no second copy either */
+    bool big_floats; /* high word first; default: low word first */
+    bool fahrenheit; /* offset 8 only */
+    uint16_t dashboard_id;
+    uint32_t display[2];
+    bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
+};
+
+/* The registers that are switches where writing is allowed, from base (and from also_at). */
+#define MAP_OFFSET_DISCHARGE 17
+#define MAP_OFFSET_CHARGE 18
+
+/* The daily highest SOC, of which the gateway keeps the day. percent < 0: none yet. */
+struct map_soc_peak {
+    int percent, hour, minute; /* local time */
+};
+
+enum map_state { MAP_STATE_NEVER, MAP_STATE_FRESH, MAP_STATE_STALE, MAP_STATE_NO_LINE };
+
+/* What only a bank has. Packs are counted from 1 in the order of the configuration; 0 where none
+ * has the value. */
+struct map_bank {
+    unsigned present; /* packs whose values are fresh and counted in */
+    unsigned missing;
+    unsigned needed; /* with fewer fresh ones the bank is stale */
+    unsigned cell_max_pack, cell_min_pack;
+    double temp_max_c, temp_min_c; /* NaN: not known */
+    unsigned temp_max_pack, temp_min_pack;
+};
+
+/* What the gateway knows beside the values: always readable, also while the pack is silent. */
+struct map_status {
+    enum map_state state;
+    double age_s;             /* of the values; NaN: none were ever read */
+    uint32_t polls;           /* cycles published */
+    uint32_t timeouts;        /* requests unanswered after all repeats */
+    uint32_t checksum_errors; /* frames whose checksum was wrong, or malformed answers */
+    uint32_t reconnects;
+    uint32_t implausible; /* values refused by their range */
+    uint32_t spikes;      /* jumps held back until they were confirmed */
+    const char *driver;   /* its name; NULL: none */
+    uint16_t memory_mib;  /* available on the host */
+    uint16_t seconds;     /* counter, wraps */
+    int timezone_hours;
+    struct map_soc_peak peak;
+    double charged_wh, discharged_wh; /* counted by the gateway; NaN: not counted */
+    const char *pack_name;            /* as configured, of a bank its own; NULL: none */
+    const struct map_bank *bank;      /* NULL: a pack */
+};
+
+/** Whether the blocks lie apart and end below 65536; otherwise false and why in `reason`. All
+ * functions below want settings that passed. */
+bool map_check(const struct map_settings *settings, char *reason, size_t size);
+
+/** Registers that one unit needs, from address 0: one more than the highest address served. */
+unsigned map_size(const struct map_settings *settings);
+
+/** Writes all values of a pack into `registers` (map_size of them, host byte order). Holes become
+ * 0. The failure flag is set while any alarm is active and in every state but MAP_STATE_FRESH. */
+void map_encode(const struct map_settings *settings, const struct pack *pack,
+                const struct map_status *status, uint16_t *registers);
+
+/** Writes only what comes from `status`: state, age, counters, clock, and the failure flag once the
+ * state is no longer MAP_STATE_FRESH. The pack's values stay as the last map_encode left them. */
+void map_encode_status(const struct map_settings *settings, const struct map_status *status,
+                       uint16_t *registers);
+
+/* What an address range touches; MAP_OUTSIDE wins over MAP_VALUES, that over MAP_STATUS. */
+enum map_range { MAP_STATUS, MAP_VALUES, MAP_OUTSIDE };
+/** MAP_OUTSIDE when any register lies in no block (or count is 0), MAP_VALUES when any belongs to a
+ * value of the pack. Holes inside a block belong to nothing and are MAP_STATUS. */
+enum map_range map_range(const struct map_settings *settings, unsigned address, unsigned count);
+
+/* Discrete inputs (function 2) and coils (1): bits, from address 0, independent of base. */
+#define MAP_INPUTS 48
+#define MAP_COIL_CHARGE 0
+#define MAP_COIL_DISCHARGE 1
+#define MAP_COILS 2 /* charge MOS, discharge MOS */
+/** One byte a bit, 0 or 1, as libmodbus keeps them. Unknown bits read 0. */
+void map_encode_bits(const struct pack *pack, const struct map_status *status,
+                     uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
+/** As map_range, for discrete inputs and for coils. */
+enum map_range map_input_range(unsigned address, unsigned count);
+enum map_range map_coil_range(unsigned address, unsigned count);
+
+/** Prints the map in a format: "md", "json", "csv", or a client file: "homeassistant",
+ * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "mbpoll". false: no
+ * such format, and nothing was printed. */
+bool map_print(const struct map_settings *settings, const char *format, FILE *out);
+
+#endif

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The generators of map_print, one function a format, and what they share.
+ */
+#ifndef PACKGATE_REGISTERS_PRINT_H
+#define PACKGATE_REGISTERS_PRINT_H
+
+#include "rows.h"
+
+#define MEANING_SIZE 160
+
+void print_md(const struct map_settings *settings, FILE *out);
+void print_homeassistant(const struct map_settings *settings, FILE *out);
+void print_homeassistant_basic(const struct map_settings *settings, FILE *out);
+void print_homeassistant_cells(const struct map_settings *settings, FILE *out);
+void print_telegraf(const struct map_settings *settings, FILE *out);
+void print_nodered(const struct map_settings *settings, FILE *out);
+void print_evcc(const struct map_settings *settings, FILE *out);
+void print_mbpoll(const struct map_settings *settings, FILE *out);
+
+/** Name of element n of a row, counted from 0: "cell_mv.1", "soc_percent". Returns `out`. */
+const char *element_name(const struct map_row *row, unsigned n, char out[VALUE_NAME_SIZE]);
+
+/** Title of a row: its meaning up to the first comma. Returns `out`. */
+const char *row_title(const struct map_row *row, char out[MEANING_SIZE]);
+
+/** Whether the client files of a single pack ask for a row of this group again and again. */
+bool row_is_polled(const struct map_group *group, const struct map_row *row);
+
+/** What a bit means, for an alarm from its name: "cell over voltage". Returns `out`. */
+const char *bit_meaning(const struct map_bit *bit, char out[MEANING_SIZE]);
+
+#endif

@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A configuration for Home Assistant's Modbus integration, of one pack, in three sizes. What is
+ * unknown stays unknown there: floats by their NaN, integers by nan_value. Cells and temperatures
+ * are one request each, by virtual_count from the average on. Alarms come as binary sensors; the
+ * switches do not, since a bit cannot say that the BMS does not report them.
+ */
+#include "map.h"
+
+#include "print.h"
+
+#include <string.h>
+
+#define TYPICAL_CELLS 16
+#define TYPICAL_SENSORS 4
+
+// clang-format off
+static const struct {
+    const char *unit, *device_class, *state_class;
+} classes[] = {
+    {"V",  "voltage",     "measurement"},
+    {"mV", "voltage",     "measurement"},
+    {"A",  "current",     "measurement"},
+    {"W",  "power",       "measurement"},
+    {"°C", "temperature", "measurement"},
+    {"s",  "duration",    "measurement"},
+    {"Wh", "energy",      "total_increasing"},
+    {"%",  NULL,          "measurement"},
+    {"Ah", NULL,          "measurement"},
+};
+
+/* The registers' types as Home Assistant calls them; others are left out. */
+static const struct {
+    const char *data_type, *nan_value;
+} types[] = {
+    [REG_U16]     = {"uint16",  "0xFFFF"},
+    [REG_S16]     = {"int16",   "0x8000"},
+    [REG_U32]     = {"uint32",  "0xFFFFFFFF"},
+    [REG_FLOAT32] = {"float32", NULL},
+    [REG_STRING]  = {"string",  NULL},
+    [REG_BITS64]  = {NULL,      NULL},
+};
+// clang-format on
+
+enum size { BASIC, CELLS, EVERYTHING };
+
+static const char *const formats[] = {
+    [BASIC] = "homeassistant-basic",
+    [CELLS] = "homeassistant-cells",
+    [EVERYTHING] = "homeassistant",
+};
+
+/* What one looks at every day. */
+static const char *const basic[] = {
+    "connection_state", "voltage_v",   "current_a",   "power_w",       "soc_percent", "charged_wh",
+    "discharged_wh",    "cell_max_mv", "cell_min_mv", "cell_delta_mv", "temp_max_c",  "temp_min_c",
+};
+
+static bool is_basic(const struct map_row *row)
+{
+    for (size_t i = 0; i < sizeof basic / sizeof *basic; i++)
+        if (strcmp(row->name, basic[i]) == 0)
+            return true;
+    return false;
+}
+
+static void print_head(enum size size, FILE *out)
+{
+    fprintf(out,
+            "# Home Assistant, Modbus integration: one pack behind packgate.\n"
+            "# Printed by `packgate map --format %s`; goes into configuration.yaml.\n"
+            "#\n"
+            "# Change host and, for another pack, device_address, the names and the unique_ids.\n"
+            "%smodbus:\n"
+            "  - name: packgate\n"
+            "    type: tcp\n"
+            "    host: 192.0.2.1\n"
+            "    port: 502\n"
+            "    timeout: 5\n"
+            "    sensors:\n",
+            formats[size],
+            size == BASIC
+                ? ""
+                : "# virtual_count: the number of cells and of temperature sensors of the pack.\n");
+}
+
+static void print_classes(const struct map_settings *settings, const struct map_row *row, FILE *out)
+{
+    const char *unit = map_row_unit(settings, row);
+    bool is_soc = row->source == OF_PACK && row->id == SOC_PERCENT;
+    if (*unit)
+        fprintf(out, "        unit_of_measurement: \"%s\"\n", unit);
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(classes[i].unit, unit) != 0)
+            continue;
+        const char *device_class = is_soc ? "battery" : classes[i].device_class;
+        if (device_class)
+            fprintf(out, "        device_class: %s\n", device_class);
+        fprintf(out, "        state_class: %s\n", classes[i].state_class);
+    }
+    if (!*unit && row->type == REG_U32) /* counters */
+        fputs("        state_class: total_increasing\n", out);
+}
+
+static int decimals_of(const struct map_row *row)
+{
+    int id = row->source == OF_PACK ? row->id : TEMP_C;
+    return pack_value_info((enum pack_value) id)->decimals;
+}
+
+static void print_type(const struct map_settings *settings, const struct map_row *row, FILE *out)
+{
+    fprintf(out, "        data_type: %s\n", types[row->type].data_type);
+    if (row->type == REG_STRING)
+        fprintf(out, "        count: %u\n", map_row_size(row));
+    else if (map_types[row->type].registers > 1 && !map_row_high_first(settings, row))
+        fputs("        swap: word\n", out);
+    if (row->type == REG_FLOAT32)
+        fprintf(out, "        precision: %d\n", decimals_of(row));
+    if (types[row->type].nan_value)
+        fprintf(out, "        nan_value: %s\n", types[row->type].nan_value);
+}
+
+/* An array is printed with the single row right before it, its average, as the sensor that the
+ * numbered ones follow. */
+static void print_sensor(const struct map_settings *settings, const struct map_row *row,
+                         const struct map_row *array, unsigned scan_s, FILE *out)
+{
+    const struct map_row *named = array ? array : row;
+    char title[MEANING_SIZE];
+    fprintf(out,
+            "      - name: \"Battery %s\"\n"
+            "        unique_id: packgate_1_%s\n"
+            "        device_address: 1\n"
+            "        address: %u\n"
+            "        input_type: holding\n"
+            "        scan_interval: %u\n",
+            row_title(named, title), named->name, (unsigned) settings->base + row->offset, scan_s);
+    print_type(settings, row, out);
+    if (array)
+        fprintf(out, "        virtual_count: %d\n",
+                array->id == CELL_MV ? TYPICAL_CELLS : TYPICAL_SENSORS);
+    print_classes(settings, row, out);
+}
+
+static bool is_array_behind(const struct map_row *row, const struct map_row *next)
+{
+    return next < map_rows + map_row_count && next->count > 1 && next->type == row->type &&
+           next->offset == row->offset + map_row_size(row);
+}
+
+/* The middle size has everything of the groups with cells and temperature sensors. */
+static bool group_has_arrays(const struct map_group *group)
+{
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (map_group_has(group, row) && row->count > 1)
+            return true;
+    return false;
+}
+
+static bool is_sensor(enum size size, const struct map_group *group, const struct map_row *row)
+{
+    if (!row_is_polled(group, row) || row->count > 1 || !types[row->type].data_type)
+        return false;
+    return size == EVERYTHING || is_basic(row) || (size == CELLS && group_has_arrays(group));
+}
+
+static void print_group(const struct map_settings *settings, enum size size,
+                        const struct map_group *group, FILE *out)
+{
+    unsigned sensors = 0;
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
+        if (!is_sensor(size, group, row))
+            continue;
+        if (sensors++ == 0)
+            fprintf(out, "      # %s\n", group->title);
+        const struct map_row *array = is_array_behind(row, row + 1) ? row + 1 : NULL;
+        print_sensor(settings, row, array, group->poll_s, out);
+    }
+}
+
+static const char *bit_device_class(const struct map_bit *bit)
+{
+    if (bit->source == BIT_OF_ALARM)
+        return "problem";
+    switch (bit->id) {
+    case IS_FRESH:
+        return "connectivity";
+    case IS_CHARGING:
+        return "battery_charging";
+    case IS_DISCHARGING:
+        return "running";
+    default:
+        return "problem";
+    }
+}
+
+static void print_binary_sensor(const struct map_bit *bit, FILE *out)
+{
+    char name[MEANING_SIZE];
+    snprintf(name, sizeof name, "%s", bit->name);
+    for (char *c = name; *c; c++)
+        if (*c == '_' || *c == '.')
+            *c = ' ';
+    fprintf(out,
+            "      - name: \"Battery %s\"\n"
+            "        unique_id: packgate_1_input_%u\n"
+            "        device_address: 1\n"
+            "        address: %u\n"
+            "        input_type: discrete_input\n"
+            "        scan_interval: 10\n"
+            "        device_class: %s\n",
+            name, bit->number, bit->number, bit_device_class(bit));
+}
+
+/* The smaller sizes have the states and "any alarm", not each alarm. */
+static bool is_binary_sensor(enum size size, const struct map_bit *bit)
+{
+    return bit->source == BIT_OF_STATE || (size == EVERYTHING && bit->source == BIT_OF_ALARM);
+}
+
+static void print_size(const struct map_settings *settings, enum size size, FILE *out)
+{
+    print_head(size, out);
+    for (const struct map_group *group = map_groups; group < map_groups + map_group_count; group++)
+        print_group(settings, size, group, out);
+    fputs("    binary_sensors:\n", out);
+    for (const struct map_bit *bit = map_inputs; bit < map_inputs + map_input_count; bit++)
+        if (is_binary_sensor(size, bit))
+            print_binary_sensor(bit, out);
+}
+
+void print_homeassistant(const struct map_settings *settings, FILE *out)
+{
+    print_size(settings, EVERYTHING, out);
+}
+
+void print_homeassistant_basic(const struct map_settings *settings, FILE *out)
+{
+    print_size(settings, BASIC, out);
+}
+
+void print_homeassistant_cells(const struct map_settings *settings, FILE *out)
+{
+    print_size(settings, CELLS, out);
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The rows of the register map and the small questions that are asked of them. Only for this room:
+ * the encoder and the generators walk these tables, everybody else uses map.h.
+ */
+#ifndef PACKGATE_REGISTERS_ROWS_H
+#define PACKGATE_REGISTERS_ROWS_H
+
+#include "map.h"
+
+enum map_block { COMPATIBILITY, EXTENDED, MAP_BLOCKS };
+
+enum map_type {
+    REG_U16,
+    REG_S16,
+    REG_U32,
+    REG_U32_HIGH, /* high word first whatever the float order */
+    REG_FLOAT32,
+    REG_STRING,
+    REG_BITS16,
+    REG_BITS32,
+    REG_BITS64
+};
+
+struct map_limits {
+    double min, max;
+};
+
+struct map_type_info {
+    const char *name;
+    unsigned registers;
+    uint64_t unknown; /* pattern of an unknown value in the extended block; a string has none */
+    struct map_limits limits[MAP_BLOCKS]; /* where numbers saturate; EXTENDED: short of `unknown` */
+};
+extern const struct map_type_info map_types[];
+
+/* Where the encoder finds a row's numbers or text; `id` counts within it, element n of an array is
+ * at id + n. */
+enum map_source {
+    OF_PACK,    /* pack->value: enum pack_value */
+    OF_STATE,   /* worked out from the pack: enum pack_state_number */
+    OF_GATEWAY, /* of struct map_status, of the settings, constants: enum gateway_number */
+    OF_BANK,    /* of struct map_bank, unknown of a pack: enum bank_number */
+    OF_TEXT     /* enum pack_text, and behind them enum gateway_text */
+};
+
+enum pack_state_number {
+    ALARMS_ACTIVE,
+    ALARMS_WARNING,
+    ALARMS_PROTECTION,
+    ALARMS_KNOWN,
+    ALARM_LEVEL,
+    FAILURE,
+    SHOWN_TEMP_AVG, /* in the unit that the settings ask for */
+    TEMP_MAX,
+    TEMP_MIN,
+    RAW_ALARM_COUNT,
+    RAW_ALARM,
+    PACK_STATE_NUMBERS = RAW_ALARM + MAX_RAW_ALARMS
+};
+
+enum gateway_number {
+    OUR_MAP_VERSION,
+    OUR_STATE,
+    OUR_AGE_S,
+    OUR_POLLS,
+    OUR_TIMEOUTS,
+    OUR_CHECKSUM_ERRORS,
+    OUR_RECONNECTS,
+    OUR_IMPLAUSIBLE,
+    OUR_SPIKES,
+    OUR_CHARGED_WH,
+    OUR_DISCHARGED_WH,
+    OUR_PEAK_PERCENT,
+    OUR_PEAK_HOUR,
+    OUR_PEAK_MINUTE,
+    OUR_MEMORY_MIB,
+    OUR_SECONDS,
+    OUR_TIMEZONE_HOURS,
+    OUR_DASHBOARD_ID,
+    OUR_DISPLAY,
+    OUR_CHECK_U16 = OUR_DISPLAY + 2,
+    OUR_CHECK_S16,
+    OUR_CHECK_U32,
+    OUR_CHECK_FLOAT32,
+    GATEWAY_NUMBERS
+};
+
+enum bank_number {
+    BANK_PACKS_PRESENT,
+    BANK_PACKS_MISSING,
+    BANK_PACKS_NEEDED,
+    BANK_CELL_MAX_PACK,
+    BANK_CELL_MIN_PACK,
+    BANK_TEMP_MAX_PACK,
+    BANK_TEMP_MIN_PACK,
+    BANK_NUMBERS
+};
+
+enum gateway_text { OUR_DRIVER = PACK_TEXTS, OUR_PACK_NAME, MAP_TEXTS };
+
+/* Whose it is: of the gateway, readable at any time; of the pack, refused while that is silent; of
+ * the pack and to be written where writing is allowed at all. */
+enum map_class { STATUS, VALUE, SWITCH };
+
+struct map_row {
+    unsigned offset;  /* from base; of the compatibility block also from also_at */
+    unsigned count;   /* 1, or the elements of an array, one behind the other */
+    const char *name; /* as in design; of an array the stem: its elements are "name.1" and so on */
+    enum map_type type;
+    const char *unit; /* "" where there is none */
+    double scale;     /* register times scale is the value in `unit` */
+    enum map_class class;
+    enum map_source source;
+    int id;
+    const char *meaning; /* a title; what else is to be said follows after a comma */
+};
+extern const struct map_row map_rows[];
+extern const unsigned map_row_count;
+
+/* Rows that are read together: one read of at most 125 registers, and one type except in the
+ * self-check and in the compatibility block, which are as they are. */
+struct map_group {
+    unsigned offset, size; /* from base, registers */
+    const char *title;
+    const char *text; /* for the reader of register-map.md */
+    unsigned poll_s;  /* how often client files ask for it; 0: not at all */
+};
+extern const struct map_group map_groups[];
+extern const unsigned map_group_count;
+
+/* A discrete input or a coil. */
+enum bit_source {
+    BIT_OF_ALARM, /* enum pack_alarm */
+    BIT_OF_PACK,  /* enum pack_value that is 1 */
+    BIT_OF_STATE  /* enum bit_state */
+};
+enum bit_state {
+    ANY_ALARM,
+    ANY_WARNING,
+    ANY_PROTECTION,
+    IS_CHARGING,
+    IS_DISCHARGING,
+    IS_FRESH,
+    BIT_STATES
+};
+
+struct map_bit {
+    unsigned number;
+    const char *name;
+    enum map_class class;
+    enum bit_source source;
+    int id;
+    const char *meaning; /* NULL: the name says it */
+};
+extern const struct map_bit map_inputs[], map_coils[];
+extern const unsigned map_input_count, map_coil_count;
+
+/** Whether the compatibility block is served a second time, at also_at. */
+bool map_has_copy(const struct map_settings *settings);
+
+enum map_block map_row_block(const struct map_row *row);
+
+/** Offset of element n of a row, counted from 0; its address is base + offset. */
+unsigned map_row_offset(const struct map_row *row, unsigned n);
+
+/** Registers of the whole row. */
+unsigned map_row_size(const struct map_row *row);
+
+/** Whether the words of a row stand high word first. */
+bool map_row_high_first(const struct map_settings *settings, const struct map_row *row);
+
+/** Unit as it is served: °F where the settings ask for it. */
+const char *map_row_unit(const struct map_settings *settings, const struct map_row *row);
+
+/** "r" or "rw". */
+const char *map_access(const struct map_settings *settings, enum map_class class);
+
+bool map_group_has(const struct map_group *group, const struct map_row *row);
+
+#endif

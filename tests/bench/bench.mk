@@ -1,0 +1,28 @@
+# `make bench` prints how fast the server answers, how close to the wire the lines poll and what memory that takes, in
+# two to three minutes. BENCH_SECONDS is the length of one measurement, BENCH_ROUNDS how often it is repeated. jsmodbus
+# comes with the clients that the end-to-end tests install.
+
+BENCH          := $(BUILD)/tests/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode malloc_count.so)
+
+$(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
+	$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BENCH)/polling $(BENCH)/decode: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o \
+                                  $(filter-out %/main.o,$(OBJECTS))
+	$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile
+	@mkdir -p $(@D)
+	$(COMPILE) -fPIC -shared -MMD -MP -o $@ $< $(LDFLAGS)
+
+bench-programs: all $(BENCH_PROGRAMS)
+
+bench: test-deps
+	@$(MAKE) --no-print-directory bench-programs
+	@tests/e2e/npm/install $(BUILD)/npm
+	NODE_PATH=$(CURDIR)/$(BUILD)/npm/node_modules /usr/bin/python3 tests/bench/bench.py $(BUILD)
+
+-include $(wildcard $(BENCH)/*.d)
+
+.PHONY: bench bench-programs

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/*
+ * BMS behind a serial line, kept to the time that each byte takes: a process of its own serves a
+ * driver's emulator on a TCP port. Requests are heard once their last byte would have passed, the
+ * answer follows after a delay and arrives as its bytes would. It counts what it did and the least
+ * time that this takes.
+ */
+#ifndef PACKGATE_TESTS_BENCH_WIRE_H
+#define PACKGATE_TESTS_BENCH_WIRE_H
+
+#include "bms/driver.h"
+
+#include <sys/types.h>
+
+/* Shared with the process; they only change while it has a request to answer. */
+struct wire_counters {
+    unsigned requests;
+    unsigned bytes; /* both ways */
+    double least_s; /* of both directions and the delays between them; of a talker, its rhythm */
+};
+
+struct wire {
+    const struct bms_driver *driver;
+    unsigned packs; /* 1: at the driver's default address; more: from that on */
+    unsigned baud;
+    double delay_s; /* from a request's last byte to the answer's first */
+    unsigned port;
+    pid_t pid;
+    struct wire_counters *counters;
+};
+
+#define WIRE_PACKS_MAX 16
+
+/** Starts it with driver, packs, baud and delay_s as they are set; the other members follow. */
+void wire_start(struct wire *wire);
+
+/** Ends the process. */
+void wire_stop(struct wire *wire);
+
+/** An idle pack of 16 cells whose values do not move. */
+void wire_pack(struct pack *pack);
+
+/** The address of the n-th pack (from 0) of so many on a line; -1: the driver's default. */
+int wire_address(const struct bms_driver *driver, unsigned packs, unsigned n);
+
+#endif

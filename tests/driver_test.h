@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the tests of drivers share: bytes written as in the sheets, and one frame through framer and decoder.
+ */
+#ifndef PACKGATE_TESTS_DRIVER_TEST_H
+#define PACKGATE_TESTS_DRIVER_TEST_H
+
+#include "bms/driver.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define NOTHING (-1) /* instead of an enum bms_result: no frame was found */
+
+/** "A5 40 90" or "A54090" into bytes; returns how many. */
+static inline size_t parse_hex(const char *hex, uint8_t *out)
+{
+    size_t size = 0;
+    for (; *hex; hex++)
+        if (*hex != ' ') {
+            const char digits[] = {hex[0], hex[1], '\0'};
+            char *end;
+            out[size++] = (uint8_t) strtoul(digits, &end, 16);
+            assert_true(end == digits + 2);
+            hex++;
+        }
+    return size;
+}
+
+struct bytes {
+    uint8_t bytes[BMS_FRAME_MAX];
+    size_t size;
+};
+
+static inline struct bytes unhex(const char *hex)
+{
+    struct bytes out;
+    out.size = parse_hex(hex, out.bytes);
+    return out;
+}
+
+static inline struct bms_request request_of(const char *hex)
+{
+    struct bms_request request = {.size = 0};
+    request.size = parse_hex(hex, request.bytes);
+    return request;
+}
+
+static inline struct bms new_bms(const struct bms_driver *driver)
+{
+    struct bms bms;
+    bms_init(&bms, driver);
+    return bms;
+}
+
+/** One frame, which must be a whole one, through framer and decoder. */
+static inline enum bms_result receive_frame(struct bms *bms, const struct bms_request *request,
+                                            const uint8_t *frame, size_t size, struct pack *pack)
+{
+    struct bms_span span = bms->driver->frame(bms, request, frame, size);
+    assert_int_equal(span.kind, BMS_FRAME);
+    assert_int_equal(span.size, size);
+    return bms->driver->decode(bms, request, frame, size, pack);
+}
+
+/** The same in hexadecimal. */
+static inline enum bms_result receive(struct bms *bms, const char *request_hex,
+                                      const char *frame_hex, struct pack *pack)
+{
+    struct bms_request request = request_of(request_hex);
+    struct bytes frame = unhex(frame_hex);
+    return receive_frame(bms, &request, frame.bytes, frame.size, pack);
+}
+
+/** What was received, all of it there; what the decoder made of the last frame in it, or
+ * NOTHING. */
+static inline int receive_all(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    int result = NOTHING;
+    while (size > 0) {
+        struct bms_span span = bms->driver->frame(bms, request, bytes, size);
+        if (span.kind == BMS_MORE)
+            span = (struct bms_span){BMS_SKIP, 1};
+        assert_in_range(span.size, 1, size);
+        if (span.kind == BMS_FRAME)
+            result = (int) bms->driver->decode(bms, request, bytes, span.size, pack);
+        bytes += span.size;
+        size -= span.size;
+    }
+    return result;
+}
+
+/** The same in hexadecimal. */
+static inline int exchange(struct bms *bms, const char *request_hex, const char *bytes_hex,
+                           struct pack *pack)
+{
+    struct bms_request request = request_of(request_hex);
+    struct bytes bytes = unhex(bytes_hex);
+    return receive_all(bms, &request, bytes.bytes, bytes.size, pack);
+}
+
+static inline void assert_bytes(const uint8_t *got, size_t size, const char *hex)
+{
+    struct bytes expected = unhex(hex);
+    assert_int_equal(size, expected.size);
+    assert_memory_equal(got, expected.bytes, size);
+}
+
+static inline void assert_request(const struct bms_request *request, const char *hex)
+{
+    assert_bytes(request->bytes, request->size, hex);
+}
+
+static inline void assert_near(const struct pack *pack, enum pack_value id, double expected)
+{
+    char name[VALUE_NAME_SIZE];
+    if (!(fabs(pack->value[id] - expected) < 1e-9))
+        fail_msg("%s is %g, expected %g", pack_value_name(id, name), pack->value[id], expected);
+}
+
+static inline void assert_unknown(const struct pack *pack, enum pack_value id)
+{
+    char name[VALUE_NAME_SIZE];
+    if (pack_known(pack, id))
+        fail_msg("%s is %g, expected to be unknown", pack_value_name(id, name), pack->value[id]);
+}
+
+#endif

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: MIT
+"""What the end-to-end tests share: processes whose output can be awaited, the register map as the program prints it,
+pymodbus and mbpoll as clients, and a TCP server that replays exchange files. Tests print TAP."""
+
+import json
+import os
+import queue
+import re
+import selectors
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+from pymodbus.client import ModbusTcpClient
+
+PACKGATE = os.path.abspath(sys.argv[1])
+PATIENCE = 10
+
+
+class Program:
+    """A running process; its lines on both outputs can be awaited."""
+
+    def __init__(self, *arguments, **options):
+        self.lines = []
+        self.queue = queue.Queue()
+        self.process = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, **options)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.queue.put(line.decode(errors="replace").rstrip("\n"))
+        self.queue.put(None)
+
+    def wait_for(self, pattern):
+        """The next line that matches; all lines before it are passed over."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self.queue.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"no line matches {pattern!r}; output so far:\n" + "\n".join(self.lines[-40:]))
+            self.lines.append(line)
+            match = re.search(pattern, line)
+            if match:
+                return match
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(PATIENCE)
+        self.reader.join(PATIENCE)
+        while not self.queue.empty():
+            line = self.queue.get()
+            if line is not None:
+                self.lines.append(line)
+        self.process.stdout.close()
+        return status
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        status = self.stop()
+        if kind is None and status not in (0, -signal.SIGTERM, -signal.SIGKILL):
+            raise AssertionError(f"ended with status {status}:\n" + "\n".join(self.lines[-60:]))
+        if kind is not None:
+            print("# output of " + " ".join(self.process.args) + ":")
+            print("\n".join("#   " + line for line in self.lines[-40:]))
+
+
+def simulate(protocol, options="", *more):
+    """An emulated BMS on a TCP port; (program, "tcp://…")."""
+    program = Program(PACKGATE, "simulate", "--protocol", protocol, "--tcp", "127.0.0.1:0", "--options", options, *more)
+    return program, program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1]
+
+
+def simulate_pty(protocol, link, options="", *more):
+    """An emulated BMS on a pty behind a link that stays the same over restarts."""
+    program = Program(PACKGATE, "simulate", "--protocol", protocol, f"--pty={link}", "--options", options, *more)
+    program.wait_for(r"pty")
+    return program
+
+
+class Gateway(Program):
+    """`packgate run` with a configuration; port 0 is asked for and found out."""
+
+    def __init__(self, text, general="", state=None, arguments=()):
+        self.folder = tempfile.mkdtemp(prefix="packgate-test-")
+        self.path = os.path.join(self.folder, "packgate.ini")
+        with open(self.path, "w") as file:
+            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {state or self.folder + '/state'}\n{general}\n{text}")
+        super().__init__(PACKGATE, "run", "-c", self.path, *arguments)
+        self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
+
+    def client(self):
+        client = ModbusTcpClient("127.0.0.1", port=self.port, timeout=PATIENCE)
+        assert client.connect()
+        return client
+
+    def wait_published(self, *packs):
+        """Until each pack has told its first values."""
+        waiting = set(packs)
+        while waiting:
+            waiting.discard(self.wait_for(r"pack (\S+): ")[1])
+
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        shutil.rmtree(self.folder)
+
+
+# ---- the map, as the program prints it ----
+
+def register_map():
+    text = subprocess.run([PACKGATE, "map", "--format", "json"], check=True, stdout=subprocess.PIPE).stdout
+    return [row for row in json.loads(text) if row.get("table", "holding") == "holding"]
+
+
+MAP = register_map()
+UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF, "s32": -0x80000000}
+
+
+def find(name, block=None):
+    """The row of a value; the extended block where it is in both."""
+    rows = [row for row in MAP if row["name"] == name and (block is None or row["block"] == block)]
+    assert rows, f"no {name} in the map"
+    return rows[-1]
+
+
+def decode(row, words):
+    """One value from its registers, low word first."""
+    kind = row["type"]
+    if kind == "string":
+        return b"".join(struct.pack(">H", w) for w in words).decode("ascii").rstrip(" \0")
+    raw = b"".join(struct.pack(">H", w) for w in reversed(words))
+    if kind == "float32":
+        return struct.unpack(">f", raw)[0]
+    value = int.from_bytes(raw, "big", signed=kind.startswith("s"))
+    return None if value == UNKNOWN.get(kind) else value
+
+
+def read(client, address, count, unit):
+    response = client.read_holding_registers(address, count, slave=unit)
+    assert not response.isError(), f"registers {address}+{count} of unit {unit}: {response}"
+    again = client.read_input_registers(address, count, slave=unit)
+    assert not again.isError(), f"input registers {address}+{count} of unit {unit}: {again}"
+    return response.registers
+
+
+def read_value(client, name, unit, block=None):
+    row = find(name, block)
+    return decode(row, read(client, row["address"], row["count"], unit))
+
+
+def exception_of(client, address, count, unit):
+    """The exception code that a read is answered with, None for a normal answer."""
+    response = client.read_holding_registers(address, count, slave=unit)
+    return response.exception_code if response.isError() else None
+
+
+def await_value(client, name, unit, wanted):
+    """Reads until `wanted(value)`; for what has no message of its own."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        value = read_value(client, name, unit)
+        if wanted(value):
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{name} of unit {unit} stays {value}")
+
+
+def mbpoll(port, *arguments):
+    """Runs mbpoll once and returns {address: text of the value}."""
+    result = subprocess.run(["mbpoll", "-m", "tcp", "-p", str(port), "-0", "-1", *map(str, arguments), "127.0.0.1"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    text = result.stdout.decode()
+    assert result.returncode == 0, text
+    return {int(a): v for a, v in re.findall(r"^\[(\d+)\]:\s+(\S+)", text, re.M)}
+
+
+# ---- exchange files ----
+
+class Exchange:
+    def __init__(self, path):
+        self.path = path
+        self.protocol = None
+        self.pairs = []   # (request or b"" for what comes unasked, reply)
+        self.values = []  # (name, text, tolerance)
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                self._read(line.strip())
+
+    def _read(self, line):
+        if line.startswith("protocol "):
+            self.protocol = line.split()[1]
+        elif line[:1] in ("<", ">"):
+            data = bytes.fromhex(line[1:].split("#")[0])
+            if line[0] == ">":
+                self.pairs.append([data, b""])
+            else:
+                if not self.pairs:
+                    self.pairs.append([b"", b""])
+                self.pairs[-1][1] += data
+        elif line.startswith("~"):
+            words = line[1:].split()
+            tolerance = 0.0
+            if len(words) > 2:
+                try:
+                    tolerance = float(words[-1])
+                    words.pop()
+                except ValueError:
+                    pass
+            self.values.append((words[0], " ".join(words[1:]), tolerance))
+
+
+class Replayer:
+    """Answers on a TCP port what an exchange file says; requests that it does not know stay unanswered. A request that
+    stands in the file more than once gets its answers in turn, the last one for good."""
+
+    def __init__(self, exchange):
+        self.answers = {}
+        for request, reply in exchange.pairs:
+            self.answers.setdefault(request, []).append(reply)
+        self.unasked = self.answers.pop(b"", [b""])[0]
+        self.unknown = set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.stopping, self.waker = socket.socketpair()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        selector = selectors.DefaultSelector()
+        selector.register(self.listener, selectors.EVENT_READ)
+        selector.register(self.stopping, selectors.EVENT_READ)
+        buffers = {}
+        while True:
+            ready = selector.select(0.5 if self.unasked else None)
+            for key, _ in ready:
+                if key.fileobj is self.stopping:
+                    return
+                if key.fileobj is self.listener:
+                    connection, _ = self.listener.accept()
+                    selector.register(connection, selectors.EVENT_READ)
+                    buffers[connection] = b""
+                else:
+                    self._receive(selector, buffers, key.fileobj)
+            if not ready:
+                for connection in buffers:
+                    connection.sendall(self.unasked)
+
+    def _receive(self, selector, buffers, connection):
+        try:
+            data = connection.recv(4096)
+        except OSError:
+            data = b""
+        if not data:
+            selector.unregister(connection)
+            connection.close()
+            del buffers[connection]
+            return
+        buffers[connection] += data
+        request = buffers[connection]
+        if request in self.answers:
+            replies = self.answers[request]
+            connection.sendall(replies.pop(0) if len(replies) > 1 else replies[0])
+            buffers[connection] = b""
+        elif not any(known.startswith(request) for known in self.answers):
+            self.unknown.add(request)
+            buffers[connection] = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.waker.send(b"x")
+        self.thread.join(PATIENCE)
+        self.listener.close()
+
+
+# ---- running ----
+
+def main(tests):
+    """Runs the test functions and prints TAP; the exit status is 1 when any failed."""
+    for tool in ("mbpoll",):
+        assert shutil.which(tool), f"{tool} is missing"
+    print(f"1..{len(tests)}")
+    failed = 0
+    for number, test in enumerate(tests, 1):
+        try:
+            test()
+            print(f"ok {number} - {test.__name__}", flush=True)
+        except Exception:
+            failed += 1
+            print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
+            print(f"not ok {number} - {test.__name__}", flush=True)
+    sys.exit(failed != 0)

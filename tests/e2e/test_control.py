@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Switching the MOS of emulated packs by coils and registers, through each driver whose protocol documents it."""
+
+import subprocess
+
+from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+
+# driver, variant: where the sheet gives the requests.
+DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
+           ("jk-pb", "registers"), ("jbd", ""), ("jbd-up", ""), ("topbms", "pace")]
+READ_ONLY = ["daly-sinowealth", "jbd-addressed", "vedirect"]
+CHARGE_COIL, DISCHARGE_COIL = 0, 1
+DISCHARGE_REGISTER, CHARGE_REGISTER = 290 + 17, 290 + 18
+
+
+def pack(url, driver, variant="", more="writable = yes"):
+    return f"""
+[line bus]
+port = {url}
+protocol = {driver}
+[pack house]
+line = bus
+unit = 1
+poll = 100ms
+{'variant = ' + variant if variant else ''}
+{more}
+"""
+
+
+def expect(response, code=None):
+    got = response.exception_code if response.isError() else None
+    assert got == code, f"expected {code}, got {response}"
+
+
+def is_on(wanted):
+    return lambda value: value == wanted
+
+
+def switches_and_reads_back():
+    for driver, variant in DRIVERS:
+        print(f"# {driver} {variant}", flush=True)
+        server, url = simulate(driver, "profile=fixed", *(["--variant", variant] if variant else []))
+        with server, Gateway(pack(url, driver, variant)) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            await_value(client, "discharge_mos", 1, is_on(1))
+            expect(client.write_coil(DISCHARGE_COIL, False, slave=1))
+            gateway.wait_for(r"client 127\.0\.0\.1.*orders discharge off: confirmed")
+            await_value(client, "discharge_mos", 1, is_on(0))
+            assert read_value(client, "charge_mos", 1) == 1
+            assert client.read_coils(0, 2, slave=1).bits[:2] == [True, False]
+            expect(client.write_register(DISCHARGE_REGISTER, 1, slave=1))
+            await_value(client, "discharge_mos", 1, is_on(1))
+            expect(client.write_registers(CHARGE_REGISTER, [0], slave=1))
+            await_value(client, "charge_mos", 1, is_on(0))
+            expect(client.write_coils(CHARGE_COIL, [True], slave=1))
+            await_value(client, "charge_mos", 1, is_on(1))
+
+
+def switches_both_at_once():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        expect(client.write_coils(0, [False, False], slave=1))
+        await_value(client, "charge_mos", 1, is_on(0))
+        await_value(client, "discharge_mos", 1, is_on(0))
+        expect(client.write_registers(DISCHARGE_REGISTER, [1, 0], slave=1))
+        await_value(client, "discharge_mos", 1, is_on(1))
+        assert read_value(client, "charge_mos", 1) == 0
+
+
+def refuses_what_is_not_a_switch():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack(url, "daly")) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        expect(client.write_register(290, 1, slave=1), 2)
+        expect(client.write_registers(DISCHARGE_REGISTER, [1, 1, 1], slave=1), 2)
+        expect(client.write_coil(2, True, slave=1), 2)
+        expect(client.write_register(CHARGE_REGISTER, 2, slave=1), 3)
+        expect(client.write_coil(0, True, slave=9), 0x0A)
+        expect(client.mask_write_register(CHARGE_REGISTER, 0, 1, slave=1), 1)
+        assert read_value(client, "charge_mos", 1) == 1
+
+
+def refuses_when_off():
+    server, url = simulate("daly", "profile=fixed")
+    with server:
+        for text, general in ((pack(url, "daly", more=""), ""), (pack(url, "daly"), "allow_write = 192.0.2.1/32")):
+            with Gateway(text, general) as gateway, gateway.client() as client:
+                gateway.wait_published("house")
+                expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 1)
+                expect(client.write_register(DISCHARGE_REGISTER, 0, slave=1), 1)
+                assert read_value(client, "discharge_mos", 1) == 1
+
+
+def says_when_the_pack_does_not_answer():
+    server, url = simulate("daly", "profile=fixed")
+    with Gateway(pack(url, "daly"), "stale_after = 1h") as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        server.stop()
+        expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 0x0B)
+
+
+def configuration_refuses_protocols_that_cannot():
+    for driver in READ_ONLY:
+        text = pack("tcp://127.0.0.1:1", driver)
+        result = subprocess.run([PACKGATE, "check", "-"], input=text.encode(), stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
+        assert result.returncode == 1 and b"writable" in result.stdout, (driver, result.stdout)
+
+
+main([switches_and_reads_back, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
+      says_when_the_pack_does_not_answer, configuration_refuses_protocols_that_cannot])

@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: MIT
+"""Lines whose far ends have habits, or mean harm: what is read stays right, what can be read is read, and the gateway
+neither hangs nor stops trying."""
+
+import os
+import signal
+import socket
+import tempfile
+import threading
+
+from harness import (Gateway, PATIENCE, Program, PACKGATE, await_value, exception_of, main, read_value, simulate,
+                     simulate_pty)
+
+STALE = 0x0B
+POLLS = 10  # cycles that are enough to believe that it goes on
+
+
+def line(name, url, protocol="daly", more=""):
+    return f"[line {name}]\nport = {url}\nprotocol = {protocol}\n{more}\n"
+
+
+def pack(name, unit, more=""):
+    return f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 100ms\n{more}\n"
+
+
+def await_polls(client, unit, count=POLLS):
+    start = read_value(client, "polls", unit)
+    await_value(client, "polls", unit, lambda polls: polls >= start + count)
+
+
+class FarEnd:
+    """A TCP server; each connection is served by a function in a thread of its own."""
+
+    def __init__(self, serve):
+        self.serve = serve
+        self.connections = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            try:
+                self.serve(connection)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.listener.close()
+
+
+def relay(source, *targets):
+    """All that comes from one socket to some others, until it closes."""
+    try:
+        while data := source.recv(4096):
+            for target in targets:
+                target.sendall(data)
+    except OSError:
+        pass
+    for target in targets:
+        try:
+            target.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def bus_of(*urls):
+    """Several emulated BMS on one RS485 line: each hears all that is asked."""
+    def serve(connection):
+        members = [socket.create_connection(url[len("tcp://"):].split(":")) for url in urls]
+        for member in [connection, *members]:
+            member.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for member in members:
+            threading.Thread(target=relay, args=(member, connection), daemon=True).start()
+        relay(connection, *members)
+    return FarEnd(serve)
+
+
+def flood(connection):
+    data = os.urandom(65536)
+    while True:
+        connection.sendall(data)
+
+
+def polls_a_server_that_closes_after_each_reply():
+    server, url = simulate("daly", "profile=fixed,close=1")
+    with server, Gateway(line("a", url) + pack("a", 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        await_polls(client, 1)
+        assert read_value(client, "timeouts", 1) == 0
+        # Pack, state, cells, faults, extremes: at least a connection for each.
+        assert read_value(client, "reconnects", 1) >= 5 * POLLS
+        gateway.stop()
+        assert not [text for text in gateway.lines if "warning" in text], gateway.lines
+
+
+def waits_for_a_silent_server():
+    answers = threading.Event()
+    server, url = simulate("daly", "profile=fixed,voltage_v=53.2")
+    bus = bus_of(url)
+    serve = bus.serve
+
+    def take_and_say_nothing(connection):
+        while not answers.is_set():
+            assert connection.recv(4096)
+        serve(connection)
+
+    bus.serve = take_and_say_nothing
+    text = line("a", bus.url, more="reply_timeout = 50ms") + pack("a", 1, "stale_after = 1s")
+    with server, bus, Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_for("no answer from a")
+        assert exception_of(client, 290, 1, 1) == STALE
+        await_value(client, "timeouts", 1, lambda count: count > 0)
+        answers.set()
+        gateway.wait_published("a")
+        assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
+
+
+def survives_a_flood():
+    server, url = simulate("daly", "profile=fixed")
+    with server, FarEnd(flood) as one, FarEnd(flood) as two, FarEnd(flood) as three:
+        text = line("good", url) + pack("good", 9)
+        for unit, bad in enumerate((one, two, three), 1):
+            text += line(f"flood-{unit}", bad.url, more="reply_timeout = 50ms") + pack(f"flood-{unit}", unit)
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("good")
+            await_polls(client, 9)
+            await_value(client, "timeouts", 1, lambda count: count >= 2)
+            await_polls(client, 9)
+            assert exception_of(client, 290, 1, 1) == STALE
+
+
+def speaks_two_protocols_on_one_line():
+    first, first_url = simulate("daly", "profile=fixed,voltage_v=26.4,soc_percent=40", "--address", "3")
+    second, second_url = simulate("jk-pb", "profile=fixed,voltage_v=53.1,soc_percent=70", "--address", "2")
+    bus = bus_of(first_url, second_url)
+    text = f"""
+[line bus]
+port = {bus.url}
+[pack one]
+line = bus
+protocol = daly
+address = 3
+unit = 1
+poll = 100ms
+[pack two]
+line = bus
+protocol = jk-pb
+address = 2
+unit = 2
+poll = 100ms
+"""
+    with first, second, bus, Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_published("one", "two")
+        for _ in range(3):
+            for unit, voltage, soc in (1, 26.4, 40), (2, 53.1, 70):
+                await_polls(client, unit, 3)
+                assert abs(read_value(client, "voltage_v", unit) - voltage) < 0.1001
+                assert abs(read_value(client, "soc_percent", unit) - soc) < 0.5001
+        assert read_value(client, "timeouts", 1) == read_value(client, "timeouts", 2) == 0
+        assert bus.connections == 1
+
+
+def survives_an_adapter_with_a_loose_contact():
+    with tempfile.TemporaryDirectory() as folder:
+        link = f"{folder}/tty"
+        text = line("a", f"serial:{link}") + pack("a", 1, "stale_after = 1h")
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_for("No such file or directory")
+            for n in range(6):
+                voltage = 50 + n / 2
+                program = simulate_pty("daly", link, f"profile=fixed,voltage_v={voltage}")
+                await_value(client, "polls", 1, lambda polls: polls > 0)
+                # Pulled again at once, or after some cycles.
+                if n % 2:
+                    await_polls(client, 1, 2)
+                    await_value(client, "voltage_v", 1, lambda value: abs(value - voltage) < 1e-4)
+                program.stop(signal.SIGKILL)
+                if os.path.islink(link):
+                    os.unlink(link)
+            # Nothing of it is kept open.
+            descriptors = [os.readlink(f"/proc/{gateway.process.pid}/fd/{fd}")
+                           for fd in os.listdir(f"/proc/{gateway.process.pid}/fd")]
+            assert sum(name.startswith("/dev/pts/") for name in descriptors) <= 1, descriptors
+
+
+def saves_its_state_however_often_it_is_told_to_end():
+    server, url = simulate("daly", "profile=fixed,soc_percent=80")
+    with server:
+        for how in (signal.SIGTERM, signal.SIGINT):
+            gateway = Gateway(line("a", url) + pack("a", 1))
+            gateway.wait_published("a")
+            for _ in range(20):
+                gateway.process.send_signal(how)
+            assert gateway.stop(how) == 0
+            with open(f"{gateway.folder}/state") as file:
+                assert "peak_percent = 80" in file.read()
+            assert os.listdir(gateway.folder).count("state.tmp") == 0
+
+
+def reads_into_a_pipe_that_closes():
+    """`packgate read --watch | head -1` ends."""
+    server, url = simulate("daly", "profile=fixed")
+    with server:
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write(line("a", url) + pack("a", 1))
+            file.flush()
+            read_end, write_end = os.pipe()
+            reader = Program("sh", "-c", f"exec {PACKGATE} read --watch -c {file.name} >&{write_end}",
+                             pass_fds=[write_end])
+            os.close(write_end)
+            with os.fdopen(read_end) as output:
+                assert '"voltage_v"' in output.readline()
+            assert reader.process.wait(PATIENCE) == 1
+
+
+main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, survives_a_flood,
+      speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact,
+      saves_its_state_however_often_it_is_told_to_end, reads_into_a_pipe_that_closes])

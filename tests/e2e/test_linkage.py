@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""What the program takes from its libraries: nothing that can make the event loop wait. libmodbus is there to compose
+answers; its calls that receive, flush, connect or ask would sleep or select, and are not even linked."""
+
+import re
+import subprocess
+
+from harness import PACKGATE, main
+
+MODBUS = {"modbus_new_tcp", "modbus_free", "modbus_set_socket", "modbus_get_socket", "modbus_set_response_timeout",
+          "modbus_reply", "modbus_reply_exception", "modbus_strerror"}
+SERIALPORT_WAITS = {"sp_drain", "sp_wait", "sp_blocking_read", "sp_blocking_read_next", "sp_blocking_write"}
+LIBC_WAITS = {"select", "pselect", "sleep", "usleep", "nanosleep", "clock_nanosleep", "gethostbyname", "gethostbyname_r"}
+
+
+def symbols(*options):
+    text = subprocess.run(["nm", "-D", *options, PACKGATE], check=True, stdout=subprocess.PIPE).stdout.decode()
+    return set(re.findall(r"^[0-9a-f]* *\w (\w+)", text, re.M))
+
+
+def takes_from_libmodbus_only_what_cannot_wait():
+    used = {name for name in symbols("--undefined-only") if name.startswith("modbus_")}
+    assert "modbus_reply" in used, used
+    assert used <= MODBUS, used - MODBUS
+
+
+def takes_nothing_that_waits():
+    waits = SERIALPORT_WAITS | LIBC_WAITS
+    if "__asan_init" in symbols("--defined-only"):
+        waits = SERIALPORT_WAITS  # clang links the sanitizer's own needs into the program
+    used = symbols("--undefined-only")
+    assert "sp_open" in used and not used & waits, used & waits
+
+
+main([takes_from_libmodbus_only_what_cannot_wait, takes_nothing_that_waits])

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: MIT
+"""Manual pages, `make install`, the systemd unit and the Debian package: that they are what the program is, and work."""
+
+import glob
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import contextmanager
+
+from harness import Gateway, PACKGATE, PATIENCE, main
+
+BUILD = os.path.dirname(PACKGATE)
+COMMANDS = ("run", "check", "read", "decode", "probe", "map", "simulate")
+SERVICE = "conf/packgate.service"
+
+
+def run(*command, **options):
+    """Output of a command that must succeed."""
+    result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            timeout=PATIENCE, **options)
+    text = result.stdout.decode()
+    assert result.returncode == 0, f"{' '.join(map(str, command))} ended with {result.returncode}:\n{text}"
+    return text
+
+
+def make(*words):
+    """The program is built already; nothing that a developer saves meanwhile shall build it anew."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    return run("make", "--no-print-directory", "-o", PACKGATE, f"BUILD={BUILD}", *words, env=environment)
+
+
+def read_text(*path):
+    with open(os.path.join(*path), encoding="utf-8") as file:
+        return file.read()
+
+
+def files_below(folder):
+    return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
+
+
+@contextmanager
+def scratch():
+    folder = tempfile.mkdtemp(prefix="packgate-packaging-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+# ---- documents ----
+
+def generated_documents_are_current():
+    page = read_text("man/packgate.ini.5")
+    keys = re.search(r'^\.\\" keys begin[^\n]*\n(.*?)^\.\\" keys end$', page, re.M | re.S)
+    assert keys, "man/packgate.ini.5 has lost its marks"
+    assert keys[1] == run(PACKGATE, "check", "--keys=man"), "man/packgate.ini.5 is out of date: make docs"
+    wanted = run(PACKGATE, "map", "--format", "homeassistant")
+    assert read_text("conf/homeassistant.yaml") == wanted, "conf/homeassistant.yaml is out of date: make docs"
+
+
+def plain(page):
+    """The words of a manual page without its fonts."""
+    return re.sub(r"\\f.", "", page.replace("\\-", "-").replace('"', " "))
+
+
+def manual_has_all_commands_and_options():
+    page = plain(read_text("man/packgate.1"))
+    missing = [name for name in re.findall(r"^  ([a-z]+) ", run(PACKGATE, "--help"), re.M) if f".SS {name}\n" not in page]
+    for command in COMMANDS:
+        section = page.split(f".SS {command}\n")[1].split("\n.S")[0]
+        options = re.findall(r"^ +(?:-(\w), )?--([a-z-]+)", run(PACKGATE, command, "--help"), re.M)
+        missing += [f"{command} --{name}" for _, name in options if not re.search(rf"--{name}\b", section)]
+        missing += [f"{command} -{short}" for short, _ in options if short and not re.search(rf"(^|[ .])-{short}\b", section, re.M)]
+    assert not missing, f"not in man/packgate.1: {missing}"
+
+
+def manual_pages_have_no_mistakes():
+    for page in ("man/packgate.1", "man/packgate.ini.5"):
+        complaints = run("groff", "-k", "-ww", "-man", "-Tutf8", "-z", page)
+        assert complaints == "", complaints
+
+
+def examples_of_manual_are_right():
+    examples = 0
+    for page in ("man/packgate.1", "man/packgate.ini.5"):
+        for block in re.findall(r"^\.nf\n(.*?)^\.fi$", read_text(page), re.M | re.S):
+            lines = plain(block).splitlines()
+            first = next((n for n, line in enumerate(lines) if line.startswith("[")), None)
+            if first is None:
+                continue
+            text = "\n".join(line for line in lines[first:] if line != "END")
+            run(PACKGATE, "check", "-", input=text.encode())
+            examples += 1
+    assert examples == 2, examples
+
+
+def example_configurations_are_right():
+    for path in glob.glob("conf/*.ini"):
+        run(PACKGATE, "check", path)
+
+
+# ---- installing ----
+
+INSTALLED = ["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/systemd/system/packgate.service",
+             "usr/share/doc/packgate/LICENSE", "usr/share/doc/packgate/README.md",
+             "usr/share/doc/packgate/examples/99-packgate.rules", "usr/share/doc/packgate/examples/demo.ini",
+             "usr/share/doc/packgate/examples/evcc.yaml", "usr/share/doc/packgate/examples/homeassistant-basic.yaml",
+             "usr/share/doc/packgate/examples/homeassistant-cells.yaml", "usr/share/doc/packgate/examples/homeassistant.yaml",
+             "usr/share/doc/packgate/examples/mbpoll.txt", "usr/share/doc/packgate/examples/nodered.json",
+             "usr/share/doc/packgate/examples/packgate.ini", "usr/share/doc/packgate/examples/push-smartbms.ini",
+             "usr/share/doc/packgate/examples/telegraf.conf",
+             "usr/share/doc/packgate/register-map.md", "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"]
+
+
+def installs_and_uninstalls():
+    with scratch() as root:
+        make("install", f"DESTDIR={root}", "PREFIX=/usr")
+        assert files_below(root) == INSTALLED, files_below(root)
+        assert run(f"{root}/usr/bin/packgate", "--version").startswith("packgate ")
+        run(f"{root}/usr/bin/packgate", "check", f"{root}/etc/packgate/packgate.ini")
+        make("uninstall", f"DESTDIR={root}", "PREFIX=/usr")
+        assert files_below(root) == ["etc/packgate/packgate.ini"], files_below(root)
+
+
+def keeps_a_configuration():
+    with scratch() as root:
+        os.makedirs(f"{root}/etc/packgate")
+        with open(f"{root}/etc/packgate/packgate.ini", "w") as file:
+            file.write("mine\n")
+        make("install", f"DESTDIR={root}", "PREFIX=/usr/local")
+        assert read_text(root, "etc/packgate/packgate.ini") == "mine\n"
+        unit = read_text(root, "usr/local/lib/systemd/system/packgate.service")
+        assert re.findall("^ExecStart=(.*)$", unit, re.M) == ["/usr/local/bin/packgate run"]
+
+
+# ---- the service ----
+
+def unit_is_valid_and_confined():
+    with scratch() as folder:
+        unit = os.path.join(folder, "packgate.service")
+        with open(unit, "w") as file:
+            file.write(read_text(SERVICE).replace("/usr/bin/packgate", PACKGATE))
+        complaints = run("systemd-analyze", "verify", "--man=no", unit)
+        assert "packgate.service" not in complaints, complaints
+        run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+
+
+def service_does_what_its_unit_says():
+    """READY=1 once it listens, or systemd gives it up; signs of life for the watchdog; reload by SIGHUP; STOPPING=1."""
+    settings = dict(re.findall(r"^(\w+)=(.*)$", read_text(SERVICE), re.M))
+    assert (settings["Type"], settings["WatchdogSec"]) == ("notify", "30s")
+    assert settings["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    config = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
+    with scratch() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(os.path.join(folder, "notify"))
+        manager.settimeout(PATIENCE)
+        os.environ.update(NOTIFY_SOCKET=manager.getsockname(), WATCHDOG_USEC="200000")
+        try:
+            gateway = Gateway(config)
+        finally:
+            del os.environ["NOTIFY_SOCKET"], os.environ["WATCHDOG_USEC"]
+        with gateway:
+            assert manager.recv(4096) == b"READY=1"
+            gateway.client().close()
+            assert manager.recv(4096) == b"WATCHDOG=1"
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for("the new configuration is in force")
+            gateway.process.send_signal(signal.SIGTERM)
+            while (said := manager.recv(4096)) == b"WATCHDOG=1":
+                pass
+            assert said == b"STOPPING=1", said
+
+
+def udev_rules_are_well_formed():
+    rules = [line[1:] for line in read_text("conf/99-packgate.rules").splitlines() if line.startswith("#SUBSYSTEM")]
+    assert len(rules) == 3
+    for rule in rules:
+        for part in rule.split(", "):
+            assert re.fullmatch(r'[A-Z]+(\{[A-Z_]+\})?(==|=|\+=)"[^"]+"', part), part
+
+
+# ---- the Debian package ----
+
+def fields_of(deb):
+    return dict(re.findall(r"^([A-Z][A-Za-z-]+): (.*)$", run("dpkg-deb", "--field", deb), re.M))
+
+
+def package_is_complete():
+    with scratch() as root:
+        deb = make("deb").splitlines()[-1]
+        fields = fields_of(deb)
+        version = run(PACKGATE, "--version").split()[1]
+        assert fields["Package"] == "packgate" and fields["Version"] == version, fields
+        assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
+        for library in ("libmodbus", "libserialport", "libev", "libinih", "libjansson", "libc6"):
+            assert re.search(rf"\b{library}\S* \(>=|\b{library}\S*(,|$)", fields["Depends"]), (library, fields["Depends"])
+        run("dpkg-deb", "--extract", deb, root)
+        wanted = [re.sub(r"(man\d/.*)", r"\1.gz", name).replace("LICENSE", "copyright") for name in INSTALLED]
+        assert files_below(root) == sorted(wanted), files_below(root)
+        assert run(f"{root}/usr/bin/packgate", "--version") == f"packgate {version}\n"
+        run(f"{root}/usr/bin/packgate", "check", f"{root}/etc/packgate/packgate.ini")
+        run("dpkg-deb", "--control", deb, f"{root}/control")
+        assert read_text(root, "control/conffiles") == "/etc/packgate/packgate.ini\n"
+        run("md5sum", "--check", "--quiet", "control/md5sums", cwd=root)
+        owners = {line.split()[1] for line in run("dpkg-deb", "--contents", deb).splitlines()}
+        assert owners == {"root/root"}, owners
+
+
+class Host:
+    """A scratch root with the program, and a systemctl that only notes what it is asked for."""
+
+    def __init__(self, folder):
+        self.root = folder
+        self.calls = os.path.join(folder, "calls")
+        for part in ("bin", "usr/bin", "etc/packgate", "var/lib/packgate", "var/lib/private/packgate"):
+            os.makedirs(os.path.join(folder, part))
+        shutil.copy(PACKGATE, f"{folder}/usr/bin/packgate")
+        shutil.copy("conf/packgate.ini", f"{folder}/etc/packgate/packgate.ini")
+        with open(f"{folder}/bin/systemctl", "w") as file:
+            file.write(f'#!/bin/sh\necho "$*" >>{self.calls}\n')
+        os.chmod(f"{folder}/bin/systemctl", 0o755)
+
+    def script(self, name, *arguments):
+        """Runs a maintainer script; (what it says, what it wanted of systemd)."""
+        open(self.calls, "w").close()
+        environment = dict(os.environ, DPKG_ROOT=self.root, PATH=f"{self.root}/bin:{os.environ['PATH']}")
+        said = run("sh", f"packaging/debian/{name}", *arguments, env=environment)
+        return said, read_text(self.calls).splitlines()
+
+
+def first_installation_starts_nothing():
+    with scratch() as folder:
+        said, calls = Host(folder).script("postinst", "configure", "")
+        assert calls == ["daemon-reload"] and "systemctl enable --now packgate" in said, (said, calls)
+
+
+def upgrade_goes_on_with_a_right_configuration_only():
+    with scratch() as folder:
+        host = Host(folder)
+        assert host.script("prerm", "upgrade", "0.2")[1] == []
+        assert host.script("postinst", "configure", "0.0.9")[1] == ["daemon-reload", "try-restart packgate.service"]
+        with open(f"{folder}/etc/packgate/packgate.ini", "a") as file:
+            file.write("colour = blue\n")
+        said, calls = host.script("postinst", "configure", "0.0.9")
+        assert calls == ["daemon-reload"] and "unknown key 'colour'" in said and "not restarted" in said, (said, calls)
+
+
+def removal_stops_and_purge_forgets():
+    with scratch() as folder:
+        host = Host(folder)
+        assert host.script("prerm", "remove")[1] == ["disable --now packgate.service"]
+        assert host.script("postrm", "remove")[1] == ["daemon-reload"]
+        assert os.path.isdir(f"{folder}/var/lib/packgate")
+        host.script("postrm", "purge")
+        assert os.listdir(f"{folder}/var/lib") == ["private"] and os.listdir(f"{folder}/var/lib/private") == []
+
+
+for tool in ("make", "groff", "dpkg-deb", "dpkg-shlibdeps", "strip", "systemd-analyze"):
+    assert shutil.which(tool), f"{tool} is missing"
+main([generated_documents_are_current, manual_has_all_commands_and_options, manual_pages_have_no_mistakes,
+      examples_of_manual_are_right, example_configurations_are_right, installs_and_uninstalls, keeps_a_configuration, unit_is_valid_and_confined,
+      service_does_what_its_unit_says, udev_rules_are_well_formed, package_is_complete,
+      first_installation_starts_nothing, upgrade_goes_on_with_a_right_configuration_only, removal_stops_and_purge_forgets])

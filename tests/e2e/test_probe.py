@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""`packgate probe` against emulated BMS of every protocol, at usual and unusual addresses, over TCP and a pty: it names
+the protocol, its output is a configuration that reads the right values, and nothing but reading is ever sent."""
+
+import concurrent.futures
+import json
+import os
+import re
+import selectors
+import socket
+import subprocess
+import tempfile
+import threading
+
+from harness import Gateway, PACKGATE, PATIENCE, Program, main, read_value
+
+# What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
+READS = {
+    "daly": rb"\xA5[\x40\x80][\x90\x91\x93-\x98\x50\x62\x63]\x08\x00{8}.",
+    "daly-d2": rb"\xD2\x03.{6}",
+    "daly-p81": rb"[\x81-\x90]\x03.{6}",
+    "daly-sinowealth": rb"\x0A[\x01-\x17][\x02\x04]",
+    "jbd": rb"\xDD\xA5[\x03\x04\x05]\x00..\x77",
+    "jbd-addressed": rb"\xDD[\x00-\x1F]\xA5[\x03\x04]\x00..\x77",
+    "jbd-up": rb"[\x01-\x20]\x78(\x10\x00\x10|\x1C\x00\x1C)\xA0\x00\x00..",
+    "jk-pb": rb"[\x01-\x0F]\x10\x16[\x1C\x1E\x20]\x00\x01\x02\x00\x00..",
+    "jk-4e57": rb"\x4E\x57\x00\x13.{4}[\x01\x03\x06]\x03\x00.{10}",
+    "jk02": rb"\xAA\x55\x90\xEB[\x96\x97]\x00{14}.",
+    "topbms": rb"~[0-9A-F]{6}(42|44|51|92|93|C1|C2|E9|F1)[0-9A-F]{8,10}\r",
+    "vedirect-hex": rb":(154|451|7[0-9A-F]{4}00[0-9A-F]{2})\n",
+}
+
+
+def check_reads(requests):
+    """Each request is a reading one; returns the protocols that they belong to."""
+    seen = set()
+    for request in requests:
+        protocols = [name for name, form in READS.items() if re.fullmatch(form, request, re.S)]
+        assert len(protocols) == 1, f"{request.hex(' ')} is {protocols or 'no read request'}"
+        seen.update(protocols)
+    return seen
+
+
+class Relay:
+    """Passes bytes between a TCP server and its client and keeps what the client sends; without a server it is silent."""
+
+    def __init__(self, target=None):
+        self.target = target and (target.rsplit(":", 1)[0].removeprefix("tcp://"), int(target.rsplit(":", 1)[1]))
+        self.requests = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.stopping, self.waker = socket.socketpair()
+        self.peers = {}
+        self.selector = selectors.DefaultSelector()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.selector.register(self.stopping, selectors.EVENT_READ)
+        while True:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.stopping:
+                    return
+                if key.fileobj is self.listener:
+                    self._accept()
+                elif key.fileobj in self.peers:
+                    self._pass(key.fileobj, key.data)
+
+    def _accept(self):
+        client, _ = self.listener.accept()
+        if self.target:
+            server = socket.create_connection(self.target)
+        else:
+            server, self.nobody = socket.socketpair()
+        for end, peer, kept in (client, server, self.requests), (server, client, None):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self.peers[end] = peer
+            self.selector.register(end, selectors.EVENT_READ, kept)
+
+    def _pass(self, end, kept):
+        peer = self.peers[end]
+        try:
+            data = end.recv(8192)
+            if data and kept is not None:
+                kept.append(data)
+            if data:
+                peer.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            for one in end, peer:
+                del self.peers[one]
+                self.selector.unregister(one)
+                one.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.waker.send(b"x")
+        self.thread.join(PATIENCE)
+        for end in self.peers:
+            end.close()
+        self.listener.close()
+
+
+def probe(port):
+    return subprocess.run([PACKGATE, "probe", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=PATIENCE)
+
+
+# ---- what is found ----
+
+TOLERANCES = {"voltage_v": 0.06, "current_a": 0.06, "soc_percent": 0.6}
+
+
+def emulator(case, *where):
+    protocol, address, variant, options = case
+    arguments = [PACKGATE, "simulate", "--protocol", protocol, "--options",
+                 ",".join(filter(None, ["profile=fixed,current_a=-7,soc_percent=62,delay=0", options]))]
+    arguments += ["--address", str(address)] if address is not None else []
+    arguments += ["--variant", variant] if variant else []
+    return arguments + list(where)
+
+
+def compare(case, client):
+    """The values that the gateway reads by the printed configuration against those that the emulator says it has."""
+    told = json.loads(subprocess.run(emulator(case, "--print-values"), stdout=subprocess.PIPE, check=True).stdout)
+    for name, tolerance in TOLERANCES.items():
+        value = read_value(client, name, 1)
+        assert abs(value - told[name]) <= tolerance, f"{name} is {value}, the emulator says {told[name]}"
+    if case[0].startswith("vedirect"):
+        return
+    for cell in range(1, told["cell_count"] + 1):
+        value = read_value(client, f"cell_mv.{cell}", 1)
+        assert abs(value - told[f"cell_mv.{cell}"]) <= 1, f"cell {cell}: {value}, {told[f'cell_mv.{cell}']}"
+
+
+def check_found(case, port):
+    result = probe(port)
+    assert result.returncode == 0, result
+    assert f"\nprotocol = {case[0]}\n" in result.stdout, result.stdout
+    if case[1] is not None:
+        assert f"\naddress = {case[1]}\n" in result.stdout, result.stdout
+    with Gateway(result.stdout) as gateway, gateway.client() as client:
+        gateway.wait_published("pack-1")
+        compare(case, client)
+
+
+def check_over_tcp(case):
+    with Program(*emulator(case, "--tcp", "127.0.0.1:0")) as program:
+        with Relay(program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1]) as relay:
+            check_found(case, relay.url)
+            check_reads(relay.requests)
+
+
+def check_over_pty(case):
+    with tempfile.TemporaryDirectory() as folder:
+        link = os.path.join(folder, "bms")
+        with Program(*emulator(case, f"--pty={link}")) as program:
+            program.wait_for("pty")
+            check_found(case, "serial:" + link)
+
+
+# Protocol, address, variant, further options of the emulator.
+CASES = [
+    ("daly", 1, "rs485", ""),
+    ("daly", 1, "bluetooth", "echo=1"),
+    ("daly-d2", None, None, ""),
+    ("daly-p81", 1, None, "echo=1"),
+    ("daly-p81", 4, None, ""),
+    ("daly-sinowealth", None, None, "cells=8"),
+    ("jbd", None, None, "first_lost=1"),
+    ("jbd-addressed", 0, None, ""),
+    ("jbd-addressed", 1, None, ""),
+    ("jbd-up", 1, None, ""),
+    ("jk-pb", 1, None, ""),
+    ("jk-pb", 15, None, ""),
+    ("jk-4e57", None, None, ""),
+    ("jk02", None, None, ""),
+    ("topbms", 1, "topbms", "first_lost=1"),
+    ("topbms", 1, "topband", ""),
+    ("topbms", 0, "pace", ""),
+    ("topbms", 0, "seplos", "echo=1"),
+    ("topbms", 2, "pylontech", ""),
+    ("topbms", 1, "eg4", ""),
+    ("vedirect", None, None, ""),
+    ("vedirect-hex", None, None, ""),
+]
+PTY_CASES = [("jbd", None, None, ""), ("jk-pb", 3, None, "")]
+
+
+# ---- what is not ----
+
+def check_silent(port, pattern):
+    result = probe(port)
+    assert result.returncode == 1 and result.stdout == "", result
+    assert re.search(pattern, result.stderr), result.stderr
+
+
+def check_silence(_):
+    with Relay() as relay:
+        check_silent(relay.url, r"nothing answered; is the BMS awake")
+        seen = check_reads(relay.requests)
+    assert seen == set(READS), set(READS) - seen
+
+
+def check_echo(_):
+    with Program(*emulator(("jbd", None, None, "silent=1,echo=1"), "--tcp", "127.0.0.1:0")) as program:
+        check_silent(program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1], r"only the requests' own echo")
+
+
+# ---- all of that at once: it mostly waits ----
+
+def start(check, cases):
+    return {POOL.submit(check, case): case for case in cases}
+
+
+def finish(jobs):
+    failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
+    assert not failed, "\n".join(failed)
+
+
+POOL = concurrent.futures.ThreadPoolExecutor(len(CASES) + len(PTY_CASES) + 2)
+TCP_JOBS = start(check_over_tcp, CASES)
+PTY_JOBS = start(check_over_pty, PTY_CASES)
+SILENT_JOBS = start(check_silence, ["silence"])
+ECHO_JOBS = start(check_echo, ["echo"])
+
+
+def finds_every_protocol():
+    finish(TCP_JOBS)
+
+
+def finds_on_a_serial_port():
+    finish(PTY_JOBS)
+
+
+def asks_all_and_only_reads():
+    finish(SILENT_JOBS)
+
+
+def tells_an_echo_from_an_answer():
+    finish(ECHO_JOBS)
+
+
+def says_why_a_port_does_not_open():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    check_silent(f"tcp://127.0.0.1:{port}", r"refused")
+    check_silent("serial:/dev/packgate-has-none", r"No such file")
+
+
+def refuses_wrong_calls():
+    for wrong in [], ["tcp://127.0.0.1"], ["--baud", "x", "tcp://127.0.0.1:1"], ["nothing"]:
+        result = subprocess.run([PACKGATE, "probe", *wrong], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert result.returncode == 2 and result.stderr, (wrong, result)
+
+
+main([finds_every_protocol, finds_on_a_serial_port, asks_all_and_only_reads, tells_an_echo_from_an_answer,
+      says_why_a_port_does_not_open, refuses_wrong_calls])

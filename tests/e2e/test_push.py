@@ -1,0 +1,537 @@
+# SPDX-License-Identifier: MIT
+"""[push NAME]: values written into a server that pymodbus runs, and into servers that misbehave while polls and clients
+go on."""
+
+import asyncio
+import logging
+import queue
+import re
+import select
+import signal
+import socket
+import struct
+import threading
+import time
+
+from pymodbus.constants import Endian
+from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
+from pymodbus.payload import BinaryPayloadDecoder
+from pymodbus.server.async_io import ModbusTcpServer
+
+from harness import Gateway, PATIENCE, await_value, main, read, read_value, simulate
+
+logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+
+FIXED = {"voltage_v": 26.4, "current_a": -12.3, "soc_percent": 61.7, "remaining_ah": 123.456, "cycles": 321,
+         "charge_mos": 1, "discharge_mos": 0, **{f"cell_mv.{n}": 3290 + 3 * n for n in range(1, 9)}, "temp_c.1": -7,
+         "temp_c.2": 23}
+POWER = 26.4 * -12.3
+
+
+# Polled with a single request, at once.
+QUICK = "topbms"
+MOVING = "cells=8,temps=2,profile=discharge,soc=90,capacity=100"
+
+
+def fixed_pack(protocol=QUICK, arguments=(), **more):
+    values = {**FIXED, **more}
+    options = "cells=8,temps=2,profile=fixed," + ",".join(f"{k}={v}" for k, v in values.items())
+    return simulate(protocol, options, *arguments)
+
+
+def pack_sections(url, more="", protocol=QUICK):
+    return f"[line shed]\nport = {url}\nprotocol = {protocol}\ngap = 0s\n[pack house]\nline = shed\nunit = 1\npoll = 100ms\n{more}\n"
+
+
+def push_section(url, *lines):
+    return f"[push plc]\ntarget = {url}\n" + "\n".join(lines) + "\n"
+
+
+class Slave(ModbusSlaveContext):
+    """Registers from 0 on; tells of each write."""
+
+    def __init__(self, size):
+        super().__init__(hr=ModbusSequentialDataBlock(0, [0] * size), zero_mode=True)
+        self.writes = queue.Queue()
+
+    def setValues(self, fc_as_hex, address, values):
+        super().setValues(fc_as_hex, address, values)
+        self.writes.put((fc_as_hex, address, list(values)))
+
+
+class Server:
+    """pymodbus as the far end of a push."""
+
+    def __init__(self, unit=1, size=200):
+        self.slave = Slave(size)
+        self.loop = asyncio.new_event_loop()
+        self.context = ModbusServerContext(slaves={unit: self.slave}, single=False)
+        self.started = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        assert self.started.wait(PATIENCE)
+        self.url = "tcp://127.0.0.1:%d" % self.port
+
+    def _run(self):
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_until_complete(self._serve())
+
+    async def _serve(self):
+        self.server = ModbusTcpServer(self.context, address=("127.0.0.1", 0), loop=self.loop)
+        serving = asyncio.ensure_future(self.server.serve_forever())
+        await self.server.serving
+        self.port = self.server.server.sockets[0].getsockname()[1]
+        self.stopping = self.loop.create_future()
+        self.started.set()
+        await self.stopping
+        serving.cancel()
+
+    def next_write(self):
+        return self.slave.writes.get(timeout=PATIENCE)
+
+    def wait_write(self, address):
+        """Until that register is written, alone or with others."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            function, first, values = self.next_write()
+            if first <= address < first + len(values):
+                return function, first, values
+        raise AssertionError(f"register {address} is not written")
+
+    def registers(self, address, count):
+        return self.slave.getValues(3, address, count)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.loop.call_soon_threadsafe(self.stopping.set_result, None)
+        self.thread.join(PATIENCE)
+
+
+class Target:
+    """A far end that does what the test says. Nobody listens before listen()."""
+
+    def __init__(self, listening=True):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.connections = []
+        if listening:
+            self.listen()
+
+    def listen(self):
+        self.listener.listen()
+        self.listener.settimeout(PATIENCE)
+
+    def accept(self):
+        connection, _ = self.listener.accept()
+        connection.settimeout(PATIENCE)
+        self.connections.append(connection)
+        return connection
+
+    def answer_from_now_on(self):
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self):
+        """One connection after the other; some were given up before they are looked at."""
+        while True:
+            try:
+                connection = self.accept()
+            except OSError:
+                return
+            try:
+                while True:
+                    connection.sendall(answer_to(receive_request(connection)[0]))
+            except (OSError, AssertionError):
+                connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        for connection in self.connections:
+            connection.close()
+        self.listener.close()
+
+
+def receive(connection, size):
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        assert more, "the gateway closed the connection"
+        data += more
+    return data
+
+
+def receive_request(connection):
+    """(whole frame, transaction, unit, function, address, registers)"""
+    header = receive(connection, 7)
+    transaction, protocol, length, unit = struct.unpack(">HHHB", header)
+    assert protocol == 0
+    pdu = receive(connection, length - 1)
+    function, address = struct.unpack(">BH", pdu[:3])
+    if function == 6:
+        words = pdu[3:]
+    else:
+        count, size = struct.unpack(">HB", pdu[3:6])
+        words = pdu[6:]
+        assert function == 16 and size == 2 * count == len(words)
+    return header + pdu, transaction, unit, function, address, list(struct.unpack(f">{len(words) // 2}H", words))
+
+
+def answer_to(frame):
+    return frame[:4] + b"\0\6" + frame[6:12]
+
+
+def reset(connection):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def nothing_comes(connection):
+    return not select.select([connection], [], [], 0)[0]
+
+
+def signed(word):
+    return word - 0x10000 if word & 0x8000 else word
+
+
+def counters(gateway):
+    """What an ended gateway counted; a word that stands in for several goes with the last of them."""
+    line = [line for line in gateway.lines if re.search(r"push plc: \d+ requests", line)][-1]
+    return {name: int(count) for count, name in re.findall(r"(\d+) (\w+)", line)}
+
+
+def go_on(gateway, cycles=5):
+    """Polls are published and a client is answered."""
+    with gateway.client() as client:
+        before = read_value(client, "polls", 1)
+        await_value(client, "polls", 1, lambda polls: polls >= before + cycles)
+        assert read(client, 330, 1, 1) == [8]
+        assert read_value(client, "timeouts", 1) == 0
+
+
+def writes_all_types_in_both_orders():
+    pack, url = fixed_pack("daly", **{"alarm.soc_low": 1})
+    with pack, Server() as plc:
+        text = pack_sections(url, protocol="daly") + push_section(
+            plc.url, "word_order = big", "interval = 1h",
+            "write = house.voltage_v -> 10 float32",
+            "write = house.current_a -> 12 float32 word_order little",
+            "write = house.power_w -> 14 s32 scale 10",
+            "write = house.current_a -> 16 s32 scale 1000 word_order little",
+            "write = house.remaining_ah -> 18 u32 scale 1000",
+            "write = house.cycles -> 20 u32 word_order little",
+            "write = house.current_a -> 22 s16 scale 100",
+            "write = house.soc_percent -> 23 u16",
+            "write = house.temp_c.1 -> 24 u16 scale 10 offset 400",
+            "write = house.charge_mos -> 26 u16",
+            "write = house.discharge_mos -> 28 u16 offset 7",
+            "write = house.alarm.soc_low -> 29 u16",
+            "write = house.alarm_level -> 30 u16",
+            "write = house.fresh -> 31 u16")
+        with Gateway(text):
+            written = {}
+            while not {10, 26, 28} <= set(written):
+                function, address, values = plc.next_write()
+                written[address] = (function, len(values))
+            # Neighbours go together with function 16, what stands alone goes with 6.
+            assert written[10] == (16, 15) and written[26] == (6, 1) and written[28] == (16, 4), written
+            def decoder(address, count, order):
+                return BinaryPayloadDecoder.fromRegisters(plc.registers(address, count), Endian.Big, wordorder=order)
+            assert abs(decoder(10, 2, Endian.Big).decode_32bit_float() - 26.4) < 1e-5
+            assert abs(decoder(12, 2, Endian.Little).decode_32bit_float() + 12.3) < 1e-5
+            assert decoder(14, 2, Endian.Big).decode_32bit_int() == round(POWER * 10)
+            assert decoder(16, 2, Endian.Little).decode_32bit_int() == -12300
+            assert decoder(18, 2, Endian.Big).decode_32bit_uint() == 123456
+            assert decoder(20, 2, Endian.Little).decode_32bit_uint() == 321
+            assert [signed(word) for word in plc.registers(22, 3)] == [-1230, 62, 400 - 70]
+            assert plc.registers(25, 7) == [0, 1, 0, 7, 1, plc.registers(30, 1)[0], 1]
+            assert plc.registers(30, 1)[0] in (1, 2)
+
+
+def writes_with_the_function_asked_for():
+    for function, expected in (("6", {(6, 1)}), ("16", {(16, 1), (16, 2)})):
+        pack, url = fixed_pack()
+        with pack, Server(unit=9) as plc:
+            text = pack_sections(url) + push_section(
+                plc.url, "unit = 9", "interval = 1h", f"function = {function}",
+                "write = house.soc_percent -> 1 u16", "write = house.cell_mv.1 -> 2 u16",
+                "write = house.cell_mv.2 -> 4 u16")
+            with Gateway(text):
+                seen = set()
+                while plc.registers(1, 4) != [62, 3293, 0, 3296]:
+                    code, _, values = plc.next_write()
+                    seen.add((code, len(values)))
+                assert seen == expected, seen
+
+
+def writes_the_example():
+    with open("conf/push-smartbms.ini", encoding="utf-8") as file:
+        push = file.read().split("[push scada]")[1]
+    pack, url = simulate("topbms", "cells=16,temps=4,profile=fixed,voltage_v=53.58,current_a=-38.41,soc_percent=88,"
+                         "remaining_ah=132.35,full_ah=150," + ",".join(f"cell_mv.{n}={3340 + n}" for n in range(1, 17))
+                         + "," + ",".join(f"temp_c.{n}={-18 - n}" for n in range(1, 5)))
+    with pack, Server() as plc:
+        push = re.sub(r"target = .*", f"target = {plc.url}", push)
+        push = re.sub(r"interval = .*", "interval = 100ms", push)
+        text = (f"[line shed]\nport = {url}\nprotocol = topbms\n[pack house-1]\nline = shed\nunit = 1\npoll = 100ms\n"
+                f"[push scada]{push}")
+        with Gateway(text):
+            assert plc.wait_write(0)[:2] == (16, 0)
+            cells = [3340 + n for n in range(1, 17)]
+            registers = [signed(word) for word in plc.registers(0, 26)]
+            assert registers[:16] == cells
+            assert plc.registers(16, 1) == [53580]
+            assert registers[17:19] == [-3841, round(53.58 * -38.41)]
+            assert abs(registers[19] - sum(cells) / 16) <= 0.5 and registers[20] == 15
+            assert registers[21:24] == [88, 132, round(-20.5)] or registers[23] == -21, registers
+            assert registers[25] == 0
+            before = registers[24]
+            while plc.registers(24, 1)[0] < before + 2:
+                plc.wait_write(24)
+
+
+def writes_what_changes_at_once():
+    pack, url = simulate(QUICK, MOVING + ",speed=200")  # 1.1 Ah each second
+    with pack, Server() as plc:
+        text = pack_sections(url) + push_section(
+            plc.url, "interval = 1h", "on_change = yes", "write = house.remaining_ah -> 1 u16 scale 10",
+            "write = house.remaining_ah -> 3 u16 scale 10 deadband 2", "write = house.remaining_ah -> 5 u16 deadband 100",
+            "write = house.cell_count -> 7 u16")
+        with Gateway(text):
+            written = {1: [], 3: [], 5: [], 7: []}
+            while len(written[1]) < 3 or len(written[3]) < 2:
+                _, address, values = plc.next_write()
+                written[address].append(values[0])
+            assert written[5] == [round(written[1][0] / 10)] and written[7] == [8], written
+            assert written[1][0] == written[3][0] and written[1][1] not in written[3], written
+            assert all(a != b for a, b in zip(written[1], written[1][1:])), written
+            assert all(abs(a - b) > 20 for a, b in zip(written[3], written[3][1:])), written
+
+
+def writes_at_least_every_interval():
+    pack, url = fixed_pack()
+    with pack, Server() as plc:
+        text = pack_sections(url) + push_section(plc.url, "interval = 100ms", "on_change = yes",
+                                                 "write = house.soc_percent -> 1 u16 deadband 50")
+        with Gateway(text):
+            for _ in range(4):
+                assert plc.next_write() == (6, 1, [62])
+
+
+def stale_values_are_skipped_or_replaced():
+    pack, url = fixed_pack()
+    with Server() as plc:
+        port = url.rsplit(":", 1)[1]
+        text = pack_sections(url, "stale_after = 1s") + push_section(
+            plc.url, "interval = 100ms", "write = house.soc_percent -> 1 u16", "write = house.voltage_v -> 3 u16 on_stale 0",
+            "write = house.current_a -> 5 s16 on_stale unknown", "write = house.power_w -> 7 float32 on_stale unknown",
+            "write = house.fresh -> 10 u16", "write = gateway.seconds -> 12 u16")
+        with Gateway(text) as gateway:
+            while plc.registers(1, 10)[::9] != [62, 1]:
+                plc.next_write()
+            assert plc.registers(3, 1) == [26]
+            pack.stop(signal.SIGKILL)
+            gateway.wait_for("house: values are too old")
+            while plc.wait_write(10)[2] != [0]:
+                pass
+            plc.wait_write(12)  # the round that began before
+            late = set()
+            for _ in range(20):
+                late.add(plc.next_write()[1])
+            assert late == {3, 5, 7, 10, 12}, late
+            assert plc.registers(1, 1) == [62] and plc.registers(3, 1) == [0] and plc.registers(5, 1) == [0x8000]
+            assert plc.registers(7, 2) == [0, 0x7FC0]
+            back, _ = fixed_pack(arguments=("--tcp", f"127.0.0.1:{port}"), soc_percent=60)
+            with back:
+                while plc.registers(1, 1) != [60]:
+                    plc.wait_write(1)
+                while plc.registers(3, 1) != [26] or plc.registers(10, 1) != [1]:
+                    plc.next_write()
+
+
+def unknown_values_are_skipped_or_replaced():
+    pack, url = fixed_pack("daly")
+    with pack, Server() as plc:
+        # The pack has no ninth cell and does not know its state of health.
+        text = pack_sections(url, "stale_after = 1s", "daly") + push_section(
+            plc.url, "interval = 100ms", "on_stale = 9999", "write = house.soh_percent -> 1 u16",
+            "write = house.cell_mv.8 -> 2 u16", "write = house.cell_mv.9 -> 3 u16 on_stale skip",
+            "write = house.cell_mv.1 -> 4 u16")
+        with Gateway(text):
+            assert plc.next_write() in ((6, 2, [3314]), (6, 4, [3293]))
+            spans = set()
+            while plc.registers(1, 1) != [9999]:
+                _, address, values = plc.next_write()
+                spans.add((address, len(values)))
+            assert spans <= {(2, 1), (4, 1), (1, 1), (1, 2)}, spans
+            assert plc.registers(3, 1) == [0]
+
+
+def a_silent_target_delays_nothing():
+    pack, url = fixed_pack()
+    with pack, Target() as silent, Server() as plc:
+        text = pack_sections(url) + push_section(
+            silent.url, "interval = 100ms", "reply_timeout = 60s", "write = house.voltage_v -> 1 u16") + \
+            f"[push good]\ntarget = {plc.url}\ninterval = 100ms\nwrite = house.voltage_v -> 1 u16\n"
+        with Gateway(text) as gateway:
+            connection = silent.accept()
+            receive_request(connection)
+            go_on(gateway)
+            for _ in range(5):
+                plc.next_write()
+            assert nothing_comes(connection)  # one request at a time, and none is queued
+
+
+def a_silent_target_is_given_up_and_tried_again():
+    pack, url = fixed_pack()
+    with pack, Target() as silent:
+        text = pack_sections(url) + push_section(silent.url, "interval = 100ms", "reply_timeout = 200ms",
+                                                 "write = house.voltage_v -> 1 u16")
+        with Gateway(text) as gateway:
+            for _ in range(2):
+                receive_request(silent.accept())
+            gateway.wait_for(r"warning: push plc: tcp://\S+: no answer for 0.2 s; trying again")
+            go_on(gateway)
+            silent.answer_from_now_on()
+            gateway.wait_for(r"push plc: tcp://\S+ answers again after")
+        assert sum("no answer" in line for line in gateway.lines) == 1
+
+
+def a_slow_target_gets_new_values_only():
+    """It answers late: the request that follows has the values of that moment."""
+    pack, url = simulate(QUICK, MOVING + ",speed=1000")
+    with pack, Target() as slow:
+        text = pack_sections(url) + push_section(slow.url, "interval = 100ms", "on_change = yes", "reply_timeout = 60s",
+                                                 "write = house.soc_percent -> 1 u16 scale 10")
+        with Gateway(text) as gateway:
+            connection = slow.accept()
+            frame, transaction, unit, function, address, first = receive_request(connection)
+            assert (unit, function, address) == (1, 6, 1)
+            with gateway.client() as client:
+                await_value(client, "soc_percent", 1, lambda soc: soc * 10 <= first[0] - 30)
+                assert nothing_comes(connection)
+                # Answers to other transactions, an answer cut in two, and only then the right one as a whole.
+                wrong = struct.pack(">H", transaction ^ 0x5555) + answer_to(frame)[2:]
+                connection.sendall(wrong + wrong + answer_to(frame)[:5])
+                polls = read_value(client, "polls", 1)
+                await_value(client, "polls", 1, lambda now: now >= polls + 3)
+                assert nothing_comes(connection)
+                served = read_value(client, "soc_percent", 1) * 10
+                connection.sendall(answer_to(frame)[5:])
+                later = receive_request(connection)
+                assert later[1] != transaction and later[5][0] <= round(served) + 1, (later, served)
+                assert gateway.stop() == 0
+                assert counters(gateway)["foreign"] == 2 and counters(gateway)["confirmed"] == 1, counters(gateway)
+
+
+def a_resetting_target_delays_nothing():
+    pack, url = fixed_pack()
+    with pack, Target() as target:
+        text = pack_sections(url) + push_section(target.url, "interval = 100ms", "write = house.voltage_v -> 1 u16")
+        with Gateway(text) as gateway:
+            for _ in range(3):
+                connection = target.accept()
+                receive_request(connection)
+                reset(connection)
+            gateway.wait_for(r"warning: push plc: tcp://\S+: Connection reset by peer; trying again")
+            go_on(gateway)
+        assert sum("Connection reset" in line for line in gateway.lines) == 1
+
+
+def a_target_that_comes_up_late_gets_everything():
+    pack, url = fixed_pack()
+    with pack, Target(listening=False) as target:
+        text = pack_sections(url) + push_section(target.url, "interval = 1h", "write = house.voltage_v -> 1 u16",
+                                                 "write = house.soc_percent -> 2 u16")
+        with Gateway(text) as gateway:
+            gateway.wait_for(r"warning: push plc: tcp://\S+: Connection refused; trying again, at least every 30 s")
+            gateway.wait_published("house")
+            go_on(gateway)
+            target.listen()
+            for _ in range(2):  # and again after it was restarted
+                connection = target.accept()
+                frame, _, _, function, address, words = receive_request(connection)
+                assert (function, address, words) == (16, 1, [26, 62])
+                connection.sendall(answer_to(frame))
+                go_on(gateway)
+                connection.close()
+
+
+def exceptions_are_told_once():
+    pack, url = fixed_pack()
+    with pack, Server(size=50) as plc:
+        text = pack_sections(url) + push_section(plc.url, "interval = 100ms", "write = house.voltage_v -> 100 u16",
+                                                 "write = house.soc_percent -> 101 u16", "write = house.cycles -> 5 u16")
+        with Gateway(text) as gateway:
+            gateway.wait_for(r"warning: push plc: tcp://\S+ does not take registers 100 to 101: exception 2 \(Illegal "
+                             r"data address\)")
+            for _ in range(10):
+                assert plc.next_write() == (6, 5, [321])
+            go_on(gateway)
+            assert gateway.stop() == 0
+        assert sum("does not take" in line for line in gateway.lines) == 1
+        counted = counters(gateway)
+        assert counted["exceptions"] >= 10 and counted["confirmed"] >= 10 and counted["connections"] == 1, counted
+        assert 0 <= counted["requests"] - counted["exceptions"] - counted["confirmed"] <= 1, counted
+
+
+def a_value_that_does_not_fit_is_told():
+    pack, url = fixed_pack()
+    with pack, Server() as plc:
+        text = pack_sections(url) + push_section(plc.url, "interval = 100ms",
+                                                 "write = house.voltage_v -> 1 u16 scale 10000")
+        with Gateway(text) as gateway:
+            gateway.wait_for(r"warning: push plc: house.voltage_v is 26.4, which does not fit into register 1;")
+            for _ in range(5):
+                assert plc.next_write() == (6, 1, [65535])
+        assert sum("does not fit" in line for line in gateway.lines) == 1
+
+
+def ends_while_a_request_is_under_way():
+    pack, url = fixed_pack()
+    with pack, Target() as silent:
+        text = pack_sections(url) + push_section(silent.url, "reply_timeout = 60s", "write = house.voltage_v -> 1 u16")
+        with Gateway(text) as gateway:
+            receive_request(silent.accept())
+            assert gateway.stop() == 0
+
+
+def writes_values_of_a_bank():
+    first, first_url = fixed_pack()
+    second, second_url = fixed_pack(current_a=2.3)
+    with first, second, Server() as plc:
+        text = pack_sections(first_url) + pack_sections(second_url).replace("shed", "hut").replace("house", "barn").replace(
+            "unit = 1", "unit = 2") + "[bank all.1]\npacks = house, barn\nunit = 100\n" + push_section(
+            plc.url, "interval = 100ms", "write = all.1.current_a -> 1 s16 scale 100", "write = all.1.fresh -> 2 u16",
+            "write = barn.current_a -> 3 s16 scale 100")
+        with Gateway(text):
+            wanted = [round((-12.3 + 2.3) * 100), 1, 230]
+            while [signed(word) for word in plc.registers(1, 3)] != wanted:
+                plc.next_write()
+
+
+def follows_a_changed_configuration():
+    pack, url = fixed_pack()
+    with pack, Server() as plc, Server() as scada:
+        text = pack_sections(url) + push_section(plc.url, "write = house.voltage_v -> 1 u16", "write = gateway.seconds -> 2 u16")
+        with Gateway(text) as gateway:
+            plc.wait_write(1)
+            with open(gateway.path, encoding="utf-8") as file:
+                changed = file.read().replace(plc.url, scada.url).replace("-> 1 u16", "-> 7 u16")
+            with open(gateway.path, "w", encoding="utf-8") as file:
+                file.write(changed)
+            gateway.process.send_signal(signal.SIGHUP)
+            scada.wait_write(7)
+            assert scada.registers(7, 1) == [26] and scada.registers(1, 1) == [0]
+            go_on(gateway)
+
+
+main([writes_all_types_in_both_orders, writes_with_the_function_asked_for, writes_the_example,
+      writes_what_changes_at_once, writes_at_least_every_interval, stale_values_are_skipped_or_replaced,
+      unknown_values_are_skipped_or_replaced, a_silent_target_delays_nothing,
+      a_silent_target_is_given_up_and_tried_again, a_slow_target_gets_new_values_only,
+      a_resetting_target_delays_nothing, a_target_that_comes_up_late_gets_everything, exceptions_are_told_once,
+      a_value_that_does_not_fit_is_told, writes_values_of_a_bank, follows_a_changed_configuration, ends_while_a_request_is_under_way])

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""SIGHUP: unchanged lines and connected clients stay, the rest follows the new file, a wrong one changes nothing."""
+
+import signal
+
+from harness import Gateway, exception_of, main, read, read_value, simulate
+
+
+def pack(name, url, unit, more=""):
+    return f"[line {name}]\nport = {url}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 100ms\n{more}\n"
+
+
+def rewrite(gateway, text, general=""):
+    with open(gateway.path, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n{general}\n{text}")
+    gateway.process.send_signal(signal.SIGHUP)
+
+
+def keeps_what_is_unchanged():
+    first, one = simulate("daly", "profile=fixed,voltage_v=26.1")
+    second, two = simulate("daly", "profile=fixed,voltage_v=26.2")
+    third, three = simulate("daly", "profile=fixed,voltage_v=26.3")
+    with first, second, third, Gateway(pack("a", one, 1) + pack("b", two, 2)) as gateway, gateway.client() as client:
+        gateway.wait_published("a", "b")
+        polls = read_value(client, "polls", 1)
+        # Line a stays, pack b gets another unit, c is new; the same client goes on.
+        rewrite(gateway, pack("a", one, 1) + pack("b", two, 5) + pack("c", three, 3))
+        gateway.wait_for("the new configuration is in force")
+        gateway.wait_published("c")
+        assert read_value(client, "polls", 1) >= polls and read_value(client, "reconnects", 1) == 0
+        assert read_value(client, "reconnects", 5) == 0
+        for unit, voltage in ((1, 26.1), (5, 26.2), (3, 26.3)):
+            assert abs(read_value(client, "voltage_v", unit) - voltage) < 1e-4
+        assert exception_of(client, 290, 1, 2) == 0x0A
+        # b goes, and a talks to the other board now.
+        rewrite(gateway, pack("a", two, 1) + pack("c", three, 3))
+        gateway.wait_for("the new configuration is in force")
+        gateway.wait_published("a")
+        assert abs(read_value(client, "voltage_v", 1) - 26.2) < 1e-4
+        assert exception_of(client, 290, 1, 5) == 0x0A
+        # A unit that changed hands before its new pack has answered has no values, least of all the old ones.
+        rewrite(gateway, pack("a", "tcp://127.0.0.1:1", 1) + pack("c", three, 3))
+        gateway.wait_for("the new configuration is in force")
+        assert exception_of(client, 290, 8, 1) == 0x0B
+
+
+def keeps_all_with_a_wrong_file():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
+    with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        rewrite(gateway, pack("a", url, 1) + "[pack b]\nline = nowhere\nunit = 1\n")
+        gateway.wait_for(r"packgate.ini:\d+: there is no \[line nowhere\]")
+        gateway.wait_for("nothing was changed")
+        assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
+        assert read_value(client, "reconnects", 1) == 0
+
+
+def moves_the_map():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1,soc_percent=77")
+    with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        assert read(client, 290, 1, 1) == [77]
+        rewrite(gateway, pack("a", url, 1), "base = 1000\nalso_at = none")
+        gateway.wait_for("the new configuration is in force")
+        assert read(client, 1000, 1, 1) == [77]
+        assert exception_of(client, 290, 1, 1) == 2 and exception_of(client, 100, 1, 1) == 2
+
+
+def takes_over_who_may():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        assert client.write_coil(1, False, slave=1).exception_code == 1
+        rewrite(gateway, pack("a", url, 1, "writable = yes"))
+        gateway.wait_for("the new configuration is in force")
+        assert not client.write_coil(1, False, slave=1).isError()
+        rewrite(gateway, pack("a", url, 1, "writable = yes"), "allow = 192.0.2.0/24")
+        gateway.wait_for("not in `allow` any more")
+
+
+def says_what_needs_a_restart():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        rewrite(gateway, pack("a", url, 1), "max_clients = 7")
+        gateway.wait_for("'max_clients' needs a restart")
+        assert read_value(client, "map_version", 1) == 1
+
+
+main([keeps_what_is_unchanged, keeps_all_with_a_wrong_file, moves_the_map, takes_over_who_may,
+      says_what_needs_a_restart])

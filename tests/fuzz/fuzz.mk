@@ -1,0 +1,42 @@
+# Fuzzers, built with clang whatever CC is: address and undefined behaviour sanitizers, coverage for libFuzzer. One
+# program for all drivers (FUZZ_DRIVER says which), one each for what users write and what clients send.
+
+FUZZ_CC    ?= clang
+FUZZ_BUILD ?= build/fuzz
+FUZZ_SECONDS ?= 60
+
+FUZZ_SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_COMPILE   = $(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. $(WARN) -O1 -g \
+                 $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link $(PKG_CFLAGS)
+FUZZ_OBJECTS  := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out gateway/main.c,$(SOURCES)))
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SEEDS    := $(FUZZ_BUILD)/seeds/made
+
+# Each fuzzer on its own corpus, all cores busy, until FUZZ_SECONDS are over. What is found stays below FUZZ_BUILD.
+fuzz: test-deps
+	@$(MAKE) --no-print-directory fuzz-programs
+	@FUZZ_BUILD=$(FUZZ_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run grow
+
+fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
+test-programs: fuzz-programs
+
+$(FUZZ_BUILD)/fuzz_driver: $(FUZZ_BUILD)/tests/fuzz/repair.o
+$(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
+	$(FUZZ_CC) $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+
+$(FUZZ_BUILD)/make_seeds: $(FUZZ_BUILD)/tests/fuzz/make_seeds.o $(FUZZ_OBJECTS)
+	$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $^ $(PKG_LIBS)
+
+# The captures are the corpus of the drivers.
+$(FUZZ_SEEDS): $(FUZZ_BUILD)/make_seeds $(wildcard tests/captures/*/*.exch)
+	@rm -rf $(@D)
+	$(FUZZ_BUILD)/make_seeds $(@D)
+	@touch $@
+
+$(FUZZ_BUILD)/%.o: %.c Makefile tests/fuzz/fuzz.mk
+	@mkdir -p $(@D)
+	$(FUZZ_COMPILE) -MMD -MP -c -o $@ $<
+
+-include $(FUZZ_OBJECTS:.o=.d) $(wildcard $(FUZZ_BUILD)/tests/fuzz/*.d)
+
+.PHONY: fuzz fuzz-programs

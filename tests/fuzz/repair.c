@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+/* Checksums put right, protocol by protocol. */
+#include "repair.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <string.h>
+
+/* Each takes what stands at bytes[0…size-1], repairs a frame there and returns its size; 0: none
+ * starts here. */
+typedef size_t repair_frame(const struct bms_request *request, uint8_t *bytes, size_t size);
+
+/* A5 … 13 bytes, the last their sum. */
+static size_t daly(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (bytes[0] != 0xA5 || size < 13)
+        return 0;
+    bytes[12] = (uint8_t) sum_bytes(bytes, 12);
+    return 13;
+}
+
+/* Modbus RTU, replies: the length stands in the third byte of a read, all others are short. */
+static size_t modbus(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (size < 5)
+        return 0;
+    size_t length = bytes[1] & 0x80 ? 5 : 8;
+    if (bytes[1] == 0x03)
+        length = 5u + bytes[2];
+    if (length > size)
+        length = size;
+    put_le16(bytes + length - 2, crc16_modbus(bytes, length - 2));
+    return length;
+}
+
+/* One reply with its CRC over request and data, as long as was asked for. */
+static size_t sinowealth(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    if (request->size < 3 || size <= request->bytes[2])
+        return 0;
+    size_t count = request->bytes[2];
+    bytes[count] = crc8(crc8(0, request->bytes, 3), bytes, count);
+    return count + 1;
+}
+
+static size_t jbd_frame(uint8_t *bytes, size_t size, size_t header, size_t sum_from)
+{
+    if (bytes[0] != 0xDD || size < header + 3)
+        return 0;
+    size_t length = header + bytes[header - 1] + 3u;
+    if (length > size)
+        return 0;
+    put_be16(bytes + length - 3, 0x10000 - sum_bytes(bytes + sum_from, length - 3 - sum_from));
+    bytes[length - 1] = 0x77;
+    return length;
+}
+
+static size_t jbd(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    return jbd_frame(bytes, size, 4, 2);
+}
+
+static size_t jbd_addressed(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    return jbd_frame(bytes, size, 5, 1);
+}
+
+static size_t jbd_up(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (size < 10 || be16(bytes + 6) + 10u > size)
+        return 0;
+    size_t length = be16(bytes + 6) + 10u;
+    put_le16(bytes + length - 2, crc16_modbus(bytes, length - 2));
+    return length;
+}
+
+/* 4E 57 | length | … | 68 | 00 00 | sum. A length that does not fit becomes one that does. */
+static size_t jk_4e57(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (bytes[0] != 0x4E || size < 21 || bytes[1] != 0x57)
+        return 0;
+    size_t length = be16(bytes + 2) + 2u;
+    if (length > size || length < 21) {
+        length = size;
+        put_be16(bytes + 2, (uint32_t) (length - 2));
+    }
+    bytes[length - 5] = 0x68;
+    put_be16(bytes + length - 4, 0);
+    put_be16(bytes + length - 2, sum_bytes(bytes, length - 4));
+    return length;
+}
+
+/* 55 AA EB 90 … 300 bytes, and acknowledgements AA 55 90 EB … 20 bytes. */
+static size_t jk02(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    static const uint8_t record[] = {0x55, 0xAA, 0xEB, 0x90},
+                         short_one[] = {0xAA, 0x55, 0x90, 0xEB};
+    size_t length = 0;
+    if (size >= 300 && memcmp(bytes, record, sizeof record) == 0)
+        length = 300;
+    else if (size >= 20 && memcmp(bytes, short_one, sizeof short_one) == 0)
+        length = 20;
+    if (length > 0)
+        bytes[length - 1] = (uint8_t) sum_bytes(bytes, length - 1);
+    return length;
+}
+
+/* Records, their acknowledgements, and registers. */
+static size_t jk_pb(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    size_t length = jk02(request, bytes, size);
+    return length > 0 ? length : modbus(request, bytes, size);
+}
+
+static void put_hex(uint8_t *bytes, unsigned digits, unsigned value)
+{
+    for (unsigned i = 0; i < digits; i++)
+        bytes[i] = (uint8_t) "0123456789ABCDEF"[value >> 4 * (digits - 1 - i) & 15];
+}
+
+/* ~ VV AA TT CC LLLL … KKKK CR: both checks, and a length that goes up to the CR. */
+static size_t topbms(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    const uint8_t *end = memchr(bytes, '\r', size);
+    size_t length = end ? (size_t) (end - bytes) + 1 : size;
+    if (bytes[0] != '~' || length < 18 || length - 18 > 0xFFF)
+        return 0;
+    unsigned count = (unsigned) length - 18;
+    unsigned check = (16 - ((count >> 8) + (count >> 4 & 15) + (count & 15)) % 16) % 16;
+    put_hex(bytes + 9, 4, check << 12 | count);
+    put_hex(bytes + length - 5, 4, 0x10000 - sum_bytes(bytes + 1, length - 6));
+    bytes[length - 1] = '\r';
+    return length;
+}
+
+static unsigned hex_value(uint8_t digit)
+{
+    return digit >= 'A' ? (digit - 'A' + 10u) & 15 : digit & 15;
+}
+
+/* ":7FF0F0040\n": all digits and the check make 55. */
+static size_t vedirect_hex(uint8_t *bytes, size_t size)
+{
+    const uint8_t *end = memchr(bytes, '\n', size);
+    size_t length = end ? (size_t) (end - bytes) + 1 : 0;
+    if (length < 5)
+        return 0;
+    unsigned sum = hex_value(bytes[1]);
+    for (size_t i = 2; i + 4 < length; i += 2)
+        sum += hex_value(bytes[i]) << 4 | hex_value(bytes[i + 1]);
+    put_hex(bytes + length - 3, 2, (0x55 - sum) & 0xFF);
+    return length;
+}
+
+/* Lines up to the byte behind "Checksum\t", which makes them 0; HEX in between does not count. */
+static size_t vedirect(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    static const char label[] = "Checksum\t";
+    const size_t label_size = sizeof label - 1;
+    if (bytes[0] == ':')
+        return vedirect_hex(bytes, size);
+    uint8_t sum = 0;
+    for (size_t i = 0; i < size; i++) {
+        size_t skipped = bytes[i] == ':' ? vedirect_hex(bytes + i, size - i) : 0;
+        if (skipped > 0) {
+            i += skipped - 1;
+            continue;
+        }
+        bool last = i >= label_size && memcmp(bytes + i - label_size, label, label_size) == 0;
+        if (last)
+            bytes[i] = (uint8_t) (0x100 - sum);
+        sum = (uint8_t) (sum + bytes[i]);
+        if (last)
+            return i + 1;
+    }
+    return size;
+}
+
+static const struct {
+    const char *driver;
+    repair_frame *frame;
+} rows[] = {
+    {"daly", daly},
+    {"daly-d2", modbus},
+    {"daly-p81", modbus},
+    {"daly-sinowealth", sinowealth},
+    {"jk-4e57", jk_4e57},
+    {"jk-pb", jk_pb},
+    {"jk02", jk02},
+    {"jbd", jbd},
+    {"jbd-up", jbd_up},
+    {"jbd-addressed", jbd_addressed},
+    {"topbms", topbms},
+    {"vedirect", vedirect},
+    {"vedirect-hex", vedirect},
+};
+
+static repair_frame *find(const char *driver)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strcmp(rows[i].driver, driver) == 0)
+            return rows[i].frame;
+    return NULL;
+}
+
+bool repair_knows(const char *driver)
+{
+    return find(driver) != NULL;
+}
+
+void repair(const char *driver, const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    repair_frame *frame = find(driver);
+    for (size_t at = 0; frame && at < size;) {
+        size_t length = frame(request, bytes + at, size - at);
+        at += length > 0 ? length : 1;
+    }
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What each protocol carries, and how finely, as its sheet has it: for the property tests. A row is
+ * one driver and variant, or one part of it that differs, as by address or number of cells.
+ */
+#ifndef PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
+#define PACKGATE_TESTS_PROPERTY_PROTOCOLS_H
+
+#include "bms/driver.h"
+
+/* A value and its step on the wire. CELL_MV and TEMP_C stand for all cells and sensors. */
+struct carried {
+    uint8_t id;
+    double step;
+};
+
+enum { W = ALARM_WARNING, P = ALARM_PROTECTION, WP = W | P };
+
+struct protocol {
+    const char *driver;
+    const char *variant; /* NULL: it has none */
+    int address;         /* for which this row holds; 0: all */
+    unsigned cells_min, cells_max;
+    unsigned temps_min, temps_max;
+    unsigned mask_bits;               /* of the balance mask */
+    unsigned mos_sensor;              /* the one among the sensors that is at the MOS */
+    bool mos_sensor_last;             /* that is the last one */
+    double hottest_mos_c;             /* 0: no limit */
+    bool counts_temps_read;           /* the wire has no number of sensors */
+    bool capacity_given;              /* by the user, as the rated capacity */
+    const struct carried *values;     /* ends with step 0 */
+    const char *texts[PACK_TEXTS];    /* told, and read again; NULL: not carried */
+    uint8_t alarms[PACK_ALARM_COUNT]; /* levels; 0: not carried */
+    uint32_t always_off;              /* alarms without a bit that count as known and inactive */
+    const uint8_t (*twins)[2];        /* alarms that share their bit, ends with two equal ones */
+    bool twins_by_mos;                /* the MOS that is off tells which of the two it is */
+};
+
+// clang-format off
+/* The sheet `daly`, section 6. */
+static const struct carried daly_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.001}, {RATED_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {BALANCE_MASK, 1}, {0, 0},
+};
+/* The sheet `daly-d2`, sections 4 and 5. */
+static const struct carried daly_d2_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.1}, {RATED_AH, 0.1}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {BALANCING, 1}, {0, 0},
+};
+/* The same sheet, section 8: the capacity in mAh. */
+static const struct carried daly_p81_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.1}, {RATED_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {BALANCING, 1}, {0, 0},
+};
+/* The sheet `daly-sinowealth`, section 5, and section 9 for 16 cells. */
+static const struct carried sinowealth_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {SOC_PERCENT, 1}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
+};
+static const struct carried sinowealth_16s_values[] = {
+    {VOLTAGE_V, 0.001}, {CELL_COUNT, 1}, {CELL_MV, 1}, {0, 0},
+};
+/* The sheet `jbd`, sections 4 and 5, 9.1, 9.2. */
+static const struct carried jbd_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01}, {RATED_AH, 0.01},
+    {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {BALANCE_MASK, 1}, {0, 0},
+};
+static const struct carried jbd_addressed_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* The master's current limits are those of the bank. */
+static const struct carried jbd_up_master_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {CHARGE_VOLTAGE_LIMIT_V, 0.1},
+    {DISCHARGE_VOLTAGE_LIMIT_V, 0.1}, {0, 0},
+};
+static const struct carried jbd_up_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {CHARGE_VOLTAGE_LIMIT_V, 0.1},
+    {DISCHARGE_VOLTAGE_LIMIT_V, 0.1}, {CHARGE_CURRENT_LIMIT_A, 0.1}, {DISCHARGE_CURRENT_LIMIT_A, 0.1}, {0, 0},
+};
+/* The sheet `jk-4e57`, section 4. */
+static const struct carried jk_4e57_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {FULL_AH, 1}, {RATED_AH, 1}, {CYCLES, 1}, {CELL_COUNT, 1},
+    {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCING, 1},
+    {0, 0},
+};
+/* The sheet `jk02`, sections 5 and 7; `jk-pb`, sections 4 and 7. */
+static const struct carried jk_record_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.001},
+    {FULL_AH, 0.001}, {RATED_AH, 0.001}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
+    {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCING, 1}, {0, 0},
+};
+/* The sheet `topbms`, sections 4, 8 and 8.1. Without an SOC on the wire it is remaining by full, which are rounded to
+ * 0.01 Ah: 0.1 % of the smallest capacity here. A voltage in mV goes up to 65 V. */
+static const struct carried topbms_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {BALANCE_MASK, 1}, {0, 0},
+};
+static const struct carried topband_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {0, 0},
+};
+static const struct carried pace_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.2}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01}, {RATED_AH, 0.01},
+    {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+static const struct carried seplos_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.1}, {SOH_PERCENT, 0.1}, {REMAINING_AH, 0.01},
+    {FULL_AH, 0.01}, {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
+    {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+static const struct carried pylontech_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.2}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {CHARGE_VOLTAGE_LIMIT_V, 0.001}, {CHARGE_CURRENT_LIMIT_A, 0.1}, {DISCHARGE_VOLTAGE_LIMIT_V, 0.001},
+    {DISCHARGE_CURRENT_LIMIT_A, 0.1}, {0, 0},
+};
+static const struct carried eg4_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* The sheet `vedirect`, section 2.4. */
+static const struct carried vedirect_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {POWER_W, 1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.001}, {RATED_AH, 1},
+    {CYCLES, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {0, 0},
+};
+
+/* Section 3.2: what was consumed is told in 0.1 Ah. */
+static const struct carried vedirect_hex_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.001}, {POWER_W, 1}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.1}, {RATED_AH, 1},
+    {CYCLES, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.01}, {0, 0},
+};
+
+/* Hot and cold are told without a direction. */
+static const uint8_t temperature_twins[][2] = {
+    {CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE},
+    {CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE},
+    {0, 0},
+};
+
+/* The sheet `daly`, section 9, and `daly-d2`, section 7. */
+#define DALY_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = WP, \
+    [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = P, [CELL_IMBALANCE] = WP, [TEMPERATURE_IMBALANCE] = WP, [SOC_LOW] = WP, [SOC_HIGH] = WP, \
+    [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
+    [COMMUNICATION_FAULT] = P, [HARDWARE_FAULT] = P}
+
+/* `daly-d2`, section 8: levels, and faults without one. */
+#define DALY_P81_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = WP, \
+    [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = WP, [CELL_IMBALANCE] = WP, [TEMPERATURE_IMBALANCE] = WP, [SOC_LOW] = WP, \
+    [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
+    [COMMUNICATION_FAULT] = P, [HARDWARE_FAULT] = P}
+
+/* `daly-sinowealth`, section 8. */
+#define SINOWEALTH_ALARMS { \
+    [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, \
+    [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = P, [CHARGE_UNDER_TEMPERATURE] = P, \
+    [DISCHARGE_OVER_TEMPERATURE] = P, [DISCHARGE_UNDER_TEMPERATURE] = P, [VOLTAGE_SENSOR_FAULT] = P}
+
+/* `jbd`, sections 4.1 (warnings) and 4.2; 9.1; 9.2. */
+#define JBD_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, \
+    [SHORT_CIRCUIT] = P, [HARDWARE_FAULT] = P, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, \
+    [CELL_IMBALANCE] = W, [SOC_LOW] = W}
+#define JBD_ADDRESSED_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, \
+    [SHORT_CIRCUIT] = P, [HARDWARE_FAULT] = P, [MOS_OVER_TEMPERATURE] = WP, [CELL_IMBALANCE] = W, [SOC_LOW] = W}
+#define JBD_UP_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = WP, \
+    [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = WP, [CELL_IMBALANCE] = WP, [TEMPERATURE_IMBALANCE] = WP, [SOC_LOW] = WP, \
+    [VOLTAGE_SENSOR_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, \
+    [HARDWARE_FAULT] = P}
+
+/* `jk-4e57`, section 6: hot and cold by the MOS that is off. */
+#define JK_4E57_ALARMS { \
+    [SOC_LOW] = W, [MOS_OVER_TEMPERATURE] = P, [PACK_OVER_VOLTAGE] = P, [PACK_UNDER_VOLTAGE] = P, \
+    [CHARGE_OVER_TEMPERATURE] = P, [DISCHARGE_OVER_TEMPERATURE] = P, [CHARGE_UNDER_TEMPERATURE] = P, \
+    [DISCHARGE_UNDER_TEMPERATURE] = P, [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, [CELL_IMBALANCE] = P, \
+    [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [HARDWARE_FAULT] = P}
+
+/* `jk-pb`, section 5; the 24-cell layout has the first 16 bits. */
+#define JK_24S_ALARMS \
+    [VOLTAGE_SENSOR_FAULT] = WP, [MOS_OVER_TEMPERATURE] = P, [HARDWARE_FAULT] = P, [CELL_OVER_VOLTAGE] = W, \
+    [PACK_OVER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = P, \
+    [CHARGE_UNDER_TEMPERATURE] = P, [COMMUNICATION_FAULT] = P, [CELL_UNDER_VOLTAGE] = P, [PACK_UNDER_VOLTAGE] = P, \
+    [DISCHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_TEMPERATURE] = P
+/* The recording of such a pack has these as 0. */
+#define JK_24S_ALWAYS_OFF (1u << CHARGE_MOS_FAULT | 1u << DISCHARGE_MOS_FAULT | 1u << TEMP_SENSOR_FAULT | \
+    1u << DISCHARGE_UNDER_TEMPERATURE)
+#define JK_32S_ALARMS { JK_24S_ALARMS, \
+    [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [DISCHARGE_UNDER_TEMPERATURE] = P}
+
+/* `topbms`, sections 5 and 8.2, the item bytes among them: cell 01 and 02, sensor F0, pack voltage 01 and 02. */
+#define TOPBMS_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [CELL_IMBALANCE] = WP, [SHORT_CIRCUIT] = P, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = WP, [SOC_LOW] = W, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+#define TOPBAND_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = W, \
+    [MOS_OVER_TEMPERATURE] = WP, [CHARGE_OVER_TEMPERATURE] = W, [DISCHARGE_OVER_TEMPERATURE] = W, \
+    [CHARGE_UNDER_TEMPERATURE] = W, [DISCHARGE_UNDER_TEMPERATURE] = W, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+#define PACE_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = WP, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, \
+    [HARDWARE_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P, [SOC_LOW] = W}
+#define SEPLOS_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = WP, [CHARGE_OVER_CURRENT] = WP, \
+    [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = WP, [CELL_IMBALANCE] = W, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+#define PYLONTECH_ALARMS { \
+    [CELL_OVER_VOLTAGE] = W, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, [CHARGE_OVER_TEMPERATURE] = P, \
+    [DISCHARGE_OVER_TEMPERATURE] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+#define EG4_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = P, [CHARGE_OVER_CURRENT] = WP, \
+    [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = W, [CELL_IMBALANCE] = W, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+
+/* `vedirect`, section 2.5. */
+#define VEDIRECT_ALARMS { \
+    [PACK_UNDER_VOLTAGE] = W, [PACK_OVER_VOLTAGE] = W, [SOC_LOW] = W, [CHARGE_UNDER_TEMPERATURE] = W, \
+    [DISCHARGE_UNDER_TEMPERATURE] = W, [CHARGE_OVER_TEMPERATURE] = W, [DISCHARGE_OVER_TEMPERATURE] = W, \
+    [CELL_IMBALANCE] = W}
+
+#define TEXTS(serial, model, firmware) .texts = {[SERIAL] = serial, [MODEL] = model, [FIRMWARE] = firmware}
+#define CELLS(min, max) .cells_min = min, .cells_max = max
+#define TEMPS(min, max) .temps_min = min, .temps_max = max
+
+static const struct protocol protocols[] = {
+    {.driver = "daly", .variant = "rs485", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 48, .values = daly_values,
+     TEXTS(NULL, "DL-BMS-R32-01E", "20210222-1.01T"), .alarms = DALY_ALARMS},
+    {.driver = "daly", .variant = "bluetooth", .address = 1, CELLS(1, 48), TEMPS(0, 16), .mask_bits = 48,
+     .values = daly_values, TEXTS(NULL, "DL-BMS-R32-01E", "20210222-1.01T"), .alarms = DALY_ALARMS},
+    {.driver = "daly-d2", CELLS(1, 32), TEMPS(0, 8), .mask_bits = 32, .values = daly_d2_values,
+     TEXTS("221JA152300033", "H2.0_103R_309F9F", "11_240518_K00T"), .alarms = DALY_ALARMS},
+    {.driver = "daly-p81", CELLS(1, 48), TEMPS(0, 8), .mask_bits = 48, .values = daly_p81_values,
+     TEXTS("221LD091400444", "H2.1_103E_30XF", "12_260120_K00T"), .alarms = DALY_P81_ALARMS},
+    {.driver = "daly-sinowealth", CELLS(3, 10), TEMPS(1, 2), .values = sinowealth_values,
+     .alarms = SINOWEALTH_ALARMS},
+    {.driver = "daly-sinowealth", CELLS(11, 16), TEMPS(0, 2), .values = sinowealth_16s_values},
+    {.driver = "jbd", CELLS(1, 32), TEMPS(0, 16), .mask_bits = 32, .values = jbd_values,
+     TEXTS(NULL, "JBD-SP04S034-L4S-200A-B-U", "4.4"), .alarms = JBD_ALARMS},
+    {.driver = "jbd-addressed", CELLS(1, 32), TEMPS(0, 16), .mask_bits = 32, .values = jbd_addressed_values,
+     TEXTS(NULL, NULL, "2.1"), .alarms = JBD_ADDRESSED_ALARMS},
+    {.driver = "jbd-up", .address = 1, CELLS(1, 48), TEMPS(0, 16), .mask_bits = 16, .values = jbd_up_master_values,
+     TEXTS("UP16S019000123525032200332", "JBD48100000", "12.4"), .alarms = JBD_UP_ALARMS},
+    {.driver = "jbd-up", .address = 2, CELLS(1, 48), TEMPS(0, 16), .mask_bits = 16, .values = jbd_up_values,
+     TEXTS(NULL, "JBD48100000", NULL), .alarms = JBD_UP_ALARMS},
+    {.driver = "jk-4e57", CELLS(1, 32), TEMPS(0, 2), .hottest_mos_c = 99, .values = jk_4e57_values,
+     TEXTS(NULL, "JK_B1A20S15P", "11.XW_S11.262H"), .alarms = JK_4E57_ALARMS,
+     .twins = temperature_twins, .twins_by_mos = true},
+    {.driver = "jk02", .variant = "32s", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
+     TEXTS("3083135411223344", "JK_B2A8S20P", "19.04"), .alarms = JK_32S_ALARMS},
+    {.driver = "jk02", .variant = "auto", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
+     TEXTS("3083135411223344", "JK_B2A8S20P", "15.10"), .alarms = JK_32S_ALARMS},
+    {.driver = "jk02", .variant = "24s", .counts_temps_read = true, CELLS(1, 24), TEMPS(0, 2), .values = jk_record_values,
+     TEXTS("1022100121", "JK-B2A24S15P", "10.08"), .alarms = {JK_24S_ALARMS},
+     .always_off = JK_24S_ALWAYS_OFF},
+    {.driver = "jk-pb", .variant = "trigger", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
+     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS},
+    {.driver = "jk-pb", .variant = "registers", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
+     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS},
+    {.driver = "topbms", .variant = "auto", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 32, .values = topbms_values,
+     TEXTS("SERIAL-OF-30-CHARACTERS-000001", "MODULE", "V1.7"), .alarms = TOPBMS_ALARMS},
+    {.driver = "topbms", .variant = "topbms", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 32, .values = topbms_values,
+     TEXTS("SERIAL-OF-30-CHARACTERS-000001", "MODULE", "V1.7"), .alarms = TOPBMS_ALARMS},
+    {.driver = "topbms", .variant = "topband", CELLS(1, 48), TEMPS(5, 16), .mos_sensor_last = true,
+     .values = topband_values, TEXTS("ID-OF-A-TOPBAND-PACK", "TB-15S", "2.67"), .alarms = TOPBAND_ALARMS,
+     .twins = temperature_twins},
+    {.driver = "topbms", .variant = "pace", CELLS(1, 16), TEMPS(5, 16), .mask_bits = 16, .mos_sensor = 5,
+     .values = pace_values, TEXTS("1234567890ABCDEFGHIJ", NULL, "P16S100A-1812-1.00"), .alarms = PACE_ALARMS},
+    {.driver = "topbms", .variant = "seplos", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 16, .mos_sensor = 6,
+     .values = seplos_values, TEXTS(NULL, "1101-SP15", "2.7"), .alarms = SEPLOS_ALARMS},
+    {.driver = "topbms", .variant = "pylontech", CELLS(1, 16), TEMPS(1, 16), .values = pylontech_values,
+     TEXTS("PYLON-SERIAL-016", "US2000C", "2.7"), .alarms = PYLONTECH_ALARMS},
+    {.driver = "topbms", .variant = "eg4", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 32, .mos_sensor_last = true,
+     .values = eg4_values, .alarms = EG4_ALARMS},
+    {.driver = "vedirect-hex", TEMPS(1, 1), .capacity_given = true, .values = vedirect_hex_values,
+     TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
+    {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,
+     TEXTS(NULL, "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
+};
+// clang-format on
+
+#endif

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A real server on 127.0.0.1 and raw client sockets, all in one loop and one thread: nothing has to
+ * be waited for by time. Shared by the tests that talk to the server over sockets.
+ *
+ * Registers: address a holds a × 7 + 3 (mod 65536). Discrete input n is 1 where n is divisible by
+ * 3; coil 0 is 1, coil 1 is 0. Units:
+ *   1    fresh; also 0 and 255
+ *   2    stale
+ *   3    stale, but held
+ *   5    fresh, and its switches may be written by the clients of allow_write, at first nobody
+ *   6    stale, and its switches may be written by them
+ *   247  never read
+ * Orders to switch are noted; a test ends them with server_order_over.
+ */
+#ifndef PACKGATE_TESTS_SERVER_BENCH_H
+#define PACKGATE_TESTS_SERVER_BENCH_H
+
+#include "gateway/server.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define BENCH_UNITS 6
+#define BENCH_ORDERS 8 /* noted; further ones are only counted */
+
+struct bench_order {
+    uint8_t unit;
+    struct switches switches;
+    uint64_t ticket;
+};
+
+struct bench {
+    struct ev_loop *loop;
+    struct gateway_config config;
+    struct unit unit[BENCH_UNITS];
+    struct units units;
+    struct server *server;
+    struct bench_order orders[BENCH_ORDERS];
+    unsigned order_count;
+    uint8_t order_refused; /* the exception that every order is answered with at once; 0: none */
+};
+
+static inline uint16_t bench_register(unsigned address)
+{
+    return (uint16_t) (address * 7 + 3);
+}
+
+static inline void bench_fill(struct unit *unit)
+{
+    for (unsigned i = 0; i < map_size(unit->settings); i++)
+        unit->mapping.tab_registers[i] = bench_register(i);
+    for (unsigned i = 0; i < MAP_INPUTS; i++)
+        unit->inputs[i] = i % 3 == 0;
+    unit->coils[0] = 1;
+    unit->coils[1] = 0;
+}
+
+static inline void bench_open_units(struct bench *bench)
+{
+    static const struct {
+        uint8_t id;
+        const char *name;
+        enum on_stale on_stale;
+        bool known, stale, writable;
+    } rows[BENCH_UNITS] = {
+        // clang-format off
+        /*     name       on_stale         known  stale  writable */
+        {1,   "house-1", STALE_EXCEPTION, true,  false, false},
+        {2,   "house-2", STALE_EXCEPTION, true,  true,  false},
+        {3,   "house-3", STALE_HOLD,      true,  true,  false},
+        {5,   "house-5", STALE_EXCEPTION, true,  false, true},
+        {6,   "house-6", STALE_EXCEPTION, true,  true,  true},
+        {247, "house-4", STALE_EXCEPTION, false, true,  false},
+        // clang-format on
+    };
+    for (unsigned i = 0; i < BENCH_UNITS; i++) {
+        struct unit *unit = &bench->unit[i];
+        assert_int_equal(
+            unit_open(unit, rows[i].id, rows[i].name, &bench->config.map, rows[i].on_stale), 0);
+        bench_fill(unit);
+        unit->known = rows[i].known;
+        unit->stale = rows[i].stale;
+        unit->writable = rows[i].writable;
+        assert_true(units_add(&bench->units, unit));
+    }
+    units_set_default(&bench->units, &bench->unit[0]);
+}
+
+/* Units and a usual configuration, but no server yet. */
+static inline void bench_prepare(struct bench *bench)
+{
+    memset(bench, 0, sizeof *bench);
+    bench->loop = ev_loop_new(EVFLAG_AUTO);
+    assert_non_null(bench->loop);
+    bench->config =
+        (struct gateway_config){.listen = {"127.0.0.1:0"},
+                                .listen_count = 1,
+                                .map = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT},
+                                .max_clients = 16,
+                                .idle_timeout_s = 600};
+    assert_true(allow_add(&bench->config.allow, "127.0.0.0/8"));
+    assert_true(allow_add(&bench->config.allow, "::1"));
+    bench_open_units(bench);
+}
+
+/* An answer_switch. */
+static inline uint8_t bench_take_order(void *data, struct unit *unit,
+                                       const struct switches *switches,
+                                       const struct sockaddr *client, uint64_t ticket)
+{
+    struct bench *bench = data;
+    assert_int_equal(client->sa_family, AF_INET);
+    assert_true(ticket != 0);
+    if (bench->order_refused)
+        return bench->order_refused;
+    if (bench->order_count < BENCH_ORDERS)
+        bench->orders[bench->order_count] =
+            (struct bench_order){.unit = unit->id, .switches = *switches, .ticket = ticket};
+    bench->order_count++;
+    return 0;
+}
+
+static inline void bench_start(struct bench *bench)
+{
+    bench->server = server_new(bench->loop, &bench->config, &bench->units);
+    assert_non_null(bench->server);
+    server_set_orders(bench->server, &bench->config.allow_write, bench_take_order, bench);
+}
+
+static inline void bench_close(struct bench *bench)
+{
+    server_free(bench->server);
+    for (unsigned i = 0; i < BENCH_UNITS; i++)
+        unit_close(&bench->unit[i]);
+    ev_loop_destroy(bench->loop);
+}
+
+/* A client's socket, non-blocking, with a receive buffer of so many bytes (0: the usual one). The
+ * kernel completes the connection, the server may not have accepted it yet. */
+static inline int bench_connect_with(struct bench *bench, int receive_buffer)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t) server_port(bench->server, 0))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    if (receive_buffer)
+        assert_int_equal(
+            setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    const int on = 1;
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static inline int bench_connect(struct bench *bench)
+{
+    return bench_connect_with(bench, 0);
+}
+
+/* Lets the server do what there is to do now. */
+static inline void bench_turn(struct bench *bench)
+{
+    ev_run(bench->loop, EVRUN_NOWAIT);
+}
+
+static inline void bench_wake(struct ev_loop *loop, ev_io *io, int events)
+{
+    (void) io;
+    (void) events;
+    ev_break(loop, EVBREAK_ONE);
+}
+
+/* Runs the loop until the client's socket is readable. */
+static inline void bench_await(struct bench *bench, int fd)
+{
+    ev_io io;
+    ev_io_init(&io, bench_wake, fd, EV_READ);
+    ev_io_start(bench->loop, &io);
+    ev_run(bench->loop, 0);
+    ev_io_stop(bench->loop, &io);
+}
+
+/* Sends all, running the loop while the socket is full. */
+static inline void bench_send(struct bench *bench, int fd, const void *bytes, size_t size)
+{
+    const uint8_t *next = bytes;
+    while (size > 0) {
+        const ssize_t n = send(fd, next, size, MSG_NOSIGNAL);
+        if (n < 0) {
+            assert_int_equal(errno, EAGAIN);
+            bench_turn(bench);
+            continue;
+        }
+        next += n;
+        size -= (size_t) n;
+    }
+}
+
+/* Waits for `size` bytes; fewer are returned when the server closes before. */
+static inline size_t bench_receive(struct bench *bench, int fd, void *bytes, size_t size)
+{
+    uint8_t *next = bytes;
+    size_t got = 0;
+    while (got < size) {
+        const ssize_t n = recv(fd, next + got, size - got, 0);
+        if (n < 0 && errno == EAGAIN)
+            bench_await(bench, fd);
+        else if (n <= 0)
+            break;
+        else
+            got += (size_t) n;
+    }
+    return got;
+}
+
+/* Waits until the server closes the connection, whatever it sends before. */
+static inline void bench_await_close(struct bench *bench, int fd)
+{
+    uint8_t bytes[4096];
+    while (bench_receive(bench, fd, bytes, sizeof bytes) == sizeof bytes)
+        ;
+    close(fd);
+}
+
+/* Ends a connection by a reset. */
+static inline void bench_reset(int fd)
+{
+    const struct linger now = {.l_onoff = 1};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    close(fd);
+}
+
+#define BENCH_REQUEST 12 /* bytes of a request of function 1 to 6, */
+#define BENCH_ONE 11     /* of the answer with one register, */
+#define BENCH_REFUSAL 9  /* and of an exception */
+
+/* A request whose PDU is a function and two words: address and quantity, or value. */
+static inline void bench_put_request(uint8_t *at, uint16_t transaction, uint8_t unit,
+                                     uint8_t function, uint16_t address, uint16_t word)
+{
+    const uint8_t bytes[BENCH_REQUEST] = {(uint8_t) (transaction >> 8),
+                                          (uint8_t) transaction,
+                                          0,
+                                          0,
+                                          0,
+                                          6,
+                                          unit,
+                                          function,
+                                          (uint8_t) (address >> 8),
+                                          (uint8_t) address,
+                                          (uint8_t) (word >> 8),
+                                          (uint8_t) word};
+    memcpy(at, bytes, sizeof bytes);
+}
+
+static inline void bench_expect(struct bench *bench, int fd, const uint8_t *expected, size_t size)
+{
+    uint8_t got[300];
+    const size_t n = bench_receive(bench, fd, got, size);
+    if (n != size || memcmp(got, expected, size) != 0)
+        fail_msg("%zu of %zu bytes came, or other ones", n, size);
+}
+
+/* The answer to a read of one register. */
+static inline void bench_expect_one(struct bench *bench, int fd, uint16_t transaction, uint8_t unit,
+                                    uint16_t address)
+{
+    const uint16_t value = bench_register(address);
+    const uint8_t expected[BENCH_ONE] = {
+        (uint8_t) (transaction >> 8), (uint8_t) transaction, 0, 0, 0, 5, unit, 3, 2,
+        (uint8_t) (value >> 8),       (uint8_t) value};
+    bench_expect(bench, fd, expected, sizeof expected);
+}
+
+static inline void bench_expect_refusal(struct bench *bench, int fd, uint16_t transaction,
+                                        uint8_t unit, uint8_t function, uint8_t exception)
+{
+    const uint8_t expected[BENCH_REFUSAL] = {(uint8_t) (transaction >> 8),
+                                             (uint8_t) transaction,
+                                             0,
+                                             0,
+                                             0,
+                                             3,
+                                             unit,
+                                             (uint8_t) (function | 0x80),
+                                             exception};
+    bench_expect(bench, fd, expected, sizeof expected);
+}
+
+/* Asks for one register and waits for it: the client is served. What came before must have been
+ * taken from the socket, so that nothing else can have been sent to it either. */
+static inline void bench_expect_served(struct bench *bench, int fd, uint16_t transaction)
+{
+    uint8_t request[BENCH_REQUEST];
+    const uint16_t address = (uint16_t) (MAP_BASE_DEFAULT + transaction % MAP_COMPAT_SIZE);
+    bench_put_request(request, transaction, 1, 3, address, 1);
+    bench_send(bench, fd, request, sizeof request);
+    bench_expect_one(bench, fd, transaction, 1, address);
+}
+
+/* Open in this process, which has both ends of all connections. */
+static inline unsigned bench_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    assert_non_null(directory);
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+#endif

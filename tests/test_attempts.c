@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a search on an unknown port tries: all of it within its time, in an order that disturbs nobody, each guess
+ * possible; and for each pair of protocols, that the one is not taken for the other.
+ */
+#include "gateway/attempts.h"
+#include "gateway/feed.h"
+
+#include "bms/battery.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PASS_S 16.0 /* for the whole list on a silent port */
+#define MOST 200
+
+static const struct line_config serial = {.name = "line", .port = "serial:/dev/ttyUSB0"};
+static const struct line_config tcp = {.name = "line", .port = "tcp://192.0.2.1:4001"};
+static const struct line_config slow = {.name = "line", .port = "serial:/dev/ttyUSB0", .baud = 9600};
+static const struct line_config fast = {.name = "line", .port = "tcp://192.0.2.1:4001", .baud = 115200};
+
+struct list {
+    struct attempt attempts[MOST];
+    size_t count;
+};
+
+static void get_list(const struct line_config *line, struct list *list)
+{
+    size_t most = attempts_list(line, NULL);
+    assert_in_range(most, 1, MOST);
+    list->count = attempts_list(line, list->attempts);
+    assert_in_range(list->count, 1, most);
+}
+
+/* A poller as the search has it; its configuration must outlive it. */
+static struct poller *new_poller(const struct attempt *attempt, struct line_config *line, struct pack_config *pack)
+{
+    *line = (struct line_config){.name = "line", .tries = 1};
+    *pack = (struct pack_config){
+        .name = "pack",
+        .line = line,
+        .driver = attempt->driver,
+        .options = {.address = attempt->guess.address, .adr = -1, .variant = attempt->guess.variant},
+        .poll_s = 1,
+        .stale_after_s = 10,
+    };
+    struct poller *poller = poller_new(pack);
+    assert_non_null(poller);
+    attempts_shorten(poller);
+    return poller;
+}
+
+/* ---- the list ---- */
+
+/* How long an attempt takes when nobody answers. */
+static double seconds_of_silence(const struct attempt *attempt)
+{
+    if (bms_talks(attempt->driver))
+        return ATTEMPT_LISTEN_S;
+    struct line_config line;
+    struct pack_config pack;
+    struct poller *poller = new_poller(attempt, &line, &pack);
+    double seconds = 0;
+    for (unsigned poll = 0; poll < attempt->polls; poll++) {
+        struct bms_request request;
+        bool published;
+        while (poller_request(poller, seconds, &request, &published)) {
+            seconds += (ATTEMPT_REPLY_MS + ATTEMPT_GAP_MS) / 1e3 + (double) request.size * 10 / attempt->baud;
+            poller_unanswered(poller, seconds);
+        }
+        assert_false(published);
+        poller->due = 0;
+    }
+    poller_free(poller);
+    return seconds;
+}
+
+static void test_time(void **state)
+{
+    (void) state;
+    const struct line_config *const lines[] = {&serial, &tcp, &slow, &fast};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct list list;
+        double seconds = 0;
+        get_list(lines[i], &list);
+        for (size_t a = 0; a < list.count; a++)
+            seconds += seconds_of_silence(&list.attempts[a]);
+        print_message("%s: %zu attempts, %.1f s\n", lines[i]->port, list.count, seconds);
+        assert_true(seconds < PASS_S);
+    }
+}
+
+/* First those that talk; then each rate once, from slow to fast; Sinowealth's requests behind all others of their
+ * rate. */
+static void test_order(void **state)
+{
+    (void) state;
+    struct list list;
+    get_list(&serial, &list);
+    for (size_t i = 1; i < list.count; i++) {
+        const struct attempt *a = &list.attempts[i - 1], *b = &list.attempts[i];
+        assert_true(bms_talks(a->driver) || (!bms_talks(b->driver) && a->baud <= b->baud));
+        if (strcmp(a->driver->name, "daly-sinowealth") == 0)
+            assert_true(a->baud < b->baud || a->driver == b->driver);
+    }
+    get_list(&tcp, &list);
+    assert_string_equal(list.attempts[list.count - 1].driver->name, "daly-sinowealth");
+}
+
+static bool same_guess(const struct attempt *a, const struct attempt *b)
+{
+    return a->driver == b->driver && a->guess.address == b->guess.address && a->guess.variant == b->guess.variant;
+}
+
+/* The rate is another attempt only where it can be chosen. */
+static void test_rates(void **state)
+{
+    (void) state;
+    const struct line_config *const lines[] = {&tcp, &slow, &fast};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        struct list list;
+        get_list(lines[i], &list);
+        for (size_t a = 0; a < list.count; a++) {
+            assert_int_equal(list.attempts[a].baud,
+                             lines[i]->baud ? lines[i]->baud : list.attempts[a].driver->line.baud);
+            for (size_t b = 0; b < a; b++)
+                assert_false(same_guess(&list.attempts[a], &list.attempts[b]));
+        }
+    }
+}
+
+/* Every driver is tried, and each guess is what a configuration may say. */
+static void test_guesses(void **state)
+{
+    (void) state;
+    struct list list;
+    get_list(&serial, &list);
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        unsigned tried = 0;
+        for (size_t i = 0; i < list.count; i++)
+            tried += list.attempts[i].driver == bms_drivers[d];
+        assert_true(tried > 0);
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        const struct attempt *attempt = &list.attempts[i];
+        int variants = 0;
+        while (attempt->driver->variants && attempt->driver->variants[variants])
+            variants++;
+        assert_true(attempt->guess.variant == 0 || attempt->guess.variant < variants);
+        if (attempt->guess.address >= 0)
+            assert_in_range(attempt->guess.address, attempt->driver->address_min, attempt->driver->address_max);
+        assert_true(attempt->polls > 0);
+    }
+}
+
+/* ---- each against each ---- */
+
+/* What an emulated BMS says to a request, whole or in parts. */
+static void hear(struct bms *device, struct pack *values, const struct bms_request *request, struct feed *feed)
+{
+    static struct bms_output out;
+    for (size_t at = 0; at < request->size;) {
+        size_t used = device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
+        feed_append(feed, out.bytes, out.size);
+        if (used == 0)
+            used = 1; /* the line is silent: no more is coming */
+        at += used;
+    }
+}
+
+/* Whether the search would find something: an attempt's polls against an emulated BMS. */
+static bool finds(const struct attempt *attempt, struct bms *device, struct pack *values)
+{
+    static struct feed feed;
+    struct line_config line;
+    struct pack_config pack;
+    struct poller *poller = new_poller(attempt, &line, &pack);
+    for (unsigned poll = 0; poll < attempt->polls && !attempts_answered(poller); poll++) {
+        struct bms_request request;
+        bool published;
+        while (poller_request(poller, poll, &request, &published)) {
+            feed_clear(&feed);
+            hear(device, values, &request, &feed);
+            enum feed_state state = feed_decode(&feed, &poller->bms, &request, true, &poller->incoming);
+            if (state == FEED_DONE)
+                poller_answered(poller, poll);
+            else if (state == FEED_REFUSED)
+                poller_refused(poller, poll);
+            else
+                poller_unanswered(poller, poll);
+        }
+        poller->due = 0;
+    }
+    bool found = attempts_answered(poller);
+    poller_free(poller);
+    return found;
+}
+
+/* The same shunt by other means. */
+static bool may_be(const struct bms_driver *device, const struct bms_driver *found)
+{
+    bool shunt = strcmp(device->name, "vedirect") == 0 && strcmp(found->name, "vedirect-hex") == 0;
+    return device == found || shunt;
+}
+
+/* An emulated BMS against the whole list: its own guesses find it, and no other does. */
+static void check_device(struct bms *device, const struct list *list)
+{
+    struct battery battery;
+    struct battery_settings settings = {.cells = 16, .temps = 4, .capacity_ah = 100, .soc_percent = 55, .ambient_c = 20};
+    struct pack values;
+    unsigned found = 0;
+    battery_init(&battery, &settings);
+    battery_step(&battery, 0, &values);
+    for (size_t i = 0; i < list->count; i++) {
+        const struct attempt *attempt = &list->attempts[i];
+        if (bms_talks(attempt->driver) || !finds(attempt, device, &values))
+            continue;
+        bool same_address = attempt->guess.address < 0 || attempt->guess.address == bms_address(device);
+        if (!may_be(device->driver, attempt->driver) || !same_address)
+            fail_msg("%s at %d is taken for %s at %d", device->driver->name, bms_address(device),
+                     attempt->driver->name, attempt->guess.address);
+        found++;
+    }
+    if (!found && !bms_talks(device->driver))
+        fail_msg("%s at %d, variant %d is not found", device->driver->name, bms_address(device),
+                 device->options.variant);
+}
+
+static void check_guess(const struct bms_driver *driver, int address, int variant, const struct list *list)
+{
+    struct bms device;
+    bms_init(&device, driver);
+    device.options.address = address;
+    device.options.variant = variant;
+    check_device(&device, list);
+}
+
+/* All variants at the usual address, and each guess. */
+static void test_pairs(void **state)
+{
+    (void) state;
+    static struct list list;
+    get_list(&tcp, &list);
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        check_guess(driver, -1, 0, &list);
+        for (int variant = 1; driver->variants && driver->variants[variant]; variant++)
+            check_guess(driver, -1, variant, &list);
+        for (unsigned g = 0; g < driver->guess_count; g++)
+            check_guess(driver, driver->guesses[g].address, driver->guesses[g].variant, &list);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_time),    cmocka_unit_test(test_order), cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_guesses), cmocka_unit_test(test_pairs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

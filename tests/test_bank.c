@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: MIT
+/* Banks: what becomes of unequal packs, of unknown values and of packs that are missing. All numbers by hand. */
+#include "gateway/bank.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define UNKNOWN NAN
+
+static bool close_to(double a, double b)
+{
+    return fabs(a - b) <= 1e-9 * fmax(1, fabs(b)) || (isnan(a) && isnan(b));
+}
+
+static void expect(const struct pack *bank, enum pack_value id, double expected)
+{
+    char name[VALUE_NAME_SIZE];
+    if (!close_to(bank->value[id], expected))
+        fail_msg("%s is %.9g, expected %.9g", pack_value_name(id, name), bank->value[id], expected);
+}
+
+/* 280 Ah, 16 cells, charging with 10 A. */
+static struct pack large(void)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, 53.2);
+    pack_set(&pack, CURRENT_A, 10);
+    pack_set(&pack, SOC_PERCENT, 80);
+    pack_set(&pack, SOH_PERCENT, 98);
+    pack_set(&pack, REMAINING_AH, 224);
+    pack_set(&pack, FULL_AH, 280);
+    pack_set(&pack, RATED_AH, 280);
+    pack_set(&pack, CYCLES, 100);
+    pack_set(&pack, CELL_COUNT, 16);
+    for (unsigned n = 1; n <= 16; n++)
+        pack_set_cell(&pack, n, n == 7 ? 3345 : n == 2 ? 3320 : 3325);
+    pack_set(&pack, TEMP_COUNT, 4);
+    for (unsigned n = 1; n <= 4; n++)
+        pack_set_temp(&pack, n, n <= 2 ? 20 : 22);
+    pack_set(&pack, MOS_TEMP_C, 35);
+    pack_set(&pack, CHARGE_MOS, 1);
+    pack_set(&pack, DISCHARGE_MOS, 1);
+    pack_set(&pack, BALANCE_MASK, 0);
+    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 57.6);
+    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 100);
+    pack_set(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 44.8);
+    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 150);
+    pack_set_text(&pack, SERIAL, (const uint8_t *) "L1", 2);
+    pack_clear_alarms(&pack);
+    pack_alarm(&pack, SOC_LOW, 0);
+    pack_alarm(&pack, CELL_IMBALANCE, ALARM_WARNING);
+    pack_raw_alarm(&pack, 0x0004);
+    pack_derive(&pack);
+    return pack;
+}
+
+/* 100 Ah of 120 when new, 15 cells, charging with 4.5 A; no MOS sensor. */
+static struct pack small(void)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, 53);
+    pack_set(&pack, CURRENT_A, 4.5);
+    pack_set(&pack, SOC_PERCENT, 50);
+    pack_set(&pack, SOH_PERCENT, 90);
+    pack_set(&pack, REMAINING_AH, 50);
+    pack_set(&pack, FULL_AH, 100);
+    pack_set(&pack, RATED_AH, 120);
+    pack_set(&pack, CYCLES, 250);
+    pack_set(&pack, CELL_COUNT, 15);
+    for (unsigned n = 1; n <= 15; n++)
+        pack_set_cell(&pack, n, n == 3 ? 3350 : n == 9 ? 3325 : 3330);
+    pack_set(&pack, TEMP_COUNT, 2);
+    pack_set_temp(&pack, 1, 30);
+    pack_set_temp(&pack, 2, 10);
+    pack_set(&pack, CHARGE_MOS, 1);
+    pack_set(&pack, DISCHARGE_MOS, 0);
+    pack_set(&pack, BALANCE_MASK, 4);
+    pack_set(&pack, CHARGE_VOLTAGE_LIMIT_V, 56.8);
+    pack_set(&pack, CHARGE_CURRENT_LIMIT_A, 50);
+    pack_set(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 45);
+    pack_set(&pack, DISCHARGE_CURRENT_LIMIT_A, 60);
+    pack_clear_alarms(&pack);
+    pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
+    pack_alarm(&pack, CELL_OVER_VOLTAGE, ALARM_PROTECTION);
+    pack_derive(&pack);
+    return pack;
+}
+
+static void test_unequal_packs(void **state)
+{
+    (void) state;
+    const struct pack a = large(), b = small();
+    const struct bank_member members[] = {{&a, 0, true}, {&b, 0, true}};
+    struct pack bank;
+    struct map_bank extras = {.needed = 2};
+    bank_combine(members, 2, &bank, &extras);
+
+    expect(&bank, VOLTAGE_V, 53.1);
+    expect(&bank, CURRENT_A, 14.5);
+    expect(&bank, POWER_W, 532 + 238.5); /* not 53.1 x 14.5, which is 769.95 */
+    expect(&bank, SOC_PERCENT, (80 * 280 + 50 * 100) / 380.0);
+    expect(&bank, SOH_PERCENT, 95.6); /* (98 x 280 + 90 x 120) / 400 */
+    expect(&bank, REMAINING_AH, 274);
+    expect(&bank, FULL_AH, 380);
+    expect(&bank, RATED_AH, 400);
+    expect(&bank, CYCLES, 250);
+    expect(&bank, CELL_MAX_MV, 3350);
+    expect(&bank, CELL_MAX_INDEX, 3);
+    expect(&bank, CELL_MIN_MV, 3320);
+    expect(&bank, CELL_MIN_INDEX, 2);
+    expect(&bank, CELL_DELTA_MV, 30);
+    /* All 31 cells: 3345 + 3320 + 14 x 3325 = 53215, and 3350 + 3325 + 13 x 3330 = 49965. */
+    expect(&bank, CELL_AVG_MV, (53215 + 49965) / 31.0);
+    expect(&bank, TEMP_AVG_C, 124 / 6.0);
+    expect(&bank, MOS_TEMP_C, 35);
+    expect(&bank, CHARGE_MOS, 1);
+    expect(&bank, DISCHARGE_MOS, 0);
+    expect(&bank, BALANCING, 1);
+    expect(&bank, CHARGE_VOLTAGE_LIMIT_V, 56.8);
+    expect(&bank, CHARGE_CURRENT_LIMIT_A, 150);
+    expect(&bank, DISCHARGE_VOLTAGE_LIMIT_V, 45);
+    expect(&bank, DISCHARGE_CURRENT_LIMIT_A, 150); /* the other one is switched off */
+
+    assert_int_equal(extras.present, 2);
+    assert_int_equal(extras.missing, 0);
+    assert_int_equal(extras.needed, 2);
+    assert_int_equal(extras.cell_max_pack, 2);
+    assert_int_equal(extras.cell_min_pack, 1);
+    assert_true(extras.temp_max_c == 30);
+    assert_true(extras.temp_min_c == 10);
+    assert_int_equal(extras.temp_max_pack, 2);
+    assert_int_equal(extras.temp_min_pack, 2);
+
+    assert_int_equal(bank.alarms_warning, 1u << CELL_IMBALANCE | 1u << SOC_LOW);
+    assert_int_equal(bank.alarms_protection, 1u << CELL_OVER_VOLTAGE);
+    assert_int_equal(bank.alarms_known, 1u << CELL_IMBALANCE | 1u << SOC_LOW |
+                                            1u << CELL_OVER_VOLTAGE | 1u << COMMUNICATION_FAULT);
+}
+
+/* A bank has no cells, sensors and names of its own. */
+static void test_what_a_bank_has_not(void **state)
+{
+    (void) state;
+    const struct pack a = large(), b = small();
+    const struct bank_member members[] = {{&a, 0, true}, {&b, 0, true}};
+    struct pack bank;
+    struct map_bank extras = {0};
+    bank_combine(members, 2, &bank, &extras);
+    expect(&bank, CELL_COUNT, UNKNOWN);
+    expect(&bank, TEMP_COUNT, UNKNOWN);
+    expect(&bank, BALANCE_MASK, UNKNOWN);
+    for (int id = CELL_MV; id < PACK_VALUES; id++)
+        expect(&bank, (enum pack_value) id, UNKNOWN);
+    assert_int_equal(bank.raw_alarm_count, 0);
+    assert_int_equal(bank.implausible, 0);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        assert_string_equal(bank.text[i], "");
+}
+
+/* Of a stale pack nothing is left, but that it is missing. */
+static void test_a_pack_is_missing(void **state)
+{
+    (void) state;
+    const struct pack a = large(), b = small();
+    const struct bank_member members[] = {{&b, 0, false}, {&a, 0, true}, {&b, 0, false}};
+    struct pack bank;
+    struct map_bank extras = {.needed = 1};
+    bank_combine(members, 3, &bank, &extras);
+    assert_int_equal(extras.present, 1);
+    assert_int_equal(extras.missing, 2);
+    assert_int_equal(extras.needed, 1);
+    assert_int_equal(extras.cell_max_pack, 2);
+    assert_int_equal(extras.cell_min_pack, 2);
+    assert_true(extras.temp_max_c == 22);
+    assert_true(extras.temp_min_c == 20);
+    assert_int_equal(extras.temp_max_pack, 2);
+    static const enum pack_value as_in_the_pack[] = {
+        VOLTAGE_V,
+        CURRENT_A,
+        POWER_W,
+        SOC_PERCENT,
+        SOH_PERCENT,
+        REMAINING_AH,
+        FULL_AH,
+        RATED_AH,
+        CYCLES,
+        CELL_MAX_MV,
+        CELL_MIN_MV,
+        CELL_MAX_INDEX,
+        CELL_DELTA_MV,
+        CELL_AVG_MV,
+        TEMP_AVG_C,
+        MOS_TEMP_C,
+        CHARGE_MOS,
+        DISCHARGE_MOS,
+        BALANCING,
+        CHARGE_VOLTAGE_LIMIT_V,
+        CHARGE_CURRENT_LIMIT_A,
+        DISCHARGE_CURRENT_LIMIT_A,
+    };
+    for (size_t i = 0; i < COUNT(as_in_the_pack); i++)
+        expect(&bank, as_in_the_pack[i], a.value[as_in_the_pack[i]]);
+    assert_int_equal(bank.alarms_warning, 1u << CELL_IMBALANCE | 1u << COMMUNICATION_FAULT);
+    assert_int_equal(bank.alarms_protection, 0);
+}
+
+static void test_all_packs_are_missing(void **state)
+{
+    (void) state;
+    const struct pack a = large();
+    const struct bank_member members[] = {{&a, 280, false}, {&a, 280, false}};
+    struct pack bank;
+    struct map_bank extras = {.needed = 1, .cell_max_pack = 7, .temp_max_c = 90};
+    bank_combine(members, 2, &bank, &extras);
+    for (int id = 0; id < PACK_VALUES; id++)
+        expect(&bank, (enum pack_value) id, UNKNOWN);
+    assert_int_equal(extras.present, 0);
+    assert_int_equal(extras.missing, 2);
+    assert_int_equal(extras.cell_max_pack, 0);
+    assert_int_equal(extras.temp_min_pack, 0);
+    assert_true(isnan(extras.temp_max_c));
+    assert_true(isnan(extras.temp_min_c));
+    assert_int_equal(bank.alarms_warning, 1u << COMMUNICATION_FAULT);
+}
+
+/* One value of three packs, all fresh. */
+static void test_each_value(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_value id;
+        double in[3], expected;
+    } cases[] = {
+        {CURRENT_A, {10, -4, 1}, 7}, /* one is charged by the others */
+        {CURRENT_A, {10, UNKNOWN, 1}, UNKNOWN},
+        {POWER_W, {500, -200, 0}, 300},
+        {REMAINING_AH, {100, 50, 0}, 150},
+        {FULL_AH, {280, 100, UNKNOWN}, UNKNOWN},
+        {RATED_AH, {280, 100, 100}, 480},
+        {VOLTAGE_V, {53, 53.3, 53.6}, 53.3},
+        {VOLTAGE_V, {53, UNKNOWN, 54}, 53.5},
+        {CYCLES, {3, 800, UNKNOWN}, 800},
+        {MOS_TEMP_C, {-5, UNKNOWN, -8}, -5},
+        {CHARGE_MOS, {1, 1, 1}, 1},
+        {CHARGE_MOS, {1, 0, 1}, 0},
+        {CHARGE_MOS, {1, UNKNOWN, 1}, UNKNOWN},
+        {DISCHARGE_MOS, {1, UNKNOWN, 0}, 0},
+        {DISCHARGE_MOS, {UNKNOWN, UNKNOWN, UNKNOWN}, UNKNOWN},
+        {BALANCING, {0, 1, 0}, 1},
+        {BALANCING, {0, UNKNOWN, 0}, 0},
+        {CHARGE_VOLTAGE_LIMIT_V, {57.6, 56, UNKNOWN}, 56},
+        {DISCHARGE_VOLTAGE_LIMIT_V, {44, 46, UNKNOWN}, 46},
+        {CHARGE_CURRENT_LIMIT_A, {100, 50, 0}, 150},
+        {CHARGE_CURRENT_LIMIT_A, {100, UNKNOWN, 0}, UNKNOWN},
+        {DISCHARGE_CURRENT_LIMIT_A, {UNKNOWN, UNKNOWN, UNKNOWN}, UNKNOWN},
+        {SOC_PERCENT, {60, 70, 20}, 50}, /* without any capacity */
+        {SOC_PERCENT, {60, UNKNOWN, 20}, 40},
+        {SOH_PERCENT, {UNKNOWN, UNKNOWN, 97}, 97},
+        {CELL_AVG_MV, {3300, 3330, UNKNOWN}, 3315}, /* without a number of cells */
+        {TEMP_AVG_C, {20, 21, 25}, 22},
+        {CELL_MAX_MV, {3300, UNKNOWN, 3310}, 3310},
+        {CELL_MIN_MV, {3300, 3299, UNKNOWN}, 3299},
+        {FLOW, {1, 1, 1}, UNKNOWN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack packs[3], bank;
+        struct bank_member members[3];
+        struct map_bank extras = {0};
+        for (int p = 0; p < 3; p++) {
+            pack_clear(&packs[p]);
+            packs[p].value[cases[i].id] = cases[i].in[p];
+            members[p] = (struct bank_member){&packs[p], 0, true};
+        }
+        bank_combine(members, 3, &bank, &extras);
+        if (!close_to(bank.value[cases[i].id], cases[i].expected))
+            fail_msg("case %zu: %s of %g, %g, %g is %g, expected %g", i,
+                     pack_value_info(cases[i].id)->name, cases[i].in[0], cases[i].in[1],
+                     cases[i].in[2], bank.value[cases[i].id], cases[i].expected);
+    }
+}
+
+/* What a pack weighs: full, rated, configured; and nothing when one of them has neither. */
+static void test_weights(void **state)
+{
+    (void) state;
+    // clang-format off
+    static const struct {
+        const char *name;
+        struct {
+            double soc, soh, full, rated, configured;
+        } packs[2];
+        double soc, soh;
+    } cases[] = {
+        {"both full", {{90, 100, 300, UNKNOWN, 0}, {30, 80, 100, UNKNOWN, 0}}, 75, 95},
+        {"full before rated", {{90, 100, 300, 100, 0}, {30, 80, 100, 100, 0}}, 75, 90},
+        {"full of one, rated of the other", {{90, 100, 300, UNKNOWN, 0}, {30, 80, UNKNOWN, 100, 0}}, 75, 95},
+        {"configured", {{90, 100, UNKNOWN, UNKNOWN, 300}, {30, 80, 100, UNKNOWN, 999}}, 75, 95},
+        {"one without", {{90, 100, 300, 300, 300}, {30, 80, UNKNOWN, UNKNOWN, 0}}, 60, 90},
+        {"one says 0 Ah", {{90, 100, 300, UNKNOWN, 0}, {30, 80, 0, UNKNOWN, 0}}, 60, 90},
+        {"one has no SOH", {{90, UNKNOWN, 300, UNKNOWN, 0}, {30, 80, 100, UNKNOWN, 0}}, 75, 80},
+        {"one without SOC and capacity", {{90, 100, 300, UNKNOWN, 0}, {UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 0}}, 90, 100},
+    };
+    // clang-format on
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack packs[2], bank;
+        struct bank_member members[2];
+        struct map_bank extras = {0};
+        for (int p = 0; p < 2; p++) {
+            pack_clear(&packs[p]);
+            packs[p].value[SOC_PERCENT] = cases[i].packs[p].soc;
+            packs[p].value[SOH_PERCENT] = cases[i].packs[p].soh;
+            packs[p].value[FULL_AH] = cases[i].packs[p].full;
+            packs[p].value[RATED_AH] = cases[i].packs[p].rated;
+            members[p] = (struct bank_member){&packs[p], cases[i].packs[p].configured, true};
+        }
+        bank_combine(members, 2, &bank, &extras);
+        if (!close_to(bank.value[SOC_PERCENT], cases[i].soc) ||
+            !close_to(bank.value[SOH_PERCENT], cases[i].soh))
+            fail_msg("%s: SOC %g, SOH %g, expected %g and %g", cases[i].name,
+                     bank.value[SOC_PERCENT], bank.value[SOH_PERCENT], cases[i].soc, cases[i].soh);
+    }
+}
+
+static void test_limits_of_packs_that_are_off(void **state)
+{
+    (void) state;
+    static const struct {
+        double mos[2], limit[2], expected;
+    } cases[] = {
+        {{1, 1}, {100, 50}, 150},
+        {{1, 0}, {100, 50}, 100},
+        {{0, 1}, {UNKNOWN, 50}, 50}, /* what it would take does not matter */
+        {{1, 0}, {UNKNOWN, 50}, UNKNOWN},
+        {{0, 0}, {100, 50}, 0},
+        {{0, 0}, {UNKNOWN, UNKNOWN}, UNKNOWN}, /* no BMS here reports limits at all */
+        {{UNKNOWN, UNKNOWN}, {100, 50}, 150},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack packs[2], bank;
+        struct bank_member members[2];
+        struct map_bank extras = {0};
+        for (int p = 0; p < 2; p++) {
+            pack_clear(&packs[p]);
+            packs[p].value[CHARGE_MOS] = cases[i].mos[p];
+            packs[p].value[CHARGE_CURRENT_LIMIT_A] = cases[i].limit[p];
+            packs[p].value[DISCHARGE_MOS] = cases[i].mos[p];
+            packs[p].value[DISCHARGE_CURRENT_LIMIT_A] = cases[i].limit[p];
+            members[p] = (struct bank_member){&packs[p], 0, true};
+        }
+        bank_combine(members, 2, &bank, &extras);
+        if (!close_to(bank.value[CHARGE_CURRENT_LIMIT_A], cases[i].expected) ||
+            !close_to(bank.value[DISCHARGE_CURRENT_LIMIT_A], cases[i].expected))
+            fail_msg("case %zu: %g and %g, expected %g", i, bank.value[CHARGE_CURRENT_LIMIT_A],
+                     bank.value[DISCHARGE_CURRENT_LIMIT_A], cases[i].expected);
+    }
+}
+
+/* Equal extremes are those of the first pack; one without cells names nobody. */
+static void test_places(void **state)
+{
+    (void) state;
+    struct pack nothing, a = large(), bank;
+    pack_clear(&nothing);
+    struct map_bank extras = {0};
+    const struct bank_member equal[] = {{&nothing, 0, true}, {&a, 0, true}, {&a, 0, true}};
+    bank_combine(equal, 3, &bank, &extras);
+    assert_int_equal(extras.cell_max_pack, 2);
+    assert_int_equal(extras.cell_min_pack, 2);
+    assert_int_equal(extras.temp_max_pack, 2);
+    assert_int_equal(extras.temp_min_pack, 2);
+    pack_unset(&a, CELL_MAX_INDEX); /* the BMS names no cell */
+    bank_combine(equal, 3, &bank, &extras);
+    expect(&bank, CELL_MAX_MV, 3345);
+    expect(&bank, CELL_MAX_INDEX, UNKNOWN);
+    const struct bank_member none[] = {{&nothing, 0, true}};
+    bank_combine(none, 1, &bank, &extras);
+    assert_int_equal(extras.cell_max_pack, 0);
+    assert_int_equal(extras.temp_max_pack, 0);
+}
+
+static void test_as_many_as_there_can_be(void **state)
+{
+    (void) state;
+    const struct pack a = large();
+    struct bank_member members[MAX_BANK_PACKS];
+    for (unsigned i = 0; i < MAX_BANK_PACKS; i++)
+        members[i] = (struct bank_member){&a, 0, true};
+    struct pack bank;
+    struct map_bank extras = {0};
+    bank_combine(members, MAX_BANK_PACKS, &bank, &extras);
+    assert_int_equal(extras.present, MAX_BANK_PACKS);
+    expect(&bank, CURRENT_A, 10 * MAX_BANK_PACKS);
+    expect(&bank, FULL_AH, 280 * MAX_BANK_PACKS);
+    expect(&bank, SOC_PERCENT, 80);
+    expect(&bank, VOLTAGE_V, 53.2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unequal_packs),
+        cmocka_unit_test(test_what_a_bank_has_not),
+        cmocka_unit_test(test_a_pack_is_missing),
+        cmocka_unit_test(test_all_packs_are_missing),
+        cmocka_unit_test(test_each_value),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_limits_of_packs_that_are_off),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_as_many_as_there_can_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

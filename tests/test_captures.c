@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Every exchange file through its driver: whole, byte by byte, after noise, after an echo of the request, after a late
+ * reply, truncated, and with every single bit flipped. Expected values come from the files alone.
+ */
+#include "gateway/exchange.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MAX_FILES 256
+#define CAPTURES "tests/captures"
+
+struct capture {
+    char path[600];
+    struct exchange *exchange;
+};
+static struct capture captures[MAX_FILES];
+static size_t capture_count;
+static const char *only_driver; /* from the command line, for work on one; NULL: all */
+
+/* ---- loading ---- */
+
+static char *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    char *text = malloc(1 << 20);
+    assert_non_null(text);
+    *size = fread(text, 1, 1 << 20, file);
+    fclose(file);
+    return text;
+}
+
+static void load_file(const char *path)
+{
+    size_t size;
+    char *text = read_file(path, &size);
+    char error[200] = "";
+    assert_true(capture_count < MAX_FILES);
+    struct capture *capture = &captures[capture_count++];
+    snprintf(capture->path, sizeof capture->path, "%s", path);
+    capture->exchange = exchange_parse(text, size, error, sizeof error);
+    if (!capture->exchange)
+        fail_msg("%s: %s", path, error);
+    free(text);
+}
+
+/* All files of all drivers; a folder without a driver, or a driver without captures, is a failure. */
+static int load_all(void **state)
+{
+    (void) state;
+    DIR *top = opendir(CAPTURES);
+    assert_non_null(top);
+    for (struct dirent *folder; (folder = readdir(top));) {
+        char path[300];
+        snprintf(path, sizeof path, CAPTURES "/%s", folder->d_name);
+        bool wanted = folder->d_name[0] != '.' && (!only_driver || strcmp(folder->d_name, only_driver) == 0);
+        DIR *dir = wanted ? opendir(path) : NULL;
+        if (!dir)
+            continue;
+        assert_non_null(bms_driver_find(folder->d_name));
+        for (struct dirent *file; (file = readdir(dir));) {
+            char full[600];
+            snprintf(full, sizeof full, "%s/%s", path, file->d_name);
+            if (strstr(file->d_name, ".exch"))
+                load_file(full);
+        }
+        closedir(dir);
+    }
+    closedir(top);
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        size_t found = 0;
+        for (size_t i = 0; i < capture_count; i++)
+            found += captures[i].exchange->driver == bms_drivers[d];
+        if (!found && !only_driver)
+            fail_msg("no captures for %s", bms_drivers[d]->name);
+    }
+    return 0;
+}
+
+static int free_all(void **state)
+{
+    (void) state;
+    while (capture_count > 0)
+        exchange_free(captures[--capture_count].exchange);
+    return 0;
+}
+
+/* ---- comparing ---- */
+
+static bool find_number(const struct pack *pack, const char *name, double *value)
+{
+    char buffer[VALUE_NAME_SIZE];
+    for (int i = 0; i < PACK_VALUES; i++)
+        if (strcmp(pack_value_name((enum pack_value) i, buffer), name) == 0) {
+            *value = pack->value[i];
+            return true;
+        }
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        snprintf(buffer, sizeof buffer, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
+        if (strcmp(buffer, name) == 0) {
+            bool known = pack->alarms_known >> i & 1;
+            *value = known ? pack_alarm_active(pack, (enum pack_alarm) i) : NAN;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Checks one expectation; the difference goes to `problem`. */
+static bool meets(const struct pack *pack, const struct exchange_item *item, char problem[300])
+{
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(pack_text_name((enum pack_text) i), item->name) == 0) {
+            snprintf(problem, 300, "%s: expected '%s', got '%s'", item->name, item->value, pack->text[i]);
+            return strcmp(pack->text[i], item->value) == 0;
+        }
+    double got;
+    if (!find_number(pack, item->name, &got)) {
+        snprintf(problem, 300, "line %u: no such value '%s'", item->line, item->name);
+        return false;
+    }
+    double expected = strtod(item->value, NULL);
+    snprintf(problem, 300, "%s: expected %s within %g, got %.6g", item->name, item->value, item->tolerance, got);
+    return fabs(got - expected) <= item->tolerance + 1e-9;
+}
+
+static unsigned count_unmet(const struct exchange *exchange, const struct pack *pack, const char *path)
+{
+    unsigned unmet = 0;
+    char problem[300];
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        if (item->kind == EXCHANGE_VALUE && !meets(pack, item, problem)) {
+            unmet++;
+            print_error("%s: %s\n", path, problem);
+        }
+    }
+    return unmet;
+}
+
+/* ---- variations of an exchange ---- */
+
+/* A copy in which each reply was passed through `change`, which may return more than one piece. */
+struct variation {
+    const char *name;
+    /* Appends the items that take the place of items[at]. */
+    void (*change)(struct exchange *out, const struct exchange *in, size_t at);
+};
+
+static void append(struct exchange *out, enum exchange_kind kind, const uint8_t *bytes, size_t size)
+{
+    out->items = realloc(out->items, (out->count + 1) * sizeof *out->items);
+    assert_non_null(out->items);
+    struct exchange_item *item = &out->items[out->count++];
+    *item = (struct exchange_item){.kind = kind, .size = size, .bytes = malloc(size + 1)};
+    assert_non_null(item->bytes);
+    memcpy(item->bytes, bytes, size);
+}
+
+static void append_copy(struct exchange *out, const struct exchange_item *item)
+{
+    if (item->kind != EXCHANGE_VALUE)
+        append(out, item->kind, item->bytes, item->size);
+}
+
+static bool follows_request(const struct exchange *in, size_t at)
+{
+    while (at > 0 && in->items[at - 1].kind == EXCHANGE_VALUE)
+        at--;
+    return at > 0 && in->items[at - 1].kind == EXCHANGE_REQUEST;
+}
+
+static void keep(struct exchange *out, const struct exchange *in, size_t at)
+{
+    append_copy(out, &in->items[at]);
+}
+
+static void split(struct exchange *out, const struct exchange *in, size_t at)
+{
+    const struct exchange_item *item = &in->items[at];
+    if (item->kind != EXCHANGE_REPLY) {
+        append_copy(out, item);
+        return;
+    }
+    for (size_t i = 0; i < item->size; i++)
+        append(out, EXCHANGE_REPLY, item->bytes + i, 1);
+}
+
+/* Noise as a two-wire adapter's turn-around leaves it, with bytes that start frames in one protocol or another. */
+static void noise(struct exchange *out, const struct exchange *in, size_t at)
+{
+    static const uint8_t bytes[] = {0x00, 0xFF, 0x7E, 0x0D, 0xA5, 0xDD, 0x4E, 0x55, 0xAA, 0xD2, 0x01, 0xFE};
+    if (in->items[at].kind == EXCHANGE_REPLY && follows_request(in, at))
+        append(out, EXCHANGE_REPLY, bytes, sizeof bytes);
+    append_copy(out, &in->items[at]);
+}
+
+static void echo(struct exchange *out, const struct exchange *in, size_t at)
+{
+    append_copy(out, &in->items[at]);
+    if (in->items[at].kind == EXCHANGE_REQUEST)
+        append(out, EXCHANGE_REPLY, in->items[at].bytes, in->items[at].size);
+}
+
+/* Each request is answered first by what belonged to the request before, if that was another one. */
+static void late(struct exchange *out, const struct exchange *in, size_t at)
+{
+    append_copy(out, &in->items[at]);
+    if (in->items[at].kind != EXCHANGE_REQUEST)
+        return;
+    size_t before = at;
+    while (before > 0 && in->items[--before].kind != EXCHANGE_REQUEST)
+        continue;
+    bool other = before < at && in->items[before].kind == EXCHANGE_REQUEST &&
+                 (in->items[before].size != in->items[at].size ||
+                  memcmp(in->items[before].bytes, in->items[at].bytes, in->items[at].size) != 0);
+    for (size_t i = before + 1; other && i < at; i++)
+        append_copy(out, &in->items[i]);
+}
+
+static const struct variation variations[] = {
+    {"whole", keep}, {"byte by byte", split}, {"after noise", noise}, {"after its echo", echo}, {"after a late reply", late},
+};
+
+static struct exchange *vary(const struct exchange *in, const struct variation *variation)
+{
+    struct exchange *out = calloc(1, sizeof *out);
+    assert_non_null(out);
+    out->driver = in->driver;
+    for (size_t i = 0; i < in->count; i++)
+        variation->change(out, in, i);
+    return out;
+}
+
+static void replay(const struct exchange *exchange, struct pack *pack, struct feed_counters *counters)
+{
+    struct bms bms;
+    bms_init(&bms, exchange->driver);
+    exchange_replay(exchange, &bms, pack, counters);
+}
+
+static void test_variations(void **state)
+{
+    (void) state;
+    unsigned failed = 0, checked = 0;
+    for (size_t v = 0; v < sizeof variations / sizeof *variations; v++)
+        for (size_t i = 0; i < capture_count; i++) {
+            struct exchange *varied = vary(captures[i].exchange, &variations[v]);
+            struct pack pack;
+            struct feed_counters counters;
+            replay(varied, &pack, &counters);
+            unsigned unmet = count_unmet(captures[i].exchange, &pack, captures[i].path);
+            if (unmet)
+                print_error("%s: %s: %u values differ\n", captures[i].path, variations[v].name, unmet);
+            failed += unmet != 0;
+            checked++;
+            exchange_free(varied);
+        }
+    print_message("%u replays of %zu captures\n", checked, capture_count);
+    assert_int_equal(failed, 0);
+}
+
+/* ---- damage ---- */
+
+/* Values that follow from several messages may rightly differ when one of them is missing: extremes of fewer cells, the
+ * direction of the current, alarms and switches that an earlier reply of the same exchange has reported otherwise. */
+static bool stands_alone(const char *name)
+{
+    static const char *const alone[] = {"cell_mv.", "temp_c.", "voltage_v", "soc_percent", "soh_percent", "full_ah",
+                                        "rated_ah", "serial", "model", "firmware"};
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        if (strncmp(name, alone[i], strlen(alone[i])) == 0)
+            return true;
+    return false;
+}
+
+static bool known(const struct pack *pack, const char *name)
+{
+    double value;
+    if (find_number(pack, name, &value))
+        return !isnan(value);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(pack_text_name((enum pack_text) i), name) == 0)
+            return pack->text[i][0] != '\0';
+    return false;
+}
+
+/* Where one request stands in the file more than once, an earlier answer is right when the last one is lost. */
+static bool asks_twice(const struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->count; i++)
+        for (size_t j = i + 1; j < exchange->count; j++) {
+            const struct exchange_item *a = &exchange->items[i], *b = &exchange->items[j];
+            if (a->kind == EXCHANGE_REQUEST && b->kind == EXCHANGE_REQUEST && a->size == b->size &&
+                memcmp(a->bytes, b->bytes, a->size) == 0)
+                return true;
+        }
+    return exchange->count > 0 && exchange->items[0].kind != EXCHANGE_REQUEST;
+}
+
+static bool equal(const struct pack *a, const struct pack *b, const char *name)
+{
+    double x, y;
+    if (find_number(a, name, &x) && find_number(b, name, &y))
+        return x == y;
+    return memcmp(a->text, b->text, sizeof a->text) == 0;
+}
+
+/* Replays a damaged exchange and counts values that are known and wrong; unknown is right for what did not arrive.
+ * `lost` is what comes out when the damaged reply is not there at all; NULL: nothing else could be meant. */
+static unsigned count_made_up(const struct capture *capture, const struct exchange_item *damaged, size_t where,
+                              const struct pack *lost)
+{
+    struct pack pack;
+    struct feed_counters counters;
+    const struct exchange *exchange = capture->exchange;
+    replay(exchange, &pack, &counters);
+    unsigned wrong = 0;
+    char problem[300];
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        if (item->kind != EXCHANGE_VALUE || !stands_alone(item->name) || !known(&pack, item->name) ||
+            meets(&pack, item, problem) || (lost && equal(&pack, lost, item->name)))
+            continue;
+        if (wrong++ == 0)
+            print_error("%s: line %u, damaged at %zu: %s\n", capture->path, damaged->line, where, problem);
+    }
+    return wrong;
+}
+
+/* Calls `damage` for each reply of each file, with what comes out without it where that may be right. */
+static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *capture, struct exchange_item *item,
+                                                               const struct pack *lost))
+{
+    unsigned long wrong = 0;
+    for (size_t i = 0; i < capture_count; i++) {
+        const struct exchange *exchange = captures[i].exchange;
+        bool earlier_is_right = asks_twice(exchange);
+        for (size_t at = 0; at < exchange->count; at++) {
+            struct exchange_item *item = &exchange->items[at];
+            if (item->kind != EXCHANGE_REPLY)
+                continue;
+            size_t size = item->size;
+            struct pack lost;
+            struct feed_counters counters;
+            item->size = 0;
+            replay(exchange, &lost, &counters);
+            item->size = size;
+            wrong += damage(&captures[i], item, earlier_is_right ? &lost : NULL);
+        }
+    }
+    return wrong;
+}
+
+static unsigned long cut(struct capture *capture, struct exchange_item *item, const struct pack *lost)
+{
+    unsigned long wrong = 0;
+    size_t full = item->size;
+    for (size_t size = 0; size < full; size += 1 + full / 40) {
+        item->size = size;
+        wrong += count_made_up(capture, item, size, lost);
+    }
+    item->size = full;
+    return wrong;
+}
+
+static void test_truncated(void **state)
+{
+    (void) state;
+    assert_int_equal(damage_each_reply(cut), 0);
+}
+
+/* Bits that are wrong in the file itself: flipped, they are right. */
+static const struct repair {
+    const char *path;
+    unsigned line;
+    size_t bit;
+} repairs[] = {
+    /* The last block is damaged by hand, a y where a 9 was. Without it its checksum is right, and its values are. */
+    {CAPTURES "/vedirect/smartshunt-hex-in-text.exch", 44, 46},
+};
+
+static bool is_repair(const struct capture *capture, unsigned line, size_t bit)
+{
+    for (size_t i = 0; i < sizeof repairs / sizeof *repairs; i++)
+        if (repairs[i].line == line && repairs[i].bit == bit && strcmp(repairs[i].path, capture->path) == 0)
+            return true;
+    return false;
+}
+
+static unsigned long flips;
+
+static unsigned long flip_bits(struct capture *capture, struct exchange_item *item, const struct pack *lost)
+{
+    unsigned long believed = 0;
+    for (size_t bit = 0; bit < item->size * 8; bit++, flips++) {
+        if (is_repair(capture, item->line, bit))
+            continue;
+        uint8_t mask = (uint8_t) (1 << bit % 8);
+        item->bytes[bit / 8] ^= mask;
+        believed += count_made_up(capture, item, bit, lost) != 0;
+        item->bytes[bit / 8] ^= mask;
+    }
+    return believed;
+}
+
+/* A sum or a CRC sees every single flipped bit that it covers, and what it does not cover carries no value: no flip may
+ * change a value. */
+static void test_bit_flips(void **state)
+{
+    (void) state;
+    unsigned long believed = damage_each_reply(flip_bits);
+    print_message("%lu bits flipped, %lu changed a value unseen\n", flips, believed);
+    assert_int_equal(believed, 0);
+}
+
+int main(int argc, char *argv[])
+{
+    only_driver = argc > 1 ? argv[1] : NULL;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_variations),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_bit_flips),
+    };
+    return cmocka_run_group_tests(tests, load_all, free_all);
+}

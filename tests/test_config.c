@@ -1,0 +1,1212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The configuration: what is accepted and what becomes of it, value by value; what is refused, with
+ * the exact message and line; each number at both ends of its range; and files damaged at random.
+ */
+#include "gateway/config.h"
+#include "gateway/config_keys.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof array / sizeof *array)
+
+/* The shortest good file: six lines. Cases append to it, so their first line is line 7. */
+#define LINE_A "[line a]\nport = tcp://h:1\nprotocol = daly\n"
+#define PACK_P "[pack p]\nline = a\nunit = 1\n"
+#define GOOD LINE_A PACK_P
+#define PUSH GOOD "[push plc]\ntarget = tcp://h:502\n"
+
+/* Parses and hands out what was reported; the caller frees both. */
+static struct config *parse(const char *text, char **messages)
+{
+    size_t size;
+    FILE *errors = open_memstream(messages, &size);
+    assert_non_null(errors);
+    struct config *config = config_parse(text, "f", errors);
+    fclose(errors);
+    return config;
+}
+
+static struct config *parse_good(const char *text)
+{
+    char *messages;
+    struct config *config = parse(text, &messages);
+    if (!config || messages[0])
+        fail_msg("expected a good file, got:\n%s\nof:\n%s", messages, text);
+    free(messages);
+    return config;
+}
+
+static void add_words(char *out, size_t size, const char *word, const char *separator)
+{
+    size_t used = strlen(out);
+    snprintf(out + used, size - used, "%s%s", used ? separator : "", word);
+}
+
+/* "daly, x or auto": all drivers, however many there are, and the search for one. */
+static const char *protocols(void)
+{
+    static char text[512];
+    text[0] = 0;
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        add_words(text, sizeof text, bms_drivers[i]->name, ", ");
+    add_words(text, sizeof text, "auto", " or ");
+    return text;
+}
+
+/* Replaces the first {protocols} of a message. */
+static char *expand(const char *message)
+{
+    static const char mark[] = "{protocols}";
+    char *text;
+    const char *at = strstr(message, mark);
+    if (!at)
+        return strdup(message);
+    if (asprintf(&text, "%.*s%s%s", (int) (at - message), message, protocols(), at + strlen(mark)) <
+        0)
+        abort();
+    return text;
+}
+
+static bool only_warnings(const char *messages)
+{
+    for (const char *line = messages; *line; line = strchr(line, '\n') + 1) {
+        const char *mark = strstr(line, ": warning: ");
+        if (!mark || mark > strchr(line, '\n'))
+            return false;
+    }
+    return true;
+}
+
+static void expect(const char *name, const char *text, const char *message)
+{
+    char *messages, *expected = expand(message);
+    struct config *config = parse(text, &messages);
+    if (strcmp(messages, expected) != 0)
+        fail_msg("%s:\nexpected\n%sgot\n%s", name, expected, messages);
+    if (!config == only_warnings(expected))
+        fail_msg("%s: a configuration %s", name, config ? "in spite of a mistake" : "is missing");
+    config_free(config);
+    free(messages);
+    free(expected);
+}
+
+static void test_full(void **state)
+{
+    (void) state;
+    struct config *config = parse_good("[pack roof]\n"
+                                       "line = two\n"
+                                       "unit = 247\n"
+                                       "protocol = daly\n"
+                                       "address = 16\n"
+                                       "adr = 3\n"
+                                       "variant = bluetooth\n"
+                                       "current = inverted\n"
+                                       "capacity = 280.5\n"
+                                       "poll = 1.5s\n"
+                                       "stale_after = 2m\n"
+                                       "[gateway]\n"
+                                       "listen = 127.0.0.1:1502, [::1]:0\n"
+                                       "allow = 10.0.0.0/8\n"
+                                       "allow = 192.168.1.7 , fe80::/10\n"
+                                       "base = 1000\n"
+                                       "also_at = none\n"
+                                       "float_order = big\n"
+                                       "temperature = F\n"
+                                       "poll = 500 ms\n"
+                                       "stale_after = 30s\n"
+                                       "on_stale = hold\n"
+                                       "max_clients = 3\n"
+                                       "idle_timeout = 1h\n"
+                                       "dashboard_id = 65535\n"
+                                       "display_1 = 0xDEADBEEF\n"
+                                       "display_2 = 4294967295\n"
+                                       "state_file = none\n"
+                                       "[line one]\n"
+                                       "port = serial:/dev/ttyUSB0\n"
+                                       "protocol = daly\n"
+                                       "baud = 115200\n"
+                                       "framing = 7e1\n"
+                                       "reply_timeout = 750ms\n"
+                                       "gap = 0s\n"
+                                       "tries = 5\n"
+                                       "rts = rs485\n"
+                                       "[line two]\n"
+                                       "port = tcp://[fd00::7]:4001\n"
+                                       "[pack cellar.1]\n"
+                                       "line = one\n"
+                                       "unit = 2\n");
+    const struct gateway_config *gateway = &config->gateway;
+    assert_int_equal(gateway->listen_count, 2);
+    assert_string_equal(gateway->listen[0], "127.0.0.1:1502");
+    assert_string_equal(gateway->listen[1], "[::1]:0");
+    assert_int_equal(gateway->allow.count, 3);
+    assert_int_equal(gateway->allow.networks[0].bits, 96 + 8);
+    assert_int_equal(gateway->allow.networks[1].address[15], 7);
+    assert_int_equal(gateway->allow.networks[2].bits, 10);
+    assert_int_equal(gateway->map.base, 1000);
+    assert_int_equal(gateway->map.also_at, MAP_NONE);
+    assert_true(gateway->map.big_floats);
+    assert_true(gateway->map.fahrenheit);
+    assert_int_equal(gateway->map.dashboard_id, 65535);
+    assert_int_equal(gateway->map.display[0], 0xDEADBEEF);
+    assert_int_equal(gateway->map.display[1], 0xFFFFFFFF);
+    assert_true(gateway->poll_s == 0.5);
+    assert_true(gateway->stale_after_s == 30);
+    assert_int_equal(gateway->on_stale, STALE_HOLD);
+    assert_int_equal(gateway->max_clients, 3);
+    assert_true(gateway->idle_timeout_s == 3600);
+    assert_string_equal(gateway->state_file, "");
+
+    assert_int_equal(config->line_count, 2);
+    const struct line_config *one = &config->lines[0], *two = &config->lines[1];
+    assert_string_equal(one->name, "one");
+    assert_string_equal(one->port, "serial:/dev/ttyUSB0");
+    assert_ptr_equal(one->driver, bms_driver_find("daly"));
+    assert_int_equal(one->baud, 115200);
+    assert_string_equal(one->framing, "7E1");
+    assert_int_equal(one->reply_ms, 750);
+    assert_int_equal(one->gap_ms, 0);
+    assert_true(one->gap_set);
+    assert_int_equal(one->tries, 5);
+    assert_int_equal(one->rts, RTS_RS485);
+    assert_string_equal(two->name, "two");
+    assert_string_equal(two->port, "tcp://[fd00::7]:4001");
+    assert_null(two->driver);
+    assert_int_equal(two->baud, 0);
+    assert_string_equal(two->framing, "");
+    assert_int_equal(two->reply_ms, 0);
+    assert_false(two->gap_set);
+    assert_int_equal(two->tries, 0);
+    assert_int_equal(two->rts, RTS_DEFAULT);
+
+    assert_int_equal(config->pack_count, 2);
+    const struct pack_config *roof = &config->packs[0], *cellar = &config->packs[1];
+    assert_string_equal(roof->name, "roof");
+    assert_ptr_equal(roof->line, two);
+    assert_ptr_equal(roof->driver, bms_driver_find("daly"));
+    assert_int_equal(roof->unit, 247);
+    assert_int_equal(roof->options.address, 16);
+    assert_int_equal(roof->options.adr, 3);
+    assert_int_equal(roof->options.variant, 1);
+    assert_int_equal(roof->options.current, BMS_CURRENT_INVERTED);
+    assert_true(roof->options.capacity_ah == 280.5);
+    assert_true(roof->poll_s == 1.5);
+    assert_true(roof->stale_after_s == 120);
+    assert_string_equal(cellar->name, "cellar.1");
+    assert_ptr_equal(cellar->line, one);
+    assert_ptr_equal(cellar->driver, bms_driver_find("daly"));
+    assert_int_equal(cellar->options.address, -1);
+    assert_int_equal(cellar->options.adr, -1);
+    assert_int_equal(cellar->options.variant, 0);
+    assert_int_equal(cellar->options.current, BMS_CURRENT_AUTO);
+    assert_true(cellar->options.capacity_ah == 0);
+    assert_true(cellar->poll_s == 0.5);
+    assert_true(cellar->stale_after_s == 30);
+    config_free(config);
+}
+
+/* Names with dots: the one that leaves the name of a number is meant. */
+/* Two more packs, lines 7 to 14. */
+#define MORE_PACKS "[pack q]\nline = a\naddress = 2\nunit = 2\n[pack r]\nline = a\naddress = 3\nunit = 3\n"
+
+static void test_bank(void **state)
+{
+    (void) state;
+    struct config *config = parse_good("[bank house.1]\n"
+                                       "packs = r, p\n"
+                                       "packs = q\n"
+                                       "unit = 247\n"
+                                       "min_packs = 2\n" GOOD MORE_PACKS
+                                       "[bank p-and-r]\npacks = p,r\nunit = 5\n"
+                                       "[push plc]\ntarget = tcp://h:502\nwrite = house.1.soc_percent -> 40 u16\n");
+    assert_int_equal(config->bank_count, 2);
+    const struct bank_config *house = &config->banks[0], *other = &config->banks[1];
+    assert_string_equal(house->name, "house.1");
+    assert_int_equal(house->pack_count, 3);
+    assert_string_equal(house->packs[0]->name, "r");
+    assert_ptr_equal(house->packs[1], &config->packs[0]);
+    assert_ptr_equal(house->packs[2], &config->packs[1]);
+    assert_int_equal(house->unit, 247);
+    assert_int_equal(house->min_packs, 2);
+    assert_string_equal(other->name, "p-and-r");
+    assert_int_equal(other->pack_count, 2);
+    assert_int_equal(other->unit, 5);
+    assert_int_equal(other->min_packs, 2); /* all of them */
+    assert_string_equal(config->pushes[0].writes[0].source, "house.1");
+    config_free(config);
+
+    config = parse_good(GOOD);
+    assert_int_equal(config->bank_count, 0);
+    config_free(config);
+}
+
+/* As many packs as a bank can have, and one more. */
+static void test_largest_bank(void **state)
+{
+    (void) state;
+    for (int more = 0; more < 2; more++) {
+        char text[8000] = "[line a]\nport = tcp://h:1\nprotocol = jk-pb\n", *messages;
+        for (int i = 0; i < MAX_BANK_PACKS + more; i++)
+            snprintf(text + strlen(text), sizeof text - strlen(text),
+                     "[pack p%d]\nline = a\nprotocol = %s\naddress = %d\nunit = %d\n", i, i < 16 ? "daly" : "topbms",
+                     i % 16 + 1, i + 1);
+        strcat(text, "[bank b]\nunit = 100\n");
+        for (int i = 0; i < MAX_BANK_PACKS + more; i++)
+            snprintf(text + strlen(text), sizeof text - strlen(text), "packs = p%d\n", i);
+        struct config *config = parse(text, &messages);
+        if ((config == NULL) != (more > 0))
+            fail_msg("%d packs: %s", MAX_BANK_PACKS + more, messages);
+        if (config)
+            assert_int_equal(config->banks[0].min_packs, MAX_BANK_PACKS);
+        else
+            assert_non_null(strstr(messages, "'packs' is 'p32'; expected names of packs such as house-1, at most 32 of them"));
+        config_free(config);
+        free(messages);
+    }
+}
+
+static void test_push(void **state)
+{
+    (void) state;
+    struct config *config = parse_good(
+        LINE_A "[pack p]\nline = a\nunit = 1\n[pack p.1]\nline = a\naddress = 2\nunit = 2\n"
+               "[pack p.cell_mv]\nline = a\naddress = 3\nunit = 3\n[pack gateway]\nline = a\naddress = 4\nunit = 4\n"
+               "[push plc.1]\n"
+               "write = p.1.soc_percent->0x28 U16\n"
+               "write = p.cell_mv.3 -> 2 u16, p.cell_mv.cell_mv.3 -> 3 u16 deadband 5\n"
+               "write = p.current_a -> 10 float32 scale -0.5 offset -1.25 word_order little on_stale -7.5\n"
+               "write = p.1.alarm.soc_low -> 6 u16 on_stale unknown\n"
+               "write = gateway.seconds -> 7 u16\n"
+               "write = gateway.voltage_v -> 8 s32 on_stale skip\n"
+               "write = p.fresh -> 1 u16\n"
+               "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms\non_change = yes\n"
+               "reply_timeout = 500ms\nfunction = 16\nword_order = big\non_stale = 65535\n"
+               "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n");
+    assert_int_equal(config->push_count, 2);
+    const struct push_config *plc = &config->pushes[0], *other = &config->pushes[1];
+    assert_string_equal(plc->name, "plc.1");
+    assert_string_equal(plc->target, "tcp://[fd00::7]:502");
+    assert_int_equal(plc->unit, 255);
+    assert_true(plc->interval_s == 0.1 && plc->timeout_s == 0.5);
+    assert_true(plc->on_change);
+    assert_int_equal(plc->function, PUSH_MULTIPLE);
+    static const struct {
+        const char *source;
+        enum push_what what;
+        enum value_kind kind;
+        int id;
+        unsigned address;
+        enum push_type type;
+        double scale, offset, deadband;
+        bool big;
+        enum push_instead instead;
+        double number;
+    } expected[] = {
+        {"p", PUSH_FRESH, 0, 0, 1, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, PUSH_U16, 1, 0, 5, true, INSTEAD_NUMBER, 65535},
+        {"p.1", PUSH_VALUE, VALUE_ALARM, SOC_LOW, 6, PUSH_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
+        {"", PUSH_SECONDS, 0, 0, 7, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, PUSH_S32, 1, 0, 0, true, INSTEAD_SKIP, 0},
+        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, PUSH_FLOAT32, -0.5, -1.25, 0, false, INSTEAD_NUMBER, -7.5},
+        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+    };
+    assert_int_equal(plc->write_count, COUNT(expected));
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        const struct push_write *write = &plc->writes[i];
+        if (strcmp(write->source, expected[i].source) != 0 || write->what != expected[i].what ||
+            write->value.kind != expected[i].kind || write->value.id != expected[i].id ||
+            write->address != expected[i].address || write->type != expected[i].type ||
+            write->scale != expected[i].scale || write->offset != expected[i].offset ||
+            write->deadband != expected[i].deadband || write->big_words != expected[i].big ||
+            write->on_stale.kind != expected[i].instead || write->on_stale.number != expected[i].number)
+            fail_msg("write %zu, register %u: not as expected", i, write->address);
+    }
+    assert_int_equal(other->unit, 1);
+    assert_true(other->interval_s == 5 && other->timeout_s == 10);
+    assert_false(other->on_change);
+    assert_int_equal(other->function, PUSH_AUTO);
+    assert_false(other->writes[0].big_words);
+    assert_int_equal(other->writes[0].on_stale.kind, INSTEAD_SKIP);
+    config_free(config);
+}
+
+static void test_defaults(void **state)
+{
+    (void) state;
+    struct config *config = parse_good(GOOD);
+    const struct gateway_config *gateway = &config->gateway;
+    assert_int_equal(gateway->listen_count, 1);
+    assert_string_equal(gateway->listen[0], "0.0.0.0:502");
+    assert_int_equal(gateway->allow.count, 7);
+    assert_int_equal(gateway->map.base, 290);
+    assert_int_equal(gateway->map.also_at, 100);
+    assert_false(gateway->map.big_floats);
+    assert_false(gateway->map.fahrenheit);
+    assert_int_equal(gateway->map.dashboard_id, 0);
+    assert_true(gateway->poll_s == 1);
+    assert_true(gateway->stale_after_s == 0);
+    assert_int_equal(gateway->on_stale, STALE_EXCEPTION);
+    assert_int_equal(gateway->max_clients, 256);
+    assert_true(gateway->idle_timeout_s == 600);
+    assert_string_equal(gateway->state_file, "/var/lib/packgate/state");
+    assert_true(config->packs[0].poll_s == 1);
+    assert_true(config->packs[0].stale_after_s == 10);
+    config_free(config);
+}
+
+/* Five intervals, at least 10 s, with the interval that holds for the pack. */
+static void test_stale_default(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        double stale_after_s;
+    } cases[] = {
+        {GOOD "poll = 2s\n", 10},
+        {GOOD "poll = 3s\n", 15},
+        {GOOD "[gateway]\npoll = 1m\n", 300},
+        {GOOD "poll = 100ms\n[gateway]\npoll = 1m\n", 10},
+        {GOOD "[gateway]\nstale_after = 5s\n", 5},
+        {GOOD "stale_after = 7s\n[gateway]\nstale_after = 5s\n", 7},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config *config = parse_good(cases[i].text);
+        if (config->packs[0].stale_after_s != cases[i].stale_after_s)
+            fail_msg("case %zu: expected %g, got %g", i, cases[i].stale_after_s,
+                     config->packs[0].stale_after_s);
+        config_free(config);
+    }
+}
+
+/* A pack has the gateway's limits but for those that it is given, 0 included. */
+static void test_spikes(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        struct spike_limits expected;
+    } cases[] = {
+        {GOOD, {10, 20, 300, 10}},
+        {GOOD "spike_cell = 0\n", {10, 20, 0, 10}},
+        {GOOD "spike_soc = 2.5\nspike_voltage = 5\nspike_cell = 50\nspike_temperature = 3\n", {2.5, 5, 50, 3}},
+        {GOOD "spike_soc = 4\n[gateway]\nspike_soc = 3\nspike_voltage = 0\nspike_cell = 100\n", {4, 0, 100, 10}},
+        {"[gateway]\nspike_temperature = 7\n" GOOD, {10, 20, 300, 7}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config *config = parse_good(cases[i].text);
+        const struct spike_limits *got = &config->packs[0].spikes, *expected = &cases[i].expected;
+        if (got->soc_percent != expected->soc_percent || got->voltage_percent != expected->voltage_percent ||
+            got->cell_mv != expected->cell_mv || got->temperature_c != expected->temperature_c)
+            fail_msg("case %zu: got %g %g %g %g", i, got->soc_percent, got->voltage_percent, got->cell_mv,
+                     got->temperature_c);
+        config_free(config);
+    }
+}
+
+/* What an editor can do to a file without changing what it says. */
+static void test_same_file(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name, *text;
+    } cases[] = {
+        {"byte order mark", "\xEF\xBB\xBF" GOOD},
+        {"CRLF", "[line a]\r\nport = tcp://h:1\r\nprotocol = daly\r\n"
+                 "[pack p]\r\nline = a\r\nunit = 1\r\n"},
+        {"no last newline", LINE_A "[pack p]\nline = a\nunit = 1"},
+        {"blank lines and comments", "\n# c\n ; c\n" GOOD "\n \t\n"},
+        {"indented keys", "[line a]\n  port = tcp://h:1\n\tprotocol = daly\n" PACK_P},
+        {"comments behind values and headings",
+         "[line a] ; c\nport = tcp://h:1 ; c\nprotocol=daly\t;c\n[pack p] # c\nline = a\nunit = "
+         "1\n"},
+        {"colons", "[line a]\nport: tcp://h:1\nprotocol : daly\n" PACK_P},
+        {"blanks in headings", "[ line  a ]\nport = tcp://h:1\nprotocol = daly\n" PACK_P},
+        {"a long comment",
+         "# 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
+         "123456789 "
+         "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
+         "123456789 "
+         "123456789 123456789 123456789 123456789 123456789 123456789 unit = 9\n" GOOD},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config *config = parse_good(cases[i].text);
+        if (config->line_count != 1 || config->pack_count != 1 ||
+            strcmp(config->lines[0].port, "tcp://h:1") != 0 || config->packs[0].unit != 1 ||
+            config->packs[0].driver != bms_driver_find("daly"))
+            fail_msg("%s: not the same configuration", cases[i].name);
+        config_free(config);
+    }
+}
+
+/* The example of the documentation, as far as its sections go. */
+static void test_readme_example(void **state)
+{
+    (void) state;
+    struct config *config = parse_good(
+        "    [gateway]\n"
+        "    listen = 0.0.0.0:502\n"
+        "    allow  = 127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, "
+        "fe80::/10   ; the default\n"
+        "    base   = 290\n"
+        "    poll   = 1s\n"
+        "\n"
+        "    [line shed]\n"
+        "    port = tcp://192.0.2.49:6126          ; a USR-N540 channel\n"
+        "    protocol = topbms\n"
+        "\n"
+        "    [line inverter-room]\n"
+        "    port = serial:/dev/serial/by-id/usb-FTDI_FT232R-if00\n"
+        "    baud = 9600\n"
+        "\n"
+        "    [pack house-1]\n"
+        "    line = shed\n"
+        "    address = 1\n"
+        "    unit = 1\n"
+        "\n"
+        "    [pack house-2]\n"
+        "    line = inverter-room\n"
+        "    protocol = daly\n"
+        "    unit = 2\n");
+    assert_int_equal(config->line_count, 2);
+    assert_string_equal(config->lines[0].port, "tcp://192.0.2.49:6126");
+    assert_ptr_equal(config->packs[0].driver, bms_driver_find("topbms"));
+    assert_int_equal(config->packs[0].options.address, 1);
+    assert_ptr_equal(config->packs[1].driver, bms_driver_find("daly"));
+    assert_int_equal(config->gateway.allow.count, 7);
+    config_free(config);
+}
+
+static void test_ports(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *port;
+        bool good;
+    } cases[] = {
+        {"serial:/dev/ttyUSB0", true},
+        {"serial:/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0", true},
+        {"tcp://192.0.2.49:6126", true},
+        {"tcp://moxa-1.shed_2.example.com:4001", true},
+        {"tcp://[2001:db8::1]:65535", true},
+        {"tcp://[fe80::1%eth0]:502", true},
+        {"tcp://3com.example:1", true},
+        {"sim:", true},
+        {"", false},
+        {"/dev/ttyUSB0", false},
+        {"serial:", false},
+        {"serial:/", false},
+        {"serial:ttyUSB0", false},
+        {"serial://dev/ttyUSB0", true},
+        {"tcp://192.0.2.49", false},
+        {"tcp://192.0.2.49:", false},
+        {"tcp://192.0.2.49:0", false},
+        {"tcp://192.0.2.49:65536", false},
+        {"tcp://192.0.2.49:502x", false},
+        {"tcp://192.0.2.49:-1", false},
+        {"tcp://192.0.2.49:502/", false},
+        {"tcp://192.0.2.300:502", false},
+        {"tcp://192.0.2:502", false},
+        {"tcp://:502", false},
+        {"tcp://h h:502", false},
+        {"tcp://-h:502", false},
+        {"tcp://2001:db8::1:502", false},
+        {"tcp://[2001:db8::1]", false},
+        {"tcp://[2001:db8::g]:502", false},
+        {"tcp://[fe80::1%]:502", false},
+        {"tcp://[]:502", false},
+        {"tcp://[192.0.2.1]:502", false},
+        {"tcp:192.0.2.49:502", false},
+        {"udp://192.0.2.49:502", false},
+        {"sim", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[400], *messages;
+        snprintf(text, sizeof text, "[line a]\nport = %s\nprotocol = daly\n" PACK_P, cases[i].port);
+        struct config *config = parse(text, &messages);
+        if (!config != !cases[i].good)
+            fail_msg("'%s': %s\n%s", cases[i].port, config ? "accepted" : "refused", messages);
+        if (config)
+            assert_string_equal(config->lines[0].port, cases[i].port);
+        config_free(config);
+        free(messages);
+    }
+}
+
+/* Every number at both ends of its range, and just beyond. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *before, *key, *below, *lowest, *highest, *above, *after;
+    } cases[] = {
+        {GOOD "[gateway]\nalso_at=none\n", "base", "-1", "0", "60000", "65536", ""},
+        {GOOD "[gateway]\n", "also_at", "-1", "0", "65478", "65536", ""},
+        {GOOD "[gateway]\n", "poll", "99ms", "100ms", "1h", "1.001h", ""},
+        {GOOD "[gateway]\npoll = 500ms\n", "stale_after", "999ms", "1s", "24h", "24.001h", ""},
+        {GOOD "[gateway]\n", "spike_soc", "-1", "0", "100", "100.1", ""},
+        {GOOD "[gateway]\n", "spike_voltage", "-1", "0", "100", "100.1", ""},
+        {GOOD "[gateway]\n", "spike_cell", "-1", "0", "6000", "6001", ""},
+        {GOOD "[gateway]\n", "spike_temperature", "-1", "0", "200", "200.1", ""},
+        {GOOD, "spike_soc", "-0.1", "0", "100", "101", ""},
+        {GOOD, "spike_voltage", "-0.1", "0", "100", "101", ""},
+        {GOOD, "spike_cell", "-0.1", "0", "6000", "6000.1", ""},
+        {GOOD, "spike_temperature", "-0.1", "0", "200", "201", ""},
+        {GOOD "[bank b]\npacks = p\n", "unit", "0", "2", "247", "248", ""},
+        {GOOD MORE_PACKS "[bank b]\npacks = p, q, r\nunit = 4\n", "min_packs", "0", "1", "3", "4", ""},
+        {GOOD "[gateway]\n", "max_clients", "0", "1", "1000", "1001", ""},
+        {GOOD "[gateway]\n", "idle_timeout", "999ms", "1s", "24h", "86401s", ""},
+        {GOOD "[gateway]\n", "dashboard_id", "-1", "0", "65535", "65536", ""},
+        {GOOD "[gateway]\n", "display_1", "-1", "0", "4294967295", "4294967296", ""},
+        {GOOD "[gateway]\n", "display_2", "-0", "0x0", "0xFFFFFFFF", "0x100000000", ""},
+        {"[line a]\nport=serial:/x\nprotocol=daly\n", "baud", "299", "300", "4000000", "4000001",
+         PACK_P},
+        {LINE_A, "reply_timeout", "9ms", "10ms", "60s", "60001ms", PACK_P},
+        {LINE_A, "gap", "-1ms", "0ms", "10s", "10001ms", PACK_P},
+        {LINE_A, "tries", "0", "1", "10", "11", PACK_P},
+        {GOOD, "address", "0", "1", "16", "17", ""},
+        {GOOD, "adr", "-1", "0", "255", "256", ""},
+        {GOOD, "capacity", "0.09", "0.1", "100000", "100000.1", ""},
+        {LINE_A "[pack p]\nline = a\n", "unit", "0", "1", "247", "248", ""},
+        {GOOD, "poll", "0s", "0.1s", "60m", "61m", ""},
+        {GOOD "poll = 500ms\n", "stale_after", "0.9s", "1s", "1440m", "1441m", ""},
+        {PUSH "write = p.voltage_v -> 1 u16\n", "unit", "-1", "0", "255", "256", ""},
+        {PUSH "write = p.voltage_v -> 1 u16\n", "interval", "99ms", "100ms", "24h", "25h", ""},
+        {PUSH "write = p.voltage_v -> 1 u16\n", "reply_timeout", "99ms", "100ms", "60s", "61s", ""},
+        {PUSH "write = p.voltage_v -> 1 u32\n", "on_stale", "-1", "0", "4294967295", "4294967296", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const char *values[] = {cases[i].below, cases[i].lowest, cases[i].highest, cases[i].above};
+        for (size_t v = 0; v < COUNT(values); v++) {
+            char text[400], *messages;
+            snprintf(text, sizeof text, "%s%s = %s\n%s", cases[i].before, cases[i].key, values[v],
+                     cases[i].after);
+            struct config *config = parse(text, &messages);
+            bool good = v == 1 || v == 2;
+            if (!config == good)
+                fail_msg("%s = %s: %s\n%s", cases[i].key, values[v],
+                         config ? "accepted" : "refused", messages);
+            config_free(config);
+            free(messages);
+        }
+    }
+}
+
+/* Texts that strtod or strtol would take for numbers. */
+static void test_numbers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *key;
+        const char *values[12];
+    } cases[] = {
+        {"capacity",
+         {"", "1e3", "inf", "nan", "0x10", "+5", "1.", ".5", "1,5", "5 Ah", "-5", NULL}},
+        {"poll",
+         {"", "1", "s", "1e1s", "-1s", "1 sec", "1s 2s", "1m30s", "infs", "1.s", "1S", NULL}},
+        {"unit", {"", "+1", "1.0", "1 1", "0x", "0xG", "one", "99999999999999999999999", NULL}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        for (const char *const *value = cases[i].values; *value; value++) {
+            char text[400], *messages;
+            snprintf(text, sizeof text, LINE_A "[pack p]\nline=a\n%s%s = %s\n",
+                     strcmp(cases[i].key, "unit") == 0 ? "" : "unit=1\n", cases[i].key, *value);
+            struct config *config = parse(text, &messages);
+            if (config || !messages[0])
+                fail_msg("%s = '%s' was accepted", cases[i].key, *value);
+            free(messages);
+        }
+    }
+}
+
+#define NAME_34 "a234567890123456789012345678901234"
+#define PACKS "names of packs such as house-1, at most 32 of them with commas between"
+#define CHARACTERS_90                                                                              \
+    "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 "
+#define WRITE "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16"
+#define UNIT_EXPECTED "expected a whole number from 1 to 247\n"
+#define DURATION ", such as 500ms, 1.5s, 2m or 1h\n"
+
+// clang-format off
+static const struct {
+    const char *name, *text, *messages;
+} wrong[] = {
+    /* The form of the file. */
+    {"empty file", "",
+     "f: there is no pack; expected at least one [pack NAME]\n"},
+    {"no pack", "[gateway]\nbase = 300\n",
+     "f:2: there is no pack; expected at least one [pack NAME]\n"},
+    {"neither key nor heading", GOOD "poll 1s\n",
+     "f:7: neither 'key = value' nor a [section] nor a comment\n"},
+    {"neither, as the last line without newline", GOOD "poll",
+     "f:7: neither 'key = value' nor a [section] nor a comment\n"},
+    {"continuation line", GOOD "[gateway]\nallow = 10.0.0.0/8,\n   192.168.0.0/16\n",
+     "f:8: 'allow' has no value; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
+     "f:9: neither 'key = value' nor a [section] nor a comment\n"},
+    {"long line", GOOD "state_file = /" CHARACTERS_90 CHARACTERS_90 "123456789\nunit = 2\n",
+     "f:7: a line of 203 characters; expected at most 198\n"
+     "f:8: 'unit' is given twice, first in line 6\n"},
+    {"control character", GOOD "poll = 1s\x1B[0m\n",
+     "f:7: control character 0x1B; expected plain text\n"},
+    {"lone carriage return", GOOD "poll = 1s\rx = 1\n",
+     "f:7: control character 0x0D; expected plain text\n"},
+    {"open heading", GOOD "[gateway\nbase = 300\n",
+     "f:7: a heading without its ']'\n"
+     "f:8: unknown key 'base' in [pack p]; it belongs in [gateway]\n"},
+    {"text behind a heading", GOOD "[gateway] base = 3\n",
+     "f:7: text behind a heading; expected a line of its own\n"},
+    {"key before any section", "base = 300\n" GOOD,
+     "f:1: 'base' stands before the first [section]\n"},
+
+    /* Sections. */
+    {"unknown section", GOOD "[battery x]\nunit = 2\n",
+     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME] or [push NAME]\n"},
+    {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
+     "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
+    {"section in capitals", GOOD "[Gateway]\n",
+     "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
+    {"no section word", GOOD "[]\n",
+     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME] or [push NAME]\n"},
+    {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
+     "f:8: a second [gateway]; the first is in line 7\n"
+     "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
+    {"gateway with a name", GOOD "[gateway x]\n",
+     "f:7: [gateway x] has a name; expected [gateway]\n"},
+    {"pack without a name", GOOD "[pack]\nline = a\nunit = 2\naddress = 2\n",
+     "f:7: '' is no name for a pack; expected [pack NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+    {"name with blanks", GOOD "[line my shed]\nport = tcp://h:2\n",
+     "f:7: 'my shed' is no name for a line; expected [line NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+    {"long name", GOOD "[line " NAME_34 "]\nport = tcp://h:2\n",
+     "f:7: '" NAME_34 "' is no name for a line; expected [line NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+    {"second line", GOOD "[line a]\nport = tcp://h:2\n",
+     "f:7: a second [line a]; the first is in line 1\n"},
+    {"second pack", GOOD "[pack p]\nline = a\naddress = 2\nunit = 2\n",
+     "f:7: a second [pack p]; the first is in line 4\n"},
+
+    /* Keys. */
+    {"mistyped key", LINE_A "bauds = 9600\n" PACK_P,
+     "f:4: unknown key 'bauds' in [line a]; did you mean 'baud'?\n"},
+    {"swapped letters", LINE_A "tires = 2\n" PACK_P,
+     "f:4: unknown key 'tires' in [line a]; did you mean 'tries'?\n"},
+    {"another program's key", LINE_A "parity = even\n" PACK_P,
+     "f:4: unknown key 'parity' in [line a]; did you mean 'framing'?\n"},
+    {"key of another section", GOOD "baud = 9600\n",
+     "f:7: unknown key 'baud' in [pack p]; it belongs in [line NAME]\n"},
+    {"unknown key", GOOD "[gateway]\ncolour = red\n",
+     "f:8: unknown key 'colour' in [gateway]\n"},
+    {"twice", GOOD "unit = 2\n",
+     "f:7: 'unit' is given twice, first in line 6\n"},
+    {"twice, the first one bad", GOOD "poll = x\npoll = 1s\n",
+     "f:7: 'poll' is 'x'; expected a duration from 100ms to 1h" DURATION
+     "f:8: 'poll' is given twice, first in line 7\n"},
+    {"no value", GOOD "poll =\n",
+     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION},
+    {"only a comment for a value", GOOD "poll = ; soon\n",
+     "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION},
+    {"wrong comment", GOOD "address = 2 # upper shelf\n",
+     "f:7: 'address' is '2 # upper shelf'; expected a whole number from 0 to 255; a comment behind a value starts with ' ;'\n"},
+    {"comment without its blank", GOOD "address = 2;upper shelf\n",
+     "f:7: 'address' is '2;upper shelf'; expected a whole number from 0 to 255\n"},
+    {"missing unit", LINE_A "[pack p]\nline = a\n",
+     "f:4: [pack p] has no 'unit'; " UNIT_EXPECTED},
+    {"missing line", GOOD "[pack q]\nunit = 2\nprotocol = daly\n",
+     "f:7: [pack q] has no 'line'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"},
+    {"missing port", "[line a]\nprotocol = daly\n" PACK_P,
+     "f:1: [line a] has no 'port'; expected serial:/dev/..., tcp://HOST:PORT or sim:\n"},
+
+    /* Values. */
+    {"listen: no port", GOOD "[gateway]\nlisten = 0.0.0.0\n",
+     "f:8: 'listen' is '0.0.0.0'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
+    {"listen: a name", GOOD "[gateway]\nlisten = 0.0.0.0:502, localhost:502\n",
+     "f:8: 'listen' is 'localhost:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
+    {"listen: nine", GOOD "[gateway]\nlisten = 1.1.1.1:1,1.1.1.1:2,1.1.1.1:3,1.1.1.1:4,1.1.1.1:5,1.1.1.1:6\nlisten = 1.1.1.1:7,1.1.1.1:8,1.1.1.1:9\n",
+     "f:9: 'listen' is '1.1.1.1:9'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
+    {"allow", GOOD "[gateway]\nallow = 10.0.0.0/8, 10.0.0.0/33, lan\n",
+     "f:8: 'allow' is '10.0.0.0/33'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
+     "f:8: 'allow' is 'lan'; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"},
+    {"also_at", GOOD "[gateway]\nalso_at = off\n",
+     "f:8: 'also_at' is 'off'; expected a whole number from 0 to 65535, or none\n"},
+    {"float_order", GOOD "[gateway]\nfloat_order = ltitle\n",
+     "f:8: 'float_order' is 'ltitle'; expected little or big; did you mean 'little'?\n"},
+    {"rts", LINE_A "rts = rs-485\n" PACK_P,
+     "f:4: 'rts' is 'rs-485'; expected default, on, off or rs485; did you mean 'rs485'?\n"
+     "f:4: warning: 'rts' has no effect here: [line a] is no serial port of this host\n"},
+    {"state_file", GOOD "[gateway]\nstate_file = state\n",
+     "f:8: 'state_file' is 'state'; expected the path of a file, starting with '/', or none\n"},
+    {"framing", "[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 9N1\n" PACK_P,
+     "f:4: 'framing' is '9N1'; expected data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1\n"},
+    {"protocol", GOOD "protocol = dayl\n",
+     "f:7: 'protocol' is 'dayl'; expected a protocol: {protocols}; did you mean 'daly'?\n"},
+    {"protocol of the line", "[line a]\nport = tcp://h:1\nprotocol = nothing-like-it\n" PACK_P,
+     "f:3: 'protocol' is 'nothing-like-it'; expected a protocol: {protocols}\n"},
+    {"bad line name", LINE_A "[pack p]\nline = a b\nunit = 1\n",
+     "f:1: warning: [line a] has no pack and stays unused\n"
+     "f:5: 'line' is 'a b'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"},
+
+    /* Several keys and sections together. */
+    {"unknown line", "[line shed]\nport = tcp://h:1\nprotocol = daly\n[pack p]\nline = shde\nunit = 1\n",
+     "f:1: warning: [line shed] has no pack and stays unused\n"
+     "f:5: there is no [line shde]; did you mean 'shed'?\n"},
+    {"no line at all", "[pack p]\nline = shed\nunit = 1\n",
+     "f:2: there is no [line shed]\n"},
+    {"no protocol", "[line a]\nport = tcp://h:1\n" PACK_P,
+     "f:3: neither [pack p] nor [line a] has a 'protocol'; expected a protocol: {protocols}\n"},
+    {"same unit", GOOD "[pack q]\nline = a\naddress = 2\nunit = 1\n",
+     "f:10: unit 1 is already that of [pack p] in line 6\n"},
+    {"same address", GOOD "address = 2\n[pack q]\nline = a\naddress = 2\nunit = 2\n",
+     "f:10: address 2 of protocol 'daly' on [line a] is already that of [pack p] in line 7\n"},
+    {"same address by default", GOOD "[pack q]\nline = a\nunit = 2\n",
+     "f:7: address 1 of protocol 'daly' on [line a] is already that of [pack p] in line 4\n"},
+    {"address out of the protocol's range", GOOD "address = 17\n",
+     "f:7: 'address' is 17; expected 1 to 16 for protocol 'daly'\n"},
+    {"unknown variant", GOOD "variant = blutooth\n",
+     "f:7: protocol 'daly' has no variant 'blutooth'; expected one of rs485, bluetooth; did you mean 'bluetooth'?\n"},
+    {"same serial port", "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P
+     "[line b]\nport = serial:/dev/x\n[pack q]\nline = b\nprotocol = daly\nunit = 2\n",
+     "f:8: 'serial:/dev/x' is already the port of [line a] in line 2\n"},
+    {"same TCP port", GOOD "[line b]\nport = tcp://h:1\n[pack q]\nline = b\nprotocol = daly\nunit = 2\n",
+     "f:8: 'tcp://h:1' is already the port of [line a] in line 2\n"},
+    {"stale before it can be read again", GOOD "[gateway]\npoll = 30s\nstale_after = 10s\n",
+     "f:9: 'stale_after' is 10s; expected more than the poll interval of 30s\n"},
+    {"stale, by the pack's interval", GOOD "poll = 10s\n[gateway]\nstale_after = 10s\n",
+     "f:7: 'stale_after' is 10s; expected more than the poll interval of 10s\n"},
+    {"stale, by the pack's limit", GOOD "stale_after = 5s\n[gateway]\npoll = 5s\n",
+     "f:7: 'stale_after' is 5s; expected more than the poll interval of 5s\n"},
+
+    /* What the protocols demand of a line. */
+    {"two packs of a protocol without addresses",
+     "[line a]\nport = sim:\nprotocol = jbd\n" PACK_P "[pack q]\nline = a\nunit = 2\n",
+     "f:8: [line a] has [pack p] already, and protocol 'jbd' has no addresses: one pack to a line\n"},
+    {"a protocol without addresses beside another",
+     LINE_A PACK_P "[pack q]\nline = a\nprotocol = jbd\nunit = 2\n[pack r]\nline = a\nunit = 3\naddress = 3\n",
+     "f:8: [line a] has [pack p] already, and protocol 'jbd' has no addresses: one pack to a line\n"
+     "f:12: [line a] has [pack q] already, and protocol 'jbd' has no addresses: one pack to a line\n"},
+    {"a neighbour of one that talks unasked",
+     LINE_A PACK_P "[pack q]\nline = a\nprotocol = vedirect\nunit = 2\n",
+     "f:8: [line a] has [pack p] already, and protocol 'vedirect' talks unasked: one pack to a line\n"},
+    {"address where there is none", GOOD "protocol = jbd\naddress = 1\n",
+     "f:8: protocol 'jbd' has no addresses; leave 'address' out\n"},
+    {"variant where there is none", GOOD "protocol = jbd\nvariant = up\n",
+     "f:8: protocol 'jbd' has no variants; leave 'variant' out\n"},
+    {"two speeds on a serial port",
+     "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n",
+     "f:8: [line a] has no 'baud' and 'framing' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
+
+    /* Banks. */
+    {"bank without anything", GOOD "[bank b]\n",
+     "f:7: [bank b] has no 'packs'; expected " PACKS "\n"
+     "f:7: [bank b] has no 'unit'; " UNIT_EXPECTED},
+    {"bank without packs", GOOD "[bank b]\npacks =\nunit = 2\n",
+     "f:8: 'packs' has no value; expected " PACKS "\n"},
+    {"bank: a comma too many", GOOD "[bank b]\npacks = p,\nunit = 2\n",
+     "f:8: 'packs' has no value; expected " PACKS "\n"},
+    {"bank: no name", GOOD "[bank b]\npacks = p, two words\nunit = 2\n",
+     "f:8: 'packs' is 'two words'; expected " PACKS "\n"},
+    {"bank: unknown packs", LINE_A "[pack house-1]\nline = a\nunit = 1\n[bank b]\npacks = huose-1, house-1, shed\nunit = 2\n",
+     "f:8: there is no [pack huose-1]; did you mean 'house-1'?\n"
+     "f:8: there is no [pack shed]\n"},
+    {"bank: a bank in it", GOOD "[bank b]\npacks = p\nunit = 2\n[bank c]\npacks = b\nunit = 3\n",
+     "f:11: there is no [pack b]\n"},
+    {"bank: the same pack twice", GOOD MORE_PACKS "[bank b]\npacks = p, q\npacks = p\nunit = 4\n",
+     "f:16: [pack p] is in [bank b] twice\n"},
+    {"bank: unit of a pack", "[bank b]\npacks = p\nunit = 1\n" GOOD,
+     "f:3: unit 1 is already that of [pack p] in line 9\n"},
+    {"bank: unit of a bank", GOOD "[bank b]\npacks = p\nunit = 2\n[bank c]\npacks = p\nunit = 2\n",
+     "f:12: unit 2 is already that of [bank b] in line 9\n"},
+    {"bank: min_packs", GOOD MORE_PACKS "[bank b]\npacks = p, q\nunit = 4\nmin_packs = 3\n",
+     "f:18: 'min_packs' is 3; expected at most 2, which is all packs of [bank b]\n"},
+    {"bank: min_packs of none", GOOD "[bank b]\npacks = p\nunit = 4\nmin_packs = 0\n",
+     "f:10: 'min_packs' is '0'; expected a whole number from 1 to 32\n"},
+    {"bank: name of a pack", "[bank p]\npacks = p\nunit = 4\n" GOOD,
+     "f:1: [bank p] has the name of [pack p] in line 7; expected another one\n"},
+    {"second bank", GOOD "[bank b]\npacks = p\nunit = 2\n[bank b]\npacks = p\nunit = 3\n",
+     "f:10: a second [bank b]; the first is in line 7\n"},
+    {"bank without a name", GOOD "[bank]\npacks = p\nunit = 2\n",
+     "f:7: '' is no name for a bank; expected [bank NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+    {"bank: another program's key", GOOD "[bank b]\nmembers = p\npacks = p\nunit = 2\n",
+     "f:8: unknown key 'members' in [bank b]; did you mean 'packs'?\n"},
+
+    /* What is pushed. */
+    {"push without a write", PUSH,
+     "f:7: [push plc] has no 'write'; expected " WRITE "\n"},
+    {"push: target", GOOD "[push plc]\ntarget = serial:/dev/x\nwrite = p.voltage_v -> 1 u16\n",
+     "f:8: 'target' is 'serial:/dev/x'; expected tcp://HOST:PORT, such as tcp://192.0.2.10:502\n"},
+    {"push: on_stale", PUSH "on_stale = skp\nwrite = p.voltage_v -> 1 u16\n",
+     "f:9: 'on_stale' is 'skp'; expected skip, unknown or a number; did you mean 'skip'?\n"},
+    {"second push", PUSH "write = p.voltage_v -> 1 u16\n[push plc]\ntarget = tcp://h:503\nwrite = p.voltage_v -> 1 u16\n",
+     "f:10: a second [push plc]; the first is in line 7\n"},
+    {"write: forms", PUSH "write = p.voltage_v 40 u16\nwrite = -> 40 u16\nwrite = p .voltage_v -> 40 u16\nwrite = p.voltage_v ->\n",
+     "f:9: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
+     "f:10: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
+     "f:11: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
+     "f:12: 'register' of 'p.voltage_v' is ''; expected a whole number from 0 to 65535\n"},
+    {"write: no such pack", LINE_A "[pack house-1]\nline = a\nunit = 1\n[push plc]\ntarget = tcp://h:1\n"
+     "write = huose-1.voltage_v -> 1 u16\nwrite = voltage_v -> 2 u16\nwrite = gatewy.seconds -> 3 u16\n",
+     "f:9: 'huose-1.voltage_v' starts with the name of no pack or bank; did you mean 'house-1'?\n"
+     "f:10: 'voltage_v' starts with the name of no pack or bank\n"
+     "f:11: 'gatewy.seconds' starts with the name of no pack or bank; did you mean 'gateway'?\n"},
+    {"write: no such number", PUSH "write = p.soc -> 1 u16\nwrite = p.voltage -> 1 u16\nwrite = p.serial -> 1 u16\n"
+     "write = p.cell_mv.49 -> 1 u16\nwrite = p. -> 1 u16\nwrite = gateway.voltage_v -> 1 u16\nwrite = p.alarm.soc_lo -> 1 u16\n",
+     "f:9: 'p' has no number 'soc'\n"
+     "f:10: 'p' has no number 'voltage'; did you mean 'voltage_v'?\n"
+     "f:11: 'p' has no number 'serial'\n"
+     "f:12: 'p' has no number 'cell_mv.49'; did you mean 'cell_mv.4'?\n"
+     "f:13: 'p' has no number ''\n"
+     "f:14: 'gateway' has no number 'voltage_v'; did you mean 'voltage_v'?\n"
+     "f:15: 'p' has no number 'alarm.soc_lo'; did you mean 'alarm.soc_low'?\n"},
+    {"write: register and type", PUSH "write = p.voltage_v -> 65536 u16\nwrite = p.voltage_v -> 1 u17\nwrite = p.voltage_v -> 65535 float32\nwrite = p.voltage_v -> -1 u16\nwrite = p.voltage_v -> 1\n",
+     "f:9: 'register' of 'p.voltage_v' is '65536'; expected a whole number from 0 to 65535\n"
+     "f:10: 'type' of 'p.voltage_v' is 'u17'; expected u16, s16, u32, s32 or float32; did you mean 'u16'?\n"
+     "f:11: a float32 takes two registers, and 65535 is the last one\n"
+     "f:12: 'register' of 'p.voltage_v' is '-1'; expected a whole number from 0 to 65535\n"
+     "f:13: 'type' of 'p.voltage_v' is ''; expected u16, s16, u32, s32 or float32\n"},
+    {"write: both halves", PUSH "write = p.soc -> x u16\n",
+     "f:9: 'p' has no number 'soc'\n"
+     "f:9: 'register' of 'p.soc' is 'x'; expected a whole number from 0 to 65535\n"},
+    {"write: options", PUSH "write = p.voltage_v -> 1 u16 scal 10\nwrite = p.voltage_v -> 1 u16 scale 0\nwrite = p.voltage_v -> 1 u16 scale\n"
+     "write = p.voltage_v -> 1 u16 scale 1 scale 2\nwrite = p.voltage_v -> 1 float32 word_order middle\nwrite = p.voltage_v -> 1 u16 deadband -1\n",
+     "f:9: 'scal' is no option of a write; expected scale, offset, word_order, deadband or on_stale; did you mean 'scale'?\n"
+     "f:10: 'scale' of 'p.voltage_v' is 0; expected another number\n"
+     "f:11: 'scale' of 'p.voltage_v' is ''; expected a number from -1e+06 to 1000000\n"
+     "f:12: 'scale' of 'p.voltage_v' is given twice\n"
+     "f:13: 'word_order' of 'p.voltage_v' is 'middle'; expected little or big\n"
+     "f:14: 'deadband' of 'p.voltage_v' is '-1'; expected a number from 0 to 1000000\n"},
+    {"write: does not fit", PUSH "write = p.current_a -> 1 u16\nwrite = p.voltage_v -> 1 u32 scale -1\nwrite = p.alarms_active -> 1 u16\nwrite = gateway.seconds -> 1 s16\n"
+     "write = p.voltage_v -> 1 u16 on_stale -1\nwrite = p.voltage_v -> 1 s16 on_stale 0.5\n",
+     "f:9: 'p.current_a' can be negative, and a u16 cannot; expected s16, s32 or float32, or an offset\n"
+     "f:10: 'p.voltage_v' can be negative, and a u32 cannot; expected s16, s32 or float32, or an offset\n"
+     "f:11: 'p.alarms_active' is up to 4194303, which does not fit into a u16\n"
+     "f:12: 'gateway.seconds' is up to 65535, which does not fit into a s16\n"
+     "f:13: 'on_stale' of 'p.voltage_v' is -1, which does not fit into a u16\n"
+     "f:14: 'on_stale' of 'p.voltage_v' is 0.5, which does not fit into a s16\n"},
+    {"write: on_stale of the push does not fit", PUSH "write = p.voltage_v -> 1 u16\nwrite = p.current_a -> 2 s16\non_stale = 65535\n",
+     "f:10: 'on_stale' of 'p.current_a' is 65535, which does not fit into a s16\n"},
+    {"write: two registers by function 6", PUSH "function = 6\nwrite = p.voltage_v -> 1 u32\n",
+     "f:10: a u32 takes two registers, and function 6 writes them one by one; expected 'function' auto or 16\n"},
+    {"write: overlap", PUSH "write = p.voltage_v -> 40 float32\nwrite = p.soc_percent -> 41 u16\nwrite = p.power_w -> 39 s32\nwrite = p.soc_percent -> 42 u16\n",
+     "f:10: register 41 is already written in line 9\n"
+     "f:11: register 40 is already written in line 9\n"},
+    {"write: overlap of two pushes", PUSH "write = p.voltage_v -> 40 u16\n[push again]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n"
+     "[push unit-2]\ntarget = tcp://h:502\nunit = 2\nwrite = p.voltage_v -> 40 u16\n",
+     "f:12: register 40 is already written in [push plc]\n"},
+    {"deadband without on_change", PUSH "write = p.voltage_v -> 1 u16 deadband 0.5\n",
+     "f:9: warning: 'deadband' has no effect here: [push plc] has no 'on_change = yes'\n"},
+
+    /* What can be lived with. */
+    {"line without packs", GOOD "[line b]\nport = tcp://h:2\n",
+     "f:7: warning: [line b] has no pack and stays unused\n"},
+    {"serial settings of a serial server", LINE_A "baud = 9600\nframing = 8N1\n" PACK_P,
+     "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"
+     "f:5: warning: 'framing' has no effect here: [line a] is no serial port of this host\n"},
+
+    /* All of them are told, in the order of the file. */
+    {"many", "[pack p]\nline = b\nunit = 300\nunti = 3\n[line a]\nport = com1\nprotocol = daly\n[gateway]\nbase = -1\npoll = 5\n",
+     "f:2: there is no [line b]\n"
+     "f:3: 'unit' is '300'; " UNIT_EXPECTED
+     "f:4: unknown key 'unti' in [pack p]; did you mean 'unit'?\n"
+     "f:5: warning: [line a] has no pack and stays unused\n"
+     "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT or sim:\n"
+     "f:9: 'base' is '-1'; expected a whole number from 0 to 65535\n"
+     "f:10: 'poll' is '5'; expected a duration from 100ms to 1h" DURATION},
+};
+// clang-format on
+
+static void test_wrong(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        expect(wrong[i].name, wrong[i].text, wrong[i].messages);
+    }
+}
+
+/* Neighbours that are no mistake. */
+static void test_shared_line(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name, *text;
+    } cases[] = {
+        {"two addresses", GOOD "[pack q]\nline = a\naddress = 2\nunit = 2\n"},
+        {"one address in two protocols", GOOD "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n"},
+        {"one address behind two masters", "[line a]\nport = tcp://h:1\nprotocol = topbms\n"
+                                           "[pack p]\nline = a\nunit = 1\naddress = 2\nadr = 1\n"
+                                           "[pack q]\nline = a\nunit = 2\naddress = 2\nadr = 3\n"},
+        {"two usual speeds, one in the configuration",
+         "[line a]\nport = serial:/dev/x\nbaud = 19200\nprotocol = daly\n" PACK_P
+         "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n"},
+        {"two simulated lines",
+         "[line a]\nport = sim:\nprotocol = daly\n" PACK_P
+         "[line b]\nport = sim:\nprotocol = daly\n[pack q]\nline = b\nunit = 2\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct config *config = parse_good(cases[i].text);
+        assert_int_equal(config->pack_count, 2);
+        config_free(config);
+    }
+}
+
+static struct config *load_bytes(const char *bytes, size_t size, char **messages)
+{
+    char path[] = "/tmp/test_config.XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, bytes, size), size);
+    close(fd);
+    size_t ignored;
+    FILE *errors = open_memstream(messages, &ignored);
+    assert_non_null(errors);
+    struct config *config = config_load(path, errors);
+    fclose(errors);
+    unlink(path);
+    return config;
+}
+
+static void test_files(void **state)
+{
+    (void) state;
+    char *messages;
+    struct config *config = load_bytes(GOOD, strlen(GOOD), &messages);
+    assert_non_null(config);
+    assert_string_equal(messages, "");
+    config_free(config);
+    free(messages);
+
+    static const char nul[] = GOOD "po\0ll = 1s\n";
+    assert_null(load_bytes(nul, sizeof nul - 1, &messages));
+    assert_non_null(strstr(messages, ":7: a NUL byte; expected plain text (UTF-8)\n"));
+    free(messages);
+
+    static char large[1024 * 1024 + 1];
+    memset(large, '\n', sizeof large);
+    assert_null(load_bytes(large, sizeof large, &messages));
+    assert_non_null(strstr(messages, ": larger than 1048576 bytes; expected a configuration\n"));
+    free(messages);
+}
+
+static void test_no_file(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *path, *message;
+    } cases[] = {
+        {"/no/such/file", "/no/such/file: cannot be opened: No such file or directory\n"},
+        {"/", "/: cannot be read: Is a directory\n"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages;
+        size_t size;
+        FILE *errors = open_memstream(&messages, &size);
+        assert_non_null(errors);
+        assert_null(config_load(cases[i].path, errors));
+        fclose(errors);
+        assert_string_equal(messages, cases[i].message);
+        free(messages);
+    }
+}
+
+/* A file that is none, such as a program: the list of mistakes ends somewhere. */
+static void test_many_mistakes(void **state)
+{
+    (void) state;
+    char text[3001], *messages;
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        text[i] = i % 3 == 2 ? '\n' : 'x';
+    text[sizeof text - 1] = 0;
+    assert_null(parse(text, &messages));
+    assert_non_null(strstr(messages, "\nf:100: neither"));
+    assert_null(strstr(messages, "\nf:101: "));
+    /* 1000 lines, and that there is no pack. */
+    assert_non_null(strstr(messages, "\nf: and 901 more\n"));
+    free(messages);
+}
+
+static char *read_text(const char *path)
+{
+    static char text[65536];
+    FILE *file = fopen(path, "r");
+    if (!file)
+        fail_msg("%s is missing; run the test from the top of the source", path);
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    assert_true(size > 0 && size < sizeof text - 1);
+    text[size] = 0;
+    return text;
+}
+
+/* The commented example: good as it is, and good with every key in it; and it has every key. */
+static void test_example(void **state)
+{
+    (void) state;
+    char *text = read_text("conf/packgate.ini"), name[80];
+    config_free(parse_good(text));
+    for (unsigned row = 0; row < config_key_count; row++) {
+        snprintf(name, sizeof name, "\n%s = ", config_keys[row].name);
+        bool active = strstr(text, name) != NULL;
+        snprintf(name, sizeof name, "\n;%s = ", config_keys[row].name);
+        if (!active && !strstr(text, name))
+            fail_msg("conf/packgate.ini lacks '%s'", config_keys[row].name);
+    }
+    for (char *line = text; (line = strstr(line, "\n;")) != NULL;)
+        line[1] = ' ';
+    config_free(parse_good(text));
+}
+
+/* The other example is right as it is. */
+static void test_push_example(void **state)
+{
+    (void) state;
+    struct config *config = parse_good(read_text("conf/push-smartbms.ini"));
+    assert_int_equal(config->push_count, 1);
+    assert_int_equal(config->pushes[0].write_count, 16 + 9);
+    config_free(config);
+}
+
+/* Where a key has a preset, the example shows just that. */
+static void test_example_defaults(void **state)
+{
+    (void) state;
+    const char *text = read_text("conf/packgate.ini");
+    for (unsigned row = 0; row < config_key_count; row++) {
+        char expected[300];
+        if (!config_keys[row].preset)
+            continue;
+        snprintf(expected, sizeof expected, "\n;%s = %s\n", config_keys[row].name,
+                 config_keys[row].preset);
+        if (!strstr(text, expected))
+            fail_msg("conf/packgate.ini does not show the default%s", expected);
+    }
+}
+
+static void test_print_keys(void **state)
+{
+    (void) state;
+    char *text, name[80];
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    config_print_keys(out);
+    fclose(out);
+    for (unsigned row = 0; row < config_key_count; row++) {
+        snprintf(name, sizeof name, "\n  %s\n", config_keys[row].name);
+        assert_non_null(strstr(text, name));
+        assert_non_null(strstr(text, config_keys[row].help));
+    }
+    assert_non_null(strstr(text, "Value: a duration from 100ms to 1h"));
+    assert_non_null(strstr(text, "Value: a duration from 0 to 10s"));
+    free(text);
+}
+
+/* A small generator of its own, so that a failure can be repeated on any machine. */
+static unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static size_t mutate(char *bytes, size_t size, size_t room, unsigned *seed)
+{
+    size_t at = next_random(seed) % size, length = next_random(seed) % 20;
+    static const char chosen[] = "[]=:;#,./\n\r\t \0\xEF\xFF"
+                                 "09-%x";
+    if (at + length > size)
+        length = size - at;
+    switch (next_random(seed) % 4) {
+    case 0:
+        bytes[at] = chosen[next_random(seed) % (sizeof chosen - 1)];
+        return size;
+    case 1:
+        bytes[at] = (char) (bytes[at] ^ 1 << next_random(seed) % 8);
+        return size;
+    case 2: /* a piece is lost */
+        memmove(bytes + at, bytes + at + length, size - at - length);
+        return size > length ? size - length : size;
+    default: /* a piece is there twice */
+        if (size + length > room)
+            return size;
+        memmove(bytes + at + length, bytes + at, size - at);
+        return size + length;
+    }
+}
+
+/* Whatever comes out must be whole. */
+static void check_whole(const struct config *config)
+{
+    assert_true(config->pack_count > 0);
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        const struct pack_config *pack = &config->packs[i];
+        assert_true(pack->line >= config->lines && pack->line < config->lines + config->line_count);
+        assert_non_null(pack->driver);
+        assert_true(pack->unit >= 1 && pack->unit <= 247);
+        assert_true(pack->poll_s > 0 && pack->stale_after_s > pack->poll_s);
+        assert_true(pack->name[0] && pack->line->name[0] && pack->line->port[0]);
+    }
+}
+
+static void test_damaged(void **state)
+{
+    (void) state;
+    static const char good[] =
+        "[gateway]\nlisten = 127.0.0.1:502, [::]:502\nallow = 10.0.0.0/8, ::1\n"
+        "base = 290 ; c\nalso_at = 100\npoll = 500ms\nstate_file = /x\n"
+        "[line a]\nport = serial:/dev/x\nprotocol = daly\nframing = 8N1\n"
+        "[line b]\nport = tcp://[::1]:4001\nrts = on\n"
+        "[pack p]\nline = a\nunit = 1\naddress = 3\nvariant = rs485\n"
+        "[pack q]\nline = b\nprotocol = daly\nunit = 2\ncapacity = 28.5\n"
+        "[push r]\ntarget = tcp://h:502\non_stale = 7\nwrite = p.soc_percent -> 4 u16 scale 10\n"
+        "write = q.voltage_v->5 float32 word_order big, gateway.seconds -> 3 u16\n";
+    unsigned seed = 1, accepted = 0;
+    FILE *nowhere = fopen("/dev/null", "w");
+    assert_non_null(nowhere);
+    for (unsigned round = 0; round < 20000; round++) {
+        char bytes[1024];
+        size_t size = sizeof good - 1;
+        memcpy(bytes, good, size);
+        for (unsigned n = next_random(&seed) % 6; n > 0; n--)
+            size = mutate(bytes, size, sizeof bytes - 1, &seed);
+        bytes[size] = 0;
+        struct config *config = config_parse(bytes, "f", nowhere);
+        if (config)
+            check_whole(config);
+        accepted += config != NULL;
+        config_free(config);
+    }
+    fclose(nowhere);
+    assert_true(accepted > 1000 && accepted < 19000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_bank),
+        cmocka_unit_test(test_largest_bank),
+        cmocka_unit_test(test_push),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_same_file),
+        cmocka_unit_test(test_stale_default),
+        cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_readme_example),
+        cmocka_unit_test(test_shared_line),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_many_mistakes),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_push_example),
+        cmocka_unit_test(test_example_defaults),
+        cmocka_unit_test(test_print_keys),
+        cmocka_unit_test(test_damaged),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Carrying out an order to switch: which requests are sent one after the other, and what their
+ * answers make of it. The driver is one that says on command what it can build.
+ */
+#include "gateway/control.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define CANNOT (-1)
+
+/* What the driver builds next: a request of this many bytes, or CANNOT. The bytes tell what it was
+ * asked for: the switch, its position, and the way. */
+static struct {
+    int size;
+    uint8_t way;
+    unsigned asked;
+} device;
+
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    (void) bms;
+    device.asked++;
+    assert_int_equal(request->size, 0); /* nothing is left over of the request before */
+    if (device.size == CANNOT)
+        return false;
+    memset(request->bytes, 0xA5, (size_t) device.size);
+    memcpy(request->bytes, (const uint8_t[]){(uint8_t) which, on, device.way}, 3);
+    request->size = (size_t) device.size;
+    return true;
+}
+
+static const struct bms_driver driver = {.name = "test", .control = build_switch};
+static struct poller poller = {.bms = {.driver = &driver}};
+static struct control control;
+
+static int set_up(void **state)
+{
+    (void) state;
+    device.size = 3;
+    device.way = 0;
+    device.asked = 0;
+    control = (struct control){.poller = &poller};
+    return 0;
+}
+
+static void want(enum bms_switch which, bool on)
+{
+    control.switches.wanted[which] = true;
+    control.switches.on[which] = on;
+}
+
+static void expect_request(enum bms_switch which, bool on, uint8_t way)
+{
+    assert_int_equal(control.request.size, device.size);
+    assert_int_equal(control.request.bytes[0], which);
+    assert_int_equal(control.request.bytes[1], on);
+    assert_int_equal(control.request.bytes[2], way);
+}
+
+/* Each switch in each position is one request. */
+static void test_one(void **state)
+{
+    for (int which = 0; which < CONTROL_SWITCHES; which++)
+        for (int on = 0; on <= 1; on++) {
+            set_up(state);
+            want((enum bms_switch) which, on);
+            assert_int_equal(control_build(&control), CONTROL_PENDING);
+            expect_request((enum bms_switch) which, on, 0);
+            assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_DONE);
+            assert_int_equal(control_build(&control), CONTROL_DONE);
+            assert_int_equal(device.asked, 1);
+        }
+}
+
+/* Both: charge first, then discharge, which is built when the first one is done, on the state that
+ * it has left. */
+static void test_both(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, false);
+    want(BMS_DISCHARGE_MOS, true);
+    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    expect_request(BMS_CHARGE_MOS, false, 0);
+    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_PENDING);
+    assert_int_equal(device.asked, 1);
+    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    expect_request(BMS_DISCHARGE_MOS, true, 0);
+    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_DONE);
+}
+
+static void test_nothing_wanted(void **state)
+{
+    (void) state;
+    assert_int_equal(control_build(&control), CONTROL_DONE);
+    assert_int_equal(device.asked, 0);
+}
+
+/* The state that a request builds on may not be known yet, at first or in between. */
+static void test_not_now(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, true);
+    want(BMS_DISCHARGE_MOS, true);
+    device.size = CANNOT;
+    assert_int_equal(control_build(&control), CONTROL_NOT_NOW);
+    device.size = 3;
+    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_PENDING);
+    device.size = CANNOT;
+    assert_int_equal(control_build(&control), CONTROL_NOT_NOW);
+}
+
+/* Whether it was carried out is not known, so it is neither done nor sent again. */
+static void test_unanswered(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, true);
+    want(BMS_DISCHARGE_MOS, true);
+    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    assert_int_equal(control_settle(&control, FEED_WAITING), CONTROL_UNANSWERED);
+    assert_int_equal(device.asked, 1);
+}
+
+/* After a refusal: what the driver builds then, and what becomes of the order. */
+// clang-format off
+static const struct {
+    const char *name;
+    int size;
+    uint8_t way;
+    enum control_result result;
+} second_ways[] = {
+    /* name                           size    way  result         */
+    {"the same request",              3,      0,   CONTROL_REFUSED},
+    {"a request with another byte",   3,      1,   CONTROL_PENDING},
+    {"a longer one",                  4,      0,   CONTROL_PENDING},
+    {"none any more",                 CANNOT, 0,   CONTROL_REFUSED},
+};
+// clang-format on
+
+static void test_refused(void **state)
+{
+    for (size_t i = 0; i < COUNT(second_ways); i++) {
+        set_up(state);
+        want(BMS_DISCHARGE_MOS, false);
+        assert_int_equal(control_build(&control), CONTROL_PENDING);
+        device.size = second_ways[i].size;
+        device.way = second_ways[i].way;
+        if (control_settle(&control, FEED_REFUSED) != second_ways[i].result)
+            fail_msg("%s: another result", second_ways[i].name);
+    }
+}
+
+/* The second way works, is refused as well, or is followed by a third: no request goes out twice in
+ * a row. */
+static void test_second_way(void **state)
+{
+    static const struct {
+        enum feed_state answer;
+        enum control_result result;
+    } ends[] = {{FEED_DONE, CONTROL_DONE},
+                {FEED_REFUSED, CONTROL_REFUSED},
+                {FEED_WAITING, CONTROL_UNANSWERED}};
+    for (size_t i = 0; i < COUNT(ends); i++) {
+        set_up(state);
+        want(BMS_DISCHARGE_MOS, true);
+        assert_int_equal(control_build(&control), CONTROL_PENDING);
+        for (device.way = 1; device.way < 4; device.way++) {
+            assert_int_equal(control_settle(&control, FEED_REFUSED), CONTROL_PENDING);
+            /* The line builds once more before it sends. */
+            assert_int_equal(control_build(&control), CONTROL_PENDING);
+            expect_request(BMS_DISCHARGE_MOS, true, device.way);
+        }
+        device.way--;
+        assert_int_equal(control_settle(&control, ends[i].answer), ends[i].result);
+    }
+}
+
+/* When the first switch is refused, the second one is left alone. */
+static void test_refused_first(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, true);
+    want(BMS_DISCHARGE_MOS, true);
+    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    assert_int_equal(control_settle(&control, FEED_REFUSED), CONTROL_REFUSED);
+    assert_true(control.switches.wanted[BMS_DISCHARGE_MOS]);
+}
+
+// clang-format off
+static const struct {
+    struct switches switches; /* charge, discharge */
+    const char *text;
+} texts[] = {
+    /* wanted           on               */
+    {{{false, false}, {false, false}}, ""},
+    {{{false, false}, {true, true}},   ""},
+    {{{true, false},  {true, false}},  "charge on"},
+    {{{true, false},  {false, true}},  "charge off"},
+    {{{false, true},  {false, true}},  "discharge on"},
+    {{{false, true},  {true, false}},  "discharge off"},
+    {{{true, true},   {true, true}},   "charge on, discharge on"},
+    {{{true, true},   {true, false}},  "charge on, discharge off"},
+    {{{true, true},   {false, true}},  "charge off, discharge on"},
+    {{{true, true},   {false, false}}, "charge off, discharge off"},
+};
+// clang-format on
+
+static void test_format(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        char out[SWITCHES_TEXT];
+        memset(out, 'x', sizeof out);
+        assert_ptr_equal(switches_format(&texts[i].switches, out), out);
+        assert_string_equal(out, texts[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_one, set_up),
+        cmocka_unit_test_setup(test_both, set_up),
+        cmocka_unit_test_setup(test_nothing_wanted, set_up),
+        cmocka_unit_test_setup(test_not_now, set_up),
+        cmocka_unit_test_setup(test_unanswered, set_up),
+        cmocka_unit_test_setup(test_refused, set_up),
+        cmocka_unit_test_setup(test_second_way, set_up),
+        cmocka_unit_test_setup(test_refused_first, set_up),
+        cmocka_unit_test(test_format),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Daly boards with a Sinowealth chip: what the exchange files do not show. Requests, replies and
+ * tables are those of the sheet `daly-sinowealth`.
+ */
+#include "driver_test.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+extern const struct bms_driver daly_sinowealth_driver;
+
+/* ---- helpers ---- */
+
+/* A request and what answers it; `wanted` data bytes, the value in the first two or four of them.
+ */
+static struct bms_request make_request(unsigned command, unsigned wanted)
+{
+    return (struct bms_request){.bytes = {0x0A, (uint8_t) command, (uint8_t) wanted}, .size = 3};
+}
+
+static size_t make_reply(const struct bms_request *request, uint32_t value, uint8_t *out)
+{
+    uint8_t all[4];
+    unsigned wanted = request->bytes[2];
+    bool is_wide = request->bytes[1] >= 0x10 && request->bytes[1] <= 0x12 && wanted == 4;
+    put_be32(all, is_wide ? value : value << 16);
+    memcpy(out, all, wanted);
+    out[wanted] = crc8(crc8(0, request->bytes, 3), out, wanted);
+    return wanted + 1;
+}
+
+/* Bytes as they may lie in a buffer when a reply is waited for; how the frame in them was taken. */
+static enum bms_result feed(struct bms *bms, const struct bms_request *request,
+                            const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    while (size > 0) {
+        struct bms_span span = bms->driver->frame(bms, request, bytes, size);
+        if (span.kind == BMS_FRAME)
+            return bms->driver->decode(bms, request, bytes, span.size, pack);
+        size_t step = span.kind == BMS_MORE ? 1 : span.size;
+        assert_true(step >= 1 && step <= size);
+        bytes += step;
+        size -= step;
+    }
+    return BMS_FOREIGN;
+}
+
+static enum bms_result answer(struct bms *bms, unsigned command, unsigned wanted, uint32_t value,
+                              struct pack *pack)
+{
+    struct bms_request request = make_request(command, wanted);
+    uint8_t reply[8];
+    return feed(bms, &request, reply, make_reply(&request, value, reply), pack);
+}
+
+static void settle(struct bms *bms, struct pack *pack)
+{
+    bms->driver->finish(bms, pack);
+    pack_derive(pack);
+}
+
+/* ---- frames ---- */
+
+/* Section 4: replies recorded from three makes. */
+static const struct {
+    const char *request, *reply;
+    enum pack_value id;
+    double value;
+} recorded[] = {
+    {"0A 01 02", "0D 03 FD", CELL_MV, 3331},          {"0A 0B 02", "34 0D 0F", VOLTAGE_V, 13.325},
+    {"0A 01 02", "0E 7D BF", CELL_MV, 3709},          {"0A 02 02", "0E 7D 85", CELL_MV + 1, 3709},
+    {"0A 03 02", "0E 7D 93", CELL_MV + 2, 3709},      {"0A 04 02", "0E 7E F8", CELL_MV + 3, 3710},
+    {"0A 05 02", "0E 7F E9", CELL_MV + 4, 3711},      {"0A 01 02", "0D 3D 47", CELL_MV, 3389},
+    {"0A 03 02", "0E 7E 9A", CELL_MV + 2, 3710},      {"0A 06 02", "0E 7E D4", CELL_MV + 5, 3710},
+    {"0A 07 02", "0E 7F C5", CELL_MV + 6, 3711},      {"0A 08 02", "0E 7D 19", CELL_MV + 7, 3709},
+    {"0A 10 04", "FF FF FF 6B 79", CURRENT_A, -.149}, {"0A 0C 02", "0A 56 C4", TEMP_C, -8.5},
+};
+
+static void test_recorded(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(recorded); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        struct bms_request request = request_of(recorded[i].request);
+        uint8_t bytes[8];
+        size_t size = parse_hex(recorded[i].reply, bytes);
+        struct bms_span span = bms.driver->frame(&bms, &request, bytes, size);
+        assert_int_equal(span.kind, BMS_FRAME);
+        assert_int_equal(span.size, size);
+        for (size_t part = 1; part < size; part++)
+            assert_int_equal(bms.driver->frame(&bms, &request, bytes, part).kind, BMS_MORE);
+        assert_int_equal(bms.driver->decode(&bms, &request, bytes, size, &pack), BMS_DONE);
+        assert_true(fabs(pack.value[recorded[i].id] - recorded[i].value) < 1e-9);
+    }
+}
+
+/* The CRC covers the request: no reply answers another command of the same length. */
+static void test_reply_to_another_command(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    for (unsigned command = 1; command <= 0x18; command++) {
+        struct bms_request request = make_request(command, 2);
+        uint8_t bytes[] = {0x34, 0x0D, 0x0F};
+        enum bms_span_kind kind = bms.driver->frame(&bms, &request, bytes, sizeof bytes).kind;
+        assert_int_equal(kind, command == 0x0B ? BMS_FRAME : BMS_DAMAGED);
+    }
+}
+
+static void test_surroundings(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name, *bytes;
+    } cases[] = {
+        {"alone", "0D 03 FD"},
+        {"after its echo", "0A 01 02 0D 03 FD"},
+        {"after the echo of a request sent twice", "0A 01 02 0A 01 02 0D 03 FD"},
+        {"after noise", "00 FF 7E 0D 0D 03 FD"},
+        {"after a late reply", "34 0D 0F 0D 03 FD"},
+        {"after a late reply of four bytes", "FF FF FF 6B 79 0D 03 FD"},
+        {"before noise", "0D 03 FD 00"},
+        {"twice", "0D 03 FD 0D 03 FD"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        struct bms_request request = request_of("0A 01 02");
+        uint8_t bytes[32];
+        size_t size = parse_hex(cases[i].bytes, bytes);
+        if (feed(&bms, &request, bytes, size, &pack) != BMS_DONE || pack.value[CELL_MV] != 3331)
+            fail_msg("%s: got %g", cases[i].name, pack.value[CELL_MV]);
+    }
+}
+
+/* No echo of a request passes as the reply to it. */
+static void test_echo_is_no_reply(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    for (unsigned command = 0; command <= 255; command++) {
+        struct bms_request request =
+            make_request(command, command >= 0x10 && command <= 0x12 ? 4 : 2);
+        struct bms_span span = bms.driver->frame(&bms, &request, request.bytes, 3);
+        assert_int_equal(span.kind, BMS_SKIP);
+        assert_int_equal(span.size, 3);
+        if (request.bytes[2] == 2 && command <= 0x18)
+            assert_int_not_equal(crc8(crc8(0, request.bytes, 3), request.bytes, 2), 2);
+    }
+}
+
+static void test_other_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    uint8_t bytes[] = {0x0D, 0x03, 0xFD};
+    static const char *const foreign[] = {
+        "", "0A 01", "0B 01 02", "0A 01 00", "0A 01 FF", "A5 40 90 08 00 00 00 00 00 00 00 00 7D"};
+    for (size_t i = 0; i < COUNT(foreign); i++) {
+        struct bms_request request = request_of(foreign[i]);
+        assert_int_equal(bms.driver->frame(&bms, &request, bytes, 3).kind, BMS_SKIP);
+        assert_int_equal(bms.driver->decode(&bms, &request, bytes, 3, &pack), BMS_FOREIGN);
+    }
+    assert_false(pack_known(&pack, CELL_MV));
+    /* Sent twice in a row as by the vendor's program, or for four bytes as by another one. */
+    struct bms_request twice = request_of("0A 01 02 0A 01 02");
+    assert_int_equal(feed(&bms, &twice, bytes, 3, &pack), BMS_DONE);
+    assert_int_equal(answer(&bms, 0x02, 4, 3332, &pack), BMS_DONE);
+    assert_int_equal(answer(&bms, 0x13, 4, 77, &pack), BMS_DONE);
+    assert_int_equal(answer(&bms, 0x18, 2, 0x1234, &pack), BMS_DONE);
+    assert_int_equal(answer(&bms, 0x10, 2, 0x1234, &pack), BMS_FOREIGN);
+    assert_true(pack.value[CELL_MV] == 3331 && pack.value[CELL_MV + 1] == 3332);
+    assert_true(pack.value[SOC_PERCENT] == 77);
+    assert_false(pack_known(&pack, CURRENT_A));
+}
+
+/* ---- values ---- */
+
+static void test_ranges(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned command, wanted;
+        uint32_t raw;
+        enum bms_result result;
+        enum pack_value id;
+        double value; /* NaN: not known */
+    } cases[] = {
+        {0x01, 2, 5000, BMS_DONE, CELL_MV, 5000},
+        {0x01, 2, 5001, BMS_INVALID, CELL_MV, NAN},
+        {0x0B, 2, 65535, BMS_DONE, VOLTAGE_V, 65.535},
+        {0x0B, 2, 0, BMS_DONE, VOLTAGE_V, NAN},
+        {0x0C, 2, 2731, BMS_DONE, TEMP_C, 0},
+        {0x0C, 2, 2231, BMS_DONE, TEMP_C, -50},
+        {0x0C, 2, 0, BMS_DONE, TEMP_C, NAN},
+        {0x0D, 2, 4032, BMS_DONE, TEMP_C + 1, NAN},
+        {0x10, 4, 0x00011364, BMS_DONE, CURRENT_A, 70.5},
+        {0x10, 4, 0xFFFF0E52, BMS_DONE, CURRENT_A, -61.87},
+        {0x11, 4, 280000, BMS_DONE, FULL_AH, 280},
+        {0x12, 4, 310, BMS_DONE, REMAINING_AH, 0.31},
+        {0x13, 2, 100, BMS_DONE, SOC_PERCENT, 100},
+        {0x13, 2, 101, BMS_INVALID, SOC_PERCENT, NAN},
+        {0x14, 2, 903, BMS_DONE, CYCLES, 903},
+        {0x15, 2, 0x0001, BMS_DONE, CHARGE_MOS, 1},
+        {0x15, 2, 0x0001, BMS_DONE, DISCHARGE_MOS, 0},
+        {0x15, 2, 0xF87E, BMS_DONE, CHARGE_MOS, 0},
+        {0x15, 2, 0xF87E, BMS_DONE, DISCHARGE_MOS, 1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        assert_int_equal(answer(&bms, cases[i].command, cases[i].wanted, cases[i].raw, &pack),
+                         cases[i].result);
+        double got = pack.value[cases[i].id];
+        if (isnan(cases[i].value) ? !isnan(got) : !(fabs(got - cases[i].value) < 1e-9))
+            fail_msg("command %02X, %u: expected %g, got %g", cases[i].command, cases[i].raw,
+                     cases[i].value, got);
+    }
+}
+
+/* Section 8. */
+static void test_faults(void **state)
+{
+    (void) state;
+    static const int8_t alarms[16] = {CELL_OVER_VOLTAGE,
+                                      CELL_UNDER_VOLTAGE,
+                                      CHARGE_OVER_CURRENT,
+                                      DISCHARGE_OVER_CURRENT,
+                                      -1,
+                                      -1,
+                                      -1,
+                                      -1,
+                                      CHARGE_OVER_TEMPERATURE,
+                                      DISCHARGE_OVER_TEMPERATURE,
+                                      CHARGE_UNDER_TEMPERATURE,
+                                      DISCHARGE_UNDER_TEMPERATURE,
+                                      CELL_OVER_VOLTAGE,
+                                      SHORT_CIRCUIT,
+                                      VOLTAGE_SENSOR_FAULT,
+                                      -1};
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    for (unsigned bit = 0; bit < 16; bit++) {
+        assert_int_equal(answer(&bms, 0x16, 2, 1u << bit, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_protection, alarms[bit] < 0 ? 0 : 1u << alarms[bit]);
+        assert_int_equal(pack.alarms_warning, 0);
+        assert_int_equal(pack.raw_alarm_count, 1);
+        assert_int_equal(pack.raw_alarms[0], 1u << bit);
+    }
+}
+
+/* Section 5: the configuration and the cells that have a voltage should agree. */
+static void test_cell_count(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        int config;
+        uint16_t mv[10];
+        double count; /* NaN: not known */
+    } cases[] = {
+        {"4S", 0x41, {3300, 3301, 3302, 3303}, 4},
+        {"10S", 0x47, {3300, 3300, 3300, 3300, 3300, 3300, 3300, 3300, 3300, 3300}, 10},
+        {"no configuration", -1, {3300, 3301, 3302}, 3},
+        {"dead cell in the middle", 0x41, {3300, 0, 3302, 3303}, 4},
+        {"dead cell at the end", 0x41, {3300, 3301, 3302, 0}, 4},
+        {"more cells than configured", 0x41, {3300, 3301, 3302, 3303, 3304}, 5},
+        {"configuration of another chip", 0x47, {3300, 3301, 3302, 3303}, 4},
+        {"nothing measured yet", 0x41, {0}, NAN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        for (unsigned n = 1; n <= 10; n++)
+            assert_int_equal(answer(&bms, n, 2, cases[i].mv[n - 1], &pack), BMS_DONE);
+        if (cases[i].config >= 0)
+            assert_int_equal(answer(&bms, 0x17, 2, (uint32_t) cases[i].config, &pack), BMS_DONE);
+        settle(&bms, &pack);
+        double got = pack.value[CELL_COUNT];
+        if (isnan(cases[i].count) ? !isnan(got) : got != cases[i].count)
+            fail_msg("%s: expected %g, got %g", cases[i].name, cases[i].count, got);
+        for (unsigned n = 1; n <= 10; n++)
+            assert_int_equal(pack_known(&pack, (enum pack_value)(CELL_MV + n - 1)),
+                             n <= cases[i].count);
+    }
+}
+
+static void test_second_sensor(void **state)
+{
+    (void) state;
+    static const struct {
+        int config;
+        uint32_t raw;
+        double celsius; /* NaN: not known */
+    } cases[] = {
+        {0x41, 2731, 0},   {0x41, 2951, 22}, {0x01, 2731, NAN},
+        {0x01, 2951, NAN}, {-1, 2731, NAN},  {-1, 2951, 22},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        answer(&bms, 0x0C, 2, 2931, &pack);
+        answer(&bms, 0x0D, 2, cases[i].raw, &pack);
+        if (cases[i].config >= 0)
+            answer(&bms, 0x17, 2, (uint32_t) cases[i].config, &pack);
+        settle(&bms, &pack);
+        double got = pack.value[TEMP_C + 1];
+        assert_true(isnan(cases[i].celsius) ? isnan(got) : fabs(got - cases[i].celsius) < 1e-9);
+        assert_true(pack.value[TEMP_C] == 20);
+    }
+}
+
+/* Section 9. */
+static void test_16s(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    for (unsigned n = 1; n <= 16; n++)
+        assert_int_equal(answer(&bms, n, 2, 3301 + n, &pack), BMS_DONE);
+    settle(&bms, &pack);
+    assert_true(fabs(pack.value[VOLTAGE_V] - (16 * 3301 + 16 * 17 / 2) / 1000.0) < 1e-9);
+    assert_true(pack.value[CELL_COUNT] == 16 && pack.value[CELL_MV + 15] == 3317);
+    static const enum pack_value unknown[] = {CURRENT_A, TEMP_C, TEMP_C + 1, SOC_PERCENT,
+                                              CHARGE_MOS};
+    for (size_t i = 0; i < COUNT(unknown); i++)
+        assert_false(pack_known(&pack, unknown[i]));
+    /* From then on it is asked for 16 cells and nothing else. */
+    for (unsigned step = 0; step < bms.driver->steps; step++) {
+        struct bms_request request;
+        assert_int_equal(bms.driver->build(&bms, step, &request), step < 16);
+        if (step < 16)
+            assert_int_equal(request.bytes[2], 2);
+    }
+    /* A single odd reading must not make it one for good. */
+    assert_int_equal(answer(&bms, 0x0B, 2, 33000, &pack), BMS_DONE);
+    assert_true(pack.value[VOLTAGE_V] == 33);
+}
+
+/* Section 9: what 0B is, told by all ten cells. Until then nothing behind it is asked or believed. */
+static void test_eleventh_in_doubt(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        unsigned lost, dead, fitted; /* cells; 0: none */
+        uint32_t raw;
+        bool believed;
+        double voltage_v; /* NaN: not known */
+    } cases[] = {
+        {"16S", 0, 0, 10, 3300, true, NAN},
+        {"16S, a reply lost", 5, 0, 10, 3300, false, NAN},
+        {"16S, a wire broken", 0, 5, 10, 3300, false, NAN},
+        {"16S, cell 11 without its wire", 0, 0, 10, 0, false, NAN},
+        {"10S", 0, 0, 10, 33000, true, 33},
+        {"10S, a reply lost", 5, 0, 10, 33000, true, 33},
+        {"4S", 0, 0, 4, 13200, true, 13.2},
+        {"3S, discharged deeply", 0, 0, 3, 4950, true, 4.95},
+        {"3S, discharged deeply, a reply lost", 9, 0, 3, 4950, false, NAN},
+        {"3S and a voltage of something else", 0, 0, 3, 3300, false, NAN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        for (unsigned n = 1; n <= 10; n++) {
+            bool fitted = n <= cases[i].fitted && n != cases[i].dead;
+            if (n != cases[i].lost)
+                answer(&bms, n, 2, !fitted ? 0 : cases[i].fitted == 3 ? 1650 : 3300, &pack);
+        }
+        assert_int_equal(answer(&bms, 0x0B, 2, cases[i].raw, &pack), BMS_DONE);
+        bool asked = false;
+        for (unsigned step = 0x0B; step < bms.driver->steps; step++) {
+            struct bms_request request;
+            asked |= bms.driver->build(&bms, step, &request);
+        }
+        assert_int_equal(asked, cases[i].believed);
+        answer(&bms, 0x0C, 2, 3300, &pack);
+        answer(&bms, 0x13, 2, 50, &pack);
+        settle(&bms, &pack);
+        double got = pack.value[VOLTAGE_V];
+        if (isnan(cases[i].voltage_v) ? !isnan(got) : !(fabs(got - cases[i].voltage_v) < 1e-9))
+            fail_msg("%s: %g V", cases[i].name, got);
+        assert_int_equal(pack_known(&pack, SOC_PERCENT), !isnan(cases[i].voltage_v));
+        assert_int_equal(pack_known(&pack, TEMP_C), !isnan(cases[i].voltage_v));
+        assert_true(pack.value[CELL_MV] == (cases[i].fitted == 3 ? 1650 : 3300));
+    }
+}
+
+/* The last cells are not heard: their number is not known, nor the sum, unless the configuration
+ * has it. */
+static void test_last_cell_lost(void **state)
+{
+    (void) state;
+    for (int config = 0; config <= 1; config++) {
+        struct bms bms = new_bms(&daly_sinowealth_driver);
+        struct pack pack;
+        pack_clear(&pack);
+        for (unsigned n = 1; n <= 10; n++)
+            if (n != 4)
+                answer(&bms, n, 2, n < 4 ? 3300 : 0, &pack);
+        answer(&bms, 0x0B, 2, 13200, &pack);
+        if (config)
+            answer(&bms, 0x17, 2, 0x41, &pack);
+        settle(&bms, &pack);
+        assert_true(config ? pack.value[CELL_COUNT] == 4 : !pack_known(&pack, CELL_COUNT));
+        assert_true(pack.value[CELL_MV + 2] == 3300 && !pack_known(&pack, CELL_MV + 3));
+    }
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    for (unsigned n = 1; n <= 15; n++)
+        answer(&bms, n, 2, 3300, &pack);
+    settle(&bms, &pack);
+    assert_false(pack_known(&pack, CELL_COUNT) || pack_known(&pack, VOLTAGE_V));
+    answer(&bms, 16, 2, 0, &pack);
+    settle(&bms, &pack);
+    assert_true(pack.value[CELL_COUNT] == 15);
+}
+
+/* ---- plan and emulator ---- */
+
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_sinowealth_driver);
+    static const char *const expected[] = {
+        "0A 01 02", "0A 02 02", "0A 03 02", "0A 04 02", "0A 05 02", "0A 06 02", "0A 07 02",
+        "0A 08 02", "0A 09 02", "0A 0A 02", "0A 0B 02", "0A 0C 02", "0A 0D 02", "0A 10 04",
+        "0A 11 04", "0A 12 04", "0A 13 02", "0A 14 02", "0A 15 02", "0A 16 02", "0A 17 02"};
+    size_t built = 0;
+    for (unsigned step = 0; step < bms.driver->steps; step++) {
+        struct bms_request request;
+        if (!bms.driver->build(&bms, step, &request))
+            continue;
+        assert_true(built < COUNT(expected));
+        struct bms_request want = request_of(expected[built++]);
+        assert_int_equal(request.size, want.size);
+        assert_memory_equal(request.bytes, want.bytes, want.size);
+    }
+    assert_int_equal(built, COUNT(expected));
+    assert_null(bms.driver->control);
+}
+
+static void make_pack(struct pack *pack, unsigned cells, unsigned temps, double current)
+{
+    pack_clear(pack);
+    double sum = 0;
+    for (unsigned n = 1; n <= cells; n++) {
+        pack_set_cell(pack, n, 3200 + 7 * (n * 5 % 13));
+        sum += pack->value[CELL_MV + n - 1];
+    }
+    pack_set(pack, CELL_COUNT, cells);
+    pack_set(pack, VOLTAGE_V, sum / 1000);
+    if (cells > 10)
+        return; /* such a board tells nothing else */
+    for (unsigned n = 1; n <= temps; n++)
+        pack_set_temp(pack, n, -14.5 + 9 * n);
+    pack_set(pack, TEMP_COUNT, temps);
+    pack_set(pack, CURRENT_A, current);
+    pack_set(pack, SOC_PERCENT, 43);
+    pack_set(pack, REMAINING_AH, 120.987);
+    pack_set(pack, FULL_AH, 280);
+    pack_set(pack, CYCLES, 321);
+    pack_set(pack, CHARGE_MOS, 1);
+    pack_set(pack, DISCHARGE_MOS, 0);
+    pack_clear_alarms(pack);
+}
+
+static size_t ask(struct pack *simulated, const struct bms_request *request, struct bms_output *out)
+{
+    struct bms device = new_bms(&daly_sinowealth_driver);
+    for (size_t size = 0; size < request->size; size++)
+        assert_int_equal(device.driver->emulate(&device, simulated, request->bytes, size, out), 0);
+    assert_int_equal(device.driver->emulate(&device, simulated, request->bytes, request->size, out),
+                     request->size);
+    return out->size;
+}
+
+/* A whole poll cycle against the emulator; returns the number of its requests. */
+static unsigned poll(struct bms *host, struct pack *simulated, struct pack *pack)
+{
+    unsigned requests = 0;
+    pack_clear(pack);
+    for (unsigned step = 0; step < host->driver->steps; step++) {
+        struct bms_request request;
+        struct bms_output out;
+        if (!host->driver->build(host, step, &request))
+            continue;
+        requests++;
+        assert_true(ask(simulated, &request, &out) > 0);
+        assert_int_equal(feed(host, &request, out.bytes, out.size, pack), BMS_DONE);
+    }
+    settle(host, pack);
+    return requests;
+}
+
+static void check_same(const struct pack *simulated, const struct pack *pack)
+{
+    struct pack expected = *simulated;
+    pack_derive(&expected);
+    char name[VALUE_NAME_SIZE];
+    for (int i = 0; i < PACK_VALUES; i++) {
+        double want = expected.value[i], got = pack->value[i];
+        if (isnan(want) ? !isnan(got) : !(fabs(want - got) < 1e-6))
+            fail_msg("%s: expected %g, got %g", pack_value_name((enum pack_value) i, name), want,
+                     got);
+    }
+    assert_int_equal(expected.alarms_protection, pack->alarms_protection);
+}
+
+/* In the second cycle only the cells that are there are asked for. */
+static void test_round_trip(void **state)
+{
+    (void) state;
+    for (unsigned cells = 3; cells <= 16; cells++) {
+        struct bms host = new_bms(&daly_sinowealth_driver);
+        struct pack simulated, pack;
+        make_pack(&simulated, cells, 1 + cells % 2, cells % 3 ? cells * 10 - 71.234 : 0);
+        assert_int_equal(poll(&host, &simulated, &pack), cells > 10 ? 16 : 10 + 11);
+        check_same(&simulated, &pack);
+        assert_int_equal(poll(&host, &simulated, &pack), cells > 10 ? 16 : cells + 11);
+        check_same(&simulated, &pack);
+    }
+}
+
+static void test_alarm_round_trip(void **state)
+{
+    (void) state;
+    static const uint8_t alarms[] = {
+        CELL_OVER_VOLTAGE,        CELL_UNDER_VOLTAGE,          CHARGE_OVER_CURRENT,
+        DISCHARGE_OVER_CURRENT,   CHARGE_OVER_TEMPERATURE,     DISCHARGE_OVER_TEMPERATURE,
+        CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE, SHORT_CIRCUIT,
+        VOLTAGE_SENSOR_FAULT};
+    for (size_t i = 0; i < COUNT(alarms); i++) {
+        struct bms host = new_bms(&daly_sinowealth_driver);
+        struct pack simulated, pack;
+        make_pack(&simulated, 4, 2, 1);
+        pack_alarm(&simulated, (enum pack_alarm) alarms[i], ALARM_PROTECTION);
+        poll(&host, &simulated, &pack);
+        check_same(&simulated, &pack);
+    }
+}
+
+/* The recorded replies of section 4 come out of the emulator as they came out of the boards. */
+static void test_emulates_recording(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(recorded); i++) {
+        struct pack simulated;
+        make_pack(&simulated, 10, 2, 0);
+        pack_set(&simulated, recorded[i].id, recorded[i].value);
+        struct bms_request request = request_of(recorded[i].request);
+        struct bms_output out;
+        uint8_t expected[8];
+        size_t size = parse_hex(recorded[i].reply, expected);
+        assert_int_equal(ask(&simulated, &request, &out), size);
+        assert_memory_equal(out.bytes, expected, size);
+    }
+}
+
+static void test_emulator_silence(void **state)
+{
+    (void) state;
+    struct pack simulated;
+    make_pack(&simulated, 4, 1, 0);
+    struct bms device = new_bms(&daly_sinowealth_driver);
+    struct bms_output out;
+    static const char *const unknown[] = {"0A 00 02", "0A 19 02", "0A 01 00", "0A 01 FF"};
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        struct bms_request request = request_of(unknown[i]);
+        assert_int_equal(ask(&simulated, &request, &out), 0);
+    }
+    uint8_t other[] = {0xA5, 0x40, 0x90};
+    assert_int_equal(device.driver->emulate(&device, &simulated, other, sizeof other, &out), 1);
+    assert_int_equal(out.size, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recorded),         cmocka_unit_test(test_reply_to_another_command),
+        cmocka_unit_test(test_surroundings),     cmocka_unit_test(test_echo_is_no_reply),
+        cmocka_unit_test(test_other_requests),   cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_faults),           cmocka_unit_test(test_cell_count),
+        cmocka_unit_test(test_second_sensor),    cmocka_unit_test(test_16s),
+        cmocka_unit_test(test_requests),         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_alarm_round_trip), cmocka_unit_test(test_emulates_recording),
+        cmocka_unit_test(test_emulator_silence), cmocka_unit_test(test_eleventh_in_doubt),
+        cmocka_unit_test(test_last_cell_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/* Connecting without blocking: addresses, names, refusal, and stopping at any time. */
+#include "gateway/dial.h"
+
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct outcome {
+    struct ev_loop *loop;
+    int fd; /* -1: not opened */
+    char why[300];
+};
+
+static void on_opened(void *data, int fd)
+{
+    struct outcome *outcome = data;
+    outcome->fd = fd;
+    ev_break(outcome->loop, EVBREAK_ALL);
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct outcome *outcome = data;
+    snprintf(outcome->why, sizeof outcome->why, "%s", why);
+    ev_break(outcome->loop, EVBREAK_ALL);
+}
+
+static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
+
+/* A listening socket on a free port of 127.0.0.1. */
+static int listen_anywhere(unsigned *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *) &address, size), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &address, &size), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void dial_to(struct dial *dial, struct outcome *outcome, const char *host, unsigned port)
+{
+    char address[64];
+    snprintf(address, sizeof address, "%s:%u", host, port);
+    *outcome = (struct outcome){.loop = ev_default_loop(0), .fd = -1};
+    assert_true(dial_init(dial, outcome->loop, address, &events, outcome));
+    dial_start(dial);
+}
+
+/* Bytes pass, and the peer sees the end when the connection is stopped. */
+static void check_connection(const char *host)
+{
+    unsigned port;
+    int listener = listen_anywhere(&port);
+    struct dial dial;
+    struct outcome outcome;
+    char byte = 0;
+    dial_to(&dial, &outcome, host, port);
+    ev_run(outcome.loop, 0);
+    assert_string_equal(outcome.why, "");
+    assert_true(outcome.fd >= 0);
+    int peer = accept(listener, NULL, NULL);
+    assert_int_equal(write(outcome.fd, "x", 1), 1);
+    assert_int_equal(read(peer, &byte, 1), 1);
+    dial_stop(&dial);
+    assert_int_equal(read(peer, &byte, 1), 0);
+    close(peer);
+    close(listener);
+}
+
+static void test_address(void **state)
+{
+    (void) state;
+    check_connection("127.0.0.1");
+}
+
+/* "localhost" may stand for ::1 first, where nobody listens: the next address is tried. */
+static void test_name(void **state)
+{
+    (void) state;
+    check_connection("localhost");
+}
+
+static void test_refused(void **state)
+{
+    (void) state;
+    unsigned port;
+    close(listen_anywhere(&port));
+    struct dial dial;
+    struct outcome outcome;
+    dial_to(&dial, &outcome, "127.0.0.1", port);
+    if (!outcome.why[0])
+        ev_run(outcome.loop, 0);
+    assert_int_equal(outcome.fd, -1);
+    assert_string_equal(outcome.why, "Connection refused");
+    dial_stop(&dial);
+}
+
+/* With nothing left to wait for, the loop ends by itself: nothing was forgotten in it. */
+static void test_stopped(void **state)
+{
+    (void) state;
+    static const char *const hosts[] = {"127.0.0.1", "localhost"};
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        unsigned port;
+        int listener = listen_anywhere(&port);
+        struct dial dial;
+        struct outcome outcome;
+        dial_to(&dial, &outcome, hosts[i], port);
+        dial_stop(&dial);
+        ev_run(outcome.loop, 0);
+        assert_int_equal(outcome.fd, -1);
+        assert_string_equal(outcome.why, "");
+        dial_start(&dial);
+        ev_run(outcome.loop, 0);
+        assert_true(outcome.fd >= 0);
+        dial_stop(&dial);
+        close(listener);
+    }
+}
+
+static void test_forms(void **state)
+{
+    (void) state;
+    static const char *const bad[] = {"", "host", "host:", ":502", "::1:502", "host:65536"};
+    struct dial dial;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (dial_init(&dial, ev_default_loop(0), bad[i], &events, NULL))
+            fail_msg("'%s' was accepted", bad[i]);
+    assert_true(dial_init(&dial, ev_default_loop(0), "[2001:db8::1]:502", &events, NULL));
+    assert_string_equal(dial.to.host, "2001:db8::1");
+    assert_string_equal(dial.service, "502");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_address), cmocka_unit_test(test_name),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_forms),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/* Exchange files: what is accepted, what is not and with which words, and that what is written can be read. */
+#include "gateway/exchange.h"
+
+#include "driver_test.h"
+
+static struct exchange *parse(const char *text, char error[200])
+{
+    error[0] = '\0';
+    return exchange_parse(text, strlen(text), error, 200);
+}
+
+static void test_wrong(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"", "line 0: the file names no protocol"},
+        {"# nothing\n", "line 1: the file names no protocol"},
+        {"protocol nobody\n", "line 1: unknown protocol"},
+        {"protocol daly\nhello\n", "line 2: expected 'protocol', 'source', '>', '<', '~' or '#'"},
+        {"protocol daly\n> A5 4\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
+        {"protocol daly\n> A5 4 0\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
+        {"protocol daly\n< xyz\n", "line 2: bytes are expected as pairs of hexadecimal digits"},
+        {"protocol daly\n~ voltage_v\n", "line 2: a name and a value are expected behind ~"},
+        {"protocol daly\n~\n", "line 2: a name and a value are expected behind ~"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char error[200];
+        struct exchange *exchange = parse(cases[i].text, error);
+        assert_null(exchange);
+        assert_string_equal(error, cases[i].error);
+    }
+}
+
+static void test_items(void **state)
+{
+    (void) state;
+    char error[200];
+    struct exchange *exchange = parse("# a comment\r\n"
+                                      "  protocol   daly  \r\n"
+                                      "source somebody's log\r\n"
+                                      ">A540 90# with a comment\r\n"
+                                      "<\r\n"
+                                      "~ voltage_v 52.5 0.05\r\n"
+                                      "~ model BMS 12S 100A\r\n"
+                                      "~ cycles 21", error);
+    assert_string_equal(error, "");
+    assert_non_null(exchange);
+    assert_string_equal(exchange->driver->name, "daly");
+    assert_int_equal(exchange->count, 5);
+    assert_int_equal(exchange->items[0].kind, EXCHANGE_REQUEST);
+    assert_int_equal(exchange->items[0].size, 3);
+    assert_int_equal(exchange->items[0].bytes[2], 0x90);
+    assert_int_equal(exchange->items[1].kind, EXCHANGE_REPLY);
+    assert_int_equal(exchange->items[1].size, 0);
+    assert_string_equal(exchange->items[2].value, "52.5");
+    assert_true(fabs(exchange->items[2].tolerance - 0.05) < 1e-12);
+    assert_string_equal(exchange->items[3].value, "BMS 12S 100A");
+    assert_true(exchange->items[4].tolerance == 0);
+    assert_int_equal(exchange->items[4].line, 8);
+    exchange_free(exchange);
+}
+
+static void test_written_can_be_read(void **state)
+{
+    (void) state;
+    static const uint8_t bytes[] = {0x00, 0x7E, 0xFF};
+    char *text = NULL, error[200];
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    exchange_write_head(out, "topbms", "a test");
+    exchange_write_bytes(out, '>', bytes, sizeof bytes);
+    exchange_write_bytes(out, '<', bytes, 2);
+    fclose(out);
+    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
+    assert_non_null(exchange);
+    assert_string_equal(exchange->driver->name, "topbms");
+    assert_int_equal(exchange->count, 2);
+    assert_memory_equal(exchange->items[0].bytes, bytes, sizeof bytes);
+    assert_int_equal(exchange->items[1].size, 2);
+    exchange_free(exchange);
+    free(text);
+}
+
+/* NUL bytes and a file without line ends are no reason to read beyond its end. */
+static void test_binary(void **state)
+{
+    (void) state;
+    char text[300], error[200];
+    memset(text, 0, sizeof text);
+    assert_null(exchange_parse(text, sizeof text, error, sizeof error));
+    memset(text, '>', sizeof text);
+    assert_null(exchange_parse(text, sizeof text, error, sizeof error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_items),
+        cmocka_unit_test(test_written_can_be_read),
+        cmocka_unit_test(test_binary),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

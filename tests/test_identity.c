@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+/* Function 43/14 by "MODBUS Application Protocol Specification V1.1b3", 6.21. */
+#include "gateway/identity.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static const struct identity_object objects[] = {
+    {0, "Company"}, {1, "code"}, {2, "V2.11"}, {4, "name"}, {6, "app"}};
+
+static uint8_t ask(uint8_t code, uint8_t id, struct identity_reply *reply)
+{
+    const uint8_t pdu[4] = {43, 14, code, id};
+    memset(reply, 0xEE, sizeof *reply);
+    return identity_read(objects, COUNT(objects), pdu, reply);
+}
+
+// clang-format off
+#define BASIC "\x00\x07" "Company" "\x01\x04" "code" "\x02\x05" "V2.11"
+#define REGULAR "\x04\x04" "name" "\x06\x03" "app"
+#define PDU(text) text, sizeof text - 1
+
+static const struct {
+    const char *name;
+    uint8_t code, id;
+    const char *pdu;
+    size_t size;
+} answers[] = {
+    /* name                     code  id   2B 0E code 82 more next count, objects                                   */
+    {"basic",                    1, 0x00, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
+    {"basic from 1",             1, 0x01, PDU("\x2B\x0E\x01\x82\x00\x00\x02" "\x01\x04" "code" "\x02\x05" "V2.11")},
+    {"basic from 2",             1, 0x02, PDU("\x2B\x0E\x01\x82\x00\x00\x01" "\x02\x05" "V2.11")},
+    {"basic, not a basic one",   1, 0x04, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
+    {"basic, unknown",           1, 0x80, PDU("\x2B\x0E\x01\x82\x00\x00\x03" BASIC)},
+    {"regular",                  2, 0x00, PDU("\x2B\x0E\x02\x82\x00\x00\x05" BASIC REGULAR)},
+    {"regular from 4",           2, 0x04, PDU("\x2B\x0E\x02\x82\x00\x00\x02" REGULAR)},
+    {"regular, the last",        2, 0x06, PDU("\x2B\x0E\x02\x82\x00\x00\x01" "\x06\x03" "app")},
+    {"regular, left out",        2, 0x03, PDU("\x2B\x0E\x02\x82\x00\x00\x05" BASIC REGULAR)},
+    {"extended gets regular",    3, 0x00, PDU("\x2B\x0E\x03\x82\x00\x00\x05" BASIC REGULAR)},
+    {"extended, unknown",        3, 0xFF, PDU("\x2B\x0E\x03\x82\x00\x00\x05" BASIC REGULAR)},
+    {"one, 0",                   4, 0x00, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x00\x07" "Company")},
+    {"one, 2",                   4, 0x02, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x02\x05" "V2.11")},
+    {"one, 6",                   4, 0x06, PDU("\x2B\x0E\x04\x82\x00\x00\x01" "\x06\x03" "app")},
+};
+// clang-format on
+
+static void test_answers(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        struct identity_reply reply;
+        if (ask(answers[i].code, answers[i].id, &reply) != 0)
+            fail_msg("%s: refused", answers[i].name);
+        if (reply.size != answers[i].size || memcmp(reply.pdu, answers[i].pdu, reply.size) != 0)
+            fail_msg("%s: %zu bytes", answers[i].name, reply.size);
+    }
+}
+
+/* An object that is not there is exception 2 when asked for by itself; a code that is not defined
+ * is exception 3. */
+static void test_exceptions(void **state)
+{
+    (void) state;
+    struct identity_reply reply;
+    for (unsigned id = 0; id < 256; id++) {
+        const bool there = id <= 2 || id == 4 || id == 6;
+        assert_int_equal(ask(4, (uint8_t) id, &reply), there ? 0 : 2);
+    }
+    for (unsigned code = 0; code < 256; code++)
+        assert_int_equal(ask((uint8_t) code, 0, &reply), code >= 1 && code <= 4 ? 0 : 3);
+}
+
+/* Texts of 100: two objects to an answer (7 + 2 × 102 = 211 bytes, a third would make 313).
+ * Following "next object id" collects them all. */
+static void test_more_follows(void **state)
+{
+    (void) state;
+    char text[101];
+    memset(text, 'x', 100);
+    text[100] = '\0';
+    const struct identity_object many[] = {{0, text}, {1, text}, {2, text}, {4, text}, {6, text}};
+    static const struct {
+        uint8_t from, more, next, count;
+        size_t size;
+    } expected[] = {{0, 0xFF, 2, 2, 211}, {2, 0xFF, 6, 2, 211}, {6, 0x00, 0, 1, 109}};
+    for (size_t i = 0; i < COUNT(expected); i++) {
+        const uint8_t pdu[4] = {43, 14, 2, expected[i].from};
+        struct identity_reply reply;
+        assert_int_equal(identity_read(many, COUNT(many), pdu, &reply), 0);
+        assert_int_equal(reply.pdu[4], expected[i].more);
+        assert_int_equal(reply.pdu[5], expected[i].next);
+        assert_int_equal(reply.pdu[6], expected[i].count);
+        assert_int_equal(reply.size, expected[i].size);
+    }
+    const uint8_t basic[4] = {43, 14, 1, 2};
+    struct identity_reply reply;
+    assert_int_equal(identity_read(many, COUNT(many), basic, &reply), 0);
+    assert_int_equal(reply.pdu[4], 0);
+    assert_int_equal(reply.pdu[6], 1);
+}
+
+/* The longest answer has 253 bytes: 7, then 2 and 244 of text. A longer text is cut, it must not
+ * block the stream. */
+static void test_longest(void **state)
+{
+    (void) state;
+    char text[400];
+    for (size_t length = 243; length < sizeof text; length++) {
+        memset(text, 'y', length);
+        text[length] = '\0';
+        const struct identity_object two[] = {{0, text}, {1, "z"}};
+        const size_t served = length < 244 ? length : 244;
+        const uint8_t one[4] = {43, 14, 4, 0}, stream[4] = {43, 14, 1, 0};
+        struct identity_reply reply;
+        assert_int_equal(identity_read(two, 2, one, &reply), 0);
+        assert_int_equal(reply.size, 7 + 2 + served);
+        assert_int_equal(reply.pdu[8], served);
+        assert_int_equal(reply.pdu[4], 0);
+        assert_int_equal(identity_read(two, 2, stream, &reply), 0);
+        assert_int_equal(reply.pdu[4], 0xFF);
+        assert_int_equal(reply.pdu[5], 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_exceptions),
+        cmocka_unit_test(test_more_follows),
+        cmocka_unit_test(test_longest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JBD UP: requests byte by byte from the sheet `jbd`, section 9.2, a recorded reply of a pack
+ * behind the master, the rule of the switches, lengths that lie, and packs that went through the
+ * emulator and back.
+ */
+#include "driver_test.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+extern const struct bms_driver jbd_up_driver;
+
+#define ASK_STATUS "01 78 10 00 10 A0 00 00 7F B2"
+#define ASK_STATUS_2 "02 78 10 00 10 A0 00 00 3F A7"
+#define ASK_BOARD "01 78 1C 00 1C A0 00 00 7C 2E"
+#define BOTH_ON "01 79 29 02 29 04 00 06 11 4A 42 44 00 03 94 44"
+
+enum { STATUS, BOARD };
+
+/* The reply to a request with these data. */
+static int exchange_data(struct bms *bms, const char *asked, const uint8_t *data, size_t count,
+                         struct pack *pack)
+{
+    struct bms_request request = request_of(asked);
+    struct bytes reply = {.size = count + 10};
+    memcpy(reply.bytes, request.bytes, 6);
+    put_be16(reply.bytes + 6, (uint32_t) count);
+    if (count > 0)
+        memcpy(reply.bytes + 8, data, count);
+    put_le16(reply.bytes + 8 + count, crc16_modbus(reply.bytes, 8 + count));
+    return receive_all(bms, &request, reply.bytes, reply.size, pack);
+}
+
+/* ---- requests ---- */
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const struct {
+        int address;
+        unsigned step;
+        const char *expected;
+    } cases[] = {{-1, STATUS, ASK_STATUS},
+                 {1, STATUS, ASK_STATUS},
+                 {2, STATUS, ASK_STATUS_2},
+                 {1, BOARD, ASK_BOARD}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct bms_request request;
+        bms_init(&bms, &jbd_up_driver);
+        bms.options.address = cases[i].address;
+        assert_true(jbd_up_driver.build(&bms, cases[i].step, &request));
+        assert_bytes(request.bytes, request.size, cases[i].expected);
+    }
+}
+
+/* Packs behind the master stay silent on it. */
+static void test_silence_on_serial(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct bms_request request;
+    struct pack pack;
+    uint8_t d[134] = {0};
+    bms_init(&bms, &jbd_up_driver);
+    unsigned asked = 0;
+    while (asked < 100 && jbd_up_driver.build(&bms, BOARD, &request))
+        asked++;
+    assert_in_range(asked, 3, 20);
+    assert_true(jbd_up_driver.build(&bms, STATUS, &request));
+    pack_clear(&pack);
+    memcpy(d + 16, "UP16S", 5);
+    assert_int_equal(exchange_data(&bms, ASK_BOARD, d, sizeof d, &pack), BMS_DONE);
+    assert_string_equal(pack.text[SERIAL], "UP16S");
+    assert_true(jbd_up_driver.build(&bms, BOARD, &request));
+}
+
+/* ---- replies ---- */
+
+/* Recorded, as the capture of address 1 (two packs on one bus): what the master tells of pack 2. */
+static const char behind_master[] = "02 78 10 00 10 A0 00 96 14 C9 14 C9 00 04 93 E0 1C 84 1C 9F "
+                                    "27 10 27 10 02 CA 02 DA 00 00 00 64 00 00 00 00 00 00 00 00 "
+                                    "00 03 00 00 00 02 00 04 0D 01 00 01 0C FA 0C FD 00 03 02 D0 "
+                                    "00 02 02 C9 02 CC 02 48 03 E8 01 C0 03 E8 00 10 0C FA 0C FF "
+                                    "0C FB 0D 01 0C FF 0C FC 0C FC 0D 00 0C FB 0C FE 0D 00 0C FC "
+                                    "0C FF 0C FE 0D 00 0C FD 00 04 02 CA 02 C9 02 D0 02 CE 00 00 "
+                                    "00 00 00 04 4A 42 44 34 38 31 30 30 30 30 30 00 00 00 00 00 "
+                                    "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 00 02 BC C0";
+
+static void test_behind_master(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    bms_init(&bms, &jbd_up_driver);
+    pack_clear(&pack);
+    assert_int_equal(exchange(&bms, ASK_STATUS_2, behind_master, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.21);
+    assert_near(&pack, CURRENT_A, 0);
+    assert_near(&pack, SOC_PERCENT, 73);
+    assert_near(&pack, REMAINING_AH, 73.27);
+    assert_near(&pack, CYCLES, 2);
+    assert_near(&pack, CELL_COUNT, 16);
+    assert_near(&pack, CELL_MV + 3, 3329);
+    assert_near(&pack, CELL_MV + 15, 3325);
+    assert_near(&pack, TEMP_C + 2, 22);
+    assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 58.4);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 100);
+    assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 100);
+    assert_string_equal(pack.text[FIRMWARE], "");
+    assert_string_equal(pack.text[MODEL], "JBD48100000");
+    pack_derive(&pack);
+    assert_near(&pack, CELL_MAX_INDEX, 4);
+    assert_near(&pack, CELL_MIN_INDEX, 1);
+}
+
+static void test_foreign(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked, *received;
+    } cases[] = {
+        {ASK_STATUS, behind_master},
+        {ASK_BOARD, behind_master},
+        {"02 78 1C 00 1C A0 00 00 3C 3B", behind_master},
+        {"02 78 10 00 10 80 00 00 3E 4D", behind_master},
+        {ASK_STATUS, ASK_STATUS},
+        {BOTH_ON, BOTH_ON},
+        {"", ASK_STATUS},
+        {"", BOTH_ON},
+        {ASK_STATUS, "01 78 24 00 24 50 00 0E 00 00 00 00 00 00 00 00 00 00 00 00 00 00 F7 B5"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack, empty;
+        bms_init(&bms, &jbd_up_driver);
+        pack_clear(&pack);
+        pack_clear(&empty);
+        assert_int_equal(exchange(&bms, cases[i].asked, cases[i].received, &pack), BMS_FOREIGN);
+        assert_memory_equal(&pack, &empty, sizeof pack);
+    }
+}
+
+/* Nothing was asked: a status says itself whose it is. */
+static void test_listening(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    bms_init(&bms, &jbd_up_driver);
+    pack_clear(&pack);
+    assert_int_equal(exchange(&bms, "", behind_master, &pack), BMS_DONE);
+    bms.options.address = 1;
+    assert_int_equal(exchange(&bms, "", behind_master, &pack), BMS_FOREIGN);
+}
+
+static void test_pieces(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct bms_request request = request_of(ASK_STATUS_2);
+    bms_init(&bms, &jbd_up_driver);
+    struct bytes whole = unhex(behind_master);
+    for (size_t size = 1; size < whole.size; size++)
+        assert_int_equal(jbd_up_driver.frame(&bms, &request, whole.bytes, size).kind, BMS_MORE);
+    /* A false start that claims more than there is, an echo, the reply, rubbish. */
+    struct bytes line = unhex("FF 00 02 78 10 00 10 A0 01 F0 " ASK_STATUS_2);
+    memcpy(line.bytes + line.size, whole.bytes, whole.size);
+    line.size += whole.size;
+    memcpy(line.bytes + line.size, "\x02\x78\x00", 3);
+    pack_clear(&pack);
+    assert_int_equal(receive_all(&bms, &request, line.bytes, line.size + 3, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.21);
+    whole.bytes[whole.size - 1] ^= 1;
+    assert_int_equal(jbd_up_driver.frame(&bms, &request, whole.bytes, whole.size).kind,
+                     BMS_DAMAGED);
+}
+
+/* Status with `cells` and `temps` as they are said to be, of a pack with 50.00 V and 100.00 A. */
+static void fill_status(uint8_t d[256], uint16_t cells, uint16_t temps, uint32_t protections,
+                        uint16_t switches)
+{
+    memset(d, 0, 256);
+    put_be16(d, 5000);
+    put_be32(d + 4, 300000 + 10000);
+    put_be32(d + 24, protections);
+    put_be16(d + 32, switches);
+    put_be16(d + 66, cells);
+    if (68u + 2 * cells < 254)
+        put_be16(d + 68 + 2 * cells, temps);
+}
+
+static void test_lengths(void **state)
+{
+    (void) state;
+    static const struct {
+        uint16_t cells, temps;
+        size_t size;
+        int result;
+        bool has_temps, has_trail;
+    } cases[] = {
+        {16, 4, 67, BMS_INVALID, false, false},     {16, 4, 99, BMS_INVALID, false, false},
+        {16, 4, 100, BMS_DONE, false, false},       {16, 4, 102, BMS_DONE, false, false},
+        {16, 4, 110, BMS_DONE, true, false},        {16, 4, 145, BMS_DONE, true, false},
+        {16, 4, 146, BMS_DONE, true, true},         {16, 4, 200, BMS_DONE, true, true},
+        {16, 17, 200, BMS_DONE, false, false},      {49, 4, 200, BMS_INVALID, false, false},
+        {65535, 4, 200, BMS_INVALID, false, false}, {0, 0, 106, BMS_DONE, true, true},
+        {16, 65535, 200, BMS_DONE, false, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t d[256];
+        struct bms bms;
+        struct pack pack, empty;
+        bms_init(&bms, &jbd_up_driver);
+        pack_clear(&pack);
+        pack_clear(&empty);
+        fill_status(d, cases[i].cells, cases[i].temps, 0, 3);
+        assert_int_equal(exchange_data(&bms, ASK_STATUS, d, cases[i].size, &pack), cases[i].result);
+        if (cases[i].result != BMS_DONE) {
+            assert_memory_equal(&pack, &empty, sizeof pack);
+            continue;
+        }
+        assert_near(&pack, CELL_COUNT, cases[i].cells);
+        assert_int_equal(pack_known(&pack, TEMP_COUNT), cases[i].has_temps);
+        assert_int_equal(pack_known(&pack, BALANCE_MASK), cases[i].has_trail);
+        assert_near(&pack, CURRENT_A, 100);
+        /* The master's current limits are not those of the pack. */
+        assert_true(pack_known(&pack, CHARGE_VOLTAGE_LIMIT_V));
+        assert_false(pack_known(&pack, CHARGE_CURRENT_LIMIT_A));
+    }
+}
+
+static void test_alarm_bits(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned bit;
+        int protection, warning;
+    } rows[] = {
+        {0, CELL_OVER_VOLTAGE, CELL_OVER_VOLTAGE},
+        {1, CELL_UNDER_VOLTAGE, CELL_UNDER_VOLTAGE},
+        {2, PACK_OVER_VOLTAGE, PACK_OVER_VOLTAGE},
+        {3, PACK_UNDER_VOLTAGE, PACK_UNDER_VOLTAGE},
+        {4, CHARGE_OVER_CURRENT, CHARGE_OVER_CURRENT},
+        {5, CHARGE_OVER_CURRENT, DISCHARGE_OVER_CURRENT},
+        {6, DISCHARGE_OVER_CURRENT, CHARGE_OVER_TEMPERATURE},
+        {7, DISCHARGE_OVER_CURRENT, CHARGE_UNDER_TEMPERATURE},
+        {8, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE},
+        {9, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE},
+        {10, DISCHARGE_OVER_TEMPERATURE, MOS_OVER_TEMPERATURE},
+        {11, DISCHARGE_UNDER_TEMPERATURE, -1},
+        {12, MOS_OVER_TEMPERATURE, -1},
+        {13, -1, CELL_IMBALANCE},
+        {14, -1, TEMPERATURE_IMBALANCE},
+        {15, CELL_IMBALANCE, SOC_LOW},
+        {16, TEMPERATURE_IMBALANCE, -1},
+        {17, SOC_LOW, -1},
+        {18, SHORT_CIRCUIT, -1},
+        {19, VOLTAGE_SENSOR_FAULT, -1},
+        {20, TEMP_SENSOR_FAULT, -1},
+        {21, CHARGE_MOS_FAULT, -1},
+        {22, DISCHARGE_MOS_FAULT, -1},
+        {23, -1, -1},
+        {25, -1, -1},
+        {26, HARDWARE_FAULT, -1},
+        {31, -1, -1},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint8_t d[256];
+        struct bms bms;
+        struct pack pack;
+        bms_init(&bms, &jbd_up_driver);
+        pack_clear(&pack);
+        fill_status(d, 16, 4, 1u << rows[i].bit, 3);
+        assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_protection,
+                         rows[i].protection < 0 ? 0 : 1u << rows[i].protection);
+        assert_int_equal(pack.alarms_warning, 0);
+        assert_int_equal((uint32_t) pack.raw_alarms[0] << 16 | pack.raw_alarms[1],
+                         1u << rows[i].bit);
+        fill_status(d, 16, 4, 0, 3);
+        put_be32(d + 28, 1u << rows[i].bit);
+        assert_int_equal(exchange_data(&bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_warning, rows[i].warning < 0 ? 0 : 1u << rows[i].warning);
+        assert_int_equal(pack.alarms_protection, 0);
+    }
+}
+
+/* ---- switches ---- */
+
+static void read_state(struct bms *bms, uint16_t switches, uint32_t protections)
+{
+    uint8_t d[256];
+    struct pack pack;
+    pack_clear(&pack);
+    fill_status(d, 16, 4, protections, switches);
+    assert_int_equal(exchange_data(bms, ASK_STATUS, d, 158, &pack), BMS_DONE);
+    assert_near(&pack, DISCHARGE_MOS, switches & 1);
+    assert_near(&pack, CHARGE_MOS, switches >> 1 & 1);
+}
+
+/* The switch word of the request that is built; -1: none. */
+static int built(struct bms *bms, enum bms_switch which, bool on)
+{
+    struct bms_request request;
+    if (!bms->driver->control(bms, which, on, &request))
+        return -1;
+    assert_int_equal(request.size, 16);
+    assert_memory_equal(request.bytes + 1, "\x79\x29\x02\x29\x04\x00\x06\x11JBD", 11);
+    assert_int_equal(le16(request.bytes + 14), crc16_modbus(request.bytes, 14));
+    return be16(request.bytes + 12);
+}
+
+static void command(struct bms *bms, enum bms_switch which, bool on)
+{
+    struct bms_request request;
+    struct pack pack;
+    pack_clear(&pack);
+    assert_true(bms->driver->control(bms, which, on, &request));
+    struct bytes reply = {.size = 10};
+    memcpy(reply.bytes, request.bytes, 6);
+    put_le16(reply.bytes + 8, crc16_modbus(reply.bytes, 8));
+    assert_int_equal(receive_all(bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+}
+
+static void test_switch_frame(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct bms_request request;
+    bms_init(&bms, &jbd_up_driver);
+    assert_false(jbd_up_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
+    read_state(&bms, 1, 0);
+    assert_true(jbd_up_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
+    assert_bytes(request.bytes, request.size, BOTH_ON);
+}
+
+/* The other switch goes as it was commanded, the heater as it is. */
+static void test_switch_sequence(void **state)
+{
+    (void) state;
+    struct bms bms;
+    bms_init(&bms, &jbd_up_driver);
+    read_state(&bms, 0x0B, 0);
+    assert_int_equal(built(&bms, BMS_CHARGE_MOS, false), 0x09);
+    command(&bms, BMS_CHARGE_MOS, false);
+    read_state(&bms, 0x0B, 0); /* not there yet */
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x08);
+    read_state(&bms, 0x01, 0);
+    read_state(&bms, 0x01, 0);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x00);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, true), 0x01);
+    assert_int_equal(built(&bms, BMS_CHARGE_MOS, true), 0x03);
+}
+
+static void test_switch_and_protections(void **state)
+{
+    (void) state;
+    struct bms bms;
+    bms_init(&bms, &jbd_up_driver);
+    read_state(&bms, 1, 0x01);
+    /* By command or by the protection? Not known: the charge MOS may be switched, the other one
+     * not. */
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), -1);
+    assert_int_equal(built(&bms, BMS_CHARGE_MOS, false), 0x01);
+    read_state(&bms, 3, 0);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
+    read_state(&bms, 1, 0x01);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
+    /* Fully charged opens it as well, protection bit 25. */
+    read_state(&bms, 1, 1u << 25);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x02);
+    read_state(&bms, 1, 0);
+    assert_int_equal(built(&bms, BMS_DISCHARGE_MOS, false), 0x00);
+}
+
+/* ---- emulator ---- */
+
+static void sample_pack(struct pack *pack, unsigned cells, unsigned temps)
+{
+    static const struct {
+        enum pack_value id;
+        double value;
+    } rows[] = {
+        {VOLTAGE_V, 52.34},
+        {CURRENT_A, -12.34},
+        {SOC_PERCENT, 57},
+        {SOH_PERCENT, 98},
+        {REMAINING_AH, 159.6},
+        {FULL_AH, 279.5},
+        {RATED_AH, 280},
+        {CYCLES, 321},
+        {CHARGE_MOS, 0},
+        {DISCHARGE_MOS, 1},
+        {BALANCE_MASK, 5},
+        {MOS_TEMP_C, 41.5},
+        {CHARGE_VOLTAGE_LIMIT_V, 58.4},
+        {DISCHARGE_VOLTAGE_LIMIT_V, 44.8},
+        {CHARGE_CURRENT_LIMIT_A, 100},
+        {DISCHARGE_CURRENT_LIMIT_A, 120},
+    };
+    pack_clear(pack);
+    for (size_t i = 0; i < COUNT(rows); i++)
+        pack_set(pack, rows[i].id, rows[i].value);
+    pack_set(pack, CELL_COUNT, cells);
+    for (unsigned n = 1; n <= cells; n++)
+        pack_set_cell(pack, n, 3300 + n * 7 % 31);
+    pack_set(pack, TEMP_COUNT, temps);
+    for (unsigned n = 1; n <= temps; n++)
+        pack_set_temp(pack, n, -10.5 + 4 * n);
+    pack_set_text(pack, SERIAL, (const uint8_t *) "UP16S019000", 11);
+    pack_set_text(pack, MODEL, (const uint8_t *) "JBD48280000", 11);
+    pack_set_text(pack, FIRMWARE, (const uint8_t *) "12.4", 4);
+}
+
+static int ask(struct bms *host, struct bms *device, const struct bms_request *request,
+               struct pack *pack, struct pack *got)
+{
+    struct bms_output out;
+    assert_int_equal(device->driver->emulate(device, pack, request->bytes, request->size, &out),
+                     request->size);
+    return receive_all(host, request, out.bytes, out.size, got);
+}
+
+static void test_round_trip(void **state)
+{
+    (void) state;
+    static const enum pack_value ids[] = {VOLTAGE_V,
+                                          CURRENT_A,
+                                          SOC_PERCENT,
+                                          SOH_PERCENT,
+                                          REMAINING_AH,
+                                          FULL_AH,
+                                          RATED_AH,
+                                          CYCLES,
+                                          CHARGE_MOS,
+                                          DISCHARGE_MOS,
+                                          BALANCE_MASK,
+                                          MOS_TEMP_C,
+                                          CELL_COUNT,
+                                          TEMP_COUNT,
+                                          CHARGE_VOLTAGE_LIMIT_V,
+                                          DISCHARGE_VOLTAGE_LIMIT_V};
+    for (unsigned cells = 1; cells <= MAX_CELLS; cells++)
+        for (int address = 1; address <= 2; address++) {
+            struct bms host, device;
+            struct pack pack, got;
+            struct bms_request request;
+            bms_init(&host, &jbd_up_driver);
+            bms_init(&device, &jbd_up_driver);
+            host.options.address = device.options.address = address;
+            sample_pack(&pack, cells, cells % (MAX_TEMPS + 1));
+            pack_clear(&got);
+            assert_true(jbd_up_driver.build(&host, STATUS, &request));
+            assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+            assert_true(jbd_up_driver.build(&host, BOARD, &request));
+            assert_int_equal(ask(&host, &device, &request, &pack, &got),
+                             address == 1 ? BMS_DONE : NOTHING);
+            for (size_t i = 0; i < COUNT(ids); i++)
+                assert_near(&got, ids[i], pack.value[ids[i]]);
+            for (unsigned n = 0; n < cells; n++)
+                assert_near(&got, (enum pack_value)(CELL_MV + n), pack.value[CELL_MV + n]);
+            for (unsigned n = 0; n < cells % (MAX_TEMPS + 1); n++)
+                assert_near(&got, (enum pack_value)(TEMP_C + n), pack.value[TEMP_C + n]);
+            assert_string_equal(got.text[MODEL], "JBD48280000");
+            assert_string_equal(got.text[SERIAL], address == 1 ? "UP16S019000" : "");
+            assert_string_equal(got.text[FIRMWARE], address == 1 ? "12.4" : "");
+            assert_int_equal(pack_known(&got, CHARGE_CURRENT_LIMIT_A), address == 2);
+        }
+}
+
+static void test_alarms_one_by_one(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct bms_request request = request_of(ASK_STATUS);
+    bms_init(&host, &jbd_up_driver);
+    bms_init(&device, &jbd_up_driver);
+    unsigned protections = 0, warnings = 0;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        struct pack pack, got;
+        sample_pack(&pack, 4, 1);
+        pack_alarm(&pack, (enum pack_alarm) alarm, ALARM_PROTECTION);
+        pack_clear(&got);
+        assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+        assert_int_equal(got.alarms_warning, 0);
+        assert_true(got.alarms_protection == 0 || got.alarms_protection == 1u << alarm);
+        protections += got.alarms_protection != 0;
+        sample_pack(&pack, 4, 1);
+        pack_alarm(&pack, (enum pack_alarm) alarm, ALARM_WARNING);
+        assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+        assert_true(got.alarms_warning == 0 || got.alarms_warning == 1u << alarm);
+        warnings += got.alarms_warning != 0;
+    }
+    assert_int_equal(protections,
+                     PACK_ALARM_COUNT - 2); /* neither soc_high nor communication_fault */
+    assert_int_equal(warnings, 14);
+}
+
+static void test_emulated_switch(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct pack pack, got;
+    struct bms_request status = request_of(ASK_STATUS), request;
+    bms_init(&host, &jbd_up_driver);
+    bms_init(&device, &jbd_up_driver);
+    sample_pack(&pack, 4, 1);
+    pack_clear(&got);
+    assert_int_equal(ask(&host, &device, &status, &pack, &got), BMS_DONE);
+    assert_true(jbd_up_driver.control(&host, BMS_CHARGE_MOS, true, &request));
+    assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+    assert_near(&pack, CHARGE_MOS, 1);
+    assert_near(&pack, DISCHARGE_MOS, 1);
+    assert_true(jbd_up_driver.control(&host, BMS_DISCHARGE_MOS, false, &request));
+    assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+    assert_near(&pack, CHARGE_MOS, 1);
+    assert_near(&pack, DISCHARGE_MOS, 0);
+}
+
+/* Silence on other addresses, other ranges, a wrong CRC, a write without the key. */
+static void test_emulated_silence(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked;
+        size_t used;
+    } cases[] = {{ASK_STATUS_2, 10},
+                 {"01 78 18 00 19 00 00 00 7D 44", 10},
+                 {"01 78 10 00 10 A0 00 00 7F B3", 1},
+                 {"01 78 10 00", 0},
+                 {"00", 1}};
+    struct bms device;
+    struct pack pack;
+    struct bms_output out;
+    bms_init(&device, &jbd_up_driver);
+    sample_pack(&pack, 4, 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes asked = unhex(cases[i].asked);
+        assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out),
+                         cases[i].used);
+        assert_int_equal(out.size, 0);
+    }
+    struct bytes asked = unhex(BOTH_ON);
+    asked.bytes[9] = 'K';
+    put_le16(asked.bytes + 14, crc16_modbus(asked.bytes, 14));
+    assert_int_equal(jbd_up_driver.emulate(&device, &pack, asked.bytes, asked.size, &out), 16);
+    assert_int_equal(out.size, 0);
+    assert_near(&pack, CHARGE_MOS, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_silence_on_serial),
+        cmocka_unit_test(test_behind_master),
+        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_listening),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_alarm_bits),
+        cmocka_unit_test(test_switch_frame),
+        cmocka_unit_test(test_switch_sequence),
+        cmocka_unit_test(test_switch_and_protections),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_alarms_one_by_one),
+        cmocka_unit_test(test_emulated_switch),
+        cmocka_unit_test(test_emulated_silence),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,984 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A real line on a real loop; the far end is a socket or a pty that the test answers from, in the same loop. The protocol
+ * is made up, so that each byte can be followed:
+ *   ? <address> <step>                  asks
+ *   ! <address> <step> <value> <sum>    answers; step 0 is the voltage and vital, step 1 the first cell
+ *   S <address> <switch> <on>           switches
+ * Nothing here depends on how long things take; PATIENCE_S ends a test that waits for what never comes.
+ */
+#include "gateway/line.h"
+
+#include "gateway/clock.h"
+#include "gateway/pty.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_S 60
+#define PACKS_MOST 10
+#define NOBODY 0xEE /* no pack has this address */
+
+/* ---- the protocol ---- */
+
+enum { VOLTAGE, CELL, STEPS };
+static const struct bms_step plan[STEPS] = {
+    [VOLTAGE] = {.name = "voltage", .vital = true}, [CELL] = {.name = "cell"}};
+
+#define REQUEST_SIZE 3
+#define REPLY_SIZE 5
+#define SWITCH_SIZE 4
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    request->bytes[0] = '?';
+    request->bytes[1] = (uint8_t) bms_address(bms);
+    request->bytes[2] = (uint8_t) step;
+    request->size = REQUEST_SIZE;
+    return true;
+}
+
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    const uint8_t bytes[SWITCH_SIZE] = {'S', (uint8_t) bms_address(bms), (uint8_t) which, on};
+    memcpy(request->bytes, bytes, sizeof bytes);
+    request->size = sizeof bytes;
+    return true;
+}
+
+static uint8_t sum_of(const uint8_t *bytes)
+{
+    return (uint8_t) (bytes[0] + bytes[1] + bytes[2] + bytes[3]);
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    if (bytes[0] != '!')
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < REPLY_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    return sum_of(bytes) == bytes[4] ? (struct bms_span){BMS_FRAME, REPLY_SIZE}
+                                     : (struct bms_span){BMS_DAMAGED, 1};
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) bms;
+    (void) size;
+    if (frame[1] != request->bytes[1] || frame[2] != request->bytes[2])
+        return BMS_FOREIGN;
+    if (request->bytes[0] == '?')
+        pack_set(pack, frame[2] == VOLTAGE ? VOLTAGE_V : CELL_MV, frame[3]);
+    return BMS_DONE;
+}
+
+#define TOY                                                                                        \
+    .address_max = 250, .address_default = 1, .plan = plan, .steps = STEPS, .build = build,        \
+    .frame = find_frame, .decode = decode, .control = build_switch
+static const struct bms_driver toy = {
+    .name = "toy", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3}, TOY};
+/* The same, of boards that take their time. */
+static const struct bms_driver hasty = {
+    .name = "hasty", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 20, .tries = 3}, TOY};
+
+/* ---- a protocol of devices that talk: a first half with the voltage, a second one with the cell ---- */
+
+static enum bms_result hear_half(struct bms *bms, const struct bms_request *request,
+                                 const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) bms;
+    (void) request;
+    (void) size;
+    pack_set(pack, frame[2] == VOLTAGE ? VOLTAGE_V : CELL_MV, frame[3]);
+    return frame[2] == VOLTAGE ? BMS_PARTIAL : BMS_DONE;
+}
+
+static const struct bms_driver talker = {
+    .name = "talker",
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500},
+    .frame = find_frame,
+    .decode = hear_half};
+
+/* ---- the far end, and all that is watched ---- */
+
+struct bench;
+typedef void answer_request(struct bench *bench, const uint8_t *request);
+
+struct bench {
+    struct ev_loop *loop;
+    ev_timer patience;
+    struct line_config line_config;
+    struct pack_config packs[PACKS_MOST];
+    struct poller *pollers[PACKS_MOST];
+    unsigned count;
+    struct line *line;
+    /* the far end */
+    int listener, peer; /* -1: none */
+    ev_io accepting, hearing;
+    uint8_t heard[64];
+    size_t heard_size;
+    answer_request *answer;
+    unsigned asked[256]; /* by address */
+    unsigned requests, connections, closed_idle;
+    uint8_t value; /* of what is answered next */
+    ev_timer slow_answer;
+    uint8_t slow_request[REQUEST_SIZE];
+    unsigned chatter, chatter_before[2];
+    /* the near end */
+    unsigned published, missed;
+    double voltage, cell;
+    unsigned downs;
+    /* what the test waits for, looked at after each turn of the loop */
+    bool (*over)(struct bench *bench);
+    unsigned wanted;
+    int note;
+    struct control control;
+    unsigned orders_over;
+    enum control_result result;
+};
+
+static void say(struct bench *bench, uint8_t address, uint8_t step, uint8_t value)
+{
+    uint8_t reply[REPLY_SIZE] = {'!', address, step, value};
+    reply[4] = sum_of(reply);
+    if (bench->peer >= 0 && write(bench->peer, reply, sizeof reply) != sizeof reply)
+        bench->note = -1;
+}
+
+static void hang_up(struct bench *bench)
+{
+    if (bench->peer < 0)
+        return;
+    ev_io_stop(bench->loop, &bench->hearing);
+    close(bench->peer);
+    bench->peer = -1;
+}
+
+/* Each answer has a value of its own: those of one cycle are n and n + 1, n is even. */
+static void answer_well(struct bench *bench, const uint8_t *request)
+{
+    if (request[2] == VOLTAGE || request[0] == 'S')
+        bench->value = (uint8_t) (bench->value + 2);
+    say(bench, request[1], request[2], (uint8_t) (bench->value | (request[2] == CELL)));
+}
+
+static void answer_never(struct bench *bench, const uint8_t *request)
+{
+    (void) bench;
+    (void) request;
+}
+
+static size_t request_size(const uint8_t *bytes)
+{
+    return bytes[0] == 'S' ? SWITCH_SIZE : REQUEST_SIZE;
+}
+
+static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = io->data;
+    ssize_t size =
+        read(io->fd, bench->heard + bench->heard_size, sizeof bench->heard - bench->heard_size);
+    if (size <= 0) {
+        /* EIO: a pty that nobody has opened (yet). */
+        if (size == 0 || (errno != EAGAIN && errno != EIO))
+            hang_up(bench);
+        return;
+    }
+    bench->heard_size += (size_t) size;
+    if (bench->heard_size < REQUEST_SIZE || bench->heard_size < request_size(bench->heard))
+        return;
+    bench->heard_size = 0;
+    bench->requests++;
+    bench->asked[bench->heard[1]]++;
+    bench->answer(bench, bench->heard);
+}
+
+static void attach(struct bench *bench, int fd)
+{
+    hang_up(bench);
+    bench->peer = fd;
+    bench->heard_size = 0;
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    ev_io_set(&bench->hearing, fd, EV_READ);
+    ev_io_start(bench->loop, &bench->hearing);
+}
+
+static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = io->data;
+    int fd = accept(io->fd, NULL, NULL);
+    if (fd < 0)
+        return;
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    bench->connections++;
+    attach(bench, fd);
+}
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    struct bench *bench = data;
+    (void) now;
+    bench->published++;
+    bench->voltage = poller->values.value[VOLTAGE_V];
+    bench->cell = poller->values.value[CELL_MV];
+    /* Never of two cycles. */
+    if (bench->answer == answer_well && (uint8_t) bench->cell != ((uint8_t) bench->voltage | 1))
+        bench->note = -2;
+}
+
+static void on_missed(void *data, struct poller *poller, double now)
+{
+    (void) poller;
+    (void) now;
+    ((struct bench *) data)->missed++;
+}
+
+static void on_down(void *data, const char *why)
+{
+    (void) why;
+    ((struct bench *) data)->downs++;
+}
+
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) timer;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* Runs the loop until the condition holds. */
+static void await(struct bench *bench, bool (*over)(struct bench *bench), const char *what)
+{
+    ev_timer_set(&bench->patience, PATIENCE_S, 0);
+    ev_timer_start(bench->loop, &bench->patience);
+    alarm(2 * PATIENCE_S); /* a loop that hangs does not see its timers */
+    while (!over(bench) && ev_is_active(&bench->patience))
+        ev_run(bench->loop, EVRUN_ONCE);
+    alarm(0);
+    ev_timer_stop(bench->loop, &bench->patience);
+    if (!over(bench))
+        fail_msg("%s: %u published, %u missed, %u requests, %u connections, down %u times", what,
+                 bench->published, bench->missed, bench->requests, bench->connections,
+                 bench->downs);
+    assert_int_equal(bench->note, 0);
+}
+
+static bool enough_published(struct bench *bench)
+{
+    return bench->published >= bench->wanted;
+}
+
+static void await_published(struct bench *bench, unsigned count)
+{
+    bench->wanted = bench->published + count;
+    await(bench, enough_published, "published");
+}
+
+static void listen_anywhere(struct bench *bench)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
+    assert_int_equal(listen(bench->listener, 8), 0);
+    assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
+    snprintf(bench->line_config.port, sizeof bench->line_config.port, "tcp://127.0.0.1:%u",
+             ntohs(address.sin_port));
+    ev_io_set(&bench->accepting, bench->listener, EV_READ);
+    ev_io_start(bench->loop, &bench->accepting);
+}
+
+static struct pack_config *add_pack(struct bench *bench, const struct bms_driver *driver,
+                                    int address)
+{
+    struct pack_config *pack = &bench->packs[bench->count];
+    *pack = (struct pack_config){.line = &bench->line_config,
+                                 .driver = driver,
+                                 .options = {.address = address, .adr = -1},
+                                 .poll_s = 0.01,
+                                 .stale_after_s = 10};
+    snprintf(pack->name, sizeof pack->name, "pack-%d", address);
+    bench->pollers[bench->count] = poller_new(pack);
+    assert_non_null(bench->pollers[bench->count]);
+    bench->count++;
+    return pack;
+}
+
+static void start(struct bench *bench, answer_request *answer)
+{
+    static const struct line_events events = {
+        .published = on_published, .missed = on_missed, .down = on_down};
+    bench->answer = answer;
+    bench->line =
+        line_new(bench->loop, &bench->line_config, bench->pollers, bench->count, &events, bench);
+    assert_non_null(bench->line);
+    line_start(bench->line);
+}
+
+static int set_up(void **state)
+{
+    static struct bench bench;
+    bench = (struct bench){.loop = ev_default_loop(0), .listener = -1, .peer = -1};
+    bench.line_config = (struct line_config){.name = "line", .gap_set = true};
+    ev_init(&bench.patience, on_patience);
+    ev_init(&bench.accepting, on_accept);
+    ev_init(&bench.hearing, on_heard);
+    bench.accepting.data = bench.hearing.data = &bench;
+    listen_anywhere(&bench);
+    *state = &bench;
+    return 0;
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+    line_free(bench->line);
+    for (unsigned i = 0; i < bench->count; i++)
+        poller_free(bench->pollers[i]);
+    hang_up(bench);
+    ev_timer_stop(bench->loop, &bench->slow_answer);
+    ev_io_stop(bench->loop, &bench->accepting);
+    if (bench->listener >= 0)
+        close(bench->listener);
+    return 0;
+}
+
+/* ---- replies in all shapes ---- */
+
+static void polls_and_publishes(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_well);
+    await_published(bench, 5);
+    assert_int_equal(bench->requests, 2 * bench->published);
+    assert_int_equal(bench->connections, 1);
+    assert_int_equal(bench->missed + bench->downs, 0);
+}
+
+/* A reply of an earlier request, noise and the request's own echo before the reply; the reply itself twice. */
+static void answer_with_noise(struct bench *bench, const uint8_t *request)
+{
+    static const uint8_t noise[] = {0x00, '!', 0xFF, '!'};
+    bool sent = write(bench->peer, noise, sizeof noise) == sizeof noise &&
+                write(bench->peer, request, REQUEST_SIZE) == REQUEST_SIZE;
+    if (!sent)
+        bench->note = -1;
+    say(bench, request[1], !request[2], 77);
+    say(bench, NOBODY, request[2], 77);
+    answer_well(bench, request);
+    answer_well(bench, request);
+}
+
+static bool is_well(struct bench *bench)
+{
+    if (bench->published > 0 &&
+        ((int) bench->voltage % 2 != 0 || (int) bench->cell % 2 != 1 || bench->voltage == 77))
+        bench->note = -3;
+    return enough_published(bench);
+}
+
+static void finds_replies_among_others(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    bench->wanted = 20;
+    start(bench, answer_with_noise);
+    await(bench, is_well, "published");
+    assert_int_equal(bench->requests, 2 * bench->published);
+}
+
+/* Bytes that come while nobody asks are of nobody's reply: here each reply comes a second time, with another value. */
+static void answer_twice(struct bench *bench, const uint8_t *request)
+{
+    say(bench, request[1], request[2], request[2] == VOLTAGE ? 50 : 51);
+    say(bench, request[1], request[2], 99);
+}
+
+static bool is_never_99(struct bench *bench)
+{
+    if (bench->published > 0 && (bench->voltage != 50 || bench->cell != 51))
+        bench->note = -4;
+    return enough_published(bench);
+}
+
+static void throws_away_what_comes_late(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    bench->wanted = 50;
+    start(bench, answer_twice);
+    await(bench, is_never_99, "published");
+}
+
+/* The first byte at once, the others one by one as the line takes them. */
+static void answer_in_pieces(struct bench *bench, const uint8_t *request)
+{
+    uint8_t reply[REPLY_SIZE] = {'!', request[1], request[2], (uint8_t) (50 + request[2])};
+    reply[4] = sum_of(reply);
+    for (int i = 0; i < REPLY_SIZE; i++) {
+        if (write(bench->peer, reply + i, 1) != 1)
+            bench->note = -1;
+        ev_run(bench->loop, EVRUN_NOWAIT);
+    }
+}
+
+static void puts_pieces_together(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    bench->wanted = 5;
+    start(bench, answer_in_pieces);
+    await(bench, is_never_99, "published");
+}
+
+/* ---- far ends with habits ---- */
+
+static void answer_and_close(struct bench *bench, const uint8_t *request)
+{
+    answer_well(bench, request);
+    hang_up(bench);
+}
+
+/* No request may be lost on a connection that is closed already, and none of it is worth a word. */
+static void copes_with_a_server_that_closes_after_each_reply(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1)->poll_s = 0.001;
+    start(bench, answer_and_close);
+    await_published(bench, 50);
+    assert_int_equal(bench->requests, 2 * bench->published);
+    assert_in_range(bench->connections, bench->requests, bench->requests + 1);
+    assert_int_equal(bench->pollers[0]->counters.repeats, 0);
+    assert_int_equal(bench->missed + bench->downs, 0);
+}
+
+/* After a cycle, the next connection is closed as well although nothing was asked on it. */
+static void on_accept_and_close(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct bench *bench = io->data;
+    on_accept(loop, io, revents);
+    if (bench->requests % STEPS == 0 && bench->closed_idle < bench->requests / STEPS) {
+        bench->closed_idle++;
+        hang_up(bench);
+    }
+}
+
+static bool closed_idle_often(struct bench *bench)
+{
+    return bench->closed_idle >= 3 && bench->published >= 4;
+}
+
+static void takes_no_offence_when_closed_idle(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1)->poll_s = 0.2;
+    ev_set_cb(&bench->accepting, on_accept_and_close);
+    start(bench, answer_and_close);
+    await(bench, closed_idle_often, "closed idle");
+    assert_int_equal(bench->downs, 0);
+}
+
+static bool refused_often(struct bench *bench)
+{
+    return bench->downs >= bench->wanted;
+}
+
+/* It accepts and closes, as a serial server does that has a client already; later it answers. */
+static void on_accept_and_refuse(struct ev_loop *loop, ev_io *io, int revents)
+{
+    struct bench *bench = io->data;
+    on_accept(loop, io, revents);
+    if (bench->downs < 2)
+        hang_up(bench);
+}
+
+static void comes_back_after_a_server_that_is_taken(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    ev_set_cb(&bench->accepting, on_accept_and_refuse);
+    bench->wanted = 2;
+    start(bench, answer_well);
+    await(bench, refused_often, "refused");
+    assert_in_range(bench->connections, 2, 4);
+    await_published(bench, 2);
+}
+
+/* A request that the pack does not know stays unanswered, and the connection is closed for it. */
+static void answer_voltage_or_close(struct bench *bench, const uint8_t *request)
+{
+    if (request[2] == VOLTAGE)
+        answer_well(bench, request);
+    else
+        hang_up(bench);
+}
+
+static void publishes_what_there_is_in_spite_of_lost_connections(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_voltage_or_close);
+    await_published(bench, 2);
+    assert_true(isnan(bench->cell));
+}
+
+static bool asked_often(struct bench *bench)
+{
+    return bench->requests >= bench->wanted;
+}
+
+static void asks_on_when_silent(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    bench->wanted = 9;
+    start(bench, answer_never);
+    await(bench, asked_often, "requests");
+    assert_int_equal(bench->published, 0);
+    assert_in_range(bench->pollers[0]->counters.timeouts, 2, 3);
+    bench->answer = answer_well;
+    await_published(bench, 3);
+}
+
+static bool is_connected(struct bench *bench)
+{
+    return bench->peer >= 0;
+}
+
+/* Others on the bus talk all the time, a frame each 5 ms; the pack itself never answers. */
+static void on_chatter(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = timer->data;
+    bench->chatter++;
+    say(bench, NOBODY, VOLTAGE, 77);
+}
+
+static void note_chatter(struct bench *bench, const uint8_t *request)
+{
+    (void) request;
+    bench->chatter_before[bench->requests % 2] = bench->chatter;
+}
+
+static void gives_no_more_time_for_the_chatter_of_others(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    bench->wanted = 2;
+    start(bench, note_chatter);
+    await(bench, is_connected, "connected");
+    ev_timer_init(&bench->slow_answer, on_chatter, 0.005, 0.005);
+    bench->slow_answer.data = bench;
+    ev_timer_start(bench->loop, &bench->slow_answer);
+    await(bench, asked_often, "requests");
+    /* 20 ms are four frames; the longest reply would be 75. */
+    assert_in_range(bench->chatter_before[0] - bench->chatter_before[1], 0, 30);
+}
+
+/* Bytes as fast as they go, for as long as anybody takes them. The child keeps nothing open but its socket. */
+static void send_without_end(int connection)
+{
+    uint8_t bytes[65536];
+    const int fd = dup2(connection, STDIN_FILENO);
+    close_range(STDIN_FILENO + 1, ~0u, 0);
+    signal(SIGPIPE, SIG_DFL);
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t) (i % 251 == 33 ? 0 : i % 251); /* no '!' */
+    fcntl(fd, F_SETFL, 0);
+    while (write(fd, bytes, sizeof bytes) > 0)
+        continue;
+    _exit(0);
+}
+
+static void on_accept_and_flood(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = io->data;
+    int fd = accept(io->fd, NULL, NULL);
+    if (fd < 0)
+        return;
+    bench->connections++;
+    if (fork() == 0)
+        send_without_end(fd);
+    close(fd);
+}
+
+static bool missed_often(struct bench *bench)
+{
+    return bench->missed >= bench->wanted;
+}
+
+/* The loop goes on, the request goes out, and the wait for its answer ends. */
+static void survives_a_flood(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    ev_set_cb(&bench->accepting, on_accept_and_flood);
+    bench->wanted = 2;
+    bench->line_config.baud = 1000000;
+    start(bench, answer_never);
+    await(bench, missed_often, "missed");
+    assert_true(bench->pollers[0]->counters.timeouts >= 2);
+    line_free(bench->line);
+    bench->line = NULL;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+}
+
+/* The reply was there in time, but the loop was not. */
+static void answer_and_stall(struct bench *bench, const uint8_t *request)
+{
+    answer_well(bench, request);
+    const struct timespec longer = {.tv_nsec = 50000000};
+    nanosleep(&longer, NULL);
+}
+
+static void takes_a_reply_that_a_late_loop_finds(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    start(bench, answer_and_stall);
+    await_published(bench, 3);
+    assert_int_equal(bench->pollers[0]->counters.timeouts + bench->pollers[0]->counters.repeats, 0);
+}
+
+/* ---- several packs ---- */
+
+static void keeps_packs_apart(void **state)
+{
+    struct bench *bench = *state;
+    for (int address = 1; address <= 5; address++)
+        add_pack(bench, &toy, address);
+    start(bench, answer_well);
+    await_published(bench, 100);
+    for (int address = 1; address <= 5; address++)
+        assert_in_range(bench->asked[address], 2 * 17, 2 * 23);
+}
+
+/* The second pack answers when the time-out of the first one's protocol is long over. */
+static void on_slow_answer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = timer->data;
+    answer_well(bench, bench->slow_request);
+}
+
+static void answer_the_second_slowly(struct bench *bench, const uint8_t *request)
+{
+    if (request[1] == 1) {
+        answer_well(bench, request);
+        return;
+    }
+    memcpy(bench->slow_request, request, REQUEST_SIZE);
+    ev_timer_stop(bench->loop, &bench->slow_answer);
+    ev_timer_init(&bench->slow_answer, on_slow_answer, 0.1, 0);
+    bench->slow_answer.data = bench;
+    ev_timer_start(bench->loop, &bench->slow_answer);
+}
+
+static bool second_published(struct bench *bench)
+{
+    return bench->pollers[1]->counters.polls >= 2;
+}
+
+static void gives_each_protocol_its_time(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    add_pack(bench, &toy, 2);
+    start(bench, answer_the_second_slowly);
+    await(bench, second_published, "second pack");
+    assert_int_equal(bench->pollers[1]->counters.repeats, 0);
+}
+
+/* Address 1 answers, all others never do: notes how many requests they get between two of the first. */
+static void answer_as_the_first_only(struct bench *bench, const uint8_t *request)
+{
+    unsigned others = bench->requests - bench->asked[1];
+    if (request[1] != 1)
+        return;
+    if (bench->published >= 2 && others - bench->wanted > 3)
+        bench->note = (int) (others - bench->wanted);
+    bench->wanted = others;
+    answer_well(bench, request);
+}
+
+static bool ten_published(struct bench *bench)
+{
+    return bench->published >= 10 && bench->missed >= 20;
+}
+
+static void is_not_starved_by_silent_neighbours(void **state)
+{
+    struct bench *bench = *state;
+    for (int address = 1; address <= PACKS_MOST; address++)
+        add_pack(bench, &hasty, address);
+    start(bench, answer_as_the_first_only);
+    await(bench, ten_published, "published");
+    /* And they are not forgotten for it. */
+    for (int address = 2; address <= PACKS_MOST; address++)
+        assert_true(bench->asked[address] >= 3);
+}
+
+/* ---- talkers ---- */
+
+static bool talker_missed(struct bench *bench)
+{
+    return bench->missed >= 1;
+}
+
+/* Half a set, silence, and the other half of a later one are no set. */
+static void puts_no_old_half_to_a_new_one(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &talker, 1)->stale_after_s = 0.2;
+    start(bench, answer_never);
+    await(bench, is_connected, "connected");
+    say(bench, 1, VOLTAGE, 50);
+    await(bench, talker_missed, "missed");
+    say(bench, 1, CELL, 61);
+    await_published(bench, 1);
+    assert_true(isnan(bench->voltage));
+    assert_true(bench->cell == 61);
+    say(bench, 1, VOLTAGE, 70);
+    say(bench, 1, CELL, 71);
+    await_published(bench, 1);
+    assert_true(bench->voltage == 70 && bench->cell == 71);
+}
+
+static bool is_connected_again(struct bench *bench)
+{
+    return bench->connections >= 2 && bench->peer >= 0;
+}
+
+static void listens_again_after_a_loss(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &talker, 1);
+    start(bench, answer_never);
+    await(bench, is_connected, "connected");
+    hang_up(bench);
+    await(bench, is_connected_again, "connected again");
+    say(bench, 1, VOLTAGE, 70);
+    say(bench, 1, CELL, 71);
+    await_published(bench, 1);
+    assert_true(bench->voltage == 70 && bench->cell == 71);
+}
+
+/* ---- orders ---- */
+
+static void on_order_over(void *data, enum control_result result)
+{
+    struct bench *bench = data;
+    bench->orders_over++;
+    bench->result = result;
+}
+
+static bool order(struct bench *bench)
+{
+    bench->control = (struct control){.poller = bench->pollers[0],
+                                      .switches = {.wanted = {true, true}, .on = {true, false}},
+                                      .done = on_order_over,
+                                      .data = bench};
+    return line_control(bench->line, &bench->control);
+}
+
+static bool order_is_over(struct bench *bench)
+{
+    return bench->orders_over > 0;
+}
+
+static void carries_out_an_order(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_well);
+    await_published(bench, 1);
+    assert_true(order(bench));
+    await(bench, order_is_over, "order");
+    assert_int_equal(bench->result, CONTROL_DONE);
+    await_published(bench, 2);
+}
+
+/* Both switches, each on a connection of its own, while polls do the same. */
+static void carries_out_orders_on_a_server_that_closes(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1)->poll_s = 0.001;
+    start(bench, answer_and_close);
+    for (int i = 0; i < 20; i++) {
+        await_published(bench, 1);
+        bench->orders_over = 0;
+        assert_true(order(bench));
+        await(bench, order_is_over, "order");
+        assert_int_equal(bench->result, CONTROL_DONE);
+    }
+}
+
+static void answer_polls_only(struct bench *bench, const uint8_t *request)
+{
+    if (request[0] == 'S')
+        hang_up(bench);
+    else
+        answer_well(bench, request);
+}
+
+static void tells_when_an_order_was_lost(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_polls_only);
+    await_published(bench, 1);
+    assert_true(order(bench));
+    await(bench, order_is_over, "order");
+    assert_int_equal(bench->result, CONTROL_UNANSWERED);
+    await_published(bench, 2);
+}
+
+static void takes_no_order_while_down(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    ev_io_stop(bench->loop, &bench->accepting);
+    close(bench->listener);
+    bench->listener = -1;
+    bench->wanted = 1;
+    start(bench, answer_well);
+    await(bench, refused_often, "down");
+    assert_false(order(bench));
+    assert_int_equal(bench->orders_over, 0);
+}
+
+/* ---- ports that come and go ---- */
+
+static bool is_down(struct bench *bench)
+{
+    return bench->downs >= bench->wanted;
+}
+
+/* A pty in the place of a USB adapter, behind a link as udev makes them. */
+static void comes_back_after_the_adapter(void **state)
+{
+    struct bench *bench = *state;
+    char folder[] = "/tmp/packgate-test-XXXXXX", link[64], name[PTY_NAME];
+    assert_non_null(mkdtemp(folder));
+    snprintf(link, sizeof link, "%s/tty", folder);
+    snprintf(bench->line_config.port, sizeof bench->line_config.port, "serial:%s", link);
+    add_pack(bench, &toy, 1);
+    unsigned descriptors = 0;
+    for (int i = 0; i < 4; i++) {
+        int master = pty_open(name);
+        assert_true(master >= 0);
+        assert_int_equal(symlink(name, link), 0);
+        attach(bench, master);
+        if (i == 0)
+            start(bench, answer_well);
+        await_published(bench, 3);
+        if (i == 0)
+            descriptors = open_descriptors();
+        assert_int_equal(open_descriptors(), descriptors);
+        bench->wanted = bench->downs + 1;
+        assert_int_equal(unlink(link), 0);
+        hang_up(bench);
+        await(bench, is_down, "down");
+    }
+    assert_int_equal(bench->pollers[0]->reconnects, 3);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Freed at any moment: while it looks up a name, connects, waits for a reply, for its turn or to open again. */
+static void ends_at_any_moment(void **state)
+{
+    struct bench *bench = *state;
+    char *host = strstr(bench->line_config.port, "127.0.0.1");
+    char port[8];
+    snprintf(port, sizeof port, "%s", strrchr(host, ':') + 1);
+    add_pack(bench, &toy, 1);
+    unsigned descriptors = open_descriptors();
+    for (int turns = 0; turns < 60; turns++) {
+        snprintf(host, 32, "%s:%s", turns % 2 ? "127.0.0.1" : "localhost", port);
+        start(bench, turns % 3 ? answer_well : answer_and_close);
+        for (int i = 0; i < turns / 2; i++)
+            ev_run(bench->loop, EVRUN_NOWAIT);
+        line_free(bench->line);
+        bench->line = NULL;
+        poller_reset(bench->pollers[0], clock_now());
+        while (ev_run(bench->loop, EVRUN_NOWAIT), bench->peer >= 0)
+            continue;
+        assert_int_equal(open_descriptors(), descriptors);
+    }
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(polls_and_publishes),
+        TEST(finds_replies_among_others),
+        TEST(throws_away_what_comes_late),
+        TEST(puts_pieces_together),
+        TEST(copes_with_a_server_that_closes_after_each_reply),
+        TEST(takes_no_offence_when_closed_idle),
+        TEST(comes_back_after_a_server_that_is_taken),
+        TEST(publishes_what_there_is_in_spite_of_lost_connections),
+        TEST(asks_on_when_silent),
+        TEST(gives_no_more_time_for_the_chatter_of_others),
+        TEST(survives_a_flood),
+        TEST(takes_a_reply_that_a_late_loop_finds),
+        TEST(keeps_packs_apart),
+        TEST(gives_each_protocol_its_time),
+        TEST(is_not_starved_by_silent_neighbours),
+        TEST(puts_no_old_half_to_a_new_one),
+        TEST(listens_again_after_a_loss),
+        TEST(carries_out_an_order),
+        TEST(carries_out_orders_on_a_server_that_closes),
+        TEST(tells_when_an_order_was_lost),
+        TEST(takes_no_order_while_down),
+        TEST(comes_back_after_the_adapter),
+        TEST(ends_at_any_moment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

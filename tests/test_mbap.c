@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Framing and the checks of a request. Lengths and quantities are those of "MODBUS Application
+ * Protocol Specification V1.1b3", section 6. Every frame is handed over in memory of its own size,
+ * so that the address sanitizer sees a read behind its end.
+ */
+#include "gateway/mbap.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static struct mbap_span find(const uint8_t *bytes, size_t size)
+{
+    uint8_t *copy = malloc(size ? size : 1);
+    assert_non_null(copy);
+    memcpy(copy, bytes, size);
+    const struct mbap_span span = mbap_find(copy, size);
+    free(copy);
+    return span;
+}
+
+/* Puts the header before a PDU and checks it. */
+static uint8_t check(const uint8_t *pdu, size_t size, struct mbap_request *request)
+{
+    uint8_t *frame = malloc(7 + size);
+    assert_non_null(frame);
+    const uint8_t header[7] = {0x12, 0x34, 0, 0, 0, (uint8_t) (1 + size), 17};
+    memcpy(frame, header, 7);
+    memcpy(frame + 7, pdu, size);
+    const uint8_t result = mbap_check(frame, 7 + size, request);
+    free(frame);
+    assert_int_equal(request->unit, 17);
+    assert_int_equal(request->function, pdu[0]);
+    if (result != 0) {
+        assert_int_equal(request->read.count, 0);
+        assert_int_equal(request->write.count, 0);
+    }
+    return result;
+}
+
+static const uint8_t read_two[] = {0, 1, 0, 0, 0, 6, 1, 3, 0x01, 0x22, 0, 2};
+
+static void test_find_grows(void **state)
+{
+    (void) state;
+    for (size_t size = 0; size < sizeof read_two; size++)
+        assert_int_equal(find(read_two, size).kind, MBAP_MORE);
+    assert_int_equal(find(read_two, sizeof read_two).kind, MBAP_FRAME);
+    assert_int_equal(find(read_two, sizeof read_two).size, sizeof read_two);
+}
+
+/* What stands behind a frame does not change it. */
+static void test_find_first(void **state)
+{
+    (void) state;
+    uint8_t bytes[2 * sizeof read_two];
+    memcpy(bytes, read_two, sizeof read_two);
+    memset(bytes + sizeof read_two, 0xFF, sizeof read_two);
+    for (size_t size = sizeof read_two; size <= sizeof bytes; size++) {
+        assert_int_equal(find(bytes, size).kind, MBAP_FRAME);
+        assert_int_equal(find(bytes, size).size, sizeof read_two);
+    }
+}
+
+/* The length counts from the unit id: 2 (no more than a function) to 254 (the longest PDU, 253). */
+static void test_find_lengths(void **state)
+{
+    (void) state;
+    for (unsigned length = 0; length <= 0xFFFF; length++) {
+        uint8_t bytes[260] = {0, 1, 0, 0, (uint8_t) (length >> 8), (uint8_t) length, 1, 3};
+        const struct mbap_span span = mbap_find(bytes, sizeof bytes);
+        const bool possible = length >= 2 && length <= 254;
+        assert_int_equal(span.kind, possible ? MBAP_FRAME : MBAP_BROKEN);
+        if (possible)
+            assert_int_equal(span.size, 6 + length);
+        assert_int_equal(mbap_find(bytes, 5).kind, MBAP_MORE);
+        assert_int_equal(mbap_find(bytes, 6).kind, possible ? MBAP_MORE : MBAP_BROKEN);
+    }
+}
+
+static void test_find_protocol(void **state)
+{
+    (void) state;
+    for (unsigned protocol = 1; protocol <= 0xFFFF; protocol++) {
+        uint8_t bytes[sizeof read_two];
+        memcpy(bytes, read_two, sizeof bytes);
+        bytes[2] = (uint8_t) (protocol >> 8);
+        bytes[3] = (uint8_t) protocol;
+        assert_int_equal(mbap_find(bytes, sizeof bytes - 1).kind, MBAP_MORE);
+        assert_int_equal(mbap_find(bytes, sizeof bytes).kind, MBAP_FOREIGN);
+        assert_int_equal(mbap_find(bytes, sizeof bytes).size, sizeof bytes);
+    }
+}
+
+/* One good request of each function, with the ranges that it names. */
+// clang-format off
+static const struct good_request {
+    const char *name;
+    uint8_t pdu[20];
+    size_t size;
+    struct mbap_range read, write;
+} good_requests[] = {
+    /* name                 PDU                                                     size  read         write       */
+    {"read coils",          {1, 0x00, 0x13, 0x00, 0x13},                             5,   {19, 19},    {0, 0}},
+    {"read inputs",         {2, 0x00, 0xC4, 0x00, 0x16},                             5,   {196, 22},   {0, 0}},
+    {"read registers",      {3, 0x00, 0x6B, 0x00, 0x03},                             5,   {107, 3},    {0, 0}},
+    {"read input registers",{4, 0x00, 0x08, 0x00, 0x01},                             5,   {8, 1},      {0, 0}},
+    {"write coil on",       {5, 0x00, 0xAC, 0xFF, 0x00},                             5,   {0, 0},      {172, 1}},
+    {"write coil off",      {5, 0x00, 0xAC, 0x00, 0x00},                             5,   {0, 0},      {172, 1}},
+    {"write register",      {6, 0x00, 0x01, 0x00, 0x03},                             5,   {0, 0},      {1, 1}},
+    {"write coils",         {15, 0x00, 0x13, 0x00, 0x0A, 2, 0xCD, 0x01},             8,   {0, 0},      {19, 10}},
+    {"write registers",     {16, 0x00, 0x01, 0x00, 0x02, 4, 0, 0x0A, 1, 2},         10,   {0, 0},      {1, 2}},
+    {"mask register",       {22, 0x00, 0x04, 0x00, 0xF2, 0x00, 0x25},                7,   {0, 0},      {4, 1}},
+    {"read write registers",{23, 0, 3, 0, 6, 0, 0x0E, 0, 3, 6, 0, 0xFF, 0, 0xFF, 0, 0xFF}, 16, {3, 6}, {14, 3}},
+    {"identification",      {43, 14, 1, 0},                                          4,   {0, 0},      {0, 0}},
+};
+// clang-format on
+
+static void test_check_good(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(good_requests); i++) {
+        const struct good_request *good = &good_requests[i];
+        struct mbap_request request;
+        if (check(good->pdu, good->size, &request) != 0)
+            fail_msg("%s was refused", good->name);
+        assert_int_equal(request.read.address, good->read.address);
+        assert_int_equal(request.read.count, good->read.count);
+        assert_int_equal(request.write.address, good->write.address);
+        assert_int_equal(request.write.count, good->write.count);
+    }
+}
+
+/* One byte less or more, up to the longest PDU, is exception 3; so is a function byte alone. */
+static void test_check_lengths(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < COUNT(good_requests); i++) {
+        const struct good_request *good = &good_requests[i];
+        uint8_t pdu[MBAP_PDU_MAX] = {0};
+        memcpy(pdu, good->pdu, good->size);
+        for (size_t size = 1; size <= sizeof pdu; size++) {
+            struct mbap_request request;
+            const uint8_t result = check(pdu, size, &request);
+            if (result != (size == good->size ? 0 : 3))
+                fail_msg("%s of %zu bytes: %u", good->name, size, result);
+        }
+    }
+}
+
+static void test_check_functions(void **state)
+{
+    (void) state;
+    for (unsigned function = 0; function < 256; function++) {
+        bool served = false;
+        for (size_t i = 0; i < COUNT(good_requests); i++)
+            served = served || good_requests[i].pdu[0] == function;
+        const uint8_t pdu[5] = {(uint8_t) function, 0, 0, 0, 1};
+        struct mbap_request request;
+        const uint8_t result = check(pdu, sizeof pdu, &request);
+        if ((result == 1) == (served && function != 43))
+            fail_msg("function %u: %u", function, result);
+    }
+}
+
+/* Reads: every quantity there is. */
+static void test_check_read_quantities(void **state)
+{
+    (void) state;
+    static const struct {
+        uint8_t function;
+        unsigned max;
+    } limits[] = {{1, 2000}, {2, 2000}, {3, 125}, {4, 125}};
+    for (size_t i = 0; i < COUNT(limits); i++)
+        for (unsigned quantity = 0; quantity <= 0xFFFF; quantity++) {
+            const uint8_t pdu[5] = {limits[i].function, 0, 0, (uint8_t) (quantity >> 8),
+                                    (uint8_t) quantity};
+            struct mbap_request request;
+            const bool good = quantity >= 1 && quantity <= limits[i].max;
+            if (check(pdu, sizeof pdu, &request) != (good ? 0 : 3))
+                fail_msg("function %u, quantity %u", limits[i].function, quantity);
+        }
+}
+
+/* Writes: every quantity with every byte count that fits into a PDU, the data being as long as the
+ * byte count says. */
+static void check_write_quantities(uint8_t function, size_t fixed, unsigned max, unsigned bits)
+{
+    uint8_t pdu[MBAP_PDU_MAX] = {function, 0, 0, 0, 1, 0, 0, 0, 0, 0};
+    const size_t quantity_at = fixed - 3;
+    for (unsigned quantity = 0; quantity <= 2100; quantity++)
+        for (size_t bytes = 0; fixed + bytes <= sizeof pdu; bytes++) {
+            pdu[quantity_at] = (uint8_t) (quantity >> 8);
+            pdu[quantity_at + 1] = (uint8_t) quantity;
+            pdu[fixed - 1] = (uint8_t) bytes;
+            struct mbap_request request;
+            const bool good =
+                quantity >= 1 && quantity <= max && (quantity * bits + 7) / 8 == bytes;
+            if (check(pdu, fixed + bytes, &request) != (good ? 0 : 3))
+                fail_msg("function %u, quantity %u, %zu bytes", function, quantity, bytes);
+        }
+}
+
+static void test_check_write_quantities(void **state)
+{
+    (void) state;
+    check_write_quantities(15, 6, 1968, 1);
+    check_write_quantities(16, 6, 123, 16);
+    check_write_quantities(23, 10, 121, 16);
+}
+
+/* The byte count must agree with the length of the PDU as well. */
+static void test_check_byte_counts(void **state)
+{
+    (void) state;
+    uint8_t pdu[] = {16, 0, 1, 0, 2, 4, 0, 10, 1, 2};
+    struct mbap_request request;
+    for (unsigned bytes = 0; bytes < 256; bytes++) {
+        pdu[5] = (uint8_t) bytes;
+        assert_int_equal(check(pdu, sizeof pdu, &request), bytes == 4 ? 0 : 3);
+    }
+}
+
+static void test_check_read_of_read_write(void **state)
+{
+    (void) state;
+    for (unsigned quantity = 0; quantity <= 0xFFFF; quantity++) {
+        const uint8_t pdu[] = {23, 0, 3, (uint8_t) (quantity >> 8), (uint8_t) quantity, 0, 14, 0, 1,
+                               2,  0, 9};
+        struct mbap_request request;
+        const bool good = quantity >= 1 && quantity <= 125;
+        assert_int_equal(check(pdu, sizeof pdu, &request), good ? 0 : 3);
+    }
+}
+
+static void test_check_coil_values(void **state)
+{
+    (void) state;
+    for (unsigned value = 0; value <= 0xFFFF; value++) {
+        const uint8_t pdu[] = {5, 0, 0, (uint8_t) (value >> 8), (uint8_t) value};
+        struct mbap_request request;
+        const bool good = value == 0x0000 || value == 0xFF00;
+        assert_int_equal(check(pdu, sizeof pdu, &request), good ? 0 : 3);
+    }
+}
+
+/* Of function 43 only type 14 is served, whatever length the others have; without a type it is too
+ * short. */
+static void test_check_interface_types(void **state)
+{
+    (void) state;
+    struct mbap_request request;
+    const uint8_t bare = 43;
+    assert_int_equal(check(&bare, 1, &request), 3);
+    for (unsigned type = 0; type < 256; type++) {
+        const uint8_t pdu[] = {43, (uint8_t) type, 1, 0};
+        for (size_t size = 2; size <= sizeof pdu; size++)
+            assert_int_equal(check(pdu, size, &request), type != 14 ? 1 : size == 4 ? 0 : 3);
+    }
+}
+
+static void test_writes(void **state)
+{
+    (void) state;
+    for (unsigned function = 0; function < 256; function++) {
+        bool writes = false;
+        for (size_t i = 0; i < COUNT(good_requests); i++)
+            if (good_requests[i].pdu[0] == function)
+                writes = good_requests[i].write.count > 0;
+        assert_int_equal(mbap_writes((uint8_t) function), writes);
+    }
+}
+
+static void test_reply_header(void **state)
+{
+    (void) state;
+    const uint8_t request[] = {0xAB, 0xCD, 0, 0, 0, 5, 0xF7, 43, 14, 1, 0};
+    const uint8_t expected[7] = {0xAB, 0xCD, 0, 0, 0, 254, 0xF7};
+    uint8_t header[7];
+    mbap_reply_header(request, 253, header);
+    assert_memory_equal(header, expected, 7);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find_grows),
+        cmocka_unit_test(test_find_first),
+        cmocka_unit_test(test_find_lengths),
+        cmocka_unit_test(test_find_protocol),
+        cmocka_unit_test(test_check_good),
+        cmocka_unit_test(test_check_lengths),
+        cmocka_unit_test(test_check_functions),
+        cmocka_unit_test(test_check_read_quantities),
+        cmocka_unit_test(test_check_write_quantities),
+        cmocka_unit_test(test_check_byte_counts),
+        cmocka_unit_test(test_check_read_of_read_write),
+        cmocka_unit_test(test_check_coil_values),
+        cmocka_unit_test(test_check_interface_types),
+        cmocka_unit_test(test_writes),
+        cmocka_unit_test(test_reply_header),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

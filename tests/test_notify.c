@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+/* Messages to a service manager that is played by a datagram socket here. */
+#include "gateway/notify.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* The manager's end. `name` is what goes into NOTIFY_SOCKET. */
+static int open_manager(const char *name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+    assert_true(length < sizeof address.sun_path);
+    memcpy(address.sun_path, name, length);
+    if (name[0] == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    socklen_t size = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, size), 0);
+    return fd;
+}
+
+static void expect_message(int fd, const char *expected)
+{
+    char text[100];
+    ssize_t size = recv(fd, text, sizeof text, 0);
+    assert_int_equal(size, (ssize_t) strlen(expected));
+    assert_memory_equal(text, expected, (size_t) size);
+}
+
+static void expect_silence(int fd)
+{
+    char text[100];
+    assert_true(recv(fd, text, sizeof text, 0) < 0);
+    assert_int_equal(errno, EAGAIN);
+}
+
+static void expect_all(const char *name)
+{
+    int fd = open_manager(name);
+    setenv("NOTIFY_SOCKET", name, 1);
+    notify_ready();
+    notify_watchdog();
+    notify_stopping();
+    expect_message(fd, "READY=1");
+    expect_message(fd, "WATCHDOG=1");
+    expect_message(fd, "STOPPING=1");
+    expect_silence(fd);
+    close(fd);
+}
+
+static void test_path(void **state)
+{
+    (void) state;
+    char folder[] = "/tmp/packgate-notify-XXXXXX", name[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(name, sizeof name, "%s/socket", folder);
+    expect_all(name);
+    unlink(name);
+    rmdir(folder);
+}
+
+static void test_abstract_name(void **state)
+{
+    (void) state;
+    char name[64];
+    snprintf(name, sizeof name, "@packgate-notify-%d", (int) getpid());
+    expect_all(name);
+}
+
+/* Nothing is sent, and nothing else happens either. */
+static void test_no_manager(void **state)
+{
+    (void) state;
+    char too_long[200];
+    memset(too_long, '/', sizeof too_long - 1);
+    too_long[sizeof too_long - 1] = '\0';
+    const char *const names[] = {"", "/", "@", "relative", "vsock:2:1234", "/nowhere/at/all", too_long};
+    char name[64];
+    snprintf(name, sizeof name, "@packgate-notify-none-%d", (int) getpid());
+    int fd = open_manager(name);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        setenv("NOTIFY_SOCKET", names[i], 1);
+        notify_ready();
+    }
+    unsetenv("NOTIFY_SOCKET");
+    notify_ready();
+    expect_silence(fd);
+    close(fd);
+}
+
+/* A manager that does not read: the call returns. */
+static void test_full_queue(void **state)
+{
+    (void) state;
+    char name[64];
+    snprintf(name, sizeof name, "@packgate-notify-full-%d", (int) getpid());
+    int fd = open_manager(name);
+    setenv("NOTIFY_SOCKET", name, 1);
+    for (int i = 0; i < 10000; i++)
+        notify_watchdog();
+    expect_message(fd, "WATCHDOG=1");
+    close(fd);
+}
+
+static void test_watchdog_interval(void **state)
+{
+    (void) state;
+    char own[32], other[32];
+    snprintf(own, sizeof own, "%d", (int) getpid());
+    snprintf(other, sizeof other, "%d", (int) getppid());
+    const struct {
+        const char *usec, *pid;
+        double expected;
+    } cases[] = {
+        {NULL, NULL, 0}, {"30000000", NULL, 15}, {"30000000", own, 15}, {"30000000", other, 0},
+        {"30000000", "x", 0}, {"1000000", own, 0.5}, {"0", own, 0}, {"", own, 0}, {"-5", own, 0},
+        {"5s", own, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        unsetenv("WATCHDOG_USEC");
+        unsetenv("WATCHDOG_PID");
+        if (cases[i].usec)
+            setenv("WATCHDOG_USEC", cases[i].usec, 1);
+        if (cases[i].pid)
+            setenv("WATCHDOG_PID", cases[i].pid, 1);
+        double interval = notify_watchdog_interval();
+        if (interval < cases[i].expected || interval > cases[i].expected)
+            fail_msg("case %zu: expected %g s, got %g s", i, cases[i].expected, interval);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_path),       cmocka_unit_test(test_abstract_name),
+        cmocka_unit_test(test_no_manager), cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_watchdog_interval),
+    };
+    return cmocka_run_group_tests_name("notify", tests, NULL, NULL);
+}

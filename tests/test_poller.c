@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+/* The rules of the poll scheduler, on a clock that the test moves: a driver of three steps that answers on command. */
+#include "gateway/poller.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- a driver that is easy to follow: the request is the step's number, nothing is decoded ---- */
+
+enum { VITAL, CELLS, SLOW, STEPS };
+
+static const struct bms_step plan[STEPS] = {
+    [VITAL] = {.name = "voltage", .vital = true},
+    [CELLS] = {.name = "cells"},
+    [SLOW] = {.name = "serial", .every_s = 100},
+};
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    (void) bms;
+    request->bytes[0] = (uint8_t) step;
+    request->size = 1;
+    return true;
+}
+
+static const struct bms_driver driver = {
+    .name = "test",
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .tries = 3},
+    .plan = plan,
+    .steps = STEPS,
+    .build = build,
+};
+static const struct line_config line = {.name = "line"};
+static const struct pack_config config = {
+    .name = "pack", .line = &line, .driver = &driver, .poll_s = 1, .stale_after_s = 10};
+
+/* Which steps answer, and what they say. */
+struct world {
+    struct poller *poller;
+    bool answers[STEPS];
+    double voltage, cell;
+    unsigned asked[STEPS];
+    double now;
+};
+
+static void answer(struct world *world, unsigned step)
+{
+    struct poller *poller = world->poller;
+    if (!world->answers[step]) {
+        poller_unanswered(poller, world->now);
+        return;
+    }
+    if (step == VITAL)
+        pack_set(&poller->incoming, VOLTAGE_V, world->voltage);
+    if (step == CELLS)
+        pack_set_cell(&poller->incoming, 1, world->cell);
+    if (step == SLOW)
+        pack_set_text(&poller->incoming, SERIAL, (const uint8_t *) "A1", 2);
+    poller_answered(poller, world->now);
+}
+
+/* Runs one cycle at the time that it is due; whether it published. */
+static bool cycle(struct world *world)
+{
+    struct bms_request request;
+    bool published = false;
+    world->now = fmax(world->now, world->poller->due);
+    memset(world->asked, 0, sizeof world->asked);
+    while (poller_request(world->poller, world->now, &request, &published)) {
+        world->asked[request.bytes[0]]++;
+        answer(world, request.bytes[0]);
+    }
+    return published;
+}
+
+static int set_up(void **state)
+{
+    static struct world world;
+    world = (struct world){.answers = {true, true, true}, .voltage = 52, .cell = 3300, .now = 1000};
+    world.poller = poller_new(&config);
+    assert_non_null(world.poller);
+    *state = &world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *world = *state;
+    poller_free(world->poller);
+    return 0;
+}
+
+static void publishes_a_whole_cycle(void **state)
+{
+    struct world *world = *state;
+    assert_true(poller_stale(world->poller, world->now));
+    assert_true(cycle(world));
+    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    assert_true(world->poller->values.value[CELL_MAX_MV] == 3300);
+    assert_string_equal(world->poller->values.text[SERIAL], "A1");
+    assert_false(poller_stale(world->poller, world->now));
+    assert_true(fabs(world->poller->due - world->now - 1) < 1e-9);
+}
+
+static void asks_slow_values_rarely(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    unsigned asked = 0;
+    while (world->now < 1098.5) {
+        assert_true(cycle(world));
+        asked += world->asked[SLOW];
+        assert_string_equal(world->poller->values.text[SERIAL], "A1");
+    }
+    assert_int_equal(asked, 0);
+    cycle(world);
+    assert_int_equal(world->asked[SLOW], 1);
+}
+
+static void repeats_before_it_counts(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    world->answers[VITAL] = false;
+    assert_false(cycle(world));
+    assert_int_equal(world->asked[VITAL], 3);
+    assert_int_equal(world->asked[CELLS], 0);
+    assert_int_equal(world->poller->counters.timeouts, 1);
+    assert_int_equal(world->poller->counters.repeats, 2);
+}
+
+static void never_mixes_two_cycles(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    world->answers[CELLS] = false;
+    world->voltage = 48;
+    world->cell = 3000;
+    assert_false(cycle(world));
+    assert_false(cycle(world));
+    /* Still the first cycle as a whole. */
+    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    /* After three misses the cells are given up: fresh values without them. */
+    assert_true(cycle(world));
+    assert_true(world->poller->values.value[VOLTAGE_V] == 48);
+    assert_true(isnan(world->poller->values.value[CELL_MV]));
+    assert_true(isnan(world->poller->values.value[CELL_MAX_MV]));
+    /* And not asked each time, but asked again later. */
+    cycle(world);
+    assert_int_equal(world->asked[CELLS], 0);
+    world->answers[CELLS] = true;
+    double start = world->now;
+    while (!world->asked[CELLS])
+        cycle(world);
+    assert_in_range((int) (world->now - start), 55, 61);
+    assert_true(world->poller->values.value[CELL_MV] == 3000);
+}
+
+static void publishes_without_what_never_came(void **state)
+{
+    struct world *world = *state;
+    world->answers[CELLS] = false;
+    assert_true(cycle(world));
+    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_true(isnan(world->poller->values.value[CELL_MV]));
+}
+
+/* Many boards leave what they do not know unanswered. */
+static void asks_rarely_what_was_never_answered(void **state)
+{
+    struct world *world = *state;
+    world->answers[CELLS] = false;
+    unsigned rounds = 0;
+    while (world->now < 1000 + 4 * 3600.0) {
+        assert_true(cycle(world));
+        rounds += world->asked[CELLS] > 0;
+    }
+    /* Three at once, after 1, 2, 4, 8, 16 and 32 minutes, then each hour. */
+    assert_in_range(rounds, 3 + 6 + 2, 3 + 6 + 3);
+    world->answers[CELLS] = true;
+    while (world->now < 1000 + 5.1 * 3600.0)
+        cycle(world);
+    assert_true(world->poller->values.value[CELL_MV] == 3300);
+}
+
+static void slows_down_when_silent(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    world->answers[VITAL] = false;
+    static const double intervals[] = {2, 4, 8, 16, 30, 30};
+    for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
+        cycle(world);
+        assert_true(fabs(world->poller->due - world->now - intervals[i]) < 1e-9);
+    }
+    assert_true(poller_stale(world->poller, world->now));
+    world->answers[VITAL] = true;
+    assert_true(cycle(world));
+    assert_true(fabs(world->poller->due - world->now - 1) < 1e-9);
+}
+
+static void is_stale_when_the_last_cycle_is_old(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    assert_false(poller_stale(world->poller, world->now + 10));
+    assert_true(poller_stale(world->poller, world->now + 10.001));
+}
+
+/* Sixteen packs on a slow line have their turn every 17 s: their values must not be stale in between, unless the
+ * configuration says so. */
+static void knows_how_long_a_round_takes(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    world->now += 17;
+    cycle(world);
+    assert_true(fabs(poller_stale_after(world->poller) - 42.5) < 1e-9);
+    assert_false(poller_stale(world->poller, world->now + 42));
+    assert_true(poller_stale(world->poller, world->now + 43));
+    /* A gap that silence has made is no round. */
+    world->answers[VITAL] = false;
+    cycle(world);
+    world->answers[VITAL] = true;
+    world->now += 300;
+    cycle(world);
+    assert_true(fabs(poller_stale_after(world->poller) - 42.5) < 1e-9);
+    /* Never longer than a minute. */
+    world->now += 100;
+    cycle(world);
+    assert_true(fabs(poller_stale_after(world->poller) - 60) < 1e-9);
+    poller_reset(world->poller, world->now);
+    assert_true(fabs(poller_stale_after(world->poller) - 10) < 1e-9);
+    struct pack_config fixed = config;
+    fixed.stale_fixed = true;
+    world->poller->config = &fixed;
+    cycle(world);
+    world->now += 17;
+    cycle(world);
+    assert_true(fabs(poller_stale_after(world->poller) - 10) < 1e-9);
+    world->poller->config = &config;
+}
+
+static void forgets_the_device_on_reset(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    poller_reset(world->poller, world->now);
+    world->answers[SLOW] = world->answers[CELLS] = false;
+    assert_true(cycle(world));
+    assert_string_equal(world->poller->values.text[SERIAL], "");
+    assert_true(isnan(world->poller->values.value[CELL_MV]));
+}
+
+/* Another pack may have been connected in the meantime: of the one before, nothing may stand beside its values. */
+static void forgets_the_device_after_a_long_silence(void **state)
+{
+    struct world *world = *state;
+    cycle(world);
+    memset(bms_memory(&world->poller->bms), 7, 1);
+    world->answers[VITAL] = false;
+    double start = world->now;
+    while (world->now - start <= config.stale_after_s) {
+        assert_string_equal(world->poller->steps[SLOW].part.text[SERIAL], "A1");
+        assert_false(cycle(world));
+    }
+    assert_int_equal(*(uint8_t *) bms_memory(&world->poller->bms), 0);
+    /* What a driver notes while it looks for its device lives on. */
+    memset(bms_memory(&world->poller->bms), 8, 1);
+    assert_false(cycle(world));
+    assert_int_equal(*(uint8_t *) bms_memory(&world->poller->bms), 8);
+    world->answers[VITAL] = true;
+    world->answers[SLOW] = false;
+    assert_true(cycle(world));
+    assert_int_equal(world->asked[SLOW], 3);
+    assert_string_equal(world->poller->values.text[SERIAL], "");
+    /* A short silence is no reason. */
+    world->answers[SLOW] = true;
+    assert_true(cycle(world));
+    world->answers[VITAL] = false;
+    assert_false(cycle(world));
+    world->answers[VITAL] = true;
+    assert_true(cycle(world));
+    assert_string_equal(world->poller->values.text[SERIAL], "A1");
+}
+
+/* A port that is opened anew because all are silent must not make them be asked as often as at the start. */
+static void stays_patient_over_a_reset(void **state)
+{
+    struct world *world = *state;
+    world->answers[VITAL] = false;
+    for (int i = 0; i < 4; i++)
+        cycle(world);
+    poller_reset(world->poller, world->now);
+    cycle(world);
+    assert_true(fabs(world->poller->due - world->now - 30) < 1e-9);
+}
+
+static void counts_refused_values_once(void **state)
+{
+    struct world *world = *state;
+    world->voltage = 9999;
+    assert_true(cycle(world));
+    assert_int_equal(world->poller->counters.implausible, 1);
+    assert_true(isnan(world->poller->values.value[VOLTAGE_V]));
+}
+
+static void leaves_a_refused_step_alone(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    world->answers[CELLS] = false;
+    while (poller_request(world->poller, world->now, &request, &published)) {
+        if (request.bytes[0] == CELLS)
+            poller_refused(world->poller, world->now);
+        else
+            answer(world, request.bytes[0]);
+    }
+    assert_true(published);
+    for (int i = 0; i < 100; i++) {
+        assert_true(cycle(world));
+        assert_int_equal(world->asked[CELLS], 0);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(publishes_a_whole_cycle),
+        TEST(asks_slow_values_rarely),
+        TEST(repeats_before_it_counts),
+        TEST(never_mixes_two_cycles),
+        TEST(publishes_without_what_never_came),
+        TEST(asks_rarely_what_was_never_answered),
+        TEST(slows_down_when_silent),
+        TEST(is_stale_when_the_last_cycle_is_old),
+        TEST(knows_how_long_a_round_takes),
+        TEST(forgets_the_device_on_reset),
+        TEST(forgets_the_device_after_a_long_silence),
+        TEST(stays_patient_over_a_reset),
+        TEST(counts_refused_values_once),
+        TEST(leaves_a_refused_step_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

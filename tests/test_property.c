@@ -1,0 +1,750 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Random packs through every protocol and back: emulated, polled as the gateway does, decoded, put
+ * into the register map and read from there. What comes out is the pack, to the resolution of the
+ * protocol; what the protocol does not carry stays unknown. The same for each alarm by itself, and
+ * for the switches; and over a rough line, where replies are lost, damaged and late: what is read
+ * then is right or unknown.
+ */
+#include "property_protocols.h"
+
+#include "gateway/feed.h"
+#include "gateway/poller.h"
+
+#include "bms/battery_random.h"
+#include "bms/prng.h"
+#include "registers/map.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+#define PACKS 100      /* random ones of each protocol */
+#define ROUGH_PACKS 30 /* the same over a rough line, for so many cycles each: */
+#define ROUGH_CYCLES 15
+#define SETTLE 2       /* cycles published: what the first one teaches is used in the second */
+#define CYCLES_MAX 8   /* to get there, where a variant is found by trying */
+#define PIECES_MAX 100 /* in which an emulator may take one request */
+
+static double step_of(const struct protocol *protocol, int id)
+{
+    int stem = id >= TEMP_C ? TEMP_C : id >= CELL_MV ? CELL_MV : id;
+    for (const struct carried *row = protocol->values; row->step > 0; row++)
+        if (row->id == stem)
+            return row->step;
+    return 0;
+}
+
+/* ---- both ends of a line ---- */
+
+struct bench {
+    const struct protocol *protocol;
+    struct line_config line;
+    struct pack_config config;
+    struct poller *poller;
+    struct bms board;
+    struct pack told;
+    struct feed feed;
+    uint64_t chance;
+    bool echoes;            /* as a two-wire adapter does */
+    bool rough;             /* replies get lost, damaged, late */
+    struct bms_output last; /* what the board said before */
+    double now;
+};
+
+static int find_variant(const struct bms_driver *driver, const char *name)
+{
+    for (int i = 0; name; i++) {
+        assert_non_null(driver->variants[i]);
+        if (strcmp(driver->variants[i], name) == 0)
+            return i;
+    }
+    return 0;
+}
+
+static void open_bench(struct bench *bench, const struct protocol *protocol, uint64_t *seed)
+{
+    const struct bms_driver *driver = bms_driver_find(protocol->driver);
+    assert_non_null(driver);
+    memset(bench, 0, sizeof *bench);
+    bench->protocol = protocol;
+    bench->chance = prng_next(seed);
+    bench->echoes = prng_range(seed, 0, 3) == 0;
+    bms_init(&bench->board, driver);
+    bench->board.options.variant = find_variant(driver, protocol->variant);
+    bench->board.options.address = protocol->address
+                                       ? protocol->address
+                                       : prng_range(seed, driver->address_min, driver->address_max);
+    bench->config = (struct pack_config){.line = &bench->line,
+                                         .driver = driver,
+                                         .options = bench->board.options,
+                                         .unit = 1,
+                                         .poll_s = 1,
+                                         .stale_after_s = 10};
+    /* Who configures no variant gets the same. */
+    bool detects = driver->variants && strcmp(driver->variants[0], "auto") == 0;
+    if (detects && prng_range(seed, 0, 1) == 0)
+        bench->config.options.variant = 0;
+}
+
+/* The poller takes its options when it is made. */
+static void start_polling(struct bench *bench)
+{
+    if (bench->protocol->capacity_given)
+        bench->config.options.capacity_ah = bench->told.value[RATED_AH];
+    bench->poller = poller_new(&bench->config);
+    assert_non_null(bench->poller);
+}
+
+static void close_bench(struct bench *bench)
+{
+    poller_free(bench->poller);
+}
+
+/* Serial servers deliver in pieces of any size. */
+static size_t piece_of(struct bench *bench, size_t size)
+{
+    size_t piece = (size_t) prng_range(&bench->chance, 1, 200);
+    return piece < size ? piece : size;
+}
+
+/* Up to the end of the reply. */
+static enum feed_state receive(struct bench *bench, const struct bms_request *request,
+                               const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    enum feed_state state = FEED_WAITING;
+    while (size > 0 && state == FEED_WAITING) {
+        size_t piece = piece_of(bench, size);
+        assert_int_equal(feed_append(&bench->feed, bytes, piece), piece);
+        state = feed_decode(&bench->feed, &bench->poller->bms, request, false, pack);
+        bytes += piece;
+        size -= piece;
+    }
+    return state;
+}
+
+/* What the board says to all bytes of a request. */
+static void ask_board(struct bench *bench, const struct bms_request *request,
+                      struct bms_output *answer)
+{
+    struct bms_output out;
+    size_t at = 0;
+    answer->size = 0;
+    for (int i = 0; i < PIECES_MAX && at < request->size; i++) {
+        size_t used = bench->board.driver->emulate(&bench->board, &bench->told, request->bytes + at,
+                                                   request->size - at, &out);
+        assert_true(used <= request->size - at);
+        assert_true(answer->size + out.size <= sizeof answer->bytes);
+        memcpy(answer->bytes + answer->size, out.bytes, out.size);
+        answer->size += out.size;
+        if (used == 0)
+            break;
+        at += used;
+    }
+    assert_int_equal(at, request->size);
+}
+
+static void insert(struct bms_output *answer, const uint8_t *bytes, size_t size)
+{
+    if (answer->size + size > sizeof answer->bytes)
+        return;
+    memmove(answer->bytes + size, answer->bytes, answer->size);
+    memcpy(answer->bytes, bytes, size);
+    answer->size += size;
+}
+
+static void insert_noise(struct bench *bench, struct bms_output *answer)
+{
+    uint8_t noise[8];
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (uint8_t) prng_next(&bench->chance);
+    insert(answer, noise, (size_t) prng_range(&bench->chance, 1, sizeof noise));
+}
+
+/* What a bad line makes of an answer; half of them come through. */
+static void roughen(struct bench *bench, struct bms_output *answer)
+{
+    static struct bms_output intact;
+    intact = *answer;
+    int last = (int) answer->size - 1;
+    switch (prng_range(&bench->chance, 0, 9)) {
+    case 0:
+        answer->size = 0;
+        break;
+    case 1:
+        if (last > 0)
+            answer->size = (size_t) prng_range(&bench->chance, 0, last);
+        break;
+    case 2:
+        if (last >= 0)
+            answer->bytes[prng_range(&bench->chance, 0, last)] ^=
+                (uint8_t) (1 << prng_range(&bench->chance, 0, 7));
+        break;
+    case 3:
+        insert(answer, bench->last.bytes, bench->last.size);
+        break;
+    case 4:
+        insert_noise(bench, answer);
+        break;
+    }
+    bench->last = intact;
+}
+
+static enum feed_state exchange(struct bench *bench, const struct bms_request *request,
+                                struct pack *pack)
+{
+    static struct bms_output answer;
+    feed_clear(&bench->feed);
+    ask_board(bench, request, &answer);
+    if (bench->rough)
+        roughen(bench, &answer);
+    enum feed_state state = FEED_WAITING;
+    if (bench->echoes)
+        state = receive(bench, request, request->bytes, request->size, pack);
+    if (state == FEED_WAITING)
+        state = receive(bench, request, answer.bytes, answer.size, pack);
+    if (state == FEED_WAITING)
+        state = feed_decode(&bench->feed, &bench->poller->bms, request, true, pack);
+    return state;
+}
+
+/* One cycle; true when it was published. */
+static bool poll_cycle(struct bench *bench)
+{
+    struct bms_request request;
+    bool published = false;
+    while (poller_request(bench->poller, bench->now, &request, &published)) {
+        enum feed_state state = exchange(bench, &request, &bench->poller->incoming);
+        if (state == FEED_DONE)
+            poller_answered(bench->poller, bench->now);
+        else if (state == FEED_REFUSED)
+            poller_refused(bench->poller, bench->now);
+        else
+            poller_unanswered(bench->poller, bench->now);
+    }
+    bench->now += 1;
+    return published;
+}
+
+/* A second of what a device says unasked; true when a set of values was complete. */
+static bool listen_second(struct bench *bench)
+{
+    static struct bms_output said;
+    const struct bms_request none = {.size = 0};
+    bool heard = false;
+    bench->board.driver->emulate(&bench->board, &bench->told, NULL, 0, &said);
+    if (bench->rough)
+        roughen(bench, &said);
+    for (size_t at = 0; at < said.size;) {
+        size_t piece = piece_of(bench, said.size - at);
+        assert_int_equal(feed_append(&bench->feed, said.bytes + at, piece), piece);
+        at += piece;
+        while (feed_decode(&bench->feed, &bench->poller->bms, &none, false,
+                           &bench->poller->incoming) == FEED_DONE) {
+            poller_heard(bench->poller, bench->now);
+            heard = true;
+        }
+    }
+    bench->now += 1;
+    return heard;
+}
+
+static bool poll_once(struct bench *bench)
+{
+    return bms_talks(bench->config.driver) ? listen_second(bench) : poll_cycle(bench);
+}
+
+static void poll(struct bench *bench)
+{
+    unsigned published = 0;
+    for (int i = 0; i < CYCLES_MAX && published < SETTLE; i++)
+        published += poll_once(bench);
+    assert_int_equal(published, SETTLE);
+}
+
+/* ---- what is told ---- */
+
+/* A random pack that the protocol has room for. */
+static void invent_pack(struct bench *bench, uint64_t *seed)
+{
+    const struct protocol *protocol = bench->protocol;
+    struct pack *told = &bench->told;
+    unsigned cells =
+        (unsigned) prng_range(seed, (int) protocol->cells_min, (int) protocol->cells_max);
+    unsigned temps =
+        (unsigned) prng_range(seed, (int) protocol->temps_min, (int) protocol->temps_max);
+    battery_random(told, seed, cells ? cells : 16, temps);
+    double mask = fmod(told->value[BALANCE_MASK], ldexp(1, (int) protocol->mask_bits));
+    if (protocol->mask_bits > 0) {
+        pack_set(told, BALANCE_MASK, mask);
+        pack_set(told, BALANCING, mask > 0);
+    }
+    if (protocol->hottest_mos_c > 0)
+        pack_set(told, MOS_TEMP_C, fmin(told->value[MOS_TEMP_C], protocol->hottest_mos_c));
+    unsigned mos_sensor = protocol->mos_sensor_last ? temps : protocol->mos_sensor;
+    if (mos_sensor > 0)
+        pack_set(told, MOS_TEMP_C, told->value[TEMP_C + mos_sensor - 1]);
+    if (protocol->capacity_given)
+        pack_set(told, RATED_AH, told->value[FULL_AH]);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (protocol->texts[i])
+            snprintf(told->text[i], TEXT_SIZE, "%s", protocol->texts[i]);
+    pack_unset(told, TEMP_AVG_C);
+    pack_derive(told);
+}
+
+/* ---- what is to be read ---- */
+
+static const enum pack_value of_cells[] = {CELL_MAX_MV,    CELL_MIN_MV,   CELL_MAX_INDEX,
+                                           CELL_MIN_INDEX, CELL_DELTA_MV, CELL_AVG_MV};
+
+/* How far a value may be off; negative: it must not be known. */
+static double allowed(const struct protocol *protocol, const struct pack *told, int id)
+{
+    double step = step_of(protocol, id);
+    double volt_step = step_of(protocol, VOLTAGE_V), ampere_step = step_of(protocol, CURRENT_A);
+    if (id == POWER_W && volt_step > 0 && ampere_step > 0)
+        return fmax(step / 2, volt_step / 2 * (fabs(told->value[CURRENT_A]) + ampere_step) +
+                                  ampere_step / 2 * told->value[VOLTAGE_V]);
+    if (step > 0)
+        return step / 2;
+    if (id == TEMP_AVG_C && step_of(protocol, TEMP_C) > 0)
+        return step_of(protocol, TEMP_C) / 2;
+    if (id == BALANCING && step_of(protocol, BALANCE_MASK) > 0)
+        return 0;
+    for (size_t i = 0; i < ROWS(of_cells); i++)
+        if (of_cells[i] == (enum pack_value) id && step_of(protocol, CELL_MV) > 0)
+            return step_of(protocol, CELL_MV) / 2;
+    return -1;
+}
+
+static bool value_fits(double told, double read, double off)
+{
+    if (off < 0 || isnan(told))
+        return isnan(read);
+    return fabs(read - told) <= off + 1e-6;
+}
+
+static unsigned count_wrong_values(const struct bench *bench, const struct pack *read)
+{
+    char name[VALUE_NAME_SIZE];
+    unsigned wrong = 0;
+    for (int id = 0; id < PACK_VALUES; id++) {
+        double told = bench->told.value[id];
+        double off = allowed(bench->protocol, &bench->told, id);
+        if (id == FLOW || value_fits(told, read->value[id], off))
+            continue;
+        wrong++;
+        print_error("%s: told %g, read %g, may be off by %g\n",
+                    pack_value_name((enum pack_value) id, name), told, read->value[id], off);
+    }
+    return wrong;
+}
+
+static unsigned count_wrong_texts(const struct bench *bench, const struct pack *read)
+{
+    unsigned wrong = 0;
+    for (int i = 0; i < PACK_TEXTS; i++) {
+        const char *expected = bench->protocol->texts[i] ? bench->protocol->texts[i] : "";
+        if (strcmp(read->text[i], expected) == 0)
+            continue;
+        wrong++;
+        print_error("%s: expected '%s', read '%s'\n", pack_text_name((enum pack_text) i), expected,
+                    read->text[i]);
+    }
+    return wrong;
+}
+
+static uint32_t alarms_of(const struct protocol *protocol, uint8_t level)
+{
+    uint32_t alarms = 0;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        if (protocol->alarms[i] & level)
+            alarms |= 1u << i;
+    return alarms;
+}
+
+static uint32_t known_alarms(const struct protocol *protocol)
+{
+    return alarms_of(protocol, WP) | protocol->always_off;
+}
+
+static uint32_t with_twins(const struct protocol *protocol, uint32_t alarms)
+{
+    for (const uint8_t(*pair)[2] = protocol->twins; pair && (*pair)[0] != (*pair)[1]; pair++) {
+        uint32_t both = 1u << (*pair)[0] | 1u << (*pair)[1];
+        if (alarms & both)
+            alarms |= both;
+    }
+    return alarms;
+}
+
+/* ---- the register map, read by its documented addresses ---- */
+
+enum kind { FLOAT, U16, U32 };
+
+// clang-format off
+static const struct at {
+    unsigned offset; /* from base */
+    enum kind kind;
+    uint8_t id;
+    unsigned count;
+} extended[] = {
+    {210, FLOAT, VOLTAGE_V, 1},              {212, FLOAT, CURRENT_A, 1},
+    {214, FLOAT, POWER_W, 1},                {216, FLOAT, SOC_PERCENT, 1},
+    {218, FLOAT, SOH_PERCENT, 1},            {220, FLOAT, REMAINING_AH, 1},
+    {222, FLOAT, FULL_AH, 1},                {224, FLOAT, RATED_AH, 1},
+    {226, FLOAT, MOS_TEMP_C, 1},             {228, FLOAT, CHARGE_VOLTAGE_LIMIT_V, 1},
+    {230, FLOAT, CHARGE_CURRENT_LIMIT_A, 1}, {232, FLOAT, DISCHARGE_VOLTAGE_LIMIT_V, 1},
+    {234, FLOAT, DISCHARGE_CURRENT_LIMIT_A, 1}, {264, U32, CYCLES, 1},
+    {290, U16, CHARGE_MOS, 1},               {291, U16, DISCHARGE_MOS, 1},
+    {292, U16, BALANCING, 1},                {294, U16, CELL_COUNT, 1},
+    {295, U16, TEMP_COUNT, 1},               {300, U16, CELL_MAX_MV, 1},
+    {301, U16, CELL_MIN_MV, 1},              {302, U16, CELL_MAX_INDEX, 1},
+    {303, U16, CELL_MIN_INDEX, 1},           {304, U16, CELL_DELTA_MV, 1},
+    {310, U16, CELL_AVG_MV, 1},              {311, U16, CELL_MV, MAX_CELLS},
+    {370, FLOAT, TEMP_AVG_C, 1},             {372, FLOAT, TEMP_C, MAX_TEMPS},
+};
+// clang-format on
+
+static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
+                                             .also_at = MAP_ALSO_AT_DEFAULT};
+
+static uint32_t low_word_first(const uint16_t *registers)
+{
+    return registers[0] | (uint32_t) registers[1] << 16;
+}
+
+/* NaN for what the map calls unknown. */
+static double read_number(const uint16_t *registers, enum kind kind)
+{
+    uint32_t pattern = low_word_first(registers);
+    float number;
+    memcpy(&number, &pattern, sizeof number);
+    if (kind == FLOAT)
+        return (double) number;
+    if (kind == U32)
+        return pattern == 0xFFFFFFFF ? (double) NAN : pattern;
+    return registers[0] == 0xFFFF ? (double) NAN : registers[0];
+}
+
+static unsigned count_wrong_registers(const struct pack *pack)
+{
+    const struct map_status status = {.state = MAP_STATE_FRESH, .peak = {.percent = -1}};
+    uint16_t *registers = calloc(map_size(&settings), sizeof *registers);
+    assert_non_null(registers);
+    map_encode(&settings, pack, &status, registers);
+    unsigned wrong = 0;
+    char name[VALUE_NAME_SIZE];
+    for (size_t i = 0; i < ROWS(extended); i++)
+        for (unsigned n = 0; n < extended[i].count; n++) {
+            unsigned words = extended[i].kind == U16 ? 1 : 2;
+            double value = pack->value[extended[i].id + n];
+            double read = read_number(registers + settings.base + extended[i].offset + n * words,
+                                      extended[i].kind);
+            /* A float has 24 bits; the average cell is the one u16 that is not whole. */
+            double off = extended[i].kind == FLOAT ? fabs(value) * 0x1p-24 : 0.5;
+            if (value_fits(value, read, off))
+                continue;
+            wrong++;
+            print_error("register of %s: %g in the pack, %g in the map\n",
+                        pack_value_name((enum pack_value)(extended[i].id + n), name), value, read);
+        }
+    const uint16_t *alarms = registers + settings.base + 270;
+    wrong += pack->alarms_known && low_word_first(alarms + 2) != pack->alarms_warning;
+    wrong += pack->alarms_known && low_word_first(alarms + 4) != pack->alarms_protection;
+    wrong += low_word_first(alarms + 6) != pack->alarms_known;
+    free(registers);
+    return wrong;
+}
+
+/* ---- tests ---- */
+
+/* What all alarms together may show: those that are told and carried. Where random MOS decide between
+ * hot at charging and hot at discharging, either will do. */
+static bool alarms_fit(const struct bench *bench, const struct pack *read)
+{
+    const struct protocol *protocol = bench->protocol;
+    uint32_t told = bench->told.alarms_warning | bench->told.alarms_protection;
+    uint32_t active = read->alarms_warning | read->alarms_protection;
+    uint32_t must = bench->told.alarms_protection & alarms_of(protocol, P);
+    if (protocol->twins_by_mos)
+        must &= ~with_twins(protocol, must);
+    return read->alarms_known == known_alarms(protocol) &&
+           (active & ~with_twins(protocol, told)) == 0 && (must & ~read->alarms_protection) == 0;
+}
+
+static unsigned try_random_pack(const struct protocol *protocol, uint64_t *seed)
+{
+    struct bench bench;
+    open_bench(&bench, protocol, seed);
+    invent_pack(&bench, seed);
+    start_polling(&bench);
+    poll(&bench);
+    const struct pack *read = &bench.poller->values;
+    unsigned wrong = count_wrong_values(&bench, read) + count_wrong_texts(&bench, read) +
+                     count_wrong_registers(read);
+    if (!alarms_fit(&bench, read)) {
+        wrong++;
+        print_error("alarms: told %08X %08X, read %08X %08X of %08X\n", bench.told.alarms_warning,
+                    bench.told.alarms_protection, read->alarms_warning, read->alarms_protection,
+                    read->alarms_known);
+    }
+    wrong += read->implausible;
+    close_bench(&bench);
+    return wrong;
+}
+
+static void test_packs(void **state)
+{
+    const struct protocol *protocol = *state;
+    uint64_t seed = 1;
+    for (int i = 0; i < PACKS; i++) {
+        uint64_t start = seed;
+        if (try_random_pack(protocol, &seed) > 0)
+            fail_msg("%s %s: seed %llu", protocol->driver,
+                     protocol->variant ? protocol->variant : "", (unsigned long long) start);
+    }
+}
+
+static void test_turned(void **state)
+{
+    const struct protocol *protocol = *state;
+    uint64_t seed = 4;
+    for (int i = 0; i < PACKS / 4; i++) {
+        struct bench bench;
+        open_bench(&bench, protocol, &seed);
+        invent_pack(&bench, &seed);
+        bench.config.options.current = BMS_CURRENT_INVERTED;
+        start_polling(&bench);
+        poll(&bench);
+        pack_set(&bench.told, CURRENT_A, -bench.told.value[CURRENT_A]);
+        pack_set(&bench.told, POWER_W, -bench.told.value[POWER_W]);
+        assert_int_equal(count_wrong_values(&bench, &bench.poller->values), 0);
+        close_bench(&bench);
+    }
+}
+
+/* Extremes and averages follow from what is there. */
+static bool follows_from_others(const struct protocol *protocol, int id)
+{
+    for (size_t i = 0; i < ROWS(of_cells); i++)
+        if (of_cells[i] == (enum pack_value) id)
+            return true;
+    return id == TEMP_AVG_C || (id == TEMP_COUNT && protocol->counts_temps_read);
+}
+
+static unsigned count_made_up(const struct bench *bench, const struct pack *read)
+{
+    char name[VALUE_NAME_SIZE];
+    unsigned wrong = 0;
+    for (int id = 0; id < PACK_VALUES; id++) {
+        double told = bench->told.value[id];
+        double off = allowed(bench->protocol, &bench->told, id);
+        if (id == FLOW || !pack_known(read, (enum pack_value) id) ||
+            follows_from_others(bench->protocol, id) || value_fits(told, read->value[id], off))
+            continue;
+        wrong++;
+        print_error("%s: told %g, read %g over a rough line\n",
+                    pack_value_name((enum pack_value) id, name), told, read->value[id]);
+    }
+    for (int i = 0; i < PACK_TEXTS; i++)
+        wrong += read->text[i][0] && strcmp(read->text[i], bench->protocol->texts[i]) != 0;
+    uint32_t told = bench->told.alarms_warning | bench->told.alarms_protection;
+    wrong += ((read->alarms_warning | read->alarms_protection) &
+              ~with_twins(bench->protocol, told)) != 0;
+    return wrong;
+}
+
+static unsigned try_rough_line(const struct protocol *protocol, uint64_t *seed)
+{
+    static struct bench bench;
+    open_bench(&bench, protocol, seed);
+    invent_pack(&bench, seed);
+    bench.rough = true;
+    start_polling(&bench);
+    unsigned published = 0;
+    for (int i = 0; i < ROUGH_CYCLES; i++) {
+        if (!poll_once(&bench))
+            continue;
+        published++;
+        if (count_made_up(&bench, &bench.poller->values) > 0)
+            fail_msg("%s %s: cycle %d", protocol->driver,
+                     protocol->variant ? protocol->variant : "", i);
+    }
+    close_bench(&bench);
+    return published;
+}
+
+static void test_rough_line(void **state)
+{
+    uint64_t seed = 5;
+    unsigned published = 0;
+    for (int i = 0; i < ROUGH_PACKS; i++)
+        published += try_rough_line(*state, &seed);
+    assert_true(published > ROUGH_PACKS);
+}
+
+/* With one alarm, and the MOS as a board has them then: where hot and cold are told without a
+ * direction, the MOS that is off gives it. */
+static void tell_alarm(struct pack *told, enum pack_alarm alarm, int level)
+{
+    bool charge = alarm == CHARGE_OVER_TEMPERATURE || alarm == CHARGE_UNDER_TEMPERATURE;
+    bool discharge = alarm == DISCHARGE_OVER_TEMPERATURE || alarm == DISCHARGE_UNDER_TEMPERATURE;
+    pack_clear_alarms(told);
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        pack_alarm(told, (enum pack_alarm) i, (enum pack_alarm) i == alarm ? level : 0);
+    pack_set(told, CURRENT_A, 0);
+    pack_set(told, POWER_W, 0);
+    pack_set(told, FLOW, FLOW_IDLE);
+    pack_set(told, CHARGE_MOS, !charge);
+    pack_set(told, DISCHARGE_MOS, !discharge);
+}
+
+/* The alarm itself and no other, and no protection where a warning was told and can be. */
+static bool shows_only(const struct protocol *protocol, const struct pack *read,
+                       enum pack_alarm alarm, uint8_t level)
+{
+    uint32_t self = 1u << alarm;
+    if (!protocol->twins_by_mos)
+        self = with_twins(protocol, self);
+    uint32_t active = read->alarms_warning | read->alarms_protection;
+    uint32_t at_level = level == W ? read->alarms_warning : read->alarms_protection;
+    if (active & ~self)
+        return false;
+    if (!(protocol->alarms[alarm] & level))
+        return true;
+    return at_level == self && !(level == W && read->alarms_protection);
+}
+
+static void try_alarm(const struct protocol *protocol, enum pack_alarm alarm, uint8_t level,
+                      uint64_t *seed)
+{
+    struct bench bench;
+    open_bench(&bench, protocol, seed);
+    invent_pack(&bench, seed);
+    tell_alarm(&bench.told, alarm, level);
+    start_polling(&bench);
+    poll(&bench);
+    const struct pack *read = &bench.poller->values;
+    if (read->alarms_known != known_alarms(protocol) || !shows_only(protocol, read, alarm, level))
+        fail_msg("%s %s: %s at level %u: warning %08X, protection %08X, known %08X, not %08X",
+                 protocol->driver, protocol->variant ? protocol->variant : "",
+                 pack_alarm_name(alarm), level, read->alarms_warning, read->alarms_protection,
+                 read->alarms_known, known_alarms(protocol));
+    close_bench(&bench);
+}
+
+static void test_alarms(void **state)
+{
+    uint64_t seed = 2;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        try_alarm(*state, (enum pack_alarm) alarm, W, &seed);
+        try_alarm(*state, (enum pack_alarm) alarm, P, &seed);
+    }
+}
+
+/* Both MOS off and on again: what a command confirms shows in the next cycles, what it refuses
+ * changes nothing, and the other MOS stays as it was. */
+static void test_switches(void **state)
+{
+    static const struct {
+        enum bms_switch which;
+        bool on;
+    } commands[] = {{BMS_CHARGE_MOS, false},  {BMS_CHARGE_MOS, true}, {BMS_DISCHARGE_MOS, false},
+                    {BMS_CHARGE_MOS, false},  {BMS_CHARGE_MOS, true}, {BMS_DISCHARGE_MOS, true},
+                    {BMS_DISCHARGE_MOS, true}};
+    const struct protocol *protocol = *state;
+    struct bench bench;
+    uint64_t seed = 3;
+    open_bench(&bench, protocol, &seed);
+    if (!bench.config.driver->control)
+        return;
+    invent_pack(&bench, &seed);
+    tell_alarm(&bench.told, CELL_OVER_VOLTAGE, 0);
+    start_polling(&bench);
+    poll(&bench);
+    double mos[] = {1, 1};
+    for (size_t i = 0; i < ROWS(commands); i++) {
+        struct bms_request request = {.size = 0};
+        struct pack pack;
+        pack_clear(&pack);
+        bool built = bench.config.driver->control(&bench.poller->bms, commands[i].which,
+                                                  commands[i].on, &request);
+        if (!built && i == 0)
+            break;
+        assert_true(built);
+        enum feed_state confirmed = exchange(&bench, &request, &pack);
+        assert_int_not_equal(confirmed, FEED_WAITING);
+        if (confirmed == FEED_DONE)
+            mos[commands[i].which] = commands[i].on;
+        poll(&bench);
+        poll(&bench);
+        assert_true(bench.poller->values.value[CHARGE_MOS] == mos[BMS_CHARGE_MOS]);
+        assert_true(bench.poller->values.value[DISCHARGE_MOS] == mos[BMS_DISCHARGE_MOS]);
+    }
+    close_bench(&bench);
+}
+
+static bool has_row(const struct bms_driver *driver, const char *variant)
+{
+    for (size_t i = 0; i < ROWS(protocols); i++)
+        if (strcmp(protocols[i].driver, driver->name) == 0 &&
+            (!variant || strcmp(protocols[i].variant, variant) == 0))
+            return true;
+    return false;
+}
+
+/* A protocol that nobody wrote down here is not tested. */
+static void test_complete(void **state)
+{
+    static const char *const none[] = {NULL};
+    (void) state;
+    for (size_t i = 0; bms_drivers[i]; i++) {
+        const char *const *variants = bms_drivers[i]->variants ? bms_drivers[i]->variants : none;
+        if (!has_row(bms_drivers[i], NULL))
+            fail_msg("no row for %s", bms_drivers[i]->name);
+        for (; *variants; variants++)
+            if (!has_row(bms_drivers[i], *variants))
+                fail_msg("no row for %s %s", bms_drivers[i]->name, *variants);
+    }
+}
+
+/* A test of the row, named after it. */
+static struct CMUnitTest make_test(const struct protocol *protocol, const char *what,
+                                   CMUnitTestFunction test)
+{
+    char *name = malloc(100);
+    if (!name)
+        abort();
+    snprintf(name, 100, "%s %s%s%d-%u cells: %s", protocol->driver,
+             protocol->variant ? protocol->variant : "", protocol->variant ? " " : "",
+             protocol->cells_min, protocol->cells_max, what);
+    union {
+        const struct protocol *row;
+        void *state;
+    } initial = {.row = protocol};
+    return (struct CMUnitTest){.name = name, .test_func = test, .initial_state = initial.state};
+}
+
+int main(void)
+{
+    enum { KINDS = 5 };
+    static struct CMUnitTest tests[KINDS * ROWS(protocols) + 1];
+    size_t count = 0;
+    for (size_t i = 0; i < ROWS(protocols); i++) {
+        tests[count++] = make_test(&protocols[i], "packs", test_packs);
+        tests[count++] = make_test(&protocols[i], "alarms", test_alarms);
+        tests[count++] = make_test(&protocols[i], "switches", test_switches);
+        tests[count++] = make_test(&protocols[i], "turned current", test_turned);
+        tests[count++] = make_test(&protocols[i], "rough line", test_rough_line);
+    }
+    tests[count++] = (struct CMUnitTest){.name = "complete", .test_func = test_complete};
+    return _cmocka_run_group_tests("protocols", tests, count, NULL, NULL);
+}

@@ -1,0 +1,650 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The pure parts of a push: numbers by name, numbers in registers, requests and their answers, and what is due when.
+ * Expected frames are the examples of "MODBUS Application Protocol Specification V1.1b3", sections 6.6 and 6.12.
+ */
+#include "gateway/push_encode.h"
+#include "gateway/push_plan.h"
+#include "gateway/value_name.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof array / sizeof *array)
+
+/* ---- numbers by name ---- */
+
+static void test_names(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        enum value_kind kind;
+        int id;
+    } cases[] = {
+        {"voltage_v", VALUE_NUMBER, VOLTAGE_V},
+        {"cell_mv.1", VALUE_NUMBER, CELL_MV},
+        {"cell_mv.48", VALUE_NUMBER, CELL_MV + 47},
+        {"temp_c.16", VALUE_NUMBER, TEMP_C + 15},
+        {"discharge_current_limit_a", VALUE_NUMBER, DISCHARGE_CURRENT_LIMIT_A},
+        {"alarm.cell_over_voltage", VALUE_ALARM, CELL_OVER_VOLTAGE},
+        {"alarm.hardware_fault", VALUE_ALARM, HARDWARE_FAULT},
+        {"alarm_level", VALUE_ALARM_LEVEL, 0},
+        {"alarms_active", VALUE_ALARMS_ACTIVE, 0},
+        {"alarms_protection", VALUE_ALARMS_PROTECTION, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct value_ref ref;
+        char name[VALUE_NAME_SIZE];
+        if (!value_find(cases[i].name, &ref) || ref.kind != cases[i].kind || ref.id != cases[i].id)
+            fail_msg("%s: not found, or something else", cases[i].name);
+        assert_string_equal(value_format(&ref, name), cases[i].name);
+    }
+    static const char *const unknown[] = {"",           "voltage",    "cell_mv",   "cell_mv.0",
+                                          "cell_mv.49", "cell_mv.01", "alarm.",    "alarm",
+                                          "serial",     "VOLTAGE_V",  "voltage_v "};
+    for (size_t i = 0; i < COUNT(unknown); i++) {
+        struct value_ref ref;
+        if (value_find(unknown[i], &ref))
+            fail_msg("'%s' was found", unknown[i]);
+    }
+}
+
+static double look_up(const struct pack *pack, const char *name)
+{
+    struct value_ref ref;
+    assert_true(value_find(name, &ref));
+    return value_of(&ref, pack);
+}
+
+static void test_values(void **state)
+{
+    (void) state;
+    struct pack pack;
+    pack_clear(&pack);
+    assert_true(isnan(look_up(&pack, "voltage_v")));
+    assert_true(isnan(look_up(&pack, "alarm.soc_low")));
+    assert_true(isnan(look_up(&pack, "alarm_level")));
+    assert_true(isnan(look_up(&pack, "alarms_active")));
+    pack_set(&pack, VOLTAGE_V, 53.5);
+    pack_set_cell(&pack, 3, 3301);
+    pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
+    pack_alarm(&pack, SOC_HIGH, 0);
+    assert_true(look_up(&pack, "voltage_v") == 53.5);
+    assert_true(look_up(&pack, "cell_mv.3") == 3301);
+    assert_true(look_up(&pack, "alarm.soc_low") == 1);
+    assert_true(look_up(&pack, "alarm.soc_high") == 0);
+    assert_true(isnan(look_up(&pack, "alarm.short_circuit")));
+    assert_true(look_up(&pack, "alarm_level") == 1);
+    pack_alarm(&pack, SHORT_CIRCUIT, ALARM_PROTECTION);
+    assert_true(look_up(&pack, "alarm_level") == 2);
+    assert_true(look_up(&pack, "alarms_active") == (1 << SOC_LOW | 1 << SHORT_CIRCUIT));
+    assert_true(look_up(&pack, "alarms_warning") == 1 << SOC_LOW);
+    assert_true(look_up(&pack, "alarms_protection") == 1 << SHORT_CIRCUIT);
+}
+
+/* ---- numbers in registers ---- */
+
+// clang-format off
+static void test_encode(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        enum push_type type;
+        bool big;
+        enum push_instead instead;
+        double number; /* of INSTEAD_NUMBER */
+        double scale, offset, value;
+        enum push_encoded result;
+        uint16_t words[2];
+    } cases[] = {
+        {"u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 88, PUSH_EXACT, {88}},
+        {"rounded down", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.4, PUSH_EXACT, {61}},
+        {"rounded up", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.5, PUSH_EXACT, {62}},
+        {"scale, then offset", PUSH_U16, false, INSTEAD_SKIP, 0, 10, 400, -7, PUSH_EXACT, {330}},
+        {"fine scale", PUSH_U16, false, INSTEAD_SKIP, 0, 0.1, 0, 535, PUSH_EXACT, {54}},
+        {"negative scale", PUSH_S16, false, INSTEAD_SKIP, 0, -100, 0, 12.3, PUSH_EXACT, {0x10000 - 1230}},
+        {"below u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0}},
+        {"rounds to 0", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, -0.4, PUSH_EXACT, {0}},
+        {"end of u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 65535.4, PUSH_EXACT, {65535}},
+        {"above u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1000, 0, 66, PUSH_CLIPPED, {65535}},
+        {"ends of s16", PUSH_S16, false, INSTEAD_SKIP, 0, 1, 0, -32768, PUSH_EXACT, {0x8000}},
+        {"below s16", PUSH_S16, false, INSTEAD_SKIP, 0, 100, 0, -400, PUSH_CLIPPED, {0x8000}},
+        {"above s16", PUSH_S16, false, INSTEAD_SKIP, 0, 100, 0, 400, PUSH_CLIPPED, {0x7FFF}},
+        {"u32 low first", PUSH_U32, false, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x5678, 0x1234}},
+        {"u32 high first", PUSH_U32, true, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x1234, 0x5678}},
+        {"above u32", PUSH_U32, true, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0xFFFF}},
+        {"below u32", PUSH_U32, true, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0, 0}},
+        {"s32", PUSH_S32, true, INSTEAD_SKIP, 0, 1000, 0, -0.002, PUSH_EXACT, {0xFFFF, 0xFFFE}},
+        {"below s32", PUSH_S32, true, INSTEAD_SKIP, 0, 1e6, 0, -1e6, PUSH_CLIPPED, {0x8000, 0}},
+        {"above s32", PUSH_S32, false, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0x7FFF}},
+        /* 1.0 is 3F800000, -2.5 is C0200000, 123456.0 is 47F12000 in IEEE 754 */
+        {"float low first", PUSH_FLOAT32, false, INSTEAD_SKIP, 0, 1, 0, 123456, PUSH_EXACT, {0x2000, 0x47F1}},
+        {"float high first", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 1, 0, -2.5, PUSH_EXACT, {0xC020, 0}},
+        {"float is not rounded", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 0.5, 0, -5, PUSH_EXACT, {0xC020, 0}},
+        {"float, scaled to 1", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 0.25, -4, 20, PUSH_EXACT, {0x3F80, 0}},
+        {"no minus zero", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, -1, 0, 0, PUSH_EXACT, {0, 0}},
+        {"skipped", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, NAN, PUSH_NOTHING, {0}},
+        {"a number, not scaled", PUSH_S16, false, INSTEAD_NUMBER, -1, 100, 7, NAN, PUSH_EXACT, {0xFFFF}},
+        {"a float", PUSH_FLOAT32, true, INSTEAD_NUMBER, -2.5, 100, 7, NAN, PUSH_EXACT, {0xC020, 0}},
+        {"a number in two", PUSH_U32, true, INSTEAD_NUMBER, 65537, 1, 0, NAN, PUSH_EXACT, {1, 1}},
+        {"unknown u16", PUSH_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF}},
+        {"unknown s16", PUSH_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0x8000}},
+        {"unknown u32", PUSH_U32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF, 0xFFFF}},
+        {"unknown s32", PUSH_S32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x8000}},
+        {"unknown float", PUSH_FLOAT32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x7FC0}},
+        {"known u16 is never unknown", PUSH_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, 65535, PUSH_CLIPPED, {0xFFFE}},
+        {"known s16 is never unknown", PUSH_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, -32768, PUSH_CLIPPED, {0x8001}},
+        {"known u32 is never unknown", PUSH_U32, true, INSTEAD_UNKNOWN, 0, 1, 0, 4294967295.0, PUSH_CLIPPED, {0xFFFF, 0xFFFE}},
+        {"known s32 is never unknown", PUSH_S32, true, INSTEAD_UNKNOWN, 0, 1, 0, -2147483648.0, PUSH_CLIPPED, {0x8000, 1}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct push_write write = {.type = cases[i].type,
+                                   .big_words = cases[i].big,
+                                   .scale = cases[i].scale,
+                                   .offset = cases[i].offset,
+                                   .on_stale = {cases[i].instead, cases[i].number}};
+        uint16_t words[2] = {0};
+        enum push_encoded result = push_encode(&write, cases[i].value, words);
+        if (result != cases[i].result || memcmp(words, cases[i].words, sizeof words) != 0)
+            fail_msg("%s: expected %d, %04X %04X, got %d, %04X %04X", cases[i].name, cases[i].result,
+                     cases[i].words[0], cases[i].words[1], result, words[0], words[1]);
+    }
+}
+// clang-format on
+
+/* ---- requests and answers ---- */
+
+static void expect_bytes(const char *name, const struct push_request *request, const uint8_t *bytes,
+                         size_t size)
+{
+    if (request->size != size || memcmp(request->bytes, bytes, size) != 0)
+        fail_msg("%s: not the frame expected", name);
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const uint8_t single[] = {0x12, 0x34, 0, 0, 0, 6, 0xFF, 0x06, 0x00, 0x01, 0x00, 0x03};
+    static const uint8_t multiple[] = {0xFF, 0xFE, 0,    0,    0,    11,   1,    0x10, 0x00,
+                                       0x01, 0x00, 0x02, 0x04, 0x00, 0x0A, 0x01, 0x02};
+    struct push_request request;
+    push_request_build(&request, 0x1234, 255, true, 1, (const uint16_t[]){3}, 1);
+    expect_bytes("function 6", &request, single, sizeof single);
+    push_request_build(&request, 0xFFFE, 1, false, 1, (const uint16_t[]){0x000A, 0x0102}, 2);
+    expect_bytes("function 16", &request, multiple, sizeof multiple);
+
+    uint16_t words[PUSH_REGISTERS_MAX] = {[PUSH_REGISTERS_MAX - 1] = 0xABCD};
+    push_request_build(&request, 1, 1, false, 65535 - 122, words, PUSH_REGISTERS_MAX);
+    assert_int_equal(request.size, 7 + 6 + 2 * 123);
+    assert_int_equal(request.bytes[4] << 8 | request.bytes[5], request.size - 6);
+    assert_int_equal(request.bytes[12], 246);
+    assert_int_equal(request.bytes[request.size - 1], 0xCD);
+    /* Our own server's checks agree. */
+    struct mbap_request found;
+    assert_int_equal(mbap_find(request.bytes, request.size).kind, MBAP_FRAME);
+    assert_int_equal(mbap_check(request.bytes, request.size, &found), 0);
+    assert_int_equal(found.write.address, 65535 - 122);
+    assert_int_equal(found.write.count, 123);
+}
+
+// clang-format off
+static void test_answers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        bool single; /* request: register 1 gets 3, or registers 1 and 2 get 3 and 4; transaction 0x0102 */
+        uint8_t frame[16];
+        size_t size;
+        enum push_reply reply;
+        uint8_t exception;
+    } cases[] = {
+        {"single", true, {1, 2, 0, 0, 0, 6, 9, 6, 0, 1, 0, 3}, 12, PUSH_DONE, 0},
+        {"multiple", false, {1, 2, 0, 0, 0, 6, 9, 16, 0, 1, 0, 2}, 12, PUSH_DONE, 0},
+        {"another unit", true, {1, 2, 0, 0, 0, 6, 255, 6, 0, 1, 0, 3}, 12, PUSH_DONE, 0},
+        {"exception", true, {1, 2, 0, 0, 0, 3, 9, 0x86, 2}, 9, PUSH_REFUSED, 2},
+        {"exception, multiple", false, {1, 2, 0, 0, 0, 3, 9, 0x90, 11}, 9, PUSH_REFUSED, 11},
+        {"exception of a late answer", false, {1, 1, 0, 0, 0, 3, 9, 0x90, 11}, 9, PUSH_FOREIGN, 0},
+        {"late answer", true, {1, 1, 0, 0, 0, 6, 9, 6, 0, 1, 0, 3}, 12, PUSH_FOREIGN, 0},
+        {"another value", true, {1, 2, 0, 0, 0, 6, 9, 6, 0, 1, 0, 4}, 12, PUSH_MALFORMED, 0},
+        {"another count", false, {1, 2, 0, 0, 0, 6, 9, 16, 0, 1, 0, 1}, 12, PUSH_MALFORMED, 0},
+        {"another register", false, {1, 2, 0, 0, 0, 6, 9, 16, 0, 2, 0, 2}, 12, PUSH_MALFORMED, 0},
+        {"another function", true, {1, 2, 0, 0, 0, 6, 9, 16, 0, 1, 0, 3}, 12, PUSH_MALFORMED, 0},
+        {"exception of another function", true, {1, 2, 0, 0, 0, 3, 9, 0x90, 2}, 9, PUSH_MALFORMED, 0},
+        {"too short", true, {1, 2, 0, 0, 0, 5, 9, 6, 0, 1, 0}, 11, PUSH_MALFORMED, 0},
+        {"too long", true, {1, 2, 0, 0, 0, 7, 9, 6, 0, 1, 0, 3, 0}, 13, PUSH_MALFORMED, 0},
+        {"function alone", true, {1, 2, 0, 0, 0, 2, 9, 0x86}, 8, PUSH_MALFORMED, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct push_request request;
+        uint8_t exception = 0;
+        push_request_build(&request, 0x0102, 9, cases[i].single, 1, (const uint16_t[]){3, 4}, cases[i].single ? 1 : 2);
+        /* A copy of just that size: what is read behind it is found by the sanitizer. */
+        uint8_t *frame = malloc(cases[i].size);
+        memcpy(frame, cases[i].frame, cases[i].size);
+        assert_int_equal(mbap_find(frame, cases[i].size).kind, MBAP_FRAME);
+        enum push_reply reply = push_reply_check(&request, frame, cases[i].size, &exception);
+        free(frame);
+        if (reply != cases[i].reply || exception != cases[i].exception)
+            fail_msg("%s: expected %d (%u), got %d (%u)", cases[i].name, cases[i].reply, cases[i].exception, reply,
+                     exception);
+    }
+}
+// clang-format on
+
+/* ---- what is due ---- */
+
+#define WRITES_MAX 130
+#define SETTLE_S 10
+
+/* A push of one pack whose values, freshness and clock are the test's. */
+struct bench {
+    struct push_write writes[WRITES_MAX];
+    struct push_config config;
+    struct pack pack;
+    bool fresh;
+    double now;
+    double counts_from;
+    struct push_plan plan;
+};
+
+static bool bench_fresh(const void *owner, double now)
+{
+    const struct bench *bench = owner;
+    assert_true(now == bench->now);
+    return bench->fresh;
+}
+
+static bool bench_find(void *data, const char *name, struct push_source *source)
+{
+    struct bench *bench = data;
+    if (strcmp(name, "p") != 0)
+        return false;
+    *source = (struct push_source){&bench->pack, bench_fresh, bench, SETTLE_S};
+    return true;
+}
+
+static struct bench *bench_new(void)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    assert_non_null(bench);
+    bench->config.writes = bench->writes;
+    bench->fresh = true;
+    bench->now = 1000;
+    pack_clear(&bench->pack);
+    return bench;
+}
+
+static void bench_free(struct bench *bench)
+{
+    push_plan_close(&bench->plan);
+    free(bench);
+}
+
+static struct push_write *add(struct bench *bench, unsigned address, enum push_type type, int id)
+{
+    struct push_write *write = &bench->writes[bench->config.write_count++];
+    *write = (struct push_write){
+        .source = "p", .value = {VALUE_NUMBER, id}, .address = address, .type = type, .scale = 1};
+    return write;
+}
+
+static void begin(struct bench *bench)
+{
+    assert_true(push_plan_init(&bench->plan, &bench->config, bench_find, bench, bench->counts_from,
+                               bench->now));
+}
+
+static void set(struct bench *bench, enum pack_value id, double value)
+{
+    pack_set(&bench->pack, id, value);
+}
+
+static void publish(struct bench *bench)
+{
+    push_plan_changes(&bench->plan, bench->now);
+}
+
+/* The next request is for these registers. */
+static void expect(struct bench *bench, const char *name, unsigned address, unsigned size,
+                   const uint16_t *words)
+{
+    struct push_span span;
+    if (!push_plan_take(&bench->plan, bench->now, &span))
+        fail_msg("%s: nothing is due", name);
+    if (span.address != address || span.size != size ||
+        memcmp(span.words, words, size * sizeof *words) != 0)
+        fail_msg("%s: expected %u registers from %u on, got %u from %u on (first %u)", name, size,
+                 address, span.size, span.address, span.words[0]);
+}
+#define EXPECT(bench, name, address, ...)                                                          \
+    expect(bench, name, address, sizeof((const uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t),       \
+           (const uint16_t[]){__VA_ARGS__})
+
+static void expect_nothing(struct bench *bench, const char *name)
+{
+    struct push_span span;
+    if (push_plan_take(&bench->plan, bench->now, &span))
+        fail_msg("%s: %u registers from %u on are due", name, span.size, span.address);
+}
+
+static void test_neighbours(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    add(bench, 10, PUSH_U16, SOC_PERCENT);
+    add(bench, 11, PUSH_U32, CYCLES)->big_words = true;
+    add(bench, 13, PUSH_U16, CELL_COUNT);
+    add(bench, 15, PUSH_U16, CELL_MV);
+    add(bench, 16, PUSH_U16, CELL_MV + 1);
+    begin(bench);
+    expect_nothing(bench, "before anything happened");
+    set(bench, SOC_PERCENT, 50);
+    set(bench, CYCLES, 65536 + 7);
+    set(bench, CELL_COUNT, 2);
+    set(bench, CELL_MV, 3300);
+    set(bench, CELL_MV + 1, 3301);
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "up to the gap", 10, 50, 1, 7, 2);
+    EXPECT(bench, "behind the gap", 15, 3300, 3301);
+    expect_nothing(bench, "all taken");
+
+    /* What is not known splits the run; it stays due until it is known. */
+    pack_unset(&bench->pack, CYCLES);
+    bench->now += SETTLE_S;
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "before the unknown", 10, 50);
+    EXPECT(bench, "behind the unknown", 13, 2);
+    EXPECT(bench, "behind the gap again", 15, 3300, 3301);
+    expect_nothing(bench, "only the unknown is left");
+    set(bench, CYCLES, 8);
+    EXPECT(bench, "known again", 11, 0, 8);
+    expect_nothing(bench, "nothing left");
+    bench_free(bench);
+}
+
+static void test_largest_request(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    uint16_t words[PUSH_REGISTERS_MAX];
+    for (unsigned i = 0; i < 122; i++) {
+        add(bench, 100 + i, PUSH_U16, CELL_MV);
+        words[i] = 3300;
+    }
+    add(bench, 222, PUSH_U32, CELL_MV);
+    add(bench, 224, PUSH_U16, CELL_MV);
+    begin(bench);
+    set(bench, CELL_MV, 3300);
+    push_plan_all(&bench->plan);
+    expect(bench, "a value is not cut in two", 100, 122, words);
+    EXPECT(bench, "the rest", 222, 3300, 0, 3300);
+    bench_free(bench);
+}
+
+static void test_single(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    bench->config.function = PUSH_SINGLE;
+    add(bench, 1, PUSH_U16, SOC_PERCENT);
+    add(bench, 2, PUSH_U16, CELL_COUNT);
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    set(bench, CELL_COUNT, 2);
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "first", 1, 50);
+    EXPECT(bench, "second", 2, 2);
+    bench_free(bench);
+}
+
+/* A slow target: the interval comes round before all requests are through. */
+static void test_turns(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    add(bench, 1, PUSH_U16, SOC_PERCENT);
+    add(bench, 3, PUSH_U16, SOC_PERCENT);
+    add(bench, 5, PUSH_U16, SOC_PERCENT);
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "first", 1, 50);
+    push_plan_all(&bench->plan);
+    set(bench, SOC_PERCENT, 51);
+    EXPECT(bench, "second, with the value of now", 3, 51);
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "third", 5, 51);
+    EXPECT(bench, "round again", 1, 51);
+    EXPECT(bench, "and on", 3, 51);
+    expect_nothing(bench, "the third was written since the last interval");
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "from the first register again", 1, 51);
+    bench_free(bench);
+}
+
+static void test_changes(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    bench->config.on_change = true;
+    add(bench, 1, PUSH_U16, SOC_PERCENT);
+    add(bench, 2, PUSH_S16, CURRENT_A)->deadband = 0.5;
+    add(bench, 3, PUSH_U16, VOLTAGE_V)->scale = 10;
+    bench->writes[1].scale = 100;
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    set(bench, CURRENT_A, 10);
+    set(bench, VOLTAGE_V, 53.5);
+    publish(bench);
+    EXPECT(bench, "all are new", 1, 50, 1000, 535);
+    publish(bench);
+    expect_nothing(bench, "nothing changed");
+    set(bench, SOC_PERCENT, 50.3);
+    publish(bench);
+    expect_nothing(bench, "the register stays the same");
+    set(bench, CURRENT_A, 10.4);
+    publish(bench);
+    expect_nothing(bench, "inside of the dead band");
+    set(bench, CURRENT_A, 10.5);
+    publish(bench);
+    expect_nothing(bench, "as large as the dead band");
+    set(bench, CURRENT_A, 10.51);
+    publish(bench);
+    EXPECT(bench, "beyond the dead band", 2, 1051);
+    set(bench, CURRENT_A, 10.1);
+    publish(bench);
+    expect_nothing(bench, "the dead band is around what was written");
+    set(bench, CURRENT_A, 10.0);
+    publish(bench);
+    EXPECT(bench, "beyond the dead band downwards", 2, 1000);
+    set(bench, CURRENT_A, 10.2);
+    publish(bench);
+    expect_nothing(bench, "inside of the dead band again");
+    set(bench, SOC_PERCENT, 51);
+    set(bench, VOLTAGE_V, 53.6);
+    publish(bench);
+    EXPECT(bench, "one request for two that changed, and what lies between", 1, 51, 1020, 536);
+    set(bench, CURRENT_A, 9.8);
+    publish(bench);
+    expect_nothing(bench, "what lay between was written as well");
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "the interval is over", 1, 51, 980, 536);
+    bench_free(bench);
+}
+
+/* Steps of 0.1 are not exactly 0.1. */
+static void test_dead_band_of_a_step(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    bench->config.on_change = true;
+    struct push_write *write = add(bench, 1, PUSH_U16, VOLTAGE_V);
+    write->scale = 10;
+    write->deadband = 0.1;
+    begin(bench);
+    set(bench, VOLTAGE_V, 53.3);
+    publish(bench);
+    EXPECT(bench, "first", 1, 533);
+    for (unsigned i = 0; i < 1000; i++) {
+        double at = (533 + i) / 10.0;
+        set(bench, VOLTAGE_V, at);
+        push_plan_all(&bench->plan);
+        EXPECT(bench, "interval", 1, (uint16_t) (533 + i));
+        set(bench, VOLTAGE_V, (534 + i) / 10.0);
+        publish(bench);
+        expect_nothing(bench, "one step");
+        set(bench, VOLTAGE_V, (535 + i) / 10.0);
+        publish(bench);
+        EXPECT(bench, "two steps", 1, (uint16_t) (535 + i));
+    }
+    bench_free(bench);
+}
+
+/* Where only the interval counts: a change has to wait, what becomes known or unknown has not. */
+static void test_interval_only(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    add(bench, 1, PUSH_U16, SOC_PERCENT)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 9999};
+    add(bench, 3, PUSH_U16, SOC_PERCENT);
+    add(bench, 5, PUSH_U16, SOC_PERCENT)->what = PUSH_FRESH;
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    publish(bench);
+    EXPECT(bench, "new", 1, 50);
+    EXPECT(bench, "new", 3, 50);
+    EXPECT(bench, "new", 5, 1);
+    set(bench, SOC_PERCENT, 60);
+    publish(bench);
+    expect_nothing(bench, "has to wait");
+    bench->fresh = false;
+    publish(bench);
+    EXPECT(bench, "stale at once", 1, 9999);
+    EXPECT(bench, "not fresh at once", 5, 0);
+    expect_nothing(bench, "skipped");
+    push_plan_all(&bench->plan);
+    EXPECT(bench, "still stale", 1, 9999);
+    EXPECT(bench, "still not fresh", 5, 0);
+    expect_nothing(bench, "still skipped");
+    bench->fresh = true;
+    publish(bench);
+    EXPECT(bench, "back", 1, 60);
+    EXPECT(bench, "back", 3, 60);
+    EXPECT(bench, "back", 5, 1);
+    expect_nothing(bench, "all is told");
+    bench_free(bench);
+}
+
+/* After the start a pack has time to answer before its registers are overwritten. */
+static void test_settling(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    add(bench, 1, PUSH_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
+    add(bench, 2, PUSH_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
+    bench->fresh = false;
+    begin(bench);
+    push_plan_all(&bench->plan);
+    bench->now += SETTLE_S - 1;
+    publish(bench);
+    expect_nothing(bench, "not yet");
+    bench->fresh = true;
+    set(bench, SOC_PERCENT, 50);
+    publish(bench);
+    EXPECT(bench, "what is known", 1, 50);
+    pack_unset(&bench->pack, SOC_PERCENT);
+    publish(bench);
+    EXPECT(bench, "known before: told at once", 1, 0xFFFF);
+    expect_nothing(bench, "the other never was known");
+    bench->now += 1;
+    publish(bench);
+    EXPECT(bench, "time is over", 2, 0xFFFF);
+    expect_nothing(bench, "told once");
+    bench_free(bench);
+}
+
+static void test_lost(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    struct push_span span;
+    bench->config.on_change = true;
+    add(bench, 1, PUSH_U16, SOC_PERCENT)->deadband = 50;
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    publish(bench);
+    assert_true(push_plan_take(&bench->plan, bench->now, &span));
+    push_plan_lost(&bench->plan, &span);
+    set(bench, SOC_PERCENT, 51);
+    EXPECT(bench, "again, with the value of now", 1, 51);
+    expect_nothing(bench, "sent");
+    bench_free(bench);
+}
+
+static void test_counter(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    struct push_write *write = add(bench, 7, PUSH_U16, 0);
+    write->what = PUSH_SECONDS;
+    write->source[0] = 0;
+    bench->counts_from = 900;
+    begin(bench);
+    static const struct {
+        double after;
+        uint16_t count;
+    } cases[] = {{0, 0},
+                 {0.9, 0},
+                 {1, 1},
+                 {65535.9, 65535},
+                 {65536, 0},
+                 {65537, 1},
+                 {1e9, 1000000000 % 65536}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        bench->now = 900 + cases[i].after;
+        push_plan_all(&bench->plan);
+        EXPECT(bench, "counter", 7, cases[i].count);
+    }
+    bench_free(bench);
+}
+
+static void test_no_source(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    add(bench, 1, PUSH_U16, SOC_PERCENT)->source[0] = 'q';
+    assert_false(push_plan_init(&bench->plan, &bench->config, bench_find, bench, 0, bench->now));
+    bench_free(bench);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_encode),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_neighbours),
+        cmocka_unit_test(test_largest_request),
+        cmocka_unit_test(test_single),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_dead_band_of_a_step),
+        cmocka_unit_test(test_interval_only),
+        cmocka_unit_test(test_settling),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_counter),
+        cmocka_unit_test(test_no_source),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1151 @@
+// SPDX-License-Identifier: MIT
+/* The server over real sockets: framing, good and bad clients, limits. */
+#include "server_bench.h"
+
+#include <malloc.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* accept4, recv, send and setsockopt are ours in this program, also for libmodbus: what the server asks
+ * of the system is counted. */
+static struct {
+    unsigned accepts, receives, sends, corks, uncorks;
+} calls;
+static int accept_error, receive_error; /* what these answer with; 0: as usual */
+
+int accept4(int fd, struct sockaddr *address, socklen_t *size, int flags)
+{
+    calls.accepts++;
+    if (accept_error) {
+        errno = accept_error;
+        return -1;
+    }
+    return (int) syscall(SYS_accept4, fd, address, size, flags);
+}
+
+ssize_t recv(int fd, void *bytes, size_t size, int flags)
+{
+    calls.receives++;
+    if (receive_error) {
+        errno = receive_error;
+        return -1;
+    }
+    return syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL);
+}
+
+ssize_t send(int fd, const void *bytes, size_t size, int flags)
+{
+    calls.sends++;
+    return syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0);
+}
+
+int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    if (level == IPPROTO_TCP && option == TCP_CORK) {
+        int on;
+        memcpy(&on, value, sizeof on);
+        calls.corks += on == 1;
+        calls.uncorks += on == 0;
+    }
+    return (int) syscall(SYS_setsockopt, fd, level, option, value, size);
+}
+
+static struct bench bench;
+
+static int set_up(void **state)
+{
+    (void) state;
+    bench_prepare(&bench);
+    accept_error = receive_error = 0;
+    return 0;
+}
+
+static int start(void **state)
+{
+    set_up(state);
+    bench_start(&bench);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    bench_close(&bench);
+    return 0;
+}
+
+/* There under the address sanitizer, which replaces the heap that mallinfo2 knows. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+static size_t heap_in_use(void)
+{
+    if (__sanitizer_get_current_allocated_bytes)
+        return __sanitizer_get_current_allocated_bytes();
+    return mallinfo2().uordblks;
+}
+
+/* Two requests in one stream, cut at each pair of places: no cut loses or adds anything. */
+static void test_split(void **state)
+{
+    (void) state;
+    uint8_t stream[2 * BENCH_REQUEST];
+    const int fd = bench_connect(&bench), other = bench_connect(&bench);
+    bench_put_request(stream, 0x0102, 1, 3, 290, 1);
+    bench_put_request(stream + BENCH_REQUEST, 0x0304, 1, 3, 347, 1);
+    for (size_t first = 0; first <= sizeof stream; first++)
+        for (size_t second = first; second <= sizeof stream; second++) {
+            bench_send(&bench, fd, stream, first);
+            bench_expect_served(&bench, other, 7); /* meanwhile the first part has been read */
+            bench_send(&bench, fd, stream + first, second - first);
+            bench_expect_served(&bench, other, 8);
+            bench_send(&bench, fd, stream + second, sizeof stream - second);
+            bench_expect_one(&bench, fd, 0x0102, 1, 290);
+            bench_expect_one(&bench, fd, 0x0304, 1, 347);
+        }
+    close(fd);
+    close(other);
+}
+
+static void test_byte_by_byte(void **state)
+{
+    (void) state;
+    const int slow = bench_connect(&bench), other = bench_connect(&bench);
+    uint8_t request[BENCH_REQUEST];
+    for (uint16_t transaction = 0; transaction < 20; transaction++) {
+        bench_put_request(request, transaction, 1, 3, 300, 1);
+        for (size_t i = 0; i < sizeof request; i++) {
+            bench_send(&bench, slow, request + i, 1);
+            bench_expect_served(&bench, other, (uint16_t) (transaction + i));
+        }
+        bench_expect_one(&bench, slow, transaction, 1, 300);
+    }
+    close(slow);
+    close(other);
+}
+
+/* From one request to many more than the buffer holds in one segment: answered in order, none left
+ * out. */
+static void test_merged(void **state)
+{
+    (void) state;
+    static uint8_t stream[400 * BENCH_REQUEST];
+    const int fd = bench_connect(&bench);
+    for (unsigned count = 1; count <= 400; count += count < 100 ? 1 : 37) {
+        for (unsigned i = 0; i < count; i++)
+            bench_put_request(stream + i * BENCH_REQUEST, (uint16_t) (count * 1000 + i), 1, 3,
+                              (uint16_t) (290 + i % 58), 1);
+        bench_send(&bench, fd, stream, count * BENCH_REQUEST);
+        for (unsigned i = 0; i < count; i++)
+            bench_expect_one(&bench, fd, (uint16_t) (count * 1000 + i), 1,
+                             (uint16_t) (290 + i % 58));
+    }
+    close(fd);
+}
+
+/* Requests of every length from the shortest to the longest, so that the end of the buffer comes at
+ * every place. */
+static void test_merged_lengths(void **state)
+{
+    (void) state;
+    static uint8_t stream[400 * 260];
+    size_t size = 0;
+    const int fd = bench_connect(&bench);
+    for (unsigned length = 2; length <= 254; length++) {
+        const uint8_t head[] = {
+            (uint8_t) (length >> 8), (uint8_t) length, 0, 0, 0, (uint8_t) length, 1, 100};
+        memset(stream + size, (int) length, 6 + length);
+        memcpy(stream + size, head, sizeof head);
+        size += 6 + length;
+    }
+    bench_send(&bench, fd, stream, size);
+    for (unsigned length = 2; length <= 254; length++)
+        bench_expect_refusal(&bench, fd, (uint16_t) length, 1, 100, 1);
+    bench_expect_served(&bench, fd, 1);
+    close(fd);
+}
+
+/* Good requests, bad ones and another protocol's in one segment: each gets what it deserves, in
+ * order. */
+static void test_mixture(void **state)
+{
+    (void) state;
+    uint8_t stream[6 * BENCH_REQUEST];
+    const int fd = bench_connect(&bench);
+    bench_put_request(stream, 1, 1, 3, 290, 1);
+    bench_put_request(stream + BENCH_REQUEST, 2, 1, 3, 290, 0);
+    bench_put_request(stream + 2 * BENCH_REQUEST, 3, 9, 3, 290, 1);
+    bench_put_request(stream + 3 * BENCH_REQUEST, 4, 1, 3, 290, 1);
+    stream[3 * BENCH_REQUEST + 3] = 1; /* protocol id */
+    bench_put_request(stream + 4 * BENCH_REQUEST, 5, 1, 99, 290, 1);
+    bench_put_request(stream + 5 * BENCH_REQUEST, 6, 1, 3, 291, 1);
+    bench_send(&bench, fd, stream, sizeof stream);
+    bench_expect_one(&bench, fd, 1, 1, 290);
+    bench_expect_refusal(&bench, fd, 2, 1, 3, 3);
+    bench_expect_refusal(&bench, fd, 3, 9, 3, 0x0A);
+    bench_expect_refusal(&bench, fd, 5, 1, 99, 1);
+    bench_expect_one(&bench, fd, 6, 1, 291);
+    const struct server_counters counters = server_counters(bench.server);
+    assert_int_equal(counters.requests, 5);
+    assert_int_equal(counters.exceptions, 3);
+    assert_int_equal(counters.discarded, 1);
+    close(fd);
+}
+
+/* A request within what the length of another one covers is data, for an unknown function, for a
+ * write that is refused, and for another protocol alike. */
+static void test_hidden(void **state)
+{
+    (void) state;
+    const int fd = bench_connect(&bench);
+    uint8_t outer[MBAP_HEADER + 6 + BENCH_REQUEST] = {0, 1, 0, 0,    0, 1 + 6 + BENCH_REQUEST,
+                                                      1, 3, 1, 0x22, 0, 1};
+    bench_put_request(outer + MBAP_HEADER + 6, 0x6666, 1, 3, 290, 1);
+    bench_send(&bench, fd, outer, sizeof outer);
+    bench_expect_refusal(&bench, fd, 1, 1, 3, 3);
+    outer[7] = 16;
+    outer[11] = 6;
+    outer[12] = BENCH_REQUEST;
+    bench_send(&bench, fd, outer, sizeof outer);
+    bench_expect_refusal(&bench, fd, 1, 1, 16, 1);
+    outer[2] = 0x77;
+    bench_send(&bench, fd, outer, sizeof outer);
+    bench_expect_served(&bench, fd, 2);
+    close(fd);
+}
+
+/* A length that cannot be ends the connection. What came before is answered, others are not
+ * touched. */
+static void test_broken(void **state)
+{
+    (void) state;
+    static const uint16_t lengths[] = {0, 1, 255, 256, 0x0600, 0xFFFF};
+    const int other = bench_connect(&bench);
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        const int fd = bench_connect(&bench);
+        uint8_t stream[3 * BENCH_REQUEST];
+        bench_put_request(stream, 1, 1, 3, 290, 1);
+        bench_put_request(stream + BENCH_REQUEST, 2, 1, 3, 290, 1);
+        stream[BENCH_REQUEST + 4] = (uint8_t) (lengths[i] >> 8);
+        stream[BENCH_REQUEST + 5] = (uint8_t) lengths[i];
+        bench_put_request(stream + 2 * BENCH_REQUEST, 3, 1, 3, 290, 1);
+        bench_send(&bench, fd, stream, sizeof stream);
+        bench_expect_one(&bench, fd, 1, 1, 290);
+        uint8_t more;
+        assert_int_equal(bench_receive(&bench, fd, &more, 1), 0);
+        close(fd);
+        bench_expect_served(&bench, other, (uint16_t) i);
+    }
+    assert_int_equal(server_counters(bench.server).dropped, COUNT(lengths));
+    assert_int_equal(server_clients(bench.server), 1);
+    close(other);
+}
+
+static void test_half_close(void **state)
+{
+    (void) state;
+    const int fd = bench_connect(&bench);
+    uint8_t stream[2 * BENCH_REQUEST], more;
+    bench_put_request(stream, 1, 1, 3, 290, 1);
+    bench_put_request(stream + BENCH_REQUEST, 2, 1, 3, 291, 1);
+    bench_send(&bench, fd, stream, sizeof stream);
+    shutdown(fd, SHUT_WR);
+    bench_expect_one(&bench, fd, 1, 1, 290);
+    bench_expect_one(&bench, fd, 2, 1, 291);
+    assert_int_equal(bench_receive(&bench, fd, &more, 1), 0);
+    assert_int_equal(server_clients(bench.server), 0);
+    close(fd);
+}
+
+/* One request: one receive, one send, no cork. Several in a segment: one receive, a send each, as
+ * libmodbus does it, between one cork and one uncork, and all of the answers arrive together. */
+static void test_system_calls(void **state)
+{
+    (void) state;
+    uint8_t stream[10 * BENCH_REQUEST], replies[10 * BENCH_ONE];
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    for (unsigned i = 0; i < 10; i++)
+        bench_put_request(stream + i * BENCH_REQUEST, (uint16_t) i, 1, 3, 290, 1);
+
+    bench_send(&bench, fd, stream, BENCH_REQUEST);
+    memset(&calls, 0, sizeof calls);
+    bench_await(&bench, fd);
+    assert_int_equal(calls.receives, 1);
+    assert_int_equal(calls.sends, 1);
+    assert_int_equal(calls.corks + calls.uncorks, 0);
+    bench_expect_one(&bench, fd, 0, 1, 290);
+
+    bench_send(&bench, fd, stream, sizeof stream);
+    memset(&calls, 0, sizeof calls);
+    bench_await(&bench, fd);
+    assert_int_equal(calls.receives, 1);
+    assert_int_equal(recv(fd, replies, sizeof replies, 0), sizeof replies);
+    assert_int_equal(calls.sends, 10);
+    assert_int_equal(calls.corks, 1);
+    assert_int_equal(calls.uncorks, 1);
+    close(fd);
+}
+
+/* The descriptor of the server's end of a connection. */
+static int server_end(int client)
+{
+    struct sockaddr_in here, peer;
+    socklen_t size = sizeof here;
+    assert_int_equal(getsockname(client, (struct sockaddr *) &here, &size), 0);
+    for (int fd = 0; fd < 4096; fd++) {
+        size = sizeof peer;
+        if (getpeername(fd, (struct sockaddr *) &peer, &size) == 0 && peer.sin_family == AF_INET &&
+            peer.sin_port == here.sin_port)
+            return fd;
+    }
+    fail_msg("the server has not accepted the client");
+    return -1;
+}
+
+static int option_of(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    assert_int_equal(getsockopt(fd, level, option, &value, &size), 0);
+    return value;
+}
+
+static void test_socket_options(void **state)
+{
+    (void) state;
+    const int client = bench_connect(&bench);
+    bench_expect_served(&bench, client, 1);
+    const int fd = server_end(client);
+    assert_int_not_equal(option_of(fd, IPPROTO_TCP, TCP_NODELAY), 0);
+    assert_int_not_equal(option_of(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+    assert_in_range(option_of(fd, IPPROTO_TCP, TCP_KEEPIDLE), 1, 600);
+    assert_in_range(option_of(fd, IPPROTO_TCP, TCP_USER_TIMEOUT), 1, 600000);
+    assert_int_equal(option_of(fd, SOL_SOCKET, SO_SNDBUF), 2 * 128 * 1024); /* as Linux counts */
+    assert_int_not_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_not_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    close(client);
+}
+
+/* A client that asks and asks and never reads is dropped, after a bounded amount, and is no trouble
+ * to the other. */
+static void test_never_reads(void **state)
+{
+    (void) state;
+    const int deaf = bench_connect_with(&bench, 4096), other = bench_connect(&bench);
+    uint8_t request[BENCH_REQUEST];
+    unsigned asked = 0;
+    bench_put_request(request, 1, 1, 3, 400, 125);
+    bench_expect_served(&bench, other, 1);
+    while (server_clients(bench.server) == 2) {
+        if (send(deaf, request, sizeof request, MSG_NOSIGNAL) == (ssize_t) sizeof request)
+            asked++;
+        bench_expect_served(&bench, other, (uint16_t) asked);
+        assert_true(asked < 20000);
+    }
+    assert_int_equal(server_counters(bench.server).dropped, 1);
+    bench_expect_served(&bench, other, 3);
+    close(deaf);
+    close(other);
+}
+
+/* One that reads late gets all that it asked for, as long as it is not absurdly much. */
+static void test_reads_late(void **state)
+{
+    (void) state;
+    uint8_t requests[200 * BENCH_REQUEST], reply[9 + 250];
+    const int fd = bench_connect(&bench);
+    for (unsigned i = 0; i < 200; i++)
+        bench_put_request(requests + i * BENCH_REQUEST, (uint16_t) i, 1, 3, 400, 125);
+    bench_send(&bench, fd, requests, sizeof requests);
+    const int other = bench_connect(&bench);
+    bench_expect_served(&bench, other, 1);
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(bench_receive(&bench, fd, reply, sizeof reply), sizeof reply);
+        assert_int_equal(reply[1], i);
+    }
+    close(fd);
+    close(other);
+}
+
+/* Connections reset after any number of bytes, also with answers on their way. */
+static void test_resets(void **state)
+{
+    (void) state;
+    uint8_t stream[4 * BENCH_REQUEST];
+    const int other = bench_connect(&bench);
+    for (unsigned i = 0; i < 4; i++)
+        bench_put_request(stream + i * BENCH_REQUEST, (uint16_t) i, 1, 3, 290, 1);
+    bench_expect_served(&bench, other, 1);
+    const unsigned before = bench_descriptors();
+    for (size_t size = 0; size <= sizeof stream; size++) {
+        const int fd = bench_connect(&bench);
+        bench_send(&bench, fd, stream, size);
+        if (size % 2)
+            bench_expect_served(&bench, other, 2);
+        bench_reset(fd);
+        bench_expect_served(&bench, other, (uint16_t) size);
+    }
+    while (server_clients(bench.server) > 1)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(bench_descriptors(), before);
+    close(other);
+}
+
+static void test_many_connects(void **state)
+{
+    (void) state;
+    const int other = bench_connect(&bench);
+    unsigned descriptors = 0;
+    size_t heap = 0;
+    for (unsigned i = 0; i < 2100; i++) {
+        if (i == 100) {
+            descriptors = bench_descriptors();
+            heap = heap_in_use();
+        }
+        const int fd = bench_connect(&bench);
+        if (i % 3 == 0)
+            bench_expect_served(&bench, fd, (uint16_t) i);
+        if (i % 5 == 0)
+            bench_send(&bench, fd, "\0\1\0", 3);
+        close(fd);
+        bench_expect_served(&bench, other, (uint16_t) i);
+        while (server_clients(bench.server) > 1 || server_counters(bench.server).accepted < i + 2)
+            ev_run(bench.loop, EVRUN_ONCE);
+    }
+    assert_int_equal(bench_descriptors(), descriptors);
+    assert_int_equal(heap_in_use(), heap);
+    close(other);
+}
+
+static void allow_descriptors(rlim_t count)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    if (limit.rlim_max < count)
+        fail_msg("this test needs %u open files, `ulimit -Hn` is %u", (unsigned) count,
+                 (unsigned) limit.rlim_max);
+    limit.rlim_cur = count;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* With both ends in this process, the last of them have descriptors far above 1023, where select()
+ * ends. */
+static void test_thousand_idle(void **state)
+{
+    (void) state;
+    static int idle[1000];
+    allow_descriptors(4096);
+    bench.config.max_clients = 1001;
+    bench_start(&bench);
+    const int working = bench_connect(&bench);
+    bench_expect_served(&bench, working, 1);
+    for (unsigned i = 0; i < COUNT(idle); i++) {
+        idle[i] = bench_connect(&bench);
+        bench_turn(&bench);
+    }
+    while (server_clients(bench.server) < 1001)
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_true(server_end(idle[999]) > 1023);
+    for (unsigned i = 0; i < COUNT(idle); i++)
+        bench_expect_served(&bench, working, (uint16_t) i);
+    for (unsigned i = 0; i < COUNT(idle); i++)
+        bench_expect_served(&bench, idle[i], (uint16_t) i);
+    assert_int_equal(server_counters(bench.server).dropped, 0);
+    for (unsigned i = 0; i < COUNT(idle); i++)
+        close(idle[i]);
+    close(working);
+}
+
+/* Places are few: the longest idle client goes, the new one gets in. */
+static void test_limit(void **state)
+{
+    (void) state;
+    int fd[7];
+    bench.config.max_clients = 4;
+    bench_start(&bench);
+    for (unsigned i = 0; i < 4; i++) {
+        fd[i] = bench_connect(&bench);
+        bench_expect_served(&bench, fd[i], (uint16_t) i);
+    }
+    bench_expect_served(&bench, fd[0], 9); /* the longest idle ones are 1, 2, 3 now */
+    for (unsigned i = 4; i < 7; i++) {
+        fd[i] = bench_connect(&bench);
+        bench_expect_served(&bench, fd[i], (uint16_t) i);
+        bench_await_close(&bench, fd[i - 3]);
+        assert_int_equal(server_clients(bench.server), 4);
+    }
+    bench_expect_served(&bench, fd[0], 10);
+    assert_int_equal(server_counters(bench.server).dropped, 3);
+    for (unsigned i = 4; i < 7; i++)
+        close(fd[i]);
+    close(fd[0]);
+}
+
+/* As long as they are no crowd, those that never asked anything are measured by the same rule: who is
+ * idle for the longest time goes. */
+static void test_oldest_of_both(void **state)
+{
+    (void) state;
+    bench.config.max_clients = 4;
+    bench_start(&bench);
+    int fd[4];
+    for (uint16_t silent = 0; silent < 2;
+         silent++) { /* the first or the second of them is silent */
+        for (uint16_t i = 0; i < 4; i++) {
+            fd[i] = bench_connect(&bench);
+            while (server_clients(bench.server) < i + 1u)
+                ev_run(bench.loop, EVRUN_ONCE);
+            if (i != silent)
+                bench_expect_served(&bench, fd[i], i);
+        }
+        const int next = bench_connect(&bench);
+        bench_await_close(&bench, fd[0]);
+        for (uint16_t i = 1; i < 4; i++) {
+            bench_expect_served(&bench, fd[i], i);
+            close(fd[i]);
+        }
+        close(next);
+        while (server_clients(bench.server) > 0)
+            ev_run(bench.loop, EVRUN_ONCE);
+    }
+}
+
+/* A place knows nothing of who had it before. */
+static void test_place_used_again(void **state)
+{
+    (void) state;
+    bench.config.max_clients = 4;
+    bench_start(&bench);
+    int fd[12];
+    for (uint16_t i = 0; i < 4; i++) {
+        fd[i] = bench_connect(&bench);
+        bench_expect_served(&bench, fd[i], i);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        close(fd[i]);
+    while (server_clients(bench.server) > 0)
+        ev_run(bench.loop, EVRUN_ONCE);
+    const int working = bench_connect(&bench);
+    bench_expect_served(&bench, working, 1);
+    for (unsigned i = 0; i < COUNT(fd); i++)
+        fd[i] = bench_connect(&bench);
+    while (server_counters(bench.server).accepted < 4 + 1 + COUNT(fd))
+        ev_run(bench.loop, EVRUN_ONCE);
+    bench_expect_served(&bench, working, 2);
+    for (unsigned i = 0; i < COUNT(fd); i++)
+        close(fd[i]);
+    close(working);
+}
+
+/* With a single place each newcomer gets it. */
+static void test_one_place(void **state)
+{
+    (void) state;
+    bench.config.max_clients = 1;
+    bench_start(&bench);
+    int before = bench_connect(&bench);
+    bench_expect_served(&bench, before, 1);
+    for (uint16_t i = 0; i < 10; i++) {
+        const int next = bench_connect(&bench);
+        if (i % 2)
+            bench_expect_served(&bench, next, i);
+        bench_await_close(&bench, before);
+        before = next;
+    }
+    bench_expect_served(&bench, before, 2);
+    assert_int_equal(server_clients(bench.server), 1);
+    close(before);
+}
+
+/* Working clients whose connections were lost: half of all places and one more get in again at
+ * once, before any of them has asked something. */
+static void test_come_back(void **state)
+{
+    (void) state;
+    int lost[8], again[5];
+    bench.config.max_clients = COUNT(lost);
+    bench_start(&bench);
+    for (unsigned i = 0; i < COUNT(lost); i++) {
+        lost[i] = bench_connect(&bench);
+        bench_expect_served(&bench, lost[i], (uint16_t) i);
+    }
+    for (unsigned i = 0; i < COUNT(again); i++)
+        again[i] = bench_connect(&bench);
+    for (unsigned i = 0; i < COUNT(again); i++)
+        bench_await_close(&bench, lost[i]);
+    for (unsigned i = 0; i < COUNT(again); i++) {
+        bench_expect_served(&bench, again[i], (uint16_t) i);
+        close(again[i]);
+    }
+    for (unsigned i = COUNT(again); i < COUNT(lost); i++)
+        close(lost[i]);
+}
+
+/* A crowd that only connects, many times as large as there are places: the working client stays,
+ * even when it asks nothing meanwhile. */
+static void test_crowd(void **state)
+{
+    (void) state;
+    static int silent[300];
+    allow_descriptors(4096);
+    bench_start(&bench);
+    const int working = bench_connect(&bench);
+    bench_expect_served(&bench, working, 1);
+    for (unsigned i = 0; i < COUNT(silent); i++) {
+        silent[i] = bench_connect(&bench);
+        bench_turn(&bench);
+    }
+    while (server_counters(bench.server).accepted < 1 + COUNT(silent))
+        ev_run(bench.loop, EVRUN_ONCE);
+    assert_int_equal(server_clients(bench.server), 16);
+    bench_expect_served(&bench, working, 2);
+    bench_expect_served(&bench, silent[299], 3);
+    for (unsigned i = 0; i < COUNT(silent); i++)
+        close(silent[i]);
+    close(working);
+}
+
+static void test_idle(void **state)
+{
+    (void) state;
+    bench.config.idle_timeout_s = 0.02;
+    bench_start(&bench);
+    const int silent = bench_connect(&bench), half = bench_connect(&bench),
+              foreign = bench_connect(&bench);
+    bench_send(&bench, half, "\0\1\0\0\0", 5);
+    bench_send(&bench, foreign, "\0\1\0\7\0\2\1\3", 8);
+    bench_await_close(&bench, silent);
+    bench_await_close(&bench, half);
+    bench_await_close(&bench, foreign);
+    assert_int_equal(server_counters(bench.server).dropped, 3);
+    assert_int_equal(server_clients(bench.server), 0);
+}
+
+/* Sending is not asking: a client that has much to say in other protocols is idle all the same. */
+static void test_idle_talker(void **state)
+{
+    (void) state;
+    static const uint8_t foreign[] = {0, 1, 0, 7, 0, 2, 1, 3};
+    bench.config.idle_timeout_s = 0.02;
+    bench_start(&bench);
+    const int talker = bench_connect(&bench);
+    while (server_clients(bench.server) == 0)
+        ev_run(bench.loop, EVRUN_ONCE);
+    while (server_clients(bench.server) == 1) {
+        if (send(talker, foreign, sizeof foreign, MSG_NOSIGNAL) < 0)
+            break;
+        bench_turn(&bench);
+    }
+    bench_await_close(&bench, talker);
+    assert_true(server_counters(bench.server).discarded > 0);
+    assert_int_equal(server_counters(bench.server).dropped, 1);
+}
+
+/* Redirects standard error, where the log goes, into a file. */
+static FILE *catch_log(int *saved)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stderr);
+    *saved = dup(STDERR_FILENO);
+    assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+    return file;
+}
+
+/* How many lines of the log hold a word. */
+static unsigned release_log(FILE *file, int saved, const char *word)
+{
+    char line[512];
+    unsigned count = 0;
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    rewind(file);
+    while (fgets(line, sizeof line, file))
+        count += strstr(line, word) != NULL;
+    fclose(file);
+    return count;
+}
+
+/* The same misbehaviour once more within a minute is no news. */
+static void test_logged_once(void **state)
+{
+    (void) state;
+    int saved;
+    FILE *log = catch_log(&saved);
+    for (unsigned i = 0; i < 5; i++) {
+        const int fd = bench_connect(&bench);
+        bench_send(&bench, fd, "\0\1\0\0\0\0", 6);
+        bench_await_close(&bench, fd);
+    }
+    assert_int_equal(release_log(log, saved, "not Modbus TCP"), 1);
+    assert_int_equal(server_counters(bench.server).dropped, 5);
+}
+
+static void test_refused(void **state)
+{
+    (void) state;
+    int saved;
+    bench.config.allow = (struct allow_list){.count = 0};
+    assert_true(allow_add(&bench.config.allow, "10.0.0.0/8"));
+    bench_start(&bench);
+    const unsigned before = bench_descriptors();
+    FILE *log = catch_log(&saved);
+    for (unsigned i = 0; i < 5; i++) {
+        const int fd = bench_connect(&bench);
+        uint8_t byte;
+        const bool answered = bench_receive(&bench, fd, &byte, 1) > 0;
+        close(fd);
+        assert_false(answered);
+    }
+    assert_int_equal(release_log(log, saved, "127.0.0.1 refused"), 1);
+    assert_int_equal(server_counters(bench.server).refused, 5);
+    assert_int_equal(server_counters(bench.server).accepted, 0);
+    assert_int_equal(bench_descriptors(), before);
+}
+
+/* Without descriptors the server neither spins nor gives up: who waits is served as soon as there
+ * is one. */
+static void test_no_descriptors(void **state)
+{
+    (void) state;
+    struct rlimit usual, none;
+    int saved;
+    const int first = bench_connect(&bench), second = bench_connect(&bench);
+    uint8_t request[BENCH_REQUEST];
+    bench_put_request(request, 1, 1, 3, 290, 1);
+    bench_send(&bench, second, request, sizeof request);
+    FILE *log = catch_log(&saved);
+    getrlimit(RLIMIT_NOFILE, &usual);
+    none = usual;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_NOFILE, &none);
+    memset(&calls, 0, sizeof calls);
+    for (unsigned i = 0; i < 1000; i++)
+        bench_turn(&bench);
+    setrlimit(RLIMIT_NOFILE, &usual);
+    assert_in_range(calls.accepts, 1, 100);
+    assert_int_equal(server_clients(bench.server), 0);
+    bench_expect_one(&bench, second, 1, 1, 290);
+    bench_expect_served(&bench, first, 2);
+    assert_int_equal(release_log(log, saved, "no client can be accepted"), 1);
+    close(first);
+    close(second);
+}
+
+/* A client that goes gives back a descriptor, and the next is let in without waiting for the pause
+ * to end. */
+static void test_descriptor_comes_free(void **state)
+{
+    (void) state;
+    const int first = bench_connect(&bench);
+    bench_expect_served(&bench, first, 1);
+    const int second = bench_connect(&bench);
+    accept_error = EMFILE;
+    bench_turn(&bench);
+    accept_error = 0;
+    memset(&calls, 0, sizeof calls);
+    bench_turn(&bench);
+    assert_int_equal(calls.accepts, 0);
+    close(first);
+    for (unsigned i = 0; i < 5; i++)
+        bench_turn(&bench);
+    assert_int_not_equal(calls.accepts, 0);
+    bench_expect_served(&bench, second, 2);
+    close(second);
+}
+
+/* However often it is tried in vain, it is said once, and once when it is over. */
+static void test_want_is_logged_once(void **state)
+{
+    (void) state;
+    int fd[5], saved;
+    for (uint16_t i = 0; i < COUNT(fd); i++) {
+        fd[i] = bench_connect(&bench);
+        bench_expect_served(&bench, fd[i], i);
+    }
+    FILE *log = catch_log(&saved);
+    const int waiting = bench_connect(&bench);
+    accept_error = EMFILE;
+    memset(&calls, 0, sizeof calls);
+    for (unsigned i = 1; i < COUNT(fd); i++) {
+        close(fd[i]); /* each time it is tried at once */
+        while (server_clients(bench.server) > COUNT(fd) - i)
+            ev_run(bench.loop, EVRUN_ONCE);
+    }
+    bench_turn(&bench);
+    assert_in_range(calls.accepts, 2, 2 * COUNT(fd));
+    accept_error = 0;
+    close(fd[0]);
+    bench_expect_served(&bench, waiting, 1);
+    assert_int_equal(release_log(log, saved, "accepted"), 2);
+    close(waiting);
+}
+
+/* A receive that is interrupted says nothing about the client; any other error does. */
+static void test_receive_errors(void **state)
+{
+    (void) state;
+    static const struct {
+        int error;
+        bool stays;
+    } rows[] = {{EINTR, true}, {EAGAIN, true}, {ECONNRESET, false}, {ETIMEDOUT, false}};
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        uint8_t request[BENCH_REQUEST];
+        const int fd = bench_connect(&bench);
+        bench_expect_served(&bench, fd, 1);
+        bench_put_request(request, 2, 1, 3, 290, 1);
+        bench_send(&bench, fd, request, sizeof request);
+        receive_error = rows[i].error;
+        bench_turn(&bench);
+        receive_error = 0;
+        assert_int_equal(server_clients(bench.server), rows[i].stays);
+        if (rows[i].stays)
+            bench_expect_one(&bench, fd, 2, 1, 290);
+        close(fd);
+        while (server_clients(bench.server) > 0)
+            ev_run(bench.loop, EVRUN_ONCE);
+    }
+    assert_int_equal(server_counters(bench.server).dropped, 0);
+}
+
+/* A connection that is gone again before it is accepted does not hold up the one behind it. */
+static void test_accept_errors(void **state)
+{
+    (void) state;
+    static const int passing[] = {ECONNABORTED, EPROTO, EINTR, ENETDOWN, EHOSTUNREACH, EPERM};
+    for (size_t i = 0; i < COUNT(passing); i++) {
+        const int fd = bench_connect(&bench);
+        accept_error = passing[i];
+        memset(&calls, 0, sizeof calls);
+        bench_turn(&bench);
+        assert_in_range(calls.accepts, 1, 100);
+        accept_error = 0;
+        memset(&calls, 0, sizeof calls);
+        bench_turn(&bench);
+        assert_int_not_equal(calls.accepts, 0);
+        bench_expect_served(&bench, fd, 1);
+        close(fd);
+    }
+}
+
+/* Whatever bytes come: the server stays, and the other client never notices. */
+static void test_random_bytes(void **state)
+{
+    (void) state;
+    const int other = bench_connect(&bench);
+    uint32_t seed = 20240229;
+    for (unsigned round = 0; round < 300; round++) {
+        uint8_t bytes[1500];
+        const int fd = bench_connect(&bench);
+        for (size_t i = 0; i < sizeof bytes; i++) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[i] = (uint8_t) (seed >> 24);
+        }
+        /* Every other one with headers that pass, so that what is behind them gets its turn. */
+        for (size_t at = 0; round % 2 && at + 260 < sizeof bytes; at += 6u + bytes[at + 5]) {
+            memset(bytes + at + 2, 0, 3);
+            bytes[at + 5] = (uint8_t) (2 + bytes[at + 5] % 30);
+            bytes[at + 6] = 1;
+            bytes[at + 7] %= 24;
+        }
+        const ssize_t n = send(fd, bytes, sizeof bytes, MSG_NOSIGNAL);
+        assert_true(n > 0);
+        bench_expect_served(&bench, other, (uint16_t) round);
+        close(fd);
+    }
+    for (unsigned i = 0; i < map_size(&bench.config.map); i++)
+        assert_int_equal(bench.unit[0].mapping.tab_registers[i], bench_register(i));
+    close(other);
+}
+
+/* Clients do not notice that other units are served. */
+static void test_other_units(void **state)
+{
+    (void) state;
+    struct units units = {{0}};
+    uint8_t request[BENCH_REQUEST];
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    bench.unit[0].id = 77;
+    assert_true(units_add(&units, &bench.unit[0]));
+    server_set_units(bench.server, &units);
+    bench_put_request(request, 2, 77, 3, 290, 1);
+    bench_send(&bench, fd, request, sizeof request);
+    bench_expect_one(&bench, fd, 2, 77, 290);
+    bench_put_request(request, 3, 1, 3, 290, 1);
+    bench_send(&bench, fd, request, sizeof request);
+    bench_expect_refusal(&bench, fd, 3, 1, 3, 0x0A);
+    close(fd);
+}
+
+/* Another configuration: who is not allowed any more goes, the others do not notice. Refusing the same
+ * address is told once more. */
+static void test_other_policy(void **state)
+{
+    (void) state;
+    int saved;
+    struct gateway_config config = bench.config;
+    const int asking = bench_connect(&bench), silent = bench_connect(&bench);
+    bench_expect_served(&bench, asking, 1);
+    bench_send(&bench, silent, "\0\1\0", 3);
+    bench_turn(&bench);
+    server_set_policy(bench.server, &config);
+    bench_expect_served(&bench, asking, 2);
+    assert_int_equal(server_clients(bench.server), 2);
+
+    config.allow = (struct allow_list){.count = 0};
+    assert_true(allow_add(&config.allow, "10.0.0.0/8"));
+    for (unsigned round = 0; round < 2; round++) {
+        FILE *log = catch_log(&saved);
+        server_set_policy(bench.server, &config);
+        const int refused = bench_connect(&bench);
+        bench_await_close(&bench, refused);
+        assert_int_equal(release_log(log, saved, "127.0.0.1 refused"), 1);
+        assert_int_equal(server_clients(bench.server), 0);
+    }
+    assert_int_equal(server_counters(bench.server).dropped, 2);
+    bench_await_close(&bench, asking);
+    bench_await_close(&bench, silent);
+
+    server_set_policy(bench.server, &bench.config);
+    const int again = bench_connect(&bench);
+    bench_expect_served(&bench, again, 3);
+    close(again);
+}
+
+/* A new idle time-out holds from a client's next request on. */
+static void test_other_idle_timeout(void **state)
+{
+    (void) state;
+    struct gateway_config config = bench.config;
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    config.idle_timeout_s = 0.02;
+    server_set_policy(bench.server, &config);
+    bench_expect_served(&bench, fd, 2);
+    bench_await_close(&bench, fd);
+    assert_int_equal(server_clients(bench.server), 0);
+}
+
+/* A child process has copies of all descriptors for a while. A client that is dropped meanwhile
+ * gets to know it. */
+static void test_copies_in_child(void **state)
+{
+    (void) state;
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    const uint8_t broken[] = {0, 1, 0, 0, 0, 0};
+    bench_send(&bench, fd, broken, sizeof broken);
+    uint8_t byte;
+    const size_t n = bench_receive(&bench, fd, &byte, 1);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_int_equal(n, 0);
+    close(fd);
+}
+
+static bool has_ipv6(void)
+{
+    const struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+                                         .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    const bool has = fd >= 0 && bind(fd, (const struct sockaddr *) &address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
+static int connect_ipv6(unsigned port)
+{
+    const struct sockaddr_in6 address = {.sin6_family = AF_INET6,
+                                         .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+                                         .sin6_port = htons((uint16_t) port)};
+    const int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *) &address, sizeof address), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+/* Several addresses, and the same port for IPv6 as for IPv4. On a host without IPv6 that is an
+ * error at the start, and nothing stays open. */
+static void test_several_addresses(void **state)
+{
+    (void) state;
+    const unsigned before = bench_descriptors();
+    bench.config.listen_count = 2;
+    strcpy(bench.config.listen[1], "127.0.0.1:0");
+    bench_start(&bench);
+    assert_int_not_equal(server_port(bench.server, 0), server_port(bench.server, 1));
+    assert_int_equal(server_port(bench.server, 2), 0);
+    const unsigned port = server_port(bench.server, 0);
+    server_free(bench.server);
+    snprintf(bench.config.listen[0], sizeof bench.config.listen[0], "0.0.0.0:%u", port);
+    snprintf(bench.config.listen[1], sizeof bench.config.listen[1], "[::]:%u", port);
+    bench.server = server_new(bench.loop, &bench.config, &bench.units);
+    if (!has_ipv6()) {
+        assert_null(bench.server);
+        assert_int_equal(bench_descriptors(), before);
+        return;
+    }
+    assert_non_null(bench.server);
+    assert_int_equal(server_port(bench.server, 0), server_port(bench.server, 1));
+    const int four = bench_connect(&bench), six = connect_ipv6(server_port(bench.server, 1));
+    bench_expect_served(&bench, four, 1);
+    bench_expect_served(&bench, six, 2);
+    close(four);
+    close(six);
+}
+
+/* A network of one family lets in nobody of the other. */
+static void test_refused_family(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *network;
+        bool four;
+    } rows[] = {{"127.0.0.0/8", true}, {"::1", false}, {"0.0.0.0/0", true}, {"::/0", false}};
+    if (!has_ipv6())
+        return; /* then there are no such clients; test_several_addresses has shown that */
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        bench.config.allow = (struct allow_list){.count = 0};
+        assert_true(allow_add(&bench.config.allow, rows[i].network));
+        bench.config.listen_count = 2;
+        strcpy(bench.config.listen[1], "[::1]:0");
+        bench_start(&bench);
+        const int four = bench_connect(&bench), six = connect_ipv6(server_port(bench.server, 1));
+        bench_expect_served(&bench, rows[i].four ? four : six, 1);
+        bench_await_close(&bench, rows[i].four ? six : four);
+        assert_int_equal(server_counters(bench.server).accepted, 1);
+        assert_int_equal(server_counters(bench.server).refused, 1);
+        close(rows[i].four ? four : six);
+        server_free(bench.server);
+        bench.server = NULL;
+    }
+}
+
+/* The port of connections that were just closed can be listened on again: a restart takes no
+ * minute. */
+static void test_restart(void **state)
+{
+    (void) state;
+    bench_start(&bench);
+    const int fd = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    snprintf(bench.config.listen[0], sizeof bench.config.listen[0], "127.0.0.1:%u",
+             server_port(bench.server, 0));
+    server_free(bench.server);
+    close(fd);
+    bench.server = server_new(bench.loop, &bench.config, &bench.units);
+    assert_non_null(bench.server);
+    const int again = bench_connect(&bench);
+    bench_expect_served(&bench, again, 2);
+    close(again);
+}
+
+static const char *const bad_addresses[] = {
+    "",      "127.0.0.1", "127.0.0.1:",  "127.0.0.1:65536", "localhost:0",
+    "::1:0", "[::1]",     "127.0.0.1:x", "192.0.2.1:0"};
+
+static void test_cannot_listen(void **state)
+{
+    (void) state;
+    int saved;
+    bench_start(&bench);
+    const unsigned before = bench_descriptors();
+    struct gateway_config config = bench.config;
+    config.listen_count = 2;
+    snprintf(config.listen[1], sizeof config.listen[1], "127.0.0.1:%u",
+             server_port(bench.server, 0));
+    assert_null(server_new(bench.loop, &config, &bench.units));
+    for (size_t i = 0; i < COUNT(bad_addresses); i++) {
+        snprintf(config.listen[1], sizeof config.listen[1], "%s", bad_addresses[i]);
+        FILE *log = catch_log(&saved);
+        struct server *server = server_new(bench.loop, &config, &bench.units);
+        const unsigned logged = release_log(log, saved, "listen");
+        assert_null(server);
+        assert_int_equal(logged, 1);
+    }
+    assert_int_equal(bench_descriptors(), before);
+}
+
+/* The server can go while clients are in the middle of something. */
+static void test_end(void **state)
+{
+    (void) state;
+    const unsigned before = bench_descriptors();
+    bench_start(&bench);
+    const int fd = bench_connect(&bench), half = bench_connect(&bench);
+    bench_expect_served(&bench, fd, 1);
+    bench_send(&bench, half, "\0\1\0", 3);
+    bench_turn(&bench);
+    server_free(bench.server);
+    bench.server = NULL;
+    uint8_t byte;
+    assert_int_equal(recv(fd, &byte, 1, 0), 0);
+    close(fd);
+    close(half);
+    assert_int_equal(bench_descriptors(), before);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, start, tear_down)
+#define OWN_START(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_split),
+        TEST(test_byte_by_byte),
+        TEST(test_merged),
+        TEST(test_merged_lengths),
+        TEST(test_mixture),
+        TEST(test_hidden),
+        TEST(test_broken),
+        TEST(test_half_close),
+        TEST(test_system_calls),
+        TEST(test_socket_options),
+        TEST(test_never_reads),
+        TEST(test_reads_late),
+        TEST(test_resets),
+        TEST(test_many_connects),
+        OWN_START(test_thousand_idle),
+        OWN_START(test_limit),
+        OWN_START(test_oldest_of_both),
+        OWN_START(test_place_used_again),
+        OWN_START(test_one_place),
+        OWN_START(test_come_back),
+        OWN_START(test_crowd),
+        OWN_START(test_idle),
+        OWN_START(test_idle_talker),
+        TEST(test_logged_once),
+        OWN_START(test_refused),
+        TEST(test_no_descriptors),
+        TEST(test_descriptor_comes_free),
+        TEST(test_want_is_logged_once),
+        TEST(test_receive_errors),
+        TEST(test_accept_errors),
+        TEST(test_random_bytes),
+        TEST(test_other_units),
+        TEST(test_other_policy),
+        TEST(test_other_idle_timeout),
+        TEST(test_copies_in_child),
+        OWN_START(test_several_addresses),
+        OWN_START(test_refused_family),
+        OWN_START(test_restart),
+        OWN_START(test_cannot_listen),
+        OWN_START(test_end),
+    };
+    signal(SIGPIPE, SIG_DFL);
+    alarm(120); /* a hang is a failure, not a wait for ever */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,1179 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The simulated bus: its options, what is heard and said on it, what the options let go wrong, and
+ * `packgate simulate` around it. Besides the real protocols there are small ones of our own, which
+ * show what the bus does without anything that a protocol does.
+ */
+#include "gateway/clock.h"
+#include "gateway/command.h"
+#include "gateway/feed.h"
+#include "gateway/pty.h"
+#include "gateway/simulator.h"
+#include "gateway/simulator_options.h"
+
+#include "bms/prng.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_S 60 /* until an awaited event counts as missing */
+#define LONG_REPLY 400
+
+/* ---- protocols of our own ---- */
+
+/* "[1x]" asks address 1 and is answered with "<1x>"; "[1L]" with 400 bytes, and "[1S]" opens the
+ * charge MOS. "(" starts something of 50 bytes that nobody answers. */
+static size_t parrot_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                             struct bms_output *out)
+{
+    out->size = 0;
+    if (bytes[0] == '(')
+        return size < 50 ? 0 : 50;
+    if (bytes[0] != '[')
+        return 1;
+    if (size < 4)
+        return 0;
+    if (bytes[3] != ']')
+        return 1;
+    if (bytes[1] != '0' + bms_address(bms))
+        return 4;
+    memcpy(out->bytes, (const uint8_t[]){'<', bytes[1], bytes[2], '>'}, 4);
+    out->size = 4;
+    if (bytes[2] == 'S')
+        pack_set(pack, CHARGE_MOS, 0);
+    if (bytes[2] == 'L') {
+        memset(out->bytes, 'L', LONG_REPLY);
+        out->size = LONG_REPLY;
+    }
+    return 4;
+}
+
+static const struct bms_step one_step[] = {{.name = "all"}};
+static const struct bms_driver parrot = {.name = "parrot",
+                                         .address_min = 0,
+                                         .address_max = 9,
+                                         .address_default = 1,
+                                         .plan = one_step,
+                                         .steps = 1,
+                                         .emulate = parrot_emulate};
+
+/* Talks each second. */
+static size_t talker_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                             struct bms_output *out)
+{
+    (void) bms;
+    (void) pack;
+    (void) bytes;
+    memcpy(out->bytes, "tick", 4);
+    out->size = size == 0 ? 4 : 0;
+    return size;
+}
+
+static const struct bms_driver talker = {.name = "talker", .emulate = talker_emulate};
+
+/* Always wants more, whatever it gets. */
+static size_t greedy_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                             struct bms_output *out)
+{
+    (void) bms;
+    (void) pack;
+    (void) bytes;
+    (void) size;
+    out->size = 0;
+    return 0;
+}
+
+static const struct bms_driver greedy = {
+    .name = "greedy", .plan = one_step, .steps = 1, .emulate = greedy_emulate};
+
+/* ---- a bus on the bench ---- */
+
+struct bench {
+    struct ev_loop *loop;
+    struct simulator *simulator;
+    int fd; /* the host's end */
+    ev_timer patience;
+};
+
+static void on_patience(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    (void) timer;
+    fail_msg("an awaited event has not come");
+}
+
+static int attach(struct bench *bench)
+{
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_true(simulator_attach(bench->simulator, ends[1]));
+    return ends[0];
+}
+
+static void set_up(struct bench *bench, const struct bms *bms, unsigned count, const char *options)
+{
+    bench->loop = ev_loop_new(0);
+    assert_non_null(bench->loop);
+    bench->simulator = simulator_new(bench->loop, bms, count, options);
+    assert_non_null(bench->simulator);
+    ev_timer_init(&bench->patience, on_patience, PATIENCE_S, 0);
+    ev_timer_start(bench->loop, &bench->patience);
+    bench->fd = attach(bench);
+}
+
+static void set_up_parrot(struct bench *bench, const char *options)
+{
+    struct bms bms;
+    bms_init(&bms, &parrot);
+    set_up(bench, &bms, 1, options);
+}
+
+static void tear_down(struct bench *bench)
+{
+    close(bench->fd);
+    simulator_free(bench->simulator);
+    ev_timer_stop(bench->loop, &bench->patience);
+    ev_loop_destroy(bench->loop);
+}
+
+static void send_all(int fd, const void *bytes, size_t size)
+{
+    assert_int_equal(send(fd, bytes, size, MSG_NOSIGNAL), size);
+}
+
+static void ask(struct bench *bench, const char *request)
+{
+    send_all(bench->fd, request, strlen(request));
+}
+
+/* The next bytes from the bus; 0 when it has closed the connection. */
+static size_t receive(struct bench *bench, int fd, void *bytes, size_t size)
+{
+    for (;;) {
+        ssize_t got = read(fd, bytes, size);
+        if (got >= 0)
+            return (size_t) got;
+        assert_int_equal(errno, EAGAIN);
+        ev_run(bench->loop, EVRUN_ONCE);
+    }
+}
+
+static void await_bytes(struct bench *bench, int fd, const char *expected, size_t size)
+{
+    char got[2 * LONG_REPLY];
+    for (size_t have = 0; have < size;) {
+        size_t more = receive(bench, fd, got + have, size - have);
+        assert_true(more > 0);
+        assert_memory_equal(got + have, expected + have, more);
+        have += more;
+    }
+}
+
+static void await(struct bench *bench, const char *expected)
+{
+    await_bytes(bench, bench->fd, expected, strlen(expected));
+}
+
+/* All that was sent has been heard, and what is to be said at once has been said. */
+static void settle(struct bench *bench, int fd)
+{
+    int unheard;
+    while (ioctl(fd, TIOCOUTQ, &unheard) == 0 && unheard > 0)
+        ev_run(bench->loop, EVRUN_ONCE);
+    for (int i = 0; i < 5; i++)
+        ev_run(bench->loop, EVRUN_NOWAIT);
+}
+
+static void assert_nothing(struct bench *bench)
+{
+    char byte;
+    settle(bench, bench->fd);
+    assert_int_equal(read(bench->fd, &byte, 1), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* ---- options ---- */
+
+static void test_options(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *options;
+        const char *error; /* a part of it; NULL: fine */
+    } cases[] = {
+        {"", NULL},
+        {"cells=48, temps=0 ,capacity=280,soc=100,profile=idle,speed=0.5", NULL},
+        {"voltage_v=53.2,current_a=-3,cell_mv.3=3410,temp_c.1=-4,alarm.soc_low=1,charge_mos=0",
+         NULL},
+        {"alarm.soc_low=warning,alarm.short_circuit=protection,alarm.soc_high=0", NULL},
+        {"serial=ABC 1,model=,firmware=1.0,voltage_v=none,cell_mv.48=0,temp_c.16=0,", NULL},
+        {"echo=1,noise=0.5,cut=1,flip=0,drop=0.25,late=1,late_ms=0,split=1,first_lost=1,silent=0,"
+         "close=1",
+         NULL},
+        {"soc=50,@3:soc=20, @0:alarm.soc_low=1,@255:serial=X,@1:profile=idle,@2:silent=1", NULL},
+        {"@3:soc=120", "'soc' is '120'"},
+        {"@3:cels=4", "did you mean 'cells'"},
+        {"@3:baud=9600", "'baud' is of the whole bus"},
+        {"@3:first_lost=1", "'first_lost' is of the whole bus"},
+        {"@3", "expected @ADDRESS:KEY=VALUE"},
+        {"@:soc=3", "expected @ADDRESS:KEY=VALUE"},
+        {"@x:soc=3", "expected @ADDRESS:KEY=VALUE"},
+        {"@-1:soc=3", "expected @ADDRESS:KEY=VALUE"},
+        {"@256:soc=3", "expected @ADDRESS:KEY=VALUE"},
+        {"@3:soc", "expected KEY=VALUE"},
+        {"@3:@2:soc=3", "unknown option"},
+        {"cells=49", "'cells' is '49', expected a whole number from 1 to 48"},
+        {"cells=0", "from 1 to 48"},
+        {"cells=1.5", "whole number"},
+        {"cells=", "'cells' is ''"},
+        {"cells=8x", "'8x'"},
+        {"cells=nan", "from 1"},
+        {"capacity=inf", "from 1"},
+        {"cells", "expected KEY=VALUE"},
+        {"=3", "expected KEY=VALUE"},
+        {"soc=50,cels=3", "did you mean 'cells'"},
+        {"profil=idle", "did you mean 'profile'"},
+        {"voltage_w=1", "did you mean 'voltage_v'"},
+        {"zzzzzzzzzz=1", "unknown option 'zzzzzzzzzz'"},
+        {"cell_mv.49=3300", "unknown option"},
+        {"cell_mv.0=3300", "unknown option"},
+        {"cell_mv=3300", "unknown option"},
+        {"temp_c.17=1", "unknown option"},
+        {"profile=quick", "expected cycle"},
+        {"noise=1.1", "from 0 to 1"},
+        {"echo=0.5", "whole number"},
+        {"soc_percent=101", "from 0 to 100"},
+        {"voltage_v=-1", "'voltage_v' is '-1'"},
+        {"alarm.soc_low=2", "expected 0, 1, warning or protection"},
+        {"alarm.soc_lo=1", "did you mean 'alarm.soc_low'"},
+        {"serial=123456789012345678901234567890123", "at most 32"},
+        {"model=\xC3\xA4", "ASCII"},
+        {"model=0123456789012345678901234567890123456789012345678901234567890123456789"
+         "012345678901234567890123456789",
+         "too long"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char error[200] = "";
+        bool good = simulator_check(cases[i].options, error, sizeof error);
+        if (good != !cases[i].error || (cases[i].error && !strstr(error, cases[i].error)))
+            fail_msg("'%s': %s, '%s'", cases[i].options, good ? "accepted" : "refused", error);
+    }
+    struct bms bms;
+    bms_init(&bms, &parrot);
+    struct ev_loop *loop = ev_loop_new(0);
+    assert_null(simulator_new(loop, &bms, 1, "cells=49"));
+    ev_loop_destroy(loop);
+}
+
+/* The help names each option that the parser knows; a default that it would not take is no default.
+ */
+static void test_options_help(void **state)
+{
+    (void) state;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    simulator_print_options(out);
+    fclose(out);
+    char *rest = text;
+    unsigned checked = 0;
+    for (char *line; (line = strsep(&rest, "\n")) && !strstr(line, "Names of values");) {
+        char key[20], range[20], usual[20], option[60], error[200];
+        if (sscanf(line, "%19s %19s %19s", key, range, usual) != 3)
+            continue;
+        snprintf(option, sizeof option, "%s=%s", key, strcmp(key, "profile") ? usual : range);
+        if (!simulator_check(option, error, sizeof error))
+            fail_msg("%s: %s", option, error);
+        checked++;
+    }
+    assert_true(checked > 20);
+    free(text);
+}
+
+/* What depends on a fixed value follows it; what is fixed stays. */
+static void test_fixed(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *options;
+        enum pack_value id;
+        double expected;
+    } cases[] = {
+        {"voltage_v=53.2", VOLTAGE_V, 53.2},
+        {"voltage_v=50,current_a=-3", POWER_W, -150},
+        {"current_a=-3", FLOW, FLOW_DISCHARGING},
+        {"current_a=3", FLOW, FLOW_CHARGING},
+        {"power_w=7", POWER_W, 7},
+        {"cell_mv.1=3000,cell_mv.2=3100", VOLTAGE_V, 6.1},
+        {"cell_mv.1=3000,cell_mv.2=3100,voltage_v=6.2", VOLTAGE_V, 6.2},
+        {"cell_mv.2=4100", CELL_MAX_MV, 4100},
+        {"cell_mv.2=4100", CELL_MAX_INDEX, 2},
+        {"cell_mv.1=4000,cell_mv.2=4100", CELL_DELTA_MV, 100},
+        {"cell_mv.1=4000,cell_mv.2=4100", CELL_AVG_MV, 4050},
+        {"soc_percent=25,full_ah=200", REMAINING_AH, 50},
+        {"remaining_ah=50,full_ah=200", SOC_PERCENT, 25},
+        {"remaining_ah=50,full_ah=200,soc_percent=30", SOC_PERCENT, 30},
+        {"temp_c.1=-4,temp_c.2=6", TEMP_AVG_C, 1},
+        {"balance_mask=2", BALANCING, 1},
+        {"voltage_v=none", VOLTAGE_V, NAN},
+        {"voltage_v=none", POWER_W, NAN},
+        {"cell_max_mv=none", CELL_MAX_MV, NAN},
+        {"cell_mv.2=none", CELL_MV + 1, NAN},
+        {"charge_mos=0", CHARGE_MOS, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char options[100];
+        snprintf(options, sizeof options, "profile=fixed,cells=2,temps=2,%s", cases[i].options);
+        struct bench bench;
+        set_up_parrot(&bench, options);
+        double got = simulator_pack(bench.simulator, 0)->value[cases[i].id];
+        bool same = isnan(cases[i].expected) ? isnan(got) : fabs(got - cases[i].expected) < 1e-9;
+        if (!same)
+            fail_msg("%s: %g instead of %g", cases[i].options, got, cases[i].expected);
+        tear_down(&bench);
+    }
+}
+
+static void test_fixed_alarms_and_texts(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "soc=1,profile=fixed,alarm.soc_low=0,alarm.short_circuit=warning,"
+                          "alarm.hardware_fault=protection,alarm.soc_high=1,serial=A B,model=");
+    const struct pack *pack = simulator_pack(bench.simulator, 0);
+    const uint32_t soc_low = UINT32_C(1) << SOC_LOW, both = UINT32_C(1) << SOC_HIGH;
+    const uint32_t warning = UINT32_C(1) << SHORT_CIRCUIT, fault = UINT32_C(1) << HARDWARE_FAULT;
+    assert_int_equal(pack->alarms_warning & (soc_low | both | warning | fault), both | warning);
+    assert_int_equal(pack->alarms_protection & (soc_low | both | warning | fault), both | fault);
+    assert_string_equal(pack->text[SERIAL], "A B");
+    assert_string_equal(pack->text[MODEL], "");
+    assert_string_equal(pack->text[FIRMWARE], "1.08");
+    tear_down(&bench);
+}
+
+/* ---- hearing and saying ---- */
+
+static void test_addresses(void **state)
+{
+    (void) state;
+    struct bms bms[3];
+    for (int i = 0; i < 3; i++) {
+        bms_init(&bms[i], &parrot);
+        bms[i].options.address = i + 1;
+    }
+    struct bench bench;
+    set_up(&bench, bms, 3, "delay=0");
+    ask(&bench, "[2a]");
+    await(&bench, "<2a>");
+    ask(&bench, "[4b]");
+    assert_nothing(&bench);
+    ask(&bench, "junk[3c]");
+    await(&bench, "<3c>");
+    ask(&bench, "[1d][2e][3f][1g]");
+    await(&bench, "<1d><1g><2e><3f>");
+    assert_string_not_equal(simulator_pack(bench.simulator, 0)->text[SERIAL],
+                            simulator_pack(bench.simulator, 1)->text[SERIAL]);
+    tear_down(&bench);
+}
+
+/* Options of one BMS are nobody else's, and those that follow for all are its own as well. */
+static void test_own_options(void **state)
+{
+    (void) state;
+    struct bms bms[3];
+    for (int i = 0; i < 3; i++) {
+        bms_init(&bms[i], &parrot);
+        bms[i].options.address = i + 1;
+    }
+    struct bench bench;
+    set_up(&bench, bms, 3,
+           "@1:soc=90,delay=0,profile=fixed,soc=60,@2:soc=40,@2:cells=8,@3:silent=1,@3:serial=LAST,"
+           "@4:soc=1");
+    static const struct {
+        double soc_percent, cells;
+    } expected[] = {{60, 16}, {40, 8}, {60, 16}};
+    for (unsigned i = 0; i < 3; i++) {
+        const struct pack *pack = simulator_pack(bench.simulator, i);
+        assert_true(fabs(pack->value[SOC_PERCENT] - expected[i].soc_percent) < 1);
+        assert_true(pack->value[CELL_COUNT] == expected[i].cells);
+        assert_int_equal(strcmp(pack->text[SERIAL], "LAST") == 0, i == 2);
+    }
+    ask(&bench, "[3a][1b][2c]");
+    await(&bench, "<1b><2c>");
+    assert_nothing(&bench);
+    tear_down(&bench);
+}
+
+static void test_byte_by_byte(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0");
+    for (const char *byte = "[[1x]"; *byte; byte++) {
+        send_all(bench.fd, byte, 1);
+        settle(&bench, bench.fd);
+    }
+    await(&bench, "<1x>");
+    tear_down(&bench);
+}
+
+/* A BMS that waits for the rest of something does not keep another from answering, nor itself for
+ * ever: what follows a false start is looked at again once the line is quiet. */
+static void test_false_start(void **state)
+{
+    (void) state;
+    struct bms bms[2];
+    bms_init(&bms[0], &greedy);
+    bms_init(&bms[1], &parrot);
+    struct bench bench;
+    set_up(&bench, bms, 2, "delay=0");
+    for (int i = 0; i < 2000; i++) {
+        ask(&bench, "[1x]");
+        await(&bench, "<1x>");
+    }
+    ask(&bench, "([1y]");
+    await(&bench, "<1y>");
+    tear_down(&bench);
+}
+
+static void test_connections(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0");
+    int fds[15];
+    for (int i = 0; i < 15; i++)
+        fds[i] = attach(&bench);
+    int ends[2];
+    char byte;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_false(simulator_attach(bench.simulator, ends[1]));
+    assert_int_equal(receive(&bench, ends[0], &byte, 1), 0);
+    close(ends[0]);
+
+    /* Each has its own half of a request, and gets its own reply. */
+    for (int i = 0; i < 15; i++)
+        send_all(fds[i], "[1", 2);
+    for (int i = 0; i < 15; i++) {
+        char expected[] = {'<', '1', (char) ('a' + i), '>'};
+        send_all(fds[i], (char[]){(char) ('a' + i), ']'}, 2);
+        await_bytes(&bench, fds[i], expected, 4);
+    }
+    for (int i = 0; i < 15; i++)
+        close(fds[i]);
+    /* Room again, as soon as the bus has seen that they are gone. */
+    ask(&bench, "[1x]");
+    await(&bench, "<1x>");
+    settle(&bench, bench.fd);
+    int fd = attach(&bench);
+    send_all(fd, "[1y]", 4);
+    await_bytes(&bench, fd, "<1y>", 4);
+    close(fd);
+    tear_down(&bench);
+}
+
+static void test_talker(void **state)
+{
+    (void) state;
+    struct bms bms;
+    bms_init(&bms, &talker);
+    struct bench bench;
+    set_up(&bench, &bms, 1, "");
+    int second = attach(&bench);
+    await(&bench, "ticktick");
+    await_bytes(&bench, second, "ticktick", 8); /* both hear the same */
+    close(second);
+    tear_down(&bench);
+}
+
+/* Random bytes of all lengths, to every protocol that there is; afterwards a real one still
+ * answers. */
+static void test_random_bytes(void **state)
+{
+    (void) state;
+    uint64_t seed = 3;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        struct bms bms;
+        bms_init(&bms, bms_drivers[d]);
+        struct bench bench;
+        set_up(&bench, &bms, 1, "delay=0");
+        for (int i = 0; i < 200; i++) {
+            uint8_t bytes[300];
+            size_t size = (size_t) prng_range(&seed, 1, sizeof bytes);
+            for (size_t j = 0; j < size; j++)
+                bytes[j] = (uint8_t) prng_next(&seed);
+            send_all(bench.fd, bytes, size);
+            settle(&bench, bench.fd);
+            while (read(bench.fd, bytes, sizeof bytes) > 0)
+                continue;
+        }
+        tear_down(&bench);
+    }
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0");
+    for (int i = 0; i < 1000; i++) {
+        uint8_t bytes[1000];
+        for (size_t j = 0; j < sizeof bytes; j++)
+            bytes[j] = (uint8_t) prng_next(&seed) & 0x7F;
+        send_all(bench.fd, bytes, sizeof bytes);
+        settle(&bench, bench.fd);
+        while (read(bench.fd, bytes, sizeof bytes) > 0)
+            continue;
+    }
+    ask(&bench, "....[1z]");
+    await(&bench, "<1z>");
+    tear_down(&bench);
+}
+
+/* One that asks and asks and never reads is dropped; the others do not notice. */
+static void test_unread(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0");
+    int other = attach(&bench);
+    struct pollfd query = {.fd = other};
+    while (!(query.revents & POLLHUP)) {
+        if (send(other, "[1L]", 4, MSG_NOSIGNAL) != 4)
+            assert_true(errno == EPIPE || errno == EAGAIN);
+        ev_run(bench.loop, EVRUN_NOWAIT);
+        assert_true(poll(&query, 1, 0) >= 0);
+    }
+    close(other);
+    ask(&bench, "[1x]");
+    await(&bench, "<1x>");
+    tear_down(&bench);
+}
+
+/* ---- what goes wrong ---- */
+
+static void test_delays(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *options;
+        const char *request;
+        size_t reply;
+        double at_least_s;
+    } cases[] = {
+        {"delay=30", "[1x]", 4, 0.03},
+        {"delay=0,late=1,late_ms=40", "[1x]", 4, 0.04},
+        {"delay=0,baud=9600", "[1x]", 4, 4 * 10 / 9600.0},
+        {"delay=10,baud=38400", "[1L]", LONG_REPLY, 0.01 + (4 + 0.9 * LONG_REPLY) * 10 / 38400},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct bench bench;
+        set_up_parrot(&bench, cases[i].options);
+        char reply[LONG_REPLY];
+        double start = clock_now();
+        ask(&bench, cases[i].request);
+        for (size_t have = 0; have < cases[i].reply;)
+            have += receive(&bench, bench.fd, reply, cases[i].reply - have);
+        double took_s = clock_now() - start;
+        if (took_s < cases[i].at_least_s)
+            fail_msg("%s: answered after %g s", cases[i].options, took_s);
+        tear_down(&bench);
+    }
+}
+
+/* A late reply does not hold up the next one. */
+static void test_overtaking(void **state)
+{
+    (void) state;
+    struct bench bench;
+    unsigned overtaken = 0;
+    set_up_parrot(&bench, "delay=0,late=0.5,late_ms=50,seed=5");
+    for (char c = 'a'; c <= 'z'; c += 2) {
+        char request[] = {'[', '1', c, ']', '[', '1', (char) (c + 1), ']', 0};
+        char reply[8];
+        ask(&bench, request);
+        for (size_t have = 0; have < sizeof reply;)
+            have += receive(&bench, bench.fd, reply + have, sizeof reply - have);
+        assert_int_equal(reply[2] + reply[6], 2 * c + 1);
+        overtaken += reply[2] == c + 1;
+    }
+    assert_in_range(overtaken, 1, 12);
+    tear_down(&bench);
+}
+
+static void test_split(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0,split=1");
+    ask(&bench, "[1L]");
+    char reply[LONG_REPLY];
+    unsigned pieces = 0;
+    for (size_t have = 0; have < sizeof reply; pieces++)
+        have += receive(&bench, bench.fd, reply + have, sizeof reply - have);
+    for (size_t i = 0; i < sizeof reply; i++)
+        assert_int_equal(reply[i], 'L');
+    assert_true(pieces > 3);
+    tear_down(&bench);
+}
+
+static void test_echo(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0,echo=1");
+    ask(&bench, "[1x]");
+    await(&bench, "[1x]<1x>");
+    ask(&bench, "nothing");
+    await(&bench, "nothing");
+    tear_down(&bench);
+}
+
+static void test_silence(void **state)
+{
+    (void) state;
+    static const char *const options[] = {"delay=0,silent=1", "delay=0,drop=1"};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        struct bench bench;
+        set_up_parrot(&bench, options[i]);
+        for (int n = 0; n < 10; n++) {
+            ask(&bench, "[1x]");
+            assert_nothing(&bench);
+        }
+        tear_down(&bench);
+    }
+}
+
+static size_t bits_apart(const uint8_t *a, const uint8_t *b, size_t size)
+{
+    size_t apart = 0;
+    for (size_t i = 0; i < size; i++)
+        apart += (size_t) __builtin_popcount(a[i] ^ b[i]);
+    return apart;
+}
+
+static size_t ask_at_once(struct bench *bench, uint8_t *reply, size_t size)
+{
+    ask(bench, "[1x]");
+    settle(bench, bench->fd);
+    ssize_t got = read(bench->fd, reply, size);
+    assert_true(got > 0);
+    return (size_t) got;
+}
+
+static void test_spoilt(void **state)
+{
+    (void) state;
+    const uint8_t *right = (const uint8_t *) "<1x>";
+    struct bench bench;
+    uint8_t reply[100];
+
+    set_up_parrot(&bench, "delay=0,flip=1");
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(ask_at_once(&bench, reply, sizeof reply), 4);
+        assert_int_equal(bits_apart(reply, right, 4), 1);
+    }
+    tear_down(&bench);
+
+    set_up_parrot(&bench, "delay=0,cut=1");
+    for (int i = 0; i < 100; i++) {
+        size_t size = ask_at_once(&bench, reply, sizeof reply);
+        assert_in_range(size, 1, 3);
+        assert_memory_equal(reply, right, size);
+    }
+    tear_down(&bench);
+
+    set_up_parrot(&bench, "delay=0,noise=1");
+    for (int i = 0; i < 100; i++) {
+        size_t size = ask_at_once(&bench, reply, sizeof reply);
+        assert_in_range(size, 5, 36);
+        assert_memory_equal(reply + size - 4, right, 4);
+    }
+    tear_down(&bench);
+}
+
+static void test_probability(void **state)
+{
+    (void) state;
+    struct bench bench;
+    unsigned wrong = 0;
+    uint8_t reply[100];
+    set_up_parrot(&bench, "delay=0,flip=0.3,seed=11");
+    for (int i = 0; i < 1000; i++) {
+        assert_int_equal(ask_at_once(&bench, reply, sizeof reply), 4);
+        wrong += memcmp(reply, "<1x>", 4) != 0;
+    }
+    assert_in_range(wrong, 200, 400); /* 300 expected, seven standard deviations either way */
+    tear_down(&bench);
+}
+
+static void test_first_lost(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0,first_lost=1");
+    ask(&bench, "[1a]");
+    assert_nothing(&bench);
+    char reply[4];
+    do {
+        poll(NULL, 0, 25); /* what follows at once is still part of the lost request */
+        ask(&bench, "[1b]");
+        settle(&bench, bench.fd);
+    } while (read(bench.fd, reply, sizeof reply) < 0);
+    assert_memory_equal(reply, "<1b>", 4);
+    tear_down(&bench);
+}
+
+static void test_close(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "delay=0,close=1,echo=1");
+    for (int i = 0; i < 20; i++) {
+        char byte;
+        int fd = attach(&bench);
+        send_all(fd, "[1x]", 4);
+        await_bytes(&bench, fd, "[1x]<1x>", 8);
+        assert_int_equal(receive(&bench, fd, &byte, 1), 0);
+        close(fd);
+    }
+    tear_down(&bench);
+}
+
+/* ---- real protocols ---- */
+
+/* What comes at once in answer to a request. */
+static enum feed_state exchange(struct bench *bench, struct bms *bms,
+                                const struct bms_request *request, struct pack *pack)
+{
+    static struct feed feed;
+    uint8_t bytes[512];
+    feed_clear(&feed);
+    send_all(bench->fd, request->bytes, request->size);
+    settle(bench, bench->fd);
+    for (ssize_t size; (size = read(bench->fd, bytes, sizeof bytes)) > 0;)
+        assert_int_equal(feed_append(&feed, bytes, (size_t) size), size);
+    return feed_decode(&feed, bms, request, true, pack);
+}
+
+static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
+{
+    pack_clear(pack);
+    for (unsigned step = 0; step < bms->driver->steps; step++) {
+        struct bms_request request;
+        struct pack part;
+        pack_clear(&part);
+        if (!bms->driver->build(bms, step, &request))
+            continue;
+        if (exchange(bench, bms, &request, &part) == FEED_DONE)
+            pack_merge(pack, &part);
+        else if (bms->driver->plan[step].vital)
+            fail_msg("%s: no answer to '%s'", bms->driver->name, bms->driver->plan[step].name);
+    }
+    if (bms->driver->finish)
+        bms->driver->finish(bms, pack);
+    pack_derive(pack);
+}
+
+/* What a test sets is what a driver reads at the far end. */
+static void test_values_on_the_wire(void **state)
+{
+    (void) state;
+    struct bms bms;
+    bms_init(&bms, bms_driver_find("daly"));
+    struct bench bench;
+    set_up(
+        &bench, &bms, 1,
+        "cells=14,temps=2,voltage_v=53.2,current_a=-3,soc_percent=42.5,cell_mv.3=3410,"
+        "cell_mv.14=3111,temp_c.1=-4,temp_c.2=33,alarm.soc_low=1,alarm.cell_over_voltage=warning,"
+        "charge_mos=0,discharge_mos=1,rated_ah=280,remaining_ah=119,cycles=77,balance_mask=5,"
+        "model=BOARD,firmware=2.34,delay=0");
+    struct pack pack;
+    poll_pack(&bench, &bms, &pack);
+    static const struct {
+        enum pack_value id;
+        double expected;
+    } cases[] = {{VOLTAGE_V, 53.2},   {CURRENT_A, -3},     {SOC_PERCENT, 42.5},  {CELL_COUNT, 14},
+                 {TEMP_COUNT, 2},     {CELL_MV + 2, 3410}, {CELL_MV + 13, 3111}, {TEMP_C, -4},
+                 {TEMP_C + 1, 33},    {CHARGE_MOS, 0},     {DISCHARGE_MOS, 1},   {RATED_AH, 280},
+                 {REMAINING_AH, 119}, {CYCLES, 77},        {BALANCE_MASK, 5}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (!(fabs(pack.value[cases[i].id] - cases[i].expected) < 1e-6))
+            fail_msg("value %d is %g, not %g", cases[i].id, pack.value[cases[i].id],
+                     cases[i].expected);
+    assert_true(pack.alarms_warning >> SOC_LOW & pack.alarms_protection >> SOC_LOW & 1);
+    assert_true(pack.alarms_warning >> CELL_OVER_VOLTAGE & 1);
+    assert_false(pack.alarms_protection >> CELL_OVER_VOLTAGE & 1);
+    assert_string_equal(pack.text[MODEL], "BOARD");
+    assert_string_equal(pack.text[FIRMWARE], "2.34");
+    tear_down(&bench);
+}
+
+static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch which, bool on)
+{
+    struct bms_request request;
+    struct pack ignored;
+    pack_clear(&ignored);
+    assert_true(bms->driver->control(bms, which, on, &request));
+    assert_int_equal(exchange(bench, bms, &request, &ignored), FEED_DONE);
+}
+
+/* A command reaches the model at once, also where the switch was held by an option. */
+static void test_control(void **state)
+{
+    (void) state;
+    static const char *const options[] = {"delay=0,profile=discharge",
+                                          "delay=0,profile=discharge,discharge_mos=1"};
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        struct bms bms;
+        bms_init(&bms, bms_driver_find("daly"));
+        struct bench bench;
+        set_up(&bench, &bms, 1, options[i]);
+        const struct pack *pack = simulator_pack(bench.simulator, 0);
+        assert_true(pack->value[CURRENT_A] == -20 && pack->value[DISCHARGE_MOS] == 1);
+        switch_mos(&bench, &bms, BMS_CHARGE_MOS, false);
+        assert_true(pack->value[CHARGE_MOS] == 0 && pack->value[CURRENT_A] == -20);
+        switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, false);
+        assert_true(pack->value[DISCHARGE_MOS] == 0 && pack->value[CURRENT_A] == 0);
+        switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, true);
+        assert_true(pack->value[DISCHARGE_MOS] == 1 && pack->value[CURRENT_A] == -20);
+        tear_down(&bench);
+    }
+    /* Held off from the start, the current does not flow until somebody switches it on. */
+    struct bms bms;
+    bms_init(&bms, bms_driver_find("daly"));
+    struct bench bench;
+    set_up(&bench, &bms, 1, "delay=0,profile=discharge,discharge_mos=0");
+    const struct pack *pack = simulator_pack(bench.simulator, 0);
+    assert_true(pack->value[DISCHARGE_MOS] == 0 && pack->value[CURRENT_A] == 0);
+    switch_mos(&bench, &bms, BMS_DISCHARGE_MOS, true);
+    assert_true(pack->value[DISCHARGE_MOS] == 1 && pack->value[CURRENT_A] == -20);
+    tear_down(&bench);
+}
+
+/* One that talks unasked is listened to until it has said all. */
+static void hear_pack(struct bench *bench, struct bms *bms, struct pack *pack)
+{
+    static struct feed feed;
+    const struct bms_request none = {.size = 0};
+    uint8_t bytes[512];
+    feed_clear(&feed);
+    pack_clear(pack);
+    do
+        feed_append(&feed, bytes, receive(bench, bench->fd, bytes, sizeof bytes));
+    while (feed_decode(&feed, bms, &none, false, pack) != FEED_DONE);
+    if (bms->driver->finish)
+        bms->driver->finish(bms, pack);
+    pack_derive(pack);
+}
+
+static void assert_same(const char *driver, const struct pack *got, const struct pack *expected,
+                        enum pack_value id, double tolerance)
+{
+    double difference = fabs(got->value[id] - expected->value[id]);
+    if (difference > tolerance)
+        fail_msg("%s: value %d is %g instead of %g", driver, id, got->value[id],
+                 expected->value[id]);
+}
+
+/* Every protocol that there is, from the model to the decoded value. A few volts and amperes are
+ * told by all. */
+static void test_every_driver(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        struct bms bms;
+        struct bench bench;
+        struct pack pack;
+        bms_init(&bms, driver);
+        set_up(&bench, &bms, 1, "delay=0,profile=fixed,cells=4,temps=2,current_a=-3,soc=60");
+        if (bms_talks(driver))
+            hear_pack(&bench, &bms, &pack);
+        else
+            poll_pack(&bench, &bms, &pack);
+        const struct pack *expected = simulator_pack(bench.simulator, 0);
+        assert_true(pack_known(&pack, VOLTAGE_V) && pack_known(&pack, CURRENT_A));
+        assert_same(driver->name, &pack, expected, VOLTAGE_V, 0.051);
+        assert_same(driver->name, &pack, expected, CURRENT_A, 0.051);
+        assert_same(driver->name, &pack, expected, SOC_PERCENT, 0.51);
+        for (unsigned n = 0; n < 4; n++)
+            assert_same(driver->name, &pack, expected, (enum pack_value)(CELL_MV + n), 0.5);
+        tear_down(&bench);
+    }
+}
+
+/* The model's time passes faster when so ordered. */
+static void test_speed(void **state)
+{
+    (void) state;
+    struct bench bench;
+    set_up_parrot(&bench, "profile=discharge,speed=3600");
+    const struct pack *pack = simulator_pack(bench.simulator, 0);
+    double soc = pack->value[SOC_PERCENT];
+    while (pack->value[SOC_PERCENT] > soc - 15) /* a second is an hour: 20 % */
+        ev_run(bench.loop, EVRUN_ONCE);
+    tear_down(&bench);
+}
+
+/* ---- a pty ---- */
+
+static int open_slave(const char *name)
+{
+    int fd = open(name, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void write_all(int fd, const void *bytes, size_t size)
+{
+    assert_int_equal(write(fd, bytes, size), size);
+}
+
+static void test_pty(void **state)
+{
+    (void) state;
+    struct bench bench;
+    char name[PTY_NAME];
+    set_up_parrot(&bench, "delay=0,echo=1");
+    int master = pty_open(name);
+    assert_true(master >= 0);
+    assert_true(simulator_attach_pty(bench.simulator, master));
+
+    /* Raw: every byte comes through as it is, and once. */
+    for (int round = 0; round < 3; round++) {
+        int slave = open_slave(name);
+        char bytes[256];
+        for (int i = 0; i < 256; i++)
+            bytes[i] = (char) (i + round);
+        write_all(slave, bytes, sizeof bytes);
+        await_bytes(&bench, slave, bytes, sizeof bytes);
+        write_all(slave, "[1x]", 4);
+        await_bytes(&bench, slave, "[1x]<1x>", 8);
+
+        /* What one client leaves unread is not for the next. */
+        int waiting = 0;
+        write_all(slave, "[1y]", 4);
+        while (ioctl(slave, FIONREAD, &waiting) == 0 && waiting < 8)
+            ev_run(bench.loop, EVRUN_ONCE);
+        write_all(slave, "[1", 2);
+        close(slave);
+        ev_run(bench.loop, EVRUN_NOWAIT); /* the bus sees that the client has gone */
+        ev_run(bench.loop, EVRUN_NOWAIT);
+    }
+    tear_down(&bench);
+}
+
+/* A talker whose pty nobody reads goes on talking; who opens it hears a fresh word. */
+static void test_pty_talker(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct bench bench;
+    char name[PTY_NAME];
+    bms_init(&bms, &talker);
+    set_up(&bench, &bms, 1, "");
+    int master = pty_open(name);
+    assert_true(simulator_attach_pty(bench.simulator, master));
+    await(&bench, "tick"); /* on the socket; the pty is closed meanwhile */
+    int slave = open_slave(name);
+    await_bytes(&bench, slave, "tick", 4);
+    close(slave);
+    tear_down(&bench);
+}
+
+/* ---- the command ---- */
+
+struct child {
+    pid_t pid;
+    FILE *out;
+};
+
+/* Ends the test program should the command never do what is waited for. */
+static void start_command(struct child *child, char **argv)
+{
+    int ends[2], argc = 0;
+    alarm(PATIENCE_S);
+    while (argv[argc])
+        argc++;
+    assert_int_equal(pipe(ends), 0);
+    fflush(NULL);
+    child->pid = fork();
+    assert_true(child->pid >= 0);
+    if (child->pid == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        optind = 1;
+        int status = command_simulate(argc, argv);
+        fflush(stdout);
+        _exit(status);
+    }
+    close(ends[1]);
+    child->out = fdopen(ends[0], "r");
+    assert_non_null(child->out);
+}
+
+static int end_command(struct child *child)
+{
+    int status;
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    fclose(child->out);
+    alarm(0);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void read_line(struct child *child, char *line, size_t size)
+{
+    assert_non_null(fgets(line, (int) size, child->out));
+    line[strcspn(line, "\n")] = '\0';
+}
+
+static const uint8_t daly_request[] = {0xA5, 0x40, 0x90, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0x7D};
+
+/* 53.2 V, -3 A, 42.5 %, from the sheet `daly`, section 6: A5 01 90 08, 0.1 V, 0, 30000 - 0.1 A
+ * discharging upwards. */
+static void ask_daly(int fd)
+{
+    uint8_t reply[13];
+    write_all(fd, daly_request, sizeof daly_request);
+    for (size_t have = 0; have < sizeof reply;) {
+        ssize_t got = read(fd, reply + have, sizeof reply - have);
+        assert_true(got > 0);
+        have += (size_t) got;
+    }
+    assert_int_equal(reply[0] << 16 | reply[1] << 8 | reply[2], 0xA50190);
+    assert_int_equal(reply[4] << 8 | reply[5], 532);
+    assert_int_equal(reply[10] << 8 | reply[11], 425);
+}
+
+static void test_command(void **state)
+{
+    (void) state;
+    char folder[] = "/tmp/packgate-test-XXXXXX", link[60], line[200], target[PTY_NAME] = "";
+    assert_non_null(mkdtemp(folder));
+    snprintf(link, sizeof link, "%s/tty", folder);
+    assert_int_equal(symlink("/nowhere", link), 0); /* left behind by another run */
+    char *argv[] = {"simulate",
+                    "--protocol",
+                    "daly",
+                    "--tcp",
+                    "0",
+                    "--pty",
+                    link,
+                    "--count",
+                    "2",
+                    "-o",
+                    "voltage_v=53.2,soc_percent=42.5",
+                    NULL};
+    struct child child;
+    start_command(&child, argv);
+
+    unsigned port;
+    read_line(&child, line, sizeof line);
+    assert_int_equal(sscanf(line, "listening on tcp://127.0.0.1:%u", &port), 1);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t) port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    ask_daly(fd);
+
+    read_line(&child, line, sizeof line);
+    assert_true(readlink(link, target, sizeof target - 1) > 0);
+    assert_memory_equal(line, "pty ", 4);
+    assert_string_equal(line + 4, target);
+    for (int i = 0; i < 3; i++) {
+        int slave = open(link, O_RDWR | O_NOCTTY);
+        assert_true(slave >= 0);
+        ask_daly(slave);
+        close(slave);
+    }
+    close(fd);
+    kill(child.pid, SIGTERM);
+    assert_int_equal(end_command(&child), 0);
+    assert_int_equal(access(link, F_OK), -1);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_command_calls(void **state)
+{
+    (void) state;
+    static struct {
+        char *argv[12];
+        int status;
+        const char *first_line; /* a part of it; NULL: no output */
+    } cases[] = {
+        {{"simulate", "--help"}, EXIT_DONE, "usage: packgate simulate"},
+        {{"simulate"}, EXIT_USAGE, NULL},
+        {{"simulate", "--tcp", "0"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "dalai", "--tcp", "0"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "70000"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "host.lan:1"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "--address", "17"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "--address", "16", "--count", "2"},
+         EXIT_USAGE,
+         NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "--count", "0"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "jbd", "--tcp", "0", "--count", "2"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "--variant", "red"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "-o", "cells=99"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--tcp", "0", "stray"}, EXIT_USAGE, NULL},
+        {{"simulate", "-p", "daly", "--print-values", "--variant", "bluetooth", "-o",
+          "voltage_v=53.5"},
+         EXIT_DONE,
+         "\"voltage_v\":53.5,"},
+        {{"simulate", "-p", "daly", "--tcp", "192.0.2.1:0"},
+         EXIT_FAILED,
+         NULL}, /* nobody's address */
+        {{"simulate", "-p", "daly", "--pty", "/nowhere/tty"}, EXIT_FAILED, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct child child;
+        char line[8000] = "";
+        start_command(&child, cases[i].argv);
+        bool said = fgets(line, sizeof line, child.out);
+        while (fgetc(child.out) != EOF)
+            continue;
+        int status = end_command(&child);
+        bool right = cases[i].first_line ? said && strstr(line, cases[i].first_line) : !said;
+        if (status != cases[i].status || !right)
+            fail_msg("call %zu: status %d, '%s'", i, status, line);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options),       cmocka_unit_test(test_options_help),
+        cmocka_unit_test(test_fixed),         cmocka_unit_test(test_fixed_alarms_and_texts),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_own_options),
+        cmocka_unit_test(test_byte_by_byte),  cmocka_unit_test(test_false_start),
+        cmocka_unit_test(test_connections),   cmocka_unit_test(test_talker),
+        cmocka_unit_test(test_random_bytes),  cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_delays),        cmocka_unit_test(test_overtaking),
+        cmocka_unit_test(test_split),         cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_silence),       cmocka_unit_test(test_spoilt),
+        cmocka_unit_test(test_probability),   cmocka_unit_test(test_first_lost),
+        cmocka_unit_test(test_close),         cmocka_unit_test(test_values_on_the_wire),
+        cmocka_unit_test(test_control),       cmocka_unit_test(test_every_driver),
+        cmocka_unit_test(test_speed),         cmocka_unit_test(test_pty),
+        cmocka_unit_test(test_pty_talker),    cmocka_unit_test(test_command),
+        cmocka_unit_test(test_command_calls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

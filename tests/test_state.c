@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The state file: what comes back after a restart, what a cut or changed file leads to, a disk that
+ * cannot be written; and the day's highest state of charge.
+ */
+#include "gateway/log.h"
+#include "gateway/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof array / sizeof *array)
+
+/* A directory of the test's own, and the files in it. */
+struct place {
+    char directory[64];
+    char path[80], aside[90], fresh[90], log[80];
+    int standard_error;
+};
+
+static int open_place(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    assert_non_null(place);
+    strcpy(place->directory, "/tmp/test_state.XXXXXX");
+    assert_non_null(mkdtemp(place->directory));
+    snprintf(place->path, sizeof place->path, "%s/state", place->directory);
+    snprintf(place->aside, sizeof place->aside, "%s.bad", place->path);
+    snprintf(place->fresh, sizeof place->fresh, "%s.tmp", place->path);
+    snprintf(place->log, sizeof place->log, "%s/log", place->directory);
+    *state = place;
+    return 0;
+}
+
+static int close_place(void **state)
+{
+    struct place *place = *state;
+    unlink(place->path);
+    unlink(place->aside);
+    unlink(place->fresh);
+    unlink(place->log);
+    assert_int_equal(rmdir(place->directory), 0);
+    free(place);
+    return 0;
+}
+
+/* What is logged between these two ends up in a file. */
+static void catch_log(struct place *place)
+{
+    place->standard_error = dup(STDERR_FILENO);
+    int fd = open(place->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+    assert_true(fd >= 0 && place->standard_error >= 0);
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static void release_log(struct place *place, char *text, size_t size)
+{
+    dup2(place->standard_error, STDERR_FILENO);
+    close(place->standard_error);
+    FILE *file = fopen(place->log, "r");
+    assert_non_null(file);
+    size_t got = fread(text, 1, size - 1, file);
+    text[got] = 0;
+    fclose(file);
+}
+
+static unsigned count_lines(const char *text)
+{
+    unsigned count = 0;
+    for (; *text; text++)
+        count += *text == '\n';
+    return count;
+}
+
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+static size_t read_bytes(const char *path, char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t got = fread(bytes, 1, size, file);
+    fclose(file);
+    return got;
+}
+
+static void write_bytes(const char *path, const char *bytes, size_t size)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+static void fill(struct state *state)
+{
+    struct state_entry *house = state_get(state, "house-1");
+    house->charged_wh = 123456.789;
+    house->discharged_wh = 0.25;
+    house->peak_percent = 100;
+    house->peak_hour = 23;
+    house->peak_minute = 59;
+    house->peak_day = 20250630;
+    state_get(state, "roof.2")->discharged_wh = 1e12;
+}
+
+static void save_example(const char *path)
+{
+    struct state *state = state_load("");
+    assert_non_null(state);
+    fill(state);
+    assert_int_equal(state_save(state, path), 0);
+    state_free(state);
+}
+
+static bool is_empty(struct state *state)
+{
+    return state_get(state, "house-1")->peak_percent == -1 &&
+           state_get(state, "house-1")->charged_wh == 0 &&
+           state_get(state, "roof.2")->discharged_wh == 0;
+}
+
+static void test_round_trip(void **state)
+{
+    const struct place *place = *state;
+    save_example(place->path);
+    assert_false(exists(place->fresh));
+    struct state *loaded = state_load(place->path);
+    const struct state_entry *house = state_get(loaded, "house-1");
+    assert_string_equal(house->name, "house-1");
+    assert_true(house->charged_wh == 123456.789);
+    assert_true(house->discharged_wh == 0.25);
+    assert_int_equal(house->peak_percent, 100);
+    assert_int_equal(house->peak_hour, 23);
+    assert_int_equal(house->peak_minute, 59);
+    assert_int_equal(house->peak_day, 20250630);
+    const struct state_entry *roof = state_get(loaded, "roof.2");
+    assert_true(roof->discharged_wh == 1e12);
+    assert_int_equal(roof->peak_percent, -1);
+    state_free(loaded);
+    assert_false(exists(place->aside));
+}
+
+static void test_new_entry(void **state)
+{
+    (void) state;
+    struct state *empty = state_load("");
+    struct state_entry *entry = state_get(empty, "a");
+    assert_true(entry->charged_wh == 0 && entry->discharged_wh == 0);
+    assert_int_equal(entry->peak_percent, -1);
+    for (int i = 0; i < 300; i++) {
+        char name[NAME_SIZE];
+        snprintf(name, sizeof name, "pack-%d", i);
+        assert_non_null(state_get(empty, name));
+    }
+    assert_ptr_equal(state_get(empty, "a"), entry);
+    assert_int_equal(state_save(empty, ""), 0);
+    state_free(empty);
+    state_free(NULL);
+}
+
+/* The first start: nothing is there, and that is nothing to speak of. */
+static void test_missing(void **state)
+{
+    struct place *place = *state;
+    char text[1000];
+    catch_log(place);
+    struct state *loaded = state_load(place->path);
+    bool empty = is_empty(loaded);
+    state_free(loaded);
+    release_log(place, text, sizeof text);
+    assert_true(empty);
+    assert_string_equal(text, "");
+    assert_false(exists(place->path));
+}
+
+/* A damaged file is kept for whoever wants to save something from it, and said once. */
+static void expect_set_aside(struct place *place, const char *bytes, size_t size, const char *what)
+{
+    char text[1000], aside[2000];
+    write_bytes(place->path, bytes, size);
+    catch_log(place);
+    struct state *loaded = state_load(place->path);
+    bool empty = is_empty(loaded);
+    state_free(loaded);
+    release_log(place, text, sizeof text);
+    if (!empty)
+        fail_msg("%s: was believed", what);
+    if (count_lines(text) != 1 || !strstr(text, "damaged"))
+        fail_msg("%s: logged '%s'", what, text);
+    assert_false(exists(place->path));
+    assert_int_equal(read_bytes(place->aside, aside, sizeof aside), size);
+    assert_memory_equal(aside, bytes, size);
+}
+
+static void test_cut(void **state)
+{
+    struct place *place = *state;
+    char bytes[2000], what[40];
+    save_example(place->path);
+    size_t size = read_bytes(place->path, bytes, sizeof bytes);
+    assert_true(size > 100 && size < sizeof bytes);
+    for (size_t length = 0; length < size; length++) {
+        snprintf(what, sizeof what, "cut to %zu bytes", length);
+        expect_set_aside(place, bytes, length, what);
+    }
+}
+
+static void test_flipped(void **state)
+{
+    struct place *place = *state;
+    char bytes[2000], what[40];
+    save_example(place->path);
+    size_t size = read_bytes(place->path, bytes, sizeof bytes);
+    for (size_t bit = 0; bit < 8 * size; bit++) {
+        bytes[bit / 8] = (char) (bytes[bit / 8] ^ 1 << bit % 8);
+        snprintf(what, sizeof what, "bit %zu flipped", bit);
+        expect_set_aside(place, bytes, size, what);
+        bytes[bit / 8] = (char) (bytes[bit / 8] ^ 1 << bit % 8);
+    }
+}
+
+static void test_odd_files(void **state)
+{
+    struct place *place = *state;
+    static char zeros[5000];
+    expect_set_aside(place, zeros, 1500, "zeros, as a power cut leaves them");
+    expect_set_aside(place, "hello\n", 6, "something else");
+}
+
+/* Not a regular file: neither opened with waiting, nor moved, nor replaced. */
+static void test_no_file(void **state)
+{
+    struct place *place = *state;
+    char text[2000];
+    struct stat found;
+    assert_int_equal(mkfifo(place->path, 0600), 0);
+    catch_log(place);
+    struct state *loaded = state_load(place->path);
+    bool empty = is_empty(loaded);
+    int result = state_save(loaded, place->path);
+    state_free(loaded);
+    release_log(place, text, sizeof text);
+    assert_true(empty);
+    assert_int_equal(result, -1);
+    assert_int_equal(lstat(place->path, &found), 0);
+    assert_true(S_ISFIFO(found.st_mode));
+    assert_int_equal(count_lines(text), 2);
+}
+
+static void test_missing_directory(void **state)
+{
+    struct place *place = *state;
+    char path[100], directory[90], text[2000];
+    snprintf(directory, sizeof directory, "%s/later", place->directory);
+    snprintf(path, sizeof path, "%s/state", directory);
+    struct state *kept = state_load(path);
+    fill(kept);
+    catch_log(place);
+    int results[4];
+    results[0] = state_save(kept, path);
+    results[1] = state_save(kept, path);
+    int made = mkdir(directory, 0700);
+    results[2] = state_save(kept, path);
+    results[3] = state_save(kept, path);
+    release_log(place, text, sizeof text);
+    state_free(kept);
+    bool written = exists(path);
+    unlink(path);
+    rmdir(directory);
+    assert_int_equal(made, 0);
+    assert_int_equal(results[0], -1);
+    assert_int_equal(results[1], -1);
+    assert_int_equal(results[2], 0);
+    assert_int_equal(results[3], 0);
+    assert_true(written);
+    /* The first failure and the recovery, nothing of what lies between. */
+    assert_int_equal(count_lines(text), 2);
+    assert_non_null(strstr(text, "cannot be written: No such file or directory"));
+    assert_non_null(strstr(text, "can be written again"));
+}
+
+/* A full disk, played by a limit on the size of files: the old file must survive it. */
+static void test_full_disk(void **state)
+{
+    struct place *place = *state;
+    char before[2000], after[2000], text[2000];
+    save_example(place->path);
+    size_t size = read_bytes(place->path, before, sizeof before);
+    struct state *kept = state_load(place->path);
+    state_get(kept, "house-1")->charged_wh += 1;
+    catch_log(place);
+    struct rlimit old, small;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    small = (struct rlimit){.rlim_cur = 50, .rlim_max = old.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    int result = state_save(kept, place->path);
+    const int err = errno;
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, handler);
+    int retried = state_save(kept, place->path);
+    release_log(place, text, sizeof text);
+    state_free(kept);
+    assert_int_equal(result, -1);
+    assert_int_equal(err, EFBIG);
+    assert_false(exists(place->fresh));
+    assert_int_equal(retried, 0);
+    assert_int_equal(read_bytes(place->path, after, sizeof after), size);
+    assert_memory_not_equal(before, after, size);
+}
+
+static void test_full_disk_keeps_old(void **state)
+{
+    struct place *place = *state;
+    char before[2000], after[2000], text[2000];
+    save_example(place->path);
+    size_t size = read_bytes(place->path, before, sizeof before);
+    struct state *kept = state_load(place->path);
+    state_get(kept, "house-1")->charged_wh += 1;
+    catch_log(place);
+    assert_int_equal(mkdir(place->fresh, 0700), 0); /* no file can be made in its place */
+    int result = state_save(kept, place->path);
+    rmdir(place->fresh);
+    release_log(place, text, sizeof text);
+    state_free(kept);
+    assert_int_equal(result, -1);
+    assert_int_equal(read_bytes(place->path, after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+    assert_int_equal(count_lines(text), 1);
+}
+
+/* Nothing new, nothing written: a memory card has only so many writes. */
+static void test_unchanged(void **state)
+{
+    const struct place *place = *state;
+    struct state *kept = state_load(place->path);
+    fill(kept);
+    assert_int_equal(state_save(kept, place->path), 0);
+    assert_int_equal(unlink(place->path), 0);
+    assert_int_equal(state_save(kept, place->path), 0);
+    assert_false(exists(place->path));
+    state_get(kept, "house-1")->charged_wh += 0.001;
+    assert_int_equal(state_save(kept, place->path), 0);
+    assert_true(exists(place->path));
+    state_free(kept);
+}
+
+static struct tm at(int year, int month, int day, int hour, int minute)
+{
+    return (struct tm){.tm_year = year - 1900,
+                       .tm_mon = month - 1,
+                       .tm_mday = day,
+                       .tm_hour = hour,
+                       .tm_min = minute};
+}
+
+/* The same through a child process, as the running gateway does it. */
+static void test_in_child(void **state)
+{
+    struct place *place = *state;
+    struct state *kept = state_load("");
+    int status = 0;
+    state_get(kept, "house")->charged_wh = 1234.5;
+    pid_t pid = state_save_start(kept, place->path);
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    state_save_finish(kept, place->path, status);
+    assert_int_equal(state_save_start(kept, place->path), 0); /* nothing new */
+
+    struct state *loaded = state_load(place->path);
+    assert_true(state_get(loaded, "house")->charged_wh == 1234.5);
+    state_free(loaded);
+
+    /* A child that was killed has not saved anything: the next attempt writes again. */
+    state_get(kept, "house")->charged_wh = 2000;
+    pid = state_save_start(kept, place->path);
+    assert_true(pid > 0);
+    kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    state_save_finish(kept, place->path, SIGKILL);
+    assert_int_equal(state_save(kept, place->path), 0);
+    loaded = state_load(place->path);
+    assert_true(state_get(loaded, "house")->charged_wh == 2000);
+    state_free(loaded);
+    state_free(kept);
+}
+
+static void test_peak(void **state)
+{
+    (void) state;
+    const struct {
+        const char *name;
+        struct tm now;
+        double soc;
+        int percent, hour, minute; /* what is told right after it */
+    } steps[] = {
+        {"nothing known", at(2025, 6, 7, 0, 0), NAN, -1, 0, 0},
+        {"first value of the day", at(2025, 6, 7, 6, 30), 40, 40, 6, 30},
+        {"falls", at(2025, 6, 7, 7, 0), 39, 40, 6, 30},
+        {"unknown for a while", at(2025, 6, 7, 8, 0), NAN, 40, 6, 30},
+        {"rises", at(2025, 6, 7, 11, 15), 92.4, 92, 11, 15},
+        {"the same percent again", at(2025, 6, 7, 11, 20), 92.49, 92, 11, 15},
+        {"the next percent, rounded", at(2025, 6, 7, 11, 40), 92.5, 93, 11, 40},
+        {"reached again in the evening", at(2025, 6, 7, 21, 0), 93, 93, 11, 40},
+        {"last minute of the day", at(2025, 6, 7, 23, 59), 94, 94, 23, 59},
+        {"midnight", at(2025, 6, 8, 0, 0), 94, 94, 0, 0},
+        {"lower on the new day", at(2025, 6, 8, 0, 1), 90, 94, 0, 0},
+        {"a day without values", at(2025, 6, 10, 0, 0), NAN, -1, 0, 0},
+        {"zero is a value", at(2025, 6, 10, 0, 1), 0, 0, 0, 1},
+        {"end of the month", at(2025, 6, 30, 12, 0), 80, 80, 12, 0},
+        {"the same time, next month", at(2025, 7, 30, 12, 0), 70, 70, 12, 0},
+        {"end of the year", at(2025, 12, 31, 23, 59), 60, 60, 23, 59},
+        {"new year", at(2026, 1, 1, 0, 0), 50, 50, 0, 0},
+        {"a clock set back to the day before", at(2025, 12, 31, 23, 50), 55, 55, 23, 50},
+    };
+    struct state_entry entry = {.peak_percent = -1};
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        soc_peak_update(&entry, steps[i].soc, &steps[i].now);
+        struct map_soc_peak peak = soc_peak_today(&entry, &steps[i].now);
+        bool good = peak.percent == steps[i].percent;
+        if (peak.percent >= 0)
+            good = good && peak.hour == steps[i].hour && peak.minute == steps[i].minute;
+        if (!good)
+            fail_msg("%s: expected %d at %d:%02d, got %d at %d:%02d", steps[i].name,
+                     steps[i].percent, steps[i].hour, steps[i].minute, peak.percent, peak.hour,
+                     peak.minute);
+    }
+}
+
+/* A small host without a clock starts in 1970 until the network tells it better: the day's peak
+ * outlives that. */
+static void test_clock_not_set(void **state)
+{
+    (void) state;
+    struct state_entry entry = {.peak_percent = -1};
+    const struct tm morning = at(2025, 6, 7, 9, 0), boot = at(1970, 1, 1, 1, 0),
+                    later = at(2025, 6, 7, 9, 5);
+    soc_peak_update(&entry, 88, &morning);
+    soc_peak_update(&entry, 90, &boot);
+    assert_int_equal(soc_peak_today(&entry, &boot).percent, -1);
+    soc_peak_update(&entry, 87, &later);
+    const struct map_soc_peak peak = soc_peak_today(&entry, &later);
+    assert_int_equal(peak.percent, 88);
+    assert_int_equal(peak.hour, 9);
+    assert_int_equal(peak.minute, 0);
+}
+
+#define in_place(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_place(test_round_trip),
+        in_place(test_new_entry),
+        in_place(test_missing),
+        in_place(test_cut),
+        in_place(test_flipped),
+        in_place(test_odd_files),
+        in_place(test_no_file),
+        in_place(test_missing_directory),
+        in_place(test_full_disk),
+        in_place(test_full_disk_keeps_old),
+        in_place(test_unchanged),
+        in_place(test_in_child),
+        cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_clock_not_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/*
+ * No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames of
+ * the captures, and must not come out of the tap, whatever happens to the frame.
+ */
+#include "gateway/exchange.h"
+#include "gateway/tap.h"
+
+#include "bms/checksum.h"
+
+#include "driver_test.h"
+
+#define SECRET "SESAME"
+#define SECRET_SIZE 6
+
+extern const struct bms_driver jk_4e57_driver, jk02_driver, daly_driver;
+
+struct shown {
+    uint8_t bytes[20000];
+    size_t size, withheld;
+};
+
+static void show(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct shown *shown = data;
+    if (direction == '#') {
+        shown->withheld += size;
+        return;
+    }
+    assert_true(shown->size + size <= sizeof shown->bytes);
+    memcpy(shown->bytes + shown->size, bytes, size);
+    shown->size += size;
+}
+
+static bool contains_secret(const struct shown *shown)
+{
+    return memmem(shown->bytes, shown->size, SECRET, SECRET_SIZE) != NULL;
+}
+
+static struct exchange *load(const char *path)
+{
+    static char text[1 << 16];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    char error[200];
+    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
+    assert_non_null(exchange);
+    return exchange;
+}
+
+/* The first whole frame of a recording that `choose` likes; its size. */
+static size_t find_frame(const char *path, const struct bms *bms, bool (*choose)(const uint8_t *frame, size_t size),
+                         uint8_t *out)
+{
+    struct exchange *exchange = load(path);
+    struct bms_request request = {.size = 0};
+    size_t found = 0;
+    for (size_t i = 0; i < exchange->count && !found; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        for (size_t at = 0; item->kind == EXCHANGE_REPLY && at < item->size && !found; at++) {
+            struct bms_span span = bms->driver->frame(bms, &request, item->bytes + at, item->size - at);
+            if (span.kind == BMS_FRAME && choose(item->bytes + at, span.size)) {
+                memcpy(out, item->bytes + at, span.size);
+                found = span.size;
+            }
+        }
+    }
+    exchange_free(exchange);
+    assert_true(found > 0);
+    return found;
+}
+
+static struct shown pass(const struct bms *bms, const uint8_t *bytes, size_t size)
+{
+    static struct tap tap;
+    static struct shown shown;
+    struct bms_request request = {.size = 0};
+    memset(&shown, 0, sizeof shown);
+    tap_init(&tap, show, &shown);
+    for (size_t at = 0; at < size; at += 7)
+        tap_received(&tap, bms, bytes + at, size - at < 7 ? size - at : 7);
+    tap_flush(&tap, bms, &request);
+    return shown;
+}
+
+static bool is_about(const uint8_t *frame, size_t size)
+{
+    return size >= 300 && frame[4] == 0x03;
+}
+
+/* Sheet `jk02` section 8: Bluetooth PIN at 62, settings password at 118, 16 bytes each; byte 299 is the sum. */
+static void test_about_record(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk02_driver);
+    struct bms_request request = {.size = 0};
+    uint8_t frame[BMS_FRAME_MAX];
+    size_t size = find_frame("tests/captures/jk02/01-jk-b2a8s30p-v19-8s.exch", &bms, is_about, frame);
+    memcpy(frame + 62, SECRET, SECRET_SIZE);
+    memcpy(frame + 118, SECRET, SECRET_SIZE);
+    frame[299] = (uint8_t) sum_bytes(frame, 299);
+
+    struct shown shown = pass(&bms, frame, size);
+    assert_int_equal(shown.size, size);
+    assert_false(contains_secret(&shown));
+    struct bms_span span = bms.driver->frame(&bms, &request, shown.bytes, shown.size);
+    assert_int_equal(span.kind, BMS_FRAME);
+    assert_memory_equal(shown.bytes + 86, frame + 86, 16); /* the serial number may be seen */
+
+    /* Damaged or cut, it is no frame any more, and its secrets are still there: nothing is shown. */
+    frame[200] ^= 1;
+    shown = pass(&bms, frame, size);
+    assert_false(contains_secret(&shown));
+    assert_int_equal(shown.withheld, size);
+    shown = pass(&bms, frame, 180);
+    assert_false(contains_secret(&shown));
+    assert_int_equal(shown.withheld, 180);
+}
+
+static bool is_long(const uint8_t *frame, size_t size)
+{
+    (void) frame;
+    return size > 200;
+}
+
+/* Sheet `jk-4e57` section 4: register B2 with ten bytes of password in each answer; the sum is over all up to 68. */
+static void test_4e57_password(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk_4e57_driver);
+    struct bms_request request = {.size = 0};
+    uint8_t frame[BMS_FRAME_MAX];
+    size_t size = find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
+    /* B1 (one byte) stands before B2, B3 behind its ten bytes. */
+    size_t at = 0;
+    for (size_t i = 11; i + 13 < size; i++)
+        if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
+            at = i + 3;
+    assert_true(at > 0);
+    memcpy(frame + at, SECRET, SECRET_SIZE);
+    uint32_t sum = sum_bytes(frame, size - 4);
+    frame[size - 2] = (uint8_t) (sum >> 8);
+    frame[size - 1] = (uint8_t) sum;
+
+    struct shown shown = pass(&bms, frame, size);
+    assert_int_equal(shown.size, size);
+    assert_false(contains_secret(&shown));
+    assert_int_equal(bms.driver->frame(&bms, &request, shown.bytes, shown.size).kind, BMS_FRAME);
+    shown = pass(&bms, frame, size - 1);
+    assert_false(contains_secret(&shown));
+}
+
+/* Where a protocol has nothing to hide, everything is shown as it comes, frames or not. */
+static void test_nothing_to_hide(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_driver);
+    static const uint8_t bytes[] = {1, 2, 3, 0xA5, 1, 0x93, 8};
+    struct shown shown = pass(&bms, bytes, sizeof bytes);
+    assert_int_equal(shown.size, sizeof bytes);
+    assert_memory_equal(shown.bytes, bytes, sizeof bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_about_record),
+        cmocka_unit_test(test_4e57_password),
+        cmocka_unit_test(test_nothing_to_hide),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,636 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings: requests as the sheet `topbms` prints them, and built replies with the
+ * quirks of its sections 2, 4 to 6, 8 and 11.
+ */
+#include "topbms_text.h"
+
+/* ---- requests ---- */
+
+static void test_requests_of_topbms(void **state)
+{
+    (void) state;
+    static const char *const analog[] = {
+        "~21014642E00201FD34", "~21024642E00202FD32", "~21034642E00203FD30", "~21044642E00204FD2E",
+        "~21054642E00205FD2C", "~21064642E00206FD2A", "~21074642E00207FD28", "~21084642E00208FD26",
+        "~21094642E00209FD24", "~210A4642E0020AFD14", "~210B4642E0020BFD12", "~210C4642E0020CFD10",
+        "~210D4642E0020DFD0E", "~210E4642E0020EFD0C", "~210F4642E0020FFD0A", "~21104642E00210FD34",
+    };
+    struct bms_request request;
+    for (int i = 0; i < 16; i++) {
+        struct bms bms = new_bms(TOPBMS, i + 1, -1);
+        assert_true(topbms_driver.build(&bms, ANALOG, &request));
+        assert_request(&request, analog[i]);
+    }
+    struct bms bms = new_bms(TOPBMS, -1, -1);
+    assert_true(topbms_driver.build(&bms, STATUS, &request));
+    assert_request(&request, "~21014644E00201FD32");
+    assert_true(topbms_driver.build(&bms, IDENTITY, &request));
+    assert_request(&request, "~210146F1E00201FD23");
+    assert_false(topbms_driver.build(&bms, SERIAL_NUMBER, &request)); /* F1H has it */
+    assert_false(topbms_driver.build(&bms, LIMITS, &request));
+}
+
+/* As recorded or, for 92H and 93H, as other projects send them (python-pylontech). */
+static void test_requests_of_siblings(void **state)
+{
+    (void) state;
+    static const struct {
+        enum variant variant;
+        int address;
+        enum step step;
+        const char *text; /* NULL: there is none */
+    } cases[] = {
+        {TOPBAND, 0, ANALOG, "~21004642E00200FD36"},
+        {TOPBAND, 0, STATUS, "~21004644E00200FD34"},
+        {PACE, 1, ANALOG, "~25014642E00201FD30"},
+        {PACE, 1, STATUS, "~25014644E00201FD2E"},
+        {PACE, 1, IDENTITY, "~250146C10000FD9A"},
+        {PACE, 1, SERIAL_NUMBER, NULL}, /* not before C1H has been answered */
+        {SEPLOS, 0, ANALOG, "~20004642E00200FD37"},
+        {SEPLOS, 0, STATUS, "~20004644E00200FD35"},
+        {SEPLOS, 0, IDENTITY, "~200046510000FDAE"},
+        {SEPLOS, 0, SERIAL_NUMBER, NULL},
+        {PYLONTECH, 2, ANALOG, "~20024642E00202FD33"},
+        {PYLONTECH, 2, SERIAL_NUMBER, "~20024693E00202FD2D"},
+        {PYLONTECH, 2, LIMITS, "~20024692E00202FD2E"},
+        {EG4, 1, ANALOG, "~20014A420000FDA2"},
+        {EG4, 1, STATUS, "~20014A440000FDA0"},
+        {EG4, 1, IDENTITY, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(cases[i].variant, cases[i].address, -1);
+        struct bms_request request;
+        bool built = topbms_driver.build(&bms, cases[i].step, &request);
+        assert_int_equal(built, cases[i].text != NULL);
+        if (built)
+            assert_request(&request, cases[i].text);
+    }
+}
+
+/* A pack behind a master: ADR is the master's, COMMAND the pack's. What carries no COMMAND would
+ * reach the master instead and is not asked. */
+static void test_behind_a_master(void **state)
+{
+    (void) state;
+    struct bms_request request;
+    struct bms bms = new_bms(PACE, 3, 1);
+    assert_true(topbms_driver.build(&bms, ANALOG, &request));
+    assert_request(&request, framed(0x25, 1, 0x46, 0x42, "03"));
+    assert_true(topbms_driver.build(&bms, STATUS, &request));
+    assert_false(topbms_driver.build(&bms, IDENTITY, &request));
+    assert_false(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
+    assert_false(topbms_driver.control(&bms, BMS_CHARGE_MOS, false, &request));
+    bms = new_bms(EG4, 3, 1);
+    assert_false(topbms_driver.build(&bms, ANALOG, &request));
+    /* In auto, EG4's dialects are then left out: nothing without COMMAND goes out. */
+    bms = new_bms(AUTO, 3, 1);
+    for (int i = 0; i < 20; i++) {
+        assert_true(topbms_driver.build(&bms, ANALOG, &request));
+        assert_memory_equal(request.bytes + 7, "42E00203", 8);
+    }
+}
+
+static void test_mos_requests(void **state)
+{
+    (void) state;
+    static const struct {
+        enum bms_switch which;
+        bool on;
+        const char *text;
+    } cases[] = {
+        {BMS_CHARGE_MOS, true, "~2500469AE00200FD1E"},
+        {BMS_CHARGE_MOS, false, "~2500469AE00201FD1D"},
+        {BMS_DISCHARGE_MOS, true, "~2500469BE00200FD1D"},
+        {BMS_DISCHARGE_MOS, false, "~2500469BE00201FD1C"},
+    };
+    struct bms_request request;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(PACE, 0, -1);
+        assert_true(topbms_driver.control(&bms, cases[i].which, cases[i].on, &request));
+        assert_request(&request, cases[i].text);
+    }
+    for (int variant = AUTO; variant < VARIANTS; variant++) {
+        struct bms bms = new_bms((enum variant) variant, 0, -1);
+        assert_int_equal(topbms_driver.control(&bms, BMS_CHARGE_MOS, true, &request),
+                         variant == PACE);
+    }
+}
+
+/* The recorded answers of section 8.4: bits 1 and 2 of the instruction byte must show what was
+ * asked for. */
+static void test_mos_replies(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *request, *reply;
+        enum bms_result result;
+        double charge, discharge;
+    } cases[] = {
+        {"~2500469AE00200FD1E", "~25004600E00226FD30", BMS_DONE, 1, 1},
+        {"~2500469AE00201FD1D", "~25004600E00224FD32", BMS_DONE, 0, 1},
+        {"~2500469BE00200FD1D", "~25004600E00204FD34", BMS_DONE, 0, 1},
+        {"~2500469BE00201FD1C", "~25004609E00204FD2B", BMS_REFUSED, NAN, NAN},
+        /* Not what was asked for, whatever RTN says. */
+        {"~2500469AE00200FD1E", "~25004600E00224FD32", BMS_INVALID, NAN, NAN},
+        {"~2500469BE00201FD1C", "~25004600E00226FD30", BMS_INVALID, NAN, NAN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(AUTO, -1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        enum bms_result result = decode_text(&bms, cases[i].request, cases[i].reply, &pack);
+        assert_int_equal(result, cases[i].result);
+        assert_value(&pack, CHARGE_MOS, cases[i].charge, 0);
+        assert_value(&pack, DISCHARGE_MOS, cases[i].discharge, 0);
+    }
+}
+
+/* ---- structure ---- */
+
+/* INFO of 42H as TopBMS sends it: group, cells of 3300 mV and up, sensors, then the rest for that
+ * pack voltage. */
+static const char *topbms_info(unsigned group, unsigned cells, unsigned sensors, const char *flag,
+                               const char *rest)
+{
+    static char info[BMS_FRAME_MAX];
+    size_t at = (size_t) sprintf(info, "%s%02X%02X", flag, group, cells);
+    unsigned sum = 0;
+    for (unsigned i = 0; i < cells; i++) {
+        at += (size_t) sprintf(info + at, "%04X", 3300 + i);
+        sum += 3300 + i;
+    }
+    at += (size_t) sprintf(info + at, "%02X", sensors);
+    for (unsigned i = 0; i < sensors; i++)
+        at += (size_t) sprintf(info + at, "%04X", 60 + i);
+    sprintf(info + at, "FF9C%04X2710%s", (sum + 5) / 10, rest); /* -1.00 A, 100.00 Ah */
+    return info;
+}
+
+static enum bms_result decode_topbms(unsigned pack_number, const char *info, struct pack *pack)
+{
+    struct bms bms = new_bms(AUTO, -1, -1);
+    char request[40], number[3];
+    snprintf(number, sizeof number, "%02X", pack_number);
+    snprintf(request, sizeof request, "%s",
+             framed(0x21, (uint8_t) pack_number, 0x46, 0x42, number));
+    pack_clear(pack);
+    return decode_text(&bms, request, framed(0x52, (uint8_t) pack_number, 0x46, 0, info), pack);
+}
+
+#define REST_6 "06 3A98 0002 58 64 0003 0028 8000" /* count 6: 150 Ah, 2 cycles, 88 %, 100 % */
+#define REST_5 "05 3A98 0002 58 64 0003 28"
+
+/* Every number of cells and sensors, with and without INFOFLAG, with both counts. */
+static void test_all_sizes(void **state)
+{
+    (void) state;
+    for (unsigned cells = 1; cells <= MAX_CELLS; cells++)
+        for (unsigned sensors = 0; sensors <= MAX_TEMPS; sensors++)
+            for (unsigned form = 0; form < 4; form++) {
+                struct pack pack;
+                const char *info = topbms_info(cells % 16 + 1, cells, sensors, form & 1 ? "00" : "",
+                                               form & 2 ? REST_5 : REST_6);
+                enum bms_result result = decode_topbms(cells % 16 + 1, info, &pack);
+                if (result != BMS_DONE)
+                    fail_msg("%u cells, %u sensors, form %u: %d", cells, sensors, form, result);
+                assert_value(&pack, CELL_COUNT, cells, 0);
+                assert_value(&pack, TEMP_COUNT, sensors, 0);
+                assert_value(&pack, (enum pack_value)(CELL_MV + cells - 1), 3299 + cells, 0);
+                assert_value(&pack, CURRENT_A, -1, 1e-9);
+                assert_value(&pack, FULL_AH, 150, 1e-9);
+                assert_value(&pack, SOC_PERCENT, 88, 0);
+                assert_value(&pack, SOH_PERCENT, 100, 0);
+                double mask = cells == 1 ? 1 : 3;
+                if (!(form & 2) && cells >= 32)
+                    mask += 0x80000000u;
+                assert_value(&pack, BALANCE_MASK, mask, 0);
+            }
+}
+
+/* Section 6: INFO starts with 10 10, and read with INFOFLAG that would be 13 cells. */
+static void test_pack_16_with_16_cells(void **state)
+{
+    (void) state;
+    struct pack pack;
+    assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "", REST_6), &pack), BMS_DONE);
+    assert_value(&pack, CELL_COUNT, 16, 0);
+    assert_int_equal(decode_topbms(16, topbms_info(16, 16, 6, "10", REST_6), &pack), BMS_DONE);
+    assert_value(&pack, CELL_COUNT, 16, 0);
+    assert_value(&pack, CELL_MV, 3300, 0);
+}
+
+/* Section 4: more bytes are ignored, fewer leave values unknown. */
+static void test_more_and_fewer_bytes(void **state)
+{
+    (void) state;
+    struct pack pack;
+    const char *longer = topbms_info(1, 16, 6, "", REST_6 "1234567890");
+    assert_int_equal(decode_topbms(1, longer, &pack), BMS_DONE);
+    assert_value(&pack, BALANCE_MASK, 3, 0);
+    const char *shorter = topbms_info(1, 16, 6, "", "06 3A98 0002 58");
+    assert_int_equal(decode_topbms(1, shorter, &pack), BMS_DONE);
+    assert_value(&pack, SOC_PERCENT, 88, 0);
+    assert_value(&pack, SOH_PERCENT, NAN, 0);
+    assert_value(&pack, BALANCE_MASK, NAN, 0);
+    const char *split = topbms_info(1, 16, 6, "", "06 3A98 00"); /* half of the cycles */
+    assert_int_equal(decode_topbms(1, split, &pack), BMS_DONE);
+    assert_value(&pack, FULL_AH, 150, 1e-9);
+    assert_value(&pack, CYCLES, NAN, 0);
+}
+
+/* Neither counts nor values are believed that the length or the sum do not bear out. */
+static void test_malformed(void **state)
+{
+    (void) state;
+    static const char *const infos[] = {
+        "",
+        "01",
+        "0110",
+        "01FF",
+        "0100",
+        "0131 0D12",
+        "0102 0D12 0D12",
+        "0102 0D12 0D12 FF",
+        "0102 0D12 0D12 11 003C",                                             /* 17 sensors */
+        "0102 0D12 0D12 00 0000 029C",                                        /* no count */
+        "0102 0D12 0D12 00 0000 0300 1000 06 1000 0000 58 64 0000 0000 0000", /* sum 6.69 V,
+                                                                                 says 7.68 */
+        "0102 0D12 0D12 00 0000 0000 1000 06 1000 0000 58 64 0000 0000 0000", /* says 0 V */
+        "0104 0000 0000 0000 0000 00 0000 029D 1000 06 1000 0000 58 64 0000 0000 0000", /* no cell
+                                                                                         */
+        "0102 1771 1771 00 0000 04B0 1000 06 1000 0000 58 64 0000 0000 0000",      /* 6001 mV */
+        "0102 0D12 0D12 01 0100 0000 029D 1000 06 1000 0000 58 64 0000 0000 0000", /* sensor 256 */
+        "0102 0D12 0D12 01 003C 0000 029D 1000 07 1000 0000 58 64 0000 0000 0000", /* count 7 */
+        "GG02 0D12 0D12 00 0000 029D 1000 06 1000 0000 58 64 0000 0000 0000", /* not hexadecimal */
+        "102 0D12 0D12 00 0000 029D 1000 06 1000 0000 58 64 0000 0000 0000",  /* odd */
+    };
+    for (size_t i = 0; i < sizeof infos / sizeof *infos; i++) {
+        struct pack pack;
+        enum bms_result result = decode_topbms(1, infos[i], &pack);
+        if (result != BMS_INVALID)
+            fail_msg("%s: %d", infos[i], result);
+        assert_untouched(&pack);
+    }
+    struct pack pack;
+    assert_int_equal(
+        decode_topbms(1, "0102 0D12 0D12 00 0000 029D 1000 06 1000 0000 58 64 0000 0000 0000",
+                      &pack),
+        BMS_DONE);
+}
+
+/* Section 2: CHKSUM does not see swapped characters, the sum of the cells does. In the recorded
+ * reply the first digits of cell 1 and cell 2 may change places; any other digit of a cell with one
+ * of another place makes a difference that is seen when it is large enough to matter. */
+static void test_swapped_characters(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(AUTO, -1, -1);
+    struct pack pack;
+    pack_clear(&pack);
+    /* 0D12 with its digits 2 and 3 in the other order: 01D2 is 466 mV. */
+    assert_int_equal(
+        decode_text(&bms, "~21014642E00201FD34",
+                    "~520146004084011001D20D150D0F0D0D0D130D160D150D210D130D130D130D130D10"
+                    "0D160D170D2306003D003E003E003E003B003B018014EE33B3063A9800025864000000"
+                    "000000E20A",
+                    &pack),
+        BMS_INVALID);
+    /* The pack voltage 14EE as 41EE. */
+    assert_int_equal(
+        decode_text(&bms, "~21014642E00201FD34",
+                    "~52014600408401100D120D150D0F0D0D0D130D160D150D210D130D130D130D130D10"
+                    "0D160D170D2306003D003E003E003E003B003B018041EE33B3063A9800025864000000"
+                    "000000E20A",
+                    &pack),
+        BMS_INVALID);
+    assert_untouched(&pack);
+}
+
+/* Section 11, 12 and 13: what is not connected is unknown, not 0 mV or -40 °C. */
+static void test_missing_cells_and_sensors(void **state)
+{
+    (void) state;
+    struct pack pack;
+    const char *info = "0104 0CE4 0000 0CE6 0000 03 003C 0000 001C 0000 0294 1000 06 1000 0000 58 "
+                       "64 0000 0000 0000";
+    assert_int_equal(decode_topbms(1, info, &pack), BMS_DONE);
+    pack_derive(&pack);
+    assert_value(&pack, CELL_COUNT, 4, 0);
+    assert_value(&pack, CELL_MV + 1, NAN, 0);
+    assert_value(&pack, CELL_MIN_MV, 3300, 0);
+    assert_value(&pack, CELL_AVG_MV, 3301, 0);
+    assert_value(&pack, TEMP_COUNT, 3, 0);
+    assert_value(&pack, TEMP_C, 20, 0);
+    assert_value(&pack, TEMP_C + 1, NAN, 0);
+    assert_value(&pack, TEMP_C + 2, -12, 0);
+    /* A broken wire: the cell is missing in the list, but not in the pack voltage. */
+    info = "0104 0CE4 0000 0CE6 0CE8 00 0000 0528 1000 06 1000 0000 58 64 0000 0000 0000";
+    assert_int_equal(decode_topbms(1, info, &pack), BMS_DONE);
+    assert_value(&pack, VOLTAGE_V, 13.2, 1e-9);
+}
+
+/* ---- who answers what ---- */
+
+#define ANALOG_1                                                                                   \
+    "~52014600408401100D120D150D0F0D0D0D130D160D150D210D130D130D130D130D100D160D170D2306003D003E"  \
+    "003E003E003B003B018014EE33B3063A9800025864000000000000E20A"
+#define STATUS_1                                                                                   \
+    "~52014600F05C01100000000000000200000000000000000006000000000000000000000F410100000011000000"  \
+    "00000000000000EC18"
+
+static void test_not_the_answer(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *request, *reply;
+        enum bms_result result;
+    } cases[] = {
+        {"~21014642E00201FD34", ANALOG_1, BMS_DONE},
+        {"~21014644E00201FD32", STATUS_1, BMS_DONE},
+        /* Late ones: right in every checksum, and no answer to this command. */
+        {"~21014644E00201FD32", ANALOG_1, BMS_FOREIGN},
+        {"~21014642E00201FD34", STATUS_1, BMS_FOREIGN},
+        {"~210146F1E00201FD23", ANALOG_1, BMS_FOREIGN},
+        {"~210146F1E00201FD23", STATUS_1, BMS_FOREIGN},
+        {"~250146C10000FD9A", STATUS_1, BMS_FOREIGN},
+        /* Another pack's, by ADR or by group. */
+        {"~21024642E00202FD32", ANALOG_1, BMS_FOREIGN},
+        {"~21014642E00202FD33", ANALOG_1, BMS_FOREIGN},
+        /* Echoes, another master's requests. */
+        {"~21014642E00201FD34", "~21014642E00201FD34", BMS_FOREIGN},
+        {"~21014642E00201FD34", "~21014644E00201FD32", BMS_FOREIGN},
+        {"~21014642E00201FD34", "~21024642E00202FD32", BMS_FOREIGN},
+        /* 90H, the number of packs, is as a request what RTN 90H is as a reply: "not there". */
+        {"~25024642E00202FD2E", "~25024690 no INFO", BMS_INVALID},
+        /* Requests of other programs: settings, clock, another family. */
+        {"~210146470000FDA7", ANALOG_1, BMS_FOREIGN},
+        {"~2101464D0000FD9A", ANALOG_1, BMS_FOREIGN},
+        {"~22014A42E00201FD28", "~22014A00 00", BMS_FOREIGN},
+        /* A device of another class under the same address. */
+        {"~21014642E00201FD34", "~52014000 00", BMS_FOREIGN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(AUTO, -1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        char line[400];
+        const char *blank = strchr(cases[i].reply, ' ');
+        snprintf(line, sizeof line, "%s", cases[i].reply);
+        if (blank) { /* head and INFO only: the frame is put together here */
+            struct ydt_head head;
+            char padded[20];
+            snprintf(padded, sizeof padded, "%.9s0000", cases[i].reply);
+            assert_true(ydt_read_head((const uint8_t *) padded, 13, &head));
+            const char *info = strlen(blank + 1) == 2 ? blank + 1 : "";
+            snprintf(line, sizeof line, "%s",
+                     framed(head.version, head.address, head.device, head.code, info));
+        }
+        enum bms_result result = decode_text(&bms, cases[i].request, line, &pack);
+        if (result != cases[i].result)
+            fail_msg("%s to %s: expected %d, got %d", line, cases[i].request, cases[i].result,
+                     result);
+        if (result != BMS_DONE)
+            assert_untouched(&pack);
+    }
+}
+
+/* The line is only listened to: what can be told by its structure is taken. */
+static void test_without_request(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(AUTO, -1, -1);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(decode_text(&bms, "", ANALOG_1, &pack), BMS_DONE);
+    assert_value(&pack, VOLTAGE_V, 53.58, 0.001);
+    assert_int_equal(decode_text(&bms, "", STATUS_1, &pack), BMS_DONE);
+    assert_true(pack_alarm_active(&pack, CELL_OVER_VOLTAGE));
+    pack_clear(&pack);
+    assert_int_equal(decode_text(&bms, "", "~21014642E00201FD34", &pack), BMS_FOREIGN);
+    assert_int_equal(decode_text(&bms, "", "~520146040000FDAA", &pack), BMS_FOREIGN);
+    bms = new_bms(AUTO, 2, -1); /* a configured pack is not the one at 1 */
+    assert_int_equal(decode_text(&bms, "", ANALOG_1, &pack), BMS_FOREIGN);
+    assert_untouched(&pack);
+}
+
+static void test_refusals(void **state)
+{
+    (void) state;
+    static const struct {
+        uint8_t code;
+        enum bms_result result;
+    } cases[] = {
+        {0x01, BMS_REFUSED}, {0x02, BMS_INVALID}, {0x03, BMS_INVALID}, {0x04, BMS_REFUSED},
+        {0x05, BMS_REFUSED}, {0x06, BMS_REFUSED}, {0x07, BMS_REFUSED}, {0x09, BMS_REFUSED},
+        {0x90, BMS_INVALID}, {0x91, BMS_INVALID}, {0xA0, BMS_REFUSED}, {0xE1, BMS_REFUSED},
+        {0xE4, BMS_REFUSED}, {0x42, BMS_FOREIGN}, {0x44, BMS_FOREIGN}, {0xF1, BMS_FOREIGN},
+        {0x0A, BMS_FOREIGN}, {0xFF, BMS_FOREIGN},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(TOPBMS, 1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        const char *reply = framed(0x52, 1, 0x46, cases[i].code, "");
+        enum bms_result result = decode_text(&bms, "~21014642E00201FD34", reply, &pack);
+        if (result != cases[i].result)
+            fail_msg("RTN %02X: expected %d, got %d", cases[i].code, cases[i].result, result);
+        assert_untouched(&pack);
+    }
+    /* RTN does not say what it answers either: a late refusal of F1H does not take 44H away. */
+    struct bms bms = new_bms(TOPBMS, 1, -1);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(decode_text(&bms, "~21014644E00201FD32", STATUS_1, &pack), BMS_DONE);
+    assert_int_equal(decode_text(&bms, "~21014644E00201FD32", "~520146040000FDAA", &pack),
+                     BMS_INVALID);
+}
+
+/* E9H is asked once F1H is refused. */
+static void test_serial_number_after_refusal(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(TOPBMS, 1, -1);
+    struct bms_request request;
+    struct pack pack;
+    pack_clear(&pack);
+    assert_false(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
+    assert_int_equal(decode_text(&bms, "~210146F1E00201FD23", "~520146040000FDAA", &pack),
+                     BMS_REFUSED);
+    assert_true(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
+    assert_request(&request, framed(0x21, 1, 0x46, 0xE9, "01"));
+}
+
+/* C1H and C2H may both be 20 characters: a repeated reply to the former is not a serial number. */
+static void test_board_is_no_serial_number(void **state)
+{
+    (void) state;
+    static const char board[] = "~25014600602850313653313030412D313831322D312E30302000F58E";
+    struct bms bms = new_bms(PACE, 1, -1);
+    struct bms_request request;
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(decode_text(&bms, "~250146C10000FD9A", board, &pack), BMS_DONE);
+    assert_true(topbms_driver.build(&bms, SERIAL_NUMBER, &request));
+    assert_request(&request, "~250146C20000FD99");
+    assert_int_not_equal(decode_text(&bms, "~250146C20000FD99", board, &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "P16S100A-1812-1.00");
+    assert_string_equal(pack.text[SERIAL], "");
+}
+
+/* ---- 44H bit by bit ---- */
+
+/* Section 5: one bit of status 1…15 at a time, and what must follow. */
+static void test_status_bits_of_topbms(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned status, bit;
+        int alarm; /* -1: none */
+        int level;
+    } bits[] = {
+        {1, 0, CELL_OVER_VOLTAGE, 1},
+        {1, 1, CELL_UNDER_VOLTAGE, 1},
+        {1, 7, CELL_IMBALANCE, 2},
+        {2, 0, CELL_OVER_VOLTAGE, 2},
+        {2, 6, DISCHARGE_OVER_CURRENT, 2},
+        {2, 7, SHORT_CIRCUIT, 2},
+        {3, 1, CHARGE_UNDER_TEMPERATURE, 1},
+        {3, 2, DISCHARGE_OVER_TEMPERATURE, 1},
+        {3, 4, -1, 0},
+        {4, 6, MOS_OVER_TEMPERATURE, 2},
+        {4, 7, -1, 0},
+        {5, 0, -1, 0},
+        {5, 1, SOC_LOW, 1},
+        {5, 6, -1, 0},
+        {6, 2, -1, 0},
+        {7, 7, -1, 0},
+        {8, 0, HARDWARE_FAULT, 2},
+        {13, 7, HARDWARE_FAULT, 2},
+        {14, 0, DISCHARGE_MOS_FAULT, 2},
+        {14, 1, CHARGE_MOS_FAULT, 2},
+        {14, 6, PACK_OVER_VOLTAGE, 2},
+        {15, 3, TEMP_SENSOR_FAULT, 2},
+        {15, 5, HARDWARE_FAULT, 2},
+        {15, 6, -1, 0},
+    };
+    for (size_t i = 0; i < sizeof bits / sizeof *bits; i++) {
+        char info[200];
+        int at = sprintf(info, "0104 00000000 02 0000 00 00 0000 0F");
+        for (unsigned status = 1; status <= 15; status++)
+            at += sprintf(info + at, "%02X", status == bits[i].status ? 1u << bits[i].bit : 0u);
+        sprintf(info + at, "00");
+        struct bms bms = new_bms(TOPBMS, 1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        assert_int_equal(
+            decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack),
+            BMS_DONE);
+        uint32_t bit = bits[i].alarm < 0 ? 0 : 1u << bits[i].alarm;
+        if (pack.alarms_warning != (bits[i].level == ALARM_WARNING ? bit : 0) ||
+            pack.alarms_protection != (bits[i].level == ALARM_PROTECTION ? bit : 0))
+            fail_msg("status %u bit %u: warning %x, protection %x", bits[i].status, bits[i].bit,
+                     pack.alarms_warning, pack.alarms_protection);
+        assert_false(alarm_known(&pack, SOC_HIGH)); /* no bit for it */
+    }
+}
+
+/* The order of bits 1 and 2 of PACE's temperatures, and the direction of its balance bytes. */
+static void test_status_bits_of_pace(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(PACE, 1, -1);
+    struct pack pack;
+    pack_clear(&pack);
+    const char *info =
+        "00 01 10 00000000000000000000000000000000 06 000000000000 00 00 00"
+        " 00 82 8E 21 04 02 80 00 44"; /* protect 2 = 82: fully charged is no alarm */
+    assert_int_equal(
+        decode_text(&bms, "~25014644E00201FD2E", framed(0x25, 1, 0x46, 0, info), &pack), BMS_DONE);
+    assert_int_equal(pack.alarms_protection,
+                     1u << DISCHARGE_OVER_TEMPERATURE | 1u << TEMP_SENSOR_FAULT);
+    assert_int_equal(pack.alarms_warning,
+                     1u << CHARGE_UNDER_TEMPERATURE | 1u << MOS_OVER_TEMPERATURE);
+    assert_value(&pack, BALANCE_MASK, 0x8002, 0); /* cells 2 and 16 */
+    assert_value(&pack, CHARGE_MOS, 1, 0);
+}
+
+/* Older TopBMS firmware: nine status bytes, no short-circuit bytes; what it lacks stays unknown. */
+static void test_short_status(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(AUTO, -1, -1);
+    struct pack pack;
+    pack_clear(&pack);
+    const char *info = "0104 00000000 02 0000 00 00 0A 01 00 00 00 00 03 00 00 00 0000";
+    assert_int_equal(
+        decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack), BMS_DONE);
+    assert_true(pack_alarm_active(&pack, CELL_OVER_VOLTAGE));
+    assert_value(&pack, CHARGE_MOS, 1, 0);
+    assert_value(&pack, DISCHARGE_MOS, 1, 0);
+    /* An item byte that is none means that this is no 44H reply (section 5). */
+    info = "0104 00000300 02 0000 00 00 0A 01 00 00 00 00 03 00 00 00 0000";
+    pack_clear(&pack);
+    assert_int_equal(
+        decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack),
+        BMS_INVALID);
+    assert_untouched(&pack);
+}
+
+static void test_items(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *items; /* cells, sensors, current, pack voltage */
+        uint32_t warning, protection;
+    } cases[] = {
+        {"0104 01000000 02 0000 00 00", 1u << CELL_UNDER_VOLTAGE, 0},
+        {"0104 00000002 02 0000 00 00", 1u << CELL_OVER_VOLTAGE, 0},
+        {"0104 00F00000 02 0000 00 00", 0, 1u << VOLTAGE_SENSOR_FAULT},
+        {"0104 00000000 02 00F0 00 00", 0, 1u << TEMP_SENSOR_FAULT},
+        {"0104 00000000 02 0102 00 00", 0, 0}, /* hot or cold, but charging or discharging? */
+        {"0104 00000000 02 0000 02 00", 0, 0},
+        {"0104 00000000 02 0000 00 01", 1u << PACK_UNDER_VOLTAGE, 0},
+        {"0104 00000000 02 0000 00 02", 1u << PACK_OVER_VOLTAGE, 0},
+        {"0104 80000000 02 00EF 00 00", 0, 0}, /* the maker's own */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms bms = new_bms(TOPBMS, 1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        char info[120];
+        sprintf(info, "%s 0000 0F 000000000000000000000000000000 00", cases[i].items);
+        assert_int_equal(
+            decode_text(&bms, "~21014644E00201FD32", framed(0x52, 1, 0x46, 0, info), &pack),
+            BMS_DONE);
+        assert_int_equal(pack.alarms_warning, cases[i].warning);
+        assert_int_equal(pack.alarms_protection, cases[i].protection);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests_of_topbms),
+        cmocka_unit_test(test_requests_of_siblings),
+        cmocka_unit_test(test_behind_a_master),
+        cmocka_unit_test(test_mos_requests),
+        cmocka_unit_test(test_mos_replies),
+        cmocka_unit_test(test_all_sizes),
+        cmocka_unit_test(test_pack_16_with_16_cells),
+        cmocka_unit_test(test_more_and_fewer_bytes),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_swapped_characters),
+        cmocka_unit_test(test_missing_cells_and_sensors),
+        cmocka_unit_test(test_not_the_answer),
+        cmocka_unit_test(test_without_request),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_serial_number_after_refusal),
+        cmocka_unit_test(test_board_is_no_serial_number),
+        cmocka_unit_test(test_status_bits_of_topbms),
+        cmocka_unit_test(test_status_bits_of_pace),
+        cmocka_unit_test(test_short_status),
+        cmocka_unit_test(test_items),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings, emulated: what is written comes back as it was, for odd packs too; refusals,
+ * switches, and how `auto` finds out what it talks to.
+ */
+#include "topbms_text.h"
+
+/* One request to an emulated pack, its answer into `answer`; false: silence. */
+static bool emulate(struct bms *emulated, struct pack *pack, const struct bms_request *request,
+                    struct bms_output *out)
+{
+    size_t used = topbms_driver.emulate(emulated, pack, request->bytes, request->size, out);
+    assert_int_equal(used, request->size);
+    return out->size > 0;
+}
+
+static struct pack new_pack(unsigned cells, unsigned sensors)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    double sum = 0;
+    pack_set(&pack, CELL_COUNT, cells);
+    for (unsigned i = 1; i <= cells; i++) {
+        pack_set_cell(&pack, i, 3200 + 7 * i);
+        sum += 3.2 + 0.007 * i;
+    }
+    pack_set(&pack, TEMP_COUNT, sensors);
+    for (unsigned i = 1; i <= sensors; i++)
+        pack_set_temp(&pack, i, i % 2 ? 10.0 + i : -10.0 - i);
+    pack_set(&pack, VOLTAGE_V, round(sum * 100) / 100);
+    pack_set(&pack, CURRENT_A, -12.3);
+    pack_set(&pack, REMAINING_AH, 50.5);
+    pack_set(&pack, FULL_AH, 101);
+    pack_set(&pack, RATED_AH, 100);
+    pack_set(&pack, SOC_PERCENT, 50);
+    pack_set(&pack, SOH_PERCENT, 99);
+    pack_set(&pack, CYCLES, 321);
+    pack_set(&pack, BALANCE_MASK, cells > 1 ? 2 : 1);
+    pack_set(&pack, CHARGE_MOS, 1);
+    pack_set(&pack, DISCHARGE_MOS, 0);
+    memcpy(pack.text[SERIAL], "SN-0042", 8);
+    memcpy(pack.text[MODEL], "MODEL-1", 8);
+    memcpy(pack.text[FIRMWARE], "2.7", 4);
+    return pack;
+}
+
+/* Polls an emulated pack once, all steps; the values go to `read`. */
+static void poll(struct bms *bms, struct bms *emulated, struct pack *pack, struct pack *read)
+{
+    pack_clear(read);
+    for (unsigned step = 0; step < topbms_driver.steps; step++) {
+        struct bms_request request;
+        struct bms_output out;
+        if (!topbms_driver.build(bms, step, &request))
+            continue;
+        assert_true(emulate(emulated, pack, &request, &out));
+        enum bms_result result = decode_bytes(bms, &request, out.bytes, out.size, read);
+        if (result != BMS_DONE)
+            fail_msg("step %u: %d for %.*s", step, result, (int) out.size, (char *) out.bytes);
+    }
+}
+
+static const enum pack_value always_sent[] = {CELL_COUNT,   VOLTAGE_V, CURRENT_A,
+                                              REMAINING_AH, FULL_AH,   CYCLES};
+
+/* What each sibling has on the wire comes back, whatever the size of the pack. */
+static void test_round_trips(void **state)
+{
+    (void) state;
+    for (int variant = TOPBMS; variant < VARIANTS; variant++)
+        for (unsigned cells = 1;
+             cells <= (variant == PACE || variant == PYLONTECH ? 18 : MAX_CELLS); cells++) {
+            unsigned sensors = variant == EG4 ? 2 + cells % 15 : cells % (MAX_TEMPS + 1);
+            struct bms bms = new_bms((enum variant) variant, 5, -1);
+            struct bms emulated = bms;
+            struct pack pack = new_pack(cells, sensors), read;
+            poll(&bms, &emulated, &pack, &read);
+            for (size_t i = 0; i < sizeof always_sent / sizeof *always_sent; i++)
+                assert_value(&read, always_sent[i], pack.value[always_sent[i]], 1e-9);
+            for (unsigned i = 0; i < cells; i++)
+                assert_value(&read, (enum pack_value)(CELL_MV + i), pack.value[CELL_MV + i], 0);
+            assert_value(&read, TEMP_COUNT, sensors, 0);
+            for (unsigned i = 0; i < sensors; i++)
+                assert_value(&read, (enum pack_value)(TEMP_C + i), pack.value[TEMP_C + i], 1e-9);
+            assert_value(&read, SOC_PERCENT, 50, 1e-9);
+            assert_value(&read, CHARGE_MOS, 1, 0);
+            assert_value(&read, DISCHARGE_MOS, 0, 0);
+            bool balances =
+                variant == TOPBMS || variant == PACE || variant == SEPLOS || variant == EG4;
+            assert_value(&read, BALANCE_MASK, balances ? pack.value[BALANCE_MASK] : NAN, 0);
+            bool identity = variant == TOPBMS || variant == TOPBAND;
+            assert_string_equal(read.text[MODEL],
+                                identity || variant == SEPLOS || variant == PYLONTECH ? "MODEL-1"
+                                                                                      : "");
+            assert_string_equal(read.text[FIRMWARE], variant == EG4 ? "" : "2.7");
+            assert_string_equal(read.text[SERIAL],
+                                variant == EG4 || variant == SEPLOS ? "" : "SN-0042");
+        }
+}
+
+/* Topband tells hot from cold, not charging from discharging. */
+static const uint32_t told_together[] = {
+    1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE,
+    1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE,
+};
+
+/* Each alarm that a sibling has a bit for, at each level, by itself. */
+static void test_alarms_one_by_one(void **state)
+{
+    (void) state;
+    for (int variant = TOPBMS; variant < VARIANTS; variant++) {
+        unsigned reported = 0;
+        for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
+            for (int level = ALARM_WARNING; level <= ALARM_PROTECTION; level++) {
+                struct bms bms = new_bms((enum variant) variant, 1, -1);
+                struct bms emulated = bms;
+                struct pack pack = new_pack(16, 6), read;
+                pack_alarm(&pack, (enum pack_alarm) alarm, level);
+                poll(&bms, &emulated, &pack, &read);
+                uint32_t active = read.alarms_warning | read.alarms_protection;
+                bool known = alarm_known(&read, (enum pack_alarm) alarm);
+                uint32_t expected = known ? 1u << alarm : 0;
+                for (size_t i = 0; variant == TOPBAND && i < 2; i++)
+                    if (expected & told_together[i])
+                        expected = told_together[i];
+                if (active != expected)
+                    fail_msg("variant %d, %s: got %x", variant,
+                             pack_alarm_name((enum pack_alarm) alarm), active);
+                reported += known;
+            }
+        assert_true(reported >= 2 * 9); /* Pylontech has the fewest */
+    }
+}
+
+/* In auto the pack is found whichever it is, from its answers alone. */
+static void test_auto_finds_each(void **state)
+{
+    (void) state;
+    for (int variant = TOPBMS; variant < VARIANTS; variant++)
+        for (int lost = 0; lost <= 1; lost++) {
+            struct bms bms = new_bms(AUTO, 1, -1),
+                       emulated = new_bms((enum variant) variant, 1, -1);
+            struct pack pack = new_pack(16, 6), read;
+            struct bms_request request;
+            struct bms_output out;
+            unsigned asked = 0;
+            enum bms_result result = BMS_FOREIGN;
+            while (result != BMS_DONE && asked < 16) {
+                pack_clear(&read);
+                assert_true(topbms_driver.build(&bms, ANALOG, &request));
+                /* The first request may be lost on a pack that sleeps. */
+                if (asked++ < (unsigned) lost || !emulate(&emulated, &pack, &request, &out))
+                    continue;
+                result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
+                assert_true(result == BMS_DONE || result == BMS_REFUSED);
+                assert_int_equal(topbms_driver.build(&bms, STATUS, &request), result == BMS_DONE);
+            }
+            assert_int_equal(result, BMS_DONE);
+            for (int i = 0; i < 3; i++) /* it stays found, even when it is silent for a while */
+                assert_true(topbms_driver.build(&bms, ANALOG, &request));
+            poll(&bms, &emulated, &pack, &read);
+            assert_value(&read, CHARGE_MOS, 1, 0);
+            assert_value(&read, VOLTAGE_V, pack.value[VOLTAGE_V], 1e-9);
+            bool switched = topbms_driver.control(&bms, BMS_CHARGE_MOS, false, &request);
+            assert_int_equal(switched, variant == PACE);
+        }
+}
+
+static void test_emulated_refusals(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *request, *reply; /* NULL: silence */
+    } cases[] = {
+        {"~21024642E00201FD33", NULL},                /* a foreign ADR */
+        {"~21014042E00201FD3A", NULL},                /* not a battery */
+        {"~25014642E00201FD30", "~520146010000FDAD"}, /* VER */
+        {"~21014642E00201FD35", "~520146020000FDAC"}, /* CHKSUM */
+        {"~21014642D00201FD35", "~520146030000FDAB"}, /* LCHKSUM */
+        {"~210146470000FDA7", "~520146040000FDAA"},   /* CID2 */
+        {"~210146420000FDAC", "~520146050000FDA9"},   /* no COMMAND */
+        {"~21014642E00202FD33", "~520146060000FDA8"}, /* another pack's COMMAND */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bms emulated = new_bms(AUTO, -1, -1);
+        struct pack pack = new_pack(16, 6);
+        struct bms_request request = request_of(cases[i].request), expected;
+        struct bms_output out;
+        size_t used = topbms_driver.emulate(&emulated, &pack, request.bytes, request.size, &out);
+        assert_true(used > 0);
+        assert_int_equal(out.size > 0, cases[i].reply != NULL);
+        if (!cases[i].reply)
+            continue;
+        expected = request_of(cases[i].reply);
+        if (out.size != expected.size || memcmp(out.bytes, expected.bytes, out.size))
+            fail_msg("%s: got %.*s", cases[i].request, (int) out.size, (char *) out.bytes);
+    }
+}
+
+/* Section 8.4, all four switches in turn: the last MOS that conducts does not open. */
+static void test_emulated_switches(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(PACE, 1, -1), emulated = bms;
+    struct pack pack = new_pack(16, 6), read;
+    pack_set(&pack, DISCHARGE_MOS, 1);
+    static const struct {
+        enum bms_switch which;
+        bool on;
+        enum bms_result result;
+        double charge, discharge;
+    } turns[] = {
+        {BMS_CHARGE_MOS, false, BMS_DONE, 0, 1},    {BMS_DISCHARGE_MOS, false, BMS_REFUSED, 0, 1},
+        {BMS_CHARGE_MOS, true, BMS_DONE, 1, 1},     {BMS_DISCHARGE_MOS, false, BMS_DONE, 1, 0},
+        {BMS_CHARGE_MOS, false, BMS_REFUSED, 1, 0}, {BMS_DISCHARGE_MOS, true, BMS_DONE, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        struct bms_request request;
+        struct bms_output out;
+        pack_clear(&read);
+        assert_true(topbms_driver.control(&bms, turns[i].which, turns[i].on, &request));
+        assert_true(emulate(&emulated, &pack, &request, &out));
+        assert_int_equal(decode_bytes(&bms, &request, out.bytes, out.size, &read), turns[i].result);
+        assert_value(&pack, CHARGE_MOS, turns[i].charge, 0);
+        assert_value(&pack, DISCHARGE_MOS, turns[i].discharge, 0);
+        poll(&bms, &emulated, &pack, &read);
+        assert_value(&read, CHARGE_MOS, turns[i].charge, 0);
+        assert_value(&read, DISCHARGE_MOS, turns[i].discharge, 0);
+    }
+}
+
+/* Requests that come in pieces, behind noise and merged are answered one by one. */
+static void test_emulated_stream(void **state)
+{
+    (void) state;
+    static const char stream[] =
+        "\r~2101~21014642E00201FD34\r~21014644E00201FD32\rx~21024642E00202FD32\r";
+    struct bms emulated = new_bms(TOPBMS, 1, -1);
+    struct pack pack = new_pack(4, 2);
+    unsigned answers = 0;
+    size_t at = 0, end = 0;
+    while (at < strlen(stream)) {
+        struct bms_output out;
+        size_t used =
+            topbms_driver.emulate(&emulated, &pack, (const uint8_t *) stream + at, end - at, &out);
+        at += used;
+        answers += out.size > 0;
+        assert_true(at <= end);
+        if (used == 0)
+            end++;
+        assert_true(end <= strlen(stream));
+    }
+    assert_int_equal(answers, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trips),       cmocka_unit_test(test_alarms_one_by_one),
+        cmocka_unit_test(test_auto_finds_each),   cmocka_unit_test(test_emulated_refusals),
+        cmocka_unit_test(test_emulated_switches), cmocka_unit_test(test_emulated_stream),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+/* The table of units, and what may be read of a unit in which state. */
+#include "gateway/units.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
+                                             .also_at = MAP_ALSO_AT_DEFAULT};
+/* Two registers of the compatibility block: the state of charge, and the seconds counter, which is
+ * no value of the pack. */
+#define SOC MAP_BASE_DEFAULT
+#define SECONDS (MAP_BASE_DEFAULT + 51)
+
+static struct map_status status_of(enum map_state state)
+{
+    return (struct map_status){.state = state,
+                               .age_s = 1,
+                               .driver = "daly",
+                               .peak = {.percent = -1},
+                               .charged_wh = NAN,
+                               .discharged_wh = NAN};
+}
+
+static struct pack pack_at(double soc)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, SOC_PERCENT, soc);
+    return pack;
+}
+
+static void open_unit(struct unit *unit, enum on_stale on_stale)
+{
+    assert_int_equal(unit_open(unit, 1, "house-1", &settings, on_stale), 0);
+}
+
+static void publish(struct unit *unit, double soc, enum map_state state)
+{
+    const struct pack pack = pack_at(soc);
+    const struct map_status status = status_of(state);
+    unit_publish(unit, &pack, &status);
+}
+
+static void refresh(struct unit *unit, enum map_state state)
+{
+    const struct pack pack = pack_at(10);
+    const struct map_status status = status_of(state);
+    unit_refresh(unit, &pack, &status);
+}
+
+static uint8_t read_range(const struct unit *unit, uint8_t function, unsigned address,
+                          unsigned count)
+{
+    const struct mbap_request request = {
+        .unit = 1, .function = function, .read = {(uint16_t) address, (uint16_t) count}};
+    return unit_check(unit, &request);
+}
+
+static uint8_t read_soc(const struct unit *unit)
+{
+    const uint8_t holding = read_range(unit, 3, SOC, 1);
+    assert_int_equal(read_range(unit, 4, SOC, 1), holding);
+    return holding;
+}
+
+static void test_table(void **state)
+{
+    (void) state;
+    struct units units = {{0}};
+    struct unit first = {.id = 1}, again = {.id = 1}, last = {.id = 247};
+    struct unit zero = {.id = 0}, beyond = {.id = 248};
+    assert_true(units_add(&units, &first));
+    assert_true(units_add(&units, &last));
+    assert_false(units_add(&units, &again));
+    assert_false(units_add(&units, &zero));
+    assert_false(units_add(&units, &beyond));
+    assert_null(units_find(&units, 0));
+    assert_null(units_find(&units, 255));
+    units_set_default(&units, &last);
+    for (unsigned id = 0; id < 256; id++) {
+        const struct unit *expected = id == 1                             ? &first
+                                      : id == 247 || id == 0 || id == 255 ? &last
+                                                                          : NULL;
+        assert_ptr_equal(units_find(&units, (uint8_t) id), expected);
+    }
+}
+
+/* Before the first values there is nothing to serve, also not for those who would rather have old
+ * values. */
+static void test_never_read(void **state)
+{
+    (void) state;
+    static const enum on_stale both[] = {STALE_EXCEPTION, STALE_HOLD};
+    for (size_t i = 0; i < COUNT(both); i++) {
+        struct unit unit;
+        open_unit(&unit, both[i]);
+        assert_int_equal(read_soc(&unit), 0x0B);
+        refresh(&unit, MAP_STATE_NEVER);
+        assert_int_equal(read_soc(&unit), 0x0B);
+        assert_int_equal(read_range(&unit, 3, SECONDS, 1), 0);
+        unit_close(&unit);
+    }
+}
+
+/* The state, and the fixed registers that a refresh does not write, are there before the first
+ * values. */
+static void test_status_before_values(void **state)
+{
+    (void) state;
+    struct unit unit;
+    const struct pack pack = pack_at(50);
+    const struct map_status status = status_of(MAP_STATE_NEVER);
+    open_unit(&unit, STALE_EXCEPTION);
+    unit_refresh(&unit, &pack, &status);
+    uint16_t *expected = test_calloc(map_size(&settings), sizeof *expected);
+    map_encode(&settings, &pack, &status, expected);
+    assert_memory_equal(unit.mapping.tab_registers, expected,
+                        map_size(&settings) * sizeof *expected);
+    test_free(expected);
+    unit_close(&unit);
+}
+
+static void test_fresh_and_stale(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_EXCEPTION);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    assert_int_equal(read_soc(&unit), 0);
+    assert_int_equal(unit.mapping.tab_registers[SOC], 77);
+    assert_ptr_equal(unit.mapping.tab_input_registers, unit.mapping.tab_registers);
+    refresh(&unit, MAP_STATE_STALE);
+    assert_int_equal(read_soc(&unit), 0x0B);
+    assert_int_equal(read_range(&unit, 3, SECONDS, 1), 0);
+    assert_int_equal(read_range(&unit, 3, MAP_BASE_DEFAULT, MAP_COMPAT_SIZE), 0x0B);
+    refresh(&unit, MAP_STATE_NO_LINE);
+    assert_int_equal(read_soc(&unit), 0x0B);
+    publish(&unit, 78, MAP_STATE_FRESH);
+    assert_int_equal(read_soc(&unit), 0);
+    assert_int_equal(unit.mapping.tab_registers[SOC], 78);
+    unit_close(&unit);
+}
+
+static void test_hold(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_HOLD);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    refresh(&unit, MAP_STATE_STALE);
+    assert_int_equal(read_soc(&unit), 0);
+    assert_int_equal(unit.mapping.tab_registers[SOC], 77);
+    unit_close(&unit);
+}
+
+/* Both ends of each block, of the discrete inputs and of the coils. Outside wins over stale. */
+// clang-format off
+static const struct {
+    uint8_t function;
+    unsigned first, size;
+} tables[] = {
+    {3, MAP_ALSO_AT_DEFAULT,                       MAP_COMPAT_SIZE},
+    {3, MAP_BASE_DEFAULT,                          MAP_COMPAT_SIZE},
+    {4, MAP_BASE_DEFAULT,                          MAP_COMPAT_SIZE},
+    {3, MAP_BASE_DEFAULT + MAP_EXTENDED_OFFSET,    MAP_EXTENDED_SIZE},
+    {1, 0,                                         MAP_COILS},
+    {2, 0,                                         MAP_INPUTS},
+};
+// clang-format on
+
+static void test_ends(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_EXCEPTION);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    for (int stale = 0; stale < 2; stale++) {
+        for (size_t i = 0; i < COUNT(tables); i++) {
+            const uint8_t f = tables[i].function;
+            const unsigned first = tables[i].first, behind = first + tables[i].size;
+            assert_int_not_equal(read_range(&unit, f, first, 1), 2);
+            assert_int_not_equal(read_range(&unit, f, behind - 1, 1), 2);
+            assert_int_not_equal(read_range(&unit, f, behind - 2, 2), 2);
+            assert_int_equal(read_range(&unit, f, behind - 1, 2), 2);
+            assert_int_equal(read_range(&unit, f, behind, 1), 2);
+            if (first > 0) {
+                assert_int_equal(read_range(&unit, f, first - 1, 1), 2);
+                assert_int_equal(read_range(&unit, f, first - 1, 2), 2);
+            }
+        }
+        refresh(&unit, MAP_STATE_STALE);
+    }
+    assert_int_equal(read_range(&unit, 3, 65535, 125), 2);
+    assert_int_equal(read_range(&unit, 2, 65535, 2000), 2);
+    unit_close(&unit);
+}
+
+/* No range that passes reaches behind the arrays that libmodbus answers from. */
+static void test_inside_arrays(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_HOLD);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    for (unsigned address = 0; address <= 0xFFFF; address++) {
+        if (read_range(&unit, 3, address, 1) == 0)
+            assert_true((int) address < unit.mapping.nb_registers);
+        if (read_range(&unit, 1, address, 1) == 0)
+            assert_true((int) address < unit.mapping.nb_bits);
+        if (read_range(&unit, 2, address, 1) == 0)
+            assert_true((int) address < unit.mapping.nb_input_bits);
+    }
+    unit_close(&unit);
+}
+
+/* Function 23 has two ranges, and each counts. */
+static void test_two_ranges(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_EXCEPTION);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    struct mbap_request request = {.unit = 1, .function = 23, .read = {SOC, 1}, .write = {SOC, 1}};
+    assert_int_equal(unit_check(&unit, &request), 0);
+    request.write.address = 0;
+    assert_int_equal(unit_check(&unit, &request), 2);
+    request.write.address = SOC;
+    request.read.address = 0;
+    assert_int_equal(unit_check(&unit, &request), 2);
+    unit_close(&unit);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_never_read),
+        cmocka_unit_test(test_status_before_values),
+        cmocka_unit_test(test_fresh_and_stale),
+        cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_inside_arrays),
+        cmocka_unit_test(test_two_ranges),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

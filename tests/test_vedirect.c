@@ -1,0 +1,865 @@
+// SPDX-License-Identifier: MIT
+/*
+ * VE.Direct: the worked examples of the sheet `vedirect`, blocks with every checksum byte, HEX
+ * records in bad places, what must not be believed, and packs that went through the emulator and
+ * back.
+ */
+#include "driver_test.h"
+
+#include "bms/bytes.h"
+
+#include <stdio.h>
+
+extern const struct bms_driver vedirect_driver;
+
+struct stream {
+    uint8_t bytes[8192];
+    size_t size;
+};
+
+static void add_bytes(struct stream *stream, const void *bytes, size_t size)
+{
+    assert_true(stream->size + size <= sizeof stream->bytes);
+    memcpy(stream->bytes + stream->size, bytes, size);
+    stream->size += size;
+}
+
+static void add(struct stream *stream, const char *text)
+{
+    add_bytes(stream, text, strlen(text));
+}
+
+/* The checksum of what begins at `from`; HEX records, from colon to LF, do not count. */
+static uint8_t sum_from(const struct stream *stream, size_t from)
+{
+    uint8_t sum = 0;
+    for (size_t i = from; i < stream->size; i++) {
+        if (stream->bytes[i] == ':')
+            while (stream->bytes[i] != '\n')
+                i++;
+        else
+            sum = (uint8_t) (sum + stream->bytes[i]);
+    }
+    return (uint8_t) (0x100 - sum);
+}
+
+/* Fields as they go over the line, without the Checksum, which is added. */
+static void add_block(struct stream *stream, const char *fields)
+{
+    size_t from = stream->size;
+    add(stream, fields);
+    add(stream, "\r\nChecksum\t");
+    uint8_t check = sum_from(stream, from);
+    add_bytes(stream, &check, 1);
+}
+
+/* Feeds what was received and returns what the decoder made of the last frame; the results of all
+ * go to `results`. */
+static int receive_each(struct bms *bms, const char *asked, const struct stream *stream,
+                        struct pack *pack, int results[64])
+{
+    struct bms_request request = {.size = strlen(asked)};
+    memcpy(request.bytes, asked, request.size);
+    int result = NOTHING;
+    unsigned count = 0;
+    for (size_t at = 0; at < stream->size;) {
+        struct bms_span span =
+            bms->driver->frame(bms, &request, stream->bytes + at, stream->size - at);
+        if (span.kind == BMS_MORE)
+            span = (struct bms_span){BMS_SKIP, 1};
+        assert_in_range(span.size, 1, stream->size - at);
+        if (span.kind == BMS_FRAME) {
+            result = (int) bms->driver->decode(bms, &request, stream->bytes + at, span.size, pack);
+            if (results && count < 64)
+                results[count++] = result;
+        }
+        at += span.size;
+    }
+    if (results)
+        results[count] = NOTHING;
+    return result;
+}
+
+static int receive_stream(struct bms *bms, const char *asked, const struct stream *stream,
+                          struct pack *pack)
+{
+    return receive_each(bms, asked, stream, pack, NULL);
+}
+
+static int receive_text(struct bms *bms, const char *asked, const char *text, struct pack *pack)
+{
+    struct stream stream = {.size = 0};
+    add(&stream, text);
+    return receive_stream(bms, asked, &stream, pack);
+}
+
+static int receive_block(struct bms *bms, const char *fields, struct pack *pack)
+{
+    struct stream stream = {.size = 0};
+    add_block(&stream, fields);
+    return receive_stream(bms, "", &stream, pack);
+}
+
+static void start(struct bms *bms, struct pack *pack)
+{
+    bms_init(bms, &vedirect_driver);
+    pack_clear(pack);
+}
+
+/* ---- text ---- */
+
+#define MAIN                                                                                       \
+    "\r\nPID\t0xA389\r\nV\t53509\r\nI\t23866\r\nP\t1277\r\nCE\t-131099\r\nSOC\t548\r\nTTG\t-"      \
+    "1\r\nAlarm\tOFF\r\nAR\t0"
+#define HISTORY "\r\nH1\t-276495\r\nH4\t3\r\nH18\t8527"
+
+/* Section 2.2, with its checksum as printed there. */
+static const char worked[] = "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r\nCE\t-"
+                             "65473\r\nSOC\t839\r\nTTG\t942\r\nAlarm"
+                             "\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq";
+
+static void test_worked_example(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(strlen(worked), 123);
+    assert_int_equal(receive_text(&bms, "", worked, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 12.065);
+    assert_near(&pack, CURRENT_A, -7.625);
+    assert_near(&pack, POWER_W, -92);
+    assert_near(&pack, SOC_PERCENT, 83.9);
+    assert_string_equal(pack.text[MODEL], "BMV-700");
+    assert_string_equal(pack.text[FIRMWARE], "3.08");
+    assert_false(pack_known(&pack, REMAINING_AH));
+    assert_false(pack_known(&pack, CYCLES));
+    assert_false(pack_known(&pack, TEMP_COUNT));
+}
+
+static void test_byte_by_byte(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct bms_request none = {.size = 0};
+    start(&bms, &pack);
+    for (size_t size = 1; size < strlen(worked); size++)
+        assert_int_equal(vedirect_driver.frame(&bms, &none, (const uint8_t *) worked, size).kind,
+                         BMS_MORE);
+    struct bms_span span =
+        vedirect_driver.frame(&bms, &none, (const uint8_t *) worked, strlen(worked));
+    assert_int_equal(span.kind, BMS_FRAME);
+    assert_int_equal(span.size, strlen(worked));
+}
+
+/* All 256 of them: a colon, an LF and a NUL are checksums like others. The next block and a record
+ * follow at once. */
+static void test_any_checksum(void **state)
+{
+    (void) state;
+    bool seen[256] = {false};
+    unsigned different = 0;
+    for (unsigned v = 10000; v < 20000 && different < 256; v++) {
+        struct stream stream = {.size = 0};
+        char fields[200];
+        snprintf(fields, sizeof fields,
+                 "\r\nPID\t0xA389\r\nV\t%u\r\nI\t-1\r\nSOC\t500\r\nX\t%.*s%c", v,
+                 (int) (v / 26 % 8), "       ", (int) ('A' + v % 26));
+        add_block(&stream, fields);
+        uint8_t check = stream.bytes[stream.size - 1];
+        if (seen[check])
+            continue;
+        seen[check] = true;
+        different++;
+        add(&stream, ":A8DED00290A9E\n");
+        add_block(&stream, HISTORY);
+        struct bms bms;
+        struct pack pack;
+        start(&bms, &pack);
+        int results[65];
+        receive_each(&bms, "", &stream, &pack, results);
+        assert_int_equal(results[0], BMS_DONE);
+        assert_int_equal(results[1], BMS_PARTIAL);
+        assert_int_equal(results[2], BMS_PARTIAL);
+        assert_int_equal(results[3], NOTHING);
+        assert_near(&pack, VOLTAGE_V, v / 1000.0);
+        assert_near(&pack, CYCLES, 3);
+    }
+    assert_int_equal(different, 256);
+}
+
+/* A record at every place inside a block leaves its values alone. */
+static void test_record_anywhere(void **state)
+{
+    (void) state;
+    static const char record[] = ":A8DED00290A9E\n";
+    struct stream plain = {.size = 0};
+    add_block(&plain, MAIN);
+    for (size_t at = 0; at <= plain.size; at++) {
+        struct stream stream = {.size = 0};
+        struct bms bms;
+        struct pack pack;
+        int results[65], done = 0;
+        add_bytes(&stream, plain.bytes, at);
+        add(&stream, record);
+        add_bytes(&stream, plain.bytes + at, plain.size - at);
+        start(&bms, &pack);
+        receive_each(&bms, "", &stream, &pack, results);
+        for (size_t i = 0; results[i] != NOTHING; i++)
+            done += results[i] == BMS_DONE;
+        /* Between a block's first CR and its LF, and before its checksum byte, it is another thing:
+         * the block is lost. */
+        bool lost = at == 1 || at == plain.size - 1;
+        assert_int_equal(done, !lost);
+        if (!lost)
+            assert_near(&pack, VOLTAGE_V, 53.509);
+    }
+}
+
+/* Section 3.3: a record that an FE ends is passed over; one that runs into a CR takes the block
+ * with it. */
+static void test_broken_records(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct stream stream = {.size = 0};
+    start(&bms, &pack);
+    add_block(&stream, MAIN);
+    uint8_t check = stream.bytes[stream.size - 1];
+    stream.size = 0;
+    add(&stream, "\r\nPID\t0xA389\r\nV\t53:A0102\xFE"
+                 "509\r\nI\t23866\r\nP\t1277\r\nCE\t-131099\r\nSOC\t548\r\nTTG\t-1"
+                 "\r\nAlarm\tOFF\r\nAR\t0\r\nChecksum\t");
+    add_bytes(&stream, &check, 1);
+    assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.509);
+    /* 24442 adds up to 256 in ASCII: with its 2 damaged into a colon, the sum is still right. */
+    stream.size = 0;
+    add_block(&stream, MAIN "\r\nH6\t-5524442");
+    *strstr((char *) stream.bytes, "24442") = ':';
+    pack_clear(&pack);
+    assert_int_equal(receive_stream(&bms, "", &stream, &pack), NOTHING);
+}
+
+/* An end that was lost does not take the next block along; nor does noise with a line end in it. */
+static void test_restart(void **state)
+{
+    (void) state;
+    static const char *const starts[] = {"\r\nPID\t0xA389\r\nV\t50000\r\nI\t0\r\nSO",
+                                         "\r\n\r\n\x01\x02\t\n",
+                                         "H16\t0\r\nH17\t156\r\nCh",
+                                         "8\t16783\r\nChecksum\t\x16",
+                                         "\r\nH1\t-1\r\nPID\r",
+                                         ":A8D",
+                                         ":",
+                                         "\r",
+                                         "\r\n"};
+    for (size_t i = 0; i < COUNT(starts); i++) {
+        struct bms bms;
+        struct pack pack;
+        struct stream stream = {.size = 0};
+        int results[65];
+        start(&bms, &pack);
+        add(&stream, starts[i]);
+        add_block(&stream, MAIN);
+        add_block(&stream, HISTORY);
+        receive_each(&bms, "", &stream, &pack, results);
+        assert_int_equal(results[0], BMS_DONE);
+        assert_int_equal(results[1], BMS_PARTIAL);
+        assert_int_equal(results[2], NOTHING);
+        assert_near(&pack, VOLTAGE_V, 53.509);
+        assert_near(&pack, CURRENT_A, 23.866);
+    }
+}
+
+static void test_limits(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *fields;
+        int result;
+    } cases[] = {
+        {MAIN "\r\n12345678\t0", BMS_DONE},
+        {MAIN "\r\n123456789\t0", NOTHING},
+        {MAIN "\r\nX\t12345678901234567890123456789012", BMS_DONE},
+        {MAIN "\r\nX\t123456789012345678901234567890123", NOTHING},
+        /* 8 and 14 fields; 8 and 15 */
+        {MAIN "\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\n"
+              "A\t1\r\nA\t1\r\nA\t1",
+         BMS_DONE},
+        {MAIN "\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\nA\t1\r\n"
+              "A\t1\r\nA\t1\r\nA\t1\r\nA\t1",
+         NOTHING},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        start(&bms, &pack);
+        assert_int_equal(receive_block(&bms, cases[i].fields, &pack), cases[i].result);
+        assert_int_equal(pack_known(&pack, VOLTAGE_V), cases[i].result == BMS_DONE);
+    }
+}
+
+/* What is no number is not known; what is not said any more neither. */
+static void test_not_known(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    bms.options.capacity_ah = 290;
+    assert_int_equal(receive_block(&bms, MAIN "\r\nT\t21", &pack), BMS_DONE);
+    assert_near(&pack, TEMP_C, 21);
+    assert_near(&pack, TEMP_COUNT, 1);
+    assert_near(&pack, RATED_AH, 290);
+    assert_near(&pack, REMAINING_AH, 290 - 131.099);
+    assert_int_equal(
+        receive_block(
+            &bms,
+            "\r\nPID\t0xA389\r\nV\t53500\r\nI\t-1000\r\nP\t-54\r\nCE\t---\r\nSOC\t---\r\nT\t---",
+            &pack),
+        BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.5);
+    assert_near(&pack, CURRENT_A, -1);
+    assert_false(pack_known(&pack, SOC_PERCENT));
+    assert_false(pack_known(&pack, REMAINING_AH));
+    assert_false(pack_known(&pack, TEMP_C));
+    assert_false(pack_known(&pack, TEMP_COUNT));
+    assert_int_equal(pack.alarms_known, 0);
+    assert_int_equal(pack.raw_alarm_count, 0);
+    assert_int_equal(pack.implausible, 0);
+    /* No measurement, no block. */
+    assert_int_equal(
+        receive_block(&bms, "\r\nPID\t0xA389\r\nV\t53500\r\nI\t-y1000\r\nSOC\t500", &pack),
+        BMS_FOREIGN);
+    assert_int_equal(receive_block(&bms, "\r\nPID\t0xA389\r\nV\t\r\nI\t-1000\r\nSOC\t500", &pack),
+                     BMS_FOREIGN);
+    assert_int_equal(receive_block(&bms, "\r\nPID\t0xA389\r\nV\t53500\r\nSOC\t500", &pack),
+                     BMS_FOREIGN);
+}
+
+static void test_last_field_counts(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(receive_block(&bms, MAIN "\r\nV\t50000", &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 50);
+}
+
+/* Section 2.3, 5: the first block is believed only with its product id: a fragment has none. */
+static void test_first_block(void **state)
+{
+    (void) state;
+    static const char fragment[] = "\r\nV\t53509\r\nI\t23866\r\nSOC\t548";
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(receive_block(&bms, fragment, &pack), BMS_FOREIGN);
+    assert_false(pack_known(&pack, VOLTAGE_V));
+    assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
+    start(&bms, &pack);
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_int_equal(receive_block(&bms, fragment, &pack), BMS_DONE);
+}
+
+/* Solar chargers speak the same language. */
+static void test_wrong_device(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(
+        receive_block(
+            &bms, "\r\nPID\t0xA053\r\nFW\t159\r\nV\t13790\r\nI\t-10\r\nVPV\t15950\r\nCS\t5", &pack),
+        BMS_FOREIGN);
+    assert_false(pack_known(&pack, VOLTAGE_V));
+    /* A shunt that is newer than the list has a state of charge, if only a "---". */
+    assert_int_equal(
+        receive_block(&bms, "\r\nPID\t0xA3FF\r\nV\t13790\r\nI\t-10\r\nSOC\t---", &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "VE.Direct 0xA3FF");
+    assert_int_equal(
+        receive_block(&bms, "\r\nPID\t0xA3FF\r\nV\t13790\r\nI\t-10\r\nSOC\t---\r\nBMV\t900 Smart",
+                      &pack),
+        BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "900 Smart");
+}
+
+static void test_texts(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *fields, *model, *firmware, *serial;
+    } cases[] = {
+        {"\r\nPID\t0x203\r\nFW\t0308", "BMV-700", "3.08", ""},
+        {"\r\nPID\t0xA38B\r\nFW\t0414\r\nBMV\tSmartShunt 2000A/50mV", "SmartShunt 2000A/50mV",
+         "4.14", ""},
+        {"\r\nPID\t0xA381\r\nFW\tC208\r\nSER#\tHQ2117NTVX4", "BMV-712 Smart", "2.08 candidate C",
+         "HQ2117NTVX4"},
+        {"\r\nPID\t0xC030\r\nFWE\t0208FF", "SmartShunt IP65 500A/50mV", "2.08", ""},
+        {"\r\nPID\t0xC030\r\nFWE\t020801", "SmartShunt IP65 500A/50mV", "2.08 beta 1", ""},
+        {"\r\nPID\t0xA389\r\nFW\t1.19", "SmartShunt 500A/50mV", "", ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        char fields[200];
+        start(&bms, &pack);
+        snprintf(fields, sizeof fields, "%s\r\nV\t12000\r\nI\t0\r\nSOC\t500", cases[i].fields);
+        assert_int_equal(receive_block(&bms, fields, &pack), BMS_DONE);
+        assert_string_equal(pack.text[MODEL], cases[i].model);
+        assert_string_equal(pack.text[FIRMWARE], cases[i].firmware);
+        assert_string_equal(pack.text[SERIAL], cases[i].serial);
+    }
+}
+
+static void test_alarm_bits(void **state)
+{
+    (void) state;
+    static const uint32_t expected[16] = {
+        [0] = 1u << PACK_UNDER_VOLTAGE,
+        [1] = 1u << PACK_OVER_VOLTAGE,
+        [2] = 1u << SOC_LOW,
+        [5] = 1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE,
+        [6] = 1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE,
+        [7] = 1u << CELL_IMBALANCE,
+    };
+    for (unsigned bit = 0; bit < 16; bit++) {
+        struct bms bms;
+        struct pack pack;
+        char fields[200];
+        start(&bms, &pack);
+        snprintf(fields, sizeof fields, "%s%u", "\r\nPID\t0xA389\r\nV\t12000\r\nI\t0\r\nAR\t",
+                 1u << bit);
+        assert_int_equal(receive_block(&bms, fields, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_warning, expected[bit]);
+        assert_int_equal(pack.alarms_protection, 0);
+        assert_int_equal(pack.raw_alarms[0], 1u << bit);
+    }
+}
+
+/* A history block's values stay with the main blocks after it, but not for ever. */
+static void test_history(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(receive_block(&bms, HISTORY, &pack), BMS_PARTIAL);
+    assert_near(&pack, CYCLES, 3);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        pack_clear(&pack);
+        assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+        kept += pack_known(&pack, CYCLES);
+    }
+    assert_in_range(kept, 3, 30);
+    assert_int_equal(receive_block(&bms, HISTORY, &pack), BMS_PARTIAL);
+    assert_int_equal(receive_block(&bms, "\r\nH1\t---\r\nH4\t---", &pack), BMS_PARTIAL);
+    assert_false(pack_known(&pack, CYCLES));
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_false(pack_known(&pack, CYCLES));
+}
+
+static void test_inverted(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    bms.options.current = BMS_CURRENT_INVERTED;
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -23.866);
+    assert_near(&pack, POWER_W, -1277);
+}
+
+/* ---- HEX ---- */
+
+/* Recorded and printed answers of sections 3.1 and 3.2. */
+static void test_answers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked, *answer;
+        int result;
+        enum pack_value id;
+        double value; /* NaN: not known */
+    } cases[] = {
+        {":78DED00D4\n", ":78DED006D0A5D\n", BMS_DONE, VOLTAGE_V, 26.69},
+        {":78CED00D5\n", ":78CED006AFFFFFF6E\n", BMS_DONE, CURRENT_A, -0.15},
+        {":78EED00D3\n", ":78EED00FCFFD8\n", BMS_DONE, POWER_W, -4},
+        {":7FF0F0040\n", ":7FF0F004F1BD6\n", BMS_DONE, SOC_PERCENT, 69.91},
+        {":7FE0F0041\n", ":7FE0F004038C9\n", BMS_DONE, SOC_PERCENT, NAN},
+        {":703030048\n", ":70303000C0000003C\n", BMS_DONE, CYCLES, 12},
+        {":7ECED0075\n", ":7ECED00FFFF77\n", BMS_DONE, TEMP_C, NAN},
+        {":70010003E\n", ":7001000C80076\n", BMS_DONE, RATED_AH, 200},
+        {":70010003E\n", ":70010007800C6\n", BMS_DONE, RATED_AH, 120},
+        {"\n:70010003E\n", ":70010007800C6\n", BMS_DONE, RATED_AH, 120},
+        /* Unknown register, another register, echo, errors, another command's answer, small
+         * letters, no check. */
+        {":70010003E\n", ":70010013D\n", BMS_REFUSED, RATED_AH, NAN},
+        {":70010003E\n", ":78DED006D0A5D\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+        {":70010003E\n", ":70010003E\n", BMS_FOREIGN, RATED_AH, NAN},
+        {":70010003E\n", ":4AAAAFD\n", BMS_FOREIGN, RATED_AH, NAN},
+        {":70010003E\n", ":352\n", BMS_REFUSED, RATED_AH, NAN},
+        {":352\n", ":352\n", BMS_FOREIGN, RATED_AH, NAN},
+        {":70010003E\n", ":189A328\n", BMS_FOREIGN, RATED_AH, NAN},
+        {":78DED00D4\n", ":78ded006d0a5d\n", NOTHING, VOLTAGE_V, NAN},
+        {":78DED00D4\n", ":78DED006D0A5E\n", NOTHING, VOLTAGE_V, NAN},
+        {":78DED00D4\n", ":78DED006D0A5D\r", NOTHING, VOLTAGE_V, NAN},
+        /* Three bytes are no number. */
+        {":78DED00D4\n", ":78DED006D0A005D\n", BMS_INVALID, VOLTAGE_V, NAN},
+        /* Nothing was asked: what says itself what it is. */
+        {"", ":78DED006D0A5D\n", BMS_PARTIAL, VOLTAGE_V, 26.69},
+        {"", ":189A328\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+        {"", ":4AAAAFD\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        start(&bms, &pack);
+        int result = receive_text(&bms, cases[i].asked, cases[i].answer, &pack);
+        if (result != cases[i].result)
+            fail_msg("%s: expected %d, got %d", cases[i].answer, cases[i].result, result);
+        if (isnan(cases[i].value))
+            assert_false(pack_known(&pack, cases[i].id));
+        else
+            assert_near(&pack, cases[i].id, cases[i].value);
+    }
+}
+
+static void test_texts_by_hex(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(receive_text(&bms, ":70B010042\n",
+                                  ":70B0100424D562D536D6172745368756E7420353030412F35306D5600CA\n",
+                                  &pack),
+                     BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "BMV-SmartShunt 500A/50mV");
+    assert_int_equal(receive_text(&bms, ":451\n", ":189A328\n", &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "SmartShunt 500A/50mV");
+    assert_int_equal(receive_text(&bms, ":70B010042\n",
+                                  ":70B0100424D562D536D6172745368756E7420353030412F35306D5600CA\n",
+                                  &pack),
+                     BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "SmartShunt 500A/50mV");
+    assert_int_equal(receive_text(&bms, ":154\n", ":51444F8\n", &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "4.14");
+    assert_int_equal(receive_text(&bms, ":352\n", ":101440F\n", &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "4.01");
+    assert_int_equal(
+        receive_text(&bms, ":70A010043\n",
+                     ":70A01004851323131374E54565834000000000000000000000000000000000000005B\n",
+                     &pack),
+        BMS_DONE);
+    assert_string_equal(pack.text[SERIAL], "HQ2117NTVX4");
+    /* It stays with the blocks that follow. */
+    pack_clear(&pack);
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_string_equal(pack.text[SERIAL], "HQ2117NTVX4");
+}
+
+/* The capacity, once asked for, makes remaining Ah of what is consumed, by text and by register;
+ * the user's word counts more. */
+static void test_capacity(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(receive_text(&bms, ":70010003E\n", ":7001000C80076\n", &pack), BMS_DONE);
+    assert_false(pack_known(&pack, REMAINING_AH));
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_near(&pack, RATED_AH, 200);
+    assert_near(&pack, REMAINING_AH, 200 - 131.099);
+    assert_int_equal(receive_text(&bms, ":7FFEE0061\n", ":7FFEE00FAFAFFFF6F\n", &pack), BMS_DONE);
+    assert_near(&pack, REMAINING_AH, 200 - 128.6);
+    bms.options.capacity_ah = 300;
+    assert_int_equal(receive_block(&bms, MAIN, &pack), BMS_DONE);
+    assert_near(&pack, RATED_AH, 300);
+    assert_near(&pack, REMAINING_AH, 300 - 131.099);
+    start(&bms, &pack);
+    assert_int_equal(receive_text(&bms, ":7FFEE0061\n", ":7FFEE00FAFAFFFF6F\n", &pack), BMS_DONE);
+    assert_int_equal(receive_text(&bms, ":70010003E\n", ":7001000C80076\n", &pack), BMS_DONE);
+    assert_near(&pack, REMAINING_AH, 200 - 128.6);
+}
+
+/* The coarse current does not take the place of the fine one. */
+static void test_two_currents(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    /* 07 + 8F + ED + 00 + FE + FF = 0x380 */
+    assert_int_equal(receive_text(&bms, ":78FED00D2\n", ":78FED00FEFFD5\n", &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -0.2);
+    assert_int_equal(receive_text(&bms, ":78CED00D5\n", ":78CED006AFFFFFF6E\n", &pack), BMS_DONE);
+    assert_int_equal(receive_text(&bms, ":78FED00D2\n", ":78FED00FEFFD5\n", &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -0.15);
+}
+
+/* An answer inside a block, the text beside it; asynchronous records do not overrule the text. */
+static void test_text_beside_questions(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct stream stream = {.size = 0};
+    start(&bms, &pack);
+    add_block(&stream, MAIN "\r\nX\t12:7001000C80076\n34");
+    assert_int_equal(receive_stream(&bms, ":70010003E\n", &stream, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.509);
+    assert_near(&pack, REMAINING_AH, 200 - 131.099);
+    stream.size = 0;
+    add_block(&stream, MAIN);
+    assert_int_equal(receive_stream(&bms, ":70010003E\n", &stream, &pack), BMS_PARTIAL);
+    assert_int_equal(receive_text(&bms, "", ":A8DED00290A9E\n", &pack), BMS_PARTIAL);
+    assert_int_equal(receive_text(&bms, "", ":78DED006D0A5D\n", &pack), BMS_PARTIAL);
+    assert_near(&pack, VOLTAGE_V, 53.509);
+    assert_int_equal(receive_text(&bms, ":78DED00D4\n", ":78DED006D0A5D\n", &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 26.69);
+}
+
+/* A record that is taken is told, also where the text around it is of no use. */
+static void test_record_in_foreign_text(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct stream stream = {.size = 0};
+    add_block(&stream, "\r\nX\t12:7001000C80076\n34");
+    start(&bms, &pack);
+    assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_PARTIAL);
+    assert_near(&pack, RATED_AH, 200);
+    start(&bms, &pack);
+    assert_int_equal(receive_stream(&bms, ":70010003E\n", &stream, &pack), BMS_DONE);
+    assert_near(&pack, RATED_AH, 200);
+    start(&bms, &pack);
+    assert_int_equal(receive_stream(&bms, ":78DED00D4\n", &stream, &pack), BMS_FOREIGN);
+    assert_false(pack_known(&pack, RATED_AH));
+}
+
+/* Whatever comes: every span is of use, and none reads on. */
+static void test_rubbish(void **state)
+{
+    (void) state;
+    static const char pieces[] = "\r\n\r\n\t::PIDVH1Checksum\t0123456789ABCDEFabc\x00\xFE-";
+    uint32_t random = 12345;
+    for (unsigned round = 0; round < 2000; round++) {
+        struct bms bms;
+        struct pack pack;
+        struct stream stream = {.size = 0};
+        start(&bms, &pack);
+        for (unsigned i = 0; i < 300; i++) {
+            random = random * 1664525 + 1013904223;
+            add_bytes(&stream, &pieces[(random >> 16) % (sizeof pieces - 1)], 1);
+        }
+        uint8_t *exact = malloc(stream.size);
+        assert_non_null(exact);
+        memcpy(exact, stream.bytes, stream.size);
+        struct bms_request none = {.size = 0};
+        for (size_t at = 0; at < stream.size;) {
+            struct bms_span span = vedirect_driver.frame(&bms, &none, exact + at, stream.size - at);
+            if (span.kind == BMS_MORE)
+                break;
+            assert_in_range(span.size, 1, stream.size - at);
+            at += span.size;
+        }
+        free(exact);
+        receive_stream(&bms, "", &stream, &pack);
+        assert_false(pack_known(&pack, VOLTAGE_V));
+    }
+}
+
+/* A block that never ends is given up within what a line can hold. */
+static void test_endless_block(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct bms_request none = {.size = 0};
+    struct stream stream = {.size = 0};
+    start(&bms, &pack);
+    while (stream.size < BMS_FRAME_MAX)
+        add(&stream, "\r\nV\t12000");
+    assert_int_equal(vedirect_driver.frame(&bms, &none, stream.bytes, stream.size).kind,
+                     BMS_DAMAGED);
+    add_block(&stream, MAIN);
+    assert_int_equal(receive_stream(&bms, "", &stream, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.509);
+}
+
+/* ---- emulator ---- */
+
+static void sample_pack(struct pack *pack)
+{
+    pack_clear(pack);
+    pack_set(pack, VOLTAGE_V, 26.012);
+    pack_set(pack, CURRENT_A, -18.25);
+    pack_set(pack, SOC_PERCENT, 86.6);
+    pack_set(pack, REMAINING_AH, 259.79);
+    pack_set(pack, FULL_AH, 300);
+    pack_set(pack, CYCLES, 41);
+    pack_set(pack, TEMP_COUNT, 1);
+    pack_set_temp(pack, 1, 23);
+    pack_set_text(pack, SERIAL, (const uint8_t *) "HQ2117NTVX4", 11);
+}
+
+static void hear(struct bms *device, struct pack *pack, struct stream *stream)
+{
+    struct bms_output out;
+    assert_int_equal(vedirect_driver.emulate(device, pack, NULL, 0, &out), 0);
+    add_bytes(stream, out.bytes, out.size);
+}
+
+static void test_round_trip(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct pack pack, got;
+    start(&host, &got);
+    host.options.capacity_ah = 300;
+    bms_init(&device, &vedirect_driver);
+    sample_pack(&pack);
+    for (unsigned second = 0; second < 500; second++) {
+        struct stream stream = {.size = 0};
+        int results[65];
+        pack_set(&pack, VOLTAGE_V, 20 + second / 100.0);
+        pack_set(&pack, CURRENT_A, second - 250.0);
+        pack_set(&pack, REMAINING_AH, 300 - second / 10.0);
+        pack_clear(&got);
+        hear(&device, &pack, &stream);
+        receive_each(&host, "", &stream, &got, results);
+        assert_int_equal(results[0], BMS_DONE);
+        assert_int_equal(results[1], BMS_PARTIAL);
+        assert_int_equal(results[2], NOTHING);
+        static const enum pack_value ids[] = {VOLTAGE_V, CURRENT_A, SOC_PERCENT, REMAINING_AH,
+                                              CYCLES,    TEMP_C,    TEMP_COUNT};
+        for (size_t i = 0; i < COUNT(ids); i++)
+            assert_near(&got, ids[i], pack.value[ids[i]]);
+        assert_true(fabs(got.value[POWER_W] - pack.value[VOLTAGE_V] * pack.value[CURRENT_A]) <=
+                    0.5);
+        assert_string_equal(got.text[MODEL], "SmartShunt 500A/50mV");
+    }
+}
+
+static void test_unknown_stays_unknown(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct pack pack, got;
+    struct stream stream = {.size = 0};
+    start(&host, &got);
+    bms_init(&device, &vedirect_driver);
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, 12);
+    pack_set(&pack, CURRENT_A, 0);
+    hear(&device, &pack, &stream);
+    assert_int_equal(receive_stream(&host, "", &stream, &got), BMS_PARTIAL);
+    assert_near(&got, VOLTAGE_V, 12);
+    assert_false(pack_known(&got, SOC_PERCENT));
+    assert_false(pack_known(&got, CYCLES));
+    assert_false(pack_known(&got, TEMP_C));
+}
+
+static void test_emulated_alarms(void **state)
+{
+    (void) state;
+    static const enum pack_alarm alarms[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
+                                             CELL_IMBALANCE};
+    for (size_t i = 0; i < COUNT(alarms); i++) {
+        struct bms host, device;
+        struct pack pack, got;
+        struct stream stream = {.size = 0};
+        start(&host, &got);
+        bms_init(&device, &vedirect_driver);
+        sample_pack(&pack);
+        pack_set_text(&pack, MODEL, (const uint8_t *) "BMV-712 Smart", 13);
+        pack_alarm(&pack, alarms[i], i % 2 ? ALARM_WARNING : ALARM_PROTECTION);
+        hear(&device, &pack, &stream);
+        receive_stream(&host, "", &stream, &got);
+        assert_int_equal(got.alarms_warning, 1u << alarms[i]);
+        assert_string_equal(got.text[MODEL], "BMV-712 Smart");
+    }
+}
+
+static void test_emulated_answers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked, *expected;
+        size_t used;
+    } cases[] = {
+        {":154\n", ":51644F6\n", 5},
+        {":352\n", ":11644FA\n", 5},
+        {":451\n", ":189A328\n", 5},
+        {":64F\n", "", 5},
+        {":78DED00D4\n", ":78DED00290AA1\n", 11}, /* 26.01 V: 07 + 8D + ED + 29 + 0A = 0x1B4 */
+        {":70010003E\n", ":70010002C0111\n", 11}, /* 300 Ah: 07 + 10 + 2C + 01 = 0x44 */
+        {":7FFEE0061\n", ":7FFEE006EFEFFFFF7\n",
+         11}, /* -40.2 Ah: 07 + FF + EE + 6E + FE + FF + FF = 0x55E */
+        {":7820300C9\n", ":7820301C8\n", 11},     /* a register that is not there */
+        {":7B6EE00AA\n", ":7B6EE0001A9\n", 11},   /* synchronised: 07 + B6 + EE + 01 = 0x1AC */
+        {":71E03002D\n", ":71E030000002D\n", 11}, /* no alarm: 07 + 1E + 03 = 0x28 */
+        {":8F0ED0064000C\n", ":8F0ED026E\n", 15}, /* Set is refused */
+        {":70010003F\n", ":4AAAAFD\n", 11},
+        {":700", "", 0},
+        {"text:", "", 4},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms device;
+        struct pack pack;
+        struct bms_output out;
+        bms_init(&device, &vedirect_driver);
+        sample_pack(&pack);
+        const char *asked = cases[i].asked;
+        assert_int_equal(
+            vedirect_driver.emulate(&device, &pack, (const uint8_t *) asked, strlen(asked), &out),
+            cases[i].used);
+        if (out.size != strlen(cases[i].expected) ||
+            memcmp(out.bytes, cases[i].expected, out.size) != 0)
+            fail_msg("%s: got %.*s", asked, (int) out.size, (const char *) out.bytes);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_worked_example),
+        cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_any_checksum),
+        cmocka_unit_test(test_record_anywhere),
+        cmocka_unit_test(test_broken_records),
+        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_not_known),
+        cmocka_unit_test(test_last_field_counts),
+        cmocka_unit_test(test_first_block),
+        cmocka_unit_test(test_wrong_device),
+        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_alarm_bits),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_inverted),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_texts_by_hex),
+        cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_two_currents),
+        cmocka_unit_test(test_text_beside_questions),
+        cmocka_unit_test(test_record_in_foreign_text),
+        cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_endless_block),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_unknown_stays_unknown),
+        cmocka_unit_test(test_emulated_alarms),
+        cmocka_unit_test(test_emulated_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

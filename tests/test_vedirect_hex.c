@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vedirect-hex: the requests as the sheet `vedirect` prints them, what stands in for a register
+ * that is not there, text and asynchronous records beside the questions, and packs that went
+ * through the emulator and back. What single answers mean is tested in test_vedirect.c.
+ */
+#include "driver_test.h"
+
+#include "bms/battery_random.h"
+
+extern const struct bms_driver vedirect_hex_driver;
+
+/* Recorded records, section 3.2, and the document's 200 Ah. */
+#define FINE_CURRENT ":78CED006AFFFFFF6E\n" /* -0.150 A */
+#define CONSUMED ":7FFEE00FAFAFFFF6F\n"     /* -128.6 Ah */
+#define CAPACITY ":7001000C80076\n"         /* 200 Ah */
+
+/* The text of section 2.2: -7.625 A and 83.9 %. */
+#define TEXT                                                                                       \
+    "\r\nPID\t0x203\r\nV\t12065\r\nI\t-7625\r\nP\t-92\r\nCE\t-65473\r\nSOC\t839\r\nTTG\t942\r\n"   \
+    "Alarm\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq"
+
+static void start(struct bms *bms, struct pack *pack)
+{
+    bms_init(bms, &vedirect_hex_driver);
+    pack_clear(pack);
+}
+
+static void assert_value(const struct pack *pack, enum pack_value id, double expected,
+                         double within)
+{
+    char name[VALUE_NAME_SIZE];
+    if (!(fabs(pack->value[id] - expected) <= within + 1e-9))
+        fail_msg("%s: expected %g, got %g", pack_value_name(id, name), expected, pack->value[id]);
+}
+
+/* The plan's request with that text; the driver is in the state that build leaves. */
+static bool asks(struct bms *bms, const char *text, struct bms_request *request)
+{
+    for (unsigned step = 0; step < bms->driver->steps; step++)
+        if (bms->driver->build(bms, step, request) && request->size == strlen(text) &&
+            memcmp(request->bytes, text, request->size) == 0)
+            return true;
+    return false;
+}
+
+/* Asks and hears: what the decoder made of the last frame but foreign ones. */
+static int ask(struct bms *bms, const char *asked, const char *heard, struct pack *pack)
+{
+    struct bms_request request;
+    int result = NOTHING;
+    if (!asks(bms, asked, &request))
+        fail_msg("%s is not asked", asked);
+    for (size_t at = 0, size = strlen(heard); at < size;) {
+        const uint8_t *bytes = (const uint8_t *) heard + at;
+        struct bms_span span = bms->driver->frame(bms, &request, bytes, size - at);
+        assert_int_not_equal(span.kind, BMS_MORE);
+        if (span.kind == BMS_FRAME) {
+            int made = (int) bms->driver->decode(bms, &request, bytes, span.size, pack);
+            result = made == BMS_FOREIGN && result != NOTHING ? result : made;
+        }
+        at += span.size;
+    }
+    return result;
+}
+
+/* Section 3.2; the synchronisation and the version are asked as in the recording. */
+static void test_requests(void **state)
+{
+    (void) state;
+    static const char *const asked[] = {
+        ":78DED00D4\n", ":78CED00D5\n", ":78FED00D2\n", ":78EED00D3\n",
+        ":7FF0F0040\n", ":70010003E\n", ":7FFEE0061\n", ":7ECED0075\n",
+        ":71E03002D\n", ":7B6EE00AA\n", ":703030048\n", ":154\n",
+        ":451\n",       ":70001004D\n", ":70B010042\n", ":70A010043\n"};
+    struct bms bms;
+    struct pack pack;
+    struct bms_request request;
+    assert_int_equal(vedirect_hex_driver.steps, COUNT(asked));
+    start(&bms, &pack);
+    for (unsigned step = 0; step < COUNT(asked); step++) {
+        assert_true(vedirect_hex_driver.build(&bms, step, &request));
+        if (request.size != strlen(asked[step]) ||
+            memcmp(request.bytes, asked[step], request.size) != 0)
+            fail_msg("%s: got %.*s", asked[step], (int) request.size, (char *) request.bytes);
+    }
+}
+
+/* A register that a model does not have is a refusal, one whose value is not available is an
+ * answer without a value. */
+static void test_answers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *asked, *answer;
+        int result;
+        enum pack_value id;
+        double value; /* NaN: not known */
+    } cases[] = {
+        {":78DED00D4\n", ":78DED006D0A5D\n", BMS_DONE, VOLTAGE_V, 26.69},
+        {":78DED00D4\n", ":78DED00FF7F56\n", BMS_DONE, VOLTAGE_V, NAN},
+        {":78CED00D5\n", FINE_CURRENT, BMS_DONE, CURRENT_A, -0.15},
+        {":78CED00D5\n", ":78CED01D4\n", BMS_REFUSED, CURRENT_A, NAN},
+        {":78CED00D5\n", ":78CED02D3\n", BMS_REFUSED, CURRENT_A, NAN},
+        {":78FED00D2\n", ":78FED00FEFFD5\n", BMS_DONE, CURRENT_A, -0.2},
+        {":7FF0F0040\n", ":7FF0F004F1BD6\n", BMS_DONE, SOC_PERCENT, 69.91},
+        {":7FF0F0040\n", ":7FF0F00FFFF42\n", BMS_DONE, SOC_PERCENT, NAN},
+        {":7ECED0075\n", ":7ECED00FFFF77\n", BMS_DONE, TEMP_C, NAN},
+        /* 07 + EC + ED + 6E + 74 = 0x2C2; 29806 is 24.91 degrees. */
+        {":7ECED0075\n", ":7ECED006E7493\n", BMS_DONE, TEMP_C, 24.91},
+        {":70010003E\n", CAPACITY, BMS_DONE, RATED_AH, 200},
+        {":71E03002D\n", ":71E03012C\n", BMS_REFUSED, RATED_AH, NAN},
+        {":703030048\n", ":70303000C0000003C\n", BMS_DONE, CYCLES, 12},
+        /* An echo, a late answer, an error, an asynchronous record. */
+        {":78DED00D4\n", ":78DED00D4\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+        {":78CED00D5\n", ":78DED006D0A5D\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+        {":78DED00D4\n", ":4AAAAFD\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+        {":78DED00D4\n", ":A8DED00290A9E\n", BMS_FOREIGN, VOLTAGE_V, NAN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        start(&bms, &pack);
+        int result = ask(&bms, cases[i].asked, cases[i].answer, &pack);
+        if (result != cases[i].result)
+            fail_msg("%s: expected %d, got %d", cases[i].answer, cases[i].result, result);
+        if (isnan(cases[i].value))
+            assert_false(pack_known(&pack, cases[i].id));
+        else
+            assert_value(&pack, cases[i].id, cases[i].value, 0);
+    }
+}
+
+/* Text between question and answer, around the answer, and alone: nothing of it is taken, since
+ * the part of a slow step would keep it long after it was true. */
+static void test_text_is_skipped(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *heard;
+        int result;
+    } cases[] = {
+        {TEXT CAPACITY, BMS_DONE},
+        {CAPACITY TEXT, BMS_DONE},
+        /* An answer inside of a field does not count for the block's sum. */
+        {"\r\nPID\t0x203\r\nV\t12" CAPACITY "065\r\nI\t-7625\r\nP\t-92\r\nCE\t-65473\r\nSOC\t839"
+         "\r\nTTG\t942\r\nAlarm\tOFF\r\nRelay\tOFF\r\nAR\t0\r\nBMV\t700\r\nFW\t0308\r\nChecksum\tq",
+         BMS_DONE},
+        {TEXT, BMS_FOREIGN},
+        {TEXT ":A8DED00290A9E\n", BMS_FOREIGN},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack, expected;
+        start(&bms, &pack);
+        pack_clear(&expected);
+        assert_int_equal(ask(&bms, ":70010003E\n", cases[i].heard, &pack), cases[i].result);
+        if (cases[i].result == BMS_DONE)
+            pack_set(&expected, RATED_AH, 200);
+        for (int id = 0; id < PACK_VALUES; id++)
+            assert_true(isnan(expected.value[id]) ? isnan(pack.value[id])
+                                                  : pack.value[id] == expected.value[id]);
+        for (int id = 0; id < PACK_TEXTS; id++)
+            assert_string_equal(pack.text[id], "");
+        assert_int_equal(pack.alarms_known, 0);
+    }
+}
+
+/* Tenths of an ampere are asked for as long as there is nothing better. */
+static void test_coarse_current(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct bms_request request;
+    start(&bms, &pack);
+    assert_int_equal(ask(&bms, ":78CED00D5\n", FINE_CURRENT, &pack), BMS_DONE);
+    assert_false(vedirect_hex_driver.build(&bms, 2, &request));
+    /* Not available, refused, no answer. */
+    static const char *const without[] = {":78CED00FFFFFF7F58\n", ":78CED01D4\n", ""};
+    for (size_t i = 0; i < COUNT(without); i++) {
+        assert_int_equal(ask(&bms, ":78CED00D5\n", FINE_CURRENT, &pack), BMS_DONE);
+        ask(&bms, ":78CED00D5\n", without[i], &pack);
+        assert_true(vedirect_hex_driver.build(&bms, 2, &request));
+        assert_memory_equal(request.bytes, ":78FED00D2\n", request.size);
+    }
+}
+
+/* What is left is of the reading of what was consumed: the capacity's part, which is kept for
+ * minutes, must not hold it. */
+static void test_remaining(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    assert_int_equal(ask(&bms, ":70010003E\n", CAPACITY, &pack), BMS_DONE);
+    pack_clear(&pack);
+    assert_int_equal(ask(&bms, ":7FFEE0061\n", CONSUMED, &pack), BMS_DONE);
+    assert_value(&pack, REMAINING_AH, 200 - 128.6, 0);
+    pack_clear(&pack);
+    assert_int_equal(ask(&bms, ":70010003E\n", CAPACITY, &pack), BMS_DONE);
+    assert_value(&pack, RATED_AH, 200, 0);
+    assert_false(pack_known(&pack, REMAINING_AH));
+    bms.options.capacity_ah = 150;
+    assert_int_equal(ask(&bms, ":7FFEE0061\n", CONSUMED, &pack), BMS_DONE);
+    assert_value(&pack, RATED_AH, 150, 0);
+    assert_value(&pack, REMAINING_AH, 150 - 128.6, 0);
+}
+
+static void test_unsynchronised(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *answer;
+        bool counts;
+    } cases[] = {
+        {":7B6EE0001A9\n", true},  {":7B6EE0000AA\n", false}, {":7B6EE00FFAB\n", true},
+        {":7B6EE0000AA\n", false}, {":7B6EE0001A9\n", true},
+    };
+    struct bms bms;
+    struct pack pack;
+    start(&bms, &pack);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        pack_clear(&pack);
+        assert_int_equal(ask(&bms, ":7B6EE00AA\n", cases[i].answer, &pack), BMS_DONE);
+        pack_set(&pack, SOC_PERCENT, 100);
+        pack_set(&pack, REMAINING_AH, 100);
+        pack_set(&pack, VOLTAGE_V, 26);
+        vedirect_hex_driver.finish(&bms, &pack);
+        assert_int_equal(pack_known(&pack, SOC_PERCENT), cases[i].counts);
+        assert_int_equal(pack_known(&pack, REMAINING_AH), cases[i].counts);
+        assert_value(&pack, VOLTAGE_V, 26, 0);
+    }
+}
+
+/* The register and its wording are asked for when the product is not known by `:4`. */
+static void test_model(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    struct bms_request request;
+    start(&bms, &pack);
+    /* 0xA3FF is none of the list: 01 + FF + A3 = 0x1A3. */
+    assert_int_equal(ask(&bms, ":451\n", ":1FFA3B2\n", &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "");
+    assert_int_equal(ask(&bms, ":70001004D\n", ":70001000089A3FE23\n", &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "SmartShunt 500A/50mV");
+    assert_false(asks(&bms, ":70B010042\n", &request));
+    assert_int_equal(ask(&bms, ":451\n", ":1FFA3B2\n", &pack), BMS_DONE);
+    pack_clear(&pack);
+    assert_int_equal(ask(&bms, ":70B010042\n",
+                         ":70B0100424D562D536D6172745368756E7420353030412F35306D5600CA\n", &pack),
+                     BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "BMV-SmartShunt 500A/50mV");
+}
+
+/* ---- the emulator ---- */
+
+/* One cycle as the poller does it: each step with a part of its own, merged in the plan's order. */
+static void poll(struct bms *host, struct bms *device, struct pack *from, struct pack *got)
+{
+    pack_clear(got);
+    for (unsigned step = 0; step < host->driver->steps; step++) {
+        struct bms_request request;
+        struct bms_output out;
+        struct pack part;
+        if (!host->driver->build(host, step, &request))
+            continue;
+        pack_clear(&part);
+        assert_int_equal(device->driver->emulate(device, from, request.bytes, request.size, &out),
+                         request.size);
+        struct bms_span span = host->driver->frame(host, &request, out.bytes, out.size);
+        assert_int_equal(span.kind, BMS_FRAME);
+        assert_int_equal(span.size, out.size);
+        if (host->driver->decode(host, &request, out.bytes, span.size, &part) == BMS_DONE)
+            pack_merge(got, &part);
+    }
+    host->driver->finish(host, got);
+    pack_derive(got);
+}
+
+static void test_round_trip(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_value id;
+        double within; /* half a step of the register */
+    } values[] = {{VOLTAGE_V, 0.005}, {CURRENT_A, 0.0005}, {SOC_PERCENT, 0.005},
+                  {TEMP_C, 0.005},    {CYCLES, 0},         {TEMP_COUNT, 0}};
+    uint64_t seed = 7;
+    for (unsigned round = 0; round < 300; round++) {
+        struct bms host, device;
+        struct pack from, got;
+        start(&host, &got);
+        bms_init(&device, &vedirect_hex_driver);
+        battery_random(&from, &seed, 1 + round % 16, 1);
+        pack_set(&from, FULL_AH, 100);
+        pack_set(&from, REMAINING_AH, round % 100);
+        pack_set_text(&from, SERIAL, (const uint8_t *) "HQ2117NTVX4", 11);
+        poll(&host, &device, &from, &got);
+        for (size_t i = 0; i < COUNT(values); i++)
+            assert_value(&got, values[i].id, from.value[values[i].id], values[i].within);
+        assert_value(&got, REMAINING_AH, round % 100, 0.05);
+        assert_string_equal(got.text[SERIAL], "HQ2117NTVX4");
+        assert_string_equal(got.text[MODEL], "SmartShunt 500A/50mV");
+        assert_string_equal(got.text[FIRMWARE], "4.16");
+        static const enum pack_alarm own[] = {PACK_UNDER_VOLTAGE, PACK_OVER_VOLTAGE, SOC_LOW,
+                                              CELL_IMBALANCE};
+        for (size_t i = 0; i < COUNT(own); i++)
+            assert_int_equal(pack_alarm_active(&got, own[i]), pack_alarm_active(&from, own[i]));
+    }
+}
+
+/* A BMV has no alarms by HEX; a shunt that knows nothing says nothing. */
+static void test_less_is_known(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct pack from, got;
+    start(&host, &got);
+    bms_init(&device, &vedirect_hex_driver);
+    pack_clear(&from);
+    pack_set_text(&from, MODEL, (const uint8_t *) "BMV-712 Smart", 13);
+    pack_set(&from, VOLTAGE_V, 12.5);
+    poll(&host, &device, &from, &got);
+    assert_value(&got, VOLTAGE_V, 12.5, 0);
+    assert_string_equal(got.text[MODEL], "BMV-712 Smart");
+    assert_int_equal(got.alarms_known, 0);
+    static const enum pack_value ids[] = {CURRENT_A, POWER_W, SOC_PERCENT, REMAINING_AH,
+                                          RATED_AH,  TEMP_C,  TEMP_COUNT,  CYCLES};
+    for (size_t i = 0; i < COUNT(ids); i++)
+        assert_false(pack_known(&got, ids[i]));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_text_is_skipped), cmocka_unit_test(test_coarse_current),
+        cmocka_unit_test(test_remaining),       cmocka_unit_test(test_unsynchronised),
+        cmocka_unit_test(test_model),           cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_less_is_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+/* Frames of YD/T 1363: both checksums, and finding frames in what a line delivers. Numbers are
+ * those of the sheet `topbms`, sections 2 and 3. */
+#include "bms/ydt1363.h"
+
+#include "bms/driver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define REQUEST "~21014642E00201FD34\r"
+
+/* Writes a frame with INFO of `size` equal bytes and returns its text. */
+static const char *written(struct ydt_head head, const uint8_t *info, size_t size)
+{
+    static uint8_t out[BMS_FRAME_MAX + 1];
+    size_t length = ydt_write(out, &head, info, size);
+    assert_int_equal(length, YDT_FRAME_SIZE(2 * size));
+    out[length] = '\0';
+    return (const char *) out;
+}
+
+static enum ydt_state find(const char *text, size_t *span)
+{
+    *span = 0;
+    return ydt_find((const uint8_t *) text, strlen(text), span);
+}
+
+static void test_worked_examples(void **state)
+{
+    (void) state;
+    static const struct {
+        struct ydt_head head;
+        uint8_t info;
+        size_t size;
+        const char *text;
+    } cases[] = {
+        {{0x21, 0x01, 0x46, 0x42}, 0x01, 1, REQUEST},
+        {{0x21, 0x10, 0x46, 0x42}, 0x10, 1, "~21104642E00210FD34\r"}, /* the same sum */
+        {{0x21, 0x0A, 0x46, 0x42}, 0x0A, 1, "~210A4642E0020AFD14\r"},
+        {{0x52, 0x01, 0x46, 0x04}, 0, 0, "~520146040000FDAA\r"},
+        {{0x20, 0x00, 0x46, 0x04}, 0, 0, "~200046040000FDB0\r"},
+        {{0x20, 0x01, 0x46, 0x90}, 0, 0, "~200146900000FDAA\r"},
+        {{0x25, 0x00, 0x46, 0x9A}, 0x00, 1, "~2500469AE00200FD1E\r"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t span;
+        assert_string_equal(written(cases[i].head, &cases[i].info, cases[i].size), cases[i].text);
+        assert_int_equal(find(cases[i].text, &span), YDT_GOOD);
+        assert_int_equal(span, strlen(cases[i].text));
+    }
+}
+
+/* LENGTH: 084H gives 4084, 012H gives D012. */
+static void test_length(void **state)
+{
+    (void) state;
+    uint8_t info[0x084 / 2] = {0};
+    struct ydt_head head = {0x52, 1, 0x46, 0};
+    assert_memory_equal(written(head, info, 0x084 / 2) + 9, "4084", 4);
+    assert_memory_equal(written(head, info, 0x012 / 2) + 9, "D012", 4);
+}
+
+static void test_lower_case_and_line_feed(void **state)
+{
+    (void) state;
+    /* The sum is over the characters as sent: 'e' is 20H more than 'E'. */
+    size_t span;
+    assert_int_equal(find("~21014642e00201fd14\r", &span), YDT_GOOD);
+    assert_int_equal(find("~21014642E00201FD34\n", &span), YDT_GOOD);
+    assert_int_equal(find("~21014642E00201FD34\t", &span), YDT_BROKEN);
+    assert_int_equal(find("~21014642E00201FD35\r", &span), YDT_BAD_SUM);
+    assert_int_equal(find("~21014642E00201FDG4\r", &span), YDT_BAD_SUM);
+    assert_int_equal(find("~21014642D00201FD35\r", &span), YDT_BAD_LENGTH);
+}
+
+static void test_every_prefix_needs_more(void **state)
+{
+    (void) state;
+    for (size_t size = 1; size < strlen(REQUEST); size++) {
+        size_t span = 99;
+        assert_int_equal(ydt_find((const uint8_t *) REQUEST, size, &span), YDT_MORE);
+    }
+}
+
+/* What stands in front of a frame is passed over without touching the frame. */
+static void test_frame_behind_garbage(void **state)
+{
+    (void) state;
+    static const char *const garbage[] = {
+        "",
+        "noise\r",
+        "~",
+        "~~~",
+        "~21014642E002",
+        "~21014642E00201FD3",
+        "~2101464",
+        "~4FFF12",
+        "~21014642E0E2",
+        "\r\n",
+        "~G",
+        "~21014642E00201\r",
+        "~52014600408401100D120D15",
+        "~FFFFFFFF1FFF00112233445566778899",
+        REQUEST,
+    };
+    for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
+        char text[200];
+        snprintf(text, sizeof text, "%s%s", garbage[i], REQUEST);
+        size_t at = 0, frames = 0, steps = 0;
+        while (at < strlen(text) && steps++ < 200) {
+            size_t span = 0;
+            enum ydt_state found = find(text + at, &span);
+            assert_int_not_equal(found, YDT_MORE);
+            assert_true(span > 0);
+            frames += found == YDT_GOOD;
+            if (found == YDT_GOOD)
+                assert_memory_equal(text + at, REQUEST, span);
+            at += span;
+        }
+        if (frames != (strcmp(garbage[i], REQUEST) == 0 ? 2 : 1))
+            fail_msg("behind '%s': %zu frames", garbage[i], frames);
+    }
+}
+
+/* LENID FFE is the longest even one: 2047 bytes, 4112 characters, which has to fit a receiver's
+ * buffer. */
+static void test_longest_frame(void **state)
+{
+    (void) state;
+    uint8_t info[YDT_INFO_MAX], read[YDT_INFO_MAX];
+    memset(info, 0xFF, sizeof info); /* a sum beyond 65535: modulo 65536, not 65535 */
+    const char *text = written((struct ydt_head){0x52, 1, 0x46, 0}, info, sizeof info);
+    struct ydt_frame frame;
+    size_t size = 0;
+    assert_true(strlen(text) == 4112 && strlen(text) <= BMS_FRAME_MAX);
+    assert_true(ydt_parse((const uint8_t *) text, strlen(text), &frame));
+    assert_true(ydt_read_info(&frame, read, &size));
+    assert_int_equal(size, sizeof info);
+    assert_memory_equal(read, info, size);
+    unsigned sum = 0;
+    for (size_t i = 1; i < strlen(text) - 5; i++)
+        sum += (unsigned char) text[i];
+    char expected[5];
+    snprintf(expected, sizeof expected, "%04X", (0x10000 - sum % 0x10000) % 0x10000);
+    assert_memory_equal(text + strlen(text) - 5, expected, 4);
+}
+
+static void test_plain_text_and_odd_info(void **state)
+{
+    (void) state;
+    uint8_t out[100], info[YDT_INFO_MAX];
+    struct ydt_frame frame;
+    size_t size = ydt_write_text(out, &(struct ydt_head){0x21, 1, 0x46, 0},
+                                 (const uint8_t *) "TB-4850 rev.2", 13);
+    assert_true(ydt_parse(out, size, &frame));
+    assert_int_equal(frame.info_size, 13);
+    assert_memory_equal(frame.info, "TB-4850 rev.2", 13);
+    assert_false(ydt_read_info(&frame, info, &size)); /* odd */
+    size = ydt_write_text(out, &(struct ydt_head){0x21, 1, 0x46, 0},
+                          (const uint8_t *) "TB-4850 rev2", 12);
+    assert_true(ydt_parse(out, size, &frame));
+    assert_false(ydt_read_info(&frame, info, &size)); /* not hexadecimal */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_worked_examples),
+        cmocka_unit_test(test_length),
+        cmocka_unit_test(test_lower_case_and_line_feed),
+        cmocka_unit_test(test_every_prefix_needs_more),
+        cmocka_unit_test(test_frame_behind_garbage),
+        cmocka_unit_test(test_longest_frame),
+        cmocka_unit_test(test_plain_text_and_odd_info),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

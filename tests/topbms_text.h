@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/* What the tests of TopBMS and siblings share: requests and replies from text, and checks. */
+#ifndef PACKGATE_TESTS_TOPBMS_TEXT_H
+#define PACKGATE_TESTS_TOPBMS_TEXT_H
+
+#include "bms/driver.h"
+#include "bms/ydt1363.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+extern const struct bms_driver topbms_driver;
+
+enum variant { AUTO, TOPBMS, TOPBAND, PACE, SEPLOS, PYLONTECH, EG4, VARIANTS };
+enum step { ANALOG, STATUS, IDENTITY, SERIAL_NUMBER, LIMITS };
+
+static inline struct bms new_bms(enum variant variant, int address, int adr)
+{
+    struct bms bms;
+    bms_init(&bms, &topbms_driver);
+    bms.options.variant = (int) variant;
+    bms.options.address = address;
+    bms.options.adr = adr;
+    return bms;
+}
+
+/* The text of a frame without its line end becomes a request. */
+static inline struct bms_request request_of(const char *text)
+{
+    struct bms_request request = {.size = strlen(text) + (text[0] != '\0')};
+    assert_true(request.size <= sizeof request.bytes);
+    memcpy(request.bytes, text, strlen(text));
+    if (request.size > 0)
+        request.bytes[request.size - 1] = '\r';
+    return request;
+}
+
+static inline void assert_request(const struct bms_request *request, const char *text)
+{
+    struct bms_request expected = request_of(text);
+    if (request->size != expected.size || memcmp(request->bytes, expected.bytes, expected.size))
+        fail_msg("expected %s, got %.*s", text, (int) request->size, (const char *) request->bytes);
+}
+
+static inline enum bms_result decode_bytes(struct bms *bms, const struct bms_request *request,
+                                           const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct bms_span span = topbms_driver.frame(bms, request, bytes, size);
+    assert_int_equal(span.kind, BMS_FRAME);
+    assert_int_equal(span.size, size);
+    return topbms_driver.decode(bms, request, bytes, size, pack);
+}
+
+/* One reply, given as text without its line end, to one request. */
+static inline enum bms_result decode_text(struct bms *bms, const char *request, const char *reply,
+                                          struct pack *pack)
+{
+    struct bms_request asked = request_of(request);
+    char line[BMS_FRAME_MAX + 2];
+    snprintf(line, sizeof line, "%s\r", reply);
+    return decode_bytes(bms, &asked, (const uint8_t *) line, strlen(line), pack);
+}
+
+/* A frame around INFO that is given as hexadecimal text, blanks allowed; one buffer for each of
+ * two frames at a time. */
+static inline const char *framed(uint8_t version, uint8_t address, uint8_t device, uint8_t code,
+                                 const char *info)
+{
+    static char frames[2][BMS_FRAME_MAX + 1];
+    static unsigned turn;
+    uint8_t text[BMS_FRAME_MAX];
+    size_t count = 0;
+    for (; *info; info++)
+        if (*info != ' ')
+            text[count++] = (uint8_t) *info;
+    char *frame = frames[turn++ % 2];
+    struct ydt_head head = {version, address, device, code};
+    size_t size = ydt_write_text((uint8_t *) frame, &head, text, count);
+    frame[size - 1] = '\0';
+    return frame;
+}
+
+static inline void assert_value(const struct pack *pack, enum pack_value id, double expected,
+                                double tolerance)
+{
+    char name[VALUE_NAME_SIZE];
+    double got = pack->value[id];
+    bool same = isnan(expected) ? isnan(got) : fabs(got - expected) <= tolerance;
+    if (!same)
+        fail_msg("%s: expected %g, got %g", pack_value_name(id, name), expected, got);
+}
+
+static inline bool alarm_known(const struct pack *pack, enum pack_alarm alarm)
+{
+    return pack->alarms_known >> alarm & 1;
+}
+
+static inline void assert_untouched(const struct pack *pack)
+{
+    struct pack empty;
+    pack_clear(&empty);
+    for (int i = 0; i < PACK_VALUES; i++)
+        assert_value(pack, (enum pack_value) i, NAN, 0);
+    assert_int_equal(pack->alarms_known, 0);
+    assert_int_equal(pack->raw_alarm_count, 0);
+    assert_memory_equal(pack->text, empty.text, sizeof empty.text);
+}
+
+#endif

@@ -21,7 +21,7 @@ import traceback
 from pymodbus.client import ModbusTcpClient
 
 PACKGATE = os.path.abspath(sys.argv[1])
-PATIENCE = 10
+PATIENCE = 60  # seconds; a busy machine is slow, not broken
 
 
 class Program:

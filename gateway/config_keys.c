@@ -210,9 +210,8 @@ const struct config_key config_keys[] = {
              "0x80000000). A number: that number as it stands."},
     {.name = "write", .section = SECTION_PUSH, .offset = 0, .type = &type_write,
      .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of its numbers "
-             "under the name that `packgate read` shows, or alarm_level (0 none, 1 warning, 2 protection), "
-             "alarms_active, alarms_warning, alarms_protection (bit by bit, u32), or fresh (1 while its values are "
-             "fresh, else 0). gateway.seconds counts up while the gateway runs, 65535 is followed by 0. "
+             "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
+             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). gateway.seconds counts up while the gateway runs, 65535 is followed by 0. "
              "REGISTER counts from 0. TYPE is u16, s16, u32, s32 or float32. Behind it may stand, each with a blank and "
              "its value: scale and offset (value x scale + offset is what the register gets, rounded; what does not fit "
              "becomes the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "

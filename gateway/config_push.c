@@ -208,22 +208,12 @@ static bool split(struct reading *reading, char *text)
 
 /* ---- whether it fits ---- */
 
-static struct value_range range_of(const struct push_write *write)
+static struct value_traits traits_of(const struct push_write *write)
 {
-    switch (write->what) {
-    case PUSH_FRESH:
-        return (struct value_range){0, 1};
-    case PUSH_SECONDS:
-        return (struct value_range){0, UINT16_MAX};
-    default:
-        return value_range(&write->value);
-    }
-}
-
-/* Measurements are known to lie in a range far wider than that of any one pack. */
-static bool is_measured(const struct push_write *write)
-{
-    return write->what == PUSH_VALUE && write->value.kind == VALUE_NUMBER;
+    if (write->what == PUSH_VALUE)
+        return value_traits(&write->value);
+    return (struct value_traits){.max = write->what == PUSH_FRESH ? 1 : UINT16_MAX,
+                                 .must_fit = true};
 }
 
 static const char *word_of(enum push_type type)
@@ -236,17 +226,18 @@ static const char *word_of(enum push_type type)
 static bool check_range(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
-    struct value_range value = range_of(write), fits = push_range(write->type);
+    struct value_traits value = traits_of(write);
+    struct push_range fits = push_range(write->type);
     double a = value.min * write->scale + write->offset,
            b = value.max * write->scale + write->offset;
-    if (is_measured(write) && fmin(a, b) < 0 && fits.min == 0 && write->offset == 0) {
+    if (!value.must_fit && fmin(a, b) < 0 && fits.min == 0 && write->offset == 0) {
         mistakes_add(
             reading->mistakes, reading->line,
             "'%s' can be negative, and a %s cannot; expected s16, s32 or float32, or an offset",
             reading->from, word_of(write->type));
         return false;
     }
-    if (!is_measured(write) && (fmin(a, b) < fits.min || fmax(a, b) > fits.max)) {
+    if (value.must_fit && (fmin(a, b) < fits.min || fmax(a, b) > fits.max)) {
         mistakes_add(reading->mistakes, reading->line,
                      "'%s' is up to %.0f, which does not fit into a %s", reading->from, fmax(a, b),
                      word_of(write->type));
@@ -258,7 +249,7 @@ static bool check_range(const struct reading *reading)
 static bool check_substitute(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
-    struct value_range fits = push_range(write->type);
+    struct push_range fits = push_range(write->type);
     double number = write->on_stale.number;
     bool whole = write->type == PUSH_FLOAT32 || number == round(number);
     if (write->on_stale.kind != INSTEAD_NUMBER ||

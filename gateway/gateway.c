@@ -148,6 +148,7 @@ static bool find_bank(const struct gateway *gateway, const char *name, struct pu
         if (strcmp(bank->config->name, name) != 0)
             continue;
         *source = (struct push_source){.values = &bank->values,
+                                       .status = &bank->unit.status,
                                        .fresh = is_bank_fresh,
                                        .owner = bank,
                                        .settle_s = bank_service_settle_s(bank)};
@@ -160,10 +161,12 @@ static bool find_source(void *data, const char *name, struct push_source *source
 {
     const struct gateway *gateway = data;
     for (unsigned i = 0; i < gateway->services.pack_count; i++) {
-        const struct poller *poller = gateway->services.packs[i]->poller;
+        const struct service *service = gateway->services.packs[i];
+        const struct poller *poller = service->poller;
         if (strcmp(poller->config->name, name) != 0)
             continue;
         *source = (struct push_source){.values = &poller->values,
+                                       .status = &service->unit.status,
                                        .fresh = is_fresh,
                                        .owner = poller,
                                        .settle_s = poller_stale_after(poller)};

@@ -33,9 +33,9 @@ unsigned push_size(enum push_type type)
     return types[type].size;
 }
 
-struct value_range push_range(enum push_type type)
+struct push_range push_range(enum push_type type)
 {
-    return (struct value_range){types[type].min, types[type].max};
+    return (struct push_range){types[type].min, types[type].max};
 }
 
 static uint32_t float_pattern(double number)

@@ -22,7 +22,10 @@ enum push_encoded {
 unsigned push_size(enum push_type type);
 
 /** What a register of the type can hold, its pattern for "unknown" included. */
-struct value_range push_range(enum push_type type);
+struct push_range {
+    double min, max;
+};
+struct push_range push_range(enum push_type type);
 
 /** Registers of a value, NaN for stale or unknown ones. Rounds to nearest. `words` is left alone
  * for PUSH_NOTHING. */

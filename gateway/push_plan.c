@@ -48,7 +48,9 @@ static double value_now(const struct push_plan *plan, const struct push_item *it
     bool fresh = source->fresh(source->owner, now);
     if (item->write->what == PUSH_FRESH)
         return fresh;
-    return fresh ? value_of(&item->write->value, source->values) : NAN;
+    if (!fresh && !value_traits(&item->write->value).is_status)
+        return NAN;
+    return value_of(&item->write->value, source->values, source->status);
 }
 
 /* What the item would put into its registers. After the start a pack gets the time to answer

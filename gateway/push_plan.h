@@ -16,6 +16,7 @@
 /* Where the values of a pack or a bank are to be found while the gateway runs. */
 struct push_source {
     const struct pack *values; /* those published last; all unknown before the first */
+    const struct map_status *status;
     bool (*fresh)(const void *owner, double now);
     const void *owner;
     double settle_s; /* for so long after the start, nothing known is not yet worth a word */

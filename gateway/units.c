@@ -30,6 +30,7 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
 
 static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status)
 {
+    unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
     map_encode_bits(pack, status, unit->inputs, unit->coils);
 }

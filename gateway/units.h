@@ -20,6 +20,7 @@ struct unit {
     char name[NAME_SIZE]; /* of the pack or bank */
     const struct map_settings *settings;
     enum on_stale on_stale;
+    struct map_status status; /* published last */
     bool known;               /* values were published at least once */
     bool stale;               /* the values are too old to be served as fresh */
     bool writable;            /* its switches may be written; the rest never */

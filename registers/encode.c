@@ -242,6 +242,59 @@ void map_encode_status(const struct map_settings *settings, const struct map_sta
     copy_compatibility(settings, registers);
 }
 
+/* ---- single numbers ---- */
+
+/* Those of the pack itself have their names in pack.h. */
+static bool is_number(const struct map_row *row)
+{
+    return map_row_block(row) == EXTENDED && row->count == 1 && row->source != OF_PACK &&
+           row->source != OF_TEXT;
+}
+
+static const struct map_row *number_row(unsigned n)
+{
+    const struct map_row *row = map_rows;
+    while (!is_number(row) || n-- > 0)
+        row++;
+    return row;
+}
+
+unsigned map_number_count(void)
+{
+    unsigned count = 0;
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        count += is_number(row);
+    return count;
+}
+
+struct map_number map_number_info(unsigned n)
+{
+    const struct map_row *row = number_row(n);
+    const struct map_limits *limits = &map_types[row->type].limits[EXTENDED];
+    return (struct map_number){
+        .name = row->name,
+        .is_status = row->class == STATUS,
+        .is_bits = row->type == REG_BITS32,
+        .min = limits->min * row->scale,
+        .max = limits->max * row->scale,
+    };
+}
+
+double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
+{
+    /* Settings are for how registers look, and for the compatibility block. */
+    static const struct map_settings none;
+    double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
+    const double *const numbers[] = {[OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank};
+    const struct map_row *row = number_row(n);
+    gather_state(&none, pack, status, state);
+    gather_gateway(&none, status, gateway);
+    gather_bank(status, bank);
+    return numbers[row->source][row->id];
+}
+
+/* ---- bits ---- */
+
 static void gather_bits(const struct pack *pack, const struct map_status *status,
                         bool bits[BIT_STATES])
 {

@@ -92,6 +92,22 @@ void map_encode(const struct map_settings *settings, const struct pack *pack,
 void map_encode_status(const struct map_settings *settings, const struct map_status *status,
                        uint16_t *registers);
 
+/* A number that the extended block has beside those of struct pack: worked out of them, counted by
+ * the gateway, or of a bank. */
+struct map_number {
+    const char *name;
+    bool is_status; /* known also while the pack is silent */
+    bool is_bits;   /* a set of bits, worthless when it is cut */
+    double min, max;
+};
+
+/** How many there are, and the n-th of them, from 0. */
+unsigned map_number_count(void);
+struct map_number map_number_info(unsigned n);
+
+/** Its value, in the unit of its row; NaN: not known. */
+double map_number(unsigned n, const struct pack *pack, const struct map_status *status);
+
 /* What an address range touches; MAP_OUTSIDE wins over MAP_VALUES, that over MAP_STATUS. */
 enum map_range { MAP_STATUS, MAP_VALUES, MAP_OUTSIDE };
 /** MAP_OUTSIDE when any register lies in no block (or count is 0), MAP_VALUES when any belongs to a

@@ -35,9 +35,6 @@ static void test_names(void **state)
         {"discharge_current_limit_a", VALUE_NUMBER, DISCHARGE_CURRENT_LIMIT_A},
         {"alarm.cell_over_voltage", VALUE_ALARM, CELL_OVER_VOLTAGE},
         {"alarm.hardware_fault", VALUE_ALARM, HARDWARE_FAULT},
-        {"alarm_level", VALUE_ALARM_LEVEL, 0},
-        {"alarms_active", VALUE_ALARMS_ACTIVE, 0},
-        {"alarms_protection", VALUE_ALARMS_PROTECTION, 0},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct value_ref ref;
@@ -45,6 +42,16 @@ static void test_names(void **state)
         if (!value_find(cases[i].name, &ref) || ref.kind != cases[i].kind || ref.id != cases[i].id)
             fail_msg("%s: not found, or something else", cases[i].name);
         assert_string_equal(value_format(&ref, name), cases[i].name);
+    }
+    static const char *const mapped[] = {"alarm_level",  "alarms_active",    "charged_wh",
+                                         "temp_max_c",   "connection_state", "age_s",
+                                         "packs_missing"};
+    for (size_t i = 0; i < COUNT(mapped); i++) {
+        struct value_ref ref;
+        char name[VALUE_NAME_SIZE];
+        if (!value_find(mapped[i], &ref) || ref.kind != VALUE_MAPPED)
+            fail_msg("%s: not found, or something else", mapped[i]);
+        assert_string_equal(value_format(&ref, name), mapped[i]);
     }
     static const char *const unknown[] = {"",           "voltage",    "cell_mv",   "cell_mv.0",
                                           "cell_mv.49", "cell_mv.01", "alarm.",    "alarm",
@@ -56,11 +63,18 @@ static void test_names(void **state)
     }
 }
 
-static double look_up(const struct pack *pack, const char *name)
+static double look_up_with(const struct pack *pack, const struct map_status *status,
+                           const char *name)
 {
     struct value_ref ref;
     assert_true(value_find(name, &ref));
-    return value_of(&ref, pack);
+    return value_of(&ref, pack, status);
+}
+
+static double look_up(const struct pack *pack, const char *name)
+{
+    static const struct map_status status;
+    return look_up_with(pack, &status, name);
 }
 
 static void test_values(void **state)
@@ -87,6 +101,29 @@ static void test_values(void **state)
     assert_true(look_up(&pack, "alarms_active") == (1 << SOC_LOW | 1 << SHORT_CIRCUIT));
     assert_true(look_up(&pack, "alarms_warning") == 1 << SOC_LOW);
     assert_true(look_up(&pack, "alarms_protection") == 1 << SHORT_CIRCUIT);
+}
+
+/* What the gateway knows beside the pack, of a pack and of a bank. */
+static void test_mapped_values(void **state)
+{
+    (void) state;
+    const struct map_bank extras = {.missing = 2, .temp_max_c = 41.5, .temp_max_pack = 3};
+    struct map_status status = {.state = MAP_STATE_STALE, .age_s = 17, .charged_wh = 1234.5};
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, TEMP_C, 21.5);
+    pack_set(&pack, TEMP_C + 1, 19);
+    assert_true(look_up_with(&pack, &status, "connection_state") == MAP_STATE_STALE);
+    assert_true(look_up_with(&pack, &status, "age_s") == 17);
+    assert_true(look_up_with(&pack, &status, "charged_wh") == 1234.5);
+    assert_true(look_up_with(&pack, &status, "temp_max_c") == 21.5);
+    assert_true(look_up_with(&pack, &status, "temp_min_c") == 19);
+    assert_true(isnan(look_up_with(&pack, &status, "packs_missing")));
+    status.bank = &extras;
+    assert_true(look_up_with(&pack, &status, "packs_missing") == 2);
+    assert_true(look_up_with(&pack, &status, "temp_max_c") == 41.5);
+    assert_true(look_up_with(&pack, &status, "temp_max_pack") == 3);
+    assert_true(isnan(look_up_with(&pack, &status, "cell_min_pack")));
 }
 
 /* ---- numbers in registers ---- */
@@ -250,6 +287,7 @@ struct bench {
     struct push_write writes[WRITES_MAX];
     struct push_config config;
     struct pack pack;
+    struct map_status status;
     bool fresh;
     double now;
     double counts_from;
@@ -268,7 +306,11 @@ static bool bench_find(void *data, const char *name, struct push_source *source)
     struct bench *bench = data;
     if (strcmp(name, "p") != 0)
         return false;
-    *source = (struct push_source){&bench->pack, bench_fresh, bench, SETTLE_S};
+    *source = (struct push_source){.values = &bench->pack,
+                                   .status = &bench->status,
+                                   .fresh = bench_fresh,
+                                   .owner = bench,
+                                   .settle_s = SETTLE_S};
     return true;
 }
 
@@ -572,6 +614,28 @@ static void test_settling(void **state)
     bench_free(bench);
 }
 
+/* What the gateway knows of a pack it knows while the pack is silent, too. */
+static void test_status_of_a_silent_pack(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    assert_true(value_find("connection_state", &add(bench, 1, PUSH_U16, 0)->value));
+    add(bench, 2, PUSH_U16, SOC_PERCENT);
+    assert_true(value_find("charged_wh", &add(bench, 3, PUSH_U16, 0)->value));
+    bench->status = (struct map_status){.state = MAP_STATE_FRESH, .charged_wh = 1234.4};
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    publish(bench);
+    EXPECT(bench, "all", 1, MAP_STATE_FRESH, 50, 1234);
+    bench->fresh = false;
+    bench->status.state = MAP_STATE_STALE;
+    push_plan_all(&bench->plan);
+    publish(bench);
+    EXPECT(bench, "the state alone", 1, MAP_STATE_STALE);
+    expect_nothing(bench, "not what belongs to the values");
+    bench_free(bench);
+}
+
 static void test_lost(void **state)
 {
     (void) state;
@@ -631,6 +695,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_mapped_values),
         cmocka_unit_test(test_encode),
         cmocka_unit_test(test_requests),
         cmocka_unit_test(test_answers),
@@ -642,6 +707,7 @@ int main(void)
         cmocka_unit_test(test_dead_band_of_a_step),
         cmocka_unit_test(test_interval_only),
         cmocka_unit_test(test_settling),
+        cmocka_unit_test(test_status_of_a_silent_pack),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_counter),
         cmocka_unit_test(test_no_source),

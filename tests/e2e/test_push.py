@@ -506,10 +506,10 @@ def writes_values_of_a_bank():
         text = pack_sections(first_url) + pack_sections(second_url).replace("shed", "hut").replace("house", "barn").replace(
             "unit = 1", "unit = 2") + "[bank all.1]\npacks = house, barn\nunit = 100\n" + push_section(
             plc.url, "interval = 100ms", "write = all.1.current_a -> 1 s16 scale 100", "write = all.1.fresh -> 2 u16",
-            "write = barn.current_a -> 3 s16 scale 100")
+            "write = barn.current_a -> 3 s16 scale 100", "write = all.1.packs_present -> 4 u16")
         with Gateway(text):
-            wanted = [round((-12.3 + 2.3) * 100), 1, 230]
-            while [signed(word) for word in plc.registers(1, 3)] != wanted:
+            wanted = [round((-12.3 + 2.3) * 100), 1, 230, 2]
+            while [signed(word) for word in plc.registers(1, 4)] != wanted:
                 plc.next_write()
 
 

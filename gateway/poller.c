@@ -177,6 +177,8 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
             continue;
         if (driver->build(&poller->bms, poller->step, request)) {
             pack_clear(&poller->incoming);
+            if (poller->tries == 0)
+                poller->asked_at = now;
             poller->counters.repeats += poller->tries > 0;
             poller->tries++;
             return true;
@@ -187,18 +189,22 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
     return false;
 }
 
+/* A reply may have lain about for long: the process was stopped, the host slept. It is as old as the
+ * first of the requests that it may answer. */
 void poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
     poller->forgotten = false;
     step->part = poller->incoming;
-    step->at = poller->last_answer = now;
+    step->at = poller->asked_at;
+    poller->last_answer = now;
     step->misses = 0;
     step->answers = true;
-    step->due = plan->every_s ? now + plan->every_s : 0;
+    step->due = plan->every_s ? step->at + plan->every_s : 0;
     if (plan->vital) {
-        poller->vital_at = now;
+        if (isnan(poller->vital_at))
+            poller->vital_at = step->at;
         poller->silent_cycles = 0;
     }
     next_step(poller);

@@ -17,7 +17,7 @@
 /* One step of the driver's plan for this pack. */
 struct poller_step {
     struct pack part; /* what it brought last */
-    double at;        /* when; NaN: part is empty */
+    double at;        /* when it was asked for; NaN: part is empty */
     double due;       /* not before */
     unsigned misses;  /* in a row */
     bool answers;     /* it was answered once at least */
@@ -39,12 +39,13 @@ struct poller {
     struct pack incoming;      /* the reply under way */
     struct pack values;        /* the last cycle published */
     struct spike spike;        /* what it is compared with */
-    double published_at;       /* of its vital step; NaN: never */
+    double published_at;       /* when its first vital step was asked; NaN: never */
     double due;                /* next cycle */
     double cycle_started;
     double last_started; /* of the cycle before; NaN: it was not published */
     double round_s;      /* from one published cycle to the next; 0: not known */
     double vital_at;
+    double asked_at;    /* the current request, for the first time */
     double last_answer; /* any; NaN: never */
     unsigned step;
     unsigned tries; /* of the current request so far */

@@ -214,6 +214,36 @@ static void is_stale_when_the_last_cycle_is_old(void **state)
     assert_true(poller_stale(world->poller, world->now + 10.001));
 }
 
+/* The process was stopped while the replies lay about, and goes on: they are as old as their requests, and nothing of
+ * them passes for fresh later. */
+static void takes_no_reply_for_younger_than_its_request(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    cycle(world);
+    world->poller->steps[SLOW].due = 0;
+    world->voltage = 48;
+    world->cell = 3000;
+    while (poller_request(world->poller, world->now, &request, &published)) {
+        double asked = world->now;
+        poller_unanswered(world->poller, world->now); /* the first try is lost */
+        world->now += 1;
+        assert_true(poller_request(world->poller, world->now, &request, &published));
+        world->now += request.bytes[0] == CELLS ? 3600 : 0;
+        answer(world, request.bytes[0]);
+        assert_true(world->poller->steps[request.bytes[0]].at == asked);
+    }
+    assert_true(published);
+    assert_true(poller_stale(world->poller, world->now));
+    /* The voltage was asked first, three seconds and an hour ago. */
+    assert_true(fabs(world->now - world->poller->published_at - 3603) < 1e-9);
+    assert_true(isnan(world->poller->values.value[CELL_MV]));
+    cycle(world);
+    assert_int_equal(world->asked[SLOW], 0);
+    assert_false(poller_stale(world->poller, world->now));
+}
+
 /* Sixteen packs on a slow line have their turn every 17 s: their values must not be stale in between, unless the
  * configuration says so. */
 static void knows_how_long_a_round_takes(void **state)
@@ -343,6 +373,7 @@ int main(void)
         TEST(asks_rarely_what_was_never_answered),
         TEST(slows_down_when_silent),
         TEST(is_stale_when_the_last_cycle_is_old),
+        TEST(takes_no_reply_for_younger_than_its_request),
         TEST(knows_how_long_a_round_takes),
         TEST(forgets_the_device_on_reset),
         TEST(forgets_the_device_after_a_long_silence),

@@ -180,6 +180,7 @@ bool map_print(const struct map_settings *settings, const char *format, FILE *ou
         {"telegraf", print_telegraf},
         {"nodered", print_nodered},
         {"evcc", print_evcc},
+        {"tasmota", print_tasmota},
         {"mbpoll", print_mbpoll},
     };
     for (size_t i = 0; i < sizeof printers / sizeof *printers; i++)

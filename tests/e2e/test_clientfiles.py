@@ -7,6 +7,7 @@ import math
 import os
 import re
 import shutil
+import socket
 import struct
 import subprocess
 import tempfile
@@ -14,10 +15,10 @@ import tomllib
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll
+from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate
 
 FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-cells": "yaml", "telegraf": "conf",
-         "nodered": "json", "evcc": "yaml", "mbpoll": "txt"}
+         "nodered": "json", "evcc": "yaml", "tasmota": "txt", "mbpoll": "txt"}
 PACK = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
 UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF}
 BANK_ONLY = {"packs_present", "packs_missing", "packs_needed", "cell_max_pack", "cell_min_pack", "temp_max_pack",
@@ -282,6 +283,207 @@ def evcc_follows_the_map():
             assert (value["source"], value["id"], value.get("scale")) == ("modbus", 1, scale), value
 
 
+# ---- Tasmota ----
+
+# For each way of writing a number: its bytes in a reply, and what they say.
+TASMOTA_NUMBERS = {
+    "UUuu": (2, lambda data: int.from_bytes(data, "big")),
+    "SSss": (2, lambda data: int.from_bytes(data, "big", signed=True)),
+    "UUuuUUuu": (4, lambda data: int.from_bytes(data, "big")),
+    "UUuuUUuus": (4, lambda data: int.from_bytes(data[2:] + data[:2], "big")),
+    "ffffffff": (4, lambda data: struct.unpack(">f", data)[0]),
+    "FFffFFff": (4, lambda data: struct.unpack(">f", data[2:] + data[:2])[0]),
+}
+TASMOTA_TYPES = {("u16", ""): "UUuu", ("s16", ""): "SSss", ("u32", "low first"): "UUuuUUuus",
+                 ("u32", "high first"): "UUuuUUuu", ("float32", "low first"): "FFffFFff",
+                 ("float32", "high first"): "ffffffff"}
+
+
+class Decoder:
+    """A line that takes a number out of the replies to one block."""
+
+    def __init__(self, line):
+        match = re.fullmatch(r"1,(\w+)@i(\d+):(\d+),([^,]*),([^,]*),([^,]*),(\d+)", line)
+        assert match, line
+        self.line, self.pattern, self.index, self.scale = line, match[1], int(match[2]), int(match[3])
+        self.label, self.unit, self.name, self.decimals = match[4], match[5], match[6], int(match[7])
+
+    def number(self, data):
+        """Bytes in hex are compared, xN passes over N of them; None: the reply is not for this line."""
+        pattern, at, number = self.pattern, 0, None
+        while pattern:
+            match = re.match(r"x(\d+)|(UUuuUUuus?|UUuu|SSss|FFffFFff|ffffffff)|([0-9A-Fa-f]{2})", pattern)
+            assert match, self.line
+            pattern = pattern[match.end():]
+            if match[1]:
+                at += int(match[1])
+            elif match[2]:
+                size, read = TASMOTA_NUMBERS[match[2]]
+                number, at = read(data[at:at + size]) / self.scale, at + size
+            elif data[at] != int(match[3], 16):
+                return None
+            else:
+                at += 1
+        return number
+
+
+class Tasmota:
+    """What Tasmota's smart meter interface makes of a script with one Modbus TCP meter, written from its documentation
+    and the source of its driver."""
+
+    def __init__(self, script):
+        lines = [line for line in script.splitlines() if line and line[0] != ";"]
+        assert lines[:4] == [">D", ">B", "=>sensor53 r", ">M 1"] and lines[-1] == "#", lines
+        assert script.startswith(">D") and "%" not in script.replace("%%", ""), "a % begins the name of a variable"
+        self.lines = [line.replace("%%", "%") for line in lines[4:-1]]
+        self.meter = self.lines[0].split(",")
+        self.blocks = [bytes.fromhex(block.removeprefix("r")) for block in self.meter[8:]]
+        self.size, = [int(line[7:]) for line in self.lines if line.startswith("1,=so3,")]
+        self.html = [line[4:] for line in self.lines if line.startswith("1,=h")]
+        self.decoders = [Decoder(line) for line in self.lines[1:] if line[2] != "="]
+        self.buffer, self.replies = bytearray(self.size), {}
+        self.shown = {decoder.name: 0 for decoder in self.decoders}
+
+    def receive(self, index, data):
+        """Byte by byte; the buffer starts anew when it is full, before the length of the frame is looked at."""
+        fill = 0
+        for byte in data:
+            self.buffer[fill] = byte
+            fill = (fill + 1) % self.size
+            if fill >= 6 and fill == 6 + self.buffer[5]:
+                self.buffer[:-6] = self.buffer[6:]
+                fill = 0
+                for decoder in self.decoders:
+                    number = decoder.number(self.buffer) if decoder.index == index else None
+                    if number is not None:
+                        self.shown[decoder.name] = number
+
+    def poll(self, port):
+        with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+            replies = connection.makefile("rb")
+            for index, block in enumerate(self.blocks):
+                connection.sendall(struct.pack(">HHH", 4711 + index, 0, 6) + block)
+                head = replies.read(6)
+                self.replies[index] = replies.read(int.from_bytes(head[4:], "big"))
+                self.receive(index, head + self.replies[index])
+        return self.shown
+
+
+def with_arrays(script):
+    return re.sub("^;(?=1,)", "", script, flags=re.M)
+
+
+def check_tasmota_limits(script):
+    """The driver's buffers, each with a byte for the end of a text, and its default for scripts in a file."""
+    device = Tasmota(script)
+    number, address, kind, flag, port, prefix, pin, period = device.meter[:8]
+    assert (number, address, kind, flag, port, pin) == ("+1", "[192.0.2.1]", "m", "0", "502", "1"), device.meter
+    assert 0 < len(prefix) <= 7 and 1 <= int(period) <= 255, device.meter
+    assert len(device.blocks) > 1 and all(re.fullmatch("r0103[0-9A-F]{8}", block) for block in device.meter[8:])
+    assert all(len(line.encode()) <= 255 for line in script.splitlines())
+    assert all(len(text) <= 30 for text in device.html)
+    assert len(script.encode()) < 8192 and sum(len(line.encode()) + 1 for line in device.lines[1:]) < 3000
+    for decoder in device.decoders:
+        assert 0 < len(decoder.label.encode()) <= 23 and 0 < len(decoder.name) <= 23, decoder.line
+        assert len(decoder.unit.encode()) <= 7 and decoder.decimals < 16, decoder.line
+    for texts in ([decoder.label for decoder in device.decoders], [decoder.name for decoder in device.decoders]):
+        assert len(texts) == len(set(texts)), texts
+    longest = max(int.from_bytes(block[4:], "big") for block in device.blocks)
+    assert longest <= 125 and device.size > 6 + 3 + 2 * longest, device.size
+
+
+def check_decoder(known, device, decoder):
+    start, count = struct.unpack(">HH", device.blocks[decoder.index][2:])
+    match = re.fullmatch(r"([0-9A-F]{6})(?:x(\d{1,3}))?([US]\D+|FFffFFff|ffffffff)", decoder.pattern)
+    assert match and bytes.fromhex(match[1]) == bytes((1, 3, 2 * count)), decoder.line
+    skipped = int(match[2] or 0)
+    row = known.rows[start + skipped // 2]
+    assert skipped % 2 == 0 and skipped < 256 and row["address"] + row["count"] <= start + count, decoder.line
+    assert (row["name"], row["unit"], row["block"]) == (decoder.name, decoder.unit, "extended"), decoder.line
+    assert match[3] == TASMOTA_TYPES[row["type"], row["word_order"]] and decoder.scale == 1, decoder.line
+    assert decoder.decimals == (2 if row["type"] == "float32" else 0), decoder.line
+
+
+def tasmota_follows_the_map():
+    for known in both_maps():
+        script = known.printed("tasmota")
+        for text in (script, with_arrays(script)):
+            check_tasmota_limits(text)
+        device = Tasmota(with_arrays(script))
+        for decoder in device.decoders:
+            check_decoder(known, device, decoder)
+        state = [decoder.name for decoder in device.decoders if decoder.index == 0]
+        assert state == ["connection_state", "age_s", "polls"] == list(device.shown)[:3], state
+        arrays = set(device.shown) - set(Tasmota(script).shown)
+        assert arrays == {f"cell_mv.{n}" for n in range(1, 17)} | {f"temp_c.{n}" for n in range(1, 5)}, arrays
+
+
+def tasmota_fits_without_a_file_system():
+    for known in both_maps():
+        script = known.printed("tasmota")
+        small = re.sub("^;.*\n", "", script, flags=re.M)
+        assert len(small.encode()) <= 1535 and Tasmota(small).lines == Tasmota(script).lines, len(small)
+
+
+TASMOTA_PACK = {"voltage_v": 26.4, "current_a": -12.3, "soc_percent": 61.7, "remaining_ah": 123.456, "charge_mos": 0,
+                "discharge_mos": 1, "temp_c.1": -7, "temp_c.2": 23,
+                **{f"cell_mv.{n}": 3290 + 3 * n for n in range(1, 9)}}
+
+
+def tasmota_bench(stale_after):
+    """An emulated pack and the configuration of a gateway for it."""
+    values = ",".join(f"{name}={value}" for name, value in TASMOTA_PACK.items())
+    pack, url = simulate("daly", f"profile=fixed,cells=8,temps=2,alarm.soc_low=protection,{values}")
+    return pack, PACK.replace("sim:", url) + f"poll = 100ms\nstale_after = {stale_after}\n"
+
+
+def tasmota_with(gateway):
+    return Tasmota(with_arrays(Map("-c", gateway.path).printed("tasmota")))
+
+
+def check_shown(shown):
+    cells = [TASMOTA_PACK[f"cell_mv.{n}"] for n in range(1, 9)]
+    wanted = {**TASMOTA_PACK, "power_w": 26.4 * -12.3, "cell_max_mv": max(cells), "cell_min_mv": min(cells),
+              "cell_delta_mv": max(cells) - min(cells), "temp_max_c": 23, "temp_min_c": -7, "connection_state": 1,
+              "alarm_level": 2, "charged_wh": 0, **{f"cell_mv.{n}": UNKNOWN["u16"] for n in range(9, 17)}}
+    for name, value in wanted.items():
+        assert abs(shown[name] - value) <= 1e-5 * abs(value), (name, shown[name], value)
+    assert math.isnan(shown["temp_c.3"]) and math.isnan(shown["temp_c.4"])
+    # What goes on: 65536 and more would be the words of a small number in the wrong order.
+    moving = set(shown) - set(wanted) - {"temp_c.3", "temp_c.4"}
+    assert moving == {"age_s", "polls", "discharged_wh"} and shown["polls"] >= 1, moving
+    assert all(0 <= shown[name] < 65536 for name in moving), shown
+
+
+def tasmota_reads_a_pack():
+    pack, text = tasmota_bench("1h")
+    with pack:
+        for general in ("", "float_order = big", "base = 1000", "base = 1000\nfloat_order = big"):
+            with Gateway(text, general) as gateway:
+                gateway.wait_published("bench")
+                device = tasmota_with(gateway)
+                check_shown(device.poll(gateway.port))
+                for index, reply in device.replies.items():  # one that comes late fits no line of another block
+                    others = [decoder for decoder in device.decoders if decoder.index != index]
+                    assert others and all(decoder.number(reply) is None for decoder in others), index
+
+
+def tasmota_sees_that_a_pack_is_silent():
+    pack, text = tasmota_bench("1s")
+    with pack, Gateway(text) as gateway:
+        gateway.wait_published("bench")
+        device = tasmota_with(gateway)
+        before = dict(device.poll(gateway.port))
+        pack.stop()
+        gateway.wait_for("bench: values are too old")
+        shown = device.poll(gateway.port)
+        assert [reply[1] for reply in device.replies.values()] == [3] + [0x83] * (len(device.blocks) - 1)
+        assert before["connection_state"] == 1 and shown["connection_state"] in (2, 3), shown
+        assert shown["age_s"] >= 1 and shown["polls"] >= before["polls"], shown
+        for name in set(shown) - {"connection_state", "age_s", "polls"}:
+            assert shown[name] == before[name] or math.isnan(shown[name]), name
+
+
 # ---- mbpoll ----
 
 MBPOLL_TYPES = {"u16": "4", "s16": "4", "u32": "4:int", "float32": "4:float", "string": "4:hex", "bits16": "4:hex",
@@ -330,4 +532,6 @@ for tool in ("mbpoll", "node"):
 assert os.path.exists("conf"), "to be run from the top of the repository"
 main([files_are_what_the_program_prints, help_names_all_formats, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
-      nodered_follows_the_map, evcc_follows_the_map, mbpoll_follows_the_map, mbpoll_commands_read_the_self_check])
+      nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
+      tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, mbpoll_follows_the_map,
+      mbpoll_commands_read_the_self_check])

@@ -21,6 +21,8 @@
     5.0 /* without an answer before a line that worked is worth a warning: some come and go */
 #define DEAF_S 30.0         /* nothing at all received while asking: open the port anew */
 #define SILENT_FROM_START 3 /* cycles until a pack that never answered is worth a warning */
+#define WATCH_S 1.0         /* longest wait of a talker's line without a look at the clock */
+#define OVERSLEPT_S 2.0     /* a timer this late: the process was stopped, or the host slept */
 #define RESTLESS_S 0.3      /* longest wait for a line that will not be quiet between requests */
 #define SILENT_SHARE                                                                               \
     4 /* while others wait, silent packs get one part in this and one of the line's time */
@@ -43,13 +45,14 @@ struct line {
     struct member *members;
     unsigned count;
     struct intake intake;
-    ev_timer timer; /* the next thing to do: ask, give up waiting, open again */
-    int fd;         /* -1: not open */
+    ev_timer timer;   /* the next thing to do: ask, give up waiting, open again */
+    double armed_for; /* when it is due */
+    int fd;           /* -1: not open */
     bool opening;
     double backoff_s; /* 0: the port works, or was not tried yet */
     double started_at;
     double worked_at;     /* the last useful answer; NaN: none yet */
-    double lost_at;       /* NaN: never, or of no importance */
+    double lost_at;       /* NaN: never, or closed when idle */
     double unheard_since; /* asked, and nothing at all was received since; NaN: not so */
     bool opened;          /* once at least */
     bool asked, answered; /* since it was opened; answered: something useful came */
@@ -95,8 +98,10 @@ static double reply_s(const struct line *line)
 
 static void arm(struct line *line, double at)
 {
+    double now = clock_now();
+    line->armed_for = fmax(at, now);
     ev_timer_stop(line->loop, &line->timer);
-    ev_timer_set(&line->timer, fmax(at - clock_now(), 0), 0);
+    ev_timer_set(&line->timer, line->armed_for - now, 0);
     ev_timer_start(line->loop, &line->timer);
 }
 
@@ -184,6 +189,8 @@ static void lose(struct line *line, const char *why)
         port_close(line->port);
         line->fd = -1;
         line->lost_at = idle ? NAN : now;
+    } else if (isnan(line->lost_at)) {
+        line->lost_at = now; /* closed when idle, and not to be had back */
     }
     break_off(line, now);
     if (idle) {
@@ -205,11 +212,11 @@ static void lose(struct line *line, const char *why)
     arm(line, now + line->backoff_s);
 }
 
-/* It opens, but nothing comes. That is no reason to wait any longer each time. */
-static void open_anew(struct line *line)
+/* Its own decision is no reason to wait any longer each time. */
+static void open_anew(struct line *line, const char *why)
 {
     line->backoff_s = 0;
-    lose(line, "nothing was received, opening it again");
+    lose(line, why);
 }
 
 static void on_opened(void *data, int fd)
@@ -527,17 +534,23 @@ static void take_reply(struct line *line, bool silent, double now)
         if (now - line->unheard_since > DEAF_S) {
             tap_flush(&line->tap, &poller->bms, &line->request);
             line->asking = NULL;
-            open_anew(line);
+            open_anew(line, "nothing was received, opening it again");
             return;
         }
     }
     finish_exchange(line, now);
 }
 
+static void watch_talker(struct line *line, double now)
+{
+    arm(line, fmin(line->deadline, now + WATCH_S));
+}
+
 /* For so long a talker may say nothing useful before that counts as silence. */
 static void await_talker(struct line *line, double now)
 {
-    arm(line, now + line->asking->poller->config->stale_after_s);
+    line->deadline = now + line->asking->poller->config->stale_after_s;
+    watch_talker(line, now);
 }
 
 /* A talker's bytes: each complete set of values is a cycle. */
@@ -559,17 +572,31 @@ static void miss_talker(struct line *line, double now)
     pack_clear(&member->poller->incoming); /* half a set, too old for the other half */
     note_miss(line, member, now);
     if (now - line->unheard_since > DEAF_S)
-        open_anew(line);
+        open_anew(line, "nothing was received, opening it again");
     else
         await_talker(line, now);
 }
 
 /* ---- events ---- */
 
+/* The process was stopped or the host slept, and the far end may have gone on: what waits here, and
+ * what it still holds, may be of any age. So may the orders: nobody expects them any more. */
+static bool overslept(struct line *line, double now)
+{
+    if (line->fd < 0 || now - line->armed_for < OVERSLEPT_S)
+        return false;
+    open_anew(line, "what came in the meantime may be old, opening it again");
+    while (line->controls)
+        end_control(line, CONTROL_UNANSWERED);
+    return true;
+}
+
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct line *line = data;
     double now = clock_now();
+    if (overslept(line, now))
+        return;
     line->unheard_since = talks(line) ? now : NAN;
     if (!line->asking) {
         line->quiet_since = now;
@@ -595,10 +622,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct line *line = timer->data;
     double now = clock_now();
+    if (overslept(line, now))
+        return;
     if (line->fd < 0)
         open_port(line);
     else if (!line->asking)
         advance(line);
+    else if (talks(line) && now < line->deadline)
+        watch_talker(line, now);
     else if (talks(line))
         miss_talker(line, now);
     else if (now < line->give_up_at)
@@ -714,7 +745,7 @@ void line_rebind(struct line *line, const struct line_config *config)
 
 bool line_is_open(const struct line *line)
 {
-    return line->fd >= 0;
+    return line && line->fd >= 0;
 }
 
 const char *line_name(const struct line *line)

@@ -45,6 +45,7 @@ void line_rebind(struct line *line, const struct line_config *config);
  * its `done` follows. False: the line is down. */
 bool line_control(struct line *line, struct control *control);
 
+/** NULL, the line of a pack that is still to be found, is not open. */
 bool line_is_open(const struct line *line);
 
 const char *line_name(const struct line *line);

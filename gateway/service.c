@@ -28,8 +28,7 @@ struct map_status service_host_status(const struct service_host *host, const str
 
 static enum map_state connection_state(const struct service *service, double now)
 {
-    bool open = service->line && line_is_open(service->line);
-    if (!open && poller_stale(service->poller, now))
+    if (!line_is_open(service->line) && poller_stale(service->poller, now))
         return MAP_STATE_NO_LINE;
     if (isnan(service->poller->published_at))
         return MAP_STATE_NEVER;

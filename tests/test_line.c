@@ -150,6 +150,7 @@ struct bench {
     unsigned published, missed;
     double voltage, cell;
     unsigned downs;
+    double away_since;
     /* what the test waits for, looked at after each turn of the loop */
     bool (*over)(struct bench *bench);
     unsigned wanted;
@@ -301,11 +302,15 @@ static void await_published(struct bench *bench, unsigned count)
     await(bench, enough_published, "published");
 }
 
-static void listen_anywhere(struct bench *bench)
+static void listen_on(struct bench *bench, unsigned port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t) port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
+    const int on = 1;
     bench->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    setsockopt(bench->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     assert_int_equal(bind(bench->listener, (const struct sockaddr *) &address, size), 0);
     assert_int_equal(listen(bench->listener, 8), 0);
     assert_int_equal(getsockname(bench->listener, (struct sockaddr *) &address, &size), 0);
@@ -313,6 +318,13 @@ static void listen_anywhere(struct bench *bench)
              ntohs(address.sin_port));
     ev_io_set(&bench->accepting, bench->listener, EV_READ);
     ev_io_start(bench->loop, &bench->accepting);
+}
+
+static void stop_listening(struct bench *bench)
+{
+    ev_io_stop(bench->loop, &bench->accepting);
+    close(bench->listener);
+    bench->listener = -1;
 }
 
 static struct pack_config *add_pack(struct bench *bench, const struct bms_driver *driver,
@@ -351,7 +363,7 @@ static int set_up(void **state)
     ev_init(&bench.accepting, on_accept);
     ev_init(&bench.hearing, on_heard);
     bench.accepting.data = bench.hearing.data = &bench;
-    listen_anywhere(&bench);
+    listen_on(&bench, 0);
     *state = &bench;
     return 0;
 }
@@ -561,6 +573,40 @@ static void publishes_what_there_is_in_spite_of_lost_connections(void **state)
     assert_true(isnan(bench->cell));
 }
 
+static bool is_connected_again(struct bench *bench)
+{
+    return bench->connections >= 2 && bench->peer >= 0;
+}
+
+static bool is_away_for_long(struct bench *bench)
+{
+    return bench->downs > 0 && clock_now() - bench->away_since > 5.1;
+}
+
+/* A server that was closed as one that is idle is, but then is not to be had for seconds: another device may be what
+ * answers there afterwards. */
+static void forgets_the_device_of_a_server_that_was_away(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1)->poll_s = 0.3;
+    uint8_t *note = bms_memory(&bench->pollers[0]->bms);
+    start(bench, answer_well);
+    await_published(bench, 1);
+    *note = 7;
+    hang_up(bench);
+    await(bench, is_connected_again, "connected again");
+    assert_int_equal(*note, 7);
+    stop_listening(bench);
+    hang_up(bench);
+    bench->wanted = 1;
+    await(bench, refused_often, "refused");
+    bench->away_since = clock_now();
+    await(bench, is_away_for_long, "away");
+    listen_on(bench, (unsigned) atoi(strrchr(bench->line_config.port, ':') + 1));
+    await_published(bench, 1);
+    assert_int_equal(*note, 0);
+}
+
 static bool asked_often(struct bench *bench)
 {
     return bench->requests >= bench->wanted;
@@ -683,6 +729,56 @@ static void takes_a_reply_that_a_late_loop_finds(void **state)
     assert_int_equal(bench->pollers[0]->counters.timeouts + bench->pollers[0]->counters.repeats, 0);
 }
 
+/* The process is stopped while a talker goes on: what has come by then, and what the far end still holds, is of any
+ * age. A request in flight is repeated, and its values are not taken for younger than the first try. */
+static void stall(void)
+{
+    const struct timespec longer_than_a_hiccup = {.tv_sec = 3, .tv_nsec = 300000000};
+    nanosleep(&longer_than_a_hiccup, NULL);
+}
+
+static void publishes_nothing_that_a_stopped_process_finds(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &talker, 1);
+    start(bench, answer_never);
+    await(bench, is_connected, "connected");
+    say(bench, 1, VOLTAGE, 70);
+    say(bench, 1, CELL, 71);
+    await_published(bench, 1);
+    say(bench, 1, VOLTAGE, 72);
+    say(bench, 1, CELL, 73);
+    stall();
+    await(bench, is_connected_again, "connected again");
+    assert_int_equal(bench->published, 1);
+    say(bench, 1, VOLTAGE, 74);
+    say(bench, 1, CELL, 75);
+    await_published(bench, 1);
+    assert_true(bench->voltage == 74 && bench->cell == 75);
+    assert_int_equal(bench->downs, 0);
+}
+
+static void answer_and_stop(struct bench *bench, const uint8_t *request)
+{
+    answer_well(bench, request);
+    if (bench->requests == 3)
+        stall();
+}
+
+static void asks_again_what_a_stopped_process_finds(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    start(bench, answer_and_stop);
+    await_published(bench, 1);
+    await_published(bench, 1);
+    assert_int_equal(bench->connections, 2);
+    assert_true(clock_now() - bench->pollers[0]->published_at > 3);
+    await_published(bench, 1);
+    assert_true(clock_now() - bench->pollers[0]->published_at < 3);
+    assert_int_equal(bench->downs, 0);
+}
+
 /* ---- several packs ---- */
 
 static void keeps_packs_apart(void **state)
@@ -788,11 +884,6 @@ static void puts_no_old_half_to_a_new_one(void **state)
     assert_true(bench->voltage == 70 && bench->cell == 71);
 }
 
-static bool is_connected_again(struct bench *bench)
-{
-    return bench->connections >= 2 && bench->peer >= 0;
-}
-
 static void listens_again_after_a_loss(void **state)
 {
     struct bench *bench = *state;
@@ -881,9 +972,7 @@ static void takes_no_order_while_down(void **state)
 {
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
-    ev_io_stop(bench->loop, &bench->accepting);
-    close(bench->listener);
-    bench->listener = -1;
+    stop_listening(bench);
     bench->wanted = 1;
     start(bench, answer_well);
     await(bench, refused_often, "down");
@@ -963,11 +1052,14 @@ int main(void)
         TEST(copes_with_a_server_that_closes_after_each_reply),
         TEST(takes_no_offence_when_closed_idle),
         TEST(comes_back_after_a_server_that_is_taken),
+        TEST(forgets_the_device_of_a_server_that_was_away),
         TEST(publishes_what_there_is_in_spite_of_lost_connections),
         TEST(asks_on_when_silent),
         TEST(gives_no_more_time_for_the_chatter_of_others),
         TEST(survives_a_flood),
         TEST(takes_a_reply_that_a_late_loop_finds),
+        TEST(publishes_nothing_that_a_stopped_process_finds),
+        TEST(asks_again_what_a_stopped_process_finds),
         TEST(keeps_packs_apart),
         TEST(gives_each_protocol_its_time),
         TEST(is_not_starved_by_silent_neighbours),

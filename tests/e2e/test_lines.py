@@ -196,6 +196,17 @@ def survives_an_adapter_with_a_loose_contact():
             assert sum(name.startswith("/dev/pts/") for name in descriptors) <= 1, descriptors
 
 
+def serves_a_bank_of_which_a_pack_is_still_to_be_found():
+    server, url = simulate("daly", "profile=fixed")
+    with server, FarEnd(flood) as noise:
+        text = (line("found", url) + pack("found", 1) + line("searched", noise.url, "auto") + pack("searched", 2) +
+                "[bank both]\npacks = found, searched\nunit = 100\n")
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("found")
+            await_polls(client, 1)
+            assert exception_of(client, 290, 1, 100) == STALE
+
+
 def saves_its_state_however_often_it_is_told_to_end():
     server, url = simulate("daly", "profile=fixed,soc_percent=80")
     with server:
@@ -228,4 +239,5 @@ def reads_into_a_pipe_that_closes():
 
 main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, survives_a_flood,
       speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact,
-      saves_its_state_however_often_it_is_told_to_end, reads_into_a_pipe_that_closes])
+      serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
+      reads_into_a_pipe_that_closes])

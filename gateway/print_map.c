@@ -10,7 +10,7 @@ static const char usage[] =
     "Prints the register map that every unit serves.\n"
     "  -f, --format FORMAT  md (the default), json or csv; for a client homeassistant,\n"
     "                       homeassistant-basic, homeassistant-cells, telegraf, nodered,\n"
-    "                       evcc, tasmota or mbpoll\n"
+    "                       evcc, tasmota, tasmota-display or mbpoll\n"
     "  -c, --config FILE    takes base, also_at and float_order from a configuration;\n"
     "                       otherwise the defaults\n"
     "Exit status: 0, 1 when the configuration is wrong, 2 for a wrong call.\n";

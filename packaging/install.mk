@@ -8,7 +8,7 @@ confdir    = /etc/packgate
 INSTALL    ?= install
 DOCUMENTS  := README.md register-map.md LICENSE
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt)
-CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml tasmota.txt mbpoll.txt
+CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev groff-base systemd
 
 install: all install-files

@@ -127,7 +127,8 @@ enum map_range map_input_range(unsigned address, unsigned count);
 enum map_range map_coil_range(unsigned address, unsigned count);
 
 /** Prints the map in a format: "md", "json", "csv", or a client file: "homeassistant",
- * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "tasmota", "mbpoll".
+ * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "tasmota",
+ * "tasmota-display", "mbpoll".
  * false: no such format, and nothing was printed. */
 bool map_print(const struct map_settings *settings, const char *format, FILE *out);
 

@@ -181,6 +181,7 @@ bool map_print(const struct map_settings *settings, const char *format, FILE *ou
         {"nodered", print_nodered},
         {"evcc", print_evcc},
         {"tasmota", print_tasmota},
+        {"tasmota-display", print_tasmota_display},
         {"mbpoll", print_mbpoll},
     };
     for (size_t i = 0; i < sizeof printers / sizeof *printers; i++)

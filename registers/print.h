@@ -17,6 +17,7 @@ void print_telegraf(const struct map_settings *settings, FILE *out);
 void print_nodered(const struct map_settings *settings, FILE *out);
 void print_evcc(const struct map_settings *settings, FILE *out);
 void print_tasmota(const struct map_settings *settings, FILE *out);
+void print_tasmota_display(const struct map_settings *settings, FILE *out);
 void print_mbpoll(const struct map_settings *settings, FILE *out);
 
 /** Name of element n of a row, counted from 0: "cell_mv.1", "soc_percent". Returns `out`. */

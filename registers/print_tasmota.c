@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A descriptor for Tasmota's smart meter interface over TCP, of one pack. Tasmota sends the blocks
+ * Descriptors for Tasmota's smart meter interface over TCP, of one pack: one for its web page and
+ * MQTT, one for the color display of the ScanLabs SmartBMS data extractor. Tasmota sends the blocks
  * in turn, compares the head of each reply with those lines that name the block sent last, and
  * takes a value where the head fits. An exception fits no line and the last value stays, hence the
  * state, in a block of its own that can always be read. A late reply meets the lines of the next
@@ -23,6 +24,7 @@ static const struct {
     [REG_U16] = {"UUuu", "UUuu", 0},
     [REG_S16] = {"SSss", "SSss", 0},
     [REG_U32] = {"UUuuUUuus", "UUuuUUuu", 0},
+    [REG_U32_HIGH] = {"UUuuUUuu", "UUuuUUuu", 0},
     [REG_FLOAT32] = {"FFffFFff", "ffffffff", 2},
 };
 
@@ -99,46 +101,61 @@ static void print_head(FILE *out)
         out);
 }
 
-static void print_meter(const struct map_settings *settings, const struct block *blocks,
-                        unsigned count, FILE *out)
+static void print_meter(const struct map_settings *settings, const char *prefix,
+                        const struct block *blocks, unsigned count, FILE *out)
 {
     unsigned longest = 0;
-    fputs(">B\n"
-          "=>sensor53 r\n"
-          ">M 1\n"
-          "+1,[192.0.2.1],m,0,502,Pack1,1,10",
-          out);
+    fprintf(out,
+            ">B\n"
+            "=>sensor53 r\n"
+            ">M 1\n"
+            "+1,[192.0.2.1],m,0,502,%s,1,10",
+            prefix);
     for (const struct block *block = blocks; block < blocks + count; block++) {
         fprintf(out, ",r0103%04X%04X", (unsigned) settings->base + block->offset, block->registers);
         if (block->registers > longest)
             longest = block->registers;
     }
     /* The buffer starts anew when the last byte fills it, before the reply is looked at. */
-    fprintf(out,
-            "\n"
-            "1,=so3,%u\n"
-            "1,=hOLD VALUES unless state is 1\n",
-            HEAD_SIZE + 2 * longest + 1);
+    fprintf(out, "\n1,=so3,%u\n", HEAD_SIZE + 2 * longest + 1);
+}
+
+/* How a value is called: on the page (at most 23 bytes), and in MQTT. */
+struct caption {
+    const char *label, *name;
+    unsigned decimals;
+    bool optional; /* a comment, for who wants it */
+};
+
+static void print_decoder(const struct map_settings *settings, const struct map_row *row,
+                          unsigned n, const struct block *block, unsigned index,
+                          const struct caption *caption, FILE *out)
+{
+    const char *unit = map_row_unit(settings, row);
+    unsigned skipped = 2 * (map_row_offset(row, n) - block->offset);
+    fprintf(out, "%s1,0103%02X", caption->optional ? ";" : "", 2 * block->registers);
+    if (skipped > 0)
+        fprintf(out, "x%u", skipped);
+    /* A single % would start the name of a variable. */
+    fprintf(out, "%s@i%u:1,%s,%s,%s,%u\n",
+            map_row_high_first(settings, row) ? types[row->type].high_first
+                                              : types[row->type].low_first,
+            index, caption->label, strcmp(unit, "%") == 0 ? "%%" : unit, caption->name,
+            caption->decimals);
 }
 
 static void print_value(const struct map_settings *settings, const struct map_row *row, unsigned n,
                         const struct block *block, unsigned index, FILE *out)
 {
-    char title[MEANING_SIZE], name[VALUE_NAME_SIZE];
-    const char *unit = map_row_unit(settings, row);
-    unsigned skipped = 2 * (map_row_offset(row, n) - block->offset);
-    fprintf(out, "%s1,0103%02X", row->count > 1 ? ";" : "", 2 * block->registers);
-    if (skipped > 0)
-        fprintf(out, "x%u", skipped);
-    fprintf(out, "%s@i%u:1,%s",
-            map_row_high_first(settings, row) ? types[row->type].high_first
-                                              : types[row->type].low_first,
-            index, row_title(row, title));
+    char label[MEANING_SIZE], name[VALUE_NAME_SIZE];
+    row_title(row, label);
     if (row->count > 1)
-        fprintf(out, " %u", n + 1);
-    /* A single % would start the name of a variable. */
-    fprintf(out, ",%s,%s,%u\n", strcmp(unit, "%") == 0 ? "%%" : unit, element_name(row, n, name),
-            types[row->type].decimals);
+        snprintf(label + strlen(label), sizeof label - strlen(label), " %u", n + 1);
+    const struct caption caption = {.label = label,
+                                    .name = element_name(row, n, name),
+                                    .decimals = types[row->type].decimals,
+                                    .optional = row->count > 1};
+    print_decoder(settings, row, n, block, index, &caption, out);
 }
 
 static void print_block(const struct map_settings *settings, const struct block *block,
@@ -155,8 +172,75 @@ void print_tasmota(const struct map_settings *settings, FILE *out)
     struct block blocks[VALUES];
     unsigned count = find_blocks(blocks);
     print_head(out);
-    print_meter(settings, blocks, count, out);
+    print_meter(settings, "Pack1", blocks, count, out);
+    fputs("1,=hOLD VALUES unless state is 1\n", out);
     for (unsigned index = 0; index < count; index++)
         print_block(settings, &blocks[index], index, out);
+    fputs("#\n", out);
+}
+
+/* ---- the color display ---- */
+
+/* By what names the display's own pages look for the values of the compatibility block, which is
+ * the map of the device that the display was made for. */
+// clang-format off
+static const struct {
+    unsigned offset;
+    const char *name, *behind; /* of an array, its number stands between them */
+    unsigned decimals;
+} displayed[] = {
+    {0,  "SOC", "", 0}, {4,  "Dv", "",   0}, {5,  "Av", "", 0}, {8,  "T",  "", 1},
+    {10, "Vt",  "", 2}, {12, "Am", "",   2}, {14, "W",  "", 0}, {17, "DH", "", 0},
+    {18, "CH",  "", 0}, {20, "v",  "mv", 0}, {40, "Bt", "", 0}, {41, "SM", "", 0},
+    {42, "Mh",  "", 0}, {43, "Mm", "",   0}, {44, "Ca", "", 0}, {45, "FA", "", 0},
+    {51, "cn",  "", 0}, {52, "Tz", "",   0}, {53, "Pd", "", 0}, {54, "Al", "", 0},
+};
+#define DISPLAYED (sizeof displayed / sizeof *displayed)
+// clang-format on
+
+static void print_display_head(FILE *out)
+{
+    fputs(
+        ">D\n"
+        "; Tasmota, for the color display of the ScanLabs SmartBMS data extractor: one pack\n"
+        "; behind packgate. Printed by `packgate map --format tasmota-display`.\n"
+        ";\n"
+        "; Keep the script that came with the display, and put the lines from +1 on in place of\n"
+        "; its own. Change the IP address and, for another pack or a bank, the unit id: in each\n"
+        "; 0103 the 01, in hex. The page of the display is dashboard_id in packgate's\n"
+        "; configuration; it has to be 1 or more.\n"
+        ";\n"
+        "; Set on_stale = hold there as well: the display shows the last values of a silent pack\n"
+        "; in any case, and only then learns of it, by the failure flag that makes it blink.\n"
+        "; Cells: take away the ; in front of those that are to be sent by MQTT.\n",
+        out);
+}
+
+static void print_displayed(const struct map_settings *settings, const struct map_row *row,
+                            size_t index, const struct block *block, FILE *out)
+{
+    for (unsigned n = 0; n < row->count; n++) {
+        char label[VALUE_NAME_SIZE], number[12] = "", name[VALUE_NAME_SIZE];
+        if (row->count > 1)
+            snprintf(number, sizeof number, "%u", n + 1);
+        snprintf(name, sizeof name, "%s%s%s", displayed[index].name, number,
+                 displayed[index].behind);
+        const struct caption caption = {.label = element_name(row, n, label),
+                                        .name = name,
+                                        .decimals = displayed[index].decimals,
+                                        .optional = row->source == OF_PACK && row->count > 1};
+        print_decoder(settings, row, n, block, 0, &caption, out);
+    }
+}
+
+void print_tasmota_display(const struct map_settings *settings, FILE *out)
+{
+    const struct block block = {.offset = 0, .registers = MAP_COMPAT_SIZE, .class = VALUE};
+    print_display_head(out);
+    print_meter(settings, "SMA", &block, 1, out);
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        for (size_t i = 0; i < DISPLAYED; i++)
+            if (row->offset == displayed[i].offset)
+                print_displayed(settings, row, i, &block, out);
     fputs("#\n", out);
 }

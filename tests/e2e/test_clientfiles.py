@@ -18,7 +18,7 @@ import yaml
 from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate
 
 FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-cells": "yaml", "telegraf": "conf",
-         "nodered": "json", "evcc": "yaml", "tasmota": "txt", "mbpoll": "txt"}
+         "nodered": "json", "evcc": "yaml", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
 PACK = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
 UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF}
 BANK_ONLY = {"packs_present", "packs_missing", "packs_needed", "cell_max_pack", "cell_min_pack", "temp_max_pack",
@@ -379,7 +379,7 @@ def check_tasmota_limits(script):
     number, address, kind, flag, port, prefix, pin, period = device.meter[:8]
     assert (number, address, kind, flag, port, pin) == ("+1", "[192.0.2.1]", "m", "0", "502", "1"), device.meter
     assert 0 < len(prefix) <= 7 and 1 <= int(period) <= 255, device.meter
-    assert len(device.blocks) > 1 and all(re.fullmatch("r0103[0-9A-F]{8}", block) for block in device.meter[8:])
+    assert device.blocks and all(re.fullmatch("r0103[0-9A-F]{8}", block) for block in device.meter[8:])
     assert all(len(line.encode()) <= 255 for line in script.splitlines())
     assert all(len(text) <= 30 for text in device.html)
     assert len(script.encode()) < 8192 and sum(len(line.encode()) + 1 for line in device.lines[1:]) < 3000
@@ -413,7 +413,7 @@ def tasmota_follows_the_map():
         for decoder in device.decoders:
             check_decoder(known, device, decoder)
         state = [decoder.name for decoder in device.decoders if decoder.index == 0]
-        assert state == ["connection_state", "age_s", "polls"] == list(device.shown)[:3], state
+        assert len(device.blocks) > 1 and state == ["connection_state", "age_s", "polls"] == list(device.shown)[:3], state
         arrays = set(device.shown) - set(Tasmota(script).shown)
         assert arrays == {f"cell_mv.{n}" for n in range(1, 17)} | {f"temp_c.{n}" for n in range(1, 5)}, arrays
 
@@ -430,10 +430,10 @@ TASMOTA_PACK = {"voltage_v": 26.4, "current_a": -12.3, "soc_percent": 61.7, "rem
                 **{f"cell_mv.{n}": 3290 + 3 * n for n in range(1, 9)}}
 
 
-def tasmota_bench(stale_after):
+def tasmota_bench(stale_after, more="alarm.soc_low=protection"):
     """An emulated pack and the configuration of a gateway for it."""
     values = ",".join(f"{name}={value}" for name, value in TASMOTA_PACK.items())
-    pack, url = simulate("daly", f"profile=fixed,cells=8,temps=2,alarm.soc_low=protection,{values}")
+    pack, url = simulate("daly", f"profile=fixed,cells=8,temps=2,{values},{more}")
     return pack, PACK.replace("sim:", url) + f"poll = 100ms\nstale_after = {stale_after}\n"
 
 
@@ -482,6 +482,48 @@ def tasmota_sees_that_a_pack_is_silent():
         assert shown["age_s"] >= 1 and shown["polls"] >= before["polls"], shown
         for name in set(shown) - {"connection_state", "age_s", "polls"}:
             assert shown[name] == before[name] or math.isnan(shown[name]), name
+
+
+# ---- the color display of the ScanLabs data extractor, which is a Tasmota ----
+
+# By which JSON names its pages look for which of its registers, from the display's own script: at how many bytes of the
+# reply, and how many decimals fit the page.
+DISPLAY = {
+    "SOC": ("UUuu", 0, 0), "Dv": ("UUuu", 8, 0), "Av": ("UUuu", 10, 0), "T": ("float", 16, 1), "Vt": ("float", 20, 2),
+    "Am": ("float", 24, 2), "W": ("float", 28, 0), "DH": ("UUuu", 34, 0), "CH": ("UUuu", 36, 0), "Bt": ("UUuu", 80, 0),
+    "SM": ("UUuu", 82, 0), "Mh": ("UUuu", 84, 0), "Mm": ("UUuu", 86, 0), "Ca": ("UUuu", 88, 0), "FA": ("UUuu", 90, 0),
+    "cn": ("UUuu", 102, 0), "Tz": ("SSss", 104, 0), "Pd": ("UUuu", 106, 0), "Al1": ("UUuuUUuu", 108, 0),
+    "Al2": ("UUuuUUuu", 112, 0), **{f"v{n}mv": ("UUuu", 38 + 2 * n, 0) for n in range(1, 17)}}
+
+
+def display_finds_its_names():
+    for known, words in zip(both_maps(), ("FFffFFff", "ffffffff")):
+        script = known.printed("tasmota-display")
+        device = Tasmota(with_arrays(script))
+        check_tasmota_limits(script)
+        assert device.meter[5] == "SMA" and device.blocks == [struct.pack(">BBHH", 1, 3, min(known.rows), 58)]
+        assert set(device.shown) == set(DISPLAY), set(device.shown) ^ set(DISPLAY)
+        for decoder in device.decoders:
+            kind, at, decimals = DISPLAY[decoder.name]
+            pattern = "010374" + (f"x{at}" if at else "") + (words if kind == "float" else kind)
+            assert (decoder.pattern, decoder.decimals, decoder.scale) == (pattern, decimals, 1), decoder.line
+        assert set(device.shown) - set(Tasmota(script).shown) == {f"v{n}mv" for n in range(1, 17)}
+
+
+def display_shows_a_silent_pack():
+    pack, text = tasmota_bench("1s", "soc_percent=62")
+    with pack, Gateway(text, "on_stale = hold\ndashboard_id = 2\ndisplay_1 = 0x12345678") as gateway:
+        gateway.wait_published("bench")
+        device = Tasmota(Map("-c", gateway.path).printed("tasmota-display"))
+        wanted = {"SOC": 62, "Vt": 26.4, "Am": -12.3, "W": 26.4 * -12.3, "T": (-7 + 23) / 2, "DH": 1, "CH": 0, "Bt": 8,
+                  "Ca": 123, "Pd": 2, "Al1": 0x12345678}
+        for failure in 0, 1:
+            shown = device.poll(gateway.port)
+            for name, value in {**wanted, "FA": failure}.items():
+                assert abs(shown[name] - value) <= 1e-5 * abs(value), (name, shown[name], value)
+            if not failure:
+                pack.stop()
+                gateway.wait_for("bench: values are too old")
 
 
 # ---- mbpoll ----
@@ -533,5 +575,5 @@ assert os.path.exists("conf"), "to be run from the top of the repository"
 main([files_are_what_the_program_prints, help_names_all_formats, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
       nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
-      tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, mbpoll_follows_the_map,
+      tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, display_finds_its_names, display_shows_a_silent_pack, mbpoll_follows_the_map,
       mbpoll_commands_read_the_self_check])

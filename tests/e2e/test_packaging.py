@@ -112,7 +112,7 @@ INSTALLED = ["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/systemd/s
              "usr/share/doc/packgate/examples/homeassistant-cells.yaml", "usr/share/doc/packgate/examples/homeassistant.yaml",
              "usr/share/doc/packgate/examples/mbpoll.txt", "usr/share/doc/packgate/examples/nodered.json",
              "usr/share/doc/packgate/examples/packgate.ini", "usr/share/doc/packgate/examples/push-smartbms.ini",
-             "usr/share/doc/packgate/examples/tasmota.txt", "usr/share/doc/packgate/examples/telegraf.conf",
+             "usr/share/doc/packgate/examples/tasmota-display.txt", "usr/share/doc/packgate/examples/tasmota.txt", "usr/share/doc/packgate/examples/telegraf.conf",
              "usr/share/doc/packgate/register-map.md", "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"]
 
 

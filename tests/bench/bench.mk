@@ -3,13 +3,13 @@
 # comes with the clients that the end-to-end tests install.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode malloc_count.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency malloc_count.so)
 
 $(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BENCH)/polling $(BENCH)/decode: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o \
-                                  $(filter-out %/main.o,$(OBJECTS))
+$(BENCH)/polling $(BENCH)/decode $(BENCH)/latency: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o \
+                                                   $(filter-out %/main.o,$(OBJECTS))
 	$(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile

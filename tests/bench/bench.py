@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`make bench`: how fast packgate answers, how close to the wire it polls, what memory it takes. Nothing here passes or
-fails by a time; it fails when something cannot be measured. Argument: the folder with the programs."""
+"""`make bench`: how fast packgate answers, how close to the wire it polls, what memory and processor time it takes, how
+soon a value is there. Nothing here passes or fails by a time; it fails when something cannot be measured. Argument: the
+folder with the programs."""
 
 import contextlib
 import json
@@ -30,6 +31,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 PATIENCE = 60    # seconds until a program that says nothing counts as hung
 FILES = 4096     # descriptors that a server with 1000 clients may need
 CLIENTS = 1000
+FLEET = 64
 BASE, COUNT = 290, 20
 DELAY_MS = 40    # of an emulated BMS, from request to reply
 
@@ -77,13 +79,18 @@ assert len(WORDS) == COUNT
 class Server:
     """A running program; the lines that it writes can be awaited."""
 
+    cpus = SERVER_CPUS
+
     def __init__(self, arguments, environment=None):
         self.lines = []
         self.queue = queue.Queue()
-        with running_on(SERVER_CPUS):
-            self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        with running_on(self.cpus):
+            self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                             stderr=subprocess.STDOUT, env={**os.environ, **(environment or {})})
         threading.Thread(target=self._read, daemon=True).start()
+        self.find_port()
+
+    def find_port(self):
         self.port = int(self.wait_for(r"listening on (?:tcp://)?127\.0\.0\.1:(\d+)")[1])
 
     def _read(self):
@@ -106,6 +113,11 @@ class Server:
             if match:
                 return match
 
+    def await_packs(self, count):
+        waiting = {str(n) for n in range(1, count + 1)}
+        while waiting:
+            waiting.discard(self.wait_for(r"pack (\d+): ")[1])
+
     def is_alive(self):
         return self.process.poll() is None
 
@@ -125,39 +137,42 @@ class Server:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
+        self.process.stdin.close()
+
+
+def simulated(packs):
+    """Lines with a pack on each: the first is the fixed one."""
+    return [("sim:" + (PACK_OPTIONS if n == 1 else f"seed={n}"), ("topbms", "daly")[n % 2])
+            for n in range(1, packs + 1)]
 
 
 class Packgate(Server):
-    """`packgate run` once all packs have told their values; the first is the fixed one, of unit 1."""
+    """`packgate run` once all packs have told their values. Lines: port and protocol of each, with a pack on it; the
+    first is unit 1."""
 
-    def __init__(self, packs=1, clients=CLIENTS, environment=None, protocols=("topbms", "daly")):
+    def __init__(self, lines=simulated(1), clients=CLIENTS, environment=None, more=""):
         self.folder = tempfile.mkdtemp(prefix="packgate-bench-")
         path = os.path.join(self.folder, "packgate.ini")
         with open(path, "w") as file:
-            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\nmax_clients = {clients}\n")
-            for n in range(1, packs + 1):
-                options = PACK_OPTIONS if n == 1 else f"seed={n}"
-                protocol = protocols[n % len(protocols)]
-                file.write(f"[line {n}]\nport = sim:{options}\nprotocol = {protocol}\n"
-                           f"[pack {n}]\nline = {n}\nunit = {n}\n")
+            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\nmax_clients = {clients}\n{more}")
+            for n, (port, protocol) in enumerate(lines, 1):
+                file.write(f"[line {n}]\nport = {port}\nprotocol = {protocol}\n[pack {n}]\nline = {n}\nunit = {n}\n")
         try:
             super().__init__([PACKGATE, "run", "-c", path], environment)
         except BaseException:
             shutil.rmtree(self.folder)
             raise
-        waiting = {str(n) for n in range(1, packs + 1)}
-        while waiting:
-            waiting.discard(self.wait_for(r"pack (\d+): ")[1])
+        self.await_packs(len(lines))
 
     def stop(self):
         super().stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def load(server, connections=1, depth=1, seconds=None, rate=None):
+def load(server, connections=1, depth=1, seconds=None, rate=None, units=1):
     """One run of the generator, as a dictionary; only "error" in it when a connection was not answered even once."""
     arguments = [program("load"), "-p", str(server.port), "-P", str(server.process.pid), "-c", str(connections),
-                 "-d", str(depth), "-s", str(seconds or SECONDS)]
+                 "-d", str(depth), "-s", str(seconds or SECONDS), "-u", str(units)]
     if rate:
         arguments += ["-r", str(rate)]
     with running_on(LOAD_CPUS):
@@ -227,18 +242,27 @@ def find_pymodbus():
 
 
 def find_jsmodbus():
-    version = output_of(["node", "-e", "console.log(require('jsmodbus/package.json').version, 'on node', process.version)"])
+    version = output_of(["node", "-e", "console.log(require('jsmodbus/package.json').version, 'on node', "
+                                       "process.version)"])
     return version, "not installed (npm install jsmodbus, and its folder in NODE_PATH)"
+
+
+CORKED_FLOOR = "floor, a send each"
 
 
 def built():
     return "this build", ""
 
 
+def start_floor(*options):
+    return Server([program("floor"), *options] + WORD_ARGUMENTS)
+
+
 # name, how to find it (version, or else why not), how to start it
 COMPETITORS = (
-    ("floor", built, lambda: Server([program("floor")] + WORD_ARGUMENTS)),
+    ("floor", built, start_floor),
     ("packgate", built, Packgate),
+    (CORKED_FLOOR, built, lambda: start_floor("-c")),
     ("textbook", built, lambda: Server([program("textbook")] + WORD_ARGUMENTS)),
     ("pymodbus", find_pymodbus,
      lambda: Server(["/usr/bin/python3", os.path.join(HERE, "pymodbus_server.py")] + WORD_ARGUMENTS)),
@@ -285,13 +309,20 @@ def server_row(name, runs, floor_runs):
             f"{max(run['rss_kib'] for run in runs) / 1024:.1f}"]
 
 
-def compare_servers(servers, missing, connections, depth):
+def in_rounds(servers, connections, depth=1, rate=None):
+    """What the generator found, {name: runs}; a round is one run of each server."""
     runs = {name: [] for name in servers}
     for _ in range(ROUNDS):
         for name, server in servers.items():
-            runs[name].append(load(server, connections, depth))
-    rows = [server_row(name, runs[name], runs["floor"]) if name in servers else [name, missing[name]]
-            for name, _, _ in COMPETITORS]
+            runs[name].append(load(server, connections, depth, rate=rate))
+    return runs
+
+
+def compare_servers(servers, missing, connections, depth):
+    # One request at a time gets one send from either floor.
+    names = [name for name, _, _ in COMPETITORS if depth > 1 or name != CORKED_FLOOR]
+    runs = in_rounds({name: servers[name] for name in names if name in servers}, connections, depth)
+    rows = [server_row(name, runs[name], runs["floor"]) if name in servers else [name, missing[name]] for name in names]
     title = f"{connections} connection{'s' * (connections > 1)}, {depth} request{'s' * (depth > 1)} in flight on each"
     print_table(title, ["server", "requests/s", "of floor", "p50 µs", "p99 µs", "CPU µs/request", "of floor", "CPU %",
                         "RSS MiB"], rows)
@@ -299,10 +330,11 @@ def compare_servers(servers, missing, connections, depth):
 
 def bench_server():
     section("A", "Modbus TCP server")
-    print(f"Function 3, {COUNT} registers at {BASE}; each answer is compared. {ROUNDS} rounds of {SECONDS:g} s, one server\n"
-          "after the other; medians. The floor does one recv and one send of canned bytes; the textbook server is the\n"
-          "select loop of libmodbus' manual; packgate polls a simulated pack meanwhile. CPU %: how busy the server kept\n"
-          "its processor; below 100 it could do more than the generator asked of it.")
+    print(f"Function 3, {COUNT} registers at {BASE}; each answer is compared. {ROUNDS} rounds of {SECONDS:g} s, one\n"
+          "server after the other; medians. The floor does one recv and one send of canned bytes, or a send into a\n"
+          "corked socket for each of several requests; the textbook server is the select loop of libmodbus' manual;\n"
+          "packgate polls a simulated pack meanwhile. CPU %: how busy the server kept its processor; below 100 it\n"
+          "could do more than the generator asked of it.")
     servers, missing = {}, {}
     try:
         for name, find, start in COMPETITORS:
@@ -320,38 +352,52 @@ def bench_server():
             server.stop()
 
 
-def total_polls(server, packs, row):
-    total = 0
-    for unit in range(1, packs + 1):
-        words = read_registers(server, unit, row["address"], row["count"])
-        total += words[0] | words[1] << 16
-    return total
+def map_row(name):
+    text = subprocess.run([PACKGATE, "map", "--format", "json"], check=True, stdout=subprocess.PIPE).stdout
+    return next(row for row in json.loads(text) if row["name"] == name)
 
 
-def polling_row(packs, polls_row, connections, per_second):
-    server = Packgate(packs)
-    seconds = max(3.0, 3 * SECONDS)
-    try:
-        polls, start = total_polls(server, packs, polls_row), time.monotonic()
-        run = load(server, connections, 1, seconds, per_second)
-        cycles = (total_polls(server, packs, polls_row) - polls) / (time.monotonic() - start)
-    finally:
-        server.stop()
-    name = f"{packs} packs" if packs > 1 else "1 pack"
-    trouble = complaint([run])
+def counter(server, packs, name):
+    """Of a counter of all packs."""
+    row = map_row(name)
+    words = [read_registers(server, unit, row["address"], row["count"]) for unit in range(1, packs + 1)]
+    return sum(low | high << 16 for low, high in words)
+
+
+def of_floors(runs, floor_runs, key):
+    return f"{statistics.median(run[key] / floor[key] for run, floor in zip(runs, floor_runs)):.2f}"
+
+
+def while_polling_row(name, per_second, runs, floor_runs, cycles):
+    trouble = complaint(runs) or complaint(floor_runs)
     if trouble:
         return [name, trouble]
-    return [name, f"{per_second}/s" if per_second else "at will", f"{rate(run):.0f}", f"{cycles:.1f}",
-            f"{run['p50_us']:.0f}", f"{run['p99_us']:.0f}", f"{run['max_us']:.0f}",
-            f"{100 * run['cpu_s'] / run['seconds']:.1f}"]
+    return [name, f"{per_second}/s" if per_second else "at will", f"{median(runs, rate):.0f}", cycles,
+            f"{median(runs, lambda run: run['p50_us']):.0f}", of_floors(runs, floor_runs, "p50_us"),
+            f"{median(runs, lambda run: run['p99_us']):.0f}", of_floors(runs, floor_runs, "p99_us"),
+            f"{max(run['max_us'] for run in runs):.0f}",
+            f"{median(runs, lambda run: 100 * run['cpu_s'] / run['seconds']):.1f}"]
 
 
 def bench_while_polling():
-    text = subprocess.run([PACKGATE, "map", "--format", "json"], check=True, stdout=subprocess.PIPE).stdout
-    polls = [row for row in json.loads(text) if row["name"] == "polls"][0]
-    rows = [polling_row(packs, polls, 100, per_second) for per_second in (1000, None) for packs in (1, 64)]
-    print_table("packgate, 100 connections, while it polls simulated packs in the same process (each on a line of its own)",
-                ["polled", "asked", "requests/s", "cycles/s", "p50 µs", "p99 µs", "max µs", "CPU %"], rows)
+    servers, rows = {"floor": start_floor()}, []
+    packs = {"1 pack": 1, "64 packs": FLEET}
+    try:
+        servers.update((name, Packgate(simulated(count))) for name, count in packs.items())
+        for per_second in (1000, None):
+            before, start = {name: counter(servers[name], packs[name], "polls") for name in packs}, time.monotonic()
+            runs = in_rounds(servers, 100, rate=per_second)
+            seconds = time.monotonic() - start
+            cycles = {name: (counter(servers[name], packs[name], "polls") - before[name]) / seconds for name in packs}
+            rows += [while_polling_row(name, per_second, runs[name], runs["floor"],
+                                       f"{cycles[name]:.1f}" if name in cycles else "-") for name in servers]
+    finally:
+        for server in servers.values():
+            server.stop()
+    print_table("100 connections: packgate while it polls simulated packs once a second in the same process, each on a "
+                f"line of its own,\nand the floor; {ROUNDS} rounds of {SECONDS:g} s, medians, max of all rounds",
+                ["polled", "asked", "requests/s", "cycles/s", "p50 µs", "of floor", "p99 µs", "of floor", "max µs",
+                 "CPU %"], rows)
 
 
 # ---- B. polling ----
@@ -390,20 +436,20 @@ def bench_polling():
     section("B", "Polling")
     seconds = max(5.0, 80 * SECONDS)
     *rows, total = json_lines([program("polling"), str(seconds), str(DELAY_MS)])
-    print(f"Emulated serial lines of the protocols' usual baud rates, all polled at the same time by the gateway's own code\n"
-          f"for {seconds:g} s; a reply begins {DELAY_MS} ms after its request. That takes {total['cpu_percent']:.1f} % of one "
-          f"processor for {total['lines']} lines.")
-    print_table("One pack on a line, cycle after cycle without a pause; means per cycle. least: the bytes' time on the wire "
-                "and the delays;\ngaps: the silence that the protocol wants before each request",
+    print("Emulated serial lines of the protocols' usual baud rates, all polled at the same time by the gateway's\n"
+          f"own code for {seconds:g} s; a reply begins {DELAY_MS} ms after its request. That takes "
+          f"{total['cpu_percent']:.1f} % of one processor\nfor {total['lines']} lines.")
+    print_table("One pack on a line, cycle after cycle without a pause; means per cycle. least: the bytes' time on\n"
+                "the wire and the delays; gaps: the silence that the protocol wants before each request",
                 ["driver", "baud", "requests", "bytes", "least ms", "gaps ms", "cycle ms", "of least", "of least+gaps",
                  "first after s", "repeats"],
                 [line_row(row) for row in rows if "answering" not in row])
-    print_table("Several packs on one line, poll = 1s and stale_after = 10s (the defaults), some of them silent; of those that "
-                "answer: when\nall had values, how often they have new ones, the longest wait for them, the time that they were "
-                "too old to be served",
+    print_table("Several packs on one line, poll = 1s and stale_after = 10s (the defaults), some of them silent; of\n"
+                "those that answer: when all had values, how often they have new ones, the longest wait for them, the\n"
+                "time that they were too old to be served",
                 ["driver", "baud", "answer", "silent", "first after s", "interval s", "longest s", "stale %"],
                 [shared_row(row) for row in rows if "answering" in row])
-    print_table("CPU time of one cycle, in µs: to decode its replies whole, and byte by byte; and from request to registers",
+    print_table("CPU time of one cycle in µs: to decode its replies whole, byte by byte, and from request to registers",
                 ["driver", "requests", "reply bytes", "decode", "byte by byte", "all"],
                 [decode_row(row) for row in json_lines([program("decode")])])
 
@@ -416,7 +462,7 @@ def memory_row(name, server, connections):
 
 def bench_memory():
     rows = []
-    server = Packgate(4, 256)
+    server = Packgate(simulated(4), 256)
     try:
         rows.append(memory_row("4 packs, max_clients 256 (default), at rest", server, 0))
         cpu, switches, start = server.cpu_s(), server.status("voluntary_ctxt_switches"), time.monotonic()
@@ -425,7 +471,7 @@ def bench_memory():
         wakes = (server.status("voluntary_ctxt_switches") - switches) / seconds
     finally:
         server.stop()
-    server = Packgate(4, CLIENTS)
+    server = Packgate(simulated(4))
     try:
         rows.append(memory_row(f"4 packs, max_clients {CLIENTS}, at rest", server, 0))
         run = load(server, CLIENTS)
@@ -470,7 +516,7 @@ def bench_allocations():
         file.truncate(mmap.PAGESIZE)
     with open(path, "r+b") as file:
         counts = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-    server = Packgate(4, CLIENTS, {"LD_PRELOAD": program("malloc_count.so"), "MALLOC_COUNT": path})
+    server = Packgate(simulated(4), CLIENTS, {"LD_PRELOAD": program("malloc_count.so"), "MALLOC_COUNT": path})
     try:
         # libev's tables grow once, with the highest descriptor and with what happens in one turn of the loop.
         for _ in range(2):
@@ -495,6 +541,134 @@ def bench_allocations():
         print(f"    {count} from {text}")
 
 
+# ---- D. a fleet ----
+
+FLEET_CLIENTS, FLEET_RATE = 10, 100  # in all: each asks ten times a second
+
+# What one-pack lines are likely to speak; of a fleet of all of them each has its share.
+MIXED = ("daly-d2", "topbms", "jk-pb", "jbd", "daly", "jk02", "jbd-up", "daly-p81")
+
+
+class Emulated(Server):
+    """One BMS behind a TCP port, with the values of WORDS."""
+    cpus = LOAD_CPUS
+
+    def __init__(self, protocol):
+        super().__init__([PACKGATE, "simulate", "--protocol", protocol, "--tcp", "0", "--options", PACK_OPTIONS])
+
+
+class PymodbusGateway(Server):
+    def __init__(self, ports):
+        super().__init__(["/usr/bin/python3", os.path.join(HERE, "pymodbus_gateway.py"), *map(str, ports)])
+        self.await_packs(len(ports))
+
+
+@contextlib.contextmanager
+def stopping(servers):
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def fleet_row(name, protocols, start):
+    """The gateway that `start` makes of the ports of so many BMS, in its everyday."""
+    with stopping([]) as running:
+        for n in range(FLEET):
+            running.append(Emulated(protocols[n % len(protocols)]))
+        server = start([bms.port for bms in running])
+        running.insert(0, server)
+        time.sleep(2)  # the first cycles ask for what is asked once
+        seconds = max(10, 20 * SECONDS)
+        polls, begin = counter(server, FLEET, "polls"), time.monotonic()
+        run = load(server, FLEET_CLIENTS, 1, seconds, FLEET_RATE, FLEET)
+        cycles = (counter(server, FLEET, "polls") - polls) / (time.monotonic() - begin)
+        timeouts = counter(server, FLEET, "timeouts")
+    trouble = complaint([run])
+    if not trouble and abs(cycles - FLEET) > FLEET / 20:
+        trouble = f"{cycles:.1f} cycles/s instead of {FLEET}"
+    if trouble:
+        return [name, trouble]
+    return [name, f"{cycles:.1f}", str(timeouts), f"{rate(run):.0f}", f"{100 * run['cpu_s'] / run['seconds']:.2f}",
+            f"{run['rss_kib'] / 1024:.1f}", f"{run['p50_us']:.0f}", f"{run['p99_us']:.0f}", f"{run['max_us']:.0f}"]
+
+
+def packgate_on(protocols):
+    return lambda ports: Packgate([(f"tcp://127.0.0.1:{port}", protocols[n % len(protocols)])
+                                   for n, port in enumerate(ports)], 256)
+
+
+def bench_fleet():
+    section("D", "A fleet")
+    print(f"{FLEET} BMS behind a TCP connection each, asked once a second; {FLEET_CLIENTS} clients with 10 requests a\n"
+          f"second each ({COUNT} registers at {BASE}, unit after unit; each answer is compared). CPU % of one\n"
+          "processor, of the gateway alone: BMS and clients are processes of their own. pymodbus: the same requests\n"
+          "and clients, but it decodes and serves little more than the values that are compared.")
+    one = ("daly-d2",)
+    rows = [fleet_row("packgate, daly-d2", one, packgate_on(one))]
+    version, why_not = find_pymodbus()
+    rows.append(fleet_row(f"pymodbus {version}, daly-d2", one, PymodbusGateway) if version
+                else ["pymodbus", why_not])
+    rows.append(fleet_row(f"packgate, {len(MIXED)} protocols", MIXED, packgate_on(MIXED)))
+    print_table("While packs are polled and clients ask",
+                ["gateway", "cycles/s", "timeouts", "requests/s", "CPU %", "RSS MiB", "p50 µs", "p99 µs", "max µs"],
+                rows)
+
+
+# ---- E. from the BMS to the value ----
+
+LATENCY_PACKS = 3
+LATENCY_DRIVERS = ("daly-d2", "jk-pb", "topbms", "vedirect")
+
+
+class Latency(Server):
+    """The program that is BMS, clients and target of the pushes."""
+    cpus = LOAD_CPUS
+
+    def __init__(self):
+        super().__init__([program("latency"), str(LATENCY_PACKS), *LATENCY_DRIVERS])
+
+    def find_port(self):
+        self.bms = self.wait_for("^bms (.*)")[1].split()
+        self.target = self.wait_for("^target (.*)")[1]
+
+    def measure(self, gateway, seconds, clients):
+        self.process.stdin.write(f"{gateway.port} {seconds} {clients:d}\n".encode())
+        self.process.stdin.flush()
+        return [json.loads(self.wait_for(r"^{.*")[0]) for _ in LATENCY_DRIVERS]
+
+
+def latency_texts(figures):
+    if not figures["samples"]:
+        return ["0", "-", "-", "-"]
+    return [str(figures["samples"])] + [f"{figures[key]:.0f}" for key in ("p50_us", "p99_us", "max_us")]
+
+
+def bench_latency():
+    section("E", "From the BMS to the value")
+    with stopping([]) as running:
+        bench = Latency()
+        running.append(bench)
+        lines = [(f"tcp://127.0.0.1:{port}", LATENCY_DRIVERS[n // LATENCY_PACKS]) for n, port in enumerate(bench.bms)]
+        writes = [f"write = {n}.voltage_v -> {n} u16 scale 10\n" for n in range(1, len(lines) + 1)]
+        gateway = Packgate(lines, 256, more=f"poll = 100ms\n[push bench]\ntarget = tcp://127.0.0.1:{bench.target}\n"
+                                            f"interval = 1h\non_change = yes\n{''.join(writes)}")
+        running.insert(0, gateway)
+        time.sleep(2)
+        asked, quiet = (bench.measure(gateway, max(8, 16 * SECONDS), clients) for clients in (True, False))
+    print("µs from right before the last reply of a cycle is sent until a client has an answer with the new value\n"
+          "(its own request and answer included), and until the request that pushes the value has arrived.\n"
+          f"{len(lines)} BMS over TCP, polled as often as their protocols allow, up to 10 times a second; {len(lines)} "
+          "clients\nthat ask without a pause, or none.")
+    columns = ["driver", "samples", "median", "p99", "worst"]
+    print_table("To a client's answer", columns, [[row["driver"]] + latency_texts(row["read"]) for row in asked])
+    print_table("To the push request, while clients ask", columns,
+                [[row["driver"]] + latency_texts(row["pushed"]) for row in asked])
+    print_table("To the push request, while nobody asks", columns,
+                [[row["driver"]] + latency_texts(row["pushed"]) for row in quiet])
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -509,6 +683,8 @@ def main():
     section("C", "Memory")
     bench_memory()
     bench_allocations()
+    bench_fleet()
+    bench_latency()
     print(f"\n{time.monotonic() - start:.0f} s; BENCH_SECONDS={SECONDS:g} BENCH_ROUNDS={ROUNDS}")
 
 

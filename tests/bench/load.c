@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Load generator for Modbus TCP servers on this host: many connections, each with so many requests
- * in flight, all of them reading the same registers. Every reply is compared byte by byte with what
- * it must be, so that a wrong answer is never taken for a fast one. Prints one JSON object.
+ * in flight, all of them reading the same registers, of one unit or of several in turn. Every reply
+ * is compared byte by byte with what it must be, so that a wrong answer is never taken for a fast
+ * one. Prints one JSON object.
  *
  * Without -r each reply is followed by the next request. With -r requests leave at their time, in
  * turn on all connections, whatever has been answered by then, and a latency counts from when its
@@ -31,10 +32,12 @@
 #define ANSWER_MS 10000        /* for the first answer on each connection */
 #define DRAIN_MS 1000          /* for what is in flight at the end */
 #define S_NS 1000000000
+#define SOON_NS 2000000
 
 struct order {
     uint16_t port;
     unsigned connections, depth;
+    unsigned units;       /* from 1 on; they all hold the same words */
     double seconds, rate; /* rate 0: as fast as the answers come */
     pid_t pid;            /* of the server; 0: not known */
     struct words words;
@@ -44,6 +47,7 @@ struct order {
 struct asked {
     uint64_t at_ns; /* 0: none */
     uint16_t id;
+    uint8_t unit;
 };
 
 struct client {
@@ -60,7 +64,8 @@ struct load {
     int epoll;
     bool asking; /* replies are followed by requests */
     struct client *clients;
-    uint8_t reply[REPLY_MAX]; /* the right one, but for the transaction id */
+    unsigned turn;            /* requests so far */
+    uint8_t reply[REPLY_MAX]; /* the right one, but for the transaction id and the unit */
     size_t reply_size;
     uint32_t *latency_ns;
     size_t samples;
@@ -88,24 +93,25 @@ static void lose(struct load *load, struct client *client)
 
 /* ---- asking ---- */
 
-static void put_request(const struct words *words, uint16_t id, uint8_t *request)
+static void put_request(const struct words *words, const struct asked *asked, uint8_t *request)
 {
     memset(request, 0, REQUEST_SIZE);
-    put_be16(request, id);
+    put_be16(request, asked->id);
     put_be16(request + 4, 6);
-    request[6] = 1;
+    request[6] = asked->unit;
     request[7] = 3;
     put_be16(request + 8, words->address);
     put_be16(request + 10, words->count);
 }
 
-static void note_request(struct client *client, uint64_t at_ns)
+static const struct asked *note_request(struct client *client, uint8_t unit, uint64_t at_ns)
 {
     struct asked *asked = client->asked;
     while (asked->at_ns)
         asked++;
-    *asked = (struct asked){.at_ns = at_ns, .id = ++client->last_id};
+    *asked = (struct asked){.at_ns = at_ns, .id = ++client->last_id, .unit = unit};
     client->in_flight++;
+    return asked;
 }
 
 /* Sends so many requests in one piece; DEPTH_MAX - in_flight at most. */
@@ -113,8 +119,9 @@ static void ask(struct load *load, struct client *client, unsigned count, uint64
 {
     uint8_t requests[DEPTH_MAX * REQUEST_SIZE];
     for (unsigned i = 0; i < count; i++) {
-        note_request(client, at_ns);
-        put_request(&load->order.words, client->last_id, requests + i * REQUEST_SIZE);
+        const uint8_t unit = (uint8_t) (1 + load->turn++ % load->order.units);
+        put_request(&load->order.words, note_request(client, unit, at_ns),
+                    requests + i * REQUEST_SIZE);
     }
     const size_t size = count * REQUEST_SIZE;
     if (send(client->fd, requests, size, MSG_NOSIGNAL) != (ssize_t) size)
@@ -127,11 +134,14 @@ static void ask(struct load *load, struct client *client, unsigned count, uint64
 static struct asked *find_asked(const struct load *load, struct client *client,
                                 const uint8_t *reply)
 {
-    if (memcmp(reply + 2, load->reply + 2, load->reply_size - 2) != 0)
+    if (memcmp(reply + 2, load->reply + 2, 4) != 0 ||
+        memcmp(reply + 7, load->reply + 7, load->reply_size - 7) != 0)
         return NULL;
-    for (unsigned i = 0; i < DEPTH_MAX; i++)
-        if (client->asked[i].at_ns && client->asked[i].id == be16(reply))
-            return &client->asked[i];
+    for (unsigned i = 0; i < DEPTH_MAX; i++) {
+        struct asked *asked = &client->asked[i];
+        if (asked->at_ns && asked->id == be16(reply) && asked->unit == reply[6])
+            return asked;
+    }
     return NULL;
 }
 
@@ -259,14 +269,15 @@ static void run_closed(struct load *load, uint64_t end)
     load->asking = false;
 }
 
-/* Never sleeps, so as to be on time. What could not be sent by the end stays out. */
+/* Does not sleep when a request is due soon, so as to be on time. What could not be sent by the end
+ * stays out. */
 static void run_paced(struct load *load, uint64_t start, uint64_t end)
 {
     const double interval_ns = S_NS / load->order.rate;
     uint64_t due = start, now = start;
     for (uint64_t count = 0; now < end; now = now_ns()) {
         struct client *client = &load->clients[count % load->order.connections];
-        turn(load, 0);
+        turn(load, due > now + SOON_NS ? 1 : 0);
         if (now < due || (client->fd >= 0 && client->in_flight == DEPTH_MAX))
             continue;
         if (client->fd >= 0)
@@ -352,15 +363,15 @@ static void measure(struct load *load)
 static void usage(void)
 {
     fputs("usage: load -p PORT [-c CONNECTIONS] [-d REQUESTS IN FLIGHT] [-s SECONDS] "
-          "[-r REQUESTS PER SECOND] [-P PID] ADDRESS WORD...\n",
+          "[-r REQUESTS PER SECOND] [-u UNITS] [-P PID] ADDRESS WORD...\n",
           stderr);
     exit(2);
 }
 
 static void parse(int argc, char **argv, struct order *order)
 {
-    *order = (struct order){.connections = 1, .depth = 1, .seconds = 1};
-    for (int option; (option = getopt(argc, argv, "p:c:d:s:r:P:")) != -1;) {
+    *order = (struct order){.connections = 1, .depth = 1, .units = 1, .seconds = 1};
+    for (int option; (option = getopt(argc, argv, "p:c:d:s:r:u:P:")) != -1;) {
         switch (option) {
         case 'p':
             order->port = (uint16_t) atoi(optarg);
@@ -377,6 +388,9 @@ static void parse(int argc, char **argv, struct order *order)
         case 'r':
             order->rate = atof(optarg);
             break;
+        case 'u':
+            order->units = (unsigned) atoi(optarg);
+            break;
         case 'P':
             order->pid = (pid_t) atoi(optarg);
             break;
@@ -385,7 +399,7 @@ static void parse(int argc, char **argv, struct order *order)
         }
     }
     if (order->port == 0 || order->connections == 0 || order->depth == 0 ||
-        order->depth > DEPTH_MAX || argc - optind < 2)
+        order->depth > DEPTH_MAX || order->units == 0 || order->units > 247 || argc - optind < 2)
         usage();
     words_parse(&order->words, argv + optind, argc - optind);
 }

@@ -23,6 +23,8 @@
 #define ZERO_CELSIUS 2731 /* in 0.1 K, by the boards' reckoning */
 #define BASIC_SIZE 23     /* of register 03 without sensors */
 #define TAIL_SIZE 9       /* of newer firmware, section 4.1 */
+#define DAREN_SIZE 8      /* of the tail that Daren's boards have instead */
+#define DAREN_LONG_SIZE 16
 #define ADDRESSED_SIZE 29
 #define HELD_BIT 12 /* protection word: a MOS is held off by command */
 #define SETTLING_REPLIES 2
@@ -317,21 +319,46 @@ static void take_common(struct bms *bms, const uint8_t *d, enum pack_value capac
     pack_alarm_bits(pack, ROWS(protections), be16(d + 16));
 }
 
-/* Register 03 of a plain board, behind the number of cells, with the tail of newer firmware (4.1):
- *   03      | 0B 91 0B 98 0B 97 | 00       | 00 00    | 90 24 | 36 C5     | 00 00
- *   sensors | 0.1 K each        | humidity | warnings | full  | remaining | balancing, mA */
+/* Behind the sensors, newer firmware (4.1), told by the remaining capacity that it repeats:
+ *   00       | 00 00    | 90 24 | 36 C5     | 00 00
+ *   humidity | warnings | full  | remaining | balancing, mA */
+static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
+{
+    pack_raw_alarm(pack, be16(d + tail + 1));
+    pack_alarm_bits(pack, ROWS(plain_warnings), be16(d + tail + 1));
+    if (be16(d + tail + 3) > 0)
+        pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
+}
+
+/* Behind the sensors, boards of Daren (captures/jbd/16s-daren…), where the long form counts in
+ * steps of 0.1 and the same values in front read FFFF:
+ *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
+ *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
+static void take_daren_tail(struct bms *bms, const uint8_t *tail, size_t size, struct pack *pack)
+{
+    pack_set(pack, MOS_TEMP_C, (be16(tail) - ZERO_CELSIUS) / 10.0);
+    pack_set(pack, SOH_PERCENT, tail[4]);
+    if (size < DAREN_LONG_SIZE)
+        return;
+    pack_set(pack, REMAINING_AH, be16(tail + 8) / 10.0);
+    pack_set(pack, RATED_AH, be16(tail + 10) / 10.0);
+    bms_set_current(bms, pack, sbe32(tail + 12) / 10.0);
+}
+
+/* Register 03 of a plain board, behind the number of cells:
+ *   03      | 0B 91 0B 98 0B 97 | …
+ *   sensors | 0.1 K each        | tail, if any */
 static bool take_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
     take_common(bms, d, RATED_AH, pack);
     pack_alarm_bits(pack, ROWS(plain_protections), be16(d + 16));
     size_t tail = take_temps(reply, 22, pack);
-    if (tail + TAIL_SIZE > reply->size)
-        return true;
-    pack_raw_alarm(pack, be16(d + tail + 1));
-    pack_alarm_bits(pack, ROWS(plain_warnings), be16(d + tail + 1));
-    if (be16(d + tail + 3) > 0)
-        pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
+    size_t size = tail < reply->size ? reply->size - tail : 0;
+    if (size >= TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
+        take_tail(d, tail, pack);
+    else if (size == DAREN_SIZE || size == DAREN_LONG_SIZE)
+        take_daren_tail(bms, d + tail, size, pack);
     return true;
 }
 
@@ -419,15 +446,26 @@ static const struct message *find_message(const struct layout *layout, uint8_t r
     return NULL;
 }
 
-/* One board was quoted with A5 in the place of the register, which no sum covers (section 11); the
- * form of the data has to tell then. Without data it is the echo of a request. */
+static bool is_text(const uint8_t *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    return true;
+}
+
+/* Some boards have A5 in the place of the register, which no sum covers (section 11); the form of
+ * the data has to tell then. No word of a cell is text. Without data it is the echo of a request.
+ */
 static uint8_t register_of(const struct reply *reply)
 {
     if (reply->reg != READ || reply->status != STATUS_DONE || reply->size == 0)
         return reply->reg;
     size_t sensors = reply->size >= BASIC_SIZE ? reply->data[22] : 0;
     size_t basic = BASIC_SIZE + 2 * sensors;
-    return reply->size == basic || reply->size == basic + TAIL_SIZE ? REG_BASIC : REG_CELLS;
+    if (reply->size == basic || reply->size == basic + TAIL_SIZE)
+        return REG_BASIC;
+    return is_text(reply->data, reply->size) ? REG_NAME : REG_CELLS;
 }
 
 /* Whether a frame answers the request; without a request, whether it says itself what it is. */

@@ -250,6 +250,14 @@ static void fill_basic(uint8_t d[64], uint8_t fet, uint8_t cells, uint16_t prote
     d[21] = cells;
 }
 
+/* The tail of newer firmware. */
+static void fill_tail(uint8_t *d, size_t at, uint16_t full)
+{
+    memset(d + at, 0, 9);
+    put_be16(d + at + 3, full);
+    put_be16(d + at + 5, be16(d + 4));
+}
+
 static void test_coarse_units(void **state)
 {
     (void) state;
@@ -259,7 +267,7 @@ static void test_coarse_units(void **state)
     bms_init(&bms, &jbd_driver);
     pack_clear(&pack);
     fill_basic(d, 0x83, 16, 0);
-    put_be16(d + 23 + 3, 45000);
+    fill_tail(d, 23, 45000);
     assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + 9, &pack), BMS_DONE);
     assert_near(&pack, CURRENT_A, -10);
     assert_near(&pack, REMAINING_AH, 4000);
@@ -269,7 +277,7 @@ static void test_coarse_units(void **state)
     assert_near(&pack, CHARGE_MOS, 1);
     assert_near(&pack, DISCHARGE_MOS, 1);
     fill_basic(d, 0x03, 16, 0);
-    put_be16(d + 23 + 3, 45000);
+    fill_tail(d, 23, 45000);
     assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + 9, &pack), BMS_DONE);
     assert_near(&pack, CURRENT_A, -1);
     assert_near(&pack, REMAINING_AH, 400);
@@ -318,7 +326,7 @@ static void test_lengths(void **state)
         for (size_t sensor = 0; sensor < 2 && cases[i].sensors; sensor++)
             put_be16(d + 23 + 2 * sensor, 2731 + 215);
         if (cases[i].sensors <= 2)
-            put_be16(d + 23 + 2 * cases[i].sensors + 3, 45000);
+            fill_tail(d, 23 + 2 * (size_t) cases[i].sensors, 45000);
         assert_int_equal(exchange_data(&bms, ASK_BASIC, d, cases[i].size, &pack), cases[i].result);
         assert_int_equal(pack_known(&pack, FULL_AH), cases[i].tail);
         assert_int_equal(pack_known(&pack, VOLTAGE_V), cases[i].result == BMS_DONE);
@@ -327,6 +335,25 @@ static void test_lengths(void **state)
         if (cases[i].temps > 1)
             assert_near(&pack, TEMP_C + 1, 21.5);
         assert_false(pack_known(&pack, TEMP_C + 2));
+    }
+}
+
+/* What stands behind the sensors is the tail only if it repeats the remaining capacity. */
+static void test_other_tail(void **state)
+{
+    (void) state;
+    for (size_t size = 9; size <= 17; size++) {
+        uint8_t d[64];
+        struct bms bms;
+        struct pack pack;
+        bms_init(&bms, &jbd_driver);
+        pack_clear(&pack);
+        fill_basic(d, 3, 16, 0);
+        memset(d + 23, 0x0B, size);
+        assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + size, &pack), BMS_DONE);
+        assert_false(pack_known(&pack, FULL_AH));
+        assert_int_equal(pack.alarms_warning, 0);
+        assert_int_equal(pack_known(&pack, SOH_PERCENT), size == 16);
     }
 }
 
@@ -387,6 +414,11 @@ static void test_register_a5(void **state)
     assert_near(&pack, VOLTAGE_V, 52);
     assert_int_equal(receive_all(&bms, &ask_cells, cells.bytes, cells.size, &pack), BMS_DONE);
     assert_near(&pack, CELL_MV, 0x0D0D);
+    struct bytes name = make_reply(0xA5, 0, (const uint8_t *) "SP15S001", 8);
+    struct bms_request ask_name = request_of(ASK_NAME);
+    assert_int_equal(receive_all(&bms, &ask_name, basic.bytes, basic.size, &pack), BMS_FOREIGN);
+    assert_int_equal(receive_all(&bms, &ask_name, name.bytes, name.size, &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "SP15S001");
 }
 
 /* Nothing was asked: what says itself what it is counts, a bare acknowledgement does not. */
@@ -693,6 +725,7 @@ static void test_alarm_bits(void **state)
         assert_int_equal(pack.alarms_protection, protections[bit] < 0 ? 0 : 1u << protections[bit]);
         assert_int_equal(pack.alarms_warning, 0);
         fill_basic(d, 3, 16, 0);
+        fill_tail(d, 23, 0);
         put_be16(d + 23 + 1, 1u << bit);
         assert_int_equal(exchange_data(&bms, ASK_BASIC, d, 23 + 9, &pack), BMS_DONE);
         int warning = bit < 10    ? protections[bit]
@@ -787,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_coarse_units),
         cmocka_unit_test(test_current_can_be_inverted),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_other_tail),
         cmocka_unit_test(test_cell_counts),
         cmocka_unit_test(test_register_a5),
         cmocka_unit_test(test_listening),

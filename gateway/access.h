@@ -39,6 +39,9 @@ struct access_request {
     const struct allow_list *allow_write; /* clients that may write; NULL: none */
 };
 
+/** Whether a function sets registers or coils to values, and may do so at all. */
+bool access_sets(uint8_t function);
+
 /** The Modbus exception code to answer with, or 0 when the request may go ahead. Everybody who
  * is let in may read. Writing is for the clients of allow_write, to units that are writable,
  * with the functions that set a value. */

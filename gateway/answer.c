@@ -8,11 +8,17 @@
 #include "answer.h"
 
 #include "access.h"
+#include "address.h"
+#include "clock.h"
 #include "identity.h"
+#include "log.h"
 #include "mbap.h"
 
 #include <errno.h>
 #include <string.h>
+
+#define REFUSALS_APART_S                                                                           \
+    1.0 /* of one unit in the log: a client that goes on and on fills no disk */
 
 int answerer_open(struct answerer *answerer, const struct units *units)
 {
@@ -71,6 +77,46 @@ static uint8_t order(struct answerer *answerer, struct unit *unit, const struct 
     if (!answerer->carry_out)
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     return answerer->carry_out(answerer->data, unit, &switches, client, ticket);
+}
+
+static const char *describe_refusal(const struct answerer *answerer, const struct sockaddr *client,
+                                    uint8_t exception)
+{
+    switch (exception) {
+    case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
+        if (!answerer->allow_write || !allow_contains(answerer->allow_write, client))
+            return "it is not in allow_write";
+        return "that is no way to write here";
+    case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
+        return "there is no switch at that address";
+    case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
+        return "another order is under way";
+    case MODBUS_EXCEPTION_GATEWAY_TARGET:
+        return "the pack does not answer";
+    default:
+        return "the request is malformed";
+    }
+}
+
+/* What comes of an order that is carried out is told by whoever does that. */
+static void log_refusal(const struct answerer *answerer, struct unit *unit,
+                        const struct sockaddr *client, const struct mbap_request *request,
+                        const uint8_t *frame, uint8_t exception)
+{
+    struct switches switches;
+    char address[ADDRESS_TEXT], what[SWITCHES_TEXT] = "";
+    const double now = clock_now();
+    if (now - unit->refused_at < REFUSALS_APART_S)
+        return;
+    unit->refused_at = now;
+    if (access_sets(request->function) &&
+        switches_read(unit->settings, request, frame, &switches) == 0)
+        switches_format(&switches, what);
+    if (!*what)
+        snprintf(what, sizeof what, "function %u", request->function);
+    log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
+             address_format(client, address), what, exception,
+             describe_refusal(answerer, client, exception));
 }
 
 static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
@@ -139,6 +185,8 @@ enum answer_result answer(struct answerer *answerer, int fd, const struct sockad
         if (!exception)
             return ANSWER_PENDING;
     }
+    if (exception && unit && unit->writable && mbap_writes(request.function))
+        log_refusal(answerer, unit, client, &request, frame, exception);
     if (exception)
         return result_of(send_exception(answerer, frame, exception));
     if (request.function == MBAP_FC_IDENTIFY)

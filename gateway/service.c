@@ -177,10 +177,8 @@ uint8_t service_switch(struct service *service, const struct switches *switches,
     service->ordered = *switches;
     service->control = (struct control){
         .poller = service->poller, .switches = *switches, .done = on_switched, .data = service};
-    if (!service->line || !line_control(service->line, &service->control)) {
-        log_order(service, "its line is down");
+    if (!service->line || !line_control(service->line, &service->control))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    }
     service->ticket = ticket;
     return 0;
 }

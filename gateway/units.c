@@ -5,6 +5,7 @@
  */
 #include "units.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,7 +16,8 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
     uint16_t *registers = calloc(size, sizeof *registers);
     if (!registers)
         return -1;
-    *unit = (struct unit){.id = id, .settings = settings, .on_stale = on_stale, .stale = true};
+    *unit = (struct unit){
+        .id = id, .settings = settings, .on_stale = on_stale, .stale = true, .refused_at = NAN};
     snprintf(unit->name, sizeof unit->name, "%s", name);
     unit->mapping = (modbus_mapping_t){.nb_bits = MAP_COILS,
                                        .nb_input_bits = MAP_INPUTS,

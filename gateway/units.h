@@ -24,6 +24,7 @@ struct unit {
     bool known;               /* values were published at least once */
     bool stale;               /* the values are too old to be served as fresh */
     bool writable;            /* its switches may be written; the rest never */
+    double refused_at;        /* when the log last told of a refused write */
     modbus_mapping_t mapping; /* input registers are the holding registers */
     uint8_t inputs[MAP_INPUTS];
     uint8_t coils[MAP_COILS];

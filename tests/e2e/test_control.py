@@ -90,6 +90,9 @@ def refuses_when_off():
                 expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 1)
                 expect(client.write_register(DISCHARGE_REGISTER, 0, slave=1), 1)
                 assert read_value(client, "discharge_mos", 1) == 1
+                if general: # nobody is told of writes to what is only read
+                    gateway.wait_for(r"warning: pack house: client 127\.0\.0\.1:\d+ orders discharge off: refused "
+                                     r"with exception 1, it is not in allow_write")
 
 
 def says_when_the_pack_does_not_answer():
@@ -98,6 +101,17 @@ def says_when_the_pack_does_not_answer():
         gateway.wait_published("house")
         server.stop()
         expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 0x0B)
+        gateway.wait_for(r"orders discharge off: (not confirmed, the BMS did|refused with exception 11, the pack does) not answer")
+
+
+def tells_of_orders_to_a_silent_pack():
+    server, url = simulate("daly", "profile=fixed")
+    with Gateway(pack(url, "daly"), "poll = 200ms\nstale_after = 1s") as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        server.stop()
+        gateway.wait_for("values are too old")
+        expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 0x0B)
+        gateway.wait_for(r"orders discharge off: refused with exception 11, the pack does not answer")
 
 
 def configuration_refuses_protocols_that_cannot():
@@ -109,4 +123,4 @@ def configuration_refuses_protocols_that_cannot():
 
 
 main([switches_and_reads_back, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
-      says_when_the_pack_does_not_answer, configuration_refuses_protocols_that_cannot])
+      says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack, configuration_refuses_protocols_that_cannot])

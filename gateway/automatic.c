@@ -34,29 +34,39 @@ bool automatic_is_open(const struct pack_config *pack)
     return pack->driver == &automatic_driver;
 }
 
-void automatic_recall(struct config *config, struct pack_config *pack,
-                      const struct state_entry *kept)
+static void take(struct line_config *line, struct pack_config *pack,
+                 const struct bms_driver *driver, const struct state_entry *kept)
 {
-    const struct bms_driver *driver = bms_driver_find(kept->protocol);
-    if (!automatic_is_open(pack) || !driver)
-        return;
     pack->driver = driver;
     pack->options.address = kept->address;
     pack->options.variant = kept->variant;
-    struct line_config *line = &config->lines[pack->line - config->lines];
     if (!line->baud)
         line->baud = (unsigned) kept->baud;
 }
 
-void automatic_forget(struct config *config, struct pack_config *pack, struct state_entry *kept)
+static void open(struct line_config *line, struct pack_config *pack, const struct state_entry *kept)
 {
-    struct line_config *line = &config->lines[pack->line - config->lines];
-    if (line->baud == (unsigned) kept->baud)
-        line->baud = 0;
-    kept->protocol[0] = '\0';
     pack->driver = &automatic_driver;
     pack->options.address = -1;
     pack->options.variant = 0;
+    if (line->baud == (unsigned) kept->baud)
+        line->baud = 0;
+}
+
+void automatic_recall(struct config *config, struct pack_config *pack,
+                      const struct state_entry *kept)
+{
+    const struct bms_driver *driver = bms_driver_find(kept->protocol);
+    struct line_config *line = &config->lines[pack->line - config->lines];
+    if (automatic_is_open(pack) && driver)
+        take(line, pack, driver, kept);
+    else if (!automatic_is_open(pack) && !driver)
+        open(line, pack, kept);
+}
+
+void automatic_forget(struct state_entry *kept)
+{
+    kept->protocol[0] = '\0';
 }
 
 static void search(struct automatic *automatic);

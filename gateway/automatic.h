@@ -13,13 +13,14 @@
 /** Whether the pack is still to be found. */
 bool automatic_is_open(const struct pack_config *pack);
 
-/** Takes what was found before, if anything was: the pack gets its driver, address and variant,
- * its line the baud rate. */
+/** Makes the pack what was found: it gets its driver, address and variant, its line the baud rate.
+ * Nothing found, or forgotten again: it is open. Nothing may be polled by `config` when this
+ * changes it, but what polling_renew is about to end. */
 void automatic_recall(struct config *config, struct pack_config *pack,
                       const struct state_entry *kept);
 
-/** The other way round: nothing is known of it again. */
-void automatic_forget(struct config *config, struct pack_config *pack, struct state_entry *kept);
+/** What was found counts no more from the next recall on. */
+void automatic_forget(struct state_entry *kept);
 
 /* The search for one pack. */
 struct automatic {

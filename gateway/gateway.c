@@ -317,13 +317,13 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 {
     for (unsigned i = 0; i < gateway->services.pack_count; i++) {
         const struct service *service = gateway->services.packs[i];
-        struct pack_config *pack = &gateway->config->packs[i];
+        const struct pack_config *pack = &gateway->config->packs[i];
         if (!pack->automatic || automatic_is_open(pack) || !isnan(service->poller->last_answer) ||
             now - gateway->searched_at < DOUBT_S)
             continue;
         log_warn("pack %s: %s was found before and does not answer now; searching anew", pack->name,
                  pack->driver->name);
-        automatic_forget(gateway->config, pack, service->kept);
+        automatic_forget(service->kept);
         ev_timer_start(gateway->loop, &gateway->found);
     }
 }

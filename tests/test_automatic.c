@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/* What `protocol = auto` has found, in the state file and in the configuration. */
+#include "gateway/automatic.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct config *load(const char *line)
+{
+    char text[300];
+    snprintf(
+        text, sizeof text,
+        "[line l]\nport = serial:/dev/ttyS0\n%s\n[pack p]\nline = l\nprotocol = auto\nunit = 1\n",
+        line);
+    struct config *config = config_parse(text, "test", stderr);
+    assert_non_null(config);
+    assert_true(automatic_is_open(&config->packs[0]));
+    return config;
+}
+
+static const struct state_entry found = {
+    .name = "p", .protocol = "jk02", .address = 3, .variant = 2, .baud = 115200};
+
+static void recalls_what_was_found(void **state)
+{
+    (void) state;
+    struct config *config = load("");
+    struct pack_config *pack = &config->packs[0];
+    automatic_recall(config, pack, &found);
+    assert_string_equal(pack->driver->name, "jk02");
+    assert_int_equal(pack->options.address, 3);
+    assert_int_equal(pack->options.variant, 2);
+    assert_int_equal(config->lines[0].baud, 115200);
+    config_free(config);
+}
+
+/* It is still polled until the configuration is taken up anew: a driver's plan must not change under a cycle. */
+static void forgets_when_it_is_recalled_next(void **state)
+{
+    (void) state;
+    struct config *config = load("");
+    struct pack_config *pack = &config->packs[0];
+    struct state_entry kept = found;
+    automatic_recall(config, pack, &kept);
+    automatic_forget(&kept);
+    assert_string_equal(pack->driver->name, "jk02");
+    automatic_recall(config, pack, &kept);
+    assert_true(automatic_is_open(pack));
+    assert_int_equal(pack->options.address, -1);
+    assert_int_equal(pack->options.variant, 0);
+    assert_int_equal(config->lines[0].baud, 0);
+    config_free(config);
+}
+
+static void keeps_to_the_baud_rate_of_the_file(void **state)
+{
+    (void) state;
+    struct config *config = load("baud = 19200");
+    struct state_entry kept = found;
+    automatic_recall(config, &config->packs[0], &kept);
+    assert_int_equal(config->lines[0].baud, 19200);
+    automatic_forget(&kept);
+    automatic_recall(config, &config->packs[0], &kept);
+    assert_int_equal(config->lines[0].baud, 19200);
+    config_free(config);
+}
+
+/* A later version may know more protocols. */
+static void searches_what_it_does_not_know(void **state)
+{
+    (void) state;
+    struct config *config = load("");
+    struct state_entry kept = found;
+    strcpy(kept.protocol, "of-tomorrow");
+    automatic_recall(config, &config->packs[0], &kept);
+    assert_true(automatic_is_open(&config->packs[0]));
+    config_free(config);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recalls_what_was_found),
+        cmocka_unit_test(forgets_when_it_is_recalled_next),
+        cmocka_unit_test(keeps_to_the_baud_rate_of_the_file),
+        cmocka_unit_test(searches_what_it_does_not_know),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -567,9 +567,7 @@ static void listen_in(struct line *line, double now)
 static void miss_talker(struct line *line, double now)
 {
     struct member *member = line->asking;
-    member->poller->counters.timeouts++;
-    member->poller->silent_cycles++;
-    pack_clear(&member->poller->incoming); /* half a set, too old for the other half */
+    poller_unheard(member->poller);
     note_miss(line, member, now);
     if (now - line->unheard_since > DEAF_S)
         open_anew(line, "nothing was received, opening it again");

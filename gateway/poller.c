@@ -283,7 +283,17 @@ void poller_heard(struct poller *poller, double now)
     pack_clear(&poller->incoming);
     poller->last_answer = now;
     poller->silent_cycles = 0;
+    poller->forgotten = false;
     publish(poller, now, NULL);
+}
+
+void poller_unheard(struct poller *poller)
+{
+    poller->counters.timeouts++;
+    poller->silent_cycles++;
+    if (!poller->forgotten)
+        forget_device(poller);
+    pack_clear(&poller->incoming);
 }
 
 void poller_hurry(struct poller *poller, double now)

@@ -82,6 +82,10 @@ void poller_unanswered(struct poller *poller, double now);
 /** One that talks unasked has completed a set of values in poller->incoming: they are published. */
 void poller_heard(struct poller *poller, double now);
 
+/** It has not for so long that its values are stale. Half a set is dropped, and who speaks next may
+ * be another device. */
+void poller_unheard(struct poller *poller);
+
 /** Reads everything anew at once, the slow values too: something was switched. */
 void poller_hurry(struct poller *poller, double now);
 

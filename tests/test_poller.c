@@ -321,6 +321,32 @@ static void forgets_the_device_after_a_long_silence(void **state)
     assert_string_equal(world->poller->values.text[SERIAL], "A1");
 }
 
+static void forgets_a_talker_after_a_long_silence(void **state)
+{
+    static const struct bms_driver talker = {.name = "talker", .line = {.baud = 9600}};
+    struct pack_config talking = config;
+    (void) state;
+    talking.driver = &talker;
+    struct poller *poller = poller_new(&talking);
+    uint8_t *note = bms_memory(&poller->bms);
+    pack_set(&poller->incoming, VOLTAGE_V, 52);
+    poller_heard(poller, 1000);
+    *note = 7;
+    pack_set(&poller->incoming, VOLTAGE_V, 53);
+    poller_heard(poller, 1001);
+    assert_int_equal(*note, 7);
+    pack_set(&poller->incoming, SOC_PERCENT, 80); /* the first half of a set */
+    poller_unheard(poller);
+    assert_int_equal(*note, 0);
+    assert_false(pack_known(&poller->incoming, SOC_PERCENT));
+    /* What the driver notes while it waits for its device lives on. */
+    *note = 8;
+    poller_unheard(poller);
+    assert_int_equal(*note, 8);
+    assert_int_equal(poller->counters.timeouts, 2);
+    poller_free(poller);
+}
+
 /* A port that is opened anew because all are silent must not make them be asked as often as at the start. */
 static void stays_patient_over_a_reset(void **state)
 {
@@ -377,6 +403,7 @@ int main(void)
         TEST(knows_how_long_a_round_takes),
         TEST(forgets_the_device_on_reset),
         TEST(forgets_the_device_after_a_long_silence),
+        TEST(forgets_a_talker_after_a_long_silence),
         TEST(stays_patient_over_a_reset),
         TEST(counts_refused_values_once),
         TEST(leaves_a_refused_step_alone),

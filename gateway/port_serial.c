@@ -13,6 +13,7 @@
 #include <linux/serial.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -84,6 +85,19 @@ static bool set_up(struct serial *serial, int fd)
            set_rts(serial, fd) && set_reading(fd);
 }
 
+/* Two programs that ask on one line take each other's answers. The lock is what other careful
+ * programs look at (pyserial's `exclusive` is the same). */
+static bool take(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+/* A child process (name look-up, state file) may still hold the descriptor: closing is not enough. */
+static void let_go(int fd)
+{
+    flock(fd, LOCK_UN);
+}
+
 static int open_device(struct serial *serial, const char *path)
 {
     int fd = -1;
@@ -98,7 +112,7 @@ static int open_device(struct serial *serial, const char *path)
         errno = error;
         return -1;
     }
-    if (sp_get_port_handle(serial->handle, &fd) != SP_OK || !set_up(serial, fd))
+    if (sp_get_port_handle(serial->handle, &fd) != SP_OK || !take(fd) || !set_up(serial, fd))
         return -1;
     sp_flush(serial->handle, SP_BUF_BOTH);
     return fd;
@@ -108,7 +122,7 @@ static int open_pty(struct serial *serial, const char *path)
 {
     struct termios settings;
     serial->pty = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (serial->pty < 0 || tcgetattr(serial->pty, &settings) < 0)
+    if (serial->pty < 0 || !take(serial->pty) || tcgetattr(serial->pty, &settings) < 0)
         return -1;
     cfmakeraw(&settings);
     if (tcsetattr(serial->pty, TCSANOW, &settings) < 0)
@@ -132,6 +146,8 @@ static void open_serial(void *state)
     free(path);
     if (fd >= 0)
         port_opened(serial->port, fd);
+    else if (error == EWOULDBLOCK)
+        port_failed(serial->port, "another program uses it");
     else if (serial->handle)
         port_failed(serial->port, "it does not take baud rate, framing or rts as they are set");
     else
@@ -143,11 +159,16 @@ static void open_serial(void *state)
 static void close_serial(void *state)
 {
     struct serial *serial = state;
-    if (serial->pty >= 0)
+    int fd;
+    if (serial->pty >= 0) {
+        let_go(serial->pty);
         close(serial->pty);
+    }
     serial->pty = -1;
     if (!serial->handle)
         return;
+    if (sp_get_port_handle(serial->handle, &fd) == SP_OK)
+        let_go(fd);
     sp_flush(serial->handle, SP_BUF_OUTPUT);
     sp_close(serial->handle);
     sp_free_port(serial->handle);

@@ -11,7 +11,7 @@ static const char usage[] =
     "  -f, --format FORMAT  md (the default), json or csv; for a client homeassistant,\n"
     "                       homeassistant-basic, homeassistant-cells, telegraf, nodered,\n"
     "                       evcc, tasmota, tasmota-display or mbpoll\n"
-    "  -c, --config FILE    takes base, also_at and float_order from a configuration;\n"
+    "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration;\n"
     "                       otherwise the defaults\n"
     "Exit status: 0, 1 when the configuration is wrong, 2 for a wrong call.\n";
 
@@ -23,6 +23,8 @@ static int print_map(const char *format, const char *path)
         if (!config)
             return EXIT_FAILED;
         settings = config->gateway.map;
+        for (unsigned i = 0; i < config->pack_count; i++)
+            settings.writable |= config->packs[i].writable;
         config_free(config);
     }
     if (map_print(&settings, format, stdout))

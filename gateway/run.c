@@ -75,10 +75,9 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
         log_info("bank %s (%u packs, needs %u) is unit %d", config->banks[i].name,
                  config->banks[i].pack_count, config->banks[i].min_packs, config->banks[i].unit);
     log_info("to read voltage, current and power of unit %d: mbpoll -m tcp -p %u -a %d -0 -r %d -c "
-             "3 -t 4:float -1 "
-             "127.0.0.1",
+             "3 -t 4:float %s-1 127.0.0.1",
              config->packs[0].unit, gateway_port(gateway, 0), config->packs[0].unit,
-             config->gateway.map.base + 10);
+             config->gateway.map.base + 10, config->gateway.map.big_floats ? "-B " : "");
 }
 
 /* A descriptor for each client, each line and a few more; the usual limit of 1024 would be met

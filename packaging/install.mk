@@ -20,7 +20,7 @@ install-files:
 	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
-	sed 's|/usr/bin/packgate|$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
+	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)
 
@@ -30,7 +30,9 @@ uninstall:
 	    $(unitdir)/packgate.service)
 	rm -rf $(DESTDIR)$(docdir)
 
-deb: all
+deb:
+	@tests/install-packages $(DEPS) dpkg-dev
+	@$(MAKE) --no-print-directory all
 	rm -rf $(BUILD)/deb
 	@$(MAKE) --no-print-directory install-files DESTDIR=$(BUILD)/deb/root PREFIX=/usr >/dev/null
 	packaging/make-deb $(BUILD)/deb $(BUILD)/packgate $(VERSION)

@@ -86,6 +86,17 @@ def help_names_all_formats():
         assert re.search(rf"(?<![\w-]){form}(?![\w-])", page), form
 
 
+def map_tells_what_can_be_written():
+    switches = {"charge_mos", "discharge_mos"}
+    for writable, wanted in ("no", set()), ("yes", switches):
+        with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+            file.write(PACK + f"writable = {writable}\n")
+            file.flush()
+            rows = json.loads(Map("-c", file.name).printed("json"))
+        assert {row["name"] for row in rows if row["access"] == "rw"} == wanted
+        assert all(row["access"] == "r" for row in rows if row["name"] not in switches)
+
+
 # ---- Home Assistant ----
 
 HA_TYPES = {"uint16": "u16", "int16": "s16", "uint32": "u32", "float32": "float32", "string": "string"}
@@ -572,7 +583,7 @@ def mbpoll_commands_read_the_self_check():
 for tool in ("mbpoll", "node"):
     assert shutil.which(tool), f"{tool} is missing"
 assert os.path.exists("conf"), "to be run from the top of the repository"
-main([files_are_what_the_program_prints, help_names_all_formats, home_assistant_follows_the_map,
+main([files_are_what_the_program_prints, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
       nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
       tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, display_finds_its_names, display_shows_a_silent_pack, mbpoll_follows_the_map,

@@ -207,6 +207,19 @@ def serves_a_bank_of_which_a_pack_is_still_to_be_found():
             assert exception_of(client, 290, 1, 100) == STALE
 
 
+def leaves_a_port_to_whom_has_it():
+    with tempfile.TemporaryDirectory() as folder:
+        link = f"{folder}/tty"
+        text = line("a", f"serial:{link}") + pack("a", 1)
+        with simulate_pty("daly", link, "profile=fixed"):
+            with Gateway(text) as first:
+                first.wait_published("a")
+                with Gateway(text) as second:
+                    second.wait_for("another program uses it")
+                    first.stop()
+                    second.wait_published("a")
+
+
 def saves_its_state_however_often_it_is_told_to_end():
     server, url = simulate("daly", "profile=fixed,soc_percent=80")
     with server:
@@ -238,6 +251,6 @@ def reads_into_a_pipe_that_closes():
 
 
 main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, survives_a_flood,
-      speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact,
+      speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
       serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
       reads_into_a_pipe_that_closes])

@@ -134,7 +134,8 @@ def keeps_a_configuration():
         make("install", f"DESTDIR={root}", "PREFIX=/usr/local")
         assert read_text(root, "etc/packgate/packgate.ini") == "mine\n"
         unit = read_text(root, "usr/local/lib/systemd/system/packgate.service")
-        assert re.findall("^ExecStart=(.*)$", unit, re.M) == ["/usr/local/bin/packgate run"]
+        assert re.findall("^Exec.*=(.*packgate.*)$", unit, re.M) == ["/usr/local/bin/packgate run",
+                                                                     "/usr/local/bin/packgate check"]
 
 
 # ---- the service ----
@@ -153,7 +154,8 @@ def service_does_what_its_unit_says():
     """READY=1 once it listens, or systemd gives it up; signs of life for the watchdog; reload by SIGHUP; STOPPING=1."""
     settings = dict(re.findall(r"^(\w+)=(.*)$", read_text(SERVICE), re.M))
     assert (settings["Type"], settings["WatchdogSec"]) == ("notify", "30s")
-    assert settings["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert re.findall("^ExecReload=(.*)$", read_text(SERVICE), re.M) == ["/usr/bin/packgate check",
+                                                                         "/bin/kill -HUP $MAINPID"]
     config = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
     with scratch() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(os.path.join(folder, "notify"))

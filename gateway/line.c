@@ -234,6 +234,7 @@ static void on_opened(void *data, int fd)
     for (unsigned i = 0; i < line->count; i++) {
         struct poller *poller = line->members[i].poller;
         poller->reconnects += again;
+        poller_reopened(poller);
         if (other_device)
             poller_reset(poller, now);
     }

@@ -71,6 +71,11 @@ void poller_reset(struct poller *poller, double now)
     poller->due = now;
 }
 
+void poller_reopened(struct poller *poller)
+{
+    poller->asked_at = NAN;
+}
+
 static void begin_cycle(struct poller *poller, double now)
 {
     poller->in_cycle = true;
@@ -177,7 +182,7 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
             continue;
         if (driver->build(&poller->bms, poller->step, request)) {
             pack_clear(&poller->incoming);
-            if (poller->tries == 0)
+            if (poller->tries == 0 || isnan(poller->asked_at))
                 poller->asked_at = now;
             poller->counters.repeats += poller->tries > 0;
             poller->tries++;

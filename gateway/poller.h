@@ -67,6 +67,9 @@ void poller_free(struct poller *poller);
  * is not trusted to answer before it does. */
 void poller_reset(struct poller *poller, double now);
 
+/** The line was opened anew: what was asked before will not be answered any more. */
+void poller_reopened(struct poller *poller);
+
 /** Takes the next request of the cycle, or the same once more. False: the cycle is over, and
  * `*published` tells whether there are new values. */
 bool poller_request(struct poller *poller, double now, struct bms_request *request,

@@ -770,11 +770,10 @@ static void asks_again_what_a_stopped_process_finds(void **state)
     struct bench *bench = *state;
     add_pack(bench, &hasty, 1);
     start(bench, answer_and_stop);
-    await_published(bench, 1);
-    await_published(bench, 1);
+    await_published(bench, 2);
+    /* The answer that lay about was to the third request; its own is the first on the new connection. */
     assert_int_equal(bench->connections, 2);
-    assert_true(clock_now() - bench->pollers[0]->published_at > 3);
-    await_published(bench, 1);
+    assert_int_equal(bench->requests, 5);
     assert_true(clock_now() - bench->pollers[0]->published_at < 3);
     assert_int_equal(bench->downs, 0);
 }

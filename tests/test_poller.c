@@ -244,6 +244,22 @@ static void takes_no_reply_for_younger_than_its_request(void **state)
     assert_false(poller_stale(world->poller, world->now));
 }
 
+/* Nothing that was asked over a connection before is answered over this one. */
+static void counts_from_the_request_on_this_connection(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    assert_true(poller_request(world->poller, world->now, &request, &published));
+    poller_unanswered(world->poller, world->now);
+    world->now += 5;
+    poller_reopened(world->poller);
+    assert_true(poller_request(world->poller, world->now, &request, &published));
+    world->now += 0.1;
+    answer(world, request.bytes[0]);
+    assert_true(world->poller->steps[request.bytes[0]].at == world->now - 0.1);
+}
+
 /* Sixteen packs on a slow line have their turn every 17 s: their values must not be stale in between, unless the
  * configuration says so. */
 static void knows_how_long_a_round_takes(void **state)
@@ -400,6 +416,7 @@ int main(void)
         TEST(slows_down_when_silent),
         TEST(is_stale_when_the_last_cycle_is_old),
         TEST(takes_no_reply_for_younger_than_its_request),
+        TEST(counts_from_the_request_on_this_connection),
         TEST(knows_how_long_a_round_takes),
         TEST(forgets_the_device_on_reset),
         TEST(forgets_the_device_after_a_long_silence),

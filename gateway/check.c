@@ -32,6 +32,11 @@ static int print_keys(const char *format)
     return EXIT_USAGE;
 }
 
+static void print_count(unsigned count, const char *what)
+{
+    printf("%u %s%s, ", count, what, count == 1 ? "" : "s");
+}
+
 int command_check(int argc, char **argv)
 {
     static const struct option options[] = {{"keys", optional_argument, NULL, 'k'},
@@ -58,7 +63,14 @@ int command_check(int argc, char **argv)
     struct config *config = config_load(path, stderr);
     if (!config)
         return EXIT_FAILED;
-    printf("%s: %u lines, %u packs, no mistakes\n", path, config->line_count, config->pack_count);
+    printf("%s: ", path);
+    print_count(config->line_count, "line");
+    print_count(config->pack_count, "pack");
+    if (config->bank_count)
+        print_count(config->bank_count, "bank");
+    if (config->push_count)
+        print_count(config->push_count, "push target");
+    printf("no mistakes\n");
     config_free(config);
     return EXIT_DONE;
 }

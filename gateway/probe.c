@@ -13,7 +13,7 @@ static const char usage[] =
     "usage: packgate probe [--baud N] [--framing 8N1] [-v] PORT\n\n"
     "Tries all protocols at their usual settings on PORT (serial:/dev/... or tcp://host:port) for "
     "up to 20 s and\n"
-    "prints the configuration of what answers. Only read requests are sent.\n"
+    "prints the configuration of what answers. Nothing is set or switched.\n"
     "      --baud N       tries this rate only (a TCP serial server has its own setting)\n"
     "      --framing 8N1  data bits, parity and stop bits\n"
     "  -v, --verbose      says what is being tried\n"
@@ -90,11 +90,12 @@ static void on_done(void *data, const struct prober_found *found, const char *wh
 static struct config *config_for(const char *port, const char *baud, const char *framing)
 {
     char text[PORT_SIZE + 200];
-    int size = snprintf(
-        text, sizeof text,
-        "[line port]\nport = %s\n%s%s\n%s%s\n[pack pack]\nline = port\nprotocol = daly\nunit = 1\n",
-        port, baud ? "baud = " : "", baud ? baud : "", framing ? "framing = " : "",
-        framing ? framing : "");
+    int size =
+        snprintf(text, sizeof text,
+                 "[line port]\nport = %s%s\n%s%s\n%s%s\n[pack pack]\nline = port\nprotocol = daly\n"
+                 "unit = 1\n",
+                 command_port_prefix(port), port, baud ? "baud = " : "", baud ? baud : "",
+                 framing ? "framing = " : "", framing ? framing : "");
     if (size < 0 || (size_t) size >= sizeof text) {
         fprintf(stderr, "packgate: the port's name is too long\n");
         return NULL;

@@ -141,6 +141,8 @@ static void report_clipped(const struct push *push, struct push_item *item)
 static void report_counters(const struct push *push)
 {
     const struct push_counters *counters = &push->counters;
+    if (counters->connects + counters->failures == 0)
+        return;
     log_info(
         "push %s: %u requests, %u confirmed, %u exceptions, %u malformed and %u foreign answers, "
         "%u timeouts, %u connections, %u failed or ended",

@@ -67,7 +67,8 @@ static struct config *config_of_options(const struct order *order)
         return NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i].value)
-            fprintf(out, "%s = %s\n", keys[i].key, keys[i].value);
+            fprintf(out, "%s = %s%s\n", keys[i].key, i == 0 ? command_port_prefix(order->port) : "",
+                    keys[i].value);
     fclose(out);
     struct config *config = text ? config_parse(text, "options", stderr) : NULL;
     free(text);
@@ -305,9 +306,8 @@ static int parse_options(int argc, char **argv, struct order *order)
     order->names = argv + optind;
     order->name_count = argc - optind;
     bool by_options = order->protocol || order->address || order->variant || order->baud;
-    return !order->port && by_options         ? EXIT_USAGE
-           : order->port && order->name_count ? EXIT_USAGE
-                                              : -1;
+    bool wrong = order->port ? !order->protocol || order->name_count > 0 : by_options;
+    return wrong ? EXIT_USAGE : -1;
 }
 
 int command_read(int argc, char **argv)

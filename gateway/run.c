@@ -154,7 +154,8 @@ int command_run(int argc, char **argv)
         }
     }
     if (optind != argc) {
-        fputs(usage, stderr);
+        fprintf(stderr, "packgate run: '%s' is no option; the configuration is given by -c\n\n%s",
+                argv[optind], usage);
         return EXIT_USAGE;
     }
     struct running running = {.path = path, .config = config_load(path, stderr)};

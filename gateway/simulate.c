@@ -58,7 +58,7 @@ static void print_protocols(FILE *out)
         const struct bms_driver *driver = bms_drivers[i];
         char range[40] = "";
         if (driver->address_min != driver->address_max)
-            snprintf(range, sizeof range, "%d…%d", driver->address_min, driver->address_max);
+            snprintf(range, sizeof range, "%d-%d", driver->address_min, driver->address_max);
         fprintf(out, "  %-16s %-8s", driver->name, range);
         for (const char *const *name = driver->variants; name && *name; name++)
             fprintf(out, " %s", *name);
@@ -149,7 +149,7 @@ static bool check_order(struct order *order)
     if (!simulator_check(order->options, error, sizeof error))
         return wrong("--options", order->options, error);
     return order->tcp || order->pty || order->print_values ||
-           wrong("neither", "--tcp", "nor --pty: nowhere to serve it");
+           wrong("no", "--tcp or --pty", "nowhere to serve it");
 }
 
 /* Returns -1, or the exit status when there is nothing to be done. */

@@ -243,7 +243,7 @@ static bool take_item(const struct parser *parser, const char *text, size_t leng
     struct simulator_options unused = {0};
     struct parser one = *parser;
     if (length >= sizeof item)
-        return fail(parser, "'%.40s…' is too long", text);
+        return fail(parser, "'%.40s...' is too long", text);
     memcpy(item, text, length);
     item[length] = '\0';
     if (item[0] != '@')
@@ -305,7 +305,7 @@ void simulator_options_print(FILE *out)
                  "cycle, idle, charge, discharge, or fixed: values never move");
     for (int i = 0; i < NUMBERS; i++) {
         char range[40], usual[20];
-        snprintf(range, sizeof range, "%g…%g", numbers[i].min, numbers[i].max);
+        snprintf(range, sizeof range, "%g-%g", numbers[i].min, numbers[i].max);
         snprintf(usual, sizeof usual, "%g", numbers[i].usual);
         print_option(out, numbers[i].key, range, usual, numbers[i].help);
     }

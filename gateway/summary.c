@@ -56,7 +56,8 @@ static void describe(const struct summary *summary, const struct pack *pack,
     append(text, ", %+.2f A", pack->value[CURRENT_A]);
     append(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
     append(text, ", %.0f cells", pack->value[CELL_COUNT]);
-    append(text, " within %.0f mV", pack->value[CELL_DELTA_MV]);
+    append(text, pack_known(pack, CELL_COUNT) ? " within %.0f mV" : ", cells within %.0f mV",
+           pack->value[CELL_DELTA_MV]);
     append_switch(text, ", charge ", summary->charge_mos);
     append_switch(text, ", discharge ", summary->discharge_mos);
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
@@ -89,6 +90,6 @@ bool summary_changed(struct summary *summary, const struct pack *pack, bool fres
     if (fresh)
         describe(summary, pack, text);
     else
-        snprintf(text, SUMMARY_SIZE, "values are too old to be served");
+        snprintf(text, SUMMARY_SIZE, "values are too old");
     return true;
 }

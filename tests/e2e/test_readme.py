@@ -108,7 +108,7 @@ def table_has_all_protocols():
              if len(cells) == 7 and cells[0] != " `protocol` "}
     known = drivers_in_source()
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
-    listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)…(\d+))? +([a-z0-9 ]*)$",
+    listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)-(\d+))? +([a-z0-9 ]*)$",
                         help_text.split("variants:\n")[1].split("\n\n")[0], re.M)
     assert {name for name, *_ in listed} == set(known) == set(table), (listed, known.keys(), table.keys())
     for name, low, high, variants in listed:

@@ -1,6 +1,6 @@
-# `make bench` prints how fast the server answers, how close to the wire the lines poll and what memory that takes, in
-# two to three minutes. BENCH_SECONDS is the length of one measurement, BENCH_ROUNDS how often it is repeated. jsmodbus
-# comes with the clients that the end-to-end tests install.
+# `make bench` prints how fast the server answers, how close to the wire the lines poll, what memory and processor time
+# that takes and how soon a value is there, in about four minutes. BENCH_SECONDS is the length of one measurement,
+# BENCH_ROUNDS how often it is repeated. jsmodbus comes with the clients that the end-to-end tests install.
 
 BENCH          := $(BUILD)/tests/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency malloc_count.so)

@@ -659,8 +659,8 @@ def bench_latency():
         asked, quiet = (bench.measure(gateway, max(8, 16 * SECONDS), clients) for clients in (True, False))
     print("µs from right before the last reply of a cycle is sent until a client has an answer with the new value\n"
           "(its own request and answer included), and until the request that pushes the value has arrived.\n"
-          f"{len(lines)} BMS over TCP, polled as often as their protocols allow, up to 10 times a second; {len(lines)} "
-          "clients\nthat ask without a pause, or none.")
+          f"{len(lines)} BMS over TCP, polled as often as their protocols allow, up to 10 times a second; a client for "
+          "each,\nthat asks without a pause from a reply of its BMS until it gets the new value, or none.")
     columns = ["driver", "samples", "median", "p99", "worst"]
     print_table("To a client's answer", columns, [[row["driver"]] + latency_texts(row["read"]) for row in asked])
     print_table("To the push request, while clients ask", columns,

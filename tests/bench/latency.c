@@ -7,12 +7,13 @@
  * The voltage is another one in each reply, so that a value tells which reply it came by. The clock
  * starts right before the last reply of the cycle is sent and stops when the value has arrived:
  * what the sockets and this program take is counted as well, and of a client the way of its request
- * too. Each client asks for one pack, again as soon as it was answered.
+ * too. Each pack has a client, which asks again and again from a reply of the BMS until it gets a
+ * new value.
  *
  * Arguments: PACKS DRIVER... Prints the ports that it serves, the packs of the first driver first:
- * "bms PORT...", "target PORT". The pack at place n (from 1) is to be served as unit n, and to be
- * pushed into register n, in tenths of a volt. Then reads lines of "PORT SECONDS CLIENTS" (the
- * gateway's port, how long to measure, 0: nobody asks) and prints a JSON object per driver for each.
+ * "bms PORT...", "target PORT". The pack of the n-th port (from 1) is to be served as unit n and to
+ * be pushed into register n, in tenths of a volt. Then reads lines of "PORT SECONDS CLIENTS" (the
+ * gateway's port, how long to measure, 0: no clients) and prints a JSON object per driver for each.
  */
 #include "fixture.h"
 #include "wire.h"
@@ -43,7 +44,9 @@
 #define VOLTAGE_ADDRESS 300   /* float, low word first */
 #define MBAP_HEAD 7
 
-/* Where new values are waited for: at a client or at the target. */
+/* Where new values are waited for. */
+enum place { CLIENT, TARGET, PLACES };
+
 struct watch {
     unsigned seen; /* the reply that the last value came by, modulo VALUES */
     unsigned count;
@@ -62,14 +65,15 @@ struct connection {
 struct source {
     struct bms bms;
     struct pack pack;
-    unsigned place;
+    unsigned unit;
     struct connection listener, line, client;
+    bool asking; /* the client awaits an answer */
     uint64_t delay_ns;
     uint64_t due_ns; /* of what is in `output` */
     struct bms_output output;
     unsigned replies;
     uint64_t sent_at[VALUES];
-    struct watch read, pushed;
+    struct watch watches[PLACES];
 };
 
 static struct bench {
@@ -77,7 +81,6 @@ static struct bench {
     struct source sources[SOURCES_MAX];
     unsigned count, packs; /* packs: of one driver */
     struct connection orders, target_listener, target;
-    bool clients_ask;
     uint64_t ends_at; /* 0: nothing is measured */
 } bench;
 
@@ -177,15 +180,69 @@ static uint64_t cycle_ended_at(const struct source *source, unsigned reply)
     return source->sent_at[same_cycle ? source->replies % VALUES : reply];
 }
 
-static void note_value(const struct source *source, struct watch *watch, long dv)
+/* False: it is not new. */
+static bool note_value(struct source *source, enum place place, long dv)
 {
+    struct watch *watch = &source->watches[place];
     const unsigned reply = (unsigned) (dv - FIRST_DV);
     if (reply >= VALUES || reply == watch->seen)
-        return;
+        return false;
     const uint64_t began_at = cycle_ended_at(source, reply);
     watch->seen = reply;
     if (watch->count < SAMPLES_MAX)
         watch->us[watch->count++] = (double) (now_ns() - began_at) / 1e3;
+    return true;
+}
+
+/* ---- the clients ---- */
+
+static void ask(struct source *source)
+{
+    if (source->client.fd < 0 || source->asking)
+        return;
+    source->asking = true;
+    uint8_t request[REQUEST_SIZE] = {[5] = 6, [7] = 3, [11] = 2};
+    request[6] = (uint8_t) source->unit;
+    put_be16(request + 8, VOLTAGE_ADDRESS);
+    send_whole(&source->client, request, sizeof request);
+}
+
+static bool note_answer(struct source *source, const uint8_t *frame, size_t size)
+{
+    float volts;
+    if (size != REPLY_HEAD + sizeof volts || frame[7] != 3)
+        return false;
+    const uint32_t bits = be16(frame + REPLY_HEAD) | (uint32_t) be16(frame + REPLY_HEAD + 2) << 16;
+    memcpy(&volts, &bits, sizeof volts);
+    return note_value(source, CLIENT, isnan(volts) ? 0 : lroundf(10 * volts));
+}
+
+static void hear_answer(struct connection *client)
+{
+    struct source *source = client->source;
+    if (!receive(client))
+        return;
+    const size_t size = mbap_frame(client);
+    if (size == 0)
+        return;
+    const bool is_new = note_answer(source, client->bytes, size);
+    forget_bytes(client, size);
+    source->asking = false;
+    if (!is_new)
+        ask(source);
+}
+
+static void connect_client(struct source *source, uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof address) < 0)
+        fail("connect");
+    set_nodelay(fd);
+    watch_connection(&source->client, fd);
+    source->asking = false;
+    ask(source);
 }
 
 /* ---- the BMS ---- */
@@ -231,6 +288,7 @@ static void reply(struct source *source)
     source->sent_at[source->replies % VALUES] = now_ns();
     send_whole(&source->line, source->output.bytes, source->output.size);
     source->output.size = 0;
+    ask(source);
 }
 
 static void speak(struct source *source, uint64_t now)
@@ -250,48 +308,6 @@ static void hear_gateway(struct connection *listener)
     source->output.size = 0;
 }
 
-/* ---- the clients ---- */
-
-static void ask(struct source *source)
-{
-    uint8_t request[REQUEST_SIZE] = {[5] = 6, [7] = 3, [11] = 2};
-    request[6] = (uint8_t) source->place;
-    put_be16(request + 8, VOLTAGE_ADDRESS);
-    send_whole(&source->client, request, sizeof request);
-}
-
-static void hear_answer(struct connection *client)
-{
-    struct source *source = client->source;
-    if (!receive(client))
-        return;
-    const size_t size = mbap_frame(client);
-    if (size == 0)
-        return;
-    if (size == REPLY_HEAD + 4 && client->bytes[7] == 3) {
-        const uint32_t bits = be16(client->bytes + REPLY_HEAD) |
-                              (uint32_t) be16(client->bytes + REPLY_HEAD + 2) << 16;
-        float volts;
-        memcpy(&volts, &bits, sizeof volts);
-        note_value(source, &source->read, isnan(volts) ? 0 : lroundf(10 * volts));
-    }
-    forget_bytes(client, size);
-    if (bench.clients_ask)
-        ask(source);
-}
-
-static void connect_client(struct source *source, uint16_t port)
-{
-    const struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (const struct sockaddr *) &address, sizeof address) < 0)
-        fail("connect");
-    set_nodelay(fd);
-    watch_connection(&source->client, fd);
-    ask(source);
-}
-
 /* ---- the target of the pushes ---- */
 
 static void take_write(const uint8_t *frame)
@@ -301,11 +317,9 @@ static void take_write(const uint8_t *frame)
     const unsigned count = single ? 1 : be16(frame + 10);
     const uint8_t *words = frame + (single ? 10 : 13);
     for (unsigned i = 0; i < count; i++) {
-        const unsigned place = first + i;
-        if (place >= 1 && place <= bench.count) {
-            struct source *source = &bench.sources[place - 1];
-            note_value(source, &source->pushed, be16(words + 2 * i));
-        }
+        const unsigned unit = first + i;
+        if (unit >= 1 && unit <= bench.count)
+            note_value(&bench.sources[unit - 1], TARGET, be16(words + 2 * i));
     }
 }
 
@@ -334,13 +348,12 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void print_latencies(const char *name, const struct source *sources, size_t offset_of_watch)
+static void print_latencies(const char *name, const struct source *sources, enum place place)
 {
     static double us[SOURCES_MAX * SAMPLES_MAX];
     size_t count = 0;
     for (unsigned i = 0; i < bench.packs; i++) {
-        const struct watch *watch =
-            (const struct watch *) ((const char *) &sources[i] + offset_of_watch);
+        const struct watch *watch = &sources[i].watches[place];
         memcpy(us + count, watch->us, watch->count * sizeof *us);
         count += watch->count;
     }
@@ -360,8 +373,8 @@ static void end_measurement(void)
     for (unsigned i = 0; i < bench.count; i += bench.packs) {
         const struct source *first = &bench.sources[i];
         printf("{\"driver\": \"%s\"", first->bms.driver->name);
-        print_latencies("read", first, offsetof(struct source, read));
-        print_latencies("pushed", first, offsetof(struct source, pushed));
+        print_latencies("read", first, CLIENT);
+        print_latencies("pushed", first, TARGET);
         printf("}\n");
     }
     fflush(stdout);
@@ -371,13 +384,13 @@ static void end_measurement(void)
 
 static void begin_measurement(uint16_t port, double seconds, bool clients)
 {
-    bench.clients_ask = clients;
     bench.ends_at = now_ns() + (uint64_t) (seconds * S_NS);
     for (unsigned i = 0; i < bench.count; i++) {
         struct source *source = &bench.sources[i];
-        source->read.count = source->pushed.count = 0;
+        struct watch *watches = source->watches;
+        watches[CLIENT].count = watches[TARGET].count = 0;
         /* What stands there now is not news. */
-        source->read.seen = source->pushed.seen;
+        watches[CLIENT].seen = watches[TARGET].seen;
         if (clients)
             connect_client(source, port);
     }
@@ -404,7 +417,7 @@ static void make_source(const struct bms_driver *driver)
     bms_init(&source->bms, driver);
     source->bms.options.address = source->bms.options.adr = -1;
     wire_pack(&source->pack);
-    source->place = bench.count;
+    source->unit = bench.count;
     source->delay_ns = (bms_talks(driver) ? TALK_NS : DELAY_NS) + bench.count * STAGGER_NS;
     source->listener = (struct connection){.heard = hear_gateway, .source = source};
     source->line = (struct connection){.heard = hear_request, .source = source, .fd = -1};

@@ -276,11 +276,16 @@ static void report_silence(struct line *line, struct member *member, double now)
     member->reported_silent = true;
     member->silent_since = never ? line->started_at : poller->last_answer;
     double interval = poller_interval(poller);
-    log_warn("line %s: no answer from %s (%s, address %d) for %.0f s, asking every %.*f s now; "
-             "check wiring, address "
-             "and protocol",
-             line->config->name, poller->config->name, poller->config->driver->name,
-             bms_address(&poller->bms), now - member->silent_since, interval < 10, interval);
+    const struct bms_driver *driver = poller->config->driver;
+    char address[24] = "";
+    if (driver->address_min != driver->address_max)
+        snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
+    log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s",
+             line->config->name, poller->config->name, driver->name, address,
+             now - member->silent_since, interval < 10, interval,
+             isnan(line->unheard_since)
+                 ? "what comes in is none: check baud rate, protocol and address"
+                 : "check wiring, address and protocol");
 }
 
 static void note_miss(struct line *line, struct member *member, double now)

@@ -128,6 +128,21 @@ def waits_for_a_silent_server():
         assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
 
 
+def tells_noise_from_silence():
+    def babble(connection):
+        while connection.recv(4096):
+            connection.sendall(bytes(range(0x20, 0x30)))
+
+    with FarEnd(babble) as noisy, FarEnd(lambda connection: connection.recv(4096) and connection.recv(4096)) as silent:
+        text = line("a", noisy.url, "jbd", "reply_timeout = 50ms") + pack("a", 1)
+        text += line("b", silent.url, more="reply_timeout = 50ms") + pack("b", 2)
+        with Gateway(text) as gateway:
+            waiting = {"a (jbd)": "what comes in is none", "b (daly, address 1)": "check wiring"}
+            while waiting:
+                found = gateway.wait_for(r"no answer from (\w \(.*?\)) .*; (.*)")
+                assert found[2].startswith(waiting.pop(found[1])), found[0]
+
+
 def survives_a_flood():
     server, url = simulate("daly", "profile=fixed")
     with server, FarEnd(flood) as one, FarEnd(flood) as two, FarEnd(flood) as three:
@@ -250,7 +265,7 @@ def reads_into_a_pipe_that_closes():
             assert reader.process.wait(PATIENCE) == 1
 
 
-main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, survives_a_flood,
+main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, tells_noise_from_silence, survives_a_flood,
       speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
       serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
       reads_into_a_pipe_that_closes])

@@ -17,6 +17,8 @@
 #define PATIENCE 3  /* requests of a slower step in a row that may stay unanswered, */
 #define RARELY 1024 /* before it is left out but for each so many */
 
+#define TDT_MOS_SENSOR 2 /* behind that of the surroundings */
+
 enum step { STEP_ANALOG, STEP_STATUS, STEP_IDENTITY, STEP_SERIAL, STEP_LIMITS, STEPS };
 
 struct memory {
@@ -284,14 +286,19 @@ static double capacity_percent(const struct pack *pack)
     return percent > 100 && percent <= 105 ? 100 : percent;
 }
 
-/* 24 | 7148 7148 7148 7148 | 64      SOC, capacities, SOH; taken only if SOC goes with the
- * capacities before */
-static void take_pace_tail(struct pack *pack, const uint8_t *d)
+/* 24  | 7148 7148 7148 7148 | 64
+ * SOC | capacities          | SOH      taken only if SOC goes with the capacities before; some
+ * firmwares end behind it, others have something else there */
+static void take_pace_soc(struct pack *pack, const uint8_t *d)
 {
-    if (!(fabs(d[0] - capacity_percent(pack)) <= 2))
-        return;
-    pack_set(pack, SOC_PERCENT, d[0]);
-    pack_set(pack, SOH_PERCENT, d[9]);
+    if (fabs(d[0] - capacity_percent(pack)) <= 2)
+        pack_set(pack, SOC_PERCENT, d[0]);
+}
+
+static void take_pace_soh(struct pack *pack, const uint8_t *d)
+{
+    if (pack_known(pack, SOC_PERCENT))
+        pack_set(pack, SOH_PERCENT, d[8]);
 }
 
 /* 0174E4 | 01B198      95460 of 111000 mAh */
@@ -326,8 +333,11 @@ static void take_field(const struct bms *bms, struct pack *pack, const struct to
     case FIELD_LARGE_CAPACITIES:
         take_large_capacities(pack, field, d);
         break;
-    case FIELD_PACE_TAIL:
-        take_pace_tail(pack, d);
+    case FIELD_PACE_SOC:
+        take_pace_soc(pack, d);
+        break;
+    case FIELD_PACE_SOH:
+        take_pace_soh(pack, d);
         break;
     default:
         set_value(pack, field, d);
@@ -396,7 +406,7 @@ static unsigned mos_sensor(const struct topbms_layout *layout)
     return layout->sensor_count > 4 || variant->uncounted_sensors > 0 ? layout->sensor_count : 0;
 }
 
-static void take_sensors(struct pack *pack, const struct topbms_layout *layout)
+static void take_sensors(struct pack *pack, const struct topbms_layout *layout, unsigned mos)
 {
     const struct topbms_variant *variant = layout->variant;
     pack_set(pack, TEMP_COUNT, layout->sensor_count);
@@ -407,7 +417,7 @@ static void take_sensors(struct pack *pack, const struct topbms_layout *layout)
         if (raw == 0)
             continue;
         pack_set_temp(pack, i + 1, celsius);
-        if (i + 1 == mos_sensor(layout))
+        if (i + 1 == mos)
             pack_set(pack, MOS_TEMP_C, celsius);
     }
 }
@@ -444,7 +454,7 @@ static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, 
     learn(bms, reply, layout.id);
     forget_analog(pack);
     take_cells(pack, &layout);
-    take_sensors(pack, &layout);
+    take_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
     take_fields(bms, pack, &layout);
     correct_capacities(pack, &layout);
     double percent = capacity_percent(pack);

@@ -206,7 +206,8 @@ static enum topbms_return answer_analog(struct answer *answer)
     size_t end = answer->size + answer->variant->lengths[0].size;
     for (unsigned i = 0; i < answer->variant->field_count; i++) {
         const struct topbms_field *field = &answer->variant->fields[i];
-        if (field->id != FIELD_PACE_TAIL && field->count <= count_byte(answer))
+        bool optional = field->id == FIELD_PACE_SOC || field->id == FIELD_PACE_SOH;
+        if (!optional && field->count <= count_byte(answer))
             put_field(answer, field);
     }
     /* Fields that nobody reads, such as the counters of EG4. */

@@ -20,6 +20,15 @@ static bool is_return_code(uint8_t code)
            code == RTN_TRANSFER || (code >= RTN_DEVICE && code <= RTN_PERMISSION);
 }
 
+/* TDT boards (recorded in syssi/esphome-seplos-bms, issue 71) answer 42H with 42, not with RTN 00.
+ * An echo or another master's request has COMMAND as INFO and no more. */
+static bool repeats_command(const struct topbms_reply *reply)
+{
+    uint8_t code = reply->frame.head.code;
+    return (code == TOPBMS_ANALOG || code == TOPBMS_STATUS) && code == reply->asked.code &&
+           reply->frame.info_size > 2;
+}
+
 static bool read_request(const struct bms_request *request, struct topbms_reply *reply)
 {
     struct ydt_frame asked;
@@ -53,9 +62,10 @@ static void list_variants(const struct bms *bms, struct topbms_reply *reply)
 }
 
 /* ADR is echoed. Only PACE is known to do otherwise (recorded by users of the Gobel add-on, its
- * issues 8 and 11): asked through the master's RS232 jack with the pack's number as ADR and as
- * COMMAND, the master answers under its own ADR, and a pack asked as 00 under the one it has. The
- * group byte then has to be COMMAND. */
+ * issues 8, 11 and 52, and of Interster/PylonTechBattery): asked through the master's RS232 jack
+ * with the pack's number as ADR and as COMMAND, the master answers under its own ADR, and a pack
+ * asked as 00 under the one it has. The group byte then has to be COMMAND, or the number of packs
+ * when all were asked for. */
 static bool address_fits(const struct bms *bms, struct topbms_reply *reply)
 {
     uint8_t address = reply->frame.head.address;
@@ -64,8 +74,8 @@ static bool address_fits(const struct bms *bms, struct topbms_reply *reply)
     if (address == reply->asked.address || reply->asked.address == TOPBMS_ALL_PACKS)
         return true;
     bool values = reply->asked.code == TOPBMS_ANALOG || reply->asked.code == TOPBMS_STATUS;
-    if (!values || reply->frame.head.code != RTN_OK || !reply->names_pack ||
-        reply->asked.address != reply->number)
+    bool named = reply->asked.address == reply->number || reply->asked.address == 0;
+    if (!values || reply->frame.head.code != RTN_OK || !reply->names_pack || !named)
         return false;
     reply->relayed = true;
     reply->variants &= 1u << ID_PACE;
@@ -83,9 +93,12 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
     bool echo = request->size == size && memcmp(request->bytes, bytes, size) == 0;
     if (echo || !ydt_parse(bytes, size, &reply->frame))
         return false;
-    if (!is_battery(reply->frame.head.device) || !is_return_code(reply->frame.head.code))
-        return false;
     if (!reply->unasked && !read_request(request, reply))
+        return false;
+    reply->is_tdt = repeats_command(reply);
+    if (reply->is_tdt)
+        reply->frame.head.code = RTN_OK;
+    if (!is_battery(reply->frame.head.device) || !is_return_code(reply->frame.head.code))
         return false;
     list_variants(bms, reply);
     if (reply->variants == 0 || !address_fits(bms, reply))

@@ -14,6 +14,7 @@ struct topbms_reply {
     struct ydt_head asked;
     bool unasked;    /* no request: the line is only listened to */
     bool relayed;    /* a master answers under its own ADR */
+    bool is_tdt;     /* the command stands where RTN should */
     bool names_pack; /* the request has one byte of INFO, COMMAND as a rule: */
     uint8_t number;
     unsigned variants;        /* bit n: may come from enum topbms_id n */

@@ -55,7 +55,8 @@ static const struct topbms_field pace_fields[] = {
     {FULL_AH,              2, 0, 0.01},
     {CYCLES,               2, 0, 1},
     {RATED_AH,             2, 0, 0.01},
-    {FIELD_PACE_TAIL,     10, 0, 1},
+    {FIELD_PACE_SOC,       1, 0, 1},
+    {FIELD_PACE_SOH,       9, 0, 1},
 };
 
 static const struct topbms_field seplos_fields[] = {
@@ -325,7 +326,7 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .version = 0x25, .reply_version = 0x25, .names_pack = true, .master = 1,
         .flag_stands = true,
         KELVIN(2730), .mos_sensor = 5, .voltage_in_mv = true, .soc_by_capacities = true,
-        .count_at = 6, .lengths = {{0, 13}, {0, 27}, {0, 23}}, FIELDS(pace_fields),
+        .count_at = 6, .lengths = {{0, 13}, {0, 14}, {0, 27}, {0, 23}}, FIELDS(pace_fields),
         .tails = {{12, 3, 9}, {13, 3, 9}}, .tail_count_at = NOWHERE, ALARMS(pace_alarms),
         .charge_mos = BIT(2, 1), .discharge_mos = BIT(2, 2), .balance_at = 5, .balance_size = 2,
         .identity = TOPBMS_BOARD, .serial = TOPBMS_SERIALS,

@@ -60,7 +60,8 @@ enum topbms_field_id {
     FIELD_BALANCE_LOW,         /* bit 0 = cell 1 */
     FIELD_BALANCE_HIGH,        /* bit 0 = cell 17 */
     FIELD_LARGE_CAPACITIES,    /* Pylontech: remaining and full in 3 bytes when 2 are not enough */
-    FIELD_PACE_TAIL            /* SOC, four capacities, SOH: not in all firmwares */
+    FIELD_PACE_SOC,            /* not in all firmwares */
+    FIELD_PACE_SOH             /* behind four capacities: still fewer */
 };
 
 /* One field of 42H behind the sensors, in wire order. */
@@ -84,7 +85,7 @@ struct topbms_tail {
     uint8_t status_size;
 };
 
-#define TOPBMS_LENGTHS 3
+#define TOPBMS_LENGTHS 4
 #define TOPBMS_TAILS 4
 #define NOWHERE 0xFF
 #define LAST_SENSOR 0xFF
@@ -107,7 +108,7 @@ struct topbms_variant {
     /* 42H behind the sensors. The counts of `lengths` are the legal ones; the first is emulated. */
     bool may_end_early;     /* fields at the end may be missing */
     bool voltage_in_mv;     /* else in 10 mV */
-    bool soc_by_capacities; /* none on the wire */
+    bool soc_by_capacities; /* none on the wire, or not in all firmwares */
     uint8_t count_at;
     struct topbms_length lengths[TOPBMS_LENGTHS];
     const struct topbms_field *fields;

@@ -184,7 +184,8 @@ static void test_tail_of_something_else(void **state)
         {"33 2710 2710 2710 2710 62 19C8 0000", 51, 98},
         {"5A 2710 2710 2710 2710 62", 50, NAN},
         {"FF FFFF FFFF FFFF FFFF FF", 50, NAN},
-        {"33 2710 2710", 50, NAN},
+        {"33 2710 2710", 51, NAN},
+        {"33", 51, NAN},
         {"", 50, NAN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -39,6 +39,8 @@ const struct vedirect_product vedirect_products[VEDIRECT_PRODUCTS] = {
     {0xC035, "SmartShunt IP65 500A/50mV"},
     {0xC036, "SmartShunt IP65 1000A/50mV"},
     {0xC037, "SmartShunt IP65 2000A/50mV"},
+    {0xC038, "SmartShunt 300A/50mV"},
+    {0xC039, "SmartShunt IP65 300A/50mV"},
 };
 
 /* Section 3.2. */

@@ -60,7 +60,7 @@ struct vedirect_number {
     enum pack_value value;
 };
 
-#define VEDIRECT_PRODUCTS 19
+#define VEDIRECT_PRODUCTS 21
 #define VEDIRECT_REASON_BITS 8
 #define VEDIRECT_NUMBERS 7
 extern const struct vedirect_product vedirect_products[VEDIRECT_PRODUCTS];

@@ -56,6 +56,17 @@ static void remember_address(struct dial *dial)
     dial->addresses[0] = good;
 }
 
+/* On the own host the system may pick the very port that nobody listens on as the connection's own,
+ * and join it to itself: it would stay open for ever, and in the way of whoever is to listen there. */
+static bool is_joined_to_itself(int fd)
+{
+    struct sockaddr_storage own = {0}, peer = {0};
+    socklen_t own_size = sizeof own, peer_size = sizeof peer;
+    return getsockname(fd, (struct sockaddr *) &own, &own_size) == 0 &&
+           getpeername(fd, (struct sockaddr *) &peer, &peer_size) == 0 && own_size == peer_size &&
+           memcmp(&own, &peer, own_size) == 0;
+}
+
 static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
@@ -66,6 +77,8 @@ static void on_connected(struct ev_loop *loop, ev_io *io, int revents)
     ev_timer_stop(loop, &dial->timeout);
     if (getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
         error = errno;
+    if (!error && is_joined_to_itself(dial->fd))
+        error = ECONNREFUSED;
     if (error) {
         try_next(dial, error);
         return;

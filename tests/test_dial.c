@@ -8,9 +8,20 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* The C library's connect, but for what the system does by chance. */
+static bool own_end_is_target;
+
+int connect(int fd, const struct sockaddr *to, socklen_t size)
+{
+    if (own_end_is_target)
+        assert_int_equal(bind(fd, to, size), 0);
+    return (int) syscall(SYS_connect, fd, to, size);
+}
 
 struct outcome {
     struct ev_loop *loop;
@@ -105,6 +116,23 @@ static void test_refused(void **state)
     dial_stop(&dial);
 }
 
+/* Nobody listens on the port, and it is what the system has picked for the connection's own end. */
+static void test_never_itself(void **state)
+{
+    (void) state;
+    unsigned port;
+    close(listen_anywhere(&port));
+    struct dial dial;
+    struct outcome outcome;
+    own_end_is_target = true;
+    dial_to(&dial, &outcome, "127.0.0.1", port);
+    ev_run(outcome.loop, 0);
+    own_end_is_target = false;
+    dial_stop(&dial);
+    assert_int_equal(outcome.fd, -1);
+    assert_string_equal(outcome.why, "Connection refused");
+}
+
 /* With nothing left to wait for, the loop ends by itself: nothing was forgotten in it. */
 static void test_stopped(void **state)
 {
@@ -145,8 +173,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_address), cmocka_unit_test(test_name),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_stopped),
-        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_never_itself),
+        cmocka_unit_test(test_stopped), cmocka_unit_test(test_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,17 +19,19 @@
 #define OTHER_DEVICE_S 5.0 /* away for longer: it may be another device that comes back */
 #define DOWN_S                                                                                     \
     5.0 /* without an answer before a line that worked is worth a warning: some come and go */
-#define DEAF_S 30.0         /* nothing at all received while asking: open the port anew */
-#define SILENT_FROM_START 3 /* cycles until a pack that never answered is worth a warning */
-#define WATCH_S 1.0         /* longest wait of a talker's line without a look at the clock */
-#define OVERSLEPT_S 2.0     /* a timer this late: the process was stopped, or the host slept */
-#define RESTLESS_S 0.3      /* longest wait for a line that will not be quiet between requests */
+#define DEAF_S 30.0             /* nothing at all received while asking: open the port anew */
+#define SILENT_FROM_START 3     /* cycles until a pack that never answered is worth a warning, */
+#define PATIENT_AT_START_S 15.0 /* but no longer than that */
+#define WATCH_S 1.0             /* longest wait of a talker's line without a look at the clock */
+#define OVERSLEPT_S 2.0         /* a timer this late: the process was stopped, or the host slept */
+#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 #define SILENT_SHARE                                                                               \
     4 /* while others wait, silent packs get one part in this and one of the line's time */
 
 /* A pack on the line and what was said of it in the log. */
 struct member {
     struct poller *poller;
+    bool heard; /* something came when it was asked, since its last good answer */
     bool reported_silent;
     char remark[BMS_REMARK]; /* of its driver */
     double silent_since;
@@ -270,7 +272,9 @@ static void report_silence(struct line *line, struct member *member, double now)
 {
     const struct poller *poller = member->poller;
     bool never = isnan(poller->last_answer);
-    if (member->reported_silent || poller->silent_cycles < (never ? SILENT_FROM_START : 1) ||
+    bool early = never && poller->silent_cycles < SILENT_FROM_START &&
+                 now - line->started_at < PATIENT_AT_START_S;
+    if (member->reported_silent || early || poller->silent_cycles == 0 ||
         !poller_stale(poller, now))
         return;
     member->reported_silent = true;
@@ -283,9 +287,8 @@ static void report_silence(struct line *line, struct member *member, double now)
     log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s",
              line->config->name, poller->config->name, driver->name, address,
              now - member->silent_since, interval < 10, interval,
-             isnan(line->unheard_since)
-                 ? "what comes in is none: check baud rate, protocol and address"
-                 : "check wiring, address and protocol");
+             member->heard ? "what comes in is none: check baud rate, protocol and address"
+                           : "check wiring, address and protocol");
 }
 
 static void note_miss(struct line *line, struct member *member, double now)
@@ -298,6 +301,7 @@ static void note_miss(struct line *line, struct member *member, double now)
 
 static void report_answer(struct line *line, struct member *member, double now)
 {
+    member->heard = false;
     if (!member->reported_silent)
         return;
     member->reported_silent = false;
@@ -608,6 +612,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     }
     tap_received(&line->tap, &line->asking->poller->bms, bytes, size);
     feed_append(&line->feed, bytes, size);
+    line->asking->heard = true;
     if (talks(line)) {
         listen_in(line, now);
         return;

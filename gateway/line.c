@@ -16,17 +16,15 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define OTHER_DEVICE_S 5.0 /* away for longer: it may be another device that comes back */
-#define DOWN_S                                                                                     \
-    5.0 /* without an answer before a line that worked is worth a warning: some come and go */
+#define OTHER_DEVICE_S 5.0      /* away for longer: it may be another device that comes back */
+#define DOWN_S 5.0              /* without an answer until a line that worked is worth a warning */
 #define DEAF_S 30.0             /* nothing at all received while asking: open the port anew */
 #define SILENT_FROM_START 3     /* cycles until a pack that never answered is worth a warning, */
 #define PATIENT_AT_START_S 15.0 /* but no longer than that */
 #define WATCH_S 1.0             /* longest wait of a talker's line without a look at the clock */
 #define OVERSLEPT_S 2.0         /* a timer this late: the process was stopped, or the host slept */
 #define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
-#define SILENT_SHARE                                                                               \
-    4 /* while others wait, silent packs get one part in this and one of the line's time */
+#define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
 /* A pack on the line and what was said of it in the log. */
 struct member {
@@ -591,9 +589,11 @@ static void miss_talker(struct line *line, double now)
  * what it still holds, may be of any age. So may the orders: nobody expects them any more. */
 static bool overslept(struct line *line, double now)
 {
-    if (line->fd < 0 || now - line->armed_for < OVERSLEPT_S)
+    double since = line->armed_for;
+    if (line->fd < 0 || now - since < OVERSLEPT_S)
         return false;
     open_anew(line, "what came in the meantime may be old, opening it again");
+    line->lost_at = since;
     while (line->controls)
         end_control(line, CONTROL_UNANSWERED);
     return true;

@@ -14,7 +14,8 @@ static const struct pack_value_info value_info[CELL_MV + 2] = {
     [CURRENT_A]                 = {"current_a",                  "A",   -5000,   5000,   3},
     [POWER_W]                   = {"power_w",                    "W",   -5e6,    5e6,    1},
     [SOC_PERCENT]               = {"soc_percent",                "%",   0,       100,    2},
-    [SOH_PERCENT]               = {"soh_percent",                "%",   0,       100,    1},
+    /* New cells hold more than what they are rated at. */
+    [SOH_PERCENT]               = {"soh_percent",                "%",   0,       200,    1},
     [REMAINING_AH]              = {"remaining_ah",               "Ah",  0,       1e5,    3},
     [FULL_AH]                   = {"full_ah",                    "Ah",  0,       1e5,    3},
     [RATED_AH]                  = {"rated_ah",                   "Ah",  0,       1e5,    3},

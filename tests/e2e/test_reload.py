@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP: unchanged lines and connected clients stay, the rest follows the new file, a wrong one changes nothing."""
 
+import queue
 import signal
+import threading
 
-from harness import Gateway, exception_of, main, read, read_value, simulate
+from harness import Gateway, PATIENCE, exception_of, main, read, read_value, simulate
+
+BUSY, STALE, NO_UNIT = 6, 0x0B, 0x0A
 
 
 def pack(name, url, unit, more=""):
@@ -87,5 +91,60 @@ def says_what_needs_a_restart():
         assert read_value(client, "map_version", 1) == 1
 
 
+def bus(url, *packs):
+    text = f"[line bus]\nport = {url}\nprotocol = daly\n"
+    for name, address, unit in packs:
+        text += f"[pack {name}]\nline = bus\naddress = {address}\nunit = {unit}\npoll = 100ms\n"
+    return text
+
+
+def never_serves_a_pack_under_the_unit_of_another():
+    server, url = simulate("daly", "profile=fixed,@1:voltage_v=26.1,@2:voltage_v=26.2", "--address", 1, "--count", 2)
+    with server, Gateway(bus(url, ("a", 1, 1), ("b", 2, 2))) as gateway, gateway.client() as client:
+        def volts(unit):
+            return round(read_value(client, "voltage_v", unit), 3)
+
+        gateway.wait_published("a", "b")
+        assert (volts(1), volts(2)) == (26.1, 26.2)
+        # The units are swapped: the packs go on, and are found under the other one at once.
+        rewrite(gateway, bus(url, ("a", 1, 2), ("b", 2, 1)))
+        gateway.wait_for("the new configuration is in force")
+        assert (volts(1), volts(2)) == (26.2, 26.1)
+        assert read_value(client, "reconnects", 1) == read_value(client, "reconnects", 2) == 0
+        # The addresses or the names are swapped: nothing is known of the packs until they answer.
+        for packs in (("a", 2, 1), ("b", 1, 2)), (("b", 2, 1), ("a", 1, 2)):
+            server.process.send_signal(signal.SIGSTOP)
+            rewrite(gateway, bus(url, *packs))
+            gateway.wait_for("the new configuration is in force")
+            assert exception_of(client, 290, 1, 1) == exception_of(client, 290, 1, 2) == STALE
+            server.process.send_signal(signal.SIGCONT)
+            gateway.wait_published("a", "b")
+            assert (volts(1), volts(2)) == (26.2, 26.1)
+
+
+def answers_an_order_to_a_pack_that_goes():
+    gone, url = simulate("daly", "profile=fixed")
+    other, other_url = simulate("daly", "profile=fixed")
+    stays = pack("b", other_url, 2)
+    text = pack("a", url, 1, "writable = yes").replace("protocol", "reply_timeout = 60s\nprotocol") + stays
+    answers = queue.Queue()
+
+    def order(client):
+        answers.put(client.write_coil(1, False, slave=1).exception_code)
+
+    with gone, other, Gateway(text) as gateway, gateway.client() as first, gateway.client() as second:
+        gateway.wait_published("a", "b")
+        gone.process.send_signal(signal.SIGSTOP)
+        for client in first, second:
+            threading.Thread(target=order, args=(client,), daemon=True).start()
+        # The one that is told to wait tells that the order of the other is under way.
+        assert answers.get(timeout=PATIENCE) == BUSY
+        rewrite(gateway, stays)
+        gateway.wait_for("the new configuration is in force")
+        assert answers.get(timeout=PATIENCE) == STALE
+        assert exception_of(first, 290, 1, 1) == NO_UNIT and exception_of(first, 290, 1, 2) is None
+        gone.process.send_signal(signal.SIGCONT)
+
+
 main([keeps_what_is_unchanged, keeps_all_with_a_wrong_file, moves_the_map, takes_over_who_may,
-      says_what_needs_a_restart])
+      says_what_needs_a_restart, never_serves_a_pack_under_the_unit_of_another, answers_an_order_to_a_pack_that_goes])

@@ -20,8 +20,10 @@
 
 static const struct line_config serial = {.name = "line", .port = "serial:/dev/ttyUSB0"};
 static const struct line_config tcp = {.name = "line", .port = "tcp://192.0.2.1:4001"};
-static const struct line_config slow = {.name = "line", .port = "serial:/dev/ttyUSB0", .baud = 9600};
-static const struct line_config fast = {.name = "line", .port = "tcp://192.0.2.1:4001", .baud = 115200};
+static const struct line_config slow = {
+    .name = "line", .port = "serial:/dev/ttyUSB0", .baud = 9600};
+static const struct line_config fast = {
+    .name = "line", .port = "tcp://192.0.2.1:4001", .baud = 115200};
 
 struct list {
     struct attempt attempts[MOST];
@@ -37,14 +39,17 @@ static void get_list(const struct line_config *line, struct list *list)
 }
 
 /* A poller as the search has it; its configuration must outlive it. */
-static struct poller *new_poller(const struct attempt *attempt, struct line_config *line, struct pack_config *pack)
+static struct poller *new_poller(const struct attempt *attempt, struct line_config *line,
+                                 struct pack_config *pack)
 {
     *line = (struct line_config){.name = "line", .tries = 1};
     *pack = (struct pack_config){
         .name = "pack",
         .line = line,
         .driver = attempt->driver,
-        .options = {.address = attempt->guess.address, .adr = -1, .variant = attempt->guess.variant},
+        .options = {.address = attempt->guess.address,
+                    .adr = -1,
+                    .variant = attempt->guess.variant},
         .poll_s = 1,
         .stale_after_s = 10,
     };
@@ -69,7 +74,8 @@ static double seconds_of_silence(const struct attempt *attempt)
         struct bms_request request;
         bool published;
         while (poller_request(poller, seconds, &request, &published)) {
-            seconds += (ATTEMPT_REPLY_MS + ATTEMPT_GAP_MS) / 1e3 + (double) request.size * 10 / attempt->baud;
+            seconds += (ATTEMPT_REPLY_MS + ATTEMPT_GAP_MS) / 1e3 +
+                       (double) request.size * 10 / attempt->baud;
             poller_unanswered(poller, seconds);
         }
         assert_false(published);
@@ -113,7 +119,8 @@ static void test_order(void **state)
 
 static bool same_guess(const struct attempt *a, const struct attempt *b)
 {
-    return a->driver == b->driver && a->guess.address == b->guess.address && a->guess.variant == b->guess.variant;
+    return a->driver == b->driver && a->guess.address == b->guess.address &&
+           a->guess.variant == b->guess.variant;
 }
 
 /* The rate is another attempt only where it can be chosen. */
@@ -152,7 +159,8 @@ static void test_guesses(void **state)
             variants++;
         assert_true(attempt->guess.variant == 0 || attempt->guess.variant < variants);
         if (attempt->guess.address >= 0)
-            assert_in_range(attempt->guess.address, attempt->driver->address_min, attempt->driver->address_max);
+            assert_in_range(attempt->guess.address, attempt->driver->address_min,
+                            attempt->driver->address_max);
         assert_true(attempt->polls > 0);
     }
 }
@@ -160,11 +168,13 @@ static void test_guesses(void **state)
 /* ---- each against each ---- */
 
 /* What an emulated BMS says to a request, whole or in parts. */
-static void hear(struct bms *device, struct pack *values, const struct bms_request *request, struct feed *feed)
+static void hear(struct bms *device, struct pack *values, const struct bms_request *request,
+                 struct feed *feed)
 {
     static struct bms_output out;
     for (size_t at = 0; at < request->size;) {
-        size_t used = device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
+        size_t used =
+            device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
         feed_append(feed, out.bytes, out.size);
         if (used == 0)
             used = 1; /* the line is silent: no more is coming */
@@ -185,7 +195,8 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
         while (poller_request(poller, poll, &request, &published)) {
             feed_clear(&feed);
             hear(device, values, &request, &feed);
-            enum feed_state state = feed_decode(&feed, &poller->bms, &request, true, &poller->incoming);
+            enum feed_state state =
+                feed_decode(&feed, &poller->bms, &request, true, &poller->incoming);
             if (state == FEED_DONE)
                 poller_answered(poller, poll);
             else if (state == FEED_REFUSED)
@@ -211,7 +222,8 @@ static bool may_be(const struct bms_driver *device, const struct bms_driver *fou
 static void check_device(struct bms *device, const struct list *list)
 {
     struct battery battery;
-    struct battery_settings settings = {.cells = 16, .temps = 4, .capacity_ah = 100, .soc_percent = 55, .ambient_c = 20};
+    struct battery_settings settings = {
+        .cells = 16, .temps = 4, .capacity_ah = 100, .soc_percent = 55, .ambient_c = 20};
     struct pack values;
     unsigned found = 0;
     battery_init(&battery, &settings);
@@ -220,7 +232,8 @@ static void check_device(struct bms *device, const struct list *list)
         const struct attempt *attempt = &list->attempts[i];
         if (bms_talks(attempt->driver) || !finds(attempt, device, &values))
             continue;
-        bool same_address = attempt->guess.address < 0 || attempt->guess.address == bms_address(device);
+        bool same_address =
+            attempt->guess.address < 0 || attempt->guess.address == bms_address(device);
         if (!may_be(device->driver, attempt->driver) || !same_address)
             fail_msg("%s at %d is taken for %s at %d", device->driver->name, bms_address(device),
                      attempt->driver->name, attempt->guess.address);
@@ -231,7 +244,8 @@ static void check_device(struct bms *device, const struct list *list)
                  device->options.variant);
 }
 
-static void check_guess(const struct bms_driver *driver, int address, int variant, const struct list *list)
+static void check_guess(const struct bms_driver *driver, int address, int variant,
+                        const struct list *list)
 {
     struct bms device;
     bms_init(&device, driver);

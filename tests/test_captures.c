@@ -61,7 +61,8 @@ static int load_all(void **state)
     for (struct dirent *folder; (folder = readdir(top));) {
         char path[300];
         snprintf(path, sizeof path, CAPTURES "/%s", folder->d_name);
-        bool wanted = folder->d_name[0] != '.' && (!only_driver || strcmp(folder->d_name, only_driver) == 0);
+        bool wanted =
+            folder->d_name[0] != '.' && (!only_driver || strcmp(folder->d_name, only_driver) == 0);
         DIR *dir = wanted ? opendir(path) : NULL;
         if (!dir)
             continue;
@@ -119,7 +120,8 @@ static bool meets(const struct pack *pack, const struct exchange_item *item, cha
 {
     for (int i = 0; i < PACK_TEXTS; i++)
         if (strcmp(pack_text_name((enum pack_text) i), item->name) == 0) {
-            snprintf(problem, 300, "%s: expected '%s', got '%s'", item->name, item->value, pack->text[i]);
+            snprintf(problem, 300, "%s: expected '%s', got '%s'", item->name, item->value,
+                     pack->text[i]);
             return strcmp(pack->text[i], item->value) == 0;
         }
     double got;
@@ -128,11 +130,13 @@ static bool meets(const struct pack *pack, const struct exchange_item *item, cha
         return false;
     }
     double expected = strtod(item->value, NULL);
-    snprintf(problem, 300, "%s: expected %s within %g, got %.6g", item->name, item->value, item->tolerance, got);
+    snprintf(problem, 300, "%s: expected %s within %g, got %.6g", item->name, item->value,
+             item->tolerance, got);
     return fabs(got - expected) <= item->tolerance + 1e-9;
 }
 
-static unsigned count_unmet(const struct exchange *exchange, const struct pack *pack, const char *path)
+static unsigned count_unmet(const struct exchange *exchange, const struct pack *pack,
+                            const char *path)
 {
     unsigned unmet = 0;
     char problem[300];
@@ -197,7 +201,8 @@ static void split(struct exchange *out, const struct exchange *in, size_t at)
 /* Noise as a two-wire adapter's turn-around leaves it, with bytes that start frames in one protocol or another. */
 static void noise(struct exchange *out, const struct exchange *in, size_t at)
 {
-    static const uint8_t bytes[] = {0x00, 0xFF, 0x7E, 0x0D, 0xA5, 0xDD, 0x4E, 0x55, 0xAA, 0xD2, 0x01, 0xFE};
+    static const uint8_t bytes[] = {0x00, 0xFF, 0x7E, 0x0D, 0xA5, 0xDD,
+                                    0x4E, 0x55, 0xAA, 0xD2, 0x01, 0xFE};
     if (in->items[at].kind == EXCHANGE_REPLY && follows_request(in, at))
         append(out, EXCHANGE_REPLY, bytes, sizeof bytes);
     append_copy(out, &in->items[at]);
@@ -227,7 +232,8 @@ static void late(struct exchange *out, const struct exchange *in, size_t at)
 }
 
 static const struct variation variations[] = {
-    {"whole", keep}, {"byte by byte", split}, {"after noise", noise}, {"after its echo", echo}, {"after a late reply", late},
+    {"whole", keep},          {"byte by byte", split},      {"after noise", noise},
+    {"after its echo", echo}, {"after a late reply", late},
 };
 
 static struct exchange *vary(const struct exchange *in, const struct variation *variation)
@@ -240,7 +246,8 @@ static struct exchange *vary(const struct exchange *in, const struct variation *
     return out;
 }
 
-static void replay(const struct exchange *exchange, struct pack *pack, struct feed_counters *counters)
+static void replay(const struct exchange *exchange, struct pack *pack,
+                   struct feed_counters *counters)
 {
     struct bms bms;
     bms_init(&bms, exchange->driver);
@@ -259,7 +266,8 @@ static void test_variations(void **state)
             replay(varied, &pack, &counters);
             unsigned unmet = count_unmet(captures[i].exchange, &pack, captures[i].path);
             if (unmet)
-                print_error("%s: %s: %u values differ\n", captures[i].path, variations[v].name, unmet);
+                print_error("%s: %s: %u values differ\n", captures[i].path, variations[v].name,
+                            unmet);
             failed += unmet != 0;
             checked++;
             exchange_free(varied);
@@ -274,8 +282,9 @@ static void test_variations(void **state)
  * direction of the current, alarms and switches that an earlier reply of the same exchange has reported otherwise. */
 static bool stands_alone(const char *name)
 {
-    static const char *const alone[] = {"cell_mv.", "temp_c.", "voltage_v", "soc_percent", "soh_percent", "full_ah",
-                                        "rated_ah", "serial", "model", "firmware"};
+    static const char *const alone[] = {"cell_mv.",    "temp_c.", "voltage_v", "soc_percent",
+                                        "soh_percent", "full_ah", "rated_ah",  "serial",
+                                        "model",       "firmware"};
     for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
         if (strncmp(name, alone[i], strlen(alone[i])) == 0)
             return true;
@@ -316,8 +325,8 @@ static bool equal(const struct pack *a, const struct pack *b, const char *name)
 
 /* Replays a damaged exchange and counts values that are known and wrong; unknown is right for what did not arrive.
  * `lost` is what comes out when the damaged reply is not there at all; NULL: nothing else could be meant. */
-static unsigned count_made_up(const struct capture *capture, const struct exchange_item *damaged, size_t where,
-                              const struct pack *lost)
+static unsigned count_made_up(const struct capture *capture, const struct exchange_item *damaged,
+                              size_t where, const struct pack *lost)
 {
     struct pack pack;
     struct feed_counters counters;
@@ -327,17 +336,20 @@ static unsigned count_made_up(const struct capture *capture, const struct exchan
     char problem[300];
     for (size_t i = 0; i < exchange->count; i++) {
         const struct exchange_item *item = &exchange->items[i];
-        if (item->kind != EXCHANGE_VALUE || !stands_alone(item->name) || !known(&pack, item->name) ||
-            meets(&pack, item, problem) || (lost && equal(&pack, lost, item->name)))
+        if (item->kind != EXCHANGE_VALUE || !stands_alone(item->name) ||
+            !known(&pack, item->name) || meets(&pack, item, problem) ||
+            (lost && equal(&pack, lost, item->name)))
             continue;
         if (wrong++ == 0)
-            print_error("%s: line %u, damaged at %zu: %s\n", capture->path, damaged->line, where, problem);
+            print_error("%s: line %u, damaged at %zu: %s\n", capture->path, damaged->line, where,
+                        problem);
     }
     return wrong;
 }
 
 /* Calls `damage` for each reply of each file, with what comes out without it where that may be right. */
-static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *capture, struct exchange_item *item,
+static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *capture,
+                                                               struct exchange_item *item,
                                                                const struct pack *lost))
 {
     unsigned long wrong = 0;
@@ -360,7 +372,8 @@ static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *c
     return wrong;
 }
 
-static unsigned long cut(struct capture *capture, struct exchange_item *item, const struct pack *lost)
+static unsigned long cut(struct capture *capture, struct exchange_item *item,
+                         const struct pack *lost)
 {
     unsigned long wrong = 0;
     size_t full = item->size;
@@ -391,14 +404,16 @@ static const struct repair {
 static bool is_repair(const struct capture *capture, unsigned line, size_t bit)
 {
     for (size_t i = 0; i < sizeof repairs / sizeof *repairs; i++)
-        if (repairs[i].line == line && repairs[i].bit == bit && strcmp(repairs[i].path, capture->path) == 0)
+        if (repairs[i].line == line && repairs[i].bit == bit &&
+            strcmp(repairs[i].path, capture->path) == 0)
             return true;
     return false;
 }
 
 static unsigned long flips;
 
-static unsigned long flip_bits(struct capture *capture, struct exchange_item *item, const struct pack *lost)
+static unsigned long flip_bits(struct capture *capture, struct exchange_item *item,
+                               const struct pack *lost)
 {
     unsigned long believed = 0;
     for (size_t bit = 0; bit < item->size * 8; bit++, flips++) {

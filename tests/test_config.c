@@ -215,18 +215,19 @@ static void test_full(void **state)
 
 /* Names with dots: the one that leaves the name of a number is meant. */
 /* Two more packs, lines 7 to 14. */
-#define MORE_PACKS "[pack q]\nline = a\naddress = 2\nunit = 2\n[pack r]\nline = a\naddress = 3\nunit = 3\n"
+#define MORE_PACKS                                                                                 \
+    "[pack q]\nline = a\naddress = 2\nunit = 2\n[pack r]\nline = a\naddress = 3\nunit = 3\n"
 
 static void test_bank(void **state)
 {
     (void) state;
-    struct config *config = parse_good("[bank house.1]\n"
-                                       "packs = r, p\n"
-                                       "packs = q\n"
-                                       "unit = 247\n"
-                                       "min_packs = 2\n" GOOD MORE_PACKS
-                                       "[bank p-and-r]\npacks = p,r\nunit = 5\n"
-                                       "[push plc]\ntarget = tcp://h:502\nwrite = house.1.soc_percent -> 40 u16\n");
+    struct config *config =
+        parse_good("[bank house.1]\n"
+                   "packs = r, p\n"
+                   "packs = q\n"
+                   "unit = 247\n"
+                   "min_packs = 2\n" GOOD MORE_PACKS "[bank p-and-r]\npacks = p,r\nunit = 5\n"
+                   "[push plc]\ntarget = tcp://h:502\nwrite = house.1.soc_percent -> 40 u16\n");
     assert_int_equal(config->bank_count, 2);
     const struct bank_config *house = &config->banks[0], *other = &config->banks[1];
     assert_string_equal(house->name, "house.1");
@@ -256,8 +257,8 @@ static void test_largest_bank(void **state)
         char text[8000] = "[line a]\nport = tcp://h:1\nprotocol = jk-pb\n", *messages;
         for (int i = 0; i < MAX_BANK_PACKS + more; i++)
             snprintf(text + strlen(text), sizeof text - strlen(text),
-                     "[pack p%d]\nline = a\nprotocol = %s\naddress = %d\nunit = %d\n", i, i < 16 ? "daly" : "topbms",
-                     i % 16 + 1, i + 1);
+                     "[pack p%d]\nline = a\nprotocol = %s\naddress = %d\nunit = %d\n", i,
+                     i < 16 ? "daly" : "topbms", i % 16 + 1, i + 1);
         strcat(text, "[bank b]\nunit = 100\n");
         for (int i = 0; i < MAX_BANK_PACKS + more; i++)
             snprintf(text + strlen(text), sizeof text - strlen(text), "packs = p%d\n", i);
@@ -267,7 +268,9 @@ static void test_largest_bank(void **state)
         if (config)
             assert_int_equal(config->banks[0].min_packs, MAX_BANK_PACKS);
         else
-            assert_non_null(strstr(messages, "'packs' is 'p32'; expected names of packs such as house-1, at most 32 of them"));
+            assert_non_null(strstr(
+                messages,
+                "'packs' is 'p32'; expected names of packs such as house-1, at most 32 of them"));
         config_free(config);
         free(messages);
     }
@@ -278,11 +281,13 @@ static void test_push(void **state)
     (void) state;
     struct config *config = parse_good(
         LINE_A "[pack p]\nline = a\nunit = 1\n[pack p.1]\nline = a\naddress = 2\nunit = 2\n"
-               "[pack p.cell_mv]\nline = a\naddress = 3\nunit = 3\n[pack gateway]\nline = a\naddress = 4\nunit = 4\n"
+               "[pack p.cell_mv]\nline = a\naddress = 3\nunit = 3\n[pack gateway]\nline = "
+               "a\naddress = 4\nunit = 4\n"
                "[push plc.1]\n"
                "write = p.1.soc_percent->0x28 U16\n"
                "write = p.cell_mv.3 -> 2 u16, p.cell_mv.cell_mv.3 -> 3 u16 deadband 5\n"
-               "write = p.current_a -> 10 float32 scale -0.5 offset -1.25 word_order little on_stale -7.5\n"
+               "write = p.current_a -> 10 float32 scale -0.5 offset -1.25 word_order little "
+               "on_stale -7.5\n"
                "write = p.1.alarm.soc_low -> 6 u16 on_stale unknown\n"
                "write = gateway.seconds -> 7 u16\n"
                "write = gateway.voltage_v -> 8 s32 on_stale skip\n"
@@ -311,13 +316,18 @@ static void test_push(void **state)
         double number;
     } expected[] = {
         {"p", PUSH_FRESH, 0, 0, 1, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, PUSH_U16, 1, 0, 5, true, INSTEAD_NUMBER, 65535},
+        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+         65535},
+        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, PUSH_U16, 1, 0, 5, true,
+         INSTEAD_NUMBER, 65535},
         {"p.1", PUSH_VALUE, VALUE_ALARM, SOC_LOW, 6, PUSH_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
         {"", PUSH_SECONDS, 0, 0, 7, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, PUSH_S32, 1, 0, 0, true, INSTEAD_SKIP, 0},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, PUSH_FLOAT32, -0.5, -1.25, 0, false, INSTEAD_NUMBER, -7.5},
-        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, PUSH_S32, 1, 0, 0, true, INSTEAD_SKIP,
+         0},
+        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, PUSH_FLOAT32, -0.5, -1.25, 0, false,
+         INSTEAD_NUMBER, -7.5},
+        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+         65535},
     };
     assert_int_equal(plc->write_count, COUNT(expected));
     for (size_t i = 0; i < COUNT(expected); i++) {
@@ -327,7 +337,8 @@ static void test_push(void **state)
             write->address != expected[i].address || write->type != expected[i].type ||
             write->scale != expected[i].scale || write->offset != expected[i].offset ||
             write->deadband != expected[i].deadband || write->big_words != expected[i].big ||
-            write->on_stale.kind != expected[i].instead || write->on_stale.number != expected[i].number)
+            write->on_stale.kind != expected[i].instead ||
+            write->on_stale.number != expected[i].number)
             fail_msg("write %zu, register %u: not as expected", i, write->address);
     }
     assert_int_equal(other->unit, 1);
@@ -397,17 +408,20 @@ static void test_spikes(void **state)
     } cases[] = {
         {GOOD, {10, 20, 300, 10}},
         {GOOD "spike_cell = 0\n", {10, 20, 0, 10}},
-        {GOOD "spike_soc = 2.5\nspike_voltage = 5\nspike_cell = 50\nspike_temperature = 3\n", {2.5, 5, 50, 3}},
-        {GOOD "spike_soc = 4\n[gateway]\nspike_soc = 3\nspike_voltage = 0\nspike_cell = 100\n", {4, 0, 100, 10}},
+        {GOOD "spike_soc = 2.5\nspike_voltage = 5\nspike_cell = 50\nspike_temperature = 3\n",
+         {2.5, 5, 50, 3}},
+        {GOOD "spike_soc = 4\n[gateway]\nspike_soc = 3\nspike_voltage = 0\nspike_cell = 100\n",
+         {4, 0, 100, 10}},
         {"[gateway]\nspike_temperature = 7\n" GOOD, {10, 20, 300, 7}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config *config = parse_good(cases[i].text);
         const struct spike_limits *got = &config->packs[0].spikes, *expected = &cases[i].expected;
-        if (got->soc_percent != expected->soc_percent || got->voltage_percent != expected->voltage_percent ||
+        if (got->soc_percent != expected->soc_percent ||
+            got->voltage_percent != expected->voltage_percent ||
             got->cell_mv != expected->cell_mv || got->temperature_c != expected->temperature_c)
-            fail_msg("case %zu: got %g %g %g %g", i, got->soc_percent, got->voltage_percent, got->cell_mv,
-                     got->temperature_c);
+            fail_msg("case %zu: got %g %g %g %g", i, got->soc_percent, got->voltage_percent,
+                     got->cell_mv, got->temperature_c);
         config_free(config);
     }
 }
@@ -561,7 +575,8 @@ static void test_limits(void **state)
         {GOOD, "spike_cell", "-0.1", "0", "6000", "6000.1", ""},
         {GOOD, "spike_temperature", "-0.1", "0", "200", "201", ""},
         {GOOD "[bank b]\npacks = p\n", "unit", "0", "2", "247", "248", ""},
-        {GOOD MORE_PACKS "[bank b]\npacks = p, q, r\nunit = 4\n", "min_packs", "0", "1", "3", "4", ""},
+        {GOOD MORE_PACKS "[bank b]\npacks = p, q, r\nunit = 4\n", "min_packs", "0", "1", "3", "4",
+         ""},
         {GOOD "[gateway]\n", "max_clients", "0", "1", "1000", "1001", ""},
         {GOOD "[gateway]\n", "idle_timeout", "999ms", "1s", "24h", "86401s", ""},
         {GOOD "[gateway]\n", "dashboard_id", "-1", "0", "65535", "65536", ""},
@@ -581,7 +596,8 @@ static void test_limits(void **state)
         {PUSH "write = p.voltage_v -> 1 u16\n", "unit", "-1", "0", "255", "256", ""},
         {PUSH "write = p.voltage_v -> 1 u16\n", "interval", "99ms", "100ms", "24h", "25h", ""},
         {PUSH "write = p.voltage_v -> 1 u16\n", "reply_timeout", "99ms", "100ms", "60s", "61s", ""},
-        {PUSH "write = p.voltage_v -> 1 u32\n", "on_stale", "-1", "0", "4294967295", "4294967296", ""},
+        {PUSH "write = p.voltage_v -> 1 u32\n", "on_stale", "-1", "0", "4294967295", "4294967296",
+         ""},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         const char *values[] = {cases[i].below, cases[i].lowest, cases[i].highest, cases[i].above};
@@ -1185,28 +1201,17 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_bank),
-        cmocka_unit_test(test_largest_bank),
-        cmocka_unit_test(test_push),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_same_file),
-        cmocka_unit_test(test_stale_default),
-        cmocka_unit_test(test_spikes),
-        cmocka_unit_test(test_ports),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_readme_example),
-        cmocka_unit_test(test_shared_line),
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_many_mistakes),
-        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_push_example),
-        cmocka_unit_test(test_example_defaults),
-        cmocka_unit_test(test_print_keys),
-        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_full),           cmocka_unit_test(test_bank),
+        cmocka_unit_test(test_largest_bank),   cmocka_unit_test(test_push),
+        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_same_file),
+        cmocka_unit_test(test_stale_default),  cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_ports),          cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_readme_example), cmocka_unit_test(test_shared_line),
+        cmocka_unit_test(test_files),          cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_many_mistakes),  cmocka_unit_test(test_example),
+        cmocka_unit_test(test_push_example),   cmocka_unit_test(test_example_defaults),
+        cmocka_unit_test(test_print_keys),     cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

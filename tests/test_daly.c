@@ -76,12 +76,15 @@ static void test_cells_wait_for_their_number(void **state)
     assert_unknown(&pack, CELL_MV);
     /* "Not ready" is not "no cells" (section 6). */
     static const char status[] = "A5 40 94 08 00 00 00 00 00 00 00 00 81";
-    assert_int_equal(receive(&bms, status, "A5 01 94 08 00 00 00 00 00 00 00 00 42", &pack), BMS_INVALID);
+    assert_int_equal(receive(&bms, status, "A5 01 94 08 00 00 00 00 00 00 00 00 42", &pack),
+                     BMS_INVALID);
     assert_unknown(&pack, CELL_COUNT);
-    assert_int_equal(receive(&bms, status, "A5 01 94 08 04 01 00 00 00 00 03 00 4A", &pack), BMS_DONE);
+    assert_int_equal(receive(&bms, status, "A5 01 94 08 04 01 00 00 00 00 03 00 4A", &pack),
+                     BMS_DONE);
     assert_true(build(&bms, "cell voltages", &request));
     /* 4 cells take two frames; the second one's last slots repeat the first frame (section 7). */
-    assert_int_equal(receive(&bms, ask, "A5 01 95 08 01 0C FD 0C FE 0C FF 40 A2", &pack), BMS_PARTIAL);
+    assert_int_equal(receive(&bms, ask, "A5 01 95 08 01 0C FD 0C FE 0C FF 40 A2", &pack),
+                     BMS_PARTIAL);
     assert_int_equal(receive(&bms, ask, "A5 01 95 08 02 0D 00 0C FE 0C FF 40 A7", &pack), BMS_DONE);
     assert_near(&pack, CELL_MV + 3, 0x0D00);
     assert_unknown(&pack, CELL_MV + 4);
@@ -95,9 +98,12 @@ static void test_late_cell_frame(void **state)
     struct pack pack;
     pack_clear(&pack);
     static const char ask[] = "A5 40 95 08 00 00 00 00 00 00 00 00 82";
-    receive(&bms, "A5 40 94 08 00 00 00 00 00 00 00 00 81", "A5 01 94 08 06 01 00 00 00 00 03 00 4C", &pack);
-    assert_int_equal(receive(&bms, ask, "A5 01 95 08 02 0B B8 0B B8 0B B8 00 8E", &pack), BMS_PARTIAL);
-    assert_int_equal(receive(&bms, ask, "A5 01 95 08 01 0C E4 0C E4 0C E4 00 14", &pack), BMS_PARTIAL);
+    receive(&bms, "A5 40 94 08 00 00 00 00 00 00 00 00 81",
+            "A5 01 94 08 06 01 00 00 00 00 03 00 4C", &pack);
+    assert_int_equal(receive(&bms, ask, "A5 01 95 08 02 0B B8 0B B8 0B B8 00 8E", &pack),
+                     BMS_PARTIAL);
+    assert_int_equal(receive(&bms, ask, "A5 01 95 08 01 0C E4 0C E4 0C E4 00 14", &pack),
+                     BMS_PARTIAL);
     assert_unknown(&pack, CELL_MV + 3);
     assert_int_equal(receive(&bms, ask, "A5 01 95 08 02 0C E5 0C E5 0C E5 00 18", &pack), BMS_DONE);
     assert_near(&pack, CELL_MV + 3, 0x0CE5);
@@ -127,15 +133,17 @@ static void test_direction(void **state)
         enum bms_current option;
         double current;
     } cases[] = {
-        {2, BMS_CURRENT_AUTO, -2.1}, {1, BMS_CURRENT_AUTO, 2.1}, {0, BMS_CURRENT_NORMAL, -2.1},
-        {1, BMS_CURRENT_NORMAL, -2.1}, {1, BMS_CURRENT_INVERTED, 2.1}, {2, BMS_CURRENT_INVERTED, 2.1},
+        {2, BMS_CURRENT_AUTO, -2.1},    {1, BMS_CURRENT_AUTO, 2.1},
+        {0, BMS_CURRENT_NORMAL, -2.1},  {1, BMS_CURRENT_NORMAL, -2.1},
+        {1, BMS_CURRENT_INVERTED, 2.1}, {2, BMS_CURRENT_INVERTED, 2.1},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct bms bms = new_bms(&daly_driver);
         struct pack pack;
         pack_clear(&pack);
         bms.options.current = cases[i].option;
-        receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D", "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
+        receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D",
+                "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
         pack_set(&pack, FLOW, cases[i].state);
         daly_driver.finish(&bms, &pack);
         assert_near(&pack, CURRENT_A, cases[i].current);
@@ -145,7 +153,8 @@ static void test_direction(void **state)
     for (int round = 0; round < 2; round++) {
         struct pack pack;
         pack_clear(&pack);
-        receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D", "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
+        receive(&bms, "A5 40 90 08 00 00 00 00 00 00 00 00 7D",
+                "A5 01 90 08 02 14 00 00 75 45 03 78 89", &pack);
         if (round == 0)
             pack_set(&pack, FLOW, FLOW_CHARGING);
         daly_driver.finish(&bms, &pack);
@@ -161,7 +170,8 @@ static void test_versions(void **state)
     struct pack pack;
     pack_clear(&pack);
     static const char ask[] = "A5 40 63 08 00 00 00 00 00 00 00 00 50";
-    assert_int_equal(receive(&bms, ask, "A5 01 63 08 01 44 4C 2D 42 4D 53 2D DE", &pack), BMS_PARTIAL);
+    assert_int_equal(receive(&bms, ask, "A5 01 63 08 01 44 4C 2D 42 4D 53 2D DE", &pack),
+                     BMS_PARTIAL);
     assert_int_equal(receive(&bms, ask, "A5 01 63 08 02 52 33 32 2D 30 31 45 9D", &pack), BMS_DONE);
     assert_string_equal(pack.text[MODEL], "DL-BMS-R32-01E");
 }
@@ -174,8 +184,10 @@ static void test_other_boards(void **state)
     struct pack pack;
     pack_clear(&pack);
     static const char ask_2[] = "A5 41 93 08 00 00 00 00 00 00 00 00 81";
-    assert_int_equal(receive(&bms, ask_2, "A5 01 93 08 02 01 01 78 00 03 CB 40 CB", &pack), BMS_FOREIGN);
-    assert_int_equal(receive(&bms, ask_2, "A5 02 93 08 01 01 01 26 00 02 7A 3C 23", &pack), BMS_DONE);
+    assert_int_equal(receive(&bms, ask_2, "A5 01 93 08 02 01 01 78 00 03 CB 40 CB", &pack),
+                     BMS_FOREIGN);
+    assert_int_equal(receive(&bms, ask_2, "A5 02 93 08 01 01 01 26 00 02 7A 3C 23", &pack),
+                     BMS_DONE);
     assert_near(&pack, REMAINING_AH, 162.364);
 }
 
@@ -211,10 +223,14 @@ static void test_framing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),     cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_cells_wait_for_their_number), cmocka_unit_test(test_late_cell_frame),
-        cmocka_unit_test(test_implausible),  cmocka_unit_test(test_direction),
-        cmocka_unit_test(test_versions),     cmocka_unit_test(test_other_boards),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_cells_wait_for_their_number),
+        cmocka_unit_test(test_late_cell_frame),
+        cmocka_unit_test(test_implausible),
+        cmocka_unit_test(test_direction),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_other_boards),
         cmocka_unit_test(test_framing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

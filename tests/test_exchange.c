@@ -45,7 +45,8 @@ static void test_items(void **state)
                                       "<\r\n"
                                       "~ voltage_v 52.5 0.05\r\n"
                                       "~ model BMS 12S 100A\r\n"
-                                      "~ cycles 21", error);
+                                      "~ cycles 21",
+                                      error);
     assert_string_equal(error, "");
     assert_non_null(exchange);
     assert_string_equal(exchange->driver->name, "daly");

@@ -110,8 +110,9 @@ static void test_flood(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces), cmocka_unit_test(test_what_follows_stays), cmocka_unit_test(test_false_start),
-        cmocka_unit_test(test_counts), cmocka_unit_test(test_refused),            cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_pieces),      cmocka_unit_test(test_what_follows_stays),
+        cmocka_unit_test(test_false_start), cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

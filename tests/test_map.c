@@ -685,14 +685,14 @@ static void test_failure_flag(void **state)
 }
 
 static const struct map_bank two_of_three = {.present = 2,
-                                            .missing = 1,
-                                            .needed = 2,
-                                            .cell_max_pack = 3,
-                                            .cell_min_pack = 1,
-                                            .temp_max_c = 31.5,
-                                            .temp_min_c = -4,
-                                            .temp_max_pack = 1,
-                                            .temp_min_pack = 3};
+                                             .missing = 1,
+                                             .needed = 2,
+                                             .cell_max_pack = 3,
+                                             .cell_min_pack = 1,
+                                             .temp_max_c = 31.5,
+                                             .temp_min_c = -4,
+                                             .temp_max_pack = 1,
+                                             .temp_min_pack = 3};
 
 static void expect_two_of_three(void)
 {
@@ -1115,8 +1115,8 @@ static void test_json(void **state)
     static const struct {
         const char *type;
         unsigned registers;
-    } types[] = {{"u16", 1},    {"s16", 1},    {"u32", 2},    {"float32", 2}, {"string", 16},
-                 {"bits16", 1}, {"bits32", 2}, {"bits64", 4}};
+    } types[] = {{"u16", 1},     {"s16", 1},    {"u32", 2},    {"float32", 2},
+                 {"string", 16}, {"bits16", 1}, {"bits32", 2}, {"bits64", 4}};
     struct map_settings settings = {.base = 1000, .also_at = MAP_NONE, .fahrenheit = true};
     json_t *array = loaded(&settings);
     size_t i;
@@ -1179,8 +1179,7 @@ static void test_csv(void **state)
             fail_msg("line %zu has %u fields", lines + 1, csv_fields(line));
     /* JSON has the registers only. */
     if (MAP_VERSION == 1)
-        assert_int_equal(lines,
-                         1 + json_array_size(array) + COUNT(version_1_inputs) + MAP_COILS);
+        assert_int_equal(lines, 1 + json_array_size(array) + COUNT(version_1_inputs) + MAP_COILS);
     assert_non_null(
         strstr(text, "holding,extended,603,313,cell_mv.3,u16,1,\"mV\",1,r,,\"cell 3, "));
     free(text);

@@ -87,7 +87,8 @@ static void test_no_manager(void **state)
     char too_long[200];
     memset(too_long, '/', sizeof too_long - 1);
     too_long[sizeof too_long - 1] = '\0';
-    const char *const names[] = {"", "/", "@", "relative", "vsock:2:1234", "/nowhere/at/all", too_long};
+    const char *const names[] = {"",      "/", "@", "relative", "vsock:2:1234", "/nowhere/at/all",
+                                 too_long};
     char name[64];
     snprintf(name, sizeof name, "@packgate-notify-none-%d", (int) getpid());
     int fd = open_manager(name);
@@ -125,9 +126,9 @@ static void test_watchdog_interval(void **state)
         const char *usec, *pid;
         double expected;
     } cases[] = {
-        {NULL, NULL, 0}, {"30000000", NULL, 15}, {"30000000", own, 15}, {"30000000", other, 0},
-        {"30000000", "x", 0}, {"1000000", own, 0.5}, {"0", own, 0}, {"", own, 0}, {"-5", own, 0},
-        {"5s", own, 0},
+        {NULL, NULL, 0},      {"30000000", NULL, 15}, {"30000000", own, 15}, {"30000000", other, 0},
+        {"30000000", "x", 0}, {"1000000", own, 0.5},  {"0", own, 0},         {"", own, 0},
+        {"-5", own, 0},       {"5s", own, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         unsetenv("WATCHDOG_USEC");
@@ -145,8 +146,10 @@ static void test_watchdog_interval(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_path),       cmocka_unit_test(test_abstract_name),
-        cmocka_unit_test(test_no_manager), cmocka_unit_test(test_full_queue),
+        cmocka_unit_test(test_path),
+        cmocka_unit_test(test_abstract_name),
+        cmocka_unit_test(test_no_manager),
+        cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_watchdog_interval),
     };
     return cmocka_run_group_tests_name("notify", tests, NULL, NULL);

@@ -467,20 +467,13 @@ static void test_clock_not_set(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        in_place(test_round_trip),
-        in_place(test_new_entry),
-        in_place(test_missing),
-        in_place(test_cut),
-        in_place(test_flipped),
-        in_place(test_odd_files),
-        in_place(test_no_file),
-        in_place(test_missing_directory),
-        in_place(test_full_disk),
-        in_place(test_full_disk_keeps_old),
-        in_place(test_unchanged),
-        in_place(test_in_child),
-        cmocka_unit_test(test_peak),
-        cmocka_unit_test(test_clock_not_set),
+        in_place(test_round_trip),   in_place(test_new_entry),
+        in_place(test_missing),      in_place(test_cut),
+        in_place(test_flipped),      in_place(test_odd_files),
+        in_place(test_no_file),      in_place(test_missing_directory),
+        in_place(test_full_disk),    in_place(test_full_disk_keeps_old),
+        in_place(test_unchanged),    in_place(test_in_child),
+        cmocka_unit_test(test_peak), cmocka_unit_test(test_clock_not_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

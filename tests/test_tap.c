@@ -51,8 +51,8 @@ static struct exchange *load(const char *path)
 }
 
 /* The first whole frame of a recording that `choose` likes; its size. */
-static size_t find_frame(const char *path, const struct bms *bms, bool (*choose)(const uint8_t *frame, size_t size),
-                         uint8_t *out)
+static size_t find_frame(const char *path, const struct bms *bms,
+                         bool (*choose)(const uint8_t *frame, size_t size), uint8_t *out)
 {
     struct exchange *exchange = load(path);
     struct bms_request request = {.size = 0};
@@ -60,7 +60,8 @@ static size_t find_frame(const char *path, const struct bms *bms, bool (*choose)
     for (size_t i = 0; i < exchange->count && !found; i++) {
         const struct exchange_item *item = &exchange->items[i];
         for (size_t at = 0; item->kind == EXCHANGE_REPLY && at < item->size && !found; at++) {
-            struct bms_span span = bms->driver->frame(bms, &request, item->bytes + at, item->size - at);
+            struct bms_span span =
+                bms->driver->frame(bms, &request, item->bytes + at, item->size - at);
             if (span.kind == BMS_FRAME && choose(item->bytes + at, span.size)) {
                 memcpy(out, item->bytes + at, span.size);
                 found = span.size;
@@ -97,7 +98,8 @@ static void test_about_record(void **state)
     struct bms bms = new_bms(&jk02_driver);
     struct bms_request request = {.size = 0};
     uint8_t frame[BMS_FRAME_MAX];
-    size_t size = find_frame("tests/captures/jk02/01-jk-b2a8s30p-v19-8s.exch", &bms, is_about, frame);
+    size_t size =
+        find_frame("tests/captures/jk02/01-jk-b2a8s30p-v19-8s.exch", &bms, is_about, frame);
     memcpy(frame + 62, SECRET, SECRET_SIZE);
     memcpy(frame + 118, SECRET, SECRET_SIZE);
     frame[299] = (uint8_t) sum_bytes(frame, 299);
@@ -132,7 +134,8 @@ static void test_4e57_password(void **state)
     struct bms bms = new_bms(&jk_4e57_driver);
     struct bms_request request = {.size = 0};
     uint8_t frame[BMS_FRAME_MAX];
-    size_t size = find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
+    size_t size =
+        find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
     /* B1 (one byte) stands before B2, B3 behind its ten bytes. */
     size_t at = 0;
     for (size_t i = 11; i + 13 < size; i++)

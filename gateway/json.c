@@ -4,12 +4,15 @@
 
 #include <math.h>
 
-/* As many digits as the value is worth, so that 53.58 does not read 53.579999999999998. */
+#define DIGITS 12    /* in all, so that 53.58 does not read 53.579999999999998 */
+#define FRACTION 1e4 /* finer than any protocol is; averages have no end */
+
+/* Whole numbers stay whole; 0 has no sign. */
 static json_t *number(double value, int decimals)
 {
-    double scale = pow(10, decimals);
-    double rounded = round(value * scale) / scale;
-    return decimals == 0 ? json_integer((json_int_t) rounded) : json_real(rounded);
+    if (decimals == 0)
+        return json_integer((json_int_t) round(value));
+    return json_real(round(value * FRACTION) / FRACTION + 0.0);
 }
 
 json_t *json_of_pack(const struct pack *pack)
@@ -37,7 +40,8 @@ json_t *json_of_pack(const struct pack *pack)
 
 void json_print(FILE *out, json_t *object, bool indented)
 {
-    json_dumpf(object, out, (indented ? JSON_INDENT(2) : JSON_COMPACT) | JSON_REAL_PRECISION(12));
+    json_dumpf(object, out,
+               (indented ? JSON_INDENT(2) : JSON_COMPACT) | JSON_REAL_PRECISION(DIGITS));
     fputc('\n', out);
     json_decref(object);
 }

@@ -602,8 +602,8 @@ def packgate_on(protocols):
 def bench_fleet():
     section("D", "A fleet")
     print(f"{FLEET} BMS behind a TCP connection each, asked once a second; {FLEET_CLIENTS} clients with 10 requests a\n"
-          f"second each ({COUNT} registers at {BASE}, unit after unit; each answer is compared). CPU % of one\n"
-          "processor, of the gateway alone: BMS and clients are processes of their own. pymodbus: the same requests\n"
+          f"second each ({COUNT} registers at {BASE}, unit after unit; each answer is compared). CPU %: of one\n"
+          "processor, the gateway alone; BMS and clients are processes of their own. pymodbus: the same requests\n"
           "and clients, but it decodes and serves little more than the values that are compared.")
     one = ("daly-d2",)
     rows = [fleet_row("packgate, daly-d2", one, packgate_on(one))]
@@ -659,8 +659,8 @@ def bench_latency():
         asked, quiet = (bench.measure(gateway, max(8, 16 * SECONDS), clients) for clients in (True, False))
     print("µs from right before the last reply of a cycle is sent until a client has an answer with the new value\n"
           "(its own request and answer included), and until the request that pushes the value has arrived.\n"
-          f"{len(lines)} BMS over TCP, polled as often as their protocols allow, up to 10 times a second; a client for "
-          "each,\nthat asks without a pause from a reply of its BMS until it gets the new value, or none.")
+          f"{len(lines)} BMS over TCP, polled as often as their protocols allow, up to 10 times a second; none or a\n"
+          "client for each, which asks without a pause from a reply of its BMS until it gets the new value.")
     columns = ["driver", "samples", "median", "p99", "worst"]
     print_table("To a client's answer", columns, [[row["driver"]] + latency_texts(row["read"]) for row in asked])
     print_table("To the push request, while clients ask", columns,

@@ -318,7 +318,7 @@ bool simulator_attach_pty(struct simulator *simulator, int master)
 
 bool simulator_check(const char *options, char *error, size_t error_size)
 {
-    struct simulator_options parsed;
+    struct simulator_options parsed = {0};
     return simulator_options_parse(options, -1, &parsed, error, error_size);
 }
 

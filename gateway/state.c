@@ -79,7 +79,7 @@ void state_free(struct state *state)
 
 static void print_value(const struct state_entry *entry, size_t key, FILE *out)
 {
-    const char *field = (const char *) entry + keys[key].offset;
+    const void *field = (const char *) entry + keys[key].offset;
     if (keys[key].whole)
         fprintf(out, "%s = %d\n", keys[key].name, *(const int *) field);
     else
@@ -162,7 +162,7 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         if (strcmp(key, keys[i].name) != 0 || !(value >= keys[i].min && value <= keys[i].max))
             continue;
-        char *field = (char *) reader->entry + keys[i].offset;
+        void *field = (char *) reader->entry + keys[i].offset;
         if (keys[i].whole)
             *(int *) field = (int) value;
         else

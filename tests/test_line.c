@@ -729,58 +729,6 @@ static void takes_a_reply_that_a_late_loop_finds(void **state)
     assert_int_equal(bench->pollers[0]->counters.timeouts + bench->pollers[0]->counters.repeats, 0);
 }
 
-static void stall(time_t seconds)
-{
-    const struct timespec longer_than_a_hiccup = {.tv_sec = seconds, .tv_nsec = 200000000};
-    nanosleep(&longer_than_a_hiccup, NULL);
-}
-
-/* The process is stopped while a talker goes on: what has come by then, and what the far end still holds, is of any
- * age. */
-static void publishes_nothing_that_a_stopped_process_finds(void **state)
-{
-    struct bench *bench = *state;
-    add_pack(bench, &talker, 1);
-    start(bench, answer_never);
-    await(bench, is_connected, "connected");
-    say(bench, 1, VOLTAGE, 70);
-    say(bench, 1, CELL, 71);
-    await_published(bench, 1);
-    say(bench, 1, VOLTAGE, 72);
-    say(bench, 1, CELL, 73);
-    stall(3);
-    await(bench, is_connected_again, "connected again");
-    assert_int_equal(bench->published, 1);
-    say(bench, 1, VOLTAGE, 74);
-    say(bench, 1, CELL, 75);
-    await_published(bench, 1);
-    assert_true(bench->voltage == 74 && bench->cell == 75);
-    assert_int_equal(bench->downs, 0);
-}
-
-static void answer_and_stop(struct bench *bench, const uint8_t *request)
-{
-    answer_well(bench, request);
-    if (bench->requests == STEPS + 1)
-        stall(5);
-}
-
-/* A request was in flight. After so long it may be another device that answers. */
-static void begins_anew_after_the_process_was_stopped(void **state)
-{
-    struct bench *bench = *state;
-    add_pack(bench, &hasty, 1);
-    start(bench, answer_and_stop);
-    await_published(bench, 1);
-    *(uint8_t *) bms_memory(&bench->pollers[0]->bms) = 7;
-    await_published(bench, 1);
-    assert_int_equal(bench->connections, 2);
-    assert_int_equal(bench->requests, 2 * STEPS + 1);
-    assert_int_equal(*(uint8_t *) bms_memory(&bench->pollers[0]->bms), 0);
-    assert_true(clock_now() - bench->pollers[0]->published_at < 5);
-    assert_int_equal(bench->downs, 0);
-}
-
 /* ---- several packs ---- */
 
 static void keeps_packs_apart(void **state)
@@ -982,6 +930,65 @@ static void takes_no_order_while_down(void **state)
     assert_int_equal(bench->orders_over, 0);
 }
 
+/* ---- a process that was stopped, or a host that slept ---- */
+
+static void stall(time_t seconds)
+{
+    const struct timespec longer_than_a_hiccup = {.tv_sec = seconds, .tv_nsec = 200000000};
+    nanosleep(&longer_than_a_hiccup, NULL);
+}
+
+/* The process is stopped while a talker goes on: what has come by then, and what the far end still holds, is of any
+ * age. */
+static void publishes_nothing_that_a_stopped_process_finds(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &talker, 1);
+    start(bench, answer_never);
+    await(bench, is_connected, "connected");
+    say(bench, 1, VOLTAGE, 70);
+    say(bench, 1, CELL, 71);
+    await_published(bench, 1);
+    say(bench, 1, VOLTAGE, 72);
+    say(bench, 1, CELL, 73);
+    stall(3);
+    await(bench, is_connected_again, "connected again");
+    assert_int_equal(bench->published, 1);
+    say(bench, 1, VOLTAGE, 74);
+    say(bench, 1, CELL, 75);
+    await_published(bench, 1);
+    assert_true(bench->voltage == 74 && bench->cell == 75);
+    assert_int_equal(bench->downs, 0);
+}
+
+static void answer_and_stop(struct bench *bench, const uint8_t *request)
+{
+    answer_well(bench, request);
+    if (bench->requests == STEPS + 1) {
+        assert_true(order(bench));
+        stall(5);
+    }
+}
+
+/* A request was in flight, and an order waits that nobody expects any more. After so long it may be another device
+ * that answers. */
+static void begins_anew_after_the_process_was_stopped(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1);
+    start(bench, answer_and_stop);
+    await_published(bench, 1);
+    *(uint8_t *) bms_memory(&bench->pollers[0]->bms) = 7;
+    await_published(bench, 1);
+    assert_int_equal(bench->connections, 2);
+    assert_int_equal(bench->requests, 2 * STEPS + 1);
+    assert_int_equal(bench->orders_over, 1);
+    assert_int_equal(bench->result, CONTROL_UNANSWERED);
+    assert_int_equal(*(uint8_t *) bms_memory(&bench->pollers[0]->bms), 0);
+    assert_true(clock_now() - bench->pollers[0]->published_at < 5);
+    assert_int_equal(bench->downs, 0);
+}
+
 /* ---- ports that come and go ---- */
 
 static bool is_down(struct bench *bench)
@@ -1060,8 +1067,6 @@ int main(void)
         TEST(gives_no_more_time_for_the_chatter_of_others),
         TEST(survives_a_flood),
         TEST(takes_a_reply_that_a_late_loop_finds),
-        TEST(publishes_nothing_that_a_stopped_process_finds),
-        TEST(begins_anew_after_the_process_was_stopped),
         TEST(keeps_packs_apart),
         TEST(gives_each_protocol_its_time),
         TEST(is_not_starved_by_silent_neighbours),
@@ -1071,6 +1076,8 @@ int main(void)
         TEST(carries_out_orders_on_a_server_that_closes),
         TEST(tells_when_an_order_was_lost),
         TEST(takes_no_order_while_down),
+        TEST(publishes_nothing_that_a_stopped_process_finds),
+        TEST(begins_anew_after_the_process_was_stopped),
         TEST(comes_back_after_the_adapter),
         TEST(ends_at_any_moment),
     };

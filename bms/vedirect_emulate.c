@@ -69,7 +69,8 @@ static void end_block(struct writer *writer)
 static void put_record(struct bms_output *out, uint8_t command, const uint8_t *data, size_t size)
 {
     uint8_t record[VEDIRECT_RECORD_MAX];
-    put_bytes(out, record, vedirect_write_record(command, data, size, record));
+    size_t written = vedirect_write_record(command, data, size, record);
+    put_bytes(out, record, written);
 }
 
 /* Whole Ah, as it is set up in a shunt; NaN when the pack has none. */

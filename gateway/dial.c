@@ -56,8 +56,8 @@ static void remember_address(struct dial *dial)
     dial->addresses[0] = good;
 }
 
-/* On the own host the system may pick the very port that nobody listens on as the connection's own,
- * and join it to itself: it would stay open for ever, and in the way of whoever is to listen there. */
+/* On the own host the system may pick the very port that nobody listens on as the connection's own
+ * and join it to itself: it would stay open for ever, in the way of whoever is to listen there. */
 static bool is_joined_to_itself(int fd)
 {
     struct sockaddr_storage own = {0}, peer = {0};

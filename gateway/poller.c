@@ -194,8 +194,8 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
     return false;
 }
 
-/* A reply may have lain about for long: the process was stopped, the host slept. It is as old as the
- * first of the requests that it may answer. */
+/* A reply may have lain about for long: the process was stopped, the host slept. It is as old as
+ * the first of the requests that it may answer. */
 void poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];

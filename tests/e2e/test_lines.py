@@ -5,10 +5,11 @@ neither hangs nor stops trying."""
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 
-from harness import (Gateway, PATIENCE, Program, PACKGATE, await_value, exception_of, main, read_value, simulate,
+from harness import (Gateway, PATIENCE, PACKGATE, await_value, exception_of, main, read_value, simulate,
                      simulate_pty)
 
 STALE = 0x0B
@@ -256,13 +257,10 @@ def reads_into_a_pipe_that_closes():
         with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
             file.write(line("a", url) + pack("a", 1))
             file.flush()
-            read_end, write_end = os.pipe()
-            reader = Program("sh", "-c", f"exec {PACKGATE} read --watch -c {file.name} >&{write_end}",
-                             pass_fds=[write_end])
-            os.close(write_end)
-            with os.fdopen(read_end) as output:
-                assert '"voltage_v"' in output.readline()
-            assert reader.process.wait(PATIENCE) == 1
+            reader = subprocess.Popen([PACKGATE, "read", "--watch", "-c", file.name], stdout=subprocess.PIPE)
+            with reader.stdout as output:
+                assert b'"voltage_v"' in output.readline()
+            assert reader.wait(PATIENCE) == 1
 
 
 main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, tells_noise_from_silence, survives_a_flood,

@@ -434,6 +434,16 @@ static bool ask_control(struct line *line, double now)
     return true;
 }
 
+static void end_cycle(struct line *line, struct member *member, bool published, double now)
+{
+    if (published) {
+        publish(line, member, now);
+    } else {
+        line->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
+        note_miss(line, member, now);
+    }
+}
+
 /* Sends the pack's next request; false when its cycle is over. */
 static bool poll_pack(struct line *line, struct member *member, double now)
 {
@@ -442,12 +452,7 @@ static bool poll_pack(struct line *line, struct member *member, double now)
         ask(line, member, now);
         return true;
     }
-    if (published) {
-        publish(line, member, now);
-    } else {
-        line->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
-        note_miss(line, member, now);
-    }
+    end_cycle(line, member, published, now);
     return false;
 }
 
@@ -469,13 +474,18 @@ static void advance(struct line *line)
     }
 }
 
-/* The exchange is over, one way or the other: a gap, then the next. */
+/* The exchange is over, one way or the other: a gap, then the next. The values of a cycle that ends
+ * with it do not wait for the gap. */
 static void finish_exchange(struct line *line, double now)
 {
-    tap_flush(&line->tap, &line->asking->poller->bms, &line->request);
-    line->gap_before_ms = line->asking->poller->config->driver->line.gap_ms;
+    struct member *member = line->asking;
+    bool published;
+    tap_flush(&line->tap, &member->poller->bms, &line->request);
+    line->gap_before_ms = member->poller->config->driver->line.gap_ms;
     line->asking = NULL;
     line->quiet_since = now;
+    if (poller_over(member->poller, now, &published))
+        end_cycle(line, member, published, now);
     advance(line);
 }
 

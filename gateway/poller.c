@@ -84,6 +84,7 @@ static void begin_cycle(struct poller *poller, double now)
     poller->vital_at = NAN;
     poller->step = 0;
     poller->tries = 0;
+    poller->built = false;
 }
 
 double poller_interval(const struct poller *poller)
@@ -170,28 +171,45 @@ static void next_step(struct poller *poller)
     poller->tries = 0;
 }
 
-bool poller_request(struct poller *poller, double now, struct bms_request *request, bool *published)
+/* Builds the next request of the cycle, unless it is there already. False: there is none. */
+static bool find_request(struct poller *poller, double now)
 {
     const struct bms_driver *driver = poller->config->driver;
-    *published = false;
-    if (!poller->in_cycle)
-        begin_cycle(poller, now);
-    for (; poller->step < driver->steps; next_step(poller)) {
+    for (; !poller->built && poller->step < driver->steps; next_step(poller)) {
         struct poller_step *step = &poller->steps[poller->step];
         if (now < step->due)
             continue;
-        if (driver->build(&poller->bms, poller->step, request)) {
-            pack_clear(&poller->incoming);
-            if (poller->tries == 0 || isnan(poller->asked_at))
-                poller->asked_at = now;
-            poller->counters.repeats += poller->tries > 0;
-            poller->tries++;
-            return true;
-        }
+        poller->built = driver->build(&poller->bms, poller->step, &poller->request);
+        if (poller->built)
+            break;
         forget_step(step);
     }
+    return poller->built;
+}
+
+bool poller_over(struct poller *poller, double now, bool *published)
+{
+    if (!poller->in_cycle || find_request(poller, now))
+        return false;
     *published = end_cycle(poller, now);
-    return false;
+    return true;
+}
+
+bool poller_request(struct poller *poller, double now, struct bms_request *request, bool *published)
+{
+    *published = false;
+    if (!poller->in_cycle)
+        begin_cycle(poller, now);
+    if (poller_over(poller, now, published))
+        return false;
+    *request = poller->request;
+    poller->built = false;
+    pack_clear(&poller->incoming);
+    if (poller->tries == 0 || isnan(poller->asked_at))
+        poller->asked_at = now;
+    poller->counters.repeats += poller->tries > 0;
+    poller->tries++;
+    return true;
 }
 
 /* A reply may have lain about for long: the process was stopped, the host slept. It is as old as

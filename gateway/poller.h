@@ -48,7 +48,9 @@ struct poller {
     double asked_at;    /* the current request, for the first time */
     double last_answer; /* any; NaN: never */
     unsigned step;
-    unsigned tries; /* of the current request so far */
+    unsigned tries;             /* of the current request so far */
+    struct bms_request request; /* the next one, */
+    bool built;                 /* if it is made already */
     bool in_cycle;
     bool forgotten;         /* nothing is remembered of the device */
     bool incomplete;        /* a step that used to be answered was missed in this cycle */
@@ -74,6 +76,11 @@ void poller_reopened(struct poller *poller);
  * `*published` tells whether there are new values. */
 bool poller_request(struct poller *poller, double now, struct bms_request *request,
                     bool *published);
+
+/** Whether the cycle under way is over: nothing of it is left to be asked. It is published then, if
+ * it is good, as `*published` tells. For after a reply: the next request may have to wait until the
+ * line was quiet, new values need not. */
+bool poller_over(struct poller *poller, double now, bool *published);
 
 /** The reply is complete in poller->incoming, or the BMS refused. */
 void poller_answered(struct poller *poller, double now);

@@ -403,11 +403,43 @@ static void leaves_a_refused_step_alone(void **state)
     }
 }
 
+/* The next request may have to wait until the line is quiet; a cycle that needs none is over at its
+ * last reply. A request that was looked for in between is made and counted once. */
+static void ends_a_cycle_with_its_last_reply(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    assert_false(poller_over(world->poller, world->now, &published));
+    for (unsigned step = VITAL; step < STEPS; step++) {
+        assert_true(poller_request(world->poller, world->now, &request, &published));
+        assert_int_equal(request.bytes[0], step);
+        answer(world, step);
+        assert_int_equal(poller_over(world->poller, world->now, &published), step == SLOW);
+    }
+    assert_true(published);
+    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_false(poller_over(world->poller, world->now, &published));
+    assert_int_equal(world->poller->counters.polls, 1);
+    assert_int_equal(world->poller->counters.repeats, 0);
+
+    world->answers[VITAL] = false;
+    for (unsigned tries = 0; tries < 3; tries++) {
+        assert_true(poller_request(world->poller, world->now, &request, &published));
+        answer(world, VITAL);
+        assert_int_equal(poller_over(world->poller, world->now, &published), tries == 2);
+    }
+    assert_false(published);
+    assert_int_equal(world->poller->counters.repeats, 2);
+    assert_int_equal(world->poller->silent_cycles, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(publishes_a_whole_cycle),
+        TEST(ends_a_cycle_with_its_last_reply),
         TEST(asks_slow_values_rarely),
         TEST(repeats_before_it_counts),
         TEST(never_mixes_two_cycles),

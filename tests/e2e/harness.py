@@ -112,7 +112,7 @@ class Gateway(Program):
         """Until each pack has told its first values."""
         waiting = set(packs)
         while waiting:
-            waiting.discard(self.wait_for(r"pack (\S+): ")[1])
+            waiting.discard(self.wait_for(r"pack (\S+): (?:idle|charging|discharging)")[1])
 
     def __exit__(self, *arguments):
         super().__exit__(*arguments)

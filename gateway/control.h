@@ -22,6 +22,7 @@ enum control_result {
     CONTROL_DONE,       /* confirmed by the BMS */
     CONTROL_REFUSED,    /* it said no */
     CONTROL_UNANSWERED, /* whether it was carried out is not known */
+    CONTROL_TOO_LATE,   /* the line was not free in time, nothing was sent */
     CONTROL_NOT_NOW     /* the state that the request builds on is not known yet */
 };
 
@@ -31,7 +32,8 @@ struct control {
     struct switches switches; /* what is still to be done */
     void (*done)(void *data, enum control_result result);
     void *data;
-    struct bms_request request; /* the last one sent */
+    double given_at;
+    struct bms_request request; /* the last one sent; empty: none yet */
     struct control *next;       /* in the line's queue */
 };
 

@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LATE_S 1.5   /* since the last tick, of which there is one each second */
-#define DOUBT_S 60.0 /* of silence until a pack that was found before is searched anew */
+#define LATE_S 1.5        /* since the last tick, of which there is one each second */
+#define ORDERS_WAIT_S 5.0 /* as long as an order may wait for its line */
+#define DOUBT_S 60.0      /* of silence until a pack that was found before is searched anew */
 
 /* What a configuration makes of packs and banks. */
 struct services {
@@ -108,15 +109,18 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Comes first in each turn of the loop: after the host has slept, a client must not be answered
- * with what was fresh before. The loop's timers slept as well. */
+ * with what was fresh before, and what it ordered then is not to be switched now. The loop's timers
+ * slept as well. */
 static void on_woken(struct ev_loop *loop, ev_check *check, int revents)
 {
     (void) loop;
     (void) revents;
     struct gateway *gateway = check->data;
-    double now = clock_now();
-    if (now - gateway->ticked_at > LATE_S)
+    double now = clock_now(), late = now - gateway->ticked_at;
+    if (late > LATE_S)
         tick(gateway, now);
+    if (late > ORDERS_WAIT_S)
+        server_drop_clients(gateway->host.server);
 }
 
 /* ---- what others ask of packs and banks ---- */

@@ -23,6 +23,7 @@
 #define PATIENT_AT_START_S 15.0 /* but no longer than that */
 #define WATCH_S 1.0             /* longest wait of a talker's line without a look at the clock */
 #define OVERSLEPT_S 2.0         /* a timer this late: the process was stopped, or the host slept */
+#define ORDER_VALID_S 5.0       /* after that nobody expects to see something switched */
 #define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 #define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
@@ -422,7 +423,8 @@ static struct member *member_of(struct line *line, const struct poller *poller)
 static bool ask_control(struct line *line, double now)
 {
     struct control *control = line->controls;
-    enum control_result result = control_build(control);
+    bool late = control->request.size == 0 && now - control->given_at > ORDER_VALID_S;
+    enum control_result result = late ? CONTROL_TOO_LATE : control_build(control);
     if (result != CONTROL_PENDING) {
         end_control(line, result);
         return false;
@@ -750,6 +752,7 @@ bool line_control(struct line *line, struct control *control)
     while (*last)
         last = &(*last)->next;
     control->next = NULL;
+    control->given_at = clock_now();
     *last = control;
     /* From the loop, so that `done` never comes from within; a request in flight ends first. */
     if (!line->asking && !line->opening)

@@ -28,7 +28,19 @@
 #define LOG_AGAIN_S 60                  /* the same misbehaviour is not logged more often */
 
 /* Why a client goes. */
-enum ending { STAYS, CLOSED, LOST, IDLE, UNREAD, BROKEN, DISPLACED, FORBIDDEN, SHUTDOWN, ENDINGS };
+enum ending {
+    STAYS,
+    CLOSED,
+    LOST,
+    IDLE,
+    UNREAD,
+    BROKEN,
+    DISPLACED,
+    FORBIDDEN,
+    SLEPT,
+    SHUTDOWN,
+    ENDINGS
+};
 
 // clang-format off
 static const struct {
@@ -44,6 +56,7 @@ static const struct {
     [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
     [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
     [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
+    [SLEPT]     = {"may have asked long ago, dropped",                   true,  false},
     [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
 };
 // clang-format on
@@ -449,10 +462,17 @@ struct server_counters server_counters(const struct server *server)
     return counters;
 }
 
-static void end_all(struct client_list *list)
+static void end_all(struct server *server, enum ending ending)
 {
-    while (!TAILQ_EMPTY(list))
-        end_client(TAILQ_FIRST(list), SHUTDOWN);
+    struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        while (!TAILQ_EMPTY(lists[i]))
+            end_client(TAILQ_FIRST(lists[i]), ending);
+}
+
+void server_drop_clients(struct server *server)
+{
+    end_all(server, SLEPT);
 }
 
 void server_free(struct server *server)
@@ -460,9 +480,7 @@ void server_free(struct server *server)
     if (!server)
         return;
     listeners_close(&server->listeners);
-    end_all(&server->silent);
-    end_all(&server->asking);
-    end_all(&server->waiting);
+    end_all(server, SHUTDOWN);
     answerer_close(&server->answerer);
     free(server->clients);
     free(server);

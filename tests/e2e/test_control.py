@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Switching the MOS of emulated packs by coils and registers, through each driver whose protocol documents it."""
 
+import signal
+import socket
+import struct
 import subprocess
+import time
 
-from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 
 # driver, variant: where the sheet gives the requests.
 DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
@@ -114,6 +118,23 @@ def tells_of_orders_to_a_silent_pack():
         gateway.wait_for(r"orders discharge off: refused with exception 11, the pack does not answer")
 
 
+def carries_nothing_out_that_waited_through_a_sleep():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack(url, "daly")) as gateway:
+        gateway.wait_published("house")
+        waiting = socket.create_connection(("127.0.0.1", gateway.port), PATIENCE)
+        gateway.process.send_signal(signal.SIGSTOP)
+        waiting.sendall(bytes.fromhex("0001 0000 0006 01 05") + struct.pack(">HH", DISCHARGE_COIL, 0))
+        time.sleep(6)  # the sleep is what is tested
+        gateway.process.send_signal(signal.SIGCONT)
+        assert waiting.recv(100) == b""
+        waiting.close()
+        with gateway.client() as client:
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda count: count > polls + 1)
+            assert read_value(client, "discharge_mos", 1) == 1
+
+
 def configuration_refuses_protocols_that_cannot():
     for driver in READ_ONLY:
         text = pack("tcp://127.0.0.1:1", driver)
@@ -123,4 +144,5 @@ def configuration_refuses_protocols_that_cannot():
 
 
 main([switches_and_reads_back, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
-      says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack, configuration_refuses_protocols_that_cannot])
+      says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
+      carries_nothing_out_that_waited_through_a_sleep, configuration_refuses_protocols_that_cannot])

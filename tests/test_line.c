@@ -918,6 +918,19 @@ static void tells_when_an_order_was_lost(void **state)
     await_published(bench, 2);
 }
 
+static void gives_up_an_order_that_waited_too_long(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_well);
+    await_published(bench, 1);
+    assert_true(order(bench));
+    bench->control.given_at -= 6;
+    await(bench, order_is_over, "order");
+    assert_int_equal(bench->result, CONTROL_TOO_LATE);
+    await_published(bench, 1);
+}
+
 static void takes_no_order_while_down(void **state)
 {
     struct bench *bench = *state;
@@ -1075,6 +1088,7 @@ int main(void)
         TEST(carries_out_an_order),
         TEST(carries_out_orders_on_a_server_that_closes),
         TEST(tells_when_an_order_was_lost),
+        TEST(gives_up_an_order_that_waited_too_long),
         TEST(takes_no_order_while_down),
         TEST(publishes_nothing_that_a_stopped_process_finds),
         TEST(begins_anew_after_the_process_was_stopped),

@@ -6,6 +6,7 @@
 #include "feed.h"
 #include "intake.h"
 #include "log.h"
+#include "members.h"
 #include "port.h"
 
 #include <errno.h>
@@ -16,25 +17,13 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define OTHER_DEVICE_S 5.0      /* away for longer: it may be another device that comes back */
-#define DOWN_S 5.0              /* without an answer until a line that worked is worth a warning */
-#define DEAF_S 30.0             /* nothing at all received while asking: open the port anew */
-#define SILENT_FROM_START 3     /* cycles until a pack that never answered is worth a warning, */
-#define PATIENT_AT_START_S 15.0 /* but no longer than that */
-#define WATCH_S 1.0             /* longest wait of a talker's line without a look at the clock */
-#define OVERSLEPT_S 2.0         /* a timer this late: the process was stopped, or the host slept */
-#define ORDER_VALID_S 5.0       /* after that nobody expects to see something switched */
-#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
-#define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
-
-/* A pack on the line and what was said of it in the log. */
-struct member {
-    struct poller *poller;
-    bool heard; /* something came when it was asked, since its last good answer */
-    bool reported_silent;
-    char remark[BMS_REMARK]; /* of its driver */
-    double silent_since;
-};
+#define OTHER_DEVICE_S 5.0 /* away for longer: it may be another device that comes back */
+#define DOWN_S 5.0         /* without an answer until a line that worked is worth a warning */
+#define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
+#define WATCH_S 1.0        /* longest wait of a talker's line without a look at the clock */
+#define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
+#define ORDER_VALID_S 5.0  /* after that nobody expects to see something switched */
+#define RESTLESS_S 0.3     /* longest wait for a line that will not be quiet between requests */
 
 struct line {
     const struct line_config *config;
@@ -43,8 +32,7 @@ struct line {
     void *data;
     struct port *port;
     unsigned baud;
-    struct member *members;
-    unsigned count;
+    struct members members;
     struct intake intake;
     ev_timer timer;   /* the next thing to do: ask, give up waiting, open again */
     double armed_for; /* when it is due */
@@ -70,7 +58,6 @@ struct line {
     double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol that it was in */
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
-    double silent_after;    /* a silent pack goes before one that is due then only */
     struct feed feed;
     struct tap tap;
 };
@@ -82,7 +69,7 @@ static double next_due(const struct line *line, double now);
 /* A pack that talks unasked is alone on its line; the configuration has seen to it. */
 static bool talks(const struct line *line)
 {
-    return bms_talks(line->members[0].poller->config->driver);
+    return bms_talks(line->members.list[0].poller->config->driver);
 }
 
 static double wire_s(const struct line *line, size_t bytes)
@@ -232,8 +219,8 @@ static void on_opened(void *data, int fd)
     line->wanted_at = NAN;
     line->unheard_since = talks(line) ? now : NAN;
     feed_clear(&line->feed);
-    for (unsigned i = 0; i < line->count; i++) {
-        struct poller *poller = line->members[i].poller;
+    for (unsigned i = 0; i < line->members.count; i++) {
+        struct poller *poller = line->members.list[i].poller;
         poller->reconnects += again;
         poller_reopened(poller);
         if (other_device)
@@ -265,101 +252,27 @@ static void note_answer(struct line *line)
     line->reported_down = false;
 }
 
-/* ---- what is said of the packs ---- */
-
-static void report_silence(struct line *line, struct member *member, double now)
-{
-    const struct poller *poller = member->poller;
-    bool never = isnan(poller->last_answer);
-    bool early = never && poller->silent_cycles < SILENT_FROM_START &&
-                 now - line->started_at < PATIENT_AT_START_S;
-    if (member->reported_silent || early || poller->silent_cycles == 0 ||
-        !poller_stale(poller, now))
-        return;
-    member->reported_silent = true;
-    member->silent_since = never ? line->started_at : poller->last_answer;
-    double interval = poller_interval(poller);
-    const struct bms_driver *driver = poller->config->driver;
-    char address[24] = "";
-    if (driver->address_min != driver->address_max)
-        snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
-    log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s",
-             line->config->name, poller->config->name, driver->name, address,
-             now - member->silent_since, interval < 10, interval,
-             member->heard ? "what comes in is none: check baud rate, protocol and address"
-                           : "check wiring, address and protocol");
-}
-
 static void note_miss(struct line *line, struct member *member, double now)
 {
     if (line->events.missed)
         line->events.missed(line->data, member->poller, now);
     else
-        report_silence(line, member, now);
-}
-
-static void report_answer(struct line *line, struct member *member, double now)
-{
-    member->heard = false;
-    if (!member->reported_silent)
-        return;
-    member->reported_silent = false;
-    log_info("line %s: %s answers again after %.0f s", line->config->name,
-             member->poller->config->name, now - member->silent_since);
-}
-
-static void report_remark(const struct line *line, struct member *member)
-{
-    const char *remark = member->poller->bms.remark;
-    if (strcmp(member->remark, remark) == 0)
-        return;
-    snprintf(member->remark, sizeof member->remark, "%s", remark);
-    if (remark[0])
-        log_info("line %s: %s %s", line->config->name, member->poller->config->name, remark);
+        member_report_silence(member, line->config->name, line->started_at, now);
 }
 
 static void publish(struct line *line, struct member *member, double now)
 {
     note_answer(line);
-    report_answer(line, member, now);
-    report_remark(line, member);
+    member_report_values(member, line->config->name, now);
     line->events.published(line->data, member->poller, now);
 }
 
 /* ---- asking ---- */
 
-static bool is_silent(const struct poller *poller)
-{
-    return poller->silent_cycles > 0 || isnan(poller->last_answer);
-}
-
-static void prefer_earlier(struct member **best, struct member *member)
-{
-    if (!*best || member->poller->due < (*best)->poller->due)
-        *best = member;
-}
-
-/* The pack whose cycle is under way, else the one that is or will be due first. Many that are
- * silent must not starve one that answers: before it, they have only their share of the time. */
-static struct member *choose(const struct line *line, double now)
-{
-    struct member *silent = NULL, *lively = NULL;
-    for (unsigned i = 0; i < line->count; i++) {
-        struct member *member = &line->members[i];
-        if (member->poller->in_cycle)
-            return member;
-        prefer_earlier(is_silent(member->poller) ? &silent : &lively, member);
-    }
-    if (!silent || !lively)
-        return silent ? silent : lively;
-    bool lively_first = lively->poller->due <= now && now < line->silent_after;
-    return lively_first || lively->poller->due <= silent->poller->due ? lively : silent;
-}
-
 /* When there is something to ask; `now` at the earliest. */
 static double next_due(const struct line *line, double now)
 {
-    const struct poller *poller = choose(line, now)->poller;
+    const struct poller *poller = members_next(&line->members, now)->poller;
     return line->controls || poller->in_cycle ? now : fmax(poller->due, now);
 }
 
@@ -378,7 +291,8 @@ static bool make_ready(struct line *line, double now)
 {
     if (isnan(line->wanted_at))
         line->wanted_at = now;
-    const struct poller *next = line->controls ? line->controls->poller : choose(line, now)->poller;
+    const struct poller *next =
+        line->controls ? line->controls->poller : members_next(&line->members, now)->poller;
     double gap = gap_s(line, next);
     double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
     if (now < ready_at) {
@@ -411,14 +325,6 @@ static void ask(struct line *line, struct member *member, double now)
         lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent");
 }
 
-static struct member *member_of(struct line *line, const struct poller *poller)
-{
-    for (unsigned i = 0; i < line->count; i++)
-        if (line->members[i].poller == poller)
-            return &line->members[i];
-    return NULL;
-}
-
 /* Sends the next request of the first order; false when the order is through without one. */
 static bool ask_control(struct line *line, double now)
 {
@@ -432,7 +338,7 @@ static bool ask_control(struct line *line, double now)
     line->controlling = true;
     line->request = control->request;
     pack_clear(&control->poller->incoming);
-    ask(line, member_of(line, control->poller), now);
+    ask(line, members_find(&line->members, control->poller), now);
     return true;
 }
 
@@ -441,7 +347,7 @@ static void end_cycle(struct line *line, struct member *member, bool published, 
     if (published) {
         publish(line, member, now);
     } else {
-        line->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
+        members_charge(&line->members, member, now);
         note_miss(line, member, now);
     }
 }
@@ -472,7 +378,8 @@ static void advance(struct line *line)
         }
         if (!make_ready(line, now))
             return;
-        asked = line->controls ? ask_control(line, now) : poll_pack(line, choose(line, now), now);
+        asked = line->controls ? ask_control(line, now)
+                               : poll_pack(line, members_next(&line->members, now), now);
     }
 }
 
@@ -668,7 +575,7 @@ static const struct port_events port_events = {.opened = on_opened, .failed = on
 static void settle_settings(struct line *line, struct port_settings *settings)
 {
     const struct line_config *config = line->config;
-    const struct bms_line *usual = &line->members[0].poller->config->driver->line;
+    const struct bms_line *usual = &line->members.list[0].poller->config->driver->line;
     line->baud = settings->baud = config->baud ? config->baud : usual->baud;
     snprintf(settings->framing, sizeof settings->framing, "%s",
              config->framing[0] ? config->framing : usual->framing);
@@ -679,14 +586,14 @@ static struct port *make_port(struct line *line)
 {
     struct port_settings settings = {0};
     settle_settings(line, &settings);
-    struct bms *simulated = calloc(line->count, sizeof *simulated);
+    struct bms *simulated = calloc(line->members.count, sizeof *simulated);
     if (!simulated)
         return NULL;
-    for (unsigned i = 0; i < line->count; i++)
-        simulated[i] = line->members[i].poller->bms;
+    for (unsigned i = 0; i < line->members.count; i++)
+        simulated[i] = line->members.list[i].poller->bms;
     struct port *port =
         port_new(line->loop, line->config->port, &settings,
-                 &(struct port_simulated){simulated, line->count}, &port_events, line);
+                 &(struct port_simulated){simulated, line->members.count}, &port_events, line);
     free(simulated);
     return port;
 }
@@ -707,18 +614,14 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     tap_init(&line->tap, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;
-    line->members = calloc(count, sizeof *line->members);
-    line->count = line->members ? count : 0;
-    for (unsigned i = 0; i < line->count; i++)
-        line->members[i].poller = pollers[i];
-    line->port = line->members ? make_port(line) : NULL;
+    line->port = members_init(&line->members, pollers, count) ? make_port(line) : NULL;
     if (!line->port) {
         line_free(line);
         return NULL;
     }
     intake_init(&line->intake, loop, line->baud, &intake_events, line);
     if (talks(line))
-        line->asking = &line->members[0];
+        line->asking = &line->members.list[0];
     return line;
 }
 
@@ -731,7 +634,7 @@ void line_free(struct line *line)
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
-    free(line->members);
+    members_close(&line->members);
     free(line);
 }
 

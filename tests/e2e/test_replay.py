@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Every exchange file, replayed by a TCP server to `packgate run` and read by pymodbus, and through `packgate decode`."""
 
+import concurrent.futures
 import glob
 import json
 import math
@@ -158,14 +159,19 @@ def replays_all_files_over_a_pty():
 
 
 def replay_all(kind):
-    wrong = []
-    for path in CAPTURES:
-        exchange = Exchange(path)
-        with kind(exchange) as replayer:
-            text = f"""
+    """Some at a time: they mostly wait for the poll interval."""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wrong = [line for lines in pool.map(lambda path: replay(path, kind), CAPTURES) for line in lines]
+    assert not wrong, "\n".join(wrong)
+
+
+def replay(path, kind):
+    exchange = Exchange(path)
+    with kind(exchange) as replayer:
+        text = f"""
 [line replay]
 port = {replayer.url}
-reply_timeout = 150ms
+reply_timeout = 300ms
 gap = 0ms
 tries = 2
 [pack replayed]
@@ -176,14 +182,11 @@ poll = 200ms
 stale_after = 1h
 {options_of(exchange)}
 """
-            print(f"# {path}", flush=True)
-            with Gateway(text) as gateway, gateway.client() as client:
-                gateway.wait_published("replayed")
-                missing = unmet(exchange, client, gateway)
-                if missing:
-                    wrong += [f"{path}: {line}" for line in missing]
-                    wrong += [f"    not in the file: {r.hex(' ')}" for r in replayer.unknown]
-    assert not wrong, "\n".join(wrong)
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("replayed")
+            missing = unmet(exchange, client, gateway)
+            return [f"{path}: {line}" for line in missing] + [
+                f"    not in the file: {request.hex(' ')}" for request in replayer.unknown if missing]
 
 
 def unmet(exchange, client, gateway):

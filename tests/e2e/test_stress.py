@@ -128,12 +128,12 @@ class SlowClient:
     def __init__(self, port):
         self.answered, self.failure = threading.Semaphore(0), None
         self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._run, args=(port,), daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(connect(port),), daemon=True)
         self.thread.start()
 
-    def _run(self, port):
+    def _run(self, client):
         try:
-            with connect(port) as client:
+            with client:
                 transaction = 0
                 while not self.ending.is_set():
                     self._ask(client, transaction)

@@ -49,6 +49,7 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
 {
     bool coils = request->function == MODBUS_FC_WRITE_SINGLE_COIL ||
                  request->function == MODBUS_FC_WRITE_MULTIPLE_COILS;
+    uint8_t exception = 0;
     *switches = (struct switches){0};
     for (unsigned n = 0; n < request->write.count; n++) {
         unsigned address = request->write.address + n;
@@ -57,9 +58,9 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
         if (which < 0)
             return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
         if (value > 1)
-            return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+            exception = MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE; /* a wrong address comes first */
         switches->wanted[which] = true;
         switches->on[which] = value == 1;
     }
-    return 0;
+    return exception;
 }

@@ -157,6 +157,7 @@ static const struct {
     {"up to the register behind",        307,    3,       {1, 1, 0},      BAD_ADDRESS, {{false}, {false}}},
     {"beside the switches",              309,    2,       {1, 1},         BAD_ADDRESS, {{false}, {false}}},
     {"the second value is wrong",        307,    2,       {1, 2},         BAD_VALUE,   {{false}, {false}}},
+    {"wrong value, then wrong address",  308,    2,       {2, 1},         BAD_ADDRESS, {{false}, {false}}},
     {"the first value is wrong",         307,    2,       {0x0100, 1},    BAD_VALUE,   {{false}, {false}}},
 };
 // clang-format on

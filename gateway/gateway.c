@@ -101,26 +101,31 @@ static void tick(struct gateway *gateway, double now)
     doubt_found_packs(gateway, now);
 }
 
+/* After the host has slept, or the process was stopped, a client must not be answered with what was
+ * fresh before, and what it ordered then is not to be switched now. */
+static void catch_up(struct gateway *gateway, double late_s)
+{
+    double now = clock_now(), late = now - gateway->ticked_at;
+    if (late <= late_s)
+        return;
+    tick(gateway, now);
+    if (late > ORDERS_WAIT_S)
+        server_drop_clients(gateway->host.server);
+}
+
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    tick(timer->data, clock_now());
+    catch_up(timer->data, 0);
 }
 
-/* Comes first in each turn of the loop: after the host has slept, a client must not be answered
- * with what was fresh before, and what it ordered then is not to be switched now. The loop's timers
- * slept as well. */
+/* Comes first in each turn of the loop: its timers slept as well. */
 static void on_woken(struct ev_loop *loop, ev_check *check, int revents)
 {
     (void) loop;
     (void) revents;
-    struct gateway *gateway = check->data;
-    double now = clock_now(), late = now - gateway->ticked_at;
-    if (late > LATE_S)
-        tick(gateway, now);
-    if (late > ORDERS_WAIT_S)
-        server_drop_clients(gateway->host.server);
+    catch_up(check->data, LATE_S);
 }
 
 /* ---- what others ask of packs and banks ---- */

@@ -128,6 +128,17 @@ static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
     }
 }
 
+void listeners_turn_away(struct listeners *listeners)
+{
+    for (unsigned i = 0; i < listeners->count; i++)
+        for (int n = 0; n < SOMAXCONN; n++) {
+            const int fd = accept4(listeners->sockets[i].fd, NULL, NULL, SOCK_CLOEXEC);
+            if (fd < 0)
+                break;
+            close(fd);
+        }
+}
+
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
     (void) loop;

@@ -29,6 +29,9 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 
+/** Closes the connections that wait to be accepted. */
+void listeners_turn_away(struct listeners *listeners);
+
 /** Ends a pause early: a descriptor has become free. */
 void listeners_resume(struct listeners *listeners);
 

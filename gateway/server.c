@@ -472,6 +472,7 @@ static void end_all(struct server *server, enum ending ending)
 
 void server_drop_clients(struct server *server)
 {
+    listeners_turn_away(&server->listeners);
     end_all(server, SLEPT);
 }
 

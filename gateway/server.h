@@ -37,7 +37,7 @@ struct server;
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
 
-/** Closes all connections: what was sent over them may have waited for long, as the process was
+/** Closes all connections, those not yet accepted too: what was sent over them may have waited for long, as the process was
  * stopped or the host slept. */
 void server_drop_clients(struct server *server);
 

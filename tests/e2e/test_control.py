@@ -118,6 +118,14 @@ def tells_of_orders_to_a_silent_pack():
         gateway.wait_for(r"orders discharge off: refused with exception 11, the pack does not answer")
 
 
+def expect_end(connection):
+    """Closed, or reset as something was still unread."""
+    try:
+        assert connection.recv(100) == b""
+    except ConnectionResetError:
+        pass
+
+
 def carries_nothing_out_that_waited_through_a_sleep():
     server, url = simulate("daly", "profile=fixed")
     with server, Gateway(pack(url, "daly")) as gateway:
@@ -127,7 +135,7 @@ def carries_nothing_out_that_waited_through_a_sleep():
         waiting.sendall(bytes.fromhex("0001 0000 0006 01 05") + struct.pack(">HH", DISCHARGE_COIL, 0))
         time.sleep(6)  # the sleep is what is tested
         gateway.process.send_signal(signal.SIGCONT)
-        assert waiting.recv(100) == b""
+        expect_end(waiting)
         waiting.close()
         with gateway.client() as client:
             polls = read_value(client, "polls", 1)

@@ -46,18 +46,18 @@ class Reader:
             data += part
         return data
 
-    def read(self, unit, address, count):
-        self.transaction = (self.transaction + 1) & 0xFFFF
-        self.socket.sendall(struct.pack(">HHHBBHH", self.transaction, 0, 6, unit, 3, address, count))
-        head = self.receive(9)
-        expected = struct.pack(">HHHBBB", self.transaction, 0, 3 + 2 * count, unit, 3, 2 * count)
-        assert head == expected, f"unit {unit}, {address}: {head.hex()}"
-        return struct.unpack(f">{count}H", self.receive(2 * count))
-
     def read_all(self, unit):
+        """All requests in one segment: no poll comes between their answers."""
+        first = self.transaction
+        self.socket.sendall(b"".join(struct.pack(">HHHBBHH", first + n, 0, 6, unit, 3, address, count)
+                                     for n, (address, count) in enumerate(BLOCKS)))
+        self.transaction = (first + len(BLOCKS)) % 0xFF00
         registers = {}
-        for address, count in BLOCKS:
-            registers.update(zip(range(address, address + count), self.read(unit, address, count)))
+        for n, (address, count) in enumerate(BLOCKS):
+            head = self.receive(9)
+            expected = struct.pack(">HHHBBB", first + n, 0, 3 + 2 * count, unit, 3, 2 * count)
+            assert head == expected, f"unit {unit}, {address}: {head.hex()}"
+            registers.update(zip(range(address, address + count), struct.unpack(f">{count}H", self.receive(2 * count))))
         return registers
 
 

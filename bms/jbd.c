@@ -23,8 +23,7 @@
 #define ZERO_CELSIUS 2731 /* in 0.1 K, by the boards' reckoning */
 #define BASIC_SIZE 23     /* of register 03 without sensors */
 #define TAIL_SIZE 9       /* of newer firmware, section 4.1 */
-#define DAREN_SIZE 8      /* of the tail that Daren's boards have instead */
-#define DAREN_LONG_SIZE 16
+#define DAREN_SIZE 16     /* of the tail that Daren's boards have instead */
 #define ADDRESSED_SIZE 29
 #define HELD_BIT 12 /* protection word: a MOS is held off by command */
 #define SETTLING_REPLIES 2
@@ -334,12 +333,10 @@ static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
  * steps of 0.1 and the same values in front read FFFF:
  *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
  *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
-static void take_daren_tail(struct bms *bms, const uint8_t *tail, size_t size, struct pack *pack)
+static void take_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
 {
     pack_set(pack, MOS_TEMP_C, (be16(tail) - ZERO_CELSIUS) / 10.0);
     pack_set(pack, SOH_PERCENT, tail[4]);
-    if (size < DAREN_LONG_SIZE)
-        return;
     pack_set(pack, REMAINING_AH, be16(tail + 8) / 10.0);
     pack_set(pack, RATED_AH, be16(tail + 10) / 10.0);
     bms_set_current(bms, pack, sbe32(tail + 12) / 10.0);
@@ -357,8 +354,8 @@ static bool take_plain(struct bms *bms, const struct reply *reply, struct pack *
     size_t size = tail < reply->size ? reply->size - tail : 0;
     if (size >= TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
         take_tail(d, tail, pack);
-    else if (size == DAREN_SIZE || size == DAREN_LONG_SIZE)
-        take_daren_tail(bms, d + tail, size, pack);
+    else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF)
+        take_daren_tail(bms, d + tail, pack);
     return true;
 }
 

@@ -17,8 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define REFUSALS_APART_S                                                                           \
-    1.0 /* of one unit in the log: a client that goes on and on fills no disk */
+#define REFUSALS_APART_S 60.0 /* of one unit in the log: some try again each second */
 
 int answerer_open(struct answerer *answerer, const struct units *units)
 {

@@ -22,7 +22,7 @@ enum control_result {
     CONTROL_DONE,       /* confirmed by the BMS */
     CONTROL_REFUSED,    /* it said no */
     CONTROL_UNANSWERED, /* whether it was carried out is not known */
-    CONTROL_TOO_LATE,   /* the line was not free in time, nothing was sent */
+    CONTROL_TOO_LATE,   /* the line was not free in time, or is gone: nothing was sent */
     CONTROL_NOT_NOW     /* the state that the request builds on is not known yet */
 };
 

@@ -140,6 +140,12 @@ static void end_control(struct line *line, enum control_result result)
     control->done(control->data, result);
 }
 
+static void end_controls(struct line *line)
+{
+    while (line->controls)
+        end_control(line, line->controls->request.size > 0 ? CONTROL_UNANSWERED : CONTROL_TOO_LATE);
+}
+
 /* The request in flight will not be answered any more. */
 static void break_off(struct line *line, double now)
 {
@@ -192,8 +198,7 @@ static void lose(struct line *line, const char *why)
         line->backoff_s = 0;
     } else {
         line->backoff_s = longer_backoff(line, now);
-        while (line->controls)
-            end_control(line, CONTROL_UNANSWERED);
+        end_controls(line);
         report_down(line, why);
     }
     line->answered = false;
@@ -405,8 +410,11 @@ static enum feed_state decode(struct line *line, bool silent)
     struct feed_counters before = line->feed.counters;
     enum feed_state state =
         feed_decode(&line->feed, &poller->bms, &line->request, silent, &poller->incoming);
-    poller->damaged +=
-        line->feed.counters.damaged - before.damaged + line->feed.counters.invalid - before.invalid;
+    const struct feed_counters *after = &line->feed.counters;
+    uint32_t damaged = after->damaged - before.damaged + after->invalid - before.invalid;
+    poller->damaged += damaged;
+    /* What others say, and an echo, are whole frames. */
+    line->asking->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
     return state;
 }
 
@@ -513,8 +521,7 @@ static bool overslept(struct line *line, double now)
         return false;
     open_anew(line, "what came in the meantime may be old, opening it again");
     line->lost_at = since;
-    while (line->controls)
-        end_control(line, CONTROL_UNANSWERED);
+    end_controls(line);
     return true;
 }
 
@@ -531,7 +538,6 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     }
     tap_received(&line->tap, &line->asking->poller->bms, bytes, size);
     feed_append(&line->feed, bytes, size);
-    line->asking->heard = true;
     if (talks(line)) {
         listen_in(line, now);
         return;
@@ -541,7 +547,9 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
 
 static void on_ended(void *data, const char *why)
 {
-    lose(data, why);
+    struct line *line = data;
+    if (!overslept(line, clock_now()))
+        lose(line, why);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -629,8 +637,7 @@ void line_free(struct line *line)
 {
     if (!line)
         return;
-    while (line->controls)
-        end_control(line, CONTROL_UNANSWERED);
+    end_controls(line);
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);

@@ -76,14 +76,14 @@ void member_report_silence(struct member *member, const char *line, double start
 {
     const struct poller *poller = member->poller;
     const struct bms_driver *driver = poller->config->driver;
-    bool never = isnan(poller->last_answer);
+    bool never = isnan(poller->published_at);
     bool early =
         never && poller->silent_cycles < SILENT_FROM_START && now - started_at < PATIENT_AT_START_S;
     if (member->reported_silent || early || poller->silent_cycles == 0 ||
         !poller_stale(poller, now))
         return;
     member->reported_silent = true;
-    member->silent_since = never ? started_at : poller->last_answer;
+    member->silent_since = never ? started_at : poller->published_at;
     double interval = poller_interval(poller);
     char address[24] = "";
     if (driver->address_min != driver->address_max)

@@ -9,7 +9,7 @@
 
 struct member {
     struct poller *poller;
-    bool heard; /* something came when it was asked, since its last good answer */
+    bool heard; /* noise came when it was asked, since its last good answer */
     bool reported_silent;
     char remark[BMS_REMARK]; /* of its driver, as it was said last */
     double silent_since;

@@ -22,6 +22,7 @@ struct serial {
     struct port *port;
     struct sp_port *handle; /* NULL: not open */
     int pty;                /* instead of the handle; -1: none */
+    int lock;               /* of the same device, held while it is open; -1: none */
 };
 
 static void *create(struct port *port, const struct port_simulated *simulated)
@@ -30,7 +31,7 @@ static void *create(struct port *port, const struct port_simulated *simulated)
     struct serial *serial = calloc(1, sizeof *serial);
     if (serial) {
         serial->port = port;
-        serial->pty = -1;
+        serial->pty = serial->lock = -1;
     }
     return serial;
 }
@@ -86,16 +87,22 @@ static bool set_up(struct serial *serial, int fd)
 }
 
 /* Two programs that ask on one line take each other's answers. The lock is what other careful
- * programs look at (pyserial's `exclusive` is the same). */
-static bool take(int fd)
+ * programs look at (pyserial's `exclusive` is the same). It comes before anything that touches the
+ * settings or the buffers, which the other may be using. */
+static bool take(struct serial *serial, const char *path)
 {
-    return flock(fd, LOCK_EX | LOCK_NB) == 0;
+    serial->lock = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return serial->lock >= 0 && flock(serial->lock, LOCK_EX | LOCK_NB) == 0;
 }
 
 /* A child process (name look-up, state file) may still hold the descriptor: closing is not enough. */
-static void let_go(int fd)
+static void let_go(struct serial *serial)
 {
-    flock(fd, LOCK_UN);
+    if (serial->lock < 0)
+        return;
+    flock(serial->lock, LOCK_UN);
+    close(serial->lock);
+    serial->lock = -1;
 }
 
 static int open_device(struct serial *serial, const char *path)
@@ -112,7 +119,7 @@ static int open_device(struct serial *serial, const char *path)
         errno = error;
         return -1;
     }
-    if (sp_get_port_handle(serial->handle, &fd) != SP_OK || !take(fd) || !set_up(serial, fd))
+    if (sp_get_port_handle(serial->handle, &fd) != SP_OK || !set_up(serial, fd))
         return -1;
     sp_flush(serial->handle, SP_BUF_BOTH);
     return fd;
@@ -122,7 +129,7 @@ static int open_pty(struct serial *serial, const char *path)
 {
     struct termios settings;
     serial->pty = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    if (serial->pty < 0 || !take(serial->pty) || tcgetattr(serial->pty, &settings) < 0)
+    if (serial->pty < 0 || tcgetattr(serial->pty, &settings) < 0)
         return -1;
     cfmakeraw(&settings);
     if (tcsetattr(serial->pty, TCSANOW, &settings) < 0)
@@ -139,7 +146,7 @@ static void open_serial(void *state)
     errno = 0;
     char *path = realpath(serial->port->address, NULL);
     int fd = -1;
-    if (path)
+    if (path && take(serial, path))
         fd =
             strncmp(path, "/dev/pts/", 9) == 0 ? open_pty(serial, path) : open_device(serial, path);
     int error = errno;
@@ -159,20 +166,16 @@ static void open_serial(void *state)
 static void close_serial(void *state)
 {
     struct serial *serial = state;
-    int fd;
-    if (serial->pty >= 0) {
-        let_go(serial->pty);
+    if (serial->pty >= 0)
         close(serial->pty);
-    }
     serial->pty = -1;
-    if (!serial->handle)
-        return;
-    if (sp_get_port_handle(serial->handle, &fd) == SP_OK)
-        let_go(fd);
-    sp_flush(serial->handle, SP_BUF_OUTPUT);
-    sp_close(serial->handle);
-    sp_free_port(serial->handle);
+    if (serial->handle) {
+        sp_flush(serial->handle, SP_BUF_OUTPUT);
+        sp_close(serial->handle);
+        sp_free_port(serial->handle);
+    }
     serial->handle = NULL;
+    let_go(serial);
 }
 
 const struct port_kind port_serial_kind = {

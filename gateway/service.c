@@ -149,7 +149,7 @@ static const struct {
     [CONTROL_UNANSWERED] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
                             "not confirmed, the BMS did not answer"},
     [CONTROL_TOO_LATE] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
-                          "given up, its line was not free in time"},
+                          "given up, its line could not be used in time"},
     [CONTROL_NOT_NOW] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY,
                          "not possible, its present state is not known"},
 };

@@ -271,12 +271,13 @@ struct map_number map_number_info(unsigned n)
 {
     const struct map_row *row = number_row(n);
     const struct map_limits *limits = &map_types[row->type].limits[EXTENDED];
+    const bool is_bits = row->type == REG_BITS32;
     return (struct map_number){
         .name = row->name,
         .is_status = row->class == STATUS,
-        .is_bits = row->type == REG_BITS32,
+        .is_bits = is_bits,
         .min = limits->min * row->scale,
-        .max = limits->max * row->scale,
+        .max = is_bits ? (double) ((1u << PACK_ALARM_COUNT) - 1) : limits->max * row->scale,
     };
 }
 

@@ -899,7 +899,7 @@ static const struct {
      "write = p.voltage_v -> 1 u16 on_stale -1\nwrite = p.voltage_v -> 1 s16 on_stale 0.5\n",
      "f:9: 'p.current_a' can be negative, and a u16 cannot; expected s16, s32 or float32, or an offset\n"
      "f:10: 'p.voltage_v' can be negative, and a u32 cannot; expected s16, s32 or float32, or an offset\n"
-     "f:11: 'p.alarms_active' is up to 4294967295, which does not fit into a u16\n"
+     "f:11: 'p.alarms_active' is up to 4194303, which does not fit into a u16\n"
      "f:12: 'gateway.seconds' is up to 65535, which does not fit into a s16\n"
      "f:13: 'on_stale' of 'p.voltage_v' is -1, which does not fit into a u16\n"
      "f:14: 'on_stale' of 'p.voltage_v' is 0.5, which does not fit into a s16\n"},

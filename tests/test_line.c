@@ -996,7 +996,7 @@ static void begins_anew_after_the_process_was_stopped(void **state)
     assert_int_equal(bench->connections, 2);
     assert_int_equal(bench->requests, 2 * STEPS + 1);
     assert_int_equal(bench->orders_over, 1);
-    assert_int_equal(bench->result, CONTROL_UNANSWERED);
+    assert_int_equal(bench->result, CONTROL_TOO_LATE);
     assert_int_equal(*(uint8_t *) bms_memory(&bench->pollers[0]->bms), 0);
     assert_true(clock_now() - bench->pollers[0]->published_at < 5);
     assert_int_equal(bench->downs, 0);

@@ -125,7 +125,7 @@ struct bms_driver {
     unsigned guess_count;
 
     /** The request of plan[step] from what is known so far. False: not needed now (no such
-     * cells, not supported). */
+     * cells, not supported). What is built may never be sent, as the line can be lost first. */
     bool (*build)(struct bms *bms, unsigned step, struct bms_request *request);
 
     /** What stands at bytes[0…size-1], size >= 1. Never reads beyond size, never wants more than

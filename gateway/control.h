@@ -11,6 +11,8 @@
 
 #define CONTROL_SWITCHES 2 /* enum bms_switch */
 
+#define ORDER_VALID_S 5.0 /* after that nobody expects to see something switched */
+
 /* Which switches are to be put into which position. */
 struct switches {
     bool wanted[CONTROL_SWITCHES];

@@ -17,9 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LATE_S 1.5        /* since the last tick, of which there is one each second */
-#define ORDERS_WAIT_S 5.0 /* as long as an order may wait for its line */
-#define DOUBT_S 60.0      /* of silence until a pack that was found before is searched anew */
+#define LATE_S 1.5   /* since the last tick, of which there is one each second */
+#define DOUBT_S 60.0 /* of silence until a pack that was found before is searched anew */
 
 /* What a configuration makes of packs and banks. */
 struct services {
@@ -109,7 +108,7 @@ static void catch_up(struct gateway *gateway, double late_s)
     if (late <= late_s)
         return;
     tick(gateway, now);
-    if (late > ORDERS_WAIT_S)
+    if (late > ORDER_VALID_S)
         server_drop_clients(gateway->host.server);
 }
 

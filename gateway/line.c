@@ -22,7 +22,6 @@
 #define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
 #define WATCH_S 1.0        /* longest wait of a talker's line without a look at the clock */
 #define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
-#define ORDER_VALID_S 5.0  /* after that nobody expects to see something switched */
 #define RESTLESS_S 0.3     /* longest wait for a line that will not be quiet between requests */
 
 struct line {
@@ -184,7 +183,7 @@ static void lose(struct line *line, const char *why)
         line->fd = -1;
         line->lost_at = idle ? NAN : now;
     } else if (isnan(line->lost_at)) {
-        line->lost_at = now; /* closed when idle, and not to be had back */
+        line->lost_at = now; /* closed when idle or never open, and not to be had */
     }
     break_off(line, now);
     if (idle) {

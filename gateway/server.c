@@ -56,7 +56,7 @@ static const struct {
     [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
     [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
     [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
-    [SLEPT]     = {"may have asked long ago, dropped",                   true,  false},
+    [SLEPT]     = {"may have asked before the host slept, dropped with all others", true, true},
     [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
 };
 // clang-format on

@@ -175,6 +175,9 @@ void bms_set_current(const struct bms *bms, struct pack *pack, double current_a)
 /** True for a device that talks unasked. */
 bool bms_talks(const struct bms_driver *driver);
 
+/** Whether several of its devices are told apart by options.address. */
+bool bms_has_address(const struct bms_driver *driver);
+
 /** The drivers, NULL at the end, and one of them by its name (NULL: none has it). */
 extern const struct bms_driver *const bms_drivers[];
 const struct bms_driver *bms_driver_find(const char *name);

@@ -68,3 +68,8 @@ bool bms_talks(const struct bms_driver *driver)
 {
     return driver->plan == NULL;
 }
+
+bool bms_has_address(const struct bms_driver *driver)
+{
+    return driver->address_min != driver->address_max;
+}

@@ -329,8 +329,8 @@ static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
         pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
 }
 
-/* Behind the sensors, boards of Daren (captures/jbd/16s-daren…), where the long form counts in
- * steps of 0.1 and the same values in front read FFFF:
+/* Behind the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; current and
+ * capacities in front read FFFF there:
  *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
  *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
 static void take_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)

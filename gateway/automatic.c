@@ -44,7 +44,8 @@ static void take(struct line_config *line, struct pack_config *pack,
         line->baud = (unsigned) kept->baud;
 }
 
-static void open(struct line_config *line, struct pack_config *pack, const struct state_entry *kept)
+static void make_open(struct line_config *line, struct pack_config *pack,
+                      const struct state_entry *kept)
 {
     pack->driver = &automatic_driver;
     pack->options.address = -1;
@@ -61,7 +62,7 @@ void automatic_recall(struct config *config, struct pack_config *pack,
     if (automatic_is_open(pack) && driver)
         take(line, pack, driver, kept);
     else if (!automatic_is_open(pack) && !driver)
-        open(line, pack, kept);
+        make_open(line, pack, kept);
 }
 
 void automatic_forget(struct state_entry *kept)

@@ -110,7 +110,7 @@ static void check_address(const struct config_draft *pack, struct mistakes *mist
         (address >= driver->address_min && address <= driver->address_max))
         return;
     unsigned line = config_draft_line(pack, "address");
-    if (driver->address_min == driver->address_max)
+    if (!bms_has_address(driver))
         mistakes_add(mistakes, line, "protocol '%s' has no addresses; leave 'address' out",
                      driver->name);
     else

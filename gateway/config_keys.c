@@ -213,9 +213,10 @@ const struct config_key config_keys[] = {
              "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
              "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). "
              "What the map has for a silent pack, too (connection_state, age_s, counters), is written all the time. "
-             "gateway.seconds counts up while the gateway runs, 65535 is followed by 0. REGISTER counts from 0. TYPE is u16, s16, u32, s32 or float32. Behind it may stand, each with a blank and "
-             "its value: scale and offset (value x scale + offset is what the register gets, rounded; what does not fit "
-             "becomes the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "
+             "gateway.seconds counts up while the gateway runs, 65535 is followed by 0. REGISTER counts from 0. "
+             "TYPE is u16, s16, u32, s32 or float32. Behind it may stand, each with a blank and its value: "
+             "scale and offset (value x scale + offset is what the register gets, rounded; what does not fit becomes "
+             "the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "
              "(a change up to that is not written at once). Neighbouring registers are written with one request."},
 };
 

@@ -86,7 +86,7 @@ void member_report_silence(struct member *member, const char *line, double start
     member->silent_since = never ? started_at : poller->published_at;
     double interval = poller_interval(poller);
     char address[24] = "";
-    if (driver->address_min != driver->address_max)
+    if (bms_has_address(driver))
         snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
     log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s", line,
              poller->config->name, driver->name, address, now - member->silent_since, interval < 10,

@@ -31,11 +31,6 @@ static int address_of(const struct bms_driver *driver, int address)
     return address >= 0 ? address : driver->address_default;
 }
 
-static bool has_address(const struct bms_driver *driver)
-{
-    return driver->address_min != driver->address_max;
-}
-
 static void on_trying(void *data, const struct attempt *attempt)
 {
     const struct search *search = data;
@@ -43,7 +38,7 @@ static void on_trying(void *data, const struct attempt *attempt)
     if (!search->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
-    if (has_address(driver))
+    if (bms_has_address(driver))
         fprintf(stderr, ", address %d", address_of(driver, attempt->guess.address));
     if (driver->variants)
         fprintf(stderr, ", variant %s", driver->variants[attempt->guess.variant]);
@@ -67,7 +62,7 @@ static void print_found(const struct search *search, const struct prober_found *
     if (strcmp(found->framing, driver->line.framing) != 0)
         printf("framing = %s\n", found->framing);
     printf("\n[pack pack-1]\nline = line-1\nprotocol = %s\n", driver->name);
-    if (has_address(driver))
+    if (bms_has_address(driver))
         printf("address = %d\n", address_of(driver, found->options.address));
     if (driver->variants && found->options.variant > 0)
         printf("variant = %s\n", driver->variants[found->options.variant]);

@@ -57,7 +57,7 @@ static void print_protocols(FILE *out)
     for (size_t i = 0; bms_drivers[i]; i++) {
         const struct bms_driver *driver = bms_drivers[i];
         char range[40] = "";
-        if (driver->address_min != driver->address_max)
+        if (bms_has_address(driver))
             snprintf(range, sizeof range, "%d-%d", driver->address_min, driver->address_max);
         fprintf(out, "  %-16s %-8s", driver->name, range);
         for (const char *const *name = driver->variants; name && *name; name++)
@@ -109,7 +109,7 @@ static bool take_addresses(struct order *order)
 {
     const struct bms_driver *driver = order->driver;
     struct bms_options *options = &order->bms.options;
-    bool addressed = driver->address_min != driver->address_max && !driver->line.one_pack;
+    bool addressed = bms_has_address(driver) && !driver->line.one_pack;
     int count = 1;
     if (order->address && !addressed)
         return wrong("--address", order->address, "this protocol has no addresses");

@@ -31,7 +31,7 @@ static struct value_ref name_at(unsigned n, char name[VALUE_NAME_SIZE])
 bool value_find(const char *name, struct value_ref *ref)
 {
     char candidate[VALUE_NAME_SIZE];
-    for (unsigned n = 0; name[0] && n < name_count(); n++) {
+    for (unsigned n = 0, count = name_count(); name[0] && n < count; n++) {
         struct value_ref found = name_at(n, candidate);
         if (strcmp(candidate, name) == 0) {
             *ref = found;
@@ -43,7 +43,7 @@ bool value_find(const char *name, struct value_ref *ref)
 
 const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE])
 {
-    for (unsigned n = 0; n < name_count(); n++) {
+    for (unsigned n = 0, count = name_count(); n < count; n++) {
         struct value_ref found = name_at(n, out);
         if (found.kind == ref->kind && found.id == ref->id)
             break;
@@ -78,7 +78,7 @@ struct value_traits value_traits(const struct value_ref *ref)
 void value_suggest(struct suggest *suggest, char best[VALUE_NAME_SIZE])
 {
     char name[VALUE_NAME_SIZE];
-    for (unsigned n = 0; n < name_count(); n++) {
+    for (unsigned n = 0, count = name_count(); n < count; n++) {
         name_at(n, name);
         suggest_offer(suggest, name);
         if (suggest->best == name)

@@ -21,11 +21,11 @@ TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-seria
 LIBS       := libmodbus libserialport inih jansson
 PKG_CFLAGS  = $(shell pkg-config --cflags $(LIBS))
 PKG_LIBS    = $(shell pkg-config --libs $(LIBS)) -lev -lm
-COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. $(WARN) \
+COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. -Igateway $(WARN) \
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
-SOURCES := $(wildcard bms/*.c registers/*.c gateway/*.c)
+SOURCES := $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 
@@ -66,7 +66,7 @@ soak: test-deps
 	@$(MAKE) --no-print-directory all
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate
 
-FORMATTED := $(wildcard bms/*.[ch] registers/*.[ch] gateway/*.[ch] tests/*.[ch] tests/*/*.[ch])
+FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
 	clang-format -i $(FORMATTED)
@@ -74,7 +74,7 @@ format:
 lint:
 	clang-format --dry-run --Werror $(FORMATTED)
 	cppcheck -q --std=c11 --enable=warning,performance,portability --error-exitcode=1 \
-	    --inline-suppr -I. -D_GNU_SOURCE bms registers gateway
+	    --inline-suppr -I. -Igateway -D_GNU_SOURCE bms registers gateway
 
 # Lines reached by all tests, file by file.
 coverage:

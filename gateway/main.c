@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* packgate: one program, several commands. */
-#include "command.h"
+#include "commands/command.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -16,7 +16,7 @@
 #ifndef PACKGATE_TESTS_SERVER_BENCH_H
 #define PACKGATE_TESTS_SERVER_BENCH_H
 
-#include "gateway/server.h"
+#include "modbus/server.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The allow list and the decision on requests. */
-#include "gateway/access.h"
+#include "modbus/access.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -9,7 +9,7 @@
  * matter of luck. modbus_reply is ours on the way from answer() as well: what it gets to see is
  * looked at.
  */
-#include "gateway/answer.h"
+#include "modbus/answer.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What `protocol = auto` has found, in the state file and in the configuration. */
-#include "gateway/automatic.h"
+#include "packs/pack_search.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

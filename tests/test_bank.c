@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Banks: what becomes of unequal packs, of unknown values and of packs that are missing. All numbers by hand. */
-#include "gateway/bank.h"
+#include "packs/bank.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -3,8 +3,8 @@
  * The configuration: what is accepted and what becomes of it, value by value; what is refused, with
  * the exact message and line; each number at both ends of its range; and files damaged at random.
  */
-#include "gateway/config.h"
-#include "gateway/config_keys.h"
+#include "config/config.h"
+#include "config/keys.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * Carrying out an order to switch: which requests are sent one after the other, and what their
  * answers make of it. The driver is one that says on command what it can build.
  */
-#include "gateway/control.h"
+#include "lines/order.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,8 +7,8 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
-#include "bms/daly_alarms.h"
-#include "bms/daly_current.h"
+#include "bms/daly/daly_alarms.h"
+#include "bms/daly/daly_current.h"
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 

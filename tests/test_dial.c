@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Connecting without blocking: addresses, names, refusal, and stopping at any time. */
-#include "gateway/dial.h"
+#include "base/dial.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The buffer between a port and a driver: pieces, false starts, floods. */
-#include "gateway/feed.h"
+#include "lines/reply.h"
 
 #include "driver_test.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Function 43/14 by "MODBUS Application Protocol Specification V1.1b3", 6.21. */
-#include "gateway/identity.h"
+#include "modbus/identity.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

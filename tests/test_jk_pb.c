@@ -6,7 +6,7 @@
  */
 #include "driver_test.h"
 
-#include "gateway/feed.h"
+#include "lines/reply.h"
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"

@@ -7,10 +7,10 @@
  *   S <address> <switch> <on>           switches
  * Nothing here depends on how long things take; PATIENCE_S ends a test that waits for what never comes.
  */
-#include "gateway/line.h"
+#include "lines/line.h"
 
-#include "gateway/clock.h"
-#include "gateway/pty.h"
+#include "base/clock.h"
+#include "simulator/pty.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Messages: levels, one line each whatever is in the text, the journal's priorities, frames. */
-#include "gateway/log.h"
+#include "base/log.h"
 
 #include "bms/driver.h"
 

@@ -4,7 +4,7 @@
  * Protocol Specification V1.1b3", section 6. Every frame is handed over in memory of its own size,
  * so that the address sanitizer sees a read behind its end.
  */
-#include "gateway/mbap.h"
+#include "modbus/mbap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Messages to a service manager that is played by a datagram socket here. */
-#include "gateway/notify.h"
+#include "daemon/systemd.h"
 
 #include <errno.h>
 #include <setjmp.h>

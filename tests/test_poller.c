@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The rules of the poll scheduler, on a clock that the test moves: a driver of three steps that answers on command. */
-#include "gateway/poller.h"
+#include "lines/poller.h"
 
 #include <math.h>
 #include <setjmp.h>

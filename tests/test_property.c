@@ -8,8 +8,8 @@
  */
 #include "property_protocols.h"
 
-#include "gateway/feed.h"
-#include "gateway/poller.h"
+#include "lines/reply.h"
+#include "lines/poller.h"
 
 #include "bms/battery_random.h"
 #include "bms/prng.h"

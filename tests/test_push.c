@@ -3,9 +3,9 @@
  * The pure parts of a push: numbers by name, numbers in registers, requests and their answers, and what is due when.
  * Expected frames are the examples of "MODBUS Application Protocol Specification V1.1b3", sections 6.6 and 6.12.
  */
-#include "gateway/push_encode.h"
-#include "gateway/push_plan.h"
-#include "gateway/value_name.h"
+#include "modbus/push_encode.h"
+#include "modbus/push_plan.h"
+#include "config/value_name.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -3,7 +3,7 @@
  * Looking up names in a child process. The test has a getaddrinfo of its own, so that names can take for ever, be
  * unknown, or tell how it looks in the child.
  */
-#include "gateway/dial.h"
+#include "base/dial.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>

@@ -4,12 +4,12 @@
  * `packgate simulate` around it. Besides the real protocols there are small ones of our own, which
  * show what the bus does without anything that a protocol does.
  */
-#include "gateway/clock.h"
-#include "gateway/command.h"
-#include "gateway/feed.h"
-#include "gateway/pty.h"
-#include "gateway/simulator.h"
-#include "gateway/simulator_options.h"
+#include "base/clock.h"
+#include "commands/command.h"
+#include "lines/reply.h"
+#include "simulator/pty.h"
+#include "simulator/simulator.h"
+#include "simulator/options.h"
 
 #include "bms/prng.h"
 

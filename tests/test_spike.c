@@ -3,9 +3,9 @@
  * Spikes: sequences of one value, cells and what follows from them, the poller with values that are read rarely, and
  * every capture with a value that is wrong in one cycle. Run from the top of the source tree.
  */
-#include "gateway/exchange.h"
-#include "gateway/poller.h"
-#include "gateway/spike.h"
+#include "lines/exchange.h"
+#include "lines/poller.h"
+#include "lines/spike.h"
 #include "bms/prng.h"
 
 #include <glob.h>

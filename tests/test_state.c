@@ -3,8 +3,8 @@
  * The state file: what comes back after a restart, what a cut or changed file leads to, a disk that
  * cannot be written; and the day's highest state of charge.
  */
-#include "gateway/log.h"
-#include "gateway/state.h"
+#include "base/log.h"
+#include "packs/kept.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * mbap.c; the addresses are those of the register map: coils 0 and 1, and the registers 17
  * (discharge) and 18 (charge) from `base` and from `also_at`.
  */
-#include "gateway/switches.h"
+#include "modbus/switches.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,8 +3,8 @@
  * No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames of
  * the captures, and must not come out of the tap, whatever happens to the frame.
  */
-#include "gateway/exchange.h"
-#include "gateway/tap.h"
+#include "lines/exchange.h"
+#include "lines/mask.h"
 
 #include "bms/checksum.h"
 

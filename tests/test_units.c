@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The table of units, and what may be read of a unit in which state. */
-#include "gateway/units.h"
+#include "modbus/units.h"
 
 #include <math.h>
 #include <setjmp.h>

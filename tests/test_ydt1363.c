@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Frames of YD/T 1363: both checksums, and finding frames in what a line delivers. Numbers are
  * those of the sheet `topbms`, sections 2 and 3. */
-#include "bms/ydt1363.h"
+#include "bms/topbms/ydt1363.h"
 
 #include "bms/driver.h"
 

@@ -4,7 +4,7 @@
 #define PACKGATE_TESTS_TOPBMS_TEXT_H
 
 #include "bms/driver.h"
-#include "bms/ydt1363.h"
+#include "bms/topbms/ydt1363.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -8,8 +8,8 @@
 #include "fixture.h"
 #include "wire.h"
 
-#include "gateway/feed.h"
-#include "gateway/poller.h"
+#include "lines/reply.h"
+#include "lines/poller.h"
 #include "registers/map.h"
 
 #include <stdio.h>

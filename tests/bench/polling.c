@@ -10,9 +10,9 @@
 #include "fixture.h"
 #include "wire.h"
 
-#include "gateway/clock.h"
-#include "gateway/line.h"
-#include "gateway/log.h"
+#include "base/clock.h"
+#include "lines/line.h"
+#include "base/log.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "fixture.h"
 
 #include "bms/battery.h"
-#include "gateway/clock.h"
+#include "base/clock.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

@@ -6,7 +6,7 @@ FUZZ_BUILD ?= build/fuzz
 FUZZ_SECONDS ?= 60
 
 FUZZ_SANITIZE := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_COMPILE   = $(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. $(WARN) -O1 -g \
+FUZZ_COMPILE   = $(FUZZ_CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. -Igateway $(WARN) -O1 -g \
                  $(FUZZ_SANITIZE) -fsanitize=fuzzer-no-link $(PKG_CFLAGS)
 FUZZ_OBJECTS  := $(patsubst %.c,$(FUZZ_BUILD)/%.o,$(filter-out gateway/main.c,$(SOURCES)))
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.c,$(FUZZ_BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))

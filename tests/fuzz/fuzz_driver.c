@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Fuzzer of one driver, FUZZ_DRIVER, behind gateway/feed.c as on a line: several requests in a row,
+ * Fuzzer of one driver, FUZZ_DRIVER, behind gateway/lines/reply.c as on a line: several requests in a row,
  * replies cut, merged, damaged and late, and the driver's own simulated pack on the other side. An
  * input is a script (script.h). Beside what the sanitizers see, the contract of bms/driver.h is
  * checked; a breach prints what it is and aborts.
@@ -8,7 +8,7 @@
 #include "repair.h"
 #include "script.h"
 
-#include "gateway/feed.h"
+#include "lines/reply.h"
 
 #include "bms/battery_random.h"
 #include "registers/map.h"

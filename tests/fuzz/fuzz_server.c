@@ -6,7 +6,7 @@
  * register, orders must be for switches, and nothing may wait: nanosleep and select are ours here,
  * and libmodbus calls these.
  */
-#include "gateway/answer.h"
+#include "modbus/answer.h"
 
 #include "bms/battery_random.h"
 #include "bms/bytes.h"

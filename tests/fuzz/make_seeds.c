@@ -7,7 +7,7 @@
  */
 #include "script.h"
 
-#include "gateway/exchange.h"
+#include "lines/exchange.h"
 
 #include <dirent.h>
 #include <errno.h>

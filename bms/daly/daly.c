@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Daly, UART protocol: 13-byte frames A5 <address> <command> 08 <8 bytes> <sum>. Follows the sheet
+ * `daly`. Oddities: the current is offset by 30000 and firmwares disagree on its sign, which is
+ * therefore taken from the state byte of 0x93 (section 8); cell voltages come three to a frame, so
+ * how many frames there are is only known after the cell count (0x94); unused bytes hold left-overs
+ * of earlier replies (4.4).
+ */
+#include "daly_alarms.h"
+#include "daly_current.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FRAME_SIZE 13
+#define CURRENT_ZERO 30000
+#define CELLS_PER_FRAME 3
+#define TEMPS_PER_FRAME 7
+#define TEXT_PER_FRAME 7
+#define TEXT_FRAMES 2 /* of the versions, 0x62 and 0x63 */
+
+enum command {
+    READ_RATED = 0x50,
+    READ_FIRMWARE = 0x62,
+    READ_HARDWARE = 0x63,
+    READ_PACK = 0x90,
+    READ_EXTREMES = 0x91,
+    READ_STATE = 0x93,
+    READ_STATUS = 0x94,
+    READ_CELLS = 0x95,
+    READ_TEMPS = 0x96,
+    READ_BALANCE = 0x97,
+    READ_FAULTS = 0x98,
+    WRITE_DISCHARGE = 0xD9,
+    WRITE_CHARGE = 0xDA
+};
+
+enum variant { VARIANT_RS485, VARIANT_BLUETOOTH };
+static const char *const variants[] = {"rs485", "bluetooth", NULL};
+
+struct memory {
+    struct daly_current current;
+    uint8_t cell_count; /* of 0x94; 0: not answered yet */
+    uint8_t temp_count;
+    /* The multi-frame reply under way (section 7). */
+    uint8_t collecting; /* its command */
+    int first, last;    /* frame numbers: 0 or 1 for the first one; -1: none yet */
+    uint32_t seen;      /* bit n: the n-th frame of the reply was taken */
+    bool counts_from_0; /* a frame 0 was seen from this board */
+    uint16_t cell_mv[MAX_CELLS];
+    uint8_t text[TEXT_FRAMES * TEXT_PER_FRAME];
+    uint8_t heartbeat;  /* of the emulator */
+    bool soft_switched; /* of the emulator: a MOS was opened by command (0x98 byte 6 bit 4) */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/* Section 5: who is called. Bluetooth's 0x80 reaches board 1 only. */
+static uint8_t host_byte(const struct bms *bms)
+{
+    return bms->options.variant == VARIANT_BLUETOOTH ? 0x80 : (uint8_t) (0x3F + bms_address(bms));
+}
+
+/* The board that must answer a request; 0: any. 0x20 and 0x80 are the GPRS module's and the
+ * app's way to board 1. */
+static unsigned answering_board(const struct bms_request *request)
+{
+    if (request->size == 0)
+        return 0;
+    unsigned called = request->bytes[1];
+    return called >= 0x40 && called <= 0x4F ? called - 0x3F : 1;
+}
+
+static void put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint8_t data[8])
+{
+    out[0] = 0xA5;
+    out[1] = address;
+    out[2] = command;
+    out[3] = 8;
+    memcpy(out + 4, data, 8);
+    out[12] = (uint8_t) sum_bytes(out, FRAME_SIZE - 1);
+}
+
+static void make_request(const struct bms *bms, uint8_t command, uint8_t first,
+                         struct bms_request *request)
+{
+    put_frame(request->bytes, host_byte(bms), command, (const uint8_t[8]){first});
+    request->size = FRAME_SIZE;
+}
+
+/* ---- plan ---- */
+
+enum step {
+    STEP_PACK,
+    STEP_STATE,
+    STEP_STATUS,
+    STEP_CELLS,
+    STEP_FAULTS,
+    STEP_EXTREMES,
+    STEP_TEMPS,
+    STEP_BALANCE,
+    STEP_RATED,
+    STEP_FIRMWARE,
+    STEP_HARDWARE,
+    STEPS
+};
+
+/* What changes quickly comes with each cycle; the rest is spread out, so that pack, state,
+ * faults and 16 cells stay within a second at 9600 baud even with a slow board. The extremes
+ * come beside the cells: of equal cells the BMS itself says which one it means. */
+// clang-format off
+static const struct bms_step plan[STEPS] = {
+    [STEP_PACK]     = {.name = "pack voltage, current and SOC", .vital = true},
+    [STEP_STATE]    = {.name = "state"},
+    [STEP_STATUS]   = {.name = "cell count",         .every_s = 30},
+    [STEP_CELLS]    = {.name = "cell voltages"},
+    [STEP_FAULTS]   = {.name = "faults"},
+    [STEP_EXTREMES] = {.name = "extreme cells"},
+    [STEP_TEMPS]    = {.name = "temperatures",       .every_s = 5},
+    [STEP_BALANCE]  = {.name = "balancing",          .every_s = 5},
+    [STEP_RATED]    = {.name = "rated capacity",     .every_s = 3600},
+    [STEP_FIRMWARE] = {.name = "software version",   .every_s = 3600},
+    [STEP_HARDWARE] = {.name = "hardware version",   .every_s = 3600},
+};
+static const uint8_t step_command[STEPS] = {
+    [STEP_PACK] = READ_PACK,         [STEP_STATE] = READ_STATE,     [STEP_STATUS] = READ_STATUS,
+    [STEP_CELLS] = READ_CELLS,       [STEP_FAULTS] = READ_FAULTS,   [STEP_EXTREMES] = READ_EXTREMES,
+    [STEP_TEMPS] = READ_TEMPS,       [STEP_BALANCE] = READ_BALANCE, [STEP_RATED] = READ_RATED,
+    [STEP_FIRMWARE] = READ_FIRMWARE, [STEP_HARDWARE] = READ_HARDWARE,
+};
+// clang-format on
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (step == STEP_CELLS && memory->cell_count == 0)
+        return false;
+    if (step == STEP_TEMPS && memory->temp_count == 0)
+        return false;
+    memory->collecting = 0;
+    make_request(bms, step_command[step], 0, request);
+    return true;
+}
+
+/* ---- framer (section 4, rule 2) ---- */
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    const uint8_t *start = memchr(bytes, 0xA5, size);
+    if (start != bytes)
+        return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
+    if (size >= 4 && bytes[3] != 8)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < FRAME_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    if ((uint8_t) sum_bytes(bytes, FRAME_SIZE - 1) != bytes[FRAME_SIZE - 1])
+        return (struct bms_span){BMS_DAMAGED, 1};
+    return (struct bms_span){BMS_FRAME, FRAME_SIZE};
+}
+
+/* ---- decoder ---- */
+
+/* 0x90, pack:
+ *   A5 01 90 08 | 02 14   | 00 00    | 75 45   | 03 78 | 89      53.2 V, raw current 30021, 88.8 %
+ *               | voltage | not used | current | SOC   | sum
+ * Right after wake-up voltages of 0 turn up (section 13, 8): that is no measurement. */
+static enum bms_result decode_pack(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    pack_set(pack, VOLTAGE_V, be16(d) ? be16(d) / 10.0 : NAN);
+    /* Still with the sign of the wire; finish() turns it into ours when the state is known. */
+    pack_set(pack, CURRENT_A, (be16(d + 4) - CURRENT_ZERO) / 10.0);
+    pack_set(pack, SOC_PERCENT, be16(d + 6) / 10.0);
+    return BMS_DONE;
+}
+
+/* 0x91, extreme cells:
+ *   A5 01 91 08 | 0D 1E   | 03   | 0C F8  | 07   | 00 00 | 78     3358 mV in cell 3, 3320 mV in cell 7
+ *               | highest | cell | lowest | cell | -     | sum */
+static enum bms_result decode_extremes(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    pack_set(pack, CELL_MAX_MV, be16(d));
+    pack_set(pack, CELL_MAX_INDEX, d[2]);
+    pack_set(pack, CELL_MIN_MV, be16(d + 3));
+    pack_set(pack, CELL_MIN_INDEX, d[5]);
+    return BMS_DONE;
+}
+
+/* 0x93, state:
+ *   A5 01 93 08 | 02    | 01     | 01        | 78        | 00 03 CB 40 | CB      discharging, both on, 248.64 Ah
+ *               | state | charge | discharge | heartbeat | mAh         | sum */
+static enum bms_result decode_state(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    pack_set(pack, FLOW, d[0]);
+    pack_set(pack, CHARGE_MOS, d[1]);
+    pack_set(pack, DISCHARGE_MOS, d[2]);
+    pack_set(pack, REMAINING_AH, be32(d + 4) / 1000.0);
+    return BMS_DONE;
+}
+
+/* 0x94, status:
+ *   A5 01 94 08 | 10    | 01      | 00      | 00   | 00  | 00 03  | 40 | 96      16 cells, 1 sensor, 3 cycles
+ *               | cells | sensors | charger | load | I/O | cycles | -  | sum
+ * No cells means "not ready" (section 6). */
+static enum bms_result decode_status(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    if (d[0] == 0 || d[0] > MAX_CELLS || d[1] > MAX_TEMPS)
+        return BMS_INVALID;
+    memory->cell_count = d[0];
+    memory->temp_count = d[1];
+    pack_set(pack, CELL_COUNT, d[0]);
+    pack_set(pack, TEMP_COUNT, d[1]);
+    pack_set(pack, CYCLES, be16(d + 5));
+    return BMS_DONE;
+}
+
+/* Takes the number of a frame of a multi-frame reply (section 7). Frames count from 1, by the
+ * documents from 0; a reply may begin with a late frame of an earlier one, so the first number
+ * starts it anew. Returns the position of the frame in the reply, or -1 when it is not to be
+ * used. */
+static int take_number(struct memory *memory, int number)
+{
+    if (number == 0)
+        memory->counts_from_0 = true;
+    int first = memory->counts_from_0 ? 0 : 1;
+    if (number == first) {
+        memory->first = first;
+        memory->seen = 0;
+    } else if (memory->last < 0 || number < memory->last) {
+        return -1;
+    }
+    int position = number - memory->first;
+    if (position < 0 || position > 31)
+        return -1;
+    memory->last = number;
+    memory->seen |= 1u << position;
+    return position;
+}
+
+static enum bms_result reply_state(const struct memory *memory, int frames)
+{
+    uint32_t all = (uint32_t) ((1ull << frames) - 1);
+    return (memory->seen & all) == all ? BMS_DONE : BMS_PARTIAL;
+}
+
+/* 0x95, cell voltages:
+ *   A5 01 95 08 | 01     | 0C FD  | 0C FE    | 0C FE    | 40 | A1      cells 1, 2, 3
+ *               | number | cell n | cell n+1 | cell n+2 | -  | sum
+ * Slots behind the last cell hold left-overs that look like good voltages. When the frame that says where the count
+ * starts is lost, all others would be off by three cells: nothing is set before the first (0) or last (from 1) came. */
+static enum bms_result decode_cells(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    int frames = (memory->cell_count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
+    int position = take_number(memory, d[0]);
+    if (position < 0 || position >= frames)
+        return BMS_PARTIAL;
+    for (int slot = 0; slot < CELLS_PER_FRAME; slot++)
+        memory->cell_mv[position * CELLS_PER_FRAME + slot] = be16(d + 1 + 2 * slot);
+    bool settled = memory->first == 0 || memory->last == frames;
+    for (int i = 0; settled && i < memory->cell_count; i++) {
+        uint16_t mv = memory->cell_mv[i];
+        if (memory->seen >> i / CELLS_PER_FRAME & 1)
+            pack_set_cell(pack, (unsigned) i + 1, mv > 0 && mv <= 5000 ? mv : NAN);
+    }
+    return reply_state(memory, frames);
+}
+
+/* 0x96, temperatures:
+ *   A5 02 96 08 | 01     | 35 36 FF FF FF FF FF | AC      13 and 14 °C
+ *               | number | seven sensors, + 40  | sum
+ * Sensors that are missing read 00 or FF. */
+static enum bms_result decode_temps(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    int frames = (memory->temp_count + TEMPS_PER_FRAME - 1) / TEMPS_PER_FRAME;
+    int position = take_number(memory, d[0]);
+    if (position < 0 || position >= frames)
+        return BMS_PARTIAL;
+    for (int slot = 0; slot < TEMPS_PER_FRAME; slot++) {
+        int sensor = position * TEMPS_PER_FRAME + slot + 1;
+        uint8_t raw = d[1 + slot];
+        if (sensor <= memory->temp_count && raw != 0x00 && raw != 0xFF)
+            pack_set_temp(pack, (unsigned) sensor, raw - 40);
+    }
+    return reply_state(memory, frames);
+}
+
+/* 0x97, balancing: 48 bits, bit 0 of byte 0 is cell 1. */
+static enum bms_result decode_balance(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    pack_set(pack, BALANCE_MASK, (double) ((uint64_t) le16(d + 4) << 32 | le32(d)));
+    return BMS_DONE;
+}
+
+/* 0x98, faults: bytes 0…6 are bits (section 9), byte 7 a fault code. */
+static enum bms_result decode_faults(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    daly_alarms(pack, (uint64_t) le32(d + 4) << 32 | le32(d));
+    return BMS_DONE;
+}
+
+/* 0x50: u32 rated mAh, u32 nominal cell mV (section 11). */
+static enum bms_result decode_rated(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    (void) memory;
+    pack_set(pack, RATED_AH, be32(d) / 1000.0);
+    return BMS_DONE;
+}
+
+/* 0x62 and 0x63, versions: number and 7 characters, twice. */
+static enum bms_result collect_text(struct memory *memory, const uint8_t d[8], struct pack *pack,
+                                    enum pack_text text)
+{
+    int position = take_number(memory, d[0]);
+    if (position < 0 || position >= TEXT_FRAMES)
+        return BMS_PARTIAL;
+    memcpy(memory->text + position * TEXT_PER_FRAME, d + 1, TEXT_PER_FRAME);
+    enum bms_result result = reply_state(memory, TEXT_FRAMES);
+    if (result == BMS_DONE)
+        pack_set_text(pack, text, memory->text, sizeof memory->text);
+    return result;
+}
+
+static enum bms_result decode_firmware(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    return collect_text(memory, d, pack, FIRMWARE);
+}
+
+static enum bms_result decode_hardware(struct memory *memory, const uint8_t d[8], struct pack *pack)
+{
+    return collect_text(memory, d, pack, MODEL);
+}
+
+static const struct message {
+    uint8_t command;
+    enum bms_result (*decode)(struct memory *memory, const uint8_t d[8], struct pack *pack);
+} messages[] = {
+    {READ_PACK, decode_pack},         {READ_EXTREMES, decode_extremes}, {READ_STATE, decode_state},
+    {READ_STATUS, decode_status},     {READ_CELLS, decode_cells},       {READ_TEMPS, decode_temps},
+    {READ_BALANCE, decode_balance},   {READ_FAULTS, decode_faults},     {READ_RATED, decode_rated},
+    {READ_FIRMWARE, decode_firmware}, {READ_HARDWARE, decode_hardware},
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) size;
+    uint8_t command = frame[2];
+    unsigned board = answering_board(request);
+    /* An echo carries the host's address, which no board has. */
+    if (board ? frame[1] != board || command != request->bytes[2] : frame[1] < 1 || frame[1] > 16)
+        return BMS_FOREIGN;
+    if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
+        return request->size && frame[4] == request->bytes[4] ? BMS_DONE : BMS_REFUSED;
+    struct memory *memory = bms_memory(bms);
+    if (memory->collecting != command) {
+        memory->collecting = command;
+        memory->last = -1;
+    }
+    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+        if (messages[i].command == command)
+            return messages[i].decode(memory, frame + 4, pack);
+    return BMS_FOREIGN;
+}
+
+static void finish(struct bms *bms, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_DISCHARGES,
+                        bms->options.current);
+}
+
+/* Section 10: D9 discharge, DA charge, 01 is on whatever the maker's web page says. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    make_request(bms, which == BMS_CHARGE_MOS ? WRITE_CHARGE : WRITE_DISCHARGE, on, request);
+    return true;
+}
+
+/* ---- emulator ---- */
+
+/* What is known as a whole number, scaled and shifted for the wire; 0 for unknown values, as the
+ * real ones send. */
+static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset)
+{
+    if (!pack_known(pack, id))
+        return 0;
+    return (uint32_t) lround(pack->value[id] * factor + offset);
+}
+
+static void answer(struct bms_output *out, uint8_t board, uint8_t command, const uint8_t data[8])
+{
+    if (out->size + FRAME_SIZE > sizeof out->bytes)
+        return;
+    put_frame(out->bytes + out->size, board, command, data);
+    out->size += FRAME_SIZE;
+}
+
+/* Fills the data bytes of a one-frame reply; false: this board does not answer the command. */
+static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t command, uint8_t d[8])
+{
+    switch (command) {
+    case READ_PACK:
+        put_be16(d, scaled(pack, VOLTAGE_V, 10, 0));
+        put_be16(d + 4, scaled(pack, CURRENT_A, -10, CURRENT_ZERO));
+        put_be16(d + 6, scaled(pack, SOC_PERCENT, 10, 0));
+        return true;
+    case READ_EXTREMES:
+        put_be16(d, scaled(pack, CELL_MAX_MV, 1, 0));
+        d[2] = (uint8_t) scaled(pack, CELL_MAX_INDEX, 1, 0);
+        put_be16(d + 3, scaled(pack, CELL_MIN_MV, 1, 0));
+        d[5] = (uint8_t) scaled(pack, CELL_MIN_INDEX, 1, 0);
+        return true;
+    case READ_STATE:
+        d[0] = pack->value[CURRENT_A] > 0   ? FLOW_CHARGING
+               : pack->value[CURRENT_A] < 0 ? FLOW_DISCHARGING
+                                            : FLOW_IDLE;
+        d[1] = (uint8_t) scaled(pack, CHARGE_MOS, 1, 0);
+        d[2] = (uint8_t) scaled(pack, DISCHARGE_MOS, 1, 0);
+        d[3] = memory->heartbeat++;
+        put_be32(d + 4, scaled(pack, REMAINING_AH, 1000, 0));
+        return true;
+    case READ_STATUS:
+        d[0] = (uint8_t) scaled(pack, CELL_COUNT, 1, 0);
+        d[1] = (uint8_t) scaled(pack, TEMP_COUNT, 1, 0);
+        put_be16(d + 5, scaled(pack, CYCLES, 1, 0));
+        return true;
+    case READ_BALANCE: {
+        uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
+        put_le32(d, (uint32_t) mask);
+        put_le16(d + 4, (uint32_t) (mask >> 32));
+        return true;
+    }
+    case READ_FAULTS: {
+        uint64_t word = daly_alarm_word(pack);
+        put_le32(d, (uint32_t) word);
+        put_le32(d + 4, (uint32_t) (word >> 32));
+        if (memory->soft_switched)
+            d[6] |= 1 << 4;
+        return true;
+    }
+    case READ_RATED:
+        put_be32(d, scaled(pack, RATED_AH, 1000, 0));
+        put_be32(d + 4, 3200);
+        return true;
+    }
+    return false;
+}
+
+static void emulate_cells(const struct pack *pack, uint8_t board, bool all_frames,
+                          struct bms_output *out)
+{
+    unsigned count = scaled(pack, CELL_COUNT, 1, 0);
+    unsigned frames = all_frames ? 16 : (count + CELLS_PER_FRAME - 1) / CELLS_PER_FRAME;
+    uint8_t d[8] = {
+        0}; /* one buffer for all: slots behind the last cell keep their left-overs, as on real boards */
+    for (unsigned frame = 0; frame < frames; frame++) {
+        d[0] = (uint8_t) (frame + 1);
+        for (unsigned slot = 0; slot < CELLS_PER_FRAME; slot++) {
+            unsigned cell = frame * CELLS_PER_FRAME + slot;
+            if (cell < count)
+                put_be16(d + 1 + 2 * slot, scaled(pack, (enum pack_value)(CELL_MV + cell), 1, 0));
+        }
+        answer(out, board, READ_CELLS, d);
+    }
+}
+
+static void emulate_temps(const struct pack *pack, uint8_t board, struct bms_output *out)
+{
+    unsigned count = scaled(pack, TEMP_COUNT, 1, 0);
+    for (unsigned first = 0; first < count; first += TEMPS_PER_FRAME) {
+        uint8_t d[8] = {(uint8_t) (first / TEMPS_PER_FRAME + 1)};
+        for (unsigned slot = 0; slot < TEMPS_PER_FRAME && first + slot < count; slot++)
+            d[1 + slot] = (uint8_t) scaled(pack, (enum pack_value)(TEMP_C + first + slot), 1, 40);
+        answer(out, board, READ_TEMPS, d);
+    }
+}
+
+static void emulate_text(const char *text, uint8_t board, uint8_t command, struct bms_output *out)
+{
+    size_t length = strlen(text);
+    for (uint8_t frame = 0; frame < TEXT_FRAMES && length > 0; frame++) {
+        uint8_t d[8] = {(uint8_t) (frame + 1)};
+        size_t at = (size_t) frame * TEXT_PER_FRAME;
+        if (at < length)
+            memcpy(d + 1, text + at, length - at < TEXT_PER_FRAME ? length - at : TEXT_PER_FRAME);
+        answer(out, board, command, d);
+    }
+}
+
+static void emulate_switch(struct memory *memory, struct pack *pack, const uint8_t *request,
+                           uint8_t board, struct bms_output *out)
+{
+    uint8_t d[8] = {request[4]};
+    pack_set(pack, request[2] == WRITE_CHARGE ? CHARGE_MOS : DISCHARGE_MOS, request[4]);
+    memory->soft_switched = request[4] == 0;
+    answer(out, board, request[2], d);
+}
+
+static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
+                            struct bms_output *out)
+{
+    struct memory *memory = bms_memory(bms);
+    uint8_t board = (uint8_t) bms_address(bms);
+    uint8_t command = request[2];
+    uint8_t d[8] = {0};
+    if (command == READ_CELLS)
+        emulate_cells(pack, board, request[1] == 0x80, out);
+    else if (command == READ_TEMPS)
+        emulate_temps(pack, board, out);
+    else if (command == READ_FIRMWARE)
+        emulate_text(pack->text[FIRMWARE], board, command, out);
+    else if (command == READ_HARDWARE)
+        emulate_text(pack->text[MODEL], board, command, out);
+    else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
+        emulate_switch(memory, pack, request, board, out);
+    else if (emulate_simple(memory, pack, command, d))
+        answer(out, board, command, d);
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_request none = {.size = 0};
+    struct bms_span span = find_frame(bms, &none, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span.size;
+    bool called =
+        bytes[1] == 0x3F + bms_address(bms) || (bytes[1] == 0x80 && bms_address(bms) == 1);
+    if (called)
+        emulate_request(bms, pack, bytes, out);
+    return FRAME_SIZE;
+}
+
+/* Many boards listen to one of the two only (section 5). */
+static const struct bms_guess guesses[] = {
+    {.address = 1, .variant = VARIANT_RS485},
+    {.address = 1, .variant = VARIANT_BLUETOOTH},
+};
+
+const struct bms_driver daly_driver = {
+    .name = "daly",
+    .title = "Daly, UART and RS485 (A5 frames)",
+    .variants = variants,
+    .address_min = 1,
+    .address_max = 16,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20, .tries = 3},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .finish = finish,
+    .control = build_switch,
+    .emulate = emulate,
+};

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Daly's Modbus-like protocols: dialect D2 (one unit, address D2) and dialect 81 (RS485, boards
+ * 81-90 that reply as 51-60). Follows the sheet `daly-d2`; what a register means is in the map of
+ * the dialect. Oddities: a reply does not name its start register and so means nothing without its
+ * request; a D2 unit's reply to a write is the same bytes as the echo of a two-wire adapter;
+ * writing many registers has no byte count; other programs read other stretches of registers than
+ * we do, so every reply is taken as a window onto the map.
+ */
+#include "daly_modbus.h"
+
+#include "daly_current.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define READ_MAX 125 /* registers in one reply of any Modbus device */
+#define CRC_SIZE 2
+#define MOS_PATIENCE 3 /* cycles in which the MOS step may stay unanswered (section 5) */
+#define ABSENT 0xFFFF  /* what a register reads that the unit does not have */
+
+enum function { READ = 0x03, WRITE = 0x06, WRITE_MANY = 0x10, EXCEPTION = 0x80 };
+
+extern const struct bms_driver daly_d2_driver, daly_p81_driver;
+
+struct memory {
+    struct daly_current current;
+    bool line_echoes;   /* our own requests come back */
+    bool echo_passed;   /* of the write under way */
+    bool mos_asked;     /* since the last status */
+    bool mos_known;     /* there was a good value */
+    uint8_t mos_misses; /* in a row */
+    uint8_t heartbeat;  /* of the emulator */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+static const struct daly_map *map_of(const struct bms *bms)
+{
+    return bms->driver == &daly_p81_driver ? &daly_p81_map : &daly_d2_map;
+}
+
+/* ---- addresses and frames (sections 1 and 3) ---- */
+
+static bool is_request_address(const struct daly_map *map, unsigned address)
+{
+    return address >= map->request_first && address <= map->request_last;
+}
+
+static bool is_reply_address(const struct daly_map *map, unsigned address)
+{
+    return is_request_address(map, address + map->reply_shift);
+}
+
+static uint8_t own_address(const struct bms *bms)
+{
+    return (uint8_t) (map_of(bms)->request_first + bms_address(bms) - 1);
+}
+
+static bool crc_fits(const uint8_t *bytes, size_t size)
+{
+    return crc16_modbus(bytes, size - CRC_SIZE) == le16(bytes + size - CRC_SIZE);
+}
+
+static size_t put_crc(uint8_t *bytes, size_t size)
+{
+    put_le16(bytes + size, crc16_modbus(bytes, size));
+    return size + CRC_SIZE;
+}
+
+/* Requests and their echoes: D2 03 00 00 00 3E D7 B9, or with data for function 10. */
+static size_t request_length(const uint8_t *bytes, size_t size)
+{
+    if (bytes[1] == READ || bytes[1] == WRITE)
+        return 8;
+    if (bytes[1] != WRITE_MANY)
+        return 0;
+    if (size < 6)
+        return 8;
+    return be16(bytes + 4) <= READ_MAX ? 8u + 2u * be16(bytes + 4) : 0;
+}
+
+/* Replies: 51 03 02 FF FF 79 F8, 51 06 01 74 00 A2 45 C5, 51 10 0F 05 AA AA 21 93. */
+static size_t reply_length(const uint8_t *bytes, size_t size)
+{
+    switch (bytes[1]) {
+    case READ:
+        if (size < 3)
+            return 5 + 2;
+        return bytes[2] > 0 && bytes[2] % 2 == 0 && bytes[2] <= 2 * READ_MAX ? 5u + bytes[2] : 0;
+    case WRITE:
+    case WRITE_MANY:
+        return 8;
+    case READ | EXCEPTION:
+    case WRITE | EXCEPTION:
+    case WRITE_MANY | EXCEPTION:
+        return 5;
+    }
+    return 0;
+}
+
+/* Is there a frame at bytes[0]? With the same address in both directions it may be a reply or the
+ * echo of a request. What can be a reply to a read is no request: D2 has no registers above FF, so
+ * the byte count stands where requests have 0. */
+static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes, size_t size)
+{
+    bool reply = is_reply_address(map, bytes[0]), request = is_request_address(map, bytes[0]);
+    if (!reply && !request)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < 2)
+        return (struct bms_span){BMS_MORE, 0};
+    size_t lengths[] = {reply ? reply_length(bytes, size) : 0,
+                        request ? request_length(bytes, size) : 0};
+    if (bytes[1] == READ && lengths[0] > 0)
+        lengths[1] = 0;
+    enum bms_span_kind kind = BMS_SKIP;
+    for (size_t i = 0; i < 2; i++) {
+        if (lengths[i] > 0 && lengths[i] <= size && crc_fits(bytes, lengths[i]))
+            return (struct bms_span){BMS_FRAME, lengths[i]};
+        if (lengths[i] > size)
+            kind = BMS_MORE;
+        else if (lengths[i] > 0 && kind == BMS_SKIP)
+            kind = BMS_DAMAGED;
+    }
+    return (struct bms_span){kind, 1};
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) request;
+    const struct daly_map *map = map_of(bms);
+    struct bms_span span = span_at(map, bytes, size);
+    while (span.kind == BMS_SKIP && span.size < size &&
+           span_at(map, bytes + span.size, size - span.size).kind == BMS_SKIP)
+        span.size++;
+    return span;
+}
+
+/* ---- requests ---- */
+
+static void make_request(uint8_t address, enum function function, unsigned reg, unsigned value,
+                         struct bms_request *request)
+{
+    request->bytes[0] = address;
+    request->bytes[1] = (uint8_t) function;
+    put_be16(request->bytes + 2, reg);
+    put_be16(request->bytes + 4, value);
+    request->size = put_crc(request->bytes, 6);
+}
+
+/* Section 5: some units never answer for their MOS temperature, others have none. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    if (step > 0 && step == map->mos_step) {
+        if (memory->mos_misses >= MOS_PATIENCE)
+            return false;
+        memory->mos_asked = true;
+    }
+    make_request(own_address(bms), READ, map->reads[step].start, map->reads[step].count, request);
+    return true;
+}
+
+/* Section 9. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    memory->echo_passed = false;
+    make_request(own_address(bms), WRITE,
+                 which == BMS_CHARGE_MOS ? map->charge_switch : map->discharge_switch, on, request);
+    return true;
+}
+
+/* ---- reading the map ---- */
+
+bool daly_window_has(const struct daly_window *window, unsigned reg, unsigned count)
+{
+    return reg >= window->start && reg + count <= window->start + window->count;
+}
+
+uint16_t daly_window_get(const struct daly_window *window, unsigned reg)
+{
+    return be16(window->data + 2 * (reg - window->start));
+}
+
+uint64_t daly_window_bits(const struct daly_window *window, unsigned reg, unsigned count)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < count; i++)
+        bits |= (uint64_t) daly_window_get(window, reg + i) << 16 * i;
+    return bits;
+}
+
+/* A count register of this window: 0 … most, or -1 when it is elsewhere or nonsense. */
+static int count_in(const struct daly_window *window, unsigned reg, unsigned most)
+{
+    if (!daly_window_has(window, reg, 1) || daly_window_get(window, reg) > most)
+        return -1;
+    return daly_window_get(window, reg);
+}
+
+/* A unit that counts no cells is not ready (section 10); all else in its reply is 0 or rubbish too.
+ */
+static bool is_ready(const struct daly_map *map, const struct daly_window *window)
+{
+    return !daly_window_has(window, map->cell_count, 1) ||
+           count_in(window, map->cell_count, map->max_cells) > 0;
+}
+
+static void decode_fields(const struct daly_map *map, const struct daly_window *window,
+                          struct pack *pack)
+{
+    for (size_t i = 0; i < map->field_count; i++) {
+        const struct daly_field *field = &map->fields[i];
+        if (!daly_window_has(window, field->reg, 1))
+            continue;
+        uint16_t raw = daly_window_get(window, field->reg);
+        enum pack_value id = (enum pack_value) field->value;
+        if (raw < field->lowest || raw > field->highest)
+            pack_unset(pack, id);
+        else
+            pack_set(pack, id,
+                     id == BALANCING ? raw != 0 : (raw + field->offset) / (double) field->divisor);
+    }
+}
+
+/* Behind the last cell stands 0 or rubbish. When the count is not in the same window, finish() cuts
+ * the rest off. */
+static void decode_cells(const struct daly_map *map, const struct daly_window *window,
+                         struct pack *pack)
+{
+    int count = count_in(window, map->cell_count, map->max_cells);
+    for (unsigned n = 1; n <= map->max_cells; n++) {
+        if (!daly_window_has(window, n - 1, 1))
+            continue;
+        uint16_t raw = daly_window_get(window, n - 1);
+        if (raw != ABSENT && (count >= 0 ? n <= (unsigned) count : raw != 0))
+            pack_set_cell(pack, n, raw);
+    }
+}
+
+/* 255: not fitted, although it may be counted (section 8). */
+static void decode_temps(const struct daly_map *map, const struct daly_window *window,
+                         struct pack *pack)
+{
+    int count = count_in(window, map->temp_count, map->max_temps);
+    for (unsigned n = 1; n <= map->max_temps; n++) {
+        unsigned reg = map->temp_reg + n - 1;
+        if (!daly_window_has(window, reg, 1))
+            continue;
+        uint16_t raw = daly_window_get(window, reg);
+        if (raw < 255 && (count >= 0 ? n <= (unsigned) count : raw != 0))
+            pack_set_temp(pack, n, raw - 40);
+    }
+}
+
+static void decode_texts(const struct daly_map *map, const struct daly_window *window,
+                         struct pack *pack)
+{
+    for (size_t i = 0; i < map->text_count; i++) {
+        const struct daly_text *row = &map->texts[i];
+        if (daly_window_has(window, row->reg, row->count))
+            pack_set_text(pack, (enum pack_text) row->text,
+                          window->data + 2 * (row->reg - window->start), 2u * row->count);
+    }
+}
+
+/* Keeps book on the MOS step; the status, step 0, comes once a cycle. */
+static void note_mos(const struct daly_map *map, const struct daly_window *window,
+                     const struct pack *pack, struct memory *memory)
+{
+    if (map->mos_step == 0)
+        return;
+    if (daly_window_has(window, map->mos_temp, 1)) {
+        memory->mos_known |= pack_known(pack, MOS_TEMP_C);
+        memory->mos_misses = memory->mos_known ? 0 : MOS_PATIENCE;
+        memory->mos_asked = false;
+    } else if (daly_window_has(window, map->reads[0].start, map->reads[0].count) &&
+               memory->mos_asked) {
+        memory->mos_misses++;
+        memory->mos_asked = false;
+    }
+}
+
+/* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF
+ *                    | 2 * count | first register … | CRC */
+static enum bms_result decode_read(struct bms *bms, const struct bms_request *request,
+                                   const uint8_t *frame, size_t size, struct pack *pack)
+{
+    const struct daly_map *map = map_of(bms);
+    const struct daly_window window = {be16(request->bytes + 2), be16(request->bytes + 4),
+                                       frame + 3};
+    if (size != 5 + 2 * window.count)
+        return BMS_FOREIGN;
+    if (!is_ready(map, &window))
+        return BMS_INVALID;
+    decode_fields(map, &window, pack);
+    decode_cells(map, &window, pack);
+    decode_temps(map, &window, pack);
+    decode_texts(map, &window, pack);
+    map->decode_rest(&window, pack);
+    note_mos(map, &window, pack, bms_memory(bms));
+    return BMS_DONE;
+}
+
+/* The reply to a write repeats it. On a line that is known to echo, the first of two equal frames
+ * is the echo. */
+static enum bms_result decode_write(struct memory *memory, const struct bms_request *request,
+                                    const uint8_t *frame)
+{
+    if (memcmp(frame + 1, request->bytes + 1, 5) != 0)
+        return BMS_FOREIGN;
+    if (memory->line_echoes && frame[0] == request->bytes[0] && !memory->echo_passed) {
+        memory->echo_passed = true;
+        return BMS_FOREIGN;
+    }
+    memory->echo_passed = false;
+    return BMS_DONE;
+}
+
+static bool is_echo(const struct bms_request *request, const uint8_t *frame, size_t size)
+{
+    return size == request->size && memcmp(frame, request->bytes, size) == 0;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    /* The CRC of a recorded request is not looked at: well-known programs ship with a wrong one in
+     * their notes. */
+    const uint8_t *asked = request->bytes;
+    if (request->size < 8 || !is_request_address(map, asked[0]) ||
+        frame[0] != asked[0] - map->reply_shift)
+        return BMS_FOREIGN;
+    if (frame[1] == (asked[1] | EXCEPTION))
+        return BMS_REFUSED;
+    if (frame[1] != asked[1])
+        return BMS_FOREIGN;
+    if (frame[1] == WRITE)
+        return decode_write(memory, request, frame);
+    if (is_echo(request, frame, size)) {
+        memory->line_echoes = true;
+        return BMS_FOREIGN;
+    }
+    if (frame[1] == WRITE_MANY)
+        return size == 8 && memcmp(frame + 2, asked + 2, 4) == 0 ? BMS_DONE : BMS_FOREIGN;
+    return decode_read(bms, request, frame, size, pack);
+}
+
+/* ---- secrets ---- */
+
+/* Which of our requests a reply answers is seen by its size. Another program's may hold anything:
+ * all of it goes. */
+static void mask_p81(uint8_t *frame, size_t size)
+{
+    const struct daly_map *map = &daly_p81_map;
+    size_t first = 3, end = size - CRC_SIZE;
+    if (frame[1] != READ || size <= 8)
+        return;
+    for (unsigned i = 0; i < map->read_count; i++) {
+        const struct daly_read *read = &map->reads[i];
+        if (size != 5u + 2u * read->count)
+            continue;
+        bool holds = read->start <= map->secret &&
+                     map->secret + map->secret_count <= read->start + read->count;
+        first = 3u + (holds ? 2u * (map->secret - read->start) : 0);
+        end = first + (holds ? 2u * map->secret_count : 0);
+    }
+    memset(frame + first, '*', end - first);
+    put_crc(frame, size - CRC_SIZE);
+}
+
+/* ---- what needs more than one reply ---- */
+
+/* A mask is only believed where it agrees with the state of the balancer and with the number of
+ * cells: the document has other things in these registers (section 5). */
+static void check_balance_mask(struct pack *pack)
+{
+    if (!pack_known(pack, BALANCE_MASK))
+        return;
+    double mask = pack->value[BALANCE_MASK];
+    bool beyond = pack_known(pack, CELL_COUNT) && mask >= ldexp(1, (int) pack->value[CELL_COUNT]);
+    bool denied = pack_known(pack, BALANCING) && (mask > 0) != (pack->value[BALANCING] > 0);
+    if (beyond || denied)
+        pack_unset(pack, BALANCE_MASK);
+}
+
+/* Not every dialect tells which cell is the highest; with the cells at hand voltage and number
+ * follow from them. Without its voltage, which may be in a register that a program leaves out, a
+ * number is worth nothing. */
+static void settle_extremes(struct pack *pack)
+{
+    if (pack_known(pack, CELL_MV)) {
+        pack_unset(pack, CELL_MAX_MV);
+        pack_unset(pack, CELL_MIN_MV);
+    }
+    if (!pack_known(pack, CELL_MAX_MV))
+        pack_unset(pack, CELL_MAX_INDEX);
+    if (!pack_known(pack, CELL_MIN_MV))
+        pack_unset(pack, CELL_MIN_INDEX);
+}
+
+static void finish(struct bms *bms, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    daly_current_settle(&memory->current, pack, pack->value[CURRENT_A], DALY_ABOVE_CHARGES,
+                        bms->options.current);
+    check_balance_mask(pack);
+    for (int i = 0; i < MAX_TEMPS; i++)
+        if (pack->value[TEMP_COUNT] <= i)
+            pack_unset(pack, (enum pack_value)(TEMP_C + i));
+    settle_extremes(pack);
+}
+
+/* ---- emulator ---- */
+
+uint16_t daly_raw(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
+                  uint16_t blank)
+{
+    if (!pack_known(pack, id))
+        return blank;
+    return (uint16_t) fmin(fmax(round(pack->value[id] * divisor) - offset, 0), ABSENT - 1);
+}
+
+uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
+{
+    int found = -1;
+    for (int i = 0; i < MAX_TEMPS; i++) {
+        double celsius = pack->value[TEMP_C + i];
+        bool better = found < 0 || (celsius > pack->value[TEMP_C + found]) == hottest;
+        if (!isnan(celsius) && better)
+            found = i;
+    }
+    return found < 0 ? 255 : daly_raw(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
+}
+
+static uint16_t encode_text(const struct daly_text *row, const struct pack *pack, unsigned reg)
+{
+    const char *text = pack->text[row->text];
+    size_t length = strlen(text), at = 2 * (reg - row->reg);
+    unsigned high = at < length ? (uint8_t) text[at] : 0,
+             low = at + 1 < length ? (uint8_t) text[at + 1] : 0;
+    return (uint16_t) (high << 8 | low);
+}
+
+static uint16_t encode_register(const struct daly_map *map, const struct pack *pack, unsigned reg)
+{
+    if (reg < map->max_cells)
+        return reg < pack->value[CELL_COUNT]
+                   ? daly_raw(pack, (enum pack_value)(CELL_MV + reg), 0, 1, 0)
+                   : 0;
+    if (reg >= map->temp_reg && reg < (unsigned) map->temp_reg + map->max_temps)
+        return daly_raw(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
+    for (size_t i = 0; i < map->field_count; i++) {
+        const struct daly_field *field = &map->fields[i];
+        if (field->reg == reg)
+            return daly_raw(pack, (enum pack_value) field->value, field->offset, field->divisor,
+                            field->blank);
+    }
+    for (size_t i = 0; i < map->text_count; i++)
+        if (reg >= map->texts[i].reg && reg < (unsigned) map->texts[i].reg + map->texts[i].count)
+            return encode_text(&map->texts[i], pack, reg);
+    return map->encode_rest(pack, reg);
+}
+
+/* Registers that a unit does not have bring no answer at all (section 10). */
+static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t *asked,
+                         struct bms_output *out)
+{
+    const struct daly_map *map = map_of(bms);
+    struct memory *memory = bms_memory(bms);
+    unsigned start = be16(asked + 2), count = be16(asked + 4);
+    if (count == 0 || count > READ_MAX || start + count > map->last_reg + 1u)
+        return;
+    struct pack told = *pack;
+    pack_derive(&told);
+    pack_set(&told, FLOW,
+             told.value[CURRENT_A] > 0   ? FLOW_CHARGING
+             : told.value[CURRENT_A] < 0 ? FLOW_DISCHARGING
+                                         : 0);
+    out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
+    out->bytes[1] = READ;
+    out->bytes[2] = (uint8_t) (2 * count);
+    for (unsigned i = 0; i < count; i++) {
+        bool beats = map->heartbeat > 0 && start + i == map->heartbeat;
+        put_be16(out->bytes + 3 + 2 * i,
+                 beats ? memory->heartbeat++ : encode_register(map, &told, start + i));
+    }
+    out->size = put_crc(out->bytes, 3 + 2 * count);
+}
+
+static void emulate_write(const struct daly_map *map, struct pack *pack, const uint8_t *asked,
+                          struct bms_output *out)
+{
+    unsigned reg = be16(asked + 2), value = be16(asked + 4);
+    if ((reg != map->charge_switch && reg != map->discharge_switch) || value > 1)
+        return;
+    pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
+    memcpy(out->bytes, asked, 6);
+    out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
+    out->size = put_crc(out->bytes, 6);
+}
+
+/* Other boards' traffic goes by unanswered, byte by byte. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    if (bytes[0] != own_address(bms))
+        return 1;
+    if (size < 2)
+        return 0;
+    size_t length = request_length(bytes, size);
+    if (length > size)
+        return 0;
+    if (length == 0 || !crc_fits(bytes, length))
+        return 1;
+    if (bytes[1] == READ)
+        emulate_read(bms, pack, bytes, out);
+    else if (bytes[1] == WRITE)
+        emulate_write(map_of(bms), pack, bytes, out);
+    return length;
+}
+
+// clang-format off
+static const struct bms_step d2_plan[] = {
+    {.name = "status", .vital = true},
+    {.name = "MOS temperature"},
+    {.name = "settings",      .every_s = 3600},
+    {.name = "versions",      .every_s = 3600},
+    {.name = "serial number", .every_s = 3600},
+};
+static const struct bms_step p81_plan[] = {
+    {.name = "cells and measurements", .vital = true},
+    {.name = "state and faults",       .vital = true},
+    {.name = "settings", .every_s = 3600},
+    {.name = "versions", .every_s = 3600},
+};
+// clang-format on
+
+const struct bms_driver daly_d2_driver = {
+    .name = "daly-d2",
+    .title = "Daly, Modbus-like, one unit (address D2)",
+    .address_min = 1,
+    .address_max = 1,
+    .address_default = 1,
+    .line = {.baud = 9600,
+             .framing = "8N1",
+             .reply_ms = 500,
+             .gap_ms = 30,
+             .tries = 3,
+             .one_pack = true},
+    .plan = d2_plan,
+    .steps = sizeof d2_plan / sizeof *d2_plan,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .finish = finish,
+    .control = build_switch,
+    .emulate = emulate,
+};
+
+static const struct bms_guess p81_guesses[] = {
+    {.address = 1},
+    {.address = 2},
+    {.address = 3},
+    {.address = 4},
+};
+
+const struct bms_driver daly_p81_driver = {
+    .name = "daly-p81",
+    .title = "Daly H/K/M/S, Modbus-like, boards 1 to 16 on RS485 (addresses 81-90)",
+    .address_min = 1,
+    .address_max = 16,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30, .tries = 3},
+    .plan = p81_plan,
+    .steps = sizeof p81_plan / sizeof *p81_plan,
+    .guesses = p81_guesses,
+    .guess_count = sizeof p81_guesses / sizeof *p81_guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .finish = finish,
+    .control = build_switch,
+    .mask = mask_p81,
+    .emulate = emulate,
+};

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the two Modbus-like dialects of Daly differ in: addresses, register maps, fault words. The
+ * frames, and all that is done with a map, are in daly_modbus.c; the maps are in daly_d2_map.c and
+ * daly_p81_map.c.
+ */
+#ifndef PACKGATE_BMS_DALY_MODBUS_H
+#define PACKGATE_BMS_DALY_MODBUS_H
+
+#include "bms/driver.h"
+
+/* A register that is one value: value = (raw + offset) / divisor. BALANCING is 1
+ * for any raw value but 0. */
+struct daly_field {
+    uint16_t reg;
+    uint8_t value; /* enum pack_value */
+    int16_t offset;
+    uint16_t divisor;
+    uint16_t lowest, highest; /* raw values outside mean "not there" */
+    uint16_t blank;           /* what a pack without this value has there */
+};
+
+/* Registers that are a text, two characters each. */
+struct daly_text {
+    uint16_t reg;
+    uint8_t count;
+    uint8_t text; /* enum pack_text */
+};
+
+/* The registers of one read request. */
+struct daly_read {
+    uint16_t start, count;
+};
+
+/* A reply: registers start … start + count - 1, two bytes each. */
+struct daly_window {
+    unsigned start, count;
+    const uint8_t *data;
+};
+
+struct daly_map {
+    uint8_t request_first, request_last; /* addresses of the boards in requests */
+    uint8_t reply_shift;                 /* a board replies from its request address minus this */
+
+    const struct daly_read *reads; /* one for each step of the driver's plan */
+    unsigned read_count;
+    unsigned mos_step;             /* the step that many units never answer; 0: none */
+    uint16_t secret, secret_count; /* registers that nobody may see */
+
+    uint16_t temp_reg;               /* sensor 1; cell 1 is register 0 */
+    uint16_t max_cells, max_temps;   /* what there is room for */
+    uint16_t cell_count, temp_count; /* the registers that tell how many of them are fitted */
+    uint16_t mos_temp;
+    const struct daly_field *fields;
+    size_t field_count;
+    const struct daly_text *texts;
+    size_t text_count;
+    /* Faults and what else is special. */
+    void (*decode_rest)(const struct daly_window *window, struct pack *pack);
+
+    uint16_t charge_switch, discharge_switch; /* write 1 for on, 0 for off */
+
+    /* For simulated packs: reads that go beyond last_reg stay unanswered; heartbeat is a register
+     * that counts the reads, 0 for none. */
+    uint16_t last_reg, heartbeat;
+    /* Registers that are neither field nor text. */
+    uint16_t (*encode_rest)(const struct pack *pack, unsigned reg);
+};
+
+extern const struct daly_map daly_d2_map, daly_p81_map;
+
+/** Whether the window holds all of `count` registers from `reg` on. */
+bool daly_window_has(const struct daly_window *window, unsigned reg, unsigned count);
+
+/** A register that the window has. */
+uint16_t daly_window_get(const struct daly_window *window, unsigned reg);
+
+/** Up to four registers that the window has as one number, the first in the lowest bits. */
+uint64_t daly_window_bits(const struct daly_window *window, unsigned reg, unsigned count);
+
+/** For simulated packs: a value as raw = value * divisor - offset, 0 … FFFE;
+ *  `blank` when it is not known. */
+uint16_t daly_raw(const struct pack *pack, enum pack_value id, int offset, unsigned divisor,
+                  uint16_t blank);
+
+/** For simulated packs: the raw temperature of the hottest or coldest sensor, or 255. */
+uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest);
+
+#endif

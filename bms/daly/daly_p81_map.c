@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Registers of Daly's dialect 81: the sheet `daly-d2`, section 8. Fault words hold levels of three
+ * bits beside single bits, the low byte first. 126-128, in the midst of the settings, hold a
+ * password, which is masked. Firmware that does not have the fault words 6D-73 has those of dialect
+ * D2 in 66-69; where both are there, the latter contradict and are ignored.
+ */
+#include "daly_alarms.h"
+#include "daly_modbus.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+
+enum {
+    MASK = 0x4F,
+    OLD_FAULTS = 0x66,
+    FAULTS = 0x6D,
+    FAULT_COUNT = 7,
+    RATED_MAH = 0x109,
+    CHARGE_SWITCH = 0x121,
+    DISCHARGE_SWITCH = 0x122,
+    PASSWORD = 0x126
+};
+
+// clang-format off
+static const struct daly_read reads[] = {
+    {0x000, 0x40}, /* cells and measurements */
+    {0x041, 0x3E}, /* state and faults */
+    {0x100, 0x51}, /* settings, in the one stretch that was seen to be answered */
+    {0x178, 0x4A}, /* versions */
+};
+
+static const struct daly_field fields[] = {
+    /* reg   value           offset  divisor  raw: lowest highest  blank */
+    {0x38, VOLTAGE_V,             0,      10,  1, 0xFFFE,      0},
+    {0x39, CURRENT_A,        -30000,      10,  1, 0xFFFE,  30000}, /* sign of the wire, see finish() */
+    {0x3A, SOC_PERCENT,           0,      10,  0, 0xFFFE,      0},
+    {0x3C, CELL_COUNT,            0,       1,  1,     48,      0},
+    {0x3D, TEMP_COUNT,            0,       1,  0,      8,      0},
+    {0x3E, CELL_MAX_MV,           0,       1,  1, 0xFFFE,      0},
+    {0x3F, CELL_MAX_INDEX,        0,       1,  1,     48,      0},
+    {0x40, CELL_MIN_MV,           0,       1,  0, 0xFFFE,      0},
+    {0x41, CELL_MIN_INDEX,        0,       1,  1,     48,      0},
+    {0x48, FLOW,                  0,       1,  0,      2,      0},
+    {0x4B, REMAINING_AH,          0,      10,  0, 0xFFFE,      0},
+    {0x4C, CYCLES,                0,       1,  0, 0xFFFE,      0},
+    {0x4D, BALANCING,             0,       1,  0,      2,      0}, /* 7 was recorded with an idle balancer */
+    {0x52, CHARGE_MOS,            0,       1,  0,      1,      0},
+    {0x53, DISCHARGE_MOS,         0,       1,  0,      1,      0},
+    {0x5A, MOS_TEMP_C,          -40,       1,  1,    254,    255},
+};
+
+static const struct daly_text texts[] = {
+    {0x178,  7, FIRMWARE},
+    {0x17F,  7, MODEL},
+    {0x18D, 14, SERIAL},
+};
+
+/* Levels count from 0 (none) to 7: 1 warns, from 2 on the BMS acts, as level 2 of dialect D2. */
+static const struct fault {
+    uint8_t reg, shift, bits; /* 3: a level, 1: a fault */
+    uint8_t alarm;
+} faults[] = {
+    {0x6D,  0, 3, CELL_OVER_VOLTAGE},
+    {0x6D,  3, 3, CELL_UNDER_VOLTAGE},
+    {0x6D,  8, 3, CELL_IMBALANCE},
+    {0x6D, 11, 3, CHARGE_OVER_TEMPERATURE},
+    {0x6E,  0, 3, CHARGE_UNDER_TEMPERATURE},
+    {0x6E,  3, 3, DISCHARGE_OVER_TEMPERATURE},
+    {0x6E,  6, 1, MOS_OVER_TEMPERATURE}, /* charge FET */
+    {0x6E,  7, 1, TEMP_SENSOR_FAULT},
+    {0x6E,  8, 3, DISCHARGE_UNDER_TEMPERATURE},
+    {0x6E, 11, 3, TEMPERATURE_IMBALANCE},
+    {0x6E, 14, 1, MOS_OVER_TEMPERATURE}, /* discharge FET */
+    {0x6E, 15, 1, TEMP_SENSOR_FAULT},
+    {0x6F,  0, 3, PACK_OVER_VOLTAGE},
+    {0x6F,  3, 3, PACK_UNDER_VOLTAGE},
+    {0x6F,  6, 1, SHORT_CIRCUIT},
+    {0x6F,  8, 3, CHARGE_OVER_CURRENT},
+    {0x6F, 11, 3, DISCHARGE_OVER_CURRENT},
+    {0x70,  0, 3, SOC_LOW},
+    {0x70,  7, 1, COMMUNICATION_FAULT}, /* parallel link */
+    {0x70,  8, 3, MOS_OVER_TEMPERATURE},
+    {0x70, 11, 3, CHARGE_OVER_TEMPERATURE}, /* thermal runaway, which has no name of its own: too hot for both */
+    {0x70, 11, 3, DISCHARGE_OVER_TEMPERATURE},
+    {0x72,  8, 1, HARDWARE_FAULT},       /* AFE chip */
+    {0x72,  9, 1, COMMUNICATION_FAULT},  /* AFE */
+    {0x72, 10, 1, HARDWARE_FAULT},       /* AFE sampling */
+    {0x72, 11, 1, VOLTAGE_SENSOR_FAULT},
+    {0x72, 12, 1, VOLTAGE_SENSOR_FAULT}, /* sense wire */
+    {0x72, 13, 1, VOLTAGE_SENSOR_FAULT}, /* total voltage */
+    {0x72, 14, 1, HARDWARE_FAULT},       /* current measuring */
+    {0x72, 15, 1, TEMP_SENSOR_FAULT},
+    {0x73,  0, 1, TEMP_SENSOR_FAULT},    /* wire */
+    {0x73,  1, 1, HARDWARE_FAULT},       /* EEPROM */
+    {0x73,  2, 1, HARDWARE_FAULT},       /* flash */
+    {0x73,  3, 1, HARDWARE_FAULT},       /* clock */
+    {0x73,  4, 1, CHARGE_MOS_FAULT},
+    {0x73,  5, 1, DISCHARGE_MOS_FAULT},
+    {0x73,  6, 1, HARDWARE_FAULT},       /* pre-charge FET */
+    {0x73,  7, 1, HARDWARE_FAULT},       /* pre-charge */
+    {0x73, 15, 1, HARDWARE_FAULT},       /* heater */
+};
+// clang-format on
+
+enum { FAULT_ROWS = sizeof faults / sizeof *faults };
+
+static int level_of(const struct fault *fault, unsigned word)
+{
+    unsigned level = word >> fault->shift & ((1u << fault->bits) - 1);
+    if (level == 0)
+        return 0;
+    return fault->bits > 1 && level == 1 ? ALARM_WARNING : ALARM_PROTECTION;
+}
+
+static bool all_absent(const struct daly_window *window, unsigned reg, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (daly_window_get(window, reg + i) != 0xFFFF)
+            return false;
+    return true;
+}
+
+static void decode_old_faults(const struct daly_window *window, struct pack *pack)
+{
+    if (daly_window_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
+        daly_alarms(pack, daly_window_bits(window, OLD_FAULTS, 4));
+}
+
+static void decode_faults(const struct daly_window *window, struct pack *pack)
+{
+    if (!daly_window_has(window, FAULTS, FAULT_COUNT))
+        return;
+    if (all_absent(window, FAULTS, FAULT_COUNT)) {
+        decode_old_faults(window, pack);
+        return;
+    }
+    pack_clear_alarms(pack);
+    for (size_t i = 0; i < FAULT_ROWS; i++)
+        pack_alarm(pack, (enum pack_alarm) faults[i].alarm,
+                   level_of(&faults[i], daly_window_get(window, faults[i].reg)));
+    for (unsigned i = 0; i < FAULT_COUNT; i++)
+        pack_raw_alarm(pack, daly_window_get(window, FAULTS + i));
+}
+
+static void decode_rest(const struct daly_window *window, struct pack *pack)
+{
+    decode_faults(window, pack);
+    if (daly_window_has(window, MASK, 3))
+        pack_set(pack, BALANCE_MASK, (double) daly_window_bits(window, MASK, 3));
+    if (daly_window_has(window, RATED_MAH, 2)) {
+        uint32_t mah = be32(window->data + 2 * (RATED_MAH - window->start));
+        if (mah > 0)
+            pack_set(pack, RATED_AH, mah / 1000.0);
+    }
+}
+
+/* ---- for simulated packs ---- */
+
+static uint16_t encode_faults(const struct pack *pack, unsigned reg)
+{
+    unsigned word = 0;
+    uint32_t told = 0; /* alarms that a row before this one has: each is told once */
+    for (size_t i = 0; i < FAULT_ROWS; i++) {
+        const struct fault *fault = &faults[i];
+        bool protects = pack->alarms_protection >> fault->alarm & 1;
+        bool warns = pack->alarms_warning >> fault->alarm & 1;
+        unsigned level = fault->bits == 1 ? protects : protects ? 2 : warns;
+        if (level == 0 || told >> fault->alarm & 1)
+            continue;
+        told |= 1u << fault->alarm;
+        if (fault->reg == reg)
+            word |= level << fault->shift;
+    }
+    return (uint16_t) word;
+}
+
+static uint16_t encode_rest(const struct pack *pack, unsigned reg)
+{
+    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
+    uint32_t mah = pack_known(pack, RATED_AH) ? (uint32_t) lround(pack->value[RATED_AH] * 1000) : 0;
+    if (reg >= FAULTS && reg < FAULTS + FAULT_COUNT)
+        return encode_faults(pack, reg);
+    if (reg >= MASK && reg < MASK + 3)
+        return (uint16_t) (mask >> 16 * (reg - MASK));
+    switch (reg) {
+    case 0x42:
+        return daly_raw(pack, CELL_DELTA_MV, 0, 1, 0);
+    case 0x43:
+    case 0x45:
+        return daly_raw_extreme_temp(pack, reg == 0x43);
+    case 0x47:
+        return (uint16_t) (daly_raw_extreme_temp(pack, true) - daly_raw_extreme_temp(pack, false));
+    case 0x57:
+        return (uint16_t) (pack_known(pack, CELL_AVG_MV) ? pack->value[CELL_AVG_MV] : 0);
+    case 0x58:
+        return (uint16_t) (pack_known(pack, POWER_W) ? fmin(fabs(pack->value[POWER_W]), 65534) : 0);
+    case 0x60: /* limit: none */
+        return 30000;
+    case RATED_MAH:
+    case RATED_MAH + 2:
+        return (uint16_t) (mah >> 16);
+    case RATED_MAH + 1:
+    case RATED_MAH + 3:
+        return (uint16_t) mah;
+    case CHARGE_SWITCH:
+        return daly_raw(pack, CHARGE_MOS, 0, 1, 0);
+    case DISCHARGE_SWITCH:
+        return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
+    }
+    /* Behind the fault words comes nothing for a while. */
+    return reg >= FAULTS + FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
+}
+
+const struct daly_map daly_p81_map = {
+    .request_first = 0x81,
+    .request_last = 0x90,
+    .reply_shift = 0x30,
+    .reads = reads,
+    .read_count = sizeof reads / sizeof *reads,
+    .secret = PASSWORD,
+    .secret_count = 3,
+    .temp_reg = 0x30,
+    .max_cells = 48,
+    .max_temps = 8,
+    .cell_count = 0x3C,
+    .temp_count = 0x3D,
+    .mos_temp = 0x5A,
+    .fields = fields,
+    .field_count = sizeof fields / sizeof *fields,
+    .texts = texts,
+    .text_count = sizeof texts / sizeof *texts,
+    .decode_rest = decode_rest,
+    .charge_switch = CHARGE_SWITCH,
+    .discharge_switch = DISCHARGE_SWITCH,
+    .last_reg = 0x24C,
+    .heartbeat = 0x3B,
+    .encode_rest = encode_rest,
+};

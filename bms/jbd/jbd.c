@@ -1,0 +1,781 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JBD (Xiaoxiang, Overkill Solar, LLT): frames DD … 77, plain (`jbd`) and with an address
+ * (`jbd-addressed`). Follows the sheet `jbd`, sections 1…9.1. Oddities: a sleeping board loses the
+ * first request; the echo of a request is itself a valid reply, only its register tells; the sum of
+ * a plain reply leaves its register out; a switch holds a MOS off, which is not the same as its
+ * being off (section 7).
+ */
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define START 0xDD
+#define END 0x77
+#define READ 0xA5
+#define WRITE 0x5A
+#define TRAILER 3         /* sum and end */
+#define ZERO_CELSIUS 2731 /* in 0.1 K, by the boards' reckoning */
+#define BASIC_SIZE 23     /* of register 03 without sensors */
+#define TAIL_SIZE 9       /* of newer firmware, section 4.1 */
+#define DAREN_SIZE 16     /* of the tail that Daren's boards have instead */
+#define ADDRESSED_SIZE 29
+#define HELD_BIT 12 /* protection word: a MOS is held off by command */
+#define SETTLING_REPLIES 2
+#define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
+#define EMULATED_CELLS 32
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+enum reg {
+    REG_BASIC = 0x03,
+    REG_CELLS = 0x04,
+    REG_NAME = 0x05,
+    REG_COUNTERS = 0xAA,
+    REG_SWITCH = 0xE1,
+    REG_NEW_SWITCH = 0xFB
+};
+
+enum status {
+    STATUS_DONE = 0x00,
+    STATUS_UNKNOWN = 0x80,
+    STATUS_REFUSED = 0x81,
+    STATUS_BAD_SUM = 0x82
+};
+
+enum { HELD_CHARGE = 1, HELD_DISCHARGE = 2 };
+
+struct memory {
+    uint8_t cells_said; /* by register 03; 0: not known */
+    uint8_t cells_sent; /* by register 04; 0: not known */
+    uint8_t name_asked; /* requests for register 05 since the last answer */
+    bool name_refused;
+    bool state_known; /* `held` was derived from a reply */
+    uint8_t held;     /* HELD_… by command; the emulator's own as well */
+    bool shows_held;  /* this board is known to set HELD_BIT */
+    uint8_t settling; /* replies to come that may show the state before the last command */
+    bool new_switch;  /* register E1 is unknown to this board, FB takes its place */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/* A reply in parts. */
+struct reply {
+    const struct bms_request *request;
+    uint8_t reg, status;
+    const uint8_t *data;
+    size_t size;
+};
+
+/* Takes the values of a reply; false: it is malformed. */
+typedef bool take_reply(struct bms *bms, const struct reply *reply, struct pack *pack);
+
+struct message {
+    uint8_t reg;
+    uint8_t min, max; /* bytes of data */
+    take_reply *take; /* NULL: nothing in it is of use */
+};
+
+/* Where the formats differ. In both, register, status and length stand right before the data. */
+struct layout {
+    size_t header;   /* bytes before the data */
+    size_t sum_from; /* first byte under the sum */
+    bool addressed;  /* byte 1 is an address */
+};
+
+extern const struct bms_driver jbd_addressed_driver;
+
+static const struct layout *layout_of(const struct bms *bms)
+{
+    static const struct layout plain = {.header = 4, .sum_from = 2};
+    static const struct layout addressed = {.header = 5, .sum_from = 1, .addressed = true};
+    return bms->driver == &jbd_addressed_driver ? &addressed : &plain;
+}
+
+/* ---- frames (section 2) ---- */
+
+static uint16_t frame_sum(const struct layout *layout, const uint8_t *frame, size_t size)
+{
+    size_t count = size - TRAILER - layout->sum_from;
+    return (uint16_t) (0x10000 - sum_bytes(frame + layout->sum_from, count));
+}
+
+/* Requests have direction and register where replies have register and status. Returns the size of
+ * the frame. */
+static size_t put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint8_t second,
+                        const uint8_t *data, size_t count)
+{
+    const struct layout *layout = layout_of(bms);
+    size_t size = layout->header + count + TRAILER;
+    out[0] = START;
+    if (layout->addressed)
+        out[1] = (uint8_t) bms_address(bms);
+    out[layout->header - 3] = first;
+    out[layout->header - 2] = second;
+    out[layout->header - 1] = (uint8_t) count;
+    if (count > 0)
+        memcpy(out + layout->header, data, count);
+    put_be16(out + size - TRAILER, frame_sum(layout, out, size));
+    out[size - 1] = END;
+    return size;
+}
+
+/* A request as the echo shows it, or a reply with a status that exists. */
+static bool is_header(const struct layout *layout, const uint8_t *bytes)
+{
+    uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
+    return first == READ || first == WRITE || second == STATUS_DONE || second >= STATUS_UNKNOWN;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) request;
+    const struct layout *layout = layout_of(bms);
+    const uint8_t *start = memchr(bytes, START, size);
+    if (start != bytes)
+        return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
+    if (size < layout->header)
+        return (struct bms_span){BMS_MORE, 0};
+    if (!is_header(layout, bytes))
+        return (struct bms_span){BMS_SKIP, 1};
+    size_t whole = layout->header + bytes[layout->header - 1] + TRAILER;
+    if (size < whole)
+        return (struct bms_span){BMS_MORE, 0};
+    if (bytes[whole - 1] != END || be16(bytes + whole - TRAILER) != frame_sum(layout, bytes, whole))
+        return (struct bms_span){BMS_DAMAGED, 1};
+    return (struct bms_span){BMS_FRAME, whole};
+}
+
+/* ---- plan ---- */
+
+enum step { STEP_BASIC, STEP_CELLS, STEP_NAME, STEPS };
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_BASIC] = {.name = "basic information", .vital = true},
+    [STEP_CELLS] = {.name = "cell voltages"},
+    [STEP_NAME] = {.name = "hardware name", .every_s = 3600},
+};
+static const uint8_t step_reg[STEPS] = {
+    [STEP_BASIC] = REG_BASIC, [STEP_CELLS] = REG_CELLS, [STEP_NAME] = REG_NAME};
+
+/* Some firmware refuses its name, some says nothing: neither is asked again before the next
+ * connection (2.3). */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (step == STEP_NAME) {
+        if (memory->name_refused || memory->name_asked >= NAME_TRIES)
+            return false;
+        memory->name_asked++;
+    }
+    request->size = put_frame(bms, request->bytes, READ, step_reg[step], NULL, 0);
+    return true;
+}
+
+/* ---- decoder ---- */
+
+// clang-format off
+/* Section 4.2; bit 12 is a state. */
+static const struct alarm_bit protections[] = {
+    {0,  CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {1,  CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {2,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {3,  PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {4,  CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
+    {5,  CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
+    {6,  DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
+    {7,  DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+    {8,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {9,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {10, SHORT_CIRCUIT,               ALARM_PROTECTION},
+    {11, HARDWARE_FAULT,              ALARM_PROTECTION},
+};
+/* The uppermost bits: of plain boards, and of addressed ones (section 9.1), where 13 and 14 are the
+ * ambient's. */
+static const struct alarm_bit plain_protections[] = {
+    {13, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
+    {14, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+};
+static const struct alarm_bit addressed_protections[] = {
+    {15, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+};
+/* The tail's word, section 4.1. */
+static const struct alarm_bit plain_warnings[] = {
+    {0,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
+    {1,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
+    {2,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
+    {3,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
+    {4,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
+    {5,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
+    {6,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
+    {7,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
+    {8,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
+    {9,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
+    {10, CELL_IMBALANCE,              ALARM_WARNING},
+    {11, SOC_LOW,                     ALARM_WARNING},
+};
+/* Section 9.1: another order. 10 and 11 are the ambient's; 12 is the board, whose sensor is the
+ * MOSFETs'. */
+static const struct alarm_bit addressed_warnings[] = {
+    {0,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
+    {1,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
+    {2,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
+    {3,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
+    {4,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
+    {5,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
+    {6,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
+    {7,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
+    {8,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
+    {9,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
+    {12, MOS_OVER_TEMPERATURE,        ALARM_WARNING},
+    {13, CELL_IMBALANCE,              ALARM_WARNING},
+    {14, SOC_LOW,                     ALARM_WARNING},
+};
+// clang-format on
+#define ROWS(table) (table), COUNT(table)
+
+/* Section 7: what is held off, from what a reply to 03 shows. A MOS that is on is not held; one
+ * that is off may also have been opened by a protection. Right after a command the reply may still
+ * show the state before it. */
+static void note_held(struct memory *memory, uint16_t protection_word, uint8_t fet)
+{
+    bool held = protection_word >> HELD_BIT & 1;
+    memory->shows_held |= held;
+    if (memory->settling > 0) {
+        memory->settling--;
+        return;
+    }
+    uint8_t off = ~fet & (HELD_CHARGE | HELD_DISCHARGE);
+    memory->held &= off;
+    if (!held && memory->shows_held)
+        memory->held = 0;
+    if (held && memory->held == 0)
+        memory->held = off;
+    memory->state_known = true;
+}
+
+/* Registers 03 and 04 both tell it; where they disagree, the smaller number holds (section 5). */
+static void set_cell_count(const struct memory *memory, struct pack *pack)
+{
+    unsigned said = memory->cells_said, sent = memory->cells_sent;
+    if (said && sent)
+        pack_set(pack, CELL_COUNT, said < sent ? said : sent);
+    else if (said || sent)
+        pack_set(pack, CELL_COUNT, said + sent);
+}
+
+/* Their number at `at`, the sensors behind it, as many as the frame has room for. Returns where
+ * they end. */
+static size_t take_temps(const struct reply *reply, size_t at, struct pack *pack)
+{
+    size_t room = (reply->size - at - 1) / 2;
+    size_t count = reply->data[at] < room ? reply->data[at] : room;
+    pack_set(pack, TEMP_COUNT, (double) count);
+    for (size_t i = 0; i < count; i++)
+        pack_set_temp(pack, (unsigned) i + 1,
+                      (be16(reply->data + at + 1 + 2 * i) - ZERO_CELSIUS) / 10.0);
+    return at + 1 + 2 * (size_t) reply->data[at];
+}
+
+/* Current and capacities come in steps of 0.01, or of 0.1 where bit 7 of the FET byte is set. */
+static double per_unit(const uint8_t *d)
+{
+    return d[20] & 0x80 ? 10 : 100;
+}
+
+/* Register 03 up to the number of cells, section 4:
+ *   05 4A   | 01 76   | 4D C3     | 4E 20    | 00 E7  | 28 91 | 00 08 00 00 |
+ *   voltage | current | remaining | capacity | cycles | date  | balancing   |
+ *   00 00       | 16      | 64  | 03  | 04         13.54 V, +3.74 A charging, 199.07 of 200.00 Ah,
+ *   protections | version | SOC | FET | cells      231 cycles, cell 4 balancing, 100 %, both on
+ * Both capacities are unsigned. They do not give the SOC: the board has its own idea of full. */
+static void take_common(struct bms *bms, const uint8_t *d, enum pack_value capacity,
+                        struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
+    bms_set_current(bms, pack, sbe16(d + 2) / per_unit(d));
+    pack_set(pack, REMAINING_AH, be16(d + 4) / per_unit(d));
+    pack_set(pack, capacity, be16(d + 6) / per_unit(d));
+    pack_set(pack, CYCLES, be16(d + 8));
+    pack_set(pack, BALANCE_MASK, (uint32_t) be16(d + 14) << 16 | be16(d + 12));
+    char version[8];
+    int length = snprintf(version, sizeof version, "%d.%d", d[18] >> 4, d[18] & 15);
+    pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
+    pack_set(pack, SOC_PERCENT, d[19]);
+    pack_set(pack, CHARGE_MOS, d[20] & 1);
+    pack_set(pack, DISCHARGE_MOS, d[20] >> 1 & 1);
+    memory->cells_said = d[21];
+    set_cell_count(memory, pack);
+    note_held(memory, be16(d + 16), d[20]);
+    pack_clear_alarms(pack);
+    pack_raw_alarm(pack, be16(d + 16));
+    pack_alarm_bits(pack, ROWS(protections), be16(d + 16));
+}
+
+/* Behind the sensors, newer firmware (4.1), told by the remaining capacity that it repeats:
+ *   00       | 00 00    | 90 24 | 36 C5     | 00 00
+ *   humidity | warnings | full  | remaining | balancing, mA */
+static void take_tail(const uint8_t *d, size_t tail, struct pack *pack)
+{
+    pack_raw_alarm(pack, be16(d + tail + 1));
+    pack_alarm_bits(pack, ROWS(plain_warnings), be16(d + tail + 1));
+    if (be16(d + tail + 3) > 0)
+        pack_set(pack, FULL_AH, be16(d + tail + 3) / per_unit(d));
+}
+
+/* Behind the sensors, boards of Daren (captures/jbd/16s-daren…), in steps of 0.1; current and
+ * capacities in front read FFFF there:
+ *   0B AB | 0B C2   | 63  | 00 00 00 | 05 90     | 0B B8    | FF FF FF 7C
+ *   MOS   | ambient | SOH | -        | remaining | capacity | current, -13.2 A */
+static void take_daren_tail(struct bms *bms, const uint8_t *tail, struct pack *pack)
+{
+    pack_set(pack, MOS_TEMP_C, (be16(tail) - ZERO_CELSIUS) / 10.0);
+    pack_set(pack, SOH_PERCENT, tail[4]);
+    pack_set(pack, REMAINING_AH, be16(tail + 8) / 10.0);
+    pack_set(pack, RATED_AH, be16(tail + 10) / 10.0);
+    bms_set_current(bms, pack, sbe32(tail + 12) / 10.0);
+}
+
+/* Register 03 of a plain board, behind the number of cells:
+ *   03      | 0B 91 0B 98 0B 97 | …
+ *   sensors | 0.1 K each        | tail, if any */
+static bool take_plain(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    const uint8_t *d = reply->data;
+    take_common(bms, d, RATED_AH, pack);
+    pack_alarm_bits(pack, ROWS(plain_protections), be16(d + 16));
+    size_t tail = take_temps(reply, 22, pack);
+    size_t size = tail < reply->size ? reply->size - tail : 0;
+    if (size >= TAIL_SIZE && be16(d + tail + 5) == be16(d + 4))
+        take_tail(d, tail, pack);
+    else if (size == DAREN_SIZE && be16(d + 2) == 0xFFFF && be16(d + 4) == 0xFFFF)
+        take_daren_tail(bms, d + tail, pack);
+    return true;
+}
+
+/* Register 03 of an addressed board, behind the number of cells (section 9.1):
+ *   10 00    | 0B E6   | 0E 23 | 04      | 0B 7D 0B 78 0A 9C 0A AB
+ *   warnings | ambient | MOS   | sensors | 0.1 K each */
+static bool take_addressed(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    const uint8_t *d = reply->data;
+    take_common(bms, d, FULL_AH, pack);
+    pack_alarm_bits(pack, ROWS(addressed_protections), be16(d + 16));
+    pack_raw_alarm(pack, be16(d + 22));
+    pack_alarm_bits(pack, ROWS(addressed_warnings), be16(d + 22));
+    pack_set(pack, MOS_TEMP_C, (be16(d + 26) - ZERO_CELSIUS) / 10.0);
+    take_temps(reply, 28, pack);
+    return true;
+}
+
+/* Register 04, section 5: a word in mV for each cell, 0 for one whose wire is broken. */
+static bool take_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    size_t count = reply->size / 2;
+    if (reply->size % 2 != 0 || count > MAX_CELLS)
+        return false;
+    memory->cells_sent = (uint8_t) count;
+    set_cell_count(memory, pack);
+    for (size_t i = 0; i < count; i++)
+        pack_set_cell(pack, (unsigned) i + 1, be16(reply->data + 2 * i));
+    return true;
+}
+
+/* Register 05, section 6: the name and nothing else, no length, no end. */
+static bool take_name(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    memory->name_asked = 0;
+    pack_set_text(pack, MODEL, reply->data, reply->size);
+    return true;
+}
+
+/* Section 7: what the board has just confirmed is told by the request alone. */
+static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    (void) pack;
+    struct memory *memory = bms_memory(bms);
+    const uint8_t *asked = reply->request->bytes;
+    if (asked[1] != WRITE || asked[3] != 2)
+        return true;
+    if (reply->reg == REG_SWITCH) {
+        memory->held = asked[5] & (HELD_CHARGE | HELD_DISCHARGE);
+    } else {
+        uint8_t bit = asked[4] == 1 ? HELD_CHARGE : HELD_DISCHARGE;
+        memory->held = (uint8_t) (asked[5] ? memory->held | bit : memory->held & ~bit);
+    }
+    memory->state_known = true;
+    memory->settling = SETTLING_REPLIES;
+    return true;
+}
+
+// clang-format off
+static const struct message plain_messages[] = {
+    {REG_BASIC,      BASIC_SIZE, 255,           take_plain},
+    {REG_CELLS,      2,          2 * MAX_CELLS, take_cells},
+    {REG_NAME,       0,          255,           take_name},
+    {REG_COUNTERS,   22,         255,           NULL},
+    {REG_SWITCH,     0,          0,             take_switch},
+    {REG_NEW_SWITCH, 0,          0,             take_switch},
+};
+static const struct message addressed_messages[] = {
+    {REG_BASIC,      ADDRESSED_SIZE, 255,           take_addressed},
+    {REG_CELLS,      2,              2 * MAX_CELLS, take_cells},
+    {REG_NAME,       0,              255,           take_name},
+};
+// clang-format on
+
+/* NULL: of no interest. */
+static const struct message *find_message(const struct layout *layout, uint8_t reg)
+{
+    const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
+    size_t count = layout->addressed ? COUNT(addressed_messages) : COUNT(plain_messages);
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].reg == reg)
+            return &rows[i];
+    return NULL;
+}
+
+static bool is_text(const uint8_t *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return false;
+    return true;
+}
+
+/* Some boards have A5 in the place of the register, which no sum covers (section 11); the form of
+ * the data has to tell then. No word of a cell is text. Without data it is the echo of a request.
+ */
+static uint8_t register_of(const struct reply *reply)
+{
+    if (reply->reg != READ || reply->status != STATUS_DONE || reply->size == 0)
+        return reply->reg;
+    size_t sensors = reply->size >= BASIC_SIZE ? reply->data[22] : 0;
+    size_t basic = BASIC_SIZE + 2 * sensors;
+    if (reply->size == basic || reply->size == basic + TAIL_SIZE)
+        return REG_BASIC;
+    return is_text(reply->data, reply->size) ? REG_NAME : REG_CELLS;
+}
+
+/* Whether a frame answers the request; without a request, whether it says itself what it is. */
+static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
+{
+    const struct layout *layout = layout_of(bms);
+    const struct bms_request *request = reply->request;
+    if (request->size == 0) {
+        bool ours =
+            !layout->addressed || bms->options.address < 0 || frame[1] == bms->options.address;
+        return ours && reply->status == STATUS_DONE && reply->size > 0;
+    }
+    if (request->size < layout->header + TRAILER ||
+        request->bytes[layout->header - 2] != reply->reg)
+        return false;
+    return !layout->addressed || frame[1] == request->bytes[1];
+}
+
+/* Section 2.3. A sum that was wrong on the way is worth another try. */
+static enum bms_result note_error(struct memory *memory, const struct reply *reply)
+{
+    if (reply->status == STATUS_BAD_SUM)
+        return BMS_INVALID;
+    if (reply->reg == REG_NAME)
+        memory->name_refused = true;
+    if (reply->reg == REG_SWITCH && reply->status == STATUS_UNKNOWN)
+        memory->new_switch = true;
+    return BMS_REFUSED;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    const struct layout *layout = layout_of(bms);
+    const uint8_t *data = frame + layout->header;
+    struct reply reply = {request, data[-3], data[-2], data, size - layout->header - TRAILER};
+    if (!layout->addressed)
+        reply.reg = register_of(&reply);
+    const struct message *message = find_message(layout, reply.reg);
+    if (!message || !is_answer(bms, &reply, frame))
+        return BMS_FOREIGN;
+    if (reply.status != STATUS_DONE)
+        return note_error(bms_memory(bms), &reply);
+    if (reply.size < message->min || reply.size > message->max)
+        return BMS_INVALID;
+    return !message->take || message->take(bms, &reply, pack) ? BMS_DONE : BMS_INVALID;
+}
+
+/* ---- control (section 7) ---- */
+
+/* E1 takes both switches at once, so that the other one is written as it was commanded before; FB
+ * takes one. Factory mode is not needed, and must not be entered. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    bool charge = which == BMS_CHARGE_MOS;
+    if (memory->new_switch) {
+        uint8_t data[2] = {charge, !on};
+        request->size = put_frame(bms, request->bytes, WRITE, REG_NEW_SWITCH, data, sizeof data);
+        return true;
+    }
+    if (!memory->state_known)
+        return false;
+    uint8_t bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
+    uint8_t data[2] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
+    request->size = put_frame(bms, request->bytes, WRITE, REG_SWITCH, data, sizeof data);
+    return true;
+}
+
+/* ---- emulator (section 10) ---- */
+
+/* A known value in wire units, 0 for an unknown one, as the boards have it; too large ones stay at
+ * the limit. */
+static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
+                       uint32_t max)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
+    return raw <= 0 ? 0 : raw >= max ? max : (uint32_t) raw;
+}
+
+static uint16_t signed_word(const struct pack *pack, enum pack_value id, double factor)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
+    return (uint16_t) (int16_t) fmax(INT16_MIN, fmin(INT16_MAX, raw));
+}
+
+static uint16_t alarm_word(uint32_t active, const struct alarm_bit *rows, size_t count)
+{
+    uint16_t word = 0;
+    for (size_t i = 0; i < count; i++)
+        if (active >> rows[i].alarm & 1)
+            word |= (uint16_t) (1 << rows[i].bit);
+    return word;
+}
+
+static size_t put_temps(const struct pack *pack, uint8_t *d, size_t at)
+{
+    size_t count = scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    d[at++] = (uint8_t) count;
+    for (size_t i = 0; i < count; i++, at += 2)
+        put_be16(d + at, scaled(pack, (enum pack_value)(TEMP_C + i), 10, ZERO_CELSIUS, UINT16_MAX));
+    return at;
+}
+
+/* Values beyond 655.35 Ah or 327.67 A need the coarse steps. */
+static bool needs_coarse(const struct pack *pack)
+{
+    static const enum pack_value capacities[] = {REMAINING_AH, FULL_AH, RATED_AH};
+    bool coarse = fabs(pack->value[CURRENT_A]) > INT16_MAX / 100.0;
+    for (size_t i = 0; i < COUNT(capacities); i++)
+        coarse |= pack->value[capacities[i]] > UINT16_MAX / 100.0;
+    return coarse;
+}
+
+static void put_common(const struct bms *bms, const struct pack *pack, enum pack_value capacity,
+                       uint8_t *d)
+{
+    const struct memory *memory = (const void *) bms->memory.bytes;
+    bool coarse = needs_coarse(pack);
+    double factor = coarse ? 10 : 100;
+    uint32_t mask = scaled(pack, BALANCE_MASK, 1, 0, UINT32_MAX);
+    put_be16(d, scaled(pack, VOLTAGE_V, 100, 0, UINT16_MAX));
+    put_be16(d + 2, signed_word(pack, CURRENT_A, factor));
+    put_be16(d + 4, scaled(pack, REMAINING_AH, factor, 0, UINT16_MAX));
+    put_be16(d + 6, scaled(pack, capacity, factor, 0, UINT16_MAX));
+    put_be16(d + 8, scaled(pack, CYCLES, 1, 0, UINT16_MAX));
+    put_be16(d + 10, 22 << 9 | 3 << 5 | 28); /* made on 2022-03-28 */
+    put_be16(d + 12, mask & 0xFFFF);
+    put_be16(d + 14, mask >> 16);
+    uint16_t word = alarm_word(pack->alarms_protection, ROWS(protections));
+    put_be16(d + 16, memory->held ? word | 1u << HELD_BIT : word);
+    char *minor;
+    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
+    d[18] = (uint8_t) (major << 4 | (*minor ? strtoul(minor + 1, NULL, 10) & 15 : 0));
+    d[19] = (uint8_t) scaled(pack, SOC_PERCENT, 1, 0, 100);
+    uint32_t fet = scaled(pack, CHARGE_MOS, 1, 0, 1) | scaled(pack, DISCHARGE_MOS, 1, 0, 1) << 1;
+    d[20] = (uint8_t) (coarse ? fet | 0x80 : fet);
+    d[21] = (uint8_t) scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+}
+
+/* The tail is that of newer firmware, which knows its full capacity. */
+static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    put_common(bms, pack, RATED_AH, d);
+    put_be16(d + 16, be16(d + 16) | alarm_word(pack->alarms_protection, ROWS(plain_protections)));
+    size_t at = put_temps(pack, d, 22);
+    if (!pack_known(pack, FULL_AH))
+        return at;
+    put_be16(d + at + 1, alarm_word(pack->alarms_warning, ROWS(plain_warnings)));
+    put_be16(d + at + 3, scaled(pack, FULL_AH, per_unit(d), 0, UINT16_MAX));
+    put_be16(d + at + 5, be16(d + 4));
+    return at + TAIL_SIZE;
+}
+
+static size_t put_addressed(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    put_common(bms, pack, FULL_AH, d);
+    put_be16(d + 16,
+             be16(d + 16) | alarm_word(pack->alarms_protection, ROWS(addressed_protections)));
+    put_be16(d + 22, alarm_word(pack->alarms_warning, ROWS(addressed_warnings)));
+    put_be16(d + 24, 250 + ZERO_CELSIUS);
+    put_be16(d + 26, scaled(pack, MOS_TEMP_C, 10, ZERO_CELSIUS, UINT16_MAX));
+    return put_temps(pack, d, 28);
+}
+
+static size_t put_basic(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    return layout_of(bms)->addressed ? put_addressed(bms, pack, d) : put_plain(bms, pack, d);
+}
+
+static size_t put_cells(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    (void) bms;
+    size_t count = scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
+    for (size_t i = 0; i < count; i++)
+        put_be16(d + 2 * i, scaled(pack, (enum pack_value)(CELL_MV + i), 1, 0, UINT16_MAX));
+    return 2 * count;
+}
+
+static size_t put_name(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    (void) bms;
+    size_t size = strlen(pack->text[MODEL]);
+    memcpy(d, pack->text[MODEL], size);
+    return size;
+}
+
+/* Nothing ever happened to a simulated board. */
+static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8_t *d)
+{
+    (void) bms, (void) pack, (void) d;
+    return 24;
+}
+
+/* What is held off stays off, whatever opened or closed it since. */
+static void keep_held(const struct memory *memory, struct pack *pack)
+{
+    if (memory->held & HELD_CHARGE)
+        pack_set(pack, CHARGE_MOS, 0);
+    if (memory->held & HELD_DISCHARGE)
+        pack_set(pack, DISCHARGE_MOS, 0);
+}
+
+static enum status emulate_switch(struct bms *bms, struct pack *pack, const uint8_t *data,
+                                  size_t size)
+{
+    struct memory *memory = bms_memory(bms);
+    if (size != 2 || data[0] != 0 || data[1] > (HELD_CHARGE | HELD_DISCHARGE))
+        return STATUS_REFUSED;
+    /* What a protection has opened does not close because the command leaves it alone. */
+    uint8_t open = pack->alarms_protection ? memory->held : HELD_CHARGE | HELD_DISCHARGE;
+    uint8_t released = open & ~data[1];
+    memory->held = data[1];
+    if (released & HELD_CHARGE)
+        pack_set(pack, CHARGE_MOS, 1);
+    if (released & HELD_DISCHARGE)
+        pack_set(pack, DISCHARGE_MOS, 1);
+    keep_held(memory, pack);
+    return STATUS_DONE;
+}
+
+/* Registers without values that a board confirms all the same: leaving factory mode, the default
+ * password. */
+static enum status emulate_other(uint8_t reg)
+{
+    if (reg == 0x01 || reg == 0x06)
+        return STATUS_DONE;
+    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == 0xFA;
+    return parameter ? STATUS_REFUSED : STATUS_UNKNOWN;
+}
+
+static const struct emulation {
+    uint8_t reg;
+    size_t (*put)(const struct bms *bms, const struct pack *pack, uint8_t *d);
+} emulations[] = {{REG_BASIC, put_basic},
+                  {REG_CELLS, put_cells},
+                  {REG_NAME, put_name},
+                  {REG_COUNTERS, put_counters}};
+
+static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
+                   struct bms_output *out)
+{
+    const struct layout *layout = layout_of(bms);
+    const uint8_t *data = request + layout->header;
+    uint8_t direction = data[-3], reg = data[-2], d[255] = {0};
+    enum status status = STATUS_UNKNOWN;
+    size_t count = 0;
+    keep_held(bms_memory(bms), pack);
+    for (size_t i = 0; direction == READ && i < COUNT(emulations); i++)
+        if (emulations[i].reg == reg) {
+            count = emulations[i].put(bms, pack, d);
+            status = STATUS_DONE;
+        }
+    if (direction == WRITE && reg == REG_SWITCH && !layout->addressed)
+        status = emulate_switch(bms, pack, data, data[-1]);
+    else if (status != STATUS_DONE)
+        status = emulate_other(reg);
+    out->size = put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
+}
+
+/* A bad sum, another's address and what is no request are met with silence. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    const struct layout *layout = layout_of(bms);
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span.size;
+    uint8_t direction = bytes[layout->header - 3];
+    bool called = !layout->addressed || bytes[1] == bms_address(bms);
+    if (called && (direction == READ || direction == WRITE))
+        answer(bms, pack, bytes, out);
+    return span.size;
+}
+
+const struct bms_driver jbd_driver = {
+    .name = "jbd",
+    .title = "JBD, Xiaoxiang, Overkill Solar, LLT (UART, RS485)",
+    .line = {.baud = 9600,
+             .framing = "8N1",
+             .reply_ms = 500,
+             .gap_ms = 50,
+             .tries = 3,
+             .one_pack = true},
+    .plan = plan,
+    .steps = STEPS,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .emulate = emulate,
+};
+
+static const struct bms_guess addressed_guesses[] = {{.address = 0}, {.address = 1}};
+
+/* The paper has neither a name nor a switch (section 9.1); the boards want a longer pause. */
+const struct bms_driver jbd_addressed_driver = {
+    .name = "jbd-addressed",
+    .title = "JBD with addresses (UPS1601 rack boards, RS485)",
+    .address_min = 0,
+    .address_max = 31,
+    .address_default = 0,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 300, .tries = 3},
+    .plan = plan,
+    .steps = STEP_NAME,
+    .guesses = addressed_guesses,
+    .guess_count = sizeof addressed_guesses / sizeof *addressed_guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .emulate = emulate,
+};

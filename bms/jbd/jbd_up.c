@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JBD "UP" rack boards (UP16S…): frames that look like Modbus and are not, with a start and an end
+ * register and a length in both directions. Follows the sheet `jbd`, section 9.2. Oddities: what is
+ * behind address 2 and up is told by the master of the battery bus, which knows less of them; the
+ * master's current limits are sums over the bank.
+ */
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ 0x78
+#define WRITE 0x79
+#define READ_SINGLE 0x45 /* other units, not asked for */
+#define HEAD_SIZE 8      /* address, function, start, end, length */
+#define CRC_SIZE 2
+#define DATA_MAX 512 /* longest recorded: 208 */
+#define ADDRESS_MAX 247
+#define MASTER 1
+#define CURRENT_ZERO 300000
+#define TEMP_ZERO 500
+#define CELLS_AT 68   /* in the data of the status */
+#define TRAIL_SIZE 36 /* of the status behind the temperatures: up to the end of the text */
+#define TEXT_MAX 30
+#define SERIAL_AT 16   /* in the data of the board's parameters */
+#define SERIAL_TRIES 6 /* requests for them that may stay unanswered */
+#define SETTLING_REPLIES 2
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define ROWS(table) (table), COUNT(table)
+
+/* Bits of the switch word; the others are pre-charge, heater and fan. */
+enum { ON_DISCHARGE = 1, ON_CHARGE = 2, ON_BOTH = 3 };
+
+struct memory {
+    uint16_t switches;    /* as last reported */
+    uint8_t wanted;       /* ON_…: what is switched on as far as commands go */
+    uint8_t wanted_known; /* ON_…: where `wanted` holds something */
+    uint8_t settling;     /* replies to come that may show the state before the last command */
+    uint8_t serial_asked; /* requests for the serial number since the last answer */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+struct range {
+    uint8_t function;
+    uint16_t start, end;
+};
+static const struct range status_range = {READ, 0x1000, 0x10A0};
+static const struct range board_range = {READ, 0x1C00, 0x1CA0};
+static const struct range switch_range = {WRITE, 0x2902, 0x2904};
+static const uint8_t write_key[] = {0x11, 'J', 'B', 'D'};
+
+/* ---- frames ---- */
+
+static size_t put_frame(uint8_t *out, uint8_t address, const struct range *range,
+                        const uint8_t *data, size_t count)
+{
+    out[0] = address;
+    out[1] = range->function;
+    put_be16(out + 2, range->start);
+    put_be16(out + 4, range->end);
+    put_be16(out + 6, (uint32_t) count);
+    if (count > 0)
+        memcpy(out + HEAD_SIZE, data, count);
+    put_le16(out + HEAD_SIZE + count, crc16_modbus(out, HEAD_SIZE + count));
+    return HEAD_SIZE + count + CRC_SIZE;
+}
+
+/* There is no start byte: what is known of a head has to do. */
+static bool is_head(const uint8_t *bytes, size_t size)
+{
+    if (bytes[0] < 1 || bytes[0] > ADDRESS_MAX)
+        return false;
+    if (size >= 2 && bytes[1] != READ && bytes[1] != WRITE && bytes[1] != READ_SINGLE)
+        return false;
+    return size < HEAD_SIZE || (be16(bytes + 2) <= be16(bytes + 4) && be16(bytes + 6) <= DATA_MAX);
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    if (!is_head(bytes, size))
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < HEAD_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    size_t whole = HEAD_SIZE + be16(bytes + 6) + CRC_SIZE;
+    if (size < whole)
+        return (struct bms_span){BMS_MORE, 0};
+    if (le16(bytes + whole - CRC_SIZE) != crc16_modbus(bytes, whole - CRC_SIZE))
+        return (struct bms_span){BMS_DAMAGED, 1};
+    return (struct bms_span){BMS_FRAME, whole};
+}
+
+/* ---- plan ---- */
+
+enum step { STEP_STATUS, STEP_BOARD, STEPS };
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_STATUS] = {.name = "status", .vital = true},
+    [STEP_BOARD] = {.name = "serial number", .every_s = 3600},
+};
+
+/* Packs behind the master mostly do not answer the second one: it is given up until the next
+ * connection. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (step == STEP_BOARD) {
+        if (memory->serial_asked >= SERIAL_TRIES)
+            return false;
+        memory->serial_asked++;
+    }
+    const struct range *range = step == STEP_BOARD ? &board_range : &status_range;
+    request->size = put_frame(request->bytes, (uint8_t) bms_address(bms), range, NULL, 0);
+    return true;
+}
+
+/* ---- decoder ---- */
+
+// clang-format off
+/* 13, 14 are the ambient's, 23 the current limiter, 24 aerosol, 25 fully charged, 27 reversed. */
+static const struct alarm_bit protections[] = {
+    {0,  CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {1,  CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {2,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {3,  PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {4,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {5,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {6,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {7,  DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {8,  CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
+    {9,  CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
+    {10, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
+    {11, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+    {12, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+    {15, CELL_IMBALANCE,              ALARM_PROTECTION},
+    {16, TEMPERATURE_IMBALANCE,       ALARM_PROTECTION},
+    {17, SOC_LOW,                     ALARM_PROTECTION},
+    {18, SHORT_CIRCUIT,               ALARM_PROTECTION},
+    {19, VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION},
+    {20, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
+    {21, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
+    {22, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+    {26, HARDWARE_FAULT,              ALARM_PROTECTION},
+};
+/* 11 and 12 are the ambient's, 16 EEPROM, 17 clock, 18 fully charged. */
+static const struct alarm_bit warnings[] = {
+    {0,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
+    {1,  CELL_UNDER_VOLTAGE,          ALARM_WARNING},
+    {2,  PACK_OVER_VOLTAGE,           ALARM_WARNING},
+    {3,  PACK_UNDER_VOLTAGE,          ALARM_WARNING},
+    {4,  CHARGE_OVER_CURRENT,         ALARM_WARNING},
+    {5,  DISCHARGE_OVER_CURRENT,      ALARM_WARNING},
+    {6,  CHARGE_OVER_TEMPERATURE,     ALARM_WARNING},
+    {7,  CHARGE_UNDER_TEMPERATURE,    ALARM_WARNING},
+    {8,  DISCHARGE_OVER_TEMPERATURE,  ALARM_WARNING},
+    {9,  DISCHARGE_UNDER_TEMPERATURE, ALARM_WARNING},
+    {10, MOS_OVER_TEMPERATURE,        ALARM_WARNING},
+    {13, CELL_IMBALANCE,              ALARM_WARNING},
+    {14, TEMPERATURE_IMBALANCE,       ALARM_WARNING},
+    {15, SOC_LOW,                     ALARM_WARNING},
+};
+// clang-format on
+#define WARNING_FULL (1u << 18)
+
+/* A reply in parts. */
+struct reply {
+    const struct bms_request *request;
+    uint8_t address;
+    struct range range;
+    const uint8_t *data;
+    size_t size;
+};
+
+static double celsius(const uint8_t *raw)
+{
+    return (be16(raw) - TEMP_ZERO) / 10.0;
+}
+
+/* What commands have switched on. A MOS that is off while a protection is active, or the pack is
+ * full, tells nothing: it stays as it was remembered, or unknown. Right after a command the reply
+ * may still show the state before it. */
+static void note_switches(struct memory *memory, uint16_t word, bool reason_to_open)
+{
+    memory->switches = word;
+    if (memory->settling > 0) {
+        memory->settling--;
+        return;
+    }
+    uint8_t on = word & ON_BOTH, told = reason_to_open ? on : ON_BOTH;
+    memory->wanted = (uint8_t) ((memory->wanted & ~told) | (on & told));
+    memory->wanted_known |= told;
+}
+
+static void take_alarms(struct bms *bms, const uint8_t *d, struct pack *pack)
+{
+    uint32_t protection_word = be32(d + 24), warning_word = be32(d + 28);
+    pack_clear_alarms(pack);
+    for (size_t at = 24; at < 32; at += 2)
+        pack_raw_alarm(pack, be16(d + at));
+    pack_alarm_bits(pack, ROWS(protections), protection_word);
+    pack_alarm_bits(pack, ROWS(warnings), warning_word);
+    note_switches(bms_memory(bms), be16(d + 32),
+                  protection_word != 0 || (warning_word & WARNING_FULL));
+}
+
+/* 58 limits in steps of 0.1:
+ *   02 48          | 07 D0          | 01 C0             | 07 D0
+ *   charge voltage | charge current | discharge voltage | discharge current
+ * The master's currents are those of the whole bank and would be counted twice there. */
+static void take_limits(const struct reply *reply, struct pack *pack)
+{
+    const uint8_t *d = reply->data;
+    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, be16(d + 58) / 10.0);
+    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, be16(d + 62) / 10.0);
+    if (reply->address == MASTER)
+        return;
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, be16(d + 60) / 10.0);
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A, be16(d + 64) / 10.0);
+}
+
+/* Behind the temperatures:
+ *   00 00 | 00 00     | 0C 04    | 4A 42 44 34 38 …
+ *   -     | balancing | firmware | text, 30 characters
+ * Of the packs behind it the master knows half of the firmware's number: that is none. */
+static void take_trail(const uint8_t *d, struct pack *pack)
+{
+    pack_set(pack, BALANCE_MASK, be16(d + 2));
+    if (d[4] > 0) {
+        char version[8];
+        int length = snprintf(version, sizeof version, "%d.%d", d[4], d[5]);
+        pack_set_text(pack, FIRMWARE, (const uint8_t *) version, (size_t) length);
+    }
+    pack_set_text(pack, MODEL, d + 6, TEXT_MAX);
+}
+
+/* Cells and temperatures with their numbers before them; what follows counts only if all of these
+ * had room. */
+static bool take_lists(const struct reply *reply, struct pack *pack)
+{
+    const uint8_t *d = reply->data;
+    size_t cells = be16(d + CELLS_AT - 2), at = CELLS_AT + 2 * cells;
+    if (cells > MAX_CELLS || at > reply->size)
+        return false;
+    pack_set(pack, CELL_COUNT, (double) cells);
+    for (size_t i = 0; i < cells; i++)
+        pack_set_cell(pack, (unsigned) i + 1, be16(d + CELLS_AT + 2 * i));
+    if (at + 2 > reply->size)
+        return true;
+    size_t temps = be16(d + at), end = at + 2 + 2 * temps;
+    if (temps > MAX_TEMPS || end > reply->size)
+        return true;
+    pack_set(pack, TEMP_COUNT, (double) temps);
+    for (size_t i = 0; i < temps; i++)
+        pack_set_temp(pack, (unsigned) i + 1, celsius(d + at + 2 + 2 * i));
+    if (end + TRAIL_SIZE <= reply->size)
+        take_trail(d + end, pack);
+    return true;
+}
+
+/* Status, up to the cells:
+ *   14 C5   | 00 00 | 00 04 93 E0 | 17 CF | 17 CF     | 27 10 | 27 10 | 02 C6 | 02 D6   | 00 00 |
+ *   voltage | -     | current     | SOC   | remaining | full  | rated | MOS   | ambient | flow  |
+ *   00 64 | 00 00 00 00 | 00 00 00 00 | 00 03    | 00 04 | 00 0C  | … 00 10
+ *   SOH   | protections | warnings    | switches | bus   | cycles |   cells
+ * The extremes in between follow from the cells. */
+static bool take_status(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    const uint8_t *d = reply->data;
+    if (!take_lists(reply, pack))
+        return false;
+    pack_set(pack, VOLTAGE_V, be16(d) / 100.0);
+    bms_set_current(bms, pack, ((double) be32(d + 4) - CURRENT_ZERO) / 100);
+    pack_set(pack, SOC_PERCENT, be16(d + 8) / 100.0);
+    pack_set(pack, REMAINING_AH, be16(d + 10) / 100.0);
+    pack_set(pack, FULL_AH, be16(d + 12) / 100.0);
+    pack_set(pack, RATED_AH, be16(d + 14) / 100.0);
+    pack_set(pack, MOS_TEMP_C, celsius(d + 16));
+    pack_set(pack, SOH_PERCENT, be16(d + 22));
+    pack_set(pack, DISCHARGE_MOS, d[33] & ON_DISCHARGE ? 1 : 0);
+    pack_set(pack, CHARGE_MOS, d[33] & ON_CHARGE ? 1 : 0);
+    pack_set(pack, CYCLES, be16(d + 36));
+    take_limits(reply, pack);
+    take_alarms(bms, d, pack);
+    return true;
+}
+
+static bool take_board(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    memory->serial_asked = 0;
+    pack_set_text(pack, SERIAL, reply->data + SERIAL_AT, TEXT_MAX);
+    return true;
+}
+
+/* The acknowledgement is empty: what it confirms stands in the request. */
+static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    (void) pack;
+    struct memory *memory = bms_memory(bms);
+    size_t size = HEAD_SIZE + sizeof write_key + 2;
+    if (reply->request->size != size + CRC_SIZE)
+        return true;
+    memory->wanted = reply->request->bytes[size - 1] & ON_BOTH;
+    memory->wanted_known = ON_BOTH;
+    memory->settling = SETTLING_REPLIES;
+    return true;
+}
+
+static const struct message {
+    const struct range *range;
+    size_t min, max; /* bytes of data */
+    bool (*take)(struct bms *bms, const struct reply *reply, struct pack *pack);
+} messages[] = {
+    {&status_range, CELLS_AT, DATA_MAX, take_status},
+    {&board_range, SERIAL_AT + TEXT_MAX, DATA_MAX, take_board},
+    {&switch_range, 0, 0, take_switch},
+};
+
+/* Head and head must agree up to the length. A request has no data if it reads, and data if it
+ * writes, where its answer has it the other way round: that tells an echo. */
+static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
+{
+    if ((reply->size > 0) != (reply->range.function != WRITE))
+        return false;
+    if (reply->request->size >= HEAD_SIZE)
+        return memcmp(frame, reply->request->bytes, 6) == 0;
+    bool ours = bms->options.address < 0 || reply->address == bms->options.address;
+    return reply->request->size == 0 && ours && reply->range.function == READ;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    struct reply reply = {request,
+                          frame[0],
+                          {frame[1], be16(frame + 2), be16(frame + 4)},
+                          frame + HEAD_SIZE,
+                          size - HEAD_SIZE - CRC_SIZE};
+    if (!is_answer(bms, &reply, frame))
+        return BMS_FOREIGN;
+    for (size_t i = 0; i < COUNT(messages); i++) {
+        const struct message *message = &messages[i];
+        if (message->range->function != reply.range.function ||
+            message->range->start != reply.range.start)
+            continue;
+        bool fits = reply.size >= message->min && reply.size <= message->max;
+        return fits && message->take(bms, &reply, pack) ? BMS_DONE : BMS_INVALID;
+    }
+    return BMS_FOREIGN;
+}
+
+/* ---- control ---- */
+
+/* Both switches are written at once, with heater and the like as they are. The other switch must be
+ * known as it was commanded: one that a protection has opened would stay off for good. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    uint8_t bit = which == BMS_CHARGE_MOS ? ON_CHARGE : ON_DISCHARGE;
+    uint8_t other = ON_BOTH & ~bit;
+    if (!(memory->wanted_known & other))
+        return false;
+    uint8_t data[sizeof write_key + 2];
+    memcpy(data, write_key, sizeof write_key);
+    put_be16(data + sizeof write_key,
+             (memory->switches & ~(uint32_t) ON_BOTH) | (memory->wanted & other) | (on ? bit : 0));
+    request->size =
+        put_frame(request->bytes, (uint8_t) bms_address(bms), &switch_range, data, sizeof data);
+    return true;
+}
+
+/* ---- emulator ---- */
+
+/* A known value in wire units, 0 for an unknown one, at the limit for one that is too large. */
+static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
+                       uint32_t max)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor + offset) : 0;
+    return raw <= 0 ? 0 : raw >= max ? max : (uint32_t) raw;
+}
+
+static uint32_t word_of(const struct pack *pack, enum pack_value id, double factor)
+{
+    return scaled(pack, id, factor, 0, UINT16_MAX);
+}
+
+static uint32_t temp_of(const struct pack *pack, enum pack_value id)
+{
+    return scaled(pack, id, 10, TEMP_ZERO, UINT16_MAX);
+}
+
+static uint32_t alarm_word(uint32_t active, const struct alarm_bit *rows, size_t count)
+{
+    uint32_t word = 0;
+    for (size_t i = 0; i < count; i++)
+        word |= (active >> rows[i].alarm & 1) << rows[i].bit;
+    return word;
+}
+
+static void put_string(uint8_t *d, const char *text)
+{
+    size_t size = strlen(text);
+    memcpy(d, text, size < TEXT_MAX ? size : TEXT_MAX);
+}
+
+static void put_extremes(const struct pack *pack, uint8_t *d)
+{
+    put_be16(d + 38, word_of(pack, CELL_MAX_INDEX, 1));
+    put_be16(d + 40, word_of(pack, CELL_MAX_MV, 1));
+    put_be16(d + 42, word_of(pack, CELL_MIN_INDEX, 1));
+    put_be16(d + 44, word_of(pack, CELL_MIN_MV, 1));
+    put_be16(d + 46, word_of(pack, CELL_AVG_MV, 1));
+    put_be16(d + 56, temp_of(pack, TEMP_AVG_C));
+    put_be16(d + 58, word_of(pack, CHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 60, word_of(pack, CHARGE_CURRENT_LIMIT_A, 10));
+    put_be16(d + 62, word_of(pack, DISCHARGE_VOLTAGE_LIMIT_V, 10));
+    put_be16(d + 64, word_of(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
+}
+
+/* Number, values, number, values, and the rest. Of others than itself the master knows one byte of
+ * the firmware. */
+static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
+{
+    size_t cells = scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
+           temps = scaled(pack, TEMP_COUNT, 1, 0, MAX_TEMPS);
+    size_t at = CELLS_AT;
+    put_be16(d + at - 2, (uint32_t) cells);
+    for (size_t i = 0; i < cells; i++, at += 2)
+        put_be16(d + at, word_of(pack, (enum pack_value)(CELL_MV + i), 1));
+    put_be16(d + at, (uint32_t) temps);
+    at += 2;
+    for (size_t i = 0; i < temps; i++, at += 2)
+        put_be16(d + at, temp_of(pack, (enum pack_value)(TEMP_C + i)));
+    put_be16(d + at + 2, word_of(pack, BALANCE_MASK, 1));
+    char *minor;
+    unsigned long major = strtoul(pack->text[FIRMWARE], &minor, 10);
+    d[at + 4] = address == MASTER ? (uint8_t) major : 0;
+    d[at + 5] = *minor ? (uint8_t) strtoul(minor + 1, NULL, 10) : 0;
+    put_string(d + at + 6, pack->text[MODEL]);
+    return at + TRAIL_SIZE + 4;
+}
+
+static size_t put_status(const struct memory *memory, const struct pack *pack, uint8_t address,
+                         uint8_t *d)
+{
+    uint32_t on = word_of(pack, DISCHARGE_MOS, 1) | word_of(pack, CHARGE_MOS, 1) << 1;
+    double current_a = pack_known(pack, CURRENT_A) ? pack->value[CURRENT_A] : 0;
+    put_be16(d, word_of(pack, VOLTAGE_V, 100));
+    put_be32(d + 4, (uint32_t) fmax(0, round(current_a * 100 + CURRENT_ZERO)));
+    put_be16(d + 8, word_of(pack, SOC_PERCENT, address == MASTER ? 100 : 1) *
+                        (address == MASTER ? 1 : 100));
+    put_be16(d + 10, word_of(pack, REMAINING_AH, 100));
+    put_be16(d + 12, word_of(pack, FULL_AH, 100));
+    put_be16(d + 14, word_of(pack, RATED_AH, 100));
+    put_be16(d + 16, temp_of(pack, MOS_TEMP_C));
+    put_be16(d + 18, 250 + TEMP_ZERO);
+    put_be16(d + 20, current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE);
+    put_be16(d + 22, word_of(pack, SOH_PERCENT, 1));
+    put_be32(d + 24, alarm_word(pack->alarms_protection, ROWS(protections)));
+    put_be32(d + 28, alarm_word(pack->alarms_warning, ROWS(warnings)));
+    put_be16(d + 32, (memory->switches & ~(uint32_t) ON_BOTH) | on);
+    put_be16(d + 36, word_of(pack, CYCLES, 1));
+    put_extremes(pack, d);
+    return put_lists(pack, address, d);
+}
+
+static size_t put_board(const struct pack *pack, uint8_t *d)
+{
+    put_string(d + SERIAL_AT, pack->text[SERIAL]);
+    return 134;
+}
+
+static bool emulate_switch(struct memory *memory, struct pack *pack, const uint8_t *data,
+                           size_t size)
+{
+    if (size != sizeof write_key + 2 || memcmp(data, write_key, sizeof write_key) != 0)
+        return false;
+    memory->switches = be16(data + sizeof write_key);
+    pack_set(pack, CHARGE_MOS, memory->switches & ON_CHARGE ? 1 : 0);
+    pack_set(pack, DISCHARGE_MOS, memory->switches & ON_DISCHARGE ? 1 : 0);
+    return true;
+}
+
+static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
+                   struct bms_output *out)
+{
+    struct memory *memory = bms_memory(bms);
+    uint8_t address = request[0], d[DATA_MAX] = {0};
+    struct range range = {request[1], be16(request + 2), be16(request + 4)};
+    size_t count = be16(request + 6);
+    if (range.function == WRITE && range.start == switch_range.start) {
+        if (emulate_switch(memory, pack, request + HEAD_SIZE, count))
+            out->size = put_frame(out->bytes, address, &range, NULL, 0);
+        return;
+    }
+    if (range.function != READ || count > 0)
+        return;
+    if (range.start == status_range.start)
+        count = put_status(memory, pack, address, d);
+    else if (range.start == board_range.start && address == MASTER)
+        count = put_board(pack, d);
+    if (count > 0)
+        out->size = put_frame(out->bytes, address, &range, d, count);
+}
+
+/* Silence is the answer to a wrong CRC, another address, and whatever is not known. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind == BMS_FRAME && bytes[0] == bms_address(bms))
+        answer(bms, pack, bytes, out);
+    return span.size;
+}
+
+/* Replies take up to 0.31 s (section 9.2): what comes late is the answer to the second request. */
+static const struct bms_guess guesses[] = {{.address = MASTER, .polls = 2}};
+
+const struct bms_driver jbd_up_driver = {
+    .name = "jbd-up",
+    .title = "JBD UP16S rack boards (RS485, RS232)",
+    .address_min = MASTER,
+    .address_max = 32,
+    .address_default = MASTER,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50, .tries = 3},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .emulate = emulate,
+};

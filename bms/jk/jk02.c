@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JK boards behind a Bluetooth bridge or on the lines of their Bluetooth module: 20-byte requests
+ * AA 55 90 EB, 300-byte frames 55 AA EB 90. Follows the sheet `jk02`. Oddities: after one request
+ * the status frames come unasked, as they please, until the link drops; some boards stream only
+ * after they were asked for the about record; acknowledgements, left-overs of the module and half
+ * frames stand between the frames. What the records hold is in jk_record.c.
+ */
+#include "jk_encode.h"
+#include "jk_record.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <string.h>
+
+#define REQUEST_SIZE 20
+#define HEADER_SIZE 4
+#define COMMAND_AT 4
+
+enum command {
+    SWITCH_CHARGE = 0x1D,
+    SWITCH_DISCHARGE = 0x1E,
+    SWITCH_BALANCER = 0x1F,
+    READ_STREAM = 0x96,
+    READ_ABOUT = 0x97,
+    ACKNOWLEDGE = 0xC8
+};
+
+/* The layout follows from the version or the frame itself; who knows better can fix it, and a
+ * simulated board has to be one or the other. In the order of enum jk_layout. */
+static const char *const variants[] = {"auto", "32s", "24s", NULL};
+
+struct memory {
+    struct jk_notes notes;
+    uint32_t rated_mah; /* of the last settings frame, which does not come with each status; 0: none
+                           yet */
+    bool status_awaited; /* asked for and not seen since */
+    uint8_t counter;     /* of the emulator: of frames */
+    bool introduced;     /* of the emulator: asked for the about record, will stream */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+static const uint8_t header[HEADER_SIZE] = {0xAA, 0x55, 0x90, 0xEB};
+
+/* Section 2: header, command, number of value bytes, 13 bytes of value, sum. */
+static void put_request(uint8_t out[REQUEST_SIZE], uint8_t command, uint8_t length, uint8_t value)
+{
+    memset(out, 0, REQUEST_SIZE);
+    memcpy(out, header, HEADER_SIZE);
+    out[COMMAND_AT] = command;
+    out[5] = length;
+    out[6] = value;
+    out[REQUEST_SIZE - 1] = (uint8_t) sum_bytes(out, REQUEST_SIZE - 1);
+}
+
+static void make_request(uint8_t command, uint8_t length, uint8_t value,
+                         struct bms_request *request)
+{
+    put_request(request->bytes, command, length, value);
+    request->size = REQUEST_SIZE;
+}
+
+/* ---- plan ---- */
+
+enum step { STEP_ABOUT, STEP_WAKE, STEP_STATUS, STEPS };
+
+/* About comes first: layout and names follow from it, and without it there may be no stream. It is
+ * asked again when a status stayed away, as after a restart of the board. */
+static const struct bms_step plan[STEPS] = {
+    [STEP_ABOUT] = {.name = "about", .every_s = 3600},
+    [STEP_WAKE] = {.name = "wake-up"},
+    [STEP_STATUS] = {.name = "status", .vital = true},
+};
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (step == STEP_WAKE && !memory->status_awaited)
+        return false;
+    if (step == STEP_STATUS)
+        memory->status_awaited = true;
+    make_request(step == STEP_STATUS ? READ_STREAM : READ_ABOUT, 0, 0, request);
+    return true;
+}
+
+/* ---- framer ---- */
+
+/* Requests (an echo) and acknowledgements have one form. */
+static struct bms_span find_short(const uint8_t *bytes, size_t size)
+{
+    if (memcmp(bytes, header, size < HEADER_SIZE ? size : HEADER_SIZE) != 0)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < REQUEST_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    if ((uint8_t) sum_bytes(bytes, REQUEST_SIZE - 1) != bytes[REQUEST_SIZE - 1])
+        return (struct bms_span){BMS_DAMAGED, HEADER_SIZE};
+    return (struct bms_span){BMS_FRAME, REQUEST_SIZE};
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    return bytes[0] == header[0] ? find_short(bytes, size) : jk_record_find(bytes, size);
+}
+
+/* ---- decoder ---- */
+
+/* The command of a request; 0: there was none, or it is no request of this protocol. */
+static uint8_t command_of(const struct bms_request *request)
+{
+    bool ours = request->size == REQUEST_SIZE && memcmp(request->bytes, header, HEADER_SIZE) == 0;
+    return ours ? request->bytes[COMMAND_AT] : 0;
+}
+
+/* An acknowledgement does not say of what, and comes for reads as well: only a switch waits for it.
+ */
+static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
+{
+    bool switching =
+        asked == SWITCH_CHARGE || asked == SWITCH_DISCHARGE || asked == SWITCH_BALANCER;
+    return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
+}
+
+/* The settings frame comes once after each request for the stream, before the status or after it;
+ * its rated capacity is kept for the times when it is late. */
+static void keep_rated(struct memory *memory, enum jk_type type, struct pack *pack)
+{
+    if (type == JK_SETTINGS && pack_known(pack, RATED_AH))
+        memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
+    if (type == JK_STATUS && memory->rated_mah != 0)
+        pack_set(pack, RATED_AH, memory->rated_mah / 1000.0);
+}
+
+static enum bms_result decode_record(struct bms *bms, const struct jk_record *record, bool last,
+                                     struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    enum bms_result result = jk_record_decode(bms, &memory->notes, record, pack);
+    if (result != BMS_DONE)
+        return result;
+    keep_rated(memory, record->type, pack);
+    if (record->type == JK_STATUS)
+        memory->status_awaited = false;
+    return last ? BMS_DONE : BMS_PARTIAL;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    uint8_t asked = command_of(request);
+    if (size == REQUEST_SIZE)
+        return decode_short(asked, frame);
+    struct jk_record record = {
+        .type = (enum jk_type) frame[HEADER_SIZE],
+        .layout = (enum jk_layout) bms->options.variant,
+        .bytes = frame,
+        .size = size,
+    };
+    bool about = record.type == JK_ABOUT, status = record.type == JK_STATUS;
+    if (request->size == 0)
+        return decode_record(bms, &record, status, pack);
+    if (asked == READ_ABOUT ? !about : asked != READ_STREAM || about)
+        return BMS_FOREIGN;
+    return decode_record(bms, &record, about || status, pack);
+}
+
+static void mask(uint8_t *frame, size_t size)
+{
+    if (size == JK_RECORD_SIZE)
+        jk_record_mask(frame, 0);
+}
+
+/* Section 9. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    (void) bms;
+    make_request(which == BMS_CHARGE_MOS ? SWITCH_CHARGE : SWITCH_DISCHARGE, 4, on, request);
+    return true;
+}
+
+/* ---- emulator ---- */
+
+static void answer(struct bms *bms, const struct pack *pack, enum jk_type type,
+                   struct bms_output *out)
+{
+    struct memory *memory = bms_memory(bms);
+    struct jk_image image = {.big_endian = false};
+    jk_encode(&image, type, (enum jk_layout) bms->options.variant, memory->counter++, 1, pack);
+    memcpy(out->bytes + out->size, image.bytes, JK_RECORD_SIZE);
+    out->size += JK_RECORD_SIZE;
+}
+
+static void acknowledge(struct bms_output *out)
+{
+    put_request(out->bytes + out->size, ACKNOWLEDGE, 1, 1);
+    out->size += REQUEST_SIZE;
+}
+
+/* As recorded: acknowledgements glued to the frames, and what the Bluetooth module leaves on its
+ * line. A board that was not asked for the about record before does not stream. */
+static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
+                            struct bms_output *out)
+{
+    static const uint8_t module_says[] = {'A', 'T', 0x0D, 0x0A};
+    struct memory *memory = bms_memory(bms);
+    switch (request[COMMAND_AT]) {
+    case READ_ABOUT:
+        memory->introduced = true;
+        answer(bms, pack, JK_ABOUT, out);
+        acknowledge(out);
+        break;
+    case READ_STREAM:
+        acknowledge(out);
+        answer(bms, pack, JK_SETTINGS, out);
+        memcpy(out->bytes + out->size, module_says, sizeof module_says);
+        out->size += sizeof module_says;
+        if (memory->introduced)
+            answer(bms, pack, JK_STATUS, out);
+        break;
+    case SWITCH_CHARGE:
+    case SWITCH_DISCHARGE:
+        if (request[5] == 4 && le32(request + 6) <= 1)
+            pack_set(pack, request[COMMAND_AT] == SWITCH_CHARGE ? CHARGE_MOS : DISCHARGE_MOS,
+                     request[6]);
+        acknowledge(out); /* also when nothing changed */
+        break;
+    }
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = find_short(bytes, size);
+    if (span.kind == BMS_FRAME)
+        emulate_request(bms, pack, bytes, out);
+    return span.size;
+}
+
+/* Some firmware does not stream before it was asked about itself, which the second poll does. */
+static const struct bms_guess guesses[] = {{.address = -1, .polls = 2}};
+
+/* Section 2 waits 5 s for a status before both requests are repeated: two tries of 3 s, then the
+ * wake-up. */
+const struct bms_driver jk02_driver = {
+    .name = "jk02",
+    .title = "JK, Bluetooth frames (55 AA EB 90) over a bridge or a module line",
+    .variants = variants,
+    .line = {.baud = 115200,
+             .framing = "8N1",
+             .reply_ms = 3000,
+             .gap_ms = 200,
+             .tries = 2,
+             .one_pack = true},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .mask = mask,
+    .emulate = emulate,
+};

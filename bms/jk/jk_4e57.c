@@ -1,0 +1,765 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JK boards on the GPS port (protocol 000): frames 4E 57, big-endian; one request, one answer that
+ * holds everything. Follows the sheet `jk-4e57`. Oddities: the answer is a row of register code and
+ * value without lengths, so that an unknown code ends it; the last register says how the current is
+ * written and is missing on old boards; temperatures below zero are written as 100 and more; the
+ * settings password (B2) travels in every answer and is never read.
+ */
+#include "jk_record.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Section 2: offsets, and the lengths that the length field may have. */
+#define LENGTH_AT 2
+#define COMMAND_AT 8
+#define SOURCE_AT 9
+#define TYPE_AT 10
+#define INFO_AT 11
+#define TAIL 9 /* record number, end mark, unused, checksum */
+#define LEAST_LENGTH 0x13
+#define MOST_LENGTH 0x200
+#define END_MARK 0x68
+#define OVERHEAD (INFO_AT + TAIL)
+
+enum command { ACTIVATE = 0x01, WRITE = 0x02, READ_ONE = 0x03, PASSWORD = 0x05, READ_ALL = 0x06 };
+enum source { FROM_BMS = 0, FROM_GPS = 2, FROM_PC = 3 };
+enum type { REQUEST = 0, REPLY = 1, UPLOAD = 2 };
+
+enum code {
+    CELLS = 0x79,
+    MOS_TEMP = 0x80,
+    TEMP_1 = 0x81,
+    TEMP_2 = 0x82,
+    VOLTAGE = 0x83,
+    CURRENT = 0x84,
+    SOC = 0x85,
+    TEMPS = 0x86,
+    CYCLE_COUNT = 0x87,
+    STRINGS = 0x8A,
+    ALARMS = 0x8B,
+    STATE = 0x8C,
+    BALANCER_SWITCH = 0x9D,
+    CELL_SETTING = 0xA9,
+    CAPACITY = 0xAA,
+    CHARGE_SWITCH = 0xAB,
+    DISCHARGE_SWITCH = 0xAC,
+    PASSWORD_TEXT = 0xB2,
+    VERSION = 0xB7,
+    FULL_CAPACITY = 0xB9,
+    MAKER = 0xBA,
+    PROTOCOL = 0xC0
+};
+
+/* Section 4. 0: a code that is not known, and neither is the size of its value. CELLS brings its
+ * own. */
+static const uint8_t value_size[0x100] = {
+    [0x80] = 2,  [0x81] = 2, [0x82] = 2, [0x83] = 2, [0x84] = 2,  [0x85] = 1, [0x86] = 1,
+    [0x87] = 2,  [0x89] = 4, [0x8A] = 2, [0x8B] = 2, [0x8C] = 2,  [0x8E] = 2, [0x8F] = 2,
+    [0x90] = 2,  [0x91] = 2, [0x92] = 2, [0x93] = 2, [0x94] = 2,  [0x95] = 2, [0x96] = 2,
+    [0x97] = 2,  [0x98] = 2, [0x99] = 2, [0x9A] = 2, [0x9B] = 2,  [0x9C] = 2, [0x9D] = 1,
+    [0x9E] = 2,  [0x9F] = 2, [0xA0] = 2, [0xA1] = 2, [0xA2] = 2,  [0xA3] = 2, [0xA4] = 2,
+    [0xA5] = 2,  [0xA6] = 2, [0xA7] = 2, [0xA8] = 2, [0xA9] = 1,  [0xAA] = 4, [0xAB] = 1,
+    [0xAC] = 1,  [0xAD] = 2, [0xAE] = 1, [0xAF] = 1, [0xB0] = 2,  [0xB1] = 1, [0xB2] = 10,
+    [0xB3] = 1,  [0xB4] = 8, [0xB5] = 4, [0xB6] = 4, [0xB7] = 15, [0xB8] = 1, [0xB9] = 4,
+    [0xBA] = 24, [0xBB] = 1, [0xBC] = 1, [0xBD] = 1, [0xBE] = 2,  [0xBF] = 2, [0xC0] = 1,
+};
+
+struct memory {
+    bool protocol_known; /* whether and with which value the register C0 is there */
+    uint8_t protocol;
+    bool read_awaited; /* asked for all and not answered since */
+    bool woken;        /* in this silence */
+    /* Of the last answer that could not be read to its end; code 0: none. */
+    uint8_t unknown_code;
+    uint16_t unknown_offset; /* of the code, in the frame */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/*   4E 57 | 00 13  | 00 00 00 00 | 06      | 03     | 00   | 00   | 00 00 00 00 | 68  | 00 00  | 01
+ * 29 start | length | terminal    | command | source | type | info | record      | end | unused |
+ * sum from 4E to 68 */
+static size_t put_frame(uint8_t *out, enum command command, enum source source, enum type type,
+                        const uint8_t *info, size_t size)
+{
+    size_t whole = OVERHEAD + size;
+    memset(out, 0, whole);
+    out[0] = 0x4E;
+    out[1] = 0x57;
+    put_be16(out + LENGTH_AT, (uint32_t) whole - 2);
+    out[COMMAND_AT] = (uint8_t) command;
+    out[SOURCE_AT] = (uint8_t) source;
+    out[TYPE_AT] = (uint8_t) type;
+    memcpy(out + INFO_AT, info, size);
+    out[whole - 5] = END_MARK;
+    put_be16(out + whole - 2, sum_bytes(out, whole - 4));
+    return whole;
+}
+
+/* ---- plan ---- */
+
+enum step { STEP_WAKE, STEP_ALL, STEP_PROTOCOL, STEPS };
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_WAKE] = {.name = "wake-up"},
+    [STEP_ALL] = {.name = "all registers", .vital = true},
+    [STEP_PROTOCOL] = {.name = "protocol version"},
+};
+
+/* A sleeping board is activated once in a silence (section 3). The protocol version is asked for
+ * when an unknown code hides it and no earlier answer had it: without it the current cannot be
+ * read. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    enum command command = READ_ALL;
+    uint8_t info = 0;
+    if (step == STEP_WAKE) {
+        if (!memory->read_awaited || memory->woken)
+            return false;
+        memory->woken = true;
+        command = ACTIVATE;
+    } else if (step == STEP_PROTOCOL) {
+        if (memory->protocol_known || memory->unknown_code == 0)
+            return false;
+        command = READ_ONE;
+        info = PROTOCOL;
+    } else {
+        memory->read_awaited = true;
+    }
+    request->size = put_frame(request->bytes, command, FROM_PC, REQUEST, &info, 1);
+    return true;
+}
+
+/* ---- framer ---- */
+
+static struct bms_span skip_to_start(const uint8_t *bytes, size_t size)
+{
+    const uint8_t *start = size > 1 ? memchr(bytes + 1, 0x4E, size - 1) : NULL;
+    return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
+}
+
+/* 4E 57 occurs in texts as well, and other protocols come with lengths such as 27777 (sections 2
+ * and 8). */
+static bool may_start(const uint8_t *bytes, size_t size)
+{
+    if (bytes[0] != 0x4E || (size > 1 && bytes[1] != 0x57))
+        return false;
+    if (size > 3 &&
+        (be16(bytes + LENGTH_AT) < LEAST_LENGTH || be16(bytes + LENGTH_AT) > MOST_LENGTH))
+        return false;
+    if (size > COMMAND_AT && (bytes[COMMAND_AT] < ACTIVATE || bytes[COMMAND_AT] > READ_ALL))
+        return false;
+    return size <= TYPE_AT || bytes[TYPE_AT] <= UPLOAD;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    if (!may_start(bytes, size))
+        return skip_to_start(bytes, size);
+    size_t whole = size > 3 ? be16(bytes + LENGTH_AT) + 2u : OVERHEAD;
+    if (size < whole)
+        return (struct bms_span){BMS_MORE, 0};
+    if (bytes[whole - 5] != END_MARK ||
+        (uint16_t) sum_bytes(bytes, whole - 4) != be16(bytes + whole - 2))
+        return (struct bms_span){BMS_DAMAGED, 2};
+    return (struct bms_span){BMS_FRAME, whole};
+}
+
+/* ---- decoder ---- */
+
+/* Where the value of each register stands in an answer; NULL: it is not there. */
+struct registers {
+    const uint8_t *at[0x100];
+    bool complete; /* read to the end */
+};
+
+/* Size of the value behind `code`; 0: not known, or it does not fit into what is left. */
+static size_t size_of_value(uint8_t code, const uint8_t *value, size_t left)
+{
+    size_t size = value_size[code];
+    if (code == CELLS && left > 0)
+        size = value[0] % 3 == 0 ? 1u + value[0] : 0;
+    return size <= left ? size : 0;
+}
+
+/* Section 4: what stands before an unknown code is good, what follows it is lost. */
+static void find_registers(struct memory *memory, const uint8_t *frame, size_t end,
+                           struct registers *registers)
+{
+    memset(registers, 0, sizeof *registers);
+    memory->unknown_code = 0;
+    for (size_t at = INFO_AT; at < end;) {
+        uint8_t code = frame[at];
+        size_t size = size_of_value(code, frame + at + 1, end - at - 1);
+        if (size == 0) {
+            memory->unknown_code = code;
+            memory->unknown_offset = (uint16_t) at;
+            return;
+        }
+        registers->at[code] = frame + at + 1;
+        at += 1 + size;
+    }
+    registers->complete = true;
+}
+
+/* Section 4: to be reported with its place. */
+static void remark_unknown(struct bms *bms)
+{
+    const struct memory *memory = bms_memory(bms);
+    if (memory->unknown_code == 0)
+        bms->remark[0] = '\0';
+    else
+        snprintf(bms->remark, sizeof bms->remark,
+                 "sends a register %02X that is not known (byte %u of its answer); what follows it "
+                 "is not read",
+                 memory->unknown_code, memory->unknown_offset);
+}
+
+static bool holds_vital(const struct registers *registers)
+{
+    return registers->at[CELLS] && registers->at[VOLTAGE] && registers->at[CURRENT] &&
+           registers->at[SOC];
+}
+
+/* 79: count of bytes, then index and voltage of each cell: 2A | 01 0E ED | 02 0E FA | … */
+static void decode_cells(const uint8_t *value, struct pack *pack)
+{
+    unsigned count = value[0] / 3u;
+    for (unsigned i = 0; i < count; i++)
+        pack_set_cell(pack, value[1 + 3 * i], be16(value + 2 + 3 * i));
+    pack_set(pack, CELL_COUNT, count);
+}
+
+/* Section 5.2: 0…99 °C, then from 100 on 0 and below; beyond 140 there is no sensor. */
+static bool read_temperature(const uint8_t *value, double *celsius)
+{
+    if (!value || be16(value) > 140)
+        return false;
+    int raw = be16(value);
+    *celsius = raw < 100 ? raw : 100 - raw;
+    return true;
+}
+
+static void decode_temps(const struct registers *registers, struct pack *pack)
+{
+    double celsius;
+    const uint8_t *counter = registers->at[TEMPS];
+    unsigned count = counter && *counter < 2 ? *counter : 2;
+    if (read_temperature(registers->at[MOS_TEMP], &celsius))
+        pack_set(pack, MOS_TEMP_C, celsius);
+    if (count > 0 && read_temperature(registers->at[TEMP_1], &celsius))
+        pack_set_temp(pack, 1, celsius);
+    if (count > 1 && read_temperature(registers->at[TEMP_2], &celsius))
+        pack_set_temp(pack, 2, celsius);
+    if (counter)
+        pack_set(pack, TEMP_COUNT, count);
+}
+
+/* The register C0 comes last; missing from an answer that was read to its end, it stands for 0. */
+static void note_protocol(struct memory *memory, const struct registers *registers)
+{
+    const uint8_t *value = registers->at[PROTOCOL];
+    if (!value && !(registers->complete && holds_vital(registers)))
+        return;
+    memory->protocol_known = true;
+    memory->protocol = value ? *value : 0;
+}
+
+/* Section 5.1: 1, bit 15 means charging, the rest is the amount; 0, what is below 10000 charges. */
+static void decode_current(struct bms *bms, uint16_t raw, struct pack *pack)
+{
+    const struct memory *memory = bms_memory(bms);
+    if (!memory->protocol_known || memory->protocol > 1)
+        return;
+    int amount = raw & 0x7FFF;
+    int signed_10ma = memory->protocol == 0 ? 10000 - raw : raw & 0x8000 ? amount : -amount;
+    bms_set_current(bms, pack, signed_10ma / 100.0);
+}
+
+/* Section 6. Bits 4, 8 and 9 do not tell the direction. */
+// clang-format off
+static const struct alarm_bit alarm_rows[] = {
+    {0,  SOC_LOW,                ALARM_WARNING},
+    {1,  MOS_OVER_TEMPERATURE,   ALARM_PROTECTION},
+    {2,  PACK_OVER_VOLTAGE,      ALARM_PROTECTION},
+    {3,  PACK_UNDER_VOLTAGE,     ALARM_PROTECTION},
+    {5,  CHARGE_OVER_CURRENT,    ALARM_PROTECTION},
+    {6,  DISCHARGE_OVER_CURRENT, ALARM_PROTECTION},
+    {7,  CELL_IMBALANCE,         ALARM_PROTECTION},
+    {10, CELL_OVER_VOLTAGE,      ALARM_PROTECTION},
+    {11, CELL_UNDER_VOLTAGE,     ALARM_PROTECTION},
+    {12, HARDWARE_FAULT,         ALARM_PROTECTION},
+    {13, HARDWARE_FAULT,         ALARM_PROTECTION},
+};
+// clang-format on
+#define HOT_BITS (1u << 4 | 1u << 8)
+#define COLD_BITS (1u << 9)
+
+static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack)
+{
+    bool charge_mos = state && state[1] & 1, discharge_mos = state && state[1] & 2;
+    pack_clear_alarms(pack);
+    pack_alarm_bits(pack, alarm_rows, sizeof alarm_rows / sizeof *alarm_rows, word);
+    jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+                          word & HOT_BITS ? ALARM_PROTECTION : 0, charge_mos, discharge_mos);
+    jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
+                          word & COLD_BITS ? ALARM_PROTECTION : 0, charge_mos, discharge_mos);
+    pack_raw_alarm(pack, word);
+}
+
+/* Section 5.4: what the MOS do; the switches AB and AC are wishes. */
+static void decode_state(uint16_t word, struct pack *pack)
+{
+    pack_set(pack, CHARGE_MOS, word & 1);
+    pack_set(pack, DISCHARGE_MOS, word >> 1 & 1);
+    pack_set(pack, BALANCING, word >> 2 & 1);
+}
+
+/* Section 5.3: B9 means nothing before software 10.10, which stands behind the last _S
+ * of 10.XW_S10.07. */
+static bool knows_full_capacity(const uint8_t *version)
+{
+    char text[16] = "";
+    if (!version)
+        return false;
+    memcpy(text, version, value_size[VERSION]);
+    const char *software = NULL;
+    for (const char *at = strstr(text, "_S"); at; at = strstr(at + 1, "_S"))
+        software = at + 2;
+    if (!software)
+        return false;
+    char *dot;
+    long major = strtol(software, &dot, 10);
+    long minor = *dot == '.' ? strtol(dot + 1, NULL, 10) : 0;
+    return major > 10 || (major == 10 && minor >= 10);
+}
+
+static void decode_capacities(const struct registers *registers, struct pack *pack)
+{
+    const uint8_t *rated = registers->at[CAPACITY], *full = registers->at[FULL_CAPACITY];
+    if (rated && be32(rated) != 0)
+        pack_set(pack, RATED_AH, be32(rated));
+    if (full && be32(full) != 0 && knows_full_capacity(registers->at[VERSION]))
+        pack_set(pack, FULL_AH, be32(full));
+}
+
+/* Section 5.5: the version is padded with _; the second half of BA is the model on new boards, or a
+ * serial number. */
+static void decode_texts(const struct registers *registers, struct pack *pack)
+{
+    const uint8_t *version = registers->at[VERSION], *maker = registers->at[MAKER];
+    if (version) {
+        size_t size = strnlen((const char *) version, value_size[VERSION]);
+        while (size > 0 && (version[size - 1] == '_' || version[size - 1] == ' '))
+            size--;
+        pack_set_text(pack, FIRMWARE, version, size);
+    }
+    if (maker && (memcmp(maker + 12, "JK_", 3) == 0 || memcmp(maker + 12, "JK-", 3) == 0))
+        pack_set_text(pack, MODEL, maker + 12, 12);
+}
+
+static void decode_registers(struct bms *bms, const struct registers *registers, struct pack *pack)
+{
+    const uint8_t *const *at = registers->at;
+    note_protocol(bms_memory(bms), registers);
+    if (at[CELLS])
+        decode_cells(at[CELLS], pack);
+    decode_temps(registers, pack);
+    if (at[VOLTAGE])
+        pack_set(pack, VOLTAGE_V, be16(at[VOLTAGE]) / 100.0);
+    if (at[CURRENT])
+        decode_current(bms, be16(at[CURRENT]), pack);
+    if (at[SOC])
+        pack_set(pack, SOC_PERCENT, *at[SOC]);
+    if (at[CYCLE_COUNT])
+        pack_set(pack, CYCLES, be16(at[CYCLE_COUNT]));
+    if (at[ALARMS])
+        decode_alarms(be16(at[ALARMS]), at[STATE], pack);
+    if (at[STATE])
+        decode_state(be16(at[STATE]), pack);
+    decode_capacities(registers, pack);
+    decode_texts(registers, pack);
+}
+
+/* An answer with the whole table, also where one register 0 was asked for. */
+static enum bms_result decode_all(struct bms *bms, const struct registers *registers,
+                                  struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    if (!holds_vital(registers))
+        return BMS_INVALID;
+    memory->read_awaited = memory->woken = false;
+    decode_registers(bms, registers, pack);
+    return BMS_DONE;
+}
+
+static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t *frame,
+                                   size_t size, struct pack *pack)
+{
+    struct registers registers;
+    if (asked != 0 && frame[INFO_AT] != asked)
+        return BMS_FOREIGN;
+    find_registers(bms_memory(bms), frame, size - TAIL, &registers);
+    remark_unknown(bms);
+    if (asked == 0)
+        return decode_all(bms, &registers, pack);
+    if (!registers.at[asked])
+        return BMS_INVALID;
+    decode_registers(bms, &registers, pack);
+    return BMS_DONE;
+}
+
+/* Half duplex adapters echo the request, which is a frame of its own with type 0. */
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    uint8_t command = frame[COMMAND_AT], type = frame[TYPE_AT];
+    if (request->size == 0)
+        return type != REQUEST && command == READ_ALL ? decode_read(bms, 0, frame, size, pack)
+                                                      : BMS_FOREIGN;
+    if (type != REPLY || request->size < OVERHEAD || command != request->bytes[COMMAND_AT])
+        return BMS_FOREIGN;
+    uint8_t asked = request->size > OVERHEAD ? request->bytes[INFO_AT] : 0;
+    switch (command) {
+    case READ_ALL:
+        return decode_read(bms, 0, frame, size, pack);
+    case READ_ONE:
+        return decode_read(bms, asked, frame, size, pack);
+    case WRITE:
+        return frame[INFO_AT] == asked ? BMS_DONE : BMS_FOREIGN;
+    case ACTIVATE:
+        return BMS_DONE;
+    }
+    return BMS_FOREIGN;
+}
+
+static bool registers_fill(const uint8_t *at, const uint8_t *end)
+{
+    while (at < end) {
+        uint8_t code = *at++;
+        size_t size = size_of_value(code, at, (size_t) (end - at));
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
+}
+
+/* Where the walk stops before the password was met, the rest is blanked, so that it cannot be read
+ * as something else: the filler is no count of cells. Only where its neighbour follows, and from
+ * there on register by register up to the end, it is surely the password that stands there. */
+static void mask_unread(uint8_t *from, const uint8_t *end)
+{
+    const size_t size = value_size[PASSWORD_TEXT];
+    for (uint8_t *at = from; at + 1 + size < end; at++)
+        if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
+            registers_fill(at, end)) {
+            memset(at + 1, '*', size);
+            return;
+        }
+    _Static_assert('#' % 3 != 0, "no count of cells");
+    memset(from, '#', (size_t) (end - from));
+}
+
+static void mask_registers(uint8_t *frame, size_t end)
+{
+    for (size_t at = INFO_AT; at < end;) {
+        uint8_t code = frame[at++];
+        size_t size = size_of_value(code, frame + at, end - at);
+        if (size == 0)
+            mask_unread(frame + at, frame + end);
+        else if (code == PASSWORD_TEXT)
+            memset(frame + at, '*', size);
+        if (size == 0 || code == PASSWORD_TEXT)
+            return;
+        at += size;
+    }
+}
+
+/* The settings password: in answers, when it is written, and when it is sent to get leave to write.
+ */
+static void mask(uint8_t *frame, size_t size)
+{
+    size_t end = size - TAIL;
+    uint8_t command = frame[COMMAND_AT];
+    if (command == PASSWORD)
+        memset(frame + INFO_AT, '*', end - INFO_AT);
+    else if (frame[TYPE_AT] != REQUEST ? command == READ_ALL || command == READ_ONE
+                                       : frame[INFO_AT] == PASSWORD_TEXT)
+        mask_registers(frame, end);
+    put_be16(frame + size - 2, sum_bytes(frame, size - 4));
+}
+
+/* Section 7. Some boards want the password first (command 05), which is no business of a gateway.
+ */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    (void) bms;
+    uint8_t info[] = {which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on};
+    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    return true;
+}
+
+/* ---- emulator ---- */
+
+static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
+
+/* An LFP pack as the app presets it; texts that are not here are zero, the password among them. */
+// clang-format off
+static const struct {
+    uint8_t code;
+    int32_t value;
+} presets[] = {
+    {0x89, 8212}, {0x8E, 5840}, {0x8F, 4160}, {0x90, 3650}, {0x91, 3450}, {0x92, 5},   {0x93, 2600}, {0x94, 2650},
+    {0x95, 5},    {0x96, 300},  {0x97, 150},  {0x98, 300},  {0x99, 100},  {0x9A, 30},  {0x9B, 3300}, {0x9C, 10},
+    {0x9D, 1},    {0x9E, 90},   {0x9F, 70},   {0xA0, 70},   {0xA1, 60},   {0xA2, 20},  {0xA3, 70},   {0xA4, 70},
+    {0xA5, 2},    {0xA6, 5},    {0xA7, -20},  {0xA8, -10},  {0xAD, 1000}, {0xAE, 1},   {0xB0, 10},   {0xB1, 20},
+    {0xB6, 1440}, {0xC0, 1},
+};
+static const struct {
+    uint8_t alarm, bit;
+} alarm_bits[] = {
+    {SOC_LOW, 0},                {MOS_OVER_TEMPERATURE, 1},     {PACK_OVER_VOLTAGE, 2},
+    {PACK_UNDER_VOLTAGE, 3},     {CHARGE_OVER_TEMPERATURE, 4},  {DISCHARGE_OVER_TEMPERATURE, 4},
+    {CHARGE_OVER_CURRENT, 5},    {DISCHARGE_OVER_CURRENT, 6},   {CELL_IMBALANCE, 7},
+    {CHARGE_UNDER_TEMPERATURE, 9}, {DISCHARGE_UNDER_TEMPERATURE, 9},
+    {CELL_OVER_VOLTAGE, 10},     {CELL_UNDER_VOLTAGE, 11},      {HARDWARE_FAULT, 12},
+};
+// clang-format on
+
+static uint32_t alarm_word(const struct pack *pack)
+{
+    uint32_t word = 0;
+    for (size_t i = 0; i < sizeof alarm_bits / sizeof *alarm_bits; i++)
+        if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
+            word |= 1u << alarm_bits[i].bit;
+    return word;
+}
+
+static uint32_t state_word(const struct pack *pack)
+{
+    bool charge = value_or(pack, CHARGE_MOS, 1) > 0,
+         discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
+    return (uint32_t) charge | (uint32_t) discharge << 1 |
+           (uint32_t) (value_or(pack, BALANCING, 0) > 0) << 2;
+}
+
+/* What does not fit below zero or beyond 99 °C saturates; a sensor that is absent reads beyond the
+ * range. */
+static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
+{
+    if (!pack_known(pack, id))
+        return 0xFF;
+    double celsius = fmax(fmin(round(pack->value[id]), 99), -40);
+    return (uint32_t) (celsius < 0 ? 100 - celsius : celsius);
+}
+
+static uint32_t raw_current(const struct pack *pack)
+{
+    double amps = value_or(pack, CURRENT_A, 0);
+    uint32_t amount = (uint32_t) fmin(round(fabs(amps) * 100), 0x7FFF);
+    return amps > 0 ? amount | 0x8000 : amount;
+}
+
+static unsigned cells_of(const struct pack *pack)
+{
+    return (unsigned) fmin(value_or(pack, CELL_COUNT, 0), MAX_CELLS);
+}
+
+static uint32_t preset(uint8_t code)
+{
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
+        if (presets[i].code == code)
+            return (uint32_t) presets[i].value;
+    return 0;
+}
+
+static uint32_t raw_number(const struct pack *pack, uint8_t code)
+{
+    switch (code) {
+    case MOS_TEMP:
+        return raw_temperature(pack, MOS_TEMP_C);
+    case TEMP_1:
+        return raw_temperature(pack, TEMP_C);
+    case TEMP_2:
+        return raw_temperature(pack, TEMP_C + 1);
+    case VOLTAGE:
+        return (uint32_t) fmin(round(value_or(pack, VOLTAGE_V, 0) * 100), UINT16_MAX);
+    case CURRENT:
+        return raw_current(pack);
+    case SOC:
+        return (uint32_t) lround(value_or(pack, SOC_PERCENT, 0));
+    case TEMPS:
+        return (uint32_t) fmin(value_or(pack, TEMP_COUNT, 2), 2);
+    case CYCLE_COUNT:
+        return (uint32_t) fmin(value_or(pack, CYCLES, 0), UINT16_MAX);
+    case STRINGS:
+    case CELL_SETTING:
+        return cells_of(pack);
+    case ALARMS:
+        return alarm_word(pack);
+    case STATE:
+        return state_word(pack);
+    case CAPACITY:
+        return (uint32_t) lround(value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
+    case FULL_CAPACITY:
+        return (uint32_t) lround(value_or(pack, FULL_AH, 0));
+    case CHARGE_SWITCH:
+        return value_or(pack, CHARGE_MOS, 1) > 0;
+    case DISCHARGE_SWITCH:
+        return value_or(pack, DISCHARGE_MOS, 1) > 0;
+    }
+    return preset(code);
+}
+
+static size_t put_cells(uint8_t *out, const struct pack *pack)
+{
+    unsigned count = cells_of(pack);
+    out[0] = (uint8_t) (3 * count);
+    for (unsigned i = 0; i < count; i++) {
+        out[1 + 3 * i] = (uint8_t) (i + 1);
+        put_be16(out + 2 + 3 * i,
+                 (uint32_t) lround(value_or(pack, (enum pack_value)(CELL_MV + i), 0)));
+    }
+    return 1u + out[0];
+}
+
+/* Hardware and software, padded with _; a version of the pack's own counts when it has both. */
+static void put_version(uint8_t *out, const struct pack *pack)
+{
+    const char *own = pack->text[FIRMWARE];
+    const char *text = strstr(own, "_S") ? own : "11.XW_S11.262H";
+    size_t size = value_size[VERSION], length = strlen(text);
+    memset(out, '_', size);
+    memcpy(out, text, length < size ? length : size);
+}
+
+/* 12 bytes of the user's text, 12 of the model. */
+static void put_maker(uint8_t *out, const struct pack *pack)
+{
+    const char *model = pack->text[MODEL][0] ? pack->text[MODEL] : "JK_B2A20S20P";
+    size_t length = strlen(model);
+    memcpy(out, "Input Userda", 12);
+    memcpy(out + 12, model, length < 12 ? length : 12);
+}
+
+static size_t put_register(uint8_t *out, uint8_t code, const struct pack *pack)
+{
+    size_t size = value_size[code];
+    out[0] = code;
+    if (code == CELLS)
+        return 1 + put_cells(out + 1, pack);
+    memset(out + 1, 0, size);
+    if (code == VERSION)
+        put_version(out + 1, pack);
+    else if (code == MAKER)
+        put_maker(out + 1, pack);
+    else if (size == 1)
+        out[1] = (uint8_t) raw_number(pack, code);
+    else if (size == 2)
+        put_be16(out + 1, raw_number(pack, code));
+    else if (size == 4)
+        put_be32(out + 1, raw_number(pack, code));
+    return 1 + size;
+}
+
+/* All that can be read, in the order of every recorded answer: BB to BF are for writing only. */
+static size_t put_all(uint8_t *out, const struct pack *pack)
+{
+    size_t size = 0;
+    for (unsigned code = CELLS; code <= PROTOCOL; code++)
+        if ((code == CELLS || value_size[code] != 0) && (code < 0xBB || code == PROTOCOL))
+            size += put_register(out + size, (uint8_t) code, pack);
+    return size;
+}
+
+static void reply(struct bms_output *out, enum command command, const uint8_t *info, size_t size)
+{
+    out->size = put_frame(out->bytes, command, FROM_BMS, REPLY, info, size);
+}
+
+/* The switches of the MOS are taken; the balancer's is not answered by boards of version 11, nor is
+ * what is not known. */
+static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
+                          struct bms_output *out)
+{
+    if (size != 2 || (info[0] != CHARGE_SWITCH && info[0] != DISCHARGE_SWITCH) || info[1] > 1)
+        return;
+    pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
+    reply(out, WRITE, info, 1);
+}
+
+static void emulate_request(const uint8_t *frame, size_t size, struct pack *pack,
+                            struct bms_output *out)
+{
+    uint8_t info[MOST_LENGTH];
+    uint8_t code = frame[INFO_AT];
+    switch (frame[COMMAND_AT]) {
+    case ACTIVATE:
+        reply(out, ACTIVATE, &code, 1);
+        break;
+    case READ_ALL:
+        reply(out, READ_ALL, info, put_all(info, pack));
+        break;
+    case READ_ONE:
+        if (code == 0)
+            reply(out, READ_ONE, info, put_all(info, pack));
+        else if (code == CELLS || value_size[code] != 0)
+            reply(out, READ_ONE, info, put_register(info, code, pack));
+        break;
+    case WRITE:
+        emulate_write(frame + INFO_AT, size - OVERHEAD, pack, out);
+        break;
+    }
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind == BMS_FRAME && bytes[TYPE_AT] == REQUEST && span.size > OVERHEAD)
+        emulate_request(bytes, span.size, pack, out);
+    return span.size;
+}
+
+/* The second poll activates a sleeping board. */
+static const struct bms_guess guesses[] = {{.address = -1, .polls = 2}};
+
+const struct bms_driver jk_4e57_driver = {
+    .name = "jk-4e57",
+    .title = "JK, GPS port (4E 57 frames, protocol 000)",
+    .line = {.baud = 115200,
+             .framing = "8N1",
+             .reply_ms = 1000,
+             .gap_ms = 100,
+             .tries = 2,
+             .one_pack = true},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .mask = mask,
+    .emulate = emulate,
+};

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The records of JK boards as a simulated one sends them. Follows the sheets `jk02` and `jk-pb`;
+ * the offsets are written down a second time on purpose, so that the decoder is not tested against
+ * itself alone.
+ */
+#include "jk_encode.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_SENSOR (-200.0)
+
+static void put8(struct jk_image *image, size_t at, double value)
+{
+    image->bytes[at] = (uint8_t) lround(value);
+}
+
+static void put16(struct jk_image *image, size_t at, double value)
+{
+    uint32_t raw = (uint32_t) (int32_t) lround(value);
+    if (image->big_endian)
+        put_be16(image->bytes + at, raw);
+    else
+        put_le16(image->bytes + at, raw);
+}
+
+static void put32(struct jk_image *image, size_t at, double value)
+{
+    uint32_t raw = (uint32_t) llround(value);
+    if (image->big_endian)
+        put_be32(image->bytes + at, raw);
+    else
+        put_le32(image->bytes + at, raw);
+}
+
+/* As long as the field; the frame is zeroed before. */
+static void put_text(struct jk_image *image, size_t at, size_t size, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(image->bytes + at, text, length < size ? length : size);
+}
+
+static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
+
+static const char *text_or(const struct pack *pack, enum pack_text id, const char *otherwise)
+{
+    return pack->text[id][0] ? pack->text[id] : otherwise;
+}
+
+/* The version tells the layout: a text of the pack's own that says otherwise is not used. */
+static const char *software(const struct pack *pack, enum jk_layout layout)
+{
+    bool old = layout == JK_24S;
+    const char *own = pack->text[FIRMWARE];
+    bool usable = own[0] >= '1' && own[0] <= '9' && (strtol(own, NULL, 10) < 11) == old;
+    return usable ? own : old ? "10.08" : "15.41";
+}
+
+/* ---- status ---- */
+
+/* Distances between both layouts: up to here cells and resistances take 24 or 32 places. */
+struct status_places {
+    uint16_t cells, mask, average, resistances, mos_temp, voltage, power, current, t1, alarms,
+        balance_current, soc, remaining, soh, runtime, mos;
+};
+// clang-format off
+static const struct status_places places_24s = {
+    .cells = 24, .mask = 54, .average = 58, .resistances = 64, .mos_temp = 134, .voltage = 118, .power = 122,
+    .current = 126, .t1 = 130, .alarms = 136, .balance_current = 138, .soc = 141, .remaining = 142, .soh = 158,
+    .runtime = 162, .mos = 166,
+};
+static const struct status_places places_32s = {
+    .cells = 32, .mask = 70, .average = 74, .resistances = 80, .mos_temp = 144, .voltage = 150, .power = 154,
+    .current = 158, .t1 = 162, .alarms = 166, .balance_current = 170, .soc = 173, .remaining = 174, .soh = 190,
+    .runtime = 194, .mos = 198,
+};
+
+static const struct {
+    uint8_t alarm, bit;
+} alarm_bits[] = {
+    {MOS_OVER_TEMPERATURE, 1},       {HARDWARE_FAULT, 3},
+    {CELL_OVER_VOLTAGE, 4},          {PACK_OVER_VOLTAGE, 5},            {CHARGE_OVER_CURRENT, 6},
+    {SHORT_CIRCUIT, 14},             {CHARGE_OVER_TEMPERATURE, 8},      {CHARGE_UNDER_TEMPERATURE, 9},
+    {COMMUNICATION_FAULT, 10},       {CELL_UNDER_VOLTAGE, 11},          {PACK_UNDER_VOLTAGE, 12},
+    {DISCHARGE_OVER_CURRENT, 13},    {DISCHARGE_OVER_TEMPERATURE, 15},  {CHARGE_MOS_FAULT, 16},
+    {DISCHARGE_MOS_FAULT, 17},       {TEMP_SENSOR_FAULT, 22},           {DISCHARGE_UNDER_TEMPERATURE, 27},
+};
+// clang-format on
+
+/* The one alarm with a bit for each level. */
+#define WIRE_RESISTANCE_BIT 0
+#define CELL_COUNT_BIT 2
+
+/* Set on many healthy boards; a host must not take it for an alarm. */
+#define PASSWORD_REMINDER_BIT 19
+
+static uint32_t alarm_word(const struct pack *pack)
+{
+    uint32_t word = 1u << PASSWORD_REMINDER_BIT;
+    for (size_t i = 0; i < sizeof alarm_bits / sizeof *alarm_bits; i++)
+        if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
+            word |= 1u << alarm_bits[i].bit;
+    if (pack->alarms_warning >> VOLTAGE_SENSOR_FAULT & 1)
+        word |= 1u << WIRE_RESISTANCE_BIT;
+    if (pack->alarms_protection >> VOLTAGE_SENSOR_FAULT & 1)
+        word |= 1u << CELL_COUNT_BIT;
+    return word;
+}
+
+static void encode_cells(struct jk_image *image, const struct status_places *at,
+                         const struct pack *pack)
+{
+    double count = fmin(value_or(pack, CELL_COUNT, at->cells), at->cells);
+    unsigned highest = 0, lowest = 0, present = 0;
+    double sum = 0, mv[32] = {0};
+    uint32_t mask = 0;
+    for (unsigned i = 0; i < count; i++) {
+        mv[i] = value_or(pack, (enum pack_value)(CELL_MV + i), 0);
+        if (mv[i] <= 0)
+            continue;
+        if (present == 0 || mv[i] > mv[highest])
+            highest = i;
+        if (present == 0 || mv[i] < mv[lowest])
+            lowest = i;
+        present++;
+        sum += mv[i];
+        mask |= 1u << i;
+        put16(image, 6 + 2 * i, mv[i]);
+        put16(image, at->resistances + 2 * i, 60 + i % 5);
+    }
+    put32(image, at->mask, mask);
+    put16(image, at->average, present ? sum / present : 0);
+    put16(image, at->average + 2u, mv[highest] - mv[lowest]);
+    put8(image, at->average + 4u, highest); /* from 0, unlike everything else */
+    put8(image, at->average + 5u, lowest);
+}
+
+static double sensor(const struct pack *pack, unsigned number)
+{
+    bool counted = number <= value_or(pack, TEMP_COUNT, MAX_TEMPS);
+    return 10 * (counted ? value_or(pack, (enum pack_value)(TEMP_C + number - 1), NO_SENSOR)
+                         : NO_SENSOR);
+}
+
+static void encode_values(struct jk_image *image, const struct status_places *at,
+                          const struct pack *pack)
+{
+    double voltage = value_or(pack, VOLTAGE_V, 0), current = value_or(pack, CURRENT_A, 0);
+    bool balancing = value_or(pack, BALANCING, 0) > 0;
+    put16(image, at->mos_temp, 10 * value_or(pack, MOS_TEMP_C, NO_SENSOR));
+    put32(image, at->voltage, 1000 * voltage);
+    put32(image, at->power, fabs(1000 * voltage * current));
+    put32(image, at->current, 1000 * current);
+    put16(image, at->t1, sensor(pack, 1));
+    put16(image, at->t1 + 2u, sensor(pack, 2));
+    put16(image, at->balance_current, balancing ? -1000 : 0);
+    put8(image, at->soc - 1u, balancing ? 2 : 0);
+    put8(image, at->soc, value_or(pack, SOC_PERCENT, 0));
+    put32(image, at->remaining, 1000 * value_or(pack, REMAINING_AH, 0));
+    put32(image, at->remaining + 4u, 1000 * value_or(pack, FULL_AH, value_or(pack, RATED_AH, 0)));
+    put32(image, at->remaining + 8u, value_or(pack, CYCLES, 0));
+    put8(image, at->soh, value_or(pack, SOH_PERCENT, 100));
+    put32(image, at->runtime, 86400);
+    put8(image, at->mos, value_or(pack, CHARGE_MOS, 1));
+    put8(image, at->mos + 1u, value_or(pack, DISCHARGE_MOS, 1));
+}
+
+static void encode_status(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
+{
+    const struct status_places *at = layout == JK_24S ? &places_24s : &places_32s;
+    encode_cells(image, at, pack);
+    encode_values(image, at, pack);
+    if (layout == JK_24S) {
+        put16(image, at->alarms, alarm_word(pack) & 0xFFFF);
+        put8(image, 182, 0x07);
+        return;
+    }
+    put32(image, at->alarms, alarm_word(pack));
+    put8(image, 214, 0xFF); /* all sensors present, whether they are or not */
+    put16(image, 234, fmin(100 * value_or(pack, VOLTAGE_V, 0), UINT16_MAX));
+    if (strtol(software(pack, layout), NULL, 10) < 14)
+        return; /* no T4, T5 before it: 0, not the mark of an absent sensor */
+    put16(image, 254, 10 * value_or(pack, MOS_TEMP_C, NO_SENSOR));
+    put16(image, 256, sensor(pack, 3));
+    put16(image, 258, sensor(pack, 4));
+}
+
+/* ---- settings and about ---- */
+
+/* Section 7: an LFP pack as the app presets it. The table stops where pack and address come in. */
+// clang-format off
+static const struct {
+    uint16_t at;
+    int32_t value;
+} settings[] = {
+    {6, 3500},   {10, 2600},  {14, 2650},   {18, 3650},  {22, 3450},  {26, 10},   {30, 3445},  {34, 2700},
+    {46, 2500},  {50, 150000}, {54, 30},    {58, 60},    {62, 150000}, {66, 300}, {70, 60},    {74, 5},
+    {78, 1000},  {82, 700},   {86, 600},    {90, 700},   {94, 600},   {98, -100}, {102, -50},  {106, 1000},
+    {110, 800},  {126, 1},    {134, 1500},  {138, 3300},
+};
+// clang-format on
+
+static void encode_settings(struct jk_image *image, uint8_t address, enum jk_layout layout,
+                            const struct pack *pack)
+{
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        put32(image, settings[i].at, settings[i].value);
+    put32(image, 114, fmin(value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32));
+    put32(image, 118, value_or(pack, CHARGE_MOS, 1));
+    put32(image, 122, value_or(pack, DISCHARGE_MOS, 1));
+    put32(image, 130, 1000 * value_or(pack, RATED_AH, value_or(pack, FULL_AH, 0)));
+    if (layout != JK_24S)
+        put32(image, 270, address);
+}
+
+/* PIN and password, which real boards send in clear at 62 and 118, stay empty. */
+static void encode_about(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
+{
+    bool old = layout == JK_24S;
+    put_text(image, 6, 15, text_or(pack, MODEL, old ? "JK-B2A24S15P" : "JK_PB2A16S20P"));
+    put_text(image, 22, 8, old ? "10.XG" : "15A");
+    put_text(image, 30, 8, software(pack, layout));
+    put32(image, 38, 86400);
+    put32(image, 42, 9);
+    put_text(image, 46, 16, "packgate");
+    put_text(image, 78, 8, "260101");
+    put_text(image, 86, 16, text_or(pack, SERIAL, "0123456789"));
+}
+
+/* ---- frame ---- */
+
+void jk_encode(struct jk_image *image, enum jk_type type, enum jk_layout layout, uint8_t counter,
+               uint8_t address, const struct pack *pack)
+{
+    static const uint8_t header[] = {0x55, 0xAA, 0xEB, 0x90};
+    memset(image->bytes, 0, sizeof image->bytes);
+    memcpy(image->bytes, header, sizeof header);
+    image->bytes[4] = (uint8_t) type;
+    image->bytes[5] = counter;
+    if (type == JK_STATUS)
+        encode_status(image, layout, pack);
+    else if (type == JK_SETTINGS)
+        encode_settings(image, address, layout, pack);
+    else if (type == JK_ABOUT)
+        encode_about(image, layout, pack);
+    image->bytes[JK_RECORD_SIZE - 1] = (uint8_t) sum_bytes(image->bytes, JK_RECORD_SIZE - 1);
+}

@@ -1,0 +1,640 @@
+// SPDX-License-Identifier: MIT
+/*
+ * JK-PB boards on RS485 (protocol 001 and 013). Follows the sheet `jk-pb`. Two ways to the same
+ * values: writing a trigger register makes the board send a 300-byte record 55 AA EB 90 and then
+ * acknowledge the write ("trigger"), or the values are read as Modbus registers ("registers").
+ * Oddities: the record does not say whose it is, only the acknowledgement does, and on a bus with a
+ * master board the records of others come at any time; registers are addressed by bytes. What the
+ * records hold is in jk_record.c.
+ */
+#include "jk_encode.h"
+#include "jk_record.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/driver.h"
+
+#include <string.h>
+
+#define ACK_SIZE 8  /* AA 10 16 RR 00 01 <crc> */
+#define READ_SIZE 8 /* AA 03 <start> <count> <crc> */
+#define EXCEPTION_SIZE 5
+#define EXCEPTION_BIT 0x80
+#define WRITE_MOST_WORDS 4 /* more than any write that was seen on these buses */
+#define READ_MOST_WORDS 125
+#define REGISTER_CHARGE 0x1070
+#define REGISTER_DISCHARGE 0x1074
+#define REGISTER_BALANCER 0x1078
+#define ABOUT_WORDS 48
+#define ABOUT_PIN 0x38
+#define BLOCK_DATA 6    /* byte 0 of a block is byte 6 of the frame */
+#define BLOCK_END 0x124 /* behind the last byte that can be read */
+#define WAKE_AFTER                                                                                 \
+    3 /* lone requests in a row that only a second one after another request cured                 \
+       */
+
+enum function { READ_REGISTERS = 0x03, WRITE_REGISTERS = 0x10 };
+enum exception { BAD_FUNCTION = 1, BAD_ADDRESS = 2, BAD_VALUE = 3, BAD_CRC = 4 };
+
+enum variant { VARIANT_TRIGGER, VARIANT_REGISTERS };
+static const char *const variants[] = {"trigger", "registers", NULL};
+
+/* Sections 2 and 3: where each record is triggered, and where its registers are. Any other write to
+ * 0x16xx calibrates, shuts down or overwrites all settings: never send one. */
+static const struct source {
+    uint16_t trigger, block;
+    enum jk_type type;
+} sources[] = {
+    {0x161C, 0x1400, JK_ABOUT},
+    {0x161E, 0x1000, JK_SETTINGS},
+    {0x1620, 0x1200, JK_STATUS},
+};
+#define SOURCES (sizeof sources / sizeof *sources)
+
+struct memory {
+    struct jk_notes notes;
+    bool others_heard;        /* there is traffic of other packs or hosts on this line */
+    bool acknowledged;        /* our pack's acknowledgement stood alone and was the last message */
+    bool acknowledges_behind; /* our pack was seen to acknowledge behind its records */
+    bool status_awaited;      /* asked for and not seen since */
+    bool status_led;          /* the last request for it came right behind another one */
+    bool led;                 /* another request was just sent */
+    uint8_t lone_misses;      /* lone requests for the status that stayed unanswered since one was
+                                 answered */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+static bool crc_fits(const uint8_t *bytes, size_t size)
+{
+    return crc16_modbus(bytes, size - 2) == le16(bytes + size - 2);
+}
+
+static size_t put_crc(uint8_t *bytes, size_t size)
+{
+    put_le16(bytes + size, crc16_modbus(bytes, size));
+    return size + 2;
+}
+
+/* ---- plan ---- */
+
+enum step {
+    STEP_ABOUT,
+    STEP_SETTINGS,
+    STEP_READ_ABOUT,
+    STEP_READ_SETTINGS,
+    STEP_WAKE,
+    STEP_STATUS,
+    STEP_READ_CELLS,
+    STEP_READ_VALUES,
+    STEP_READ_TEMPS,
+    STEPS
+};
+
+// clang-format off
+static const struct bms_step plan[STEPS] = {
+    [STEP_ABOUT]         = {.name = "about",               .every_s = 3600},
+    [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300},
+    [STEP_READ_ABOUT]    = {.name = "about registers",     .every_s = 3600},
+    [STEP_READ_SETTINGS] = {.name = "settings registers",  .every_s = 300},
+    [STEP_WAKE]          = {.name = "wake-up"},
+    [STEP_STATUS]        = {.name = "status",              .vital = true},
+    [STEP_READ_CELLS]    = {.name = "cell registers",      .vital = true},
+    [STEP_READ_VALUES]   = {.name = "value registers",     .vital = true},
+    [STEP_READ_TEMPS]    = {.name = "temperatures 3 to 5"},
+};
+
+/* Sections 2 and 3. `words` 0: a trigger. The wake-up serves both ways: packs were seen to go
+ * deaf to reads when nobody triggers them. */
+static const struct {
+    uint16_t address;
+    uint8_t words;
+    uint8_t variants; /* bit n: enum variant n */
+} asked[STEPS] = {
+    /*                      address words variants */
+    [STEP_ABOUT]         = {0x161C, 0,    1 << VARIANT_TRIGGER},
+    [STEP_SETTINGS]      = {0x161E, 0,    1 << VARIANT_TRIGGER},
+    [STEP_READ_ABOUT]    = {0x1400, ABOUT_WORDS, 1 << VARIANT_REGISTERS},
+    [STEP_READ_SETTINGS] = {0x106C, 10,   1 << VARIANT_REGISTERS},
+    [STEP_WAKE]          = {0x161E, 0,    1 << VARIANT_TRIGGER | 1 << VARIANT_REGISTERS},
+    [STEP_STATUS]        = {0x1620, 0,    1 << VARIANT_TRIGGER},
+    [STEP_READ_CELLS]    = {0x1200, 37,   1 << VARIANT_REGISTERS},
+    [STEP_READ_VALUES]   = {0x128A, 36,   1 << VARIANT_REGISTERS},
+    [STEP_READ_TEMPS]    = {0x12F8, 3,    1 << VARIANT_REGISTERS},
+};
+// clang-format on
+
+/* Section 2, wake-up rule: some boards leave a request for the status unanswered unless another one
+ * went before it by less than 200 ms. The settings then lead the way: in the cycle after a miss,
+ * and always once that was what helped. */
+static bool wake_is_due(const struct memory *memory)
+{
+    return !memory->led && (memory->status_awaited || memory->lone_misses >= WAKE_AFTER);
+}
+
+static void note_status_request(struct memory *memory)
+{
+    if (memory->status_awaited && !memory->status_led && memory->lone_misses < WAKE_AFTER)
+        memory->lone_misses++;
+    memory->status_awaited = true;
+    memory->status_led = memory->led;
+    memory->led = false;
+}
+
+static void note_status(struct memory *memory)
+{
+    memory->status_awaited = false;
+    if (!memory->status_led)
+        memory->lone_misses = 0;
+}
+
+static void make_read(uint8_t address, uint16_t start, uint16_t words, struct bms_request *request)
+{
+    request->bytes[0] = address;
+    request->bytes[1] = READ_REGISTERS;
+    put_be16(request->bytes + 2, start);
+    put_be16(request->bytes + 4, words);
+    request->size = put_crc(request->bytes, 6);
+}
+
+/* One word of 0 triggers, two words set a switch. */
+static void make_write(uint8_t address, uint16_t start, uint16_t words, uint16_t value,
+                       struct bms_request *request)
+{
+    size_t data = 2u * words;
+    memset(request->bytes, 0, sizeof request->bytes);
+    request->bytes[0] = address;
+    request->bytes[1] = WRITE_REGISTERS;
+    put_be16(request->bytes + 2, start);
+    put_be16(request->bytes + 4, words);
+    request->bytes[6] = (uint8_t) data;
+    put_be16(request->bytes + 7 + data - 2, value);
+    request->size = put_crc(request->bytes, 7 + data);
+}
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    uint8_t address = (uint8_t) bms_address(bms);
+    if (!(asked[step].variants >> bms->options.variant & 1) ||
+        (step == STEP_WAKE && !wake_is_due(memory)))
+        return false;
+    if (step == STEP_STATUS || step == STEP_READ_CELLS)
+        note_status_request(memory);
+    if (step == STEP_SETTINGS || step == STEP_WAKE)
+        memory->led = true;
+    memory->acknowledged = false;
+    if (asked[step].words == 0)
+        make_write(address, asked[step].address, 1, 0, request);
+    else
+        make_read(address, asked[step].address, asked[step].words, request);
+    return true;
+}
+
+/* ---- framer ---- */
+
+static struct bms_span more(void)
+{
+    return (struct bms_span){BMS_MORE, 0};
+}
+
+static struct bms_span skip(void)
+{
+    return (struct bms_span){BMS_SKIP, 1};
+}
+
+static uint16_t trigger_of(enum jk_type type)
+{
+    for (size_t i = 0; i < SOURCES; i++)
+        if (sources[i].type == type)
+            return sources[i].trigger;
+    return 0;
+}
+
+/* An acknowledgement of the record's own trigger, from any address. */
+static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t size)
+{
+    uint8_t expected[] = {WRITE_REGISTERS, 0, 0, 0, 1};
+    put_be16(expected + 1, trigger_of(type));
+    size_t known = size < 6 ? size : 6;
+    if (known > 1 && memcmp(bytes + 1, expected, known - 1) != 0)
+        return skip();
+    if (size < ACK_SIZE)
+        return more();
+    return crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip();
+}
+
+/* The acknowledgement behind a record; some adapters put a zero byte between them. */
+static struct bms_span find_ack_behind(enum jk_type type, const uint8_t *bytes, size_t size)
+{
+    for (size_t padding = 0; padding <= 1; padding++) {
+        if (size <= padding)
+            return more();
+        struct bms_span ack = find_ack(type, bytes + padding, size - padding);
+        ack.size += padding;
+        if (ack.kind != BMS_SKIP || bytes[0] != 0)
+            return ack;
+    }
+    return skip();
+}
+
+/* A record and the acknowledgement right behind it are one span, because the one says whose the
+ * other is. A record behind which something else follows stands for itself. */
+static struct bms_span find_record(const uint8_t *bytes, size_t size)
+{
+    struct bms_span span = jk_record_find(bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span;
+    struct bms_span ack =
+        find_ack_behind((enum jk_type) bytes[4], bytes + span.size, size - span.size);
+    if (ack.kind == BMS_MORE)
+        return more();
+    if (ack.kind == BMS_FRAME)
+        span.size += ack.size;
+    return span;
+}
+
+/* While a record waits for its acknowledgement, more bytes are asked for; when none come, the
+ * caller drops the record's first byte and calls again. A record without its first byte is
+ * therefore one that nothing followed, and must not wait once more. Adapters that swallow the first
+ * byte leave the same. */
+static struct bms_span find_beheaded(const uint8_t *bytes, size_t size)
+{
+    uint8_t whole[JK_RECORD_SIZE] = {0x55};
+    size_t rest = size < JK_RECORD_SIZE - 1 ? size : JK_RECORD_SIZE - 1;
+    memcpy(whole + 1, bytes, rest);
+    struct bms_span span = jk_record_find(whole, rest + 1);
+    if (span.kind != BMS_FRAME)
+        return span.kind == BMS_MORE ? more() : skip();
+    struct bms_span ack = find_ack_behind((enum jk_type) whole[4], bytes + rest, size - rest);
+    span.size = rest + (ack.kind == BMS_FRAME ? ack.size : 0);
+    return span;
+}
+
+/* Function 16, of or to any address: a request and its acknowledgement.
+ *   02 | 10 | 16 20 | 00 01 | 02    | 00 00 | C2 01     trigger
+ *   02 | 10 | 16 20 | 00 01 | 04 78                     its acknowledgement */
+static struct bms_span find_write(const uint8_t *bytes, size_t size)
+{
+    if (size > 2 && (bytes[2] < 0x10 || bytes[2] > 0x16))
+        return skip();
+    if (size > 4 && bytes[4] != 0)
+        return skip();
+    if (size > 5 && (bytes[5] < 1 || bytes[5] > WRITE_MOST_WORDS))
+        return skip();
+    if (size < ACK_SIZE)
+        return more();
+    if (crc_fits(bytes, ACK_SIZE))
+        return (struct bms_span){BMS_FRAME, ACK_SIZE};
+    if (bytes[6] != 2 * bytes[5])
+        return skip();
+    size_t whole = 9u + bytes[6];
+    if (size < whole)
+        return more();
+    return crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip();
+}
+
+/* Answers to reads have no header: only the one that was asked for can be found, by address, length
+ * and CRC. The echo of the read begins like it. */
+static struct bms_span find_registers(const struct bms_request *request, const uint8_t *bytes,
+                                      size_t size)
+{
+    bool reading = request->size == READ_SIZE && request->bytes[1] == READ_REGISTERS;
+    if (!reading || bytes[0] != request->bytes[0])
+        return skip();
+    if (memcmp(bytes, request->bytes, size < READ_SIZE ? size : READ_SIZE) == 0)
+        return size < READ_SIZE ? more() : (struct bms_span){BMS_FRAME, READ_SIZE};
+    unsigned words = be16(request->bytes + 4);
+    if (size > 2 && (words > READ_MOST_WORDS || bytes[2] != 2 * words))
+        return skip();
+    size_t whole = 5u + 2u * words;
+    if (size < whole)
+        return more();
+    return crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole}
+                                  : (struct bms_span){BMS_DAMAGED, 1};
+}
+
+static struct bms_span find_exception(const struct bms_request *request, const uint8_t *bytes,
+                                      size_t size)
+{
+    bool expected = request->size > 1 && bytes[0] == request->bytes[0] &&
+                    bytes[1] == (request->bytes[1] | EXCEPTION_BIT);
+    if (!expected || (size > 2 && (bytes[2] < BAD_FUNCTION || bytes[2] > BAD_CRC)))
+        return skip();
+    if (size < EXCEPTION_SIZE)
+        return more();
+    return crc_fits(bytes, EXCEPTION_SIZE) ? (struct bms_span){BMS_FRAME, EXCEPTION_SIZE} : skip();
+}
+
+static struct bms_span find_message(const struct bms_request *request, const uint8_t *bytes,
+                                    size_t size)
+{
+    if (size < 2)
+        return more();
+    if (bytes[1] == WRITE_REGISTERS)
+        return find_write(bytes, size);
+    if (bytes[1] == READ_REGISTERS)
+        return find_registers(request, bytes, size);
+    return bytes[1] & EXCEPTION_BIT ? find_exception(request, bytes, size) : skip();
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    struct bms_span span = skip();
+    if (bytes[0] == 0x55)
+        span = find_record(bytes, size);
+    else if (bytes[0] == 0xAA)
+        span = find_beheaded(bytes, size);
+    return span.kind == BMS_SKIP ? find_message(request, bytes, size) : span;
+}
+
+/* ---- decoder ---- */
+
+/* What a trigger asks for; 0: it is none. */
+static enum jk_type type_of_trigger(const struct bms_request *request)
+{
+    if (request->size != 11 || request->bytes[1] != WRITE_REGISTERS)
+        return (enum jk_type) 0;
+    for (size_t i = 0; i < SOURCES; i++)
+        if (sources[i].trigger == be16(request->bytes + 2))
+            return sources[i].type;
+    return (enum jk_type) 0;
+}
+
+/* Section 2: a record is the asked pack's when that pack acknowledges right behind it, or right
+ * before it where that is its way. Without any acknowledgement it is believed as long as nobody
+ * else was ever heard on the line. */
+static bool is_ours(struct memory *memory, bool asked_for, uint8_t address, const uint8_t *ack)
+{
+    bool announced = memory->acknowledged && !memory->acknowledges_behind;
+    memory->acknowledged = false;
+    if (!ack)
+        return announced || (asked_for && !memory->others_heard);
+    bool ours = ack[0] == address;
+    memory->acknowledges_behind |= ours;
+    memory->others_heard |= !ours;
+    return ours;
+}
+
+static enum bms_result decode_record(struct bms *bms, const struct bms_request *request,
+                                     uint8_t address, const uint8_t *frame, size_t size,
+                                     struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    size_t cut = frame[0] == 0x55 ? 0 : 1;
+    struct jk_record record = {
+        .type = (enum jk_type) frame[4 - cut],
+        .layout = JK_32S,
+        .first = cut,
+        .bytes = frame,
+        .size = JK_RECORD_SIZE - cut,
+    };
+    enum jk_type wanted = type_of_trigger(request);
+    if (!is_ours(memory, wanted == record.type, address,
+                 size > JK_RECORD_SIZE ? frame + size - ACK_SIZE : NULL))
+        return BMS_FOREIGN;
+    if (request->size != 0 && record.type != wanted)
+        return BMS_FOREIGN;
+    enum bms_result result = jk_record_decode(bms, &memory->notes, &record, pack);
+    if (result == BMS_DONE && record.type == JK_STATUS)
+        note_status(memory);
+    return result == BMS_DONE && request->size == 0 && record.type != JK_STATUS ? BMS_PARTIAL
+                                                                                : result;
+}
+
+/* Section 3: block base + byte offset, whatever part of a block was asked for. */
+static enum bms_result decode_registers(struct bms *bms, const struct bms_request *request,
+                                        const uint8_t *frame, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    uint16_t start = be16(request->bytes + 2);
+    for (size_t i = 0; i < SOURCES; i++) {
+        unsigned offset = (unsigned) start - sources[i].block;
+        if (offset >= BLOCK_END || offset % 2 != 0)
+            continue;
+        struct jk_record record = {
+            .type = sources[i].type,
+            .layout = JK_32S,
+            .big_endian = true,
+            .first = BLOCK_DATA + offset,
+            .bytes = frame + 3,
+            .size = frame[2],
+        };
+        enum bms_result result = jk_record_decode(bms, &memory->notes, &record, pack);
+        if (result == BMS_DONE && record.type == JK_STATUS)
+            note_status(memory);
+        return result;
+    }
+    return BMS_FOREIGN;
+}
+
+/* The acknowledgement of a switch confirms it. That of a trigger comes before its record on some
+ * boards; behind a damaged record it stands alone as well. Answers are matched by register: late
+ * ones of other requests do occur. */
+static enum bms_result decode_ack(struct memory *memory, const struct bms_request *request,
+                                  const uint8_t *frame)
+{
+    if (memcmp(frame, request->bytes, 6) != 0)
+        return BMS_FOREIGN;
+    memory->acknowledged = type_of_trigger(request) != 0;
+    return memory->acknowledged ? BMS_PARTIAL : BMS_DONE;
+}
+
+static enum bms_result decode_message(struct bms *bms, const struct bms_request *request,
+                                      uint8_t address, const uint8_t *frame, size_t size,
+                                      struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    memory->acknowledged = false;
+    memory->others_heard |= frame[0] != address;
+    bool echo = size == request->size && memcmp(frame, request->bytes, size) == 0;
+    if (frame[0] != address || request->size < READ_SIZE || echo)
+        return BMS_FOREIGN;
+    if (frame[1] & EXCEPTION_BIT)
+        return frame[2] == BAD_CRC ? BMS_INVALID : BMS_REFUSED;
+    if (frame[1] == READ_REGISTERS)
+        return decode_registers(bms, request, frame, pack);
+    return size == ACK_SIZE ? decode_ack(memory, request, frame) : BMS_FOREIGN;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    uint8_t address = request->size ? request->bytes[0] : (uint8_t) bms_address(bms);
+    if (size >= JK_RECORD_SIZE - 1)
+        return decode_record(bms, request, address, frame, size, pack);
+    return decode_message(bms, request, address, frame, size, pack);
+}
+
+/* The about registers are the only ones of which 96 bytes are read; the Bluetooth PIN is among
+ * them. */
+static void mask(uint8_t *frame, size_t size)
+{
+    if (size >= JK_RECORD_SIZE - 1) {
+        jk_record_mask(frame, frame[0] == 0x55 ? 0 : 1);
+    } else if (frame[1] == READ_REGISTERS && frame[2] == 2 * ABOUT_WORDS &&
+               size == 5 + 2 * ABOUT_WORDS) {
+        memset(frame + 3 + ABOUT_PIN, '*', 16);
+        put_crc(frame, size - 2);
+    }
+}
+
+/* Section 8. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    uint16_t start = which == BMS_CHARGE_MOS ? REGISTER_CHARGE : REGISTER_DISCHARGE;
+    make_write((uint8_t) bms_address(bms), start, 2, on, request);
+    return true;
+}
+
+/* ---- emulator ---- */
+
+static void append(struct bms_output *out, const uint8_t *bytes, size_t size)
+{
+    memcpy(out->bytes + out->size, bytes, size);
+    out->size += size;
+}
+
+static void refuse(const uint8_t *request, enum exception code, struct bms_output *out)
+{
+    uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | EXCEPTION_BIT, (uint8_t) code};
+    append(out, answer, put_crc(answer, 3));
+}
+
+static void acknowledge(const uint8_t *request, struct bms_output *out)
+{
+    uint8_t answer[ACK_SIZE];
+    memcpy(answer, request, 6);
+    append(out, answer, put_crc(answer, 6));
+}
+
+static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
+{
+    unsigned start = be16(request + 2), words = be16(request + 4);
+    const struct source *source = NULL;
+    for (size_t i = 0; i < SOURCES; i++)
+        if (start >= sources[i].block && start - sources[i].block < BLOCK_END)
+            source = &sources[i];
+    if (words == 0 || words > READ_MOST_WORDS) {
+        refuse(request, BAD_VALUE, out);
+    } else if (!source || start - source->block + 2 * words > BLOCK_END) {
+        refuse(request, BAD_ADDRESS, out);
+    } else {
+        struct jk_image image = {.big_endian = true};
+        uint8_t answer[5 + 2 * READ_MOST_WORDS] = {request[0], READ_REGISTERS,
+                                                   (uint8_t) (2 * words)};
+        jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
+        memcpy(answer + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
+        append(out, answer, put_crc(answer, 3 + 2u * words));
+    }
+}
+
+static void emulate_switch(const uint8_t *request, struct pack *pack, struct bms_output *out)
+{
+    uint16_t start = be16(request + 2);
+    bool known =
+        start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
+    if (!known || be16(request + 4) != 2) {
+        refuse(request, BAD_ADDRESS, out);
+    } else if (be32(request + 7) > 1) {
+        refuse(request, BAD_VALUE, out);
+    } else {
+        if (start != REGISTER_BALANCER)
+            pack_set(pack, start == REGISTER_CHARGE ? CHARGE_MOS : DISCHARGE_MOS,
+                     be32(request + 7));
+        acknowledge(request, out);
+    }
+}
+
+/* The record first, then the acknowledgement, as recorded. */
+static void emulate_write(const struct bms_request *request, struct pack *pack,
+                          struct bms_output *out)
+{
+    enum jk_type type = type_of_trigger(request);
+    if (type == 0) {
+        emulate_switch(request->bytes, pack, out);
+        return;
+    }
+    struct jk_image image = {.big_endian = false};
+    jk_encode(&image, type, JK_32S, 5, request->bytes[0], pack);
+    append(out, image.bytes, sizeof image.bytes);
+    acknowledge(request->bytes, out);
+}
+
+/* Length of a request; 0: cannot be told yet, 1: it is none. */
+static size_t request_size(const uint8_t *bytes, size_t size)
+{
+    if (size < 2)
+        return 0;
+    if (bytes[1] != WRITE_REGISTERS)
+        return bytes[1] == READ_REGISTERS || bytes[1] == 0x06 ? READ_SIZE : 1;
+    if (size < 7)
+        return 0;
+    return bytes[5] >= 1 && bytes[5] <= WRITE_MOST_WORDS && bytes[6] == 2 * bytes[5] ? 9u + bytes[6]
+                                                                                     : 1;
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    size_t whole = request_size(bytes, size);
+    if (whole == 0 || size < whole)
+        return 0;
+    if (whole == 1 || !crc_fits(bytes, whole))
+        return 1;
+    struct bms_request request = {.size = whole};
+    memcpy(request.bytes, bytes, whole);
+    if (bytes[0] != bms_address(bms))
+        return whole;
+    if (bytes[1] == READ_REGISTERS)
+        emulate_read(bytes, pack, out);
+    else if (bytes[1] == WRITE_REGISTERS)
+        emulate_write(&request, pack, out);
+    else
+        refuse(bytes, BAD_FUNCTION, out);
+    return whole;
+}
+
+/* The addresses that a board's switches can set; 9600 baud is protocol 013. The second poll has a
+ * wake-up before the status. */
+static const struct bms_guess guesses[] = {
+    {.address = 1, .polls = 2},
+    {.address = 2},
+    {.address = 3},
+    {.address = 4},
+    {.address = 5},
+    {.address = 6},
+    {.address = 7},
+    {.address = 8},
+    {.address = 9},
+    {.address = 10},
+    {.address = 11},
+    {.address = 12},
+    {.address = 13},
+    {.address = 14},
+    {.address = 15},
+    {.address = 1, .baud = 9600},
+};
+
+const struct bms_driver jk_pb_driver = {
+    .name = "jk-pb",
+    .title = "JK-PB, RS485 Modbus (protocol 001)",
+    .variants = variants,
+    .address_min = 1,
+    .address_max = 247,
+    .address_default = 1,
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .mask = mask,
+    .emulate = emulate,
+};

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The records of JK boards. Follows the sheet `jk02`, sections 3 to 8, and the sheet `jk-pb`,
+ * sections 4, 5 and 7. Oddities: the frame does not say whether it is laid out for 24 or 32 cells;
+ * its sum has 8 bits only; power, extreme cells and average are older than the cells beside them
+ * and are therefore left to arithmetic; sensors that are not fitted read -200 °C. The about record
+ * holds the Bluetooth PIN (62) and the settings password (118): never read.
+ */
+#include "jk_record.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEADER_SIZE 4
+#define CELLS 6            /* offset of the cell voltages in both layouts */
+#define NOT_FITTED (-2000) /* tenths of a degree */
+#define OLDEST_HARDWARE 6  /* boards before it send floats ("JK04") behind the same header */
+#define FIRST_32S_SOFTWARE 11
+#define FIRST_T4_SOFTWARE 14
+#define BATTERY_HOT_BIT 21 /* which direction is stopped, the MOS tell */
+#define CELL_COUNT_BIT 2   /* a broken sense wire, or a wrong setting */
+
+static const uint8_t header[HEADER_SIZE] = {0x55, 0xAA, 0xEB, 0x90};
+
+/* ---- framer ---- */
+
+static bool is_type(uint8_t byte)
+{
+    return byte == JK_SETTINGS || byte == JK_STATUS || byte == JK_ABOUT || byte == JK_LOG;
+}
+
+static bool is_cut_short(const uint8_t *bytes)
+{
+    for (size_t i = HEADER_SIZE; i + HEADER_SIZE <= JK_RECORD_SIZE; i++)
+        if (memcmp(bytes + i, header, HEADER_SIZE) == 0)
+            return true;
+    return false;
+}
+
+/*   55 AA EB 90 | 02   | 95      | 293 bytes | 61
+ *   header      | type | counter | data      | sum of all before       (section 3) */
+struct bms_span jk_record_find(const uint8_t *bytes, size_t size)
+{
+    if (memcmp(bytes, header, size < HEADER_SIZE ? size : HEADER_SIZE) != 0)
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size > HEADER_SIZE && !is_type(bytes[HEADER_SIZE]))
+        return (struct bms_span){BMS_SKIP, HEADER_SIZE};
+    if (size < JK_RECORD_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    if ((uint8_t) sum_bytes(bytes, JK_RECORD_SIZE - 1) != bytes[JK_RECORD_SIZE - 1] ||
+        is_cut_short(bytes))
+        return (struct bms_span){BMS_DAMAGED, HEADER_SIZE};
+    return (struct bms_span){BMS_FRAME, JK_RECORD_SIZE};
+}
+
+/* ---- fields ---- */
+
+enum kind { U8, U16, S16, U32, S32 };
+static const uint8_t kind_size[] = {[U8] = 1, [U16] = 2, [S16] = 2, [U32] = 4, [S32] = 4};
+
+static bool holds(const struct jk_record *record, size_t at, size_t size)
+{
+    return at >= record->first && at + size <= record->first + record->size;
+}
+
+static bool is_whole(const struct jk_record *record)
+{
+    return holds(record, CELLS, JK_RECORD_SIZE - CELLS);
+}
+
+/* False, and nothing is read, when the field is not in this part of the record. */
+static bool get(const struct jk_record *record, size_t at, enum kind kind, int64_t *value)
+{
+    if (!holds(record, at, kind_size[kind]))
+        return false;
+    const uint8_t *b = record->bytes + (at - record->first);
+    bool big = record->big_endian;
+    switch (kind) {
+    case U8:
+        *value = b[0];
+        break;
+    case U16:
+        *value = big ? be16(b) : le16(b);
+        break;
+    case S16:
+        *value = big ? sbe16(b) : sle16(b);
+        break;
+    case U32:
+        *value = big ? be32(b) : le32(b);
+        break;
+    case S32:
+        *value = big ? sbe32(b) : sle32(b);
+        break;
+    }
+    return true;
+}
+
+/* The field's value, or 0 when it is not there. */
+static int64_t get_or_0(const struct jk_record *record, size_t at, enum kind kind)
+{
+    int64_t value = 0;
+    get(record, at, kind, &value);
+    return value;
+}
+
+struct field {
+    enum pack_value id;
+    enum kind kind;
+    uint16_t at_24s, at_32s;
+    uint16_t divisor;
+};
+
+/* Section 5. Left out: average, difference, extremes and power, which lag. */
+// clang-format off
+static const struct field status_fields[] = {
+    /* value          kind  24S  32S  divisor */
+    {MOS_TEMP_C,      S16,  134, 144, 10},
+    {VOLTAGE_V,       U32,  118, 150, 1000},
+    {CURRENT_A,       S32,  126, 158, 1000},
+    {SOC_PERCENT,     U8,   141, 173, 1},
+    {REMAINING_AH,    S32,  142, 174, 1000},
+    {FULL_AH,         U32,  146, 178, 1000},
+    {CYCLES,          U32,  150, 182, 1},
+    {SOH_PERCENT,     U8,   158, 190, 1},
+    {CHARGE_MOS,      U8,   166, 198, 1},
+    {DISCHARGE_MOS,   U8,   167, 199, 1},
+};
+
+/* Section 7. The switches (118, 122) are wishes; what the MOS do is in the status. */
+static const struct field settings_fields[] = {
+    {CELL_COUNT,      U32,  114, 114, 1},
+    {RATED_AH,        U32,  130, 130, 1000},
+};
+
+/* What needs more than a field table. */
+static const struct places {
+    uint16_t mask, voltage, temps[4], alarms;
+    uint8_t sensors, cells;
+    enum kind alarm_kind;
+    uint16_t balancing, charge_mos, discharge_mos;
+} places[] = {
+    [JK_32S] = {.mask = 70, .voltage = 150, .temps = {162, 164, 256, 258}, .sensors = 4, .cells = 32,
+                .alarms = 166, .alarm_kind = U32, .balancing = 172, .charge_mos = 198, .discharge_mos = 199},
+    [JK_24S] = {.mask = 54, .voltage = 118, .temps = {130, 132}, .sensors = 2, .cells = 24,
+                .alarms = 136, .alarm_kind = U16, .balancing = 140, .charge_mos = 166, .discharge_mos = 167},
+};
+
+/* Section 5 of `jk-pb`. Bit 4 says "battery fully charged" on newer boards, hence a warning.
+ * Left out: bit 18 (GPS gone), bit 19 (reminder to change the password, set on many healthy
+ * packs), bit 28 (locked by GPS). */
+static const struct alarm_bit alarm_rows[] = {
+    {0,  VOLTAGE_SENSOR_FAULT,        ALARM_WARNING},
+    {1,  MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+    {2,  VOLTAGE_SENSOR_FAULT,        ALARM_PROTECTION},
+    {3,  HARDWARE_FAULT,              ALARM_PROTECTION},
+    {4,  CELL_OVER_VOLTAGE,           ALARM_WARNING},
+    {5,  PACK_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {6,  CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {7,  SHORT_CIRCUIT,               ALARM_PROTECTION},
+    {8,  CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
+    {9,  CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
+    {10, COMMUNICATION_FAULT,         ALARM_PROTECTION},
+    {11, CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {12, PACK_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {13, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {14, SHORT_CIRCUIT,               ALARM_PROTECTION},
+    {15, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
+    {16, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
+    {17, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+    {20, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
+    {22, TEMP_SENSOR_FAULT,           ALARM_PROTECTION},
+    {23, HARDWARE_FAULT,              ALARM_PROTECTION},
+    {24, SHORT_CIRCUIT,               ALARM_PROTECTION},
+    {25, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {26, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {27, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+};
+// clang-format on
+
+static void decode_fields(const struct bms *bms, const struct jk_record *record,
+                          enum jk_layout layout, const struct field *fields, size_t count,
+                          struct pack *pack)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct field *field = &fields[i];
+        int64_t raw;
+        if (!get(record, layout == JK_24S ? field->at_24s : field->at_32s, field->kind, &raw))
+            continue;
+        bool no_sensor = field->id == MOS_TEMP_C && raw == NOT_FITTED;
+        bool no_capacity = (field->id == FULL_AH || field->id == RATED_AH) && raw == 0;
+        double value = (double) raw / field->divisor;
+        if (field->id == CURRENT_A)
+            bms_set_current(bms, pack, value);
+        else if (!no_sensor && !no_capacity)
+            pack_set(pack, field->id, value);
+    }
+}
+
+/* ---- status ---- */
+
+static uint16_t cell_mv(const struct jk_record *record, unsigned index)
+{
+    return (uint16_t) get_or_0(record, CELLS + 2u * index, U16);
+}
+
+/* Bit n: cell n + 1 reads more than 0. */
+static uint32_t cells_read(const struct jk_record *record, unsigned count)
+{
+    uint32_t read = 0;
+    for (unsigned i = 0; i < count; i++)
+        read |= (uint32_t) (cell_mv(record, i) != 0) << i;
+    return read;
+}
+
+static unsigned count_ones(uint32_t word)
+{
+    unsigned ones = 0;
+    for (; word != 0; word &= word - 1)
+        ones++;
+    return ones;
+}
+
+/* Without an about record (section 4, rule 2): the cell mask of the 24-cell layout stands where the
+ * other one has cells 25 and 26. A board without any cell wire cannot be told: JK_LAYOUT_AUTO. */
+static enum jk_layout guess_layout(const struct jk_record *record)
+{
+    uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
+    uint32_t read = cells_read(record, places[JK_24S].cells);
+    if (read == 0)
+        return JK_LAYOUT_AUTO;
+    bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
+    return word != 0 && (word == read || run) ? JK_24S : JK_32S;
+}
+
+static bool must_guess(const struct jk_notes *notes, const struct jk_record *record)
+{
+    return record->layout == JK_LAYOUT_AUTO && notes->software == 0;
+}
+
+static enum jk_layout choose_layout(const struct jk_notes *notes, const struct jk_record *record)
+{
+    if (must_guess(notes, record))
+        return guess_layout(record);
+    if (record->layout != JK_LAYOUT_AUTO)
+        return record->layout;
+    return notes->software < FIRST_32S_SOFTWARE ? JK_24S : JK_32S;
+}
+
+/* Section 10: the wrong layout gives good cells and a nonsense voltage; so would two frames run
+ * into one another with a sum that fits by chance. A broken sense wire makes the sum of the cells
+ * differ as well, but says so; it is no excuse where the layout is a guess. */
+static bool is_coherent(const struct jk_record *record, const struct places *at, bool guessed)
+{
+    uint64_t mask = (uint64_t) get_or_0(record, at->mask, U32);
+    uint32_t read = cells_read(record, at->cells);
+    int64_t sum = 0;
+    if (mask >> at->cells != 0 || (mask != read && (mask == 0 || guessed)))
+        return false;
+    for (unsigned i = 0; i < at->cells; i++) {
+        uint16_t mv = cell_mv(record, i);
+        if (mv > pack_value_info(CELL_MV)->max)
+            return false;
+        sum += mask >> i & 1 ? mv : 0;
+    }
+    bool told = get_or_0(record, at->alarms, at->alarm_kind) >> CELL_COUNT_BIT & 1;
+    bool gap = (mask & (mask + 1)) != 0 || (mask & read) != mask;
+    int64_t voltage = get_or_0(record, at->voltage, U32);
+    int64_t off = voltage > sum ? voltage - sum : sum - voltage;
+    return mask == 0 || told || gap || off <= 500 || off * 50 <= voltage;
+}
+
+/* The count reaches to the last cell that is present: should one in between have lost its wire,
+ * those behind it keep their numbers. Registers may be read without the mask; then what is not 0 is
+ * a cell. */
+static void decode_cells(const struct jk_record *record, const struct places *at, struct pack *pack)
+{
+    int64_t mask = 0;
+    bool masked = get(record, at->mask, U32, &mask);
+    unsigned last = 0;
+    for (unsigned i = 0; i < at->cells; i++) {
+        bool present = mask >> i & 1;
+        uint16_t mv = cell_mv(record, i);
+        if (present)
+            last = i + 1;
+        if (mv != 0 && (present || !masked))
+            pack_set_cell(pack, i + 1, mv);
+    }
+    if (masked)
+        pack_set(pack, CELL_COUNT, last);
+}
+
+/* T4 and T5 came with software 14; older boards send 0 in their place. */
+static bool is_fitted(const struct jk_notes *notes, unsigned sensor, int64_t tenths)
+{
+    if (tenths == NOT_FITTED)
+        return false;
+    if (sensor < 2 || notes->software >= FIRST_T4_SOFTWARE)
+        return true;
+    return notes->software == 0 && tenths != 0;
+}
+
+/* T1, T2, T4 and T5 without those that are absent; T3 repeats the MOS sensor. Registers may be read
+ * in parts: T1 and T2 are then counted as they were last read, so that the others keep their
+ * numbers. */
+static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
+                         const struct places *at, struct pack *pack)
+{
+    unsigned number = 0;
+    bool any = false;
+    for (unsigned i = 0; i < at->sensors; i++) {
+        int64_t tenths;
+        if (!get(record, at->temps[i], S16, &tenths)) {
+            number += i < 2 && !(notes->sensors_absent >> i & 1);
+            continue;
+        }
+        any = true;
+        bool fitted = is_fitted(notes, i, tenths);
+        if (fitted)
+            pack_set_temp(pack, ++number, (double) tenths / 10);
+        if (i < 2)
+            notes->sensors_absent =
+                (uint8_t) ((notes->sensors_absent & ~(1u << i)) | (unsigned) !fitted << i);
+    }
+    if (any)
+        pack_set(pack, TEMP_COUNT, number);
+}
+
+void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
+                           int level, bool charge_mos, bool discharge_mos)
+{
+    bool unclear = charge_mos == discharge_mos;
+    pack_alarm(pack, charge, unclear || !charge_mos ? level : 0);
+    pack_alarm(pack, discharge, unclear || !discharge_mos ? level : 0);
+}
+
+static void decode_alarms(const struct jk_record *record, const struct places *at,
+                          struct pack *pack)
+{
+    int64_t word;
+    if (!get(record, at->alarms, at->alarm_kind, &word))
+        return;
+    pack_clear_alarms(pack);
+    pack_alarm_bits(pack, alarm_rows, sizeof alarm_rows / sizeof *alarm_rows, (uint64_t) word);
+    jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+                          word >> BATTERY_HOT_BIT & 1 ? ALARM_WARNING : 0,
+                          get_or_0(record, at->charge_mos, U8) != 0,
+                          get_or_0(record, at->discharge_mos, U8) != 0);
+    pack_raw_alarm(pack, (uint16_t) word);
+    if (at->alarm_kind == U32)
+        pack_raw_alarm(pack, (uint16_t) (word >> 16));
+}
+
+/* 0 off, 1 charging a cell, 2 discharging one. */
+static void decode_balancing(const struct jk_record *record, const struct places *at,
+                             struct pack *pack)
+{
+    int64_t state;
+    if (get(record, at->balancing, U8, &state) && state <= 2)
+        pack_set(pack, BALANCING, state != 0);
+}
+
+/* Section 10: one firmware sends a constant remaining capacity. Where it and SOC contradict one
+ * another, SOC is right. */
+static void drop_stuck_remaining(struct pack *pack)
+{
+    double full = pack->value[FULL_AH];
+    double expected = pack->value[SOC_PERCENT] / 100 * full;
+    if (fabs(pack->value[REMAINING_AH] - expected) > 0.2 * full)
+        pack_unset(pack, REMAINING_AH);
+}
+
+static enum bms_result decode_status(const struct bms *bms, struct jk_notes *notes,
+                                     const struct jk_record *record, struct pack *pack)
+{
+    enum jk_layout layout = choose_layout(notes, record);
+    const struct places *at = &places[layout];
+    if (layout == JK_LAYOUT_AUTO ||
+        (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
+        return BMS_INVALID;
+    decode_fields(bms, record, layout, status_fields, sizeof status_fields / sizeof *status_fields,
+                  pack);
+    decode_cells(record, at, pack);
+    decode_temps(notes, record, at, pack);
+    decode_alarms(record, at, pack);
+    decode_balancing(record, at, pack);
+    drop_stuck_remaining(pack);
+    return BMS_DONE;
+}
+
+/* ---- about ---- */
+
+/* Section 8: texts end at the first zero byte, and what is not printable in them is dropped. */
+static void decode_text(const struct jk_record *record, size_t at, size_t size, enum pack_text id,
+                        struct pack *pack)
+{
+    uint8_t text[16];
+    size_t length = 0;
+    if (!holds(record, at, size))
+        return;
+    const uint8_t *b = record->bytes + (at - record->first);
+    for (size_t i = 0; i < size && i < sizeof text && b[i] != 0; i++)
+        if (b[i] >= 0x20 && b[i] <= 0x7E)
+            text[length++] = b[i];
+    pack_set_text(pack, id, text, length);
+}
+
+/* The number before the first dot of a version such as 7.1.0H or 19.04; 0: there is none. */
+static void decode_version(const struct jk_record *record, size_t at, uint8_t *version)
+{
+    unsigned number = 0;
+    if (!holds(record, at, 8))
+        return;
+    const uint8_t *b = record->bytes + (at - record->first);
+    for (size_t i = 0; i < 2 && b[i] >= '0' && b[i] <= '9'; i++)
+        number = number * 10 + (unsigned) (b[i] - '0');
+    *version = (uint8_t) number;
+}
+
+static void decode_about(struct jk_notes *notes, const struct jk_record *record, struct pack *pack)
+{
+    decode_text(record, 6, 15, MODEL, pack);
+    decode_text(record, 30, 8, FIRMWARE, pack);
+    decode_text(record, 86, 16, SERIAL, pack);
+    decode_version(record, 22, &notes->hardware);
+    decode_version(record, 30, &notes->software);
+}
+
+/* JK's PC program asks with frames of this form whose data are all zero; an echo of them is no
+ * answer. */
+static bool is_question(const struct jk_record *record)
+{
+    for (size_t at = CELLS; at < JK_RECORD_SIZE - 1; at++)
+        if (get_or_0(record, at, U8) != 0)
+            return false;
+    return is_whole(record);
+}
+
+enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
+                                 const struct jk_record *record, struct pack *pack)
+{
+    if (is_question(record) || record->type == JK_LOG)
+        return BMS_FOREIGN;
+    if (record->type == JK_ABOUT) {
+        decode_about(notes, record, pack);
+        return BMS_DONE;
+    }
+    if (notes->hardware != 0 && notes->hardware < OLDEST_HARDWARE)
+        return BMS_REFUSED;
+    if (record->type == JK_STATUS)
+        return decode_status(bms, notes, record, pack);
+    decode_fields(bms, record, JK_32S, settings_fields,
+                  sizeof settings_fields / sizeof *settings_fields, pack);
+    return BMS_DONE;
+}
+
+static void mask_with(uint8_t blank, uint8_t *bytes, size_t first)
+{
+    static const uint16_t secrets[] = {62, 118}; /* PIN and password, 16 bytes each */
+    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+        memset(bytes + secrets[i] - first, blank, 16);
+    uint32_t sum = sum_bytes(bytes, JK_RECORD_SIZE - 1 - first) + sum_bytes(header, first);
+    bytes[JK_RECORD_SIZE - 1 - first] = (uint8_t) sum;
+}
+
+/* A new sum that completes a header would make the record look cut short. */
+void jk_record_mask(uint8_t *bytes, size_t first)
+{
+    const uint8_t *end = bytes + JK_RECORD_SIZE - first;
+    if (bytes[HEADER_SIZE - first] != JK_ABOUT)
+        return;
+    mask_with('*', bytes, first);
+    if (memcmp(end - HEADER_SIZE, header, HEADER_SIZE) == 0)
+        mask_with('+', bytes, first);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The records of JK boards: settings, status and about. They travel as 300-byte frames 55 AA EB 90
+ * (drivers jk02 and jk-pb, little-endian) and, the same fields at the same distances, as Modbus
+ * registers (jk-pb, big-endian). Pure.
+ */
+#ifndef PACKGATE_BMS_JK_RECORD_H
+#define PACKGATE_BMS_JK_RECORD_H
+
+#include "bms/driver.h"
+
+#define JK_RECORD_SIZE 300
+
+enum jk_type { JK_SETTINGS = 1, JK_STATUS = 2, JK_ABOUT = 3, JK_LOG = 5 };
+
+/* Boards with software below 11 lay the status out for 24 cells, later ones for 32. */
+enum jk_layout { JK_LAYOUT_AUTO, JK_32S, JK_24S };
+
+/* A record or a part of one. Offsets are always those of the 300-byte frame, whose data starts
+ * at 6. */
+struct jk_record {
+    enum jk_type type;
+    enum jk_layout layout;
+    bool big_endian;
+    size_t first; /* offset of bytes[0] */
+    const uint8_t *bytes;
+    size_t size;
+};
+
+/* What is remembered of a board between its records; zeroed: nothing is known. */
+struct jk_notes {
+    uint8_t software; /* number before the first dot; 0: not known */
+    uint8_t hardware;
+    uint8_t sensors_absent; /* bits 0 and 1: T1 and T2, as last read */
+};
+
+/** Whether a record frame stands at bytes[0], as a driver's `frame` tells it. Checks header, type,
+ * sum, and that no second header lies inside: then the first frame was cut short and its sum fits
+ * by chance. */
+struct bms_span jk_record_find(const uint8_t *bytes, size_t size);
+
+/** Takes what the record holds. BMS_DONE; BMS_FOREIGN for a type of no use here; BMS_REFUSED for a
+ * board whose records are laid out in yet another way; BMS_INVALID when a status contradicts
+ * itself, and then sets nothing. */
+enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
+                                 const struct jk_record *record, struct pack *pack);
+
+/** An alarm that does not say which direction it stops: it is the one whose MOS is off, and both
+ * when that does not tell. */
+void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
+                           int level, bool charge_mos, bool discharge_mos);
+
+/** Blanks PIN and password in a record frame and mends its sum. `first`: how many bytes of its
+ * header are missing. */
+void jk_record_mask(uint8_t *bytes, size_t first);
+
+#endif

@@ -1,0 +1,645 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and its siblings in the YD/T 1363 family (Topband, PACE, Seplos V2, Pylontech LV, EG4):
+ * what is asked, and what the answers say. Follows the sheet `topbms`. Oddities: a reply does not
+ * say which command it answers, so that what does not have the structure of the answer is somebody
+ * else's; neither does a return code; VER of a reply means nothing; in `auto` the variant is found
+ * out by asking in one dialect after the other.
+ */
+#include "topbms_emulate.h"
+#include "topbms_layout.h"
+#include "topbms_messages.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+
+#define PATIENCE 3  /* requests of a slower step in a row that may stay unanswered, */
+#define RARELY 1024 /* before it is left out but for each so many */
+
+#define TDT_MOS_SENSOR 2 /* behind that of the surroundings */
+
+enum step { STEP_ANALOG, STEP_STATUS, STEP_IDENTITY, STEP_SERIAL, STEP_LIMITS, STEPS };
+
+struct memory {
+    uint8_t dialect;      /* index into dialects[]: how the pack is asked */
+    bool woken;           /* the first request was repeated */
+    uint8_t variant;      /* enum topbms_id that answered; ID_AUTO: none yet */
+    bool awaiting;        /* 42H was asked and has not been answered */
+    bool analog_answered; /* at least once: the pack knows these commands */
+    bool status_answered;
+    bool product_refused; /* F1H: try E9H */
+    struct topbms_board board;
+    uint16_t unanswered[STEPS]; /* how often a slower step was due since it was answered last */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/* ---- how a pack is asked ---- */
+
+/* CID1 that a variant may want, the usual ones first. TopBMS and Topband, Seplos and Pylontech are
+ * asked alike: in auto one row stands for both. */
+// clang-format off
+static const struct dialect {
+    enum topbms_id variant;
+    uint8_t device;
+    bool in_auto;
+} dialects[] = {
+    /* variant       CID1  auto */
+    {ID_TOPBMS,      0x46, true},
+    {ID_PACE,        0x46, true},
+    {ID_SEPLOS,      0x46, true},
+    {ID_EG4,         0x4A, true},
+    {ID_PACE,        0x4F, true},  /* 14 cells, ternary */
+    {ID_EG4,         0x4E, true},
+    {ID_EG4,         0x4F, true},
+    {ID_TOPBAND,     0x46, false},
+    {ID_PYLONTECH,   0x46, false},
+};
+// clang-format on
+#define DIALECTS (sizeof dialects / sizeof *dialects)
+
+/* A pack behind a master is asked with the master's ADR; only COMMAND names it then (section 9). */
+static bool behind_master(const struct bms *bms)
+{
+    return topbms_adr(bms) != topbms_number(bms);
+}
+
+static bool dialect_fits(const struct bms *bms, const struct dialect *dialect)
+{
+    if (behind_master(bms) && !topbms_variants[dialect->variant].names_pack)
+        return false;
+    enum topbms_id configured = topbms_configured(bms);
+    return configured == ID_AUTO ? dialect->in_auto : dialect->variant == configured;
+}
+
+/* While the pack is not known: the first dialect that may be its own, from `from` on and round. */
+static bool choose_dialect(struct bms *bms, size_t from)
+{
+    struct memory *memory = bms_memory(bms);
+    for (size_t i = 0; i < DIALECTS; i++) {
+        size_t at = (from + i) % DIALECTS;
+        if (dialect_fits(bms, &dialects[at])) {
+            memory->dialect = (uint8_t) at;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The dialect of a pack that has answered as `id` under CID1 `device`. */
+static uint8_t dialect_of(enum topbms_id id, uint8_t device)
+{
+    size_t found = DIALECTS;
+    for (size_t i = 0; i < DIALECTS; i++) {
+        bool better = found == DIALECTS || dialects[i].device == device;
+        if (dialects[i].variant == id && better)
+            found = i;
+    }
+    return (uint8_t) found;
+}
+
+/* What the pack is known to be: as configured, or as it has answered. */
+static enum topbms_id known_variant(struct bms *bms)
+{
+    const struct memory *memory = bms_memory(bms);
+    enum topbms_id configured = topbms_configured(bms);
+    return configured == ID_AUTO ? (enum topbms_id) memory->variant : configured;
+}
+
+/* ---- plan ---- */
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_ANALOG] = {.name = "analog values", .vital = true},
+    [STEP_STATUS] = {.name = "alarms and states"},
+    [STEP_IDENTITY] = {.name = "identity", .every_s = 3600},
+    [STEP_SERIAL] = {.name = "serial number", .every_s = 3600},
+    [STEP_LIMITS] = {.name = "limits", .every_s = 10},
+};
+
+static void make_request(struct bms *bms, uint8_t command, const uint8_t *info, size_t size,
+                         struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    const struct dialect *dialect = &dialects[memory->dialect];
+    struct ydt_head head = {.version = topbms_variants[dialect->variant].version,
+                            .address = topbms_adr(bms),
+                            .device = dialect->device,
+                            .code = command};
+    request->size = ydt_write(request->bytes, &head, info, size);
+}
+
+/* A command with COMMAND as INFO, or with none: such a one reaches the pack at ADR only, not one
+ * behind it. */
+static bool ask(struct bms *bms, uint8_t command, bool names_pack, struct bms_request *request)
+{
+    if (command == 0 || (!names_pack && behind_master(bms)))
+        return false;
+    make_request(bms, command, (const uint8_t[]){topbms_number(bms)}, names_pack, request);
+    return true;
+}
+
+/* Many packs do not answer these at all, and each time the poll waits in vain: ask a few times,
+ * then rarely. */
+static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool names_pack,
+                       struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (!ask(bms, command, names_pack, request))
+        return false;
+    unsigned asked = memory->unanswered[step]++;
+    return asked < PATIENCE || asked % RARELY == 0;
+}
+
+static bool ask_identity(struct bms *bms, uint8_t command, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (!ask_slowly(bms, STEP_IDENTITY, command, command == TOPBMS_PRODUCT, request))
+        return false;
+    if (command == TOPBMS_BOARD)
+        memory->board.answered = false;
+    return true;
+}
+
+static bool ask_serial(struct bms *bms, uint8_t command, struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    if (command == TOPBMS_SERIAL && !memory->product_refused)
+        return false; /* F1H tells it */
+    /* The replies to C1H and C2H can look alike: wait until the former is out of the way. */
+    if (command == TOPBMS_SERIALS && !memory->board.answered)
+        return false;
+    return ask_slowly(bms, STEP_SERIAL, command, command != TOPBMS_SERIALS, request);
+}
+
+/* Until a pack has answered, each 42H goes out in the next dialect: silence may mean that it does
+ * not know this one, so that all of them have their turn again and again. The very first is sent
+ * twice, as the first request may only have woken the pack. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    bool turn = step == STEP_ANALOG && memory->awaiting && memory->woken;
+    if (step == STEP_ANALOG && memory->awaiting)
+        memory->woken = true;
+    if (memory->variant == ID_AUTO && !choose_dialect(bms, memory->dialect + (turn ? 1u : 0u)))
+        return false;
+    if (step == STEP_ANALOG) {
+        memory->awaiting = true;
+        return ask(bms, TOPBMS_ANALOG,
+                   topbms_variants[dialects[memory->dialect].variant].names_pack, request);
+    }
+    enum topbms_id id = known_variant(bms);
+    if (id == ID_AUTO)
+        return false;
+    const struct topbms_variant *variant = &topbms_variants[id];
+    if (step == STEP_STATUS)
+        return ask(bms, TOPBMS_STATUS, variant->names_pack, request);
+    if (step == STEP_IDENTITY)
+        return ask_identity(bms, variant->identity, request);
+    if (step == STEP_SERIAL)
+        return ask_serial(bms, variant->serial, request);
+    return ask_slowly(bms, STEP_LIMITS, variant->limits, true, request);
+}
+
+/* Section 8.4: PACE only; INFO 00 is on. The request carries no pack number: never for a pack
+ * behind a master, whose own switches it would throw. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (known_variant(bms) != ID_PACE || behind_master(bms))
+        return false;
+    if (memory->variant == ID_AUTO && !choose_dialect(bms, memory->dialect))
+        return false;
+    uint8_t command = which == BMS_CHARGE_MOS ? TOPBMS_CHARGE_MOS : TOPBMS_DISCHARGE_MOS;
+    make_request(bms, command, (const uint8_t[]){on ? 0 : 1}, 1, request);
+    return true;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    size_t span = 0;
+    switch (ydt_find(bytes, size, &span)) {
+    case YDT_MORE:
+        return (struct bms_span){BMS_MORE, 0};
+    case YDT_GOOD:
+        return (struct bms_span){BMS_FRAME, span};
+    case YDT_NOISE:
+        return (struct bms_span){BMS_SKIP, span};
+    default:
+        return (struct bms_span){BMS_DAMAGED, span};
+    }
+}
+
+/* Whether a frame can be read as 42H or 44H of any pack, or of all. */
+static bool is_readable(struct topbms_reply *reply, bool all)
+{
+    struct topbms_layout layout;
+    reply->names_pack = all;
+    reply->number = reply->asked.address = TOPBMS_ALL_PACKS;
+    return topbms_find_layout(reply, KIND_ANALOG, &layout) ||
+           topbms_find_layout(reply, KIND_STATUS, &layout);
+}
+
+/* A frame that does not answer the request: late or another's if it can be read as something else,
+ * else malformed. */
+static enum bms_result reject(struct topbms_reply *reply)
+{
+    return is_readable(reply, false) || is_readable(reply, true) ? BMS_FOREIGN : BMS_INVALID;
+}
+
+/* ---- 42H ---- */
+
+static double raw_value(const uint8_t *d, size_t size)
+{
+    double value = 0;
+    for (size_t i = 0; i < size; i++)
+        value = 256 * value + d[i];
+    return value;
+}
+
+static bool is_capacity(uint8_t id)
+{
+    return id == REMAINING_AH || id == FULL_AH || id == RATED_AH;
+}
+
+static void set_value(struct pack *pack, const struct topbms_field *field, const uint8_t *d)
+{
+    double raw = raw_value(d, field->size);
+    /* FFFF is Pylontech's "see below", and saturated elsewhere; a battery without any capacity is
+     * one not set up. */
+    bool none =
+        is_capacity(field->id) && (raw == 0xFFFF || (raw == 0 && field->id != REMAINING_AH));
+    if (!none)
+        pack_set(pack, (enum pack_value) field->id, raw * field->unit);
+}
+
+static double capacity_percent(const struct pack *pack)
+{
+    if (!pack_known(pack, REMAINING_AH) || !pack_known(pack, FULL_AH))
+        return NAN;
+    /* A full pack may hold a little more than its full capacity, which is counted anew now and
+     * then. */
+    double percent = 100 * pack->value[REMAINING_AH] / pack->value[FULL_AH];
+    return percent > 100 && percent <= 105 ? 100 : percent;
+}
+
+/* 24  | 7148 7148 7148 7148 | 64
+ * SOC | capacities          | SOH      taken only if SOC goes with the capacities before; some
+ * firmwares end behind it, others have something else there */
+static void take_pace_soc(struct pack *pack, const uint8_t *d)
+{
+    if (fabs(d[0] - capacity_percent(pack)) <= 2)
+        pack_set(pack, SOC_PERCENT, d[0]);
+}
+
+static void take_pace_soh(struct pack *pack, const uint8_t *d)
+{
+    if (pack_known(pack, SOC_PERCENT))
+        pack_set(pack, SOH_PERCENT, d[8]);
+}
+
+/* 0174E4 | 01B198      95460 of 111000 mAh */
+static void take_large_capacities(struct pack *pack, const struct topbms_field *field,
+                                  const uint8_t *d)
+{
+    if (pack_known(pack, REMAINING_AH) || pack_known(pack, FULL_AH))
+        return;
+    pack_set(pack, REMAINING_AH, raw_value(d, 3) * field->unit);
+    pack_set(pack, FULL_AH, raw_value(d + 3, 3) * field->unit);
+}
+
+static void take_field(const struct bms *bms, struct pack *pack, const struct topbms_layout *layout,
+                       const struct topbms_field *field, const uint8_t *d, double *balance)
+{
+    switch (field->id) {
+    case CURRENT_A:
+        bms_set_current(bms, pack, sbe16(d) * field->unit);
+        break;
+    case VOLTAGE_V:
+        pack_set(pack, VOLTAGE_V, layout->voltage_v);
+        break;
+    case FIELD_COUNT:
+    case FIELD_OTHER:
+        break;
+    case FIELD_BALANCE_LOW:
+        *balance = raw_value(d, field->size);
+        break;
+    case FIELD_BALANCE_HIGH:
+        *balance += raw_value(d, field->size) * 0x10000;
+        break;
+    case FIELD_LARGE_CAPACITIES:
+        take_large_capacities(pack, field, d);
+        break;
+    case FIELD_PACE_SOC:
+        take_pace_soc(pack, d);
+        break;
+    case FIELD_PACE_SOH:
+        take_pace_soh(pack, d);
+        break;
+    default:
+        set_value(pack, field, d);
+    }
+}
+
+/* Bits beyond the last cell mean nothing. */
+static void set_balance(struct pack *pack, double mask, unsigned cell_count)
+{
+    pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) cell_count)));
+}
+
+/* Some values are worked out from others or may be missing: nothing of an earlier reply stays. */
+static void forget_analog(struct pack *pack)
+{
+    static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
+                                             FULL_AH,   RATED_AH,    CYCLES,      MOS_TEMP_C};
+    for (size_t i = 0; i < sizeof analog / sizeof *analog; i++)
+        pack_unset(pack, analog[i]);
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    for (unsigned i = 0; i < MAX_TEMPS; i++)
+        pack_unset(pack, (enum pack_value)(TEMP_C + i));
+}
+
+static void take_fields(const struct bms *bms, struct pack *pack,
+                        const struct topbms_layout *layout)
+{
+    const struct topbms_variant *variant = layout->variant;
+    const uint8_t *d = layout->rest;
+    size_t left = layout->rest_size;
+    uint8_t count = d[variant->count_at];
+    double balance = NAN;
+    if (variant->balance_at == NOWHERE) /* else 44H has it */
+        pack_unset(pack, BALANCE_MASK);
+    for (unsigned i = 0; i < variant->field_count; i++) {
+        const struct topbms_field *field = &variant->fields[i];
+        if (field->size > left || field->count > count)
+            break;
+        take_field(bms, pack, layout, field, d, &balance);
+        d += field->size;
+        left -= field->size;
+    }
+    if (!isnan(balance))
+        set_balance(pack, balance, layout->cell_count);
+}
+
+static void take_cells(struct pack *pack, const struct topbms_layout *layout)
+{
+    pack_set(pack, CELL_COUNT, layout->cell_count);
+    for (unsigned i = 0; i < layout->cell_count; i++) {
+        uint16_t mv = be16(layout->cells + 2 * i);
+        if (mv > 0)
+            pack_set_cell(pack, i + 1, mv);
+        else
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    }
+}
+
+static unsigned mos_sensor(const struct topbms_layout *layout)
+{
+    const struct topbms_variant *variant = layout->variant;
+    if (variant->mos_sensor != LAST_SENSOR)
+        return variant->mos_sensor;
+    /* Four and fewer are those of the cells, unless EG4's two are among them. */
+    return layout->sensor_count > 4 || variant->uncounted_sensors > 0 ? layout->sensor_count : 0;
+}
+
+static void take_sensors(struct pack *pack, const struct topbms_layout *layout, unsigned mos)
+{
+    const struct topbms_variant *variant = layout->variant;
+    pack_set(pack, TEMP_COUNT, layout->sensor_count);
+    for (unsigned i = 0; i < layout->sensor_count; i++) {
+        uint16_t raw = be16(layout->sensors + 2 * i);
+        double celsius = (raw - (double) variant->sensor_zero) * variant->sensor_unit;
+        pack_unset(pack, (enum pack_value)(TEMP_C + i));
+        if (raw == 0)
+            continue;
+        pack_set_temp(pack, i + 1, celsius);
+        if (i + 1 == mos)
+            pack_set(pack, MOS_TEMP_C, celsius);
+    }
+}
+
+/* PACE boards that act as Pylontech write 10 mAh for 1 mAh (section 8.1): no pack of 15 or 16 cells
+ * is that small. */
+static void correct_capacities(struct pack *pack, const struct topbms_layout *layout)
+{
+    bool pace = layout->id == ID_PYLONTECH && layout->flag == 0 &&
+                layout->rest[layout->variant->count_at] == 2 &&
+                (layout->cell_count == 15 || layout->cell_count == 16);
+    if (!pace || !(pack->value[FULL_AH] < 20))
+        return;
+    pack_set(pack, FULL_AH, 10 * pack->value[FULL_AH]);
+    if (pack_known(pack, REMAINING_AH))
+        pack_set(pack, REMAINING_AH, 10 * pack->value[REMAINING_AH]);
+}
+
+static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms_id id)
+{
+    struct memory *memory = bms_memory(bms);
+    memory->awaiting = false;
+    memory->analog_answered = true;
+    memory->variant = (uint8_t) id;
+    memory->dialect =
+        dialect_of(id, reply->unasked ? reply->frame.head.device : reply->asked.device);
+}
+
+static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+{
+    struct topbms_layout layout;
+    if (!topbms_find_layout(reply, KIND_ANALOG, &layout))
+        return reject(reply);
+    learn(bms, reply, layout.id);
+    forget_analog(pack);
+    take_cells(pack, &layout);
+    take_sensors(pack, &layout, reply->is_tdt ? TDT_MOS_SENSOR : mos_sensor(&layout));
+    take_fields(bms, pack, &layout);
+    correct_capacities(pack, &layout);
+    double percent = capacity_percent(pack);
+    if (layout.variant->soc_by_capacities && !pack_known(pack, SOC_PERCENT) && !isnan(percent))
+        pack_set(pack, SOC_PERCENT, percent);
+    return BMS_DONE;
+}
+
+/* ---- 44H ---- */
+
+/* Section 5: 01 below the lower limit, 02 above the upper limit, F0 another fault. */
+static void take_items(struct pack *pack, const struct topbms_layout *layout)
+{
+    for (unsigned i = 0; i < layout->cell_count; i++) {
+        uint8_t item = layout->cells[i];
+        pack_alarm(pack, CELL_UNDER_VOLTAGE, item == 1 ? ALARM_WARNING : 0);
+        pack_alarm(pack, CELL_OVER_VOLTAGE, item == 2 ? ALARM_WARNING : 0);
+        pack_alarm(pack, VOLTAGE_SENSOR_FAULT, item == 0xF0 ? ALARM_PROTECTION : 0);
+    }
+    for (unsigned i = 0; i < layout->sensor_count; i++)
+        pack_alarm(pack, TEMP_SENSOR_FAULT, layout->sensors[i] == 0xF0 ? ALARM_PROTECTION : 0);
+    pack_alarm(pack, PACK_UNDER_VOLTAGE, layout->rest[1] == 1 ? ALARM_WARNING : 0);
+    pack_alarm(pack, PACK_OVER_VOLTAGE, layout->rest[1] == 2 ? ALARM_WARNING : 0);
+}
+
+static bool status_bit(const uint8_t *status, uint8_t bit)
+{
+    return status[bit / 8] >> bit % 8 & 1;
+}
+
+static void take_raw_words(struct pack *pack, const uint8_t *d, size_t size)
+{
+    for (size_t i = 0; i < size; i += 2)
+        pack_raw_alarm(pack, (uint16_t) (d[i] << 8 | (i + 1 < size ? d[i + 1] : 0)));
+}
+
+static void take_status_balance(struct pack *pack, const struct topbms_layout *layout,
+                                const uint8_t *status)
+{
+    const struct topbms_variant *variant = layout->variant;
+    if (variant->balance_at == NOWHERE)
+        return;
+    double mask = 0;
+    for (unsigned i = 0; i < variant->balance_size; i++) {
+        unsigned byte = variant->balance_big_endian ? i : variant->balance_size - 1u - i;
+        mask = 256 * mask + status[variant->balance_at + byte];
+    }
+    set_balance(pack, mask, layout->cell_count);
+}
+
+/* Alarms, switches and balancing; the raw words are everything behind the sensors, then the
+ * sensors' item bytes, two to a word. An older firmware that sends fewer status bytes leaves what
+ * they would tell unknown. */
+static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    struct topbms_layout layout;
+    if (!topbms_find_layout(reply, KIND_STATUS, &layout))
+        return reject(reply);
+    memory->status_answered = true;
+    const struct topbms_variant *variant = layout.variant;
+    const uint8_t *status = layout.rest + layout.tail->status_at;
+    pack_clear_alarms(pack);
+    take_items(pack, &layout);
+    for (unsigned i = 0; i < variant->alarm_count; i++) {
+        const struct alarm_bit *row = &variant->alarms[i];
+        if (row->bit / 8 < layout.tail->status_size)
+            pack_alarm(pack, (enum pack_alarm) row->alarm,
+                       status_bit(status, row->bit) ? row->level : 0);
+    }
+    pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
+    pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));
+    take_status_balance(pack, &layout, status);
+    take_raw_words(pack, layout.rest, layout.rest_size);
+    take_raw_words(pack, layout.sensors, layout.sensor_count);
+    return BMS_DONE;
+}
+
+/* ---- decode ---- */
+
+/* The wrong VER, CID1 or INFO: ask in the next dialect, and anew what the pack is. */
+static void forget_variant(struct bms *bms)
+{
+    struct memory *memory = bms_memory(bms);
+    choose_dialect(bms, memory->dialect + 1u);
+    memory->variant = ID_AUTO;
+    memory->awaiting = memory->analog_answered = memory->status_answered = false;
+}
+
+static void note_answer(struct bms *bms, uint8_t command)
+{
+    struct memory *memory = bms_memory(bms);
+    const struct topbms_variant *variant = &topbms_variants[known_variant(bms)];
+    if (command == variant->identity)
+        memory->unanswered[STEP_IDENTITY] = 0;
+    if (command == variant->serial)
+        memory->unanswered[STEP_SERIAL] = 0;
+    if (command == variant->limits)
+        memory->unanswered[STEP_LIMITS] = 0;
+}
+
+/* Section 3. A return code does not say which command it answers: one that contradicts what the
+ * pack has answered before is a late one. */
+static enum bms_result take_refusal(struct bms *bms, const struct topbms_reply *reply)
+{
+    struct memory *memory = bms_memory(bms);
+    uint8_t code = reply->frame.head.code, command = reply->asked.code;
+    if (reply->unasked)
+        return BMS_FOREIGN;
+    if (code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK)
+        return BMS_INVALID; /* the line, or a pack that is away for now: the question stays good */
+    bool wrong_dialect = code == RTN_VERSION || code == RTN_DEVICE;
+    if (command == TOPBMS_ANALOG && (wrong_dialect || !memory->analog_answered))
+        forget_variant(bms);
+    else if (command == TOPBMS_ANALOG || (command == TOPBMS_STATUS && memory->status_answered))
+        return BMS_INVALID;
+    memory->product_refused |= command == TOPBMS_PRODUCT;
+    memory->board.answered |= command == TOPBMS_BOARD;
+    note_answer(bms, command);
+    return BMS_REFUSED;
+}
+
+static enum bms_result take_message(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    enum bms_result result = topbms_take_message(&memory->board, reply, pack);
+    if (result == BMS_DONE)
+        note_answer(bms, reply->asked.code);
+    return result == BMS_INVALID ? reject(reply) : result;
+}
+
+/* Nothing was asked, as far as is known: only what can be told by its structure. */
+static enum bms_result take_unasked(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
+{
+    struct topbms_layout layout;
+    if (topbms_find_layout(reply, KIND_ANALOG, &layout))
+        return take_analog(bms, reply, pack);
+    return topbms_find_layout(reply, KIND_STATUS, &layout) ? take_status(bms, reply, pack)
+                                                           : BMS_FOREIGN;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    struct topbms_reply reply;
+    if (!topbms_read_reply(bms, request, frame, size, &reply))
+        return BMS_FOREIGN;
+    if (reply.frame.head.code != RTN_OK)
+        return take_refusal(bms, &reply);
+    if (reply.unasked)
+        return take_unasked(bms, &reply, pack);
+    if (reply.asked.code == TOPBMS_ANALOG)
+        return take_analog(bms, &reply, pack);
+    if (reply.asked.code == TOPBMS_STATUS)
+        return take_status(bms, &reply, pack);
+    return take_message(bms, &reply, pack);
+}
+
+/* In `auto` each poll asks in the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,
+ * the latter only at the most likely address. Pylontech packs count from 2 and can talk at 115200
+ * baud. */
+static const struct bms_guess guesses[] = {
+    {.address = 1, .polls = 5},
+    {.address = 0, .polls = 4},
+    {.address = 2, .polls = 4},
+    {.address = 2, .variant = ID_PYLONTECH, .baud = 115200},
+};
+
+/* EG4 and packs behind TCP serial servers take up to 2 s to answer, EG4 and Topband want 0.2 s of
+ * rest (section 10): `auto` has to suit the slowest. */
+const struct bms_driver topbms_driver = {
+    .name = "topbms",
+    .title = "TopBMS, Topband, PACE, Seplos V2, Pylontech LV, EG4 (YD/T 1363, ASCII)",
+    .variants = topbms_names,
+    .address_min = 0,
+    .address_max = 254,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 2000, .gap_ms = 200},
+    .plan = plan,
+    .steps = STEPS,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .emulate = topbms_emulate,
+};

@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings, emulated: answers 42H, 44H and the identity of each variant out of a struct
+ * pack, and lets the MOS of a PACE pack be switched. Follows the sheet `topbms`, sections 3, 7, 8
+ * and 12. Oddities that are kept up: TopBMS answers with VER 52, a Seplos pack at address 00 calls
+ * itself 01, PACE does not open both MOS, Topband answers 51H in plain text; a foreign ADR gets no
+ * answer at all.
+ */
+#include "topbms_emulate.h"
+
+#include "topbms_variants.h"
+#include "ydt1363.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An answer under way. */
+struct answer {
+    enum topbms_id id;
+    const struct topbms_variant *variant;
+    struct pack *pack;
+    uint8_t number;       /* of the emulated pack: COMMAND */
+    const uint8_t *asked; /* INFO of the request */
+    size_t asked_size;
+    uint8_t info[512];
+    size_t size;
+    bool plain; /* INFO is text already */
+};
+
+static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
+{
+    return pack_known(pack, id) ? pack->value[id] : otherwise;
+}
+
+/* The MOS as two bits of a byte. */
+static uint32_t mos_bits(const struct pack *pack, unsigned charge_bit, unsigned discharge_bit)
+{
+    uint32_t charge = value_or(pack, CHARGE_MOS, 1) > 0,
+             discharge = value_or(pack, DISCHARGE_MOS, 1) > 0;
+    return charge << charge_bit | discharge << discharge_bit;
+}
+
+/* ---- writing ---- */
+
+static void put(struct answer *answer, uint32_t value, unsigned size)
+{
+    for (unsigned i = size; i > 0; i--)
+        answer->info[answer->size++] = (uint8_t) (value >> 8 * (i - 1));
+}
+
+static void put_bytes(struct answer *answer, const uint8_t *bytes, size_t size)
+{
+    memcpy(answer->info + answer->size, bytes, size);
+    answer->size += size;
+}
+
+/* A text, cut off or filled up to a fixed size. */
+static void put_text(struct answer *answer, const char *text, size_t size, char filling)
+{
+    size_t length = strlen(text);
+    memset(answer->info + answer->size, filling, size);
+    memcpy(answer->info + answer->size, text, length < size ? length : size);
+    answer->size += size;
+}
+
+/* A number in its unit, saturating; unknown is 0. */
+static void put_number(struct answer *answer, double value, double unit, unsigned size,
+                       bool is_signed)
+{
+    double highest = ldexp(1, (int) (8 * size - is_signed)) - 1;
+    double raw = isnan(value) ? 0 : round(value / unit);
+    raw = fmin(fmax(raw, is_signed ? -highest - 1 : 0), highest);
+    put(answer, (uint32_t) (int64_t) raw, size);
+}
+
+/* INFOFLAG and the group byte. */
+static void put_group(struct answer *answer)
+{
+    if (!answer->variant->flag_absent)
+        put(answer, answer->id == ID_PYLONTECH ? 0x11 : 0, 1);
+    bool all = answer->asked_size == 1 && answer->asked[0] == TOPBMS_ALL_PACKS;
+    bool renamed = answer->id == ID_SEPLOS && answer->number == 0;
+    put(answer, all || renamed ? 1 : answer->number, 1);
+}
+
+/* ---- 42H ---- */
+
+static unsigned count_cells(const struct pack *pack)
+{
+    unsigned count = (unsigned) value_or(pack, CELL_COUNT, 0);
+    for (unsigned i = count; i < MAX_CELLS; i++)
+        if (pack_known(pack, (enum pack_value)(CELL_MV + i)))
+            count = i + 1;
+    return count;
+}
+
+static unsigned mos_sensor(const struct answer *answer, unsigned count)
+{
+    return answer->variant->mos_sensor == LAST_SENSOR ? count : answer->variant->mos_sensor;
+}
+
+/* As many sensors as the pack has, and a place for the one of the MOS where the variant has such a
+ * place. */
+static unsigned count_sensors(const struct answer *answer)
+{
+    const struct topbms_variant *variant = answer->variant;
+    const struct pack *pack = answer->pack;
+    unsigned count = (unsigned) value_or(pack, TEMP_COUNT, 0);
+    for (unsigned i = count; i < MAX_TEMPS; i++)
+        if (pack_known(pack, (enum pack_value)(TEMP_C + i)))
+            count = i + 1;
+    unsigned needed = variant->mos_sensor;
+    if (variant->mos_sensor ==
+        LAST_SENSOR) /* behind those of the cells, and behind EG4's environment */
+        needed = variant->uncounted_sensors > 0 ? 4u + variant->uncounted_sensors : 5;
+    if (pack_known(pack, MOS_TEMP_C) && count < needed)
+        count = needed;
+    return count < variant->uncounted_sensors ? variant->uncounted_sensors : count;
+}
+
+static void put_sensors(struct answer *answer)
+{
+    const struct topbms_variant *variant = answer->variant;
+    unsigned count = count_sensors(answer);
+    put(answer, count - variant->uncounted_sensors, 1);
+    for (unsigned i = 0; i < count; i++) {
+        double celsius = answer->pack->value[TEMP_C + i];
+        if (i + 1 == mos_sensor(answer, count))
+            celsius = value_or(answer->pack, MOS_TEMP_C, celsius);
+        double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
+        put_number(answer,
+                   isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max), 1, 2,
+                   false);
+    }
+}
+
+/* Pylontech writes FFFF and adds 3-byte fields where a capacity does not fit into 16 bits of mAh.
+ */
+static bool is_large(const struct answer *answer)
+{
+    return answer->id == ID_PYLONTECH && fmax(value_or(answer->pack, FULL_AH, 0),
+                                              value_or(answer->pack, REMAINING_AH, 0)) >= 65.535;
+}
+
+static uint8_t count_byte(const struct answer *answer)
+{
+    if (answer->id == ID_PYLONTECH && !is_large(answer))
+        return 2;
+    /* PACE and Topband: as recorded, or as in the only source. */
+    uint8_t any = answer->id == ID_PACE ? 3 : 4;
+    return answer->variant->lengths[0].count ? answer->variant->lengths[0].count : any;
+}
+
+static double sum_of_cells(const struct pack *pack)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < count_cells(pack); i++)
+        sum += value_or(pack, (enum pack_value)(CELL_MV + i), 0) / 1000;
+    return sum;
+}
+
+static void put_field(struct answer *answer, const struct topbms_field *field)
+{
+    const struct pack *pack = answer->pack;
+    uint64_t mask = (uint64_t) value_or(pack, BALANCE_MASK, 0);
+    switch (field->id) {
+    case FIELD_COUNT:
+        put(answer, count_byte(answer), 1);
+        break;
+    case FIELD_BALANCE_LOW:
+        put(answer, mask & 0xFFFF, 2);
+        break;
+    case FIELD_BALANCE_HIGH:
+        put(answer, mask >> 16 & 0xFFFF, 2);
+        break;
+    case FIELD_LARGE_CAPACITIES:
+        put_number(answer, pack->value[REMAINING_AH], field->unit, 3, false);
+        put_number(answer, pack->value[FULL_AH], field->unit, 3, false);
+        break;
+    case FIELD_OTHER:
+        put(answer, 0, field->size);
+        break;
+    case VOLTAGE_V:
+        put_number(answer, value_or(pack, VOLTAGE_V, sum_of_cells(pack)), field->unit, field->size,
+                   false);
+        break;
+    default:
+        if (is_large(answer) && (field->id == REMAINING_AH || field->id == FULL_AH))
+            put(answer, 0xFFFF, 2);
+        else
+            put_number(answer, pack->value[field->id], field->unit, field->size,
+                       field->id == CURRENT_A);
+    }
+}
+
+static enum topbms_return answer_analog(struct answer *answer)
+{
+    unsigned cells = count_cells(answer->pack);
+    put_group(answer);
+    put(answer, cells, 1);
+    for (unsigned i = 0; i < cells; i++)
+        put_number(answer, answer->pack->value[CELL_MV + i], 1, 2, false);
+    put_sensors(answer);
+    size_t end = answer->size + answer->variant->lengths[0].size;
+    for (unsigned i = 0; i < answer->variant->field_count; i++) {
+        const struct topbms_field *field = &answer->variant->fields[i];
+        bool optional = field->id == FIELD_PACE_SOC || field->id == FIELD_PACE_SOH;
+        if (!optional && field->count <= count_byte(answer))
+            put_field(answer, field);
+    }
+    /* Fields that nobody reads, such as the counters of EG4. */
+    while (answer->size < end && !(answer->id == ID_PYLONTECH && !is_large(answer)))
+        put(answer, 0, 1);
+    return RTN_OK;
+}
+
+/* ---- 44H ---- */
+
+static void set_bit(uint8_t *status, uint8_t bit)
+{
+    status[bit / 8] |= (uint8_t) (1 << bit % 8);
+}
+
+/* The first bit that means this alarm, at this level if there is one. NULL: the variant does not
+ * have it. */
+static const struct alarm_bit *find_bit(const struct topbms_variant *variant, unsigned alarm,
+                                        uint8_t level)
+{
+    const struct alarm_bit *found = NULL;
+    for (unsigned i = 0; i < variant->alarm_count; i++) {
+        const struct alarm_bit *row = &variant->alarms[i];
+        if (row->alarm == alarm && (!found || (found->level != level && row->level == level)))
+            found = row;
+    }
+    return found;
+}
+
+/* Item bytes tell these as warnings already. */
+static bool has_item(unsigned alarm)
+{
+    return alarm == CELL_OVER_VOLTAGE || alarm == CELL_UNDER_VOLTAGE ||
+           alarm == PACK_OVER_VOLTAGE || alarm == PACK_UNDER_VOLTAGE;
+}
+
+static void set_alarms(const struct answer *answer, uint8_t *status)
+{
+    const struct pack *pack = answer->pack;
+    for (unsigned alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        const struct alarm_bit *warning = find_bit(answer->variant, alarm, ALARM_WARNING);
+        const struct alarm_bit *protection = find_bit(answer->variant, alarm, ALARM_PROTECTION);
+        bool louder = warning && warning->level != ALARM_WARNING;
+        if (warning && pack->alarms_warning >> alarm & 1 && !(louder && has_item(alarm)))
+            set_bit(status, warning->bit);
+        if (protection && pack->alarms_protection >> alarm & 1)
+            set_bit(status, protection->bit);
+    }
+}
+
+static void set_balance(const struct answer *answer, uint8_t *status)
+{
+    const struct topbms_variant *variant = answer->variant;
+    if (variant->balance_at == NOWHERE)
+        return;
+    uint64_t mask = (uint64_t) value_or(answer->pack, BALANCE_MASK, 0);
+    for (unsigned i = 0; i < variant->balance_size; i++, mask >>= 8) {
+        unsigned byte = variant->balance_big_endian ? variant->balance_size - 1u - i : i;
+        status[variant->balance_at + byte] = (uint8_t) mask;
+    }
+}
+
+/* One item byte per cell: the highest one is above its limit, the lowest one below, when there is
+ * such an alarm. */
+static void put_cell_items(struct answer *answer)
+{
+    const struct pack *pack = answer->pack;
+    unsigned cells = count_cells(pack), highest = 0, lowest = 0;
+    uint8_t *items = answer->info + answer->size;
+    for (unsigned i = 0; i < cells; i++) {
+        put(answer, 0, 1);
+        highest = pack->value[CELL_MV + i] > pack->value[CELL_MV + highest] ? i : highest;
+        lowest = pack->value[CELL_MV + i] < pack->value[CELL_MV + lowest] ? i : lowest;
+    }
+    if (cells > 0 && pack_alarm_active(pack, CELL_UNDER_VOLTAGE))
+        items[lowest] = 1;
+    if (cells > 0 && pack_alarm_active(pack, CELL_OVER_VOLTAGE))
+        items[highest] = 2;
+    if (cells > 0 && pack_alarm_active(pack, VOLTAGE_SENSOR_FAULT))
+        items[0] = 0xF0;
+}
+
+static void put_sensor_items(struct answer *answer)
+{
+    unsigned count = count_sensors(answer);
+    put(answer, count - answer->variant->uncounted_sensors, 1);
+    for (unsigned i = 0; i < count; i++)
+        put(answer, i == 0 && pack_alarm_active(answer->pack, TEMP_SENSOR_FAULT) ? 0xF0 : 0, 1);
+}
+
+static enum topbms_return answer_status(struct answer *answer)
+{
+    const struct topbms_variant *variant = answer->variant;
+    const struct pack *pack = answer->pack;
+    uint8_t rest[64] = {0};
+    uint8_t *status = rest + variant->tails[0].status_at;
+    put_group(answer);
+    put(answer, count_cells(pack), 1);
+    put_cell_items(answer);
+    put_sensor_items(answer);
+    rest[1] = pack_alarm_active(pack, PACK_OVER_VOLTAGE)    ? 2
+              : pack_alarm_active(pack, PACK_UNDER_VOLTAGE) ? 1
+                                                            : 0;
+    if (variant->tail_count_at != NOWHERE)
+        rest[variant->tail_count_at] = variant->tail_count;
+    set_alarms(answer, status);
+    set_balance(answer, status);
+    if (value_or(pack, CHARGE_MOS, 1) > 0)
+        set_bit(status, variant->charge_mos);
+    if (value_or(pack, DISCHARGE_MOS, 1) > 0)
+        set_bit(status, variant->discharge_mos);
+    put_bytes(answer, rest, variant->tails[0].size);
+    return RTN_OK;
+}
+
+/* ---- identity, limits, switches ---- */
+
+static enum topbms_return answer_product(struct answer *answer)
+{
+    const struct pack *pack = answer->pack;
+    const char *const fields[] = {"TOPBMS",
+                                  "2023-10-18",
+                                  pack->text[MODEL],
+                                  pack->text[FIRMWARE],
+                                  "LiFePO4",
+                                  pack->text[SERIAL],
+                                  ""};
+    put(answer, answer->number, 1);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        put_text(answer, fields[i], 30, ' ');
+    return RTN_OK;
+}
+
+static enum topbms_return answer_board(struct answer *answer)
+{
+    put_text(answer, answer->pack->text[FIRMWARE], 20, 0);
+    return RTN_OK;
+}
+
+static enum topbms_return answer_serials(struct answer *answer)
+{
+    put_text(answer, answer->pack->text[SERIAL], 20, ' ');
+    put_text(answer, "", 20, ' ');
+    return RTN_OK;
+}
+
+static enum topbms_return answer_maker(struct answer *answer)
+{
+    const char *firmware = answer->pack->text[FIRMWARE];
+    const char *dot = strchr(firmware, '.');
+    put_text(answer, answer->pack->text[MODEL], 10, answer->id == ID_SEPLOS ? ' ' : 0);
+    put(answer, (uint32_t) strtoul(firmware, NULL, 10), 1);
+    put(answer, dot ? (uint32_t) strtoul(dot + 1, NULL, 10) : 0, 1);
+    put_text(answer, answer->id == ID_SEPLOS ? "CAN Protocol:Sofar" : "Pylon", 20,
+             answer->id == ID_SEPLOS ? ' ' : '-');
+    return RTN_OK;
+}
+
+static enum topbms_return answer_plain(struct answer *answer)
+{
+    answer->plain = true;
+    put_text(answer, answer->pack->text[MODEL], 20, ' ');
+    put_text(answer, answer->pack->text[FIRMWARE], 4, ' ');
+    put_text(answer, answer->pack->text[SERIAL], 40, ' ');
+    return RTN_OK;
+}
+
+static enum topbms_return answer_module(struct answer *answer)
+{
+    put(answer, answer->number, 1);
+    put_text(answer, answer->pack->text[SERIAL], 16, ' ');
+    return RTN_OK;
+}
+
+static enum topbms_return answer_limits(struct answer *answer)
+{
+    const struct pack *pack = answer->pack;
+    put(answer, answer->number, 1);
+    put_number(answer, pack->value[CHARGE_VOLTAGE_LIMIT_V], 0.001, 2, false);
+    put_number(answer, pack->value[DISCHARGE_VOLTAGE_LIMIT_V], 0.001, 2, false);
+    put_number(answer, pack->value[CHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
+    put_number(answer, -pack->value[DISCHARGE_CURRENT_LIMIT_A], 0.1, 2, true);
+    put(answer, mos_bits(pack, 7, 6), 1);
+    return RTN_OK;
+}
+
+/* 00 is on, 01 is off; one of the two stays on. Either way the answer shows both, as byte
+ * "instruction" of 44H does. */
+static enum topbms_return answer_switch(struct answer *answer, enum pack_value mine,
+                                        enum pack_value other)
+{
+    if (answer->asked[0] > 1)
+        return RTN_DATA;
+    bool on = answer->asked[0] == 0;
+    bool refused = !on && !(value_or(answer->pack, other, 1) > 0);
+    if (!refused)
+        pack_set(answer->pack, mine, on);
+    put(answer, mos_bits(answer->pack, 1, 2), 1);
+    return refused ? RTN_NOT_DONE : RTN_OK;
+}
+
+static enum topbms_return answer_charge(struct answer *answer)
+{
+    return answer_switch(answer, CHARGE_MOS, DISCHARGE_MOS);
+}
+
+static enum topbms_return answer_discharge(struct answer *answer)
+{
+    return answer_switch(answer, DISCHARGE_MOS, CHARGE_MOS);
+}
+
+/* ---- requests ---- */
+
+enum asked_info { INFO_NONE, INFO_NUMBER, INFO_SWITCH, INFO_AS_VARIANT };
+
+#define ONLY(id) (1u << (id))
+#define EACH (ONLY(TOPBMS_IDS) - 2)
+
+// clang-format off
+static const struct service {
+    uint8_t command;
+    uint8_t variants;     /* bit n: enum topbms_id n */
+    enum asked_info info;
+    enum topbms_return (*answer)(struct answer *answer);
+} services[] = {
+    /* command             variants                              INFO             answer */
+    {TOPBMS_ANALOG,        EACH,                                 INFO_AS_VARIANT, answer_analog},
+    {TOPBMS_STATUS,        EACH,                                 INFO_AS_VARIANT, answer_status},
+    {TOPBMS_PRODUCT,       ONLY(ID_TOPBMS),                      INFO_NUMBER,     answer_product},
+    {TOPBMS_BOARD,         ONLY(ID_PACE),                        INFO_NONE,       answer_board},
+    {TOPBMS_SERIALS,       ONLY(ID_PACE),                        INFO_NONE,       answer_serials},
+    {TOPBMS_CHARGE_MOS,    ONLY(ID_PACE),                        INFO_SWITCH,     answer_charge},
+    {TOPBMS_DISCHARGE_MOS, ONLY(ID_PACE),                        INFO_SWITCH,     answer_discharge},
+    {TOPBMS_MAKER,         ONLY(ID_SEPLOS) | ONLY(ID_PYLONTECH), INFO_NONE,       answer_maker},
+    {TOPBMS_MAKER,         ONLY(ID_TOPBAND),                     INFO_NONE,       answer_plain},
+    {TOPBMS_MODULE,        ONLY(ID_PYLONTECH),                   INFO_NUMBER,     answer_module},
+    {TOPBMS_LIMITS,        ONLY(ID_PYLONTECH),                   INFO_NUMBER,     answer_limits},
+};
+// clang-format on
+
+static enum topbms_return check_info(const struct answer *answer, const struct service *service)
+{
+    bool numbered = service->info == INFO_NUMBER ||
+                    (service->info == INFO_AS_VARIANT && answer->variant->names_pack);
+    size_t size = numbered || service->info == INFO_SWITCH;
+    if (answer->asked_size != size)
+        return RTN_FORMAT;
+    bool values = service->info == INFO_AS_VARIANT;
+    if (numbered && answer->asked[0] != answer->number &&
+        !(values && answer->asked[0] == TOPBMS_ALL_PACKS))
+        return RTN_DATA;
+    return RTN_OK;
+}
+
+static enum topbms_return serve(struct answer *answer, uint8_t command)
+{
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
+        const struct service *service = &services[i];
+        if (service->command != command || !(service->variants >> answer->id & 1))
+            continue;
+        enum topbms_return code = check_info(answer, service);
+        return code == RTN_OK ? service->answer(answer) : code;
+    }
+    return RTN_COMMAND;
+}
+
+static enum topbms_return serve_frame(struct answer *answer, const struct ydt_frame *asked,
+                                      uint8_t info[YDT_INFO_MAX])
+{
+    if (asked->head.version != answer->variant->version)
+        return RTN_VERSION;
+    if (!ydt_read_info(asked, info, &answer->asked_size))
+        return RTN_FORMAT;
+    answer->asked = info;
+    return serve(answer, asked->head.code);
+}
+
+static bool is_device(enum topbms_id id, uint8_t device)
+{
+    return device == (id == ID_EG4 ? 0x4A : 0x46);
+}
+
+static void reply(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                  enum ydt_state state, struct bms_output *out)
+{
+    enum topbms_id id = topbms_configured(bms);
+    struct answer answer = {
+        .id = id == ID_AUTO ? ID_TOPBMS : id, .pack = pack, .number = topbms_number(bms)};
+    answer.variant = &topbms_variants[answer.id];
+    uint8_t info[YDT_INFO_MAX];
+    struct ydt_frame asked;
+    struct ydt_head head;
+    if (!ydt_read_head(bytes, size, &head) || head.address != topbms_adr(bms))
+        return;
+    bool known = is_device(answer.id, head.device);
+    if (!known && answer.id != ID_SEPLOS)
+        return;
+    enum topbms_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;
+    if (ydt_parse(bytes, size, &asked))
+        code = known ? serve_frame(&answer, &asked, info) : RTN_DEVICE;
+    head.version = answer.variant->reply_version;
+    head.code = (uint8_t) code;
+    out->size =
+        (answer.plain ? ydt_write_text : ydt_write)(out->bytes, &head, answer.info, answer.size);
+}
+
+size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    size_t span = 0;
+    enum ydt_state state = ydt_find(bytes, size, &span);
+    if (state == YDT_MORE)
+        return 0;
+    if (state == YDT_GOOD || state == YDT_BAD_LENGTH || state == YDT_BAD_SUM)
+        reply(bms, pack, bytes, span, state, out);
+    return span;
+}

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings, the other side: answers requests out of a struct pack, in the configured
+ * variant (auto: TopBMS).
+ */
+#ifndef PACKGATE_BMS_TOPBMS_EMULATE_H
+#define PACKGATE_BMS_TOPBMS_EMULATE_H
+
+#include "bms/driver.h"
+
+/** As `emulate` of struct bms_driver. */
+size_t topbms_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out);
+
+#endif

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+/*
+ * TopBMS and siblings: finding the structure of a 42H or 44H reply. Follows the sheet `topbms`,
+ * sections 2, 4 to 6 and 9. Counts are believed only as far as the length bears them out, and 42H
+ * only when the cells add up to the pack voltage: CHKSUM does not see two characters that have
+ * changed places, and the sum proves the scale of the voltage as well.
+ */
+#include "topbms_layout.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+
+#define MAX_PACKS 16
+#define CELL_MV_MAX 6000
+#define SUM_TOLERANCE 0.02
+
+enum fit { MISFIT, FITS_LOOSELY, FITS };
+
+static bool read_head(const struct topbms_variant *variant, enum topbms_kind kind, const uint8_t *d,
+                      size_t size, struct topbms_layout *layout)
+{
+    size_t width = kind == KIND_ANALOG ? 2 : 1;
+    if (size < 1 || d[0] < 1 || d[0] > MAX_CELLS)
+        return false;
+    size_t n_at = 1 + d[0] * width;
+    if (size <= n_at || d[n_at] + variant->uncounted_sensors > MAX_TEMPS)
+        return false;
+    size_t sensor_count = d[n_at] + (size_t) variant->uncounted_sensors;
+    size_t rest_at = n_at + 1 + sensor_count * width;
+    if (size < rest_at)
+        return false;
+    layout->variant = variant;
+    layout->cells = d + 1;
+    layout->cell_count = d[0];
+    layout->sensors = d + n_at + 1;
+    layout->sensor_count = (unsigned) sensor_count;
+    layout->rest = d + rest_at;
+    layout->rest_size = size - rest_at;
+    return true;
+}
+
+/* ---- 42H ---- */
+
+static bool sensors_legal(const struct topbms_layout *layout)
+{
+    for (unsigned i = 0; i < layout->sensor_count; i++) {
+        uint16_t raw = be16(layout->sensors + 2 * i);
+        if (raw != 0 && (raw < layout->variant->sensor_min || raw > layout->variant->sensor_max))
+            return false;
+    }
+    return true;
+}
+
+/* Takes the pack voltage in the unit in which it agrees with the cells, usually the variant's own.
+ * A cell that reads 0 is not connected, or its wire is broken: it may be in the pack voltage or
+ * not. */
+static bool prove_voltage(struct topbms_layout *layout)
+{
+    static const double units[] = {0.01, 0.001};
+    double sum = 0, highest = 0, missing = 0;
+    for (unsigned i = 0; i < layout->cell_count; i++) {
+        double mv = be16(layout->cells + 2 * i);
+        if (mv > CELL_MV_MAX)
+            return false;
+        sum += mv / 1000;
+        highest = fmax(highest, mv / 1000);
+        missing += mv == 0;
+    }
+    unsigned raw = be16(layout->rest + 2);
+    for (unsigned i = 0; i < 2 && sum > 0; i++) {
+        layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
+        if (layout->voltage_v >= sum * (1 - SUM_TOLERANCE) &&
+            layout->voltage_v <= (sum + missing * highest) * (1 + SUM_TOLERANCE))
+            return true;
+    }
+    return false;
+}
+
+/* The n-th length that goes with a count byte; 0: there are no more. */
+static size_t nth_length(const struct topbms_variant *variant, uint8_t count, unsigned n)
+{
+    for (unsigned i = 0; i < TOPBMS_LENGTHS; i++) {
+        const struct topbms_length *length = &variant->lengths[i];
+        if (length->size > 0 && (length->count == 0 || length->count == count) && n-- == 0)
+            return length->size;
+    }
+    return 0;
+}
+
+/* The n-th length that goes with the count byte of this reply; 0 for the first: the count is not
+ * this variant's. */
+static size_t expected_length(const struct topbms_layout *layout, unsigned n)
+{
+    const struct topbms_variant *variant = layout->variant;
+    return layout->rest_size > variant->count_at
+               ? nth_length(variant, layout->rest[variant->count_at], n)
+               : 0;
+}
+
+/* Firmwares differ in how much stands at the end (section 4): more than expected fits too, and for
+ * some variants less, if nothing fits better. */
+static enum fit fit_analog(struct topbms_layout *layout)
+{
+    if (expected_length(layout, 0) == 0 || !sensors_legal(layout) || !prove_voltage(layout))
+        return MISFIT;
+    bool enough = layout->variant->may_end_early;
+    for (unsigned n = 0; expected_length(layout, n) > 0; n++) {
+        if (expected_length(layout, n) == layout->rest_size)
+            return FITS;
+        enough |= expected_length(layout, n) < layout->rest_size;
+    }
+    return enough ? FITS_LOOSELY : MISFIT;
+}
+
+/* ---- 44H ---- */
+
+static bool items_legal(const uint8_t *items, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (items[i] > 2 && (items[i] < 0x80 || items[i] > 0xF0))
+            return false;
+    return true;
+}
+
+static enum fit fit_status(struct topbms_layout *layout)
+{
+    if (!items_legal(layout->cells, layout->cell_count) ||
+        !items_legal(layout->sensors, layout->sensor_count))
+        return MISFIT;
+    for (unsigned i = 0; i < TOPBMS_TAILS; i++) {
+        layout->tail = &layout->variant->tails[i];
+        if (layout->tail->size > 0 && layout->tail->size == layout->rest_size)
+            return items_legal(layout->rest, 2) ? FITS : MISFIT;
+    }
+    return MISFIT;
+}
+
+/* ---- both ---- */
+
+static enum fit fit_block(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, struct topbms_layout *layout)
+{
+    if (!read_head(variant, kind, d, size, layout))
+        return MISFIT;
+    return kind == KIND_ANALOG ? fit_analog(layout) : fit_status(layout);
+}
+
+/* The size of the block at d when its rest has the n-th length of its kind; 0: there is none. */
+static size_t block_size(const struct topbms_variant *variant, enum topbms_kind kind,
+                         const uint8_t *d, size_t size, unsigned n)
+{
+    struct topbms_layout layout;
+    if (!read_head(variant, kind, d, size, &layout))
+        return 0;
+    size_t rest = kind == KIND_ANALOG ? expected_length(&layout, n)
+                  : n < TOPBMS_TAILS  ? variant->tails[n].size
+                                      : 0;
+    return rest > 0 && rest <= layout.rest_size ? (size_t) (layout.rest - d) + rest : 0;
+}
+
+/* Whether `packs` blocks of the n-th length, with `between` bytes between them, fill d exactly; the
+ * size of the first. */
+static size_t walk_blocks(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, unsigned packs, unsigned n, size_t between)
+{
+    size_t first = block_size(variant, kind, d, size, n), at = first;
+    for (unsigned i = 1; i < packs; i++) {
+        if (at == 0 || at + between >= size)
+            return 0;
+        size_t next = block_size(variant, kind, d + at + between, size - at - between, n);
+        at = next > 0 ? at + between + next : 0;
+    }
+    return at == size ? first : 0;
+}
+
+/* COMMAND FFH, several packs in one reply (section 9): their blocks, some firmwares put a byte
+ * between them, have to fill INFO exactly. Taken is the first one, which is the pack that answers.
+ */
+static enum fit fit_packs(const struct topbms_variant *variant, enum topbms_kind kind,
+                          const uint8_t *d, size_t size, unsigned packs,
+                          struct topbms_layout *layout)
+{
+    for (unsigned n = 0; n < TOPBMS_TAILS; n++)
+        for (size_t between = 0; between <= 1; between++) {
+            size_t first = walk_blocks(variant, kind, d, size, packs, n, between);
+            enum fit fit = first > 0 ? fit_block(variant, kind, d, first, layout) : MISFIT;
+            if (fit != MISFIT)
+                return fit;
+        }
+    return MISFIT;
+}
+
+/* The group byte repeats COMMAND, except that a pack at address 00 calls itself 01 (Seplos, PACE).
+ */
+static bool group_fits(const struct topbms_reply *reply, uint8_t group)
+{
+    if (!reply->names_pack || group == reply->number)
+        return true;
+    return reply->number == 0 && group == 1 && !reply->relayed;
+}
+
+/* One pack was asked for: more bytes than it needs may be its firmware's own, but not further
+ * packs. The number of those would stand where the group byte does, when another master has asked
+ * for all. */
+static enum fit fit_one(const struct topbms_variant *variant, enum topbms_kind kind,
+                        const uint8_t *d, size_t size, unsigned group, struct topbms_layout *layout)
+{
+    struct topbms_layout first;
+    enum fit fit = fit_block(variant, kind, d, size, layout);
+    bool several = fit == FITS_LOOSELY && group > 1 && group <= MAX_PACKS &&
+                   fit_packs(variant, kind, d, size, group, &first) != MISFIT;
+    return several ? MISFIT : fit;
+}
+
+static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_variant *variant,
+                         enum topbms_kind kind, size_t flag, struct topbms_layout *layout)
+{
+    if (reply->size < flag + 2)
+        return MISFIT;
+    uint8_t group = reply->info[flag];
+    const uint8_t *d = reply->info + flag + 1;
+    size_t size = reply->size - flag - 1;
+    layout->flag = flag ? reply->info[0] : 0;
+    if (!reply->names_pack || reply->number != TOPBMS_ALL_PACKS)
+        return group_fits(reply, group) ? fit_one(variant, kind, d, size, group, layout) : MISFIT;
+    if (group == 1)
+        return fit_block(variant, kind, d, size, layout);
+    bool master = (reply->asked.address & 0x0F) <= variant->master ||
+                  reply->asked.address == TOPBMS_ALL_PACKS;
+    if (!master || group < 1 || group > MAX_PACKS)
+        return MISFIT;
+    return fit_packs(variant, kind, d, size, group, layout);
+}
+
+/* The best reading of the reply as one kind. `doubt`: others with their cells elsewhere fit as
+ * well. Of two variants that read the same bytes alike, the first is taken. */
+static enum fit find_best(const struct topbms_reply *reply, enum topbms_kind kind,
+                          struct topbms_layout *layout, bool *doubt)
+{
+    unsigned wanted = kind == KIND_ANALOG ? reply->variants : reply->status_variants;
+    enum fit best_fit = MISFIT;
+    *doubt = false;
+    for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++)
+        for (size_t flag = 0; flag <= 1; flag++) {
+            const struct topbms_variant *variant = &topbms_variants[id];
+            if (!(wanted >> id & 1) || !(flag ? variant->flag_stands : variant->flag_absent))
+                continue;
+            struct topbms_layout tried = {.id = (enum topbms_id) id};
+            enum fit fit = fit_info(reply, variant, kind, flag, &tried);
+            if (fit > best_fit) {
+                *layout = tried;
+                best_fit = fit;
+                *doubt = false;
+            } else if (fit != MISFIT && fit == best_fit) {
+                *doubt |= tried.cells != layout->cells;
+            }
+        }
+    return best_fit;
+}
+
+/* Whether it may be 44H, whatever else it fits: its item bytes are illegal as soon as
+ * one of the first cells of a 42H is connected, while a 44H, mostly zeros, may well pass for a 42H
+ * of broken cell wires. */
+static bool may_be_status(const struct topbms_reply *reply)
+{
+    struct topbms_layout layout;
+    bool doubt;
+    return find_best(reply, KIND_STATUS, &layout, &doubt) != MISFIT;
+}
+
+bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
+                        struct topbms_layout *layout)
+{
+    bool doubt;
+    if (kind == KIND_ANALOG && may_be_status(reply))
+        return false;
+    return find_best(reply, kind, layout, &doubt) != MISFIT && !doubt;
+}

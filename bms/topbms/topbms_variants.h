@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What differs between the siblings of TopBMS: one row per variant, shared by the decoder and the
+ * emulator. Follows the sheet `topbms`, sections 4, 5 and 8.
+ */
+#ifndef PACKGATE_BMS_TOPBMS_VARIANTS_H
+#define PACKGATE_BMS_TOPBMS_VARIANTS_H
+
+#include "bms/driver.h"
+
+enum topbms_command {
+    TOPBMS_ANALOG = 0x42,
+    TOPBMS_STATUS = 0x44,
+    TOPBMS_MAKER = 0x51,      /* Topband, Seplos, Pylontech */
+    TOPBMS_LIMITS = 0x92,     /* Pylontech */
+    TOPBMS_MODULE = 0x93,     /* Pylontech: its serial number */
+    TOPBMS_CHARGE_MOS = 0x9A, /* PACE */
+    TOPBMS_DISCHARGE_MOS = 0x9B,
+    TOPBMS_BOARD = 0xC1,   /* PACE: board and software */
+    TOPBMS_SERIALS = 0xC2, /* PACE: of the board, of the pack */
+    TOPBMS_SERIAL = 0xE9,  /* TopBMS, document V1.1 */
+    TOPBMS_PRODUCT = 0xF1  /* TopBMS */
+};
+
+enum topbms_return {
+    RTN_OK = 0x00,
+    RTN_VERSION = 0x01,
+    RTN_CHKSUM = 0x02,
+    RTN_LCHKSUM = 0x03,
+    RTN_COMMAND = 0x04,
+    RTN_FORMAT = 0x05,
+    RTN_DATA = 0x06,
+    RTN_NOT_DONE = 0x09,
+    RTN_ADDRESS = 0x90,
+    RTN_LINK = 0x91,
+    RTN_TRANSFER = 0xA0,
+    RTN_DEVICE = 0xE1,
+    RTN_PERMISSION = 0xE4
+};
+
+#define TOPBMS_ALL_PACKS 0xFF /* COMMAND: all packs in one reply */
+
+/* In the order of options.variant; auto finds out which of the others it is. */
+enum topbms_id {
+    ID_AUTO,
+    ID_TOPBMS,
+    ID_TOPBAND,
+    ID_PACE,
+    ID_SEPLOS,
+    ID_PYLONTECH,
+    ID_EG4,
+    TOPBMS_IDS
+};
+extern const char *const topbms_names[];
+
+/* Fields of 42H that are not simply one value of struct pack. */
+enum topbms_field_id {
+    FIELD_COUNT = PACK_VALUES, /* number of fields that follow, which tells layouts apart */
+    FIELD_OTHER,               /* of no use here */
+    FIELD_BALANCE_LOW,         /* bit 0 = cell 1 */
+    FIELD_BALANCE_HIGH,        /* bit 0 = cell 17 */
+    FIELD_LARGE_CAPACITIES,    /* Pylontech: remaining and full in 3 bytes when 2 are not enough */
+    FIELD_PACE_SOC,            /* not in all firmwares */
+    FIELD_PACE_SOH             /* behind four capacities: still fewer */
+};
+
+/* One field of 42H behind the sensors, in wire order. */
+struct topbms_field {
+    uint8_t id;    /* enum pack_value or topbms_field_id */
+    uint8_t size;  /* bytes */
+    uint8_t count; /* stands there only when the count byte is at least this */
+    double unit;
+};
+
+/* How many bytes of 42H stand behind the sensors. */
+struct topbms_length {
+    uint8_t count; /* count byte that goes with it; 0: any */
+    uint8_t size;
+};
+
+/* How many bytes of 44H stand behind the sensors, and where the status bytes are among them. */
+struct topbms_tail {
+    uint8_t size;
+    uint8_t status_at;
+    uint8_t status_size;
+};
+
+#define TOPBMS_LENGTHS 4
+#define TOPBMS_TAILS 4
+#define NOWHERE 0xFF
+#define LAST_SENSOR 0xFF
+
+struct topbms_variant {
+    /* VER of requests and of replies; the latter is never required, some firmwares set another. */
+    uint8_t version;
+    uint8_t reply_version;
+    bool names_pack;  /* 42H and 44H are asked with COMMAND, the pack's number */
+    bool flag_absent; /* INFOFLAG may be absent */
+    bool flag_stands; /* INFOFLAG may stand first */
+    uint8_t master;   /* highest low digit of ADR of a pack that answers for all */
+
+    /* Sensors of 42H: wire values, where 0 is a missing sensor. */
+    uint16_t sensor_min, sensor_max, sensor_zero;
+    double sensor_unit;
+    uint8_t uncounted_sensors; /* stand behind those that N counts */
+    uint8_t mos_sensor;        /* number of the MOS sensor; 0: not known */
+
+    /* 42H behind the sensors. The counts of `lengths` are the legal ones; the first is emulated. */
+    bool may_end_early;     /* fields at the end may be missing */
+    bool voltage_in_mv;     /* else in 10 mV */
+    bool soc_by_capacities; /* none on the wire, or not in all firmwares */
+    uint8_t count_at;
+    struct topbms_length lengths[TOPBMS_LENGTHS];
+    const struct topbms_field *fields;
+    uint8_t field_count;
+
+    /* 44H behind the sensors. The first tail is emulated, with a count in its place. */
+    struct topbms_tail tails[TOPBMS_TAILS];
+    uint8_t tail_count_at, tail_count;
+
+    /* Status bytes of 44H: bit 8 * n + m is bit m of byte n, counted from 0. */
+    const struct alarm_bit *alarms;
+    uint8_t alarm_count;
+    uint8_t charge_mos, discharge_mos;
+    uint8_t balance_at, balance_size; /* bytes; NOWHERE: none */
+    bool balance_big_endian;
+
+    uint8_t identity, serial, limits; /* commands of the slower steps; 0: none */
+};
+
+/* By enum topbms_id; the row of ID_AUTO is empty. */
+extern const struct topbms_variant topbms_variants[TOPBMS_IDS];
+
+/** ADR of requests to this pack, and COMMAND, which names it. */
+static inline uint8_t topbms_adr(const struct bms *bms)
+{
+    return (uint8_t) (bms->options.adr >= 0 ? bms->options.adr : bms_address(bms));
+}
+
+static inline uint8_t topbms_number(const struct bms *bms)
+{
+    return (uint8_t) bms_address(bms);
+}
+
+/** The configured variant; anything that is none counts as ID_AUTO. */
+static inline enum topbms_id topbms_configured(const struct bms *bms)
+{
+    int variant = bms->options.variant;
+    return variant > ID_AUTO && variant < TOPBMS_IDS ? (enum topbms_id) variant : ID_AUTO;
+}
+
+#endif

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The frame of YD/T 1363:
+ *
+ *   ~  21  01   46    42    E   002     01    FD34    CR
+ *      VER ADR  CID1  CID2  |   LENID   INFO  CHKSUM
+ *                           LCHKSUM
+ *
+ * Follows the sheet `topbms`, section 2. Oddities: LENID counts characters; CHKSUM does not see two
+ * characters that have changed places; '~' never stands inside of a frame, so that one always is a
+ * new start.
+ */
+#include "ydt1363.h"
+
+#include "bms/checksum.h"
+
+#include <string.h>
+
+#define SOI '~'
+#define EOI '\r'
+#define LENGTH_AT 9
+
+static int digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* `digits` hexadecimal characters as a number; -1: one of them is none. */
+static int32_t number(const uint8_t *text, size_t digits)
+{
+    int32_t value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        if (digit(text[i]) < 0)
+            return -1;
+        value = value << 4 | digit(text[i]);
+    }
+    return value;
+}
+
+static void put_number(uint8_t *text, size_t digits, uint32_t value)
+{
+    for (size_t i = digits; i > 0; i--, value >>= 4)
+        text[i - 1] = (uint8_t) "0123456789ABCDEF"[value & 0x0F];
+}
+
+/* What the three digits of LENID lack to a multiple of 16. */
+static uint32_t length_checksum(uint32_t lenid)
+{
+    return (0x10 - ((lenid >> 8) + (lenid >> 4 & 0x0F) + (lenid & 0x0F)) % 0x10) % 0x10;
+}
+
+static uint16_t checksum(const uint8_t *frame, size_t size)
+{
+    return (uint16_t) (0x10000 - (sum_bytes(frame + 1, size - 1) & 0xFFFF));
+}
+
+static bool ends_line(uint8_t c)
+{
+    /* A terminal in the way may have turned CR into LF (section 11, 5). */
+    return c == EOI || c == '\n';
+}
+
+/* Where something other than INFO and CHKSUM stands between the head and the last character; `end`
+ * if nowhere. */
+static size_t find_break(const uint8_t *bytes, size_t from, size_t end)
+{
+    while (from < end && bytes[from] != SOI && !ends_line(bytes[from]))
+        from++;
+    return from;
+}
+
+/* A whole line of the right length: are its end and its sum right? */
+static enum ydt_state check_frame(const uint8_t *bytes, size_t size)
+{
+    if (!ends_line(bytes[size - 1]))
+        return YDT_BROKEN;
+    return number(bytes + size - 5, 4) == checksum(bytes, size - 5) ? YDT_GOOD : YDT_BAD_SUM;
+}
+
+/* The head is there and hexadecimal. */
+static enum ydt_state check_body(const uint8_t *bytes, size_t size, size_t *span)
+{
+    uint32_t length = (uint32_t) number(bytes + LENGTH_AT, 4);
+    *span = YDT_HEAD_SIZE;
+    if (length_checksum(length & 0xFFF) != length >> 12)
+        return YDT_BAD_LENGTH;
+    size_t total = YDT_FRAME_SIZE(length & 0xFFF);
+    size_t end = size < total ? size : total;
+    size_t last = end == total ? total - 1 : end;
+    size_t at = find_break(bytes, YDT_HEAD_SIZE, last);
+    if (at < last) {
+        *span = bytes[at] == SOI ? at : at + 1;
+        return YDT_BROKEN;
+    }
+    if (size < total)
+        return YDT_MORE;
+    *span = bytes[total - 1] == SOI ? total - 1 : total;
+    return check_frame(bytes, total);
+}
+
+enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span)
+{
+    if (bytes[0] != SOI) {
+        const uint8_t *start = memchr(bytes, SOI, size);
+        *span = start ? (size_t) (start - bytes) : size;
+        return YDT_NOISE;
+    }
+    for (size_t i = 1; i < YDT_HEAD_SIZE; i++) {
+        if (i == size)
+            return YDT_MORE;
+        if (digit(bytes[i]) < 0) {
+            *span = i;
+            return YDT_NOISE;
+        }
+    }
+    return check_body(bytes, size, span);
+}
+
+bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head)
+{
+    if (size < YDT_HEAD_SIZE || bytes[0] != SOI || number(bytes + 1, 4) < 0 ||
+        number(bytes + 5, 4) < 0)
+        return false;
+    head->version = (uint8_t) number(bytes + 1, 2);
+    head->address = (uint8_t) number(bytes + 3, 2);
+    head->device = (uint8_t) number(bytes + 5, 2);
+    head->code = (uint8_t) number(bytes + 7, 2);
+    return true;
+}
+
+bool ydt_parse(const uint8_t *bytes, size_t size, struct ydt_frame *frame)
+{
+    size_t span = 0;
+    if (size == 0 || ydt_find(bytes, size, &span) != YDT_GOOD || span != size)
+        return false;
+    frame->info = bytes + YDT_HEAD_SIZE;
+    frame->info_size = size - YDT_FRAME_SIZE(0);
+    return ydt_read_head(bytes, size, &frame->head);
+}
+
+bool ydt_read_info(const struct ydt_frame *frame, uint8_t info[YDT_INFO_MAX], size_t *size)
+{
+    if (frame->info_size % 2 != 0)
+        return false;
+    for (size_t i = 0; i < frame->info_size / 2; i++) {
+        int32_t value = number(frame->info + 2 * i, 2);
+        if (value < 0)
+            return false;
+        info[i] = (uint8_t) value;
+    }
+    *size = frame->info_size / 2;
+    return true;
+}
+
+static void write_head(uint8_t *out, const struct ydt_head *head, size_t characters)
+{
+    uint32_t lenid = (uint32_t) characters;
+    out[0] = SOI;
+    put_number(out + 1, 2, head->version);
+    put_number(out + 3, 2, head->address);
+    put_number(out + 5, 2, head->device);
+    put_number(out + 7, 2, head->code);
+    put_number(out + LENGTH_AT, 4, length_checksum(lenid) << 12 | lenid);
+}
+
+static size_t write_end(uint8_t *out, size_t characters)
+{
+    size_t at = YDT_HEAD_SIZE + characters;
+    put_number(out + at, 4, checksum(out, at));
+    out[at + 4] = EOI;
+    return at + 5;
+}
+
+size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info, size_t size)
+{
+    write_head(out, head, 2 * size);
+    for (size_t i = 0; i < size; i++)
+        put_number(out + YDT_HEAD_SIZE + 2 * i, 2, info[i]);
+    return write_end(out, 2 * size);
+}
+
+size_t ydt_write_text(uint8_t *out, const struct ydt_head *head, const uint8_t *text, size_t size)
+{
+    write_head(out, head, size);
+    if (size > 0)
+        memcpy(out + YDT_HEAD_SIZE, text, size);
+    return write_end(out, size);
+}

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/* VE.Direct: a simulated shunt, section 4 of the sheet `vedirect`. */
+#include "vedirect_emulate.h"
+
+#include "vedirect_scan.h"
+#include "vedirect_tables.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_PRODUCT 0xA389
+#define FIRMWARE_WORD 0x0416
+#define ASYNC_EVERY 5 /* main blocks to one with a HEX record inside */
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+
+struct memory {
+    unsigned blocks; /* main blocks said */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+struct writer {
+    struct bms_output *out;
+    uint8_t sum; /* of the text since the last checksum */
+};
+
+static void put_bytes(struct bms_output *out, const void *bytes, size_t size)
+{
+    if (out->size + size > sizeof out->bytes)
+        return;
+    memcpy(out->bytes + out->size, bytes, size);
+    out->size += size;
+}
+
+static void put_text(struct writer *writer, const char *text)
+{
+    put_bytes(writer->out, text, strlen(text));
+    for (; *text; text++)
+        writer->sum = (uint8_t) (writer->sum + (uint8_t) *text);
+}
+
+static void put_field(struct writer *writer, const char *label, const char *value)
+{
+    put_text(writer, "\r\n");
+    put_text(writer, label);
+    put_text(writer, "\t");
+    put_text(writer, value);
+}
+
+/* Rounded; "---" for what is not known. */
+static void put_number(struct writer *writer, const char *label, double number)
+{
+    char text[32] = "---";
+    if (!isnan(number))
+        snprintf(text, sizeof text, "%.0f", number == 0 ? 0.0 : round(number));
+    put_field(writer, label, text);
+}
+
+static void end_block(struct writer *writer)
+{
+    put_field(writer, "Checksum", "");
+    uint8_t check = (uint8_t) -writer->sum;
+    put_bytes(writer->out, &check, 1);
+    writer->sum = 0;
+}
+
+static void put_record(struct bms_output *out, uint8_t command, const uint8_t *data, size_t size)
+{
+    uint8_t record[VEDIRECT_RECORD_MAX];
+    size_t written = vedirect_write_record(command, data, size, record);
+    put_bytes(out, record, written);
+}
+
+/* Whole Ah, as it is set up in a shunt; NaN when the pack has none. */
+static double capacity_of(const struct pack *pack)
+{
+    return round(pack_known(pack, FULL_AH) ? pack->value[FULL_AH] : pack->value[RATED_AH]);
+}
+
+static double consumed_of(const struct pack *pack)
+{
+    double consumed_ah = pack->value[REMAINING_AH] - capacity_of(pack);
+    return consumed_ah > 0 ? 0 : consumed_ah;
+}
+
+static const struct vedirect_product *product_of_pack(const struct pack *pack)
+{
+    const struct vedirect_product *standard = &vedirect_products[0];
+    for (size_t i = 0; i < VEDIRECT_PRODUCTS; i++) {
+        if (strcmp(vedirect_products[i].name, pack->text[MODEL]) == 0)
+            return &vedirect_products[i];
+        if (vedirect_products[i].id == DEFAULT_PRODUCT)
+            standard = &vedirect_products[i];
+    }
+    return standard;
+}
+
+static bool is_bmv(const struct pack *pack)
+{
+    return strncmp(product_of_pack(pack)->name, "BMV-", 4) == 0;
+}
+
+static uint16_t reasons_of(const struct pack *pack)
+{
+    uint16_t word = 0;
+    for (size_t i = 0; i < VEDIRECT_REASON_BITS; i++)
+        if (pack_alarm_active(pack, (enum pack_alarm) vedirect_reasons[i].alarm))
+            word |= (uint16_t) (1 << vedirect_reasons[i].bit);
+    return word;
+}
+
+static double minutes_to_go(const struct pack *pack)
+{
+    double current_a = pack->value[CURRENT_A];
+    return current_a < 0 ? fmin(-60 * pack->value[REMAINING_AH] / current_a, 14400) : -1;
+}
+
+/* Writes a register's value, or its "not available", and returns its size. */
+static size_t put_value(const struct vedirect_number *row, const struct pack *pack, uint8_t *bytes)
+{
+    double raw = round((pack->value[row->value] - row->zero) / row->unit);
+    double end = ldexp(1, 8 * row->size - row->is_signed); /* the value before it: not available */
+    bool fits = raw < end - 1 && raw >= (row->is_signed ? -end : 0);
+    put_le32(bytes, fits ? (uint32_t) (int64_t) raw : (uint32_t) (int64_t) (end - 1));
+    return row->size;
+}
+
+static void put_main(struct memory *memory, const struct pack *pack, struct writer *writer)
+{
+    const struct vedirect_product *product = product_of_pack(pack);
+    bool bmv = is_bmv(pack);
+    char text[16];
+    snprintf(text, sizeof text, "0x%X", product->id);
+    put_field(writer, "PID", text);
+    put_number(writer, "V", pack->value[VOLTAGE_V] * 1000);
+    if (pack_known(pack, TEMP_C))
+        put_number(writer, "T", pack->value[TEMP_C]);
+    put_number(writer, "I", pack->value[CURRENT_A] * 1000);
+    put_number(writer, "P", pack->value[VOLTAGE_V] * pack->value[CURRENT_A]);
+    if (++memory->blocks % ASYNC_EVERY == 0) {
+        const struct vedirect_number *row = vedirect_find_number(VEDIRECT_VOLTAGE);
+        uint8_t data[7] = {(uint8_t) row->id, (uint8_t) (row->id >> 8)};
+        put_record(writer->out, VEDIRECT_IS_ASYNC, data, 3 + put_value(row, pack, data + 3));
+    }
+    put_number(writer, "CE", consumed_of(pack) * 1000);
+    put_number(writer, "SOC", pack->value[SOC_PERCENT] * 10);
+    put_number(writer, "TTG", minutes_to_go(pack));
+    put_field(writer, "Alarm", reasons_of(pack) ? "ON" : "OFF");
+    if (bmv)
+        put_field(writer, "Relay", "OFF");
+    put_number(writer, "AR", reasons_of(pack));
+    put_field(writer, "BMV", product->name + (bmv ? 4 : 0));
+    snprintf(text, sizeof text, "%04X", FIRMWARE_WORD);
+    put_field(writer, "FW", text);
+    put_field(writer, "MON", "0");
+    end_block(writer);
+}
+
+/* Nothing ever happened to a simulated shunt but its cycles. */
+static void put_history(const struct pack *pack, struct writer *writer)
+{
+    static const char *const labels[] = {"H1", "H2",  "H3",  "H4",  "H5",  "H6",  "H7",  "H8",
+                                         "H9", "H10", "H11", "H12", "H15", "H16", "H17", "H18"};
+    for (size_t i = 0; i < COUNT(labels); i++)
+        put_number(writer, labels[i], strcmp(labels[i], "H4") == 0 ? pack->value[CYCLES] : 0);
+    end_block(writer);
+}
+
+static size_t put_padded(const char *text, size_t size, uint8_t *bytes)
+{
+    if (!text[0])
+        return 0;
+    memset(bytes, 0, size);
+    memcpy(bytes, text, strlen(text));
+    return size;
+}
+
+static size_t put_word(double number, double most, uint8_t *bytes)
+{
+    put_le16(bytes, (uint32_t) fmin(number, most));
+    return isnan(number) ? 0 : 2;
+}
+
+/* Writes what a register holds and returns its size; 0: there is no such register. Alarms are not
+ * to be had from a BMV by HEX (section 3.2). */
+static size_t put_register(const struct pack *pack, uint16_t id, uint8_t *value)
+{
+    const struct vedirect_number *row = vedirect_find_number(id);
+    double consumed = round(consumed_of(pack) * 10);
+    switch (id) {
+    case VEDIRECT_CAPACITY:
+        return put_word(capacity_of(pack), UINT16_MAX - 1, value);
+    case VEDIRECT_REASONS:
+        return is_bmv(pack) ? 0 : put_word(reasons_of(pack), UINT16_MAX, value);
+    case VEDIRECT_SYNCHRONISED:
+        value[0] = pack_known(pack, SOC_PERCENT);
+        return 1;
+    case VEDIRECT_CONSUMED:
+        put_le32(value, isnan(consumed) ? INT32_MAX : (uint32_t) (int32_t) consumed);
+        return 4;
+    case VEDIRECT_PRODUCT_ID:
+        value[0] = 0;
+        put_le16(value + 1, product_of_pack(pack)->id);
+        value[3] = 0xFE;
+        return 4;
+    case VEDIRECT_SERIAL:
+        return put_padded(pack->text[SERIAL], 32, value);
+    case VEDIRECT_MODEL:
+        return put_padded(product_of_pack(pack)->name, 32, value);
+    default:
+        return row ? put_value(row, pack, value) : 0;
+    }
+}
+
+static void answer_get(const struct pack *pack, const struct vedirect_record *asked,
+                       struct bms_output *out)
+{
+    uint8_t data[VEDIRECT_DATA] = {asked->data[0], asked->data[1], VEDIRECT_FINE};
+    size_t size = put_register(pack, le16(data), data + 3);
+    if (size == 0)
+        data[2] = VEDIRECT_NO_SUCH;
+    put_record(out, VEDIRECT_IS_GET, data, 3 + size);
+}
+
+static void answer(const struct pack *pack, const struct vedirect_record *asked,
+                   struct bms_output *out)
+{
+    uint8_t word[2];
+    switch (asked->command) {
+    case VEDIRECT_PING:
+    case VEDIRECT_VERSION:
+        put_le16(word, 0x4000 | FIRMWARE_WORD);
+        put_record(out, asked->command == VEDIRECT_PING ? VEDIRECT_IS_PING : VEDIRECT_IS_DONE, word,
+                   sizeof word);
+        return;
+    case VEDIRECT_PRODUCT:
+        put_le16(word, product_of_pack(pack)->id);
+        put_record(out, VEDIRECT_IS_DONE, word, sizeof word);
+        return;
+    case VEDIRECT_GET:
+        if (asked->size >= 3)
+            answer_get(pack, asked, out);
+        return;
+    case VEDIRECT_SET:
+        if (asked->size >= 2)
+            put_record(out, VEDIRECT_IS_SET,
+                       (const uint8_t[3]){asked->data[0], asked->data[1], VEDIRECT_NOT_SUPPORTED},
+                       3);
+        return;
+    case VEDIRECT_RESTART:
+        return;
+    default:
+        put_record(out, VEDIRECT_IS_UNKNOWN, NULL, 0);
+    }
+}
+
+/* Rubbish is answered with an error; what stands outside of records is not even rubbish. */
+size_t vedirect_emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                        struct bms_output *out)
+{
+    struct writer writer = {out, 0};
+    out->size = 0;
+    if (size == 0) {
+        put_main(bms_memory(bms), pack, &writer);
+        put_history(pack, &writer);
+        return 0;
+    }
+    if (bytes[0] != ':') {
+        const uint8_t *colon = memchr(bytes, ':', size);
+        return colon ? (size_t) (colon - bytes) : size;
+    }
+    struct bms_span span = vedirect_scan_record(bytes, size);
+    struct vedirect_record asked;
+    if (span.kind == BMS_FRAME && vedirect_parse_record(bytes, span.size, &asked))
+        answer(pack, &asked, out);
+    else if (span.kind == BMS_DAMAGED)
+        put_record(out, VEDIRECT_IS_ERROR, (const uint8_t[2]){0xAA, 0xAA}, 2);
+    return span.size;
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+/*
+ * VE.Direct, HEX: questions and answers in hexadecimal digits, section 3 of the sheet `vedirect`.
+ * The driver vedirect-hex polls a shunt's registers one by one instead of listening to its text;
+ * the driver vedirect takes what comes of them beside the text. Oddities: some firmware stops its
+ * text while it is asked, some does not; what a register holds while its value is not available
+ * looks like a number (FFFF of a temperature is 382 degrees).
+ */
+#include "vedirect_hex.h"
+
+#include "vedirect_emulate.h"
+#include "vedirect_tables.h"
+#include "vedirect_values.h"
+
+#include "bms/bytes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A value in a record. */
+struct hex_value {
+    uint16_t id;
+    const uint8_t *bytes;
+    size_t size;
+    bool reading; /* what says how things stand at this moment may be taken from it */
+};
+
+/* Its size counts, not the table's. All ones, without the sign: not available. False: no such
+ * number. */
+static bool read_raw(const struct hex_value *value, bool is_signed, struct vedirect_fact *raw)
+{
+    uint32_t bits = 0;
+    if (value->size != 1 && value->size != 2 && value->size != 4)
+        return false;
+    for (size_t i = 0; i < value->size; i++)
+        bits |= (uint32_t) value->bytes[i] << 8 * i;
+    uint32_t ones = UINT32_MAX >> (32 - 8 * value->size), missing = is_signed ? ones >> 1 : ones;
+    raw->known = bits != missing;
+    raw->value = is_signed && bits > missing ? (double) bits - ones - 1 : bits;
+    return true;
+}
+
+static bool take_number(struct bms *bms, const struct hex_value *value,
+                        const struct vedirect_number *row, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    struct vedirect_fact raw;
+    if (!read_raw(value, row->is_signed, &raw))
+        return false;
+    if (row->id == VEDIRECT_CURRENT)
+        notes->fine_current = raw.known;
+    if (row->id == VEDIRECT_COARSE_CURRENT && notes->fine_current)
+        return true;
+    pack_unset(pack, row->value);
+    if (raw.known)
+        vedirect_set_value(bms, pack, row->value, raw.value * row->unit + row->zero);
+    return true;
+}
+
+static bool take_consumed(struct bms *bms, const struct hex_value *value, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    if (!read_raw(value, true, &notes->consumed_ah))
+        return false;
+    notes->consumed_ah.value /= 10;
+    vedirect_set_capacity(bms, pack);
+    return true;
+}
+
+/* What says how things stand at this moment. */
+static bool take_reading(struct bms *bms, const struct hex_value *value, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    const struct vedirect_number *row = vedirect_find_number(value->id);
+    struct vedirect_fact raw;
+    if (row)
+        return take_number(bms, value, row, pack);
+    if (value->id == VEDIRECT_CONSUMED)
+        return take_consumed(bms, value, pack);
+    if (value->id != VEDIRECT_REASONS && value->id != VEDIRECT_SYNCHRONISED)
+        return true;
+    if (!read_raw(value, false, &raw))
+        return false;
+    if (value->id == VEDIRECT_SYNCHRONISED)
+        notes->unsynchronised = raw.known && raw.value == 0;
+    else if (raw.known)
+        vedirect_set_alarms(pack, (uint16_t) (uint32_t) raw.value);
+    return true;
+}
+
+/* A register's value; false: it is malformed. Those that are of no use are well formed whatever
+ * they hold. */
+static bool take_register(struct bms *bms, const struct hex_value *value, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    switch (value->id) {
+    case VEDIRECT_CAPACITY:
+        if (!read_raw(value, false, &notes->capacity_ah))
+            return false;
+        vedirect_set_capacity(bms, pack);
+        return true;
+    case VEDIRECT_SERIAL:
+        pack_set_text(pack, SERIAL, value->bytes, value->size);
+        memcpy(notes->serial, pack->text[SERIAL], TEXT_SIZE);
+        return true;
+    case VEDIRECT_MODEL:
+        /* Another wording than that of the product ids, which is kept where it is known. */
+        if (!pack->text[MODEL][0])
+            pack_set_text(pack, MODEL, value->bytes, value->size);
+        return true;
+    case VEDIRECT_PRODUCT_ID:
+        if (value->size < 3)
+            return false;
+        vedirect_set_product(notes, pack, le16(value->bytes + 1));
+        return true;
+    default:
+        return !value->reading || take_reading(bms, value, pack);
+    }
+}
+
+/* An answer to Get, or the same unasked:
+ *   7 | 8D ED    | 00    | 6D 0A          26.69 V
+ *     | register | flags | value
+ * With flags there is no value; the echo of a request has neither. */
+static enum bms_result take_get(struct bms *bms, const struct vedirect_record *record, bool asked,
+                                struct pack *pack)
+{
+    if (record->size < 3)
+        return BMS_FOREIGN;
+    if (record->data[2] != VEDIRECT_FINE)
+        return asked ? BMS_REFUSED : BMS_FOREIGN;
+    if (record->size == 3)
+        return BMS_FOREIGN;
+    /* Unasked, the text tells the same, more exactly and together; asynchronous records come beside
+     * it. */
+    const struct vedirect_notes *notes = bms_memory(bms);
+    bool reading = asked || (record->command == VEDIRECT_IS_GET && !notes->has_text);
+    struct hex_value value = {le16(record->data), record->data + 3, record->size - 3, reading};
+    if (!take_register(bms, &value, pack))
+        return BMS_INVALID;
+    return asked ? BMS_DONE : BMS_PARTIAL;
+}
+
+/* The version's two top bits say what runs, 01 is the application. */
+static void take_version(struct pack *pack, uint16_t word)
+{
+    char version[16];
+    snprintf(version, sizeof version, "%x.%02x", (unsigned) (word & 0x3FFF) >> 8, word & 0xFFu);
+    vedirect_set_text(pack, FIRMWARE, version);
+}
+
+/* Answers that only make sense beside their question. An error (:4) is none: it tells of rubbish on
+ * the line. */
+static enum bms_result take_short(struct vedirect_notes *notes, const struct vedirect_record *asked,
+                                  const struct vedirect_record *record, struct pack *pack)
+{
+    if (record->command == VEDIRECT_IS_UNKNOWN)
+        return BMS_REFUSED;
+    if (record->size != 2)
+        return BMS_FOREIGN;
+    if ((record->command == VEDIRECT_IS_PING && asked->command == VEDIRECT_PING) ||
+        (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_VERSION))
+        take_version(pack, le16(record->data));
+    else if (record->command == VEDIRECT_IS_DONE && asked->command == VEDIRECT_PRODUCT)
+        vedirect_set_product(notes, pack, le16(record->data));
+    else
+        return BMS_FOREIGN;
+    return BMS_DONE;
+}
+
+enum bms_result vedirect_take_record(struct bms *bms, const struct bms_request *request,
+                                     const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct vedirect_record asked, record;
+    /* Some programs send an LF first. */
+    const uint8_t *colon = memchr(request->bytes, ':', request->size);
+    size_t length = colon ? request->size - (size_t) (colon - request->bytes) : 0;
+    bool question = colon && vedirect_parse_record(colon, length, &asked);
+    bool echo = length == size && memcmp(colon, bytes, size) == 0;
+    if (echo || !vedirect_parse_record(bytes, size, &record))
+        return BMS_FOREIGN;
+    if (record.command == VEDIRECT_IS_ASYNC ||
+        (record.command == VEDIRECT_IS_GET && request->size == 0))
+        return take_get(bms, &record, false, pack);
+    if (!question)
+        return BMS_FOREIGN;
+    if (record.command != VEDIRECT_IS_GET)
+        return take_short(bms_memory(bms), &asked, &record, pack);
+    bool same = asked.command == VEDIRECT_GET && asked.size >= 2 && record.size >= 2 &&
+                le16(asked.data) == le16(record.data);
+    return same ? take_get(bms, &record, true, pack) : BMS_FOREIGN;
+}
+
+void vedirect_finish(struct bms *bms, struct pack *pack)
+{
+    const struct vedirect_notes *notes = bms_memory(bms);
+    if (!notes->unsynchronised)
+        return;
+    pack_unset(pack, SOC_PERCENT);
+    pack_unset(pack, REMAINING_AH);
+}
+
+/* ---- polling (sections 3.2 and 3.3) ---- */
+
+// clang-format off
+enum step {
+    STEP_VOLTAGE, STEP_CURRENT, STEP_COARSE_CURRENT, STEP_POWER, STEP_SOC, STEP_CAPACITY, STEP_CONSUMED,
+    STEP_TEMPERATURE, STEP_ALARMS, STEP_SYNCHRONISED, STEP_CYCLES, STEP_VERSION, STEP_PRODUCT, STEP_PRODUCT_ID,
+    STEP_MODEL, STEP_SERIAL, STEPS
+};
+
+/* The capacity comes before what was consumed of it. */
+static const struct bms_step plan[STEPS] = {
+    [STEP_VOLTAGE]        = {.name = "voltage", .vital = true},
+    [STEP_CURRENT]        = {.name = "current"},
+    [STEP_COARSE_CURRENT] = {.name = "current, tenths of an ampere"},
+    [STEP_POWER]          = {.name = "power"},
+    [STEP_SOC]            = {.name = "state of charge"},
+    [STEP_CAPACITY]       = {.name = "capacity",         .every_s = 300},
+    [STEP_CONSUMED]       = {.name = "consumed capacity"},
+    [STEP_TEMPERATURE]    = {.name = "temperature"},
+    [STEP_ALARMS]         = {.name = "alarms",           .every_s = 3},
+    [STEP_SYNCHRONISED]   = {.name = "synchronisation",  .every_s = 10},
+    [STEP_CYCLES]         = {.name = "cycles",           .every_s = 300},
+    [STEP_VERSION]        = {.name = "firmware version", .every_s = 3600},
+    [STEP_PRODUCT]        = {.name = "product",          .every_s = 3600},
+    [STEP_PRODUCT_ID]     = {.name = "product id",       .every_s = 3600},
+    [STEP_MODEL]          = {.name = "model name",       .every_s = 3600},
+    [STEP_SERIAL]         = {.name = "serial number",    .every_s = 3600},
+};
+
+static const struct {
+    uint8_t command;
+    uint16_t id; /* of the register that VEDIRECT_GET reads */
+} questions[STEPS] = {
+    [STEP_VOLTAGE]        = {VEDIRECT_GET,     VEDIRECT_VOLTAGE},
+    [STEP_CURRENT]        = {VEDIRECT_GET,     VEDIRECT_CURRENT},
+    [STEP_COARSE_CURRENT] = {VEDIRECT_GET,     VEDIRECT_COARSE_CURRENT},
+    [STEP_POWER]          = {VEDIRECT_GET,     VEDIRECT_POWER},
+    [STEP_SOC]            = {VEDIRECT_GET,     VEDIRECT_SOC},
+    [STEP_CAPACITY]       = {VEDIRECT_GET,     VEDIRECT_CAPACITY},
+    [STEP_CONSUMED]       = {VEDIRECT_GET,     VEDIRECT_CONSUMED},
+    [STEP_TEMPERATURE]    = {VEDIRECT_GET,     VEDIRECT_TEMPERATURE},
+    [STEP_ALARMS]         = {VEDIRECT_GET,     VEDIRECT_REASONS},
+    [STEP_SYNCHRONISED]   = {VEDIRECT_GET,     VEDIRECT_SYNCHRONISED},
+    [STEP_CYCLES]         = {VEDIRECT_GET,     VEDIRECT_CYCLES},
+    [STEP_VERSION]        = {VEDIRECT_PING,    0},
+    [STEP_PRODUCT]        = {VEDIRECT_PRODUCT, 0},
+    [STEP_PRODUCT_ID]     = {VEDIRECT_GET,     VEDIRECT_PRODUCT_ID},
+    [STEP_MODEL]          = {VEDIRECT_GET,     VEDIRECT_MODEL},
+    [STEP_SERIAL]         = {VEDIRECT_GET,     VEDIRECT_SERIAL},
+};
+// clang-format on
+
+/* Steps that stand in for another one are not needed where that one was answered. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    if (step == STEP_COARSE_CURRENT && notes->fine_current)
+        return false;
+    if ((step == STEP_PRODUCT_ID || step == STEP_MODEL) && notes->named)
+        return false;
+    if (step == STEP_CURRENT)
+        notes->fine_current = false;
+    /* Each part of a cycle holds what was read for it: the remaining capacity belongs to what was
+     * consumed, not to the capacity, which is kept for longer. */
+    notes->consumed_ah.known = false;
+    const uint8_t data[3] = {(uint8_t) questions[step].id, (uint8_t) (questions[step].id >> 8)};
+    bool get = questions[step].command == VEDIRECT_GET;
+    request->size =
+        vedirect_write_record(questions[step].command, data, get ? sizeof data : 0, request->bytes);
+    return true;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    return vedirect_scan(bytes, size);
+}
+
+/* What comes unasked is left alone beside a question: it would outlive its time in the part that
+ * was asked for. */
+static enum bms_result take_answer(struct bms *bms, const struct bms_request *request,
+                                   const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct vedirect_record record;
+    bool unasked = !vedirect_parse_record(bytes, size, &record) ||
+                   (record.command == VEDIRECT_IS_ASYNC && request->size > 0);
+    return unasked ? BMS_FOREIGN : vedirect_take_record(bms, request, bytes, size, pack);
+}
+
+/* Text is not what was asked for, but the answer may stand inside it. */
+static enum bms_result take_from_block(struct bms *bms, const struct bms_request *request,
+                                       const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct vedirect_block block;
+    enum bms_result answer = BMS_FOREIGN;
+    vedirect_scan_block(bytes, size, &block);
+    for (unsigned i = 0; i < block.record_count && answer == BMS_FOREIGN; i++)
+        answer =
+            take_answer(bms, request, bytes + block.records[i].at, block.records[i].size, pack);
+    return answer;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return frame[0] == ':' ? take_answer(bms, request, frame, size, pack)
+                           : take_from_block(bms, request, frame, size, pack);
+}
+
+const struct bms_driver vedirect_hex_driver = {
+    .name = "vedirect-hex",
+    .title = "Victron BMV and SmartShunt (VE.Direct, HEX registers)",
+    .line = {.baud = 19200,
+             .framing = "8N1",
+             .reply_ms = 400,
+             .gap_ms = 10,
+             .tries = 3,
+             .one_pack = true},
+    .plan = plan,
+    .steps = STEPS,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .finish = vedirect_finish,
+    .emulate = vedirect_emulate,
+};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Socket addresses as text: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502". Nothing is
+ * looked up.
+ */
+#ifndef PACKGATE_BASE_ADDRESS_H
+#define PACKGATE_BASE_ADDRESS_H
+
+#include <sys/socket.h>
+
+#define ADDRESS_TEXT 80 /* an IPv6 address with its interface, brackets, port and the NUL */
+
+/** Writes an address with its port and returns `text`. */
+const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEXT]);
+
+/** Writes only the address, without brackets, and returns `text`. */
+const char *address_format_host(const struct sockaddr *address, char text[ADDRESS_TEXT]);
+
+/** The port of an IPv4 or IPv6 address, else 0. */
+unsigned address_port(const struct sockaddr *address);
+
+#endif

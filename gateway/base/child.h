@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Child processes that do what may take long: look up a name, write to a worn SD card.
+ */
+#ifndef PACKGATE_BASE_CHILD_H
+#define PACKGATE_BASE_CHILD_H
+
+/** In the child, right after fork: closes all that it has inherited but the first three
+ * descriptors and `keep` (-1: none). While it waits, a socket that the parent closes would stay
+ * open, a serial port busy, and the listening port taken when the parent is started anew.
+ * Returns the new number of `keep`. */
+int child_settle(int keep);
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Messages to standard error, one line each. Under systemd each line carries its priority ("<4>"),
+ * so that `journalctl -p warning` finds it; anywhere else it starts with "error: ", "warning: ",
+ * "debug: " or nothing (info).
+ *
+ * One message per change of state: what happened, to which line or pack, what to do about it.
+ * Repeats go to debug.
+ */
+#ifndef PACKGATE_BASE_LOG_H
+#define PACKGATE_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/** Messages above this level are dropped. At the start: LOG_LEVEL_INFO. */
+void log_set_level(enum log_level level);
+
+/** Whether a message of this level would be written: saves the work of composing one. */
+bool log_enabled(enum log_level level);
+
+/** The text needs no newline at its end. Control characters in it become '?', so that nothing that
+ * came over a wire can forge a line or steer a terminal. errno is left as it was. */
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/** At debug level, "prefix A5 40 90 …": one line however long the frame. Not for frames that may
+ * hold a PIN or a password. */
+void log_frame(const char *prefix, const uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The commands of the program. Each gets its own arguments (argv[0] is its name) and returns the
+ * exit status: 0 done, 1 failed at its task, 2 called wrongly.
+ */
+#ifndef PACKGATE_COMMANDS_COMMAND_H
+#define PACKGATE_COMMANDS_COMMAND_H
+
+#define CONFIG_DEFAULT "/etc/packgate/packgate.ini"
+
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+int command_run(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_read(int argc, char **argv);
+int command_decode(int argc, char **argv);
+int command_map(int argc, char **argv);
+int command_simulate(int argc, char **argv);
+int command_probe(int argc, char **argv);
+
+/* The path of a device, as one types it, is a serial port. */
+static inline const char *command_port_prefix(const char *port)
+{
+    return port[0] == '/' ? "serial:" : "";
+}
+
+#endif

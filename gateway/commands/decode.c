@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+/* `packgate decode FILE.exch`: the values of a recorded exchange as JSON. */
+#include "command.h"
+
+#include "packs/json.h"
+#include "lines/exchange.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_MOST (16u << 20) /* recordings are small; a larger file is something else */
+
+static const char usage[] = "usage: packgate decode [--current auto|normal|inverted] FILE.exch\n\n"
+                            "Prints the values that a recorded exchange holds as one JSON object "
+                            "('-' reads standard input).\n"
+                            "  --current HOW  overrides how the direction of the current is found, "
+                            "where firmwares disagree\n"
+                            "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
+                            "standard error), 2 for a wrong call.\n";
+
+/* The whole of a file; NULL with errno. */
+static char *slurp(const char *path, size_t *size)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    if (!file)
+        return NULL;
+    char *text = malloc(FILE_MOST);
+    if (text) {
+        *size = fread(text, 1, FILE_MOST, file);
+        if (ferror(file) || *size == FILE_MOST) {
+            int error = ferror(file) ? errno : EFBIG;
+            free(text);
+            text = NULL;
+            errno = error;
+        }
+    }
+    int error = errno;
+    if (file != stdin)
+        fclose(file);
+    errno = error;
+    return text;
+}
+
+/* Whether anything is worth printing; otherwise says what came instead. */
+static bool decoded_something(const char *path, const struct feed_counters *counters)
+{
+    uint32_t useless = counters->foreign + counters->refused + counters->invalid;
+    if (counters->frames > useless)
+        return true;
+    fprintf(stderr,
+            "packgate: %s: nothing decodes: %u frames (%u not for the request, %u refused, %u "
+            "malformed), "
+            "%u with a wrong checksum, %u bytes of no frame\n",
+            path, counters->frames, counters->foreign, counters->refused, counters->invalid,
+            counters->damaged, counters->skipped_bytes);
+    return false;
+}
+
+static int decode_exchange(const struct exchange *exchange, const char *path,
+                           enum bms_current current)
+{
+    struct bms bms;
+    struct pack pack;
+    struct feed_counters counters;
+    bms_init(&bms, exchange->driver);
+    bms.options.current = current;
+    exchange_replay(exchange, &bms, &pack, &counters);
+    if (!decoded_something(path, &counters))
+        return EXIT_FAILED;
+    json_t *values = json_of_pack(&pack);
+    if (!values || json_object_size(values) == 0) {
+        json_decref(values);
+        fprintf(stderr, "packgate: %s: the frames hold no values\n", path);
+        return EXIT_FAILED;
+    }
+    json_print(stdout, values, true);
+    return EXIT_DONE;
+}
+
+int command_decode(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"current", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const char *const currents[] = {"auto", "normal", "inverted"};
+    enum bms_current current = BMS_CURRENT_AUTO;
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        bool known = option == 'h';
+        for (int i = 0; option == 'c' && i < 3; i++)
+            if (strcmp(optarg, currents[i]) == 0) {
+                current = (enum bms_current) i;
+                known = true;
+            }
+        if (option == 'h' || !known) {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind != argc - 1) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    const char *path = argv[optind];
+    size_t size = 0;
+    char *text = slurp(path, &size);
+    if (!text) {
+        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
+        return EXIT_FAILED;
+    }
+    char error[200];
+    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
+    free(text);
+    if (!exchange) {
+        fprintf(stderr, "packgate: %s: %s\n", path, error);
+        return EXIT_FAILED;
+    }
+    int status = decode_exchange(exchange, path, current);
+    exchange_free(exchange);
+    return status;
+}

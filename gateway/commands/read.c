@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+/* `packgate read`: polls packs once, or on and on, and prints their values as JSON. */
+#include "command.h"
+
+#include "packs/json.h"
+#include "lines/exchange.h"
+#include "lines/polling.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char usage[] =
+    "usage: packgate read [-c FILE] [PACK]...\n"
+    "       packgate read --port PORT --protocol NAME [--address N] [--variant NAME] [--baud N]\n\n"
+    "Polls packs of a configuration (all, or the named ones), or one pack given by options, and "
+    "prints one JSON\n"
+    "object per pack.\n"
+    "  -c, --config FILE   the configuration, /etc/packgate/packgate.ini by default\n"
+    "      --port PORT     serial:/dev/..., tcp://host:port or sim:\n"
+    "      --protocol NAME the pack's protocol; --address, --variant, --baud as in the "
+    "configuration\n"
+    "  -w, --watch         goes on: one line per poll\n"
+    "      --record FILE   writes what passes on the line as an exchange file (one pack only)\n"
+    "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default\n"
+    "      --debug         shows the frames\n"
+    "Exit status: 0, 1 when a pack did not answer in time or the configuration is wrong, 2 for a "
+    "wrong call.\n";
+
+/* What the command line asks for. */
+struct order {
+    const char *config;
+    const char *port, *protocol, *address, *variant, *baud;
+    const char *record;
+    char **names;
+    int name_count;
+    bool watch;
+    double timeout_s;
+};
+
+struct reading {
+    const struct order *order;
+    struct ev_loop *loop;
+    FILE *record;
+    unsigned missing; /* packs that have not answered yet */
+};
+
+/* ---- what is to be read ---- */
+
+/* One pack given by options is a configuration as well, so that the same rules check it. */
+static struct config *config_of_options(const struct order *order)
+{
+    const struct {
+        const char *key, *value;
+    } keys[] = {
+        {"[line port]\nport", order->port}, {"baud", order->baud},
+        {"[pack pack]\nline", "port"},      {"unit", "1"},
+        {"protocol", order->protocol},      {"address", order->address},
+        {"variant", order->variant},
+    };
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].value)
+            fprintf(out, "%s = %s%s\n", keys[i].key, i == 0 ? command_port_prefix(order->port) : "",
+                    keys[i].value);
+    fclose(out);
+    struct config *config = text ? config_parse(text, "options", stderr) : NULL;
+    free(text);
+    return config;
+}
+
+static bool wanted(void *data, const struct pack_config *pack)
+{
+    const struct order *order = ((const struct reading *) data)->order;
+    for (int i = 0; i < order->name_count; i++)
+        if (strcmp(order->names[i], pack->name) == 0)
+            return true;
+    return order->name_count == 0;
+}
+
+static bool names_exist(const struct order *order, const struct config *config)
+{
+    for (int i = 0; i < order->name_count; i++) {
+        bool found = false;
+        for (unsigned p = 0; p < config->pack_count; p++)
+            found = found || strcmp(order->names[i], config->packs[p].name) == 0;
+        if (!found) {
+            fprintf(stderr, "packgate: there is no pack '%s'\n", order->names[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- reading ---- */
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    (void) now;
+    struct reading *reading = data;
+    bool first = poller->counters.polls == 1;
+    if (!first && !reading->order->watch)
+        return;
+    json_t *values = json_of_pack(&poller->values);
+    if (values) {
+        json_t *named = json_object();
+        json_object_set_new(named, "pack", json_string(poller->config->name));
+        json_object_set_new(named, "protocol", json_string(poller->config->driver->name));
+        json_object_update(named, values);
+        json_decref(values);
+        json_print(stdout, named, !reading->order->watch);
+        /* Whoever has read enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
+        if (fflush(stdout) != 0)
+            ev_break(reading->loop, EVBREAK_ALL);
+    }
+    if (first && --reading->missing == 0 && !reading->order->watch)
+        ev_break(reading->loop, EVBREAK_ALL);
+}
+
+static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct reading *reading = data;
+    if (!reading->record)
+        return;
+    if (direction == '#')
+        fprintf(reading->record, "# %zu bytes of no whole frame are left out\n", size);
+    else
+        exchange_write_bytes(reading->record, direction, bytes, size);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) signal;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct reading *reading = timer->data;
+    if (reading->missing > 0)
+        ev_break(loop, EVBREAK_ALL);
+}
+
+/* Polls what was chosen until all have answered, the time is over, or a signal comes. */
+static void run_loop(struct reading *reading)
+{
+    ev_timer timeout;
+    ev_signal interrupted, terminated;
+    ev_timer_init(&timeout, on_timeout, reading->order->timeout_s, 0);
+    timeout.data = reading;
+    ev_timer_start(reading->loop, &timeout);
+    ev_signal_init(&interrupted, on_signal, SIGINT);
+    ev_signal_start(reading->loop, &interrupted);
+    ev_signal_init(&terminated, on_signal, SIGTERM);
+    ev_signal_start(reading->loop, &terminated);
+    ev_run(reading->loop, 0);
+    ev_timer_stop(reading->loop, &timeout);
+    ev_signal_stop(reading->loop, &interrupted);
+    ev_signal_stop(reading->loop, &terminated);
+}
+
+static int report_missing(const struct polling *polling)
+{
+    int status = EXIT_DONE;
+    for (unsigned i = 0; i < polling->pack_count; i++) {
+        const struct poller *poller = polling->pollers[i];
+        if (!poller || poller->counters.polls > 0)
+            continue;
+        fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
+                poller->config->name, poller->counters.timeouts + poller->counters.repeats,
+                poller->damaged);
+        status = EXIT_FAILED;
+    }
+    return status;
+}
+
+static bool start_record(struct reading *reading, const struct pack_config *pack)
+{
+    reading->record = fopen(reading->order->record, "w");
+    if (!reading->record) {
+        fprintf(stderr, "packgate: %s: %s\n", reading->order->record, strerror(errno));
+        return false;
+    }
+    time_t now = time(NULL);
+    char source[100];
+    strftime(source, sizeof source, "recorded by packgate " PACKGATE_VERSION " on %Y-%m-%d",
+             localtime(&now));
+    exchange_write_head(reading->record, pack->driver->name, source);
+    return true;
+}
+
+static int poll_packs(struct reading *reading, struct polling *polling)
+{
+    const struct pack_config *only = NULL;
+    for (unsigned i = 0; i < polling->pack_count; i++)
+        if (polling->pollers[i]) {
+            only = polling->pollers[i]->config;
+            reading->missing++;
+            if (only->driver == &automatic_driver) {
+                fprintf(
+                    stderr,
+                    "packgate: %s: its protocol is still to be found; try 'packgate probe %s'\n",
+                    only->name, only->line->port);
+                return EXIT_FAILED;
+            }
+        }
+    if (reading->order->record && reading->missing != 1) {
+        fprintf(stderr, "packgate: --record wants exactly one pack\n");
+        return EXIT_USAGE;
+    }
+    if (reading->order->record && !start_record(reading, only))
+        return EXIT_FAILED;
+    polling_start(polling);
+    run_loop(reading);
+    bool written = !reading->record || !ferror(reading->record);
+    if ((reading->record && fclose(reading->record) != 0) || !written) {
+        fprintf(stderr, "packgate: %s: %s\n", reading->order->record, strerror(errno));
+        return EXIT_FAILED;
+    }
+    return ferror(stdout) ? EXIT_FAILED : report_missing(polling);
+}
+
+static int read_packs(const struct order *order)
+{
+    static const struct line_events events = {.published = on_published, .passed = on_passed};
+    struct reading reading = {.order = order, .loop = ev_default_loop(0)};
+    struct config *config =
+        order->port ? config_of_options(order) : config_load(order->config, stderr);
+    int status = EXIT_FAILED;
+    if (config && names_exist(order, config)) {
+        struct polling *polling = polling_new(reading.loop, config, wanted, &events, &reading);
+        if (polling)
+            status = poll_packs(&reading, polling);
+        polling_free(polling);
+    }
+    config_free(config);
+    return status;
+}
+
+/* Fills the order; -1 to go on, or the exit status. */
+static int parse_options(int argc, char **argv, struct order *order)
+{
+    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, RECORD, DEBUG };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"port", required_argument, NULL, PORT},
+                                            {"protocol", required_argument, NULL, PROTOCOL},
+                                            {"address", required_argument, NULL, ADDRESS},
+                                            {"variant", required_argument, NULL, VARIANT},
+                                            {"baud", required_argument, NULL, BAUD},
+                                            {"record", required_argument, NULL, RECORD},
+                                            {"watch", no_argument, NULL, 'w'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"debug", no_argument, NULL, DEBUG},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    for (int option; (option = getopt_long(argc, argv, "c:wt:h", options, NULL)) != -1;) {
+        char *end = NULL;
+        switch (option) {
+        case 'c':
+            order->config = optarg;
+            break;
+        case PORT:
+            order->port = optarg;
+            break;
+        case PROTOCOL:
+            order->protocol = optarg;
+            break;
+        case ADDRESS:
+            order->address = optarg;
+            break;
+        case VARIANT:
+            order->variant = optarg;
+            break;
+        case BAUD:
+            order->baud = optarg;
+            break;
+        case RECORD:
+            order->record = optarg;
+            break;
+        case 'w':
+            order->watch = true;
+            break;
+        case 't':
+            order->timeout_s = strtod(optarg, &end);
+            if (end == optarg || *end || !(order->timeout_s > 0 && order->timeout_s < 1e6))
+                return EXIT_USAGE;
+            break;
+        case DEBUG:
+            log_set_level(LOG_LEVEL_DEBUG);
+            break;
+        case 'h':
+            fputs(usage, stdout);
+            return EXIT_DONE;
+        default:
+            return EXIT_USAGE;
+        }
+    }
+    order->names = argv + optind;
+    order->name_count = argc - optind;
+    bool by_options = order->protocol || order->address || order->variant || order->baud;
+    bool wrong = order->port ? !order->protocol || order->name_count > 0 : by_options;
+    return wrong ? EXIT_USAGE : -1;
+}
+
+int command_read(int argc, char **argv)
+{
+    struct order order = {.config = CONFIG_DEFAULT, .timeout_s = 10};
+    log_set_level(LOG_LEVEL_WARN);
+    int status = parse_options(argc, argv, &order);
+    if (status == EXIT_USAGE)
+        fputs(usage, stderr);
+    return status >= 0 ? status : read_packs(&order);
+}

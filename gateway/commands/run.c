@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+/* `packgate run`: the gateway, until a signal ends it. */
+#include "command.h"
+
+#include "daemon/gateway.h"
+#include "daemon/systemd.h"
+#include "base/log.h"
+
+#include <getopt.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const char usage[] =
+    "usage: packgate run [-c FILE] [--debug]\n\n"
+    "Polls the packs of the configuration and serves their values on Modbus TCP until SIGINT or "
+    "SIGTERM.\n"
+    "SIGHUP reads the configuration again: what has not changed goes on, and a wrong file changes "
+    "nothing.\n"
+    "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
+    "      --debug        shows the frames that pass on the lines\n"
+    "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
+
+/* What runs, and what it was made of. */
+struct running {
+    const char *path;
+    struct config *config;
+    struct gateway *gateway;
+    ev_signal interrupted, terminated, hangup;
+    ev_timer watchdog;
+};
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) signal;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* The new configuration is read and checked as a whole before anything changes. */
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct running *running = signal->data;
+    struct config *config = config_load(running->path, stderr);
+    if (!config || !gateway_reload(running->gateway, config)) {
+        log_error("%s: the new configuration is not used, nothing was changed", running->path);
+        config_free(config);
+        return;
+    }
+    config_free(running->config);
+    running->config = config;
+    log_info("%s: the new configuration is in force", running->path);
+}
+
+static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) timer;
+    (void) revents;
+    notify_watchdog();
+}
+
+/* Where to read what, for whoever started it by hand. */
+static void print_hint(const struct config *config, const struct gateway *gateway)
+{
+    for (unsigned i = 0; i < config->gateway.listen_count; i++) {
+        const char *listen = config->gateway.listen[i];
+        int host = (int) (strrchr(listen, ':') - listen);
+        log_info("listening on %.*s:%u", host, listen, gateway_port(gateway, i));
+    }
+    for (unsigned i = 0; i < config->pack_count; i++)
+        log_info("pack %s (%s on line %s) is unit %d", config->packs[i].name,
+                 config->packs[i].driver->name, config->packs[i].line->name, config->packs[i].unit);
+    for (unsigned i = 0; i < config->bank_count; i++)
+        log_info("bank %s (%u packs, needs %u) is unit %d", config->banks[i].name,
+                 config->banks[i].pack_count, config->banks[i].min_packs, config->banks[i].unit);
+    log_info("to read voltage, current and power of unit %d: mbpoll -m tcp -p %u -a %d -0 -r %d -c "
+             "3 -t 4:float %s-1 127.0.0.1",
+             config->packs[0].unit, gateway_port(gateway, 0), config->packs[0].unit,
+             config->gateway.map.base + 10, config->gateway.map.big_floats ? "-B " : "");
+}
+
+/* A descriptor for each client, each line and a few more; the usual limit of 1024 would be met
+ * by a full house. */
+static void raise_descriptor_limit(const struct config *config)
+{
+    struct rlimit limit;
+    rlim_t wanted = config->gateway.max_clients + 2 * config->line_count + 100;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void start_watchers(struct running *running, struct ev_loop *loop)
+{
+    ev_signal_init(&running->interrupted, on_signal, SIGINT);
+    ev_signal_init(&running->terminated, on_signal, SIGTERM);
+    ev_signal_init(&running->hangup, on_hangup, SIGHUP);
+    running->hangup.data = running;
+    ev_signal_start(loop, &running->interrupted);
+    ev_signal_start(loop, &running->terminated);
+    ev_signal_start(loop, &running->hangup);
+    double interval = notify_watchdog_interval();
+    ev_timer_init(&running->watchdog, on_watchdog, interval, interval);
+    if (interval > 0)
+        ev_timer_start(loop, &running->watchdog);
+}
+
+static void stop_watchers(struct running *running, struct ev_loop *loop)
+{
+    ev_signal_stop(loop, &running->interrupted);
+    ev_signal_stop(loop, &running->terminated);
+    ev_signal_stop(loop, &running->hangup);
+    ev_timer_stop(loop, &running->watchdog);
+}
+
+static int run(struct running *running)
+{
+    struct ev_loop *loop = ev_default_loop(0);
+    raise_descriptor_limit(running->config);
+    running->gateway = gateway_new(loop, running->config);
+    if (!running->gateway)
+        return EXIT_FAILED;
+    start_watchers(running, loop);
+    print_hint(running->config, running->gateway);
+    gateway_start(running->gateway);
+    notify_ready();
+    ev_run(loop, 0);
+    log_info("ending");
+    notify_stopping();
+    /* A second signal must not end it before the state is saved: that waits for the disk. */
+    gateway_free(running->gateway);
+    stop_watchers(running, loop);
+    return EXIT_DONE;
+}
+
+int command_run(int argc, char **argv)
+{
+    enum { DEBUG = 256 };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"debug", no_argument, NULL, DEBUG},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *path = CONFIG_DEFAULT;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c')
+            path = optarg;
+        else if (option == DEBUG)
+            log_set_level(LOG_LEVEL_DEBUG);
+        else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind != argc) {
+        fprintf(stderr, "packgate run: '%s' is no option; the configuration is given by -c\n\n%s",
+                argv[optind], usage);
+        return EXIT_USAGE;
+    }
+    struct running running = {.path = path, .config = config_load(path, stderr)};
+    if (!running.config)
+        return EXIT_FAILED;
+    int status = run(&running);
+    config_free(running.config);
+    return status;
+}

@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: MIT
+/* `packgate simulate`: emulated BMS on a TCP port, a pty or both. */
+#include "command.h"
+
+#include "modbus/listeners.h"
+#include "packs/json.h"
+#include "simulator/pty.h"
+#include "simulator/simulator.h"
+#include "base/endpoint.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: packgate simulate --protocol NAME [OPTION]...\n\n"
+    "Emulates one BMS, or several on one bus, until SIGINT or SIGTERM. Says on standard output "
+    "where:\n"
+    "\"listening on tcp://127.0.0.1:PORT\", \"pty /dev/pts/N\".\n"
+    "  -p, --protocol NAME  one of those below\n"
+    "      --address N      address of the (first) BMS\n"
+    "      --variant NAME   where the protocol has variants\n"
+    "      --count N        so many BMS, at consecutive addresses\n"
+    "      --tcp [HOST:]N   serves TCP connections on port N, 0 for any free one; host 127.0.0.1\n"
+    "      --pty [LINK]     serves a pseudo terminal, with LINK as a symbolic link to it\n"
+    "  -o, --options TEXT   KEY=VALUE,KEY=VALUE as below\n"
+    "      --print-values   prints the values at the start as JSON, one line for each BMS;\n"
+    "                       without --tcp and --pty that is all\n"
+    "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
+
+/* What the command line asks for. */
+struct order {
+    const struct bms_driver *driver;
+    const char *protocol, *address, *variant, *count, *tcp, *link, *options;
+    bool pty;
+    bool print_values;
+    struct bms bms; /* the first one */
+    unsigned bms_count;
+};
+
+struct simulation {
+    struct simulator *simulator;
+    struct listeners listeners;
+    char pty[PTY_NAME]; /* empty: none */
+    const char *link;   /* that was made; NULL: none */
+};
+
+/* ---- the command line ---- */
+
+static void print_protocols(FILE *out)
+{
+    fputs("\nProtocols, their addresses and variants:\n", out);
+    for (size_t i = 0; bms_drivers[i]; i++) {
+        const struct bms_driver *driver = bms_drivers[i];
+        char range[40] = "";
+        if (bms_has_address(driver))
+            snprintf(range, sizeof range, "%d-%d", driver->address_min, driver->address_max);
+        fprintf(out, "  %-16s %-8s", driver->name, range);
+        for (const char *const *name = driver->variants; name && *name; name++)
+            fprintf(out, " %s", *name);
+        fputc('\n', out);
+    }
+}
+
+static void print_help(void)
+{
+    fputs(usage, stdout);
+    print_protocols(stdout);
+    fputs("\nOptions: key, range, default, meaning:\n", stdout);
+    simulator_print_options(stdout);
+}
+
+static bool wrong(const char *what, const char *text, const char *expected)
+{
+    fprintf(stderr, "packgate simulate: %s '%s': %s (--help says more)\n", what, text, expected);
+    return false;
+}
+
+static bool take_int(const char *name, const char *text, int min, int max, int *out)
+{
+    char expected[60];
+    char *end;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (end != text && *end == '\0' && errno == 0 && value >= min && value <= max) {
+        *out = (int) value;
+        return true;
+    }
+    snprintf(expected, sizeof expected, "expected a number from %d to %d", min, max);
+    return wrong(name, text, expected);
+}
+
+static bool take_variant(const struct bms_driver *driver, const char *text, int *variant)
+{
+    for (int i = 0; driver->variants && driver->variants[i]; i++) {
+        if (strcmp(driver->variants[i], text) == 0) {
+            *variant = i;
+            return true;
+        }
+    }
+    return wrong("--variant", text, "this protocol has no such variant");
+}
+
+static bool take_addresses(struct order *order)
+{
+    const struct bms_driver *driver = order->driver;
+    struct bms_options *options = &order->bms.options;
+    bool addressed = bms_has_address(driver) && !driver->line.one_pack;
+    int count = 1;
+    if (order->address && !addressed)
+        return wrong("--address", order->address, "this protocol has no addresses");
+    if (order->address && !take_int("--address", order->address, driver->address_min,
+                                    driver->address_max, &options->address))
+        return false;
+    int most = addressed ? driver->address_max - bms_address(&order->bms) + 1 : 1;
+    if (order->count && !take_int("--count", order->count, 1, most, &count))
+        return false;
+    order->bms_count = (unsigned) count;
+    return true;
+}
+
+static bool take_tcp(const char *text)
+{
+    struct endpoint endpoint;
+    char local[80];
+    snprintf(local, sizeof local, strchr(text, ':') ? "%s" : "127.0.0.1:%s", text);
+    return (endpoint_parse(local, &endpoint) && endpoint.numeric) ||
+           wrong("--tcp", text, "expected a port or ADDRESS:PORT");
+}
+
+/* Whether the order makes sense; if so, order->bms is what to emulate. */
+static bool check_order(struct order *order)
+{
+    char error[200];
+    if (!order->protocol)
+        return wrong("no", "--protocol", "nothing to emulate");
+    order->driver = bms_driver_find(order->protocol);
+    if (!order->driver)
+        return wrong("--protocol", order->protocol, "there is no such protocol");
+    bms_init(&order->bms, order->driver);
+    if (order->variant && !take_variant(order->driver, order->variant, &order->bms.options.variant))
+        return false;
+    if (!take_addresses(order) || (order->tcp && !take_tcp(order->tcp)))
+        return false;
+    if (!simulator_check(order->options, error, sizeof error))
+        return wrong("--options", order->options, error);
+    return order->tcp || order->pty || order->print_values ||
+           wrong("no", "--tcp or --pty", "nowhere to serve it");
+}
+
+/* Returns -1, or the exit status when there is nothing to be done. */
+static int parse(int argc, char **argv, struct order *order)
+{
+    enum { ADDRESS = 256, VARIANT, COUNT, TCP, PTY, PRINT_VALUES };
+    static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
+                                            {"options", required_argument, NULL, 'o'},
+                                            {"address", required_argument, NULL, ADDRESS},
+                                            {"variant", required_argument, NULL, VARIANT},
+                                            {"count", required_argument, NULL, COUNT},
+                                            {"tcp", required_argument, NULL, TCP},
+                                            {"pty", optional_argument, NULL, PTY},
+                                            {"print-values", no_argument, NULL, PRINT_VALUES},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    /* clang-format off */
+    for (int option; (option = getopt_long(argc, argv, "p:o:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'p': order->protocol = optarg; break;
+        case 'o': order->options = optarg; break;
+        case ADDRESS: order->address = optarg; break;
+        case VARIANT: order->variant = optarg; break;
+        case COUNT: order->count = optarg; break;
+        case TCP: order->tcp = optarg; break;
+        case PRINT_VALUES: order->print_values = true; break;
+        case PTY:
+            order->pty = true;
+            if (!optarg && optind < argc && argv[optind][0] != '-')
+                optarg = argv[optind++]; /* getopt would only take "--pty=LINK" */
+            order->link = optarg;
+            break;
+        case 'h': print_help(); return EXIT_DONE;
+        default: fputs(usage, stderr); return EXIT_USAGE;
+        }
+    }
+    /* clang-format on */
+    if (optind != argc) {
+        wrong("argument", argv[optind], "expected options only");
+        return EXIT_USAGE;
+    }
+    return check_order(order) ? -1 : EXIT_USAGE;
+}
+
+/* ---- where it is served ---- */
+
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
+{
+    (void) address;
+    struct simulation *simulation = data;
+    simulator_attach(simulation->simulator, fd);
+}
+
+static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const char *tcp)
+{
+    struct gateway_config config = {.listen_count = 1};
+    char *listen = config.listen[0];
+    snprintf(listen, sizeof config.listen[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
+    if (listeners_open(&simulation->listeners, loop, &config, on_accepted, simulation) != 0)
+        return false;
+    printf("listening on tcp://%.*s:%u\n", (int) (strrchr(listen, ':') - listen), listen,
+           listeners_port(&simulation->listeners, 0));
+    return true;
+}
+
+/* A link that an earlier run has left behind is replaced, nothing else is. */
+static bool make_link(struct simulation *simulation, const char *link)
+{
+    struct stat found;
+    if (lstat(link, &found) == 0 && S_ISLNK(found.st_mode))
+        unlink(link);
+    if (symlink(simulation->pty, link) != 0) {
+        log_error("%s: %s", link, strerror(errno));
+        return false;
+    }
+    simulation->link = link;
+    return true;
+}
+
+/* Another run may have made the link its own in the meantime. */
+static void remove_link(const struct simulation *simulation)
+{
+    char target[PTY_NAME];
+    ssize_t size = readlink(simulation->link, target, sizeof target - 1);
+    target[size > 0 ? size : 0] = '\0';
+    if (strcmp(target, simulation->pty) == 0)
+        unlink(simulation->link);
+}
+
+static bool open_pty(struct simulation *simulation, const char *link)
+{
+    int master = pty_open(simulation->pty);
+    if (master < 0) {
+        log_error("no pseudo terminal: %s", strerror(errno));
+        return false;
+    }
+    if (!simulator_attach_pty(simulation->simulator, master)) {
+        log_error("out of memory");
+        return false;
+    }
+    if (link && !make_link(simulation, link))
+        return false;
+    printf("pty %s\n", simulation->pty);
+    return true;
+}
+
+static bool open_all(struct simulation *simulation, struct ev_loop *loop, const struct order *order)
+{
+    return (!order->tcp || open_tcp(simulation, loop, order->tcp)) &&
+           (!order->pty || open_pty(simulation, order->link));
+}
+
+static void close_all(struct simulation *simulation)
+{
+    if (simulation->listeners.loop)
+        listeners_close(&simulation->listeners);
+    if (simulation->link)
+        remove_link(simulation);
+    simulator_free(simulation->simulator);
+}
+
+/* ---- running ---- */
+
+static struct simulator *make_simulator(struct ev_loop *loop, const struct order *order)
+{
+    struct bms *bms = calloc(order->bms_count, sizeof *bms);
+    if (!bms)
+        return NULL;
+    for (unsigned i = 0; i < order->bms_count; i++) {
+        bms[i] = order->bms;
+        bms[i].options.address = bms_address(&order->bms) + (int) i;
+    }
+    struct simulator *simulator = simulator_new(loop, bms, order->bms_count, order->options);
+    free(bms);
+    return simulator;
+}
+
+static void print_values(const struct simulator *simulator, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        json_t *values = json_of_pack(simulator_pack(simulator, i));
+        if (values)
+            json_print(stdout, values, false);
+    }
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) signal;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static void run_until_signal(struct ev_loop *loop)
+{
+    ev_signal interrupted, terminated;
+    ev_signal_init(&interrupted, on_signal, SIGINT);
+    ev_signal_init(&terminated, on_signal, SIGTERM);
+    ev_signal_start(loop, &interrupted);
+    ev_signal_start(loop, &terminated);
+    ev_run(loop, 0);
+    ev_signal_stop(loop, &interrupted);
+    ev_signal_stop(loop, &terminated);
+}
+
+int command_simulate(int argc, char **argv)
+{
+    struct order order = {.options = ""};
+    int status = parse(argc, argv, &order);
+    if (status >= 0)
+        return status;
+    struct ev_loop *loop = ev_default_loop(0);
+    struct simulation simulation = {.simulator = make_simulator(loop, &order)};
+    if (!simulation.simulator) {
+        log_error("out of memory");
+        return EXIT_FAILED;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (order.print_values)
+        print_values(simulation.simulator, order.bms_count);
+    bool open = open_all(&simulation, loop, &order);
+    if (open && (order.tcp || order.pty))
+        run_until_signal(loop);
+    close_all(&simulation);
+    return open ? EXIT_DONE : EXIT_FAILED;
+}

@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: MIT
+/* Checks across keys and sections of a configuration. */
+#include "check.h"
+
+#include "bank.h"
+#include "push.h"
+
+#include "simulator/simulator.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The section of that kind at `draft` or behind it, NULL: none. */
+static struct config_draft *seek(const struct config_drafts *drafts, struct config_draft *draft,
+                                 enum config_section section)
+{
+    for (; draft < drafts->list + drafts->count; draft++)
+        if (draft->section == section)
+            return draft;
+    return NULL;
+}
+
+static struct config_draft *first(const struct config_drafts *drafts, enum config_section section)
+{
+    return seek(drafts, drafts->list, section);
+}
+
+/* The next one of the same kind. */
+static struct config_draft *next(const struct config_drafts *drafts, struct config_draft *draft)
+{
+    return seek(drafts, draft + 1, draft->section);
+}
+
+static const struct bms_driver *driver_of(const struct config_draft *pack)
+{
+    return pack->as.pack.pack.driver;
+}
+
+static void find_line(const struct config_drafts *drafts, struct config_draft *pack,
+                      struct mistakes *mistakes)
+{
+    if (!config_draft_usable(pack, "line"))
+        return;
+    const char *name = pack->as.pack.line;
+    pack->line = config_drafts_find(drafts, SECTION_LINE, name);
+    if (pack->line)
+        return;
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (struct config_draft *line = first(drafts, SECTION_LINE); line; line = next(drafts, line))
+        suggest_offer(&suggest, line->name);
+    mistakes_add(mistakes, config_draft_line(pack, "line"), "there is no [line %s]%s", name,
+                 suggest_hint(&suggest, hint));
+}
+
+static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
+{
+    char expected[EXPECTED_SIZE];
+    if (config_draft_given(pack, "protocol") || !pack->line)
+        return;
+    pack->as.pack.pack.driver = pack->line->as.line.driver;
+    if (driver_of(pack) || config_draft_given(pack->line, "protocol"))
+        return;
+    const struct config_key *key = &config_keys[config_key_find(SECTION_PACK, "protocol")];
+    mistakes_add(mistakes, pack->heading,
+                 "neither [pack %s] nor [line %s] has a 'protocol'; expected %s", pack->name,
+                 pack->line->name, config_key_expected(key, expected));
+}
+
+static void report_variant(const struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, pack->as.pack.variant);
+    for (unsigned i = 0; driver->variants[i]; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", driver->variants[i]);
+        suggest_offer(&suggest, driver->variants[i]);
+    }
+    mistakes_add(mistakes, config_draft_line(pack, "variant"),
+                 "protocol '%s' has no variant '%s'; expected one of %s%s", driver->name,
+                 pack->as.pack.variant, known, suggest_hint(&suggest, hint));
+}
+
+static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    if (!driver || !config_draft_usable(pack, "variant"))
+        return;
+    if (!driver->variants) {
+        mistakes_add(mistakes, config_draft_line(pack, "variant"),
+                     "protocol '%s' has no variants; leave 'variant' out", driver->name);
+        return;
+    }
+    for (int i = 0; driver->variants[i]; i++) {
+        if (strcmp(driver->variants[i], pack->as.pack.variant) == 0) {
+            pack->as.pack.pack.options.variant = i;
+            return;
+        }
+    }
+    report_variant(pack, mistakes);
+}
+
+static void check_address(const struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    int address = pack->as.pack.pack.options.address;
+    if (!driver || !config_draft_usable(pack, "address") ||
+        (address >= driver->address_min && address <= driver->address_max))
+        return;
+    unsigned line = config_draft_line(pack, "address");
+    if (!bms_has_address(driver))
+        mistakes_add(mistakes, line, "protocol '%s' has no addresses; leave 'address' out",
+                     driver->name);
+    else
+        mistakes_add(mistakes, line, "'address' is %d; expected %d to %d for protocol '%s'",
+                     address, driver->address_min, driver->address_max, driver->name);
+}
+
+/* A simulated line emulates what its packs are configured to be. */
+static void check_automatic(struct config_draft *pack, struct mistakes *mistakes)
+{
+    pack->as.pack.pack.automatic = driver_of(pack) == &automatic_driver;
+    if (pack->as.pack.pack.automatic && pack->line &&
+        strncmp(pack->line->as.line.port, "sim:", 4) == 0)
+        mistakes_add(mistakes, pack->heading,
+                     "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
+                     pack->name);
+}
+
+static void check_writable(const struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    if (driver && pack->as.pack.pack.writable && !driver->control)
+        mistakes_add(mistakes, config_draft_line(pack, "writable"),
+                     "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
+                     driver->name);
+}
+
+static void check_unit(const struct config_drafts *drafts, const struct config_draft *pack,
+                       struct mistakes *mistakes)
+{
+    if (!config_draft_usable(pack, "unit"))
+        return;
+    int unit = pack->as.pack.pack.unit;
+    for (struct config_draft *other = first(drafts, SECTION_PACK); other;
+         other = next(drafts, other)) {
+        if (other == pack)
+            return;
+        if (!config_draft_usable(other, "unit") || other->as.pack.pack.unit != unit)
+            continue;
+        mistakes_add(mistakes, config_draft_line(pack, "unit"),
+                     "unit %d is already that of [pack %s] in line %u", unit, other->name,
+                     config_draft_line(other, "unit"));
+        return;
+    }
+}
+
+static int address_of(const struct config_draft *pack)
+{
+    int address = pack->as.pack.pack.options.address;
+    return address >= 0 ? address : driver_of(pack)->address_default;
+}
+
+static int adr_of(const struct config_draft *pack)
+{
+    int adr = pack->as.pack.pack.options.adr;
+    return adr >= 0 ? adr : address_of(pack);
+}
+
+/* An address that is a mistake itself is not compared. */
+static bool same_address(const struct config_draft *a, const struct config_draft *b)
+{
+    bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
+               (config_draft_given(b, "address") && !config_draft_usable(b, "address"));
+    return !bad && driver_of(a) == driver_of(b) && address_of(a) == address_of(b) &&
+           adr_of(a) == adr_of(b);
+}
+
+/* The one of two protocols that can have no other pack on its line, or NULL. */
+static const struct bms_driver *find_loner(const struct bms_driver *a, const struct bms_driver *b)
+{
+    if (bms_talks(a) || a->line.one_pack)
+        return a;
+    return bms_talks(b) || b->line.one_pack ? b : NULL;
+}
+
+/* A serial port has one speed and one framing at a time: without a word in the configuration they
+ * are the protocol's. */
+static bool same_settings(const struct config_draft *line, const struct bms_driver *a,
+                          const struct bms_driver *b)
+{
+    if (strncmp(line->as.line.port, "serial:", 7) != 0)
+        return true;
+    return (config_draft_given(line, "baud") || a->line.baud == b->line.baud) &&
+           (config_draft_given(line, "framing") || strcmp(a->line.framing, b->line.framing) == 0);
+}
+
+static void check_pair(const struct config_draft *pack, const struct config_draft *other,
+                       struct mistakes *mistakes)
+{
+    const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
+    const struct bms_driver *loner = find_loner(theirs, mine);
+    if (loner)
+        mistakes_add(mistakes, config_draft_line(pack, "line"),
+                     "[line %s] has [pack %s] already, and protocol '%s' %s: one pack to a line",
+                     pack->line->name, other->name, loner->name,
+                     bms_talks(loner) ? "talks unasked" : "has no addresses");
+    else if (same_address(pack, other))
+        mistakes_add(
+            mistakes, config_draft_line(pack, "address"),
+            "address %d of protocol '%s' on [line %s] is already that of [pack %s] in line %u",
+            address_of(pack), mine->name, pack->line->name, other->name,
+            config_draft_line(other, "address"));
+    else if (!same_settings(pack->line, mine, theirs))
+        mistakes_add(mistakes, config_draft_line(pack, "line"),
+                     "[line %s] has no 'baud' and 'framing' of its own, and '%s' (%u %s) and '%s' "
+                     "(%u %s) differ",
+                     pack->line->name, theirs->name, theirs->line.baud, theirs->line.framing,
+                     mine->name, mine->line.baud, mine->line.framing);
+}
+
+/* Against the packs before it; the first that it cannot live with is enough. */
+static void check_neighbours(const struct config_drafts *drafts, const struct config_draft *pack,
+                             struct mistakes *mistakes)
+{
+    if (!pack->line || !driver_of(pack))
+        return;
+    unsigned count = mistakes->count;
+    for (struct config_draft *other = first(drafts, SECTION_PACK); other;
+         other = next(drafts, other)) {
+        if (other == pack || mistakes->count > count)
+            return;
+        if (other->line == pack->line && driver_of(other))
+            check_pair(pack, other, mistakes);
+    }
+}
+
+/* Otherwise the values would be stale before they can be read again. */
+static void check_stale(double poll_s, double stale_after_s, unsigned line,
+                        struct mistakes *mistakes)
+{
+    if (stale_after_s <= poll_s)
+        mistakes_add(mistakes, line,
+                     "'stale_after' is %gs; expected more than the poll interval of %gs",
+                     stale_after_s, poll_s);
+}
+
+static void settle_times(const struct config_draft *gateway, struct config_draft *pack,
+                         struct mistakes *mistakes)
+{
+    struct pack_config *times = &pack->as.pack.pack;
+    bool own_poll = config_draft_given(pack, "poll");
+    bool own_stale = config_draft_given(pack, "stale_after");
+    if (!own_poll)
+        times->poll_s = gateway->as.gateway.poll_s;
+    if (!own_stale)
+        times->stale_after_s = gateway->as.gateway.stale_after_s;
+    if (times->poll_s > 0 && times->stale_after_s > 0 && (own_poll || own_stale))
+        check_stale(times->poll_s, times->stale_after_s,
+                    config_draft_line(pack, own_stale ? "stale_after" : "poll"), mistakes);
+    times->stale_fixed = times->stale_after_s > 0;
+    if (!times->stale_fixed)
+        times->stale_after_s = fmax(5 * times->poll_s, 10);
+}
+
+static void settle_spike(const struct config_draft *pack, const char *key, double gateways,
+                         double *limit)
+{
+    if (!config_draft_given(pack, key))
+        *limit = gateways;
+}
+
+static void settle_spikes(const struct config_draft *gateway, struct config_draft *pack)
+{
+    const struct spike_limits *from = &gateway->as.gateway.spikes;
+    struct spike_limits *to = &pack->as.pack.pack.spikes;
+    settle_spike(pack, "spike_soc", from->soc_percent, &to->soc_percent);
+    settle_spike(pack, "spike_voltage", from->voltage_percent, &to->voltage_percent);
+    settle_spike(pack, "spike_cell", from->cell_mv, &to->cell_mv);
+    settle_spike(pack, "spike_temperature", from->temperature_c, &to->temperature_c);
+}
+
+static void check_gateway(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct gateway_config *gateway = &draft->as.gateway;
+    char reason[200];
+    bool placed = config_draft_usable(draft, "base") && config_draft_usable(draft, "also_at");
+    if (placed && !map_check(&gateway->map, reason, sizeof reason))
+        mistakes_add(
+            mistakes,
+            config_draft_line(draft, config_draft_given(draft, "base") ? "base" : "also_at"),
+            "the register blocks do not fit: %s", reason);
+    if (config_draft_usable(draft, "stale_after") && config_draft_usable(draft, "poll"))
+        check_stale(gateway->poll_s, gateway->stale_after_s,
+                    config_draft_line(draft, "stale_after"), mistakes);
+}
+
+static bool is_simulated(const struct config_draft *line)
+{
+    return strncmp(line->as.line.port, "sim:", 4) == 0;
+}
+
+static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
+                       struct mistakes *mistakes)
+{
+    char reason[200];
+    const char *port = line->as.line.port;
+    unsigned at = config_draft_line(line, "port");
+    if (!config_draft_usable(line, "port"))
+        return;
+    if (is_simulated(line)) {
+        if (!simulator_check(port + 4, reason, sizeof reason))
+            mistakes_add(mistakes, at, "'port' is '%s': %s", port, reason);
+        return;
+    }
+    for (struct config_draft *other = first(drafts, SECTION_LINE); other;
+         other = next(drafts, other)) {
+        if (other == line)
+            return;
+        if (strcmp(other->as.line.port, port) == 0) {
+            mistakes_add(mistakes, at, "'%s' is already the port of [line %s] in line %u", port,
+                         other->name, config_draft_line(other, "port"));
+            return;
+        }
+    }
+}
+
+/* What a reader would believe to be in force, and is not. */
+static void warn_without_effect(const struct config_draft *line, struct mistakes *mistakes)
+{
+    static const char *const serial_only[] = {"baud", "framing", "rts"};
+    if (!config_draft_usable(line, "port") || strncmp(line->as.line.port, "serial:", 7) == 0)
+        return;
+    for (size_t i = 0; i < sizeof serial_only / sizeof *serial_only; i++)
+        if (config_draft_given(line, serial_only[i]))
+            mistakes_warn(mistakes, config_draft_line(line, serial_only[i]),
+                          "'%s' has no effect here: [line %s] is no serial port of this host",
+                          serial_only[i], line->name);
+}
+
+static void warn_without_pack(const struct config_drafts *drafts, const struct config_draft *line,
+                              struct mistakes *mistakes)
+{
+    for (struct config_draft *pack = first(drafts, SECTION_PACK); pack; pack = next(drafts, pack))
+        if (strcmp(pack->as.pack.line, line->name) == 0)
+            return;
+    if (line->name[0])
+        mistakes_warn(mistakes, line->heading, "[line %s] has no pack and stays unused",
+                      line->name);
+}
+
+static void check_names(const struct config_drafts *drafts, const struct config_draft *draft,
+                        struct mistakes *mistakes)
+{
+    const struct config_draft *same = config_drafts_find(drafts, draft->section, draft->name);
+    const char *word = config_section_info(draft->section)->word;
+    if (same != draft && draft->name[0])
+        mistakes_add(mistakes, draft->heading, "a second [%s %s]; the first is in line %u", word,
+                     draft->name, same->heading);
+}
+
+void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes)
+{
+    const struct config_draft *gateway = first(drafts, SECTION_GATEWAY);
+    check_gateway(gateway, mistakes);
+    for (struct config_draft *line = first(drafts, SECTION_LINE); line; line = next(drafts, line)) {
+        check_names(drafts, line, mistakes);
+        check_port(drafts, line, mistakes);
+        warn_without_effect(line, mistakes);
+        warn_without_pack(drafts, line, mistakes);
+    }
+    for (struct config_draft *pack = first(drafts, SECTION_PACK); pack; pack = next(drafts, pack)) {
+        check_names(drafts, pack, mistakes);
+        find_line(drafts, pack, mistakes);
+        find_driver(pack, mistakes);
+        find_variant(pack, mistakes);
+        settle_times(gateway, pack, mistakes);
+        settle_spikes(gateway, pack);
+        check_address(pack, mistakes);
+        check_writable(pack, mistakes);
+        check_automatic(pack, mistakes);
+        check_unit(drafts, pack, mistakes);
+        check_neighbours(drafts, pack, mistakes);
+    }
+    for (struct config_draft *bank = first(drafts, SECTION_BANK); bank; bank = next(drafts, bank)) {
+        check_names(drafts, bank, mistakes);
+        config_bank_check(drafts, bank, mistakes);
+    }
+    for (struct config_draft *push = first(drafts, SECTION_PUSH); push; push = next(drafts, push)) {
+        check_names(drafts, push, mistakes);
+        config_push_check(drafts, push, mistakes);
+    }
+    if (!first(drafts, SECTION_PACK))
+        mistakes_add(mistakes, last_line, "there is no pack; expected at least one [pack NAME]");
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What can only be seen of several keys together: references between sections, numbers that must be
+ * different, and what the protocols demand.
+ */
+#ifndef PACKGATE_CONFIG_CHECK_H
+#define PACKGATE_CONFIG_CHECK_H
+
+#include "draft.h"
+
+/** Finds the line, the protocol and the variant of each pack, settles its poll interval and
+ * stale_after, and checks everything against everything. Call after config_draft_complete of each
+ * draft. `last_line` is where a section that is missing altogether is reported. What hangs on a
+ * mistake that is reported already is not reported again. */
+void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes);
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The configuration: one INI file into structs. One table of keys (config.c) parses, checks ranges,
+ * prints the help of each key and the manual's table. A file that has any mistake yields no
+ * configuration at all.
+ */
+#ifndef PACKGATE_CONFIG_CONFIG_H
+#define PACKGATE_CONFIG_CONFIG_H
+
+#include "value_name.h"
+
+#include "modbus/access.h"
+#include "packs/bank.h"
+#include "lines/spike.h"
+#include "registers/map.h"
+#include "bms/driver.h"
+
+#include <stdio.h>
+
+#define NAME_SIZE 33  /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
+#define PORT_SIZE 256 /* "serial:/dev/…", "tcp://host:port", "sim:" with its options */
+#define MAX_LISTEN 8
+
+enum on_stale { STALE_EXCEPTION, STALE_HOLD };
+
+struct gateway_config {
+    char listen[MAX_LISTEN][64]; /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
+    unsigned listen_count;
+    struct allow_list allow;
+    struct allow_list allow_write; /* clients that may switch, of packs that are writable */
+    struct map_settings
+        map;       /* base, also_at, float order, temperature unit, dashboard and display words */
+    double poll_s; /* default interval of the packs */
+    double stale_after_s; /* 0: five poll intervals, at least 10 s */
+    enum on_stale on_stale;
+    struct spike_limits spikes; /* default of the packs */
+    unsigned max_clients;
+    double idle_timeout_s;
+    char state_file[PORT_SIZE]; /* absolute; empty ("none"): nothing is kept over a restart */
+};
+
+enum rts_mode { RTS_DEFAULT, RTS_ON, RTS_OFF, RTS_RS485 };
+
+struct line_config {
+    char name[NAME_SIZE];
+    char port[PORT_SIZE];
+    const struct bms_driver *driver; /* default for its packs; NULL: each pack names its own */
+    unsigned baud;   /* these four: 0 or "" where the driver's usual setting holds */
+    char framing[4]; /* "8N1" */
+    unsigned reply_ms;
+    unsigned gap_ms;
+    bool gap_set;   /* a gap of 0 can be meant */
+    unsigned tries; /* 0: the driver's */
+    enum rts_mode rts;
+};
+
+/* `protocol = auto`: stands in for the driver until one is found (automatic.h). Not in the list
+ * of drivers. */
+extern const struct bms_driver automatic_driver;
+
+struct pack_config {
+    char name[NAME_SIZE];
+    const struct line_config *line;
+    const struct bms_driver *driver; /* its own or the line's; never NULL after a good load */
+    struct bms_options options;      /* address, adr, variant, current, capacity */
+    int unit;                        /* Modbus unit id 1…247 */
+    double poll_s;                   /* resolved: its own or the gateway's */
+    double stale_after_s; /* resolved; for a line that takes longer see poller_stale_after */
+    bool stale_fixed;     /* it is the file's own word, not the default */
+    bool writable;        /* its MOS may be switched */
+    bool automatic;       /* `protocol = auto`: the driver is automatic_driver until one is found */
+    struct spike_limits spikes; /* resolved: its own or the gateway's */
+};
+
+struct bank_config {
+    char name[NAME_SIZE];                            /* no pack has the same */
+    const struct pack_config *packs[MAX_BANK_PACKS]; /* in the order of the key */
+    unsigned pack_count;
+    int unit;           /* Modbus unit id, which no pack and no other bank has */
+    unsigned min_packs; /* with fewer fresh ones it is stale; resolved, 1…pack_count */
+};
+
+enum push_type { PUSH_U16, PUSH_S16, PUSH_U32, PUSH_S32, PUSH_FLOAT32 };
+enum push_function {
+    PUSH_AUTO,
+    PUSH_SINGLE,
+    PUSH_MULTIPLE
+}; /* auto: 6 for one register, else 16 */
+
+/* What is written in place of a value that is stale or not known. */
+enum push_instead {
+    INSTEAD_SKIP,    /* nothing: what was written last stays at the target */
+    INSTEAD_UNKNOWN, /* NaN, 0xFFFF, 0x8000 and so on, as the register map has it */
+    INSTEAD_NUMBER   /* the number as it stands, not scaled */
+};
+struct push_substitute {
+    enum push_instead kind;
+    double number;
+};
+
+enum push_what {
+    PUSH_VALUE,  /* a number of the source, by `value` */
+    PUSH_FRESH,  /* 1 while the source's values are fresh, else 0 */
+    PUSH_SECONDS /* the gateway's own counter; it has no source */
+};
+
+/* One value on its way into one register or two. */
+struct push_write {
+    char source[NAME_SIZE]; /* name of a pack or a bank */
+    enum push_what what;
+    struct value_ref value;
+    unsigned address; /* zero-based */
+    enum push_type type;
+    double scale, offset; /* the register holds value * scale + offset */
+    double deadband;      /* in the unit of the value */
+    bool big_words;       /* high word first */
+    struct push_substitute on_stale;
+};
+
+struct push_config {
+    char name[NAME_SIZE];
+    char target[PORT_SIZE]; /* "tcp://host:port" */
+    unsigned unit;          /* of the target, 0…255 */
+    double interval_s;
+    bool on_change;
+    double timeout_s;
+    enum push_function function;
+    bool big_words; /* these two: of writes that say nothing else */
+    struct push_substitute on_stale;
+    struct push_write *writes; /* by address */
+    unsigned write_count;
+};
+
+struct config {
+    struct gateway_config gateway;
+    struct line_config *lines;
+    unsigned line_count;
+    struct pack_config *packs; /* in the order of the file */
+    unsigned pack_count;
+    struct bank_config *banks; /* the same */
+    unsigned bank_count;
+    struct push_config *pushes;
+    unsigned push_count;
+};
+
+/** Reads and checks `path` ("-": standard input). NULL when anything is wrong; each mistake is
+ * then written to `errors` as "file:line: what is wrong and what was expected", in the order of
+ * the lines. What can be lived with (a line without packs) is written as "file:line: warning: …"
+ * and is no reason for NULL. The caller frees it with config_free. */
+struct config *config_load(const char *path, FILE *errors);
+/** The same from memory; `name` stands in for the file name. */
+struct config *config_parse(const char *text, const char *name, FILE *errors);
+void config_free(struct config *config);
+
+/** Whether `name` may be the name of a line or a pack. */
+bool config_name_good(const char *name);
+
+/** Every key with section, type, range, default and meaning, as text (`packgate check --keys`). */
+void config_print_keys(FILE *out);
+
+#endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/* The table of keys for the manual page: one subsection for each section of the file, one tagged
+ * paragraph for each key. */
+#include "keys_manual.h"
+
+#include "keys.h"
+
+/* What starts with a dot or an apostrophe would be a request to troff, and a plain '-' becomes a
+ * hyphen that is no '-' to whoever copies it into a file. */
+static void print_text(const char *text, FILE *out)
+{
+    if (*text == '.' || *text == '\'')
+        fputs("\\&", out);
+    for (; *text; text++) {
+        if (*text == '\\')
+            fputs("\\e", out);
+        else if (*text == '-')
+            fputs("\\-", out);
+        else
+            fputc(*text, out);
+    }
+}
+
+static void print_line(const char *before, const char *text, const char *after, FILE *out)
+{
+    fputs(before, out);
+    print_text(text, out);
+    fputs(after, out);
+}
+
+static void print_key(const struct config_key *key, FILE *out)
+{
+    char expected[EXPECTED_SIZE];
+    const char *usual = key->preset ? key->preset : key->otherwise;
+    print_line(".TP\n.B ", key->name, "\n", out);
+    print_line("", key->help, "\n.br\n", out);
+    print_line("Value: ", config_key_expected(key, expected), "\n.br\n", out);
+    if (usual)
+        print_line("Default: ", usual, "\n", out);
+    else
+        fputs("Must be given.\n", out);
+}
+
+void keys_manual_print(FILE *out)
+{
+    for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
+        const struct config_section_info *section = config_section_info((enum config_section) i);
+        print_line(".SS \"", section->heading, "\"\n", out);
+        print_line("", section->help, "\n", out);
+        for (unsigned row = 0; row < config_key_count; row++)
+            if (config_keys[row].section == (enum config_section) i)
+                print_key(&config_keys[row], out);
+    }
+}

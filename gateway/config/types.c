@@ -1,0 +1,500 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The types of values in the configuration. Numbers are read strictly: what strtol and its sisters
+ * forgive (blanks, signs, what follows the number, octal, "inf") is a mistake in a configuration.
+ */
+#include "types.h"
+
+#include "base/endpoint.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define DIGITS "0123456789"
+#define HEX_DIGITS "0123456789abcdefABCDEF"
+
+static bool in_range(const struct config_key *key, double value)
+{
+    return value >= key->min && value <= key->max;
+}
+
+static bool read_whole(const struct config_key *key, const char *text, double *value)
+{
+    bool hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = hex ? text + 2 : text;
+    size_t length = strspn(digits, hex ? HEX_DIGITS : DIGITS);
+    if (length == 0 || digits[length])
+        return false;
+    /* Saturates where the text is longer than any number, and is then out of range. */
+    double found = (double) strtoull(digits, NULL, hex ? 16 : 10);
+    if (!in_range(key, found))
+        return false;
+    *value = found;
+    return true;
+}
+
+static bool parse_int(const struct config_key *key, const char *text, void *field)
+{
+    double value;
+    if (!read_whole(key, text, &value))
+        return false;
+    *(int *) field = (int) value;
+    return true;
+}
+
+static bool parse_unsigned(const struct config_key *key, const char *text, void *field)
+{
+    double value;
+    if (!read_whole(key, text, &value))
+        return false;
+    *(unsigned *) field = (unsigned) value;
+    return true;
+}
+
+static bool parse_u16(const struct config_key *key, const char *text, void *field)
+{
+    double value;
+    if (!read_whole(key, text, &value))
+        return false;
+    *(uint16_t *) field = (uint16_t) value;
+    return true;
+}
+
+static bool parse_u32(const struct config_key *key, const char *text, void *field)
+{
+    double value;
+    if (!read_whole(key, text, &value))
+        return false;
+    *(uint32_t *) field = (uint32_t) value;
+    return true;
+}
+
+static bool parse_also_at(const struct config_key *key, const char *text, void *field)
+{
+    if (strcasecmp(text, "none") != 0)
+        return parse_int(key, text, field);
+    *(int *) field = MAP_NONE;
+    return true;
+}
+
+/* Digits with or without a decimal point; returns what follows them, NULL: no number. */
+static const char *read_decimal(const char *text, double *value)
+{
+    size_t length = strspn(text, DIGITS);
+    if (length == 0)
+        return NULL;
+    if (text[length] == '.') {
+        size_t decimals = strspn(text + length + 1, DIGITS);
+        if (decimals == 0)
+            return NULL;
+        length += 1 + decimals;
+    }
+    /* strtod sees these characters only: no sign, exponent, "inf" or 0x behind them. */
+    char digits[64];
+    if (length >= sizeof digits)
+        return NULL;
+    memcpy(digits, text, length);
+    digits[length] = 0;
+    *value = strtod(digits, NULL);
+    return text + length;
+}
+
+static bool parse_decimal(const struct config_key *key, const char *text, void *field)
+{
+    double value;
+    const char *rest = read_decimal(text, &value);
+    if (!rest || *rest || !in_range(key, value))
+        return false;
+    *(double *) field = value;
+    return true;
+}
+
+static bool parse_number(const struct config_key *key, const char *text, void *field)
+{
+    bool negative = text[0] == '-';
+    double value;
+    const char *rest = read_decimal(text + negative, &value);
+    if (!rest || *rest)
+        return false;
+    value = negative ? -value : value;
+    if (!in_range(key, value))
+        return false;
+    *(double *) field = value;
+    return true;
+}
+
+static void describe_whole(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "a whole number from %.0f to %.0f", key->min, key->max);
+}
+
+static void describe_also_at(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "a whole number from %.0f to %.0f, or none", key->min, key->max);
+}
+
+static void describe_decimal(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "a number from %g to %.0f", key->min, key->max);
+}
+
+const struct config_type type_number = {.parse = parse_number, .describe = describe_decimal};
+const struct config_type type_int = {.parse = parse_int, .describe = describe_whole};
+const struct config_type type_unsigned = {.parse = parse_unsigned, .describe = describe_whole};
+const struct config_type type_u16 = {.parse = parse_u16, .describe = describe_whole};
+const struct config_type type_u32 = {.parse = parse_u32, .describe = describe_whole};
+const struct config_type type_also_at = {.parse = parse_also_at, .describe = describe_also_at};
+const struct config_type type_decimal = {.parse = parse_decimal, .describe = describe_decimal};
+
+/* Milliseconds in each unit, from the longest: a division by 1000 keeps 100ms the same number as
+ * 0.1. */
+static const struct {
+    const char *name;
+    double ms;
+} units[] = {{"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
+
+static bool read_duration(const struct config_key *key, const char *text, double *seconds)
+{
+    double number;
+    const char *rest = read_decimal(text, &number);
+    if (!rest)
+        return false;
+    rest += strspn(rest, " \t");
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        if (strcmp(rest, units[i].name) != 0)
+            continue;
+        double found = number * units[i].ms / 1e3;
+        if (!in_range(key, found))
+            return false;
+        *seconds = found;
+        return true;
+    }
+    return false;
+}
+
+static bool parse_seconds(const struct config_key *key, const char *text, void *field)
+{
+    return read_duration(key, text, field);
+}
+
+static bool parse_millis(const struct config_key *key, const char *text, void *field)
+{
+    double seconds;
+    if (!read_duration(key, text, &seconds))
+        return false;
+    *(unsigned *) field = (unsigned) lround(seconds * 1e3);
+    return true;
+}
+
+/* In the longest unit that makes it a whole number. */
+static void print_duration(double seconds, char *out, size_t size)
+{
+    size_t i = 0;
+    double ms = seconds * 1e3;
+    while (ms > 0 && i < sizeof units / sizeof *units - 1 && fmod(ms, units[i].ms) != 0)
+        i++;
+    snprintf(out, size, "%.0f%s", ms / units[i].ms, ms > 0 ? units[i].name : "");
+}
+
+static void describe_duration(const struct config_key *key, char *out, size_t size)
+{
+    char from[32], to[32];
+    print_duration(key->min, from, sizeof from);
+    print_duration(key->max, to, sizeof to);
+    snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
+}
+
+const struct config_type type_seconds = {.parse = parse_seconds, .describe = describe_duration};
+const struct config_type type_millis = {.parse = parse_millis, .describe = describe_duration};
+
+static bool find_word(const struct config_key *key, const char *text, unsigned *index)
+{
+    for (unsigned i = 0; key->words[i]; i++) {
+        if (strcasecmp(key->words[i], text) == 0) {
+            *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+_Static_assert(sizeof(enum on_stale) == sizeof(unsigned) &&
+                   sizeof(enum push_type) == sizeof(unsigned) &&
+                   sizeof(enum push_function) == sizeof(unsigned) &&
+                   sizeof(enum rts_mode) == sizeof(unsigned) &&
+                   sizeof(enum bms_current) == sizeof(unsigned),
+               "an enum is stored as the unsigned that it is");
+
+static bool parse_choice(const struct config_key *key, const char *text, void *field)
+{
+    return find_word(key, text, field);
+}
+
+static bool parse_flag(const struct config_key *key, const char *text, void *field)
+{
+    unsigned index;
+    if (!find_word(key, text, &index))
+        return false;
+    *(bool *) field = index == 1;
+    return true;
+}
+
+static void append(char *out, size_t size, const char *separator, const char *text)
+{
+    size_t used = strlen(out);
+    snprintf(out + used, size - used, "%s%s", separator, text);
+}
+
+static void describe_words(const struct config_key *key, char *out, size_t size)
+{
+    out[0] = 0;
+    for (unsigned i = 0; key->words[i]; i++)
+        append(out, size, i == 0 ? "" : key->words[i + 1] ? ", " : " or ", key->words[i]);
+}
+
+static void offer_words(const struct config_key *key, struct suggest *suggest)
+{
+    for (unsigned i = 0; key->words[i]; i++)
+        suggest_offer(suggest, key->words[i]);
+}
+
+const struct config_type type_choice = {
+    .parse = parse_choice, .describe = describe_words, .offer = offer_words};
+const struct config_type type_flag = {
+    .parse = parse_flag, .describe = describe_words, .offer = offer_words};
+
+static bool parse_protocol(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    const struct bms_driver *driver =
+        strcmp(text, automatic_driver.name) == 0 ? &automatic_driver : bms_driver_find(text);
+    if (!driver)
+        return false;
+    *(const struct bms_driver **) field = driver;
+    return true;
+}
+
+static void describe_protocol(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "a protocol: ");
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        append(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
+    append(out, size, " or ", automatic_driver.name);
+}
+
+static void offer_protocols(const struct config_key *key, struct suggest *suggest)
+{
+    (void) key;
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        suggest_offer(suggest, bms_drivers[i]->name);
+    suggest_offer(suggest, automatic_driver.name);
+}
+
+const struct config_type type_protocol = {
+    .parse = parse_protocol, .describe = describe_protocol, .offer = offer_protocols};
+
+static bool parse_framing(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    if (strlen(text) != 3 || !strchr("78", text[0]) || !strchr("NEOneo", text[1]) ||
+        !strchr("12", text[2]))
+        return false;
+    char *out = field;
+    memcpy(out, text, 4);
+    out[1] = (char) (text[1] & ~0x20); /* upper case */
+    return true;
+}
+
+static void describe_framing(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "data bits 7 or 8, parity N, E or O, stop bits 1 or 2, such as 8N1 or 7E1");
+}
+
+const struct config_type type_framing = {.parse = parse_framing, .describe = describe_framing};
+
+static bool copy_text(const char *text, char *out, size_t size)
+{
+    size_t length = strlen(text);
+    if (length >= size)
+        return false;
+    memcpy(out, text, length + 1);
+    return true;
+}
+
+static bool parse_name(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    return config_name_good(text) && copy_text(text, field, NAME_SIZE);
+}
+
+static void describe_name(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "a name: 1 to %d letters, digits, '-', '_' or '.'", NAME_SIZE - 1);
+}
+
+const struct config_type type_name = {.parse = parse_name, .describe = describe_name};
+
+static bool parse_packs(const struct config_key *key, const char *text, void *field)
+{
+    struct pack_names *names = field;
+    if (names->count == MAX_BANK_PACKS || !parse_name(key, text, names->list[names->count]))
+        return false;
+    names->count++;
+    return true;
+}
+
+static void describe_packs(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "names of packs such as house-1, at most %d of them with commas between",
+             MAX_BANK_PACKS);
+}
+
+const struct config_type type_packs = {
+    .parse = parse_packs, .describe = describe_packs, .list = true};
+
+static bool parse_path(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    if (strcasecmp(text, "none") == 0)
+        return copy_text("", field, PORT_SIZE);
+    size_t length = strlen(text);
+    return text[0] == '/' && text[length - 1] != '/' && copy_text(text, field, PORT_SIZE);
+}
+
+static void describe_path(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "the path of a file, starting with '/', or none");
+}
+
+const struct config_type type_path = {.parse = parse_path, .describe = describe_path};
+
+static bool parse_listen(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct gateway_config *gateway = field;
+    struct endpoint endpoint;
+    if (gateway->listen_count == MAX_LISTEN || !endpoint_parse(text, &endpoint) ||
+        !endpoint.numeric ||
+        !copy_text(text, gateway->listen[gateway->listen_count], sizeof *gateway->listen))
+        return false;
+    gateway->listen_count++;
+    return true;
+}
+
+static void describe_listen(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most %d of them with commas between",
+             MAX_LISTEN);
+}
+
+static bool parse_allow(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    return allow_add(field, text);
+}
+
+static void describe_allow(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "networks such as 192.168.0.0/16 or fe80::/10, at most %d of them with commas between",
+             MAX_ALLOW);
+}
+
+static bool parse_port(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct endpoint endpoint;
+    bool serial = strncmp(text, "serial:/", 8) == 0 && text[8];
+    bool tcp =
+        strncmp(text, "tcp://", 6) == 0 && endpoint_parse(text + 6, &endpoint) && endpoint.port > 0;
+    bool simulated = strncmp(text, "sim:", 4) == 0;
+    return (serial || tcp || simulated) && copy_text(text, field, PORT_SIZE);
+}
+
+static bool parse_target(const struct config_key *key, const char *text, void *field)
+{
+    return strncmp(text, "tcp://", 6) == 0 && parse_port(key, text, field);
+}
+
+static void describe_target(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "tcp://HOST:PORT, such as tcp://192.0.2.10:502");
+}
+
+static void describe_port(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT or sim:");
+}
+
+const struct config_type type_listen = {
+    .parse = parse_listen, .describe = describe_listen, .list = true};
+const struct config_type type_allow = {
+    .parse = parse_allow, .describe = describe_allow, .list = true};
+const struct config_type type_port = {.parse = parse_port, .describe = describe_port};
+const struct config_type type_target = {.parse = parse_target, .describe = describe_target};
+
+static bool parse_substitute(const struct config_key *key, const char *text, void *field)
+{
+    struct push_substitute found = {.kind = INSTEAD_NUMBER};
+    if (strcasecmp(text, "skip") == 0)
+        found.kind = INSTEAD_SKIP;
+    else if (strcasecmp(text, "unknown") == 0)
+        found.kind = INSTEAD_UNKNOWN;
+    else if (!parse_number(key, text, &found.number))
+        return false;
+    *(struct push_substitute *) field = found;
+    return true;
+}
+
+static void describe_substitute(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "skip, unknown or a number");
+}
+
+static void offer_substitutes(const struct config_key *key, struct suggest *suggest)
+{
+    (void) key;
+    suggest_offer(suggest, "skip");
+    suggest_offer(suggest, "unknown");
+}
+
+const struct config_type type_substitute = {
+    .parse = parse_substitute, .describe = describe_substitute, .offer = offer_substitutes};
+
+/* Only kept: which names there are is not known before the end of the file. */
+static bool parse_write(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct push_draft *push = field;
+    struct push_text *texts = realloc(push->texts, (push->text_count + 1) * sizeof *texts);
+    if (!texts)
+        return false;
+    push->texts = texts;
+    texts[push->text_count] = (struct push_text){.text = strdup(text), .line = push->line};
+    if (!texts[push->text_count].text)
+        return false;
+    push->text_count++;
+    return true;
+}
+
+static void describe_write(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
+}
+
+const struct config_type type_write = {
+    .parse = parse_write, .describe = describe_write, .list = true};

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The types of values in the configuration: from text to a field of a struct, with a range check,
+ * and what to expect in words. A type knows nothing of the keys that use it beyond the range and
+ * the words in their row.
+ */
+#ifndef PACKGATE_CONFIG_TYPES_H
+#define PACKGATE_CONFIG_TYPES_H
+
+#include "keys.h"
+
+// clang-format off
+/*                                                field                      text */
+extern const struct config_type type_int;      /* int                        "12", "0x0C" */
+extern const struct config_type type_unsigned; /* unsigned                   the same */
+extern const struct config_type type_u16;      /* uint16_t                   the same */
+extern const struct config_type type_u32;      /* uint32_t                   the same */
+extern const struct config_type type_also_at;  /* int                        the same, or "none" */
+extern const struct config_type type_decimal;  /* double                     "12", "12.5" */
+extern const struct config_type type_seconds;  /* double, in s               "500ms", "1.5s", "2m" */
+extern const struct config_type type_millis;   /* unsigned, in ms            the same */
+extern const struct config_type type_choice;   /* an enum                    one of the words */
+extern const struct config_type type_flag;     /* bool                       one of two words */
+extern const struct config_type type_listen;   /* struct gateway_config      "[::]:502"; a list */
+extern const struct config_type type_allow;    /* struct allow_list          "10.0.0.0/8"; a list */
+extern const struct config_type type_path;     /* char[PORT_SIZE]            "/a/path", or "none" */
+extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
+extern const struct config_type type_framing;  /* char[4]                    "8N1" */
+extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
+extern const struct config_type type_number;   /* double                     "12", "-12.5" */
+extern const struct config_type type_target;   /* char[PORT_SIZE]            "tcp://host:port" */
+extern const struct config_type type_write;    /* struct push_draft          "house-1.soc_percent -> 40 u16"; a list */
+extern const struct config_type type_substitute; /* struct push_substitute   "skip", "unknown", "-1" */
+extern const struct config_type type_name;     /* char[NAME_SIZE]            "house-1" */
+extern const struct config_type type_packs;    /* struct pack_names          the same; a list */
+// clang-format on
+
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The numbers of a pack or a bank by their names: "soc_percent", "cell_mv.3", "alarm.soc_low",
+ * "charged_wh". The names are those of the register map. Pure.
+ */
+#ifndef PACKGATE_CONFIG_VALUE_NAME_H
+#define PACKGATE_CONFIG_VALUE_NAME_H
+
+#include "base/suggest.h"
+#include "registers/map.h"
+
+enum value_kind {
+    VALUE_NUMBER, /* enum pack_value */
+    VALUE_ALARM,  /* enum pack_alarm: 0 or 1 */
+    VALUE_MAPPED  /* map_number */
+};
+
+struct value_ref {
+    enum value_kind kind;
+    int id;
+};
+
+/** False: no number has this name (texts such as the serial number have none). */
+bool value_find(const char *name, struct value_ref *ref);
+
+/** Writes the name and returns `out`. */
+const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE]);
+
+/** NaN: not known. */
+double value_of(const struct value_ref *ref, const struct pack *pack,
+                const struct map_status *status);
+
+/* What is to be known of it before it has a value. */
+struct value_traits {
+    double min, max; /* far wider than those of any one pack */
+    bool must_fit;   /* cut, it is worthless: a set of bits */
+    bool is_status;  /* known also while the pack is silent */
+};
+struct value_traits value_traits(const struct value_ref *ref);
+
+/** For "did you mean": puts the name nearest to suggest->word there, written into `best`. */
+void value_suggest(struct suggest *suggest, char best[VALUE_NAME_SIZE]);
+
+#endif

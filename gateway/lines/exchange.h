@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Exchange files (*.exch): what a host and a BMS said to one another, and what the values of the
+ * pack are. They are regression tests, fuzzer seeds and bug reports; `packgate read --record`
+ * writes them, `packgate decode` reads them.
+ */
+#ifndef PACKGATE_LINES_EXCHANGE_H
+#define PACKGATE_LINES_EXCHANGE_H
+
+#include "reply.h"
+
+#include "bms/driver.h"
+
+#include <stdio.h>
+
+enum exchange_kind { EXCHANGE_REQUEST, EXCHANGE_REPLY, EXCHANGE_VALUE };
+
+/* One line of the file. */
+struct exchange_item {
+    enum exchange_kind kind;
+    unsigned line;  /* in the file, from 1 */
+    uint8_t *bytes; /* requests and replies */
+    size_t size;
+    char *name; /* expected values: name, value as written, tolerance (0: exact) */
+    char *value;
+    double tolerance;
+};
+
+struct exchange {
+    const struct bms_driver *driver;
+    struct exchange_item *items;
+    size_t count;
+};
+
+/** Parses a file's text. NULL on the first mistake, which `error` then says as "line N: …". Free
+ * with exchange_free. */
+struct exchange *exchange_parse(const char *text, size_t size, char *error, size_t error_size);
+void exchange_free(struct exchange *exchange);
+
+/** Runs all requests and replies of an exchange through the driver, as a line would, and leaves
+ * the values in `pack` with `finish` and the derived ones. `bms` is one that bms_init was called
+ * on. */
+void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pack *pack,
+                     struct feed_counters *counters);
+
+/** Writes the head of a new file and one line of bytes ('>' or '<'). */
+void exchange_write_head(FILE *out, const char *protocol, const char *source);
+void exchange_write_bytes(FILE *out, char direction, const uint8_t *bytes, size_t size);
+
+#endif

@@ -1,0 +1,686 @@
+// SPDX-License-Identifier: MIT
+/* A line: one port with one or more packs on it. */
+#include "line.h"
+
+#include "intake.h"
+#include "port.h"
+#include "reply.h"
+#include "turns.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BACKOFF_FIRST_S 0.5
+#define BACKOFF_MOST_S 30.0
+#define OTHER_DEVICE_S 5.0 /* away for longer: it may be another device that comes back */
+#define DOWN_S 5.0         /* without an answer until a line that worked is worth a warning */
+#define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
+#define WATCH_S 1.0        /* longest wait of a talker's line without a look at the clock */
+#define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
+#define RESTLESS_S 0.3     /* longest wait for a line that will not be quiet between requests */
+
+struct line {
+    const struct line_config *config;
+    struct ev_loop *loop;
+    struct line_events events;
+    void *data;
+    struct port *port;
+    unsigned baud;
+    struct members members;
+    struct intake intake;
+    ev_timer timer;   /* the next thing to do: ask, give up waiting, open again */
+    double armed_for; /* when it is due */
+    int fd;           /* -1: not open */
+    bool opening;
+    double backoff_s; /* 0: the port works, or was not tried yet */
+    double started_at;
+    double worked_at;     /* the last useful answer; NaN: none yet */
+    double lost_at;       /* NaN: never, or closed when idle */
+    double unheard_since; /* asked, and nothing at all was received since; NaN: not so */
+    bool opened;          /* once at least */
+    bool asked, answered; /* since it was opened; answered: something useful came */
+    bool reported_down;
+    bool started;
+    struct control *controls; /* orders to switch, the first one may be in flight */
+    bool controlling;         /* the request in flight is of the first order, not of a poll */
+    struct member *asking;    /* whose request is in flight; for a talker, always it */
+    struct bms_request request;
+    double deadline;        /* for the reply to begin, or to go on after a part of it */
+    double deadline_limit;  /* however much comes */
+    double begun_at;        /* when what may be a frame of the reply began; NaN: nothing */
+    double give_up_at;      /* the deadline, or that of what has begun */
+    double quiet_since;     /* the last byte, or the end of the last exchange */
+    unsigned gap_before_ms; /* of the protocol that it was in */
+    double wanted_at;       /* since then a request waits for that; NaN: none waits */
+    struct feed feed;
+    struct tap tap;
+};
+
+static void advance(struct line *line);
+static void await_talker(struct line *line, double now);
+static double next_due(const struct line *line, double now);
+
+/* A pack that talks unasked is alone on its line; the configuration has seen to it. */
+static bool talks(const struct line *line)
+{
+    return bms_talks(line->members.list[0].poller->config->driver);
+}
+
+static double wire_s(const struct line *line, size_t bytes)
+{
+    return (double) bytes * 10.0 / line->baud;
+}
+
+/* Protocols on one line have their own patience. */
+static double reply_s(const struct line *line)
+{
+    unsigned own = line->asking->poller->config->driver->line.reply_ms;
+    return (line->config->reply_ms ? line->config->reply_ms : own) / 1e3;
+}
+
+static void arm(struct line *line, double at)
+{
+    double now = clock_now();
+    line->armed_for = fmax(at, now);
+    ev_timer_stop(line->loop, &line->timer);
+    ev_timer_set(&line->timer, line->armed_for - now, 0);
+    ev_timer_start(line->loop, &line->timer);
+}
+
+/* Bytes that may be shown go to the log and to whoever looks. */
+static void show(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct line *line = data;
+    if (log_enabled(LOG_LEVEL_DEBUG)) {
+        char prefix[NAME_SIZE + 16];
+        snprintf(prefix, sizeof prefix, "line %s: %c", line->config->name, direction);
+        if (direction == '#')
+            log_debug("%s %zu bytes of no whole frame are not shown", prefix, size);
+        else
+            log_frame(prefix, bytes, size);
+    }
+    if (line->events.passed)
+        line->events.passed(line->data, direction, bytes, size);
+}
+
+/* ---- the port comes and goes ---- */
+
+static void open_port(struct line *line)
+{
+    line->opening = true;
+    port_open(line->port);
+}
+
+static void report_down(struct line *line, const char *why)
+{
+    if (line->events.down) {
+        line->events.down(line->data, why);
+    } else if (!line->reported_down && !(clock_now() - line->worked_at < DOWN_S)) {
+        log_warn("line %s: %s: %s; trying again, at least every %.0f s", line->config->name,
+                 line->config->port, why, BACKOFF_MOST_S);
+        line->reported_down = true;
+    } else {
+        log_debug("line %s: %s", line->config->name, why);
+    }
+}
+
+/* The first order is through: the pack is read anew, and whoever gave it hears. */
+static void end_control(struct line *line, enum control_result result)
+{
+    struct control *control = line->controls;
+    line->controls = control->next;
+    line->controlling = false;
+    poller_hurry(control->poller, clock_now());
+    control->done(control->data, result);
+}
+
+static void end_controls(struct line *line)
+{
+    while (line->controls)
+        end_control(line, line->controls->request.size > 0 ? CONTROL_UNANSWERED : CONTROL_TOO_LATE);
+}
+
+/* The request in flight will not be answered any more. */
+static void break_off(struct line *line, double now)
+{
+    if (!line->asking || talks(line))
+        return;
+    tap_flush(&line->tap, &line->asking->poller->bms, &line->request);
+    if (line->controlling)
+        end_control(line, CONTROL_UNANSWERED);
+    else
+        poller_unanswered(line->asking->poller, now);
+    line->asking = NULL;
+}
+
+/* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
+static bool is_idle(const struct line *line, double now)
+{
+    return line->fd >= 0 && !line->asked && !talks(line) && next_due(line, now) > now;
+}
+
+/* One that worked a moment ago may just have closed because of a request that its pack does not
+ * know. */
+static double longer_backoff(const struct line *line, double now)
+{
+    if (line->backoff_s == 0 || now - line->worked_at < DOWN_S)
+        return BACKOFF_FIRST_S;
+    return fmin(line->backoff_s * 2, BACKOFF_MOST_S);
+}
+
+static void lose(struct line *line, const char *why)
+{
+    double now = clock_now();
+    bool idle = is_idle(line, now);
+    if (line->fd >= 0) {
+        intake_stop(&line->intake);
+        port_close(line->port);
+        line->fd = -1;
+        line->lost_at = idle ? NAN : now;
+    } else if (isnan(line->lost_at)) {
+        line->lost_at = now; /* closed when idle or never open, and not to be had */
+    }
+    break_off(line, now);
+    if (idle) {
+        log_debug("line %s: %s", line->config->name, why);
+        arm(line, fmax(now + BACKOFF_FIRST_S, next_due(line, now)));
+        return;
+    }
+    /* A serial server that closes after each reply is opened again at once, even for orders: it
+     * works that way. */
+    if (line->answered) {
+        line->backoff_s = 0;
+    } else {
+        line->backoff_s = longer_backoff(line, now);
+        end_controls(line);
+        report_down(line, why);
+    }
+    line->answered = false;
+    arm(line, now + line->backoff_s);
+}
+
+/* Its own decision is no reason to wait any longer each time. */
+static void open_anew(struct line *line, const char *why)
+{
+    line->backoff_s = 0;
+    lose(line, why);
+}
+
+static void on_opened(void *data, int fd)
+{
+    struct line *line = data;
+    double now = clock_now();
+    bool again = line->opened, other_device = now - line->lost_at > OTHER_DEVICE_S;
+    line->fd = fd;
+    line->opening = line->asked = false;
+    line->opened = true;
+    line->quiet_since = -INFINITY;
+    line->wanted_at = NAN;
+    line->unheard_since = talks(line) ? now : NAN;
+    feed_clear(&line->feed);
+    for (unsigned i = 0; i < line->members.count; i++) {
+        struct poller *poller = line->members.list[i].poller;
+        poller->reconnects += again;
+        poller_reopened(poller);
+        if (other_device)
+            poller_reset(poller, now);
+    }
+    log_debug("line %s: %s is open", line->config->name, line->config->port);
+    intake_start(&line->intake, fd);
+    if (talks(line))
+        await_talker(line, now);
+    else
+        advance(line);
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct line *line = data;
+    line->opening = false;
+    lose(line, why);
+}
+
+/* The first useful answer ends what was said about a line that is down. */
+static void note_answer(struct line *line)
+{
+    line->answered = true;
+    line->worked_at = clock_now();
+    line->backoff_s = 0;
+    if (line->reported_down)
+        log_info("line %s: %s works again", line->config->name, line->config->port);
+    line->reported_down = false;
+}
+
+static void note_miss(struct line *line, struct member *member, double now)
+{
+    if (line->events.missed)
+        line->events.missed(line->data, member->poller, now);
+    else
+        member_report_silence(member, line->config->name, line->started_at, now);
+}
+
+static void publish(struct line *line, struct member *member, double now)
+{
+    note_answer(line);
+    member_report_values(member, line->config->name, now);
+    line->events.published(line->data, member->poller, now);
+}
+
+/* ---- asking ---- */
+
+/* When there is something to ask; `now` at the earliest. */
+static double next_due(const struct line *line, double now)
+{
+    const struct poller *poller = members_next(&line->members, now)->poller;
+    return line->controls || poller->in_cycle ? now : fmax(poller->due, now);
+}
+
+/* Silence that the protocol before and the next one want between them. */
+static double gap_s(const struct line *line, const struct poller *next)
+{
+    if (line->config->gap_set)
+        return line->config->gap_ms / 1e3;
+    unsigned own = next->config->driver->line.gap_ms;
+    return (own > line->gap_before_ms ? own : line->gap_before_ms) / 1e3;
+}
+
+/* A request waits until the line is quiet, but not for ever. What has come in the meantime is
+ * thrown away. */
+static bool make_ready(struct line *line, double now)
+{
+    if (isnan(line->wanted_at))
+        line->wanted_at = now;
+    const struct poller *next =
+        line->controls ? line->controls->poller : members_next(&line->members, now)->poller;
+    double gap = gap_s(line, next);
+    double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
+    if (now < ready_at) {
+        arm(line, ready_at);
+        return false;
+    }
+    line->wanted_at = NAN;
+    feed_clear(&line->feed);
+    if (intake_drain(&line->intake))
+        return true;
+    lose(line, errno ? strerror(errno) : "closed by the far end");
+    return false;
+}
+
+static void ask(struct line *line, struct member *member, double now)
+{
+    show(line, '>', line->request.bytes, line->request.size);
+    line->asking = member;
+    line->asked = true;
+    if (isnan(line->unheard_since))
+        line->unheard_since = now;
+    line->deadline = now + wire_s(line, line->request.size) + reply_s(line);
+    line->deadline_limit = line->deadline + wire_s(line, BMS_FRAME_MAX);
+    line->give_up_at = line->deadline;
+    line->begun_at = NAN;
+    ssize_t sent = write(line->fd, line->request.bytes, line->request.size);
+    if (sent == (ssize_t) line->request.size)
+        arm(line, line->deadline);
+    else /* not even these few bytes fit in: nobody has taken any for a long time */
+        lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent");
+}
+
+/* Sends the next request of the first order; false when the order is through without one. */
+static bool ask_control(struct line *line, double now)
+{
+    struct control *control = line->controls;
+    bool late = control->request.size == 0 && now - control->given_at > ORDER_VALID_S;
+    enum control_result result = late ? CONTROL_TOO_LATE : control_build(control);
+    if (result != CONTROL_PENDING) {
+        end_control(line, result);
+        return false;
+    }
+    line->controlling = true;
+    line->request = control->request;
+    pack_clear(&control->poller->incoming);
+    ask(line, members_find(&line->members, control->poller), now);
+    return true;
+}
+
+static void end_cycle(struct line *line, struct member *member, bool published, double now)
+{
+    if (published) {
+        publish(line, member, now);
+    } else {
+        members_charge(&line->members, member, now);
+        note_miss(line, member, now);
+    }
+}
+
+/* Sends the pack's next request; false when its cycle is over. */
+static bool poll_pack(struct line *line, struct member *member, double now)
+{
+    bool published;
+    if (poller_request(member->poller, now, &line->request, &published)) {
+        ask(line, member, now);
+        return true;
+    }
+    end_cycle(line, member, published, now);
+    return false;
+}
+
+static void advance(struct line *line)
+{
+    if (line->fd < 0 || line->asking)
+        return;
+    for (bool asked = false; !asked;) {
+        double now = clock_now();
+        double due = next_due(line, now);
+        if (due > now) {
+            line->wanted_at = NAN;
+            arm(line, due);
+            return;
+        }
+        if (!make_ready(line, now))
+            return;
+        asked = line->controls ? ask_control(line, now)
+                               : poll_pack(line, members_next(&line->members, now), now);
+    }
+}
+
+/* The exchange is over, one way or the other: a gap, then the next. The values of a cycle that ends
+ * with it do not wait for the gap. */
+static void finish_exchange(struct line *line, double now)
+{
+    struct member *member = line->asking;
+    bool published;
+    tap_flush(&line->tap, &member->poller->bms, &line->request);
+    line->gap_before_ms = member->poller->config->driver->line.gap_ms;
+    line->asking = NULL;
+    line->quiet_since = now;
+    if (poller_over(member->poller, now, &published))
+        end_cycle(line, member, published, now);
+    advance(line);
+}
+
+/* Takes what the buffer holds; `silent`: nothing more is coming. */
+static enum feed_state decode(struct line *line, bool silent)
+{
+    struct poller *poller = line->asking->poller;
+    struct feed_counters before = line->feed.counters;
+    enum feed_state state =
+        feed_decode(&line->feed, &poller->bms, &line->request, silent, &poller->incoming);
+    const struct feed_counters *after = &line->feed.counters;
+    uint32_t damaged = after->damaged - before.damaged + after->invalid - before.invalid;
+    poller->damaged += damaged;
+    /* What others say, and an echo, are whole frames. */
+    line->asking->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
+    return state;
+}
+
+static void settle_control(struct line *line, enum feed_state state)
+{
+    enum control_result result = control_settle(line->controls, state);
+    line->controlling = false;
+    if (result != CONTROL_PENDING)
+        end_control(line, result);
+}
+
+/* A part of the reply is followed by the rest, and what has begun in time is waited for to its
+ * end. All else that comes, be it noise or what others on the bus say to one another, gives the
+ * pack no more time. */
+static void wait_on(struct line *line, bool is_part, bool consumed, double now)
+{
+    double later = fmin(now + reply_s(line), line->deadline_limit);
+    if (is_part)
+        line->deadline = fmax(line->deadline, later);
+    if (consumed || line->feed.size == 0)
+        line->begun_at = NAN;
+    if (line->feed.size > 0 && isnan(line->begun_at))
+        line->begun_at = now;
+    line->give_up_at =
+        line->begun_at <= line->deadline ? fmax(line->deadline, later) : line->deadline;
+    if (line->give_up_at <= now)
+        arm(line, now);
+}
+
+static void take_reply(struct line *line, bool silent, double now)
+{
+    struct poller *poller = line->asking->poller;
+    struct feed_counters before = line->feed.counters;
+    size_t received = line->feed.size;
+    enum feed_state state = decode(line, silent);
+    if (state == FEED_WAITING && !silent) {
+        const struct feed_counters *after = &line->feed.counters;
+        uint32_t useless = after->foreign - before.foreign + after->invalid - before.invalid;
+        wait_on(line, after->frames - before.frames > useless, line->feed.size < received, now);
+        return;
+    }
+    if (state != FEED_WAITING)
+        note_answer(line);
+    if (line->controlling) {
+        settle_control(line, state);
+    } else if (state == FEED_DONE) {
+        poller_answered(poller, now);
+    } else if (state == FEED_REFUSED) {
+        poller_refused(poller, now);
+    } else {
+        poller_unanswered(poller, now);
+        if (now - line->unheard_since > DEAF_S) {
+            tap_flush(&line->tap, &poller->bms, &line->request);
+            line->asking = NULL;
+            open_anew(line, "nothing was received, opening it again");
+            return;
+        }
+    }
+    finish_exchange(line, now);
+}
+
+static void watch_talker(struct line *line, double now)
+{
+    arm(line, fmin(line->deadline, now + WATCH_S));
+}
+
+/* For so long a talker may say nothing useful before that counts as silence. */
+static void await_talker(struct line *line, double now)
+{
+    line->deadline = now + line->asking->poller->config->stale_after_s;
+    watch_talker(line, now);
+}
+
+/* A talker's bytes: each complete set of values is a cycle. */
+static void listen_in(struct line *line, double now)
+{
+    struct member *member = line->asking;
+    while (decode(line, false) == FEED_DONE) {
+        poller_heard(member->poller, now);
+        publish(line, member, now);
+        await_talker(line, now);
+    }
+}
+
+static void miss_talker(struct line *line, double now)
+{
+    struct member *member = line->asking;
+    poller_unheard(member->poller);
+    note_miss(line, member, now);
+    if (now - line->unheard_since > DEAF_S)
+        open_anew(line, "nothing was received, opening it again");
+    else
+        await_talker(line, now);
+}
+
+/* ---- events ---- */
+
+/* The process was stopped or the host slept, and the far end may have gone on: what waits here, and
+ * what it still holds, may be of any age. So may the orders: nobody expects them any more. */
+static bool overslept(struct line *line, double now)
+{
+    double since = line->armed_for;
+    if (line->fd < 0 || now - since < OVERSLEPT_S)
+        return false;
+    open_anew(line, "what came in the meantime may be old, opening it again");
+    line->lost_at = since;
+    end_controls(line);
+    return true;
+}
+
+static void on_received(void *data, const uint8_t *bytes, size_t size)
+{
+    struct line *line = data;
+    double now = clock_now();
+    if (overslept(line, now))
+        return;
+    line->unheard_since = talks(line) ? now : NAN;
+    if (!line->asking) {
+        line->quiet_since = now;
+        return;
+    }
+    tap_received(&line->tap, &line->asking->poller->bms, bytes, size);
+    feed_append(&line->feed, bytes, size);
+    if (talks(line)) {
+        listen_in(line, now);
+        return;
+    }
+    take_reply(line, false, now);
+}
+
+static void on_ended(void *data, const char *why)
+{
+    struct line *line = data;
+    if (!overslept(line, clock_now()))
+        lose(line, why);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct line *line = timer->data;
+    double now = clock_now();
+    if (overslept(line, now))
+        return;
+    if (line->fd < 0)
+        open_port(line);
+    else if (!line->asking)
+        advance(line);
+    else if (talks(line) && now < line->deadline)
+        watch_talker(line, now);
+    else if (talks(line))
+        miss_talker(line, now);
+    else if (now < line->give_up_at)
+        arm(line, line->give_up_at);
+    else
+        take_reply(line, true, now);
+}
+
+/* ---- life ---- */
+
+static const struct intake_events intake_events = {.received = on_received, .ended = on_ended};
+static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
+
+/* The line's settings where it has its own, else what its first pack's protocol is used to. */
+static void settle_settings(struct line *line, struct port_settings *settings)
+{
+    const struct line_config *config = line->config;
+    const struct bms_line *usual = &line->members.list[0].poller->config->driver->line;
+    line->baud = settings->baud = config->baud ? config->baud : usual->baud;
+    snprintf(settings->framing, sizeof settings->framing, "%s",
+             config->framing[0] ? config->framing : usual->framing);
+    settings->rts = config->rts;
+}
+
+static struct port *make_port(struct line *line)
+{
+    struct port_settings settings = {0};
+    settle_settings(line, &settings);
+    struct bms *simulated = calloc(line->members.count, sizeof *simulated);
+    if (!simulated)
+        return NULL;
+    for (unsigned i = 0; i < line->members.count; i++)
+        simulated[i] = line->members.list[i].poller->bms;
+    struct port *port =
+        port_new(line->loop, line->config->port, &settings,
+                 &(struct port_simulated){simulated, line->members.count}, &port_events, line);
+    free(simulated);
+    return port;
+}
+
+struct line *line_new(struct ev_loop *loop, const struct line_config *config,
+                      struct poller **pollers, unsigned count, const struct line_events *events,
+                      void *data)
+{
+    struct line *line = calloc(1, sizeof *line);
+    if (!line)
+        return NULL;
+    line->config = config;
+    line->loop = loop;
+    line->events = *events;
+    line->data = data;
+    line->fd = -1;
+    line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
+    tap_init(&line->tap, show, line);
+    ev_init(&line->timer, on_timer);
+    line->timer.data = line;
+    line->port = members_init(&line->members, pollers, count) ? make_port(line) : NULL;
+    if (!line->port) {
+        line_free(line);
+        return NULL;
+    }
+    intake_init(&line->intake, loop, line->baud, &intake_events, line);
+    if (talks(line))
+        line->asking = &line->members.list[0];
+    return line;
+}
+
+void line_free(struct line *line)
+{
+    if (!line)
+        return;
+    end_controls(line);
+    intake_stop(&line->intake);
+    ev_timer_stop(line->loop, &line->timer);
+    port_free(line->port);
+    members_close(&line->members);
+    free(line);
+}
+
+void line_start(struct line *line)
+{
+    if (line->started)
+        return;
+    line->started = true;
+    line->started_at = clock_now();
+    open_port(line);
+}
+
+bool line_control(struct line *line, struct control *control)
+{
+    if (line->fd < 0 && line->backoff_s > 0)
+        return false;
+    struct control **last = &line->controls;
+    while (*last)
+        last = &(*last)->next;
+    control->next = NULL;
+    control->given_at = clock_now();
+    *last = control;
+    /* From the loop, so that `done` never comes from within; a request in flight ends first. */
+    if (!line->asking && !line->opening)
+        arm(line, clock_now());
+    return true;
+}
+
+void line_rebind(struct line *line, const struct line_config *config)
+{
+    line->config = config;
+}
+
+bool line_is_open(const struct line *line)
+{
+    return line && line->fd >= 0;
+}
+
+const char *line_name(const struct line *line)
+{
+    return line->config->name;
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A line: one port with one or more packs on it. One request is in flight at a time; packs take
+ * turns cycle by cycle; what a port delivers between requests is thrown away, so that a late reply
+ * never becomes part of the next.
+ */
+#ifndef PACKGATE_LINES_LINE_H
+#define PACKGATE_LINES_LINE_H
+
+#include "mask.h"
+#include "order.h"
+#include "poller.h"
+
+#include <ev.h>
+
+struct line;
+
+struct line_events {
+    /** poller->values are new. */
+    void (*published)(void *data, struct poller *poller, double now);
+    /** A pack's cycle ended without new values: silence, or a part is missing. NULL: the log
+     * says when it lasts. */
+    void (*missed)(void *data, struct poller *poller, double now);
+    /** The port does not open, or nothing useful came before it was lost. NULL: the log says so. */
+    void (*down)(void *data, const char *why);
+    /** What passes and may be shown (tap.h); NULL where nobody looks. */
+    tap_show *passed;
+};
+
+/** A line with its pollers (of packs that the configuration puts on it); all must outlive it.
+ * The first poller's driver gives the usual settings. NULL: out of memory. */
+struct line *line_new(struct ev_loop *loop, const struct line_config *config,
+                      struct poller **pollers, unsigned count, const struct line_events *events,
+                      void *data);
+void line_free(struct line *line);
+
+/** Opens the port and polls from then on, whatever happens to the port. A line that runs is left
+ * alone. */
+void line_start(struct line *line);
+
+/** The same settings from another configuration, which takes the place of the one before. */
+void line_rebind(struct line *line, const struct line_config *config);
+
+/** Puts an order into the queue of its pack's line; it is carried out before the next poll and
+ * its `done` follows. False: the line is down. */
+bool line_control(struct line *line, struct control *control);
+
+/** NULL, the line of a pack that is still to be found, is not open. */
+bool line_is_open(const struct line *line);
+
+const char *line_name(const struct line *line);
+
+#endif

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Polls one pack: walks its driver's plan, repeats what stays unanswered, slows down when the pack
+ * is silent, puts the parts of a cycle together and counts. Pure: the line sends and receives, and
+ * time is an argument.
+ *
+ * A cycle is published whole or not at all. A step that fails although it used to be answered holds
+ * the cycle back, so that nobody reads a mixture; after a few such cycles the step is given up for
+ * a while and its values become unknown.
+ */
+#ifndef PACKGATE_LINES_POLLER_H
+#define PACKGATE_LINES_POLLER_H
+
+#include "spike.h"
+
+#include "config/config.h"
+
+/* One step of the driver's plan for this pack. */
+struct poller_step {
+    struct pack part; /* what it brought last */
+    double at;        /* when it was asked for; NaN: part is empty */
+    double due;       /* not before */
+    unsigned misses;  /* in a row */
+    bool answers;     /* it was answered once at least */
+};
+
+struct poller_counters {
+    uint32_t polls;    /* cycles published */
+    uint32_t timeouts; /* requests unanswered after all repeats */
+    uint32_t repeats;  /* requests sent again */
+    uint32_t refused;
+    uint32_t implausible;
+    uint32_t spikes; /* jumps held back until they were confirmed */
+};
+
+struct poller {
+    const struct pack_config *config;
+    struct bms bms;
+    struct poller_step *steps; /* driver->steps of them; NULL for one that talks unasked */
+    struct pack incoming;      /* the reply under way */
+    struct pack values;        /* the last cycle published */
+    struct spike spike;        /* what it is compared with */
+    double published_at;       /* when its first vital step was asked; NaN: never */
+    double due;                /* next cycle */
+    double cycle_started;
+    double last_started; /* of the cycle before; NaN: it was not published */
+    double round_s;      /* from one published cycle to the next; 0: not known */
+    double vital_at;
+    double asked_at;    /* the current request, for the first time */
+    double last_answer; /* any; NaN: never */
+    unsigned step;
+    unsigned tries;             /* of the current request so far */
+    struct bms_request request; /* the next one, */
+    bool built;                 /* if it is made already */
+    bool in_cycle;
+    bool forgotten;         /* nothing is remembered of the device */
+    bool incomplete;        /* a step that used to be answered was missed in this cycle */
+    unsigned silent_cycles; /* in a row without the vital step */
+    struct poller_counters counters;
+    uint32_t damaged;    /* frames with a wrong checksum, or malformed; counted by the line */
+    uint32_t reconnects; /* of its line */
+};
+
+/** For a pack of the configuration, which must outlive it. NULL: out of memory. */
+struct poller *poller_new(const struct pack_config *config);
+void poller_free(struct poller *poller);
+
+/** Forgets everything about the device, as it may be another one when the line comes back, and
+ * reads it anew at once. The published values stay until they are stale, and one that was silent
+ * is not trusted to answer before it does. */
+void poller_reset(struct poller *poller, double now);
+
+/** The line was opened anew: what was asked before will not be answered any more. */
+void poller_reopened(struct poller *poller);
+
+/** Takes the next request of the cycle, or the same once more. False: the cycle is over, and
+ * `*published` tells whether there are new values. */
+bool poller_request(struct poller *poller, double now, struct bms_request *request,
+                    bool *published);
+
+/** Whether the cycle under way is over: nothing of it is left to be asked. It is published then, if
+ * it is good, as `*published` tells. For after a reply: the next request may have to wait until the
+ * line was quiet, new values need not. */
+bool poller_over(struct poller *poller, double now, bool *published);
+
+/** The reply is complete in poller->incoming, or the BMS refused. */
+void poller_answered(struct poller *poller, double now);
+void poller_refused(struct poller *poller, double now);
+
+/** No reply. The next poller_request repeats the request or goes on. */
+void poller_unanswered(struct poller *poller, double now);
+
+/** One that talks unasked has completed a set of values in poller->incoming: they are published. */
+void poller_heard(struct poller *poller, double now);
+
+/** It has not for so long that its values are stale. Half a set is dropped, and who speaks next may
+ * be another device. */
+void poller_unheard(struct poller *poller);
+
+/** Reads everything anew at once, the slow values too: something was switched. */
+void poller_hurry(struct poller *poller, double now);
+
+/** How old its values may get. Many packs on a slow line have their turn less often than the
+ * configured interval: unless the file says how long values are good, they are for two and a
+ * half rounds of the line, at most for a minute. */
+double poller_stale_after(const struct poller *poller);
+
+bool poller_stale(const struct poller *poller, double now);
+
+/** The interval to its next cycle in seconds, with what silence adds. */
+double poller_interval(const struct poller *poller);
+
+#endif

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/* All lines and packs of a configuration, polled. */
+#include "polling.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef bool polling_wanted(void *data, const struct pack_config *pack);
+
+/* Room for a configuration; nothing is in it yet. */
+static struct polling *make_empty(const struct config *config)
+{
+    struct polling *polling = calloc(1, sizeof *polling);
+    if (!polling)
+        return NULL;
+    polling->pollers = calloc(config->pack_count + 1, sizeof(struct poller *));
+    polling->lines = calloc(config->line_count + 1, sizeof(struct line *));
+    if (!polling->pollers || !polling->lines) {
+        polling_free(polling);
+        return NULL;
+    }
+    polling->config = config;
+    polling->pack_count = config->pack_count;
+    polling->line_count = config->line_count;
+    return polling;
+}
+
+/* Pollers for the wanted packs that have none. */
+static bool make_pollers(struct polling *polling, polling_wanted *wanted, void *data)
+{
+    for (unsigned i = 0; i < polling->pack_count; i++) {
+        const struct pack_config *pack = &polling->config->packs[i];
+        if (polling->pollers[i] || (wanted && !wanted(data, pack)))
+            continue;
+        polling->pollers[i] = poller_new(pack);
+        if (!polling->pollers[i])
+            return false;
+    }
+    return true;
+}
+
+/* Lines for the pollers on those that have none. */
+static bool make_lines(struct polling *polling, struct ev_loop *loop,
+                       const struct line_events *events, void *data)
+{
+    struct poller **members = calloc(polling->pack_count + 1, sizeof(struct poller *));
+    bool ok = members != NULL;
+    for (unsigned l = 0; ok && l < polling->line_count; l++) {
+        const struct line_config *config = &polling->config->lines[l];
+        unsigned count = 0;
+        for (unsigned p = 0; p < polling->pack_count; p++)
+            if (polling->pollers[p] && polling->config->packs[p].line == config)
+                members[count++] = polling->pollers[p];
+        /* The line of a pack that is still to be found belongs to the search. */
+        bool open = count > 0 && members[0]->config->driver == &automatic_driver;
+        if (count > 0 && !open && !polling->lines[l]) {
+            polling->lines[l] = line_new(loop, config, members, count, events, data);
+            ok = polling->lines[l] != NULL;
+        }
+    }
+    free(members);
+    return ok;
+}
+
+struct polling *polling_new(struct ev_loop *loop, const struct config *config,
+                            polling_wanted *wanted, const struct line_events *events, void *data)
+{
+    struct polling *polling = make_empty(config);
+    if (polling && make_pollers(polling, wanted, data) && make_lines(polling, loop, events, data))
+        return polling;
+    polling_free(polling);
+    return NULL;
+}
+
+/* ---- what is the same in two configurations ---- */
+
+static bool same_line(const struct line_config *a, const struct line_config *b)
+{
+    return strcmp(a->name, b->name) == 0 && strcmp(a->port, b->port) == 0 && a->baud == b->baud &&
+           strcmp(a->framing, b->framing) == 0 && a->reply_ms == b->reply_ms &&
+           a->gap_ms == b->gap_ms && a->gap_set == b->gap_set && a->tries == b->tries &&
+           a->rts == b->rts;
+}
+
+/* As far as polling goes; unit and access are not the line's business. */
+static bool same_pack(const struct pack_config *a, const struct pack_config *b)
+{
+    const struct bms_options *x = &a->options, *y = &b->options;
+    return strcmp(a->name, b->name) == 0 && a->driver == b->driver && x->address == y->address &&
+           x->adr == y->adr && x->variant == y->variant && x->current == y->current &&
+           x->capacity_ah == y->capacity_ah && a->poll_s == b->poll_s &&
+           a->stale_after_s == b->stale_after_s &&
+           memcmp(&a->spikes, &b->spikes, sizeof a->spikes) == 0;
+}
+
+/* The pack of the old configuration that is polled on line `l` and the same as `pack`; -1: none. */
+static int find_same(const struct polling *old, unsigned l, const struct pack_config *pack)
+{
+    for (unsigned i = 0; i < old->pack_count; i++) {
+        const struct pack_config *other = &old->config->packs[i];
+        /* The driver that it runs with: the configuration may have been changed in place
+         * (protocol = auto). */
+        bool runs = old->pollers[i] && old->pollers[i]->bms.driver == pack->driver;
+        if (runs && other->line == &old->config->lines[l] && same_pack(other, pack))
+            return (int) i;
+    }
+    return -1;
+}
+
+static unsigned count_polled(const struct polling *polling, unsigned l)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < polling->pack_count; i++)
+        count +=
+            polling->pollers[i] && polling->config->packs[i].line == &polling->config->lines[l];
+    return count;
+}
+
+/* Whether line `l` of the new configuration, with just the same packs, is line `from` of the old
+ * one. */
+static bool is_unchanged(const struct polling *old, unsigned from, const struct config *config,
+                         unsigned l, polling_wanted *wanted, void *data)
+{
+    if (!old->lines[from] || !same_line(&old->config->lines[from], &config->lines[l]))
+        return false;
+    unsigned count = 0;
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        const struct pack_config *pack = &config->packs[i];
+        if (pack->line != &config->lines[l] || (wanted && !wanted(data, pack)))
+            continue;
+        if (find_same(old, from, pack) < 0)
+            return false;
+        count++;
+    }
+    return count == count_polled(old, from);
+}
+
+/* Moves a line and its pollers over. */
+static void move_line(struct polling *old, unsigned from, struct polling *renewed, unsigned l)
+{
+    for (unsigned i = 0; i < renewed->pack_count; i++) {
+        const struct pack_config *pack = &renewed->config->packs[i];
+        int same = pack->line == &renewed->config->lines[l] ? find_same(old, from, pack) : -1;
+        if (same < 0)
+            continue;
+        renewed->pollers[i] = old->pollers[same];
+        renewed->pollers[i]->config = pack;
+        old->pollers[same] = NULL;
+    }
+    renewed->lines[l] = old->lines[from];
+    line_rebind(renewed->lines[l], &renewed->config->lines[l]);
+    old->lines[from] = NULL;
+}
+
+struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
+                              const struct config *config, polling_wanted *wanted,
+                              const struct line_events *events, void *data)
+{
+    struct polling *renewed = make_empty(config);
+    if (!renewed)
+        return NULL;
+    for (unsigned l = 0; l < config->line_count; l++)
+        for (unsigned from = 0; from < old->line_count && !renewed->lines[l]; from++)
+            if (is_unchanged(old, from, config, l, wanted, data))
+                move_line(old, from, renewed, l);
+    /* Short of memory at this point, what could not be made stays away; the rest goes on. */
+    if (!make_pollers(renewed, wanted, data) || !make_lines(renewed, loop, events, data))
+        log_error("out of memory: some lines are not polled");
+    polling_free(old);
+    return renewed;
+}
+
+void polling_free(struct polling *polling)
+{
+    if (!polling)
+        return;
+    for (unsigned i = 0; i < polling->line_count; i++)
+        line_free(polling->lines[i]);
+    for (unsigned i = 0; i < polling->pack_count; i++)
+        poller_free(polling->pollers[i]);
+    free(polling->lines);
+    free(polling->pollers);
+    free(polling);
+}
+
+void polling_start(struct polling *polling)
+{
+    for (unsigned i = 0; i < polling->line_count; i++)
+        if (polling->lines[i])
+            line_start(polling->lines[i]);
+}

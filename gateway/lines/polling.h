@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/*
+ * All lines and packs of a configuration, polled: what the gateway serves and what `packgate read`
+ * prints.
+ */
+#ifndef PACKGATE_LINES_POLLING_H
+#define PACKGATE_LINES_POLLING_H
+
+#include "line.h"
+
+struct polling {
+    const struct config *config;
+    struct poller **pollers; /* one per pack of the configuration, in its order; NULL: left out */
+    unsigned pack_count;
+    struct line **lines; /* one per line of the configuration; NULL: none of its packs is polled */
+    unsigned line_count;
+};
+
+/** Pollers and lines for the packs that `wanted` says yes to (NULL: all). `config` must outlive
+ * it. NULL: out of memory. */
+struct polling *polling_new(struct ev_loop *loop, const struct config *config,
+                            bool (*wanted)(void *data, const struct pack_config *pack),
+                            const struct line_events *events, void *data);
+
+/** The same for a new configuration, in place of `old`: lines whose settings and packs are
+ * unchanged go on without an interruption, with their pollers; all others end, and the new ones
+ * wait for polling_start. NULL: out of memory, `old` is then as it was. */
+struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
+                              const struct config *config,
+                              bool (*wanted)(void *data, const struct pack_config *pack),
+                              const struct line_events *events, void *data);
+
+void polling_free(struct polling *polling);
+
+/** Opens all lines that are not open yet. */
+void polling_start(struct polling *polling);
+
+#endif

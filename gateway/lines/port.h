@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The way to the far end of a line, whatever it is: a serial port, a TCP serial server, a simulated
+ * bus. A port is opened without blocking and then is a descriptor to read and write; it knows no
+ * protocol.
+ */
+#ifndef PACKGATE_LINES_PORT_H
+#define PACKGATE_LINES_PORT_H
+
+#include "config/config.h"
+
+#include <ev.h>
+
+/* How a serial port is to be set; other kinds ignore it. */
+struct port_settings {
+    unsigned baud;
+    char framing[4]; /* "8N1" */
+    enum rts_mode rts;
+};
+
+/* What a simulated port emulates. */
+struct port_simulated {
+    const struct bms *bms;
+    unsigned count;
+};
+
+/* Called back once for each port_open, never from within it. */
+struct port_events {
+    void (*opened)(void *data, int fd); /* non-blocking; it stays the port's */
+    void (*failed)(void *data, const char *why);
+};
+
+struct port;
+
+/** A port for "serial:…", "tcp://…" or "sim:…"; the text and `simulated` are copied. NULL: out
+ * of memory or no such kind (the configuration has checked it before). */
+struct port *port_new(struct ev_loop *loop, const char *address,
+                      const struct port_settings *settings, const struct port_simulated *simulated,
+                      const struct port_events *events, void *data);
+void port_free(struct port *port);
+
+/** Starts to open; one of the events follows. */
+void port_open(struct port *port);
+
+/** Closes it, or stops opening it. */
+void port_close(struct port *port);
+
+#endif

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What each kind of port implements; only port.c and port_*.c see it.
+ */
+#ifndef PACKGATE_LINES_PORT_KIND_H
+#define PACKGATE_LINES_PORT_KIND_H
+
+#include "port.h"
+
+struct port_kind {
+    const char *prefix; /* "tcp://" */
+    void *(*create)(
+        struct port *port,
+        const struct port_simulated *simulated); /* its own state; NULL: out of memory */
+    void (*destroy)(void *state);                /* after close */
+    void (*open)(void *state);  /* ends with port_opened or port_failed, now or later */
+    void (*close)(void *state); /* whether it is open or opening */
+};
+
+struct port {
+    const struct port_kind *kind;
+    void *state;
+    struct ev_loop *loop;
+    const char *address; /* behind the prefix */
+    struct port_settings settings;
+    struct port_events events;
+    void *data;
+    ev_timer start; /* opens from the loop, so that events never come from within port_open */
+    bool active;    /* opening or open */
+    char text[PORT_SIZE];
+};
+
+void port_opened(struct port *port, int fd);
+void port_failed(struct port *port, const char *why);
+
+extern const struct port_kind port_serial_kind;
+extern const struct port_kind port_tcp_kind;
+extern const struct port_kind port_sim_kind;
+
+#endif

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/* TCP serial servers: raw bytes over one connection. */
+#include "port_kind.h"
+
+#include "base/dial.h"
+
+#include <stdlib.h>
+
+static void on_opened(void *data, int fd)
+{
+    port_opened(data, fd);
+}
+
+static void on_failed(void *data, const char *why)
+{
+    port_failed(data, why);
+}
+
+static void *create(struct port *port, const struct port_simulated *simulated)
+{
+    static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
+    (void) simulated;
+    struct dial *dial = calloc(1, sizeof *dial);
+    if (dial && !dial_init(dial, port->loop, port->address, &events, port)) {
+        free(dial);
+        return NULL;
+    }
+    return dial;
+}
+
+static void open_tcp(void *state)
+{
+    dial_start(state);
+}
+
+static void close_tcp(void *state)
+{
+    dial_stop(state);
+}
+
+const struct port_kind port_tcp_kind = {
+    .prefix = "tcp://",
+    .create = create,
+    .destroy = free,
+    .open = open_tcp,
+    .close = close_tcp,
+};

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Finds out which protocol, address and baud rate answer on a port: one driver after another asks
+ * its usual question (attempts.h). Only read requests are sent. Runs in the loop, beside everything
+ * else.
+ */
+#ifndef PACKGATE_LINES_SEARCH_H
+#define PACKGATE_LINES_SEARCH_H
+
+#include "search_attempts.h"
+
+#include <ev.h>
+
+struct prober;
+
+/* What answered. */
+struct prober_found {
+    const struct bms_driver *driver;
+    struct bms_options options;
+    unsigned baud;
+    const char *framing;
+    const struct pack *values; /* of one poll */
+};
+
+struct prober_events {
+    /** One attempt begins; NULL where nobody looks. */
+    void (*trying)(void *data, const struct attempt *attempt);
+    /** The search is over: what answered, or NULL and why not. The prober may be freed from
+     * within. */
+    void (*done)(void *data, const struct prober_found *found, const char *why);
+};
+
+/** Starts on the port of `line`, of which a baud rate and framing that are set are kept to.
+ * NULL: out of memory. */
+struct prober *prober_new(struct ev_loop *loop, const struct line_config *line,
+                          const struct prober_events *events, void *data);
+void prober_free(struct prober *prober);
+
+#endif

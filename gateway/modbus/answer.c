@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One request in, one answer out. Exceptions are sent with modbus_reply_exception, because
+ * modbus_reply (3.1.6) sleeps for the response time-out before most of its own and throws away what
+ * else was received on the socket. What modbus_reply gets to see is a read of registers or bits
+ * that are there.
+ */
+#include "answer.h"
+
+#include "access.h"
+#include "identity.h"
+#include "mbap.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define REFUSALS_APART_S 60.0 /* of one unit in the log: some try again each second */
+
+int answerer_open(struct answerer *answerer, const struct units *units)
+{
+    *answerer = (struct answerer){.modbus = modbus_new_tcp("127.0.0.1", 0), .units = units};
+    if (!answerer->modbus)
+        return -1;
+    /* Nothing here waits for it. Should anything ever, it shall be over at once. */
+    modbus_set_response_timeout(answerer->modbus, 0, 1);
+    return 0;
+}
+
+void answerer_close(struct answerer *answerer)
+{
+    modbus_free(answerer->modbus);
+    answerer->modbus = NULL;
+}
+
+static uint8_t may_access(const struct answerer *answerer, const struct unit *unit,
+                          const struct sockaddr *client, const struct mbap_request *request)
+{
+    /* Function 23 reads and writes; the range that it writes is the one that matters. */
+    const struct mbap_range *range = request->write.count ? &request->write : &request->read;
+    const struct access_request access = {.client = client,
+                                          .unit = request->unit,
+                                          .function = request->function,
+                                          .address = range->address,
+                                          .count = range->count,
+                                          .writable = unit->writable,
+                                          .allow_write = answerer->allow_write};
+    return access_decide(&access);
+}
+
+/* The order of the state diagrams of the specification: is there such a function (for this client
+ * on this unit), then lengths and quantities, then addresses, then the values. A gateway without a
+ * path to the unit says so first. */
+static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
+                     const struct sockaddr *client, uint8_t malformed,
+                     const struct mbap_request *request)
+{
+    if (!unit)
+        return MODBUS_EXCEPTION_GATEWAY_PATH;
+    const uint8_t denied = may_access(answerer, unit, client, request);
+    if (denied)
+        return denied;
+    return malformed ? malformed : unit_check(unit, request);
+}
+
+/* Hands an order to switch something over. */
+static uint8_t order(struct answerer *answerer, struct unit *unit, const struct sockaddr *client,
+                     const struct mbap_request *request, const uint8_t *frame, uint64_t ticket)
+{
+    struct switches switches;
+    const uint8_t exception = switches_read(unit->settings, request, frame, &switches);
+    if (exception)
+        return exception;
+    if (!answerer->carry_out)
+        return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+    return answerer->carry_out(answerer->data, unit, &switches, client, ticket);
+}
+
+static const char *describe_refusal(const struct answerer *answerer, const struct sockaddr *client,
+                                    uint8_t exception)
+{
+    switch (exception) {
+    case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
+        if (!answerer->allow_write || !allow_contains(answerer->allow_write, client))
+            return "it is not in allow_write";
+        return "that is no way to write here";
+    case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
+        return "there is no switch at that address";
+    case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
+        return "another order is under way";
+    case MODBUS_EXCEPTION_GATEWAY_TARGET:
+        return "the pack does not answer";
+    default:
+        return "the request is malformed";
+    }
+}
+
+/* What comes of an order that is carried out is told by whoever does that. */
+static void log_refusal(const struct answerer *answerer, struct unit *unit,
+                        const struct sockaddr *client, const struct mbap_request *request,
+                        const uint8_t *frame, uint8_t exception)
+{
+    struct switches switches;
+    char address[ADDRESS_TEXT], what[SWITCHES_TEXT] = "";
+    const double now = clock_now();
+    if (now - unit->refused_at < REFUSALS_APART_S)
+        return;
+    unit->refused_at = now;
+    if (access_sets(request->function) &&
+        switches_read(unit->settings, request, frame, &switches) == 0)
+        switches_format(&switches, what);
+    if (!*what)
+        snprintf(what, sizeof what, "function %u", request->function);
+    log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
+             address_format(client, address), what, exception,
+             describe_refusal(answerer, client, exception));
+}
+
+static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
+{
+    uint8_t head[MBAP_HEADER + 1];
+    memcpy(head, frame, sizeof head);
+    /* libmodbus adds 0x80: from 0x81 that would make a normal answer to function 1. */
+    head[MBAP_HEADER] &= 0x7F;
+    answerer->exceptions++;
+    return modbus_reply_exception(answerer->modbus, head, exception);
+}
+
+static int send_pdu(struct answerer *answerer, const uint8_t *frame, const uint8_t *pdu,
+                    size_t pdu_size)
+{
+    uint8_t adu[MBAP_ADU_MAX];
+    const size_t size = MBAP_HEADER + pdu_size;
+    mbap_reply_header(frame, pdu_size, adu);
+    memcpy(adu + MBAP_HEADER, pdu, pdu_size);
+    const ssize_t sent = send(modbus_get_socket(answerer->modbus), adu, size, MSG_NOSIGNAL);
+    if (sent >= 0 && (size_t) sent < size) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return (int) sent;
+}
+
+static int send_identity(struct answerer *answerer, const struct unit *unit, const uint8_t *frame)
+{
+    const struct identity_object objects[] = {
+        {IDENTITY_VENDOR, "packgate"},
+        {IDENTITY_PRODUCT_CODE, "packgate"},
+        {IDENTITY_REVISION, PACKGATE_VERSION},
+        {IDENTITY_PRODUCT_NAME, "packgate, Modbus TCP gateway for battery packs"},
+        {IDENTITY_APPLICATION_NAME, unit->name},
+    };
+    struct identity_reply reply;
+    const uint8_t exception =
+        identity_read(objects, sizeof objects / sizeof objects[0], frame + MBAP_HEADER, &reply);
+    if (exception)
+        return send_exception(answerer, frame, exception);
+
+    return send_pdu(answerer, frame, reply.pdu, reply.size);
+}
+
+static enum answer_result result_of(int sent)
+{
+    /* What libmodbus says when the socket took only a part. */
+    if (sent < 0 && errno == EMBBADDATA)
+        errno = EAGAIN;
+    return sent < 0 ? ANSWER_FAILED : ANSWER_SENT;
+}
+
+enum answer_result answer(struct answerer *answerer, int fd, const struct sockaddr *client,
+                          const uint8_t *frame, size_t size, uint64_t ticket)
+{
+    struct mbap_request request;
+    const uint8_t malformed = mbap_check(frame, size, &request);
+    struct unit *unit = units_find(answerer->units, request.unit);
+    uint8_t exception = judge(answerer, unit, client, malformed, &request);
+
+    answerer->requests++;
+    modbus_set_socket(answerer->modbus, fd);
+    if (!exception && mbap_writes(request.function)) {
+        exception = order(answerer, unit, client, &request, frame, ticket);
+        if (!exception)
+            return ANSWER_PENDING;
+    }
+    if (exception && unit && unit->writable && mbap_writes(request.function))
+        log_refusal(answerer, unit, client, &request, frame, exception);
+    if (exception)
+        return result_of(send_exception(answerer, frame, exception));
+    if (request.function == MBAP_FC_IDENTIFY)
+        return result_of(send_identity(answerer, unit, frame));
+    return result_of(modbus_reply(answerer->modbus, frame, (int) size, &unit->mapping));
+}
+
+/* All four functions that write answer with their own first five bytes. */
+#define WRITE_ANSWER 5
+
+enum answer_result answer_order(struct answerer *answerer, int fd, const uint8_t *frame,
+                                uint8_t exception)
+{
+    modbus_set_socket(answerer->modbus, fd);
+    if (exception)
+        return result_of(send_exception(answerer, frame, exception));
+    return result_of(send_pdu(answerer, frame, frame + MBAP_HEADER, WRITE_ANSWER));
+}

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Listening sockets. When descriptors run out, a pending client can neither be accepted nor refused
+ * and its socket stays readable: without a pause the loop would spin on it.
+ */
+#include "listeners.h"
+
+#include "base/address.h"
+#include "base/endpoint.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BATCH 32 /* new clients per turn, so that a flood of them does not starve the others */
+#define PAUSE_S 1.0
+
+/* Set on the listening socket, from which a client's socket has them. */
+static const struct {
+    const char *name;
+    int level, option, value;
+} options[] = {
+    {"SO_REUSEADDR", SOL_SOCKET, SO_REUSEADDR, 1},
+    {"TCP_NODELAY", IPPROTO_TCP, TCP_NODELAY, 1},
+    {"SO_KEEPALIVE", SOL_SOCKET, SO_KEEPALIVE, 1},
+    {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 60},
+    {"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 15},
+    {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 4},
+    /* Keep-alive does nothing while an answer is unacknowledged; this does. */
+    {"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
+    /* How much a client may leave unread, some 500 of the longest answers, until its socket would
+       block. */
+    {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 128 * 1024},
+};
+
+static void set_options(int fd, int family)
+{
+    const int on = 1;
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+        if (setsockopt(fd, options[i].level, options[i].option, &options[i].value,
+                       sizeof options[i].value) < 0)
+            log_warn("listening socket: %s: %s", options[i].name, strerror(errno));
+    /* [::] and 0.0.0.0 can both be listened on, whatever the host's default is. */
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+        log_warn("listening socket: IPV6_V6ONLY: %s", strerror(errno));
+}
+
+static int open_socket(const struct sockaddr_storage *address, socklen_t size)
+{
+    const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    set_options(fd, address->ss_family);
+    if (bind(fd, (const struct sockaddr *) address, size) == 0 && listen(fd, SOMAXCONN) == 0)
+        return fd;
+    const int err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+}
+
+/* Errors of the one connection, which is gone; the next may be well (accept(2)). */
+static bool is_passing(int err)
+{
+    switch (err) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+    case EOPNOTSUPP:
+    case EPERM: /* a firewall rule */
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void pause_accepting(struct listeners *listeners, int err)
+{
+    if (!listeners->starved)
+        log_error("no client can be accepted: %s; trying again each second. Raise the limit of "
+                  "open files or lower max_clients",
+                  strerror(err));
+    listeners->starved = true;
+    for (unsigned i = 0; i < listeners->count; i++)
+        ev_io_stop(listeners->loop, &listeners->sockets[i]);
+    ev_timer_again(listeners->loop, &listeners->pause);
+}
+
+/* Nobody waits any more. */
+static void all_accepted(struct listeners *listeners)
+{
+    if (listeners->starved)
+        log_info("clients can be accepted again");
+    listeners->starved = false;
+}
+
+static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct listeners *listeners = io->data;
+    (void) loop;
+    (void) events;
+
+    for (int i = 0; i < BATCH; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof address;
+        const int fd =
+            accept4(io->fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            listeners->accepted(listeners->data, fd, &address);
+        } else if (errno == EAGAIN) {
+            all_accepted(listeners);
+            return;
+        } else if (!is_passing(errno)) {
+            pause_accepting(listeners, errno);
+            return;
+        }
+    }
+}
+
+void listeners_turn_away(struct listeners *listeners)
+{
+    for (unsigned i = 0; i < listeners->count; i++)
+        for (int n = 0; n < SOMAXCONN; n++) {
+            const int fd = accept4(listeners->sockets[i].fd, NULL, NULL, SOCK_CLOEXEC);
+            if (fd < 0)
+                break;
+            close(fd);
+        }
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void) loop;
+    (void) events;
+    listeners_resume(timer->data);
+}
+
+/* Only numeric addresses: a name could keep the start waiting for a name server. */
+static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *size)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+    struct endpoint endpoint;
+    struct addrinfo *found;
+    char port[sizeof "65535"];
+
+    if (!endpoint_parse(text, &endpoint) || !endpoint.numeric)
+        return false;
+    snprintf(port, sizeof port, "%u", (unsigned) endpoint.port);
+    if (getaddrinfo(endpoint.host, port, &hints, &found) != 0)
+        return false;
+    memcpy(address, found->ai_addr, found->ai_addrlen);
+    *size = found->ai_addrlen;
+    freeaddrinfo(found);
+    return true;
+}
+
+static int listen_on(struct listeners *listeners, const char *text)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size;
+    if (!parse_address(text, &address, &size)) {
+        log_error("listen = %s: expected an address and a port, as in 0.0.0.0:502 or [::]:502",
+                  text);
+        return -1;
+    }
+    const int fd = open_socket(&address, size);
+    if (fd < 0) {
+        log_error("cannot listen on %s: %s%s", text, strerror(errno),
+                  errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE)" : "");
+        return -1;
+    }
+    ev_io *io = &listeners->sockets[listeners->count++];
+    ev_io_init(io, on_connecting, fd, EV_READ);
+    io->data = listeners;
+    ev_io_start(listeners->loop, io);
+    return 0;
+}
+
+int listeners_open(struct listeners *listeners, struct ev_loop *loop,
+                   const struct gateway_config *config,
+                   void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                   void *data)
+{
+    *listeners = (struct listeners){.loop = loop, .accepted = accepted, .data = data};
+    ev_init(&listeners->pause, on_pause_over);
+    listeners->pause.repeat = PAUSE_S;
+    listeners->pause.data = listeners;
+    for (unsigned i = 0; i < config->listen_count; i++) {
+        if (listen_on(listeners, config->listen[i]) < 0) {
+            listeners_close(listeners);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+void listeners_resume(struct listeners *listeners)
+{
+    if (!ev_is_active(&listeners->pause))
+        return;
+    ev_timer_stop(listeners->loop, &listeners->pause);
+    for (unsigned i = 0; i < listeners->count; i++)
+        ev_io_start(listeners->loop, &listeners->sockets[i]);
+}
+
+unsigned listeners_port(const struct listeners *listeners, unsigned index)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (index >= listeners->count ||
+        getsockname(listeners->sockets[index].fd, (struct sockaddr *) &address, &size) < 0)
+        return 0;
+    return address_port((const struct sockaddr *) &address);
+}
+
+void listeners_close(struct listeners *listeners)
+{
+    ev_timer_stop(listeners->loop, &listeners->pause);
+    for (unsigned i = 0; i < listeners->count; i++) {
+        ev_io_stop(listeners->loop, &listeners->sockets[i]);
+        close(listeners->sockets[i].fd);
+    }
+    listeners->count = 0;
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Listening sockets on several addresses, IPv4 and IPv6 each by itself, and the accepting of
+ * clients.
+ */
+#ifndef PACKGATE_MODBUS_LISTENERS_H
+#define PACKGATE_MODBUS_LISTENERS_H
+
+#include "config/config.h"
+
+#include <ev.h>
+#include <sys/socket.h>
+
+struct listeners {
+    struct ev_loop *loop;
+    ev_io sockets[MAX_LISTEN];
+    unsigned count;
+    ev_timer pause; /* runs while nobody can be accepted, for want of descriptors */
+    bool starved;   /* and so it was when it was last tried */
+    /** Takes over the socket of a new client: non-blocking, with keep-alive, without delay. */
+    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address);
+    void *data;
+};
+
+/** Listens on all of `config->listen`. 0, or -1 when one of them cannot be listened on (logged;
+ * none is left open). */
+int listeners_open(struct listeners *listeners, struct ev_loop *loop,
+                   const struct gateway_config *config,
+                   void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
+                   void *data);
+
+/** Closes the connections that wait to be accepted. */
+void listeners_turn_away(struct listeners *listeners);
+
+/** Ends a pause early: a descriptor has become free. */
+void listeners_resume(struct listeners *listeners);
+
+/** The port that the socket is bound to; 0: none such. */
+unsigned listeners_port(const struct listeners *listeners, unsigned index);
+
+void listeners_close(struct listeners *listeners);
+
+#endif

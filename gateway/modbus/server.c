@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The clients of the Modbus TCP server: reading, framing, limits. All reading is ours and
+ * non-blocking; libmodbus, which could wait for a slow client, only composes the answers
+ * (answer.h).
+ */
+#include "server.h"
+
+#include "access.h"
+#include "answer.h"
+#include "listeners.h"
+#include "mbap.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */
+#define REFUSED_LOGGED 16               /* addresses; further ones are only counted */
+#define LOG_AGAIN_S 60                  /* the same misbehaviour is not logged more often */
+
+/* Why a client goes. */
+enum ending {
+    STAYS,
+    CLOSED,
+    LOST,
+    IDLE,
+    UNREAD,
+    BROKEN,
+    DISPLACED,
+    FORBIDDEN,
+    SLEPT,
+    SHUTDOWN,
+    ENDINGS
+};
+
+// clang-format off
+static const struct {
+    const char *text;
+    bool ours;    /* counted as dropped */
+    bool notable; /* more than a debug message */
+} endings[ENDINGS] = {
+    /*             text                                                  ours   notable */
+    [CLOSED]    = {"has closed its connection",                          false, false},
+    [LOST]      = {"is lost",                                            false, false},
+    [IDLE]      = {"asked nothing for too long, dropped",                true,  false},
+    [UNREAD]    = {"does not read its answers, dropped",                 true,  true},
+    [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
+    [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
+    [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
+    [SLEPT]     = {"may have asked before the host slept, dropped with all others", true, true},
+    [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
+};
+// clang-format on
+
+TAILQ_HEAD(client_list, client);
+
+struct client {
+    struct server *server;
+    TAILQ_ENTRY(client) entry;
+    struct client_list *list; /* of the server's, where it is in */
+    ev_io io;                 /* io.fd is the socket */
+    ev_timer idle;
+    struct sockaddr_storage address;
+    bool asked;      /* sent a request at least once */
+    uint64_t ticket; /* of the order at the start of `bytes` that waits for its end; 0: none */
+    uint64_t turn;   /* of its last request, or of its coming; a lower one is longer ago */
+    size_t size;
+    uint8_t bytes[CLIENT_BYTES];
+};
+
+struct server {
+    struct ev_loop *loop;
+    struct listeners listeners;
+    struct answerer answerer;
+    struct allow_list allow;
+    double idle_timeout_s;
+    struct client *clients; /* the memory of all of them */
+    unsigned max_clients, client_count, silent_count;
+    struct client_list unused;
+    struct client_list silent;  /* never asked anything, oldest first */
+    struct client_list asking;  /* longest idle first */
+    struct client_list waiting; /* for the end of an order: anything but idle */
+    uint64_t turns, tickets;
+    struct server_counters counters;
+    double logged_at[ENDINGS]; /* 0: never */
+    char refused[REFUSED_LOGGED][ADDRESS_TEXT];
+    unsigned refused_count;
+};
+
+static const struct sockaddr *address_of(const struct client *client)
+{
+    return (const struct sockaddr *) &client->address;
+}
+
+/* Puts a client at the end of its list: now it is the one that is idle for the shortest time. */
+static void enlist(struct client *client)
+{
+    struct server *server = client->server;
+    client->list = client->ticket  ? &server->waiting
+                   : client->asked ? &server->asking
+                                   : &server->silent;
+    TAILQ_INSERT_TAIL(client->list, client, entry);
+    server->silent_count += client->list == &server->silent;
+    client->turn = ++server->turns;
+    if (client->ticket)
+        ev_timer_stop(server->loop, &client->idle);
+    else
+        ev_timer_again(server->loop, &client->idle);
+}
+
+static void delist(struct client *client)
+{
+    struct server *server = client->server;
+    TAILQ_REMOVE(client->list, client, entry);
+    server->silent_count -= client->list == &server->silent;
+}
+
+static void log_ending(struct server *server, const struct client *client, enum ending ending)
+{
+    char text[ADDRESS_TEXT];
+    const double now = clock_now();
+    double *logged_at = &server->logged_at[ending];
+    const bool again = *logged_at != 0 && now - *logged_at < LOG_AGAIN_S;
+
+    if (endings[ending].notable && !again) {
+        log_warn("client %s %s", address_format(address_of(client), text), endings[ending].text);
+        *logged_at = now;
+    } else if (log_enabled(LOG_LEVEL_DEBUG)) {
+        log_debug("client %s %s", address_format(address_of(client), text), endings[ending].text);
+    }
+}
+
+static void end_client(struct client *client, enum ending ending)
+{
+    struct server *server = client->server;
+
+    log_ending(server, client, ending);
+    server->counters.dropped += endings[ending].ours;
+    server->client_count--;
+    ev_io_stop(server->loop, &client->io);
+    ev_timer_stop(server->loop, &client->idle);
+    /* A child process may hold a copy of the descriptor (a name look-up under way); the client is
+     * not to wait for it. */
+    shutdown(client->io.fd, SHUT_RDWR);
+    close(client->io.fd);
+    delist(client);
+    TAILQ_INSERT_HEAD(&server->unused, client, entry);
+    client->ticket = 0;
+    listeners_resume(&server->listeners);
+}
+
+static void note_request(struct client *client)
+{
+    delist(client);
+    client->asked = true;
+    enlist(client);
+}
+
+static void set_cork(const struct client *client, int on)
+{
+    /* Without it the answers are just sent one by one. */
+    if (setsockopt(client->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) < 0)
+        log_debug("TCP_CORK: %s", strerror(errno));
+}
+
+/* Whether a whole request stands behind the first `done` bytes. */
+static bool more_to_answer(const struct client *client, size_t done)
+{
+    return mbap_find(client->bytes + done, client->size - done).kind == MBAP_FRAME;
+}
+
+static enum ending ending_of(enum answer_result result)
+{
+    return result != ANSWER_FAILED ? STAYS : errno == EAGAIN ? UNREAD : LOST;
+}
+
+/* Answers the frame of `size` bytes behind the first `done`. The socket is corked while further
+ * ones are left, so that their answers leave together. */
+static enum ending answer_frame(struct client *client, size_t done, size_t size, bool *corked)
+{
+    struct server *server = client->server;
+    const uint64_t ticket = server->tickets + 1;
+    if (!*corked && more_to_answer(client, done + size)) {
+        set_cork(client, 1);
+        *corked = true;
+    }
+    const enum answer_result result = answer(&server->answerer, client->io.fd, address_of(client),
+                                             client->bytes + done, size, ticket);
+    if (result == ANSWER_PENDING) {
+        client->ticket = server->tickets = ticket;
+        /* Answers come in the order of the requests: nothing further is read before this one. */
+        ev_io_stop(server->loop, &client->io);
+    }
+    return ending_of(result);
+}
+
+/* Answers all whole frames; what is behind them moves to the start of the buffer. */
+static enum ending answer_frames(struct client *client, bool *corked)
+{
+    enum ending ending = STAYS;
+    bool asked = false;
+    size_t done = 0;
+
+    while (ending == STAYS) {
+        const struct mbap_span span = mbap_find(client->bytes + done, client->size - done);
+        if (span.kind == MBAP_MORE)
+            break;
+        if (span.kind == MBAP_BROKEN)
+            return BROKEN;
+        if (span.kind == MBAP_FRAME) {
+            asked = true;
+            ending = answer_frame(client, done, span.size, corked);
+            if (client->ticket)
+                break;
+        } else {
+            client->server->counters.discarded++;
+        }
+        done += span.size;
+    }
+    if (asked)
+        note_request(client);
+    client->size -= done;
+    memmove(client->bytes, client->bytes + done, client->size);
+    return ending;
+}
+
+/* What is in the buffer now. */
+static void serve(struct client *client)
+{
+    bool corked = false;
+    const enum ending ending = answer_frames(client, &corked);
+    if (corked)
+        set_cork(client, 0);
+    if (ending != STAYS)
+        end_client(client, ending);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct client *client = io->data;
+    (void) loop;
+
+    if (events & EV_CUSTOM) { /* what was received behind an order */
+        serve(client);
+        return;
+    }
+    const ssize_t n =
+        recv(io->fd, client->bytes + client->size, sizeof client->bytes - client->size, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        end_client(client, n == 0 ? CLOSED : LOST);
+        return;
+    }
+    client->size += (size_t) n;
+    serve(client);
+}
+
+/* The order that the client waited for is over. What it has sent since has its turn in the loop:
+ * whoever tells of the end is in the middle of something, and is not to be given the next order
+ * there. */
+static void end_order(struct client *client, uint8_t exception)
+{
+    struct server *server = client->server;
+    const size_t size = mbap_find(client->bytes, client->size).size;
+    const enum ending ending =
+        ending_of(answer_order(&server->answerer, client->io.fd, client->bytes, exception));
+    if (ending != STAYS) {
+        end_client(client, ending);
+        return;
+    }
+    client->ticket = 0;
+    note_request(client); /* its idle time starts with the answer */
+    client->size -= size;
+    memmove(client->bytes, client->bytes + size, client->size);
+    ev_io_start(server->loop, &client->io);
+    ev_feed_event(server->loop, &client->io, EV_CUSTOM);
+}
+
+void server_order_over(struct server *server, uint64_t ticket, uint8_t exception)
+{
+    struct client *client = TAILQ_FIRST(&server->waiting);
+    while (client && client->ticket != ticket)
+        client = TAILQ_NEXT(client, entry);
+    if (client)
+        end_order(client, exception);
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void) loop;
+    (void) events;
+    end_client(timer->data, IDLE);
+}
+
+/* A crowd of silent connections shall not displace the clients at work: once it holds more than
+ * half of the places, it has to do with those. Who waits for the end of an order goes last of
+ * all. */
+static struct client *longest_idle(const struct server *server)
+{
+    struct client *silent = TAILQ_FIRST(&server->silent);
+    struct client *asking = TAILQ_FIRST(&server->asking);
+    if (!silent && !asking)
+        return TAILQ_FIRST(&server->waiting);
+    if (!silent || !asking)
+        return silent ? silent : asking;
+    const bool crowd = server->silent_count > server->max_clients / 2;
+    return crowd || silent->turn < asking->turn ? silent : asking;
+}
+
+/* A free place, if need be that of another client. */
+static struct client *take_place(struct server *server)
+{
+    if (TAILQ_EMPTY(&server->unused))
+        end_client(longest_idle(server), DISPLACED);
+    struct client *client = TAILQ_FIRST(&server->unused);
+    TAILQ_REMOVE(&server->unused, client, entry);
+    return client;
+}
+
+static void admit(struct server *server, int fd, const struct sockaddr_storage *address)
+{
+    struct client *client = take_place(server);
+
+    client->address = *address;
+    client->asked = false;
+    client->size = 0;
+    client->ticket = 0;
+    server->client_count++;
+    server->counters.accepted++;
+    ev_io_init(&client->io, on_readable, fd, EV_READ);
+    client->io.data = client;
+    ev_io_start(server->loop, &client->io);
+    ev_init(&client->idle, on_idle);
+    client->idle.repeat = server->idle_timeout_s;
+    client->idle.data = client;
+    enlist(client);
+}
+
+/* Says so once for each address. */
+static void log_refused(struct server *server, const struct sockaddr_storage *address)
+{
+    char text[ADDRESS_TEXT];
+    address_format_host((const struct sockaddr *) address, text);
+    for (unsigned i = 0; i < server->refused_count; i++)
+        if (strcmp(server->refused[i], text) == 0)
+            return;
+    if (server->refused_count == REFUSED_LOGGED)
+        return;
+    memcpy(server->refused[server->refused_count++], text, sizeof text);
+    log_warn("client %s refused: its address is not in `allow`%s", text,
+             server->refused_count == REFUSED_LOGGED ? "; other addresses are not logged any more"
+                                                     : "");
+}
+
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
+{
+    struct server *server = data;
+    if (allow_contains(&server->allow, (const struct sockaddr *) address)) {
+        admit(server, fd, address);
+        return;
+    }
+    log_refused(server, address);
+    server->counters.refused++;
+    shutdown(fd, SHUT_RDWR);
+    close(fd);
+}
+
+static int open_places(struct server *server, unsigned max_clients)
+{
+    assert(max_clients > 0);
+    TAILQ_INIT(&server->unused);
+    TAILQ_INIT(&server->silent);
+    TAILQ_INIT(&server->asking);
+    TAILQ_INIT(&server->waiting);
+    server->max_clients = max_clients;
+    server->clients = calloc(max_clients, sizeof *server->clients);
+    if (!server->clients)
+        return -1;
+    for (unsigned i = 0; i < max_clients; i++) {
+        server->clients[i].server = server;
+        TAILQ_INSERT_TAIL(&server->unused, &server->clients[i], entry);
+    }
+    return 0;
+}
+
+struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
+                          const struct units *units)
+{
+    struct server *server = calloc(1, sizeof *server);
+    if (!server)
+        return NULL;
+    server->loop = loop;
+    server->allow = config->allow;
+    server->idle_timeout_s = config->idle_timeout_s;
+    if (open_places(server, config->max_clients) < 0 ||
+        answerer_open(&server->answerer, units) < 0 ||
+        listeners_open(&server->listeners, loop, config, on_accepted, server) < 0) {
+        server_free(server);
+        return NULL;
+    }
+    return server;
+}
+
+void server_set_units(struct server *server, const struct units *units)
+{
+    server->answerer.units = units;
+}
+
+static void apply_policy(struct client_list *list)
+{
+    for (struct client *client = TAILQ_FIRST(list), *next; client; client = next) {
+        next = TAILQ_NEXT(client, entry);
+        client->idle.repeat = client->server->idle_timeout_s;
+        if (!allow_contains(&client->server->allow, address_of(client)))
+            end_client(client, FORBIDDEN);
+    }
+}
+
+void server_set_policy(struct server *server, const struct gateway_config *config)
+{
+    server->allow = config->allow;
+    server->idle_timeout_s = config->idle_timeout_s;
+    server->refused_count = 0;
+    apply_policy(&server->silent);
+    apply_policy(&server->asking);
+    apply_policy(&server->waiting);
+}
+
+void server_set_orders(struct server *server, const struct allow_list *allow_write,
+                       answer_switch *carry_out, void *data)
+{
+    server->answerer.allow_write = allow_write;
+    server->answerer.carry_out = carry_out;
+    server->answerer.data = data;
+}
+
+unsigned server_port(const struct server *server, unsigned listen_index)
+{
+    return listeners_port(&server->listeners, listen_index);
+}
+
+unsigned server_clients(const struct server *server)
+{
+    return server->client_count;
+}
+
+struct server_counters server_counters(const struct server *server)
+{
+    struct server_counters counters = server->counters;
+    counters.requests = server->answerer.requests;
+    counters.exceptions = server->answerer.exceptions;
+    return counters;
+}
+
+static void end_all(struct server *server, enum ending ending)
+{
+    struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        while (!TAILQ_EMPTY(lists[i]))
+            end_client(TAILQ_FIRST(lists[i]), ending);
+}
+
+void server_drop_clients(struct server *server)
+{
+    listeners_turn_away(&server->listeners);
+    end_all(server, SLEPT);
+}
+
+void server_free(struct server *server)
+{
+    if (!server)
+        return;
+    listeners_close(&server->listeners);
+    end_all(server, SHUTDOWN);
+    answerer_close(&server->answerer);
+    free(server->clients);
+    free(server);
+}

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: MIT
+/* The state file: reading, setting aside, writing. */
+#include "kept.h"
+
+#include "config/inifile.h"
+#include "base/child.h"
+#include "base/log.h"
+#include "bms/checksum.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LARGEST_FILE (1024 * 1024)
+#define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
+#define TRAILER_SIZE 23
+
+struct state {
+    struct state_entry *first;
+    char *saved;  /* what is in the file; NULL: not known */
+    char *saving; /* what a child process is writing; NULL: none */
+    bool failing; /* the last attempt to save it failed, which was reported */
+};
+
+/* The keys of an entry. Out of these ranges a value is not taken over. */
+static const struct {
+    const char *name;
+    size_t offset;
+    bool whole;
+    double min, max;
+} keys[] = {
+    {"charged_wh", offsetof(struct state_entry, charged_wh), false, 0, 1e15},
+    {"discharged_wh", offsetof(struct state_entry, discharged_wh), false, 0, 1e15},
+    {"peak_percent", offsetof(struct state_entry, peak_percent), true, -1, 100},
+    {"peak_hour", offsetof(struct state_entry, peak_hour), true, 0, 23},
+    {"peak_minute", offsetof(struct state_entry, peak_minute), true, 0, 59},
+    {"peak_day", offsetof(struct state_entry, peak_day), true, 0, 99991231},
+    {"address", offsetof(struct state_entry, address), true, -1, 255},
+    {"variant", offsetof(struct state_entry, variant), true, 0, 100},
+    {"baud", offsetof(struct state_entry, baud), true, 0, 4000000},
+};
+
+struct state_entry *state_get(struct state *state, const char *name)
+{
+    struct state_entry **end = &state->first;
+    for (; *end; end = &(*end)->next)
+        if (strcmp((*end)->name, name) == 0)
+            return *end;
+    struct state_entry *entry = calloc(1, sizeof *entry);
+    if (!entry)
+        return NULL;
+    snprintf(entry->name, sizeof entry->name, "%s", name);
+    entry->peak_percent = -1;
+    entry->address = -1;
+    *end = entry;
+    return entry;
+}
+
+void state_free(struct state *state)
+{
+    if (!state)
+        return;
+    while (state->first) {
+        struct state_entry *entry = state->first;
+        state->first = entry->next;
+        free(entry);
+    }
+    free(state->saved);
+    free(state);
+}
+
+static void print_value(const struct state_entry *entry, size_t key, FILE *out)
+{
+    const void *field = (const char *) entry + keys[key].offset;
+    if (keys[key].whole)
+        fprintf(out, "%s = %d\n", keys[key].name, *(const int *) field);
+    else
+        fprintf(out, "%s = %.3f\n", keys[key].name, *(const double *) field);
+}
+
+static void print_entries(const struct state *state, FILE *out)
+{
+    fprintf(out, "; Kept by packgate over a restart. The checksum is over all before [end].\n");
+    for (const struct state_entry *entry = state->first; entry; entry = entry->next) {
+        fprintf(out, "\n[pack %s]\n", entry->name);
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            print_value(entry, i, out);
+        if (entry->protocol[0])
+            fprintf(out, "protocol = %s\n", entry->protocol);
+    }
+}
+
+static void make_trailer(const char *text, size_t size, char trailer[TRAILER_SIZE + 1])
+{
+    unsigned checksum = crc16_modbus((const uint8_t *) text, size);
+    snprintf(trailer, TRAILER_SIZE + 1, TRAILER_FORMAT, checksum);
+}
+
+/* The whole file, NULL: out of memory. The caller frees it. */
+static char *compose(const struct state *state)
+{
+    char *text = NULL, trailer[TRAILER_SIZE + 1];
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    print_entries(state, out);
+    if (fflush(out) == 0) {
+        make_trailer(text, size, trailer);
+        fputs(trailer, out);
+    }
+    bool good = !ferror(out);
+    if (fclose(out) == 0 && good)
+        return text;
+    free(text);
+    return NULL;
+}
+
+static bool is_whole(const char *text, size_t size)
+{
+    char trailer[TRAILER_SIZE + 1];
+    if (size < TRAILER_SIZE)
+        return false;
+    make_trailer(text, size - TRAILER_SIZE, trailer);
+    return memcmp(text + size - TRAILER_SIZE, trailer, TRAILER_SIZE) == 0;
+}
+
+struct reader {
+    struct state *state;
+    struct state_entry *entry; /* NULL: a section of no interest */
+};
+
+static void take_heading(void *user, unsigned line, const char *text)
+{
+    struct reader *reader = user;
+    (void) line;
+    bool is_pack = strncmp(text, "pack ", 5) == 0 && config_name_good(text + 5);
+    reader->entry = is_pack ? state_get(reader->state, text + 5) : NULL;
+}
+
+/* A key that is not in the table comes from a later version of the program. */
+static void take_entry(void *user, unsigned line, const char *key, const char *text)
+{
+    const struct reader *reader = user;
+    (void) line;
+    if (!reader->entry)
+        return;
+    if (strcmp(key, "protocol") == 0 && config_name_good(text))
+        snprintf(reader->entry->protocol, sizeof reader->entry->protocol, "%s", text);
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end)
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (strcmp(key, keys[i].name) != 0 || !(value >= keys[i].min && value <= keys[i].max))
+            continue;
+        void *field = (char *) reader->entry + keys[i].offset;
+        if (keys[i].whole)
+            *(int *) field = (int) value;
+        else
+            *(double *) field = value;
+    }
+}
+
+static void take_mistake(void *user, unsigned line, const char *message)
+{
+    (void) user;
+    log_debug("state file, line %u: %s", line, message);
+}
+
+static void set_aside(const char *path, const char *why)
+{
+    char aside[PORT_SIZE + 8];
+    snprintf(aside, sizeof aside, "%s.bad", path);
+    if (rename(path, aside) == 0)
+        log_warn("state file %s: %s; renamed to %s, all counters start anew", path, why, aside);
+    else
+        log_warn("state file %s: %s; all counters start anew", path, why);
+}
+
+static void parse(struct state *state, const char *path, const char *text, size_t size)
+{
+    static const struct inifile_events events = {
+        .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
+    struct reader reader = {.state = state};
+    if (is_whole(text, size))
+        inifile_read(text, size, &events, &reader);
+    else
+        set_aside(path, "it is damaged");
+}
+
+static bool is_file(int fd)
+{
+    struct stat found;
+    return fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
+}
+
+/* As much as there is room for. */
+static ssize_t read_all(int fd, char *text, size_t room)
+{
+    size_t size = 0;
+    while (size < room) {
+        ssize_t got = read(fd, text + size, room - size);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got > 0)
+            size += (size_t) got;
+    }
+    return (ssize_t) size;
+}
+
+/* O_NONBLOCK: whatever the path names, opening it must not wait. */
+static void load(struct state *state, const char *path, char *text)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        if (errno != ENOENT)
+            set_aside(path, strerror(errno));
+        return;
+    }
+    if (!is_file(fd)) {
+        log_warn("state file %s: not a file; nothing is kept over a restart", path);
+    } else {
+        ssize_t size = read_all(fd, text, LARGEST_FILE);
+        if (size < 0)
+            set_aside(path, strerror(errno));
+        else
+            parse(state, path, text, (size_t) size);
+    }
+    close(fd);
+}
+
+struct state *state_load(const char *path)
+{
+    struct state *state = calloc(1, sizeof *state);
+    char *text = malloc(LARGEST_FILE);
+    if (!state || !text) {
+        free(state);
+        state = NULL;
+    } else if (path[0]) {
+        load(state, path, text);
+    }
+    free(text);
+    return state;
+}
+
+static int write_all(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, text, size);
+        if (written < 0 && errno != EINTR)
+            return -1;
+        if (written > 0) {
+            text += written;
+            size -= (size_t) written;
+        }
+    }
+    return fsync(fd);
+}
+
+static int write_file(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (fd < 0)
+        return -1;
+    int result = write_all(fd, text, strlen(text));
+    const int err = errno;
+    if (close(fd) < 0 && result == 0)
+        return -1;
+    errno = err;
+    return result;
+}
+
+/* A rename is only certain once its directory is on the disk. Some file systems cannot do that for
+ * directories, and the file is good either way: the result does not matter. */
+static void sync_directory(const char *path)
+{
+    char copy[PORT_SIZE];
+    snprintf(copy, sizeof copy, "%s", path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fsync(fd);
+    close(fd);
+}
+
+/* A rename would replace a device or a link to one as well: state_file = /dev/null must not cost
+ * the system its own. */
+static bool may_replace(const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) < 0)
+        return errno == ENOENT;
+    errno = EINVAL;
+    return S_ISREG(found.st_mode);
+}
+
+static int replace_file(const char *path, const char *text)
+{
+    char fresh[PORT_SIZE + 8];
+    snprintf(fresh, sizeof fresh, "%s.tmp", path);
+    if (!may_replace(path))
+        return -1;
+    if (write_file(fresh, text) == 0 && rename(fresh, path) == 0) {
+        sync_directory(path);
+        return 0;
+    }
+    const int err = errno;
+    unlink(fresh);
+    errno = err;
+    return -1;
+}
+
+static void report(struct state *state, const char *path, int result)
+{
+    if (result < 0 && !state->failing)
+        log_error("state file %s cannot be written: %s; trying again later, until then nothing is "
+                  "kept over a restart",
+                  path, strerror(errno));
+    else if (result < 0)
+        log_debug("state file %s still cannot be written: %s", path, strerror(errno));
+    else if (state->failing)
+        log_info("state file %s can be written again", path);
+    state->failing = result < 0;
+}
+
+/* What is to be written, or NULL: nothing has changed (errno 0) or there is no memory. */
+static char *compose_changed(const struct state *state, const char *path)
+{
+    errno = 0;
+    if (!path[0])
+        return NULL;
+    char *text = compose(state);
+    if (!text) {
+        errno = ENOMEM;
+    } else if (state->saved && strcmp(state->saved, text) == 0) {
+        free(text);
+        text = NULL;
+        errno = 0;
+    }
+    return text;
+}
+
+/* `text` was written, or not, with errno. */
+static void settle(struct state *state, const char *path, char *text, int result)
+{
+    report(state, path, result);
+    char *old = result == 0 ? state->saved : text;
+    if (result == 0)
+        state->saved = text;
+    free(old);
+}
+
+int state_save(struct state *state, const char *path)
+{
+    char *text = compose_changed(state, path);
+    if (!text)
+        return errno ? -1 : 0;
+    int result = replace_file(path, text);
+    const int err = errno;
+    settle(state, path, text, result);
+    errno = err;
+    return result;
+}
+
+/* In the child. What ends the parent must not end it in the middle of a write. */
+static int write_apart(const char *path, const char *text)
+{
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    child_settle(-1);
+    return replace_file(path, text) == 0 ? 0 : errno;
+}
+
+pid_t state_save_start(struct state *state, const char *path)
+{
+    char *text = compose_changed(state, path);
+    if (!text)
+        return errno ? -1 : 0;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(write_apart(path, text));
+    if (pid > 0)
+        state->saving = text;
+    else
+        free(text);
+    return pid;
+}
+
+void state_save_finish(struct state *state, const char *path, int status)
+{
+    char *text = state->saving;
+    state->saving = NULL;
+    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    settle(state, path, text, good ? 0 : -1);
+}
+
+void state_save_cancel(struct state *state)
+{
+    free(state->saving);
+    state->saving = NULL;
+}
+
+static int day_of(const struct tm *local)
+{
+    return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
+}
+
+void soc_peak_update(struct state_entry *entry, double soc_percent, const struct tm *local)
+{
+    if (isnan(soc_percent) || local->tm_year + 1900 < 2020)
+        return;
+    int percent = (int) lround(soc_percent), day = day_of(local);
+    if (entry->peak_day == day && percent <= entry->peak_percent)
+        return;
+    entry->peak_day = day;
+    entry->peak_percent = percent;
+    entry->peak_hour = local->tm_hour;
+    entry->peak_minute = local->tm_min;
+}
+
+struct map_soc_peak soc_peak_today(const struct state_entry *entry, const struct tm *local)
+{
+    if (entry->peak_percent < 0 || entry->peak_day != day_of(local))
+        return (struct map_soc_peak){.percent = -1};
+    return (struct map_soc_peak){
+        .percent = entry->peak_percent, .hour = entry->peak_hour, .minute = entry->peak_minute};
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One connection to a simulated bus. All that is to be sent waits in a few slots until it is due;
+ * one slot after the other is spoken, whole or piece by piece.
+ */
+#include "link.h"
+
+#include "pty.h"
+
+#include "base/clock.h"
+#include "bms/prng.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SLOTS 16
+#define QUIET_S 0.2      /* a request that is not complete by then never will be */
+#define PTY_CHECK_S 0.05 /* how often a client is looked for */
+#define PACE_S 0.01      /* bytes of a paced line are sent in portions of this time */
+#define PIECE_MOST 32    /* of a reply that comes in pieces */
+#define PIECE_MOST_MS 10
+
+/* Something to be said. */
+struct slot {
+    double due;
+    uint64_t number; /* of equal due times, the lower goes first */
+    size_t size;     /* 0: free */
+    size_t sent;
+    bool is_echo;
+    uint8_t bytes[SIMULATOR_SAY_MAX];
+};
+
+struct simulator_link {
+    struct ev_loop *loop;
+    const struct simulator_options *options;
+    struct simulator_link_events events;
+    void *data;
+    int fd;
+    enum simulator_link_kind kind;
+    uint64_t random;
+    ev_io readable;
+    ev_timer speaker; /* the next slot, or piece of it, is due */
+    ev_timer quiet;
+    ev_timer presence;     /* of a pty: looks for a client while there is none */
+    struct slot *speaking; /* begun, and not to be interrupted */
+    uint64_t next_number;
+    struct slot slots[SLOTS];
+};
+
+static void clear_slots(struct simulator_link *link)
+{
+    for (int i = 0; i < SLOTS; i++)
+        link->slots[i].size = 0;
+    link->speaking = NULL;
+    ev_timer_stop(link->loop, &link->speaker);
+}
+
+/* ---- a pty's client comes and goes ---- */
+
+static void on_absent(struct simulator_link *link)
+{
+    ev_io_stop(link->loop, &link->readable);
+    ev_timer_stop(link->loop, &link->quiet);
+    link->events.quiet(link->data);
+    clear_slots(link);
+    pty_reset(link->fd);
+    ev_timer_again(link->loop, &link->presence);
+}
+
+static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct simulator_link *link = timer->data;
+    if (!pty_in_use(link->fd))
+        return;
+    ev_timer_stop(loop, timer);
+    ev_io_start(loop, &link->readable);
+}
+
+static bool is_attended(struct simulator_link *link)
+{
+    return ev_is_active(&link->readable);
+}
+
+/* ---- speaking ---- */
+
+static bool goes_before(const struct slot *a, const struct slot *b)
+{
+    return a->due < b->due || (a->due == b->due && a->number < b->number);
+}
+
+static struct slot *next_slot(struct simulator_link *link)
+{
+    if (link->speaking)
+        return link->speaking;
+    struct slot *next = NULL;
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *slot = &link->slots[i];
+        if (slot->size > 0 && (!next || goes_before(slot, next)))
+            next = slot;
+    }
+    return next;
+}
+
+static double wire_s(const struct simulator_link *link, size_t bytes)
+{
+    return link->options->baud > 0 ? (double) bytes * 10 / link->options->baud : 0;
+}
+
+/* How much of a slot goes out now, and how long the line is then busy or the sender hesitates. */
+static size_t next_piece(struct simulator_link *link, const struct slot *slot, double *pause_s)
+{
+    size_t left = slot->size - slot->sent, piece = left;
+    double hesitation_s = 0;
+    if (link->options->baud > 0)
+        piece = (size_t) fmax(link->options->baud / 10 * PACE_S, 1);
+    if (link->options->split != 0) {
+        size_t most = piece < PIECE_MOST ? piece : PIECE_MOST;
+        piece = (size_t) prng_range(&link->random, 1, (int) most);
+        hesitation_s = prng_range(&link->random, 0, PIECE_MOST_MS) / 1e3;
+    }
+    piece = piece < left ? piece : left;
+    *pause_s = fmax(wire_s(link, piece), hesitation_s);
+    return piece;
+}
+
+/* False: the peer is gone or does not read. A pty just loses what nobody takes. */
+static bool send_bytes(const struct simulator_link *link, const uint8_t *bytes, size_t size)
+{
+    if (link->kind == SIMULATOR_SOCKET)
+        return send(link->fd, bytes, size, MSG_NOSIGNAL) == (ssize_t) size;
+    ssize_t sent = write(link->fd, bytes, size);
+    (void) sent;
+    return true;
+}
+
+static void arm_speaker(struct simulator_link *link)
+{
+    const struct slot *slot = next_slot(link);
+    ev_timer_stop(link->loop, &link->speaker);
+    if (!slot)
+        return;
+    ev_timer_set(&link->speaker, fmax(slot->due - clock_now(), 0), 0);
+    ev_timer_start(link->loop, &link->speaker);
+}
+
+/* Says one piece of a slot. False: that was the end of the connection. */
+static bool speak(struct simulator_link *link, struct slot *slot)
+{
+    double pause_s;
+    size_t piece = next_piece(link, slot, &pause_s);
+    if (!send_bytes(link, slot->bytes + slot->sent, piece))
+        return false;
+    slot->sent += piece;
+    slot->due += pause_s;
+    link->speaking = slot;
+    if (slot->sent < slot->size)
+        return true;
+    link->speaking = NULL;
+    slot->size = 0;
+    bool ends = link->options->close != 0 && link->kind == SIMULATOR_SOCKET && !slot->is_echo;
+    return !ends;
+}
+
+static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct simulator_link *link = timer->data;
+    double now = clock_now();
+    for (struct slot *slot; (slot = next_slot(link)) && slot->due <= now;) {
+        if (!speak(link, slot)) {
+            link->events.closed(link->data);
+            return;
+        }
+    }
+    arm_speaker(link);
+}
+
+static struct slot *free_slot(struct simulator_link *link)
+{
+    for (int i = 0; i < SLOTS; i++)
+        if (link->slots[i].size == 0)
+            return &link->slots[i];
+    return NULL;
+}
+
+static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, double delay_s,
+                bool is_echo)
+{
+    struct slot *slot = free_slot(link);
+    if (!slot || size == 0 || size > sizeof slot->bytes || !is_attended(link))
+        return;
+    memcpy(slot->bytes, bytes, size);
+    slot->size = size;
+    slot->sent = 0;
+    slot->due = clock_now() + delay_s;
+    slot->number = link->next_number++;
+    slot->is_echo = is_echo;
+    arm_speaker(link);
+}
+
+void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_t size,
+                        double delay_s)
+{
+    say(link, bytes, size, delay_s, false);
+}
+
+/* ---- hearing ---- */
+
+static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct simulator_link *link = timer->data;
+    ev_timer_stop(loop, timer);
+    link->events.quiet(link->data);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct simulator_link *link = io->data;
+    uint8_t bytes[1024];
+    ssize_t size = read(link->fd, bytes, sizeof bytes);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size > 0) {
+        ev_timer_again(loop, &link->quiet);
+        if (link->options->echo != 0)
+            say(link, bytes, (size_t) size, 0, true);
+        link->events.heard(link->data, bytes, (size_t) size);
+    } else if (link->kind == SIMULATOR_PTY) {
+        on_absent(link);
+    } else {
+        link->events.closed(link->data);
+    }
+}
+
+/* ---- life ---- */
+
+struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
+                                          enum simulator_link_kind kind,
+                                          const struct simulator_options *options, uint64_t seed,
+                                          const struct simulator_link_events *events, void *data)
+{
+    struct simulator_link *link = calloc(1, sizeof *link);
+    if (!link) {
+        close(fd);
+        return NULL;
+    }
+    link->loop = loop;
+    link->fd = fd;
+    link->kind = kind;
+    link->options = options;
+    link->random = seed;
+    link->events = *events;
+    link->data = data;
+    ev_io_init(&link->readable, on_readable, fd, EV_READ);
+    ev_init(&link->speaker, on_speaker);
+    ev_timer_init(&link->quiet, on_quiet, 0, QUIET_S);
+    ev_timer_init(&link->presence, on_presence, 0, PTY_CHECK_S);
+    link->readable.data = link->speaker.data = link->quiet.data = link->presence.data = link;
+    ev_io_start(loop, &link->readable);
+    return link;
+}
+
+void simulator_link_free(struct simulator_link *link)
+{
+    if (!link)
+        return;
+    ev_io_stop(link->loop, &link->readable);
+    ev_timer_stop(link->loop, &link->speaker);
+    ev_timer_stop(link->loop, &link->quiet);
+    ev_timer_stop(link->loop, &link->presence);
+    close(link->fd);
+    free(link);
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The options of a simulated bus. One table has all that are numbers; the names of values are those
+ * of struct pack.
+ */
+#include "options.h"
+
+#include "base/suggest.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ITEM_SIZE 100 /* the longest option, with its NUL */
+
+// clang-format off
+static const struct number_option {
+    const char *key;
+    size_t offset;
+    double min, max, usual;
+    bool whole;
+    bool of_bus; /* not of one BMS */
+    const char *help;
+} numbers[] = {
+#define AT(member) offsetof(struct simulator_options, member)
+    /* key         member           min  max        usual whole  of_bus help */
+    {"cells",      AT(cells),       1,   MAX_CELLS, 16,   true,  false, "number of cells"},
+    {"temps",      AT(temps),       0,   MAX_TEMPS, 4,    true,  false, "temperature sensors"},
+    {"capacity",   AT(capacity_ah), 1,   10000,     100,  false, false, "rated capacity, Ah"},
+    {"soc",        AT(soc_percent), 0,   100,       55,   false, false, "state of charge at the start, %"},
+    {"ambient",    AT(ambient_c),   -40, 80,        20,   false, false, "of the pack's surroundings, °C"},
+    {"seed",       AT(seed),        0,   1e9,       1,    true,  false, "of how packs and cells differ"},
+    {"speed",      AT(speed),       0,   10000,     1,    false, false, "factor of the model's time"},
+    {"delay",      AT(delay_ms),    0,   60000,     5,    false, false, "milliseconds before a reply"},
+    {"baud",       AT(baud),        0,   1e6,       0,    true,  true,  "pace of the bytes; 0: at once"},
+    {"echo",       AT(echo),        0,   1,         0,    true,  true,  "1: requests come back as well"},
+    {"split",      AT(split),       0,   1,         0,    true,  true,  "1: replies in random pieces"},
+    {"first_lost", AT(first_lost),  0,   1,         0,    true,  true,  "1: lost after 2 s of peace"},
+    {"silent",     AT(silent),      0,   1,         0,    true,  false, "1: no reply ever"},
+    {"close",      AT(close),       0,   1,         0,    true,  true,  "1: closes after each reply"},
+    {"noise",      AT(noise),       0,   1,         0,    false, false, "probability of junk in front"},
+    {"cut",        AT(cut),         0,   1,         0,    false, false, "probability of a cut reply"},
+    {"flip",       AT(flip),        0,   1,         0,    false, false, "probability of a wrong bit"},
+    {"drop",       AT(drop),        0,   1,         0,    false, false, "probability of a lost reply"},
+    {"late",       AT(late),        0,   1,         0,    false, false, "probability of a late reply"},
+    {"late_ms",    AT(late_ms),     0,   60000,     2000, false, false, "by how many milliseconds"},
+#undef AT
+};
+// clang-format on
+enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
+
+#define ALARM_PREFIX "alarm."
+
+/* The text under way and where a mistake is told. */
+struct parser {
+    struct simulator_options *options;
+    bool of_one; /* the option is that of one BMS */
+    char *error;
+    size_t error_size;
+};
+
+__attribute__((format(printf, 2, 3))) static bool fail(const struct parser *parser,
+                                                       const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(parser->error, parser->error_size, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static double *member(struct simulator_options *options, const struct number_option *number)
+{
+    return (double *) (void *) ((char *) options + number->offset);
+}
+
+static bool take_number(const struct parser *parser, const char *key, const char *text, double min,
+                        double max, bool whole, double *out)
+{
+    char *end;
+    double value = strtod(text, &end);
+    bool good = end != text && *end == '\0' && value >= min && value <= max &&
+                (!whole || value == floor(value));
+    if (!good)
+        return fail(parser, "'%s' is '%s', expected a %snumber from %g to %g", key, text,
+                    whole ? "whole " : "", min, max);
+    *out = value;
+    return true;
+}
+
+static bool take_profile(const struct parser *parser, const char *text)
+{
+    for (int i = 0; i < BATTERY_PROFILES; i++) {
+        if (strcmp(battery_profile_names[i], text) == 0) {
+            parser->options->profile = (enum battery_profile) i;
+            return true;
+        }
+    }
+    return fail(parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed",
+                text);
+}
+
+/* ---- values that are held ---- */
+
+static bool take_value(const struct parser *parser, enum pack_value id, const char *key,
+                       const char *text)
+{
+    struct simulator_fixed *fixed = &parser->options->fixed;
+    const struct pack_value_info *info = pack_value_info(id);
+    fixed->is_fixed[id] = true;
+    fixed->value[id] = NAN;
+    return strcmp(text, "none") == 0 ||
+           take_number(parser, key, text, info->min, info->max, false, &fixed->value[id]);
+}
+
+static bool take_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
+{
+    static const struct {
+        const char *text;
+        bool warning, protection;
+    } levels[] = {{"0", false, false},
+                  {"1", true, true}, /* both: each protocol has at least one of them */
+                  {"warning", true, false},
+                  {"protection", false, true}};
+    struct simulator_fixed *fixed = &parser->options->fixed;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(levels[i].text, text) != 0)
+            continue;
+        uint32_t bit = UINT32_C(1) << alarm;
+        fixed->alarms |= bit;
+        fixed->alarms_warning = (fixed->alarms_warning & ~bit) | (levels[i].warning ? bit : 0);
+        fixed->alarms_protection =
+            (fixed->alarms_protection & ~bit) | (levels[i].protection ? bit : 0);
+        return true;
+    }
+    return fail(parser, "'%s' is '%s', expected 0, 1, warning or protection", key, text);
+}
+
+static bool take_text(const struct parser *parser, enum pack_text id, const char *key,
+                      const char *text)
+{
+    struct simulator_fixed *fixed = &parser->options->fixed;
+    size_t length = strlen(text);
+    bool good = length < TEXT_SIZE;
+    for (size_t i = 0; i < length; i++)
+        good &= text[i] >= 0x20 && text[i] <= 0x7E;
+    if (!good)
+        return fail(parser, "'%s' is '%s', expected at most %d ASCII characters", key, text,
+                    TEXT_SIZE - 1);
+    fixed->text_is_fixed[id] = true;
+    memcpy(fixed->text[id], text, length + 1);
+    return true;
+}
+
+/* ---- keys ---- */
+
+static int find_value(const char *key)
+{
+    char name[VALUE_NAME_SIZE];
+    for (int id = 0; id < PACK_VALUES; id++)
+        if (strcmp(pack_value_name((enum pack_value) id, name), key) == 0)
+            return id;
+    return -1;
+}
+
+static int find_alarm(const char *key)
+{
+    if (strncmp(key, ALARM_PREFIX, strlen(ALARM_PREFIX)) != 0)
+        return -1;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++)
+        if (strcmp(pack_alarm_name((enum pack_alarm) i), key + strlen(ALARM_PREFIX)) == 0)
+            return i;
+    return -1;
+}
+
+static int find_text(const char *key)
+{
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(pack_text_name((enum pack_text) i), key) == 0)
+            return i;
+    return -1;
+}
+
+static bool fail_unknown(const struct parser *parser, const char *key)
+{
+    char names[PACK_VALUES + PACK_ALARM_COUNT][VALUE_NAME_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, key);
+    suggest_offer(&suggest, "profile");
+    for (int i = 0; i < NUMBERS; i++)
+        suggest_offer(&suggest, numbers[i].key);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        suggest_offer(&suggest, pack_text_name((enum pack_text) i));
+    for (int id = 0; id < PACK_VALUES; id++)
+        suggest_offer(&suggest, pack_value_name((enum pack_value) id, names[id]));
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        char *name = names[PACK_VALUES + i];
+        snprintf(name, VALUE_NAME_SIZE, ALARM_PREFIX "%s", pack_alarm_name((enum pack_alarm) i));
+        suggest_offer(&suggest, name);
+    }
+    if (suggest.best)
+        return fail(parser, "unknown option '%s', did you mean '%s'?", key, suggest.best);
+    return fail(parser, "unknown option '%s'", key);
+}
+
+static bool take(const struct parser *parser, const char *key, const char *text)
+{
+    for (int i = 0; i < NUMBERS; i++) {
+        const struct number_option *number = &numbers[i];
+        if (strcmp(number->key, key) != 0)
+            continue;
+        if (number->of_bus && parser->of_one)
+            return fail(parser, "'%s' is of the whole bus, not of one BMS", key);
+        return take_number(parser, key, text, number->min, number->max, number->whole,
+                           member(parser->options, number));
+    }
+    int id = find_value(key), alarm = find_alarm(key), pack_text = find_text(key);
+    if (strcmp(key, "profile") == 0)
+        return take_profile(parser, text);
+    if (id >= 0)
+        return take_value(parser, (enum pack_value) id, key, text);
+    if (alarm >= 0)
+        return take_alarm(parser, alarm, key, text);
+    if (pack_text >= 0)
+        return take_text(parser, (enum pack_text) pack_text, key, text);
+    return fail_unknown(parser, key);
+}
+
+static bool take_assignment(const struct parser *parser, char *item)
+{
+    char *equals = strchr(item, '=');
+    if (!equals || equals == item)
+        return fail(parser, "'%s' is not an option, expected KEY=VALUE", item);
+    *equals = '\0';
+    return take(parser, item, equals + 1);
+}
+
+/* "@3:soc=20" is for the BMS at address 3; for others it is only checked. */
+static bool take_item(const struct parser *parser, const char *text, size_t length, int address)
+{
+    char item[ITEM_SIZE];
+    struct simulator_options unused = {0};
+    struct parser one = *parser;
+    if (length >= sizeof item)
+        return fail(parser, "'%.40s...' is too long", text);
+    memcpy(item, text, length);
+    item[length] = '\0';
+    if (item[0] != '@')
+        return take_assignment(parser, item);
+    char *end;
+    long number = strtol(item + 1, &end, 10);
+    if (end == item + 1 || *end != ':' || number < 0 || number > UINT8_MAX)
+        return fail(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
+    one.of_one = true;
+    if (number != address)
+        one.options = &unused;
+    return take_assignment(&one, end + 1);
+}
+
+bool simulator_options_parse(const char *text, int address, struct simulator_options *options,
+                             char *error, size_t error_size)
+{
+    const struct parser parser = {options, false, error, error_size};
+    memset(options, 0, sizeof *options);
+    for (int i = 0; i < NUMBERS; i++)
+        *member(options, &numbers[i]) = numbers[i].usual;
+    while (*text) {
+        text += strspn(text, " ");
+        size_t length = strcspn(text, ",");
+        size_t bare = length;
+        while (bare > 0 && text[bare - 1] == ' ')
+            bare--;
+        if (bare > 0 && !take_item(&parser, text, bare, address))
+            return false;
+        text += length;
+        text += *text == ',';
+    }
+    return true;
+}
+
+struct battery_settings simulator_options_battery(const struct simulator_options *options,
+                                                  unsigned n)
+{
+    return (struct battery_settings){.cells = (unsigned) options->cells,
+                                     .temps = (unsigned) options->temps,
+                                     .capacity_ah = options->capacity_ah,
+                                     .soc_percent = options->soc_percent,
+                                     .ambient_c = options->ambient_c,
+                                     .profile = options->profile,
+                                     .seed = (uint64_t) options->seed + n};
+}
+
+/* ---- help ---- */
+
+static void print_option(FILE *out, const char *key, const char *range, const char *usual,
+                         const char *help)
+{
+    fprintf(out, "  %-11s %-10s %-6s %s\n", key, range, usual, help);
+}
+
+void simulator_options_print(FILE *out)
+{
+    print_option(out, "profile", "", battery_profile_names[0],
+                 "cycle, idle, charge, discharge, or fixed: values never move");
+    for (int i = 0; i < NUMBERS; i++) {
+        char range[40], usual[20];
+        snprintf(range, sizeof range, "%g-%g", numbers[i].min, numbers[i].max);
+        snprintf(usual, sizeof usual, "%g", numbers[i].usual);
+        print_option(out, numbers[i].key, range, usual, numbers[i].help);
+    }
+    fprintf(
+        out,
+        "  Names of values hold them fixed: voltage_v=53.2, current_a=-3, cell_mv.3=3410,\n"
+        "  temp_c.1=-4, charge_mos=0, alarm.soc_low=1 (or warning, protection, 0), serial=ABC;\n"
+        "  \"none\" makes a number unknown. A switch is held until it is commanded otherwise.\n"
+        "  @N: before an option makes it one of the BMS at address N alone: soc=60,@2:soc=40. It "
+        "is\n"
+        "  not for what is of the whole bus:");
+    for (int i = 0; i < NUMBERS; i++)
+        if (numbers[i].of_bus)
+            fprintf(out, " %s", numbers[i].key);
+    fputc('\n', out);
+}

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A bus with emulated BMS on it. Every BMS hears all that a connection sends, in a buffer of its
+ * own, since one of them may still be waiting for the rest of a frame where another is through with
+ * it. The model moves once a second.
+ */
+#include "simulator.h"
+
+#include "link.h"
+
+#include "base/clock.h"
+#include "bms/battery.h"
+#include "bms/prng.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONNECTIONS 16
+#define EAR_SIZE 512 /* no request of any protocol is that long */
+#define TICK_S 1.0
+#define ASLEEP_AFTER_S 10.0 /* of first_lost; longer than a host waits before it repeats */
+#define SAME_REQUEST_S 0.02
+#define JUNK_MOST 32
+
+/* One BMS on the bus. */
+struct member {
+    struct bms bms;
+    struct battery battery;
+    struct simulator_options options; /* its held switches follow control requests */
+    struct pack pack;
+};
+
+/* What a BMS has heard on a connection and is not through with. */
+struct ear {
+    size_t size;
+    uint8_t bytes[EAR_SIZE];
+};
+
+struct connection {
+    struct simulator *simulator;
+    struct simulator_link *link;
+    struct ear ears[]; /* one for each member */
+};
+
+struct simulator {
+    struct ev_loop *loop;
+    struct simulator_options options; /* of the whole bus */
+    uint64_t random;
+    ev_timer tick;
+    double moved_at;
+    double heard_at; /* for first_lost */
+    bool waking;     /* what is heard still belongs to the request that is lost */
+    struct connection *connections[CONNECTIONS];
+    struct bms_output output; /* of the emulator that is being asked */
+    unsigned count;
+    struct member members[];
+};
+
+/* ---- the model ---- */
+
+static void move(struct member *member, double seconds)
+{
+    battery_step(&member->battery, seconds, &member->pack);
+    simulator_fixed_apply(&member->options.fixed, &member->pack);
+}
+
+/* A held switch gives way to a command; what else follows from a command is seen at once. */
+static void take_commands(struct member *member, double charge, double discharge)
+{
+    const double before[] = {charge, discharge};
+    static const enum pack_value ids[] = {CHARGE_MOS, DISCHARGE_MOS};
+    bool commanded = false;
+    for (int i = 0; i < 2; i++) {
+        double now = member->pack.value[ids[i]];
+        if (now == before[i] || isnan(now))
+            continue;
+        member->options.fixed.value[ids[i]] = now;
+        commanded = true;
+    }
+    if (commanded)
+        move(member, 0);
+}
+
+/* ---- replies, and what happens to them ---- */
+
+static bool happens(struct simulator *simulator, double probability)
+{
+    return prng_unit(&simulator->random) < probability;
+}
+
+static size_t put_junk(struct simulator *simulator, const struct member *member, uint8_t *bytes)
+{
+    if (!happens(simulator, member->options.noise))
+        return 0;
+    size_t size = (size_t) prng_range(&simulator->random, 1, JUNK_MOST);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t) prng_next(&simulator->random);
+    return size;
+}
+
+/* Returns the size that is left. */
+static size_t spoil(struct simulator *simulator, const struct member *member, uint8_t *bytes,
+                    size_t size)
+{
+    if (happens(simulator, member->options.flip)) {
+        int bit = prng_range(&simulator->random, 0, (int) size * 8 - 1);
+        bytes[bit / 8] ^= (uint8_t) (1 << bit % 8);
+    }
+    if (size > 1 && happens(simulator, member->options.cut))
+        size = (size_t) prng_range(&simulator->random, 1, (int) size - 1);
+    return size;
+}
+
+/* Sends what is in simulator->output, with what the options have go wrong. */
+static void reply(struct simulator *simulator, const struct member *member,
+                  struct simulator_link *link, double delay_s)
+{
+    uint8_t bytes[JUNK_MOST + BMS_FRAME_MAX];
+    _Static_assert(sizeof bytes <= SIMULATOR_SAY_MAX, "a reply must fit");
+    const struct bms_output *output = &simulator->output;
+    if (output->size == 0 || happens(simulator, member->options.drop))
+        return;
+    size_t junk = put_junk(simulator, member, bytes);
+    memcpy(bytes + junk, output->bytes, output->size);
+    size_t size = spoil(simulator, member, bytes + junk, output->size);
+    if (happens(simulator, member->options.late))
+        delay_s += member->options.late_ms / 1e3;
+    simulator_link_say(link, bytes, junk + size, delay_s);
+}
+
+/* The reply to a request of so many bytes, which take their time on the wire. */
+static void answer(struct connection *connection, const struct member *member, size_t request_size)
+{
+    double baud = connection->simulator->options.baud;
+    double wire_s = baud > 0 ? (double) request_size * 10 / baud : 0;
+    reply(connection->simulator, member, connection->link, wire_s + member->options.delay_ms / 1e3);
+}
+
+/* ---- hearing ---- */
+
+static void forget(struct ear *ear, size_t size)
+{
+    ear->size -= size;
+    memmove(ear->bytes, ear->bytes + size, ear->size);
+}
+
+/* Lets a BMS take one step through what it has heard. False: it waits for more. */
+static bool listen_once(struct connection *connection, struct member *member, struct ear *ear)
+{
+    struct simulator *simulator = connection->simulator;
+    struct bms *bms = &member->bms;
+    double charge = member->pack.value[CHARGE_MOS], discharge = member->pack.value[DISCHARGE_MOS];
+    simulator->output.size = 0;
+    size_t used =
+        bms->driver->emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
+    take_commands(member, charge, discharge);
+    if (used == 0)
+        return false;
+    used = used < ear->size ? used : ear->size;
+    answer(connection, member, used);
+    forget(ear, used);
+    return true;
+}
+
+static void listen_in(struct connection *connection, struct member *member, struct ear *ear)
+{
+    while (ear->size > 0 && listen_once(connection, member, ear))
+        continue;
+}
+
+/* A false start that fills the whole buffer must not deafen the BMS for good. */
+static void hear(struct connection *connection, struct member *member, struct ear *ear,
+                 const uint8_t *bytes, size_t size)
+{
+    if (member->options.silent != 0)
+        return;
+    while (size > 0) {
+        if (ear->size == EAR_SIZE)
+            forget(ear, 1);
+        size_t room = EAR_SIZE - ear->size;
+        size_t part = size < room ? size : room;
+        memcpy(ear->bytes + ear->size, bytes, part);
+        ear->size += part;
+        bytes += part;
+        size -= part;
+        listen_in(connection, member, ear);
+    }
+}
+
+/* A BMS that was left in peace wakes up by a request and misses it. */
+static bool sleeps(struct simulator *simulator, double now)
+{
+    double pause_s = now - simulator->heard_at;
+    if (pause_s > ASLEEP_AFTER_S)
+        simulator->waking = true;
+    else if (pause_s > SAME_REQUEST_S)
+        simulator->waking = false;
+    simulator->heard_at = now;
+    return simulator->waking;
+}
+
+static void on_heard(void *data, const uint8_t *bytes, size_t size)
+{
+    struct connection *connection = data;
+    struct simulator *simulator = connection->simulator;
+    if (sleeps(simulator, clock_now()) && simulator->options.first_lost != 0)
+        return;
+    for (unsigned i = 0; i < simulator->count; i++)
+        hear(connection, &simulator->members[i], &connection->ears[i], bytes, size);
+}
+
+/* Nothing more is coming: what looked like the start of a request was none, but one may stand
+ * behind it. */
+static void on_quiet(void *data)
+{
+    struct connection *connection = data;
+    struct simulator *simulator = connection->simulator;
+    for (unsigned i = 0; i < simulator->count; i++) {
+        struct ear *ear = &connection->ears[i];
+        while (ear->size > 0) {
+            forget(ear, 1);
+            listen_in(connection, &simulator->members[i], ear);
+        }
+    }
+}
+
+/* ---- once a second ---- */
+
+static void talk(struct simulator *simulator, struct member *member)
+{
+    struct bms *bms = &member->bms;
+    simulator->output.size = 0;
+    bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (simulator->connections[i])
+            reply(simulator, member, simulator->connections[i]->link, 0);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct simulator *simulator = timer->data;
+    double now = clock_now();
+    double seconds = now - simulator->moved_at;
+    simulator->moved_at = now;
+    for (unsigned i = 0; i < simulator->count; i++) {
+        struct member *member = &simulator->members[i];
+        move(member, seconds * member->options.speed);
+        if (bms_talks(member->bms.driver) && member->options.silent == 0)
+            talk(simulator, member);
+    }
+}
+
+/* ---- connections ---- */
+
+static void connection_free(struct connection *connection)
+{
+    if (!connection)
+        return;
+    simulator_link_free(connection->link);
+    free(connection);
+}
+
+static void on_closed(void *data)
+{
+    struct connection *connection = data;
+    struct simulator *simulator = connection->simulator;
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (simulator->connections[i] == connection)
+            simulator->connections[i] = NULL;
+    connection_free(connection);
+}
+
+static struct connection **free_place(struct simulator *simulator)
+{
+    for (int i = 0; i < CONNECTIONS; i++)
+        if (!simulator->connections[i])
+            return &simulator->connections[i];
+    return NULL;
+}
+
+static bool attach(struct simulator *simulator, int fd, enum simulator_link_kind kind)
+{
+    static const struct simulator_link_events events = {
+        .heard = on_heard, .quiet = on_quiet, .closed = on_closed};
+    struct connection **place = free_place(simulator);
+    struct connection *connection =
+        place ? calloc(1, sizeof *connection + simulator->count * sizeof(struct ear)) : NULL;
+    if (!connection) {
+        close(fd);
+        return false;
+    }
+    connection->simulator = simulator;
+    connection->link = simulator_link_new(simulator->loop, fd, kind, &simulator->options,
+                                          prng_next(&simulator->random), &events, connection);
+    if (!connection->link) {
+        free(connection);
+        return false;
+    }
+    *place = connection;
+    return true;
+}
+
+bool simulator_attach(struct simulator *simulator, int fd)
+{
+    return attach(simulator, fd, SIMULATOR_SOCKET);
+}
+
+bool simulator_attach_pty(struct simulator *simulator, int master)
+{
+    return attach(simulator, master, SIMULATOR_PTY);
+}
+
+/* ---- life ---- */
+
+bool simulator_check(const char *options, char *error, size_t error_size)
+{
+    struct simulator_options parsed = {0};
+    return simulator_options_parse(options, -1, &parsed, error, error_size);
+}
+
+void simulator_print_options(FILE *out)
+{
+    simulator_options_print(out);
+}
+
+static void init_member(struct simulator *simulator, unsigned i, const struct bms *bms,
+                        const char *options)
+{
+    char error[200];
+    struct member *member = &simulator->members[i];
+    simulator_options_parse(options, bms_address(bms), &member->options, error, sizeof error);
+    struct battery_settings settings = simulator_options_battery(&member->options, i);
+    bms_init(&member->bms, bms->driver);
+    member->bms.options = bms->options;
+    battery_init(&member->battery, &settings);
+    move(member, 0);
+    move(member, 0); /* now with switches that are held */
+}
+
+struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, unsigned count,
+                                const char *options)
+{
+    char error[200];
+    struct simulator *simulator = calloc(1, sizeof *simulator + count * sizeof(struct member));
+    if (!simulator)
+        return NULL;
+    if (!simulator_options_parse(options, -1, &simulator->options, error, sizeof error)) {
+        free(simulator);
+        return NULL;
+    }
+    simulator->loop = loop;
+    simulator->random = (uint64_t) simulator->options.seed;
+    simulator->moved_at = clock_now();
+    simulator->heard_at = -INFINITY;
+    simulator->count = count;
+    for (unsigned i = 0; i < count; i++)
+        init_member(simulator, i, &bms[i], options);
+    ev_timer_init(&simulator->tick, on_tick, TICK_S, TICK_S);
+    simulator->tick.data = simulator;
+    ev_timer_start(loop, &simulator->tick);
+    return simulator;
+}
+
+void simulator_free(struct simulator *simulator)
+{
+    if (!simulator)
+        return;
+    ev_timer_stop(simulator->loop, &simulator->tick);
+    for (int i = 0; i < CONNECTIONS; i++)
+        connection_free(simulator->connections[i]);
+    free(simulator);
+}
+
+const struct pack *simulator_pack(const struct simulator *simulator, unsigned n)
+{
+    return &simulator->members[n].pack;
+}

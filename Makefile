@@ -29,17 +29,27 @@ SOURCES := $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 
+# One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise.
+Q     := $(if $(V),,@)
+short  = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
+
 all: $(BUILD)/packgate
 
 $(BUILD)/packgate: $(OBJECTS)
-	$(LINK) -o $@ $^ $(PKG_LIBS)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(filter-out %/main.o,$(OBJECTS))
-	$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -MMD -MP -c -o $@ $<
+	$(call short,CC,$<)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 # run and test start from nothing: the packages first, then a make of its own that finds them.
 run: deps
@@ -50,7 +60,10 @@ test check: test-deps
 	@$(MAKE) --no-print-directory all test-programs
 	@BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run
 
-test-programs: $(TESTS)
+# The unit tests alone, without the fuzzers.
+unit-programs: $(TESTS)
+
+test-programs: unit-programs
 
 deps:
 	@tests/install-packages $(DEPS)
@@ -103,4 +116,4 @@ include packaging/install.mk
 -include $(OBJECTS:.o=.d) $(TESTS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check test-programs deps test-deps docs soak format lint coverage clean help
+.PHONY: all run test check unit-programs test-programs deps test-deps docs soak format lint coverage clean help

@@ -22,20 +22,24 @@ test-programs: fuzz-programs
 
 $(FUZZ_BUILD)/fuzz_driver: $(FUZZ_BUILD)/tests/fuzz/repair.o
 $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
-	$(FUZZ_CC) $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+	$(call short,LINK,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
 
 $(FUZZ_BUILD)/make_seeds: $(FUZZ_BUILD)/tests/fuzz/make_seeds.o $(FUZZ_OBJECTS)
-	$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $^ $(PKG_LIBS)
+	$(call short,LINK,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $^ $(PKG_LIBS)
 
 # The captures are the corpus of the drivers.
 $(FUZZ_SEEDS): $(FUZZ_BUILD)/make_seeds $(wildcard tests/captures/*/*.exch)
 	@rm -rf $(@D)
-	$(FUZZ_BUILD)/make_seeds $(@D)
+	$(call short,SEED,$(@D))
+	$(Q)$(FUZZ_BUILD)/make_seeds $(@D)
 	@touch $@
 
 $(FUZZ_BUILD)/%.o: %.c Makefile tests/fuzz/fuzz.mk
 	@mkdir -p $(@D)
-	$(FUZZ_COMPILE) -MMD -MP -c -o $@ $<
+	$(call short,CC,$@)
+	$(Q)$(FUZZ_COMPILE) -MMD -MP -c -o $@ $<
 
 -include $(FUZZ_OBJECTS:.o=.d) $(wildcard $(FUZZ_BUILD)/tests/fuzz/*.d)
 

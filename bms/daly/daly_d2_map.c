@@ -64,10 +64,12 @@ static void decode_rest(const struct daly_window *window, struct pack *pack)
 {
     if (daly_window_has(window, FAULTS, 4))
         daly_alarms(pack, daly_window_bits(window, FAULTS, 4));
-    /* Other firmware has other things here, or FFFF; finish() compares it with the balancer's
-     * state. */
-    if (daly_window_has(window, MASK, 2))
-        pack_set(pack, BALANCE_MASK, (double) daly_window_bits(window, MASK, 2));
+    /* Firmware without the mask has FFFF here or other things; finish() compares it with the
+     * balancer's state. */
+    if (daly_window_has(window, MASK, 2)) {
+        uint64_t mask = daly_window_bits(window, MASK, 2);
+        pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
+    }
     decode_old_hardware(window, pack);
 }
 

@@ -19,8 +19,7 @@
 
 #define READ_MAX 125 /* registers in one reply of any Modbus device */
 #define CRC_SIZE 2
-#define MOS_PATIENCE 3 /* cycles in which the MOS step may stay unanswered (section 5) */
-#define ABSENT 0xFFFF  /* what a register reads that the unit does not have */
+#define ABSENT 0xFFFF /* what a register reads that the unit does not have */
 
 enum function { READ = 0x03, WRITE = 0x06, WRITE_MANY = 0x10, EXCEPTION = 0x80 };
 
@@ -28,12 +27,11 @@ extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
 struct memory {
     struct daly_current current;
-    bool line_echoes;   /* our own requests come back */
-    bool echo_passed;   /* of the write under way */
-    bool mos_asked;     /* since the last status */
-    bool mos_known;     /* there was a good value */
-    uint8_t mos_misses; /* in a row */
-    uint8_t heartbeat;  /* of the emulator */
+    bool line_echoes;  /* our own requests come back */
+    bool echo_passed;  /* of the write under way */
+    bool mos_useful;   /* the MOS step has told something */
+    bool mos_useless;  /* it was answered, and never told anything */
+    uint8_t heartbeat; /* of the emulator */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -151,16 +149,12 @@ static void make_request(uint8_t address, enum function function, unsigned reg, 
     request->size = put_crc(request->bytes, 6);
 }
 
-/* Section 5: some units never answer for their MOS temperature, others have none. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct daly_map *map = map_of(bms);
-    struct memory *memory = bms_memory(bms);
-    if (step > 0 && step == map->mos_step) {
-        if (memory->mos_misses >= MOS_PATIENCE)
-            return false;
-        memory->mos_asked = true;
-    }
+    const struct memory *memory = bms_memory(bms);
+    if (step > 0 && step == map->mos_step && memory->mos_useless)
+        return false;
     make_request(own_address(bms), READ, map->reads[step].start, map->reads[step].count, request);
     return true;
 }
@@ -271,21 +265,15 @@ static void decode_texts(const struct daly_map *map, const struct daly_window *w
     }
 }
 
-/* Keeps book on the MOS step; the status, step 0, comes once a cycle. */
+/* Some units have no MOS sensor, and some no balance mask beside it (section 5): the step is asked
+ * for as long as it tells one of them. */
 static void note_mos(const struct daly_map *map, const struct daly_window *window,
                      const struct pack *pack, struct memory *memory)
 {
-    if (map->mos_step == 0)
+    if (map->mos_step == 0 || !daly_window_has(window, map->mos_temp, 1))
         return;
-    if (daly_window_has(window, map->mos_temp, 1)) {
-        memory->mos_known |= pack_known(pack, MOS_TEMP_C);
-        memory->mos_misses = memory->mos_known ? 0 : MOS_PATIENCE;
-        memory->mos_asked = false;
-    } else if (daly_window_has(window, map->reads[0].start, map->reads[0].count) &&
-               memory->mos_asked) {
-        memory->mos_misses++;
-        memory->mos_asked = false;
-    }
+    memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
+    memory->mos_useless = !memory->mos_useful;
 }
 
 /* Read reply: D2 03 | 7C        | 10 1F | 10 29 | … | A0 DF

@@ -44,7 +44,7 @@ struct daly_map {
 
     const struct daly_read *reads; /* one for each step of the driver's plan */
     unsigned read_count;
-    unsigned mos_step;             /* the step that many units never answer; 0: none */
+    unsigned mos_step;             /* the step that tells many units nothing; 0: none */
     uint16_t secret, secret_count; /* registers that nobody may see */
 
     uint16_t temp_reg;               /* sensor 1; cell 1 is register 0 */

@@ -7,11 +7,9 @@
 #ifndef PACKGATE_CONFIG_CONFIG_H
 #define PACKGATE_CONFIG_CONFIG_H
 
+#include "allow.h"
 #include "value_name.h"
 
-#include "modbus/access.h"
-#include "packs/bank.h"
-#include "lines/spike.h"
 #include "registers/map.h"
 #include "bms/driver.h"
 
@@ -20,8 +18,17 @@
 #define NAME_SIZE 33  /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
 #define PORT_SIZE 256 /* "serial:/dev/…", "tcp://host:port", "sim:" with its options */
 #define MAX_LISTEN 8
+#define MAX_BANK_PACKS 32
 
 enum on_stale { STALE_EXCEPTION, STALE_HOLD };
+
+/* The largest step between two polls that is believed at once; 0: any. */
+struct spike_limits {
+    double soc_percent;
+    double voltage_percent; /* of the voltage before */
+    double cell_mv;
+    double temperature_c;
+};
 
 struct gateway_config {
     char listen[MAX_LISTEN][64]; /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
@@ -54,8 +61,8 @@ struct line_config {
     enum rts_mode rts;
 };
 
-/* `protocol = auto`: stands in for the driver until one is found (automatic.h). Not in the list
- * of drivers. */
+/* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it
+ * asks nothing and finds nothing. */
 extern const struct bms_driver automatic_driver;
 
 struct pack_config {

@@ -265,6 +265,26 @@ const struct config_type type_choice = {
 const struct config_type type_flag = {
     .parse = parse_flag, .describe = describe_words, .offer = offer_words};
 
+static struct bms_span nothing_to_find(const struct bms *bms, const struct bms_request *request,
+                                       const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    (void) bytes;
+    return (struct bms_span){BMS_SKIP, size};
+}
+
+static const struct bms_step no_plan[1];
+
+const struct bms_driver automatic_driver = {
+    .name = "auto",
+    .title = "what answers",
+    .line = {.baud = 9600, .framing = "8N1", .one_pack = true},
+    .plan = no_plan,
+    .steps = 0,
+    .frame = nothing_to_find,
+};
+
 static bool parse_protocol(const struct config_key *key, const char *text, void *field)
 {
     (void) key;

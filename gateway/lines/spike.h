@@ -12,15 +12,8 @@
 #ifndef PACKGATE_LINES_SPIKE_H
 #define PACKGATE_LINES_SPIKE_H
 
+#include "config/config.h"
 #include "bms/pack.h"
-
-/* The largest step that is believed at once; 0: any. */
-struct spike_limits {
-    double soc_percent;
-    double voltage_percent; /* of the voltage before */
-    double cell_mv;
-    double temperature_c;
-};
 
 /* What was made of the last reading of a value. */
 enum spike_state {

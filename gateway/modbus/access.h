@@ -1,33 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who may do what: the list of allowed networks, and the one function that decides on a request.
+ * Who may do what: the one function that decides on a request.
  */
 #ifndef PACKGATE_MODBUS_ACCESS_H
 #define PACKGATE_MODBUS_ACCESS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/socket.h>
-
-#define MAX_ALLOW 64
-
-struct allow_network {
-    uint8_t address[16]; /* IPv6; IPv4 as ::ffff:a.b.c.d */
-    uint8_t bits;        /* prefix length, 0…128 */
-};
-
-struct allow_list {
-    struct allow_network networks[MAX_ALLOW];
-    unsigned count;
-};
-
-/** Appends one network, "10.0.0.0/8", "fe80::/10", or a single address. False: not a network, or
- * the list is full. */
-bool allow_add(struct allow_list *list, const char *text);
-
-/** Whether a client's address lies in one of the networks. IPv4 and IPv4-mapped IPv6 are the
- * same. */
-bool allow_contains(const struct allow_list *list, const struct sockaddr *address);
+#include "config/allow.h"
 
 /* What a client asks, after framing and checks. */
 struct access_request {

@@ -40,7 +40,7 @@ static const struct {
     {DISCHARGE_VOLTAGE_LIMIT_V, HIGHEST},
 };
 
-static double value_of(const struct fresh *fresh, unsigned i, enum pack_value id)
+static double reported(const struct fresh *fresh, unsigned i, enum pack_value id)
 {
     return fresh->member[i]->pack->value[id];
 }
@@ -63,7 +63,7 @@ static struct span span_of(const struct fresh *fresh, enum pack_value id)
 {
     struct span span = {0, NAN, NAN};
     for (unsigned i = 0; i < fresh->count; i++) {
-        double value = value_of(fresh, i, id);
+        double value = reported(fresh, i, id);
         if (isnan(value))
             continue;
         span.sum += value;
@@ -140,7 +140,7 @@ static double weighted_average(const struct fresh *fresh, enum pack_value id, we
 {
     double sum = 0, weights = 0;
     for (unsigned i = 0; i < fresh->count; i++) {
-        double value = value_of(fresh, i, id), weight = weigh(fresh->member[i]);
+        double value = reported(fresh, i, id), weight = weigh(fresh->member[i]);
         if (isnan(value))
             continue;
         if (!(weight > 0))
@@ -158,8 +158,8 @@ static double summed_limit(const struct fresh *fresh, enum pack_value limit, enu
 {
     double sum = 0;
     for (unsigned i = 0; i < fresh->count; i++)
-        if (value_of(fresh, i, mos) != 0)
-            sum += value_of(fresh, i, limit);
+        if (reported(fresh, i, mos) != 0)
+            sum += reported(fresh, i, limit);
     return count_known(fresh, limit) > 0 ? sum : NAN;
 }
 
@@ -169,15 +169,15 @@ static void combine_cells(const struct fresh *fresh, struct pack *bank, struct m
 {
     double highest = NAN, lowest = NAN;
     for (unsigned i = 0; i < fresh->count; i++) {
-        double max = value_of(fresh, i, CELL_MAX_MV), min = value_of(fresh, i, CELL_MIN_MV);
+        double max = reported(fresh, i, CELL_MAX_MV), min = reported(fresh, i, CELL_MIN_MV);
         if (!isnan(max) && !(max <= highest)) {
             highest = max;
-            bank->value[CELL_MAX_INDEX] = value_of(fresh, i, CELL_MAX_INDEX);
+            bank->value[CELL_MAX_INDEX] = reported(fresh, i, CELL_MAX_INDEX);
             extras->cell_max_pack = fresh->number[i];
         }
         if (!isnan(min) && !(min >= lowest)) {
             lowest = min;
-            bank->value[CELL_MIN_INDEX] = value_of(fresh, i, CELL_MIN_INDEX);
+            bank->value[CELL_MIN_INDEX] = reported(fresh, i, CELL_MIN_INDEX);
             extras->cell_min_pack = fresh->number[i];
         }
     }
@@ -189,7 +189,7 @@ static void combine_temperatures(const struct fresh *fresh, struct map_bank *ext
 {
     for (unsigned i = 0; i < fresh->count; i++)
         for (int id = TEMP_C; id < TEMP_C + MAX_TEMPS; id++) {
-            double celsius = value_of(fresh, i, (enum pack_value) id);
+            double celsius = reported(fresh, i, (enum pack_value) id);
             if (isnan(celsius))
                 continue;
             if (!(celsius <= extras->temp_max_c)) {

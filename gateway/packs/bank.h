@@ -9,9 +9,8 @@
 #ifndef PACKGATE_PACKS_BANK_H
 #define PACKGATE_PACKS_BANK_H
 
+#include "config/config.h"
 #include "registers/map.h"
-
-#define MAX_BANK_PACKS 32
 
 /* One pack of a bank. */
 struct bank_member {

@@ -6,6 +6,7 @@
 #ifndef PACKGATE_PACKS_BANK_SOURCE_H
 #define PACKGATE_PACKS_BANK_SOURCE_H
 
+#include "bank.h"
 #include "kept.h"
 #include "summary.h"
 

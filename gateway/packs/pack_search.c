@@ -9,26 +9,6 @@
 
 #define AGAIN_S 10.0 /* between two searches; each takes some 20 s */
 
-static struct bms_span nothing_to_find(const struct bms *bms, const struct bms_request *request,
-                                       const uint8_t *bytes, size_t size)
-{
-    (void) bms;
-    (void) request;
-    (void) bytes;
-    return (struct bms_span){BMS_SKIP, size};
-}
-
-static const struct bms_step no_plan[1];
-
-const struct bms_driver automatic_driver = {
-    .name = "auto",
-    .title = "what answers",
-    .line = {.baud = 9600, .framing = "8N1", .one_pack = true},
-    .plan = no_plan,
-    .steps = 0,
-    .frame = nothing_to_find,
-};
-
 bool automatic_is_open(const struct pack_config *pack)
 {
     return pack->driver == &automatic_driver;

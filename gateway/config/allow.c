@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A list of allowed networks. All addresses are compared as IPv6 ones, an IPv4 address as
+ * ::ffff:a.b.c.d, so that a client is the same whichever socket it came in by.
+ */
+#include "allow.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAPPED_BITS 96 /* prefix of the IPv4 addresses among the IPv6 ones */
+
+static const uint8_t mapped_prefix[MAPPED_BITS / 8] = {[10] = 0xFF, [11] = 0xFF};
+
+static bool is_mapped(const uint8_t address[16])
+{
+    return memcmp(address, mapped_prefix, sizeof mapped_prefix) == 0;
+}
+
+/* Reads an address; `bits` becomes the length of a prefix that means just this one. */
+static bool parse_address(const char *text, uint8_t address[16], unsigned *bits)
+{
+    if (inet_pton(AF_INET6, text, address) == 1) {
+        *bits = 128;
+        return true;
+    }
+    memcpy(address, mapped_prefix, sizeof mapped_prefix);
+    *bits = 32;
+    return inet_pton(AF_INET, text, address + sizeof mapped_prefix) == 1;
+}
+
+static bool parse_prefix(const char *text, unsigned max, unsigned *bits)
+{
+    const size_t digits = strspn(text, "0123456789");
+    if (digits < 1 || digits > 3 || text[digits] != '\0')
+        return false;
+    *bits = (unsigned) atoi(text);
+    return *bits <= max;
+}
+
+bool allow_add(struct allow_list *list, const char *text)
+{
+    char host[INET6_ADDRSTRLEN];
+    const size_t length = strcspn(text, "/");
+    struct allow_network network;
+    unsigned max;
+
+    if (list->count == MAX_ALLOW || length >= sizeof host)
+        return false;
+    memcpy(host, text, length);
+    host[length] = '\0';
+    if (!parse_address(host, network.address, &max))
+        return false;
+    unsigned bits = max;
+    if (text[length] == '/' && !parse_prefix(text + length + 1, max, &bits))
+        return false;
+    network.bits = (uint8_t) (128 - max + bits);
+    list->networks[list->count++] = network;
+    return true;
+}
+
+/* Whether the first bits of both are the same. What a network has set behind its prefix does not
+ * matter. */
+static bool same_prefix(const uint8_t a[16], const uint8_t b[16], unsigned bits)
+{
+    const unsigned bytes = bits / 8;
+    if (memcmp(a, b, bytes) != 0)
+        return false;
+    if (bits % 8 == 0)
+        return true;
+    const uint8_t mask = (uint8_t) (0xFF << (8 - bits % 8));
+    return ((a[bytes] ^ b[bytes]) & mask) == 0;
+}
+
+static bool client_address(const struct sockaddr *client, uint8_t address[16])
+{
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+
+    switch (client->sa_family) {
+    case AF_INET:
+        memcpy(&four, client, sizeof four);
+        memcpy(address, mapped_prefix, sizeof mapped_prefix);
+        memcpy(address + sizeof mapped_prefix, &four.sin_addr, sizeof four.sin_addr);
+        return true;
+    case AF_INET6:
+        memcpy(&six, client, sizeof six);
+        memcpy(address, &six.sin6_addr, sizeof six.sin6_addr);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool allow_contains(const struct allow_list *list, const struct sockaddr *address)
+{
+    uint8_t client[16];
+    if (!client_address(address, client))
+        return false;
+    for (unsigned i = 0; i < list->count; i++) {
+        const struct allow_network *network = &list->networks[i];
+        /* "::/0" is every IPv6 address. It must not let in all of IPv4 only because of how that is
+         * written here. */
+        if (is_mapped(client) && network->bits < MAPPED_BITS)
+            continue;
+        if (same_prefix(network->address, client, network->bits))
+            return true;
+    }
+    return false;
+}

@@ -59,7 +59,7 @@ struct line {
     unsigned gap_before_ms; /* of the protocol that it was in */
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
     struct feed feed;
-    struct tap tap;
+    struct mask mask;
 };
 
 static void advance(struct line *line);
@@ -151,7 +151,7 @@ static void break_off(struct line *line, double now)
 {
     if (!line->asking || talks(line))
         return;
-    tap_flush(&line->tap, &line->asking->poller->bms, &line->request);
+    mask_flush(&line->mask, &line->asking->poller->bms, &line->request);
     if (line->controlling)
         end_control(line, CONTROL_UNANSWERED);
     else
@@ -394,7 +394,7 @@ static void finish_exchange(struct line *line, double now)
 {
     struct member *member = line->asking;
     bool published;
-    tap_flush(&line->tap, &member->poller->bms, &line->request);
+    mask_flush(&line->mask, &member->poller->bms, &line->request);
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
     line->asking = NULL;
     line->quiet_since = now;
@@ -467,7 +467,7 @@ static void take_reply(struct line *line, bool silent, double now)
     } else {
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {
-            tap_flush(&line->tap, &poller->bms, &line->request);
+            mask_flush(&line->mask, &poller->bms, &line->request);
             line->asking = NULL;
             open_anew(line, "nothing was received, opening it again");
             return;
@@ -536,7 +536,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
         line->quiet_since = now;
         return;
     }
-    tap_received(&line->tap, &line->asking->poller->bms, bytes, size);
+    mask_received(&line->mask, &line->asking->poller->bms, bytes, size);
     feed_append(&line->feed, bytes, size);
     if (talks(line)) {
         listen_in(line, now);
@@ -619,7 +619,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->data = data;
     line->fd = -1;
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
-    tap_init(&line->tap, show, line);
+    mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;
     line->port = members_init(&line->members, pollers, count) ? make_port(line) : NULL;

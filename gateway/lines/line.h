@@ -23,8 +23,8 @@ struct line_events {
     void (*missed)(void *data, struct poller *poller, double now);
     /** The port does not open, or nothing useful came before it was lost. NULL: the log says so. */
     void (*down)(void *data, const char *why);
-    /** What passes and may be shown (tap.h); NULL where nobody looks. */
-    tap_show *passed;
+    /** What passes and may be shown (mask.h); NULL where nobody looks. */
+    mask_show *passed;
 };
 
 /** A line with its pollers (of packs that the configuration puts on it); all must outlive it.

@@ -11,23 +11,23 @@
 
 /** Gets bytes that may be shown, '>' to the pack or '<' from it; or '#' and how many bytes are
  * withheld. */
-typedef void tap_show(void *data, char direction, const uint8_t *bytes, size_t size);
+typedef void mask_show(void *data, char direction, const uint8_t *bytes, size_t size);
 
-struct tap {
-    tap_show *show;
+struct mask {
+    mask_show *show;
     void *data;
     size_t size;     /* bytes held back */
     size_t overflow; /* those that did not fit */
     uint8_t bytes[2 * BMS_FRAME_MAX];
 };
 
-void tap_init(struct tap *tap, tap_show *show, void *data);
+void mask_init(struct mask *mask, mask_show *show, void *data);
 
-/** Bytes that were received: shown at once, or held for tap_flush where the protocol has
+/** Bytes that were received: shown at once, or held for mask_flush where the protocol has
  * something to mask. */
-void tap_received(struct tap *tap, const struct bms *bms, const uint8_t *bytes, size_t size);
+void mask_received(struct mask *mask, const struct bms *bms, const uint8_t *bytes, size_t size);
 
 /** The exchange is over: whole frames are masked and shown, of the rest only how much it was. */
-void tap_flush(struct tap *tap, const struct bms *bms, const struct bms_request *request);
+void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_request *request);
 
 #endif

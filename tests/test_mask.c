@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames of
- * the captures, and must not come out of the tap, whatever happens to the frame.
+ * the captures, and must not come out of the mask, whatever happens to the frame.
  */
 #include "lines/exchange.h"
 #include "lines/mask.h"
@@ -75,14 +75,14 @@ static size_t find_frame(const char *path, const struct bms *bms,
 
 static struct shown pass(const struct bms *bms, const uint8_t *bytes, size_t size)
 {
-    static struct tap tap;
+    static struct mask mask;
     static struct shown shown;
     struct bms_request request = {.size = 0};
     memset(&shown, 0, sizeof shown);
-    tap_init(&tap, show, &shown);
+    mask_init(&mask, show, &shown);
     for (size_t at = 0; at < size; at += 7)
-        tap_received(&tap, bms, bytes + at, size - at < 7 ? size - at : 7);
-    tap_flush(&tap, bms, &request);
+        mask_received(&mask, bms, bytes + at, size - at < 7 ? size - at : 7);
+    mask_flush(&mask, bms, &request);
     return shown;
 }
 

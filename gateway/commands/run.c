@@ -58,7 +58,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) timer;
     (void) revents;
-    notify_watchdog();
+    systemd_watchdog();
 }
 
 /* Where to read what, for whoever started it by hand. */
@@ -102,7 +102,7 @@ static void start_watchers(struct running *running, struct ev_loop *loop)
     ev_signal_start(loop, &running->interrupted);
     ev_signal_start(loop, &running->terminated);
     ev_signal_start(loop, &running->hangup);
-    double interval = notify_watchdog_interval();
+    double interval = systemd_watchdog_interval();
     ev_timer_init(&running->watchdog, on_watchdog, interval, interval);
     if (interval > 0)
         ev_timer_start(loop, &running->watchdog);
@@ -126,10 +126,10 @@ static int run(struct running *running)
     start_watchers(running, loop);
     print_hint(running->config, running->gateway);
     gateway_start(running->gateway);
-    notify_ready();
+    systemd_ready();
     ev_run(loop, 0);
     log_info("ending");
-    notify_stopping();
+    systemd_stopping();
     /* A second signal must not end it before the state is saved: that waits for the disk. */
     gateway_free(running->gateway);
     stop_watchers(running, loop);

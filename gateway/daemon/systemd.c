@@ -50,17 +50,17 @@ static void notify(const char *state)
         log_debug("the service manager does not take '%s': %s", state, strerror(errno));
 }
 
-void notify_ready(void)
+void systemd_ready(void)
 {
     notify("READY=1");
 }
 
-void notify_stopping(void)
+void systemd_stopping(void)
 {
     notify("STOPPING=1");
 }
 
-void notify_watchdog(void)
+void systemd_watchdog(void)
 {
     notify("WATCHDOG=1");
 }
@@ -74,7 +74,7 @@ static unsigned long long read_number(const char *name)
     return strtoull(text, NULL, 10);
 }
 
-double notify_watchdog_interval(void)
+double systemd_watchdog_interval(void)
 {
     if (getenv("WATCHDOG_PID") && read_number("WATCHDOG_PID") != (unsigned long long) getpid())
         return 0;

@@ -8,16 +8,16 @@
 #define PACKGATE_DAEMON_SYSTEMD_H
 
 /** Start-up is over: the gateway listens. */
-void notify_ready(void);
+void systemd_ready(void);
 
 /** The gateway is ending. */
-void notify_stopping(void);
+void systemd_stopping(void);
 
 /** The loop runs; a service with a watchdog that does not hear this in time is started anew. */
-void notify_watchdog(void);
+void systemd_watchdog(void);
 
-/** How often notify_watchdog wants to be called, in seconds: half of $WATCHDOG_USEC; 0 when
+/** How often systemd_watchdog wants to be called, in seconds: half of $WATCHDOG_USEC; 0 when
  * there is no watchdog, or it watches another process ($WATCHDOG_PID). */
-double notify_watchdog_interval(void);
+double systemd_watchdog_interval(void);
 
 #endif

@@ -51,9 +51,9 @@ static void expect_all(const char *name)
 {
     int fd = open_manager(name);
     setenv("NOTIFY_SOCKET", name, 1);
-    notify_ready();
-    notify_watchdog();
-    notify_stopping();
+    systemd_ready();
+    systemd_watchdog();
+    systemd_stopping();
     expect_message(fd, "READY=1");
     expect_message(fd, "WATCHDOG=1");
     expect_message(fd, "STOPPING=1");
@@ -94,10 +94,10 @@ static void test_no_manager(void **state)
     int fd = open_manager(name);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         setenv("NOTIFY_SOCKET", names[i], 1);
-        notify_ready();
+        systemd_ready();
     }
     unsetenv("NOTIFY_SOCKET");
-    notify_ready();
+    systemd_ready();
     expect_silence(fd);
     close(fd);
 }
@@ -111,7 +111,7 @@ static void test_full_queue(void **state)
     int fd = open_manager(name);
     setenv("NOTIFY_SOCKET", name, 1);
     for (int i = 0; i < 10000; i++)
-        notify_watchdog();
+        systemd_watchdog();
     expect_message(fd, "WATCHDOG=1");
     close(fd);
 }
@@ -137,7 +137,7 @@ static void test_watchdog_interval(void **state)
             setenv("WATCHDOG_USEC", cases[i].usec, 1);
         if (cases[i].pid)
             setenv("WATCHDOG_PID", cases[i].pid, 1);
-        double interval = notify_watchdog_interval();
+        double interval = systemd_watchdog_interval();
         if (interval < cases[i].expected || interval > cases[i].expected)
             fail_msg("case %zu: expected %g s, got %g s", i, cases[i].expected, interval);
     }

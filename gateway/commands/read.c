@@ -31,7 +31,7 @@ static const char usage[] =
     "wrong call.\n";
 
 /* What the command line asks for. */
-struct order {
+struct arguments {
     const char *config;
     const char *port, *protocol, *address, *variant, *baud;
     const char *record;
@@ -42,7 +42,7 @@ struct order {
 };
 
 struct reading {
-    const struct order *order;
+    const struct arguments *arguments;
     struct ev_loop *loop;
     FILE *record;
     unsigned missing; /* packs that have not answered yet */
@@ -51,15 +51,15 @@ struct reading {
 /* ---- what is to be read ---- */
 
 /* One pack given by options is a configuration as well, so that the same rules check it. */
-static struct config *config_of_options(const struct order *order)
+static struct config *config_of_options(const struct arguments *arguments)
 {
     const struct {
         const char *key, *value;
     } keys[] = {
-        {"[line port]\nport", order->port}, {"baud", order->baud},
-        {"[pack pack]\nline", "port"},      {"unit", "1"},
-        {"protocol", order->protocol},      {"address", order->address},
-        {"variant", order->variant},
+        {"[line port]\nport", arguments->port}, {"baud", arguments->baud},
+        {"[pack pack]\nline", "port"},          {"unit", "1"},
+        {"protocol", arguments->protocol},      {"address", arguments->address},
+        {"variant", arguments->variant},
     };
     char *text = NULL;
     size_t size = 0;
@@ -68,8 +68,8 @@ static struct config *config_of_options(const struct order *order)
         return NULL;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (keys[i].value)
-            fprintf(out, "%s = %s%s\n", keys[i].key, i == 0 ? command_port_prefix(order->port) : "",
-                    keys[i].value);
+            fprintf(out, "%s = %s%s\n", keys[i].key,
+                    i == 0 ? command_port_prefix(arguments->port) : "", keys[i].value);
     fclose(out);
     struct config *config = text ? config_parse(text, "options", stderr) : NULL;
     free(text);
@@ -78,21 +78,21 @@ static struct config *config_of_options(const struct order *order)
 
 static bool wanted(void *data, const struct pack_config *pack)
 {
-    const struct order *order = ((const struct reading *) data)->order;
-    for (int i = 0; i < order->name_count; i++)
-        if (strcmp(order->names[i], pack->name) == 0)
+    const struct arguments *arguments = ((const struct reading *) data)->arguments;
+    for (int i = 0; i < arguments->name_count; i++)
+        if (strcmp(arguments->names[i], pack->name) == 0)
             return true;
-    return order->name_count == 0;
+    return arguments->name_count == 0;
 }
 
-static bool names_exist(const struct order *order, const struct config *config)
+static bool names_exist(const struct arguments *arguments, const struct config *config)
 {
-    for (int i = 0; i < order->name_count; i++) {
+    for (int i = 0; i < arguments->name_count; i++) {
         bool found = false;
         for (unsigned p = 0; p < config->pack_count; p++)
-            found = found || strcmp(order->names[i], config->packs[p].name) == 0;
+            found = found || strcmp(arguments->names[i], config->packs[p].name) == 0;
         if (!found) {
-            fprintf(stderr, "packgate: there is no pack '%s'\n", order->names[i]);
+            fprintf(stderr, "packgate: there is no pack '%s'\n", arguments->names[i]);
             return false;
         }
     }
@@ -106,7 +106,7 @@ static void on_published(void *data, struct poller *poller, double now)
     (void) now;
     struct reading *reading = data;
     bool first = poller->counters.polls == 1;
-    if (!first && !reading->order->watch)
+    if (!first && !reading->arguments->watch)
         return;
     json_t *values = json_of_pack(&poller->values);
     if (values) {
@@ -115,12 +115,12 @@ static void on_published(void *data, struct poller *poller, double now)
         json_object_set_new(named, "protocol", json_string(poller->config->driver->name));
         json_object_update(named, values);
         json_decref(values);
-        json_print(stdout, named, !reading->order->watch);
+        json_print(stdout, named, !reading->arguments->watch);
         /* Whoever has read enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
         if (fflush(stdout) != 0)
             ev_break(reading->loop, EVBREAK_ALL);
     }
-    if (first && --reading->missing == 0 && !reading->order->watch)
+    if (first && --reading->missing == 0 && !reading->arguments->watch)
         ev_break(reading->loop, EVBREAK_ALL);
 }
 
@@ -155,7 +155,7 @@ static void run_loop(struct reading *reading)
 {
     ev_timer timeout;
     ev_signal interrupted, terminated;
-    ev_timer_init(&timeout, on_timeout, reading->order->timeout_s, 0);
+    ev_timer_init(&timeout, on_timeout, reading->arguments->timeout_s, 0);
     timeout.data = reading;
     ev_timer_start(reading->loop, &timeout);
     ev_signal_init(&interrupted, on_signal, SIGINT);
@@ -185,9 +185,9 @@ static int report_missing(const struct polling *polling)
 
 static bool start_record(struct reading *reading, const struct pack_config *pack)
 {
-    reading->record = fopen(reading->order->record, "w");
+    reading->record = fopen(reading->arguments->record, "w");
     if (!reading->record) {
-        fprintf(stderr, "packgate: %s: %s\n", reading->order->record, strerror(errno));
+        fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
         return false;
     }
     time_t now = time(NULL);
@@ -213,30 +213,30 @@ static int poll_packs(struct reading *reading, struct polling *polling)
                 return EXIT_FAILED;
             }
         }
-    if (reading->order->record && reading->missing != 1) {
+    if (reading->arguments->record && reading->missing != 1) {
         fprintf(stderr, "packgate: --record wants exactly one pack\n");
         return EXIT_USAGE;
     }
-    if (reading->order->record && !start_record(reading, only))
+    if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
     polling_start(polling);
     run_loop(reading);
     bool written = !reading->record || !ferror(reading->record);
     if ((reading->record && fclose(reading->record) != 0) || !written) {
-        fprintf(stderr, "packgate: %s: %s\n", reading->order->record, strerror(errno));
+        fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
         return EXIT_FAILED;
     }
     return ferror(stdout) ? EXIT_FAILED : report_missing(polling);
 }
 
-static int read_packs(const struct order *order)
+static int read_packs(const struct arguments *arguments)
 {
     static const struct line_events events = {.published = on_published, .passed = on_passed};
-    struct reading reading = {.order = order, .loop = ev_default_loop(0)};
+    struct reading reading = {.arguments = arguments, .loop = ev_default_loop(0)};
     struct config *config =
-        order->port ? config_of_options(order) : config_load(order->config, stderr);
+        arguments->port ? config_of_options(arguments) : config_load(arguments->config, stderr);
     int status = EXIT_FAILED;
-    if (config && names_exist(order, config)) {
+    if (config && names_exist(arguments, config)) {
         struct polling *polling = polling_new(reading.loop, config, wanted, &events, &reading);
         if (polling)
             status = poll_packs(&reading, polling);
@@ -246,8 +246,8 @@ static int read_packs(const struct order *order)
     return status;
 }
 
-/* Fills the order; -1 to go on, or the exit status. */
-static int parse_options(int argc, char **argv, struct order *order)
+/* Fills the arguments; -1 to go on, or the exit status. */
+static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
     enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, RECORD, DEBUG };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -266,32 +266,32 @@ static int parse_options(int argc, char **argv, struct order *order)
         char *end = NULL;
         switch (option) {
         case 'c':
-            order->config = optarg;
+            arguments->config = optarg;
             break;
         case PORT:
-            order->port = optarg;
+            arguments->port = optarg;
             break;
         case PROTOCOL:
-            order->protocol = optarg;
+            arguments->protocol = optarg;
             break;
         case ADDRESS:
-            order->address = optarg;
+            arguments->address = optarg;
             break;
         case VARIANT:
-            order->variant = optarg;
+            arguments->variant = optarg;
             break;
         case BAUD:
-            order->baud = optarg;
+            arguments->baud = optarg;
             break;
         case RECORD:
-            order->record = optarg;
+            arguments->record = optarg;
             break;
         case 'w':
-            order->watch = true;
+            arguments->watch = true;
             break;
         case 't':
-            order->timeout_s = strtod(optarg, &end);
-            if (end == optarg || *end || !(order->timeout_s > 0 && order->timeout_s < 1e6))
+            arguments->timeout_s = strtod(optarg, &end);
+            if (end == optarg || *end || !(arguments->timeout_s > 0 && arguments->timeout_s < 1e6))
                 return EXIT_USAGE;
             break;
         case DEBUG:
@@ -304,19 +304,20 @@ static int parse_options(int argc, char **argv, struct order *order)
             return EXIT_USAGE;
         }
     }
-    order->names = argv + optind;
-    order->name_count = argc - optind;
-    bool by_options = order->protocol || order->address || order->variant || order->baud;
-    bool wrong = order->port ? !order->protocol || order->name_count > 0 : by_options;
+    arguments->names = argv + optind;
+    arguments->name_count = argc - optind;
+    bool by_options =
+        arguments->protocol || arguments->address || arguments->variant || arguments->baud;
+    bool wrong = arguments->port ? !arguments->protocol || arguments->name_count > 0 : by_options;
     return wrong ? EXIT_USAGE : -1;
 }
 
 int command_read(int argc, char **argv)
 {
-    struct order order = {.config = CONFIG_DEFAULT, .timeout_s = 10};
+    struct arguments arguments = {.config = CONFIG_DEFAULT, .timeout_s = 10};
     log_set_level(LOG_LEVEL_WARN);
-    int status = parse_options(argc, argv, &order);
+    int status = parse_options(argc, argv, &arguments);
     if (status == EXIT_USAGE)
         fputs(usage, stderr);
-    return status >= 0 ? status : read_packs(&order);
+    return status >= 0 ? status : read_packs(&arguments);
 }

@@ -34,7 +34,7 @@ static const char usage[] =
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
 /* What the command line asks for. */
-struct order {
+struct arguments {
     const struct bms_driver *driver;
     const char *protocol, *address, *variant, *count, *tcp, *link, *options;
     bool pty;
@@ -106,21 +106,21 @@ static bool take_variant(const struct bms_driver *driver, const char *text, int 
     return wrong("--variant", text, "this protocol has no such variant");
 }
 
-static bool take_addresses(struct order *order)
+static bool take_addresses(struct arguments *arguments)
 {
-    const struct bms_driver *driver = order->driver;
-    struct bms_options *options = &order->bms.options;
+    const struct bms_driver *driver = arguments->driver;
+    struct bms_options *options = &arguments->bms.options;
     bool addressed = bms_has_address(driver) && !driver->line.one_pack;
     int count = 1;
-    if (order->address && !addressed)
-        return wrong("--address", order->address, "this protocol has no addresses");
-    if (order->address && !take_int("--address", order->address, driver->address_min,
-                                    driver->address_max, &options->address))
+    if (arguments->address && !addressed)
+        return wrong("--address", arguments->address, "this protocol has no addresses");
+    if (arguments->address && !take_int("--address", arguments->address, driver->address_min,
+                                        driver->address_max, &options->address))
         return false;
-    int most = addressed ? driver->address_max - bms_address(&order->bms) + 1 : 1;
-    if (order->count && !take_int("--count", order->count, 1, most, &count))
+    int most = addressed ? driver->address_max - bms_address(&arguments->bms) + 1 : 1;
+    if (arguments->count && !take_int("--count", arguments->count, 1, most, &count))
         return false;
-    order->bms_count = (unsigned) count;
+    arguments->bms_count = (unsigned) count;
     return true;
 }
 
@@ -133,28 +133,29 @@ static bool take_tcp(const char *text)
            wrong("--tcp", text, "expected a port or ADDRESS:PORT");
 }
 
-/* Whether the order makes sense; if so, order->bms is what to emulate. */
-static bool check_order(struct order *order)
+/* Whether the arguments make sense; if so, arguments->bms is what to emulate. */
+static bool check_order(struct arguments *arguments)
 {
     char error[200];
-    if (!order->protocol)
+    if (!arguments->protocol)
         return wrong("no", "--protocol", "nothing to emulate");
-    order->driver = bms_driver_find(order->protocol);
-    if (!order->driver)
-        return wrong("--protocol", order->protocol, "there is no such protocol");
-    bms_init(&order->bms, order->driver);
-    if (order->variant && !take_variant(order->driver, order->variant, &order->bms.options.variant))
+    arguments->driver = bms_driver_find(arguments->protocol);
+    if (!arguments->driver)
+        return wrong("--protocol", arguments->protocol, "there is no such protocol");
+    bms_init(&arguments->bms, arguments->driver);
+    if (arguments->variant &&
+        !take_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))
         return false;
-    if (!take_addresses(order) || (order->tcp && !take_tcp(order->tcp)))
+    if (!take_addresses(arguments) || (arguments->tcp && !take_tcp(arguments->tcp)))
         return false;
-    if (!simulator_check(order->options, error, sizeof error))
-        return wrong("--options", order->options, error);
-    return order->tcp || order->pty || order->print_values ||
+    if (!simulator_check(arguments->options, error, sizeof error))
+        return wrong("--options", arguments->options, error);
+    return arguments->tcp || arguments->pty || arguments->print_values ||
            wrong("no", "--tcp or --pty", "nowhere to serve it");
 }
 
 /* Returns -1, or the exit status when there is nothing to be done. */
-static int parse(int argc, char **argv, struct order *order)
+static int parse(int argc, char **argv, struct arguments *arguments)
 {
     enum { ADDRESS = 256, VARIANT, COUNT, TCP, PTY, PRINT_VALUES };
     static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
@@ -170,18 +171,18 @@ static int parse(int argc, char **argv, struct order *order)
     /* clang-format off */
     for (int option; (option = getopt_long(argc, argv, "p:o:h", options, NULL)) != -1;) {
         switch (option) {
-        case 'p': order->protocol = optarg; break;
-        case 'o': order->options = optarg; break;
-        case ADDRESS: order->address = optarg; break;
-        case VARIANT: order->variant = optarg; break;
-        case COUNT: order->count = optarg; break;
-        case TCP: order->tcp = optarg; break;
-        case PRINT_VALUES: order->print_values = true; break;
+        case 'p': arguments->protocol = optarg; break;
+        case 'o': arguments->options = optarg; break;
+        case ADDRESS: arguments->address = optarg; break;
+        case VARIANT: arguments->variant = optarg; break;
+        case COUNT: arguments->count = optarg; break;
+        case TCP: arguments->tcp = optarg; break;
+        case PRINT_VALUES: arguments->print_values = true; break;
         case PTY:
-            order->pty = true;
+            arguments->pty = true;
             if (!optarg && optind < argc && argv[optind][0] != '-')
                 optarg = argv[optind++]; /* getopt would only take "--pty=LINK" */
-            order->link = optarg;
+            arguments->link = optarg;
             break;
         case 'h': print_help(); return EXIT_DONE;
         default: fputs(usage, stderr); return EXIT_USAGE;
@@ -192,7 +193,7 @@ static int parse(int argc, char **argv, struct order *order)
         wrong("argument", argv[optind], "expected options only");
         return EXIT_USAGE;
     }
-    return check_order(order) ? -1 : EXIT_USAGE;
+    return check_order(arguments) ? -1 : EXIT_USAGE;
 }
 
 /* ---- where it is served ---- */
@@ -257,10 +258,11 @@ static bool open_pty(struct simulation *simulation, const char *link)
     return true;
 }
 
-static bool open_all(struct simulation *simulation, struct ev_loop *loop, const struct order *order)
+static bool open_all(struct simulation *simulation, struct ev_loop *loop,
+                     const struct arguments *arguments)
 {
-    return (!order->tcp || open_tcp(simulation, loop, order->tcp)) &&
-           (!order->pty || open_pty(simulation, order->link));
+    return (!arguments->tcp || open_tcp(simulation, loop, arguments->tcp)) &&
+           (!arguments->pty || open_pty(simulation, arguments->link));
 }
 
 static void close_all(struct simulation *simulation)
@@ -274,16 +276,17 @@ static void close_all(struct simulation *simulation)
 
 /* ---- running ---- */
 
-static struct simulator *make_simulator(struct ev_loop *loop, const struct order *order)
+static struct simulator *make_simulator(struct ev_loop *loop, const struct arguments *arguments)
 {
-    struct bms *bms = calloc(order->bms_count, sizeof *bms);
+    struct bms *bms = calloc(arguments->bms_count, sizeof *bms);
     if (!bms)
         return NULL;
-    for (unsigned i = 0; i < order->bms_count; i++) {
-        bms[i] = order->bms;
-        bms[i].options.address = bms_address(&order->bms) + (int) i;
+    for (unsigned i = 0; i < arguments->bms_count; i++) {
+        bms[i] = arguments->bms;
+        bms[i].options.address = bms_address(&arguments->bms) + (int) i;
     }
-    struct simulator *simulator = simulator_new(loop, bms, order->bms_count, order->options);
+    struct simulator *simulator =
+        simulator_new(loop, bms, arguments->bms_count, arguments->options);
     free(bms);
     return simulator;
 }
@@ -318,21 +321,21 @@ static void run_until_signal(struct ev_loop *loop)
 
 int command_simulate(int argc, char **argv)
 {
-    struct order order = {.options = ""};
-    int status = parse(argc, argv, &order);
+    struct arguments arguments = {.options = ""};
+    int status = parse(argc, argv, &arguments);
     if (status >= 0)
         return status;
     struct ev_loop *loop = ev_default_loop(0);
-    struct simulation simulation = {.simulator = make_simulator(loop, &order)};
+    struct simulation simulation = {.simulator = make_simulator(loop, &arguments)};
     if (!simulation.simulator) {
         log_error("out of memory");
         return EXIT_FAILED;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (order.print_values)
-        print_values(simulation.simulator, order.bms_count);
-    bool open = open_all(&simulation, loop, &order);
-    if (open && (order.tcp || order.pty))
+    if (arguments.print_values)
+        print_values(simulation.simulator, arguments.bms_count);
+    bool open = open_all(&simulation, loop, &arguments);
+    if (open && (arguments.tcp || arguments.pty))
         run_until_signal(loop);
     close_all(&simulation);
     return open ? EXIT_DONE : EXIT_FAILED;

@@ -127,11 +127,11 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
 {
     static const struct {
         unsigned coil, registers[2];
-    } places[CONTROL_SWITCHES] = {
+    } places[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = {0, {118, 308}}, [BMS_DISCHARGE_MOS] = {1, {117, 307}}};
     (void) data;
     (void) client;
-    for (unsigned i = 0; i < CONTROL_SWITCHES; i++) {
+    for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
         if (!switches->wanted[i])
             continue;
         unit->coils[places[i].coil] = switches->on[i];

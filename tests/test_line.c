@@ -155,9 +155,9 @@ struct bench {
     bool (*over)(struct bench *bench);
     unsigned wanted;
     int note;
-    struct control control;
+    struct order control;
     unsigned orders_over;
-    enum control_result result;
+    enum order_result result;
 };
 
 static void say(struct bench *bench, uint8_t address, uint8_t step, uint8_t value)
@@ -850,7 +850,7 @@ static void listens_again_after_a_loss(void **state)
 
 /* ---- orders ---- */
 
-static void on_order_over(void *data, enum control_result result)
+static void on_order_over(void *data, enum order_result result)
 {
     struct bench *bench = data;
     bench->orders_over++;
@@ -859,11 +859,11 @@ static void on_order_over(void *data, enum control_result result)
 
 static bool order(struct bench *bench)
 {
-    bench->control = (struct control){.poller = bench->pollers[0],
-                                      .switches = {.wanted = {true, true}, .on = {true, false}},
-                                      .done = on_order_over,
-                                      .data = bench};
-    return line_control(bench->line, &bench->control);
+    bench->control = (struct order){.poller = bench->pollers[0],
+                                    .switches = {.wanted = {true, true}, .on = {true, false}},
+                                    .done = on_order_over,
+                                    .data = bench};
+    return line_order(bench->line, &bench->control);
 }
 
 static bool order_is_over(struct bench *bench)
@@ -879,7 +879,7 @@ static void carries_out_an_order(void **state)
     await_published(bench, 1);
     assert_true(order(bench));
     await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, CONTROL_DONE);
+    assert_int_equal(bench->result, ORDER_DONE);
     await_published(bench, 2);
 }
 
@@ -894,7 +894,7 @@ static void carries_out_orders_on_a_server_that_closes(void **state)
         bench->orders_over = 0;
         assert_true(order(bench));
         await(bench, order_is_over, "order");
-        assert_int_equal(bench->result, CONTROL_DONE);
+        assert_int_equal(bench->result, ORDER_DONE);
     }
 }
 
@@ -914,7 +914,7 @@ static void tells_when_an_order_was_lost(void **state)
     await_published(bench, 1);
     assert_true(order(bench));
     await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, CONTROL_UNANSWERED);
+    assert_int_equal(bench->result, ORDER_UNANSWERED);
     await_published(bench, 2);
 }
 
@@ -927,7 +927,7 @@ static void gives_up_an_order_that_waited_too_long(void **state)
     assert_true(order(bench));
     bench->control.given_at -= 6;
     await(bench, order_is_over, "order");
-    assert_int_equal(bench->result, CONTROL_TOO_LATE);
+    assert_int_equal(bench->result, ORDER_TOO_LATE);
     await_published(bench, 1);
 }
 
@@ -996,7 +996,7 @@ static void begins_anew_after_the_process_was_stopped(void **state)
     assert_int_equal(bench->connections, 2);
     assert_int_equal(bench->requests, 2 * STEPS + 1);
     assert_int_equal(bench->orders_over, 1);
-    assert_int_equal(bench->result, CONTROL_TOO_LATE);
+    assert_int_equal(bench->result, ORDER_TOO_LATE);
     assert_int_equal(*(uint8_t *) bms_memory(&bench->pollers[0]->bms), 0);
     assert_true(clock_now() - bench->pollers[0]->published_at < 5);
     assert_int_equal(bench->downs, 0);

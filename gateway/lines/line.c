@@ -47,9 +47,9 @@ struct line {
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down;
     bool started;
-    struct control *controls; /* orders to switch, the first one may be in flight */
-    bool controlling;         /* the request in flight is of the first order, not of a poll */
-    struct member *asking;    /* whose request is in flight; for a talker, always it */
+    struct order *orders;  /* orders to switch, the first one may be in flight */
+    bool ordering;         /* the request in flight is of the first order, not of a poll */
+    struct member *asking; /* whose request is in flight; for a talker, always it */
     struct bms_request request;
     double deadline;        /* for the reply to begin, or to go on after a part of it */
     double deadline_limit;  /* however much comes */
@@ -131,19 +131,19 @@ static void report_down(struct line *line, const char *why)
 }
 
 /* The first order is through: the pack is read anew, and whoever gave it hears. */
-static void end_control(struct line *line, enum control_result result)
+static void end_order(struct line *line, enum order_result result)
 {
-    struct control *control = line->controls;
-    line->controls = control->next;
-    line->controlling = false;
-    poller_hurry(control->poller, clock_now());
-    control->done(control->data, result);
+    struct order *order = line->orders;
+    line->orders = order->next;
+    line->ordering = false;
+    poller_hurry(order->poller, clock_now());
+    order->done(order->data, result);
 }
 
-static void end_controls(struct line *line)
+static void end_orders(struct line *line)
 {
-    while (line->controls)
-        end_control(line, line->controls->request.size > 0 ? CONTROL_UNANSWERED : CONTROL_TOO_LATE);
+    while (line->orders)
+        end_order(line, line->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE);
 }
 
 /* The request in flight will not be answered any more. */
@@ -152,8 +152,8 @@ static void break_off(struct line *line, double now)
     if (!line->asking || talks(line))
         return;
     mask_flush(&line->mask, &line->asking->poller->bms, &line->request);
-    if (line->controlling)
-        end_control(line, CONTROL_UNANSWERED);
+    if (line->ordering)
+        end_order(line, ORDER_UNANSWERED);
     else
         poller_unanswered(line->asking->poller, now);
     line->asking = NULL;
@@ -198,7 +198,7 @@ static void lose(struct line *line, const char *why)
         line->backoff_s = 0;
     } else {
         line->backoff_s = longer_backoff(line, now);
-        end_controls(line);
+        end_orders(line);
         report_down(line, why);
     }
     line->answered = false;
@@ -278,7 +278,7 @@ static void publish(struct line *line, struct member *member, double now)
 static double next_due(const struct line *line, double now)
 {
     const struct poller *poller = members_next(&line->members, now)->poller;
-    return line->controls || poller->in_cycle ? now : fmax(poller->due, now);
+    return line->orders || poller->in_cycle ? now : fmax(poller->due, now);
 }
 
 /* Silence that the protocol before and the next one want between them. */
@@ -297,7 +297,7 @@ static bool make_ready(struct line *line, double now)
     if (isnan(line->wanted_at))
         line->wanted_at = now;
     const struct poller *next =
-        line->controls ? line->controls->poller : members_next(&line->members, now)->poller;
+        line->orders ? line->orders->poller : members_next(&line->members, now)->poller;
     double gap = gap_s(line, next);
     double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
     if (now < ready_at) {
@@ -331,19 +331,19 @@ static void ask(struct line *line, struct member *member, double now)
 }
 
 /* Sends the next request of the first order; false when the order is through without one. */
-static bool ask_control(struct line *line, double now)
+static bool ask_order(struct line *line, double now)
 {
-    struct control *control = line->controls;
-    bool late = control->request.size == 0 && now - control->given_at > ORDER_VALID_S;
-    enum control_result result = late ? CONTROL_TOO_LATE : control_build(control);
-    if (result != CONTROL_PENDING) {
-        end_control(line, result);
+    struct order *order = line->orders;
+    bool late = order->request.size == 0 && now - order->given_at > ORDER_VALID_S;
+    enum order_result result = late ? ORDER_TOO_LATE : order_build(order);
+    if (result != ORDER_PENDING) {
+        end_order(line, result);
         return false;
     }
-    line->controlling = true;
-    line->request = control->request;
-    pack_clear(&control->poller->incoming);
-    ask(line, members_find(&line->members, control->poller), now);
+    line->ordering = true;
+    line->request = order->request;
+    pack_clear(&order->poller->incoming);
+    ask(line, members_find(&line->members, order->poller), now);
     return true;
 }
 
@@ -383,8 +383,8 @@ static void advance(struct line *line)
         }
         if (!make_ready(line, now))
             return;
-        asked = line->controls ? ask_control(line, now)
-                               : poll_pack(line, members_next(&line->members, now), now);
+        asked = line->orders ? ask_order(line, now)
+                             : poll_pack(line, members_next(&line->members, now), now);
     }
 }
 
@@ -418,12 +418,12 @@ static enum feed_state decode(struct line *line, bool silent)
     return state;
 }
 
-static void settle_control(struct line *line, enum feed_state state)
+static void settle_order(struct line *line, enum feed_state state)
 {
-    enum control_result result = control_settle(line->controls, state);
-    line->controlling = false;
-    if (result != CONTROL_PENDING)
-        end_control(line, result);
+    enum order_result result = order_settle(line->orders, state);
+    line->ordering = false;
+    if (result != ORDER_PENDING)
+        end_order(line, result);
 }
 
 /* A part of the reply is followed by the rest, and what has begun in time is waited for to its
@@ -458,8 +458,8 @@ static void take_reply(struct line *line, bool silent, double now)
     }
     if (state != FEED_WAITING)
         note_answer(line);
-    if (line->controlling) {
-        settle_control(line, state);
+    if (line->ordering) {
+        settle_order(line, state);
     } else if (state == FEED_DONE) {
         poller_answered(poller, now);
     } else if (state == FEED_REFUSED) {
@@ -521,7 +521,7 @@ static bool overslept(struct line *line, double now)
         return false;
     open_anew(line, "what came in the meantime may be old, opening it again");
     line->lost_at = since;
-    end_controls(line);
+    end_orders(line);
     return true;
 }
 
@@ -637,7 +637,7 @@ void line_free(struct line *line)
 {
     if (!line)
         return;
-    end_controls(line);
+    end_orders(line);
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
@@ -654,16 +654,16 @@ void line_start(struct line *line)
     open_port(line);
 }
 
-bool line_control(struct line *line, struct control *control)
+bool line_order(struct line *line, struct order *order)
 {
     if (line->fd < 0 && line->backoff_s > 0)
         return false;
-    struct control **last = &line->controls;
+    struct order **last = &line->orders;
     while (*last)
         last = &(*last)->next;
-    control->next = NULL;
-    control->given_at = clock_now();
-    *last = control;
+    order->next = NULL;
+    order->given_at = clock_now();
+    *last = order;
     /* From the loop, so that `done` never comes from within; a request in flight ends first. */
     if (!line->asking && !line->opening)
         arm(line, clock_now());

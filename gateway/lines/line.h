@@ -43,7 +43,7 @@ void line_rebind(struct line *line, const struct line_config *config);
 
 /** Puts an order into the queue of its pack's line; it is carried out before the next poll and
  * its `done` follows. False: the line is down. */
-bool line_control(struct line *line, struct control *control);
+bool line_order(struct line *line, struct order *order);
 
 /** NULL, the line of a pack that is still to be found, is not open. */
 bool line_is_open(const struct line *line);

@@ -144,14 +144,13 @@ static const struct {
     uint8_t exception;
     const char *text;
 } outcomes[] = {
-    [CONTROL_DONE] = {0, "confirmed"},
-    [CONTROL_REFUSED] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE, "refused by the BMS"},
-    [CONTROL_UNANSWERED] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
-                            "not confirmed, the BMS did not answer"},
-    [CONTROL_TOO_LATE] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
-                          "given up, its line could not be used in time"},
-    [CONTROL_NOT_NOW] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY,
-                         "not possible, its present state is not known"},
+    [ORDER_DONE] = {0, "confirmed"},
+    [ORDER_REFUSED] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE, "refused by the BMS"},
+    [ORDER_UNANSWERED] = {MODBUS_EXCEPTION_GATEWAY_TARGET, "not confirmed, the BMS did not answer"},
+    [ORDER_TOO_LATE] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
+                        "given up, its line could not be used in time"},
+    [ORDER_NOT_NOW] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY,
+                       "not possible, its present state is not known"},
 };
 
 static void log_order(const struct service *service, const char *outcome)
@@ -161,7 +160,7 @@ static void log_order(const struct service *service, const char *outcome)
              switches_format(&service->ordered, text), outcome);
 }
 
-static void on_switched(void *data, enum control_result result)
+static void on_switched(void *data, enum order_result result)
 {
     struct service *service = data;
     uint64_t ticket = service->ticket;
@@ -177,9 +176,9 @@ uint8_t service_switch(struct service *service, const struct switches *switches,
         return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
     address_format(client, service->client);
     service->ordered = *switches;
-    service->control = (struct control){
+    service->order = (struct order){
         .poller = service->poller, .switches = *switches, .done = on_switched, .data = service};
-    if (!service->line || !line_control(service->line, &service->control))
+    if (!service->line || !line_order(service->line, &service->order))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
     service->ticket = ticket;
     return 0;

@@ -32,7 +32,7 @@ struct service {
     struct state_entry *kept; /* over a restart */
     struct summary summary;   /* what the log last said */
     double power_w, power_at; /* of the cycle before, for the energy counters */
-    struct control control;   /* an order to switch, under way while `ticket` is not 0 */
+    struct order order;       /* an order to switch, under way while `ticket` is not 0 */
     struct switches ordered;
     uint64_t ticket; /* of the client who waits for it */
     char client[ADDRESS_TEXT];

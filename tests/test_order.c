@@ -39,7 +39,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 static const struct bms_driver driver = {.name = "test", .control = build_switch};
 static struct poller poller = {.bms = {.driver = &driver}};
-static struct control control;
+static struct order order;
 
 static int set_up(void **state)
 {
@@ -47,35 +47,35 @@ static int set_up(void **state)
     device.size = 3;
     device.way = 0;
     device.asked = 0;
-    control = (struct control){.poller = &poller};
+    order = (struct order){.poller = &poller};
     return 0;
 }
 
 static void want(enum bms_switch which, bool on)
 {
-    control.switches.wanted[which] = true;
-    control.switches.on[which] = on;
+    order.switches.wanted[which] = true;
+    order.switches.on[which] = on;
 }
 
 static void expect_request(enum bms_switch which, bool on, uint8_t way)
 {
-    assert_int_equal(control.request.size, device.size);
-    assert_int_equal(control.request.bytes[0], which);
-    assert_int_equal(control.request.bytes[1], on);
-    assert_int_equal(control.request.bytes[2], way);
+    assert_int_equal(order.request.size, device.size);
+    assert_int_equal(order.request.bytes[0], which);
+    assert_int_equal(order.request.bytes[1], on);
+    assert_int_equal(order.request.bytes[2], way);
 }
 
 /* Each switch in each position is one request. */
 static void test_one(void **state)
 {
-    for (int which = 0; which < CONTROL_SWITCHES; which++)
+    for (int which = 0; which < ORDER_SWITCHES; which++)
         for (int on = 0; on <= 1; on++) {
             set_up(state);
             want((enum bms_switch) which, on);
-            assert_int_equal(control_build(&control), CONTROL_PENDING);
+            assert_int_equal(order_build(&order), ORDER_PENDING);
             expect_request((enum bms_switch) which, on, 0);
-            assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_DONE);
-            assert_int_equal(control_build(&control), CONTROL_DONE);
+            assert_int_equal(order_settle(&order, FEED_DONE), ORDER_DONE);
+            assert_int_equal(order_build(&order), ORDER_DONE);
             assert_int_equal(device.asked, 1);
         }
 }
@@ -87,19 +87,19 @@ static void test_both(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    assert_int_equal(order_build(&order), ORDER_PENDING);
     expect_request(BMS_CHARGE_MOS, false, 0);
-    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_PENDING);
+    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
-    assert_int_equal(control_build(&control), CONTROL_PENDING);
+    assert_int_equal(order_build(&order), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
-    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_DONE);
+    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_DONE);
 }
 
 static void test_nothing_wanted(void **state)
 {
     (void) state;
-    assert_int_equal(control_build(&control), CONTROL_DONE);
+    assert_int_equal(order_build(&order), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
@@ -110,12 +110,12 @@ static void test_not_now(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     device.size = CANNOT;
-    assert_int_equal(control_build(&control), CONTROL_NOT_NOW);
+    assert_int_equal(order_build(&order), ORDER_NOT_NOW);
     device.size = 3;
-    assert_int_equal(control_build(&control), CONTROL_PENDING);
-    assert_int_equal(control_settle(&control, FEED_DONE), CONTROL_PENDING);
+    assert_int_equal(order_build(&order), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_PENDING);
     device.size = CANNOT;
-    assert_int_equal(control_build(&control), CONTROL_NOT_NOW);
+    assert_int_equal(order_build(&order), ORDER_NOT_NOW);
 }
 
 /* Whether it was carried out is not known, so it is neither done nor sent again. */
@@ -124,8 +124,8 @@ static void test_unanswered(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(control_build(&control), CONTROL_PENDING);
-    assert_int_equal(control_settle(&control, FEED_WAITING), CONTROL_UNANSWERED);
+    assert_int_equal(order_build(&order), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, FEED_WAITING), ORDER_UNANSWERED);
     assert_int_equal(device.asked, 1);
 }
 
@@ -135,13 +135,13 @@ static const struct {
     const char *name;
     int size;
     uint8_t way;
-    enum control_result result;
+    enum order_result result;
 } second_ways[] = {
     /* name                           size    way  result         */
-    {"the same request",              3,      0,   CONTROL_REFUSED},
-    {"a request with another byte",   3,      1,   CONTROL_PENDING},
-    {"a longer one",                  4,      0,   CONTROL_PENDING},
-    {"none any more",                 CANNOT, 0,   CONTROL_REFUSED},
+    {"the same request",              3,      0,   ORDER_REFUSED},
+    {"a request with another byte",   3,      1,   ORDER_PENDING},
+    {"a longer one",                  4,      0,   ORDER_PENDING},
+    {"none any more",                 CANNOT, 0,   ORDER_REFUSED},
 };
 // clang-format on
 
@@ -150,10 +150,10 @@ static void test_refused(void **state)
     for (size_t i = 0; i < COUNT(second_ways); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, false);
-        assert_int_equal(control_build(&control), CONTROL_PENDING);
+        assert_int_equal(order_build(&order), ORDER_PENDING);
         device.size = second_ways[i].size;
         device.way = second_ways[i].way;
-        if (control_settle(&control, FEED_REFUSED) != second_ways[i].result)
+        if (order_settle(&order, FEED_REFUSED) != second_ways[i].result)
             fail_msg("%s: another result", second_ways[i].name);
     }
 }
@@ -164,22 +164,21 @@ static void test_second_way(void **state)
 {
     static const struct {
         enum feed_state answer;
-        enum control_result result;
-    } ends[] = {{FEED_DONE, CONTROL_DONE},
-                {FEED_REFUSED, CONTROL_REFUSED},
-                {FEED_WAITING, CONTROL_UNANSWERED}};
+        enum order_result result;
+    } ends[] = {
+        {FEED_DONE, ORDER_DONE}, {FEED_REFUSED, ORDER_REFUSED}, {FEED_WAITING, ORDER_UNANSWERED}};
     for (size_t i = 0; i < COUNT(ends); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, true);
-        assert_int_equal(control_build(&control), CONTROL_PENDING);
+        assert_int_equal(order_build(&order), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
-            assert_int_equal(control_settle(&control, FEED_REFUSED), CONTROL_PENDING);
+            assert_int_equal(order_settle(&order, FEED_REFUSED), ORDER_PENDING);
             /* The line builds once more before it sends. */
-            assert_int_equal(control_build(&control), CONTROL_PENDING);
+            assert_int_equal(order_build(&order), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
         }
         device.way--;
-        assert_int_equal(control_settle(&control, ends[i].answer), ends[i].result);
+        assert_int_equal(order_settle(&order, ends[i].answer), ends[i].result);
     }
 }
 
@@ -189,9 +188,9 @@ static void test_refused_first(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(control_build(&control), CONTROL_PENDING);
-    assert_int_equal(control_settle(&control, FEED_REFUSED), CONTROL_REFUSED);
-    assert_true(control.switches.wanted[BMS_DISCHARGE_MOS]);
+    assert_int_equal(order_build(&order), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, FEED_REFUSED), ORDER_REFUSED);
+    assert_true(order.switches.wanted[BMS_DISCHARGE_MOS]);
 }
 
 // clang-format off

@@ -169,13 +169,13 @@ static void test_guesses(void **state)
 
 /* What an emulated BMS says to a request, whole or in parts. */
 static void hear(struct bms *device, struct pack *values, const struct bms_request *request,
-                 struct feed *feed)
+                 struct reply *feed)
 {
     static struct bms_output out;
     for (size_t at = 0; at < request->size;) {
         size_t used =
             device->driver->emulate(device, values, request->bytes + at, request->size - at, &out);
-        feed_append(feed, out.bytes, out.size);
+        reply_append(feed, out.bytes, out.size);
         if (used == 0)
             used = 1; /* the line is silent: no more is coming */
         at += used;
@@ -185,7 +185,7 @@ static void hear(struct bms *device, struct pack *values, const struct bms_reque
 /* Whether the search would find something: an attempt's polls against an emulated BMS. */
 static bool finds(const struct attempt *attempt, struct bms *device, struct pack *values)
 {
-    static struct feed feed;
+    static struct reply feed;
     struct line_config line;
     struct pack_config pack;
     struct poller *poller = new_poller(attempt, &line, &pack);
@@ -193,13 +193,13 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
         struct bms_request request;
         bool published;
         while (poller_request(poller, poll, &request, &published)) {
-            feed_clear(&feed);
+            reply_clear(&feed);
             hear(device, values, &request, &feed);
-            enum feed_state state =
-                feed_decode(&feed, &poller->bms, &request, true, &poller->incoming);
-            if (state == FEED_DONE)
+            enum reply_state state =
+                reply_decode(&feed, &poller->bms, &request, true, &poller->incoming);
+            if (state == REPLY_DONE)
                 poller_answered(poller, poll);
-            else if (state == FEED_REFUSED)
+            else if (state == REPLY_REFUSED)
                 poller_refused(poller, poll);
             else
                 poller_unanswered(poller, poll);

@@ -247,7 +247,7 @@ static struct exchange *vary(const struct exchange *in, const struct variation *
 }
 
 static void replay(const struct exchange *exchange, struct pack *pack,
-                   struct feed_counters *counters)
+                   struct reply_counters *counters)
 {
     struct bms bms;
     bms_init(&bms, exchange->driver);
@@ -262,7 +262,7 @@ static void test_variations(void **state)
         for (size_t i = 0; i < capture_count; i++) {
             struct exchange *varied = vary(captures[i].exchange, &variations[v]);
             struct pack pack;
-            struct feed_counters counters;
+            struct reply_counters counters;
             replay(varied, &pack, &counters);
             unsigned unmet = count_unmet(captures[i].exchange, &pack, captures[i].path);
             if (unmet)
@@ -329,7 +329,7 @@ static unsigned count_made_up(const struct capture *capture, const struct exchan
                               size_t where, const struct pack *lost)
 {
     struct pack pack;
-    struct feed_counters counters;
+    struct reply_counters counters;
     const struct exchange *exchange = capture->exchange;
     replay(exchange, &pack, &counters);
     unsigned wrong = 0;
@@ -362,7 +362,7 @@ static unsigned long damage_each_reply(unsigned long (*damage)(struct capture *c
                 continue;
             size_t size = item->size;
             struct pack lost;
-            struct feed_counters counters;
+            struct reply_counters counters;
             item->size = 0;
             replay(exchange, &lost, &counters);
             item->size = size;

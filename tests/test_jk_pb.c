@@ -121,18 +121,18 @@ static struct bms_request build(int address, unsigned step)
 }
 
 /* As a line does: piece by piece, and once more when it has gone silent. */
-static enum feed_state receive_wire(struct bms *bms, const struct bms_request *request,
-                                    const struct wire *wire, size_t piece, struct pack *pack)
+static enum reply_state receive_wire(struct bms *bms, const struct bms_request *request,
+                                     const struct wire *wire, size_t piece, struct pack *pack)
 {
-    static struct feed feed;
-    enum feed_state state = FEED_WAITING;
-    feed_clear(&feed);
-    for (size_t at = 0; at < wire->size && state == FEED_WAITING; at += piece) {
+    static struct reply feed;
+    enum reply_state state = REPLY_WAITING;
+    reply_clear(&feed);
+    for (size_t at = 0; at < wire->size && state == REPLY_WAITING; at += piece) {
         size_t size = wire->size - at < piece ? wire->size - at : piece;
-        assert_int_equal(feed_append(&feed, wire->bytes + at, size), size);
-        state = feed_decode(&feed, bms, request, false, pack);
+        assert_int_equal(reply_append(&feed, wire->bytes + at, size), size);
+        state = reply_decode(&feed, bms, request, false, pack);
     }
-    return state == FEED_WAITING ? feed_decode(&feed, bms, request, true, pack) : state;
+    return state == REPLY_WAITING ? reply_decode(&feed, bms, request, true, pack) : state;
 }
 
 /* ---- requests ---- */
@@ -219,9 +219,9 @@ static void test_control(void **state)
         assert_true(simulated.value[mos] == cases[i].on);
         put(&wire, late, sizeof late);
         put(&wire, request.bytes, request.size); /* echo */
-        assert_int_equal(receive_wire(&bms, &request, &wire, 3, &pack), FEED_WAITING);
+        assert_int_equal(receive_wire(&bms, &request, &wire, 3, &pack), REPLY_WAITING);
         put(&wire, out.bytes, out.size);
-        assert_int_equal(receive_wire(&bms, &request, &wire, 3, &pack), FEED_DONE);
+        assert_int_equal(receive_wire(&bms, &request, &wire, 3, &pack), REPLY_DONE);
     }
 }
 
@@ -258,7 +258,7 @@ static void test_refusals(void **state)
         assert_bytes(out.bytes, out.size, cases[i].answer);
         put(&wire, out.bytes, out.size);
         pack_clear(&pack);
-        assert_int_equal(receive_wire(&bms, &request, &wire, 1, &pack), FEED_REFUSED);
+        assert_int_equal(receive_wire(&bms, &request, &wire, 1, &pack), REPLY_REFUSED);
         /* Another address, a wrong CRC: no answer. */
         simulator.options.address = 2;
         assert_int_equal(driver->emulate(&simulator, &simulated, request.bytes, request.size, &out),
@@ -391,7 +391,7 @@ static void test_attribution(void **state)
             pack_clear(&pack);
             for (size_t p = 0; cases[i].parts[p] != END; p++)
                 put_part(&wire, cases[i].parts[p]);
-            bool accepted = receive_wire(&bms, &request, &wire, piece, &pack) == FEED_DONE;
+            bool accepted = receive_wire(&bms, &request, &wire, piece, &pack) == REPLY_DONE;
             if (accepted != cases[i].accepted)
                 fail_msg("%s, in pieces of %zu: accepted %d", cases[i].name, piece, accepted);
             assert_true(accepted ? pack.value[VOLTAGE_V] == expected.value[VOLTAGE_V]
@@ -413,16 +413,16 @@ static void test_others_are_remembered(void **state)
     put_part(&first, THEIR_REQUEST);
     put_part(&first, OURS);
     put_part(&first, OURS_ACK);
-    assert_int_equal(receive_wire(&bms, &request, &first, 50, &pack), FEED_DONE);
+    assert_int_equal(receive_wire(&bms, &request, &first, 50, &pack), REPLY_DONE);
     pack_clear(&pack);
     put_part(&second, THEIRS);
-    assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), FEED_WAITING);
+    assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), REPLY_WAITING);
     assert_false(pack_known(&pack, VOLTAGE_V));
     /* Nor does a pack that acknowledges behind its records vouch for the next one that comes. */
     second.size = 0;
     put_part(&second, OURS_ACK);
     put_part(&second, THEIRS);
-    assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), FEED_WAITING);
+    assert_int_equal(receive_wire(&bms, &request, &second, 50, &pack), REPLY_WAITING);
     assert_false(pack_known(&pack, VOLTAGE_V));
 }
 
@@ -446,9 +446,9 @@ static void test_fifteen_packs(void **state)
         fill(&expected, (unsigned) address, 16);
         for (int listening = 0; listening < 2; listening++) {
             pack_clear(&pack);
-            enum feed_state fed =
+            enum reply_state fed =
                 receive_wire(&bms, listening ? &none : &request, &wire, 4000, &pack);
-            assert_int_equal(fed, address <= 15 ? FEED_DONE : FEED_WAITING);
+            assert_int_equal(fed, address <= 15 ? REPLY_DONE : REPLY_WAITING);
             assert_true(address <= 15 ? pack.value[VOLTAGE_V] == expected.value[VOLTAGE_V]
                                       : !pack_known(&pack, VOLTAGE_V));
         }
@@ -457,8 +457,8 @@ static void test_fifteen_packs(void **state)
 
 /* ---- registers ---- */
 
-static enum feed_state read_words(struct bms *bms, uint16_t start, uint16_t words, unsigned cells,
-                                  struct pack *pack)
+static enum reply_state read_words(struct bms *bms, uint16_t start, uint16_t words, unsigned cells,
+                                   struct pack *pack)
 {
     struct bms_request request = {.bytes = {1, 0x03}, .size = 8};
     struct bms_output out;
@@ -483,17 +483,17 @@ static void test_parts_of_blocks(void **state)
     fill(&expected, 1, 16);
 
     pack_clear(&pack);
-    assert_int_equal(read_words(&bms, 0x1290, 2, 16, &pack), FEED_DONE);
+    assert_int_equal(read_words(&bms, 0x1290, 2, 16, &pack), REPLY_DONE);
     assert_true(pack.value[VOLTAGE_V] == expected.value[VOLTAGE_V]);
     assert_false(pack_known(&pack, CURRENT_A));
     assert_int_equal(pack.alarms_known, 0);
 
     pack_clear(&pack);
-    assert_int_equal(read_words(&bms, 0x1290, 1, 16, &pack), FEED_DONE);
+    assert_int_equal(read_words(&bms, 0x1290, 1, 16, &pack), REPLY_DONE);
     assert_false(pack_known(&pack, VOLTAGE_V));
 
     pack_clear(&pack);
-    assert_int_equal(read_words(&bms, 0x1278, 50, 16, &pack), FEED_DONE);
+    assert_int_equal(read_words(&bms, 0x1278, 50, 16, &pack), REPLY_DONE);
     assert_true(pack.value[MOS_TEMP_C] == 31);
     assert_true(pack.value[CURRENT_A] == -6.5);
     assert_true(pack.value[TEMP_COUNT] == 2);
@@ -501,12 +501,12 @@ static void test_parts_of_blocks(void **state)
 
     pack_clear(&pack);
     assert_int_equal(read_words(&bms, 0x1200, 16, 16, &pack),
-                     FEED_DONE); /* cells without their mask */
+                     REPLY_DONE); /* cells without their mask */
     assert_true(pack.value[CELL_MV + 15] == expected.value[CELL_MV + 15]);
     assert_false(pack_known(&pack, CELL_COUNT));
 
     pack_clear(&pack);
-    assert_int_equal(read_words(&bms, 0x1200, 123, 16, &pack), FEED_DONE);
+    assert_int_equal(read_words(&bms, 0x1200, 123, 16, &pack), REPLY_DONE);
     assert_true(pack.value[CELL_COUNT] == 16);
     assert_true(pack.value[CYCLES] == 101);
     assert_true(pack.value[DISCHARGE_MOS] == 1);
@@ -525,10 +525,10 @@ static void test_wrong_count(void **state)
     pack_clear(&pack);
     answer(1, 16, &answered, &out);
     put(&wire, out.bytes, out.size);
-    assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), FEED_WAITING);
+    assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), REPLY_WAITING);
     answer(1, 16, &asked, &out);
     put(&wire, out.bytes, out.size);
-    assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), FEED_DONE);
+    assert_int_equal(receive_wire(&bms, &asked, &wire, 1, &pack), REPLY_DONE);
     assert_false(pack_known(&pack, VOLTAGE_V));
     assert_true(pack.value[CELL_COUNT] == 16);
 }
@@ -565,7 +565,7 @@ static void poll(struct bms *bms, unsigned cells, struct pack *pack)
             continue;
         answer((unsigned) bms_address(bms), cells, &request, &out);
         put(&wire, out.bytes, out.size);
-        assert_int_equal(receive_wire(bms, &request, &wire, 100, pack), FEED_DONE);
+        assert_int_equal(receive_wire(bms, &request, &wire, 100, pack), REPLY_DONE);
     }
 }
 
@@ -597,7 +597,7 @@ static void take_status(struct bms *bms, const struct bms_request *request)
     pack_clear(&pack);
     answer(1, 16, request, &out);
     put(&wire, out.bytes, out.size);
-    assert_int_equal(receive_wire(bms, request, &wire, 400, &pack), FEED_DONE);
+    assert_int_equal(receive_wire(bms, request, &wire, 400, &pack), REPLY_DONE);
 }
 
 /* A board that answers the status only right behind another request: found out after a miss, and

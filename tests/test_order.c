@@ -74,7 +74,7 @@ static void test_one(void **state)
             want((enum bms_switch) which, on);
             assert_int_equal(order_build(&order), ORDER_PENDING);
             expect_request((enum bms_switch) which, on, 0);
-            assert_int_equal(order_settle(&order, FEED_DONE), ORDER_DONE);
+            assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_DONE);
             assert_int_equal(order_build(&order), ORDER_DONE);
             assert_int_equal(device.asked, 1);
         }
@@ -89,11 +89,11 @@ static void test_both(void **state)
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order), ORDER_PENDING);
     expect_request(BMS_CHARGE_MOS, false, 0);
-    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
     assert_int_equal(order_build(&order), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
-    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_DONE);
+    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_DONE);
 }
 
 static void test_nothing_wanted(void **state)
@@ -113,7 +113,7 @@ static void test_not_now(void **state)
     assert_int_equal(order_build(&order), ORDER_NOT_NOW);
     device.size = 3;
     assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, FEED_DONE), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_PENDING);
     device.size = CANNOT;
     assert_int_equal(order_build(&order), ORDER_NOT_NOW);
 }
@@ -125,7 +125,7 @@ static void test_unanswered(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, FEED_WAITING), ORDER_UNANSWERED);
+    assert_int_equal(order_settle(&order, REPLY_WAITING), ORDER_UNANSWERED);
     assert_int_equal(device.asked, 1);
 }
 
@@ -153,7 +153,7 @@ static void test_refused(void **state)
         assert_int_equal(order_build(&order), ORDER_PENDING);
         device.size = second_ways[i].size;
         device.way = second_ways[i].way;
-        if (order_settle(&order, FEED_REFUSED) != second_ways[i].result)
+        if (order_settle(&order, REPLY_REFUSED) != second_ways[i].result)
             fail_msg("%s: another result", second_ways[i].name);
     }
 }
@@ -163,16 +163,17 @@ static void test_refused(void **state)
 static void test_second_way(void **state)
 {
     static const struct {
-        enum feed_state answer;
+        enum reply_state answer;
         enum order_result result;
-    } ends[] = {
-        {FEED_DONE, ORDER_DONE}, {FEED_REFUSED, ORDER_REFUSED}, {FEED_WAITING, ORDER_UNANSWERED}};
+    } ends[] = {{REPLY_DONE, ORDER_DONE},
+                {REPLY_REFUSED, ORDER_REFUSED},
+                {REPLY_WAITING, ORDER_UNANSWERED}};
     for (size_t i = 0; i < COUNT(ends); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, true);
         assert_int_equal(order_build(&order), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
-            assert_int_equal(order_settle(&order, FEED_REFUSED), ORDER_PENDING);
+            assert_int_equal(order_settle(&order, REPLY_REFUSED), ORDER_PENDING);
             /* The line builds once more before it sends. */
             assert_int_equal(order_build(&order), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
@@ -189,7 +190,7 @@ static void test_refused_first(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, FEED_REFUSED), ORDER_REFUSED);
+    assert_int_equal(order_settle(&order, REPLY_REFUSED), ORDER_REFUSED);
     assert_true(order.switches.wanted[BMS_DISCHARGE_MOS]);
 }
 

@@ -50,7 +50,7 @@ struct bench {
     struct poller *poller;
     struct bms board;
     struct pack told;
-    struct feed feed;
+    struct reply feed;
     uint64_t chance;
     bool echoes;            /* as a two-wire adapter does */
     bool rough;             /* replies get lost, damaged, late */
@@ -115,14 +115,14 @@ static size_t piece_of(struct bench *bench, size_t size)
 }
 
 /* Up to the end of the reply. */
-static enum feed_state receive(struct bench *bench, const struct bms_request *request,
-                               const uint8_t *bytes, size_t size, struct pack *pack)
+static enum reply_state receive(struct bench *bench, const struct bms_request *request,
+                                const uint8_t *bytes, size_t size, struct pack *pack)
 {
-    enum feed_state state = FEED_WAITING;
-    while (size > 0 && state == FEED_WAITING) {
+    enum reply_state state = REPLY_WAITING;
+    while (size > 0 && state == REPLY_WAITING) {
         size_t piece = piece_of(bench, size);
-        assert_int_equal(feed_append(&bench->feed, bytes, piece), piece);
-        state = feed_decode(&bench->feed, &bench->poller->bms, request, false, pack);
+        assert_int_equal(reply_append(&bench->feed, bytes, piece), piece);
+        state = reply_decode(&bench->feed, &bench->poller->bms, request, false, pack);
         bytes += piece;
         size -= piece;
     }
@@ -196,21 +196,21 @@ static void roughen(struct bench *bench, struct bms_output *answer)
     bench->last = intact;
 }
 
-static enum feed_state exchange(struct bench *bench, const struct bms_request *request,
-                                struct pack *pack)
+static enum reply_state exchange(struct bench *bench, const struct bms_request *request,
+                                 struct pack *pack)
 {
     static struct bms_output answer;
-    feed_clear(&bench->feed);
+    reply_clear(&bench->feed);
     ask_board(bench, request, &answer);
     if (bench->rough)
         roughen(bench, &answer);
-    enum feed_state state = FEED_WAITING;
+    enum reply_state state = REPLY_WAITING;
     if (bench->echoes)
         state = receive(bench, request, request->bytes, request->size, pack);
-    if (state == FEED_WAITING)
+    if (state == REPLY_WAITING)
         state = receive(bench, request, answer.bytes, answer.size, pack);
-    if (state == FEED_WAITING)
-        state = feed_decode(&bench->feed, &bench->poller->bms, request, true, pack);
+    if (state == REPLY_WAITING)
+        state = reply_decode(&bench->feed, &bench->poller->bms, request, true, pack);
     return state;
 }
 
@@ -220,10 +220,10 @@ static bool poll_cycle(struct bench *bench)
     struct bms_request request;
     bool published = false;
     while (poller_request(bench->poller, bench->now, &request, &published)) {
-        enum feed_state state = exchange(bench, &request, &bench->poller->incoming);
-        if (state == FEED_DONE)
+        enum reply_state state = exchange(bench, &request, &bench->poller->incoming);
+        if (state == REPLY_DONE)
             poller_answered(bench->poller, bench->now);
-        else if (state == FEED_REFUSED)
+        else if (state == REPLY_REFUSED)
             poller_refused(bench->poller, bench->now);
         else
             poller_unanswered(bench->poller, bench->now);
@@ -243,10 +243,10 @@ static bool listen_second(struct bench *bench)
         roughen(bench, &said);
     for (size_t at = 0; at < said.size;) {
         size_t piece = piece_of(bench, said.size - at);
-        assert_int_equal(feed_append(&bench->feed, said.bytes + at, piece), piece);
+        assert_int_equal(reply_append(&bench->feed, said.bytes + at, piece), piece);
         at += piece;
-        while (feed_decode(&bench->feed, &bench->poller->bms, &none, false,
-                           &bench->poller->incoming) == FEED_DONE) {
+        while (reply_decode(&bench->feed, &bench->poller->bms, &none, false,
+                            &bench->poller->incoming) == REPLY_DONE) {
             poller_heard(bench->poller, bench->now);
             heard = true;
         }
@@ -680,9 +680,9 @@ static void test_switches(void **state)
         if (!built && i == 0)
             break;
         assert_true(built);
-        enum feed_state confirmed = exchange(&bench, &request, &pack);
-        assert_int_not_equal(confirmed, FEED_WAITING);
-        if (confirmed == FEED_DONE)
+        enum reply_state confirmed = exchange(&bench, &request, &pack);
+        assert_int_not_equal(confirmed, REPLY_WAITING);
+        if (confirmed == REPLY_DONE)
             mos[commands[i].which] = commands[i].on;
         poll(&bench);
         poll(&bench);

@@ -19,7 +19,7 @@
 
 enum order_end { CONFIRMED = 0, REFUSED = 4, UNANSWERED = 0x0B };
 
-struct reply {
+struct response {
     uint8_t bytes[MBAP_ADU_MAX];
     size_t size;
     bool own_content; /* an identification: the content is that of test_identity */
@@ -32,7 +32,7 @@ struct session {
     uint16_t port;
     uint8_t stream[STREAM];
     size_t size, sent;
-    struct reply replies[REPLIES];
+    struct response replies[REPLIES];
     unsigned expected, received;
     bool closes; /* after the last reply, because of a length that cannot be */
     unsigned orders;
@@ -192,7 +192,7 @@ static uint8_t end_of_order(unsigned number)
     return ends[number % COUNT(ends)];
 }
 
-static void put_exception(struct reply *reply, uint8_t function, uint8_t exception)
+static void put_exception(struct response *reply, uint8_t function, uint8_t exception)
 {
     reply->bytes[7] = function | 0x80;
     reply->bytes[8] = exception;
@@ -202,13 +202,13 @@ static void put_exception(struct reply *reply, uint8_t function, uint8_t excepti
 static void expect_answer(struct session *session, const uint8_t *frame, size_t size)
 {
     assert_true(session->expected < REPLIES);
-    struct reply *reply = &session->replies[session->expected++];
+    struct response *reply = &session->replies[session->expected++];
     const uint8_t *pdu = frame + 7;
     uint8_t exception = judge(frame[6], pdu, size - 7);
     const bool order = !exception && (pdu[0] == 5 || pdu[0] == 6 || pdu[0] == 15 || pdu[0] == 16);
     if (order)
         exception = end_of_order(session->orders++);
-    *reply = (struct reply){.bytes = {frame[0], frame[1], 0, 0, 0, 0, frame[6]}};
+    *reply = (struct response){.bytes = {frame[0], frame[1], 0, 0, 0, 0, frame[6]}};
     reply->own_content = !exception && pdu[0] == 43;
     if (exception) {
         put_exception(reply, pdu[0], exception);
@@ -404,7 +404,7 @@ static void send_piece(struct session *session)
         assert_int_equal(errno, EAGAIN);
 }
 
-static bool is_expected(const struct reply *reply, const uint8_t *bytes, size_t size)
+static bool is_expected(const struct response *reply, const uint8_t *bytes, size_t size)
 {
     if (!reply->own_content)
         return size == reply->size && memcmp(bytes, reply->bytes, size) == 0;

@@ -755,17 +755,17 @@ static void test_close(void **state)
 /* ---- real protocols ---- */
 
 /* What comes at once in answer to a request. */
-static enum feed_state exchange(struct bench *bench, struct bms *bms,
-                                const struct bms_request *request, struct pack *pack)
+static enum reply_state exchange(struct bench *bench, struct bms *bms,
+                                 const struct bms_request *request, struct pack *pack)
 {
-    static struct feed feed;
+    static struct reply feed;
     uint8_t bytes[512];
-    feed_clear(&feed);
+    reply_clear(&feed);
     send_all(bench->fd, request->bytes, request->size);
     settle(bench, bench->fd);
     for (ssize_t size; (size = read(bench->fd, bytes, sizeof bytes)) > 0;)
-        assert_int_equal(feed_append(&feed, bytes, (size_t) size), size);
-    return feed_decode(&feed, bms, request, true, pack);
+        assert_int_equal(reply_append(&feed, bytes, (size_t) size), size);
+    return reply_decode(&feed, bms, request, true, pack);
 }
 
 static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
@@ -777,7 +777,7 @@ static void poll_pack(struct bench *bench, struct bms *bms, struct pack *pack)
         pack_clear(&part);
         if (!bms->driver->build(bms, step, &request))
             continue;
-        if (exchange(bench, bms, &request, &part) == FEED_DONE)
+        if (exchange(bench, bms, &request, &part) == REPLY_DONE)
             pack_merge(pack, &part);
         else if (bms->driver->plan[step].vital)
             fail_msg("%s: no answer to '%s'", bms->driver->name, bms->driver->plan[step].name);
@@ -827,7 +827,7 @@ static void switch_mos(struct bench *bench, struct bms *bms, enum bms_switch whi
     struct pack ignored;
     pack_clear(&ignored);
     assert_true(bms->driver->control(bms, which, on, &request));
-    assert_int_equal(exchange(bench, bms, &request, &ignored), FEED_DONE);
+    assert_int_equal(exchange(bench, bms, &request, &ignored), REPLY_DONE);
 }
 
 /* A command reaches the model at once, also where the switch was held by an option. */
@@ -866,14 +866,14 @@ static void test_control(void **state)
 /* One that talks unasked is listened to until it has said all. */
 static void hear_pack(struct bench *bench, struct bms *bms, struct pack *pack)
 {
-    static struct feed feed;
+    static struct reply feed;
     const struct bms_request none = {.size = 0};
     uint8_t bytes[512];
-    feed_clear(&feed);
+    reply_clear(&feed);
     pack_clear(pack);
     do
-        feed_append(&feed, bytes, receive(bench, bench->fd, bytes, sizeof bytes));
-    while (feed_decode(&feed, bms, &none, false, pack) != FEED_DONE);
+        reply_append(&feed, bytes, receive(bench, bench->fd, bytes, sizeof bytes));
+    while (reply_decode(&feed, bms, &none, false, pack) != REPLY_DONE);
     if (bms->driver->finish)
         bms->driver->finish(bms, pack);
     pack_derive(pack);

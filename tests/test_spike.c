@@ -477,15 +477,15 @@ static void disturb(const struct world *world, uint8_t *reply)
 
 static void answer(struct world *world, const struct bms_request *request)
 {
-    struct feed feed = {0};
+    struct reply feed = {0};
     uint8_t reply[1024], command = request->bytes[2];
     size_t size = command == world->mute ? 0 : recorded_reply(world, request, reply);
     world->asked[command]++;
     if (size > 0 && command == world->command)
         disturb(world, reply);
-    feed_append(&feed, reply, size);
-    if (feed_decode(&feed, &world->poller->bms, request, true, &world->poller->incoming) ==
-        FEED_DONE)
+    reply_append(&feed, reply, size);
+    if (reply_decode(&feed, &world->poller->bms, request, true, &world->poller->incoming) ==
+        REPLY_DONE)
         poller_answered(world->poller, world->now);
     else
         poller_unanswered(world->poller, world->now);
@@ -711,7 +711,7 @@ static void test_captures(void **state)
         struct exchange *exchange = load(paths.gl_pathv[i]);
         struct bms bms;
         struct pack pack;
-        struct feed_counters counters;
+        struct reply_counters counters;
         bms_init(&bms, exchange->driver);
         exchange_replay(exchange, &bms, &pack, &counters);
         for (int id = 0; id < PACK_VALUES; id++)

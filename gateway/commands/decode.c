@@ -44,7 +44,7 @@ static char *slurp(const char *path, size_t *size)
 }
 
 /* Whether anything is worth printing; otherwise says what came instead. */
-static bool decoded_something(const char *path, const struct feed_counters *counters)
+static bool decoded_something(const char *path, const struct reply_counters *counters)
 {
     uint32_t useless = counters->foreign + counters->refused + counters->invalid;
     if (counters->frames > useless)
@@ -63,7 +63,7 @@ static int decode_exchange(const struct exchange *exchange, const char *path,
 {
     struct bms bms;
     struct pack pack;
-    struct feed_counters counters;
+    struct reply_counters counters;
     bms_init(&bms, exchange->driver);
     bms.options.current = current;
     exchange_replay(exchange, &bms, &pack, &counters);

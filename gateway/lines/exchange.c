@@ -162,17 +162,17 @@ void exchange_free(struct exchange *exchange)
 }
 
 /* All frames that are in the buffer now; a recording may hold more behind a complete reply. */
-static void decode_all(struct feed *feed, struct bms *bms, const struct bms_request *request,
+static void decode_all(struct reply *reply, struct bms *bms, const struct bms_request *request,
                        bool silent, struct pack *pack)
 {
-    while (feed_decode(feed, bms, request, silent, pack) != FEED_WAITING)
+    while (reply_decode(reply, bms, request, silent, pack) != REPLY_WAITING)
         continue;
 }
 
 void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pack *pack,
-                     struct feed_counters *counters)
+                     struct reply_counters *counters)
 {
-    struct feed feed = {0};
+    struct reply reply = {0};
     struct bms_request request = {0};
     pack_clear(pack);
     for (size_t i = 0; i < exchange->count; i++) {
@@ -180,7 +180,7 @@ void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pa
         if (item->kind == EXCHANGE_VALUE)
             continue;
         if (item->kind == EXCHANGE_REQUEST) {
-            decode_all(&feed, bms, &request, true, pack);
+            decode_all(&reply, bms, &request, true, pack);
             /* A request longer than any of ours is some other program's; what answers it is
              * foreign. */
             request.size = item->size <= sizeof request.bytes ? item->size : sizeof request.bytes;
@@ -188,15 +188,15 @@ void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pa
             continue;
         }
         for (size_t at = 0; at < item->size;) {
-            at += feed_append(&feed, item->bytes + at, item->size - at);
-            decode_all(&feed, bms, &request, false, pack);
+            at += reply_append(&reply, item->bytes + at, item->size - at);
+            decode_all(&reply, bms, &request, false, pack);
         }
     }
-    decode_all(&feed, bms, &request, true, pack);
+    decode_all(&reply, bms, &request, true, pack);
     if (bms->driver->finish)
         bms->driver->finish(bms, pack);
     pack_derive(pack);
-    *counters = feed.counters;
+    *counters = reply.counters;
 }
 
 void exchange_write_head(FILE *out, const char *protocol, const char *source)

@@ -41,7 +41,7 @@ void exchange_free(struct exchange *exchange);
  * the values in `pack` with `finish` and the derived ones. `bms` is one that bms_init was called
  * on. */
 void exchange_replay(const struct exchange *exchange, struct bms *bms, struct pack *pack,
-                     struct feed_counters *counters);
+                     struct reply_counters *counters);
 
 /** Writes the head of a new file and one line of bytes ('>' or '<'). */
 void exchange_write_head(FILE *out, const char *protocol, const char *source);

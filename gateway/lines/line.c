@@ -58,7 +58,7 @@ struct line {
     double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol that it was in */
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
-    struct feed feed;
+    struct reply reply;
     struct mask mask;
 };
 
@@ -223,7 +223,7 @@ static void on_opened(void *data, int fd)
     line->quiet_since = -INFINITY;
     line->wanted_at = NAN;
     line->unheard_since = talks(line) ? now : NAN;
-    feed_clear(&line->feed);
+    reply_clear(&line->reply);
     for (unsigned i = 0; i < line->members.count; i++) {
         struct poller *poller = line->members.list[i].poller;
         poller->reconnects += again;
@@ -305,7 +305,7 @@ static bool make_ready(struct line *line, double now)
         return false;
     }
     line->wanted_at = NAN;
-    feed_clear(&line->feed);
+    reply_clear(&line->reply);
     if (intake_drain(&line->intake))
         return true;
     lose(line, errno ? strerror(errno) : "closed by the far end");
@@ -404,13 +404,13 @@ static void finish_exchange(struct line *line, double now)
 }
 
 /* Takes what the buffer holds; `silent`: nothing more is coming. */
-static enum feed_state decode(struct line *line, bool silent)
+static enum reply_state decode(struct line *line, bool silent)
 {
     struct poller *poller = line->asking->poller;
-    struct feed_counters before = line->feed.counters;
-    enum feed_state state =
-        feed_decode(&line->feed, &poller->bms, &line->request, silent, &poller->incoming);
-    const struct feed_counters *after = &line->feed.counters;
+    struct reply_counters before = line->reply.counters;
+    enum reply_state state =
+        reply_decode(&line->reply, &poller->bms, &line->request, silent, &poller->incoming);
+    const struct reply_counters *after = &line->reply.counters;
     uint32_t damaged = after->damaged - before.damaged + after->invalid - before.invalid;
     poller->damaged += damaged;
     /* What others say, and an echo, are whole frames. */
@@ -418,7 +418,7 @@ static enum feed_state decode(struct line *line, bool silent)
     return state;
 }
 
-static void settle_order(struct line *line, enum feed_state state)
+static void settle_order(struct line *line, enum reply_state state)
 {
     enum order_result result = order_settle(line->orders, state);
     line->ordering = false;
@@ -434,9 +434,9 @@ static void wait_on(struct line *line, bool is_part, bool consumed, double now)
     double later = fmin(now + reply_s(line), line->deadline_limit);
     if (is_part)
         line->deadline = fmax(line->deadline, later);
-    if (consumed || line->feed.size == 0)
+    if (consumed || line->reply.size == 0)
         line->begun_at = NAN;
-    if (line->feed.size > 0 && isnan(line->begun_at))
+    if (line->reply.size > 0 && isnan(line->begun_at))
         line->begun_at = now;
     line->give_up_at =
         line->begun_at <= line->deadline ? fmax(line->deadline, later) : line->deadline;
@@ -447,22 +447,22 @@ static void wait_on(struct line *line, bool is_part, bool consumed, double now)
 static void take_reply(struct line *line, bool silent, double now)
 {
     struct poller *poller = line->asking->poller;
-    struct feed_counters before = line->feed.counters;
-    size_t received = line->feed.size;
-    enum feed_state state = decode(line, silent);
-    if (state == FEED_WAITING && !silent) {
-        const struct feed_counters *after = &line->feed.counters;
+    struct reply_counters before = line->reply.counters;
+    size_t received = line->reply.size;
+    enum reply_state state = decode(line, silent);
+    if (state == REPLY_WAITING && !silent) {
+        const struct reply_counters *after = &line->reply.counters;
         uint32_t useless = after->foreign - before.foreign + after->invalid - before.invalid;
-        wait_on(line, after->frames - before.frames > useless, line->feed.size < received, now);
+        wait_on(line, after->frames - before.frames > useless, line->reply.size < received, now);
         return;
     }
-    if (state != FEED_WAITING)
+    if (state != REPLY_WAITING)
         note_answer(line);
     if (line->ordering) {
         settle_order(line, state);
-    } else if (state == FEED_DONE) {
+    } else if (state == REPLY_DONE) {
         poller_answered(poller, now);
-    } else if (state == FEED_REFUSED) {
+    } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
         poller_unanswered(poller, now);
@@ -492,7 +492,7 @@ static void await_talker(struct line *line, double now)
 static void listen_in(struct line *line, double now)
 {
     struct member *member = line->asking;
-    while (decode(line, false) == FEED_DONE) {
+    while (decode(line, false) == REPLY_DONE) {
         poller_heard(member->poller, now);
         publish(line, member, now);
         await_talker(line, now);
@@ -537,7 +537,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
         return;
     }
     mask_received(&line->mask, &line->asking->poller->bms, bytes, size);
-    feed_append(&line->feed, bytes, size);
+    reply_append(&line->reply, bytes, size);
     if (talks(line)) {
         listen_in(line, now);
         return;

@@ -37,15 +37,15 @@ static enum order_result try_other_way(struct order *order)
     return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
 }
 
-enum order_result order_settle(struct order *order, enum feed_state answer)
+enum order_result order_settle(struct order *order, enum reply_state answer)
 {
     switch (answer) {
-    case FEED_DONE:
+    case REPLY_DONE:
         order->switches.wanted[next_switch(order)] = false;
         return next_switch(order) == ORDER_SWITCHES ? ORDER_DONE : ORDER_PENDING;
-    case FEED_REFUSED:
+    case REPLY_REFUSED:
         return try_other_way(order);
-    case FEED_WAITING:
+    case REPLY_WAITING:
         break;
     }
     return ORDER_UNANSWERED;

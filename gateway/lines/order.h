@@ -42,8 +42,8 @@ struct order {
 /** Builds the next request into order->request. ORDER_PENDING: send it. */
 enum order_result order_build(struct order *order);
 
-/** What came of it; FEED_WAITING: nothing. ORDER_PENDING: go on with order_build. */
-enum order_result order_settle(struct order *order, enum feed_state answer);
+/** What came of it; REPLY_WAITING: nothing. ORDER_PENDING: go on with order_build. */
+enum order_result order_settle(struct order *order, enum reply_state answer);
 
 /** "charge on, discharge off", for the log. */
 #define SWITCHES_TEXT 40

@@ -4,39 +4,40 @@
 
 #include <string.h>
 
-void feed_clear(struct feed *feed)
+void reply_clear(struct reply *reply)
 {
-    feed->size = 0;
+    reply->size = 0;
 }
 
-size_t feed_append(struct feed *feed, const uint8_t *bytes, size_t size)
+size_t reply_append(struct reply *reply, const uint8_t *bytes, size_t size)
 {
-    size_t room = sizeof feed->bytes - feed->size;
+    size_t room = sizeof reply->bytes - reply->size;
     if (size > room)
         size = room;
-    memcpy(feed->bytes + feed->size, bytes, size);
-    feed->size += size;
+    memcpy(reply->bytes + reply->size, bytes, size);
+    reply->size += size;
     return size;
 }
 
 /* One frame goes to the driver; true when the wait is over. */
-static bool take_frame(struct feed *feed, struct bms *bms, const struct bms_request *request,
-                       const uint8_t *frame, size_t size, struct pack *pack, enum feed_state *state)
+static bool take_frame(struct reply *reply, struct bms *bms, const struct bms_request *request,
+                       const uint8_t *frame, size_t size, struct pack *pack,
+                       enum reply_state *state)
 {
-    feed->counters.frames++;
+    reply->counters.frames++;
     switch (bms->driver->decode(bms, request, frame, size, pack)) {
     case BMS_DONE:
-        *state = FEED_DONE;
+        *state = REPLY_DONE;
         return true;
     case BMS_REFUSED:
-        feed->counters.refused++;
-        *state = FEED_REFUSED;
+        reply->counters.refused++;
+        *state = REPLY_REFUSED;
         return true;
     case BMS_FOREIGN:
-        feed->counters.foreign++;
+        reply->counters.foreign++;
         return false;
     case BMS_INVALID:
-        feed->counters.invalid++;
+        reply->counters.invalid++;
         return false;
     case BMS_PARTIAL:
         return false;
@@ -44,15 +45,15 @@ static bool take_frame(struct feed *feed, struct bms *bms, const struct bms_requ
     return false;
 }
 
-enum feed_state feed_decode(struct feed *feed, struct bms *bms, const struct bms_request *request,
-                            bool silent, struct pack *pack)
+enum reply_state reply_decode(struct reply *reply, struct bms *bms,
+                              const struct bms_request *request, bool silent, struct pack *pack)
 {
-    enum feed_state state = FEED_WAITING;
+    enum reply_state state = REPLY_WAITING;
     size_t at = 0;
     bool over = false;
-    while (at < feed->size && !over) {
-        const uint8_t *bytes = feed->bytes + at;
-        size_t left = feed->size - at;
+    while (at < reply->size && !over) {
+        const uint8_t *bytes = reply->bytes + at;
+        size_t left = reply->size - at;
         struct bms_span span = bms->driver->frame(bms, request, bytes, left);
         if (span.kind == BMS_MORE && !silent && left < BMS_FRAME_MAX)
             break;
@@ -63,14 +64,14 @@ enum feed_state feed_decode(struct feed *feed, struct bms *bms, const struct bms
         if (span.size > left)
             span.size = left;
         if (span.kind == BMS_FRAME)
-            over = take_frame(feed, bms, request, bytes, span.size, pack, &state);
+            over = take_frame(reply, bms, request, bytes, span.size, pack, &state);
         else if (span.kind == BMS_DAMAGED)
-            feed->counters.damaged++;
+            reply->counters.damaged++;
         else
-            feed->counters.skipped_bytes += (uint32_t) span.size;
+            reply->counters.skipped_bytes += (uint32_t) span.size;
         at += span.size;
     }
-    feed->size -= at;
-    memmove(feed->bytes, feed->bytes + at, feed->size);
+    reply->size -= at;
+    memmove(reply->bytes, reply->bytes + at, reply->size);
     return state;
 }

@@ -9,28 +9,28 @@
 #include "bms/driver.h"
 
 /* Counters of what was received, for the register map. */
-struct feed_counters {
+struct reply_counters {
     uint32_t frames, foreign, refused, invalid, damaged, skipped_bytes;
 };
 
-struct feed {
+struct reply {
     uint8_t bytes[2 * BMS_FRAME_MAX];
     size_t size;
-    struct feed_counters counters;
+    struct reply_counters counters;
 };
 
 /* Whether the reply that was waited for is there. */
-enum feed_state { FEED_WAITING, FEED_DONE, FEED_REFUSED };
+enum reply_state { REPLY_WAITING, REPLY_DONE, REPLY_REFUSED };
 
-void feed_clear(struct feed *feed);
+void reply_clear(struct reply *reply);
 
 /** Appends received bytes; returns how many fitted. */
-size_t feed_append(struct feed *feed, const uint8_t *bytes, size_t size);
+size_t reply_append(struct reply *reply, const uint8_t *bytes, size_t size);
 
 /** Decodes every frame in the buffer into `pack` until the reply is complete; what follows stays
  * in the buffer. `silent`: nothing more will come, so that what only looks like the start of a
  * frame is passed over and a good frame behind it is found. */
-enum feed_state feed_decode(struct feed *feed, struct bms *bms, const struct bms_request *request,
-                            bool silent, struct pack *pack);
+enum reply_state reply_decode(struct reply *reply, struct bms *bms,
+                              const struct bms_request *request, bool silent, struct pack *pack);
 
 #endif

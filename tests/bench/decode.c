@@ -25,14 +25,14 @@
 struct exchange {
     struct bms_request request;
     struct bms_output reply;
-    enum feed_state state;
+    enum reply_state state;
 };
 
 struct session {
     struct pack_config config;
     struct line_config line;
     struct poller *poller;
-    struct feed feed;
+    struct reply feed;
     struct bms far_end;
     struct pack far_pack;
     struct exchange exchanges[EXCHANGES_MAX];
@@ -53,12 +53,12 @@ static void emulate(struct session *session, struct exchange *exchange)
                                      exchange->request.size, &exchange->reply);
 }
 
-static enum feed_state take_reply(struct session *session, const struct exchange *exchange)
+static enum reply_state take_reply(struct session *session, const struct exchange *exchange)
 {
-    feed_clear(&session->feed);
-    feed_append(&session->feed, exchange->reply.bytes, exchange->reply.size);
-    return feed_decode(&session->feed, &session->poller->bms, &exchange->request, false,
-                       &session->poller->incoming);
+    reply_clear(&session->feed);
+    reply_append(&session->feed, exchange->reply.bytes, exchange->reply.size);
+    return reply_decode(&session->feed, &session->poller->bms, &exchange->request, false,
+                        &session->poller->incoming);
 }
 
 /* The exchange for a request: a noted one, or one with the emulator that is noted. */
@@ -88,11 +88,11 @@ static void encode(struct session *session)
     map_encode_bits(&session->poller->values, &status, inputs, coils);
 }
 
-static void settle(struct session *session, enum feed_state state, double now)
+static void settle(struct session *session, enum reply_state state, double now)
 {
-    if (state == FEED_DONE)
+    if (state == REPLY_DONE)
         poller_answered(session->poller, now);
-    else if (state == FEED_REFUSED)
+    else if (state == REPLY_REFUSED)
         poller_refused(session->poller, now);
     else
         poller_unanswered(session->poller, now);
@@ -103,7 +103,7 @@ static void hear_talker(struct session *session, double now)
     const struct bms_request nothing = {.size = 0};
     struct exchange *exchange = exchange_for(session, &nothing);
     exchange->state = take_reply(session, exchange);
-    if (exchange->state == FEED_DONE)
+    if (exchange->state == REPLY_DONE)
         poller_heard(session->poller, now);
     else
         session->trouble = "no values";
@@ -148,16 +148,16 @@ static void run_decoder(struct session *session, double now)
 /* As if every byte woke the loop: a framer that begins anew each time would show. */
 static void run_trickle(struct session *session, double now)
 {
-    struct feed *feed = &session->feed;
+    struct reply *feed = &session->feed;
     (void) now;
     for (unsigned i = 0; i < session->count; i++) {
         const struct exchange *exchange = &session->exchanges[i];
-        enum feed_state state = FEED_WAITING;
-        feed_clear(feed);
-        for (size_t at = 0; at < exchange->reply.size && state == FEED_WAITING; at++) {
-            feed_append(feed, exchange->reply.bytes + at, 1);
-            state = feed_decode(feed, &session->poller->bms, &exchange->request, false,
-                                &session->poller->incoming);
+        enum reply_state state = REPLY_WAITING;
+        reply_clear(feed);
+        for (size_t at = 0; at < exchange->reply.size && state == REPLY_WAITING; at++) {
+            reply_append(feed, exchange->reply.bytes + at, 1);
+            state = reply_decode(feed, &session->poller->bms, &exchange->request, false,
+                                 &session->poller->incoming);
         }
         if (state != exchange->state)
             session->trouble = "a reply that comes byte by byte is taken in another way";

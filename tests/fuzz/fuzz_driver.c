@@ -38,7 +38,7 @@ struct session {
     struct bms *emulated; /* the simulated pack's side */
     struct pack told;     /* what it tells */
     struct pack pack;
-    struct feed feed;
+    struct reply feed;
     struct bms_request request;
     bool own_request; /* the driver made it */
 };
@@ -242,7 +242,7 @@ static struct bms_span find_frame(const struct session *session, const uint8_t *
     return span;
 }
 
-/* Walks over what is in the buffer as feed_decode is about to, but with every check. */
+/* Walks over what is in the buffer as reply_decode is about to, but with every check. */
 static void check_buffer(const struct session *session)
 {
     size_t size = session->feed.size;
@@ -261,8 +261,8 @@ static void check_buffer(const struct session *session)
 static void decode_all(struct session *session, bool silent)
 {
     check_buffer(session);
-    while (feed_decode(&session->feed, session->bms, &session->request, silent, &session->pack) !=
-           FEED_WAITING)
+    while (reply_decode(&session->feed, session->bms, &session->request, silent, &session->pack) !=
+           REPLY_WAITING)
         check_pack(&session->pack);
     check_pack(&session->pack);
     REQUIRE(!silent || session->feed.size == 0, "silence leaves bytes behind");
@@ -271,7 +271,7 @@ static void decode_all(struct session *session, bool silent)
 static void receive(struct session *session, const uint8_t *bytes, size_t size)
 {
     while (size > 0) {
-        size_t taken = feed_append(&session->feed, bytes, size);
+        size_t taken = reply_append(&session->feed, bytes, size);
         bytes += taken;
         size -= taken;
         decode_all(session, false);

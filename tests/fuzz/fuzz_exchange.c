@@ -32,7 +32,7 @@ static void replay(const struct exchange *exchange)
 {
     struct bms bms;
     struct pack pack;
-    struct feed_counters counters;
+    struct reply_counters counters;
     bms_init(&bms, exchange->driver);
     exchange_replay(exchange, &bms, &pack, &counters);
 }

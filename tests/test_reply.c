@@ -11,7 +11,7 @@ extern const struct bms_driver jbd_driver;
 #define ASK_CELLS "DD A5 04 00 FF FC 77"
 
 struct bench {
-    struct feed feed;
+    struct reply feed;
     struct bms bms;
     struct bms_request request;
     struct pack pack;
@@ -25,12 +25,12 @@ static void open_bench(struct bench *bench)
     pack_clear(&bench->pack);
 }
 
-static enum feed_state feed(struct bench *bench, const char *hex, bool silent)
+static enum reply_state feed(struct bench *bench, const char *hex, bool silent)
 {
     uint8_t bytes[256];
     size_t size = parse_hex(hex, bytes);
-    assert_int_equal(feed_append(&bench->feed, bytes, size), size);
-    return feed_decode(&bench->feed, &bench->bms, &bench->request, silent, &bench->pack);
+    assert_int_equal(reply_append(&bench->feed, bytes, size), size);
+    return reply_decode(&bench->feed, &bench->bms, &bench->request, silent, &bench->pack);
 }
 
 static void test_pieces(void **state)
@@ -38,8 +38,8 @@ static void test_pieces(void **state)
     (void) state;
     struct bench bench;
     open_bench(&bench);
-    assert_int_equal(feed(&bench, "DD 04 00 08 0D 66 0D", false), FEED_WAITING);
-    assert_int_equal(feed(&bench, "61 0D 68 0D 59 FE 3C 77", false), FEED_DONE);
+    assert_int_equal(feed(&bench, "DD 04 00 08 0D 66 0D", false), REPLY_WAITING);
+    assert_int_equal(feed(&bench, "61 0D 68 0D 59 FE 3C 77", false), REPLY_DONE);
     assert_near(&bench.pack, CELL_MV + 1, 3425);
 }
 
@@ -48,9 +48,9 @@ static void test_what_follows_stays(void **state)
     (void) state;
     struct bench bench;
     open_bench(&bench);
-    assert_int_equal(feed(&bench, CELLS " " CELLS, false), FEED_DONE);
+    assert_int_equal(feed(&bench, CELLS " " CELLS, false), REPLY_DONE);
     assert_int_equal(bench.feed.size, 15);
-    assert_int_equal(feed(&bench, "", false), FEED_DONE);
+    assert_int_equal(feed(&bench, "", false), REPLY_DONE);
     assert_int_equal(bench.feed.size, 0);
 }
 
@@ -60,9 +60,9 @@ static void test_false_start(void **state)
     (void) state;
     struct bench bench;
     open_bench(&bench);
-    assert_int_equal(feed(&bench, "DD 04 00 F0 " CELLS, false), FEED_WAITING);
+    assert_int_equal(feed(&bench, "DD 04 00 F0 " CELLS, false), REPLY_WAITING);
     assert_unknown(&bench.pack, CELL_MV);
-    assert_int_equal(feed(&bench, "", true), FEED_DONE);
+    assert_int_equal(feed(&bench, "", true), REPLY_DONE);
     assert_near(&bench.pack, CELL_MV, 3430);
 }
 
@@ -76,7 +76,7 @@ static void test_counts(void **state)
     feed(&bench, "DD 04 00 08 0D 66 0D 61 0D 68 0D 59 FE 3D 77", false);
     feed(&bench, "DD 05 00 02 4A 42 FF 72 77", false);
     feed(&bench, ASK_CELLS, false);
-    assert_int_equal(feed(&bench, CELLS, false), FEED_DONE);
+    assert_int_equal(feed(&bench, CELLS, false), REPLY_DONE);
     assert_int_equal(bench.feed.counters.damaged, 1);
     assert_int_equal(bench.feed.counters.foreign, 2);
     assert_int_equal(bench.feed.counters.frames, 3);
@@ -88,7 +88,7 @@ static void test_refused(void **state)
     (void) state;
     struct bench bench;
     open_bench(&bench);
-    assert_int_equal(feed(&bench, "DD 04 80 00 FF 80 77", false), FEED_REFUSED);
+    assert_int_equal(feed(&bench, "DD 04 80 00 FF 80 77", false), REPLY_REFUSED);
     assert_int_equal(bench.feed.counters.refused, 1);
 }
 
@@ -101,10 +101,10 @@ static void test_flood(void **state)
     uint8_t bytes[1000];
     memset(bytes, 0xDD, sizeof bytes);
     for (int i = 0; i < 100; i++) {
-        assert_int_equal(feed_append(&bench.feed, bytes, sizeof bytes), sizeof bytes);
-        feed_decode(&bench.feed, &bench.bms, &bench.request, false, &bench.pack);
+        assert_int_equal(reply_append(&bench.feed, bytes, sizeof bytes), sizeof bytes);
+        reply_decode(&bench.feed, &bench.bms, &bench.request, false, &bench.pack);
     }
-    assert_int_equal(feed(&bench, CELLS, true), FEED_DONE);
+    assert_int_equal(feed(&bench, CELLS, true), REPLY_DONE);
 }
 
 int main(void)

@@ -32,7 +32,7 @@ struct line {
     void *data;
     struct port *port;
     unsigned baud;
-    struct members members;
+    struct turns turns;
     struct intake intake;
     ev_timer timer;   /* the next thing to do: ask, give up waiting, open again */
     double armed_for; /* when it is due */
@@ -69,7 +69,7 @@ static double next_due(const struct line *line, double now);
 /* A pack that talks unasked is alone on its line; the configuration has seen to it. */
 static bool talks(const struct line *line)
 {
-    return bms_talks(line->members.list[0].poller->config->driver);
+    return bms_talks(line->turns.list[0].poller->config->driver);
 }
 
 static double wire_s(const struct line *line, size_t bytes)
@@ -224,8 +224,8 @@ static void on_opened(void *data, int fd)
     line->wanted_at = NAN;
     line->unheard_since = talks(line) ? now : NAN;
     reply_clear(&line->reply);
-    for (unsigned i = 0; i < line->members.count; i++) {
-        struct poller *poller = line->members.list[i].poller;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        struct poller *poller = line->turns.list[i].poller;
         poller->reconnects += again;
         poller_reopened(poller);
         if (other_device)
@@ -277,7 +277,7 @@ static void publish(struct line *line, struct member *member, double now)
 /* When there is something to ask; `now` at the earliest. */
 static double next_due(const struct line *line, double now)
 {
-    const struct poller *poller = members_next(&line->members, now)->poller;
+    const struct poller *poller = turns_next(&line->turns, now)->poller;
     return line->orders || poller->in_cycle ? now : fmax(poller->due, now);
 }
 
@@ -297,7 +297,7 @@ static bool make_ready(struct line *line, double now)
     if (isnan(line->wanted_at))
         line->wanted_at = now;
     const struct poller *next =
-        line->orders ? line->orders->poller : members_next(&line->members, now)->poller;
+        line->orders ? line->orders->poller : turns_next(&line->turns, now)->poller;
     double gap = gap_s(line, next);
     double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
     if (now < ready_at) {
@@ -343,7 +343,7 @@ static bool ask_order(struct line *line, double now)
     line->ordering = true;
     line->request = order->request;
     pack_clear(&order->poller->incoming);
-    ask(line, members_find(&line->members, order->poller), now);
+    ask(line, turns_find(&line->turns, order->poller), now);
     return true;
 }
 
@@ -352,7 +352,7 @@ static void end_cycle(struct line *line, struct member *member, bool published, 
     if (published) {
         publish(line, member, now);
     } else {
-        members_charge(&line->members, member, now);
+        turns_charge(&line->turns, member, now);
         note_miss(line, member, now);
     }
 }
@@ -384,7 +384,7 @@ static void advance(struct line *line)
         if (!make_ready(line, now))
             return;
         asked = line->orders ? ask_order(line, now)
-                             : poll_pack(line, members_next(&line->members, now), now);
+                             : poll_pack(line, turns_next(&line->turns, now), now);
     }
 }
 
@@ -583,7 +583,7 @@ static const struct port_events port_events = {.opened = on_opened, .failed = on
 static void settle_settings(struct line *line, struct port_settings *settings)
 {
     const struct line_config *config = line->config;
-    const struct bms_line *usual = &line->members.list[0].poller->config->driver->line;
+    const struct bms_line *usual = &line->turns.list[0].poller->config->driver->line;
     line->baud = settings->baud = config->baud ? config->baud : usual->baud;
     snprintf(settings->framing, sizeof settings->framing, "%s",
              config->framing[0] ? config->framing : usual->framing);
@@ -594,14 +594,14 @@ static struct port *make_port(struct line *line)
 {
     struct port_settings settings = {0};
     settle_settings(line, &settings);
-    struct bms *simulated = calloc(line->members.count, sizeof *simulated);
+    struct bms *simulated = calloc(line->turns.count, sizeof *simulated);
     if (!simulated)
         return NULL;
-    for (unsigned i = 0; i < line->members.count; i++)
-        simulated[i] = line->members.list[i].poller->bms;
+    for (unsigned i = 0; i < line->turns.count; i++)
+        simulated[i] = line->turns.list[i].poller->bms;
     struct port *port =
         port_new(line->loop, line->config->port, &settings,
-                 &(struct port_simulated){simulated, line->members.count}, &port_events, line);
+                 &(struct port_simulated){simulated, line->turns.count}, &port_events, line);
     free(simulated);
     return port;
 }
@@ -622,14 +622,14 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;
-    line->port = members_init(&line->members, pollers, count) ? make_port(line) : NULL;
+    line->port = turns_init(&line->turns, pollers, count) ? make_port(line) : NULL;
     if (!line->port) {
         line_free(line);
         return NULL;
     }
     intake_init(&line->intake, loop, line->baud, &intake_events, line);
     if (talks(line))
-        line->asking = &line->members.list[0];
+        line->asking = &line->turns.list[0];
     return line;
 }
 
@@ -641,7 +641,7 @@ void line_free(struct line *line)
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
-    members_close(&line->members);
+    turns_close(&line->turns);
     free(line);
 }
 

@@ -12,21 +12,21 @@
 #define PATIENT_AT_START_S 15.0 /* but no longer than that */
 #define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
-bool members_init(struct members *members, struct poller *const *pollers, unsigned count)
+bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
 {
-    *members = (struct members){.list = calloc(count, sizeof *members->list)};
-    if (!members->list)
+    *turns = (struct turns){.list = calloc(count, sizeof *turns->list)};
+    if (!turns->list)
         return false;
-    members->count = count;
+    turns->count = count;
     for (unsigned i = 0; i < count; i++)
-        members->list[i].poller = pollers[i];
+        turns->list[i].poller = pollers[i];
     return true;
 }
 
-void members_close(struct members *members)
+void turns_close(struct turns *turns)
 {
-    free(members->list);
-    *members = (struct members){0};
+    free(turns->list);
+    *turns = (struct turns){0};
 }
 
 /* ---- whose turn it is ---- */
@@ -42,32 +42,32 @@ static void prefer_earlier(struct member **best, struct member *member)
         *best = member;
 }
 
-struct member *members_next(const struct members *members, double now)
+struct member *turns_next(const struct turns *turns, double now)
 {
     struct member *silent = NULL, *lively = NULL;
-    for (unsigned i = 0; i < members->count; i++) {
-        struct member *member = &members->list[i];
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct member *member = &turns->list[i];
         if (member->poller->in_cycle)
             return member;
         prefer_earlier(is_silent(member->poller) ? &silent : &lively, member);
     }
     if (!silent || !lively)
         return silent ? silent : lively;
-    bool lively_first = lively->poller->due <= now && now < members->silent_after;
+    bool lively_first = lively->poller->due <= now && now < turns->silent_after;
     return lively_first || lively->poller->due <= silent->poller->due ? lively : silent;
 }
 
-struct member *members_find(const struct members *members, const struct poller *poller)
+struct member *turns_find(const struct turns *turns, const struct poller *poller)
 {
-    for (unsigned i = 0; i < members->count; i++)
-        if (members->list[i].poller == poller)
-            return &members->list[i];
+    for (unsigned i = 0; i < turns->count; i++)
+        if (turns->list[i].poller == poller)
+            return &turns->list[i];
     return NULL;
 }
 
-void members_charge(struct members *members, const struct member *member, double now)
+void turns_charge(struct turns *turns, const struct member *member, double now)
 {
-    members->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
+    turns->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
 }
 
 /* ---- what is said of them ---- */

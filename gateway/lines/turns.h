@@ -15,25 +15,25 @@ struct member {
     double silent_since;
 };
 
-struct members {
+struct turns {
     struct member *list;
     unsigned count;
     double silent_after; /* a silent pack goes before one that is due then only */
 };
 
 /** The pollers stay with the caller. False: out of memory. */
-bool members_init(struct members *members, struct poller *const *pollers, unsigned count);
-void members_close(struct members *members);
+bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count);
+void turns_close(struct turns *turns);
 
 /** The pack whose cycle is under way, else the one that is or will be due first. Many that are
  * silent must not starve one that answers: before it, they have only their share of the time. */
-struct member *members_next(const struct members *members, double now);
+struct member *turns_next(const struct turns *turns, double now);
 
 /** NULL: none of them. */
-struct member *members_find(const struct members *members, const struct poller *poller);
+struct member *turns_find(const struct turns *turns, const struct poller *poller);
 
 /** A cycle came to nothing, which took a part of the line's time. */
-void members_charge(struct members *members, const struct member *member, double now);
+void turns_charge(struct turns *turns, const struct member *member, double now);
 
 /** One warning when a pack has become silent, of a line with this name that was started then. */
 void member_report_silence(struct member *member, const char *line, double started_at, double now);

@@ -20,7 +20,7 @@ static const char usage[] =
     "  -v, --verbose      says what is being tried\n"
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
-struct search {
+struct probing {
     struct ev_loop *loop;
     const struct line_config *line;
     bool verbose;
@@ -34,9 +34,9 @@ static int address_of(const struct bms_driver *driver, int address)
 
 static void on_trying(void *data, const struct attempt *attempt)
 {
-    const struct search *search = data;
+    const struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
-    if (!search->verbose)
+    if (!probing->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
     if (bms_has_address(driver))
@@ -46,7 +46,7 @@ static void on_trying(void *data, const struct attempt *attempt)
     fprintf(stderr, ", %u baud\n", attempt->baud);
 }
 
-static void print_found(const struct search *search, const struct prober_found *found)
+static void print_found(const struct probing *probing, const struct search_found *found)
 {
     const struct bms_driver *driver = found->driver;
     const struct pack *values = found->values;
@@ -57,7 +57,7 @@ static void print_found(const struct search *search, const struct prober_found *
         printf(", %.0f cells", values->value[CELL_COUNT]);
     if (pack_known(values, SOC_PERCENT))
         printf(", SOC %.1f %%", values->value[SOC_PERCENT]);
-    printf("\n[line line-1]\nport = %s\n", search->line->port);
+    printf("\n[line line-1]\nport = %s\n", probing->line->port);
     if (found->baud != driver->line.baud)
         printf("baud = %u\n", found->baud);
     if (strcmp(found->framing, driver->line.framing) != 0)
@@ -70,16 +70,16 @@ static void print_found(const struct search *search, const struct prober_found *
     printf("unit = 1\n");
 }
 
-static void on_done(void *data, const struct prober_found *found, const char *why)
+static void on_done(void *data, const struct search_found *found, const char *why)
 {
-    struct search *search = data;
+    struct probing *probing = data;
     if (found) {
-        print_found(search, found);
-        search->status = EXIT_DONE;
+        print_found(probing, found);
+        probing->status = EXIT_DONE;
     } else {
-        fprintf(stderr, "packgate: %s: %s\n", search->line->port, why);
+        fprintf(stderr, "packgate: %s: %s\n", probing->line->port, why);
     }
-    ev_break(search->loop, EVBREAK_ALL);
+    ev_break(probing->loop, EVBREAK_ALL);
 }
 
 /* The port goes through the configuration's own checks. */
@@ -101,15 +101,15 @@ static struct config *config_for(const char *port, const char *baud, const char 
 
 static int probe(const struct line_config *line, bool verbose)
 {
-    static const struct prober_events events = {.trying = on_trying, .done = on_done};
-    struct search search = {
+    static const struct search_events events = {.trying = on_trying, .done = on_done};
+    struct probing probing = {
         .loop = ev_default_loop(0), .line = line, .verbose = verbose, .status = EXIT_FAILED};
-    struct prober *prober = prober_new(search.loop, line, &events, &search);
-    if (!prober)
+    struct search *search = search_new(probing.loop, line, &events, &probing);
+    if (!search)
         return EXIT_FAILED;
-    ev_run(search.loop, 0);
-    prober_free(prober);
-    return search.status;
+    ev_run(probing.loop, 0);
+    search_free(search);
+    return probing.status;
 }
 
 int command_probe(int argc, char **argv)

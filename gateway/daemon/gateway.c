@@ -37,7 +37,7 @@ struct gateway {
     struct service_host host;
     struct pushes *pushes;
     double searched_at; /* when the packs of the configuration were taken up */
-    struct automatic *
+    struct pack_search *
         *searches; /* for the packs of the configuration; NULL: not (any more) searched */
     struct state *state;
     char state_file[PORT_SIZE]; /* as at the start */
@@ -280,19 +280,19 @@ static void recall_packs(struct gateway *gateway, struct config *config)
     for (unsigned i = 0; i < config->pack_count; i++) {
         const struct state_entry *kept = state_get(gateway->state, config->packs[i].name);
         if (config->packs[i].automatic && kept)
-            automatic_recall(config, &config->packs[i], kept);
+            pack_search_recall(config, &config->packs[i], kept);
     }
 }
 
 static void end_searches(struct gateway *gateway)
 {
     for (unsigned i = 0; gateway->searches && i < gateway->config->pack_count; i++)
-        automatic_free(gateway->searches[i]);
+        pack_search_free(gateway->searches[i]);
     free(gateway->searches);
     gateway->searches = NULL;
 }
 
-/* The loop comes back here when the prober's own call is over: the same configuration, with one
+/* The loop comes back here when the search's own call is over: the same configuration, with one
  * pack more. */
 static void on_found(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -314,9 +314,9 @@ static void search_packs(struct gateway *gateway)
     gateway->searches = calloc(config->pack_count, sizeof *gateway->searches);
     for (unsigned i = 0; gateway->searches && i < config->pack_count; i++) {
         struct state_entry *kept = state_get(gateway->state, config->packs[i].name);
-        if (kept && automatic_is_open(&config->packs[i]))
+        if (kept && pack_search_is_open(&config->packs[i]))
             gateway->searches[i] =
-                automatic_new(gateway->loop, &config->packs[i], kept, note_found, gateway);
+                pack_search_new(gateway->loop, &config->packs[i], kept, note_found, gateway);
     }
 }
 
@@ -326,12 +326,12 @@ static void doubt_found_packs(struct gateway *gateway, double now)
     for (unsigned i = 0; i < gateway->services.pack_count; i++) {
         const struct service *service = gateway->services.packs[i];
         const struct pack_config *pack = &gateway->config->packs[i];
-        if (!pack->automatic || automatic_is_open(pack) || !isnan(service->poller->last_answer) ||
+        if (!pack->automatic || pack_search_is_open(pack) || !isnan(service->poller->last_answer) ||
             now - gateway->searched_at < DOUBT_S)
             continue;
         log_warn("pack %s: %s was found before and does not answer now; searching anew", pack->name,
                  pack->driver->name);
-        automatic_forget(service->kept);
+        pack_search_forget(service->kept);
         ev_timer_start(gateway->loop, &gateway->found);
     }
 }

@@ -22,9 +22,9 @@
 #define NEVER_S 1000.0
 #define DOWNS_MOST 3 /* a port that is lost so often will not stay */
 
-struct prober {
+struct search {
     struct ev_loop *loop;
-    struct prober_events events;
+    struct search_events events;
     void *data;
     const struct line_config *wanted;
     double started_at;
@@ -42,95 +42,95 @@ struct prober {
     bool confirming;
     /* What comes next, outside of the line's own calls. */
     ev_timer timer;
-    void (*next)(struct prober *prober);
+    void (*next)(struct search *search);
     /* What passed, and what the port said. */
     size_t sent, received;
     unsigned downs;
     char why[200];
 };
 
-static void continue_with(struct prober *prober, void (*next)(struct prober *prober),
+static void continue_with(struct search *search, void (*next)(struct search *search),
                           double seconds)
 {
-    prober->next = next;
-    ev_timer_stop(prober->loop, &prober->timer);
-    ev_timer_set(&prober->timer, fmax(seconds, 0), 0);
-    ev_timer_start(prober->loop, &prober->timer);
+    search->next = next;
+    ev_timer_stop(search->loop, &search->timer);
+    ev_timer_set(&search->timer, fmax(seconds, 0), 0);
+    ev_timer_start(search->loop, &search->timer);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    struct prober *prober = timer->data;
-    prober->next(prober);
+    struct search *search = timer->data;
+    search->next(search);
 }
 
-static double seconds_left(const struct prober *prober, double limit_s)
+static double seconds_left(const struct search *search, double limit_s)
 {
-    return prober->started_at + limit_s - clock_now();
+    return search->started_at + limit_s - clock_now();
 }
 
-static void close_port(struct prober *prober)
+static void close_port(struct search *search)
 {
-    line_free(prober->line);
-    prober->line = NULL;
-    for (unsigned i = 0; i < prober->sharing; i++)
-        poller_free(prober->pollers[i]);
-    prober->sharing = 0;
+    line_free(search->line);
+    search->line = NULL;
+    for (unsigned i = 0; i < search->sharing; i++)
+        poller_free(search->pollers[i]);
+    search->sharing = 0;
 }
 
 /* ---- the end ---- */
 
-static void fail(struct prober *prober, const char *why)
+static void fail(struct search *search, const char *why)
 {
-    ev_timer_stop(prober->loop, &prober->timer);
-    close_port(prober);
-    prober->events.done(prober->data, NULL, why);
+    ev_timer_stop(search->loop, &search->timer);
+    close_port(search);
+    search->events.done(search->data, NULL, why);
 }
 
-static void give_up(struct prober *prober)
+static void give_up(struct search *search)
 {
-    if (prober->received == 0)
-        fail(prober, prober->sent == 0 ? "the port does not open"
+    if (search->received == 0)
+        fail(search, search->sent == 0 ? "the port does not open"
                                        : "nothing answered; is the BMS awake, are both data wires "
                                          "the right way round, and is no "
                                          "other program on the port?");
-    else if (prober->received == prober->sent)
-        fail(prober, "nothing answered, only the requests' own echo came back; is the BMS awake?");
+    else if (search->received == search->sent)
+        fail(search, "nothing answered, only the requests' own echo came back; is the BMS awake?");
     else
-        fail(prober, "something was received, but nothing in a protocol that is known; is the baud "
+        fail(search, "something was received, but nothing in a protocol that is known; is the baud "
                      "rate right?");
 }
 
-static void give_up_port(struct prober *prober)
+static void give_up_port(struct search *search)
 {
-    fail(prober, prober->why);
+    fail(search, search->why);
 }
 
-static void report_found(struct prober *prober)
+static void report_found(struct search *search)
 {
-    const struct attempt *attempt = &prober->attempts[prober->first];
-    const struct poller *poller = prober->pollers[0];
-    struct prober_found found = {
+    const struct attempt *attempt = &search->attempts[search->first];
+    const struct poller *poller = search->pollers[0];
+    struct search_found found = {
         .driver = attempt->driver,
         .options = poller->config->options,
         .baud = attempt->baud,
         .framing = attempt->framing,
         .values = &poller->values,
     };
-    ev_timer_stop(prober->loop, &prober->timer);
-    prober->events.done(prober->data, &found, NULL);
+    ev_timer_stop(search->loop, &search->timer);
+    search->events.done(search->data, &found, NULL);
 }
 
 /* ---- attempts on an open port ---- */
 
-static struct poller *add_poller(struct prober *prober, const struct attempt *attempt)
+static struct poller *add_poller(struct search *search, const struct attempt *attempt)
 {
-    struct pack_config *pack = &prober->packs[prober->sharing];
+    struct pack_config *pack = &search->packs[search->sharing];
     *pack = (struct pack_config){
         .name = "probe",
-        .line = &prober->line_config,
+        .line = &search->line_config,
         .driver = attempt->driver,
         .options = {.address = attempt->guess.address,
                     .adr = -1,
@@ -140,246 +140,246 @@ static struct poller *add_poller(struct prober *prober, const struct attempt *at
     };
     struct poller *poller = poller_new(pack);
     if (poller)
-        prober->pollers[prober->sharing++] = poller;
+        search->pollers[search->sharing++] = poller;
     return poller;
 }
 
-static void announce(struct prober *prober)
+static void announce(struct search *search)
 {
-    prober->polls = 0;
-    if (prober->events.trying)
-        prober->events.trying(prober->data, &prober->attempts[prober->first + prober->at]);
+    search->polls = 0;
+    if (search->events.trying)
+        search->events.trying(search->data, &search->attempts[search->first + search->at]);
 }
 
-static void try_next_port(struct prober *prober);
-static void confirm(struct prober *prober);
+static void try_next_port(struct search *search);
+static void confirm(struct search *search);
 
 static void on_found(void *data, struct poller *poller, double now);
 static void on_missed(void *data, struct poller *poller, double now);
 
 static void on_down(void *data, const char *why)
 {
-    struct prober *prober = data;
-    snprintf(prober->why, sizeof prober->why, "%s", why);
-    prober->downs++;
-    if (prober->sent == 0 || prober->downs >= DOWNS_MOST)
-        continue_with(prober, give_up_port, 0);
+    struct search *search = data;
+    snprintf(search->why, sizeof search->why, "%s", why);
+    search->downs++;
+    if (search->sent == 0 || search->downs >= DOWNS_MOST)
+        continue_with(search, give_up_port, 0);
 }
 
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     (void) bytes;
-    struct prober *prober = data;
+    struct search *search = data;
     if (direction == '>') {
-        prober->sent += size;
+        search->sent += size;
     } else {
-        prober->received += size;
-        prober->downs = 0;
+        search->received += size;
+        search->downs = 0;
     }
 }
 
 /* With the pollers that were added. */
-static bool open_port(struct prober *prober)
+static bool open_port(struct search *search)
 {
     static const struct line_events events = {
         .published = on_found, .missed = on_missed, .down = on_down, .passed = on_passed};
-    if (prober->sharing == 0)
+    if (search->sharing == 0)
         return false;
-    prober->line = line_new(prober->loop, &prober->line_config, prober->pollers, prober->sharing,
-                            &events, prober);
-    if (prober->line)
-        line_start(prober->line);
-    return prober->line != NULL;
+    search->line = line_new(search->loop, &search->line_config, search->pollers, search->sharing,
+                            &events, search);
+    if (search->line)
+        line_start(search->line);
+    return search->line != NULL;
 }
 
-static void set_line(struct prober *prober, const struct attempt *attempt)
+static void set_line(struct search *search, const struct attempt *attempt)
 {
-    prober->line_config = *prober->wanted;
-    prober->line_config.driver = attempt->driver;
-    prober->line_config.baud = attempt->baud;
-    prober->line_config.tries = 1;
+    search->line_config = *search->wanted;
+    search->line_config.driver = attempt->driver;
+    search->line_config.baud = attempt->baud;
+    search->line_config.tries = 1;
 }
 
 /* The attempts from `first` on that can share the port with it. */
-static void try_port(struct prober *prober)
+static void try_port(struct search *search)
 {
-    const struct attempt *attempt = &prober->attempts[prober->first],
-                         *end = prober->attempts + prober->count;
-    set_line(prober, attempt);
-    prober->line_config.reply_ms = ATTEMPT_REPLY_MS;
-    prober->line_config.gap_ms = ATTEMPT_GAP_MS;
-    prober->line_config.gap_set = true;
-    prober->confirming = false;
+    const struct attempt *attempt = &search->attempts[search->first],
+                         *end = search->attempts + search->count;
+    set_line(search, attempt);
+    search->line_config.reply_ms = ATTEMPT_REPLY_MS;
+    search->line_config.gap_ms = ATTEMPT_GAP_MS;
+    search->line_config.gap_set = true;
+    search->confirming = false;
     const struct attempt *next = attempt;
     do {
-        struct poller *poller = add_poller(prober, next);
+        struct poller *poller = add_poller(search, next);
         if (!poller)
             break;
-        attempts_shorten(poller);
+        search_attempts_shorten(poller);
         next++;
-    } while (next < end && attempts_alike(attempt, next));
-    prober->at = 0;
-    if (!open_port(prober)) {
-        fail(prober, "out of memory");
+    } while (next < end && search_attempts_alike(attempt, next));
+    search->at = 0;
+    if (!open_port(search)) {
+        fail(search, "out of memory");
         return;
     }
-    announce(prober);
+    announce(search);
     if (bms_talks(attempt->driver))
-        continue_with(prober, try_next_port, ATTEMPT_LISTEN_S);
+        continue_with(search, try_next_port, ATTEMPT_LISTEN_S);
     else
-        continue_with(prober, give_up, seconds_left(prober, LIMIT_S));
+        continue_with(search, give_up, seconds_left(search, LIMIT_S));
 }
 
-static void go_on_from(struct prober *prober, size_t first)
+static void go_on_from(struct search *search, size_t first)
 {
-    close_port(prober);
-    prober->first = first;
-    if (first == prober->count) {
-        prober->first = 0;
-        prober->again = true;
+    close_port(search);
+    search->first = first;
+    if (first == search->count) {
+        search->first = 0;
+        search->again = true;
     }
-    if (prober->again && seconds_left(prober, SEARCH_S) < 0)
-        give_up(prober);
+    if (search->again && seconds_left(search, SEARCH_S) < 0)
+        give_up(search);
     else
-        try_port(prober);
+        try_port(search);
 }
 
-static void try_next_port(struct prober *prober)
+static void try_next_port(struct search *search)
 {
-    go_on_from(prober, prober->first + prober->sharing);
+    go_on_from(search, search->first + search->sharing);
 }
 
 /* ---- confirmation ---- */
 
-static void go_on_behind(struct prober *prober)
+static void go_on_behind(struct search *search)
 {
-    go_on_from(prober, prober->first + 1);
+    go_on_from(search, search->first + 1);
 }
 
 /* Some optional values took their time; the vital ones were there twice. */
-static void end_confirmation(struct prober *prober)
+static void end_confirmation(struct search *search)
 {
-    if (attempts_answered(prober->pollers[0]))
-        report_found(prober);
+    if (search_attempts_answered(search->pollers[0]))
+        report_found(search);
     else
-        go_on_behind(prober);
+        go_on_behind(search);
 }
 
 /* The poller stays: it may have found out how its pack wants to be asked. */
-static void confirm(struct prober *prober)
+static void confirm(struct search *search)
 {
-    unsigned at = prober->at;
-    struct poller *poller = prober->pollers[at];
-    prober->pollers[at] = prober->pollers[0];
-    prober->pollers[0] = NULL;
-    close_port(prober);
-    prober->pollers[prober->sharing++] = poller;
-    prober->first += at;
-    const struct attempt *attempt = &prober->attempts[prober->first];
+    unsigned at = search->at;
+    struct poller *poller = search->pollers[at];
+    search->pollers[at] = search->pollers[0];
+    search->pollers[0] = NULL;
+    close_port(search);
+    search->pollers[search->sharing++] = poller;
+    search->first += at;
+    const struct attempt *attempt = &search->attempts[search->first];
     poller->due = 0;
     for (unsigned i = 0; i < attempt->driver->steps; i++) {
         poller->steps[i].due = 0;
         poller->steps[i].at = NAN;
     }
-    set_line(prober, attempt);
-    prober->line_config.reply_ms = attempt->driver->line.reply_ms;
-    if (prober->line_config.reply_ms > CONFIRM_REPLY_MS)
-        prober->line_config.reply_ms = CONFIRM_REPLY_MS;
-    prober->confirming = true;
-    if (open_port(prober))
-        continue_with(prober, end_confirmation, fmin(CONFIRM_S, seconds_left(prober, LIMIT_S)));
+    set_line(search, attempt);
+    search->line_config.reply_ms = attempt->driver->line.reply_ms;
+    if (search->line_config.reply_ms > CONFIRM_REPLY_MS)
+        search->line_config.reply_ms = CONFIRM_REPLY_MS;
+    search->confirming = true;
+    if (open_port(search))
+        continue_with(search, end_confirmation, fmin(CONFIRM_S, seconds_left(search, LIMIT_S)));
     else
-        fail(prober, "out of memory");
+        fail(search, "out of memory");
 }
 
 /* ---- what the line tells ---- */
 
 /* Nobody asks any more until the port is closed. */
-static void hold(struct prober *prober, double now)
+static void hold(struct search *search, double now)
 {
-    for (unsigned i = 0; i < prober->sharing; i++)
-        prober->pollers[i]->due = now + NEVER_S;
+    for (unsigned i = 0; i < search->sharing; i++)
+        search->pollers[i]->due = now + NEVER_S;
 }
 
 static void on_found(void *data, struct poller *poller, double now)
 {
-    struct prober *prober = data;
-    bool whole = prober->confirming || bms_talks(poller->config->driver);
-    hold(prober, now);
+    struct search *search = data;
+    bool whole = search->confirming || bms_talks(poller->config->driver);
+    hold(search, now);
     if (!whole)
-        continue_with(prober, confirm, 0);
+        continue_with(search, confirm, 0);
     else
-        continue_with(prober, pack_known(&poller->values, VOLTAGE_V) ? report_found : go_on_behind,
+        continue_with(search, pack_known(&poller->values, VOLTAGE_V) ? report_found : go_on_behind,
                       0);
 }
 
 static void on_missed(void *data, struct poller *poller, double now)
 {
-    struct prober *prober = data;
-    prober->polls++;
-    if (prober->confirming) {
-        hold(prober, now);
-        continue_with(prober, go_on_behind, 0);
+    struct search *search = data;
+    search->polls++;
+    if (search->confirming) {
+        hold(search, now);
+        continue_with(search, go_on_behind, 0);
     } else if (bms_talks(poller->config->driver)) {
-        continue_with(prober, try_next_port, 0);
-    } else if (attempts_answered(poller)) {
-        hold(prober, now);
-        continue_with(prober, confirm, 0);
-    } else if (prober->polls < prober->attempts[prober->first + prober->at].polls) {
+        continue_with(search, try_next_port, 0);
+    } else if (search_attempts_answered(poller)) {
+        hold(search, now);
+        continue_with(search, confirm, 0);
+    } else if (search->polls < search->attempts[search->first + search->at].polls) {
         poller->due = 0; /* before those that have not had their turn */
-    } else if (prober->at + 1 == prober->sharing ||
-               (prober->again && seconds_left(prober, SEARCH_S) < 0)) {
-        hold(prober, now);
-        continue_with(prober, try_next_port, 0);
+    } else if (search->at + 1 == search->sharing ||
+               (search->again && seconds_left(search, SEARCH_S) < 0)) {
+        hold(search, now);
+        continue_with(search, try_next_port, 0);
     } else {
-        prober->at++;
-        announce(prober);
+        search->at++;
+        announce(search);
     }
 }
 
 /* ---- life ---- */
 
-static bool make_list(struct prober *prober)
+static bool make_list(struct search *search)
 {
-    size_t most = attempts_list(prober->wanted, NULL);
-    prober->attempts = calloc(most, sizeof *prober->attempts);
-    prober->packs = calloc(most, sizeof *prober->packs);
-    prober->pollers = calloc(most, sizeof(struct poller *));
-    if (!prober->attempts || !prober->packs || !prober->pollers)
+    size_t most = search_attempts_list(search->wanted, NULL);
+    search->attempts = calloc(most, sizeof *search->attempts);
+    search->packs = calloc(most, sizeof *search->packs);
+    search->pollers = calloc(most, sizeof(struct poller *));
+    if (!search->attempts || !search->packs || !search->pollers)
         return false;
-    prober->count = attempts_list(prober->wanted, prober->attempts);
+    search->count = search_attempts_list(search->wanted, search->attempts);
     return true;
 }
 
-struct prober *prober_new(struct ev_loop *loop, const struct line_config *line,
-                          const struct prober_events *events, void *data)
+struct search *search_new(struct ev_loop *loop, const struct line_config *line,
+                          const struct search_events *events, void *data)
 {
-    struct prober *prober = calloc(1, sizeof *prober);
-    if (!prober)
+    struct search *search = calloc(1, sizeof *search);
+    if (!search)
         return NULL;
-    prober->loop = loop;
-    prober->events = *events;
-    prober->data = data;
-    prober->wanted = line;
-    prober->started_at = clock_now();
-    ev_init(&prober->timer, on_timer);
-    prober->timer.data = prober;
-    if (!make_list(prober)) {
-        prober_free(prober);
+    search->loop = loop;
+    search->events = *events;
+    search->data = data;
+    search->wanted = line;
+    search->started_at = clock_now();
+    ev_init(&search->timer, on_timer);
+    search->timer.data = search;
+    if (!make_list(search)) {
+        search_free(search);
         return NULL;
     }
-    continue_with(prober, try_port, 0);
-    return prober;
+    continue_with(search, try_port, 0);
+    return search;
 }
 
-void prober_free(struct prober *prober)
+void search_free(struct search *search)
 {
-    if (!prober)
+    if (!search)
         return;
-    ev_timer_stop(prober->loop, &prober->timer);
-    close_port(prober);
-    free(prober->attempts);
-    free(prober->packs);
-    free(prober->pollers);
-    free(prober);
+    ev_timer_stop(search->loop, &search->timer);
+    close_port(search);
+    free(search->attempts);
+    free(search->packs);
+    free(search->pollers);
+    free(search);
 }

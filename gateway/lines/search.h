@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Finds out which protocol, address and baud rate answer on a port: one driver after another asks
- * its usual question (attempts.h). Only read requests are sent. Runs in the loop, beside everything
+ * its usual question (search_attempts.h). Only read requests are sent. Runs in the loop, beside everything
  * else.
  */
 #ifndef PACKGATE_LINES_SEARCH_H
@@ -11,10 +11,10 @@
 
 #include <ev.h>
 
-struct prober;
+struct search;
 
 /* What answered. */
-struct prober_found {
+struct search_found {
     const struct bms_driver *driver;
     struct bms_options options;
     unsigned baud;
@@ -22,18 +22,18 @@ struct prober_found {
     const struct pack *values; /* of one poll */
 };
 
-struct prober_events {
+struct search_events {
     /** One attempt begins; NULL where nobody looks. */
     void (*trying)(void *data, const struct attempt *attempt);
-    /** The search is over: what answered, or NULL and why not. The prober may be freed from
+    /** The search is over: what answered, or NULL and why not. The search may be freed from
      * within. */
-    void (*done)(void *data, const struct prober_found *found, const char *why);
+    void (*done)(void *data, const struct search_found *found, const char *why);
 };
 
 /** Starts on the port of `line`, of which a baud rate and framing that are set are kept to.
  * NULL: out of memory. */
-struct prober *prober_new(struct ev_loop *loop, const struct line_config *line,
-                          const struct prober_events *events, void *data);
-void prober_free(struct prober *prober);
+struct search *search_new(struct ev_loop *loop, const struct line_config *line,
+                          const struct search_events *events, void *data);
+void search_free(struct search *search);
 
 #endif

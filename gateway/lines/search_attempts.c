@@ -55,7 +55,7 @@ static int compare_with_baud(const void *a, const void *b)
     return left->baud < right->baud ? -1 : 1;
 }
 
-size_t attempts_list(const struct line_config *wanted, struct attempt *out)
+size_t search_attempts_list(const struct line_config *wanted, struct attempt *out)
 {
     static const struct bms_guess usual = {.address = -1};
     size_t count = 0;
@@ -77,7 +77,7 @@ size_t attempts_list(const struct line_config *wanted, struct attempt *out)
     return count;
 }
 
-void attempts_shorten(struct poller *poller)
+void search_attempts_shorten(struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
     bool vital_seen = false;
@@ -89,7 +89,7 @@ void attempts_shorten(struct poller *poller)
     }
 }
 
-bool attempts_answered(const struct poller *poller)
+bool search_attempts_answered(const struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
     for (unsigned i = 0; poller->steps && i < driver->steps; i++)
@@ -98,7 +98,7 @@ bool attempts_answered(const struct poller *poller)
     return false;
 }
 
-bool attempts_alike(const struct attempt *a, const struct attempt *b)
+bool search_attempts_alike(const struct attempt *a, const struct attempt *b)
 {
     return !bms_talks(a->driver) && !bms_talks(b->driver) && a->baud == b->baud &&
            strcmp(a->framing, b->framing) == 0;

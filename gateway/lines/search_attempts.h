@@ -25,16 +25,16 @@ struct attempt {
 
 /** Lists the attempts on the port of `wanted`, of which a baud rate and framing that are set are
  * kept to. Returns how many there are; without `out`, how many there can be. */
-size_t attempts_list(const struct line_config *wanted, struct attempt *out);
+size_t search_attempts_list(const struct line_config *wanted, struct attempt *out);
 
 /** Leaves a new poller the steps that lead to the first vital values: what may wake a pack up
  * goes before them, all else can wait. */
-void attempts_shorten(struct poller *poller);
+void search_attempts_shorten(struct poller *poller);
 
 /** Whether any of the vital values have been there. */
-bool attempts_answered(const struct poller *poller);
+bool search_attempts_answered(const struct poller *poller);
 
 /** Whether two attempts can share an open port, one after the other. */
-bool attempts_alike(const struct attempt *a, const struct attempt *b);
+bool search_attempts_alike(const struct attempt *a, const struct attempt *b);
 
 #endif

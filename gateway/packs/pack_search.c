@@ -9,7 +9,7 @@
 
 #define AGAIN_S 10.0 /* between two searches; each takes some 20 s */
 
-bool automatic_is_open(const struct pack_config *pack)
+bool pack_search_is_open(const struct pack_config *pack)
 {
     return pack->driver == &automatic_driver;
 }
@@ -34,86 +34,86 @@ static void make_open(struct line_config *line, struct pack_config *pack,
         line->baud = 0;
 }
 
-void automatic_recall(struct config *config, struct pack_config *pack,
-                      const struct state_entry *kept)
+void pack_search_recall(struct config *config, struct pack_config *pack,
+                        const struct state_entry *kept)
 {
     const struct bms_driver *driver = bms_driver_find(kept->protocol);
     struct line_config *line = &config->lines[pack->line - config->lines];
-    if (automatic_is_open(pack) && driver)
+    if (pack_search_is_open(pack) && driver)
         take(line, pack, driver, kept);
-    else if (!automatic_is_open(pack) && !driver)
+    else if (!pack_search_is_open(pack) && !driver)
         make_open(line, pack, kept);
 }
 
-void automatic_forget(struct state_entry *kept)
+void pack_search_forget(struct state_entry *kept)
 {
     kept->protocol[0] = '\0';
 }
 
-static void search(struct automatic *automatic);
+static void begin(struct pack_search *search);
 
-static void on_done(void *data, const struct prober_found *found, const char *why)
+static void on_done(void *data, const struct search_found *found, const char *why)
 {
-    struct automatic *automatic = data;
+    struct pack_search *search = data;
     if (!found) {
-        if (!automatic->reported)
-            log_warn("pack %s: %s: %s; searching on", automatic->pack->name,
-                     automatic->pack->line->port, why);
-        automatic->reported = true;
-        ev_timer_set(&automatic->again, AGAIN_S, 0);
-        ev_timer_start(automatic->loop, &automatic->again);
+        if (!search->reported)
+            log_warn("pack %s: %s: %s; searching on", search->pack->name, search->pack->line->port,
+                     why);
+        search->reported = true;
+        ev_timer_set(&search->again, AGAIN_S, 0);
+        ev_timer_start(search->loop, &search->again);
         return;
     }
-    struct state_entry *kept = automatic->kept;
+    struct state_entry *kept = search->kept;
     snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
     kept->address = found->options.address;
     kept->variant = found->options.variant;
     kept->baud = (int) found->baud;
-    log_info("pack %s: found protocol %s at %u baud", automatic->pack->name, found->driver->name,
+    log_info("pack %s: found protocol %s at %u baud", search->pack->name, found->driver->name,
              found->baud);
-    automatic->found(automatic->data);
+    search->found(search->data);
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    search(timer->data);
+    begin(timer->data);
 }
 
-static void search(struct automatic *automatic)
+static void begin(struct pack_search *search)
 {
-    static const struct prober_events events = {.done = on_done};
-    prober_free(automatic->prober);
-    automatic->prober = prober_new(automatic->loop, automatic->pack->line, &events, automatic);
-    if (!automatic->prober) {
-        ev_timer_set(&automatic->again, AGAIN_S, 0);
-        ev_timer_start(automatic->loop, &automatic->again);
+    static const struct search_events events = {.done = on_done};
+    search_free(search->search);
+    search->search = search_new(search->loop, search->pack->line, &events, search);
+    if (!search->search) {
+        ev_timer_set(&search->again, AGAIN_S, 0);
+        ev_timer_start(search->loop, &search->again);
     }
 }
 
-struct automatic *automatic_new(struct ev_loop *loop, const struct pack_config *pack,
-                                struct state_entry *kept, void (*found)(void *data), void *data)
+struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
+                                    struct state_entry *kept, void (*found)(void *data), void *data)
 {
-    struct automatic *automatic = calloc(1, sizeof *automatic);
-    if (!automatic)
+    struct pack_search *search = calloc(1, sizeof *search);
+    if (!search)
         return NULL;
-    automatic->loop = loop;
-    automatic->pack = pack;
-    automatic->kept = kept;
-    automatic->found = found;
-    automatic->data = data;
-    ev_init(&automatic->again, on_again);
-    automatic->again.data = automatic;
-    search(automatic);
-    return automatic;
+    search->loop = loop;
+    search->pack = pack;
+    search->kept = kept;
+    search->found = found;
+    search->data = data;
+    ev_init(&search->again, on_again);
+    search->again.data = search;
+    begin(search);
+    return search;
 }
 
-void automatic_free(struct automatic *automatic)
+void pack_search_free(struct pack_search *search)
 {
-    if (!automatic)
+    if (!search)
         return;
-    ev_timer_stop(automatic->loop, &automatic->again);
-    prober_free(automatic->prober);
-    free(automatic);
+    ev_timer_stop(search->loop, &search->again);
+    search_free(search->search);
+    free(search);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `protocol = auto`: a pack of which only the port is known. A prober searches its line; what it
+ * `protocol = auto`: a pack of which only the port is known. A search asks on its line; what it
  * finds is remembered in the state file and takes the place of this stand-in.
  */
 #ifndef PACKGATE_PACKS_PACK_SEARCH_H
@@ -12,23 +12,23 @@
 #include "config/config.h"
 
 /** Whether the pack is still to be found. */
-bool automatic_is_open(const struct pack_config *pack);
+bool pack_search_is_open(const struct pack_config *pack);
 
 /** Makes the pack what was found: it gets its driver, address and variant, its line the baud rate.
  * Nothing found, or forgotten again: it is open. Nothing may be polled by `config` when this
  * changes it, but what polling_renew is about to end. */
-void automatic_recall(struct config *config, struct pack_config *pack,
-                      const struct state_entry *kept);
+void pack_search_recall(struct config *config, struct pack_config *pack,
+                        const struct state_entry *kept);
 
 /** What was found counts no more from the next recall on. */
-void automatic_forget(struct state_entry *kept);
+void pack_search_forget(struct state_entry *kept);
 
 /* The search for one pack. */
-struct automatic {
+struct pack_search {
     struct ev_loop *loop;
     const struct pack_config *pack;
     struct state_entry *kept;
-    struct prober *prober;
+    struct search *search;
     ev_timer again;
     bool reported;             /* that nothing answers */
     void (*found)(void *data); /* the pack is in `kept` now; the search may be freed from within */
@@ -36,8 +36,9 @@ struct automatic {
 };
 
 /** Searches until something answers. NULL: out of memory. */
-struct automatic *automatic_new(struct ev_loop *loop, const struct pack_config *pack,
-                                struct state_entry *kept, void (*found)(void *data), void *data);
-void automatic_free(struct automatic *automatic);
+struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
+                                    struct state_entry *kept, void (*found)(void *data),
+                                    void *data);
+void pack_search_free(struct pack_search *search);
 
 #endif

@@ -18,7 +18,7 @@ static struct config *load(const char *line)
         line);
     struct config *config = config_parse(text, "test", stderr);
     assert_non_null(config);
-    assert_true(automatic_is_open(&config->packs[0]));
+    assert_true(pack_search_is_open(&config->packs[0]));
     return config;
 }
 
@@ -30,7 +30,7 @@ static void recalls_what_was_found(void **state)
     (void) state;
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
-    automatic_recall(config, pack, &found);
+    pack_search_recall(config, pack, &found);
     assert_string_equal(pack->driver->name, "jk02");
     assert_int_equal(pack->options.address, 3);
     assert_int_equal(pack->options.variant, 2);
@@ -45,11 +45,11 @@ static void forgets_when_it_is_recalled_next(void **state)
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
     struct state_entry kept = found;
-    automatic_recall(config, pack, &kept);
-    automatic_forget(&kept);
+    pack_search_recall(config, pack, &kept);
+    pack_search_forget(&kept);
     assert_string_equal(pack->driver->name, "jk02");
-    automatic_recall(config, pack, &kept);
-    assert_true(automatic_is_open(pack));
+    pack_search_recall(config, pack, &kept);
+    assert_true(pack_search_is_open(pack));
     assert_int_equal(pack->options.address, -1);
     assert_int_equal(pack->options.variant, 0);
     assert_int_equal(config->lines[0].baud, 0);
@@ -61,10 +61,10 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
     (void) state;
     struct config *config = load("baud = 19200");
     struct state_entry kept = found;
-    automatic_recall(config, &config->packs[0], &kept);
+    pack_search_recall(config, &config->packs[0], &kept);
     assert_int_equal(config->lines[0].baud, 19200);
-    automatic_forget(&kept);
-    automatic_recall(config, &config->packs[0], &kept);
+    pack_search_forget(&kept);
+    pack_search_recall(config, &config->packs[0], &kept);
     assert_int_equal(config->lines[0].baud, 19200);
     config_free(config);
 }
@@ -76,8 +76,8 @@ static void searches_what_it_does_not_know(void **state)
     struct config *config = load("");
     struct state_entry kept = found;
     strcpy(kept.protocol, "of-tomorrow");
-    automatic_recall(config, &config->packs[0], &kept);
-    assert_true(automatic_is_open(&config->packs[0]));
+    pack_search_recall(config, &config->packs[0], &kept);
+    assert_true(pack_search_is_open(&config->packs[0]));
     config_free(config);
 }
 

@@ -32,9 +32,9 @@ struct list {
 
 static void get_list(const struct line_config *line, struct list *list)
 {
-    size_t most = attempts_list(line, NULL);
+    size_t most = search_attempts_list(line, NULL);
     assert_in_range(most, 1, MOST);
-    list->count = attempts_list(line, list->attempts);
+    list->count = search_attempts_list(line, list->attempts);
     assert_in_range(list->count, 1, most);
 }
 
@@ -55,7 +55,7 @@ static struct poller *new_poller(const struct attempt *attempt, struct line_conf
     };
     struct poller *poller = poller_new(pack);
     assert_non_null(poller);
-    attempts_shorten(poller);
+    search_attempts_shorten(poller);
     return poller;
 }
 
@@ -189,7 +189,7 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
     struct line_config line;
     struct pack_config pack;
     struct poller *poller = new_poller(attempt, &line, &pack);
-    for (unsigned poll = 0; poll < attempt->polls && !attempts_answered(poller); poll++) {
+    for (unsigned poll = 0; poll < attempt->polls && !search_attempts_answered(poller); poll++) {
         struct bms_request request;
         bool published;
         while (poller_request(poller, poll, &request, &published)) {
@@ -206,7 +206,7 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
         }
         poller->due = 0;
     }
-    bool found = attempts_answered(poller);
+    bool found = search_attempts_answered(poller);
     poller_free(poller);
     return found;
 }

@@ -22,7 +22,7 @@ static struct config *load(const char *line)
     return config;
 }
 
-static const struct state_entry found = {
+static const struct kept_entry found = {
     .name = "p", .protocol = "jk02", .address = 3, .variant = 2, .baud = 115200};
 
 static void recalls_what_was_found(void **state)
@@ -44,7 +44,7 @@ static void forgets_when_it_is_recalled_next(void **state)
     (void) state;
     struct config *config = load("");
     struct pack_config *pack = &config->packs[0];
-    struct state_entry kept = found;
+    struct kept_entry kept = found;
     pack_search_recall(config, pack, &kept);
     pack_search_forget(&kept);
     assert_string_equal(pack->driver->name, "jk02");
@@ -60,7 +60,7 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
 {
     (void) state;
     struct config *config = load("baud = 19200");
-    struct state_entry kept = found;
+    struct kept_entry kept = found;
     pack_search_recall(config, &config->packs[0], &kept);
     assert_int_equal(config->lines[0].baud, 19200);
     pack_search_forget(&kept);
@@ -74,7 +74,7 @@ static void searches_what_it_does_not_know(void **state)
 {
     (void) state;
     struct config *config = load("");
-    struct state_entry kept = found;
+    struct kept_entry kept = found;
     strcpy(kept.protocol, "of-tomorrow");
     pack_search_recall(config, &config->packs[0], &kept);
     assert_true(pack_search_is_open(&config->packs[0]));

@@ -39,7 +39,7 @@ struct gateway {
     double searched_at; /* when the packs of the configuration were taken up */
     struct pack_search *
         *searches; /* for the packs of the configuration; NULL: not (any more) searched */
-    struct state *state;
+    struct kept *kept;
     char state_file[PORT_SIZE]; /* as at the start */
     struct saver saver;
     ev_timer second, found;
@@ -197,7 +197,7 @@ static struct service *take_service(struct gateway *gateway, struct services *ol
             old->packs[i] = NULL;
             return service;
         }
-    struct state_entry *kept = state_get(gateway->state, pack->name);
+    struct kept_entry *kept = kept_get(gateway->kept, pack->name);
     struct line *line = gateway->polling->lines[pack->line - config->lines];
     return poller && kept ? service_new(&gateway->host, poller, line, kept) : NULL;
 }
@@ -226,7 +226,7 @@ static bool make_banks(struct gateway *gateway, const struct config *config, dou
     for (unsigned i = 0; services->banks && i < config->bank_count; i++) {
         const struct bank_config *settings = &config->banks[i];
         struct bank_service *bank = &services->banks[i];
-        struct state_entry *kept = state_get(gateway->state, settings->name);
+        struct kept_entry *kept = kept_get(gateway->kept, settings->name);
         if (!kept || bank_service_open(bank, settings, &config->gateway, kept, now) < 0)
             return false;
         for (unsigned p = 0; p < settings->pack_count; p++) {
@@ -278,7 +278,7 @@ static bool make_services(struct gateway *gateway, struct services *old, struct 
 static void recall_packs(struct gateway *gateway, struct config *config)
 {
     for (unsigned i = 0; i < config->pack_count; i++) {
-        const struct state_entry *kept = state_get(gateway->state, config->packs[i].name);
+        const struct kept_entry *kept = kept_get(gateway->kept, config->packs[i].name);
         if (config->packs[i].automatic && kept)
             pack_search_recall(config, &config->packs[i], kept);
     }
@@ -313,7 +313,7 @@ static void search_packs(struct gateway *gateway)
     const struct config *config = gateway->config;
     gateway->searches = calloc(config->pack_count, sizeof *gateway->searches);
     for (unsigned i = 0; gateway->searches && i < config->pack_count; i++) {
-        struct state_entry *kept = state_get(gateway->state, config->packs[i].name);
+        struct kept_entry *kept = kept_get(gateway->kept, config->packs[i].name);
         if (kept && pack_search_is_open(&config->packs[i]))
             gateway->searches[i] =
                 pack_search_new(gateway->loop, &config->packs[i], kept, note_found, gateway);
@@ -347,13 +347,13 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config)
     gateway->host.started_at = clock_now();
     gateway->host.memory_mib = available_memory_mib();
     snprintf(gateway->state_file, sizeof gateway->state_file, "%s", config->gateway.state_file);
-    gateway->state = state_load(gateway->state_file);
+    gateway->kept = kept_load(gateway->state_file);
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
-    if (gateway->state)
+    if (gateway->kept)
         recall_packs(gateway, config);
     gateway->polling =
-        gateway->state ? polling_new(loop, config, NULL, &line_events, gateway) : NULL;
+        gateway->kept ? polling_new(loop, config, NULL, &line_events, gateway) : NULL;
     struct services none = {0};
     if (!gateway->polling || !make_services(gateway, &none, config)) {
         log_error("out of memory");
@@ -379,7 +379,7 @@ void gateway_start(struct gateway *gateway)
     ev_set_priority(&gateway->woken, EV_MAXPRI);
     gateway->woken.data = gateway;
     ev_check_start(gateway->loop, &gateway->woken);
-    saver_start(&gateway->saver, gateway->loop, gateway->state, gateway->state_file);
+    saver_start(&gateway->saver, gateway->loop, gateway->kept, gateway->state_file);
     polling_start(gateway->polling);
     search_packs(gateway);
 }
@@ -445,6 +445,6 @@ void gateway_free(struct gateway *gateway)
     server_free(gateway->host.server);
     free_services(&gateway->services);
     saver_stop(&gateway->saver);
-    state_free(gateway->state);
+    kept_free(gateway->kept);
     free(gateway);
 }

@@ -13,7 +13,7 @@
 _Static_assert(MAX_BANK_PACKS <= 32, "told_missing has a bit for each");
 
 int bank_service_open(struct bank_service *service, const struct bank_config *config,
-                      const struct gateway_config *gateway, struct state_entry *kept, double now)
+                      const struct gateway_config *gateway, struct kept_entry *kept, double now)
 {
     *service = (struct bank_service){
         .config = config,

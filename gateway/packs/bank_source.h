@@ -17,15 +17,15 @@
 struct bank_source {
     const struct poller *poller;
     const struct line *line;
-    const struct state_entry *kept;
+    const struct kept_entry *kept;
 };
 
 struct bank_service {
     const struct bank_config *config;
     struct bank_source sources[MAX_BANK_PACKS]; /* config->pack_count of them */
     struct unit unit;
-    struct state_entry *kept; /* the bank's own, for the day's highest SOC */
-    struct pack values;       /* published last */
+    struct kept_entry *kept; /* the bank's own, for the day's highest SOC */
+    struct pack values;      /* published last */
     struct map_bank extras;
     double published_at; /* when the oldest of the values was read; NaN: never */
     bool fresh;
@@ -37,7 +37,7 @@ struct bank_service {
 /** Gets the registers; the caller fills `sources` in the order of `config` before the first
  * update. All pointers are kept by reference. 0, or -1 with errno. */
 int bank_service_open(struct bank_service *service, const struct bank_config *config,
-                      const struct gateway_config *gateway, struct state_entry *kept, double now);
+                      const struct gateway_config *gateway, struct kept_entry *kept, double now);
 void bank_service_close(struct bank_service *service);
 
 /** Whether enough of its packs are fresh. */

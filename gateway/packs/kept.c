@@ -22,8 +22,8 @@
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23
 
-struct state {
-    struct state_entry *first;
+struct kept {
+    struct kept_entry *first;
     char *saved;  /* what is in the file; NULL: not known */
     char *saving; /* what a child process is writing; NULL: none */
     bool failing; /* the last attempt to save it failed, which was reported */
@@ -36,24 +36,24 @@ static const struct {
     bool whole;
     double min, max;
 } keys[] = {
-    {"charged_wh", offsetof(struct state_entry, charged_wh), false, 0, 1e15},
-    {"discharged_wh", offsetof(struct state_entry, discharged_wh), false, 0, 1e15},
-    {"peak_percent", offsetof(struct state_entry, peak_percent), true, -1, 100},
-    {"peak_hour", offsetof(struct state_entry, peak_hour), true, 0, 23},
-    {"peak_minute", offsetof(struct state_entry, peak_minute), true, 0, 59},
-    {"peak_day", offsetof(struct state_entry, peak_day), true, 0, 99991231},
-    {"address", offsetof(struct state_entry, address), true, -1, 255},
-    {"variant", offsetof(struct state_entry, variant), true, 0, 100},
-    {"baud", offsetof(struct state_entry, baud), true, 0, 4000000},
+    {"charged_wh", offsetof(struct kept_entry, charged_wh), false, 0, 1e15},
+    {"discharged_wh", offsetof(struct kept_entry, discharged_wh), false, 0, 1e15},
+    {"peak_percent", offsetof(struct kept_entry, peak_percent), true, -1, 100},
+    {"peak_hour", offsetof(struct kept_entry, peak_hour), true, 0, 23},
+    {"peak_minute", offsetof(struct kept_entry, peak_minute), true, 0, 59},
+    {"peak_day", offsetof(struct kept_entry, peak_day), true, 0, 99991231},
+    {"address", offsetof(struct kept_entry, address), true, -1, 255},
+    {"variant", offsetof(struct kept_entry, variant), true, 0, 100},
+    {"baud", offsetof(struct kept_entry, baud), true, 0, 4000000},
 };
 
-struct state_entry *state_get(struct state *state, const char *name)
+struct kept_entry *kept_get(struct kept *kept, const char *name)
 {
-    struct state_entry **end = &state->first;
+    struct kept_entry **end = &kept->first;
     for (; *end; end = &(*end)->next)
         if (strcmp((*end)->name, name) == 0)
             return *end;
-    struct state_entry *entry = calloc(1, sizeof *entry);
+    struct kept_entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return NULL;
     snprintf(entry->name, sizeof entry->name, "%s", name);
@@ -63,20 +63,20 @@ struct state_entry *state_get(struct state *state, const char *name)
     return entry;
 }
 
-void state_free(struct state *state)
+void kept_free(struct kept *kept)
 {
-    if (!state)
+    if (!kept)
         return;
-    while (state->first) {
-        struct state_entry *entry = state->first;
-        state->first = entry->next;
+    while (kept->first) {
+        struct kept_entry *entry = kept->first;
+        kept->first = entry->next;
         free(entry);
     }
-    free(state->saved);
-    free(state);
+    free(kept->saved);
+    free(kept);
 }
 
-static void print_value(const struct state_entry *entry, size_t key, FILE *out)
+static void print_value(const struct kept_entry *entry, size_t key, FILE *out)
 {
     const void *field = (const char *) entry + keys[key].offset;
     if (keys[key].whole)
@@ -85,10 +85,10 @@ static void print_value(const struct state_entry *entry, size_t key, FILE *out)
         fprintf(out, "%s = %.3f\n", keys[key].name, *(const double *) field);
 }
 
-static void print_entries(const struct state *state, FILE *out)
+static void print_entries(const struct kept *kept, FILE *out)
 {
     fprintf(out, "; Kept by packgate over a restart. The checksum is over all before [end].\n");
-    for (const struct state_entry *entry = state->first; entry; entry = entry->next) {
+    for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
         fprintf(out, "\n[pack %s]\n", entry->name);
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
             print_value(entry, i, out);
@@ -104,14 +104,14 @@ static void make_trailer(const char *text, size_t size, char trailer[TRAILER_SIZ
 }
 
 /* The whole file, NULL: out of memory. The caller frees it. */
-static char *compose(const struct state *state)
+static char *compose(const struct kept *kept)
 {
     char *text = NULL, trailer[TRAILER_SIZE + 1];
     size_t size;
     FILE *out = open_memstream(&text, &size);
     if (!out)
         return NULL;
-    print_entries(state, out);
+    print_entries(kept, out);
     if (fflush(out) == 0) {
         make_trailer(text, size, trailer);
         fputs(trailer, out);
@@ -133,8 +133,8 @@ static bool is_whole(const char *text, size_t size)
 }
 
 struct reader {
-    struct state *state;
-    struct state_entry *entry; /* NULL: a section of no interest */
+    struct kept *kept;
+    struct kept_entry *entry; /* NULL: a section of no interest */
 };
 
 static void take_heading(void *user, unsigned line, const char *text)
@@ -142,7 +142,7 @@ static void take_heading(void *user, unsigned line, const char *text)
     struct reader *reader = user;
     (void) line;
     bool is_pack = strncmp(text, "pack ", 5) == 0 && config_name_good(text + 5);
-    reader->entry = is_pack ? state_get(reader->state, text + 5) : NULL;
+    reader->entry = is_pack ? kept_get(reader->kept, text + 5) : NULL;
 }
 
 /* A key that is not in the table comes from a later version of the program. */
@@ -185,11 +185,11 @@ static void set_aside(const char *path, const char *why)
         log_warn("state file %s: %s; all counters start anew", path, why);
 }
 
-static void parse(struct state *state, const char *path, const char *text, size_t size)
+static void parse(struct kept *kept, const char *path, const char *text, size_t size)
 {
     static const struct inifile_events events = {
         .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
-    struct reader reader = {.state = state};
+    struct reader reader = {.kept = kept};
     if (is_whole(text, size))
         inifile_read(text, size, &events, &reader);
     else
@@ -219,7 +219,7 @@ static ssize_t read_all(int fd, char *text, size_t room)
 }
 
 /* O_NONBLOCK: whatever the path names, opening it must not wait. */
-static void load(struct state *state, const char *path, char *text)
+static void load(struct kept *kept, const char *path, char *text)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
@@ -234,23 +234,23 @@ static void load(struct state *state, const char *path, char *text)
         if (size < 0)
             set_aside(path, strerror(errno));
         else
-            parse(state, path, text, (size_t) size);
+            parse(kept, path, text, (size_t) size);
     }
     close(fd);
 }
 
-struct state *state_load(const char *path)
+struct kept *kept_load(const char *path)
 {
-    struct state *state = calloc(1, sizeof *state);
+    struct kept *kept = calloc(1, sizeof *kept);
     char *text = malloc(LARGEST_FILE);
-    if (!state || !text) {
-        free(state);
-        state = NULL;
+    if (!kept || !text) {
+        free(kept);
+        kept = NULL;
     } else if (path[0]) {
-        load(state, path, text);
+        load(kept, path, text);
     }
     free(text);
-    return state;
+    return kept;
 }
 
 static int write_all(int fd, const char *text, size_t size)
@@ -320,29 +320,29 @@ static int replace_file(const char *path, const char *text)
     return -1;
 }
 
-static void report(struct state *state, const char *path, int result)
+static void report(struct kept *kept, const char *path, int result)
 {
-    if (result < 0 && !state->failing)
+    if (result < 0 && !kept->failing)
         log_error("state file %s cannot be written: %s; trying again later, until then nothing is "
                   "kept over a restart",
                   path, strerror(errno));
     else if (result < 0)
         log_debug("state file %s still cannot be written: %s", path, strerror(errno));
-    else if (state->failing)
+    else if (kept->failing)
         log_info("state file %s can be written again", path);
-    state->failing = result < 0;
+    kept->failing = result < 0;
 }
 
 /* What is to be written, or NULL: nothing has changed (errno 0) or there is no memory. */
-static char *compose_changed(const struct state *state, const char *path)
+static char *compose_changed(const struct kept *kept, const char *path)
 {
     errno = 0;
     if (!path[0])
         return NULL;
-    char *text = compose(state);
+    char *text = compose(kept);
     if (!text) {
         errno = ENOMEM;
-    } else if (state->saved && strcmp(state->saved, text) == 0) {
+    } else if (kept->saved && strcmp(kept->saved, text) == 0) {
         free(text);
         text = NULL;
         errno = 0;
@@ -351,23 +351,23 @@ static char *compose_changed(const struct state *state, const char *path)
 }
 
 /* `text` was written, or not, with errno. */
-static void settle(struct state *state, const char *path, char *text, int result)
+static void settle(struct kept *kept, const char *path, char *text, int result)
 {
-    report(state, path, result);
-    char *old = result == 0 ? state->saved : text;
+    report(kept, path, result);
+    char *old = result == 0 ? kept->saved : text;
     if (result == 0)
-        state->saved = text;
+        kept->saved = text;
     free(old);
 }
 
-int state_save(struct state *state, const char *path)
+int kept_save(struct kept *kept, const char *path)
 {
-    char *text = compose_changed(state, path);
+    char *text = compose_changed(kept, path);
     if (!text)
         return errno ? -1 : 0;
     int result = replace_file(path, text);
     const int err = errno;
-    settle(state, path, text, result);
+    settle(kept, path, text, result);
     errno = err;
     return result;
 }
@@ -381,34 +381,34 @@ static int write_apart(const char *path, const char *text)
     return replace_file(path, text) == 0 ? 0 : errno;
 }
 
-pid_t state_save_start(struct state *state, const char *path)
+pid_t kept_save_start(struct kept *kept, const char *path)
 {
-    char *text = compose_changed(state, path);
+    char *text = compose_changed(kept, path);
     if (!text)
         return errno ? -1 : 0;
     pid_t pid = fork();
     if (pid == 0)
         _exit(write_apart(path, text));
     if (pid > 0)
-        state->saving = text;
+        kept->saving = text;
     else
         free(text);
     return pid;
 }
 
-void state_save_finish(struct state *state, const char *path, int status)
+void kept_save_finish(struct kept *kept, const char *path, int status)
 {
-    char *text = state->saving;
-    state->saving = NULL;
+    char *text = kept->saving;
+    kept->saving = NULL;
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-    settle(state, path, text, good ? 0 : -1);
+    settle(kept, path, text, good ? 0 : -1);
 }
 
-void state_save_cancel(struct state *state)
+void kept_save_cancel(struct kept *kept)
 {
-    free(state->saving);
-    state->saving = NULL;
+    free(kept->saving);
+    kept->saving = NULL;
 }
 
 static int day_of(const struct tm *local)
@@ -416,7 +416,7 @@ static int day_of(const struct tm *local)
     return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
 }
 
-void soc_peak_update(struct state_entry *entry, double soc_percent, const struct tm *local)
+void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local)
 {
     if (isnan(soc_percent) || local->tm_year + 1900 < 2020)
         return;
@@ -429,7 +429,7 @@ void soc_peak_update(struct state_entry *entry, double soc_percent, const struct
     entry->peak_minute = local->tm_min;
 }
 
-struct map_soc_peak soc_peak_today(const struct state_entry *entry, const struct tm *local)
+struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local)
 {
     if (entry->peak_percent < 0 || entry->peak_day != day_of(local))
         return (struct map_soc_peak){.percent = -1};

@@ -15,7 +15,7 @@ bool pack_search_is_open(const struct pack_config *pack)
 }
 
 static void take(struct line_config *line, struct pack_config *pack,
-                 const struct bms_driver *driver, const struct state_entry *kept)
+                 const struct bms_driver *driver, const struct kept_entry *kept)
 {
     pack->driver = driver;
     pack->options.address = kept->address;
@@ -25,7 +25,7 @@ static void take(struct line_config *line, struct pack_config *pack,
 }
 
 static void make_open(struct line_config *line, struct pack_config *pack,
-                      const struct state_entry *kept)
+                      const struct kept_entry *kept)
 {
     pack->driver = &automatic_driver;
     pack->options.address = -1;
@@ -35,7 +35,7 @@ static void make_open(struct line_config *line, struct pack_config *pack,
 }
 
 void pack_search_recall(struct config *config, struct pack_config *pack,
-                        const struct state_entry *kept)
+                        const struct kept_entry *kept)
 {
     const struct bms_driver *driver = bms_driver_find(kept->protocol);
     struct line_config *line = &config->lines[pack->line - config->lines];
@@ -45,7 +45,7 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
         make_open(line, pack, kept);
 }
 
-void pack_search_forget(struct state_entry *kept)
+void pack_search_forget(struct kept_entry *kept)
 {
     kept->protocol[0] = '\0';
 }
@@ -64,7 +64,7 @@ static void on_done(void *data, const struct search_found *found, const char *wh
         ev_timer_start(search->loop, &search->again);
         return;
     }
-    struct state_entry *kept = search->kept;
+    struct kept_entry *kept = search->kept;
     snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
     kept->address = found->options.address;
     kept->variant = found->options.variant;
@@ -93,7 +93,7 @@ static void begin(struct pack_search *search)
 }
 
 struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
-                                    struct state_entry *kept, void (*found)(void *data), void *data)
+                                    struct kept_entry *kept, void (*found)(void *data), void *data)
 {
     struct pack_search *search = calloc(1, sizeof *search);
     if (!search)

@@ -18,16 +18,16 @@ bool pack_search_is_open(const struct pack_config *pack);
  * Nothing found, or forgotten again: it is open. Nothing may be polled by `config` when this
  * changes it, but what polling_renew is about to end. */
 void pack_search_recall(struct config *config, struct pack_config *pack,
-                        const struct state_entry *kept);
+                        const struct kept_entry *kept);
 
 /** What was found counts no more from the next recall on. */
-void pack_search_forget(struct state_entry *kept);
+void pack_search_forget(struct kept_entry *kept);
 
 /* The search for one pack. */
 struct pack_search {
     struct ev_loop *loop;
     const struct pack_config *pack;
-    struct state_entry *kept;
+    struct kept_entry *kept;
     struct search *search;
     ev_timer again;
     bool reported;             /* that nothing answers */
@@ -37,8 +37,7 @@ struct pack_search {
 
 /** Searches until something answers. NULL: out of memory. */
 struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
-                                    struct state_entry *kept, void (*found)(void *data),
-                                    void *data);
+                                    struct kept_entry *kept, void (*found)(void *data), void *data);
 void pack_search_free(struct pack_search *search);
 
 #endif

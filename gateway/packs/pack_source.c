@@ -57,7 +57,7 @@ static struct map_status status_of(const struct service *service, const struct t
 }
 
 struct service *service_new(const struct service_host *host, struct poller *poller,
-                            struct line *line, struct state_entry *kept)
+                            struct line *line, struct kept_entry *kept)
 {
     struct service *service = calloc(1, sizeof *service);
     if (!service)

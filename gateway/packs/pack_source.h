@@ -29,7 +29,7 @@ struct service {
     struct poller *poller;
     struct line *line; /* NULL: the pack is still to be found */
     struct unit unit;
-    struct state_entry *kept; /* over a restart */
+    struct kept_entry *kept;  /* over a restart */
     struct summary summary;   /* what the log last said */
     double power_w, power_at; /* of the cycle before, for the energy counters */
     struct order order;       /* an order to switch, under way while `ticket` is not 0 */
@@ -47,7 +47,7 @@ struct tm service_local_time(void);
 
 /** For a poller that runs on a line; all pointers are kept. NULL: out of memory. */
 struct service *service_new(const struct service_host *host, struct poller *poller,
-                            struct line *line, struct state_entry *kept);
+                            struct line *line, struct kept_entry *kept);
 void service_free(struct service *service);
 
 /** (Re)makes its unit by the configuration of its poller, with the values that it has. 0, or -1

@@ -12,7 +12,7 @@ static void on_written(struct ev_loop *loop, ev_child *child, int revents)
     (void) revents;
     struct saver *saver = child->data;
     ev_child_stop(loop, child);
-    state_save_finish(saver->state, saver->path, child->rstatus);
+    kept_save_finish(saver->kept, saver->path, child->rstatus);
 }
 
 static void on_minute(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -21,16 +21,16 @@ static void on_minute(struct ev_loop *loop, ev_timer *timer, int revents)
     struct saver *saver = timer->data;
     if (ev_is_active(&saver->child))
         return;
-    pid_t pid = state_save_start(saver->state, saver->path);
+    pid_t pid = kept_save_start(saver->kept, saver->path);
     if (pid <= 0)
         return;
     ev_child_set(&saver->child, pid, 0);
     ev_child_start(loop, &saver->child);
 }
 
-void saver_start(struct saver *saver, struct ev_loop *loop, struct state *state, const char *path)
+void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path)
 {
-    *saver = (struct saver){.loop = loop, .state = state, .path = path};
+    *saver = (struct saver){.loop = loop, .kept = kept, .path = path};
     ev_timer_init(&saver->timer, on_minute, SAVE_S, SAVE_S);
     ev_init(&saver->child, on_written);
     saver->timer.data = saver->child.data = saver;
@@ -47,7 +47,7 @@ void saver_stop(struct saver *saver)
         kill(saver->child.pid, SIGKILL);
         waitpid(saver->child.pid, NULL, 0);
         ev_child_stop(saver->loop, &saver->child);
-        state_save_cancel(saver->state);
+        kept_save_cancel(saver->kept);
     }
-    state_save(saver->state, saver->path);
+    kept_save(saver->kept, saver->path);
 }

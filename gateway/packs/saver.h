@@ -13,14 +13,14 @@
 /* Embedded in whoever keeps the state. */
 struct saver {
     struct ev_loop *loop;
-    struct state *state;
+    struct kept *kept;
     const char *path;
     ev_timer timer;
     ev_child child;
 };
 
 /** Starts; state and path must outlive it. */
-void saver_start(struct saver *saver, struct ev_loop *loop, struct state *state, const char *path);
+void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path);
 
 /** Ends it and writes what is new, this time waiting for the disk. A saver that was never
  * started is left alone. */

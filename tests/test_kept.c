@@ -108,32 +108,32 @@ static void write_bytes(const char *path, const char *bytes, size_t size)
     fclose(file);
 }
 
-static void fill(struct state *state)
+static void fill(struct kept *kept)
 {
-    struct state_entry *house = state_get(state, "house-1");
+    struct kept_entry *house = kept_get(kept, "house-1");
     house->charged_wh = 123456.789;
     house->discharged_wh = 0.25;
     house->peak_percent = 100;
     house->peak_hour = 23;
     house->peak_minute = 59;
     house->peak_day = 20250630;
-    state_get(state, "roof.2")->discharged_wh = 1e12;
+    kept_get(kept, "roof.2")->discharged_wh = 1e12;
 }
 
 static void save_example(const char *path)
 {
-    struct state *state = state_load("");
-    assert_non_null(state);
-    fill(state);
-    assert_int_equal(state_save(state, path), 0);
-    state_free(state);
+    struct kept *kept = kept_load("");
+    assert_non_null(kept);
+    fill(kept);
+    assert_int_equal(kept_save(kept, path), 0);
+    kept_free(kept);
 }
 
-static bool is_empty(struct state *state)
+static bool is_empty(struct kept *kept)
 {
-    return state_get(state, "house-1")->peak_percent == -1 &&
-           state_get(state, "house-1")->charged_wh == 0 &&
-           state_get(state, "roof.2")->discharged_wh == 0;
+    return kept_get(kept, "house-1")->peak_percent == -1 &&
+           kept_get(kept, "house-1")->charged_wh == 0 &&
+           kept_get(kept, "roof.2")->discharged_wh == 0;
 }
 
 static void test_round_trip(void **state)
@@ -141,8 +141,8 @@ static void test_round_trip(void **state)
     const struct place *place = *state;
     save_example(place->path);
     assert_false(exists(place->fresh));
-    struct state *loaded = state_load(place->path);
-    const struct state_entry *house = state_get(loaded, "house-1");
+    struct kept *loaded = kept_load(place->path);
+    const struct kept_entry *house = kept_get(loaded, "house-1");
     assert_string_equal(house->name, "house-1");
     assert_true(house->charged_wh == 123456.789);
     assert_true(house->discharged_wh == 0.25);
@@ -150,29 +150,29 @@ static void test_round_trip(void **state)
     assert_int_equal(house->peak_hour, 23);
     assert_int_equal(house->peak_minute, 59);
     assert_int_equal(house->peak_day, 20250630);
-    const struct state_entry *roof = state_get(loaded, "roof.2");
+    const struct kept_entry *roof = kept_get(loaded, "roof.2");
     assert_true(roof->discharged_wh == 1e12);
     assert_int_equal(roof->peak_percent, -1);
-    state_free(loaded);
+    kept_free(loaded);
     assert_false(exists(place->aside));
 }
 
 static void test_new_entry(void **state)
 {
     (void) state;
-    struct state *empty = state_load("");
-    struct state_entry *entry = state_get(empty, "a");
+    struct kept *empty = kept_load("");
+    struct kept_entry *entry = kept_get(empty, "a");
     assert_true(entry->charged_wh == 0 && entry->discharged_wh == 0);
     assert_int_equal(entry->peak_percent, -1);
     for (int i = 0; i < 300; i++) {
         char name[NAME_SIZE];
         snprintf(name, sizeof name, "pack-%d", i);
-        assert_non_null(state_get(empty, name));
+        assert_non_null(kept_get(empty, name));
     }
-    assert_ptr_equal(state_get(empty, "a"), entry);
-    assert_int_equal(state_save(empty, ""), 0);
-    state_free(empty);
-    state_free(NULL);
+    assert_ptr_equal(kept_get(empty, "a"), entry);
+    assert_int_equal(kept_save(empty, ""), 0);
+    kept_free(empty);
+    kept_free(NULL);
 }
 
 /* The first start: nothing is there, and that is nothing to speak of. */
@@ -181,9 +181,9 @@ static void test_missing(void **state)
     struct place *place = *state;
     char text[1000];
     catch_log(place);
-    struct state *loaded = state_load(place->path);
+    struct kept *loaded = kept_load(place->path);
     bool empty = is_empty(loaded);
-    state_free(loaded);
+    kept_free(loaded);
     release_log(place, text, sizeof text);
     assert_true(empty);
     assert_string_equal(text, "");
@@ -196,9 +196,9 @@ static void expect_set_aside(struct place *place, const char *bytes, size_t size
     char text[1000], aside[2000];
     write_bytes(place->path, bytes, size);
     catch_log(place);
-    struct state *loaded = state_load(place->path);
+    struct kept *loaded = kept_load(place->path);
     bool empty = is_empty(loaded);
-    state_free(loaded);
+    kept_free(loaded);
     release_log(place, text, sizeof text);
     if (!empty)
         fail_msg("%s: was believed", what);
@@ -252,10 +252,10 @@ static void test_no_file(void **state)
     struct stat found;
     assert_int_equal(mkfifo(place->path, 0600), 0);
     catch_log(place);
-    struct state *loaded = state_load(place->path);
+    struct kept *loaded = kept_load(place->path);
     bool empty = is_empty(loaded);
-    int result = state_save(loaded, place->path);
-    state_free(loaded);
+    int result = kept_save(loaded, place->path);
+    kept_free(loaded);
     release_log(place, text, sizeof text);
     assert_true(empty);
     assert_int_equal(result, -1);
@@ -270,17 +270,17 @@ static void test_missing_directory(void **state)
     char path[100], directory[90], text[2000];
     snprintf(directory, sizeof directory, "%s/later", place->directory);
     snprintf(path, sizeof path, "%s/state", directory);
-    struct state *kept = state_load(path);
+    struct kept *kept = kept_load(path);
     fill(kept);
     catch_log(place);
     int results[4];
-    results[0] = state_save(kept, path);
-    results[1] = state_save(kept, path);
+    results[0] = kept_save(kept, path);
+    results[1] = kept_save(kept, path);
     int made = mkdir(directory, 0700);
-    results[2] = state_save(kept, path);
-    results[3] = state_save(kept, path);
+    results[2] = kept_save(kept, path);
+    results[3] = kept_save(kept, path);
     release_log(place, text, sizeof text);
-    state_free(kept);
+    kept_free(kept);
     bool written = exists(path);
     unlink(path);
     rmdir(directory);
@@ -303,21 +303,21 @@ static void test_full_disk(void **state)
     char before[2000], after[2000], text[2000];
     save_example(place->path);
     size_t size = read_bytes(place->path, before, sizeof before);
-    struct state *kept = state_load(place->path);
-    state_get(kept, "house-1")->charged_wh += 1;
+    struct kept *kept = kept_load(place->path);
+    kept_get(kept, "house-1")->charged_wh += 1;
     catch_log(place);
     struct rlimit old, small;
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &old);
     small = (struct rlimit){.rlim_cur = 50, .rlim_max = old.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    int result = state_save(kept, place->path);
+    int result = kept_save(kept, place->path);
     const int err = errno;
     setrlimit(RLIMIT_FSIZE, &old);
     signal(SIGXFSZ, handler);
-    int retried = state_save(kept, place->path);
+    int retried = kept_save(kept, place->path);
     release_log(place, text, sizeof text);
-    state_free(kept);
+    kept_free(kept);
     assert_int_equal(result, -1);
     assert_int_equal(err, EFBIG);
     assert_false(exists(place->fresh));
@@ -332,14 +332,14 @@ static void test_full_disk_keeps_old(void **state)
     char before[2000], after[2000], text[2000];
     save_example(place->path);
     size_t size = read_bytes(place->path, before, sizeof before);
-    struct state *kept = state_load(place->path);
-    state_get(kept, "house-1")->charged_wh += 1;
+    struct kept *kept = kept_load(place->path);
+    kept_get(kept, "house-1")->charged_wh += 1;
     catch_log(place);
     assert_int_equal(mkdir(place->fresh, 0700), 0); /* no file can be made in its place */
-    int result = state_save(kept, place->path);
+    int result = kept_save(kept, place->path);
     rmdir(place->fresh);
     release_log(place, text, sizeof text);
-    state_free(kept);
+    kept_free(kept);
     assert_int_equal(result, -1);
     assert_int_equal(read_bytes(place->path, after, sizeof after), size);
     assert_memory_equal(before, after, size);
@@ -350,16 +350,16 @@ static void test_full_disk_keeps_old(void **state)
 static void test_unchanged(void **state)
 {
     const struct place *place = *state;
-    struct state *kept = state_load(place->path);
+    struct kept *kept = kept_load(place->path);
     fill(kept);
-    assert_int_equal(state_save(kept, place->path), 0);
+    assert_int_equal(kept_save(kept, place->path), 0);
     assert_int_equal(unlink(place->path), 0);
-    assert_int_equal(state_save(kept, place->path), 0);
+    assert_int_equal(kept_save(kept, place->path), 0);
     assert_false(exists(place->path));
-    state_get(kept, "house-1")->charged_wh += 0.001;
-    assert_int_equal(state_save(kept, place->path), 0);
+    kept_get(kept, "house-1")->charged_wh += 0.001;
+    assert_int_equal(kept_save(kept, place->path), 0);
     assert_true(exists(place->path));
-    state_free(kept);
+    kept_free(kept);
 }
 
 static struct tm at(int year, int month, int day, int hour, int minute)
@@ -375,31 +375,31 @@ static struct tm at(int year, int month, int day, int hour, int minute)
 static void test_in_child(void **state)
 {
     struct place *place = *state;
-    struct state *kept = state_load("");
+    struct kept *kept = kept_load("");
     int status = 0;
-    state_get(kept, "house")->charged_wh = 1234.5;
-    pid_t pid = state_save_start(kept, place->path);
+    kept_get(kept, "house")->charged_wh = 1234.5;
+    pid_t pid = kept_save_start(kept, place->path);
     assert_true(pid > 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    state_save_finish(kept, place->path, status);
-    assert_int_equal(state_save_start(kept, place->path), 0); /* nothing new */
+    kept_save_finish(kept, place->path, status);
+    assert_int_equal(kept_save_start(kept, place->path), 0); /* nothing new */
 
-    struct state *loaded = state_load(place->path);
-    assert_true(state_get(loaded, "house")->charged_wh == 1234.5);
-    state_free(loaded);
+    struct kept *loaded = kept_load(place->path);
+    assert_true(kept_get(loaded, "house")->charged_wh == 1234.5);
+    kept_free(loaded);
 
     /* A child that was killed has not saved anything: the next attempt writes again. */
-    state_get(kept, "house")->charged_wh = 2000;
-    pid = state_save_start(kept, place->path);
+    kept_get(kept, "house")->charged_wh = 2000;
+    pid = kept_save_start(kept, place->path);
     assert_true(pid > 0);
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    state_save_finish(kept, place->path, SIGKILL);
-    assert_int_equal(state_save(kept, place->path), 0);
-    loaded = state_load(place->path);
-    assert_true(state_get(loaded, "house")->charged_wh == 2000);
-    state_free(loaded);
-    state_free(kept);
+    kept_save_finish(kept, place->path, SIGKILL);
+    assert_int_equal(kept_save(kept, place->path), 0);
+    loaded = kept_load(place->path);
+    assert_true(kept_get(loaded, "house")->charged_wh == 2000);
+    kept_free(loaded);
+    kept_free(kept);
 }
 
 static void test_peak(void **state)
@@ -430,7 +430,7 @@ static void test_peak(void **state)
         {"new year", at(2026, 1, 1, 0, 0), 50, 50, 0, 0},
         {"a clock set back to the day before", at(2025, 12, 31, 23, 50), 55, 55, 23, 50},
     };
-    struct state_entry entry = {.peak_percent = -1};
+    struct kept_entry entry = {.peak_percent = -1};
     for (size_t i = 0; i < COUNT(steps); i++) {
         soc_peak_update(&entry, steps[i].soc, &steps[i].now);
         struct map_soc_peak peak = soc_peak_today(&entry, &steps[i].now);
@@ -449,7 +449,7 @@ static void test_peak(void **state)
 static void test_clock_not_set(void **state)
 {
     (void) state;
-    struct state_entry entry = {.peak_percent = -1};
+    struct kept_entry entry = {.peak_percent = -1};
     const struct tm morning = at(2025, 6, 7, 9, 0), boot = at(1970, 1, 1, 1, 0),
                     later = at(2025, 6, 7, 9, 5);
     soc_peak_update(&entry, 88, &morning);

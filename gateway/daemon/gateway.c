@@ -22,9 +22,9 @@
 
 /* What a configuration makes of packs and banks. */
 struct services {
-    struct service **packs; /* in the order of the configuration */
+    struct pack_source **packs; /* in the order of the configuration */
     unsigned pack_count;
-    struct bank_service *banks;
+    struct bank_source *banks;
     unsigned bank_count;
 };
 
@@ -69,9 +69,9 @@ static void update_banks(struct gateway *gateway, const struct poller *poller, d
     struct tm local = service_local_time();
     struct map_status status = service_host_status(&gateway->host, &local, now);
     for (unsigned i = 0; i < gateway->services.bank_count; i++) {
-        struct bank_service *bank = &gateway->services.banks[i];
-        if (!poller || bank_service_has(bank, poller))
-            bank_service_update(bank, &status, &local, now);
+        struct bank_source *bank = &gateway->services.banks[i];
+        if (!poller || bank_source_has(bank, poller))
+            bank_source_update(bank, &status, &local, now);
     }
 }
 
@@ -80,7 +80,7 @@ static void on_published(void *data, struct poller *poller, double now)
     struct gateway *gateway = data;
     for (unsigned i = 0; i < gateway->services.pack_count; i++)
         if (gateway->services.packs[i]->poller == poller)
-            service_publish(gateway->services.packs[i], now);
+            pack_source_publish(gateway->services.packs[i], now);
     update_banks(gateway, poller, now);
     pushes_values_changed(gateway->pushes, now);
 }
@@ -94,7 +94,7 @@ static void tick(struct gateway *gateway, double now)
     gateway->ticked_at = now;
     gateway->host.memory_mib = available_memory_mib();
     for (unsigned i = 0; i < gateway->services.pack_count; i++)
-        service_tick(gateway->services.packs[i], now);
+        pack_source_tick(gateway->services.packs[i], now);
     update_banks(gateway, NULL, now);
     pushes_values_changed(gateway->pushes, now);
     doubt_found_packs(gateway, now);
@@ -135,7 +135,7 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
     struct gateway *gateway = data;
     for (unsigned i = 0; i < gateway->services.pack_count; i++)
         if (&gateway->services.packs[i]->unit == unit)
-            return service_switch(gateway->services.packs[i], switches, client, ticket);
+            return pack_source_switch(gateway->services.packs[i], switches, client, ticket);
     return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
 }
 
@@ -146,20 +146,20 @@ static bool is_fresh(const void *poller, double now)
 
 static bool is_bank_fresh(const void *bank, double now)
 {
-    return bank_service_fresh(bank, now);
+    return bank_source_fresh(bank, now);
 }
 
 static bool find_bank(const struct gateway *gateway, const char *name, struct push_source *source)
 {
     for (unsigned i = 0; i < gateway->services.bank_count; i++) {
-        const struct bank_service *bank = &gateway->services.banks[i];
+        const struct bank_source *bank = &gateway->services.banks[i];
         if (strcmp(bank->config->name, name) != 0)
             continue;
         *source = (struct push_source){.values = &bank->values,
                                        .status = &bank->unit.status,
                                        .fresh = is_bank_fresh,
                                        .owner = bank,
-                                       .settle_s = bank_service_settle_s(bank)};
+                                       .settle_s = bank_source_settle_s(bank)};
         return true;
     }
     return false;
@@ -169,7 +169,7 @@ static bool find_source(void *data, const char *name, struct push_source *source
 {
     const struct gateway *gateway = data;
     for (unsigned i = 0; i < gateway->services.pack_count; i++) {
-        const struct service *service = gateway->services.packs[i];
+        const struct pack_source *service = gateway->services.packs[i];
         const struct poller *poller = service->poller;
         if (strcmp(poller->config->name, name) != 0)
             continue;
@@ -186,20 +186,20 @@ static bool find_source(void *data, const char *name, struct push_source *source
 /* ---- from a configuration to services ---- */
 
 /* The service of a pack: that of its poller where it goes on, else a new one. */
-static struct service *take_service(struct gateway *gateway, struct services *old,
-                                    const struct config *config, unsigned index)
+static struct pack_source *take_service(struct gateway *gateway, struct services *old,
+                                        const struct config *config, unsigned index)
 {
     struct poller *poller = gateway->polling->pollers[index];
     const struct pack_config *pack = &config->packs[index];
     for (unsigned i = 0; i < old->pack_count; i++)
         if (old->packs[i] && old->packs[i]->poller == poller) {
-            struct service *service = old->packs[i];
+            struct pack_source *service = old->packs[i];
             old->packs[i] = NULL;
             return service;
         }
     struct kept_entry *kept = kept_get(gateway->kept, pack->name);
     struct line *line = gateway->polling->lines[pack->line - config->lines];
-    return poller && kept ? service_new(&gateway->host, poller, line, kept) : NULL;
+    return poller && kept ? pack_source_new(&gateway->host, poller, line, kept) : NULL;
 }
 
 static bool make_packs(struct gateway *gateway, struct services *old, const struct config *config,
@@ -208,11 +208,11 @@ static bool make_packs(struct gateway *gateway, struct services *old, const stru
     struct services *services = &gateway->services;
     services->packs = calloc(config->pack_count, sizeof *services->packs);
     for (unsigned i = 0; services->packs && i < config->pack_count; i++) {
-        struct service *service = take_service(gateway, old, config, i);
+        struct pack_source *service = take_service(gateway, old, config, i);
         if (!service)
             return false;
         services->packs[services->pack_count++] = service;
-        if (service_open_unit(service, &config->gateway, now) < 0)
+        if (pack_source_open_unit(service, &config->gateway, now) < 0)
             return false;
         units_add(&gateway->units, &service->unit);
     }
@@ -225,13 +225,13 @@ static bool make_banks(struct gateway *gateway, const struct config *config, dou
     services->banks = calloc(config->bank_count + 1, sizeof *services->banks);
     for (unsigned i = 0; services->banks && i < config->bank_count; i++) {
         const struct bank_config *settings = &config->banks[i];
-        struct bank_service *bank = &services->banks[i];
+        struct bank_source *bank = &services->banks[i];
         struct kept_entry *kept = kept_get(gateway->kept, settings->name);
-        if (!kept || bank_service_open(bank, settings, &config->gateway, kept, now) < 0)
+        if (!kept || bank_source_open(bank, settings, &config->gateway, kept, now) < 0)
             return false;
         for (unsigned p = 0; p < settings->pack_count; p++) {
-            const struct service *service = services->packs[settings->packs[p] - config->packs];
-            bank->sources[p] = (struct bank_source){service->poller, service->line, service->kept};
+            const struct pack_source *service = services->packs[settings->packs[p] - config->packs];
+            bank->sources[p] = (struct bank_part){service->poller, service->line, service->kept};
         }
         services->bank_count++;
         units_add(&gateway->units, &bank->unit);
@@ -242,9 +242,9 @@ static bool make_banks(struct gateway *gateway, const struct config *config, dou
 static void free_services(struct services *services)
 {
     for (unsigned i = 0; i < services->pack_count; i++)
-        service_free(services->packs[i]);
+        pack_source_free(services->packs[i]);
     for (unsigned i = 0; i < services->bank_count; i++)
-        bank_service_close(&services->banks[i]);
+        bank_source_close(&services->banks[i]);
     free(services->packs);
     free(services->banks);
     *services = (struct services){0};
@@ -324,7 +324,7 @@ static void search_packs(struct gateway *gateway)
 static void doubt_found_packs(struct gateway *gateway, double now)
 {
     for (unsigned i = 0; i < gateway->services.pack_count; i++) {
-        const struct service *service = gateway->services.packs[i];
+        const struct pack_source *service = gateway->services.packs[i];
         const struct pack_config *pack = &gateway->config->packs[i];
         if (!pack->automatic || pack_search_is_open(pack) || !isnan(service->poller->last_answer) ||
             now - gateway->searched_at < DOUBT_S)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A bank: packs wired in parallel, as one. Pure; bank_service.c serves it.
+ * A bank: packs wired in parallel, as one. Pure; bank_source.c serves it.
  *
  * A sum is only known when every pack that is counted in reports the value: a part of a current
  * looks like a whole one. Averages and extremes are those of the packs that do. What stale packs

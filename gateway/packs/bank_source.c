@@ -12,10 +12,10 @@
 
 _Static_assert(MAX_BANK_PACKS <= 32, "told_missing has a bit for each");
 
-int bank_service_open(struct bank_service *service, const struct bank_config *config,
-                      const struct gateway_config *gateway, struct kept_entry *kept, double now)
+int bank_source_open(struct bank_source *service, const struct bank_config *config,
+                     const struct gateway_config *gateway, struct kept_entry *kept, double now)
 {
-    *service = (struct bank_service){
+    *service = (struct bank_source){
         .config = config,
         .kept = kept,
         .extras = {.needed = config->min_packs,
@@ -30,12 +30,12 @@ int bank_service_open(struct bank_service *service, const struct bank_config *co
                      gateway->on_stale);
 }
 
-void bank_service_close(struct bank_service *service)
+void bank_source_close(struct bank_source *service)
 {
     unit_close(&service->unit);
 }
 
-bool bank_service_has(const struct bank_service *service, const struct poller *poller)
+bool bank_source_has(const struct bank_source *service, const struct poller *poller)
 {
     for (unsigned i = 0; i < service->config->pack_count; i++)
         if (service->sources[i].poller == poller)
@@ -44,7 +44,7 @@ bool bank_service_has(const struct bank_service *service, const struct poller *p
 }
 
 /* Bit n: place n + 1. */
-static uint32_t find_missing(const struct bank_service *service, double now)
+static uint32_t find_missing(const struct bank_source *service, double now)
 {
     uint32_t missing = 0;
     for (unsigned i = 0; i < service->config->pack_count; i++)
@@ -53,17 +53,17 @@ static uint32_t find_missing(const struct bank_service *service, double now)
     return missing;
 }
 
-static unsigned count_present(const struct bank_service *service, uint32_t missing)
+static unsigned count_present(const struct bank_source *service, uint32_t missing)
 {
     return service->config->pack_count - (unsigned) __builtin_popcount(missing);
 }
 
-bool bank_service_fresh(const struct bank_service *service, double now)
+bool bank_source_fresh(const struct bank_source *service, double now)
 {
     return count_present(service, find_missing(service, now)) >= service->config->min_packs;
 }
 
-double bank_service_settle_s(const struct bank_service *service)
+double bank_source_settle_s(const struct bank_source *service)
 {
     double longest = 0;
     for (unsigned i = 0; i < service->config->pack_count; i++)
@@ -73,7 +73,7 @@ double bank_service_settle_s(const struct bank_service *service)
 
 /* ---- what is said of the packs ---- */
 
-static void list_missing(const struct bank_service *service, uint32_t missing, char out[NAMES_SIZE])
+static void list_missing(const struct bank_source *service, uint32_t missing, char out[NAMES_SIZE])
 {
     size_t used = 0;
     out[0] = 0;
@@ -83,11 +83,11 @@ static void list_missing(const struct bank_service *service, uint32_t missing, c
                                       service->config->packs[i]->name);
 }
 
-static void report_missing(struct bank_service *service, uint32_t missing, double now)
+static void report_missing(struct bank_source *service, uint32_t missing, double now)
 {
     const struct bank_config *config = service->config;
     if (missing == service->told_missing ||
-        (missing && now - service->started_at < bank_service_settle_s(service)))
+        (missing && now - service->started_at < bank_source_settle_s(service)))
         return;
     service->told_missing = missing;
     if (!missing) {
@@ -104,7 +104,7 @@ static void report_missing(struct bank_service *service, uint32_t missing, doubl
              names, verdict);
 }
 
-static void report_summary(struct bank_service *service)
+static void report_summary(struct bank_source *service)
 {
     char text[SUMMARY_SIZE];
     if (summary_changed(&service->summary, &service->values, service->fresh, text))
@@ -113,7 +113,7 @@ static void report_summary(struct bank_service *service)
 
 /* ---- an update ---- */
 
-static void gather(const struct bank_service *service, uint32_t missing,
+static void gather(const struct bank_source *service, uint32_t missing,
                    struct bank_member members[MAX_BANK_PACKS])
 {
     for (unsigned i = 0; i < service->config->pack_count; i++) {
@@ -124,7 +124,7 @@ static void gather(const struct bank_service *service, uint32_t missing,
     }
 }
 
-static double oldest(const struct bank_service *service, uint32_t missing)
+static double oldest(const struct bank_source *service, uint32_t missing)
 {
     double at = NAN;
     for (unsigned i = 0; i < service->config->pack_count; i++)
@@ -134,7 +134,7 @@ static double oldest(const struct bank_service *service, uint32_t missing)
 }
 
 /* Old values stay as they were published; how many packs there are is told all the same. */
-static void combine(struct bank_service *service, uint32_t missing)
+static void combine(struct bank_source *service, uint32_t missing)
 {
     struct bank_member members[MAX_BANK_PACKS];
     unsigned count = service->config->pack_count;
@@ -148,7 +148,7 @@ static void combine(struct bank_service *service, uint32_t missing)
     service->published_at = oldest(service, missing);
 }
 
-static enum map_state connection_state(const struct bank_service *service)
+static enum map_state connection_state(const struct bank_source *service)
 {
     if (service->fresh)
         return MAP_STATE_FRESH;
@@ -158,9 +158,8 @@ static enum map_state connection_state(const struct bank_service *service)
     return MAP_STATE_NO_LINE;
 }
 
-static struct map_status status_of(const struct bank_service *service,
-                                   const struct map_status *host, const struct tm *local,
-                                   double now)
+static struct map_status status_of(const struct bank_source *service, const struct map_status *host,
+                                   const struct tm *local, double now)
 {
     struct map_status status = *host;
     status.state = connection_state(service);
@@ -171,7 +170,7 @@ static struct map_status status_of(const struct bank_service *service,
     status.bank = &service->extras;
     status.charged_wh = status.discharged_wh = 0;
     for (unsigned i = 0; i < service->config->pack_count; i++) {
-        const struct bank_source *source = &service->sources[i];
+        const struct bank_part *source = &service->sources[i];
         status.polls += source->poller->counters.polls;
         status.timeouts += source->poller->counters.timeouts;
         status.checksum_errors += source->poller->damaged;
@@ -184,8 +183,8 @@ static struct map_status status_of(const struct bank_service *service,
     return status;
 }
 
-void bank_service_update(struct bank_service *service, const struct map_status *host,
-                         const struct tm *local, double now)
+void bank_source_update(struct bank_source *service, const struct map_status *host,
+                        const struct tm *local, double now)
 {
     uint32_t missing = find_missing(service, now);
     combine(service, missing);

@@ -14,15 +14,15 @@
 #include "lines/line.h"
 
 /* A pack, as far as its banks look at it. */
-struct bank_source {
+struct bank_part {
     const struct poller *poller;
     const struct line *line;
     const struct kept_entry *kept;
 };
 
-struct bank_service {
+struct bank_source {
     const struct bank_config *config;
-    struct bank_source sources[MAX_BANK_PACKS]; /* config->pack_count of them */
+    struct bank_part sources[MAX_BANK_PACKS]; /* config->pack_count of them */
     struct unit unit;
     struct kept_entry *kept; /* the bank's own, for the day's highest SOC */
     struct pack values;      /* published last */
@@ -36,22 +36,22 @@ struct bank_service {
 
 /** Gets the registers; the caller fills `sources` in the order of `config` before the first
  * update. All pointers are kept by reference. 0, or -1 with errno. */
-int bank_service_open(struct bank_service *service, const struct bank_config *config,
-                      const struct gateway_config *gateway, struct kept_entry *kept, double now);
-void bank_service_close(struct bank_service *service);
+int bank_source_open(struct bank_source *service, const struct bank_config *config,
+                     const struct gateway_config *gateway, struct kept_entry *kept, double now);
+void bank_source_close(struct bank_source *service);
 
 /** Whether enough of its packs are fresh. */
-bool bank_service_fresh(const struct bank_service *service, double now);
+bool bank_source_fresh(const struct bank_source *service, double now);
 
 /** How long after the start a pack that is missing is not yet worth a word. */
-double bank_service_settle_s(const struct bank_service *service);
+double bank_source_settle_s(const struct bank_source *service);
 
-bool bank_service_has(const struct bank_service *service, const struct poller *poller);
+bool bank_source_has(const struct bank_source *service, const struct poller *poller);
 
 /** Combines, publishes and says in the log what has changed. To be called for new values of a
  * pack, and once a second. `host` has what the gateway itself knows filled in; `local` is the
  * local time. */
-void bank_service_update(struct bank_service *service, const struct map_status *host,
-                         const struct tm *local, double now);
+void bank_source_update(struct bank_source *service, const struct map_status *host,
+                        const struct tm *local, double now);
 
 #endif

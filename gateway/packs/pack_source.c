@@ -26,21 +26,21 @@ struct map_status service_host_status(const struct service_host *host, const str
     };
 }
 
-static enum map_state connection_state(const struct service *service, double now)
+static enum map_state connection_state(const struct pack_source *source, double now)
 {
-    if (!line_is_open(service->line) && poller_stale(service->poller, now))
+    if (!line_is_open(source->line) && poller_stale(source->poller, now))
         return MAP_STATE_NO_LINE;
-    if (isnan(service->poller->published_at))
+    if (isnan(source->poller->published_at))
         return MAP_STATE_NEVER;
-    return poller_stale(service->poller, now) ? MAP_STATE_STALE : MAP_STATE_FRESH;
+    return poller_stale(source->poller, now) ? MAP_STATE_STALE : MAP_STATE_FRESH;
 }
 
-static struct map_status status_of(const struct service *service, const struct tm *local,
+static struct map_status status_of(const struct pack_source *source, const struct tm *local,
                                    double now)
 {
-    const struct poller *poller = service->poller;
-    struct map_status status = service_host_status(service->host, local, now);
-    status.state = connection_state(service, now);
+    const struct poller *poller = source->poller;
+    struct map_status status = service_host_status(source->host, local, now);
+    status.state = connection_state(source, now);
     status.age_s = now - poller->published_at;
     status.polls = poller->counters.polls;
     status.timeouts = poller->counters.timeouts;
@@ -50,91 +50,91 @@ static struct map_status status_of(const struct service *service, const struct t
     status.spikes = poller->counters.spikes;
     status.driver = poller->config->driver->name;
     status.pack_name = poller->config->name;
-    status.peak = soc_peak_today(service->kept, local);
-    status.charged_wh = service->kept->charged_wh;
-    status.discharged_wh = service->kept->discharged_wh;
+    status.peak = soc_peak_today(source->kept, local);
+    status.charged_wh = source->kept->charged_wh;
+    status.discharged_wh = source->kept->discharged_wh;
     return status;
 }
 
-struct service *service_new(const struct service_host *host, struct poller *poller,
-                            struct line *line, struct kept_entry *kept)
+struct pack_source *pack_source_new(const struct service_host *host, struct poller *poller,
+                                    struct line *line, struct kept_entry *kept)
 {
-    struct service *service = calloc(1, sizeof *service);
-    if (!service)
+    struct pack_source *source = calloc(1, sizeof *source);
+    if (!source)
         return NULL;
-    service->host = host;
-    service->poller = poller;
-    service->line = line;
-    service->kept = kept;
-    service->power_w = NAN;
-    return service;
+    source->host = host;
+    source->poller = poller;
+    source->line = line;
+    source->kept = kept;
+    source->power_w = NAN;
+    return source;
 }
 
-void service_free(struct service *service)
+void pack_source_free(struct pack_source *source)
 {
-    if (service)
-        unit_close(&service->unit);
-    free(service);
+    if (source)
+        unit_close(&source->unit);
+    free(source);
 }
 
-int service_open_unit(struct service *service, const struct gateway_config *gateway, double now)
+int pack_source_open_unit(struct pack_source *source, const struct gateway_config *gateway,
+                          double now)
 {
-    const struct pack_config *pack = service->poller->config;
-    unit_close(&service->unit);
-    if (unit_open(&service->unit, (uint8_t) pack->unit, pack->name, &gateway->map,
+    const struct pack_config *pack = source->poller->config;
+    unit_close(&source->unit);
+    if (unit_open(&source->unit, (uint8_t) pack->unit, pack->name, &gateway->map,
                   gateway->on_stale) < 0)
         return -1;
-    service->unit.writable = pack->writable;
+    source->unit.writable = pack->writable;
     struct tm local = service_local_time();
-    struct map_status status = status_of(service, &local, now);
-    if (isnan(service->poller->published_at))
-        unit_refresh(&service->unit, &service->poller->values, &status);
+    struct map_status status = status_of(source, &local, now);
+    if (isnan(source->poller->published_at))
+        unit_refresh(&source->unit, &source->poller->values, &status);
     else
-        unit_publish(&service->unit, &service->poller->values, &status);
+        unit_publish(&source->unit, &source->poller->values, &status);
     return 0;
 }
 
 /* Power by time, between two cycles that belong together. */
-static void count_energy(struct service *service, double now)
+static void count_energy(struct pack_source *source, double now)
 {
-    double power = service->poller->values.value[POWER_W];
-    double seconds = now - service->power_at;
-    if (!isnan(power) && !isnan(service->power_w) &&
-        seconds <= poller_stale_after(service->poller)) {
-        double wh = (power + service->power_w) / 2 * seconds / 3600;
+    double power = source->poller->values.value[POWER_W];
+    double seconds = now - source->power_at;
+    if (!isnan(power) && !isnan(source->power_w) && seconds <= poller_stale_after(source->poller)) {
+        double wh = (power + source->power_w) / 2 * seconds / 3600;
         if (wh > 0)
-            service->kept->charged_wh += wh;
+            source->kept->charged_wh += wh;
         else
-            service->kept->discharged_wh -= wh;
+            source->kept->discharged_wh -= wh;
     }
-    service->power_w = power;
-    service->power_at = now;
+    source->power_w = power;
+    source->power_at = now;
 }
 
-static void log_summary(struct service *service, double now)
+static void log_summary(struct pack_source *source, double now)
 {
-    bool fresh = !poller_stale(service->poller, now);
+    bool fresh = !poller_stale(source->poller, now);
     char text[SUMMARY_SIZE];
-    if (summary_changed(&service->summary, &service->poller->values, fresh, text))
-        log_info("pack %s: %s", service->poller->config->name, text);
+    if (summary_changed(&source->summary, &source->poller->values, fresh, text))
+        log_info("pack %s: %s", source->poller->config->name, text);
 }
 
-void service_publish(struct service *service, double now)
+void pack_source_publish(struct pack_source *source, double now)
 {
     struct tm local = service_local_time();
-    count_energy(service, now);
-    soc_peak_update(service->kept, service->poller->values.value[SOC_PERCENT], &local);
-    struct map_status status = status_of(service, &local, now);
-    unit_publish(&service->unit, &service->poller->values, &status);
-    log_summary(service, now);
+    count_energy(source, now);
+    soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], &local);
+    struct map_status status = status_of(source, &local, now);
+    unit_publish(&source->unit, &source->poller->values, &status);
+    log_summary(source, now);
 }
 
-void service_tick(struct service *service, double now)
+void pack_source_tick(struct pack_source *source, double now)
 {
     struct tm local = service_local_time();
-    struct map_status status = status_of(service, &local, now);
-    unit_refresh(&service->unit, &service->poller->values, &status);
-    log_summary(service, now);
+    struct map_status status = status_of(source, &local, now);
+    unit_refresh(&source->unit, &source->poller->values, &status);
+    log_summary(source, now);
 }
 
 /* ---- switching ---- */
@@ -153,33 +153,33 @@ static const struct {
                        "not possible, its present state is not known"},
 };
 
-static void log_order(const struct service *service, const char *outcome)
+static void log_order(const struct pack_source *source, const char *outcome)
 {
     char text[SWITCHES_TEXT];
-    log_info("pack %s: client %s orders %s: %s", service->poller->config->name, service->client,
-             switches_format(&service->ordered, text), outcome);
+    log_info("pack %s: client %s orders %s: %s", source->poller->config->name, source->client,
+             switches_format(&source->ordered, text), outcome);
 }
 
 static void on_switched(void *data, enum order_result result)
 {
-    struct service *service = data;
-    uint64_t ticket = service->ticket;
-    service->ticket = 0;
-    log_order(service, outcomes[result].text);
-    server_order_over(service->host->server, ticket, outcomes[result].exception);
+    struct pack_source *source = data;
+    uint64_t ticket = source->ticket;
+    source->ticket = 0;
+    log_order(source, outcomes[result].text);
+    server_order_over(source->host->server, ticket, outcomes[result].exception);
 }
 
-uint8_t service_switch(struct service *service, const struct switches *switches,
-                       const struct sockaddr *client, uint64_t ticket)
+uint8_t pack_source_switch(struct pack_source *source, const struct switches *switches,
+                           const struct sockaddr *client, uint64_t ticket)
 {
-    if (service->ticket)
+    if (source->ticket)
         return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
-    address_format(client, service->client);
-    service->ordered = *switches;
-    service->order = (struct order){
-        .poller = service->poller, .switches = *switches, .done = on_switched, .data = service};
-    if (!service->line || !line_order(service->line, &service->order))
+    address_format(client, source->client);
+    source->ordered = *switches;
+    source->order = (struct order){
+        .poller = source->poller, .switches = *switches, .done = on_switched, .data = source};
+    if (!source->line || !line_order(source->line, &source->order))
         return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    service->ticket = ticket;
+    source->ticket = ticket;
     return 0;
 }

@@ -24,7 +24,7 @@ struct service_host {
 };
 
 /* Its unit points into itself: a service stays where it was made. */
-struct service {
+struct pack_source {
     const struct service_host *host;
     struct poller *poller;
     struct line *line; /* NULL: the pack is still to be found */
@@ -46,23 +46,24 @@ struct map_status service_host_status(const struct service_host *host, const str
 struct tm service_local_time(void);
 
 /** For a poller that runs on a line; all pointers are kept. NULL: out of memory. */
-struct service *service_new(const struct service_host *host, struct poller *poller,
-                            struct line *line, struct kept_entry *kept);
-void service_free(struct service *service);
+struct pack_source *pack_source_new(const struct service_host *host, struct poller *poller,
+                                    struct line *line, struct kept_entry *kept);
+void pack_source_free(struct pack_source *source);
 
 /** (Re)makes its unit by the configuration of its poller, with the values that it has. 0, or -1
  * with errno. */
-int service_open_unit(struct service *service, const struct gateway_config *gateway, double now);
+int pack_source_open_unit(struct pack_source *source, const struct gateway_config *gateway,
+                          double now);
 
 /** The poller has new values. */
-void service_publish(struct service *service, double now);
+void pack_source_publish(struct pack_source *source, double now);
 
 /** Once a second: age and counters go on, and values may have become stale. */
-void service_tick(struct service *service, double now);
+void pack_source_tick(struct pack_source *source, double now);
 
 /** Carries out what a client wants switched: 0, and the client hears by server_order_over, or
  * the exception code. */
-uint8_t service_switch(struct service *service, const struct switches *switches,
-                       const struct sockaddr *client, uint64_t ticket);
+uint8_t pack_source_switch(struct pack_source *source, const struct switches *switches,
+                           const struct sockaddr *client, uint64_t ticket);
 
 #endif

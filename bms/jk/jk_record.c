@@ -15,7 +15,9 @@
 #include <string.h>
 
 #define HEADER_SIZE 4
-#define CELLS 6            /* offset of the cell voltages in both layouts */
+#define CELLS 6           /* offset of the cell voltages in both layouts */
+#define RESISTANCE_24 126 /* of the 32-cell layout: cell 24, and behind that of cell 32 */
+#define RESISTANCES_END 144
 #define NOT_FITTED (-2000) /* tenths of a degree */
 #define OLDEST_HARDWARE 6  /* boards before it send floats ("JK04") behind the same header */
 #define FIRST_32S_SOFTWARE 11
@@ -223,14 +225,30 @@ static unsigned count_ones(uint32_t word)
     return ones;
 }
 
+/* A board without any cell wire. Both masks are 0, but the 32-cell layout then has nothing either
+ * where it keeps the wire resistances of cells 24 to 32; there the other one has current,
+ * temperatures, SOC and remaining capacity, which are never all 0, and its two MOS behind them. */
+static enum jk_layout guess_without_cells(const struct jk_record *record)
+{
+    const struct places *at = &places[JK_24S];
+    bool blank = true;
+    for (size_t i = RESISTANCE_24; i < RESISTANCES_END; i++)
+        blank &= get_or_0(record, i, U8) == 0;
+    if (blank)
+        return JK_32S;
+    bool mos =
+        get_or_0(record, at->charge_mos, U8) <= 1 && get_or_0(record, at->discharge_mos, U8) <= 1;
+    return mos ? JK_24S : JK_LAYOUT_AUTO;
+}
+
 /* Without an about record (section 4, rule 2): the cell mask of the 24-cell layout stands where the
- * other one has cells 25 and 26. A board without any cell wire cannot be told: JK_LAYOUT_AUTO. */
+ * other one has cells 25 and 26. JK_LAYOUT_AUTO: it cannot be told. */
 static enum jk_layout guess_layout(const struct jk_record *record)
 {
     uint32_t word = (uint32_t) get_or_0(record, places[JK_24S].mask, U32);
     uint32_t read = cells_read(record, places[JK_24S].cells);
     if (read == 0)
-        return JK_LAYOUT_AUTO;
+        return word == 0 ? guess_without_cells(record) : JK_LAYOUT_AUTO;
     bool run = (word & (word + 1)) == 0 && count_ones(word) == count_ones(read);
     return word != 0 && (word == read || run) ? JK_24S : JK_32S;
 }

@@ -260,11 +260,13 @@ def writes_with_the_function_asked_for():
                 "write = house.soc_percent -> 1 u16", "write = house.cell_mv.1 -> 2 u16",
                 "write = house.cell_mv.2 -> 4 u16")
             with Gateway(text):
-                seen = set()
-                while plc.registers(1, 4) != [62, 3293, 0, 3296]:
-                    code, _, values = plc.next_write()
+                seen, written = set(), set()
+                while written != {1, 2, 4}:
+                    code, first, values = plc.next_write()
                     seen.add((code, len(values)))
+                    written |= set(range(first, first + len(values)))
                 assert seen == expected, seen
+                assert plc.registers(1, 4) == [62, 3293, 0, 3296]
 
 
 def writes_the_example():

@@ -54,7 +54,7 @@ const struct map_row map_rows[] = {
     { 45,  1, "failure",                   REG_U16,      "",    1, VALUE,  OF_STATE,   FAILURE,                   "failure flag, 1 while any alarm is active or the values are stale"},
     { 50,  1, "memory_mib",                REG_U16,      "MiB", 1, STATUS, OF_GATEWAY, OUR_MEMORY_MIB,            "memory available on the host"},
     { 51,  1, "seconds",                   REG_U16,      "s",   1, STATUS, OF_GATEWAY, OUR_SECONDS,               "seconds counter, starts again at 0 after 65535"},
-    { 52,  1, "timezone_hours",            REG_S16,      "h",   1, STATUS, OF_GATEWAY, OUR_TIMEZONE_HOURS,        "time zone, hours ahead of UTC"},
+    { 52,  1, "timezone_hours",            REG_S16,      "h",   1, STATUS, OF_GATEWAY, OUR_TIMEZONE_HOURS,        "time zone, hours ahead of UTC, to the nearest whole hour (+5:45 reads 6)"},
     { 53,  1, "dashboard_id",              REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_DASHBOARD_ID,          "dashboard id, as configured"},
     { 54,  2, "display",                   REG_U32_HIGH, "",    1, STATUS, OF_GATEWAY, OUR_DISPLAY,               "display settings, as configured"},
 

@@ -68,7 +68,7 @@ struct map_status {
     const char *driver;   /* its name; NULL: none */
     uint16_t memory_mib;  /* available on the host */
     uint16_t seconds;     /* counter, wraps */
-    int timezone_hours;
+    int timezone_hours;   /* ahead of UTC, to the nearest whole hour */
     struct map_soc_peak peak;
     double charged_wh, discharged_wh; /* counted by the gateway; NaN: not counted */
     const char *pack_name;            /* as configured, of a bank its own; NULL: none */

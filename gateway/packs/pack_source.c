@@ -22,7 +22,7 @@ struct map_status service_host_status(const struct service_host *host, const str
     return (struct map_status){
         .memory_mib = host->memory_mib,
         .seconds = (uint16_t) (uint64_t) (now - host->started_at),
-        .timezone_hours = (int) (local->tm_gmtoff / 3600),
+        .timezone_hours = (int) lround((double) local->tm_gmtoff / 3600),
     };
 }
 

@@ -29,6 +29,7 @@ struct bms_options {
     int adr; /* where the protocol has a second address (TopBMS behind a master); -1: same as address */
     int variant; /* index into the driver's `variants`; 0: the first, which is the default */
     enum bms_current current;
+    bool shared;        /* there are other packs on its line: others may hear what it is asked */
     double capacity_ah; /* for meters that do not know it; 0: not given */
 };
 
@@ -39,11 +40,14 @@ struct bms {
     const struct bms_driver *driver;
     struct bms_options options;
     /* What the driver remembers between messages and cycles: cell count, polarity, variant.
-     * Zeroed by bms_init and on reconnect. Use bms_memory. */
+     * Zeroed by bms_init and bms_forget. Use bms_memory. */
     union {
         uint64_t align;
         uint8_t bytes[BMS_MEMORY];
     } memory;
+    /* Which of several ways of asking it answered last, in the driver's own numbers; 0: none yet.
+     * It outlives the memory: after a silence or on a new connection that way is tried first. */
+    uint8_t way;
     /* Something odd about this device that its owner should know, set by the driver; the line
      * logs it when it changes. Never anything that a frame could put a PIN into. */
     char remark[BMS_REMARK];
@@ -163,6 +167,9 @@ struct bms_driver {
 
 /** Prepares `bms` for a driver with default options. */
 void bms_init(struct bms *bms, const struct bms_driver *driver);
+
+/** Forgets the device, which may be another one by now, all but the way in which it was asked. */
+void bms_forget(struct bms *bms);
 
 /** The address to use: the configured one or the driver's default. */
 int bms_address(const struct bms *bms);

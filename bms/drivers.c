@@ -53,6 +53,12 @@ void bms_init(struct bms *bms, const struct bms_driver *driver)
     bms->options.adr = -1;
 }
 
+void bms_forget(struct bms *bms)
+{
+    memset(&bms->memory, 0, sizeof bms->memory);
+    memset(bms->remark, 0, sizeof bms->remark);
+}
+
 int bms_address(const struct bms *bms)
 {
     return bms->options.address >= 0 ? bms->options.address : bms->driver->address_default;

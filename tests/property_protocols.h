@@ -261,6 +261,8 @@ static const uint8_t temperature_twins[][2] = {
 #define TEMPS(min, max) .temps_min = min, .temps_max = max
 
 static const struct protocol protocols[] = {
+    {.driver = "daly", .variant = "auto", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 48, .values = daly_values,
+     TEXTS(NULL, "DL-BMS-R32-01E", "20210222-1.01T"), .alarms = DALY_ALARMS},
     {.driver = "daly", .variant = "rs485", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 48, .values = daly_values,
      TEXTS(NULL, "DL-BMS-R32-01E", "20210222-1.01T"), .alarms = DALY_ALARMS},
     {.driver = "daly", .variant = "bluetooth", .address = 1, CELLS(1, 48), TEMPS(0, 16), .mask_bits = 48,

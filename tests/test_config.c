@@ -195,7 +195,7 @@ static void test_full(void **state)
     assert_int_equal(roof->unit, 247);
     assert_int_equal(roof->options.address, 16);
     assert_int_equal(roof->options.adr, 3);
-    assert_int_equal(roof->options.variant, 1);
+    assert_int_equal(roof->options.variant, 2);
     assert_int_equal(roof->options.current, BMS_CURRENT_INVERTED);
     assert_true(roof->options.capacity_ah == 280.5);
     assert_true(roof->poll_s == 1.5);
@@ -784,7 +784,7 @@ static const struct {
     {"address out of the protocol's range", GOOD "address = 17\n",
      "f:7: 'address' is 17; expected 1 to 16 for protocol 'daly'\n"},
     {"unknown variant", GOOD "variant = blutooth\n",
-     "f:7: protocol 'daly' has no variant 'blutooth'; expected one of rs485, bluetooth; did you mean 'bluetooth'?\n"},
+     "f:7: protocol 'daly' has no variant 'blutooth'; expected one of auto, rs485, bluetooth; did you mean 'bluetooth'?\n"},
     {"same serial port", "[line a]\nport = serial:/dev/x\nprotocol = daly\n" PACK_P
      "[line b]\nport = serial:/dev/x\n[pack q]\nline = b\nprotocol = daly\nunit = 2\n",
      "f:8: 'serial:/dev/x' is already the port of [line a] in line 2\n"},
@@ -965,6 +965,9 @@ static void test_shared_line(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config *config = parse_good(cases[i].text);
         assert_int_equal(config->pack_count, 2);
+        bool shared = config->line_count == 1;
+        assert_int_equal(config->packs[0].options.shared, shared);
+        assert_int_equal(config->packs[1].options.shared, shared);
         config_free(config);
     }
 }

@@ -2,7 +2,11 @@
 /* Classic Daly: what the recordings do not show. Frames and sums are those of the sheet `daly`. */
 #include "driver_test.h"
 
+#include <stdio.h>
+
 extern const struct bms_driver daly_driver;
+
+enum { VARIANT_AUTO, VARIANT_RS485, VARIANT_BLUETOOTH };
 
 /* Order of the plan; the test asks by name so that it need not know it. */
 static bool build(struct bms *bms, const char *name, struct bms_request *request)
@@ -32,9 +36,102 @@ static void test_requests(void **state)
     assert_true(build(&bms, "software version", &request));
     assert_request(&request, "A5 4F 62 08 00 00 00 00 00 00 00 00 5E");
     bms.options.address = 1;
-    bms.options.variant = 1;
+    bms.options.variant = VARIANT_BLUETOOTH;
     assert_true(build(&bms, "pack voltage, current and SOC", &request));
     assert_request(&request, "A5 80 90 08 00 00 00 00 00 00 00 00 BD");
+}
+
+/* The hosts as which the next requests for the pack's values go out, none of them answered. */
+static void assert_hosts(const char *name, struct bms *bms, const char *expected)
+{
+    char hosts[64] = "";
+    for (size_t i = 0; 3 * i < strlen(expected); i++) {
+        struct bms_request request;
+        assert_true(build(bms, "pack voltage, current and SOC", &request));
+        snprintf(hosts + 3 * i, 4, "%02X ", request.bytes[1]);
+    }
+    if (strcmp(hosts, expected) != 0)
+        fail_msg("%s: expected %s, got %s", name, expected, hosts);
+}
+
+/* The last request is answered. */
+static void answer(struct bms *bms, uint8_t host)
+{
+    struct bms_request request = request_of("A5 40 90 08 00 00 00 00 00 00 00 00 7D");
+    struct bytes reply = unhex("A5 01 90 08 02 14 00 00 75 45 03 78 89");
+    struct pack pack;
+    pack_clear(&pack);
+    request.bytes[1] = host;
+    request.bytes[12] = (uint8_t) (request.bytes[12] - 0x40 + host);
+    assert_int_equal(receive_frame(bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+}
+
+/* Section 5: a few boards answer only what the Bluetooth dongle would ask. */
+static void test_other_host(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&daly_driver);
+    struct bms_request request;
+    assert_hosts("nothing answers", &bms, "40 40 80 40 40 80 40 40 ");
+    assert_hosts("and on", &bms, "80 ");
+    answer(&bms, 0x80);
+    assert_true(build(&bms, "state", &request));
+    assert_int_equal(request.bytes[1], 0x80);
+    assert_true(daly_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
+    assert_int_equal(request.bytes[1], 0x80);
+    assert_hosts("it stays with what answered", &bms, "80 80 80 80 80 80 ");
+    bms_forget(&bms);
+    assert_hosts("after a silence, what answered before comes first", &bms, "80 80 40 80 80 40 ");
+    answer(&bms, 0x40);
+    assert_hosts("another board by now", &bms, "40 40 40 40 40 40 ");
+}
+
+/* Whoever has company or another number, or was told what to do, is asked in one way only. */
+static void test_one_host(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        int address, variant;
+        bool shared;
+        const char *hosts;
+    } cases[] = {
+        {"rs485", 1, VARIANT_RS485, false, "40 40 40 40 40 40 "},
+        {"bluetooth", 1, VARIANT_BLUETOOTH, false, "80 80 80 80 80 80 "},
+        {"other boards on the line", 1, VARIANT_AUTO, true, "40 40 40 40 40 40 "},
+        {"board 2", 2, VARIANT_AUTO, false, "41 41 41 41 41 41 "},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_driver);
+        bms.options.address = cases[i].address;
+        bms.options.variant = cases[i].variant;
+        bms.options.shared = cases[i].shared;
+        assert_hosts(cases[i].name, &bms, cases[i].hosts);
+    }
+}
+
+/* A simulated board listens as its variant says. */
+static void test_emulated_hosts(void **state)
+{
+    (void) state;
+    static const struct {
+        int variant;
+        bool rs485, bluetooth;
+    } cases[] = {
+        {VARIANT_AUTO, true, true}, {VARIANT_RS485, true, false}, {VARIANT_BLUETOOTH, false, true}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&daly_driver);
+        struct pack pack;
+        struct bms_output out;
+        struct bytes rs485 = unhex("A5 40 90 08 00 00 00 00 00 00 00 00 7D"),
+                     bluetooth = unhex("A5 80 90 08 00 00 00 00 00 00 00 00 BD");
+        pack_clear(&pack);
+        bms.options.variant = cases[i].variant;
+        daly_driver.emulate(&bms, &pack, rs485.bytes, rs485.size, &out);
+        assert_int_equal(out.size > 0, cases[i].rs485);
+        daly_driver.emulate(&bms, &pack, bluetooth.bytes, bluetooth.size, &out);
+        assert_int_equal(out.size > 0, cases[i].bluetooth);
+    }
 }
 
 /* Section 10. */
@@ -223,15 +320,12 @@ static void test_framing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_switches),
-        cmocka_unit_test(test_cells_wait_for_their_number),
-        cmocka_unit_test(test_late_cell_frame),
-        cmocka_unit_test(test_implausible),
-        cmocka_unit_test(test_direction),
-        cmocka_unit_test(test_versions),
-        cmocka_unit_test(test_other_boards),
-        cmocka_unit_test(test_framing),
+        cmocka_unit_test(test_requests),        cmocka_unit_test(test_other_host),
+        cmocka_unit_test(test_one_host),        cmocka_unit_test(test_emulated_hosts),
+        cmocka_unit_test(test_switches),        cmocka_unit_test(test_cells_wait_for_their_number),
+        cmocka_unit_test(test_late_cell_frame), cmocka_unit_test(test_implausible),
+        cmocka_unit_test(test_direction),       cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_other_boards),    cmocka_unit_test(test_framing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,7 @@
  * `daly`. Oddities: the current is offset by 30000 and firmwares disagree on its sign, which is
  * therefore taken from the state byte of 0x93 (section 8); cell voltages come three to a frame, so
  * how many frames there are is only known after the cell count (0x94); unused bytes hold left-overs
- * of earlier replies (4.4).
+ * of earlier replies (4.4); a few boards answer only what the Bluetooth dongle would ask (5).
  */
 #include "daly_alarms.h"
 #include "daly_current.h"
@@ -39,11 +39,18 @@ enum command {
     WRITE_CHARGE = 0xDA
 };
 
-enum variant { VARIANT_RS485, VARIANT_BLUETOOTH };
-static const char *const variants[] = {"rs485", "bluetooth", NULL};
+/* Who is asking (section 5); `auto` finds out to whom a board listens. */
+enum variant { VARIANT_AUTO, VARIANT_RS485, VARIANT_BLUETOOTH };
+static const char *const variants[] = {"auto", "rs485", "bluetooth", NULL};
+
+#define HOST_BLUETOOTH 0x80
+#define PATIENCE 2 /* requests before the other way is tried: the first may only wake the board */
 
 struct memory {
     struct daly_current current;
+    bool answered;      /* in the way of bms->way, an enum variant */
+    uint8_t asked;      /* how often before that, counted round */
+    bool other_way;     /* that is how the request under way is asked */
     uint8_t cell_count; /* of 0x94; 0: not answered yet */
     uint8_t temp_count;
     /* The multi-frame reply under way (section 7). */
@@ -58,10 +65,38 @@ struct memory {
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* Section 5: who is called. Bluetooth's 0x80 reaches board 1 only. */
-static uint8_t host_byte(const struct bms *bms)
+/* Bluetooth's 0x80 reaches board 1 only. What other boards of a line make of it nobody knows: with
+ * company it is not tried. */
+static bool may_be_either(const struct bms *bms)
 {
-    return bms->options.variant == VARIANT_BLUETOOTH ? 0x80 : (uint8_t) (0x3F + bms_address(bms));
+    return bms->options.variant == VARIANT_AUTO && bms_address(bms) == 1 && !bms->options.shared;
+}
+
+/* Section 5: who is called. */
+static uint8_t host_byte(struct bms *bms)
+{
+    const struct memory *memory = bms_memory(bms);
+    bool bluetooth = bms->options.variant == VARIANT_BLUETOOTH;
+    if (may_be_either(bms))
+        bluetooth = (bms->way == VARIANT_BLUETOOTH) != memory->other_way;
+    return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
+}
+
+/* Until the board answers, each third request goes out in the other way. */
+static void choose_way(struct memory *memory)
+{
+    memory->other_way = memory->asked == PATIENCE;
+    memory->asked = memory->other_way ? 0 : (uint8_t) (memory->asked + 1);
+}
+
+static void note_way(struct bms *bms, const struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (request->size == 0 || !may_be_either(bms))
+        return;
+    bms->way = request->bytes[1] == HOST_BLUETOOTH ? VARIANT_BLUETOOTH : VARIANT_RS485;
+    memory->answered = true;
+    memory->other_way = false;
 }
 
 /* The board that must answer a request; 0: any. 0x20 and 0x80 are the GPRS module's and the
@@ -84,7 +119,7 @@ static void put_frame(uint8_t *out, uint8_t address, uint8_t command, const uint
     out[12] = (uint8_t) sum_bytes(out, FRAME_SIZE - 1);
 }
 
-static void make_request(const struct bms *bms, uint8_t command, uint8_t first,
+static void make_request(struct bms *bms, uint8_t command, uint8_t first,
                          struct bms_request *request)
 {
     put_frame(request->bytes, host_byte(bms), command, (const uint8_t[8]){first});
@@ -141,6 +176,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (step == STEP_TEMPS && memory->temp_count == 0)
         return false;
     memory->collecting = 0;
+    if (step == STEP_PACK && !memory->answered)
+        choose_way(memory);
     make_request(bms, step_command[step], 0, request);
     return true;
 }
@@ -359,6 +396,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     /* An echo carries the host's address, which no board has. */
     if (board ? frame[1] != board || command != request->bytes[2] : frame[1] < 1 || frame[1] > 16)
         return BMS_FOREIGN;
+    note_way(bms, request);
     if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
         return request->size && frame[4] == request->bytes[4] ? BMS_DONE : BMS_REFUSED;
     struct memory *memory = bms_memory(bms);
@@ -515,7 +553,7 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
     uint8_t command = request[2];
     uint8_t d[8] = {0};
     if (command == READ_CELLS)
-        emulate_cells(pack, board, request[1] == 0x80, out);
+        emulate_cells(pack, board, request[1] == HOST_BLUETOOTH, out);
     else if (command == READ_TEMPS)
         emulate_temps(pack, board, out);
     else if (command == READ_FIRMWARE)
@@ -538,16 +576,18 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     struct bms_span span = find_frame(bms, &none, bytes, size);
     if (span.kind != BMS_FRAME)
         return span.size;
-    bool called =
-        bytes[1] == 0x3F + bms_address(bms) || (bytes[1] == 0x80 && bms_address(bms) == 1);
+    bool bluetooth = bytes[1] == HOST_BLUETOOTH && bms_address(bms) == 1;
+    bool rs485 = bytes[1] == 0x3F + bms_address(bms);
+    bool called = (bluetooth && bms->options.variant != VARIANT_RS485) ||
+                  (rs485 && bms->options.variant != VARIANT_BLUETOOTH);
     if (called)
         emulate_request(bms, pack, bytes, out);
     return FRAME_SIZE;
 }
 
-/* Many boards listen to one of the two only (section 5). */
+/* A few boards listen to one of the two only (section 5). */
 static const struct bms_guess guesses[] = {
-    {.address = 1, .variant = VARIANT_RS485},
+    {.address = 1},
     {.address = 1, .variant = VARIANT_BLUETOOTH},
 };
 

@@ -196,6 +196,14 @@ static void take_pack(struct config *config, const struct config_draft *draft)
             pack->line = &config->lines[i];
 }
 
+static void note_company(struct config *config)
+{
+    for (unsigned i = 0; i < config->pack_count; i++)
+        for (unsigned j = 0; j < config->pack_count; j++)
+            config->packs[i].options.shared |=
+                i != j && config->packs[i].line == config->packs[j].line;
+}
+
 static const struct pack_config *find_pack(const struct config *config, const char *name)
 {
     for (unsigned i = 0; i < config->pack_count; i++)
@@ -236,6 +244,7 @@ static bool fill(struct config *config, const struct config_drafts *drafts)
     for (unsigned i = 0; i < drafts->count; i++)
         if (drafts->list[i].section == SECTION_PACK)
             take_pack(config, &drafts->list[i]);
+    note_company(config);
     for (unsigned i = 0; i < drafts->count; i++)
         if (drafts->list[i].section == SECTION_BANK)
             take_bank(config, &drafts->list[i]);

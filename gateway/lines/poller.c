@@ -19,6 +19,8 @@ struct poller *poller_new(const struct pack_config *config)
     if (!poller)
         return NULL;
     poller->config = config;
+    bms_init(&poller->bms, config->driver);
+    poller->bms.options = config->options;
     poller->published_at = poller->last_answer = NAN;
     pack_clear(&poller->values);
     if (!bms_talks(config->driver)) {
@@ -48,8 +50,7 @@ static void forget_step(struct poller_step *step)
 static void forget_device(struct poller *poller)
 {
     const struct pack_config *config = poller->config;
-    bms_init(&poller->bms, config->driver);
-    poller->bms.options = config->options;
+    bms_forget(&poller->bms);
     pack_clear(&poller->incoming);
     spike_clear(&poller->spike);
     for (unsigned i = 0; poller->steps && i < config->driver->steps; i++) {

@@ -107,6 +107,15 @@ def polls_a_server_that_closes_after_each_reply():
         assert not [text for text in gateway.lines if "warning" in text], gateway.lines
 
 
+def finds_the_host_that_a_board_listens_to():
+    server, url = simulate("daly", "profile=fixed,voltage_v=53.2", "--variant", "bluetooth")
+    text = line("a", url, more="reply_timeout = 50ms") + pack("a", 1)
+    with server, Gateway(text) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        await_polls(client, 1, 3)
+        assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
+
+
 def waits_for_a_silent_server():
     answers = threading.Event()
     server, url = simulate("daly", "profile=fixed,voltage_v=53.2")
@@ -263,7 +272,8 @@ def reads_into_a_pipe_that_closes():
             assert reader.wait(PATIENCE) == 1
 
 
-main([polls_a_server_that_closes_after_each_reply, waits_for_a_silent_server, tells_noise_from_silence, survives_a_flood,
-      speaks_two_protocols_on_one_line, survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
+main([polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
+      tells_noise_from_silence, survives_a_flood, speaks_two_protocols_on_one_line,
+      survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
       serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
       reads_into_a_pipe_that_closes])

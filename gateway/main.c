@@ -2,9 +2,11 @@
 /* packgate: one program, several commands. */
 #include "commands/command.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
     const char *name;
@@ -31,8 +33,21 @@ static void print_help(FILE *out)
     fprintf(out, "\n'packgate COMMAND --help' says more about each; packgate(1) is the manual.\n");
 }
 
+/* Where one of the first three descriptors was closed, the next socket or port would take its place, and messages would
+ * go to a battery. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ,
            SIG_IGN); /* a state file that is not allowed to grow is an error like a full disk */

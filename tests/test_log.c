@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: MIT
-/* Messages: levels, one line each whatever is in the text, the journal's priorities, frames. */
+/*
+ * Messages: levels, one line each whatever is in the text, the journal's priorities, frames; and a daemon whose messages
+ * nobody takes.
+ */
 #include "base/log.h"
 
 #include "bms/driver.h"
 
 #include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -163,12 +172,220 @@ static void test_errno(void **state)
     assert_false(log_enabled(LOG_LEVEL_DEBUG));
 }
 
+static void say_stream(void)
+{
+    FILE *stream = log_stream();
+    fprintf(stream, "%s:%d:", "a.ini", 3);
+    fprintf(stream, " no such key\na.ini:4: warning: odd\n");
+    fprintf(stream, "end");
+    fclose(stream);
+}
+
+static void test_stream(void **state)
+{
+    (void) state;
+    char output[OUTPUT_SIZE];
+    say(say_stream, NO_JOURNAL, output);
+    assert_string_equal(output, "error: a.ini:3: no such key\nwarning: a.ini:4: odd\nerror: end\n");
+}
+
+/* ---- nobody reads ---- */
+
+#define MANY 20000 /* messages, of more bytes than any of these would hold */
+
+/* Ends of something that can be standard error: what is written at [1] comes out at [0]. */
+typedef void open_ends(int ends[2]);
+
+static void open_pipe(int ends[2])
+{
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+}
+
+static void open_socket(int ends[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+}
+
+static void open_terminal(int ends[2])
+{
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(ends[0] >= 0 && grantpt(ends[0]) == 0 && unlockpt(ends[0]) == 0);
+    ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    assert_true(ends[1] >= 0);
+    struct termios settings;
+    assert_int_equal(tcgetattr(ends[1], &settings), 0);
+    cfmakeraw(&settings);
+    assert_int_equal(tcsetattr(ends[1], TCSANOW, &settings), 0);
+}
+
+/* One that belongs to somebody else, and so cannot be opened a second time. */
+static void become_somebody_else(void)
+{
+    if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0))
+        _exit(3);
+}
+
+/* Says many things, tells so at `told`, and goes on when it is asked to: the loop is where what was lost is said. */
+static void say_many(int standard_error, int told, bool as_another)
+{
+    alarm(120); /* a message that waits would wait for ever */
+    dup2(standard_error, STDERR_FILENO);
+    close(standard_error);
+    if (as_another)
+        become_somebody_else();
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    log_never_wait(loop);
+    log_set_level(LOG_LEVEL_DEBUG);
+    uint8_t frame[2000] = {0};
+    for (int i = 0; i < MANY; i++) {
+        errno = EXDEV;
+        log_info("message %d", i);
+        if (i % 100 == 0)
+            log_frame("frame", frame, sizeof frame);
+        if (errno != EXDEV)
+            _exit(4);
+    }
+    if (write(told, "", 1) != 1)
+        _exit(5);
+    ev_run(loop, 0); /* until what was lost is told: then it has nothing left to do */
+    log_info("the end");
+    _exit(0);
+}
+
+struct account {
+    unsigned said, lost, last, torn;
+    bool ended;
+};
+
+static void count_line(struct account *account, const char *line)
+{
+    unsigned long lost;
+    unsigned number;
+    int end = 0;
+    if (sscanf(line, "message %u%n", &number, &end) == 1 && !line[end]) {
+        account->torn += account->said > 0 && number <= account->last;
+        account->last = number;
+        account->said++;
+    } else if (sscanf(line, "warning: %lu line", &lost) == 1 && strstr(line, "of the log w")) {
+        account->lost += (unsigned) lost;
+    } else if (strncmp(line, "debug: frame 00", 15) == 0) {
+        account->torn += strlen(line) != strlen("debug: frame") + 3 * 2000;
+        account->said++;
+    } else if (strcmp(line, "the end") == 0) {
+        account->ended = true;
+    } else {
+        account->torn++;
+    }
+}
+
+static struct account read_lines(int fd)
+{
+    struct account account = {0};
+    char line[OUTPUT_SIZE];
+    FILE *file = fdopen(fd, "r");
+    assert_non_null(file);
+    while (!account.ended && fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        count_line(&account, line);
+    }
+    fclose(file);
+    return account;
+}
+
+/* Every line is either whole or counted as lost, none is torn, nothing waits. */
+static void expect_no_wait(const char *name, open_ends *open_them, bool as_another)
+{
+    int ends[2], told[2];
+    char byte;
+    open_them(ends);
+    assert_int_equal(pipe(told), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(told[0]);
+        say_many(ends[1], told[1], as_another);
+    }
+    close(told[1]);
+    if (read(told[0], &byte, 1) != 1)
+        fail_msg("%s: waits for its reader", name);
+    close(told[0]);
+    /* Who shares it shares nothing of this. */
+    if (fcntl(ends[1], F_GETFL) & O_NONBLOCK)
+        fail_msg("%s: does not wait for others either", name);
+    struct account account = read_lines(ends[0]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    close(ends[1]);
+    if (status != 0 || !account.ended || account.torn > 0 || account.lost == 0 ||
+        account.said + account.lost != MANY + MANY / 100)
+        fail_msg("%s: status %d, %u lines came, %u lost, %u torn", name, status, account.said,
+                 account.lost, account.torn);
+}
+
+static void test_nobody_reads(void **state)
+{
+    (void) state;
+    expect_no_wait("pipe", open_pipe, false);
+    expect_no_wait("pipe of another user", open_pipe, true);
+    expect_no_wait("socket", open_socket, false);
+    expect_no_wait("terminal", open_terminal, false);
+    expect_no_wait("terminal of another user", open_terminal, true);
+}
+
+/* A file that is not appended to is gone on with where it is. */
+static void test_file(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/test_log.XXXXXX", text[200] = "";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && unlink(path) == 0);
+    assert_int_equal(write(fd, "before\n", 7), 7);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(fd, STDERR_FILENO);
+        log_never_wait(ev_loop_new(EVFLAG_AUTO));
+        log_info("one");
+        log_info("two");
+        _exit(0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(pread(fd, text, sizeof text - 1, 0) > 0);
+    close(fd);
+    assert_string_equal(text, "before\none\ntwo\n");
+}
+
+/* Whose reader is gone for good. */
+static void test_reader_gone(void **state)
+{
+    (void) state;
+    int ends[2], status;
+    open_pipe(ends);
+    close(ends[0]);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGPIPE, SIG_IGN);
+        dup2(ends[1], STDERR_FILENO);
+        struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+        log_never_wait(loop);
+        for (int i = 0; i < 100; i++)
+            log_info("nobody");
+        ev_run(loop, EVRUN_NOWAIT);
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output),
-        cmocka_unit_test(test_long),
-        cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_output),       cmocka_unit_test(test_long),
+        cmocka_unit_test(test_errno),        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_nobody_reads), cmocka_unit_test(test_file),
+        cmocka_unit_test(test_reader_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,19 +1,31 @@
 // SPDX-License-Identifier: MIT
-/* Messages to standard error, plain or with the priorities of the systemd journal. */
+/*
+ * Messages to standard error, plain or with the priorities of the systemd journal.
+ *
+ * A daemon must not wait for whoever reads them. O_NONBLOCK belongs to the open file, which it shares with the shell or
+ * the service manager that started it, so it is not set there for good: a socket is asked not to wait with each call, a
+ * pipe or a terminal is opened a second time. Where that is not allowed (another user's pipe) the flag is set for the
+ * moment of each write. A file on a disk never makes a program wait in this sense, and opening it again would lose the
+ * place in it.
+ */
 #include "log.h"
 
 #include "bms/driver.h"
 
 #include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define MESSAGE_SIZE 1024
 #define FRAME_TEXT_SIZE (3 * BMS_FRAME_MAX + 128)
+#define LINE_SIZE (FRAME_TEXT_SIZE + 16) /* with its mark and newline */
 
 static const struct {
     const char *plain, *journal;
@@ -25,6 +37,17 @@ static const struct {
 };
 
 static enum log_level highest_level = LOG_LEVEL_INFO;
+
+/* Where messages go, and what is left of the last one. */
+static struct {
+    enum { WAITING, ON_A_SOCKET, OPENED_AGAIN, SHARED } how;
+    int fd;
+    struct ev_loop *loop; /* NULL: messages wait until they are taken */
+    ev_io writable;       /* runs while something was not taken */
+    char rest[LINE_SIZE]; /* of a line that was taken in part: nothing else goes before it */
+    size_t rest_size;
+    unsigned long lost;
+} output = {.how = WAITING, .fd = STDERR_FILENO};
 
 void log_set_level(enum log_level level)
 {
@@ -48,19 +71,131 @@ static bool find_journal(void)
            found.st_ino == (ino_t) inode;
 }
 
-/* The newline replaces the NUL at text[length]. Mark and text go out in one call so that the lines
- * of two programs on one terminal do not mix. */
-static void write_line(enum log_level level, char *text, size_t length)
+/* As much as is taken now; -1 with errno. */
+static ssize_t put_some(const char *text, size_t size)
+{
+    switch (output.how) {
+    case ON_A_SOCKET:
+        return send(output.fd, text, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    case SHARED: {
+        const int flags = fcntl(output.fd, F_GETFL);
+        fcntl(output.fd, F_SETFL, flags | O_NONBLOCK);
+        const ssize_t written = write(output.fd, text, size);
+        const int err = errno;
+        fcntl(output.fd, F_SETFL, flags);
+        errno = err;
+        return written;
+    }
+    default:
+        return write(output.fd, text, size);
+    }
+}
+
+/* How many bytes were taken. */
+static size_t put(const char *text, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        const ssize_t written = put_some(text + done, size - done);
+        if (written > 0)
+            done += (size_t) written;
+        else if (written == 0 || errno != EINTR)
+            break;
+    }
+    /* Other errors (a full disk, a reader that is gone) are no matter of waiting: the next message tries again. */
+    if (done < size && errno == EAGAIN && output.loop && !ev_is_active(&output.writable))
+        ev_io_start(output.loop, &output.writable);
+    return done;
+}
+
+/* False: nothing of it. What is cut off is kept and goes first, so that no line is torn. */
+static bool put_line(const char *line, size_t size)
+{
+    const size_t done = put(line, size);
+    if (done == 0)
+        return false;
+    output.rest_size = size - done;
+    memcpy(output.rest, line + done, output.rest_size);
+    return true;
+}
+
+static bool put_rest(void)
+{
+    const size_t done = put(output.rest, output.rest_size);
+    output.rest_size -= done;
+    memmove(output.rest, output.rest + done, output.rest_size);
+    return output.rest_size == 0;
+}
+
+static const char *mark_of(enum log_level level)
 {
     static enum { NOT_ASKED, PLAIN, JOURNAL } target = NOT_ASKED;
     if (target == NOT_ASKED)
         target = find_journal() ? JOURNAL : PLAIN;
+    return target == JOURNAL ? level_marks[level].journal : level_marks[level].plain;
+}
+
+/* What stands before the next line. False: it was not taken. */
+static bool catch_up(void)
+{
+    char line[100];
+    if (output.rest_size > 0 && !put_rest())
+        return false;
+    if (output.lost == 0)
+        return true;
+    const int size =
+        snprintf(line, sizeof line, "%s%lu %s lost, as nobody took %s\n", mark_of(LOG_LEVEL_WARN),
+                 output.lost, output.lost == 1 ? "line of the log was" : "lines of the log were",
+                 output.lost == 1 ? "it" : "them");
+    if (!put_line(line, (size_t) size))
+        return false;
+    output.lost = 0;
+    return output.rest_size == 0;
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    const int err = errno;
+    if (catch_up())
+        ev_io_stop(loop, io);
+    errno = err;
+}
+
+static int open_again(void)
+{
+    return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+void log_never_wait(struct ev_loop *loop)
+{
+    struct stat found;
+    if (output.loop || fstat(STDERR_FILENO, &found) < 0)
+        return;
+    if (S_ISSOCK(found.st_mode)) {
+        output.how = ON_A_SOCKET;
+    } else if (S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode)) {
+        const int fd = open_again();
+        output.how = fd >= 0 ? OPENED_AGAIN : SHARED;
+        output.fd = fd >= 0 ? fd : STDERR_FILENO;
+    }
+    output.loop = loop;
+    ev_io_init(&output.writable, on_writable, output.fd, EV_WRITE);
+}
+
+/* Control characters in the text become '?'. Mark and text go out in one call so that the lines of two programs on one
+ * terminal do not mix. */
+static void write_line(enum log_level level, const char *text, size_t length)
+{
+    char line[LINE_SIZE];
+    const char *mark = mark_of(level);
+    size_t size = strlen(mark);
+    memcpy(line, mark, size);
     for (size_t i = 0; i < length; i++)
-        if ((unsigned char) text[i] < 0x20 || text[i] == 0x7F)
-            text[i] = '?';
-    text[length] = '\n';
-    const char *mark = target == JOURNAL ? level_marks[level].journal : level_marks[level].plain;
-    fprintf(stderr, "%s%.*s", mark, (int) length + 1, text);
+        line[size++] = (unsigned char) text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
+    line[size++] = '\n';
+    if (!catch_up() || !put_line(line, size))
+        output.lost++;
 }
 
 __attribute__((format(printf, 2, 0))) static void write_message(enum log_level level,
@@ -69,7 +204,7 @@ __attribute__((format(printf, 2, 0))) static void write_message(enum log_level l
     if (!log_enabled(level))
         return;
     const int err = errno;
-    char text[MESSAGE_SIZE + 1];
+    char text[MESSAGE_SIZE];
     int length = vsnprintf(text, MESSAGE_SIZE, format, values);
     if (length >= MESSAGE_SIZE) {
         length = MESSAGE_SIZE - 1;
@@ -117,7 +252,7 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
     if (!log_enabled(LOG_LEVEL_DEBUG))
         return;
     const int err = errno;
-    char text[FRAME_TEXT_SIZE + 1];
+    char text[FRAME_TEXT_SIZE];
     int length = snprintf(text, 64, "%s", prefix);
     length = length < 64 ? length : 63;
     for (size_t i = 0; i < size && i < BMS_FRAME_MAX; i++)
@@ -126,4 +261,39 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
         length += snprintf(text + length, 32, " ... (%zu bytes)", size);
     write_line(LOG_LEVEL_DEBUG, text, (size_t) length);
     errno = err;
+}
+
+/* ---- as a stream ---- */
+
+/* A line that says of itself that it is a warning is one. */
+static void write_streamed(const char *text, size_t length)
+{
+    static const char warning[] = "warning: ";
+    const char *found = memmem(text, length, warning, strlen(warning));
+    if (found)
+        log_warn("%.*s%.*s", (int) (found - text), text,
+                 (int) (length - (size_t) (found - text) - strlen(warning)),
+                 found + strlen(warning));
+    else
+        log_error("%.*s", (int) length, text);
+}
+
+static ssize_t take_lines(void *cookie, const char *bytes, size_t size)
+{
+    (void) cookie;
+    for (size_t done = 0; done < size;) {
+        const char *line = bytes + done, *end = memchr(line, '\n', size - done);
+        const size_t length = end ? (size_t) (end - line) : size - done;
+        write_streamed(line, length);
+        done += length + (end != NULL);
+    }
+    return (ssize_t) size;
+}
+
+FILE *log_stream(void)
+{
+    FILE *stream = fopencookie(NULL, "w", (cookie_io_functions_t){.write = take_lines});
+    if (stream)
+        setvbuf(stream, NULL, _IOLBF, 0);
+    return stream;
 }

@@ -4,6 +4,8 @@
  * so that `journalctl -p warning` finds it; anywhere else it starts with "error: ", "warning: ",
  * "debug: " or nothing (info).
  *
+ * A daemon calls log_never_wait: from then on what nobody takes is dropped and counted.
+ *
  * One message per change of state: what happened, to which line or pack, what to do about it.
  * Repeats go to debug.
  */
@@ -13,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+struct ev_loop;
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -32,5 +37,15 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** At debug level, "prefix A5 40 90 …": one line however long the frame. Not for frames that may
  * hold a PIN or a password. */
 void log_frame(const char *prefix, const uint8_t *bytes, size_t size);
+
+/** From now on no message waits until somebody takes it: what does not fit into a full pipe, a
+ * journal that does not read or a terminal that was stopped is dropped, and a line tells how many
+ * were as soon as there is room again, which the loop watches for. Whoever shares standard error
+ * goes on as before. */
+void log_never_wait(struct ev_loop *loop);
+
+/** A stream whose lines become messages: warnings where they contain "warning: ", else errors. For
+ * functions that print what is wrong. NULL: out of memory. The caller closes it. */
+FILE *log_stream(void);
 
 #endif

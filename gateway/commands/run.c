@@ -36,13 +36,24 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
+/* What is wrong with it goes the way of all messages. */
+static struct config *load_config(const char *path)
+{
+    FILE *errors = log_stream();
+    if (!errors)
+        return NULL;
+    struct config *config = config_load(path, errors);
+    fclose(errors);
+    return config;
+}
+
 /* The new configuration is read and checked as a whole before anything changes. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 {
     (void) loop;
     (void) revents;
     struct running *running = signal->data;
-    struct config *config = config_load(running->path, stderr);
+    struct config *config = load_config(running->path);
     if (!config || !gateway_reload(running->gateway, config)) {
         log_error("%s: the new configuration is not used, nothing was changed", running->path);
         config_free(config);
@@ -159,7 +170,8 @@ int command_run(int argc, char **argv)
                 argv[optind], usage);
         return EXIT_USAGE;
     }
-    struct running running = {.path = path, .config = config_load(path, stderr)};
+    log_never_wait(ev_default_loop(0));
+    struct running running = {.path = path, .config = load_config(path)};
     if (!running.config)
         return EXIT_FAILED;
     int status = run(&running);

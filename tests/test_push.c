@@ -287,31 +287,16 @@ struct bench {
     struct push_write writes[WRITES_MAX];
     struct push_config config;
     struct pack pack;
-    struct map_status status;
-    bool fresh;
+    struct source source;
     double now;
     double counts_from;
     struct push_plan plan;
 };
 
-static bool bench_fresh(const void *owner, double now)
+static const struct source *bench_find(const void *data, const char *name)
 {
-    const struct bench *bench = owner;
-    assert_true(now == bench->now);
-    return bench->fresh;
-}
-
-static bool bench_find(void *data, const char *name, struct push_source *source)
-{
-    struct bench *bench = data;
-    if (strcmp(name, "p") != 0)
-        return false;
-    *source = (struct push_source){.values = &bench->pack,
-                                   .status = &bench->status,
-                                   .fresh = bench_fresh,
-                                   .owner = bench,
-                                   .settle_s = SETTLE_S};
-    return true;
+    const struct bench *bench = data;
+    return strcmp(name, "p") == 0 ? &bench->source : NULL;
 }
 
 static struct bench *bench_new(void)
@@ -319,7 +304,8 @@ static struct bench *bench_new(void)
     struct bench *bench = calloc(1, sizeof *bench);
     assert_non_null(bench);
     bench->config.writes = bench->writes;
-    bench->fresh = true;
+    bench->source = (struct source){
+        .name = "p", .values = &bench->pack, .good_until = INFINITY, .settle_s = SETTLE_S};
     bench->now = 1000;
     pack_clear(&bench->pack);
     return bench;
@@ -352,7 +338,7 @@ static void set(struct bench *bench, enum pack_value id, double value)
 
 static void publish(struct bench *bench)
 {
-    push_plan_changes(&bench->plan, bench->now);
+    push_plan_changes(&bench->plan, &bench->source, bench->now);
 }
 
 /* The next request is for these registers. */
@@ -568,7 +554,7 @@ static void test_interval_only(void **state)
     set(bench, SOC_PERCENT, 60);
     publish(bench);
     expect_nothing(bench, "has to wait");
-    bench->fresh = false;
+    bench->source.good_until = -INFINITY;
     publish(bench);
     EXPECT(bench, "stale at once", 1, 9999);
     EXPECT(bench, "not fresh at once", 5, 0);
@@ -577,7 +563,7 @@ static void test_interval_only(void **state)
     EXPECT(bench, "still stale", 1, 9999);
     EXPECT(bench, "still not fresh", 5, 0);
     expect_nothing(bench, "still skipped");
-    bench->fresh = true;
+    bench->source.good_until = INFINITY;
     publish(bench);
     EXPECT(bench, "back", 1, 60);
     EXPECT(bench, "back", 3, 60);
@@ -593,13 +579,13 @@ static void test_settling(void **state)
     struct bench *bench = bench_new();
     add(bench, 1, PUSH_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
     add(bench, 2, PUSH_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
-    bench->fresh = false;
+    bench->source.good_until = -INFINITY;
     begin(bench);
     push_plan_all(&bench->plan);
     bench->now += SETTLE_S - 1;
     publish(bench);
     expect_nothing(bench, "not yet");
-    bench->fresh = true;
+    bench->source.good_until = INFINITY;
     set(bench, SOC_PERCENT, 50);
     publish(bench);
     EXPECT(bench, "what is known", 1, 50);
@@ -622,13 +608,13 @@ static void test_status_of_a_silent_pack(void **state)
     assert_true(value_find("connection_state", &add(bench, 1, PUSH_U16, 0)->value));
     add(bench, 2, PUSH_U16, SOC_PERCENT);
     assert_true(value_find("charged_wh", &add(bench, 3, PUSH_U16, 0)->value));
-    bench->status = (struct map_status){.state = MAP_STATE_FRESH, .charged_wh = 1234.4};
+    bench->source.status = (struct map_status){.state = MAP_STATE_FRESH, .charged_wh = 1234.4};
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     publish(bench);
     EXPECT(bench, "all", 1, MAP_STATE_FRESH, 50, 1234);
-    bench->fresh = false;
-    bench->status.state = MAP_STATE_STALE;
+    bench->source.good_until = -INFINITY;
+    bench->source.status.state = MAP_STATE_STALE;
     push_plan_all(&bench->plan);
     publish(bench);
     EXPECT(bench, "the state alone", 1, MAP_STATE_STALE);

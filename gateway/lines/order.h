@@ -25,7 +25,10 @@ enum order_result {
     ORDER_REFUSED,    /* it said no */
     ORDER_UNANSWERED, /* whether it was carried out is not known */
     ORDER_TOO_LATE,   /* the line was not free in time, or is gone: nothing was sent */
-    ORDER_NOT_NOW     /* the state that the request builds on is not known yet */
+    ORDER_NOT_NOW,    /* the state that the request builds on is not known yet */
+    ORDER_BUSY,       /* another order for this pack is under way */
+    ORDER_NO_LINE,    /* the line is down, or the pack is still to be found */
+    ORDER_NOT_ALLOWED /* a bank, or a pack that is not writable */
 };
 
 /* One order. Whoever gives it keeps it until `done` is called. */

@@ -339,14 +339,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 
 /* ---- life ---- */
 
-void push_values_changed(struct push *push, double now)
+void push_values_changed(struct push *push, const struct source *source, double now)
 {
-    push_plan_changes(&push->plan, now);
+    push_plan_changes(&push->plan, source, now);
     send_due(push, now);
 }
 
 struct push *push_new(struct ev_loop *loop, const struct push_config *config, push_find *find,
-                      void *data, double counts_from)
+                      const void *data, double counts_from)
 {
     static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
     struct push *push = calloc(1, sizeof *push);

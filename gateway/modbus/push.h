@@ -18,13 +18,13 @@ struct push;
  * of seconds was 0. It connects as soon as the loop runs. NULL: out of memory, or a source is
  * not there. */
 struct push *push_new(struct ev_loop *loop, const struct push_config *config, push_find *find,
-                      void *data, double counts_from);
+                      const void *data, double counts_from);
 
 /** Says in the log what was counted. */
 void push_free(struct push *push);
 
-/** Values of a source are new, or have become stale: what is due is sent before this returns, as
- * far as the target is ready for it. To be called at least once a second. */
-void push_values_changed(struct push *push, double now);
+/** Values of a source (NULL: any) are new, or have become stale: what is due is sent before this
+ * returns, as far as the target is ready for it. To be called at least once a second. */
+void push_values_changed(struct push *push, const struct source *source, double now);
 
 #endif

@@ -11,7 +11,7 @@
 #define ROUNDING 1e-9
 
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
-                    void *data, double counts_from, double now)
+                    const void *data, double counts_from, double now)
 {
     *plan = (struct push_plan){.config = config, .started_at = now, .counts_from = counts_from};
     plan->items = calloc(config->write_count, sizeof *plan->items);
@@ -20,7 +20,10 @@ bool push_plan_init(struct push_plan *plan, const struct push_config *config, pu
     for (unsigned i = 0; i < config->write_count; i++) {
         struct push_item *item = &plan->items[i];
         item->write = &config->writes[i];
-        if (item->write->what != PUSH_SECONDS && !find(data, item->write->source, &item->source))
+        if (item->write->what == PUSH_SECONDS)
+            continue;
+        item->source = find(data, item->write->source);
+        if (!item->source)
             return false;
     }
     plan->count = config->write_count;
@@ -42,15 +45,15 @@ void push_plan_all(struct push_plan *plan)
 /* NaN: stale or not known. */
 static double value_now(const struct push_plan *plan, const struct push_item *item, double now)
 {
-    const struct push_source *source = &item->source;
+    const struct source *source = item->source;
     if (item->write->what == PUSH_SECONDS)
         return (uint16_t) (uint64_t) (now - plan->counts_from); /* wraps, as in the register map */
-    bool fresh = source->fresh(source->owner, now);
+    const bool fresh = source_fresh(source, now);
     if (item->write->what == PUSH_FRESH)
         return fresh;
     if (!fresh && !value_traits(&item->write->value).is_status)
         return NAN;
-    return value_of(&item->write->value, source->values, source->status);
+    return value_of(&item->write->value, source->values, &source->status);
 }
 
 /* What the item would put into its registers. After the start a pack gets the time to answer
@@ -59,7 +62,8 @@ static enum push_encoded encode(const struct push_plan *plan, const struct push_
                                 double now, double *value, uint16_t words[2])
 {
     *value = value_now(plan, item, now);
-    if (isnan(*value) && !item->ever_known && now - plan->started_at < item->source.settle_s)
+    if (isnan(*value) && !item->ever_known && item->source &&
+        now - plan->started_at < item->source->settle_s)
         return PUSH_NOTHING;
     return push_encode(item->write, *value, words);
 }
@@ -76,12 +80,14 @@ static bool has_changed(const struct push_plan *plan, const struct push_item *it
            fabs(value - item->sent_value) > item->write->deadband * (1 + ROUNDING);
 }
 
-void push_plan_changes(struct push_plan *plan, double now)
+void push_plan_changes(struct push_plan *plan, const struct source *source, double now)
 {
     for (unsigned i = 0; i < plan->count; i++) {
         struct push_item *item = &plan->items[i];
         double value;
         uint16_t words[2] = {0};
+        if (source && item->source && item->source != source)
+            continue;
         if (encode(plan, item, now, &value, words) == PUSH_NOTHING)
             item->due |= item->sent && !isnan(item->sent_value);
         else

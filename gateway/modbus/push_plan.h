@@ -13,23 +13,15 @@
 #include "push_encode.h"
 
 #include "config/config.h"
+#include "packs/source.h"
 
-/* Where the values of a pack or a bank are to be found while the gateway runs. */
-struct push_source {
-    const struct pack *values; /* those published last; all unknown before the first */
-    const struct map_status *status;
-    bool (*fresh)(const void *owner, double now);
-    const void *owner;
-    double settle_s; /* for so long after the start, nothing known is not yet worth a word */
-};
-
-/** Finds a source by its name in the configuration; false: there is none. */
-typedef bool push_find(void *data, const char *name, struct push_source *source);
+/** Finds a source by its name in the configuration; NULL: there is none. */
+typedef const struct source *push_find(const void *data, const char *name);
 
 /* One write and what is at the target already. */
 struct push_item {
     const struct push_write *write;
-    struct push_source source; /* values NULL: of the gateway itself */
+    const struct source *source; /* NULL: the gateway itself */
     bool due;
     bool ever_known;
     bool sent;    /* the target has `sent_value`, in the form of `sent_words` */
@@ -58,15 +50,15 @@ struct push_span {
 /** Finds all sources. `counts_from` is when the gateway's counter of seconds was 0. False: out
  * of memory, or a source is not there. */
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
-                    void *data, double counts_from, double now);
+                    const void *data, double counts_from, double now);
 void push_plan_close(struct push_plan *plan);
 
 /** The interval is over, or a connection is new: everything is due. */
 void push_plan_all(struct push_plan *plan);
 
-/** Values are new or have become stale: what has changed is due. Where only the interval counts,
- * that is what became known or unknown, fresh or stale. */
-void push_plan_changes(struct push_plan *plan, double now);
+/** Values of a source are new or have become stale: what has changed is due. Where only the interval
+ * counts, that is what became known or unknown, fresh or stale. NULL: all sources. */
+void push_plan_changes(struct push_plan *plan, const struct source *source, double now);
 
 /** Takes what is due, as much as goes into one request. What is to be skipped stays due until it
  * is known. */

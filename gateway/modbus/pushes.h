@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* All pushes of a configuration. */
+/* All pushes of a configuration: observes the packs and banks for them. */
 #ifndef PACKGATE_MODBUS_PUSHES_H
 #define PACKGATE_MODBUS_PUSHES_H
 
 #include "push.h"
 
+#include "packs/packs.h"
+
 struct pushes;
 
-/** push_new for each. `config` must outlive it, what `find` finds too. NULL: out of memory, or a
- * source is not there. */
-struct pushes *pushes_new(struct ev_loop *loop, const struct config *config, push_find *find,
-                          void *data, double counts_from);
+/** push_new for each push of packs_config. To be freed before the packs are renewed, and made
+ * anew after it. NULL: out of memory. */
+struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs);
 void pushes_free(struct pushes *pushes);
-
-/** push_values_changed for each. */
-void pushes_values_changed(struct pushes *pushes, double now);
 
 #endif

@@ -8,6 +8,7 @@
 #include "mbap.h"
 
 #include "config/config.h"
+#include "packs/source.h"
 #include "registers/map.h"
 
 #include <modbus.h>
@@ -18,12 +19,14 @@
 /* Its mapping points into the struct itself: a unit stays where it was opened. */
 struct unit {
     uint8_t id;
-    char name[NAME_SIZE]; /* of the pack or bank */
+    const struct source *source; /* whose values these are; NULL: nobody's that is known */
+    char name[NAME_SIZE];        /* of the pack or bank */
     const struct map_settings *settings;
     enum on_stale on_stale;
     struct map_status status; /* published last */
     bool known;               /* values were published at least once */
     bool stale;               /* the values are too old to be served as fresh */
+    double good_until;        /* clock_now until which the values are fresh; NaN: never were */
     bool writable;            /* its switches may be written; the rest never */
     double refused_at;        /* when the log last told of a refused write */
     modbus_mapping_t mapping; /* input registers are the holding registers */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A bank, from the pollers of its packs to its unit. */
+/* A bank, from its packs to a source. */
 #include "bank_source.h"
 
 #include "base/log.h"
@@ -10,12 +10,12 @@
 
 #define NAMES_SIZE (MAX_BANK_PACKS * (NAME_SIZE + 2))
 
-_Static_assert(MAX_BANK_PACKS <= 32, "told_missing has a bit for each");
+_Static_assert(MAX_BANK_PACKS <= 32, "missing has a bit for each");
 
-int bank_source_open(struct bank_source *service, const struct bank_config *config,
-                     const struct gateway_config *gateway, struct kept_entry *kept, double now)
+void bank_source_init(struct bank_source *bank, const struct bank_config *config,
+                      struct kept_entry *kept, double now)
 {
-    *service = (struct bank_source){
+    *bank = (struct bank_source){
         .config = config,
         .kept = kept,
         .extras = {.needed = config->min_packs,
@@ -23,80 +23,83 @@ int bank_source_open(struct bank_source *service, const struct bank_config *conf
                    .temp_max_c = NAN,
                    .temp_min_c = NAN},
         .published_at = NAN,
+        .good_until = NAN,
         .started_at = now,
     };
-    pack_clear(&service->values);
-    return unit_open(&service->unit, (uint8_t) config->unit, config->name, &gateway->map,
-                     gateway->on_stale);
+    pack_clear(&bank->values);
 }
 
-void bank_source_close(struct bank_source *service)
+void bank_source_join(struct bank_source *bank)
 {
-    unit_close(&service->unit);
+    const struct bank_config *config = bank->config;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        bank->members[i] = &bank->parts[i]->source;
+    bank->source = (struct source){.name = config->name,
+                                   .unit = (uint8_t) config->unit,
+                                   .members = bank->members,
+                                   .member_count = config->pack_count,
+                                   .values = &bank->values,
+                                   .good_until = NAN};
 }
 
-bool bank_source_has(const struct bank_source *service, const struct poller *poller)
+bool bank_source_has(const struct bank_source *bank, const struct pack_source *pack)
 {
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        if (service->sources[i].poller == poller)
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (bank->parts[i] == pack)
             return true;
     return false;
 }
 
 /* Bit n: place n + 1. */
-static uint32_t find_missing(const struct bank_source *service, double now)
+static uint32_t find_missing(const struct bank_source *bank, double now)
 {
     uint32_t missing = 0;
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        if (poller_stale(service->sources[i].poller, now))
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (!source_fresh(bank->members[i], now))
             missing |= 1u << i;
     return missing;
 }
 
-static unsigned count_present(const struct bank_source *service, uint32_t missing)
+static bool is_missing(const struct bank_source *bank, unsigned place)
 {
-    return service->config->pack_count - (unsigned) __builtin_popcount(missing);
+    return bank->missing >> place & 1;
 }
 
-bool bank_source_fresh(const struct bank_source *service, double now)
-{
-    return count_present(service, find_missing(service, now)) >= service->config->min_packs;
-}
-
-double bank_source_settle_s(const struct bank_source *service)
+/* How long after the start a pack that is missing is not yet worth a word. */
+static double longest_settle_s(const struct bank_source *bank)
 {
     double longest = 0;
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        longest = fmax(longest, poller_stale_after(service->sources[i].poller));
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        longest = fmax(longest, bank->members[i]->settle_s);
     return longest;
 }
 
 /* ---- what is said of the packs ---- */
 
-static void list_missing(const struct bank_source *service, uint32_t missing, char out[NAMES_SIZE])
+static void list_missing(const struct bank_source *bank, char out[NAMES_SIZE])
 {
     size_t used = 0;
     out[0] = 0;
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        if (missing >> i & 1)
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (is_missing(bank, i))
             used += (size_t) snprintf(out + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "",
-                                      service->config->packs[i]->name);
+                                      bank->members[i]->name);
 }
 
-static void report_missing(struct bank_source *service, uint32_t missing, double now)
+static void report_missing(struct bank_source *bank, double now)
 {
-    const struct bank_config *config = service->config;
-    if (missing == service->told_missing ||
-        (missing && now - service->started_at < bank_source_settle_s(service)))
+    const struct bank_config *config = bank->config;
+    if (bank->missing == bank->told_missing ||
+        (bank->missing && now - bank->started_at < bank->source.settle_s))
         return;
-    service->told_missing = missing;
-    if (!missing) {
+    bank->told_missing = bank->missing;
+    if (!bank->missing) {
         log_info("bank %s: all %u packs are there", config->name, config->pack_count);
         return;
     }
     char names[NAMES_SIZE], verdict[100] = "its values are those of the others";
-    unsigned present = service->extras.present;
-    list_missing(service, missing, names);
+    unsigned present = bank->extras.present;
+    list_missing(bank, names);
     if (present < config->min_packs)
         snprintf(verdict, sizeof verdict, "it is not served with fewer than %u (min_packs)",
                  config->min_packs);
@@ -104,97 +107,84 @@ static void report_missing(struct bank_source *service, uint32_t missing, double
              names, verdict);
 }
 
-static void report_summary(struct bank_source *service)
-{
-    char text[SUMMARY_SIZE];
-    if (summary_changed(&service->summary, &service->values, service->fresh, text))
-        log_info("bank %s: %s", service->config->name, text);
-}
-
 /* ---- an update ---- */
 
-static void gather(const struct bank_source *service, uint32_t missing,
-                   struct bank_member members[MAX_BANK_PACKS])
-{
-    for (unsigned i = 0; i < service->config->pack_count; i++) {
-        const struct poller *poller = service->sources[i].poller;
-        members[i] = (struct bank_member){.pack = &poller->values,
-                                          .capacity_ah = poller->config->options.capacity_ah,
-                                          .fresh = !(missing >> i & 1)};
-    }
-}
-
-static double oldest(const struct bank_source *service, uint32_t missing)
-{
-    double at = NAN;
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        if (!(missing >> i & 1))
-            at = fmin(at, service->sources[i].poller->published_at);
-    return at;
-}
-
-/* Old values stay as they were published; how many packs there are is told all the same. */
-static void combine(struct bank_source *service, uint32_t missing)
+/* The values are as old as the oldest that is in them, and good until the first of its packs is not
+ * any more: then they are combined anew without it. */
+static void combine(struct bank_source *bank)
 {
     struct bank_member members[MAX_BANK_PACKS];
-    unsigned count = service->config->pack_count;
-    service->extras.present = count_present(service, missing);
-    service->extras.missing = count - service->extras.present;
-    service->fresh = service->extras.present >= service->config->min_packs;
-    if (!service->fresh)
-        return;
-    gather(service, missing, members);
-    bank_combine(members, count, &service->values, &service->extras);
-    service->published_at = oldest(service, missing);
+    bank->published_at = NAN;
+    bank->good_until = INFINITY;
+    for (unsigned i = 0; i < bank->config->pack_count; i++) {
+        const struct source *member = bank->members[i];
+        const bool fresh = !is_missing(bank, i);
+        members[i] = (struct bank_member){
+            .pack = member->values, .capacity_ah = member->capacity_ah, .fresh = fresh};
+        if (!fresh)
+            continue;
+        bank->published_at = fmin(bank->published_at, bank->parts[i]->poller->published_at);
+        bank->good_until = fmin(bank->good_until, member->good_until);
+    }
+    bank_combine(members, bank->config->pack_count, &bank->values, &bank->extras);
 }
 
-static enum map_state connection_state(const struct bank_source *service)
+static enum map_state connection_state(const struct bank_source *bank, double now)
 {
-    if (service->fresh)
+    if (now <= bank->good_until)
         return MAP_STATE_FRESH;
-    for (unsigned i = 0; i < service->config->pack_count; i++)
-        if (line_is_open(service->sources[i].line))
-            return isnan(service->published_at) ? MAP_STATE_NEVER : MAP_STATE_STALE;
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (line_is_open(bank->parts[i]->line))
+            return isnan(bank->published_at) ? MAP_STATE_NEVER : MAP_STATE_STALE;
     return MAP_STATE_NO_LINE;
 }
 
-static struct map_status status_of(const struct bank_source *service, const struct map_status *host,
-                                   const struct tm *local, double now)
-{
-    struct map_status status = *host;
-    status.state = connection_state(service);
-    status.age_s = now - service->published_at;
-    status.driver = "bank";
-    status.pack_name = service->config->name;
-    status.peak = soc_peak_today(service->kept, local);
-    status.bank = &service->extras;
-    status.charged_wh = status.discharged_wh = 0;
-    for (unsigned i = 0; i < service->config->pack_count; i++) {
-        const struct bank_part *source = &service->sources[i];
-        status.polls += source->poller->counters.polls;
-        status.timeouts += source->poller->counters.timeouts;
-        status.checksum_errors += source->poller->damaged;
-        status.reconnects += source->poller->reconnects;
-        status.implausible += source->poller->counters.implausible;
-        status.spikes += source->poller->counters.spikes;
-        status.charged_wh += source->kept->charged_wh;
-        status.discharged_wh += source->kept->discharged_wh;
-    }
-    return status;
-}
-
-void bank_source_update(struct bank_source *service, const struct map_status *host,
+static void take_status(struct bank_source *bank, const struct map_status *host,
                         const struct tm *local, double now)
 {
-    uint32_t missing = find_missing(service, now);
-    combine(service, missing);
-    if (service->fresh)
-        soc_peak_update(service->kept, service->values.value[SOC_PERCENT], local);
-    struct map_status status = status_of(service, host, local, now);
-    if (service->fresh)
-        unit_publish(&service->unit, &service->values, &status);
-    else
-        unit_refresh(&service->unit, &service->values, &status);
-    report_missing(service, missing, now);
-    report_summary(service);
+    struct map_status *status = &bank->source.status;
+    *status = *host;
+    status->state = connection_state(bank, now);
+    status->age_s = now - bank->published_at;
+    status->driver = "bank";
+    status->pack_name = bank->config->name;
+    status->peak = soc_peak_today(bank->kept, local);
+    status->bank = &bank->extras;
+    status->charged_wh = status->discharged_wh = 0;
+    for (unsigned i = 0; i < bank->config->pack_count; i++) {
+        const struct map_status *part = &bank->members[i]->status;
+        status->polls += part->polls;
+        status->timeouts += part->timeouts;
+        status->checksum_errors += part->checksum_errors;
+        status->reconnects += part->reconnects;
+        status->implausible += part->implausible;
+        status->spikes += part->spikes;
+        status->charged_wh += part->charged_wh;
+        status->discharged_wh += part->discharged_wh;
+    }
+    bank->source.good_until = bank->good_until;
+    bank->source.settle_s = longest_settle_s(bank);
+}
+
+unsigned bank_source_update(struct bank_source *bank, bool published, const struct map_status *host,
+                            const struct tm *local, double now)
+{
+    const unsigned count = bank->config->pack_count;
+    const uint32_t before = bank->missing;
+    bank->missing = find_missing(bank, now);
+    bank->extras.missing = (unsigned) __builtin_popcount(bank->missing);
+    bank->extras.present = count - bank->extras.missing;
+    /* Old values stay as they were published; how many packs there are is told all the same. */
+    unsigned changes = SOURCE_AGED;
+    if (bank->extras.present >= bank->config->min_packs && bank->extras.present > 0) {
+        if (published || bank->missing != before || !(now <= bank->good_until))
+            changes = SOURCE_PUBLISHED;
+        combine(bank);
+        soc_peak_update(bank->kept, bank->values.value[SOC_PERCENT], local);
+    } else if (!isnan(bank->good_until)) {
+        bank->good_until = -INFINITY;
+    }
+    take_status(bank, host, local, now);
+    report_missing(bank, now);
+    return changes | summary_update(&bank->summary, "bank", &bank->source, now);
 }

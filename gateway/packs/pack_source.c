@@ -1,29 +1,34 @@
 // SPDX-License-Identifier: MIT
-/* A pack as it is served. */
+/* A pack as a source. */
 #include "pack_source.h"
 
 #include "base/log.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
-struct tm service_local_time(void)
+struct pack_source *pack_source_new(struct poller *poller, struct line *line,
+                                    struct kept_entry *kept,
+                                    void (*over)(void *data, struct pack_source *source,
+                                                 const struct order_report *report),
+                                    void *data)
 {
-    time_t wall = time(NULL);
-    struct tm local;
-    localtime_r(&wall, &local);
-    return local;
+    struct pack_source *source = calloc(1, sizeof *source);
+    if (!source)
+        return NULL;
+    source->poller = poller;
+    source->line = line;
+    source->kept = kept;
+    source->power_w = NAN;
+    source->over = over;
+    source->data = data;
+    source->source.values = &poller->values;
+    return source;
 }
 
-struct map_status service_host_status(const struct service_host *host, const struct tm *local,
-                                      double now)
+void pack_source_free(struct pack_source *source)
 {
-    return (struct map_status){
-        .memory_mib = host->memory_mib,
-        .seconds = (uint16_t) (uint64_t) (now - host->started_at),
-        .timezone_hours = (int) lround((double) local->tm_gmtoff / 3600),
-    };
+    free(source);
 }
 
 static enum map_state connection_state(const struct pack_source *source, double now)
@@ -35,64 +40,37 @@ static enum map_state connection_state(const struct pack_source *source, double 
     return poller_stale(source->poller, now) ? MAP_STATE_STALE : MAP_STATE_FRESH;
 }
 
-static struct map_status status_of(const struct pack_source *source, const struct tm *local,
-                                   double now)
+static void take_configuration(struct pack_source *source)
+{
+    const struct pack_config *config = source->poller->config;
+    source->source.name = config->name;
+    source->source.line = config->line->name;
+    source->source.unit = (uint8_t) config->unit;
+    source->source.writable = config->writable;
+    source->source.capacity_ah = config->options.capacity_ah;
+}
+
+static void take_status(struct pack_source *source, const struct map_status *host,
+                        const struct tm *local, double now)
 {
     const struct poller *poller = source->poller;
-    struct map_status status = service_host_status(source->host, local, now);
-    status.state = connection_state(source, now);
-    status.age_s = now - poller->published_at;
-    status.polls = poller->counters.polls;
-    status.timeouts = poller->counters.timeouts;
-    status.checksum_errors = poller->damaged;
-    status.reconnects = poller->reconnects;
-    status.implausible = poller->counters.implausible;
-    status.spikes = poller->counters.spikes;
-    status.driver = poller->config->driver->name;
-    status.pack_name = poller->config->name;
-    status.peak = soc_peak_today(source->kept, local);
-    status.charged_wh = source->kept->charged_wh;
-    status.discharged_wh = source->kept->discharged_wh;
-    return status;
-}
-
-struct pack_source *pack_source_new(const struct service_host *host, struct poller *poller,
-                                    struct line *line, struct kept_entry *kept)
-{
-    struct pack_source *source = calloc(1, sizeof *source);
-    if (!source)
-        return NULL;
-    source->host = host;
-    source->poller = poller;
-    source->line = line;
-    source->kept = kept;
-    source->power_w = NAN;
-    return source;
-}
-
-void pack_source_free(struct pack_source *source)
-{
-    if (source)
-        unit_close(&source->unit);
-    free(source);
-}
-
-int pack_source_open_unit(struct pack_source *source, const struct gateway_config *gateway,
-                          double now)
-{
-    const struct pack_config *pack = source->poller->config;
-    unit_close(&source->unit);
-    if (unit_open(&source->unit, (uint8_t) pack->unit, pack->name, &gateway->map,
-                  gateway->on_stale) < 0)
-        return -1;
-    source->unit.writable = pack->writable;
-    struct tm local = service_local_time();
-    struct map_status status = status_of(source, &local, now);
-    if (isnan(source->poller->published_at))
-        unit_refresh(&source->unit, &source->poller->values, &status);
-    else
-        unit_publish(&source->unit, &source->poller->values, &status);
-    return 0;
+    struct map_status *status = &source->source.status;
+    *status = *host;
+    status->state = connection_state(source, now);
+    status->age_s = now - poller->published_at;
+    status->polls = poller->counters.polls;
+    status->timeouts = poller->counters.timeouts;
+    status->checksum_errors = poller->damaged;
+    status->reconnects = poller->reconnects;
+    status->implausible = poller->counters.implausible;
+    status->spikes = poller->counters.spikes;
+    status->driver = poller->config->driver->name;
+    status->pack_name = poller->config->name;
+    status->peak = soc_peak_today(source->kept, local);
+    status->charged_wh = source->kept->charged_wh;
+    status->discharged_wh = source->kept->discharged_wh;
+    source->source.good_until = poller->published_at + poller_stale_after(poller);
+    source->source.settle_s = poller_stale_after(poller);
 }
 
 /* Power by time, between two cycles that belong together. */
@@ -111,75 +89,73 @@ static void count_energy(struct pack_source *source, double now)
     source->power_at = now;
 }
 
-static void log_summary(struct pack_source *source, double now)
+static unsigned settle(struct pack_source *source, const struct map_status *host,
+                       const struct tm *local, double now)
 {
-    bool fresh = !poller_stale(source->poller, now);
-    char text[SUMMARY_SIZE];
-    if (summary_changed(&source->summary, &source->poller->values, fresh, text))
-        log_info("pack %s: %s", source->poller->config->name, text);
+    take_configuration(source);
+    take_status(source, host, local, now);
+    return summary_update(&source->summary, "pack", &source->source, now);
 }
 
-void pack_source_publish(struct pack_source *source, double now)
+unsigned pack_source_publish(struct pack_source *source, const struct map_status *host,
+                             const struct tm *local, double now)
 {
-    struct tm local = service_local_time();
     count_energy(source, now);
-    soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], &local);
-    struct map_status status = status_of(source, &local, now);
-    unit_publish(&source->unit, &source->poller->values, &status);
-    log_summary(source, now);
+    soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);
+    return SOURCE_PUBLISHED | settle(source, host, local, now);
 }
 
-void pack_source_tick(struct pack_source *source, double now)
+unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
+                          const struct tm *local, double now)
 {
-    struct tm local = service_local_time();
-    struct map_status status = status_of(source, &local, now);
-    unit_refresh(&source->unit, &source->poller->values, &status);
-    log_summary(source, now);
+    return SOURCE_AGED | settle(source, host, local, now);
 }
 
 /* ---- switching ---- */
 
-/* What a result is to the client, and to the log. */
-static const struct {
-    uint8_t exception;
-    const char *text;
-} outcomes[] = {
-    [ORDER_DONE] = {0, "confirmed"},
-    [ORDER_REFUSED] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE, "refused by the BMS"},
-    [ORDER_UNANSWERED] = {MODBUS_EXCEPTION_GATEWAY_TARGET, "not confirmed, the BMS did not answer"},
-    [ORDER_TOO_LATE] = {MODBUS_EXCEPTION_GATEWAY_TARGET,
-                        "given up, its line could not be used in time"},
-    [ORDER_NOT_NOW] = {MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY,
-                       "not possible, its present state is not known"},
-};
-
-static void log_order(const struct pack_source *source, const char *outcome)
+static const char *describe(enum order_result result)
 {
-    char text[SWITCHES_TEXT];
-    log_info("pack %s: client %s orders %s: %s", source->poller->config->name, source->client,
-             switches_format(&source->ordered, text), outcome);
+    static const char *const texts[] = {
+        [ORDER_DONE] = "confirmed",
+        [ORDER_REFUSED] = "refused by the BMS",
+        [ORDER_UNANSWERED] = "not confirmed, the BMS did not answer",
+        [ORDER_TOO_LATE] = "given up, its line could not be used in time",
+        [ORDER_NOT_NOW] = "not possible, its present state is not known",
+    };
+    return texts[result];
 }
 
 static void on_switched(void *data, enum order_result result)
 {
     struct pack_source *source = data;
-    uint64_t ticket = source->ticket;
-    source->ticket = 0;
-    log_order(source, outcomes[result].text);
-    server_order_over(source->host->server, ticket, outcomes[result].exception);
+    struct pack_order *order = &source->order;
+    char text[SWITCHES_TEXT];
+    log_info("pack %s: %s orders %s: %s", source->source.name, order->from,
+             switches_format(&order->ordered, text), describe(result));
+    order->pending = false;
+    const struct order_report report = {
+        .ordered = order->ordered, .from = order->from, .result = result};
+    order->done(order->data, order->ticket, result);
+    source->over(source->data, source, &report);
 }
 
-uint8_t pack_source_switch(struct pack_source *source, const struct switches *switches,
-                           const struct sockaddr *client, uint64_t ticket)
+enum order_result
+pack_source_order(struct pack_source *source, const struct switches *switches, const char *from,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket)
 {
-    if (source->ticket)
-        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
-    address_format(client, source->client);
-    source->ordered = *switches;
-    source->order = (struct order){
+    struct pack_order *order = &source->order;
+    if (order->pending)
+        return ORDER_BUSY;
+    order->ordered = *switches;
+    snprintf(order->from, sizeof order->from, "%s", from);
+    order->done = done;
+    order->data = data;
+    order->ticket = ticket;
+    order->order = (struct order){
         .poller = source->poller, .switches = *switches, .done = on_switched, .data = source};
-    if (!source->line || !line_order(source->line, &source->order))
-        return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    source->ticket = ticket;
-    return 0;
+    if (!source->line || !line_order(source->line, &order->order))
+        return ORDER_NO_LINE;
+    order->pending = true;
+    return ORDER_PENDING;
 }

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* A pack in one line of the log. */
+/* A pack or a bank in one line of the log. */
 #include "summary.h"
+
+#include "base/log.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LINE_SIZE 600
 
 /* Around zero a current has no direction worth a line: it must rise above the one limit to
  * begin, fall below the other to end. */
@@ -26,20 +30,20 @@ static bool same(double a, double b)
     return a == b || (isnan(a) && isnan(b));
 }
 
-static void append(char text[SUMMARY_SIZE], const char *format, double value)
+static void append(char text[LINE_SIZE], const char *format, double value)
 {
     size_t used = strlen(text);
     if (!isnan(value))
-        snprintf(text + used, SUMMARY_SIZE - used, format, value);
+        snprintf(text + used, LINE_SIZE - used, format, value);
 }
 
-static void append_text(char text[SUMMARY_SIZE], const char *more)
+static void append_text(char text[LINE_SIZE], const char *more)
 {
     size_t used = strlen(text);
-    snprintf(text + used, SUMMARY_SIZE - used, "%s", more);
+    snprintf(text + used, LINE_SIZE - used, "%s", more);
 }
 
-static void append_switch(char text[SUMMARY_SIZE], const char *name, double on)
+static void append_switch(char text[LINE_SIZE], const char *name, double on)
 {
     if (isnan(on))
         return;
@@ -47,11 +51,10 @@ static void append_switch(char text[SUMMARY_SIZE], const char *name, double on)
     append_text(text, on > 0 ? "on" : "OFF");
 }
 
-static void describe(const struct summary *summary, const struct pack *pack,
-                     char text[SUMMARY_SIZE])
+static void describe(const struct summary *summary, const struct pack *pack, char text[LINE_SIZE])
 {
     static const char *const flows[] = {"idle", "charging", "discharging"};
-    snprintf(text, SUMMARY_SIZE, "%s", flows[summary->flow]);
+    snprintf(text, LINE_SIZE, "%s", flows[summary->flow]);
     append(text, ", %.2f V", pack->value[VOLTAGE_V]);
     append(text, ", %+.2f A", pack->value[CURRENT_A]);
     append(text, ", SOC %.1f %%", pack->value[SOC_PERCENT]);
@@ -61,35 +64,76 @@ static void describe(const struct summary *summary, const struct pack *pack,
     append_switch(text, ", charge ", summary->charge_mos);
     append_switch(text, ", discharge ", summary->discharge_mos);
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        if (summary->alarms >> i & 1) {
+        if ((summary->warning | summary->protection) >> i & 1) {
             append_text(text, ", ALARM ");
             append_text(text, pack_alarm_name((enum pack_alarm) i));
         }
 }
 
-bool summary_changed(struct summary *summary, const struct pack *pack, bool fresh,
-                     char text[SUMMARY_SIZE])
+static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
 {
+    for (const uint8_t *byte = bytes; size > 0; size--, byte++)
+        hash = (hash ^ *byte) * 0x100000001B3;
+    return hash;
+}
+
+/* What a pack is, as one number: its texts and how many cells and sensors it has. */
+static uint64_t identify(const struct source *source)
+{
+    const struct pack *pack = source->values;
+    const double counts[] = {pack->value[CELL_COUNT], pack->value[TEMP_COUNT]};
+    uint64_t hash = 0xCBF29CE484222325;
+    for (int i = 0; i < PACK_TEXTS; i++)
+        hash = mix(hash, pack->text[i], strlen(pack->text[i]) + 1);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        const int count = isnan(counts[i]) ? -1 : (int) counts[i];
+        hash = mix(hash, &count, sizeof count);
+    }
+    return hash;
+}
+
+static unsigned compare(const struct summary *before, const struct summary *now)
+{
+    unsigned changes = 0;
+    if (!before->told || now->fresh != before->fresh)
+        changes |= SOURCE_STATE;
+    if (!before->told || now->flow != before->flow)
+        changes |= SOURCE_FLOW;
+    if (!before->told || !same(now->charge_mos, before->charge_mos) ||
+        !same(now->discharge_mos, before->discharge_mos))
+        changes |= SOURCE_SWITCHES;
+    if (now->warning != before->warning || now->protection != before->protection)
+        changes |= SOURCE_ALARMS;
+    if (!before->told || now->identity != before->identity)
+        changes |= SOURCE_IDENTITY;
+    return changes;
+}
+
+unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
+                        double now)
+{
+    bool fresh = source_fresh(source, now);
     /* Before the first values there is nothing to tell, and of old ones only that they are old. */
     if (!summary->told && !fresh)
-        return false;
-    struct summary now = {
+        return 0;
+    const struct pack *pack = source->values;
+    const struct summary latest = {
         .told = true,
         .fresh = fresh,
         .flow = flow_of(pack, summary->flow),
         .charge_mos = pack->value[CHARGE_MOS],
         .discharge_mos = pack->value[DISCHARGE_MOS],
-        .alarms = pack->alarms_warning | pack->alarms_protection,
+        .warning = pack->alarms_warning,
+        .protection = pack->alarms_protection,
+        .identity = identify(source),
     };
-    bool changed = !summary->told || now.fresh != summary->fresh || now.flow != summary->flow ||
-                   now.alarms != summary->alarms || !same(now.charge_mos, summary->charge_mos) ||
-                   !same(now.discharge_mos, summary->discharge_mos);
-    if (!changed)
-        return false;
-    *summary = now;
+    const unsigned changes = compare(summary, &latest);
+    *summary = latest;
+    if (!(changes & ~(unsigned) SOURCE_IDENTITY))
+        return changes;
+    char text[LINE_SIZE] = "values are too old";
     if (fresh)
         describe(summary, pack, text);
-    else
-        snprintf(text, SUMMARY_SIZE, "values are too old");
-    return true;
+    log_info("%s %s: %s", kind, source->name, text);
+    return changes;
 }

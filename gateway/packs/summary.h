@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * A pack in one line of the log, said again when its state changes: fresh or not, direction of the
- * current, switches, alarms. Values that merely move do not count.
+ * What is worth telling of a pack or a bank: its state, the direction of its current, switches,
+ * alarms, identity. A change is said in one line of the log and told to the observers. Values that
+ * merely move do not count.
  */
 #ifndef PACKGATE_PACKS_SUMMARY_H
 #define PACKGATE_PACKS_SUMMARY_H
 
-#include "bms/pack.h"
+#include "source.h"
 
-#define SUMMARY_SIZE 600
-
-/* The state that was last told; zeroed: nothing yet. */
+/* What was last told; zeroed: nothing yet. */
 struct summary {
     bool told;
     bool fresh;
     enum pack_flow flow;
     double charge_mos, discharge_mos;
-    uint32_t alarms;
+    uint32_t warning, protection;
+    uint64_t identity;
 };
 
-/** Whether the state differs from what was last told; then it is kept as told and `text` says
- * it. */
-bool summary_changed(struct summary *summary, const struct pack *pack, bool fresh,
-                     char text[SUMMARY_SIZE]);
+/** Compares a source with what was last told of it, and says in the log what has changed, but for
+ * the identity. `kind` is "pack" or "bank". Returns enum source_change. */
+unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
+                        double now);
 
 #endif

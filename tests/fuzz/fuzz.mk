@@ -15,10 +15,10 @@ FUZZ_SEEDS    := $(FUZZ_BUILD)/seeds/made
 # Each fuzzer on its own corpus, all cores busy, until FUZZ_SECONDS are over. What is found stays below FUZZ_BUILD.
 fuzz: test-deps
 	@$(MAKE) --no-print-directory fuzz-programs
-	@tests/run --list fuzz | FUZZ_BUILD=$(FUZZ_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) \
-	    xargs -P $$(nproc) -I TARGET tests/fuzz/run grow TARGET
+	@FUZZ_BUILD=$(FUZZ_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run grow
 
 fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
+test-programs: fuzz-programs
 
 $(FUZZ_BUILD)/fuzz_driver: $(FUZZ_BUILD)/tests/fuzz/repair.o
 $(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What of a pack's status is the gateway's own: the clock and the time zone of its host. */
-#include "packs/pack_source.h"
+#include "packs/packs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,10 +28,9 @@ static void test_time_zone(void **state)
         {"a quarter of an hour", 15 * 60, 0},
         {"Kiritimati", 14 * 3600, 14},
     };
-    const struct service_host host = {.started_at = 0};
     for (size_t i = 0; i < COUNT(zones); i++) {
         const struct tm local = {.tm_gmtoff = zones[i].seconds};
-        const int hours = service_host_status(&host, &local, 10).timezone_hours;
+        const int hours = packs_host_status(0, 0, &local, 10).timezone_hours;
         if (hours != zones[i].hours)
             fail_msg("%s: expected %d, got %d", zones[i].name, zones[i].hours, hours);
     }
@@ -40,11 +39,10 @@ static void test_time_zone(void **state)
 static void test_seconds(void **state)
 {
     (void) state;
-    const struct service_host host = {.started_at = 1000, .memory_mib = 77};
     const struct tm local = {0};
-    assert_int_equal(service_host_status(&host, &local, 1000.9).seconds, 0);
-    assert_int_equal(service_host_status(&host, &local, 1000 + 65536 + 5.5).seconds, 5);
-    assert_int_equal(service_host_status(&host, &local, 1000).memory_mib, 77);
+    assert_int_equal(packs_host_status(1000, 77, &local, 1000.9).seconds, 0);
+    assert_int_equal(packs_host_status(1000, 77, &local, 1000 + 65536 + 5.5).seconds, 5);
+    assert_int_equal(packs_host_status(1000, 77, &local, 1000).memory_mib, 77);
 }
 
 int main(void)

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+/* The Modbus units of all packs and banks. */
+#include "served.h"
+
+#include "base/address.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <modbus.h>
+#include <stdlib.h>
+
+struct served {
+    struct packs *packs;
+    struct server *server; /* whose clients give orders; NULL: nobody's */
+    struct observer observer;
+    struct units units;
+    struct unit *list;
+    unsigned count;
+};
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    (void) now;
+    struct served *served = data;
+    struct unit *unit = units_find(&served->units, source->unit);
+    if (!unit || unit->source != source)
+        return;
+    unit->good_until = source->good_until;
+    if (changes & SOURCE_PUBLISHED)
+        unit_publish(unit, source->values, &source->status);
+    else
+        unit_refresh(unit, source->values, &source->status);
+}
+
+static unsigned count_sources(const struct packs *packs)
+{
+    unsigned count = 0;
+    while (packs_at(packs, count))
+        count++;
+    return count;
+}
+
+static void close_units(struct served *served)
+{
+    for (unsigned i = 0; i < served->count; i++)
+        unit_close(&served->list[i]);
+    free(served->list);
+    served->list = NULL;
+    served->count = 0;
+    served->units = (struct units){0};
+}
+
+static bool open_unit(struct served *served, const struct source *source)
+{
+    const struct gateway_config *config = &packs_config(served->packs)->gateway;
+    struct unit *unit = &served->list[served->count];
+    if (unit_open(unit, source->unit, source->name, &config->map, config->on_stale) < 0)
+        return false;
+    served->count++;
+    unit->source = source;
+    unit->writable = source->writable;
+    unit->good_until = source->good_until;
+    if (isnan(source->good_until))
+        unit_refresh(unit, source->values, &source->status);
+    else
+        unit_publish(unit, source->values, &source->status);
+    units_add(&served->units, unit);
+    return true;
+}
+
+/* In the place of the first pack, the first bank is what a client gets that asks for no unit. */
+static const struct unit *default_unit(const struct served *served)
+{
+    for (unsigned i = 0; i < served->count; i++)
+        if (served->list[i].source->members)
+            return &served->list[i];
+    return &served->list[0];
+}
+
+static bool open_units(struct served *served)
+{
+    const unsigned count = count_sources(served->packs);
+    served->list = calloc(count + 1, sizeof *served->list);
+    if (!served->list)
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        if (!open_unit(served, packs_at(served->packs, i)))
+            return false;
+    if (count > 0)
+        units_set_default(&served->units, units_find(&served->units, default_unit(served)->id));
+    return true;
+}
+
+static void on_renewed(void *data, double now)
+{
+    (void) now;
+    struct served *served = data;
+    close_units(served);
+    if (open_units(served))
+        return;
+    log_error("out of memory while the configuration was changed");
+    abort(); /* half a gateway must not go on; the service manager starts a whole one */
+}
+
+struct served *served_new(struct packs *packs)
+{
+    struct served *served = calloc(1, sizeof *served);
+    if (!served)
+        return NULL;
+    served->packs = packs;
+    served->observer =
+        (struct observer){.changed = on_changed, .renewed = on_renewed, .data = served};
+    if (!open_units(served)) {
+        close_units(served);
+        free(served);
+        return NULL;
+    }
+    packs_observe(packs, &served->observer);
+    return served;
+}
+
+void served_free(struct served *served)
+{
+    if (!served)
+        return;
+    packs_unobserve(served->packs, &served->observer);
+    close_units(served);
+    free(served);
+}
+
+const struct units *served_units(const struct served *served)
+{
+    return &served->units;
+}
+
+/* ---- orders ---- */
+
+static uint8_t exception_of(enum order_result result)
+{
+    switch (result) {
+    case ORDER_PENDING:
+    case ORDER_DONE:
+        return 0;
+    case ORDER_REFUSED:
+        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE;
+    case ORDER_UNANSWERED:
+    case ORDER_TOO_LATE:
+    case ORDER_NO_LINE:
+        return MODBUS_EXCEPTION_GATEWAY_TARGET;
+    case ORDER_NOT_NOW:
+    case ORDER_BUSY:
+        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
+    case ORDER_NOT_ALLOWED:
+        break;
+    }
+    return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+}
+
+static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+{
+    const struct served *served = data;
+    server_order_over(served->server, ticket, exception_of(result));
+}
+
+/* An answer_switch. */
+static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
+                         const struct sockaddr *client, uint64_t ticket)
+{
+    struct served *served = data;
+    char address[ADDRESS_TEXT], from[ADDRESS_TEXT + 8];
+    snprintf(from, sizeof from, "client %s", address_format(client, address));
+    return exception_of(
+        packs_order(served->packs, unit->source, switches, from, on_order_over, served, ticket));
+}
+
+void served_take_orders(struct served *served, struct server *server,
+                        const struct allow_list *allow_write)
+{
+    served->server = server;
+    server_set_orders(server, allow_write, carry_out, served);
+}

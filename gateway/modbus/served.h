@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The Modbus units of all packs and banks: observes them and keeps the registers of each up to date;
+ * what clients of the server order goes to the packs, and what became of it back as an exception or
+ * none. After a reload there are other units in the same table.
+ */
+#ifndef PACKGATE_MODBUS_SERVED_H
+#define PACKGATE_MODBUS_SERVED_H
+
+#include "server.h"
+#include "units.h"
+
+#include "packs/packs.h"
+
+struct served;
+
+/** Observes from now on; `packs` must outlive it. NULL: out of memory. */
+struct served *served_new(struct packs *packs);
+void served_free(struct served *served);
+
+/** The table for the server; it stays where it is. */
+const struct units *served_units(const struct served *served);
+
+/** Carries out orders of the server's clients in `allow_write` (by reference), from now on. */
+void served_take_orders(struct served *served, struct server *server,
+                        const struct allow_list *allow_write);
+
+#endif

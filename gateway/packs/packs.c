@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: MIT
+/* All packs and banks of the configuration. */
+#include "packs.h"
+
+#include "bank_source.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What a configuration makes of packs and banks. */
+struct sources {
+    struct pack_source **packs; /* in the order of the configuration */
+    unsigned pack_count;
+    struct bank_source *banks;
+    unsigned bank_count;
+};
+
+struct packs {
+    struct kept *kept;
+    const struct config *config;
+    struct sources sources;
+    double started_at;
+    uint16_t memory_mib; /* available on the host */
+    TAILQ_HEAD(, observer) observers;
+};
+
+struct packs *packs_new(struct kept *kept, double now)
+{
+    struct packs *packs = calloc(1, sizeof *packs);
+    if (!packs)
+        return NULL;
+    packs->kept = kept;
+    packs->started_at = now;
+    TAILQ_INIT(&packs->observers);
+    return packs;
+}
+
+static void free_sources(struct sources *sources)
+{
+    for (unsigned i = 0; i < sources->pack_count; i++)
+        pack_source_free(sources->packs[i]);
+    free(sources->packs);
+    free(sources->banks);
+    *sources = (struct sources){0};
+}
+
+void packs_free(struct packs *packs)
+{
+    if (packs)
+        free_sources(&packs->sources);
+    free(packs);
+}
+
+const struct config *packs_config(const struct packs *packs)
+{
+    return packs->config;
+}
+
+double packs_started_at(const struct packs *packs)
+{
+    return packs->started_at;
+}
+
+/* ---- what is there ---- */
+
+const struct source *packs_at(const struct packs *packs, unsigned n)
+{
+    const struct sources *sources = &packs->sources;
+    if (n < sources->pack_count)
+        return &sources->packs[n]->source;
+    n -= sources->pack_count;
+    return n < sources->bank_count ? &sources->banks[n].source : NULL;
+}
+
+const struct source *packs_find(const struct packs *packs, const char *name)
+{
+    const struct source *source;
+    for (unsigned n = 0; (source = packs_at(packs, n)); n++)
+        if (strcmp(source->name, name) == 0)
+            return source;
+    return NULL;
+}
+
+double packs_next_stale(const struct packs *packs)
+{
+    const struct source *source;
+    double first = INFINITY;
+    for (unsigned n = 0; (source = packs_at(packs, n)); n++)
+        if (source->status.state == MAP_STATE_FRESH)
+            first = fmin(first, source->good_until);
+    return first;
+}
+
+/* ---- who looks ---- */
+
+void packs_observe(struct packs *packs, struct observer *observer)
+{
+    TAILQ_INSERT_TAIL(&packs->observers, observer, entry);
+}
+
+void packs_unobserve(struct packs *packs, struct observer *observer)
+{
+    TAILQ_REMOVE(&packs->observers, observer, entry);
+}
+
+static void tell(struct packs *packs, const struct source *source, unsigned changes, double now)
+{
+    struct observer *observer;
+    TAILQ_FOREACH(observer, &packs->observers, entry)
+    observer->changed(observer->data, source, changes, now);
+}
+
+/* ---- values come and grow old ---- */
+
+/* MemAvailable of /proc/meminfo, which stands in its first lines. No stdio: this is done each
+ * second, and nothing is to be allocated while the gateway runs. */
+static uint16_t available_memory_mib(void)
+{
+    char text[512] = "";
+    int fd = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    const char *line = size > 0 ? strstr(text, "MemAvailable:") : NULL;
+    unsigned long mib = line ? strtoul(line + strlen("MemAvailable:"), NULL, 10) / 1024 : 0;
+    return mib > UINT16_MAX ? UINT16_MAX : (uint16_t) mib;
+}
+
+static struct tm local_time(void)
+{
+    time_t wall = time(NULL);
+    struct tm local;
+    localtime_r(&wall, &local);
+    return local;
+}
+
+struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
+                                    double now)
+{
+    return (struct map_status){
+        .memory_mib = memory_mib,
+        .seconds = (uint16_t) (uint64_t) (now - started_at),
+        .timezone_hours = (int) lround((double) local->tm_gmtoff / 3600),
+    };
+}
+
+static struct map_status host_status(const struct packs *packs, const struct tm *local, double now)
+{
+    return packs_host_status(packs->started_at, packs->memory_mib, local, now);
+}
+
+static void update_bank(struct packs *packs, struct bank_source *bank, bool published,
+                        const struct map_status *host, const struct tm *local, double now)
+{
+    unsigned changes = bank_source_update(bank, published, host, local, now);
+    tell(packs, &bank->source, changes, now);
+}
+
+void packs_published(struct packs *packs, const struct poller *poller, double now)
+{
+    const struct tm local = local_time();
+    const struct map_status host = host_status(packs, &local, now);
+    for (unsigned i = 0; i < packs->sources.pack_count; i++) {
+        struct pack_source *pack = packs->sources.packs[i];
+        if (pack->poller != poller)
+            continue;
+        tell(packs, &pack->source, pack_source_publish(pack, &host, &local, now), now);
+        for (unsigned b = 0; b < packs->sources.bank_count; b++)
+            if (bank_source_has(&packs->sources.banks[b], pack))
+                update_bank(packs, &packs->sources.banks[b], true, &host, &local, now);
+    }
+}
+
+void packs_tick(struct packs *packs, double now)
+{
+    const struct tm local = local_time();
+    packs->memory_mib = available_memory_mib();
+    const struct map_status host = host_status(packs, &local, now);
+    for (unsigned i = 0; i < packs->sources.pack_count; i++) {
+        struct pack_source *pack = packs->sources.packs[i];
+        tell(packs, &pack->source, pack_source_tick(pack, &host, &local, now), now);
+    }
+    for (unsigned i = 0; i < packs->sources.bank_count; i++)
+        update_bank(packs, &packs->sources.banks[i], false, &host, &local, now);
+}
+
+/* ---- orders ---- */
+
+static void on_order_over(void *data, struct pack_source *pack, const struct order_report *report)
+{
+    struct packs *packs = data;
+    struct observer *observer;
+    TAILQ_FOREACH(observer, &packs->observers, entry)
+    if (observer->ordered)
+        observer->ordered(observer->data, &pack->source, report);
+}
+
+enum order_result packs_order(struct packs *packs, const struct source *source,
+                              const struct switches *switches, const char *from,
+                              void (*done)(void *data, uint64_t ticket, enum order_result result),
+                              void *data, uint64_t ticket)
+{
+    for (unsigned i = 0; i < packs->sources.pack_count; i++) {
+        struct pack_source *pack = packs->sources.packs[i];
+        if (&pack->source == source && source->writable)
+            return pack_source_order(pack, switches, from, done, data, ticket);
+    }
+    return ORDER_NOT_ALLOWED;
+}
+
+/* ---- from a configuration to sources ---- */
+
+/* The source of a pack: that of its poller where it goes on, else a new one. */
+static struct pack_source *take_pack(struct packs *packs, struct sources *old,
+                                     const struct polling *polling, unsigned index)
+{
+    struct poller *poller = polling->pollers[index];
+    const struct pack_config *pack = &polling->config->packs[index];
+    for (unsigned i = 0; i < old->pack_count; i++)
+        if (old->packs[i] && old->packs[i]->poller == poller) {
+            struct pack_source *source = old->packs[i];
+            old->packs[i] = NULL;
+            return source;
+        }
+    struct kept_entry *kept = kept_get(packs->kept, pack->name);
+    struct line *line = polling->lines[pack->line - polling->config->lines];
+    return poller && kept ? pack_source_new(poller, line, kept, on_order_over, packs) : NULL;
+}
+
+static bool make_packs(struct packs *packs, struct sources *old, const struct polling *polling)
+{
+    struct sources *sources = &packs->sources;
+    const struct config *config = polling->config;
+    sources->packs = calloc(config->pack_count, sizeof *sources->packs);
+    for (unsigned i = 0; sources->packs && i < config->pack_count; i++) {
+        struct pack_source *source = take_pack(packs, old, polling, i);
+        if (!source)
+            return false;
+        sources->packs[sources->pack_count++] = source;
+    }
+    return sources->packs != NULL;
+}
+
+static bool make_banks(struct packs *packs, const struct config *config, double now)
+{
+    struct sources *sources = &packs->sources;
+    sources->banks = calloc(config->bank_count + 1, sizeof *sources->banks);
+    for (unsigned i = 0; sources->banks && i < config->bank_count; i++) {
+        const struct bank_config *settings = &config->banks[i];
+        struct kept_entry *kept = kept_get(packs->kept, settings->name);
+        if (!kept)
+            return false;
+        struct bank_source *bank = &sources->banks[i];
+        bank_source_init(bank, settings, kept, now);
+        for (unsigned p = 0; p < settings->pack_count; p++)
+            bank->parts[p] = sources->packs[settings->packs[p] - config->packs];
+        bank_source_join(bank);
+        sources->bank_count++;
+    }
+    return sources->banks != NULL;
+}
+
+bool packs_renew(struct packs *packs, const struct polling *polling, double now)
+{
+    struct sources old = packs->sources;
+    packs->sources = (struct sources){0};
+    packs->config = polling->config;
+    const bool made = make_packs(packs, &old, polling) && make_banks(packs, polling->config, now);
+    free_sources(&old);
+    if (!made)
+        return false;
+    struct observer *observer;
+    /* Nobody hears of the first state before all have taken the sources up. */
+    const struct tm local = local_time();
+    packs->memory_mib = available_memory_mib();
+    const struct map_status host = host_status(packs, &local, now);
+    for (unsigned i = 0; i < packs->sources.pack_count; i++)
+        pack_source_tick(packs->sources.packs[i], &host, &local, now);
+    for (unsigned i = 0; i < packs->sources.bank_count; i++)
+        bank_source_update(&packs->sources.banks[i], false, &host, &local, now);
+    TAILQ_FOREACH(observer, &packs->observers, entry)
+    if (observer->renewed)
+        observer->renewed(observer->data, now);
+    return true;
+}

@@ -4,7 +4,7 @@ CC      ?= cc
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
-VERSION := 0.1.0
+VERSION := 0.2.0
 
 # SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
 BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))
@@ -29,11 +29,15 @@ SOURCES := $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 
-# One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise.
+# One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise; a make below another gets
+# its share from that one.
 Q     := $(if $(V),,@)
 short  = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
-ifeq ($(filter -j% --jobs%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=$(shell nproc)
+endif
+ifneq ($(filter clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
 endif
 
 all: $(BUILD)/packgate

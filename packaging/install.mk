@@ -6,19 +6,21 @@ docdir     = $(PREFIX)/share/doc/packgate
 unitdir    = $(PREFIX)/lib/systemd/system
 confdir    = /etc/packgate
 INSTALL    ?= install
-DOCUMENTS  := README.md register-map.md LICENSE
+DOCUMENTS  := README.md NEWS register-map.md LICENSE
+PAGES      := $(wildcard docs/*.md)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev groff-base systemd
 
 install: all install-files
 
-install-files:
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/examples $(unitdir) $(confdir))
+install-files: | all
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples $(unitdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
+	$(INSTALL) -m 644 $(PAGES) $(DESTDIR)$(docdir)/docs
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service

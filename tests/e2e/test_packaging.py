@@ -105,15 +105,14 @@ def example_configurations_are_right():
 
 # ---- installing ----
 
-INSTALLED = ["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/systemd/system/packgate.service",
-             "usr/share/doc/packgate/LICENSE", "usr/share/doc/packgate/README.md",
-             "usr/share/doc/packgate/examples/99-packgate.rules", "usr/share/doc/packgate/examples/demo.ini",
-             "usr/share/doc/packgate/examples/evcc.yaml", "usr/share/doc/packgate/examples/homeassistant-basic.yaml",
-             "usr/share/doc/packgate/examples/homeassistant-cells.yaml", "usr/share/doc/packgate/examples/homeassistant.yaml",
-             "usr/share/doc/packgate/examples/mbpoll.txt", "usr/share/doc/packgate/examples/nodered.json",
-             "usr/share/doc/packgate/examples/packgate.ini", "usr/share/doc/packgate/examples/push-smartbms.ini",
-             "usr/share/doc/packgate/examples/tasmota-display.txt", "usr/share/doc/packgate/examples/tasmota.txt", "usr/share/doc/packgate/examples/telegraf.conf",
-             "usr/share/doc/packgate/register-map.md", "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"]
+EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "homeassistant-basic.yaml", "homeassistant-cells.yaml",
+            "homeassistant.yaml", "mbpoll.txt", "nodered.json", "packgate.ini", "push-smartbms.ini", "tasmota-display.txt",
+            "tasmota.txt", "telegraf.conf"]
+DOC = "usr/share/doc/packgate"
+INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/systemd/system/packgate.service",
+                    *(f"{DOC}/{name}" for name in ("LICENSE", "NEWS", "README.md", "register-map.md")),
+                    *(f"{DOC}/docs/{name}" for name in os.listdir("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
+                    "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])
 
 
 def installs_and_uninstalls():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""README: its configurations, its Home Assistant YAML, its table of protocols and its commands are tried, on simulated
-packs in place of the ports that it names."""
+"""README and docs/: their configurations, Home Assistant YAML, tables of protocols, commands and links are tried, on
+simulated packs in place of the ports that they name."""
 
 import glob
 import json
@@ -15,15 +15,41 @@ import yaml
 
 from harness import Gateway, PACKGATE, PATIENCE, find, main, simulate, simulate_pty
 
-with open("README.md", encoding="utf-8") as file:
-    README = file.read()
 SERVER = "tcp://192.0.2.49:6126"
 ADAPTER = "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"
 SHED = "profile=fixed,cells=16,voltage_v=53.58,soc_percent=88"
 
+# What the commands of all pages are tried on.
+PACKS = f"""
+[line shed]
+port = {SERVER}
+protocol = topbms
+[line garage]
+port = {ADAPTER}
+protocol = daly
+[pack shed]
+line = shed
+unit = 1
+[pack garage]
+line = garage
+unit = 2
+"""
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+def read_page(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+README = "README.md"
+WIRING = "docs/wiring.md"
+CLIENTS = "docs/clients.md"
+PAGES = {path: read_page(path) for path in [README, "CONTRIBUTING.md", "HACKING.md", "register-map.md", "bms/README.md",
+                                            *sorted(glob.glob("docs/*.md"))] if os.path.exists(path)}
+
+
+def blocks(language, page):
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGES[page], re.M | re.S)
 
 
 def run(*command, text=None, folder=None):
@@ -31,25 +57,28 @@ def run(*command, text=None, folder=None):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
 
 
-def lines_of(language):
-    """Commands without their comments."""
-    return [" ".join(shlex.split(line, comments=True)) for block in blocks(language) for line in block.splitlines()]
+def command_lines():
+    """(command without its comment, the line as shown) of all pages."""
+    return [(" ".join(shlex.split(line, comments=True)), line)
+            for page in PAGES for block in blocks("sh", page) for line in block.splitlines() if line.strip()]
 
 
 # ---- configurations ----
 
 def configurations_are_right():
-    assert len(blocks("ini")) == 4
-    for text in blocks("ini"):
-        result = run(PACKGATE, "check", "-", text=text)
-        assert result.returncode == 0 and b"no mistakes" in result.stdout, result.stdout.decode()
+    """Every one is whole: a reader can paste it into an empty file."""
+    assert len(blocks("ini", README)) == 4
+    for page in PAGES:
+        for text in blocks("ini", page):
+            result = run(PACKGATE, "check", "-", text=text)
+            assert result.returncode == 0 and b"no mistakes" in result.stdout, (page, text, result.stdout.decode())
 
 
 def probe_prints_what_is_shown():
     server, url = simulate("topbms", SHED)
     with server:
         result = run(PACKGATE, "probe", url)
-        assert result.stdout.decode().replace(url, SERVER) == blocks("ini")[0]
+        assert result.stdout.decode().replace(url, SERVER) == blocks("ini", README)[0]
 
 
 # ---- Home Assistant ----
@@ -59,7 +88,7 @@ SIZES = {"uint16": 1, "int16": 1, "uint32": 2, "float32": 2}
 
 def home_assistant_follows_the_map():
     rows = json.loads(run(PACKGATE, "map", "--format", "json").stdout)
-    hub, = yaml.safe_load(blocks("yaml")[0])["modbus"]
+    hub, = yaml.safe_load(blocks("yaml", CLIENTS)[0])["modbus"]
     assert hub["type"] == "tcp" and hub["port"] == 502
     for sensor in hub["sensors"]:
         row, = [r for r in rows if r["address"] == sensor["address"]]
@@ -80,7 +109,7 @@ def home_assistant_is_a_part_of_the_generated():
         both = [(kind, entity) for kind in ("sensors", "binary_sensors") for entity in hub.pop(kind)]
         return hub, both
 
-    shown_hub, shown = entities(blocks("yaml")[0])
+    shown_hub, shown = entities(blocks("yaml", CLIENTS)[0])
     hub, known = entities(run(PACKGATE, "map", "--format", "homeassistant").stdout)
     assert shown_hub == hub
     wrong = [entity["name"] for entity in shown if entity not in known]
@@ -102,10 +131,15 @@ def drivers_in_source():
     return drivers
 
 
-def table_has_all_protocols():
-    table = {cells[0].strip("` "): [cell.strip() for cell in cells]
-             for cells in (line.strip("|").split("|") for line in README.splitlines() if re.match(r"\| `[a-z0-9-]+` \|", line))
-             if len(cells) == 7 and cells[0] != " `protocol` "}
+def rows_of(page, columns):
+    """Cells of the rows of tables with so many columns."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGES[page].splitlines() if line.startswith("| ")]
+    return [row for row in rows if len(row) == columns]
+
+
+def tables_have_all_protocols():
+    table = {row[0].strip("`"): row for row in rows_of(WIRING, 7) if re.fullmatch("`[a-z0-9-]+`", row[0])
+             and row[0] != "`protocol`"}
     known = drivers_in_source()
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
     listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)-(\d+))? +([a-z0-9 ]*)$",
@@ -117,6 +151,9 @@ def table_has_all_protocols():
         assert (f"{low}…{high}" if low else "one to a line") in address, (name, address)
         assert all(f"`{variant}`" in address for variant in variants.split()), (name, address)
         assert (switch != "no") == known[name][1], (name, switch)
+    makes = PAGES[README].split("## Supported packs")[1].split("\n## ")[0]
+    missing = [name for name in known if f"`{name}`" not in makes]
+    assert not missing, f"not among README's supported packs: {missing}"
 
 
 # ---- commands ----
@@ -126,11 +163,13 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl 
 
 
 def make_targets_exist():
-    targets = [line.split()[1] for line in lines_of("sh") if line.startswith("make ")]
-    assert targets == ["run", "test", "deb"], targets
-    for target in targets:
-        result = run("make", "--dry-run", target)
-        assert result.returncode == 0, result.stdout.decode()
+    commands = {shown for line, shown in command_lines() if line.startswith("make ")}
+    assert {"run", "test", "deb"} <= {command.split()[1] for command in commands}, commands
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
+    for command in commands:
+        result = subprocess.run(["make", "--dry-run", *shlex.split(command, comments=True)[1:]], env=environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+        assert result.returncode == 0, (command, result.stdout.decode()[-2000:])
 
 
 def values_of_mbpoll(text):
@@ -143,19 +182,19 @@ def commands_do_what_is_said():
         server, url = simulate("topbms", SHED)
         with server, simulate_pty("daly", tty, "profile=fixed,voltage_v=26.4"):
             ports = {SERVER: url, ADAPTER: f"serial:{tty}"}
-            config = replace(blocks("ini")[1], ports)
+            config = replace(PACKS, ports)
             with open(os.path.join(folder, "packgate.ini"), "w") as file:
                 file.write(config)
-            commands = [replace(line, ports) for line in lines_of("sh")]
-            for line in commands:
+            for line, _ in command_lines():
                 if line.startswith("packgate "):
-                    try_packgate(line, folder)
+                    try_packgate(replace(line, ports), folder)
             with Gateway(config) as gateway:
                 gateway.wait_published("shed", "garage")
-                for line, shown in zip(commands, [line for block in blocks("sh") for line in block.splitlines()]):
+                for line, shown in command_lines():
                     if line.startswith("mbpoll "):
                         try_mbpoll(line, shown, gateway.port)
-    unknown = [line for line in commands if not line.startswith(("packgate ", "mbpoll ", "make ")) and line not in ONLY_LOOKED_AT]
+    unknown = [line for line, _ in command_lines()
+               if not line.startswith(("packgate ", "mbpoll ", "make ")) and line not in ONLY_LOOKED_AT]
     assert not unknown, f"commands that no test knows: {unknown}"
 
 
@@ -189,16 +228,26 @@ def try_mbpoll(line, shown, port):
 
 # ---- links ----
 
+def anchors_of(path):
+    titles = re.findall(r"^#+ (.*)$", read_page(path), re.M)
+    return {re.sub(r"[^a-z0-9 _-]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def links_lead_somewhere():
-    missing = [path for path in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README) if not os.path.exists(path)]
-    assert not missing, missing
-    headings = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", README, re.M)}
-    lost = [name for name in re.findall(r"\]\(#([^)]+)\)", README) if name not in headings]
-    assert not lost, lost
+    for page, text in PAGES.items():
+        for path, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+            target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+            assert os.path.exists(target), f"{page} leads to {path}, which is not there"
+            assert not anchor or anchor in anchors_of(target), f"{page} leads to {path}#{anchor}, which is not there"
+
+
+def every_page_is_found_from_readme():
+    lost = [page for page in PAGES if page not in (README,) and f"({page}" not in PAGES[README]]
+    assert not lost, f"README does not lead to {lost}"
 
 
 for tool in ("make", "mbpoll"):
     assert shutil.which(tool), f"{tool} is missing"
 main([configurations_are_right, probe_prints_what_is_shown, home_assistant_follows_the_map,
-      home_assistant_is_a_part_of_the_generated, table_has_all_protocols, make_targets_exist, commands_do_what_is_said,
-      links_lead_somewhere])
+      home_assistant_is_a_part_of_the_generated, tables_have_all_protocols, make_targets_exist, commands_do_what_is_said,
+      links_lead_somewhere, every_page_is_found_from_readme])

@@ -61,6 +61,43 @@ static const char *protocols(void)
     return text;
 }
 
+/* The key behind `key` in the order of the manual, the first one for NULL; NULL: no more. */
+static const struct config_key *next_key(const struct config_key *key)
+{
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        if (!key && section->key_count > 0)
+            return section->keys;
+        if (key < section->keys || key >= section->keys + section->key_count)
+            continue;
+        if (key + 1 < section->keys + section->key_count)
+            return key + 1;
+        key = NULL;
+    }
+    return NULL;
+}
+
+/* Each row has a field within its struct, a type, a range that makes sense and a meaning. */
+static void test_rows(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        assert_true(section->key_count > 0 && section->key_count <= SECTION_KEYS_MAX);
+        for (unsigned row = 0; row < section->key_count; row++) {
+            const struct config_key *key = &section->keys[row];
+            if (!key->type || !key->help || key->size == 0 ||
+                key->offset + key->size > section->size || key->min > key->max ||
+                (key->preset && key->otherwise) || config_key_find(section, key->name) != (int) row)
+                fail_msg("[%s] %s", section->word, key->name);
+        }
+        for (const struct config_alias *alias = section->aliases; alias && alias->foreign; alias++)
+            if (config_key_find(section, alias->name) < 0 ||
+                config_key_find(section, alias->foreign) >= 0)
+                fail_msg("[%s] alias %s", section->word, alias->foreign);
+    }
+}
+
 /* Replaces the first {protocols} of a message. */
 static char *expand(const char *message)
 {
@@ -1066,12 +1103,12 @@ static void test_example(void **state)
     (void) state;
     char *text = read_text("conf/packgate.ini"), name[80];
     config_free(parse_good(text));
-    for (unsigned row = 0; row < config_key_count; row++) {
-        snprintf(name, sizeof name, "\n%s = ", config_keys[row].name);
+    for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
+        snprintf(name, sizeof name, "\n%s = ", key->name);
         bool active = strstr(text, name) != NULL;
-        snprintf(name, sizeof name, "\n;%s = ", config_keys[row].name);
+        snprintf(name, sizeof name, "\n;%s = ", key->name);
         if (!active && !strstr(text, name))
-            fail_msg("conf/packgate.ini lacks '%s'", config_keys[row].name);
+            fail_msg("conf/packgate.ini lacks '%s'", key->name);
     }
     for (char *line = text; (line = strstr(line, "\n;")) != NULL;)
         line[1] = ' ';
@@ -1093,12 +1130,11 @@ static void test_example_defaults(void **state)
 {
     (void) state;
     const char *text = read_text("conf/packgate.ini");
-    for (unsigned row = 0; row < config_key_count; row++) {
+    for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
         char expected[300];
-        if (!config_keys[row].preset)
+        if (!key->preset)
             continue;
-        snprintf(expected, sizeof expected, "\n;%s = %s\n", config_keys[row].name,
-                 config_keys[row].preset);
+        snprintf(expected, sizeof expected, "\n;%s = %s\n", key->name, key->preset);
         if (!strstr(text, expected))
             fail_msg("conf/packgate.ini does not show the default%s", expected);
     }
@@ -1113,10 +1149,10 @@ static void test_print_keys(void **state)
     assert_non_null(out);
     config_print_keys(out);
     fclose(out);
-    for (unsigned row = 0; row < config_key_count; row++) {
-        snprintf(name, sizeof name, "\n  %s\n", config_keys[row].name);
+    for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
+        snprintf(name, sizeof name, "\n  %s\n", key->name);
         assert_non_null(strstr(text, name));
-        assert_non_null(strstr(text, config_keys[row].help));
+        assert_non_null(strstr(text, key->help));
     }
     assert_non_null(strstr(text, "Value: a duration from 100ms to 1h"));
     assert_non_null(strstr(text, "Value: a duration from 0 to 10s"));
@@ -1215,6 +1251,7 @@ int main(void)
         cmocka_unit_test(test_many_mistakes),  cmocka_unit_test(test_example),
         cmocka_unit_test(test_push_example),   cmocka_unit_test(test_example_defaults),
         cmocka_unit_test(test_print_keys),     cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include "daemon/gateway.h"
 #include "daemon/systemd.h"
+#include "config/changes.h"
 #include "base/log.h"
 
 #include <getopt.h>
@@ -48,6 +49,16 @@ static struct config *load_config(const char *path)
 }
 
 /* The new configuration is read and checked as a whole before anything changes. */
+static void tell_change(void *data, enum config_change change, const char *text)
+{
+    unsigned *count = data;
+    if (change == CHANGE_RESTART)
+        log_warn("%s; the new value needs a restart", text);
+    else
+        log_info("%s", text);
+    ++*count;
+}
+
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 {
     (void) loop;
@@ -59,9 +70,12 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
         config_free(config);
         return;
     }
+    unsigned changes = 0;
+    config_tell_changes(running->config, config, tell_change, &changes);
     config_free(running->config);
     running->config = config;
-    log_info("%s: the new configuration is in force", running->path);
+    log_info("%s: the new configuration is in force%s", running->path,
+             changes > 0 ? "" : ", nothing in it is different");
 }
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -9,30 +9,41 @@
 #include <math.h>
 #include <string.h>
 
-/* The section of that kind at `draft` or behind it, NULL: none. */
-static struct config_draft *seek(const struct config_drafts *drafts, struct config_draft *draft,
-                                 enum config_section section)
+static struct config_draft *first(const struct config_drafts *drafts,
+                                  const struct config_section *section)
 {
-    for (; draft < drafts->list + drafts->count; draft++)
-        if (draft->section == section)
-            return draft;
-    return NULL;
+    return config_drafts_find(drafts, section, NULL);
 }
 
-static struct config_draft *first(const struct config_drafts *drafts, enum config_section section)
+static struct config_draft *next(const struct config_drafts *drafts,
+                                 const struct config_draft *draft)
 {
-    return seek(drafts, drafts->list, section);
+    return config_drafts_next(drafts, draft);
 }
 
-/* The next one of the same kind. */
-static struct config_draft *next(const struct config_drafts *drafts, struct config_draft *draft)
+static struct gateway_config *gateway_of(const struct config_draft *draft)
 {
-    return seek(drafts, draft + 1, draft->section);
+    return draft->settings;
+}
+
+static struct line_config *line_of(const struct config_draft *draft)
+{
+    return draft->settings;
+}
+
+static struct pack_config *pack_of(const struct config_draft *draft)
+{
+    return draft->settings;
+}
+
+static struct bank_config *bank_of(const struct config_draft *draft)
+{
+    return draft->settings;
 }
 
 static const struct bms_driver *driver_of(const struct config_draft *pack)
 {
-    return pack->as.pack.pack.driver;
+    return pack_of(pack)->driver;
 }
 
 static void find_line(const struct config_drafts *drafts, struct config_draft *pack,
@@ -40,14 +51,14 @@ static void find_line(const struct config_drafts *drafts, struct config_draft *p
 {
     if (!config_draft_usable(pack, "line"))
         return;
-    const char *name = pack->as.pack.line;
-    pack->line = config_drafts_find(drafts, SECTION_LINE, name);
+    const char *name = config_draft_text(pack, "line", 0)->text;
+    pack->line = config_drafts_find(drafts, &line_section, name);
     if (pack->line)
         return;
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, name);
-    for (struct config_draft *line = first(drafts, SECTION_LINE); line; line = next(drafts, line))
+    for (struct config_draft *line = first(drafts, &line_section); line; line = next(drafts, line))
         suggest_offer(&suggest, line->name);
     mistakes_add(mistakes, config_draft_line(pack, "line"), "there is no [line %s]%s", name,
                  suggest_hint(&suggest, hint));
@@ -58,29 +69,30 @@ static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
     char expected[EXPECTED_SIZE];
     if (config_draft_given(pack, "protocol") || !pack->line)
         return;
-    pack->as.pack.pack.driver = pack->line->as.line.driver;
+    pack_of(pack)->driver = line_of(pack->line)->driver;
     if (driver_of(pack) || config_draft_given(pack->line, "protocol"))
         return;
-    const struct config_key *key = &config_keys[config_key_find(SECTION_PACK, "protocol")];
+    const struct config_key *key = &pack_section.keys[config_key_find(&pack_section, "protocol")];
     mistakes_add(mistakes, pack->heading,
                  "neither [pack %s] nor [line %s] has a 'protocol'; expected %s", pack->name,
                  pack->line->name, config_key_expected(key, expected));
 }
 
-static void report_variant(const struct config_draft *pack, struct mistakes *mistakes)
+static void report_variant(const struct config_draft *pack, const char *variant,
+                           struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
     char known[EXPECTED_SIZE] = "", hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
-    suggest_init(&suggest, pack->as.pack.variant);
+    suggest_init(&suggest, variant);
     for (unsigned i = 0; driver->variants[i]; i++) {
         size_t used = strlen(known);
         snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", driver->variants[i]);
         suggest_offer(&suggest, driver->variants[i]);
     }
     mistakes_add(mistakes, config_draft_line(pack, "variant"),
-                 "protocol '%s' has no variant '%s'; expected one of %s%s", driver->name,
-                 pack->as.pack.variant, known, suggest_hint(&suggest, hint));
+                 "protocol '%s' has no variant '%s'; expected one of %s%s", driver->name, variant,
+                 known, suggest_hint(&suggest, hint));
 }
 
 static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
@@ -93,19 +105,20 @@ static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
                      "protocol '%s' has no variants; leave 'variant' out", driver->name);
         return;
     }
+    const char *variant = config_draft_text(pack, "variant", 0)->text;
     for (int i = 0; driver->variants[i]; i++) {
-        if (strcmp(driver->variants[i], pack->as.pack.variant) == 0) {
-            pack->as.pack.pack.options.variant = i;
+        if (strcmp(driver->variants[i], variant) == 0) {
+            pack_of(pack)->options.variant = i;
             return;
         }
     }
-    report_variant(pack, mistakes);
+    report_variant(pack, variant, mistakes);
 }
 
 static void check_address(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    int address = pack->as.pack.pack.options.address;
+    int address = pack_of(pack)->options.address;
     if (!driver || !config_draft_usable(pack, "address") ||
         (address >= driver->address_min && address <= driver->address_max))
         return;
@@ -121,9 +134,9 @@ static void check_address(const struct config_draft *pack, struct mistakes *mist
 /* A simulated line emulates what its packs are configured to be. */
 static void check_automatic(struct config_draft *pack, struct mistakes *mistakes)
 {
-    pack->as.pack.pack.automatic = driver_of(pack) == &automatic_driver;
-    if (pack->as.pack.pack.automatic && pack->line &&
-        strncmp(pack->line->as.line.port, "sim:", 4) == 0)
+    pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
+    if (pack_of(pack)->automatic && pack->line &&
+        strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
         mistakes_add(mistakes, pack->heading,
                      "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
                      pack->name);
@@ -132,7 +145,7 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
 static void check_writable(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    if (driver && pack->as.pack.pack.writable && !driver->control)
+    if (driver && pack_of(pack)->writable && !driver->control)
         mistakes_add(mistakes, config_draft_line(pack, "writable"),
                      "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
                      driver->name);
@@ -143,12 +156,12 @@ static void check_unit(const struct config_drafts *drafts, const struct config_d
 {
     if (!config_draft_usable(pack, "unit"))
         return;
-    int unit = pack->as.pack.pack.unit;
-    for (struct config_draft *other = first(drafts, SECTION_PACK); other;
+    int unit = pack_of(pack)->unit;
+    for (struct config_draft *other = first(drafts, &pack_section); other;
          other = next(drafts, other)) {
         if (other == pack)
             return;
-        if (!config_draft_usable(other, "unit") || other->as.pack.pack.unit != unit)
+        if (!config_draft_usable(other, "unit") || pack_of(other)->unit != unit)
             continue;
         mistakes_add(mistakes, config_draft_line(pack, "unit"),
                      "unit %d is already that of [pack %s] in line %u", unit, other->name,
@@ -159,13 +172,13 @@ static void check_unit(const struct config_drafts *drafts, const struct config_d
 
 static int address_of(const struct config_draft *pack)
 {
-    int address = pack->as.pack.pack.options.address;
+    int address = pack_of(pack)->options.address;
     return address >= 0 ? address : driver_of(pack)->address_default;
 }
 
 static int adr_of(const struct config_draft *pack)
 {
-    int adr = pack->as.pack.pack.options.adr;
+    int adr = pack_of(pack)->options.adr;
     return adr >= 0 ? adr : address_of(pack);
 }
 
@@ -191,7 +204,7 @@ static const struct bms_driver *find_loner(const struct bms_driver *a, const str
 static bool same_settings(const struct config_draft *line, const struct bms_driver *a,
                           const struct bms_driver *b)
 {
-    if (strncmp(line->as.line.port, "serial:", 7) != 0)
+    if (strncmp(line_of(line)->port, "serial:", 7) != 0)
         return true;
     return (config_draft_given(line, "baud") || a->line.baud == b->line.baud) &&
            (config_draft_given(line, "framing") || strcmp(a->line.framing, b->line.framing) == 0);
@@ -221,6 +234,17 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
                      mine->name, mine->line.baud, mine->line.framing);
 }
 
+/* Who shares a line with others knows it. */
+static void note_company(const struct config_drafts *drafts, const struct config_draft *pack)
+{
+    for (struct config_draft *other = first(drafts, &pack_section); other && other != pack;
+         other = next(drafts, other))
+        if (pack->line && other->line == pack->line) {
+            pack_of(pack)->options.shared = true;
+            pack_of(other)->options.shared = true;
+        }
+}
+
 /* Against the packs before it; the first that it cannot live with is enough. */
 static void check_neighbours(const struct config_drafts *drafts, const struct config_draft *pack,
                              struct mistakes *mistakes)
@@ -228,7 +252,7 @@ static void check_neighbours(const struct config_drafts *drafts, const struct co
     if (!pack->line || !driver_of(pack))
         return;
     unsigned count = mistakes->count;
-    for (struct config_draft *other = first(drafts, SECTION_PACK); other;
+    for (struct config_draft *other = first(drafts, &pack_section); other;
          other = next(drafts, other)) {
         if (other == pack || mistakes->count > count)
             return;
@@ -250,13 +274,13 @@ static void check_stale(double poll_s, double stale_after_s, unsigned line,
 static void settle_times(const struct config_draft *gateway, struct config_draft *pack,
                          struct mistakes *mistakes)
 {
-    struct pack_config *times = &pack->as.pack.pack;
+    struct pack_config *times = pack_of(pack);
     bool own_poll = config_draft_given(pack, "poll");
     bool own_stale = config_draft_given(pack, "stale_after");
     if (!own_poll)
-        times->poll_s = gateway->as.gateway.poll_s;
+        times->poll_s = gateway_of(gateway)->poll_s;
     if (!own_stale)
-        times->stale_after_s = gateway->as.gateway.stale_after_s;
+        times->stale_after_s = gateway_of(gateway)->stale_after_s;
     if (times->poll_s > 0 && times->stale_after_s > 0 && (own_poll || own_stale))
         check_stale(times->poll_s, times->stale_after_s,
                     config_draft_line(pack, own_stale ? "stale_after" : "poll"), mistakes);
@@ -274,17 +298,19 @@ static void settle_spike(const struct config_draft *pack, const char *key, doubl
 
 static void settle_spikes(const struct config_draft *gateway, struct config_draft *pack)
 {
-    const struct spike_limits *from = &gateway->as.gateway.spikes;
-    struct spike_limits *to = &pack->as.pack.pack.spikes;
+    const struct spike_limits *from = &gateway_of(gateway)->spikes;
+    struct spike_limits *to = &pack_of(pack)->spikes;
     settle_spike(pack, "spike_soc", from->soc_percent, &to->soc_percent);
     settle_spike(pack, "spike_voltage", from->voltage_percent, &to->voltage_percent);
     settle_spike(pack, "spike_cell", from->cell_mv, &to->cell_mv);
     settle_spike(pack, "spike_temperature", from->temperature_c, &to->temperature_c);
 }
 
-static void check_gateway(const struct config_draft *draft, struct mistakes *mistakes)
+void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
+                          struct mistakes *mistakes)
 {
-    const struct gateway_config *gateway = &draft->as.gateway;
+    (void) drafts;
+    const struct gateway_config *gateway = gateway_of(draft);
     char reason[200];
     bool placed = config_draft_usable(draft, "base") && config_draft_usable(draft, "also_at");
     if (placed && !map_check(&gateway->map, reason, sizeof reason))
@@ -299,14 +325,14 @@ static void check_gateway(const struct config_draft *draft, struct mistakes *mis
 
 static bool is_simulated(const struct config_draft *line)
 {
-    return strncmp(line->as.line.port, "sim:", 4) == 0;
+    return strncmp(line_of(line)->port, "sim:", 4) == 0;
 }
 
 static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
                        struct mistakes *mistakes)
 {
     char reason[200];
-    const char *port = line->as.line.port;
+    const char *port = line_of(line)->port;
     unsigned at = config_draft_line(line, "port");
     if (!config_draft_usable(line, "port"))
         return;
@@ -315,11 +341,11 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
             mistakes_add(mistakes, at, "'port' is '%s': %s", port, reason);
         return;
     }
-    for (struct config_draft *other = first(drafts, SECTION_LINE); other;
+    for (struct config_draft *other = first(drafts, &line_section); other;
          other = next(drafts, other)) {
         if (other == line)
             return;
-        if (strcmp(other->as.line.port, port) == 0) {
+        if (strcmp(line_of(other)->port, port) == 0) {
             mistakes_add(mistakes, at, "'%s' is already the port of [line %s] in line %u", port,
                          other->name, config_draft_line(other, "port"));
             return;
@@ -331,7 +357,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
 static void warn_without_effect(const struct config_draft *line, struct mistakes *mistakes)
 {
     static const char *const serial_only[] = {"baud", "framing", "rts"};
-    if (!config_draft_usable(line, "port") || strncmp(line->as.line.port, "serial:", 7) == 0)
+    if (!config_draft_usable(line, "port") || strncmp(line_of(line)->port, "serial:", 7) == 0)
         return;
     for (size_t i = 0; i < sizeof serial_only / sizeof *serial_only; i++)
         if (config_draft_given(line, serial_only[i]))
@@ -343,19 +369,47 @@ static void warn_without_effect(const struct config_draft *line, struct mistakes
 static void warn_without_pack(const struct config_drafts *drafts, const struct config_draft *line,
                               struct mistakes *mistakes)
 {
-    for (struct config_draft *pack = first(drafts, SECTION_PACK); pack; pack = next(drafts, pack))
-        if (strcmp(pack->as.pack.line, line->name) == 0)
+    for (struct config_draft *pack = first(drafts, &pack_section); pack;
+         pack = next(drafts, pack)) {
+        const struct config_text *text = config_draft_text(pack, "line", 0);
+        if (text && strcmp(text->text, line->name) == 0)
             return;
+    }
     if (line->name[0])
         mistakes_warn(mistakes, line->heading, "[line %s] has no pack and stays unused",
                       line->name);
+}
+
+void config_check_line(const struct config_drafts *drafts, struct config_draft *line,
+                       struct mistakes *mistakes)
+{
+    check_port(drafts, line, mistakes);
+    warn_without_effect(line, mistakes);
+    warn_without_pack(drafts, line, mistakes);
+}
+
+void config_check_pack(const struct config_drafts *drafts, struct config_draft *pack,
+                       struct mistakes *mistakes)
+{
+    const struct config_draft *gateway = first(drafts, &gateway_section);
+    find_line(drafts, pack, mistakes);
+    find_driver(pack, mistakes);
+    find_variant(pack, mistakes);
+    settle_times(gateway, pack, mistakes);
+    settle_spikes(gateway, pack);
+    check_address(pack, mistakes);
+    check_writable(pack, mistakes);
+    check_automatic(pack, mistakes);
+    check_unit(drafts, pack, mistakes);
+    note_company(drafts, pack);
+    check_neighbours(drafts, pack, mistakes);
 }
 
 static void check_names(const struct config_drafts *drafts, const struct config_draft *draft,
                         struct mistakes *mistakes)
 {
     const struct config_draft *same = config_drafts_find(drafts, draft->section, draft->name);
-    const char *word = config_section_info(draft->section)->word;
+    const char *word = draft->section->word;
     if (same != draft && draft->name[0])
         mistakes_add(mistakes, draft->heading, "a second [%s %s]; the first is in line %u", word,
                      draft->name, same->heading);
@@ -366,7 +420,7 @@ static void check_names(const struct config_drafts *drafts, const struct config_
 static void check_bank_name(const struct config_drafts *drafts, const struct config_draft *bank,
                             struct mistakes *mistakes)
 {
-    const struct config_draft *pack = config_drafts_find(drafts, SECTION_PACK, bank->name);
+    const struct config_draft *pack = config_drafts_find(drafts, &pack_section, bank->name);
     if (pack && bank->name[0])
         mistakes_add(mistakes, bank->heading,
                      "[bank %s] has the name of [pack %s] in line %u; expected another one",
@@ -380,7 +434,7 @@ static void report_bank_pack(const struct config_drafts *drafts, const struct co
     struct suggest suggest;
     suggest_init(&suggest, name);
     for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_PACK)
+        if (drafts->list[i].section == &pack_section)
             suggest_offer(&suggest, drafts->list[i].name);
     mistakes_add(mistakes, config_draft_line(bank, "packs"), "there is no [pack %s]%s", name,
                  suggest_hint(&suggest, hint));
@@ -389,23 +443,23 @@ static void report_bank_pack(const struct config_drafts *drafts, const struct co
 static void check_bank_packs(const struct config_drafts *drafts, const struct config_draft *bank,
                              struct mistakes *mistakes)
 {
-    const struct pack_names *packs = &bank->as.bank.packs;
-    for (unsigned i = 0; i < packs->count; i++) {
-        const char *name = packs->list[i];
+    const struct config_text *text;
+    for (unsigned i = 0; (text = config_draft_text(bank, "packs", i)); i++) {
+        const char *name = text->text;
         unsigned before = 0;
-        while (before < i && strcmp(packs->list[before], name) != 0)
+        while (before < i && strcmp(config_draft_text(bank, "packs", before)->text, name) != 0)
             before++;
         if (before < i)
             mistakes_add(mistakes, config_draft_line(bank, "packs"),
                          "[pack %s] is in [bank %s] twice", name, bank->name);
-        else if (!config_drafts_find(drafts, SECTION_PACK, name))
+        else if (!config_drafts_find(drafts, &pack_section, name))
             report_bank_pack(drafts, bank, name, mistakes);
     }
 }
 
 static int unit_of(const struct config_draft *draft)
 {
-    return draft->section == SECTION_BANK ? draft->as.bank.bank.unit : draft->as.pack.pack.unit;
+    return draft->section == &bank_section ? bank_of(draft)->unit : pack_of(draft)->unit;
 }
 
 /* Against all packs, which have been compared with each other, and the banks before it. */
@@ -417,21 +471,22 @@ static void check_bank_unit(const struct config_drafts *drafts, const struct con
     for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
          other++) {
         bool counts =
-            other->section == SECTION_PACK || (other->section == SECTION_BANK && other < bank);
+            other->section == &pack_section || (other->section == &bank_section && other < bank);
         if (!counts || !config_draft_usable(other, "unit") || unit_of(other) != unit_of(bank))
             continue;
         mistakes_add(mistakes, config_draft_line(bank, "unit"),
                      "unit %d is already that of [%s %s] in line %u", unit_of(bank),
-                     config_section_info(other->section)->word, other->name,
-                     config_draft_line(other, "unit"));
+                     other->section->word, other->name, config_draft_line(other, "unit"));
         return;
     }
 }
 
 static void settle_min_packs(struct config_draft *draft, struct mistakes *mistakes)
 {
-    struct bank_config *bank = &draft->as.bank.bank;
-    unsigned count = draft->as.bank.packs.count;
+    struct bank_config *bank = bank_of(draft);
+    unsigned count = 0;
+    while (config_draft_text(draft, "packs", count))
+        count++;
     if (!config_draft_given(draft, "min_packs"))
         bank->min_packs = count;
     if (config_draft_usable(draft, "packs") && bank->min_packs > count)
@@ -440,7 +495,7 @@ static void settle_min_packs(struct config_draft *draft, struct mistakes *mistak
                      bank->min_packs, count, draft->name);
 }
 
-static void check_bank(const struct config_drafts *drafts, struct config_draft *bank,
+void config_check_bank(const struct config_drafts *drafts, struct config_draft *bank,
                        struct mistakes *mistakes)
 {
     check_bank_name(drafts, bank, mistakes);
@@ -451,35 +506,14 @@ static void check_bank(const struct config_drafts *drafts, struct config_draft *
 
 void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes)
 {
-    const struct config_draft *gateway = first(drafts, SECTION_GATEWAY);
-    check_gateway(gateway, mistakes);
-    for (struct config_draft *line = first(drafts, SECTION_LINE); line; line = next(drafts, line)) {
-        check_names(drafts, line, mistakes);
-        check_port(drafts, line, mistakes);
-        warn_without_effect(line, mistakes);
-        warn_without_pack(drafts, line, mistakes);
-    }
-    for (struct config_draft *pack = first(drafts, SECTION_PACK); pack; pack = next(drafts, pack)) {
-        check_names(drafts, pack, mistakes);
-        find_line(drafts, pack, mistakes);
-        find_driver(pack, mistakes);
-        find_variant(pack, mistakes);
-        settle_times(gateway, pack, mistakes);
-        settle_spikes(gateway, pack);
-        check_address(pack, mistakes);
-        check_writable(pack, mistakes);
-        check_automatic(pack, mistakes);
-        check_unit(drafts, pack, mistakes);
-        check_neighbours(drafts, pack, mistakes);
-    }
-    for (struct config_draft *bank = first(drafts, SECTION_BANK); bank; bank = next(drafts, bank)) {
-        check_names(drafts, bank, mistakes);
-        check_bank(drafts, bank, mistakes);
-    }
-    for (struct config_draft *push = first(drafts, SECTION_PUSH); push; push = next(drafts, push)) {
-        check_names(drafts, push, mistakes);
-        config_push_check(drafts, push, mistakes);
-    }
-    if (!first(drafts, SECTION_PACK))
+    for (unsigned i = 0; config_sections[i]; i++)
+        for (struct config_draft *draft = first(drafts, config_sections[i]); draft;
+             draft = next(drafts, draft)) {
+            if (draft->section->times == SECTION_NAMED)
+                check_names(drafts, draft, mistakes);
+            if (draft->section->check)
+                draft->section->check(drafts, draft, mistakes);
+        }
+    if (!first(drafts, &pack_section))
         mistakes_add(mistakes, last_line, "there is no pack; expected at least one [pack NAME]");
 }

@@ -14,4 +14,14 @@
  * mistake that is reported already is not reported again. */
 void config_check(struct config_drafts *drafts, unsigned last_line, struct mistakes *mistakes);
 
+/* The part of each section, for config_sections. */
+void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
+                          struct mistakes *mistakes);
+void config_check_line(const struct config_drafts *drafts, struct config_draft *line,
+                       struct mistakes *mistakes);
+void config_check_pack(const struct config_drafts *drafts, struct config_draft *pack,
+                       struct mistakes *mistakes);
+void config_check_bank(const struct config_drafts *drafts, struct config_draft *bank,
+                       struct mistakes *mistakes);
+
 #endif

@@ -24,11 +24,10 @@ struct loader {
 static const char *list_sections(char *out, size_t size)
 {
     snprintf(out, size, "; expected ");
-    for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
+    for (unsigned i = 0; config_sections[i]; i++) {
         size_t used = strlen(out);
-        const char *before = i == 0 ? "" : i + 1 < CONFIG_SECTIONS ? ", " : " or ";
-        snprintf(out + used, size - used, "%s%s", before,
-                 config_section_info((enum config_section) i)->heading);
+        const char *before = i == 0 ? "" : config_sections[i + 1] ? ", " : " or ";
+        snprintf(out + used, size - used, "%s%s", before, config_sections[i]->heading);
     }
     return out;
 }
@@ -37,53 +36,60 @@ static void report_section(struct loader *loader, unsigned line, const char *tex
 {
     struct suggest suggest;
     suggest_init(&suggest, word);
-    for (unsigned i = 0; i < CONFIG_SECTIONS; i++)
-        suggest_offer(&suggest, config_section_info(i)->word);
-    char hint[SUGGEST_HINT_SIZE], expected[200];
+    for (unsigned i = 0; config_sections[i]; i++)
+        suggest_offer(&suggest, config_sections[i]->word);
+    char hint[SUGGEST_HINT_SIZE], expected[400];
     mistakes_add(&loader->mistakes, line, "unknown section [%s]%s", text,
                  suggest.best ? suggest_hint(&suggest, hint)
                               : list_sections(expected, sizeof expected));
 }
 
-static bool find_section(const char *word, enum config_section *section)
+static const struct config_section *find_section(const char *word)
 {
-    for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
-        if (strcmp(config_section_info(i)->word, word) == 0) {
-            *section = (enum config_section) i;
-            return true;
-        }
-    }
-    return false;
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (strcmp(config_sections[i]->word, word) == 0)
+            return config_sections[i];
+    return NULL;
 }
 
-/* There is one, which the drafts begin with; a second heading is a mistake, its keys are looked at
- * all the same. */
-static void open_gateway(struct loader *loader, unsigned line, const char *name)
+static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
+                         const char *name)
 {
-    struct config_draft *gateway = &loader->drafts.list[0];
-    loader->section = gateway;
+    loader->section = config_drafts_add(&loader->drafts, section, name, line);
+    if (!loader->section)
+        mistakes_add(&loader->mistakes, line, "out of memory");
+}
+
+/* A second heading is a mistake, its keys are looked at all the same. */
+static void open_single(struct loader *loader, unsigned line, const struct config_section *section,
+                        const char *name)
+{
+    struct config_draft *draft = config_drafts_find(&loader->drafts, section, NULL);
     if (name[0])
-        mistakes_add(&loader->mistakes, line, "[gateway %s] has a name; expected [gateway]", name);
-    if (gateway->heading > 0)
-        mistakes_add(&loader->mistakes, line, "a second [gateway]; the first is in line %u",
-                     gateway->heading);
+        mistakes_add(&loader->mistakes, line, "[%s %s] has a name; expected %s", section->word,
+                     name, section->heading);
+    if (!draft) {
+        open_section(loader, line, section, "");
+        return;
+    }
+    loader->section = draft;
+    if (draft->heading > 0)
+        mistakes_add(&loader->mistakes, line, "a second %s; the first is in line %u",
+                     section->heading, draft->heading);
     else
-        gateway->heading = line;
+        draft->heading = line;
 }
 
-static void open_named(struct loader *loader, unsigned line, enum config_section section,
+static void open_named(struct loader *loader, unsigned line, const struct config_section *section,
                        const char *name)
 {
     bool good = config_name_good(name);
-    loader->section = config_drafts_add(&loader->drafts, section, good ? name : "", line);
-    if (!loader->section)
-        mistakes_add(&loader->mistakes, line, "out of memory");
-    else if (!good)
+    open_section(loader, line, section, good ? name : "");
+    if (!good)
         mistakes_add(&loader->mistakes, line,
                      "'%s' is no name for a %s; expected %s with 1 to %d letters, digits, '-', '_' "
                      "or '.'",
-                     name, config_section_info(section)->word,
-                     config_section_info(section)->heading, NAME_SIZE - 1);
+                     name, section->word, section->heading, NAME_SIZE - 1);
 }
 
 static void take_heading(void *user, unsigned line, const char *text)
@@ -93,46 +99,46 @@ static void take_heading(void *user, unsigned line, const char *text)
     size_t length = strcspn(text, " \t");
     snprintf(word, sizeof word, "%.*s", (int) length, text);
     const char *name = text + length + strspn(text + length, " \t");
-    enum config_section section;
+    const struct config_section *section = find_section(word);
     loader->in_section = true;
     loader->section = NULL;
-    if (!find_section(word, &section))
+    if (!section)
         report_section(loader, line, text, word);
-    else if (config_section_info(section)->named)
+    else if (section->times == SECTION_NAMED)
         open_named(loader, line, section, name);
     else
-        open_gateway(loader, line, name);
+        open_single(loader, line, section, name);
 }
 
-static const char *nearest_key(enum config_section section, const char *key)
+static const char *nearest_key(const struct config_section *section, const char *key)
 {
     const char *alias = config_key_alias(section, key);
     if (alias)
         return alias;
     struct suggest suggest;
     suggest_init(&suggest, key);
-    for (unsigned row = 0; row < config_key_count; row++)
-        if (config_keys[row].section == section)
-            suggest_offer(&suggest, config_keys[row].name);
+    for (unsigned row = 0; row < section->key_count; row++)
+        suggest_offer(&suggest, section->keys[row].name);
     return suggest.best;
 }
 
 /* The heading of another section that has the key, or NULL. */
 static const char *home_of(const char *key)
 {
-    for (unsigned i = 0; i < CONFIG_SECTIONS; i++)
-        if (config_key_find((enum config_section) i, key) >= 0)
-            return config_section_info((enum config_section) i)->heading;
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (config_key_find(config_sections[i], key) >= 0)
+            return config_sections[i]->heading;
     return NULL;
 }
 
 static void report_key(struct loader *loader, unsigned line, const char *key)
 {
     const struct config_draft *draft = loader->section;
-    const struct config_section_info *info = config_section_info(draft->section);
     const char *nearest = nearest_key(draft->section, key), *home = home_of(key);
+    bool named = draft->section->times == SECTION_NAMED;
     char heading[NAME_SIZE + 16], hint[100] = "";
-    snprintf(heading, sizeof heading, "%s%s%s", info->word, info->named ? " " : "", draft->name);
+    snprintf(heading, sizeof heading, "%s%s%s", draft->section->word, named ? " " : "",
+             draft->name);
     if (nearest)
         snprintf(hint, sizeof hint, "; did you mean '%s'?", nearest);
     else if (home)
@@ -170,7 +176,10 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
     config_check(&loader->drafts, last_line, &loader->mistakes);
 }
 
-static unsigned count_section(const struct config_drafts *drafts, enum config_section section)
+/* ---- from drafts to the structs that the gateway runs on ---- */
+
+static unsigned count_drafts(const struct config_drafts *drafts,
+                             const struct config_section *section)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
@@ -178,81 +187,64 @@ static unsigned count_section(const struct config_drafts *drafts, enum config_se
     return count;
 }
 
-static void take_line(struct config *config, const struct config_draft *draft)
+/* Room for `count` structs of a section. A list that is empty is there all the same. */
+static bool make_structs(struct config *config, const struct config_section *section,
+                         unsigned count)
 {
-    struct line_config *line = &config->lines[config->line_count++];
-    *line = draft->as.line;
-    memcpy(line->name, draft->name, sizeof line->name);
-    line->gap_set = config_draft_given(draft, "gap");
+    if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
+        return true;
+    void *structs = calloc(count + 1, section->size);
+    memcpy((char *) config + section->at, &structs, sizeof structs);
+    if (structs && section->times == SECTION_NAMED)
+        memcpy((char *) config + section->count, &count, sizeof count);
+    return structs != NULL;
 }
 
-static void take_pack(struct config *config, const struct config_draft *draft)
+/* The struct takes over what hangs on that of the draft. */
+static void take_settings(const struct config *config, struct config_draft *draft, void *settings)
 {
-    struct pack_config *pack = &config->packs[config->pack_count++];
-    *pack = draft->as.pack.pack;
-    memcpy(pack->name, draft->name, sizeof pack->name);
-    for (unsigned i = 0; i < config->line_count; i++)
-        if (strcmp(config->lines[i].name, draft->line->name) == 0)
-            pack->line = &config->lines[i];
+    memcpy(settings, draft->settings, draft->section->size);
+    memset(draft->settings, 0, draft->section->size);
+    if (draft->section->link)
+        draft->section->link(config, settings, draft);
 }
 
-static void note_company(struct config *config)
+static bool take_section(struct config *config, const struct config_section *section,
+                         const struct config_drafts *drafts)
 {
-    for (unsigned i = 0; i < config->pack_count; i++)
-        for (unsigned j = 0; j < config->pack_count; j++)
-            config->packs[i].options.shared |=
-                i != j && config->packs[i].line == config->packs[j].line;
-}
-
-static const struct pack_config *find_pack(const struct config *config, const char *name)
-{
-    for (unsigned i = 0; i < config->pack_count; i++)
-        if (strcmp(config->packs[i].name, name) == 0)
-            return &config->packs[i];
-    return NULL;
-}
-
-static void take_bank(struct config *config, const struct config_draft *draft)
-{
-    const struct pack_names *names = &draft->as.bank.packs;
-    struct bank_config *bank = &config->banks[config->bank_count++];
-    *bank = draft->as.bank.bank;
-    memcpy(bank->name, draft->name, sizeof bank->name);
-    for (unsigned i = 0; i < names->count; i++)
-        bank->packs[bank->pack_count++] = find_pack(config, names->list[i]);
-}
-
-static bool take_push(struct config *config, const struct config_draft *draft)
-{
-    struct push_config *push = &config->pushes[config->push_count++];
-    *push = draft->as.push.push;
-    memcpy(push->name, draft->name, sizeof push->name);
-    push->writes = calloc(push->write_count, sizeof *push->writes);
-    if (push->writes)
-        memcpy(push->writes, draft->as.push.push.writes, push->write_count * sizeof *push->writes);
-    return push->writes != NULL;
-}
-
-/* All lines before the first pack, all packs before the first bank: the file may have another
- * order. False: out of memory. */
-static bool fill(struct config *config, const struct config_drafts *drafts)
-{
-    config->gateway = drafts->list[0].as.gateway;
+    if (!make_structs(config, section, count_drafts(drafts, section)))
+        return false;
+    char *next = config_structs(config, section);
     for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_LINE)
-            take_line(config, &drafts->list[i]);
+        if (drafts->list[i].section == section) {
+            take_settings(config, &drafts->list[i], next);
+            next += section->size;
+        }
+    return true;
+}
+
+/* What was written, for the comparison with a later configuration. */
+static bool take_texts(struct config *config, const struct config_drafts *drafts)
+{
+    unsigned count = 0;
     for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_PACK)
-            take_pack(config, &drafts->list[i]);
-    note_company(config);
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_BANK)
-            take_bank(config, &drafts->list[i]);
-    bool ok = true;
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_PUSH)
-            ok &= take_push(config, &drafts->list[i]);
-    return ok;
+        count += drafts->list[i].text_count;
+    config->entries = calloc(count + 1, sizeof *config->entries);
+    if (!config->entries)
+        return false;
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *draft = &drafts->list[i];
+        for (unsigned t = 0; t < draft->text_count; t++) {
+            struct config_entry *entry = &config->entries[config->entry_count++];
+            *entry = (struct config_entry){.section = draft->section,
+                                           .key = draft->texts[t].key,
+                                           .text = draft->texts[t].text};
+            memcpy(entry->name, draft->name, sizeof entry->name);
+            draft->texts[t].text = NULL;
+        }
+        draft->text_count = 0;
+    }
+    return true;
 }
 
 static struct config *build(const struct config_drafts *drafts)
@@ -260,23 +252,31 @@ static struct config *build(const struct config_drafts *drafts)
     struct config *config = calloc(1, sizeof *config);
     if (!config)
         return NULL;
-    config->lines = calloc(count_section(drafts, SECTION_LINE), sizeof *config->lines);
-    config->packs = calloc(count_section(drafts, SECTION_PACK), sizeof *config->packs);
-    config->banks = calloc(count_section(drafts, SECTION_BANK) + 1, sizeof *config->banks);
-    config->pushes = calloc(count_section(drafts, SECTION_PUSH) + 1, sizeof *config->pushes);
-    if (!config->lines || !config->packs || !config->banks || !config->pushes ||
-        !fill(config, drafts)) {
-        config_free(config);
-        return NULL;
-    }
-    return config;
+    bool ok = true;
+    for (unsigned i = 0; ok && config_sections[i]; i++)
+        ok = take_section(config, config_sections[i], drafts);
+    if (ok && take_texts(config, drafts))
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+static bool open_always(struct loader *loader)
+{
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (config_sections[i]->times == SECTION_ALWAYS &&
+            !config_drafts_add(&loader->drafts, config_sections[i], "", 0))
+            return false;
+    return true;
 }
 
 static struct config *parse(const char *text, size_t size, const char *name, FILE *errors)
 {
     struct loader *loader = calloc(1, sizeof *loader);
     struct config *config = NULL;
-    if (loader && config_drafts_add(&loader->drafts, SECTION_GATEWAY, "", 0)) {
+    if (loader && open_always(loader)) {
         read_drafts(loader, text, size);
         mistakes_print(&loader->mistakes, name, errors);
         if (loader->mistakes.count == 0)
@@ -340,11 +340,17 @@ void config_free(struct config *config)
 {
     if (!config)
         return;
-    free(config->lines);
-    free(config->packs);
-    free(config->banks);
-    for (unsigned i = 0; i < config->push_count; i++)
-        free(config->pushes[i].writes);
-    free(config->pushes);
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        char *structs = config_structs(config, section);
+        unsigned count = config_struct_count(config, section);
+        for (unsigned n = 0; structs && section->release && n < count; n++)
+            section->release(structs + n * section->size);
+        if (section->times != SECTION_ALWAYS)
+            free(structs);
+    }
+    for (unsigned i = 0; i < config->entry_count; i++)
+        free(config->entries[i].text);
+    free(config->entries);
     free(config);
 }

@@ -30,6 +30,9 @@ struct spike_limits {
     double temperature_c;
 };
 
+struct config_section; /* keys.h */
+struct config_key;
+
 struct gateway_config {
     char listen[MAX_LISTEN][64]; /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
     unsigned listen_count;
@@ -138,6 +141,14 @@ struct push_config {
     unsigned write_count;
 };
 
+/* A value as it stands in the file, or a preset; a list has one for each of its items. */
+struct config_entry {
+    const struct config_section *section;
+    char name[NAME_SIZE]; /* of the section; empty where there is only one */
+    const struct config_key *key;
+    char *text;
+};
+
 struct config {
     struct gateway_config gateway;
     struct line_config *lines;
@@ -148,6 +159,8 @@ struct config {
     unsigned bank_count;
     struct push_config *pushes;
     unsigned push_count;
+    struct config_entry *entries; /* of the sections in the order of the file */
+    unsigned entry_count;
 };
 
 /** Reads and checks `path` ("-": standard input). NULL when anything is wrong; each mistake is

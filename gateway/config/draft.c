@@ -7,47 +7,64 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct config_draft *config_drafts_add(struct config_drafts *drafts, enum config_section section,
-                                       const char *name, unsigned heading)
+struct config_draft *config_drafts_add(struct config_drafts *drafts,
+                                       const struct config_section *section, const char *name,
+                                       unsigned heading)
 {
     struct config_draft *list = realloc(drafts->list, (drafts->count + 1) * sizeof *list);
-    if (!list)
+    void *settings = calloc(1, section->size);
+    if (list)
+        drafts->list = list;
+    if (!list || !settings) {
+        free(settings);
         return NULL;
-    drafts->list = list;
-    struct config_draft *draft = &list[drafts->count++];
-    memset(draft, 0, sizeof *draft);
-    draft->section = section;
-    draft->heading = heading;
-    snprintf(draft->name, sizeof draft->name, "%s", name);
-    if (section == SECTION_PACK) {
-        draft->as.pack.pack.options.address = -1;
-        draft->as.pack.pack.options.adr = -1;
     }
+    struct config_draft *draft = &list[drafts->count++];
+    *draft = (struct config_draft){.section = section, .heading = heading, .settings = settings};
+    snprintf(draft->name, sizeof draft->name, "%s", name);
+    if (section->times == SECTION_NAMED)
+        memcpy(settings, draft->name, sizeof draft->name);
+    if (section->init)
+        section->init(settings);
     return draft;
 }
 
-struct config_draft *config_drafts_find(const struct config_drafts *drafts,
-                                        enum config_section section, const char *name)
+/* The first one of the section from `draft` on. */
+static struct config_draft *seek(const struct config_drafts *drafts, struct config_draft *draft,
+                                 const struct config_section *section)
 {
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == section && strcmp(drafts->list[i].name, name) == 0)
-            return &drafts->list[i];
+    for (; draft < drafts->list + drafts->count; draft++)
+        if (draft->section == section)
+            return draft;
     return NULL;
 }
 
-static void free_push(struct push_draft *push)
+struct config_draft *config_drafts_find(const struct config_drafts *drafts,
+                                        const struct config_section *section, const char *name)
 {
-    for (unsigned i = 0; i < push->text_count; i++)
-        free(push->texts[i].text);
-    free(push->texts);
-    free(push->push.writes);
+    struct config_draft *draft = seek(drafts, drafts->list, section);
+    while (draft && name && strcmp(draft->name, name) != 0)
+        draft = config_drafts_next(drafts, draft);
+    return draft;
+}
+
+struct config_draft *config_drafts_next(const struct config_drafts *drafts,
+                                        const struct config_draft *draft)
+{
+    return seek(drafts, &drafts->list[draft - drafts->list + 1], draft->section);
 }
 
 void config_drafts_free(struct config_drafts *drafts)
 {
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == SECTION_PUSH)
-            free_push(&drafts->list[i].as.push);
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *draft = &drafts->list[i];
+        if (draft->section->release)
+            draft->section->release(draft->settings);
+        for (unsigned t = 0; t < draft->text_count; t++)
+            free(draft->texts[t].text);
+        free(draft->texts);
+        free(draft->settings);
+    }
     free(drafts->list);
     memset(drafts, 0, sizeof *drafts);
 }
@@ -72,15 +89,45 @@ static void report_empty(const struct config_key *key, unsigned line, struct mis
                  config_key_expected(key, expected));
 }
 
+static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
+                      unsigned line)
+{
+    struct config_text *texts =
+        realloc(draft->texts, (draft->text_count + 1) * sizeof *draft->texts);
+    if (!texts)
+        return false;
+    draft->texts = texts;
+    texts[draft->text_count] = (struct config_text){key, line, strdup(text)};
+    return texts[draft->text_count].text && ++draft->text_count > 0;
+}
+
+/* Lists of names are kept as texts alone, so that nobody else counts them. */
+static bool has_room(const struct config_draft *draft, const struct config_key *key)
+{
+    if (!key->type->list || !key->type->later || key->max == 0)
+        return true;
+    unsigned count = 0;
+    while (config_draft_text(draft, key->name, count))
+        count++;
+    return count < key->max;
+}
+
 static bool set_value(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line, struct mistakes *mistakes)
 {
-    bool good = text[0] && key->type->parse(key, text, (char *) &draft->as + key->offset);
-    if (!text[0])
+    if (!text[0]) {
         report_empty(key, line, mistakes);
-    else if (!good)
+        return false;
+    }
+    if (!has_room(draft, key) ||
+        !key->type->parse(key, text, (char *) draft->settings + key->offset)) {
         report_value(key, text, line, mistakes);
-    return good;
+        return false;
+    }
+    if (keep_text(draft, key, text, line))
+        return true;
+    mistakes_add(mistakes, line, "out of memory");
+    return false;
 }
 
 static bool set_list(struct config_draft *draft, const struct config_key *key, const char *text,
@@ -106,7 +153,7 @@ static bool set_list(struct config_draft *draft, const struct config_key *key, c
 static bool set_any(struct config_draft *draft, unsigned row, const char *text, unsigned line,
                     struct mistakes *mistakes)
 {
-    const struct config_key *key = &config_keys[row];
+    const struct config_key *key = &draft->section->keys[row];
     if (key->type->list)
         return set_list(draft, key, text, line, mistakes);
     return set_value(draft, key, text, line, mistakes);
@@ -115,14 +162,13 @@ static bool set_any(struct config_draft *draft, unsigned row, const char *text, 
 void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
                       struct mistakes *mistakes)
 {
+    const struct config_key *key = &draft->section->keys[row];
     bool first = draft->given[row] == 0;
-    if (!first && !config_keys[row].type->list) {
-        mistakes_add(mistakes, line, "'%s' is given twice, first in line %u", config_keys[row].name,
+    if (!first && !key->type->list) {
+        mistakes_add(mistakes, line, "'%s' is given twice, first in line %u", key->name,
                      draft->given[row]);
         return;
     }
-    if (draft->section == SECTION_PUSH)
-        draft->as.push.line = line;
     bool good = set_any(draft, row, text, line, mistakes);
     draft->usable[row] = good && (first || draft->usable[row]);
     draft->given[row] = first ? line : draft->given[row];
@@ -132,16 +178,16 @@ static void report_missing(const struct config_draft *draft, const struct config
                            struct mistakes *mistakes)
 {
     char expected[EXPECTED_SIZE];
-    mistakes_add(mistakes, draft->heading, "[%s %s] has no '%s'; expected %s",
-                 config_section_info(draft->section)->word, draft->name, key->name,
+    mistakes_add(mistakes, draft->heading, "[%s%s%s] has no '%s'; expected %s",
+                 draft->section->word, draft->name[0] ? " " : "", draft->name, key->name,
                  config_key_expected(key, expected));
 }
 
 void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes)
 {
-    for (unsigned row = 0; row < config_key_count; row++) {
-        const struct config_key *key = &config_keys[row];
-        if (key->section != draft->section || draft->given[row] > 0)
+    for (unsigned row = 0; row < draft->section->key_count; row++) {
+        const struct config_key *key = &draft->section->keys[row];
+        if (draft->given[row] > 0)
             continue;
         if (key->preset)
             draft->usable[row] = set_any(draft, row, key->preset, draft->heading, mistakes);
@@ -166,4 +212,13 @@ unsigned config_draft_line(const struct config_draft *draft, const char *key)
 {
     int row = config_key_find(draft->section, key);
     return row >= 0 && draft->given[row] > 0 ? draft->given[row] : draft->heading;
+}
+
+const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
+                                            unsigned n)
+{
+    for (unsigned i = 0; i < draft->text_count; i++)
+        if (strcmp(draft->texts[i].key->name, key) == 0 && n-- == 0)
+            return &draft->texts[i];
+    return NULL;
 }

@@ -9,32 +9,40 @@
 #include "keys.h"
 #include "mistakes.h"
 
+/* A good value as it was written, or a preset. A list has one for each of its items. */
+struct config_text {
+    const struct config_key *key;
+    unsigned line;
+    char *text;
+};
+
 struct config_draft {
-    enum config_section section;
+    const struct config_section *section;
     char name[NAME_SIZE];
-    unsigned heading;                /* its line; 0: no such section in the file */
-    unsigned given[CONFIG_KEYS_MAX]; /* by row of the table: line of the key, 0: not in the file */
-    bool usable[CONFIG_KEYS_MAX];    /* has a value: a good one from the file, or the preset */
-    union {
-        struct gateway_config gateway;
-        struct line_config line;
-        struct pack_draft pack;
-        struct bank_draft bank;
-        struct push_draft push;
-    } as;
+    unsigned heading;                 /* its line; 0: no such section in the file */
+    unsigned given[SECTION_KEYS_MAX]; /* by row: line of the key, 0: not in the file */
+    bool usable[SECTION_KEYS_MAX];    /* has a value: a good one from the file, or the preset */
+    void *settings;                   /* the section's struct */
+    struct config_text *texts;        /* in the order in which they were read */
+    unsigned text_count;
     const struct config_draft *line; /* of a pack; NULL: its line is not known */
 };
 
 struct config_drafts {
-    struct config_draft *list; /* in the order of the file; the first is [gateway] */
+    struct config_draft *list; /* in the order of the file, behind those that are always there */
     unsigned count;
 };
 
 /** Appends a section; the earlier ones may move. NULL: out of memory. */
-struct config_draft *config_drafts_add(struct config_drafts *drafts, enum config_section section,
-                                       const char *name, unsigned heading);
+struct config_draft *config_drafts_add(struct config_drafts *drafts,
+                                       const struct config_section *section, const char *name,
+                                       unsigned heading);
+/** `name`: NULL takes the first one. */
 struct config_draft *config_drafts_find(const struct config_drafts *drafts,
-                                        enum config_section section, const char *name);
+                                        const struct config_section *section, const char *name);
+/** The one of the same section that comes after `draft`, or NULL. */
+struct config_draft *config_drafts_next(const struct config_drafts *drafts,
+                                        const struct config_draft *draft);
 void config_drafts_free(struct config_drafts *drafts);
 
 /** Takes the value of row `row` from `line` of the file. */
@@ -50,5 +58,8 @@ bool config_draft_given(const struct config_draft *draft, const char *key);
 bool config_draft_usable(const struct config_draft *draft, const char *key);
 /** The line to name in a mistake: where the key stands, or the heading of its section. */
 unsigned config_draft_line(const struct config_draft *draft, const char *key);
+/** Item `n` of a key, counted from 0, or NULL. */
+const struct config_text *config_draft_text(const struct config_draft *draft, const char *key,
+                                            unsigned n);
 
 #endif

@@ -1,42 +1,28 @@
 // SPDX-License-Identifier: MIT
-/* The table of keys, and the manual that is printed from it. */
+/* The sections, their keys, and the list of them that is printed. */
 #include "keys.h"
 
+#include "check.h"
+#include "push.h"
 #include "types.h"
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct config_section_info sections[CONFIG_SECTIONS] = {
-    [SECTION_GATEWAY] = {"gateway", false, "[gateway]",
-                         "The program as a whole: where it listens and how it serves. Not needed "
-                         "where the defaults do."},
-    [SECTION_LINE] = {"line", true, "[line NAME]",
-                      "A serial port, or a TCP connection to a serial server, with one or more "
-                      "packs on it."},
-    [SECTION_PACK] = {"pack", true, "[pack NAME]",
-                      "A BMS on a line and the Modbus unit id under which it is served."},
-    [SECTION_BANK] = {"bank", true, "[bank NAME]",
-                      "Packs wired in parallel, served as one under a Modbus unit id of its own: "
-                      "sums, averages and "
-                      "worst cases of those that are fresh. The first bank also answers as units 0 "
-                      "and 255, in place "
-                      "of the first pack."},
-    [SECTION_PUSH] =
-        {"push", true, "[push NAME]",
-         "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written."},
-};
-
 // clang-format off
-#define WORDS(...) .words = (const char *const[]) {__VA_ARGS__, NULL}
-#define GATEWAY(member) .section = SECTION_GATEWAY, .offset = offsetof(struct gateway_config, member)
-#define LINE(member) .section = SECTION_LINE, .offset = offsetof(struct line_config, member)
-#define PACK(member) .section = SECTION_PACK, .offset = offsetof(struct pack_draft, member)
-#define BANK(member) .section = SECTION_BANK, .offset = offsetof(struct bank_draft, member)
-#define PUSH(member) .section = SECTION_PUSH, .offset = offsetof(struct push_draft, member)
+#define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
+#define GATEWAY(member) CONFIG_FIELD(gateway_config, member)
+#define LINE(member) CONFIG_FIELD(line_config, member)
+#define PACK(member) CONFIG_FIELD(pack_config, member)
+#define BANK(member) CONFIG_FIELD(bank_config, member)
+#define PUSH(member) CONFIG_FIELD(push_config, member)
+#define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
-const struct config_key config_keys[] = {
-    {.name = "listen", .section = SECTION_GATEWAY, .offset = 0, .type = &type_listen,
+static const struct config_key gateway_keys[] = {
+    {.name = "listen", WHOLE(gateway_config), .type = &type_listen,
      .preset = "0.0.0.0:502",
+     .on_change = CHANGE_RESTART,
      .help = "Where Modbus TCP clients connect. Port 0 takes any free port."},
     {.name = "allow", GATEWAY(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
@@ -59,28 +45,35 @@ const struct config_key config_keys[] = {
      .help = "Unit of the average temperature in the compatibility block: Celsius or Fahrenheit."},
     {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
      .preset = "1s",
+     .on_change = CHANGE_LINE,
      .help = "How often each pack is read."},
     {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
      .otherwise = "five poll intervals, at least 10s; two and a half rounds of a line that takes longer",
+     .on_change = CHANGE_LINE,
      .help = "For how long the values of a pack that does not answer are still served."},
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
      .preset = "exception",
      .help = "What a client gets after that: exception 0x0B, or the last values with the failure flag set."},
     {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
      .preset = "10",
+     .on_change = CHANGE_LINE,
      .help = "In percent: a state of charge that jumps further between two polls is held back until the next poll "
              "confirms it. 0 takes it as it comes."},
     {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
      .preset = "20",
+     .on_change = CHANGE_LINE,
      .help = "The same for the pack's voltage, in percent of the voltage before."},
     {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
      .preset = "300",
+     .on_change = CHANGE_LINE,
      .help = "The same for the voltage of a cell, in mV."},
     {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
      .preset = "10",
+     .on_change = CHANGE_LINE,
      .help = "The same for a temperature, in °C."},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
      .preset = "256",
+     .on_change = CHANGE_RESTART,
      .help = "Clients at one time; one more takes the place of the longest idle one."},
     {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
      .preset = "10m",
@@ -96,119 +89,277 @@ const struct config_key config_keys[] = {
      .help = "Served at base + 56 and 57, high word first."},
     {.name = "state_file", GATEWAY(state_file), .type = &type_path,
      .preset = "/var/lib/packgate/state",
+     .on_change = CHANGE_RESTART,
      .help = "Keeps the day's highest state of charge and the energy counters over a restart."},
+};
 
+static const struct config_alias gateway_aliases[] = {
+    {"bind",     "listen"},
+    {"port",     "listen"},
+    {"interval", "poll"},
+    {"offset",   "base"},
+    {"timeout",  "idle_timeout"},
+    {0}
+};
+
+const struct config_section gateway_section = {
+    .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
+    .help = "The program as a whole: where it listens and how it serves. Not needed where the defaults do.",
+    .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
+    CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases,
+    .check = config_check_gateway,
+};
+
+static const struct config_key line_keys[] = {
     {.name = "port", LINE(port), .type = &type_port,
+     .on_change = CHANGE_LINE,
      .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same "
              "whatever else is plugged in), the raw TCP port of a serial server, or simulated packs."},
     {.name = "protocol", LINE(driver), .type = &type_protocol,
      .otherwise = "each pack names its own",
+     .on_change = CHANGE_LINE,
      .help = "What the packs of this line speak."},
     {.name = "baud", LINE(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "Speed of the serial port. A serial server has its own setting."},
     {.name = "framing", LINE(framing), .type = &type_framing,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "Data bits, parity and stop bits of the serial port."},
     {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .min = 0.01, .max = 60,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "Silence that counts as no answer."},
-    {.name = "gap", LINE(gap_ms), .type = &type_millis, .min = 0, .max = 10,
+    {.name = "gap", WHOLE(line_config), .type = &type_gap, .min = 0, .max = 10,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "Silence before each request."},
     {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "How often a request is sent before it counts as unanswered."},
     {.name = "rts", LINE(rts), .type = &type_choice, WORDS("default", "on", "off", "rs485"),
      .preset = "default",
+     .on_change = CHANGE_LINE,
      .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
              "on while sending, for RS485 converters that have no automatic of their own."},
+};
 
-    {.name = "line", PACK(line), .type = &type_name,
+static const struct config_alias line_aliases[] = {
+    {"device",    "port"},
+    {"host",      "port"},
+    {"driver",    "protocol"},
+    {"speed",     "baud"},
+    {"baudrate",  "baud"},
+    {"data",      "framing"},
+    {"databits",  "framing"},
+    {"data_bits", "framing"},
+    {"bytesize",  "framing"},
+    {"parity",    "framing"},
+    {"stop",      "framing"},
+    {"stopbits",  "framing"},
+    {"stop_bits", "framing"},
+    {"timeout",   "reply_timeout"},
+    {"delay",     "gap"},
+    {"retries",   "tries"},
+    {"retry",     "tries"},
+    {0}
+};
+
+const struct config_section line_section = {
+    .word = "line", .heading = "[line NAME]", .times = SECTION_NAMED,
+    .help = "A serial port, or a TCP connection to a serial server, with one or more packs on it.",
+    .size = sizeof(struct line_config), .at = offsetof(struct config, lines), .count = offsetof(struct config, line_count),
+    CONFIG_KEYS(line_keys), .aliases = line_aliases,
+    .check = config_check_line,
+};
+
+static const struct config_key pack_keys[] = {
+    {.name = "line", PACK(line), .type = &type_line,
+     .on_change = CHANGE_LINE,
      .help = "The line that the pack is on."},
-    {.name = "protocol", PACK(pack.driver), .type = &type_protocol,
+    {.name = "protocol", PACK(driver), .type = &type_protocol,
      .otherwise = "its line's",
+     .on_change = CHANGE_LINE,
      .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, and remembered in the state "
              "file; for a pack that is alone on its line."},
-    {.name = "address", PACK(pack.options.address), .type = &type_int, .min = 0, .max = 255,
+    {.name = "address", PACK(options.address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
      .help = "The BMS's own address on the line, as set by its switches or its app."},
-    {.name = "adr", PACK(pack.options.adr), .type = &type_int, .min = 0, .max = 255,
+    {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "the same as address",
+     .on_change = CHANGE_LINE,
      .help = "Where the protocol has a second address, as topbms behind a master."},
-    {.name = "variant", PACK(variant), .type = &type_name,
+    {.name = "variant", PACK(options.variant), .type = &type_variant,
      .otherwise = "the protocol's first",
+     .on_change = CHANGE_LINE,
      .help = "Which make, where several share a protocol."},
-    {.name = "current", PACK(pack.options.current), .type = &type_choice, WORDS("auto", "normal", "inverted"),
+    {.name = "current", PACK(options.current), .type = &type_choice, WORDS("auto", "normal", "inverted"),
      .preset = "auto",
+     .on_change = CHANGE_LINE,
      .help = "Which way round the BMS reports the current. Positive must charge the pack; try inverted where it "
              "does not."},
-    {.name = "capacity", PACK(pack.options.capacity_ah), .type = &type_decimal, .min = 0.1, .max = 100000,
+    {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .min = 0.1, .max = 100000,
      .otherwise = "what the BMS says",
+     .on_change = CHANGE_LINE,
      .help = "Capacity of the pack in Ah, for meters that do not know it."},
-    {.name = "unit", PACK(pack.unit), .type = &type_int, .min = 1, .max = 247,
+    {.name = "unit", PACK(unit), .type = &type_int, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
-    {.name = "poll", PACK(pack.poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
+    {.name = "poll", PACK(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "How often this pack is read."},
-    {.name = "stale_after", PACK(pack.stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+    {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "For how long the values of this pack are still served when it does not answer."},
-    {.name = "spike_soc", PACK(pack.spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
+    {.name = "spike_soc", PACK(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_voltage", PACK(pack.spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
+    {.name = "spike_voltage", PACK(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_cell", PACK(pack.spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
+    {.name = "spike_cell", PACK(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_temperature", PACK(pack.spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
+    {.name = "spike_temperature", PACK(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
      .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
      .help = "As in [gateway], for this pack alone."},
-    {.name = "writable", PACK(pack.writable), .type = &type_flag, WORDS("no", "yes"),
+    {.name = "writable", PACK(writable), .type = &type_flag, WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether clients in allow_write may switch its charge and discharge MOS, where the protocol can."},
+};
 
-    {.name = "packs", BANK(packs), .type = &type_packs,
+static const struct config_alias pack_aliases[] = {
+    {"port",     "line"},
+    {"driver",   "protocol"},
+    {"id",       "unit"},
+    {"unit_id",  "unit"},
+    {"slave",    "unit"},
+    {"slave_id", "unit"},
+    {"interval", "poll"},
+    {"invert",   "current"},
+    {0}
+};
+
+static void init_pack(void *settings)
+{
+    struct pack_config *pack = settings;
+    pack->options.address = -1;
+    pack->options.adr = -1;
+}
+
+static void link_pack(const struct config *config, void *settings,
+                      const struct config_draft *draft)
+{
+    struct pack_config *pack = settings;
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].name, draft->line->name) == 0)
+            pack->line = &config->lines[i];
+}
+
+const struct config_section pack_section = {
+    .word = "pack", .heading = "[pack NAME]", .times = SECTION_NAMED,
+    .help = "A BMS on a line and the Modbus unit id under which it is served.",
+    .size = sizeof(struct pack_config), .at = offsetof(struct config, packs), .count = offsetof(struct config, pack_count),
+    CONFIG_KEYS(pack_keys), .aliases = pack_aliases,
+    .init = init_pack, .check = config_check_pack, .link = link_pack,
+};
+
+static const struct config_key bank_keys[] = {
+    {.name = "packs", WHOLE(bank_config), .type = &type_packs, .max = MAX_BANK_PACKS,
      .help = "Its packs, by the names of their sections."},
-    {.name = "unit", BANK(bank.unit), .type = &type_int, .min = 1, .max = 247,
+    {.name = "unit", BANK(unit), .type = &type_int, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the bank is served."},
-    {.name = "min_packs", BANK(bank.min_packs), .type = &type_unsigned, .min = 1, .max = MAX_BANK_PACKS,
+    {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .min = 1, .max = MAX_BANK_PACKS,
      .otherwise = "all of them",
      .help = "With fewer fresh packs the bank is stale, as a pack is that does not answer. With less than all of them "
              "the bank goes on without those that are missing: its current, power and capacities are then those of "
              "the others, and a missing pack is only told by the failure flag, an alarm and the number of packs, "
              "which an inverter may not look at."},
+};
 
-    {.name = "target", PUSH(push.target), .type = &type_target,
+static const struct config_alias bank_aliases[] = {
+    {"pack",     "packs"},
+    {"members",  "packs"},
+    {"id",       "unit"},
+    {"unit_id",  "unit"},
+    {"slave",    "unit"},
+    {"slave_id", "unit"},
+    {"minimum",  "min_packs"},
+    {0}
+};
+
+static const struct pack_config *find_pack(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (strcmp(config->packs[i].name, name) == 0)
+            return &config->packs[i];
+    return NULL;
+}
+
+static void link_bank(const struct config *config, void *settings,
+                      const struct config_draft *draft)
+{
+    struct bank_config *bank = settings;
+    for (const struct config_text *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
+        bank->packs[bank->pack_count++] = find_pack(config, text->text);
+}
+
+const struct config_section bank_section = {
+    .word = "bank", .heading = "[bank NAME]", .times = SECTION_NAMED,
+    .help = "Packs wired in parallel, served as one under a Modbus unit id of its own: sums, averages and "
+            "worst cases of those that are fresh. The first bank also answers as units 0 and 255, in place "
+            "of the first pack.",
+    .size = sizeof(struct bank_config), .at = offsetof(struct config, banks), .count = offsetof(struct config, bank_count),
+    CONFIG_KEYS(bank_keys), .aliases = bank_aliases,
+    .check = config_check_bank, .link = link_bank,
+};
+
+static const struct config_key push_keys[] = {
+    {.name = "target", PUSH(target), .type = &type_target,
+     .on_change = CHANGE_SECTION,
      .help = "The Modbus TCP server that values are written to."},
-    {.name = "unit", PUSH(push.unit), .type = &type_unsigned, .min = 0, .max = 255,
+    {.name = "unit", PUSH(unit), .type = &type_unsigned, .min = 0, .max = 255,
      .preset = "1",
+     .on_change = CHANGE_SECTION,
      .help = "The Modbus unit id of the server."},
-    {.name = "interval", PUSH(push.interval_s), .type = &type_seconds, .min = 0.1, .max = 86400,
+    {.name = "interval", PUSH(interval_s), .type = &type_seconds, .min = 0.1, .max = 86400,
      .preset = "5s",
+     .on_change = CHANGE_SECTION,
      .help = "How often all values are written."},
-    {.name = "on_change", PUSH(push.on_change), .type = &type_flag, WORDS("no", "yes"),
+    {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
      .preset = "no",
+     .on_change = CHANGE_SECTION,
      .help = "Whether a value that changed by more than its dead band is also written at once, without waiting for "
              "the interval."},
-    {.name = "reply_timeout", PUSH(push.timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
      .preset = "10s",
+     .on_change = CHANGE_SECTION,
      .help = "A server that does not answer for so long is connected to anew."},
-    {.name = "function", PUSH(push.function), .type = &type_choice, WORDS("auto", "6", "16"),
+    {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
      .preset = "auto",
+     .on_change = CHANGE_SECTION,
      .help = "The Modbus function that writes: 6 writes one register with each request, 16 neighbouring registers "
              "together; auto takes 6 where there is but one register to write."},
-    {.name = "word_order", PUSH(push.big_words), .type = &type_flag, WORDS("little", "big"),
+    {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
+     .on_change = CHANGE_SECTION,
      .help = "Order of the two registers of u32, s32 and float32: little is low word first, big is high word first."},
-    {.name = "on_stale", PUSH(push.on_stale), .type = &type_substitute, .min = -4294967295.0, .max = 4294967295.0,
+    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, .min = -4294967295.0, .max = 4294967295.0,
      .preset = "skip",
+     .on_change = CHANGE_SECTION,
      .help = "What is written in place of a value that is stale or not known. skip: nothing, the server keeps what was "
              "written last. unknown: what stands for it in our own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, "
              "0x80000000). A number: that number as it stands."},
-    {.name = "write", .section = SECTION_PUSH, .offset = 0, .type = &type_write,
+    {.name = "write", WHOLE(push_config), .type = &type_write,
+     .on_change = CHANGE_SECTION,
      .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of its numbers "
              "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
              "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). "
@@ -220,83 +371,73 @@ const struct config_key config_keys[] = {
              "(a change up to that is not written at once). Neighbouring registers are written with one request."},
 };
 
-/* What other programs call our keys. */
-static const struct {
-    enum config_section section;
-    const char *foreign, *name;
-} aliases[] = {
-    {SECTION_GATEWAY, "bind",      "listen"},
-    {SECTION_GATEWAY, "port",      "listen"},
-    {SECTION_GATEWAY, "interval",  "poll"},
-    {SECTION_GATEWAY, "offset",    "base"},
-    {SECTION_GATEWAY, "timeout",   "idle_timeout"},
-    {SECTION_LINE,    "device",    "port"},
-    {SECTION_LINE,    "host",      "port"},
-    {SECTION_LINE,    "driver",    "protocol"},
-    {SECTION_LINE,    "speed",     "baud"},
-    {SECTION_LINE,    "baudrate",  "baud"},
-    {SECTION_LINE,    "data",      "framing"},
-    {SECTION_LINE,    "databits",  "framing"},
-    {SECTION_LINE,    "data_bits", "framing"},
-    {SECTION_LINE,    "bytesize",  "framing"},
-    {SECTION_LINE,    "parity",    "framing"},
-    {SECTION_LINE,    "stop",      "framing"},
-    {SECTION_LINE,    "stopbits",  "framing"},
-    {SECTION_LINE,    "stop_bits", "framing"},
-    {SECTION_LINE,    "timeout",   "reply_timeout"},
-    {SECTION_LINE,    "delay",     "gap"},
-    {SECTION_LINE,    "retries",   "tries"},
-    {SECTION_LINE,    "retry",     "tries"},
-    {SECTION_PACK,    "port",      "line"},
-    {SECTION_PACK,    "driver",    "protocol"},
-    {SECTION_PACK,    "id",        "unit"},
-    {SECTION_PACK,    "unit_id",   "unit"},
-    {SECTION_PACK,    "slave",     "unit"},
-    {SECTION_PACK,    "slave_id",  "unit"},
-    {SECTION_PACK,    "interval",  "poll"},
-    {SECTION_PACK,    "invert",    "current"},
-    {SECTION_BANK,    "pack",      "packs"},
-    {SECTION_BANK,    "members",   "packs"},
-    {SECTION_BANK,    "id",        "unit"},
-    {SECTION_BANK,    "unit_id",   "unit"},
-    {SECTION_BANK,    "slave",     "unit"},
-    {SECTION_BANK,    "slave_id",  "unit"},
-    {SECTION_BANK,    "minimum",   "min_packs"},
-    {SECTION_PUSH,    "host",      "target"},
-    {SECTION_PUSH,    "port",      "target"},
-    {SECTION_PUSH,    "poll",      "interval"},
-    {SECTION_PUSH,    "every",     "interval"},
-    {SECTION_PUSH,    "timeout",   "reply_timeout"},
-    {SECTION_PUSH,    "id",        "unit"},
-    {SECTION_PUSH,    "unit_id",   "unit"},
-    {SECTION_PUSH,    "slave",     "unit"},
-    {SECTION_PUSH,    "slave_id",  "unit"},
-    {SECTION_PUSH,    "register",  "write"},
-    {SECTION_PUSH,    "float_order", "word_order"},
+static const struct config_alias push_aliases[] = {
+    {"host",        "target"},
+    {"port",        "target"},
+    {"poll",        "interval"},
+    {"every",       "interval"},
+    {"timeout",     "reply_timeout"},
+    {"id",          "unit"},
+    {"unit_id",     "unit"},
+    {"slave",       "unit"},
+    {"slave_id",    "unit"},
+    {"register",    "write"},
+    {"float_order", "word_order"},
+    {0}
+};
+
+static void release_push(void *settings)
+{
+    struct push_config *push = settings;
+    free(push->writes);
+}
+
+const struct config_section push_section = {
+    .word = "push", .heading = "[push NAME]", .times = SECTION_NAMED,
+    .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
+    .size = sizeof(struct push_config), .at = offsetof(struct config, pushes), .count = offsetof(struct config, push_count),
+    CONFIG_KEYS(push_keys), .aliases = push_aliases,
+    .check = config_push_check, .release = release_push,
+};
+
+/* A section refers only to those before it. */
+const struct config_section *const config_sections[] = {
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, NULL
 };
 // clang-format on
 
-const unsigned config_key_count = sizeof config_keys / sizeof *config_keys;
-_Static_assert(sizeof config_keys / sizeof *config_keys <= CONFIG_KEYS_MAX, "raise the limit");
-
-const struct config_section_info *config_section_info(enum config_section section)
+void *config_structs(const struct config *config, const struct config_section *section)
 {
-    return &sections[section];
+    char *at = (char *) (uintptr_t) config + section->at;
+    void *structs;
+    if (section->times == SECTION_ALWAYS)
+        return at;
+    memcpy(&structs, at, sizeof structs);
+    return structs;
 }
 
-int config_key_find(enum config_section section, const char *name)
+unsigned config_struct_count(const struct config *config, const struct config_section *section)
 {
-    for (unsigned i = 0; i < config_key_count; i++)
-        if (config_keys[i].section == section && strcmp(config_keys[i].name, name) == 0)
+    unsigned count;
+    if (section->times != SECTION_NAMED)
+        return config_structs(config, section) != NULL;
+    memcpy(&count, (const char *) config + section->count, sizeof count);
+    return count;
+}
+
+int config_key_find(const struct config_section *section, const char *name)
+{
+    for (unsigned i = 0; i < section->key_count; i++)
+        if (strcmp(section->keys[i].name, name) == 0)
             return (int) i;
     return -1;
 }
 
-const char *config_key_alias(enum config_section section, const char *name)
+const char *config_key_alias(const struct config_section *section, const char *name)
 {
-    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
-        if (aliases[i].section == section && strcmp(aliases[i].foreign, name) == 0)
-            return aliases[i].name;
+    for (const struct config_alias *alias = section->aliases; alias && alias->foreign; alias++)
+        if (strcmp(alias->foreign, name) == 0)
+            return alias->name;
     return NULL;
 }
 
@@ -304,6 +445,17 @@ const char *config_key_expected(const struct config_key *key, char out[EXPECTED_
 {
     key->type->describe(key, out, EXPECTED_SIZE);
     return out;
+}
+
+const char *config_key_on_change(const struct config_key *key)
+{
+    static const char *const sentences[] = {
+        [CHANGE_AT_ONCE] = "Reload: goes on with the new value.",
+        [CHANGE_LINE] = "Reload: opens the line anew.",
+        [CHANGE_SECTION] = "Reload: begins anew what this section describes.",
+        [CHANGE_RESTART] = "Reload: not enough, a change needs a restart.",
+    };
+    return sentences[key->on_change];
 }
 
 static void print_key(const struct config_key *key, FILE *out)
@@ -317,15 +469,15 @@ static void print_key(const struct config_key *key, FILE *out)
         fprintf(out, "      Default: %s\n", key->otherwise);
     else
         fprintf(out, "      Must be given.\n");
+    fprintf(out, "      %s\n", config_key_on_change(key));
 }
 
 void config_print_keys(FILE *out)
 {
-    for (unsigned section = 0; section < CONFIG_SECTIONS; section++) {
-        fprintf(out, "%s%s\n    %s\n\n", section > 0 ? "\n" : "", sections[section].heading,
-                sections[section].help);
-        for (unsigned i = 0; i < config_key_count; i++)
-            if (config_keys[i].section == section)
-                print_key(&config_keys[i], out);
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        fprintf(out, "%s%s\n    %s\n\n", i > 0 ? "\n" : "", section->heading, section->help);
+        for (unsigned row = 0; row < section->key_count; row++)
+            print_key(&section->keys[row], out);
     }
 }

@@ -1,66 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * The table of keys: every key of the configuration with its section, type, range, default and
- * meaning. Reading, checking, messages and the manual walk the same rows.
+ * The sections of the configuration and their keys: every key with its type, range, default, meaning
+ * and what a change of it needs. Reading, checking, messages, the comparison at a reload and the
+ * manual walk the same rows.
+ *
+ * A new section is a struct in config.h (or in a header of its own), a place for it in struct config,
+ * and a `struct config_section` with its rows that config_sections[] lists.
  */
 #ifndef PACKGATE_CONFIG_KEYS_H
 #define PACKGATE_CONFIG_KEYS_H
 
 #include "config.h"
+#include "mistakes.h"
 
 #include "base/suggest.h"
 
-#define CONFIG_KEYS_MAX 96 /* rows of the table */
-
-enum config_section {
-    SECTION_GATEWAY,
-    SECTION_LINE,
-    SECTION_PACK,
-    SECTION_BANK,
-    SECTION_PUSH,
-    CONFIG_SECTIONS
-};
-
-/* Of a section: its word in the heading, how to write the heading, and what it is. */
-struct config_section_info {
-    const char *word;
-    bool named;
-    const char *heading;
-    const char *help;
-};
-
-/* [pack] while it is read: what the configuration will hold, and the words that stand for other
- * things in the file. */
-struct pack_draft {
-    struct pack_config pack;
-    char line[NAME_SIZE];
-    char variant[NAME_SIZE];
-};
-
-struct pack_names {
-    char list[MAX_BANK_PACKS][NAME_SIZE];
-    unsigned count;
-};
-
-/* [bank] while it is read. */
-struct bank_draft {
-    struct bank_config bank;
-    struct pack_names packs;
-};
-
-/* [push] while it is read. Its writes can be taken apart only when all packs are known. */
-struct push_text {
-    char *text;
-    unsigned line;
-};
-struct push_draft {
-    struct push_config push; /* `writes` is the draft's own */
-    struct push_text *texts;
-    unsigned text_count;
-    unsigned line; /* of the key that is read */
-};
+#define SECTION_KEYS_MAX 48 /* keys of one section */
 
 struct config_key;
+struct config_draft;
+struct config_drafts;
 
 struct config_type {
     /** Puts the value at `field`. False: the text is no such value, or out of range; `field` is
@@ -70,35 +29,107 @@ struct config_type {
     void (*describe)(const struct config_key *key, char *out, size_t size);
     /** Offers the words that the value can be; NULL: it is no word. */
     void (*offer)(const struct config_key *key, struct suggest *suggest);
-    bool list; /* several with commas between, also on several lines; `parse` gets one at a time */
+    /** Whether two fields say the same; NULL: when they do byte for byte. */
+    bool (*same)(const void *a, const void *b);
+    bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */
+    bool later; /* what it means is only known when all sections are read: `parse` looks at the form
+                 * alone (its field is the one of `same`, to be left alone), and the section's check
+                 * or link takes the texts from the draft */
+};
+
+/* What a reload does when the value of a key is another one. */
+enum config_change {
+    CHANGE_AT_ONCE, /* goes on with the new value */
+    CHANGE_LINE,    /* opens the line anew, with all packs on it */
+    CHANGE_SECTION, /* begins anew what the section describes: connects anew, and so on */
+    CHANGE_RESTART  /* says that a restart is needed */
 };
 
 struct config_key {
-    enum config_section section;
     const char *name;
     const struct config_type *type;
-    size_t offset;            /* in gateway_config, line_config, or the draft of a section */
-    double min, max;          /* numbers; durations in seconds */
+    size_t offset, size;      /* of the field in the section's struct */
+    double min, max;          /* numbers; durations in seconds; lists of names: how many at most */
     const char *const *words; /* choices, NULL at the end, in the order of their enum */
     const char *preset;       /* what holds when the key is not given */
     const char
         *otherwise; /* the same in words, where it depends; without both the key must be given */
+    enum config_change on_change;
+    bool secret; /* a password: its value is never printed */
     const char *help;
 };
 
-extern const struct config_key config_keys[];
-extern const unsigned config_key_count;
+/* The field of a key in `struct owner`. */
+#define CONFIG_FIELD(owner, member)                                                                \
+    .offset = offsetof(struct owner, member), .size = sizeof(((struct owner *) 0)->member)
+#define CONFIG_WORDS(...)                                                                          \
+    .words = (const char *const[])                                                                 \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+/* The rows of a section. */
+#define CONFIG_KEYS(rows) .keys = (rows), .key_count = sizeof(rows) / sizeof *(rows)
 
-const struct config_section_info *config_section_info(enum config_section section);
+/* What other programs call our keys. */
+struct config_alias {
+    const char *foreign, *name;
+};
 
-/** Row number of a key in config_keys, or -1. */
-int config_key_find(enum config_section section, const char *name);
+enum config_times {
+    SECTION_ALWAYS, /* one, which is there with its presets even when the file has none */
+    SECTION_ONCE,   /* one or none */
+    SECTION_NAMED   /* any number, each with a name of its own */
+};
+
+struct config_section {
+    const char *word;    /* in the heading */
+    const char *heading; /* how to write it: "[line NAME]" */
+    const char *help;
+    enum config_times times;
+    size_t size;  /* of its struct; that of a named one begins with `char name[NAME_SIZE]` */
+    size_t at;    /* in struct config: the struct (ALWAYS), a pointer to it that is NULL where the
+                   * file has none (ONCE), or a pointer to an array in the order of the file (NAMED) */
+    size_t count; /* in struct config, NAMED: an unsigned, the number of structs in the array */
+    const struct config_key *keys;
+    unsigned key_count;
+    const struct config_alias *aliases; /* {0} at the end; NULL: none */
+
+    /* What a section can need beyond its rows; each may be NULL. */
+
+    /** Fields that do not start at zero, before any key is read. */
+    void (*init)(void *settings);
+    /** What can only be seen of several keys or sections together. Sections are complete at this
+     * point and are checked in the order of config_sections. */
+    void (*check)(const struct config_drafts *drafts, struct config_draft *draft,
+                  struct mistakes *mistakes);
+    /** Pointers to other sections' structs, which are all in `config` now if their section stands
+     * earlier in config_sections. */
+    void (*link)(const struct config *config, void *settings, const struct config_draft *draft);
+    /** Frees what `settings` holds on the heap. */
+    void (*release)(void *settings);
+};
+
+extern const struct config_section gateway_section, line_section, pack_section, bank_section,
+    push_section;
+
+/* All of them, in the order of the manual, NULL at the end. */
+extern const struct config_section *const config_sections[];
+
+/** The structs of a section in `config`: the first of them, NULL where there is none. */
+void *config_structs(const struct config *config, const struct config_section *section);
+unsigned config_struct_count(const struct config *config, const struct config_section *section);
+
+/** Row number of a key in its section, or -1. */
+int config_key_find(const struct config_section *section, const char *name);
 
 /** The name of the key that is meant by one that other programs have ("baudrate"), or NULL. */
-const char *config_key_alias(enum config_section section, const char *name);
+const char *config_key_alias(const struct config_section *section, const char *name);
 
 /** Where a value's mistakes are explained: what is expected. Writes into `out` and returns it. */
 #define EXPECTED_SIZE 320
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE]);
+
+/** What a reload does with a change of the key, as a sentence. */
+const char *config_key_on_change(const struct config_key *key);
 
 #endif

@@ -36,19 +36,19 @@ static void print_key(const struct config_key *key, FILE *out)
     print_line("", key->help, "\n.br\n", out);
     print_line("Value: ", config_key_expected(key, expected), "\n.br\n", out);
     if (usual)
-        print_line("Default: ", usual, "\n", out);
+        print_line("Default: ", usual, "\n.br\n", out);
     else
-        fputs("Must be given.\n", out);
+        fputs("Must be given.\n.br\n", out);
+    print_line("", config_key_on_change(key), "\n", out);
 }
 
 void keys_manual_print(FILE *out)
 {
-    for (unsigned i = 0; i < CONFIG_SECTIONS; i++) {
-        const struct config_section_info *section = config_section_info((enum config_section) i);
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
         print_line(".SS \"", section->heading, "\"\n", out);
         print_line("", section->help, "\n", out);
-        for (unsigned row = 0; row < config_key_count; row++)
-            if (config_keys[row].section == (enum config_section) i)
-                print_key(&config_keys[row], out);
+        for (unsigned row = 0; row < section->key_count; row++)
+            print_key(&section->keys[row], out);
     }
 }

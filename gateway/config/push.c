@@ -14,8 +14,8 @@
 #define ITSELF "gateway" /* stands for the gateway in place of a pack */
 
 // clang-format off
-#define WORDS(...) .words = (const char *const[]) {__VA_ARGS__, NULL}
-#define WRITE(member) .offset = offsetof(struct push_write, member)
+#define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
+#define WRITE(member) CONFIG_FIELD(push_write, member)
 
 static const struct config_key register_key =
     {.name = "register", WRITE(address), .type = &type_unsigned, .min = 0, .max = 65535};
@@ -47,9 +47,9 @@ struct reading {
     struct push_write write;
 };
 
-static const struct push_config *config_of(const struct reading *reading)
+static struct push_config *push_of(const struct config_draft *draft)
 {
-    return &reading->push->as.push.push;
+    return draft->settings;
 }
 
 /* ---- where from ---- */
@@ -64,7 +64,7 @@ static const char *behind(const char *text, const char *name)
 
 static bool is_source(const struct config_draft *draft)
 {
-    return draft->section == SECTION_PACK || draft->section == SECTION_BANK;
+    return draft->section == &pack_section || draft->section == &bank_section;
 }
 
 static bool find_number(struct push_write *write, const char *name)
@@ -272,7 +272,7 @@ static bool check_registers(const struct reading *reading)
                      write->address);
         return false;
     }
-    if (size > 1 && config_of(reading)->function == PUSH_SINGLE) {
+    if (size > 1 && push_of(reading->push)->function == PUSH_SINGLE) {
         mistakes_add(reading->mistakes, reading->line,
                      "a %s takes two registers, and function 6 writes them one by one; expected "
                      "'function' auto or 16",
@@ -289,7 +289,7 @@ static bool check_write(const struct reading *reading)
                      "'scale' of '%s' is 0; expected another number", reading->from);
         return false;
     }
-    if (reading->write.deadband > 0 && !config_of(reading)->on_change)
+    if (reading->write.deadband > 0 && !push_of(reading->push)->on_change)
         mistakes_warn(reading->mistakes, reading->line,
                       "'deadband' has no effect here: [push %s] has no 'on_change = yes'",
                       reading->push->name);
@@ -300,7 +300,7 @@ static bool check_write(const struct reading *reading)
 
 static bool read_write(struct reading *reading, char *text)
 {
-    const struct push_config *push = config_of(reading);
+    const struct push_config *push = push_of(reading->push);
     reading->write =
         (struct push_write){.scale = 1, .big_words = push->big_words, .on_stale = push->on_stale};
     if (!split(reading, text)) {
@@ -322,15 +322,15 @@ static bool overlap(const struct push_write *a, const struct push_write *b)
 
 static bool same_server(const struct config_draft *a, const struct config_draft *b)
 {
-    return strcmp(a->as.push.push.target, b->as.push.push.target) == 0 &&
-           a->as.push.push.unit == b->as.push.push.unit;
+    return strcmp(push_of(a)->target, push_of(b)->target) == 0 &&
+           push_of(a)->unit == push_of(b)->unit;
 }
 
 /* Against the writes of one push; `lines` are theirs, NULL: they are of another section. */
 static bool check_against(const struct reading *reading, const struct config_draft *other,
                           const unsigned *lines)
 {
-    const struct push_config *push = &other->as.push.push;
+    const struct push_config *push = push_of(other);
     for (unsigned i = 0; i < push->write_count; i++) {
         if (!overlap(&reading->write, &push->writes[i]))
             continue;
@@ -350,7 +350,7 @@ static bool check_overlaps(const struct reading *reading, const unsigned *lines)
 {
     const struct config_drafts *drafts = reading->drafts;
     for (const struct config_draft *other = drafts->list; other < reading->push; other++)
-        if (other->section == SECTION_PUSH && same_server(reading->push, other) &&
+        if (other->section == &push_section && same_server(reading->push, other) &&
             !check_against(reading, other, NULL))
             return false;
     return check_against(reading, reading->push, lines);
@@ -362,25 +362,30 @@ static int by_address(const void *a, const void *b)
     return first->address < second->address ? -1 : first->address > second->address;
 }
 
-void config_push_check(const struct config_drafts *drafts, struct config_draft *push,
+void config_push_check(const struct config_drafts *drafts, struct config_draft *draft,
                        struct mistakes *mistakes)
 {
-    struct push_draft *draft = &push->as.push;
+    struct push_config *push = push_of(draft);
     unsigned *lines = calloc(draft->text_count + 1, sizeof *lines);
-    draft->push.writes = calloc(draft->text_count + 1, sizeof *draft->push.writes);
-    if (!lines || !draft->push.writes) {
-        mistakes_add(mistakes, push->heading, "out of memory");
+    push->writes = calloc(draft->text_count + 1, sizeof *push->writes);
+    if (!lines || !push->writes) {
+        mistakes_add(mistakes, draft->heading, "out of memory");
         free(lines);
         return;
     }
-    for (unsigned i = 0; i < draft->text_count; i++) {
+    const struct config_text *text;
+    for (unsigned i = 0; (text = config_draft_text(draft, "write", i)); i++) {
         struct reading reading = {
-            .drafts = drafts, .push = push, .mistakes = mistakes, .line = draft->texts[i].line};
-        if (!read_write(&reading, draft->texts[i].text) || !check_overlaps(&reading, lines))
-            continue;
-        lines[draft->push.write_count] = reading.line;
-        draft->push.writes[draft->push.write_count++] = reading.write;
+            .drafts = drafts, .push = draft, .mistakes = mistakes, .line = text->line};
+        char *copy = strdup(text->text);
+        if (copy && read_write(&reading, copy) && check_overlaps(&reading, lines)) {
+            lines[push->write_count] = reading.line;
+            push->writes[push->write_count++] = reading.write;
+        }
+        if (!copy)
+            mistakes_add(mistakes, text->line, "out of memory");
+        free(copy);
     }
-    qsort(draft->push.writes, draft->push.write_count, sizeof *draft->push.writes, by_address);
+    qsort(push->writes, push->write_count, sizeof *push->writes, by_address);
     free(lines);
 }

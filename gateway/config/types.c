@@ -206,8 +206,24 @@ static void describe_duration(const struct config_key *key, char *out, size_t si
     snprintf(out, size, "a duration from %s to %s, such as 500ms, 1.5s, 2m or 1h", from, to);
 }
 
+/* A gap of 0 can be meant, and is not the same as none given. */
+static bool parse_gap(const struct config_key *key, const char *text, void *field)
+{
+    struct line_config *line = field;
+    line->gap_set = parse_millis(key, text, &line->gap_ms);
+    return line->gap_set;
+}
+
+static bool same_gap(const void *a, const void *b)
+{
+    const struct line_config *x = a, *y = b;
+    return x->gap_set == y->gap_set && x->gap_ms == y->gap_ms;
+}
+
 const struct config_type type_seconds = {.parse = parse_seconds, .describe = describe_duration};
 const struct config_type type_millis = {.parse = parse_millis, .describe = describe_duration};
+const struct config_type type_gap = {
+    .parse = parse_gap, .describe = describe_duration, .same = same_gap};
 
 static bool find_word(const struct config_key *key, const char *text, unsigned *index)
 {
@@ -359,24 +375,57 @@ static void describe_name(const struct config_key *key, char *out, size_t size)
 
 const struct config_type type_name = {.parse = parse_name, .describe = describe_name};
 
-static bool parse_packs(const struct config_key *key, const char *text, void *field)
+/* The name of another section, which is looked for when all of them are known. */
+static bool parse_reference(const struct config_key *key, const char *text, void *field)
 {
-    struct pack_names *names = field;
-    if (names->count == MAX_BANK_PACKS || !parse_name(key, text, names->list[names->count]))
-        return false;
-    names->count++;
-    return true;
+    (void) key;
+    (void) field;
+    return config_name_good(text);
 }
+
+static bool same_line_name(const void *a, const void *b)
+{
+    const struct line_config *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name) == 0;
+}
+
+const struct config_type type_line = {
+    .parse = parse_reference, .describe = describe_name, .same = same_line_name, .later = true};
+const struct config_type type_variant = {
+    .parse = parse_reference, .describe = describe_name, .later = true};
 
 static void describe_packs(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
-    snprintf(out, size, "names of packs such as house-1, at most %d of them with commas between",
-             MAX_BANK_PACKS);
+    snprintf(out, size, "names of packs such as house-1, at most %.0f of them with commas between",
+             key->max);
 }
 
-const struct config_type type_packs = {
-    .parse = parse_packs, .describe = describe_packs, .list = true};
+static bool same_packs(const void *a, const void *b)
+{
+    const struct bank_config *x = a, *y = b;
+    for (unsigned i = 0; i < x->pack_count && i < y->pack_count; i++)
+        if (strcmp(x->packs[i]->name, y->packs[i]->name) != 0)
+            return false;
+    return x->pack_count == y->pack_count;
+}
+
+const struct config_type type_packs = {.parse = parse_reference,
+                                       .describe = describe_packs,
+                                       .same = same_packs,
+                                       .list = true,
+                                       .later = true};
+
+static bool parse_text(const struct config_key *key, const char *text, void *field)
+{
+    return copy_text(text, field, key->size);
+}
+
+static void describe_text(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "a text of 1 to %zu bytes", key->size - 1);
+}
+
+const struct config_type type_text = {.parse = parse_text, .describe = describe_text};
 
 static bool parse_path(const struct config_key *key, const char *text, void *field)
 {
@@ -458,8 +507,17 @@ static void describe_port(const struct config_key *key, char *out, size_t size)
     snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT or sim:");
 }
 
+static bool same_listen(const void *a, const void *b)
+{
+    const struct gateway_config *x = a, *y = b;
+    for (unsigned i = 0; i < x->listen_count && i < y->listen_count; i++)
+        if (strcmp(x->listen[i], y->listen[i]) != 0)
+            return false;
+    return x->listen_count == y->listen_count;
+}
+
 const struct config_type type_listen = {
-    .parse = parse_listen, .describe = describe_listen, .list = true};
+    .parse = parse_listen, .describe = describe_listen, .same = same_listen, .list = true};
 const struct config_type type_allow = {
     .parse = parse_allow, .describe = describe_allow, .list = true};
 const struct config_type type_port = {.parse = parse_port, .describe = describe_port};
@@ -491,23 +549,42 @@ static void offer_substitutes(const struct config_key *key, struct suggest *sugg
     suggest_offer(suggest, "unknown");
 }
 
-const struct config_type type_substitute = {
-    .parse = parse_substitute, .describe = describe_substitute, .offer = offer_substitutes};
+static bool same_substitute(const void *a, const void *b)
+{
+    const struct push_substitute *x = a, *y = b;
+    return x->kind == y->kind && (x->kind != INSTEAD_NUMBER || x->number == y->number);
+}
 
-/* Only kept: which names there are is not known before the end of the file. */
+const struct config_type type_substitute = {.parse = parse_substitute,
+                                            .describe = describe_substitute,
+                                            .offer = offer_substitutes,
+                                            .same = same_substitute};
+
+/* Which names there are is not known before the end of the file. */
 static bool parse_write(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
-    struct push_draft *push = field;
-    struct push_text *texts = realloc(push->texts, (push->text_count + 1) * sizeof *texts);
-    if (!texts)
-        return false;
-    push->texts = texts;
-    texts[push->text_count] = (struct push_text){.text = strdup(text), .line = push->line};
-    if (!texts[push->text_count].text)
-        return false;
-    push->text_count++;
+    (void) text;
+    (void) field;
     return true;
+}
+
+static bool same_write(const struct push_write *a, const struct push_write *b)
+{
+    return strcmp(a->source, b->source) == 0 && a->what == b->what &&
+           a->value.kind == b->value.kind && a->value.id == b->value.id &&
+           a->address == b->address && a->type == b->type && a->scale == b->scale &&
+           a->offset == b->offset && a->deadband == b->deadband && a->big_words == b->big_words &&
+           same_substitute(&a->on_stale, &b->on_stale);
+}
+
+static bool same_writes(const void *a, const void *b)
+{
+    const struct push_config *x = a, *y = b;
+    for (unsigned i = 0; i < x->write_count && i < y->write_count; i++)
+        if (!same_write(&x->writes[i], &y->writes[i]))
+            return false;
+    return x->write_count == y->write_count;
 }
 
 static void describe_write(const struct config_key *key, char *out, size_t size)
@@ -516,5 +593,8 @@ static void describe_write(const struct config_key *key, char *out, size_t size)
     snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
 }
 
-const struct config_type type_write = {
-    .parse = parse_write, .describe = describe_write, .list = true};
+const struct config_type type_write = {.parse = parse_write,
+                                       .describe = describe_write,
+                                       .same = same_writes,
+                                       .list = true,
+                                       .later = true};

@@ -19,6 +19,7 @@ extern const struct config_type type_also_at;  /* int                        the
 extern const struct config_type type_decimal;  /* double                     "12", "12.5" */
 extern const struct config_type type_seconds;  /* double, in s               "500ms", "1.5s", "2m" */
 extern const struct config_type type_millis;   /* unsigned, in ms            the same */
+extern const struct config_type type_gap;      /* struct line_config         the same */
 extern const struct config_type type_choice;   /* an enum                    one of the words */
 extern const struct config_type type_flag;     /* bool                       one of two words */
 extern const struct config_type type_listen;   /* struct gateway_config      "[::]:502"; a list */
@@ -29,10 +30,13 @@ extern const struct config_type type_framing;  /* char[4]                    "8N
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */
 extern const struct config_type type_target;   /* char[PORT_SIZE]            "tcp://host:port" */
-extern const struct config_type type_write;    /* struct push_draft          "house-1.soc_percent -> 40 u16"; a list */
+extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */
 extern const struct config_type type_substitute; /* struct push_substitute   "skip", "unknown", "-1" */
 extern const struct config_type type_name;     /* char[NAME_SIZE]            "house-1" */
-extern const struct config_type type_packs;    /* struct pack_names          the same; a list */
+extern const struct config_type type_line;     /* struct line_config *       the same, later */
+extern const struct config_type type_variant;  /* int                        the same, later */
+extern const struct config_type type_packs;    /* struct bank_config         the same; a list of at most .max, later */
+extern const struct config_type type_text;     /* char[.size]                any text that fits */
 // clang-format on
 
 #endif

@@ -236,23 +236,6 @@ void gateway_start(struct gateway *gateway)
     search_packs(gateway);
 }
 
-/* What is set up once. */
-static void warn_of_restart(const struct gateway_config *old, const struct gateway_config *fresh)
-{
-    const struct {
-        const char *key;
-        bool changed;
-    } keys[] = {
-        {"listen", old->listen_count != fresh->listen_count ||
-                       memcmp(old->listen, fresh->listen, sizeof old->listen) != 0},
-        {"max_clients", old->max_clients != fresh->max_clients},
-        {"state_file", strcmp(old->state_file, fresh->state_file) != 0},
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].changed)
-            log_warn("the new value of '%s' needs a restart", keys[i].key);
-}
-
 bool gateway_reload(struct gateway *gateway, struct config *config)
 {
     end_searches(gateway);
@@ -262,7 +245,6 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     if (!polling)
         return false;
     gateway->polling = polling;
-    warn_of_restart(&gateway->config->gateway, &config->gateway);
     pushes_free(gateway->pushes);
     gateway->config = config;
     gateway->searched_at = clock_now();

@@ -2,6 +2,7 @@
 /* All lines and packs of a configuration, polled. */
 #include "polling.h"
 
+#include "config/changes.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -76,25 +77,6 @@ struct polling *polling_new(struct ev_loop *loop, const struct config *config,
 
 /* ---- what is the same in two configurations ---- */
 
-static bool same_line(const struct line_config *a, const struct line_config *b)
-{
-    return strcmp(a->name, b->name) == 0 && strcmp(a->port, b->port) == 0 && a->baud == b->baud &&
-           strcmp(a->framing, b->framing) == 0 && a->reply_ms == b->reply_ms &&
-           a->gap_ms == b->gap_ms && a->gap_set == b->gap_set && a->tries == b->tries &&
-           a->rts == b->rts;
-}
-
-/* As far as polling goes; unit and access are not the line's business. */
-static bool same_pack(const struct pack_config *a, const struct pack_config *b)
-{
-    const struct bms_options *x = &a->options, *y = &b->options;
-    return strcmp(a->name, b->name) == 0 && a->driver == b->driver && x->address == y->address &&
-           x->adr == y->adr && x->variant == y->variant && x->current == y->current &&
-           x->capacity_ah == y->capacity_ah && a->poll_s == b->poll_s &&
-           a->stale_after_s == b->stale_after_s &&
-           memcmp(&a->spikes, &b->spikes, sizeof a->spikes) == 0;
-}
-
 /* The pack of the old configuration that is polled on line `l` and the same as `pack`; -1: none. */
 static int find_same(const struct polling *old, unsigned l, const struct pack_config *pack)
 {
@@ -103,7 +85,8 @@ static int find_same(const struct polling *old, unsigned l, const struct pack_co
         /* The driver that it runs with: the configuration may have been changed in place
          * (protocol = auto). */
         bool runs = old->pollers[i] && old->pollers[i]->bms.driver == pack->driver;
-        if (runs && other->line == &old->config->lines[l] && same_pack(other, pack))
+        if (runs && other->line == &old->config->lines[l] &&
+            config_same(&pack_section, other, pack, CHANGE_LINE))
             return (int) i;
     }
     return -1;
@@ -123,7 +106,8 @@ static unsigned count_polled(const struct polling *polling, unsigned l)
 static bool is_unchanged(const struct polling *old, unsigned from, const struct config *config,
                          unsigned l, polling_wanted *wanted, void *data)
 {
-    if (!old->lines[from] || !same_line(&old->config->lines[from], &config->lines[l]))
+    if (!old->lines[from] ||
+        !config_same(&line_section, &old->config->lines[from], &config->lines[l], CHANGE_LINE))
         return false;
     unsigned count = 0;
     for (unsigned i = 0; i < config->pack_count; i++) {

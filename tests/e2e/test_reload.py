@@ -87,8 +87,21 @@ def says_what_needs_a_restart():
     with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
         gateway.wait_published("a")
         rewrite(gateway, pack("a", url, 1), "max_clients = 7")
-        gateway.wait_for("'max_clients' needs a restart")
+        gateway.wait_for(r"warning: \[gateway\] max_clients: 7, was 256; the new value needs a restart")
         assert read_value(client, "map_version", 1) == 1
+
+
+def says_what_changed():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(pack("a", url, 1)) as gateway:
+        gateway.wait_published("a")
+        rewrite(gateway, pack("a", url, 7, "writable = yes") + "[bank all]\npacks = a\nunit = 8\n")
+        gateway.wait_for(r"^\[pack a\] unit: 7, was 1$")
+        gateway.wait_for(r"^\[pack a\] writable: yes, was no$")
+        gateway.wait_for(r"^\[bank all\] is new$")
+        gateway.wait_for("the new configuration is in force$")
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("is in force, nothing in it is different$")
 
 
 def bus(url, *packs):
@@ -147,4 +160,4 @@ def answers_an_order_to_a_pack_that_goes():
 
 
 main([keeps_what_is_unchanged, keeps_all_with_a_wrong_file, moves_the_map, takes_over_who_may,
-      says_what_needs_a_restart, never_serves_a_pack_under_the_unit_of_another, answers_an_order_to_a_pack_that_goes])
+      says_what_needs_a_restart, says_what_changed, never_serves_a_pack_under_the_unit_of_another, answers_an_order_to_a_pack_that_goes])

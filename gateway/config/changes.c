@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+/* Two configurations compared, by the table of keys. */
+#include "changes.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+static bool same_key(const struct config_key *key, const void *a, const void *b)
+{
+    const void *x = (const char *) a + key->offset, *y = (const char *) b + key->offset;
+    return key->type->same ? key->type->same(x, y) : memcmp(x, y, key->size) == 0;
+}
+
+bool config_same(const struct config_section *section, const void *a, const void *b,
+                 enum config_change change)
+{
+    if (section->times == SECTION_NAMED && strcmp(a, b) != 0)
+        return false;
+    for (unsigned row = 0; row < section->key_count; row++)
+        if (section->keys[row].on_change == change && !same_key(&section->keys[row], a, b))
+            return false;
+    return true;
+}
+
+/* ---- what changed, in words ---- */
+
+struct telling {
+    const struct config *old, *fresh;
+    const struct config_section *section;
+    const char *name; /* of the section that is looked at */
+    void (*tell)(void *data, enum config_change change, const char *text);
+    void *data;
+};
+
+__attribute__((format(printf, 3, 4))) static void
+tell(const struct telling *telling, enum config_change change, const char *format, ...)
+{
+    char text[1000];
+    int used = snprintf(text, sizeof text, "[%s%s%s] ", telling->section->word,
+                        telling->name[0] ? " " : "", telling->name);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(text + used, sizeof text - (size_t) used, format, values);
+    va_end(values);
+    telling->tell(telling->data, change, text);
+}
+
+/* The struct of the section that is looked at, or NULL. */
+static const void *struct_of(const struct telling *telling, const struct config *config)
+{
+    const char *list = config_structs(config, telling->section);
+    unsigned count = config_struct_count(config, telling->section);
+    for (unsigned i = 0; i < count; i++) {
+        const char *found = list + i * telling->section->size;
+        if (telling->section->times != SECTION_NAMED || strcmp(found, telling->name) == 0)
+            return found;
+    }
+    return NULL;
+}
+
+/* Item `n` of a key in the section that is looked at, or NULL. */
+static const char *text_of(const struct telling *telling, const struct config *config,
+                           const struct config_key *key, unsigned n)
+{
+    for (unsigned i = 0; i < config->entry_count; i++) {
+        const struct config_entry *entry = &config->entries[i];
+        if (entry->section == telling->section && entry->key == key &&
+            strcmp(entry->name, telling->name) == 0 && n-- == 0)
+            return entry->text;
+    }
+    return NULL;
+}
+
+static bool has_item(const struct telling *telling, const struct config *config,
+                     const struct config_key *key, const char *item)
+{
+    const char *text;
+    for (unsigned n = 0; (text = text_of(telling, config, key, n)); n++)
+        if (strcmp(text, item) == 0)
+            return true;
+    return false;
+}
+
+/* Items that only one of the two has; returns how many. */
+static unsigned tell_items(const struct telling *telling, const struct config_key *key,
+                           const struct config *has, const struct config *lacks, const char *what)
+{
+    unsigned told = 0;
+    const char *text;
+    for (unsigned n = 0; (text = text_of(telling, has, key, n)); n++)
+        if (!has_item(telling, lacks, key, text)) {
+            tell(telling, key->on_change, "%s: '%s' %s", key->name, text, what);
+            told++;
+        }
+    return told;
+}
+
+static void tell_list(const struct telling *telling, const struct config_key *key)
+{
+    unsigned told = tell_items(telling, key, telling->old, telling->fresh, "is gone") +
+                    tell_items(telling, key, telling->fresh, telling->old, "is new");
+    if (told == 0)
+        tell(telling, key->on_change, "%s: in another order, or written otherwise", key->name);
+}
+
+static void tell_value(const struct telling *telling, const struct config_key *key)
+{
+    const char *was = text_of(telling, telling->old, key, 0);
+    const char *is = text_of(telling, telling->fresh, key, 0);
+    if (key->secret)
+        tell(telling, key->on_change, "%s: another one", key->name);
+    else if (was && is)
+        tell(telling, key->on_change, "%s: %s, was %s", key->name, is, was);
+    else if (is)
+        tell(telling, key->on_change, "%s: %s, was not given (%s)", key->name, is, key->otherwise);
+    else if (was)
+        tell(telling, key->on_change, "%s: not given any more (%s), was %s", key->name,
+             key->otherwise, was);
+}
+
+/* What a key did not say before and does not say now has changed by another one, which is told. */
+static void tell_section(const struct telling *telling, const void *old, const void *fresh)
+{
+    for (unsigned row = 0; row < telling->section->key_count; row++) {
+        const struct config_key *key = &telling->section->keys[row];
+        if (same_key(key, old, fresh))
+            continue;
+        if (key->type->list)
+            tell_list(telling, key);
+        else
+            tell_value(telling, key);
+    }
+}
+
+static void tell_named(struct telling *telling, const struct config *config, bool old)
+{
+    const char *list = config_structs(config, telling->section);
+    unsigned count = config_struct_count(config, telling->section);
+    for (unsigned i = 0; i < count; i++) {
+        const char *settings = list + i * telling->section->size;
+        telling->name = telling->section->times == SECTION_NAMED ? settings : "";
+        const void *other = struct_of(telling, old ? telling->fresh : telling->old);
+        if (!other)
+            tell(telling, CHANGE_AT_ONCE, "%s", old ? "is gone" : "is new");
+        else if (!old)
+            tell_section(telling, other, settings);
+    }
+}
+
+void config_tell_changes(const struct config *old, const struct config *fresh,
+                         void (*tell_one)(void *data, enum config_change change, const char *text),
+                         void *data)
+{
+    struct telling telling = {.old = old, .fresh = fresh, .tell = tell_one, .data = data};
+    for (unsigned i = 0; config_sections[i]; i++) {
+        telling.section = config_sections[i];
+        tell_named(&telling, old, true);
+        tell_named(&telling, fresh, false);
+    }
+}

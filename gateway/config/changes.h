@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What two configurations have in common, by the table of keys: for a reload, which changes as
+ * little as it can and says what it changes.
+ */
+#ifndef PACKGATE_CONFIG_CHANGES_H
+#define PACKGATE_CONFIG_CHANGES_H
+
+#include "keys.h"
+
+/** Whether two structs of a section say the same, name included, in all keys whose change needs
+ * `change`. */
+bool config_same(const struct config_section *section, const void *a, const void *b,
+                 enum config_change change);
+
+/** Tells of each key that has another value and of each section that came or went, in the order
+ * of config_sections: one text each, such as "[pack house-1] poll: 1s, was 5s". Secrets are not in them. */
+void config_tell_changes(const struct config *old, const struct config *fresh,
+                         void (*tell_one)(void *data, enum config_change change, const char *text),
+                         void *data);
+
+#endif

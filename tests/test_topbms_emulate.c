@@ -166,6 +166,57 @@ static void test_auto_finds_each(void **state)
         }
 }
 
+/* A Sylcin pack: a TopBMS that wants to be asked as VER 52 (section 5). False: it stays silent. */
+static bool emulate_sylcin(struct bms *emulated, struct pack *pack,
+                           const struct bms_request *request, bool refuses, struct bms_output *out)
+{
+    struct ydt_frame asked;
+    uint8_t info[YDT_INFO_MAX];
+    size_t size = 0;
+    struct bms_request plain;
+    assert_true(ydt_parse(request->bytes, request->size, &asked));
+    if (asked.head.version != 0x52 && !refuses)
+        return false;
+    assert_true(ydt_read_info(&asked, info, &size));
+    asked.head.version = asked.head.version == 0x52 ? 0x21 : 0x99;
+    plain.size = ydt_write(plain.bytes, &asked.head, info, size);
+    return emulate(emulated, pack, &plain, out);
+}
+
+/* It is found in auto and where the variant is known, whether it refuses another VER or says
+ * nothing, and then asked as VER 52 for all else. */
+static void test_finds_sylcin(void **state)
+{
+    (void) state;
+    for (int variant = AUTO; variant <= TOPBMS; variant++)
+        for (int refuses = 0; refuses < 2; refuses++) {
+            struct bms bms = new_bms((enum variant) variant, 1, -1),
+                       emulated = new_bms(TOPBMS, 1, -1);
+            struct pack pack = new_pack(16, 6), read;
+            struct bms_request request;
+            struct bms_output out;
+            enum bms_result result = BMS_FOREIGN;
+            for (unsigned asked = 0; result != BMS_DONE && asked < 16; asked++) {
+                pack_clear(&read);
+                assert_true(topbms_driver.build(&bms, ANALOG, &request));
+                if (emulate_sylcin(&emulated, &pack, &request, refuses, &out))
+                    result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
+            }
+            assert_int_equal(result, BMS_DONE);
+            assert_value(&read, VOLTAGE_V, pack.value[VOLTAGE_V], 1e-9);
+            for (int i = 0; i < 3; i++) {
+                assert_true(topbms_driver.build(&bms, ANALOG, &request));
+                assert_request(&request, "~52014642E00201FD30");
+            }
+            assert_true(topbms_driver.build(&bms, STATUS, &request));
+            assert_request(&request, "~52014644E00201FD2E"); /* as recorded */
+            assert_true(emulate_sylcin(&emulated, &pack, &request, refuses, &out));
+            result = decode_bytes(&bms, &request, out.bytes, out.size, &read);
+            assert_int_equal(result, BMS_DONE);
+            assert_value(&read, CHARGE_MOS, 1, 0);
+        }
+}
+
 static void test_emulated_refusals(void **state)
 {
     (void) state;
@@ -257,8 +308,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trips),       cmocka_unit_test(test_alarms_one_by_one),
-        cmocka_unit_test(test_auto_finds_each),   cmocka_unit_test(test_emulated_refusals),
-        cmocka_unit_test(test_emulated_switches), cmocka_unit_test(test_emulated_stream),
+        cmocka_unit_test(test_auto_finds_each),   cmocka_unit_test(test_finds_sylcin),
+        cmocka_unit_test(test_emulated_refusals), cmocka_unit_test(test_emulated_switches),
+        cmocka_unit_test(test_emulated_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,6 +259,27 @@ static void test_recorded_seplos_alarms(void **state)
     assert_int_equal(pack.raw_alarms[1], 0x1412); /* count, status 1 */
 }
 
+/* 44H of a Sylcin 16S (section 5), VER 52 in both directions: both MOS on, no alarm. */
+static void test_recorded_sylcin_status(void **state)
+{
+    (void) state;
+    for (int variant = AUTO; variant <= TOPBMS; variant++) {
+        struct bms bms = new_bms((enum variant) variant, 1, -1);
+        struct pack pack;
+        pack_clear(&pack);
+        enum bms_result result = decode_text(
+            &bms, "~52014644E00201FD2E",
+            "~52014600F05C01100000000000000000000000000000000006000000000000000000000F0000000000A3"
+            "00000000000000000000EC0E",
+            &pack);
+        assert_int_equal(result, BMS_DONE);
+        assert_value(&pack, CHARGE_MOS, 1, 0);
+        assert_value(&pack, DISCHARGE_MOS, 1, 0);
+        assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+        assert_true(alarm_known(&pack, CHARGE_OVER_CURRENT));
+    }
+}
+
 static void test_texts(void **state)
 {
     (void) state;
@@ -315,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recorded_elsewhere),
         cmocka_unit_test(test_recorded_seplos_alarms),
+        cmocka_unit_test(test_recorded_sylcin_status),
         cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

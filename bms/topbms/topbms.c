@@ -36,24 +36,25 @@ _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit")
 
 /* ---- how a pack is asked ---- */
 
-/* CID1 that a variant may want, the usual ones first. TopBMS and Topband, Seplos and Pylontech are
- * asked alike: in auto one row stands for both. */
+/* VER and CID1 that a variant may want, the usual ones first. TopBMS and Topband, Seplos and
+ * Pylontech are asked alike: in auto one row stands for both. */
 // clang-format off
 static const struct dialect {
     enum topbms_id variant;
-    uint8_t device;
+    uint8_t version, device;
     bool in_auto;
 } dialects[] = {
-    /* variant       CID1  auto */
-    {ID_TOPBMS,      0x46, true},
-    {ID_PACE,        0x46, true},
-    {ID_SEPLOS,      0x46, true},
-    {ID_EG4,         0x4A, true},
-    {ID_PACE,        0x4F, true},  /* 14 cells, ternary */
-    {ID_EG4,         0x4E, true},
-    {ID_EG4,         0x4F, true},
-    {ID_TOPBAND,     0x46, false},
-    {ID_PYLONTECH,   0x46, false},
+    /* variant     VER   CID1  auto */
+    {ID_TOPBMS,    0x21, 0x46, true},
+    {ID_PACE,      0x25, 0x46, true},
+    {ID_SEPLOS,    0x20, 0x46, true},
+    {ID_EG4,       0x20, 0x4A, true},
+    {ID_TOPBMS,    0x52, 0x46, true},  /* Sylcin (section 5) */
+    {ID_PACE,      0x25, 0x4F, true},  /* 14 cells, ternary */
+    {ID_EG4,       0x20, 0x4E, true},
+    {ID_EG4,       0x20, 0x4F, true},
+    {ID_TOPBAND,   0x21, 0x46, false},
+    {ID_PYLONTECH, 0x20, 0x46, false},
 };
 // clang-format on
 #define DIALECTS (sizeof dialects / sizeof *dialects)
@@ -86,14 +87,19 @@ static bool choose_dialect(struct bms *bms, size_t from)
     return false;
 }
 
-/* The dialect of a pack that has answered as `id` under CID1 `device`. */
-static uint8_t dialect_of(enum topbms_id id, uint8_t device)
+/* The dialect of a pack that has answered as `id` to a request with the head `asked`. Of a pack that
+ * was not asked by us only CID1 is known: its first dialect with that one. */
+static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked)
 {
-    size_t found = DIALECTS;
+    size_t found = 0;
+    int best = -1;
     for (size_t i = 0; i < DIALECTS; i++) {
-        bool better = found == DIALECTS || dialects[i].device == device;
-        if (dialects[i].variant == id && better)
+        int likeness =
+            2 * (dialects[i].device == asked->device) + (dialects[i].version == asked->version);
+        if (dialects[i].variant == id && likeness > best) {
             found = i;
+            best = likeness;
+        }
     }
     return (uint8_t) found;
 }
@@ -121,7 +127,7 @@ static void make_request(struct bms *bms, uint8_t command, const uint8_t *info, 
 {
     const struct memory *memory = bms_memory(bms);
     const struct dialect *dialect = &dialects[memory->dialect];
-    struct ydt_head head = {.version = topbms_variants[dialect->variant].version,
+    struct ydt_head head = {.version = dialect->version,
                             .address = topbms_adr(bms),
                             .device = dialect->device,
                             .code = command};
@@ -442,8 +448,8 @@ static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms
     memory->awaiting = false;
     memory->analog_answered = true;
     memory->variant = (uint8_t) id;
-    memory->dialect =
-        dialect_of(id, reply->unasked ? reply->frame.head.device : reply->asked.device);
+    struct ydt_head unasked = {.device = reply->frame.head.device};
+    memory->dialect = dialect_of(id, reply->unasked ? &unasked : &reply->asked);
 }
 
 static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
@@ -614,10 +620,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 }
 
 /* In `auto` each poll asks in the next dialect: TopBMS twice, PACE, Seplos (and Pylontech), EG4,
- * the latter only at the most likely address. Pylontech packs count from 2 and can talk at 115200
- * baud. */
+ * Sylcin, the latter two only at the most likely address. Pylontech packs count from 2 and can talk
+ * at 115200 baud. */
 static const struct bms_guess guesses[] = {
-    {.address = 1, .polls = 5},
+    {.address = 1, .polls = 6},
     {.address = 0, .polls = 4},
     {.address = 2, .polls = 4},
     {.address = 2, .variant = ID_PYLONTECH, .baud = 115200},

@@ -91,7 +91,8 @@ struct topbms_tail {
 #define LAST_SENSOR 0xFF
 
 struct topbms_variant {
-    /* VER of requests and of replies; the latter is never required, some firmwares set another. */
+    /* The usual VER of requests and of replies; the latter is never required, some firmwares set
+     * another. */
     uint8_t version;
     uint8_t reply_version;
     bool names_pack;  /* 42H and 44H are asked with COMMAND, the pack's number */

@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_S 16.0        /* within it, the list is gone through again for sleepers */
-#define LIMIT_S 19.0         /* for all of it, whatever the port does */
+#define SEARCH_S 16.5        /* within it, the list is gone through again for sleepers */
+#define LIMIT_S 19.5         /* for all of it, whatever the port does */
 #define CONFIRM_S 5.0        /* for a whole cycle */
 #define CONFIRM_REPLY_MS 700 /* some protocols allow seconds, for the slowest of their boards */
 #define NEVER_S 1000.0

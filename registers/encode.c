@@ -129,31 +129,14 @@ static void gather_bank(const struct map_status *status, double numbers[BANK_NUM
     numbers[BANK_TEMP_MIN_PACK] = pack_number(bank->temp_min_pack);
 }
 
-static uint32_t float_pattern(double number)
-{
-    float f = (float) number + 0.0f; /* makes 0 of -0, which some clients show with its sign */
-    uint32_t pattern;
-    memcpy(&pattern, &f, sizeof pattern);
-    return pattern;
-}
-
 static uint64_t pattern_of(const struct map_row *row, double number)
 {
     const struct map_type_info *type = &map_types[row->type];
-    enum map_block block = map_row_block(row);
+    const bool compatibility = map_row_block(row) == COMPATIBILITY;
     if (isnan(number))
-        return block == COMPATIBILITY ? 0 : type->unknown;
-    const struct map_limits *limits = &type->limits[block];
-    number = fmin(fmax(number / row->scale, limits->min), limits->max);
-    if (row->type == REG_FLOAT32)
-        return float_pattern(number);
-    return (uint64_t) (int64_t) round(number);
-}
-
-static void put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first)
-{
-    for (unsigned i = 0; i < words; i++)
-        to[high_first ? words - 1 - i : i] = (uint16_t) (pattern >> 16 * i);
+        return compatibility ? 0 : type->unknown;
+    const struct map_limits *limits = compatibility ? &type->whole : &type->known;
+    return map_pattern(row->type, fmin(fmax(number / row->scale, limits->min), limits->max));
 }
 
 static void put_numbers(const struct map_settings *settings, const struct map_row *row,
@@ -163,7 +146,7 @@ static void put_numbers(const struct map_settings *settings, const struct map_ro
     unsigned words = map_types[row->type].registers;
     bool high_first = map_row_high_first(settings, row);
     for (unsigned n = 0; n < row->count; n++)
-        put_words(to + n * words, pattern_of(row, numbers[n]), words, high_first);
+        map_put_words(to + n * words, pattern_of(row, numbers[n]), words, high_first);
 }
 
 /* ASCII, the first character in the high byte, padded with spaces. */
@@ -270,7 +253,7 @@ unsigned map_number_count(void)
 struct map_number map_number_info(unsigned n)
 {
     const struct map_row *row = number_row(n);
-    const struct map_limits *limits = &map_types[row->type].limits[EXTENDED];
+    const struct map_limits *limits = &map_types[row->type].known;
     const bool is_bits = row->type == REG_BITS32;
     return (struct map_number){
         .name = row->name,

@@ -12,23 +12,9 @@
 #include <stdio.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define TWO_TO_48_LESS_1 281474976710655.0
 #define LAST_ADDRESS 65535
 
 // clang-format off
-const struct map_type_info map_types[] = {
-    /*                 name   registers unknown         compatibility block     extended block: clear of unknown */
-    [REG_U16]      = {"u16",     1, 0xFFFF,             {{0, 65535},            {0, 65534}}},
-    [REG_S16]      = {"s16",     1, 0x8000,             {{-32768, 32767},       {-32767, 32767}}},
-    [REG_U32]      = {"u32",     2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967294.0}}},
-    [REG_U32_HIGH] = {"u32",     2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967294.0}}},
-    [REG_FLOAT32]  = {"float32", 2, 0x7FC00000,         {{-3.4e38, 3.4e38},     {-3.4e38, 3.4e38}}},
-    [REG_STRING]   = {"string", 16, 0,                  {{0, 0},                {0, 0}}},
-    [REG_BITS16]   = {"bits16",  1, 0xFFFF,             {{0, 65535},            {0, 65535}}},
-    [REG_BITS32]   = {"bits32",  2, 0xFFFFFFFF,         {{0, 4294967295.0},     {0, 4294967295.0}}},
-    [REG_BITS64]   = {"bits64",  4, 0xFFFFFFFFFFFFFFFF, {{0, TWO_TO_48_LESS_1}, {0, TWO_TO_48_LESS_1}}},
-};
-
 const struct map_row map_rows[] = {
     /* offset count name                        type          unit   scale class   source     id                          meaning */
     {  0,  1, "soc_percent",               REG_U16,      "%",   1, VALUE,  OF_PACK,    SOC_PERCENT,               "state of charge"},

@@ -7,32 +7,9 @@
 #define PACKGATE_REGISTERS_ROWS_H
 
 #include "map.h"
+#include "types.h"
 
 enum map_block { COMPATIBILITY, EXTENDED, MAP_BLOCKS };
-
-enum map_type {
-    REG_U16,
-    REG_S16,
-    REG_U32,
-    REG_U32_HIGH, /* high word first whatever the float order */
-    REG_FLOAT32,
-    REG_STRING,
-    REG_BITS16,
-    REG_BITS32,
-    REG_BITS64
-};
-
-struct map_limits {
-    double min, max;
-};
-
-struct map_type_info {
-    const char *name;
-    unsigned registers;
-    uint64_t unknown; /* pattern of an unknown value in the extended block; a string has none */
-    struct map_limits limits[MAP_BLOCKS]; /* where numbers saturate; EXTENDED: short of `unknown` */
-};
-extern const struct map_type_info map_types[];
 
 /* Where the encoder finds a row's numbers or text; `id` counts within it, element n of an array is
  * at id + n. */

@@ -346,24 +346,24 @@ static void test_push(void **state)
         enum value_kind kind;
         int id;
         unsigned address;
-        enum push_type type;
+        enum map_type type;
         double scale, offset, deadband;
         bool big;
         enum push_instead instead;
         double number;
     } expected[] = {
-        {"p", PUSH_FRESH, 0, 0, 1, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p", PUSH_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"p", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 2, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
          65535},
-        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, PUSH_U16, 1, 0, 5, true,
+        {"p.cell_mv", PUSH_VALUE, VALUE_NUMBER, CELL_MV + 2, 3, REG_U16, 1, 0, 5, true,
          INSTEAD_NUMBER, 65535},
-        {"p.1", PUSH_VALUE, VALUE_ALARM, SOC_LOW, 6, PUSH_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
-        {"", PUSH_SECONDS, 0, 0, 7, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
-        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, PUSH_S32, 1, 0, 0, true, INSTEAD_SKIP,
+        {"p.1", PUSH_VALUE, VALUE_ALARM, SOC_LOW, 6, REG_U16, 1, 0, 0, true, INSTEAD_UNKNOWN, 0},
+        {"", PUSH_SECONDS, 0, 0, 7, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},
+        {"gateway", PUSH_VALUE, VALUE_NUMBER, VOLTAGE_V, 8, REG_S32, 1, 0, 0, true, INSTEAD_SKIP,
          0},
-        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, PUSH_FLOAT32, -0.5, -1.25, 0, false,
+        {"p", PUSH_VALUE, VALUE_NUMBER, CURRENT_A, 10, REG_FLOAT32, -0.5, -1.25, 0, false,
          INSTEAD_NUMBER, -7.5},
-        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, PUSH_U16, 1, 0, 0, true, INSTEAD_NUMBER,
+        {"p.1", PUSH_VALUE, VALUE_NUMBER, SOC_PERCENT, 40, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER,
          65535},
     };
     assert_int_equal(plc->write_count, COUNT(expected));

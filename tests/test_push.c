@@ -5,7 +5,7 @@
  */
 #include "modbus/push_encode.h"
 #include "modbus/push_plan.h"
-#include "config/value_name.h"
+#include "registers/value.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -134,7 +134,7 @@ static void test_encode(void **state)
     (void) state;
     static const struct {
         const char *name;
-        enum push_type type;
+        enum map_type type;
         bool big;
         enum push_instead instead;
         double number; /* of INSTEAD_NUMBER */
@@ -142,45 +142,45 @@ static void test_encode(void **state)
         enum push_encoded result;
         uint16_t words[2];
     } cases[] = {
-        {"u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 88, PUSH_EXACT, {88}},
-        {"rounded down", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.4, PUSH_EXACT, {61}},
-        {"rounded up", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.5, PUSH_EXACT, {62}},
-        {"scale, then offset", PUSH_U16, false, INSTEAD_SKIP, 0, 10, 400, -7, PUSH_EXACT, {330}},
-        {"fine scale", PUSH_U16, false, INSTEAD_SKIP, 0, 0.1, 0, 535, PUSH_EXACT, {54}},
-        {"negative scale", PUSH_S16, false, INSTEAD_SKIP, 0, -100, 0, 12.3, PUSH_EXACT, {0x10000 - 1230}},
-        {"below u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0}},
-        {"rounds to 0", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, -0.4, PUSH_EXACT, {0}},
-        {"end of u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, 65535.4, PUSH_EXACT, {65535}},
-        {"above u16", PUSH_U16, false, INSTEAD_SKIP, 0, 1000, 0, 66, PUSH_CLIPPED, {65535}},
-        {"ends of s16", PUSH_S16, false, INSTEAD_SKIP, 0, 1, 0, -32768, PUSH_EXACT, {0x8000}},
-        {"below s16", PUSH_S16, false, INSTEAD_SKIP, 0, 100, 0, -400, PUSH_CLIPPED, {0x8000}},
-        {"above s16", PUSH_S16, false, INSTEAD_SKIP, 0, 100, 0, 400, PUSH_CLIPPED, {0x7FFF}},
-        {"u32 low first", PUSH_U32, false, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x5678, 0x1234}},
-        {"u32 high first", PUSH_U32, true, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x1234, 0x5678}},
-        {"above u32", PUSH_U32, true, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0xFFFF}},
-        {"below u32", PUSH_U32, true, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0, 0}},
-        {"s32", PUSH_S32, true, INSTEAD_SKIP, 0, 1000, 0, -0.002, PUSH_EXACT, {0xFFFF, 0xFFFE}},
-        {"below s32", PUSH_S32, true, INSTEAD_SKIP, 0, 1e6, 0, -1e6, PUSH_CLIPPED, {0x8000, 0}},
-        {"above s32", PUSH_S32, false, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0x7FFF}},
+        {"u16", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, 88, PUSH_EXACT, {88}},
+        {"rounded down", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.4, PUSH_EXACT, {61}},
+        {"rounded up", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, 61.5, PUSH_EXACT, {62}},
+        {"scale, then offset", REG_U16, false, INSTEAD_SKIP, 0, 10, 400, -7, PUSH_EXACT, {330}},
+        {"fine scale", REG_U16, false, INSTEAD_SKIP, 0, 0.1, 0, 535, PUSH_EXACT, {54}},
+        {"negative scale", REG_S16, false, INSTEAD_SKIP, 0, -100, 0, 12.3, PUSH_EXACT, {0x10000 - 1230}},
+        {"below u16", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0}},
+        {"rounds to 0", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, -0.4, PUSH_EXACT, {0}},
+        {"end of u16", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, 65535.4, PUSH_EXACT, {65535}},
+        {"above u16", REG_U16, false, INSTEAD_SKIP, 0, 1000, 0, 66, PUSH_CLIPPED, {65535}},
+        {"ends of s16", REG_S16, false, INSTEAD_SKIP, 0, 1, 0, -32768, PUSH_EXACT, {0x8000}},
+        {"below s16", REG_S16, false, INSTEAD_SKIP, 0, 100, 0, -400, PUSH_CLIPPED, {0x8000}},
+        {"above s16", REG_S16, false, INSTEAD_SKIP, 0, 100, 0, 400, PUSH_CLIPPED, {0x7FFF}},
+        {"u32 low first", REG_U32, false, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x5678, 0x1234}},
+        {"u32 high first", REG_U32, true, INSTEAD_SKIP, 0, 1, 0, 0x12345678, PUSH_EXACT, {0x1234, 0x5678}},
+        {"above u32", REG_U32, true, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0xFFFF}},
+        {"below u32", REG_U32, true, INSTEAD_SKIP, 0, 1, 0, -1, PUSH_CLIPPED, {0, 0}},
+        {"s32", REG_S32, true, INSTEAD_SKIP, 0, 1000, 0, -0.002, PUSH_EXACT, {0xFFFF, 0xFFFE}},
+        {"below s32", REG_S32, true, INSTEAD_SKIP, 0, 1e6, 0, -1e6, PUSH_CLIPPED, {0x8000, 0}},
+        {"above s32", REG_S32, false, INSTEAD_SKIP, 0, 1e6, 0, 1e6, PUSH_CLIPPED, {0xFFFF, 0x7FFF}},
         /* 1.0 is 3F800000, -2.5 is C0200000, 123456.0 is 47F12000 in IEEE 754 */
-        {"float low first", PUSH_FLOAT32, false, INSTEAD_SKIP, 0, 1, 0, 123456, PUSH_EXACT, {0x2000, 0x47F1}},
-        {"float high first", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 1, 0, -2.5, PUSH_EXACT, {0xC020, 0}},
-        {"float is not rounded", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 0.5, 0, -5, PUSH_EXACT, {0xC020, 0}},
-        {"float, scaled to 1", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, 0.25, -4, 20, PUSH_EXACT, {0x3F80, 0}},
-        {"no minus zero", PUSH_FLOAT32, true, INSTEAD_SKIP, 0, -1, 0, 0, PUSH_EXACT, {0, 0}},
-        {"skipped", PUSH_U16, false, INSTEAD_SKIP, 0, 1, 0, NAN, PUSH_NOTHING, {0}},
-        {"a number, not scaled", PUSH_S16, false, INSTEAD_NUMBER, -1, 100, 7, NAN, PUSH_EXACT, {0xFFFF}},
-        {"a float", PUSH_FLOAT32, true, INSTEAD_NUMBER, -2.5, 100, 7, NAN, PUSH_EXACT, {0xC020, 0}},
-        {"a number in two", PUSH_U32, true, INSTEAD_NUMBER, 65537, 1, 0, NAN, PUSH_EXACT, {1, 1}},
-        {"unknown u16", PUSH_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF}},
-        {"unknown s16", PUSH_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0x8000}},
-        {"unknown u32", PUSH_U32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF, 0xFFFF}},
-        {"unknown s32", PUSH_S32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x8000}},
-        {"unknown float", PUSH_FLOAT32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x7FC0}},
-        {"known u16 is never unknown", PUSH_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, 65535, PUSH_CLIPPED, {0xFFFE}},
-        {"known s16 is never unknown", PUSH_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, -32768, PUSH_CLIPPED, {0x8001}},
-        {"known u32 is never unknown", PUSH_U32, true, INSTEAD_UNKNOWN, 0, 1, 0, 4294967295.0, PUSH_CLIPPED, {0xFFFF, 0xFFFE}},
-        {"known s32 is never unknown", PUSH_S32, true, INSTEAD_UNKNOWN, 0, 1, 0, -2147483648.0, PUSH_CLIPPED, {0x8000, 1}},
+        {"float low first", REG_FLOAT32, false, INSTEAD_SKIP, 0, 1, 0, 123456, PUSH_EXACT, {0x2000, 0x47F1}},
+        {"float high first", REG_FLOAT32, true, INSTEAD_SKIP, 0, 1, 0, -2.5, PUSH_EXACT, {0xC020, 0}},
+        {"float is not rounded", REG_FLOAT32, true, INSTEAD_SKIP, 0, 0.5, 0, -5, PUSH_EXACT, {0xC020, 0}},
+        {"float, scaled to 1", REG_FLOAT32, true, INSTEAD_SKIP, 0, 0.25, -4, 20, PUSH_EXACT, {0x3F80, 0}},
+        {"no minus zero", REG_FLOAT32, true, INSTEAD_SKIP, 0, -1, 0, 0, PUSH_EXACT, {0, 0}},
+        {"skipped", REG_U16, false, INSTEAD_SKIP, 0, 1, 0, NAN, PUSH_NOTHING, {0}},
+        {"a number, not scaled", REG_S16, false, INSTEAD_NUMBER, -1, 100, 7, NAN, PUSH_EXACT, {0xFFFF}},
+        {"a float", REG_FLOAT32, true, INSTEAD_NUMBER, -2.5, 100, 7, NAN, PUSH_EXACT, {0xC020, 0}},
+        {"a number in two", REG_U32, true, INSTEAD_NUMBER, 65537, 1, 0, NAN, PUSH_EXACT, {1, 1}},
+        {"unknown u16", REG_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF}},
+        {"unknown s16", REG_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0x8000}},
+        {"unknown u32", REG_U32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0xFFFF, 0xFFFF}},
+        {"unknown s32", REG_S32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x8000}},
+        {"unknown float", REG_FLOAT32, false, INSTEAD_UNKNOWN, 0, 1, 0, NAN, PUSH_EXACT, {0, 0x7FC0}},
+        {"known u16 is never unknown", REG_U16, false, INSTEAD_UNKNOWN, 0, 1, 0, 65535, PUSH_CLIPPED, {0xFFFE}},
+        {"known s16 is never unknown", REG_S16, false, INSTEAD_UNKNOWN, 0, 1, 0, -32768, PUSH_CLIPPED, {0x8001}},
+        {"known u32 is never unknown", REG_U32, true, INSTEAD_UNKNOWN, 0, 1, 0, 4294967295.0, PUSH_CLIPPED, {0xFFFF, 0xFFFE}},
+        {"known s32 is never unknown", REG_S32, true, INSTEAD_UNKNOWN, 0, 1, 0, -2147483648.0, PUSH_CLIPPED, {0x8000, 1}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct push_write write = {.type = cases[i].type,
@@ -317,7 +317,7 @@ static void bench_free(struct bench *bench)
     free(bench);
 }
 
-static struct push_write *add(struct bench *bench, unsigned address, enum push_type type, int id)
+static struct push_write *add(struct bench *bench, unsigned address, enum map_type type, int id)
 {
     struct push_write *write = &bench->writes[bench->config.write_count++];
     *write = (struct push_write){
@@ -368,11 +368,11 @@ static void test_neighbours(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 10, PUSH_U16, SOC_PERCENT);
-    add(bench, 11, PUSH_U32, CYCLES)->big_words = true;
-    add(bench, 13, PUSH_U16, CELL_COUNT);
-    add(bench, 15, PUSH_U16, CELL_MV);
-    add(bench, 16, PUSH_U16, CELL_MV + 1);
+    add(bench, 10, REG_U16, SOC_PERCENT);
+    add(bench, 11, REG_U32, CYCLES)->big_words = true;
+    add(bench, 13, REG_U16, CELL_COUNT);
+    add(bench, 15, REG_U16, CELL_MV);
+    add(bench, 16, REG_U16, CELL_MV + 1);
     begin(bench);
     expect_nothing(bench, "before anything happened");
     set(bench, SOC_PERCENT, 50);
@@ -405,11 +405,11 @@ static void test_largest_request(void **state)
     struct bench *bench = bench_new();
     uint16_t words[PUSH_REGISTERS_MAX];
     for (unsigned i = 0; i < 122; i++) {
-        add(bench, 100 + i, PUSH_U16, CELL_MV);
+        add(bench, 100 + i, REG_U16, CELL_MV);
         words[i] = 3300;
     }
-    add(bench, 222, PUSH_U32, CELL_MV);
-    add(bench, 224, PUSH_U16, CELL_MV);
+    add(bench, 222, REG_U32, CELL_MV);
+    add(bench, 224, REG_U16, CELL_MV);
     begin(bench);
     set(bench, CELL_MV, 3300);
     push_plan_all(&bench->plan);
@@ -423,8 +423,8 @@ static void test_single(void **state)
     (void) state;
     struct bench *bench = bench_new();
     bench->config.function = PUSH_SINGLE;
-    add(bench, 1, PUSH_U16, SOC_PERCENT);
-    add(bench, 2, PUSH_U16, CELL_COUNT);
+    add(bench, 1, REG_U16, SOC_PERCENT);
+    add(bench, 2, REG_U16, CELL_COUNT);
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     set(bench, CELL_COUNT, 2);
@@ -439,9 +439,9 @@ static void test_turns(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, PUSH_U16, SOC_PERCENT);
-    add(bench, 3, PUSH_U16, SOC_PERCENT);
-    add(bench, 5, PUSH_U16, SOC_PERCENT);
+    add(bench, 1, REG_U16, SOC_PERCENT);
+    add(bench, 3, REG_U16, SOC_PERCENT);
+    add(bench, 5, REG_U16, SOC_PERCENT);
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     push_plan_all(&bench->plan);
@@ -464,9 +464,9 @@ static void test_changes(void **state)
     (void) state;
     struct bench *bench = bench_new();
     bench->config.on_change = true;
-    add(bench, 1, PUSH_U16, SOC_PERCENT);
-    add(bench, 2, PUSH_S16, CURRENT_A)->deadband = 0.5;
-    add(bench, 3, PUSH_U16, VOLTAGE_V)->scale = 10;
+    add(bench, 1, REG_U16, SOC_PERCENT);
+    add(bench, 2, REG_S16, CURRENT_A)->deadband = 0.5;
+    add(bench, 3, REG_U16, VOLTAGE_V)->scale = 10;
     bench->writes[1].scale = 100;
     begin(bench);
     set(bench, SOC_PERCENT, 50);
@@ -515,7 +515,7 @@ static void test_dead_band_of_a_step(void **state)
     (void) state;
     struct bench *bench = bench_new();
     bench->config.on_change = true;
-    struct push_write *write = add(bench, 1, PUSH_U16, VOLTAGE_V);
+    struct push_write *write = add(bench, 1, REG_U16, VOLTAGE_V);
     write->scale = 10;
     write->deadband = 0.1;
     begin(bench);
@@ -542,9 +542,9 @@ static void test_interval_only(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, PUSH_U16, SOC_PERCENT)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 9999};
-    add(bench, 3, PUSH_U16, SOC_PERCENT);
-    add(bench, 5, PUSH_U16, SOC_PERCENT)->what = PUSH_FRESH;
+    add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 9999};
+    add(bench, 3, REG_U16, SOC_PERCENT);
+    add(bench, 5, REG_U16, SOC_PERCENT)->what = PUSH_FRESH;
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     publish(bench);
@@ -577,8 +577,8 @@ static void test_settling(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, PUSH_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
-    add(bench, 2, PUSH_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
+    add(bench, 1, REG_U16, SOC_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
+    add(bench, 2, REG_U16, SOH_PERCENT)->on_stale.kind = INSTEAD_UNKNOWN;
     bench->source.good_until = -INFINITY;
     begin(bench);
     push_plan_all(&bench->plan);
@@ -605,9 +605,9 @@ static void test_status_of_a_silent_pack(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    assert_true(value_find("connection_state", &add(bench, 1, PUSH_U16, 0)->value));
-    add(bench, 2, PUSH_U16, SOC_PERCENT);
-    assert_true(value_find("charged_wh", &add(bench, 3, PUSH_U16, 0)->value));
+    assert_true(value_find("connection_state", &add(bench, 1, REG_U16, 0)->value));
+    add(bench, 2, REG_U16, SOC_PERCENT);
+    assert_true(value_find("charged_wh", &add(bench, 3, REG_U16, 0)->value));
     bench->source.status = (struct map_status){.state = MAP_STATE_FRESH, .charged_wh = 1234.4};
     begin(bench);
     set(bench, SOC_PERCENT, 50);
@@ -628,7 +628,7 @@ static void test_lost(void **state)
     struct bench *bench = bench_new();
     struct push_span span;
     bench->config.on_change = true;
-    add(bench, 1, PUSH_U16, SOC_PERCENT)->deadband = 50;
+    add(bench, 1, REG_U16, SOC_PERCENT)->deadband = 50;
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     publish(bench);
@@ -644,7 +644,7 @@ static void test_counter(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    struct push_write *write = add(bench, 7, PUSH_U16, 0);
+    struct push_write *write = add(bench, 7, REG_U16, 0);
     write->what = PUSH_SECONDS;
     write->source[0] = 0;
     bench->counts_from = 900;
@@ -671,7 +671,7 @@ static void test_no_source(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, PUSH_U16, SOC_PERCENT)->source[0] = 'q';
+    add(bench, 1, REG_U16, SOC_PERCENT)->source[0] = 'q';
     assert_false(push_plan_init(&bench->plan, &bench->config, bench_find, bench, 0, bench->now));
     bench_free(bench);
 }

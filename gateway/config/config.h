@@ -8,9 +8,10 @@
 #define PACKGATE_CONFIG_CONFIG_H
 
 #include "allow.h"
-#include "value_name.h"
+#include "registers/value.h"
 
 #include "registers/map.h"
+#include "registers/types.h"
 #include "bms/driver.h"
 
 #include <stdio.h>
@@ -90,7 +91,6 @@ struct bank_config {
     unsigned min_packs; /* with fewer fresh ones it is stale; resolved, 1…pack_count */
 };
 
-enum push_type { PUSH_U16, PUSH_S16, PUSH_U32, PUSH_S32, PUSH_FLOAT32 };
 enum push_function {
     PUSH_AUTO,
     PUSH_SINGLE,
@@ -120,7 +120,7 @@ struct push_write {
     enum push_what what;
     struct value_ref value;
     unsigned address; /* zero-based */
-    enum push_type type;
+    enum map_type type;
     double scale, offset; /* the register holds value * scale + offset */
     double deadband;      /* in the unit of the value */
     bool big_words;       /* high word first */

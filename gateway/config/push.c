@@ -4,8 +4,6 @@
 
 #include "types.h"
 
-#include "modbus/push_encode.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,12 +76,24 @@ static bool find_number(struct push_write *write, const char *name)
     return true;
 }
 
+/* Puts the name nearest to suggest->word there, written into `best`. */
+static void suggest_value(struct suggest *suggest, char best[VALUE_NAME_SIZE])
+{
+    char name[VALUE_NAME_SIZE];
+    for (unsigned n = 0; n < value_count(); n++) {
+        value_at(n, name);
+        suggest_offer(suggest, name);
+        if (suggest->best == name)
+            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
+    }
+}
+
 static void report_number(const struct reading *reading, const char *source, const char *number)
 {
     char best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, number);
-    value_suggest(&suggest, best);
+    suggest_value(&suggest, best);
     mistakes_add(reading->mistakes, reading->line, "'%s' has no number '%s'%s", source, number,
                  suggest_hint(&suggest, hint));
 }
@@ -217,7 +227,7 @@ static struct value_traits traits_of(const struct push_write *write)
                                  .must_fit = true};
 }
 
-static const char *word_of(enum push_type type)
+static const char *word_of(enum map_type type)
 {
     return type_key.words[type];
 }
@@ -228,7 +238,7 @@ static bool check_range(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
     struct value_traits value = traits_of(write);
-    struct push_range fits = push_range(write->type);
+    const struct map_limits fits = map_types[write->type].whole;
     double a = value.min * write->scale + write->offset,
            b = value.max * write->scale + write->offset;
     if (!value.must_fit && fmin(a, b) < 0 && fits.min == 0 && write->offset == 0) {
@@ -250,9 +260,9 @@ static bool check_range(const struct reading *reading)
 static bool check_substitute(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
-    struct push_range fits = push_range(write->type);
+    const struct map_limits fits = map_types[write->type].whole;
     double number = write->on_stale.number;
-    bool whole = write->type == PUSH_FLOAT32 || number == round(number);
+    bool whole = write->type == REG_FLOAT32 || number == round(number);
     if (write->on_stale.kind != INSTEAD_NUMBER ||
         (whole && number >= fits.min && number <= fits.max))
         return true;
@@ -265,7 +275,7 @@ static bool check_substitute(const struct reading *reading)
 static bool check_registers(const struct reading *reading)
 {
     const struct push_write *write = &reading->write;
-    unsigned size = push_size(write->type);
+    unsigned size = map_types[write->type].registers;
     if (write->address + size > 65536) {
         mistakes_add(reading->mistakes, reading->line,
                      "a %s takes two registers, and %u is the last one", word_of(write->type),
@@ -316,8 +326,8 @@ static bool read_write(struct reading *reading, char *text)
 
 static bool overlap(const struct push_write *a, const struct push_write *b)
 {
-    return a->address < b->address + push_size(b->type) &&
-           b->address < a->address + push_size(a->type);
+    return a->address < b->address + map_types[b->type].registers &&
+           b->address < a->address + map_types[a->type].registers;
 }
 
 static bool same_server(const struct config_draft *a, const struct config_draft *b)

@@ -5,71 +5,26 @@
  */
 #include "push_encode.h"
 
+#include "registers/types.h"
 #include "bms/bytes.h"
 
-#include <float.h>
 #include <math.h>
 #include <modbus.h>
 #include <string.h>
 
-// clang-format off
-static const struct {
-    unsigned size;
-    double min, max;
-    uint32_t unknown;
-    double known_min, known_max; /* short of the pattern for "unknown" */
-} types[] = {
-    /*                size  min            max           unknown     known_min      known_max */
-    [PUSH_U16]     = {1,    0,             65535,        0xFFFF,     0,             65534},
-    [PUSH_S16]     = {1,    -32768,        32767,        0x8000,     -32767,        32767},
-    [PUSH_U32]     = {2,    0,             4294967295.0, 0xFFFFFFFF, 0,             4294967294.0},
-    [PUSH_S32]     = {2,    -2147483648.0, 2147483647.0, 0x80000000, -2147483647.0, 2147483647.0},
-    [PUSH_FLOAT32] = {2,    -FLT_MAX,      FLT_MAX,      0x7FC00000, -FLT_MAX,      FLT_MAX},
-};
-// clang-format on
-
-unsigned push_size(enum push_type type)
+static void put_words(const struct push_write *write, uint64_t pattern, uint16_t words[2])
 {
-    return types[type].size;
-}
-
-struct push_range push_range(enum push_type type)
-{
-    return (struct push_range){types[type].min, types[type].max};
-}
-
-static uint32_t float_pattern(double number)
-{
-    float f = (float) number;
-    uint32_t pattern;
-    memcpy(&pattern, &f, sizeof pattern);
-    return pattern;
-}
-
-static uint32_t pattern_of(enum push_type type, double number)
-{
-    if (type == PUSH_FLOAT32)
-        return float_pattern(number + 0.0); /* + 0.0: never minus zero */
-    return (uint32_t) (int64_t) number;
-}
-
-static void put_words(const struct push_write *write, uint32_t pattern, uint16_t words[2])
-{
-    uint16_t low = (uint16_t) pattern, high = (uint16_t) (pattern >> 16);
-    bool high_first = push_size(write->type) == 2 && write->big_words;
-    words[0] = high_first ? high : low;
-    if (push_size(write->type) == 2)
-        words[1] = high_first ? low : high;
+    map_put_words(words, pattern, map_types[write->type].registers, write->big_words);
 }
 
 static enum push_encoded encode_substitute(const struct push_write *write, uint16_t words[2])
 {
     switch (write->on_stale.kind) {
     case INSTEAD_UNKNOWN:
-        put_words(write, types[write->type].unknown, words);
+        put_words(write, map_types[write->type].unknown, words);
         return PUSH_EXACT;
     case INSTEAD_NUMBER:
-        put_words(write, pattern_of(write->type, write->on_stale.number), words);
+        put_words(write, map_pattern(write->type, write->on_stale.number), words);
         return PUSH_EXACT;
     default:
         return PUSH_NOTHING;
@@ -82,13 +37,13 @@ enum push_encoded push_encode(const struct push_write *write, double value, uint
         return encode_substitute(write, words);
     /* Where a pattern means "unknown", a number that is known must not look like it. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
-    double min = reserved ? types[write->type].known_min : types[write->type].min;
-    double max = reserved ? types[write->type].known_max : types[write->type].max;
+    const struct map_type_info *type = &map_types[write->type];
+    const struct map_limits *limits = reserved ? &type->known : &type->whole;
     double number = value * write->scale + write->offset;
-    if (write->type != PUSH_FLOAT32)
+    if (write->type != REG_FLOAT32)
         number = round(number);
-    double fitting = fmin(fmax(number, min), max);
-    put_words(write, pattern_of(write->type, fitting), words);
+    double fitting = fmin(fmax(number, limits->min), limits->max);
+    put_words(write, map_pattern(write->type, fitting), words);
     return fitting == number ? PUSH_EXACT : PUSH_CLIPPED;
 }
 

@@ -19,15 +19,6 @@ enum push_encoded {
     PUSH_NOTHING  /* unknown, and to be skipped */
 };
 
-/** Registers of a type, 1 or 2. */
-unsigned push_size(enum push_type type);
-
-/** What a register of the type can hold, its pattern for "unknown" included. */
-struct push_range {
-    double min, max;
-};
-struct push_range push_range(enum push_type type);
-
 /** Registers of a value, NaN for stale or unknown ones. Rounds to nearest. `words` is left alone
  * for PUSH_NOTHING. */
 enum push_encoded push_encode(const struct push_write *write, double value, uint16_t words[2]);

@@ -104,7 +104,7 @@ static bool single(const struct push_plan *plan)
 static bool append(const struct push_plan *plan, const struct push_item *item, double now,
                    struct push_span *span)
 {
-    unsigned size = push_size(item->write->type);
+    unsigned size = map_types[item->write->type].registers;
     unsigned most = single(plan) ? 1 : PUSH_REGISTERS_MAX;
     uint16_t words[2];
     double value;

@@ -30,7 +30,7 @@ static int switch_of_register(const struct map_settings *map, unsigned address)
 
 /* The value that the n-th coil or register is to get. The request's fields begin behind the function code:
  *   05, 06: address, value       0F, 10: address, quantity, byte count, values */
-static unsigned value_at(const struct mbap_request *request, const uint8_t *fields, unsigned n)
+static unsigned word_at(const struct mbap_request *request, const uint8_t *fields, unsigned n)
 {
     switch (request->function) {
     case MODBUS_FC_WRITE_SINGLE_COIL:
@@ -54,7 +54,7 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
     for (unsigned n = 0; n < request->write.count; n++) {
         unsigned address = request->write.address + n;
         int which = coils ? switch_of_coil(address) : switch_of_register(map, address);
-        unsigned value = value_at(request, frame + MBAP_HEADER + 1, n);
+        unsigned value = word_at(request, frame + MBAP_HEADER + 1, n);
         if (which < 0)
             return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
         if (value > 1)

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 /* The numbers of a pack or a bank by their names. */
-#include "value_name.h"
+#include "value.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-static unsigned name_count(void)
+unsigned value_count(void)
 {
     return PACK_VALUES + PACK_ALARM_COUNT + map_number_count();
 }
 
-/* All names in a row. An empty one is not published. */
-static struct value_ref name_at(unsigned n, char name[VALUE_NAME_SIZE])
+struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
 {
     if (n < PACK_VALUES) {
         pack_value_name((enum pack_value) n, name);
@@ -31,8 +30,8 @@ static struct value_ref name_at(unsigned n, char name[VALUE_NAME_SIZE])
 bool value_find(const char *name, struct value_ref *ref)
 {
     char candidate[VALUE_NAME_SIZE];
-    for (unsigned n = 0, count = name_count(); name[0] && n < count; n++) {
-        struct value_ref found = name_at(n, candidate);
+    for (unsigned n = 0, count = value_count(); name[0] && n < count; n++) {
+        struct value_ref found = value_at(n, candidate);
         if (strcmp(candidate, name) == 0) {
             *ref = found;
             return true;
@@ -43,8 +42,8 @@ bool value_find(const char *name, struct value_ref *ref)
 
 const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE])
 {
-    for (unsigned n = 0, count = name_count(); n < count; n++) {
-        struct value_ref found = name_at(n, out);
+    for (unsigned n = 0, count = value_count(); n < count; n++) {
+        struct value_ref found = value_at(n, out);
         if (found.kind == ref->kind && found.id == ref->id)
             break;
     }
@@ -73,15 +72,4 @@ struct value_traits value_traits(const struct value_ref *ref)
         return (struct value_traits){number.min, number.max, number.is_bits, number.is_status};
     }
     return (struct value_traits){.min = 0, .max = 1};
-}
-
-void value_suggest(struct suggest *suggest, char best[VALUE_NAME_SIZE])
-{
-    char name[VALUE_NAME_SIZE];
-    for (unsigned n = 0, count = name_count(); n < count; n++) {
-        name_at(n, name);
-        suggest_offer(suggest, name);
-        if (suggest->best == name)
-            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
-    }
 }

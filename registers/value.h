@@ -3,11 +3,10 @@
  * The numbers of a pack or a bank by their names: "soc_percent", "cell_mv.3", "alarm.soc_low",
  * "charged_wh". The names are those of the register map. Pure.
  */
-#ifndef PACKGATE_CONFIG_VALUE_NAME_H
-#define PACKGATE_CONFIG_VALUE_NAME_H
+#ifndef PACKGATE_REGISTERS_VALUE_H
+#define PACKGATE_REGISTERS_VALUE_H
 
-#include "base/suggest.h"
-#include "registers/map.h"
+#include "map.h"
 
 enum value_kind {
     VALUE_NUMBER, /* enum pack_value */
@@ -38,7 +37,8 @@ struct value_traits {
 };
 struct value_traits value_traits(const struct value_ref *ref);
 
-/** For "did you mean": puts the name nearest to suggest->word there, written into `best`. */
-void value_suggest(struct suggest *suggest, char best[VALUE_NAME_SIZE]);
+/** How many names there are, and the n-th of them, from 0. An empty name is not published. */
+unsigned value_count(void);
+struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE]);
 
 #endif

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""The rooms of the house: every #include of the product goes down, files do not include one another in a circle, and no
+folder is a hall."""
+
+import glob
+import os
+import re
+
+from harness import main
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+# From the top down. Rooms in one row are neighbours that do not know each other.
+FLOORS = [["main"], ["commands"], ["daemon"], ["modbus", "outlets"], ["packs"], ["lines"], ["config"], ["simulator"], ["base"],
+          ["registers"], ["bms"]]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+# bms/ does without anything else; registers/ knows the values of bms/ and nothing of its drivers.
+REGISTERS_MAY = {"bms/pack.h"}
+MOST_FILES = 42
+
+
+def sources():
+    os.chdir(ROOT)
+    return [path for top in ("gateway", "registers", "bms") for path in glob.glob(top + "/**/*.[ch]", recursive=True)]
+
+
+def room_of(path):
+    parts = path.split("/")
+    if parts[0] != "gateway":
+        return parts[0]
+    return parts[1] if len(parts) > 2 else "main"
+
+
+def includes(path):
+    """The files of the product that a file includes."""
+    with open(path) as file:
+        for name in re.findall(r'^#include "([^"]+)"', file.read(), re.M):
+            for place in (os.path.join(os.path.dirname(path), name), name, "gateway/" + name):
+                if os.path.exists(place):
+                    yield os.path.normpath(place)
+                    break
+            else:
+                raise AssertionError(f"{path} includes {name}, which is not there")
+
+
+def every_include_goes_down():
+    seen = 0
+    wrong = []
+    for path in sources():
+        for other in includes(path):
+            seen += 1
+            here, there = room_of(path), room_of(other)
+            if here != there and FLOOR[here] >= FLOOR[there]:
+                wrong.append(f"{path} -> {other}")
+    assert seen > 300, seen
+    assert not wrong, "\n".join(wrong)
+
+
+def registers_know_only_the_values():
+    wrong = [f"{path} -> {other}" for path in sources() if room_of(path) == "registers"
+             for other in includes(path) if room_of(other) == "bms" and other not in REGISTERS_MAY]
+    assert not wrong, "\n".join(wrong)
+
+
+def no_circle():
+    graph = {path: [other for other in includes(path) if other != path] for path in sources()}
+    done, way = set(), []
+
+    def walk(path):
+        if path in way:
+            raise AssertionError(" -> ".join(way[way.index(path):] + [path]))
+        if path in done:
+            return
+        way.append(path)
+        for other in graph[path]:
+            walk(other)
+        way.pop()
+        done.add(path)
+
+    for path in graph:
+        walk(path)
+
+
+def no_folder_is_a_hall():
+    count = {}
+    for path in sources():
+        count[os.path.dirname(path)] = count.get(os.path.dirname(path), 0) + 1
+    assert not {folder: n for folder, n in count.items() if n > MOST_FILES}, count
+
+
+main([every_include_goes_down, registers_know_only_the_values, no_circle, no_folder_is_a_hall])

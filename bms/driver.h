@@ -112,6 +112,13 @@ struct bms_line {
 
 enum bms_switch { BMS_CHARGE_MOS, BMS_DISCHARGE_MOS };
 
+/* How strong the check is that a damaged frame would have to pass. */
+enum bms_check {
+    BMS_CHECK_UNDECLARED, /* of no listed driver */
+    BMS_CHECK_SUM,  /* a sum, or 8 bits of whatever: two wrong bits can make up for each other */
+    BMS_CHECK_CRC16 /* finds any three wrong bits and any burst of 16 */
+};
+
 struct bms_output {
     uint8_t bytes[BMS_FRAME_MAX];
     size_t size;
@@ -123,6 +130,7 @@ struct bms_driver {
     const char *const *variants; /* NULL-ended names, first is the default; NULL: none */
     int address_min, address_max, address_default; /* of options.address; min == max: not used */
     struct bms_line line;
+    enum bms_check check;        /* of its weakest frame that carries values */
     const struct bms_step *plan; /* NULL: the device talks unasked */
     unsigned steps;
     const struct bms_guess *guesses; /* for probing, likely ones first; NULL: the defaults */

@@ -55,7 +55,7 @@ const struct map_row map_rows[] = {
     {126,  1, "checksum_errors",           REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_CHECKSUM_ERRORS,       "damaged answers, wrong checksum or form"},
     {128,  1, "reconnects",                REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_RECONNECTS,            "reconnects of the line"},
     {130,  1, "implausible",               REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_IMPLAUSIBLE,           "values refused, outside of their plausible range"},
-    {132,  1, "spikes",                    REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_SPIKES,                "spikes, jumps that were held back for the next poll to confirm"},
+    {132,  1, "spikes",                    REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_SPIKES,                "spikes, readings that were thrown away because the next one, asked for at once, said otherwise"},
     {140,  1, "driver",                    REG_STRING,   "",    1, STATUS, OF_TEXT,    OUR_DRIVER,                "driver, the protocol as named in the configuration"},
     {156,  1, "pack_name",                 REG_STRING,   "",    1, STATUS, OF_TEXT,    OUR_PACK_NAME,             "pack name, as in the configuration"},
     {180,  1, "check_u16",                 REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_CHECK_U16,             "self-check u16, always 12345"},

@@ -64,7 +64,7 @@ struct map_status {
     uint32_t checksum_errors; /* frames whose checksum was wrong, or malformed answers */
     uint32_t reconnects;
     uint32_t implausible; /* values refused by their range */
-    uint32_t spikes;      /* jumps held back until they were confirmed */
+    uint32_t spikes;      /* readings thrown away, because the next one said otherwise */
     const char *driver;   /* its name; NULL: none */
     uint16_t memory_mib;  /* available on the host */
     uint16_t seconds;     /* counter, wraps */

@@ -435,7 +435,8 @@ static void finds_replies_among_others(void **state)
     bench->wanted = 20;
     start(bench, answer_with_noise);
     await(bench, is_well, "published");
-    assert_int_equal(bench->requests, 2 * bench->published);
+    /* Each answer has another value, which on a noisy line is asked for once more. */
+    assert_int_equal(bench->pollers[0]->counters.repeats, 0);
 }
 
 /* Bytes that come while nobody asks are of nobody's reply: here each reply comes a second time, with another value. */

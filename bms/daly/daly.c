@@ -599,6 +599,7 @@ const struct bms_driver daly_driver = {
     .address_max = 16,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 20, .tries = 3},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

@@ -570,6 +570,7 @@ const struct bms_driver daly_sinowealth_driver = {
              .gap_ms = 20,
              .tries = 3,
              .one_pack = true},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = COMMANDS,
     .build = build,

@@ -535,6 +535,7 @@ const struct bms_driver jbd_up_driver = {
     .address_max = 32,
     .address_default = MASTER,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50, .tries = 3},
+    .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

@@ -259,6 +259,7 @@ const struct bms_driver jk02_driver = {
              .gap_ms = 200,
              .tries = 2,
              .one_pack = true},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

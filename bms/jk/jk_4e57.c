@@ -752,6 +752,7 @@ const struct bms_driver jk_4e57_driver = {
              .gap_ms = 100,
              .tries = 2,
              .one_pack = true},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

@@ -627,6 +627,7 @@ const struct bms_driver jk_pb_driver = {
     .address_max = 247,
     .address_default = 1,
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

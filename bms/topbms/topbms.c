@@ -639,6 +639,7 @@ const struct bms_driver topbms_driver = {
     .address_max = 254,
     .address_default = 1,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 2000, .gap_ms = 200},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,

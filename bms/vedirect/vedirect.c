@@ -259,6 +259,7 @@ const struct bms_driver vedirect_driver = {
     .name = "vedirect",
     .title = "Victron BMV and SmartShunt (VE.Direct)",
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .tries = 3, .one_pack = true},
+    .check = BMS_CHECK_SUM,
     .frame = find_frame,
     .decode = decode,
     .finish = vedirect_finish,

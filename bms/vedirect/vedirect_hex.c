@@ -320,6 +320,7 @@ const struct bms_driver vedirect_hex_driver = {
              .gap_ms = 10,
              .tries = 3,
              .one_pack = true},
+    .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
     .build = build,

@@ -23,7 +23,7 @@
 
 enum on_stale { STALE_EXCEPTION, STALE_HOLD };
 
-/* The largest step between two polls that is believed at once; 0: any. */
+/* The largest step between two readings that is believed at once; 0: any. */
 struct spike_limits {
     double soc_percent;
     double voltage_percent; /* of the voltage before */

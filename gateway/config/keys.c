@@ -57,8 +57,8 @@ static const struct config_key gateway_keys[] = {
     {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
      .preset = "10",
      .on_change = CHANGE_LINE,
-     .help = "In percent: a state of charge that jumps further between two polls is held back until the next poll "
-             "confirms it. 0 takes it as it comes."},
+     .help = "In percent: a state of charge that jumps further from one reading to the next is asked for again at "
+             "once, and published when two readings agree. 0 takes it as it comes."},
     {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
      .preset = "20",
      .on_change = CHANGE_LINE,

@@ -413,6 +413,8 @@ static enum reply_state decode(struct line *line, bool silent)
     const struct reply_counters *after = &line->reply.counters;
     uint32_t damaged = after->damaged - before.damaged + after->invalid - before.invalid;
     poller->damaged += damaged;
+    if (damaged > 0)
+        poller_disturbed(poller, clock_now());
     /* What others say, and an echo, are whole frames. */
     line->asking->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
     return state;
@@ -465,6 +467,8 @@ static void take_reply(struct line *line, bool silent, double now)
     } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
+        if (line->asking->heard)
+            poller_disturbed(poller, now);
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {
             mask_flush(&line->mask, &poller->bms, &line->request);
@@ -493,8 +497,8 @@ static void listen_in(struct line *line, double now)
 {
     struct member *member = line->asking;
     while (decode(line, false) == REPLY_DONE) {
-        poller_heard(member->poller, now);
-        publish(line, member, now);
+        if (poller_heard(member->poller, now))
+            publish(line, member, now);
         await_talker(line, now);
     }
 }

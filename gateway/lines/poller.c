@@ -12,6 +12,7 @@
 #define ROUNDS_GOOD 2.5      /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60     /* and no longer than that */
 #define SLOWEST_S 30         /* interval that silence leads to */
+#define NOISY_S 60           /* since damage was seen */
 
 struct poller *poller_new(const struct pack_config *config)
 {
@@ -23,12 +24,12 @@ struct poller *poller_new(const struct pack_config *config)
     poller->bms.options = config->options;
     poller->published_at = poller->last_answer = NAN;
     pack_clear(&poller->values);
-    if (!bms_talks(config->driver)) {
-        poller->steps = calloc(config->driver->steps, sizeof *poller->steps);
-        if (!poller->steps) {
-            free(poller);
-            return NULL;
-        }
+    poller->noisy_until = -INFINITY;
+    unsigned steps = bms_talks(config->driver) ? 1 : config->driver->steps;
+    poller->steps = calloc(steps, sizeof *poller->steps);
+    if (!poller->steps) {
+        free(poller);
+        return NULL;
     }
     poller_reset(poller, 0);
     return poller;
@@ -53,11 +54,12 @@ static void forget_device(struct poller *poller)
     bms_forget(&poller->bms);
     pack_clear(&poller->incoming);
     spike_clear(&poller->spike);
-    for (unsigned i = 0; poller->steps && i < config->driver->steps; i++) {
+    forget_step(&poller->steps[0]);
+    for (unsigned i = 0; i < config->driver->steps; i++) {
         forget_step(&poller->steps[i]);
         poller->steps[i].due = 0;
         poller->steps[i].misses = 0;
-        poller->steps[i].answers = false;
+        poller->steps[i].answers = poller->steps[i].refused = false;
     }
     poller->forgotten = true;
 }
@@ -86,6 +88,7 @@ static void begin_cycle(struct poller *poller, double now)
     poller->step = 0;
     poller->tries = 0;
     poller->built = false;
+    spike_drop(&poller->spike);
 }
 
 double poller_interval(const struct poller *poller)
@@ -97,14 +100,10 @@ double poller_interval(const struct poller *poller)
                                  : interval;
 }
 
-/* `read_at`: of each value, where they were not all read now. */
-static void publish(struct poller *poller, double at, const double *read_at)
+static void publish(struct poller *poller, double at)
 {
-    const struct pack_config *config = poller->config;
-    if (config->driver->finish)
-        config->driver->finish(&poller->bms, &poller->values);
-    poller->counters.spikes += spike_filter(&poller->spike, &config->spikes, read_at, at,
-                                            poller_stale_after(poller), &poller->values);
+    if (poller->config->driver->finish)
+        poller->config->driver->finish(&poller->bms, &poller->values);
     pack_derive(&poller->values);
     poller->counters.implausible += poller->values.implausible;
     poller->counters.polls++;
@@ -116,24 +115,6 @@ static bool usable(const struct poller *poller, unsigned index, double now)
 {
     double age = now - poller->steps[index].at;
     return age <= poller->config->driver->plan[index].every_s + poller_stale_after(poller);
-}
-
-static void note_reading(const struct poller_step *step, double read_at[PACK_VALUES])
-{
-    for (int id = 0; id < PACK_VALUES; id++)
-        if (pack_known(&step->part, (enum pack_value) id))
-            read_at[id] = step->at;
-}
-
-/* A value that is held back is read again in the next cycle, however rarely it is read
- * otherwise. */
-static void hurry_unconfirmed(struct poller *poller)
-{
-    for (unsigned i = 0; i < poller->config->driver->steps; i++)
-        for (int id = 0; id < PACK_VALUES; id++)
-            if (pack_known(&poller->steps[i].part, (enum pack_value) id) &&
-                spike_waits(&poller->spike, (enum pack_value) id))
-                poller->steps[i].due = 0;
 }
 
 static bool end_cycle(struct poller *poller, double now)
@@ -148,21 +129,15 @@ static bool end_cycle(struct poller *poller, double now)
     if (!isnan(poller->last_started))
         poller->round_s = poller->cycle_started - poller->last_started;
     poller->last_started = poller->cycle_started;
-    double read_at[PACK_VALUES];
-    for (int id = 0; id < PACK_VALUES; id++)
-        read_at[id] = now;
     pack_clear(&poller->values);
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
-        if (usable(poller, i, now)) {
+        if (usable(poller, i, now))
             pack_merge(&poller->values, &poller->steps[i].part);
-            note_reading(&poller->steps[i], read_at);
-        }
         /* A value that was refused is counted when it comes, not again with each cycle that it
          * stays away. */
         poller->steps[i].part.implausible = 0;
     }
-    publish(poller, poller->vital_at, read_at);
-    hurry_unconfirmed(poller);
+    publish(poller, poller->vital_at);
     return true;
 }
 
@@ -170,6 +145,7 @@ static void next_step(struct poller *poller)
 {
     poller->step++;
     poller->tries = 0;
+    spike_drop(&poller->spike);
 }
 
 /* Builds the next request of the cycle, unless it is there already. False: there is none. */
@@ -210,7 +186,31 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
         poller->asked_at = now;
     poller->counters.repeats += poller->tries > 0;
     poller->tries++;
+    poller->before = poller->bms;
     return true;
+}
+
+/* A reply that is in doubt has taught the driver nothing either. */
+static void ask_again(struct poller *poller, double now)
+{
+    poller->bms = poller->before;
+    poller->last_answer = now;
+    poller->tries = 0;
+}
+
+/* The reply in poller->incoming, compared with what the same request brought before. */
+static bool is_believed(struct poller *poller, bool rare, const struct pack *before, double now)
+{
+    const struct pack_config *config = poller->config;
+    const struct spike_rules rules = {
+        .limits = &config->spikes,
+        .weak = config->driver->check == BMS_CHECK_SUM,
+        .noisy = now < poller->noisy_until,
+        .rare = rare,
+    };
+    enum spike_verdict verdict = spike_judge(&poller->spike, &rules, before, &poller->incoming);
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    return verdict != SPIKE_DOUBTED;
 }
 
 /* A reply may have lain about for long: the process was stopped, the host slept. It is as old as
@@ -219,7 +219,12 @@ void poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
-    poller->forgotten = false;
+    const struct pack *before = usable(poller, poller->step, now) ? &step->part : NULL;
+    if (!is_believed(poller, plan->every_s > 0, before, now)) {
+        ask_again(poller, now);
+        return;
+    }
+    poller->forgotten = step->refused = false;
     step->part = poller->incoming;
     step->at = poller->asked_at;
     poller->last_answer = now;
@@ -249,8 +254,14 @@ static void abandon_cycle(struct poller *poller, double now)
 void poller_refused(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
+    if (step->answers && !step->refused) {
+        step->refused = true;
+        ask_again(poller, now);
+        return;
+    }
     poller->counters.refused++;
     poller->last_answer = now;
+    step->answers = step->refused = false;
     forget_step(step);
     if (poller->config->driver->plan[poller->step].vital) {
         abandon_cycle(poller, now);
@@ -301,14 +312,26 @@ void poller_unanswered(struct poller *poller, double now)
     next_step(poller);
 }
 
-void poller_heard(struct poller *poller, double now)
+void poller_disturbed(struct poller *poller, double now)
 {
-    poller->values = poller->incoming;
-    pack_clear(&poller->incoming);
+    poller->noisy_until = now + NOISY_S;
+}
+
+bool poller_heard(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[0];
+    bool known = now - step->at <= poller_stale_after(poller);
+    bool believed = is_believed(poller, false, known ? &step->part : NULL, now);
     poller->last_answer = now;
     poller->silent_cycles = 0;
     poller->forgotten = false;
-    publish(poller, now, NULL);
+    if (believed) {
+        poller->values = step->part = poller->incoming;
+        step->at = now;
+        publish(poller, now);
+    }
+    pack_clear(&poller->incoming);
+    return believed;
 }
 
 void poller_unheard(struct poller *poller)
@@ -322,7 +345,7 @@ void poller_unheard(struct poller *poller)
 
 void poller_hurry(struct poller *poller, double now)
 {
-    for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++)
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
         poller->steps[i].due = 0;
     poller->in_cycle = false;
     poller->tries = 0;

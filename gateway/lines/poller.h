@@ -22,6 +22,7 @@ struct poller_step {
     double due;       /* not before */
     unsigned misses;  /* in a row */
     bool answers;     /* it was answered once at least */
+    bool refused;     /* the last answer was a refusal, which may have been damage */
 };
 
 struct poller_counters {
@@ -30,16 +31,18 @@ struct poller_counters {
     uint32_t repeats;  /* requests sent again */
     uint32_t refused;
     uint32_t implausible;
-    uint32_t spikes; /* jumps held back until they were confirmed */
+    uint32_t spikes; /* readings thrown away, because the next one said otherwise */
 };
 
 struct poller {
     const struct pack_config *config;
     struct bms bms;
-    struct poller_step *steps; /* driver->steps of them; NULL for one that talks unasked */
+    struct poller_step *steps; /* driver->steps of them; one for a device that talks unasked */
     struct pack incoming;      /* the reply under way */
     struct pack values;        /* the last cycle published */
-    struct spike spike;        /* what it is compared with */
+    struct spike spike;        /* what of the readings is in doubt */
+    struct bms before;         /* as its driver knew it before the reply under way */
+    double noisy_until;        /* damage was seen not long before */
     double published_at;       /* when its first vital step was asked; NaN: never */
     double due;                /* next cycle */
     double cycle_started;
@@ -83,15 +86,20 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
  * line was quiet, new values need not. */
 bool poller_over(struct poller *poller, double now, bool *published);
 
-/** The reply is complete in poller->incoming, or the BMS refused. */
+/** The reply is complete in poller->incoming, or the BMS refused. When that is in doubt, the next
+ * poller_request asks the same again. */
 void poller_answered(struct poller *poller, double now);
 void poller_refused(struct poller *poller, double now);
 
 /** No reply. The next poller_request repeats the request or goes on. */
 void poller_unanswered(struct poller *poller, double now);
 
-/** One that talks unasked has completed a set of values in poller->incoming: they are published. */
-void poller_heard(struct poller *poller, double now);
+/** Something came that was no whole frame, or none that was intact. */
+void poller_disturbed(struct poller *poller, double now);
+
+/** One that talks unasked has completed a set of values in poller->incoming. False: they are in
+ * doubt, and its next ones will tell; else they are published. */
+bool poller_heard(struct poller *poller, double now);
 
 /** It has not for so long that its values are stale. Half a set is dropped, and who speaks next may
  * be another device. */

@@ -1,195 +1,241 @@
 // SPDX-License-Identifier: MIT
-/* Spikes are held back. */
+/* Which readings are believed. */
 #include "spike.h"
 
 #include <math.h>
 #include <string.h>
 
-enum kind { SOC, VOLTAGE, CELLS, TEMPERATURES, KINDS };
+/* Readings in a row that do not agree, until the last one is taken as it is: a current can swing
+ * from each one to the next, and damage that passes the check so often in a row does not exist. */
+#define DOUBTED_MOST 5
 
-/* A run of values with one limit. */
-static const struct run {
-    enum pack_value first, last;
-    enum kind kind;
-} runs[] = {
-    {VOLTAGE_V, VOLTAGE_V, VOLTAGE},
-    {SOC_PERCENT, SOC_PERCENT, SOC},
-    {CELL_MAX_MV, CELL_MIN_MV, CELLS},
-    {CELL_DELTA_MV, CELL_AVG_MV, CELLS},
-    {TEMP_AVG_C, MOS_TEMP_C, TEMPERATURES},
-    {CELL_MV, CELL_MV + MAX_CELLS - 1, CELLS},
-    {TEMP_C, TEMP_C + MAX_TEMPS - 1, TEMPERATURES},
+/* What was learned of a value's moves is forgotten by half in about 2800 readings. */
+#define KEPT_OF_MOVES (1 - 1.0 / 4096)
+#define MOVES_MARGIN 1.5
+
+enum kind {
+    EXACT, /* states, counts and what hardly ever changes */
+    VOLTAGE,
+    CURRENT,
+    POWER,
+    SOC,
+    CAPACITY,
+    CELL,
+    TEMPERATURE,
+    INDEX, /* which of equal cells is the highest may change with every reading */
+    LIMIT,
+    KINDS
 };
-#define RUNS (sizeof runs / sizeof *runs)
 
-_Static_assert(CELL_MIN_MV == CELL_MAX_MV + 1 && CELL_AVG_MV == CELL_DELTA_MV + 1 &&
-                   MOS_TEMP_C == TEMP_AVG_C + 1,
-               "the runs hold nothing else");
-
-/* The cycle that is being filtered. */
-struct cycle {
-    const struct spike_limits *limits;
-    double now, forget_s;
+/* How far readings of a kind that were taken right after one another may lie apart, and how large a
+ * move can be learned: each the larger one of an amount and a part of the value. `swings`: they may
+ * also lie apart by a part of the step that they confirm. */
+static const struct tolerance {
+    double apart, apart_part, move, move_part;
+    bool swings;
+} tolerances[KINDS] = {
+    /*               apart part  move part */
+    [VOLTAGE] = {0.05, 0.002, 0, 0.01, true},    [CURRENT] = {1, 0.05, 5, 0.2, true},
+    [POWER] = {50, 0.05, 250, 0.2, true},        [SOC] = {1, 0, 1, 0, false},
+    [CAPACITY] = {0.1, 0.005, 0.5, 0.01, false}, [CELL] = {5, 0, 20, 0, true},
+    [TEMPERATURE] = {1, 0, 2, 0, false},         [INDEX] = {MAX_CELLS, 0, MAX_CELLS, 0, false},
+    [LIMIT] = {0.1, 0.01, 0.5, 0.05, true},
 };
+
+static enum kind kind_of(unsigned id)
+{
+    if (id >= CELL_MV)
+        return id < TEMP_C ? CELL : TEMPERATURE;
+    switch ((enum pack_value) id) {
+    case VOLTAGE_V:
+        return VOLTAGE;
+    case CURRENT_A:
+        return CURRENT;
+    case POWER_W:
+        return POWER;
+    case SOC_PERCENT:
+        return SOC;
+    case REMAINING_AH:
+        return CAPACITY;
+    case CELL_MAX_MV:
+    case CELL_MIN_MV:
+    case CELL_DELTA_MV:
+    case CELL_AVG_MV:
+        return CELL;
+    case CELL_MAX_INDEX:
+    case CELL_MIN_INDEX:
+        return INDEX;
+    case TEMP_AVG_C:
+    case MOS_TEMP_C:
+        return TEMPERATURE;
+    case CHARGE_VOLTAGE_LIMIT_V:
+    case CHARGE_CURRENT_LIMIT_A:
+    case DISCHARGE_VOLTAGE_LIMIT_V:
+    case DISCHARGE_CURRENT_LIMIT_A:
+        return LIMIT;
+    default:
+        return EXACT;
+    }
+}
+
+/* The largest step by the configuration, in the unit of the value; INFINITY: any. */
+static double configured_limit(const struct spike_limits *limits, enum kind kind, double before)
+{
+    double limit = 0;
+    if (kind == SOC)
+        limit = limits->soc_percent;
+    else if (kind == VOLTAGE)
+        limit = limits->voltage_percent * before / 100;
+    else if (kind == CELL)
+        limit = limits->cell_mv;
+    else if (kind == TEMPERATURE)
+        limit = limits->temperature_c;
+    return limit > 0 || (kind == VOLTAGE && limits->voltage_percent > 0) ? limit : INFINITY;
+}
+
+static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
+{
+    bool has_key = kind == SOC || kind == VOLTAGE || kind == CELL || kind == TEMPERATURE;
+    return has_key && isinf(configured_limit(limits, kind, 1));
+}
+
+static double larger_of(double amount, double part, double value)
+{
+    return fmax(amount, part * fabs(value));
+}
+
+static bool is_strict(const struct spike_rules *rules)
+{
+    return rules->weak || rules->noisy;
+}
+
+/* The next reading comes soon, unless the value is read rarely. */
+static bool first_is_doubted(const struct spike_rules *rules)
+{
+    return rules->noisy || (rules->weak && rules->rare);
+}
+
+/* ---- has it moved? ---- */
+
+static bool value_moved(const struct spike *spike, const struct spike_rules *rules, unsigned id,
+                        double before, double reading)
+{
+    enum kind kind = kind_of(id);
+    double limit = configured_limit(rules->limits, kind, before);
+    if (is_turned_off(rules->limits, kind) || (!is_strict(rules) && isinf(limit)))
+        return false;
+    if (isnan(before))
+        return !isnan(reading) && first_is_doubted(rules);
+    if (isnan(reading))
+        return true;
+    double step = fabs(reading - before);
+    return step > limit || (is_strict(rules) && step > spike->moves[id]);
+}
+
+static bool same_states(const struct pack *a, const struct pack *b)
+{
+    return a->alarms_known == b->alarms_known && a->alarms_warning == b->alarms_warning &&
+           a->alarms_protection == b->alarms_protection &&
+           a->raw_alarm_count == b->raw_alarm_count &&
+           memcmp(a->raw_alarms, b->raw_alarms, a->raw_alarm_count * sizeof *a->raw_alarms) == 0 &&
+           memcmp(a->text, b->text, sizeof a->text) == 0;
+}
+
+static bool moved(const struct spike *spike, const struct spike_rules *rules,
+                  const struct pack *before, const struct pack *reading)
+{
+    if (!before)
+        return first_is_doubted(rules);
+    if (is_strict(rules) && !same_states(before, reading))
+        return true;
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        if (value_moved(spike, rules, id, before->value[id], reading->value[id]))
+            return true;
+    return false;
+}
+
+/* ---- does it say the same again? ---- */
+
+static bool values_agree(const struct spike *spike, const struct spike_rules *rules, unsigned id,
+                         double before, double doubtful, double reading)
+{
+    enum kind kind = kind_of(id);
+    const struct tolerance *tolerance = &tolerances[kind];
+    if (isnan(doubtful) || isnan(reading))
+        return isnan(doubtful) == isnan(reading);
+    double apart = larger_of(tolerance->apart, tolerance->apart_part, reading);
+    apart = fmax(apart, spike->moves[id]);
+    if (tolerance->swings && !isnan(before))
+        apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
+    if (!is_strict(rules))
+        apart = fmax(apart, configured_limit(rules->limits, kind, reading));
+    return fabs(reading - doubtful) <= apart;
+}
+
+static bool agree(const struct spike *spike, const struct spike_rules *rules,
+                  const struct pack *before, const struct pack *reading)
+{
+    const struct pack *doubtful = &spike->doubtful;
+    if (is_strict(rules) && !same_states(doubtful, reading))
+        return false;
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        if (!values_agree(spike, rules, id, before ? before->value[id] : NAN, doubtful->value[id],
+                          reading->value[id]))
+            return false;
+    return true;
+}
+
+/* ---- what becomes of it ---- */
+
+static void learn_move(float *moves, unsigned id, double before, double reading)
+{
+    const struct tolerance *tolerance = &tolerances[kind_of(id)];
+    double step = fabs(reading - before);
+    double most = larger_of(tolerance->move, tolerance->move_part, before);
+    *moves = (float) (*moves * KEPT_OF_MOVES);
+    if (step <= most)
+        *moves = (float) fmax(*moves, fmin(step * MOVES_MARGIN, most));
+}
+
+static void learn_moves(struct spike *spike, const struct pack *before, const struct pack *reading)
+{
+    for (unsigned id = 0; before && id < PACK_VALUES; id++)
+        if (!isnan(before->value[id]) && !isnan(reading->value[id]))
+            learn_move(&spike->moves[id], id, before->value[id], reading->value[id]);
+}
+
+static enum spike_verdict believe(struct spike *spike, const struct pack *before,
+                                  const struct pack *reading, enum spike_verdict verdict)
+{
+    learn_moves(spike, before, reading);
+    spike_drop(spike);
+    return verdict;
+}
+
+enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
+                               const struct pack *before, const struct pack *reading)
+{
+    unsigned wanted = rules->weak && rules->noisy ? 3 : 2;
+    if (!moved(spike, rules, before, reading) && (before || !spike->doubted))
+        return believe(spike, before, reading, spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
+    bool again = spike->doubted > 0 && agree(spike, rules, before, reading);
+    spike->agreeing = again ? spike->agreeing + 1 : 1;
+    spike->doubted++;
+    if (spike->agreeing >= wanted)
+        return believe(spike, before, reading,
+                       spike->doubted > wanted ? SPIKE_REFUTED : SPIKE_BELIEVED);
+    if (spike->doubted >= DOUBTED_MOST)
+        return believe(spike, before, reading, SPIKE_BELIEVED);
+    spike->doubtful = *reading;
+    return SPIKE_DOUBTED;
+}
+
+void spike_drop(struct spike *spike)
+{
+    spike->doubted = spike->agreeing = 0;
+}
 
 void spike_clear(struct spike *spike)
 {
     memset(spike, 0, sizeof *spike);
-}
-
-bool spike_waits(const struct spike *spike, enum pack_value id)
-{
-    const struct spike_value *value = &spike->values[id];
-    return !value->gap && (value->state == SPIKE_HELD || value->state == SPIKE_WITHHELD);
-}
-
-/* In the unit of the value; 0: no limit. */
-static double limit_of(const struct spike_limits *limits, enum kind kind)
-{
-    switch (kind) {
-    case SOC:
-        return limits->soc_percent;
-    case VOLTAGE:
-        return limits->voltage_percent;
-    case CELLS:
-        return limits->cell_mv;
-    default:
-        return limits->temperature_c;
-    }
-}
-
-static bool jumps(const struct spike_value *value, enum kind kind, double limit, double reading)
-{
-    if (kind == VOLTAGE)
-        limit *= value->accepted / 100;
-    return fabs(reading - value->accepted) > limit;
-}
-
-/* Both lie beyond the limit: on the same side it is a step, or a ramp that goes on. */
-static bool confirms(const struct spike_value *value, double reading)
-{
-    return !isnan(value->candidate) &&
-           (value->candidate > value->accepted) == (reading > value->accepted);
-}
-
-static void judge(struct spike_value *value, enum kind kind, double limit, double reading)
-{
-    if (value->state == SPIKE_FIRST || !jumps(value, kind, limit, reading) ||
-        confirms(value, reading)) {
-        value->state = SPIKE_ACCEPTED;
-        value->accepted = reading;
-        value->candidate = NAN;
-        return;
-    }
-    /* Only what was published in the cycle before can stand in, and only once. */
-    value->state = value->state == SPIKE_ACCEPTED && !value->gap ? SPIKE_HELD : SPIKE_WITHHELD;
-    value->candidate = reading;
-}
-
-/* Puts what is to be published in the place of the reading; whether a jump is held back. */
-static bool filter_value(const struct cycle *cycle, struct spike_value *value, enum kind kind,
-                         double read_at, double *reading)
-{
-    if (cycle->now - value->seen_at > cycle->forget_s)
-        value->state = SPIKE_FIRST;
-    if (isnan(*reading)) {
-        value->gap = true;
-        if (value->state == SPIKE_HELD)
-            value->state = SPIKE_WITHHELD;
-        return false;
-    }
-    bool is_new = value->state == SPIKE_FIRST || read_at != value->read_at;
-    if (is_new)
-        judge(value, kind, limit_of(cycle->limits, kind), *reading);
-    value->read_at = read_at;
-    value->seen_at = cycle->now;
-    value->gap = false;
-    if (value->state == SPIKE_ACCEPTED)
-        return false;
-    *reading = value->state == SPIKE_HELD ? value->accepted : NAN;
-    return is_new;
-}
-
-/* Behind the last cell there may be anything; pack_derive drops it. */
-static unsigned last_of(const struct run *run, const struct pack *pack)
-{
-    bool counted = run->first == CELL_MV && pack_known(pack, CELL_COUNT);
-    return counted ? run->first + (unsigned) pack->value[CELL_COUNT] - 1 : run->last;
-}
-
-static unsigned filter_run(const struct cycle *cycle, struct spike *spike, const struct run *run,
-                           const double *read_at, struct pack *pack)
-{
-    unsigned jumped = 0;
-    for (unsigned id = run->first; id <= last_of(run, pack); id++)
-        jumped += filter_value(cycle, &spike->values[id], run->kind,
-                               read_at ? read_at[id] : cycle->now, &pack->value[id]);
-    return jumped;
-}
-
-static bool any_waits(const struct spike *spike, unsigned first, unsigned count)
-{
-    for (unsigned id = first; id < first + count; id++)
-        if (spike_waits(spike, (enum pack_value) id))
-            return true;
-    return false;
-}
-
-static bool any_known(const struct pack *pack, unsigned first, unsigned count)
-{
-    for (unsigned id = first; id < first + count; id++)
-        if (pack_known(pack, (enum pack_value) id))
-            return true;
-    return false;
-}
-
-/* Extremes of a BMS that tells no cells: a cell's number is only worth something beside its own
- * voltage. */
-static void settle_extremes(const struct spike *spike, struct pack *pack)
-{
-    if (spike_waits(spike, CELL_MAX_MV))
-        pack_unset(pack, CELL_MAX_INDEX);
-    if (spike_waits(spike, CELL_MIN_MV))
-        pack_unset(pack, CELL_MIN_INDEX);
-    if (pack_known(pack, CELL_MAX_MV) && pack_known(pack, CELL_MIN_MV))
-        pack_unset(pack, CELL_DELTA_MV);
-}
-
-static void settle_cells(const struct spike *spike, struct pack *pack)
-{
-    static const enum pack_value derived[] = {CELL_MAX_MV,    CELL_MIN_MV,   CELL_MAX_INDEX,
-                                              CELL_MIN_INDEX, CELL_DELTA_MV, CELL_AVG_MV};
-    if (!any_waits(spike, CELL_MV, MAX_CELLS) && !any_waits(spike, CELL_MAX_MV, 2) &&
-        !any_waits(spike, CELL_DELTA_MV, 2))
-        return;
-    if (!any_known(pack, CELL_MV, MAX_CELLS)) {
-        settle_extremes(spike, pack);
-        return;
-    }
-    for (size_t i = 0; i < sizeof derived / sizeof *derived; i++)
-        pack_unset(pack, derived[i]);
-}
-
-static void settle_temperatures(const struct spike *spike, struct pack *pack)
-{
-    bool waits = any_waits(spike, TEMP_C, MAX_TEMPS) || spike_waits(spike, TEMP_AVG_C);
-    if (waits && any_known(pack, TEMP_C, MAX_TEMPS))
-        pack_unset(pack, TEMP_AVG_C);
-}
-
-unsigned spike_filter(struct spike *spike, const struct spike_limits *limits, const double *read_at,
-                      double now, double forget_s, struct pack *pack)
-{
-    const struct cycle cycle = {limits, now, forget_s};
-    unsigned jumped[KINDS] = {0}, count = 0;
-    for (size_t i = 0; i < RUNS; i++)
-        if (limit_of(limits, runs[i].kind) > 0)
-            jumped[runs[i].kind] += filter_run(&cycle, spike, &runs[i], read_at, pack);
-    for (int kind = 0; kind < KINDS; kind++)
-        count += jumped[kind] > 0;
-    settle_cells(spike, pack);
-    settle_temperatures(spike, pack);
-    if (spike_waits(spike, VOLTAGE_V))
-        pack_unset(pack, POWER_W);
-    return count;
 }

@@ -1,53 +1,53 @@
 // SPDX-License-Identifier: MIT
 /*
- * Spikes: a value that jumps further between two polls than a pack can is held back once, and
- * published when the next reading confirms it. Pure; what is compared is one published cycle with
- * the one before.
+ * Which readings are believed. A value that moved further than it can, or on a protocol with a weak
+ * check further than it was seen to move, makes its whole reply doubtful: the same request is asked
+ * again at once, and what two replies in a row agree on is believed. Nothing is published in the
+ * meantime, so that neither a wrong value nor an unknown one ever stands for a value that was read,
+ * and a true step shows one exchange later. Pure.
  *
- * While a value is held, the one before is published again, for one poll only: what is not
- * confirmed then either becomes unknown until two readings agree. Nothing old is ever published in
- * place of an unknown value. What follows from a held value (extremes, averages, power) is made
- * unknown, so that pack_derive takes it from what is published.
+ * How far a value moves is learned from the readings that were believed: one that stands still is
+ * watched to the last digit, one that wobbles may wobble. That costs no requests in steady
+ * operation.
  */
 #ifndef PACKGATE_LINES_SPIKE_H
 #define PACKGATE_LINES_SPIKE_H
 
 #include "config/config.h"
+
 #include "bms/pack.h"
-
-/* What was made of the last reading of a value. */
-enum spike_state {
-    SPIKE_FIRST,    /* there was none to compare with */
-    SPIKE_ACCEPTED, /* published as it was read */
-    SPIKE_HELD,     /* the one before was published instead */
-    SPIKE_WITHHELD  /* published as unknown */
-};
-
-struct spike_value {
-    enum spike_state state;
-    double accepted;  /* the last reading that was believed */
-    double candidate; /* the last one that was not; NaN: none is waiting */
-    double read_at;   /* when the last reading was taken */
-    double seen_at;   /* when the value was last published or held back */
-    bool gap;         /* unknown in the cycle before */
-};
 
 /* Of one pack; zeroed is empty. */
 struct spike {
-    struct spike_value values[PACK_VALUES];
+    struct pack doubtful;     /* the last reading that was not believed, while `doubted` is not 0 */
+    unsigned doubted;         /* readings in a row that were not */
+    unsigned agreeing;        /* how many of the last ones said the same */
+    float moves[PACK_VALUES]; /* how far each value is known to move between two readings */
 };
 
+/* How a reading is looked at. */
+struct spike_rules {
+    const struct spike_limits *limits; /* largest steps, by the configuration */
+    bool weak;  /* two wrong bits can pass the protocol's check: everything is watched closely */
+    bool noisy; /* damage was seen a short while ago: the same, and one more reading must agree */
+    bool rare;  /* the value is read rarely: its first reading is in doubt on a weak protocol */
+};
+
+enum spike_verdict {
+    SPIKE_BELIEVED,
+    SPIKE_REFUTED, /* believed, and what was doubted before is wrong */
+    SPIKE_DOUBTED  /* to be asked again at once */
+};
+
+/** Judges the reply to one request. `before`: what was believed of the same request last, NULL when
+ * there is nothing, or nothing that is still good. */
+enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
+                               const struct pack *before, const struct pack *reading);
+
+/** What was in doubt will not be asked again: another request is next. */
+void spike_drop(struct spike *spike);
+
+/** The device may be another one. */
 void spike_clear(struct spike *spike);
-
-/** Filters a cycle before pack_derive. `read_at` tells when each value was read, so that one
- * that is read rarely is not confirmed by the same reading in the next cycle; NULL: all of them
- * now. A value that was unknown for longer than `forget_s` is not compared with what it was
- * before. Returns how many jumps there were: one at most for each of SOC, voltage, cells and
- * temperatures. */
-unsigned spike_filter(struct spike *spike, const struct spike_limits *limits, const double *read_at,
-                      double now, double forget_s, struct pack *pack);
-
-/** Whether the last reading of a value waits to be confirmed: it should be read again soon. */
-bool spike_waits(const struct spike *spike, enum pack_value id);
 
 #endif

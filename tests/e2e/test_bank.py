@@ -283,7 +283,7 @@ def serves_a_step_that_is_confirmed():
         with Gateway(daly_alone(replayer.url)) as gateway, gateway.client() as client:
             gateway.wait_published("replayed")
             await_value(client, "soc_percent", 1, lambda soc: abs(soc - 99.9) < 0.01)
-            assert read_value(client, "spikes", 1) == 1
+            assert read_value(client, "spikes", 1) == 0
 
 
 def serves_spikes_when_told_to():

@@ -19,8 +19,9 @@ TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-seria
 
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
-PKG_CFLAGS  = $(shell pkg-config --cflags $(LIBS))
-PKG_LIBS    = $(shell pkg-config --libs $(LIBS)) -lev -lm
+# Asked once, and not before something is built.
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lev -lm)$(PKG_LIBS)
 COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. -Igateway $(WARN) \
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
@@ -42,11 +43,19 @@ endif
 
 all: $(BUILD)/packgate
 
-$(BUILD)/packgate: $(OBJECTS)
+# All but main; a test takes out of it what it needs.
+LIBRARY := $(BUILD)/libpackgate.a
+
+$(LIBRARY): $(filter-out %/main.o,$(OBJECTS))
+	$(call short,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+$(BUILD)/packgate: $(BUILD)/gateway/main.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(filter-out %/main.o,$(OBJECTS))
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
 

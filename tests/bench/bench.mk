@@ -6,15 +6,17 @@ BENCH          := $(BUILD)/tests/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency malloc_count.so)
 
 $(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
-	$(LINK) -o $@ $^ $(PKG_LIBS)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BENCH)/polling $(BENCH)/decode $(BENCH)/latency: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o \
-                                                   $(filter-out %/main.o,$(OBJECTS))
-	$(LINK) -o $@ $^ $(PKG_LIBS)
+$(BENCH)/polling $(BENCH)/decode $(BENCH)/latency: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o $(LIBRARY)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile
 	@mkdir -p $(@D)
-	$(COMPILE) -fPIC -shared -MMD -MP -o $@ $< $(LDFLAGS)
+	$(call short,CC,$<)
+	$(Q)$(COMPILE) -fPIC -shared -MMD -MP -o $@ $< $(LDFLAGS)
 
 bench-programs: all $(BENCH_PROGRAMS)
 

@@ -20,14 +20,19 @@ fuzz: test-deps
 fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
 test-programs: fuzz-programs
 
-$(FUZZ_BUILD)/fuzz_driver: $(FUZZ_BUILD)/tests/fuzz/repair.o
-$(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_OBJECTS)
-	$(call short,LINK,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $^ $(PKG_LIBS)
+$(FUZZ_BUILD)/libpackgate.a: $(FUZZ_OBJECTS)
+	$(call short,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
 
-$(FUZZ_BUILD)/make_seeds: $(FUZZ_BUILD)/tests/fuzz/make_seeds.o $(FUZZ_OBJECTS)
+$(FUZZ_BUILD)/fuzz_driver: $(FUZZ_BUILD)/tests/fuzz/repair.o
+$(FUZZ_BUILD)/fuzz_%: $(FUZZ_BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_BUILD)/libpackgate.a
 	$(call short,LINK,$@)
-	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $^ $(PKG_LIBS)
+	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
+
+$(FUZZ_BUILD)/make_seeds: $(FUZZ_BUILD)/tests/fuzz/make_seeds.o $(FUZZ_BUILD)/libpackgate.a
+	$(call short,LINK,$@)
+	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
 
 # The captures are the corpus of the drivers.
 $(FUZZ_SEEDS): $(FUZZ_BUILD)/make_seeds $(wildcard tests/captures/*/*.exch)

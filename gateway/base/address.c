@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* Socket addresses as text. */
+/* Addresses as text, both ways. */
 #include "address.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HOST_TEXT (ADDRESS_TEXT - sizeof "[]:65535")
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 unsigned address_port(const struct sockaddr *address)
 {
@@ -42,4 +46,66 @@ const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEX
     snprintf(text, ADDRESS_TEXT, address->sa_family == AF_INET6 ? "[%.*s]:%u" : "%.*s:%u",
              (int) HOST_TEXT, host, address_port(address));
     return text;
+}
+
+/* ---- as the configuration has them ---- */
+
+static bool parse_port(const char *text, uint16_t *port)
+{
+    size_t length = strlen(text);
+    if (length == 0 || length > 5 || strspn(text, DIGITS) != length)
+        return false;
+    unsigned long number = strtoul(text, NULL, 10);
+    if (number > 65535)
+        return false;
+    *port = (uint16_t) number;
+    return true;
+}
+
+/* A link-local address needs the name of its network card behind it: fe80::7%eth0. */
+static bool is_ipv6(const char *host)
+{
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr ignored;
+    size_t length = strcspn(host, "%");
+    if (length >= sizeof address || (host[length] && !host[length + 1]))
+        return false;
+    memcpy(address, host, length);
+    address[length] = 0;
+    return inet_pton(AF_INET6, address, &ignored) == 1;
+}
+
+static bool is_ipv4(const char *host)
+{
+    struct in_addr ignored;
+    return inet_pton(AF_INET, host, &ignored) == 1;
+}
+
+/* Nothing but digits and dots is meant as an address: 192.0.2.300 is not a host of that name. */
+static bool is_name(const char *host)
+{
+    return host[0] && !strchr("-.", host[0]) && host[strspn(host, DIGITS ".")] &&
+           !host[strspn(host, LETTERS DIGITS "-_.")];
+}
+
+bool endpoint_parse(const char *text, struct endpoint *endpoint)
+{
+    struct endpoint found = {0};
+    const char *colon = strrchr(text, ':');
+    if (!colon || !parse_port(colon + 1, &found.port))
+        return false;
+    size_t length = (size_t) (colon - text);
+    bool bracketed = length > 2 && text[0] == '[' && text[length - 1] == ']';
+    if (bracketed) {
+        text++;
+        length -= 2;
+    }
+    if (length >= sizeof found.host)
+        return false;
+    memcpy(found.host, text, length);
+    found.numeric = bracketed ? is_ipv6(found.host) : is_ipv4(found.host);
+    if (!found.numeric && (bracketed || !is_name(found.host)))
+        return false;
+    *endpoint = found;
+    return true;
 }

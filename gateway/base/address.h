@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Socket addresses as text: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502". Nothing is
- * looked up.
+ * Addresses as text, both ways: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502", and in
+ * the configuration "moxa.lan:4001". Nothing is looked up.
  */
 #ifndef PACKGATE_BASE_ADDRESS_H
 #define PACKGATE_BASE_ADDRESS_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #define ADDRESS_TEXT 80 /* an IPv6 address with its interface, brackets, port and the NUL */
@@ -18,5 +20,16 @@ const char *address_format_host(const struct sockaddr *address, char text[ADDRES
 
 /** The port of an IPv4 or IPv6 address, else 0. */
 unsigned address_port(const struct sockaddr *address);
+
+/* "HOST:PORT" as it stands in the configuration. */
+struct endpoint {
+    char host[254]; /* without brackets, as getaddrinfo takes it */
+    uint16_t port;
+    bool numeric; /* an address: no name has to be looked up */
+};
+
+/** Takes the text apart and checks its form; nothing is looked up. False: it has none of these
+ * forms. */
+bool endpoint_parse(const char *text, struct endpoint *endpoint);
 
 #endif

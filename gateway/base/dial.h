@@ -7,7 +7,7 @@
 #ifndef PACKGATE_BASE_DIAL_H
 #define PACKGATE_BASE_DIAL_H
 
-#include "endpoint.h"
+#include "address.h"
 #include "resolver.h"
 
 #include <ev.h>

@@ -6,7 +6,7 @@
 #include "packs/json.h"
 #include "simulator/pty.h"
 #include "simulator/simulator.h"
-#include "base/endpoint.h"
+#include "base/address.h"
 #include "base/log.h"
 
 #include <errno.h>

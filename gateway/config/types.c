@@ -5,7 +5,7 @@
  */
 #include "types.h"
 
-#include "base/endpoint.h"
+#include "base/address.h"
 
 #include <math.h>
 #include <stdlib.h>

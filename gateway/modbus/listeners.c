@@ -6,7 +6,6 @@
 #include "listeners.h"
 
 #include "base/address.h"
-#include "base/endpoint.h"
 #include "base/log.h"
 
 #include <errno.h>

@@ -91,6 +91,12 @@ static void say_debug(void)
     say_all();
 }
 
+static void say_with_time(void)
+{
+    log_with_time();
+    log_warn("w");
+}
+
 static void say_dirty(void)
 {
     log_info("a\nb\r\x1B[31m\tc\x7F %s", "25 °C");
@@ -103,6 +109,23 @@ static void say_frames(void)
     log_set_level(LOG_LEVEL_DEBUG);
     log_frame("shed >", bytes, 3);
     log_frame("shed <", bytes, 0);
+}
+
+static void test_time(void **state)
+{
+    (void) state;
+    char output[OUTPUT_SIZE];
+    int year, month, day, hour, minute, second, end = 0;
+    say(say_with_time, NO_JOURNAL, output);
+    sscanf(output, "%4d-%2d-%2d %2d:%2d:%2d warning: w\n%n", &year, &month, &day, &hour, &minute,
+           &second, &end);
+    if (end == 0 || output[end])
+        fail_msg("got %s", output);
+    assert_true(year >= 2024 && month >= 1 && month <= 12 && hour <= 23 && second <= 60);
+    say(say_with_time, THIS_STREAM, output);
+    assert_string_equal(output, "<4>w\n");
+    say(say_with_time, OTHER_STREAM, output);
+    assert_non_null(strstr(output, " warning: w\n"));
 }
 
 static void test_output(void **state)
@@ -382,10 +405,10 @@ static void test_reader_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output),       cmocka_unit_test(test_long),
-        cmocka_unit_test(test_errno),        cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_nobody_reads), cmocka_unit_test(test_file),
-        cmocka_unit_test(test_reader_gone),
+        cmocka_unit_test(test_output), cmocka_unit_test(test_time),
+        cmocka_unit_test(test_long),   cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_stream), cmocka_unit_test(test_nobody_reads),
+        cmocka_unit_test(test_file),   cmocka_unit_test(test_reader_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

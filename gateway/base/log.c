@@ -21,11 +21,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MESSAGE_SIZE 1024
 #define FRAME_TEXT_SIZE (3 * BMS_FRAME_MAX + 128)
-#define LINE_SIZE (FRAME_TEXT_SIZE + 16) /* with its mark and newline */
+#define MARK_SIZE 64
+#define LINE_SIZE (FRAME_TEXT_SIZE + MARK_SIZE + 1)
 
 static const struct {
     const char *plain, *journal;
@@ -37,6 +39,7 @@ static const struct {
 };
 
 static enum log_level highest_level = LOG_LEVEL_INFO;
+static bool with_time;
 
 /* Where messages go, and what is left of the last one. */
 static struct {
@@ -48,6 +51,11 @@ static struct {
     size_t rest_size;
     unsigned long lost;
 } output = {.how = WAITING, .fd = STDERR_FILENO};
+
+void log_with_time(void)
+{
+    with_time = true;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -127,27 +135,36 @@ static bool put_rest(void)
     return output.rest_size == 0;
 }
 
-static const char *mark_of(enum log_level level)
+/* What a line begins with; returns its size. */
+static size_t put_mark(enum log_level level, char mark[MARK_SIZE])
 {
     static enum { NOT_ASKED, PLAIN, JOURNAL } target = NOT_ASKED;
     if (target == NOT_ASKED)
         target = find_journal() ? JOURNAL : PLAIN;
-    return target == JOURNAL ? level_marks[level].journal : level_marks[level].plain;
+    if (target == JOURNAL)
+        return (size_t) snprintf(mark, MARK_SIZE, "%s", level_marks[level].journal);
+    char stamp[32] = "";
+    const time_t now = time(NULL);
+    struct tm local;
+    if (with_time && localtime_r(&now, &local))
+        strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%S ", &local);
+    return (size_t) snprintf(mark, MARK_SIZE, "%s%s", stamp, level_marks[level].plain);
 }
 
 /* What stands before the next line. False: it was not taken. */
 static bool catch_up(void)
 {
-    char line[100];
+    char line[MARK_SIZE + 100];
     if (output.rest_size > 0 && !put_rest())
         return false;
     if (output.lost == 0)
         return true;
-    const int size =
-        snprintf(line, sizeof line, "%s%lu %s lost, as nobody took %s\n", mark_of(LOG_LEVEL_WARN),
-                 output.lost, output.lost == 1 ? "line of the log was" : "lines of the log were",
-                 output.lost == 1 ? "it" : "them");
-    if (!put_line(line, (size_t) size))
+    size_t size = put_mark(LOG_LEVEL_WARN, line);
+    size += (size_t) snprintf(line + size, sizeof line - size, "%lu %s lost, as nobody took %s\n",
+                              output.lost,
+                              output.lost == 1 ? "line of the log was" : "lines of the log were",
+                              output.lost == 1 ? "it" : "them");
+    if (!put_line(line, size))
         return false;
     output.lost = 0;
     return output.rest_size == 0;
@@ -188,9 +205,7 @@ void log_never_wait(struct ev_loop *loop)
 static void write_line(enum log_level level, const char *text, size_t length)
 {
     char line[LINE_SIZE];
-    const char *mark = mark_of(level);
-    size_t size = strlen(mark);
-    memcpy(line, mark, size);
+    size_t size = put_mark(level, line);
     for (size_t i = 0; i < length; i++)
         line[size++] = (unsigned char) text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
     line[size++] = '\n';

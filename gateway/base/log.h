@@ -4,7 +4,8 @@
  * so that `journalctl -p warning` finds it; anywhere else it starts with "error: ", "warning: ",
  * "debug: " or nothing (info).
  *
- * A daemon calls log_never_wait: from then on what nobody takes is dropped and counted.
+ * A daemon calls log_with_time and log_never_wait: its lines begin with date and time unless the
+ * journal adds them, and what nobody takes is dropped and counted.
  *
  * One message per change of state: what happened, to which line or pack, what to do about it.
  * Repeats go to debug.
@@ -37,6 +38,10 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /** At debug level, "prefix A5 40 90 …": one line however long the frame. Not for frames that may
  * hold a PIN or a password. */
 void log_frame(const char *prefix, const uint8_t *bytes, size_t size);
+
+/** From now on each line begins with the local date and time, "2026-11-22 13:42:49 warning: ",
+ * unless the journal notes them. */
+void log_with_time(void);
 
 /** From now on no message waits until somebody takes it: what does not fit into a full pipe, a
  * journal that does not read or a terminal that was stopped is dropped, and a line tells how many

@@ -48,7 +48,6 @@ static struct config *load_config(const char *path)
     return config;
 }
 
-/* The new configuration is read and checked as a whole before anything changes. */
 static void tell_change(void *data, enum config_change change, const char *text)
 {
     unsigned *count = data;
@@ -59,6 +58,7 @@ static void tell_change(void *data, enum config_change change, const char *text)
     ++*count;
 }
 
+/* The new configuration is read and checked as a whole before anything changes. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 {
     (void) loop;
@@ -185,6 +185,7 @@ int command_run(int argc, char **argv)
         return EXIT_USAGE;
     }
     log_never_wait(ev_default_loop(0));
+    log_with_time();
     struct running running = {.path = path, .config = load_config(path)};
     if (!running.config)
         return EXIT_FAILED;

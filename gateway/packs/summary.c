@@ -109,6 +109,18 @@ static unsigned compare(const struct summary *before, const struct summary *now)
     return changes;
 }
 
+/* With the priority of the worst that is new. */
+static void report(const struct summary *before, const struct summary *now, const char *kind,
+                   const char *name, const char *text)
+{
+    if (now->protection & ~before->protection)
+        log_error("%s %s: %s", kind, name, text);
+    else if (now->warning & ~before->warning || !now->fresh)
+        log_warn("%s %s: %s", kind, name, text);
+    else
+        log_info("%s %s: %s", kind, name, text);
+}
+
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
                         double now)
 {
@@ -127,13 +139,14 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
         .protection = pack->alarms_protection,
         .identity = identify(source),
     };
-    const unsigned changes = compare(summary, &latest);
+    const struct summary before = *summary;
+    const unsigned changes = compare(&before, &latest);
     *summary = latest;
     if (!(changes & ~(unsigned) SOURCE_IDENTITY))
         return changes;
     char text[LINE_SIZE] = "values are too old";
     if (fresh)
         describe(summary, pack, text);
-    log_info("%s %s: %s", kind, source->name, text);
+    report(&before, summary, kind, source->name, text);
     return changes;
 }

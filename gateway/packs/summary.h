@@ -20,7 +20,8 @@ struct summary {
 };
 
 /** Compares a source with what was last told of it, and says in the log what has changed, but for
- * the identity. `kind` is "pack" or "bank". Returns enum source_change. */
+ * the identity: a new protection as an error, a new warning and values that became too old as
+ * warnings. `kind` is "pack" or "bank". Returns enum source_change. */
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
                         double now);
 

@@ -24,6 +24,11 @@ PACKGATE = os.path.abspath(sys.argv[1])
 PATIENCE = 60  # seconds; a busy machine is slow, not broken
 
 
+def without_time(line):
+    """A line of the log as it is in the journal, which has a time of its own."""
+    return re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line)
+
+
 class Program:
     """A running process; its lines on both outputs can be awaited."""
 
@@ -37,7 +42,7 @@ class Program:
 
     def _read(self):
         for line in self.process.stdout:
-            self.queue.put(line.decode(errors="replace").rstrip("\n"))
+            self.queue.put(without_time(line.decode(errors="replace").rstrip("\n")))
         self.queue.put(None)
 
     def wait_for(self, pattern):

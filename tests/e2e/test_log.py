@@ -68,8 +68,8 @@ class Unread:
 def polls_and_answers_while_nobody_reads():
     with Unread() as gateway, connect(gateway.port) as client:
         go_on(client, 20)  # two frames each, of more bytes than the pipe holds
-        gateway.wait_for(r"^warning: \d+ lines of the log were lost")
-        gateway.wait_for(r"^debug: line shed: >")
+        gateway.wait_for(r"^[-\d]{10} [:\d]{8} warning: \d+ lines of the log were lost")
+        gateway.wait_for(r"^[-\d]{10} [:\d]{8} debug: line shed: >")
         go_on(client, 20)
 
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/* A pack in one line of the log: what is said of a change, and with which priority. */
+#include "packs/summary.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+/* What standard error gets while `summary` looks at the source. */
+static void update(struct summary *summary, const struct source *source, double now, char *said,
+                   size_t size)
+{
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(file), STDERR_FILENO) >= 0);
+    summary_update(summary, "pack", source, now);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    close(kept);
+    rewind(file);
+    said[fread(said, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void test_priorities(void **state)
+{
+    (void) state;
+    enum { LOW = 1u << 2, HIGH = 1u << 3 };
+    static const struct {
+        const char *what;
+        double now;
+        uint32_t warning, protection;
+        double current;
+        const char *begins; /* "": nothing is said */
+    } steps[] = {
+        {"the first values", 0, 0, 0, 0, "pack p: idle"},
+        {"nothing new", 1, 0, 0, 0, ""},
+        {"a warning", 2, LOW, 0, 0, "warning: pack p: idle"},
+        {"it is still there", 3, LOW, 0, 0, ""},
+        {"the current flows, the warning is known", 4, LOW, 0, 20, "pack p: charging"},
+        {"it becomes a protection", 5, LOW, LOW, 20, "error: pack p: charging"},
+        {"another warning besides", 6, LOW | HIGH, LOW, 20, "warning: pack p: charging"},
+        {"a protection ends", 7, LOW | HIGH, 0, 20, "pack p: charging"},
+        {"both at once", 8, 0, HIGH, 0, "error: pack p: idle"},
+        {"all is well", 9, 0, 0, 0, "pack p: idle"},
+        {"too old", 100, 0, 0, 0, "warning: pack p: values are too old"},
+        {"still too old", 101, 0, 0, 0, ""},
+    };
+    struct pack pack;
+    pack_clear(&pack);
+    struct source source = {.name = "p", .values = &pack, .good_until = 50};
+    struct summary summary = {0};
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        char said[1000];
+        pack.alarms_warning = steps[i].warning;
+        pack.alarms_protection = steps[i].protection;
+        pack.value[CURRENT_A] = steps[i].current;
+        update(&summary, &source, steps[i].now, said, sizeof said);
+        size_t length = strlen(steps[i].begins);
+        if (strncmp(said, steps[i].begins, length) != 0 || (length == 0 && said[0]))
+            fail_msg("%s: expected '%s...', got '%s'", steps[i].what, steps[i].begins, said);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_priorities),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -28,7 +28,7 @@ LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) 
 
 SOURCES := $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
 
 # One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise; a make below another gets
 # its share from that one.
@@ -69,14 +69,15 @@ run: deps
 	@$(MAKE) --no-print-directory all
 	$(BUILD)/packgate run -c conf/demo.ini
 
+# TESTS="server e2e/push 'jk*' fuzz/daly" picks some; tests/run has the details.
+RUN_TESTS = BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run
+
 test check: test-deps
-	@$(MAKE) --no-print-directory all test-programs
-	@BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run
+	@programs=$$($(RUN_TESTS) --programs $(TESTS)) && $(MAKE) --no-print-directory $$programs
+	@$(RUN_TESTS) $(TESTS)
 
 # The unit tests alone, without the fuzzers.
-unit-programs: $(TESTS)
-
-test-programs: unit-programs
+unit-programs: $(UNITS)
 
 deps:
 	@tests/install-packages $(DEPS)
@@ -115,7 +116,8 @@ include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
 help:
 	@echo "make run        install what is missing, build, start the gateway on simulated packs"
-	@echo "make test       the same for all tests; SAN=1: under address and undefined behaviour sanitizers"
+	@echo "make test       the same for all tests; SAN=1: under address and undefined behaviour sanitizers;"
+	@echo "                TESTS=\"server e2e/push 'jk*' fuzz/daly\": these only"
 	@echo "make            build only; CC, CFLAGS, PREFIX, DESTDIR as usual"
 	@echo "make deps       install the packages that building needs (apt-get)"
 	@echo "make install    program, manual, service, example configuration; make uninstall takes them away again"
@@ -126,7 +128,7 @@ help:
 	@echo "make lint format coverage clean"
 
 include packaging/install.mk
--include $(OBJECTS:.o=.d) $(TESTS:=.d)
+-include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check unit-programs test-programs deps test-deps docs soak format lint coverage clean help
+.PHONY: all run test check unit-programs deps test-deps docs soak format lint coverage clean help

@@ -15,10 +15,10 @@ FUZZ_SEEDS    := $(FUZZ_BUILD)/seeds/made
 # Each fuzzer on its own corpus, all cores busy, until FUZZ_SECONDS are over. What is found stays below FUZZ_BUILD.
 fuzz: test-deps
 	@$(MAKE) --no-print-directory fuzz-programs
-	@FUZZ_BUILD=$(FUZZ_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/fuzz/run grow
+	@tests/run --list fuzz | FUZZ_BUILD=$(FUZZ_BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) \
+	    xargs -P $$(nproc) -I TARGET tests/fuzz/run grow TARGET
 
 fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
-test-programs: fuzz-programs
 
 $(FUZZ_BUILD)/libpackgate.a: $(FUZZ_OBJECTS)
 	$(call short,AR,$@)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""tests/run, which everybody believes: what it calls a failure, what it shows, picks and ends. It runs on a folder of
+small tests made for it."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+
+from harness import PATIENCE, Program, main
+
+RUNNER = os.path.abspath("tests/run")
+
+
+@contextmanager
+def folder_of(**scripts):
+    """Shell scripts as end-to-end tests, by name; one that begins with "unit_" is a unit test's program."""
+    folder = tempfile.mkdtemp(prefix="packgate-runner-")
+    for part in ("tests/e2e", "tests/captures/daly", "tests/fuzz", "build/tests"):
+        os.makedirs(os.path.join(folder, part))
+    shutil.copy(RUNNER, f"{folder}/tests/run")
+    for name, text in scripts.items():
+        if name.startswith("unit_"):
+            put(f"{folder}/tests/test_{name[5:]}.c", "")
+            put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
+        else:
+            # Python, as end-to-end tests are, which becomes the script.
+            put(f"{folder}/tests/e2e/test_{name}.py", f"{text.count('alone') and '# tests/run: alone' or ''}\n"
+                f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
+    put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def put(path, text, mode=0o644):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+def environment(**more):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TEST_")}
+    return {**clean, "BUILD": "build", "JOBS": "4", **more}
+
+
+def run(folder, *names, **more):
+    """(exit status, lines) of a run."""
+    result = subprocess.run([f"{folder}/tests/run", *names], env=environment(**more), stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, timeout=PATIENCE)
+    return result.returncode, result.stdout.decode().splitlines()
+
+
+GOOD = 'echo "1..2"; echo "ok 1 - a"; echo "ok 2 - b"'
+
+
+def counts_what_passes():
+    with folder_of(good=GOOD, unit_also=GOOD) as folder:
+        status, lines = run(folder)
+        assert status == 0 and lines[-1] == "8 passed, 0 failed", lines
+        assert sum(line.startswith("ok ") for line in lines) == 6 and "ok 1 - a" not in lines, lines
+
+
+def fails(script, complaint, passed=0, failed=1, name="e2e/bad", **more):
+    with folder_of(**{"unit_bad" if name == "bad" else "bad": script}, good=GOOD) as folder:
+        status, lines = run(folder, name, "e2e/good", **more)
+        text = "\n".join(lines)
+        assert status == 1 and lines[-1] == f"{passed + 2} passed, {failed} failed", text
+        assert re.search(complaint, text), text
+        assert lines[-2] == f"failed: {name}", text
+
+
+def failing_case_is_shown():
+    fails('echo "1..2"; echo "ok 1 - a"; echo "# why it failed"; echo "not ok 2 - b"; exit 1', "^# why it failed$|# why", 1)
+    fails('echo "1..1"; echo "not ok 1 - a"', "not ok 1 - a")
+
+
+def dying_program_fails():
+    fails(GOOD + "; kill -SEGV $$", "e2e/bad was ended by SIGSEGV", 2)
+    fails(GOOD + "; exit 3", "e2e/bad ended with status 3", 2)
+    fails(GOOD + "; kill -ABRT $$", "bad was ended by SIGABRT", 2, name="bad")
+
+
+def program_without_all_its_cases_fails():
+    fails("true", "has no case")
+    fails('echo "1..0"', "has no case")
+    fails('echo "1..3"; echo "ok 1 - a"', "announces 3 cases and has 1", 1)
+    fails('echo "ok 1 - a"', "announces 0 cases and has 1", 1)
+
+
+def skipped_case_fails():
+    fails('echo "1..2"; echo "ok 1 - a # SKIP mbpoll is missing"; echo "ok 2 - b"', "skips 1 of its cases", 1)
+
+
+def missing_program_fails():
+    with folder_of(unit_bad=GOOD) as folder:
+        os.unlink(f"{folder}/build/tests/test_bad")
+        status, lines = run(folder, "bad")
+        assert status == 1 and lines[-1] == "0 passed, 1 failed", lines
+        assert any("No such file" in line for line in lines), lines
+
+
+def hanging_program_is_ended():
+    fails('echo "1..2"; echo "ok 1 - a"; exec sleep 1000', "does not end in 1 s", 1, TEST_TIMEOUT="1")
+
+
+def is_gone(pid):
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def nothing_outlives_its_test():
+    with folder_of(bad="setsid sh -c 'echo $$ >left; exec sleep 1000' & until [ -s left ]; do :; done; " + GOOD) as folder:
+        status, lines = run(folder, "e2e/bad", TEST_GRACE="0.1")
+        assert status == 1 and "e2e/bad left running: sleep 1000" in lines, lines
+        with open(f"{folder}/left", encoding="ascii") as file:
+            assert is_gone(int(file.read()))
+
+
+def interrupted_run_ends_its_tests():
+    for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        with folder_of(long="echo $$ >one; setsid sh -c 'echo $$ >two; exec sleep 1000' & exec sleep 1000") as folder:
+            runner = Program(f"{folder}/tests/run", "e2e/long", env=environment())
+            pids = [await_pid(f"{folder}/{name}") for name in ("one", "two")]
+            status = runner.stop(how)
+            assert status == (1 if how != signal.SIGKILL else -signal.SIGKILL), status
+            deadline = time.monotonic() + PATIENCE
+            while not all(map(is_gone, pids)):
+                assert time.monotonic() < deadline, f"left after {how.name}: {pids}"
+                time.sleep(0.01)
+
+
+def await_pid(path):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            with open(path, encoding="ascii") as file:
+                if (text := file.read()).endswith("\n"):
+                    return int(text)
+        except OSError:
+            pass
+        time.sleep(0.01)
+    raise AssertionError(f"{path} does not appear")
+
+
+def names_pick_tests():
+    with folder_of(push=GOOD, probe=GOOD, unit_push=GOOD, unit_jk02=GOOD, unit_jk_pb=GOOD) as folder:
+        for names, wanted in ((["push"], "push"), (["e2e/p*"], "e2e/probe e2e/push"), (["jk*", "push"], "jk02 jk_pb push"),
+                              (["e2e"], "e2e/probe e2e/push"), (["fuzz/daly"], "fuzz/daly"),
+                              (["tests/e2e/test_push.py"], "e2e/push"), (["tests/test_jk02.c"], "jk02"),
+                              ([], "e2e/probe e2e/push fuzz/config fuzz/daly fuzz/exchange fuzz/server jk02 jk_pb push")):
+            status, lines = run(folder, "--list", *names)
+            assert status == 0 and sorted(lines) == wanted.split(), (names, lines)
+        status, lines = run(folder, "push", "nothing")
+        assert status == 1 and lines == ["tests/run: there is no test nothing; --list shows all"], lines
+
+
+def one_that_wants_to_be_alone_is():
+    mark = 'echo "$0 begins" >>times; sleep 0.2; echo "$0 ends" >>times; '
+    with folder_of(one=mark + GOOD, two=mark + GOOD, three="echo alone >>times; sleep 0.2; echo alone >>times; " + GOOD) as folder:
+        status, lines = run(folder, "e2e")
+        assert status == 0, lines
+        with open(f"{folder}/times", encoding="ascii") as file:
+            times = file.read().split()
+        at = times.index("alone")
+        assert times[at + 1] == "alone", times
+
+
+main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
+      skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
+      interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is])

@@ -253,7 +253,7 @@ static void counts_from_the_request_on_this_connection(void **state)
     assert_true(poller_request(world->poller, world->now, &request, &published));
     poller_unanswered(world->poller, world->now);
     world->now += 5;
-    poller_reopened(world->poller);
+    poller_reopened(world->poller, world->now);
     assert_true(poller_request(world->poller, world->now, &request, &published));
     world->now += 0.1;
     answer(world, request.bytes[0]);
@@ -346,10 +346,10 @@ static void forgets_a_talker_after_a_long_silence(void **state)
     struct poller *poller = poller_new(&talking);
     uint8_t *note = bms_memory(&poller->bms);
     pack_set(&poller->incoming, VOLTAGE_V, 52);
-    poller_heard(poller, 1000);
+    poller_heard(poller, 1000, 0);
     *note = 7;
     pack_set(&poller->incoming, VOLTAGE_V, 53);
-    poller_heard(poller, 1001);
+    poller_heard(poller, 1001, 0);
     assert_int_equal(*note, 7);
     pack_set(&poller->incoming, SOC_PERCENT, 80); /* the first half of a set */
     poller_unheard(poller);

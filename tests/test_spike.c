@@ -526,7 +526,8 @@ static void test_recorded_gap(void **state)
     world->byte = 6;
     world->word = 999;
     expect(cycle(world), SOC_PERCENT, 99.9);
-    assert_int_equal(world->asked[PACK_REPLY], 1);
+    /* The first answer may be that to a request from the silence: the cycle is walked through again. */
+    assert_int_equal(world->asked[PACK_REPLY], 2);
 }
 
 /* On a crowded line each pack has its turn only every 17 s, which is no gap. */
@@ -572,7 +573,7 @@ static void test_talker(void **state)
     struct poller *poller = poller_new(&config);
     for (size_t i = 0; i < COUNT(socs); i++) {
         pack_set(&poller->incoming, SOC_PERCENT, socs[i]);
-        bool published = poller_heard(poller, 1000 + (double) i);
+        bool published = poller_heard(poller, 1000 + (double) i, 0);
         assert_int_equal(published, i != 2 && i != 3 && i != 5);
         expect(&poller->values, SOC_PERCENT, i == 6 ? 70 : 50);
     }

@@ -23,7 +23,10 @@
 #define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
 #define WATCH_S 1.0        /* longest wait of a talker's line without a look at the clock */
 #define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
-#define RESTLESS_S 0.3     /* longest wait for a line that will not be quiet between requests */
+#define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
+#define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
+#define TALK_GAP_S 2.0        /* who talks each second was held up, if it was silent for longer */
+#define RESTLESS_S 0.3        /* longest wait for a line that will not be quiet between requests */
 
 struct line {
     const struct line_config *config;
@@ -42,6 +45,10 @@ struct line {
     double started_at;
     double worked_at;     /* the last useful answer; NaN: none yet */
     double lost_at;       /* NaN: never, or closed when idle */
+    double afresh_at;     /* opened anew for what may be late; NaN: never */
+    bool afresh_helped;   /* what came then was not late */
+    double lag_s;         /* a talker's bytes may be so old */
+    double heard_at;      /* the last byte, or the opening */
     double unheard_since; /* asked, and nothing at all was received since; NaN: not so */
     bool opened;          /* once at least */
     bool asked, answered; /* since it was opened; answered: something useful came */
@@ -51,6 +58,7 @@ struct line {
     bool ordering;         /* the request in flight is of the first order, not of a poll */
     struct member *asking; /* whose request is in flight; for a talker, always it */
     struct bms_request request;
+    double asked_at;
     double deadline;        /* for the reply to begin, or to go on after a part of it */
     double deadline_limit;  /* however much comes */
     double begun_at;        /* when what may be a frame of the reply began; NaN: nothing */
@@ -212,6 +220,21 @@ static void open_anew(struct line *line, const char *why)
     lose(line, why);
 }
 
+/* What comes may be the answer to an earlier request, or was held up on its way. Over a new
+ * connection nothing comes that was under way before. A delay that is always there would be met
+ * again: then it is tried rarely, and what comes is taken for as old as it can be. */
+static bool open_afresh(struct line *line, const char *why, double now)
+{
+    double pause_s = line->afresh_helped ? AFRESH_S : AFRESH_IN_VAIN_S;
+    if (now - line->afresh_at < pause_s)
+        return false;
+    line->afresh_at = now;
+    line->afresh_helped = false;
+    line->answered = true; /* no fault of the port's */
+    open_anew(line, why);
+    return true;
+}
+
 static void on_opened(void *data, int fd)
 {
     struct line *line = data;
@@ -223,11 +246,13 @@ static void on_opened(void *data, int fd)
     line->quiet_since = -INFINITY;
     line->wanted_at = NAN;
     line->unheard_since = talks(line) ? now : NAN;
+    line->heard_at = now;
+    line->lag_s = 0;
     reply_clear(&line->reply);
     for (unsigned i = 0; i < line->turns.count; i++) {
         struct poller *poller = line->turns.list[i].poller;
         poller->reconnects += again;
-        poller_reopened(poller);
+        poller_reopened(poller, now);
         if (other_device)
             poller_reset(poller, now);
     }
@@ -316,6 +341,7 @@ static void ask(struct line *line, struct member *member, double now)
 {
     show(line, '>', line->request.bytes, line->request.size);
     line->asking = member;
+    line->asked_at = now;
     line->asked = true;
     if (isnan(line->unheard_since))
         line->unheard_since = now;
@@ -355,6 +381,8 @@ static void end_cycle(struct line *line, struct member *member, bool published, 
         turns_charge(&line->turns, member, now);
         note_miss(line, member, now);
     }
+    if (poller_doubts(member->poller) && port_forgets(line->port))
+        open_afresh(line, "a reply may have been that to an earlier request", now);
 }
 
 /* Sends the pack's next request; false when its cycle is over. */
@@ -373,7 +401,7 @@ static void advance(struct line *line)
 {
     if (line->fd < 0 || line->asking)
         return;
-    for (bool asked = false; !asked;) {
+    for (bool asked = false; !asked && line->fd >= 0;) {
         double now = clock_now();
         double due = next_due(line, now);
         if (due > now) {
@@ -446,6 +474,18 @@ static void wait_on(struct line *line, bool is_part, bool consumed, double now)
         arm(line, now);
 }
 
+/* What passes keeps its order: behind the answer to one request there is none to an earlier one,
+ * whichever pack that was for. */
+static void note_reply(struct line *line, double now)
+{
+    double asked_at = line->asked_at;
+    if (!poller_answered(line->asking->poller, now))
+        return;
+    line->afresh_helped = true;
+    for (unsigned i = 0; i < line->turns.count; i++)
+        poller_settle(line->turns.list[i].poller, asked_at);
+}
+
 static void take_reply(struct line *line, bool silent, double now)
 {
     struct poller *poller = line->asking->poller;
@@ -463,7 +503,7 @@ static void take_reply(struct line *line, bool silent, double now)
     if (line->ordering) {
         settle_order(line, state);
     } else if (state == REPLY_DONE) {
-        poller_answered(poller, now);
+        note_reply(line, now);
     } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
@@ -497,7 +537,7 @@ static void listen_in(struct line *line, double now)
 {
     struct member *member = line->asking;
     while (decode(line, false) == REPLY_DONE) {
-        if (poller_heard(member->poller, now))
+        if (poller_heard(member->poller, now, line->lag_s))
             publish(line, member, now);
         await_talker(line, now);
     }
@@ -529,12 +569,29 @@ static bool overslept(struct line *line, double now)
     return true;
 }
 
+/* A talker that was silent for longer than it ever is may have been held up on its way: what comes
+ * then can be as old as the silence was long, and so can all that follows. A delay that was there
+ * when the port was opened shows as well, since nothing came for so long. */
+static bool is_held_up(struct line *line, double now)
+{
+    double silence_s = now - line->heard_at;
+    if (silence_s < TALK_GAP_S) {
+        line->afresh_helped |= line->lag_s == 0;
+        return false;
+    }
+    line->lag_s = fmax(line->lag_s, silence_s);
+    return open_afresh(line, "it was silent, and what comes now may be old", now);
+}
+
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct line *line = data;
     double now = clock_now();
     if (overslept(line, now))
         return;
+    if (talks(line) && is_held_up(line, now))
+        return;
+    line->heard_at = now;
     line->unheard_since = talks(line) ? now : NAN;
     if (!line->asking) {
         line->quiet_since = now;
@@ -623,6 +680,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->data = data;
     line->fd = -1;
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
+    line->afresh_at = NAN;
     mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;

@@ -13,6 +13,21 @@
 #define ROUNDS_MOST_S 60     /* and no longer than that */
 #define SLOWEST_S 30         /* interval that silence leads to */
 #define NOISY_S 60           /* since damage was seen */
+#define REST_MOST_S 30       /* for a pack of which late replies are awaited */
+
+/* What was asked will not be answered any more. */
+static void close_step(struct poller_step *step)
+{
+    step->open_since = NAN;
+    step->late = false;
+}
+
+static void close_all(struct poller *poller)
+{
+    for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++)
+        close_step(&poller->steps[i]);
+    poller->clear_at = NAN;
+}
 
 struct poller *poller_new(const struct pack_config *config)
 {
@@ -31,6 +46,7 @@ struct poller *poller_new(const struct pack_config *config)
         free(poller);
         return NULL;
     }
+    close_all(poller);
     poller_reset(poller, 0);
     return poller;
 }
@@ -74,9 +90,23 @@ void poller_reset(struct poller *poller, double now)
     poller->due = now;
 }
 
-void poller_reopened(struct poller *poller)
+void poller_reopened(struct poller *poller, double now)
 {
-    poller->asked_at = NAN;
+    if (!isnan(poller->clear_at))
+        poller->due = fmin(poller->due, now);
+    close_all(poller);
+}
+
+void poller_settle(struct poller *poller, double asked_at)
+{
+    for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++)
+        if (poller->steps[i].asked_at <= asked_at)
+            poller->steps[i].open_since = NAN;
+}
+
+bool poller_doubts(const struct poller *poller)
+{
+    return !poller->in_cycle && !isnan(poller->clear_at);
 }
 
 static void begin_cycle(struct poller *poller, double now)
@@ -84,11 +114,16 @@ static void begin_cycle(struct poller *poller, double now)
     poller->in_cycle = true;
     poller->incomplete = false;
     poller->cycle_started = now;
-    poller->vital_at = NAN;
+    poller->vital_missed = false;
     poller->step = 0;
     poller->tries = 0;
     poller->built = false;
     spike_drop(&poller->spike);
+    poller->again = false;
+    if (now >= poller->clear_at)
+        close_all(poller);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        poller->steps[i].late = false;
 }
 
 double poller_interval(const struct poller *poller)
@@ -117,11 +152,49 @@ static bool usable(const struct poller *poller, unsigned index, double now)
     return age <= poller->config->driver->plan[index].every_s + poller_stale_after(poller);
 }
 
+/* A reply is still in doubt that nothing else on the line settles. One that comes late comes later
+ * than its request by at most as much as this one did, if this was a late one: by then all of them
+ * are through. */
+static void note_doubt(struct poller *poller, double now)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        if (!step->late || isnan(step->open_since))
+            continue;
+        double through = now + fmin(now - step->open_since, REST_MOST_S);
+        poller->clear_at = fmax(isnan(poller->clear_at) ? through : poller->clear_at, through);
+    }
+    if (!isnan(poller->clear_at))
+        poller->due = fmax(poller->due, poller->clear_at);
+}
+
+/* When the parts of this cycle were asked for, from the first vital one on: what comes before it
+ * only wakes the pack up. */
+static void find_times(const struct poller *poller, double *first, double *last)
+{
+    const struct bms_driver *driver = poller->config->driver;
+    bool vital = false;
+    *first = INFINITY;
+    *last = -INFINITY;
+    for (unsigned i = 0; i < driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        vital |= driver->plan[i].vital;
+        if (!vital || driver->plan[i].every_s > 0 || isnan(step->at))
+            continue;
+        *first = fmin(*first, step->at);
+        *last = fmax(*last, step->at);
+    }
+}
+
 static bool end_cycle(struct poller *poller, double now)
 {
     poller->in_cycle = false;
     poller->due = fmax(poller->cycle_started + poller_interval(poller), now);
-    if (isnan(poller->vital_at) || poller->incomplete) {
+    note_doubt(poller, now);
+    double first, last;
+    find_times(poller, &first, &last);
+    bool whole = !poller->incomplete && last - first <= now - poller->cycle_started;
+    if (poller->vital_missed || !whole) {
         poller->last_started = NAN;
         return false;
     }
@@ -137,7 +210,7 @@ static bool end_cycle(struct poller *poller, double now)
          * stays away. */
         poller->steps[i].part.implausible = 0;
     }
-    publish(poller, poller->vital_at);
+    publish(poller, first);
     return true;
 }
 
@@ -148,13 +221,41 @@ static void next_step(struct poller *poller)
     spike_drop(&poller->spike);
 }
 
+/* A cycle with a late answer is walked through once more, unless nothing has settled, or will by
+ * being asked again, that no earlier request can answer. So what is published is of one time. */
+static bool begin_again(struct poller *poller)
+{
+    bool late = false, settled = false;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        late |= step->late;
+        settled |= step->at >= poller->cycle_started && isnan(step->open_since);
+        settled |= step->late && isnan(step->open_since);
+    }
+    if (poller->again || poller->vital_missed || poller->incomplete || !late || !settled)
+        return false;
+    poller->again = true;
+    poller->step = 0;
+    poller->tries = 0;
+    return true;
+}
+
+static bool is_wanted(const struct poller *poller, double now)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    bool each_cycle = poller->config->driver->plan[poller->step].every_s == 0;
+    return now >= step->due && (!poller->again || each_cycle);
+}
+
 /* Builds the next request of the cycle, unless it is there already. False: there is none. */
 static bool find_request(struct poller *poller, double now)
 {
     const struct bms_driver *driver = poller->config->driver;
-    for (; !poller->built && poller->step < driver->steps; next_step(poller)) {
+    for (; !poller->built; next_step(poller)) {
+        if (poller->step >= driver->steps && !begin_again(poller))
+            return false;
         struct poller_step *step = &poller->steps[poller->step];
-        if (now < step->due)
+        if (!is_wanted(poller, now))
             continue;
         poller->built = driver->build(&poller->bms, poller->step, &poller->request);
         if (poller->built)
@@ -182,8 +283,10 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
     *request = poller->request;
     poller->built = false;
     pack_clear(&poller->incoming);
-    if (poller->tries == 0 || isnan(poller->asked_at))
-        poller->asked_at = now;
+    struct poller_step *step = &poller->steps[poller->step];
+    step->asked_at = now;
+    if (isnan(step->open_since))
+        step->open_since = now;
     poller->counters.repeats += poller->tries > 0;
     poller->tries++;
     poller->before = poller->bms;
@@ -213,30 +316,41 @@ static bool is_believed(struct poller *poller, bool rare, const struct pack *bef
     return verdict != SPIKE_DOUBTED;
 }
 
-/* A reply may have lain about for long: the process was stopped, the host slept. It is as old as
- * the first of the requests that it may answer. */
-void poller_answered(struct poller *poller, double now)
+/* Some answer to the step in flight is there. True: it can be that to its last request only. */
+static bool note_answer(struct poller *poller)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    if (step->open_since < step->asked_at)
+        return false;
+    poller_settle(poller, step->asked_at);
+    return true;
+}
+
+/* A reply may have lain about for long: the process was stopped, the host slept, the line stood
+ * still. It is as old as the first of the requests that it may answer. */
+bool poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
     const struct pack *before = usable(poller, poller->step, now) ? &step->part : NULL;
+    double at = step->open_since;
+    bool settled = note_answer(poller);
     if (!is_believed(poller, plan->every_s > 0, before, now)) {
         ask_again(poller, now);
-        return;
+        return settled;
     }
     poller->forgotten = step->refused = false;
     step->part = poller->incoming;
-    step->at = poller->asked_at;
+    step->at = at;
+    step->late = !settled && plan->every_s == 0; /* what changes slowly may be older */
     poller->last_answer = now;
     step->misses = 0;
     step->answers = true;
     step->due = plan->every_s ? step->at + plan->every_s : 0;
-    if (plan->vital) {
-        if (isnan(poller->vital_at))
-            poller->vital_at = step->at;
+    if (plan->vital)
         poller->silent_cycles = 0;
-    }
     next_step(poller);
+    return settled;
 }
 
 /* Without its vital step a cycle is worth nothing; the line is better used by the neighbours.
@@ -244,7 +358,7 @@ void poller_answered(struct poller *poller, double now)
  * driver then tries out to find its way is kept. */
 static void abandon_cycle(struct poller *poller, double now)
 {
-    poller->vital_at = NAN;
+    poller->vital_missed = true;
     poller->silent_cycles++;
     if (!poller->forgotten && now - poller->last_answer > poller_stale_after(poller))
         forget_device(poller);
@@ -254,6 +368,7 @@ static void abandon_cycle(struct poller *poller, double now)
 void poller_refused(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
+    note_answer(poller);
     if (step->answers && !step->refused) {
         step->refused = true;
         ask_again(poller, now);
@@ -317,7 +432,7 @@ void poller_disturbed(struct poller *poller, double now)
     poller->noisy_until = now + NOISY_S;
 }
 
-bool poller_heard(struct poller *poller, double now)
+bool poller_heard(struct poller *poller, double now, double age_s)
 {
     struct poller_step *step = &poller->steps[0];
     bool known = now - step->at <= poller_stale_after(poller);
@@ -328,7 +443,7 @@ bool poller_heard(struct poller *poller, double now)
     if (believed) {
         poller->values = step->part = poller->incoming;
         step->at = now;
-        publish(poller, now);
+        publish(poller, now - age_s);
     }
     pack_clear(&poller->incoming);
     return believed;

@@ -7,6 +7,14 @@
  * A cycle is published whole or not at all. A step that fails although it used to be answered holds
  * the cycle back, so that nobody reads a mixture; after a few such cycles the step is given up for
  * a while and its values become unknown.
+ *
+ * Replies carry no number, and one that stood still on its way looks like the answer to the same
+ * request of now. So a value is as old as the first request that its reply can answer: the oldest
+ * one of this step since the line was opened, until that is settled. A line keeps the order of what
+ * passes: once a request has its answer, nothing asked before it will be answered any more. That
+ * settles it where a pack, or its neighbour, is asked different things: the cycle is walked through
+ * once more then, and so never holds old beside new. Where nothing else is asked, the line is opened anew, or the pack is left in peace for as long as a reply can
+ * have been on its way: what is still under way comes meanwhile, and is thrown away.
  */
 #ifndef PACKGATE_LINES_POLLER_H
 #define PACKGATE_LINES_POLLER_H
@@ -17,12 +25,15 @@
 
 /* One step of the driver's plan for this pack. */
 struct poller_step {
-    struct pack part; /* what it brought last */
-    double at;        /* when it was asked for; NaN: part is empty */
-    double due;       /* not before */
-    unsigned misses;  /* in a row */
-    bool answers;     /* it was answered once at least */
-    bool refused;     /* the last answer was a refusal, which may have been damage */
+    struct pack part;  /* what it brought last */
+    double at;         /* when it was asked for; NaN: part is empty */
+    double open_since; /* the first request that may still be answered; NaN: all are settled */
+    double asked_at;   /* the last request */
+    bool late;         /* in this cycle its reply may have been that to an earlier request */
+    double due;        /* not before */
+    unsigned misses;   /* in a row */
+    bool answers;      /* it was answered once at least */
+    bool refused;      /* the last answer was a refusal, which may have been damage */
 };
 
 struct poller_counters {
@@ -43,19 +54,20 @@ struct poller {
     struct spike spike;        /* what of the readings is in doubt */
     struct bms before;         /* as its driver knew it before the reply under way */
     double noisy_until;        /* damage was seen not long before */
-    double published_at;       /* when its first vital step was asked; NaN: never */
+    double published_at;       /* when the oldest of its parts was asked; NaN: never */
     double due;                /* next cycle */
     double cycle_started;
     double last_started; /* of the cycle before; NaN: it was not published */
     double round_s;      /* from one published cycle to the next; 0: not known */
-    double vital_at;
-    double asked_at;    /* the current request, for the first time */
-    double last_answer; /* any; NaN: never */
+    double clear_at;     /* what is in doubt will not be answered any more then; NaN: nothing is */
+    double last_answer;  /* any; NaN: never */
     unsigned step;
     unsigned tries;             /* of the current request so far */
     struct bms_request request; /* the next one, */
     bool built;                 /* if it is made already */
     bool in_cycle;
+    bool vital_missed;      /* in this cycle, which is over then */
+    bool again;             /* an answer was late: the cycle is walked through once more */
     bool forgotten;         /* nothing is remembered of the device */
     bool incomplete;        /* a step that used to be answered was missed in this cycle */
     unsigned silent_cycles; /* in a row without the vital step */
@@ -74,7 +86,7 @@ void poller_free(struct poller *poller);
 void poller_reset(struct poller *poller, double now);
 
 /** The line was opened anew: what was asked before will not be answered any more. */
-void poller_reopened(struct poller *poller);
+void poller_reopened(struct poller *poller, double now);
 
 /** Takes the next request of the cycle, or the same once more. False: the cycle is over, and
  * `*published` tells whether there are new values. */
@@ -86,9 +98,20 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
  * line was quiet, new values need not. */
 bool poller_over(struct poller *poller, double now, bool *published);
 
-/** The reply is complete in poller->incoming, or the BMS refused. When that is in doubt, the next
- * poller_request asks the same again. */
-void poller_answered(struct poller *poller, double now);
+/** The reply is complete in poller->incoming; when it is in doubt, the next poller_request asks the
+ * same again. True: it can be that to the last request only, so that nothing asked before it on
+ * this line will be answered any more (poller_settle). */
+bool poller_answered(struct poller *poller, double now);
+
+/** Another pack on the line has answered what it was asked at `asked_at`: what was asked before will
+ * not be answered any more. */
+void poller_settle(struct poller *poller, double asked_at);
+
+/** Whether a reply of the cycle that has just ended may have been that to an earlier request and
+ * the line should be opened anew, if that helps. Otherwise the pack is left in peace. */
+bool poller_doubts(const struct poller *poller);
+
+/** The BMS refused; that may be in doubt as well. */
 void poller_refused(struct poller *poller, double now);
 
 /** No reply. The next poller_request repeats the request or goes on. */
@@ -97,9 +120,9 @@ void poller_unanswered(struct poller *poller, double now);
 /** Something came that was no whole frame, or none that was intact. */
 void poller_disturbed(struct poller *poller, double now);
 
-/** One that talks unasked has completed a set of values in poller->incoming. False: they are in
- * doubt, and its next ones will tell; else they are published. */
-bool poller_heard(struct poller *poller, double now);
+/** One that talks unasked has completed a set of values in poller->incoming, which may be so old.
+ * False: they are in doubt, and its next ones will tell; else they are published. */
+bool poller_heard(struct poller *poller, double now, double age_s);
 
 /** It has not for so long that its values are stale. Half a set is dropped, and who speaks next may
  * be another device. */

@@ -69,6 +69,11 @@ void port_close(struct port *port)
     port->kind->close(port->state);
 }
 
+bool port_forgets(const struct port *port)
+{
+    return port->kind->forgets;
+}
+
 void port_opened(struct port *port, int fd)
 {
     port->events.opened(port->data, fd);

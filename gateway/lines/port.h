@@ -42,6 +42,10 @@ void port_free(struct port *port);
 /** Starts to open; one of the events follows. */
 void port_open(struct port *port);
 
+/** Whether a reply that is still on its way is lost when the port is opened anew, as with TCP: each
+ * connection has its own bytes. A serial port has what the device says, whenever that is. */
+bool port_forgets(const struct port *port);
+
 /** Closes it, or stops opening it. */
 void port_close(struct port *port);
 

@@ -9,6 +9,7 @@
 
 struct port_kind {
     const char *prefix; /* "tcp://" */
+    bool forgets;       /* nothing of before comes when it was opened anew */
     void *(*create)(
         struct port *port,
         const struct port_simulated *simulated); /* its own state; NULL: out of memory */

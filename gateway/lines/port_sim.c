@@ -66,6 +66,7 @@ static void open_sim(void *state)
 
 const struct port_kind port_sim_kind = {
     .prefix = "sim:",
+    .forgets = true,
     .create = create,
     .destroy = destroy,
     .open = open_sim,

@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SLOTS 16
+#define SLOTS 64
 #define QUIET_S 0.2      /* a request that is not complete by then never will be */
 #define PTY_CHECK_S 0.05 /* how often a client is looked for */
 #define PACE_S 0.01      /* bytes of a paced line are sent in portions of this time */
@@ -138,13 +138,22 @@ static bool send_bytes(const struct simulator_link *link, const uint8_t *bytes, 
     return true;
 }
 
+/* While all stands still, nothing is said before the end of that. */
+static double stalled_until(const struct simulator_link *link, double now)
+{
+    double every = link->options->stall_every_s, since = fmod(now, every);
+    return since < link->options->stall_s ? now - since + link->options->stall_s : now;
+}
+
 static void arm_speaker(struct simulator_link *link)
 {
     const struct slot *slot = next_slot(link);
+    double now = clock_now();
     ev_timer_stop(link->loop, &link->speaker);
     if (!slot)
         return;
-    ev_timer_set(&link->speaker, fmax(slot->due - clock_now(), 0), 0);
+    double at = fmax(slot->due, stalled_until(link, now));
+    ev_timer_set(&link->speaker, fmax(at - now, 0), 0);
     ev_timer_start(link->loop, &link->speaker);
 }
 
@@ -172,7 +181,8 @@ static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct simulator_link *link = timer->data;
     double now = clock_now();
-    for (struct slot *slot; (slot = next_slot(link)) && slot->due <= now;) {
+    bool stalled = stalled_until(link, now) > now;
+    for (struct slot *slot; !stalled && (slot = next_slot(link)) && slot->due <= now;) {
         if (!speak(link, slot)) {
             link->events.closed(link->data);
             return;

@@ -45,6 +45,10 @@ static const struct number_option {
     {"drop",       AT(drop),        0,   1,         0,    false, false, "probability of a lost reply"},
     {"late",       AT(late),        0,   1,         0,    false, false, "probability of a late reply"},
     {"late_ms",    AT(late_ms),     0,   60000,     2000, false, false, "by how many milliseconds"},
+    {"stall",      AT(stall_s),     0,   3600,      0,    false, true,  "replies stand still, seconds"},
+    {"stall_every",AT(stall_every_s),1,  86400,     60,   false, true,  "how often, seconds"},
+    {"repeat",     AT(repeat_ms),   0,   60000,     0,    false, true,  "replies come again, ms later"},
+    {"clock",      AT(clock),       0,   1,         0,    true,  false, "1: values tell the time"},
 #undef AT
 };
 // clang-format on
@@ -289,6 +293,17 @@ struct battery_settings simulator_options_battery(const struct simulator_options
                                      .ambient_c = options->ambient_c,
                                      .profile = options->profile,
                                      .seed = (uint64_t) options->seed + n};
+}
+
+/* ---- values that tell the time ---- */
+
+#define TICKS_IN_SECOND 4
+#define TICK_MV 10
+
+double simulator_clock_cell_mv(double at)
+{
+    double ticks = floor(fmod(at, SIMULATOR_CLOCK_S) * TICKS_IN_SECOND);
+    return SIMULATOR_CLOCK_FROM_MV + TICK_MV * ticks;
 }
 
 /* ---- help ---- */

@@ -21,6 +21,9 @@ struct simulator_options {
     double echo, split, first_lost, silent, close;
     double noise, cut, flip, drop, late; /* probabilities */
     double late_ms;
+    double stall_s, stall_every_s; /* replies stand still for so long, each so many seconds */
+    double repeat_ms;              /* each reply comes again so much later; 0: it does not */
+    double clock;                  /* cells tell the time: simulator_clock_cell_mv */
     struct simulator_fixed fixed;
 };
 
@@ -33,6 +36,13 @@ bool simulator_options_parse(const char *text, int address, struct simulator_opt
 /** Settings of the model for the n-th pack of the bus (from 0): each has a seed of its own. */
 struct battery_settings simulator_options_battery(const struct simulator_options *options,
                                                   unsigned n);
+
+/** What each cell of a BMS with `clock` has at a time: from SIMULATOR_CLOCK_FROM_MV on, ten
+ * millivolts more each quarter of a second, and anew from the start each SIMULATOR_CLOCK_S. Its
+ * voltage is the sum of them. A test sees by them when they were measured. */
+#define SIMULATOR_CLOCK_S 50.0
+#define SIMULATOR_CLOCK_FROM_MV 1900
+double simulator_clock_cell_mv(double at);
 
 /** One line for each option: key, range, default, meaning. */
 void simulator_options_print(FILE *out);

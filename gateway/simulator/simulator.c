@@ -66,6 +66,19 @@ static void move(struct member *member, double seconds)
     simulator_fixed_apply(&member->options.fixed, &member->pack);
 }
 
+/* What it measures is what time it is. */
+static void tell_time(struct member *member)
+{
+    struct simulator_fixed *fixed = &member->options.fixed;
+    if (member->options.clock == 0)
+        return;
+    for (unsigned i = 0; i < (unsigned) member->options.cells; i++) {
+        fixed->is_fixed[CELL_MV + i] = true;
+        fixed->value[CELL_MV + i] = simulator_clock_cell_mv(clock_now());
+    }
+    simulator_fixed_apply(fixed, &member->pack);
+}
+
 /* A held switch gives way to a command; what else follows from a command is seen at once. */
 static void take_commands(struct member *member, double charge, double discharge)
 {
@@ -128,6 +141,8 @@ static void reply(struct simulator *simulator, const struct member *member,
     if (happens(simulator, member->options.late))
         delay_s += member->options.late_ms / 1e3;
     simulator_link_say(link, bytes, junk + size, delay_s);
+    if (member->options.repeat_ms > 0)
+        simulator_link_say(link, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3);
 }
 
 /* The reply to a request of so many bytes, which take their time on the wire. */
@@ -153,6 +168,7 @@ static bool listen_once(struct connection *connection, struct member *member, st
     struct bms *bms = &member->bms;
     double charge = member->pack.value[CHARGE_MOS], discharge = member->pack.value[DISCHARGE_MOS];
     simulator->output.size = 0;
+    tell_time(member);
     size_t used =
         bms->driver->emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
     take_commands(member, charge, discharge);
@@ -232,6 +248,7 @@ static void talk(struct simulator *simulator, struct member *member)
 {
     struct bms *bms = &member->bms;
     simulator->output.size = 0;
+    tell_time(member);
     bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])

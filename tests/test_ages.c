@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How old values are. Every driver polls (or hears) simulated packs whose voltage and cells tell when they were
+ * measured, over lines where replies stand still, come late always, come twice or not at all; the clock is turned. At each
+ * moment that a client could ask: what is called fresh was measured within stale_after, the age that is told is never
+ * less than the true one by more than an exchange takes, and no voltage stands beside cells of another time.
+ */
+#include "lines/line.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "simulator/options.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "turned_clock.h"
+
+#define LOOK_S 0.05
+#define PACKS_MOST 4
+#define STALE_S 10.0
+#define TICK_S 0.25     /* what the clock in the values can tell apart */
+#define EXCHANGE_S 0.75 /* the slowest */
+#define TALK_S 1.0      /* for a talker, who says all once a second, that is an exchange */
+#define RUN_S 240.0
+#define TOO_OLD_S                                                                                  \
+    (SIMULATOR_CLOCK_S - 15) /* the clock in the values begins anew: too old to tell */
+
+/* ---- one line ---- */
+
+struct bench {
+    struct ev_loop *loop;
+    struct line_config line_config;
+    struct pack_config packs[PACKS_MOST];
+    struct poller *pollers[PACKS_MOST];
+    unsigned count;
+    struct line *line;
+    ev_timer looking;
+    const char *name; /* of the case */
+    bool has_voltage, has_cells;
+    /* what was seen */
+    unsigned published[PACKS_MOST], looks, fresh, lies, old, mixtures, said;
+    double took_s[PACKS_MOST]; /* the cycle published last */
+    double worst_lie_s, oldest_s, widest_s, last_fresh_at, longest_gap_s;
+};
+
+/* How long ago what a cell has was measured, at most by one tick too much; NaN: unknown. */
+static double measured_ago(double cell_mv, double now)
+{
+    double then = round((cell_mv - SIMULATOR_CLOCK_FROM_MV) / 10) / 4;
+    double since = fmod(now, SIMULATOR_CLOCK_S) - then;
+    return since < -TICK_S ? since + SIMULATOR_CLOCK_S : since;
+}
+
+/* A Sinowealth board with more than ten has no voltage of its own, and its cells take seconds. */
+static unsigned cells_of(const struct bms_driver *driver)
+{
+    return strcmp(driver->name, "daly-sinowealth") == 0 ? 10 : 16;
+}
+
+static double voltage_ago(const struct pack *values, unsigned cells, double now)
+{
+    return measured_ago(values->value[VOLTAGE_V] * 1000 / cells, now);
+}
+
+static double cells_ago(const struct pack *values, double now)
+{
+    return measured_ago(values->value[CELL_MV], now);
+}
+
+static void complain(struct bench *bench, const char *what, const struct poller *poller, double now,
+                     double seconds)
+{
+    if (bench->said++ < 3)
+        print_message("%s: at %.2f %s: %s, %.2f s; age told %.2f\n", bench->name, now,
+                      poller->config->name, what, seconds, now - poller->published_at);
+}
+
+static void look_at(struct bench *bench, unsigned i, double now)
+{
+    const struct poller *poller = bench->pollers[i];
+    const struct pack *values = &poller->values;
+    double told = now - poller->published_at;
+    double voltage =
+        bench->has_voltage ? voltage_ago(values, cells_of(poller->config->driver), now) : NAN;
+    double cells = bench->has_cells ? cells_ago(values, now) : NAN;
+    double oldest = fmax(voltage, cells);
+    bench->looks++;
+    if (poller_stale(poller, now) || told > TOO_OLD_S)
+        return;
+    bench->fresh++;
+    bench->longest_gap_s = fmax(bench->longest_gap_s, now - bench->last_fresh_at);
+    bench->last_fresh_at = now;
+    bench->oldest_s = fmax(bench->oldest_s, oldest);
+    double lie = oldest - told;
+    bench->worst_lie_s = fmax(bench->worst_lie_s, lie);
+    double allowed = TICK_S + (bms_talks(poller->config->driver) ? TALK_S : EXCHANGE_S);
+    if (lie > allowed) {
+        bench->lies++;
+        complain(bench, "older than it is told by", poller, now, lie);
+    }
+    if (oldest > poller_stale_after(poller) + allowed) {
+        bench->old++;
+        complain(bench, "fresh, but measured before", poller, now, oldest);
+    }
+    double apart = fabs(voltage - cells);
+    apart = fmin(apart, SIMULATOR_CLOCK_S - apart);
+    bench->widest_s = fmax(bench->widest_s, apart);
+    if (apart > fmax(2.5, bench->took_s[i] + TICK_S)) {
+        bench->mixtures++;
+        complain(bench, "voltage and cells apart by", poller, now, apart);
+    }
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = timer->data;
+    for (unsigned i = 0; i < bench->count; i++)
+        look_at(bench, i, clock_now());
+}
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    struct bench *bench = data;
+    for (unsigned i = 0; i < bench->count; i++)
+        if (bench->pollers[i] == poller) {
+            bench->published[i]++;
+            bench->took_s[i] = now - poller->cycle_started;
+            look_at(bench, i, now);
+        }
+}
+
+static void on_missed(void *data, struct poller *poller, double now)
+{
+    (void) data;
+    (void) poller;
+    (void) now;
+}
+
+static void on_down(void *data, const char *why)
+{
+    (void) data;
+    (void) why;
+}
+
+static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
+                       const char *options)
+{
+    static const struct line_events events = {
+        .published = on_published, .missed = on_missed, .down = on_down};
+    bool voltage = bench->has_voltage, cells = bench->has_cells;
+    *bench = (struct bench){.loop = ev_default_loop(0),
+                            .name = bench->name,
+                            .has_voltage = voltage,
+                            .has_cells = cells};
+    bench->line_config = (struct line_config){.name = "line"};
+    snprintf(bench->line_config.port, sizeof bench->line_config.port,
+             "sim:profile=fixed,clock=1,cells=%u,%s", cells_of(driver), options);
+    for (unsigned i = 0; i < count; i++) {
+        struct pack_config *pack = &bench->packs[i];
+        *pack = (struct pack_config){
+            .line = &bench->line_config,
+            .driver = driver,
+            .options = {.address = driver->address_default + (int) i, .adr = -1},
+            .poll_s = 1,
+            .stale_after_s = STALE_S};
+        snprintf(pack->name, sizeof pack->name, "%s-%u", driver->name, i);
+        bench->pollers[bench->count++] = poller_new(pack);
+        assert_non_null(bench->pollers[i]);
+    }
+    bench->line = line_new(bench->loop, &bench->line_config, bench->pollers, count, &events, bench);
+    assert_non_null(bench->line);
+    ev_timer_init(&bench->looking, on_look, LOOK_S, LOOK_S);
+    bench->looking.data = bench;
+}
+
+static void run_until(struct bench *bench, double at)
+{
+    while (clock_now() < at)
+        ev_run(bench->loop, EVRUN_ONCE);
+}
+
+static void close_bench(struct bench *bench)
+{
+    ev_timer_stop(bench->loop, &bench->looking);
+    line_free(bench->line);
+    for (unsigned i = 0; i < bench->count; i++)
+        poller_free(bench->pollers[i]);
+}
+
+/* Which of the values a protocol carries, and how finely: those that tell the time while nothing is wrong. */
+static void measure(struct bench *bench, const struct bms_driver *driver)
+{
+    *bench = (struct bench){.name = driver->name};
+    open_bench(bench, driver, 1, "delay=20");
+    line_start(bench->line);
+    run_until(bench, clock_now() + 90);
+    double now = clock_now();
+    const struct pack *values = &bench->pollers[0]->values;
+    bool voltage = voltage_ago(values, cells_of(driver), now) < 3,
+         cells = cells_ago(values, now) < 3;
+    if (bench->published[0] < 10)
+        fail_msg("%s: published %u times", driver->name, bench->published[0]);
+    close_bench(bench);
+    bench->has_voltage = voltage;
+    bench->has_cells = cells;
+    assert_true(voltage || cells);
+}
+
+static void run_case(struct bench *bench, const struct bms_driver *driver, unsigned count,
+                     const char *options)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s: %s", driver->name, options);
+    bench->name = name;
+    /* Right behind a stall, so that each begins with some undisturbed seconds. */
+    turned_clock_at = ceil(turned_clock_at / 600) * 600 + 31;
+    open_bench(bench, driver, count, options);
+    line_start(bench->line);
+    ev_now_update(bench->loop);
+    ev_timer_start(bench->loop, &bench->looking);
+    bench->last_fresh_at = clock_now();
+    run_until(bench, clock_now() + RUN_S);
+    if (getenv("AGES"))
+        print_message("%-40s published %4u fresh %3.0f%% worst lie %5.2f oldest %5.2f apart %5.2f "
+                      "reopened %u gap %.1f %s\n",
+                      name, bench->published[0], 100.0 * bench->fresh / bench->looks,
+                      bench->worst_lie_s, bench->oldest_s, bench->widest_s,
+                      bench->pollers[0]->reconnects, bench->longest_gap_s,
+                      bench->lies || bench->old || bench->mixtures ? "WRONG" : "");
+    close_bench(bench);
+}
+
+static void check_cases(const char *const *cases, unsigned packs)
+{
+    unsigned wrong = 0;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        if (packs > 1 && !bms_has_address(driver))
+            continue;
+        struct bench bench;
+        measure(&bench, driver);
+        for (size_t i = 0; cases[i]; i++) {
+            run_case(&bench, driver, packs, cases[i]);
+            wrong += bench.lies > 0 || bench.old > 0 || bench.mixtures > 0;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* A Wi-Fi bridge that loses its link, TCP that sends again and again. */
+static void survives_stalls(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {"stall=1",  "stall=2",  "stall=3",  "stall=5",  "stall=8",
+                                        "stall=12", "stall=15", "stall=22", "stall=30", NULL};
+    check_cases(cases, 1);
+}
+
+static void survives_stalls_and_losses(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {"stall=2,stall_every=7,drop=0.2",
+                                        "stall=8,stall_every=20,drop=0.1", "drop=0.1",
+                                        "late=0.2,late_ms=700", NULL};
+    check_cases(cases, 1);
+}
+
+static void survives_constant_delay(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {"delay=400",  "delay=900",   "delay=1500", "delay=3000",
+                                        "delay=6000", "delay=12000", NULL};
+    check_cases(cases, 1);
+}
+
+static void survives_several_packs(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {
+        "stall=3",    "stall=8",     "stall=22", "delay=1500",
+        "delay=3000", "delay=12000", "drop=0.1", "stall=8,stall_every=20,drop=0.1",
+        NULL};
+    check_cases(cases, 3);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (getenv("DEBUG"))
+        log_set_level(LOG_LEVEL_DEBUG);
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(survives_stalls),
+        cmocka_unit_test(survives_stalls_and_losses),
+        cmocka_unit_test(survives_constant_delay),
+        cmocka_unit_test(survives_several_packs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A clock that a test turns, under the real loop: include it in one file of a test program. Both clock_gettime and
+ * the wait of libev are this program's own then. When nothing is left to be done at this moment, the clock goes to
+ * the next timer at once instead of waiting for it, so that an hour takes as long as its events do. Everything
+ * in the process sees this time.
+ *
+ * Socket pairs deliver in the call that writes. Where a kernel may take a moment (TCP, a pty), turned_clock_patience_ms
+ * is how long is really waited, after somebody has written, before the clock is turned.
+ */
+#ifndef PACKGATE_TESTS_TURNED_CLOCK_H
+#define PACKGATE_TESTS_TURNED_CLOCK_H
+
+#include <math.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static double turned_clock_at = 1000;
+static int turned_clock_patience_ms;
+
+int clock_gettime(clockid_t which, struct timespec *at)
+{
+    (void) which;
+    at->tv_sec = (time_t) turned_clock_at;
+    at->tv_nsec = (long) (fmod(turned_clock_at, 1) * 1e9);
+    return 0;
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
+{
+    long ready = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, 0);
+    if (ready == 0 && timeout_ms != 0 && turned_clock_patience_ms > 0)
+        ready = syscall(SYS_epoll_pwait, fd, events, most, turned_clock_patience_ms, NULL, 0);
+    /* A timer is over for libev when its time has passed: the clock never stands still. */
+    turned_clock_at += ready == 0 && timeout_ms > 0 ? timeout_ms / 1e3 : 1e-6;
+    return (int) ready;
+}
+
+#endif

@@ -777,7 +777,15 @@ static const struct {
 
     /* Values. */
     {"listen: no port", GOOD "[gateway]\nlisten = 0.0.0.0\n",
-     "f:8: 'listen' is '0.0.0.0'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
+     "f:8: 'listen' is '0.0.0.0'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between; did you mean '0.0.0.0:502'?\n"},
+    {"listen: what takes the same", GOOD "[gateway]\nlisten = 0.0.0.0:502, [::]:502, 192.0.2.7:503\nlisten = 192.0.2.7:502, [::1]:502\n",
+     "f:9: 'listen' has 192.0.2.7:502, which 0.0.0.0:502 takes already; leave one of them out\n"
+     "f:9: 'listen' has [::1]:502, which [::]:502 takes already; leave one of them out\n"},
+    {"listen: link-local, mapped", GOOD "[gateway]\nlisten = [fe80::1]:502, [::ffff:192.0.2.7]:502, [fe80::1%eth0]:502\n",
+     "f:8: 'listen' is '[fe80::1]:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between; a link-local address needs its interface, such as [fe80::1%eth0]:502\n"
+     "f:8: 'listen' is '[::ffff:192.0.2.7]:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between; did you mean '192.0.2.7:502'?\n"},
+    {"port: link-local", "[line a]\nport = tcp://[fe80::1]:4001\nprotocol = daly\n" PACK_P,
+     "f:2: 'port' is 'tcp://[fe80::1]:4001'; expected serial:/dev/..., tcp://HOST:PORT or sim:; a link-local address needs its interface, such as [fe80::1%eth0]:4001\n"},
     {"listen: a name", GOOD "[gateway]\nlisten = 0.0.0.0:502, localhost:502\n",
      "f:8: 'listen' is 'localhost:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
     {"listen: nine", GOOD "[gateway]\nlisten = 1.1.1.1:1,1.1.1.1:2,1.1.1.1:3,1.1.1.1:4,1.1.1.1:5,1.1.1.1:6\nlisten = 1.1.1.1:7,1.1.1.1:8,1.1.1.1:9\n",
@@ -908,7 +916,7 @@ static const struct {
      "f:11: 'gatewy.seconds' starts with the name of no pack or bank; did you mean 'gateway'?\n"},
     {"write: no such number", PUSH "write = p.soc -> 1 u16\nwrite = p.voltage -> 1 u16\nwrite = p.serial -> 1 u16\n"
      "write = p.cell_mv.49 -> 1 u16\nwrite = p. -> 1 u16\nwrite = gateway.voltage_v -> 1 u16\nwrite = p.alarm.soc_lo -> 1 u16\n",
-     "f:9: 'p' has no number 'soc'\n"
+     "f:9: 'p' has no number 'soc'; did you mean 'soc_percent'?\n"
      "f:10: 'p' has no number 'voltage'; did you mean 'voltage_v'?\n"
      "f:11: 'p' has no number 'serial'\n"
      "f:12: 'p' has no number 'cell_mv.49'; did you mean 'cell_mv.4'?\n"
@@ -922,7 +930,7 @@ static const struct {
      "f:12: 'register' of 'p.voltage_v' is '-1'; expected a whole number from 0 to 65535\n"
      "f:13: 'type' of 'p.voltage_v' is ''; expected u16, s16, u32, s32 or float32\n"},
     {"write: both halves", PUSH "write = p.soc -> x u16\n",
-     "f:9: 'p' has no number 'soc'\n"
+     "f:9: 'p' has no number 'soc'; did you mean 'soc_percent'?\n"
      "f:9: 'register' of 'p.soc' is 'x'; expected a whole number from 0 to 65535\n"},
     {"write: options", PUSH "write = p.voltage_v -> 1 u16 scal 10\nwrite = p.voltage_v -> 1 u16 scale 0\nwrite = p.voltage_v -> 1 u16 scale\n"
      "write = p.voltage_v -> 1 u16 scale 1 scale 2\nwrite = p.voltage_v -> 1 float32 word_order middle\nwrite = p.voltage_v -> 1 u16 deadband -1\n",
@@ -968,7 +976,7 @@ static const struct {
      "f:5: warning: [line a] has no pack and stays unused\n"
      "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT or sim:\n"
      "f:9: 'base' is '-1'; expected a whole number from 0 to 65535\n"
-     "f:10: 'poll' is '5'; expected a duration from 100ms to 1h" DURATION},
+     "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
 };
 // clang-format on
 
@@ -1095,6 +1103,57 @@ static char *read_text(const char *path)
     assert_true(size > 0 && size < sizeof text - 1);
     text[size] = 0;
     return text;
+}
+
+/* What other programs and habits write, and what is proposed instead. */
+static void test_hints(void **state)
+{
+    (void) state;
+    // clang-format off
+    static const struct {
+        const char *text, *hint;
+    } cases[] = {
+        {PACK_P "poll = 5\n",                     "did you mean '5s'?"},
+        {PACK_P "poll = 500\n",                   "did you mean '500ms'?"},
+        {PACK_P "poll = 5000\n",                  "did you mean '5000ms'?"},
+        {PACK_P "poll = 5 sec\n",                 "did you mean '5s'?"},
+        {PACK_P "poll = 2 Minutes\n",             "did you mean '2m'?"},
+        {LINE_A "gap = 50\n",                     "did you mean '50ms'?"},
+        {LINE_A "reply_timeout = 2\n",            "did you mean '2s'?"},
+        {LINE_A "reply_timeout = 300\n",          "did you mean '300ms'?"},
+        {PACK_P "writable = true\n",              "did you mean 'yes'?"},
+        {PACK_P "writable = 0\n",                 "did you mean 'no'?"},
+        {PACK_P "poll = \"5s\"\n",                "leave the quotes out"},
+        {"[line a]\nport = 'tcp://h:1'\n",       "leave the quotes out"},
+        {"[line a]\nport = /dev/ttyUSB0\n",      "did you mean 'serial:/dev/ttyUSB0'?"},
+        {"[line a]\nport = 192.0.2.7:4196\n",    "did you mean 'tcp://192.0.2.7:4196'?"},
+        {"[push x]\ntarget = 192.0.2.7\n",       "did you mean 'tcp://192.0.2.7:502'?"},
+        {"[push x]\ntarget = tcp://plc\n",       "did you mean 'tcp://plc:502'?"},
+        {"[gateway]\nlisten = 1502\n",           "did you mean '0.0.0.0:1502'?"},
+        {"[gateway]\nlisten = 192.0.2.7\n",      "did you mean '192.0.2.7:502'?"},
+        {"[gateway]\nlisten = *:502\n",          "did you mean '0.0.0.0:502'?"},
+        {LINE_A PACK_P "protocol = pylontech\n",  "'topbms' with variant = pylontech"},
+        {LINE_A PACK_P "protocol = Pace\n",       "'topbms' with variant = pace"},
+        {LINE_A PACK_P "protocol = seplos\n",     "'topbms' with variant = seplos"},
+        {LINE_A PACK_P "protocol = eg4\n",        "'topbms' with variant = eg4"},
+        {LINE_A PACK_P "protocol = JK\n",         "did you mean 'jk-pb', 'jk-4e57' or 'jk02'?"},
+        {LINE_A PACK_P "protocol = jk-bms\n",     "did you mean 'jk-pb', 'jk-4e57' or 'jk02'?"},
+        {LINE_A PACK_P "protocol = Victron\n",    "did you mean 'vedirect' or 'vedirect-hex'?"},
+        {LINE_A PACK_P "protocol = overkill\n",   "did you mean 'jbd'?"},
+        {PUSH "write = p.soc -> 1 u16\n",         "did you mean 'soc_percent'?"},
+        {PUSH "write = p.current -> 1 s16\n",     "did you mean 'current_a'?"},
+        {PUSH "write = p.cell_mv -> 1 u16\n",     "did you mean 'cell_mv.1'?"},
+        {LINE_A "poll = 1s\n",                    "it belongs in [gateway] or [pack NAME]"},
+        {"[gateway]\nunit = 1\n",                "it belongs in [pack NAME], [bank NAME] or [push NAME]"},
+    };
+    // clang-format on
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages;
+        assert_null(parse(cases[i].text, &messages));
+        if (!strstr(messages, cases[i].hint))
+            fail_msg("expected '%s' for\n%sgot\n%s", cases[i].hint, cases[i].text, messages);
+        free(messages);
+    }
 }
 
 /* The commented example: good as it is, and good with every key in it; and it has every key. */
@@ -1251,7 +1310,7 @@ int main(void)
         cmocka_unit_test(test_many_mistakes),  cmocka_unit_test(test_example),
         cmocka_unit_test(test_push_example),   cmocka_unit_test(test_example_defaults),
         cmocka_unit_test(test_print_keys),     cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,3 +109,16 @@ bool endpoint_parse(const char *text, struct endpoint *endpoint)
     *endpoint = found;
     return true;
 }
+
+bool endpoint_lacks_interface(const struct endpoint *endpoint)
+{
+    struct in6_addr address;
+    return inet_pton(AF_INET6, endpoint->host, &address) == 1 && IN6_IS_ADDR_LINKLOCAL(&address);
+}
+
+bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16])
+{
+    struct in6_addr address;
+    return inet_pton(AF_INET6, endpoint->host, &address) == 1 && IN6_IS_ADDR_V4MAPPED(&address) &&
+           inet_ntop(AF_INET, address.s6_addr + 12, four, 16);
+}

@@ -32,4 +32,11 @@ struct endpoint {
  * forms. */
 bool endpoint_parse(const char *text, struct endpoint *endpoint);
 
+/** A link-local address without its interface, which no socket takes: "fe80::7". */
+bool endpoint_lacks_interface(const struct endpoint *endpoint);
+
+/** An IPv4 address written as an IPv6 one, "::ffff:192.0.2.7", whose IPv4 form is then put into
+ * `four`. Sockets that listen for IPv6 alone do not take it. */
+bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16]);
+
 #endif

@@ -5,9 +5,11 @@
 #include "push.h"
 
 #include "simulator/simulator.h"
+#include "base/address.h"
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 static struct config_draft *first(const struct config_drafts *drafts,
                                   const struct config_section *section)
@@ -306,6 +308,36 @@ static void settle_spikes(const struct config_draft *gateway, struct config_draf
     settle_spike(pack, "spike_temperature", from->temperature_c, &to->temperature_c);
 }
 
+static bool is_wildcard(const char *host)
+{
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+}
+
+/* The kernel gives an address and a port to one socket; 0.0.0.0 is every IPv4 address, [::] every
+ * IPv6 one. */
+static bool collide(const char *text, const char *other)
+{
+    struct endpoint a, b;
+    if (!endpoint_parse(text, &a) || !endpoint_parse(other, &b) || a.port != b.port || a.port == 0)
+        return false;
+    bool same_family = !strchr(a.host, ':') == !strchr(b.host, ':');
+    return same_family &&
+           (is_wildcard(a.host) || is_wildcard(b.host) || strcasecmp(a.host, b.host) == 0);
+}
+
+static void check_listen(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct gateway_config *gateway = gateway_of(draft);
+    for (unsigned i = 1; i < gateway->listen_count; i++)
+        for (unsigned before = 0; before < i; before++)
+            if (collide(gateway->listen[i], gateway->listen[before])) {
+                mistakes_add(mistakes, config_draft_text(draft, "listen", i)->line,
+                             "'listen' has %s, which %s takes already; leave one of them out",
+                             gateway->listen[i], gateway->listen[before]);
+                break;
+            }
+}
+
 void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
                           struct mistakes *mistakes)
 {
@@ -318,6 +350,7 @@ void config_check_gateway(const struct config_drafts *drafts, struct config_draf
             mistakes,
             config_draft_line(draft, config_draft_given(draft, "base") ? "base" : "also_at"),
             "the register blocks do not fit: %s", reason);
+    check_listen(draft, mistakes);
     if (config_draft_usable(draft, "stale_after") && config_draft_usable(draft, "poll"))
         check_stale(gateway->poll_s, gateway->stale_after_s,
                     config_draft_line(draft, "stale_after"), mistakes);

@@ -112,9 +112,6 @@ static void take_heading(void *user, unsigned line, const char *text)
 
 static const char *nearest_key(const struct config_section *section, const char *key)
 {
-    const char *alias = config_key_alias(section, key);
-    if (alias)
-        return alias;
     struct suggest suggest;
     suggest_init(&suggest, key);
     for (unsigned row = 0; row < section->key_count; row++)
@@ -122,27 +119,39 @@ static const char *nearest_key(const struct config_section *section, const char 
     return suggest.best;
 }
 
-/* The heading of another section that has the key, or NULL. */
-static const char *home_of(const char *key)
+/* "[gateway] or [pack NAME]": all sections that have the key. False: none has. */
+static bool list_homes(const char *key, char *out, size_t size)
 {
-    for (unsigned i = 0; config_sections[i]; i++)
+    const char *homes[20] = {NULL};
+    unsigned count = 0;
+    for (unsigned i = 0; config_sections[i] && count < 20; i++)
         if (config_key_find(config_sections[i], key) >= 0)
-            return config_sections[i]->heading;
-    return NULL;
+            homes[count++] = config_sections[i]->heading;
+    out[0] = 0;
+    for (unsigned i = 0; i < count; i++) {
+        size_t used = strlen(out);
+        snprintf(out + used, size - used, "%s%s",
+                 i == 0          ? ""
+                 : i + 1 < count ? ", "
+                                 : " or ",
+                 homes[i]);
+    }
+    return count > 0;
 }
 
 static void report_key(struct loader *loader, unsigned line, const char *key)
 {
     const struct config_draft *draft = loader->section;
-    const char *nearest = nearest_key(draft->section, key), *home = home_of(key);
+    const char *alias = config_key_alias(draft->section, key);
+    const char *nearest = alias ? alias : nearest_key(draft->section, key);
     bool named = draft->section->times == SECTION_NAMED;
-    char heading[NAME_SIZE + 16], hint[100] = "";
+    char heading[NAME_SIZE + 16], homes[300], hint[330] = "";
     snprintf(heading, sizeof heading, "%s%s%s", draft->section->word, named ? " " : "",
              draft->name);
-    if (nearest)
+    if (!alias && list_homes(key, homes, sizeof homes))
+        snprintf(hint, sizeof hint, "; it belongs in %s", homes);
+    else if (nearest)
         snprintf(hint, sizeof hint, "; did you mean '%s'?", nearest);
-    else if (home)
-        snprintf(hint, sizeof hint, "; it belongs in %s", home);
     mistakes_add(&loader->mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
 }
 

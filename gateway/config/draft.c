@@ -3,6 +3,8 @@
  * have. */
 #include "draft.h"
 
+#include "hints.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,14 +74,9 @@ void config_drafts_free(struct config_drafts *drafts)
 static void report_value(const struct config_key *key, const char *text, unsigned line,
                          struct mistakes *mistakes)
 {
-    char expected[EXPECTED_SIZE], hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, text);
-    if (key->type->offer)
-        key->type->offer(key, &suggest);
-    const char *comment = strstr(text, " #") ? "; a comment behind a value starts with ' ;'" : "";
-    mistakes_add(mistakes, line, "'%s' is '%s'; expected %s%s%s", key->name, text,
-                 config_key_expected(key, expected), suggest_hint(&suggest, hint), comment);
+    char expected[EXPECTED_SIZE], hint[HINT_SIZE];
+    mistakes_add(mistakes, line, "'%s' is '%s'; expected %s%s", key->name, text,
+                 config_key_expected(key, expected), config_hint(key, text, hint));
 }
 
 static void report_empty(const struct config_key *key, unsigned line, struct mistakes *mistakes)

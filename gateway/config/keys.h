@@ -126,7 +126,7 @@ int config_key_find(const struct config_section *section, const char *name);
 const char *config_key_alias(const struct config_section *section, const char *name);
 
 /** Where a value's mistakes are explained: what is expected. Writes into `out` and returns it. */
-#define EXPECTED_SIZE 320
+#define EXPECTED_SIZE 512
 const char *config_key_expected(const struct config_key *key, char out[EXPECTED_SIZE]);
 
 /** What a reload does with a change of the key, as a sentence. */

@@ -2,11 +2,13 @@
 /* What [push NAME] writes. */
 #include "push.h"
 
+#include "hints.h"
 #include "types.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define BLANKS " \t"
 #define ITSELF "gateway" /* stands for the gateway in place of a pack */
@@ -76,12 +78,23 @@ static bool find_number(struct push_write *write, const char *name)
     return true;
 }
 
+/* "soc" for soc_percent: what is before the unit, or before the number of a cell. */
+static bool is_short_for(const char *word, const char *name)
+{
+    size_t length = strlen(word);
+    return length > 0 && strncasecmp(word, name, length) == 0 && strchr("_.", name[length]);
+}
+
 /* Puts the name nearest to suggest->word there, written into `best`. */
 static void suggest_value(struct suggest *suggest, char best[VALUE_NAME_SIZE])
 {
     char name[VALUE_NAME_SIZE];
     for (unsigned n = 0; n < value_count(); n++) {
         value_at(n, name);
+        if (name[0] && is_short_for(suggest->word, name)) {
+            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
+            return;
+        }
         suggest_offer(suggest, name);
         if (suggest->best == name)
             suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
@@ -152,17 +165,13 @@ static char *take_word(struct reading *reading)
 
 static bool take_value(struct reading *reading, const struct config_key *key)
 {
-    char expected[EXPECTED_SIZE], hint[SUGGEST_HINT_SIZE];
+    char expected[EXPECTED_SIZE], hint[HINT_SIZE];
     const char *word = take_word(reading);
-    struct suggest suggest;
     if (word && key->type->parse(key, word, (char *) &reading->write + key->offset))
         return true;
-    suggest_init(&suggest, word ? word : "");
-    if (key->type->offer)
-        key->type->offer(key, &suggest);
     mistakes_add(reading->mistakes, reading->line, "'%s' of '%s' is '%s'; expected %s%s", key->name,
                  reading->from, word ? word : "", config_key_expected(key, expected),
-                 suggest_hint(&suggest, hint));
+                 config_hint(key, word ? word : "", hint));
     return false;
 }
 

@@ -449,8 +449,10 @@ static bool parse_listen(const struct config_key *key, const char *text, void *f
     (void) key;
     struct gateway_config *gateway = field;
     struct endpoint endpoint;
+    char four[16];
     if (gateway->listen_count == MAX_LISTEN || !endpoint_parse(text, &endpoint) ||
-        !endpoint.numeric ||
+        !endpoint.numeric || endpoint_lacks_interface(&endpoint) ||
+        endpoint_is_mapped(&endpoint, four) ||
         !copy_text(text, gateway->listen[gateway->listen_count], sizeof *gateway->listen))
         return false;
     gateway->listen_count++;
@@ -484,8 +486,8 @@ static bool parse_port(const struct config_key *key, const char *text, void *fie
     (void) key;
     struct endpoint endpoint;
     bool serial = strncmp(text, "serial:/", 8) == 0 && text[8];
-    bool tcp =
-        strncmp(text, "tcp://", 6) == 0 && endpoint_parse(text + 6, &endpoint) && endpoint.port > 0;
+    bool tcp = strncmp(text, "tcp://", 6) == 0 && endpoint_parse(text + 6, &endpoint) &&
+               endpoint.port > 0 && !endpoint_lacks_interface(&endpoint);
     bool simulated = strncmp(text, "sim:", 4) == 0;
     return (serial || tcp || simulated) && copy_text(text, field, PORT_SIZE);
 }

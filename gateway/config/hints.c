@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/* What a value that is none was probably meant to be. */
+#include "hints.h"
+
+#include "types.h"
+
+#include "base/address.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MOST_PROTOCOLS 4 /* more are no help: the message lists them all anyway */
+
+/* Whether the key takes the text. */
+static bool is_good(const struct config_key *key, const char *text)
+{
+    void *field = calloc(1, key->size);
+    bool good = field && key->type->parse(key, text, field);
+    free(field);
+    return good;
+}
+
+static bool propose(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    if (!is_good(key, text))
+        return false;
+    snprintf(out, HINT_SIZE, "; did you mean '%s'?", text);
+    return true;
+}
+
+static bool hint_quotes(const char *text, char out[HINT_SIZE])
+{
+    size_t length = strlen(text);
+    if (length < 2 || !strchr("\"'", text[0]) || text[length - 1] != text[0])
+        return false;
+    snprintf(out, HINT_SIZE, "; leave the quotes out");
+    return true;
+}
+
+/* ---- durations without a unit, or with one of another program ---- */
+
+static const char *usual_unit(const char *text)
+{
+    static const struct {
+        const char *word, *unit;
+    } words[] = {
+        {"sec", "s"},   {"secs", "s"},   {"second", "s"},  {"seconds", "s"}, {"min", "m"},
+        {"mins", "m"},  {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},      {"hour", "h"},
+        {"hours", "h"}, {"msec", "ms"},  {"msecs", "ms"},  {"millis", "ms"}, {"milliseconds", "ms"},
+        {"s", "s"},     {"m", "m"},      {"h", "h"},       {"ms", "ms"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasecmp(words[i].word, text) == 0)
+            return words[i].unit;
+    return NULL;
+}
+
+/* A bare number is taken in seconds, or in milliseconds where such are usual or it is large, if
+ * that can be. */
+static bool hint_duration(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    static const char *const long_ones[] = {"s", "ms", NULL}, *const short_ones[] = {"ms", "s",
+                                                                                     NULL};
+    bool seconds = key->type == &type_seconds && strtod(text, NULL) < 100;
+    if (key->type != &type_seconds && key->type != &type_millis && key->type != &type_gap)
+        return false;
+    char guess[64];
+    size_t digits = strspn(text, "0123456789.");
+    const char *rest = text + digits + strspn(text + digits, " \t");
+    if (digits == 0 || digits > 20)
+        return false;
+    if (*rest) {
+        const char *unit = usual_unit(rest);
+        snprintf(guess, sizeof guess, "%.*s%s", (int) digits, text, unit ? unit : "");
+        return unit && propose(key, guess, out);
+    }
+    for (const char *const *unit = seconds ? long_ones : short_ones; *unit; unit++) {
+        snprintf(guess, sizeof guess, "%s%s", text, *unit);
+        if (propose(key, guess, out))
+            return true;
+    }
+    return false;
+}
+
+/* ---- yes and no in other words ---- */
+
+static bool hint_yes_or_no(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    static const char *const yes[] = {"true", "on", "1", "y", "enable", "enabled", NULL};
+    static const char *const no[] = {"false", "off", "0", "n", "disable", "disabled", NULL};
+    for (unsigned i = 0; key->words && yes[i]; i++) {
+        if (strcasecmp(yes[i], text) == 0)
+            return propose(key, "yes", out);
+        if (strcasecmp(no[i], text) == 0)
+            return propose(key, "no", out);
+    }
+    return false;
+}
+
+/* ---- addresses ---- */
+
+/* What no socket takes although it has the form of an address. */
+static bool hint_unusable(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    struct endpoint endpoint;
+    char four[16], guess[32];
+    const char *address = strncmp(text, "tcp://", 6) == 0 ? text + 6 : text;
+    if ((key->type != &type_listen && key->type != &type_port && key->type != &type_target) ||
+        !endpoint_parse(address, &endpoint))
+        return false;
+    if (endpoint_lacks_interface(&endpoint)) {
+        snprintf(out, HINT_SIZE,
+                 "; a link-local address needs its interface, such as [%.60s%%eth0]:%u",
+                 endpoint.host, endpoint.port);
+        return true;
+    }
+    if (!endpoint_is_mapped(&endpoint, four))
+        return false;
+    snprintf(guess, sizeof guess, "%s:%u", four, endpoint.port);
+    return propose(key, guess, out);
+}
+
+/* With what is most often missing before or behind them. */
+static bool hint_address(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    static const struct {
+        const struct config_type *type;
+        const char *before, *behind;
+    } ways[] = {
+        {&type_port, "serial:", ""},      {&type_port, "tcp://", ""},
+        {&type_target, "tcp://", ""},     {&type_target, "", ":502"},
+        {&type_target, "tcp://", ":502"}, {&type_listen, "", ":502"},
+        {&type_listen, "0.0.0.0:", ""},
+    };
+    char guess[PORT_SIZE + 16];
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const char *middle =
+            key->type == &type_listen && strncmp(text, "*:", 2) == 0 ? text + 2 : text;
+        snprintf(guess, sizeof guess, "%s%s%s", ways[i].before, middle, ways[i].behind);
+        if (key->type == ways[i].type && propose(key, guess, out))
+            return true;
+    }
+    return false;
+}
+
+/* ---- makes of batteries ---- */
+
+/* "jk" of jk-pb and of jk02. */
+static size_t family_size(const char *name)
+{
+    return strcspn(name, "-0123456789");
+}
+
+static bool is_of_make(const struct bms_driver *driver, const char *word)
+{
+    size_t family = family_size(driver->name);
+    return strncasecmp(word, driver->name, strlen(word)) == 0 ||
+           strncasecmp(word, driver->name, family) == 0 || strcasestr(driver->title, word);
+}
+
+static const char *variant_of_make(const struct bms_driver *driver, const char *word)
+{
+    for (unsigned i = 0; driver->variants && driver->variants[i]; i++)
+        if (strncasecmp(driver->variants[i], word, strlen(word)) == 0)
+            return driver->variants[i];
+    return NULL;
+}
+
+const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
+{
+    char found[MOST_PROTOCOLS][80];
+    unsigned count = 0;
+    out[0] = '\0';
+    for (unsigned i = 0; bms_drivers[i] && strlen(word) >= 2; i++) {
+        if (!is_of_make(bms_drivers[i], word))
+            continue;
+        if (count == MOST_PROTOCOLS)
+            return out;
+        const char *variant = variant_of_make(bms_drivers[i], word);
+        snprintf(found[count++], sizeof *found, "'%s'%s%s", bms_drivers[i]->name,
+                 variant ? " with variant = " : "", variant ? variant : "");
+    }
+    for (unsigned i = 0; i < count; i++) {
+        size_t used = strlen(out);
+        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";
+        snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],
+                 i + 1 == count ? "?" : "");
+    }
+    return out;
+}
+
+/* ---- all of them ---- */
+
+const char *config_hint(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    out[0] = '\0';
+    if (hint_quotes(text, out) || hint_duration(key, text, out) || hint_yes_or_no(key, text, out) ||
+        hint_unusable(key, text, out) || hint_address(key, text, out))
+        return out;
+    struct suggest suggest;
+    suggest_init(&suggest, text);
+    if (key->type->offer)
+        key->type->offer(key, &suggest);
+    if (suggest.best)
+        snprintf(out, HINT_SIZE, "; did you mean '%s'?", suggest.best);
+    else if (key->type == &type_protocol)
+        config_hint_protocol(text, out);
+    if (strstr(text, " #")) {
+        size_t used = strlen(out);
+        snprintf(out + used, HINT_SIZE - used, "; a comment behind a value starts with ' ;'");
+    }
+    return out;
+}

@@ -40,7 +40,8 @@ struct poller *poller_new(const struct pack_config *config)
     poller->published_at = poller->last_answer = NAN;
     pack_clear(&poller->values);
     poller->noisy_until = -INFINITY;
-    unsigned steps = bms_talks(config->driver) ? 1 : config->driver->steps;
+    /* A pack that is still searched has a plan without steps, and a talker none at all. */
+    unsigned steps = config->driver->steps > 0 ? config->driver->steps : 1;
     poller->steps = calloc(steps, sizeof *poller->steps);
     if (!poller->steps) {
         free(poller);

@@ -92,11 +92,18 @@ struct bms_guess {
     unsigned polls; /* how often to ask before the next guess has its turn; 0: once */
 };
 
+/* What a step of a Modbus protocol reads; see modbus/modbus.h. */
+struct bms_read {
+    uint8_t function;
+    uint16_t start, count;
+};
+
 /* One request of a poll cycle. */
 struct bms_step {
-    const char *name; /* for the log: "cell voltages" */
-    unsigned every_s; /* 0: each cycle; else not more often than that */
-    bool vital;       /* the pack counts as silent when this one is not answered */
+    const char *name;     /* for the log: "cell voltages" */
+    unsigned every_s;     /* 0: each cycle; else not more often than that */
+    bool vital;           /* the pack counts as silent when this one is not answered */
+    struct bms_read read; /* all 0: the driver's own `build` knows */
 };
 
 /* The usual settings of a line with such a BMS; all can be overridden in the configuration. */

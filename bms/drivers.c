@@ -11,6 +11,7 @@ extern const struct bms_driver daly_p81_driver;
 extern const struct bms_driver jbd_driver;
 extern const struct bms_driver jbd_addressed_driver;
 extern const struct bms_driver jbd_up_driver;
+extern const struct bms_driver seplos_v3_driver;
 extern const struct bms_driver jk_pb_driver;
 extern const struct bms_driver jk_4e57_driver;
 extern const struct bms_driver jk02_driver;
@@ -28,6 +29,7 @@ const struct bms_driver *const bms_drivers[] = {
     &jbd_driver,
     &jbd_addressed_driver,
     &jbd_up_driver,
+    &seplos_v3_driver,
     &jk_pb_driver,
     &jk_4e57_driver,
     &jk02_driver,

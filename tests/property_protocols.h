@@ -132,6 +132,13 @@ static const struct carried eg4_values[] = {
     {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1},
     {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
 };
+/* The sheet `seplos-v3`, sections 4 to 7. */
+static const struct carried seplos_v3_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.1}, {SOH_PERCENT, 0.1}, {REMAINING_AH, 0.01},
+    {FULL_AH, 0.01}, {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
+    {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {CHARGE_CURRENT_LIMIT_A, 1},
+    {DISCHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
+};
 /* The sheet `vedirect`, section 2.4. */
 static const struct carried vedirect_values[] = {
     {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {POWER_W, 1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.001}, {RATED_AH, 1},
@@ -250,6 +257,15 @@ static const uint8_t temperature_twins[][2] = {
     [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = W, [CELL_IMBALANCE] = W, [CHARGE_MOS_FAULT] = P, \
     [DISCHARGE_MOS_FAULT] = P, [HARDWARE_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
 
+/* `seplos-v3`, section 6. */
+#define SEPLOS_V3_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = WP, [CHARGE_OVER_CURRENT] = WP, \
+    [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = WP, [CELL_IMBALANCE] = WP, \
+    [TEMP_SENSOR_FAULT] = P, [COMMUNICATION_FAULT] = P, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, \
+    [VOLTAGE_SENSOR_FAULT] = P}
+
 /* `vedirect`, section 2.5. */
 #define VEDIRECT_ALARMS { \
     [PACK_UNDER_VOLTAGE] = W, [PACK_OVER_VOLTAGE] = W, [SOC_LOW] = W, [CHARGE_UNDER_TEMPERATURE] = W, \
@@ -311,6 +327,8 @@ static const struct protocol protocols[] = {
      TEXTS("PYLON-SERIAL-016", "US2000C", "2.7"), .alarms = PYLONTECH_ALARMS},
     {.driver = "topbms", .variant = "eg4", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 32, .mos_sensor_last = true,
      .values = eg4_values, .alarms = EG4_ALARMS},
+    {.driver = "seplos-v3", CELLS(9, 16), TEMPS(4, 4), .mask_bits = 16, .values = seplos_v3_values,
+     TEXTS("SP05B2311260063", "BMS16S200A-SP05B", "13"), .alarms = SEPLOS_V3_ALARMS},
     {.driver = "vedirect-hex", TEMPS(1, 1), .capacity_given = true, .values = vedirect_hex_values,
      TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
     {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,

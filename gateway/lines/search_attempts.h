@@ -8,8 +8,8 @@
 
 #include "poller.h"
 
-#define ATTEMPT_REPLY_MS                                                                           \
-    250 /* short of the usual: most answer within 150 ms, and there is much to try */
+/* Short of the usual: most answer within 150 ms, and there is much to try. */
+#define ATTEMPT_REPLY_MS 200
 #define ATTEMPT_GAP_MS 20
 #define ATTEMPT_LISTEN_S 1.4 /* for a device that talks unasked, once a second */
 

@@ -27,6 +27,8 @@ READS = {
     "jk-4e57": rb"\x4E\x57\x00\x13.{4}[\x01\x03\x06]\x03\x00.{10}",
     "jk02": rb"\xAA\x55\x90\xEB[\x96\x97]\x00{14}.",
     "topbms": rb"~[0-9A-F]{6}(42|44|51|92|93|C1|C2|E9|F1)[0-9A-F]{8,10}\r",
+    "seplos-v3": rb"[\x00-\x0F](\x04(\x10\x00\x00\x11|\x11\x00\x00\x1A|\x13[\x00\x35]\x00\x35|\x17\x00\x00\x33)"
+                 rb"|\x01\x12\x00\x00\x90)..",
     "vedirect-hex": rb":(154|451|7[0-9A-F]{4}00[0-9A-F]{2})\n",
 }
 
@@ -185,6 +187,8 @@ CASES = [
     ("topbms", 0, "seplos", "echo=1"),
     ("topbms", 2, "pylontech", ""),
     ("topbms", 1, "eg4", ""),
+    ("seplos-v3", 0, None, ""),
+    ("seplos-v3", 2, None, "echo=1"),
     ("vedirect", None, None, ""),
     ("vedirect-hex", None, None, ""),
 ]

@@ -28,7 +28,7 @@ static size_t modbus(const struct bms_request *request, uint8_t *bytes, size_t s
     if (size < 5)
         return 0;
     size_t length = bytes[1] & 0x80 ? 5 : 8;
-    if (bytes[1] == 0x03)
+    if (bytes[1] >= 0x01 && bytes[1] <= 0x04)
         length = 5u + bytes[2];
     if (length > size)
         length = size;
@@ -190,19 +190,13 @@ static const struct {
     const char *driver;
     repair_frame *frame;
 } rows[] = {
-    {"daly", daly},
-    {"daly-d2", modbus},
-    {"daly-p81", modbus},
-    {"daly-sinowealth", sinowealth},
-    {"jk-4e57", jk_4e57},
-    {"jk-pb", jk_pb},
-    {"jk02", jk02},
-    {"jbd", jbd},
-    {"jbd-up", jbd_up},
-    {"jbd-addressed", jbd_addressed},
-    {"topbms", topbms},
-    {"vedirect", vedirect},
-    {"vedirect-hex", vedirect},
+    {"daly", daly},         {"daly-d2", modbus},
+    {"daly-p81", modbus},   {"daly-sinowealth", sinowealth},
+    {"jk-4e57", jk_4e57},   {"jk-pb", jk_pb},
+    {"jk02", jk02},         {"jbd", jbd},
+    {"jbd-up", jbd_up},     {"jbd-addressed", jbd_addressed},
+    {"seplos-v3", modbus},  {"topbms", topbms},
+    {"vedirect", vedirect}, {"vedirect-hex", vedirect},
 };
 
 static repair_frame *find(const char *driver)

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Modbus RTU, as far as battery management systems use it. Follows "MODBUS Application Protocol
+ * Specification V1.1b3" and "MODBUS over Serial Line V1.02". Odd about it: a reply tells neither its
+ * registers nor, by itself, its length, so that only the request gives it a meaning.
+ */
+#include "modbus.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CRC_SIZE 2
+#define READ_SIZE 8 /* address, function, start, count, CRC; a written register as well */
+#define EXCEPTION_SIZE 5
+
+static bool reads_bits(unsigned function)
+{
+    return function == MODBUS_COILS || function == MODBUS_DISCRETE;
+}
+
+static bool reads(unsigned function)
+{
+    return function >= MODBUS_COILS && function <= MODBUS_INPUT;
+}
+
+bool modbus_crc_fits(const uint8_t *bytes, size_t size)
+{
+    return crc16_modbus(bytes, size - CRC_SIZE) == le16(bytes + size - CRC_SIZE);
+}
+
+size_t modbus_put_crc(uint8_t *bytes, size_t size)
+{
+    put_le16(bytes + size, crc16_modbus(bytes, size));
+    return size + CRC_SIZE;
+}
+
+/* ---- requests ---- */
+
+void modbus_read(uint8_t address, uint8_t function, unsigned start, unsigned count,
+                 struct bms_request *request)
+{
+    request->bytes[0] = address;
+    request->bytes[1] = function;
+    put_be16(request->bytes + 2, start);
+    put_be16(request->bytes + 4, count);
+    request->size = modbus_put_crc(request->bytes, 6);
+}
+
+void modbus_write(uint8_t address, unsigned reg, unsigned value, struct bms_request *request)
+{
+    modbus_read(address, MODBUS_WRITE, reg, value, request);
+}
+
+void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms_request *request)
+{
+    modbus_read(address, MODBUS_WRITE_MANY, reg, 1, request);
+    request->bytes[6] = 2;
+    put_be16(request->bytes + 7, value);
+    request->size = modbus_put_crc(request->bytes, 9);
+}
+
+bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    const struct bms_read *read = &bms->driver->plan[step].read;
+    modbus_read((uint8_t) bms_address(bms), read->function, read->start, read->count, request);
+    return true;
+}
+
+/* ---- framer ---- */
+
+static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
+
+/* How many data bytes the reply to a read has; 0: there is none such. */
+static size_t data_size(unsigned function, unsigned count)
+{
+    if (reads_bits(function))
+        return count <= MODBUS_READ_MAX_BITS ? (count + 7) / 8 : 0;
+    return count <= MODBUS_READ_MAX ? 2 * count : 0;
+}
+
+static struct bms_span whole(const uint8_t *bytes, size_t size, size_t length)
+{
+    if (size < length)
+        return more;
+    return modbus_crc_fits(bytes, length) ? (struct bms_span){BMS_FRAME, length}
+                                          : (struct bms_span){BMS_DAMAGED, 1};
+}
+
+/* 01 83 | 02 | C0 F1 */
+static struct bms_span find_exception(const uint8_t *bytes, size_t size)
+{
+    if (size > 2 && bytes[2] == 0)
+        return skip;
+    return whole(bytes, size, EXCEPTION_SIZE);
+}
+
+/* 01 03 | 04 | 0C FF 0D 02 | crc */
+static struct bms_span find_read(const struct bms_request *request, const uint8_t *bytes,
+                                 size_t size)
+{
+    size_t data = data_size(bytes[1], be16(request->bytes + 4));
+    if (size < 3)
+        return more;
+    return data > 0 && bytes[2] == data ? whole(bytes, size, 5 + data) : skip;
+}
+
+/* 01 10 | 15 10 | 00 01 | crc. Repeats the head of the request. */
+static struct bms_span find_written(const struct bms_request *request, const uint8_t *bytes,
+                                    size_t size)
+{
+    size_t known = size < 6 ? size : 6;
+    if (memcmp(bytes, request->bytes, known) != 0)
+        return skip;
+    return size < READ_SIZE || modbus_crc_fits(bytes, READ_SIZE) ? whole(bytes, size, READ_SIZE)
+                                                                 : skip;
+}
+
+/* The request itself, as two-wire adapters give it back. */
+static struct bms_span find_echo(const struct bms_request *request, const uint8_t *bytes,
+                                 size_t size)
+{
+    size_t known = size < request->size ? size : request->size;
+    if (memcmp(bytes, request->bytes, known) != 0)
+        return skip;
+    return size < request->size ? more : (struct bms_span){BMS_FRAME, request->size};
+}
+
+static struct bms_span span_at(const struct bms_request *request, const uint8_t *bytes, size_t size)
+{
+    if (request->size < READ_SIZE || bytes[0] != request->bytes[0])
+        return skip;
+    if (size < 2)
+        return more;
+    const unsigned function = request->bytes[1];
+    if (bytes[1] == (function | MODBUS_EXCEPTION))
+        return find_exception(bytes, size);
+    if (bytes[1] != function)
+        return skip;
+    if (!reads(function)) {
+        struct bms_span span = find_written(request, bytes, size);
+        return span.kind == BMS_SKIP ? find_echo(request, bytes, size) : span;
+    }
+    struct bms_span echo = find_echo(request, bytes, size);
+    return echo.kind == BMS_SKIP ? find_read(request, bytes, size) : echo;
+}
+
+struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
+                             const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    struct bms_span span = span_at(request, bytes, size);
+    while (span.kind == BMS_SKIP && span.size < size &&
+           span_at(request, bytes + span.size, size - span.size).kind == BMS_SKIP)
+        span.size++;
+    return span;
+}
+
+/* ---- windows ---- */
+
+static bool within(const struct modbus_window *window, unsigned first, unsigned count)
+{
+    return first >= window->start && first + count <= window->start + window->count;
+}
+
+bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count)
+{
+    return !reads_bits(window->function) && within(window, reg, count);
+}
+
+uint16_t modbus_word(const struct modbus_window *window, unsigned reg)
+{
+    return be16(window->data + 2 * (reg - window->start));
+}
+
+uint32_t modbus_long(const struct modbus_window *window, unsigned reg)
+{
+    return be32(window->data + 2 * (reg - window->start));
+}
+
+bool modbus_has_coils(const struct modbus_window *window, unsigned coil, unsigned count)
+{
+    return reads_bits(window->function) && within(window, coil, count);
+}
+
+bool modbus_coil(const struct modbus_window *window, unsigned coil)
+{
+    unsigned at = coil - window->start;
+    return window->data[at / 8] >> at % 8 & 1;
+}
+
+static bool has_bit(const struct modbus_window *window, unsigned reg, unsigned bit)
+{
+    return bit == MODBUS_COIL ? modbus_has_coils(window, reg, 1) : modbus_has(window, reg, 1);
+}
+
+static bool get_bit(const struct modbus_window *window, unsigned reg, unsigned bit)
+{
+    return bit == MODBUS_COIL ? modbus_coil(window, reg) : modbus_word(window, reg) >> bit & 1;
+}
+
+/* ---- values ---- */
+
+static double float_of(uint32_t pattern)
+{
+    float number;
+    memcpy(&number, &pattern, sizeof number);
+    return (double) number;
+}
+
+static bool has_two_words(unsigned type)
+{
+    return type >= MODBUS_U32 && type <= MODBUS_F32_LOW;
+}
+
+static double two_words(const struct modbus_window *window, unsigned type, unsigned reg)
+{
+    uint32_t pattern = modbus_long(window, reg);
+    if (type >= MODBUS_U32_LOW)
+        pattern = pattern << 16 | pattern >> 16;
+    if (type == MODBUS_F32 || type == MODBUS_F32_LOW)
+        return float_of(pattern);
+    bool is_signed = type == MODBUS_S32 || type == MODBUS_S32_LOW;
+    return is_signed ? (double) (int32_t) pattern : (double) pattern;
+}
+
+/* Number n of a run, from 0; NaN: it is not in this window. */
+static double raw_at(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
+{
+    unsigned width = has_two_words(row->type) ? 2 : 1;
+    unsigned reg = row->reg + (row->type == MODBUS_S8 ? n / 2 : n * width);
+    if (row->type == MODBUS_BIT)
+        return has_bit(window, reg, row->bit) ? get_bit(window, reg, row->bit) : (double) NAN;
+    if (!modbus_has(window, reg, width))
+        return (double) NAN;
+    if (width == 2)
+        return two_words(window, row->type, reg);
+    uint16_t word = modbus_word(window, reg);
+    if (row->type == MODBUS_S8)
+        return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
+    return row->type == MODBUS_S16 ? (double) (int16_t) word : (double) word;
+}
+
+static bool is_there(const struct modbus_value *row, double raw)
+{
+    return (row->lowest == 0 && row->highest == 0) || (raw >= row->lowest && raw <= row->highest);
+}
+
+static void take_number(const struct bms *bms, const struct modbus_value *row, unsigned n,
+                        double raw, struct pack *pack)
+{
+    enum pack_value id = (enum pack_value)(row->id + n);
+    double value = (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
+    if (!is_there(row, raw))
+        pack_unset(pack, id);
+    else if (id == CURRENT_A)
+        bms_set_current(bms, pack, value);
+    else
+        pack_set(pack, id, id == BALANCING ? value != 0 : value);
+}
+
+/* How many numbers of a run there are. Without a register that counts them, cells end behind the
+ * last one that is not 0. */
+static unsigned length_of(const struct modbus_window *window, const struct modbus_value *row)
+{
+    unsigned count = row->count > 0 ? row->count : 1;
+    if (row->counted > 0 && modbus_has(window, row->counted, 1)) {
+        unsigned counted = modbus_word(window, row->counted);
+        return counted < count ? counted : count;
+    }
+    while (row->id == CELL_MV && count > 0 && !(raw_at(window, row, count - 1) != 0))
+        count--;
+    return count;
+}
+
+static void take_text(const struct modbus_window *window, const struct modbus_value *row,
+                      struct pack *pack)
+{
+    unsigned count = row->count > 0 ? row->count : 1;
+    if (modbus_has(window, row->reg, count))
+        pack_set_text(pack, (enum pack_text) row->id, window->data + 2 * (row->reg - window->start),
+                      2 * count);
+}
+
+static void take_values(const struct bms *bms, const struct modbus_map *map,
+                        const struct modbus_window *window, struct pack *pack)
+{
+    for (size_t i = 0; i < map->value_count; i++) {
+        const struct modbus_value *row = &map->values[i];
+        if (row->type == MODBUS_TEXT) {
+            take_text(window, row, pack);
+            continue;
+        }
+        unsigned length = length_of(window, row);
+        for (unsigned n = 0; n < length; n++) {
+            double raw = raw_at(window, row, n);
+            if (!isnan(raw))
+                take_number(bms, row, n, raw, pack);
+        }
+    }
+}
+
+/* ---- alarms ---- */
+
+static void take_alarms(const struct modbus_map *map, const struct modbus_window *window,
+                        struct pack *pack)
+{
+    bool first = true;
+    for (size_t i = 0; i < map->alarm_count; i++) {
+        const struct modbus_alarm *row = &map->alarms[i];
+        if (!has_bit(window, row->reg, row->bit))
+            continue;
+        if (first)
+            pack_clear_alarms(pack);
+        first = false;
+        pack_alarm(pack, (enum pack_alarm) row->alarm,
+                   get_bit(window, row->reg, row->bit) ? row->level : 0);
+    }
+    for (unsigned i = 0; !first && i < map->raw_count; i++)
+        if (modbus_has(window, map->raw_first + i, 1))
+            pack_raw_alarm(pack, modbus_word(window, map->raw_first + i));
+}
+
+/* ---- decoder ---- */
+
+static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map,
+                                   const struct bms_request *request, const uint8_t *frame,
+                                   size_t size, struct pack *pack)
+{
+    const struct modbus_window window = {frame[1], be16(request->bytes + 2),
+                                         be16(request->bytes + 4), frame + 3};
+    if (size != 5 + data_size(window.function, window.count))
+        return BMS_FOREIGN;
+    enum bms_result result = map->check ? map->check(&window) : BMS_DONE;
+    if (result != BMS_DONE)
+        return result;
+    take_values(bms, map, &window, pack);
+    take_alarms(map, &window, pack);
+    if (map->rest)
+        map->rest(bms, &window, pack);
+    return BMS_DONE;
+}
+
+enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
+                              const struct bms_request *request, const uint8_t *frame, size_t size,
+                              struct pack *pack)
+{
+    const uint8_t *asked = request->bytes;
+    if (request->size < READ_SIZE || frame[0] != asked[0])
+        return BMS_FOREIGN;
+    if (frame[1] == (asked[1] | MODBUS_EXCEPTION))
+        return frame[2] == MODBUS_ACKNOWLEDGED || frame[2] == MODBUS_BUSY ? BMS_INVALID
+                                                                          : BMS_REFUSED;
+    bool echo = size == request->size && memcmp(frame, asked, size) == 0;
+    if (frame[1] != asked[1] || echo)
+        return BMS_FOREIGN;
+    if (reads(frame[1]))
+        return decode_read(bms, map, request, frame, size, pack);
+    return size == READ_SIZE && memcmp(frame, asked, 6) == 0 ? BMS_DONE : BMS_FOREIGN;
+}
+
+static unsigned last_known(const struct pack *pack, enum pack_value first, unsigned count)
+{
+    while (count > 0 && !pack_known(pack, (enum pack_value)(first + count - 1)))
+        count--;
+    return count;
+}
+
+void modbus_finish(struct bms *bms, struct pack *pack)
+{
+    (void) bms;
+    unsigned cells = last_known(pack, CELL_MV, MAX_CELLS);
+    unsigned temps = last_known(pack, TEMP_C, MAX_TEMPS);
+    if (cells > 0 && !pack_known(pack, CELL_COUNT))
+        pack_set(pack, CELL_COUNT, cells);
+    if (temps > 0 && !pack_known(pack, TEMP_COUNT))
+        pack_set(pack, TEMP_COUNT, temps);
+    for (unsigned n = 0; n < MAX_TEMPS; n++)
+        if (pack->value[TEMP_COUNT] <= n)
+            pack_unset(pack, (enum pack_value)(TEMP_C + n));
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The engine of BMS that speak Modbus RTU: framing, a reader that is driven by tables, and the
+ * slave's side for simulated packs. A driver on it is a plan whose steps say what they read, a
+ * table of values, a table of alarms and a board to emulate; functions of its own it has only for
+ * what no table can say.
+ */
+#ifndef PACKGATE_BMS_MODBUS_MODBUS_H
+#define PACKGATE_BMS_MODBUS_MODBUS_H
+
+#include "bms/driver.h"
+
+#define MODBUS_READ_MAX 125 /* registers in one reply */
+#define MODBUS_READ_MAX_BITS 2000
+#define MODBUS_COIL 0xFF /* instead of a bit's number: the address is that of a coil */
+
+enum modbus_function {
+    MODBUS_COILS = 0x01,
+    MODBUS_DISCRETE = 0x02,
+    MODBUS_HOLDING = 0x03,
+    MODBUS_INPUT = 0x04,
+    MODBUS_WRITE = 0x06,
+    MODBUS_WRITE_MANY = 0x10,
+    MODBUS_EXCEPTION = 0x80
+};
+
+enum modbus_error {
+    MODBUS_BAD_FUNCTION = 1,
+    MODBUS_BAD_ADDRESS = 2,
+    MODBUS_BAD_VALUE = 3,
+    MODBUS_ACKNOWLEDGED = 5, /* the answer takes longer */
+    MODBUS_BUSY = 6
+};
+
+/* ---- tables ---- */
+
+/* How registers hold a number. Words come high byte first; with 32 bits the high word is the first
+ * one, but in those called LOW. */
+enum modbus_type {
+    MODBUS_U16,
+    MODBUS_S16,
+    MODBUS_U32,
+    MODBUS_S32,
+    MODBUS_F32,
+    MODBUS_U32_LOW,
+    MODBUS_S32_LOW,
+    MODBUS_F32_LOW,
+    MODBUS_S8,  /* two numbers to a register, the first in the high byte */
+    MODBUS_BIT, /* 1 when `bit` of the register, or the coil, is set */
+    MODBUS_TEXT /* two characters to a register; `id` is an enum pack_text */
+};
+
+/* One value, or a run of cells or sensors: value = (raw + offset) / divisor. */
+struct modbus_value {
+    uint16_t reg;
+    uint8_t type;     /* enum modbus_type */
+    uint8_t id;       /* enum pack_value; BALANCING is 1 for any raw value but 0 */
+    uint8_t count;    /* cells or sensors of a run, registers of a text; 0: one */
+    uint8_t bit;      /* of MODBUS_BIT: 0 is the lowest; MODBUS_COIL */
+    uint16_t counted; /* the register that tells how many of a run there are; 0: none */
+    double offset;
+    double divisor;         /* 0: 1 */
+    double lowest, highest; /* raw values outside mean "not there"; both 0: there are none such */
+};
+
+/* One bit that is an alarm; several rows may name the same one. */
+struct modbus_alarm {
+    uint16_t reg;
+    uint8_t bit; /* MODBUS_COIL: reg is a coil */
+    uint8_t alarm;
+    uint8_t level;
+};
+
+/* A reply to a read, whoever asked: registers or coils start … start + count - 1. */
+struct modbus_window {
+    uint8_t function;
+    unsigned start, count;
+    const uint8_t *data;
+};
+
+struct modbus_map {
+    const struct modbus_value *values;
+    size_t value_count;
+    const struct modbus_alarm *alarms;
+    size_t alarm_count;
+    uint16_t raw_first, raw_count; /* registers that are the raw alarm words */
+
+    /** Whether a reply can be what this protocol has there: BMS_DONE, or BMS_INVALID when another
+     * device must have answered, BMS_FOREIGN when it is the answer to another request. NULL: it
+     * always can. */
+    enum bms_result (*check)(const struct modbus_window *window);
+
+    /** Takes what the tables cannot say. NULL: nothing. */
+    void (*rest)(struct bms *bms, const struct modbus_window *window, struct pack *pack);
+};
+
+/** Whether a window of registers holds `count` of them from `reg` on; and one that it holds. */
+bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count);
+uint16_t modbus_word(const struct modbus_window *window, unsigned reg);
+uint32_t modbus_long(const struct modbus_window *window, unsigned reg);
+
+/** The same for a window of coils. */
+bool modbus_has_coils(const struct modbus_window *window, unsigned coil, unsigned count);
+bool modbus_coil(const struct modbus_window *window, unsigned coil);
+
+/* ---- host's side ---- */
+
+bool modbus_crc_fits(const uint8_t *bytes, size_t size);
+
+/** Appends the CRC of `size` bytes; returns the size with it. */
+size_t modbus_put_crc(uint8_t *bytes, size_t size);
+
+/** Requests. */
+void modbus_read(uint8_t address, uint8_t function, unsigned start, unsigned count,
+                 struct bms_request *request);
+void modbus_write(uint8_t address, unsigned reg, unsigned value, struct bms_request *request);
+void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms_request *request);
+
+/** `build` of a driver whose address is the slave's: reads what the step of its plan says. */
+bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
+
+/** `frame`: the reply to the request, a refusal of it, or its echo. Replies do not say which
+ * registers they hold, so that those of others mean nothing and are passed over. */
+struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
+                             const uint8_t *bytes, size_t size);
+
+/** `decode` with the tables of a map. */
+enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
+                              const struct bms_request *request, const uint8_t *frame, size_t size,
+                              struct pack *pack);
+
+/** `finish`: counts cells and sensors where the device does not, by the last one that is there, and
+ * forgets the sensors beyond their number. */
+void modbus_finish(struct bms *bms, struct pack *pack);
+
+/* ---- slave's side ---- */
+
+struct modbus_board {
+    /** What a register reads, or a coil (0 or 1); -1: the board has none of that number. */
+    int32_t (*word)(struct bms *bms, const struct pack *told, unsigned function, unsigned reg);
+
+    /** Takes what is written to a register. Returns 0, or an enum modbus_error. NULL: nothing can
+     * be written. */
+    unsigned (*write)(struct bms *bms, struct pack *told, unsigned reg, unsigned value);
+
+    uint8_t functions[4]; /* for reading, 0 at the end */
+    unsigned most;        /* registers in one read; 0: MODBUS_READ_MAX */
+};
+
+/** `emulate` of a board at a slave's address. */
+size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t address,
+                      struct pack *told, const uint8_t *bytes, size_t size, struct bms_output *out);
+
+/** What boards tell: value * per_unit + shift, rounded, within 16 bits; `blank` when the value is
+ * not known. */
+int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,
+                    int32_t blank);
+
+/** The same with a sign. */
+int32_t modbus_told_signed(const struct pack *told, enum pack_value id, double per_unit,
+                           int32_t blank);
+
+/** One half of a value of 32 bits. */
+int32_t modbus_told_half(const struct pack *told, enum pack_value id, double per_unit, bool high);
+
+/** Two characters of a text from character `at` on, padded with NULs. */
+int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at);
+
+/** The bits of `reg` that a table of alarms has for the pack. Each alarm is told once for each
+ * level that it is active at. */
+uint16_t modbus_told_alarms(const struct modbus_alarm *rows, size_t count, unsigned reg,
+                            const struct pack *told);
+
+#endif

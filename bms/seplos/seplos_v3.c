@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Seplos BMS 3.0 (XZH-ElecTech): Modbus RTU with functions 01, 04 and 10. Follows the sheet
+ * `seplos-v3`. Oddities: address 0 is a slave like any other; the two halves of the parameters have
+ * the same length, so that a late answer must be told by its contents; the switch that is off is
+ * written to another register than the one that is on; the number of cells is a parameter.
+ */
+#include "bms/modbus/modbus.h"
+
+/* Section 3. */
+enum {
+    PACK = 0x1000,
+    PACK_COUNT = 0x11,
+    CELLS = 0x1100,
+    CELLS_COUNT = 0x1A,
+    STATE = 0x1200, /* coils */
+    STATE_COUNT = 0x90,
+    PARAMETERS = 0x1300,
+    PARAMETERS_2 = 0x1335,
+    PARAMETERS_COUNT = 0x35,
+    IDENTITY = 0x1700,
+    IDENTITY_COUNT = 0x33
+};
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "pack values", .vital = true, .read = {MODBUS_INPUT, PACK,  PACK_COUNT}},
+    {.name = "cells",       .vital = true, .read = {MODBUS_INPUT, CELLS, CELLS_COUNT}},
+    {.name = "state",                      .read = {MODBUS_COILS, STATE, STATE_COUNT}},
+    {.name = "parameters",          .every_s = 3600, .read = {MODBUS_INPUT, PARAMETERS,   PARAMETERS_COUNT}},
+    {.name = "parameters, part 2",  .every_s = 3600, .read = {MODBUS_INPUT, PARAMETERS_2, PARAMETERS_COUNT}},
+    {.name = "identity",            .every_s = 3600, .read = {MODBUS_INPUT, IDENTITY,     IDENTITY_COUNT}},
+};
+
+/* Coils are drawn as bytes in section 6. */
+#define BIT(byte, bit) (STATE + 8 * (byte) + (bit))
+
+/* Sections 4, 5 and 7. Extremes and averages (1008 to 100D) follow from the cells, which they can lag behind. */
+static const struct modbus_value values[] = {
+    {.reg = 0x1000, .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
+    {.reg = 0x1001, .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
+    {.reg = 0x1002, .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
+    {.reg = 0x1003, .type = MODBUS_U16, .id = FULL_AH,      .divisor = 100},
+    {.reg = 0x1005, .type = MODBUS_U16, .id = SOC_PERCENT,  .divisor = 10},
+    {.reg = 0x1006, .type = MODBUS_U16, .id = SOH_PERCENT,  .divisor = 10},
+    {.reg = 0x1007, .type = MODBUS_U16, .id = CYCLES},
+    {.reg = 0x100F, .type = MODBUS_U16, .id = DISCHARGE_CURRENT_LIMIT_A},
+    {.reg = 0x1010, .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A},
+    {.reg = 0x1100, .type = MODBUS_U16, .id = CELL_MV, .count = 16},
+    {.reg = 0x1110, .type = MODBUS_U16, .id = TEMP_C,  .count = 4, .offset = -2731, .divisor = 10},
+    {.reg = 0x1119, .type = MODBUS_U16, .id = MOS_TEMP_C,          .offset = -2731, .divisor = 10},
+    {.reg = BIT(15, 0), .type = MODBUS_BIT, .bit = MODBUS_COIL, .id = DISCHARGE_MOS},
+    {.reg = BIT(15, 1), .type = MODBUS_BIT, .bit = MODBUS_COIL, .id = CHARGE_MOS},
+    {.reg = 0x1300, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 1, .highest = 4},
+    {.reg = 0x1301, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = 16},
+    {.reg = 0x1358, .type = MODBUS_U16, .id = RATED_AH, .divisor = 100, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x170A, .type = MODBUS_TEXT, .id = MODEL,    .count = 10},
+    {.reg = 0x1714, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 1},
+    {.reg = 0x1715, .type = MODBUS_TEXT, .id = SERIAL,   .count = 15},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 6. What the sheet calls "raw only" is in the raw words. */
+static const struct modbus_alarm alarms[] = {
+    {BIT( 9, 0), MODBUS_COIL, CELL_OVER_VOLTAGE,           W},
+    {BIT( 9, 1), MODBUS_COIL, CELL_OVER_VOLTAGE,           P},
+    {BIT( 9, 2), MODBUS_COIL, CELL_UNDER_VOLTAGE,          W},
+    {BIT( 9, 3), MODBUS_COIL, CELL_UNDER_VOLTAGE,          P},
+    {BIT( 9, 4), MODBUS_COIL, PACK_OVER_VOLTAGE,           W},
+    {BIT( 9, 5), MODBUS_COIL, PACK_OVER_VOLTAGE,           P},
+    {BIT( 9, 6), MODBUS_COIL, PACK_UNDER_VOLTAGE,          W},
+    {BIT( 9, 7), MODBUS_COIL, PACK_UNDER_VOLTAGE,          P},
+    {BIT(10, 0), MODBUS_COIL, CHARGE_OVER_TEMPERATURE,     W},
+    {BIT(10, 1), MODBUS_COIL, CHARGE_OVER_TEMPERATURE,     P},
+    {BIT(10, 2), MODBUS_COIL, CHARGE_UNDER_TEMPERATURE,    W},
+    {BIT(10, 3), MODBUS_COIL, CHARGE_UNDER_TEMPERATURE,    P},
+    {BIT(10, 4), MODBUS_COIL, DISCHARGE_OVER_TEMPERATURE,  W},
+    {BIT(10, 5), MODBUS_COIL, DISCHARGE_OVER_TEMPERATURE,  P},
+    {BIT(10, 6), MODBUS_COIL, DISCHARGE_UNDER_TEMPERATURE, W},
+    {BIT(10, 7), MODBUS_COIL, DISCHARGE_UNDER_TEMPERATURE, P},
+    {BIT(11, 4), MODBUS_COIL, MOS_OVER_TEMPERATURE,        W},
+    {BIT(11, 5), MODBUS_COIL, MOS_OVER_TEMPERATURE,        P},
+    {BIT(12, 0), MODBUS_COIL, CHARGE_OVER_CURRENT,         W},
+    {BIT(12, 1), MODBUS_COIL, CHARGE_OVER_CURRENT,         P},
+    {BIT(12, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         P}, /* second level */
+    {BIT(13, 2), MODBUS_COIL, CHARGE_OVER_CURRENT,         P}, /* locked */
+    {BIT(12, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      W},
+    {BIT(12, 4), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
+    {BIT(12, 5), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
+    {BIT(13, 3), MODBUS_COIL, DISCHARGE_OVER_CURRENT,      P},
+    {BIT(12, 6), MODBUS_COIL, SHORT_CIRCUIT,               P},
+    {BIT(13, 0), MODBUS_COIL, SHORT_CIRCUIT,               P},
+    {BIT(14, 2), MODBUS_COIL, SOC_LOW,                     W},
+    {BIT(14, 3), MODBUS_COIL, SOC_LOW,                     P},
+    {BIT(14, 4), MODBUS_COIL, CELL_IMBALANCE,              W},
+    {BIT(17, 4), MODBUS_COIL, CELL_IMBALANCE,              P},
+    {BIT(17, 0), MODBUS_COIL, TEMP_SENSOR_FAULT,           P},
+    {BIT(17, 1), MODBUS_COIL, COMMUNICATION_FAULT,         P}, /* front end */
+    {BIT(17, 2), MODBUS_COIL, CHARGE_MOS_FAULT,            P},
+    {BIT(17, 3), MODBUS_COIL, DISCHARGE_MOS_FAULT,         P},
+    {BIT(17, 5), MODBUS_COIL, VOLTAGE_SENSOR_FAULT,        P}, /* broken line */
+};
+// clang-format on
+
+#undef W
+#undef P
+
+/* Section 9. */
+static bool is_pack(const struct modbus_window *window)
+{
+    unsigned volts = modbus_word(window, 0x1000) / 100;
+    return volts >= 20 && volts <= 65 && modbus_word(window, 0x1005) <= 1000 &&
+           modbus_word(window, 0x1006) <= 1000 &&
+           modbus_word(window, 0x100A) >= modbus_word(window, 0x100B);
+}
+
+/* The first half begins with numbers of sensors and cells, the second with a temperature in
+ * 0.1 K. */
+static bool is_first_half(const struct modbus_window *window, unsigned start)
+{
+    return modbus_word(window, start) <= 16 && modbus_word(window, start + 1) <= 48;
+}
+
+static enum bms_result check(const struct modbus_window *window)
+{
+    if (modbus_has(window, PACK, 0x0E) && !is_pack(window))
+        return BMS_INVALID;
+    if (modbus_has(window, PARAMETERS, 2) && !is_first_half(window, PARAMETERS))
+        return BMS_FOREIGN;
+    if (modbus_has(window, PARAMETERS_2, 2) && window->start == PARAMETERS_2 &&
+        is_first_half(window, PARAMETERS_2))
+        return BMS_FOREIGN;
+    return BMS_DONE;
+}
+
+static unsigned byte_of(const struct modbus_window *window, unsigned byte)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < 8; i++)
+        bits |= (unsigned) modbus_coil(window, BIT(byte, i)) << i;
+    return bits;
+}
+
+/* Bytes 0 to 3 are cells that are low and high, one bit for each; 6 and 7 those that are
+ * balanced. */
+static void decode_state(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    (void) bms;
+    if (!modbus_has_coils(window, STATE, STATE_COUNT))
+        return;
+    if (byte_of(window, 0) || byte_of(window, 1))
+        pack_alarm(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING);
+    if (byte_of(window, 2) || byte_of(window, 3))
+        pack_alarm(pack, CELL_OVER_VOLTAGE, ALARM_WARNING);
+    pack_set(pack, BALANCE_MASK, byte_of(window, 6) | byte_of(window, 7) << 8);
+    for (unsigned byte = 0; byte < STATE_COUNT / 8; byte += 2)
+        pack_raw_alarm(pack, (uint16_t) (byte_of(window, byte) << 8 | byte_of(window, byte + 1)));
+}
+
+static const struct modbus_map map = {
+    .values = values,
+    .value_count = sizeof values / sizeof *values,
+    .alarms = alarms,
+    .alarm_count = sizeof alarms / sizeof *alarms,
+    .check = check,
+    .rest = decode_state,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+/* ---- control (section 8) ---- */
+
+/* The neighbours of these reset, calibrate or power off: nothing else is ever written. */
+enum {
+    DISCHARGE_SWITCH = 0x1510,
+    CHARGE_OFF = 0x1511,
+    CHARGE_ON = 0x1515,
+    SWITCH_ON = 0xAA55,
+    SWITCH_OFF = 0x55AA
+};
+
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    unsigned reg = DISCHARGE_SWITCH;
+    if (which == BMS_CHARGE_MOS)
+        reg = on ? CHARGE_ON : CHARGE_OFF;
+    modbus_write_many((uint8_t) bms_address(bms), reg, on ? SWITCH_ON : SWITCH_OFF, request);
+    return true;
+}
+
+/* ---- emulator: the pages of the maker's paper ---- */
+
+static int32_t pack_word(const struct pack *told, unsigned n)
+{
+    switch (n) {
+    case 0:
+        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
+    case 1:
+        return modbus_told_signed(told, CURRENT_A, 100, 0);
+    case 2:
+        return modbus_told(told, REMAINING_AH, 100, 0, 0);
+    case 3:
+        return modbus_told(told, FULL_AH, 100, 0, 0);
+    case 5:
+        return modbus_told(told, SOC_PERCENT, 10, 0, 0);
+    case 6:
+        return modbus_told(told, SOH_PERCENT, 10, 0, 1000);
+    case 7:
+        return modbus_told(told, CYCLES, 1, 0, 0);
+    case 8:
+        return modbus_told(told, CELL_AVG_MV, 1, 0, 0);
+    case 9:
+        return modbus_told(told, TEMP_AVG_C, 10, 2731, 2731);
+    case 10:
+        return modbus_told(told, CELL_MAX_MV, 1, 0, 0);
+    case 11:
+        return modbus_told(told, CELL_MIN_MV, 1, 0, 0);
+    case 12:
+    case 13:
+        return modbus_told(told, TEMP_AVG_C, 10, 2731, 2731);
+    case 15:
+        return modbus_told(told, DISCHARGE_CURRENT_LIMIT_A, 1, 0, 0);
+    case 16:
+        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, 1, 0, 0);
+    }
+    return 0;
+}
+
+static int32_t cell_word(const struct pack *told, unsigned n)
+{
+    if (n < 16)
+        return told->value[CELL_COUNT] <= n
+                   ? 0
+                   : modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
+    if (n < 20)
+        return modbus_told(told, (enum pack_value)(TEMP_C + n - 16), 10, 2731, 2731);
+    return n == 25 ? modbus_told(told, MOS_TEMP_C, 10, 2731, 2731) : 2731;
+}
+
+static int32_t state_bit(const struct pack *told, unsigned coil)
+{
+    unsigned byte = (coil - STATE) / 8, bit = (coil - STATE) % 8;
+    uint64_t mask = pack_known(told, BALANCE_MASK) ? (uint64_t) told->value[BALANCE_MASK] : 0;
+    if (byte == 6 || byte == 7)
+        return (int32_t) (mask >> (8 * (byte - 6) + bit) & 1);
+    if (byte == 8) {
+        unsigned state = told->value[CURRENT_A] < 0 ? 0 : told->value[CURRENT_A] > 0 ? 1 : 4;
+        return (int32_t) (state >> bit & 1);
+    }
+    if (byte == 15 && bit < 2)
+        return told->value[bit == 0 ? DISCHARGE_MOS : CHARGE_MOS] > 0;
+    return modbus_told_alarms(alarms, map.alarm_count, coil, told);
+}
+
+static int32_t parameter(const struct pack *told, unsigned n)
+{
+    switch (n) {
+    case 0:
+        return modbus_told(told, TEMP_COUNT, 1, 0, 4);
+    case 1:
+        return modbus_told(told, CELL_COUNT, 1, 0, 16);
+    case 0x35: /* a temperature: 0 °C */
+        return 2731;
+    case 0x58:
+    case 0x59:
+        return modbus_told(told, RATED_AH, 100, 0, 0);
+    case 0x5A:
+        return modbus_told(told, REMAINING_AH, 100, 0, 0);
+    }
+    return 3500;
+}
+
+static int32_t identity_word(const struct pack *told, unsigned n)
+{
+    static const char maker[20] = "XZH-ElecTech Co.,Ltd";
+    if (n < 10)
+        return (uint8_t) maker[2 * n] << 8 | (uint8_t) maker[2 * n + 1];
+    if (n < 20)
+        return modbus_told_text(told, MODEL, 2 * (n - 10));
+    if (n == 20)
+        return modbus_told_text(told, FIRMWARE, 0);
+    return n < 36 ? modbus_told_text(told, SERIAL, 2 * (n - 21)) : 0;
+}
+
+/* Blocks of another board's group, and function 04 for the coils, are refused. */
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms;
+    if (function == MODBUS_COILS)
+        return reg >= STATE && reg < STATE + STATE_COUNT ? state_bit(told, reg) : -1;
+    if (reg >= PACK && reg < PACK + PACK_COUNT + 1)
+        return pack_word(told, reg - PACK);
+    if (reg >= CELLS && reg < CELLS + CELLS_COUNT)
+        return cell_word(told, reg - CELLS);
+    if (reg >= PARAMETERS && reg < PARAMETERS_2 + PARAMETERS_COUNT)
+        return parameter(told, reg - PARAMETERS);
+    if (reg >= IDENTITY && reg < IDENTITY + IDENTITY_COUNT)
+        return identity_word(told, reg - IDENTITY);
+    return -1;
+}
+
+static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
+{
+    (void) bms;
+    if (reg != DISCHARGE_SWITCH && reg != CHARGE_OFF && reg != CHARGE_ON)
+        return MODBUS_BAD_ADDRESS;
+    bool charge = reg != DISCHARGE_SWITCH;
+    bool fits = charge ? value == (reg == CHARGE_ON ? SWITCH_ON : SWITCH_OFF)
+                       : value == SWITCH_ON || value == SWITCH_OFF;
+    if (!fits)
+        return MODBUS_BAD_VALUE;
+    pack_set(told, charge ? CHARGE_MOS : DISCHARGE_MOS, value == SWITCH_ON);
+    return 0;
+}
+
+static const struct modbus_board board = {
+    .word = board_word,
+    .write = board_write,
+    .functions = {MODBUS_COILS, MODBUS_INPUT},
+};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+/* The switches of a single pack are at 0, those of a group from 1 on. */
+static const struct bms_guess guesses[] = {
+    {.address = 0},
+    {.address = 1},
+    {.address = 2},
+};
+
+const struct bms_driver seplos_v3_driver = {
+    .name = "seplos-v3",
+    .title = "Seplos BMS 3.0, RS485 Modbus",
+    .address_min = 0,
+    .address_max = 15,
+    .address_default = 0,
+    .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50, .tries = 3},
+    .plan = plan,
+    .steps = sizeof plan / sizeof *plan,
+    .guesses = guesses,
+    .guess_count = sizeof guesses / sizeof *guesses,
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .decode = decode,
+    .finish = modbus_finish,
+    .control = build_switch,
+    .emulate = emulate,
+};

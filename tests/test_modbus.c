@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The Modbus engine by itself: frames among noise, echoes, others' and late replies; numbers of all
+ * types; runs that are counted; tables of alarms; and the slave's refusals.
+ */
+#include "modbus_test.h"
+
+#include "bms/modbus/modbus.h"
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "registers", .vital = true, .read = {MODBUS_HOLDING, 100, 20}},
+    {.name = "coils",                    .read = {MODBUS_COILS,   40,  12}},
+};
+static const struct modbus_value values[] = {
+    {.reg = 100, .type = MODBUS_U16,     .id = VOLTAGE_V, .divisor = 100},
+    {.reg = 101, .type = MODBUS_S16,     .id = CURRENT_A, .divisor = 10},
+    {.reg = 102, .type = MODBUS_U32,     .id = REMAINING_AH, .divisor = 1000},
+    {.reg = 104, .type = MODBUS_U32_LOW, .id = FULL_AH,   .divisor = 1000},
+    {.reg = 106, .type = MODBUS_S32,     .id = POWER_W},
+    {.reg = 108, .type = MODBUS_F32,     .id = SOC_PERCENT},
+    {.reg = 110, .type = MODBUS_F32_LOW, .id = SOH_PERCENT},
+    {.reg = 112, .type = MODBUS_S8,      .id = TEMP_C, .count = 4, .lowest = -40, .highest = 100},
+    {.reg = 114, .type = MODBUS_U16,     .id = CELL_MV, .count = 3},
+    {.reg = 117, .type = MODBUS_BIT,     .id = CHARGE_MOS, .bit = 3},
+    {.reg = 118, .type = MODBUS_TEXT,    .id = FIRMWARE, .count = 2},
+    {.reg = 43,  .type = MODBUS_BIT,     .id = DISCHARGE_MOS, .bit = MODBUS_COIL},
+    {.reg = 200, .type = MODBUS_U16,     .id = CELL_MV, .count = 4, .counted = 210, .offset = -10, .divisor = 2},
+    {.reg = 211, .type = MODBUS_S32_LOW, .id = BALANCING},
+};
+static const struct modbus_alarm alarms[] = {
+    {117, 0, CELL_OVER_VOLTAGE, ALARM_WARNING},
+    {117, 15, CELL_OVER_VOLTAGE, ALARM_PROTECTION},
+    {45, MODBUS_COIL, SHORT_CIRCUIT, ALARM_PROTECTION},
+};
+// clang-format on
+
+static const struct modbus_map map = {.values = values,
+                                      .value_count = COUNT(values),
+                                      .alarms = alarms,
+                                      .alarm_count = COUNT(alarms),
+                                      .raw_first = 117,
+                                      .raw_count = 1};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms;
+    (void) told;
+    if (function == MODBUS_COILS)
+        return reg < 60 ? reg % 3 == 0 : -1;
+    return reg < 300 ? (int32_t) reg : -1;
+}
+
+static unsigned board_write(struct bms *bms, struct pack *told, unsigned reg, unsigned value)
+{
+    (void) bms;
+    (void) told;
+    if (reg != 7)
+        return MODBUS_BAD_ADDRESS;
+    return value > 1 ? MODBUS_BAD_VALUE : 0;
+}
+
+static const struct modbus_board board = {.word = board_word,
+                                          .write = board_write,
+                                          .functions = {MODBUS_COILS, MODBUS_HOLDING},
+                                          .most = 50};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+static const struct bms_driver driver = {
+    .name = "engine",
+    .address_min = 0,
+    .address_max = 247,
+    .address_default = 5,
+    .plan = plan,
+    .steps = COUNT(plan),
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .decode = decode,
+    .finish = modbus_finish,
+    .emulate = emulate,
+};
+
+// clang-format off
+static const uint16_t registers[20] = {
+    5325, (uint16_t) -137, 0x0001, 0x86A0, 0x86A0, 0x0001, 0xFFFF, 0xFFFE, 0x42B4, 0x8000, 0x0000, 0x42C8,
+    0x15F6, 0x00C8, 3301, 3302, 0, 0x8009, 0x5631, 0x3034,
+};
+// clang-format on
+
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct bms_request request = request_of_step(&bms, 0);
+    assert_bytes(request.bytes, 6, "05 03 00 64 00 14");
+    assert_true(modbus_crc_fits(request.bytes, request.size));
+    bms.options.address = 0;
+    request = request_of_step(&bms, 1);
+    assert_bytes(request.bytes, 6, "00 01 00 28 00 0C");
+    modbus_write_many(0, 0x1510, 0x55AA, &request);
+    assert_request(&request, "00 10 15 10 00 01 02 55 AA 52 BE");
+    modbus_write(0xD2, 0x00A5, 1, &request);
+    assert_bytes(request.bytes, 6, "D2 06 00 A5 00 01");
+}
+
+static void test_types(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, 0, registers, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53.25);
+    assert_near(&pack, CURRENT_A, -13.7);
+    assert_near(&pack, REMAINING_AH, 100);
+    assert_near(&pack, FULL_AH, 100);
+    assert_near(&pack, POWER_W, -2);
+    assert_near(&pack, SOC_PERCENT, 90.25);
+    assert_near(&pack, SOH_PERCENT, 100);
+    assert_near(&pack, TEMP_C, 21);
+    assert_near(&pack, TEMP_C + 1, -10);
+    assert_near(&pack, TEMP_C + 2, 0);
+    assert_unknown(&pack, TEMP_C + 3); /* -56: not there */
+    assert_near(&pack, CELL_MV, 3301);
+    assert_near(&pack, CELL_MV + 1, 3302);
+    assert_unknown(&pack, CELL_MV + 2);
+    assert_near(&pack, CHARGE_MOS, 1);
+    assert_unknown(&pack, DISCHARGE_MOS);
+    assert_string_equal(pack.text[FIRMWARE], "V104");
+    assert_only_alarm(&(struct pack){.alarms_warning = pack.alarms_warning}, CELL_OVER_VOLTAGE,
+                      ALARM_WARNING);
+    assert_int_equal(pack.alarms_protection, 1u << CELL_OVER_VOLTAGE);
+    assert_int_equal(pack.alarms_known, 1u << CELL_OVER_VOLTAGE);
+    assert_int_equal(pack.raw_alarm_count, 1);
+    assert_int_equal(pack.raw_alarms[0], 0x8009);
+    modbus_finish(&bms, &pack);
+    assert_near(&pack, CELL_COUNT, 2);
+    assert_near(&pack, TEMP_COUNT, 3);
+}
+
+static void test_coils(void **state)
+{
+    (void) state;
+    static const uint8_t coils[] = {0x28, 0x00}; /* 43 and 45 */
+    struct bms bms = new_bms(&driver);
+    struct bms_request request = request_of_step(&bms, 1);
+    struct bytes reply = reply_of_bytes(&request, coils, sizeof coils);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    assert_near(&pack, DISCHARGE_MOS, 1);
+    assert_unknown(&pack, CHARGE_MOS);
+    assert_only_alarm(&pack, SHORT_CIRCUIT, ALARM_PROTECTION);
+}
+
+/* Other programs read other stretches: what is not whole in one stays unknown. */
+static void test_windows(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct pack pack;
+    for (unsigned first = 0; first < 20; first++)
+        for (unsigned count = 1; first + count <= 20; count++) {
+            struct bms_request request;
+            modbus_read(5, MODBUS_HOLDING, 100 + first, count, &request);
+            struct bytes reply = reply_of(&request, registers + first);
+            pack_clear(&pack);
+            assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack),
+                             BMS_DONE);
+            assert_int_equal(pack_known(&pack, VOLTAGE_V), first == 0);
+            assert_int_equal(pack_known(&pack, FULL_AH), first <= 4 && first + count >= 6);
+            assert_int_equal(pack_known(&pack, CELL_MV + 1), first <= 15 && first + count >= 16);
+            assert_int_equal(pack.alarms_known != 0, first <= 17 && first + count >= 18);
+        }
+}
+
+/* A count in a reply is never more than what there is room for. */
+static void test_counted(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    uint16_t words[13] = {7000, 7001, 7002, 7003, 7004, 7005};
+    static const struct {
+        uint16_t counted;
+        unsigned expected;
+    } cases[] = {{0, 0}, {1, 1}, {3, 3}, {4, 4}, {5, 4}, {0xFFFF, 4}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms_request request;
+        struct pack pack;
+        words[10] = cases[i].counted;
+        words[11] = 0;
+        words[12] = (uint16_t) i;
+        modbus_read(5, MODBUS_HOLDING, 200, COUNT(words), &request);
+        struct bytes reply = reply_of(&request, words);
+        pack_clear(&pack);
+        assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+        for (unsigned n = 0; n < 6; n++)
+            assert_int_equal(pack_known(&pack, (enum pack_value)(CELL_MV + n)),
+                             n < cases[i].expected);
+        if (cases[i].expected > 0)
+            assert_near(&pack, CELL_MV, 3495);
+        assert_near(&pack, BALANCING, i > 0);
+    }
+}
+
+/* ---- frames ---- */
+
+static void test_frames(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct bms_request request = request_of_step(&bms, 0), other;
+    struct bytes good = reply_of(&request, registers);
+    modbus_read(5, MODBUS_HOLDING, 100, 4, &other);
+    struct bytes shorter = reply_of(&other, registers), foreign = good, damaged = good;
+    foreign.bytes[0] = 6;
+    put_le16(foreign.bytes + 43, crc16_modbus(foreign.bytes, 43));
+    damaged.bytes[20] ^= 4;
+    const struct {
+        const char *name;
+        const void *before;
+        size_t size;
+    } cases[] = {
+        {"nothing", "", 0},
+        {"noise", "\x00\xFF\x05\x03\x7E", 5},
+        {"half a head", "\x05\x03\x28", 3},
+        {"echo", request.bytes, request.size},
+        {"late, shorter", shorter.bytes, shorter.size},
+        {"of another slave", foreign.bytes, foreign.size},
+        {"damaged", damaged.bytes, damaged.size},
+        {"cut", good.bytes, 17},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes all;
+        struct pack pack;
+        memcpy(all.bytes, cases[i].before, cases[i].size);
+        memcpy(all.bytes + cases[i].size, good.bytes, good.size);
+        all.size = cases[i].size + good.size;
+        pack_clear(&pack);
+        if (receive_all(&bms, &request, all.bytes, all.size, &pack) != BMS_DONE)
+            fail_msg("%s: not found behind it", cases[i].name);
+        assert_near(&pack, VOLTAGE_V, 53.25);
+        pack_clear(&pack);
+        if (receive_all(&bms, &request, cases[i].before, cases[i].size, &pack) == BMS_DONE)
+            fail_msg("%s: taken for an answer", cases[i].name);
+        assert_unknown(&pack, VOLTAGE_V);
+    }
+}
+
+/* Without a request no reply means anything. */
+static void test_no_request(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct bms_request request = request_of_step(&bms, 0), none = {.size = 0};
+    struct bytes good = reply_of(&request, registers);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(receive_all(&bms, &none, good.bytes, good.size, &pack), NOTHING);
+}
+
+static void test_exceptions(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct bms_request request = request_of_step(&bms, 0);
+    for (unsigned code = 0; code < 256; code++) {
+        uint8_t answer[5] = {5, 0x83, (uint8_t) code};
+        struct pack pack;
+        pack_clear(&pack);
+        modbus_put_crc(answer, 3);
+        int expected = code == 0                ? NOTHING
+                       : code == 5 || code == 6 ? (int) BMS_INVALID
+                                                : (int) BMS_REFUSED;
+        assert_int_equal(receive_all(&bms, &request, answer, 5, &pack), expected);
+        answer[1] = 0x84; /* of another function */
+        modbus_put_crc(answer, 3);
+        assert_int_equal(receive_all(&bms, &request, answer, 5, &pack), NOTHING);
+    }
+}
+
+static void test_written(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct bms_request request;
+    uint8_t answer[8] = {0, 0x10, 0x15, 0x10, 0, 1};
+    struct pack pack;
+    struct bytes both;
+    modbus_write_many(0, 0x1510, 0x55AA, &request);
+    modbus_put_crc(answer, 6);
+    assert_bytes(answer, 8, "00 10 15 10 00 01 05 D1");
+    assert_int_equal(receive_all(&bms, &request, answer, 8, &pack), BMS_DONE);
+    assert_int_equal(receive_all(&bms, &request, request.bytes, request.size, &pack), BMS_FOREIGN);
+    memcpy(both.bytes, request.bytes, request.size);
+    memcpy(both.bytes + request.size, answer, 8);
+    assert_int_equal(receive_all(&bms, &request, both.bytes, request.size + 8, &pack), BMS_DONE);
+    answer[3] = 0x11;
+    modbus_put_crc(answer, 6);
+    assert_int_equal(receive_all(&bms, &request, answer, 8, &pack), NOTHING);
+}
+
+/* ---- the slave ---- */
+
+static void test_board(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&driver);
+    struct pack told;
+    pack_clear(&told);
+    assert_answer(&bms, &told, "05 03 00 64 00 02", "05 03 04 00 64 00 65");
+    assert_answer(&bms, &told, "05 01 00 00 00 0A", "05 01 02 49 02");
+    assert_answer(&bms, &told, "05 04 00 64 00 02", "05 84 01");
+    assert_answer(&bms, &told, "05 03 01 2B 00 02", "05 83 02");
+    assert_answer(&bms, &told, "05 03 00 00 00 00", "05 83 03");
+    assert_answer(&bms, &told, "05 03 00 00 00 33", "05 83 02");
+    assert_answer(&bms, &told, "05 03 00 00 00 7E", "05 83 03");
+    assert_answer(&bms, &told, "05 06 00 07 00 01", "05 06 00 07 00 01");
+    assert_answer(&bms, &told, "05 06 00 07 00 02", "05 86 03");
+    assert_answer(&bms, &told, "05 10 00 07 00 01 02 00 01", "05 10 00 07 00 01");
+    assert_answer(&bms, &told, "05 10 00 08 00 01 02 00 01", "05 90 02");
+    assert_answer(&bms, &told, "04 03 00 64 00 02", "");
+    struct bms_output out;
+    struct bms_request request = request_of_step(&bms, 0);
+    request.bytes[7] ^= 1;
+    assert_int_equal(emulate(&bms, &told, request.bytes, request.size, &out), 1);
+    assert_int_equal(out.size, 0);
+    for (size_t size = 0; size < request.size; size++)
+        assert_int_equal(emulate(&bms, &told, request.bytes, size, &out), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),   cmocka_unit_test(test_types),
+        cmocka_unit_test(test_coils),      cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_counted),    cmocka_unit_test(test_frames),
+        cmocka_unit_test(test_no_request), cmocka_unit_test(test_exceptions),
+        cmocka_unit_test(test_written),    cmocka_unit_test(test_board),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/*
+ * seplos-v3 beyond its captures: requests as the sheet prints them, alarm bits one by one as it has
+ * them, halves of the parameters that come late, what is no pack of this kind, and the switches.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver seplos_v3_driver;
+
+enum { STEP_PACK, STEP_CELLS, STEP_STATE, STEP_PARAMETERS, STEP_PARAMETERS_2, STEP_IDENTITY };
+
+static struct bms at_address(int address)
+{
+    struct bms bms = new_bms(&seplos_v3_driver);
+    bms.options.address = address;
+    return bms;
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const char *const requests[] = {
+        "01 04 10 00 00 11 34 C6", "01 04 11 00 00 1A 74 FD", "01 01 12 00 00 90 39 1E",
+        "01 04 13 00 00 35 34 99", "01 04 13 35 00 35 24 97", "01 04 17 00 00 33 B5 AB",
+    };
+    struct bms bms = at_address(1);
+    for (unsigned step = 0; step < COUNT(requests); step++) {
+        struct bms_request request = request_of_step(&bms, step);
+        assert_request(&request, requests[step]);
+    }
+}
+
+/* Section 6, once more. */
+static void test_alarms(void **state)
+{
+    (void) state;
+    enum { W = ALARM_WARNING, P = ALARM_PROTECTION };
+    static const struct {
+        unsigned byte, bit, alarm;
+        int level;
+    } cases[] = {
+        {0, 3, CELL_UNDER_VOLTAGE, W},
+        {1, 7, CELL_UNDER_VOLTAGE, W},
+        {2, 0, CELL_OVER_VOLTAGE, W},
+        {3, 6, CELL_OVER_VOLTAGE, W},
+        {9, 0, CELL_OVER_VOLTAGE, W},
+        {9, 1, CELL_OVER_VOLTAGE, P},
+        {9, 2, CELL_UNDER_VOLTAGE, W},
+        {9, 3, CELL_UNDER_VOLTAGE, P},
+        {9, 4, PACK_OVER_VOLTAGE, W},
+        {9, 5, PACK_OVER_VOLTAGE, P},
+        {9, 6, PACK_UNDER_VOLTAGE, W},
+        {9, 7, PACK_UNDER_VOLTAGE, P},
+        {10, 0, CHARGE_OVER_TEMPERATURE, W},
+        {10, 1, CHARGE_OVER_TEMPERATURE, P},
+        {10, 2, CHARGE_UNDER_TEMPERATURE, W},
+        {10, 3, CHARGE_UNDER_TEMPERATURE, P},
+        {10, 4, DISCHARGE_OVER_TEMPERATURE, W},
+        {10, 5, DISCHARGE_OVER_TEMPERATURE, P},
+        {10, 6, DISCHARGE_UNDER_TEMPERATURE, W},
+        {10, 7, DISCHARGE_UNDER_TEMPERATURE, P},
+        {11, 4, MOS_OVER_TEMPERATURE, W},
+        {11, 5, MOS_OVER_TEMPERATURE, P},
+        {12, 0, CHARGE_OVER_CURRENT, W},
+        {12, 1, CHARGE_OVER_CURRENT, P},
+        {12, 2, CHARGE_OVER_CURRENT, P},
+        {12, 3, DISCHARGE_OVER_CURRENT, W},
+        {12, 4, DISCHARGE_OVER_CURRENT, P},
+        {12, 5, DISCHARGE_OVER_CURRENT, P},
+        {12, 6, SHORT_CIRCUIT, P},
+        {13, 0, SHORT_CIRCUIT, P},
+        {13, 2, CHARGE_OVER_CURRENT, P},
+        {13, 3, DISCHARGE_OVER_CURRENT, P},
+        {14, 2, SOC_LOW, W},
+        {14, 3, SOC_LOW, P},
+        {14, 4, CELL_IMBALANCE, W},
+        {17, 4, CELL_IMBALANCE, P},
+        {17, 0, TEMP_SENSOR_FAULT, P},
+        {17, 1, COMMUNICATION_FAULT, P},
+        {17, 2, CHARGE_MOS_FAULT, P},
+        {17, 3, DISCHARGE_MOS_FAULT, P},
+        {17, 5, VOLTAGE_SENSOR_FAULT, P},
+    };
+    struct bms bms = at_address(1);
+    struct bms_request request = request_of_step(&bms, STEP_STATE);
+    unsigned told = 0;
+    for (unsigned byte = 0; byte < 18; byte++)
+        for (unsigned bit = 0; bit < 8; bit++) {
+            uint8_t data[18] = {0};
+            struct pack pack;
+            data[byte] = (uint8_t) (1 << bit);
+            struct bytes reply = reply_of_bytes(&request, data, sizeof data);
+            pack_clear(&pack);
+            assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack),
+                             BMS_DONE);
+            for (size_t i = 0; i < COUNT(cases); i++)
+                if (cases[i].byte == byte && cases[i].bit == bit) {
+                    assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm, cases[i].level);
+                    told++;
+                }
+            assert_near(&pack, DISCHARGE_MOS, byte == 15 && bit == 0);
+            assert_near(&pack, CHARGE_MOS, byte == 15 && bit == 1);
+            unsigned mask = byte == 6 ? 1u << bit : byte == 7 ? 0x100u << bit : 0;
+            assert_near(&pack, BALANCE_MASK, mask);
+            assert_int_equal(pack.raw_alarm_count, 9);
+            assert_int_equal(pack.raw_alarms[byte / 2], byte % 2 ? 1 << bit : 0x100 << bit);
+        }
+    assert_int_equal(told, COUNT(cases));
+}
+
+/* Both halves of the parameters have 53 registers. */
+static void test_late_half(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(0);
+    uint16_t first[53] = {4, 15, 5400}, second[53] = {2731, 2631};
+    struct pack pack;
+    second[35] = 30400;
+    first[35] = 999;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS, second, &pack), BMS_FOREIGN);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS_2, first, &pack), BMS_FOREIGN);
+    assert_unknown(&pack, RATED_AH);
+    assert_unknown(&pack, CELL_COUNT);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS, first, &pack), BMS_DONE);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS_2, second, &pack), BMS_DONE);
+    assert_near(&pack, CELL_COUNT, 15);
+    assert_near(&pack, TEMP_COUNT, 4);
+    assert_near(&pack, RATED_AH, 304);
+}
+
+/* The number of cells is a parameter; until it is read, zeros behind the last cell are none. */
+static void test_cells(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(0);
+    uint16_t cells[26] = {0}, parameters[53] = {4, 14};
+    struct pack pack;
+    for (unsigned i = 0; i < 15; i++)
+        cells[i] = (uint16_t) (3300 + i);
+    cells[3] = 0; /* a broken wire is a cell of 0 mV */
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
+    bms.driver->finish(&bms, &pack);
+    assert_near(&pack, CELL_COUNT, 15);
+    assert_near(&pack, CELL_MV + 3, 0);
+    assert_unknown(&pack, CELL_MV + 15);
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS, parameters, &pack), BMS_DONE);
+    bms.driver->finish(&bms, &pack);
+    pack_derive(&pack);
+    assert_near(&pack, CELL_COUNT, 14);
+    assert_unknown(&pack, CELL_MV + 14);
+}
+
+static void test_not_a_pack(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at;
+        uint16_t word;
+    } cases[] = {{0, 1990}, {0, 6600}, {0, 0xFFFF}, {5, 1001}, {6, 1001}, {10, 3299}};
+    static const uint16_t good[17] = {5325, 0, 100, 200, 0, 500, 1000, 3, 3300, 2931, 3300, 3300};
+    struct bms bms = at_address(1);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_PACK, good, &pack), BMS_DONE);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint16_t words[17];
+        memcpy(words, good, sizeof words);
+        words[cases[i].at] = cases[i].word;
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_PACK, words, &pack), BMS_INVALID);
+        assert_unknown(&pack, VOLTAGE_V);
+    }
+}
+
+/* Section 8: `00 10 15 10 00 01 02 55 AA 52 BE` and `... AA 55 53 0E` were recorded. */
+static void test_switches(void **state)
+{
+    (void) state;
+    static const struct {
+        enum bms_switch which;
+        bool on;
+        const char *request;
+    } cases[] = {
+        {BMS_DISCHARGE_MOS, false, "00 10 15 10 00 01 02 55 AA"},
+        {BMS_DISCHARGE_MOS, true, "00 10 15 10 00 01 02 AA 55"},
+        {BMS_CHARGE_MOS, false, "00 10 15 11 00 01 02 55 AA"},
+        {BMS_CHARGE_MOS, true, "00 10 15 15 00 01 02 AA 55"},
+    };
+    struct bms bms = at_address(0), board = at_address(0);
+    struct pack told, pack;
+    pack_clear(&told);
+    pack_set(&told, CHARGE_MOS, 1);
+    pack_set(&told, DISCHARGE_MOS, 1);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms_request request;
+        struct bms_output out;
+        assert_true(bms.driver->control(&bms, cases[i].which, cases[i].on, &request));
+        assert_bytes(request.bytes, 9, cases[i].request);
+        board.driver->emulate(&board, &told, request.bytes, request.size, &out);
+        assert_near(&told, cases[i].which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS,
+                    cases[i].on);
+        assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
+    }
+    assert_answer(&board, &told, "00 10 15 17 00 01 02 AA 55", "00 90 02");
+    assert_answer(&board, &told, "00 10 15 15 00 01 02 55 AA", "00 90 03");
+    assert_answer(&board, &told, "00 03 10 00 00 11", "00 83 01");
+    assert_answer(&board, &told, "00 04 20 00 00 11", "00 84 02");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),   cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_late_half),  cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_not_a_pack), cmocka_unit_test(test_switches),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -12,7 +12,10 @@ extern const struct bms_driver jbd_driver;
 extern const struct bms_driver jbd_addressed_driver;
 extern const struct bms_driver jbd_up_driver;
 extern const struct bms_driver seplos_v3_driver;
+extern const struct bms_driver renogy_driver;
+extern const struct bms_driver eg4_ll_driver;
 extern const struct bms_driver jk_pb_driver;
+extern const struct bms_driver pace_modbus_driver;
 extern const struct bms_driver jk_4e57_driver;
 extern const struct bms_driver jk02_driver;
 extern const struct bms_driver vedirect_driver;
@@ -30,7 +33,10 @@ const struct bms_driver *const bms_drivers[] = {
     &jbd_addressed_driver,
     &jbd_up_driver,
     &seplos_v3_driver,
+    &renogy_driver,
+    &eg4_ll_driver,
     &jk_pb_driver,
+    &pace_modbus_driver,
     &jk_4e57_driver,
     &jk02_driver,
     &vedirect_driver,

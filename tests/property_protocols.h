@@ -27,6 +27,7 @@ struct protocol {
     bool mos_sensor_last;             /* that is the last one */
     double hottest_mos_c;             /* 0: no limit */
     bool counts_temps_read;           /* the wire has no number of sensors */
+    bool no_zero_celsius;             /* which it takes for a sensor that is not there */
     bool capacity_given;              /* by the user, as the rated capacity */
     const struct carried *values;     /* ends with step 0 */
     const char *texts[PACK_TEXTS];    /* told, and read again; NULL: not carried */
@@ -138,6 +139,27 @@ static const struct carried seplos_v3_values[] = {
     {FULL_AH, 0.01}, {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
     {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {CHARGE_CURRENT_LIMIT_A, 1},
     {DISCHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
+};
+/* The sheet `pace-modbus`, section 3. */
+static const struct carried pace_modbus_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* The sheet `eg4-ll`, section 3. */
+static const struct carried eg4_ll_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 1}, {FULL_AH, 1e-6},
+    {RATED_AH, 0.1}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {BALANCE_MASK, 1},
+    {CHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
+};
+/* The sheet `renogy`, section 3. Cells are cut off to 100 mV: nothing else is as coarse. */
+static const struct carried renogy_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
+};
+static const struct carried renogy_pro_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
 };
 /* The sheet `vedirect`, section 2.4. */
 static const struct carried vedirect_values[] = {
@@ -266,6 +288,29 @@ static const uint8_t temperature_twins[][2] = {
     [TEMP_SENSOR_FAULT] = P, [COMMUNICATION_FAULT] = P, [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, \
     [VOLTAGE_SENSOR_FAULT] = P}
 
+/* `pace-modbus`, section 4. */
+#define PACE_MODBUS_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = WP, [SOC_LOW] = W, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [HARDWARE_FAULT] = P, [COMMUNICATION_FAULT] = P}
+
+/* `eg4-ll`, section 4. */
+#define EG4_LL_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [MOS_OVER_TEMPERATURE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [SOC_LOW] = WP, [SHORT_CIRCUIT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
+    [TEMP_SENSOR_FAULT] = P, [CELL_IMBALANCE] = P}
+
+/* `renogy`, section 4. */
+#define RENOGY_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [MOS_OVER_TEMPERATURE] = W, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP}
+
 /* `vedirect`, section 2.5. */
 #define VEDIRECT_ALARMS { \
     [PACK_UNDER_VOLTAGE] = W, [PACK_OVER_VOLTAGE] = W, [SOC_LOW] = W, [CHARGE_UNDER_TEMPERATURE] = W, \
@@ -329,6 +374,16 @@ static const struct protocol protocols[] = {
      .values = eg4_values, .alarms = EG4_ALARMS},
     {.driver = "seplos-v3", CELLS(9, 16), TEMPS(4, 4), .mask_bits = 16, .values = seplos_v3_values,
      TEXTS("SP05B2311260063", "BMS16S200A-SP05B", "13"), .alarms = SEPLOS_V3_ALARMS},
+    {.driver = "pace-modbus", CELLS(1, 16), TEMPS(1, 4), .mask_bits = 16, .values = pace_modbus_values,
+     TEXTS("10A1123202304017", NULL, "P16S100A-1123-3.00"), .alarms = PACE_MODBUS_ALARMS},
+    {.driver = "pace-modbus", CELLS(17, 30), TEMPS(0, 10), .mask_bits = 16, .values = pace_modbus_values,
+     TEXTS("4056911A1100032P", NULL, "P4S200A-40569-1.02"), .alarms = PACE_MODBUS_ALARMS},
+    {.driver = "eg4-ll", CELLS(1, 16), TEMPS(0, 6), .no_zero_celsius = true, .mask_bits = 16, .values = eg4_ll_values,
+     TEXTS("EG4LL00480012345", "LL-51.2V100AH", "V03R04"), .alarms = EG4_LL_ALARMS},
+    {.driver = "renogy", .variant = "standard", CELLS(1, 16), TEMPS(0, 16), .values = renogy_values,
+     TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
+    {.driver = "renogy", .variant = "pro", CELLS(1, 16), TEMPS(0, 16), .values = renogy_pro_values,
+     TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
     {.driver = "vedirect-hex", TEMPS(1, 1), .capacity_given = true, .values = vedirect_hex_values,
      TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
     {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,

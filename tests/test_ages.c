@@ -207,8 +207,10 @@ static void measure(struct bench *bench, const struct bms_driver *driver)
     run_until(bench, clock_now() + 90);
     double now = clock_now();
     const struct pack *values = &bench->pollers[0]->values;
+    /* Cells that come in steps of 100 mV cannot tell the time. */
+    bool coarse = strcmp(driver->name, "renogy") == 0;
     bool voltage = voltage_ago(values, cells_of(driver), now) < 3,
-         cells = cells_ago(values, now) < 3;
+         cells = !coarse && cells_ago(values, now) < 3;
     if (bench->published[0] < 10)
         fail_msg("%s: published %u times", driver->name, bench->published[0]);
     close_bench(bench);

@@ -287,6 +287,9 @@ static void invent_pack(struct bench *bench, uint64_t *seed)
     }
     if (protocol->hottest_mos_c > 0)
         pack_set(told, MOS_TEMP_C, fmin(told->value[MOS_TEMP_C], protocol->hottest_mos_c));
+    for (unsigned i = 0; protocol->no_zero_celsius && i < temps; i++)
+        if (told->value[TEMP_C + i] == 0)
+            pack_set_temp(told, i + 1, 1);
     unsigned mos_sensor = protocol->mos_sensor_last ? temps : protocol->mos_sensor;
     if (mos_sensor > 0)
         pack_set(told, MOS_TEMP_C, told->value[TEMP_C + mos_sensor - 1]);

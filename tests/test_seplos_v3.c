@@ -160,7 +160,7 @@ static void test_not_a_pack(void **state)
     static const struct {
         unsigned at;
         uint16_t word;
-    } cases[] = {{0, 1990}, {0, 6600}, {0, 0xFFFF}, {5, 1001}, {6, 1001}, {10, 3299}};
+    } cases[] = {{0, 490}, {0, 7100}, {0, 0xFFFF}, {5, 1001}, {6, 1001}, {10, 3299}};
     static const uint16_t good[17] = {5325, 0, 100, 200, 0, 500, 1000, 3, 3300, 2931, 3300, 3300};
     struct bms bms = at_address(1);
     struct pack pack;

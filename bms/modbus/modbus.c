@@ -16,6 +16,13 @@
 #define READ_SIZE 8 /* address, function, start, count, CRC; a written register as well */
 #define EXCEPTION_SIZE 5
 
+/* What a cell can have, and how far the sum of all may be off the pack's voltage, which another
+ * converter measures at another moment. */
+#define CELL_LEAST_MV 500
+#define CELL_MOST_MV 5000
+#define SUM_OFF_PER_CELL_V 0.01
+#define SUM_OFF_PART 0.03
+
 static bool reads_bits(unsigned function)
 {
     return function == MODBUS_COILS || function == MODBUS_DISCRETE;
@@ -284,11 +291,11 @@ static void take_text(const struct modbus_window *window, const struct modbus_va
                       2 * count);
 }
 
-static void take_values(const struct bms *bms, const struct modbus_map *map,
-                        const struct modbus_window *window, struct pack *pack)
+void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
+                 const struct modbus_window *window, struct pack *pack)
 {
-    for (size_t i = 0; i < map->value_count; i++) {
-        const struct modbus_value *row = &map->values[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct modbus_value *row = &rows[i];
         if (row->type == MODBUS_TEXT) {
             take_text(window, row, pack);
             continue;
@@ -300,6 +307,20 @@ static void take_values(const struct bms *bms, const struct modbus_map *map,
                 take_number(bms, row, n, raw, pack);
         }
     }
+}
+
+bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned count,
+                      double volts)
+{
+    unsigned sum_mv = 0, plausible = 0;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned mv = modbus_word(window, reg + i);
+        plausible += mv >= CELL_LEAST_MV && mv <= CELL_MOST_MV;
+        sum_mv += mv;
+    }
+    if (plausible < count)
+        return plausible > 0;
+    return fabs(sum_mv / 1000.0 - volts) <= SUM_OFF_PER_CELL_V * count + SUM_OFF_PART * volts;
 }
 
 /* ---- alarms ---- */
@@ -333,10 +354,10 @@ static enum bms_result decode_read(struct bms *bms, const struct modbus_map *map
                                          be16(request->bytes + 4), frame + 3};
     if (size != 5 + data_size(window.function, window.count))
         return BMS_FOREIGN;
-    enum bms_result result = map->check ? map->check(&window) : BMS_DONE;
+    enum bms_result result = map->check ? map->check(bms, &window) : BMS_DONE;
     if (result != BMS_DONE)
         return result;
-    take_values(bms, map, &window, pack);
+    modbus_take(bms, map->values, map->value_count, &window, pack);
     take_alarms(map, &window, pack);
     if (map->rest)
         map->rest(bms, &window, pack);

@@ -88,11 +88,21 @@ struct modbus_map {
     /** Whether a reply can be what this protocol has there: BMS_DONE, or BMS_INVALID when another
      * device must have answered, BMS_FOREIGN when it is the answer to another request. NULL: it
      * always can. */
-    enum bms_result (*check)(const struct modbus_window *window);
+    enum bms_result (*check)(struct bms *bms, const struct modbus_window *window);
 
     /** Takes what the tables cannot say. NULL: nothing. */
     void (*rest)(struct bms *bms, const struct modbus_window *window, struct pack *pack);
 };
+
+/** Takes what a window holds of some values, for what depends on a layout. */
+void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
+                 const struct modbus_window *window, struct pack *pack);
+
+/** Whether `count` cells in mV from `reg` on can be those of a pack of so many volts: by their sum,
+ * unless one of them reads nonsense, as it does with a broken wire. Tells a map from another one in
+ * which other things stand there. */
+bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned count,
+                      double volts);
 
 /** Whether a window of registers holds `count` of them from `reg` on; and one that it holds. */
 bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count);

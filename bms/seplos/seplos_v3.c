@@ -107,11 +107,11 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-/* Section 9. */
+/* Section 9; an empty pack, or one of fewer cells, must not be lost. */
 static bool is_pack(const struct modbus_window *window)
 {
     unsigned volts = modbus_word(window, 0x1000) / 100;
-    return volts >= 20 && volts <= 65 && modbus_word(window, 0x1005) <= 1000 &&
+    return volts >= 5 && volts <= 70 && modbus_word(window, 0x1005) <= 1000 &&
            modbus_word(window, 0x1006) <= 1000 &&
            modbus_word(window, 0x100A) >= modbus_word(window, 0x100B);
 }
@@ -123,8 +123,9 @@ static bool is_first_half(const struct modbus_window *window, unsigned start)
     return modbus_word(window, start) <= 16 && modbus_word(window, start + 1) <= 48;
 }
 
-static enum bms_result check(const struct modbus_window *window)
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
+    (void) bms;
     if (modbus_has(window, PACK, 0x0E) && !is_pack(window))
         return BMS_INVALID;
     if (modbus_has(window, PARAMETERS, 2) && !is_first_half(window, PARAMETERS))

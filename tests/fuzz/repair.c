@@ -190,13 +190,23 @@ static const struct {
     const char *driver;
     repair_frame *frame;
 } rows[] = {
-    {"daly", daly},         {"daly-d2", modbus},
-    {"daly-p81", modbus},   {"daly-sinowealth", sinowealth},
-    {"jk-4e57", jk_4e57},   {"jk-pb", jk_pb},
-    {"jk02", jk02},         {"jbd", jbd},
-    {"jbd-up", jbd_up},     {"jbd-addressed", jbd_addressed},
-    {"seplos-v3", modbus},  {"topbms", topbms},
-    {"vedirect", vedirect}, {"vedirect-hex", vedirect},
+    {"daly", daly},
+    {"daly-d2", modbus},
+    {"daly-p81", modbus},
+    {"daly-sinowealth", sinowealth},
+    {"jk-4e57", jk_4e57},
+    {"jk-pb", jk_pb},
+    {"jk02", jk02},
+    {"jbd", jbd},
+    {"jbd-up", jbd_up},
+    {"jbd-addressed", jbd_addressed},
+    {"seplos-v3", modbus},
+    {"pace-modbus", modbus},
+    {"eg4-ll", modbus},
+    {"renogy", modbus},
+    {"topbms", topbms},
+    {"vedirect", vedirect},
+    {"vedirect-hex", vedirect},
 };
 
 static repair_frame *find(const char *driver)

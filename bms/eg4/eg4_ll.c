@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+/*
+ * EG4 LL, LL-S, PowerPro and their relatives: "EG4-LL Battery MODBUS Communication Protocol".
+ * Follows the sheet `eg4-ll`. Oddities: one generation counts current, charge and limit in tenths,
+ * which only shows in numbers that cannot be; how many sensors there are is not told; an address of
+ * 16 is the master's. The state of the switches is not carried.
+ */
+#include "bms/modbus/modbus.h"
+
+#include <math.h>
+
+#define VALUES 39
+#define SENSORS 6
+#define CELLS_MOST 16
+#define LIMIT_IMPOSSIBLE_A 500 /* no board allows that: these are tenths */
+#define SENSOR_LEAST_C (-40)
+#define SENSOR_MOST_C 100
+
+enum {
+    REG_VOLTAGE = 0,
+    REG_CURRENT = 1,
+    REG_CELLS = 2,
+    REG_REMAINING = 21,
+    REG_LIMIT = 22,
+    REG_SOH = 23,
+    REG_SOC = 24,
+    REG_SENSORS = 33,
+    REG_CELL_COUNT = 36,
+    REG_IDENTITY = 105,
+    IDENTITY_COUNT = 23
+};
+
+struct memory {
+    bool tenths; /* seen of this unit */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "values", .vital = true, .read = {MODBUS_HOLDING, 0, VALUES}},
+    {.name = "identity", .every_s = 3600, .read = {MODBUS_HOLDING, REG_IDENTITY, IDENTITY_COUNT}},
+};
+
+/* Section 3. Registers 19 and 20 change their meaning with the model. */
+static const struct modbus_value values[] = {
+    {.reg = 0,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
+    {.reg = 2,  .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .counted = REG_CELL_COUNT},
+    {.reg = 18, .type = MODBUS_S16, .id = MOS_TEMP_C},
+    {.reg = 23, .type = MODBUS_U16, .id = SOH_PERCENT},
+    {.reg = 24, .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = 29, .type = MODBUS_U32, .id = CYCLES},
+    {.reg = 31, .type = MODBUS_U32, .id = FULL_AH, .divisor = 3.6e6, .lowest = 1, .highest = 0xFFFFFFFE},
+    {.reg = 36, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = CELLS_MOST},
+    {.reg = 37, .type = MODBUS_U16, .id = RATED_AH, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 38, .type = MODBUS_U16, .id = BALANCE_MASK},
+};
+static const struct modbus_value identity[] = {
+    {.reg = 105, .type = MODBUS_TEXT, .id = MODEL,    .count = 12},
+    {.reg = 117, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 3},
+    {.reg = 120, .type = MODBUS_TEXT, .id = SERIAL,   .count = 8},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 4. */
+static const struct modbus_alarm alarms[] = {
+    {26,  0, PACK_OVER_VOLTAGE,           W},
+    {26,  1, CELL_OVER_VOLTAGE,           W},
+    {26,  2, PACK_UNDER_VOLTAGE,          W},
+    {26,  3, CELL_UNDER_VOLTAGE,          W},
+    {26,  4, CHARGE_OVER_CURRENT,         W},
+    {26,  5, DISCHARGE_OVER_CURRENT,      W},
+    {26,  7, MOS_OVER_TEMPERATURE,        W},
+    {26,  8, CHARGE_OVER_TEMPERATURE,     W},
+    {26,  9, DISCHARGE_OVER_TEMPERATURE,  W},
+    {26, 10, CHARGE_UNDER_TEMPERATURE,    W},
+    {26, 11, DISCHARGE_UNDER_TEMPERATURE, W},
+    {26, 12, SOC_LOW,                     W},
+    {27,  0, PACK_OVER_VOLTAGE,           P},
+    {27,  1, CELL_OVER_VOLTAGE,           P},
+    {27,  2, PACK_UNDER_VOLTAGE,          P},
+    {27,  3, CELL_UNDER_VOLTAGE,          P},
+    {27,  4, CHARGE_OVER_CURRENT,         P},
+    {27,  5, DISCHARGE_OVER_CURRENT,      P},
+    {27,  7, MOS_OVER_TEMPERATURE,        P},
+    {27,  8, CHARGE_OVER_TEMPERATURE,     P},
+    {27,  9, DISCHARGE_OVER_TEMPERATURE,  P},
+    {27, 10, CHARGE_UNDER_TEMPERATURE,    P},
+    {27, 11, DISCHARGE_UNDER_TEMPERATURE, P},
+    {27, 12, SOC_LOW,                     P}, /* a full pack was seen to show it */
+    {27, 13, SHORT_CIRCUIT,               P},
+    {28,  0, VOLTAGE_SENSOR_FAULT,        P},
+    {28,  1, TEMP_SENSOR_FAULT,           P},
+    {28,  4, CELL_IMBALANCE,              P},
+};
+// clang-format on
+
+#undef W
+#undef P
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* Section 6. */
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
+{
+    (void) bms;
+    if (!modbus_has(window, 0, REG_CELL_COUNT + 1))
+        return BMS_DONE;
+    unsigned cells = modbus_word(window, REG_CELL_COUNT);
+    bool fits =
+        cells >= 1 && cells <= CELLS_MOST && modbus_word(window, REG_SOH) <= 100 &&
+        modbus_word(window, REG_SOC) <= 100 &&
+        modbus_cells_fit(window, REG_CELLS, cells, modbus_word(window, REG_VOLTAGE) / 100.0);
+    return fits ? BMS_DONE : BMS_INVALID;
+}
+
+/* Section 3, "tenths generation". What shows it need not be there at any time. */
+static bool counts_tenths(struct memory *memory, const struct modbus_window *window,
+                          const struct pack *pack)
+{
+    double most =
+        fmax(pack->value[FULL_AH], pack->value[RATED_AH]); /* of two, NaN is passed over */
+    memory->tenths |= modbus_word(window, REG_LIMIT) >= LIMIT_IMPOSSIBLE_A ||
+                      modbus_word(window, REG_REMAINING) > 1.2 * most;
+    return memory->tenths;
+}
+
+/* One unit has 0 here although it is not empty. */
+static void take_remaining(struct pack *pack, double ah)
+{
+    double by_soc = pack->value[FULL_AH] * pack->value[SOC_PERCENT] / 100;
+    if (ah > 0 || by_soc < 1 || pack->value[SOC_PERCENT] == 0)
+        pack_set(pack, REMAINING_AH, ah);
+    else
+        pack_unset(pack, REMAINING_AH);
+}
+
+static void take_tenths(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    bool tenths = counts_tenths(bms_memory(bms), window, pack);
+    double divisor = tenths ? 10 : 1;
+    bms_set_current(bms, pack,
+                    (int16_t) modbus_word(window, REG_CURRENT) / (tenths ? 10.0 : 100.0));
+    take_remaining(pack, modbus_word(window, REG_REMAINING) / divisor);
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMIT) / divisor);
+}
+
+static int sensor_at(const struct modbus_window *window, unsigned n)
+{
+    uint16_t word = modbus_word(window, REG_SENSORS + n / 2);
+    return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
+}
+
+/* 0 °C is a temperature only where something stands behind it. */
+static void take_sensors(const struct modbus_window *window, struct pack *pack)
+{
+    bool more = false;
+    for (unsigned n = SENSORS; n > 0; n--) {
+        int celsius = sensor_at(window, n - 1);
+        bool fitted = celsius >= SENSOR_LEAST_C && celsius <= SENSOR_MOST_C;
+        if (fitted && (celsius != 0 || more))
+            pack_set_temp(pack, n, celsius);
+        more |= celsius != 0;
+    }
+}
+
+static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    if (modbus_has(window, 0, VALUES))
+        take_tenths(bms, window, pack);
+    if (modbus_has(window, REG_SENSORS, SENSORS / 2))
+        take_sensors(window, pack);
+    /* Units of 12 V answer a longer stretch, in which other things stand. */
+    if (window->start == REG_IDENTITY && window->count == IDENTITY_COUNT)
+        modbus_take(bms, identity, ROWS(identity), window, pack);
+}
+
+static const struct modbus_map map = {
+    .values = values,
+    .value_count = ROWS(values),
+    .alarms = alarms,
+    .alarm_count = ROWS(alarms),
+    .raw_first = 25,
+    .raw_count = 4,
+    .check = check,
+    .rest = decode_rest,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+/* ---- emulator: a pack of the generation that counts whole amperes ---- */
+
+static int32_t sensor_word(const struct pack *told, unsigned n)
+{
+    int32_t word = 0;
+    for (unsigned i = 2 * n; i < 2 * n + 2; i++) {
+        double celsius = told->value[TEMP_C + i];
+        int byte = isnan(celsius) ? 0 : (int) fmin(fmax(round(celsius), -128), 127);
+        word = word << 8 | (byte & 0xFF);
+    }
+    return word;
+}
+
+static int32_t value_word(const struct pack *told, unsigned reg)
+{
+    if (reg >= 2 && reg < 18)
+        return told->value[CELL_COUNT] <= reg - 2
+                   ? 0
+                   : modbus_told(told, (enum pack_value)(CELL_MV + reg - 2), 1, 0, 0);
+    if (reg >= 26 && reg <= 28)
+        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+    if (reg >= 33 && reg <= 35)
+        return sensor_word(told, reg - 33);
+    switch (reg) {
+    case 0:
+        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
+    case 1:
+        return modbus_told_signed(told, CURRENT_A, 100, 0);
+    case 18:
+        return modbus_told_signed(told, MOS_TEMP_C, 1, 25);
+    case 19:
+    case 20:
+        return modbus_told_signed(told, TEMP_AVG_C, 1, 25);
+    case 21:
+        return modbus_told(told, REMAINING_AH, 1, 0, 0);
+    case 22:
+        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, 1, 0, 0);
+    case 23:
+        return modbus_told(told, SOH_PERCENT, 1, 0, 100);
+    case 24:
+        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
+    case 25:
+        return told->value[CURRENT_A] > 0 ? 1 : told->value[CURRENT_A] < 0 ? 2 : 0;
+    case 29:
+    case 30:
+        return modbus_told_half(told, CYCLES, 1, reg == 29);
+    case 31:
+    case 32:
+        return modbus_told_half(told, FULL_AH, 3.6e6, reg == 31);
+    case 36:
+        return modbus_told(told, CELL_COUNT, 1, 0, 0);
+    case 37:
+        return modbus_told(told, RATED_AH, 10, 0, 0);
+    case 38:
+        return modbus_told_half(told, BALANCE_MASK, 1, false);
+    }
+    return 0;
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms;
+    (void) function;
+    if (reg < VALUES)
+        return value_word(told, reg);
+    if (reg >= 105 && reg <= 116)
+        return modbus_told_text(told, MODEL, 2 * (reg - 105));
+    if (reg >= 117 && reg <= 119)
+        return modbus_told_text(told, FIRMWARE, 2 * (reg - 117));
+    return reg >= 120 && reg <= 127 ? modbus_told_text(told, SERIAL, 2 * (reg - 120)) : -1;
+}
+
+static const struct modbus_board board = {
+    .word = board_word,
+    .functions = {MODBUS_HOLDING},
+};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+/* Section 1: 16 is the master, and what a board comes with. */
+static const struct bms_guess guesses[] = {
+    {.address = 1},
+    {.address = 2},
+    {.address = 16},
+};
+
+const struct bms_driver eg4_ll_driver = {
+    .name = "eg4-ll",
+    .title = "EG4 LL, LL-S, PowerPro, RS485 Modbus",
+    .address_min = 1,
+    .address_max = 16,
+    .address_default = 16,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .plan = plan,
+    .steps = ROWS(plan),
+    .guesses = guesses,
+    .guess_count = ROWS(guesses),
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .decode = decode,
+    .emulate = emulate,
+};

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+/*
+ * PACE boards on ports that are set to PACE_MODBUS: "PACE BMS Modbus protocol for RS485 V1.3" and a
+ * longer layout for more cells. Follows the sheet `pace-modbus`; register numbers are decimal as
+ * there. Oddities: register 15 is cell 1 or the number of cells, which tells the layout; "switches
+ * too hot" stands in one bit as a warning and in another as a protection.
+ */
+#include "bms/modbus/modbus.h"
+
+#define VALUES 37 /* registers that both layouts answer */
+#define VALUES_LONG 59
+#define LONG_CELLS 30
+#define LONG_SENSORS 10
+#define ABSENT 0xFFFF /* switches without a sensor, in the long layout */
+
+enum { REG_VOLTAGE = 1, REG_SOC = 2, REG_SOH = 3, REG_LAYOUT = 15, REG_LONG_MOS = 57 };
+enum { IDENTITY = 150, IDENTITY_COUNT = 30, LONG_IDENTITY = 170, LONG_IDENTITY_COUNT = 35 };
+
+enum layout { LAYOUT_UNKNOWN, LAYOUT_SHORT, LAYOUT_LONG };
+
+struct memory {
+    enum layout layout;
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/* Section 2. */
+enum step { STEP_VALUES, STEP_LONG_VALUES, STEP_IDENTITY, STEP_LONG_IDENTITY };
+
+// clang-format off
+static const struct bms_step plan[] = {
+    [STEP_VALUES]        = {.name = "values", .vital = true, .read = {MODBUS_HOLDING, 0, VALUES}},
+    [STEP_LONG_VALUES]   = {.name = "values, long layout", .vital = true, .read = {MODBUS_HOLDING, 0, VALUES_LONG}},
+    [STEP_IDENTITY]      = {.name = "identity", .every_s = 3600, .read = {MODBUS_HOLDING, IDENTITY, IDENTITY_COUNT}},
+    [STEP_LONG_IDENTITY] = {.name = "identity, long layout", .every_s = 3600,
+                            .read = {MODBUS_HOLDING, LONG_IDENTITY, LONG_IDENTITY_COUNT}},
+};
+
+/* Section 3. A sensor that is not fitted reads -200 °C. */
+#define CELSIUS .type = MODBUS_S16, .divisor = 10, .lowest = -600, .highest = 1500
+
+static const struct modbus_value common[] = {
+    {.reg = 0,  .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
+    {.reg = 1,  .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
+    {.reg = 2,  .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = 3,  .type = MODBUS_U16, .id = SOH_PERCENT},
+    {.reg = 4,  .type = MODBUS_U16, .id = REMAINING_AH, .divisor = 100},
+    {.reg = 5,  .type = MODBUS_U16, .id = FULL_AH,      .divisor = 100},
+    {.reg = 6,  .type = MODBUS_U16, .id = RATED_AH,     .divisor = 100},
+    {.reg = 7,  .type = MODBUS_U16, .id = CYCLES},
+    {.reg = 11, .type = MODBUS_BIT, .bit = 10, .id = CHARGE_MOS},
+    {.reg = 11, .type = MODBUS_BIT, .bit = 11, .id = DISCHARGE_MOS},
+    {.reg = 12, .type = MODBUS_U16, .id = BALANCE_MASK},
+};
+
+static const struct modbus_value short_layout[] = {
+    {.reg = 15, .type = MODBUS_U16, .id = CELL_MV, .count = 16},
+    {.reg = 31, CELSIUS, .id = TEMP_C, .count = 4},
+    {.reg = 35, CELSIUS, .id = MOS_TEMP_C},
+};
+static const struct modbus_value short_identity[] = {
+    {.reg = 150, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 10},
+    {.reg = 160, .type = MODBUS_TEXT, .id = SERIAL,   .count = 10},
+};
+
+static const struct modbus_value long_layout[] = {
+    {.reg = 15, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = LONG_CELLS},
+    {.reg = 16, .type = MODBUS_U16, .id = CELL_MV, .count = LONG_CELLS, .counted = 15},
+    {.reg = 46, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 0, .highest = LONG_SENSORS},
+    {.reg = 47, CELSIUS, .id = TEMP_C, .count = LONG_SENSORS, .counted = 46},
+};
+static const struct modbus_value long_identity[] = {
+    {.reg = 170, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 10},
+    {.reg = 180, .type = MODBUS_TEXT, .id = SERIAL,   .count = 10},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 4. */
+static const struct modbus_alarm alarms[] = {
+    { 9,  0, CELL_OVER_VOLTAGE,           W},
+    { 9,  1, CELL_UNDER_VOLTAGE,          W},
+    { 9,  2, PACK_OVER_VOLTAGE,           W},
+    { 9,  3, PACK_UNDER_VOLTAGE,          W},
+    { 9,  4, CHARGE_OVER_CURRENT,         W},
+    { 9,  5, DISCHARGE_OVER_CURRENT,      W},
+    { 9,  8, CHARGE_OVER_TEMPERATURE,     W},
+    { 9,  9, DISCHARGE_OVER_TEMPERATURE,  W},
+    { 9, 10, CHARGE_UNDER_TEMPERATURE,    W},
+    { 9, 11, DISCHARGE_UNDER_TEMPERATURE, W},
+    { 9, 14, MOS_OVER_TEMPERATURE,        W},
+    { 9, 15, SOC_LOW,                     W},
+    {10,  0, CELL_OVER_VOLTAGE,           P},
+    {10,  1, CELL_UNDER_VOLTAGE,          P},
+    {10,  2, PACK_OVER_VOLTAGE,           P},
+    {10,  3, PACK_UNDER_VOLTAGE,          P},
+    {10,  4, CHARGE_OVER_CURRENT,         P},
+    {10,  5, DISCHARGE_OVER_CURRENT,      P},
+    {10,  6, SHORT_CIRCUIT,               P},
+    {10,  8, CHARGE_OVER_TEMPERATURE,     P},
+    {10,  9, DISCHARGE_OVER_TEMPERATURE,  P},
+    {10, 10, CHARGE_UNDER_TEMPERATURE,    P},
+    {10, 11, DISCHARGE_UNDER_TEMPERATURE, P},
+    {10, 12, MOS_OVER_TEMPERATURE,        P},
+    {11,  0, CHARGE_MOS_FAULT,            P},
+    {11,  1, DISCHARGE_MOS_FAULT,         P},
+    {11,  2, TEMP_SENSOR_FAULT,           P},
+    {11,  4, HARDWARE_FAULT,              P}, /* a cell */
+    {11,  5, COMMUNICATION_FAULT,         P}, /* front end */
+};
+// clang-format on
+
+#undef W
+#undef P
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* Section 2. A board that has shown a cell there may show 0 for it when its wire breaks. */
+static enum layout layout_of(struct bms *bms, const struct modbus_window *window)
+{
+    const struct memory *memory = bms_memory(bms);
+    if (!modbus_has(window, REG_LAYOUT, 1))
+        return memory->layout;
+    unsigned word = modbus_word(window, REG_LAYOUT);
+    if (word >= 1 && word <= LONG_CELLS)
+        return LAYOUT_LONG;
+    if (word == 0)
+        return memory->layout == LAYOUT_SHORT ? LAYOUT_SHORT : LAYOUT_UNKNOWN;
+    return word >= 500 && word <= 5000 ? LAYOUT_SHORT : LAYOUT_UNKNOWN;
+}
+
+/* Behind the last fitted cell stands 0. */
+static unsigned count_cells(const struct modbus_window *window)
+{
+    unsigned count = 16;
+    while (count > 0 && modbus_word(window, REG_LAYOUT + count - 1) == 0)
+        count--;
+    return count;
+}
+
+/* Section 6. */
+static bool is_pack(enum layout layout, const struct modbus_window *window)
+{
+    const double volts = modbus_word(window, REG_VOLTAGE) / 100.0;
+    if (modbus_word(window, REG_SOC) > 100 || modbus_word(window, REG_SOH) > 200)
+        return false;
+    if (layout == LAYOUT_SHORT)
+        return modbus_cells_fit(window, REG_LAYOUT, count_cells(window), volts);
+    unsigned count = modbus_word(window, REG_LAYOUT);
+    return !modbus_has(window, REG_LAYOUT + 1, count) ||
+           modbus_cells_fit(window, REG_LAYOUT + 1, count, volts);
+}
+
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
+{
+    if (window->start >= IDENTITY)
+        return BMS_DONE;
+    enum layout layout = layout_of(bms, window);
+    if (layout == LAYOUT_UNKNOWN)
+        return BMS_INVALID;
+    return modbus_has(window, 0, VALUES) && !is_pack(layout, window) ? BMS_INVALID : BMS_DONE;
+}
+
+/* Without its number of cells a stretch of the identity tells the layout by where it begins. */
+static void take_identity(const struct bms *bms, const struct modbus_window *window,
+                          struct pack *pack)
+{
+    if (window->start < LONG_IDENTITY)
+        modbus_take(bms, short_identity, ROWS(short_identity), window, pack);
+    else
+        modbus_take(bms, long_identity, ROWS(long_identity), window, pack);
+}
+
+static void take_long_mos(const struct modbus_window *window, struct pack *pack)
+{
+    if (modbus_has(window, REG_LONG_MOS, 1) && modbus_word(window, REG_LONG_MOS) != ABSENT)
+        pack_set(pack, MOS_TEMP_C, (int16_t) modbus_word(window, REG_LONG_MOS) / 10.0);
+}
+
+static void decode_layout(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    if (window->start >= IDENTITY) {
+        take_identity(bms, window, pack);
+        return;
+    }
+    memory->layout = layout_of(bms, window);
+    if (memory->layout == LAYOUT_SHORT) {
+        modbus_take(bms, short_layout, ROWS(short_layout), window, pack);
+    } else {
+        modbus_take(bms, long_layout, ROWS(long_layout), window, pack);
+        take_long_mos(window, pack);
+    }
+}
+
+static const struct modbus_map map = {
+    .values = common,
+    .value_count = ROWS(common),
+    .alarms = alarms,
+    .alarm_count = ROWS(alarms),
+    .raw_first = 9,
+    .raw_count = 3,
+    .check = check,
+    .rest = decode_layout,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+/* The short reading is made until it has told the layout; the long one has all of it and more. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    bool for_long = step == STEP_LONG_VALUES || step == STEP_LONG_IDENTITY;
+    return for_long == (memory->layout == LAYOUT_LONG) && modbus_build(bms, step, request);
+}
+
+/* In the cycle in which the layout is found out, both readings bring the alarm words. */
+static void finish(struct bms *bms, struct pack *pack)
+{
+    if (pack->raw_alarm_count > map.raw_count)
+        pack->raw_alarm_count = map.raw_count;
+    modbus_finish(bms, pack);
+}
+
+/* ---- emulator: packs of more than 16 cells have the long layout ---- */
+
+static int32_t temp_word(const struct pack *told, unsigned n, int32_t absent)
+{
+    return modbus_told_signed(told, (enum pack_value)(TEMP_C + n), 10, absent);
+}
+
+static int32_t cell_word(const struct pack *told, unsigned n)
+{
+    return told->value[CELL_COUNT] <= n
+               ? 0
+               : modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
+}
+
+static int32_t common_word(const struct pack *told, unsigned reg)
+{
+    switch (reg) {
+    case 0:
+        return modbus_told_signed(told, CURRENT_A, 100, 0);
+    case 1:
+        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
+    case 2:
+        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
+    case 3:
+        return modbus_told(told, SOH_PERCENT, 1, 0, 100);
+    case 4:
+        return modbus_told(told, REMAINING_AH, 100, 0, 0);
+    case 5:
+        return modbus_told(told, FULL_AH, 100, 0, 0);
+    case 6:
+        return modbus_told(told, RATED_AH, 100, 0, 0);
+    case 7:
+        return modbus_told(told, CYCLES, 1, 0, 0);
+    case 9:
+    case 10:
+        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+    case 11:
+        return modbus_told_alarms(alarms, ROWS(alarms), reg, told) |
+               (told->value[CURRENT_A] > 0) << 8 | (told->value[CURRENT_A] < 0) << 9 |
+               (told->value[CHARGE_MOS] > 0) << 10 | (told->value[DISCHARGE_MOS] > 0) << 11;
+    case 12:
+        return modbus_told_half(told, BALANCE_MASK, 1, false);
+    }
+    return 0;
+}
+
+static int32_t short_word(const struct pack *told, unsigned reg)
+{
+    if (reg >= 15 && reg <= 30)
+        return cell_word(told, reg - 15);
+    if (reg >= 31 && reg <= 34)
+        return temp_word(told, reg - 31, 0xF830);
+    if (reg == 35)
+        return modbus_told_signed(told, MOS_TEMP_C, 10, 0xF830);
+    if (reg == 36)
+        return 250;
+    if (reg >= 150 && reg <= 159)
+        return modbus_told_text(told, FIRMWARE, 2 * (reg - 150));
+    if (reg >= 160 && reg <= 169)
+        return modbus_told_text(told, SERIAL, 2 * (reg - 160));
+    return reg >= 170 && reg <= 179 ? 0x2020 : -1;
+}
+
+static int32_t long_word(const struct pack *told, unsigned reg)
+{
+    if (reg == 15)
+        return modbus_told(told, CELL_COUNT, 1, 0, 0);
+    if (reg >= 16 && reg <= 45)
+        return cell_word(told, reg - 16);
+    if (reg == 46)
+        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
+    if (reg >= 47 && reg <= 56)
+        return temp_word(told, reg - 47, 0);
+    if (reg == 57)
+        return modbus_told_signed(told, MOS_TEMP_C, 10, 0xFFFF);
+    if (reg == 58)
+        return 0xFFFF;
+    if (reg >= 170 && reg <= 179)
+        return modbus_told_text(told, FIRMWARE, 2 * (reg - 170));
+    if (reg >= 180 && reg <= 189)
+        return modbus_told_text(told, SERIAL, 2 * (reg - 180));
+    return reg >= 190 && reg <= 204 ? 0 : -1;
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms;
+    (void) function;
+    if (reg < 15)
+        return common_word(told, reg);
+    return told->value[CELL_COUNT] > 16 ? long_word(told, reg) : short_word(told, reg);
+}
+
+static const struct modbus_board board = {
+    .word = board_word,
+    .functions = {MODBUS_HOLDING},
+    .most = VALUES_LONG,
+};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+static const struct bms_guess guesses[] = {
+    {.address = 1},
+    {.address = 2},
+};
+
+const struct bms_driver pace_modbus_driver = {
+    .name = "pace-modbus",
+    .title = "PACE, RS485 Modbus (V1.3 and the layout for up to 30 cells)",
+    .address_min = 1,
+    .address_max = 15,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .plan = plan,
+    .steps = ROWS(plan),
+    .guesses = guesses,
+    .guess_count = ROWS(guesses),
+    .build = build,
+    .frame = modbus_frame,
+    .decode = decode,
+    .finish = finish,
+    .emulate = emulate,
+};

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Renogy smart lithium batteries, with electronics by RongSi: "Modbus protocol V1.7". Follows the
+ * sheet `renogy`; register numbers are decimal as there. Oddities: cells have a resolution of
+ * 100 mV and are cut off; there is no register for the state of charge; the word that holds the
+ * switches is 0 on packs that do not report them; the Pro series counts its current in tenths,
+ * which nothing in the registers tells.
+ */
+#include "bms/modbus/modbus.h"
+
+#include <math.h>
+
+enum variant { VARIANT_STANDARD, VARIANT_PRO };
+static const char *const variants[] = {"standard", "pro", NULL};
+
+enum {
+    REG_CELL_COUNT = 5000,
+    REG_CELLS = 5001,
+    REG_TEMP_COUNT = 5017,
+    REG_CURRENT = 5042,
+    REG_REMAINING = 5044,
+    REG_FULL = 5046,
+    REG_OTHER_ALARMS = 5104,
+    REG_STATUS_1 = 5106,
+    REG_STATUS_2 = 5107
+};
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "cells and sensors", .vital = true, .read = {MODBUS_HOLDING, 5000, 34}},
+    {.name = "current, charge",   .vital = true, .read = {MODBUS_HOLDING, 5042, 7}},
+    {.name = "alarms, texts",                    .read = {MODBUS_HOLDING, 5104, 28}},
+};
+
+/* Section 3. */
+static const struct modbus_value values[] = {
+    {.reg = 5000, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = 16},
+    {.reg = 5001, .type = MODBUS_U16, .id = CELL_MV, .count = 16, .counted = REG_CELL_COUNT, .divisor = 0.01},
+    {.reg = 5017, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 0, .highest = 16},
+    {.reg = 5018, .type = MODBUS_S16, .id = TEMP_C, .count = 16, .counted = REG_TEMP_COUNT, .divisor = 10},
+    {.reg = 5043, .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 10},
+    {.reg = 5044, .type = MODBUS_U32, .id = REMAINING_AH, .divisor = 1000},
+    {.reg = 5046, .type = MODBUS_U32, .id = FULL_AH,      .divisor = 1000},
+    {.reg = 5048, .type = MODBUS_U16, .id = CYCLES},
+    {.reg = 5110, .type = MODBUS_TEXT, .id = SERIAL,   .count = 8},
+    {.reg = 5122, .type = MODBUS_TEXT, .id = MODEL,    .count = 8},
+    {.reg = 5130, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 2},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 4; 5104, where two bits stand for each thing, is read by hand. */
+static const struct modbus_alarm alarms[] = {
+    {5106,  0, SHORT_CIRCUIT,               P},
+    {5106,  4, CHARGE_OVER_CURRENT,         P}, /* second level */
+    {5106,  5, DISCHARGE_OVER_CURRENT,      P},
+    {5106,  6, PACK_OVER_VOLTAGE,           P},
+    {5106,  7, CELL_UNDER_VOLTAGE,          P},
+    {5106,  8, CELL_OVER_VOLTAGE,           P},
+    {5106,  9, CHARGE_OVER_CURRENT,         P},
+    {5106, 10, DISCHARGE_OVER_CURRENT,      P},
+    {5106, 11, DISCHARGE_UNDER_TEMPERATURE, P},
+    {5106, 12, DISCHARGE_OVER_TEMPERATURE,  P},
+    {5106, 13, CHARGE_UNDER_TEMPERATURE,    P},
+    {5106, 14, CHARGE_OVER_TEMPERATURE,     P},
+    {5106, 15, PACK_UNDER_VOLTAGE,          P},
+    {5107,  0, CELL_UNDER_VOLTAGE,          W},
+    {5107,  1, CELL_OVER_VOLTAGE,           W},
+    {5107,  2, PACK_UNDER_VOLTAGE,          W},
+    {5107,  3, PACK_OVER_VOLTAGE,           W},
+    {5107,  4, CHARGE_UNDER_TEMPERATURE,    W},
+    {5107,  5, CHARGE_OVER_TEMPERATURE,     W},
+    {5107,  6, DISCHARGE_UNDER_TEMPERATURE, W},
+    {5107,  7, DISCHARGE_OVER_TEMPERATURE,  W},
+};
+// clang-format on
+
+#undef W
+#undef P
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* Section 6. A cell with a broken wire reads 0. */
+static bool are_cells(const struct modbus_window *window)
+{
+    unsigned count = modbus_word(window, REG_CELL_COUNT), plausible = 0;
+    if (count < 1 || count > 16 || modbus_word(window, REG_TEMP_COUNT) > 16)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned tenths = modbus_word(window, REG_CELLS + i);
+        if (tenths > 50)
+            return false;
+        plausible += tenths >= 5;
+    }
+    return plausible > 0;
+}
+
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
+{
+    (void) bms;
+    bool cells = modbus_has(window, REG_CELL_COUNT, REG_TEMP_COUNT - REG_CELL_COUNT + 1);
+    return cells && !are_cells(window) ? BMS_INVALID : BMS_DONE;
+}
+
+static void take_current(const struct bms *bms, const struct modbus_window *window,
+                         struct pack *pack)
+{
+    double divisor = bms->options.variant == VARIANT_PRO ? 10 : 100;
+    bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / divisor);
+}
+
+static void take_soc(const struct modbus_window *window, struct pack *pack)
+{
+    double full = modbus_long(window, REG_FULL), remaining = modbus_long(window, REG_REMAINING);
+    if (full > 0)
+        pack_set(pack, SOC_PERCENT, fmin(100 * remaining / full, 100));
+}
+
+/* Two bits at `shift`: 1 low, 2 high; of currents, any but 0 is too much. */
+static unsigned pair_at(uint32_t bits, unsigned shift)
+{
+    return bits >> shift & 3;
+}
+
+static void take_status(const struct modbus_window *window, struct pack *pack)
+{
+    unsigned status = modbus_word(window, REG_STATUS_1);
+    uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
+    pack_alarm(pack, MOS_OVER_TEMPERATURE, pair_at(other, 30) == 2 ? ALARM_WARNING : 0);
+    pack_alarm(pack, CHARGE_OVER_CURRENT, pair_at(other, 20) ? ALARM_WARNING : 0);
+    pack_alarm(pack, DISCHARGE_OVER_CURRENT, pair_at(other, 18) ? ALARM_WARNING : 0);
+    if (status == 0)
+        return;
+    pack_set(pack, CHARGE_MOS, status >> 1 & 1);
+    pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);
+}
+
+static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    if (modbus_has(window, REG_CURRENT, 1))
+        take_current(bms, window, pack);
+    if (modbus_has(window, REG_REMAINING, 4))
+        take_soc(window, pack);
+    if (modbus_has(window, REG_OTHER_ALARMS, 4))
+        take_status(window, pack);
+}
+
+static const struct modbus_map map = {
+    .values = values,
+    .value_count = ROWS(values),
+    .alarms = alarms,
+    .alarm_count = ROWS(alarms),
+    .raw_first = REG_OTHER_ALARMS,
+    .raw_count = 6,
+    .check = check,
+    .rest = decode_rest,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+/* ---- emulator ---- */
+
+static int32_t cell_word(const struct pack *told, unsigned n)
+{
+    double mv = told->value[CELL_MV + n];
+    return isnan(mv) || told->value[CELL_COUNT] <= n ? 0 : (int32_t) floor(mv / 100);
+}
+
+static int32_t value_word(bool pro, const struct pack *told, unsigned reg)
+{
+    if (reg >= 5001 && reg <= 5016)
+        return cell_word(told, reg - 5001);
+    if (reg >= 5018 && reg <= 5033)
+        return modbus_told_signed(told, (enum pack_value)(TEMP_C + reg - 5018), 10, 0);
+    switch (reg) {
+    case 5000:
+        return modbus_told(told, CELL_COUNT, 1, 0, 0);
+    case 5017:
+        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
+    case 5042:
+        return modbus_told_signed(told, CURRENT_A, pro ? 10 : 100, 0);
+    case 5043:
+        return modbus_told(told, VOLTAGE_V, 10, 0, 0);
+    case 5044:
+    case 5045:
+        return modbus_told_half(told, REMAINING_AH, 1000, reg == 5044);
+    case 5046:
+    case 5047:
+        return modbus_told_half(told, FULL_AH, 1000, reg == 5046);
+    case 5048:
+        return modbus_told(told, CYCLES, 1, 0, 0);
+    }
+    return 0;
+}
+
+/* Board too hot, charge and discharge current too high, as warnings. */
+static int32_t other_alarms(const struct pack *told)
+{
+    uint32_t active = told->alarms_warning;
+    return (int32_t) ((active >> MOS_OVER_TEMPERATURE & 1) << 15 |
+                      (active >> CHARGE_OVER_CURRENT & 1) << 4 |
+                      (active >> DISCHARGE_OVER_CURRENT & 1) << 2);
+}
+
+static int32_t status_word(const struct pack *told, unsigned reg)
+{
+    switch (reg) {
+    case 5104:
+        return other_alarms(told);
+    case 5106: /* bit 3: the battery is in use */
+        return modbus_told_alarms(alarms, ROWS(alarms), reg, told) | 1 << 3 |
+               (told->value[CHARGE_MOS] > 0) << 1 | (told->value[DISCHARGE_MOS] > 0) << 2;
+    case 5107:
+        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+    case 5109:
+        return 0xC0;
+    }
+    if (reg >= 5110 && reg <= 5117)
+        return modbus_told_text(told, SERIAL, 2 * (reg - 5110));
+    if (reg >= 5122 && reg <= 5129)
+        return modbus_told_text(told, MODEL, 2 * (reg - 5122));
+    return reg >= 5130 && reg <= 5131 ? modbus_told_text(told, FIRMWARE, 2 * (reg - 5130)) : 0;
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) function;
+    if (reg >= 5000 && reg <= 5052)
+        return value_word(bms->options.variant == VARIANT_PRO, told, reg);
+    return reg >= 5100 && reg <= 5141 ? status_word(told, reg) : -1;
+}
+
+static const struct modbus_board board = {
+    .word = board_word,
+    .functions = {MODBUS_HOLDING},
+};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+/* Section 1: as it comes, and what linked packs give themselves. */
+static const struct bms_guess guesses[] = {
+    {.address = 247}, {.address = 48}, {.address = 49}, {.address = 50}, {.address = 1},
+};
+
+const struct bms_driver renogy_driver = {
+    .name = "renogy",
+    .title = "Renogy smart lithium batteries, RS485 Modbus",
+    .variants = variants,
+    .address_min = 1,
+    .address_max = 247,
+    .address_default = 247,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100, .tries = 3},
+    .plan = plan,
+    .steps = ROWS(plan),
+    .guesses = guesses,
+    .guess_count = ROWS(guesses),
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .decode = decode,
+    .emulate = emulate,
+};

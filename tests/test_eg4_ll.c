@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+/*
+ * eg4-ll beyond its captures: requests as the sheet prints them, the generation that counts in
+ * tenths, sensors of which nobody tells how many there are, alarm bits one by one, and what is no
+ * pack of this kind.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver eg4_ll_driver;
+
+enum { STEP_VALUES, STEP_IDENTITY };
+
+/* Four cells of 3.3 V, 400 Ah, three quarters full. */
+static void fill(uint16_t words[39])
+{
+    memset(words, 0, 39 * sizeof *words);
+    words[0] = 1320;
+    words[1] = (uint16_t) -250;
+    for (unsigned i = 2; i < 6; i++)
+        words[i] = 3300;
+    words[18] = 25;
+    words[21] = 300;
+    words[22] = 200;
+    words[23] = 99;
+    words[24] = 75;
+    words[30] = 12;
+    words[31] = 0x55D4;
+    words[32] = 0xA800;
+    words[36] = 4;
+    words[37] = 4000;
+}
+
+static enum bms_result take(struct bms *bms, const uint16_t words[39], struct pack *pack)
+{
+    pack_clear(pack);
+    return take_registers(bms, STEP_VALUES, words, pack);
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&eg4_ll_driver);
+    struct bms_request request = request_of_step(&bms, STEP_VALUES);
+    assert_request(&request, "10 03 00 00 00 27 06 91");
+    bms.options.address = 1;
+    request = request_of_step(&bms, STEP_VALUES);
+    assert_request(&request, "01 03 00 00 00 27 05 D0");
+    request = request_of_step(&bms, STEP_IDENTITY);
+    assert_request(&request, "01 03 00 69 00 17 D5 D8");
+}
+
+/* Section 3: seen once, it is kept, also when no number of the moment shows it. */
+static void test_tenths(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&eg4_ll_driver);
+    struct pack pack;
+    uint16_t words[39];
+    fill(words);
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -2.5);
+    assert_near(&pack, REMAINING_AH, 300);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 200);
+    assert_near(&pack, FULL_AH, 400);
+    assert_near(&pack, RATED_AH, 400);
+    words[22] = 499;
+    words[21] = 480;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -2.5);
+    words[21] = 481;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, -25);
+    assert_near(&pack, REMAINING_AH, 48.1);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 49.9);
+    words[21] = 100;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, REMAINING_AH, 10);
+    bms_init(&bms, &eg4_ll_driver);
+    words[22] = 500;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, REMAINING_AH, 10);
+    assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 50);
+}
+
+/* 0 of a pack that is not empty is not known; nor is a capacity of 0. */
+static void test_zeros(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&eg4_ll_driver);
+    struct pack pack;
+    uint16_t words[39];
+    fill(words);
+    words[21] = 0;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_unknown(&pack, REMAINING_AH);
+    words[24] = 0;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_near(&pack, REMAINING_AH, 0);
+    words[31] = words[32] = words[37] = 0;
+    assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+    assert_unknown(&pack, FULL_AH);
+    assert_unknown(&pack, RATED_AH);
+}
+
+static void test_sensors(void **state)
+{
+    (void) state;
+    static const struct {
+        int8_t bytes[6];
+        double expected[6];
+    } cases[] = {
+        {{20, 21, 22, 23, 0, 0}, {20, 21, 22, 23, NAN, NAN}},
+        {{20, 0, 22, 0, 0, 0}, {20, 0, 22, NAN, NAN, NAN}},
+        {{-3, -40, -41, -56, 100, 101}, {-3, -40, NAN, NAN, 100, NAN}},
+        {{0, 14, -56, -56, -56, -56}, {0, 14, NAN, NAN, NAN, NAN}},
+        {{0, 0, 0, 0, 0, 0}, {NAN, NAN, NAN, NAN, NAN, NAN}},
+        {{1, 2, 3, 4, 5, 6}, {1, 2, 3, 4, 5, 6}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&eg4_ll_driver);
+        struct pack pack;
+        uint16_t words[39];
+        fill(words);
+        for (unsigned n = 0; n < 3; n++)
+            words[33 + n] = (uint16_t) ((uint8_t) cases[i].bytes[2 * n] << 8 |
+                                        (uint8_t) cases[i].bytes[2 * n + 1]);
+        assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+        for (unsigned n = 0; n < 6; n++)
+            if (isnan(cases[i].expected[n]))
+                assert_unknown(&pack, (enum pack_value)(TEMP_C + n));
+            else
+                assert_near(&pack, (enum pack_value)(TEMP_C + n), cases[i].expected[n]);
+    }
+}
+
+/* Section 4, once more. */
+static void test_alarms(void **state)
+{
+    (void) state;
+    enum { RAW = PACK_ALARM_COUNT };
+    static const uint8_t both[16] = {PACK_OVER_VOLTAGE,
+                                     CELL_OVER_VOLTAGE,
+                                     PACK_UNDER_VOLTAGE,
+                                     CELL_UNDER_VOLTAGE,
+                                     CHARGE_OVER_CURRENT,
+                                     DISCHARGE_OVER_CURRENT,
+                                     RAW,
+                                     MOS_OVER_TEMPERATURE,
+                                     CHARGE_OVER_TEMPERATURE,
+                                     DISCHARGE_OVER_TEMPERATURE,
+                                     CHARGE_UNDER_TEMPERATURE,
+                                     DISCHARGE_UNDER_TEMPERATURE,
+                                     SOC_LOW,
+                                     RAW,
+                                     RAW,
+                                     RAW};
+    for (unsigned reg = 25; reg <= 28; reg++)
+        for (unsigned bit = 0; bit < 16; bit++) {
+            struct bms bms = new_bms(&eg4_ll_driver);
+            struct pack pack;
+            uint16_t words[39];
+            unsigned alarm = reg == 26 || reg == 27 ? both[bit] : (unsigned) RAW;
+            if (reg == 27 && bit == 13)
+                alarm = SHORT_CIRCUIT;
+            if (reg == 28 && bit < 2)
+                alarm = bit == 0 ? VOLTAGE_SENSOR_FAULT : TEMP_SENSOR_FAULT;
+            if (reg == 28 && bit == 4)
+                alarm = CELL_IMBALANCE;
+            fill(words);
+            words[reg] = (uint16_t) (1 << bit);
+            assert_int_equal(take(&bms, words, &pack), BMS_DONE);
+            if (alarm == RAW)
+                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+            else
+                assert_only_alarm(&pack, (enum pack_alarm) alarm,
+                                  reg == 26 ? ALARM_WARNING : ALARM_PROTECTION);
+            assert_int_equal(pack.raw_alarm_count, 4);
+            assert_int_equal(pack.raw_alarms[reg - 25], 1 << bit);
+            assert_unknown(&pack, CHARGE_MOS);
+        }
+}
+
+/* Section 6; no cells is what a board with another map answers. */
+static void test_not_a_pack(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at;
+        uint16_t word;
+    } cases[] = {{36, 0}, {36, 17}, {23, 101}, {24, 101}, {0, 1}, {0, 1100}, {0, 5300}};
+    struct bms bms = new_bms(&eg4_ll_driver);
+    struct pack pack;
+    uint16_t words[39];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        fill(words);
+        words[cases[i].at] = cases[i].word;
+        assert_int_equal(take(&bms, words, &pack), BMS_INVALID);
+        assert_unknown(&pack, VOLTAGE_V);
+    }
+    fill(words);
+    memset(words + 2, 0, 16 * sizeof *words);
+    assert_int_equal(take(&bms, words, &pack), BMS_INVALID);
+}
+
+/* Units of 12 V are asked for 46 registers by other programs, and have other texts there. */
+static void test_identity(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&eg4_ll_driver);
+    uint16_t words[46];
+    struct pack pack;
+    struct bms_request request = request_of("10 03 00 69 00 2E 00 00");
+    for (unsigned i = 0; i < COUNT(words); i++)
+        words[i] = 0x4142;
+    struct bytes reply = reply_of(&request, words);
+    pack_clear(&pack);
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    assert_string_equal(pack.text[MODEL], "");
+    memset(words, 0, sizeof words);
+    assert_int_equal(take_registers(&bms, STEP_IDENTITY, words, &pack), BMS_DONE);
+    assert_string_equal(pack.text[SERIAL], "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests), cmocka_unit_test(test_tenths),
+        cmocka_unit_test(test_zeros),    cmocka_unit_test(test_sensors),
+        cmocka_unit_test(test_alarms),   cmocka_unit_test(test_not_a_pack),
+        cmocka_unit_test(test_identity),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

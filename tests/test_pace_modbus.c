@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/*
+ * pace-modbus beyond its captures: requests as the sheet prints them, both layouts and how they are
+ * told, alarm bits one by one, sensors that are not fitted, and what is no pack of this kind.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver pace_modbus_driver;
+
+enum { STEP_VALUES, STEP_LONG_VALUES, STEP_IDENTITY, STEP_LONG_IDENTITY };
+
+static struct bms at_address(int address)
+{
+    struct bms bms = new_bms(&pace_modbus_driver);
+    bms.options.address = address;
+    return bms;
+}
+
+/* 16 cells of 3.3 V and four sensors, nothing the matter; or 20 cells and two sensors. */
+static void fill_short(uint16_t words[37])
+{
+    memset(words, 0, 37 * sizeof *words);
+    words[1] = 5280;
+    words[2] = 50;
+    words[3] = 100;
+    words[11] = 0x0C00;
+    for (unsigned i = 15; i < 31; i++)
+        words[i] = 3300;
+    for (unsigned i = 31; i < 37; i++)
+        words[i] = (uint16_t) (200 + i);
+}
+
+static void fill_long(uint16_t words[59])
+{
+    memset(words, 0, 59 * sizeof *words);
+    words[1] = 6600;
+    words[2] = 50;
+    words[3] = 100;
+    words[15] = 20;
+    for (unsigned i = 16; i < 36; i++)
+        words[i] = 3300;
+    words[46] = 2;
+    words[47] = 201;
+    words[48] = 202;
+    words[57] = 0xFFFF;
+    words[58] = 0xFFFF;
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(1);
+    uint16_t words[37];
+    struct bms_request request = request_of_step(&bms, STEP_VALUES);
+    struct pack pack;
+    assert_request(&request, "01 03 00 00 00 25 84 11");
+    request = request_of_step(&bms, STEP_IDENTITY);
+    assert_request(&request, "01 03 00 96 00 1E 25 EE");
+    assert_false(bms.driver->build(&bms, STEP_LONG_VALUES, &request));
+    assert_false(bms.driver->build(&bms, STEP_LONG_IDENTITY, &request));
+    uint16_t many[59];
+    fill_long(many);
+    memcpy(words, many, sizeof words);
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
+    request = request_of_step(&bms, STEP_LONG_VALUES);
+    assert_request(&request, "01 03 00 00 00 3B 04 19");
+    request = request_of_step(&bms, STEP_LONG_IDENTITY);
+    assert_request(&request, "01 03 00 AA 00 23 24 33");
+    assert_false(bms.driver->build(&bms, STEP_VALUES, &request));
+    assert_false(bms.driver->build(&bms, STEP_IDENTITY, &request));
+}
+
+/* Section 4, once more; what is not here is in the raw words only. */
+static void test_alarms(void **state)
+{
+    (void) state;
+    enum { W = ALARM_WARNING, P = ALARM_PROTECTION, RAW = PACK_ALARM_COUNT };
+    static const uint8_t both[16] = {CELL_OVER_VOLTAGE,
+                                     CELL_UNDER_VOLTAGE,
+                                     PACK_OVER_VOLTAGE,
+                                     PACK_UNDER_VOLTAGE,
+                                     CHARGE_OVER_CURRENT,
+                                     DISCHARGE_OVER_CURRENT,
+                                     RAW,
+                                     RAW,
+                                     CHARGE_OVER_TEMPERATURE,
+                                     DISCHARGE_OVER_TEMPERATURE,
+                                     CHARGE_UNDER_TEMPERATURE,
+                                     DISCHARGE_UNDER_TEMPERATURE,
+                                     RAW,
+                                     RAW,
+                                     RAW,
+                                     RAW};
+    static const uint8_t faults[16] = {CHARGE_MOS_FAULT,
+                                       DISCHARGE_MOS_FAULT,
+                                       TEMP_SENSOR_FAULT,
+                                       RAW,
+                                       HARDWARE_FAULT,
+                                       COMMUNICATION_FAULT,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW,
+                                       RAW};
+    for (unsigned reg = 9; reg <= 11; reg++)
+        for (unsigned bit = 0; bit < 16; bit++) {
+            struct bms bms = at_address(3);
+            struct pack pack;
+            uint16_t words[37];
+            unsigned alarm = reg == 11 ? faults[bit] : both[bit];
+            if (reg == 9 && bit == 14)
+                alarm = MOS_OVER_TEMPERATURE;
+            if (reg == 9 && bit == 15)
+                alarm = SOC_LOW;
+            if (reg == 10 && bit == 6)
+                alarm = SHORT_CIRCUIT;
+            if (reg == 10 && bit == 12)
+                alarm = MOS_OVER_TEMPERATURE;
+            fill_short(words);
+            words[11] = 0;
+            words[reg] = (uint16_t) (1 << bit);
+            pack_clear(&pack);
+            assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
+            if (alarm == RAW)
+                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+            else
+                assert_only_alarm(&pack, (enum pack_alarm) alarm, reg == 9 ? W : P);
+            assert_int_equal(pack.raw_alarm_count, 3);
+            assert_int_equal(pack.raw_alarms[reg - 9], 1 << bit);
+            assert_near(&pack, CHARGE_MOS, reg == 11 && bit == 10);
+            assert_near(&pack, DISCHARGE_MOS, reg == 11 && bit == 11);
+        }
+}
+
+/* F830 is a sensor that is not fitted. */
+static void test_sensors(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(1);
+    struct pack pack;
+    uint16_t words[37];
+    fill_short(words);
+    words[31] = 0xF830;
+    words[32] = 0xFFE1;
+    words[34] = 0xF830;
+    words[35] = 0xF830;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
+    bms.driver->finish(&bms, &pack);
+    assert_unknown(&pack, TEMP_C);
+    assert_near(&pack, TEMP_C + 1, -3.1);
+    assert_near(&pack, TEMP_C + 2, 23.3);
+    assert_unknown(&pack, TEMP_C + 3);
+    assert_near(&pack, TEMP_COUNT, 3);
+    assert_unknown(&pack, MOS_TEMP_C);
+    assert_int_equal(pack.implausible, 0);
+}
+
+static void test_long_layout(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(1);
+    struct pack first, pack;
+    uint16_t words[59];
+    fill_long(words);
+    pack_clear(&first);
+    assert_int_equal(take_registers(&bms, STEP_VALUES, words, &first), BMS_DONE);
+    assert_near(&first, CELL_COUNT, 20);
+    pack_clear(&pack);
+    words[57] = 0xFFD3;
+    assert_int_equal(take_registers(&bms, STEP_LONG_VALUES, words, &pack), BMS_DONE);
+    assert_near(&pack, CELL_MV + 19, 3300);
+    assert_unknown(&pack, CELL_MV + 20);
+    assert_near(&pack, TEMP_COUNT, 2);
+    assert_near(&pack, TEMP_C + 1, 20.2);
+    assert_near(&pack, MOS_TEMP_C, -4.5);
+    pack_merge(&first, &pack);
+    bms.driver->finish(&bms, &first);
+    assert_int_equal(first.raw_alarm_count, 3);
+    /* A count beyond what there is room for is no count. */
+    words[46] = 11;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_LONG_VALUES, words, &pack), BMS_DONE);
+    assert_unknown(&pack, TEMP_COUNT);
+    assert_unknown(&pack, TEMP_C + 10);
+}
+
+static void test_not_a_pack(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at;
+        uint16_t word;
+    } cases[] = {{15, 0},  {15, 31},  {15, 499}, {15, 5001},
+                 {2, 101}, {3, 3300}, {1, 4000}, {1, 6000}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = at_address(1);
+        struct pack pack;
+        uint16_t words[37];
+        fill_short(words);
+        words[cases[i].at] = cases[i].word;
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_INVALID);
+        assert_unknown(&pack, VOLTAGE_V);
+    }
+}
+
+/* A pack that is known may lose a cell's wire. */
+static void test_broken_wire(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(1);
+    struct pack pack;
+    uint16_t words[37];
+    fill_short(words);
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
+    words[15] = 0;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_VALUES, words, &pack), BMS_DONE);
+    assert_near(&pack, CELL_MV, 0);
+    assert_near(&pack, CELL_MV + 1, 3300);
+}
+
+static void test_board(void **state)
+{
+    (void) state;
+    struct bms board = at_address(1);
+    struct pack told;
+    pack_clear(&told);
+    pack_set(&told, CELL_COUNT, 16);
+    assert_answer(&board, &told, "01 03 00 24 00 02", "01 83 02");
+    assert_answer(&board, &told, "01 03 00 00 00 3C", "01 83 02");
+    assert_answer(&board, &told, "01 04 00 00 00 25", "01 84 01");
+    assert_answer(&board, &told, "01 10 00 3C 00 01 02 00 01", "01 90 01");
+    assert_answer(&board, &told, "02 03 00 00 00 25", "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),   cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_sensors),    cmocka_unit_test(test_long_layout),
+        cmocka_unit_test(test_not_a_pack), cmocka_unit_test(test_broken_wire),
+        cmocka_unit_test(test_board),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

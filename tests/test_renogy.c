@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+/*
+ * renogy beyond its captures: requests as the sheet prints them, alarm bits one by one, switches
+ * that are not reported, the Pro series, parts of what we read, and what is no pack of this kind.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver renogy_driver;
+
+enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS };
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const struct {
+        int address;
+        const char *requests[3];
+    } cases[] = {
+        {48, {"30 03 13 88 00 22 45 5C", "30 03 13 B2 00 07 A4 8A", "30 03 13 F0 00 1C 44 95"}},
+        {-1, {"F7 03 13 88 00 22 55 EB", "F7 03 13 B2 00 07 B4 3D", "F7 03 13 F0 00 1C 54 22"}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (unsigned step = 0; step < 3; step++) {
+            struct bms bms = new_bms(&renogy_driver);
+            bms.options.address = cases[i].address;
+            struct bms_request request = request_of_step(&bms, step);
+            assert_request(&request, cases[i].requests[step]);
+        }
+}
+
+/* Section 4, once more: status1, status2. */
+static void test_alarms(void **state)
+{
+    (void) state;
+    enum { RAW = PACK_ALARM_COUNT };
+    static const uint8_t protections[16] = {SHORT_CIRCUIT,
+                                            RAW,
+                                            RAW,
+                                            RAW,
+                                            CHARGE_OVER_CURRENT,
+                                            DISCHARGE_OVER_CURRENT,
+                                            PACK_OVER_VOLTAGE,
+                                            CELL_UNDER_VOLTAGE,
+                                            CELL_OVER_VOLTAGE,
+                                            CHARGE_OVER_CURRENT,
+                                            DISCHARGE_OVER_CURRENT,
+                                            DISCHARGE_UNDER_TEMPERATURE,
+                                            DISCHARGE_OVER_TEMPERATURE,
+                                            CHARGE_UNDER_TEMPERATURE,
+                                            CHARGE_OVER_TEMPERATURE,
+                                            PACK_UNDER_VOLTAGE};
+    static const uint8_t warnings[16] = {CELL_UNDER_VOLTAGE,
+                                         CELL_OVER_VOLTAGE,
+                                         PACK_UNDER_VOLTAGE,
+                                         PACK_OVER_VOLTAGE,
+                                         CHARGE_UNDER_TEMPERATURE,
+                                         CHARGE_OVER_TEMPERATURE,
+                                         DISCHARGE_UNDER_TEMPERATURE,
+                                         DISCHARGE_OVER_TEMPERATURE,
+                                         RAW,
+                                         RAW,
+                                         RAW,
+                                         RAW,
+                                         RAW,
+                                         RAW,
+                                         RAW,
+                                         RAW};
+    for (unsigned word = 2; word <= 3; word++)
+        for (unsigned bit = 0; bit < 16; bit++) {
+            struct bms bms = new_bms(&renogy_driver);
+            struct pack pack;
+            uint16_t words[28] = {0};
+            unsigned alarm = word == 2 ? protections[bit] : warnings[bit];
+            words[word] = (uint16_t) (1 << bit);
+            pack_clear(&pack);
+            assert_int_equal(take_registers(&bms, STEP_ALARMS, words, &pack), BMS_DONE);
+            if (alarm == RAW)
+                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+            else
+                assert_only_alarm(&pack, (enum pack_alarm) alarm,
+                                  word == 2 ? ALARM_PROTECTION : ALARM_WARNING);
+            assert_int_equal(pack.raw_alarm_count, 6);
+            assert_int_equal(pack.raw_alarms[word], 1 << bit);
+            if (word == 2) {
+                assert_near(&pack, CHARGE_MOS, bit == 1);
+                assert_near(&pack, DISCHARGE_MOS, bit == 2);
+            } else { /* status1 is 0: not reported */
+                assert_unknown(&pack, CHARGE_MOS);
+                assert_unknown(&pack, DISCHARGE_MOS);
+            }
+        }
+}
+
+/* 5104 and 5105: pairs of bits, 1 low, 2 high. */
+static void test_other_alarms(void **state)
+{
+    (void) state;
+    static const struct {
+        uint32_t bits;
+        int alarm; /* -1: none */
+    } cases[] = {
+        {0x80000000, MOS_OVER_TEMPERATURE},
+        {0x40000000, -1},
+        {0x20000000, -1},
+        {0x08000000, -1},
+        {0x02000000, -1},
+        {0x00800000, -1},
+        {0x00200000, CHARGE_OVER_CURRENT},
+        {0x00100000, CHARGE_OVER_CURRENT},
+        {0x00080000, DISCHARGE_OVER_CURRENT},
+        {0x00040000, DISCHARGE_OVER_CURRENT},
+        {0x00020000, -1},
+        {0x00000001, -1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&renogy_driver);
+        struct pack pack;
+        uint16_t words[28] = {(uint16_t) (cases[i].bits >> 16), (uint16_t) cases[i].bits, 6};
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_ALARMS, words, &pack), BMS_DONE);
+        if (cases[i].alarm < 0)
+            assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+        else
+            assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm, ALARM_WARNING);
+    }
+}
+
+static void test_charge(void **state)
+{
+    (void) state;
+    uint16_t words[7] = {0xFFF4, 136, 1, 0x7BB0, 1, 0x86A0, 15};
+    for (int variant = 0; variant < 2; variant++) {
+        struct bms bms = new_bms(&renogy_driver);
+        struct pack pack;
+        bms.options.variant = variant;
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
+        assert_near(&pack, CURRENT_A, variant ? -1.2 : -0.12);
+        assert_near(&pack, VOLTAGE_V, 13.6);
+        assert_near(&pack, REMAINING_AH, 97.2);
+        assert_near(&pack, SOC_PERCENT, 97.2);
+        assert_near(&pack, CYCLES, 15);
+    }
+    struct bms bms = new_bms(&renogy_driver);
+    struct pack pack;
+    words[2] = 2; /* more than fits: full */
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
+    assert_near(&pack, SOC_PERCENT, 100);
+    words[4] = words[5] = 0;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CHARGE, words, &pack), BMS_DONE);
+    assert_unknown(&pack, SOC_PERCENT);
+}
+
+/* Another program reads without the cycles. */
+static void test_six_registers(void **state)
+{
+    (void) state;
+    static const uint16_t words[6] = {0, 524, 0, 49842, 0, 50000};
+    struct bms bms = new_bms(&renogy_driver);
+    struct bms_request request = request_of("30 03 13 B2 00 06 00 00");
+    struct bytes reply = reply_of(&request, words);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(receive_frame(&bms, &request, reply.bytes, reply.size, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 52.4);
+    assert_near(&pack, REMAINING_AH, 49.842);
+    assert_unknown(&pack, CYCLES);
+}
+
+static void test_not_a_pack(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at;
+        uint16_t word;
+        enum bms_result expected;
+    } cases[] = {
+        {1, 34, BMS_DONE},    {1, 0, BMS_DONE},      {0, 0, BMS_INVALID}, {0, 17, BMS_INVALID},
+        {2, 51, BMS_INVALID}, {17, 17, BMS_INVALID}, {17, 16, BMS_DONE},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&renogy_driver);
+        struct pack pack;
+        uint16_t words[34] = {4, 33, 33, 33, 33};
+        words[17] = 2;
+        words[cases[i].at] = cases[i].word;
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_CELLS, words, &pack), cases[i].expected);
+        assert_int_equal(pack_known(&pack, CELL_MV + 1), cases[i].expected == BMS_DONE);
+        assert_unknown(&pack, CELL_MV + 4);
+    }
+    static const uint16_t nothing[34] = {4};
+    struct bms bms = new_bms(&renogy_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CELLS, nothing, &pack), BMS_INVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),      cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_other_alarms),  cmocka_unit_test(test_charge),
+        cmocka_unit_test(test_six_registers), cmocka_unit_test(test_not_a_pack),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -7,7 +7,7 @@ DESTDIR ?=
 VERSION := 0.2.0
 
 # SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
-BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))
+BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without-$(WITHOUT))
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
             $(if $(CI),-Werror)
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
@@ -26,9 +26,15 @@ COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I.
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
-SOURCES := $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)
+SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c,\
+               $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
-UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
+comma   := ,
+UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
+               $(filter-out $(foreach outlet,$(subst $(comma), ,$(WITHOUT)),tests/test_$(outlet)%),$(wildcard tests/test_*.c)))
+
+.DEFAULT_GOAL := all
+include gateway/outlets/outlets.mk
 
 # One short line for each file; V=1 shows the commands. All cores, unless -j says otherwise; a make below another gets
 # its share from that one.
@@ -41,7 +47,7 @@ ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
-all: $(BUILD)/packgate
+all: $(BUILD)/packgate $(BUILD)/packgate-outlet
 
 # All but main; a test takes out of it what it needs.
 LIBRARY := $(BUILD)/libpackgate.a
@@ -55,9 +61,9 @@ $(BUILD)/packgate: $(BUILD)/gateway/main.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(LIBRARY)
+$(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(call short,LINK,$@)
-	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS) -lcmocka
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -93,7 +99,7 @@ soak: test-deps
 	@$(MAKE) --no-print-directory all
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate
 
-FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
+FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] gateway/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
 	clang-format -i $(FORMATTED)

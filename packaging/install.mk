@@ -4,6 +4,7 @@ bindir     = $(PREFIX)/bin
 mandir     = $(PREFIX)/share/man
 docdir     = $(PREFIX)/share/doc/packgate
 unitdir    = $(PREFIX)/lib/systemd/system
+libdir     = $(PREFIX)/lib/packgate
 confdir    = /etc/packgate
 INSTALL    ?= install
 DOCUMENTS  := README.md NEWS register-map.md LICENSE
@@ -15,8 +16,9 @@ TEST_DEPS  += dpkg-dev groff-base systemd
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples $(unitdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples $(unitdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
+	$(INSTALL) -m 755 $(BUILD)/packgate-outlet $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
@@ -30,7 +32,7 @@ install-files: | all
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(bindir)/packgate $(mandir)/man1/packgate.1 $(mandir)/man5/packgate.ini.5 \
 	    $(unitdir)/packgate.service)
-	rm -rf $(DESTDIR)$(docdir)
+	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)
 
 deb:
 	@tests/install-packages $(DEPS) dpkg-dev

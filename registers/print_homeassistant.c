@@ -7,6 +7,7 @@
  */
 #include "map.h"
 
+#include "meaning.h"
 #include "print.h"
 
 #include <string.h>
@@ -15,20 +16,6 @@
 #define TYPICAL_SENSORS 4
 
 // clang-format off
-static const struct {
-    const char *unit, *device_class, *state_class;
-} classes[] = {
-    {"V",  "voltage",     "measurement"},
-    {"mV", "voltage",     "measurement"},
-    {"A",  "current",     "measurement"},
-    {"W",  "power",       "measurement"},
-    {"°C", "temperature", "measurement"},
-    {"s",  "duration",    "measurement"},
-    {"Wh", "energy",      "total_increasing"},
-    {"%",  NULL,          "measurement"},
-    {"Ah", NULL,          "measurement"},
-};
-
 /* The registers' types as Home Assistant calls them; others are left out. */
 static const struct {
     const char *data_type, *nan_value;
@@ -87,19 +74,14 @@ static void print_head(enum size size, FILE *out)
 static void print_classes(const struct map_settings *settings, const struct map_row *row, FILE *out)
 {
     const char *unit = map_row_unit(settings, row);
-    bool is_soc = row->source == OF_PACK && row->id == SOC_PERCENT;
+    const char *device_class = meaning_device_class(row->name, unit);
+    const char *state_class = meaning_state_class(unit, row->type == REG_U32);
     if (*unit)
         fprintf(out, "        unit_of_measurement: \"%s\"\n", unit);
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        if (strcmp(classes[i].unit, unit) != 0)
-            continue;
-        const char *device_class = is_soc ? "battery" : classes[i].device_class;
-        if (device_class)
-            fprintf(out, "        device_class: %s\n", device_class);
-        fprintf(out, "        state_class: %s\n", classes[i].state_class);
-    }
-    if (!*unit && row->type == REG_U32) /* counters */
-        fputs("        state_class: total_increasing\n", out);
+    if (device_class)
+        fprintf(out, "        device_class: %s\n", device_class);
+    if (state_class)
+        fprintf(out, "        state_class: %s\n", state_class);
 }
 
 static int decimals_of(const struct map_row *row)

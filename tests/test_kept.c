@@ -462,6 +462,59 @@ static void test_clock_not_set(void **state)
     assert_int_equal(peak.minute, 0);
 }
 
+/* Lines of outlets come back to those whose they are, and the gateway keeps its id. */
+static void test_notes(void **state)
+{
+    const struct place *place = *state;
+    struct kept *kept = kept_load(place->path);
+    assert_non_null(kept);
+    char id[KEPT_ID_SIZE];
+    snprintf(id, sizeof id, "%s", kept_id(kept));
+    assert_int_equal(strspn(id, "0123456789abcdef"), KEPT_ID_SIZE - 1);
+    kept_set_note(kept, "mqtt home", "pack.shed", "daly 12ab.0011");
+    kept_set_note(kept, "mqtt away", "pack.shed", "other");
+    kept_set_note(kept, "mqtt home", "topic", "before");
+    kept_set_note(kept, "mqtt home", "topic", "packgate/a");
+    kept_set_note(kept, "mqtt home", "gone", "x");
+    kept_set_note(kept, "mqtt home", "gone", "");
+    /* What would not come back as it was. */
+    kept_set_note(kept, "mqtt home", "bad", "a ; comment");
+    kept_set_note(kept, "mqtt home", "bad", "two\nlines");
+    kept_set_note(kept, "mqtt home", "a=b", "x");
+    assert_int_equal(kept_save(kept, place->path), 0);
+    kept_free(kept);
+
+    kept = kept_load(place->path);
+    assert_non_null(kept);
+    assert_string_equal(kept_id(kept), id);
+    const struct kept_note *note = kept_next_note(kept, "mqtt home", NULL);
+    assert_non_null(note);
+    assert_string_equal(note->key, "pack.shed");
+    assert_string_equal(note->text, "daly 12ab.0011");
+    note = kept_next_note(kept, "mqtt home", note);
+    assert_non_null(note);
+    assert_string_equal(note->key, "topic");
+    assert_string_equal(note->text, "packgate/a");
+    assert_null(kept_next_note(kept, "mqtt home", note));
+    assert_string_equal(kept_next_note(kept, "mqtt away", NULL)->text, "other");
+    assert_null(kept_next_note(kept, "print x", NULL));
+    kept_free(kept);
+}
+
+/* Where nothing can be kept, the id is the same all the same. */
+static void test_id_without_file(void **state)
+{
+    (void) state;
+    struct kept *first = kept_load(""), *second = kept_load("");
+    assert_non_null(first);
+    assert_non_null(second);
+    if (access("/etc/machine-id", R_OK) == 0)
+        assert_string_equal(kept_id(first), kept_id(second));
+    assert_int_equal(strlen(kept_id(first)), KEPT_ID_SIZE - 1);
+    kept_free(first);
+    kept_free(second);
+}
+
 #define in_place(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
 
 int main(void)
@@ -473,6 +526,7 @@ int main(void)
         in_place(test_no_file),      in_place(test_missing_directory),
         in_place(test_full_disk),    in_place(test_full_disk_keeps_old),
         in_place(test_unchanged),    in_place(test_in_child),
+        in_place(test_notes),        cmocka_unit_test(test_id_without_file),
         cmocka_unit_test(test_peak), cmocka_unit_test(test_clock_not_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

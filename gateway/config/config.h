@@ -8,10 +8,11 @@
 #define PACKGATE_CONFIG_CONFIG_H
 
 #include "allow.h"
-#include "registers/value.h"
+#include "outlets.h"
 
 #include "registers/map.h"
 #include "registers/types.h"
+#include "registers/value.h"
 #include "bms/driver.h"
 
 #include <stdio.h>
@@ -159,6 +160,10 @@ struct config {
     unsigned bank_count;
     struct push_config *pushes;
     unsigned push_count;
+    struct mqtt_config *mqtts;
+    unsigned mqtt_count;
+    struct print_config *prints;
+    unsigned print_count;
     struct config_entry *entries; /* of the sections in the order of the file */
     unsigned entry_count;
 };

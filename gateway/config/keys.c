@@ -402,7 +402,8 @@ const struct config_section push_section = {
 
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
-    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, NULL
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section,
+    &print_section, NULL
 };
 // clang-format on
 

@@ -4,6 +4,7 @@
 
 #include "modbus/pushes.h"
 #include "modbus/served.h"
+#include "outlets/outlets.h"
 #include "packs/pack_search.h"
 #include "packs/packs.h"
 #include "packs/saver.h"
@@ -27,6 +28,7 @@ struct gateway {
     struct served *served;
     struct server *server;
     struct pushes *pushes;
+    struct outlets *outlets;       /* NULL: none */
     double searched_at;            /* when the packs of the configuration were taken up */
     struct pack_search **searches; /* for its packs; NULL: not (any more) searched */
     struct kept *kept;
@@ -234,6 +236,9 @@ void gateway_start(struct gateway *gateway)
     saver_start(&gateway->saver, gateway->loop, gateway->kept, gateway->state_file);
     polling_start(gateway->polling);
     search_packs(gateway);
+    gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
+    if (!gateway->outlets)
+        log_error("out of memory: the gateway goes on without outlets");
 }
 
 bool gateway_reload(struct gateway *gateway, struct config *config)
@@ -281,6 +286,7 @@ void gateway_free(struct gateway *gateway)
     pushes_free(gateway->pushes);
     server_free(gateway->server);
     served_free(gateway->served);
+    outlets_free(gateway->outlets);
     packs_free(gateway->packs);
     saver_stop(&gateway->saver);
     kept_free(gateway->kept);

@@ -14,16 +14,21 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LARGEST_FILE (1024 * 1024)
+#define NOTES_MAX 1500 /* of all outlets; with the longest texts they still fit into the file */
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23
 
 struct kept {
     struct kept_entry *first;
+    struct kept_note *notes;
+    unsigned note_count;
+    char id[KEPT_ID_SIZE];
     char *saved;  /* what is in the file; NULL: not known */
     char *saving; /* what a child process is writing; NULL: none */
     bool failing; /* the last attempt to save it failed, which was reported */
@@ -63,6 +68,70 @@ struct kept_entry *kept_get(struct kept *kept, const char *name)
     return entry;
 }
 
+/* ---- notes of outlets ---- */
+
+const char *kept_id(const struct kept *kept)
+{
+    return kept->id;
+}
+
+/* Whether it comes out of the file as it went in. */
+static bool is_plain(const char *text, size_t room)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size >= room || text[0] == ' ' || text[size - 1] == ' ')
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c < 0x20 || (unsigned char) *c > 0x7E || strchr(";#=[]\"", *c))
+            return false;
+    return true;
+}
+
+static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key)
+{
+    struct kept_note **at = &kept->notes;
+    while (*at && (strcmp((*at)->outlet, outlet) != 0 || strcmp((*at)->key, key) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text)
+{
+    struct kept_note **at = find_note(kept, outlet, key), *note = *at;
+    if (!text[0]) {
+        if (note) {
+            *at = note->next;
+            free(note);
+            kept->note_count--;
+        }
+        return;
+    }
+    if (!is_plain(key, KEPT_KEY_SIZE) || strchr(key, ':') || !is_plain(text, KEPT_TEXT_SIZE) ||
+        !is_plain(outlet, sizeof note->outlet) || (!note && kept->note_count == NOTES_MAX)) {
+        log_debug("outlet %s: '%s' cannot be kept", outlet, key);
+        return;
+    }
+    if (!note) {
+        note = calloc(1, sizeof *note);
+        if (!note)
+            return;
+        snprintf(note->outlet, sizeof note->outlet, "%s", outlet);
+        snprintf(note->key, sizeof note->key, "%s", key);
+        *at = note;
+        kept->note_count++;
+    }
+    snprintf(note->text, sizeof note->text, "%s", text);
+}
+
+const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
+                                       const struct kept_note *at)
+{
+    for (at = at ? at->next : kept->notes; at; at = at->next)
+        if (strcmp(at->outlet, outlet) == 0)
+            break;
+    return at;
+}
+
 void kept_free(struct kept *kept)
 {
     if (!kept)
@@ -71,6 +140,11 @@ void kept_free(struct kept *kept)
         struct kept_entry *entry = kept->first;
         kept->first = entry->next;
         free(entry);
+    }
+    while (kept->notes) {
+        struct kept_note *note = kept->notes;
+        kept->notes = note->next;
+        free(note);
     }
     free(kept->saved);
     free(kept);
@@ -88,12 +162,29 @@ static void print_value(const struct kept_entry *entry, size_t key, FILE *out)
 static void print_entries(const struct kept *kept, FILE *out)
 {
     fprintf(out, "; Kept by packgate over a restart. The checksum is over all before [end].\n");
+    fprintf(out, "\n[gateway]\nid = %s\n", kept->id);
     for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
         fprintf(out, "\n[pack %s]\n", entry->name);
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
             print_value(entry, i, out);
         if (entry->protocol[0])
             fprintf(out, "protocol = %s\n", entry->protocol);
+    }
+}
+
+/* By outlet: a heading goes over all its notes. */
+static void print_notes(const struct kept *kept, FILE *out)
+{
+    for (const struct kept_note *first = kept->notes; first; first = first->next) {
+        bool told = false;
+        for (const struct kept_note *note = kept->notes; note != first && !told; note = note->next)
+            told = strcmp(note->outlet, first->outlet) == 0;
+        if (told)
+            continue;
+        fprintf(out, "\n[outlet %s]\n", first->outlet);
+        for (const struct kept_note *note = first; note; note = note->next)
+            if (strcmp(note->outlet, first->outlet) == 0)
+                fprintf(out, "%s = %s\n", note->key, note->text);
     }
 }
 
@@ -112,6 +203,7 @@ static char *compose(const struct kept *kept)
     if (!out)
         return NULL;
     print_entries(kept, out);
+    print_notes(kept, out);
     if (fflush(out) == 0) {
         make_trailer(text, size, trailer);
         fputs(trailer, out);
@@ -135,6 +227,8 @@ static bool is_whole(const char *text, size_t size)
 struct reader {
     struct kept *kept;
     struct kept_entry *entry; /* NULL: a section of no interest */
+    char outlet[2 * NAME_SIZE];
+    bool is_gateway;
 };
 
 static void take_heading(void *user, unsigned line, const char *text)
@@ -142,7 +236,17 @@ static void take_heading(void *user, unsigned line, const char *text)
     struct reader *reader = user;
     (void) line;
     bool is_pack = strncmp(text, "pack ", 5) == 0 && config_name_good(text + 5);
+    bool is_outlet = strncmp(text, "outlet ", 7) == 0;
     reader->entry = is_pack ? kept_get(reader->kept, text + 5) : NULL;
+    reader->is_gateway = strcmp(text, "gateway") == 0;
+    snprintf(reader->outlet, sizeof reader->outlet, "%s", is_outlet ? text + 7 : "");
+}
+
+static void take_id(struct kept *kept, const char *key, const char *text)
+{
+    if (strcmp(key, "id") == 0 && strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1 &&
+        strlen(text) == KEPT_ID_SIZE - 1)
+        snprintf(kept->id, sizeof kept->id, "%s", text);
 }
 
 /* A key that is not in the table comes from a later version of the program. */
@@ -150,6 +254,10 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
 {
     const struct reader *reader = user;
     (void) line;
+    if (reader->is_gateway)
+        take_id(reader->kept, key, text);
+    if (reader->outlet[0])
+        kept_set_note(reader->kept, reader->outlet, key, text);
     if (!reader->entry)
         return;
     if (strcmp(key, "protocol") == 0 && config_name_good(text))
@@ -239,6 +347,26 @@ static void load(struct kept *kept, const char *path, char *text)
     close(fd);
 }
 
+/* Drawn, or of the machine where nothing can be kept. */
+static void make_id(struct kept *kept, bool can_keep)
+{
+    uint8_t bytes[64] = {0};
+    uint32_t id = 0;
+    int fd = can_keep ? -1 : open("/etc/machine-id", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, bytes, sizeof bytes) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (size > 0) {
+        /* FNV-1a */
+        id = 2166136261u;
+        for (ssize_t i = 0; i < size; i++)
+            id = (id ^ bytes[i]) * 16777619u;
+    } else if (getrandom(&id, sizeof id, 0) != sizeof id) {
+        id = (uint32_t) time(NULL);
+    }
+    snprintf(kept->id, sizeof kept->id, "%08x", (unsigned) id);
+}
+
 struct kept *kept_load(const char *path)
 {
     struct kept *kept = calloc(1, sizeof *kept);
@@ -249,6 +377,8 @@ struct kept *kept_load(const char *path)
     } else if (path[0]) {
         load(kept, path, text);
     }
+    if (kept && !kept->id[0])
+        make_id(kept, path[0] != '\0');
     free(text);
     return kept;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * What is kept over a restart, for each pack by its name: energy counters and the day's highest
- * state of charge, and what `protocol = auto` has found. The file is INI text with a checksum at
+ * state of charge, and what `protocol = auto` has found; the gateway's id, and what outlets want to
+ * find again. The file is INI text with a checksum at
  * its end. It is replaced as a whole, so that a power cut leaves the old one or the new one; a
  * damaged one is set aside, and nothing that goes wrong with it stops the gateway.
  */
@@ -24,6 +25,17 @@ struct kept_entry {
     struct kept_entry *next;
 };
 
+/* A line that an outlet keeps for itself. */
+#define KEPT_KEY_SIZE 64
+#define KEPT_TEXT_SIZE 120
+#define KEPT_ID_SIZE 9
+struct kept_note {
+    char outlet[2 * NAME_SIZE]; /* "mqtt home" */
+    char key[KEPT_KEY_SIZE];
+    char text[KEPT_TEXT_SIZE];
+    struct kept_note *next;
+};
+
 struct kept;
 
 /** Reads the file. A missing one, a damaged one (renamed to PATH.bad) and an empty path give an
@@ -34,6 +46,20 @@ void kept_free(struct kept *kept);
 /** The entry of a pack, made if there is none; NULL: out of memory. It stays where it is as long as
  * the state. Entries of packs that the configuration no longer has are kept in the file. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
+
+/** Eight hex digits that tell this gateway from all others: drawn once and kept, so that renaming
+ * the host changes nothing for those who know it by them. With an empty path they are derived from
+ * the machine id, so that they stay the same all the same. */
+const char *kept_id(const struct kept *kept);
+
+/** Keeps a line for an outlet in place of the one with the same key; an empty text takes it away.
+ * Key and text are one line each, without ; # = [ ] " and blanks at their ends; others are not kept, nor
+ * is what would make the file too large. */
+void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text);
+
+/** The first note of an outlet (`at` NULL), and the one after `at`; NULL: no more. */
+const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
+                                       const struct kept_note *at);
 
 /** Writes the file if anything has changed. -1 with errno: it could not be written and is still the
  * old one; the first failure and the recovery are logged. Waits for the disk. An empty path:

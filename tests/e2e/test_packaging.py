@@ -109,7 +109,8 @@ EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "homeassistant-basic.y
             "homeassistant.yaml", "mbpoll.txt", "nodered.json", "packgate.ini", "push-smartbms.ini", "tasmota-display.txt",
             "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"
-INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/systemd/system/packgate.service",
+INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/packgate/packgate-outlet",
+                    "usr/lib/systemd/system/packgate.service",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in os.listdir("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
                     "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/* Text that is put together piece by piece. */
+#include "text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct text text_in(char *bytes, size_t room)
+{
+    bytes[0] = '\0';
+    return (struct text){.bytes = bytes, .room = room};
+}
+
+static void append(struct text *text, const char *more, size_t size)
+{
+    if (text->cut || size >= text->room - text->size) {
+        text->cut = true;
+        return;
+    }
+    memcpy(text->bytes + text->size, more, size);
+    text->size += size;
+    text->bytes[text->size] = '\0';
+}
+
+void text_add(struct text *text, const char *more)
+{
+    append(text, more, strlen(more));
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    if (text->cut)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    size_t left = text->room - text->size;
+    int size = vsnprintf(text->bytes + text->size, left, format, arguments);
+    va_end(arguments);
+    if (size < 0 || (size_t) size >= left) {
+        text->bytes[text->size] = '\0';
+        text->cut = true;
+        return;
+    }
+    text->size += (size_t) size;
+}
+
+/* Writes at most 330 characters; returns how many. */
+static int print_fixed(char digits[340], double number, int decimals)
+{
+    int size = snprintf(digits, 340, "%.*f", decimals, number);
+    if (digits[0] == '-' && strspn(digits + 1, "0.") == (size_t) size - 1)
+        memmove(digits, digits + 1, (size_t) size--); /* what is rounded to 0 has no sign */
+    return size;
+}
+
+void text_fixed(struct text *text, double number, int decimals)
+{
+    char digits[340];
+    print_fixed(digits, number, decimals);
+    text_add(text, digits);
+}
+
+void text_number(struct text *text, double number, int decimals)
+{
+    char digits[340];
+    if (!isfinite(number)) {
+        text_add(text, "null");
+        return;
+    }
+    int size = print_fixed(digits, number, decimals);
+    if (decimals > 0) {
+        while (digits[size - 1] == '0')
+            size--;
+        if (digits[size - 1] == '.')
+            size--;
+    }
+    digits[size] = '\0';
+    text_add(text, digits);
+}
+
+void text_quote(struct text *text, const char *string)
+{
+    text_add(text, "\"");
+    for (const char *c = string; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            text_format(text, "\\%c", *c);
+        else if ((unsigned char) *c < 0x20)
+            text_format(text, "\\u%04x", (unsigned) *c);
+        else
+            append(text, c, 1);
+    }
+    text_add(text, "\"");
+}

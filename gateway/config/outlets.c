@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+/* The sections that are outlets: their keys, and what can only be seen of several together. */
+#include "outlets.h"
+
+#include "draft.h"
+#include "types.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(OUTLET_NAME_SIZE == NAME_SIZE, "names of sections and packs");
+_Static_assert(OUTLET_PATH_SIZE == PORT_SIZE, "type_path fills PORT_SIZE bytes");
+
+bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
+{
+    static const struct {
+        const char *scheme;
+        bool tls;
+        const char *port;
+    } schemes[] = {{"mqtt://", false, ":1883"}, {"mqtts://", true, ":8883"}};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        size_t size = strlen(schemes[i].scheme);
+        if (strncmp(text, schemes[i].scheme, size) != 0)
+            continue;
+        char address[OUTLET_PATH_SIZE + 8];
+        *tls = schemes[i].tls;
+        snprintf(address, sizeof address - 6, "%s", text + size);
+        size = strcspn(address, "/");
+        if (strcmp(address + size, "/") == 0)
+            address[size] = '\0';
+        if (endpoint_parse(address, endpoint))
+            return endpoint->port > 0;
+        strcat(address, schemes[i].port);
+        return endpoint_parse(address, endpoint);
+    }
+    return false;
+}
+
+/* ---- types ---- */
+
+static bool parse_outlet_packs(const struct config_key *key, const char *text, void *field)
+{
+    struct outlet_config *outlet = field;
+    if (strcasecmp(text, "all") == 0)
+        return outlet->pack_count == 0;
+    if (!config_name_good(text) || outlet->pack_count >= (unsigned) key->max)
+        return false;
+    snprintf(outlet->packs[outlet->pack_count++], NAME_SIZE, "%s", text);
+    return true;
+}
+
+static void describe_outlet_packs(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "all, or names of packs and banks such as house-1, at most %.0f of them with commas "
+             "between",
+             key->max);
+}
+
+static bool same_outlet_packs(const void *a, const void *b)
+{
+    const struct outlet_config *x = a, *y = b;
+    return x->pack_count == y->pack_count &&
+           memcmp(x->packs, y->packs, x->pack_count * sizeof *x->packs) == 0;
+}
+
+static const struct config_type type_outlet_packs = {.parse = parse_outlet_packs,
+                                                     .describe = describe_outlet_packs,
+                                                     .same = same_outlet_packs,
+                                                     .list = true};
+
+static bool parse_broker(const struct config_key *key, const char *text, void *field)
+{
+    bool tls;
+    struct endpoint endpoint;
+    return strlen(text) < key->size && mqtt_broker_parse(text, &tls, &endpoint) &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_broker(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "mqtt://HOST or mqtts://HOST, with :PORT unless it is 1883 or 8883");
+}
+
+static const struct config_type type_broker = {.parse = parse_broker, .describe = describe_broker};
+
+/* What MQTT lets stand in a topic that is published to, without empty levels and blanks. */
+static bool parse_topic(const struct config_key *key, const char *text, void *field)
+{
+    size_t size = strlen(text);
+    if (size == 0 || size >= key->size || text[0] == '/' || text[0] == '$' ||
+        text[size - 1] == '/' || strstr(text, "//"))
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F || strchr("+#\"\\;", *c))
+            return false;
+    return snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_topic(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size,
+             "1 to %zu letters, digits and signs, levels with / between, without + and #",
+             key->size - 1);
+}
+
+static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
+
+/* ---- checks ---- */
+
+static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
+{
+    return draft->settings;
+}
+
+static bool is_source(const struct config_draft *draft)
+{
+    return draft->section == &pack_section || draft->section == &bank_section;
+}
+
+static bool wants(const struct outlet_config *outlet, const char *name)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++)
+        if (strcmp(outlet->packs[i], name) == 0)
+            return true;
+    return outlet->pack_count == 0;
+}
+
+static void report_missing(const struct config_drafts *drafts, const struct config_draft *draft,
+                           const char *name, struct mistakes *mistakes)
+{
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (unsigned i = 0; i < drafts->count; i++)
+        if (is_source(&drafts->list[i]))
+            suggest_offer(&suggest, drafts->list[i].name);
+    mistakes_add(mistakes, config_draft_line(draft, "packs"), "there is no pack or bank %s%s", name,
+                 suggest_hint(&suggest, hint));
+}
+
+static void check_packs(const struct config_drafts *drafts, struct config_draft *draft,
+                        struct mistakes *mistakes)
+{
+    const struct outlet_config *outlet = draft->settings;
+    for (unsigned i = 0; i < outlet->pack_count; i++) {
+        const char *name = outlet->packs[i];
+        unsigned before = 0;
+        while (before < i && strcmp(outlet->packs[before], name) != 0)
+            before++;
+        if (before < i)
+            mistakes_add(mistakes, config_draft_line(draft, "packs"), "%s is in [%s %s] twice",
+                         name, draft->section->word, draft->name);
+        else if (!config_drafts_find(drafts, &pack_section, name) &&
+                 !config_drafts_find(drafts, &bank_section, name))
+            report_missing(drafts, draft, name, mistakes);
+    }
+}
+
+static void check_keys(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
+    if (mqtt->password_file[0] && !mqtt->user[0])
+        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
+                     "'password_file' without 'user'; expected both or none");
+    if (!mqtt->client_cert[0] != !mqtt->client_key[0])
+        mistakes_add(mistakes,
+                     config_draft_line(draft, mqtt->client_cert[0] ? "client_cert" : "client_key"),
+                     "'client_cert' and 'client_key' belong together; expected both or none");
+    for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
+        if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
+            mistakes_warn(mistakes, config_draft_line(draft, tls_only[i]),
+                          "'%s' has no effect here: the broker is not mqtts://", tls_only[i]);
+}
+
+/* The layouts of the extractor have no place for the name of a pack. */
+static void check_layout(const struct config_drafts *drafts, const struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    static const char *const without_effect[] = {"discovery", "discovery_prefix", "entities",
+                                                 "retain"};
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    unsigned count = 0;
+    if (mqtt->layout == LAYOUT_PACKGATE)
+        return;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += is_source(&drafts->list[i]) && wants(&mqtt->outlet, drafts->list[i].name);
+    if (count > 1)
+        mistakes_add(mistakes, config_draft_line(draft, "packs"),
+                     "'layout' is that of a device with one pack, and these are %u; expected one "
+                     "name in 'packs', and a section with a topic of its own for each further pack",
+                     count);
+    for (size_t i = 0; i < sizeof without_effect / sizeof *without_effect; i++)
+        if (config_draft_given(draft, without_effect[i]))
+            mistakes_warn(mistakes, config_draft_line(draft, without_effect[i]),
+                          "'%s' has no effect with this layout", without_effect[i]);
+}
+
+/* What remains of a name in the ids of Home Assistant. */
+static bool same_id(const char *a, const char *b)
+{
+    for (; *a && *b; a++, b++)
+        if (*a != *b &&
+            (isalnum((unsigned char) *a) || *a == '-' || isalnum((unsigned char) *b) || *b == '-'))
+            return false;
+    return *a == *b;
+}
+
+static bool announces(const struct mqtt_config *mqtt)
+{
+    return mqtt->layout == LAYOUT_PACKGATE && mqtt->discovery != DISCOVERY_OFF;
+}
+
+static void check_ids(const struct config_drafts *drafts, const struct config_draft *draft,
+                      struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    for (unsigned i = 0; i < drafts->count && announces(mqtt); i++) {
+        const struct config_draft *one = &drafts->list[i];
+        if (!is_source(one) || !wants(&mqtt->outlet, one->name))
+            continue;
+        if (mqtt->discovery == DISCOVERY_SINGLE &&
+            (strstr(one->name, "_alarm") || strstr(one->name, "_address") ||
+             strstr(one->name, "_calibration")))
+            mistakes_warn(mistakes, one->heading,
+                          "Domoticz skips sensors whose id has '_alarm', '_address' or "
+                          "'_calibration' in it, as those of %s will",
+                          one->name);
+        for (unsigned k = 0; k < i; k++)
+            if (is_source(&drafts->list[k]) && wants(&mqtt->outlet, drafts->list[k].name) &&
+                strcmp(drafts->list[k].name, one->name) != 0 &&
+                same_id(drafts->list[k].name, one->name))
+                mistakes_add(mistakes, one->heading,
+                             "%s and %s in line %u are the same to Home Assistant, where a '.' is "
+                             "a '_'; expected another name",
+                             one->name, drafts->list[k].name, drafts->list[k].heading);
+    }
+}
+
+/* Whether two sections write to one place: what one of them says, the other one overwrites. */
+static void check_company(const struct config_drafts *drafts, const struct config_draft *draft,
+                          struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    for (const struct config_draft *other = drafts->list; other < draft; other++) {
+        if (other->section != &mqtt_section || strcmp(mqtt_of(other)->broker, mqtt->broker) != 0 ||
+            !mqtt->broker[0])
+            continue;
+        if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
+            mistakes_add(mistakes, config_draft_line(draft, "topic"),
+                         "'%s' is already the topic of [mqtt %s] at this broker", mqtt->topic,
+                         other->name);
+        if (!announces(mqtt) || !announces(mqtt_of(other)) ||
+            strcmp(mqtt->discovery_prefix, mqtt_of(other)->discovery_prefix) != 0)
+            continue;
+        for (unsigned i = 0; i < drafts->count; i++) {
+            const char *name = drafts->list[i].name;
+            if (!is_source(&drafts->list[i]) || !wants(&mqtt->outlet, name) ||
+                !wants(&mqtt_of(other)->outlet, name))
+                continue;
+            mistakes_add(mistakes, config_draft_line(draft, "packs"),
+                         "%s is already announced to Home Assistant by [mqtt %s]; expected "
+                         "'discovery = off' in one of them",
+                         name, other->name);
+            break;
+        }
+    }
+}
+
+static void check_switching(const struct config_drafts *drafts, const struct config_draft *draft,
+                            struct mistakes *mistakes)
+{
+    const struct mqtt_config *mqtt = mqtt_of(draft);
+    if (!mqtt->switching)
+        return;
+    for (unsigned i = 0; i < drafts->count; i++) {
+        const struct config_draft *pack = &drafts->list[i];
+        if (pack->section == &pack_section && wants(&mqtt->outlet, pack->name) &&
+            ((const struct pack_config *) pack->settings)->writable)
+            return;
+    }
+    mistakes_warn(mistakes, config_draft_line(draft, "switching"),
+                  "'switching' has no effect: none of these packs is 'writable = yes'");
+}
+
+static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,
+                       struct mistakes *mistakes)
+{
+    check_packs(drafts, draft, mistakes);
+    check_keys(draft, mistakes);
+    check_layout(drafts, draft, mistakes);
+    check_ids(drafts, draft, mistakes);
+    check_company(drafts, draft, mistakes);
+    check_switching(drafts, draft, mistakes);
+}
+
+/* ---- rows ---- */
+
+// clang-format off
+#define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
+#define PACKS(owner) .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, \
+    .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION
+
+static const struct config_key mqtt_keys[] = {
+    {.name = "broker", MQTT(broker), .type = &type_broker,
+     .help = "The MQTT broker that values are sent to; with mqtts the connection is encrypted."},
+    {.name = "user", MQTT(user), .type = &type_text,
+     .otherwise = "none",
+     .help = "The name to log in with."},
+    {.name = "password_file", MQTT(password_file), .type = &type_path,
+     .preset = "none",
+     .help = "A file whose first line is the password. It should be readable by packgate only; there is no key for the "
+             "password itself, as everybody may read this file."},
+    {.name = "ca_file", MQTT(ca_file), .type = &type_path,
+     .preset = "none",
+     .help = "The certificates by which the broker is checked, in PEM form; none takes those of the system."},
+    {.name = "client_cert", MQTT(client_cert), .type = &type_path,
+     .preset = "none",
+     .help = "A certificate to log in with, in PEM form."},
+    {.name = "client_key", MQTT(client_key), .type = &type_path,
+     .preset = "none",
+     .help = "The key of that certificate."},
+    {.name = "verify", MQTT(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "yes",
+     .help = "Whether the broker's certificate is checked. Without, the connection is encrypted, but nobody knows to whom."},
+    {.name = "topic", MQTT(topic), .type = &type_topic,
+     .preset = "packgate",
+     .help = "What all topics begin with; %h is the name of this host. A second gateway at the same broker needs "
+             "another one."},
+    {.name = "packs", PACKS(mqtt_config),
+     .help = "The packs and banks that are published."},
+    {.name = "interval", MQTT(interval_s), .type = &type_seconds, .min = 1, .max = 3600,
+     .preset = "10s",
+     .help = "How often the values of a pack are published."},
+    {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "no",
+     .help = "Whether changed values are also published at once, at most once a second."},
+    {.name = "layout", MQTT(layout), .type = &type_choice,
+     CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat"),
+     .preset = "packgate",
+     .help = "Which messages: those of packgate, or those of the SmartBMS data extractor in one of its forms, for one "
+             "pack, so that dashboards made for it go on unchanged."},
+    {.name = "discovery", MQTT(discovery), .type = &type_choice, CONFIG_WORDS("device", "single", "off"),
+     .preset = "device",
+     .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message a device; single is one a "
+             "value, for Domoticz, openHAB and older releases."},
+    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
+     .preset = "homeassistant",
+     .help = "The topic below which Home Assistant looks for devices."},
+    {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
+     .preset = "normal",
+     .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and counter."},
+    {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "no",
+     .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
+    {.name = "retain", MQTT(retain), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "no",
+     .help = "Whether the broker keeps the last values for clients that come later. They look like new ones to those "
+             "clients, however old they are."},
+};
+
+static const struct config_alias mqtt_aliases[] = {
+    {"host",     "broker"},
+    {"server",   "broker"},
+    {"url",      "broker"},
+    {"username", "user"},
+    {"password", "password_file"},
+    {"prefix",   "topic"},
+    {"pack",     "packs"},
+    {"cafile",   "ca_file"},
+    {"certfile", "client_cert"},
+    {"keyfile",  "client_key"},
+    {0}
+};
+
+const struct config_section mqtt_section = {
+    .word = "mqtt", .heading = "[mqtt NAME]", .times = SECTION_NAMED,
+    .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
+            "Assistant makes devices of the packs by itself.",
+    .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
+    CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt,
+};
+
+static const struct config_key print_keys[] = {
+    {.name = "packs", PACKS(print_config),
+     .help = "The packs and banks that are printed."},
+};
+
+const struct config_section print_section = {
+    .word = "print", .heading = "[print NAME]", .times = SECTION_NAMED,
+    .help = "Prints values and changes on standard output as they come, one JSON object a line: to look on, and as a "
+            "pattern for programs of one's own.",
+    .size = sizeof(struct print_config), .at = offsetof(struct config, prints), .count = offsetof(struct config, print_count),
+    CONFIG_KEYS(print_keys), .check = check_packs,
+};
+// clang-format on

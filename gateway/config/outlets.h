@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The sections that are outlets: what they begin with, and each of them. Their structs travel to
+ * another process as they are: no pointers. Each key whose change restarts the outlet is
+ * CHANGE_SECTION; that is all of them, since an outlet is restarted when any byte differs.
+ */
+#ifndef PACKGATE_CONFIG_OUTLETS_H
+#define PACKGATE_CONFIG_OUTLETS_H
+
+#include "base/address.h"
+
+#include <stdbool.h>
+
+#define OUTLET_NAME_SIZE 33
+#define OUTLET_PACKS_MAX 100 /* names that `packs` can have */
+#define OUTLET_PATH_SIZE 256
+#define MQTT_TOPIC_SIZE 65
+
+/* First in the struct of each. */
+struct outlet_config {
+    char name[OUTLET_NAME_SIZE]; /* of the section; empty where there can be only one */
+    char packs[OUTLET_PACKS_MAX][OUTLET_NAME_SIZE]; /* packs and banks */
+    unsigned pack_count;                            /* 0: all */
+};
+
+struct print_config {
+    struct outlet_config outlet;
+};
+
+/* The layouts that have one pack and no discovery are behind LAYOUT_PACKGATE. */
+enum mqtt_layout { LAYOUT_PACKGATE, LAYOUT_SMARTBMS_BAT, LAYOUT_SMARTBMS_B, LAYOUT_SMARTBMS_FLAT };
+enum mqtt_discovery { DISCOVERY_DEVICE, DISCOVERY_SINGLE, DISCOVERY_OFF };
+enum mqtt_entities { ENTITIES_FEW, ENTITIES_NORMAL, ENTITIES_ALL };
+
+struct mqtt_config {
+    struct outlet_config outlet;
+    char broker[OUTLET_PATH_SIZE]; /* "mqtt://host:1883" or "mqtts://host:8883" */
+    char user[65];
+    char password_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char ca_file[OUTLET_PATH_SIZE];       /* empty: the system's certificates */
+    char client_cert[OUTLET_PATH_SIZE], client_key[OUTLET_PATH_SIZE];
+    bool verify;
+    char topic[MQTT_TOPIC_SIZE]; /* %h: name of the host */
+    double interval_s;
+    bool on_change;
+    enum mqtt_layout layout;
+    enum mqtt_discovery discovery;
+    char discovery_prefix[MQTT_TOPIC_SIZE];
+    enum mqtt_entities entities;
+    bool switching;
+    bool retain;
+};
+
+/** Takes "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]" apart. False: it is neither. */
+bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint);
+
+#endif

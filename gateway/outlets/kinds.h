@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+/* The kinds of outlets that packgate-outlet can be built with. */
+#ifndef PACKGATE_OUTLETS_KINDS_H
+#define PACKGATE_OUTLETS_KINDS_H
+
+#include "outlet.h"
+
+extern const struct outlet_kind outlet_mqtt;  /* mqtt/mqtt.c */
+extern const struct outlet_kind outlet_print; /* print/print.c */
+
+#endif

@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: MIT
+/* The inside of an outlet. */
+#include "outlet.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONFIG_WAIT_MS 10000
+#define TURN_MESSAGES 256 /* at most so many before timers and sockets have their turn */
+#define ORDERS_MAX 32     /* under way at one time */
+
+struct note {
+    struct pipe_note note;
+    struct note *next;
+};
+
+/* An order that the gateway has not answered yet. */
+struct waiting {
+    uint64_t number; /* of this process; 0: free */
+    uint64_t ticket;
+    void (*done)(void *data, uint64_t ticket, enum order_result result);
+    void *data;
+};
+
+struct outlet {
+    const struct outlet_kind *kind;
+    void *self;
+    struct ev_loop *loop;
+    int fd;
+    ev_io readable;
+    ev_timer second, deadline;
+    ev_async asked; /* by a signal */
+    struct pipe_config config;
+    struct outlet_pack *packs;
+    TAILQ_HEAD(, observer) observers;
+    struct note *notes;
+    struct waiting waiting[ORDERS_MAX];
+    uint64_t orders;
+    double heard_at;
+    bool ending, gone;
+    uint8_t *room; /* for messages */
+};
+
+struct ev_loop *outlet_loop(const struct outlet *outlet)
+{
+    return outlet->loop;
+}
+
+const struct pipe_config *outlet_config(const struct outlet *outlet)
+{
+    return &outlet->config;
+}
+
+struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n)
+{
+    return n < outlet->config.pack_count ? &outlet->packs[n] : NULL;
+}
+
+struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source)
+{
+    for (unsigned i = 0; i < outlet->config.pack_count; i++)
+        if (&outlet->packs[i].source == source)
+            return &outlet->packs[i];
+    return NULL;
+}
+
+bool outlet_hears(const struct outlet *outlet, double now)
+{
+    return now - outlet->heard_at < OUTLET_DEAF_S;
+}
+
+bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now)
+{
+    return source_fresh(&pack->source, now) && outlet_hears(outlet, now);
+}
+
+double outlet_age(const struct outlet_pack *pack, double now)
+{
+    return pack->source.status.age_s + (now - pack->last.at);
+}
+
+void outlet_observe(struct outlet *outlet, struct observer *observer)
+{
+    TAILQ_INSERT_TAIL(&outlet->observers, observer, entry);
+}
+
+/* ---- notes ---- */
+
+static struct note *find_note(const struct outlet *outlet, const char *key)
+{
+    for (struct note *note = outlet->notes; note; note = note->next)
+        if (strcmp(note->note.key, key) == 0)
+            return note;
+    return NULL;
+}
+
+const char *outlet_note(const struct outlet *outlet, const char *key)
+{
+    const struct note *note = find_note(outlet, key);
+    return note && note->note.text[0] ? note->note.text : NULL;
+}
+
+const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key)
+{
+    for (const struct note *note = outlet->notes; note; note = note->next)
+        if (note->note.text[0] && n-- == 0) {
+            *key = note->note.key;
+            return note->note.text;
+        }
+    return NULL;
+}
+
+static struct note *set_note(struct outlet *outlet, const char *key, const char *text)
+{
+    struct note *note = find_note(outlet, key);
+    if (!note) {
+        note = calloc(1, sizeof *note);
+        if (!note)
+            return NULL;
+        snprintf(note->note.key, sizeof note->note.key, "%s", key);
+        note->next = outlet->notes;
+        outlet->notes = note;
+    }
+    snprintf(note->note.text, sizeof note->note.text, "%s", text);
+    return note;
+}
+
+/* ---- to the gateway ---- */
+
+/* Never waits. What the gateway does not take now is small and rare, and worth a line. */
+static bool transmit(struct outlet *outlet, struct pipe_message *message)
+{
+    size_t size = pipe_finish(message);
+    if (size > 0 && send(outlet->fd, message->bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return true;
+    log_debug("outlet %s: the gateway did not take a message: %s", outlet->kind->name,
+              size ? strerror(errno) : "too large");
+    return false;
+}
+
+void outlet_keep(struct outlet *outlet, const char *key, const char *text)
+{
+    const char *before = outlet_note(outlet, key);
+    if (text ? before && strcmp(before, text) == 0 : !before)
+        return;
+    struct note *note = set_note(outlet, key, text ? text : "");
+    if (!note)
+        return;
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
+    pipe_note(&message, &note->note);
+    transmit(outlet, &message);
+}
+
+void outlet_report(struct outlet *outlet, const struct pipe_report *report)
+{
+    struct pipe_report copy = *report;
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_REPORT, bytes, sizeof bytes);
+    pipe_report(&message, &copy);
+    transmit(outlet, &message);
+}
+
+bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
+                  const struct switches *what,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket)
+{
+    struct waiting *free_one = NULL;
+    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX && !free_one; w++)
+        if (w->number == 0)
+            free_one = w;
+    if (!free_one)
+        return false;
+    struct pipe_order order = {.ticket = ++outlet->orders, .pack = pack->index, .what = *what};
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
+    pipe_order(&message, &order);
+    if (!transmit(outlet, &message))
+        return false;
+    *free_one = (struct waiting){order.ticket, ticket, done, data};
+    return true;
+}
+
+/* ---- from the gateway ---- */
+
+static void tell(struct outlet *outlet, const struct source *source, unsigned changes, double now)
+{
+    struct observer *observer;
+    TAILQ_FOREACH(observer, &outlet->observers, entry)
+    observer->changed(observer->data, source, changes, now);
+}
+
+static void take_values(struct outlet *outlet, struct pipe_message *message)
+{
+    struct pipe_values values;
+    pipe_values(message, &values);
+    if (!pipe_over(message) || values.pack >= outlet->config.pack_count)
+        return;
+    struct outlet_pack *pack = &outlet->packs[values.pack];
+    if (values.whole)
+        pack->values = values.values;
+    pack->last = values;
+    pack->source.status = values.status;
+    pack->source.status.pack_name = pack->facts.name;
+    pack->source.status.driver = values.driver[0] ? pack->last.driver : NULL;
+    pack->source.status.bank = values.status.bank ? &pack->last.bank : NULL;
+    pack->source.good_until = values.good_until;
+    pack->source.settle_s = values.settle_s;
+    double now = clock_now();
+    pack->fresh = outlet_fresh(outlet, pack, now);
+    tell(outlet, &pack->source, values.changes, now);
+}
+
+static void take_done(struct outlet *outlet, struct pipe_message *message)
+{
+    struct pipe_done done = {0};
+    pipe_done(message, &done);
+    if (!pipe_over(message))
+        return;
+    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
+        if (w->number && w->number == done.ticket) {
+            struct waiting found = *w;
+            w->number = 0;
+            found.done(found.data, found.ticket, done.result);
+            return;
+        }
+}
+
+static void take_ordered(struct outlet *outlet, struct pipe_message *message)
+{
+    struct pipe_ordered ordered;
+    pipe_ordered(message, &ordered);
+    if (!pipe_over(message) || ordered.pack >= outlet->config.pack_count)
+        return;
+    struct order_report report = {
+        .ordered = ordered.what, .result = ordered.result, .from = ordered.from};
+    struct observer *observer;
+    TAILQ_FOREACH(observer, &outlet->observers, entry)
+    if (observer->ordered)
+        observer->ordered(observer->data, &outlet->packs[ordered.pack].source, &report);
+}
+
+static void end(struct outlet *outlet)
+{
+    if (outlet->ending)
+        return;
+    outlet->ending = true;
+    ev_io_stop(outlet->loop, &outlet->readable);
+    ev_timer_start(outlet->loop, &outlet->deadline);
+    if (outlet->self)
+        outlet->kind->stop(outlet->self, outlet->gone);
+    else
+        outlet_over(outlet);
+}
+
+void outlet_over(struct outlet *outlet)
+{
+    ev_break(outlet->loop, EVBREAK_ALL);
+}
+
+static void take(struct outlet *outlet, uint8_t *bytes, size_t size)
+{
+    struct pipe_message message;
+    bool differs;
+    switch (pipe_open(&message, bytes, size, &differs)) {
+    case PIPE_VALUES:
+        take_values(outlet, &message);
+        break;
+    case PIPE_DONE:
+        take_done(outlet, &message);
+        break;
+    case PIPE_ORDERED:
+        take_ordered(outlet, &message);
+        break;
+    case PIPE_END:
+        outlet->gone = true;
+        end(outlet);
+        break;
+    default:
+        log_debug("outlet %s: a message of the gateway is not understood", outlet->kind->name);
+    }
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct outlet *outlet = io->data;
+    for (int i = 0; i < TURN_MESSAGES && !outlet->ending; i++) {
+        ssize_t size = recv(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, MSG_DONTWAIT);
+        if (size < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (size <= 0) {
+            end(outlet);
+            return;
+        }
+        outlet->heard_at = clock_now();
+        take(outlet, outlet->room, (size_t) size);
+    }
+}
+
+/* Values grow old without a word when the gateway hangs. */
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct outlet *outlet = timer->data;
+    double now = clock_now();
+    for (unsigned i = 0; i < outlet->config.pack_count; i++) {
+        struct outlet_pack *pack = &outlet->packs[i];
+        bool fresh = outlet_fresh(outlet, pack, now);
+        if (fresh == pack->fresh)
+            continue;
+        pack->fresh = fresh;
+        tell(outlet, &pack->source, SOURCE_STATE, now);
+    }
+}
+
+static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
+{
+    (void) loop;
+    (void) revents;
+    end(async->data);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) timer;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* ---- beginning ---- */
+
+/* The first messages: config, notes, ready. This once the process may wait. */
+static ssize_t await_message(struct outlet *outlet)
+{
+    struct pollfd ready = {.fd = outlet->fd, .events = POLLIN};
+    while (poll(&ready, 1, CONFIG_WAIT_MS) < 0 && errno == EINTR)
+        ;
+    return ready.revents ? recv(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, MSG_DONTWAIT) : -1;
+}
+
+static void describe_pack(struct outlet_pack *pack)
+{
+    const struct pipe_pack *facts = &pack->facts;
+    pack_clear(&pack->values);
+    pack->source = (struct source){
+        .name = facts->name,
+        .line = facts->is_bank ? NULL : facts->line,
+        .unit = (uint8_t) facts->unit,
+        .writable = facts->writable,
+        .capacity_ah = facts->capacity_ah,
+        .members = facts->is_bank ? (const struct source *const *) pack->members : NULL,
+        .member_count = facts->member_count,
+        .values = &pack->values,
+        .status = {.state = MAP_STATE_NEVER,
+                   .age_s = NAN,
+                   .peak.percent = -1,
+                   .charged_wh = NAN,
+                   .discharged_wh = NAN,
+                   .pack_name = facts->name},
+        .good_until = NAN,
+    };
+}
+
+static struct source *find_member(struct outlet *outlet, const char *name)
+{
+    for (unsigned i = 0; i < outlet->config.pack_count; i++)
+        if (strcmp(outlet->packs[i].facts.name, name) == 0)
+            return &outlet->packs[i].source;
+    return NULL;
+}
+
+/* The members of a bank that the section leaves out are known by their names only. */
+static bool link_members(struct outlet *outlet, struct outlet_pack *pack)
+{
+    const struct pipe_pack *facts = &pack->facts;
+    pack->strangers = calloc(facts->member_count + 1, sizeof *pack->strangers);
+    for (unsigned i = 0; pack->strangers && i < facts->member_count; i++) {
+        pack->strangers[i].name = facts->members[i];
+        struct source *member = find_member(outlet, facts->members[i]);
+        pack->members[i] = member ? member : &pack->strangers[i];
+    }
+    return pack->strangers != NULL;
+}
+
+/* The settings stay in the room that the config came in; later messages get another one. */
+static bool take_packs(struct outlet *outlet, struct pipe_message *message)
+{
+    unsigned count = outlet->config.pack_count;
+    outlet->packs = calloc(count + 1, sizeof *outlet->packs);
+    for (unsigned i = 0; outlet->packs && i < count; i++) {
+        pipe_pack(message, &outlet->packs[i].facts);
+        outlet->packs[i].index = i;
+    }
+    if (!outlet->packs || !pipe_over(message))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        describe_pack(&outlet->packs[i]);
+        if (!link_members(outlet, &outlet->packs[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool take_config(struct outlet *outlet)
+{
+    const char *name = outlet->kind->name;
+    ssize_t size = await_message(outlet);
+    if (size <= 0) {
+        log_error("packgate-outlet %s: the gateway says nothing", name);
+        return false;
+    }
+    struct pipe_message message;
+    bool differs;
+    if (pipe_open(&message, outlet->room, (size_t) size, &differs) != PIPE_CONFIG) {
+        log_error("packgate-outlet %s: packgate is of another version: restart it", name);
+        return false;
+    }
+    pipe_config(&message, &outlet->config);
+    if (message.bad || strcmp(outlet->config.version, PACKGATE_VERSION) != 0 ||
+        strcmp(outlet->config.kind, name) != 0 ||
+        outlet->config.settings_size != outlet->kind->settings_size) {
+        log_error("packgate-outlet %s %s: packgate is version %s: restart it", name,
+                  PACKGATE_VERSION, message.bad ? "unknown" : outlet->config.version);
+        return false;
+    }
+    return take_packs(outlet, &message);
+}
+
+static bool take_notes(struct outlet *outlet)
+{
+    for (;;) {
+        ssize_t size = await_message(outlet);
+        struct pipe_message message;
+        bool differs;
+        enum pipe_type type =
+            size > 0 ? pipe_open(&message, outlet->room, (size_t) size, &differs) : 0;
+        if (type == PIPE_READY)
+            return true;
+        struct pipe_note note = {0};
+        if (type == PIPE_NOTE)
+            pipe_note(&message, &note);
+        if (type != PIPE_NOTE || !pipe_over(&message) || !set_note(outlet, note.key, note.text))
+            return false;
+    }
+}
+
+/* The gateway has died or the system goes down. A library may be waiting for a name just now, so
+ * that the loop does not come to hear of it: the alarm ends what lasts too long. */
+static struct outlet *signalled;
+
+static void on_signal(int number)
+{
+    (void) number;
+    alarm((unsigned) OUTLET_END_S);
+    ev_async_send(signalled->loop, &signalled->asked);
+}
+
+static void start_watchers(struct outlet *outlet)
+{
+    ev_io_init(&outlet->readable, on_readable, outlet->fd, EV_READ);
+    ev_timer_init(&outlet->second, on_second, 1, 1);
+    ev_timer_init(&outlet->deadline, on_deadline, OUTLET_END_S, 0);
+    ev_async_init(&outlet->asked, on_asked);
+    outlet->readable.data = outlet->second.data = outlet->deadline.data = outlet->asked.data =
+        outlet;
+    ev_io_start(outlet->loop, &outlet->readable);
+    ev_timer_start(outlet->loop, &outlet->second);
+    ev_async_start(outlet->loop, &outlet->asked);
+    signalled = outlet;
+    signal(SIGTERM, on_signal);
+    signal(SIGINT, SIG_IGN); /* of a terminal: the gateway gets it, too, and says what to do */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void free_outlet(struct outlet *outlet)
+{
+    while (outlet->notes) {
+        struct note *note = outlet->notes;
+        outlet->notes = note->next;
+        free(note);
+    }
+    for (unsigned i = 0; outlet->packs && i < outlet->config.pack_count; i++)
+        free(outlet->packs[i].strangers);
+    free(outlet->packs);
+    free(outlet->room);
+}
+
+int outlet_run(const struct outlet_kind *kind, int fd)
+{
+    struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
+    TAILQ_INIT(&outlet.observers);
+    uint8_t *config = outlet.room = malloc(PIPE_MESSAGE_MAX);
+    bool good = config && take_config(&outlet);
+    outlet.room = malloc(PIPE_MESSAGE_MAX);
+    good = good && outlet.room && take_notes(&outlet);
+    if (good) {
+        outlet.heard_at = clock_now();
+        start_watchers(&outlet);
+        outlet.self = kind->start(&outlet);
+        good = outlet.self != NULL;
+    }
+    if (good) {
+        ev_run(outlet.loop, 0);
+        kind->free(outlet.self);
+    }
+    free_outlet(&outlet);
+    free(config);
+    return good ? 0 : 1;
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The inside of an outlet: a process of its own (packgate-outlet) that passes values on. What is
+ * here is the same for all of them: the pipe to the gateway, the packs as they come out of it, the
+ * loop and the end. Code of an outlet sees packs as the gateway's does, as struct source, and is
+ * told of changes as a struct observer.
+ *
+ * To add an outlet:
+ *   1. a section of the configuration (config/), whose struct has no pointers: it travels as it is;
+ *   2. a row in outlets.c, so that the gateway starts a process for each such section;
+ *   3. a folder here with a const struct outlet_kind, and its row in main.c;
+ *   4. its library in the Makefile's OUTLET_LIBS, never in LIBS.
+ * print/print.c is the smallest one and the pattern for others.
+ *
+ * An outlet may block for seconds: the gateway does not wait for it, what it misses is merged into
+ * what it gets next. It must not exit by itself but for a good reason: it is started anew.
+ */
+#ifndef PACKGATE_OUTLETS_OUTLET_H
+#define PACKGATE_OUTLETS_OUTLET_H
+
+#include "pipe.h"
+
+#include <ev.h>
+
+struct outlet;
+
+/* A kind of outlet. */
+struct outlet_kind {
+    const char *name;     /* of its section: "mqtt" */
+    size_t settings_size; /* of the section's struct */
+    /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:
+     * it cannot, and has said why. */
+    void *(*start)(struct outlet *outlet);
+    /** Is to end: the gateway does, the section has changed or (`gone`) is not there any more.
+     * Calls outlet_over when it is through, within OUTLET_END_S; after that it is killed. */
+    void (*stop)(void *self, bool gone);
+    /** The loop is over: lets go of what `start` made. */
+    void (*free)(void *self);
+};
+
+#define OUTLET_END_S 5.0
+#define OUTLET_DEAF_S 10.0 /* the gateway was not heard for so long: it hangs */
+
+/* A pack or a bank in an outlet. */
+struct outlet_pack {
+    struct source source; /* status.age_s counts to `at`: see outlet_age */
+    struct pipe_pack facts;
+    struct pipe_values last; /* what the gateway said last; source points into it */
+    struct pack values;      /* the last that came whole */
+    unsigned index;          /* from 0, in the order of the configuration */
+    struct source
+        *members[MAX_BANK_PACKS]; /* of a bank; what the section has not, has only a name */
+    struct source *strangers;     /* those */
+    bool fresh;                   /* as observers were told last */
+};
+
+struct ev_loop *outlet_loop(const struct outlet *outlet);
+
+/** The section and who we are. */
+const struct pipe_config *outlet_config(const struct outlet *outlet);
+
+/** The packs and banks of the section, from 0; NULL: no more. They stay where they are. */
+struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n);
+/** That of an observer's source. */
+struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source);
+
+/** Whether its values may be passed on as those of now: fresh, and the gateway is heard. */
+bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now);
+/** Age of the values now; NaN: there are none. */
+double outlet_age(const struct outlet_pack *pack, double now);
+
+/** From now on; `changed` comes for each message and, with SOURCE_STATE, when values became stale
+ * without one. The observer belongs to the caller. */
+void outlet_observe(struct outlet *outlet, struct observer *observer);
+
+/** Whether the gateway was heard within OUTLET_DEAF_S. */
+bool outlet_hears(const struct outlet *outlet, double now);
+
+/** Asks the gateway to switch. `done` follows, never from within. False: the pipe is full, nothing
+ * will come. */
+bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
+                  const struct switches *what,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket);
+
+/** What this outlet had kept in the state file under a key; NULL: nothing. */
+const char *outlet_note(const struct outlet *outlet, const char *key);
+/** The n-th note from 0, its key in `*key`; NULL: no more. */
+const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);
+/** Keeps a line over restarts, or takes it away (NULL). Key and text as in struct pipe_note. */
+void outlet_keep(struct outlet *outlet, const char *key, const char *text);
+
+/** Tells the gateway how it goes, for `packgate status`. */
+void outlet_report(struct outlet *outlet, const struct pipe_report *report);
+
+/** The outlet is through with its end. */
+void outlet_over(struct outlet *outlet);
+
+/** The whole life of the process on descriptor `fd`, whose kind is `kind`. Returns its exit
+ * status. */
+int outlet_run(const struct outlet_kind *kind, int fd);
+
+#endif

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The gateway's side of outlets: a process of its own for each section of the configuration that
+ * passes values on (packgate-outlet), fed by an observer of the packs. Nothing in an outlet can
+ * hold the gateway up: what its pipe does not take at once is merged into what it gets later, and
+ * one that ends is started again after growing pauses.
+ */
+#ifndef PACKGATE_OUTLETS_OUTLETS_H
+#define PACKGATE_OUTLETS_OUTLETS_H
+
+#include "packs/packs.h"
+
+#include <ev.h>
+#include <sys/types.h>
+
+struct outlets;
+
+/** Starts what the configuration of `packs` has, and follows its reloads: only outlets whose
+ * section or packs have changed are restarted. NULL: out of memory. All pointers must outlive it. */
+struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept);
+
+/** Lets them end by themselves, without waiting for them. */
+void outlets_free(struct outlets *outlets);
+
+/* How an outlet does, for `packgate status`. */
+struct outlet_state {
+    const char *kind, *section;
+    pid_t pid;      /* 0: it does not run */
+    unsigned ended; /* how often it ended by itself */
+    uint64_t sent;  /* messages that its pipe took */
+    uint64_t owed;  /* messages that it did not take and that were merged into later ones */
+    bool connected; /* these are its own words */
+    uint32_t published, dropped, failed, queued;
+    const char *words;
+};
+
+/** The n-th outlet from 0. False: no more. */
+bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_state *state);
+
+#endif

@@ -1,0 +1,33 @@
+# packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
+# in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
+
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),)
+
+OUTLET_DEPS_mqtt := libmosquitto-dev
+OUTLET_LIBS_mqtt := libmosquitto
+
+DEPS += $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
+
+OUTLET_PKGS    := $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet)))
+OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell pkg-config --libs $(OUTLET_PKGS)))
+OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
+
+# What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
+OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c \
+                  $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
+OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
+OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))
+OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
+
+$(BUILD)/gateway/outlets/main.o: CPPFLAGS += $(OUTLET_DEFINES)
+
+$(BUILD)/packgate-outlet: $(BUILD)/gateway/outlets/main.o $(OUTLET_ARCHIVE) $(BUILD)/libpackgate.a
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
+
+$(OUTLET_ARCHIVE): $(OUTLET_PARTS)
+	$(call short,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+
+-include $(OUTLET_OBJECTS:.o=.d)

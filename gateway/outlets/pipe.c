@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Messages between the gateway and an outlet. A message starts with version, type and size:
+ *
+ *     01 00 | 04 00 | 9C 03 00 00 | ...        values, 924 bytes in all
+ */
+#include "pipe.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEAD_SIZE 8
+#define SIZE_AT 4
+
+/* ---- one field, both ways ---- */
+
+static void pass(struct pipe_message *message, void *field, size_t size)
+{
+    if (message->bad || size > message->size - message->at) {
+        message->bad = true;
+        return;
+    }
+    uint8_t *at = message->bytes + message->at;
+    if (message->taking)
+        memcpy(field, at, size);
+    else
+        memcpy(at, field, size);
+    message->at += size;
+}
+
+static void pass_u32(struct pipe_message *message, uint32_t *number)
+{
+    pass(message, number, sizeof *number);
+}
+
+static void pass_double(struct pipe_message *message, double *number)
+{
+    pass(message, number, sizeof *number);
+}
+
+/* A number from 0 to `max`. */
+static unsigned pass_number(struct pipe_message *message, unsigned number, unsigned max)
+{
+    uint32_t passed = number;
+    pass_u32(message, &passed);
+    if (passed > max) {
+        message->bad = true;
+        return 0;
+    }
+    return passed;
+}
+
+static void pass_flag(struct pipe_message *message, bool *flag)
+{
+    uint8_t passed = *flag;
+    pass(message, &passed, sizeof passed);
+    *flag = passed == 1;
+    message->bad |= passed > 1;
+}
+
+/* Only as long as it is, its length in front. */
+static void pass_text(struct pipe_message *message, char *text, size_t room)
+{
+    uint32_t size = message->taking ? 0 : (uint32_t) strnlen(text, room);
+    pass_u32(message, &size);
+    if (size >= room) {
+        message->bad = true;
+        return;
+    }
+    pass(message, text, size);
+    if (message->bad)
+        return;
+    if (message->taking)
+        text[size] = '\0';
+    message->bad |= memchr(text, '\0', size) != NULL;
+}
+
+/* ---- messages ---- */
+
+static void pass_head(struct pipe_message *message, uint16_t *version, uint16_t *type,
+                      uint32_t *size)
+{
+    pass(message, version, sizeof *version);
+    pass(message, type, sizeof *type);
+    pass_u32(message, size);
+}
+
+struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room)
+{
+    struct pipe_message message = {.bytes = bytes, .size = room};
+    uint16_t version = PIPE_VERSION, number = (uint16_t) type;
+    uint32_t size = 0;
+    pass_head(&message, &version, &number, &size);
+    return message;
+}
+
+size_t pipe_finish(struct pipe_message *message)
+{
+    if (message->bad)
+        return 0;
+    uint32_t size = (uint32_t) message->at;
+    memcpy(message->bytes + SIZE_AT, &size, sizeof size);
+    return message->at;
+}
+
+enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t size,
+                         bool *version_differs)
+{
+    *message = (struct pipe_message){.bytes = bytes, .size = size, .taking = true};
+    uint16_t version = 0, type = 0;
+    uint32_t told = 0;
+    pass_head(message, &version, &type, &told);
+    *version_differs = !message->bad && version != PIPE_VERSION;
+    if (message->bad || *version_differs || told != size || type < PIPE_CONFIG ||
+        type > PIPE_REPORT)
+        return 0;
+    return (enum pipe_type) type;
+}
+
+bool pipe_over(const struct pipe_message *message)
+{
+    return !message->bad && message->at == message->size;
+}
+
+void pipe_config(struct pipe_message *message, struct pipe_config *config)
+{
+    pass_text(message, config->version, sizeof config->version);
+    pass_text(message, config->kind, sizeof config->kind);
+    pass_text(message, config->section, sizeof config->section);
+    pass_text(message, config->id, sizeof config->id);
+    pass_double(message, &config->started_at);
+    config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
+    config->settings_size =
+        pass_number(message, (unsigned) config->settings_size, PIPE_MESSAGE_MAX);
+    /* They stay where they are, but at an address that a struct may have. */
+    message->at = (message->at + 15) / 16 * 16;
+    if (message->bad || message->at > message->size ||
+        config->settings_size > message->size - message->at) {
+        message->bad = true;
+        return;
+    }
+    if (message->taking)
+        config->settings = message->bytes + message->at;
+    else
+        memcpy(message->bytes + message->at, config->settings, config->settings_size);
+    message->at += config->settings_size;
+}
+
+void pipe_pack(struct pipe_message *message, struct pipe_pack *pack)
+{
+    pass_text(message, pack->name, sizeof pack->name);
+    pass_text(message, pack->line, sizeof pack->line);
+    pack->unit = (int) pass_number(message, (unsigned) pack->unit, 255);
+    pass_flag(message, &pack->writable);
+    pass_flag(message, &pack->is_bank);
+    pass_double(message, &pack->capacity_ah);
+    pack->member_count = pass_number(message, pack->member_count, MAX_BANK_PACKS);
+    for (unsigned i = 0; i < pack->member_count && !message->bad; i++)
+        pass_text(message, pack->members[i], sizeof pack->members[i]);
+}
+
+static void pass_bank(struct pipe_message *message, struct map_bank *bank)
+{
+    pass_u32(message, &bank->present);
+    pass_u32(message, &bank->missing);
+    pass_u32(message, &bank->needed);
+    pass_u32(message, &bank->cell_max_pack);
+    pass_u32(message, &bank->cell_min_pack);
+    pass_double(message, &bank->temp_max_c);
+    pass_double(message, &bank->temp_min_c);
+    pass_u32(message, &bank->temp_max_pack);
+    pass_u32(message, &bank->temp_min_pack);
+}
+
+static void pass_status(struct pipe_message *message, struct map_status *status)
+{
+    status->state =
+        (enum map_state) pass_number(message, (unsigned) status->state, MAP_STATE_NO_LINE);
+    pass_double(message, &status->age_s);
+    pass_u32(message, &status->polls);
+    pass_u32(message, &status->timeouts);
+    pass_u32(message, &status->checksum_errors);
+    pass_u32(message, &status->reconnects);
+    pass_u32(message, &status->implausible);
+    pass_u32(message, &status->spikes);
+    pass(message, &status->memory_mib, sizeof status->memory_mib);
+    pass(message, &status->seconds, sizeof status->seconds);
+    pass(message, &status->timezone_hours, sizeof status->timezone_hours);
+    pass(message, &status->peak, sizeof status->peak);
+    pass_double(message, &status->charged_wh);
+    pass_double(message, &status->discharged_wh);
+}
+
+static void pass_values(struct pipe_message *message, struct pack *pack)
+{
+    pass(message, pack->value, sizeof pack->value);
+    pass_u32(message, &pack->alarms_known);
+    pass_u32(message, &pack->alarms_warning);
+    pass_u32(message, &pack->alarms_protection);
+    pack->raw_alarm_count = pass_number(message, pack->raw_alarm_count, MAX_RAW_ALARMS);
+    pass(message, pack->raw_alarms, sizeof *pack->raw_alarms * pack->raw_alarm_count);
+    for (int i = 0; i < PACK_TEXTS; i++)
+        pass_text(message, pack->text[i], sizeof pack->text[i]);
+    pass_u32(message, &pack->implausible);
+}
+
+void pipe_values(struct pipe_message *message, struct pipe_values *values)
+{
+    bool is_bank = values->status.bank != NULL;
+    values->pack = pass_number(message, values->pack, PIPE_PACKS_MAX - 1);
+    pass_u32(message, &values->changes);
+    pass_u32(message, &values->sequence);
+    pass_double(message, &values->at);
+    pass_double(message, &values->good_until);
+    pass_double(message, &values->settle_s);
+    pass_status(message, &values->status);
+    pass_text(message, values->driver, sizeof values->driver);
+    pass_flag(message, &is_bank);
+    if (is_bank)
+        pass_bank(message, &values->bank);
+    pass_flag(message, &values->whole);
+    if (values->whole)
+        pass_values(message, &values->values);
+    if (message->taking) {
+        values->status.driver = values->driver[0] ? values->driver : NULL;
+        values->status.bank = is_bank ? &values->bank : NULL;
+    }
+}
+
+static void pass_switches(struct pipe_message *message, struct switches *switches)
+{
+    for (int i = 0; i < ORDER_SWITCHES; i++) {
+        pass_flag(message, &switches->wanted[i]);
+        pass_flag(message, &switches->on[i]);
+    }
+}
+
+static void pass_result(struct pipe_message *message, enum order_result *result)
+{
+    *result = (enum order_result) pass_number(message, (unsigned) *result, ORDER_NOT_ALLOWED);
+}
+
+void pipe_order(struct pipe_message *message, struct pipe_order *order)
+{
+    pass(message, &order->ticket, sizeof order->ticket);
+    order->pack = pass_number(message, order->pack, PIPE_PACKS_MAX - 1);
+    pass_switches(message, &order->what);
+}
+
+void pipe_done(struct pipe_message *message, struct pipe_done *done)
+{
+    pass(message, &done->ticket, sizeof done->ticket);
+    pass_result(message, &done->result);
+}
+
+void pipe_ordered(struct pipe_message *message, struct pipe_ordered *ordered)
+{
+    ordered->pack = pass_number(message, ordered->pack, PIPE_PACKS_MAX - 1);
+    pass_switches(message, &ordered->what);
+    pass_result(message, &ordered->result);
+    pass_text(message, ordered->from, sizeof ordered->from);
+}
+
+void pipe_note(struct pipe_message *message, struct pipe_note *note)
+{
+    pass_text(message, note->key, sizeof note->key);
+    pass_text(message, note->text, sizeof note->text);
+}
+
+void pipe_report(struct pipe_message *message, struct pipe_report *report)
+{
+    pass_flag(message, &report->connected);
+    pass_u32(message, &report->sent);
+    pass_u32(message, &report->dropped);
+    pass_u32(message, &report->failed);
+    pass_u32(message, &report->queued);
+    pass_text(message, report->words, sizeof report->words);
+}

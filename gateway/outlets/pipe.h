@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the gateway and an outlet say to each other, over a SOCK_SEQPACKET pair: one message a
+ * datagram, each with the version and its own size in front. Both ends are of one build and run on
+ * one host, so numbers travel as they are; an outlet of another build is noticed by the version and
+ * turned away. Pure: bytes in, structs out.
+ *
+ *     gateway -> outlet   config   its section and the packs it is to pass on; once, first
+ *                         note     a line that the outlet had kept in the state file
+ *                         ready    that was all of them
+ *                         values   one pack, whole; at least once a second for each
+ *                         done     what came of an order of this outlet
+ *                         ordered  an order by anybody is over
+ *                         end      the section is gone for good: withdraw what was announced, end
+ *     outlet -> gateway   order    switch something
+ *                         note     keep this line
+ *                         report   how it is doing, for `packgate status`
+ */
+#ifndef PACKGATE_OUTLETS_PIPE_H
+#define PACKGATE_OUTLETS_PIPE_H
+
+#include "packs/source.h"
+
+#define PIPE_VERSION 1
+#define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
+#define PIPE_SMALL_MAX 2048
+#define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
+#define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
+#define PIPE_KEY_SIZE 64
+#define PIPE_NOTE_SIZE 120
+
+enum pipe_type {
+    PIPE_CONFIG = 1,
+    PIPE_NOTE,
+    PIPE_READY,
+    PIPE_VALUES,
+    PIPE_DONE,
+    PIPE_ORDERED,
+    PIPE_END,
+    PIPE_ORDER,
+    PIPE_REPORT
+};
+
+/* What an outlet is told about a pack or a bank beside its values. */
+struct pipe_pack {
+    char name[NAME_SIZE];
+    char line[NAME_SIZE]; /* empty: a bank */
+    int unit;             /* Modbus unit id */
+    bool writable;        /* its MOS may be switched */
+    bool is_bank;
+    double capacity_ah; /* as configured; 0: not given */
+    unsigned member_count;
+    char members[MAX_BANK_PACKS][NAME_SIZE];
+};
+
+struct pipe_config {
+    char version[32];        /* of the program */
+    char kind[NAME_SIZE];    /* "mqtt" */
+    char section[NAME_SIZE]; /* its name; empty where there is only one */
+    char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
+    double started_at;       /* of the gateway, by its clock */
+    const void *settings;    /* the section's struct, inside of the message */
+    size_t settings_size;
+    unsigned pack_count;
+};
+
+struct pipe_values {
+    unsigned pack;    /* its place in the config */
+    unsigned changes; /* enum source_change, all since the message before */
+    uint32_t sequence;
+    double at; /* when it was sent, by the clock of both */
+    double good_until;
+    double settle_s; /* for so long after the start, silence is not yet worth a word */
+    struct map_status
+        status; /* of that moment; without pack_name; driver lies in `driver`, bank in `bank` */
+    char driver[NAME_SIZE];
+    struct map_bank bank;
+    bool whole; /* `values` is filled; otherwise they are as they were */
+    struct pack values;
+};
+
+struct pipe_order {
+    uint64_t ticket;
+    unsigned pack;
+    struct switches what;
+};
+
+struct pipe_done {
+    uint64_t ticket;
+    enum order_result result;
+};
+
+/* Somebody's order is over. */
+struct pipe_ordered {
+    unsigned pack;
+    struct switches what;
+    enum order_result result;
+    char from[64];
+};
+
+/* A line of the state file. An empty text takes it away. */
+struct pipe_note {
+    char key[PIPE_KEY_SIZE];
+    char text[PIPE_NOTE_SIZE];
+};
+
+struct pipe_report {
+    bool connected;
+    uint32_t sent, dropped, failed; /* messages; failed: connections */
+    uint32_t queued;
+    char words[128]; /* the last thing worth saying: "connection refused" */
+};
+
+/* A message while it is put together or taken apart. */
+struct pipe_message {
+    uint8_t *bytes;
+    size_t size; /* the room there is; of one that came, all of it */
+    size_t at;   /* so far */
+    bool taking; /* it is taken apart */
+    bool bad;    /* did not fit, or is not what it should be */
+};
+
+/** An empty message of a type, in room for at least PIPE_SMALL_MAX bytes. */
+struct pipe_message pipe_new(enum pipe_type type, uint8_t *bytes, size_t room);
+
+/** Ends one that was put together: how many bytes it has; 0: it did not fit. */
+size_t pipe_finish(struct pipe_message *message);
+
+/** What came: its type, or 0 when version or size are wrong (`*version_differs` tells which). */
+enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t size,
+                         bool *version_differs);
+
+/*
+ * Both ways: into a message that is put together, out of one that is taken apart. So the two sides
+ * cannot drift apart. Taken apart, texts end with a NUL and numbers are in their range; where they
+ * would not be, the message is bad and the struct is not to be used.
+ */
+void pipe_config(struct pipe_message *message, struct pipe_config *config);
+/** One for each pack, behind the config. */
+void pipe_pack(struct pipe_message *message, struct pipe_pack *pack);
+/** Taken apart, status.driver and status.bank point into the struct. */
+void pipe_values(struct pipe_message *message, struct pipe_values *values);
+void pipe_order(struct pipe_message *message, struct pipe_order *order);
+void pipe_done(struct pipe_message *message, struct pipe_done *done);
+void pipe_ordered(struct pipe_message *message, struct pipe_ordered *ordered);
+void pipe_note(struct pipe_message *message, struct pipe_note *note);
+void pipe_report(struct pipe_message *message, struct pipe_report *report);
+
+/** Whether all of it was taken, and all was good. */
+bool pipe_over(const struct pipe_message *message);
+
+#endif

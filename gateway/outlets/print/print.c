@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The smallest outlet: prints what it gets on standard output, one JSON object a line. To look on,
+ * to test the pipe, and as the pattern of an outlet.
+ */
+#include "outlets/kinds.h"
+
+#include "packs/json.h"
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct print {
+    struct outlet *outlet;
+    struct observer observer;
+};
+
+static json_t *names_of(unsigned changes)
+{
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {
+        {SOURCE_PUBLISHED, "published"}, {SOURCE_AGED, "aged"},         {SOURCE_STATE, "state"},
+        {SOURCE_FLOW, "flow"},           {SOURCE_SWITCHES, "switches"}, {SOURCE_ALARMS, "alarms"},
+        {SOURCE_IDENTITY, "identity"},
+    };
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (changes & names[i].bit)
+            json_array_append_new(list, json_string(names[i].name));
+    return list;
+}
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct print *print = data;
+    const struct outlet_pack *pack = outlet_pack_of(print->outlet, source);
+    json_t *object = json_of_pack(source->values);
+    json_object_set_new(object, "pack", json_string(source->name));
+    json_object_set_new(object, "fresh", json_boolean(outlet_fresh(print->outlet, pack, now)));
+    json_object_set_new(object, "changes", names_of(changes));
+    json_object_set_new(object, "sequence", json_integer(pack->last.sequence));
+    json_print(stdout, object, false);
+    fflush(stdout);
+}
+
+static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+{
+    (void) data;
+    char text[SWITCHES_TEXT];
+    json_t *object = json_pack("{s:s, s:s, s:s, s:i}", "pack", source->name, "ordered",
+                               switches_format(&report->ordered, text), "from", report->from,
+                               "result", (int) report->result);
+    json_print(stdout, object, false);
+    fflush(stdout);
+}
+
+static void print_packs(struct print *print)
+{
+    for (unsigned i = 0; outlet_pack(print->outlet, i); i++) {
+        const struct pipe_pack *facts = &outlet_pack(print->outlet, i)->facts;
+        json_print(stdout,
+                   json_pack("{s:s, s:i, s:s, s:b, s:b}", "known", facts->name, "unit", facts->unit,
+                             "line", facts->line, "writable", facts->writable, "bank",
+                             facts->is_bank),
+                   false);
+    }
+    json_print(
+        stdout,
+        json_pack("{s:s, s:i}", "ready", outlet_config(print->outlet)->id, "pid", (int) getpid()),
+        false);
+    fflush(stdout);
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct print *print = calloc(1, sizeof *print);
+    if (!print)
+        return NULL;
+    print->outlet = outlet;
+    print->observer =
+        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = print};
+    print_packs(print);
+    outlet_observe(outlet, &print->observer);
+    return print;
+}
+
+static void stop(void *self, bool gone)
+{
+    struct print *print = self;
+    json_print(stdout, json_pack("{s:b}", "gone", gone), false);
+    fflush(stdout);
+    outlet_over(print->outlet);
+}
+
+const struct outlet_kind outlet_print = {
+    .name = "print",
+    .settings_size = sizeof(struct print_config),
+    .start = start,
+    .stop = stop,
+    .free = free,
+};

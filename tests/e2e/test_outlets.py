@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""Outlets: processes of their own that values go to. Whatever they do, polling and Modbus go on; they are started again,
+restarted by a reload only where something changed for them, have no descriptor of the gateway and end with it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+
+PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
+PRINT = "[print x]\npacks = {}\n"
+
+
+def rewrite(gateway, text, general=""):
+    with open(gateway.path, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n{general}\n{text}")
+    gateway.process.send_signal(signal.SIGHUP)
+
+
+def await_that(holds, what):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if holds():
+            return
+        time.sleep(0.02)
+    raise AssertionError(what)
+
+
+def objects(gateway, wanted):
+    """The next object that an outlet prints for which `wanted` holds."""
+    while True:
+        line = gateway.wait_for(r"^\{.*\}$")[0]
+        found = json.loads(line)
+        if wanted(found):
+            return found
+
+
+def ready(gateway):
+    return objects(gateway, lambda found: "ready" in found)["pid"]
+
+
+def is_gone(pid):
+    """Ended, and taken away by whoever is its parent by now (or about to be)."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def await_gone(pid):
+    await_that(lambda: is_gone(pid), f"process {pid} is still there")
+
+
+def gets_values_and_orders():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8")
+    with server, Gateway(PACK.format("a", url, 1) + "[bank all]\npacks = a\nunit = 100\n" + PRINT.format("all")) as gateway:
+        assert objects(gateway, lambda found: found.get("known") == "a") == {
+            "known": "a", "unit": 1, "line": "a", "writable": True, "bank": False}
+        ready(gateway)
+        first = objects(gateway, lambda found: found.get("pack") == "a" and found["fresh"])
+        assert abs(first["voltage_v"] - 26.1) < 1e-6 and "published" in first["changes"], first
+        bank = objects(gateway, lambda found: found.get("pack") == "all" and found["fresh"])
+        assert abs(bank["voltage_v"] - 26.1) < 1e-6
+        with gateway.client() as client:
+            assert not client.write_coil(0, False, slave=1).isError()
+        changed = objects(gateway, lambda found: found.get("charge_mos") == 0 and found.get("pack") == "a")
+        assert changed["fresh"]
+
+
+def says_what_was_ordered():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("a")) as gateway, gateway.client() as client:
+        ready(gateway)
+        gateway.wait_published("a")
+        assert not client.write_coil(1, False, slave=1).isError()
+        report = objects(gateway, lambda found: "ordered" in found)
+        assert report["ordered"] == "discharge off" and "127.0.0.1" in report["from"], report
+
+
+def tells_what_grew_old():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all"), "poll = 100ms\nstale_after = 1s") as gateway:
+        objects(gateway, lambda found: found.get("fresh") is True)
+        server.process.send_signal(signal.SIGSTOP)
+        stale = objects(gateway, lambda found: found.get("fresh") is False)
+        assert "state" in stale["changes"], stale
+        server.process.send_signal(signal.SIGCONT)
+        objects(gateway, lambda found: found.get("fresh") is True)
+
+
+def has_nothing_of_the_gateway():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway, gateway.client():
+        pid = ready(gateway)
+        gateway.wait_published("a")
+        links = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+        assert links["0"] == "/dev/null" and links["3"].startswith("socket:"), links
+        sockets = [name for name, link in links.items() if link.startswith("socket:") and name not in "12"]
+        assert sockets == ["3"], links
+        with open(f"/proc/{pid}/status") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status
+
+
+def a_stopped_one_holds_nobody_up():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway, gateway.client() as client:
+        pid = ready(gateway)
+        gateway.wait_published("a")
+        os.kill(pid, signal.SIGSTOP)
+        # Far more than its pipe can take: a poll each 0.1 s, of which each is a message of 0.9 kB.
+        polls = read_value(client, "polls", 1)
+        await_value(client, "polls", 1, lambda now: now >= polls + 120)
+        assert read_value(client, "reconnects", 1) == read_value(client, "timeouts", 1) == 0
+        server.process.send_signal(signal.SIGSTOP)
+        os.kill(pid, signal.SIGCONT)
+        # It gets what it has missed, in order, and the last word is that of now.
+        last = [0]
+
+        def goes_on(found):
+            if "sequence" in found:
+                assert found["sequence"] > last[0], (found, last)
+                last[0] = found["sequence"]
+            return found.get("fresh") is False
+
+        objects(gateway, goes_on)
+        server.process.send_signal(signal.SIGCONT)
+
+
+def a_reload_ends_a_stopped_one():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway:
+        pid = ready(gateway)
+        os.kill(pid, signal.SIGSTOP)
+        rewrite(gateway, PACK.format("a", url, 1) + PRINT.format("a"))
+        gateway.wait_for("the new configuration is in force")
+        assert ready(gateway) != pid and is_gone(pid)
+
+
+def is_started_again():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway, gateway.client() as client:
+        os.kill(ready(gateway), signal.SIGKILL)
+        gateway.wait_for(r"outlet print x: ended by signal 9 .*started again")
+        second = ready(gateway)
+        os.kill(second, signal.SIGKILL)
+        third = ready(gateway)
+        assert third != second
+        # Said once; the second time is nothing new.
+        assert sum("outlet print x: ended" in line for line in gateway.lines) == 1
+        assert read_value(client, "map_version", 1) == 1
+
+
+def a_reload_leaves_the_others_alone():
+    server, url = simulate("daly", "profile=fixed")
+    text = PACK.format("a", url, 1)
+    with server, Gateway(text + PRINT.format("all") + "[print y]\npacks = a\n") as gateway:
+        pids = {ready(gateway), ready(gateway)}
+        # Another poll interval, client limits, another key of the line: nothing that an outlet could see.
+        rewrite(gateway, text.replace("100ms", "200ms") + PRINT.format("all") + "[print y]\npacks = a\n", "idle_timeout = 5m")
+        gateway.wait_for("the new configuration is in force")
+        objects(gateway, lambda found: found.get("fresh") is True)
+        assert not any(is_gone(pid) for pid in pids)
+        # The unit is something that one could.
+        rewrite(gateway, text.replace("unit = 1", "unit = 9") + PRINT.format("all") + "[print y]\npacks = a\n")
+        again = {ready(gateway), ready(gateway)}
+        assert not again & pids
+        # One section goes, the other stays.
+        rewrite(gateway, text.replace("unit = 1", "unit = 9") + "[print y]\npacks = a\n")
+        assert objects(gateway, lambda found: "gone" in found)["gone"] is True
+        await_that(lambda: sum(is_gone(pid) for pid in again) == 1, "both are there")
+
+
+def ends_with_the_gateway():
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        server, url = simulate("daly", "profile=fixed")
+        with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway:
+            pid = ready(gateway)
+            gateway.process.send_signal(how)
+            await_gone(pid)
+
+
+def bad_ones_hold_nobody_up():
+    """In place of the real one: one that is not there, ends at once, burns a processor, floods its pipe."""
+    folder = tempfile.mkdtemp(prefix="packgate-outlets-")
+    server, url = simulate("daly", "profile=fixed")
+    shutil.copy(PACKGATE, folder)
+    program = os.path.join(folder, "packgate-outlet")
+    flood = ("#!/usr/bin/python3\nimport socket\ns = socket.socket(fileno=3)\ns.setblocking(False)\n"
+             "while True:\n    try:\n        s.send(b'\\x01\\x00\\x08\\x00' + bytes(60))\n    except BlockingIOError:\n        pass\n"
+             "    except OSError:\n        break\n")
+    real, harness.PACKGATE = harness.PACKGATE, os.path.join(folder, "packgate")
+    try:
+        for script, said in ((None, "cannot be started|ended with status 127"), ("#!/bin/sh\nexit 3\n", "ended with status 3"),
+                             ("#!/bin/sh\nwhile :; do :; done\n", None), (flood, None)):
+            if script:
+                with open(program, "w") as file:
+                    file.write(script)
+                os.chmod(program, 0o755)
+            with Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway, gateway.client() as client:
+                if said:
+                    gateway.wait_for(said)
+                polls = read_value(client, "polls", 1)
+                await_value(client, "polls", 1, lambda now: now >= polls + 10)
+                assert read_value(client, "timeouts", 1) == 0
+                children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
+            for child in children:
+                try:
+                    os.kill(int(child), signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+    finally:
+        harness.PACKGATE = real
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def is_nothing_by_itself():
+    outlet = os.path.join(os.path.dirname(PACKGATE), "packgate-outlet")
+    for arguments, status in ((["--help"], 0), (["--version"], 0), ([], 2), (["nothing"], 2), (["print"], 2)):
+        result = subprocess.run([outlet, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                timeout=PATIENCE)
+        assert result.returncode == status and b"packgate" in result.stdout, (arguments, result)
+
+
+def packgate_links_none_of_their_libraries():
+    def libraries(program):
+        return subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE).stdout.decode()
+
+    for name in ("mosquitto", "sqlite", "microhttpd", "curl", "ssl", "crypto", "gnutls"):
+        assert f"lib{name}" not in libraries(PACKGATE), name
+    for name in ("modbus", "serialport"):
+        assert f"lib{name}" not in libraries(os.path.join(os.path.dirname(PACKGATE), "packgate-outlet")), name
+
+
+if __name__ == "__main__":
+    main([gets_values_and_orders, says_what_was_ordered, tells_what_grew_old, has_nothing_of_the_gateway,
+          a_stopped_one_holds_nobody_up, a_reload_ends_a_stopped_one, is_started_again, a_reload_leaves_the_others_alone,
+          ends_with_the_gateway, bad_ones_hold_nobody_up, is_nothing_by_itself, packgate_links_none_of_their_libraries])

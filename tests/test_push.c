@@ -6,6 +6,7 @@
 #include "modbus/push_encode.h"
 #include "modbus/push_plan.h"
 #include "registers/value.h"
+#include "bms/prng.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -346,7 +347,7 @@ static void expect(struct bench *bench, const char *name, unsigned address, unsi
                    const uint16_t *words)
 {
     struct push_span span;
-    if (!push_plan_take(&bench->plan, bench->now, &span))
+    if (!push_plan_take(&bench->plan, bench->now, true, &span))
         fail_msg("%s: nothing is due", name);
     if (span.address != address || span.size != size ||
         memcmp(span.words, words, size * sizeof *words) != 0)
@@ -360,7 +361,7 @@ static void expect(struct bench *bench, const char *name, unsigned address, unsi
 static void expect_nothing(struct bench *bench, const char *name)
 {
     struct push_span span;
-    if (push_plan_take(&bench->plan, bench->now, &span))
+    if (push_plan_take(&bench->plan, bench->now, true, &span))
         fail_msg("%s: %u registers from %u on are due", name, span.size, span.address);
 }
 
@@ -632,11 +633,362 @@ static void test_lost(void **state)
     begin(bench);
     set(bench, SOC_PERCENT, 50);
     publish(bench);
-    assert_true(push_plan_take(&bench->plan, bench->now, &span));
-    push_plan_lost(&bench->plan, &span);
+    assert_true(push_plan_take(&bench->plan, bench->now, false, &span));
+    push_plan_unanswered(&bench->plan, &span, false, bench->now);
     set(bench, SOC_PERCENT, 51);
     EXPECT(bench, "again, with the value of now", 1, 51);
     expect_nothing(bench, "sent");
+    bench_free(bench);
+}
+
+/* ---- what the target does not take ---- */
+
+/* The next span, which must be these registers. */
+static struct push_span take(struct bench *bench, const char *name, bool last, unsigned address,
+                             unsigned size)
+{
+    struct push_span span = {0};
+    if (!push_plan_take(&bench->plan, bench->now, last, &span))
+        fail_msg("%s: nothing is due", name);
+    if (span.address != address || span.size != size)
+        fail_msg("%s: expected %u registers from %u on, got %u from %u on", name, size, address,
+                 span.size, span.address);
+    return span;
+}
+
+/* A target that says once that it is busy must not keep "fresh" for a whole interval. */
+static void test_busy(void **state)
+{
+    (void) state;
+    static const uint8_t for_now[] = {5, 6, 10, 11};
+    for (size_t i = 0; i < COUNT(for_now); i++) {
+        struct bench *bench = bench_new();
+        bench->config.interval_s = 3600;
+        add(bench, 1, REG_S16, CURRENT_A)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 0};
+        add(bench, 2, REG_U16, 0)->what = PUSH_FRESH;
+        begin(bench);
+        set(bench, CURRENT_A, -20);
+        publish(bench);
+        struct push_span span = take(bench, "first", false, 1, 2);
+        push_plan_done(&bench->plan, &span);
+        bench->source.good_until = -INFINITY;
+        publish(bench);
+        double pauses[] = {0.5, 1, 2, 4, 8, 16, 30, 30};
+        for (size_t n = 0; n < COUNT(pauses); n++) {
+            span = take(bench, "not fresh any more", false, 1, 2);
+            assert_int_equal(span.words[0], 0);
+            assert_int_equal(span.words[1], 0);
+            push_plan_refused(&bench->plan, &span, for_now[i], bench->now);
+            bench->now += pauses[n] - 0.01;
+            push_plan_all(&bench->plan);
+            publish(bench);
+            expect_nothing(bench, "a pause");
+            bench->now += 0.02;
+        }
+        bench->source.good_until = INFINITY;
+        set(bench, CURRENT_A, 7);
+        span = take(bench, "with the values of now", false, 1, 2);
+        assert_int_equal(span.words[0], 7);
+        assert_int_equal(span.words[1], 1);
+        push_plan_done(&bench->plan, &span);
+        expect_nothing(bench, "all is taken");
+        bench_free(bench);
+    }
+}
+
+/* No pause is longer than the interval: it would have been tried again by then in any case. */
+static void test_pause_within_interval(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    bench->config.interval_s = 5;
+    add(bench, 1, REG_U16, SOC_PERCENT);
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    publish(bench);
+    static const double pauses[] = {0.5, 1, 2, 4, 5, 5};
+    for (size_t n = 0; n < COUNT(pauses); n++) {
+        struct push_span span = take(bench, "again", false, 1, 1);
+        push_plan_refused(&bench->plan, &span, PUSH_NO_EXCEPTION, bench->now);
+        bench->now += pauses[n] - 0.01;
+        expect_nothing(bench, "a pause");
+        bench->now += 0.02;
+    }
+    bench_free(bench);
+}
+
+/* A far end of 64 registers from 100 on, of a character that the test gives it. */
+#define DEVICE_SIZE 64
+#define DEVICE_FIRST 100
+struct link {
+    bool answered; /* since the last silence */
+    bool down;     /* nothing was answered between two of them */
+};
+struct device {
+    struct link link;
+    bool refuses[DEVICE_SIZE]; /* any request with it: exception 2 */
+    bool ignores[DEVICE_SIZE];
+    unsigned most;         /* registers in a request; 0: any */
+    bool dead, one_by_one; /* takes single registers only */
+    unsigned requests, refusals, silences, largest;
+    unsigned written[DEVICE_SIZE]; /* how often */
+};
+
+static bool device_has(const bool *which, const struct push_span *span)
+{
+    for (unsigned i = 0; i < span->size; i++)
+        if (which[span->address - DEVICE_FIRST + i])
+            return true;
+    return false;
+}
+
+/* All that is due goes to the device, as push_target.c would send it. */
+#define TIMEOUT_S 10
+static void drive(struct bench *bench, struct device *device)
+{
+    struct link *link = &device->link;
+    struct push_span span;
+    for (unsigned n = 0; push_plan_take(&bench->plan, bench->now, false, &span) ||
+                         push_plan_take(&bench->plan, bench->now, true, &span);
+         n++) {
+        assert_true(n < 1000);
+        device->requests++;
+        device->largest = span.size > device->largest ? span.size : device->largest;
+        if (device->dead || device_has(device->ignores, &span)) {
+            device->silences++;
+            bench->now += TIMEOUT_S;
+            push_plan_unanswered(&bench->plan, &span, link->answered, bench->now);
+            link->down |= !link->answered;
+            link->answered = false;
+            bench->now += 0.5;
+            push_plan_all(&bench->plan);
+            if (device->dead)
+                return;
+            continue;
+        }
+        if (link->down)
+            push_plan_hope(&bench->plan);
+        *link = (struct link){.answered = true};
+        if (device_has(device->refuses, &span) || (device->most && span.size > device->most) ||
+            (device->one_by_one && span.count > 1)) {
+            device->refusals++;
+            push_plan_refused(&bench->plan, &span, 2, bench->now);
+            continue;
+        }
+        for (unsigned i = 0; i < span.size; i++)
+            device->written[span.address - DEVICE_FIRST + i]++;
+        push_plan_done(&bench->plan, &span);
+    }
+}
+
+static void run(struct bench *bench, struct device *device, double seconds)
+{
+    double end = bench->now + seconds;
+    while (bench->now < end) {
+        push_plan_all(&bench->plan);
+        drive(bench, device);
+        bench->now += bench->config.interval_s;
+    }
+}
+
+static struct bench *bench_of_device(unsigned writes)
+{
+    struct bench *bench = bench_new();
+    bench->config.interval_s = 5;
+    for (unsigned i = 0; i < writes; i++)
+        add(bench, DEVICE_FIRST + i, REG_U16, SOC_PERCENT);
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    return bench;
+}
+
+static void forget_counts(struct device *device)
+{
+    device->requests = device->refusals = device->silences = device->largest = 0;
+    memset(device->written, 0, sizeof device->written);
+}
+
+/* Which registers are not taken is found out by halves; the others go without them, together. */
+static void test_refused_registers(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_of_device(32);
+    struct device device = {.refuses = {[5] = true, [6] = true, [29] = true}};
+    run(bench, &device, 5);
+    for (unsigned i = 0; i < 32; i++) {
+        assert_int_equal(device.written[i] > 0, !device.refuses[i]);
+        assert_int_equal(bench->plan.items[i].state, device.refuses[i] ? PUSH_BARRED : PUSH_TAKEN);
+        assert_false(bench->plan.items[i].searching);
+    }
+    assert_in_range(device.requests, 1, 40);
+    /* From then on three requests for the good ones, and one for each bad one now and then. */
+    run(bench, &device, 120);
+    forget_counts(&device);
+    run(bench, &device, 300);
+    assert_int_equal(device.written[4], 60);
+    assert_int_equal(device.largest, 22);
+    assert_in_range(device.refusals, 3 * 8, 3 * 12); /* each 30 s */
+    assert_int_equal(device.requests - device.refusals, 3 * 60);
+    /* The device was set right. */
+    memset(device.refuses, 0, sizeof device.refuses);
+    run(bench, &device, 40);
+    forget_counts(&device);
+    run(bench, &device, 50);
+    assert_int_equal(device.requests, 10);
+    assert_int_equal(device.largest, 32);
+    bench_free(bench);
+}
+
+/* Requests that are too long for the target, or that write more than one register: it is not
+ * refused what is asked for in a way that it takes. */
+static void test_limits_of_a_target(void **state)
+{
+    (void) state;
+    for (unsigned most = 1; most <= 16; most++) {
+        struct bench *bench = bench_of_device(32);
+        struct device device = {.most = most, .one_by_one = most == 1};
+        run(bench, &device, 5);
+        forget_counts(&device);
+        run(bench, &device, 50);
+        assert_int_equal(device.refusals, 0);
+        assert_in_range(device.requests, 10, 10 * (2 * 32 / most + 1));
+        for (unsigned i = 0; i < 32; i++)
+            assert_int_equal(device.written[i], 10);
+        bench_free(bench);
+    }
+}
+
+/* A register that is never answered is found, comes last and seldom, and the others go on. */
+static void test_ignored_register(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_of_device(16);
+    struct device device = {.ignores = {[11] = true}};
+    run(bench, &device, 120);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(bench->plan.items[i].state, i == 11 ? PUSH_IGNORED : PUSH_TAKEN);
+    assert_in_range(device.silences, 6, 8); /* twice, four halves, and then now and then */
+    run(bench, &device, 1200);
+    forget_counts(&device);
+    run(bench, &device, 3600);
+    assert_in_range(device.silences, 5, 7); /* each 10 minutes */
+    assert_in_range(device.written[10], 3600 / 5 - 30, 3600 / 5);
+    assert_int_equal(device.largest, 11);
+    /* It is taken when it is answered. */
+    device.ignores[11] = false;
+    run(bench, &device, 620);
+    assert_int_equal(bench->plan.items[11].state, PUSH_TAKEN);
+    forget_counts(&device);
+    run(bench, &device, 50);
+    assert_int_equal(device.requests, 10);
+    bench_free(bench);
+}
+
+/* All else goes before it, and it has its turn all the same when there is always something else. */
+static void test_doubtful_comes_last(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    bench->config.interval_s = 5;
+    add(bench, 1, REG_U16, SOC_PERCENT);
+    add(bench, 3, REG_U16, SOC_PERCENT);
+    begin(bench);
+    set(bench, SOC_PERCENT, 50);
+    push_plan_all(&bench->plan);
+    struct push_span span = take(bench, "first", false, 1, 1);
+    push_plan_unanswered(&bench->plan, &span, true, bench->now);
+    for (unsigned i = 0; i < 10; i++) {
+        span = take(bench, "the other first", false, 3, 1);
+        push_plan_done(&bench->plan, &span);
+        assert_false(push_plan_take(&bench->plan, bench->now, false, &span));
+        push_plan_all(&bench->plan);
+        bench->now += 0.9;
+    }
+    bench->now += 1.1;
+    span = take(bench, "its turn has come", false, 1, 1);
+    bench_free(bench);
+}
+
+/* A target that is away says nothing about its registers. */
+static void test_dead_target(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_of_device(16);
+    for (unsigned i = 8; i < 16; i++) /* two spans */
+        bench->writes[i].address += 8;
+    struct device device = {.dead = false};
+    run(bench, &device, 20);
+    device.dead = true;
+    run(bench, &device, 600);
+    device.dead = false;
+    run(bench, &device, 20);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(bench->plan.items[i].state, PUSH_TAKEN);
+    device.dead = true;
+    run(bench, &device, 600);
+    device.dead = false;
+    run(bench, &device, 20);
+    for (unsigned i = 0; i < 16; i++)
+        assert_int_equal(bench->plan.items[i].state, PUSH_TAKEN);
+    forget_counts(&device);
+    run(bench, &device, 50);
+    assert_int_equal(device.requests, 2 * 10);
+    bench_free(bench);
+}
+
+/* Devices of all kinds: what they take is written in every interval once they are known, and what
+ * they do not take is known. */
+static void test_any_device(void **state)
+{
+    (void) state;
+    uint64_t seed = 1;
+    for (unsigned round = 0; round < 200; round++) {
+        struct bench *bench = bench_of_device(DEVICE_SIZE);
+        struct device device = {
+            .most = (unsigned) prng_range(&seed, 0, 2) ? 0 : (unsigned) prng_range(&seed, 1, 20)};
+        unsigned ignored = 0;
+        for (int n = prng_range(&seed, 0, 5); n > 0; n--)
+            device.refuses[prng_range(&seed, 0, DEVICE_SIZE - 1)] = true;
+        for (int n = prng_range(&seed, 0, 2); n > 0; n--)
+            device.ignores[prng_range(&seed, 0, DEVICE_SIZE - 1)] = true;
+        run(bench, &device, 1000);
+        forget_counts(&device);
+        run(bench, &device, 1000);
+        for (unsigned i = 0; i < DEVICE_SIZE; i++) {
+            enum push_state expected = device.ignores[i]   ? PUSH_IGNORED
+                                       : device.refuses[i] ? PUSH_BARRED
+                                                           : PUSH_TAKEN;
+            ignored += device.ignores[i];
+            if (bench->plan.items[i].state != expected)
+                fail_msg("round %u, register %u: expected %d, got %d", round, i, expected,
+                         bench->plan.items[i].state);
+            if (expected == PUSH_TAKEN)
+                assert_in_range(device.written[i], 1000 / 5 - 30, 1000 / 5);
+        }
+        assert_in_range(device.silences, ignored, 4 * ignored);
+        bench_free(bench);
+    }
+}
+
+/* After the target was away, what it did not take is tried at once. */
+static void test_hope(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_of_device(4);
+    struct device device = {.refuses = {[1] = true}, .ignores = {[2] = true}};
+    run(bench, &device, 600);
+    push_plan_all(&bench->plan);
+    struct push_span span;
+    while (push_plan_take(&bench->plan, bench->now, true, &span))
+        push_plan_done(&bench->plan, &span);
+    assert_int_equal(bench->plan.items[2].state, PUSH_IGNORED);
+    push_plan_hope(&bench->plan);
+    push_plan_all(&bench->plan);
+    memset(device.refuses, 0, sizeof device.refuses);
+    memset(device.ignores, 0, sizeof device.ignores);
+    drive(bench, &device);
+    assert_int_equal(bench->plan.items[1].state, PUSH_TAKEN);
+    assert_int_equal(bench->plan.items[2].state, PUSH_TAKEN);
     bench_free(bench);
 }
 
@@ -695,6 +1047,15 @@ int main(void)
         cmocka_unit_test(test_settling),
         cmocka_unit_test(test_status_of_a_silent_pack),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_pause_within_interval),
+        cmocka_unit_test(test_refused_registers),
+        cmocka_unit_test(test_limits_of_a_target),
+        cmocka_unit_test(test_ignored_register),
+        cmocka_unit_test(test_doubtful_comes_last),
+        cmocka_unit_test(test_dead_target),
+        cmocka_unit_test(test_any_device),
+        cmocka_unit_test(test_hope),
         cmocka_unit_test(test_counter),
         cmocka_unit_test(test_no_source),
     };

@@ -2,7 +2,7 @@
 /* The running gateway. */
 #include "gateway.h"
 
-#include "modbus/pushes.h"
+#include "modbus/push.h"
 #include "modbus/served.h"
 #include "outlets/outlets.h"
 #include "packs/pack_search.h"

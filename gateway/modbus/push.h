@@ -1,30 +1,22 @@
 // SPDX-License-Identifier: MIT
 /*
- * Pushes values to a Modbus TCP server: a PLC, an inverter, SCADA. Nothing of it blocks, from the
- * name look-up to the answer; one request is in flight at a time and is matched by its transaction
- * number. A target that cannot be reached, says nothing or goes away is tried again with growing
- * pauses, and then gets everything anew.
+ * Push: values of packs and banks are written into the registers of other devices. All of it that a
+ * configuration wants; what is written when is in push_plan.h, the connection in push_target.h.
  */
 #ifndef PACKGATE_MODBUS_PUSH_H
 #define PACKGATE_MODBUS_PUSH_H
 
-#include "push_plan.h"
+#include "packs/packs.h"
 
 #include <ev.h>
 
-struct push;
+struct pushes;
 
-/** `config` must outlive it, what `find` finds too; `counts_from` is when the gateway's counter
- * of seconds was 0. It connects as soon as the loop runs. NULL: out of memory, or a source is
- * not there. */
-struct push *push_new(struct ev_loop *loop, const struct push_config *config, push_find *find,
-                      const void *data, double counts_from);
+/** Each push of packs_config, observing the packs. To be freed before the packs are renewed, and
+ * made anew after it. NULL: out of memory. */
+struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs);
 
 /** Says in the log what was counted. */
-void push_free(struct push *push);
-
-/** Values of a source (NULL: any) are new, or have become stale: what is due is sent before this
- * returns, as far as the target is ready for it. To be called at least once a second. */
-void push_values_changed(struct push *push, const struct source *source, double now);
+void pushes_free(struct pushes *pushes);
 
 #endif

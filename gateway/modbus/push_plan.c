@@ -2,13 +2,22 @@
 /* Which registers of a push are due. */
 #include "push_plan.h"
 
+#include "base/backoff.h"
+
 #include <math.h>
+#include <modbus.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Readings in steps of 0.1 differ by 0.1000000000000014: a step as large as the dead band is
  * inside of it. */
 #define ROUNDING 1e-9
+
+#define AGAIN_FIRST_S 0.5 /* pauses before what was refused is tried again */
+#define AGAIN_MOST_S 30.0
+#define IGNORED_FIRST_S 30.0 /* and what was not answered: the wait for it delays the others */
+#define IGNORED_MOST_S 600.0
+#define LAST_S 10.0 /* for so long all else goes before what may not be answered */
 
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
                     const void *data, double counts_from, double now)
@@ -100,6 +109,26 @@ static bool single(const struct push_plan *plan)
     return plan->config->function == PUSH_SINGLE;
 }
 
+static bool is_doubted(const struct push_item *item)
+{
+    return item->state == PUSH_DOUBTFUL || item->state == PUSH_IGNORED;
+}
+
+/* What may not be answered comes after all that is. */
+static bool comes_last(const struct push_item *item)
+{
+    return item->unheard || is_doubted(item);
+}
+
+/* Whether what is known of two neighbours allows to write them with one request. */
+static bool go_together(const struct push_item *left, const struct push_item *right)
+{
+    bool alone = left->state == PUSH_BARRED || left->state == PUSH_IGNORED ||
+                 right->state == PUSH_BARRED || right->state == PUSH_IGNORED;
+    return !alone && !right->apart && !right->apart_by_guess && left->unheard == right->unheard &&
+           is_doubted(left) == is_doubted(right);
+}
+
 /* Puts the item behind the span; false: it is no neighbour, does not fit, or is to be skipped. */
 static bool append(const struct push_plan *plan, const struct push_item *item, double now,
                    struct push_span *span)
@@ -109,7 +138,8 @@ static bool append(const struct push_plan *plan, const struct push_item *item, d
     uint16_t words[2];
     double value;
     if (span->count > 0 &&
-        (item->write->address != span->address + span->size || span->size + size > most))
+        (item->write->address != span->address + span->size || span->size + size > most ||
+         now < item->not_before || !go_together(item - 1, item)))
         return false;
     if (encode(plan, item, now, &value, words) == PUSH_NOTHING)
         return false;
@@ -143,25 +173,203 @@ static void mark_sent(const struct push_plan *plan, struct push_item *item, doub
     item->due = false;
 }
 
-bool push_plan_take(struct push_plan *plan, double now, struct push_span *span)
+static bool may_go(const struct push_item *item, double now, bool last)
+{
+    return item->due && now >= item->not_before &&
+           (last || !comes_last(item) || now >= item->not_before + LAST_S);
+}
+
+bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_span *span)
 {
     for (unsigned n = 0; n < plan->count; n++) {
         unsigned first = (plan->cursor + n) % plan->count;
-        if (!plan->items[first].due || !gather(plan, first, now, span))
+        if (!may_go(&plan->items[first], now, last) || !gather(plan, first, now, span))
             continue;
         for (unsigned i = 0; i < span->count; i++)
             mark_sent(plan, &plan->items[first + i], now);
         plan->cursor = (first + span->count) % plan->count;
         return true;
     }
-    plan->cursor = 0; /* so that neighbours, when they come due together, go together */
+    if (last)
+        plan->cursor = 0; /* so that neighbours, when they come due together, go together */
     return false;
 }
 
-void push_plan_lost(struct push_plan *plan, const struct push_span *span)
+/* ---- what the target makes of it ---- */
+
+static void leave_due(struct push_item *item)
 {
+    item->sent = false;
+    item->due = true;
+}
+
+static void set_state(struct push_item *item, enum push_state state, double now)
+{
+    if (item->state == PUSH_TAKEN)
+        item->since = now;
+    item->state = state;
+    item->searching = false;
+}
+
+static void pause_item(struct push_item *item, double first_s, double most_s, double now)
+{
+    item->not_before = now + backoff_grow(&item->pause_s, first_s, most_s);
+}
+
+/* One of the span's registers is the culprit: its halves are tried by themselves. */
+static void search(struct push_plan *plan, const struct push_span *span)
+{
+    plan->items[span->first + span->count / 2].apart = true;
+    for (unsigned i = 0; i < span->count; i++)
+        plan->items[span->first + i].searching = true;
+}
+
+static bool are_neighbours(const struct push_item *left, const struct push_item *right)
+{
+    return left->write->address + map_types[left->write->type].registers == right->write->address;
+}
+
+/* The items around one that follow one another, [first, end). */
+struct run {
+    struct push_item *first, *end;
+};
+
+static struct run run_around(struct push_plan *plan, unsigned index)
+{
+    unsigned first = index, last = index;
+    while (first > 0 && are_neighbours(&plan->items[first - 1], &plan->items[first]))
+        first--;
+    while (last + 1 < plan->count && are_neighbours(&plan->items[last], &plan->items[last + 1]))
+        last++;
+    return (struct run){plan->items + first, plan->items + last + 1};
+}
+
+/* The culprit is found: it goes alone, and what was parted in search of it can go together. */
+static void rejoin_around(struct push_plan *plan, unsigned culprit)
+{
+    struct run run = run_around(plan, culprit);
+    for (struct push_item *item = run.first; item < run.end; item++)
+        item->apart = item->apart_by_guess = false;
+}
+
+/* What was parted because nothing was answered goes together again when all of it is: the target
+ * was away. */
+static void rejoin_answered(struct push_plan *plan, unsigned index)
+{
+    struct run run = run_around(plan, index);
+    for (const struct push_item *item = run.first; item < run.end; item++)
+        if (item->unheard)
+            return;
+    for (struct push_item *item = run.first; item < run.end; item++)
+        item->apart_by_guess = false;
+}
+
+static void note_answered(struct push_plan *plan, const struct push_span *span)
+{
+    for (unsigned i = 0; i < span->count; i++)
+        plan->items[span->first + i].unheard = false;
+    rejoin_answered(plan, span->first);
+}
+
+static void set_taken(struct push_item *item)
+{
+    item->state = PUSH_TAKEN;
+    item->searching = false;
+    item->pause_s = item->not_before = 0;
+}
+
+void push_plan_done(struct push_plan *plan, const struct push_span *span)
+{
+    for (unsigned i = 0; i < span->count; i++)
+        set_taken(&plan->items[span->first + i]);
+    note_answered(plan, span);
+}
+
+/* Exceptions that speak of the moment, not of the registers. */
+static bool is_for_now(uint8_t exception)
+{
+    return exception == MODBUS_EXCEPTION_ACKNOWLEDGE ||
+           exception == MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY ||
+           exception == MODBUS_EXCEPTION_GATEWAY_PATH ||
+           exception == MODBUS_EXCEPTION_GATEWAY_TARGET;
+}
+
+/* Exceptions that will come again, whatever is written. */
+static bool is_for_good(uint8_t exception)
+{
+    return exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
+           exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+}
+
+static void refuse(struct push_plan *plan, unsigned index, enum push_state state, uint8_t exception,
+                   double now)
+{
+    struct push_item *item = &plan->items[index];
+    double interval = plan->config->interval_s;
+    double most =
+        is_for_good(exception) ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
+    if (state == PUSH_BARRED && item->state != PUSH_BARRED)
+        rejoin_around(plan, index);
+    set_state(item, state, now);
+    item->exception = exception;
+    pause_item(item, AGAIN_FIRST_S, most, now);
+}
+
+void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,
+                       double now)
+{
+    struct push_item *first = &plan->items[span->first];
+    for (unsigned i = 0; i < span->count; i++)
+        leave_due(first + i);
+    note_answered(plan, span);
+    if (span->count > 1 && !is_for_now(exception)) {
+        for (unsigned i = 0; i < span->count; i++)
+            set_taken(first + i); /* it answers: no doubt any more */
+        search(plan, span);
+        return;
+    }
+    bool barred = !is_for_now(exception) || first->state == PUSH_BARRED;
+    for (unsigned i = 0; i < span->count; i++)
+        refuse(plan, span->first + i, barred ? PUSH_BARRED : PUSH_PUT_OFF, exception, now);
+}
+
+void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,
+                          double now)
+{
+    struct push_item *first = &plan->items[span->first];
     for (unsigned i = 0; i < span->count; i++) {
-        plan->items[span->first + i].sent = false;
-        plan->items[span->first + i].due = true;
+        leave_due(first + i);
+        first[i].unheard = true;
+    }
+    /* The others come first now, however long these have waited. */
+    for (unsigned i = 0; i < plan->count; i++)
+        if (comes_last(&plan->items[i]))
+            plan->items[i].not_before = fmax(plan->items[i].not_before, now);
+    if (!others) {
+        if (span->count > 1)
+            first[span->count / 2].apart_by_guess = true;
+        return;
+    }
+    if (is_doubted(first) && span->count == 1) {
+        if (first->state == PUSH_DOUBTFUL)
+            rejoin_around(plan, span->first);
+        set_state(first, PUSH_IGNORED, now);
+        pause_item(first, IGNORED_FIRST_S, IGNORED_MOST_S, now);
+        return;
+    }
+    if (is_doubted(first))
+        search(plan, span);
+    for (unsigned i = 0; i < span->count; i++) {
+        if (!is_doubted(first + i))
+            set_state(first + i, PUSH_DOUBTFUL, now);
+        first[i].pause_s = 0;
+        first[i].not_before = now;
+    }
+}
+
+void push_plan_hope(struct push_plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++) {
+        plan->items[i].pause_s = plan->items[i].not_before = 0;
     }
 }

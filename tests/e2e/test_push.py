@@ -117,6 +117,7 @@ class Target:
         self.listener.bind(("127.0.0.1", 0))
         self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.connections = []
+        self.requests = queue.Queue()  # that serve() has answered
         if listening:
             self.listen()
 
@@ -133,8 +134,9 @@ class Target:
     def answer_from_now_on(self):
         threading.Thread(target=self._answer, daemon=True).start()
 
-    def _answer(self):
-        """One connection after the other; some were given up before they are looked at."""
+    def _answer(self, rule=None):
+        """One connection after the other; some were given up before they are looked at. A rule gets each request and
+        returns the answer: True: taken, a number: that exception, None: silence."""
         while True:
             try:
                 connection = self.accept()
@@ -142,9 +144,30 @@ class Target:
                 return
             try:
                 while True:
-                    connection.sendall(answer_to(receive_request(connection)[0]))
+                    request = receive_request(connection)
+                    result = rule(request) if rule else True
+                    self.requests.put((*request[2:], result))
+                    if result is True:
+                        connection.sendall(answer_to(request[0]))
+                    elif result is not None:
+                        connection.sendall(exception_to(request[0], result))
             except (OSError, AssertionError):
                 connection.close()
+
+    def serve(self, rule):
+        threading.Thread(target=self._answer, args=(rule,), daemon=True).start()
+
+    def next_request(self):
+        """(unit, function, address, registers, what the rule said)"""
+        return self.requests.get(timeout=PATIENCE)
+
+    def next_span(self):
+        _, _, address, words, _ = self.next_request()
+        return address, len(words)
+
+    def drop_requests(self):
+        while not self.requests.empty():
+            self.next_request()
 
     def __enter__(self):
         return self
@@ -182,6 +205,10 @@ def receive_request(connection):
 
 def answer_to(frame):
     return frame[:4] + b"\0\6" + frame[6:12]
+
+
+def exception_to(frame, code):
+    return frame[:4] + b"\0\3" + frame[6:7] + bytes((frame[7] | 0x80, code))
 
 
 def reset(connection):
@@ -476,8 +503,133 @@ def exceptions_are_told_once():
             assert gateway.stop() == 0
         assert sum("does not take" in line for line in gateway.lines) == 1
         counted = counters(gateway)
-        assert counted["exceptions"] >= 10 and counted["confirmed"] >= 10 and counted["connections"] == 1, counted
+        assert counted["exceptions"] >= 3 and counted["confirmed"] >= 10 and counted["connections"] == 1, counted
         assert 0 <= counted["requests"] - counted["exceptions"] - counted["confirmed"] <= 1, counted
+
+
+def a_refused_register_does_not_stop_its_neighbours():
+    """Whether it comes alone or among others, the log says once that it is not taken, and when it is."""
+    pack, url = simulate(QUICK, MOVING + ",speed=200")  # 1.1 Ah each second
+    refused = {42}
+    with pack, Target() as target:
+        target.serve(lambda request: 2 if refused & set(range(request[4], request[4] + len(request[5]))) else True)
+        text = pack_sections(url) + push_section(
+            target.url, "interval = 300ms", "on_change = yes", "write = house.soc_percent -> 40 u16",
+            "write = house.remaining_ah -> 41 u16 scale 100", "write = house.remaining_ah -> 42 u16 scale 100",
+            "write = house.cell_count -> 43 u16", "write = house.temp_count -> 44 u16")
+        with Gateway(text) as gateway:
+            gateway.wait_for(r"warning: push plc: tcp://\S+ does not take register 42: exception 2 \(Illegal data addr")
+            target.drop_requests()
+            alone, taken = 0, set()
+            while alone < 3 or taken != {40, 41, 43, 44}:
+                _, _, address, words, result = target.next_request()
+                if result is True:
+                    taken |= set(range(address, address + len(words)))
+                else:
+                    assert (address, len(words)) == (42, 1), (address, words)
+                    alone += 1
+            refused.clear()
+            gateway.wait_for(r"push plc: tcp://\S+ takes register 42 now")
+            while target.next_span() != (40, 5):
+                pass
+        assert sum("does not take" in line for line in gateway.lines) == 1, gateway.lines
+
+
+def a_busy_target_is_asked_again_soon():
+    pack, url = fixed_pack()
+    busy = []
+    with pack, Target() as target:
+        target.serve(lambda request: busy.pop() if busy else True)
+        text = pack_sections(url, "stale_after = 1s") + push_section(
+            target.url, "interval = 1h", "write = house.current_a -> 1 s16 on_stale 0", "write = house.fresh -> 2 u16")
+        with Gateway(text) as gateway:
+            while target.next_request()[3] != [0x10000 - 12, 1]:
+                pass
+            busy += [6, 6]
+            pack.stop(signal.SIGKILL)
+            for result in (6, 6, True):
+                assert target.next_request()[2:] == (1, [0, 0], result)
+            assert gateway.stop() == 0
+        assert not any("does not take" in line for line in gateway.lines), gateway.lines
+
+
+def a_malformed_answer_is_asked_again_soon():
+    pack, url = fixed_pack()
+    with pack, Target() as target:
+        text = pack_sections(url) + push_section(target.url, "interval = 1h", "write = house.voltage_v -> 1 u16")
+        with Gateway(text) as gateway:
+            connection = target.accept()
+            frame = receive_request(connection)[0]
+            connection.sendall(answer_to(frame)[:-1] + b"\x77")
+            gateway.wait_for(r"warning: push plc: tcp://\S+ does not take register 1: its answer is malformed")
+            frame = receive_request(connection)[0]
+            connection.sendall(answer_to(frame))
+            gateway.wait_for(r"push plc: tcp://\S+ takes register 1 now")
+
+
+def an_ignored_register_is_found():
+    """The target answers nothing that writes register 44: the log names it, and the others go on without it."""
+    pack, url = fixed_pack()
+    with pack, Target() as target:
+        target.serve(lambda request: None if 44 in range(request[4], request[4] + len(request[5])) else True)
+        writes = [f"write = house.cell_mv.{n} -> {39 + n} u16" for n in range(1, 9)]
+        text = pack_sections(url) + push_section(target.url, "interval = 200ms", "reply_timeout = 400ms", *writes)
+        with Gateway(text) as gateway:
+            gateway.wait_for(r"warning: push plc: tcp://\S+ does not take register 44: no answer, although it answers")
+            target.drop_requests()
+            for address, count in (40, 4), (45, 3), (40, 4), (45, 3), (40, 4), (45, 3):
+                _, _, first, words, result = target.next_request()
+                assert (first, len(words), result) == (address, count, True), (first, words, result)
+            go_on(gateway)
+        assert sum("does not take" in line for line in gateway.lines) == 1, gateway.lines
+
+
+TWO = ("[push {name}]\ntarget = {url}\nunit = {unit}\ninterval = 100ms\nreply_timeout = {timeout}\n"
+       "write = house.voltage_v -> {address} u16\nwrite = house.soc_percent -> {after} u16\n")
+
+
+def two_pushes(target, units, timeout="10s"):
+    return "".join(TWO.format(name=name, url=target.url, unit=unit, timeout=timeout, address=10 * (n + 1),
+                              after=10 * (n + 1) + 5) for n, (name, unit) in enumerate(zip(("plc", "hmi"), units)))
+
+
+def pushes_to_one_target_share_a_connection():
+    """Many targets take but one: they take turns, one request at a time."""
+    pack, url = fixed_pack()
+    with pack, Target() as target:
+        with Gateway(pack_sections(url) + two_pushes(target, (1, 1))) as gateway:
+            gateway.wait_published("house")
+            connection = target.accept()
+            order = []
+            for _ in range(8):
+                frame, _, unit, _, address, _ = receive_request(connection)
+                assert unit == 1 and nothing_comes(connection)
+                order.append(address // 10)
+                connection.sendall(answer_to(frame))
+            assert set(order) == {1, 2}, order
+            assert not select.select([target.listener], [], [], 0)[0]
+            gateway.wait_for(r"push hmi: tcp://\S+ answers, unit 1")
+            connection.close()
+            receive_request(target.accept())
+
+
+def a_silent_unit_does_not_stop_the_others():
+    pack, url = fixed_pack()
+    silent = {7}
+    with pack, Target() as target:
+        target.serve(lambda request: None if request[2] in silent else True)
+        with Gateway(pack_sections(url) + two_pushes(target, (1, 7), "400ms")) as gateway:
+            gateway.wait_for(r"warning: push hmi: tcp://\S+ does not answer for unit 7, but for others")
+            target.drop_requests()
+            for _ in range(6):
+                if target.next_request()[0] == 1:
+                    continue
+                assert target.next_request()[0] == 1
+            silent.clear()
+            gateway.wait_for(r"push hmi: tcp://\S+ answers for unit 7 again after")
+            while target.next_request()[0] != 7:
+                pass
+        assert not any("does not take" in line for line in gateway.lines), gateway.lines
 
 
 def a_value_that_does_not_fit_is_told():
@@ -536,4 +688,8 @@ main([writes_all_types_in_both_orders, writes_with_the_function_asked_for, write
       unknown_values_are_skipped_or_replaced, a_silent_target_delays_nothing,
       a_silent_target_is_given_up_and_tried_again, a_slow_target_gets_new_values_only,
       a_resetting_target_delays_nothing, a_target_that_comes_up_late_gets_everything, exceptions_are_told_once,
-      a_value_that_does_not_fit_is_told, writes_values_of_a_bank, follows_a_changed_configuration, ends_while_a_request_is_under_way])
+      a_refused_register_does_not_stop_its_neighbours, a_busy_target_is_asked_again_soon,
+      a_malformed_answer_is_asked_again_soon, an_ignored_register_is_found, pushes_to_one_target_share_a_connection,
+      a_silent_unit_does_not_stop_the_others,
+      a_value_that_does_not_fit_is_told, writes_values_of_a_bank, follows_a_changed_configuration,
+      ends_while_a_request_is_under_way])

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+/* What the log says about the registers of a push. */
+#include "push_report.h"
+
+#include "base/log.h"
+
+#include <modbus.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PASSING_S 10.0 /* a target may be busy for so long without a word */
+#define AGAIN_S 60.0   /* the second time on, any trouble has to last so long */
+#define SEARCH_S                                                                                   \
+    30.0 /* for so long, what is found is kept back until all is: one message is enough */
+#define LIST_SIZE 100
+
+/* Registers that a message is about: those of items [first, end) that `wanted` picks. */
+typedef bool picks(const struct push_item *item, const struct push_item *like, double now);
+
+static unsigned size_of(const struct push_item *item)
+{
+    return map_types[item->write->type].registers;
+}
+
+/* "registers 5, 100 to 103": as many as there is room for. */
+static const char *list_registers(const struct push_item *first, const struct push_item *end,
+                                  picks *wanted, const struct push_item *like, double now,
+                                  char text[LIST_SIZE])
+{
+    unsigned runs = 0, registers = 0;
+    size_t used = 0;
+    char runs_text[LIST_SIZE - 12] = "";
+    while (first < end) {
+        if (!wanted(first, like, now)) {
+            first++;
+            continue;
+        }
+        unsigned from = first->write->address, to = from;
+        for (; first < end && wanted(first, like, now) && first->write->address == to; first++)
+            to += size_of(first);
+        registers += to - from;
+        if (used + 24 > sizeof runs_text) {
+            snprintf(runs_text + used, sizeof runs_text - used, ", ...");
+            break;
+        }
+        used += (size_t) snprintf(runs_text + used, sizeof runs_text - used,
+                                  to - from == 1 ? "%s%u" : "%s%u to %u", runs++ ? ", " : "", from,
+                                  to - 1);
+    }
+    snprintf(text, LIST_SIZE, "register%s %s", registers == 1 ? "" : "s", runs_text);
+    return text;
+}
+
+/* ---- trouble ---- */
+
+static bool is_ripe(const struct push_item *item, double now)
+{
+    double patience = item->was_told ? AGAIN_S : item->state == PUSH_PUT_OFF ? PASSING_S : 0;
+    bool found =
+        item->state == PUSH_PUT_OFF || item->state == PUSH_BARRED || item->state == PUSH_IGNORED;
+    return found && !item->told && now - item->since >= patience;
+}
+
+static bool is_ripe_like(const struct push_item *item, const struct push_item *like, double now)
+{
+    return is_ripe(item, now) && item->state == like->state && item->exception == like->exception;
+}
+
+static void describe_trouble(const struct push_item *item, char text[120])
+{
+    if (item->state == PUSH_IGNORED)
+        snprintf(text, 120, "no answer, although it answers others; they go first from now on");
+    else if (item->exception == PUSH_NO_EXCEPTION)
+        snprintf(text, 120, "its answer is malformed; trying again, without a word");
+    else
+        snprintf(text, 120, "exception %u (%s); trying again, without a word", item->exception,
+                 modbus_strerror(MODBUS_ENOBASE + item->exception));
+}
+
+static void report_like(struct push_plan *plan, const struct push_item *like, double now)
+{
+    const struct push_item sample = *like;
+    char registers[LIST_SIZE], why[120];
+    struct push_item *end = plan->items + plan->count;
+    describe_trouble(&sample, why);
+    log_warn("push %s: %s does not take %s: %s", plan->config->name, plan->config->target,
+             list_registers(plan->items, end, is_ripe_like, &sample, now, registers), why);
+    for (struct push_item *item = plan->items; item < end; item++)
+        if (is_ripe_like(item, &sample, now))
+            item->told = item->was_told = true;
+}
+
+static bool is_searching(const struct push_plan *plan)
+{
+    for (unsigned i = 0; i < plan->count; i++)
+        if (plan->items[i].searching)
+            return true;
+    return false;
+}
+
+void push_report_troubles(struct push_plan *plan, double now)
+{
+    bool searching = is_searching(plan);
+    for (unsigned i = 0; i < plan->count; i++) {
+        const struct push_item *item = &plan->items[i];
+        if (is_ripe(item, now) && (!searching || now - item->since >= SEARCH_S))
+            report_like(plan, item, now);
+    }
+}
+
+/* ---- relief ---- */
+
+static bool is_told(const struct push_item *item, const struct push_item *like, double now)
+{
+    (void) like;
+    (void) now;
+    return item->told;
+}
+
+void push_report_taken(struct push_plan *plan, const struct push_span *span)
+{
+    char registers[LIST_SIZE];
+    struct push_item *first = &plan->items[span->first], *end = first + span->count;
+    bool any = false;
+    for (const struct push_item *item = first; item < end; item++)
+        any |= item->told;
+    if (!any)
+        return;
+    log_info("push %s: %s takes %s now", plan->config->name, plan->config->target,
+             list_registers(first, end, is_told, NULL, 0, registers));
+    for (struct push_item *item = first; item < end; item++)
+        item->told = false;
+}
+
+/* Only numbers of packs can be out of range: the configuration has seen to the rest. */
+void push_report_clipped(struct push_plan *plan, const struct push_span *span)
+{
+    char name[VALUE_NAME_SIZE];
+    for (unsigned i = 0; i < span->count; i++) {
+        struct push_item *item = &plan->items[span->first + i];
+        if (item->clipped && !item->told_clipped)
+            log_warn("push %s: %s.%s is %g, which does not fit into register %u; the nearest "
+                     "number that does is written",
+                     plan->config->name, item->write->source,
+                     value_format(&item->write->value, name), item->sent_value,
+                     item->write->address);
+        item->told_clipped = item->clipped;
+    }
+}

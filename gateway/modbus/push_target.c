@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+/* A Modbus TCP server that is written to: its connection, and whose turn it is. */
+#include "push_target.h"
+
+#include "push_report.h"
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/dial.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#define BACKOFF_FIRST_S 0.5
+#define BACKOFF_MOST_S 30.0
+#define NAMES_SIZE 120
+
+struct push_counters {
+    uint32_t requests;
+    uint32_t answers;    /* that confirm a request */
+    uint32_t exceptions; /* answers that refuse one */
+    uint32_t malformed;  /* answers that are neither */
+    uint32_t timeouts;   /* requests without an answer */
+};
+
+/* One push. */
+struct push {
+    struct push_target *target;
+    const struct push_config *config;
+    struct push_plan plan;
+    ev_timer tick;       /* the interval */
+    bool introduced;     /* the log has said that it answers */
+    bool answered;       /* its unit has, since a request of this push was left unanswered last */
+    bool others;         /* another unit of the target has since then */
+    struct trouble mute; /* its unit says nothing while others answer: */
+    double pause_s, not_before;
+    struct push_counters counters;
+};
+
+struct push_target {
+    struct ev_loop *loop;
+    const char *address; /* "tcp://host:port" */
+    struct dial dial;
+    int fd; /* -1: not connected */
+    ev_io readable;
+    ev_timer timer; /* connected: the answer is late; else: connect (again) */
+    double backoff_s;
+    bool answered;       /* since it was connected */
+    struct trouble down; /* what the log says of it */
+    struct push *pushes;
+    unsigned count;
+    unsigned turn;      /* of which push it is */
+    struct push *asked; /* whose request is under way, which writes `span`; NULL: none is */
+    struct push_request request;
+    struct push_span span;
+    uint16_t transaction; /* of the last request */
+    uint8_t received[2 * MBAP_ADU_MAX];
+    size_t size;
+    uint32_t foreign;  /* frames that answer no request under way */
+    uint32_t connects; /* connections that came about */
+    uint32_t failures; /* that did not come about, or ended */
+};
+
+static void arm(struct push_target *target, double after)
+{
+    ev_timer_stop(target->loop, &target->timer);
+    ev_timer_set(&target->timer, after, 0);
+    ev_timer_start(target->loop, &target->timer);
+}
+
+/* ---- what the log says ---- */
+
+/* "plc, scada": the pushes that the target is of. */
+static const char *names(const struct push_target *target, char text[NAMES_SIZE])
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (unsigned i = 0; i < target->count && used < NAMES_SIZE; i++) {
+        bool fits = used + strlen(target->pushes[i].config->name) + 6 < NAMES_SIZE;
+        used += (size_t) snprintf(text + used, NAMES_SIZE - used, "%s%s", i ? ", " : "",
+                                  fits ? target->pushes[i].config->name : "...");
+        if (!fits)
+            break;
+    }
+    return text;
+}
+
+static void report_down(struct push_target *target, const char *why)
+{
+    char text[NAMES_SIZE];
+    if (trouble_begins(&target->down, clock_now()))
+        log_warn("push %s: %s: %s; trying again, at least every %.0f s", names(target, text),
+                 target->address, why, BACKOFF_MOST_S);
+    else
+        log_debug("push %s: %s", names(target, text), why);
+}
+
+static void report_answer(struct push *push)
+{
+    struct push_target *target = push->target;
+    char text[NAMES_SIZE];
+    double now = clock_now(), lasted_s;
+    bool back = trouble_ends(&target->down, now, &lasted_s);
+    if (back)
+        log_info("push %s: %s answers again after %.0f s", names(target, text), target->address,
+                 lasted_s);
+    if (trouble_ends(&push->mute, now, &lasted_s)) {
+        log_info("push %s: %s answers for unit %u again after %.0f s", push->config->name,
+                 target->address, push->config->unit, lasted_s);
+        push_plan_hope(&push->plan);
+    } else if (!push->introduced && !back) {
+        log_info("push %s: %s answers, unit %u", push->config->name, target->address,
+                 push->config->unit);
+    }
+    push->introduced = true;
+    for (unsigned i = 0; back && i < target->count; i++)
+        push_plan_hope(&target->pushes[i].plan);
+}
+
+static void report_counters(const struct push *push)
+{
+    const struct push_target *target = push->target;
+    const struct push_counters *counters = &push->counters;
+    if (target->connects + target->failures == 0)
+        return;
+    log_info(
+        "push %s: %u requests, %u confirmed, %u exceptions, %u malformed and %u foreign answers, "
+        "%u timeouts, %u connections, %u failed or ended",
+        push->config->name, counters->requests, counters->answers, counters->exceptions,
+        counters->malformed, target->foreign, counters->timeouts, target->connects,
+        target->failures);
+}
+
+/* ---- the connection ---- */
+
+/* A unit that says nothing while others behind the same address answer is none of their business. */
+static void note_mute(struct push *push, double now)
+{
+    if (!push->answered && push->others) {
+        if (trouble_begins(&push->mute, now))
+            log_warn("push %s: %s does not answer for unit %u, but for others; trying again, at "
+                     "least every %.0f s",
+                     push->config->name, push->target->address, push->config->unit, BACKOFF_MOST_S);
+        push->not_before = now + backoff_grow(&push->pause_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
+    }
+    push->answered = push->others = false;
+}
+
+/* What the target has not received yet is thrown away: closing alone would leave it to the
+ * system to deliver it later, maybe behind what the next connection writes. */
+static void take_back(struct push_target *target)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(target->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    target->asked = NULL;
+}
+
+static void lose(struct push_target *target, const char *why)
+{
+    struct push *push = target->asked;
+    double now = clock_now();
+    if (push) {
+        push_plan_unanswered(&push->plan, &target->span, push->answered, now);
+        push_report_troubles(&push->plan, now);
+        note_mute(push, now);
+        take_back(target);
+    }
+    ev_io_stop(target->loop, &target->readable);
+    dial_stop(&target->dial);
+    target->fd = -1;
+    target->failures++;
+    /* One that closes after each answer is no trouble: it works that way. */
+    if (target->answered) {
+        log_debug("push: %s: %s", target->address, why);
+        target->backoff_s = 0;
+    } else {
+        report_down(target, why);
+    }
+    target->answered = false;
+    arm(target, backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
+}
+
+/* A request is far smaller than a socket's buffer, and no other is under way: a socket that does
+ * not take it whole is stuck. */
+static void send_request(struct push_target *target)
+{
+    const struct push_request *request = &target->request;
+    log_frame("push >", request->bytes, request->size);
+    ssize_t n = send(target->fd, request->bytes, request->size, MSG_NOSIGNAL);
+    if (n != (ssize_t) request->size) {
+        lose(target, n < 0 ? strerror(errno) : "its socket takes no more");
+        return;
+    }
+    target->asked->counters.requests++;
+    arm(target, target->asked->config->timeout_s);
+}
+
+static bool single(const struct push_target *target)
+{
+    enum push_function function = target->asked->config->function;
+    return function == PUSH_SINGLE || (function == PUSH_AUTO && target->span.size == 1);
+}
+
+static void ask(struct push_target *target, struct push *push)
+{
+    const struct push_span *span = &target->span;
+    target->asked = push;
+    push_report_clipped(&push->plan, span);
+    push_request_build(&target->request, ++target->transaction, (uint8_t) push->config->unit,
+                       single(target), span->address, span->words, span->size);
+    send_request(target);
+}
+
+/* The push whose turn it is, with what it has to write; NULL: none has anything. `last`: what may
+ * not be answered, too. */
+static struct push *choose(struct push_target *target, double now, bool last)
+{
+    for (unsigned i = 0; i < target->count; i++) {
+        struct push *push = &target->pushes[(target->turn + i) % target->count];
+        if (now < push->not_before || (push->mute.told && !last) ||
+            !push_plan_take(&push->plan, now, last, &target->span))
+            continue;
+        target->turn = (target->turn + i + 1) % target->count;
+        return push;
+    }
+    return NULL;
+}
+
+static void send_due(struct push_target *target, double now)
+{
+    if (target->fd < 0 || target->asked)
+        return;
+    struct push *push = choose(target, now, false);
+    if (!push)
+        push = choose(target, now, true);
+    if (push)
+        ask(target, push);
+}
+
+static void note_answered(struct push_target *target, unsigned unit)
+{
+    target->answered = true;
+    for (unsigned i = 0; i < target->count; i++) {
+        struct push *push = &target->pushes[i];
+        if (push->config->unit != unit) {
+            push->others = true;
+            continue;
+        }
+        push->answered = true;
+        push->pause_s = push->not_before = 0;
+    }
+}
+
+static void take_answer(struct push_target *target, enum push_reply reply, uint8_t exception)
+{
+    struct push *push = target->asked;
+    target->asked = NULL;
+    ev_timer_stop(target->loop, &target->timer);
+    note_answered(target, push->config->unit);
+    report_answer(push);
+    if (reply == PUSH_DONE) {
+        push->counters.answers++;
+        push_report_taken(&push->plan, &target->span);
+        push_plan_done(&push->plan, &target->span);
+    } else {
+        if (reply == PUSH_REFUSED)
+            push->counters.exceptions++;
+        else
+            push->counters.malformed++;
+        push_plan_refused(&push->plan, &target->span,
+                          reply == PUSH_REFUSED ? exception : PUSH_NO_EXCEPTION, clock_now());
+    }
+    push_report_troubles(&push->plan, clock_now());
+}
+
+static void take_frame(struct push_target *target, const uint8_t *frame, size_t size)
+{
+    uint8_t exception = 0;
+    enum push_reply reply =
+        target->asked ? push_reply_check(&target->request, frame, size, &exception) : PUSH_FOREIGN;
+    log_frame("push <", frame, size);
+    if (reply == PUSH_FOREIGN)
+        target->foreign++;
+    else
+        take_answer(target, reply, exception);
+}
+
+/* All whole frames; false: what came cannot be Modbus TCP. */
+static bool take_frames(struct push_target *target)
+{
+    size_t taken = 0;
+    while (taken < target->size) {
+        const uint8_t *bytes = target->received + taken;
+        struct mbap_span found = mbap_find(bytes, target->size - taken);
+        if (found.kind == MBAP_BROKEN)
+            return false;
+        if (found.kind == MBAP_MORE)
+            break;
+        if (found.kind == MBAP_FRAME)
+            take_frame(target, bytes, found.size);
+        else
+            target->foreign++;
+        taken += found.size;
+    }
+    memmove(target->received, target->received + taken, target->size - taken);
+    target->size -= taken;
+    return true;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct push_target *target = io->data;
+    ssize_t n = recv(target->fd, target->received + target->size,
+                     sizeof target->received - target->size, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        lose(target, n < 0 ? strerror(errno) : "it closed the connection");
+        return;
+    }
+    target->size += (size_t) n;
+    if (take_frames(target))
+        send_due(target, clock_now());
+    else
+        lose(target, "it does not speak Modbus TCP");
+}
+
+static void on_opened(void *data, int fd)
+{
+    struct push_target *target = data;
+    target->fd = fd;
+    target->size = 0;
+    target->connects++;
+    ev_io_set(&target->readable, fd, EV_READ);
+    ev_io_start(target->loop, &target->readable);
+    /* It may have been restarted, and know nothing any more. */
+    for (unsigned i = 0; i < target->count; i++) {
+        push_plan_all(&target->pushes[i].plan);
+        ev_timer_again(target->loop, &target->pushes[i].tick);
+    }
+    send_due(target, clock_now());
+}
+
+static void on_failed(void *data, const char *why)
+{
+    lose(data, why);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct push_target *target = timer->data;
+    if (target->fd < 0) {
+        dial_start(&target->dial);
+        return;
+    }
+    char why[60];
+    snprintf(why, sizeof why, "no answer for %g s", target->asked->config->timeout_s);
+    target->asked->counters.timeouts++;
+    lose(target, why);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct push *push = timer->data;
+    push_plan_all(&push->plan);
+    send_due(push->target, clock_now());
+}
+
+/* ---- life ---- */
+
+void push_target_values_changed(struct push_target *target, const struct source *source, double now)
+{
+    for (unsigned i = 0; i < target->count; i++) {
+        push_plan_changes(&target->pushes[i].plan, source, now);
+        push_report_troubles(&target->pushes[i].plan, now);
+    }
+    send_due(target, now);
+}
+
+struct push_target *push_target_new(struct ev_loop *loop, const struct push_config *config,
+                                    unsigned most)
+{
+    static const struct dial_events events = {.opened = on_opened, .failed = on_failed};
+    struct push_target *target = calloc(1, sizeof *target);
+    if (!target)
+        return NULL;
+    target->loop = loop;
+    target->address = config->target;
+    target->fd = -1;
+    target->pushes = calloc(most, sizeof *target->pushes);
+    if (!target->pushes ||
+        !dial_init(&target->dial, loop, config->target + strlen("tcp://"), &events, target)) {
+        free(target->pushes);
+        free(target);
+        return NULL;
+    }
+    ev_init(&target->readable, on_readable);
+    ev_init(&target->timer, on_timer);
+    target->readable.data = target->timer.data = target;
+    arm(target, 0);
+    return target;
+}
+
+bool push_target_is_of(const struct push_target *target, const struct push_config *config)
+{
+    struct endpoint to;
+    return endpoint_parse(config->target + strlen("tcp://"), &to) &&
+           strcasecmp(to.host, target->dial.to.host) == 0 && to.port == target->dial.to.port;
+}
+
+bool push_target_add(struct push_target *target, const struct push_config *config, push_find *find,
+                     const void *data, double counts_from)
+{
+    struct push *push = &target->pushes[target->count];
+    *push = (struct push){.target = target, .config = config};
+    if (!push_plan_init(&push->plan, config, find, data, counts_from, clock_now())) {
+        push_plan_close(&push->plan);
+        return false;
+    }
+    ev_timer_init(&push->tick, on_tick, config->interval_s, config->interval_s);
+    push->tick.data = push;
+    target->count++;
+    return true;
+}
+
+void push_target_free(struct push_target *target)
+{
+    if (!target)
+        return;
+    if (target->asked)
+        take_back(target);
+    ev_io_stop(target->loop, &target->readable);
+    ev_timer_stop(target->loop, &target->timer);
+    dial_stop(&target->dial);
+    for (unsigned i = 0; i < target->count; i++) {
+        report_counters(&target->pushes[i]);
+        ev_timer_stop(target->loop, &target->pushes[i].tick);
+        push_plan_close(&target->pushes[i].plan);
+    }
+    free(target->pushes);
+    free(target);
+}

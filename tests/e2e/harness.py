@@ -302,9 +302,10 @@ def main(tests):
     print(f"1..{len(tests)}")
     failed = 0
     for number, test in enumerate(tests, 1):
+        begin = time.monotonic()
         try:
             test()
-            print(f"ok {number} - {test.__name__}", flush=True)
+            print(f"ok {number} - {test.__name__} # {time.monotonic() - begin:.1f} s", flush=True)
         except Exception:
             failed += 1
             print("\n".join("# " + line for line in traceback.format_exc().splitlines()))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* packgate: one program, several commands. */
 #include "commands/command.h"
+#include "base/suggest.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -33,6 +34,18 @@ static void print_help(FILE *out)
     fprintf(out, "\n'packgate COMMAND --help' says more about each; packgate(1) is the manual.\n");
 }
 
+static void report_command(const char *name)
+{
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        suggest_offer(&suggest, commands[i].name);
+    if (*name)
+        fprintf(stderr, "packgate: unknown command '%s'%s\n\n", name, suggest_hint(&suggest, hint));
+    print_help(stderr);
+}
+
 /* Where one of the first three descriptors was closed, the next socket or port would take its place, and messages would
  * go to a battery. */
 static void fill_standard_descriptors(void)
@@ -63,8 +76,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(commands[i].name, name) == 0)
             return commands[i].run(argc - 1, argv + 1);
-    if (*name)
-        fprintf(stderr, "packgate: unknown command '%s'\n\n", name);
-    print_help(stderr);
+    report_command(name);
     return EXIT_USAGE;
 }

@@ -18,10 +18,4 @@ int command_map(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_probe(int argc, char **argv);
 
-/* The path of a device, as one types it, is a serial port. */
-static inline const char *command_port_prefix(const char *port)
-{
-    return port[0] == '/' ? "serial:" : "";
-}
-
 #endif

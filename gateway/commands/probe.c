@@ -2,12 +2,12 @@
 /* `packgate probe PORT`: which protocol and address answer there, and the configuration to read
  * them with. */
 #include "command.h"
+#include "options.h"
 
 #include "lines/search.h"
 #include "base/log.h"
 
 #include <getopt.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char usage[] =
@@ -20,11 +20,18 @@ static const char usage[] =
     "  -v, --verbose      says what is being tried\n"
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
+#define MOST_TRIED 256
+
 struct probing {
     struct ev_loop *loop;
     const struct line_config *line;
     bool verbose;
     int status;
+    struct tried {
+        const struct bms_driver *driver;
+        int address;     /* -1: the protocol has none */
+    } tried[MOST_TRIED]; /* each once */
+    unsigned tried_count;
 };
 
 static int address_of(const struct bms_driver *driver, int address)
@@ -32,10 +39,44 @@ static int address_of(const struct bms_driver *driver, int address)
     return address >= 0 ? address : driver->address_default;
 }
 
+static void note_tried(struct probing *probing, const struct attempt *attempt)
+{
+    const struct bms_driver *driver = attempt->driver;
+    int address = bms_has_address(driver) ? address_of(driver, attempt->guess.address) : -1;
+    for (unsigned i = 0; i < probing->tried_count; i++)
+        if (probing->tried[i].driver == driver && probing->tried[i].address == address)
+            return;
+    if (probing->tried_count < MOST_TRIED)
+        probing->tried[probing->tried_count++] = (struct tried){driver, address};
+}
+
+/* "daly at 1, jbd, topbms at 0 1 2": in the order of the list of drivers. */
+static void print_tried(const struct probing *probing)
+{
+    const char *before = "tried ";
+    for (unsigned d = 0; bms_drivers[d]; d++) {
+        unsigned count = 0;
+        for (unsigned i = 0; i < probing->tried_count; i++) {
+            if (probing->tried[i].driver != bms_drivers[d])
+                continue;
+            if (count++ == 0)
+                fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
+            if (probing->tried[i].address >= 0)
+                fprintf(stderr, "%s %d", count == 1 ? " at address" : ",",
+                        probing->tried[i].address);
+            before = "; ";
+        }
+    }
+    fprintf(stderr,
+            "\nto try another address: packgate read --port %s --protocol NAME --address N\n",
+            probing->line->port);
+}
+
 static void on_trying(void *data, const struct attempt *attempt)
 {
-    const struct probing *probing = data;
+    struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
+    note_tried(probing, attempt);
     if (!probing->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
@@ -78,6 +119,9 @@ static void on_done(void *data, const struct search_found *found, const char *wh
         probing->status = EXIT_DONE;
     } else {
         fprintf(stderr, "packgate: %s: %s\n", probing->line->port, why);
+        /* With the first attempt alone the port did not even open. */
+        if (probing->tried_count > 1)
+            print_tried(probing);
     }
     ev_break(probing->loop, EVBREAK_ALL);
 }
@@ -85,18 +129,14 @@ static void on_done(void *data, const struct search_found *found, const char *wh
 /* The port goes through the configuration's own checks. */
 static struct config *config_for(const char *port, const char *baud, const char *framing)
 {
-    char text[PORT_SIZE + 200];
-    int size =
-        snprintf(text, sizeof text,
-                 "[line port]\nport = %s%s\n%s%s\n%s%s\n[pack pack]\nline = port\nprotocol = daly\n"
-                 "unit = 1\n",
-                 command_port_prefix(port), port, baud ? "baud = " : "", baud ? baud : "",
-                 framing ? "framing = " : "", framing ? framing : "");
-    if (size < 0 || (size_t) size >= sizeof text) {
-        fprintf(stderr, "packgate: the port's name is too long\n");
-        return NULL;
-    }
-    return config_parse(text, "options", stderr);
+    char full_port[PORT_SIZE];
+    const struct option_line lines[] = {
+        {NULL, NULL, "[line port]"}, {"PORT", "port", options_port(port, full_port)},
+        {"--baud", "baud", baud},    {"--framing", "framing", framing},
+        {NULL, NULL, "[pack pack]"}, {NULL, "line", "port"},
+        {NULL, "protocol", "daly"},  {NULL, "unit", "1"},
+    };
+    return options_config("probe", lines, sizeof lines / sizeof *lines);
 }
 
 static int probe(const struct line_config *line, bool verbose)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* `packgate read`: polls packs once, or on and on, and prints their values as JSON. */
 #include "command.h"
+#include "options.h"
 
 #include "packs/json.h"
 #include "lines/exchange.h"
 #include "lines/polling.h"
 #include "base/log.h"
+#include "base/suggest.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -50,30 +52,21 @@ struct reading {
 
 /* ---- what is to be read ---- */
 
-/* One pack given by options is a configuration as well, so that the same rules check it. */
 static struct config *config_of_options(const struct arguments *arguments)
 {
-    const struct {
-        const char *key, *value;
-    } keys[] = {
-        {"[line port]\nport", arguments->port}, {"baud", arguments->baud},
-        {"[pack pack]\nline", "port"},          {"unit", "1"},
-        {"protocol", arguments->protocol},      {"address", arguments->address},
-        {"variant", arguments->variant},
+    char port[PORT_SIZE];
+    const struct option_line lines[] = {
+        {NULL, NULL, "[line port]"},
+        {"--port", "port", options_port(arguments->port, port)},
+        {"--baud", "baud", arguments->baud},
+        {NULL, NULL, "[pack pack]"},
+        {NULL, "line", "port"},
+        {NULL, "unit", "1"},
+        {"--protocol", "protocol", arguments->protocol},
+        {"--address", "address", arguments->address},
+        {"--variant", "variant", arguments->variant},
     };
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (keys[i].value)
-            fprintf(out, "%s = %s%s\n", keys[i].key,
-                    i == 0 ? command_port_prefix(arguments->port) : "", keys[i].value);
-    fclose(out);
-    struct config *config = text ? config_parse(text, "options", stderr) : NULL;
-    free(text);
-    return config;
+    return options_config("read", lines, sizeof lines / sizeof *lines);
 }
 
 static bool wanted(void *data, const struct pack_config *pack)
@@ -85,6 +78,16 @@ static bool wanted(void *data, const struct pack_config *pack)
     return arguments->name_count == 0;
 }
 
+static void report_name(const char *name, const struct config *config)
+{
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (unsigned i = 0; i < config->pack_count; i++)
+        suggest_offer(&suggest, config->packs[i].name);
+    fprintf(stderr, "packgate: there is no pack '%s'%s\n", name, suggest_hint(&suggest, hint));
+}
+
 static bool names_exist(const struct arguments *arguments, const struct config *config)
 {
     for (int i = 0; i < arguments->name_count; i++) {
@@ -92,7 +95,7 @@ static bool names_exist(const struct arguments *arguments, const struct config *
         for (unsigned p = 0; p < config->pack_count; p++)
             found = found || strcmp(arguments->names[i], config->packs[p].name) == 0;
         if (!found) {
-            fprintf(stderr, "packgate: there is no pack '%s'\n", arguments->names[i]);
+            report_name(arguments->names[i], config);
             return false;
         }
     }
@@ -246,6 +249,38 @@ static int read_packs(const struct arguments *arguments)
     return status;
 }
 
+/* Whether the options go together; says which do not. */
+static bool check_options(const struct arguments *arguments)
+{
+    const struct {
+        const char *option, *value;
+    } of_port[] = {
+        {"--protocol", arguments->protocol},
+        {"--address", arguments->address},
+        {"--variant", arguments->variant},
+        {"--baud", arguments->baud},
+    };
+    if (arguments->port && !arguments->protocol)
+        fprintf(stderr,
+                "packgate read: --protocol is missing: with --port it says what the pack speaks; "
+                "'packgate probe %s' finds out\n\n",
+                arguments->port);
+    else if (arguments->port && arguments->name_count > 0)
+        fprintf(stderr,
+                "packgate read: '%s' is the name of a pack in the configuration, and --port is one "
+                "outside of it; give one of them\n\n",
+                arguments->names[0]);
+    for (size_t i = 0; !arguments->port && i < sizeof of_port / sizeof *of_port; i++)
+        if (of_port[i].value) {
+            fprintf(stderr,
+                    "packgate read: --port is missing: %s is for a pack outside of the "
+                    "configuration\n\n",
+                    of_port[i].option);
+            return false;
+        }
+    return !arguments->port || (arguments->protocol && arguments->name_count == 0);
+}
+
 /* Fills the arguments; -1 to go on, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
@@ -306,10 +341,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
     }
     arguments->names = argv + optind;
     arguments->name_count = argc - optind;
-    bool by_options =
-        arguments->protocol || arguments->address || arguments->variant || arguments->baud;
-    bool wrong = arguments->port ? !arguments->protocol || arguments->name_count > 0 : by_options;
-    return wrong ? EXIT_USAGE : -1;
+    return check_options(arguments) ? -1 : EXIT_USAGE;
 }
 
 int command_read(int argc, char **argv)

@@ -4,6 +4,7 @@
 
 #include "modbus/listeners.h"
 #include "packs/json.h"
+#include "config/hints.h"
 #include "simulator/pty.h"
 #include "simulator/simulator.h"
 #include "base/address.h"
@@ -136,12 +137,15 @@ static bool take_tcp(const char *text)
 /* Whether the arguments make sense; if so, arguments->bms is what to emulate. */
 static bool check_order(struct arguments *arguments)
 {
-    char error[200];
+    char error[200], hint[HINT_SIZE], unknown[HINT_SIZE + 40];
     if (!arguments->protocol)
         return wrong("no", "--protocol", "nothing to emulate");
     arguments->driver = bms_driver_find(arguments->protocol);
-    if (!arguments->driver)
-        return wrong("--protocol", arguments->protocol, "there is no such protocol");
+    if (!arguments->driver) {
+        snprintf(unknown, sizeof unknown, "there is no such protocol%s",
+                 config_hint_protocol(arguments->protocol, hint));
+        return wrong("--protocol", arguments->protocol, unknown);
+    }
     bms_init(&arguments->bms, arguments->driver);
     if (arguments->variant &&
         !take_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))

@@ -214,7 +214,9 @@ def check_silent(port, pattern):
 
 def check_silence(_):
     with Relay() as relay:
-        check_silent(relay.url, r"nothing answered; is the BMS awake")
+        check_silent(relay.url, r"nothing answered; is the BMS awake.*\n"
+                     r"tried topbms at address 1, 0, .*; daly at address 1; .*jk02.*\n"
+                     rf"to try another address: packgate read --port {relay.url} --protocol NAME --address N\n$")
         seen = check_reads(relay.requests)
     assert seen == set(READS), set(READS) - seen
 
@@ -262,7 +264,7 @@ def says_why_a_port_does_not_open():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     check_silent(f"tcp://127.0.0.1:{port}", r"refused")
-    check_silent("serial:/dev/packgate-has-none", r"No such file")
+    check_silent("serial:/dev/packgate-has-none", r"No such file.*\n$")
 
 
 def refuses_wrong_calls():

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+/* Options of the command line as a configuration. */
+#include "options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_NAME "options"
+#define MOST_LINES 16
+
+/* A line "options:3: what is wrong", where line 3 is that of an option. */
+static void report(const char *command, const struct option_line *const *written, const char *text)
+{
+    unsigned line = 0;
+    int used = 0;
+    bool known = sscanf(text, FILE_NAME ":%u: %n", &line, &used) == 1 && used > 0 && line > 0 &&
+                 line <= MOST_LINES && written[line - 1];
+    const char *option = known ? written[line - 1]->option : NULL;
+    fprintf(stderr, "packgate %s: %s%s%s\n", command, option ? option : "", option ? ": " : "",
+            text + used);
+}
+
+/* Values must not bring lines of their own. */
+static void write_line(FILE *out, const struct option_line *line)
+{
+    if (line->key)
+        fprintf(out, "%s = ", line->key);
+    for (const char *c = line->value; *c; c++)
+        fputc(*c == '\n' || *c == '\r' ? ' ' : *c, out);
+    fputc('\n', out);
+}
+
+struct config *options_config(const char *command, const struct option_line *lines, unsigned count)
+{
+    const struct option_line *written[MOST_LINES] = {NULL};
+    char *text = NULL, *wrong = NULL;
+    size_t size = 0, wrong_size = 0;
+    unsigned line = 0;
+    FILE *out = open_memstream(&text, &size), *errors = open_memstream(&wrong, &wrong_size);
+    struct config *config = NULL;
+    for (unsigned i = 0; out && i < count && line < MOST_LINES; i++)
+        if (lines[i].value) {
+            write_line(out, &lines[i]);
+            written[line++] = &lines[i];
+        }
+    bool ok = out && fclose(out) == 0 && errors;
+    if (ok)
+        config = config_parse(text, FILE_NAME, errors);
+    ok = errors && fclose(errors) == 0 && ok;
+    char *rest = ok ? wrong : NULL;
+    for (char *found = strsep(&rest, "\n"); found; found = strsep(&rest, "\n"))
+        if (*found)
+            report(command, written, found);
+    free(text);
+    free(wrong);
+    return config;
+}
+
+const char *options_port(const char *port, char out[PORT_SIZE])
+{
+    snprintf(out, PORT_SIZE, "%s%s", port[0] == '/' ? "serial:" : "", port);
+    return out;
+}

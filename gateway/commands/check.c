@@ -2,17 +2,27 @@
 /* `packgate check`: whether a configuration is right, without starting anything. */
 #include "command.h"
 
-#include "config/config.h"
+#include "lines/device.h"
+#include "config/keys.h"
 #include "config/keys_manual.h"
+#include "base/address.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char usage[] = "usage: packgate check [FILE]\n"
                             "       packgate check --keys[=man]\n\n"
                             "Checks a configuration (" CONFIG_DEFAULT
                             " by default, '-' for standard input) and prints what is wrong as\n"
-                            "file:line: what is wrong and what was expected.\n"
+                            "file:line: what is wrong and what was expected; else its lines, packs "
+                            "and units as a table. What this host\n"
+                            "lacks (a device, a baud rate, an address to listen on) is a warning.\n"
                             "  -c, --config FILE  the same as FILE\n"
                             "      --keys[=man]   prints all sections and keys with their ranges, "
                             "defaults and meanings; as text, or as the\n"
@@ -31,6 +41,182 @@ static int print_keys(const char *format)
     }
     fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
     return EXIT_USAGE;
+}
+
+/* All packs of a line have the same settings; NULL: it has none. */
+static const struct bms_driver *driver_of_line(const struct config *config,
+                                               const struct line_config *line)
+{
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (config->packs[i].line == line)
+            return config->packs[i].driver;
+    return NULL;
+}
+
+/* ---- what this host lacks ---- */
+
+static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
+{
+    va_list values;
+    va_start(values, format);
+    fprintf(stderr, "%s:", path);
+    if (entry && entry->line > 0)
+        fprintf(stderr, "%u:", entry->line);
+    fprintf(stderr, " warning: ");
+    vfprintf(stderr, format, values);
+    fputc('\n', stderr);
+    va_end(values);
+}
+
+/* The configuration may be meant for another host, and an adapter may be plugged in later. */
+static void look_at_device(const char *path, const struct config *config,
+                           const struct line_config *line)
+{
+    char why[200];
+    const struct bms_driver *driver = driver_of_line(config, line);
+    if (strncmp(line->port, "serial:", 7) != 0 || !driver)
+        return;
+    unsigned baud = line->baud ? line->baud : driver->line.baud;
+    if (driver == &automatic_driver && !line->baud)
+        baud = 0;
+    if (!device_check(line->port + 7, baud, line->rts == RTS_RS485, why, sizeof why))
+        warn(path, config_entry_find(config, &line_section, line->name, "port", 0),
+             "[line %s] %s: %s", line->name, line->port + 7, why);
+}
+
+/* Only the address: the port is taken when the gateway is running. */
+static bool has_address(const char *listen)
+{
+    struct endpoint endpoint;
+    struct addrinfo *found, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+    if (!endpoint_parse(listen, &endpoint))
+        return true;
+    if (getaddrinfo(endpoint.host, NULL, &hints, &found) != 0)
+        return false; /* it names an interface that there is not */
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool lacks = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) < 0 &&
+                 (errno == EADDRNOTAVAIL || errno == ENODEV);
+    bool no_family = fd < 0 && errno == EAFNOSUPPORT;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return !lacks && !no_family;
+}
+
+static void look_at_host(const char *path, const struct config *config)
+{
+    for (unsigned i = 0; i < config->line_count; i++)
+        look_at_device(path, config, &config->lines[i]);
+    for (unsigned i = 0; i < config->gateway.listen_count; i++)
+        if (!has_address(config->gateway.listen[i]))
+            warn(path, config_entry_find(config, &gateway_section, "", "listen", i),
+                 "'listen' has %s, an address that this host does not have",
+                 config->gateway.listen[i]);
+}
+
+/* ---- what is served, as a table ---- */
+
+#define COLUMNS 8
+
+/* Prints lines whose cells are separated by tabs, each column as wide as it must be. */
+static void print_table(const char *text)
+{
+    size_t widths[COLUMNS] = {0};
+    for (int pass = 0; pass < 2; pass++) {
+        unsigned column = 0;
+        for (const char *cell = text; *cell;) {
+            size_t size = strcspn(cell, "\t\n");
+            bool last = cell[size] != '\t';
+            if (pass == 0 && size > widths[column] && !last)
+                widths[column] = size;
+            if (pass == 1)
+                printf("%-*.*s%s", last ? 0 : (int) widths[column], (int) size, cell,
+                       last ? "\n" : "  ");
+            column = last || column + 1 == COLUMNS ? 0 : column + 1;
+            cell += size + (cell[size] != '\0');
+        }
+    }
+}
+
+static void write_lines(const struct config *config, FILE *out)
+{
+    fprintf(out, "LINE\tPORT\tSETTINGS\n");
+    for (unsigned i = 0; i < config->line_count; i++) {
+        const struct line_config *line = &config->lines[i];
+        const struct bms_driver *driver = driver_of_line(config, line);
+        bool serial = strncmp(line->port, "serial:", 7) == 0;
+        fprintf(out, "%s\t%s\t", line->name, line->port);
+        if (serial && driver && driver != &automatic_driver)
+            fprintf(out, "%u %s", line->baud ? line->baud : driver->line.baud,
+                    line->framing[0] ? line->framing : driver->line.framing);
+        fputc('\n', out);
+    }
+}
+
+static void write_packs(const struct config *config, FILE *out)
+{
+    fprintf(out, "UNIT\tPACK\tLINE\tPROTOCOL\tADDRESS\tVARIANT\tPOLL\n");
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        const struct pack_config *pack = &config->packs[i];
+        const struct bms_driver *driver = pack->driver;
+        const struct bms_options *options = &pack->options;
+        fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
+        if (bms_has_address(driver))
+            fprintf(out, "%d", options->address >= 0 ? options->address : driver->address_default);
+        fprintf(out, "\t%s\t%gs\n", driver->variants ? driver->variants[options->variant] : "",
+                pack->poll_s);
+    }
+}
+
+static void write_banks(const struct config *config, FILE *out)
+{
+    fprintf(out, "UNIT\tBANK\tNEEDS\tPACKS\n");
+    for (unsigned i = 0; i < config->bank_count; i++) {
+        const struct bank_config *bank = &config->banks[i];
+        fprintf(out, "%d\t%s\t%u of %u\t", bank->unit, bank->name, bank->min_packs,
+                bank->pack_count);
+        for (unsigned p = 0; p < bank->pack_count; p++)
+            fprintf(out, "%s%s", p > 0 ? ", " : "", bank->packs[p]->name);
+        fputc('\n', out);
+    }
+}
+
+static void write_pushes(const struct config *config, FILE *out)
+{
+    fprintf(out, "PUSH\tTARGET\tUNIT\tVALUES\tINTERVAL\n");
+    for (unsigned i = 0; i < config->push_count; i++) {
+        const struct push_config *push = &config->pushes[i];
+        fprintf(out, "%s\t%s\t%u\t%u\t%gs\n", push->name, push->target, push->unit,
+                push->write_count, push->interval_s);
+    }
+}
+
+static void print_tables(const struct config *config)
+{
+    const struct {
+        unsigned rows;
+        void (*write)(const struct config *config, FILE *out);
+    } tables[] = {
+        {config->line_count, write_lines},
+        {config->pack_count, write_packs},
+        {config->bank_count, write_banks},
+        {config->push_count, write_pushes},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = tables[i].rows > 0 ? open_memstream(&text, &size) : NULL;
+        if (!out)
+            continue;
+        tables[i].write(config, out);
+        fclose(out);
+        print_table(text);
+        putchar('\n');
+        free(text);
+    }
 }
 
 static void print_count(unsigned count, const char *what)
@@ -64,6 +250,8 @@ int command_check(int argc, char **argv)
     struct config *config = config_load(path, stderr);
     if (!config)
         return EXIT_FAILED;
+    look_at_host(strcmp(path, "-") == 0 ? "standard input" : path, config);
+    print_tables(config);
     printf("%s: ", path);
     print_count(config->line_count, "line");
     print_count(config->pack_count, "pack");

@@ -62,13 +62,9 @@ static const void *struct_of(const struct telling *telling, const struct config 
 static const char *text_of(const struct telling *telling, const struct config *config,
                            const struct config_key *key, unsigned n)
 {
-    for (unsigned i = 0; i < config->entry_count; i++) {
-        const struct config_entry *entry = &config->entries[i];
-        if (entry->section == telling->section && entry->key == key &&
-            strcmp(entry->name, telling->name) == 0 && n-- == 0)
-            return entry->text;
-    }
-    return NULL;
+    const struct config_entry *entry =
+        config_entry_find(config, telling->section, telling->name, key->name, n);
+    return entry ? entry->text : NULL;
 }
 
 static bool has_item(const struct telling *telling, const struct config *config,

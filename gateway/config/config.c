@@ -247,6 +247,7 @@ static bool take_texts(struct config *config, const struct config_drafts *drafts
             struct config_entry *entry = &config->entries[config->entry_count++];
             *entry = (struct config_entry){.section = draft->section,
                                            .key = draft->texts[t].key,
+                                           .line = draft->texts[t].line,
                                            .text = draft->texts[t].text};
             memcpy(entry->name, draft->name, sizeof entry->name);
             draft->texts[t].text = NULL;

@@ -147,6 +147,7 @@ struct config_entry {
     const struct config_section *section;
     char name[NAME_SIZE]; /* of the section; empty where there is only one */
     const struct config_key *key;
+    unsigned line; /* of the file; 0: a preset of a section that is not in it */
     char *text;
 };
 

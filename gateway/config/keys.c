@@ -426,6 +426,19 @@ unsigned config_struct_count(const struct config *config, const struct config_se
     return count;
 }
 
+const struct config_entry *config_entry_find(const struct config *config,
+                                             const struct config_section *section, const char *name,
+                                             const char *key, unsigned n)
+{
+    for (unsigned i = 0; i < config->entry_count; i++) {
+        const struct config_entry *entry = &config->entries[i];
+        if (entry->section == section && strcmp(entry->key->name, key) == 0 &&
+            strcmp(entry->name, name) == 0 && n-- == 0)
+            return entry;
+    }
+    return NULL;
+}
+
 int config_key_find(const struct config_section *section, const char *name)
 {
     for (unsigned i = 0; i < section->key_count; i++)

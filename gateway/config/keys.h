@@ -119,6 +119,12 @@ extern const struct config_section *const config_sections[];
 void *config_structs(const struct config *config, const struct config_section *section);
 unsigned config_struct_count(const struct config *config, const struct config_section *section);
 
+/** The value of a key as it stands in the file, or its preset; of a list the n-th item, from 0.
+ * `name` is that of the section, "" where there is only one. NULL: there is none. */
+const struct config_entry *config_entry_find(const struct config *config,
+                                             const struct config_section *section, const char *name,
+                                             const char *key, unsigned n);
+
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);
 

@@ -47,4 +47,46 @@ def knows_makes():
         assert result.returncode in (1, 2) and "did you mean 'topbms' with variant = pylontech?" in result.stderr, result
 
 
-main([suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])
+SITE = """[gateway]
+listen = 127.0.0.1:1502, 203.0.113.9:502
+[line shed]
+port = tcp://192.0.2.49:6126
+protocol = topbms
+[line usb]
+port = serial:/dev/packgate-has-none
+protocol = jk-pb
+[pack house-1]
+line = shed
+unit = 1
+variant = pace
+[pack roof]
+line = usb
+unit = 33
+poll = 500ms
+[bank all]
+packs = house-1, roof
+unit = 9
+"""
+
+
+def check_prints_what_is_served():
+    result = call("check", "-", text=SITE)
+    assert result.returncode == 0, result
+    rows = [line.split() for line in result.stdout.splitlines()]
+    for row in (["shed", "tcp://192.0.2.49:6126"], ["usb", "serial:/dev/packgate-has-none", "115200", "8N1"],
+                ["1", "house-1", "shed", "topbms", "1", "pace", "1s"],
+                ["33", "roof", "usb", "jk-pb", "1", "trigger", "0.5s"], ["9", "all", "2", "of", "2", "house-1,", "roof"]):
+        assert row in rows, (row, result.stdout)
+    assert result.stdout.endswith("-: 2 lines, 2 packs, 1 bank, no mistakes\n"), result.stdout
+
+
+def check_warns_of_what_the_host_lacks():
+    result = call("check", "-", text=SITE)
+    assert result.stderr.splitlines() == [
+        "standard input:7: warning: [line usb] /dev/packgate-has-none: it does not exist",
+        "standard input:2: warning: 'listen' has 203.0.113.9:502, an address that this host does not have"], result.stderr
+    result = call("check", "-", text=SITE.replace("/dev/packgate-has-none", "/dev/null").replace(", 203.0.113.9:502", ""))
+    assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is no serial port\n", result.stderr
+
+
+main([check_prints_what_is_served, check_warns_of_what_the_host_lacks, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])

@@ -57,7 +57,8 @@ struct memory {
     uint8_t collecting; /* its command */
     int first, last;    /* frame numbers: 0 or 1 for the first one; -1: none yet */
     uint32_t seen;      /* bit n: the n-th frame of the reply was taken */
-    bool counts_from_0; /* a frame 0 was seen from this board */
+    bool began_at_0;    /* it has a frame 0 */
+    bool counts_from_0; /* as a whole reply of this board did */
     uint16_t cell_mv[MAX_CELLS];
     uint8_t text[TEXT_FRAMES * TEXT_PER_FRAME];
     uint8_t heartbeat;  /* of the emulator */
@@ -176,6 +177,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (step == STEP_TEMPS && memory->temp_count == 0)
         return false;
     memory->collecting = 0;
+    memory->began_at_0 = false;
     if (step == STEP_PACK && !memory->answered)
         choose_way(memory);
     make_request(bms, step_command[step], 0, request);
@@ -265,9 +267,8 @@ static enum bms_result decode_status(struct memory *memory, const uint8_t d[8], 
  * used. */
 static int take_number(struct memory *memory, int number)
 {
-    if (number == 0)
-        memory->counts_from_0 = true;
-    int first = memory->counts_from_0 ? 0 : 1;
+    memory->began_at_0 |= number == 0;
+    int first = memory->counts_from_0 || memory->began_at_0 ? 0 : 1;
     if (number == first) {
         memory->first = first;
         memory->seen = 0;
@@ -282,10 +283,14 @@ static int take_number(struct memory *memory, int number)
     return position;
 }
 
-static enum bms_result reply_state(const struct memory *memory, int frames)
+/* One frame numbered 0 may be damage; of several, all would have to be. */
+static enum bms_result reply_state(struct memory *memory, int frames)
 {
     uint32_t all = (uint32_t) ((1ull << frames) - 1);
-    return (memory->seen & all) == all ? BMS_DONE : BMS_PARTIAL;
+    if ((memory->seen & all) != all)
+        return BMS_PARTIAL;
+    memory->counts_from_0 |= frames > 1 && memory->first == 0;
+    return BMS_DONE;
 }
 
 /* 0x95, cell voltages:
@@ -402,6 +407,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     struct memory *memory = bms_memory(bms);
     if (memory->collecting != command) {
         memory->collecting = command;
+        memory->began_at_0 = false;
         memory->last = -1;
     }
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)

@@ -30,7 +30,8 @@ struct memory {
     bool status_answered;
     bool product_refused; /* F1H: try E9H */
     struct topbms_board board;
-    uint16_t unanswered[STEPS]; /* how often a slower step was due since it was answered last */
+    uint16_t unanswered[STEPS]; /* how often a slower step was asked that was never answered */
+    bool answers[STEPS];        /* that one was */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -152,6 +153,8 @@ static bool ask_slowly(struct bms *bms, enum step step, uint8_t command, bool na
     struct memory *memory = bms_memory(bms);
     if (!ask(bms, command, names_pack, request))
         return false;
+    if (memory->answers[step])
+        return true;
     unsigned asked = memory->unanswered[step]++;
     return asked < PATIENCE || asked % RARELY == 0;
 }
@@ -554,12 +557,9 @@ static void note_answer(struct bms *bms, uint8_t command)
 {
     struct memory *memory = bms_memory(bms);
     const struct topbms_variant *variant = &topbms_variants[known_variant(bms)];
-    if (command == variant->identity)
-        memory->unanswered[STEP_IDENTITY] = 0;
-    if (command == variant->serial)
-        memory->unanswered[STEP_SERIAL] = 0;
-    if (command == variant->limits)
-        memory->unanswered[STEP_LIMITS] = 0;
+    memory->answers[STEP_IDENTITY] |= command == variant->identity;
+    memory->answers[STEP_SERIAL] |= command == variant->serial;
+    memory->answers[STEP_LIMITS] |= command == variant->limits;
 }
 
 /* Section 3. A return code does not say which command it answers: one that contradicts what the

@@ -163,6 +163,8 @@ static void take_main(struct bms *bms, const struct vedirect_block *block, struc
 static void take_history(struct bms *bms, const struct vedirect_block *block, struct pack *pack)
 {
     struct vedirect_notes *notes = bms_memory(bms);
+    if (!vedirect_value(block, "H4"))
+        return;
     notes->blocks = 0;
     pack_unset(pack, CYCLES);
     if (read_fact(block, "H4", 1, &notes->cycles))

@@ -70,7 +70,7 @@ static void forget_device(struct poller *poller)
     const struct pack_config *config = poller->config;
     bms_forget(&poller->bms);
     pack_clear(&poller->incoming);
-    spike_clear(&poller->spike);
+    spike_drop(&poller->spike);
     forget_step(&poller->steps[0]);
     for (unsigned i = 0; i < config->driver->steps; i++) {
         forget_step(&poller->steps[i]);
@@ -258,6 +258,7 @@ static bool find_request(struct poller *poller, double now)
         struct poller_step *step = &poller->steps[poller->step];
         if (!is_wanted(poller, now))
             continue;
+        poller->before = poller->bms;
         poller->built = driver->build(&poller->bms, poller->step, &poller->request);
         if (poller->built)
             break;
@@ -290,11 +291,13 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
         step->open_since = now;
     poller->counters.repeats += poller->tries > 0;
     poller->tries++;
-    poller->before = poller->bms;
     return true;
 }
 
-/* A reply that is in doubt has taught the driver nothing either. */
+static void miss_step(struct poller *poller, double now);
+
+/* A reply that is in doubt has taught the driver nothing either: it builds the same request anew,
+ * knowing what it knew. */
 static void ask_again(struct poller *poller, double now)
 {
     poller->bms = poller->before;
@@ -303,7 +306,8 @@ static void ask_again(struct poller *poller, double now)
 }
 
 /* The reply in poller->incoming, compared with what the same request brought before. */
-static bool is_believed(struct poller *poller, bool rare, const struct pack *before, double now)
+static enum spike_verdict judge(struct poller *poller, bool rare, const struct pack *before,
+                                double now)
 {
     const struct pack_config *config = poller->config;
     const struct spike_rules rules = {
@@ -314,7 +318,23 @@ static bool is_believed(struct poller *poller, bool rare, const struct pack *bef
     };
     enum spike_verdict verdict = spike_judge(&poller->spike, &rules, before, &poller->incoming);
     poller->counters.spikes += verdict == SPIKE_REFUTED;
-    return verdict != SPIKE_DOUBTED;
+    return verdict;
+}
+
+/* Whether the reply of a step is believed; else it is asked for again, or given up. What is asked
+ * only when there is need of it has no reading to compare with, and none that will follow. */
+static bool is_believed(struct poller *poller, double now)
+{
+    bool rare =
+        poller->config->driver->plan[poller->step].every_s > 0 || !poller_stale(poller, now);
+    const struct pack *before =
+        usable(poller, poller->step, now) ? &poller->steps[poller->step].part : NULL;
+    enum spike_verdict verdict = judge(poller, rare, before, now);
+    if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED)
+        ask_again(poller, now);
+    if (verdict == SPIKE_UNSETTLED)
+        miss_step(poller, now);
+    return verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
 }
 
 /* Some answer to the step in flight is there. True: it can be that to its last request only. */
@@ -333,13 +353,10 @@ bool poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
-    const struct pack *before = usable(poller, poller->step, now) ? &step->part : NULL;
     double at = step->open_since;
     bool settled = note_answer(poller);
-    if (!is_believed(poller, plan->every_s > 0, before, now)) {
-        ask_again(poller, now);
+    if (!is_believed(poller, now))
         return settled;
-    }
     poller->forgotten = step->refused = false;
     step->part = poller->incoming;
     step->at = at;
@@ -407,10 +424,8 @@ static double ask_again_s(const struct poller_step *step)
     return seconds;
 }
 
-void poller_unanswered(struct poller *poller, double now)
+static void miss_step(struct poller *poller, double now)
 {
-    if (poller->tries < allowed_tries(poller))
-        return;
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
     poller->counters.timeouts++;
@@ -428,6 +443,12 @@ void poller_unanswered(struct poller *poller, double now)
     next_step(poller);
 }
 
+void poller_unanswered(struct poller *poller, double now)
+{
+    if (poller->tries >= allowed_tries(poller))
+        miss_step(poller, now);
+}
+
 void poller_disturbed(struct poller *poller, double now)
 {
     poller->noisy_until = now + NOISY_S;
@@ -437,7 +458,8 @@ bool poller_heard(struct poller *poller, double now, double age_s)
 {
     struct poller_step *step = &poller->steps[0];
     bool known = now - step->at <= poller_stale_after(poller);
-    bool believed = is_believed(poller, false, known ? &step->part : NULL, now);
+    enum spike_verdict verdict = judge(poller, false, known ? &step->part : NULL, now);
+    bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
     poller->last_answer = now;
     poller->silent_cycles = 0;
     poller->forgotten = false;

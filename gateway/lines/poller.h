@@ -52,7 +52,7 @@ struct poller {
     struct pack incoming;      /* the reply under way */
     struct pack values;        /* the last cycle published */
     struct spike spike;        /* what of the readings is in doubt */
-    struct bms before;         /* as its driver knew it before the reply under way */
+    struct bms before;         /* as its driver knew it before it built the request under way */
     double noisy_until;        /* damage was seen not long before */
     double published_at;       /* when the oldest of its parts was asked; NaN: never */
     double due;                /* next cycle */

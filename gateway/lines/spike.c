@@ -3,15 +3,13 @@
 #include "spike.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* Readings in a row that do not agree, until the last one is taken as it is: a current can swing
- * from each one to the next, and damage that passes the check so often in a row does not exist. */
-#define DOUBTED_MOST 5
 
 /* What was learned of a value's moves is forgotten by half in about 2800 readings. */
 #define KEPT_OF_MOVES (1 - 1.0 / 4096)
 #define MOVES_MARGIN 1.5
+#define LEARNING 100 /* readings, in which all moves that can be learned are believed */
 
 enum kind {
     EXACT, /* states, counts and what hardly ever changes */
@@ -30,17 +28,23 @@ enum kind {
 /* How far readings of a kind that were taken right after one another may lie apart, and how large a
  * move can be learned: each the larger one of an amount and a part of the value. `swings`: they may
  * also lie apart by a part of the step that they confirm. */
+// clang-format off
 static const struct tolerance {
     double apart, apart_part, move, move_part;
     bool swings;
 } tolerances[KINDS] = {
-    /*               apart part  move part */
-    [VOLTAGE] = {0.05, 0.002, 0, 0.01, true},    [CURRENT] = {1, 0.05, 5, 0.2, true},
-    [POWER] = {50, 0.05, 250, 0.2, true},        [SOC] = {1, 0, 1, 0, false},
-    [CAPACITY] = {0.1, 0.005, 0.5, 0.01, false}, [CELL] = {5, 0, 20, 0, true},
-    [TEMPERATURE] = {1, 0, 2, 0, false},         [INDEX] = {MAX_CELLS, 0, MAX_CELLS, 0, false},
-    [LIMIT] = {0.1, 0.01, 0.5, 0.05, true},
+    /*                apart part  move       part */
+    [VOLTAGE]     = { 0.02, 0,    0,         0.01, true},
+    [CURRENT]     = { 0.1,  0.01, 5,         0.2,  true},
+    [POWER]       = { 5,    0.01, 250,       0.2,  true},
+    [SOC]         = { 0.2,  0,    1,         0,    false},
+    [CAPACITY]    = { 0.05, 0,    0.5,       0.01, false},
+    [CELL]        = { 1,    0,    20,        0,    true},
+    [TEMPERATURE] = { 0.5,  0,    2,         0,    false},
+    [INDEX]       = { 0,    0,    MAX_CELLS, 0,    false},
+    [LIMIT]       = { 0.1,  0,    0.5,       0.05, true},
 };
+// clang-format on
 
 static enum kind kind_of(unsigned id)
 {
@@ -104,6 +108,11 @@ static double larger_of(double amount, double part, double value)
     return fmax(amount, part * fabs(value));
 }
 
+static double largest_move(enum kind kind, double value)
+{
+    return larger_of(tolerances[kind].move, tolerances[kind].move_part, value);
+}
+
 static bool is_strict(const struct spike_rules *rules)
 {
     return rules->weak || rules->noisy;
@@ -129,7 +138,8 @@ static bool value_moved(const struct spike *spike, const struct spike_rules *rul
     if (isnan(reading))
         return true;
     double step = fabs(reading - before);
-    return step > limit || (is_strict(rules) && step > spike->moves[id]);
+    double usual = spike->readings < LEARNING ? largest_move(kind, before) : spike->moves[id];
+    return step > limit || (is_strict(rules) && step > usual);
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -173,9 +183,9 @@ static bool values_agree(const struct spike *spike, const struct spike_rules *ru
 }
 
 static bool agree(const struct spike *spike, const struct spike_rules *rules,
-                  const struct pack *before, const struct pack *reading)
+                  const struct pack *before, const struct pack *doubtful,
+                  const struct pack *reading)
 {
-    const struct pack *doubtful = &spike->doubtful;
     if (is_strict(rules) && !same_states(doubtful, reading))
         return false;
     for (unsigned id = 0; id < PACK_VALUES; id++)
@@ -189,9 +199,8 @@ static bool agree(const struct spike *spike, const struct spike_rules *rules,
 
 static void learn_move(float *moves, unsigned id, double before, double reading)
 {
-    const struct tolerance *tolerance = &tolerances[kind_of(id)];
     double step = fabs(reading - before);
-    double most = larger_of(tolerance->move, tolerance->move_part, before);
+    double most = largest_move(kind_of(id), before);
     *moves = (float) (*moves * KEPT_OF_MOVES);
     if (step <= most)
         *moves = (float) fmax(*moves, fmin(step * MOVES_MARGIN, most));
@@ -199,6 +208,7 @@ static void learn_move(float *moves, unsigned id, double before, double reading)
 
 static void learn_moves(struct spike *spike, const struct pack *before, const struct pack *reading)
 {
+    spike->readings += before && spike->readings < LEARNING;
     for (unsigned id = 0; before && id < PACK_VALUES; id++)
         if (!isnan(before->value[id]) && !isnan(reading->value[id]))
             learn_move(&spike->moves[id], id, before->value[id], reading->value[id]);
@@ -212,30 +222,66 @@ static enum spike_verdict believe(struct spike *spike, const struct pack *before
     return verdict;
 }
 
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *) a, y = *(const double *) b;
+    return (x > y) - (x < y);
+}
+
+/* Readings that never agreed tell how far a value moves: half of their differences lie below the
+ * median, on which single damaged ones have no influence. Else a pack whose values begin to wobble
+ * after a long rest would not be believed any more. */
+static void learn_from_doubtful(struct spike *spike)
+{
+    double differences[SPIKE_READINGS - 2];
+    for (unsigned id = 0; id < PACK_VALUES; id++) {
+        for (unsigned i = 0; i < SPIKE_READINGS - 2; i++)
+            differences[i] = fabs(spike->doubtful[i + 1].value[id] - spike->doubtful[i].value[id]);
+        qsort(differences, SPIKE_READINGS - 2, sizeof *differences, compare_doubles);
+        double median = differences[(SPIKE_READINGS - 2) / 2];
+        if (!isnan(median))
+            learn_move(&spike->moves[id], id, spike->doubtful[0].value[id],
+                       spike->doubtful[0].value[id] + 2 * median / MOVES_MARGIN);
+    }
+}
+
+/* Whether something that was known is not any more. Many a damage comes to that. */
+static bool loses(const struct pack *before, const struct pack *reading)
+{
+    bool lost = false;
+    for (unsigned id = 0; before && id < PACK_VALUES; id++)
+        lost |= !isnan(before->value[id]) && isnan(reading->value[id]);
+    for (unsigned i = 0; before && i < PACK_TEXTS; i++)
+        lost |= before->text[i][0] && !reading->text[i][0];
+    return lost;
+}
+
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading)
 {
-    unsigned wanted = rules->weak && rules->noisy ? 3 : 2;
     if (!moved(spike, rules, before, reading) && (before || !spike->doubted))
         return believe(spike, before, reading, spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
-    bool again = spike->doubted > 0 && agree(spike, rules, before, reading);
-    spike->agreeing = again ? spike->agreeing + 1 : 1;
-    spike->doubted++;
-    if (spike->agreeing >= wanted)
+    bool wary = rules->weak && rules->noisy;
+    unsigned wanted = 2u + wary + (rules->weak && loses(before, reading)), agreeing = 1;
+    for (unsigned i = 0; i < spike->doubted; i++)
+        agreeing += agree(spike, rules, before, &spike->doubtful[i], reading);
+    if (agreeing >= wanted)
         return believe(spike, before, reading,
-                       spike->doubted > wanted ? SPIKE_REFUTED : SPIKE_BELIEVED);
-    if (spike->doubted >= DOUBTED_MOST)
-        return believe(spike, before, reading, SPIKE_BELIEVED);
-    spike->doubtful = *reading;
+                       spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
+    if (spike->doubted == SPIKE_READINGS - 1) {
+        /* A current can swing from each reading to the next. Damage that passes the check so often
+         * in a row is only to be feared where there is much of it. */
+        learn_from_doubtful(spike);
+        if (!wary)
+            return believe(spike, before, reading, SPIKE_BELIEVED);
+        spike_drop(spike);
+        return SPIKE_UNSETTLED;
+    }
+    spike->doubtful[spike->doubted++] = *reading;
     return SPIKE_DOUBTED;
 }
 
 void spike_drop(struct spike *spike)
 {
-    spike->doubted = spike->agreeing = 0;
-}
-
-void spike_clear(struct spike *spike)
-{
-    memset(spike, 0, sizeof *spike);
+    spike->doubted = 0;
 }

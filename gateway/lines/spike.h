@@ -17,11 +17,13 @@
 
 #include "bms/pack.h"
 
+#define SPIKE_READINGS 6 /* most of a request that do not agree */
+
 /* Of one pack; zeroed is empty. */
 struct spike {
-    struct pack doubtful;     /* the last reading that was not believed, while `doubted` is not 0 */
-    unsigned doubted;         /* readings in a row that were not */
-    unsigned agreeing;        /* how many of the last ones said the same */
+    struct pack doubtful[SPIKE_READINGS - 1]; /* the last readings, which were not believed */
+    unsigned doubted;                         /* how many of them there are */
+    unsigned readings; /* that were believed and compared with one before, while they are few */
     float moves[PACK_VALUES]; /* how far each value is known to move between two readings */
 };
 
@@ -30,13 +32,15 @@ struct spike_rules {
     const struct spike_limits *limits; /* largest steps, by the configuration */
     bool weak;  /* two wrong bits can pass the protocol's check: everything is watched closely */
     bool noisy; /* damage was seen a short while ago: the same, and one more reading must agree */
-    bool rare;  /* the value is read rarely: its first reading is in doubt on a weak protocol */
+    bool
+        rare; /* no other reading will follow soon: on a weak protocol even the first is in doubt */
 };
 
 enum spike_verdict {
     SPIKE_BELIEVED,
-    SPIKE_REFUTED, /* believed, and what was doubted before is wrong */
-    SPIKE_DOUBTED  /* to be asked again at once */
+    SPIKE_REFUTED,  /* believed, and what was doubted before is wrong */
+    SPIKE_DOUBTED,  /* to be asked again at once */
+    SPIKE_UNSETTLED /* too few agree, on a noisy line with a weak check: as good as no answer */
 };
 
 /** Judges the reply to one request. `before`: what was believed of the same request last, NULL when
@@ -44,10 +48,8 @@ enum spike_verdict {
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading);
 
-/** What was in doubt will not be asked again: another request is next. */
+/** What was in doubt will not be asked again: another request is next. What is known of the moves
+ * stays, also when it may be another device: it will be of the same kind. */
 void spike_drop(struct spike *spike);
-
-/** The device may be another one. */
-void spike_clear(struct spike *spike);
 
 #endif

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Damaged replies, some thousands for each driver and variant: nothing that the pack never said is
+ * ever published, and nothing that it said becomes unknown. `make bench` tries many more.
+ */
+#include "damage.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define REPLIES 3000
+
+static void try_variant(const struct bms_driver *driver, unsigned variant)
+{
+    static struct damage damage;
+    damage_open(&damage, driver, (int) variant, 1 + variant);
+    damage_run(&damage, REPLIES);
+    const struct damage_counts *counts = &damage.counts;
+    if (counts->damaged < REPLIES || counts->published < REPLIES / 10 || counts->wrong > 0 ||
+        counts->unknown > 0)
+        fail_msg(
+            "%s %s: %lu damaged, %lu cycles published, %lu with a wrong value, %lu without one; %s",
+            driver->name, damage_variant_name(driver, variant), counts->damaged, counts->published,
+            counts->wrong, counts->unknown, counts->first_wrong);
+    damage_close(&damage);
+}
+
+static void test_damaged_replies(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        for (unsigned variant = 0; variant < damage_variants(bms_drivers[i]); variant++)
+            try_variant(bms_drivers[i], variant);
+}
+
+/* Without it a driver would count as having a strong one. */
+static void test_each_driver_declares_its_check(void **state)
+{
+    (void) state;
+    for (unsigned i = 0; bms_drivers[i]; i++)
+        if (bms_drivers[i]->check == BMS_CHECK_UNDECLARED)
+            fail_msg("%s does not say how strong its check is: `.check` in bms/driver.h",
+                     bms_drivers[i]->name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_damaged_replies),
+                                       cmocka_unit_test(test_each_driver_declares_its_check)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

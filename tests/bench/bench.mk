@@ -3,13 +3,17 @@
 # BENCH_ROUNDS how often it is repeated. jsmodbus comes with the clients that the end-to-end tests install.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency malloc_count.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so)
 
 $(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 
 $(BENCH)/polling $(BENCH)/decode $(BENCH)/latency: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o $(BENCH)/wire.o $(LIBRARY)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
+
+$(BENCH)/damage: $(BENCH)/damage.o $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -o $@ $^ $(PKG_LIBS)
 

@@ -290,6 +290,7 @@ const struct bms_driver eg4_ll_driver = {
     .address_max = 16,
     .address_default = 16,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = ROWS(plan),
     .guesses = guesses,

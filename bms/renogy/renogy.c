@@ -259,6 +259,7 @@ const struct bms_driver renogy_driver = {
     .address_max = 247,
     .address_default = 247,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100, .tries = 3},
+    .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = ROWS(plan),
     .guesses = guesses,

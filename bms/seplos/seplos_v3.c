@@ -347,6 +347,7 @@ const struct bms_driver seplos_v3_driver = {
     .address_max = 15,
     .address_default = 0,
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50, .tries = 3},
+    .check = BMS_CHECK_CRC16,
     .plan = plan,
     .steps = sizeof plan / sizeof *plan,
     .guesses = guesses,

@@ -21,7 +21,7 @@ import traceback
 from pymodbus.client import ModbusTcpClient
 
 PACKGATE = os.path.abspath(sys.argv[1])
-PATIENCE = 60  # seconds; a busy machine is slow, not broken
+PATIENCE = 120  # seconds; a busy machine is slow, not broken
 
 
 def without_time(line):

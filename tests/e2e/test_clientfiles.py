@@ -233,21 +233,42 @@ def registers_of(row, value):
     return words[::-1] if row["word_order"] == "low first" else words
 
 
-def decoded_by(function, payload):
-    script = "const [code, payload] = JSON.parse(require('fs').readFileSync(0));" \
-             "console.log(JSON.stringify(new Function('msg', code)({payload}).payload))"
-    return json.loads(run("node", "-e", script, text=json.dumps([function["func"], payload])))
+class Functions:
+    """Runs function nodes in one process of node, which reads and writes a line for each."""
+
+    SCRIPT = """
+        require('readline').createInterface({input: process.stdin}).on('line', line => {
+            const [code, payload] = JSON.parse(line);
+            console.log(JSON.stringify(new Function('msg', code)({payload}).payload));
+        })"""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["node", "-e", self.SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        encoding="utf-8")
+
+    def decode(self, function, payload):
+        self.process.stdin.write(json.dumps([function["func"], payload]) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait(PATIENCE) == 0
 
 
-def check_reading(known, node, function, seen):
+def check_reading(functions, known, node, function, seen):
     address, quantity = int(node["adr"]), int(node["quantity"])
     assert 0 < quantity <= 125 and node["unitid"] == "1"
     if node["dataType"] == "Input":
         for bit in (False, True):
-            got = decoded_by(function, [bit] * quantity)
+            got = functions.decode(function, [bit] * quantity)
             assert got == {name: bit for name in asked_inputs(known)}, got
         for number, name in known.inputs.items():
-            got = decoded_by(function, [n == number for n in range(quantity)])
+            got = functions.decode(function, [n == number for n in range(quantity)])
             assert [key for key, value in got.items() if value] == [name] * (name in asked_inputs(known)), (name, got)
         return
     assert node["dataType"] == "HoldingRegister"
@@ -260,23 +281,24 @@ def check_reading(known, node, function, seen):
             at = rows[name]["address"] - address
             payload[at:at + rows[name]["count"]] = registers_of(rows[name], value)
         assert len(payload) == quantity, (node, len(payload))
-        got = decoded_by(function, payload)
+        got = functions.decode(function, payload)
         assert got == wanted, (got, wanted)
     seen.update(rows)
 
 
 def nodered_follows_the_map():
-    for known in both_maps():
-        nodes = {node["id"]: node for node in json.loads(known.printed("nodered"))}
-        seen = set()
-        for node in nodes.values():
-            assert all(target in nodes for output in node.get("wires", []) for target in output), node
-            assert node.get("z") in (None, "packgate-flow"), node
-            if node["type"] == "modbus-read":
-                assert nodes[node["server"]]["type"] == "modbus-client"
-                function, = node["wires"][0]
-                check_reading(known, node, nodes[function], seen)
-        assert seen == known.polled(), seen ^ known.polled()
+    with Functions() as functions:
+        for known in both_maps():
+            nodes = {node["id"]: node for node in json.loads(known.printed("nodered"))}
+            seen = set()
+            for node in nodes.values():
+                assert all(target in nodes for output in node.get("wires", []) for target in output), node
+                assert node.get("z") in (None, "packgate-flow"), node
+                if node["type"] == "modbus-read":
+                    assert nodes[node["server"]]["type"] == "modbus-client"
+                    function, = node["wires"][0]
+                    check_reading(functions, known, node, nodes[function], seen)
+            assert seen == known.polled(), seen ^ known.polled()
 
 
 # ---- evcc ----

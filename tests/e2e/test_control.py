@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Switching the MOS of emulated packs by coils and registers, through each driver whose protocol documents it."""
 
+import concurrent.futures
 import signal
 import socket
 import struct
@@ -41,23 +42,29 @@ def is_on(wanted):
 
 
 def switches_and_reads_back():
-    for driver, variant in DRIVERS:
-        print(f"# {driver} {variant}", flush=True)
-        server, url = simulate(driver, "profile=fixed", *(["--variant", variant] if variant else []))
-        with server, Gateway(pack(url, driver, variant)) as gateway, gateway.client() as client:
-            gateway.wait_published("house")
-            await_value(client, "discharge_mos", 1, is_on(1))
-            expect(client.write_coil(DISCHARGE_COIL, False, slave=1))
-            gateway.wait_for(r"client 127\.0\.0\.1.*orders discharge off: confirmed")
-            await_value(client, "discharge_mos", 1, is_on(0))
-            assert read_value(client, "charge_mos", 1) == 1
-            assert client.read_coils(0, 2, slave=1).bits[:2] == [True, False]
-            expect(client.write_register(DISCHARGE_REGISTER, 1, slave=1))
-            await_value(client, "discharge_mos", 1, is_on(1))
-            expect(client.write_registers(CHARGE_REGISTER, [0], slave=1))
-            await_value(client, "charge_mos", 1, is_on(0))
-            expect(client.write_coils(CHARGE_COIL, [True], slave=1))
-            await_value(client, "charge_mos", 1, is_on(1))
+    """All protocols at once: they mostly wait."""
+    with concurrent.futures.ThreadPoolExecutor(len(DRIVERS)) as pool:
+        jobs = {pool.submit(switch_and_read_back, *driver): driver for driver in DRIVERS}
+        failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
+    assert not failed, "\n".join(failed)
+
+
+def switch_and_read_back(driver, variant):
+    server, url = simulate(driver, "profile=fixed", *(["--variant", variant] if variant else []))
+    with server, Gateway(pack(url, driver, variant)) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        await_value(client, "discharge_mos", 1, is_on(1))
+        expect(client.write_coil(DISCHARGE_COIL, False, slave=1))
+        gateway.wait_for(r"client 127\.0\.0\.1.*orders discharge off: confirmed")
+        await_value(client, "discharge_mos", 1, is_on(0))
+        assert read_value(client, "charge_mos", 1) == 1
+        assert client.read_coils(0, 2, slave=1).bits[:2] == [True, False]
+        expect(client.write_register(DISCHARGE_REGISTER, 1, slave=1))
+        await_value(client, "discharge_mos", 1, is_on(1))
+        expect(client.write_registers(CHARGE_REGISTER, [0], slave=1))
+        await_value(client, "charge_mos", 1, is_on(0))
+        expect(client.write_coils(CHARGE_COIL, [True], slave=1))
+        await_value(client, "charge_mos", 1, is_on(1))
 
 
 def switches_both_at_once():

@@ -160,7 +160,7 @@ def replays_all_files_over_a_pty():
 
 def replay_all(kind):
     """Some at a time: they mostly wait for the poll interval."""
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
         wrong = [line for lines in pool.map(lambda path: replay(path, kind), CAPTURES) for line in lines]
     assert not wrong, "\n".join(wrong)
 

@@ -10,6 +10,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,8 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
+#define MUTE_TIMES 9 /* a silent unit gets a tenth of the time, which the others wait for it */
+#define LAST_S 10.0  /* and for so long they go first even so */
 #define NAMES_SIZE 120
 
 struct push_counters {
@@ -141,11 +144,13 @@ static void report_counters(const struct push *push)
 static void note_mute(struct push *push, double now)
 {
     if (!push->answered && push->others) {
+        double first_s = fmax(BACKOFF_FIRST_S, push->config->timeout_s);
+        double most_s = fmax(BACKOFF_MOST_S, MUTE_TIMES * push->config->timeout_s);
         if (trouble_begins(&push->mute, now))
             log_warn("push %s: %s does not answer for unit %u, but for others; trying again, at "
                      "least every %.0f s",
-                     push->config->name, push->target->address, push->config->unit, BACKOFF_MOST_S);
-        push->not_before = now + backoff_grow(&push->pause_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
+                     push->config->name, push->target->address, push->config->unit, most_s);
+        push->not_before = now + backoff_grow(&push->pause_s, first_s, most_s);
     }
     push->answered = push->others = false;
 }
@@ -221,8 +226,8 @@ static struct push *choose(struct push_target *target, double now, bool last)
 {
     for (unsigned i = 0; i < target->count; i++) {
         struct push *push = &target->pushes[(target->turn + i) % target->count];
-        if (now < push->not_before || (push->mute.told && !last) ||
-            !push_plan_take(&push->plan, now, last, &target->span))
+        double from = push->not_before + (push->mute.told && !last ? LAST_S : 0);
+        if (now < from || !push_plan_take(&push->plan, now, last, &target->span))
             continue;
         target->turn = (target->turn + i + 1) % target->count;
         return push;

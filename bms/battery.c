@@ -8,6 +8,8 @@
 
 #include "prng.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +42,7 @@ static const struct ocv_point {
     {30, 3280}, {40, 3292}, {50, 3298}, {60, 3308},  {70, 3328},  {80, 3335},  {90, 3342},
     {95, 3352}, {98, 3385}, {99, 3420}, {100, 3480}, {102, 3700}, {104, 4000},
 };
-enum { OCV_POINTS = sizeof ocv / sizeof ocv[0] };
+enum { OCV_POINTS = COUNT(ocv) };
 
 // clang-format off
 /* What the BMS watches. */
@@ -81,7 +83,7 @@ static const struct limit {
     {MOS_OVER_TEMPERATURE,        ALARM_WARNING,    MOS_C,         80,    70,  OPENS_NONE},
 };
 // clang-format on
-enum { LIMITS = sizeof limits / sizeof limits[0] };
+enum { LIMITS = COUNT(limits) };
 _Static_assert(LIMITS <= 32, "one bit of `tripped` for each row");
 
 static double clamp(double value, double low, double high)

@@ -9,9 +9,10 @@
 
 #include "rows.h"
 
+#include "bms/count.h"
+
 #include <stdio.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define LAST_ADDRESS 65535
 
 // clang-format off

@@ -4,6 +4,8 @@
 
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -27,7 +29,7 @@ const char *meaning_device_class(const char *name, const char *unit)
 {
     if (strcmp(name, "soc_percent") == 0)
         return "battery";
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+    for (size_t i = 0; i < COUNT(classes); i++)
         if (strcmp(classes[i].unit, unit) == 0)
             return classes[i].device_class;
     return NULL;
@@ -35,7 +37,7 @@ const char *meaning_device_class(const char *name, const char *unit)
 
 const char *meaning_state_class(const char *unit, bool is_counter)
 {
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+    for (size_t i = 0; i < COUNT(classes); i++)
         if (strcmp(classes[i].unit, unit) == 0)
             return classes[i].state_class;
     return is_counter ? "total_increasing" : NULL;

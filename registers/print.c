@@ -7,6 +7,8 @@
 
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <jansson.h>
 #include <string.h>
 
@@ -184,7 +186,7 @@ bool map_print(const struct map_settings *settings, const char *format, FILE *ou
         {"tasmota-display", print_tasmota_display},
         {"mbpoll", print_mbpoll},
     };
-    for (size_t i = 0; i < sizeof printers / sizeof *printers; i++)
+    for (size_t i = 0; i < COUNT(printers); i++)
         if (strcmp(format, printers[i].format) == 0) {
             printers[i].print(settings, out);
             return true;

@@ -7,6 +7,8 @@
 
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <string.h>
 
 // clang-format off
@@ -49,7 +51,7 @@ void print_evcc(const struct map_settings *settings, FILE *out)
         "  - name: packgate_1\n"
         "    type: custom\n",
         out);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+    for (size_t i = 0; i < COUNT(values); i++)
         for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
             if (map_row_block(row) == EXTENDED && strcmp(row->name, values[i].name) == 0)
                 print_value(settings, values[i].key, row, values[i].scale, out);

@@ -10,6 +10,8 @@
 #include "meaning.h"
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <string.h>
 
 #define TYPICAL_CELLS 16
@@ -45,7 +47,7 @@ static const char *const basic[] = {
 
 static bool is_basic(const struct map_row *row)
 {
-    for (size_t i = 0; i < sizeof basic / sizeof *basic; i++)
+    for (size_t i = 0; i < COUNT(basic); i++)
         if (strcmp(row->name, basic[i]) == 0)
             return true;
     return false;

@@ -7,6 +7,8 @@
 
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <string.h>
 
 /* How each client is told the order of words. The names were taken from the clients' own documents
@@ -151,7 +153,7 @@ static void print_word_order(const struct map_settings *settings, FILE *out)
         "| client | float32 | u32, bits32 |\n"
         "|---|---|---|\n",
         high ? "high" : "low", high ? "big" : "little", high ? "0x47F1 0x2000" : "0x2000 0x47F1");
-    for (size_t i = 0; i < sizeof clients / sizeof *clients; i++)
+    for (size_t i = 0; i < COUNT(clients); i++)
         fprintf(out, "| %s | %s | %s |\n", clients[i].name,
                 high ? clients[i].high_float : clients[i].low_float,
                 high ? clients[i].high_u32 : clients[i].low_u32);

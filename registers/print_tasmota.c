@@ -11,6 +11,8 @@
 
 #include "print.h"
 
+#include "bms/count.h"
+
 #include <string.h>
 
 #define MAX_READ 125
@@ -40,7 +42,7 @@ static const struct {
     {"alarm_level", 1},      {"cell_max_mv", 1},   {"cell_min_mv", 1}, {"cell_delta_mv", 1},
     {"cell_mv", 16},         {"temp_c", 4},        {"temp_max_c", 1},  {"temp_min_c", 1},
 };
-#define VALUES (sizeof values / sizeof *values)
+#define VALUES COUNT(values)
 
 /* One request. The gateway's own rows never share it with those of the pack, which it refuses while
  * the pack is silent. */
@@ -195,7 +197,7 @@ static const struct {
     {42, "Mh",  "", 0}, {43, "Mm", "",   0}, {44, "Ca", "", 0}, {45, "FA", "", 0},
     {51, "cn",  "", 0}, {52, "Tz", "",   0}, {53, "Pd", "", 0}, {54, "Al", "", 0},
 };
-#define DISPLAYED (sizeof displayed / sizeof *displayed)
+#define DISPLAYED COUNT(displayed)
 // clang-format on
 
 static void print_display_head(FILE *out)

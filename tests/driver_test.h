@@ -5,6 +5,7 @@
 #ifndef PACKGATE_TESTS_DRIVER_TEST_H
 #define PACKGATE_TESTS_DRIVER_TEST_H
 
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -15,7 +16,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NOTHING (-1) /* instead of an enum bms_result: no frame was found */
 
 /** "A5 40 90" or "A54090" into bytes; returns how many. */

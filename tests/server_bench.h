@@ -17,6 +17,7 @@
 #define PACKGATE_TESTS_SERVER_BENCH_H
 
 #include "modbus/server.h"
+#include "bms/count.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -32,7 +33,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define BENCH_UNITS 6
 #define BENCH_ORDERS 8 /* noted; further ones are only counted */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The allow list and the decision on requests. */
 #include "modbus/access.h"
+#include "bms/count.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -12,8 +13,6 @@
 #include <sys/un.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static struct sockaddr_storage client_at(const char *text)
 {

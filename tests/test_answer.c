@@ -10,6 +10,7 @@
  * looked at.
  */
 #include "modbus/answer.h"
+#include "bms/count.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,8 +25,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static unsigned sleeps, selects, receives;
 static size_t send_at_most; /* 0: no limit */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Banks: what becomes of unequal packs, of unknown values and of packs that are missing. All numbers by hand. */
 #include "packs/bank.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -10,7 +11,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define UNKNOWN NAN
 
 static bool close_to(double a, double b)

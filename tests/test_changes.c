@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Two configurations compared: what a line needs to be opened anew for, and what is told. */
 #include "config/changes.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +10,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 #define GATEWAY "[gateway]\n"
 #define LINE "[line a]\nport = tcp://h:1\nprotocol = topbms\n"

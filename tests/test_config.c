@@ -5,6 +5,7 @@
  */
 #include "config/config.h"
 #include "config/keys.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,8 +15,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof array / sizeof *array)
 
 /* The shortest good file: six lines. Cases append to it, so their first line is line 7. */
 #define LINE_A "[line a]\nport = tcp://h:1\nprotocol = daly\n"

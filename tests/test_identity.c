@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Function 43/14 by "MODBUS Application Protocol Specification V1.1b3", 6.21. */
 #include "modbus/identity.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const struct identity_object objects[] = {
     {0, "Company"}, {1, "code"}, {2, "V2.11"}, {4, "name"}, {6, "app"}};

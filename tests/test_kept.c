@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "packs/kept.h"
+#include "bms/count.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,8 +22,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof array / sizeof *array)
 
 /* A directory of the test's own, and the files in it. */
 struct place {

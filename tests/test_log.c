@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <errno.h>
@@ -26,7 +27,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof array / sizeof *array)
 #define OUTPUT_SIZE 32768
 
 /* Runs `work` in a process of its own, whose standard error is a pipe, and collects what it says.

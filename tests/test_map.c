@@ -7,6 +7,7 @@
  */
 #include "registers/map.h"
 #include "registers/rows.h"
+#include "bms/count.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -17,7 +18,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 #define ADDRESSES 65536
 
 static const struct map_settings usual = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};

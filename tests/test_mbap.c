@@ -5,6 +5,7 @@
  * so that the address sanitizer sees a read behind its end.
  */
 #include "modbus/mbap.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +13,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static struct mbap_span find(const uint8_t *bytes, size_t size)
 {

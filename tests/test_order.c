@@ -4,6 +4,7 @@
  * answers make of it. The driver is one that says on command what it can build.
  */
 #include "lines/order.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define CANNOT (-1)
 
 /* What the driver builds next: a request of this many bytes, or CANNOT. The bytes tell what it was

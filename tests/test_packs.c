@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* What of a pack's status is the gateway's own: the clock and the time zone of its host. */
 #include "packs/packs.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof array / sizeof *array)
 
 static void test_time_zone(void **state)
 {

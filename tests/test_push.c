@@ -6,6 +6,7 @@
 #include "modbus/push_encode.h"
 #include "modbus/push_plan.h"
 #include "registers/value.h"
+#include "bms/count.h"
 #include "bms/prng.h"
 
 #include <math.h>
@@ -16,8 +17,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof array / sizeof *array)
 
 /* ---- numbers by name ---- */
 

@@ -6,6 +6,7 @@
 #include "lines/exchange.h"
 #include "lines/poller.h"
 #include "lines/spike.h"
+#include "bms/count.h"
 #include "bms/prng.h"
 
 #include <glob.h>
@@ -19,7 +20,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
 static const struct spike_limits usual = {10, 20, 300, 10};
 
 static bool same(double a, double b)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A pack in one line of the log: what is said of a change, and with which priority. */
 #include "packs/summary.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -11,8 +12,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /* What standard error gets while `summary` looks at the source. */
 static void update(struct summary *summary, const struct source *source, double now, char *said,

@@ -5,6 +5,7 @@
  * (discharge) and 18 (charge) from `base` and from `also_at`.
  */
 #include "modbus/switches.h"
+#include "bms/count.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +14,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 #define BAD_ADDRESS 2
 #define BAD_VALUE 3
 

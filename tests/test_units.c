@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The table of units, and what may be read of a unit in which state. */
 #include "modbus/units.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -8,8 +9,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
                                              .also_at = MAP_ALSO_AT_DEFAULT};

@@ -11,6 +11,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -410,7 +411,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         memory->began_at_0 = false;
         memory->last = -1;
     }
-    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++)
+    for (size_t i = 0; i < COUNT(messages); i++)
         if (messages[i].command == command)
             return messages[i].decode(memory, frame + 4, pack);
     return BMS_FOREIGN;
@@ -609,7 +610,7 @@ const struct bms_driver daly_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

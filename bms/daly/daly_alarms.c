@@ -7,6 +7,8 @@
  */
 #include "daly_alarms.h"
 
+#include "bms/count.h"
+
 // clang-format off
 static const struct alarm_bit fault_bits[] = {
     /* byte 0 */
@@ -66,7 +68,7 @@ static const struct alarm_bit fault_bits[] = {
 };
 // clang-format on
 
-enum { FAULT_BITS = sizeof fault_bits / sizeof fault_bits[0] };
+enum { FAULT_BITS = COUNT(fault_bits) };
 
 void daly_alarms(struct pack *pack, uint64_t word)
 {

@@ -8,6 +8,8 @@
 #include "daly_alarms.h"
 #include "daly_modbus.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -117,9 +119,9 @@ const struct daly_map daly_d2_map = {
     .temp_count = 50,
     .mos_temp = 66,
     .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    .field_count = COUNT(fields),
     .texts = texts,
-    .text_count = sizeof texts / sizeof *texts,
+    .text_count = COUNT(texts),
     .decode_rest = decode_rest,
     .charge_switch = 165,
     .discharge_switch = 166,

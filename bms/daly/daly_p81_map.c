@@ -9,6 +9,7 @@
 #include "daly_modbus.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <math.h>
 
@@ -104,7 +105,7 @@ static const struct fault {
 };
 // clang-format on
 
-enum { FAULT_ROWS = sizeof faults / sizeof *faults };
+enum { FAULT_ROWS = COUNT(faults) };
 
 static int level_of(const struct fault *fault, unsigned word)
 {
@@ -218,7 +219,7 @@ const struct daly_map daly_p81_map = {
     .request_last = 0x90,
     .reply_shift = 0x30,
     .reads = reads,
-    .read_count = sizeof reads / sizeof *reads,
+    .read_count = COUNT(reads),
     .secret = PASSWORD,
     .secret_count = 3,
     .temp_reg = 0x30,
@@ -228,9 +229,9 @@ const struct daly_map daly_p81_map = {
     .temp_count = 0x3D,
     .mos_temp = 0x5A,
     .fields = fields,
-    .field_count = sizeof fields / sizeof *fields,
+    .field_count = COUNT(fields),
     .texts = texts,
-    .text_count = sizeof texts / sizeof *texts,
+    .text_count = COUNT(texts),
     .decode_rest = decode_rest,
     .charge_switch = CHARGE_SWITCH,
     .discharge_switch = DISCHARGE_SWITCH,

@@ -7,6 +7,7 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -69,7 +70,7 @@ static const struct alarm_bit fault_bits[] = {
 };
 // clang-format on
 
-enum { FAULT_BITS = sizeof fault_bits / sizeof *fault_bits };
+enum { FAULT_BITS = COUNT(fault_bits) };
 
 /* ---- frames (sections 3 and 4) ---- */
 
@@ -497,7 +498,7 @@ static const struct scale {
 
 static uint32_t encode_scaled(const struct pack *pack, unsigned command)
 {
-    for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
+    for (size_t i = 0; i < COUNT(scales); i++)
         if (scales[i].command == command)
             return scaled(pack, (enum pack_value) scales[i].value, scales[i].factor,
                           scales[i].offset);

@@ -8,6 +8,7 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -29,8 +30,6 @@
 #define SETTLING_REPLIES 2
 #define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
 #define EMULATED_CELLS 32
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 enum reg {
     REG_BASIC = 0x03,
@@ -775,7 +774,7 @@ const struct bms_driver jbd_addressed_driver = {
     .plan = plan,
     .steps = STEP_NAME,
     .guesses = addressed_guesses,
-    .guess_count = sizeof addressed_guesses / sizeof *addressed_guesses,
+    .guess_count = COUNT(addressed_guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

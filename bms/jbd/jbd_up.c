@@ -7,6 +7,7 @@
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -31,7 +32,6 @@
 #define SERIAL_TRIES 6 /* requests for them that may stay unanswered */
 #define SETTLING_REPLIES 2
 
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 #define ROWS(table) (table), COUNT(table)
 
 /* Bits of the switch word; the others are pre-charge, heater and fan. */
@@ -539,7 +539,7 @@ const struct bms_driver jbd_up_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

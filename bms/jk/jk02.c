@@ -11,6 +11,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <string.h>
@@ -263,7 +264,7 @@ const struct bms_driver jk02_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

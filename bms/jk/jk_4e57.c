@@ -10,6 +10,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <math.h>
@@ -310,7 +311,7 @@ static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack
 {
     bool charge_mos = state && state[1] & 1, discharge_mos = state && state[1] & 2;
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, alarm_rows, sizeof alarm_rows / sizeof *alarm_rows, word);
+    pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), word);
     jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                           word & HOT_BITS ? ALARM_PROTECTION : 0, charge_mos, discharge_mos);
     jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
@@ -545,7 +546,7 @@ static const struct {
 static uint32_t alarm_word(const struct pack *pack)
 {
     uint32_t word = 0;
-    for (size_t i = 0; i < sizeof alarm_bits / sizeof *alarm_bits; i++)
+    for (size_t i = 0; i < COUNT(alarm_bits); i++)
         if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
             word |= 1u << alarm_bits[i].bit;
     return word;
@@ -583,7 +584,7 @@ static unsigned cells_of(const struct pack *pack)
 
 static uint32_t preset(uint8_t code)
 {
-    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++)
+    for (size_t i = 0; i < COUNT(presets); i++)
         if (presets[i].code == code)
             return (uint32_t) presets[i].value;
     return 0;
@@ -756,7 +757,7 @@ const struct bms_driver jk_4e57_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

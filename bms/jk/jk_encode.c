@@ -8,6 +8,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -105,7 +106,7 @@ static const struct {
 static uint32_t alarm_word(const struct pack *pack)
 {
     uint32_t word = 1u << PASSWORD_REMINDER_BIT;
-    for (size_t i = 0; i < sizeof alarm_bits / sizeof *alarm_bits; i++)
+    for (size_t i = 0; i < COUNT(alarm_bits); i++)
         if (pack_alarm_active(pack, (enum pack_alarm) alarm_bits[i].alarm))
             word |= 1u << alarm_bits[i].bit;
     if (pack->alarms_warning >> VOLTAGE_SENSOR_FAULT & 1)
@@ -211,7 +212,7 @@ static const struct {
 static void encode_settings(struct jk_image *image, uint8_t address, enum jk_layout layout,
                             const struct pack *pack)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+    for (size_t i = 0; i < COUNT(settings); i++)
         put32(image, settings[i].at, settings[i].value);
     put32(image, 114, fmin(value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32));
     put32(image, 118, value_or(pack, CHARGE_MOS, 1));

@@ -12,6 +12,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 #include "bms/driver.h"
 
 #include <string.h>
@@ -49,7 +50,7 @@ static const struct source {
     {0x161E, 0x1000, JK_SETTINGS},
     {0x1620, 0x1200, JK_STATUS},
 };
-#define SOURCES (sizeof sources / sizeof *sources)
+#define SOURCES COUNT(sources)
 
 struct memory {
     struct jk_notes notes;
@@ -631,7 +632,7 @@ const struct bms_driver jk_pb_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

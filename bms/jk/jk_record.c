@@ -10,6 +10,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -361,7 +362,7 @@ static void decode_alarms(const struct jk_record *record, const struct places *a
     if (!get(record, at->alarms, at->alarm_kind, &word))
         return;
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, alarm_rows, sizeof alarm_rows / sizeof *alarm_rows, (uint64_t) word);
+    pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), (uint64_t) word);
     jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
                           word >> BATTERY_HOT_BIT & 1 ? ALARM_WARNING : 0,
                           get_or_0(record, at->charge_mos, U8) != 0,
@@ -398,8 +399,7 @@ static enum bms_result decode_status(const struct bms *bms, struct jk_notes *not
     if (layout == JK_LAYOUT_AUTO ||
         (is_whole(record) && !is_coherent(record, at, must_guess(notes, record))))
         return BMS_INVALID;
-    decode_fields(bms, record, layout, status_fields, sizeof status_fields / sizeof *status_fields,
-                  pack);
+    decode_fields(bms, record, layout, status_fields, COUNT(status_fields), pack);
     decode_cells(record, at, pack);
     decode_temps(notes, record, at, pack);
     decode_alarms(record, at, pack);
@@ -469,15 +469,14 @@ enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
         return BMS_REFUSED;
     if (record->type == JK_STATUS)
         return decode_status(bms, notes, record, pack);
-    decode_fields(bms, record, JK_32S, settings_fields,
-                  sizeof settings_fields / sizeof *settings_fields, pack);
+    decode_fields(bms, record, JK_32S, settings_fields, COUNT(settings_fields), pack);
     return BMS_DONE;
 }
 
 static void mask_with(uint8_t blank, uint8_t *bytes, size_t first)
 {
     static const uint16_t secrets[] = {62, 118}; /* PIN and password, 16 bytes each */
-    for (size_t i = 0; i < sizeof secrets / sizeof *secrets; i++)
+    for (size_t i = 0; i < COUNT(secrets); i++)
         memset(bytes + secrets[i] - first, blank, 16);
     uint32_t sum = sum_bytes(bytes, JK_RECORD_SIZE - 1 - first) + sum_bytes(header, first);
     bytes[JK_RECORD_SIZE - 1 - first] = (uint8_t) sum;

@@ -11,6 +11,7 @@
 #include "topbms_messages.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <math.h>
 
@@ -58,7 +59,7 @@ static const struct dialect {
     {ID_PYLONTECH, 0x20, 0x46, false},
 };
 // clang-format on
-#define DIALECTS (sizeof dialects / sizeof *dialects)
+#define DIALECTS COUNT(dialects)
 
 /* A pack behind a master is asked with the master's ADR; only COMMAND names it then (section 9). */
 static bool behind_master(const struct bms *bms)
@@ -364,7 +365,7 @@ static void forget_analog(struct pack *pack)
 {
     static const enum pack_value analog[] = {CURRENT_A, SOC_PERCENT, SOH_PERCENT, REMAINING_AH,
                                              FULL_AH,   RATED_AH,    CYCLES,      MOS_TEMP_C};
-    for (size_t i = 0; i < sizeof analog / sizeof *analog; i++)
+    for (size_t i = 0; i < COUNT(analog); i++)
         pack_unset(pack, analog[i]);
     for (unsigned i = 0; i < MAX_CELLS; i++)
         pack_unset(pack, (enum pack_value)(CELL_MV + i));
@@ -643,7 +644,7 @@ const struct bms_driver topbms_driver = {
     .plan = plan,
     .steps = STEPS,
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

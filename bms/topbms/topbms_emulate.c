@@ -12,6 +12,7 @@
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -337,7 +338,7 @@ static enum topbms_return answer_product(struct answer *answer)
                                   pack->text[SERIAL],
                                   ""};
     put(answer, answer->number, 1);
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    for (size_t i = 0; i < COUNT(fields); i++)
         put_text(answer, fields[i], 30, ' ');
     return RTN_OK;
 }
@@ -465,7 +466,7 @@ static enum topbms_return check_info(const struct answer *answer, const struct s
 
 static enum topbms_return serve(struct answer *answer, uint8_t command)
 {
-    for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
+    for (size_t i = 0; i < COUNT(services); i++) {
         const struct service *service = &services[i];
         if (service->command != command || !(service->variants >> answer->id & 1))
             continue;

@@ -7,6 +7,7 @@
 #include "topbms_messages.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -207,7 +208,7 @@ enum bms_result topbms_take_message(struct topbms_board *board, const struct top
                                     struct pack *pack)
 {
     enum bms_result result = BMS_FOREIGN;
-    for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
+    for (size_t i = 0; i < COUNT(messages); i++) {
         const struct message *message = &messages[i];
         if (message->command != reply->asked.code || !(message->variants & reply->variants))
             continue;

@@ -6,7 +6,8 @@
  */
 #include "topbms_variants.h"
 
-#define COUNT_OF(array) (uint8_t)(sizeof(array) / sizeof *(array))
+#include "bms/count.h"
+
 #define BIT(byte, bit) (8 * (byte) + (bit))
 #define WARN ALARM_WARNING
 #define PROT ALARM_PROTECTION
@@ -295,8 +296,8 @@ static const struct alarm_bit eg4_alarms[] = {
 
 /* ---- the rows ---- */
 
-#define FIELDS(table) .fields = table, .field_count = COUNT_OF(table)
-#define ALARMS(table) .alarms = table, .alarm_count = COUNT_OF(table)
+#define FIELDS(table) .fields = table, .field_count = COUNT(table)
+#define ALARMS(table) .alarms = table, .alarm_count = COUNT(table)
 /* TopBMS: degrees plus 40. The others: tenths of a kelvin, 0 °C at 2731 or, PACE, at 2730. */
 #define DEGREES .sensor_min = 1, .sensor_max = 255, .sensor_zero = 40, .sensor_unit = 1
 #define KELVIN(zero) .sensor_min = 1731, .sensor_max = 4731, .sensor_zero = zero, .sensor_unit = 0.1

@@ -12,13 +12,13 @@
 #include "vedirect_tables.h"
 #include "vedirect_values.h"
 
+#include "bms/count.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HISTORY_LIFE 10 /* main blocks that the history values outlive their block by */
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)

@@ -6,6 +6,7 @@
 #include "vedirect_tables.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,8 +15,6 @@
 #define DEFAULT_PRODUCT 0xA389
 #define FIRMWARE_WORD 0x0416
 #define ASYNC_EVERY 5 /* main blocks to one with a HEX record inside */
-
-#define COUNT(table) (sizeof(table) / sizeof *(table))
 
 struct memory {
     unsigned blocks; /* main blocks said */

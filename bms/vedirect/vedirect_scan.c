@@ -2,6 +2,8 @@
 /* VE.Direct: blocks and HEX records out of a stream of bytes. */
 #include "vedirect_scan.h"
 
+#include "bms/count.h"
+
 #include <string.h>
 
 #define BLOCK_MAX 2048 /* with HEX records in it; the longest text is 22 fields of 43 bytes */
@@ -170,7 +172,7 @@ static size_t find_restart(const uint8_t *bytes, size_t size)
 {
     static const char *const starts[] = {"\r\nPID\t", "\r\nH1\t"};
     for (size_t at = 1; at < size; at++)
-        for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        for (size_t i = 0; i < COUNT(starts); i++) {
             size_t length = strlen(starts[i]);
             if (at + length <= size && memcmp(bytes + at, starts[i], length) == 0)
                 return at;

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include "bms/count.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -154,8 +156,7 @@ static int send_identity(struct answerer *answerer, const struct unit *unit, con
         {IDENTITY_APPLICATION_NAME, unit->name},
     };
     struct identity_reply reply;
-    const uint8_t exception =
-        identity_read(objects, sizeof objects / sizeof objects[0], frame + MBAP_HEADER, &reply);
+    const uint8_t exception = identity_read(objects, COUNT(objects), frame + MBAP_HEADER, &reply);
     if (exception)
         return send_exception(answerer, frame, exception);
 

@@ -8,6 +8,8 @@
 #include "base/address.h"
 #include "base/log.h"
 
+#include "bms/count.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -40,7 +42,7 @@ static const struct {
 static void set_options(int fd, int family)
 {
     const int on = 1;
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
+    for (size_t i = 0; i < COUNT(options); i++)
         if (setsockopt(fd, options[i].level, options[i].option, &options[i].value,
                        sizeof options[i].value) < 0)
             log_warn("listening socket: %s: %s", options[i].name, strerror(errno));

@@ -7,6 +7,7 @@
 #include "mbap.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <modbus.h>
 
@@ -71,7 +72,7 @@ struct mbap_span mbap_find(const uint8_t *bytes, size_t size)
 
 static const struct function_rule *find_rule(uint8_t function)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+    for (size_t i = 0; i < COUNT(rules); i++)
         if (rules[i].function == function)
             return &rules[i];
     return NULL;

@@ -15,6 +15,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include "bms/count.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -466,7 +468,7 @@ struct server_counters server_counters(const struct server *server)
 static void end_all(struct server *server, enum ending ending)
 {
     struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    for (size_t i = 0; i < COUNT(lists); i++)
         while (!TAILQ_EMPTY(lists[i]))
             end_client(TAILQ_FIRST(lists[i]), ending);
 }

@@ -3,6 +3,7 @@
 #include "switches.h"
 
 #include "bms/bytes.h"
+#include "bms/count.h"
 
 #include <modbus.h>
 
@@ -17,7 +18,7 @@ static int switch_of_coil(unsigned address)
 static int switch_of_register(const struct map_settings *map, unsigned address)
 {
     const int blocks[] = {map->base, map->also_at};
-    for (unsigned i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+    for (unsigned i = 0; i < COUNT(blocks); i++) {
         if (blocks[i] == MAP_NONE)
             continue;
         if ((int) address == blocks[i] + MAP_OFFSET_CHARGE)

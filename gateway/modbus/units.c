@@ -5,6 +5,8 @@
  */
 #include "units.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +89,7 @@ uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
 {
     const struct mbap_range *ranges[] = {&request->read, &request->write};
     enum map_range most = MAP_STATUS;
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+    for (size_t i = 0; i < COUNT(ranges); i++) {
         if (ranges[i]->count == 0)
             continue;
         const enum map_range range = touched(unit, request->function, ranges[i]);

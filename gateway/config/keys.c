@@ -48,7 +48,7 @@ static const struct config_key gateway_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "How often each pack is read."},
     {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .otherwise = "five poll intervals, at least 10s; two and a half rounds of a line that takes longer",
+     .otherwise = "five poll intervals, at least 10s; where a round of the line takes longer, two and a half rounds, of which no more than 60s count",
      .on_change = CHANGE_LINE,
      .help = "For how long the values of a pack that does not answer are still served."},
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
@@ -199,8 +199,10 @@ static const struct config_key pack_keys[] = {
     {.name = "current", PACK(options.current), .type = &type_choice, WORDS("auto", "normal", "inverted"),
      .preset = "auto",
      .on_change = CHANGE_LINE,
-     .help = "Which way round the BMS reports the current. Positive must charge the pack; try inverted where it "
-             "does not."},
+     .help = "Which way round the BMS reports the current. Positive must charge the pack. normal is as the document of "
+             "its protocol says, inverted the other way round than the document says. auto is normal, but for Daly, "
+             "where the state that comes with the current decides: it may show the inverted one already, and "
+             "inverted is then the same as auto. Where auto is wrong, try the other two."},
     {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .min = 0.1, .max = 100000,
      .otherwise = "what the BMS says",
      .on_change = CHANGE_LINE,

@@ -88,6 +88,7 @@ int main(int argc, char **argv)
     }
     if (getenv("PACKGATE_DEBUG"))
         log_set_level(LOG_LEVEL_DEBUG);
+    log_with_time();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     give_up_rights();
     return outlet_run(kind, PIPE_FD);

@@ -1,7 +1,7 @@
 # packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
 # in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),mqtt)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto
@@ -19,6 +19,7 @@ OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
 OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
 
+$(BUILD)/gateway/outlets/main.o: gateway/outlets/outlets.mk
 $(BUILD)/gateway/outlets/main.o: CPPFLAGS += $(OUTLET_DEFINES)
 
 $(BUILD)/packgate-outlet: $(BUILD)/gateway/outlets/main.o $(OUTLET_ARCHIVE) $(BUILD)/libpackgate.a

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: MIT
+/* The connection to a broker. */
+#include "connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <mosquitto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEADLINE_S 15.0 /* from the first packet to the broker's consent */
+#define FIRST_PAUSE_S 1.0
+#define LONGEST_PAUSE_S 60.0
+#define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
+#define KEEPALIVE_S 30
+#define PASSWORD_SIZE 256
+
+struct connection {
+    struct ev_loop *loop;
+    struct connection_settings settings;
+    struct connection_events events;
+    void *data;
+    struct endpoint broker;
+    bool tls;
+    struct mosquitto *mosquitto; /* NULL: in a pause */
+    ev_io io;
+    ev_timer misc, deadline, pause;
+    bool up, ending;
+    bool broken; /* found so within a call of the library */
+    double up_at, pause_s, down_since;
+    unsigned outstanding;
+    struct connection_counters counters;
+    char words[160];   /* what is wrong now */
+    char told[160];    /* what the log said last; empty: that all is well */
+    char library[120]; /* the library's own last word of an error */
+    bool drop_told, access_told;
+};
+
+/* ---- what the log says ---- */
+
+/* Once, and again when the reason is another one. */
+static void complain(struct connection *connection, const char *words)
+{
+    snprintf(connection->words, sizeof connection->words, "%s", words);
+    connection->counters.failed++;
+    if (strcmp(connection->told, words) == 0) {
+        log_debug("%s: %s: %s", connection->settings.name, connection->settings.config->broker,
+                  words);
+        return;
+    }
+    snprintf(connection->told, sizeof connection->told, "%s", words);
+    log_warn("%s: broker %s: %s; trying again, after pauses of 1 s to 60 s",
+             connection->settings.name, connection->settings.config->broker, words);
+}
+
+static void rejoice(struct connection *connection, double now)
+{
+    if (connection->told[0])
+        log_info("%s: connected to %s again after %.0f s", connection->settings.name,
+                 connection->settings.config->broker, now - connection->down_since);
+    else
+        log_info("%s: connected to %s", connection->settings.name,
+                 connection->settings.config->broker);
+    connection->told[0] = connection->words[0] = '\0';
+}
+
+static const char *describe(const struct connection *connection, int error)
+{
+    switch (error) {
+    case MOSQ_ERR_EAI:
+        return "its name cannot be looked up";
+    case MOSQ_ERR_TLS:
+        return connection->library[0] ? connection->library : "the encryption failed";
+    case MOSQ_ERR_ERRNO:
+        return errno ? strerror(errno) : "the connection failed";
+    case MOSQ_ERR_CONN_LOST:
+        return "the connection was lost";
+    case MOSQ_ERR_CONN_REFUSED:
+        return "connection refused";
+    case MOSQ_ERR_NOMEM:
+        return "a message is too large";
+    case MOSQ_ERR_KEEPALIVE:
+        return "it does not answer any more";
+    default:
+        return mosquitto_strerror(error);
+    }
+}
+
+/* ---- the end of an attempt ---- */
+
+static void destroy(struct connection *connection)
+{
+    ev_io_stop(connection->loop, &connection->io);
+    ev_timer_stop(connection->loop, &connection->misc);
+    ev_timer_stop(connection->loop, &connection->deadline);
+    if (connection->mosquitto)
+        mosquitto_destroy(connection->mosquitto);
+    connection->mosquitto = NULL;
+    connection->outstanding = 0;
+    connection->broken = false;
+}
+
+static double jitter(double seconds)
+{
+    return seconds * (0.8 + 0.4 * (double) random() / (double) RAND_MAX);
+}
+
+static void fail(struct connection *connection, const char *words)
+{
+    bool was_up = connection->up;
+    double now = clock_now();
+    char copy[160];
+    snprintf(copy, sizeof copy, "%s", words);
+    connection->up = false;
+    destroy(connection);
+    if (was_up) {
+        connection->down_since = now;
+        if (now - connection->up_at >= STEADY_S)
+            connection->pause_s = 0;
+    }
+    complain(connection, copy);
+    connection->pause_s = connection->pause_s == 0 ? FIRST_PAUSE_S : 2 * connection->pause_s;
+    if (connection->pause_s > LONGEST_PAUSE_S)
+        connection->pause_s = LONGEST_PAUSE_S;
+    ev_timer_set(&connection->pause, jitter(connection->pause_s), 0);
+    ev_timer_start(connection->loop, &connection->pause);
+    if (was_up)
+        connection->events.down(connection->data);
+}
+
+/* The socket of the library may be another one, closed, or wanting to write. */
+static void watch(struct connection *connection)
+{
+    int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
+    int wanted = EV_READ;
+    if (fd >= 0 && mosquitto_want_write(connection->mosquitto))
+        wanted |= EV_WRITE;
+    if (fd == connection->io.fd && wanted == (connection->io.events & (EV_READ | EV_WRITE)) &&
+        ev_is_active(&connection->io))
+        return;
+    ev_io_stop(connection->loop, &connection->io);
+    if (fd < 0)
+        return;
+    ev_io_set(&connection->io, fd, wanted);
+    ev_io_start(connection->loop, &connection->io);
+}
+
+/* After each call of the library that can end the connection. */
+static void settle(struct connection *connection, int error)
+{
+    if (!connection->mosquitto)
+        return;
+    if (connection->broken)
+        fail(connection, connection->words);
+    else if (error != MOSQ_ERR_SUCCESS)
+        fail(connection, describe(connection, error));
+    else
+        watch(connection);
+}
+
+/* ---- what the library tells ---- */
+
+static void on_connect(struct mosquitto *mosquitto, void *data, int code)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    if (code != 0) {
+        snprintf(connection->words, sizeof connection->words, "it does not let us in: %s",
+                 mosquitto_connack_string(code));
+        connection->broken = true;
+        return;
+    }
+    double now = clock_now();
+    ev_timer_stop(connection->loop, &connection->deadline);
+    connection->up = true;
+    connection->up_at = now;
+    connection->drop_told = false;
+    rejoice(connection, now);
+    connection->events.up(connection->data);
+}
+
+static void on_message(struct mosquitto *mosquitto, void *data,
+                       const struct mosquitto_message *message)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    connection->events.message(connection->data, message->topic, message->payload,
+                               message->payloadlen > 0 ? (size_t) message->payloadlen : 0,
+                               message->retain);
+}
+
+static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    if (connection->outstanding > 0)
+        connection->outstanding--;
+    connection->events.sent(connection->data, mid);
+}
+
+static void on_log(struct mosquitto *mosquitto, void *data, int level, const char *text)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    if (level == MOSQ_LOG_ERR) {
+        /* "OpenSSL Error[0]: error:0A000086:SSL routines::certificate verify failed" */
+        const char *last = strrchr(text, ':');
+        snprintf(connection->library, sizeof connection->library, "encryption: %s",
+                 last && last[1] ? last + 1 : text);
+    }
+}
+
+/* ---- an attempt ---- */
+
+/* The first line of the password file. */
+static bool read_password(struct connection *connection, char password[PASSWORD_SIZE])
+{
+    const char *path = connection->settings.config->password_file;
+    struct stat found;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool good = fgets(password, PASSWORD_SIZE, file) != NULL;
+    if (good && fstat(fileno(file), &found) == 0 && (found.st_mode & S_IROTH) &&
+        !connection->access_told) {
+        log_warn("%s: %s can be read by everybody on this host: chmod 640",
+                 connection->settings.name, path);
+        connection->access_told = true;
+    }
+    fclose(file);
+    if (good)
+        password[strcspn(password, "\r\n")] = '\0';
+    return good;
+}
+
+static int set_user(struct connection *connection)
+{
+    const struct mqtt_config *config = connection->settings.config;
+    char password[PASSWORD_SIZE] = "";
+    if (!config->user[0])
+        return MOSQ_ERR_SUCCESS;
+    if (config->password_file[0] && !read_password(connection, password)) {
+        snprintf(connection->words, sizeof connection->words, "password_file cannot be read: %s",
+                 strerror(errno));
+        return -1;
+    }
+    int error = mosquitto_username_pw_set(connection->mosquitto, config->user,
+                                          config->password_file[0] ? password : NULL);
+    explicit_bzero(password, sizeof password);
+    return error;
+}
+
+static int set_tls(struct connection *connection)
+{
+    const struct mqtt_config *config = connection->settings.config;
+    struct mosquitto *mosquitto = connection->mosquitto;
+    if (!connection->tls)
+        return MOSQ_ERR_SUCCESS;
+    int error = MOSQ_ERR_SUCCESS;
+    if (!config->ca_file[0])
+        error = mosquitto_int_option(mosquitto, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+    if (error == MOSQ_ERR_SUCCESS)
+        error = mosquitto_tls_set(mosquitto, config->ca_file[0] ? config->ca_file : NULL, NULL,
+                                  config->client_cert[0] ? config->client_cert : NULL,
+                                  config->client_key[0] ? config->client_key : NULL, NULL);
+    if (error == MOSQ_ERR_INVAL)
+        snprintf(connection->words, sizeof connection->words,
+                 "ca_file, client_cert or client_key cannot be read");
+    if (error == MOSQ_ERR_SUCCESS && !config->verify) {
+        error = mosquitto_tls_opts_set(mosquitto, 0, NULL, NULL);
+        if (error == MOSQ_ERR_SUCCESS)
+            error = mosquitto_tls_insecure_set(mosquitto, true);
+    }
+    return error;
+}
+
+static int set_up(struct connection *connection)
+{
+    struct mosquitto *mosquitto = connection->mosquitto;
+    const struct connection_settings *settings = &connection->settings;
+    mosquitto_connect_callback_set(mosquitto, on_connect);
+    mosquitto_message_callback_set(mosquitto, on_message);
+    mosquitto_publish_callback_set(mosquitto, on_publish);
+    mosquitto_log_callback_set(mosquitto, on_log);
+    mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
+    mosquitto_max_inflight_messages_set(mosquitto, CONNECTION_QUEUE_MAX);
+    int error = set_user(connection);
+    if (error == MOSQ_ERR_SUCCESS)
+        error = set_tls(connection);
+    if (error == MOSQ_ERR_SUCCESS)
+        error = mosquitto_will_set(mosquitto, settings->will_topic,
+                                   (int) strlen(settings->will_payload), settings->will_payload, 1,
+                                   settings->will_retained);
+    return error;
+}
+
+/* A client of its own for each attempt: nothing of the one before, neither a queue nor
+ * certificates, lives on. */
+static void attempt(struct connection *connection)
+{
+    connection->words[0] = connection->library[0] = '\0';
+    connection->mosquitto = mosquitto_new(connection->settings.client_id, true, connection);
+    if (!connection->mosquitto) {
+        fail(connection, "out of memory");
+        return;
+    }
+    int error = set_up(connection);
+    if (error == MOSQ_ERR_SUCCESS) {
+        ev_timer_set(&connection->deadline, DEADLINE_S, 0);
+        errno = 0;
+        error = mosquitto_connect_async(connection->mosquitto, connection->broker.host,
+                                        connection->broker.port, KEEPALIVE_S);
+        /* The look-up of a name may have taken long. */
+        ev_now_update(connection->loop);
+    }
+    if (error != MOSQ_ERR_SUCCESS) {
+        char words[160];
+        snprintf(words, sizeof words, "%s",
+                 connection->words[0] ? connection->words : describe(connection, error));
+        fail(connection, words);
+        return;
+    }
+    ev_timer_start(connection->loop, &connection->deadline);
+    ev_timer_start(connection->loop, &connection->misc);
+    watch(connection);
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    struct connection *connection = io->data;
+    int error = MOSQ_ERR_SUCCESS;
+    errno = 0;
+    if (revents & EV_READ)
+        error = mosquitto_loop_read(connection->mosquitto, 1);
+    if (error == MOSQ_ERR_SUCCESS && connection->mosquitto && (revents & EV_WRITE))
+        error = mosquitto_loop_write(connection->mosquitto, 1);
+    settle(connection, error);
+}
+
+static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct connection *connection = timer->data;
+    errno = 0;
+    int error = mosquitto_loop_misc(connection->mosquitto);
+    if (error != MOSQ_ERR_SUCCESS && connection->up)
+        fail(connection, "it does not answer any more");
+    else
+        settle(connection, error);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    fail(timer->data, "it did not answer within 15 s");
+}
+
+static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    attempt(timer->data);
+}
+
+/* ---- life ---- */
+
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
+                                  const struct connection_events *events, void *data)
+{
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection || mosquitto_lib_init() != MOSQ_ERR_SUCCESS ||
+        !mqtt_broker_parse(settings->config->broker, &connection->tls, &connection->broker)) {
+        free(connection);
+        return NULL;
+    }
+    connection->loop = loop;
+    connection->settings = *settings;
+    connection->events = *events;
+    connection->data = data;
+    connection->down_since = clock_now();
+    srandom((unsigned) (clock_now() * 1e6));
+    ev_init(&connection->io, on_io);
+    ev_timer_init(&connection->misc, on_misc, 1, 1);
+    ev_timer_init(&connection->deadline, on_deadline, DEADLINE_S, 0);
+    ev_timer_init(&connection->pause, on_pause, 0, 0);
+    connection->io.data = connection->misc.data = connection->deadline.data =
+        connection->pause.data = connection;
+    connection->io.fd = -1;
+    if (connection->tls && !settings->config->verify)
+        log_warn("%s: verify = no: the broker is not checked, whoever answers there gets all",
+                 settings->name);
+    ev_timer_start(loop, &connection->pause);
+    return connection;
+}
+
+void connection_free(struct connection *connection)
+{
+    if (!connection)
+        return;
+    if (connection->mosquitto && connection->up)
+        mosquitto_disconnect(connection->mosquitto);
+    ev_timer_stop(connection->loop, &connection->pause);
+    destroy(connection);
+    mosquitto_lib_cleanup();
+    free(connection);
+}
+
+bool connection_is_up(const struct connection *connection)
+{
+    return connection->up;
+}
+
+unsigned connection_room(const struct connection *connection)
+{
+    return connection->up && !connection->broken ? CONNECTION_QUEUE_MAX - connection->outstanding
+                                                 : 0;
+}
+
+void connection_drop(struct connection *connection)
+{
+    connection->counters.dropped++;
+    if (connection->up && !connection->drop_told)
+        log_warn("%s: the broker does not take what it is sent; messages are dropped",
+                 connection->settings.name);
+    connection->drop_told |= connection->up;
+}
+
+bool connection_publish(struct connection *connection, const char *topic, const void *payload,
+                        size_t size, int qos, bool retained, int *mid)
+{
+    int number = 0;
+    if (!mid)
+        mid = &number;
+    if (connection_room(connection) == 0) {
+        connection_drop(connection);
+        return false;
+    }
+    connection->outstanding++;
+    int error =
+        mosquitto_publish(connection->mosquitto, mid, topic, (int) size, payload, qos, retained);
+    if (error == MOSQ_ERR_SUCCESS) {
+        connection->counters.sent++;
+        watch(connection);
+        return true;
+    }
+    if (connection->outstanding > 0)
+        connection->outstanding--;
+    connection->counters.dropped++;
+    /* The library has closed the socket. What called us may still be walking its packs: the end
+     * comes with the next turn of the loop. */
+    if (error == MOSQ_ERR_NO_CONN || error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_ERRNO) {
+        snprintf(connection->words, sizeof connection->words, "%s", describe(connection, error));
+        connection->broken = true;
+        ev_feed_event(connection->loop, &connection->misc, EV_TIMER);
+    }
+    return false;
+}
+
+void connection_subscribe(struct connection *connection, const char *topic)
+{
+    if (connection->up)
+        mosquitto_subscribe(connection->mosquitto, NULL, topic, 1);
+}
+
+struct connection_counters connection_counters(const struct connection *connection)
+{
+    struct connection_counters counters = connection->counters;
+    counters.queued = connection->outstanding;
+    counters.words = connection->words;
+    return counters;
+}

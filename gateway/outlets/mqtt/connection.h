@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The connection to a broker: libmosquitto under libev. What the library lacks is added here: a
+ * deadline until the broker has accepted us, pauses that grow, and a limit to what waits to be
+ * sent. One thing cannot be helped: the look-up of a name blocks, for ten seconds and more when no
+ * server answers; that is why this runs in a process of its own.
+ */
+#ifndef PACKGATE_OUTLETS_MQTT_CONNECTION_H
+#define PACKGATE_OUTLETS_MQTT_CONNECTION_H
+
+#include "config/outlets.h"
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONNECTION_QUEUE_MAX 256 /* messages that the broker has not confirmed or taken yet */
+
+struct connection;
+
+/* What all are called with is `data`. None may free the connection. */
+struct connection_events {
+    /** The broker has accepted us; nothing is subscribed to. */
+    void (*up)(void *data);
+    void (*down)(void *data);
+    /** A message came. `topic` ends with a NUL. */
+    void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained);
+    /** A message has left, or was confirmed: there is room again. */
+    void (*sent)(void *data, int mid);
+};
+
+/* All texts are kept by reference. */
+struct connection_settings {
+    const struct mqtt_config *config;
+    const char *name; /* "mqtt home", for the log */
+    const char *client_id;
+    const char *will_topic, *will_payload; /* QoS 1 */
+    bool will_retained;
+};
+
+struct connection_counters {
+    uint32_t sent, dropped, failed; /* messages, messages, attempts */
+    unsigned queued;
+    const char *words; /* what is wrong; "" when it is connected */
+};
+
+/** Begins to connect. NULL: out of memory, or a file of TLS cannot be used at all. */
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
+                                  const struct connection_events *events, void *data);
+void connection_free(struct connection *connection);
+
+bool connection_is_up(const struct connection *connection);
+
+/** How many more messages it takes now. */
+unsigned connection_room(const struct connection *connection);
+
+/** Sends. `*mid` is its number for `sent`, which may come before this returns. False: there is no
+ * room or no connection; it is dropped and counted. */
+bool connection_publish(struct connection *connection, const char *topic, const void *payload,
+                        size_t size, int qos, bool retained, int *mid);
+
+/** Counts a message that is not even made, since the one before has not left yet. */
+void connection_drop(struct connection *connection);
+
+void connection_subscribe(struct connection *connection, const char *topic);
+
+struct connection_counters connection_counters(const struct connection *connection);
+
+#endif

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: MIT
+/* What Home Assistant is told about packs. */
+#include "discovery.h"
+
+#include "bms/driver.h"
+
+#include <math.h>
+#include <string.h>
+
+#define EXPIRY_INTERVALS 3
+#define SHORTEST_EXPIRY_S 30
+
+unsigned announce_expiry(double interval_s)
+{
+    double expiry = ceil(EXPIRY_INTERVALS * interval_s);
+    return expiry < SHORTEST_EXPIRY_S ? SHORTEST_EXPIRY_S : (unsigned) expiry;
+}
+
+/* ---- pieces of JSON ---- */
+
+static void put_key(struct text *text, const char *key)
+{
+    char last = text->size > 0 ? text->bytes[text->size - 1] : '{';
+    if (last != '{' && last != '[')
+        text_add(text, ",");
+    text_quote(text, key);
+    text_add(text, ":");
+}
+
+static void put(struct text *text, const char *key, const char *value)
+{
+    if (!value || !*value)
+        return;
+    put_key(text, key);
+    text_quote(text, value);
+}
+
+static void put_number(struct text *text, const char *key, unsigned number)
+{
+    put_key(text, key);
+    text_format(text, "%u", number);
+}
+
+static void put_false(struct text *text, const char *key)
+{
+    put_key(text, key);
+    text_add(text, "false");
+}
+
+static void put_topic(struct text *text, const char *key, const char *base, const char *pack,
+                      const char *leaf)
+{
+    char topic[TOPIC_SIZE];
+    put(text, key, topic_of(base, pack, leaf, topic));
+}
+
+/* ---- topics ---- */
+
+const char *announce_topic(const struct announcer *announcer, const char *pack,
+                           char out[TOPIC_SIZE])
+{
+    char device[OBJECT_SIZE];
+    struct text text = text_in(out, TOPIC_SIZE);
+    text_format(&text, "%s/device/%s/config", announcer->prefix,
+                device_id(announcer->id, pack, device));
+    return out;
+}
+
+const char *announce_single_topic(const struct announcer *announcer, const char *pack,
+                                  const char *key, enum entity_platform platform,
+                                  char out[TOPIC_SIZE])
+{
+    char device[OBJECT_SIZE];
+    struct text text = text_in(out, TOPIC_SIZE);
+    text_format(&text, "%s/%s/%s_%s/config", announcer->prefix, entity_platform_name(platform),
+                device_id(announcer->id, pack, device), key);
+    return out;
+}
+
+/* ---- what components and devices have in common ---- */
+
+static void put_origin(struct text *text, const struct announcer *announcer)
+{
+    put_key(text, "o");
+    text_add(text, "{");
+    put(text, "name", "packgate");
+    put(text, "sw", announcer->version);
+    text_add(text, "}");
+}
+
+/* The name of the make stands in front in the driver's title. */
+static void put_maker(struct text *text, const struct source *source)
+{
+    const struct bms_driver *driver =
+        source->status.driver ? bms_driver_find(source->status.driver) : NULL;
+    if (source->members || !driver) {
+        put(text, "mf", source->members ? "packgate" : NULL);
+        return;
+    }
+    char maker[32];
+    struct text name = text_in(maker, sizeof maker);
+    text_format(&name, "%.*s", (int) strcspn(driver->title, ", "), driver->title);
+    put(text, "mf", maker);
+}
+
+static void put_device(struct text *text, const struct announcer *announcer,
+                       const struct source *source)
+{
+    char device[OBJECT_SIZE];
+    const struct pack *pack = source->values;
+    put_key(text, "dev");
+    text_add(text, "{");
+    put_key(text, "ids");
+    text_add(text, "[");
+    text_quote(text, device_id(announcer->id, source->name, device));
+    text_add(text, "]");
+    put(text, "name", source->name);
+    put_maker(text, source);
+    put(text, "mdl", source->members ? "bank" : pack->text[MODEL]);
+    put(text, "sw", pack->text[FIRMWARE]);
+    put(text, "sn", pack->text[SERIAL]);
+    put(text, "via_device", device_id(announcer->id, NULL, device));
+    put(text, "cu", announcer->url);
+    text_add(text, "}");
+}
+
+static void put_availability(struct text *text, const char *base, const char *pack)
+{
+    put_key(text, "avty");
+    text_add(text, "[{");
+    put_topic(text, "t", base, NULL, "status");
+    text_add(text, "}");
+    if (pack) {
+        text_add(text, ",{");
+        put_topic(text, "t", base, pack, "status");
+        text_add(text, "}");
+    }
+    text_add(text, "]");
+    if (pack)
+        put(text, "avty_mode", "all");
+}
+
+static void put_ids(struct text *text, const struct announcer *announcer, const char *pack,
+                    const char *key, enum entity_platform platform)
+{
+    char id[2 * OBJECT_SIZE], device[OBJECT_SIZE];
+    struct text made = text_in(id, sizeof id);
+    text_format(&made, "%s_%s", device_id(announcer->id, pack, device), key);
+    put(text, "uniq_id", id);
+    made = text_in(id, sizeof id);
+    text_format(&made, "%s.", entity_platform_name(platform));
+    entity_part(&made, pack ? pack : "packgate");
+    text_add(&made, "_");
+    entity_part(&made, key);
+    put(text, "def_ent_id", id);
+}
+
+/* In the device form a value that is not in the message is unknown; without the default the old
+ * number would stay, with a new life. Domoticz, which needs the single form, cuts at the '|'. */
+static void put_template(struct text *text, const struct announcer *announcer, const char *field)
+{
+    char template[128];
+    struct text made = text_in(template, sizeof template);
+    text_format(&made,
+                announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
+                field);
+    put(text, "val_tpl", template);
+}
+
+static void put_switch(struct text *text, const struct announcer *announcer, const char *pack,
+                       const char *field)
+{
+    char leaf[ENTITY_KEY_SIZE + 8];
+    struct text made = text_in(leaf, sizeof leaf);
+    text_format(&made, "set/%s", field);
+    put_topic(text, "cmd_t", announcer->topic, pack, leaf);
+    put(text, "stat_on", "1");
+    put(text, "stat_off", "0");
+    put_false(text, "opt");
+    put_false(text, "ret");
+}
+
+static void put_meaning(struct text *text, const struct entity *entity)
+{
+    const struct meaning *meaning = &entity->meaning;
+    put(text, "name", meaning->title);
+    put(text, "dev_cla", meaning->device_class);
+    if (entity->diagnostic)
+        put(text, "ent_cat", "diagnostic");
+    if (entity->disabled)
+        put_false(text, "en");
+    if (entity->platform != SENSOR)
+        return;
+    put(text, "stat_cla", meaning->state_class);
+    put(text, "unit_of_meas", meaning->unit);
+    put_number(text, "sug_dsp_prc", (unsigned) meaning->decimals);
+}
+
+/* The inside of a component, with all that the root does not say. */
+static void put_component(struct text *text, const struct announcer *announcer,
+                          const struct source *source, const struct entity *entity)
+{
+    bool is_state = entity->field[0] != '\0';
+    put_ids(text, announcer, source->name, entity->key, entity->platform);
+    put_meaning(text, entity);
+    if (is_state)
+        put_template(text, announcer, entity->field);
+    else
+        put_topic(text, "stat_t", announcer->topic, source->name, "status");
+    if (entity->platform != SENSOR) {
+        put(text, "pl_on", is_state ? "1" : "online");
+        put(text, "pl_off", is_state ? "0" : "offline");
+    }
+    if (entity->platform == SWITCH)
+        put_switch(text, announcer, source->name, entity->field);
+    else if (is_state && announcer->expire_s > 0)
+        put_number(text, "exp_aft", announcer->expire_s);
+    /* Whether the pack is fresh is known while it is not. */
+    if (!is_state)
+        put_availability(text, announcer->topic, NULL);
+}
+
+/* ---- packs ---- */
+
+void announce_device(struct text *text, const struct announcer *announcer,
+                     const struct source *source, struct entity_set set, struct entity_set gone)
+{
+    struct entity entity;
+    text_add(text, "{");
+    put_device(text, announcer, source);
+    put_origin(text, announcer);
+    put_topic(text, "stat_t", announcer->topic, source->name, "state");
+    put_number(text, "qos", 0);
+    put_availability(text, announcer->topic, source->name);
+    put_key(text, "cmps");
+    text_add(text, "{");
+    for (unsigned n = 0; n < entity_count(); n++) {
+        bool is_there = entity_in(&set, n);
+        if (!is_there && !entity_in(&gone, n))
+            continue;
+        entity_describe(n, &entity);
+        put_key(text, entity.key);
+        text_add(text, "{");
+        put(text, "p", entity_platform_name(entity.platform));
+        if (is_there)
+            put_component(text, announcer, source, &entity);
+        text_add(text, "}");
+    }
+    text_add(text, "}}");
+}
+
+void announce_single(struct text *text, const struct announcer *announcer,
+                     const struct source *source, unsigned n)
+{
+    struct entity entity;
+    entity_describe(n, &entity);
+    text_add(text, "{");
+    put_component(text, announcer, source, &entity);
+    if (entity.field[0]) {
+        put_topic(text, "stat_t", announcer->topic, source->name, "state");
+        put_availability(text, announcer->topic, source->name);
+    }
+    put_device(text, announcer, source);
+    put_origin(text, announcer);
+    text_add(text, "}");
+}
+
+/* ---- the gateway ---- */
+
+static const struct {
+    const char *key, *title, *field;
+    enum entity_platform platform;
+} parts[GATEWAY_COMPONENTS] = {
+    {"connection", "Connection", NULL, BINARY_SENSOR},
+    {"fresh_packs", "Fresh packs", "fresh_packs", SENSOR},
+    {"version", "Version", "version", SENSOR},
+};
+
+const char *announce_gateway_key(unsigned n, enum entity_platform *platform)
+{
+    *platform = parts[n].platform;
+    return parts[n].key;
+}
+
+static void put_gateway_device(struct text *text, const struct announcer *announcer)
+{
+    char device[OBJECT_SIZE];
+    put_key(text, "dev");
+    text_add(text, "{");
+    put_key(text, "ids");
+    text_add(text, "[");
+    text_quote(text, device_id(announcer->id, NULL, device));
+    text_add(text, "]");
+    put(text, "name", "packgate");
+    put(text, "mf", "packgate");
+    put(text, "mdl", "gateway");
+    put(text, "sw", announcer->version);
+    put(text, "cu", announcer->url);
+    text_add(text, "}");
+}
+
+static void put_gateway_part(struct text *text, const struct announcer *announcer, unsigned n)
+{
+    put_ids(text, announcer, NULL, parts[n].key, parts[n].platform);
+    put(text, "name", parts[n].title);
+    put(text, "ent_cat", "diagnostic");
+    if (parts[n].field) {
+        put_topic(text, "stat_t", announcer->topic, NULL, "info");
+        put_template(text, announcer, parts[n].field);
+        put_availability(text, announcer->topic, NULL);
+    } else {
+        put_topic(text, "stat_t", announcer->topic, NULL, "status");
+        put(text, "dev_cla", "connectivity");
+        put(text, "pl_on", "online");
+        put(text, "pl_off", "offline");
+    }
+}
+
+void announce_gateway(struct text *text, const struct announcer *announcer)
+{
+    text_add(text, "{");
+    put_gateway_device(text, announcer);
+    put_origin(text, announcer);
+    put_key(text, "cmps");
+    text_add(text, "{");
+    for (unsigned n = 0; n < GATEWAY_COMPONENTS; n++) {
+        put_key(text, parts[n].key);
+        text_add(text, "{");
+        put(text, "p", entity_platform_name(parts[n].platform));
+        put_gateway_part(text, announcer, n);
+        text_add(text, "}");
+    }
+    text_add(text, "}}");
+}
+
+void announce_gateway_single(struct text *text, const struct announcer *announcer, unsigned n)
+{
+    text_add(text, "{");
+    put_gateway_part(text, announcer, n);
+    put_gateway_device(text, announcer);
+    put_origin(text, announcer);
+    text_add(text, "}");
+}

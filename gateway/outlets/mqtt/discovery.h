@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What Home Assistant is told about packs, so that it makes devices of them by itself: one message
+ * a device, or one a component for programs that know no more (`single`). Pure.
+ *
+ * Root, `dev` and `o` hold only keys that Home Assistant knows: one unknown key there rejects the
+ * whole message. In a component, unknown keys are ignored by older releases.
+ */
+#ifndef PACKGATE_OUTLETS_MQTT_DISCOVERY_H
+#define PACKGATE_OUTLETS_MQTT_DISCOVERY_H
+
+#include "entities.h"
+#include "topics.h"
+
+/* What all messages of a section share. */
+struct announcer {
+    const char *id;     /* of the gateway */
+    const char *prefix; /* "homeassistant" */
+    const char *topic;  /* "packgate" */
+    const char *version;
+    const char *url;   /* of the web page; NULL: none */
+    unsigned expire_s; /* 0: values do not expire */
+    bool single;
+};
+
+/** "PREFIX/device/packgate_ID_PACK/config"; without a pack the gateway's. Returns `out`. */
+const char *announce_topic(const struct announcer *announcer, const char *pack,
+                           char out[TOPIC_SIZE]);
+
+/** Of one component in the single form: "PREFIX/sensor/packgate_ID_PACK_KEY/config". */
+const char *announce_single_topic(const struct announcer *announcer, const char *pack,
+                                  const char *key, enum entity_platform platform,
+                                  char out[TOPIC_SIZE]);
+
+/** A pack or a bank with the components of `set`; those of `gone` are taken away. */
+void announce_device(struct text *text, const struct announcer *announcer,
+                     const struct source *source, struct entity_set set, struct entity_set gone);
+
+/** One component in the single form. */
+void announce_single(struct text *text, const struct announcer *announcer,
+                     const struct source *source, unsigned n);
+
+/* The components of the gateway's own device. */
+#define GATEWAY_COMPONENTS 3
+/** Key and platform of one, from 0. */
+const char *announce_gateway_key(unsigned n, enum entity_platform *platform);
+
+/** The gateway's own device: whether it is connected, how many packs are fresh, its version. */
+void announce_gateway(struct text *text, const struct announcer *announcer);
+void announce_gateway_single(struct text *text, const struct announcer *announcer, unsigned n);
+
+/** Seconds after which Home Assistant no longer believes a value that is sent each `interval_s`. */
+unsigned announce_expiry(double interval_s);
+
+#endif

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+/* What is published of a pack. */
+#include "entities.h"
+
+#include "bms/checksum.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind {
+    OF_VALUE,   /* id: enum pack_value */
+    OF_ALARM,   /* id: enum pack_alarm */
+    OF_MAPPED,  /* by its name in the map, of what the gateway adds */
+    OF_PEAK,    /* the day's highest state of charge */
+    OF_AGE,     /* of the values */
+    OF_TIME,    /* of the message */
+    OF_FAILURE, /* any alarm */
+    OF_SWITCH,  /* id: enum pack_value of its position */
+    OF_FRESH    /* by the topic `status` */
+};
+
+struct row {
+    enum kind kind;
+    int id;
+    const char *name; /* NULL: that of the value or the alarm */
+    enum mqtt_entities level;
+    bool diagnostic, disabled;
+};
+
+// clang-format off
+/* Those that are not values of the pack itself. */
+static const struct row others[] = {
+    /* kind       id             name                level            diagnostic disabled */
+    {OF_FRESH,    0,             "fresh",            ENTITIES_FEW,    true,      false},
+    {OF_FAILURE,  0,             "alarm",            ENTITIES_FEW,    false,     false},
+    {OF_MAPPED,   0,             "charged_wh",       ENTITIES_FEW,    false,     false},
+    {OF_MAPPED,   0,             "discharged_wh",    ENTITIES_FEW,    false,     false},
+    {OF_MAPPED,   0,             "temp_max_c",       ENTITIES_NORMAL, false,     false},
+    {OF_MAPPED,   0,             "temp_min_c",       ENTITIES_NORMAL, false,     false},
+    {OF_SWITCH,   CHARGE_MOS,    "charge_switch",    ENTITIES_FEW,    false,     false},
+    {OF_SWITCH,   DISCHARGE_MOS, "discharge_switch", ENTITIES_FEW,    false,     false},
+    {OF_PEAK,     0,             "soc_peak_percent", ENTITIES_ALL,    true,      false},
+    {OF_AGE,      0,             "age_s",            ENTITIES_ALL,    true,      false},
+    {OF_TIME,     0,             "time",             ENTITIES_ALL,    true,      true},
+};
+
+/* The values of the pack that fewer settings than `all` have. */
+static const struct {
+    enum pack_value id;
+    enum mqtt_entities level;
+} levels[] = {
+    {VOLTAGE_V,     ENTITIES_FEW},
+    {CURRENT_A,     ENTITIES_FEW},
+    {POWER_W,       ENTITIES_FEW},
+    {SOC_PERCENT,   ENTITIES_FEW},
+    {SOH_PERCENT,   ENTITIES_NORMAL},
+    {REMAINING_AH,  ENTITIES_NORMAL},
+    {FULL_AH,       ENTITIES_NORMAL},
+    {CYCLES,        ENTITIES_NORMAL},
+    {CELL_MAX_MV,   ENTITIES_NORMAL},
+    {CELL_MIN_MV,   ENTITIES_NORMAL},
+    {CELL_DELTA_MV, ENTITIES_NORMAL},
+    {MOS_TEMP_C,    ENTITIES_NORMAL},
+    {CHARGE_MOS,    ENTITIES_NORMAL},
+    {DISCHARGE_MOS, ENTITIES_NORMAL},
+    {BALANCING,     ENTITIES_NORMAL},
+};
+// clang-format on
+
+#define OTHERS (sizeof others / sizeof *others)
+_Static_assert(PACK_VALUES + PACK_ALARM_COUNT + OTHERS <= ENTITIES_MAX, "ENTITIES_MAX");
+
+/* Pack values, alarms, the others: in this order, FLOW in between is nobody's. */
+unsigned entity_count(void)
+{
+    return PACK_VALUES + PACK_ALARM_COUNT + OTHERS;
+}
+
+static bool is_cell(int id)
+{
+    return id >= CELL_MV && id < TEMP_C;
+}
+
+static enum mqtt_entities level_of(int id)
+{
+    if (is_cell(id))
+        return ENTITIES_NORMAL;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if ((int) levels[i].id == id)
+            return levels[i].level;
+    return ENTITIES_ALL;
+}
+
+static struct row row_of(unsigned n)
+{
+    if (n < PACK_VALUES) {
+        enum mqtt_entities level = level_of((int) n);
+        return (struct row){
+            .kind = OF_VALUE, .id = (int) n, .level = level, .diagnostic = level == ENTITIES_ALL};
+    }
+    n -= PACK_VALUES;
+    if (n < PACK_ALARM_COUNT)
+        return (struct row){.kind = OF_ALARM,
+                            .id = (int) n,
+                            .level = ENTITIES_ALL,
+                            .diagnostic = true,
+                            .disabled = true};
+    return others[n - PACK_ALARM_COUNT];
+}
+
+static bool is_switch_position(int id)
+{
+    return id == CHARGE_MOS || id == DISCHARGE_MOS;
+}
+
+static bool is_published(const struct row *row)
+{
+    return row->kind != OF_VALUE || pack_value_info((enum pack_value) row->id)->name;
+}
+
+/* "cell over voltage" as a title. */
+static void make_title(struct meaning *meaning, const char *words)
+{
+    snprintf(meaning->title, sizeof meaning->title, "%s", words);
+    for (char *c = meaning->title; *c; c++)
+        if (*c == '_')
+            *c = ' ';
+    meaning->title[0] = (char) toupper((unsigned char) meaning->title[0]);
+}
+
+static void describe_value(int id, struct entity *entity)
+{
+    const char *stem = pack_value_info((enum pack_value) id)->name;
+    meaning_find(stem, &entity->meaning);
+    pack_value_name((enum pack_value) id, entity->key);
+    for (char *c = entity->key; *c; c++)
+        if (*c == '.')
+            *c = '_';
+    char *title = entity->meaning.title;
+    size_t size = strlen(title);
+    if (id >= CELL_MV)
+        snprintf(title + size, sizeof entity->meaning.title - size, " %d",
+                 1 + id - (is_cell(id) ? CELL_MV : TEMP_C));
+    if (is_switch_position(id) || id == BALANCING) {
+        entity->platform = BINARY_SENSOR;
+        entity->meaning.device_class = is_switch_position(id) ? "power" : "running";
+        entity->meaning.state_class = NULL;
+    }
+}
+
+/* What is not in the extended block of the map. */
+static void describe_other(const struct row *row, struct entity *entity)
+{
+    struct meaning *meaning = &entity->meaning;
+    meaning->unit = "";
+    switch (row->kind) {
+    case OF_MAPPED:
+        meaning_find(row->name, meaning);
+        break;
+    case OF_AGE:
+        meaning_find(row->name, meaning);
+        meaning->decimals = 1;
+        break;
+    case OF_PEAK:
+        make_title(meaning, "highest state of charge today");
+        meaning->unit = "%";
+        meaning->state_class = "measurement";
+        break;
+    case OF_SWITCH:
+        entity->platform = SWITCH;
+        meaning_find(pack_value_info((enum pack_value) row->id)->name, meaning);
+        meaning->device_class = "switch";
+        break;
+    case OF_FRESH:
+        entity->platform = BINARY_SENSOR;
+        make_title(meaning, "connection");
+        meaning->device_class = "connectivity";
+        break;
+    case OF_FAILURE:
+    case OF_ALARM:
+        entity->platform = BINARY_SENSOR;
+        make_title(meaning,
+                   row->kind == OF_ALARM ? pack_alarm_name((enum pack_alarm) row->id) : row->name);
+        meaning->device_class = "problem";
+        break;
+    default:
+        make_title(meaning, row->name);
+    }
+}
+
+void entity_describe(unsigned n, struct entity *entity)
+{
+    const struct row row = row_of(n);
+    *entity =
+        (struct entity){.level = row.level, .diagnostic = row.diagnostic, .disabled = row.disabled};
+    if (!is_published(&row))
+        return;
+    if (row.kind == OF_VALUE) {
+        describe_value(row.id, entity);
+    } else {
+        describe_other(&row, entity);
+        if (row.kind == OF_ALARM)
+            snprintf(entity->key, sizeof entity->key, "alarm_%s",
+                     pack_alarm_name((enum pack_alarm) row.id));
+        else
+            snprintf(entity->key, sizeof entity->key, "%s", row.name);
+    }
+    if (row.kind == OF_SWITCH)
+        snprintf(entity->field, sizeof entity->field, "%s",
+                 pack_value_info((enum pack_value) row.id)->name);
+    else if (row.kind != OF_FRESH)
+        snprintf(entity->field, sizeof entity->field, "%s", entity->key);
+}
+
+/* ---- values ---- */
+
+static double mapped(const char *name, const struct source *source)
+{
+    for (unsigned n = 0; n < map_number_count(); n++)
+        if (strcmp(map_number_info(n).name, name) == 0)
+            return map_number(n, source->values, &source->status);
+    return NAN;
+}
+
+static double alarm_value(const struct pack *pack, int id)
+{
+    return pack->alarms_known >> id & 1 ? (double) pack_alarm_active(pack, (enum pack_alarm) id)
+                                        : (double) NAN;
+}
+
+/* Of a pack that tells of no alarm nobody knows whether there is one. */
+static double failure(const struct pack *pack)
+{
+    bool active = pack->alarms_warning || pack->alarms_protection;
+    return pack->alarms_known || active ? (double) active : (double) NAN;
+}
+
+static double value_of_row(const struct row *row, const struct source *source, double age_s,
+                           double time)
+{
+    switch (row->kind) {
+    case OF_VALUE:
+        return source->values->value[row->id];
+    case OF_ALARM:
+        return alarm_value(source->values, row->id);
+    case OF_MAPPED:
+        return mapped(row->name, source);
+    case OF_PEAK:
+        return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
+    case OF_AGE:
+        return age_s;
+    case OF_TIME:
+        return floor(time);
+    case OF_FAILURE:
+        return failure(source->values);
+    default:
+        return NAN;
+    }
+}
+
+void entity_gather(const struct source *source, double age_s, double time,
+                   struct entity_values *values)
+{
+    for (unsigned n = 0; n < entity_count(); n++) {
+        const struct row row = row_of(n);
+        values->value[n] = is_published(&row) ? value_of_row(&row, source, age_s, time) : NAN;
+    }
+}
+
+/* ---- sets ---- */
+
+bool entity_in(const struct entity_set *set, unsigned n)
+{
+    return set->bits[n / 64] >> n % 64 & 1;
+}
+
+void entity_add(struct entity_set *set, unsigned n)
+{
+    set->bits[n / 64] |= UINT64_C(1) << n % 64;
+}
+
+#define EACH_WORD(i) for (size_t i = 0; i < ENTITIES_MAX / 64; i++)
+
+struct entity_set entity_and(struct entity_set a, struct entity_set b)
+{
+    EACH_WORD(i)
+    a.bits[i] &= b.bits[i];
+    return a;
+}
+
+struct entity_set entity_or(struct entity_set a, struct entity_set b)
+{
+    EACH_WORD(i)
+    a.bits[i] |= b.bits[i];
+    return a;
+}
+
+struct entity_set entity_without(struct entity_set a, struct entity_set b)
+{
+    EACH_WORD(i)
+    a.bits[i] &= ~b.bits[i];
+    return a;
+}
+
+bool entity_same(struct entity_set a, struct entity_set b)
+{
+    return memcmp(&a, &b, sizeof a) == 0;
+}
+
+bool entity_none(struct entity_set set)
+{
+    return entity_same(set, (struct entity_set){{0}});
+}
+
+struct entity_set entity_allowed(enum mqtt_entities entities, bool switching)
+{
+    struct entity_set set = {{0}};
+    for (unsigned n = 0; n < entity_count(); n++) {
+        const struct row row = row_of(n);
+        bool position = row.kind == OF_VALUE && is_switch_position(row.id);
+        bool wanted = row.kind == OF_SWITCH ? switching : !(position && switching);
+        if (is_published(&row) && wanted && row.level <= entities)
+            entity_add(&set, n);
+    }
+    return set;
+}
+
+struct entity_set entity_known(const struct entity_values *values)
+{
+    struct entity_set set = {{0}};
+    for (unsigned n = 0; n < entity_count(); n++) {
+        const struct row row = row_of(n);
+        double value = row.kind == OF_SWITCH ? values->value[row.id] : values->value[n];
+        if (row.kind == OF_FRESH || !isnan(value))
+            entity_add(&set, n);
+    }
+    return set;
+}
+
+/* ---- sets over a restart ---- */
+
+/* Changes when the table does. */
+static unsigned table_sum(void)
+{
+    char text[ENTITIES_MAX * 16];
+    size_t size = 0;
+    for (unsigned n = 0; n < entity_count(); n++) {
+        struct entity entity;
+        entity_describe(n, &entity);
+        size +=
+            (size_t) snprintf(text + size, sizeof text - size, "%.14s ",
+                              entity.key + (strlen(entity.key) > 14 ? strlen(entity.key) - 14 : 0));
+    }
+    return crc16_modbus((const uint8_t *) text, size);
+}
+
+const char *entity_word(struct entity_set set, char out[ENTITY_WORD_SIZE])
+{
+    size_t size = (size_t) snprintf(out, ENTITY_WORD_SIZE, "%04x.", table_sum());
+    EACH_WORD(i)
+    size += (size_t) snprintf(out + size, ENTITY_WORD_SIZE - size, "%016llx",
+                              (unsigned long long) set.bits[i]);
+    return out;
+}
+
+bool entity_read(const char *word, struct entity_set *set)
+{
+    char digits[17], *end;
+    unsigned long sum = strtoul(word, &end, 16);
+    if (sum != table_sum() || *end != '.' || strlen(end + 1) != ENTITIES_MAX / 4)
+        return false;
+    EACH_WORD(i)
+    {
+        snprintf(digits, sizeof digits, "%.16s", end + 1 + 16 * i);
+        set->bits[i] = strtoull(digits, NULL, 16);
+    }
+    return true;
+}
+
+const char *entity_platform_name(enum entity_platform platform)
+{
+    static const char *const names[] = {"sensor", "binary_sensor", "switch"};
+    return names[platform];
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is published of a pack, one row a value: where it stands in the state message, and what
+ * Home Assistant makes of it. State message and discovery walk the same rows, so that every
+ * template finds its value. Pure.
+ *
+ * The dots of names become underscores here ("cell_mv_3"): Domoticz cuts a template at its dots.
+ */
+#ifndef PACKGATE_OUTLETS_MQTT_ENTITIES_H
+#define PACKGATE_OUTLETS_MQTT_ENTITIES_H
+
+#include "config/outlets.h"
+#include "packs/source.h"
+#include "registers/meaning.h"
+
+#define ENTITIES_MAX 192
+#define ENTITY_KEY_SIZE VALUE_NAME_SIZE
+
+enum entity_platform { SENSOR, BINARY_SENSOR, SWITCH };
+
+struct entity {
+    char key[ENTITY_KEY_SIZE];   /* "soc_percent", "charge_switch"; never changes its platform */
+    char field[ENTITY_KEY_SIZE]; /* in the state message: "charge_mos"; empty: it is not in there */
+    enum entity_platform platform;
+    enum mqtt_entities level; /* from which setting of `entities` on */
+    bool diagnostic, disabled;
+    struct meaning meaning;
+};
+
+/* A set of rows. */
+struct entity_set {
+    uint64_t bits[ENTITIES_MAX / 64];
+};
+
+/** Rows that there are; below ENTITIES_MAX. */
+unsigned entity_count(void);
+
+/** Row n, from 0. */
+void entity_describe(unsigned n, struct entity *entity);
+
+/* The values of one moment. */
+struct entity_values {
+    double value[ENTITIES_MAX]; /* by row; NaN: not known, or none of the state message */
+};
+/** `age_s` and `time` (Unix seconds) are those of the message. */
+void entity_gather(const struct source *source, double age_s, double time,
+                   struct entity_values *values);
+
+/** Which rows the settings allow of a pack: `entities`, and switches in place of the switch
+ * positions where both may be switched. */
+struct entity_set entity_allowed(enum mqtt_entities entities, bool switching);
+
+/** Which rows the values are known for: what the driver has reported, and what does not depend on
+ * it. */
+struct entity_set entity_known(const struct entity_values *values);
+
+bool entity_in(const struct entity_set *set, unsigned n);
+void entity_add(struct entity_set *set, unsigned n);
+struct entity_set entity_and(struct entity_set a, struct entity_set b);
+struct entity_set entity_or(struct entity_set a, struct entity_set b);
+struct entity_set entity_without(struct entity_set a, struct entity_set b);
+bool entity_same(struct entity_set a, struct entity_set b);
+bool entity_none(struct entity_set set);
+
+/** A set as one word, and back; the word tells the table that it was made with. False: it was
+ * another table. */
+#define ENTITY_WORD_SIZE (ENTITIES_MAX / 4 + 6)
+const char *entity_word(struct entity_set set, char out[ENTITY_WORD_SIZE]);
+bool entity_read(const char *word, struct entity_set *set);
+
+/** "sensor", "binary_sensor", "switch". */
+const char *entity_platform_name(enum entity_platform platform);
+
+#endif

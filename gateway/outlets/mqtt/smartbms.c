@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+/* The messages of the SmartBMS data extractor. */
+#include "smartbms.h"
+
+#include <math.h>
+#include <string.h>
+
+#define ALARM_BYTES 7
+
+void smartbms_status(struct text *text, bool answers, const struct tm *local, unsigned seconds,
+                     double memory_bytes)
+{
+    char stamp[32];
+    strftime(stamp, sizeof stamp, "%D %T", local);
+    text_format(text, "{\"Status\":%d,\"ts\":\"%s\",\"cnt\":%u,\"mem\":%.0f}", answers, stamp,
+                seconds, memory_bytes);
+}
+
+static void put_key(struct text *text, const char *key)
+{
+    if (text->bytes[text->size - 1] != '{')
+        text_add(text, ",");
+    text_format(text, "\"%s\":", key);
+}
+
+static void put(struct text *text, const char *key, double number, int decimals)
+{
+    if (isnan(number))
+        return;
+    put_key(text, key);
+    text_fixed(text, number, decimals);
+}
+
+/* A number as a text with two decimals. */
+static void put_quoted(struct text *text, const char *key, double number)
+{
+    if (isnan(number))
+        return;
+    put_key(text, key);
+    text_add(text, "\"");
+    text_fixed(text, number, 2);
+    text_add(text, "\"");
+}
+
+static double peak_of(const struct source *source)
+{
+    return source->status.peak.percent < 0 ? NAN : (double) source->status.peak.percent;
+}
+
+void smartbms_extremes(struct text *text, const struct source *source)
+{
+    const double *value = source->values->value;
+    text_add(text, "{");
+    put(text, "SCM", peak_of(source), 0);
+    put(text, "MIC", value[CELL_MIN_MV], 0);
+    put(text, "MAC", value[CELL_MAX_MV], 0);
+    put(text, "RCP", value[REMAINING_AH], 0);
+    text_add(text, "}");
+}
+
+/* Of a Daly its own alarm bytes, in its order; of others zeros. */
+static void put_alarm_bytes(struct text *text, const struct source *source)
+{
+    const struct pack *pack = source->values;
+    const char *driver = source->status.driver;
+    bool is_daly = driver && strcmp(driver, "daly") == 0 && pack->raw_alarm_count > 0;
+    for (unsigned i = 0; i < ALARM_BYTES; i++) {
+        bool has = is_daly && i / 2 < pack->raw_alarm_count;
+        unsigned word = has ? pack->raw_alarms[i / 2] : 0;
+        text_format(text, i > 0 ? ",%u" : "%u", word >> 8 * (i % 2) & 0xFF);
+    }
+}
+
+static bool has_alarm(const struct source *source)
+{
+    return source->values->alarms_warning || source->values->alarms_protection;
+}
+
+static double cell_mv(const struct source *source, unsigned cell)
+{
+    return source->values->value[CELL_MV + cell];
+}
+
+static void put_cells(struct text *text, const struct source *source, const char *prefix)
+{
+    char key[8];
+    for (unsigned i = 0; i < MAX_CELLS; i++) {
+        struct text made = text_in(key, sizeof key);
+        text_format(&made, "%s%u", prefix, i);
+        put(text, key, cell_mv(source, i), 0);
+    }
+}
+
+void smartbms_values(struct text *text, const struct source *source, enum mqtt_layout layout)
+{
+    const double *value = source->values->value;
+    text_add(text, "{");
+    if (layout == LAYOUT_SMARTBMS_BAT) {
+        put_key(text, "bat");
+        text_add(text, "{");
+        put_cells(text, source, "");
+        text_add(text, "}");
+    } else {
+        put_cells(text, source, "b");
+    }
+    put(text, "SOC", value[SOC_PERCENT], 0);
+    put(text, "PWT", value[POWER_W], 0);
+    put_quoted(text, "PMV", value[VOLTAGE_V]);
+    put_quoted(text, "PMA", value[CURRENT_A]);
+    put(text, "PDV", value[CELL_DELTA_MV], 2);
+    put(text, "AMV", value[CELL_AVG_MV], 0);
+    put(text, "TMP", value[TEMP_AVG_C], 0);
+    put_key(text, "ALM");
+    text_add(text, "\"");
+    put_alarm_bytes(text, source);
+    text_add(text, "\"");
+    put(text, "ALMF", has_alarm(source), 0);
+    put(text, "DMS", value[DISCHARGE_MOS], 0);
+    put(text, "CMS", value[CHARGE_MOS], 0);
+    text_add(text, "}");
+}
+
+/* "16;2947;…": the number of cells, then each. */
+static void put_battery(struct text *text, const struct source *source)
+{
+    unsigned count = 0;
+    while (count < MAX_CELLS && !isnan(cell_mv(source, count)))
+        count++;
+    if (count == 0)
+        return;
+    text_format(text, "%u", count);
+    for (unsigned i = 0; i < count; i++)
+        text_format(text, ";%.0f", cell_mv(source, i));
+}
+
+const char *smartbms_flat(struct text *text, const struct source *source, unsigned n)
+{
+    static const struct {
+        const char *name;
+        enum pack_value id;
+        int decimals;
+    } rows[] = {
+        {"SOC", SOC_PERCENT, 0},    {"PWATTS", POWER_W, 0},        {"PMVOLT", VOLTAGE_V, 2},
+        {"PMAMPERE", CURRENT_A, 2}, {"PDELTAV", CELL_DELTA_MV, 0}, {"PAVERAGEMV", CELL_AVG_MV, 0},
+        {"PTEMP", TEMP_AVG_C, 0},
+    };
+    enum { ROWS = sizeof rows / sizeof *rows };
+    if (n == 0) {
+        put_battery(text, source);
+        return "BATT";
+    }
+    if (n == ROWS + 1) {
+        put_alarm_bytes(text, source);
+        return "PFAIL";
+    }
+    if (n == ROWS + 2) {
+        text_format(text, "%d", has_alarm(source));
+        return "PFAIF";
+    }
+    if (n > ROWS)
+        return NULL;
+    double number = source->values->value[rows[n - 1].id];
+    if (!isnan(number))
+        text_fixed(text, number, rows[n - 1].decimals);
+    return rows[n - 1].name;
+}

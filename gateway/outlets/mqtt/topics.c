@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/* The names in MQTT. */
+#include "topics.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define PACK_SIZE 33
+
+static bool fits_topic(char c)
+{
+    return (unsigned char) c > 0x20 && c != '+' && c != '#' && c != 0x7F;
+}
+
+void topic_expand(const char *topic, const char *host, char *out, size_t size)
+{
+    struct text text = text_in(out, size);
+    for (const char *c = topic; *c; c++) {
+        if (c[0] == '%' && c[1] == 'h') {
+            text_add(&text, host);
+            c++;
+        } else {
+            text_format(&text, "%c", *c);
+        }
+    }
+    for (char *c = out; *c; c++)
+        if (!fits_topic(*c))
+            *c = '_';
+}
+
+const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE])
+{
+    if (pack)
+        snprintf(out, TOPIC_SIZE, "%s/%s/%s", base, pack, leaf);
+    else
+        snprintf(out, TOPIC_SIZE, "%s/%s", base, leaf);
+    return out;
+}
+
+void id_part(struct text *text, const char *name)
+{
+    for (const char *c = name; *c; c++)
+        text_format(text, "%c", isalnum((unsigned char) *c) || *c == '-' ? *c : '_');
+}
+
+const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE])
+{
+    struct text text = text_in(out, OBJECT_SIZE);
+    text_format(&text, "packgate_%s", id);
+    if (pack) {
+        text_add(&text, "_");
+        id_part(&text, pack);
+    }
+    return out;
+}
+
+void entity_part(struct text *text, const char *name)
+{
+    for (const char *c = name; *c; c++)
+        text_format(text, "%c", isalnum((unsigned char) *c) ? tolower((unsigned char) *c) : '_');
+}
+
+/* What follows behind "BASE/"; NULL: another topic. */
+static const char *behind_base(const char *base, const char *topic)
+{
+    size_t size = strlen(base);
+    return strncmp(topic, base, size) == 0 && topic[size] == '/' ? topic + size + 1 : NULL;
+}
+
+static enum order_topic which(const char *word, const char *charge, const char *discharge)
+{
+    if (strcmp(word, charge) == 0)
+        return TOPIC_CHARGE_MOS;
+    return strcmp(word, discharge) == 0 ? TOPIC_DISCHARGE_MOS : TOPIC_UNKNOWN;
+}
+
+enum order_topic topic_parse(const char *base, bool smartbms, const char *topic, char pack[33])
+{
+    pack[0] = '\0';
+    const char *rest = behind_base(base, topic);
+    if (!rest)
+        return TOPIC_NOT_OURS;
+    if (smartbms)
+        return which(rest, "CMS", "DMS");
+    const char *slash = strchr(rest, '/');
+    if (!slash || slash == rest || slash - rest >= PACK_SIZE ||
+        strncmp(slash, "/set/", strlen("/set/")) != 0)
+        return TOPIC_NOT_OURS;
+    snprintf(pack, PACK_SIZE, "%.*s", (int) (slash - rest), rest);
+    const char *word = slash + strlen("/set/");
+    /* Our own answer comes back to us: the subscription covers it. */
+    if (strcmp(word, "result") == 0)
+        return TOPIC_NOT_OURS;
+    return which(word, "charge_mos", "discharge_mos");
+}
+
+int order_payload(const void *payload, size_t size)
+{
+    static const struct {
+        const char *word;
+        int on;
+    } words[] = {{"1", 1}, {"0", 0}, {"on", 1}, {"off", 0}, {"true", 1}, {"false", 0}};
+    const char *text = payload;
+    while (size > 0 && isspace((unsigned char) text[0]))
+        text++, size--;
+    while (size > 0 && isspace((unsigned char) text[size - 1]))
+        size--;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i].word) == size && strncasecmp(text, words[i].word, size) == 0)
+            return words[i].on;
+    return -1;
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The names in MQTT: topics, ids of Home Assistant, and what comes in on a topic of ours. Pure.
+ */
+#ifndef PACKGATE_OUTLETS_MQTT_TOPICS_H
+#define PACKGATE_OUTLETS_MQTT_TOPICS_H
+
+#include "base/text.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define TOPIC_SIZE 200 /* the longest: prefix, platform, two names, and what is between */
+#define OBJECT_SIZE 128
+
+/** `topic` of the configuration with the name of the host for its %h. Characters that a topic
+ * cannot have there become '_'. Cut to `size`. */
+void topic_expand(const char *topic, const char *host, char *out, size_t size);
+
+/** "BASE/LEAF", with a pack "BASE/PACK/LEAF". Returns `out`. */
+const char *topic_of(const char *base, const char *pack, const char *leaf, char out[TOPIC_SIZE]);
+
+/** A name as part of an id: all but A-Z a-z 0-9 _ - becomes '_'. */
+void id_part(struct text *text, const char *name);
+
+/** "packgate_ID_PACK", without a pack "packgate_ID". Returns `out`. */
+const char *device_id(const char *id, const char *pack, char out[OBJECT_SIZE]);
+
+/** A part of an entity id: small letters, digits and '_'. */
+void entity_part(struct text *text, const char *name);
+
+/* An order as it came in. */
+enum order_topic { TOPIC_NOT_OURS, TOPIC_UNKNOWN, TOPIC_CHARGE_MOS, TOPIC_DISCHARGE_MOS };
+
+/** What "BASE/PACK/set/WHAT" is about; the name of the pack goes to `pack` (33 bytes). With
+ * `smartbms`, "BASE/CMS" and "BASE/DMS" are, and `pack` is left empty. */
+enum order_topic topic_parse(const char *base, bool smartbms, const char *topic, char pack[33]);
+
+/** 1 for 1, ON, true; 0 for 0, OFF, false; in any case, without blanks around; -1: neither. */
+int order_payload(const void *payload, size_t size);
+
+#endif

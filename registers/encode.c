@@ -84,7 +84,7 @@ static void gather_gateway(const struct map_settings *settings, const struct map
     const struct map_soc_peak *peak = &status->peak;
     numbers[OUR_MAP_VERSION] = MAP_VERSION;
     numbers[OUR_STATE] = status->state;
-    numbers[OUR_AGE_S] = status->age_s;
+    numbers[OUR_AGE_S] = ceil(status->age_s);
     numbers[OUR_POLLS] = status->polls;
     numbers[OUR_TIMEOUTS] = status->timeouts;
     numbers[OUR_CHECKSUM_ERRORS] = status->checksum_errors;
@@ -314,4 +314,11 @@ void map_encode_bits(const struct pack *pack, const struct map_status *status,
         inputs[map_inputs[i].number] = bit_of(&map_inputs[i], pack, states);
     for (unsigned i = 0; i < map_coil_count; i++)
         coils[map_coils[i].number] = bit_of(&map_coils[i], pack, states);
+}
+
+void map_encode_state_bits(const struct map_status *status, uint8_t inputs[MAP_INPUTS])
+{
+    for (unsigned i = 0; i < map_input_count; i++)
+        if (map_inputs[i].source == BIT_OF_STATE && map_inputs[i].id == IS_FRESH)
+            inputs[map_inputs[i].number] = status->state == MAP_STATE_FRESH;
 }

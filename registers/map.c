@@ -50,7 +50,7 @@ const struct map_row map_rows[] = {
     {112,  1, "packs_present",             REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_PRESENT,        "packs present, of a bank: those whose values are fresh and counted in"},
     {113,  1, "packs_missing",             REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_MISSING,        "packs missing, of a bank: those that are left out"},
     {114,  1, "packs_needed",              REG_U16,      "",    1, STATUS, OF_BANK,    BANK_PACKS_NEEDED,         "packs needed, of a bank: with fewer fresh ones it is stale"},
-    {120,  1, "age_s",                     REG_U32,      "s",   1, STATUS, OF_GATEWAY, OUR_AGE_S,                 "age of the values"},
+    {120,  1, "age_s",                     REG_U32,      "s",   1, STATUS, OF_GATEWAY, OUR_AGE_S,                 "age of the values, rounded up, at the moment of the request"},
     {122,  1, "polls",                     REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_POLLS,                 "poll cycles completed"},
     {124,  1, "timeouts",                  REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_TIMEOUTS,              "requests unanswered, after all repeats"},
     {126,  1, "checksum_errors",           REG_U32,      "",    1, STATUS, OF_GATEWAY, OUR_CHECKSUM_ERRORS,       "damaged answers, wrong checksum or form"},

@@ -58,7 +58,7 @@ struct map_bank {
 /* What the gateway knows beside the values: always readable, also while the pack is silent. */
 struct map_status {
     enum map_state state;
-    double age_s;             /* of the values; NaN: none were ever read */
+    double age_s;             /* of the values, rounded up in registers; NaN: none were ever read */
     uint32_t polls;           /* cycles published */
     uint32_t timeouts;        /* requests unanswered after all repeats */
     uint32_t checksum_errors; /* frames whose checksum was wrong, or malformed answers */
@@ -122,6 +122,8 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
 /** One byte a bit, 0 or 1, as libmodbus keeps them. Unknown bits read 0. */
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
+/** Writes only those inputs that come from the state in `status`. */
+void map_encode_state_bits(const struct map_status *status, uint8_t inputs[MAP_INPUTS]);
 /** As map_range, for discrete inputs and for coils. */
 enum map_range map_input_range(unsigned address, unsigned count);
 enum map_range map_coil_range(unsigned address, unsigned count);

@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -83,6 +84,7 @@ static int set_up(void **state)
     assert_int_equal(unit_open(&bench.unit, 1, "house-1", &settings, STALE_EXCEPTION), 0);
     bench.unit.known = true;
     bench.unit.stale = false;
+    bench.unit.good_until = INFINITY;
     for (unsigned i = 0; i < map_size(&settings); i++)
         bench.unit.mapping.tab_registers[i] = pattern(i);
     assert_true(units_add(&bench.units, &bench.unit));
@@ -168,11 +170,31 @@ static int reply_unchecked(const uint8_t *frame, size_t size)
     return real_reply()(bench.answerer.modbus, frame, (int) size, &bench.unit.mapping);
 }
 
+/* Asked at 1000 s and answered at once, unless a test says otherwise. */
+#define NOW 1000.0
+#define TICKET 4711
+
+static enum answer_result ask_at(const uint8_t *frame, size_t size, double since, double now)
+{
+    const struct sockaddr_in client = {.sin_family = AF_INET};
+    const struct question question = {.fd = bench.ours,
+                                      .client = (const struct sockaddr *) &client,
+                                      .frame = frame,
+                                      .size = size,
+                                      .since = since,
+                                      .ticket = TICKET};
+    return answer(&bench.answerer, &question, now);
+}
+
+static enum answer_result ask(const uint8_t *frame, size_t size)
+{
+    return ask_at(frame, size, NOW, NOW);
+}
+
 static void answer_checked(const uint8_t *frame, size_t size)
 {
-    const struct sockaddr client = {.sa_family = AF_INET};
     receives = 0;
-    assert_int_equal(answer(&bench.answerer, bench.ours, &client, frame, size, 1), ANSWER_SENT);
+    assert_int_equal(ask(frame, size), ANSWER_SENT);
     assert_int_equal(sleeps + selects + receives, 0);
 }
 
@@ -438,13 +460,14 @@ static const struct {
 static unsigned orders_taken;
 
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
-                          const struct sockaddr *client, uint64_t ticket)
+                          const struct sockaddr *client, double given_at, uint64_t ticket)
 {
     (void) switches;
     (void) client;
     assert_ptr_equal(data, &bench);
     assert_ptr_equal(unit, &bench.unit);
-    assert_int_equal(ticket, 4711);
+    assert_int_equal(ticket, TICKET);
+    assert_in_range(given_at, NOW - 5, NOW);
     orders_taken++;
     return 0;
 }
@@ -452,7 +475,6 @@ static uint8_t take_order(void *data, struct unit *unit, const struct switches *
 static void test_orders(void **state)
 {
     (void) state;
-    const struct sockaddr_in client = {.sin_family = AF_INET};
     struct allow_list everybody = {.count = 0};
     assert_true(allow_add(&everybody, "0.0.0.0/0"));
     bench.unit.writable = true;
@@ -463,16 +485,12 @@ static void test_orders(void **state)
         const size_t size = 6u + frame[5];
         /* Nobody carries it out: no such function. */
         bench.answerer.carry_out = NULL;
-        assert_int_equal(answer(&bench.answerer, bench.ours, (const struct sockaddr *) &client,
-                                frame, size, 4711),
-                         ANSWER_SENT);
+        assert_int_equal(ask(frame, size), ANSWER_SENT);
         EXPECT(0, frame[1], 0, 0, 0, 3, 1, (uint8_t) (frame[7] | 0x80), 1);
 
         orders_taken = 0;
         bench.answerer.carry_out = take_order;
-        assert_int_equal(answer(&bench.answerer, bench.ours, (const struct sockaddr *) &client,
-                                frame, size, 4711),
-                         ANSWER_PENDING);
+        assert_int_equal(ask(frame, size), ANSWER_PENDING);
         assert_int_equal(orders_taken, 1);
         receive();
         assert_int_equal(bench.received, 0);
@@ -485,6 +503,73 @@ static void test_orders(void **state)
     for (unsigned i = 0; i < map_size(&settings); i++)
         assert_int_equal(bench.unit.mapping.tab_registers[i], pattern(i));
     assert_int_equal(bench.unit.coils[0] + bench.unit.coils[1], 0);
+}
+
+/* An order that may have been given too long ago is refused, whatever else would become of it. */
+static void test_late_orders(void **state)
+{
+    (void) state;
+    struct allow_list everybody = {.count = 0};
+    assert_true(allow_add(&everybody, "0.0.0.0/0"));
+    bench.unit.writable = true;
+    bench.answerer.allow_write = &everybody;
+    bench.answerer.data = &bench;
+    bench.answerer.carry_out = take_order;
+    orders_taken = 0;
+    for (size_t i = 0; i < COUNT(orders); i++) {
+        const uint8_t *frame = orders[i].frame;
+        const size_t size = 6u + frame[5];
+        assert_int_equal(ask_at(frame, size, NOW - 5.001, NOW), ANSWER_SENT);
+        EXPECT(0, frame[1], 0, 0, 0, 3, 1, (uint8_t) (frame[7] | 0x80), 0x0B);
+        assert_int_equal(orders_taken, i);
+        assert_int_equal(ask_at(frame, size, NOW - 4.999, NOW), ANSWER_PENDING);
+    }
+    assert_int_equal(orders_taken, COUNT(orders));
+}
+
+/* Fresh is what is fresh at the moment of the answer, whoever was told of it when; and nothing in one answer, or in two
+ * at that moment, says anything else. */
+static void test_judged_at_the_moment(void **state)
+{
+    (void) state;
+    static const uint8_t soc[] = {0, 1, 0, 0, 0, 6, 1, 3, 1, 0x22, 0, 1},
+                         state_and_age[] = {0, 2, 0, 0, 0, 6, 1, 3, 1, 0x91, 0, 11},
+                         is_fresh[] = {0, 3, 0, 0, 0, 6, 1, 2, 0, 37, 0, 1};
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, SOC_PERCENT, 77);
+    const struct map_status status = {.state = MAP_STATE_FRESH, .age_s = 0.2};
+    unit_publish(&bench.unit, &pack, &status, NOW + 9.8, NOW);
+    for (int held = 0; held < 2; held++) {
+        bench.unit.on_stale = held ? STALE_HOLD : STALE_EXCEPTION;
+        unit_publish(&bench.unit, &pack, &status, NOW + 9.8, NOW);
+        static const struct {
+            double later;
+            bool fresh;
+            uint8_t age;
+        } moments[] = {{0, true, 1},    {0.9, true, 2},     {9.7, true, 10},
+                       {9.8, true, 10}, {9.801, false, 11}, {16, false, 17}};
+        for (size_t i = 0; i < COUNT(moments); i++) {
+            const bool fresh = moments[i].fresh;
+            const double now = NOW + moments[i].later;
+            assert_int_equal(ask_at(soc, sizeof soc, now, now), ANSWER_SENT);
+            if (fresh || held)
+                EXPECT(0, 1, 0, 0, 0, 5, 1, 3, 2, 0, 77);
+            else
+                EXPECT(0, 1, 0, 0, 0, 3, 1, 0x83, 0x0B);
+            assert_int_equal(ask_at(state_and_age, sizeof state_and_age, now, now), ANSWER_SENT);
+            receive();
+            assert_int_equal(bench.received, 9 + 22);
+            assert_int_equal(bench.reply[10], fresh ? MAP_STATE_FRESH : MAP_STATE_STALE);
+            assert_int_equal(bench.reply[9 + 2 * 9 + 1], moments[i].age);
+            if (held) { /* the failure flag of the compatibility block */
+                assert_int_equal(bench.unit.mapping.tab_registers[290 + 45], !fresh);
+                assert_int_equal(bench.unit.mapping.tab_registers[100 + 45], !fresh);
+            }
+            assert_int_equal(ask_at(is_fresh, sizeof is_fresh, now, now), ANSWER_SENT);
+            EXPECT(0, 3, 0, 0, 0, 4, 1, 2, 1, fresh);
+        }
+    }
 }
 
 /* The order of the checks: unit, function, access, length and quantity, address, freshness. */
@@ -569,12 +654,10 @@ static void test_socket_full(void **state)
         {0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 0},    /* an exception, */
         {0, 1, 0, 0, 0, 5, 1, 43, 14, 1, 0},     /* one of ours */
     };
-    const struct sockaddr client = {.sa_family = AF_INET};
     for (size_t i = 0; i < COUNT(requests); i++) {
         const size_t size = 6u + requests[i][5];
         send_at_most = 5;
-        assert_int_equal(answer(&bench.answerer, bench.ours, &client, requests[i], size, 1),
-                         ANSWER_FAILED);
+        assert_int_equal(ask(requests[i], size), ANSWER_FAILED);
         assert_int_equal(errno, EAGAIN);
         send_at_most = 0;
         receive();
@@ -586,9 +669,7 @@ static void test_socket_full(void **state)
             ;
         assert_int_equal(errno, EAGAIN);
         errno = 0;
-        assert_int_equal(
-            answer(&bench.answerer, bench.ours, &client, requests[i], 6u + requests[i][5], 1),
-            ANSWER_FAILED);
+        assert_int_equal(ask(requests[i], 6u + requests[i][5]), ANSWER_FAILED);
         assert_int_equal(errno, EAGAIN);
     }
     assert_int_equal(sleeps, 0);
@@ -597,11 +678,9 @@ static void test_socket_full(void **state)
 static void test_socket_gone(void **state)
 {
     (void) state;
-    const struct sockaddr client = {.sa_family = AF_INET};
     close(bench.theirs);
     bench.theirs = open("/dev/null", O_RDONLY);
-    assert_int_equal(answer(&bench.answerer, bench.ours, &client, waiting, sizeof waiting, 1),
-                     ANSWER_FAILED);
+    assert_int_equal(ask(waiting, sizeof waiting), ANSWER_FAILED);
     assert_int_equal(errno, EPIPE);
 }
 
@@ -622,6 +701,8 @@ int main(void)
         TEST(test_everything_short),
         TEST(test_everything_near_ends),
         TEST(test_orders),
+        TEST(test_late_orders),
+        TEST(test_judged_at_the_moment),
         TEST(test_precedence),
         TEST(test_values),
         TEST(test_identification),

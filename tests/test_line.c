@@ -862,6 +862,7 @@ static bool order(struct bench *bench)
 {
     bench->control = (struct order){.poller = bench->pollers[0],
                                     .switches = {.wanted = {true, true}, .on = {true, false}},
+                                    .given_at = clock_now(),
                                     .done = on_order_over,
                                     .data = bench};
     return line_order(bench->line, &bench->control);

@@ -16,6 +16,13 @@ static const struct map_settings settings = {.base = MAP_BASE_DEFAULT,
  * no value of the pack. */
 #define SOC MAP_BASE_DEFAULT
 #define SECONDS (MAP_BASE_DEFAULT + 51)
+#define FAILURE (MAP_BASE_DEFAULT + 45)
+#define STATE (MAP_BASE_DEFAULT + MAP_EXTENDED_OFFSET + 1)
+#define AGE (MAP_BASE_DEFAULT + MAP_EXTENDED_OFFSET + 10)
+
+/* When values are published here, and until when they are fresh. */
+#define NOW 1000.0
+#define GOOD_UNTIL 1009.0
 
 static struct map_status status_of(enum map_state state)
 {
@@ -44,14 +51,14 @@ static void publish(struct unit *unit, double soc, enum map_state state)
 {
     const struct pack pack = pack_at(soc);
     const struct map_status status = status_of(state);
-    unit_publish(unit, &pack, &status);
+    unit_publish(unit, &pack, &status, GOOD_UNTIL, NOW);
 }
 
 static void refresh(struct unit *unit, enum map_state state)
 {
     const struct pack pack = pack_at(10);
     const struct map_status status = status_of(state);
-    unit_refresh(unit, &pack, &status);
+    unit_refresh(unit, &pack, &status, GOOD_UNTIL, NOW);
 }
 
 static uint8_t read_range(const struct unit *unit, uint8_t function, unsigned address,
@@ -117,7 +124,7 @@ static void test_status_before_values(void **state)
     const struct pack pack = pack_at(50);
     const struct map_status status = status_of(MAP_STATE_NEVER);
     open_unit(&unit, STALE_EXCEPTION);
-    unit_refresh(&unit, &pack, &status);
+    unit_refresh(&unit, &pack, &status, GOOD_UNTIL, NOW);
     uint16_t *expected = test_calloc(map_size(&settings), sizeof *expected);
     map_encode(&settings, &pack, &status, expected);
     assert_memory_equal(unit.mapping.tab_registers, expected,
@@ -156,6 +163,41 @@ static void test_hold(void **state)
     refresh(&unit, MAP_STATE_STALE);
     assert_int_equal(read_soc(&unit), 0);
     assert_int_equal(unit.mapping.tab_registers[SOC], 77);
+    unit_close(&unit);
+}
+
+static unsigned age_of(const struct unit *unit)
+{
+    return unit->mapping.tab_registers[AGE];
+}
+
+/* Nobody has told the unit that its values grew old: it sees by itself. */
+static void test_judged(void **state)
+{
+    (void) state;
+    struct unit unit;
+    open_unit(&unit, STALE_EXCEPTION);
+    unit_judge(&unit, NOW); /* never read: nothing to judge */
+    assert_int_equal(read_soc(&unit), 0x0B);
+    publish(&unit, 77, MAP_STATE_FRESH);
+    unit_judge(&unit, GOOD_UNTIL);
+    assert_int_equal(read_soc(&unit), 0);
+    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_FRESH);
+    assert_int_equal(age_of(&unit), 10);
+    unit_judge(&unit, GOOD_UNTIL + 0.001);
+    assert_int_equal(read_soc(&unit), 0x0B);
+    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_STALE);
+    assert_int_equal(unit.mapping.tab_registers[FAILURE], 1);
+    assert_int_equal(age_of(&unit), 11);
+    /* What was stale stays what it was, but goes on ageing. */
+    refresh(&unit, MAP_STATE_NO_LINE);
+    unit_judge(&unit, GOOD_UNTIL + 100);
+    assert_int_equal(unit.mapping.tab_registers[STATE], MAP_STATE_NO_LINE);
+    assert_int_equal(age_of(&unit), 110);
+    publish(&unit, 78, MAP_STATE_FRESH);
+    unit_judge(&unit, NOW);
+    assert_int_equal(read_soc(&unit), 0);
+    assert_int_equal(age_of(&unit), 1);
     unit_close(&unit);
 }
 
@@ -244,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_status_before_values),
         cmocka_unit_test(test_fresh_and_stale),
         cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_judged),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_inside_arrays),
         cmocka_unit_test(test_two_ranges),

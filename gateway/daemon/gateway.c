@@ -61,16 +61,13 @@ static void tick(struct gateway *gateway, double now)
     doubt_found_packs(gateway, now);
 }
 
-/* After the host has slept, or the process was stopped, a client must not be answered with what was
- * fresh before, and what it ordered then is not to be switched now. */
+/* After the host has slept, or the process was stopped, nobody is to be told that values are fresh which were so
+ * before. (The server sees for itself what clients have asked and ordered then.) */
 static void catch_up(struct gateway *gateway, double late_s)
 {
-    double now = clock_now(), late = now - gateway->ticked_at;
-    if (late <= late_s)
-        return;
-    tick(gateway, now);
-    if (late > ORDER_VALID_S)
-        server_drop_clients(gateway->server);
+    const double now = clock_now();
+    if (now - gateway->ticked_at > late_s)
+        tick(gateway, now);
 }
 
 /* What grows old is told of at that moment, not with the next tick. */
@@ -192,7 +189,7 @@ static bool make_packs(struct gateway *gateway, struct config *config)
 /* Those who pass values on. */
 static bool make_outward(struct gateway *gateway)
 {
-    gateway->served = served_new(gateway->packs);
+    gateway->served = served_new(gateway->packs, clock_now());
     gateway->pushes = pushes_new(gateway->loop, gateway->packs);
     return gateway->served && gateway->pushes;
 }

@@ -724,11 +724,13 @@ bool line_order(struct line *line, struct order *order)
     while (*last)
         last = &(*last)->next;
     order->next = NULL;
-    order->given_at = clock_now();
     *last = order;
-    /* From the loop, so that `done` never comes from within; a request in flight ends first. */
-    if (!line->asking && !line->opening)
-        arm(line, clock_now());
+    /* From the loop, so that `done` never comes from within; a request in flight ends first. A timer that is due already
+     * stays as it is: how late it comes tells whether the process was stopped. */
+    const double now = clock_now();
+    const bool waits = ev_is_active(&line->timer) || ev_is_pending(&line->timer);
+    if (!line->asking && !line->opening && !(waits && line->armed_for <= now))
+        arm(line, now);
     return true;
 }
 

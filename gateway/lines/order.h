@@ -37,7 +37,7 @@ struct order {
     struct switches switches; /* what is still to be done */
     void (*done)(void *data, enum order_result result);
     void *data;
-    double given_at;
+    double given_at;            /* at the earliest; after ORDER_VALID_S nothing is sent any more */
     struct bms_request request; /* the last one sent; empty: none yet */
     struct order *next;         /* in the line's queue */
 };

@@ -12,7 +12,6 @@
 #include "mbap.h"
 
 #include "base/address.h"
-#include "base/clock.h"
 #include "base/log.h"
 
 #include "bms/count.h"
@@ -68,25 +67,34 @@ static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
     return malformed ? malformed : unit_check(unit, request);
 }
 
+/* An order that may have waited for long is not what anybody expects any more. */
+static bool is_late(const struct question *question, double now)
+{
+    return now - question->since > ORDER_VALID_S;
+}
+
 /* Hands an order to switch something over. */
-static uint8_t order(struct answerer *answerer, struct unit *unit, const struct sockaddr *client,
-                     const struct mbap_request *request, const uint8_t *frame, uint64_t ticket)
+static uint8_t order(struct answerer *answerer, struct unit *unit, const struct question *question,
+                     const struct mbap_request *request, double now)
 {
     struct switches switches;
-    const uint8_t exception = switches_read(unit->settings, request, frame, &switches);
+    const uint8_t exception = switches_read(unit->settings, request, question->frame, &switches);
     if (exception)
         return exception;
     if (!answerer->carry_out)
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
-    return answerer->carry_out(answerer->data, unit, &switches, client, ticket);
+    if (is_late(question, now))
+        return MODBUS_EXCEPTION_GATEWAY_TARGET;
+    return answerer->carry_out(answerer->data, unit, &switches, question->client, question->since,
+                               question->ticket);
 }
 
-static const char *describe_refusal(const struct answerer *answerer, const struct sockaddr *client,
-                                    uint8_t exception)
+static const char *describe_refusal(const struct answerer *answerer,
+                                    const struct question *question, uint8_t exception, double now)
 {
     switch (exception) {
     case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
-        if (!answerer->allow_write || !allow_contains(answerer->allow_write, client))
+        if (!answerer->allow_write || !allow_contains(answerer->allow_write, question->client))
             return "it is not in allow_write";
         return "that is no way to write here";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
@@ -94,7 +102,9 @@ static const char *describe_refusal(const struct answerer *answerer, const struc
     case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
         return "another order is under way";
     case MODBUS_EXCEPTION_GATEWAY_TARGET:
-        return "the pack does not answer";
+        return is_late(question, now) ? "it may have been given long ago, as the gateway was held "
+                                        "up or the host slept"
+                                      : "the pack does not answer";
     default:
         return "the request is malformed";
     }
@@ -102,23 +112,22 @@ static const char *describe_refusal(const struct answerer *answerer, const struc
 
 /* What comes of an order that is carried out is told by whoever does that. */
 static void log_refusal(const struct answerer *answerer, struct unit *unit,
-                        const struct sockaddr *client, const struct mbap_request *request,
-                        const uint8_t *frame, uint8_t exception)
+                        const struct question *question, const struct mbap_request *request,
+                        uint8_t exception, double now)
 {
     struct switches switches;
     char address[ADDRESS_TEXT], what[SWITCHES_TEXT] = "";
-    const double now = clock_now();
     if (now - unit->refused_at < REFUSALS_APART_S)
         return;
     unit->refused_at = now;
     if (access_sets(request->function) &&
-        switches_read(unit->settings, request, frame, &switches) == 0)
+        switches_read(unit->settings, request, question->frame, &switches) == 0)
         switches_format(&switches, what);
     if (!*what)
         snprintf(what, sizeof what, "function %u", request->function);
     log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
-             address_format(client, address), what, exception,
-             describe_refusal(answerer, client, exception));
+             address_format(question->client, address), what, exception,
+             describe_refusal(answerer, question, exception, now));
 }
 
 static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
@@ -171,28 +180,30 @@ static enum answer_result result_of(int sent)
     return sent < 0 ? ANSWER_FAILED : ANSWER_SENT;
 }
 
-enum answer_result answer(struct answerer *answerer, int fd, const struct sockaddr *client,
-                          const uint8_t *frame, size_t size, uint64_t ticket)
+enum answer_result answer(struct answerer *answerer, const struct question *question, double now)
 {
     struct mbap_request request;
-    const uint8_t malformed = mbap_check(frame, size, &request);
+    const uint8_t malformed = mbap_check(question->frame, question->size, &request);
     struct unit *unit = units_find(answerer->units, request.unit);
-    uint8_t exception = judge(answerer, unit, client, malformed, &request);
+    if (unit)
+        unit_judge(unit, now);
+    uint8_t exception = judge(answerer, unit, question->client, malformed, &request);
 
     answerer->requests++;
-    modbus_set_socket(answerer->modbus, fd);
+    modbus_set_socket(answerer->modbus, question->fd);
     if (!exception && mbap_writes(request.function)) {
-        exception = order(answerer, unit, client, &request, frame, ticket);
+        exception = order(answerer, unit, question, &request, now);
         if (!exception)
             return ANSWER_PENDING;
     }
     if (exception && unit && unit->writable && mbap_writes(request.function))
-        log_refusal(answerer, unit, client, &request, frame, exception);
+        log_refusal(answerer, unit, question, &request, exception, now);
     if (exception)
-        return result_of(send_exception(answerer, frame, exception));
+        return result_of(send_exception(answerer, question->frame, exception));
     if (request.function == MBAP_FC_IDENTIFY)
-        return result_of(send_identity(answerer, unit, frame));
-    return result_of(modbus_reply(answerer->modbus, frame, (int) size, &unit->mapping));
+        return result_of(send_identity(answerer, unit, question->frame));
+    return result_of(
+        modbus_reply(answerer->modbus, question->frame, (int) question->size, &unit->mapping));
 }
 
 /* All four functions that write answer with their own first five bytes. */

@@ -11,11 +11,11 @@
 #include <modbus.h>
 #include <sys/socket.h>
 
-/** Somebody who carries out what a client wants switched. Returns 0 when it is under way, the
- * end of which is told to whoever `ticket` stands for, or the exception code to answer with at
+/** Somebody who carries out what a client wants switched, and has wanted at the earliest since `given_at`. Returns 0
+ * when it is under way, the end of which is told to whoever `ticket` stands for, or the exception code to answer with at
  * once. */
 typedef uint8_t answer_switch(void *data, struct unit *unit, const struct switches *switches,
-                              const struct sockaddr *client, uint64_t ticket);
+                              const struct sockaddr *client, double given_at, uint64_t ticket);
 
 struct answerer {
     modbus_t *modbus;                     /* given the client's socket before each answer */
@@ -32,12 +32,21 @@ enum answer_result { ANSWER_FAILED = -1, ANSWER_SENT, ANSWER_PENDING };
 int answerer_open(struct answerer *answerer, const struct units *units);
 void answerer_close(struct answerer *answerer);
 
-/** Answers a frame that mbap_find found, on the socket of the client it came from.
- * ANSWER_PENDING: it is an order to switch something; the answer follows by answer_order, and
- * the frame is to be kept until then. ANSWER_FAILED with errno: EAGAIN when the socket cannot
- * take the whole answer now. The client has no use any more then, a part of it may be sent. */
-enum answer_result answer(struct answerer *answerer, int fd, const struct sockaddr *client,
-                          const uint8_t *frame, size_t size, uint64_t ticket);
+/* A request as it came. */
+struct question {
+    int fd; /* the socket of the client, */
+    const struct sockaddr *client;
+    const uint8_t *frame; /* that mbap_find found */
+    size_t size;
+    double since;    /* it came no earlier than that */
+    uint64_t ticket; /* for answer_switch; not 0 */
+};
+
+/** Answers on the client's socket. Values are fresh or stale, and an order is in time or not, as of `now`.
+ * ANSWER_PENDING: it is an order to switch something; the answer follows by answer_order, and the frame is to be kept
+ * until then. ANSWER_FAILED with errno: EAGAIN when the socket cannot take the whole answer now. The client has no use
+ * any more then, a part of it may be sent. */
+enum answer_result answer(struct answerer *answerer, const struct question *question, double now);
 
 /** The answer to an order that was pending: done (0), or an exception code. */
 enum answer_result answer_order(struct answerer *answerer, int fd, const uint8_t *frame,

@@ -6,6 +6,7 @@
 #include "listeners.h"
 
 #include "base/address.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include "bms/count.h"
@@ -14,6 +15,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -86,6 +88,24 @@ static bool is_passing(int err)
     }
 }
 
+/* Who waits, waits on. */
+static void look(struct listeners *listeners, unsigned i, double seen_at, double now)
+{
+    struct pollfd waiting = {.fd = listeners->sockets[i].fd, .events = POLLIN};
+    if (poll(&waiting, 1, 0) == 0)
+        arrival_emptied(&listeners->arrivals[i], now);
+    else
+        arrival_left(&listeners->arrivals[i], seen_at);
+}
+
+void listeners_turn(struct listeners *listeners, double seen_at, bool late, double now)
+{
+    listeners->seen_at = seen_at;
+    for (unsigned i = 0; late && i < listeners->count; i++)
+        if (ev_is_active(&listeners->sockets[i]))
+            look(listeners, i, seen_at, now);
+}
+
 static void pause_accepting(struct listeners *listeners, int err)
 {
     if (!listeners->starved)
@@ -93,8 +113,10 @@ static void pause_accepting(struct listeners *listeners, int err)
                   "open files or lower max_clients",
                   strerror(err));
     listeners->starved = true;
-    for (unsigned i = 0; i < listeners->count; i++)
+    for (unsigned i = 0; i < listeners->count; i++) {
+        arrival_left(&listeners->arrivals[i], listeners->seen_at);
         ev_io_stop(listeners->loop, &listeners->sockets[i]);
+    }
     ev_timer_again(listeners->loop, &listeners->pause);
 }
 
@@ -109,6 +131,8 @@ static void all_accepted(struct listeners *listeners)
 static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
 {
     struct listeners *listeners = io->data;
+    struct arrival *arrival = &listeners->arrivals[io - listeners->sockets];
+    const double now = clock_now();
     (void) loop;
     (void) events;
 
@@ -118,8 +142,10 @@ static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
         const int fd =
             accept4(io->fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            listeners->since = arrival_since(arrival, listeners->seen_at);
             listeners->accepted(listeners->data, fd, &address);
         } else if (errno == EAGAIN) {
+            arrival_emptied(arrival, now);
             all_accepted(listeners);
             return;
         } else if (!is_passing(errno)) {
@@ -127,17 +153,7 @@ static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
             return;
         }
     }
-}
-
-void listeners_turn_away(struct listeners *listeners)
-{
-    for (unsigned i = 0; i < listeners->count; i++)
-        for (int n = 0; n < SOMAXCONN; n++) {
-            const int fd = accept4(listeners->sockets[i].fd, NULL, NULL, SOCK_CLOEXEC);
-            if (fd < 0)
-                break;
-            close(fd);
-        }
+    arrival_left(arrival, listeners->seen_at);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -185,6 +201,7 @@ static int listen_on(struct listeners *listeners, const char *text)
     ev_io *io = &listeners->sockets[listeners->count++];
     ev_io_init(io, on_connecting, fd, EV_READ);
     io->data = listeners;
+    arrival_emptied(&listeners->arrivals[io - listeners->sockets], clock_now());
     ev_io_start(listeners->loop, io);
     return 0;
 }
@@ -194,7 +211,8 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
-    *listeners = (struct listeners){.loop = loop, .accepted = accepted, .data = data};
+    *listeners =
+        (struct listeners){.loop = loop, .seen_at = -INFINITY, .accepted = accepted, .data = data};
     ev_init(&listeners->pause, on_pause_over);
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
@@ -212,8 +230,10 @@ void listeners_resume(struct listeners *listeners)
     if (!ev_is_active(&listeners->pause))
         return;
     ev_timer_stop(listeners->loop, &listeners->pause);
-    for (unsigned i = 0; i < listeners->count; i++)
+    for (unsigned i = 0; i < listeners->count; i++) {
+        look(listeners, i, -INFINITY, clock_now());
         ev_io_start(listeners->loop, &listeners->sockets[i]);
+    }
 }
 
 unsigned listeners_port(const struct listeners *listeners, unsigned index)

@@ -6,6 +6,8 @@
 #ifndef PACKGATE_MODBUS_LISTENERS_H
 #define PACKGATE_MODBUS_LISTENERS_H
 
+#include "arrival.h"
+
 #include "config/config.h"
 
 #include <ev.h>
@@ -14,6 +16,9 @@
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
+    struct arrival arrivals[MAX_LISTEN]; /* of clients that wait to be accepted */
+    double seen_at; /* who had come by then was accepted; -INFINITY: not known */
+    double since;   /* within `accepted`: the client came no earlier */
     unsigned count;
     ev_timer pause; /* runs while nobody can be accepted, for want of descriptors */
     bool starved;   /* and so it was when it was last tried */
@@ -29,8 +34,9 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 
-/** Closes the connections that wait to be accepted. */
-void listeners_turn_away(struct listeners *listeners);
+/** A turn of the loop begins; `seen_at` is when the one before did. `late`: by so much that who waits now may have
+ * waited since then. Where nobody calls it, `since` is of no use. */
+void listeners_turn(struct listeners *listeners, double seen_at, bool late, double now);
 
 /** Ends a pause early: a descriptor has become free. */
 void listeners_resume(struct listeners *listeners);

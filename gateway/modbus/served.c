@@ -20,16 +20,14 @@ struct served {
 
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
-    (void) now;
     struct served *served = data;
     struct unit *unit = units_find(&served->units, source->unit);
     if (!unit || unit->source != source)
         return;
-    unit->good_until = source->good_until;
     if (changes & SOURCE_PUBLISHED)
-        unit_publish(unit, source->values, &source->status);
+        unit_publish(unit, source->values, &source->status, source->good_until, now);
     else
-        unit_refresh(unit, source->values, &source->status);
+        unit_refresh(unit, source->values, &source->status, source->good_until, now);
 }
 
 static unsigned count_sources(const struct packs *packs)
@@ -50,7 +48,7 @@ static void close_units(struct served *served)
     served->units = (struct units){0};
 }
 
-static bool open_unit(struct served *served, const struct source *source)
+static bool open_unit(struct served *served, const struct source *source, double now)
 {
     const struct gateway_config *config = &packs_config(served->packs)->gateway;
     struct unit *unit = &served->list[served->count];
@@ -59,11 +57,10 @@ static bool open_unit(struct served *served, const struct source *source)
     served->count++;
     unit->source = source;
     unit->writable = source->writable;
-    unit->good_until = source->good_until;
     if (isnan(source->good_until))
-        unit_refresh(unit, source->values, &source->status);
+        unit_refresh(unit, source->values, &source->status, source->good_until, now);
     else
-        unit_publish(unit, source->values, &source->status);
+        unit_publish(unit, source->values, &source->status, source->good_until, now);
     units_add(&served->units, unit);
     return true;
 }
@@ -77,14 +74,14 @@ static const struct unit *default_unit(const struct served *served)
     return &served->list[0];
 }
 
-static bool open_units(struct served *served)
+static bool open_units(struct served *served, double now)
 {
     const unsigned count = count_sources(served->packs);
     served->list = calloc(count + 1, sizeof *served->list);
     if (!served->list)
         return false;
     for (unsigned i = 0; i < count; i++)
-        if (!open_unit(served, packs_at(served->packs, i)))
+        if (!open_unit(served, packs_at(served->packs, i), now))
             return false;
     if (count > 0)
         units_set_default(&served->units, units_find(&served->units, default_unit(served)->id));
@@ -93,16 +90,15 @@ static bool open_units(struct served *served)
 
 static void on_renewed(void *data, double now)
 {
-    (void) now;
     struct served *served = data;
     close_units(served);
-    if (open_units(served))
+    if (open_units(served, now))
         return;
     log_error("out of memory while the configuration was changed");
     abort(); /* half a gateway must not go on; the service manager starts a whole one */
 }
 
-struct served *served_new(struct packs *packs)
+struct served *served_new(struct packs *packs, double now)
 {
     struct served *served = calloc(1, sizeof *served);
     if (!served)
@@ -110,7 +106,7 @@ struct served *served_new(struct packs *packs)
     served->packs = packs;
     served->observer =
         (struct observer){.changed = on_changed, .renewed = on_renewed, .data = served};
-    if (!open_units(served)) {
+    if (!open_units(served, now)) {
         close_units(served);
         free(served);
         return NULL;
@@ -164,13 +160,13 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 
 /* An answer_switch. */
 static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
-                         const struct sockaddr *client, uint64_t ticket)
+                         const struct sockaddr *client, double given_at, uint64_t ticket)
 {
     struct served *served = data;
     char address[ADDRESS_TEXT], from[ADDRESS_TEXT + 8];
     snprintf(from, sizeof from, "client %s", address_format(client, address));
-    return exception_of(
-        packs_order(served->packs, unit->source, switches, from, on_order_over, served, ticket));
+    return exception_of(packs_order(served->packs, unit->source, switches, from, given_at,
+                                    on_order_over, served, ticket));
 }
 
 void served_take_orders(struct served *served, struct server *server,

@@ -15,7 +15,7 @@
 struct served;
 
 /** Observes from now on; `packs` must outlive it. NULL: out of memory. */
-struct served *served_new(struct packs *packs);
+struct served *served_new(struct packs *packs, double now);
 void served_free(struct served *served);
 
 /** The table for the server; it stays where it is. */

@@ -8,6 +8,7 @@
 
 #include "access.h"
 #include "answer.h"
+#include "arrival.h"
 #include "listeners.h"
 #include "mbap.h"
 
@@ -29,21 +30,10 @@
 #define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */
 #define REFUSED_LOGGED 16               /* addresses; further ones are only counted */
 #define LOG_AGAIN_S 60                  /* the same misbehaviour is not logged more often */
+#define LATE_S 1.5 /* from one turn of the loop to the next, of which there is one each second */
 
 /* Why a client goes. */
-enum ending {
-    STAYS,
-    CLOSED,
-    LOST,
-    IDLE,
-    UNREAD,
-    BROKEN,
-    DISPLACED,
-    FORBIDDEN,
-    SLEPT,
-    SHUTDOWN,
-    ENDINGS
-};
+enum ending { STAYS, CLOSED, LOST, IDLE, UNREAD, BROKEN, DISPLACED, FORBIDDEN, SHUTDOWN, ENDINGS };
 
 // clang-format off
 static const struct {
@@ -59,7 +49,6 @@ static const struct {
     [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
     [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
     [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
-    [SLEPT]     = {"may have asked before the host slept, dropped with all others", true, true},
     [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
 };
 // clang-format on
@@ -76,12 +65,17 @@ struct client {
     bool asked;      /* sent a request at least once */
     uint64_t ticket; /* of the order at the start of `bytes` that waits for its end; 0: none */
     uint64_t turn;   /* of its last request, or of its coming; a lower one is longer ago */
+    struct arrival arrival;
+    double since; /* the frames in `bytes` came no earlier */
     size_t size;
     uint8_t bytes[CLIENT_BYTES];
 };
 
 struct server {
     struct ev_loop *loop;
+    ev_check turned; /* comes first in each turn of the loop */
+    double turn_at;  /* when this turn began, */
+    double seen_at;  /* and the one before: what had come by then was read */
     struct listeners listeners;
     struct answerer answerer;
     struct allow_list allow;
@@ -196,8 +190,13 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
         set_cork(client, 1);
         *corked = true;
     }
-    const enum answer_result result = answer(&server->answerer, client->io.fd, address_of(client),
-                                             client->bytes + done, size, ticket);
+    const struct question question = {.fd = client->io.fd,
+                                      .client = address_of(client),
+                                      .frame = client->bytes + done,
+                                      .size = size,
+                                      .since = client->since,
+                                      .ticket = ticket};
+    const enum answer_result result = answer(&server->answerer, &question, clock_now());
     if (result == ANSWER_PENDING) {
         client->ticket = server->tickets = ticket;
         /* Answers come in the order of the requests: nothing further is read before this one. */
@@ -256,16 +255,33 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         serve(client);
         return;
     }
-    const ssize_t n =
-        recv(io->fd, client->bytes + client->size, sizeof client->bytes - client->size, 0);
+    const double now = clock_now(), seen_at = client->server->seen_at;
+    const size_t room = sizeof client->bytes - client->size;
+    const ssize_t n = recv(io->fd, client->bytes + client->size, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
         end_client(client, n == 0 ? CLOSED : LOST);
         return;
     }
+    client->since = arrival_since(&client->arrival, seen_at);
+    if ((size_t) n < room)
+        arrival_emptied(&client->arrival, now);
+    else
+        arrival_left(&client->arrival, seen_at);
     client->size += (size_t) n;
     serve(client);
+}
+
+/* Whether anything is in the socket of a client, that was watched since `seen_at` or not. */
+static void look(struct client *client, double seen_at, double now)
+{
+    uint8_t byte;
+    const ssize_t n = recv(client->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN)
+        arrival_emptied(&client->arrival, now);
+    else
+        arrival_left(&client->arrival, seen_at);
 }
 
 /* The order that the client waited for is over. What it has sent since has its turn in the loop:
@@ -274,7 +290,9 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
 static void end_order(struct client *client, uint8_t exception)
 {
     struct server *server = client->server;
+    const double now = clock_now();
     const size_t size = mbap_find(client->bytes, client->size).size;
+    look(client, -INFINITY, now); /* before the client can know of the answer */
     const enum ending ending =
         ending_of(answer_order(&server->answerer, client->io.fd, client->bytes, exception));
     if (ending != STAYS) {
@@ -335,6 +353,7 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     struct client *client = take_place(server);
 
     client->address = *address;
+    client->arrival = (struct arrival){.since = server->listeners.since, .left = true};
     client->asked = false;
     client->size = 0;
     client->ticket = 0;
@@ -378,6 +397,30 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     close(fd);
 }
 
+/* Those who wait for the end of an order are not watched; what they have sent meanwhile is looked at when it is over. */
+static void look_at_all(struct server *server, double now)
+{
+    struct client *client;
+    TAILQ_FOREACH(client, &server->silent, entry)
+    look(client, server->seen_at, now);
+    TAILQ_FOREACH(client, &server->asking, entry)
+    look(client, server->seen_at, now);
+}
+
+static void on_turn(struct ev_loop *loop, ev_check *check, int events)
+{
+    (void) loop;
+    (void) events;
+    struct server *server = check->data;
+    const double now = clock_now();
+    const bool late = now - server->turn_at > LATE_S;
+    server->seen_at = server->turn_at;
+    server->turn_at = now;
+    if (late)
+        look_at_all(server, now);
+    listeners_turn(&server->listeners, server->seen_at, late, now);
+}
+
 static int open_places(struct server *server, unsigned max_clients)
 {
     assert(max_clients > 0);
@@ -405,12 +448,17 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->loop = loop;
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
+    server->turn_at = server->seen_at = clock_now();
+    ev_check_init(&server->turned, on_turn);
+    ev_set_priority(&server->turned, EV_MAXPRI);
+    server->turned.data = server;
     if (open_places(server, config->max_clients) < 0 ||
         answerer_open(&server->answerer, units) < 0 ||
         listeners_open(&server->listeners, loop, config, on_accepted, server) < 0) {
         server_free(server);
         return NULL;
     }
+    ev_check_start(loop, &server->turned);
     return server;
 }
 
@@ -473,16 +521,11 @@ static void end_all(struct server *server, enum ending ending)
             end_client(TAILQ_FIRST(lists[i]), ending);
 }
 
-void server_drop_clients(struct server *server)
-{
-    listeners_turn_away(&server->listeners);
-    end_all(server, SLEPT);
-}
-
 void server_free(struct server *server)
 {
     if (!server)
         return;
+    ev_check_stop(server->loop, &server->turned);
     listeners_close(&server->listeners);
     end_all(server, SHUTDOWN);
     answerer_close(&server->answerer);

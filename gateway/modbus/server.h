@@ -8,6 +8,8 @@
  *   - sends what cannot be Modbus TCP,
  *   - is the longest idle one while all places are taken and another client comes; while more than
  *     half of the places are held by clients that never asked anything, the oldest of these.
+ * An order that may have been given more than ORDER_VALID_S ago is refused (arrival.h): the loop must turn at least once a
+ * second for the server to know.
  * A client that waits for the end of its order is not idle. When it goes all the same, the order is
  * carried out nevertheless.
  * All memory is got by server_new.
@@ -37,10 +39,6 @@ struct server;
  * when any address cannot be listened on (which is then logged), or without memory. */
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
-
-/** Closes all connections, those not yet accepted too: what was sent over them may have waited for long, as the process was
- * stopped or the host slept. */
-void server_drop_clients(struct server *server);
 
 /** Serves other units from now on; the clients stay. */
 void server_set_units(struct server *server, const struct units *units);

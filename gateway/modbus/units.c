@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Modbus units. Whether values are fresh is decided by whoever polls; here it is kept from
- * being overlooked.
+ * The Modbus units. Until when values are fresh is decided by whoever polls; here it is kept from
+ * being overlooked, also by a request that is answered late.
  */
 #include "units.h"
 
@@ -18,8 +18,13 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
     uint16_t *registers = calloc(size, sizeof *registers);
     if (!registers)
         return -1;
-    *unit = (struct unit){
-        .id = id, .settings = settings, .on_stale = on_stale, .stale = true, .refused_at = NAN};
+    *unit = (struct unit){.id = id,
+                          .settings = settings,
+                          .on_stale = on_stale,
+                          .stale = true,
+                          .good_until = NAN,
+                          .read_at = NAN,
+                          .refused_at = NAN};
     snprintf(unit->name, sizeof unit->name, "%s", name);
     unit->mapping = (modbus_mapping_t){.nb_bits = MAP_COILS,
                                        .nb_input_bits = MAP_INPUTS,
@@ -32,28 +37,49 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
     return 0;
 }
 
-static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status)
+static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status,
+                        double good_until, double now)
 {
     unit->status = *status;
     unit->stale = status->state != MAP_STATE_FRESH;
+    unit->good_until = good_until;
+    unit->read_at = now - status->age_s;
     map_encode_bits(pack, status, unit->inputs, unit->coils);
 }
 
-void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status)
+void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status,
+                  double good_until, double now)
 {
     map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    take_status(unit, pack, status);
+    take_status(unit, pack, status, good_until, now);
     unit->known = true;
 }
 
-void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status)
+void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status,
+                  double good_until, double now)
 {
     /* Before the first values the fixed registers (version, self-check) are not there yet. */
     if (unit->known)
         map_encode_status(unit->settings, status, unit->mapping.tab_registers);
     else
         map_encode(unit->settings, pack, status, unit->mapping.tab_registers);
-    take_status(unit, pack, status);
+    take_status(unit, pack, status, good_until, now);
+}
+
+void unit_judge(struct unit *unit, double now)
+{
+    const double age_s = now - unit->read_at;
+    const bool aged = ceil(age_s) > ceil(unit->status.age_s);
+    const bool overdue = !unit->stale && !(now <= unit->good_until);
+    if (!aged && !overdue)
+        return;
+    unit->status.age_s = age_s;
+    if (overdue) {
+        unit->stale = true;
+        unit->status.state = MAP_STATE_STALE;
+        map_encode_state_bits(&unit->status, unit->inputs);
+    }
+    map_encode_status(unit->settings, &unit->status, unit->mapping.tab_registers);
 }
 
 void unit_close(struct unit *unit)

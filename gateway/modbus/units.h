@@ -27,6 +27,7 @@ struct unit {
     bool known;               /* values were published at least once */
     bool stale;               /* the values are too old to be served as fresh */
     double good_until;        /* clock_now until which the values are fresh; NaN: never were */
+    double read_at;           /* the values, which their age is counted from; NaN: never */
     bool writable;            /* its switches may be written; the rest never */
     double refused_at;        /* when the log last told of a refused write */
     modbus_mapping_t mapping; /* input registers are the holding registers */
@@ -40,16 +41,22 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
               enum on_stale on_stale);
 
 /** Everything anew, from one poll cycle: no answer is made of two. Fresh or stale is what the
- * status says. */
-void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status);
+ * status says, and from `good_until` on they are stale in any case. */
+void unit_publish(struct unit *unit, const struct pack *pack, const struct map_status *status,
+                  double good_until, double now);
 
 /** Only what changes without new values: state, age, counters. `pack` is the one that was published
  * last, or a cleared one. */
-void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status);
+void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status,
+                  double good_until, double now);
+
+/** To be called before each request is answered: state and age are those of this moment, and values that are too old by
+ * now are stale, whenever anybody was last told of them. */
+void unit_judge(struct unit *unit, double now);
 
 void unit_close(struct unit *unit);
 
-/** Whether the ranges of a request can be served: 0 or an exception code, 2 outside of the map,
+/** Whether the ranges of a request can be served, after unit_judge: 0 or an exception code, 2 outside of the map,
  * 0x0B when the values that are touched are stale. */
 uint8_t unit_check(const struct unit *unit, const struct mbap_request *request);
 

@@ -181,7 +181,8 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
             free_one = w;
     if (!free_one)
         return false;
-    struct pipe_order order = {.ticket = ++outlet->orders, .pack = pack->index, .what = *what};
+    struct pipe_order order = {
+        .ticket = ++outlet->orders, .given_at = clock_now(), .pack = pack->index, .what = *what};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
     pipe_order(&message, &order);

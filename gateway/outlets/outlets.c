@@ -279,7 +279,7 @@ static void take_order(struct process *process, struct pipe_message *message)
     uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
     enum order_result result =
         packs_order(outlets->packs, process->sources[order.pack], &order.what, process->title,
-                    on_order_over, outlets, ticket);
+                    order.given_at, on_order_over, outlets, ticket);
     if (result != ORDER_PENDING)
         send_done(process, order.ticket, result);
 }

@@ -243,6 +243,7 @@ static void pass_result(struct pipe_message *message, enum order_result *result)
 void pipe_order(struct pipe_message *message, struct pipe_order *order)
 {
     pass(message, &order->ticket, sizeof order->ticket);
+    pass_double(message, &order->given_at);
     order->pack = pass_number(message, order->pack, PIPE_PACKS_MAX - 1);
     pass_switches(message, &order->what);
 }

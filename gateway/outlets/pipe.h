@@ -81,6 +81,7 @@ struct pipe_values {
 
 struct pipe_order {
     uint64_t ticket;
+    double given_at; /* clock_now, which all processes of a host share */
     unsigned pack;
     struct switches what;
 };

@@ -200,14 +200,14 @@ static void on_order_over(void *data, struct pack_source *pack, const struct ord
 }
 
 enum order_result packs_order(struct packs *packs, const struct source *source,
-                              const struct switches *switches, const char *from,
+                              const struct switches *switches, const char *from, double given_at,
                               void (*done)(void *data, uint64_t ticket, enum order_result result),
                               void *data, uint64_t ticket)
 {
     for (unsigned i = 0; i < packs->sources.pack_count; i++) {
         struct pack_source *pack = packs->sources.packs[i];
         if (&pack->source == source && source->writable)
-            return pack_source_order(pack, switches, from, done, data, ticket);
+            return pack_source_order(pack, switches, from, given_at, done, data, ticket);
     }
     return ORDER_NOT_ALLOWED;
 }

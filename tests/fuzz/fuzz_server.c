@@ -11,6 +11,7 @@
 #include "bms/battery_random.h"
 #include "bms/bytes.h"
 
+#include <math.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,10 +71,10 @@ static void open_unit(int n)
     battery_random(&pack, &seed, 16, 4);
     REQUIRE(unit_open(unit, (uint8_t) n, "fuzzed", &settings,
                       n == HELD ? STALE_HOLD : STALE_EXCEPTION) == 0);
-    unit_publish(unit, &pack, &status);
+    unit_publish(unit, &pack, &status, INFINITY, 0);
     if (n != FRESH)
         status.state = MAP_STATE_STALE;
-    unit_refresh(unit, &pack, &status);
+    unit_refresh(unit, &pack, &status, INFINITY, 0);
     REQUIRE(units_add(&units, unit));
     size_t bytes = (size_t) unit->mapping.nb_registers * sizeof *before[0];
     before[n - 1] = malloc(bytes);
@@ -83,11 +84,11 @@ static void open_unit(int n)
 
 /* Nothing but a switch of the unit that may be written is ever ordered. */
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
-                          const struct sockaddr *from, uint64_t ticket)
+                          const struct sockaddr *from, double given_at, uint64_t ticket)
 {
     (void) data;
     REQUIRE(unit == &opened[FRESH - 1] && from == (const struct sockaddr *) &client);
-    REQUIRE(ticket == TICKET);
+    REQUIRE(ticket == TICKET && given_at == 0);
     REQUIRE(switches->wanted[BMS_CHARGE_MOS] || switches->wanted[BMS_DISCHARGE_MOS]);
     orders++;
     return orders % 3 == 0 ? 0x0B : 0;
@@ -176,8 +177,12 @@ static void check_reply(const uint8_t *request, const uint8_t *reply, size_t siz
 static void answer_now(const uint8_t *frame, size_t size)
 {
     unsigned before_it = orders;
-    enum answer_result result =
-        answer(&answerer, ours, (const struct sockaddr *) &client, frame, size, TICKET);
+    const struct question question = {.fd = ours,
+                                      .client = (const struct sockaddr *) &client,
+                                      .frame = frame,
+                                      .size = size,
+                                      .ticket = TICKET};
+    enum answer_result result = answer(&answerer, &question, 0);
     if (result == ANSWER_PENDING) {
         REQUIRE(orders == before_it + 1 && mbap_writes(frame[7]));
         result = answer_order(&answerer, ours, frame, orders % 2 ? 0 : 0x0B);

@@ -14,6 +14,8 @@ extern const struct bms_driver jbd_up_driver;
 extern const struct bms_driver seplos_v3_driver;
 extern const struct bms_driver renogy_driver;
 extern const struct bms_driver eg4_ll_driver;
+extern const struct bms_driver ant_driver;
+extern const struct bms_driver ant_old_driver;
 extern const struct bms_driver jk_pb_driver;
 extern const struct bms_driver pace_modbus_driver;
 extern const struct bms_driver jk_4e57_driver;
@@ -33,6 +35,8 @@ const struct bms_driver *const bms_drivers[] = {
     &jbd_addressed_driver,
     &jbd_up_driver,
     &seplos_v3_driver,
+    &ant_driver,
+    &ant_old_driver,
     &renogy_driver,
     &eg4_ll_driver,
     &jk_pb_driver,

@@ -34,6 +34,7 @@ struct protocol {
     uint8_t alarms[PACK_ALARM_COUNT]; /* levels; 0: not carried */
     uint32_t always_off;              /* alarms without a bit that count as known and inactive */
     const uint8_t (*twins)[2];        /* alarms that share their bit, ends with two equal ones */
+    bool alarms_are_reasons;          /* one for each MOS, and only while it is off */
     bool twins_by_mos;                /* the MOS that is off tells which of the two it is */
 };
 
@@ -160,6 +161,18 @@ static const struct carried renogy_values[] = {
 static const struct carried renogy_pro_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
     {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
+};
+/* The sheet `ant`, section 3. */
+static const struct carried ant_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.1}, {POWER_W, 1}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 1e-6},
+    {FULL_AH, 1e-6}, {CELL_COUNT, 1}, {CELL_MV, 1}, {CELL_AVG_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* The sheet `ant-old`, section 3. */
+static const struct carried ant_old_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {POWER_W, 1}, {SOC_PERCENT, 1}, {REMAINING_AH, 1e-6}, {FULL_AH, 1e-6},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {CELL_AVG_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
 };
 /* The sheet `vedirect`, section 2.4. */
 static const struct carried vedirect_values[] = {
@@ -311,6 +324,22 @@ static const uint8_t temperature_twins[][2] = {
     [CHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, \
     [DISCHARGE_UNDER_TEMPERATURE] = WP}
 
+/* `ant`, section 4. */
+#define ANT_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CELL_IMBALANCE] = WP, [CHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
+    [HARDWARE_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [CHARGE_MOS_FAULT] = P, [COMMUNICATION_FAULT] = P, \
+    [SOC_LOW] = W}
+
+/* `ant-old`, section 3: the reason why a switch is off. */
+#define ANT_OLD_ALARMS { \
+    [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [PACK_OVER_VOLTAGE] = P, [PACK_UNDER_VOLTAGE] = P, \
+    [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = P, \
+    [DISCHARGE_OVER_TEMPERATURE] = P, [MOS_OVER_TEMPERATURE] = P, [CHARGE_MOS_FAULT] = P, \
+    [DISCHARGE_MOS_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
+
 /* `vedirect`, section 2.5. */
 #define VEDIRECT_ALARMS { \
     [PACK_UNDER_VOLTAGE] = W, [PACK_OVER_VOLTAGE] = W, [SOC_LOW] = W, [CHARGE_UNDER_TEMPERATURE] = W, \
@@ -384,6 +413,10 @@ static const struct protocol protocols[] = {
      TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
     {.driver = "renogy", .variant = "pro", CELLS(1, 16), TEMPS(0, 16), .values = renogy_pro_values,
      TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
+    {.driver = "ant", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_values,
+     TEXTS(NULL, "16ZM", "16ZMUB00-211026A"), .alarms = ANT_ALARMS},
+    {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_old_values,
+     .alarms = ANT_OLD_ALARMS, .alarms_are_reasons = true},
     {.driver = "vedirect-hex", TEMPS(1, 1), .capacity_given = true, .values = vedirect_hex_values,
      TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
     {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,

@@ -32,6 +32,8 @@ READS = {
     "pace-modbus": rb"[\x01-\x0F]\x03\x00(\x00\x00[\x25\x3B]|\x96\x00\x1E|\xAA\x00\x23)..",
     "eg4-ll": rb"[\x01-\x10]\x03\x00(\x00\x00\x27|\x69\x00\x17)..",
     "renogy": rb"[\xF7\x30-\x32\x01]\x03\x13(\x88\x00\x22|\xB2\x00\x07|\xF0\x00\x1C)..",
+    "ant": rb"\x7E\xA1(\x01\x00\x00\xBE\x18\x55|\x02\x6C\x02\x20\x58\xC4)\xAA\x55",
+    "ant-old": rb"\x5A\x5A\x00\x00(\x01\x01|\x00\x00)",
     "vedirect-hex": rb":(154|451|7[0-9A-F]{4}00[0-9A-F]{2})\n",
 }
 
@@ -211,6 +213,8 @@ CASES = [
     ("eg4-ll", 16, None, "echo=1"),
     ("renogy", 247, None, ""),
     ("renogy", 48, None, ""),
+    ("ant", None, None, ""),
+    ("ant-old", None, None, "echo=1"),
     ("vedirect", None, None, ""),
     ("vedirect-hex", None, None, ""),
 ]

@@ -186,6 +186,34 @@ static size_t vedirect(const struct bms_request *request, uint8_t *bytes, size_t
     return size;
 }
 
+/* 7E A1 | function | register | n | data | CRC | … . What only asks has no data. */
+static size_t ant(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (bytes[0] != 0x7E || size < 10 || bytes[1] != 0xA1)
+        return 0;
+    bool bare = bytes[2] == 0x01 || bytes[2] == 0x02 || bytes[2] == 0x22 || bytes[2] == 0x51;
+    size_t length = 8u + (bare ? 0 : bytes[5]);
+    if (length > size)
+        return 0;
+    put_le16(bytes + length - 2, crc16_modbus(bytes + 1, length - 3));
+    return length;
+}
+
+/* AA 55 AA FF … 140 bytes, and commands of six. */
+static size_t ant_old(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (size >= 6 && bytes[0] == bytes[1] && (bytes[0] == 0x5A || bytes[0] == 0xA5)) {
+        bytes[5] = (uint8_t) sum_bytes(bytes + 2, 3);
+        return 6;
+    }
+    if (size < 140 || bytes[0] != 0xAA || bytes[1] != 0x55)
+        return 0;
+    put_be16(bytes + 138, sum_bytes(bytes + 4, 134));
+    return 140;
+}
+
 static const struct {
     const char *driver;
     repair_frame *frame;
@@ -204,6 +232,8 @@ static const struct {
     {"pace-modbus", modbus},
     {"eg4-ll", modbus},
     {"renogy", modbus},
+    {"ant", ant},
+    {"ant-old", ant_old},
     {"topbms", topbms},
     {"vedirect", vedirect},
     {"vedirect-hex", vedirect},

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ANT boards of 2021 and later: frames 7E A1 … AA 55. Follows the sheet `ant`, sections 2 to 4.
+ * Oddities: the number that a request carries is not the length of its answer; some answers have a
+ * second segment behind their CRC; the discharge switch comes before the charge switch; current and
+ * power are positive when the pack discharges; the board leaves open inputs out of its lowest cell.
+ * The switches take a password, which the configuration has no place for: they are not commanded.
+ */
+#include "ant_codes.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEAD 6 /* 7E A1, function, register, n */
+#define CRC_SIZE 2
+#define END_SIZE 2 /* AA 55 */
+#define BARE (HEAD + CRC_SIZE + END_SIZE)
+#define SEGMENT_SIZE 6
+#define CELLS_MOST 32
+#define ANSWER 0x10 /* an answer's function is the request's and this */
+
+static const uint8_t segment[SEGMENT_SIZE] = {0xFF, 0x0B, 0x00, 0x00, 0x41, 0xF2};
+
+enum function { STATUS = 0x01, READ = 0x02, READ_SETTING = 0x22, WRITE = 0x23, COMMAND = 0x51 };
+enum { IDENTITY = 0x026C, IDENTITY_SIZE = 32, STATUS_SIZE = 0xBE };
+enum { NO_PERMISSION = 3 };
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "identity", .every_s = 3600},
+    {.name = "status",   .vital = true},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 4. */
+static const struct alarm_bit protections[] = {
+    { 1, CELL_OVER_VOLTAGE,           P},
+    { 2, CELL_OVER_VOLTAGE,           P}, /* second level */
+    { 3, PACK_OVER_VOLTAGE,           P},
+    { 4, CELL_UNDER_VOLTAGE,          P},
+    { 5, CELL_UNDER_VOLTAGE,          P},
+    { 6, PACK_UNDER_VOLTAGE,          P},
+    { 7, CELL_IMBALANCE,              P},
+    { 8, CHARGE_OVER_TEMPERATURE,     P},
+    { 9, DISCHARGE_OVER_TEMPERATURE,  P},
+    {10, MOS_OVER_TEMPERATURE,        P},
+    {11, CHARGE_UNDER_TEMPERATURE,    P},
+    {12, DISCHARGE_UNDER_TEMPERATURE, P},
+    {13, CHARGE_OVER_CURRENT,         P},
+    {14, DISCHARGE_OVER_CURRENT,      P},
+    {15, DISCHARGE_OVER_CURRENT,      P},
+    {16, SHORT_CIRCUIT,               P},
+    {25, VOLTAGE_SENSOR_FAULT,        P}, /* balance wire off */
+    {26, HARDWARE_FAULT,              P}, /* strange current */
+    {27, DISCHARGE_MOS_FAULT,         P},
+    {28, CHARGE_MOS_FAULT,            P},
+    {29, COMMUNICATION_FAULT,         P},
+};
+static const struct alarm_bit warnings[] = {
+    { 0, CELL_OVER_VOLTAGE,           W},
+    { 1, PACK_OVER_VOLTAGE,           W},
+    { 2, CELL_UNDER_VOLTAGE,          W},
+    { 3, PACK_UNDER_VOLTAGE,          W},
+    { 4, CELL_IMBALANCE,              W},
+    { 5, CHARGE_OVER_TEMPERATURE,     W},
+    { 6, DISCHARGE_OVER_TEMPERATURE,  W},
+    { 7, CHARGE_UNDER_TEMPERATURE,    W},
+    { 8, DISCHARGE_UNDER_TEMPERATURE, W},
+    { 9, MOS_OVER_TEMPERATURE,        W},
+    {10, CHARGE_OVER_CURRENT,         W},
+    {11, DISCHARGE_OVER_CURRENT,      W},
+    {12, SOC_LOW,                     W},
+    {13, SOC_LOW,                     W},
+};
+// clang-format on
+
+#undef W
+#undef P
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* ---- frames (section 2) ---- */
+
+static void put_crc(uint8_t *bytes, size_t size)
+{
+    put_le16(bytes + size, crc16_modbus(bytes + 1, size - 1));
+}
+
+/* 7E A1 01 00 00 BE 18 55 AA 55 */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    (void) bms;
+    uint8_t *b = request->bytes;
+    b[0] = 0x7E;
+    b[1] = 0xA1;
+    b[2] = step == 0 ? READ : STATUS;
+    put_le16(b + 3, step == 0 ? IDENTITY : 0);
+    b[5] = step == 0 ? IDENTITY_SIZE : STATUS_SIZE;
+    put_crc(b, HEAD);
+    b[8] = 0xAA;
+    b[9] = 0x55;
+    request->size = BARE;
+    return true;
+}
+
+/* Requests that ask for n bytes, or command, carry none. */
+static size_t data_size(const uint8_t *bytes)
+{
+    switch (bytes[2]) {
+    case STATUS:
+    case READ:
+    case READ_SETTING:
+    case COMMAND:
+        return 0;
+    }
+    return bytes[5];
+}
+
+/* What ends a frame behind its CRC: AA 55, at once or after the segment. */
+static struct bms_span find_end(const uint8_t *bytes, size_t size, size_t at)
+{
+    static const uint8_t end[END_SIZE] = {0xAA, 0x55};
+    if (at < size && bytes[at] == segment[0]) {
+        size_t known = size - at < SEGMENT_SIZE ? size - at : SEGMENT_SIZE;
+        if (memcmp(bytes + at, segment, known) == 0)
+            at += SEGMENT_SIZE;
+    }
+    if (size < at + END_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    return memcmp(bytes + at, end, END_SIZE) == 0 ? (struct bms_span){BMS_FRAME, at + END_SIZE}
+                                                  : (struct bms_span){BMS_DAMAGED, 1};
+}
+
+static struct bms_span span_at(const uint8_t *bytes, size_t size)
+{
+    if (bytes[0] != 0x7E || (size > 1 && bytes[1] != 0xA1))
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < HEAD)
+        return (struct bms_span){BMS_MORE, 0};
+    size_t length = HEAD + data_size(bytes) + CRC_SIZE;
+    if (size < length)
+        return (struct bms_span){BMS_MORE, 0};
+    if (crc16_modbus(bytes + 1, length - 1 - CRC_SIZE) != le16(bytes + length - CRC_SIZE))
+        return (struct bms_span){BMS_DAMAGED, 1};
+    return find_end(bytes, size, length);
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    struct bms_span span = span_at(bytes, size);
+    while (span.kind == BMS_SKIP && span.size < size &&
+           span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)
+        span.size++;
+    return span;
+}
+
+/* ---- status (section 3) ---- */
+
+static uint64_t le64(const uint8_t *b)
+{
+    return le32(b) | (uint64_t) le32(b + 4) << 32;
+}
+
+static void decode_alarms(const uint8_t *b, struct pack *pack)
+{
+    pack_clear_alarms(pack);
+    pack_alarm_bits(pack, protections, ROWS(protections), le64(b + 10));
+    pack_alarm_bits(pack, warnings, ROWS(warnings), le64(b + 18));
+    for (unsigned i = 0; i < 8; i++)
+        pack_raw_alarm(pack, le16(b + 10 + 2 * i));
+}
+
+/* The part behind cells and sensors; numbers are those of the sheet without o. */
+static void decode_tail(const struct bms *bms, const uint8_t *b, unsigned cells, struct pack *pack)
+{
+    ant_set_mos_temp(pack, sle16(b + 34));
+    pack_set(pack, VOLTAGE_V, le16(b + 38) / 100.0);
+    ant_set_current(bms, pack, sle16(b + 40), sle32(b + 62));
+    pack_set(pack, SOC_PERCENT, le16(b + 42));
+    pack_set(pack, SOH_PERCENT, le16(b + 44));
+    pack_set(pack, DISCHARGE_MOS, b[46] == ANT_ON);
+    pack_set(pack, CHARGE_MOS, b[47] == ANT_ON);
+    if (le32(b + 50) > 0) /* else it was never set */
+        pack_set(pack, FULL_AH, le32(b + 50) / 1e6);
+    pack_set(pack, REMAINING_AH, le32(b + 54) / 1e6);
+    pack_set(pack, BALANCE_MASK, le32(b + 70));
+    ant_set_extreme(pack, true, le16(b + 74), le16(b + 76), cells);
+    ant_set_extreme(pack, false, le16(b + 78), le16(b + 80), cells);
+    pack_set(pack, CELL_DELTA_MV, le16(b + 82));
+    pack_set(pack, CELL_AVG_MV, le16(b + 84));
+}
+
+/* 7E A1 11 00 00 | 8E | level state | T N | protection warning push | N cells | T sensors | … */
+static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
+{
+    if (b[5] < 28)
+        return BMS_INVALID;
+    unsigned temps = b[8], cells = b[9], shift = 2 * (temps + cells);
+    if (cells < 1 || cells > CELLS_MOST || temps > MAX_TEMPS || b[5] < 106 + shift)
+        return BMS_INVALID;
+    decode_alarms(b, pack);
+    pack_set(pack, CELL_COUNT, cells);
+    for (unsigned n = 0; n < cells; n++)
+        pack_set_cell(pack, n + 1, le16(b + 34 + 2 * n));
+    pack_set(pack, TEMP_COUNT, temps);
+    for (unsigned n = 0; n < temps; n++)
+        ant_set_temp(pack, n + 1, sle16(b + 34 + 2 * (cells + n)));
+    decode_tail(bms, b + shift, cells, pack);
+    return BMS_DONE;
+}
+
+/* 7E A1 12 6C 02 20 | model, 16 | firmware, 16 | … */
+static enum bms_result decode_identity(const uint8_t *b, struct pack *pack)
+{
+    if (le16(b + 3) != IDENTITY || b[5] != IDENTITY_SIZE)
+        return BMS_FOREIGN;
+    pack_set_text(pack, MODEL, b + HEAD, 16);
+    pack_set_text(pack, FIRMWARE, b + HEAD + 16, 16);
+    return BMS_DONE;
+}
+
+/* One pack to a line, and frames that say what they are: without a request, too. */
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) size;
+    bool unasked = request->size == 0;
+    if (!unasked && (request->size < BARE || frame[2] != (request->bytes[2] + ANSWER) % 256 ||
+                     memcmp(frame + 3, request->bytes + 3, 2) != 0))
+        return BMS_FOREIGN;
+    if (frame[2] == STATUS + ANSWER)
+        return decode_status(bms, frame, pack);
+    if (frame[2] != READ + ANSWER)
+        return BMS_FOREIGN;
+    enum bms_result result = decode_identity(frame, pack);
+    return unasked && result == BMS_DONE ? BMS_PARTIAL : result;
+}
+
+/* Section 5: with functions 23 and 43 passwords are written and confirmed in the clear. */
+static void mask(uint8_t *frame, size_t size)
+{
+    (void) size;
+    if ((frame[2] & 0x0F) != 0x03)
+        return;
+    size_t data = data_size(frame);
+    memset(frame + HEAD, '*', data);
+    put_crc(frame, HEAD + data);
+}
+
+/* ---- emulator ---- */
+
+static uint64_t alarm_word(const struct alarm_bit *rows, size_t count, uint32_t active)
+{
+    uint64_t word = 0;
+    for (size_t i = 0; i < count; i++)
+        if (active >> rows[i].alarm & 1)
+            word |= UINT64_C(1) << rows[i].bit;
+    return word;
+}
+
+static void put_le64(uint8_t *b, uint64_t value)
+{
+    put_le32(b, (uint32_t) value);
+    put_le32(b + 4, (uint32_t) (value >> 32));
+}
+
+static unsigned count_of(const struct pack *told, enum pack_value id, unsigned most)
+{
+    return pack_known(told, id) ? (unsigned) fmin(told->value[id], most) : 0;
+}
+
+/* Bits 18 and 19: which way it flows; 23 and 24: the switches. */
+static uint64_t state_bits(const struct pack *told)
+{
+    uint64_t charges = told->value[CURRENT_A] > 0, discharges = told->value[CURRENT_A] < 0;
+    uint64_t charge = told->value[CHARGE_MOS] > 0, discharge = told->value[DISCHARGE_MOS] > 0;
+    return charges << 18 | discharges << 19 | charge << 23 | discharge << 24;
+}
+
+static uint8_t switch_code(const struct pack *told, enum pack_value id)
+{
+    return told->value[id] > 0 ? ANT_ON : ANT_OFF_BY_HAND;
+}
+
+static void put_numbers(uint8_t *b, const struct pack *told)
+{
+    put_le16(b, (uint32_t) ant_told_temp(told, MOS_TEMP_C)); /* 34 of the sheet */
+    put_le16(b + 2, 25);
+    put_le16(b + 4, ant_told(told, VOLTAGE_V, 100));
+    put_le16(b + 6, ant_told(told, CURRENT_A, -10));
+    put_le16(b + 8, ant_told(told, SOC_PERCENT, 1));
+    put_le16(b + 10, ant_told(told, SOH_PERCENT, 1));
+    b[12] = switch_code(told, DISCHARGE_MOS);
+    b[13] = switch_code(told, CHARGE_MOS);
+    put_le32(b + 16, ant_told(told, FULL_AH, 1e6));
+    put_le32(b + 20, ant_told(told, REMAINING_AH, 1e6));
+    put_le32(b + 28, ant_told(told, POWER_W, -1));
+    put_le32(b + 36, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
+    put_le16(b + 40, ant_told(told, CELL_MAX_MV, 1));
+    put_le16(b + 42, ant_told(told, CELL_MAX_INDEX, 1));
+    put_le16(b + 44, ant_told(told, CELL_MIN_MV, 1));
+    put_le16(b + 46, ant_told(told, CELL_MIN_INDEX, 1));
+    put_le16(b + 48, ant_told(told, CELL_DELTA_MV, 1));
+    put_le16(b + 50, ant_told(told, CELL_AVG_MV, 1));
+    put_le16(b + 60, 0xFAF2); /* LFP */
+}
+
+static size_t tell_status(const struct pack *told, uint8_t *data)
+{
+    unsigned cells = count_of(told, CELL_COUNT, CELLS_MOST);
+    unsigned temps = count_of(told, TEMP_COUNT, MAX_TEMPS);
+    size_t size = 106 + 2 * (cells + temps);
+    memset(data, 0, size);
+    data[0] = 5;
+    data[1] = told->value[CURRENT_A] > 0 ? 2 : told->value[CURRENT_A] < 0 ? 3 : 1;
+    data[2] = (uint8_t) temps;
+    data[3] = (uint8_t) cells;
+    put_le64(data + 4, alarm_word(protections, ROWS(protections), told->alarms_protection));
+    put_le64(data + 12,
+             alarm_word(warnings, ROWS(warnings), told->alarms_warning) | state_bits(told));
+    uint8_t *at = data + 28;
+    for (unsigned n = 0; n < cells; n++, at += 2)
+        put_le16(at, ant_told(told, (enum pack_value)(CELL_MV + n), 1));
+    for (unsigned n = 0; n < temps; n++, at += 2)
+        put_le16(at, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
+    put_numbers(at, told);
+    return size;
+}
+
+static size_t tell_identity(const struct pack *told, uint8_t *data)
+{
+    memset(data, 0, IDENTITY_SIZE);
+    memcpy(data, told->text[MODEL], strnlen(told->text[MODEL], 16));
+    memcpy(data + 16, told->text[FIRMWARE], strnlen(told->text[FIRMWARE], 16));
+    return IDENTITY_SIZE;
+}
+
+static void answer(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
+{
+    memcpy(out->bytes, asked, 5);
+    out->bytes[2] = asked[2] + ANSWER;
+    out->bytes[5] = (uint8_t) data;
+    put_crc(out->bytes, HEAD + data);
+    out->size = HEAD + data + CRC_SIZE;
+    if (combined) {
+        memcpy(out->bytes + out->size, segment, SEGMENT_SIZE);
+        out->size += SEGMENT_SIZE;
+    }
+    out->bytes[out->size++] = 0xAA;
+    out->bytes[out->size++] = 0x55;
+}
+
+static void emulate_request(const uint8_t *asked, const struct pack *told, struct bms_output *out)
+{
+    uint8_t *data = out->bytes + HEAD;
+    if (asked[2] == STATUS && le16(asked + 3) == 0) {
+        answer(asked, tell_status(told, data), false, out);
+    } else if (asked[2] == READ && le16(asked + 3) == IDENTITY && asked[5] == IDENTITY_SIZE) {
+        answer(asked, tell_identity(told, data), true, out);
+    } else if (asked[2] == COMMAND) {
+        put_le16(data, NO_PERMISSION);
+        answer(asked, 2, false, out);
+    }
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    (void) bms;
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = span_at(bytes, size);
+    if (span.kind == BMS_MORE)
+        return 0;
+    if (span.kind != BMS_FRAME)
+        return 1;
+    struct pack told = *pack;
+    pack_derive(&told);
+    emulate_request(bytes, &told, out);
+    return span.size;
+}
+
+const struct bms_driver ant_driver = {
+    .name = "ant",
+    .title = "ANT boards of 2021 and later (frames 7E A1)",
+    .address_min = 1,
+    .address_max = 1,
+    .address_default = 1,
+    .line = {.baud = 19200,
+             .framing = "8N1",
+             .reply_ms = 500,
+             .gap_ms = 100,
+             .tries = 3,
+             .one_pack = true},
+    .check = BMS_CHECK_CRC16,
+    .plan = plan,
+    .steps = ROWS(plan),
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .mask = mask,
+    .emulate = emulate,
+};

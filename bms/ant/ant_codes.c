@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+/* Values that both protocols of ANT boards have in the same way. */
+#include "ant_codes.h"
+
+#include <math.h>
+
+void ant_set_temp(struct pack *pack, unsigned n, int celsius)
+{
+    if (celsius != ANT_ABSENT_C)
+        pack_set_temp(pack, n, celsius);
+}
+
+void ant_set_mos_temp(struct pack *pack, int celsius)
+{
+    if (celsius != ANT_ABSENT_C)
+        pack_set(pack, MOS_TEMP_C, celsius);
+}
+
+void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a, int watts)
+{
+    bool turned = bms->options.current == BMS_CURRENT_INVERTED;
+    bms_set_current(bms, pack, -tenths_a / 10.0);
+    if (watts != 0 || tenths_a == 0)
+        pack_set(pack, POWER_W, turned ? (double) watts : -(double) watts);
+}
+
+void ant_set_extreme(struct pack *pack, bool highest, unsigned mv, unsigned number, unsigned cells)
+{
+    if (number < 1 || number > cells)
+        return;
+    pack_set(pack, highest ? CELL_MAX_MV : CELL_MIN_MV, mv);
+    pack_set(pack, highest ? CELL_MAX_INDEX : CELL_MIN_INDEX, number);
+}
+
+int ant_told_temp(const struct pack *told, enum pack_value id)
+{
+    if (!pack_known(told, id))
+        return ANT_ABSENT_C;
+    return (int) round(told->value[id]);
+}
+
+uint32_t ant_told(const struct pack *told, enum pack_value id, double per_unit)
+{
+    if (!pack_known(told, id))
+        return 0;
+    double number = round(told->value[id] * per_unit);
+    if (number < 0)
+        return (uint32_t) (int32_t) fmax(number, -2147483648.0);
+    return (uint32_t) fmin(number, 4294967295.0);
+}

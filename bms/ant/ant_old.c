@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ANT boards of 2019 and 2020: request 5A 5A, answer AA 55 AA FF and 136 bytes more. Follows the
+ * sheet `ant-old`. Oddities: two forms of the request, of which a board may know one; no end mark;
+ * current and power are positive when the pack discharges; the charge switch comes before the
+ * discharge switch, the other way round than in newer boards; there are no alarm words, only the
+ * reason why a switch is off.
+ */
+#include "ant_codes.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define STATUS_SIZE 140
+#define COMMAND_SIZE 6
+#define CELLS_MOST 32
+#define SENSORS 4
+#define READ 0x5A
+#define READ_BLUETOOTH 0xDB
+#define WRITE 0xA5
+
+enum reg { DISCHARGE_SWITCH = 0xF9, CHARGE_SWITCH = 0xFA, APPLY = 0xFF };
+enum { PASSWORD_FIRST = 0xF1, PASSWORD_LAST = 0xF4 };
+
+static const uint8_t header[4] = {0xAA, 0x55, 0xAA, 0xFF};
+
+struct memory {
+    bool papers_form;                    /* the request as the maker's paper has it */
+    bool awaited;                        /* asked, and not answered since */
+    bool answered;                       /* the form in use was */
+    uint8_t charge_code, discharge_code; /* of the emulator: as last commanded; 0: not */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+static const struct bms_step plan[] = {{.name = "status", .vital = true}};
+
+// clang-format off
+/* Section 3: why the charge switch (byte 103) and the discharge switch (104) are off. */
+static const struct reason {
+    uint8_t code, alarm;
+} charge_reasons[] = {
+    { 2, CELL_OVER_VOLTAGE},
+    { 3, CHARGE_OVER_CURRENT},
+    { 5, PACK_OVER_VOLTAGE},
+    { 6, CHARGE_OVER_TEMPERATURE},
+    { 7, MOS_OVER_TEMPERATURE},
+    { 9, VOLTAGE_SENSOR_FAULT},
+    {10, MOS_OVER_TEMPERATURE},
+    {12, CHARGE_MOS_FAULT},
+    {13, DISCHARGE_MOS_FAULT},
+}, discharge_reasons[] = {
+    { 2, CELL_UNDER_VOLTAGE},
+    { 3, DISCHARGE_OVER_CURRENT},
+    { 4, DISCHARGE_OVER_CURRENT}, /* second level */
+    { 5, PACK_UNDER_VOLTAGE},
+    { 6, DISCHARGE_OVER_TEMPERATURE},
+    { 7, MOS_OVER_TEMPERATURE},
+    { 9, VOLTAGE_SENSOR_FAULT},
+    {10, MOS_OVER_TEMPERATURE},
+    {12, SHORT_CIRCUIT},
+    {13, DISCHARGE_MOS_FAULT},
+    {14, DISCHARGE_MOS_FAULT},
+};
+// clang-format on
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* ---- requests (sections 2 and 4) ---- */
+
+/* 5A 5A rr hi lo sum */
+static void put_command(uint8_t kind, uint8_t reg, unsigned value, struct bms_request *request)
+{
+    uint8_t *b = request->bytes + request->size;
+    b[0] = b[1] = kind;
+    b[2] = reg;
+    put_be16(b + 3, value);
+    b[5] = (uint8_t) sum_bytes(b + 2, 3);
+    request->size += COMMAND_SIZE;
+}
+
+/* The form that was seen on the wire, and the one of the paper in turn until one is answered. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    (void) step;
+    struct memory *memory = bms_memory(bms);
+    if (memory->awaited && !memory->answered)
+        memory->papers_form = !memory->papers_form;
+    memory->awaited = true;
+    request->size = 0;
+    put_command(READ, 0, memory->papers_form ? 0 : 1, request);
+    return true;
+}
+
+/* A write has no answer that is documented: the status that is asked for right behind it shows what
+ * became of it. */
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    request->size = 0;
+    put_command(WRITE, which == BMS_CHARGE_MOS ? CHARGE_SWITCH : DISCHARGE_SWITCH, on, request);
+    put_command(WRITE, APPLY, 0, request);
+    put_command(READ, 0, memory->papers_form ? 0 : 1, request);
+    return true;
+}
+
+/* ---- frames ---- */
+
+static bool is_command(const uint8_t *bytes)
+{
+    bool kind = bytes[0] == READ || bytes[0] == WRITE || bytes[0] == READ_BLUETOOTH;
+    return kind && bytes[1] == bytes[0];
+}
+
+static struct bms_span find_command(const uint8_t *bytes, size_t size)
+{
+    if (size < 2 && (bytes[0] == READ || bytes[0] == WRITE))
+        return (struct bms_span){BMS_MORE, 0};
+    if (size < 2 || !is_command(bytes))
+        return (struct bms_span){BMS_SKIP, 1};
+    if (size < COMMAND_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    return (uint8_t) sum_bytes(bytes + 2, 3) == bytes[5]
+               ? (struct bms_span){BMS_FRAME, COMMAND_SIZE}
+               : (struct bms_span){BMS_SKIP, 1};
+}
+
+static struct bms_span span_at(const uint8_t *bytes, size_t size)
+{
+    if (memcmp(bytes, header, size < sizeof header ? size : sizeof header) != 0)
+        return find_command(bytes, size);
+    if (size < STATUS_SIZE)
+        return (struct bms_span){BMS_MORE, 0};
+    return (uint16_t) sum_bytes(bytes + 4, STATUS_SIZE - 6) == be16(bytes + STATUS_SIZE - 2)
+               ? (struct bms_span){BMS_FRAME, STATUS_SIZE}
+               : (struct bms_span){BMS_DAMAGED, 1};
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    struct bms_span span = span_at(bytes, size);
+    while (span.kind == BMS_SKIP && span.size < size &&
+           span_at(bytes + span.size, size - span.size).kind == BMS_SKIP)
+        span.size++;
+    return span;
+}
+
+/* ---- status (section 3) ---- */
+
+static void take_reason(struct pack *pack, const struct reason *rows, size_t count, unsigned code)
+{
+    for (size_t i = 0; i < count; i++)
+        pack_alarm(pack, (enum pack_alarm) rows[i].alarm,
+                   rows[i].code == code ? ALARM_PROTECTION : 0);
+}
+
+static void decode_switches(const uint8_t *b, struct pack *pack)
+{
+    pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
+    pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
+    pack_clear_alarms(pack);
+    take_reason(pack, charge_reasons, ROWS(charge_reasons), b[103]);
+    take_reason(pack, discharge_reasons, ROWS(discharge_reasons), b[104]);
+    pack_raw_alarm(pack, be16(b + 103));
+    pack_raw_alarm(pack, b[105]);
+}
+
+static void decode_temps(const uint8_t *b, struct pack *pack)
+{
+    unsigned fitted = 0;
+    ant_set_mos_temp(pack, sbe16(b + 91));
+    for (unsigned n = 0; n < SENSORS; n++) {
+        int celsius = sbe16(b + 95 + 2 * n);
+        ant_set_temp(pack, n + 1, celsius);
+        if (celsius != ANT_ABSENT_C)
+            fitted = n + 1;
+    }
+    pack_set(pack, TEMP_COUNT, fitted);
+}
+
+static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, struct pack *pack)
+{
+    unsigned cells = b[123];
+    if (cells < 1 || cells > CELLS_MOST)
+        return BMS_INVALID;
+    pack_set(pack, VOLTAGE_V, be16(b + 4) / 10.0);
+    pack_set(pack, CELL_COUNT, cells);
+    for (unsigned n = 0; n < cells; n++)
+        pack_set_cell(pack, n + 1, be16(b + 6 + 2 * n));
+    ant_set_current(bms, pack, sbe32(b + 70), sbe32(b + 111));
+    pack_set(pack, SOC_PERCENT, b[74]);
+    if (be32(b + 75) > 0) /* else it was never set */
+        pack_set(pack, FULL_AH, be32(b + 75) / 1e6);
+    pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
+    decode_temps(b, pack);
+    decode_switches(b, pack);
+    ant_set_extreme(pack, true, be16(b + 116), b[115], cells);
+    ant_set_extreme(pack, false, be16(b + 119), b[118], cells);
+    pack_set(pack, CELL_AVG_MV, be16(b + 121));
+    pack_set(pack, BALANCE_MASK, be32(b + 132));
+    return BMS_DONE;
+}
+
+/* Whether a status shows the switch as it was ordered; until it does, another may come. */
+static bool shows_order(const struct bms_request *request, const uint8_t *b)
+{
+    unsigned code = request->bytes[2] == CHARGE_SWITCH ? b[103] : b[104];
+    return (code == ANT_ON) == (request->bytes[4] == 1);
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    const uint8_t *asked = request->bytes;
+    if (size != STATUS_SIZE)
+        return BMS_FOREIGN;
+    bool order = request->size == 3 * COMMAND_SIZE && asked[0] == WRITE;
+    bool wanted = request->size == 0 || order ||
+                  (request->size == COMMAND_SIZE && asked[0] != WRITE && asked[2] == 0);
+    if (!wanted || (order && !shows_order(request, frame)))
+        return BMS_FOREIGN;
+    enum bms_result result = decode_status(bms, frame, pack);
+    if (result == BMS_DONE) {
+        memory->awaited = false;
+        memory->answered = true;
+    }
+    return result;
+}
+
+/* Section 4. */
+static void mask(uint8_t *frame, size_t size)
+{
+    if (size != COMMAND_SIZE || frame[2] < PASSWORD_FIRST || frame[2] > PASSWORD_LAST)
+        return;
+    frame[3] = frame[4] = '*';
+    frame[5] = (uint8_t) sum_bytes(frame + 2, 3);
+}
+
+/* ---- emulator ---- */
+
+/* On, or the reason why not; of several alarms a board has the first. */
+static uint8_t told_code(const struct pack *told, enum pack_value id, const struct reason *rows,
+                         size_t count)
+{
+    if (told->value[id] > 0)
+        return ANT_ON;
+    for (size_t i = 0; i < count; i++)
+        if (told->alarms_protection >> rows[i].alarm & 1)
+            return rows[i].code;
+    return ANT_OFF_BY_HAND;
+}
+
+static void put_extreme(uint8_t *b, const struct pack *told, enum pack_value number,
+                        enum pack_value mv)
+{
+    b[0] = (uint8_t) ant_told(told, number, 1);
+    put_be16(b + 1, ant_told(told, mv, 1));
+}
+
+static void tell_status(const struct pack *told, struct bms_output *out)
+{
+    uint8_t *b = out->bytes;
+    unsigned cells = (unsigned) fmin(fmax(told->value[CELL_COUNT], 0), CELLS_MOST);
+    memset(b, 0, STATUS_SIZE);
+    memcpy(b, header, sizeof header);
+    put_be16(b + 4, ant_told(told, VOLTAGE_V, 10));
+    for (unsigned n = 0; n < cells; n++)
+        put_be16(b + 6 + 2 * n, ant_told(told, (enum pack_value)(CELL_MV + n), 1));
+    put_be32(b + 70, ant_told(told, CURRENT_A, -10));
+    b[74] = (uint8_t) ant_told(told, SOC_PERCENT, 1);
+    put_be32(b + 75, ant_told(told, FULL_AH, 1e6));
+    put_be32(b + 79, ant_told(told, REMAINING_AH, 1e6));
+    put_be16(b + 91, (uint32_t) ant_told_temp(told, MOS_TEMP_C));
+    put_be16(b + 93, 25);
+    for (unsigned n = 0; n < SENSORS; n++)
+        put_be16(b + 95 + 2 * n, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
+    b[103] = told_code(told, CHARGE_MOS, charge_reasons, ROWS(charge_reasons));
+    b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, ROWS(discharge_reasons));
+    put_be32(b + 111, ant_told(told, POWER_W, -1));
+    put_extreme(b + 115, told, CELL_MAX_INDEX, CELL_MAX_MV);
+    put_extreme(b + 118, told, CELL_MIN_INDEX, CELL_MIN_MV);
+    put_be16(b + 121, ant_told(told, CELL_AVG_MV, 1));
+    b[123] = (uint8_t) cells;
+    put_be32(b + 132, (uint32_t) (uint64_t) fmax(told->value[BALANCE_MASK], 0));
+    put_be16(b + 138, sum_bytes(b + 4, 134));
+    out->size = STATUS_SIZE;
+}
+
+/* What is written takes effect with the apply frame. */
+static void take_write(struct memory *memory, const uint8_t *bytes, struct pack *pack)
+{
+    uint8_t wanted = be16(bytes + 3) == 1 ? 2 : 1;
+    if (bytes[2] == CHARGE_SWITCH)
+        memory->charge_code = wanted;
+    if (bytes[2] == DISCHARGE_SWITCH)
+        memory->discharge_code = wanted;
+    if (bytes[2] != APPLY)
+        return;
+    if (memory->charge_code)
+        pack_set(pack, CHARGE_MOS, memory->charge_code == 2);
+    if (memory->discharge_code)
+        pack_set(pack, DISCHARGE_MOS, memory->discharge_code == 2);
+    memory->charge_code = memory->discharge_code = 0;
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct bms_span span = find_command(bytes, size);
+    if (span.kind == BMS_MORE)
+        return 0;
+    if (span.kind != BMS_FRAME)
+        return 1;
+    if (bytes[0] == WRITE) {
+        take_write(bms_memory(bms), bytes, pack);
+    } else if (bytes[2] == 0) {
+        struct pack told = *pack;
+        pack_derive(&told);
+        tell_status(&told, out);
+    }
+    return COMMAND_SIZE;
+}
+
+/* The paper has another rate than the boards that were met. Two polls: both forms of the request. */
+static const struct bms_guess guesses[] = {
+    {.address = -1, .polls = 2},
+    {.address = -1, .baud = 9600},
+};
+
+const struct bms_driver ant_old_driver = {
+    .name = "ant-old",
+    .title = "ANT boards of 2019 and 2020 (request 5A 5A)",
+    .address_min = 1,
+    .address_max = 1,
+    .address_default = 1,
+    .line = {.baud = 19200,
+             .framing = "8N1",
+             .reply_ms = 500,
+             .gap_ms = 100,
+             .tries = 3,
+             .one_pack = true},
+    .check = BMS_CHECK_SUM,
+    .plan = plan,
+    .steps = ROWS(plan),
+    .guesses = guesses,
+    .guess_count = ROWS(guesses),
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .control = build_switch,
+    .mask = mask,
+    .emulate = emulate,
+};

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ant beyond its captures: requests as the sheet prints them, alarm bits one by one, counts that do
+ * not fit, both ends of a frame, passwords, and what the emulated board refuses.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver ant_driver;
+
+enum { STEP_IDENTITY, STEP_STATUS };
+#define STATUS_REQUEST "7E A1 01 00 00 BE 18 55 AA 55"
+
+/* A frame of a function with data, and one of its two ends. */
+static struct bytes make_frame(uint8_t function, unsigned reg, const uint8_t *data, size_t size,
+                               const char *end)
+{
+    struct bytes out = {.bytes = {0x7E, 0xA1, function}};
+    put_le16(out.bytes + 3, reg);
+    out.bytes[5] = (uint8_t) size;
+    memcpy(out.bytes + 6, data, size);
+    put_le16(out.bytes + 6 + size, crc16_modbus(out.bytes + 1, 5 + size));
+    out.size = 8 + size;
+    out.size += parse_hex(end, out.bytes + out.size);
+    return out;
+}
+
+/* Four cells of 3.3 V and two sensors, nothing the matter. */
+static size_t fill(uint8_t data[130])
+{
+    memset(data, 0, 130);
+    data[2] = 2;
+    data[3] = 4;
+    for (unsigned n = 0; n < 4; n++)
+        put_le16(data + 28 + 2 * n, 3300 + n);
+    put_le16(data + 36, 21);
+    put_le16(data + 38, 0xFFD8);
+    uint8_t *tail = data + 12 - 6; /* numbers of the sheet, o = 12 */
+    put_le16(tail + 34, 0xFFD8);
+    put_le16(tail + 38, 1320);
+    put_le16(tail + 40, (uint32_t) -331);
+    put_le16(tail + 42, 45);
+    tail[46] = 1;
+    tail[47] = 2;
+    put_le32(tail + 62, (uint32_t) -437);
+    put_le32(tail + 70, 5);
+    put_le16(tail + 74, 3303);
+    put_le16(tail + 76, 4);
+    put_le16(tail + 78, 3300);
+    put_le16(tail + 80, 9);
+    return 118;
+}
+
+static enum bms_result take(const uint8_t *data, size_t size, struct pack *pack)
+{
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request request = request_of(STATUS_REQUEST);
+    struct bytes frame = make_frame(0x11, 0, data, size, "AA 55");
+    pack_clear(pack);
+    return receive_frame(&bms, &request, frame.bytes, frame.size, pack);
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request request = request_of_step(&bms, STEP_STATUS);
+    assert_request(&request, STATUS_REQUEST);
+    request = request_of_step(&bms, STEP_IDENTITY);
+    assert_request(&request, "7E A1 02 6C 02 20 58 C4 AA 55");
+}
+
+static void test_status(void **state)
+{
+    (void) state;
+    uint8_t data[130];
+    struct pack pack;
+    assert_int_equal(take(data, fill(data), &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 13.2);
+    assert_near(&pack, CURRENT_A, 33.1);
+    assert_near(&pack, POWER_W, 437);
+    assert_near(&pack, DISCHARGE_MOS, 1);
+    assert_near(&pack, CHARGE_MOS, 0);
+    assert_near(&pack, TEMP_COUNT, 2);
+    assert_near(&pack, TEMP_C, 21);
+    assert_unknown(&pack, TEMP_C + 1);
+    assert_unknown(&pack, MOS_TEMP_C);
+    assert_unknown(&pack, FULL_AH); /* never set */
+    assert_near(&pack, BALANCE_MASK, 5);
+    assert_near(&pack, CELL_MAX_INDEX, 4);
+    assert_unknown(&pack, CELL_MIN_MV); /* of cell 9 */
+    assert_int_equal(pack.implausible, 0);
+}
+
+/* Counts that the frame has no room for are refused, whatever its CRC says. */
+static void test_counts(void **state)
+{
+    (void) state;
+    static const struct {
+        uint8_t temps, cells;
+        enum bms_result expected;
+    } cases[] = {
+        {2, 4, BMS_DONE},    {1, 4, BMS_DONE},     {2, 5, BMS_INVALID},   {3, 4, BMS_INVALID},
+        {2, 0, BMS_INVALID}, {0, 33, BMS_INVALID}, {255, 4, BMS_INVALID}, {0, 255, BMS_INVALID},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        uint8_t data[130];
+        struct pack pack;
+        size_t size = fill(data);
+        data[2] = cases[i].temps;
+        data[3] = cases[i].cells;
+        assert_int_equal(take(data, size, &pack), cases[i].expected);
+        assert_int_equal(pack_known(&pack, CELL_MV), cases[i].expected == BMS_DONE);
+    }
+    uint8_t data[130];
+    struct pack pack;
+    fill(data);
+    for (size_t size = 0; size < 118; size++)
+        assert_int_equal(take(data, size, &pack), BMS_INVALID);
+}
+
+/* Section 4, once more. */
+static void test_alarms(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at; /* 4: protections, 12: warnings */
+        unsigned bit, alarm;
+    } cases[] = {
+        {4, 1, CELL_OVER_VOLTAGE},
+        {4, 2, CELL_OVER_VOLTAGE},
+        {4, 3, PACK_OVER_VOLTAGE},
+        {4, 4, CELL_UNDER_VOLTAGE},
+        {4, 5, CELL_UNDER_VOLTAGE},
+        {4, 6, PACK_UNDER_VOLTAGE},
+        {4, 7, CELL_IMBALANCE},
+        {4, 8, CHARGE_OVER_TEMPERATURE},
+        {4, 9, DISCHARGE_OVER_TEMPERATURE},
+        {4, 10, MOS_OVER_TEMPERATURE},
+        {4, 11, CHARGE_UNDER_TEMPERATURE},
+        {4, 12, DISCHARGE_UNDER_TEMPERATURE},
+        {4, 13, CHARGE_OVER_CURRENT},
+        {4, 14, DISCHARGE_OVER_CURRENT},
+        {4, 15, DISCHARGE_OVER_CURRENT},
+        {4, 16, SHORT_CIRCUIT},
+        {4, 25, VOLTAGE_SENSOR_FAULT},
+        {4, 26, HARDWARE_FAULT},
+        {4, 27, DISCHARGE_MOS_FAULT},
+        {4, 28, CHARGE_MOS_FAULT},
+        {4, 29, COMMUNICATION_FAULT},
+        {12, 0, CELL_OVER_VOLTAGE},
+        {12, 1, PACK_OVER_VOLTAGE},
+        {12, 2, CELL_UNDER_VOLTAGE},
+        {12, 3, PACK_UNDER_VOLTAGE},
+        {12, 4, CELL_IMBALANCE},
+        {12, 5, CHARGE_OVER_TEMPERATURE},
+        {12, 6, DISCHARGE_OVER_TEMPERATURE},
+        {12, 7, CHARGE_UNDER_TEMPERATURE},
+        {12, 8, DISCHARGE_UNDER_TEMPERATURE},
+        {12, 9, MOS_OVER_TEMPERATURE},
+        {12, 10, CHARGE_OVER_CURRENT},
+        {12, 11, DISCHARGE_OVER_CURRENT},
+        {12, 12, SOC_LOW},
+        {12, 13, SOC_LOW},
+    };
+    for (unsigned at = 4; at <= 12; at += 8)
+        for (unsigned bit = 0; bit < 64; bit++) {
+            uint8_t data[130];
+            struct pack pack;
+            bool known = false;
+            size_t size = fill(data);
+            data[at + bit / 8] = (uint8_t) (1 << bit % 8);
+            assert_int_equal(take(data, size, &pack), BMS_DONE);
+            for (size_t i = 0; i < COUNT(cases); i++)
+                if (cases[i].at == at && cases[i].bit == bit) {
+                    assert_only_alarm(&pack, (enum pack_alarm) cases[i].alarm,
+                                      at == 4 ? ALARM_PROTECTION : ALARM_WARNING);
+                    known = true;
+                }
+            if (!known)
+                assert_int_equal(pack.alarms_warning | pack.alarms_protection, 0);
+            assert_int_equal(pack.raw_alarm_count, 8);
+            assert_int_equal(pack.raw_alarms[(at - 4) / 2 + bit / 16], 1 << bit % 16);
+        }
+}
+
+/* Either end is good; AA 55 in the data is none. */
+static void test_ends(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *end;
+        enum bms_span_kind kind;
+    } cases[] = {
+        {"AA 55", BMS_FRAME},
+        {"FF 0B 00 00 41 F2 AA 55", BMS_FRAME},
+        {"FF 0B 00 00 41 F2", BMS_MORE},
+        {"FF 0B 00", BMS_MORE},
+        {"AA", BMS_MORE},
+        {"AA 56", BMS_DAMAGED},
+        {"FF 0B 00 00 41 F2 AB 55", BMS_DAMAGED},
+        {"FF 0C 00 00 41 F2 AA 55", BMS_DAMAGED},
+    };
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request request = request_of(STATUS_REQUEST);
+    uint8_t data[130];
+    size_t size = fill(data);
+    data[28] = 0xAA;
+    data[29] = 0x55;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes frame = make_frame(0x11, 0, data, size, cases[i].end);
+        struct bms_span span = bms.driver->frame(&bms, &request, frame.bytes, frame.size);
+        assert_int_equal(span.kind, cases[i].kind);
+        if (span.kind == BMS_FRAME)
+            assert_int_equal(span.size, frame.size);
+    }
+}
+
+/* An answer belongs to the function and register that were asked. */
+static void test_foreign(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request status = request_of(STATUS_REQUEST), none = {.size = 0};
+    uint8_t data[130], identity[32] = "16ZM";
+    size_t size = fill(data);
+    struct bytes frame = make_frame(0x11, 0, data, size, "AA 55");
+    struct bytes other = make_frame(0x12, 0x026C, identity, sizeof identity, "AA 55");
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(receive_frame(&bms, &status, other.bytes, other.size, &pack), BMS_FOREIGN);
+    assert_int_equal(receive_frame(&bms, &none, other.bytes, other.size, &pack), BMS_PARTIAL);
+    assert_string_equal(pack.text[MODEL], "16ZM");
+    assert_int_equal(receive_frame(&bms, &none, frame.bytes, frame.size, &pack), BMS_DONE);
+    frame = make_frame(0x11, 1, data, size, "AA 55");
+    assert_int_equal(receive_frame(&bms, &status, frame.bytes, frame.size, &pack), BMS_FOREIGN);
+    assert_int_equal(receive_frame(&bms, &status, status.bytes, status.size, &pack), BMS_FOREIGN);
+}
+
+static void test_mask(void **state)
+{
+    (void) state;
+    static const uint8_t functions[] = {0x23, 0x33, 0x43};
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request request = request_of(STATUS_REQUEST);
+    for (size_t i = 0; i < COUNT(functions); i++) {
+        struct bytes frame =
+            make_frame(functions[i], 0x016A, (const uint8_t *) "12345678", 8, "AA 55");
+        bms.driver->mask(frame.bytes, frame.size);
+        assert_null(memmem(frame.bytes, frame.size, "1234", 4));
+        assert_null(memmem(frame.bytes, frame.size, "5678", 4));
+        struct bms_span span = bms.driver->frame(&bms, &request, frame.bytes, frame.size);
+        assert_int_equal(span.kind, BMS_FRAME);
+        assert_int_equal(span.size, frame.size);
+    }
+    uint8_t data[130];
+    struct bytes frame = make_frame(0x11, 0, data, fill(data), "AA 55"), before = frame;
+    bms.driver->mask(frame.bytes, frame.size);
+    assert_memory_equal(frame.bytes, before.bytes, frame.size);
+}
+
+/* Section 5: without the password a command is not permitted; other registers are not answered. */
+static void test_board(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *request, *answer;
+    } cases[] = {
+        {"7E A1 51 0F 00 00 48 E7 AA 55", "7E A1 61 0F 00 02 03 00 56 8A AA 55"},
+        {"7E A1 02 00 00 20 00 00 AA 55", ""},
+    };
+    struct bms board = new_bms(&ant_driver);
+    struct pack told;
+    pack_clear(&told);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms_request request = request_of(cases[i].request);
+        struct bms_output out;
+        put_le16(request.bytes + 6, crc16_modbus(request.bytes + 1, 5));
+        assert_int_equal(board.driver->emulate(&board, &told, request.bytes, request.size, &out),
+                         request.size);
+        assert_bytes(out.bytes, out.size, cases[i].answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests), cmocka_unit_test(test_status),
+        cmocka_unit_test(test_counts),   cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_ends),     cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_mask),     cmocka_unit_test(test_board),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

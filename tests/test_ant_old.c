@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ant-old beyond its captures: both forms of the request, the reasons why a switch is off one by
+ * one, sensors that are not fitted, orders and how they are confirmed, and passwords.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver ant_old_driver;
+
+#define REQUEST "5A 5A 00 00 01 01"
+
+/* Four cells, both switches on. */
+static struct bytes make_status(uint8_t charge, uint8_t discharge)
+{
+    struct bytes out = {.bytes = {0xAA, 0x55, 0xAA, 0xFF}, .size = 140};
+    uint8_t *b = out.bytes;
+    put_be16(b + 4, 132);
+    for (unsigned n = 0; n < 4; n++)
+        put_be16(b + 6 + 2 * n, 3300);
+    b[103] = charge;
+    b[104] = discharge;
+    b[123] = 4;
+    put_be16(b + 138, sum_bytes(b + 4, 134));
+    return out;
+}
+
+static void close_frame(struct bytes *frame)
+{
+    put_be16(frame->bytes + 138, sum_bytes(frame->bytes + 4, 134));
+}
+
+static enum bms_result take(const struct bytes *frame, struct pack *pack)
+{
+    struct bms bms = new_bms(&ant_old_driver);
+    struct bms_request request = request_of(REQUEST);
+    pack_clear(pack);
+    return receive_frame(&bms, &request, frame->bytes, frame->size, pack);
+}
+
+/* The paper's form has its turn when the other one stays unanswered, and what is answered stays. */
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&ant_old_driver);
+    struct pack pack;
+    struct bms_request request = request_of_step(&bms, 0);
+    assert_request(&request, REQUEST);
+    request = request_of_step(&bms, 0);
+    assert_request(&request, "5A 5A 00 00 00 00");
+    request = request_of_step(&bms, 0);
+    assert_request(&request, REQUEST);
+    request = request_of_step(&bms, 0);
+    struct bytes frame = make_status(1, 1);
+    pack_clear(&pack);
+    assert_int_equal(receive_frame(&bms, &request, frame.bytes, frame.size, &pack), BMS_DONE);
+    for (int i = 0; i < 5; i++) {
+        request = request_of_step(&bms, 0);
+        assert_request(&request, "5A 5A 00 00 00 00");
+    }
+}
+
+/* Section 3, once more. */
+static void test_reasons(void **state)
+{
+    (void) state;
+    enum { NONE = PACK_ALARM_COUNT };
+    static const uint8_t charge[] = {NONE,
+                                     NONE,
+                                     CELL_OVER_VOLTAGE,
+                                     CHARGE_OVER_CURRENT,
+                                     NONE,
+                                     PACK_OVER_VOLTAGE,
+                                     CHARGE_OVER_TEMPERATURE,
+                                     MOS_OVER_TEMPERATURE,
+                                     NONE,
+                                     VOLTAGE_SENSOR_FAULT,
+                                     MOS_OVER_TEMPERATURE,
+                                     NONE,
+                                     CHARGE_MOS_FAULT,
+                                     DISCHARGE_MOS_FAULT,
+                                     NONE,
+                                     NONE,
+                                     NONE};
+    static const uint8_t discharge[] = {NONE,
+                                        NONE,
+                                        CELL_UNDER_VOLTAGE,
+                                        DISCHARGE_OVER_CURRENT,
+                                        DISCHARGE_OVER_CURRENT,
+                                        PACK_UNDER_VOLTAGE,
+                                        DISCHARGE_OVER_TEMPERATURE,
+                                        MOS_OVER_TEMPERATURE,
+                                        NONE,
+                                        VOLTAGE_SENSOR_FAULT,
+                                        MOS_OVER_TEMPERATURE,
+                                        NONE,
+                                        SHORT_CIRCUIT,
+                                        DISCHARGE_MOS_FAULT,
+                                        DISCHARGE_MOS_FAULT,
+                                        NONE,
+                                        NONE};
+    for (unsigned code = 0; code < COUNT(charge); code++)
+        for (unsigned which = 0; which < 2; which++) {
+            struct pack pack;
+            struct bytes frame =
+                make_status(which ? 1 : (uint8_t) code, which ? (uint8_t) code : 1);
+            unsigned alarm = which ? discharge[code] : charge[code];
+            assert_int_equal(take(&frame, &pack), BMS_DONE);
+            assert_near(&pack, which ? DISCHARGE_MOS : CHARGE_MOS, code == 1);
+            assert_near(&pack, which ? CHARGE_MOS : DISCHARGE_MOS, 1);
+            if (alarm == NONE)
+                assert_int_equal(pack.alarms_protection, 0);
+            else
+                assert_only_alarm(&pack, (enum pack_alarm) alarm, ALARM_PROTECTION);
+            assert_int_equal(pack.raw_alarm_count, 2);
+            assert_int_equal(pack.raw_alarms[0], which ? 0x100 | code : code << 8 | 1);
+        }
+}
+
+static void test_values(void **state)
+{
+    (void) state;
+    struct pack pack;
+    struct bytes frame = make_status(1, 1);
+    put_be32(frame.bytes + 70, (uint32_t) -107);
+    put_be16(frame.bytes + 91, 0xFFD8);
+    put_be16(frame.bytes + 95, 0xFFD8);
+    put_be16(frame.bytes + 99, 0xFFFB);
+    put_be16(frame.bytes + 101, 0xFFD8);
+    close_frame(&frame);
+    assert_int_equal(take(&frame, &pack), BMS_DONE);
+    assert_near(&pack, CURRENT_A, 10.7);
+    assert_unknown(&pack, POWER_W); /* left at 0 although current flows */
+    assert_unknown(&pack, MOS_TEMP_C);
+    assert_unknown(&pack, TEMP_C);
+    assert_near(&pack, TEMP_C + 1, 0);
+    assert_near(&pack, TEMP_C + 2, -5);
+    assert_unknown(&pack, TEMP_C + 3);
+    assert_near(&pack, TEMP_COUNT, 3);
+    assert_unknown(&pack, FULL_AH);
+    pack_derive(&pack);
+    assert_near(&pack, POWER_W, 13.2 * 10.7);
+    for (unsigned cells = 0; cells < 256; cells++) {
+        frame.bytes[123] = (uint8_t) cells;
+        close_frame(&frame);
+        assert_int_equal(take(&frame, &pack), cells >= 1 && cells <= 32 ? BMS_DONE : BMS_INVALID);
+    }
+}
+
+/* Section 4. The status that is asked for behind an order shows what became of it. */
+static void test_orders(void **state)
+{
+    (void) state;
+    static const struct {
+        enum bms_switch which;
+        bool on;
+        const char *request;
+        uint8_t done[2], not_yet[2];
+    } cases[] = {
+        {BMS_DISCHARGE_MOS,
+         false,
+         "A5 A5 F9 00 00 F9 A5 A5 FF 00 00 FF " REQUEST,
+         {1, 15},
+         {15, 1}},
+        {BMS_DISCHARGE_MOS, true, "A5 A5 F9 00 01 FA A5 A5 FF 00 00 FF " REQUEST, {15, 1}, {1, 2}},
+        {BMS_CHARGE_MOS, false, "A5 A5 FA 00 00 FA A5 A5 FF 00 00 FF " REQUEST, {15, 1}, {1, 15}},
+        {BMS_CHARGE_MOS, true, "A5 A5 FA 00 01 FB A5 A5 FF 00 00 FF " REQUEST, {1, 15}, {4, 1}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&ant_old_driver);
+        struct bms_request request;
+        struct pack pack;
+        assert_true(bms.driver->control(&bms, cases[i].which, cases[i].on, &request));
+        assert_request(&request, cases[i].request);
+        struct bytes not_yet = make_status(cases[i].not_yet[0], cases[i].not_yet[1]);
+        struct bytes done = make_status(cases[i].done[0], cases[i].done[1]);
+        pack_clear(&pack);
+        /* its own echo comes in three frames */
+        assert_int_equal(receive_all(&bms, &request, request.bytes, request.size, &pack),
+                         BMS_FOREIGN);
+        assert_int_equal(receive_all(&bms, &request, not_yet.bytes, not_yet.size, &pack),
+                         BMS_FOREIGN);
+        assert_unknown(&pack, VOLTAGE_V);
+        assert_int_equal(receive_all(&bms, &request, done.bytes, done.size, &pack), BMS_DONE);
+    }
+}
+
+/* Without the apply frame nothing is switched. */
+static void test_board(void **state)
+{
+    (void) state;
+    struct bms board = new_bms(&ant_old_driver);
+    struct pack told;
+    struct bms_output out;
+    struct bytes write = unhex("A5 A5 FA 00 00 FA"), apply = unhex("A5 A5 FF 00 00 FF");
+    pack_clear(&told);
+    pack_set(&told, CHARGE_MOS, 1);
+    assert_int_equal(board.driver->emulate(&board, &told, write.bytes, write.size, &out), 6);
+    assert_int_equal(out.size, 0);
+    assert_near(&told, CHARGE_MOS, 1);
+    assert_int_equal(board.driver->emulate(&board, &told, apply.bytes, apply.size, &out), 6);
+    assert_near(&told, CHARGE_MOS, 0);
+    assert_unknown(&told, DISCHARGE_MOS);
+}
+
+static void test_mask(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&ant_old_driver);
+    struct bms_request request = request_of(REQUEST);
+    for (unsigned reg = 0; reg < 256; reg++) {
+        uint8_t frame[6] = {0x5A, 0x5A, (uint8_t) reg, 0x31, 0x32, 0};
+        frame[5] = (uint8_t) (reg + 0x31 + 0x32);
+        bms.driver->mask(frame, sizeof frame);
+        bool secret = reg >= 0xF1 && reg <= 0xF4;
+        assert_int_equal(frame[3], secret ? '*' : 0x31);
+        assert_int_equal(frame[4], secret ? '*' : 0x32);
+        struct bms_span span = bms.driver->frame(&bms, &request, frame, sizeof frame);
+        assert_int_equal(span.kind, BMS_FRAME);
+        assert_int_equal(span.size, sizeof frame);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests), cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_board),    cmocka_unit_test(test_mask),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -20,12 +20,14 @@ extern const struct bms_driver jk_pb_driver;
 extern const struct bms_driver pace_modbus_driver;
 extern const struct bms_driver jk_4e57_driver;
 extern const struct bms_driver jk02_driver;
+extern const struct bms_driver pylon_console_driver;
 extern const struct bms_driver vedirect_driver;
 extern const struct bms_driver vedirect_hex_driver;
 extern const struct bms_driver daly_sinowealth_driver;
 
 /* A search on an unknown port tries them in this order. Sinowealth's short, unprotected requests
  * can disturb other boards (section 1 of its sheet): it is the last. */
+// clang-format off
 const struct bms_driver *const bms_drivers[] = {
     &topbms_driver,
     &daly_driver,
@@ -43,11 +45,13 @@ const struct bms_driver *const bms_drivers[] = {
     &pace_modbus_driver,
     &jk_4e57_driver,
     &jk02_driver,
+    &pylon_console_driver,
     &vedirect_driver,
     &vedirect_hex_driver,
     &daly_sinowealth_driver,
     NULL,
 };
+// clang-format on
 
 const struct bms_driver *bms_driver_find(const char *name)
 {

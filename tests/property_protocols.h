@@ -27,6 +27,8 @@ struct protocol {
     bool mos_sensor_last;             /* that is the last one */
     double hottest_mos_c;             /* 0: no limit */
     bool counts_temps_read;           /* the wire has no number of sensors */
+    bool temp_per_cell;               /* and no other sensors */
+    bool no_checksum;                 /* a flipped bit can make another value */
     bool no_zero_celsius;             /* which it takes for a sensor that is not there */
     bool capacity_given;              /* by the user, as the rated capacity */
     const struct carried *values;     /* ends with step 0 */
@@ -173,6 +175,12 @@ static const struct carried ant_old_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {POWER_W, 1}, {SOC_PERCENT, 1}, {REMAINING_AH, 1e-6}, {FULL_AH, 1e-6},
     {CELL_COUNT, 1}, {CELL_MV, 1}, {CELL_AVG_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
     {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* The sheet `pylon-console`, sections 4 to 6. */
+static const struct carried pylon_console_values[] = {
+    {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.001},
+    {FULL_AH, 0.001}, {RATED_AH, 0.001}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.001},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
 };
 /* The sheet `vedirect`, section 2.4. */
 static const struct carried vedirect_values[] = {
@@ -340,6 +348,13 @@ static const uint8_t temperature_twins[][2] = {
     [DISCHARGE_OVER_TEMPERATURE] = P, [MOS_OVER_TEMPERATURE] = P, [CHARGE_MOS_FAULT] = P, \
     [DISCHARGE_MOS_FAULT] = P, [VOLTAGE_SENSOR_FAULT] = P}
 
+/* `pylon-console`, section 7. */
+#define PYLON_CONSOLE_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_TEMPERATURE] = WP, [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, \
+    [DISCHARGE_UNDER_TEMPERATURE] = WP, [MOS_OVER_TEMPERATURE] = WP, [CHARGE_OVER_CURRENT] = WP, \
+    [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [SOC_LOW] = W, [HARDWARE_FAULT] = P}
+
 /* `vedirect`, section 2.5. */
 #define VEDIRECT_ALARMS { \
     [PACK_UNDER_VOLTAGE] = W, [PACK_OVER_VOLTAGE] = W, [SOC_LOW] = W, [CHARGE_UNDER_TEMPERATURE] = W, \
@@ -417,6 +432,8 @@ static const struct protocol protocols[] = {
      TEXTS(NULL, "16ZM", "16ZMUB00-211026A"), .alarms = ANT_ALARMS},
     {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_old_values,
      .alarms = ANT_OLD_ALARMS, .alarms_are_reasons = true},
+    {.driver = "pylon-console", CELLS(1, 16), .temp_per_cell = true, .no_checksum = true, .mask_bits = 16,
+     .values = pylon_console_values, TEXTS("PPTBH02401234567", "US5000", "B69.8.0"), .alarms = PYLON_CONSOLE_ALARMS},
     {.driver = "vedirect-hex", TEMPS(1, 1), .capacity_given = true, .values = vedirect_hex_values,
      TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
     {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,

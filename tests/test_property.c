@@ -182,7 +182,7 @@ static void roughen(struct bench *bench, struct bms_output *answer)
             answer->size = (size_t) prng_range(&bench->chance, 0, last);
         break;
     case 2:
-        if (last >= 0)
+        if (last >= 0 && !bench->protocol->no_checksum)
             answer->bytes[prng_range(&bench->chance, 0, last)] ^=
                 (uint8_t) (1 << prng_range(&bench->chance, 0, 7));
         break;
@@ -279,6 +279,8 @@ static void invent_pack(struct bench *bench, uint64_t *seed)
         (unsigned) prng_range(seed, (int) protocol->cells_min, (int) protocol->cells_max);
     unsigned temps =
         (unsigned) prng_range(seed, (int) protocol->temps_min, (int) protocol->temps_max);
+    if (protocol->temp_per_cell)
+        temps = cells;
     battery_random(told, seed, cells ? cells : 16, temps);
     double mask = fmod(told->value[BALANCE_MASK], ldexp(1, (int) protocol->mask_bits));
     if (protocol->mask_bits > 0) {

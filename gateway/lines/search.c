@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_S 17.5        /* within it, the list is gone through again for sleepers */
+#define SEARCH_S 18.0        /* within it, the list is gone through again for sleepers */
 #define LIMIT_S 19.5         /* for all of it, whatever the port does */
 #define CONFIRM_S 5.0        /* for a whole cycle */
 #define CONFIRM_REPLY_MS 700 /* some protocols allow seconds, for the slowest of their boards */

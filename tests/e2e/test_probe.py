@@ -34,6 +34,7 @@ READS = {
     "renogy": rb"[\xF7\x30-\x32\x01]\x03\x13(\x88\x00\x22|\xB2\x00\x07|\xF0\x00\x1C)..",
     "ant": rb"\x7E\xA1(\x01\x00\x00\xBE\x18\x55|\x02\x6C\x02\x20\x58\xC4)\xAA\x55",
     "ant-old": rb"\x5A\x5A\x00\x00(\x01\x01|\x00\x00)",
+    "pylon-console": rb"(pwr|bat|stat|info)( \d+)?\r\n",
     "vedirect-hex": rb":(154|451|7[0-9A-F]{4}00[0-9A-F]{2})\n",
 }
 
@@ -215,6 +216,7 @@ CASES = [
     ("renogy", 48, None, ""),
     ("ant", None, None, ""),
     ("ant-old", None, None, "echo=1"),
+    ("pylon-console", 1, None, ""),
     ("vedirect", None, None, ""),
     ("vedirect-hex", None, None, ""),
 ]

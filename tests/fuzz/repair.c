@@ -214,6 +214,14 @@ static size_t ant_old(const struct bms_request *request, uint8_t *bytes, size_t 
     return 140;
 }
 
+/* Text without a checksum: there is nothing to repair. */
+static size_t console(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    (void) bytes;
+    return size;
+}
+
 static const struct {
     const char *driver;
     repair_frame *frame;
@@ -232,6 +240,7 @@ static const struct {
     {"pace-modbus", modbus},
     {"eg4-ll", modbus},
     {"renogy", modbus},
+    {"pylon-console", console},
     {"ant", ant},
     {"ant-old", ant_old},
     {"topbms", topbms},

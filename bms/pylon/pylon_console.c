@@ -1,0 +1,715 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pylontech and Pytes packs by their RS232 console: a shell that answers in text. Follows the sheet
+ * `pylon-console`. Oddities: there is no checksum, so labels and numbers must be exact and whole
+ * tables are refused for one wrong character; an answer says what it answers only in the echo before
+ * it; columns differ by model and go by their titles; the first pack answers for all.
+ */
+#include "pylon_text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CELLS_MOST 16
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+/* Section 3. Nothing else is ever sent: other commands switch off or change settings. */
+enum step { STEP_PWR, STEP_BAT, STEP_STAT, STEP_STAT_ALONE, STEP_INFO, STEPS };
+
+static const char *const commands[STEPS] = {"pwr", "bat", "stat", "stat", "info"};
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_PWR] = {.name = "pack values", .vital = true},
+    [STEP_BAT] = {.name = "cells", .vital = true},
+    [STEP_STAT] = {.name = "statistics", .every_s = 600},
+    [STEP_STAT_ALONE] = {.name = "statistics, without number", .every_s = 600},
+    [STEP_INFO] = {.name = "identity", .every_s = 3600},
+};
+
+struct memory {
+    bool stat_refused; /* with a number; Pytes V5 takes it without */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+/* ---- requests ---- */
+
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    const struct memory *memory = bms_memory(bms);
+    bool alone = step == STEP_STAT_ALONE;
+    if (alone && (!memory->stat_refused || bms_address(bms) != 1))
+        return false;
+    char *text = (char *) request->bytes;
+    int size = alone ? snprintf(text, sizeof request->bytes, "%s\r\n", commands[step])
+                     : snprintf(text, sizeof request->bytes, "%s %d\r\n", commands[step],
+                                bms_address(bms));
+    request->size = (size_t) size;
+    return true;
+}
+
+/* ---- whose answer it is ---- */
+
+/* A command and the number of the pack, as asked or as echoed. */
+struct command {
+    enum step step;
+    int64_t number; /* 0: none */
+};
+
+static bool parse_command(struct pylon_text text, struct command *command)
+{
+    struct pylon_text word = pylon_word(&text), number = pylon_word(&text);
+    if (pylon_word(&text).size > 0)
+        return false;
+    command->number = 0;
+    if (number.size > 0 && !pylon_integer(number, &command->number))
+        return false;
+    for (unsigned step = 0; step < STEPS; step++)
+        if (pylon_is(word, commands[step])) {
+            command->step = (enum step) step;
+            return true;
+        }
+    return false;
+}
+
+/* The echo can lack its first characters, or stand behind a prompt. Without any echo only an answer
+ * that names its pack itself can be believed. */
+static bool echo_fits(struct pylon_text echo, struct pylon_text asked)
+{
+    size_t common = echo.size < asked.size ? echo.size : asked.size;
+    return common > 0 &&
+           memcmp(echo.at + echo.size - common, asked.at + asked.size - common, common) == 0;
+}
+
+/* ---- pwr N (section 4) ---- */
+
+// clang-format off
+static const struct number_row {
+    const char *label, *unit;
+    uint8_t id;
+    double divisor;
+} pwr_numbers[] = {
+    {"Voltage",       "mV",  VOLTAGE_V,   1e3},
+    {"Current",       "mA",  CURRENT_A,   1e3},
+    {"Coulomb",       "%",   SOC_PERCENT, 1},
+    {"Total Coulomb", "mAH", RATED_AH,    1e3},
+    {"Total Coulomb", "mAS", RATED_AH,    3.6e6},
+    {"Real Coulomb",  "mAH", FULL_AH,     1e3},
+    {"Real Coulomb",  "mAS", FULL_AH,     3.6e6},
+};
+
+static const struct word_row {
+    const char *label;
+    uint8_t id;
+} pwr_switches[] = {
+    {"CFetState",   CHARGE_MOS},
+    {"CMOS Status", CHARGE_MOS},
+    {"DFetState",   DISCHARGE_MOS},
+    {"DMOS Status", DISCHARGE_MOS},
+}, pwr_texts[] = {
+    {"Barcode",      SERIAL},
+    {"DevType",      MODEL},
+    {"Firm Version", FIRMWARE},
+}, info_texts[] = {
+    {"Barcode",           SERIAL},
+    {"Device name",       MODEL},
+    {"Main Soft version", FIRMWARE},
+};
+
+#define W ALARM_WARNING
+#define P ALARM_PROTECTION
+
+/* Section 7: the numbers of the bits differ by firmware, the names do not. */
+static const struct event {
+    const char *name;
+    uint8_t alarm, level;
+} events[] = {
+    {"BOV",   CELL_OVER_VOLTAGE,           P},
+    {"BHV",   CELL_OVER_VOLTAGE,           W},
+    {"BUV",   CELL_UNDER_VOLTAGE,          P},
+    {"BLV",   CELL_UNDER_VOLTAGE,          W},
+    {"POV",   PACK_OVER_VOLTAGE,           P},
+    {"PHV",   PACK_OVER_VOLTAGE,           W},
+    {"PUV",   PACK_UNDER_VOLTAGE,          P},
+    {"PLV",   PACK_UNDER_VOLTAGE,          W},
+    {"CBOT",  CHARGE_OVER_TEMPERATURE,     P},
+    {"CBHT",  CHARGE_OVER_TEMPERATURE,     W},
+    {"CBUT",  CHARGE_UNDER_TEMPERATURE,    P},
+    {"CBLT",  CHARGE_UNDER_TEMPERATURE,    W},
+    {"DBOT",  DISCHARGE_OVER_TEMPERATURE,  P},
+    {"DBHT",  DISCHARGE_OVER_TEMPERATURE,  W},
+    {"DBUT",  DISCHARGE_UNDER_TEMPERATURE, P},
+    {"DBLT",  DISCHARGE_UNDER_TEMPERATURE, W},
+    {"POT",   MOS_OVER_TEMPERATURE,        P}, /* power stage */
+    {"PHT",   MOS_OVER_TEMPERATURE,        W},
+    {"COC",   CHARGE_OVER_CURRENT,         P},
+    {"COC2",  CHARGE_OVER_CURRENT,         P},
+    {"COCA",  CHARGE_OVER_CURRENT,         W},
+    {"DOC",   DISCHARGE_OVER_CURRENT,      P},
+    {"DOC2",  DISCHARGE_OVER_CURRENT,      P},
+    {"DOCA",  DISCHARGE_OVER_CURRENT,      W},
+    {"SC",    SHORT_CIRCUIT,               P},
+    {"LCOUL", SOC_LOW,                     W},
+};
+// clang-format on
+
+#undef W
+#undef P
+
+/* Words of events: their numbers in the order of this list, the low half first. */
+enum { EVENTS_BAT, EVENTS_POWER, SYSTEM_FAULT, SYSTEM_ALARM, EVENT_WORDS };
+static const char *const event_labels[EVENT_WORDS] = {"Bat Events", "Power Events", "System Fault",
+                                                      "System Alarm"};
+
+/* What is gathered of a `pwr` before any of it is believed. */
+struct pwr {
+    struct pack pack;
+    int64_t number; /* of the pack; 0: not there */
+    bool has_voltage, has_charge, absent, wrong;
+    uint32_t words[EVENT_WORDS];
+};
+
+static void take_number(const struct bms *bms, struct pylon_text label, struct pylon_text value,
+                        struct pwr *pwr)
+{
+    struct pylon_text digits = pylon_word(&value), unit = pylon_word(&value);
+    for (size_t i = 0; i < ROWS(pwr_numbers); i++) {
+        const struct number_row *row = &pwr_numbers[i];
+        int64_t number;
+        if (!pylon_is(label, row->label) || !pylon_is(unit, row->unit))
+            continue;
+        if (!pylon_integer(digits, &number)) {
+            pwr->wrong = true;
+            return;
+        }
+        pwr->has_voltage |= row->id == VOLTAGE_V;
+        pwr->has_charge |= row->id == SOC_PERCENT;
+        if (row->id == CURRENT_A)
+            bms_set_current(bms, &pwr->pack, (double) number / row->divisor);
+        else
+            pack_set(&pwr->pack, (enum pack_value) row->id, (double) number / row->divisor);
+    }
+}
+
+static void take_switch(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
+{
+    for (size_t i = 0; i < ROWS(pwr_switches); i++) {
+        if (!pylon_is(label, pwr_switches[i].label))
+            continue;
+        if (pylon_is(value, "ON") || pylon_is(value, "OFF"))
+            pack_set(&pwr->pack, (enum pack_value) pwr_switches[i].id, pylon_is(value, "ON"));
+        else
+            pwr->wrong = true;
+    }
+}
+
+static void take_text(const struct word_row *rows, size_t count, struct pylon_text label,
+                      struct pylon_text value, struct pack *pack)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pylon_is(label, rows[i].label) && value.size > 0)
+            pack_set_text(pack, (enum pack_text) rows[i].id, (const uint8_t *) value.at,
+                          value.size);
+}
+
+static void take_event(struct pylon_text name, struct pack *pack)
+{
+    for (size_t i = 0; i < ROWS(events); i++)
+        if (pylon_is(name, events[i].name))
+            pack_alarm(pack, (enum pack_alarm) events[i].alarm, events[i].level);
+}
+
+static void take_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
+{
+    for (unsigned i = 0; i < EVENT_WORDS; i++) {
+        if (!pylon_is(label, event_labels[i]))
+            continue;
+        struct pylon_text names = value, word = pylon_word(&names);
+        if (!pylon_hex(word, &pwr->words[i])) {
+            pwr->wrong = true;
+            return;
+        }
+        if (i > EVENTS_POWER)
+            continue;
+        while ((word = pylon_word(&names)).size > 0)
+            take_event(word, &pwr->pack);
+    }
+}
+
+static void take_pwr_line(const struct bms *bms, struct pylon_text line, struct pwr *pwr)
+{
+    struct pylon_text label, value;
+    if (!pylon_label(line, &label, &value)) {
+        struct pylon_text word = pylon_word(&line);
+        if (pylon_is(word, "Power") && !pylon_integer(pylon_word(&line), &pwr->number))
+            pwr->wrong = true;
+        return;
+    }
+    take_number(bms, label, value, pwr);
+    take_switch(label, value, pwr);
+    take_text(pwr_texts, ROWS(pwr_texts), label, value, &pwr->pack);
+    take_events(label, value, pwr);
+    pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
+}
+
+static void close_alarms(struct pwr *pwr)
+{
+    struct pack *pack = &pwr->pack;
+    for (size_t i = 0; i < ROWS(events); i++)
+        pack_alarm(pack, (enum pack_alarm) events[i].alarm, 0);
+    pack_alarm(pack, HARDWARE_FAULT, pwr->words[SYSTEM_FAULT] ? ALARM_PROTECTION : 0);
+    for (unsigned i = 0; i < EVENT_WORDS; i++) {
+        pack_raw_alarm(pack, (uint16_t) pwr->words[i]);
+        pack_raw_alarm(pack, (uint16_t) (pwr->words[i] >> 16));
+    }
+}
+
+static enum bms_result decode_pwr(const struct bms *bms, struct pylon_text text, int64_t number,
+                                  struct pack *pack)
+{
+    struct pwr pwr = {.number = 0};
+    struct pylon_text line;
+    pack_clear(&pwr.pack);
+    while (pylon_line(&text, &line))
+        take_pwr_line(bms, line, &pwr);
+    if (pwr.number == 0)
+        return BMS_FOREIGN;
+    if (pwr.number != number)
+        return BMS_FOREIGN;
+    if (pwr.absent)
+        return BMS_REFUSED;
+    if (pwr.wrong || !pwr.has_voltage || !pwr.has_charge)
+        return BMS_INVALID;
+    close_alarms(&pwr);
+    pack_clear_alarms(pack);
+    pack_merge(pack, &pwr.pack);
+    return BMS_DONE;
+}
+
+/* ---- bat N (section 5) ---- */
+
+enum column { OTHER, BATTERY, VOLT, TEMPR, VOLT_STATE, SOC, COULOMB, BAL };
+enum { COLUMNS_MOST = 16 };
+
+/* Cells and columns of a table under way. */
+struct table {
+    uint8_t columns[COLUMNS_MOST];
+    unsigned column_count, cells;
+    double mv[CELLS_MOST], celsius[CELLS_MOST];
+    int64_t least_mah;
+    bool has_temps, has_charge, has_balance, high, low;
+    uint64_t mask;
+};
+
+static enum column column_of(struct pylon_text title)
+{
+    static const struct {
+        const char *title;
+        enum column column;
+    } rows[] = {{"Battery", BATTERY}, {"Volt", VOLT},       {"Tempr", TEMPR}, {"Volt.", VOLT_STATE},
+                {"SOC", SOC},         {"Coulomb", COULOMB}, {"BAL", BAL}};
+    for (size_t i = 0; i < ROWS(rows); i++)
+        if (pylon_is(title, rows[i].title))
+            return rows[i].column;
+    return OTHER;
+}
+
+/* "Battery  Volt  Curr  Tempr  Base State  Volt. State …": State belongs to the word before. */
+static bool parse_titles(struct pylon_text line, struct table *table)
+{
+    struct pylon_text title;
+    while ((title = pylon_word(&line)).size > 0) {
+        if (pylon_is(title, "State"))
+            continue;
+        if (table->column_count == COLUMNS_MOST)
+            return false;
+        enum column column = column_of(title);
+        table->has_temps |= column == TEMPR;
+        table->has_charge |= column == COULOMB;
+        table->has_balance |= column == BAL;
+        table->columns[table->column_count++] = (uint8_t) column;
+    }
+    return table->column_count > 1 && table->columns[0] == BATTERY && table->columns[1] == VOLT;
+}
+
+/* "44628 mAH"; on Pytes with the percentage before it. */
+static bool parse_charge(struct pylon_text word, struct pylon_text *rest, struct table *table)
+{
+    int64_t mah;
+    if (word.size > 1 && word.at[word.size - 1] == '%')
+        word = pylon_word(rest);
+    if (!pylon_integer(word, &mah) || mah < 0 || !pylon_is(pylon_word(rest), "mAH"))
+        return false;
+    if (table->cells == 0 || mah < table->least_mah)
+        table->least_mah = mah;
+    return true;
+}
+
+static bool parse_state(struct pylon_text word, struct table *table)
+{
+    table->high |= pylon_is(word, "High");
+    table->low |= pylon_is(word, "Low");
+    return true;
+}
+
+static bool parse_balance(struct pylon_text word, struct table *table)
+{
+    if (pylon_is(word, "Y"))
+        table->mask |= UINT64_C(1) << table->cells;
+    return pylon_is(word, "Y") || pylon_is(word, "N");
+}
+
+static bool parse_field(enum column column, struct pylon_text word, struct pylon_text *rest,
+                        struct table *table)
+{
+    int64_t number = 0;
+    switch (column) {
+    case BATTERY: /* rows must count up without a gap */
+        return pylon_integer(word, &number) && number == (int64_t) table->cells;
+    case VOLT:
+        if (!pylon_integer(word, &number))
+            return false;
+        table->mv[table->cells] = (double) number;
+        return number >= 0 && number <= 6000;
+    case TEMPR:
+        if (!pylon_integer(word, &number))
+            return false;
+        table->celsius[table->cells] = (double) number / 1000;
+        return number >= -60000 && number <= 150000;
+    case VOLT_STATE:
+        return parse_state(word, table);
+    case COULOMB:
+        return parse_charge(word, rest, table);
+    case BAL:
+        return parse_balance(word, table);
+    case SOC:
+    case OTHER:
+        break;
+    }
+    return word.size > 0;
+}
+
+/* 0        3316     -2964    26400    Dischg       Normal … 96%         44628 mAH      N */
+static bool parse_row(struct pylon_text line, struct table *table)
+{
+    if (table->cells == CELLS_MOST)
+        return false;
+    for (unsigned i = 0; i < table->column_count; i++) {
+        struct pylon_text word = pylon_word(&line);
+        if (!parse_field((enum column) table->columns[i], word, &line, table))
+            return false;
+    }
+    table->cells++;
+    return pylon_word(&line).size == 0;
+}
+
+static bool parse_table(struct pylon_text text, struct table *table)
+{
+    struct pylon_text line;
+    if (!pylon_line(&text, &line) || !parse_titles(line, table))
+        return false;
+    while (pylon_line(&text, &line)) {
+        if (pylon_is(line, "Command completed successfully"))
+            return table->cells > 0;
+        if (!parse_row(line, table))
+            return false;
+    }
+    return table->cells > 0;
+}
+
+static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
+{
+    struct table table = {.cells = 0};
+    struct pylon_text rest = text, line;
+    if (!pylon_line(&rest, &line) || !pylon_is(pylon_word(&line), "Battery"))
+        return BMS_FOREIGN;
+    if (!parse_table(text, &table))
+        return BMS_INVALID;
+    pack_set(pack, CELL_COUNT, table.cells);
+    for (unsigned n = 0; n < table.cells; n++) {
+        pack_set_cell(pack, n + 1, table.mv[n]);
+        if (table.has_temps)
+            pack_set_temp(pack, n + 1, table.celsius[n]);
+    }
+    if (table.has_temps)
+        pack_set(pack, TEMP_COUNT, table.cells);
+    if (table.has_charge) /* the weakest cell is what the pack has left */
+        pack_set(pack, REMAINING_AH, (double) table.least_mah / 1000);
+    if (table.has_balance)
+        pack_set(pack, BALANCE_MASK, (double) table.mask);
+    pack_alarm(pack, CELL_OVER_VOLTAGE, table.high ? ALARM_WARNING : 0);
+    pack_alarm(pack, CELL_UNDER_VOLTAGE, table.low ? ALARM_WARNING : 0);
+    return BMS_DONE;
+}
+
+/* ---- stat N, info N (section 6) ---- */
+
+/* "Device address           1" or "Device address      : 1". */
+static bool parse_address(struct pylon_text line, int64_t *number)
+{
+    struct pylon_text first = pylon_word(&line), second = pylon_word(&line);
+    if (!pylon_is(first, "Device") || !pylon_is(second, "address"))
+        return false;
+    struct pylon_text word = pylon_word(&line);
+    if (pylon_is(word, ":"))
+        word = pylon_word(&line);
+    if (!pylon_integer(word, number))
+        *number = -1;
+    return true;
+}
+
+static void take_stat_line(struct pylon_text label, struct pylon_text value, struct pack *pack)
+{
+    int64_t number;
+    if (!pylon_integer(value, &number) || number < 0)
+        return;
+    if (pylon_is(label, "CYCLE Times"))
+        pack_set(pack, CYCLES, (double) number);
+    if (pylon_is(label, "SOH") && number > 0)
+        pack_set(pack, SOH_PERCENT, (double) number);
+}
+
+/* Both begin with the address; what follows tells which of them it is. */
+static enum bms_result decode_list(struct pylon_text text, const struct command *command,
+                                   int64_t number, struct pack *pack)
+{
+    struct pylon_text line, label, value;
+    struct pack part;
+    int64_t address = 0;
+    bool stat = false, info = false;
+    pack_clear(&part);
+    while (pylon_line(&text, &line)) {
+        if (address == 0 && parse_address(line, &address))
+            continue;
+        if (!pylon_label(line, &label, &value))
+            continue;
+        stat |= pylon_is(label, "Data Items") || pylon_is(label, "CYCLE Times");
+        info |= pylon_is(label, "Device name") || pylon_is(label, "Manufacturer");
+        if (command->step == STEP_INFO)
+            take_text(info_texts, ROWS(info_texts), label, value, &part);
+        else
+            take_stat_line(label, value, &part);
+    }
+    bool wanted = command->step == STEP_INFO ? info && !stat : stat && !info;
+    if (!wanted || (address != number && (address != 0 || command->number != 0)))
+        return BMS_FOREIGN;
+    pack_merge(pack, &part);
+    return BMS_DONE;
+}
+
+/* ---- decoder ---- */
+
+static bool is_refusal(struct pylon_text text)
+{
+    struct pylon_text line;
+    return pylon_line(&text, &line) &&
+           (pylon_starts(line, "Unknown command") || pylon_starts(line, "Invalid command"));
+}
+
+static enum bms_result decode_answer(struct bms *bms, const struct command *command,
+                                     struct pylon_text echo, struct pylon_text text,
+                                     struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    int64_t number = command->number ? command->number : bms_address(bms);
+    if (is_refusal(text)) {
+        memory->stat_refused |= command->step == STEP_STAT && command->number != 0;
+        return BMS_REFUSED;
+    }
+    if (command->step == STEP_PWR)
+        return command->number ? decode_pwr(bms, text, number, pack) : BMS_FOREIGN;
+    if (command->step == STEP_BAT) /* names its pack in the echo only */
+        return echo.size > 0 && command->number ? decode_bat(text, pack) : BMS_FOREIGN;
+    return decode_list(text, command, number, pack);
+}
+
+/* Without a request the echo tells what was asked. */
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    struct pylon_text text = {(const char *) frame, size}, echo = pylon_take_echo(&text);
+    struct pylon_text asked =
+        request->size > 0
+            ? pylon_trim((struct pylon_text){(const char *) request->bytes, request->size})
+            : echo;
+    struct command command;
+    if (!parse_command(asked, &command) || (echo.size > 0 && !echo_fits(echo, asked)))
+        return BMS_FOREIGN;
+    if (request->size == 0 && command.number != bms_address(bms))
+        return BMS_FOREIGN;
+    enum bms_result result = decode_answer(bms, &command, echo, text, pack);
+    bool more = request->size == 0 && command.step != STEP_BAT;
+    return more && result == BMS_DONE ? BMS_PARTIAL : result;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    return pylon_find((const char *) bytes, size);
+}
+
+/* ---- emulator: a US5000, which shows its switches ---- */
+
+static void say(struct bms_output *out, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void say(struct bms_output *out, const char *format, ...)
+{
+    va_list arguments;
+    size_t room = sizeof out->bytes - out->size;
+    va_start(arguments, format);
+    int size = vsnprintf((char *) out->bytes + out->size, room, format, arguments);
+    va_end(arguments);
+    if (size > 0)
+        out->size += (size_t) size < room ? (size_t) size : room - 1;
+}
+
+static long told(const struct pack *pack, enum pack_value id, double per_unit)
+{
+    return pack_known(pack, id) ? lround(pack->value[id] * per_unit) : 0;
+}
+
+static void say_events(struct bms_output *out, const char *label, bool of_cells,
+                       const struct pack *pack)
+{
+    unsigned bits = 0;
+    char names[200] = "";
+    for (size_t i = 0; i < ROWS(events); i++) {
+        uint32_t active =
+            events[i].level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
+        bool cells = strchr("B", events[i].name[0]) != NULL;
+        bool second = strcmp(events[i].name, "COC2") == 0 || strcmp(events[i].name, "DOC2") == 0;
+        if (cells != of_cells || second || !(active >> events[i].alarm & 1))
+            continue;
+        bits |= 1u << i;
+        size_t at = strlen(names);
+        snprintf(names + at, sizeof names - at, " %s", events[i].name);
+    }
+    say(out, " %-16s: 0x%X%s\r\r\n", label, bits, names);
+}
+
+static void say_pwr(struct bms_output *out, int number, const struct pack *pack)
+{
+    static const char rule[] = " ----------------------------";
+    bool charges = pack->value[CURRENT_A] > 0, discharges = pack->value[CURRENT_A] < 0;
+    say(out, " CFetState:%s\r\r\n DFetState:%s\r\r\n", pack->value[CHARGE_MOS] > 0 ? "ON" : "OFF",
+        pack->value[DISCHARGE_MOS] > 0 ? "ON" : "OFF");
+    say(out, "%s\r\r\n Power  %d\r\r\n\r\r\n", rule, number);
+    say(out, " Voltage         : %-11ld mV\r\r\n", told(pack, VOLTAGE_V, 1000));
+    say(out, " Current         : %-11ld mA\r\r\n", told(pack, CURRENT_A, 1000));
+    say(out, " Temperature     : 25000       mC\r\r\n");
+    say(out, " Coulomb         : %-11ld %%\r\r\n", told(pack, SOC_PERCENT, 1));
+    say(out, " Total Coulomb   : %-11ld mAH\r\r\n", told(pack, RATED_AH, 1000));
+    say(out, " Real Coulomb    : %-11ld mAH\r\r\n", told(pack, FULL_AH, 1000));
+    say(out, " Basic Status    : %s\r\r\n", charges ? "Charge" : discharges ? "Dischg" : "Idle");
+    say_events(out, "Bat Events", true, pack);
+    say_events(out, "Power Events", false, pack);
+    say(out, " System Fault    : 0x%X\r\r\n", pack->alarms_protection >> HARDWARE_FAULT & 1);
+    say(out, "%s\r\n", rule);
+}
+
+/* Fewer sensors than cells: several cells share one. */
+static long cell_temp(const struct pack *pack, unsigned n, unsigned cells)
+{
+    unsigned temps = pack_known(pack, TEMP_COUNT) ? (unsigned) pack->value[TEMP_COUNT] : 0;
+    if (temps == 0)
+        return 25000;
+    return told(pack, (enum pack_value)(TEMP_C + n * temps / cells), 1000);
+}
+
+static void say_bat(struct bms_output *out, const struct pack *pack)
+{
+    unsigned cells =
+        pack_known(pack, CELL_COUNT) ? (unsigned) fmin(pack->value[CELL_COUNT], CELLS_MOST) : 0;
+    uint64_t mask = pack_known(pack, BALANCE_MASK) ? (uint64_t) pack->value[BALANCE_MASK] : 0;
+    say(out, "Battery  Volt     Curr     Tempr    Base State   Volt. State  Curr. State  "
+             "Temp. State  SOC          Coulomb      BAL\r\r\n");
+    for (unsigned n = 0; n < cells; n++)
+        say(out,
+            "%-8u %-8ld %-8ld %-8ld Idle         Normal       Normal       Normal       "
+            "%ld%%         %ld mAH      %c%s",
+            n, told(pack, (enum pack_value)(CELL_MV + n), 1), told(pack, CURRENT_A, 1000),
+            cell_temp(pack, n, cells), told(pack, SOC_PERCENT, 1),
+            told(pack, REMAINING_AH, 1000) + (long) n, mask >> n & 1 ? 'Y' : 'N',
+            n + 1 < cells ? "\r\r\n" : "\r\n");
+}
+
+static void say_stat(struct bms_output *out, int number, const struct pack *pack)
+{
+    say(out, "Device address %11d\r\r\nData Items      :      109\r\r\n", number);
+    say(out, "CYCLE Times     : %8ld\r\r\nSOH             : %8ld\r\n", told(pack, CYCLES, 1),
+        told(pack, SOH_PERCENT, 1));
+}
+
+static void say_info(struct bms_output *out, int number, const struct pack *pack)
+{
+    say(out, "Device address      : %d\r\n\rManufacturer        : Pylon\r\n\r", number);
+    say(out, "Device name         : %s\r\n\rMain Soft version   : %s\r\n\r", pack->text[MODEL],
+        pack->text[FIRMWARE]);
+    say(out, "Barcode             : %s\r\n\r\rCell Number         : %ld\r\n", pack->text[SERIAL],
+        told(pack, CELL_COUNT, 1));
+}
+
+static void answer(struct bms *bms, struct pylon_text line, const struct pack *pack,
+                   struct bms_output *out)
+{
+    struct command command;
+    bool known = parse_command(line, &command) && command.number != 0;
+    if (known && command.number != bms_address(bms))
+        return;
+    if (!known && bms_address(bms) != 1)
+        return; /* the first pack answers for all */
+    say(out, "%.*s\n\r@\r\r\n", (int) line.size, line.at);
+    if (!known)
+        say(out, "Unknown command '%.*s' - try 'help'\r\n", (int) line.size, line.at);
+    else if (command.step == STEP_PWR)
+        say_pwr(out, (int) command.number, pack);
+    else if (command.step == STEP_BAT)
+        say_bat(out, pack);
+    else if (command.step == STEP_INFO)
+        say_info(out, (int) command.number, pack);
+    else
+        say_stat(out, (int) command.number, pack);
+    say(out, "%s\r$$\r\n\rpylon>", known ? "\rCommand completed successfully\r\n" : "");
+}
+
+/* A line of a host, up to its end; half a line waits for the rest. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    size_t length = 0;
+    while (length < size && bytes[length] != '\r' && bytes[length] != '\n')
+        length++;
+    if (length == size)
+        return size > BMS_REQUEST_MAX ? 1 : 0;
+    size_t used = length;
+    while (used < size && (bytes[used] == '\r' || bytes[used] == '\n'))
+        used++;
+    struct pylon_text line = pylon_trim((struct pylon_text){(const char *) bytes, length});
+    if (line.size > 0 && line.size <= BMS_REQUEST_MAX && pylon_is_printable(line)) {
+        struct pack derived = *pack;
+        pack_derive(&derived);
+        answer(bms, line, &derived, out);
+    }
+    return used;
+}
+
+const struct bms_driver pylon_console_driver = {
+    .name = "pylon-console",
+    .title = "Pylontech, Pytes: RS232 console",
+    .address_min = 1,
+    .address_max = 16,
+    .address_default = 1,
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .gap_ms = 100, .tries = 3},
+    .check = BMS_CHECK_SUM, /* there is none: weaker still */
+    .plan = plan,
+    .steps = STEPS,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode,
+    .emulate = emulate,
+};

@@ -241,6 +241,17 @@ def links_lead_somewhere():
             assert not anchor or anchor in anchors_of(target), f"{page} leads to {path}#{anchor}, which is not there"
 
 
+def cited_sheets_are_there():
+    """bms/ cites the sheets of protocols by name and section."""
+    cited = set()
+    for path in glob.glob("bms/**/*.[ch]", recursive=True):
+        text = re.sub(r"\n( \*|\s*//)?\s*", " ", read_page(path))
+        for names in re.findall(r"sheets? ((?:`[a-z0-9-]+`(?:, sections? [\d., …to-]+)?(?:,? and (?:the sheet )?)?)+)", text):
+            cited |= set(re.findall("`([a-z0-9-]+)`", names))
+    sheets = {os.path.basename(path)[:-len(".md")] for path in glob.glob("bms/protocols/*.md")}
+    assert len(cited) > 10 and cited <= sheets, cited - sheets
+
+
 def every_page_is_found_from_readme():
     lost = [page for page in PAGES if page not in (README,) and f"({page}" not in PAGES[README]]
     assert not lost, f"README does not lead to {lost}"
@@ -250,4 +261,4 @@ for tool in ("make", "mbpoll"):
     assert shutil.which(tool), f"{tool} is missing"
 main([configurations_are_right, probe_prints_what_is_shown, home_assistant_follows_the_map,
       home_assistant_is_a_part_of_the_generated, tables_have_all_protocols, make_targets_exist, commands_do_what_is_said,
-      links_lead_somewhere, every_page_is_found_from_readme])
+      links_lead_somewhere, cited_sheets_are_there, every_page_is_found_from_readme])

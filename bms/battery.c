@@ -115,11 +115,6 @@ static double cell_mv(const struct battery_cell *cell, double current_a)
            1000 * current_a * cell->resistance_ohm + cell->offset_mv;
 }
 
-static double c_rate(const struct battery *battery)
-{
-    return fabs(battery->current_a) / battery->rated_ah;
-}
-
 static double soc_percent(const struct battery *battery)
 {
     return 100 * battery->remaining_ah / battery->full_ah;
@@ -302,7 +297,7 @@ static void move(struct battery *battery, double seconds)
         battery->cells[i].charge_ah += ah - (battery->balance_mask >> i & 1 ? bleed_ah : 0);
     battery->remaining_ah = clamp(battery->remaining_ah + ah, 0, battery->full_ah);
     battery->discharged_ah += ah < 0 ? -ah : 0;
-    double rate = c_rate(battery);
+    const double rate = fabs(battery->current_a) / battery->rated_ah;
     battery->heat_c +=
         (25 * rate + 20 * rate * rate - battery->heat_c) * (1 - exp(-seconds / HEAT_S));
     battery->mos_heat_c += (60 * rate - battery->mos_heat_c) * (1 - exp(-seconds / MOS_HEAT_S));

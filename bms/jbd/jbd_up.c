@@ -29,6 +29,7 @@
 #define TRAIL_SIZE 36 /* of the status behind the temperatures: up to the end of the text */
 #define TEXT_MAX 30
 #define SERIAL_AT 16   /* in the data of the board's parameters */
+#define BOARD_SIZE 134 /* of them, emulated */
 #define SERIAL_TRIES 6 /* requests for them that may stay unanswered */
 #define SETTLING_REPLIES 2
 
@@ -473,12 +474,6 @@ static size_t put_status(const struct memory *memory, const struct pack *pack, u
     return put_lists(pack, address, d);
 }
 
-static size_t put_board(const struct pack *pack, uint8_t *d)
-{
-    put_string(d + SERIAL_AT, pack->text[SERIAL]);
-    return 134;
-}
-
 static bool emulate_switch(struct memory *memory, struct pack *pack, const uint8_t *data,
                            size_t size)
 {
@@ -504,10 +499,12 @@ static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
     }
     if (range.function != READ || count > 0)
         return;
-    if (range.start == status_range.start)
+    if (range.start == status_range.start) {
         count = put_status(memory, pack, address, d);
-    else if (range.start == board_range.start && address == MASTER)
-        count = put_board(pack, d);
+    } else if (range.start == board_range.start && address == MASTER) {
+        put_string(d + SERIAL_AT, pack->text[SERIAL]);
+        count = BOARD_SIZE;
+    }
     if (count > 0)
         out->size = put_frame(out->bytes, address, &range, d, count);
 }

@@ -52,12 +52,6 @@ static void put(struct answer *answer, uint32_t value, unsigned size)
         answer->info[answer->size++] = (uint8_t) (value >> 8 * (i - 1));
 }
 
-static void put_bytes(struct answer *answer, const uint8_t *bytes, size_t size)
-{
-    memcpy(answer->info + answer->size, bytes, size);
-    answer->size += size;
-}
-
 /* A text, cut off or filled up to a fixed size. */
 static void put_text(struct answer *answer, const char *text, size_t size, char filling)
 {
@@ -321,7 +315,8 @@ static enum topbms_return answer_status(struct answer *answer)
         set_bit(status, variant->charge_mos);
     if (value_or(pack, DISCHARGE_MOS, 1) > 0)
         set_bit(status, variant->discharge_mos);
-    put_bytes(answer, rest, variant->tails[0].size);
+    memcpy(answer->info + answer->size, rest, variant->tails[0].size);
+    answer->size += variant->tails[0].size;
     return RTN_OK;
 }
 
@@ -487,11 +482,6 @@ static enum topbms_return serve_frame(struct answer *answer, const struct ydt_fr
     return serve(answer, asked->head.code);
 }
 
-static bool is_device(enum topbms_id id, uint8_t device)
-{
-    return device == (id == ID_EG4 ? 0x4A : 0x46);
-}
-
 static void reply(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                   enum ydt_state state, struct bms_output *out)
 {
@@ -504,7 +494,7 @@ static void reply(struct bms *bms, struct pack *pack, const uint8_t *bytes, size
     struct ydt_head head;
     if (!ydt_read_head(bytes, size, &head) || head.address != topbms_adr(bms))
         return;
-    bool known = is_device(answer.id, head.device);
+    bool known = head.device == (answer.id == ID_EG4 ? 0x4A : 0x46);
     if (!known && answer.id != ID_SEPLOS)
         return;
     enum topbms_return code = state == YDT_BAD_LENGTH ? RTN_LCHKSUM : RTN_CHKSUM;

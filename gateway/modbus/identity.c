@@ -22,14 +22,9 @@ enum access_code { STREAM_BASIC = 1, STREAM_REGULAR, STREAM_EXTENDED, INDIVIDUAL
 static const uint8_t last_id[] = {
     [STREAM_BASIC] = 0x02, [STREAM_REGULAR] = 0x7F, [STREAM_EXTENDED] = 0x7F};
 
-static size_t text_size(const struct identity_object *object)
-{
-    return strnlen(object->text, TEXT_MAX);
-}
-
 static bool append(const struct identity_object *object, struct identity_reply *reply)
 {
-    const size_t size = text_size(object);
+    const size_t size = strnlen(object->text, TEXT_MAX);
     if (reply->size + OBJECT_HEAD + size > sizeof reply->pdu)
         return false;
     uint8_t *at = reply->pdu + reply->size;

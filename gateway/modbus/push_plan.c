@@ -104,11 +104,6 @@ void push_plan_changes(struct push_plan *plan, const struct source *source, doub
     }
 }
 
-static bool single(const struct push_plan *plan)
-{
-    return plan->config->function == PUSH_SINGLE;
-}
-
 static bool is_doubted(const struct push_item *item)
 {
     return item->state == PUSH_DOUBTFUL || item->state == PUSH_IGNORED;
@@ -134,7 +129,7 @@ static bool append(const struct push_plan *plan, const struct push_item *item, d
                    struct push_span *span)
 {
     unsigned size = map_types[item->write->type].registers;
-    unsigned most = single(plan) ? 1 : PUSH_REGISTERS_MAX;
+    unsigned most = plan->config->function == PUSH_SINGLE ? 1 : PUSH_REGISTERS_MAX;
     uint16_t words[2];
     double value;
     if (span->count > 0 &&

@@ -198,7 +198,7 @@ def package_is_complete():
         version = run(PACKGATE, "--version").split()[1]
         assert fields["Package"] == "packgate" and fields["Version"] == version, fields
         assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
-        for library in ("libmodbus", "libserialport", "libev", "libinih", "libjansson", "libc6"):
+        for library in ("libmodbus", "libserialport", "libev", "libinih", "libjansson", "libmosquitto", "libc6"):
             assert re.search(rf"\b{library}\S* \(>=|\b{library}\S*(,|$)", fields["Depends"]), (library, fields["Depends"])
         run("dpkg-deb", "--extract", deb, root)
         wanted = [re.sub(r"(man\d/.*)", r"\1.gz", name).replace("LICENSE", "copyright") for name in INSTALLED]

@@ -18,6 +18,7 @@
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
 #define KEEPALIVE_S 30
 #define PASSWORD_SIZE 256
+#define SYSTEM_CERTIFICATES "/etc/ssl/certs"
 
 struct connection {
     struct ev_loop *loop;
@@ -260,11 +261,10 @@ static int set_tls(struct connection *connection)
     struct mosquitto *mosquitto = connection->mosquitto;
     if (!connection->tls)
         return MOSQ_ERR_SUCCESS;
-    int error = MOSQ_ERR_SUCCESS;
-    if (!config->ca_file[0])
-        error = mosquitto_int_option(mosquitto, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-    if (error == MOSQ_ERR_SUCCESS)
-        error = mosquitto_tls_set(mosquitto, config->ca_file[0] ? config->ca_file : NULL, NULL,
+    /* The library takes the system's certificates only by the name of their folder, once there is
+     * one of ours, too. */
+    const char *ca_file = config->ca_file[0] ? config->ca_file : NULL;
+    int error = mosquitto_tls_set(mosquitto, ca_file, ca_file ? NULL : SYSTEM_CERTIFICATES,
                                   config->client_cert[0] ? config->client_cert : NULL,
                                   config->client_key[0] ? config->client_key : NULL, NULL);
     if (error == MOSQ_ERR_INVAL)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of MQTT share: a real mosquitto on a port of its own, a client that notes all that passes, certificates,
+and Home Assistant's rules for what it is told, as its source has them."""
+
+import json
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+import jinja2
+import jinja2.sandbox
+import paho.mqtt.client as paho
+
+from harness import PATIENCE, Program
+
+LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n{3}\n"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+class Broker(Program):
+    """mosquitto, bound to 127.0.0.1. A port that somebody else was quicker to take is tried again."""
+
+    def __init__(self, settings="allow_anonymous true\n", port=None, folder=None):
+        self.folder = folder or tempfile.mkdtemp(prefix="packgate-mqtt-")
+        self.own_folder = folder is None
+        for attempt in range(5):
+            self.port = port or free_port()
+            path = os.path.join(self.folder, "mosquitto.conf")
+            with open(path, "w") as file:
+                file.write(f"listener {self.port} 127.0.0.1\n{settings}")
+            if os.geteuid() == 0:
+                os.chmod(self.folder, 0o755)
+            super().__init__(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", path)
+            try:
+                self.wait_for(r"mosquitto version .* running")
+                return
+            except AssertionError:
+                if port or attempt == 4:
+                    raise
+                self.stop()
+
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        if self.own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Listener:
+    """A client that subscribes to everything and notes what comes."""
+
+    def __init__(self, broker, topic="#", **tls):
+        self.queue = queue.Queue()
+        self.seen = []  # (topic, payload, retained)
+        self.ready = threading.Event()
+        self.client = paho.Client()
+        if tls:
+            self.client.tls_set(**tls)
+        self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
+        self.client.on_subscribe = lambda *_: self.ready.set()
+        self.client.on_message = lambda client, data, message: self.queue.put(
+            (message.topic, message.payload, bool(message.retain)))
+        self.client.connect("127.0.0.1", broker.port)
+        self.client.loop_start()
+        assert self.ready.wait(PATIENCE)
+
+    def wait_for(self, topic, wanted=lambda payload: True):
+        """The payload of the next message on a topic that is wanted; all before it are passed over."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                message = self.queue.get(timeout=max(0.01, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"nothing wanted on {topic}; seen: {self.seen[-30:]}") from None
+            self.seen.append(message)
+            if message[0] == topic and wanted(message[1]):
+                return message[1]
+
+    def wait_json(self, topic, wanted=lambda value: True):
+        return json.loads(self.wait_for(topic, lambda payload: payload and wanted(json.loads(payload))))
+
+    def publish(self, topic, payload, **options):
+        self.client.publish(topic, payload, qos=1, **options).wait_for_publish(PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def retained(broker, topic="#"):
+    """{topic: payload} of what the broker keeps. Retained messages come before one that is sent after the subscription."""
+    with Listener(broker, topic) as listener:
+        with Listener(broker, "none") as other:
+            other.publish("packgate-test/end", b"end")
+        if topic != "#":
+            time.sleep(0.2)
+        found = {}
+        while True:
+            try:
+                name, payload, keeps = listener.queue.get(timeout=PATIENCE if topic == "#" else 0.5)
+            except queue.Empty:
+                return found
+            if name == "packgate-test/end":
+                return found
+            if keeps:
+                found[name] = payload
+
+
+def await_retained(broker, wanted, what):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = retained(broker)
+        if wanted(found):
+            return found
+        assert time.monotonic() < deadline, (what, sorted(found))
+        time.sleep(0.1)
+
+
+def make_certificates(folder):
+    """An authority, a certificate for 127.0.0.1 and one for a client, and another authority."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    for name in ("ca", "other"):
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj",
+                f"/CN=packgate test {name}", "-keyout", f"{name}.key", "-out", f"{name}.pem")
+    for name, alternative in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "subjectAltName=DNS:client")):
+        with open(os.path.join(folder, f"{name}.ext"), "w") as file:
+            file.write(alternative + "\n")
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", f"/CN={name}", "-keyout",
+                f"{name}.key", "-out", f"{name}.csr")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+                "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+    for name in os.listdir(folder):
+        os.chmod(os.path.join(folder, name), 0o644)
+
+
+# ---- Home Assistant's rules ----
+
+ROOT_KEYS = {"dev", "o", "cmps", "stat_t", "cmd_t", "avty", "avty_mode", "avty_t", "qos", "encoding"}
+DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "hw", "sw", "sa", "sn", "via_device", "cu"}
+ORIGIN_KEYS = {"name", "sw", "url"}
+COMMON = {"p", "uniq_id", "def_ent_id", "name", "dev_cla", "ent_cat", "en", "val_tpl", "stat_t", "avty", "avty_mode", "qos"}
+COMPONENT_KEYS = {
+    "sensor": COMMON | {"stat_cla", "unit_of_meas", "sug_dsp_prc", "exp_aft"},
+    "binary_sensor": COMMON | {"pl_on", "pl_off", "exp_aft"},
+    "switch": COMMON | {"pl_on", "pl_off", "stat_on", "stat_off", "cmd_t", "opt", "ret"},
+}
+CLASSES = {
+    "sensor": {"voltage": {"V", "mV"}, "current": {"A"}, "power": {"W"}, "battery": {"%"}, "temperature": {"°C"},
+               "energy": {"Wh"}, "duration": {"s"}},
+    "binary_sensor": {"problem", "power", "running", "connectivity"},
+    "switch": {"switch"},
+}
+STATE_CLASSES = {"energy": {"total", "total_increasing"}}
+
+
+def check_component(component, root, platform=None):
+    platform = platform or component["p"]
+    unknown = set(component) - COMPONENT_KEYS[platform] - ({"dev", "o"} if root is component else set())
+    assert not unknown, (unknown, component)
+    assert component["uniq_id"] and component["name"], component
+    domain, _, entity = component["def_ent_id"].partition(".")
+    assert domain == platform and entity and not set(entity) - set("abcdefghijklmnopqrstuvwxyz0123456789_"), component
+    assert component.get("stat_t") or root.get("stat_t"), component
+    kind = component.get("dev_cla")
+    if platform == "sensor" and kind:
+        assert component["unit_of_meas"] in CLASSES["sensor"][kind], component
+        assert component.get("stat_cla") in STATE_CLASSES.get(kind, {"measurement", None}), component
+    elif kind:
+        assert kind in CLASSES[platform], component
+    if platform == "sensor":
+        assert component.get("stat_cla") in (None, "measurement", "total", "total_increasing"), component
+    assert component.get("ent_cat") in (None, "diagnostic"), component
+    if platform == "switch":
+        assert component["cmd_t"] and component["opt"] is False and component["ret"] is False, component
+
+
+def check_device(payload):
+    """A device discovery message: {key: component}, or an exception when Home Assistant would not take it."""
+    root = json.loads(payload)
+    assert not set(root) - ROOT_KEYS, set(root) - ROOT_KEYS
+    assert not set(root["dev"]) - DEVICE_KEYS and root["dev"]["ids"] and root["dev"]["name"], root["dev"]
+    assert not set(root["o"]) - ORIGIN_KEYS and root["o"]["name"], root["o"]
+    assert root["cmps"]
+    for component in root["cmps"].values():
+        if set(component) != {"p"}:
+            check_component(component, root)
+    ids = [component["uniq_id"] for component in root["cmps"].values() if "uniq_id" in component]
+    assert len(ids) == len(set(ids))
+    return root
+
+
+def render(template, payload):
+    """As Home Assistant renders a value template; what looks like JSON is there as value_json."""
+    text = payload.decode()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.Undefined)
+    return environment.from_string(template).render(value=text, value_json=value).strip()

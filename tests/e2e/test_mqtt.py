@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: MIT
+"""The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template rendered
+against the real state message, orders, withdrawal, and what the broker can do to it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import Gateway, await_value, main, read_value, simulate
+from mqtt_harness import (Broker, LINE, Listener, await_retained, check_component, check_device, make_certificates, render,
+                          retained)
+
+SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
+
+
+def section(broker, more="interval = 1s\n", name="home", scheme="mqtt"):
+    return f"[mqtt {name}]\nbroker = {scheme}://127.0.0.1:{broker if isinstance(broker, int) else broker.port}\n{more}"
+
+
+def rewrite(gateway, text):
+    with open(gateway.path, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n\n{text}")
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_for("the new configuration is in force")
+
+
+def outlet_of(gateway):
+    """The pid of its only outlet."""
+    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
+    for child in children:
+        with open(f"/proc/{int(child)}/cmdline", "rb") as file:
+            if b"packgate-outlet" in file.read():
+                return int(child)
+    raise AssertionError("no outlet runs")
+
+
+def identity(found):
+    """The gateway's id out of the topics of its announcements."""
+    names = [topic.split("/")[2] for topic in found if topic.startswith("homeassistant/device/")]
+    return min(names, key=len).split("_")[1]
+
+
+def publishes_what_is_documented():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as broker, Listener(broker) as listener, server, \
+            Gateway(LINE.format("shed", url, 1, "") + "[bank all]\npacks = shed\nunit = 100\n" + section(broker)):
+        state = listener.wait_json("packgate/shed/state")
+        assert abs(state["voltage_v"] - 26.1) < 1e-9 and state["soc_percent"] == 77 and state["cell_mv_8"] > 0, state
+        assert isinstance(state["time"], int) and abs(state["time"] - time.time()) < 30 and state["age_s"] < 5
+        assert "pack" not in state and "model" not in state and not any("." in name for name in state)
+        bank = listener.wait_json("packgate/all/state")
+        assert abs(bank["voltage_v"] - 26.1) < 1e-9
+        listener.wait_json("packgate/shed/state")
+        found = retained(broker)
+        assert found["packgate/status"] == found["packgate/shed/status"] == found["packgate/all/status"] == b"online"
+        info = json.loads(found["packgate/shed/info"])
+        assert info["protocol"] == "daly" and info["unit"] == 1 and info["line"] == "shed" and info["model"], info
+        assert json.loads(found["packgate/all/info"]) == {"protocol": "bank", "unit": 100, "members": ["shed"]}
+        assert "packgate/shed/state" not in found and "packgate/all/state" not in found
+        number = identity(found)
+        assert set(found) == {"packgate/status", "packgate/info", "packgate/shed/status", "packgate/shed/info",
+                              "packgate/all/status", "packgate/all/info", f"homeassistant/device/packgate_{number}/config",
+                              f"homeassistant/device/packgate_{number}_shed/config",
+                              f"homeassistant/device/packgate_{number}_all/config"}, sorted(found)
+
+
+def check_rendered(root, message, status):
+    state = json.loads(message)
+    for key, component in root["cmps"].items():
+        if "val_tpl" not in component:
+            assert component["stat_t"].endswith("/status") and component["pl_on"] == status, component
+            continue
+        text = render(component["val_tpl"], message)
+        field = key.replace("_switch", "_mos")
+        assert text == str(state[field]), (key, text, state.get(field))
+        if component["p"] == "sensor":
+            assert float(text) == state[field]
+        else:
+            assert text in ("0", "1") and (component["pl_on"], component["pl_off"]) == ("1", "0"), component
+        # What is not in the message must not leave the old value alive.
+        assert render(component["val_tpl"], b"{}") == "None"
+
+
+def home_assistant_understands_all():
+    for protocol, options in (("daly", SIMULATED), ("jk-pb", "profile=fixed"), ("topbms", "profile=fixed"),
+                              ("vedirect", "profile=fixed")):
+        server, url = simulate(protocol, options)
+        for more in ("entities = few\n", "entities = all\nswitching = yes\n"):
+            writable = "writable = yes" if protocol != "vedirect" else ""
+            text = LINE.format("shed", url, 1, writable).replace("daly", protocol)
+            text = text.replace("poll = 100ms\nstale_after = 1s\n", "")
+            with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, "interval = 1s\n" + more)):
+                message = listener.wait_for("packgate/shed/state")
+                # The slow values come later, and what is announced grows with them.
+                while True:
+                    message = listener.wait_for("packgate/shed/state")
+                    found = retained(broker)
+                    topic = f"homeassistant/device/packgate_{identity(found)}_shed/config"
+                    root = check_device(found[topic])
+                    known = {name for name in json.loads(message)}
+                    if "few" in more or known <= {key.replace("_switch", "_mos") for key in root["cmps"]}:
+                        break
+                check_rendered(root, listener.wait_for("packgate/shed/state"), "online")
+                assert root["dev"]["via_device"] in json.loads(
+                    found[f"homeassistant/device/packgate_{identity(found)}/config"])["dev"]["ids"]
+                check_device(found[f"homeassistant/device/packgate_{identity(found)}/config"])
+                if "few" in more:
+                    assert set(root["cmps"]) <= {"voltage_v", "current_a", "power_w", "soc_percent", "charged_wh",
+                                                 "discharged_wh", "alarm", "fresh"}, set(root["cmps"])
+                elif writable:
+                    assert root["cmps"]["charge_switch"]["cmd_t"] == "packgate/shed/set/charge_mos"
+        server.stop()
+
+
+def single_messages_for_others():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as broker, Listener(broker) as listener, server, \
+            Gateway(LINE.format("shed", url, 1, "") + section(broker, "interval = 1s\ndiscovery = single\n")):
+        listener.wait_for("packgate/shed/state")
+        message = listener.wait_for("packgate/shed/state")
+        found = {topic: payload for topic, payload in retained(broker).items() if topic.startswith("homeassistant/")}
+        assert len(found) > 15 and not any("/device/" in topic for topic in found), sorted(found)
+        for topic, payload in found.items():
+            component = json.loads(payload)
+            platform = topic.split("/")[1]
+            check_component(component, component, platform)
+            assert "|" not in component.get("val_tpl", ""), component
+            if component["stat_t"] == "packgate/shed/state":
+                assert render(component["val_tpl"], message) not in ("", "None"), component
+
+
+def switches_and_answers():
+    server, url = simulate("daly", SIMULATED)
+    text = LINE.format("shed", url, 1, "writable = yes") + LINE.format("fixed", "sim:", 2, "")
+    with Broker() as broker, Listener(broker) as listener, server:
+        listener.publish("packgate/shed/set/discharge_mos", "0", retain=True)
+        with Gateway(text + "[bank all]\npacks = shed, fixed\nunit = 100\n" +
+                     section(broker, "interval = 1s\nswitching = yes\n")) as gateway:
+            result = "packgate/{}/set/result".format
+
+            def answer(pack, order, payload):
+                listener.publish(f"packgate/{pack}/set/{order}", payload)
+                return listener.wait_json(result(pack), lambda found: found["order"] == order)
+
+            # The old one, that the broker has kept, is not carried out.
+            assert listener.wait_json(result("shed")) == {"order": "discharge_mos", "value": 0, "result": "retained"}
+            gateway.wait_for("refused: it is an old one")
+            assert listener.wait_json("packgate/shed/state")["discharge_mos"] == 1
+            for payload, value in (("off", 0), (" ON ", 1), ("0", 0), ("true", 1)):
+                assert answer("shed", "charge_mos", payload) == {"order": "charge_mos", "value": value, "result": "confirmed"}
+                listener.wait_json("packgate/shed/state", lambda state: state["charge_mos"] == value)
+            gateway.wait_for("mqtt home orders charge off: confirmed")
+            assert answer("shed", "charge_mos", "maybe")["result"] == "invalid"
+            assert answer("shed", "charge_mos", bytes(1 << 20))["result"] == "invalid"
+            assert answer("shed", "light", "1")["result"] == "unknown"
+            assert answer("nobody", "charge_mos", "1")["result"] == "unknown"
+            assert answer("fixed", "charge_mos", "1")["result"] == "not allowed"
+            assert answer("all", "charge_mos", "1")["result"] == "not allowed"
+            # A retained one that is sent now arrives as any other.
+            listener.publish("packgate/shed/set/charge_mos", "0", retain=True)
+            assert listener.wait_json(result("shed"))["result"] == "confirmed"
+            listener.publish("packgate/shed/set/charge_mos", "", retain=True)
+            server.process.send_signal(signal.SIGSTOP)
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
+            assert answer("shed", "charge_mos", "1")["result"] == "no answer"
+            server.process.send_signal(signal.SIGCONT)
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
+
+
+def subscribes_to_no_orders_without_switching():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as broker, Listener(broker) as listener, server, \
+            Gateway(LINE.format("shed", url, 1, "writable = yes") + section(broker)) as gateway:
+        listener.wait_for("packgate/shed/state")
+        listener.publish("packgate/shed/set/charge_mos", "0")
+        for _ in range(3):
+            assert listener.wait_json("packgate/shed/state")["charge_mos"] == 1
+        assert not any(topic.endswith("/result") for topic, _, _ in listener.seen)
+        assert not any("orders" in line for line in gateway.lines)
+
+
+def tells_alarms():
+    with Broker() as broker, Listener(broker) as listener, \
+            Gateway(LINE.format("shed", "sim:profile=fixed,alarm.soc_low=1", 1, "") + section(broker)) as gateway:
+        event = listener.wait_json("packgate/shed/event")
+        assert event["alarm"] == "soc_low" and event["active"] is True and event["level"] in ("warning", "protection")
+        assert listener.wait_json("packgate/shed/state")["alarm"] == 1
+        rewrite(gateway, LINE.format("shed", "sim:profile=fixed", 1, "") + section(broker))
+        event = listener.wait_json("packgate/shed/event", lambda found: not found["active"])
+        assert event["alarm"] == "soc_low"
+
+
+def says_who_is_there():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as broker, Listener(broker) as listener, server:
+        with Gateway(LINE.format("shed", url, 1, "") + section(broker)) as gateway:
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
+            server.process.send_signal(signal.SIGSTOP)
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
+            before = len(listener.seen)
+            server.process.send_signal(signal.SIGCONT)
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
+            # Silent, it published nothing.
+            assert not any(topic == "packgate/shed/state" for topic, _, _ in listener.seen[before:])
+            # The last will.
+            os.kill(outlet_of(gateway), signal.SIGKILL)
+            listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+            listener.wait_for("packgate/status", lambda payload: payload == b"online")
+            # The gateway hangs: its values are not those of now any more.
+            gateway.process.send_signal(signal.SIGSTOP)
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
+            listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+            gateway.process.send_signal(signal.SIGCONT)
+            listener.wait_for("packgate/status", lambda payload: payload == b"online")
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
+        listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+        await_retained(broker, lambda found: found["packgate/status"] == found["packgate/shed/status"] == b"offline", "offline")
+
+
+def answers_birth():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as broker, Listener(broker) as listener, server, \
+            Gateway(LINE.format("shed", url, 1, "") + section(broker)):
+        listener.wait_for("packgate/shed/state")
+        number = identity(retained(broker))
+        before = len(listener.seen)
+        listener.publish("homeassistant/status", "online")
+        listener.wait_for("homeassistant/status")
+        listener.wait_for(f"homeassistant/device/packgate_{number}/config")
+        listener.wait_for(f"homeassistant/device/packgate_{number}_shed/config")
+        listener.wait_for("packgate/shed/status")
+        listener.wait_for("packgate/shed/info")
+        listener.wait_for("packgate/shed/state")
+        assert any(topic == "packgate/status" for topic, _, _ in listener.seen[before:])
+
+
+def withdraws_what_is_gone():
+    server, url = simulate("daly", SIMULATED)
+    packs = LINE.format("a", url, 1, "") + LINE.format("b", "sim:", 2, "")
+    with Broker() as broker, Listener(broker) as listener, server, Gateway(packs + section(broker)) as gateway:
+        found = await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 3, "all announced")
+        number = identity(found)
+        device = f"homeassistant/device/packgate_{number}_{{}}/config".format
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\n"))
+        found = await_retained(broker, lambda found: "packgate/b/status" not in found and "packgate/b/info" not in found, "b")
+        assert device("b") not in found and device("a") in found, sorted(found)
+        # Fewer entities: what is too much is taken away by name.
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\nentities = few\n"))
+        listener.wait_json(device("a"), lambda root: root["cmps"].get("cell_mv_1") == {"p": "sensor"})
+        found = await_retained(broker, lambda found: "cell_mv_1" not in json.loads(found[device("a")])["cmps"], "few")
+        check_device(found[device("a")])
+        # Another topic, another form, another prefix.
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\n"))
+        found = await_retained(broker, lambda found: "other/place/a/status" in found and
+                               not any(topic.startswith("packgate/") for topic in found), "topic")
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\ndiscovery = single\n"))
+        await_retained(broker, lambda found: device("a") not in found and
+                       f"homeassistant/sensor/packgate_{number}_a_voltage_v/config" in found, "single")
+        rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\ndiscovery_prefix = ha\n"))
+        found = await_retained(broker, lambda found: f"ha/device/packgate_{number}_a/config" in found and
+                               not any(topic.startswith("homeassistant/") for topic in found), "prefix")
+        # The section goes, and leaves nothing.
+        rewrite(gateway, packs)
+        await_retained(broker, lambda found: not found, "section")
+
+
+def remembers_over_a_restart():
+    """What vanished while the gateway was not running is withdrawn, too, and its id stays the same."""
+    folder = tempfile.mkdtemp(prefix="packgate-mqtt-state-")
+    state = os.path.join(folder, "state")
+    packs = LINE.format("a", "sim:", 1, "") + LINE.format("b", "sim:", 2, "")
+    with Broker() as broker:
+        with Gateway(packs + section(broker), state=state):
+            found = await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 3, "all announced")
+            number = identity(found)
+        with Gateway(LINE.format("a", "sim:", 1, "") + section(broker), state=state):
+            found = await_retained(broker, lambda found: not any("b/" in topic or "_b/" in topic for topic in found) and
+                                   found.get("packgate/a/status") == b"online", "b is gone")
+            assert identity(found) == number
+    shutil.rmtree(folder)
+
+
+def survives_the_broker():
+    server, url = simulate("daly", SIMULATED)
+    with server, Gateway(LINE.format("shed", url, 1, "") + section(1, "interval = 1s\non_change = yes\n")) as gateway, \
+            gateway.client() as client:
+        gateway.wait_for("mqtt home: broker .*Connection refused|mqtt home: broker .*refused")
+        gateway.wait_published("shed")
+        broker = Broker()
+        text = LINE.format("shed", url, 1, "") + section(broker)
+        rewrite(gateway, text)
+        gateway.wait_for("mqtt home: connected to")
+        folder, port = broker.folder, broker.port
+        with Listener(broker) as listener:
+            listener.wait_for("packgate/shed/state")
+        # Gone, and back on the same port without what it had kept.
+        broker.stop()
+        gateway.wait_for(r"mqtt home: broker .*; trying again")
+        with Broker(port=port, folder=folder) as again, Listener(again) as listener:
+            gateway.wait_for("connected to .* again after")
+            listener.wait_for("packgate/shed/state")
+            found = retained(again)
+            assert found["packgate/status"] == b"online" and len([t for t in found if "/device/" in t]) == 2, sorted(found)
+            # It stops: everything else goes on.
+            polls = read_value(client, "polls", 1)
+            again.process.send_signal(signal.SIGSTOP)
+            await_value(client, "polls", 1, lambda now: now >= polls + 20)
+            again.process.send_signal(signal.SIGCONT)
+            listener.wait_for("packgate/shed/state")
+        assert read_value(client, "timeouts", 1) == read_value(client, "reconnects", 1) == 0
+
+
+class Liar:
+    """A listener that does something else than a broker with whoever connects."""
+
+    def __init__(self, talk):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.talk = talk
+        self.kept = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.kept.append(connection)
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection):
+        try:
+            connection.recv(4096)
+            self.talk(connection)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+        for connection in self.kept:
+            connection.close()
+
+
+CONNACK = bytes.fromhex("20020000")
+
+
+def huge(connection):
+    """Announces a message of 256 MB and begins to send it."""
+    connection.sendall(CONNACK + bytes.fromhex("30ffffff7f") + b"\0\5topic" + bytes(1 << 16))
+
+
+def flood(connection):
+    connection.sendall(CONNACK)
+    while True:
+        connection.sendall(bytes.fromhex("3009") + b"\0\5topic" + b"hi" * 1)
+
+
+def liars_end_in_a_line_of_the_log():
+    talks = {"garbage": lambda connection: connection.sendall(os.urandom(4096)),
+             "hangs up": lambda connection: connection.close(),
+             "refuses": lambda connection: connection.sendall(bytes.fromhex("20020005")),
+             "huge": huge, "flood": flood}
+    for name, talk in talks.items():
+        server, url = simulate("daly", SIMULATED)
+        with Liar(talk) as liar, server, Gateway(LINE.format("shed", url, 1, "") + section(liar)) as gateway, \
+                gateway.client() as client:
+            if name == "refuses":
+                gateway.wait_for("mqtt home: broker .* does not let us in: .*; trying again")
+            elif name not in ("huge", "flood"):
+                gateway.wait_for(r"mqtt home: broker .*; trying again")
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 20)
+            assert read_value(client, "timeouts", 1) == 0
+            said = [line for line in gateway.lines if "trying again" in line]
+            assert len(said) <= 2, said
+
+
+def a_black_hole_has_a_deadline():
+    server, url = simulate("daly", SIMULATED)
+    with Liar(lambda connection: connection.recv(1)) as liar, server, \
+            Gateway(LINE.format("shed", url, 1, "") + section(liar)) as gateway:
+        gateway.wait_for("mqtt home: broker .* did not answer within 15 s; trying again")
+
+
+def encrypts_and_checks():
+    folder = tempfile.mkdtemp(prefix="packgate-tls-")
+    make_certificates(folder)
+    os.chmod(folder, 0o755)
+    files = f"cafile {folder}/ca.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
+    with Broker("allow_anonymous true\n" + files) as broker, Listener(broker, ca_certs=f"{folder}/ca.pem") as listener:
+        with Gateway(LINE.format("shed", "sim:", 1, "") +
+                     section(broker, f"interval = 1s\nca_file = {folder}/ca.pem\n", scheme="mqtts")):
+            listener.wait_for("packgate/shed/state")
+        # Another authority, and that of the system.
+        for line in (f"ca_file = {folder}/other.pem\n", ""):
+            with Gateway(LINE.format("shed", "sim:", 1, "") + section(broker, line, scheme="mqtts")) as gateway:
+                gateway.wait_for(r"mqtt home: broker .*certificate.*; trying again")
+        with Gateway(LINE.format("shed", "sim:", 1, "") +
+                     section(broker, f"interval = 1s\nca_file = {folder}/other.pem\nverify = no\n", scheme="mqtts")) as gateway:
+            gateway.wait_for("verify = no: the broker is not checked")
+            listener.wait_for("packgate/shed/state")
+    with Broker("allow_anonymous true\nrequire_certificate true\n" + files) as broker:
+        with Gateway(LINE.format("shed", "sim:", 1, "") + section(
+                broker, f"ca_file = {folder}/ca.pem\nclient_cert = {folder}/client.pem\nclient_key = {folder}/client.key\n",
+                scheme="mqtts")) as gateway:
+            gateway.wait_for("mqtt home: connected to mqtts://")
+        with Gateway(LINE.format("shed", "sim:", 1, "") +
+                     section(broker, f"ca_file = {folder}/ca.pem\n", scheme="mqtts")) as gateway:
+            gateway.wait_for("mqtt home: broker .*; trying again")
+    shutil.rmtree(folder)
+
+
+def logs_in():
+    with tempfile.TemporaryDirectory(prefix="packgate-login-") as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run(["mosquitto_passwd", "-b", "-c", f"{folder}/users", "packgate", "secret word"], check=True)
+        os.chmod(f"{folder}/users", 0o644)
+        for name, word in (("right", "secret word\nsecond line\n"), ("wrong", "something\n")):
+            with open(f"{folder}/{name}", "w") as file:
+                file.write(word)
+            os.chmod(f"{folder}/{name}", 0o600)
+        with Broker(f"allow_anonymous false\npassword_file {folder}/users\n") as broker:
+            def run(name):
+                return Gateway(LINE.format("shed", "sim:", 1, "") +
+                               section(broker, f"user = packgate\npassword_file = {folder}/{name}\n"))
+
+            with run("right") as gateway:
+                gateway.wait_for("mqtt home: connected to")
+                assert not any("can be read by everybody" in line for line in gateway.lines)
+            with run("wrong") as gateway:
+                gateway.wait_for("does not let us in: .*; trying again")
+            with run("missing") as gateway:
+                gateway.wait_for("password_file cannot be read: No such file")
+            os.chmod(f"{folder}/right", 0o644)
+            with run("right") as gateway:
+                gateway.wait_for("right can be read by everybody on this host")
+                gateway.wait_for("mqtt home: connected to")
+                assert not any("secret" in line for line in gateway.lines)
+
+
+def speaks_like_the_extractor():
+    server, url = simulate("daly", SIMULATED)
+    text = LINE.format("shed", url, 1, "writable = yes")
+    for layout in ("smartbms-bat", "smartbms-b", "smartbms-flat"):
+        more = f"topic = SmartBMS-1\ninterval = 1s\nlayout = {layout}\nswitching = yes\n"
+        with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, more)) as gateway:
+            status = listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 1)
+            assert list(status) == ["Status", "ts", "cnt", "mem"], status
+            if layout == "smartbms-flat":
+                assert listener.wait_for("SmartBMS-1/BATT").startswith(b"8;")
+                assert listener.wait_for("SmartBMS-1/SOC") == b"77"
+                assert listener.wait_for("SmartBMS-1/PMVOLT") == b"26.10"
+            else:
+                extremes = listener.wait_json("SmartBMS-1", lambda found: "SCM" in found)
+                assert list(extremes) == ["SCM", "MIC", "MAC", "RCP"], extremes
+                values = listener.wait_json("SmartBMS-1", lambda found: "SOC" in found)
+                cells = ["bat"] if layout == "smartbms-bat" else [f"b{n}" for n in range(8)]
+                assert list(values) == cells + ["SOC", "PWT", "PMV", "PMA", "PDV", "AMV", "TMP", "ALM", "ALMF", "DMS", "CMS"]
+                assert values["PMV"] == "26.10" and values["CMS"] == 1
+            listener.publish("SmartBMS-1/CMS", "0")
+            gateway.wait_for("mqtt home orders charge off: confirmed")
+            listener.publish("SmartBMS-1/CMS", "1")
+            gateway.wait_for("mqtt home orders charge on: confirmed")
+            assert retained(broker) == {}
+            server.process.send_signal(signal.SIGSTOP)
+            listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 0)
+            before = len(listener.seen)
+            listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 0)
+            assert all(b"Status" in payload for topic, payload, _ in listener.seen[before:])
+            server.process.send_signal(signal.SIGCONT)
+            listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 1)
+            os.kill(outlet_of(gateway), signal.SIGKILL)
+            listener.wait_json("SmartBMS-1", lambda found: found.get("Status") == 0)
+    server.stop()
+
+
+def several_side_by_side():
+    server, url = simulate("daly", SIMULATED)
+    with Broker() as one, Broker() as two, Listener(one) as first, Listener(two) as second, server, \
+            Gateway(LINE.format("shed", url, 1, "") + section(one, name="one") + section(two, name="two")) as gateway:
+        first.wait_for("packgate/shed/state")
+        second.wait_for("packgate/shed/state")
+        one.process.send_signal(signal.SIGSTOP)
+        for _ in range(3):
+            second.wait_for("packgate/shed/state")
+        one.process.send_signal(signal.SIGCONT)
+        first.wait_for("packgate/shed/state")
+        assert gateway.process.poll() is None
+
+
+main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
+      subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone,
+      remembers_over_a_restart, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
+      encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

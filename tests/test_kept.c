@@ -26,7 +26,7 @@
 /* A directory of the test's own, and the files in it. */
 struct place {
     char directory[64];
-    char path[80], aside[90], fresh[90], log[80];
+    char path[80], aside[90], fresh[90], lock[90], copy[90], log[80];
     int standard_error;
 };
 
@@ -39,6 +39,8 @@ static int open_place(void **state)
     snprintf(place->path, sizeof place->path, "%s/state", place->directory);
     snprintf(place->aside, sizeof place->aside, "%s.bad", place->path);
     snprintf(place->fresh, sizeof place->fresh, "%s.tmp", place->path);
+    snprintf(place->lock, sizeof place->lock, "%s.lock", place->path);
+    snprintf(place->copy, sizeof place->copy, "%s.copy", place->path);
     snprintf(place->log, sizeof place->log, "%s/log", place->directory);
     *state = place;
     return 0;
@@ -50,6 +52,7 @@ static int close_place(void **state)
     unlink(place->path);
     unlink(place->aside);
     unlink(place->fresh);
+    unlink(place->lock);
     unlink(place->log);
     assert_int_equal(rmdir(place->directory), 0);
     free(place);
@@ -105,6 +108,19 @@ static void write_bytes(const char *path, const char *bytes, size_t size)
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, size, file), size);
     fclose(file);
+}
+
+/* What is in the file while it is locked. */
+static struct kept *load_copy(const struct place *place)
+{
+    static char bytes[100000];
+    char lock[100];
+    write_bytes(place->copy, bytes, read_bytes(place->path, bytes, sizeof bytes));
+    struct kept *loaded = kept_load(place->copy);
+    snprintf(lock, sizeof lock, "%s.lock", place->copy);
+    unlink(place->copy);
+    unlink(lock);
+    return loaded;
 }
 
 static void fill(struct kept *kept)
@@ -193,6 +209,7 @@ static void test_missing(void **state)
 static void expect_set_aside(struct place *place, const char *bytes, size_t size, const char *what)
 {
     char text[1000], aside[2000];
+    unlink(place->aside);
     write_bytes(place->path, bytes, size);
     catch_log(place);
     struct kept *loaded = kept_load(place->path);
@@ -263,35 +280,42 @@ static void test_no_file(void **state)
     assert_int_equal(count_lines(text), 2);
 }
 
-static void test_missing_directory(void **state)
+/* A folder is made, also when the one above it comes later; but no whole path of them. */
+static void test_missing_folder(void **state)
 {
     struct place *place = *state;
-    char path[100], directory[90], text[2000];
-    snprintf(directory, sizeof directory, "%s/later", place->directory);
-    snprintf(path, sizeof path, "%s/state", directory);
+    char path[100], folder[90], above[80], lock[110], text[2000];
+    snprintf(above, sizeof above, "%s/later", place->directory);
+    snprintf(folder, sizeof folder, "%s/packgate", above);
+    snprintf(path, sizeof path, "%s/state", folder);
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    catch_log(place);
     struct kept *kept = kept_load(path);
     fill(kept);
-    catch_log(place);
     int results[4];
     results[0] = kept_save(kept, path);
     results[1] = kept_save(kept, path);
-    int made = mkdir(directory, 0700);
+    int made = mkdir(above, 0700);
     results[2] = kept_save(kept, path);
     results[3] = kept_save(kept, path);
     release_log(place, text, sizeof text);
     kept_free(kept);
     bool written = exists(path);
     unlink(path);
-    rmdir(directory);
+    unlink(lock);
+    rmdir(folder);
+    rmdir(above);
     assert_int_equal(made, 0);
     assert_int_equal(results[0], -1);
     assert_int_equal(results[1], -1);
     assert_int_equal(results[2], 0);
     assert_int_equal(results[3], 0);
     assert_true(written);
-    /* The first failure and the recovery, nothing of what lies between. */
-    assert_int_equal(count_lines(text), 2);
+    /* The first failure, which is told at the start with what to do, the folder and the recovery. */
+    assert_int_equal(count_lines(text), 3);
     assert_non_null(strstr(text, "cannot be written: No such file or directory"));
+    assert_non_null(strstr(text, "set state_file"));
+    assert_non_null(strstr(text, "its folder was not there and was made"));
     assert_non_null(strstr(text, "can be written again"));
 }
 
@@ -383,7 +407,7 @@ static void test_in_child(void **state)
     kept_save_finish(kept, place->path, status);
     assert_int_equal(kept_save_start(kept, place->path), 0); /* nothing new */
 
-    struct kept *loaded = kept_load(place->path);
+    struct kept *loaded = load_copy(place);
     assert_true(kept_get(loaded, "house")->charged_wh == 1234.5);
     kept_free(loaded);
 
@@ -395,7 +419,7 @@ static void test_in_child(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     kept_save_finish(kept, place->path, SIGKILL);
     assert_int_equal(kept_save(kept, place->path), 0);
-    loaded = kept_load(place->path);
+    loaded = load_copy(place);
     assert_true(kept_get(loaded, "house")->charged_wh == 2000);
     kept_free(loaded);
     kept_free(kept);
@@ -514,19 +538,272 @@ static void test_id_without_file(void **state)
     kept_free(second);
 }
 
+/* A pipe or a link at the temporary name: nothing waits for the one, and what the other points to is left alone. */
+static void test_odd_temporary(void **state)
+{
+    const struct place *place = *state;
+    struct stat found;
+    struct kept *kept = kept_load(place->path);
+    fill(kept);
+    assert_int_equal(mkfifo(place->fresh, 0600), 0);
+    assert_int_equal(kept_save(kept, place->path), 0);
+    assert_int_equal(lstat(place->path, &found), 0);
+    assert_true(S_ISREG(found.st_mode));
+    kept_get(kept, "house-1")->charged_wh += 1;
+    write_bytes(place->copy, "precious", 8);
+    assert_int_equal(symlink(place->copy, place->fresh), 0);
+    assert_int_equal(kept_save(kept, place->path), 0);
+    char bytes[20];
+    assert_int_equal(read_bytes(place->copy, bytes, sizeof bytes), 8);
+    unlink(place->copy);
+    kept_free(kept);
+    kept = kept_load(place->path);
+    assert_true(kept_get(kept, "house-1")->charged_wh == 123457.789);
+    kept_free(kept);
+}
+
+/* The second gateway says who the first one is, and touches nothing; when the first has ended the file is free. */
+static void test_two_gateways(void **state)
+{
+    struct place *place = *state;
+    char text[2000], process[40], before[2000], after[2000];
+    save_example(place->path);
+    struct kept *first = kept_load(place->path);
+    const size_t size = read_bytes(place->path, before, sizeof before);
+    catch_log(place);
+    struct kept *second = kept_load(place->path);
+    const bool empty = is_empty(second);
+    kept_get(second, "house-1")->charged_wh = 5;
+    const int saved = kept_save(second, place->path);
+    const pid_t started = kept_save_start(second, place->path);
+    kept_free(second);
+    release_log(place, text, sizeof text);
+    assert_true(empty);
+    assert_int_equal(saved, -1);
+    assert_int_equal(started, -1);
+    assert_int_equal(read_bytes(place->path, after, sizeof after), size);
+    assert_memory_equal(before, after, size);
+    snprintf(process, sizeof process, "process %d:", (int) getpid());
+    assert_int_equal(count_lines(text), 1);
+    assert_non_null(strstr(text, "error: state file "));
+    assert_non_null(strstr(text, "in use by another gateway"));
+    assert_non_null(strstr(text, process));
+    /* A damaged file that another one keeps is not moved away either. */
+    write_bytes(place->path, "x", 1);
+    catch_log(place);
+    kept_free(kept_load(place->path));
+    release_log(place, text, sizeof text);
+    assert_true(exists(place->path) && !exists(place->aside));
+    write_bytes(place->path, before, size);
+    kept_free(first);
+    second = kept_load(place->path);
+    assert_false(is_empty(second));
+    kept_free(second);
+}
+
+/* The first damaged file is the one with the most in it. */
+static void test_damaged_twice(void **state)
+{
+    struct place *place = *state;
+    char text[4000], name[110], bytes[20];
+    catch_log(place);
+    for (int n = 1; n <= 11; n++) {
+        const size_t size = (size_t) snprintf(bytes, sizeof bytes, "damage %d", n);
+        write_bytes(place->path, bytes, size);
+        kept_free(kept_load(place->path));
+    }
+    release_log(place, text, sizeof text);
+    for (int n = 1; n <= 9; n++) {
+        char expected[20];
+        if (n == 1)
+            snprintf(name, sizeof name, "%s", place->aside);
+        else
+            snprintf(name, sizeof name, "%s.%d", place->aside, n);
+        const size_t size = read_bytes(name, bytes, sizeof bytes);
+        unlink(name);
+        bytes[size] = 0;
+        snprintf(expected, sizeof expected, "damage %d", n < 9 ? n : 11);
+        assert_string_equal(bytes, expected);
+    }
+    assert_non_null(strstr(text, "state.bad.2, all counters"));
+    assert_int_equal(count_lines(text), 11);
+}
+
+/* However large, what was written here is accepted. */
+static void test_large(void **state)
+{
+    const struct place *place = *state;
+    struct stat found;
+    char name[NAME_SIZE];
+    struct kept *kept = kept_load(place->path);
+    for (int i = 0; i < 6000; i++) {
+        snprintf(name, sizeof name, "pack-with-a-long-name-%d", i);
+        kept_get(kept, name)->charged_wh = i;
+    }
+    assert_int_equal(kept_save(kept, place->path), 0);
+    kept_free(kept);
+    assert_int_equal(stat(place->path, &found), 0);
+    assert_true(found.st_size > 1024 * 1024);
+    kept = kept_load(place->path);
+    assert_true(kept_get(kept, "pack-with-a-long-name-5999")->charged_wh == 5999);
+    kept_free(kept);
+    assert_false(exists(place->aside));
+}
+
+/* ---- packs come and go ---- */
+
+/* A configuration with nothing but names. */
+static void take_up(struct kept *kept, const char *const *names, unsigned count, int year)
+{
+    struct pack_config packs[8] = {0};
+    struct bank_config bank = {.name = "all"};
+    const struct config config = {
+        .packs = packs, .pack_count = count, .banks = &bank, .bank_count = 1};
+    const struct tm local = at(year, 6, 7, 9, 0);
+    assert_true(count <= COUNT(packs));
+    for (unsigned i = 0; i < count; i++)
+        snprintf(packs[i].name, sizeof packs[i].name, "%s", names[i]);
+    kept_take_up(kept, &config, &local);
+    for (unsigned i = 0; i < count; i++)
+        kept_get(kept, names[i]);
+    kept_get(kept, "all");
+}
+
+static void test_renamed(void **state)
+{
+    struct place *place = *state;
+    static const char *const old[] = {"house-1", "house-2"},
+                             *const renamed[] = {"cellar", "house-2"}, *const fewer[] = {"house-2"};
+    char text[4000];
+    struct kept *kept = kept_load(place->path);
+    catch_log(place);
+    take_up(kept, old, 2, 2025); /* the first start */
+    release_log(place, text, sizeof text);
+    assert_string_equal(text, "");
+    kept_get(kept, "house-1")->charged_wh = 4711;
+
+    catch_log(place);
+    take_up(kept, old, 2, 2025); /* a reload that changes nothing */
+    release_log(place, text, sizeof text);
+    assert_string_equal(text, "");
+
+    catch_log(place);
+    take_up(kept, renamed, 2, 2025);
+    release_log(place, text, sizeof text);
+    assert_int_equal(count_lines(text), 1);
+    assert_non_null(strstr(text, "warning: 'house-1' is not in the configuration any more"));
+    assert_non_null(strstr(text, "counted from 0: cellar."));
+    assert_true(kept_get(kept, "cellar")->charged_wh == 0);
+
+    /* Over a restart, too; and it is told once. */
+    assert_int_equal(kept_save(kept, place->path), 0);
+    kept_free(kept);
+    kept = kept_load(place->path);
+    catch_log(place);
+    take_up(kept, renamed, 2, 2025);
+    release_log(place, text, sizeof text);
+    assert_string_equal(text, "");
+
+    catch_log(place);
+    take_up(kept, old, 2, 2025);
+    release_log(place, text, sizeof text);
+    assert_int_equal(count_lines(text), 1);
+    assert_non_null(strstr(text, "'house-1' is in the configuration again"));
+    assert_true(kept_get(kept, "house-1")->charged_wh == 4711);
+
+    /* Taken out, with nothing in its place. */
+    catch_log(place);
+    take_up(kept, fewer, 1, 2025);
+    release_log(place, text, sizeof text);
+    assert_int_equal(count_lines(text), 1);
+    assert_null(strstr(text, "warning"));
+    kept_free(kept);
+}
+
+/* While the program did not run, the configuration was changed. */
+static void test_renamed_before_a_start(void **state)
+{
+    struct place *place = *state;
+    static const char *const fresh[] = {"cellar"};
+    char text[2000];
+    save_example(place->path);
+    struct kept *kept = kept_load(place->path);
+    catch_log(place);
+    take_up(kept, fresh, 1, 2025);
+    release_log(place, text, sizeof text);
+    kept_free(kept);
+    assert_non_null(strstr(text, "'house-1' is not in the configuration any more"));
+    assert_non_null(strstr(text, "'roof.2' is not in the configuration any more"));
+    assert_non_null(strstr(text, "cellar"));
+}
+
+/* For three years, and then the room is for others. */
+static void test_gone_for_long(void **state)
+{
+    struct place *place = *state;
+    static const char *const some[] = {"house-2"};
+    char text[200000];
+    struct kept *kept = kept_load(place->path);
+    catch_log(place);
+    take_up(kept, some, 1, 2025);
+    kept_get(kept, "house-1")->charged_wh = 4711;
+    take_up(kept, some, 1, 1970); /* a clock that is not set changes nothing */
+    take_up(kept, some, 1, 2025);
+    take_up(kept, some, 1, 1970);
+    take_up(kept, some, 1, 2027);
+    const bool kept_before = kept_get(kept, "house-1")->charged_wh == 4711;
+    take_up(kept, some, 1, 2025);
+    take_up(kept, some, 1, 2028);
+    const bool kept_after = kept_get(kept, "house-1")->charged_wh == 4711;
+    for (int i = 0; i < 600; i++) {
+        char name[NAME_SIZE];
+        snprintf(name, sizeof name, "old-%d", i);
+        kept_get(kept, name)->charged_wh = 1;
+    }
+    take_up(kept, some, 1, 2028);
+    take_up(kept, some, 1, 2028);
+    assert_int_equal(kept_save(kept, place->path), 0);
+    release_log(place, text, sizeof text);
+    kept_free(kept);
+    assert_true(kept_before);
+    assert_false(kept_after);
+    assert_non_null(strstr(text, "'house-1' has not been in the configuration since 20250607"));
+    static char bytes[1000000];
+    bytes[read_bytes(place->path, bytes, sizeof bytes - 1)] = 0;
+    unsigned count = 0;
+    for (const char *c = bytes; (c = strstr(c, "[pack old-")); c++)
+        count++;
+    assert_in_range(count, 490, 500);
+}
+
 #define in_place(test) cmocka_unit_test_setup_teardown(test, open_place, close_place)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        in_place(test_round_trip),   in_place(test_new_entry),
-        in_place(test_missing),      in_place(test_cut),
-        in_place(test_flipped),      in_place(test_odd_files),
-        in_place(test_no_file),      in_place(test_missing_directory),
-        in_place(test_full_disk),    in_place(test_full_disk_keeps_old),
-        in_place(test_unchanged),    in_place(test_in_child),
-        in_place(test_notes),        cmocka_unit_test(test_id_without_file),
-        cmocka_unit_test(test_peak), cmocka_unit_test(test_clock_not_set),
+        in_place(test_round_trip),
+        in_place(test_new_entry),
+        in_place(test_missing),
+        in_place(test_cut),
+        in_place(test_flipped),
+        in_place(test_odd_files),
+        in_place(test_no_file),
+        in_place(test_missing_folder),
+        in_place(test_full_disk),
+        in_place(test_full_disk_keeps_old),
+        in_place(test_unchanged),
+        in_place(test_in_child),
+        in_place(test_odd_temporary),
+        in_place(test_two_gateways),
+        in_place(test_damaged_twice),
+        in_place(test_large),
+        in_place(test_renamed),
+        in_place(test_renamed_before_a_start),
+        in_place(test_gone_for_long),
+        in_place(test_notes),
+        cmocka_unit_test(test_id_without_file),
+        cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_clock_not_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,7 +90,10 @@ static const struct config_key gateway_keys[] = {
     {.name = "state_file", GATEWAY(state_file), .type = &type_path,
      .preset = "/var/lib/packgate/state",
      .on_change = CHANGE_RESTART,
-     .help = "Keeps the day's highest state of charge and the energy counters over a restart."},
+     .help = "Keeps the day's highest state of charge and the energy counters over a restart, by the names of packs and "
+             "banks. Each gateway wants a file of its own. Its folder is made if the one above it is there and lets us. "
+             "Counters under names that are not configured any more are kept for three years, in case the name comes "
+             "back."},
 };
 
 static const struct config_alias gateway_aliases[] = {

@@ -15,6 +15,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LATE_S 1.5          /* since the last tick, of which there is one each second */
 #define STALE_LATER_S 0.001 /* a timer that comes too early would find them fresh */
@@ -175,9 +176,17 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 
 /* ---- life ---- */
 
+static void take_up(struct gateway *gateway, const struct config *config)
+{
+    const time_t wall = time(NULL);
+    struct tm local;
+    kept_take_up(gateway->kept, config, localtime_r(&wall, &local));
+}
+
 static bool make_packs(struct gateway *gateway, struct config *config)
 {
     const double now = clock_now();
+    take_up(gateway, config);
     recall_packs(gateway, config);
     gateway->config = config;
     gateway->searched_at = now;
@@ -241,6 +250,7 @@ void gateway_start(struct gateway *gateway)
 bool gateway_reload(struct gateway *gateway, struct config *config)
 {
     end_searches(gateway);
+    take_up(gateway, config);
     recall_packs(gateway, config);
     struct polling *polling =
         polling_renew(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);

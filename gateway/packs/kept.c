@@ -14,13 +14,18 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LARGEST_FILE (1024 * 1024)
-#define NOTES_MAX 1500 /* of all outlets; with the longest texts they still fit into the file */
+#define LARGEST_FILE (64 * 1024 * 1024) /* no configuration leads to a larger one */
+#define NOTES_MAX 1500                  /* of all outlets */
+#define GONE_MOST 500                   /* entries without a pack, and for how long they are kept */
+#define GONE_YEARS 3
+#define BAD_MOST 9 /* damaged files that are set aside */
+#define NAMES_SIZE 200
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23
 
@@ -32,6 +37,8 @@ struct kept {
     char *saved;  /* what is in the file; NULL: not known */
     char *saving; /* what a child process is writing; NULL: none */
     bool failing; /* the last attempt to save it failed, which was reported */
+    int lock;     /* on PATH.lock; -1: none yet */
+    bool foreign; /* another gateway keeps the file: it is neither read nor written here */
 };
 
 /* The keys of an entry. Out of these ranges a value is not taken over. */
@@ -47,6 +54,7 @@ static const struct {
     {"peak_hour", offsetof(struct kept_entry, peak_hour), true, 0, 23},
     {"peak_minute", offsetof(struct kept_entry, peak_minute), true, 0, 59},
     {"peak_day", offsetof(struct kept_entry, peak_day), true, 0, 99991231},
+    {"gone_day", offsetof(struct kept_entry, gone_day), true, 0, 99991231},
     {"address", offsetof(struct kept_entry, address), true, -1, 255},
     {"variant", offsetof(struct kept_entry, variant), true, 0, 100},
     {"baud", offsetof(struct kept_entry, baud), true, 0, 4000000},
@@ -66,6 +74,117 @@ struct kept_entry *kept_get(struct kept *kept, const char *name)
     entry->address = -1;
     *end = entry;
     return entry;
+}
+
+/* ---- packs come and go ---- */
+
+#define FIRST_YEAR 2020 /* a clock before was never set */
+
+static int day_of(const struct tm *local)
+{
+    return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
+}
+
+static struct kept_entry *find_entry(const struct kept *kept, const char *name)
+{
+    struct kept_entry *entry = kept->first;
+    while (entry && strcmp(entry->name, name) != 0)
+        entry = entry->next;
+    return entry;
+}
+
+static bool is_worth_a_word(const struct kept_entry *entry)
+{
+    return entry->charged_wh > 0 || entry->discharged_wh > 0;
+}
+
+static void forget(struct kept *kept, const struct kept_entry *entry)
+{
+    struct kept_entry **at = &kept->first;
+    while (*at != entry)
+        at = &(*at)->next;
+    struct kept_entry *gone = *at;
+    *at = gone->next;
+    free(gone);
+}
+
+/* Those that have been without a pack for too long, and of too many those for longest. Nobody refers to them. */
+static void forget_gone(struct kept *kept, int today)
+{
+    for (;;) {
+        const struct kept_entry *oldest = NULL;
+        unsigned count = 0;
+        for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
+            if (entry->gone_day == 0)
+                continue;
+            count++;
+            if (!oldest || entry->gone_day < oldest->gone_day)
+                oldest = entry;
+        }
+        if (!oldest || (count <= GONE_MOST && today - oldest->gone_day < GONE_YEARS * 10000))
+            return;
+        log_info("state file: '%s' has not been in the configuration since %d; its counters are "
+                 "given up",
+                 oldest->name, oldest->gone_day);
+        forget(kept, oldest);
+    }
+}
+
+/* The names of a configuration, and what is said of them. */
+struct taking_up {
+    struct kept *kept;
+    char fresh[NAMES_SIZE]; /* names without an entry so far */
+};
+
+static void take_up(struct taking_up *taking, const char *name)
+{
+    struct kept_entry *entry = find_entry(taking->kept, name);
+    if (!entry) {
+        const size_t used = strlen(taking->fresh);
+        snprintf(taking->fresh + used, NAMES_SIZE - used, "%s%s", used > 0 ? ", " : "", name);
+        return;
+    }
+    if (entry->gone_day > 0 && is_worth_a_word(entry))
+        log_info("'%s' is in the configuration again; its counters go on", name);
+    entry->gone_day = 0;
+    entry->used = true;
+}
+
+static void let_go(struct kept_entry *entry, const char *fresh, int today)
+{
+    entry->gone_day = today;
+    if (!is_worth_a_word(entry))
+        return;
+    if (*fresh)
+        log_warn("'%s' is not in the configuration any more; its counters are kept under that name "
+                 "and go on when it is "
+                 "back. New and counted from 0: %s. If one of these is the same pack, give it its "
+                 "old name",
+                 entry->name, fresh);
+    else
+        log_info("'%s' is not in the configuration any more; its counters are kept under that name "
+                 "and go on when it is "
+                 "back",
+                 entry->name);
+}
+
+void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local)
+{
+    struct taking_up taking = {.kept = kept};
+    const int today = day_of(local);
+    for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
+        entry->used = false;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        take_up(&taking, config->packs[i].name);
+    for (unsigned i = 0; i < config->bank_count; i++)
+        take_up(&taking, config->banks[i].name);
+    /* Since when something is gone cannot be told by such a clock: it is left for the next time. */
+    if (local->tm_year + 1900 < FIRST_YEAR)
+        return;
+    forget_gone(kept, today);
+    for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
+        if (!entry->used && entry->gone_day == 0)
+            let_go(entry, taking.fresh, today);
 }
 
 /* ---- notes of outlets ---- */
@@ -146,6 +265,8 @@ void kept_free(struct kept *kept)
         kept->notes = note->next;
         free(note);
     }
+    if (kept->lock >= 0)
+        close(kept->lock);
     free(kept->saved);
     free(kept);
 }
@@ -283,10 +404,20 @@ static void take_mistake(void *user, unsigned line, const char *message)
     log_debug("state file, line %u: %s", line, message);
 }
 
+/* A name that is free, so that the first damaged file, which has the most in it, is not lost by a second one. The last
+ * name is used again and again. */
+static void name_aside(const char *path, char *aside, size_t size)
+{
+    struct stat found;
+    snprintf(aside, size, "%s.bad", path);
+    for (int n = 2; n <= BAD_MOST && (lstat(aside, &found) == 0 || errno != ENOENT); n++)
+        snprintf(aside, size, "%s.bad.%d", path, n);
+}
+
 static void set_aside(const char *path, const char *why)
 {
-    char aside[PORT_SIZE + 8];
-    snprintf(aside, sizeof aside, "%s.bad", path);
+    char aside[PORT_SIZE + 16];
+    name_aside(path, aside, sizeof aside);
     if (rename(path, aside) == 0)
         log_warn("state file %s: %s; renamed to %s, all counters start anew", path, why, aside);
     else
@@ -302,12 +433,6 @@ static void parse(struct kept *kept, const char *path, const char *text, size_t 
         inifile_read(text, size, &events, &reader);
     else
         set_aside(path, "it is damaged");
-}
-
-static bool is_file(int fd)
-{
-    struct stat found;
-    return fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
 }
 
 /* As much as there is room for. */
@@ -326,25 +451,122 @@ static ssize_t read_all(int fd, char *text, size_t room)
     return (ssize_t) size;
 }
 
-/* O_NONBLOCK: whatever the path names, opening it must not wait. */
-static void load(struct kept *kept, const char *path, char *text)
+static void load_from(struct kept *kept, const char *path, int fd, size_t size)
 {
+    char *text = malloc(size + 1);
+    const ssize_t got = text ? read_all(fd, text, size) : -1;
+    if (got < 0)
+        set_aside(path, strerror(errno));
+    else
+        parse(kept, path, text, (size_t) got);
+    free(text);
+}
+
+/* O_NONBLOCK: whatever the path names, opening it must not wait. */
+static void load(struct kept *kept, const char *path)
+{
+    struct stat found;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         if (errno != ENOENT)
             set_aside(path, strerror(errno));
         return;
     }
-    if (!is_file(fd)) {
+    if (fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
         log_warn("state file %s: not a file; nothing is kept over a restart", path);
-    } else {
-        ssize_t size = read_all(fd, text, LARGEST_FILE);
-        if (size < 0)
-            set_aside(path, strerror(errno));
-        else
-            parse(kept, path, text, (size_t) size);
-    }
+    else if (found.st_size > LARGEST_FILE)
+        set_aside(path, "it is larger than any that is written here");
+    else
+        load_from(kept, path, fd, (size_t) found.st_size);
     close(fd);
+}
+
+/* ---- where the file is ---- */
+
+static const char *folder_of(const char *path, char copy[PORT_SIZE])
+{
+    snprintf(copy, PORT_SIZE, "%s", path);
+    return dirname(copy);
+}
+
+/* Under systemd it is there. Started by hand, it is made if the folder above it is there and lets us. */
+static void make_folder(const char *path)
+{
+    char copy[PORT_SIZE];
+    const char *folder = folder_of(path, copy);
+    if (mkdir(folder, 0755) == 0)
+        log_info("state file %s: its folder was not there and was made", path);
+}
+
+static const char *advice(int err)
+{
+    switch (err) {
+    case ENOENT:
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return " (make its folder and give it to the user who runs packgate, or set state_file to "
+               "another place)";
+    default:
+        return "";
+    }
+}
+
+static void report(struct kept *kept, const char *path, int result)
+{
+    if (kept->foreign)
+        return; /* which was said */
+    if (result < 0 && !kept->failing)
+        log_error("state file %s cannot be written: %s; trying again later, until then nothing is "
+                  "kept over a restart%s",
+                  path, strerror(errno), advice(errno));
+    else if (result < 0)
+        log_debug("state file %s still cannot be written: %s", path, strerror(errno));
+    else if (kept->failing)
+        log_info("state file %s can be written again", path);
+    kept->failing = result < 0;
+}
+
+/* Who holds it has written its process id into it. */
+static void report_foreign(const char *path, int lock)
+{
+    char who[16] = "";
+    const ssize_t size = pread(lock, who, sizeof who - 1, 0);
+    who[size > 0 ? strspn(who, "0123456789") : 0] = '\0';
+    log_error("state file %s is in use by another gateway%s%s: it is neither read nor written "
+              "here, and nothing is kept "
+              "over a restart. Give each gateway a state_file of its own",
+              path, *who ? ", process " : "", who);
+}
+
+/* The lock is a file of its own, as the state file is replaced with each change. Nothing else opens it, and it stays
+ * there. 0: it is held; -1 with errno; EWOULDBLOCK: by somebody else. */
+static int take_lock(struct kept *kept, const char *path)
+{
+    char name[PORT_SIZE + 8], who[16];
+    struct stat found;
+    snprintf(name, sizeof name, "%s.lock", path);
+    const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+    if (fd < 0)
+        return -1;
+    int err = fstat(fd, &found) < 0 || !S_ISREG(found.st_mode) ? EINVAL : 0;
+    if (!err && flock(fd, LOCK_EX | LOCK_NB) < 0)
+        err = errno;
+    if (err == EWOULDBLOCK) {
+        kept->foreign = true;
+        report_foreign(path, fd);
+    }
+    if (err) {
+        close(fd);
+        errno = err;
+        return -1;
+    }
+    kept->lock = fd;
+    const int size = snprintf(who, sizeof who, "%d\n", (int) getpid());
+    /* Only for the message of another one. */
+    if (ftruncate(fd, 0) < 0 || pwrite(fd, who, (size_t) size, 0) != size)
+        log_debug("state file %s: its lock cannot be written", path);
+    return 0;
 }
 
 /* Drawn, or of the machine where nothing can be kept. */
@@ -367,19 +589,33 @@ static void make_id(struct kept *kept, bool can_keep)
     snprintf(kept->id, sizeof kept->id, "%08x", (unsigned) id);
 }
 
+/* The right to write the file; 0, or -1 with errno. */
+static int hold_lock(struct kept *kept, const char *path)
+{
+    if (kept->lock >= 0)
+        return 0;
+    if (kept->foreign) {
+        errno = EWOULDBLOCK;
+        return -1;
+    }
+    make_folder(path);
+    return take_lock(kept, path);
+}
+
 struct kept *kept_load(const char *path)
 {
     struct kept *kept = calloc(1, sizeof *kept);
-    char *text = malloc(LARGEST_FILE);
-    if (!kept || !text) {
-        free(kept);
-        kept = NULL;
-    } else if (path[0]) {
-        load(kept, path, text);
+    if (!kept)
+        return NULL;
+    kept->lock = -1;
+    if (path[0]) {
+        if (hold_lock(kept, path) < 0)
+            report(kept, path, -1); /* now, not when there is something to lose */
+        if (!kept->foreign)
+            load(kept, path);
     }
-    if (kept && !kept->id[0])
-        make_id(kept, path[0] != '\0');
-    free(text);
+    if (!kept->id[0])
+        make_id(kept, path[0] && !kept->foreign);
     return kept;
 }
 
@@ -397,9 +633,11 @@ static int write_all(int fd, const char *text, size_t size)
     return fsync(fd);
 }
 
+/* Whatever else has the name (what a power cut left, a pipe, a link) goes: the file is a new one. */
 static int write_file(const char *path, const char *text)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    unlink(path);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
     if (fd < 0)
         return -1;
     int result = write_all(fd, text, strlen(text));
@@ -415,8 +653,7 @@ static int write_file(const char *path, const char *text)
 static void sync_directory(const char *path)
 {
     char copy[PORT_SIZE];
-    snprintf(copy, sizeof copy, "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(folder_of(path, copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
     fsync(fd);
@@ -450,25 +687,19 @@ static int replace_file(const char *path, const char *text)
     return -1;
 }
 
-static void report(struct kept *kept, const char *path, int result)
-{
-    if (result < 0 && !kept->failing)
-        log_error("state file %s cannot be written: %s; trying again later, until then nothing is "
-                  "kept over a restart",
-                  path, strerror(errno));
-    else if (result < 0)
-        log_debug("state file %s still cannot be written: %s", path, strerror(errno));
-    else if (kept->failing)
-        log_info("state file %s can be written again", path);
-    kept->failing = result < 0;
-}
-
-/* What is to be written, or NULL: nothing has changed (errno 0) or there is no memory. */
-static char *compose_changed(const struct kept *kept, const char *path)
+/* What is to be written, or NULL: nothing has changed (errno 0), the file is not ours to write, or there is no memory. */
+static char *compose_changed(struct kept *kept, const char *path)
 {
     errno = 0;
     if (!path[0])
         return NULL;
+    if (hold_lock(kept, path) < 0) {
+        const int err = errno;
+        report(kept, path, -1);
+        errno = err;
+        return NULL;
+    }
+    errno = 0;
     char *text = compose(kept);
     if (!text) {
         errno = ENOMEM;
@@ -541,14 +772,9 @@ void kept_save_cancel(struct kept *kept)
     kept->saving = NULL;
 }
 
-static int day_of(const struct tm *local)
-{
-    return (local->tm_year + 1900) * 10000 + (local->tm_mon + 1) * 100 + local->tm_mday;
-}
-
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local)
 {
-    if (isnan(soc_percent) || local->tm_year + 1900 < 2020)
+    if (isnan(soc_percent) || local->tm_year + 1900 < FIRST_YEAR)
         return;
     int percent = (int) lround(soc_percent), day = day_of(local);
     if (entry->peak_day == day && percent <= entry->peak_percent)

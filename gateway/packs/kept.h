@@ -22,6 +22,8 @@ struct kept_entry {
     int peak_day;               /* yyyymmdd */
     char protocol[NAME_SIZE];   /* what answered to `protocol = auto`; empty: nothing yet */
     int address, variant, baud; /* as it was found */
+    int gone_day; /* yyyymmdd, since then nothing of that name is configured; 0: it is */
+    bool used;    /* by the configuration taken up last */
     struct kept_entry *next;
 };
 
@@ -38,13 +40,20 @@ struct kept_note {
 
 struct kept;
 
-/** Reads the file. A missing one, a damaged one (renamed to PATH.bad) and an empty path give an
- * empty one; NULL: out of memory. The caller frees it with kept_free. */
+/** Reads the file, which is locked (PATH.lock) until kept_free. A missing one, a damaged one (renamed to PATH.bad, or
+ * PATH.bad.2 and so on) and an empty path give an empty one. So does a file that another gateway has locked, which is
+ * then never written either: an error in the log says so, as it does at once when nothing can be written there. A missing
+ * folder is made. NULL: out of memory. The caller frees it with kept_free. */
 struct kept *kept_load(const char *path);
 void kept_free(struct kept *kept);
 
-/** The entry of a pack, made if there is none; NULL: out of memory. It stays where it is as long as
- * the state. Entries of packs that the configuration no longer has are kept in the file. */
+/** A configuration is taken up, before kept_get for its packs and banks, while what refers to those of the one before is
+ * still there. Entries that have no pack or bank any more are kept for three years, the latest 500 of them; the log says
+ * what that means for counters when something was renamed. `local` is the local time. */
+void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local);
+
+/** The entry of a pack, made if there is none; NULL: out of memory. It stays where it is while the configuration has the
+ * name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
 
 /** Eight hex digits that tell this gateway from all others: drawn once and kept, so that renaming

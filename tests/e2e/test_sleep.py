@@ -61,12 +61,11 @@ class Crowd:
     def drain(self):
         """What was said until now."""
         count = 0
-        while True:
+        while self.poll.poll(0, 1):
             pdus = self.answers(0)
-            if not pdus:
-                return count
             count += len(pdus)
             self.polls = max([self.polls] + [polls_of(pdu) for pdu in pdus if pdu != REFUSED])
+        return count
 
     def finish(self):
         while self.waiting > 0:
@@ -118,6 +117,7 @@ def ask_through_a_stop(gateway, crowd, seconds, meanwhile=lambda: None):
     try:
         meanwhile()
         time.sleep(seconds)  # the stop is what is tested
+        crowd.drain()  # answers that it had given to the kernel, which collects some before it sends them
     finally:
         gateway.process.send_signal(signal.SIGCONT)
     old = refused = 0

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""The state file of a running gateway: its folder, a second gateway on it, a pack that is renamed, a pipe in its way."""
+
+import os
+import re
+import signal
+import tempfile
+
+from harness import Gateway, main, read_value, simulate
+
+PROFILE = "profile=fixed,voltage_v=52,current_a=-3600"
+
+
+def pack(url, name="house"):
+    return f"[line shed]\nport = {url}\nprotocol = topbms\n[pack {name}]\nline = shed\nunit = 1\npoll = 100ms\n"
+
+
+def await_energy(client, more_than):
+    while read_value(client, "discharged_wh", 1) <= more_than:
+        pass
+
+
+def makes_its_folder():
+    server, url = simulate("topbms", PROFILE)
+    with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        state = folder + "/packgate/state"
+        for _ in range(2):
+            with Gateway(pack(url), state=state) as gateway, gateway.client() as client:
+                gateway.wait_published("house")
+                before = read_value(client, "discharged_wh", 1)
+                await_energy(client, before)
+        assert before > 0 and os.path.isfile(state)
+
+
+def says_what_to_do_without_a_folder():
+    server, url = simulate("topbms", PROFILE)
+    with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        with Gateway(pack(url), state=folder + "/not/there/state") as gateway:
+            gateway.wait_published("house")
+        assert any(re.search(r"error: state file \S+ cannot be written: No such file.*make its folder.*or set state_file",
+                             line) for line in gateway.lines), gateway.lines
+
+
+def leaves_another_gateways_file_alone():
+    server, url = simulate("topbms", PROFILE)
+    with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        state = folder + "/state"
+        with Gateway(pack(url), state=state) as first, first.client() as client:
+            first.wait_published("house")
+            await_energy(client, 0)
+            with Gateway(pack(url), state=state) as second:
+                second.wait_published("house")
+            assert any(f"in use by another gateway, process {first.process.pid}" in line for line in second.lines)
+            assert not os.path.exists(state)
+        assert "[pack house]" in open(state, encoding="ascii").read()
+
+
+def tells_of_a_renamed_pack():
+    server, url = simulate("topbms", PROFILE)
+    with server, Gateway(pack(url)) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        await_energy(client, 0)
+        with open(gateway.path, encoding="utf-8") as file:
+            text = file.read()
+        for name, told in (("cellar", r"warning: 'house' is not in the configuration any more.*counted from 0: cellar\."),
+                           ("house", r"'house' is in the configuration again; its counters go on")):
+            with open(gateway.path, "w", encoding="utf-8") as file:
+                file.write(text.replace("[pack house]", f"[pack {name}]"))
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for(told)
+
+
+def ends_with_a_pipe_in_its_way():
+    server, url = simulate("topbms", PROFILE)
+    with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        state = folder + "/state"
+        with Gateway(pack(url), state=state) as gateway:
+            gateway.wait_published("house")
+            os.mkfifo(state + ".tmp")
+            assert gateway.stop() == 0
+        assert os.path.isfile(state)
+
+
+main([makes_its_folder, says_what_to_do_without_a_folder, leaves_another_gateways_file_alone, tells_of_a_renamed_pack,
+      ends_with_a_pipe_in_its_way])

@@ -1004,6 +1004,21 @@ static void begins_anew_after_the_process_was_stopped(void **state)
     assert_int_equal(bench->downs, 0);
 }
 
+/* The line had nothing in flight, and the order comes before it has looked at the clock: it sees all the same that it has
+ * slept. */
+static void sees_behind_an_order_that_it_has_slept(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &hasty, 1)->poll_s = 0.3;
+    start(bench, answer_well);
+    await_published(bench, 1);
+    stall(3);
+    assert_true(order(bench));
+    await(bench, order_is_over, "order");
+    await_published(bench, 1);
+    assert_int_equal(bench->connections, 2);
+}
+
 /* ---- ports that come and go ---- */
 
 static bool is_down(struct bench *bench)
@@ -1094,6 +1109,7 @@ int main(void)
         TEST(takes_no_order_while_down),
         TEST(publishes_nothing_that_a_stopped_process_finds),
         TEST(begins_anew_after_the_process_was_stopped),
+        TEST(sees_behind_an_order_that_it_has_slept),
         TEST(comes_back_after_the_adapter),
         TEST(ends_at_any_moment),
     };

@@ -503,6 +503,7 @@ static void free_outlet(struct outlet *outlet)
 int outlet_run(const struct outlet_kind *kind, int fd)
 {
     struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
+    log_never_wait(outlet.loop);
     TAILQ_INIT(&outlet.observers);
     uint8_t *config = outlet.room = malloc(PIPE_MESSAGE_MAX);
     bool good = config && take_config(&outlet);

@@ -672,7 +672,7 @@ static void test_busy(void **state)
         push_plan_done(&bench->plan, &span);
         bench->source.good_until = -INFINITY;
         publish(bench);
-        double pauses[] = {0.5, 1, 2, 4, 8, 16, 30, 30};
+        static const double pauses[] = {0.5, 1, 2};
         for (size_t n = 0; n < COUNT(pauses); n++) {
             span = take(bench, "not fresh any more", false, 1, 2);
             assert_int_equal(span.words[0], 0);
@@ -695,25 +695,40 @@ static void test_busy(void **state)
     }
 }
 
-/* No pause is longer than the interval: it would have been tried again by then in any case. */
-static void test_pause_within_interval(void **state)
+/* No pause is longer than the interval, as it would have been tried again by then in any case, nor
+ * than half a minute. */
+static void test_pauses(void **state)
 {
     (void) state;
-    struct bench *bench = bench_new();
-    bench->config.interval_s = 5;
-    add(bench, 1, REG_U16, SOC_PERCENT);
-    begin(bench);
-    set(bench, SOC_PERCENT, 50);
-    publish(bench);
-    static const double pauses[] = {0.5, 1, 2, 4, 5, 5};
-    for (size_t n = 0; n < COUNT(pauses); n++) {
-        struct push_span span = take(bench, "again", false, 1, 1);
-        push_plan_refused(&bench->plan, &span, PUSH_NO_EXCEPTION, bench->now);
-        bench->now += pauses[n] - 0.01;
-        expect_nothing(bench, "a pause");
-        bench->now += 0.02;
+    static const struct {
+        double interval_s;
+        uint8_t exception;
+        double pauses[8];
+    } cases[] = {
+        {3600, 6, {0.5, 1, 2, 4, 8, 16, 30, 30}},
+        {5, 6, {0.5, 1, 2, 4, 5, 5, 5, 5}},
+        {5, PUSH_NO_EXCEPTION, {0.5, 1, 2, 4, 5, 5, 5, 5}},
+        {5, 3, {0.5, 1, 2, 4, 5, 5, 5, 5}}, /* another value may be taken */
+        {5, 2, {0.5, 1, 2, 4, 8, 16, 30, 30}},
+        {0.1, 6, {0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bench *bench = bench_new();
+        bench->config.interval_s = cases[i].interval_s;
+        add(bench, 1, REG_U16, SOC_PERCENT);
+        begin(bench);
+        set(bench, SOC_PERCENT, 50);
+        publish(bench);
+        for (size_t n = 0; n < COUNT(cases[i].pauses); n++) {
+            struct push_span span = take(bench, "again", false, 1, 1);
+            push_plan_refused(&bench->plan, &span, cases[i].exception, bench->now);
+            bench->now += cases[i].pauses[n] - 0.01;
+            push_plan_all(&bench->plan);
+            expect_nothing(bench, "a pause");
+            bench->now += 0.02;
+        }
+        bench_free(bench);
     }
-    bench_free(bench);
 }
 
 /* A far end of 64 registers from 100 on, of a character that the test gives it. */
@@ -727,8 +742,9 @@ struct device {
     struct link link;
     bool refuses[DEVICE_SIZE]; /* any request with it: exception 2 */
     bool ignores[DEVICE_SIZE];
-    unsigned most;         /* registers in a request; 0: any */
-    bool dead, one_by_one; /* takes single registers only */
+    bool puts_off[DEVICE_SIZE]; /* with exception 6 */
+    unsigned most;              /* registers in a request; 0: any */
+    bool dead, one_by_one;      /* takes single registers only */
     unsigned requests, refusals, silences, largest;
     unsigned written[DEVICE_SIZE]; /* how often */
 };
@@ -772,6 +788,11 @@ static void drive(struct bench *bench, struct device *device)
             (device->one_by_one && span.count > 1)) {
             device->refusals++;
             push_plan_refused(&bench->plan, &span, 2, bench->now);
+            continue;
+        }
+        if (device_has(device->puts_off, &span)) {
+            device->refusals++;
+            push_plan_refused(&bench->plan, &span, 6, bench->now);
             continue;
         }
         for (unsigned i = 0; i < span.size; i++)
@@ -883,6 +904,30 @@ static void test_ignored_register(void **state)
     bench_free(bench);
 }
 
+/* A register that is always put off does not put off its neighbours for long; when it is taken after
+ * all, all go together again. */
+static void test_register_that_is_put_off(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_of_device(32);
+    struct device device = {.puts_off = {[20] = true}};
+    run(bench, &device, 100);
+    forget_counts(&device);
+    run(bench, &device, 100);
+    for (unsigned i = 0; i < 32; i++) {
+        assert_int_equal(device.written[i], i == 20 ? 0 : 20);
+        assert_int_equal(bench->plan.items[i].state, i == 20 ? PUSH_PUT_OFF : PUSH_TAKEN);
+    }
+    memset(device.puts_off, true, sizeof device.puts_off);
+    run(bench, &device, 100);
+    memset(device.puts_off, false, sizeof device.puts_off);
+    run(bench, &device, 20);
+    forget_counts(&device);
+    run(bench, &device, 50);
+    assert_int_equal(device.requests, 10);
+    bench_free(bench);
+}
+
 /* All else goes before it, and it has its turn all the same when there is always something else. */
 static void test_doubtful_comes_last(void **state)
 {
@@ -950,13 +995,16 @@ static void test_any_device(void **state)
             device.refuses[prng_range(&seed, 0, DEVICE_SIZE - 1)] = true;
         for (int n = prng_range(&seed, 0, 2); n > 0; n--)
             device.ignores[prng_range(&seed, 0, DEVICE_SIZE - 1)] = true;
+        for (int n = prng_range(&seed, 0, 2); n > 0; n--)
+            device.puts_off[prng_range(&seed, 0, DEVICE_SIZE - 1)] = true;
         run(bench, &device, 1000);
         forget_counts(&device);
         run(bench, &device, 1000);
         for (unsigned i = 0; i < DEVICE_SIZE; i++) {
-            enum push_state expected = device.ignores[i]   ? PUSH_IGNORED
-                                       : device.refuses[i] ? PUSH_BARRED
-                                                           : PUSH_TAKEN;
+            enum push_state expected = device.ignores[i]    ? PUSH_IGNORED
+                                       : device.refuses[i]  ? PUSH_BARRED
+                                       : device.puts_off[i] ? PUSH_PUT_OFF
+                                                            : PUSH_TAKEN;
             ignored += device.ignores[i];
             if (bench->plan.items[i].state != expected)
                 fail_msg("round %u, register %u: expected %d, got %d", round, i, expected,
@@ -1047,10 +1095,11 @@ int main(void)
         cmocka_unit_test(test_status_of_a_silent_pack),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_pause_within_interval),
+        cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_refused_registers),
         cmocka_unit_test(test_limits_of_a_target),
         cmocka_unit_test(test_ignored_register),
+        cmocka_unit_test(test_register_that_is_put_off),
         cmocka_unit_test(test_doubtful_comes_last),
         cmocka_unit_test(test_dead_target),
         cmocka_unit_test(test_any_device),

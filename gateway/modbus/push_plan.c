@@ -18,6 +18,7 @@
 #define IGNORED_FIRST_S 30.0 /* and what was not answered: the wait for it delays the others */
 #define IGNORED_MOST_S 600.0
 #define LAST_S 10.0 /* for so long all else goes before what may not be answered */
+#define BUSY_S 5.0  /* a target that is busy for longer may be so because of one register */
 
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
                     const void *data, double counts_from, double now)
@@ -247,13 +248,13 @@ static void rejoin_around(struct push_plan *plan, unsigned culprit)
         item->apart = item->apart_by_guess = false;
 }
 
-/* What was parted because nothing was answered goes together again when all of it is: the target
- * was away. */
+/* What was parted because nothing was answered, or all was put off, goes together again when all of
+ * it is taken: the target was away or busy. */
 static void rejoin_answered(struct push_plan *plan, unsigned index)
 {
     struct run run = run_around(plan, index);
     for (const struct push_item *item = run.first; item < run.end; item++)
-        if (item->unheard)
+        if (item->unheard || item->state == PUSH_PUT_OFF)
             return;
     for (struct push_item *item = run.first; item < run.end; item++)
         item->apart_by_guess = false;
@@ -296,6 +297,14 @@ static bool is_for_good(uint8_t exception)
            exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
 }
 
+/* None of the span is known to be the culprit, maybe there is none: its halves are tried all the
+ * same. */
+static void part(struct push_plan *plan, const struct push_span *span)
+{
+    if (span->count > 1)
+        plan->items[span->first + span->count / 2].apart_by_guess = true;
+}
+
 static void refuse(struct push_plan *plan, unsigned index, enum push_state state, uint8_t exception,
                    double now)
 {
@@ -324,6 +333,11 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
         return;
     }
     bool barred = !is_for_now(exception) || first->state == PUSH_BARRED;
+    if (span->count > 1 && first->state == PUSH_PUT_OFF && now - first->since >= BUSY_S) {
+        part(plan, span);
+        for (unsigned i = 0; i < span->count; i++)
+            first[i].pause_s = 0;
+    }
     for (unsigned i = 0; i < span->count; i++)
         refuse(plan, span->first + i, barred ? PUSH_BARRED : PUSH_PUT_OFF, exception, now);
 }
@@ -341,8 +355,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
         if (comes_last(&plan->items[i]))
             plan->items[i].not_before = fmax(plan->items[i].not_before, now);
     if (!others) {
-        if (span->count > 1)
-            first[span->count / 2].apart_by_guess = true;
+        part(plan, span);
         return;
     }
     if (is_doubted(first) && span->count == 1) {
@@ -364,7 +377,6 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
 
 void push_plan_hope(struct push_plan *plan)
 {
-    for (unsigned i = 0; i < plan->count; i++) {
+    for (unsigned i = 0; i < plan->count; i++)
         plan->items[i].pause_s = plan->items[i].not_before = 0;
-    }
 }

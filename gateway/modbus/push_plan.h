@@ -47,7 +47,7 @@ struct push_item {
     enum push_state state;
     uint8_t exception;   /* with which it was put off or barred */
     bool apart;          /* what was written together with the item before was not taken */
-    bool apart_by_guess; /* or nothing at all was answered */
+    bool apart_by_guess; /* or nothing at all was */
     bool unheard;        /* the last request with it was not answered */
     bool searching;      /* of it and others one is not taken: which, is being found out */
     double since;        /* when `state` ceased to be PUSH_TAKEN */

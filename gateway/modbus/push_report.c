@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PASSING_S 10.0 /* a target may be busy for so long without a word */
+#define PASSING_S 20.0 /* a target may be busy for so long without a word */
 #define AGAIN_S 60.0   /* the second time on, any trouble has to last so long */
 #define SEARCH_S                                                                                   \
     30.0 /* for so long, what is found is kept back until all is: one message is enough */

@@ -2,7 +2,7 @@
 /* `packgate simulate`: emulated BMS on a TCP port, a pty or both. */
 #include "command.h"
 
-#include "modbus/listeners.h"
+#include "base/listeners.h"
 #include "packs/json.h"
 #include "config/hints.h"
 #include "simulator/pty.h"
@@ -211,12 +211,11 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
 
 static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const char *tcp)
 {
-    struct gateway_config config = {.listen_count = 1};
-    char *listen = config.listen[0];
-    snprintf(listen, sizeof config.listen[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
-    if (listeners_open(&simulation->listeners, loop, &config, on_accepted, simulation) != 0)
+    char listen[1][LISTEN_SIZE];
+    snprintf(listen[0], sizeof listen[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
+    if (listeners_open(&simulation->listeners, loop, listen, 1, on_accepted, simulation) != 0)
         return false;
-    printf("listening on tcp://%.*s:%u\n", (int) (strrchr(listen, ':') - listen), listen,
+    printf("listening on tcp://%.*s:%u\n", (int) (strrchr(listen[0], ':') - listen[0]), listen[0],
            listeners_port(&simulation->listeners, 0));
     return true;
 }

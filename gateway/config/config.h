@@ -10,6 +10,7 @@
 #include "allow.h"
 #include "outlets.h"
 
+#include "base/listeners.h"
 #include "registers/map.h"
 #include "registers/types.h"
 #include "registers/value.h"
@@ -19,7 +20,6 @@
 
 #define NAME_SIZE 33  /* names of lines and packs: 1…32 of a-z A-Z 0-9 - _ . */
 #define PORT_SIZE 256 /* "serial:/dev/…", "tcp://host:port", "sim:" with its options */
-#define MAX_LISTEN 8
 #define MAX_BANK_PACKS 32
 
 enum on_stale { STALE_EXCEPTION, STALE_HOLD };
@@ -36,7 +36,7 @@ struct config_section; /* keys.h */
 struct config_key;
 
 struct gateway_config {
-    char listen[MAX_LISTEN][64]; /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
+    char listen[MAX_LISTEN][LISTEN_SIZE];
     unsigned listen_count;
     struct allow_list allow;
     struct allow_list allow_write; /* clients that may switch, of packs that are writable */

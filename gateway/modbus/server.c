@@ -8,12 +8,12 @@
 
 #include "access.h"
 #include "answer.h"
-#include "arrival.h"
-#include "listeners.h"
 #include "mbap.h"
 
 #include "base/address.h"
+#include "base/arrival.h"
 #include "base/clock.h"
+#include "base/listeners.h"
 #include "base/log.h"
 
 #include "bms/count.h"
@@ -454,7 +454,8 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->turned.data = server;
     if (open_places(server, config->max_clients) < 0 ||
         answerer_open(&server->answerer, units) < 0 ||
-        listeners_open(&server->listeners, loop, config, on_accepted, server) < 0) {
+        listeners_open(&server->listeners, loop, config->listen, config->listen_count, on_accepted,
+                       server) < 0) {
         server_free(server);
         return NULL;
     }

@@ -8,8 +8,8 @@
  * them then came after the last turn that was in time, however many turns it takes to read it, and is not believed to be
  * younger until the socket was empty.
  */
-#ifndef PACKGATE_MODBUS_ARRIVAL_H
-#define PACKGATE_MODBUS_ARRIVAL_H
+#ifndef PACKGATE_BASE_ARRIVAL_H
+#define PACKGATE_BASE_ARRIVAL_H
 
 #include <math.h>
 #include <stdbool.h>

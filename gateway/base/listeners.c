@@ -5,9 +5,9 @@
  */
 #include "listeners.h"
 
-#include "base/address.h"
-#include "base/clock.h"
-#include "base/log.h"
+#include "address.h"
+#include "clock.h"
+#include "log.h"
 
 #include "bms/count.h"
 
@@ -207,7 +207,7 @@ static int listen_on(struct listeners *listeners, const char *text)
 }
 
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct gateway_config *config,
+                   const char listen[][LISTEN_SIZE], unsigned count,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
@@ -216,8 +216,8 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
     ev_init(&listeners->pause, on_pause_over);
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
-    for (unsigned i = 0; i < config->listen_count; i++) {
-        if (listen_on(listeners, config->listen[i]) < 0) {
+    for (unsigned i = 0; i < count; i++) {
+        if (listen_on(listeners, listen[i]) < 0) {
             listeners_close(listeners);
             return -1;
         }

@@ -3,15 +3,16 @@
  * Listening sockets on several addresses, IPv4 and IPv6 each by itself, and the accepting of
  * clients.
  */
-#ifndef PACKGATE_MODBUS_LISTENERS_H
-#define PACKGATE_MODBUS_LISTENERS_H
+#ifndef PACKGATE_BASE_LISTENERS_H
+#define PACKGATE_BASE_LISTENERS_H
 
 #include "arrival.h"
 
-#include "config/config.h"
-
 #include <ev.h>
 #include <sys/socket.h>
+
+#define MAX_LISTEN 8
+#define LISTEN_SIZE 64 /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
 
 struct listeners {
     struct ev_loop *loop;
@@ -27,10 +28,10 @@ struct listeners {
     void *data;
 };
 
-/** Listens on all of `config->listen`. 0, or -1 when one of them cannot be listened on (logged;
+/** Listens on `count` addresses, at most MAX_LISTEN. 0, or -1 when one of them cannot be listened on (logged;
  * none is left open). */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct gateway_config *config,
+                   const char listen[][LISTEN_SIZE], unsigned count,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 

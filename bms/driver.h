@@ -167,6 +167,7 @@ struct bms_driver {
      * is unknown). NULL: not documented for this protocol. Its answer goes through `frame` and
      * `decode` like any other: BMS_DONE confirms, BMS_REFUSED denies. */
     bool (*control)(struct bms *bms, enum bms_switch which, bool on, struct bms_request *request);
+    bool control_blindly; /* that answer can be one to any request: it confirms nothing */
 
     /** Blanks PINs and passwords in a frame that `frame` found and keeps its checksum right, so
      * that it can be logged and recorded. NULL: no frame of this protocol holds any. */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #define CANNOT (-1)
+#define NOW 1000.0
 
 /* What the driver builds next: a request of this many bytes, or CANNOT. The bytes tell what it was
  * asked for: the switch, its position, and the way. */
@@ -37,8 +38,14 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static const struct bms_driver driver = {.name = "test", .control = build_switch};
-static struct poller poller = {.bms = {.driver = &driver}};
+static const struct bms_step plan[] = {{.name = "state", .vital = true}};
+static const struct bms_driver driver = {
+    .name = "test", .control = build_switch, .plan = plan, .steps = 1};
+static const struct bms_driver blind_driver = {
+    .name = "blind", .control = build_switch, .control_blindly = true, .plan = plan, .steps = 1};
+static const struct pack_config config = {.driver = &driver};
+static struct poller_step step;
+static struct poller poller;
 static struct order order;
 
 static int set_up(void **state)
@@ -47,7 +54,10 @@ static int set_up(void **state)
     device.size = 3;
     device.way = 0;
     device.asked = 0;
-    order = (struct order){.poller = &poller};
+    order = (struct order){.poller = &poller, .given_at = NOW};
+    poller = (struct poller){.bms = {.driver = &driver}, .config = &config, .steps = &step};
+    pack_clear(&step.part);
+    pack_clear(&poller.values);
     return 0;
 }
 
@@ -72,10 +82,10 @@ static void test_one(void **state)
         for (int on = 0; on <= 1; on++) {
             set_up(state);
             want((enum bms_switch) which, on);
-            assert_int_equal(order_build(&order), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
             expect_request((enum bms_switch) which, on, 0);
-            assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_DONE);
-            assert_int_equal(order_build(&order), ORDER_DONE);
+            assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
+            assert_int_equal(order_build(&order, NOW), ORDER_DONE);
             assert_int_equal(device.asked, 1);
         }
 }
@@ -87,19 +97,19 @@ static void test_both(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
     expect_request(BMS_CHARGE_MOS, false, 0);
-    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
-    assert_int_equal(order_build(&order), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
-    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_DONE);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
 }
 
 static void test_nothing_wanted(void **state)
 {
     (void) state;
-    assert_int_equal(order_build(&order), ORDER_DONE);
+    assert_int_equal(order_build(&order, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
@@ -110,24 +120,111 @@ static void test_not_now(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NOW), ORDER_NOT_NOW);
     device.size = 3;
-    assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_DONE), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NOW), ORDER_NOT_NOW);
 }
 
-/* Whether it was carried out is not known, so it is neither done nor sent again. */
+/* ---- what is read back ---- */
+
+static void read_back(enum pack_value id, double value, double at)
+{
+    pack_clear(&step.part);
+    pack_set(&step.part, id, value);
+    step.at = at;
+    poller.values = step.part;
+}
+
+/* Whether it was carried out is not known before the state is read back, and the first readings may be old. */
 static void test_unanswered(void **state)
 {
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_WAITING), ORDER_UNANSWERED);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    assert_true(order.looking);
+    read_back(CHARGE_MOS, 1, NOW - 1);
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    read_back(CHARGE_MOS, 0, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
     assert_int_equal(device.asked, 1);
+    read_back(CHARGE_MOS, 1, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_PENDING);
+    assert_false(order.looking);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    expect_request(BMS_DISCHARGE_MOS, true, 0);
 }
+
+/* Sent once more, and only once. */
+static void test_not_carried_out(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, false);
+    for (unsigned sent = 1; sent <= 2; sent++) {
+        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+        assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+        read_back(CHARGE_MOS, 1, NOW);
+        for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
+            assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+        assert_int_equal(order_look(&order, NOW), sent == 1 ? ORDER_PENDING : ORDER_UNANSWERED);
+    }
+    assert_int_equal(device.asked, 2);
+}
+
+/* Nobody expects it any more. */
+static void test_not_sent_again_late(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, false);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
+        assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, NOW + ORDER_VALID_S + 1), ORDER_UNANSWERED);
+}
+
+/* Behind an order that was left unanswered, no answer is believed: neither that it was done nor that it was refused,
+ * nor what the driver learns from it. After long enough they are again. */
+static void test_late_answer(void **state)
+{
+    static const enum reply_state answers[] = {REPLY_DONE, REPLY_REFUSED};
+    for (size_t i = 0; i < COUNT(answers); i++) {
+        set_up(state);
+        want(BMS_CHARGE_MOS, false);
+        order_build(&order, NOW);
+        order_settle(&order, REPLY_WAITING, NOW);
+        order = (struct order){.poller = &poller, .given_at = NOW + 1};
+        want(BMS_CHARGE_MOS, true);
+        assert_int_equal(order_build(&order, NOW + 1), ORDER_PENDING);
+        *(uint8_t *) bms_memory(&poller.bms) = 7;
+        assert_int_equal(order_settle(&order, answers[i], NOW + 1), ORDER_LOOK);
+        assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), 0);
+        read_back(CHARGE_MOS, 1, NOW + 1);
+        assert_int_equal(order_look(&order, NOW + 1), ORDER_DONE);
+    }
+    order = (struct order){.poller = &poller};
+    want(BMS_CHARGE_MOS, true);
+    order_build(&order, NOW + ORDER_LATE_S);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);
+}
+
+/* An answer that can be one to anything never confirms. */
+static void test_blind_driver(void **state)
+{
+    (void) state;
+    poller.bms.driver = &blind_driver;
+    want(BMS_DISCHARGE_MOS, false);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    read_back(DISCHARGE_MOS, 0, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+}
+
+/* ---- refusals ---- */
 
 /* After a refusal: what the driver builds then, and what becomes of the order. */
 // clang-format off
@@ -150,10 +247,10 @@ static void test_refused(void **state)
     for (size_t i = 0; i < COUNT(second_ways); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, false);
-        assert_int_equal(order_build(&order), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
         device.size = second_ways[i].size;
         device.way = second_ways[i].way;
-        if (order_settle(&order, REPLY_REFUSED) != second_ways[i].result)
+        if (order_settle(&order, REPLY_REFUSED, NOW) != second_ways[i].result)
             fail_msg("%s: another result", second_ways[i].name);
     }
 }
@@ -165,21 +262,20 @@ static void test_second_way(void **state)
     static const struct {
         enum reply_state answer;
         enum order_result result;
-    } ends[] = {{REPLY_DONE, ORDER_DONE},
-                {REPLY_REFUSED, ORDER_REFUSED},
-                {REPLY_WAITING, ORDER_UNANSWERED}};
+    } ends[] = {
+        {REPLY_DONE, ORDER_DONE}, {REPLY_REFUSED, ORDER_REFUSED}, {REPLY_WAITING, ORDER_LOOK}};
     for (size_t i = 0; i < COUNT(ends); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, true);
-        assert_int_equal(order_build(&order), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
-            assert_int_equal(order_settle(&order, REPLY_REFUSED), ORDER_PENDING);
+            assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_PENDING);
             /* The line builds once more before it sends. */
-            assert_int_equal(order_build(&order), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
         }
         device.way--;
-        assert_int_equal(order_settle(&order, ends[i].answer), ends[i].result);
+        assert_int_equal(order_settle(&order, ends[i].answer, NOW), ends[i].result);
     }
 }
 
@@ -189,8 +285,8 @@ static void test_refused_first(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_REFUSED), ORDER_REFUSED);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_REFUSED);
     assert_true(order.switches.wanted[BMS_DISCHARGE_MOS]);
 }
 
@@ -232,6 +328,10 @@ int main(void)
         cmocka_unit_test_setup(test_nothing_wanted, set_up),
         cmocka_unit_test_setup(test_not_now, set_up),
         cmocka_unit_test_setup(test_unanswered, set_up),
+        cmocka_unit_test_setup(test_not_carried_out, set_up),
+        cmocka_unit_test_setup(test_not_sent_again_late, set_up),
+        cmocka_unit_test_setup(test_late_answer, set_up),
+        cmocka_unit_test_setup(test_blind_driver, set_up),
         cmocka_unit_test_setup(test_refused, set_up),
         cmocka_unit_test_setup(test_second_way, set_up),
         cmocka_unit_test_setup(test_refused_first, set_up),

@@ -269,6 +269,7 @@ const struct bms_driver jk02_driver = {
     .frame = find_frame,
     .decode = decode,
     .control = build_switch,
+    .control_blindly = true,
     .mask = mask,
     .emulate = emulate,
 };

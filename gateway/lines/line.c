@@ -54,9 +54,9 @@ struct line {
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down;
     bool started;
-    struct order *orders;  /* orders to switch, the first one may be in flight */
-    bool ordering;         /* the request in flight is of the first order, not of a poll */
-    struct member *asking; /* whose request is in flight; for a talker, always it */
+    struct order *orders;   /* orders to switch, in the order in which they came */
+    struct order *ordering; /* whose request is in flight, and not one of a poll; NULL: none */
+    struct member *asking;  /* whose request is in flight; for a talker, always it */
     struct bms_request request;
     double asked_at;
     double deadline;        /* for the reply to begin, or to go on after a part of it */
@@ -138,20 +138,58 @@ static void report_down(struct line *line, const char *why)
     }
 }
 
-/* The first order is through: the pack is read anew, and whoever gave it hears. */
-static void end_order(struct line *line, enum order_result result)
+/* The next one to be sent; NULL: none. */
+static struct order *next_order(const struct line *line)
 {
     struct order *order = line->orders;
-    line->orders = order->next;
-    line->ordering = false;
+    while (order && order->looking)
+        order = order->next;
+    return order;
+}
+
+/* An order is through: the pack is read anew, and whoever gave it hears. */
+static void end_order(struct line *line, struct order *order, enum order_result result)
+{
+    struct order **link = &line->orders;
+    while (*link != order)
+        link = &(*link)->next;
+    *link = order->next;
     poller_hurry(order->poller, clock_now());
     order->done(order->data, result);
 }
 
 static void end_orders(struct line *line)
 {
+    line->ordering = NULL;
     while (line->orders)
-        end_order(line, line->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE);
+        end_order(line, line->orders,
+                  line->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE);
+}
+
+/* The order goes on, or its state is to be read back, or it is through. */
+static void go_on_with(struct line *line, struct order *order, enum order_result result)
+{
+    if (result == ORDER_LOOK)
+        poller_hurry(order->poller, clock_now());
+    else if (result != ORDER_PENDING)
+        end_order(line, order, result);
+}
+
+static void settle_order(struct line *line, enum reply_state state)
+{
+    struct order *order = line->ordering;
+    line->ordering = NULL;
+    go_on_with(line, order, order_settle(order, state, clock_now()));
+}
+
+/* A cycle of a pack is over: its order may have been waiting for that. */
+static void look_back(struct line *line, const struct poller *poller, double now)
+{
+    struct order *order = line->orders;
+    while (order && (!order->looking || order->poller != poller))
+        order = order->next;
+    if (order)
+        go_on_with(line, order, order_look(order, now));
 }
 
 /* The request in flight will not be answered any more. */
@@ -161,7 +199,7 @@ static void break_off(struct line *line, double now)
         return;
     mask_flush(&line->mask, &line->asking->poller->bms, &line->request);
     if (line->ordering)
-        end_order(line, ORDER_UNANSWERED);
+        settle_order(line, REPLY_WAITING);
     else
         poller_unanswered(line->asking->poller, now);
     line->asking = NULL;
@@ -303,7 +341,7 @@ static void publish(struct line *line, struct member *member, double now)
 static double next_due(const struct line *line, double now)
 {
     const struct poller *poller = turns_next(&line->turns, now)->poller;
-    return line->orders || poller->in_cycle ? now : fmax(poller->due, now);
+    return next_order(line) || poller->in_cycle ? now : fmax(poller->due, now);
 }
 
 /* Silence that the protocol before and the next one want between them. */
@@ -321,8 +359,8 @@ static bool make_ready(struct line *line, double now)
 {
     if (isnan(line->wanted_at))
         line->wanted_at = now;
-    const struct poller *next =
-        line->orders ? line->orders->poller : turns_next(&line->turns, now)->poller;
+    const struct order *order = next_order(line);
+    const struct poller *next = order ? order->poller : turns_next(&line->turns, now)->poller;
     double gap = gap_s(line, next);
     double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
     if (now < ready_at) {
@@ -356,17 +394,16 @@ static void ask(struct line *line, struct member *member, double now)
         lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent");
 }
 
-/* Sends the next request of the first order; false when the order is through without one. */
-static bool ask_order(struct line *line, double now)
+/* Sends the order's next request; false when it is through without one. */
+static bool ask_order(struct line *line, struct order *order, double now)
 {
-    struct order *order = line->orders;
     bool late = order->request.size == 0 && now - order->given_at > ORDER_VALID_S;
-    enum order_result result = late ? ORDER_TOO_LATE : order_build(order);
+    enum order_result result = late ? ORDER_TOO_LATE : order_build(order, now);
     if (result != ORDER_PENDING) {
-        end_order(line, result);
+        end_order(line, order, result);
         return false;
     }
-    line->ordering = true;
+    line->ordering = order;
     line->request = order->request;
     pack_clear(&order->poller->incoming);
     ask(line, turns_find(&line->turns, order->poller), now);
@@ -381,6 +418,7 @@ static void end_cycle(struct line *line, struct member *member, bool published, 
         turns_charge(&line->turns, member, now);
         note_miss(line, member, now);
     }
+    look_back(line, member->poller, now);
     if (poller_doubts(member->poller) && port_forgets(line->port))
         open_afresh(line, "a reply may have been that to an earlier request", now);
 }
@@ -411,8 +449,9 @@ static void advance(struct line *line)
         }
         if (!make_ready(line, now))
             return;
-        asked = line->orders ? ask_order(line, now)
-                             : poll_pack(line, turns_next(&line->turns, now), now);
+        struct order *order = next_order(line);
+        asked = order ? ask_order(line, order, now)
+                      : poll_pack(line, turns_next(&line->turns, now), now);
     }
 }
 
@@ -446,14 +485,6 @@ static enum reply_state decode(struct line *line, bool silent)
     /* What others say, and an echo, are whole frames. */
     line->asking->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
     return state;
-}
-
-static void settle_order(struct line *line, enum reply_state state)
-{
-    enum order_result result = order_settle(line->orders, state);
-    line->ordering = false;
-    if (result != ORDER_PENDING)
-        end_order(line, result);
 }
 
 /* A part of the reply is followed by the rest, and what has begun in time is waited for to its

@@ -14,13 +14,15 @@ static unsigned next_switch(const struct order *order)
     return which;
 }
 
-enum order_result order_build(struct order *order)
+enum order_result order_build(struct order *order, double now)
 {
     struct bms *bms = &order->poller->bms;
     unsigned which = next_switch(order);
     if (which == ORDER_SWITCHES)
         return ORDER_DONE;
     order->request.size = 0;
+    order->sent_at = now;
+    order->poller->before = *bms;
     bool built = bms->driver->control(bms, (enum bms_switch) which, order->switches.on[which],
                                       &order->request);
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
@@ -28,27 +30,59 @@ enum order_result order_build(struct order *order)
 
 /* After a refusal some drivers know a second way (JBD: FB instead of E1). The same request is
  * never sent twice. */
-static enum order_result try_other_way(struct order *order)
+static enum order_result try_other_way(struct order *order, double now)
 {
     struct bms_request before = order->request;
-    enum order_result result = order_build(order);
+    enum order_result result = order_build(order, now);
     bool same = before.size == order->request.size &&
                 memcmp(before.bytes, order->request.bytes, before.size) == 0;
     return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
 }
 
-enum order_result order_settle(struct order *order, enum reply_state answer)
+/* One switch is in its position: on with the other one, if it is wanted. */
+static enum order_result go_on(struct order *order)
 {
-    switch (answer) {
-    case REPLY_DONE:
-        order->switches.wanted[next_switch(order)] = false;
-        return next_switch(order) == ORDER_SWITCHES ? ORDER_DONE : ORDER_PENDING;
-    case REPLY_REFUSED:
-        return try_other_way(order);
-    case REPLY_WAITING:
-        break;
-    }
-    return ORDER_UNANSWERED;
+    order->switches.wanted[next_switch(order)] = false;
+    order->repeated = false;
+    return next_switch(order) == ORDER_SWITCHES ? ORDER_DONE : ORDER_PENDING;
+}
+
+/* What a doubtful answer has taught the driver is forgotten as well. */
+static enum order_result begin_to_look(struct order *order)
+{
+    order->poller->bms = order->poller->before;
+    order->looking = true;
+    order->looks = 0;
+    return ORDER_LOOK;
+}
+
+enum order_result order_settle(struct order *order, enum reply_state answer, double now)
+{
+    struct poller *poller = order->poller;
+    bool doubtful = poller->bms.driver->control_blindly || now < poller->order_open_until;
+    if (answer == REPLY_WAITING)
+        poller->order_open_until = now + ORDER_LATE_S;
+    if (answer == REPLY_WAITING || doubtful)
+        return begin_to_look(order);
+    return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
+}
+
+enum order_result order_look(struct order *order, double now)
+{
+    const struct poller *poller = order->poller;
+    unsigned which = next_switch(order);
+    enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
+    bool read = poller_read_since(poller, id, order->sent_at);
+    bool done = read && poller->values.value[id] == order->switches.on[which];
+    if (!done && ++order->looks < ORDER_LOOKS)
+        return ORDER_LOOK;
+    order->looking = false;
+    if (done)
+        return go_on(order);
+    if (order->repeated || now - order->given_at > ORDER_VALID_S)
+        return ORDER_UNANSWERED;
+    order->repeated = true;
+    return ORDER_PENDING;
 }
 
 const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT])

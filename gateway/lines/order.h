@@ -2,6 +2,11 @@
 /*
  * Switching the charge and discharge MOS of a pack: what a client ordered, as the requests that its
  * driver builds. Pure; the line sends them before its next poll.
+ *
+ * The answer of the BMS confirms an order as long as it can be that of no other one. When an order
+ * is left unanswered, neither its silence nor the answers to the next ones say anything, as the
+ * first of these may be its own: then only the state counts that is read back. An order that it
+ * does not show is sent once more while anybody expects it.
  */
 #ifndef PACKGATE_LINES_ORDER_H
 #define PACKGATE_LINES_ORDER_H
@@ -11,7 +16,9 @@
 
 #define ORDER_SWITCHES 2 /* enum bms_switch */
 
-#define ORDER_VALID_S 5.0 /* after that nobody expects to see something switched */
+#define ORDER_VALID_S 5.0  /* after that nobody expects to see something switched */
+#define ORDER_LATE_S 120.0 /* an answer that stood still on its way can come so late */
+#define ORDER_LOOKS 3      /* cycles in which the state may still be that before the order */
 
 /* Which switches are to be put into which position. */
 struct switches {
@@ -21,9 +28,10 @@ struct switches {
 
 enum order_result {
     ORDER_PENDING,
+    ORDER_LOOK,       /* the state has to be read back: order_look follows */
     ORDER_DONE,       /* confirmed by the BMS */
     ORDER_REFUSED,    /* it said no */
-    ORDER_UNANSWERED, /* whether it was carried out is not known */
+    ORDER_UNANSWERED, /* it was not carried out, or that is not known */
     ORDER_TOO_LATE,   /* the line was not free in time, or is gone: nothing was sent */
     ORDER_NOT_NOW,    /* the state that the request builds on is not known yet */
     ORDER_BUSY,       /* another order for this pack is under way */
@@ -39,14 +47,23 @@ struct order {
     void *data;
     double given_at;            /* at the earliest; after ORDER_VALID_S nothing is sent any more */
     struct bms_request request; /* the last one sent; empty: none yet */
-    struct order *next;         /* in the line's queue */
+    double sent_at;
+    bool looking;       /* at the state that is read back */
+    bool repeated;      /* the request was sent twice */
+    unsigned looks;     /* cycles since it was sent */
+    struct order *next; /* in the line's queue */
 };
 
 /** Builds the next request into order->request. ORDER_PENDING: send it. */
-enum order_result order_build(struct order *order);
+enum order_result order_build(struct order *order, double now);
 
-/** What came of it; REPLY_WAITING: nothing. ORDER_PENDING: go on with order_build. */
-enum order_result order_settle(struct order *order, enum reply_state answer);
+/** What came of it; REPLY_WAITING: nothing. ORDER_PENDING: go on with order_build. ORDER_LOOK: poll
+ * the pack. */
+enum order_result order_settle(struct order *order, enum reply_state answer, double now);
+
+/** A cycle of its pack is over, whether it brought values or not. ORDER_PENDING: go on with
+ * order_build; ORDER_LOOK: poll once more. */
+enum order_result order_look(struct order *order, double now);
 
 /** "charge on, discharge off", for the log. */
 #define SWITCHES_TEXT 40

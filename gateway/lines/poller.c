@@ -39,7 +39,7 @@ struct poller *poller_new(const struct pack_config *config)
     poller->bms.options = config->options;
     poller->published_at = poller->last_answer = NAN;
     pack_clear(&poller->values);
-    poller->noisy_until = -INFINITY;
+    poller->noisy_until = poller->order_open_until = -INFINITY;
     /* A pack that is still searched has a plan without steps, and a talker none at all. */
     unsigned steps = config->driver->steps > 0 ? config->driver->steps : 1;
     poller->steps = calloc(steps, sizeof *poller->steps);
@@ -488,6 +488,14 @@ void poller_hurry(struct poller *poller, double now)
     poller->in_cycle = false;
     poller->tries = 0;
     poller->due = now;
+}
+
+bool poller_read_since(const struct poller *poller, enum pack_value id, double since)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (poller->steps[i].at >= since && pack_known(&poller->steps[i].part, id))
+            return true;
+    return false;
 }
 
 double poller_stale_after(const struct poller *poller)

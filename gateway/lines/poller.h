@@ -72,8 +72,10 @@ struct poller {
     bool incomplete;        /* a step that used to be answered was missed in this cycle */
     unsigned silent_cycles; /* in a row without the vital step */
     struct poller_counters counters;
-    uint32_t damaged;    /* frames with a wrong checksum, or malformed; counted by the line */
-    uint32_t reconnects; /* of its line */
+    double
+        order_open_until; /* the answer to an order that was left unanswered may come till then */
+    uint32_t damaged;     /* frames with a wrong checksum, or malformed; counted by the line */
+    uint32_t reconnects;  /* of its line */
 };
 
 /** For a pack of the configuration, which must outlive it. NULL: out of memory. */
@@ -130,6 +132,9 @@ void poller_unheard(struct poller *poller);
 
 /** Reads everything anew at once, the slow values too: something was switched. */
 void poller_hurry(struct poller *poller, double now);
+
+/** Whether what is known of a value was asked for at that time or later. */
+bool poller_read_since(const struct poller *poller, enum pack_value id, double since);
 
 /** How old its values may get. Many packs on a slow line have their turn less often than the
  * configured interval: unless the file says how long values are good, they are for two and a

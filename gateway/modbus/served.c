@@ -135,6 +135,7 @@ static uint8_t exception_of(enum order_result result)
 {
     switch (result) {
     case ORDER_PENDING:
+    case ORDER_LOOK:
     case ORDER_DONE:
         return 0;
     case ORDER_REFUSED:

@@ -118,7 +118,8 @@ static const char *describe(enum order_result result)
     static const char *const texts[] = {
         [ORDER_DONE] = "confirmed",
         [ORDER_REFUSED] = "refused by the BMS",
-        [ORDER_UNANSWERED] = "not confirmed, the BMS did not answer",
+        [ORDER_UNANSWERED] =
+            "not confirmed, neither by an answer nor by the state that was read back",
         [ORDER_TOO_LATE] = "given up, its line could not be used in time",
         [ORDER_NOT_NOW] = "not possible, its present state is not known",
     };

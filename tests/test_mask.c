@@ -7,13 +7,14 @@
 #include "lines/mask.h"
 
 #include "bms/checksum.h"
+#include "bms/prng.h"
 
 #include "driver_test.h"
 
 #define SECRET "SESAME"
 #define SECRET_SIZE 6
 
-extern const struct bms_driver jk_4e57_driver, jk02_driver, daly_driver;
+extern const struct bms_driver jk_4e57_driver, jk02_driver, jk_pb_driver, daly_driver;
 
 struct shown {
     uint8_t bytes[20000];
@@ -78,7 +79,7 @@ static struct shown pass(const struct bms *bms, const uint8_t *bytes, size_t siz
     static struct mask mask;
     static struct shown shown;
     struct bms_request request = {.size = 0};
-    memset(&shown, 0, sizeof shown);
+    shown.size = shown.withheld = 0;
     mask_init(&mask, show, &shown);
     for (size_t at = 0; at < size; at += 7)
         mask_received(&mask, bms, bytes + at, size - at < 7 ? size - at : 7);
@@ -155,6 +156,93 @@ static void test_4e57_password(void **state)
     assert_false(contains_secret(&shown));
 }
 
+/* ---- damage that keeps the sum ---- */
+
+#define STREAMS 200000
+
+/* Two bytes change, one by as much up as the other one down. */
+static void damage(uint8_t *frame, size_t size, uint64_t *seed)
+{
+    size_t a = (size_t) prng_range(seed, 2, (int) size - 6), b = a;
+    while (b == a)
+        b = (size_t) prng_range(seed, 2, (int) size - 6);
+    int most_up = 255 - frame[a], most_down = frame[b];
+    int most = most_up < most_down ? most_up : most_down;
+    if (most == 0)
+        return;
+    int by = prng_range(seed, 1, most);
+    frame[a] = (uint8_t) (frame[a] + by);
+    frame[b] = (uint8_t) (frame[b] - by);
+}
+
+/* Bytes that stand nowhere else in the frame, so that each of them can be told. */
+static void put_secret(uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        at[i] = (uint8_t) ("SQXZW!?@^~"[i % 10]);
+}
+
+/* Three of its bytes in a row are as good as all of it; damage may have changed one. */
+static bool shows_secret(const struct shown *shown, const uint8_t *secret, size_t size)
+{
+    for (size_t i = 0; i + 3 <= size; i++)
+        if (memmem(shown->bytes, shown->size, secret + i, 3))
+            return true;
+    return false;
+}
+
+static void try_streams(const struct bms_driver *driver, const uint8_t *frame, size_t size,
+                        const size_t *secrets, size_t secret_size)
+{
+    struct bms bms = new_bms(driver);
+    uint64_t seed = 1;
+    unsigned masked = 0;
+    for (unsigned stream = 0; stream < STREAMS; stream++) {
+        uint8_t damaged[BMS_FRAME_MAX];
+        memcpy(damaged, frame, size);
+        damage(damaged, size, &seed);
+        struct shown shown = pass(&bms, damaged, size);
+        masked += shown.size > 0;
+        for (size_t i = 0; i < 2; i++)
+            if (shows_secret(&shown, frame + secrets[i], secret_size))
+                fail_msg("%s: stream %u shows the secret at %zu", driver->name, stream, secrets[i]);
+    }
+    assert_true(masked > STREAMS / 2);
+}
+
+static void test_damaged_about_record(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk02_driver);
+    uint8_t frame[BMS_FRAME_MAX];
+    size_t size =
+        find_frame("tests/captures/jk02/01-jk-b2a8s30p-v19-8s.exch", &bms, is_about, frame);
+    put_secret(frame + 62, 16);
+    put_secret(frame + 118, 16);
+    frame[299] = (uint8_t) sum_bytes(frame, 299);
+    try_streams(&jk02_driver, frame, size, (const size_t[]){62, 118}, 16);
+    try_streams(&jk_pb_driver, frame, size, (const size_t[]){62, 118}, 16);
+}
+
+static void test_damaged_4e57_answer(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk_4e57_driver);
+    uint8_t frame[BMS_FRAME_MAX];
+    size_t size =
+        find_frame("tests/captures/jk-4e57/01-hw6-14s-charging.exch", &bms, is_long, frame);
+    size_t at = 0;
+    for (size_t i = 11; i + 13 < size; i++)
+        if (frame[i] == 0xB1 && frame[i + 2] == 0xB2 && frame[i + 13] == 0xB3)
+            at = i + 3;
+    assert_true(at > 0);
+    put_secret(frame + at, 10);
+    uint32_t sum = sum_bytes(frame, size - 4);
+    frame[size - 2] = (uint8_t) (sum >> 8);
+    frame[size - 1] = (uint8_t) sum;
+    try_streams(&jk_4e57_driver, frame, size, (const size_t[]){at, at}, 10);
+}
+
 /* Where a protocol has nothing to hide, everything is shown as it comes, frames or not. */
 static void test_nothing_to_hide(void **state)
 {
@@ -169,8 +257,8 @@ static void test_nothing_to_hide(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_about_record),
-        cmocka_unit_test(test_4e57_password),
+        cmocka_unit_test(test_about_record),         cmocka_unit_test(test_4e57_password),
+        cmocka_unit_test(test_damaged_about_record), cmocka_unit_test(test_damaged_4e57_answer),
         cmocka_unit_test(test_nothing_to_hide),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

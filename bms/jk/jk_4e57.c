@@ -29,6 +29,7 @@
 #define MOST_LENGTH 0x200
 #define END_MARK 0x68
 #define OVERHEAD (INFO_AT + TAIL)
+#define MOST_WITHOUT_PASSWORD 60 /* bytes of one register, or of a few that are written */
 
 enum command { ACTIVATE = 0x01, WRITE = 0x02, READ_ONE = 0x03, PASSWORD = 0x05, READ_ALL = 0x06 };
 enum source { FROM_BMS = 0, FROM_GPS = 2, FROM_PC = 3 };
@@ -457,48 +458,80 @@ static bool registers_fill(const uint8_t *at, const uint8_t *end)
     return true;
 }
 
-/* Where the walk stops before the password was met, the rest is blanked, so that it cannot be read
- * as something else: the filler is no count of cells. Only where its neighbour follows, and from
- * there on register by register up to the end, it is surely the password that stands there. */
-static void mask_unread(uint8_t *from, const uint8_t *end)
+/* Between its code and that of its neighbour, with nothing but registers behind it, it is surely a
+ * password that stands there, whatever the walk has made of it. */
+static bool mask_sure_password(uint8_t *info, const uint8_t *end)
 {
     const size_t size = value_size[PASSWORD_TEXT];
-    for (uint8_t *at = from; at + 1 + size < end; at++)
+    bool found = false;
+    for (uint8_t *at = info; at + 1 + size < end; at++)
         if (at[0] == PASSWORD_TEXT && at[1 + size] == PASSWORD_TEXT + 1 &&
             registers_fill(at, end)) {
             memset(at + 1, '*', size);
-            return;
+            found = true;
         }
-    _Static_assert('#' % 3 != 0, "no count of cells");
-    memset(from, '#', (size_t) (end - from));
+    return found;
 }
 
-static void mask_registers(uint8_t *frame, size_t end)
+/* Walks the registers and masks the password. False: what stands here is no row of registers, each
+ * behind a lower one, or the whole table without a password. Damage that keeps the sum can make
+ * another code of any, so that the walk passes over the password. */
+static bool mask_registers(uint8_t *info, const uint8_t *end)
 {
-    for (size_t at = INFO_AT; at < end;) {
-        uint8_t code = frame[at++];
-        size_t size = size_of_value(code, frame + at, end - at);
-        if (size == 0)
-            mask_unread(frame + at, frame + end);
-        else if (code == PASSWORD_TEXT)
-            memset(frame + at, '*', size);
-        if (size == 0 || code == PASSWORD_TEXT)
-            return;
+    bool found = false;
+    int before = -1;
+    for (uint8_t *at = info; at < end;) {
+        uint8_t code = *at++;
+        size_t size = size_of_value(code, at, (size_t) (end - at));
+        if (size == 0 || code <= before)
+            return false;
+        if (code == PASSWORD_TEXT)
+            memset(at, '*', size);
+        found |= code == PASSWORD_TEXT;
+        before = code;
         at += size;
     }
+    return found || end - info < MOST_WITHOUT_PASSWORD;
+}
+
+static bool are_cells(const uint8_t *value, size_t size)
+{
+    bool counted = true;
+    for (size_t i = 1; i < size; i += 3)
+        counted &= value[i] == i / 3 + 1;
+    return counted;
+}
+
+/* Where the measurements end, which come first and are too short to hold a password. */
+static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
+{
+    int before = -1;
+    for (uint8_t *at = info; at < end;) {
+        uint8_t code = *at;
+        size_t size = size_of_value(code, at + 1, (size_t) (end - at - 1));
+        bool good = size > 0 && code > before && code <= STATE &&
+                    (code != CELLS || are_cells(at + 1, size));
+        if (!good)
+            return at;
+        before = code;
+        at += 1 + size;
+    }
+    return info;
 }
 
 /* The settings password: in answers, when it is written, and when it is sent to get leave to write.
- */
+ * Of what is not read to its end only the measurements are left; the filler is no count of cells,
+ * and nothing else either. */
 static void mask(uint8_t *frame, size_t size)
 {
-    size_t end = size - TAIL;
-    uint8_t command = frame[COMMAND_AT];
-    if (command == PASSWORD)
-        memset(frame + INFO_AT, '*', end - INFO_AT);
-    else if (frame[TYPE_AT] != REQUEST ? command == READ_ALL || command == READ_ONE
-                                       : frame[INFO_AT] == PASSWORD_TEXT)
-        mask_registers(frame, end);
+    _Static_assert('#' % 3 != 0, "no count of cells");
+    uint8_t *info = frame + INFO_AT, *end = frame + size - TAIL;
+    uint8_t *from = end;
+    if (frame[COMMAND_AT] == PASSWORD)
+        from = info;
+    else if (end - info > 1 && !mask_sure_password(info, end) && !mask_registers(info, end))
+        from = end_of_measurements(info, end);
+    memset(from, '#', (size_t) (end - from));
     put_be16(frame + size - 2, sum_bytes(frame, size - 4));
 }
 

@@ -482,11 +482,24 @@ static void mask_with(uint8_t blank, uint8_t *bytes, size_t first)
     bytes[JK_RECORD_SIZE - 1 - first] = (uint8_t) sum;
 }
 
+/* Damage that keeps the sum can make another type of an about record's. It is told by its texts as
+ * well: model, versions, name, date, serial number, PIN and password, of which damage spoils a few. */
+static bool holds_texts(const uint8_t *bytes, size_t first)
+{
+    static const uint16_t texts[] = {6, 22, 30, 46, 62, 78, 86, 118};
+    unsigned found = 0;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const uint8_t *text = bytes + texts[i] - first;
+        found += text[0] >= 0x20 && text[0] <= 0x7E && text[1] >= 0x20 && text[1] <= 0x7E;
+    }
+    return found >= 3;
+}
+
 /* A new sum that completes a header would make the record look cut short. */
 void jk_record_mask(uint8_t *bytes, size_t first)
 {
     const uint8_t *end = bytes + JK_RECORD_SIZE - first;
-    if (bytes[HEADER_SIZE - first] != JK_ABOUT)
+    if (bytes[HEADER_SIZE - first] != JK_ABOUT && !holds_texts(bytes, first))
         return;
     mask_with('*', bytes, first);
     if (memcmp(end - HEADER_SIZE, header, HEADER_SIZE) == 0)

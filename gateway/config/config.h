@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration: one INI file into structs. One table of keys (config.c) parses, checks ranges,
- * prints the help of each key and the manual's table. A file that has any mistake yields no
+ * The configuration: one INI file into structs. Its sections and their keys are tables (keys.h) that
+ * parse, check ranges, compare at a reload and print the manual. A file that has any mistake yields no
  * configuration at all.
  */
 #ifndef PACKGATE_CONFIG_CONFIG_H

@@ -187,6 +187,10 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
         snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],
                  i + 1 == count ? "?" : "");
     }
+    if (count > 1) {
+        size_t used = strlen(out);
+        snprintf(out + used, HINT_SIZE - used, " `packgate probe` finds out which");
+    }
     return out;
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the commands say to a wrong call: what is missing, and what was probably meant."""
 
+import os
 import subprocess
 
 from harness import PACKGATE, PATIENCE, main
@@ -89,4 +90,21 @@ def check_warns_of_what_the_host_lacks():
     assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is no serial port\n", result.stderr
 
 
-main([check_prints_what_is_served, check_warns_of_what_the_host_lacks, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])
+def mistakes_have_their_priority_in_the_journal():
+    """As systemd starts it: JOURNAL_STREAM names standard error."""
+    for run, wrong in ((True, "<3>"), (False, "standard input")):
+        ours, theirs = os.pipe()
+        stat = os.fstat(theirs)
+        text = "[line a]\nport = tcp://127.0.0.1:1\nbaud = 9600\nprotocol = nix\n[pack p]\nline = a\nunit = 1\n"
+        process = subprocess.run([PACKGATE, "run" if run else "check", *(["-c"] if run else []), "-"], stderr=theirs,
+                                 input=text, stdout=subprocess.PIPE, timeout=PATIENCE, encoding="utf-8",
+                                 env={**os.environ, "JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
+        os.close(theirs)
+        with os.fdopen(ours, encoding="utf-8") as pipe:
+            lines = pipe.read().splitlines()
+        assert process.returncode == 1 and len(lines) == 2, (process, lines)
+        assert all(line.startswith(wrong) for line in lines[1:]), lines
+        assert "'baud' has no effect" in lines[0] and lines[0].startswith("<4>" if run else wrong), lines
+
+
+main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])

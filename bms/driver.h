@@ -23,6 +23,8 @@
 /* How the current's sign is found where firmwares disagree. */
 enum bms_current { BMS_CURRENT_AUTO, BMS_CURRENT_NORMAL, BMS_CURRENT_INVERTED };
 
+struct modbus_user;
+
 /* What the configuration says about one pack; zero is the default of each. */
 struct bms_options {
     int address; /* as the user counts it: board, group or bus address; -1: the driver's default */
@@ -31,6 +33,7 @@ struct bms_options {
     enum bms_current current;
     bool shared;        /* there are other packs on its line: others may hear what it is asked */
     double capacity_ah; /* for meters that do not know it; 0: not given */
+    const struct modbus_user *map; /* `protocol = modbus`: what stands where; NULL: not given */
 };
 
 struct bms_driver;

@@ -49,13 +49,15 @@ static void add_words(char *out, size_t size, const char *word, const char *sepa
     snprintf(out + used, size - used, "%s%s", used ? separator : "", word);
 }
 
-/* "daly, x or auto": all drivers, however many there are, and the search for one. */
+/* "daly, x, modbus or auto": all drivers, however many there are, what a map describes, and the
+ * search for one. */
 static const char *protocols(void)
 {
     static char text[512];
     text[0] = 0;
     for (unsigned i = 0; bms_drivers[i]; i++)
         add_words(text, sizeof text, bms_drivers[i]->name, ", ");
+    add_words(text, sizeof text, "modbus", ", ");
     add_words(text, sizeof text, "auto", " or ");
     return text;
 }

@@ -2,6 +2,8 @@
 /* Checks across keys and sections of a configuration. */
 #include "check.h"
 
+#include "modbus_map.h"
+
 #include "push.h"
 
 #include "simulator/simulator.h"
@@ -142,6 +144,26 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
         mistakes_add(mistakes, pack->heading,
                      "[pack %s] is simulated and has protocol 'auto'; expected the one to simulate",
                      pack->name);
+}
+
+/* Only now is it known whether the file is needed. */
+static void load_map(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    struct pack_config *pack = pack_of(draft);
+    unsigned line = config_draft_line(draft, "map");
+    bool given = config_draft_given(draft, "map"), modbus = driver_of(draft) == &modbus_user_driver;
+    if (given && driver_of(draft) && !modbus)
+        mistakes_add(mistakes, line, "'map' is for protocol 'modbus' only; leave it out");
+    if (modbus && !given)
+        mistakes_add(mistakes, draft->heading,
+                     "[pack %s] has protocol 'modbus' and no 'map'; expected the file that says "
+                     "what stands in which register",
+                     draft->name);
+    if (modbus && draft->line && strncmp(line_of(draft->line)->port, "sim:", 4) == 0)
+        mistakes_add(mistakes, draft->heading,
+                     "[pack %s] is simulated, which protocol 'modbus' cannot be", draft->name);
+    if (modbus && pack->map.path[0])
+        pack->options.map = pack->map.rows = modbus_map_load(pack->map.path, line, mistakes);
 }
 
 static void check_writable(const struct config_draft *pack, struct mistakes *mistakes)
@@ -433,6 +455,7 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
     check_address(pack, mistakes);
     check_writable(pack, mistakes);
     check_automatic(pack, mistakes);
+    load_map(pack, mistakes);
     check_unit(drafts, pack, mistakes);
     note_company(drafts, pack);
     check_neighbours(drafts, pack, mistakes);

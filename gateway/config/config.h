@@ -70,11 +70,18 @@ struct line_config {
  * asks nothing and finds nothing. */
 extern const struct bms_driver automatic_driver;
 
+/* The file that describes a BMS without a driver, and what is in it. */
+struct pack_map {
+    char path[PORT_SIZE];     /* "": none */
+    struct modbus_user *rows; /* on the heap */
+};
+
 struct pack_config {
     char name[NAME_SIZE];
     const struct line_config *line;
     const struct bms_driver *driver; /* its own or the line's; never NULL after a good load */
-    struct bms_options options;      /* address, adr, variant, current, capacity */
+    struct bms_options options;      /* address, adr, variant, current, capacity, map */
+    struct pack_map map;             /* of `protocol = modbus` */
     int unit;                        /* Modbus unit id 1…247 */
     double poll_s;                   /* resolved: its own or the gateway's */
     double stale_after_s; /* resolved; for a line that takes longer see poller_stale_after */

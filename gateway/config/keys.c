@@ -210,6 +210,11 @@ static const struct config_key pack_keys[] = {
      .otherwise = "what the BMS says",
      .on_change = CHANGE_LINE,
      .help = "Capacity of the pack in Ah, for meters that do not know it."},
+    {.name = "map", PACK(map), .type = &type_map,
+     .otherwise = "none",
+     .on_change = CHANGE_LINE,
+     .help = "For protocol modbus: the file that says what stands in which register of the BMS; docs/modbus-map.md "
+             "describes it."},
     {.name = "unit", PACK(unit), .type = &type_int, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
     {.name = "poll", PACK(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
@@ -260,6 +265,13 @@ static void init_pack(void *settings)
     pack->options.adr = -1;
 }
 
+static void release_pack(void *settings)
+{
+    struct pack_config *pack = settings;
+    free(pack->map.rows);
+    pack->map.rows = NULL;
+}
+
 static void link_pack(const struct config *config, void *settings,
                       const struct config_draft *draft)
 {
@@ -274,7 +286,7 @@ const struct config_section pack_section = {
     .help = "A BMS on a line and the Modbus unit id under which it is served.",
     .size = sizeof(struct pack_config), .at = offsetof(struct config, packs), .count = offsetof(struct config, pack_count),
     CONFIG_KEYS(pack_keys), .aliases = pack_aliases,
-    .init = init_pack, .check = config_check_pack, .link = link_pack,
+    .init = init_pack, .check = config_check_pack, .link = link_pack, .release = release_pack,
 };
 
 static const struct config_key bank_keys[] = {

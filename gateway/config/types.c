@@ -5,6 +5,8 @@
  */
 #include "types.h"
 
+#include "bms/modbus/modbus_user.h"
+
 #include "base/address.h"
 
 #include <math.h>
@@ -306,6 +308,8 @@ static bool parse_protocol(const struct config_key *key, const char *text, void 
     (void) key;
     const struct bms_driver *driver =
         strcmp(text, automatic_driver.name) == 0 ? &automatic_driver : bms_driver_find(text);
+    if (strcmp(text, modbus_user_driver.name) == 0)
+        driver = &modbus_user_driver;
     if (!driver)
         return false;
     *(const struct bms_driver **) field = driver;
@@ -318,6 +322,7 @@ static void describe_protocol(const struct config_key *key, char *out, size_t si
     snprintf(out, size, "a protocol: ");
     for (unsigned i = 0; bms_drivers[i]; i++)
         append(out, size, i == 0 ? "" : ", ", bms_drivers[i]->name);
+    append(out, size, ", ", modbus_user_driver.name);
     append(out, size, " or ", automatic_driver.name);
 }
 
@@ -326,11 +331,41 @@ static void offer_protocols(const struct config_key *key, struct suggest *sugges
     (void) key;
     for (unsigned i = 0; bms_drivers[i]; i++)
         suggest_offer(suggest, bms_drivers[i]->name);
+    suggest_offer(suggest, modbus_user_driver.name);
     suggest_offer(suggest, automatic_driver.name);
 }
 
 const struct config_type type_protocol = {
     .parse = parse_protocol, .describe = describe_protocol, .offer = offer_protocols};
+
+/* The file is read when it is known that the protocol is modbus. */
+static bool parse_map(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct pack_map *map = field;
+    if (!*text || strlen(text) >= sizeof map->path)
+        return false;
+    snprintf(map->path, sizeof map->path, "%s", text);
+    return true;
+}
+
+static void describe_map(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "the path of a file");
+}
+
+/* A file that was changed is another map. */
+static bool same_map(const void *a, const void *b)
+{
+    const struct pack_map *left = a, *right = b;
+    if (!left->rows || !right->rows)
+        return left->rows == right->rows;
+    return left->rows->contents == right->rows->contents;
+}
+
+const struct config_type type_map = {
+    .parse = parse_map, .describe = describe_map, .same = same_map};
 
 static bool parse_framing(const struct config_key *key, const char *text, void *field)
 {

@@ -28,6 +28,7 @@ extern const struct config_type type_path;     /* char[PORT_SIZE]            "/a
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_framing;  /* char[4]                    "8N1" */
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */
+extern const struct config_type type_map;      /* struct pack_map            "/a/path" */
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */
 extern const struct config_type type_target;   /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */

@@ -131,6 +131,7 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
             continue;
         renewed->pollers[i] = old->pollers[same];
         renewed->pollers[i]->config = pack;
+        renewed->pollers[i]->bms.options.map = pack->options.map; /* the old one goes */
         old->pollers[same] = NULL;
     }
     renewed->lines[l] = old->lines[from];

@@ -144,7 +144,9 @@ def tables_have_all_protocols():
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
     listed = re.findall(r"^  ([a-z][a-z0-9-]+) +(?:(\d+)-(\d+))? +([a-z0-9 ]*)$",
                         help_text.split("variants:\n")[1].split("\n\n")[0], re.M)
-    assert {name for name, *_ in listed} == set(known) == set(table), (listed, known.keys(), table.keys())
+    # One that is described by a file cannot be simulated.
+    assert {name for name, *_ in listed} == set(known) - {"modbus"}, (listed, known.keys())
+    assert set(known) == set(table), (known.keys(), table.keys())
     for name, low, high, variants in listed:
         _, _, _, baud, _, address, switch = table[name]
         assert baud == known[name][0], (name, baud)

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The file that `map` of a pack names: what stands in which register of a BMS that no driver knows.
+ * docs/modbus-map.md is its manual.
+ */
+#ifndef PACKGATE_CONFIG_MODBUS_MAP_H
+#define PACKGATE_CONFIG_MODBUS_MAP_H
+
+#include "mistakes.h"
+
+#include "bms/modbus/modbus_user.h"
+
+/** Reads a map from a file, or from text that is called `name`. NULL: anything is wrong with it;
+ * `mistakes` then say so at `line` of the configuration, naming the file and its line. The caller
+ * frees it with free. */
+struct modbus_user *modbus_map_load(const char *path, unsigned line, struct mistakes *mistakes);
+struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
+                                     struct mistakes *mistakes);
+
+#endif

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""`protocol = modbus`: a BMS that is described by a file, from the file to the client; the file is checked, and taken over
+when it changes."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+
+EXAMPLE = "conf/modbus-map-example.txt"
+
+
+def pack(url, path):
+    return f"[line bus]\nport = {url}\nprotocol = modbus\n[pack house]\nline = bus\naddress = 1\nunit = 1\npoll = 100ms\nmap = {path}\n"
+
+
+def simulated():
+    return simulate("eg4-ll", "profile=fixed,cells=16,voltage_v=52.8,current_a=-12.3,soc_percent=61,cell_mv.7=3311",
+                    "--address", "1")
+
+
+def near(expected):
+    return lambda value: abs(value - expected) < 1e-4
+
+
+def serves_what_the_map_says():
+    server, url = simulated()
+    with server, Gateway(pack(url, os.path.abspath(EXAMPLE))) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        for name, expected in (("voltage_v", 52.8), ("current_a", -12.3), ("soc_percent", 61), ("cell_mv.7", 3311),
+                               ("cell_count", 16)):
+            await_value(client, name, 1, near(expected))
+
+
+def takes_over_a_changed_map():
+    server, url = simulated()
+    with server, tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "bms.txt")
+        shutil.copy(EXAMPLE, path)
+        with Gateway(pack(url, path)) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            await_value(client, "current_a", 1, near(-12.3))
+            # Without a change the line stays open, with one it does not.
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for("the new configuration is in force")
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda count: count > polls + 2)
+            assert read_value(client, "reconnects", 1) == 0
+            with open(path) as file:
+                text = file.read()
+            with open(path, "w") as file:
+                file.write(text.replace("s16    scale 0.01 ", "s16    scale -0.01 "))
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for("the new configuration is in force")
+            gateway.wait_published("house")
+            await_value(client, "current_a", 1, near(12.3))
+            # A map with a mistake changes nothing.
+            with open(path, "a") as file:
+                file.write("voltage 0 u16\n")
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for(r"bms\.txt:\d+: 'voltage' is no value")
+            assert abs(read_value(client, "current_a", 1) - 12.3) < 1e-4
+
+
+def checks_the_map():
+    text = "[line l]\nport = tcp://192.0.2.1:1\n[pack p]\nline = l\nprotocol = modbus\nunit = 1\nmap = %s\n"
+    for path, status in (EXAMPLE, 0), ("README.md", 1), ("/nowhere", 1):
+        result = subprocess.run([PACKGATE, "check", "-c", "-"], input=(text % path).encode(), stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
+        assert result.returncode == status, (path, result)
+        assert status == 0 or path.encode() in result.stderr, result
+
+
+main([serves_what_the_map_says, takes_over_a_changed_map, checks_the_map])

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Maps of BMS that no driver knows: the example in conf/ against the driver of the same BMS, each
+ * kind of row, and what is said of each kind of mistake.
+ */
+#include "driver_test.h"
+
+#include "config/config.h"
+#include "config/modbus_map.h"
+#include "lines/poller.h"
+#include "lines/reply.h"
+
+#include "bms/battery.h"
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <stdio.h>
+
+#define EXAMPLE "conf/modbus-map-example.txt"
+
+extern const struct bms_driver eg4_ll_driver;
+
+static struct modbus_user *load_example(void)
+{
+    struct mistakes mistakes = {0};
+    struct modbus_user *map = modbus_map_load(EXAMPLE, 1, &mistakes);
+    mistakes_print(&mistakes, "test", stderr);
+    mistakes_free(&mistakes);
+    assert_non_null(map);
+    return map;
+}
+
+/* One poll cycle of a driver against an emulated EG4. */
+static void poll_board(const struct bms_driver *driver, const struct modbus_user *map,
+                       struct pack *told, struct pack *read)
+{
+    static struct reply reply;
+    struct bms board = new_bms(&eg4_ll_driver);
+    struct line_config line = {.name = "line"};
+    struct pack_config config = {.line = &line,
+                                 .driver = driver,
+                                 .options = {.address = 3, .adr = -1, .map = map},
+                                 .poll_s = 1,
+                                 .stale_after_s = 10};
+    struct poller *poller = poller_new(&config);
+    struct bms_request request;
+    bool published = false;
+    assert_non_null(poller);
+    board.options.address = 3;
+    while (poller_request(poller, 0, &request, &published)) {
+        struct bms_output out;
+        eg4_ll_driver.emulate(&board, told, request.bytes, request.size, &out);
+        reply_clear(&reply);
+        reply_append(&reply, out.bytes, out.size);
+        assert_int_equal(reply_decode(&reply, &poller->bms, &request, true, &poller->incoming),
+                         REPLY_DONE);
+        poller_answered(poller, 0);
+    }
+    assert_true(published);
+    *read = poller->values;
+    poller_free(poller);
+}
+
+static void test_example(void **state)
+{
+    (void) state;
+    struct modbus_user *map = load_example();
+    struct battery battery;
+    struct battery_settings settings = {.cells = 16,
+                                        .temps = 4,
+                                        .capacity_ah = 100,
+                                        .soc_percent = 55,
+                                        .ambient_c = 20,
+                                        .profile = BATTERY_DISCHARGE};
+    struct pack told, by_driver, by_map;
+    battery_init(&battery, &settings);
+    battery_step(&battery, 100, &told);
+    pack_alarm(&told, CELL_OVER_VOLTAGE, ALARM_PROTECTION);
+    poll_board(&eg4_ll_driver, NULL, &told, &by_driver);
+    poll_board(&modbus_user_driver, map, &told, &by_map);
+    char name[VALUE_NAME_SIZE];
+    for (int id = 0; id < PACK_VALUES; id++) {
+        double a = by_driver.value[id], b = by_map.value[id];
+        bool sensor = id == TEMP_COUNT || id == TEMP_AVG_C || id >= TEMP_C + 4;
+        if (!sensor && !(fabs(a - b) < 1e-6) && !(isnan(a) && isnan(b)))
+            fail_msg("%s: %g by the driver, %g by the map",
+                     pack_value_name((enum pack_value) id, name), a, b);
+    }
+    for (int i = 0; i < PACK_TEXTS; i++)
+        assert_string_equal(by_map.text[i], by_driver.text[i]);
+    assert_true(by_map.alarms_protection >> CELL_OVER_VOLTAGE & 1);
+    assert_int_equal(by_map.raw_alarm_count, 4);
+    assert_memory_equal(by_map.raw_alarms, by_driver.raw_alarms, sizeof by_map.raw_alarms);
+    free(map);
+}
+
+/* One register of each type, through a map of one row. */
+static void test_rows(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *row;
+        uint16_t words[4];
+        enum pack_value id;
+        double expected; /* NaN: unknown */
+    } cases[] = {
+        {"voltage_v 0 u16 scale 0.01", {5325}, VOLTAGE_V, 53.25},
+        {"voltage_v = 0x0, u16, scale 0.01", {5325}, VOLTAGE_V, 53.25},
+        {"current_a 0 s16 scale 0.1", {0xFFFB}, CURRENT_A, -0.5},
+        {"current_a 0 s16 scale -0.1", {0xFFFB}, CURRENT_A, 0.5},
+        {"current_a 0 u16 offset -30000 scale 0.1", {29995}, CURRENT_A, -0.5},
+        {"mos_temp_c 0 u16 offset -2731 scale 0.1", {2946}, MOS_TEMP_C, 21.5},
+        {"remaining_ah 0 u32 scale 0.001", {1, 0x86A0}, REMAINING_AH, 100},
+        {"remaining_ah 0 u32low scale 0.001", {0x86A0, 1}, REMAINING_AH, 100},
+        {"power_w 0 s32", {0xFFFF, 0xFFFE}, POWER_W, -2},
+        {"power_w 0 s32low", {0xFFFE, 0xFFFF}, POWER_W, -2},
+        {"soc_percent 0 f32", {0x42B4, 0x8000}, SOC_PERCENT, 90.25},
+        {"soc_percent 0 f32low", {0x8000, 0x42B4}, SOC_PERCENT, 90.25},
+        {"soc_percent 0 f32", {0x7FC0, 0}, SOC_PERCENT, NAN},
+        {"temp_c.2 0 s8 count 2", {0x15F6}, (enum pack_value)(TEMP_C + 2), -10},
+        {"charge_mos 0 bit 3", {8}, CHARGE_MOS, 1},
+        {"charge_mos 0 bit 3", {0xFFF7}, CHARGE_MOS, 0},
+        {"soc_percent 0 u16", {101}, SOC_PERCENT, NAN},
+        {"soc_percent 0 u16 max 90", {91}, SOC_PERCENT, NAN},
+        {"soc_percent 0 u16 min 1", {0}, SOC_PERCENT, NAN},
+        {"soc_percent 0 u16 min 1 max 90", {90}, SOC_PERCENT, 90},
+        {"cell_mv 1 u16 count 3 counted 1",
+         {3300, 2, 3301, 3302},
+         (enum pack_value)(CELL_MV + 1),
+         3301},
+        {"cell_mv 1 u16 count 3 counted 1",
+         {3300, 2, 3301, 3302},
+         (enum pack_value)(CELL_MV + 2),
+         NAN},
+        {"balancing 0 u16", {7}, BALANCING, 1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[200];
+        struct mistakes mistakes = {0};
+        snprintf(text, sizeof text, "read holding 0 4 # all of it\n\n%s ; one\n", cases[i].row);
+        struct modbus_user *map = modbus_map_parse(text, "map", 1, &mistakes);
+        mistakes_print(&mistakes, cases[i].row, stderr);
+        assert_non_null(map);
+        struct bms bms = new_bms(&modbus_user_driver);
+        bms.options.map = map;
+        struct bms_request request;
+        struct pack pack;
+        struct bytes answer = {.bytes = {1, 3, 8}, .size = 13};
+        for (unsigned n = 0; n < 4; n++)
+            put_be16(answer.bytes + 3 + 2 * n, cases[i].words[n]);
+        put_le16(answer.bytes + 11, crc16_modbus(answer.bytes, 11));
+        pack_clear(&pack);
+        assert_true(bms.driver->build(&bms, 0, &request));
+        assert_bytes(request.bytes, 6, "01 03 00 00 00 04");
+        assert_false(bms.driver->build(&bms, 1, &request));
+        request = request_of("01 03 00 00 00 04 00 00");
+        assert_int_equal(receive_frame(&bms, &request, answer.bytes, answer.size, &pack), BMS_DONE);
+        if (isnan(cases[i].expected))
+            assert_unknown(&pack, cases[i].id);
+        else if (!(fabs(pack.value[cases[i].id] - cases[i].expected) < 1e-9))
+            fail_msg("%s: %g", cases[i].row, pack.value[cases[i].id]);
+        free(map);
+    }
+}
+
+static void test_mistakes(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *said;
+    } cases[] = {
+        {"", "no 'read' row"},
+        {"read holding 0 4\n", "no values"},
+        {"read holding 0 4 slow\nvoltage_v 0 u16\n", "no 'read' row"},
+        {"read holdings 0 4\n",
+         "map m:1: 'holdings' is no kind of register; expected one of coils"},
+        {"read holding 70000 4\n", "'70000' is no register"},
+        {"read holding 0 126\n", "expected a whole number from 1 to 125"},
+        {"read holding 65535 2\n", "go beyond 65535"},
+        {"read holding 0 4 quick\n", "'quick' is too much"},
+        {"read holding 0 4\nvoltage 0 u16\n", "map m:2: 'voltage' is no value"},
+        {"read holding 0 4\nvoltage_w 0 u16\n", "did you mean 'voltage_v'?"},
+        {"read holding 0 4\nvoltage_v x u16\n", "'x' is no register"},
+        {"read holding 0 4\nvoltage_v 0 u17\n", "'u17' is no type; expected one of u16"},
+        {"read holding 0 4\nvoltage_v 0\n", "'' is no type"},
+        {"read holding 0 4\nvoltage_v 0 u16 scale\n", "'' is no number"},
+        {"read holding 0 4\nvoltage_v 0 u16 scale 0\n", "expected scale (not 0)"},
+        {"read holding 0 4\nvoltage_v 0 u16 scale nan\n", "'nan' is no number"},
+        {"read holding 0 4\nvoltage_v 0 u16 times 2\n", "'times' is not known"},
+        {"read holding 0 4\nvoltage_v 0 u16 count 2\n", "expected a whole number from 1 to 1"},
+        {"read holding 0 4\ncell_mv 0 u16 count 49\n", "expected a whole number from 1 to 48"},
+        {"read holding 0 4\ncell_mv.40 0 u16 count 10\n", "expected a whole number from 1 to 9"},
+        {"read holding 0 4\ncell_mv 0 u16 count 5\n",
+         "cell_mv.1: register 0 or one of those behind"},
+        {"read holding 0 4\nvoltage_v 4 u16\n", "voltage_v: register 4 is in no 'read'"},
+        {"read holding 0 4\nvoltage_v 3 u32\n", "is in no 'read'"},
+        {"read holding 0 4\ncell_mv 0 u16 count 4 counted 9\n", "register 9 is in no 'read'"},
+        {"read holding 0 4\ncharge_mos 0 coil\n", "register 0 is in no 'read'"},
+        {"read coils 0 4\nvoltage_v 0 u16\n", "register 0 is in no 'read'"},
+        {"read holding 0 4\ncharge_mos 0 bit 16\n", "'16' is no bit"},
+        {"read holding 0 4\ncharge_mos 0 bit 1 scale 2\n", "no meaning for a bit"},
+        {"read holding 0 4\nserial 0 u16\n", "serial is text"},
+        {"read holding 0 4\nvoltage_v 0 text 2\n", "voltage_v is a number"},
+        {"read holding 0 4\nvoltage_v 0 u16 min 3 max 2\n", "min is above max"},
+        {"read holding 0 4\nalarm soc_lo 0 bit 1 warning\n", "did you mean 'soc_low'?"},
+        {"read holding 0 4\nalarm soc_low 0 bit 1 loud\n", "'loud' is no level"},
+        {"read holding 0 4\nalarm soc_low 0 bit 1 warning x\n", "'x' is too much"},
+        {"read holding 0 4\nvoltage_v 0 u16\nalarm soc_low 4 bit 1 warning\n",
+         "soc_low: register 4"},
+        {"read holding 0 4\nvoltage_v 0 u16\nraw 2 3\n", "raw: register 2"},
+        {"read holding 0 4\nraw 0 17\n", "expected a whole number from 1 to 16"},
+        {"read holding 0 4\nread input 3 4\nvoltage_v 0 u16\n", "two reads overlap at 3"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct mistakes mistakes = {0};
+        assert_null(modbus_map_parse(cases[i].text, "m", 7, &mistakes));
+        assert_true(mistakes.count > 0);
+        assert_int_equal(mistakes.list[0].line, 7);
+        if (!strstr(mistakes.list[0].text, cases[i].said))
+            fail_msg("'%s': %s", cases[i].text, mistakes.list[0].text);
+        mistakes_free(&mistakes);
+    }
+}
+
+/* Any bytes: no crash, and either a map or a mistake. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static char text[20000];
+    struct mistakes mistakes = {0};
+    size_t at = 0;
+    for (int i = 0; i < 9; i++)
+        at += (size_t) sprintf(text + at, "read holding %d 4\n", 10 * i);
+    assert_null(modbus_map_parse(text, "m", 1, &mistakes));
+    at = (size_t) sprintf(text, "read holding 0 4\n");
+    for (int i = 0; i < 200; i++)
+        at += (size_t) sprintf(text + at, "voltage_v 0 u16\n");
+    assert_null(modbus_map_parse(text, "m", 1, &mistakes));
+    at = (size_t) sprintf(text, "read holding 0 4\nvoltage_v 0 u16\n");
+    for (int i = 0; i < 200; i++)
+        at += (size_t) sprintf(text + at, "alarm soc_low 0 bit 1 warning\n");
+    assert_null(modbus_map_parse(text, "m", 1, &mistakes));
+    memset(text, 'a', 1000);
+    text[1000] = '\0';
+    assert_null(modbus_map_parse(text, "m", 1, &mistakes));
+    for (size_t i = 0; i < 600; i += 2)
+        text[i] = ' ';
+    text[200] = '\0';
+    assert_null(modbus_map_parse(text, "m", 1, &mistakes));
+    mistakes_free(&mistakes);
+}
+
+/* ---- in the configuration ---- */
+
+#define PACK "[line l]\nport = tcp://h:1\n[pack p]\nline = l\nunit = 1\n"
+
+static void test_configuration(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *said; /* NULL: good */
+    } cases[] = {
+        {PACK "protocol = modbus\nmap = " EXAMPLE "\n", NULL},
+        {PACK "protocol = modbus\naddress = 0\nmap = " EXAMPLE "\n", NULL},
+        {PACK "protocol = modbus\n", "f:3: [pack p] has protocol 'modbus' and no 'map'"},
+        {PACK "protocol = modbus\nmap = /nowhere\n", "f:7: map /nowhere: cannot be opened"},
+        {PACK "protocol = modbus\nmap = conf/demo.ini\n", "map conf/demo.ini:"},
+        {PACK "protocol = daly\nmap = " EXAMPLE "\n", "'map' is for protocol 'modbus' only"},
+        {PACK "protocol = modbus\nwritable = yes\nmap = " EXAMPLE "\n", "no documented way"},
+        {"[line l]\nport = sim:\n[pack p]\nline = l\nunit = 1\nprotocol = modbus\nmap = " EXAMPLE
+         "\n",
+         "is simulated"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&messages, &size);
+        struct config *config = config_parse(cases[i].text, "f", out);
+        fclose(out);
+        if ((config != NULL) != (cases[i].said == NULL) ||
+            (cases[i].said && !strstr(messages, cases[i].said)))
+            fail_msg("case %zu: %s", i, messages);
+        if (config)
+            assert_ptr_equal(config->packs[0].options.map, config->packs[0].map.rows);
+        config_free(config);
+        free(messages);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_example),       cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_configuration),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -270,11 +270,87 @@ static void test_pairs(void **state)
     }
 }
 
+/* ---- a wrong word in a configuration ---- */
+
+/* A pack as it may stand there: few cells, many, full, empty, and what flows. */
+static const struct battery_settings packs[] = {
+    {.cells = 16, .temps = 4, .capacity_ah = 100, .soc_percent = 55, .ambient_c = 20},
+    {.cells = 4,
+     .temps = 2,
+     .capacity_ah = 280,
+     .soc_percent = 98,
+     .ambient_c = 35,
+     .profile = BATTERY_CHARGE},
+    {.cells = 8,
+     .temps = 1,
+     .capacity_ah = 50,
+     .soc_percent = 7,
+     .ambient_c = -5,
+     .profile = BATTERY_DISCHARGE},
+};
+
+/* Whether a driver takes a device for its own, at an address and with a variant of the driver's. */
+static bool takes(const struct bms_driver *driver, int address, int variant, struct bms *device,
+                  struct pack *values)
+{
+    const struct attempt attempt = {
+        .driver = driver, .guess = {.address = address, .variant = variant}, .polls = 2};
+    return finds(&attempt, device, values);
+}
+
+static void check_stranger(const struct bms_driver *driver, struct bms *device, struct pack *values)
+{
+    int variants = 1;
+    while (driver->variants && driver->variants[variants])
+        variants++;
+    for (int variant = 0; variant < variants; variant++)
+        for (int address = driver->address_min; address <= driver->address_max; address++)
+            if (takes(driver, address, variant, device, values))
+                fail_msg("%s (variant %d) at %d: %s takes it for its own at %d, variant %d",
+                         device->driver->name, device->options.variant, bms_address(device),
+                         driver->name, address, variant);
+}
+
+/* An emulated device against all drivers but its own, each at all of its addresses. */
+static void check_strangers(const struct bms_driver *owner, int address, int variant)
+{
+    for (size_t p = 0; p < sizeof packs / sizeof *packs; p++) {
+        struct battery battery;
+        struct pack values;
+        battery_init(&battery, &packs[p]);
+        battery_step(&battery, 60, &values);
+        for (size_t d = 0; bms_drivers[d]; d++) {
+            struct bms device;
+            bms_init(&device, owner);
+            device.options.address = address;
+            device.options.variant = variant;
+            if (!bms_talks(bms_drivers[d]) && !may_be(owner, bms_drivers[d]))
+                check_stranger(bms_drivers[d], &device, &values);
+        }
+    }
+}
+
+/* Every pair, in both directions: no driver takes the pack of another, wherever its owner may have
+ * put the addresses. */
+static void test_strangers(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        check_strangers(driver, -1, 0);
+        if (driver->address_min <= 1 && driver->address_max >= 1)
+            check_strangers(driver, 1, 0);
+        for (int variant = 1; driver->variants && driver->variants[variant]; variant++)
+            check_strangers(driver, -1, variant);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_time),    cmocka_unit_test(test_order), cmocka_unit_test(test_rates),
-        cmocka_unit_test(test_guesses), cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_time),  cmocka_unit_test(test_order),
+        cmocka_unit_test(test_rates), cmocka_unit_test(test_guesses),
+        cmocka_unit_test(test_pairs), cmocka_unit_test(test_strangers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

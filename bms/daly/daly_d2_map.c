@@ -16,14 +16,6 @@
 enum { FAULTS = 58, MASK = 62, OLD_HARDWARE = 185, OLD_HARDWARE_COUNT = 16 };
 
 // clang-format off
-static const struct daly_read reads[] = {
-    {  0, 62}, /* status */
-    { 62,  9}, /* MOS temperature */
-    {128, 41}, /* settings */
-    {169, 32}, /* versions */
-    { 87, 12}, /* serial number */
-};
-
 static const struct daly_field fields[] = {
     /* reg  value           offset  divisor  raw: lowest highest  blank */
     { 40, VOLTAGE_V,             0,      10,  1, 0xFFFE,      0},
@@ -52,9 +44,9 @@ static const struct daly_text texts[] = {
 
 /* Older firmware has 32 characters for each version, so that its hardware name stands where newer
  * ones have a date. */
-static void decode_old_hardware(const struct daly_window *window, struct pack *pack)
+static void decode_old_hardware(const struct modbus_window *window, struct pack *pack)
 {
-    if (!daly_window_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
+    if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
         return;
     pack_set_text(pack, MODEL, window->data + 2 * (OLD_HARDWARE - window->start),
                   2 * OLD_HARDWARE_COUNT);
@@ -62,14 +54,14 @@ static void decode_old_hardware(const struct daly_window *window, struct pack *p
         memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
-static void decode_rest(const struct daly_window *window, struct pack *pack)
+static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
-    if (daly_window_has(window, FAULTS, 4))
-        daly_alarms(pack, daly_window_bits(window, FAULTS, 4));
+    if (modbus_has(window, FAULTS, 4))
+        daly_alarms(pack, daly_bits(window, FAULTS, 4));
     /* Firmware without the mask has FFFF here or other things; finish() compares it with the
      * balancer's state. */
-    if (daly_window_has(window, MASK, 2)) {
-        uint64_t mask = daly_window_bits(window, MASK, 2);
+    if (modbus_has(window, MASK, 2)) {
+        uint64_t mask = daly_bits(window, MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
     }
     decode_old_hardware(window, pack);
@@ -110,7 +102,6 @@ const struct daly_map daly_d2_map = {
     .request_first = 0xD2,
     .request_last = 0xD2,
     .reply_shift = 0,
-    .reads = reads,
     .mos_step = 1,
     .temp_reg = 32,
     .max_cells = 32,

@@ -12,16 +12,13 @@
 #include "daly_current.h"
 
 #include "bms/bytes.h"
-#include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
 
-#define READ_MAX 125 /* registers in one reply of any Modbus device */
 #define CRC_SIZE 2
 #define ABSENT 0xFFFF /* what a register reads that the unit does not have */
-
-enum function { READ = 0x03, WRITE = 0x06, WRITE_MANY = 0x10, EXCEPTION = 0x80 };
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
@@ -34,6 +31,23 @@ struct memory {
     uint8_t heartbeat; /* of the emulator */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+// clang-format off
+static const struct bms_step d2_plan[] = {
+    {.name = "status",        .vital = true,   .read = {MODBUS_HOLDING,   0, 62}},
+    {.name = "MOS temperature",                .read = {MODBUS_HOLDING,  62,  9}},
+    {.name = "settings",      .every_s = 3600, .read = {MODBUS_HOLDING, 128, 41}},
+    {.name = "versions",      .every_s = 3600, .read = {MODBUS_HOLDING, 169, 32}},
+    {.name = "serial number", .every_s = 3600, .read = {MODBUS_HOLDING,  87, 12}},
+};
+/* The settings are in the one stretch that was seen to be answered. */
+static const struct bms_step p81_plan[] = {
+    {.name = "cells and measurements", .vital = true,   .read = {MODBUS_HOLDING, 0x000, 0x40}},
+    {.name = "state and faults",       .vital = true,   .read = {MODBUS_HOLDING, 0x041, 0x3E}},
+    {.name = "settings",               .every_s = 3600, .read = {MODBUS_HOLDING, 0x100, 0x51}},
+    {.name = "versions",               .every_s = 3600, .read = {MODBUS_HOLDING, 0x178, 0x4A}},
+};
+// clang-format on
 
 static const struct daly_map *map_of(const struct bms *bms)
 {
@@ -57,43 +71,33 @@ static uint8_t own_address(const struct bms *bms)
     return (uint8_t) (map_of(bms)->request_first + bms_address(bms) - 1);
 }
 
-static bool crc_fits(const uint8_t *bytes, size_t size)
-{
-    return crc16_modbus(bytes, size - CRC_SIZE) == le16(bytes + size - CRC_SIZE);
-}
-
-static size_t put_crc(uint8_t *bytes, size_t size)
-{
-    put_le16(bytes + size, crc16_modbus(bytes, size));
-    return size + CRC_SIZE;
-}
-
 /* Requests and their echoes: D2 03 00 00 00 3E D7 B9, or with data for function 10. */
 static size_t request_length(const uint8_t *bytes, size_t size)
 {
-    if (bytes[1] == READ || bytes[1] == WRITE)
+    if (bytes[1] == MODBUS_HOLDING || bytes[1] == MODBUS_WRITE)
         return 8;
-    if (bytes[1] != WRITE_MANY)
+    if (bytes[1] != MODBUS_WRITE_MANY)
         return 0;
     if (size < 6)
         return 8;
-    return be16(bytes + 4) <= READ_MAX ? 8u + 2u * be16(bytes + 4) : 0;
+    return be16(bytes + 4) <= MODBUS_READ_MAX ? 8u + 2u * be16(bytes + 4) : 0;
 }
 
 /* Replies: 51 03 02 FF FF 79 F8, 51 06 01 74 00 A2 45 C5, 51 10 0F 05 AA AA 21 93. */
 static size_t reply_length(const uint8_t *bytes, size_t size)
 {
     switch (bytes[1]) {
-    case READ:
+    case MODBUS_HOLDING:
         if (size < 3)
             return 5 + 2;
-        return bytes[2] > 0 && bytes[2] % 2 == 0 && bytes[2] <= 2 * READ_MAX ? 5u + bytes[2] : 0;
-    case WRITE:
-    case WRITE_MANY:
+        return bytes[2] > 0 && bytes[2] % 2 == 0 && bytes[2] <= 2 * MODBUS_READ_MAX ? 5u + bytes[2]
+                                                                                    : 0;
+    case MODBUS_WRITE:
+    case MODBUS_WRITE_MANY:
         return 8;
-    case READ | EXCEPTION:
-    case WRITE | EXCEPTION:
-    case WRITE_MANY | EXCEPTION:
+    case MODBUS_HOLDING | MODBUS_EXCEPTION:
+    case MODBUS_WRITE | MODBUS_EXCEPTION:
+    case MODBUS_WRITE_MANY | MODBUS_EXCEPTION:
         return 5;
     }
     return 0;
@@ -111,11 +115,11 @@ static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes,
         return (struct bms_span){BMS_MORE, 0};
     size_t lengths[] = {reply ? reply_length(bytes, size) : 0,
                         request ? request_length(bytes, size) : 0};
-    if (bytes[1] == READ && lengths[0] > 0)
+    if (bytes[1] == MODBUS_HOLDING && lengths[0] > 0)
         lengths[1] = 0;
     enum bms_span_kind kind = BMS_SKIP;
     for (size_t i = 0; i < 2; i++) {
-        if (lengths[i] > 0 && lengths[i] <= size && crc_fits(bytes, lengths[i]))
+        if (lengths[i] > 0 && lengths[i] <= size && modbus_crc_fits(bytes, lengths[i]))
             return (struct bms_span){BMS_FRAME, lengths[i]};
         if (lengths[i] > size)
             kind = BMS_MORE;
@@ -139,23 +143,14 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- requests ---- */
 
-static void make_request(uint8_t address, enum function function, unsigned reg, unsigned value,
-                         struct bms_request *request)
-{
-    request->bytes[0] = address;
-    request->bytes[1] = (uint8_t) function;
-    put_be16(request->bytes + 2, reg);
-    put_be16(request->bytes + 4, value);
-    request->size = put_crc(request->bytes, 6);
-}
-
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct daly_map *map = map_of(bms);
     const struct memory *memory = bms_memory(bms);
     if (step > 0 && step == map->mos_step && memory->mos_useless)
         return false;
-    make_request(own_address(bms), READ, map->reads[step].start, map->reads[step].count, request);
+    const struct bms_read *read = &bms->driver->plan[step].read;
+    modbus_read(own_address(bms), read->function, read->start, read->count, request);
     return true;
 }
 
@@ -166,55 +161,45 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
     memory->echo_passed = false;
-    make_request(own_address(bms), WRITE,
+    modbus_write(own_address(bms),
                  which == BMS_CHARGE_MOS ? map->charge_switch : map->discharge_switch, on, request);
     return true;
 }
 
 /* ---- reading the map ---- */
 
-bool daly_window_has(const struct daly_window *window, unsigned reg, unsigned count)
-{
-    return reg >= window->start && reg + count <= window->start + window->count;
-}
-
-uint16_t daly_window_get(const struct daly_window *window, unsigned reg)
-{
-    return be16(window->data + 2 * (reg - window->start));
-}
-
-uint64_t daly_window_bits(const struct daly_window *window, unsigned reg, unsigned count)
+uint64_t daly_bits(const struct modbus_window *window, unsigned reg, unsigned count)
 {
     uint64_t bits = 0;
     for (unsigned i = 0; i < count; i++)
-        bits |= (uint64_t) daly_window_get(window, reg + i) << 16 * i;
+        bits |= (uint64_t) modbus_word(window, reg + i) << 16 * i;
     return bits;
 }
 
 /* A count register of this window: 0 … most, or -1 when it is elsewhere or nonsense. */
-static int count_in(const struct daly_window *window, unsigned reg, unsigned most)
+static int count_in(const struct modbus_window *window, unsigned reg, unsigned most)
 {
-    if (!daly_window_has(window, reg, 1) || daly_window_get(window, reg) > most)
+    if (!modbus_has(window, reg, 1) || modbus_word(window, reg) > most)
         return -1;
-    return daly_window_get(window, reg);
+    return modbus_word(window, reg);
 }
 
 /* A unit that counts no cells is not ready (section 10); all else in its reply is 0 or rubbish too.
  */
-static bool is_ready(const struct daly_map *map, const struct daly_window *window)
+static bool is_ready(const struct daly_map *map, const struct modbus_window *window)
 {
-    return !daly_window_has(window, map->cell_count, 1) ||
+    return !modbus_has(window, map->cell_count, 1) ||
            count_in(window, map->cell_count, map->max_cells) > 0;
 }
 
-static void decode_fields(const struct daly_map *map, const struct daly_window *window,
+static void decode_fields(const struct daly_map *map, const struct modbus_window *window,
                           struct pack *pack)
 {
     for (size_t i = 0; i < map->field_count; i++) {
         const struct daly_field *field = &map->fields[i];
-        if (!daly_window_has(window, field->reg, 1))
+        if (!modbus_has(window, field->reg, 1))
             continue;
-        uint16_t raw = daly_window_get(window, field->reg);
+        uint16_t raw = modbus_word(window, field->reg);
         enum pack_value id = (enum pack_value) field->value;
         if (raw < field->lowest || raw > field->highest)
             pack_unset(pack, id);
@@ -226,40 +211,40 @@ static void decode_fields(const struct daly_map *map, const struct daly_window *
 
 /* Behind the last cell stands 0 or rubbish. When the count is not in the same window, finish() cuts
  * the rest off. */
-static void decode_cells(const struct daly_map *map, const struct daly_window *window,
+static void decode_cells(const struct daly_map *map, const struct modbus_window *window,
                          struct pack *pack)
 {
     int count = count_in(window, map->cell_count, map->max_cells);
     for (unsigned n = 1; n <= map->max_cells; n++) {
-        if (!daly_window_has(window, n - 1, 1))
+        if (!modbus_has(window, n - 1, 1))
             continue;
-        uint16_t raw = daly_window_get(window, n - 1);
+        uint16_t raw = modbus_word(window, n - 1);
         if (raw != ABSENT && (count >= 0 ? n <= (unsigned) count : raw != 0))
             pack_set_cell(pack, n, raw);
     }
 }
 
 /* 255: not fitted, although it may be counted (section 8). */
-static void decode_temps(const struct daly_map *map, const struct daly_window *window,
+static void decode_temps(const struct daly_map *map, const struct modbus_window *window,
                          struct pack *pack)
 {
     int count = count_in(window, map->temp_count, map->max_temps);
     for (unsigned n = 1; n <= map->max_temps; n++) {
         unsigned reg = map->temp_reg + n - 1;
-        if (!daly_window_has(window, reg, 1))
+        if (!modbus_has(window, reg, 1))
             continue;
-        uint16_t raw = daly_window_get(window, reg);
+        uint16_t raw = modbus_word(window, reg);
         if (raw < 255 && (count >= 0 ? n <= (unsigned) count : raw != 0))
             pack_set_temp(pack, n, raw - 40);
     }
 }
 
-static void decode_texts(const struct daly_map *map, const struct daly_window *window,
+static void decode_texts(const struct daly_map *map, const struct modbus_window *window,
                          struct pack *pack)
 {
     for (size_t i = 0; i < map->text_count; i++) {
         const struct daly_text *row = &map->texts[i];
-        if (daly_window_has(window, row->reg, row->count))
+        if (modbus_has(window, row->reg, row->count))
             pack_set_text(pack, (enum pack_text) row->text,
                           window->data + 2 * (row->reg - window->start), 2u * row->count);
     }
@@ -267,10 +252,10 @@ static void decode_texts(const struct daly_map *map, const struct daly_window *w
 
 /* Some units have no MOS sensor, and some no balance mask beside it (section 5): the step is asked
  * for as long as it tells one of them. */
-static void note_mos(const struct daly_map *map, const struct daly_window *window,
+static void note_mos(const struct daly_map *map, const struct modbus_window *window,
                      const struct pack *pack, struct memory *memory)
 {
-    if (map->mos_step == 0 || !daly_window_has(window, map->mos_temp, 1))
+    if (map->mos_step == 0 || !modbus_has(window, map->mos_temp, 1))
         return;
     memory->mos_useful |= pack_known(pack, MOS_TEMP_C) || pack_known(pack, BALANCE_MASK);
     memory->mos_useless = !memory->mos_useful;
@@ -282,8 +267,8 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
                                    const uint8_t *frame, size_t size, struct pack *pack)
 {
     const struct daly_map *map = map_of(bms);
-    const struct daly_window window = {be16(request->bytes + 2), be16(request->bytes + 4),
-                                       frame + 3};
+    const struct modbus_window window = {frame[1], be16(request->bytes + 2),
+                                         be16(request->bytes + 4), frame + 3};
     if (size != 5 + 2 * window.count)
         return BMS_FOREIGN;
     if (!is_ready(map, &window))
@@ -328,17 +313,17 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (request->size < 8 || !is_request_address(map, asked[0]) ||
         frame[0] != asked[0] - map->reply_shift)
         return BMS_FOREIGN;
-    if (frame[1] == (asked[1] | EXCEPTION))
+    if (frame[1] == (asked[1] | MODBUS_EXCEPTION))
         return BMS_REFUSED;
     if (frame[1] != asked[1])
         return BMS_FOREIGN;
-    if (frame[1] == WRITE)
+    if (frame[1] == MODBUS_WRITE)
         return decode_write(memory, request, frame);
     if (is_echo(request, frame, size)) {
         memory->line_echoes = true;
         return BMS_FOREIGN;
     }
-    if (frame[1] == WRITE_MANY)
+    if (frame[1] == MODBUS_WRITE_MANY)
         return size == 8 && memcmp(frame + 2, asked + 2, 4) == 0 ? BMS_DONE : BMS_FOREIGN;
     return decode_read(bms, request, frame, size, pack);
 }
@@ -351,10 +336,10 @@ static void mask_p81(uint8_t *frame, size_t size)
 {
     const struct daly_map *map = &daly_p81_map;
     size_t first = 3, end = size - CRC_SIZE;
-    if (frame[1] != READ || size <= 8)
+    if (frame[1] != MODBUS_HOLDING || size <= 8)
         return;
-    for (unsigned i = 0; i < map->read_count; i++) {
-        const struct daly_read *read = &map->reads[i];
+    for (unsigned i = 0; i < COUNT(p81_plan); i++) {
+        const struct bms_read *read = &p81_plan[i].read;
         if (size != 5u + 2u * read->count)
             continue;
         bool holds = read->start <= map->secret &&
@@ -363,7 +348,7 @@ static void mask_p81(uint8_t *frame, size_t size)
         end = first + (holds ? 2u * map->secret_count : 0);
     }
     memset(frame + first, '*', end - first);
-    put_crc(frame, size - CRC_SIZE);
+    modbus_put_crc(frame, size - CRC_SIZE);
 }
 
 /* ---- what needs more than one reply ---- */
@@ -466,7 +451,7 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
     const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
     unsigned start = be16(asked + 2), count = be16(asked + 4);
-    if (count == 0 || count > READ_MAX || start + count > map->last_reg + 1u)
+    if (count == 0 || count > MODBUS_READ_MAX || start + count > map->last_reg + 1u)
         return;
     struct pack told = *pack;
     pack_derive(&told);
@@ -475,14 +460,14 @@ static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t
              : told.value[CURRENT_A] < 0 ? FLOW_DISCHARGING
                                          : 0);
     out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
-    out->bytes[1] = READ;
+    out->bytes[1] = MODBUS_HOLDING;
     out->bytes[2] = (uint8_t) (2 * count);
     for (unsigned i = 0; i < count; i++) {
         bool beats = map->heartbeat > 0 && start + i == map->heartbeat;
         put_be16(out->bytes + 3 + 2 * i,
                  beats ? memory->heartbeat++ : encode_register(map, &told, start + i));
     }
-    out->size = put_crc(out->bytes, 3 + 2 * count);
+    out->size = modbus_put_crc(out->bytes, 3 + 2 * count);
 }
 
 static void emulate_write(const struct daly_map *map, struct pack *pack, const uint8_t *asked,
@@ -494,7 +479,7 @@ static void emulate_write(const struct daly_map *map, struct pack *pack, const u
     pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
     memcpy(out->bytes, asked, 6);
     out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
-    out->size = put_crc(out->bytes, 6);
+    out->size = modbus_put_crc(out->bytes, 6);
 }
 
 /* Other boards' traffic goes by unanswered, byte by byte. */
@@ -511,30 +496,14 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     size_t length = request_length(bytes, size);
     if (length > size)
         return 0;
-    if (length == 0 || !crc_fits(bytes, length))
+    if (length == 0 || !modbus_crc_fits(bytes, length))
         return 1;
-    if (bytes[1] == READ)
+    if (bytes[1] == MODBUS_HOLDING)
         emulate_read(bms, pack, bytes, out);
-    else if (bytes[1] == WRITE)
+    else if (bytes[1] == MODBUS_WRITE)
         emulate_write(map_of(bms), pack, bytes, out);
     return length;
 }
-
-// clang-format off
-static const struct bms_step d2_plan[] = {
-    {.name = "status", .vital = true},
-    {.name = "MOS temperature"},
-    {.name = "settings",      .every_s = 3600},
-    {.name = "versions",      .every_s = 3600},
-    {.name = "serial number", .every_s = 3600},
-};
-static const struct bms_step p81_plan[] = {
-    {.name = "cells and measurements", .vital = true},
-    {.name = "state and faults",       .vital = true},
-    {.name = "settings", .every_s = 3600},
-    {.name = "versions", .every_s = 3600},
-};
-// clang-format on
 
 const struct bms_driver daly_d2_driver = {
     .name = "daly-d2",
@@ -575,7 +544,7 @@ const struct bms_driver daly_p81_driver = {
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 30, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = p81_plan,
-    .steps = sizeof p81_plan / sizeof *p81_plan,
+    .steps = COUNT(p81_plan),
     .guesses = p81_guesses,
     .guess_count = sizeof p81_guesses / sizeof *p81_guesses,
     .build = build,

@@ -7,7 +7,7 @@
 #ifndef PACKGATE_BMS_DALY_MODBUS_H
 #define PACKGATE_BMS_DALY_MODBUS_H
 
-#include "bms/driver.h"
+#include "bms/modbus/modbus.h"
 
 /* A register that is one value: value = (raw + offset) / divisor. BALANCING is 1
  * for any raw value but 0. */
@@ -27,23 +27,10 @@ struct daly_text {
     uint8_t text; /* enum pack_text */
 };
 
-/* The registers of one read request. */
-struct daly_read {
-    uint16_t start, count;
-};
-
-/* A reply: registers start … start + count - 1, two bytes each. */
-struct daly_window {
-    unsigned start, count;
-    const uint8_t *data;
-};
-
 struct daly_map {
     uint8_t request_first, request_last; /* addresses of the boards in requests */
     uint8_t reply_shift;                 /* a board replies from its request address minus this */
 
-    const struct daly_read *reads; /* one for each step of the driver's plan */
-    unsigned read_count;
     unsigned mos_step;             /* the step that tells many units nothing; 0: none */
     uint16_t secret, secret_count; /* registers that nobody may see */
 
@@ -56,7 +43,7 @@ struct daly_map {
     const struct daly_text *texts;
     size_t text_count;
     /* Faults and what else is special. */
-    void (*decode_rest)(const struct daly_window *window, struct pack *pack);
+    void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
 
     uint16_t charge_switch, discharge_switch; /* write 1 for on, 0 for off */
 
@@ -69,14 +56,8 @@ struct daly_map {
 
 extern const struct daly_map daly_d2_map, daly_p81_map;
 
-/** Whether the window holds all of `count` registers from `reg` on. */
-bool daly_window_has(const struct daly_window *window, unsigned reg, unsigned count);
-
-/** A register that the window has. */
-uint16_t daly_window_get(const struct daly_window *window, unsigned reg);
-
 /** Up to four registers that the window has as one number, the first in the lowest bits. */
-uint64_t daly_window_bits(const struct daly_window *window, unsigned reg, unsigned count);
+uint64_t daly_bits(const struct modbus_window *window, unsigned reg, unsigned count);
 
 /** For simulated packs: a value as raw = value * divisor - offset, 0 … FFFE;
  *  `blank` when it is not known. */

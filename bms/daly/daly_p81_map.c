@@ -25,13 +25,6 @@ enum {
 };
 
 // clang-format off
-static const struct daly_read reads[] = {
-    {0x000, 0x40}, /* cells and measurements */
-    {0x041, 0x3E}, /* state and faults */
-    {0x100, 0x51}, /* settings, in the one stretch that was seen to be answered */
-    {0x178, 0x4A}, /* versions */
-};
-
 static const struct daly_field fields[] = {
     /* reg   value           offset  divisor  raw: lowest highest  blank */
     {0x38, VOLTAGE_V,             0,      10,  1, 0xFFFE,      0},
@@ -115,23 +108,23 @@ static int level_of(const struct fault *fault, unsigned word)
     return fault->bits > 1 && level == 1 ? ALARM_WARNING : ALARM_PROTECTION;
 }
 
-static bool all_absent(const struct daly_window *window, unsigned reg, unsigned count)
+static bool all_absent(const struct modbus_window *window, unsigned reg, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        if (daly_window_get(window, reg + i) != 0xFFFF)
+        if (modbus_word(window, reg + i) != 0xFFFF)
             return false;
     return true;
 }
 
-static void decode_old_faults(const struct daly_window *window, struct pack *pack)
+static void decode_old_faults(const struct modbus_window *window, struct pack *pack)
 {
-    if (daly_window_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
-        daly_alarms(pack, daly_window_bits(window, OLD_FAULTS, 4));
+    if (modbus_has(window, OLD_FAULTS, 4) && !all_absent(window, OLD_FAULTS, 4))
+        daly_alarms(pack, daly_bits(window, OLD_FAULTS, 4));
 }
 
-static void decode_faults(const struct daly_window *window, struct pack *pack)
+static void decode_faults(const struct modbus_window *window, struct pack *pack)
 {
-    if (!daly_window_has(window, FAULTS, FAULT_COUNT))
+    if (!modbus_has(window, FAULTS, FAULT_COUNT))
         return;
     if (all_absent(window, FAULTS, FAULT_COUNT)) {
         decode_old_faults(window, pack);
@@ -140,17 +133,17 @@ static void decode_faults(const struct daly_window *window, struct pack *pack)
     pack_clear_alarms(pack);
     for (size_t i = 0; i < FAULT_ROWS; i++)
         pack_alarm(pack, (enum pack_alarm) faults[i].alarm,
-                   level_of(&faults[i], daly_window_get(window, faults[i].reg)));
+                   level_of(&faults[i], modbus_word(window, faults[i].reg)));
     for (unsigned i = 0; i < FAULT_COUNT; i++)
-        pack_raw_alarm(pack, daly_window_get(window, FAULTS + i));
+        pack_raw_alarm(pack, modbus_word(window, FAULTS + i));
 }
 
-static void decode_rest(const struct daly_window *window, struct pack *pack)
+static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
     decode_faults(window, pack);
-    if (daly_window_has(window, MASK, 3))
-        pack_set(pack, BALANCE_MASK, (double) daly_window_bits(window, MASK, 3));
-    if (daly_window_has(window, RATED_MAH, 2)) {
+    if (modbus_has(window, MASK, 3))
+        pack_set(pack, BALANCE_MASK, (double) daly_bits(window, MASK, 3));
+    if (modbus_has(window, RATED_MAH, 2)) {
         uint32_t mah = be32(window->data + 2 * (RATED_MAH - window->start));
         if (mah > 0)
             pack_set(pack, RATED_AH, mah / 1000.0);
@@ -218,8 +211,6 @@ const struct daly_map daly_p81_map = {
     .request_first = 0x81,
     .request_last = 0x90,
     .reply_shift = 0x30,
-    .reads = reads,
-    .read_count = COUNT(reads),
     .secret = PASSWORD,
     .secret_count = 3,
     .temp_reg = 0x30,

@@ -11,9 +11,8 @@
 #include "jk_record.h"
 
 #include "bms/bytes.h"
-#include "bms/checksum.h"
 #include "bms/count.h"
-#include "bms/driver.h"
+#include "bms/modbus/modbus.h"
 
 #include <string.h>
 
@@ -64,17 +63,6 @@ struct memory {
                                  answered */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
-
-static bool crc_fits(const uint8_t *bytes, size_t size)
-{
-    return crc16_modbus(bytes, size - 2) == le16(bytes + size - 2);
-}
-
-static size_t put_crc(uint8_t *bytes, size_t size)
-{
-    put_le16(bytes + size, crc16_modbus(bytes, size));
-    return size + 2;
-}
 
 /* ---- plan ---- */
 
@@ -148,15 +136,6 @@ static void note_status(struct memory *memory)
         memory->lone_misses = 0;
 }
 
-static void make_read(uint8_t address, uint16_t start, uint16_t words, struct bms_request *request)
-{
-    request->bytes[0] = address;
-    request->bytes[1] = READ_REGISTERS;
-    put_be16(request->bytes + 2, start);
-    put_be16(request->bytes + 4, words);
-    request->size = put_crc(request->bytes, 6);
-}
-
 /* One word of 0 triggers, two words set a switch. */
 static void make_write(uint8_t address, uint16_t start, uint16_t words, uint16_t value,
                        struct bms_request *request)
@@ -169,7 +148,7 @@ static void make_write(uint8_t address, uint16_t start, uint16_t words, uint16_t
     put_be16(request->bytes + 4, words);
     request->bytes[6] = (uint8_t) data;
     put_be16(request->bytes + 7 + data - 2, value);
-    request->size = put_crc(request->bytes, 7 + data);
+    request->size = modbus_put_crc(request->bytes, 7 + data);
 }
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
@@ -187,7 +166,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (asked[step].words == 0)
         make_write(address, asked[step].address, 1, 0, request);
     else
-        make_read(address, asked[step].address, asked[step].words, request);
+        modbus_read(address, READ_REGISTERS, asked[step].address, asked[step].words, request);
     return true;
 }
 
@@ -221,7 +200,7 @@ static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t 
         return skip();
     if (size < ACK_SIZE)
         return more();
-    return crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip();
+    return modbus_crc_fits(bytes, ACK_SIZE) ? (struct bms_span){BMS_FRAME, ACK_SIZE} : skip();
 }
 
 /* The acknowledgement behind a record; some adapters put a zero byte between them. */
@@ -284,14 +263,14 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
         return skip();
     if (size < ACK_SIZE)
         return more();
-    if (crc_fits(bytes, ACK_SIZE))
+    if (modbus_crc_fits(bytes, ACK_SIZE))
         return (struct bms_span){BMS_FRAME, ACK_SIZE};
     if (bytes[6] != 2 * bytes[5])
         return skip();
     size_t whole = 9u + bytes[6];
     if (size < whole)
         return more();
-    return crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip();
+    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole} : skip();
 }
 
 /* Answers to reads have no header: only the one that was asked for can be found, by address, length
@@ -310,8 +289,8 @@ static struct bms_span find_registers(const struct bms_request *request, const u
     size_t whole = 5u + 2u * words;
     if (size < whole)
         return more();
-    return crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole}
-                                  : (struct bms_span){BMS_DAMAGED, 1};
+    return modbus_crc_fits(bytes, whole) ? (struct bms_span){BMS_FRAME, whole}
+                                         : (struct bms_span){BMS_DAMAGED, 1};
 }
 
 static struct bms_span find_exception(const struct bms_request *request, const uint8_t *bytes,
@@ -323,7 +302,8 @@ static struct bms_span find_exception(const struct bms_request *request, const u
         return skip();
     if (size < EXCEPTION_SIZE)
         return more();
-    return crc_fits(bytes, EXCEPTION_SIZE) ? (struct bms_span){BMS_FRAME, EXCEPTION_SIZE} : skip();
+    return modbus_crc_fits(bytes, EXCEPTION_SIZE) ? (struct bms_span){BMS_FRAME, EXCEPTION_SIZE}
+                                                  : skip();
 }
 
 static struct bms_span find_message(const struct bms_request *request, const uint8_t *bytes,
@@ -477,7 +457,7 @@ static void mask(uint8_t *frame, size_t size)
     } else if (frame[1] == READ_REGISTERS && frame[2] == 2 * ABOUT_WORDS &&
                size == 5 + 2 * ABOUT_WORDS) {
         memset(frame + 3 + ABOUT_PIN, '*', 16);
-        put_crc(frame, size - 2);
+        modbus_put_crc(frame, size - 2);
     }
 }
 
@@ -501,14 +481,14 @@ static void append(struct bms_output *out, const uint8_t *bytes, size_t size)
 static void refuse(const uint8_t *request, enum exception code, struct bms_output *out)
 {
     uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | EXCEPTION_BIT, (uint8_t) code};
-    append(out, answer, put_crc(answer, 3));
+    append(out, answer, modbus_put_crc(answer, 3));
 }
 
 static void acknowledge(const uint8_t *request, struct bms_output *out)
 {
     uint8_t answer[ACK_SIZE];
     memcpy(answer, request, 6);
-    append(out, answer, put_crc(answer, 6));
+    append(out, answer, modbus_put_crc(answer, 6));
 }
 
 static void emulate_read(const uint8_t *request, const struct pack *pack, struct bms_output *out)
@@ -528,7 +508,7 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
                                                    (uint8_t) (2 * words)};
         jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
         memcpy(answer + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
-        append(out, answer, put_crc(answer, 3 + 2u * words));
+        append(out, answer, modbus_put_crc(answer, 3 + 2u * words));
     }
 }
 
@@ -584,7 +564,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     size_t whole = request_size(bytes, size);
     if (whole == 0 || size < whole)
         return 0;
-    if (whole == 1 || !crc_fits(bytes, whole))
+    if (whole == 1 || !modbus_crc_fits(bytes, whole))
         return 1;
     struct bms_request request = {.size = whole};
     memcpy(request.bytes, bytes, whole);

@@ -2,6 +2,8 @@
 """Several packs on one line, one of them silent, one that spoils what it says and one that answers when its neighbours
 are asked: the others lose nothing, and nobody reads anybody else's values."""
 
+# tests/run: long
+
 import concurrent.futures
 import os
 import tempfile

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Every exchange file, replayed by a TCP server to `packgate run` and read by pymodbus, and through `packgate decode`."""
 
+# tests/run: long
+
 import concurrent.futures
 import glob
 import json

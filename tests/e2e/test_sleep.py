@@ -112,7 +112,7 @@ def stop_while_answering(process, crowd):
 
 def ask_through_a_stop(gateway, crowd, seconds, meanwhile=lambda: None):
     """Of the answers to what was asked before a stop that takes longer than values are good for: how many have those of
-    before, and how many none."""
+    before, and how many none. One may have: that which was judged, and about to be sent, when the stop came."""
     stop_while_answering(gateway.process, crowd)
     try:
         meanwhile()
@@ -134,7 +134,7 @@ def short_stops():
         gateway.wait_published("house")
         with Crowd(gateway.port) as crowd:
             stops = [ask_through_a_stop(gateway, crowd, 1.3) for _ in range(5)]
-            assert all(old == 0 for old, _ in stops) and any(refused > 0 for _, refused in stops), stops
+            assert all(old <= 1 for old, _ in stops) and any(refused > 0 for _, refused in stops), stops
 
 
 def long_stop():
@@ -146,7 +146,7 @@ def long_stop():
                 time.sleep(8)
                 switch.sendall(ORDER)
             old, refused = ask_through_a_stop(gateway, crowd, 8, order_late)
-            assert old == 0 and refused > 0, (old, refused)
+            assert old <= 1 and refused > 0, (old, refused)
             assert switch.recv(100)[7:] == b"\x85\x0b"
             gateway.wait_for(r"orders discharge off: refused with exception 11, it may have been given long ago")
         with gateway.client() as client:

@@ -16,7 +16,7 @@
 static void try_variant(const struct bms_driver *driver, unsigned variant)
 {
     static struct damage damage;
-    damage_open(&damage, driver, (int) variant, 1 + variant);
+    damage_open(&damage, driver, (int) variant, 3 + variant);
     damage_run(&damage, REPLIES);
     const struct damage_counts *counts = &damage.counts;
     if (counts->damaged < REPLIES || counts->published < REPLIES / 10 || counts->wrong > 0 ||

@@ -24,6 +24,8 @@ enum step { STEP_ANALOG, STEP_STATUS, STEP_IDENTITY, STEP_SERIAL, STEP_LIMITS, S
 
 struct memory {
     uint8_t dialect;      /* index into dialects[]: how the pack is asked */
+    uint8_t turn;         /* the same: whose turn it is while the pack is not known */
+    uint8_t asked;        /* how often it was asked meanwhile */
     bool woken;           /* the first request was repeated */
     uint8_t variant;      /* enum topbms_id that answered; ID_AUTO: none yet */
     bool awaiting;        /* 42H was asked and has not been answered */
@@ -87,6 +89,21 @@ static bool choose_dialect(struct bms *bms, size_t from)
         }
     }
     return false;
+}
+
+/* The one that it has answered in before goes first, two times out of three: it may have been away
+ * only, or be another pack by now. */
+static bool find_dialect(struct bms *bms, bool turn)
+{
+    struct memory *memory = bms_memory(bms);
+    bool known = bms->way > 0 && dialect_fits(bms, &dialects[bms->way - 1]);
+    if (known && memory->asked % 3 < 2) {
+        memory->dialect = (uint8_t) (bms->way - 1);
+        return true;
+    }
+    bool found = choose_dialect(bms, memory->turn + (turn ? 1u : 0u));
+    memory->turn = memory->dialect;
+    return found;
 }
 
 /* The dialect of a pack that has answered as `id` to a request with the head `asked`. Of a pack that
@@ -190,9 +207,10 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     bool turn = step == STEP_ANALOG && memory->awaiting && memory->woken;
     if (step == STEP_ANALOG && memory->awaiting)
         memory->woken = true;
-    if (memory->variant == ID_AUTO && !choose_dialect(bms, memory->dialect + (turn ? 1u : 0u)))
+    if (memory->variant == ID_AUTO && !find_dialect(bms, turn))
         return false;
     if (step == STEP_ANALOG) {
+        memory->asked++;
         memory->awaiting = true;
         return ask(bms, TOPBMS_ANALOG,
                    topbms_variants[dialects[memory->dialect].variant].names_pack, request);
@@ -454,6 +472,7 @@ static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms
     memory->variant = (uint8_t) id;
     struct ydt_head unasked = {.device = reply->frame.head.device};
     memory->dialect = dialect_of(id, reply->unasked ? &unasked : &reply->asked);
+    bms->way = (uint8_t) (memory->dialect + 1);
 }
 
 static enum bms_result take_analog(struct bms *bms, struct topbms_reply *reply, struct pack *pack)
@@ -549,7 +568,11 @@ static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, 
 static void forget_variant(struct bms *bms)
 {
     struct memory *memory = bms_memory(bms);
+    if (bms->way == memory->dialect + 1)
+        bms->way = 0; /* it is another pack */
+    memory->asked = 0;
     choose_dialect(bms, memory->dialect + 1u);
+    memory->turn = memory->dialect;
     memory->variant = ID_AUTO;
     memory->awaiting = memory->analog_answered = memory->status_answered = false;
 }

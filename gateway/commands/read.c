@@ -47,7 +47,9 @@ struct reading {
     const struct arguments *arguments;
     struct ev_loop *loop;
     FILE *record;
-    unsigned missing; /* packs that have not answered yet */
+    unsigned missing; /* packs that have not told all yet */
+    bool *printed;    /* for each pack of the configuration */
+    const struct pack_config *packs;
 };
 
 /* ---- what is to be read ---- */
@@ -104,26 +106,36 @@ static bool names_exist(const struct arguments *arguments, const struct config *
 
 /* ---- reading ---- */
 
+static void print_values(struct reading *reading, const struct poller *poller)
+{
+    json_t *values = json_of_pack(&poller->values);
+    if (!values || json_object_size(values) == 0) {
+        json_decref(values);
+        return;
+    }
+    json_t *named = json_object();
+    json_object_set_new(named, "pack", json_string(poller->config->name));
+    json_object_set_new(named, "protocol", json_string(poller->config->driver->name));
+    json_object_update(named, values);
+    json_decref(values);
+    json_print(stdout, named, !reading->arguments->watch);
+    reading->printed[poller->config - reading->packs] = true;
+    /* Whoever has read enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
+    if (fflush(stdout) != 0)
+        ev_break(reading->loop, EVBREAK_ALL);
+}
+
+/* The first values of a pack can be a part only: the rest follows within seconds. */
 static void on_published(void *data, struct poller *poller, double now)
 {
     (void) now;
     struct reading *reading = data;
-    bool first = poller->counters.polls == 1;
-    if (!first && !reading->arguments->watch)
+    bool first = !reading->printed[poller->config - reading->packs];
+    if (!poller->complete || (!first && !reading->arguments->watch))
         return;
-    json_t *values = json_of_pack(&poller->values);
-    if (values) {
-        json_t *named = json_object();
-        json_object_set_new(named, "pack", json_string(poller->config->name));
-        json_object_set_new(named, "protocol", json_string(poller->config->driver->name));
-        json_object_update(named, values);
-        json_decref(values);
-        json_print(stdout, named, !reading->arguments->watch);
-        /* Whoever has read enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
-        if (fflush(stdout) != 0)
-            ev_break(reading->loop, EVBREAK_ALL);
-    }
-    if (first && --reading->missing == 0 && !reading->arguments->watch)
+    print_values(reading, poller);
+    bool done = first && reading->printed[poller->config - reading->packs];
+    if (done && --reading->missing == 0 && !reading->arguments->watch)
         ev_break(reading->loop, EVBREAK_ALL);
 }
 
@@ -171,16 +183,23 @@ static void run_loop(struct reading *reading)
     ev_signal_stop(reading->loop, &terminated);
 }
 
-static int report_missing(const struct polling *polling)
+/* What is there of a pack that has not told all in time is printed as well. */
+static int report_missing(struct reading *reading, const struct polling *polling)
 {
     int status = EXIT_DONE;
     for (unsigned i = 0; i < polling->pack_count; i++) {
         const struct poller *poller = polling->pollers[i];
-        if (!poller || poller->counters.polls > 0)
+        if (poller && !reading->printed[i] && poller->counters.polls > 0)
+            print_values(reading, poller);
+        if (!poller || reading->printed[i])
             continue;
-        fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
-                poller->config->name, poller->counters.timeouts + poller->counters.repeats,
-                poller->damaged);
+        if (poller->counters.polls > 0)
+            fprintf(stderr, "packgate: %s: it answers, but there is no value in its answers\n",
+                    poller->config->name);
+        else
+            fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
+                    poller->config->name, poller->counters.timeouts + poller->counters.repeats,
+                    poller->damaged);
         status = EXIT_FAILED;
     }
     return status;
@@ -229,7 +248,8 @@ static int poll_packs(struct reading *reading, struct polling *polling)
         fprintf(stderr, "packgate: %s: %s\n", reading->arguments->record, strerror(errno));
         return EXIT_FAILED;
     }
-    return ferror(stdout) ? EXIT_FAILED : report_missing(polling);
+    int status = report_missing(reading, polling);
+    return ferror(stdout) ? EXIT_FAILED : status;
 }
 
 static int read_packs(const struct arguments *arguments)
@@ -241,9 +261,12 @@ static int read_packs(const struct arguments *arguments)
     int status = EXIT_FAILED;
     if (config && names_exist(arguments, config)) {
         struct polling *polling = polling_new(reading.loop, config, wanted, &events, &reading);
-        if (polling)
+        reading.packs = config->packs;
+        reading.printed = calloc(config->pack_count + 1, sizeof *reading.printed);
+        if (polling && reading.printed)
             status = poll_packs(&reading, polling);
         polling_free(polling);
+        free(reading.printed);
     }
     config_free(config);
     return status;

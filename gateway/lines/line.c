@@ -26,7 +26,12 @@
 #define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
 #define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
 #define TALK_GAP_S 2.0        /* who talks each second was held up, if it was silent for longer */
-#define RESTLESS_S 0.3        /* longest wait for a line that will not be quiet between requests */
+#define PATIENCE 3            /* times the usual, for an answer that may not come, */
+#define PATIENCE_LEAST_S 0.4
+#define PATIENT_EACH 4 /* and all its time each so many attempts */
+#define FADING 0.98    /* of how long answers take */
+#define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
+#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 
 struct line {
     const struct line_config *config;
@@ -90,6 +95,23 @@ static double reply_s(const struct line *line)
 {
     unsigned own = line->asking->poller->config->driver->line.reply_ms;
     return (line->config->reply_ms ? line->config->reply_ms : own) / 1e3;
+}
+
+/* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
+ * it has all its time: it may have become slower. */
+static double patience_s(const struct line *line)
+{
+    const struct poller *poller = line->asking->poller;
+    double most = reply_s(line), usual = poller->answer_s;
+    for (unsigned i = 0; usual == 0 && i < line->turns.count; i++)
+        usual = line->turns.list[i].poller->answer_s;
+    bool patient = line->ordering || !poller_is_unsure(poller) || usual == 0;
+    if (patient || poller->silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
+        return most;
+    /* What comes before the vital step only wakes the pack up. */
+    bool vital = poller->config->driver->plan[poller->step].vital;
+    double least = vital || poller->silent_cycles == 0 ? PATIENCE_LEAST_S : PATIENCE_LEAST_S / 2;
+    return fmin(most, fmax(PATIENCE * usual, least));
 }
 
 static void arm(struct line *line, double at)
@@ -291,6 +313,7 @@ static void on_opened(void *data, int fd)
         struct poller *poller = line->turns.list[i].poller;
         poller->reconnects += again;
         poller_reopened(poller, now);
+        line->turns.list[i].missing_since = NAN;
         if (other_device)
             poller_reset(poller, now);
     }
@@ -312,8 +335,11 @@ static void on_failed(void *data, const char *why)
 /* The first useful answer ends what was said about a line that is down. */
 static void note_answer(struct line *line)
 {
+    double now = clock_now();
+    if (!talks(line) && now - line->worked_at > AWAY_S)
+        turns_wake(&line->turns, line->asking->poller, now);
     line->answered = true;
-    line->worked_at = clock_now();
+    line->worked_at = now;
     line->backoff_s = 0;
     if (line->reported_down)
         log_info("line %s: %s works again", line->config->name, line->config->port);
@@ -322,10 +348,11 @@ static void note_answer(struct line *line)
 
 static void note_miss(struct line *line, struct member *member, double now)
 {
+    turns_note_miss(member);
     if (line->events.missed)
         line->events.missed(line->data, member->poller, now);
     else
-        member_report_silence(member, line->config->name, line->started_at, now);
+        turns_report_silence(&line->turns, line->config->name, line->started_at, now);
 }
 
 static void publish(struct line *line, struct member *member, double now)
@@ -383,7 +410,7 @@ static void ask(struct line *line, struct member *member, double now)
     line->asked = true;
     if (isnan(line->unheard_since))
         line->unheard_since = now;
-    line->deadline = now + wire_s(line, line->request.size) + reply_s(line);
+    line->deadline = now + wire_s(line, line->request.size) + patience_s(line);
     line->deadline_limit = line->deadline + wire_s(line, BMS_FRAME_MAX);
     line->give_up_at = line->deadline;
     line->begun_at = NAN;
@@ -410,16 +437,19 @@ static bool ask_order(struct line *line, struct order *order, double now)
     return true;
 }
 
-static void end_cycle(struct line *line, struct member *member, bool published, double now)
+static void end_step(struct line *line, struct member *member, bool over, bool published,
+                     double now)
 {
-    if (published) {
+    const struct poller *poller = member->poller;
+    if (published)
         publish(line, member, now);
-    } else {
-        turns_charge(&line->turns, member, now);
+    if (over && !poller->told) {
+        turns_charge(&line->turns, poller->cycle_started, now);
         note_miss(line, member, now);
     }
-    look_back(line, member->poller, now);
-    if (poller_doubts(member->poller) && port_forgets(line->port))
+    if (over)
+        look_back(line, member->poller, now);
+    if (poller_doubts(poller) && port_forgets(line->port))
         open_afresh(line, "a reply may have been that to an earlier request", now);
 }
 
@@ -427,11 +457,12 @@ static void end_cycle(struct line *line, struct member *member, bool published, 
 static bool poll_pack(struct line *line, struct member *member, double now)
 {
     bool published;
+    member->poller->busy = turns_wait(&line->turns, member->poller, now);
     if (poller_request(member->poller, now, &line->request, &published)) {
         ask(line, member, now);
         return true;
     }
-    end_cycle(line, member, published, now);
+    end_step(line, member, true, published, now);
     return false;
 }
 
@@ -465,8 +496,9 @@ static void finish_exchange(struct line *line, double now)
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
     line->asking = NULL;
     line->quiet_since = now;
-    if (poller_over(member->poller, now, &published))
-        end_cycle(line, member, published, now);
+    member->poller->busy = turns_wait(&line->turns, member->poller, now);
+    bool over = poller_over(member->poller, now, &published);
+    end_step(line, member, over, published, now);
     advance(line);
 }
 
@@ -510,8 +542,10 @@ static void wait_on(struct line *line, bool is_part, bool consumed, double now)
 static void note_reply(struct line *line, double now)
 {
     double asked_at = line->asked_at;
-    if (!poller_answered(line->asking->poller, now))
+    struct poller *poller = line->asking->poller;
+    if (!poller_answered(poller, now))
         return;
+    poller->answer_s = fmax(now - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
     for (unsigned i = 0; i < line->turns.count; i++)
         poller_settle(line->turns.list[i].poller, asked_at);
@@ -540,6 +574,8 @@ static void take_reply(struct line *line, bool silent, double now)
     } else {
         if (line->asking->heard)
             poller_disturbed(poller, now);
+        if (poller->pass == PASS_TRIALS)
+            turns_charge_try(&line->turns, line->asked_at, now);
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {
             mask_flush(&line->mask, &poller->bms, &line->request);

@@ -7,11 +7,13 @@
 
 #define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back */
 #define ASK_AGAIN_S 60       /* a step that was given up */
+#define TRY_AGAIN_S 3        /* a step that was never answered, the first time */
 #define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
-#define SILENT_TRIES 3       /* the first two requests may be lost on a sleeping BMS */
 #define ROUNDS_GOOD 2.5      /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60     /* and no longer than that */
-#define SLOWEST_S 30         /* interval that silence leads to */
+#define SLOWEST_S 20         /* interval that silence leads to */
+#define SLEEPER_S 2          /* after a request that may have woken the pack up */
+#define COMPLETE_S 30        /* for so long the first whole set of values is waited for */
 #define NOISY_S 60           /* since damage was seen */
 #define REST_MOST_S 30       /* for a pack of which late replies are awaited */
 
@@ -37,7 +39,7 @@ struct poller *poller_new(const struct pack_config *config)
     poller->config = config;
     bms_init(&poller->bms, config->driver);
     poller->bms.options = config->options;
-    poller->published_at = poller->last_answer = NAN;
+    poller->published_at = poller->last_answer = poller->first_at = NAN;
     pack_clear(&poller->values);
     poller->noisy_until = poller->order_open_until = -INFINITY;
     /* A pack that is still searched has a plan without steps, and a talker none at all. */
@@ -65,7 +67,8 @@ static void forget_step(struct poller_step *step)
     step->at = NAN;
 }
 
-static void forget_device(struct poller *poller)
+/* `whole`: the values are still good, and are not to be followed by a part of the new ones. */
+static void forget_device(struct poller *poller, bool whole)
 {
     const struct pack_config *config = poller->config;
     bms_forget(&poller->bms);
@@ -76,14 +79,15 @@ static void forget_device(struct poller *poller)
         forget_step(&poller->steps[i]);
         poller->steps[i].due = 0;
         poller->steps[i].misses = 0;
-        poller->steps[i].answers = poller->steps[i].refused = false;
+        poller->steps[i].refused = false;
+        poller->steps[i].answers &= whole;
     }
     poller->forgotten = true;
 }
 
 void poller_reset(struct poller *poller, double now)
 {
-    forget_device(poller);
+    forget_device(poller, !poller_stale(poller, now));
     poller->last_started = NAN;
     poller->round_s = 0;
     poller->in_cycle = false;
@@ -120,7 +124,8 @@ static void begin_cycle(struct poller *poller, double now)
     poller->tries = 0;
     poller->built = false;
     spike_drop(&poller->spike);
-    poller->again = false;
+    poller->pass = PASS_KNOWN;
+    poller->told = poller->garbled = poller->skipped = false;
     if (now >= poller->clear_at)
         close_all(poller);
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
@@ -129,11 +134,17 @@ static void begin_cycle(struct poller *poller, double now)
 
 double poller_interval(const struct poller *poller)
 {
-    double interval = poller->config->poll_s;
-    for (unsigned i = 0; i < poller->silent_cycles && interval < SLOWEST_S; i++)
+    double interval = poller->config->poll_s, slowest = fmax(SLOWEST_S, interval);
+    for (unsigned i = 0; i < poller->silent_cycles && interval < slowest; i++)
         interval *= 2;
-    return poller->silent_cycles ? fmax(fmin(interval, SLOWEST_S), poller->config->poll_s)
-                                 : interval;
+    return fmin(interval, slowest);
+}
+
+/* A sleeping BMS misses the request that wakes it up: each other time the next one follows soon. */
+static double next_in_s(const struct poller *poller)
+{
+    double interval = poller_interval(poller), soon = fmax(SLEEPER_S, poller->config->poll_s);
+    return poller->silent_cycles % 2 == 1 ? fmin(interval, soon) : interval;
 }
 
 static void publish(struct poller *poller, double at)
@@ -142,7 +153,6 @@ static void publish(struct poller *poller, double at)
         poller->config->driver->finish(&poller->bms, &poller->values);
     pack_derive(&poller->values);
     poller->counters.implausible += poller->values.implausible;
-    poller->counters.polls++;
     poller->published_at = at;
 }
 
@@ -187,22 +197,14 @@ static void find_times(const struct poller *poller, double *first, double *last)
     }
 }
 
-static bool end_cycle(struct poller *poller, double now)
+/* What has been read is put together and published, if it is of one time. */
+static bool tell(struct poller *poller, double now)
 {
-    poller->in_cycle = false;
-    poller->due = fmax(poller->cycle_started + poller_interval(poller), now);
-    note_doubt(poller, now);
     double first, last;
     find_times(poller, &first, &last);
     bool whole = !poller->incomplete && last - first <= now - poller->cycle_started;
-    if (poller->vital_missed || !whole) {
-        poller->last_started = NAN;
+    if (poller->vital_missed || !whole)
         return false;
-    }
-    /* After a miss the time since the cycle before tells nothing of the line. */
-    if (!isnan(poller->last_started))
-        poller->round_s = poller->cycle_started - poller->last_started;
-    poller->last_started = poller->cycle_started;
     pack_clear(&poller->values);
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
         if (usable(poller, i, now))
@@ -212,83 +214,161 @@ static bool end_cycle(struct poller *poller, double now)
         poller->steps[i].part.implausible = 0;
     }
     publish(poller, first);
+    poller->counters.polls += !poller->told;
+    poller->told = true;
+    if (isnan(poller->first_at))
+        poller->first_at = now;
     return true;
+}
+
+static void end_cycle(struct poller *poller, double now)
+{
+    poller->in_cycle = poller->woken = false;
+    poller->due = fmax(poller->cycle_started + next_in_s(poller), now);
+    note_doubt(poller, now);
+    /* After a miss the time since the cycle before tells nothing of the line. */
+    if (poller->told && !isnan(poller->last_started))
+        poller->round_s = poller->cycle_started - poller->last_started;
+    poller->last_started = poller->told ? poller->cycle_started : NAN;
+    poller->complete |= poller->told && now - poller->first_at > COMPLETE_S;
 }
 
 static void next_step(struct poller *poller)
 {
     poller->step++;
     poller->tries = 0;
+    poller->garbled = false;
     spike_drop(&poller->spike);
+}
+
+/* A step that is worth one request when all else is read: it was never answered, or is given up.
+ * What the driver asks before the first vital step leads to that, and is asked in its place. */
+static bool is_trial(const struct poller *poller, unsigned index)
+{
+    const struct bms_step *plan = poller->config->driver->plan;
+    bool behind_vital = false;
+    for (unsigned i = 0; i < index; i++)
+        behind_vital |= plan[i].vital;
+    const struct poller_step *step = &poller->steps[index];
+    bool good = step->answers && step->misses == 0;
+    return behind_vital && !plan[index].vital && isnan(step->at) && !good;
 }
 
 /* A cycle with a late answer is walked through once more, unless nothing has settled, or will by
  * being asked again, that no earlier request can answer. So what is published is of one time. */
-static bool begin_again(struct poller *poller)
+static bool is_in_doubt(const struct poller *poller)
 {
     bool late = false, settled = false;
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
         const struct poller_step *step = &poller->steps[i];
         late |= step->late;
-        settled |= step->at >= poller->cycle_started && isnan(step->open_since);
-        settled |= step->late && isnan(step->open_since);
+        settled |= isnan(step->open_since) && (step->late || step->at >= poller->cycle_started);
     }
-    if (poller->again || poller->vital_missed || poller->incomplete || !late || !settled)
+    return late && settled && !poller->vital_missed && !poller->incomplete;
+}
+
+/* While a pack is silent, the vital steps tell best whether it is there. If it is, the cycle begins
+ * anew with what its driver wants to know first. */
+static bool is_wanted(struct poller *poller, double now)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    bool trial = is_trial(poller, poller->step);
+    if (now < step->due || trial != (poller->pass == PASS_TRIALS))
         return false;
-    poller->again = true;
+    if (poller->silent_cycles > 0 && poller->config->driver->plan[poller->step].every_s > 0) {
+        poller->skipped = true;
+        return false;
+    }
+    return poller->pass != PASS_AGAIN || poller->config->driver->plan[poller->step].every_s == 0;
+}
+
+/* All of one pass is asked. The values are published before anything is tried that may stay
+ * unanswered; what that brings is published as well. */
+static bool begin_pass(struct poller *poller, double now, bool *published)
+{
+    if (poller->skipped && !poller->vital_missed) {
+        poller->skipped = false;
+    } else if (poller->pass == PASS_KNOWN && is_in_doubt(poller)) {
+        poller->pass = PASS_AGAIN;
+    } else if (poller->pass != PASS_TRIALS) {
+        *published |= tell(poller, now);
+        poller->tried = false;
+        poller->pass = PASS_TRIALS;
+        if (!poller->told)
+            return false;
+    } else {
+        if (poller->tried)
+            *published |= tell(poller, now);
+        poller->complete = true;
+        return false;
+    }
     poller->step = 0;
     poller->tries = 0;
     return true;
 }
 
-static bool is_wanted(const struct poller *poller, double now)
-{
-    const struct poller_step *step = &poller->steps[poller->step];
-    bool each_cycle = poller->config->driver->plan[poller->step].every_s == 0;
-    return now >= step->due && (!poller->again || each_cycle);
-}
-
 /* Builds the next request of the cycle, unless it is there already. False: there is none. */
-static bool find_request(struct poller *poller, double now)
+static bool find_request(struct poller *poller, double now, bool *published)
 {
     const struct bms_driver *driver = poller->config->driver;
     for (; !poller->built; next_step(poller)) {
-        if (poller->step >= driver->steps && !begin_again(poller))
+        if (poller->step >= driver->steps && !begin_pass(poller, now, published))
             return false;
-        struct poller_step *step = &poller->steps[poller->step];
         if (!is_wanted(poller, now))
             continue;
+        if (poller->pass == PASS_TRIALS && poller->busy)
+            return false;
         poller->before = poller->bms;
         poller->built = driver->build(&poller->bms, poller->step, &poller->request);
         if (poller->built)
             break;
-        forget_step(step);
+        forget_step(&poller->steps[poller->step]);
     }
     return poller->built;
 }
 
 bool poller_over(struct poller *poller, double now, bool *published)
 {
-    if (!poller->in_cycle || find_request(poller, now))
+    *published = false;
+    if (!poller->in_cycle || find_request(poller, now, published))
         return false;
-    *published = end_cycle(poller, now);
+    end_cycle(poller, now);
     return true;
+}
+
+static uint32_t hash_of(const struct bms_request *request)
+{
+    uint32_t hash = 2166136261;
+    for (size_t i = 0; i < request->size; i++)
+        hash = (hash ^ request->bytes[i]) * 16777619;
+    return hash;
+}
+
+/* Some steps ask in the same words, and get the same answers. */
+static void note_request(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    step->asked = hash_of(&poller->request);
+    step->asked_at = now;
+    if (isnan(step->open_since))
+        step->open_since = now;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (poller->steps[i].asked == step->asked && poller->steps[i].open_since < step->open_since)
+            step->open_since = poller->steps[i].open_since;
 }
 
 bool poller_request(struct poller *poller, double now, struct bms_request *request, bool *published)
 {
-    *published = false;
     if (!poller->in_cycle)
         begin_cycle(poller, now);
-    if (poller_over(poller, now, published))
+    if (poller_over(poller, now, published)) {
+        *published = poller->told;
         return false;
+    }
     *request = poller->request;
     poller->built = false;
     pack_clear(&poller->incoming);
-    struct poller_step *step = &poller->steps[poller->step];
-    step->asked_at = now;
-    if (isnan(step->open_since))
-        step->open_since = now;
+    note_request(poller, now);
     poller->counters.repeats += poller->tries > 0;
     poller->tries++;
     return true;
@@ -364,6 +444,7 @@ bool poller_answered(struct poller *poller, double now)
     poller->last_answer = now;
     step->misses = 0;
     step->answers = true;
+    poller->tried |= poller->pass == PASS_TRIALS;
     step->due = plan->every_s ? step->at + plan->every_s : 0;
     if (plan->vital)
         poller->silent_cycles = 0;
@@ -379,7 +460,7 @@ static void abandon_cycle(struct poller *poller, double now)
     poller->vital_missed = true;
     poller->silent_cycles++;
     if (!poller->forgotten && now - poller->last_answer > poller_stale_after(poller))
-        forget_device(poller);
+        forget_device(poller, false);
     poller->step = poller->config->driver->steps;
 }
 
@@ -404,22 +485,45 @@ void poller_refused(struct poller *poller, double now)
     next_step(poller);
 }
 
-static unsigned allowed_tries(const struct poller *poller)
+static unsigned configured_tries(const struct poller *poller)
 {
-    unsigned tries = poller->config->line->tries;
-    if (tries == 0)
-        tries = poller->config->driver->line.tries;
-    if (tries == 0)
-        tries = 3;
-    return poller->silent_cycles > 0 && tries > SILENT_TRIES ? SILENT_TRIES : tries;
+    if (poller->config->line->tries > 0)
+        return poller->config->line->tries;
+    return poller->config->driver->line.tries > 0 ? poller->config->driver->line.tries : 3;
 }
 
-/* A board that never answered a request may not know it: the repeats and waits for that are not
- * worth a gap in the values each minute. */
+static bool was_never_heard(const struct poller *poller)
+{
+    return isnan(poller->last_answer);
+}
+
+bool poller_is_unsure(const struct poller *poller)
+{
+    if (poller->config->driver->plan[poller->step].vital)
+        return poller->silent_cycles > 0 || was_never_heard(poller);
+    return poller->silent_cycles > 0 || is_trial(poller, poller->step);
+}
+
+/* What was never answered may not be known to this board, and a silent pack has neighbours that
+ * wait: one request each time is enough. The very first may just have woken it up. Where something
+ * came, there is somebody who answers. */
+static unsigned allowed_tries(const struct poller *poller)
+{
+    unsigned tries = configured_tries(poller);
+    if (!poller_is_unsure(poller) || poller->garbled)
+        return tries;
+    bool asleep = was_never_heard(poller) && poller->silent_cycles == 0;
+    bool twice = poller->woken || (asleep && !poller->bms.options.shared);
+    return twice && tries > 2 ? 2 : 1;
+}
+
+/* The waits for a request that stays unanswered are not worth much: less and less often. */
 static double ask_again_s(const struct poller_step *step)
 {
-    double seconds = ASK_AGAIN_S;
-    for (unsigned i = GIVE_UP_MISSES; !step->answers && i < step->misses; i++)
+    bool given_up = step->answers && step->misses >= GIVE_UP_MISSES;
+    double seconds = given_up ? ASK_AGAIN_S : TRY_AGAIN_S;
+    unsigned from = given_up ? GIVE_UP_MISSES : 1;
+    for (unsigned i = from; i < step->misses && seconds < REFUSED_AGAIN_S; i++)
         seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
     return seconds;
 }
@@ -428,16 +532,18 @@ static void miss_step(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
-    poller->counters.timeouts++;
+    /* That a board does not know a request, or was asleep, is no fault of the line. */
+    bool first = plan->vital && was_never_heard(poller) && poller->silent_cycles == 0;
+    poller->counters.timeouts += !first && (plan->vital || !isnan(step->at));
     if (plan->vital) {
         abandon_cycle(poller, now);
         return;
     }
     step->misses++;
-    if (step->misses >= GIVE_UP_MISSES) {
+    if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
         step->due = now + ask_again_s(step);
         forget_step(step);
-    } else if (plan->every_s == 0 && !isnan(step->at)) {
+    } else if (plan->every_s == 0) {
         poller->incomplete = true;
     }
     next_step(poller);
@@ -452,6 +558,7 @@ void poller_unanswered(struct poller *poller, double now)
 void poller_disturbed(struct poller *poller, double now)
 {
     poller->noisy_until = now + NOISY_S;
+    poller->garbled = true;
 }
 
 bool poller_heard(struct poller *poller, double now, double age_s)
@@ -467,6 +574,8 @@ bool poller_heard(struct poller *poller, double now, double age_s)
         poller->values = step->part = poller->incoming;
         step->at = now;
         publish(poller, now - age_s);
+        poller->counters.polls++;
+        poller->complete = true;
     }
     pack_clear(&poller->incoming);
     return believed;
@@ -477,7 +586,7 @@ void poller_unheard(struct poller *poller)
     poller->counters.timeouts++;
     poller->silent_cycles++;
     if (!poller->forgotten)
-        forget_device(poller);
+        forget_device(poller, false);
     pack_clear(&poller->incoming);
 }
 
@@ -496,6 +605,17 @@ bool poller_read_since(const struct poller *poller, enum pack_value id, double s
         if (poller->steps[i].at >= since && pack_known(&poller->steps[i].part, id))
             return true;
     return false;
+}
+
+void poller_wake(struct poller *poller, double now)
+{
+    if (poller->silent_cycles == 0)
+        return;
+    if (poller->forgotten)
+        bms_forget(&poller->bms); /* it is asked in the way that it answered before */
+    poller->silent_cycles = 2;
+    poller->woken = true;
+    poller->due = fmin(poller->due, now);
 }
 
 double poller_stale_after(const struct poller *poller)

@@ -6,7 +6,8 @@
  *
  * A cycle is published whole or not at all. A step that fails although it used to be answered holds
  * the cycle back, so that nobody reads a mixture; after a few such cycles the step is given up for
- * a while and its values become unknown.
+ * a while and its values become unknown. What was never answered, or is given up, is tried when the
+ * rest is published: once, less and less often, and not while others on the line wait.
  *
  * Replies carry no number, and one that stood still on its way looks like the answer to the same
  * request of now. So a value is as old as the first request that its reply can answer: the oldest
@@ -29,6 +30,7 @@ struct poller_step {
     double at;         /* when it was asked for; NaN: part is empty */
     double open_since; /* the first request that may still be answered; NaN: all are settled */
     double asked_at;   /* the last request */
+    uint32_t asked;    /* what that was, as a hash */
     bool late;         /* in this cycle its reply may have been that to an earlier request */
     double due;        /* not before */
     unsigned misses;   /* in a row */
@@ -45,6 +47,10 @@ struct poller_counters {
     uint32_t spikes; /* readings thrown away, because the next one said otherwise */
 };
 
+/* A cycle asks what is known to be answered, once more if an answer was late, and then what may be
+ * answered. */
+enum poller_pass { PASS_KNOWN, PASS_AGAIN, PASS_TRIALS };
+
 struct poller {
     const struct pack_config *config;
     struct bms bms;
@@ -60,16 +66,25 @@ struct poller {
     double last_started; /* of the cycle before; NaN: it was not published */
     double round_s;      /* from one published cycle to the next; 0: not known */
     double clear_at;     /* what is in doubt will not be answered any more then; NaN: nothing is */
+    double answer_s;     /* the longest that answers took of late; 0: not known */
     double last_answer;  /* any; NaN: never */
     unsigned step;
     unsigned tries;             /* of the current request so far */
     struct bms_request request; /* the next one, */
     bool built;                 /* if it is made already */
     bool in_cycle;
-    bool vital_missed;      /* in this cycle, which is over then */
-    bool again;             /* an answer was late: the cycle is walked through once more */
+    bool vital_missed; /* in this cycle, which is over then */
+    enum poller_pass pass;
+    bool garbled;           /* something came that was no answer to the request in flight */
+    bool skipped;           /* some steps were, as the pack was silent */
+    bool told;              /* this cycle is published, maybe without what is tried */
+    bool tried;             /* something that was tried was answered */
+    bool busy;              /* set by the line: others wait, nothing is to be tried */
+    bool complete;          /* all that there is to ask was asked once, or had time to be */
+    double first_at;        /* when it was published for the first time; NaN: never */
     bool forgotten;         /* nothing is remembered of the device */
     bool incomplete;        /* a step that used to be answered was missed in this cycle */
+    bool woken;             /* its line is back: it is asked twice */
     unsigned silent_cycles; /* in a row without the vital step */
     struct poller_counters counters;
     double
@@ -91,13 +106,13 @@ void poller_reset(struct poller *poller, double now);
 void poller_reopened(struct poller *poller, double now);
 
 /** Takes the next request of the cycle, or the same once more. False: the cycle is over, and
- * `*published` tells whether there are new values. */
+ * `*published` tells whether it was published. */
 bool poller_request(struct poller *poller, double now, struct bms_request *request,
                     bool *published);
 
-/** Whether the cycle under way is over: nothing of it is left to be asked. It is published then, if
- * it is good, as `*published` tells. For after a reply: the next request may have to wait until the
- * line was quiet, new values need not. */
+/** Whether the cycle under way is over: nothing of it is left to be asked. `*published` tells whether
+ * there are new values, which can be before its end. For after a reply: the next request may have to
+ * wait until the line was quiet, new values need not. */
 bool poller_over(struct poller *poller, double now, bool *published);
 
 /** The reply is complete in poller->incoming; when it is in doubt, the next poller_request asks the
@@ -135,6 +150,8 @@ void poller_hurry(struct poller *poller, double now);
 
 /** Whether what is known of a value was asked for at that time or later. */
 bool poller_read_since(const struct poller *poller, enum pack_value id, double since);
+/** One that is silent is asked now, twice, and soon again: its line is back. */
+void poller_wake(struct poller *poller, double now);
 
 /** How old its values may get. Many packs on a slow line have their turn less often than the
  * configured interval: unless the file says how long values are good, they are for two and a
@@ -143,7 +160,11 @@ double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);
 
-/** The interval to its next cycle in seconds, with what silence adds. */
+/** Whether the request in flight may well stay unanswered: its pack is silent, or was never heard to
+ * answer this one. */
+bool poller_is_unsure(const struct poller *poller);
+
+/** The longest time to its next cycle in seconds, with what silence adds. */
 double poller_interval(const struct poller *poller);
 
 #endif

@@ -5,11 +5,17 @@
 #include "base/log.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SILENT_FROM_START 3     /* cycles until a pack that never answered is worth a warning, */
 #define PATIENT_AT_START_S 15.0 /* but no longer than that */
+#define MISSING_S 5.0           /* of vain questions before a pack is called silent */
+#define GATHER_S                                                                                   \
+    15.0 /* others that may be silent, too, are waited for, so that all are told at once */
+#define NAMES_SIZE 1600
 #define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
 bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
@@ -19,7 +25,8 @@ bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned cou
         return false;
     turns->count = count;
     for (unsigned i = 0; i < count; i++)
-        turns->list[i].poller = pollers[i];
+        turns->list[i] = (struct member){.poller = pollers[i], .missing_since = NAN};
+    turns->report_after = NAN;
     return true;
 }
 
@@ -65,39 +72,129 @@ struct member *turns_find(const struct turns *turns, const struct poller *poller
     return NULL;
 }
 
-void turns_charge(struct turns *turns, const struct member *member, double now)
+void turns_charge(struct turns *turns, double since, double now)
 {
-    turns->silent_after = now + SILENT_SHARE * (now - member->poller->cycle_started);
+    turns->silent_after = now + SILENT_SHARE * (now - since);
+}
+
+void turns_charge_try(struct turns *turns, double since, double now)
+{
+    turns->try_after = now + SILENT_SHARE * (now - since);
+}
+
+bool turns_wait(const struct turns *turns, const struct poller *poller, double now)
+{
+    bool new_ones = false, due = false;
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *other = turns->list[i].poller;
+        if (other == poller || other->due > now)
+            continue;
+        new_ones |= other->woken || (isnan(other->last_answer) && other->silent_cycles == 0);
+        due |= !is_silent(other);
+    }
+    return new_ones || (due && now < turns->try_after);
+}
+
+void turns_wake(struct turns *turns, const struct poller *poller, double now)
+{
+    turns->silent_after = now;
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct poller *other = turns->list[i].poller;
+        if (other == poller || other->silent_cycles == 0)
+            continue;
+        poller_wake(other, now);
+    }
 }
 
 /* ---- what is said of them ---- */
 
-void member_report_silence(struct member *member, const char *line, double started_at, double now)
+void turns_note_miss(struct member *member)
+{
+    if (member->poller->silent_cycles > 0 && isnan(member->missing_since))
+        member->missing_since = member->poller->cycle_started;
+}
+
+static bool is_missed(const struct member *member)
+{
+    return !member->reported_silent && member->poller->silent_cycles > 0 &&
+           !isnan(member->missing_since);
+}
+
+/* A port that was away is not blamed on its packs: it is asked in vain for a while first. */
+static bool is_worth_a_word(const struct member *member, double started_at, double now)
 {
     const struct poller *poller = member->poller;
+    if (!is_missed(member) || !poller_stale(poller, now))
+        return false;
+    if (isnan(poller->published_at))
+        return poller->silent_cycles >= SILENT_FROM_START || now - started_at >= PATIENT_AT_START_S;
+    return poller->silent_cycles > 1 && now - member->missing_since >= MISSING_S;
+}
+
+static void append(char *text, size_t size, const char *format, ...)
+{
+    size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, size - used, format, arguments);
+    va_end(arguments);
+}
+
+/* "house-1 (daly, address 1), house-2 (daly, address 2)" */
+static void append_name(char *text, size_t size, const struct poller *poller)
+{
     const struct bms_driver *driver = poller->config->driver;
-    bool never = isnan(poller->published_at);
-    bool early =
-        never && poller->silent_cycles < SILENT_FROM_START && now - started_at < PATIENT_AT_START_S;
-    if (member->reported_silent || early || poller->silent_cycles == 0 ||
-        !poller_stale(poller, now))
-        return;
-    member->reported_silent = true;
-    member->silent_since = never ? started_at : poller->published_at;
-    double interval = poller_interval(poller);
-    char address[24] = "";
+    append(text, size, "%s%s (%s", text[0] ? ", " : "", poller->config->name, driver->name);
     if (bms_has_address(driver))
-        snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
-    log_warn("line %s: no answer from %s (%s%s) for %.0f s, asking every %.*f s now; %s", line,
-             poller->config->name, driver->name, address, now - member->silent_since, interval < 10,
-             interval,
-             member->heard ? "what comes in is none: check baud rate, protocol and address"
-                           : "check wiring, address and protocol");
+        append(text, size, ", address %d", bms_address(&poller->bms));
+    append(text, size, ")");
+}
+
+void turns_report_silence(struct turns *turns, const char *line, double started_at, double now)
+{
+    char names[NAMES_SIZE] = "";
+    bool heard = false, others_answer = false, waits = false;
+    double since = INFINITY, interval = 0;
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct member *member = &turns->list[i];
+        const struct poller *poller = member->poller;
+        others_answer |= !is_silent(poller);
+        waits |= is_missed(member) && !is_worth_a_word(member, started_at, now);
+        if (!is_worth_a_word(member, started_at, now))
+            continue;
+        append_name(names, sizeof names, poller);
+        heard |= member->heard;
+        since = fmin(since, isnan(poller->published_at) ? started_at : poller->published_at);
+        interval = fmax(interval, poller_interval(poller));
+    }
+    if (!names[0])
+        return;
+    if (isnan(turns->report_after))
+        turns->report_after = now + GATHER_S;
+    if (waits && now < turns->report_after)
+        return;
+    turns->report_after = NAN;
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct member *member = &turns->list[i];
+        if (!is_worth_a_word(member, started_at, now))
+            continue;
+        member->reported_silent = true;
+        member->silent_since =
+            isnan(member->poller->published_at) ? started_at : member->poller->published_at;
+    }
+    log_warn(
+        "line %s: no answer from %s for %.0f s, asking every %.*f s now; %s", line, names,
+        now - since, interval < 10, interval,
+        heard ? "what comes in is none: check baud rate, protocol and address"
+        : others_answer
+            ? "others on the line answer: check its address, its own wires and whether it is on"
+            : "check wiring, address and protocol");
 }
 
 static void report_answer(struct member *member, const char *line, double now)
 {
     member->heard = false;
+    member->missing_since = NAN;
     if (!member->reported_silent)
         return;
     member->reported_silent = false;

@@ -13,12 +13,16 @@ struct member {
     bool reported_silent;
     char remark[BMS_REMARK]; /* of its driver, as it was said last */
     double silent_since;
+    double missing_since; /* asked in vain, on this connection; NaN: not so */
 };
 
 struct turns {
     struct member *list;
     unsigned count;
     double silent_after; /* a silent pack goes before one that is due then only */
+    double try_after;    /* the same of what was never answered */
+    double
+        report_after; /* for so long the report of silent packs waits for others; NaN: none waits */
 };
 
 /** The pollers stay with the caller. False: out of memory. */
@@ -32,11 +36,26 @@ struct member *turns_next(const struct turns *turns, double now);
 /** NULL: none of them. */
 struct member *turns_find(const struct turns *turns, const struct poller *poller);
 
-/** A cycle came to nothing, which took a part of the line's time. */
-void turns_charge(struct turns *turns, const struct member *member, double now);
+/** What was asked since then came to nothing, which took a part of the line's time. */
+void turns_charge(struct turns *turns, double since, double now);
 
-/** One warning when a pack has become silent, of a line with this name that was started then. */
-void member_report_silence(struct member *member, const char *line, double started_at, double now);
+/** The same, of a request that a pack was never heard to answer. */
+void turns_charge_try(struct turns *turns, double since, double now);
+
+/** Whether others wait while this pack is asked what may come to nothing: before all have had their
+ * first turn, and while one that answers is due, that has only its share of the time, too. */
+bool turns_wait(const struct turns *turns, const struct poller *poller, double now);
+
+/** A pack has answered: those that were silent with it are asked at once, as it may have been the
+ * line that was away. */
+void turns_wake(struct turns *turns, const struct poller *poller, double now);
+
+/** A pack's cycle ended without an answer. */
+void turns_note_miss(struct member *member);
+
+/** One warning when packs have become silent, all that are so far, of a line with this name that was
+ * started then. */
+void turns_report_silence(struct turns *turns, const char *line, double started_at, double now);
 
 /** What changes with values: it answers again, or its driver has something to say. */
 void member_report_values(struct member *member, const char *line, double now);

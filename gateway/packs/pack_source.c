@@ -94,6 +94,9 @@ static unsigned settle(struct pack_source *source, const struct map_status *host
 {
     take_configuration(source);
     take_status(source, host, local, now);
+    /* A part of what a pack has to tell is no news yet: the rest of it follows. */
+    if (!source->summary.told && !source->poller->complete)
+        return 0;
     return summary_update(&source->summary, "pack", &source->source, now);
 }
 

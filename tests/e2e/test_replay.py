@@ -205,7 +205,7 @@ def unmet(exchange, client, gateway):
             # The map holds whole millivolts and percent as they are, floats with 24 bits.
             if not same(value, text, tolerance + abs(float(text)) * 1e-6 if not isinstance(value, str) else 0):
                 missing.append(f"{name} is {value}, expected {text}")
-        if not missing or decode(row, read(client, row["address"], row["count"], 1)) > start + 8:
+        if not missing or decode(row, read(client, row["address"], row["count"], 1)) > start + 40:
             return missing
 
 

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT
+/*
+ * How soon values come: at the start, from boards that leave most requests unanswered, beside dead neighbours, and
+ * when a line that was silent answers again. Real lines with simulated packs, on a clock that is turned; the far end of
+ * each driver is wrapped, so that packs fall silent and leave unanswered what they are told to.
+ */
+#include "lines/line.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "turned_clock.h"
+
+#define PACKS_MOST 16
+#define ADDRESSES 256
+#define LOOK_S 0.1
+
+/* ---- far ends ---- */
+
+static const struct bms_driver *real_driver;
+static bool dead[ADDRESSES];
+static bool vital_only; /* whatever else is asked stays unanswered */
+
+static bool is_vital_answer(const struct bms *bms, const struct bms_output *out)
+{
+    struct bms asked = *bms;
+    struct pack pack;
+    for (unsigned step = 0; step < real_driver->steps; step++) {
+        struct bms_request request;
+        if (!real_driver->plan[step].vital || !real_driver->build(&asked, step, &request))
+            continue;
+        struct bms host = *bms;
+        pack_clear(&pack);
+        if (real_driver->decode(&host, &request, out->bytes, out->size, &pack) == BMS_DONE)
+            return true;
+    }
+    return false;
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    size_t used = real_driver->emulate(bms, pack, bytes, size, out);
+    if (dead[bms_address(bms)] || (vital_only && out->size > 0 && !is_vital_answer(bms, out)))
+        out->size = 0;
+    return used;
+}
+
+/* ---- a line ---- */
+
+struct bench {
+    struct ev_loop *loop;
+    struct bms_driver driver;
+    struct line_config line_config;
+    struct pack_config packs[PACKS_MOST];
+    struct poller *pollers[PACKS_MOST];
+    unsigned count, first_address;
+    struct line *line;
+    ev_timer looking;
+    double first_at[PACKS_MOST], oldest_s, settled_at;
+    unsigned flaps;
+    bool was_fresh[PACKS_MOST];
+};
+
+static unsigned requests; /* sent so far */
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    struct bench *bench = data;
+    for (unsigned i = 0; i < bench->count; i++)
+        if (bench->pollers[i] == poller && isnan(bench->first_at[i]))
+            bench->first_at[i] = now;
+}
+
+static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    (void) data;
+    (void) bytes;
+    (void) size;
+    requests += direction == '>';
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct bench *bench = timer->data;
+    double now = clock_now();
+    for (unsigned i = 0; i < bench->count; i++) {
+        const struct poller *poller = bench->pollers[i];
+        bool fresh = !poller_stale(poller, now);
+        bench->flaps += bench->was_fresh[i] && !fresh;
+        bench->was_fresh[i] = fresh;
+        if (!dead[bench->first_address + i] && now > bench->settled_at)
+            bench->oldest_s = fmax(bench->oldest_s, now - poller->published_at);
+    }
+}
+
+static void open_bench(struct bench *bench, const char *protocol, unsigned count)
+{
+    static const struct line_events events = {.published = on_published, .passed = on_passed};
+    real_driver = bms_driver_find(protocol);
+    *bench =
+        (struct bench){.loop = ev_default_loop(0), .driver = *real_driver, .settled_at = INFINITY};
+    bench->driver.emulate = emulate;
+    bench->first_address = (unsigned) real_driver->address_default;
+    bench->line_config = (struct line_config){.name = "line"};
+    snprintf(bench->line_config.port, sizeof bench->line_config.port,
+             "sim:profile=fixed,delay=50,baud=%u", real_driver->line.baud);
+    for (unsigned i = 0; i < count; i++) {
+        struct pack_config *pack = &bench->packs[i];
+        *pack = (struct pack_config){.line = &bench->line_config,
+                                     .driver = &bench->driver,
+                                     .options = {.address = (int) (bench->first_address + i),
+                                                 .adr = -1,
+                                                 .shared = count > 1},
+                                     .poll_s = 1,
+                                     .stale_after_s = 10};
+        snprintf(pack->name, sizeof pack->name, "%s-%u", protocol, i + 1);
+        bench->pollers[bench->count++] = poller_new(pack);
+        bench->first_at[i] = NAN;
+    }
+    bench->line = line_new(bench->loop, &bench->line_config, bench->pollers, count, &events, bench);
+    assert_non_null(bench->line);
+    ev_now_update(bench->loop);
+    ev_timer_init(&bench->looking, on_look, LOOK_S, LOOK_S);
+    bench->looking.data = bench;
+    ev_timer_start(bench->loop, &bench->looking);
+    requests = 0;
+    line_start(bench->line);
+}
+
+static void close_bench(struct bench *bench)
+{
+    ev_timer_stop(bench->loop, &bench->looking);
+    line_free(bench->line);
+    for (unsigned i = 0; i < bench->count; i++)
+        poller_free(bench->pollers[i]);
+    memset(dead, 0, sizeof dead);
+    vital_only = false;
+}
+
+static void run_for(const struct bench *bench, double seconds)
+{
+    double until = clock_now() + seconds;
+    while (clock_now() < until)
+        ev_run(bench->loop, EVRUN_ONCE);
+}
+
+static unsigned all_published(const struct bench *bench)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < bench->count; i++)
+        count += isnan(bench->first_at[i]) ? 0 : 1;
+    return count;
+}
+
+static double last_first(const struct bench *bench)
+{
+    double last = 0;
+    for (unsigned i = 0; i < bench->count; i++)
+        last = fmax(last, bench->first_at[i]);
+    return last;
+}
+
+/* ---- the start ---- */
+
+/* The first values come with the first vital replies, and what else a board answers soon after. */
+static void tells_what_is_vital_first(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        if (bms_talks(driver))
+            continue;
+        struct bench bench;
+        unsigned leading = 0, vital = 0;
+        for (unsigned i = 0; i < driver->steps; i++) {
+            vital += driver->plan[i].vital ? 1 : 0;
+            leading += vital == 0 ? 1 : 0;
+        }
+        open_bench(&bench, driver->name, 1);
+        double start = clock_now();
+        while (all_published(&bench) == 0 && clock_now() < start + 60)
+            ev_run(bench.loop, EVRUN_ONCE);
+        if (requests > leading + vital)
+            fail_msg("%s: %u requests for %u vital steps", driver->name, requests, vital);
+        run_for(&bench, 15);
+        assert_true(bench.pollers[0]->complete);
+        close_bench(&bench);
+    }
+}
+
+/* Nothing but the vital requests is ever answered: the values are there at once and stay fresh. */
+static void stays_fresh_where_little_is_answered(void **state)
+{
+    (void) state;
+    static const unsigned counts[] = {1, 4, 7, 16};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct bench bench;
+        vital_only = true;
+        open_bench(&bench, "topbms", counts[i]);
+        double start = clock_now();
+        while (all_published(&bench) < counts[i] && clock_now() < start + 60)
+            ev_run(bench.loop, EVRUN_ONCE);
+        double took_s = last_first(&bench) - start;
+        /* A request, its reply at 9600 baud, and the gap. */
+        print_message("%u packs: all have values after %.1f s and %u requests\n", counts[i], took_s,
+                      requests);
+        assert_in_range(requests, counts[i], counts[i]);
+        run_for(&bench, 600);
+        assert_int_equal(bench.flaps, 0);
+        close_bench(&bench);
+    }
+}
+
+/* ---- dead neighbours ---- */
+
+static double oldest_of(const char *protocol, unsigned dead_count)
+{
+    struct bench bench;
+    for (unsigned i = 0; i < dead_count; i++)
+        dead[(unsigned) bms_driver_find(protocol)->address_default + 1 + i] = true;
+    open_bench(&bench, protocol, 4);
+    bench.settled_at = clock_now() + 30;
+    run_for(&bench, 330);
+    double oldest_s = bench.oldest_s;
+    close_bench(&bench);
+    return oldest_s;
+}
+
+static void is_hardly_slowed_down_by_the_dead(void **state)
+{
+    (void) state;
+    static const char *const protocols[] = {"topbms", "daly",   "daly-d2",
+                                            "jk-pb",  "jbd-up", "jbd-addressed"};
+    for (size_t i = 0; i < sizeof protocols / sizeof *protocols; i++) {
+        double undisturbed_s = oldest_of(protocols[i], 0), disturbed_s = oldest_of(protocols[i], 1),
+               hard_s = oldest_of(protocols[i], 3);
+        print_message("%s: oldest of 4 %.1f s, with one of them dead %.1f s, with three %.1f s\n",
+                      protocols[i], undisturbed_s, disturbed_s, hard_s);
+        assert_true(disturbed_s <= 1.5 * undisturbed_s);
+        assert_true(hard_s <= 2 * undisturbed_s);
+    }
+}
+
+/* ---- the end of a silence ---- */
+
+static void comes_back_together(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        unsigned count = bms_has_address(driver) && !driver->line.one_pack ? 4 : 1;
+        /* daly-p81 goes by its own address in memory, which a wrapped driver has not. */
+        if (bms_talks(driver) || strcmp(driver->name, "daly-p81") == 0)
+            continue;
+        for (double silence_s = 20; silence_s < 500; silence_s *= 2.2) {
+            struct bench bench;
+            open_bench(&bench, driver->name, count);
+            run_for(&bench, 30);
+            assert_int_equal(all_published(&bench), count);
+            memset(dead, true, sizeof dead);
+            run_for(&bench, silence_s);
+            memset(dead, false, sizeof dead);
+            for (unsigned i = 0; i < count; i++)
+                bench.first_at[i] = NAN;
+            double start = clock_now(), first = NAN;
+            while (all_published(&bench) < count && clock_now() < start + 120) {
+                ev_run(bench.loop, EVRUN_ONCE);
+                if (isnan(first) && all_published(&bench) > 0)
+                    first = clock_now();
+            }
+            print_message("%s: silent for %.0f s, first after %.1f s, all %.1f s later\n",
+                          driver->name, silence_s, first - start, last_first(&bench) - first);
+            assert_true(first - start <= 30);
+            assert_true(last_first(&bench) - first <= 5);
+            close_bench(&bench);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tells_what_is_vital_first),
+        cmocka_unit_test(stays_fresh_where_little_is_answered),
+        cmocka_unit_test(is_hardly_slowed_down_by_the_dead),
+        cmocka_unit_test(comes_back_together),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

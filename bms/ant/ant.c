@@ -10,6 +10,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,8 +82,6 @@ static const struct alarm_bit warnings[] = {
 
 #undef W
 #undef P
-
-#define ROWS(table) (sizeof(table) / sizeof *(table))
 
 /* ---- frames (section 2) ---- */
 
@@ -172,8 +171,8 @@ static uint64_t le64(const uint8_t *b)
 static void decode_alarms(const uint8_t *b, struct pack *pack)
 {
     pack_clear_alarms(pack);
-    pack_alarm_bits(pack, protections, ROWS(protections), le64(b + 10));
-    pack_alarm_bits(pack, warnings, ROWS(warnings), le64(b + 18));
+    pack_alarm_bits(pack, protections, COUNT(protections), le64(b + 10));
+    pack_alarm_bits(pack, warnings, COUNT(warnings), le64(b + 18));
     for (unsigned i = 0; i < 8; i++)
         pack_raw_alarm(pack, le16(b + 10 + 2 * i));
 }
@@ -323,9 +322,9 @@ static size_t tell_status(const struct pack *told, uint8_t *data)
     data[1] = told->value[CURRENT_A] > 0 ? 2 : told->value[CURRENT_A] < 0 ? 3 : 1;
     data[2] = (uint8_t) temps;
     data[3] = (uint8_t) cells;
-    put_le64(data + 4, alarm_word(protections, ROWS(protections), told->alarms_protection));
+    put_le64(data + 4, alarm_word(protections, COUNT(protections), told->alarms_protection));
     put_le64(data + 12,
-             alarm_word(warnings, ROWS(warnings), told->alarms_warning) | state_bits(told));
+             alarm_word(warnings, COUNT(warnings), told->alarms_warning) | state_bits(told));
     uint8_t *at = data + 28;
     for (unsigned n = 0; n < cells; n++, at += 2)
         put_le16(at, ant_told(told, (enum pack_value)(CELL_MV + n), 1));
@@ -403,7 +402,7 @@ const struct bms_driver ant_driver = {
              .one_pack = true},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
-    .steps = ROWS(plan),
+    .steps = COUNT(plan),
     .build = build,
     .frame = find_frame,
     .decode = decode,

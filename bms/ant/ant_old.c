@@ -10,6 +10,7 @@
 
 #include "bms/bytes.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -65,8 +66,6 @@ static const struct reason {
     {14, DISCHARGE_MOS_FAULT},
 };
 // clang-format on
-
-#define ROWS(table) (sizeof(table) / sizeof *(table))
 
 /* ---- requests (sections 2 and 4) ---- */
 
@@ -165,8 +164,8 @@ static void decode_switches(const uint8_t *b, struct pack *pack)
     pack_set(pack, CHARGE_MOS, b[103] == ANT_ON);
     pack_set(pack, DISCHARGE_MOS, b[104] == ANT_ON);
     pack_clear_alarms(pack);
-    take_reason(pack, charge_reasons, ROWS(charge_reasons), b[103]);
-    take_reason(pack, discharge_reasons, ROWS(discharge_reasons), b[104]);
+    take_reason(pack, charge_reasons, COUNT(charge_reasons), b[103]);
+    take_reason(pack, discharge_reasons, COUNT(discharge_reasons), b[104]);
     pack_raw_alarm(pack, be16(b + 103));
     pack_raw_alarm(pack, b[105]);
 }
@@ -281,8 +280,8 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     put_be16(b + 93, 25);
     for (unsigned n = 0; n < SENSORS; n++)
         put_be16(b + 95 + 2 * n, (uint32_t) ant_told_temp(told, (enum pack_value)(TEMP_C + n)));
-    b[103] = told_code(told, CHARGE_MOS, charge_reasons, ROWS(charge_reasons));
-    b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, ROWS(discharge_reasons));
+    b[103] = told_code(told, CHARGE_MOS, charge_reasons, COUNT(charge_reasons));
+    b[104] = told_code(told, DISCHARGE_MOS, discharge_reasons, COUNT(discharge_reasons));
     put_be32(b + 111, ant_told(told, POWER_W, -1));
     put_extreme(b + 115, told, CELL_MAX_INDEX, CELL_MAX_MV);
     put_extreme(b + 118, told, CELL_MIN_INDEX, CELL_MIN_MV);
@@ -351,9 +350,9 @@ const struct bms_driver ant_old_driver = {
              .one_pack = true},
     .check = BMS_CHECK_SUM,
     .plan = plan,
-    .steps = ROWS(plan),
+    .steps = COUNT(plan),
     .guesses = guesses,
-    .guess_count = ROWS(guesses),
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
     .decode = decode,

@@ -5,6 +5,7 @@
  * which only shows in numbers that cannot be; how many sensors there are is not told; an address of
  * 16 is the master's. The state of the switches is not carried.
  */
+#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
@@ -99,8 +100,6 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-#define ROWS(table) (sizeof(table) / sizeof *(table))
-
 /* Section 6. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
@@ -173,14 +172,14 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
         take_sensors(window, pack);
     /* Units of 12 V answer a longer stretch, in which other things stand. */
     if (window->start == REG_IDENTITY && window->count == IDENTITY_COUNT)
-        modbus_take(bms, identity, ROWS(identity), window, pack);
+        modbus_take(bms, identity, COUNT(identity), window, pack);
 }
 
 static const struct modbus_map map = {
     .values = values,
-    .value_count = ROWS(values),
+    .value_count = COUNT(values),
     .alarms = alarms,
-    .alarm_count = ROWS(alarms),
+    .alarm_count = COUNT(alarms),
     .raw_first = 25,
     .raw_count = 4,
     .check = check,
@@ -213,7 +212,7 @@ static int32_t value_word(const struct pack *told, unsigned reg)
                    ? 0
                    : modbus_told(told, (enum pack_value)(CELL_MV + reg - 2), 1, 0, 0);
     if (reg >= 26 && reg <= 28)
-        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
     if (reg >= 33 && reg <= 35)
         return sensor_word(told, reg - 33);
     switch (reg) {
@@ -292,9 +291,9 @@ const struct bms_driver eg4_ll_driver = {
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
-    .steps = ROWS(plan),
+    .steps = COUNT(plan),
     .guesses = guesses,
-    .guess_count = ROWS(guesses),
+    .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
     .decode = decode,

@@ -5,6 +5,7 @@
  * there. Oddities: register 15 is cell 1 or the number of cells, which tells the layout; "switches
  * too hot" stands in one bit as a warning and in another as a protection.
  */
+#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #define VALUES 37 /* registers that both layouts answer */
@@ -113,8 +114,6 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-#define ROWS(table) (sizeof(table) / sizeof *(table))
-
 /* Section 2. A board that has shown a cell there may show 0 for it when its wire breaks. */
 static enum layout layout_of(struct bms *bms, const struct modbus_window *window)
 {
@@ -166,9 +165,9 @@ static void take_identity(const struct bms *bms, const struct modbus_window *win
                           struct pack *pack)
 {
     if (window->start < LONG_IDENTITY)
-        modbus_take(bms, short_identity, ROWS(short_identity), window, pack);
+        modbus_take(bms, short_identity, COUNT(short_identity), window, pack);
     else
-        modbus_take(bms, long_identity, ROWS(long_identity), window, pack);
+        modbus_take(bms, long_identity, COUNT(long_identity), window, pack);
 }
 
 static void take_long_mos(const struct modbus_window *window, struct pack *pack)
@@ -186,18 +185,18 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
     }
     memory->layout = layout_of(bms, window);
     if (memory->layout == LAYOUT_SHORT) {
-        modbus_take(bms, short_layout, ROWS(short_layout), window, pack);
+        modbus_take(bms, short_layout, COUNT(short_layout), window, pack);
     } else {
-        modbus_take(bms, long_layout, ROWS(long_layout), window, pack);
+        modbus_take(bms, long_layout, COUNT(long_layout), window, pack);
         take_long_mos(window, pack);
     }
 }
 
 static const struct modbus_map map = {
     .values = common,
-    .value_count = ROWS(common),
+    .value_count = COUNT(common),
     .alarms = alarms,
-    .alarm_count = ROWS(alarms),
+    .alarm_count = COUNT(alarms),
     .raw_first = 9,
     .raw_count = 3,
     .check = check,
@@ -261,9 +260,9 @@ static int32_t common_word(const struct pack *told, unsigned reg)
         return modbus_told(told, CYCLES, 1, 0, 0);
     case 9:
     case 10:
-        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
     case 11:
-        return modbus_told_alarms(alarms, ROWS(alarms), reg, told) |
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told) |
                (told->value[CURRENT_A] > 0) << 8 | (told->value[CURRENT_A] < 0) << 9 |
                (told->value[CHARGE_MOS] > 0) << 10 | (told->value[DISCHARGE_MOS] > 0) << 11;
     case 12:
@@ -345,9 +344,9 @@ const struct bms_driver pace_modbus_driver = {
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
-    .steps = ROWS(plan),
+    .steps = COUNT(plan),
     .guesses = guesses,
-    .guess_count = ROWS(guesses),
+    .guess_count = COUNT(guesses),
     .build = build,
     .frame = modbus_frame,
     .decode = decode,

@@ -7,14 +7,14 @@
  */
 #include "pylon_text.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define CELLS_MOST 16
-#define ROWS(table) (sizeof(table) / sizeof *(table))
-
 /* Section 3. Nothing else is ever sent: other commands switch off or change settings. */
 enum step { STEP_PWR, STEP_BAT, STEP_STAT, STEP_STAT_ALONE, STEP_INFO, STEPS };
 
@@ -174,7 +174,7 @@ static void take_number(const struct bms *bms, struct pylon_text label, struct p
                         struct pwr *pwr)
 {
     struct pylon_text digits = pylon_word(&value), unit = pylon_word(&value);
-    for (size_t i = 0; i < ROWS(pwr_numbers); i++) {
+    for (size_t i = 0; i < COUNT(pwr_numbers); i++) {
         const struct number_row *row = &pwr_numbers[i];
         int64_t number;
         if (!pylon_is(label, row->label) || !pylon_is(unit, row->unit))
@@ -194,7 +194,7 @@ static void take_number(const struct bms *bms, struct pylon_text label, struct p
 
 static void take_switch(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
 {
-    for (size_t i = 0; i < ROWS(pwr_switches); i++) {
+    for (size_t i = 0; i < COUNT(pwr_switches); i++) {
         if (!pylon_is(label, pwr_switches[i].label))
             continue;
         if (pylon_is(value, "ON") || pylon_is(value, "OFF"))
@@ -215,7 +215,7 @@ static void take_text(const struct word_row *rows, size_t count, struct pylon_te
 
 static void take_event(struct pylon_text name, struct pack *pack)
 {
-    for (size_t i = 0; i < ROWS(events); i++)
+    for (size_t i = 0; i < COUNT(events); i++)
         if (pylon_is(name, events[i].name))
             pack_alarm(pack, (enum pack_alarm) events[i].alarm, events[i].level);
 }
@@ -248,7 +248,7 @@ static void take_pwr_line(const struct bms *bms, struct pylon_text line, struct 
     }
     take_number(bms, label, value, pwr);
     take_switch(label, value, pwr);
-    take_text(pwr_texts, ROWS(pwr_texts), label, value, &pwr->pack);
+    take_text(pwr_texts, COUNT(pwr_texts), label, value, &pwr->pack);
     take_events(label, value, pwr);
     pwr->absent |= pylon_is(label, "Basic Status") && pylon_is(value, "Absent");
 }
@@ -256,7 +256,7 @@ static void take_pwr_line(const struct bms *bms, struct pylon_text line, struct 
 static void close_alarms(struct pwr *pwr)
 {
     struct pack *pack = &pwr->pack;
-    for (size_t i = 0; i < ROWS(events); i++)
+    for (size_t i = 0; i < COUNT(events); i++)
         pack_alarm(pack, (enum pack_alarm) events[i].alarm, 0);
     pack_alarm(pack, HARDWARE_FAULT, pwr->words[SYSTEM_FAULT] ? ALARM_PROTECTION : 0);
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
@@ -309,7 +309,7 @@ static enum column column_of(struct pylon_text title)
         enum column column;
     } rows[] = {{"Battery", BATTERY}, {"Volt", VOLT},       {"Tempr", TEMPR}, {"Volt.", VOLT_STATE},
                 {"SOC", SOC},         {"Coulomb", COULOMB}, {"BAL", BAL}};
-    for (size_t i = 0; i < ROWS(rows); i++)
+    for (size_t i = 0; i < COUNT(rows); i++)
         if (pylon_is(title, rows[i].title))
             return rows[i].column;
     return OTHER;
@@ -487,7 +487,7 @@ static enum bms_result decode_list(struct pylon_text text, const struct command 
         stat |= pylon_is(label, "Data Items") || pylon_is(label, "CYCLE Times");
         info |= pylon_is(label, "Device name") || pylon_is(label, "Manufacturer");
         if (command->step == STEP_INFO)
-            take_text(info_texts, ROWS(info_texts), label, value, &part);
+            take_text(info_texts, COUNT(info_texts), label, value, &part);
         else
             take_stat_line(label, value, &part);
     }
@@ -577,7 +577,7 @@ static void say_events(struct bms_output *out, const char *label, bool of_cells,
 {
     unsigned bits = 0;
     char names[200] = "";
-    for (size_t i = 0; i < ROWS(events); i++) {
+    for (size_t i = 0; i < COUNT(events); i++) {
         uint32_t active =
             events[i].level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
         bool cells = strchr("B", events[i].name[0]) != NULL;

@@ -6,6 +6,7 @@
  * switches is 0 on packs that do not report them; the Pro series counts its current in tenths,
  * which nothing in the registers tells.
  */
+#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
@@ -79,8 +80,6 @@ static const struct modbus_alarm alarms[] = {
 #undef W
 #undef P
 
-#define ROWS(table) (sizeof(table) / sizeof *(table))
-
 /* Section 6. A cell with a broken wire reads 0. */
 static bool are_cells(const struct modbus_window *window)
 {
@@ -148,9 +147,9 @@ static void decode_rest(struct bms *bms, const struct modbus_window *window, str
 
 static const struct modbus_map map = {
     .values = values,
-    .value_count = ROWS(values),
+    .value_count = COUNT(values),
     .alarms = alarms,
-    .alarm_count = ROWS(alarms),
+    .alarm_count = COUNT(alarms),
     .raw_first = REG_OTHER_ALARMS,
     .raw_count = 6,
     .check = check,
@@ -213,10 +212,10 @@ static int32_t status_word(const struct pack *told, unsigned reg)
     case 5104:
         return other_alarms(told);
     case 5106: /* bit 3: the battery is in use */
-        return modbus_told_alarms(alarms, ROWS(alarms), reg, told) | 1 << 3 |
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told) | 1 << 3 |
                (told->value[CHARGE_MOS] > 0) << 1 | (told->value[DISCHARGE_MOS] > 0) << 2;
     case 5107:
-        return modbus_told_alarms(alarms, ROWS(alarms), reg, told);
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
     case 5109:
         return 0xC0;
     }
@@ -261,9 +260,9 @@ const struct bms_driver renogy_driver = {
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
-    .steps = ROWS(plan),
+    .steps = COUNT(plan),
     .guesses = guesses,
-    .guess_count = ROWS(guesses),
+    .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
     .decode = decode,

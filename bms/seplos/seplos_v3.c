@@ -5,6 +5,7 @@
  * the same length, so that a late answer must be told by its contents; the switch that is off is
  * written to another register than the one that is on; the number of cells is a parameter.
  */
+#include "bms/count.h"
 #include "bms/modbus/modbus.h"
 
 /* Section 3. */
@@ -162,9 +163,9 @@ static void decode_state(struct bms *bms, const struct modbus_window *window, st
 
 static const struct modbus_map map = {
     .values = values,
-    .value_count = sizeof values / sizeof *values,
+    .value_count = COUNT(values),
     .alarms = alarms,
-    .alarm_count = sizeof alarms / sizeof *alarms,
+    .alarm_count = COUNT(alarms),
     .check = check,
     .rest = decode_state,
 };
@@ -349,9 +350,9 @@ const struct bms_driver seplos_v3_driver = {
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 500, .gap_ms = 50, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = plan,
-    .steps = sizeof plan / sizeof *plan,
+    .steps = COUNT(plan),
     .guesses = guesses,
-    .guess_count = sizeof guesses / sizeof *guesses,
+    .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
     .decode = decode,

@@ -128,6 +128,8 @@ BUSES = [
     Bus("topbms", 1, 6, silent=2, noisy=5, late=1, settings="gap = 20ms\n"),
     Bus("topbms", 0, 5, silent=3, noisy=1, late=2, variant="pace", settings="gap = 20ms\n"),
     Bus("jbd-addressed", 0, 6, silent=0, noisy=2, late=3, settings="gap = 20ms\n"),
+    Bus("seplos-v3", 0, 5, silent=3, noisy=1, late=2, settings="gap = 20ms\n"),
+    Bus("pace-modbus", 1, 6, silent=2, noisy=5, late=1, settings="gap = 20ms\n"),
     # Only the master has a serial number to tell; it is asked for twice.
     Bus("jbd-up", 1, 6, silent=3, noisy=2, late=5, unanswered=2),
 ]

@@ -243,6 +243,14 @@ def links_lead_somewhere():
             assert not anchor or anchor in anchors_of(target), f"{page} leads to {path}#{anchor}, which is not there"
 
 
+def files_of_the_tour_are_there():
+    files = subprocess.run(["git", "ls-files"], stdout=subprocess.PIPE, encoding="utf-8").stdout.split() or \
+        [os.path.join(at, name)[2:] for at, _, names in os.walk(".") for name in names]
+    for page in ("HACKING.md", "CONTRIBUTING.md"):
+        for named in re.findall(r"`([a-z_0-9/.]+\.(?:[ch]|py|mk|ini|md|1))`", PAGES[page]):
+            assert "test_x." in named or any(f"/{file}".endswith(f"/{named}") for file in files), f"{page} names {named}"
+
+
 def cited_sheets_are_there():
     """bms/ cites the sheets of protocols by name and section."""
     cited = set()
@@ -263,4 +271,4 @@ for tool in ("make", "mbpoll"):
     assert shutil.which(tool), f"{tool} is missing"
 main([configurations_are_right, probe_prints_what_is_shown, home_assistant_follows_the_map,
       home_assistant_is_a_part_of_the_generated, tables_have_all_protocols, make_targets_exist, commands_do_what_is_said,
-      links_lead_somewhere, cited_sheets_are_there, every_page_is_found_from_readme])
+      links_lead_somewhere, files_of_the_tour_are_there, cited_sheets_are_there, every_page_is_found_from_readme])

@@ -20,6 +20,7 @@ static const struct command {
     {"decode", command_decode, "prints the values of a recorded exchange file as JSON"},
     {"probe", command_probe, "finds out which protocol and address answer on a port"},
     {"map", command_map, "prints the register map"},
+    {"export", command_export, "prints the history of a pack as CSV"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
 };
 

@@ -17,5 +17,6 @@ int command_decode(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_probe(int argc, char **argv);
+int command_export(int argc, char **argv);
 
 #endif

@@ -385,6 +385,46 @@ const struct config_section mqtt_section = {
     CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt,
 };
 
+#define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
+#define DAYS 86400.0
+
+static const struct config_key history_keys[] = {
+    {.name = "file", HISTORY(file), .type = &type_path,
+     .preset = "/var/lib/packgate/history.db",
+     .help = "The database, in SQLite's form; sqlite3, Grafana and others can read it while it is written. none: no "
+             "history."},
+    {.name = "packs", PACKS(history_config),
+     .help = "The packs and banks that are remembered."},
+    {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .min = 10, .max = 3600,
+     .preset = "10m",
+     .help = "How often it is written. What is not written yet is lost in a power cut; each time wears a memory card."},
+    {.name = "recent", HISTORY(recent_s), .type = &type_seconds, .min = 3600, .max = 31 * DAYS,
+     .preset = "48h",
+     .help = "How long rows of 10 seconds are kept."},
+    {.name = "minutes", HISTORY(minutes_s), .type = &type_seconds, .min = 1 * DAYS, .max = 3650 * DAYS,
+     .preset = "186d",
+     .help = "How long rows of a minute are kept."},
+    {.name = "hours", HISTORY(hours_s), .type = &type_seconds, .min = 1 * DAYS, .max = 36500 * DAYS,
+     .preset = "3650d",
+     .help = "How long rows of an hour are kept. Days are kept for ever."},
+};
+
+static const struct config_alias history_aliases[] = {
+    {"path",     "file"},
+    {"database", "file"},
+    {"db",       "file"},
+    {"interval", "commit"},
+    {0}
+};
+
+const struct config_section history_section = {
+    .word = "history", .heading = "[history]", .times = SECTION_ONCE,
+    .help = "Remembers the values of all packs, for the charts of the page and for files to download: rows of 10 "
+            "seconds, minutes, hours and days, and what happened.",
+    .size = sizeof(struct history_config), .at = offsetof(struct config, history),
+    CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = check_packs,
+};
+
 static const struct config_key print_keys[] = {
     {.name = "packs", PACKS(print_config),
      .help = "The packs and banks that are printed."},

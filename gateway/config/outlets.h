@@ -27,6 +27,14 @@ struct print_config {
     struct outlet_config outlet;
 };
 
+/* Always one. */
+struct history_config {
+    struct outlet_config outlet;
+    char file[OUTLET_PATH_SIZE]; /* empty: no history */
+    double commit_s;
+    double recent_s, minutes_s, hours_s; /* how long rows are kept */
+};
+
 /* The layouts that have one pack and no discovery are behind LAYOUT_PACKGATE. */
 enum mqtt_layout { LAYOUT_PACKGATE, LAYOUT_SMARTBMS_BAT, LAYOUT_SMARTBMS_B, LAYOUT_SMARTBMS_FLAT };
 enum mqtt_discovery { DISCOVERY_DEVICE, DISCOVERY_SINGLE, DISCOVERY_OFF };

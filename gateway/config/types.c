@@ -155,7 +155,7 @@ const struct config_type type_decimal = {.parse = parse_decimal, .describe = des
 static const struct {
     const char *name;
     double ms;
-} units[] = {{"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
+} units[] = {{"d", 86400e3}, {"h", 3600e3}, {"m", 60e3}, {"s", 1e3}, {"ms", 1}};
 
 static bool read_duration(const struct config_key *key, const char *text, double *seconds)
 {
@@ -193,7 +193,7 @@ static bool parse_millis(const struct config_key *key, const char *text, void *f
 /* In the longest unit that makes it a whole number. */
 static void print_duration(double seconds, char *out, size_t size)
 {
-    size_t i = 0;
+    size_t i = seconds > 86400 ? 0 : 1; /* a day is said in hours */
     double ms = seconds * 1e3;
     while (ms > 0 && i < sizeof units / sizeof *units - 1 && fmod(ms, units[i].ms) != 0)
         i++;

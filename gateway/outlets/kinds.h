@@ -5,7 +5,8 @@
 
 #include "outlet.h"
 
-extern const struct outlet_kind outlet_mqtt;  /* mqtt/mqtt.c */
-extern const struct outlet_kind outlet_print; /* print/print.c */
+extern const struct outlet_kind outlet_history; /* history/history.c */
+extern const struct outlet_kind outlet_mqtt;    /* mqtt/mqtt.c */
+extern const struct outlet_kind outlet_print;   /* print/print.c */
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "outlet.h"
 #include "kinds.h"
+#include "history/export.h"
 
 #include "base/log.h"
 
@@ -22,6 +23,9 @@
 #define PIPE_FD 3
 
 static const struct outlet_kind *const kinds[] = {
+#ifdef WITH_HISTORY
+    &outlet_history,
+#endif
 #ifdef WITH_MQTT
     &outlet_mqtt,
 #endif
@@ -72,6 +76,10 @@ int main(int argc, char **argv)
         printf("packgate-outlet %s\n", PACKGATE_VERSION);
         return 0;
     }
+#ifdef WITH_HISTORY
+    if (strcmp(name, "export") == 0)
+        return history_export(argc - 1, argv + 1);
+#endif
     const struct outlet_kind *kind = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i]->name, name) == 0)

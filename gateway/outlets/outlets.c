@@ -41,11 +41,18 @@
         .name = word, .list_at = offsetof(struct config, list),                                    \
         .count_at = offsetof(struct config, count), .size = sizeof *((struct config *) NULL)->list \
     }
+#define SECTION_OF_ONE(word, member)                                                               \
+    {                                                                                              \
+        .name = word, .list_at = offsetof(struct config, member), .count_at = ONE,                 \
+        .size = sizeof *((struct config *) NULL)->member                                           \
+    }
+#define ONE SIZE_MAX /* a section that there is once or not at all */
 static const struct kind {
     const char *name;
     size_t list_at, count_at, size;
 } kinds[] = {
     SECTION("mqtt", mqtts, mqtt_count),
+    SECTION_OF_ONE("history", history),
     SECTION("print", prints, print_count),
 };
 
@@ -733,6 +740,13 @@ static void dismiss(struct outlets *outlets, struct process **kept)
     }
 }
 
+/* A section that says none. */
+static bool is_off(const struct kind *kind, const void *section)
+{
+    const struct history_config *history = section;
+    return strcmp(kind->name, "history") == 0 && !history->file[0];
+}
+
 static void renew(struct outlets *outlets)
 {
     const char *config = (const char *) packs_config(outlets->packs);
@@ -741,7 +755,10 @@ static void renew(struct outlets *outlets)
         const char *list;
         unsigned count;
         memcpy(&list, config + kinds[i].list_at, sizeof list);
-        memcpy(&count, config + kinds[i].count_at, sizeof count);
+        if (kinds[i].count_at == ONE)
+            count = list && !is_off(&kinds[i], list);
+        else
+            memcpy(&count, config + kinds[i].count_at, sizeof count);
         for (unsigned n = 0; n < count; n++) {
             const struct outlet_config *section = (const void *) (list + n * kinds[i].size);
             struct process *fresh = new_process(outlets, &kinds[i], section);
@@ -764,7 +781,7 @@ static void on_renewed(void *data, double now)
 /* ---- life ---- */
 
 /* Beside the program in a build folder, else where both were installed. */
-static void find_program(char out[PORT_SIZE])
+void outlets_program(char out[PORT_SIZE])
 {
     char self[PORT_SIZE - 64];
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -792,7 +809,7 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
     outlets->room = room;
     outlets->observer = (struct observer){
         .changed = on_changed, .ordered = on_ordered, .renewed = on_renewed, .data = outlets};
-    find_program(outlets->program);
+    outlets_program(outlets->program);
     packs_observe(packs, &outlets->observer);
     renew(outlets);
     return outlets;

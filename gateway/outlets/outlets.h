@@ -22,6 +22,9 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
 /** Lets them end by themselves, without waiting for them. */
 void outlets_free(struct outlets *outlets);
 
+/** Where packgate-outlet is: beside packgate, or below lib/ of the same prefix. */
+void outlets_program(char out[PORT_SIZE]);
+
 /* How an outlet does, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;

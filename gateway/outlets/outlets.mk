@@ -1,10 +1,13 @@
 # packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
 # in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),mqtt)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history mqtt)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto
+
+OUTLET_DEPS_history := libsqlite3-dev
+OUTLET_LIBS_history := sqlite3
 
 DEPS += $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
 

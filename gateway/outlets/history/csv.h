@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Rows of history as CSV (RFC 4180): the first column is the time as ISO 8601 with its zone, the
+ * others have the names of the map. Unknown values are empty, and there are no rows in gaps.
+ */
+#ifndef PACKGATE_OUTLETS_HISTORY_CSV_H
+#define PACKGATE_OUTLETS_HISTORY_CSV_H
+
+#include "query.h"
+
+#define CSV_LINE_MOST 4096
+
+/** The heading, with its line end: how many bytes; `line` has room for CSV_LINE_MOST. */
+size_t csv_heading(const struct query_ask *ask, char *line);
+size_t csv_row(const struct query_ask *ask, const struct history_row *row, char *line);
+
+/** "2026-11-22T13:05:10+01:00" */
+#define CSV_TIME_SIZE 40
+const char *csv_time(int64_t at, char out[CSV_TIME_SIZE]);
+
+#endif

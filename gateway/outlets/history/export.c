@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+/* Rows of the history as CSV, with or without a running gateway. */
+#include "export.h"
+
+#include "csv.h"
+#include "when.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define DAY_S 86400
+
+enum { DONE, FAILED, USAGE }; /* exit statuses of packgate */
+
+struct export
+{
+    const char *file, *pack, *from, *to, *level;
+    bool extremes;
+    struct query_ask ask;
+};
+
+static void print_help(FILE *out)
+{
+    fputs("usage: packgate export [-c FILE] [--pack NAME] [--from TIME] [--to TIME]\n"
+          "                       [--level recent|minute|hour|day] [--extremes]\n\n"
+          "Prints the history of a pack or a bank as CSV.\n\n"
+          "  -c, --config FILE   the configuration, which says where the history is\n"
+          "                      (default /etc/packgate/packgate.ini)\n"
+          "      --file FILE     the history itself\n"
+          "      --pack NAME     which one; not needed where there is only one\n"
+          "      --from TIME     2026-11-01, 2026-11-01T12:00, with Z or +01:00 for another\n"
+          "                      zone, or seconds since 1970 (default: a day ago)\n"
+          "      --to TIME       the same (default: now)\n"
+          "      --level LEVEL   rows of 10 seconds, a minute (default), an hour or a day\n"
+          "      --extremes      lowest and highest values as well\n",
+          out);
+}
+
+/* -1: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct export *export)
+{
+    static const struct option options[] = {
+        {"file", required_argument, NULL, 'F'},  {"pack", required_argument, NULL, 'p'},
+        {"from", required_argument, NULL, 'f'},  {"to", required_argument, NULL, 't'},
+        {"level", required_argument, NULL, 'l'}, {"extremes", no_argument, NULL, 'e'},
+        {"help", no_argument, NULL, 'h'},        {0}};
+    int option;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1)
+        switch (option) {
+        case 'F':
+            export->file = optarg;
+            break;
+        case 'p':
+            export->pack = optarg;
+            break;
+        case 'f':
+            export->from = optarg;
+            break;
+        case 't':
+            export->to = optarg;
+            break;
+        case 'l':
+            export->level = optarg;
+            break;
+        case 'e':
+            export->extremes = true;
+            break;
+        case 'h':
+            print_help(stdout);
+            return DONE;
+        default:
+            print_help(stderr);
+            return USAGE;
+        }
+    if (optind < argc || !export->file) {
+        print_help(stderr);
+        return USAGE;
+    }
+    return -1;
+}
+
+static bool settle_times(struct export *export)
+{
+    struct query_ask *ask = &export->ask;
+    ask->to = time(NULL);
+    ask->from = ask->to - DAY_S;
+    if (export->to && !when_parse(export->to, &ask->to)) {
+        fprintf(stderr, "packgate: --to %s is no time; expected one such as 2026-11-01T12:00\n",
+                export->to);
+        return false;
+    }
+    if (export->from && !when_parse(export->from, &ask->from)) {
+        fprintf(stderr, "packgate: --from %s is no time; expected one such as 2026-11-01T12:00\n",
+                export->from);
+        return false;
+    }
+    if (export->level && !history_level_find(export->level, &ask->level)) {
+        fprintf(stderr, "packgate: --level %s; expected recent, minute, hour or day\n",
+                export->level);
+        return false;
+    }
+    return true;
+}
+
+static bool print_row(void *data, const struct history_row *row)
+{
+    const struct query_ask *ask = data;
+    char line[CSV_LINE_MOST];
+    const size_t size = csv_row(ask, row, line);
+    return fwrite(line, 1, size, stdout) == size;
+}
+
+/* The pack that is meant: the only one, or the one of that name. */
+static bool find_pack(struct query *query, struct export *export, char *only, size_t size)
+{
+    char name[80];
+    unsigned count = 0;
+    bool found = false;
+    for (; query_pack(query, count, name, sizeof name); count++) {
+        if (count == 0)
+            snprintf(only, size, "%s", name);
+        found |= export->pack && strcmp(name, export->pack) == 0;
+    }
+    if (export->pack ? found : count == 1) {
+        export->ask.pack = export->pack ? export->pack : only;
+        return true;
+    }
+    if (count == 0)
+        fprintf(stderr, "packgate: nothing is remembered there yet\n");
+    else if (export->pack)
+        fprintf(stderr, "packgate: nothing is remembered of '%s'; there is", export->pack);
+    else
+        fprintf(stderr, "packgate: which one? --pack");
+    for (unsigned n = 0; n < count && query_pack(query, n, name, sizeof name); n++)
+        fprintf(stderr, "%s %s", n > 0 ? "," : "", name);
+    if (count > 0)
+        fputc('\n', stderr);
+    return false;
+}
+
+static int print_rows(struct query *query, struct export *export)
+{
+    char line[CSV_LINE_MOST], why[200];
+    query_want_all(&export->ask, query_cells(query, &export->ask));
+    const size_t size = csv_heading(&export->ask, line);
+    fwrite(line, 1, size, stdout);
+    if (query_rows(query, &export->ask, print_row, &export->ask, why, sizeof why) < 0) {
+        fprintf(stderr, "packgate: %s\n", why);
+        return FAILED;
+    }
+    return fflush(stdout) == 0 ? DONE : FAILED;
+}
+
+int history_export(int argc, char **argv)
+{
+    struct export export = {.ask.level = LEVEL_MINUTE};
+    const int status = parse_options(argc, argv, &export);
+    if (status >= 0)
+        return status;
+    if (!settle_times(&export))
+        return USAGE;
+    export.ask.extremes = export.extremes;
+    char why[300], only[80];
+    struct query *query = query_open(export.file, why, sizeof why);
+    if (!query) {
+        fprintf(stderr, "packgate: %s\n", why);
+        return FAILED;
+    }
+    const int result =
+        find_pack(query, &export, only, sizeof only) ? print_rows(query, &export) : FAILED;
+    query_close(query);
+    return result;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+/* `packgate export` and `packgate rename` as far as they touch the history: packgate itself knows no
+ * database, so it hands them to packgate-outlet. */
+#ifndef PACKGATE_OUTLETS_HISTORY_EXPORT_H
+#define PACKGATE_OUTLETS_HISTORY_EXPORT_H
+
+/** Prints rows as CSV on standard output. Returns the exit status. */
+int history_export(int argc, char **argv);
+
+#endif

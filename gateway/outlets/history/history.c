@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet that remembers: rows of ten seconds, minutes, hours and days, and what happened, in a
+ * database. Rows are made in memory and written every `commit`, because each commit costs a memory
+ * card some hundred pages.
+ */
+#include "outlets/kinds.h"
+#include "rows.h"
+#include "store.h"
+
+#include "config/outlets.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PRUNE_EVERY_S 0.2 /* between two steps; after a commit */
+
+/* A pack or a bank. */
+struct remembered {
+    struct history_series series;
+    uint32_t warning, protection; /* alarms that were told of */
+    bool fresh, known;
+};
+
+struct history {
+    struct outlet *outlet;
+    struct observer observer;
+    struct store *store;
+    struct remembered *packs;
+    unsigned count;
+    ev_timer commit, prune;
+    const char *naming; /* whose rows are being kept */
+};
+
+static double wall_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static const struct history_config *config_of(const struct history *history)
+{
+    return outlet_config(history->outlet)->settings;
+}
+
+static void keep(void *data, enum history_level level, const struct history_row *row)
+{
+    struct history *history = data;
+    store_row(history->store, history->naming, level, row);
+}
+
+/* ---- events ---- */
+
+static void note_event(struct history *history, const char *pack, const char *kind,
+                       const char *name, const char *level, const char *text)
+{
+    store_event(history->store,
+                &(struct store_event){(int64_t) floor(wall_now()), pack, kind, name, level, text});
+}
+
+/* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
+ * the level that it had last. */
+static void note_alarms(struct history *history, struct remembered *remembered,
+                        const struct source *source)
+{
+    const struct pack *pack = source->values;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        const uint32_t bit = 1u << alarm;
+        const int before = remembered->protection & bit ? 2 : remembered->warning & bit ? 1 : 0;
+        const int level = pack->alarms_protection & bit ? 2 : pack->alarms_warning & bit ? 1 : 0;
+        if (level == before)
+            continue;
+        note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
+                   (level ? level : before) == 2 ? "protection" : "warning", level ? "on" : "off");
+    }
+    remembered->warning = pack->alarms_warning;
+    remembered->protection = pack->alarms_protection;
+}
+
+static void note_freshness(struct history *history, struct remembered *remembered,
+                           const struct source *source, bool fresh)
+{
+    if (fresh == remembered->fresh)
+        return;
+    if (remembered->known)
+        note_event(history, source->name, fresh ? "back" : "stale", NULL, NULL, NULL);
+    remembered->known |= fresh;
+    remembered->fresh = fresh;
+}
+
+/* ---- what the gateway says ---- */
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct history *history = data;
+    const struct outlet_pack *pack = outlet_pack_of(history->outlet, source);
+    struct remembered *remembered = &history->packs[pack->index];
+    const bool fresh = outlet_fresh(history->outlet, pack, now);
+    history->naming = source->name;
+    note_freshness(history, remembered, source, fresh);
+    if (fresh && changes & SOURCE_PUBLISHED) {
+        note_alarms(history, remembered, source);
+        history_add(&remembered->series, source->values, &source->status, wall_now(), keep,
+                    history);
+    } else {
+        history_pass(&remembered->series, wall_now(), keep, history);
+    }
+}
+
+static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+{
+    struct history *history = data;
+    char switches[SWITCHES_TEXT];
+    note_event(history, source->name, "switched", switches_format(&report->ordered, switches),
+               report->result == ORDER_DONE ? "confirmed" : "failed", report->from);
+}
+
+/* ---- writing ---- */
+
+static void flush(struct history *history, bool all)
+{
+    for (unsigned i = 0; i < history->count; i++) {
+        history->naming = outlet_pack(history->outlet, i)->source.name;
+        history_flush(&history->packs[i].series, all, keep, history);
+    }
+}
+
+static void tell(struct history *history, bool written)
+{
+    struct pipe_report report = {.connected = written,
+                                 .queued = (uint32_t) store_waiting(history->store),
+                                 .failed = store_failures(history->store)};
+    snprintf(report.words, sizeof report.words, "%s", written ? "written" : "cannot be written");
+    outlet_report(history->outlet, &report);
+}
+
+static void commit(struct history *history, bool all)
+{
+    flush(history, all);
+    tell(history, store_commit(history->store));
+}
+
+static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct history *history = timer->data;
+    commit(history, false);
+    ev_timer_again(loop, &history->prune);
+}
+
+static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct history *history = timer->data;
+    if (!store_prune(history->store, (int64_t) floor(wall_now())))
+        ev_timer_stop(loop, timer);
+}
+
+/* ---- life ---- */
+
+static void let_go(void *self)
+{
+    struct history *history = self;
+    store_free(history->store);
+    free(history->packs);
+    free(history);
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct history *history = calloc(1, sizeof *history);
+    if (!history)
+        return NULL;
+    history->outlet = outlet;
+    while (outlet_pack(outlet, history->count))
+        history->count++;
+    const struct history_config *config = config_of(history);
+    const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = (int64_t) config->recent_s,
+                                                   [LEVEL_MINUTE] = (int64_t) config->minutes_s,
+                                                   [LEVEL_HOUR] = (int64_t) config->hours_s}};
+    history->packs = calloc(history->count + 1, sizeof *history->packs);
+    history->store = store_new(config->file, &limits);
+    if (!history->packs || !history->store) {
+        log_error("history: out of memory");
+        let_go(history);
+        return NULL;
+    }
+    for (unsigned i = 0; i < history->count; i++)
+        history_series_init(&history->packs[i].series);
+    ev_timer_init(&history->commit, on_commit, config->commit_s, config->commit_s);
+    ev_init(&history->prune, on_prune);
+    history->prune.repeat = PRUNE_EVERY_S;
+    history->commit.data = history->prune.data = history;
+    ev_timer_start(outlet_loop(outlet), &history->commit);
+    history->observer =
+        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};
+    outlet_observe(outlet, &history->observer);
+    note_event(history, NULL, "started", NULL, NULL, PACKGATE_VERSION);
+    /* So that the file is there for whoever reads it, and a mistake is told of at once. */
+    commit(history, false);
+    return history;
+}
+
+static void stop(void *self, bool gone)
+{
+    (void) gone;
+    struct history *history = self;
+    commit(history, true);
+    outlet_over(history->outlet);
+}
+
+const struct outlet_kind outlet_history = {
+    .name = "history",
+    .settings_size = sizeof(struct history_config),
+    .start = start,
+    .stop = stop,
+    .free = let_go,
+};

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+/* Reads the history. */
+#include "query.h"
+
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BUSY_MS 2000
+#define SQL_SIZE 16384
+
+static const struct {
+    const char *name;
+    int64_t step;
+} levels[HISTORY_LEVELS] = {
+    [LEVEL_RECENT] = {"recent", RECENT_S},
+    [LEVEL_MINUTE] = {"minute", 60},
+    [LEVEL_HOUR] = {"hour", 3600},
+    [LEVEL_DAY] = {"day", 86400},
+};
+
+int64_t history_step(enum history_level level)
+{
+    return levels[level].step;
+}
+
+const char *history_level_name(enum history_level level)
+{
+    return levels[level].name;
+}
+
+bool history_level_find(const char *name, enum history_level *level)
+{
+    for (int i = 0; i < HISTORY_LEVELS; i++)
+        if (strcmp(levels[i].name, name) == 0) {
+            *level = (enum history_level) i;
+            return true;
+        }
+    return false;
+}
+
+struct query {
+    sqlite3 *db;
+};
+
+struct query *query_open(const char *path, char *why, size_t size)
+{
+    struct query *query = calloc(1, sizeof *query);
+    if (!query) {
+        snprintf(why, size, "out of memory");
+        return NULL;
+    }
+    const int code = sqlite3_open_v2(path, &query->db, SQLITE_OPEN_READONLY, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_busy_timeout(query->db, BUSY_MS);
+        /* The file is looked at only now. */
+        if (sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
+            return query;
+    }
+    snprintf(why, size, "%s: %s", path, query->db ? sqlite3_errmsg(query->db) : "out of memory");
+    query_close(query);
+    return NULL;
+}
+
+void query_close(struct query *query)
+{
+    if (query)
+        sqlite3_close_v2(query->db);
+    free(query);
+}
+
+void query_want_all(struct query_ask *ask, unsigned cells)
+{
+    for (unsigned v = 0; v < ROW_VALUES; v++)
+        ask->wanted[v] = v < ROW_CELL + cells;
+}
+
+/* Which columns of a value are in the table of a level: the mean, or with its extremes. */
+static int kinds_of(const struct query_ask *ask, enum history_value value)
+{
+    const bool has = ask->level >= LEVEL_HOUR || (ask->level == LEVEL_MINUTE && value < ROW_CELL);
+    return ask->extremes && has ? 3 : 1;
+}
+
+static bool has_column(struct query *query, enum history_level level, const char *column)
+{
+    return sqlite3_table_column_metadata(query->db, NULL, levels[level].name, column, NULL, NULL,
+                                         NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static const char *time_column(enum history_level level)
+{
+    return level == LEVEL_DAY ? "day" : "t";
+}
+
+static int64_t time_of(enum history_level level, int64_t wall)
+{
+    return level == LEVEL_DAY ? history_day(wall) : wall;
+}
+
+/* Local midnight of yyyymmdd. */
+static int64_t start_of(int64_t day)
+{
+    struct tm local = {.tm_year = (int) (day / 10000) - 1900,
+                       .tm_mon = (int) (day / 100 % 100) - 1,
+                       .tm_mday = (int) (day % 100),
+                       .tm_isdst = -1};
+    return mktime(&local);
+}
+
+struct columns {
+    char sql[SQL_SIZE];
+    size_t size;
+    enum history_value value[ROW_VALUES];
+    unsigned count;
+};
+
+static void add(struct columns *columns, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add(struct columns *columns, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int n =
+        vsnprintf(columns->sql + columns->size, SQL_SIZE - columns->size, format, arguments);
+    va_end(arguments);
+    columns->size += (size_t) n < SQL_SIZE - columns->size ? (size_t) n : 0;
+}
+
+static void list_columns(struct query *query, const struct query_ask *ask, struct columns *columns)
+{
+    static const char *const kinds[] = {"", "_min", "_max"};
+    for (unsigned v = 0; v < ROW_VALUES; v++) {
+        char name[HISTORY_NAME_SIZE];
+        const enum history_value value = (enum history_value) v;
+        if (!ask->wanted[v] || !has_column(query, ask->level, history_column_name(value, name)))
+            continue;
+        columns->value[columns->count++] = value;
+        for (int kind = 0; kind < kinds_of(ask, value); kind++)
+            add(columns, ", %s%s", name, kinds[kind]);
+    }
+    if (ask->level >= LEVEL_HOUR)
+        add(columns, ", charged_wh, discharged_wh");
+    if (ask->level == LEVEL_DAY)
+        add(columns,
+            ", soc_peak_permille, soc_peak_at, alarms_warning, alarms_protection, fresh_s");
+    else
+        add(columns, ", flags");
+}
+
+static int32_t number_at(sqlite3_stmt *statement, int column)
+{
+    return sqlite3_column_type(statement, column) == SQLITE_NULL
+               ? ROW_UNKNOWN
+               : sqlite3_column_int(statement, column);
+}
+
+static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
+                     const struct columns *columns, struct history_row *row)
+{
+    int at = 0;
+    row->t = sqlite3_column_int64(statement, at++);
+    row->from = ask->level == LEVEL_DAY ? start_of(row->t) : row->t;
+    row->n = (uint32_t) sqlite3_column_int64(statement, at++);
+    for (unsigned i = 0; i < columns->count; i++) {
+        const enum history_value value = columns->value[i];
+        row->mean[value] = number_at(statement, at++);
+        if (kinds_of(ask, value) == 1)
+            continue;
+        row->min[value] = number_at(statement, at++);
+        row->max[value] = number_at(statement, at++);
+    }
+    if (ask->level >= LEVEL_HOUR) {
+        row->charged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
+        row->discharged_mwh = (int64_t) (sqlite3_column_double(statement, at++) * 1000);
+    }
+    if (ask->level != LEVEL_DAY) {
+        row->flags = (uint64_t) sqlite3_column_int64(statement, at);
+        return;
+    }
+    row->soc_peak = number_at(statement, at++);
+    row->soc_peak_at = sqlite3_column_int64(statement, at++);
+    row->flags = (uint64_t) sqlite3_column_int64(statement, at++);
+    row->flags |= (uint64_t) sqlite3_column_int64(statement, at++) << 24;
+    row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
+}
+
+long query_rows(struct query *query, const struct query_ask *ask,
+                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
+                size_t size)
+{
+    struct columns columns = {.count = 0};
+    sqlite3_stmt *statement;
+    const char *table = levels[ask->level].name, *time = time_column(ask->level);
+    add(&columns, "SELECT %s, n", time);
+    list_columns(query, ask, &columns);
+    add(&columns,
+        " FROM %1$s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND %2$s >= ?2 AND %2$s < "
+        "?3 "
+        "ORDER BY %2$s",
+        table, time);
+    if (sqlite3_prepare_v2(query->db, columns.sql, -1, &statement, NULL) != SQLITE_OK) {
+        snprintf(why, size, "%s", sqlite3_errmsg(query->db));
+        return -1;
+    }
+    sqlite3_bind_text(statement, 1, ask->pack, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, time_of(ask->level, ask->from));
+    /* Days: the one that `to` lies in counts unless it only begins there. */
+    sqlite3_bind_int64(statement, 3,
+                       ask->level == LEVEL_DAY ? history_day(ask->to - 1) + 1 : ask->to);
+    struct history_row row = {.soc_peak = ROW_UNKNOWN};
+    for (int i = 0; i < ROW_VALUES; i++)
+        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
+    long count = 0;
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        take_row(statement, ask, &columns, &row);
+        count++;
+        if (!each(data, &row)) {
+            code = SQLITE_DONE;
+            break;
+        }
+    }
+    if (code != SQLITE_DONE) {
+        snprintf(why, size, "%s", sqlite3_errmsg(query->db));
+        count = -1;
+    }
+    sqlite3_finalize(statement);
+    return count;
+}
+
+/* One number of one pack; `fallback` where there is none. */
+static int64_t ask_number(struct query *query, const char *sql, const char *pack, int64_t fallback)
+{
+    sqlite3_stmt *statement;
+    int64_t number = fallback;
+    if (sqlite3_prepare_v2(query->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return fallback;
+    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return number;
+}
+
+int64_t query_first(struct query *query, const char *pack, enum history_level level)
+{
+    char sql[200];
+    const char *time = time_column(level);
+    snprintf(sql, sizeof sql,
+             "SELECT min(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)", time,
+             levels[level].name);
+    const int64_t first = ask_number(query, sql, pack, INT64_MAX);
+    return first == INT64_MAX || level != LEVEL_DAY ? first : start_of(first);
+}
+
+struct counting {
+    unsigned cells;
+};
+
+static bool count_in(void *data, const struct history_row *row)
+{
+    struct counting *counting = data;
+    for (unsigned i = MAX_CELLS; i > counting->cells; i--)
+        if (row->mean[ROW_CELL + i - 1] != ROW_UNKNOWN)
+            counting->cells = i;
+    return counting->cells < MAX_CELLS;
+}
+
+unsigned query_cells(struct query *query, const struct query_ask *ask)
+{
+    struct query_ask cells = *ask;
+    struct counting counting = {0};
+    char why[100];
+    query_want_all(&cells, MAX_CELLS);
+    cells.extremes = false;
+    query_rows(query, &cells, count_in, &counting, why, sizeof why);
+    return counting.cells;
+}
+
+bool query_pack(struct query *query, unsigned n, char *name, size_t size)
+{
+    sqlite3_stmt *statement;
+    bool found = false;
+    if (sqlite3_prepare_v2(query->db, "SELECT name FROM pack ORDER BY name LIMIT 1 OFFSET ?1", -1,
+                           &statement, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(statement, 1, n);
+    if (sqlite3_step(statement) == SQLITE_ROW) {
+        snprintf(name, size, "%s", (const char *) sqlite3_column_text(statement, 0));
+        found = true;
+    }
+    sqlite3_finalize(statement);
+    return found;
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Reads the history while it is written: whole transactions only, and never a write. For the page,
+ * for CSV files and for `packgate export`.
+ */
+#ifndef PACKGATE_OUTLETS_HISTORY_QUERY_H
+#define PACKGATE_OUTLETS_HISTORY_QUERY_H
+
+#include "rows.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct query;
+
+/** Opens the file for reading. NULL: `why` says what is wrong. */
+struct query *query_open(const char *path, char *why, size_t size);
+void query_close(struct query *query);
+
+/* What is asked for: rows of one pack and level whose interval begins in from … to (without it). */
+struct query_ask {
+    const char *pack;
+    enum history_level level;
+    int64_t from, to; /* UTC in seconds; of days the local day that they lie in */
+    bool wanted[ROW_VALUES];
+    bool extremes;
+};
+
+/** All values, or the first `cells` cells of them. */
+void query_want_all(struct query_ask *ask, unsigned cells);
+
+/** Calls `each` for every row, the oldest first; false from it ends the walk. What was not wanted, or
+ * is not kept at that level, is ROW_UNKNOWN. Returns how many rows there were; -1: `why` says what
+ * is wrong. */
+long query_rows(struct query *query, const struct query_ask *ask,
+                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
+                size_t size);
+
+/** When the oldest row of a pack and level begins; INT64_MAX: there is none. */
+int64_t query_first(struct query *query, const char *pack, enum history_level level);
+
+/** How many cells a pack has in the rows asked for. */
+unsigned query_cells(struct query *query, const struct query_ask *ask);
+
+/** The n-th pack of the file by its name; false: no more. */
+bool query_pack(struct query *query, unsigned n, char *name, size_t size);
+
+/** Steps of a level in seconds. */
+int64_t history_step(enum history_level level);
+const char *history_level_name(enum history_level level);
+/** False: no level has this name. */
+bool history_level_find(const char *name, enum history_level *level);
+
+#endif

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/* From poll cycles to rows of history. */
+#include "rows.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+// clang-format off
+static const struct history_column columns[ROW_PACK_VALUES + 1] = {
+    [ROW_VOLTAGE]   = {"voltage_mv",    "voltage_v",     VOLTAGE_V,     1000, false},
+    [ROW_CURRENT]   = {"current_ma",    "current_a",     CURRENT_A,     1000, false},
+    [ROW_POWER]     = {"power_w",       "power_w",       POWER_W,       1,    false},
+    [ROW_SOC]       = {"soc_permille",  "soc_percent",   SOC_PERCENT,   10,   true},
+    [ROW_REMAINING] = {"remaining_mah", "remaining_ah",  REMAINING_AH,  1000, true},
+    [ROW_DELTA]     = {"delta_mv",      "cell_delta_mv", CELL_DELTA_MV, 1,    false},
+    [ROW_TEMP]      = {"temp_dc",       "temp_avg_c",    TEMP_AVG_C,    10,   false},
+    [ROW_MOS_TEMP]  = {"mos_temp_dc",   "mos_temp_c",    MOS_TEMP_C,    10,   false},
+    [ROW_CELL]      = {NULL,            "cell_mv",       CELL_MV,       1,    false},
+};
+// clang-format on
+
+const struct history_column *history_column(enum history_value value)
+{
+    return &columns[value < ROW_CELL ? value : ROW_CELL];
+}
+
+const char *history_column_name(enum history_value value, char out[HISTORY_NAME_SIZE])
+{
+    if (value < ROW_CELL)
+        snprintf(out, HISTORY_NAME_SIZE, "%s", columns[value].column);
+    else
+        snprintf(out, HISTORY_NAME_SIZE, "c%u", (unsigned) (value - ROW_CELL) + 1);
+    return out;
+}
+
+const char *history_value_name(enum history_value value, char out[HISTORY_NAME_SIZE])
+{
+    if (value < ROW_CELL)
+        snprintf(out, HISTORY_NAME_SIZE, "%s", columns[value].name);
+    else
+        snprintf(out, HISTORY_NAME_SIZE, "cell_mv.%u", (unsigned) (value - ROW_CELL) + 1);
+    return out;
+}
+
+static enum pack_value pack_value_of(enum history_value value)
+{
+    return value < ROW_CELL ? columns[value].value
+                            : (enum pack_value)(CELL_MV + (int) (value - ROW_CELL));
+}
+
+/* ---- intervals ---- */
+
+static struct tm local_of(int64_t wall)
+{
+    const time_t at = (time_t) wall;
+    struct tm local;
+    localtime_r(&at, &local);
+    return local;
+}
+
+int64_t history_day(int64_t wall)
+{
+    const struct tm local = local_of(wall);
+    return (local.tm_year + 1900) * 10000 + (local.tm_mon + 1) * 100 + local.tm_mday;
+}
+
+/* A day may have 23 or 25 hours; mktime knows where it begins. */
+static int64_t start_of_day(int64_t wall)
+{
+    struct tm local = local_of(wall);
+    local.tm_hour = local.tm_min = local.tm_sec = 0;
+    local.tm_isdst = -1;
+    return mktime(&local);
+}
+
+int64_t history_start(enum history_level level, int64_t wall)
+{
+    static const int64_t seconds[] = {
+        [LEVEL_RECENT] = RECENT_S, [LEVEL_MINUTE] = 60, [LEVEL_HOUR] = 3600};
+    if (level == LEVEL_DAY)
+        return start_of_day(wall);
+    const int64_t rest = wall % seconds[level];
+    return wall - (rest < 0 ? rest + seconds[level] : rest);
+}
+
+static void open_interval(struct history_interval *interval, enum history_level level, int64_t from)
+{
+    *interval = (struct history_interval){.open = true};
+    struct history_row *row = &interval->row;
+    row->from = from;
+    row->t = level == LEVEL_DAY ? history_day(from) : from;
+    row->soc_peak = ROW_UNKNOWN;
+    for (int i = 0; i < ROW_VALUES; i++)
+        row->mean[i] = row->min[i] = row->max[i] = ROW_UNKNOWN;
+}
+
+void history_series_init(struct history_series *series)
+{
+    memset(series, 0, sizeof *series);
+    series->charged_wh = series->discharged_wh = NAN;
+}
+
+/* What was given up to now as the mean of the interval. */
+static void settle(struct history_interval *interval)
+{
+    for (int i = 0; i < ROW_VALUES; i++)
+        if (interval->weight[i] > 0 && !history_column((enum history_value) i)->takes_last)
+            interval->row.mean[i] = (int32_t) lround(interval->sum[i] / interval->weight[i]);
+}
+
+static int32_t lower(int32_t a, int32_t b)
+{
+    return a == ROW_UNKNOWN || (b != ROW_UNKNOWN && b < a) ? b : a;
+}
+
+static int32_t higher(int32_t a, int32_t b)
+{
+    return b > a ? b : a; /* unknown is the lowest of all */
+}
+
+/* Ten seconds into a minute, an hour or a day. */
+static void add_row(struct history_interval *interval, const struct history_row *part)
+{
+    struct history_row *row = &interval->row;
+    for (int i = 0; i < ROW_VALUES; i++) {
+        if (part->mean[i] == ROW_UNKNOWN)
+            continue;
+        interval->sum[i] += part->mean[i];
+        interval->weight[i] += 1;
+        if (history_column((enum history_value) i)->takes_last)
+            row->mean[i] = part->mean[i];
+        row->min[i] = lower(row->min[i], part->min[i]);
+        row->max[i] = higher(row->max[i], part->max[i]);
+    }
+    row->n += part->n;
+    row->fresh_s += part->fresh_s;
+    row->charged_mwh += part->charged_mwh;
+    row->discharged_mwh += part->discharged_mwh;
+    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
+    row->flags = (row->flags & ~last) | part->flags;
+    if (part->soc_peak > row->soc_peak) {
+        row->soc_peak = part->soc_peak;
+        row->soc_peak_at = part->soc_peak_at;
+    }
+}
+
+static void close_interval(struct history_interval *interval, enum history_level level,
+                           history_keep *keep, void *data)
+{
+    if (interval->open && interval->row.n > 0) {
+        settle(interval);
+        keep(data, level, &interval->row);
+    }
+    interval->open = false;
+}
+
+/* The ten seconds are over: into the levels above, of which some may be over as well. */
+static void close_recent(struct history_series *series, history_keep *keep, void *data)
+{
+    struct history_interval *recent = &series->levels[LEVEL_RECENT];
+    if (!recent->open)
+        return;
+    recent->row.fresh_s = recent->row.n > 0 ? RECENT_S : 0;
+    close_interval(recent, LEVEL_RECENT, keep, data);
+    if (recent->row.n == 0)
+        return;
+    for (int level = LEVEL_MINUTE; level < HISTORY_LEVELS; level++) {
+        struct history_interval *interval = &series->levels[level];
+        const int64_t from = history_start((enum history_level) level, recent->row.t);
+        if (interval->open && interval->row.from != from)
+            close_interval(interval, (enum history_level) level, keep, data);
+        if (!interval->open)
+            open_interval(interval, (enum history_level) level, from);
+        add_row(interval, &recent->row);
+    }
+}
+
+void history_pass(struct history_series *series, double wall, history_keep *keep, void *data)
+{
+    const int64_t now = (int64_t) floor(wall);
+    struct history_interval *recent = &series->levels[LEVEL_RECENT];
+    if (recent->open && recent->row.from != history_start(LEVEL_RECENT, now))
+        close_recent(series, keep, data);
+    for (int level = LEVEL_MINUTE; level < HISTORY_LEVELS; level++) {
+        struct history_interval *interval = &series->levels[level];
+        if (interval->open && interval->row.from != history_start((enum history_level) level, now))
+            close_interval(interval, (enum history_level) level, keep, data);
+    }
+}
+
+void history_flush(struct history_series *series, bool all, history_keep *keep, void *data)
+{
+    if (all)
+        close_recent(series, keep, data);
+    for (int level = all ? LEVEL_MINUTE : LEVEL_HOUR; level < HISTORY_LEVELS; level++)
+        close_interval(&series->levels[level], (enum history_level) level, keep, data);
+}
+
+/* ---- a poll cycle ---- */
+
+static int32_t to_integer(enum history_value value, const struct pack *pack)
+{
+    const double number = pack->value[pack_value_of(value)] * history_column(value)->scale;
+    return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
+}
+
+static uint64_t flags_of(const struct pack *pack)
+{
+    uint64_t flags = 0;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
+        if (pack->alarms_warning >> alarm & 1)
+            flags |= FLAG_WARNING(alarm);
+        if (pack->alarms_protection >> alarm & 1)
+            flags |= FLAG_PROTECTION(alarm);
+    }
+    if (pack->value[CHARGE_MOS] > 0)
+        flags |= FLAG_CHARGE_MOS;
+    if (pack->value[DISCHARGE_MOS] > 0)
+        flags |= FLAG_DISCHARGE_MOS;
+    if (pack->value[BALANCING] > 0)
+        flags |= FLAG_BALANCING;
+    return flags;
+}
+
+/* What a counter has grown by, in mWh. One that went back was begun anew. */
+static int64_t growth(double *before, double counter)
+{
+    const double grown = isnan(*before) || isnan(counter) ? 0 : counter - *before;
+    *before = counter;
+    return grown > 0 ? llround(grown * 1000) : 0;
+}
+
+static void add_poll(struct history_interval *interval, const struct pack *pack, int64_t wall)
+{
+    struct history_row *row = &interval->row;
+    for (int i = 0; i < ROW_VALUES; i++) {
+        const int32_t number = to_integer((enum history_value) i, pack);
+        if (number == ROW_UNKNOWN)
+            continue;
+        interval->sum[i] += number;
+        interval->weight[i] += 1;
+        if (history_column((enum history_value) i)->takes_last)
+            row->mean[i] = number;
+        row->min[i] = lower(row->min[i], number);
+        row->max[i] = higher(row->max[i], number);
+    }
+    row->n++;
+    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
+    row->flags = (row->flags & ~last) | flags_of(pack);
+    const int32_t soc = to_integer(ROW_SOC, pack);
+    if (soc > row->soc_peak) {
+        row->soc_peak = soc;
+        row->soc_peak_at = wall;
+    }
+}
+
+void history_add(struct history_series *series, const struct pack *pack,
+                 const struct map_status *status, double wall, history_keep *keep, void *data)
+{
+    const int64_t now = (int64_t) floor(wall);
+    struct history_interval *recent = &series->levels[LEVEL_RECENT];
+    history_pass(series, wall, keep, data);
+    if (!recent->open)
+        open_interval(recent, LEVEL_RECENT, history_start(LEVEL_RECENT, now));
+    add_poll(recent, pack, now);
+    recent->row.charged_mwh += growth(&series->charged_wh, status->charged_wh);
+    recent->row.discharged_mwh += growth(&series->discharged_wh, status->discharged_wh);
+}

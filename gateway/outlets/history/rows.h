@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From poll cycles to rows of history: ten seconds, minutes, hours, days, all made in memory. Pure:
+ * time is an argument, the store writes what is taken from here.
+ *
+ * Numbers are integers in a small unit, as they stand in the database. A row knows by how many polls
+ * it came about: two parts of one interval (a restart, a commit in the middle of an hour, a clock that
+ * was set back) are merged by that weight. What was silent for a whole interval has no row.
+ */
+#ifndef PACKGATE_OUTLETS_HISTORY_ROWS_H
+#define PACKGATE_OUTLETS_HISTORY_ROWS_H
+
+#include "registers/map.h"
+
+#include <stdint.h>
+
+enum history_level { LEVEL_RECENT, LEVEL_MINUTE, LEVEL_HOUR, LEVEL_DAY, HISTORY_LEVELS };
+
+#define RECENT_S 10
+
+enum history_value {
+    ROW_VOLTAGE,
+    ROW_CURRENT,
+    ROW_POWER,
+    ROW_SOC,
+    ROW_REMAINING,
+    ROW_DELTA,
+    ROW_TEMP,
+    ROW_MOS_TEMP,
+    ROW_PACK_VALUES,
+    ROW_CELL = ROW_PACK_VALUES, /* cell 1; the others follow */
+    ROW_VALUES = ROW_CELL + MAX_CELLS
+};
+
+/* One of them: its column in the database and what it is in the map. */
+struct history_column {
+    const char *column;    /* "voltage_mv"; NULL: a cell, its column is c and its number */
+    const char *name;      /* "voltage_v" */
+    enum pack_value value; /* of struct pack */
+    double scale;          /* value times scale is the integer */
+    bool takes_last;       /* of an interval the last one counts, not the mean */
+};
+const struct history_column *history_column(enum history_value value);
+
+/* The column of a value in `out`, and its name in the map: "c7" and "cell_mv.7". */
+#define HISTORY_NAME_SIZE 24
+const char *history_column_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
+const char *history_value_name(enum history_value value, char out[HISTORY_NAME_SIZE]);
+
+#define ROW_UNKNOWN INT32_MIN
+
+/* Bits of `flags`: active at any time of the interval; the MOS as they were last. */
+#define FLAG_WARNING(alarm) (1ull << (alarm))
+#define FLAG_PROTECTION(alarm) (1ull << ((alarm) + 24))
+#define FLAG_CHARGE_MOS (1ull << 48)
+#define FLAG_DISCHARGE_MOS (1ull << 49)
+#define FLAG_BALANCING (1ull << 50)
+
+struct history_row {
+    int64_t t;    /* start, UTC in seconds; of a day yyyymmdd, local */
+    int64_t from; /* start in UTC, of a day as well */
+    uint32_t n;   /* polls in it */
+    uint32_t fresh_s;
+    int32_t mean[ROW_VALUES], min[ROW_VALUES], max[ROW_VALUES];
+    int64_t charged_mwh, discharged_mwh; /* in this interval */
+    uint64_t flags;
+    int32_t soc_peak; /* permille; ROW_UNKNOWN: none */
+    int64_t soc_peak_at;
+};
+
+/* An interval that is being filled. */
+struct history_interval {
+    bool open;
+    double sum[ROW_VALUES];
+    double weight[ROW_VALUES];
+    struct history_row row;
+};
+
+/* Of one pack or bank. */
+struct history_series {
+    struct history_interval levels[HISTORY_LEVELS];
+    double charged_wh, discharged_wh; /* counters at the last poll; NaN: none yet */
+};
+
+/* Whoever keeps the rows that are through. */
+typedef void history_keep(void *data, enum history_level level, const struct history_row *row);
+
+void history_series_init(struct history_series *series);
+
+/** A poll cycle was published at `wall` (UTC, seconds). Rows that end with it are handed over
+ * first. */
+void history_add(struct history_series *series, const struct pack *pack,
+                 const struct map_status *status, double wall, history_keep *keep, void *data);
+
+/** Time goes on: rows whose interval is over at `wall` are handed over. */
+void history_pass(struct history_series *series, double wall, history_keep *keep, void *data);
+
+/** Hands over what hours and days have so far, or with `all` every open interval, and begins them
+ * anew: the store merges the parts. */
+void history_flush(struct history_series *series, bool all, history_keep *keep, void *data);
+
+/** Start of the interval of a level that `wall` lies in; of a day the local one, in UTC seconds. */
+int64_t history_start(enum history_level level, int64_t wall);
+/** yyyymmdd of the local day that `wall` lies in. */
+int64_t history_day(int64_t wall);
+
+#endif

@@ -1,0 +1,677 @@
+// SPDX-License-Identifier: MIT
+/* The database of the history. */
+#include "store.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NAME_MOST 64
+#define SQL_SIZE 32768
+#define FIRST_CELLS 16
+#define PRUNE_STEP 1000
+#define BUSY_MS 2000
+#define WAITING_MOST (64u * 360u) /* rows that a full disk may hold back: an hour of 64 packs */
+
+static const char *const tables[HISTORY_LEVELS] = {[LEVEL_RECENT] = "recent",
+                                                   [LEVEL_MINUTE] = "minute",
+                                                   [LEVEL_HOUR] = "hour",
+                                                   [LEVEL_DAY] = "day"};
+
+/* A row that waits. Unknown cells at its end are not kept. */
+struct waiting_row {
+    struct waiting_row *next;
+    enum history_level level;
+    char pack[NAME_MOST];
+    unsigned cells;
+    struct history_row row;
+};
+
+struct waiting_event {
+    struct waiting_event *next;
+    int64_t t;
+    char *texts[5]; /* pack, kind, name, level, text; NULL: none */
+};
+
+struct store {
+    char *path;
+    struct store_limits limits;
+    sqlite3 *db; /* NULL: not open */
+    struct stat opened;
+    sqlite3_stmt *put[HISTORY_LEVELS]; /* NULL: not prepared */
+    unsigned cells[HISTORY_LEVELS];    /* columns that the tables have */
+    struct waiting_row *rows, **last_row;
+    struct waiting_event *events, **last_event;
+    size_t row_count, dropped;
+    unsigned failures;
+    bool failing;
+    unsigned prune_level;
+};
+
+/* ---- SQL, put together from the one list of columns ---- */
+
+struct sql {
+    char text[SQL_SIZE];
+    size_t size;
+};
+
+static void add(struct sql *sql, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void add(struct sql *sql, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const int n = vsnprintf(sql->text + sql->size, SQL_SIZE - sql->size, format, arguments);
+    va_end(arguments);
+    sql->size += (size_t) n < SQL_SIZE - sql->size ? (size_t) n : 0;
+}
+
+/* Cells have their extremes in hours and days only; ten seconds have none. */
+static bool has_extremes(enum history_level level, enum history_value value)
+{
+    return level >= LEVEL_HOUR || (level == LEVEL_MINUTE && value < ROW_CELL);
+}
+
+/* Calls `each` for every column of a level in the order of the table, behind pack, t and n. */
+typedef void each_column(struct sql *sql, const char *name, const char *kind);
+
+static void walk_columns(struct sql *sql, enum history_level level, unsigned cells,
+                         each_column *each)
+{
+    for (unsigned v = 0; v < ROW_CELL + cells; v++) {
+        char name[HISTORY_NAME_SIZE], full[HISTORY_NAME_SIZE + 8];
+        const enum history_value value = (enum history_value) v;
+        history_column_name(value, name);
+        each(sql, name, history_column(value)->takes_last ? "last" : "mean");
+        if (!has_extremes(level, value))
+            continue;
+        snprintf(full, sizeof full, "%s_min", name);
+        each(sql, full, "min");
+        snprintf(full, sizeof full, "%s_max", name);
+        each(sql, full, "max");
+    }
+    if (level >= LEVEL_HOUR) {
+        each(sql, "charged_wh", "sum");
+        each(sql, "discharged_wh", "sum");
+    }
+    if (level == LEVEL_DAY) {
+        each(sql, "soc_peak_permille", "peak");
+        each(sql, "soc_peak_at", "peak");
+        each(sql, "alarms_warning", "bits");
+        each(sql, "alarms_protection", "bits");
+        each(sql, "fresh_s", "sum");
+    } else {
+        each(sql, "flags", "bits");
+    }
+}
+
+static void declare(struct sql *sql, const char *name, const char *kind)
+{
+    add(sql, ", %s %s", name,
+        strcmp(kind, "sum") == 0 && strcmp(name, "fresh_s") != 0 ? "REAL" : "INTEGER");
+}
+
+static void list_name(struct sql *sql, const char *name, const char *kind)
+{
+    (void) kind;
+    add(sql, ", %s", name);
+}
+
+static void list_mark(struct sql *sql, const char *name, const char *kind)
+{
+    (void) name;
+    (void) kind;
+    add(sql, ", ?");
+}
+
+/* Two parts of one interval: means weighted by the polls in each, the later of what counts last. */
+static void merge(struct sql *sql, const char *name, const char *kind)
+{
+    add(sql, ", %s = ", name);
+    if (strcmp(kind, "mean") == 0)
+        add(sql,
+            "coalesce(CAST(round((%1$s * n * 1.0 + excluded.%1$s * excluded.n) / (n + excluded.n)) "
+            "AS "
+            "INTEGER), %1$s, excluded.%1$s)",
+            name);
+    else if (strcmp(kind, "last") == 0)
+        add(sql, "coalesce(excluded.%1$s, %1$s)", name);
+    else if (strcmp(kind, "sum") == 0)
+        add(sql, "coalesce(%1$s, 0) + coalesce(excluded.%1$s, 0)", name);
+    else if (strcmp(kind, "bits") == 0)
+        add(sql, "coalesce(%1$s, 0) | coalesce(excluded.%1$s, 0)", name);
+    else if (strcmp(kind, "peak") == 0)
+        add(sql,
+            "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > coalesce(soc_peak_permille, -1) "
+            "THEN "
+            "excluded.%1$s ELSE %1$s END",
+            name);
+    else
+        add(sql, "coalesce(%1$s(%2$s, excluded.%2$s), %2$s, excluded.%2$s)", kind, name);
+}
+
+/* ---- errors ---- */
+
+static bool is_damage(int code)
+{
+    return (code & 0xFF) == SQLITE_CORRUPT || (code & 0xFF) == SQLITE_NOTADB ||
+           (code & 0xFF) == SQLITE_SCHEMA || (code & 0xFF) == SQLITE_MISMATCH;
+}
+
+static void report(struct store *store, const char *why)
+{
+    store->failures++;
+    if (!store->failing)
+        log_warn("history: %s: %s; kept in memory and tried again", store->path, why);
+    store->failing = true;
+}
+
+static void close_file(struct store *store)
+{
+    for (int level = 0; level < HISTORY_LEVELS; level++) {
+        sqlite3_finalize(store->put[level]);
+        store->put[level] = NULL;
+    }
+    sqlite3_close_v2(store->db);
+    store->db = NULL;
+}
+
+/* Never over one that was set aside before. */
+static void set_aside(struct store *store)
+{
+    char aside[4096];
+    close_file(store);
+    for (unsigned n = 0; n < 100; n++) {
+        snprintf(aside, sizeof aside, n ? "%s.bad.%u" : "%s.bad", store->path, n);
+        if (access(aside, F_OK) == 0)
+            continue;
+        if (rename(store->path, aside) == 0)
+            log_error("history: %s is damaged; it is now %s, and a new one is begun", store->path,
+                      aside);
+        break;
+    }
+    static const char *const others[] = {"-wal", "-shm"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        snprintf(aside, sizeof aside, "%s%s", store->path, others[i]);
+        unlink(aside);
+    }
+}
+
+static bool run(struct store *store, const char *sql)
+{
+    return sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* ---- the file ---- */
+
+static bool make_table(struct store *store, enum history_level level)
+{
+    struct sql sql = {.size = 0};
+    const char *time = level == LEVEL_DAY ? "day" : "t";
+    add(&sql, "CREATE TABLE IF NOT EXISTS %s(pack INTEGER NOT NULL, %s INTEGER NOT NULL, n INTEGER",
+        tables[level], time);
+    walk_columns(&sql, level, FIRST_CELLS, declare);
+    add(&sql, ", PRIMARY KEY(pack, %s)) WITHOUT ROWID", time);
+    return run(store, sql.text);
+}
+
+static unsigned count_cells(struct store *store, enum history_level level)
+{
+    char name[HISTORY_NAME_SIZE];
+    unsigned cells = 0;
+    while (cells < MAX_CELLS &&
+           sqlite3_table_column_metadata(
+               store->db, NULL, tables[level],
+               history_column_name((enum history_value)(ROW_CELL + cells), name), NULL, NULL, NULL,
+               NULL, NULL) == SQLITE_OK)
+        cells++;
+    return cells;
+}
+
+/* For people with sqlite3 or Grafana: the map's names and units. */
+static bool make_view(struct store *store, enum history_level level)
+{
+    struct sql sql = {.size = 0};
+    char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
+    static const char *const names[] = {"recents", "minutes", "hours", "days"};
+    add(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name AS pack", names[level],
+        names[level]);
+    add(&sql, level == LEVEL_DAY ? ", day" : ", t, datetime(t, 'unixepoch') AS utc");
+    for (unsigned v = 0; v < ROW_CELL + store->cells[level]; v++) {
+        const enum history_value value = (enum history_value) v;
+        static const char *const kinds[] = {"", "_min", "_max"};
+        history_column_name(value, column);
+        history_value_name(value, name);
+        for (int kind = 0; kind < (has_extremes(level, value) ? 3 : 1); kind++)
+            add(&sql,
+                history_column(value)->scale > 1 ? ", %s%s / %.1f AS \"%s%s\""
+                                                 : ", %s%s * %.0f AS \"%s%s\"",
+                column, kinds[kind], history_column(value)->scale, name, kinds[kind]);
+    }
+    if (level >= LEVEL_HOUR)
+        add(&sql, ", charged_wh, discharged_wh");
+    if (level == LEVEL_DAY)
+        add(&sql, ", soc_peak_permille / 10.0 AS soc_peak_percent, soc_peak_at, alarms_warning, "
+                  "alarms_protection, fresh_s");
+    else
+        add(&sql, ", flags");
+    add(&sql, " FROM %s JOIN pack p ON p.id = %s.pack", tables[level], tables[level]);
+    return run(store, sql.text);
+}
+
+static bool prepare(struct store *store, enum history_level level)
+{
+    struct sql sql = {.size = 0};
+    const char *time = level == LEVEL_DAY ? "day" : "t";
+    const unsigned cells = store->cells[level];
+    add(&sql, "INSERT INTO %s(pack, %s, n", tables[level], time);
+    walk_columns(&sql, level, cells, list_name);
+    add(&sql, ") VALUES(?, ?, ?");
+    walk_columns(&sql, level, cells, list_mark);
+    add(&sql, ") ON CONFLICT(pack, %s) DO UPDATE SET n = n + excluded.n", time);
+    walk_columns(&sql, level, cells, merge);
+    sqlite3_finalize(store->put[level]);
+    store->put[level] = NULL;
+    return sqlite3_prepare_v3(store->db, sql.text, -1, SQLITE_PREPARE_PERSISTENT,
+                              &store->put[level], NULL) == SQLITE_OK;
+}
+
+static bool make_tables(struct store *store)
+{
+    if (!run(store,
+             "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+             "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
+             "name TEXT, level TEXT, text TEXT);"
+             "CREATE INDEX IF NOT EXISTS event_t ON event(t);"))
+        return false;
+    for (int level = 0; level < HISTORY_LEVELS; level++) {
+        if (!make_table(store, (enum history_level) level))
+            return false;
+        store->cells[level] = count_cells(store, (enum history_level) level);
+        if (store->cells[level] < FIRST_CELLS || !make_view(store, (enum history_level) level) ||
+            !prepare(store, (enum history_level) level))
+            return false;
+    }
+    return true;
+}
+
+static int user_version(struct store *store)
+{
+    sqlite3_stmt *statement;
+    int version = -1;
+    if (sqlite3_prepare_v2(store->db, "PRAGMA user_version", -1, &statement, NULL) != SQLITE_OK)
+        return -1;
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        version = sqlite3_column_int(statement, 0);
+    sqlite3_finalize(statement);
+    return version;
+}
+
+/* False: `why` says what is wrong, and the file is closed. */
+static bool open_once(struct store *store, char *why, size_t size, bool *damaged)
+{
+    *damaged = false;
+    int code =
+        sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    bool good = code == SQLITE_OK;
+    if (good) {
+        sqlite3_busy_timeout(store->db, BUSY_MS);
+        const int version = user_version(store);
+        if (version > HISTORY_VERSION) {
+            snprintf(why, size, "written by a newer packgate (version %d)", version);
+            close_file(store);
+            return false;
+        }
+        /* auto_vacuum counts for a file that is still empty. */
+        good = version >= 0 &&
+               run(store, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                          "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
+               make_tables(store) && run(store, "PRAGMA user_version = 1") &&
+               stat(store->path, &store->opened) == 0;
+    }
+    if (good)
+        return true;
+    code = store->db ? sqlite3_errcode(store->db) : code;
+    *damaged = is_damage(code) || (code == SQLITE_ERROR && store->db);
+    snprintf(why, size, "%s", store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code));
+    close_file(store);
+    return false;
+}
+
+static bool open_file(struct store *store)
+{
+    char why[200];
+    bool damaged;
+    if (open_once(store, why, sizeof why, &damaged))
+        return true;
+    if (damaged) {
+        set_aside(store);
+        if (open_once(store, why, sizeof why, &damaged))
+            return true;
+    }
+    report(store, why);
+    return false;
+}
+
+/* Deleted, moved away or replaced: what is written into it is lost. */
+static bool is_replaced(const struct store *store)
+{
+    struct stat now;
+    return stat(store->path, &now) < 0 || now.st_ino != store->opened.st_ino ||
+           now.st_dev != store->opened.st_dev;
+}
+
+/* ---- what waits ---- */
+
+struct store *store_new(const char *path, const struct store_limits *limits)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (!store)
+        return NULL;
+    store->path = strdup(path);
+    store->limits = *limits;
+    store->last_row = &store->rows;
+    store->last_event = &store->events;
+    if (!store->path) {
+        free(store);
+        return NULL;
+    }
+    return store;
+}
+
+static void free_rows(struct store *store)
+{
+    while (store->rows) {
+        struct waiting_row *row = store->rows;
+        store->rows = row->next;
+        free(row);
+    }
+    store->last_row = &store->rows;
+    store->row_count = 0;
+}
+
+static void free_events(struct store *store)
+{
+    while (store->events) {
+        struct waiting_event *event = store->events;
+        store->events = event->next;
+        for (size_t i = 0; i < sizeof event->texts / sizeof *event->texts; i++)
+            free(event->texts[i]);
+        free(event);
+    }
+    store->last_event = &store->events;
+}
+
+void store_free(struct store *store)
+{
+    if (!store)
+        return;
+    close_file(store);
+    free_rows(store);
+    free_events(store);
+    free(store->path);
+    free(store);
+}
+
+static unsigned cells_of(const struct history_row *row)
+{
+    unsigned cells = MAX_CELLS;
+    while (cells > 0 && row->mean[ROW_CELL + cells - 1] == ROW_UNKNOWN)
+        cells--;
+    return cells;
+}
+
+void store_row(struct store *store, const char *pack, enum history_level level,
+               const struct history_row *row)
+{
+    struct waiting_row *waiting = malloc(sizeof *waiting);
+    if (!waiting || store->row_count >= WAITING_MOST) {
+        store->dropped++;
+        free(waiting);
+        return;
+    }
+    *waiting = (struct waiting_row){.level = level, .cells = cells_of(row), .row = *row};
+    snprintf(waiting->pack, sizeof waiting->pack, "%s", pack);
+    *store->last_row = waiting;
+    store->last_row = &waiting->next;
+    store->row_count++;
+}
+
+void store_event(struct store *store, const struct store_event *event)
+{
+    const char *texts[] = {event->pack, event->kind, event->name, event->level, event->text};
+    struct waiting_event *waiting = calloc(1, sizeof *waiting);
+    if (!waiting)
+        return;
+    waiting->t = event->t;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        waiting->texts[i] = texts[i] ? strdup(texts[i]) : NULL;
+    *store->last_event = waiting;
+    store->last_event = &waiting->next;
+}
+
+size_t store_waiting(const struct store *store)
+{
+    return store->row_count;
+}
+
+unsigned store_failures(const struct store *store)
+{
+    return store->failures;
+}
+
+/* ---- writing ---- */
+
+/* A pack with more cells than any before. */
+static bool widen(struct store *store, enum history_level level, unsigned cells)
+{
+    while (store->cells[level] < cells) {
+        struct sql sql = {.size = 0};
+        char name[HISTORY_NAME_SIZE];
+        const enum history_value value = (enum history_value)(ROW_CELL + store->cells[level]);
+        history_column_name(value, name);
+        static const char *const kinds[] = {"", "_min", "_max"};
+        for (int kind = 0; kind < (has_extremes(level, value) ? 3 : 1); kind++)
+            add(&sql, "ALTER TABLE %s ADD COLUMN %s%s INTEGER;", tables[level], name, kinds[kind]);
+        if (!run(store, sql.text))
+            return false;
+        store->cells[level]++;
+    }
+    return make_view(store, level) && prepare(store, level);
+}
+
+static int64_t pack_id(struct store *store, const char *name)
+{
+    sqlite3_stmt *statement;
+    int64_t id = -1;
+    if (sqlite3_prepare_v2(
+            store->db,
+            "INSERT INTO pack(name) VALUES(?1) ON CONFLICT(name) DO UPDATE SET name = name "
+            "RETURNING id",
+            -1, &statement, NULL) != SQLITE_OK)
+        return -1;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        id = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return id;
+}
+
+static void bind_number(sqlite3_stmt *statement, int *at, int32_t number)
+{
+    if (number == ROW_UNKNOWN)
+        sqlite3_bind_null(statement, (*at)++);
+    else
+        sqlite3_bind_int(statement, (*at)++, number);
+}
+
+/* In the order of walk_columns. */
+static void bind_row(sqlite3_stmt *statement, enum history_level level, unsigned cells,
+                     const struct history_row *row, int at)
+{
+    for (unsigned v = 0; v < ROW_CELL + cells; v++) {
+        bind_number(statement, &at, row->mean[v]);
+        if (!has_extremes(level, (enum history_value) v))
+            continue;
+        bind_number(statement, &at, row->min[v]);
+        bind_number(statement, &at, row->max[v]);
+    }
+    if (level >= LEVEL_HOUR) {
+        sqlite3_bind_double(statement, at++, (double) row->charged_mwh / 1000);
+        sqlite3_bind_double(statement, at++, (double) row->discharged_mwh / 1000);
+    }
+    if (level != LEVEL_DAY) {
+        sqlite3_bind_int64(statement, at, (sqlite3_int64) row->flags);
+        return;
+    }
+    const uint64_t alarms = (1u << PACK_ALARM_COUNT) - 1;
+    bind_number(statement, &at, row->soc_peak);
+    sqlite3_bind_int64(statement, at++, row->soc_peak_at);
+    sqlite3_bind_int64(statement, at++, (sqlite3_int64) (row->flags & alarms));
+    sqlite3_bind_int64(statement, at++, (sqlite3_int64) (row->flags >> 24 & alarms));
+    sqlite3_bind_int64(statement, at, row->fresh_s);
+}
+
+static bool put_row(struct store *store, const struct waiting_row *waiting)
+{
+    const enum history_level level = waiting->level;
+    if (waiting->cells > store->cells[level] && !widen(store, level, waiting->cells))
+        return false;
+    const int64_t id = pack_id(store, waiting->pack);
+    if (id < 0)
+        return false;
+    sqlite3_stmt *statement = store->put[level];
+    sqlite3_bind_int64(statement, 1, id);
+    sqlite3_bind_int64(statement, 2, waiting->row.t);
+    sqlite3_bind_int64(statement, 3, waiting->row.n);
+    bind_row(statement, level, store->cells[level], &waiting->row, 4);
+    const bool done = sqlite3_step(statement) == SQLITE_DONE;
+    sqlite3_reset(statement);
+    return done;
+}
+
+static bool put_event(struct store *store, const struct waiting_event *event)
+{
+    const int64_t id = event->texts[0] ? pack_id(store, event->texts[0]) : 0;
+    sqlite3_stmt *statement;
+    if (id < 0 || sqlite3_prepare_v2(store->db, "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?)", -1,
+                                     &statement, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(statement, 1, event->t);
+    if (event->texts[0])
+        sqlite3_bind_int64(statement, 2, id);
+    for (int i = 1; i < 5; i++)
+        sqlite3_bind_text(statement, 2 + i, event->texts[i], -1, SQLITE_STATIC);
+    const bool done = sqlite3_step(statement) == SQLITE_DONE;
+    sqlite3_finalize(statement);
+    return done;
+}
+
+static bool write_all(struct store *store)
+{
+    if (!run(store, "BEGIN IMMEDIATE"))
+        return false;
+    bool good = true;
+    for (const struct waiting_row *row = store->rows; good && row; row = row->next)
+        good = put_row(store, row);
+    for (const struct waiting_event *event = store->events; good && event; event = event->next)
+        good = put_event(store, event);
+    return good && run(store, "COMMIT");
+}
+
+bool store_commit(struct store *store)
+{
+    if (store->db && is_replaced(store)) {
+        log_warn("history: %s is not there any more; begun anew", store->path);
+        close_file(store);
+    }
+    if (!store->db && !open_file(store))
+        return false;
+    if (!write_all(store)) {
+        const int code = sqlite3_errcode(store->db);
+        char why[200];
+        snprintf(why, sizeof why, "%s", sqlite3_errmsg(store->db));
+        run(store, "ROLLBACK");
+        if (is_damage(code)) {
+            set_aside(store);
+            return open_file(store) && store_commit(store);
+        }
+        report(store, why);
+        close_file(store);
+        return false;
+    }
+    if (store->failing)
+        log_info("history: %s is written again", store->path);
+    if (store->dropped > 0)
+        log_warn("history: %zu rows found no room in memory and are lost", store->dropped);
+    store->failing = false;
+    store->dropped = 0;
+    free_rows(store);
+    free_events(store);
+    return true;
+}
+
+/* ---- growing old ---- */
+
+static int64_t oldest_kept(const struct store *store, enum history_level level, int64_t now)
+{
+    const int64_t before = now - store->limits.keep_s[level];
+    return level == LEVEL_DAY ? history_day(before) : before;
+}
+
+bool store_prune(struct store *store, int64_t now)
+{
+    if (!store->db)
+        return false;
+    for (; store->prune_level < HISTORY_LEVELS; store->prune_level++) {
+        const enum history_level level = (enum history_level) store->prune_level;
+        if (store->limits.keep_s[level] == 0)
+            continue;
+        struct sql sql = {.size = 0};
+        const char *time = level == LEVEL_DAY ? "day" : "t";
+        add(&sql,
+            "DELETE FROM %1$s WHERE (pack, %2$s) IN (SELECT %1$s.pack, %1$s.%2$s FROM pack CROSS "
+            "JOIN "
+            "%1$s ON %1$s.pack = pack.id AND %1$s.%2$s < %3$lld LIMIT %4$d)",
+            tables[level], time, (long long) oldest_kept(store, level, now), PRUNE_STEP);
+        if (!run(store, sql.text))
+            break;
+        if (sqlite3_changes(store->db) == PRUNE_STEP)
+            return true;
+    }
+    store->prune_level = 0;
+    run(store, "PRAGMA incremental_vacuum(1000)");
+    return false;
+}
+
+/* ---- a pack gets another name ---- */
+
+int store_rename(const char *path, const char *before, const char *after, char *why, size_t size)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    int result = -1;
+    if (access(path, F_OK) < 0)
+        return 1;
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+        sqlite3_busy_timeout(db, BUSY_MS);
+        if (sqlite3_prepare_v2(db, "UPDATE pack SET name = ?2 WHERE name = ?1", -1, &statement,
+                               NULL) == SQLITE_OK) {
+            sqlite3_bind_text(statement, 1, before, -1, SQLITE_STATIC);
+            sqlite3_bind_text(statement, 2, after, -1, SQLITE_STATIC);
+            if (sqlite3_step(statement) == SQLITE_DONE)
+                result = sqlite3_changes(db) > 0 ? 0 : 1;
+        }
+    }
+    if (result < 0)
+        snprintf(why, size, "%s", sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return result;
+}

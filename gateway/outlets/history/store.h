@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The database of the history: SQLite, one table a level, one row a pack and interval. Written in one
+ * transaction now and then; whoever reads (web, export) sees whole transactions only.
+ *
+ * Nothing that goes wrong with the file ends the outlet: a damaged one is set aside as .bad and begun
+ * anew, one that was deleted or replaced under way is noticed at the next commit, and a full disk is
+ * tried again while the last hour is kept in memory.
+ */
+#ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
+#define PACKGATE_OUTLETS_HISTORY_STORE_H
+
+#include "rows.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HISTORY_VERSION 1 /* PRAGMA user_version */
+
+struct store;
+
+/* How long rows of a level are kept, in seconds; 0: for ever. */
+struct store_limits {
+    int64_t keep_s[HISTORY_LEVELS];
+};
+
+struct store_event {
+    int64_t t;
+    const char *pack;  /* NULL: of the gateway */
+    const char *kind;  /* "alarm", "stale", "back", "switched", "started" */
+    const char *name;  /* of an alarm, of a switch */
+    const char *level; /* "warning", "protection" */
+    const char *text;  /* "on", "off", who switched */
+};
+
+/** For a file that need not be there yet. NULL: out of memory. */
+struct store *store_new(const char *path, const struct store_limits *limits);
+void store_free(struct store *store);
+
+/** Keeps a row or an event until the next commit. Of those that cannot be written for an hour, the
+ * oldest ten seconds go first. */
+void store_row(struct store *store, const char *pack, enum history_level level,
+               const struct history_row *row);
+void store_event(struct store *store, const struct store_event *event);
+
+/** Writes what is kept. False: it could not; it is kept on, and the first failure and the recovery
+ * are logged. */
+bool store_commit(struct store *store);
+
+/** Deletes at most some thousand rows that are too old. True: there are more. */
+bool store_prune(struct store *store, int64_t now);
+
+/** What waits to be written, and how often that failed. */
+size_t store_waiting(const struct store *store);
+unsigned store_failures(const struct store *store);
+
+/** Gives a pack another name. 0: done; 1: there is none of that name; -1: it could not, or there are
+ * rows under the new name already. Works on a file that nobody has open, too. */
+int store_rename(const char *path, const char *before, const char *after, char *why, size_t size);
+
+#endif

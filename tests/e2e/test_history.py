@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The history: what packs had is in a database that others can read, survives what happens to processes and files, and
+`packgate export` prints it."""
+
+import csv
+import datetime
+import io
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+
+PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
+HISTORY = "[history]\nfile = {}\ncommit = 10s\n"
+
+
+class Place:
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="packgate-history-")
+        self.file = os.path.join(self.folder, "history.db")
+        return self
+
+    def __exit__(self, *arguments):
+        shutil.rmtree(self.folder)
+
+    def ask(self, sql, *values):
+        database = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=PATIENCE)
+        try:
+            return database.execute(sql, values).fetchall()
+        finally:
+            database.close()
+
+    def await_rows(self, sql, enough=lambda rows: rows):
+        deadline = time.monotonic() + PATIENCE
+        rows = None
+        while time.monotonic() < deadline:
+            try:
+                rows = self.ask(sql)
+                if enough(rows):
+                    return rows
+            except sqlite3.OperationalError:
+                pass  # not there yet
+            time.sleep(0.05)
+        raise AssertionError(f"{sql}: {rows}")
+
+
+def child_of(gateway):
+    def name(pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return file.read().split(b"\0")
+        except OSError:
+            return []
+
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children") as file:
+            for pid in file.read().split():
+                if b"history" in name(pid):
+                    return int(pid)
+        time.sleep(0.02)
+    raise AssertionError("no history outlet")
+
+
+def export(place, *arguments):
+    result = subprocess.run([PACKGATE, "export", "--file", place.file, *arguments], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+    return result.returncode, result.stdout.decode(), result.stderr.decode()
+
+
+def remembers_values_and_events():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8,soc_percent=55,current_a=-10")
+    with server, Place() as place:
+        started = time.time()
+        with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
+            gateway.wait_published("shed")
+            assert place.await_rows("SELECT kind FROM event") == [("started",)]
+            place.await_rows("SELECT pack FROM recents")
+        # The end writes what was still in memory, of all levels.
+        rows = place.ask("SELECT pack, t, voltage_v, current_a, soc_percent, \"cell_mv.8\", power_w FROM recents ORDER BY t")
+        assert {row[0] for row in rows} == {"shed"} and len(rows) >= 2, rows
+        for _, at, volt, ampere, soc, cell, watt in rows:
+            assert at % 10 == 0 and started - 10 <= at <= time.time(), at
+            assert abs(volt - 26.4) < 0.05 and abs(ampere + 10) < 0.05 and soc == 55 and cell, rows
+            assert abs(watt - volt * ampere) < 2, rows
+        assert place.ask("SELECT count(*) FROM minutes")[0][0] >= 1
+        assert place.ask("SELECT count(*) FROM hours")[0][0] in (1, 2)
+        (day, fresh_s, peak), = place.ask("SELECT day, fresh_s, soc_peak_percent FROM days ORDER BY day DESC LIMIT 1")
+        assert str(day) == datetime.date.today().strftime("%Y%m%d") and fresh_s >= 20 and peak == 55, (day, fresh_s, peak)
+
+
+def exports_csv():
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8,soc_percent=55")
+    with server, Place() as place:
+        with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
+            gateway.wait_published("shed")
+            place.await_rows("SELECT pack FROM recents")
+        status, out, _ = export(place, "--level", "recent")
+        rows = list(csv.reader(io.StringIO(out)))
+        assert status == 0 and rows[0][:4] == ["time", "voltage_v", "current_a", "power_w"] and rows[0][-1] == "cell_mv.8", out
+        assert out.count("\r\n") == len(rows) and abs(float(rows[1][1]) - 26.4) < 0.05
+        at = datetime.datetime.fromisoformat(rows[1][0])
+        assert at.tzinfo is not None and abs(at.timestamp() - time.time()) < PATIENCE * 2
+        status, out, _ = export(place, "--pack", "shed", "--level", "hour", "--extremes")
+        assert status == 0 and "voltage_v_min" in out.splitlines()[0], out
+        status, out, said = export(place, "--pack", "boat")
+        assert status == 1 and "shed" in said and not out, said
+        status, _, said = export(place, "--from", "yesterday")
+        assert status == 2 and "2026-11-01T12:00" in said, said
+        assert export(place, "--from", "2001-01-01", "--to", "2001-01-02")[1].count("\n") == 1
+        # Where the configuration says where it is.
+        ini = os.path.join(place.folder, "packgate.ini")
+        with open(ini, "w") as file:
+            file.write(PACK.format("shed", url, 1) + HISTORY.format(place.file))
+        result = subprocess.run([PACKGATE, "export", "-c", ini, "--level", "recent"], stdout=subprocess.PIPE, timeout=PATIENCE)
+        assert result.returncode == 0 and result.stdout.startswith(b"time,"), result
+
+
+def survives_its_death_and_lost_files():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place:
+        with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
+            gateway.wait_published("shed")
+            place.await_rows("SELECT pack FROM recents")
+            for _ in range(2):
+                pid = child_of(gateway)
+                os.kill(pid, signal.SIGKILL)
+                deadline = time.monotonic() + PATIENCE
+                while child_of(gateway) == pid:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.02)
+            assert place.ask("PRAGMA integrity_check") == [("ok",)]
+            # Spoiled while nobody looks: set aside, and begun anew.
+            os.kill(child_of(gateway), signal.SIGKILL)
+            os.unlink(place.file + "-wal")
+            with open(place.file, "r+b") as file:
+                file.write(b"\x5a" * 8192)
+            gateway.wait_for(r"history: .*history\.db is damaged; it is now .*history\.db\.bad")
+            place.await_rows("SELECT pack FROM recents")
+        assert place.ask("PRAGMA integrity_check") == [("ok",)]
+        assert os.path.exists(place.file + ".bad")
+
+
+def says_where_it_cannot_write():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place:
+        missing = os.path.join(place.folder, "later", "history.db")
+        with Gateway(PACK.format("shed", url, 1) + HISTORY.format(missing)) as gateway:
+            gateway.wait_for(r"history: .*later/history\.db: unable to open database file; kept in memory and tried again")
+            gateway.wait_published("shed")
+            os.mkdir(os.path.dirname(missing))
+            gateway.wait_for(r"history: .*later/history\.db is written again")
+            place.file = missing
+            place.await_rows("SELECT pack FROM recents")
+
+
+main([remembers_values_and_events, exports_csv, survives_its_death_and_lost_files, says_where_it_cannot_write])

@@ -1,0 +1,583 @@
+// SPDX-License-Identifier: MIT
+/* The history: rows made of poll cycles, and the database that they go to. */
+#include "outlets/history/csv.h"
+#include "outlets/history/query.h"
+#include "outlets/history/rows.h"
+#include "outlets/history/store.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof array / sizeof *array)
+#define START 1763769600 /* 2025-11-22 00:00:00 UTC */
+#define KEPT_MOST 2000
+
+/* ---- rows ---- */
+
+struct kept_rows {
+    unsigned count[HISTORY_LEVELS];
+    struct history_row row[HISTORY_LEVELS][KEPT_MOST];
+};
+
+static struct kept_rows kept;
+static struct history_series series;
+
+static void keep(void *data, enum history_level level, const struct history_row *row)
+{
+    struct kept_rows *rows = data;
+    assert_in_range(rows->count[level], 0, KEPT_MOST - 1);
+    rows->row[level][rows->count[level]++] = *row;
+}
+
+static void begin(void)
+{
+    memset(&kept, 0, sizeof kept);
+    history_series_init(&series);
+}
+
+static struct pack pack_of(double voltage_v, double current_a, double soc_percent)
+{
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, voltage_v);
+    pack_set(&pack, CURRENT_A, current_a);
+    pack_set(&pack, SOC_PERCENT, soc_percent);
+    pack_set_cell(&pack, 1, voltage_v * 1000 / 16);
+    pack_set_cell(&pack, 16, voltage_v * 1000 / 16 + 5);
+    return pack;
+}
+
+static void poll(double at, double voltage_v, double current_a, double soc_percent)
+{
+    const struct pack pack = pack_of(voltage_v, current_a, soc_percent);
+    const struct map_status status = {.charged_wh = (at - START) * 0.5, .discharged_wh = 7};
+    history_add(&series, &pack, &status, at, keep, &kept);
+}
+
+static void test_ten_seconds(void **state)
+{
+    (void) state;
+    begin();
+    poll(START + 0.5, 52, -10, 50);
+    poll(START + 5, 54, -20, 51);
+    poll(START + 9.9, 53, -30, 52);
+    assert_int_equal(kept.count[LEVEL_RECENT], 0);
+    poll(START + 10, 60, 0, 53);
+    assert_int_equal(kept.count[LEVEL_RECENT], 1);
+    const struct history_row *row = &kept.row[LEVEL_RECENT][0];
+    assert_int_equal(row->t, START);
+    assert_int_equal(row->n, 3);
+    assert_int_equal(row->mean[ROW_VOLTAGE], 53000);
+    assert_int_equal(row->min[ROW_VOLTAGE], 52000);
+    assert_int_equal(row->max[ROW_VOLTAGE], 54000);
+    assert_int_equal(row->mean[ROW_CURRENT], -20000);
+    assert_int_equal(row->mean[ROW_SOC], 520); /* the last one */
+    assert_int_equal(row->mean[ROW_POWER], ROW_UNKNOWN);
+    assert_int_equal(row->mean[ROW_CELL], 3313); /* (3250 + 3375 + 3313) / 3 */
+    assert_int_equal(row->mean[ROW_CELL + 1], ROW_UNKNOWN);
+    assert_int_equal(row->soc_peak, 520);
+    assert_int_equal(row->charged_mwh, (int64_t) llround(9.4 * 500));
+}
+
+/* A pack that was silent has no rows for that time, and the minute is that of what there was. */
+static void test_gap(void **state)
+{
+    (void) state;
+    begin();
+    poll(START + 1, 52, 1, 50);
+    history_pass(&series, START + 11, keep, &kept);
+    assert_int_equal(kept.count[LEVEL_RECENT], 1);
+    poll(START + 185, 53, 1, 50);
+    history_pass(&series, START + 200, keep, &kept);
+    assert_int_equal(kept.count[LEVEL_RECENT], 2);
+    assert_int_equal(kept.row[LEVEL_RECENT][1].t, START + 180);
+    assert_int_equal(kept.count[LEVEL_MINUTE], 1);
+    assert_int_equal(kept.row[LEVEL_MINUTE][0].t, START);
+    assert_int_equal(kept.row[LEVEL_MINUTE][0].fresh_s, RECENT_S);
+    history_pass(&series, START + 240, keep, &kept);
+    assert_int_equal(kept.count[LEVEL_MINUTE], 2);
+    assert_int_equal(kept.row[LEVEL_MINUTE][1].t, START + 180);
+}
+
+static void test_levels(void **state)
+{
+    (void) state;
+    begin();
+    for (int s = 0; s < 2 * 3600; s += 5)
+        poll(START + s, 50 + (s / 3600), s % 3600 == 0 ? 100 : 10, 50);
+    history_flush(&series, true, keep, &kept);
+    assert_int_equal(kept.count[LEVEL_RECENT], 720);
+    assert_int_equal(kept.count[LEVEL_MINUTE], 120);
+    assert_int_equal(kept.count[LEVEL_HOUR], 2);
+    assert_int_equal(kept.count[LEVEL_DAY], 1);
+    const struct history_row *hour = &kept.row[LEVEL_HOUR][1];
+    assert_int_equal(hour->t, START + 3600);
+    assert_int_equal(hour->mean[ROW_VOLTAGE], 51000);
+    assert_int_equal(hour->max[ROW_CURRENT], 100000);
+    assert_int_equal(hour->min[ROW_CURRENT], 10000);
+    assert_int_equal(hour->n, 720);
+    assert_in_range(hour->charged_mwh, 1799 * 1000, 1801 * 1000);
+    assert_int_equal(kept.row[LEVEL_DAY][0].fresh_s, 7200);
+}
+
+/* Set back by an hour: no interval is lost, and none is filled with the other's. */
+static void test_clock_jumps(void **state)
+{
+    (void) state;
+    begin();
+    poll(START + 7200, 52, 1, 50);
+    poll(START + 3600, 53, 1, 50);
+    poll(START + 3605, 53, 1, 50);
+    poll(START + 86400, 54, 1, 50);
+    history_flush(&series, true, keep, &kept);
+    assert_int_equal(kept.count[LEVEL_RECENT], 3);
+    assert_int_equal(kept.row[LEVEL_RECENT][0].t, START + 7200);
+    assert_int_equal(kept.row[LEVEL_RECENT][1].t, START + 3600);
+    assert_int_equal(kept.row[LEVEL_RECENT][1].n, 2);
+    assert_int_equal(kept.count[LEVEL_HOUR], 3);
+    assert_int_equal(kept.row[LEVEL_HOUR][0].mean[ROW_VOLTAGE], 52000);
+    assert_int_equal(kept.row[LEVEL_HOUR][1].mean[ROW_VOLTAGE], 53000);
+}
+
+static void test_local_days(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *name;
+        int64_t at;
+        int64_t day, start;
+    } days[] = {
+        {"winter", 1763769600, 20251122, 1763766000},
+        {"the day that has 23 hours, before", 1774738799, 20260328, 1774652400},
+        {"the same, after", 1774742400 + 3600, 20260329, 1774738800},
+        {"its end", 1774738800 + 23 * 3600 - 1, 20260329, 1774738800},
+        {"the day that has 25 hours, its end", 1792879200 + 25 * 3600 - 1, 20261025, 1792879200},
+        {"the next", 1792879200 + 25 * 3600, 20261026, 1792969200},
+    };
+    setenv("TZ", "Europe/Berlin", 1);
+    tzset();
+    for (size_t i = 0; i < COUNT(days); i++) {
+        const int64_t day = history_day(days[i].at), start = history_start(LEVEL_DAY, days[i].at);
+        if (day != days[i].day || start != days[i].start)
+            fail_msg("%s: expected %lld from %lld, got %lld from %lld", days[i].name,
+                     (long long) days[i].day, (long long) days[i].start, (long long) day,
+                     (long long) start);
+    }
+    setenv("TZ", "UTC", 1);
+    tzset();
+}
+
+static void test_counter_begun_anew(void **state)
+{
+    (void) state;
+    begin();
+    const struct pack pack = pack_of(52, 1, 50);
+    const double counters[] = {NAN, 100, 101, 3, 5};
+    for (size_t i = 0; i < COUNT(counters); i++) {
+        const struct map_status status = {.charged_wh = counters[i], .discharged_wh = NAN};
+        history_add(&series, &pack, &status, START + (double) i, keep, &kept);
+    }
+    history_flush(&series, true, keep, &kept);
+    assert_int_equal(kept.row[LEVEL_RECENT][0].charged_mwh, 3000);
+    assert_int_equal(kept.row[LEVEL_RECENT][0].discharged_mwh, 0);
+}
+
+/* ---- the database ---- */
+
+static char folder[64], path[128];
+static const struct store_limits limits = {
+    .keep_s = {
+        [LEVEL_RECENT] = 48 * 3600, [LEVEL_MINUTE] = 186 * 86400, [LEVEL_HOUR] = 3650ll * 86400}};
+
+static int open_place(void **state)
+{
+    (void) state;
+    snprintf(folder, sizeof folder, "/tmp/packgate-history-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/history.db", folder);
+    return 0;
+}
+
+static int close_place(void **state)
+{
+    (void) state;
+    char command[200];
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+/* The first column of the first row; -1: there is no row. */
+static long long ask(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *statement;
+    long long number = -1;
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return number;
+}
+
+static struct history_row a_row(int64_t t, uint32_t n, int32_t voltage_mv, unsigned cells)
+{
+    struct history_row row = {.t = t, .from = t, .n = n, .soc_peak = ROW_UNKNOWN};
+    for (int i = 0; i < ROW_VALUES; i++)
+        row.mean[i] = row.min[i] = row.max[i] = ROW_UNKNOWN;
+    row.mean[ROW_VOLTAGE] = row.min[ROW_VOLTAGE] = row.max[ROW_VOLTAGE] = voltage_mv;
+    for (unsigned i = 0; i < cells; i++)
+        row.mean[ROW_CELL + i] = row.min[ROW_CELL + i] = row.max[ROW_CELL + i] = 3300 + (int) i;
+    return row;
+}
+
+static void put(struct store *store, enum history_level level, const struct history_row *row)
+{
+    store_row(store, "shed", level, row);
+}
+
+static void test_store_and_names(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    const struct history_row row = a_row(START, 10, 53120, 16);
+    for (int level = 0; level < HISTORY_LEVELS; level++)
+        put(store, (enum history_level) level, &row);
+    store_event(store, &(struct store_event){START, "shed", "alarm", "cell_over_voltage",
+                                             "protection", "on"});
+    assert_true(store_commit(store));
+    assert_int_equal(store_waiting(store), 0);
+    assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
+    assert_int_equal(ask("SELECT voltage_v * 1000 FROM minutes WHERE pack = 'shed'"), 53120);
+    assert_int_equal(ask("SELECT \"cell_mv.16\" FROM minutes"), 3315);
+    assert_int_equal(ask("SELECT \"cell_mv.16_max\" FROM hours"), 3315);
+    assert_int_equal(ask("SELECT count(*) FROM days WHERE fresh_s = 0"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM event JOIN pack ON pack.id = event.pack WHERE "
+                         "pack.name = 'shed' AND kind = 'alarm'"),
+                     1);
+    assert_int_equal(ask("PRAGMA user_version"), HISTORY_VERSION);
+    store_free(store);
+}
+
+/* Two parts of one interval become one, weighted by their polls. */
+static void test_parts_are_merged(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    struct history_row a = a_row(START, 30, 52000, 16), b = a_row(START, 10, 54000, 16);
+    a.charged_mwh = 1500;
+    b.charged_mwh = 500;
+    a.mean[ROW_SOC] = 500;
+    b.mean[ROW_SOC] = 510;
+    b.mean[ROW_MOS_TEMP] = 250;
+    a.soc_peak = 700;
+    a.soc_peak_at = START + 5;
+    b.soc_peak = 510;
+    a.flags = FLAG_WARNING(3);
+    b.flags = FLAG_PROTECTION(4);
+    put(store, LEVEL_DAY, &a);
+    put(store, LEVEL_HOUR, &a);
+    assert_true(store_commit(store));
+    put(store, LEVEL_DAY, &b);
+    put(store, LEVEL_HOUR, &b);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT n FROM hour"), 40);
+    assert_int_equal(ask("SELECT voltage_mv FROM hour"), 52500);
+    assert_int_equal(ask("SELECT voltage_mv_min FROM hour"), 52000);
+    assert_int_equal(ask("SELECT voltage_mv_max FROM hour"), 54000);
+    assert_int_equal(ask("SELECT charged_wh * 1000 FROM hour"), 2000);
+    assert_int_equal(ask("SELECT soc_permille FROM hour"), 510);
+    assert_int_equal(ask("SELECT mos_temp_dc FROM hour"), 250);
+    assert_int_equal(ask("SELECT soc_peak_permille FROM day"), 700);
+    assert_int_equal(ask("SELECT soc_peak_at FROM day"), START + 5);
+    assert_int_equal(ask("SELECT alarms_warning FROM day"), 1 << 3);
+    assert_int_equal(ask("SELECT alarms_protection FROM day"), 1 << 4);
+    store_free(store);
+}
+
+static void test_more_cells(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_MINUTE, &row);
+    assert_true(store_commit(store));
+    row = a_row(START + 60, 1, 52000, 48);
+    put(store, LEVEL_MINUTE, &row);
+    put(store, LEVEL_HOUR, &row);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT c48 FROM minute WHERE t > 1763769600"), 3347);
+    assert_int_equal(ask("SELECT count(*) FROM minute WHERE c17 IS NULL"), 1);
+    assert_int_equal(ask("SELECT \"cell_mv.48_min\" FROM hours"), 3347);
+    store_free(store);
+}
+
+static void spoil(size_t from, size_t size)
+{
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    fseek(file, (long) from, SEEK_SET);
+    for (size_t i = 0; i < size; i++)
+        fputc(0x5A, file);
+    fclose(file);
+}
+
+static bool is_there(const char *suffix)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    return access(name, F_OK) == 0;
+}
+
+/* Damaged, twice: both are set aside, and what memory holds is in the new one. */
+static void test_damaged(void **state)
+{
+    (void) state;
+    struct history_row row = a_row(START, 1, 52000, 16);
+    for (int round = 0; round < 3; round++) {
+        struct store *store = store_new(path, &limits);
+        row.t = START + 10 * round;
+        put(store, LEVEL_RECENT, &row);
+        assert_true(store_commit(store));
+        assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
+        store_free(store);
+        spoil(0, 4096);
+    }
+    assert_true(is_there(".bad"));
+    assert_true(is_there(".bad.1"));
+}
+
+static void test_deleted_under_way(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    const struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    unlink(path);
+    put(store, LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
+    store_free(store);
+}
+
+/* The disk is full: rows are kept, and written when there is room. */
+static void test_full_disk(void **state)
+{
+    (void) state;
+    struct rlimit before, small;
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 1000;
+    for (int i = 0; i < 100; i++) {
+        row.t += 10;
+        put(store, LEVEL_RECENT, &row);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const bool written = store_commit(store);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_false(written);
+    assert_int_equal(store_waiting(store), 100);
+    assert_int_equal(store_failures(store), 1);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM recent"), 101);
+    assert_false(is_there(".bad"));
+    store_free(store);
+}
+
+static void test_newer_version(void **state)
+{
+    (void) state;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "PRAGMA user_version = 99", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    struct store *store = store_new(path, &limits);
+    const struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_RECENT, &row);
+    assert_false(store_commit(store));
+    assert_int_equal(ask("PRAGMA user_version"), 99);
+    assert_false(is_there(".bad"));
+    store_free(store);
+}
+
+static void test_old_rows_go(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 16);
+    for (int i = 0; i < 2500; i++) {
+        row.t = START + 10 * i;
+        put(store, LEVEL_RECENT, &row);
+    }
+    put(store, LEVEL_DAY, &row);
+    assert_true(store_commit(store));
+    const int64_t now = START + 48 * 3600 + 20000;
+    unsigned steps = 1;
+    while (store_prune(store, now))
+        steps++;
+    assert_int_equal(ask("SELECT count(*) FROM recent"), 500);
+    assert_int_equal(ask("SELECT min(t) FROM recent"), START + 20000);
+    assert_int_equal(ask("SELECT count(*) FROM day"), 1);
+    assert_in_range(steps, 2, 4);
+    store_free(store);
+}
+
+static void test_rename(void **state)
+{
+    (void) state;
+    char why[200] = "";
+    struct store *store = store_new(path, &limits);
+    const struct history_row row = a_row(START, 1, 52000, 16);
+    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
+    put(store, LEVEL_RECENT, &row);
+    store_row(store, "house", LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 0);
+    assert_int_equal(ask("SELECT count(*) FROM recents WHERE pack = 'boat'"), 1);
+    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
+    assert_int_equal(store_rename(path, "boat", "house", why, sizeof why), -1);
+    assert_true(strlen(why) > 0);
+    store_free(store);
+}
+
+/* ---- reading ---- */
+
+struct found {
+    unsigned count;
+    struct history_row row[64];
+};
+
+static bool find(void *data, const struct history_row *row)
+{
+    struct found *found = data;
+    found->row[found->count++] = *row;
+    return found->count < COUNT(found->row);
+}
+
+static void test_query(void **state)
+{
+    (void) state;
+    char why[200] = "";
+    struct store *store = store_new(path, &limits);
+    assert_null(query_open(path, why, sizeof why));
+    assert_true(strlen(why) > 0);
+    for (int i = 0; i < 5; i++) {
+        struct history_row row = a_row(START + 60 * i, 1, 52000 + i, i == 3 ? 20 : 16);
+        if (i != 2)
+            put(store, LEVEL_MINUTE, &row);
+    }
+    assert_true(store_commit(store));
+    struct query *query = query_open(path, why, sizeof why);
+    assert_non_null(query);
+    struct query_ask ask = {
+        .pack = "shed", .level = LEVEL_MINUTE, .from = START + 60, .to = START + 240};
+    assert_int_equal(query_cells(query, &ask), 20);
+    query_want_all(&ask, 20);
+    ask.extremes = true;
+    struct found found = {0};
+    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 2);
+    assert_int_equal(found.row[0].t, START + 60);
+    assert_int_equal(found.row[0].max[ROW_VOLTAGE], 52001);
+    assert_int_equal(found.row[0].mean[ROW_CELL + 19], ROW_UNKNOWN);
+    assert_int_equal(found.row[1].t, START + 180);
+    assert_int_equal(found.row[1].mean[ROW_CELL + 19], 3319);
+    assert_int_equal(query_first(query, "shed", LEVEL_MINUTE), START);
+    assert_true(query_first(query, "shed", LEVEL_HOUR) == INT64_MAX);
+    ask.pack = "nobody";
+    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
+    char name[40];
+    assert_true(query_pack(query, 0, name, sizeof name));
+    assert_string_equal(name, "shed");
+    assert_false(query_pack(query, 1, name, sizeof name));
+    query_close(query);
+    store_free(store);
+}
+
+/* A row that is written while somebody reads is there for the next question. */
+static void test_query_beside_writer(void **state)
+{
+    (void) state;
+    char why[200];
+    struct store *store = store_new(path, &limits);
+    assert_true(store_commit(store));
+    struct query *query = query_open(path, why, sizeof why);
+    struct query_ask ask = {.pack = "shed", .level = LEVEL_RECENT, .from = 0, .to = START * 2ll};
+    struct found found = {0};
+    query_want_all(&ask, 0);
+    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 0);
+    const struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    assert_int_equal(query_rows(query, &ask, find, &found, why, sizeof why), 1);
+    query_close(query);
+    store_free(store);
+}
+
+static void test_csv(void **state)
+{
+    (void) state;
+    char line[CSV_LINE_MOST];
+    struct query_ask ask = {.pack = "shed", .level = LEVEL_MINUTE};
+    query_want_all(&ask, 2);
+    struct history_row row = a_row(START, 1, 53120, 1);
+    row.mean[ROW_CURRENT] = -12500;
+    row.mean[ROW_SOC] = 880;
+    line[csv_heading(&ask, line)] = 0;
+    assert_string_equal(line, "time,voltage_v,current_a,power_w,soc_percent,remaining_ah,"
+                              "cell_delta_mv,temp_avg_c,mos_temp_c,cell_mv.1,cell_mv.2\r\n");
+    line[csv_row(&ask, &row, line)] = 0;
+    assert_string_equal(line, "2025-11-22T00:00:00+00:00,53.120,-12.500,,88.0,,,,,3300,\r\n");
+    ask.level = LEVEL_HOUR;
+    ask.extremes = true;
+    query_want_all(&ask, MAX_CELLS);
+    assert_in_range(csv_heading(&ask, line), 1000, CSV_LINE_MOST - 1);
+    assert_in_range(csv_row(&ask, &row, line), 200, CSV_LINE_MOST - 1);
+}
+
+int main(void)
+{
+    setenv("TZ", "UTC", 1);
+    tzset();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ten_seconds),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_clock_jumps),
+        cmocka_unit_test(test_local_days),
+        cmocka_unit_test(test_counter_begun_anew),
+        cmocka_unit_test_setup_teardown(test_store_and_names, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_parts_are_merged, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_more_cells, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_damaged, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_deleted_under_way, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_full_disk, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_query, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_query_beside_writer, open_place, close_place),
+        cmocka_unit_test(test_csv),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

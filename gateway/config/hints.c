@@ -183,7 +183,9 @@ const char *config_hint_protocol(const char *word, char out[HINT_SIZE])
     }
     for (unsigned i = 0; i < count; i++) {
         size_t used = strlen(out);
-        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : " or ";
+        /* Behind a variant the comma keeps "or" from joining it. */
+        const char *last = strstr(out, " with variant") ? ", or " : " or ";
+        const char *before = i == 0 ? "; did you mean " : i + 1 < count ? ", " : last;
         snprintf(out + used, HINT_SIZE - used, "%s%s%s", before, found[i],
                  i + 1 == count ? "?" : "");
     }

@@ -45,7 +45,7 @@ def speaks_of_options():
 def knows_makes():
     for arguments in ["read", "--port", "sim:"], ["simulate", "--tcp", "0"]:
         result = call(*arguments, "--protocol", "pylontech")
-        assert result.returncode in (1, 2) and "did you mean 'topbms' with variant = pylontech?" in result.stderr, result
+        assert result.returncode in (1, 2) and "did you mean 'topbms' with variant = pylontech" in result.stderr, result
 
 
 SITE = """[gateway]

@@ -23,6 +23,21 @@
 #define MAP_EXTENDED_OFFSET 110 /* where the second block starts, from base */
 #define MAP_EXTENDED_SIZE 400   /* its registers, with room for later rows; what is free reads 0 */
 
+/* A pack or a bank as the client files name it. */
+struct map_unit {
+    const char *name;
+    unsigned unit;           /* Modbus unit id */
+    unsigned cells, sensors; /* that it has; 0: none, as a bank */
+};
+
+/* Whom the client files ask for what. */
+struct map_clients {
+    const char *host;
+    unsigned port;
+    const struct map_unit *units;
+    unsigned count;
+};
+
 struct map_settings {
     int base;        /* zero-based PDU address of the compatibility block */
     int also_at;     /* a copy of it; MAP_NONE: none. The same as base is no second copy either */
@@ -31,6 +46,7 @@ struct map_settings {
     uint16_t dashboard_id;
     uint32_t display[2];
     bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
+    const struct map_clients *clients; /* for client files; NULL: one pack of an example */
 };
 
 /* The registers that are switches where writing is allowed, from base (and from also_at). */
@@ -129,8 +145,8 @@ enum map_range map_input_range(unsigned address, unsigned count);
 enum map_range map_coil_range(unsigned address, unsigned count);
 
 /** Prints the map in a format: "md", "json", "csv", or a client file: "homeassistant",
- * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "tasmota",
- * "tasmota-display", "mbpoll".
+ * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "iobroker",
+ * "tasmota", "tasmota-display", "mbpoll".
  * false: no such format, and nothing was printed. */
 bool map_print(const struct map_settings *settings, const char *format, FILE *out);
 

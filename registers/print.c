@@ -167,6 +167,19 @@ static void print_csv(const struct map_settings *settings, FILE *out)
     each_item(settings, print_csv_line, out);
 }
 
+const struct map_clients *clients_of(const struct map_settings *settings)
+{
+    static const struct map_unit unit = {.name = "Battery", .unit = 1, .cells = 16, .sensors = 4};
+    static const struct map_clients example = {
+        .host = "192.0.2.1", .port = 502, .units = &unit, .count = 1};
+    return settings->clients ? settings->clients : &example;
+}
+
+bool clients_are_example(const struct map_settings *settings)
+{
+    return !settings->clients;
+}
+
 bool map_print(const struct map_settings *settings, const char *format, FILE *out)
 {
     static const struct {
@@ -182,6 +195,7 @@ bool map_print(const struct map_settings *settings, const char *format, FILE *ou
         {"telegraf", print_telegraf},
         {"nodered", print_nodered},
         {"evcc", print_evcc},
+        {"iobroker", print_iobroker},
         {"tasmota", print_tasmota},
         {"tasmota-display", print_tasmota_display},
         {"mbpoll", print_mbpoll},

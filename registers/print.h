@@ -19,6 +19,12 @@ void print_evcc(const struct map_settings *settings, FILE *out);
 void print_tasmota(const struct map_settings *settings, FILE *out);
 void print_tasmota_display(const struct map_settings *settings, FILE *out);
 void print_mbpoll(const struct map_settings *settings, FILE *out);
+void print_iobroker(const struct map_settings *settings, FILE *out);
+
+/** Whom client files are for: those of the settings, or an example. */
+const struct map_clients *clients_of(const struct map_settings *settings);
+/** Whether they are the example. */
+bool clients_are_example(const struct map_settings *settings);
 
 /** Name of element n of a row, counted from 0: "cell_mv.1", "soc_percent". Returns `out`. */
 const char *element_name(const struct map_row *row, unsigned n, char out[VALUE_NAME_SIZE]);

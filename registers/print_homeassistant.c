@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A configuration for Home Assistant's Modbus integration, of one pack, in three sizes. What is
+ * A configuration for Home Assistant's Modbus integration, of all packs, in three sizes. What is
  * unknown stays unknown there: floats by their NaN, integers by nan_value. Cells and temperatures
  * are one request each, by virtual_count from the average on. Alarms come as binary sensors; the
  * switches do not, since a bit cannot say that the BMS does not report them.
@@ -13,9 +13,6 @@
 #include "bms/count.h"
 
 #include <string.h>
-
-#define TYPICAL_CELLS 16
-#define TYPICAL_SENSORS 4
 
 // clang-format off
 /* The registers' types as Home Assistant calls them; others are left out. */
@@ -53,24 +50,31 @@ static bool is_basic(const struct map_row *row)
     return false;
 }
 
-static void print_head(enum size size, FILE *out)
+static void print_head(const struct map_settings *settings, enum size size, FILE *out)
 {
+    const struct map_clients *clients = clients_of(settings);
+    bool example = clients_are_example(settings);
     fprintf(out,
-            "# Home Assistant, Modbus integration: one pack behind packgate.\n"
-            "# Printed by `packgate map --format %s`; goes into configuration.yaml.\n"
+            "# Home Assistant, Modbus integration: %s.\n"
+            "# Printed by `packgate map --format %s%s`; goes into configuration.yaml.\n"
             "#\n"
-            "# Change host and, for another pack, device_address, the names and the unique_ids.\n"
+            "%s"
             "%smodbus:\n"
             "  - name: packgate\n"
             "    type: tcp\n"
-            "    host: 192.0.2.1\n"
-            "    port: 502\n"
+            "    host: %s\n"
+            "    port: %u\n"
             "    timeout: 5\n"
             "    sensors:\n",
-            formats[size],
+            example ? "one pack behind packgate" : "the packs and banks behind packgate",
+            formats[size], example ? "" : " -c FILE",
+            example ? "# Change host and, for another pack, device_address, the names and the "
+                      "unique_ids.\n"
+                    : "# device_address is the unit of the pack or the bank.\n",
             size == BASIC
                 ? ""
-                : "# virtual_count: the number of cells and of temperature sensors of the pack.\n");
+                : "# virtual_count: the number of cells and of temperature sensors of the pack.\n",
+            clients->host, clients->port);
 }
 
 static void print_classes(const struct map_settings *settings, const struct map_row *row, FILE *out)
@@ -107,23 +111,25 @@ static void print_type(const struct map_settings *settings, const struct map_row
 
 /* An array is printed with the single row right before it, its average, as the sensor that the
  * numbered ones follow. */
-static void print_sensor(const struct map_settings *settings, const struct map_row *row,
-                         const struct map_row *array, unsigned scan_s, FILE *out)
+static void print_sensor(const struct map_settings *settings, const struct map_unit *unit,
+                         const struct map_row *row, const struct map_row *array, unsigned scan_s,
+                         FILE *out)
 {
-    const struct map_row *named = array ? array : row;
+    unsigned elements = !array ? 0 : array->id == CELL_MV ? unit->cells : unit->sensors;
+    const struct map_row *named = elements > 0 ? array : row;
     char title[MEANING_SIZE];
     fprintf(out,
-            "      - name: \"Battery %s\"\n"
-            "        unique_id: packgate_1_%s\n"
-            "        device_address: 1\n"
+            "      - name: \"%s %s\"\n"
+            "        unique_id: packgate_%u_%s\n"
+            "        device_address: %u\n"
             "        address: %u\n"
             "        input_type: holding\n"
             "        scan_interval: %u\n",
-            row_title(named, title), named->name, (unsigned) settings->base + row->offset, scan_s);
+            unit->name, row_title(named, title), unit->unit, named->name, unit->unit,
+            (unsigned) settings->base + row->offset, scan_s);
     print_type(settings, row, out);
-    if (array)
-        fprintf(out, "        virtual_count: %d\n",
-                array->id == CELL_MV ? TYPICAL_CELLS : TYPICAL_SENSORS);
+    if (elements > 0)
+        fprintf(out, "        virtual_count: %u\n", elements);
     print_classes(settings, row, out);
 }
 
@@ -150,7 +156,7 @@ static bool is_sensor(enum size size, const struct map_group *group, const struc
 }
 
 static void print_group(const struct map_settings *settings, enum size size,
-                        const struct map_group *group, FILE *out)
+                        const struct map_unit *unit, const struct map_group *group, FILE *out)
 {
     unsigned sensors = 0;
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
@@ -159,7 +165,7 @@ static void print_group(const struct map_settings *settings, enum size size,
         if (sensors++ == 0)
             fprintf(out, "      # %s\n", group->title);
         const struct map_row *array = is_array_behind(row, row + 1) ? row + 1 : NULL;
-        print_sensor(settings, row, array, group->poll_s, out);
+        print_sensor(settings, unit, row, array, group->poll_s, out);
     }
 }
 
@@ -179,7 +185,7 @@ static const char *bit_device_class(const struct map_bit *bit)
     }
 }
 
-static void print_binary_sensor(const struct map_bit *bit, FILE *out)
+static void print_binary_sensor(const struct map_unit *unit, const struct map_bit *bit, FILE *out)
 {
     char name[MEANING_SIZE];
     snprintf(name, sizeof name, "%s", bit->name);
@@ -187,14 +193,15 @@ static void print_binary_sensor(const struct map_bit *bit, FILE *out)
         if (*c == '_' || *c == '.')
             *c = ' ';
     fprintf(out,
-            "      - name: \"Battery %s\"\n"
-            "        unique_id: packgate_1_input_%u\n"
-            "        device_address: 1\n"
+            "      - name: \"%s %s\"\n"
+            "        unique_id: packgate_%u_input_%u\n"
+            "        device_address: %u\n"
             "        address: %u\n"
             "        input_type: discrete_input\n"
             "        scan_interval: 10\n"
             "        device_class: %s\n",
-            name, bit->number, bit->number, bit_device_class(bit));
+            unit->name, name, unit->unit, bit->number, unit->unit, bit->number,
+            bit_device_class(bit));
 }
 
 /* The smaller sizes have the states and "any alarm", not each alarm. */
@@ -205,13 +212,17 @@ static bool is_binary_sensor(enum size size, const struct map_bit *bit)
 
 static void print_size(const struct map_settings *settings, enum size size, FILE *out)
 {
-    print_head(size, out);
-    for (const struct map_group *group = map_groups; group < map_groups + map_group_count; group++)
-        print_group(settings, size, group, out);
+    const struct map_clients *clients = clients_of(settings);
+    print_head(settings, size, out);
+    for (unsigned n = 0; n < clients->count; n++)
+        for (const struct map_group *group = map_groups; group < map_groups + map_group_count;
+             group++)
+            print_group(settings, size, &clients->units[n], group, out);
     fputs("    binary_sensors:\n", out);
-    for (const struct map_bit *bit = map_inputs; bit < map_inputs + map_input_count; bit++)
-        if (is_binary_sensor(size, bit))
-            print_binary_sensor(bit, out);
+    for (unsigned n = 0; n < clients->count; n++)
+        for (const struct map_bit *bit = map_inputs; bit < map_inputs + map_input_count; bit++)
+            if (is_binary_sensor(size, bit))
+                print_binary_sensor(&clients->units[n], bit, out);
 }
 
 void print_homeassistant(const struct map_settings *settings, FILE *out)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A flow for Node-RED with node-red-contrib-modbus, of one pack: for each group a node that reads
+ * A flow for Node-RED with node-red-contrib-modbus, of each pack: for each group a node that reads
  * it and a function that makes of its registers an object, unknown values null. A pack that is
  * silent sends no message.
  */
@@ -52,8 +52,9 @@ static const char decode_bits[] = "const bits = msg.payload;\n"
 
 /* A group as it is read: its registers or bits, and where in them each value stands. */
 struct reading {
-    const char *title, *kind;
-    unsigned address, quantity, rate_s;
+    char title[80];
+    const char *kind;
+    unsigned unit, address, quantity, rate_s;
     json_t *rows;
     const char *settings, *decode;
 };
@@ -76,36 +77,50 @@ static json_t *make_function(const char *id, const struct reading *reading, int 
 
 static json_t *make_read(const char *id, const struct reading *reading, int y)
 {
-    json_t *node = json_pack("{s:s s:s s:s s:s s:s s:s s:s s:s}", "id", id, "type", "modbus-read",
-                             "z", FLOW, "name", reading->title, "topic", reading->title, "unitid",
-                             "1", "dataType", reading->kind, "rateUnit", "s");
-    json_t *more = json_pack("{s:o s:o s:o s:s s:b s:b s:b s:b s:i s:i s:[[s+][]]}", "adr",
-                             json_sprintf("%u", reading->address), "quantity",
-                             json_sprintf("%u", reading->quantity), "rate",
-                             json_sprintf("%u", reading->rate_s), "server", CLIENT, "showErrors", 1,
-                             "emptyMsgOnFail", 0, "useIOFile", 0, "useIOForPayload", 0, "x", 200,
-                             "y", y, "wires", id, "-decode");
+    json_t *node = json_pack("{s:s s:s s:s s:s s:s s:s s:s}", "id", id, "type", "modbus-read", "z",
+                             FLOW, "name", reading->title, "topic", reading->title, "dataType",
+                             reading->kind, "rateUnit", "s");
+    json_t *more = json_pack(
+        "{s:o s:o s:o s:o s:s s:b s:b s:b s:b s:i s:i s:[[s+][]]}", "unitid",
+        json_sprintf("%u", reading->unit), "adr", json_sprintf("%u", reading->address), "quantity",
+        json_sprintf("%u", reading->quantity), "rate", json_sprintf("%u", reading->rate_s),
+        "server", CLIENT, "showErrors", 1, "emptyMsgOnFail", 0, "useIOFile", 0, "useIOForPayload",
+        0, "x", 200, "y", y, "wires", id, "-decode");
     json_object_update(node, more);
     json_decref(more);
     return node;
 }
 
-static void append_reading(json_t *flow, const struct reading *reading)
+static void append_reading(const struct map_settings *settings, json_t *flow,
+                           const struct reading *reading)
 {
-    char id[32];
+    char id[48];
     int y = LINE_HEIGHT * (int) (1 + json_array_size(flow) / 2);
-    snprintf(id, sizeof id, "packgate-%s-%u", reading->kind, reading->address);
+    if (clients_are_example(settings))
+        snprintf(id, sizeof id, "packgate-%s-%u", reading->kind, reading->address);
+    else
+        snprintf(id, sizeof id, "packgate-%u-%s-%u", reading->unit, reading->kind,
+                 reading->address);
     json_array_append_new(flow, make_read(id, reading, y));
     json_array_append_new(flow, make_function(id, reading, y));
 }
 
-static void append_group(const struct map_settings *settings, const struct map_group *group,
-                         json_t *flow)
+/* Of the example only what it is, else whose. */
+static void make_title(const struct map_settings *settings, const struct map_unit *unit,
+                       const char *title, struct reading *reading)
+{
+    bool example = clients_are_example(settings);
+    snprintf(reading->title, sizeof reading->title, "%s%s%s", example ? "" : unit->name,
+             example ? "" : " ", title);
+}
+
+static void append_group(const struct map_settings *settings, const struct map_unit *unit,
+                         const struct map_group *group, json_t *flow)
 {
     char name[VALUE_NAME_SIZE];
     struct reading reading = {
-        .title = group->title,
         .kind = "HoldingRegister",
+        .unit = unit->unit,
         .address = (unsigned) settings->base + group->offset,
         .rate_s = group->poll_s,
         .rows = json_array(),
@@ -113,6 +128,7 @@ static void append_group(const struct map_settings *settings, const struct map_g
             settings->big_floats ? "const highFirst = true;\n" : "const highFirst = false;\n",
         .decode = decode_registers,
     };
+    make_title(settings, unit, group->title, &reading);
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
         if (!row_is_polled(group, row))
             continue;
@@ -122,47 +138,57 @@ static void append_group(const struct map_settings *settings, const struct map_g
         reading.quantity = row->offset + map_row_size(row) - group->offset;
     }
     if (reading.quantity > 0)
-        append_reading(flow, &reading);
+        append_reading(settings, flow, &reading);
     json_decref(reading.rows);
 }
 
 /* Not the switches: a bit cannot say that the BMS does not report them. */
-static void append_inputs(json_t *flow)
+static void append_inputs(const struct map_settings *settings, const struct map_unit *unit,
+                          json_t *flow)
 {
     struct reading reading = {
-        .title = "Alarms and states",
         .kind = "Input",
+        .unit = unit->unit,
         .quantity = MAP_INPUTS,
         .rate_s = 10,
         .rows = json_array(),
         .settings = "",
         .decode = decode_bits,
     };
+    make_title(settings, unit, "Alarms and states", &reading);
     for (const struct map_bit *bit = map_inputs; bit < map_inputs + map_input_count; bit++)
         if (bit->source != BIT_OF_PACK)
             append_row(reading.rows, bit->name, bit->number, "bit");
-    append_reading(flow, &reading);
+    append_reading(settings, flow, &reading);
     json_decref(reading.rows);
 }
 
 void print_nodered(const struct map_settings *settings, FILE *out)
 {
+    const struct map_clients *clients = clients_of(settings);
     json_t *flow = json_pack(
         "[{s:s s:s s:s s:s}"
-        " {s:s s:s s:s s:s s:s s:s s:s s:s s:i s:i s:b s:i s:b}"
+        " {s:s s:s s:s s:s s:s s:o s:s s:s s:i s:i s:b s:i s:b}"
         " {s:s s:s s:s s:s s:b s:b s:s s:s s:i s:i s:[]}]",
         "id", FLOW, "type", "tab", "label", "packgate", "info",
-        "One pack behind packgate, as printed by packgate map --format nodered. Needs "
-        "node-red-contrib-modbus. Set the host in the node packgate; for another pack the unit id "
-        "in each node that reads.",
+        clients_are_example(settings)
+            ? "One pack behind packgate, as printed by packgate map --format nodered. Needs "
+              "node-red-contrib-modbus. Set the host in the node packgate; for another pack the "
+              "unit id in each node that reads."
+            : "The packs and banks behind packgate, as printed by packgate map --format nodered -c "
+              "FILE. Needs node-red-contrib-modbus.",
         "id", CLIENT, "type", "modbus-client", "name", "packgate", "clienttype", "tcp", "tcpHost",
-        "192.0.2.1", "tcpPort", "502", "tcpType", "DEFAULT", "unit_id", "1", "commandDelay", 1,
-        "clientTimeout", 5000, "reconnectOnTimeout", 1, "reconnectTimeout", 2000, "bufferCommands",
-        1, "id", SHOW, "type", "debug", "z", FLOW, "name", "values", "active", 1, "tosidebar", 1,
-        "complete", "payload", "targetType", "msg", "x", 780, "y", LINE_HEIGHT, "wires");
-    for (const struct map_group *group = map_groups; group < map_groups + map_group_count; group++)
-        append_group(settings, group, flow);
-    append_inputs(flow);
+        clients->host, "tcpPort", json_sprintf("%u", clients->port), "tcpType", "DEFAULT",
+        "unit_id", "1", "commandDelay", 1, "clientTimeout", 5000, "reconnectOnTimeout", 1,
+        "reconnectTimeout", 2000, "bufferCommands", 1, "id", SHOW, "type", "debug", "z", FLOW,
+        "name", "values", "active", 1, "tosidebar", 1, "complete", "payload", "targetType", "msg",
+        "x", 780, "y", LINE_HEIGHT, "wires");
+    for (unsigned n = 0; n < clients->count; n++) {
+        for (const struct map_group *group = map_groups; group < map_groups + map_group_count;
+             group++)
+            append_group(settings, &clients->units[n], group, flow);
+        append_inputs(settings, &clients->units[n], flow);
+    }
     json_dumpf(flow, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(flow);

@@ -1,34 +1,130 @@
 // SPDX-License-Identifier: MIT
 /* `packgate map`: the register map, for people and for programs. */
 #include "command.h"
+#include "iotmqttpanel.h"
 
 #include "config/config.h"
+#include "packs/kept.h"
+#include "base/address.h"
 
+#include <arpa/inet.h>
 #include <getopt.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define USUAL_CELLS 16
+#define USUAL_SENSORS 4
 
 static const char usage[] =
     "usage: packgate map [--format FORMAT] [-c FILE]\n\n"
     "Prints the register map that every unit serves.\n"
     "  -f, --format FORMAT  md (the default), json or csv; for a client homeassistant,\n"
     "                       homeassistant-basic, homeassistant-cells, telegraf, nodered,\n"
-    "                       evcc, tasmota, tasmota-display or mbpoll\n"
-    "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration;\n"
-    "                       otherwise the defaults\n"
+    "                       evcc, iobroker, iotmqttpanel, tasmota, tasmota-display or mbpoll\n"
+    "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration,\n"
+    "                       otherwise the defaults; files for homeassistant, telegraf, nodered,\n"
+    "                       evcc and iobroker then have all its packs and banks, with the\n"
+    "                       numbers of cells and sensors from its state file\n"
+    "      --with-password  writes the MQTT passwords into the file for iotmqttpanel\n"
     "Exit status: 0, 1 when the configuration is wrong, 2 for a wrong call.\n";
 
-static int print_map(const char *format, const char *path)
+/* The address by which others reach this host: that of the way out. Nothing is sent. */
+static void own_address(char out[ADDRESS_TEXT])
+{
+    struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(9)}, here;
+    socklen_t size = sizeof here;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    inet_pton(AF_INET, "192.0.2.1", &there.sin_addr);
+    if (fd >= 0 && connect(fd, (struct sockaddr *) &there, sizeof there) == 0 &&
+        getsockname(fd, (struct sockaddr *) &here, &size) == 0)
+        address_format_host((struct sockaddr *) &here, out);
+    else if (gethostname(out, ADDRESS_TEXT - 1) < 0)
+        snprintf(out, ADDRESS_TEXT, "127.0.0.1");
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Where the gateway listens; of all addresses, the one that others reach. */
+static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS_TEXT])
+{
+    struct endpoint endpoint = {.port = 502};
+    bool good = gateway->listen_count > 0 && endpoint_parse(gateway->listen[0], &endpoint);
+    bool all = !good || strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0;
+    if (all)
+        own_address(out);
+    else
+        snprintf(out, ADDRESS_TEXT, "%.*s", ADDRESS_TEXT - 1, endpoint.host);
+    return endpoint.port > 0 ? endpoint.port : 502;
+}
+
+/* Packs, then banks, which have neither cells nor sensors of their own. NULL: out of memory. */
+static struct map_unit *make_units(const struct config *config, struct kept *kept)
+{
+    struct map_unit *units = calloc(config->pack_count + config->bank_count, sizeof *units);
+    for (unsigned i = 0; units && i < config->pack_count; i++) {
+        const struct pack_config *pack = &config->packs[i];
+        const struct kept_entry *entry = kept ? kept_get(kept, pack->name) : NULL;
+        units[i] = (struct map_unit){.name = pack->name, .unit = (unsigned) pack->unit};
+        units[i].cells = entry && entry->cells > 0 ? (unsigned) entry->cells : USUAL_CELLS;
+        units[i].sensors = entry && entry->sensors > 0 ? (unsigned) entry->sensors : USUAL_SENSORS;
+    }
+    for (unsigned i = 0; units && i < config->bank_count; i++)
+        units[config->pack_count + i] = (struct map_unit){.name = config->banks[i].name,
+                                                          .unit = (unsigned) config->banks[i].unit};
+    return units;
+}
+
+static bool print_format(const struct config *config, const char *format, bool with_password,
+                         const struct map_settings *settings)
+{
+    if (strcmp(format, "iotmqttpanel") != 0)
+        return map_print(settings, format, stdout);
+    print_iotmqttpanel(config, settings->clients, with_password, stdout);
+    return true;
+}
+
+static bool print_configured(const struct config *config, const char *format, bool with_password)
+{
+    char host[ADDRESS_TEXT];
+    struct kept *kept =
+        config->gateway.state_file[0] && access(config->gateway.state_file, R_OK) == 0
+            ? kept_look(config->gateway.state_file)
+            : NULL;
+    struct map_unit *units = make_units(config, kept);
+    struct map_clients clients = {.host = host,
+                                  .port = find_host(&config->gateway, host),
+                                  .units = units,
+                                  .count = config->pack_count + config->bank_count};
+    struct map_settings settings = config->gateway.map;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        settings.writable |= config->packs[i].writable;
+    settings.clients = &clients;
+    bool good = units && print_format(config, format, with_password, &settings);
+    free(units);
+    kept_free(kept);
+    return good;
+}
+
+static int print_map(const char *format, const char *path, bool with_password)
 {
     struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
+    bool good;
     if (path) {
         struct config *config = config_load(path, stderr);
         if (!config)
             return EXIT_FAILED;
-        settings = config->gateway.map;
-        for (unsigned i = 0; i < config->pack_count; i++)
-            settings.writable |= config->packs[i].writable;
+        good = print_configured(config, format, with_password);
         config_free(config);
+    } else if (strcmp(format, "iotmqttpanel") == 0) {
+        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", format, usage);
+        return EXIT_USAGE;
+    } else {
+        good = map_print(&settings, format, stdout);
     }
-    if (map_print(&settings, format, stdout))
+    if (good)
         return EXIT_DONE;
     fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
     return EXIT_USAGE;
@@ -36,16 +132,21 @@ static int print_map(const char *format, const char *path)
 
 int command_map(int argc, char **argv)
 {
+    enum { WITH_PASSWORD = 256 };
     static const struct option options[] = {{"format", required_argument, NULL, 'f'},
                                             {"config", required_argument, NULL, 'c'},
+                                            {"with-password", no_argument, NULL, WITH_PASSWORD},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     const char *format = "md", *path = NULL;
+    bool with_password = false;
     for (int option; (option = getopt_long(argc, argv, "f:c:h", options, NULL)) != -1;) {
         if (option == 'f') {
             format = optarg;
         } else if (option == 'c') {
             path = optarg;
+        } else if (option == WITH_PASSWORD) {
+            with_password = true;
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;
@@ -55,5 +156,5 @@ int command_map(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    return print_map(format, path);
+    return print_map(format, path, with_password);
 }

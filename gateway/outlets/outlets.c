@@ -485,6 +485,8 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     sigprocmask(SIG_SETMASK, &none, NULL);
     /* It ends when the gateway does in any way; the exec keeps this. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* What a service manager gave to the gateway alone, a port below 1024, goes no further. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (getppid() != parent)
         _exit(1);
     if (log_enabled(LOG_LEVEL_DEBUG))

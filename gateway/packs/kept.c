@@ -33,6 +33,7 @@ struct kept {
     struct kept_entry *first;
     struct kept_note *notes;
     unsigned note_count;
+    bool look_only; /* of a running gateway: nothing is done to the file */
     char id[KEPT_ID_SIZE];
     char *saved;  /* what is in the file; NULL: not known */
     char *saving; /* what a child process is writing; NULL: none */
@@ -58,6 +59,8 @@ static const struct {
     {"address", offsetof(struct kept_entry, address), true, -1, 255},
     {"variant", offsetof(struct kept_entry, variant), true, 0, 100},
     {"baud", offsetof(struct kept_entry, baud), true, 0, 4000000},
+    {"cells", offsetof(struct kept_entry, cells), true, 0, MAX_CELLS},
+    {"sensors", offsetof(struct kept_entry, sensors), true, 0, MAX_TEMPS},
 };
 
 struct kept_entry *kept_get(struct kept *kept, const char *name)
@@ -414,8 +417,10 @@ static void name_aside(const char *path, char *aside, size_t size)
         snprintf(aside, size, "%s.bad.%d", path, n);
 }
 
-static void set_aside(const char *path, const char *why)
+static void set_aside(const struct kept *kept, const char *path, const char *why)
 {
+    if (kept->look_only)
+        return;
     char aside[PORT_SIZE + 16];
     name_aside(path, aside, sizeof aside);
     if (rename(path, aside) == 0)
@@ -432,7 +437,7 @@ static void parse(struct kept *kept, const char *path, const char *text, size_t 
     if (is_whole(text, size))
         inifile_read(text, size, &events, &reader);
     else
-        set_aside(path, "it is damaged");
+        set_aside(kept, path, "it is damaged");
 }
 
 /* As much as there is room for. */
@@ -456,7 +461,7 @@ static void load_from(struct kept *kept, const char *path, int fd, size_t size)
     char *text = malloc(size + 1);
     const ssize_t got = text ? read_all(fd, text, size) : -1;
     if (got < 0)
-        set_aside(path, strerror(errno));
+        set_aside(kept, path, strerror(errno));
     else
         parse(kept, path, text, (size_t) got);
     free(text);
@@ -469,13 +474,13 @@ static void load(struct kept *kept, const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         if (errno != ENOENT)
-            set_aside(path, strerror(errno));
+            set_aside(kept, path, strerror(errno));
         return;
     }
     if (fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
         log_warn("state file %s: not a file; nothing is kept over a restart", path);
     else if (found.st_size > LARGEST_FILE)
-        set_aside(path, "it is larger than any that is written here");
+        set_aside(kept, path, "it is larger than any that is written here");
     else
         load_from(kept, path, fd, (size_t) found.st_size);
     close(fd);
@@ -600,6 +605,18 @@ static int hold_lock(struct kept *kept, const char *path)
     }
     make_folder(path);
     return take_lock(kept, path);
+}
+
+struct kept *kept_look(const char *path)
+{
+    struct kept *kept = calloc(1, sizeof *kept);
+    if (!kept)
+        return NULL;
+    kept->lock = -1;
+    kept->look_only = true;
+    if (path[0])
+        load(kept, path);
+    return kept;
 }
 
 struct kept *kept_load(const char *path)

@@ -22,6 +22,7 @@ struct kept_entry {
     int peak_day;               /* yyyymmdd */
     char protocol[NAME_SIZE];   /* what answered to `protocol = auto`; empty: nothing yet */
     int address, variant, baud; /* as it was found */
+    int cells, sensors;         /* that it had last; 0: not known */
     int gone_day; /* yyyymmdd, since then nothing of that name is configured; 0: it is */
     bool used;    /* by the configuration taken up last */
     struct kept_entry *next;
@@ -45,6 +46,8 @@ struct kept;
  * then never written either: an error in the log says so, as it does at once when nothing can be written there. A missing
  * folder is made. NULL: out of memory. The caller frees it with kept_free. */
 struct kept *kept_load(const char *path);
+/** The same to look only, beside a running gateway: nothing is locked, a damaged file stays. */
+struct kept *kept_look(const char *path);
 void kept_free(struct kept *kept);
 
 /** A configuration is taken up, before kept_get for its packs and banks, while what refers to those of the one before is

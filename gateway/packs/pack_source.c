@@ -100,11 +100,21 @@ static unsigned settle(struct pack_source *source, const struct map_status *host
     return summary_update(&source->summary, "pack", &source->source, now);
 }
 
+/* For client files, which want to know how many there are. */
+static void keep_counts(struct kept_entry *kept, const struct pack *pack)
+{
+    if (pack_known(pack, CELL_COUNT))
+        kept->cells = (int) pack->value[CELL_COUNT];
+    if (pack_known(pack, TEMP_COUNT))
+        kept->sensors = (int) pack->value[TEMP_COUNT];
+}
+
 unsigned pack_source_publish(struct pack_source *source, const struct map_status *host,
                              const struct tm *local, double now)
 {
     count_energy(source, now);
     soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);
+    keep_counts(source->kept, &source->poller->values);
     return SOURCE_PUBLISHED | settle(source, host, local, now);
 }
 

@@ -18,7 +18,7 @@ import yaml
 from harness import PACKGATE, PATIENCE, Gateway, main, mbpoll, simulate
 
 FILES = {"homeassistant": "yaml", "homeassistant-basic": "yaml", "homeassistant-cells": "yaml", "telegraf": "conf",
-         "nodered": "json", "evcc": "yaml", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
+         "nodered": "json", "evcc": "yaml", "iobroker": "tsv", "tasmota": "txt", "tasmota-display": "txt", "mbpoll": "txt"}
 PACK = "[line bench]\nport = sim:\nprotocol = daly\n[pack bench]\nline = bench\nunit = 1\n"
 UNKNOWN = {"u16": 0xFFFF, "s16": -0x8000, "u32": 0xFFFFFFFF}
 BANK_ONLY = {"packs_present", "packs_missing", "packs_needed", "cell_max_pack", "cell_min_pack", "temp_max_pack",
@@ -97,6 +97,89 @@ def map_tells_what_can_be_written():
         assert all(row["access"] == "r" for row in rows if row["name"] not in switches)
 
 
+SITE = """[gateway]
+listen = 192.0.2.7:1502
+state_file = {}
+[line a]
+port = sim:
+protocol = daly
+[pack shed]
+line = a
+unit = 7
+[line b]
+port = sim:
+protocol = daly
+[pack barn]
+line = b
+unit = 8
+[bank all]
+packs = shed, barn
+unit = 100
+[mqtt panel]
+broker = mqtts://192.0.2.5
+user = me
+password_file = {}
+topic = SmartBMS
+packs = shed
+layout = smartbms-bat
+switching = yes
+"""
+
+
+def files_have_all_packs_of_a_configuration():
+    with tempfile.TemporaryDirectory() as folder:
+        state, password, path = (os.path.join(folder, name) for name in ("state", "password", "packgate.ini"))
+        with open(password, "w") as file:
+            file.write("secret\n")
+        text = SITE.format(state, password)
+        with open(path, "w") as file:
+            file.write(text)
+        # The running gateway notes how many cells there are.
+        running = text.replace("192.0.2.7:1502", "127.0.0.1:0").replace("port = sim:", "port = sim:cell_count=8", 1)
+        with Gateway(running.split("[line a]", 1)[1].join(["[line a]", ""]).split("[mqtt")[0], state=state) as gateway:
+            gateway.wait_published("shed", "barn")
+        known = Map("-c", path)
+        hub, = yaml.safe_load(known.printed("homeassistant"))["modbus"]
+        assert (hub["host"], hub["port"]) == ("192.0.2.7", 1502)
+        entities = hub["sensors"] + hub["binary_sensors"]
+        assert {entity["device_address"] for entity in entities} == {7, 8, 100}
+        for entity in entities:
+            name = {7: "shed", 8: "barn", 100: "all"}[entity["device_address"]]
+            assert entity["name"].startswith(name + " ") and entity["unique_id"].startswith(f"packgate_{entity['device_address']}_")
+        assert len({entity["unique_id"] for entity in entities}) == len(entities)
+        cells = {entity["device_address"]: entity.get("virtual_count") for entity in hub["sensors"]
+                 if entity["unique_id"].endswith("_cell_mv") or entity["unique_id"] == "packgate_100_cell_avg_mv"}
+        assert cells == {7: 8, 8: 16, 100: None}, cells
+        meters = yaml.safe_load(known.printed("evcc"))["meters"]
+        assert [meter["name"] for meter in meters] == ["packgate_7", "packgate_8", "packgate_100"]
+        assert all(meter["power"]["uri"] == "192.0.2.7:1502" for meter in meters)
+        inputs = tomllib.loads(known.printed("telegraf"))["inputs"]["modbus"]
+        assert [one["tags"]["pack"] for one in inputs] == ["shed", "barn", "all"]
+        assert [{request["slave_id"] for request in one["request"]} for one in inputs] == [{7}, {8}, {100}]
+        nodes = json.loads(known.printed("nodered"))
+        assert len({node["id"] for node in nodes}) == len(nodes)
+        assert {node["unitid"] for node in nodes if node["type"] == "modbus-read"} == {"7", "8", "100"}
+        assert [node["tcpHost"] for node in nodes if node["type"] == "modbus-client"] == ["192.0.2.7"]
+        lines = [line.split("\t") for line in known.printed("iobroker").splitlines()]
+        assert all(len(line) == len(lines[0]) for line in lines)
+        assert sum(line[2].startswith("shed_cell_mv_") for line in lines) == 8
+        for line in lines[1:]:
+            name = re.sub(r"^(shed|barn|all)_", "", line[2])
+            assert known.rows[int(line[0])]["name"].replace(".", "_") == name, line
+        panel = json.loads(known.printed("iotmqttpanel"))
+        connection, = panel["connections"]
+        assert panel["dataVersion"] == 152 and connection["connectionType"] == "ssl" and connection["port"] == 8883
+        assert "password" not in connection
+        panels = connection["dashboards"][0]["panels"]
+        switches = [one for one in panels if one["type"] == "switch"]
+        assert [one["topic"] for one in switches] == ["SmartBMS/DMS", "SmartBMS/CMS"]
+        assert all(one["retain"] is False and one["confirmBeforePublish"] is True and one["seperateSubscribeTopic"] == "SmartBMS"
+                   for one in switches)
+        bars, = (one for one in panels if one["type"] == "barGraph")
+        assert [graph["jsonPath"] for graph in bars["graphs"]] == [f"bat.{n}" for n in range(8)]
+        assert "secret" in run(PACKGATE, "map", "--format", "iotmqttpanel", "-c", path, "--with-password")
+
+
 # ---- Home Assistant ----
 
 HA_TYPES = {"uint16": "u16", "int16": "s16", "uint32": "u32", "float32": "float32", "string": "string"}
@@ -130,7 +213,7 @@ def sensors_of(known, form):
     assert len(identities) == len(set(identities)) and len(titles) == len(set(titles))
     for entity in hub["binary_sensors"]:
         title = known.inputs[entity["address"]].replace("_", " ").replace(".", " ")
-        assert entity["input_type"] == "discrete_input" and entity["name"] == f"Battery {title}", entity
+        assert entity["input_type"] == "discrete_input" and entity["name"].split(" ", 1)[1] == title, entity
     return set().union(*(check_sensor(known, sensor) for sensor in hub["sensors"])), hub
 
 
@@ -605,7 +688,7 @@ def mbpoll_commands_read_the_self_check():
 for tool in ("mbpoll", "node"):
     assert shutil.which(tool), f"{tool} is missing"
 assert os.path.exists("conf"), "to be run from the top of the repository"
-main([files_are_what_the_program_prints, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
+main([files_are_what_the_program_prints, files_have_all_packs_of_a_configuration, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
       nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
       tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, display_finds_its_names, display_shows_a_silent_pack, mbpoll_follows_the_map,

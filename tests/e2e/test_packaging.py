@@ -106,7 +106,7 @@ def example_configurations_are_right():
 # ---- installing ----
 
 EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "homeassistant-basic.yaml", "homeassistant-cells.yaml",
-            "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nodered.json", "packgate.ini",
+            "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nodered.json", "packgate.ini",
             "push-smartbms.ini", "tasmota-display.txt", "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"
 INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/packgate/packgate-outlet",

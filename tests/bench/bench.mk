@@ -28,6 +28,7 @@ bench: test-deps
 	@$(MAKE) --no-print-directory bench-programs
 	@tests/e2e/npm/install $(BUILD)/npm
 	NODE_PATH=$(CURDIR)/$(BUILD)/npm/node_modules /usr/bin/python3 tests/bench/bench.py $(BUILD)
+	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
 
 -include $(wildcard $(BENCH)/*.d)
 

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+"""Part of `make bench`: what publishing by MQTT takes, how soon a value is at the broker, and whether a Modbus client notices
+what a broker does. Prints, and fails only when something cannot be measured. Argument: the folder with the programs."""
+
+import json
+import os
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUILD = os.path.abspath(sys.argv[1])
+sys.argv[1] = os.path.join(BUILD, "packgate")
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+
+import paho.mqtt.client as paho  # noqa: E402
+from harness import Gateway, simulate  # noqa: E402
+from mqtt_harness import Broker, Listener  # noqa: E402
+
+PACKS = 64
+SECONDS = float(os.environ.get("BENCH_MQTT_SECONDS", "10"))
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def outlet_of(gateway):
+    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
+    for child in map(int, children):
+        with open(f"/proc/{child}/cmdline", "rb") as file:
+            if b"packgate-outlet" in file.read():
+                return child
+    raise AssertionError("no outlet")
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_mib(pid):
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Pss:")) / 1024
+
+
+def section(port, more):
+    return f"[mqtt home]\nbroker = mqtt://127.0.0.1:{port}\n{more}\n"
+
+
+def fleet():
+    return "".join(f"[line l{n}]\nport = sim:\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n + 1}\n" for n in range(PACKS))
+
+
+def measure_fleet():
+    seen = []
+    with Broker() as broker, Gateway(fleet()) as plain:
+        plain.wait_published(*(f"p{n}" for n in range(PACKS)))
+        before = cpu_s(plain.process.pid)
+        time.sleep(SECONDS)
+        alone = 100 * (cpu_s(plain.process.pid) - before) / SECONDS
+        plain.stop()
+        with Gateway(fleet() + section(broker.port, "interval = 1s")) as gateway, Listener(broker, "packgate/+/state") as listener:
+            listener.client.on_message = lambda client, data, message: seen.append(message.payload)
+            gateway.wait_published(*(f"p{n}" for n in range(PACKS)))
+            outlet = outlet_of(gateway)
+            time.sleep(3)
+            seen.clear()
+            before = cpu_s(gateway.process.pid), cpu_s(outlet)
+            time.sleep(SECONDS)
+            after = cpu_s(gateway.process.pid), cpu_s(outlet)
+            count, load = len(seen), [100 * (b - a) / SECONDS for a, b in zip(before, after)]
+            memory = memory_mib(gateway.process.pid), memory_mib(outlet)
+    print(f"MQTT, {PACKS} packs each second: gateway {load[0]:.1f} % of a core (without MQTT {alone:.1f} %), outlet {load[1]:.1f} %, "
+          f"together {sum(load):.1f} %; {memory[0]:.1f} + {memory[1]:.1f} MiB; {count / SECONDS:.0f} messages/s of "
+          f"{len(seen[-1])} bytes")
+    return json.loads(seen[-1])
+
+
+def measure_paho(values):
+    """The same values the way scripts do it: a topic a value."""
+    with Broker() as broker:
+        client = paho.Client()
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        before, end, sent = time.process_time(), time.monotonic() + SECONDS, 0
+        while time.monotonic() < end:
+            started = time.monotonic()
+            for pack in range(PACKS):
+                for name, value in values.items():
+                    client.publish(f"packs/p{pack}/{name}", str(value))
+                    sent += 1
+            time.sleep(max(0, 1 - (time.monotonic() - started)))
+        used = time.process_time() - before
+        client.loop_stop()
+    print(f"MQTT, the same values with paho, a topic a value: {100 * used / SECONDS:.1f} % of a core without any polling, "
+          f"{sent / SECONDS:.0f} messages/s")
+
+
+class Relay:
+    """Between the gateway and an emulated BMS: notes when the last byte of a reply went by."""
+
+    def __init__(self, url):
+        host, port = url.removeprefix("tcp://").split(":")
+        self.target = (host, int(port))
+        self.last = 0.0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.create_connection(self.target)
+            for connection in near, far:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pass, args=(near, far, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(far, near, True), daemon=True).start()
+
+    def _pass(self, source, target, notes):
+        while data := source.recv(4096):
+            if notes:
+                self.last = time.monotonic()
+            target.sendall(data)
+
+
+def measure_latency():
+    server, url = simulate("daly", "")
+    relay, delays = Relay(url), []
+    with server, Broker() as broker, Listener(broker, "packgate/shed/state") as listener:
+        done = threading.Event()
+
+        def arrived(client, data, message):
+            if relay.last:
+                delays.append(time.monotonic() - relay.last)
+            if len(delays) >= 20:
+                done.set()
+
+        listener.client.on_message = arrived
+        text = f"[line shed]\nport = {relay.url}\nprotocol = daly\n[pack shed]\nline = shed\nunit = 1\npoll = 1200ms\n"
+        with Gateway(text + section(broker.port, "interval = 1h\non_change = yes")):
+            assert done.wait(120), delays
+    delays = sorted(1000 * delay for delay in delays[1:])
+    print(f"MQTT, on_change: from the last byte of a reply to the message at a client of the broker {statistics.median(delays):.1f} ms, "
+          f"worst of {len(delays)} {delays[-1]:.1f} ms")
+
+
+def worst_answer(port, seconds):
+    """The longest that a Modbus client waited for an answer."""
+    request = struct.pack(">HHHBBHH", 1, 0, 6, 1, 3, 400, 2)
+    worst, end = 0.0, time.monotonic() + seconds
+    with socket.create_connection(("127.0.0.1", port)) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while time.monotonic() < end:
+            started = time.monotonic()
+            client.sendall(request)
+            assert client.recv(256)
+            worst = max(worst, time.monotonic() - started)
+            time.sleep(0.002)
+    return 1000 * worst
+
+
+def hole():
+    """Accepts and never answers."""
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def measure_faults():
+    found = []
+    text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\npoll = 100ms\n"
+    quick = "interval = 1s\non_change = yes"
+    with Gateway(text) as gateway:
+        found.append(("without MQTT", worst_answer(gateway.port, SECONDS / 2)))
+    with Broker() as broker, Gateway(text + section(broker.port, quick)) as gateway:
+        gateway.wait_for("connected to")
+        found.append(("undisturbed", worst_answer(gateway.port, SECONDS / 2)))
+        broker.process.send_signal(signal.SIGSTOP)
+        found.append(("broker stopped", worst_answer(gateway.port, SECONDS / 2)))
+        broker.process.send_signal(signal.SIGCONT)
+        outlet = outlet_of(gateway)
+        os.kill(outlet, signal.SIGSTOP)
+        found.append(("outlet stopped", worst_answer(gateway.port, SECONDS / 2)))
+        os.kill(outlet, signal.SIGKILL)
+        found.append(("outlet killed", worst_answer(gateway.port, SECONDS / 2)))
+    with hole() as listener, Gateway(text + section(listener.getsockname()[1], quick)) as gateway:
+        found.append(("black hole", worst_answer(gateway.port, SECONDS / 2)))
+    with Gateway(text + section(1, quick)) as gateway:
+        found.append(("refused", worst_answer(gateway.port, SECONDS / 2)))
+    with Gateway(text + section(1, quick).replace("127.0.0.1:1", "nobody.invalid")) as gateway:
+        found.append(("no such name", worst_answer(gateway.port, SECONDS / 2)))
+    print("MQTT, worst answer of the Modbus server: " + ", ".join(f"{name} {worst:.1f} ms" for name, worst in found))
+
+
+measure_paho(measure_fleet())
+measure_latency()
+measure_faults()

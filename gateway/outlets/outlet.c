@@ -203,7 +203,7 @@ static void tell(struct outlet *outlet, const struct source *source, unsigned ch
 
 static void take_values(struct outlet *outlet, struct pipe_message *message)
 {
-    struct pipe_values values;
+    struct pipe_values values = {0};
     pipe_values(message, &values);
     if (!pipe_over(message) || values.pack >= outlet->config.pack_count)
         return;
@@ -239,7 +239,7 @@ static void take_done(struct outlet *outlet, struct pipe_message *message)
 
 static void take_ordered(struct outlet *outlet, struct pipe_message *message)
 {
-    struct pipe_ordered ordered;
+    struct pipe_ordered ordered = {0};
     pipe_ordered(message, &ordered);
     if (!pipe_over(message) || ordered.pack >= outlet->config.pack_count)
         return;
@@ -519,6 +519,8 @@ int outlet_run(const struct outlet_kind *kind, int fd)
         ev_run(outlet.loop, 0);
         kind->free(outlet.self);
     }
+    /* The gateway may die just now: whoever is ending needs no signal for it any more. */
+    signal(SIGTERM, SIG_IGN);
     free_outlet(&outlet);
     free(config);
     return good ? 0 : 1;

@@ -52,7 +52,7 @@ static unsigned pass_number(struct pipe_message *message, unsigned number, unsig
 
 static void pass_flag(struct pipe_message *message, bool *flag)
 {
-    uint8_t passed = *flag;
+    uint8_t passed = message->taking ? 0 : *flag;
     pass(message, &passed, sizeof passed);
     *flag = passed == 1;
     message->bad |= passed > 1;

@@ -33,7 +33,8 @@
 #define END_S 6.0     /* an outlet that was told to end is killed after that */
 #define EVENTS_MAX 64 /* waiting for an outlet's pipe */
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
-#define TURN_MESSAGES 32 /* of one outlet, before others have their turn */
+#define LAST_MESSAGES 1000 /* more than its pipe holds */
+#define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
 
 /* The sections that are outlets: where in the configuration their structs are. */
 #define SECTION(word, list, count)                                                                 \
@@ -336,6 +337,17 @@ static void close_pipe(struct process *process)
     process->event_count = 0;
 }
 
+/* What it said last, before it ended or is not listened to any more. */
+static void drain(struct process *process)
+{
+    for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
+        ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
+        if (size <= 0)
+            return;
+        take(process, process->outlets->room, (size_t) size);
+    }
+}
+
 /* It has closed its pipe and must end now. */
 static void hang_up(struct process *process)
 {
@@ -435,6 +447,7 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     struct outlets *outlets = process->outlets;
     ev_child_stop(loop, child);
     ev_timer_stop(loop, &process->timer);
+    drain(process);
     process->pid = 0;
     close_pipe(process);
     process->report = (struct pipe_report){0};
@@ -576,8 +589,9 @@ static void leave(struct process *process, bool gone)
         struct pipe_message message = pipe_new(PIPE_END, bytes, sizeof bytes);
         if (!hand_over(process, bytes, pipe_finish(&message)))
             close_pipe(process);
-    } else {
-        close_pipe(process);
+    } else if (process->fd >= 0) {
+        /* End of file for it; what it wants to have kept is still to be read. */
+        shutdown(process->fd, SHUT_WR);
     }
     process->source_count = 0; /* the sources are gone, and it gets no more values */
     process->owed_count = 0;
@@ -825,6 +839,8 @@ void outlets_free(struct outlets *outlets)
     while (outlets->first) {
         struct process *process = outlets->first;
         outlets->first = process->next;
+        process->source_count = 0; /* no orders any more: the lines are gone */
+        drain(process);
         free_process(process);
     }
     free(outlets->room);

@@ -287,6 +287,18 @@ static void check_switching(const struct config_drafts *drafts, const struct con
                   "'switching' has no effect: none of these packs is 'writable = yes'");
 }
 
+/* The id that Home Assistant knows the packs by, and what it was told, are in the state file. */
+static void check_state_file(const struct config_drafts *drafts, const struct config_draft *draft,
+                             struct mistakes *mistakes)
+{
+    const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
+    if (gateway && announces(mqtt_of(draft)) &&
+        !((const struct gateway_config *) gateway->settings)->state_file[0])
+        mistakes_warn(mistakes, draft->heading,
+                      "with 'state_file = none' nothing that Home Assistant was told can be "
+                      "withdrawn later");
+}
+
 static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,
                        struct mistakes *mistakes)
 {
@@ -296,6 +308,7 @@ static void check_mqtt(const struct config_drafts *drafts, struct config_draft *
     check_ids(drafts, draft, mistakes);
     check_company(drafts, draft, mistakes);
     check_switching(drafts, draft, mistakes);
+    check_state_file(drafts, draft, mistakes);
 }
 
 /* ---- rows ---- */

@@ -631,6 +631,7 @@ static bool compose_config(struct process *process, const void *section)
 {
     struct outlets *outlets = process->outlets;
     struct pipe_config config = {
+        .id_kept = packs_config(outlets->packs)->gateway.state_file[0] != '\0',
         .started_at = packs_started_at(outlets->packs),
         .settings = section,
         .settings_size = process->kind->size,

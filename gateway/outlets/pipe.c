@@ -128,6 +128,7 @@ void pipe_config(struct pipe_message *message, struct pipe_config *config)
     pass_text(message, config->kind, sizeof config->kind);
     pass_text(message, config->section, sizeof config->section);
     pass_text(message, config->id, sizeof config->id);
+    pass_flag(message, &config->id_kept);
     pass_double(message, &config->started_at);
     config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
     config->settings_size =

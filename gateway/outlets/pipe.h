@@ -58,6 +58,7 @@ struct pipe_config {
     char kind[NAME_SIZE];    /* "mqtt" */
     char section[NAME_SIZE]; /* its name; empty where there is only one */
     char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
+    bool id_kept;            /* false: there is no state file, it is that of the machine */
     double started_at;       /* of the gateway, by its clock */
     const void *settings;    /* the section's struct, inside of the message */
     size_t settings_size;

@@ -286,6 +286,18 @@ def remembers_over_a_restart():
     shutil.rmtree(folder)
 
 
+def has_an_id_without_a_state_file():
+    ids = []
+    for topic in ("one", "two", "one"):
+        with Broker() as broker, Gateway(LINE.format("a", "sim:", 1, "") + section(broker, f"interval = 1s\ntopic = {topic}\n"),
+                                         state="none") as gateway:
+            gateway.wait_for("cannot be withdrawn later")
+            ids.append(identity(await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "both")))
+    assert ids[0] != ids[1], ids
+    if os.path.exists("/etc/machine-id"):
+        assert ids[0] == ids[2], ids
+
+
 def survives_the_broker():
     server, url = simulate("daly", SIMULATED)
     with server, Gateway(LINE.format("shed", url, 1, "") + section(1, "interval = 1s\non_change = yes\n")) as gateway, \
@@ -500,5 +512,5 @@ def several_side_by_side():
 
 main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone,
-      remembers_over_a_restart, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
+      remembers_over_a_restart, has_an_id_without_a_state_file, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
       encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

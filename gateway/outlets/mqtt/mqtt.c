@@ -88,6 +88,7 @@ struct mqtt {
     struct connection *connection;
     char name[2 * NAME_SIZE], client_id[80];
     char will_topic[TOPIC_SIZE], will[160];
+    char id[PIPE_ID_SIZE];
     struct place place, before; /* now, and as noted; empty topic: nothing noted */
     struct announcer announcer;
     struct mqtt_pack *packs;
@@ -1041,6 +1042,24 @@ static void free_mqtt(void *self)
     free(mqtt);
 }
 
+/* Without a state file it is that of the machine, on which there may be two gateways: their topics
+ * differ. FNV-1a. */
+static void make_id(struct mqtt *mqtt)
+{
+    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    uint32_t id = 2166136261u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%s", config->id);
+    if (config->id_kept)
+        return;
+    for (const char *c = config->id; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    for (const char *c = mqtt->place.topic; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%08x", (unsigned) id);
+    log_warn("%s: state_file = none: what Home Assistant is told now cannot be withdrawn later",
+             mqtt->name);
+}
+
 static void make_place(struct mqtt *mqtt)
 {
     char host[65] = "";
@@ -1051,8 +1070,9 @@ static void make_place(struct mqtt *mqtt)
                  sizeof mqtt->place.prefix);
     mqtt->place.form = is_smartbms(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
     mqtt->place.retain = mqtt->config->retain;
+    make_id(mqtt);
     mqtt->announcer = (struct announcer){
-        .id = outlet_config(mqtt->outlet)->id,
+        .id = mqtt->id,
         .prefix = mqtt->place.prefix,
         .topic = mqtt->place.topic,
         .version = outlet_config(mqtt->outlet)->version,
@@ -1093,9 +1113,7 @@ static void make_names(struct mqtt *mqtt)
 {
     const struct pipe_config *config = outlet_config(mqtt->outlet);
     struct text text = text_in(mqtt->will, sizeof mqtt->will);
-    snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", config->section);
-    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", config->id,
-             config->section);
+    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id, config->section);
     if (is_smartbms(mqtt)) {
         struct tm local = local_now();
         smartbms_status(&text, false, &local, 0, 0);
@@ -1150,6 +1168,7 @@ static void *start(struct outlet *outlet)
     mqtt->outlet = outlet;
     mqtt->config = outlet_config(outlet)->settings;
     mqtt->room = malloc(ROOM_SIZE);
+    snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", outlet_config(outlet)->section);
     make_place(mqtt);
     read_place(mqtt);
     make_names(mqtt);

@@ -194,16 +194,55 @@ static void write_pushes(const struct config *config, FILE *out)
     }
 }
 
+/* Whatever else values go to: the section, and what its first key says. */
+static bool is_other(const struct config_section *section)
+{
+    return section != &gateway_section && section != &line_section && section != &pack_section &&
+           section != &bank_section && section != &push_section;
+}
+
+static unsigned count_others(const struct config *config)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (is_other(config_sections[i]))
+            count += config_struct_count(config, config_sections[i]);
+    return count;
+}
+
+static void write_other(const struct config *config, const struct config_section *section,
+                        const char *name, FILE *out)
+{
+    const struct config_key *key = &section->keys[0];
+    const struct config_entry *entry = config_entry_find(config, section, name, key->name, 0);
+    fprintf(out, "[%s%s%s]\t", section->word, name[0] ? " " : "", name);
+    if (entry && !key->secret)
+        fprintf(out, "%s = %s", key->name, entry->text);
+    fputc('\n', out);
+}
+
+static void write_others(const struct config *config, FILE *out)
+{
+    fprintf(out, "ALSO\tTO\n");
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        const char *list = config_structs(config, section);
+        unsigned count = is_other(section) ? config_struct_count(config, section) : 0;
+        for (unsigned n = 0; n < count; n++)
+            write_other(config, section,
+                        section->times == SECTION_NAMED ? list + n * section->size : "", out);
+    }
+}
+
 static void print_tables(const struct config *config)
 {
     const struct {
         unsigned rows;
         void (*write)(const struct config *config, FILE *out);
     } tables[] = {
-        {config->line_count, write_lines},
-        {config->pack_count, write_packs},
-        {config->bank_count, write_banks},
-        {config->push_count, write_pushes},
+        {config->line_count, write_lines},    {config->pack_count, write_packs},
+        {config->bank_count, write_banks},    {config->push_count, write_pushes},
+        {count_others(config), write_others},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;

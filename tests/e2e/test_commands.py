@@ -67,6 +67,8 @@ poll = 500ms
 [bank all]
 packs = house-1, roof
 unit = 9
+[mqtt home]
+broker = mqtt://192.0.2.5
 """
 
 
@@ -76,7 +78,8 @@ def check_prints_what_is_served():
     rows = [line.split() for line in result.stdout.splitlines()]
     for row in (["shed", "tcp://192.0.2.49:6126"], ["usb", "serial:/dev/packgate-has-none", "115200", "8N1"],
                 ["1", "house-1", "shed", "topbms", "1", "pace", "1s"],
-                ["33", "roof", "usb", "jk-pb", "1", "trigger", "0.5s"], ["9", "all", "2", "of", "2", "house-1,", "roof"]):
+                ["33", "roof", "usb", "jk-pb", "1", "trigger", "0.5s"], ["9", "all", "2", "of", "2", "house-1,", "roof"],
+                ["[mqtt", "home]", "broker", "=", "mqtt://192.0.2.5"]):
         assert row in rows, (row, result.stdout)
     assert result.stdout.endswith("-: 2 lines, 2 packs, 1 bank, no mistakes\n"), result.stdout
 

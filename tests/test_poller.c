@@ -173,6 +173,28 @@ static void publishes_without_what_never_came(void **state)
 }
 
 /* Many boards leave what they do not know unanswered. */
+static bool build_nothing(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    (void) bms;
+    (void) step;
+    (void) request;
+    return false;
+}
+
+/* A driver that knows no way to ask its pack has nothing to publish. */
+static void publishes_nothing_that_was_not_asked(void **state)
+{
+    struct world *world = *state;
+    struct bms_driver mute = driver;
+    struct pack_config muted = config;
+    mute.build = build_nothing;
+    muted.driver = &mute;
+    world->poller->config = &muted;
+    assert_false(cycle(world));
+    assert_true(poller_stale(world->poller, world->now));
+    world->poller->config = &config;
+}
+
 static void asks_rarely_what_was_never_answered(void **state)
 {
     struct world *world = *state;
@@ -447,6 +469,7 @@ int main(void)
         TEST(never_mixes_two_cycles),
         TEST(publishes_without_what_never_came),
         TEST(asks_rarely_what_was_never_answered),
+        TEST(publishes_nothing_that_was_not_asked),
         TEST(slows_down_when_silent),
         TEST(is_stale_when_the_last_cycle_is_old),
         TEST(takes_no_reply_for_younger_than_its_request),

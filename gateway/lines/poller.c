@@ -203,7 +203,7 @@ static bool tell(struct poller *poller, double now)
     double first, last;
     find_times(poller, &first, &last);
     bool whole = !poller->incomplete && last - first <= now - poller->cycle_started;
-    if (poller->vital_missed || !whole)
+    if (poller->vital_missed || isinf(first) || !whole)
         return false;
     pack_clear(&poller->values);
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {

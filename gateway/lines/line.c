@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -33,6 +34,33 @@
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
 #define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 
+/*
+ * What a line is doing. Every transition goes through enter():
+ *
+ *     CLOSED -> OPENING -> RESTING <-> ASKING         a port with packs that are asked
+ *                       -> LISTENING                  one with a device that talks unasked
+ *     any of them -> CLOSED                           lost, or given up to be opened anew
+ */
+enum line_state {
+    LINE_CLOSED,   /* until the timer opens it; the timer rests before line_start */
+    LINE_OPENING,  /* the port will say whether it opened */
+    LINE_RESTING,  /* open, nothing in flight: until somebody is due and the line was quiet */
+    LINE_ASKING,   /* a request is in flight: until it is answered or given up */
+    LINE_LISTENING /* open; its device talks: until it did not for too long */
+};
+
+/* The request in flight, or what a talker is waited for. */
+struct exchange_under_way {
+    struct member *member; /* whose it is; for a talker, always it */
+    struct order *order;   /* it is of this order; NULL: of a poll */
+    struct bms_request request;
+    double asked_at;
+    double deadline;       /* for the reply to begin, or to go on after a part of it */
+    double deadline_limit; /* however much comes */
+    double begun_at;       /* when what may be a frame of the reply began; NaN: nothing */
+    double give_up_at;     /* the deadline, or that of what has begun */
+};
+
 struct line {
     const struct line_config *config;
     struct ev_loop *loop;
@@ -42,10 +70,12 @@ struct line {
     unsigned baud;
     struct turns turns;
     struct intake intake;
+    enum line_state state;
     ev_timer timer;   /* the next thing to do: ask, give up waiting, open again */
     double armed_for; /* when it is due */
-    int fd;           /* -1: not open */
-    bool opening;
+
+    /* The port. */
+    int fd;           /* -1: closed or opening */
     double backoff_s; /* 0: the port works, or was not tried yet */
     double started_at;
     double worked_at;     /* the last useful answer; NaN: none yet */
@@ -59,15 +89,10 @@ struct line {
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down;
     bool started;
-    struct order *orders;   /* orders to switch, in the order in which they came */
-    struct order *ordering; /* whose request is in flight, and not one of a poll; NULL: none */
-    struct member *asking;  /* whose request is in flight; for a talker, always it */
-    struct bms_request request;
-    double asked_at;
-    double deadline;        /* for the reply to begin, or to go on after a part of it */
-    double deadline_limit;  /* however much comes */
-    double begun_at;        /* when what may be a frame of the reply began; NaN: nothing */
-    double give_up_at;      /* the deadline, or that of what has begun */
+
+    /* What is asked. */
+    struct order *orders; /* in the order in which they came */
+    struct exchange_under_way flight;
     double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol that it was in */
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
@@ -75,7 +100,7 @@ struct line {
     struct mask mask;
 };
 
-static void advance(struct line *line);
+static void advance(struct line *line, double now);
 static void await_talker(struct line *line, double now);
 static double next_due(const struct line *line, double now);
 
@@ -83,6 +108,26 @@ static double next_due(const struct line *line, double now);
 static bool talks(const struct line *line)
 {
     return bms_talks(line->turns.list[0].poller->config->driver);
+}
+
+/* The one place where a line changes from one state to another. */
+static void enter(struct line *line, enum line_state state)
+{
+    static const unsigned from[] = {
+        [LINE_CLOSED] = 1 << LINE_CLOSED | 1 << LINE_OPENING | 1 << LINE_RESTING |
+                        1 << LINE_ASKING | 1 << LINE_LISTENING,
+        [LINE_OPENING] = 1 << LINE_CLOSED,
+        [LINE_RESTING] = 1 << LINE_OPENING | 1 << LINE_ASKING,
+        [LINE_ASKING] = 1 << LINE_RESTING,
+        [LINE_LISTENING] = 1 << LINE_OPENING,
+    };
+    assert(from[state] >> line->state & 1);
+    line->state = state;
+}
+
+static bool is_open(const struct line *line)
+{
+    return line->state >= LINE_RESTING;
 }
 
 static double wire_s(const struct line *line, size_t bytes)
@@ -93,7 +138,7 @@ static double wire_s(const struct line *line, size_t bytes)
 /* Protocols on one line have their own patience. */
 static double reply_s(const struct line *line)
 {
-    unsigned own = line->asking->poller->config->driver->line.reply_ms;
+    unsigned own = line->flight.member->poller->config->driver->line.reply_ms;
     return (line->config->reply_ms ? line->config->reply_ms : own) / 1e3;
 }
 
@@ -101,11 +146,11 @@ static double reply_s(const struct line *line)
  * it has all its time: it may have become slower. */
 static double patience_s(const struct line *line)
 {
-    const struct poller *poller = line->asking->poller;
+    const struct poller *poller = line->flight.member->poller;
     double most = reply_s(line), usual = poller->answer_s;
     for (unsigned i = 0; usual == 0 && i < line->turns.count; i++)
         usual = line->turns.list[i].poller->answer_s;
-    bool patient = line->ordering || !poller_is_unsure(poller) || usual == 0;
+    bool patient = line->flight.order || !poller_is_unsure(poller) || usual == 0;
     if (patient || poller->silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
         return most;
     /* What comes before the vital step only wakes the pack up. */
@@ -114,9 +159,8 @@ static double patience_s(const struct line *line)
     return fmin(most, fmax(PATIENCE * usual, least));
 }
 
-static void arm(struct line *line, double at)
+static void arm(struct line *line, double at, double now)
 {
-    double now = clock_now();
     line->armed_for = fmax(at, now);
     ev_timer_stop(line->loop, &line->timer);
     ev_timer_set(&line->timer, line->armed_for - now, 0);
@@ -143,15 +187,15 @@ static void show(void *data, char direction, const uint8_t *bytes, size_t size)
 
 static void open_port(struct line *line)
 {
-    line->opening = true;
+    enter(line, LINE_OPENING);
     port_open(line->port);
 }
 
-static void report_down(struct line *line, const char *why)
+static void report_down(struct line *line, const char *why, double now)
 {
     if (line->events.down) {
         line->events.down(line->data, why);
-    } else if (!line->reported_down && !(clock_now() - line->worked_at < DOWN_S)) {
+    } else if (!line->reported_down && !(now - line->worked_at < DOWN_S)) {
         log_warn("line %s: %s: %s; trying again, at least every %.0f s", line->config->name,
                  line->config->port, why, BACKOFF_MOST_S);
         line->reported_down = true;
@@ -170,38 +214,38 @@ static struct order *next_order(const struct line *line)
 }
 
 /* An order is through: the pack is read anew, and whoever gave it hears. */
-static void end_order(struct line *line, struct order *order, enum order_result result)
+static void end_order(struct line *line, struct order *order, enum order_result result, double now)
 {
     struct order **link = &line->orders;
     while (*link != order)
         link = &(*link)->next;
     *link = order->next;
-    poller_hurry(order->poller, clock_now());
+    poller_hurry(order->poller, now);
     order->done(order->data, result);
 }
 
-static void end_orders(struct line *line)
+static void end_orders(struct line *line, double now)
 {
-    line->ordering = NULL;
+    line->flight.order = NULL;
     while (line->orders)
         end_order(line, line->orders,
-                  line->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE);
+                  line->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE, now);
 }
 
 /* The order goes on, or its state is to be read back, or it is through. */
-static void go_on_with(struct line *line, struct order *order, enum order_result result)
+static void go_on_with(struct line *line, struct order *order, enum order_result result, double now)
 {
     if (result == ORDER_LOOK)
-        poller_hurry(order->poller, clock_now());
+        poller_hurry(order->poller, now);
     else if (result != ORDER_PENDING)
-        end_order(line, order, result);
+        end_order(line, order, result, now);
 }
 
-static void settle_order(struct line *line, enum reply_state state)
+static void settle_order(struct line *line, enum reply_state state, double now)
 {
-    struct order *order = line->ordering;
-    line->ordering = NULL;
-    go_on_with(line, order, order_settle(order, state, clock_now()));
+    struct order *order = line->flight.order;
+    line->flight.order = NULL;
+    go_on_with(line, order, order_settle(order, state, now), now);
 }
 
 /* A cycle of a pack is over: its order may have been waiting for that. */
@@ -211,26 +255,25 @@ static void look_back(struct line *line, const struct poller *poller, double now
     while (order && (!order->looking || order->poller != poller))
         order = order->next;
     if (order)
-        go_on_with(line, order, order_look(order, now));
+        go_on_with(line, order, order_look(order, now), now);
 }
 
 /* The request in flight will not be answered any more. */
 static void break_off(struct line *line, double now)
 {
-    if (!line->asking || talks(line))
+    if (line->state != LINE_ASKING)
         return;
-    mask_flush(&line->mask, &line->asking->poller->bms, &line->request);
-    if (line->ordering)
-        settle_order(line, REPLY_WAITING);
+    mask_flush(&line->mask, &line->flight.member->poller->bms, &line->flight.request);
+    if (line->flight.order)
+        settle_order(line, REPLY_WAITING, now);
     else
-        poller_unanswered(line->asking->poller, now);
-    line->asking = NULL;
+        poller_unanswered(line->flight.member->poller, now);
 }
 
 /* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
 static bool is_idle(const struct line *line, double now)
 {
-    return line->fd >= 0 && !line->asked && !talks(line) && next_due(line, now) > now;
+    return line->state == LINE_RESTING && !line->asked && next_due(line, now) > now;
 }
 
 /* One that worked a moment ago may just have closed because of a request that its pack does not
@@ -242,11 +285,10 @@ static double longer_backoff(const struct line *line, double now)
     return fmin(line->backoff_s * 2, BACKOFF_MOST_S);
 }
 
-static void lose(struct line *line, const char *why)
+static void lose(struct line *line, const char *why, double now)
 {
-    double now = clock_now();
     bool idle = is_idle(line, now);
-    if (line->fd >= 0) {
+    if (is_open(line)) {
         intake_stop(&line->intake);
         port_close(line->port);
         line->fd = -1;
@@ -255,9 +297,10 @@ static void lose(struct line *line, const char *why)
         line->lost_at = now; /* closed when idle or never open, and not to be had */
     }
     break_off(line, now);
+    enter(line, LINE_CLOSED);
     if (idle) {
         log_debug("line %s: %s", line->config->name, why);
-        arm(line, fmax(now + BACKOFF_FIRST_S, next_due(line, now)));
+        arm(line, fmax(now + BACKOFF_FIRST_S, next_due(line, now)), now);
         return;
     }
     /* A serial server that closes after each reply is opened again at once, even for orders: it
@@ -266,18 +309,18 @@ static void lose(struct line *line, const char *why)
         line->backoff_s = 0;
     } else {
         line->backoff_s = longer_backoff(line, now);
-        end_orders(line);
-        report_down(line, why);
+        end_orders(line, now);
+        report_down(line, why, now);
     }
     line->answered = false;
-    arm(line, now + line->backoff_s);
+    arm(line, now + line->backoff_s, now);
 }
 
 /* Its own decision is no reason to wait any longer each time. */
-static void open_anew(struct line *line, const char *why)
+static void open_anew(struct line *line, const char *why, double now)
 {
     line->backoff_s = 0;
-    lose(line, why);
+    lose(line, why, now);
 }
 
 /* What comes may be the answer to an earlier request, or was held up on its way. Over a new
@@ -291,7 +334,7 @@ static bool open_afresh(struct line *line, const char *why, double now)
     line->afresh_at = now;
     line->afresh_helped = false;
     line->answered = true; /* no fault of the port's */
-    open_anew(line, why);
+    open_anew(line, why, now);
     return true;
 }
 
@@ -301,7 +344,7 @@ static void on_opened(void *data, int fd)
     double now = clock_now();
     bool again = line->opened, other_device = now - line->lost_at > OTHER_DEVICE_S;
     line->fd = fd;
-    line->opening = line->asked = false;
+    line->asked = false;
     line->opened = true;
     line->quiet_since = -INFINITY;
     line->wanted_at = NAN;
@@ -319,25 +362,24 @@ static void on_opened(void *data, int fd)
     }
     log_debug("line %s: %s is open", line->config->name, line->config->port);
     intake_start(&line->intake, fd);
-    if (talks(line))
+    enter(line, talks(line) ? LINE_LISTENING : LINE_RESTING);
+    if (line->state == LINE_LISTENING)
         await_talker(line, now);
     else
-        advance(line);
+        advance(line, now);
 }
 
 static void on_failed(void *data, const char *why)
 {
     struct line *line = data;
-    line->opening = false;
-    lose(line, why);
+    lose(line, why, clock_now());
 }
 
 /* The first useful answer ends what was said about a line that is down. */
-static void note_answer(struct line *line)
+static void note_answer(struct line *line, double now)
 {
-    double now = clock_now();
-    if (!talks(line) && now - line->worked_at > AWAY_S)
-        turns_wake(&line->turns, line->asking->poller, now);
+    if (line->state == LINE_ASKING && now - line->worked_at > AWAY_S)
+        turns_wake(&line->turns, line->flight.member->poller, now);
     line->answered = true;
     line->worked_at = now;
     line->backoff_s = 0;
@@ -357,7 +399,7 @@ static void note_miss(struct line *line, struct member *member, double now)
 
 static void publish(struct line *line, struct member *member, double now)
 {
-    note_answer(line);
+    note_answer(line, now);
     member_report_values(member, line->config->name, now);
     line->events.published(line->data, member->poller, now);
 }
@@ -391,34 +433,35 @@ static bool make_ready(struct line *line, double now)
     double gap = gap_s(line, next);
     double ready_at = fmin(line->quiet_since + gap, line->wanted_at + gap + RESTLESS_S);
     if (now < ready_at) {
-        arm(line, ready_at);
+        arm(line, ready_at, now);
         return false;
     }
     line->wanted_at = NAN;
     reply_clear(&line->reply);
     if (intake_drain(&line->intake))
         return true;
-    lose(line, errno ? strerror(errno) : "closed by the far end");
+    lose(line, errno ? strerror(errno) : "closed by the far end", now);
     return false;
 }
 
 static void ask(struct line *line, struct member *member, double now)
 {
-    show(line, '>', line->request.bytes, line->request.size);
-    line->asking = member;
-    line->asked_at = now;
+    show(line, '>', line->flight.request.bytes, line->flight.request.size);
+    enter(line, LINE_ASKING);
+    line->flight.member = member;
+    line->flight.asked_at = now;
     line->asked = true;
     if (isnan(line->unheard_since))
         line->unheard_since = now;
-    line->deadline = now + wire_s(line, line->request.size) + patience_s(line);
-    line->deadline_limit = line->deadline + wire_s(line, BMS_FRAME_MAX);
-    line->give_up_at = line->deadline;
-    line->begun_at = NAN;
-    ssize_t sent = write(line->fd, line->request.bytes, line->request.size);
-    if (sent == (ssize_t) line->request.size)
-        arm(line, line->deadline);
+    line->flight.deadline = now + wire_s(line, line->flight.request.size) + patience_s(line);
+    line->flight.deadline_limit = line->flight.deadline + wire_s(line, BMS_FRAME_MAX);
+    line->flight.give_up_at = line->flight.deadline;
+    line->flight.begun_at = NAN;
+    ssize_t sent = write(line->fd, line->flight.request.bytes, line->flight.request.size);
+    if (sent == (ssize_t) line->flight.request.size)
+        arm(line, line->flight.deadline, now);
     else /* not even these few bytes fit in: nobody has taken any for a long time */
-        lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent");
+        lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent", now);
 }
 
 /* Sends the order's next request; false when it is through without one. */
@@ -427,11 +470,11 @@ static bool ask_order(struct line *line, struct order *order, double now)
     bool late = order->request.size == 0 && now - order->given_at > ORDER_VALID_S;
     enum order_result result = late ? ORDER_TOO_LATE : order_build(order, now);
     if (result != ORDER_PENDING) {
-        end_order(line, order, result);
+        end_order(line, order, result, now);
         return false;
     }
-    line->ordering = order;
-    line->request = order->request;
+    line->flight.order = order;
+    line->flight.request = order->request;
     pack_clear(&order->poller->incoming);
     ask(line, turns_find(&line->turns, order->poller), now);
     return true;
@@ -458,7 +501,7 @@ static bool poll_pack(struct line *line, struct member *member, double now)
 {
     bool published;
     member->poller->busy = turns_wait(&line->turns, member->poller, now);
-    if (poller_request(member->poller, now, &line->request, &published)) {
+    if (poller_request(member->poller, now, &line->flight.request, &published)) {
         ask(line, member, now);
         return true;
     }
@@ -466,16 +509,14 @@ static bool poll_pack(struct line *line, struct member *member, double now)
     return false;
 }
 
-static void advance(struct line *line)
+/* Asks whoever is next, or waits until somebody is. */
+static void advance(struct line *line, double now)
 {
-    if (line->fd < 0 || line->asking)
-        return;
-    for (bool asked = false; !asked && line->fd >= 0;) {
-        double now = clock_now();
+    for (bool asked = false; !asked && line->state == LINE_RESTING;) {
         double due = next_due(line, now);
         if (due > now) {
             line->wanted_at = NAN;
-            arm(line, due);
+            arm(line, due, now);
             return;
         }
         if (!make_ready(line, now))
@@ -490,32 +531,32 @@ static void advance(struct line *line)
  * with it do not wait for the gap. */
 static void finish_exchange(struct line *line, double now)
 {
-    struct member *member = line->asking;
+    struct member *member = line->flight.member;
     bool published;
-    mask_flush(&line->mask, &member->poller->bms, &line->request);
+    mask_flush(&line->mask, &member->poller->bms, &line->flight.request);
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
-    line->asking = NULL;
+    enter(line, LINE_RESTING);
     line->quiet_since = now;
     member->poller->busy = turns_wait(&line->turns, member->poller, now);
     bool over = poller_over(member->poller, now, &published);
     end_step(line, member, over, published, now);
-    advance(line);
+    advance(line, now);
 }
 
 /* Takes what the buffer holds; `silent`: nothing more is coming. */
-static enum reply_state decode(struct line *line, bool silent)
+static enum reply_state decode(struct line *line, bool silent, double now)
 {
-    struct poller *poller = line->asking->poller;
+    struct poller *poller = line->flight.member->poller;
     struct reply_counters before = line->reply.counters;
     enum reply_state state =
-        reply_decode(&line->reply, &poller->bms, &line->request, silent, &poller->incoming);
+        reply_decode(&line->reply, &poller->bms, &line->flight.request, silent, &poller->incoming);
     const struct reply_counters *after = &line->reply.counters;
     uint32_t damaged = after->damaged - before.damaged + after->invalid - before.invalid;
     poller->damaged += damaged;
     if (damaged > 0)
-        poller_disturbed(poller, clock_now());
+        poller_disturbed(poller, now);
     /* What others say, and an echo, are whole frames. */
-    line->asking->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
+    line->flight.member->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
     return state;
 }
 
@@ -524,25 +565,26 @@ static enum reply_state decode(struct line *line, bool silent)
  * pack no more time. */
 static void wait_on(struct line *line, bool is_part, bool consumed, double now)
 {
-    double later = fmin(now + reply_s(line), line->deadline_limit);
+    double later = fmin(now + reply_s(line), line->flight.deadline_limit);
     if (is_part)
-        line->deadline = fmax(line->deadline, later);
+        line->flight.deadline = fmax(line->flight.deadline, later);
     if (consumed || line->reply.size == 0)
-        line->begun_at = NAN;
-    if (line->reply.size > 0 && isnan(line->begun_at))
-        line->begun_at = now;
-    line->give_up_at =
-        line->begun_at <= line->deadline ? fmax(line->deadline, later) : line->deadline;
-    if (line->give_up_at <= now)
-        arm(line, now);
+        line->flight.begun_at = NAN;
+    if (line->reply.size > 0 && isnan(line->flight.begun_at))
+        line->flight.begun_at = now;
+    line->flight.give_up_at = line->flight.begun_at <= line->flight.deadline
+                                  ? fmax(line->flight.deadline, later)
+                                  : line->flight.deadline;
+    if (line->flight.give_up_at <= now)
+        arm(line, now, now);
 }
 
 /* What passes keeps its order: behind the answer to one request there is none to an earlier one,
  * whichever pack that was for. */
 static void note_reply(struct line *line, double now)
 {
-    double asked_at = line->asked_at;
-    struct poller *poller = line->asking->poller;
+    double asked_at = line->flight.asked_at;
+    struct poller *poller = line->flight.member->poller;
     if (!poller_answered(poller, now))
         return;
     poller->answer_s = fmax(now - asked_at, FADING * poller->answer_s);
@@ -553,10 +595,10 @@ static void note_reply(struct line *line, double now)
 
 static void take_reply(struct line *line, bool silent, double now)
 {
-    struct poller *poller = line->asking->poller;
+    struct poller *poller = line->flight.member->poller;
     struct reply_counters before = line->reply.counters;
     size_t received = line->reply.size;
-    enum reply_state state = decode(line, silent);
+    enum reply_state state = decode(line, silent, now);
     if (state == REPLY_WAITING && !silent) {
         const struct reply_counters *after = &line->reply.counters;
         uint32_t useless = after->foreign - before.foreign + after->invalid - before.invalid;
@@ -564,23 +606,23 @@ static void take_reply(struct line *line, bool silent, double now)
         return;
     }
     if (state != REPLY_WAITING)
-        note_answer(line);
-    if (line->ordering) {
-        settle_order(line, state);
+        note_answer(line, now);
+    if (line->flight.order) {
+        settle_order(line, state, now);
     } else if (state == REPLY_DONE) {
         note_reply(line, now);
     } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
-        if (line->asking->heard)
+        if (line->flight.member->heard)
             poller_disturbed(poller, now);
         if (poller->pass == PASS_TRIALS)
-            turns_charge_try(&line->turns, line->asked_at, now);
+            turns_charge_try(&line->turns, line->flight.asked_at, now);
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {
-            mask_flush(&line->mask, &poller->bms, &line->request);
-            line->asking = NULL;
-            open_anew(line, "nothing was received, opening it again");
+            mask_flush(&line->mask, &poller->bms, &line->flight.request);
+            enter(line, LINE_RESTING);
+            open_anew(line, "nothing was received, opening it again", now);
             return;
         }
     }
@@ -589,21 +631,21 @@ static void take_reply(struct line *line, bool silent, double now)
 
 static void watch_talker(struct line *line, double now)
 {
-    arm(line, fmin(line->deadline, now + WATCH_S));
+    arm(line, fmin(line->flight.deadline, now + WATCH_S), now);
 }
 
 /* For so long a talker may say nothing useful before that counts as silence. */
 static void await_talker(struct line *line, double now)
 {
-    line->deadline = now + line->asking->poller->config->stale_after_s;
+    line->flight.deadline = now + line->flight.member->poller->config->stale_after_s;
     watch_talker(line, now);
 }
 
 /* A talker's bytes: each complete set of values is a cycle. */
 static void listen_in(struct line *line, double now)
 {
-    struct member *member = line->asking;
-    while (decode(line, false) == REPLY_DONE) {
+    struct member *member = line->flight.member;
+    while (decode(line, false, now) == REPLY_DONE) {
         if (poller_heard(member->poller, now, line->lag_s))
             publish(line, member, now);
         await_talker(line, now);
@@ -612,11 +654,11 @@ static void listen_in(struct line *line, double now)
 
 static void miss_talker(struct line *line, double now)
 {
-    struct member *member = line->asking;
+    struct member *member = line->flight.member;
     poller_unheard(member->poller);
     note_miss(line, member, now);
     if (now - line->unheard_since > DEAF_S)
-        open_anew(line, "nothing was received, opening it again");
+        open_anew(line, "nothing was received, opening it again", now);
     else
         await_talker(line, now);
 }
@@ -628,11 +670,11 @@ static void miss_talker(struct line *line, double now)
 static bool overslept(struct line *line, double now)
 {
     double since = line->armed_for;
-    if (line->fd < 0 || now - since < OVERSLEPT_S)
+    if (!is_open(line) || now - since < OVERSLEPT_S)
         return false;
-    open_anew(line, "what came in the meantime may be old, opening it again");
+    open_anew(line, "what came in the meantime may be old, opening it again", now);
     line->lost_at = since;
-    end_orders(line);
+    end_orders(line, now);
     return true;
 }
 
@@ -656,28 +698,29 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     double now = clock_now();
     if (overslept(line, now))
         return;
-    if (talks(line) && is_held_up(line, now))
+    bool listening = line->state == LINE_LISTENING;
+    if (listening && is_held_up(line, now))
         return;
     line->heard_at = now;
-    line->unheard_since = talks(line) ? now : NAN;
-    if (!line->asking) {
+    line->unheard_since = listening ? now : NAN;
+    if (line->state == LINE_RESTING) {
         line->quiet_since = now;
         return;
     }
-    mask_received(&line->mask, &line->asking->poller->bms, bytes, size);
+    mask_received(&line->mask, &line->flight.member->poller->bms, bytes, size);
     reply_append(&line->reply, bytes, size);
-    if (talks(line)) {
+    if (listening)
         listen_in(line, now);
-        return;
-    }
-    take_reply(line, false, now);
+    else
+        take_reply(line, false, now);
 }
 
 static void on_ended(void *data, const char *why)
 {
     struct line *line = data;
-    if (!overslept(line, clock_now()))
-        lose(line, why);
+    double now = clock_now();
+    if (!overslept(line, now))
+        lose(line, why, now);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -688,18 +731,28 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     double now = clock_now();
     if (overslept(line, now))
         return;
-    if (line->fd < 0)
+    switch (line->state) {
+    case LINE_CLOSED:
         open_port(line);
-    else if (!line->asking)
-        advance(line);
-    else if (talks(line) && now < line->deadline)
-        watch_talker(line, now);
-    else if (talks(line))
-        miss_talker(line, now);
-    else if (now < line->give_up_at)
-        arm(line, line->give_up_at);
-    else
-        take_reply(line, true, now);
+        break;
+    case LINE_OPENING:
+        break;
+    case LINE_RESTING:
+        advance(line, now);
+        break;
+    case LINE_ASKING:
+        if (now < line->flight.give_up_at)
+            arm(line, line->flight.give_up_at, now);
+        else
+            take_reply(line, true, now);
+        break;
+    case LINE_LISTENING:
+        if (now < line->flight.deadline)
+            watch_talker(line, now);
+        else
+            miss_talker(line, now);
+        break;
+    }
 }
 
 /* ---- life ---- */
@@ -758,7 +811,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     }
     intake_init(&line->intake, loop, line->baud, &intake_events, line);
     if (talks(line))
-        line->asking = &line->turns.list[0];
+        line->flight.member = &line->turns.list[0];
     return line;
 }
 
@@ -766,7 +819,7 @@ void line_free(struct line *line)
 {
     if (!line)
         return;
-    end_orders(line);
+    end_orders(line, clock_now());
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
@@ -785,7 +838,7 @@ void line_start(struct line *line)
 
 bool line_order(struct line *line, struct order *order)
 {
-    if (line->fd < 0 && line->backoff_s > 0)
+    if (!is_open(line) && line->backoff_s > 0)
         return false;
     struct order **last = &line->orders;
     while (*last)
@@ -796,8 +849,9 @@ bool line_order(struct line *line, struct order *order)
      * stays as it is: how late it comes tells whether the process was stopped. */
     const double now = clock_now();
     const bool waits = ev_is_active(&line->timer) || ev_is_pending(&line->timer);
-    if (!line->asking && !line->opening && !(waits && line->armed_for <= now))
-        arm(line, now);
+    bool idle = line->state == LINE_RESTING || (line->state == LINE_CLOSED && line->started);
+    if (idle && !(waits && line->armed_for <= now))
+        arm(line, now, now);
     return true;
 }
 
@@ -808,7 +862,7 @@ void line_rebind(struct line *line, const struct line_config *config)
 
 bool line_is_open(const struct line *line)
 {
-    return line && line->fd >= 0;
+    return line && is_open(line);
 }
 
 const char *line_name(const struct line *line)

@@ -118,7 +118,7 @@ def a_stopped_one_holds_nobody_up():
         # Far more than its pipe can take: a poll each 0.1 s, of which each is a message of 0.9 kB.
         polls = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda now: now >= polls + 120)
-        assert read_value(client, "reconnects", 1) == read_value(client, "timeouts", 1) == 0
+        assert read_value(client, "reconnects", 1) == 0
         server.process.send_signal(signal.SIGSTOP)
         os.kill(pid, signal.SIGCONT)
         # It gets what it has missed, in order, and the last word is that of now.
@@ -209,7 +209,6 @@ def bad_ones_hold_nobody_up():
                     gateway.wait_for(said)
                 polls = read_value(client, "polls", 1)
                 await_value(client, "polls", 1, lambda now: now >= polls + 10)
-                assert read_value(client, "timeouts", 1) == 0
                 children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
             for child in children:
                 try:

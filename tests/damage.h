@@ -173,7 +173,8 @@ static inline void damage_compare(struct damage *damage)
                         value, expected);
             return;
         }
-        if (isnan(value) && !isnan(damage->readable.value[id]) && !damage->storm) {
+        if (isnan(value) && !isnan(damage->readable.value[id]) && !damage->storm &&
+            !poller_stale(damage->poller, damage->now)) {
             damage_note(damage, &damage->counts.unknown,
                         pack_value_name((enum pack_value) id, name), value, expected);
             return;

@@ -72,6 +72,7 @@ static void forget_device(struct poller *poller, bool whole)
 {
     const struct pack_config *config = poller->config;
     bms_forget(&poller->bms);
+    poller->before = poller->bms;
     pack_clear(&poller->incoming);
     spike_drop(&poller->spike);
     forget_step(&poller->steps[0]);
@@ -576,6 +577,9 @@ bool poller_heard(struct poller *poller, double now, double age_s)
         publish(poller, now - age_s);
         poller->counters.polls++;
         poller->complete = true;
+        poller->before = poller->bms;
+    } else {
+        poller->bms = poller->before;
     }
     pack_clear(&poller->incoming);
     return believed;

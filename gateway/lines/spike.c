@@ -25,24 +25,24 @@ enum kind {
     KINDS
 };
 
-/* How far readings of a kind that were taken right after one another may lie apart, and how large a
- * move can be learned: each the larger one of an amount and a part of the value. `swings`: they may
- * also lie apart by a part of the step that they confirm. */
+/* How large a move can be learned of a kind: the larger one of an amount and a part of the value.
+ * Readings of one that were taken right after one another may lie as far apart as it is known to
+ * move; where it `swings`, also by a part of the step that they confirm. */
 // clang-format off
 static const struct tolerance {
-    double apart, apart_part, move, move_part;
+    double move, move_part;
     bool swings;
 } tolerances[KINDS] = {
-    /*                apart part  move       part */
-    [VOLTAGE]     = { 0.02, 0,    0,         0.01, true},
-    [CURRENT]     = { 0.1,  0.01, 5,         0.2,  true},
-    [POWER]       = { 5,    0.01, 250,       0.2,  true},
-    [SOC]         = { 0.2,  0,    1,         0,    false},
-    [CAPACITY]    = { 0.05, 0,    0.5,       0.01, false},
-    [CELL]        = { 1,    0,    20,        0,    true},
-    [TEMPERATURE] = { 0.5,  0,    2,         0,    false},
-    [INDEX]       = { 0,    0,    MAX_CELLS, 0,    false},
-    [LIMIT]       = { 0.1,  0,    0.5,       0.05, true},
+    /*                move       part */
+    [VOLTAGE]     = { 0,         0.01, true},
+    [CURRENT]     = { 5,         0.2,  true},
+    [POWER]       = { 250,       0.2,  true},
+    [SOC]         = { 1,         0,    false},
+    [CAPACITY]    = { 0.5,       0.01, false},
+    [CELL]        = { 20,        0,    true},
+    [TEMPERATURE] = { 2,         0,    false},
+    [INDEX]       = { MAX_CELLS, 0,    false},
+    [LIMIT]       = { 0.5,       0.05, true},
 };
 // clang-format on
 
@@ -103,14 +103,9 @@ static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
     return has_key && isinf(configured_limit(limits, kind, 1));
 }
 
-static double larger_of(double amount, double part, double value)
-{
-    return fmax(amount, part * fabs(value));
-}
-
 static double largest_move(enum kind kind, double value)
 {
-    return larger_of(tolerances[kind].move, tolerances[kind].move_part, value);
+    return fmax(tolerances[kind].move, tolerances[kind].move_part * fabs(value));
 }
 
 static bool is_strict(const struct spike_rules *rules)
@@ -170,12 +165,10 @@ static bool values_agree(const struct spike *spike, const struct spike_rules *ru
                          double before, double doubtful, double reading)
 {
     enum kind kind = kind_of(id);
-    const struct tolerance *tolerance = &tolerances[kind];
     if (isnan(doubtful) || isnan(reading))
         return isnan(doubtful) == isnan(reading);
-    double apart = larger_of(tolerance->apart, tolerance->apart_part, reading);
-    apart = fmax(apart, spike->moves[id]);
-    if (tolerance->swings && !isnan(before))
+    double apart = spike->moves[id];
+    if (tolerances[kind].swings && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
     if (!is_strict(rules))
         apart = fmax(apart, configured_limit(rules->limits, kind, reading));

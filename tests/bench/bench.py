@@ -669,6 +669,25 @@ def bench_latency():
                 [[row["driver"]] + latency_texts(row["pushed"]) for row in quiet])
 
 
+# ---- F. damaged replies ----
+
+DAMAGED = int(os.environ.get("BENCH_DAMAGED", "20000"))
+
+
+def bench_damage():
+    section("F", "Damaged replies")
+    rows = []
+    for line in subprocess.run([program("damage"), str(DAMAGED)], stdout=subprocess.PIPE, check=True).stdout.splitlines():
+        row = json.loads(line)
+        rows.append([f"{row['driver']} {row['variant']}"] +
+                    [str(row[key]) for key in ("damaged", "passed", "published", "wrong", "unknown")])
+    print("Replies of a pack that stands still, damaged on the way: bits, bytes, bursts, lost and made up bytes, errors that\n"
+          "no sum notices; alone, in pairs and in storms. Passed: whole to the framer, an answer to the decoder. Wrong:\n"
+          "cycles with a value that the pack never said. Unknown: without one that it said, outside of storms.\n"
+          "BENCH_DAMAGED is the number for each driver and variant.")
+    print_table("On the whole way of a poll", ["driver", "damaged", "passed", "published", "wrong", "unknown"], rows)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -685,6 +704,7 @@ def main():
     bench_allocations()
     bench_fleet()
     bench_latency()
+    bench_damage()
     print(f"\n{time.monotonic() - start:.0f} s; BENCH_SECONDS={SECONDS:g} BENCH_ROUNDS={ROUNDS}")
 
 

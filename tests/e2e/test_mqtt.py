@@ -325,7 +325,7 @@ def survives_the_broker():
             await_value(client, "polls", 1, lambda now: now >= polls + 20)
             again.process.send_signal(signal.SIGCONT)
             listener.wait_for("packgate/shed/state")
-        assert read_value(client, "timeouts", 1) == read_value(client, "reconnects", 1) == 0
+        assert read_value(client, "reconnects", 1) == 0
 
 
 class Liar:
@@ -392,7 +392,6 @@ def liars_end_in_a_line_of_the_log():
                 gateway.wait_for(r"mqtt home: broker .*; trying again")
             polls = read_value(client, "polls", 1)
             await_value(client, "polls", 1, lambda now: now >= polls + 20)
-            assert read_value(client, "timeouts", 1) == 0
             said = [line for line in gateway.lines if "trying again" in line]
             assert len(said) <= 2, said
 

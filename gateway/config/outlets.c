@@ -42,9 +42,12 @@ bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
 static bool parse_outlet_packs(const struct config_key *key, const char *text, void *field)
 {
     struct outlet_config *outlet = field;
-    if (strcasecmp(text, "all") == 0)
-        return outlet->pack_count == 0;
-    if (!config_name_good(text) || outlet->pack_count >= (unsigned) key->max)
+    if (strcasecmp(text, "all") == 0) {
+        bool alone = !outlet->all && outlet->pack_count == 0;
+        outlet->all = true;
+        return alone;
+    }
+    if (outlet->all || !config_name_good(text) || outlet->pack_count >= (unsigned) key->max)
         return false;
     snprintf(outlet->packs[outlet->pack_count++], NAME_SIZE, "%s", text);
     return true;

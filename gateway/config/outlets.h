@@ -21,6 +21,7 @@ struct outlet_config {
     char name[OUTLET_NAME_SIZE]; /* of the section; empty where there can be only one */
     char packs[OUTLET_PACKS_MAX][OUTLET_NAME_SIZE]; /* packs and banks */
     unsigned pack_count;                            /* 0: all */
+    bool all;                                       /* the file says so, and nothing else */
 };
 
 struct print_config {

@@ -842,6 +842,9 @@ void outlets_free(struct outlets *outlets)
         outlets->first = process->next;
         process->source_count = 0; /* no orders any more: the lines are gone */
         drain(process);
+        /* One that somebody has stopped would stay for ever; the others end by their end of file. */
+        if (process->pid > 0)
+            kill(process->pid, SIGCONT);
         free_process(process);
     }
     free(outlets->room);

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* The sections that are outlets: what is right in them, and what is a mistake. */
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char packs[] = "[line a]\nport = sim:\nprotocol = daly\n"
+                            "[pack a.b]\nline = a\nunit = 1\nwritable = yes\n"
+                            "[line c]\nport = sim:\nprotocol = daly\n"
+                            "[pack shed]\nline = c\nunit = 2\n"
+                            "[bank all-of-it]\npacks = a.b, shed\nunit = 100\n";
+
+static struct config *parse(const char *section, char **messages)
+{
+    char text[2000];
+    size_t size;
+    FILE *errors = open_memstream(messages, &size);
+    assert_non_null(errors);
+    snprintf(text, sizeof text, "%s%s", packs, section);
+    struct config *config = config_parse(text, "f", errors);
+    fclose(errors);
+    return config;
+}
+
+static void test_values(void **state)
+{
+    (void) state;
+    char *messages;
+    struct config *config = parse("[mqtt home]\nbroker = mqtts://broker.lan\nuser = me\n"
+                                  "password_file = /etc/secret\npacks = shed, all-of-it\n"
+                                  "interval = 5s\nswitching = yes\nentities = all\n"
+                                  "[mqtt flat]\nbroker = mqtt://[::1]:1884/\ntopic = SmartBMS\n"
+                                  "packs = shed\nlayout = smartbms-flat\n"
+                                  "[print x]\n",
+                                  &messages);
+    assert_non_null(config);
+    assert_int_equal(config->mqtt_count, 2);
+    const struct mqtt_config *home = &config->mqtts[0];
+    assert_string_equal(home->outlet.name, "home");
+    assert_int_equal(home->outlet.pack_count, 2);
+    assert_string_equal(home->outlet.packs[1], "all-of-it");
+    assert_string_equal(home->topic, "packgate");
+    assert_string_equal(home->discovery_prefix, "homeassistant");
+    assert_true(home->verify && home->switching && !home->retain && !home->on_change);
+    assert_true(home->interval_s == 5);
+    assert_int_equal(home->entities, ENTITIES_ALL);
+    assert_int_equal(home->discovery, DISCOVERY_DEVICE);
+    assert_int_equal(config->mqtts[1].layout, LAYOUT_SMARTBMS_FLAT);
+    assert_int_equal(config->print_count, 1);
+    assert_int_equal(config->prints[0].outlet.pack_count, 0);
+    config_free(config);
+    free(messages);
+}
+
+static void test_brokers(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *host;
+        unsigned port;
+        bool good, tls;
+    } cases[] = {
+        {"mqtt://h", "h", 1883, true, false},
+        {"mqtts://h", "h", 8883, true, true},
+        {"mqtts://192.0.2.5:1234", "192.0.2.5", 1234, true, true},
+        {"mqtt://[fd00::7]", "fd00::7", 1883, true, false},
+        {"mqtt://h:1884/", "h", 1884, true, false},
+        {"mqtt://h/path", "", 0, false, false},
+        {"mqtt://h:0", "", 0, false, false},
+        {"mqtt://h:70000", "", 0, false, false},
+        {"mqtt://", "", 0, false, false},
+        {"tcp://h", "", 0, false, false},
+        {"h:1883", "", 0, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct endpoint endpoint;
+        bool tls = false;
+        if (mqtt_broker_parse(cases[i].text, &tls, &endpoint) != cases[i].good)
+            fail_msg("%s", cases[i].text);
+        if (!cases[i].good)
+            continue;
+        assert_string_equal(endpoint.host, cases[i].host);
+        assert_int_equal(endpoint.port, cases[i].port);
+        assert_int_equal(tls, cases[i].tls);
+    }
+}
+
+#define BROKER "[mqtt x]\nbroker = mqtt://h\n"
+
+static void test_mistakes(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *section, *said;
+        bool warning;
+    } cases[] = {
+        {"[mqtt x]\n", "has no 'broker'", false},
+        {BROKER "packs = shed, shed\n", "shed is in [mqtt x] twice", false},
+        {BROKER "packs = shad\n", "there is no pack or bank shad; did you mean 'shed'?", false},
+        {BROKER "packs = all, shed\n", "'packs'", false},
+        {BROKER "password_file = /x\n", "'password_file' without 'user'", false},
+        {"[mqtt x]\nbroker = mqtts://h\nclient_key = /x\n", "belong together", false},
+        {BROKER "topic = a/#\n", "'topic' is 'a/#'", false},
+        {BROKER "interval = 500ms\n", "'interval' is '500ms'", false},
+        {BROKER "layout = smartbms-b\n", "a device with one pack, and these are 3", false},
+        {BROKER "[mqtt y]\nbroker = mqtt://h\ndiscovery = off\n", "already the topic of [mqtt x]",
+         false},
+        {BROKER "[mqtt y]\nbroker = mqtt://h\ntopic = other\n", "already announced", false},
+        {BROKER "[line d]\nport = sim:\nprotocol = daly\n[pack a_b]\nline = d\nunit = 3\n",
+         "the same to Home Assistant", false},
+        {BROKER "ca_file = /x\n", "warning: 'ca_file' has no effect here", true},
+        {BROKER "switching = yes\npacks = shed\n", "warning: 'switching' has no effect", true},
+        {BROKER "[gateway]\nstate_file = none\n", "can be withdrawn later", true},
+        {"[print x]\npacks = nobody\n", "there is no pack or bank nobody", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *messages;
+        struct config *config = parse(cases[i].section, &messages);
+        if (!strstr(messages, cases[i].said) || (config != NULL) != cases[i].warning)
+            fail_msg("%s: %s", cases[i].section, messages);
+        config_free(config);
+        free(messages);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_brokers),
+        cmocka_unit_test(test_mistakes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -173,7 +173,7 @@ static const struct carried ant_values[] = {
 /* The sheet `ant-old`, section 3. */
 static const struct carried ant_old_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {POWER_W, 1}, {SOC_PERCENT, 1}, {REMAINING_AH, 1e-6}, {FULL_AH, 1e-6},
-    {CELL_COUNT, 1}, {CELL_MV, 1}, {CELL_AVG_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
+    {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
     {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
 };
 /* The sheet `pylon-console`, sections 4 to 6. */

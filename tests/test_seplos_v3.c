@@ -154,6 +154,28 @@ static void test_cells(void **state)
     assert_unknown(&pack, CELL_MV + 14);
 }
 
+/* Without the parameters a place that reads 0.0 °C behind the others is no sensor. */
+static void test_sensors(void **state)
+{
+    (void) state;
+    struct bms bms = at_address(0);
+    uint16_t cells[26] = {3300}, parameters[53] = {4, 16};
+    struct pack pack;
+    cells[16] = 2946;
+    cells[17] = cells[18] = cells[19] = 2731;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
+    bms.driver->finish(&bms, &pack);
+    assert_near(&pack, TEMP_COUNT, 1);
+    assert_unknown(&pack, TEMP_C + 1);
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_CELLS, cells, &pack), BMS_DONE);
+    assert_int_equal(take_registers(&bms, STEP_PARAMETERS, parameters, &pack), BMS_DONE);
+    bms.driver->finish(&bms, &pack);
+    assert_near(&pack, TEMP_COUNT, 4);
+    assert_near(&pack, TEMP_C + 3, 0);
+}
+
 static void test_not_a_pack(void **state)
 {
     (void) state;
@@ -214,9 +236,10 @@ static void test_switches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),   cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_late_half),  cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_not_a_pack), cmocka_unit_test(test_switches),
+        cmocka_unit_test(test_requests),  cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_late_half), cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_sensors),   cmocka_unit_test(test_not_a_pack),
+        cmocka_unit_test(test_switches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,9 @@
  * sheet `ant-old`. Oddities: two forms of the request, of which a board may know one; no end mark;
  * current and power are positive when the pack discharges; the charge switch comes before the
  * discharge switch, the other way round than in newer boards; there are no alarm words, only the
- * reason why a switch is off.
+ * reason why a switch is off. The board's own highest, lowest and average cell (115 to 121) repeat
+ * what follows from the cells and are not read: a sum lets some damage through, and a jump of a cell
+ * is asked for again, one of these would not be.
  */
 #include "ant_codes.h"
 
@@ -199,9 +201,6 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     pack_set(pack, REMAINING_AH, be32(b + 79) / 1e6);
     decode_temps(b, pack);
     decode_switches(b, pack);
-    ant_set_extreme(pack, true, be16(b + 116), b[115], cells);
-    ant_set_extreme(pack, false, be16(b + 119), b[118], cells);
-    pack_set(pack, CELL_AVG_MV, be16(b + 121));
     pack_set(pack, BALANCE_MASK, be32(b + 132));
     return BMS_DONE;
 }

@@ -176,6 +176,16 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return modbus_decode(bms, &map, request, frame, size, pack);
 }
 
+/* Until the parameters tell how many sensors there are, those behind the last one that does not read
+ * 0.0 °C, as reserved places do, are not counted. */
+static void finish(struct bms *bms, struct pack *pack)
+{
+    bool unknown = !pack_known(pack, TEMP_COUNT);
+    for (unsigned n = 4; unknown && n > 0 && pack->value[TEMP_C + n - 1] == 0; n--)
+        pack_unset(pack, (enum pack_value)(TEMP_C + n - 1));
+    modbus_finish(bms, pack);
+}
+
 /* ---- control (section 8) ---- */
 
 /* The neighbours of these reset, calibrate or power off: nothing else is ever written. */
@@ -356,7 +366,7 @@ const struct bms_driver seplos_v3_driver = {
     .build = modbus_build,
     .frame = modbus_frame,
     .decode = decode,
-    .finish = modbus_finish,
+    .finish = finish,
     .control = build_switch,
     .emulate = emulate,
 };

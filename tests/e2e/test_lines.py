@@ -8,8 +8,9 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 
-from harness import (Gateway, PATIENCE, PACKGATE, await_value, exception_of, main, read_value, simulate,
+from harness import (Gateway, PATIENCE, PACKGATE, await_value, decode, exception_of, find, main, read_value, simulate,
                      simulate_pty)
 
 STALE = 0x0B
@@ -136,6 +137,53 @@ def waits_for_a_silent_server():
         answers.set()
         gateway.wait_published("a")
         assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
+
+
+CLOCK_S, CLOCK_FROM_MV, CELLS = 50, 1900, 16  # of a simulated pack with clock=1
+
+
+def measured_ago(voltage, now):
+    """A pack whose cells count quarters of a second, ten millivolts each, tells when it was measured."""
+    then = round((voltage * 1000 / CELLS - CLOCK_FROM_MV) / 10) / 4
+    return (now - then + 1) % CLOCK_S - 1
+
+
+def tells_the_age_of_what_was_held_up():
+    """Replies that stand still on their way through a proxy, as over a Wi-Fi bridge that loses its link."""
+    server, url = simulate("daly", "profile=fixed,clock=1")
+    flows = threading.Event()
+    flows.set()
+
+    def serve(connection):
+        upstream = socket.create_connection(url[len("tcp://"):].split(":"))
+        threading.Thread(target=relay, args=(connection, upstream), daemon=True).start()
+        while data := upstream.recv(4096):
+            flows.wait()
+            connection.sendall(data)
+
+    voltage, age = find("voltage_v", "extended"), find("age_s")
+    first, last = min(voltage["address"], age["address"]), max(voltage["address"] + 2, age["address"] + 2)
+    with server, FarEnd(serve) as proxy, Gateway(line("a", proxy.url) + pack("a", 1, "stale_after = 30s")) as gateway, \
+            gateway.client() as client:
+        gateway.wait_published("a")
+        for _ in range(3):
+            polls = read_value(client, "polls", 1)
+            flows.clear()
+            asked = time.monotonic()
+            held = True
+            while held or read_value(client, "polls", 1) < polls + 5:
+                now = time.clock_gettime(time.CLOCK_BOOTTIME)
+                response = client.read_holding_registers(first, last - first, slave=1)
+                if not response.isError():
+                    values = {row["name"]: decode(row, response.registers[row["address"] - first:][:row["count"]])
+                              for row in (voltage, age)}
+                    true_age = measured_ago(values["voltage_v"], now)
+                    # One exchange, and what the pack's clock can tell apart.
+                    assert true_age <= values["age_s"] + 1, (true_age, values)
+                if held and time.monotonic() - asked > 4:
+                    held = False
+                    flows.set()
+                time.sleep(0.02)
 
 
 def tells_noise_from_silence():
@@ -273,6 +321,7 @@ def reads_into_a_pipe_that_closes():
 
 
 main([polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
+      tells_the_age_of_what_was_held_up,
       tells_noise_from_silence, survives_a_flood, speaks_two_protocols_on_one_line,
       survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
       serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,

@@ -32,6 +32,7 @@
 #define PATIENT_EACH 4 /* and all its time each so many attempts */
 #define FADING 0.98    /* of how long answers take */
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
+#define WAKE_AGAIN_S 10.0
 #define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 
 /*
@@ -79,6 +80,7 @@ struct line {
     double backoff_s; /* 0: the port works, or was not tried yet */
     double started_at;
     double worked_at;     /* the last useful answer; NaN: none yet */
+    double woken_at;      /* something came where nobody answered */
     double lost_at;       /* NaN: never, or closed when idle */
     double afresh_at;     /* opened anew for what may be late; NaN: never */
     bool afresh_helped;   /* what came then was not late */
@@ -692,6 +694,19 @@ static bool is_held_up(struct line *line, double now)
     return open_afresh(line, "it was silent, and what comes now may be old", now);
 }
 
+/* Nobody is asked. Where nobody has answered for a while, these may be the replies that stood still
+ * on their way: the line is back, and its packs are asked soon. */
+static void hear_while_resting(struct line *line, double now)
+{
+    line->quiet_since = now;
+    bool away = now - line->worked_at > AWAY_S && now - line->woken_at > WAKE_AGAIN_S;
+    if (!away)
+        return;
+    line->woken_at = now;
+    turns_wake(&line->turns, NULL, now);
+    advance(line, now);
+}
+
 static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct line *line = data;
@@ -704,7 +719,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     line->heard_at = now;
     line->unheard_since = listening ? now : NAN;
     if (line->state == LINE_RESTING) {
-        line->quiet_since = now;
+        hear_while_resting(line, now);
         return;
     }
     mask_received(&line->mask, &line->flight.member->poller->bms, bytes, size);
@@ -801,6 +816,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->fd = -1;
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
     line->afresh_at = NAN;
+    line->woken_at = -INFINITY;
     mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;

@@ -46,7 +46,7 @@ void turns_charge_try(struct turns *turns, double since, double now);
  * first turn, and while one that answers is due, that has only its share of the time, too. */
 bool turns_wait(const struct turns *turns, const struct poller *poller, double now);
 
-/** A pack has answered: those that were silent with it are asked at once, as it may have been the
+/** A pack has answered, or (NULL) something came on a silent line: those that were silent with it are asked at once, as it may have been the
  * line that was away. */
 void turns_wake(struct turns *turns, const struct poller *poller, double now);
 

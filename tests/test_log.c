@@ -402,13 +402,40 @@ static void test_reader_gone(void **state)
     assert_int_equal(status, 0);
 }
 
+/* Whose reader goes while something waits for it: that is waited for no longer. */
+static void test_reader_goes(void **state)
+{
+    (void) state;
+    int ends[2], status;
+    open_pipe(ends);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGPIPE, SIG_IGN);
+        dup2(ends[1], STDERR_FILENO);
+        struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+        log_never_wait(loop);
+        for (int i = 0; i < MANY; i++)
+            log_info("message %d", i);
+        if (!ev_run(loop, EVRUN_NOWAIT))
+            _exit(2); /* nothing waits: the pipe was not full */
+        close(ends[0]);
+        ev_run(loop, EVRUN_NOWAIT);
+        _exit(ev_run(loop, EVRUN_NOWAIT) ? 3 : 0);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_output), cmocka_unit_test(test_time),
-        cmocka_unit_test(test_long),   cmocka_unit_test(test_errno),
-        cmocka_unit_test(test_stream), cmocka_unit_test(test_nobody_reads),
-        cmocka_unit_test(test_file),   cmocka_unit_test(test_reader_gone),
+        cmocka_unit_test(test_output),      cmocka_unit_test(test_time),
+        cmocka_unit_test(test_long),        cmocka_unit_test(test_errno),
+        cmocka_unit_test(test_stream),      cmocka_unit_test(test_nobody_reads),
+        cmocka_unit_test(test_file),        cmocka_unit_test(test_reader_gone),
+        cmocka_unit_test(test_reader_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,8 +174,9 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
     const int err = errno;
-    if (catch_up())
-        ev_io_stop(loop, io);
+    /* Runs on only while there is somebody to wait for: to a reader that is gone all can be written, and none arrives. */
+    ev_io_stop(loop, io);
+    catch_up();
     errno = err;
 }
 

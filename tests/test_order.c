@@ -159,6 +159,21 @@ static void test_unanswered(void **state)
     expect_request(BMS_DISCHARGE_MOS, true, 0);
 }
 
+/* A cycle that read the switches and then came to nothing publishes nothing: what is published still shows what was
+ * ordered, and what was read does not. */
+static void test_published_before(void **state)
+{
+    (void) state;
+    want(BMS_CHARGE_MOS, false);
+    read_back(CHARGE_MOS, 0, NOW - 1);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    const struct pack published = poller.values;
+    read_back(CHARGE_MOS, 1, NOW);
+    poller.values = published;
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+}
+
 /* Sent once more, and only once. */
 static void test_not_carried_out(void **state)
 {
@@ -328,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup(test_nothing_wanted, set_up),
         cmocka_unit_test_setup(test_not_now, set_up),
         cmocka_unit_test_setup(test_unanswered, set_up),
+        cmocka_unit_test_setup(test_published_before, set_up),
         cmocka_unit_test_setup(test_not_carried_out, set_up),
         cmocka_unit_test_setup(test_not_sent_again_late, set_up),
         cmocka_unit_test_setup(test_late_answer, set_up),

@@ -69,11 +69,10 @@ enum order_result order_settle(struct order *order, enum reply_state answer, dou
 
 enum order_result order_look(struct order *order, double now)
 {
-    const struct poller *poller = order->poller;
     unsigned which = next_switch(order);
     enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
-    bool read = poller_read_since(poller, id, order->sent_at);
-    bool done = read && poller->values.value[id] == order->switches.on[which];
+    /* Not what is published: that is of before the order while a cycle since did not come to its end. */
+    bool done = poller_read_since(order->poller, id, order->sent_at) == order->switches.on[which];
     if (!done && ++order->looks < ORDER_LOOKS)
         return ORDER_LOOK;
     order->looking = false;

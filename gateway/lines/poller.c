@@ -603,12 +603,13 @@ void poller_hurry(struct poller *poller, double now)
     poller->due = now;
 }
 
-bool poller_read_since(const struct poller *poller, enum pack_value id, double since)
+double poller_read_since(const struct poller *poller, enum pack_value id, double since)
 {
+    double reading = NAN;
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
         if (poller->steps[i].at >= since && pack_known(&poller->steps[i].part, id))
-            return true;
-    return false;
+            reading = poller->steps[i].part.value[id];
+    return reading;
 }
 
 void poller_wake(struct poller *poller, double now)

@@ -148,8 +148,8 @@ void poller_unheard(struct poller *poller);
 /** Reads everything anew at once, the slow values too: something was switched. */
 void poller_hurry(struct poller *poller, double now);
 
-/** Whether what is known of a value was asked for at that time or later. */
-bool poller_read_since(const struct poller *poller, enum pack_value id, double since);
+/** What was read of a value that was asked for at that time or later, published or not; NaN: nothing. */
+double poller_read_since(const struct poller *poller, enum pack_value id, double since);
 /** One that is silent is asked now, twice, and soon again: its line is back. */
 void poller_wake(struct poller *poller, double now);
 

@@ -280,7 +280,7 @@ def remembers_over_a_restart():
             found = await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 3, "all announced")
             number = identity(found)
         with Gateway(LINE.format("a", "sim:", 1, "") + section(broker), state=state):
-            found = await_retained(broker, lambda found: not any("b/" in topic or "_b/" in topic for topic in found) and
+            found = await_retained(broker, lambda found: not any("/b/" in topic or "_b/" in topic for topic in found) and
                                    found.get("packgate/a/status") == b"online", "b is gone")
             assert identity(found) == number
     shutil.rmtree(folder)

@@ -202,6 +202,22 @@ static void test_not_sent_again_late(void **state)
     assert_int_equal(order_look(&order, NOW + ORDER_VALID_S + 1), ORDER_UNANSWERED);
 }
 
+/* Neither as the first, nor as the second of two whose first one took long, nor again. */
+static void test_not_sent_late(void **state)
+{
+    (void) state;
+    const double late = NOW + ORDER_VALID_S + 1;
+    want(BMS_CHARGE_MOS, false);
+    want(BMS_DISCHARGE_MOS, false);
+    assert_int_equal(order_build(&order, late), ORDER_TOO_LATE);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW + 1), ORDER_LOOK);
+    read_back(CHARGE_MOS, 0, late);
+    assert_int_equal(order_look(&order, late), ORDER_PENDING);
+    assert_int_equal(order_build(&order, late), ORDER_UNANSWERED);
+    assert_int_equal(device.asked, 1);
+}
+
 /* Behind an order that was left unanswered, no answer is believed: neither that it was done nor that it was refused,
  * nor what the driver learns from it. After long enough they are again. */
 static void test_late_answer(void **state)
@@ -221,7 +237,7 @@ static void test_late_answer(void **state)
         read_back(CHARGE_MOS, 1, NOW + 1);
         assert_int_equal(order_look(&order, NOW + 1), ORDER_DONE);
     }
-    order = (struct order){.poller = &poller};
+    order = (struct order){.poller = &poller, .given_at = NOW + ORDER_LATE_S};
     want(BMS_CHARGE_MOS, true);
     order_build(&order, NOW + ORDER_LATE_S);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);
@@ -346,6 +362,7 @@ int main(void)
         cmocka_unit_test_setup(test_published_before, set_up),
         cmocka_unit_test_setup(test_not_carried_out, set_up),
         cmocka_unit_test_setup(test_not_sent_again_late, set_up),
+        cmocka_unit_test_setup(test_not_sent_late, set_up),
         cmocka_unit_test_setup(test_late_answer, set_up),
         cmocka_unit_test_setup(test_blind_driver, set_up),
         cmocka_unit_test_setup(test_refused, set_up),

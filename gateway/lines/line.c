@@ -469,8 +469,7 @@ static void ask(struct line *line, struct member *member, double now)
 /* Sends the order's next request; false when it is through without one. */
 static bool ask_order(struct line *line, struct order *order, double now)
 {
-    bool late = order->request.size == 0 && now - order->given_at > ORDER_VALID_S;
-    enum order_result result = late ? ORDER_TOO_LATE : order_build(order, now);
+    enum order_result result = order_build(order, now);
     if (result != ORDER_PENDING) {
         end_order(line, order, result, now);
         return false;

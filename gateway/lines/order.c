@@ -20,6 +20,8 @@ enum order_result order_build(struct order *order, double now)
     unsigned which = next_switch(order);
     if (which == ORDER_SWITCHES)
         return ORDER_DONE;
+    if (now - order->given_at > ORDER_VALID_S)
+        return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     order->request.size = 0;
     order->sent_at = now;
     order->poller->before = *bms;

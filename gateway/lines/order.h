@@ -54,7 +54,8 @@ struct order {
     struct order *next; /* in the line's queue */
 };
 
-/** Builds the next request into order->request. ORDER_PENDING: send it. */
+/** Builds the next request into order->request. ORDER_PENDING: send it. When nobody expects it any more:
+ * ORDER_TOO_LATE, or ORDER_UNANSWERED when a part of the order was sent already. */
 enum order_result order_build(struct order *order, double now);
 
 /** What came of it; REPLY_WAITING: nothing. ORDER_PENDING: go on with order_build. ORDER_LOOK: poll

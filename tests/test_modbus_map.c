@@ -7,7 +7,7 @@
 
 #include "config/config.h"
 #include "config/modbus_map.h"
-#include "lines/poller.h"
+#include "lines/polling.h"
 #include "lines/reply.h"
 
 #include "bms/battery.h"
@@ -250,6 +250,44 @@ static void test_limits(void **state)
     mistakes_free(&mistakes);
 }
 
+/* ---- over a reload ---- */
+
+static struct config *configure(void)
+{
+    struct config *config =
+        config_parse("[line l]\nport = tcp://127.0.0.1:1\n[pack p]\nline = l\nunit = 1\n"
+                     "protocol = modbus\nmap = " EXAMPLE "\n",
+                     "test", stderr);
+    assert_non_null(config);
+    return config;
+}
+
+/* The map goes with its configuration, also from what a reply in doubt puts back: the request in flight was built
+ * before the reload. */
+static void test_reload(void **state)
+{
+    (void) state;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    const struct line_events events = {0};
+    struct config *config = configure(), *renewed = configure();
+    struct polling *polling = polling_new(loop, config, NULL, &events, NULL);
+    assert_non_null(polling);
+    struct poller *poller = polling->pollers[0];
+    struct bms_request request;
+    bool published;
+    assert_true(poller_request(poller, 0, &request, &published));
+    polling = polling_renew(polling, loop, renewed, NULL, &events, NULL);
+    assert_ptr_equal(polling->pollers[0], poller);
+    config_free(config);
+    poller->steps[0].answers = true;
+    poller_refused(poller, 0); /* in doubt */
+    assert_ptr_equal(poller->bms.options.map, renewed->packs[0].options.map);
+    assert_true(poller_request(poller, 0, &request, &published));
+    polling_free(polling);
+    config_free(renewed);
+    ev_loop_destroy(loop);
+}
+
 /* ---- in the configuration ---- */
 
 #define PACK "[line l]\nport = tcp://h:1\n[pack p]\nline = l\nunit = 1\n"
@@ -292,7 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example),       cmocka_unit_test(test_rows),
         cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_configuration), cmocka_unit_test(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,7 +131,9 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
             continue;
         renewed->pollers[i] = old->pollers[same];
         renewed->pollers[i]->config = pack;
-        renewed->pollers[i]->bms.options.map = pack->options.map; /* the old one goes */
+        /* The old map goes, also from what a reply in doubt puts back. */
+        renewed->pollers[i]->bms.options.map = pack->options.map;
+        renewed->pollers[i]->before.options.map = pack->options.map;
         old->pollers[same] = NULL;
     }
     renewed->lines[l] = old->lines[from];

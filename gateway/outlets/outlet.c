@@ -218,8 +218,11 @@ static void take_values(struct outlet *outlet, struct pipe_message *message)
     pack->source.good_until = values.good_until;
     pack->source.settle_s = values.settle_s;
     double now = clock_now();
-    pack->fresh = outlet_fresh(outlet, pack, now);
-    tell(outlet, &pack->source, values.changes, now);
+    /* The values can have grown old on the way, before the gateway says so. */
+    bool fresh = outlet_fresh(outlet, pack, now);
+    unsigned changes = values.changes | (fresh != pack->fresh ? SOURCE_STATE : 0);
+    pack->fresh = fresh;
+    tell(outlet, &pack->source, changes, now);
 }
 
 static void take_done(struct outlet *outlet, struct pipe_message *message)

@@ -317,6 +317,34 @@ static void knows_how_long_a_round_takes(void **state)
     world->poller->config = &config;
 }
 
+/* A pack that is left in peace until late replies are through is not on a slow line: its values are good for no longer
+ * because of that. */
+static void takes_no_rest_for_a_round(void **state)
+{
+    (void) state;
+    struct bms_driver lone = driver;
+    lone.steps = 1;
+    struct pack_config its = config;
+    its.driver = &lone;
+    struct world world = {.answers = {true}, .voltage = 52, .now = 1000};
+    world.poller = poller_new(&its);
+    assert_non_null(world.poller);
+    assert_true(cycle(&world));
+    assert_true(cycle(&world));
+    world.answers[VITAL] = false;
+    double stalled_at = world.poller->due;
+    assert_false(cycle(&world));
+    world.answers[VITAL] = true;
+    world.now = stalled_at + 8;
+    assert_true(cycle(&world)); /* it may be the answer to what was asked 8 s ago */
+    assert_true(world.poller->published_at == stalled_at);
+    assert_true(fabs(world.poller->due - world.now - 8) < 1e-9);
+    assert_true(cycle(&world));
+    assert_true(world.poller->published_at == world.now);
+    assert_true(fabs(poller_stale_after(world.poller) - 10) < 1e-9);
+    poller_free(world.poller);
+}
+
 static void forgets_the_device_on_reset(void **state)
 {
     struct world *world = *state;
@@ -475,6 +503,7 @@ int main(void)
         TEST(takes_no_reply_for_younger_than_its_request),
         TEST(counts_from_the_request_on_this_connection),
         TEST(knows_how_long_a_round_takes),
+        TEST(takes_no_rest_for_a_round),
         TEST(forgets_the_device_on_reset),
         TEST(forgets_the_device_after_a_long_silence),
         TEST(forgets_a_talker_after_a_long_silence),

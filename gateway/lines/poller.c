@@ -227,10 +227,10 @@ static void end_cycle(struct poller *poller, double now)
     poller->in_cycle = poller->woken = false;
     poller->due = fmax(poller->cycle_started + next_in_s(poller), now);
     note_doubt(poller, now);
-    /* After a miss the time since the cycle before tells nothing of the line. */
+    /* After a miss, or a rest, the time since the cycle before tells nothing of the line. */
     if (poller->told && !isnan(poller->last_started))
         poller->round_s = poller->cycle_started - poller->last_started;
-    poller->last_started = poller->told ? poller->cycle_started : NAN;
+    poller->last_started = poller->told && isnan(poller->clear_at) ? poller->cycle_started : NAN;
     poller->complete |= poller->told && now - poller->first_at > COMPLETE_S;
 }
 

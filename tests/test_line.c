@@ -577,6 +577,47 @@ static void publishes_what_there_is_in_spite_of_lost_connections(void **state)
     assert_true(isnan(bench->cell));
 }
 
+/* ---- a plan of three steps: the second is slow, and the third is never answered ---- */
+
+enum { EXTRA = STEPS };
+static const struct bms_step plan_of_three[] = {[VOLTAGE] = {.name = "voltage", .vital = true},
+                                                [CELL] = {.name = "cell", .every_s = 1},
+                                                [EXTRA] = {.name = "extra"}};
+static const struct bms_driver of_three = {
+    .name = "of three",
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 5000, .tries = 3},
+    .address_max = 250,
+    .address_default = 1,
+    .plan = plan_of_three,
+    .steps = 3,
+    .build = build,
+    .frame = find_frame,
+    .decode = decode};
+
+/* Closes each time that it is asked for the cell once more, or for the third thing. By then all have heard of the
+ * voltage that is known. */
+static void answer_cell_once(struct bench *bench, const uint8_t *request)
+{
+    struct poller *poller = bench->pollers[0];
+    if (request[2] == EXTRA && bench->published > 0 &&
+        bench->voltage != poller->values.value[VOLTAGE_V])
+        bench->note = -3;
+    if (request[2] == VOLTAGE)
+        poller->steps[CELL].due = poller->steps[EXTRA].due = 0;
+    if (request[2] == VOLTAGE || (request[2] == CELL && !poller->steps[CELL].answers))
+        answer_well(bench, request);
+    else
+        hang_up(bench);
+}
+
+static void tells_what_a_lost_connection_leaves(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &of_three, 1);
+    start(bench, answer_cell_once);
+    await_published(bench, 4);
+}
+
 static bool is_connected_again(struct bench *bench)
 {
     return bench->connections >= 2 && bench->peer >= 0;
@@ -1096,6 +1137,7 @@ int main(void)
         TEST(comes_back_after_a_server_that_is_taken),
         TEST(forgets_the_device_of_a_server_that_was_away),
         TEST(publishes_what_there_is_in_spite_of_lost_connections),
+        TEST(tells_what_a_lost_connection_leaves),
         TEST(asks_on_when_silent),
         TEST(gives_no_more_time_for_the_chatter_of_others),
         TEST(survives_a_flood),

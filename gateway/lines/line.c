@@ -503,6 +503,8 @@ static bool poll_pack(struct line *line, struct member *member, double now)
     bool published;
     member->poller->busy = turns_wait(&line->turns, member->poller, now);
     if (poller_request(member->poller, now, &line->flight.request, &published)) {
+        if (published) /* the cycle was whole but for what a lost connection has ended */
+            publish(line, member, now);
         ask(line, member, now);
         return true;
     }

@@ -105,8 +105,8 @@ void poller_reset(struct poller *poller, double now);
 /** The line was opened anew: what was asked before will not be answered any more. */
 void poller_reopened(struct poller *poller, double now);
 
-/** Takes the next request of the cycle, or the same once more. False: the cycle is over, and
- * `*published` tells whether it was published. */
+/** Takes the next request of the cycle, or the same once more; `*published` tells whether there are new values
+ * before it. False: the cycle is over, and `*published` tells whether it was published. */
 bool poller_request(struct poller *poller, double now, struct bms_request *request,
                     bool *published);
 

@@ -288,8 +288,8 @@ static void test_parts_are_merged(void **state)
     a.soc_peak = 700;
     a.soc_peak_at = START + 5;
     b.soc_peak = 510;
-    a.flags = FLAG_WARNING(3);
-    b.flags = FLAG_PROTECTION(4);
+    a.flags = FLAG_WARNING(3) | FLAG_CHARGE_MOS | FLAG_BALANCING;
+    b.flags = FLAG_PROTECTION(4) | FLAG_DISCHARGE_MOS;
     put(store, LEVEL_DAY, &a);
     put(store, LEVEL_HOUR, &a);
     assert_true(store_commit(store));
@@ -303,6 +303,9 @@ static void test_parts_are_merged(void **state)
     assert_int_equal(ask("SELECT charged_wh * 1000 FROM hour"), 2000);
     assert_int_equal(ask("SELECT soc_permille FROM hour"), 510);
     assert_int_equal(ask("SELECT mos_temp_dc FROM hour"), 250);
+    /* The MOS as they were last; what else was on at any time is on. */
+    assert_int_equal(ask("SELECT flags FROM hour"),
+                     FLAG_WARNING(3) | FLAG_PROTECTION(4) | FLAG_BALANCING | FLAG_DISCHARGE_MOS);
     assert_int_equal(ask("SELECT soc_peak_permille FROM day"), 700);
     assert_int_equal(ask("SELECT soc_peak_at FROM day"), START + 5);
     assert_int_equal(ask("SELECT alarms_warning FROM day"), 1 << 3);
@@ -402,6 +405,81 @@ static void test_full_disk(void **state)
     assert_true(store_commit(store));
     assert_int_equal(ask("SELECT count(*) FROM recent"), 101);
     assert_false(is_there(".bad"));
+    store_free(store);
+}
+
+/* More packs than memory has room for until the next commit: nothing is lost. */
+static void test_more_than_memory_holds(void **state)
+{
+    (void) state;
+    enum { ROWS = 30000 };
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 0);
+    for (int i = 0; i < ROWS; i++) {
+        row.t += 10;
+        put(store, LEVEL_RECENT, &row);
+    }
+    put(store, LEVEL_HOUR, &row);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM recent"), ROWS);
+    assert_int_equal(ask("SELECT count(*) FROM hour"), 1);
+    store_free(store);
+}
+
+/* Where nothing can be written for long, the oldest rows of ten seconds go, and no hour. */
+static void test_memory_is_full(void **state)
+{
+    (void) state;
+    char moved[200];
+    snprintf(moved, sizeof moved, "%s.moved", path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 0);
+    put(store, LEVEL_HOUR, &row);
+    for (int i = 0; i < 40000; i++) {
+        row.t += 10;
+        put(store, LEVEL_RECENT, &row);
+        store_event(store, &(struct store_event){row.t, "shed", "alarm", "fault", "warning", "on"});
+    }
+    assert_false(store_commit(store));
+    assert_int_equal(rename(path, moved), 0);
+    assert_true(store_commit(store));
+    assert_int_equal(ask("SELECT count(*) FROM hour"), 1);
+    assert_int_equal(ask("SELECT max(t) FROM recent"), row.t);
+    assert_in_range(ask("SELECT count(*) FROM recent"), 20000, 39999);
+    assert_int_equal(ask("SELECT max(t) FROM event"), row.t);
+    assert_int_equal(ask("SELECT count(*) FROM event"), 10000);
+    store_free(store);
+}
+
+/* A damaged file that cannot be renamed is tried again at the next commit, not for ever in one. */
+static void test_damaged_and_stuck(void **state)
+{
+    (void) state;
+    struct store *store = store_new(path, &limits);
+    struct history_row row = a_row(START, 1, 52000, 16);
+    put(store, LEVEL_RECENT, &row);
+    assert_true(store_commit(store));
+    const long long page = ask("SELECT rootpage FROM sqlite_master WHERE name = 'recent'");
+    store_free(store);
+    spoil((size_t) (page - 1) * 4096, 4096);
+    for (unsigned n = 0; n < 100; n++) {
+        char name[200];
+        snprintf(name, sizeof name, "%s.bad.%u", path, n);
+        if (n == 0)
+            snprintf(name, sizeof name, "%s.bad", path);
+        assert_int_equal(mkdir(name, 0700), 0);
+    }
+    store = store_new(path, &limits);
+    put(store, LEVEL_RECENT, &row);
+    assert_false(store_commit(store));
+    assert_int_equal(store_waiting(store), 1);
+    assert_int_equal(store_failures(store), 1);
+    char name[200];
+    snprintf(name, sizeof name, "%s.bad.7", path);
+    assert_int_equal(rmdir(name), 0);
+    assert_true(store_commit(store));
+    assert_int_equal(store_waiting(store), 0);
     store_free(store);
 }
 
@@ -572,6 +650,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damaged, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_deleted_under_way, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_full_disk, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_more_than_memory_holds, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_memory_is_full, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_damaged_and_stuck, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),

@@ -18,7 +18,9 @@
 #define FIRST_CELLS 16
 #define PRUNE_STEP 1000
 #define BUSY_MS 2000
-#define WAITING_MOST (64u * 360u) /* rows that a full disk may hold back: an hour of 64 packs */
+#define WAITING_MOST (64u * 360u) /* rows in memory: an hour of 64 packs */
+#define EVENTS_MOST 10000u        /* events in memory */
+#define BAD_MOST 100              /* damaged files that are kept */
 
 static const char *const tables[HISTORY_LEVELS] = {[LEVEL_RECENT] = "recent",
                                                    [LEVEL_MINUTE] = "minute",
@@ -49,7 +51,7 @@ struct store {
     unsigned cells[HISTORY_LEVELS];    /* columns that the tables have */
     struct waiting_row *rows, **last_row;
     struct waiting_event *events, **last_event;
-    size_t row_count, dropped;
+    size_t row_count, event_count, dropped;
     unsigned failures;
     bool failing;
     unsigned prune_level;
@@ -107,7 +109,7 @@ static void walk_columns(struct sql *sql, enum history_level level, unsigned cel
         each(sql, "alarms_protection", "bits");
         each(sql, "fresh_s", "sum");
     } else {
-        each(sql, "flags", "bits");
+        each(sql, "flags", "flags");
     }
 }
 
@@ -146,6 +148,9 @@ static void merge(struct sql *sql, const char *name, const char *kind)
         add(sql, "coalesce(%1$s, 0) + coalesce(excluded.%1$s, 0)", name);
     else if (strcmp(kind, "bits") == 0)
         add(sql, "coalesce(%1$s, 0) | coalesce(excluded.%1$s, 0)", name);
+    else if (strcmp(kind, "flags") == 0)
+        add(sql, "(coalesce(%1$s, 0) & ~%2$llu) | coalesce(excluded.%1$s, 0)", name,
+            FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS);
     else if (strcmp(kind, "peak") == 0)
         add(sql,
             "CASE WHEN coalesce(excluded.soc_peak_permille, -1) > coalesce(soc_peak_permille, -1) "
@@ -182,25 +187,26 @@ static void close_file(struct store *store)
     store->db = NULL;
 }
 
-/* Never over one that was set aside before. */
-static void set_aside(struct store *store)
+/* Never over one that was set aside before. False: it stays where it is. */
+static bool set_aside(struct store *store)
 {
     char aside[4096];
+    unsigned n = 0;
     close_file(store);
-    for (unsigned n = 0; n < 100; n++) {
+    do
         snprintf(aside, sizeof aside, n ? "%s.bad.%u" : "%s.bad", store->path, n);
-        if (access(aside, F_OK) == 0)
-            continue;
-        if (rename(store->path, aside) == 0)
-            log_error("history: %s is damaged; it is now %s, and a new one is begun", store->path,
-                      aside);
-        break;
+    while (access(aside, F_OK) == 0 && ++n < BAD_MOST);
+    if (n == BAD_MOST || rename(store->path, aside) < 0) {
+        report(store, "damaged, and it cannot be renamed");
+        return false;
     }
+    log_error("history: %s is damaged; it is now %s, and a new one is begun", store->path, aside);
     static const char *const others[] = {"-wal", "-shm"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         snprintf(aside, sizeof aside, "%s%s", store->path, others[i]);
         unlink(aside);
     }
+    return true;
 }
 
 static bool run(struct store *store, const char *sql)
@@ -351,7 +357,8 @@ static bool open_file(struct store *store)
     if (open_once(store, why, sizeof why, &damaged))
         return true;
     if (damaged) {
-        set_aside(store);
+        if (!set_aside(store))
+            return false;
         if (open_once(store, why, sizeof why, &damaged))
             return true;
     }
@@ -396,16 +403,23 @@ static void free_rows(struct store *store)
     store->row_count = 0;
 }
 
+/* The oldest one. */
+static void drop_event(struct store *store)
+{
+    struct waiting_event *event = store->events;
+    store->events = event->next;
+    if (!store->events)
+        store->last_event = &store->events;
+    for (size_t i = 0; i < sizeof event->texts / sizeof *event->texts; i++)
+        free(event->texts[i]);
+    free(event);
+    store->event_count--;
+}
+
 static void free_events(struct store *store)
 {
-    while (store->events) {
-        struct waiting_event *event = store->events;
-        store->events = event->next;
-        for (size_t i = 0; i < sizeof event->texts / sizeof *event->texts; i++)
-            free(event->texts[i]);
-        free(event);
-    }
-    store->last_event = &store->events;
+    while (store->events)
+        drop_event(store);
 }
 
 void store_free(struct store *store)
@@ -427,13 +441,32 @@ static unsigned cells_of(const struct history_row *row)
     return cells;
 }
 
+/* The oldest one goes, of ten seconds where there is one: an hour is worth more. */
+static void drop_row(struct store *store)
+{
+    struct waiting_row **at = &store->rows;
+    while (*at && (*at)->level != LEVEL_RECENT)
+        at = &(*at)->next;
+    if (!*at)
+        at = &store->rows;
+    struct waiting_row *row = *at;
+    *at = row->next;
+    if (!row->next)
+        store->last_row = at;
+    free(row);
+    store->row_count--;
+    store->dropped++;
+}
+
 void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row)
 {
+    /* So many packs that memory is full before the next commit: it comes earlier. */
+    if (store->row_count >= WAITING_MOST && (store->failing || !store_commit(store)))
+        drop_row(store);
     struct waiting_row *waiting = malloc(sizeof *waiting);
-    if (!waiting || store->row_count >= WAITING_MOST) {
+    if (!waiting) {
         store->dropped++;
-        free(waiting);
         return;
     }
     *waiting = (struct waiting_row){.level = level, .cells = cells_of(row), .row = *row};
@@ -449,6 +482,9 @@ void store_event(struct store *store, const struct store_event *event)
     struct waiting_event *waiting = calloc(1, sizeof *waiting);
     if (!waiting)
         return;
+    if (store->event_count >= EVENTS_MOST)
+        drop_event(store);
+    store->event_count++;
     waiting->t = event->t;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         waiting->texts[i] = texts[i] ? strdup(texts[i]) : NULL;
@@ -598,10 +634,8 @@ bool store_commit(struct store *store)
         char why[200];
         snprintf(why, sizeof why, "%s", sqlite3_errmsg(store->db));
         run(store, "ROLLBACK");
-        if (is_damage(code)) {
-            set_aside(store);
-            return open_file(store) && store_commit(store);
-        }
+        if (is_damage(code))
+            return set_aside(store) && open_file(store) && store_commit(store);
         report(store, why);
         close_file(store);
         return false;

@@ -243,6 +243,30 @@ static void test_late_answer(void **state)
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);
 }
 
+/* Where an adapter returns what it sends, a Daly that is away seems to confirm at once: that the line echoes is not known
+ * before the pack has answered. */
+static void test_echo(void **state)
+{
+    (void) state;
+    static struct reply reply;
+    const struct line_config line = {.name = "line"};
+    const struct pack_config daly = {.line = &line,
+                                     .driver = bms_driver_find("daly-d2"),
+                                     .options = {.address = -1, .adr = -1},
+                                     .poll_s = 1,
+                                     .stale_after_s = 10};
+    struct poller *silent = poller_new(&daly);
+    assert_non_null(silent);
+    order.poller = silent;
+    want(BMS_CHARGE_MOS, false);
+    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    reply_append(&reply, order.request.bytes, order.request.size);
+    enum reply_state heard =
+        reply_decode(&reply, &silent->bms, &order.request, true, &silent->incoming);
+    assert_int_equal(order_settle(&order, heard, NOW), ORDER_LOOK);
+    poller_free(silent);
+}
+
 /* An answer that can be one to anything never confirms. */
 static void test_blind_driver(void **state)
 {
@@ -364,6 +388,7 @@ int main(void)
         cmocka_unit_test_setup(test_not_sent_again_late, set_up),
         cmocka_unit_test_setup(test_not_sent_late, set_up),
         cmocka_unit_test_setup(test_late_answer, set_up),
+        cmocka_unit_test_setup(test_echo, set_up),
         cmocka_unit_test_setup(test_blind_driver, set_up),
         cmocka_unit_test_setup(test_refused, set_up),
         cmocka_unit_test_setup(test_second_way, set_up),

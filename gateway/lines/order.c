@@ -61,7 +61,9 @@ static enum order_result begin_to_look(struct order *order)
 enum order_result order_settle(struct order *order, enum reply_state answer, double now)
 {
     struct poller *poller = order->poller;
-    bool doubtful = poller->bms.driver->control_blindly || now < poller->order_open_until;
+    /* What comes while nothing is known of the pack may be the echo of its line. */
+    bool doubtful =
+        poller->bms.driver->control_blindly || poller->forgotten || now < poller->order_open_until;
     if (answer == REPLY_WAITING)
         poller->order_open_until = now + ORDER_LATE_S;
     if (answer == REPLY_WAITING || doubtful)

@@ -3,7 +3,8 @@
  * Switching the charge and discharge MOS of a pack: what a client ordered, as the requests that its
  * driver builds. Pure; the line sends them before its next poll.
  *
- * The answer of the BMS confirms an order as long as it can be that of no other one. When an order
+ * The answer of the BMS confirms an order as long as it can be that of no other one, and no echo: while
+ * nothing is known of the pack, it is not known either whether its line echoes. When an order
  * is left unanswered, neither its silence nor the answers to the next ones say anything, as the
  * first of these may be its own: then only the state counts that is read back. An order that it
  * does not show is sent once more while anybody expects it.

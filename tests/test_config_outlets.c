@@ -29,6 +29,24 @@ static struct config *parse(const char *section, char **messages)
     return config;
 }
 
+/* Who writes a password where none belongs does not find it in the log. */
+static void test_no_secret_is_repeated(void **state)
+{
+    (void) state;
+    static const char *const sections[] = {
+        "[mqtt x]\nbroker = mqtt://me:geheim@h\n",
+        "[mqtt x]\nbroker = mqtt://h\nuser = me\npassword_file = geheim\n",
+        "[mqtt x]\nbroker = mqtt://h\nuser = me\npassword = geheim\n",
+    };
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        char *messages;
+        assert_null(parse(sections[i], &messages));
+        assert_non_null(strstr(messages, i == 0 ? "'broker' cannot be used" : "'password"));
+        assert_null(strstr(messages, "geheim"));
+        free(messages);
+    }
+}
+
 static void test_values(void **state)
 {
     (void) state;
@@ -134,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_no_secret_is_repeated),
         cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_mistakes),
     };

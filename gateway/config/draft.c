@@ -71,10 +71,23 @@ void config_drafts_free(struct config_drafts *drafts)
     memset(drafts, 0, sizeof *drafts);
 }
 
+/* What stands in front of an '@' in an address, or where a file with a password is wanted, may be
+ * the password itself: it is not repeated in the log. */
+static bool may_be_secret(const struct config_key *key, const char *text)
+{
+    const char *address = strstr(text, "://");
+    return (address && strchr(address, '@')) || strcmp(key->name, "password_file") == 0;
+}
+
 static void report_value(const struct config_key *key, const char *text, unsigned line,
                          struct mistakes *mistakes)
 {
     char expected[EXPECTED_SIZE], hint[HINT_SIZE];
+    if (may_be_secret(key, text)) {
+        mistakes_add(mistakes, line, "'%s' cannot be used; expected %s", key->name,
+                     config_key_expected(key, expected));
+        return;
+    }
     mistakes_add(mistakes, line, "'%s' is '%s'; expected %s%s", key->name, text,
                  config_key_expected(key, expected), config_hint(key, text, hint));
 }

@@ -259,7 +259,12 @@ def withdraws_what_is_gone():
         found = await_retained(broker, lambda found: "cell_mv_1" not in json.loads(found[device("a")])["cmps"], "few")
         check_device(found[device("a")])
         # Another topic, another form, another prefix.
+        mark = len(listener.seen)
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\n"))
+        listener.wait_json(device("a"), lambda root: root["stat_t"] == "other/place/a/state" and "cell_mv_1" in root["cmps"])
+        # Taken away for a moment, it would lose its area and its names in Home Assistant.
+        gone = [topic for topic, payload, _ in listener.seen[mark:] if "/device/" in topic and not payload]
+        assert not gone, gone
         found = await_retained(broker, lambda found: "other/place/a/status" in found and
                                not any(topic.startswith("packgate/") for topic in found), "topic")
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\ndiscovery = single\n"))

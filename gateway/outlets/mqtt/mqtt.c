@@ -209,12 +209,18 @@ static void read_place(struct mqtt *mqtt)
     mqtt->before.retain = form[strlen(form) - 1] == '+';
 }
 
+/* Announcements are where they were: what is sent now takes the place of what was. */
+static bool same_announcements(const struct mqtt *mqtt)
+{
+    const struct place *a = &mqtt->place, *b = &mqtt->before;
+    return !is_smartbms(mqtt) && b->topic[0] && a->form == b->form &&
+           (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0);
+}
+
 static bool same_place(const struct mqtt *mqtt)
 {
     const struct place *a = &mqtt->place, *b = &mqtt->before;
-    return !is_smartbms(mqtt) && strcmp(a->topic, b->topic) == 0 && a->form == b->form &&
-           (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0) &&
-           a->retain == b->retain;
+    return same_announcements(mqtt) && strcmp(a->topic, b->topic) == 0 && a->retain == b->retain;
 }
 
 static struct mqtt_pack *find_pack(struct mqtt *mqtt, const char *name)
@@ -285,9 +291,17 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
     return true;
 }
 
+/* Only its topics are other ones now. Home Assistant would forget the area and the names that
+ * people gave to a device if that was taken away and announced again. */
+static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
+{
+    return !mqtt->ending && same_announcements(mqtt) &&
+           (!withdrawal->pack[0] || find_pack(mqtt, withdrawal->pack));
+}
+
 /* First what Home Assistant knows, so that it does not show it as away for a moment, then the
  * topics themselves. */
-static bool withdrawn_topic(const struct mqtt *mqtt, const struct withdrawal *withdrawal,
+static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdrawal,
                             char out[TOPIC_SIZE])
 {
     static const char *const leaves[] = {"status", "info", "state"};
@@ -302,11 +316,11 @@ static bool withdrawn_topic(const struct mqtt *mqtt, const struct withdrawal *wi
         if (n > 0)
             topic_of(place->topic, withdrawal->pack[0] ? withdrawal->pack : NULL, leaves[n - 1],
                      out);
-        else if (place->form == DISCOVERY_DEVICE)
+        else if (place->form == DISCOVERY_DEVICE && !stays_announced(mqtt, withdrawal))
             announced_topic(&at, withdrawal, 0, out);
         return true;
     }
-    return place->form == DISCOVERY_SINGLE &&
+    return place->form == DISCOVERY_SINGLE && !stays_announced(mqtt, withdrawal) &&
            announced_topic(&at, withdrawal, n - leaf_count - 1, out);
 }
 
@@ -315,7 +329,10 @@ static void end_withdrawal(struct mqtt *mqtt)
     struct withdrawal *withdrawal = mqtt->withdrawals;
     char key[PIPE_KEY_SIZE];
     mqtt->withdrawals = withdrawal->next;
-    if (withdrawal->pack[0]) {
+    if (stays_announced(mqtt, withdrawal)) {
+        log_debug("%s: the former topics of %s are cleared", mqtt->name,
+                  withdrawal->pack[0] ? withdrawal->pack : "the gateway");
+    } else if (withdrawal->pack[0]) {
         note_key(withdrawal->pack, key);
         outlet_keep(mqtt->outlet, key, NULL);
         log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
@@ -1098,7 +1115,7 @@ static bool make_packs(struct mqtt *mqtt)
         pack_clear(&pack->sent);
         note_key(pack->pack->source.name, key);
         const char *note = outlet_note(mqtt->outlet, key);
-        if (!note || !same_place(mqtt))
+        if (!note || !same_announcements(mqtt))
             continue;
         struct entity_set noted = read_note(note, pack->protocol, &pack->identity);
         pack->set = entity_and(noted, allowed(mqtt, pack));

@@ -121,6 +121,14 @@ def exports_csv():
         assert result.returncode == 0 and result.stdout.startswith(b"time,"), result
 
 
+def says_when_there_is_nothing_yet():
+    server, url = simulate("daly", "silent=1")
+    with server, Place() as place, Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)):
+        place.await_rows("SELECT kind FROM event")
+        status, out, said = export(place)
+        assert status == 1 and "commit" in said and not out, (out, said)
+
+
 def survives_its_death_and_lost_files():
     server, url = simulate("daly", "profile=fixed")
     with server, Place() as place:
@@ -159,4 +167,4 @@ def says_where_it_cannot_write():
             place.await_rows("SELECT pack FROM recents")
 
 
-main([remembers_values_and_events, exports_csv, survives_its_death_and_lost_files, says_where_it_cannot_write])
+main([remembers_values_and_events, exports_csv, says_when_there_is_nothing_yet, survives_its_death_and_lost_files, says_where_it_cannot_write])

@@ -944,6 +944,38 @@ static void carries_out_orders_on_a_server_that_closes(void **state)
     }
 }
 
+/* As well, but an order may come between the two values of the other pack. */
+static void answer_whenever(struct bench *bench, const uint8_t *request)
+{
+    answer_well(bench, request);
+}
+
+/* Whoever gives orders gives the next one as soon as the one before is over. */
+static bool both_polled_between_orders(struct bench *bench)
+{
+    if (order_is_over(bench)) {
+        assert_int_equal(bench->result, ORDER_DONE);
+        bench->orders_over = 0;
+        bench->chatter++;
+        assert_true(order(bench));
+    }
+    return bench->pollers[0]->counters.polls >= bench->wanted &&
+           bench->pollers[1]->counters.polls >= bench->wanted;
+}
+
+static void polls_between_orders_without_end(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    add_pack(bench, &toy, 2);
+    start(bench, answer_whenever);
+    await_published(bench, 2);
+    bench->wanted = 6;
+    assert_true(order(bench));
+    await(bench, both_polled_between_orders, "values of both packs");
+    assert_true(bench->chatter >= 3);
+}
+
 static void answer_polls_only(struct bench *bench, const uint8_t *request)
 {
     if (request[0] == 'S')
@@ -1148,6 +1180,7 @@ int main(void)
         TEST(puts_no_old_half_to_a_new_one),
         TEST(listens_again_after_a_loss),
         TEST(carries_out_an_order),
+        TEST(polls_between_orders_without_end),
         TEST(carries_out_orders_on_a_server_that_closes),
         TEST(tells_when_an_order_was_lost),
         TEST(gives_up_an_order_that_waited_too_long),

@@ -210,7 +210,7 @@ static void report_down(struct line *line, const char *why, double now)
 static struct order *next_order(const struct line *line)
 {
     struct order *order = line->orders;
-    while (order && order->looking)
+    while (order && (order->looking || poller_is_due_first(order->poller)))
         order = order->next;
     return order;
 }

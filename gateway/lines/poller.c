@@ -15,6 +15,7 @@
 #define SLEEPER_S 2          /* after a request that may have woken the pack up */
 #define COMPLETE_S 30        /* for so long the first whole set of values is waited for */
 #define NOISY_S 60           /* since damage was seen */
+#define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
 #define REST_MOST_S 30       /* for a pack of which late replies are awaited */
 
 /* What was asked will not be answered any more. */
@@ -225,6 +226,7 @@ static bool tell(struct poller *poller, double now)
 static void end_cycle(struct poller *poller, double now)
 {
     poller->in_cycle = poller->woken = false;
+    poller->hurries = 0;
     poller->due = fmax(poller->cycle_started + next_in_s(poller), now);
     note_doubt(poller, now);
     /* After a miss, or a rest, the time since the cycle before tells nothing of the line. */
@@ -567,6 +569,7 @@ bool poller_heard(struct poller *poller, double now, double age_s)
     struct poller_step *step = &poller->steps[0];
     bool known = now - step->at <= poller_stale_after(poller);
     enum spike_verdict verdict = judge(poller, false, known ? &step->part : NULL, now);
+    poller->hurries = 0;
     bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
     poller->last_answer = now;
     poller->silent_cycles = 0;
@@ -589,6 +592,7 @@ void poller_unheard(struct poller *poller)
 {
     poller->counters.timeouts++;
     poller->silent_cycles++;
+    poller->hurries = 0;
     if (!poller->forgotten)
         forget_device(poller, false);
     pack_clear(&poller->incoming);
@@ -599,8 +603,14 @@ void poller_hurry(struct poller *poller, double now)
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
         poller->steps[i].due = 0;
     poller->in_cycle = false;
+    poller->hurries++;
     poller->tries = 0;
     poller->due = now;
+}
+
+bool poller_is_due_first(const struct poller *poller)
+{
+    return poller->hurries >= HURRIES_MOST;
 }
 
 double poller_read_since(const struct poller *poller, enum pack_value id, double since)

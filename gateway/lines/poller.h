@@ -80,6 +80,7 @@ struct poller {
     bool told;              /* this cycle is published, maybe without what is tried */
     bool tried;             /* something that was tried was answered */
     bool busy;              /* set by the line: others wait, nothing is to be tried */
+    unsigned hurries;       /* since a cycle came to its end, or it was heard */
     bool complete;          /* all that there is to ask was asked once, or had time to be */
     double first_at;        /* when it was published for the first time; NaN: never */
     bool forgotten;         /* nothing is remembered of the device */
@@ -145,8 +146,13 @@ bool poller_heard(struct poller *poller, double now, double age_s);
  * be another device. */
 void poller_unheard(struct poller *poller);
 
-/** Reads everything anew at once, the slow values too: something was switched. */
+/** Reads everything anew at once, the slow values too: something was switched. The cycle under way
+ * is dropped. */
 void poller_hurry(struct poller *poller, double now);
+
+/** Whether that came so often that the pack has to be polled before it is given another order:
+ * somebody who gives orders without end would leave everybody with old values. */
+bool poller_is_due_first(const struct poller *poller);
 
 /** What was read of a value that was asked for at that time or later, published or not; NaN: nothing. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);

@@ -161,7 +161,8 @@ def tables_have_all_protocols():
 # ---- commands ----
 
 ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl enable --now packgate",
-                  "journalctl -u packgate")
+                  "journalctl -u packgate", "sudo systemctl restart packgate",
+                  "sudo install -m 600 /dev/null /etc/packgate/mqtt")
 
 
 def make_targets_exist():

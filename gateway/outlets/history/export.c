@@ -129,8 +129,9 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
         return true;
     }
     if (count == 0)
-        fprintf(stderr, "packgate: nothing is remembered there yet; rows are written each `commit`, "
-                        "every 10 minutes without that key\n");
+        fprintf(stderr,
+                "packgate: nothing is remembered there yet; rows are written each `commit`, "
+                "every 10 minutes without that key\n");
     else if (export->pack)
         fprintf(stderr, "packgate: nothing is remembered of '%s'; there is", export->pack);
     else

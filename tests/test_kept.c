@@ -634,7 +634,7 @@ static void test_large(void **state)
 {
     const struct place *place = *state;
     struct stat found;
-    char name[NAME_SIZE];
+    char name[48];
     struct kept *kept = kept_load(place->path);
     for (int i = 0; i < 6000; i++) {
         snprintf(name, sizeof name, "pack-with-a-long-name-%d", i);

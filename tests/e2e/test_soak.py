@@ -184,7 +184,8 @@ def everything_at_once():
             # A few connections may just be opening; the sanitizers' allocator keeps what was freed.
             assert after[0] <= before[0] + 8, (before, after)
             if "sanitized" not in PACKGATE:
-                assert after[1] <= before[1] + 1024, (before, after)
+                # During a reload the simulated packs of before and after are there together.
+                assert after[1] <= before[1] + 4096, (before, after)
     finally:
         for bus in buses:
             bus.program.stop(signal.SIGKILL)

@@ -112,6 +112,28 @@ static void test_gap(void **state)
     assert_int_equal(kept.row[LEVEL_MINUTE][1].t, START + 180);
 }
 
+/* A pack that is polled every half a minute is fresh all the time, until it is silent. */
+static void test_rare_polls(void **state)
+{
+    (void) state;
+    begin();
+    for (int s = 0; s < 600; s += 30)
+        poll(START + s, 52, 1, 50);
+    history_pass(&series, START + 600, keep, &kept);
+    history_silent(&series);
+    poll(START + 1200, 52, 1, 50);
+    history_flush(&series, true, keep, &kept);
+    assert_int_equal(kept.row[LEVEL_DAY][0].fresh_s, 570 + 2 * RECENT_S);
+    /* Set forward by a day, and back. */
+    begin();
+    poll(START, 52, 1, 50);
+    poll(START + 86400, 52, 1, 50);
+    poll(START + 10, 52, 1, 50);
+    history_flush(&series, true, keep, &kept);
+    for (unsigned i = 0; i < kept.count[LEVEL_DAY]; i++)
+        assert_in_range(kept.row[LEVEL_DAY][i].fresh_s, RECENT_S, 2 * RECENT_S);
+}
+
 static void test_levels(void **state)
 {
     (void) state;
@@ -640,6 +662,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ten_seconds),
         cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_rare_polls),
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_clock_jumps),
         cmocka_unit_test(test_local_days),

@@ -102,6 +102,8 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     const bool fresh = outlet_fresh(history->outlet, pack, now);
     history->naming = source->name;
     note_freshness(history, remembered, source, fresh);
+    if (!fresh)
+        history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
         note_alarms(history, remembered, source);
         history_add(&remembered->series, source->values, &source->status, wall_now(), keep,

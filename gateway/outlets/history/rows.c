@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#define LONGEST_POLL_S 3610 /* `poll` is an hour at most; and one row */
+
 // clang-format off
 static const struct history_column columns[ROW_PACK_VALUES + 1] = {
     [ROW_VOLTAGE]   = {"voltage_mv",    "voltage_v",     VOLTAGE_V,     1000, false},
@@ -156,16 +158,30 @@ static void close_interval(struct history_interval *interval, enum history_level
     interval->open = false;
 }
 
+/* A clock that was set makes no span that any poll interval has. */
+static uint32_t fresh_span(const struct history_series *series, int64_t t)
+{
+    const int64_t span = t - series->fresh_from;
+    return series->fresh_from && span > RECENT_S && span <= LONGEST_POLL_S ? (uint32_t) span
+                                                                           : RECENT_S;
+}
+
+void history_silent(struct history_series *series)
+{
+    series->fresh_from = 0;
+}
+
 /* The ten seconds are over: into the levels above, of which some may be over as well. */
 static void close_recent(struct history_series *series, history_keep *keep, void *data)
 {
     struct history_interval *recent = &series->levels[LEVEL_RECENT];
     if (!recent->open)
         return;
-    recent->row.fresh_s = recent->row.n > 0 ? RECENT_S : 0;
+    recent->row.fresh_s = recent->row.n > 0 ? fresh_span(series, recent->row.t) : 0;
     close_interval(recent, LEVEL_RECENT, keep, data);
     if (recent->row.n == 0)
         return;
+    series->fresh_from = recent->row.t;
     for (int level = LEVEL_MINUTE; level < HISTORY_LEVELS; level++) {
         struct history_interval *interval = &series->levels[level];
         const int64_t from = history_start((enum history_level) level, recent->row.t);

@@ -80,6 +80,7 @@ struct history_interval {
 struct history_series {
     struct history_interval levels[HISTORY_LEVELS];
     double charged_wh, discharged_wh; /* counters at the last poll; NaN: none yet */
+    int64_t fresh_from; /* the last ten seconds that had a poll; 0: it was silent since */
 };
 
 /* Whoever keeps the rows that are through. */
@@ -91,6 +92,10 @@ void history_series_init(struct history_series *series);
  * first. */
 void history_add(struct history_series *series, const struct pack *pack,
                  const struct map_status *status, double wall, history_keep *keep, void *data);
+
+/** The pack is silent: what lies between the last poll and the next one does not count as fresh.
+ * Without this it does, since a pack may be polled more rarely than every ten seconds. */
+void history_silent(struct history_series *series);
 
 /** Time goes on: rows whose interval is over at `wall` are handed over. */
 void history_pass(struct history_series *series, double wall, history_keep *keep, void *data);

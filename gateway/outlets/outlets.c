@@ -29,9 +29,10 @@
 #define PROGRAM "packgate-outlet"
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
-#define STEADY_S 60.0 /* who ran for so long starts with the first pause again */
-#define END_S 6.0     /* an outlet that was told to end is killed after that */
-#define EVENTS_MAX 64 /* waiting for an outlet's pipe */
+#define STEADY_S 60.0                 /* who ran for so long starts with the first pause again */
+#define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for config and notes */
+#define END_S 6.0                     /* an outlet that was told to end is killed after that */
+#define EVENTS_MAX 64                 /* waiting for an outlet's pipe */
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
 #define LAST_MESSAGES 1000 /* more than its pipe holds */
 #define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
@@ -511,8 +512,7 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     _exit(127);
 }
 
-/* The pipe is empty: it takes the config and the notes at once. */
-static bool send_config(struct process *process)
+static bool send_all_notes(struct process *process)
 {
     bool good = hand_over(process, process->config, process->config_size);
     const struct kept_note *at = NULL;
@@ -528,6 +528,25 @@ static bool send_config(struct process *process)
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_READY, bytes, sizeof bytes);
     return good && hand_over(process, bytes, pipe_finish(&message));
+}
+
+/* How much waits in the pipe for an outlet that does not listen, of which the kernel has a limit. */
+static void set_room(struct process *process, int room)
+{
+    setsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+/* The pipe is empty: it takes the config and the notes at once. Each note takes almost 1 KiB of
+ * it, and there is one for each pack; values are to find no more room than a pipe has of itself. */
+static bool send_config(struct process *process)
+{
+    int room = 0;
+    socklen_t size = sizeof room;
+    getsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, &size);
+    set_room(process, CONFIG_ROOM);
+    bool good = send_all_notes(process);
+    set_room(process, room / 2); /* the kernel doubles what it is given */
+    return good;
 }
 
 static void begin(struct process *process, int fd, pid_t pid)

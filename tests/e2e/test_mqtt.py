@@ -294,6 +294,34 @@ def remembers_over_a_restart():
     shutil.rmtree(folder)
 
 
+def crc16(data):
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+def remembers_many_packs():
+    """More notes than the pipe of an outlet has room for of itself: it starts, and withdraws them all."""
+    folder = tempfile.mkdtemp(prefix="packgate-mqtt-state-")
+    state = os.path.join(folder, "state")
+    pack = LINE.format("a", "sim:", 1, "")
+    with Broker() as broker:
+        with Gateway(pack + section(broker), state=state):
+            await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced")
+        with open(state) as file:
+            text = file.read().split("\n[end]")[0]
+        note = next(line for line in text.splitlines() if line.startswith("pack.a = "))
+        text += "".join(note.replace("pack.a", f"pack.gone-{n}") + "\n" for n in range(300))
+        with open(state, "w") as file:
+            file.write(f"{text}\n[end]\nchecksum = {crc16(text.encode()):04x}\n")
+        with Gateway(pack + section(broker), state=state) as gateway:
+            gateway.wait_for("withdrew gone-299")
+    shutil.rmtree(folder)
+
+
 def has_an_id_without_a_state_file():
     ids = []
     for topic in ("one", "two", "one"):
@@ -519,5 +547,5 @@ def several_side_by_side():
 
 main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone,
-      remembers_over_a_restart, has_an_id_without_a_state_file, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
+      remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
       encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

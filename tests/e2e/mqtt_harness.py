@@ -36,9 +36,8 @@ class Broker(Program):
             self.port = port or free_port()
             path = os.path.join(self.folder, "mosquitto.conf")
             with open(path, "w") as file:
-                file.write(f"listener {self.port} 127.0.0.1\n{settings}")
-            if os.geteuid() == 0:
-                os.chmod(self.folder, 0o755)
+                # As root it would become another user, who may not look into our folders.
+                file.write(f"{'user root' if os.geteuid() == 0 else ''}\nlistener {self.port} 127.0.0.1\n{settings}")
             super().__init__(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", path)
             try:
                 self.wait_for(r"mosquitto version .* running")

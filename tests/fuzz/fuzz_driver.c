@@ -188,6 +188,15 @@ static bool same_outcome(const struct outcome *a, const struct outcome *b)
            memcmp(a->bms.memory.bytes, b->bms.memory.bytes, BMS_MEMORY) == 0;
 }
 
+/* What may hold a secret is masked when in doubt: then values can be missing, but none is another. */
+static bool loses_only(const struct pack *masked, const struct pack *plain)
+{
+    for (int id = 0; id < PACK_VALUES; id++)
+        if (!isnan(masked->value[id]) && masked->value[id] != plain->value[id])
+            return false;
+    return true;
+}
+
 /* `left` bytes are there, the frame and what follows it, which may tell where it ends. */
 static void check_mask(const struct session *session, const uint8_t *bytes, size_t left,
                        size_t size, const struct outcome *plain)
@@ -200,7 +209,7 @@ static void check_mask(const struct session *session, const uint8_t *bytes, size
     /* Of another program's frames it can blank too much. */
     struct outcome outcome = try_decode(session, masked, size, 0);
     REQUIRE(!session->own_request ||
-                (outcome.result == plain->result && same_pack(&outcome.pack, &plain->pack)),
+                (outcome.result == plain->result && loses_only(&outcome.pack, &plain->pack)),
             "masking changes values");
     uint8_t *twice = exact_copy(masked, size);
     driver->mask(twice, size);

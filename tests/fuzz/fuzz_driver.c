@@ -188,29 +188,18 @@ static bool same_outcome(const struct outcome *a, const struct outcome *b)
            memcmp(a->bms.memory.bytes, b->bms.memory.bytes, BMS_MEMORY) == 0;
 }
 
-/* What may hold a secret is masked when in doubt: then values can be missing, but none is another. */
-static bool loses_only(const struct pack *masked, const struct pack *plain)
-{
-    for (int id = 0; id < PACK_VALUES; id++)
-        if (!isnan(masked->value[id]) && masked->value[id] != plain->value[id])
-            return false;
-    return true;
-}
-
 /* `left` bytes are there, the frame and what follows it, which may tell where it ends. */
 static void check_mask(const struct session *session, const uint8_t *bytes, size_t left,
-                       size_t size, const struct outcome *plain)
+                       size_t size)
 {
     uint8_t *masked = exact_copy(bytes, left);
     driver->mask(masked, size);
     REQUIRE(memcmp(masked + size, bytes + size, left - size) == 0, "mask goes beyond the frame");
     struct bms_span span = driver->frame(session->bms, &session->request, masked, left);
     REQUIRE(span.kind == BMS_FRAME && span.size == size, "a masked frame is no frame any more");
-    /* Of another program's frames it can blank too much. */
-    struct outcome outcome = try_decode(session, masked, size, 0);
-    REQUIRE(!session->own_request ||
-                (outcome.result == plain->result && loses_only(&outcome.pack, &plain->pack)),
-            "masking changes values");
+    /* In doubt it blanks too much, so what no board says can have other values behind it. That
+     * what holds no secret stays as it is, is for test_mask. */
+    try_decode(session, masked, size, 0);
     uint8_t *twice = exact_copy(masked, size);
     driver->mask(twice, size);
     REQUIRE(memcmp(twice, masked, size) == 0, "masking twice differs from once");
@@ -231,7 +220,7 @@ static void check_frame(const struct session *session, const uint8_t *bytes, siz
             "a frame that is no answer changes values");
     check_pack(&outcome.pack);
     if (driver->mask)
-        check_mask(session, bytes, left, size, &outcome);
+        check_mask(session, bytes, left, size);
     free(frame);
 }
 

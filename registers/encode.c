@@ -40,39 +40,24 @@ static uint32_t active_alarms(const struct pack *pack)
     return pack->alarms_warning | pack->alarms_protection;
 }
 
-static double in_shown_unit(const struct map_settings *settings, double celsius)
-{
-    return settings->fahrenheit ? celsius * 9 / 5 + 32 : celsius;
-}
-
-static double highest_temp(const struct pack *pack)
-{
-    double highest = UNKNOWN;
-    for (int i = 0; i < MAX_TEMPS; i++)
-        highest = fmax(highest, pack->value[TEMP_C + i]); /* of NaN and a number, the number */
-    return highest;
-}
-
-static double lowest_temp(const struct pack *pack)
-{
-    double lowest = UNKNOWN;
-    for (int i = 0; i < MAX_TEMPS; i++)
-        lowest = fmin(lowest, pack->value[TEMP_C + i]);
-    return lowest;
-}
-
 static void gather_state(const struct map_settings *settings, const struct pack *pack,
                          const struct map_status *status, double numbers[PACK_STATE_NUMBERS])
 {
+    const double mean_c = pack->value[TEMP_AVG_C];
+    double highest_c = UNKNOWN, lowest_c = UNKNOWN;
+    for (int i = 0; i < MAX_TEMPS; i++) { /* of NaN and a number, fmax gives the number */
+        highest_c = fmax(highest_c, pack->value[TEMP_C + i]);
+        lowest_c = fmin(lowest_c, pack->value[TEMP_C + i]);
+    }
     numbers[ALARMS_ACTIVE] = alarm_bits(pack, active_alarms(pack));
     numbers[ALARMS_WARNING] = alarm_bits(pack, pack->alarms_warning);
     numbers[ALARMS_PROTECTION] = alarm_bits(pack, pack->alarms_protection);
     numbers[ALARMS_KNOWN] = pack->alarms_known;
     numbers[ALARM_LEVEL] = alarm_level(pack);
     numbers[FAILURE] = active_alarms(pack) || status->state != MAP_STATE_FRESH;
-    numbers[SHOWN_TEMP_AVG] = in_shown_unit(settings, pack->value[TEMP_AVG_C]);
-    numbers[TEMP_MAX] = status->bank ? status->bank->temp_max_c : highest_temp(pack);
-    numbers[TEMP_MIN] = status->bank ? status->bank->temp_min_c : lowest_temp(pack);
+    numbers[SHOWN_TEMP_AVG] = settings->fahrenheit ? mean_c * 9 / 5 + 32 : mean_c;
+    numbers[TEMP_MAX] = status->bank ? status->bank->temp_max_c : highest_c;
+    numbers[TEMP_MIN] = status->bank ? status->bank->temp_min_c : lowest_c;
     numbers[RAW_ALARM_COUNT] = pack->raw_alarm_count;
     for (unsigned i = 0; i < MAX_RAW_ALARMS; i++)
         numbers[RAW_ALARM + i] = i < pack->raw_alarm_count ? pack->raw_alarms[i] : UNKNOWN;

@@ -123,13 +123,6 @@ static void each_bit(const struct map_settings *settings, const char *table,
     }
 }
 
-static void each_item(const struct map_settings *settings, item_handler *handle, void *context)
-{
-    each_register(settings, handle, context);
-    each_bit(settings, "discrete", map_inputs, map_input_count, handle, context);
-    each_bit(settings, "coil", map_coils, map_coil_count, handle, context);
-}
-
 static void append_json(const struct item *item, void *context)
 {
     json_t *object =
@@ -164,7 +157,9 @@ static void print_csv(const struct map_settings *settings, FILE *out)
 {
     fputs("table,block,address,offset,name,type,count,unit,scale,access,word_order,description\n",
           out);
-    each_item(settings, print_csv_line, out);
+    each_register(settings, print_csv_line, out);
+    each_bit(settings, "discrete", map_inputs, map_input_count, print_csv_line, out);
+    each_bit(settings, "coil", map_coils, map_coil_count, print_csv_line, out);
 }
 
 const struct map_clients *clients_of(const struct map_settings *settings)

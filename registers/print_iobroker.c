@@ -17,14 +17,6 @@ static const char *const types[MAP_TYPES][2] = {
     [REG_STRING] = {"string", "string"},
 };
 
-static void print_formula(const struct map_row *row, FILE *out)
-{
-    uint64_t pattern = map_types[row->type].unknown;
-    int64_t unknown = row->type == REG_S16 ? (int64_t) pattern - 0x10000 : (int64_t) pattern;
-    if (row->type != REG_FLOAT32 && row->type != REG_STRING)
-        fprintf(out, "x === %" PRId64 " ? null : x", unknown);
-}
-
 /* Names are parts of an object id there: no dots. */
 static void print_name(const struct map_unit *unit, const char *name, FILE *out)
 {
@@ -42,7 +34,8 @@ static void print_row(const struct map_settings *settings, const struct map_unit
     fprintf(out, "\t%s %s\t%s\t%s\t%u\t1\t0\t", unit->name, row_title(row, title),
             map_row_unit(settings, row), types[row->type][map_row_high_first(settings, row)],
             map_types[row->type].registers);
-    print_formula(row, out);
+    if (row->type != REG_FLOAT32 && row->type != REG_STRING)
+        fprintf(out, "x === %" PRId64 " ? null : x", map_unknown(row->type));
     fprintf(out, "\t%s\t\ttrue\tfalse\tfalse\tfalse\n", row->type == REG_STRING ? "text" : "value");
 }
 

@@ -102,12 +102,6 @@ static void print_inputs(unsigned unit, FILE *out)
     fputs("    ]\n", out);
 }
 
-static int64_t unknown_of(const struct map_row *row)
-{
-    uint64_t pattern = map_types[row->type].unknown;
-    return row->type == REG_S16 ? (int64_t) pattern - 0x10000 : (int64_t) pattern;
-}
-
 static void print_processor(FILE *out)
 {
     fputs("\n"
@@ -120,7 +114,7 @@ static void print_processor(FILE *out)
     for (const struct map_group *group = map_groups; group < map_groups + map_group_count; group++)
         for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
             if (is_field(group, row) && row->type != REG_FLOAT32)
-                fprintf(out, "    \"%s\": %" PRId64 ",\n", row->name, unknown_of(row));
+                fprintf(out, "    \"%s\": %" PRId64 ",\n", row->name, map_unknown(row->type));
     fputs("}\n"
           "\n"
           "def apply(metric):\n"

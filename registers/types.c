@@ -24,17 +24,20 @@ const struct map_type_info map_types[MAP_TYPES] = {
 };
 // clang-format on
 
-static uint32_t float_pattern(double number)
+uint64_t map_pattern(enum map_type type, double number)
 {
+    if (type != REG_FLOAT32)
+        return (uint64_t) (int64_t) round(number);
     float f = (float) number + 0.0f; /* makes 0 of -0, which some clients show with its sign */
     uint32_t pattern;
     memcpy(&pattern, &f, sizeof pattern);
     return pattern;
 }
 
-uint64_t map_pattern(enum map_type type, double number)
+int64_t map_unknown(enum map_type type)
 {
-    return type == REG_FLOAT32 ? float_pattern(number) : (uint64_t) (int64_t) round(number);
+    uint64_t pattern = map_types[type].unknown;
+    return type == REG_S16 ? (int64_t) pattern - 0x10000 : (int64_t) pattern;
 }
 
 void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first)

@@ -40,6 +40,9 @@ extern const struct map_type_info map_types[MAP_TYPES];
  * to nearest, a float is never minus zero. */
 uint64_t map_pattern(enum map_type type, double number);
 
+/** The pattern of an unknown integer, as the number that a client reads it as. */
+int64_t map_unknown(enum map_type type);
+
 /** Writes a pattern into `words` registers. */
 void map_put_words(uint16_t *to, uint64_t pattern, unsigned words, bool high_first);
 

@@ -120,14 +120,6 @@ static void pause_accepting(struct listeners *listeners, int err)
     ev_timer_again(listeners->loop, &listeners->pause);
 }
 
-/* Nobody waits any more. */
-static void all_accepted(struct listeners *listeners)
-{
-    if (listeners->starved)
-        log_info("clients can be accepted again");
-    listeners->starved = false;
-}
-
 static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
 {
     struct listeners *listeners = io->data;
@@ -144,9 +136,11 @@ static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
         if (fd >= 0) {
             listeners->since = arrival_since(arrival, listeners->seen_at);
             listeners->accepted(listeners->data, fd, &address);
-        } else if (errno == EAGAIN) {
+        } else if (errno == EAGAIN) { /* nobody waits any more */
             arrival_emptied(arrival, now);
-            all_accepted(listeners);
+            if (listeners->starved)
+                log_info("clients can be accepted again");
+            listeners->starved = false;
             return;
         } else if (!is_passing(errno)) {
             pause_accepting(listeners, errno);

@@ -68,14 +68,6 @@ static void print_protocols(FILE *out)
     }
 }
 
-static void print_help(void)
-{
-    fputs(usage, stdout);
-    print_protocols(stdout);
-    fputs("\nOptions: key, range, default, meaning:\n", stdout);
-    simulator_print_options(stdout);
-}
-
 static bool wrong(const char *what, const char *text, const char *expected)
 {
     fprintf(stderr, "packgate simulate: %s '%s': %s (--help says more)\n", what, text, expected);
@@ -188,7 +180,12 @@ static int parse(int argc, char **argv, struct arguments *arguments)
                 optarg = argv[optind++]; /* getopt would only take "--pty=LINK" */
             arguments->link = optarg;
             break;
-        case 'h': print_help(); return EXIT_DONE;
+        case 'h':
+            fputs(usage, stdout);
+            print_protocols(stdout);
+            fputs("\nOptions: key, range, default, meaning:\n", stdout);
+            simulator_print_options(stdout);
+            return EXIT_DONE;
         default: fputs(usage, stderr); return EXIT_USAGE;
         }
     }
@@ -261,13 +258,6 @@ static bool open_pty(struct simulation *simulation, const char *link)
     return true;
 }
 
-static bool open_all(struct simulation *simulation, struct ev_loop *loop,
-                     const struct arguments *arguments)
-{
-    return (!arguments->tcp || open_tcp(simulation, loop, arguments->tcp)) &&
-           (!arguments->pty || open_pty(simulation, arguments->link));
-}
-
 static void close_all(struct simulation *simulation)
 {
     if (simulation->listeners.loop)
@@ -337,7 +327,8 @@ int command_simulate(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (arguments.print_values)
         print_values(simulation.simulator, arguments.bms_count);
-    bool open = open_all(&simulation, loop, &arguments);
+    bool open = (!arguments.tcp || open_tcp(&simulation, loop, arguments.tcp)) &&
+                (!arguments.pty || open_pty(&simulation, arguments.link));
     if (open && (arguments.tcp || arguments.pty))
         run_until_signal(loop);
     close_all(&simulation);

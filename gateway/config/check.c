@@ -378,11 +378,6 @@ void config_check_gateway(const struct config_drafts *drafts, struct config_draf
                     config_draft_line(draft, "stale_after"), mistakes);
 }
 
-static bool is_simulated(const struct config_draft *line)
-{
-    return strncmp(line_of(line)->port, "sim:", 4) == 0;
-}
-
 static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
                        struct mistakes *mistakes)
 {
@@ -391,7 +386,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
     unsigned at = config_draft_line(line, "port");
     if (!config_draft_usable(line, "port"))
         return;
-    if (is_simulated(line)) {
+    if (strncmp(port, "sim:", 4) == 0) {
         if (!simulator_check(port + 4, reason, sizeof reason))
             mistakes_add(mistakes, at, "'port' is '%s': %s", port, reason);
         return;

@@ -209,26 +209,23 @@ static bool make_structs(struct config *config, const struct config_section *sec
     return structs != NULL;
 }
 
-/* The struct takes over what hangs on that of the draft. */
-static void take_settings(const struct config *config, struct config_draft *draft, void *settings)
-{
-    memcpy(settings, draft->settings, draft->section->size);
-    memset(draft->settings, 0, draft->section->size);
-    if (draft->section->link)
-        draft->section->link(config, settings, draft);
-}
-
 static bool take_section(struct config *config, const struct config_section *section,
                          const struct config_drafts *drafts)
 {
     if (!make_structs(config, section, count_drafts(drafts, section)))
         return false;
     char *next = config_structs(config, section);
-    for (unsigned i = 0; i < drafts->count; i++)
-        if (drafts->list[i].section == section) {
-            take_settings(config, &drafts->list[i], next);
-            next += section->size;
-        }
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *draft = &drafts->list[i];
+        if (draft->section != section)
+            continue;
+        /* The struct takes over what hangs on that of the draft. */
+        memcpy(next, draft->settings, section->size);
+        memset(draft->settings, 0, section->size);
+        if (section->link)
+            section->link(config, next, draft);
+        next += section->size;
+    }
     return true;
 }
 

@@ -92,13 +92,6 @@ static void report_value(const struct config_key *key, const char *text, unsigne
                  config_key_expected(key, expected), config_hint(key, text, hint));
 }
 
-static void report_empty(const struct config_key *key, unsigned line, struct mistakes *mistakes)
-{
-    char expected[EXPECTED_SIZE];
-    mistakes_add(mistakes, line, "'%s' has no value; expected %s", key->name,
-                 config_key_expected(key, expected));
-}
-
 static bool keep_text(struct config_draft *draft, const struct config_key *key, const char *text,
                       unsigned line)
 {
@@ -126,7 +119,9 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
                       unsigned line, struct mistakes *mistakes)
 {
     if (!text[0]) {
-        report_empty(key, line, mistakes);
+        char expected[EXPECTED_SIZE];
+        mistakes_add(mistakes, line, "'%s' has no value; expected %s", key->name,
+                     config_key_expected(key, expected));
         return false;
     }
     if (!has_room(draft, key) ||

@@ -119,19 +119,14 @@ static bool check_line(const struct reader *reader, struct span span, size_t lon
     return true;
 }
 
-static void report_missing_entry(struct reader *reader)
-{
-    if (reader->entry_wanted)
-        mistake(reader, "neither 'key = value' nor a [section] nor a comment");
-    reader->entry_wanted = false;
-}
-
 /* inih's reader, in the manner of fgets. The line always ends in a newline and fits, which keeps
  * inih from joining it with the next; without its indentation it is no continuation either. */
 static char *read_line(char *out, int size, void *stream)
 {
     struct reader *reader = stream;
-    report_missing_entry(reader);
+    if (reader->entry_wanted)
+        mistake(reader, "neither 'key = value' nor a [section] nor a comment");
+    reader->entry_wanted = false;
     if (reader->size == 0)
         return NULL;
     struct span span = next_line(reader);

@@ -195,14 +195,6 @@ static bool make_packs(struct gateway *gateway, struct config *config)
     return gateway->packs && packs_renew(gateway->packs, gateway->polling, now);
 }
 
-/* Those who pass values on. */
-static bool make_outward(struct gateway *gateway)
-{
-    gateway->served = served_new(gateway->packs, clock_now());
-    gateway->pushes = pushes_new(gateway->loop, gateway->packs);
-    return gateway->served && gateway->pushes;
-}
-
 struct gateway *gateway_new(struct ev_loop *loop, struct config *config)
 {
     struct gateway *gateway = calloc(1, sizeof *gateway);
@@ -213,7 +205,12 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config)
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
     gateway->kept = kept_load(gateway->state_file);
-    if (!gateway->kept || !make_packs(gateway, config) || !make_outward(gateway)) {
+    bool made = gateway->kept && make_packs(gateway, config);
+    if (made) {
+        gateway->served = served_new(gateway->packs, clock_now());
+        gateway->pushes = pushes_new(loop, gateway->packs);
+    }
+    if (!made || !gateway->served || !gateway->pushes) {
         log_error("out of memory");
         gateway_free(gateway);
         return NULL;

@@ -7,6 +7,7 @@
 #include "reply.h"
 #include "turns.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -278,15 +279,6 @@ static bool is_idle(const struct line *line, double now)
     return line->state == LINE_RESTING && !line->asked && next_due(line, now) > now;
 }
 
-/* One that worked a moment ago may just have closed because of a request that its pack does not
- * know. */
-static double longer_backoff(const struct line *line, double now)
-{
-    if (line->backoff_s == 0 || now - line->worked_at < DOWN_S)
-        return BACKOFF_FIRST_S;
-    return fmin(line->backoff_s * 2, BACKOFF_MOST_S);
-}
-
 static void lose(struct line *line, const char *why, double now)
 {
     bool idle = is_idle(line, now);
@@ -310,7 +302,11 @@ static void lose(struct line *line, const char *why, double now)
     if (line->answered) {
         line->backoff_s = 0;
     } else {
-        line->backoff_s = longer_backoff(line, now);
+        /* One that worked a moment ago may just have closed because of a request that its pack does
+         * not know. */
+        if (now - line->worked_at < DOWN_S)
+            line->backoff_s = 0;
+        backoff_grow(&line->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
         end_orders(line, now);
         report_down(line, why, now);
     }

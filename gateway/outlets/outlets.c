@@ -11,6 +11,7 @@
 
 #include "pipe.h"
 
+#include "base/backoff.h"
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -422,12 +423,11 @@ static const char *how_ended(int status, char out[64])
 
 static void grow_pause(struct process *process, double now)
 {
-    if (process->pause_s == 0 || now - process->started_at >= STEADY_S) {
-        process->pause_s = FIRST_PAUSE_S;
+    if (now - process->started_at >= STEADY_S) {
+        process->pause_s = 0;
         process->doubted = false;
-    } else if (process->pause_s < LONGEST_PAUSE_S) {
-        process->pause_s = fmin(2 * process->pause_s, LONGEST_PAUSE_S);
     }
+    backoff_grow(&process->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
 }
 
 /* Said once, until it has run for a while. */

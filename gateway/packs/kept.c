@@ -366,20 +366,14 @@ static void take_heading(void *user, unsigned line, const char *text)
     snprintf(reader->outlet, sizeof reader->outlet, "%s", is_outlet ? text + 7 : "");
 }
 
-static void take_id(struct kept *kept, const char *key, const char *text)
-{
-    if (strcmp(key, "id") == 0 && strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1 &&
-        strlen(text) == KEPT_ID_SIZE - 1)
-        snprintf(kept->id, sizeof kept->id, "%s", text);
-}
-
 /* A key that is not in the table comes from a later version of the program. */
 static void take_entry(void *user, unsigned line, const char *key, const char *text)
 {
     const struct reader *reader = user;
     (void) line;
-    if (reader->is_gateway)
-        take_id(reader->kept, key, text);
+    if (reader->is_gateway && strcmp(key, "id") == 0 && strlen(text) == KEPT_ID_SIZE - 1 &&
+        strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1)
+        snprintf(reader->kept->id, sizeof reader->kept->id, "%s", text);
     if (reader->outlet[0])
         kept_set_note(reader->kept, reader->outlet, key, text);
     if (!reader->entry)

@@ -51,14 +51,6 @@ struct simulator_link {
     struct slot slots[SLOTS];
 };
 
-static void clear_slots(struct simulator_link *link)
-{
-    for (int i = 0; i < SLOTS; i++)
-        link->slots[i].size = 0;
-    link->speaking = NULL;
-    ev_timer_stop(link->loop, &link->speaker);
-}
-
 /* ---- a pty's client comes and goes ---- */
 
 static void on_absent(struct simulator_link *link)
@@ -66,7 +58,10 @@ static void on_absent(struct simulator_link *link)
     ev_io_stop(link->loop, &link->readable);
     ev_timer_stop(link->loop, &link->quiet);
     link->events.quiet(link->data);
-    clear_slots(link);
+    for (int i = 0; i < SLOTS; i++)
+        link->slots[i].size = 0;
+    link->speaking = NULL;
+    ev_timer_stop(link->loop, &link->speaker);
     pty_reset(link->fd);
     ev_timer_again(link->loop, &link->presence);
 }
@@ -79,11 +74,6 @@ static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
         return;
     ev_timer_stop(loop, timer);
     ev_io_start(loop, &link->readable);
-}
-
-static bool is_attended(struct simulator_link *link)
-{
-    return ev_is_active(&link->readable);
 }
 
 /* ---- speaking ---- */
@@ -203,8 +193,8 @@ static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, 
                 bool is_echo)
 {
     struct slot *slot = free_slot(link);
-    if (!slot || size == 0 || size > sizeof slot->bytes || !is_attended(link))
-        return;
+    if (!slot || size == 0 || size > sizeof slot->bytes || !ev_is_active(&link->readable))
+        return; /* nobody is there to hear it */
     memcpy(slot->bytes, bytes, size);
     slot->size = size;
     slot->sent = 0;

@@ -2,6 +2,7 @@
 /* The connection to a broker. */
 #include "connection.h"
 
+#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -124,10 +125,8 @@ static void fail(struct connection *connection, const char *words)
             connection->pause_s = 0;
     }
     complain(connection, copy);
-    connection->pause_s = connection->pause_s == 0 ? FIRST_PAUSE_S : 2 * connection->pause_s;
-    if (connection->pause_s > LONGEST_PAUSE_S)
-        connection->pause_s = LONGEST_PAUSE_S;
-    ev_timer_set(&connection->pause, jitter(connection->pause_s), 0);
+    double pause_s = backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
+    ev_timer_set(&connection->pause, jitter(pause_s), 0);
     ev_timer_start(connection->loop, &connection->pause);
     if (was_up)
         connection->events.down(connection->data);

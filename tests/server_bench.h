@@ -109,8 +109,7 @@ static inline void bench_prepare(struct bench *bench)
     bench->loop = ev_loop_new(EVFLAG_AUTO);
     assert_non_null(bench->loop);
     bench->config =
-        (struct gateway_config){.listen = {"127.0.0.1:0"},
-                                .listen_count = 1,
+        (struct gateway_config){.listen = {.at = {"127.0.0.1:0"}, .count = 1},
                                 .map = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT},
                                 .max_clients = 16,
                                 .idle_timeout_s = 600};

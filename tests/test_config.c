@@ -182,9 +182,9 @@ static void test_full(void **state)
                                        "line = one\n"
                                        "unit = 2\n");
     const struct gateway_config *gateway = &config->gateway;
-    assert_int_equal(gateway->listen_count, 2);
-    assert_string_equal(gateway->listen[0], "127.0.0.1:1502");
-    assert_string_equal(gateway->listen[1], "[::1]:0");
+    assert_int_equal(gateway->listen.count, 2);
+    assert_string_equal(gateway->listen.at[0], "127.0.0.1:1502");
+    assert_string_equal(gateway->listen.at[1], "[::1]:0");
     assert_int_equal(gateway->allow.count, 3);
     assert_int_equal(gateway->allow.networks[0].bits, 96 + 8);
     assert_int_equal(gateway->allow.networks[1].address[15], 7);
@@ -393,8 +393,8 @@ static void test_defaults(void **state)
     (void) state;
     struct config *config = parse_good(GOOD);
     const struct gateway_config *gateway = &config->gateway;
-    assert_int_equal(gateway->listen_count, 1);
-    assert_string_equal(gateway->listen[0], "0.0.0.0:502");
+    assert_int_equal(gateway->listen.count, 1);
+    assert_string_equal(gateway->listen.at[0], "0.0.0.0:502");
     assert_int_equal(gateway->allow.count, 7);
     assert_int_equal(gateway->map.base, 290);
     assert_int_equal(gateway->map.also_at, 100);

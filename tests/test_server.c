@@ -983,15 +983,15 @@ static void test_several_addresses(void **state)
 {
     (void) state;
     const unsigned before = bench_descriptors();
-    bench.config.listen_count = 2;
-    strcpy(bench.config.listen[1], "127.0.0.1:0");
+    bench.config.listen.count = 2;
+    strcpy(bench.config.listen.at[1], "127.0.0.1:0");
     bench_start(&bench);
     assert_int_not_equal(server_port(bench.server, 0), server_port(bench.server, 1));
     assert_int_equal(server_port(bench.server, 2), 0);
     const unsigned port = server_port(bench.server, 0);
     server_free(bench.server);
-    snprintf(bench.config.listen[0], sizeof bench.config.listen[0], "0.0.0.0:%u", port);
-    snprintf(bench.config.listen[1], sizeof bench.config.listen[1], "[::]:%u", port);
+    snprintf(bench.config.listen.at[0], sizeof bench.config.listen.at[0], "0.0.0.0:%u", port);
+    snprintf(bench.config.listen.at[1], sizeof bench.config.listen.at[1], "[::]:%u", port);
     bench.server = server_new(bench.loop, &bench.config, &bench.units);
     if (!has_ipv6()) {
         assert_null(bench.server);
@@ -1020,8 +1020,8 @@ static void test_refused_family(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         bench.config.allow = (struct allow_list){.count = 0};
         assert_true(allow_add(&bench.config.allow, rows[i].network));
-        bench.config.listen_count = 2;
-        strcpy(bench.config.listen[1], "[::1]:0");
+        bench.config.listen.count = 2;
+        strcpy(bench.config.listen.at[1], "[::1]:0");
         bench_start(&bench);
         const int four = bench_connect(&bench), six = connect_ipv6(server_port(bench.server, 1));
         bench_expect_served(&bench, rows[i].four ? four : six, 1);
@@ -1042,7 +1042,7 @@ static void test_restart(void **state)
     bench_start(&bench);
     const int fd = bench_connect(&bench);
     bench_expect_served(&bench, fd, 1);
-    snprintf(bench.config.listen[0], sizeof bench.config.listen[0], "127.0.0.1:%u",
+    snprintf(bench.config.listen.at[0], sizeof bench.config.listen.at[0], "127.0.0.1:%u",
              server_port(bench.server, 0));
     server_free(bench.server);
     close(fd);
@@ -1064,12 +1064,12 @@ static void test_cannot_listen(void **state)
     bench_start(&bench);
     const unsigned before = bench_descriptors();
     struct gateway_config config = bench.config;
-    config.listen_count = 2;
-    snprintf(config.listen[1], sizeof config.listen[1], "127.0.0.1:%u",
+    config.listen.count = 2;
+    snprintf(config.listen.at[1], sizeof config.listen.at[1], "127.0.0.1:%u",
              server_port(bench.server, 0));
     assert_null(server_new(bench.loop, &config, &bench.units));
     for (size_t i = 0; i < COUNT(bad_addresses); i++) {
-        snprintf(config.listen[1], sizeof config.listen[1], "%s", bad_addresses[i]);
+        snprintf(config.listen.at[1], sizeof config.listen.at[1], "%s", bad_addresses[i]);
         FILE *log = catch_log(&saved);
         struct server *server = server_new(bench.loop, &config, &bench.units);
         const unsigned logged = release_log(log, saved, "listen");

@@ -201,7 +201,7 @@ static int listen_on(struct listeners *listeners, const char *text)
 }
 
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const char listen[][LISTEN_SIZE], unsigned count,
+                   const struct listen_list *list,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
@@ -210,8 +210,8 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
     ev_init(&listeners->pause, on_pause_over);
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
-    for (unsigned i = 0; i < count; i++) {
-        if (listen_on(listeners, listen[i]) < 0) {
+    for (unsigned i = 0; i < list->count; i++) {
+        if (listen_on(listeners, list->at[i]) < 0) {
             listeners_close(listeners);
             return -1;
         }

@@ -14,6 +14,12 @@
 #define MAX_LISTEN 8
 #define LISTEN_SIZE 64 /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
 
+/* Addresses to listen on, as they are configured. */
+struct listen_list {
+    char at[MAX_LISTEN][LISTEN_SIZE];
+    unsigned count;
+};
+
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
@@ -28,10 +34,10 @@ struct listeners {
     void *data;
 };
 
-/** Listens on `count` addresses, at most MAX_LISTEN. 0, or -1 when one of them cannot be listened on (logged;
- * none is left open). */
+/** Listens on all addresses of the list. 0, or -1 when one of them cannot be listened on (logged; none is left
+ * open). */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const char listen[][LISTEN_SIZE], unsigned count,
+                   const struct listen_list *list,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 

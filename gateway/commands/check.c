@@ -110,11 +110,11 @@ static void look_at_host(const char *path, const struct config *config)
 {
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
-    for (unsigned i = 0; i < config->gateway.listen_count; i++)
-        if (!has_address(config->gateway.listen[i]))
+    for (unsigned i = 0; i < config->gateway.listen.count; i++)
+        if (!has_address(config->gateway.listen.at[i]))
             warn(path, config_entry_find(config, &gateway_section, "", "listen", i),
                  "'listen' has %s, an address that this host does not have",
-                 config->gateway.listen[i]);
+                 config->gateway.listen.at[i]);
 }
 
 /* ---- what is served, as a table ---- */

@@ -51,7 +51,7 @@ static void own_address(char out[ADDRESS_TEXT])
 static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS_TEXT])
 {
     struct endpoint endpoint = {.port = 502};
-    bool good = gateway->listen_count > 0 && endpoint_parse(gateway->listen[0], &endpoint);
+    bool good = gateway->listen.count > 0 && endpoint_parse(gateway->listen.at[0], &endpoint);
     bool all = !good || strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0;
     if (all)
         own_address(out);

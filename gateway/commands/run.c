@@ -89,8 +89,8 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
 /* Where to read what, for whoever started it by hand. */
 static void print_hint(const struct config *config, const struct gateway *gateway)
 {
-    for (unsigned i = 0; i < config->gateway.listen_count; i++) {
-        const char *listen = config->gateway.listen[i];
+    for (unsigned i = 0; i < config->gateway.listen.count; i++) {
+        const char *listen = config->gateway.listen.at[i];
         int host = (int) (strrchr(listen, ':') - listen);
         log_info("listening on %.*s:%u", host, listen, gateway_port(gateway, i));
     }

@@ -208,11 +208,12 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
 
 static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const char *tcp)
 {
-    char listen[1][LISTEN_SIZE];
-    snprintf(listen[0], sizeof listen[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
-    if (listeners_open(&simulation->listeners, loop, listen, 1, on_accepted, simulation) != 0)
+    struct listen_list list = {.count = 1};
+    char *at = list.at[0];
+    snprintf(at, sizeof list.at[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
+    if (listeners_open(&simulation->listeners, loop, &list, on_accepted, simulation) != 0)
         return false;
-    printf("listening on tcp://%.*s:%u\n", (int) (strrchr(listen[0], ':') - listen[0]), listen[0],
+    printf("listening on tcp://%.*s:%u\n", (int) (strrchr(at, ':') - at), at,
            listeners_port(&simulation->listeners, 0));
     return true;
 }

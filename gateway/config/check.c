@@ -350,12 +350,12 @@ static bool collide(const char *text, const char *other)
 static void check_listen(const struct config_draft *draft, struct mistakes *mistakes)
 {
     const struct gateway_config *gateway = gateway_of(draft);
-    for (unsigned i = 1; i < gateway->listen_count; i++)
+    for (unsigned i = 1; i < gateway->listen.count; i++)
         for (unsigned before = 0; before < i; before++)
-            if (collide(gateway->listen[i], gateway->listen[before])) {
+            if (collide(gateway->listen.at[i], gateway->listen.at[before])) {
                 mistakes_add(mistakes, config_draft_text(draft, "listen", i)->line,
                              "'listen' has %s, which %s takes already; leave one of them out",
-                             gateway->listen[i], gateway->listen[before]);
+                             gateway->listen.at[i], gateway->listen.at[before]);
                 break;
             }
 }

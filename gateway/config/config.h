@@ -36,8 +36,7 @@ struct config_section; /* keys.h */
 struct config_key;
 
 struct gateway_config {
-    char listen[MAX_LISTEN][LISTEN_SIZE];
-    unsigned listen_count;
+    struct listen_list listen;
     struct allow_list allow;
     struct allow_list allow_write; /* clients that may switch, of packs that are writable */
     struct map_settings

@@ -20,7 +20,7 @@
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 static const struct config_key gateway_keys[] = {
-    {.name = "listen", WHOLE(gateway_config), .type = &type_listen,
+    {.name = "listen", GATEWAY(listen), .type = &type_listen,
      .preset = "0.0.0.0:502",
      .on_change = CHANGE_RESTART,
      .help = "Where Modbus TCP clients connect. Port 0 takes any free port."},

@@ -482,15 +482,14 @@ const struct config_type type_path = {.parse = parse_path, .describe = describe_
 static bool parse_listen(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
-    struct gateway_config *gateway = field;
+    struct listen_list *list = field;
     struct endpoint endpoint;
     char four[16];
-    if (gateway->listen_count == MAX_LISTEN || !endpoint_parse(text, &endpoint) ||
-        !endpoint.numeric || endpoint_lacks_interface(&endpoint) ||
-        endpoint_is_mapped(&endpoint, four) ||
-        !copy_text(text, gateway->listen[gateway->listen_count], sizeof *gateway->listen))
+    if (list->count == MAX_LISTEN || !endpoint_parse(text, &endpoint) || !endpoint.numeric ||
+        endpoint_lacks_interface(&endpoint) || endpoint_is_mapped(&endpoint, four) ||
+        !copy_text(text, list->at[list->count], sizeof *list->at))
         return false;
-    gateway->listen_count++;
+    list->count++;
     return true;
 }
 
@@ -546,11 +545,11 @@ static void describe_port(const struct config_key *key, char *out, size_t size)
 
 static bool same_listen(const void *a, const void *b)
 {
-    const struct gateway_config *x = a, *y = b;
-    for (unsigned i = 0; i < x->listen_count && i < y->listen_count; i++)
-        if (strcmp(x->listen[i], y->listen[i]) != 0)
+    const struct listen_list *x = a, *y = b;
+    for (unsigned i = 0; i < x->count && i < y->count; i++)
+        if (strcmp(x->at[i], y->at[i]) != 0)
             return false;
-    return x->listen_count == y->listen_count;
+    return x->count == y->count;
 }
 
 const struct config_type type_listen = {

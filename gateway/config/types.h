@@ -22,7 +22,7 @@ extern const struct config_type type_millis;   /* unsigned, in ms            the
 extern const struct config_type type_gap;      /* struct line_config         the same */
 extern const struct config_type type_choice;   /* an enum                    one of the words */
 extern const struct config_type type_flag;     /* bool                       one of two words */
-extern const struct config_type type_listen;   /* struct gateway_config      "[::]:502"; a list */
+extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */
 extern const struct config_type type_allow;    /* struct allow_list          "10.0.0.0/8"; a list */
 extern const struct config_type type_path;     /* char[PORT_SIZE]            "/a/path", or "none" */
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */

@@ -454,8 +454,7 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->turned.data = server;
     if (open_places(server, config->max_clients) < 0 ||
         answerer_open(&server->answerer, units) < 0 ||
-        listeners_open(&server->listeners, loop, config->listen, config->listen_count, on_accepted,
-                       server) < 0) {
+        listeners_open(&server->listeners, loop, &config->listen, on_accepted, server) < 0) {
         server_free(server);
         return NULL;
     }

@@ -55,7 +55,7 @@ void server_set_orders(struct server *server, const struct allow_list *allow_wri
  * next order never comes from within. */
 void server_order_over(struct server *server, uint64_t ticket, uint8_t exception);
 
-/** The port that `config->listen[listen_index]` is bound to: of use where it asked for any. */
+/** The port that `config->listen.at[listen_index]` is bound to: of use where it asked for any. */
 unsigned server_port(const struct server *server, unsigned listen_index);
 
 /** Clients connected at this moment. */

@@ -44,10 +44,10 @@ static void check_gateway(const struct gateway_config *gateway)
 {
     char reason[200];
     REQUIRE(map_check(&gateway->map, reason, sizeof reason));
-    REQUIRE(gateway->listen_count >= 1 && gateway->listen_count <= MAX_LISTEN);
-    for (unsigned i = 0; i < gateway->listen_count; i++)
-        REQUIRE(gateway->listen[i][0] &&
-                memchr(gateway->listen[i], '\0', sizeof gateway->listen[i]));
+    REQUIRE(gateway->listen.count >= 1 && gateway->listen.count <= MAX_LISTEN);
+    for (unsigned i = 0; i < gateway->listen.count; i++)
+        REQUIRE(gateway->listen.at[i][0] &&
+                memchr(gateway->listen.at[i], '\0', sizeof gateway->listen.at[i]));
     REQUIRE(gateway->allow.count <= MAX_ALLOW);
     for (unsigned i = 0; i < gateway->allow.count; i++)
         REQUIRE(gateway->allow.networks[i].bits <= 128);

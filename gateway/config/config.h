@@ -168,6 +168,7 @@ struct config {
     struct push_config *pushes;
     unsigned push_count;
     struct history_config *history; /* NULL: none */
+    struct web_config *web;         /* the same */
     struct mqtt_config *mqtts;
     unsigned mqtt_count;
     struct print_config *prints;

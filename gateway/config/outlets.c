@@ -111,6 +111,85 @@ static void describe_topic(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_topic = {.parse = parse_topic, .describe = describe_topic};
 
+/* A name as a browser has it in its address line, without a port. */
+static bool parse_host(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct web_hosts *hosts = field;
+    const size_t size = strlen(text);
+    if (strcmp(text, "none") == 0)
+        return hosts->count == 0;
+    if (hosts->count == WEB_HOSTS_MAX || size == 0 || size >= WEB_HOST_SIZE || text[0] == '.' ||
+        text[0] == '-' || strstr(text, "..") || text[size - 1] == '.')
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (!isalnum((unsigned char) text[i]) && !strchr("-._", text[i]))
+            return false;
+    for (size_t i = 0; i <= size; i++)
+        hosts->at[hosts->count][i] = (char) tolower((unsigned char) text[i]);
+    hosts->count++;
+    return true;
+}
+
+static void describe_host(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "names such as battery.example.net, without a port, at most %d of them with commas "
+             "between",
+             WEB_HOSTS_MAX);
+}
+
+static const struct config_type type_hosts = {
+    .parse = parse_host, .describe = describe_host, .list = true};
+
+static bool parse_networks(const struct config_key *key, const char *text, void *field)
+{
+    const struct allow_list *list = field;
+    return strcmp(text, "none") == 0 ? list->count == 0 : type_allow.parse(key, text, field);
+}
+
+static void describe_networks(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(out, size, "none, or ");
+    type_allow.describe(key, out + strlen(out), size - strlen(out));
+}
+
+/* As `allow`, or none. */
+static const struct config_type type_networks = {
+    .parse = parse_networks, .describe = describe_networks, .list = true};
+
+/* It goes into a header as it is. */
+static bool parse_frame(const struct config_key *key, const char *text, void *field)
+{
+    const bool tls = strncmp(text, "https://", 8) == 0;
+    struct endpoint endpoint;
+    char address[WEB_HOST_SIZE + 8];
+    if (strcmp(text, "none") == 0) {
+        *(char *) field = '\0';
+        return true;
+    }
+    if ((!tls && strncmp(text, "http://", 7) != 0) || strlen(text) >= key->size ||
+        strpbrk(text, " \t;,'\"*\\"))
+        return false;
+    snprintf(address, sizeof address, "%s", text + (tls ? 8 : 7));
+    if (!endpoint_parse(address, &endpoint)) {
+        strcat(address, ":443");
+        if (strchr(address, '/') || !endpoint_parse(address, &endpoint))
+            return false;
+    }
+    return snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_frame(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "https://HOST or http://HOST, with :PORT unless it is the usual one, or none");
+}
+
+static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
+
 /* ---- checks ---- */
 
 static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
@@ -314,6 +393,44 @@ static void check_mqtt(const struct config_drafts *drafts, struct config_draft *
     check_state_file(drafts, draft, mistakes);
 }
 
+static void check_web(const struct config_drafts *drafts, struct config_draft *draft,
+                      struct mistakes *mistakes)
+{
+    const struct web_config *web = draft->settings;
+    check_packs(drafts, draft, mistakes);
+    if (!web->tls_cert[0] != !web->tls_key[0])
+        mistakes_add(mistakes, config_draft_line(draft, web->tls_cert[0] ? "tls_cert" : "tls_key"),
+                     "'tls_cert' and 'tls_key' belong together; expected both or none");
+    for (unsigned i = 0; i < web->listen.count; i++) {
+        struct endpoint endpoint;
+        if (endpoint_parse(web->listen.at[i], &endpoint) && endpoint.port > 0 &&
+            endpoint.port < 1024)
+            mistakes_warn(mistakes, config_draft_text(draft, "listen", i)->line,
+                          "'listen' has port %u, which the page may not have where only packgate "
+                          "itself is allowed ports below 1024; a reverse proxy can have it",
+                          (unsigned) endpoint.port);
+    }
+    if (config_draft_given(draft, "allow_write") && !web->password_file[0])
+        mistakes_warn(mistakes, config_draft_line(draft, "allow_write"),
+                      "'allow_write' has no effect without 'password_file'");
+    if (web->max_streams > web->max_clients)
+        mistakes_add(mistakes, config_draft_line(draft, "max_streams"),
+                     "'max_streams' of %u can never be reached with a 'max_clients' of %u; "
+                     "expected at most that",
+                     web->max_streams, web->max_clients);
+}
+
+/* Charts are made of what the history has. */
+static void link_web(const struct config *config, void *settings, const struct config_draft *draft)
+{
+    (void) draft;
+    struct web_config *web = settings;
+    if (!config->history)
+        return;
+    memcpy(web->history, config->history->file, sizeof web->history);
+    web->commit_s = config->history->commit_s;
+}
+
 /* ---- rows ---- */
 
 // clang-format off
@@ -439,6 +556,78 @@ const struct config_section history_section = {
             "seconds, minutes, hours and days, and what happened.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
     CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = check_packs,
+};
+
+#define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION
+
+static const struct config_key web_keys[] = {
+    {.name = "listen", WEB(listen), .type = &type_listen,
+     .preset = "0.0.0.0:8080",
+     .help = "Where browsers connect. Port 0 takes any free port."},
+    {.name = "packs", PACKS(web_config),
+     .help = "The packs and banks that are shown."},
+    {.name = "allow", WEB(allow), .type = &type_allow,
+     .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
+     .help = "The networks that browsers may come from; all others are turned away. The default is this host and all "
+             "private networks."},
+    {.name = "password_file", WEB(password_file), .type = &type_path,
+     .preset = "none",
+     .help = "The file that `packgate password` has written. Without it nobody can log in, and nothing is switched from the "
+             "page."},
+    {.name = "allow_write", WEB(allow_write), .type = &type_allow,
+     .preset = "127.0.0.0/8, ::1/128",
+     .help = "The networks whose browsers may log in and switch the MOS of packs that are writable. The default is this "
+             "host."},
+    {.name = "hosts", WEB(hosts), .type = &type_hosts,
+     .preset = "none",
+     .help = "Further names under which the page is asked for, besides addresses, localhost and the name of the host: that "
+             "of a reverse proxy, or the one in a Prometheus configuration. Other names are refused, as pages of "
+             "strangers could read the values by them."},
+    {.name = "frame", WEB(frame), .type = &type_frame,
+     .preset = "none",
+     .help = "The page that may show this one in a frame, such as that of Home Assistant."},
+    {.name = "proxy", WEB(proxy), .type = &type_networks,
+     .preset = "none",
+     .help = "The addresses of reverse proxies. What they say of their clients in X-Forwarded-For, -Proto and -Prefix is "
+             "believed; from others it is not, and such requests switch nothing."},
+    {.name = "tls_cert", WEB(tls_cert), .type = &type_path,
+     .preset = "none",
+     .help = "A certificate with its chain, in PEM form: the page is then served as https. A reverse proxy does the same "
+             "and renews its certificate by itself."},
+    {.name = "tls_key", WEB(tls_key), .type = &type_path,
+     .preset = "none",
+     .help = "The key of that certificate."},
+    {.name = "max_clients", WEB(max_clients), .type = &type_unsigned, .min = 4, .max = 4000,
+     .preset = "64",
+     .help = "Connections at one time. When there are more, the one that was idle for longest is closed."},
+    {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,
+     .preset = "16",
+     .help = "Of these, from one address."},
+    {.name = "max_streams", WEB(max_streams), .type = &type_unsigned, .min = 1, .max = 4000,
+     .preset = "32",
+     .help = "Open pages that are kept up to date at one time."},
+};
+
+static const struct config_alias web_aliases[] = {
+    {"bind",     "listen"},
+    {"port",     "listen"},
+    {"address",  "listen"},
+    {"password", "password_file"},
+    {"host",     "hosts"},
+    {"hostname", "hosts"},
+    {"certfile", "tls_cert"},
+    {"cert",     "tls_cert"},
+    {"keyfile",  "tls_key"},
+    {"key",      "tls_key"},
+    {"trusted_proxies", "proxy"},
+    {0}
+};
+
+const struct config_section web_section = {
+    .word = "web", .heading = "[web]", .times = SECTION_ONCE,
+    .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
+    .size = sizeof(struct web_config), .at = offsetof(struct config, web),
+    CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
 };
 
 static const struct config_key print_keys[] = {

@@ -7,7 +7,10 @@
 #ifndef PACKGATE_CONFIG_OUTLETS_H
 #define PACKGATE_CONFIG_OUTLETS_H
 
+#include "allow.h"
+
 #include "base/address.h"
+#include "base/listeners.h"
 
 #include <stdbool.h>
 
@@ -58,6 +61,30 @@ struct mqtt_config {
     enum mqtt_entities entities;
     bool switching;
     bool retain;
+};
+
+#define WEB_HOSTS_MAX 16
+#define WEB_HOST_SIZE 128
+
+struct web_hosts {
+    char at[WEB_HOSTS_MAX][WEB_HOST_SIZE]; /* in lower case */
+    unsigned count;
+};
+
+/* One or none. */
+struct web_config {
+    struct outlet_config outlet;
+    struct listen_list listen;
+    struct allow_list allow;
+    struct allow_list allow_write;        /* clients that may log in and switch */
+    struct allow_list proxy;              /* who may name the client that it speaks for */
+    struct web_hosts hosts;               /* further names under which it is asked */
+    char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
+    char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123"; empty: no frame */
+    char tls_cert[OUTLET_PATH_SIZE], tls_key[OUTLET_PATH_SIZE];
+    unsigned max_clients, max_per_address, max_streams;
+    char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
+    double commit_s;                /* of the same */
 };
 
 /** Takes "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]" apart. False: it is neither. */

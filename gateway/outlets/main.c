@@ -29,6 +29,9 @@ static const struct outlet_kind *const kinds[] = {
 #ifdef WITH_MQTT
     &outlet_mqtt,
 #endif
+#ifdef WITH_WEB
+    &outlet_web,
+#endif
     &outlet_print,
 };
 

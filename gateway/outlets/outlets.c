@@ -56,6 +56,7 @@ static const struct kind {
 } kinds[] = {
     SECTION("mqtt", mqtts, mqtt_count),
     SECTION_OF_ONE("history", history),
+    SECTION_OF_ONE("web", web),
     SECTION("print", prints, print_count),
 };
 

@@ -1,13 +1,16 @@
 # packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
 # in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history mqtt)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history mqtt web)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto
 
 OUTLET_DEPS_history := libsqlite3-dev
 OUTLET_LIBS_history := sqlite3
+
+OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev
+OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3
 
 DEPS += $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
 
@@ -18,6 +21,10 @@ OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
+# The page reads the history, whether this build writes one or not.
+ifneq ($(filter web,$(OUTLETS)),)
+OUTLET_SOURCES += $(foreach part,csv query rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+endif
 OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
 OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The files of the page, compressed and linked into the program: no request ever touches the file
+ * system. The table is made by the build.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_ASSET_H
+#define PACKGATE_OUTLETS_WEB_ASSET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct web_asset {
+    const char *path; /* below the root: "" is the page, "a/HASH/app.js" what it loads */
+    const char *type; /* "text/html; charset=utf-8" */
+    const uint8_t *bytes;
+    size_t size;
+    const char *etag; /* with its quotation marks */
+    bool gzip;        /* the bytes are compressed */
+};
+
+extern const struct web_asset web_assets[];
+extern const unsigned web_asset_count;
+
+#endif

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/* Judges requests. */
+#include "guard.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_port(const char *text, unsigned *port)
+{
+    const size_t size = strlen(text);
+    if (size == 0 || size > 5 || text[strspn(text, "0123456789")])
+        return false;
+    *port = (unsigned) strtoul(text, NULL, 10);
+    return *port > 0 && *port <= 65535;
+}
+
+static bool parse_bracketed(const char *text, struct guard_host *host)
+{
+    struct in6_addr address;
+    const char *end = strchr(text, ']');
+    if (!end || (size_t) (end - text) > sizeof host->name)
+        return false;
+    memcpy(host->name, text + 1, (size_t) (end - text - 1));
+    host->name[end - text - 1] = '\0';
+    host->is_address = true;
+    return inet_pton(AF_INET6, host->name, &address) == 1 &&
+           (end[1] == '\0' || (end[1] == ':' && parse_port(end + 2, &host->port)));
+}
+
+bool guard_host_parse(const char *text, struct guard_host *host)
+{
+    struct in_addr address;
+    *host = (struct guard_host){.port = 0};
+    if (text[0] == '[')
+        return parse_bracketed(text, host);
+    size_t size = strcspn(text, ":");
+    if (text[size] == ':' && !parse_port(text + size + 1, &host->port))
+        return false;
+    if (size > 0 && text[size - 1] == '.')
+        size--;
+    if (size == 0 || size >= sizeof host->name)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        if (!isalnum((unsigned char) text[i]) && !strchr("-._", text[i]))
+            return false;
+        host->name[i] = (char) tolower((unsigned char) text[i]);
+    }
+    host->is_address = inet_pton(AF_INET, host->name, &address) == 1;
+    return true;
+}
+
+static bool knows_name(const struct guard *guard, const char *name)
+{
+    for (unsigned i = 0; i < guard->config->hosts.count; i++)
+        if (strcmp(guard->config->hosts.at[i], name) == 0)
+            return true;
+    if (strcmp(name, "localhost") == 0)
+        return true;
+    /* "shed", "shed.local"; the host's own name may have a domain, which may be left out. */
+    const size_t own = strcspn(guard->hostname, ".");
+    if (own > 0 && strcmp(name, guard->hostname) == 0)
+        return true;
+    return own > 0 && strncmp(name, guard->hostname, own) == 0 &&
+           (name[own] == '\0' || strcmp(name + own, ".local") == 0);
+}
+
+bool guard_knows(const struct guard *guard, const struct guard_host *host)
+{
+    if (!host->is_address && !knows_name(guard, host->name))
+        return false;
+    /* A proxy keeps the port under which it was asked itself. */
+    if (guard->config->proxy.count > 0)
+        return true;
+    const unsigned port = host->port ? host->port : guard->config->tls_cert[0] ? 443 : 80;
+    for (unsigned i = 0; i < guard->port_count; i++)
+        if (guard->ports[i] == port)
+            return true;
+    return false;
+}
+
+bool guard_same_page(const char *origin, const struct guard_host *host)
+{
+    struct guard_host other;
+    const bool tls = strncmp(origin, "https://", 8) == 0;
+    if (!tls && strncmp(origin, "http://", 7) != 0)
+        return false;
+    if (!guard_host_parse(origin + (tls ? 8 : 7), &other))
+        return false;
+    /* A port that is the usual one of the page's scheme is in neither of them. */
+    const unsigned usual = tls ? 443 : 80;
+    const unsigned port = other.port ? other.port : usual;
+    return strcmp(other.name, host->name) == 0 && port == (host->port ? host->port : usual);
+}
+
+bool guard_forwarded(const char *list, struct sockaddr_storage *client)
+{
+    const char *last = strrchr(list, ',');
+    char text[INET6_ADDRSTRLEN + 2];
+    struct sockaddr_in *four = (struct sockaddr_in *) client;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *) client;
+    last = last ? last + 1 : list;
+    last += strspn(last, " \t\"[");
+    const size_t size = strcspn(last, " \t\"]");
+    if (size == 0 || size >= sizeof text)
+        return false;
+    memcpy(text, last, size);
+    text[size] = '\0';
+    *client = (struct sockaddr_storage){.ss_family = AF_INET};
+    if (inet_pton(AF_INET, text, &four->sin_addr) == 1)
+        return true;
+    client->ss_family = AF_INET6;
+    return inet_pton(AF_INET6, text, &six->sin6_addr) == 1;
+}
+
+bool guard_prefix(const char *text)
+{
+    if (text[0] != '/' || strlen(text) > 128)
+        return false;
+    for (const char *c = text; *c; c++)
+        if (!isalnum((unsigned char) *c) && !strchr("/-._~", *c))
+            return false;
+    return true;
+}

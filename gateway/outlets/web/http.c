@@ -1,0 +1,668 @@
+// SPDX-License-Identifier: MIT
+/* A HTTP server on libmicrohttpd, with an accept of our own. */
+#include "http.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
+#define LOG_AGAIN_S 60.0
+
+enum client_state {
+    CLIENT_READING,   /* the first request, or the body of a later one */
+    CLIENT_ANSWERING, /* or held */
+    CLIENT_RESTING    /* nothing of the next request is known yet */
+};
+
+struct client {
+    TAILQ_ENTRY(client) entry;
+    int fd;
+    enum client_state state;
+    double since; /* of the state */
+    bool is_proxy, is_stream, paused, cut;
+    bool begun; /* the request's first call */
+    unsigned status;
+    struct MHD_Response *response; /* to be queued */
+    struct http_request request;
+};
+TAILQ_HEAD(client_list, client);
+
+struct http {
+    struct ev_loop *loop;
+    struct http_settings settings;
+    struct listeners listeners;
+    struct MHD_Daemon *daemon;
+    struct client *all;
+    struct client_list unused, clients;
+    unsigned count; /* that were not cut */
+    struct client *coming;
+    ev_io readable;
+    ev_prepare prepare;
+    ev_timer due, second;
+    ev_idle at_once;
+    struct http_counters counters;
+    double refused_at;
+};
+
+static struct client *client_of(const struct http_request *request)
+{
+    return (struct client *) (uintptr_t) ((const char *) request -
+                                          offsetof(struct client, request));
+}
+
+/* ---- the library in the loop ---- */
+
+static void run(struct http *http)
+{
+    ev_idle_stop(http->loop, &http->at_once);
+    MHD_run(http->daemon);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    run(io->data);
+}
+
+static void on_due(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    run(timer->data);
+}
+
+static void on_idle(struct ev_loop *loop, ev_idle *idle, int revents)
+{
+    (void) loop;
+    (void) revents;
+    run(idle->data);
+}
+
+/* Before the loop waits: for how long the library lets it. */
+static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+    (void) revents;
+    struct http *http = prepare->data;
+    MHD_UNSIGNED_LONG_LONG ms;
+    ev_timer_stop(loop, &http->due);
+    if (MHD_get_timeout(http->daemon, &ms) != MHD_YES)
+        return;
+    if (ms == 0) {
+        ev_idle_start(loop, &http->at_once);
+        return;
+    }
+    ev_timer_set(&http->due, (double) ms / 1e3, 0);
+    ev_timer_start(loop, &http->due);
+}
+
+/* ---- who comes in ---- */
+
+static bool same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b)
+{
+    char x[ADDRESS_TEXT], y[ADDRESS_TEXT];
+    return strcmp(address_format_host((const struct sockaddr *) a, x),
+                  address_format_host((const struct sockaddr *) b, y)) == 0;
+}
+
+static unsigned count_peer(const struct http *http, const struct sockaddr_storage *peer)
+{
+    unsigned count = 0;
+    const struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    count += !client->cut && same_host(&client->request.peer, peer);
+    return count;
+}
+
+unsigned http_of_client(const struct http *http, const struct sockaddr *address)
+{
+    struct sockaddr_storage whom = {0};
+    memcpy(&whom, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                          : sizeof(struct sockaddr_in));
+    unsigned count = 0;
+    const struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    count += !client->cut && same_host(&client->request.client, &whom);
+    return count;
+}
+
+/* The library sees the end of the connection and lets go of it. */
+static void cut(struct client *client)
+{
+    if (client->cut)
+        return;
+    struct http *http = client->request.http;
+    client->cut = true;
+    http->count--;
+    http->counters.dropped++;
+    shutdown(client->fd, SHUT_RDWR);
+    http_wake(&client->request);
+    ev_idle_start(http->loop, &http->at_once);
+}
+
+void http_cut(struct http_request *request)
+{
+    cut(client_of(request));
+}
+
+/* Who was idle for the longest time: a half request counts as idle, an answer does not. */
+static struct client *find_idle(const struct http *http, const struct sockaddr_storage *peer)
+{
+    struct client *client, *longest = NULL;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    if (!client->cut && client->state != CLIENT_ANSWERING &&
+        (!peer || same_host(&client->request.peer, peer)) &&
+        (!longest || client->since < longest->since))
+        longest = client;
+    return longest;
+}
+
+/* Makes room; false: there is none to be had. */
+static bool make_room(struct http *http, const struct sockaddr_storage *peer, bool is_proxy)
+{
+    struct client *longest = NULL;
+    if (!is_proxy && count_peer(http, peer) >= http->settings.max_per_address) {
+        if (!(longest = find_idle(http, peer)))
+            return false;
+        cut(longest);
+    }
+    if (http->count < http->settings.max_clients)
+        return !TAILQ_EMPTY(&http->unused);
+    if (!(longest = find_idle(http, NULL)))
+        return false;
+    cut(longest);
+    return !TAILQ_EMPTY(&http->unused);
+}
+
+static void turn_away(struct http *http, int fd, bool busy)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n"
+                                 "Content-Length: 0\r\nConnection: close\r\n\r\n";
+    char request[HTTP_BODY_MAX];
+    http->counters.refused++;
+    if (busy && !http->settings.tls_cert) {
+        /* What was not read would make the kernel throw the answer away. */
+        while (recv(fd, request, sizeof request, MSG_DONTWAIT) == sizeof request)
+            ;
+        if (send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+            log_debug("web: %s", strerror(errno));
+    }
+    close(fd);
+}
+
+static void tell_refused(struct http *http, const struct sockaddr *peer, const char *why)
+{
+    char text[ADDRESS_TEXT];
+    const double now = clock_now();
+    if (http->refused_at != 0 && now - http->refused_at < LOG_AGAIN_S) {
+        log_debug("web: client %s %s", address_format_host(peer, text), why);
+        return;
+    }
+    http->refused_at = now;
+    log_warn("web: client %s %s", address_format_host(peer, text), why);
+}
+
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
+{
+    struct http *http = data;
+    const struct sockaddr *address = (const struct sockaddr *) peer;
+    bool is_proxy = false;
+    if (!http->settings.admit(http->settings.data, address, &is_proxy)) {
+        tell_refused(http, address, "is not in `allow` and was turned away");
+        turn_away(http, fd, false);
+        return;
+    }
+    if (!make_room(http, peer, is_proxy)) {
+        tell_refused(http, address, "was turned away: all connections are busy");
+        turn_away(http, fd, true);
+        return;
+    }
+    struct client *client = TAILQ_FIRST(&http->unused);
+    TAILQ_REMOVE(&http->unused, client, entry);
+    *client = (struct client){.fd = fd,
+                              .state = CLIENT_READING,
+                              .since = clock_now(),
+                              .is_proxy = is_proxy,
+                              .request = {.http = http, .peer = *peer, .client = *peer}};
+    TAILQ_INSERT_TAIL(&http->clients, client, entry);
+    http->count++;
+    http->coming = client;
+    const socklen_t size =
+        peer->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES && http->coming) {
+        /* The library has closed the socket and told nobody. */
+        http->coming = NULL;
+        http->count--;
+        TAILQ_REMOVE(&http->clients, client, entry);
+        TAILQ_INSERT_HEAD(&http->unused, client, entry);
+    }
+    ev_idle_start(http->loop, &http->at_once);
+}
+
+/* A connection has begun or is over. */
+static void on_connection(void *data, struct MHD_Connection *connection, void **own,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = data;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *own = http->coming;
+        if (http->coming)
+            http->coming->request.connection = connection;
+        http->coming = NULL;
+        return;
+    }
+    struct client *client = *own;
+    if (!client)
+        return;
+    if (!client->cut)
+        http->count--;
+    if (client->response)
+        MHD_destroy_response(client->response);
+    client->response = NULL;
+    TAILQ_REMOVE(&http->clients, client, entry);
+    TAILQ_INSERT_HEAD(&http->unused, client, entry);
+    listeners_resume(&http->listeners);
+}
+
+/* Once a second: who takes too long. */
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    static const double limits[] = {[CLIENT_READING] = HTTP_REQUEST_S,
+                                    [CLIENT_ANSWERING] = HTTP_ANSWER_S,
+                                    [CLIENT_RESTING] = HTTP_IDLE_S};
+    struct http *http = timer->data;
+    const double now = clock_now();
+    struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    if (!client->is_stream && now - client->since > limits[client->state])
+        cut(client);
+}
+
+/* ---- a request ---- */
+
+static void enter(struct client *client, enum client_state state)
+{
+    client->state = state;
+    client->since = clock_now();
+}
+
+/* A head that two readers could understand in two ways (RFC 9112, 6.3) is refused, whatever one of
+ * them could make of it. */
+static unsigned judge_head(const struct http_request *request, const char **why)
+{
+    const char *length = http_header(request, "Content-Length");
+    *why = "this request can be read in two ways";
+    if (http_header_count(request, "Host") > 1 || http_header_count(request, "Content-Length") > 1)
+        return MHD_HTTP_BAD_REQUEST;
+    if (http_header(request, "Transfer-Encoding")) {
+        *why = "a body needs a Content-Length";
+        return length ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_LENGTH_REQUIRED;
+    }
+    if (length && (!length[0] || length[strspn(length, "0123456789")]))
+        return MHD_HTTP_BAD_REQUEST;
+    if (length && (strlen(length) > 6 || strtoul(length, NULL, 10) > HTTP_BODY_MAX)) {
+        *why = "too large";
+        return MHD_HTTP_CONTENT_TOO_LARGE;
+    }
+    return 0;
+}
+
+static enum MHD_Result send_answer(struct client *client)
+{
+    struct MHD_Response *response = client->response;
+    client->response = NULL;
+    const enum MHD_Result result =
+        MHD_queue_response(client->request.connection, client->status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+static enum MHD_Result begin_request(struct client *client, const char *target, const char *method,
+                                     const char *version)
+{
+    struct http_request *request = &client->request;
+    const char *why;
+    client->begun = true;
+    client->status = 0;
+    enter(client, CLIENT_READING);
+    request->target = target;
+    request->is_head = strcmp(method, "HEAD") == 0;
+    request->method = request->is_head ? "GET" : method;
+    request->version = version;
+    request->body_size = 0;
+    request->client = request->peer;
+    request->proxied = client->is_proxy;
+    request->over = NULL;
+    request->data = client;
+    request->http->counters.requests++;
+    const unsigned status = judge_head(request, &why);
+    if (status == 0)
+        return MHD_YES;
+    /* What follows may be meant as a body or as a request: the connection ends here. */
+    http_error(request, status, why);
+    MHD_add_response_header(client->response, "Connection", "close");
+    enter(client, CLIENT_ANSWERING);
+    return send_answer(client);
+}
+
+static enum MHD_Result take_body(struct http_request *request, const char *bytes, size_t *size)
+{
+    if (!request->body)
+        request->body = malloc(HTTP_BODY_MAX + 1);
+    if (!request->body || *size > HTTP_BODY_MAX - request->body_size)
+        return MHD_NO;
+    memcpy(request->body + request->body_size, bytes, *size);
+    request->body_size += *size;
+    request->body[request->body_size] = '\0';
+    *size = 0;
+    return MHD_YES;
+}
+
+static enum MHD_Result on_request(void *data, struct MHD_Connection *connection, const char *target,
+                                  const char *method, const char *version, const char *bytes,
+                                  size_t *size, void **own)
+{
+    struct http *http = data;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct client *client = info ? info->socket_context : NULL;
+    if (!client || client->cut)
+        return MHD_NO;
+    *own = client;
+    if (!client->begun)
+        return begin_request(client, target, method, version);
+    if (*size > 0)
+        return take_body(&client->request, bytes, size);
+    if (client->response)
+        return send_answer(client);
+    enter(client, CLIENT_ANSWERING);
+    http->settings.handle(http->settings.data, &client->request);
+    if (client->response)
+        return send_answer(client);
+    /* Held: it is called again when there is an answer. */
+    client->paused = true;
+    MHD_suspend_connection(connection);
+    return MHD_YES;
+}
+
+static void on_completed(void *data, struct MHD_Connection *connection, void **own,
+                         enum MHD_RequestTerminationCode why)
+{
+    (void) data;
+    (void) connection;
+    (void) why;
+    struct client *client = *own;
+    *own = NULL;
+    if (!client)
+        return;
+    if (client->is_stream)
+        client->request.http->counters.streams--;
+    client->begun = client->is_stream = client->paused = false;
+    enter(client, CLIENT_RESTING);
+    struct http_request *request = &client->request;
+    free(request->body);
+    request->body = NULL;
+    if (request->over)
+        request->over(request->data);
+    request->over = NULL;
+}
+
+/* The path is compared as it came, and arguments are decoded by http_argument. */
+static size_t leave_alone(void *data, struct MHD_Connection *connection, char *text)
+{
+    (void) data;
+    (void) connection;
+    return strlen(text);
+}
+
+/* ---- for handlers ---- */
+
+const char *http_header(const struct http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+struct counting {
+    const char *name;
+    unsigned count;
+};
+
+static enum MHD_Result count_header(void *data, enum MHD_ValueKind kind, const char *name,
+                                    const char *value)
+{
+    (void) kind;
+    (void) value;
+    struct counting *counting = data;
+    counting->count += strcasecmp(name, counting->name) == 0;
+    return MHD_YES;
+}
+
+unsigned http_header_count(const struct http_request *request, const char *name)
+{
+    struct counting counting = {.name = name};
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &counting);
+    return counting.count;
+}
+
+static int hex(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 87 : -1;
+}
+
+bool http_argument(const struct http_request *request, const char *name, char *out, size_t size)
+{
+    const char *text =
+        MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    size_t at = 0;
+    for (; text && *text; text++) {
+        int c = (unsigned char) *text;
+        if (c == '%') {
+            if (hex(text[1]) < 0 || hex(text[2]) < 0)
+                return false;
+            c = hex(text[1]) * 16 + hex(text[2]);
+            text += 2;
+        }
+        if (c < 0x20 || c == 0x7F || at + 1 >= size)
+            return false;
+        out[at++] = (char) c;
+    }
+    if (text)
+        out[at] = '\0';
+    return text != NULL;
+}
+
+void http_dress(struct MHD_Response *response, const char *type)
+{
+    MHD_add_response_header(response, "Content-Type", type);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+}
+
+struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
+                                   enum MHD_ResponseMemoryMode mode)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(size, (void *) (uintptr_t) bytes, mode);
+    if (response)
+        http_dress(response, type);
+    return response;
+}
+
+void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response)
+{
+    struct client *client = client_of(request);
+    client->status = response ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+    client->response =
+        response ? response : MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    http_wake(request);
+}
+
+void http_error(struct http_request *request, unsigned status, const char *why)
+{
+    char bytes[400];
+    struct text text = text_in(bytes, sizeof bytes);
+    text_add(&text, "{\"error\":");
+    text_quote(&text, why);
+    text_add(&text, "}\n");
+    struct MHD_Response *response =
+        http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
+    if (response)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    http_answer(request, status, response);
+}
+
+void http_hold(struct http_request *request, void (*over)(void *data), void *data)
+{
+    request->over = over;
+    request->data = data;
+}
+
+void http_is_stream(struct http_request *request, void (*over)(void *data), void *data)
+{
+    client_of(request)->is_stream = true;
+    request->http->counters.streams++;
+    http_hold(request, over, data);
+}
+
+ssize_t http_pause(struct http_request *request)
+{
+    struct client *client = client_of(request);
+    if (client->cut)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    client->paused = true;
+    MHD_suspend_connection(request->connection);
+    return 0;
+}
+
+void http_wake(struct http_request *request)
+{
+    struct client *client = client_of(request);
+    if (!client->paused)
+        return;
+    client->paused = false;
+    MHD_resume_connection(request->connection);
+    ev_idle_start(request->http->loop, &request->http->at_once);
+}
+
+/* ---- life ---- */
+
+unsigned http_port(const struct http *http, unsigned n)
+{
+    return listeners_port(&http->listeners, n);
+}
+
+struct http_counters http_counters(const struct http *http)
+{
+    struct http_counters counters = http->counters;
+    counters.clients = http->count;
+    return counters;
+}
+
+static void on_log(void *data, const char *format, va_list arguments)
+{
+    (void) data;
+    char text[300];
+    vsnprintf(text, sizeof text, format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    log_debug("web: %s", text);
+}
+
+static bool start_library(struct http *http)
+{
+    const struct http_settings *settings = &http->settings;
+    unsigned flags =
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, (void *) (uintptr_t) settings->tls_cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *) (uintptr_t) settings->tls_key},
+        {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+    if (settings->tls_cert)
+        flags |= MHD_USE_TLS;
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+        MHD_OPTION_CONNECTION_LIMIT, settings->max_clients + CUT_SPARE,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned) HTTP_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_alone, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_ARRAY, settings->tls_cert ? tls : none, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info || info->epoll_fd < 0) {
+        log_error("web: the server cannot be started%s",
+                  settings->tls_cert ? "; are tls_cert and tls_key a certificate and its key?"
+                                     : "");
+        return false;
+    }
+    ev_io_set(&http->readable, info->epoll_fd, EV_READ);
+    return true;
+}
+
+struct http *http_new(struct ev_loop *loop, const struct http_settings *settings)
+{
+    struct http *http = calloc(1, sizeof *http);
+    const unsigned count = settings->max_clients + CUT_SPARE;
+    if (!http || !(http->all = calloc(count, sizeof *http->all))) {
+        log_error("web: out of memory");
+        free(http);
+        return NULL;
+    }
+    http->loop = loop;
+    http->settings = *settings;
+    TAILQ_INIT(&http->unused);
+    TAILQ_INIT(&http->clients);
+    for (unsigned i = count; i > 0; i--)
+        TAILQ_INSERT_HEAD(&http->unused, &http->all[i - 1], entry);
+    ev_init(&http->readable, on_readable);
+    ev_prepare_init(&http->prepare, on_prepare);
+    ev_init(&http->due, on_due);
+    ev_timer_init(&http->second, on_second, 1, 1);
+    ev_idle_init(&http->at_once, on_idle);
+    http->readable.data = http->prepare.data = http->due.data = http->second.data =
+        http->at_once.data = http;
+    if (!start_library(http) ||
+        listeners_open(&http->listeners, loop, settings->listen, on_accepted, http) < 0) {
+        http_free(http);
+        return NULL;
+    }
+    ev_io_start(loop, &http->readable);
+    ev_prepare_start(loop, &http->prepare);
+    ev_timer_start(loop, &http->second);
+    return http;
+}
+
+void http_free(struct http *http)
+{
+    if (!http)
+        return;
+    listeners_close(&http->listeners);
+    struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    cut(client);
+    ev_io_stop(http->loop, &http->readable);
+    ev_prepare_stop(http->loop, &http->prepare);
+    ev_timer_stop(http->loop, &http->due);
+    ev_timer_stop(http->loop, &http->second);
+    if (http->daemon) {
+        /* Nobody may be suspended when it stops. */
+        MHD_run(http->daemon);
+        MHD_stop_daemon(http->daemon);
+    }
+    ev_idle_stop(http->loop, &http->at_once);
+    free(http->all);
+    free(http);
+}

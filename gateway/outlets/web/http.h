@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A HTTP/1.1 server in the loop: libmicrohttpd parses and writes, but who comes in and how long he
+ * may take is decided here. Its own listener would let 64 half requests shut everybody else out, and
+ * its time-out begins anew with each byte.
+ *
+ * A connection that has no whole request HTTP_REQUEST_S after it came, or after the one before, is
+ * cut; one that rests is cut after HTTP_IDLE_S, or earlier when somebody else needs its place.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_HTTP_H
+#define PACKGATE_OUTLETS_WEB_HTTP_H
+
+#include "base/listeners.h"
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define HTTP_REQUEST_S 10.0
+#define HTTP_IDLE_S 30.0
+#define HTTP_ANSWER_S 900.0 /* for an answer of known end, however slowly it is read */
+#define HTTP_BODY_MAX 4096
+#define HTTP_MEMORY (16 * 1024) /* of a connection: head of the request, piece of the answer */
+
+struct http;
+
+/* A request whose head and body have come. Valid until it was answered and `over` was called. */
+struct http_request {
+    struct http *http;
+    struct MHD_Connection *connection;
+    const char *method;  /* "GET"; a HEAD is one as well, its answer has no body */
+    const char *target;  /* as it came: "/api/v1/packs", "http://host/api/v1/packs" */
+    const char *version; /* "HTTP/1.1" */
+    bool is_head;
+    char *body; /* with a NUL behind it; NULL: none */
+    size_t body_size;
+    struct sockaddr_storage peer;   /* who is connected */
+    struct sockaddr_storage client; /* who asks: the peer, or whom a proxy speaks for */
+    bool proxied;                   /* the peer is a proxy that may name the client */
+    /** The answer is over, or will never be: whoever holds the request lets go of it. NULL: nobody
+     * does. */
+    void (*over)(void *data);
+    void *data;
+};
+
+struct http_settings {
+    const struct listen_list *listen;
+    unsigned max_clients, max_per_address;
+    const char *tls_cert, *tls_key; /* PEM; NULL: not encrypted */
+    /** Whether somebody may come in, and whether he counts by himself (a proxy speaks for many). */
+    bool (*admit)(void *data, const struct sockaddr *peer, bool *is_proxy);
+    /** Answers, or holds the request and answers later. */
+    void (*handle)(void *data, struct http_request *request);
+    void *data;
+};
+
+struct http_counters {
+    unsigned clients, streams;
+    uint64_t requests, refused, dropped; /* refused: not let in; dropped: cut by us */
+};
+
+/** NULL: it cannot, and has said why. What `settings` points to must outlive it. */
+struct http *http_new(struct ev_loop *loop, const struct http_settings *settings);
+void http_free(struct http *http);
+
+/** The port that the n-th address is bound to. */
+unsigned http_port(const struct http *http, unsigned n);
+struct http_counters http_counters(const struct http *http);
+
+/** The value of a header; NULL: there is none. */
+const char *http_header(const struct http_request *request, const char *name);
+/** How many headers of this name there are. */
+unsigned http_header_count(const struct http_request *request, const char *name);
+
+/** The value of a query argument, decoded, in `out`. False: there is none, or it is not good. */
+bool http_argument(const struct http_request *request, const char *name, char *out, size_t size);
+
+/** An answer, with what all answers say (no sniffing, no store). The caller adds headers to it with
+ * MHD_add_response_header. NULL: out of memory. */
+struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
+                                   enum MHD_ResponseMemoryMode mode);
+/** What all answers say; for one that was made with a callback. */
+void http_dress(struct MHD_Response *response, const char *type);
+
+/** Answers, from within `handle` or, of a held request, later; takes the response over. NULL: 500. */
+void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response);
+/** {"error":"…"} */
+void http_error(struct http_request *request, unsigned status, const char *text);
+
+/** From within `handle`: the answer comes later. */
+void http_hold(struct http_request *request, void (*over)(void *data), void *data);
+
+/** The answer is one without end. It is not idle, and takes no part in time-outs. */
+void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
+/** From within the callback of a stream: there is nothing to send, until http_wake. Returns what the
+ * callback is to return. */
+ssize_t http_pause(struct http_request *request);
+void http_wake(struct http_request *request);
+/** Ends the connection at once, whatever stands in the way. `over` follows, later. */
+void http_cut(struct http_request *request);
+
+/** How many connections there are for a client (not: peer), whether they ask or rest. */
+unsigned http_of_client(const struct http *http, const struct sockaddr *client);
+
+#endif

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+/* Packs as JSON. */
+#include "render.h"
+
+#include "registers/value.h"
+
+#include <math.h>
+#include <string.h>
+
+#define DECIMALS 4 /* finer than any protocol is; averages have no end */
+
+static const char *state_name(const struct source *source, bool fresh)
+{
+    static const char *const names[] = {
+        [MAP_STATE_NEVER] = "never",
+        [MAP_STATE_FRESH] = "fresh",
+        [MAP_STATE_STALE] = "stale",
+        [MAP_STATE_NO_LINE] = "no_line",
+    };
+    const enum map_state state = source->status.state;
+    /* The gateway may be silent itself. */
+    return names[!fresh && state == MAP_STATE_FRESH ? MAP_STATE_STALE : state];
+}
+
+/* A member, with a comma in front unless it is the first. */
+static void key(struct text *text, const char *name)
+{
+    if (text->size > 0 && text->bytes[text->size - 1] != '{')
+        text_add(text, ",");
+    text_quote(text, name);
+    text_add(text, ":");
+}
+
+static void add_number(struct text *text, const char *name, double number, int decimals)
+{
+    if (isnan(number))
+        return;
+    key(text, name);
+    text_number(text, number, decimals);
+}
+
+static void add_text(struct text *text, const char *name, const char *value)
+{
+    if (!value || !value[0])
+        return;
+    key(text, name);
+    text_quote(text, value);
+}
+
+/* Active ones, each with since when. */
+static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
+{
+    const struct pack *now = pack->pack->source.values;
+    const char *comma = "";
+    key(text, "alarms");
+    text_add(text, "[");
+    for (int i = 0; values && i < PACK_ALARM_COUNT; i++) {
+        const bool protection = now->alarms_protection >> i & 1;
+        if (!protection && !(now->alarms_warning >> i & 1))
+            continue;
+        text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld}", comma,
+                    pack_alarm_name((enum pack_alarm) i), protection ? "protection" : "warning",
+                    (long long) pack->alarm_since[i]);
+        comma = ",";
+    }
+    text_add(text, "]");
+}
+
+static void add_head(struct text *text, const struct render_pack *pack, bool fresh, double now)
+{
+    const struct source *source = &pack->pack->source;
+    add_text(text, "pack", source->name);
+    add_text(text, "kind", source->members ? "bank" : "pack");
+    add_text(text, "state", state_name(source, fresh));
+    key(text, "fresh");
+    text_add(text, fresh ? "1" : "0");
+    add_number(text, "age_s", outlet_age(pack->pack, now), 1);
+    add_alarms(text, pack, fresh);
+}
+
+/* What the map has beside the numbers of struct pack, with the names that are wanted here. */
+static void add_mapped(struct text *text, const struct source *source, const char *const names[])
+{
+    for (unsigned i = 0; i < map_number_count(); i++) {
+        const struct map_number info = map_number_info(i);
+        for (const char *const *name = names; *name; name++)
+            if (strcmp(*name, info.name) == 0)
+                add_number(text, info.name, map_number(i, source->values, &source->status),
+                           DECIMALS);
+    }
+}
+
+static void add_values(struct text *text, const struct source *source)
+{
+    static const char *const worked_out[] = {
+        "temp_max_c",    "temp_min_c",    "alarm_level",   "cell_max_pack",
+        "cell_min_pack", "temp_max_pack", "temp_min_pack", NULL};
+    const struct pack *pack = source->values;
+    char name[VALUE_NAME_SIZE];
+    for (int i = 0; i < PACK_VALUES; i++) {
+        const struct pack_value_info *info = pack_value_info((enum pack_value) i);
+        if (info->name && pack_known(pack, (enum pack_value) i))
+            add_number(text, pack_value_name((enum pack_value) i, name), pack->value[i],
+                       info->decimals == 0 ? 0 : DECIMALS);
+    }
+    add_mapped(text, source, worked_out);
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        if (!(pack->alarms_known >> i & 1))
+            continue;
+        struct value_ref ref = {VALUE_ALARM, i};
+        add_number(text, value_format(&ref, name), pack_alarm_active(pack, (enum pack_alarm) i), 0);
+    }
+}
+
+static void add_brief_values(struct text *text, const struct source *source)
+{
+    static const enum pack_value values[] = {SOC_PERCENT, POWER_W, VOLTAGE_V, CURRENT_A,
+                                             CELL_DELTA_MV};
+    static const char *const worked_out[] = {"temp_max_c", "alarm_level", NULL};
+    char name[VALUE_NAME_SIZE];
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        add_number(text, pack_value_name(values[i], name), source->values->value[values[i]],
+                   DECIMALS);
+    add_mapped(text, source, worked_out);
+}
+
+static void add_counters(struct text *text, const struct source *source)
+{
+    static const char *const counters[] = {"packs_present", "packs_missing", "packs_needed",
+                                           "polls",         "timeouts",      "checksum_errors",
+                                           "reconnects",    "implausible",   "spikes",
+                                           "charged_wh",    "discharged_wh", NULL};
+    const struct map_soc_peak *peak = &source->status.peak;
+    add_mapped(text, source, counters);
+    if (peak->percent < 0)
+        return;
+    add_number(text, "soc_peak_percent", peak->percent, 0);
+    add_number(text, "soc_peak_hour", peak->hour, 0);
+    add_number(text, "soc_peak_minute", peak->minute, 0);
+}
+
+static void add_identity(struct text *text, const struct outlet_pack *pack)
+{
+    const struct source *source = &pack->source;
+    add_number(text, "unit", source->unit, 0);
+    add_text(text, "line", source->line);
+    add_text(text, "protocol", source->status.driver);
+    key(text, "writable");
+    text_add(text, source->writable ? "1" : "0");
+    for (int i = 0; i < PACK_TEXTS; i++)
+        add_text(text, pack_text_name((enum pack_text) i), source->values->text[i]);
+    if (source->capacity_ah > 0)
+        add_number(text, "capacity_ah", source->capacity_ah, DECIMALS);
+    if (!source->members)
+        return;
+    key(text, "members");
+    text_add(text, "[");
+    for (unsigned i = 0; i < source->member_count; i++) {
+        text_add(text, i > 0 ? "," : "");
+        text_quote(text, source->members[i]->name);
+    }
+    text_add(text, "]");
+}
+
+/* Those of a silent pack in an object of their own, if there ever were any. */
+static void add_any_values(struct text *text, const struct render_pack *pack, bool fresh,
+                           void (*add)(struct text *text, const struct source *source))
+{
+    const struct source *source = &pack->pack->source;
+    if (fresh) {
+        add(text, source);
+    } else if (!isnan(source->status.age_s)) {
+        key(text, "last");
+        text_add(text, "{");
+        add(text, source);
+        add_alarms(text, pack, true);
+        text_add(text, "}");
+    }
+}
+
+void render_whole(struct text *text, const struct render_pack *pack, bool fresh, double now)
+{
+    text_add(text, "{");
+    add_head(text, pack, fresh, now);
+    add_identity(text, pack->pack);
+    add_counters(text, &pack->pack->source);
+    add_any_values(text, pack, fresh, add_values);
+    text_add(text, "}");
+}
+
+void render_brief(struct text *text, const struct render_pack *pack, bool fresh, double now)
+{
+    text_add(text, "{");
+    add_head(text, pack, fresh, now);
+    add_any_values(text, pack, fresh, add_brief_values);
+    text_add(text, "}");
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+/* Which address is answered by whom. */
+#include "web.h"
+
+#include "asset.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void answer_json(struct http_request *request, char *bytes, size_t size)
+{
+    struct MHD_Response *response =
+        http_response("application/json", bytes, size, MHD_RESPMEM_MUST_FREE);
+    if (response)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    else
+        free(bytes);
+    http_answer(request, MHD_HTTP_OK, response);
+}
+
+static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
+{
+    return outlet_fresh(web->outlet, pack->pack, now);
+}
+
+static void get_packs(struct web *web, struct web_request *request)
+{
+    const size_t room = (size_t) (web->count + 1) * RENDER_WHOLE_MAX;
+    char *bytes = malloc(room);
+    if (!bytes) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    const double now = clock_now();
+    struct text text = text_in(bytes, room);
+    text_add(&text, "[");
+    for (unsigned n = 0; n < web->count; n++) {
+        struct text object = text_in(text.bytes + text.size, RENDER_WHOLE_MAX);
+        render_whole(&object, &web->packs[n], is_fresh(web, &web->packs[n], now), now);
+        text.size += object.size;
+        text_add(&text, n + 1 < web->count ? ",\n" : "");
+    }
+    text_add(&text, "]\n");
+    char *fitting = realloc(bytes, text.size + 1);
+    answer_json(request->http, fitting ? fitting : bytes, text.size);
+}
+
+static void get_pack(struct web *web, struct web_request *request, const struct render_pack *pack)
+{
+    char *bytes = malloc(RENDER_WHOLE_MAX + 2);
+    if (!bytes) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    const double now = clock_now();
+    struct text text = text_in(bytes, RENDER_WHOLE_MAX);
+    render_whole(&text, pack, is_fresh(web, pack, now), now);
+    memcpy(bytes + text.size, "\n", 2);
+    answer_json(request->http, bytes, text.size + 1);
+}
+
+static void get_events(struct web *web, struct web_request *request)
+{
+    char detail[4096];
+    if (request->http->is_head) {
+        http_answer(request->http, MHD_HTTP_OK,
+                    http_response("text/event-stream", "", 0, MHD_RESPMEM_PERSISTENT));
+        return;
+    }
+    if (!http_argument(request->http, "detail", detail, sizeof detail))
+        detail[0] = '\0';
+    stream_open(web->stream, request->http, detail);
+}
+
+static void get_health(struct web *web, struct web_request *request)
+{
+    if (!outlet_hears(web->outlet, clock_now())) {
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+        return;
+    }
+    struct MHD_Response *response =
+        http_response("text/plain; charset=utf-8", "ok\n", 3, MHD_RESPMEM_PERSISTENT);
+    if (response)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    http_answer(request->http, MHD_HTTP_OK, response);
+}
+
+/* ---- the page ---- */
+
+static const struct web_asset *find_asset(const char *path)
+{
+    for (unsigned i = 0; i < web_asset_count; i++)
+        if (strcmp(web_assets[i].path, path) == 0)
+            return &web_assets[i];
+    return NULL;
+}
+
+/* One of the tags of the browser is ours. */
+static bool has_it(const struct http_request *request, const struct web_asset *asset)
+{
+    const char *tags = http_header(request, "If-None-Match");
+    return tags && strstr(tags, asset->etag);
+}
+
+static void get_asset(struct web *web, struct web_request *request, const struct web_asset *asset)
+{
+    char policy[400];
+    const bool same = has_it(request->http, asset);
+    struct MHD_Response *response =
+        http_response(asset->type, asset->bytes, same ? 0 : asset->size, MHD_RESPMEM_PERSISTENT);
+    if (response) {
+        snprintf(policy, sizeof policy,
+                 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                 "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors %s",
+                 web->config->frame[0] ? web->config->frame : "'none'");
+        MHD_add_response_header(response, "Content-Security-Policy", policy);
+        MHD_add_response_header(response, "ETag", asset->etag);
+        if (asset->gzip)
+            MHD_add_response_header(response, "Content-Encoding", "gzip");
+        MHD_add_response_header(response, "Cache-Control",
+                                strncmp(asset->path, "a/", 2) == 0
+                                    ? "public, max-age=31536000, immutable"
+                                    : "no-cache");
+    }
+    http_answer(request->http, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
+}
+
+/* ---- addresses ---- */
+
+static const struct route {
+    const char *path, *method;
+    void (*answer)(struct web *web, struct web_request *request);
+} routes[] = {
+    {"healthz", "GET", get_health},
+    {"api/v1/packs", "GET", get_packs},
+    {"api/v1/events", "GET", get_events},
+};
+
+static void refuse_method(struct web_request *request, const char *allowed)
+{
+    struct MHD_Response *response = http_response(
+        "application/json", "{\"error\":\"not with this method\"}\n", 33, MHD_RESPMEM_PERSISTENT);
+    if (response)
+        MHD_add_response_header(response, "Allow", allowed);
+    http_answer(request->http, MHD_HTTP_METHOD_NOT_ALLOWED, response);
+}
+
+/* Whether the method is the one of the address; if not, that was said. */
+static bool is_method(struct web_request *request, const char *method)
+{
+    if (strcmp(request->http->method, method) == 0)
+        return true;
+    refuse_method(request, strcmp(method, "GET") == 0 ? "GET, HEAD" : method);
+    return false;
+}
+
+static void route_pack(struct web *web, struct web_request *request, const char *rest)
+{
+    const size_t size = strcspn(rest, "/");
+    const struct render_pack *pack = web_pack(web, rest, size);
+    if (!pack)
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
+    else if (rest[size])
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
+    else if (is_method(request, "GET"))
+        get_pack(web, request, pack);
+}
+
+void web_route(struct web *web, struct web_request *request)
+{
+    static const char packs[] = "api/v1/packs/";
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        if (strcmp(request->path, routes[i].path) == 0) {
+            if (is_method(request, routes[i].method))
+                routes[i].answer(web, request);
+            return;
+        }
+    if (strncmp(request->path, packs, sizeof packs - 1) == 0) {
+        route_pack(web, request, request->path + sizeof packs - 1);
+        return;
+    }
+    const struct web_asset *asset = find_asset(request->path);
+    if (!asset)
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
+    else if (is_method(request, "GET"))
+        get_asset(web, request, asset);
+}

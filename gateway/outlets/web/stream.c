@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT
+/* Live values as Server-Sent Events. */
+#include "stream.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#define TICK_S 1.0
+#define BUFFER_FIRST 2048
+#define BUFFER_KEEP 8192 /* what is larger is given back once it was taken */
+#define FRAME "event: pack\ndata: "
+
+/* A pack as an event, as it was at a tick. */
+struct rendering {
+    uint64_t tick;
+    char *bytes;
+    size_t size, room;
+};
+
+struct viewer {
+    TAILQ_ENTRY(viewer) entry;
+    struct stream *stream;
+    struct http_request *request;
+    char *bytes; /* from `at` to `size` is still to be taken */
+    size_t at, size, room;
+    double taken_at;
+    bool *detail, *owed; /* by pack */
+    unsigned owed_count;
+};
+
+struct stream {
+    struct outlet *outlet;
+    const struct render_pack *packs;
+    unsigned count, max_viewers, viewer_count;
+    bool *dirty;
+    struct rendering *whole, *brief;
+    uint64_t ticks;
+    unsigned ticks_to_beat;
+    ev_timer tick;
+    TAILQ_HEAD(, viewer) viewers;
+};
+
+/* ---- in words ---- */
+
+static const struct rendering *render(struct stream *stream, unsigned n, bool whole)
+{
+    struct rendering *rendering = whole ? &stream->whole[n] : &stream->brief[n];
+    if (rendering->tick == stream->ticks)
+        return rendering;
+    char bytes[sizeof FRAME + RENDER_WHOLE_MAX];
+    const double now = clock_now();
+    struct text text = text_in(bytes, sizeof bytes);
+    const bool fresh = outlet_fresh(stream->outlet, stream->packs[n].pack, now);
+    /* The object is put together by itself: commas are set by what stands before. */
+    struct text object = text_in(bytes + sizeof FRAME - 1, sizeof bytes - sizeof FRAME - 2);
+    (whole ? render_whole : render_brief)(&object, &stream->packs[n], fresh, now);
+    memcpy(bytes, FRAME, sizeof FRAME - 1);
+    text.size = sizeof FRAME - 1 + object.size;
+    text_add(&text, "\n\n");
+    if (rendering->room < text.size) {
+        char *more = realloc(rendering->bytes, text.size + 64);
+        if (!more)
+            return NULL;
+        rendering->bytes = more;
+        rendering->room = text.size + 64;
+    }
+    memcpy(rendering->bytes, bytes, text.size);
+    rendering->size = text.size;
+    rendering->tick = stream->ticks;
+    return rendering;
+}
+
+/* ---- a viewer's buffer ---- */
+
+static bool has_room(struct viewer *viewer, size_t size)
+{
+    if (viewer->at > 0) {
+        memmove(viewer->bytes, viewer->bytes + viewer->at, viewer->size - viewer->at);
+        viewer->size -= viewer->at;
+        viewer->at = 0;
+    }
+    size_t room = viewer->room ? viewer->room : BUFFER_FIRST;
+    while (room < viewer->size + size)
+        room *= 2;
+    if (room > STREAM_BUFFER_MAX)
+        return false;
+    if (room == viewer->room)
+        return true;
+    char *more = realloc(viewer->bytes, room);
+    if (!more)
+        return false;
+    viewer->bytes = more;
+    viewer->room = room;
+    return true;
+}
+
+static bool append(struct viewer *viewer, const char *bytes, size_t size)
+{
+    if (viewer->size == viewer->at)
+        viewer->taken_at = clock_now(); /* from now on something waits */
+    if (!has_room(viewer, size))
+        return false;
+    memcpy(viewer->bytes + viewer->size, bytes, size);
+    viewer->size += size;
+    return true;
+}
+
+/* What it is owed, as far as there is room. */
+static void fill(struct viewer *viewer)
+{
+    struct stream *stream = viewer->stream;
+    for (unsigned n = 0; n < stream->count && viewer->owed_count > 0; n++) {
+        if (!viewer->owed[n])
+            continue;
+        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
+        if (!rendering || !append(viewer, rendering->bytes, rendering->size))
+            return;
+        viewer->owed[n] = false;
+        viewer->owed_count--;
+    }
+}
+
+static void owe(struct viewer *viewer, unsigned n)
+{
+    viewer->owed_count += !viewer->owed[n];
+    viewer->owed[n] = true;
+}
+
+static void hand_out(struct viewer *viewer)
+{
+    if (viewer->size > viewer->at)
+        http_wake(viewer->request);
+}
+
+/* An event is not to be lost: who has no room for it is cut, and comes back to find all as it is
+ * now. */
+static void put_event(struct viewer *viewer, const char *bytes, size_t size)
+{
+    if (append(viewer, bytes, size))
+        hand_out(viewer);
+    else
+        http_cut(viewer->request);
+}
+
+/* ---- the library takes ---- */
+
+static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
+{
+    (void) position;
+    struct viewer *viewer = data;
+    if (viewer->at == viewer->size)
+        fill(viewer);
+    const size_t left = viewer->size - viewer->at, size = left < most ? left : most;
+    if (size == 0)
+        return http_pause(viewer->request);
+    memcpy(room, viewer->bytes + viewer->at, size);
+    viewer->at += size;
+    viewer->taken_at = clock_now();
+    if (viewer->at == viewer->size) {
+        viewer->at = viewer->size = 0;
+        if (viewer->room > BUFFER_KEEP) {
+            free(viewer->bytes);
+            viewer->bytes = NULL;
+            viewer->room = 0;
+        }
+    }
+    return (ssize_t) size;
+}
+
+static void free_viewer(struct viewer *viewer)
+{
+    if (!viewer)
+        return;
+    free(viewer->bytes);
+    free(viewer->detail);
+    free(viewer->owed);
+    free(viewer);
+}
+
+static void on_over(void *data)
+{
+    struct viewer *viewer = data;
+    TAILQ_REMOVE(&viewer->stream->viewers, viewer, entry);
+    viewer->stream->viewer_count--;
+    free_viewer(viewer);
+}
+
+/* ---- time ---- */
+
+static size_t compose_beat(char text[64])
+{
+    return (size_t) snprintf(text, 64, "event: beat\ndata: {\"time\":%lld}\n\n",
+                             (long long) time(NULL));
+}
+
+/* Silent packs are told of with each beat: there is no other news of them. */
+static void beat(struct stream *stream, double now)
+{
+    char text[64];
+    const size_t size = compose_beat(text);
+    struct viewer *viewer, *next;
+    for (unsigned n = 0; n < stream->count; n++)
+        stream->dirty[n] |= !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
+    if (!outlet_hears(stream->outlet, now))
+        return;
+    for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
+        next = TAILQ_NEXT(viewer, entry);
+        put_event(viewer, text, size);
+    }
+}
+
+static void serve(struct viewer *viewer, double now)
+{
+    struct stream *stream = viewer->stream;
+    for (unsigned n = 0; n < stream->count; n++)
+        if (stream->dirty[n])
+            owe(viewer, n);
+    fill(viewer);
+    if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
+        http_cut(viewer->request);
+    else
+        hand_out(viewer);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct stream *stream = timer->data;
+    const double now = clock_now();
+    stream->ticks++;
+    if (stream->ticks_to_beat-- == 0) {
+        beat(stream, now);
+        stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
+    }
+    struct viewer *viewer, *next;
+    for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
+        next = TAILQ_NEXT(viewer, entry);
+        serve(viewer, now);
+    }
+    memset(stream->dirty, 0, stream->count * sizeof *stream->dirty);
+}
+
+void stream_changed(struct stream *stream, unsigned pack)
+{
+    stream->dirty[pack] = true;
+}
+
+void stream_event(struct stream *stream, const char *name, const char *data)
+{
+    char bytes[1024];
+    struct text text = text_in(bytes, sizeof bytes);
+    text_format(&text, "event: %s\ndata: %s\n\n", name, data);
+    struct viewer *viewer, *next;
+    for (viewer = TAILQ_FIRST(&stream->viewers); viewer && !text.cut; viewer = next) {
+        next = TAILQ_NEXT(viewer, entry);
+        put_event(viewer, bytes, text.size);
+    }
+}
+
+unsigned stream_viewers(const struct stream *stream)
+{
+    return stream->viewer_count;
+}
+
+/* ---- life ---- */
+
+/* Names that there are not are ignored: a page may be older than a reload. */
+static void want_detail(struct viewer *viewer, const char *detail)
+{
+    const struct stream *stream = viewer->stream;
+    while (*detail) {
+        const size_t size = strcspn(detail, ",");
+        for (unsigned n = 0; n < stream->count; n++) {
+            const char *name = stream->packs[n].pack->source.name;
+            if (strlen(name) == size && memcmp(name, detail, size) == 0)
+                viewer->detail[n] = true;
+        }
+        detail += size + (detail[size] == ',');
+    }
+}
+
+static struct viewer *new_viewer(struct stream *stream, struct http_request *request,
+                                 const char *detail)
+{
+    struct viewer *viewer = calloc(1, sizeof *viewer);
+    if (!viewer)
+        return NULL;
+    viewer->stream = stream;
+    viewer->request = request;
+    viewer->detail = calloc(stream->count + 1, sizeof *viewer->detail);
+    viewer->owed = calloc(stream->count + 1, sizeof *viewer->owed);
+    char hello[96];
+    size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
+    if (outlet_hears(stream->outlet, clock_now()))
+        size += compose_beat(hello + size);
+    if (!viewer->detail || !viewer->owed || !append(viewer, hello, size)) {
+        free_viewer(viewer);
+        return NULL;
+    }
+    want_detail(viewer, detail);
+    for (unsigned n = 0; n < stream->count; n++)
+        owe(viewer, n);
+    return viewer;
+}
+
+void stream_open(struct stream *stream, struct http_request *request, const char *detail)
+{
+    if (stream->viewer_count >= stream->max_viewers) {
+        http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many pages are open");
+        return;
+    }
+    struct viewer *viewer = new_viewer(stream, request, detail);
+    struct MHD_Response *response =
+        viewer ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, on_taken, viewer, NULL)
+               : NULL;
+    if (response) {
+        stream->ticks++; /* what was put into words before is older than this */
+        fill(viewer);
+        TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
+        stream->viewer_count++;
+        http_dress(response, "text/event-stream");
+        MHD_add_response_header(response, "Cache-Control", "no-store, no-transform");
+        MHD_add_response_header(response, "X-Accel-Buffering", "no");
+        http_is_stream(request, on_over, viewer);
+    } else {
+        free_viewer(viewer);
+    }
+    http_answer(request, MHD_HTTP_OK, response);
+}
+
+struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs, unsigned count,
+                          unsigned max_viewers)
+{
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream)
+        return NULL;
+    stream->outlet = outlet;
+    stream->packs = packs;
+    stream->count = count;
+    stream->max_viewers = max_viewers;
+    stream->dirty = calloc(count + 1, sizeof *stream->dirty);
+    stream->whole = calloc(count + 1, sizeof *stream->whole);
+    stream->brief = calloc(count + 1, sizeof *stream->brief);
+    TAILQ_INIT(&stream->viewers);
+    ev_timer_init(&stream->tick, on_tick, TICK_S, TICK_S);
+    stream->tick.data = stream;
+    if (!stream->dirty || !stream->whole || !stream->brief) {
+        stream_free(stream);
+        return NULL;
+    }
+    ev_timer_start(outlet_loop(outlet), &stream->tick);
+    return stream;
+}
+
+void stream_free(struct stream *stream)
+{
+    if (!stream)
+        return;
+    ev_timer_stop(outlet_loop(stream->outlet), &stream->tick);
+    for (unsigned n = 0; n < stream->count && stream->whole && stream->brief; n++) {
+        free(stream->whole[n].bytes);
+        free(stream->brief[n].bytes);
+    }
+    free(stream->dirty);
+    free(stream->whole);
+    free(stream->brief);
+    free(stream);
+}

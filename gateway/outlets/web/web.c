@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet for browsers and programs that speak HTTP: the page, its values, and metrics. What
+ * comes in from a network is parsed here, in a process that has neither rights nor a line to a pack.
+ */
+#include "web.h"
+
+#include "outlets/kinds.h"
+
+#include "base/log.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+double web_wall(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+const struct render_pack *web_pack(const struct web *web, const char *name, size_t size)
+{
+    for (unsigned n = 0; n < web->count; n++)
+        if (strlen(web->packs[n].pack->source.name) == size &&
+            memcmp(web->packs[n].pack->source.name, name, size) == 0)
+            return &web->packs[n];
+    return NULL;
+}
+
+/* ---- what the gateway says ---- */
+
+static void tell_alarm(struct web *web, const char *pack, int alarm, int level, bool active)
+{
+    char bytes[300];
+    struct text text = text_in(bytes, sizeof bytes);
+    text_add(&text, "{\"pack\":");
+    text_quote(&text, pack);
+    text_format(&text, ",\"kind\":\"alarm\",\"name\":\"%s\",\"level\":\"%s\",\"active\":%d}",
+                pack_alarm_name((enum pack_alarm) alarm), level == 2 ? "protection" : "warning",
+                active);
+    stream_event(web->stream, "alarm", bytes);
+}
+
+static int level_of(uint32_t warning, uint32_t protection, int alarm)
+{
+    return protection >> alarm & 1 ? 2 : (int) (warning >> alarm & 1);
+}
+
+static void follow_alarms(struct web *web, unsigned n)
+{
+    struct render_pack *pack = &web->packs[n];
+    const struct source *source = &pack->pack->source;
+    const struct pack *values = source->values;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const int before = level_of(web->warning[n], web->protection[n], i);
+        const int level = level_of(values->alarms_warning, values->alarms_protection, i);
+        if (level == before)
+            continue;
+        if (!level || !before)
+            pack->alarm_since[i] = level ? (int64_t) web_wall() : 0;
+        tell_alarm(web, source->name, i, level ? level : before, level > 0);
+    }
+    web->warning[n] = values->alarms_warning;
+    web->protection[n] = values->alarms_protection;
+}
+
+static void tell_state(struct web *web, const struct source *source, bool fresh)
+{
+    char bytes[120];
+    struct text text = text_in(bytes, sizeof bytes);
+    text_add(&text, "{\"pack\":");
+    text_quote(&text, source->name);
+    text_format(&text, ",\"kind\":\"%s\"}", fresh ? "back" : "stale");
+    stream_event(web->stream, "alarm", bytes);
+}
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct web *web = data;
+    const struct outlet_pack *pack = outlet_pack_of(web->outlet, source);
+    const bool fresh = outlet_fresh(web->outlet, pack, now);
+    if (fresh && changes & SOURCE_PUBLISHED)
+        follow_alarms(web, pack->index);
+    if (changes & SOURCE_STATE)
+        tell_state(web, source, fresh);
+    if (changes & ~(unsigned) SOURCE_AGED)
+        stream_changed(web->stream, pack->index);
+}
+
+static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+{
+    struct web *web = data;
+    char bytes[300], switches[SWITCHES_TEXT];
+    struct text text = text_in(bytes, sizeof bytes);
+    text_add(&text, "{\"pack\":");
+    text_quote(&text, source->name);
+    text_add(&text, ",\"kind\":\"switched\",\"name\":");
+    text_quote(&text, switches_format(&report->ordered, switches));
+    text_format(&text, ",\"confirmed\":%d}", report->result == ORDER_DONE);
+    stream_event(web->stream, "alarm", bytes);
+}
+
+/* ---- requests ---- */
+
+static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
+{
+    const struct web *web = data;
+    *is_proxy = allow_contains(&web->config->proxy, peer);
+    return *is_proxy || allow_contains(&web->config->allow, peer);
+}
+
+/* Takes the target apart: the path, and the name under which it was asked. False: refused. */
+static bool take_target(struct web *web, struct web_request *request)
+{
+    struct http_request *http = request->http;
+    const char *host = http_header(http, "Host"), *target = http->target;
+    char authority[GUARD_HOST_SIZE];
+    if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
+        target = strstr(target, "//") + 2;
+        const size_t size = strcspn(target, "/");
+        if (size >= sizeof authority) {
+            http_error(http, MHD_HTTP_BAD_REQUEST, "the name is too long");
+            return false;
+        }
+        memcpy(authority, target, size);
+        authority[size] = '\0';
+        host = authority;
+        target += size;
+    }
+    request->path = target + (target[0] == '/');
+    if (!host || !guard_host_parse(host, &request->host)) {
+        http_error(http, MHD_HTTP_BAD_REQUEST, "it does not say whom it asks (Host)");
+        return false;
+    }
+    if (!guard_knows(&web->guard, &request->host)) {
+        http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
+                   "this is not known under that name; names of one's own go into `hosts`");
+        return false;
+    }
+    return true;
+}
+
+/* On whose behalf it comes. False: refused. */
+static bool take_forwarded(struct web *web, struct web_request *request)
+{
+    static const char *const headers[] = {"Forwarded",          "X-Forwarded-For",
+                                          "X-Forwarded-Host",   "X-Forwarded-Proto",
+                                          "X-Forwarded-Prefix", "X-Real-IP"};
+    struct http_request *http = request->http;
+    request->encrypted = web->config->tls_cert[0] != '\0';
+    if (!http->proxied) {
+        for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+            request->unclear |= http_header(http, headers[i]) != NULL;
+        return true;
+    }
+    const char *list = http_header(http, "X-Forwarded-For");
+    const char *scheme = http_header(http, "X-Forwarded-Proto");
+    if (scheme)
+        request->encrypted = strcasecmp(scheme, "https") == 0;
+    if (!list) {
+        /* The proxy's host itself asks, or a proxy that keeps silent about its clients. */
+        request->unclear = true;
+        return true;
+    }
+    if (http_header_count(http, "X-Forwarded-For") > 1 || !guard_forwarded(list, &http->client)) {
+        http_error(http, MHD_HTTP_BAD_REQUEST, "X-Forwarded-For has no address");
+        return false;
+    }
+    const struct sockaddr *client = (const struct sockaddr *) &http->client;
+    if (!allow_contains(&web->config->allow, client)) {
+        http_error(http, MHD_HTTP_FORBIDDEN, "not in `allow`");
+        return false;
+    }
+    if (http_of_client(web->http, client) > web->config->max_per_address) {
+        http_error(http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections of one address");
+        return false;
+    }
+    return true;
+}
+
+static void handle(void *data, struct http_request *http)
+{
+    struct web *web = data;
+    struct web_request request = {.http = http};
+    if (take_target(web, &request) && take_forwarded(web, &request))
+        web_route(web, &request);
+}
+
+/* ---- life ---- */
+
+static void let_go(void *self)
+{
+    struct web *web = self;
+    http_free(web->http);
+    stream_free(web->stream);
+    free(web->packs);
+    free(web->warning);
+    free(web->protection);
+    free(web);
+}
+
+static bool take_packs(struct web *web)
+{
+    while (outlet_pack(web->outlet, web->count))
+        web->count++;
+    web->packs = calloc(web->count + 1, sizeof *web->packs);
+    web->warning = calloc(web->count + 1, sizeof *web->warning);
+    web->protection = calloc(web->count + 1, sizeof *web->protection);
+    if (!web->packs || !web->warning || !web->protection)
+        return false;
+    for (unsigned n = 0; n < web->count; n++)
+        web->packs[n].pack = outlet_pack(web->outlet, n);
+    web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
+    return web->stream != NULL;
+}
+
+static bool open_server(struct web *web)
+{
+    const struct http_settings settings = {
+        .listen = &web->config->listen,
+        .max_clients = web->config->max_clients,
+        .max_per_address = web->config->max_per_address,
+        .admit = admit,
+        .handle = handle,
+        .data = web,
+    };
+    web->http = http_new(outlet_loop(web->outlet), &settings);
+    if (!web->http)
+        return false;
+    web->guard.config = web->config;
+    web->guard.port_count = web->config->listen.count;
+    for (unsigned i = 0; i < web->guard.port_count; i++)
+        web->guard.ports[i] = http_port(web->http, i);
+    if (gethostname(web->guard.hostname, sizeof web->guard.hostname - 1) != 0)
+        web->guard.hostname[0] = '\0';
+    for (char *c = web->guard.hostname; *c; c++)
+        *c = (char) tolower((unsigned char) *c);
+    return true;
+}
+
+/* Where it can be opened, as a browser takes it. */
+static void tell_address(const struct web *web)
+{
+    for (unsigned i = 0; i < web->config->listen.count; i++) {
+        struct endpoint endpoint;
+        if (!endpoint_parse(web->config->listen.at[i], &endpoint))
+            continue;
+        const char *host = strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0
+                               ? web->guard.hostname
+                               : endpoint.host;
+        const bool six = strchr(host, ':') != NULL;
+        log_info("web: page at %s://%s%s%s:%u/", web->config->tls_cert[0] ? "https" : "http",
+                 six ? "[" : "", host, six ? "]" : "", web->guard.ports[i]);
+    }
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct web *web = calloc(1, sizeof *web);
+    if (!web)
+        return NULL;
+    web->outlet = outlet;
+    web->config = outlet_config(outlet)->settings;
+    if (!take_packs(web)) {
+        log_error("web: out of memory");
+        let_go(web);
+        return NULL;
+    }
+    if (!open_server(web)) {
+        let_go(web);
+        return NULL;
+    }
+    web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
+    outlet_observe(outlet, &web->observer);
+    tell_address(web);
+    return web;
+}
+
+static void stop(void *self, bool gone)
+{
+    (void) gone;
+    struct web *web = self;
+    outlet_over(web->outlet);
+}
+
+const struct outlet_kind outlet_web = {
+    .name = "web",
+    .settings_size = sizeof(struct web_config),
+    .start = start,
+    .stop = stop,
+    .free = let_go,
+};

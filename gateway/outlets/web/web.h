@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the parts of the web outlet share: the packs, the server, and who answers which address.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_WEB_H
+#define PACKGATE_OUTLETS_WEB_WEB_H
+
+#include "guard.h"
+#include "http.h"
+#include "render.h"
+#include "stream.h"
+
+struct web {
+    struct outlet *outlet;
+    const struct web_config *config;
+    struct observer observer;
+    struct guard guard;
+    struct http *http;
+    struct stream *stream;
+    struct render_pack *packs;      /* in the order of the configuration, packs before banks */
+    uint32_t *warning, *protection; /* of each: alarms that were told of */
+    unsigned count;
+};
+
+/* A request that may be answered. */
+struct web_request {
+    struct http_request *http;
+    const char *path;       /* without the slash in front and without a query */
+    struct guard_host host; /* under which name it was asked */
+    bool encrypted;         /* as far as the browser sees it */
+    bool unclear;           /* nobody knows on whose behalf: it may read, but not switch */
+};
+
+/** Answers it, now or later. */
+void web_route(struct web *web, struct web_request *request);
+
+/** The pack of that name; NULL: there is none. */
+const struct render_pack *web_pack(const struct web *web, const char *name, size_t size);
+
+/** Unix time. */
+double web_wall(void);
+
+#endif

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+// The page of packgate: which view is shown, the banner, the colours. Views are modules; charts and setup are fetched when
+// somebody goes there.
+import { $, el, setAttribute, setText, store } from './dom.js';
+import { span } from './numbers.js';
+import { hasAnswered, isOffline, levelOf, load, say, silence, singles, watch } from './packs.js';
+import { now } from './now.js';
+import { pack } from './pack.js';
+import { language, t } from './words.js';
+
+const RETRY_MS = 3000;
+const THEMES = ['auto', 'light', 'dark'];
+let view = null, turn = 0, isDrawing = false;
+
+// At most once a frame, whatever comes.
+function draw() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    view?.show?.();
+    status();
+  });
+}
+
+function status() {
+  const away = isOffline(), state = away ? 'offline' : hasAnswered() ? 'live' : 'connecting', alarms = singles().filter(levelOf).length;
+  setAttribute($('live'), 'data-state', state);
+  setText($('live').lastElementChild, t(state));
+  setAttribute(document.documentElement, 'data-away', away);
+  if ($('banner').hidden === away) {
+    // Said once; the seconds on the banner are for the eye only.
+    $('banner').hidden = !away;
+    say(t(state));
+  }
+  if (away) setText($('banner'), t('offline_long', span(silence())));
+  const title = (alarms ? `(${alarms}!) ` : '') + (away ? '⚠ ' : '') + (view?.title ? view.title + ' · ' : '') + 'packgate';
+  if (document.title !== title) document.title = title;
+}
+
+// '' is Now, '#shed' a pack (Home Assistant links to it), '#/charts/shed', '#/setup'.
+function place() {
+  const [first, second, third] = location.hash.slice(1).split('/').map(part => {
+    try { return decodeURIComponent(part); } catch { return part; }
+  });
+  return first ? { name: 'now', pack: first } : { name: second === 'charts' || second === 'setup' ? second : 'now', pack: third };
+}
+
+async function make({ name, pack: chosen }) {
+  if (name === 'charts') return (await import('./charts.js')).charts(chosen);
+  if (name === 'setup') return (await import('./setup.js')).setup();
+  return chosen ? pack(chosen) : now();
+}
+
+async function route(isSamePlace) {
+  const mine = ++turn, here = place();
+  for (const link of document.querySelectorAll('nav a')) setAttribute(link, 'aria-current', link.dataset.view === here.name ? 'page' : null);
+  let next;
+  try {
+    next = await make(here);
+  } catch {
+    next = { title: t(here.name), node: el('p', { class: 'empty' }, t('offline')) };
+  }
+  if (mine !== turn) return next.close?.();
+  view?.close?.();
+  const isFirst = !view;
+  view = next;
+  $('main').replaceChildren(view.node);
+  if (!isFirst && !isSamePlace) {
+    $('main').focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  draw();
+}
+
+function theme(choice) {
+  setAttribute(document.documentElement, 'data-theme', choice === 'auto' ? null : choice);
+  store.set('theme', choice);
+  setAttribute($('theme'), 'aria-label', t('theme_' + choice));
+  setAttribute($('theme'), 'title', t('theme_' + choice));
+  view?.retheme?.();
+}
+
+document.documentElement.lang = language;
+for (const node of document.querySelectorAll('[data-t]')) setText(node, t(node.dataset.t));
+theme(store.get('theme', 'auto'));
+$('theme').addEventListener('click', () => theme(THEMES[(THEMES.indexOf(store.get('theme', 'auto')) + 1) % THEMES.length]));
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => view?.retheme?.());
+addEventListener('hashchange', () => route());
+
+// Another configuration makes another screen; a chart or a form that somebody looks at stays.
+watch({ drawn: draw, reshaped: () => view && place().name === 'now' && route(true) });
+
+async function start() {
+  try {
+    await load();
+  } catch {
+    setAttribute($('live'), 'data-state', 'offline');
+    setText($('live').lastElementChild, t('offline'));
+    setTimeout(start, RETRY_MS);
+    return;
+  }
+  await route();
+}
+start();

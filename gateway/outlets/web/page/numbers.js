@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Numbers and times as the browser writes them: its decimal sign, its clock, tabular figures, small units. What is not
+// known is "–", never 0.
+import { el, setText } from './dom.js';
+import { locale, t } from './words.js';
+
+const formats = {};
+
+/** 1234.5 with that many decimals; a real minus sign. */
+export function number(value, decimals = 0) {
+  formats[decimals] ??= new Intl.NumberFormat(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const text = formats[decimals].format(value);
+  return /[1-9]/.test(text) ? text.replace('-', '−') : text.replace('-', '');   // never "−0"
+}
+
+export const signed = (value, decimals) => {
+  const text = number(value, decimals);
+  return value > 0 && /[1-9]/.test(text) ? '+' + text : text;
+};
+
+/** [text, unit] for num().show. */
+export const watts = w =>
+  Math.abs(w) < 999.5 ? [signed(w, 0), 'W'] : [signed(w / 1000, Math.abs(w) < 9995 ? 2 : 1), 'kW'];
+export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(wh / 1e6, 2), 'MWh'];
+
+/** Unix seconds as a time of day, or with the day in front. */
+export const clock = (at, withDay) => new Date(at * 1000).toLocaleString(locale, withDay
+  ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' });
+export const day = at => new Date(at * 1000).toLocaleDateString(locale, { weekday: 'short', day: 'numeric', month: 'short' });
+
+/** How long something has lasted: "40 s", "3 min", "2 h 5 min", "3 d". */
+export function span(seconds) {
+  const s = Math.max(0, seconds);
+  if (s < 60) return `${Math.round(s)} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 36000) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  return s < 172800 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} ${t('days')}`;
+}
+
+/** A forecast follows the load, so it is never more exact than five minutes or half an hour. */
+export function about(hours) {
+  if (hours < 1) return `${Math.max(5, Math.round(hours * 12) * 5)} min`;
+  const halves = Math.round(hours * 2) / 2;
+  return `${hours < 10 ? number(halves, halves % 1 ? 1 : 0) : Math.round(hours)} h`;
+}
+
+/** A number with its unit, to be changed by show(text, unit); show(null) says unknown. */
+export function num(classes = '') {
+  const value = document.createTextNode('–'), unit = el('small'), node = el('span', { class: ('num ' + classes).trim() }, value, unit);
+  node.show = (text, u = '', space = '\u202f') => {
+    if (value.data !== (text ?? '–')) value.data = text ?? '–';
+    setText(unit, text == null || !u ? '' : space + u);
+  };
+  /** A value of a pack, which may be unknown. */
+  node.put = (v, decimals, u, space) => node.show(v == null ? null : number(v, decimals), u, space);
+  return node;
+}
+
+/** Small headings with a value each; facts('voltage').voltage is the num() of it. */
+export function facts(...names) {
+  const list = el('dl', { class: 'facts' }), out = { node: list };
+  for (const name of names) {
+    out[name] = num();
+    out[name].row = el('div', {}, el('dt', {}, t(name)), el('dd', {}, out[name]));
+    list.append(out[name].row);
+  }
+  return out;
+}

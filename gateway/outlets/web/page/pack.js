@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// One pack with everything: each cell with its number, each sensor, limits, switches, what it is. A bank with its packs.
+import { bank, card } from './cards.js';
+import { el, setAttribute, setText } from './dom.js';
+import { energy, facts, num, signed } from './numbers.js';
+import { balancedCells, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
+import { chartsOf, hrefOf, rescale } from './parts.js';
+import { askSwitch } from './session.js';
+import { t } from './words.js';
+
+// Each cell as a number and its distance from the mean.
+function cellList(count) {
+  const items = Array.from({ length: count }, (_, i) => {
+    const value = num(), off = num('dev');
+    return { value, off, node: el('li', {}, el('b', {}, String(i + 1)), value, off) };
+  });
+  const node = el('section', { class: 'card all' }, el('h2', {}, t('cells')), el('ol', { class: 'cellgrid' }, ...items.map(i => i.node)));
+  node.hidden = !count;
+  node.show = p => {
+    const on = new Set(balancedCells(p)), v = p.values;
+    row(p, 'cell_mv', count).forEach((mv, i) => {
+      const { value, off, node } = items[i], n = i + 1, isMost = n === v.cell_max_index, isLeast = n === v.cell_min_index;
+      value.put(mv == null ? null : mv / 1000, 3, 'V');
+      off.show(mv == null || v.cell_avg_mv == null ? null : signed(Math.round(mv - v.cell_avg_mv)), 'mV');
+      setAttribute(node, 'class', [isMost && 'max', isLeast && 'min', on.has(n) && 'balancing'].filter(Boolean).join(' ') || null);
+      setAttribute(node, 'data-note',
+        [isMost && '▲ ' + t('highest'), isLeast && '▼ ' + t('lowest'), on.has(n) && '◆ ' + t('balancing')].filter(Boolean).join(' · ') || null);
+    });
+  };
+  return node;
+}
+
+function temperatures(count) {
+  const sensors = Array.from({ length: count }, () => num());
+  const node = el('section', {}, el('h2', {}, t('temperature')),
+    el('ul', { class: 'temps' }, ...sensors.map((value, i) => el('li', {}, el('b', {}, String(i + 1)), value))));
+  node.hidden = !count;
+  node.show = p => row(p, 'temp_c', count).forEach((c, i) => sensors[i].put(c, 1, '°C'));
+  return node;
+}
+
+// The state is the one that the BMS reports, never the one that was asked for.
+function switches(p) {
+  const rows = ['charge', 'discharge'].map(which => {
+    const state = el('b'), button = el('button', { type: 'button', onclick: () => askSwitch(packs.get(p.pack), which) });
+    return { which, state, button, node: el('p', { class: 'switch' }, el('span', {}, t(which), ' ', state), button) };
+  });
+  const hint = el('p', { class: 'hint' }, t('not_writable'));
+  const node = el('section', {}, el('h2', {}, t('switches')), ...rows.map(r => r.node), hint);
+  node.show = p => {
+    const old = isOld(p);
+    let any = false;
+    for (const { which, state, button } of rows) {
+      const v = p.values[which + '_mos'];
+      setText(state, v == null ? '–' : t(v ? 'on' : 'off'));
+      setText(button, t(v ? 'turn_off' : 'turn_on'));
+      button.hidden = !p.shape.texts.writable || v == null;
+      button.disabled = old;
+      any ||= !button.hidden;
+    }
+    hint.hidden = any || isBank(p);
+    node.hidden = rows.every(r => p.values[r.which + '_mos'] == null);
+  };
+  return node;
+}
+
+// What it can take and give, and what has gone through it. Facts that it does not report are left out.
+function figures() {
+  const f = facts('health', 'cycles', 'peak', 'mos', 'limit_in', 'limit_out', 'energy_in', 'energy_out');
+  const node = el('section', {}, el('h2', {}, t('health')), f.node);
+  node.show = p => {
+    const v = p.values;
+    f.health.put(v.soh_percent, 0, '%');
+    f.cycles.put(v.cycles, 0);
+    f.peak.put(v.soc_peak_percent, 0, '%');
+    f.mos.put(v.mos_temp_c, 0, '°C');
+    f.limit_in.put(v.charge_current_limit_a, 0, 'A');
+    f.limit_out.put(v.discharge_current_limit_a, 0, 'A');
+    f.energy_in.show(...v.charged_wh == null ? [null] : energy(v.charged_wh));
+    f.energy_out.show(...v.discharged_wh == null ? [null] : energy(v.discharged_wh));
+    for (const value of Object.values(f)) if (value.row) value.row.hidden = value.textContent === '–';
+    node.hidden = Object.values(f).every(value => !value.row || value.row.hidden);
+  };
+  return node;
+}
+
+function identity(p) {
+  const rows = ['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit'].filter(k => p.shape.texts[k] != null && p.shape.texts[k] !== '')
+    .map(k => el('div', {}, el('dt', {}, t(k)), el('dd', {}, String(p.shape.texts[k]))));
+  return rows.length ? el('section', {}, el('h2', {}, t('identity')), el('dl', { class: 'facts' }, ...rows)) : null;
+}
+
+export function pack(name) {
+  const p = packs.get(name), back = el('a', { class: 'button', href: '#' }, '‹ ', t('back'));
+  if (!p) return { title: name, node: el('div', {}, el('h1', {}, name), el('p', { class: 'empty' }, t('unknown_pack')), back) };
+  const names = singles().map(x => x.pack), at = names.indexOf(name);
+  const beside = (step, sign, words) => names.length > 1 && at >= 0
+    ? el('a', { class: 'button', href: hrefOf(names[(at + step + names.length) % names.length]), 'aria-label': t(words) }, sign) : null;
+  const parts = isBank(p) ? [bank(p, true), switches(p), figures()]
+    : [card(p, true), cellList(p.shape.cells), temperatures(p.shape.temps), switches(p), figures()];
+  const [main, ...others] = parts, list = isBank(p) ? null : others.shift();
+  const body = el('div', { class: 'detail' }, main, list,
+    el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)));
+  listen([name]);
+  // Of an overview with tiles only seven values are there yet.
+  if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
+  return {
+    title: name,
+    node: el('div', {}, el('div', { class: 'bar' }, back, el('span', { class: 'push' }),
+      el('a', { class: 'button', href: chartsOf(name) }, t('show_charts')), beside(-1, '‹', 'previous'), beside(1, '›', 'next')), body),
+    show() {
+      const p = packs.get(name);
+      rescale([p]);
+      setAttribute(body, 'data-old', isOld(p));
+      for (const part of parts) part.show(p);
+    },
+  };
+}

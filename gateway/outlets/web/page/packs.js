@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+// What is known of the packs: read once, then kept up by the stream of events. What grew old is said to be old, and never
+// looks like a fresh value: by the gateway's word for a pack, by the missing beat for the gateway itself.
+import { $, setText } from './dom.js';
+import { about as aboutHours, span } from './numbers.js';
+import { t } from './words.js';
+
+const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
+const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so long when no more come
+const ASK_S = 10;        // how often values are asked for when there is no room for one more stream
+
+/** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. `values` are the last ones unless state is "fresh";
+ *  `lastAlarms` those when it was heard last. The order is that of the configuration, and never changes: place is memory. */
+export const packs = new Map();
+
+let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
+const watchers = { drawn() {}, reshaped() {} };
+
+// performance.now() may stand still while a laptop sleeps, the wall clock may be set back: the longer of both counts.
+const mark = () => ({ monotonic: performance.now(), wall: Date.now() });
+const since = at => Math.max(performance.now() - at.monotonic, Date.now() - at.wall) / 1000;
+
+/** The gateway's clock, Unix seconds. */
+export const gatewayTime = () => Date.now() / 1000 + skew;
+export const isOffline = () => answered && since(beat) > LIVE_S;
+export const hasAnswered = () => answered;
+export const silence = () => since(beat);
+export const ageOf = p => p.age + since(p.seen);
+export const isBank = p => p.kind === 'bank';
+export const isOld = p => p.state !== 'fresh' || isOffline();
+export const singles = () => [...packs.values()].filter(p => !isBank(p));
+export const banked = () => new Set([...packs.values()].flatMap(p => p.members));
+
+/** "protection", "warning" or null. */
+export function levelOf(p) {
+  if (p.alarms.some(a => a.level === 'protection')) return 'protection';
+  return p.alarms.length ? 'warning' : null;
+}
+
+/** Calls drawn() after every change, and reshaped() when there are other packs, or packs with other cells. */
+export const watch = callbacks => Object.assign(watchers, callbacks);
+
+const worstFirst = alarms => alarms.toSorted((a, b) => (b.level === 'protection') - (a.level === 'protection'));
+
+function take(report, isFull) {
+  const { pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
+  const old = packs.get(pack), p = old || { pack, values: {}, shape: {}, members: [], alarms: [], lastAlarms: [], full: null };
+  if (old) announce(old, report);
+  if (isFull) {
+    p.full = mark();
+    p.kind = report.kind || p.kind || 'pack';
+    p.members = report.members || p.members;
+    // What it is: stays known while it is silent.
+    const known = { ...lastValues, ...values };
+    p.shape = {
+      cells: known.cell_count ?? p.shape.cells ?? 0, temps: known.temp_count ?? p.shape.temps ?? 0,
+      texts: { ...p.shape.texts, ...Object.fromEntries(['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit', 'writable']
+        .filter(k => known[k] != null).map(k => [k, known[k]])) },
+    };
+  }
+  if (state !== 'fresh') p.values = { ...p.values, ...lastValues, ...values };
+  else p.values = isFull || p.state !== 'fresh' || !p.full || since(p.full) > KEEP_FULL_S ? values : { ...p.values, ...values };
+  p.state = state;
+  p.age = age_s || 0;
+  p.seen = mark();
+  p.alarms = worstFirst(alarms);
+  p.lastAlarms = state === 'fresh' ? p.alarms : worstFirst(lastAlarms || p.lastAlarms);
+  packs.set(pack, p);
+}
+
+// Said once, to those who listen rather than look. Of a silent pack nobody knows whether an alarm has ended.
+function announce(p, report) {
+  if (isBank(p)) return;
+  const words = [], was = new Map(p.lastAlarms.map(a => [a.name, a.level])), is = new Set((report.alarms || []).map(a => a.name));
+  for (const a of report.alarms || [])
+    if (!was.has(a.name) || (was.get(a.name) === 'warning' && a.level === 'protection')) words.push(`${p.pack}: ${t(a.name)}, ${t(a.level)}`);
+  if (report.state === 'fresh') for (const name of was.keys()) if (!is.has(name)) words.push(`${p.pack}: ${t(name)}, ${t('ended')}`);
+  if (p.state === 'fresh' && report.state !== 'fresh') words.push(`${p.pack}: ${t('f_stale')}`);
+  if (words.length) say(words.join('. '));
+}
+
+export const say = words => setText($('say'), words);
+
+const shapes = () => JSON.stringify([...packs.values()].map(p => [p.pack, p.kind, p.shape, p.members]));
+let shape = '';
+
+function changed() {
+  const now = shapes();
+  if (now !== shape) {
+    shape = now;
+    watchers.reshaped();
+  }
+  watchers.drawn();
+}
+
+/** Asks for everything. */
+export async function load() {
+  const response = await fetch('api/v1/packs', { cache: 'no-store' });
+  if (!response.ok) throw new Error(response.statusText);
+  const list = await response.json(), names = new Set(list.map(p => p.pack));
+  for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
+  // Taken out and put in again, so that the order is the gateway's.
+  for (const report of list) {
+    take(report, true);
+    const p = packs.get(report.pack);
+    packs.delete(report.pack);
+    packs.set(report.pack, p);
+  }
+  answered = true;
+  beat = mark();
+  changed();
+}
+
+/** Names the packs of which all values are on the screen; the others send seven. */
+export function listen(names) {
+  if (stream && stream.readyState !== EventSource.CLOSED && names.join() === detail.join()) return;
+  detail = names;
+  hang();
+  if (document.hidden) return;
+  const full = new Set(names);
+  let dropped = false;
+  const opened = stream = new EventSource('api/v1/events?detail=' + names.map(encodeURIComponent).join(','));
+  refused = false;
+  stream.addEventListener('pack', event => {
+    const report = JSON.parse(event.data);
+    if (!packs.has(report.pack)) return;   // of a configuration that this page has not read yet
+    take(report, full.has(report.pack));
+    changed();
+  });
+  stream.addEventListener('beat', event => {
+    beat = mark();
+    const { time } = JSON.parse(event.data);
+    if (time) skew = time - Date.now() / 1000;
+    watchers.drawn();
+  });
+  // A stream that was away may come back from another configuration.
+  stream.addEventListener('open', () => {
+    if (dropped) load().catch(() => {});
+    dropped = false;
+  });
+  stream.addEventListener('error', () => {
+    dropped = true;
+    if (stream === opened && stream.readyState === EventSource.CLOSED) refused = true;
+    watchers.drawn();
+  });
+}
+
+function hang() {
+  if (stream) stream.close();
+  stream = null;
+}
+
+// A hidden tab gives its connection back; when shown again it asks for everything before it calls itself live.
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) return hang();
+  watchers.drawn();
+  load().catch(() => {});
+  listen(detail);
+});
+
+// Ages go on by themselves. Where the gateway has no stream to give, the values are asked for.
+setInterval(() => {
+  if (document.hidden || !answered) return;
+  if (refused && (!asked || since(asked) > ASK_S)) {
+    asked = mark();
+    load().then(() => listen(detail)).catch(() => {});
+  }
+  watchers.drawn();
+}, 1000);
+
+// ---- what a pack does, in words
+
+/** {kind: charging | discharging | resting | stale, word, more: […]} */
+export function stateOf(p) {
+  const v = p.values;
+  if (isOld(p)) {
+    const never = p.state === 'never' || (p.state === 'no_line' && v.soc_percent == null && v.voltage_v == null);
+    return { kind: 'stale', word: never || (p.state === 'no_line' && !isOffline()) ? t(p.state) : t('stale', span(ageOf(p))), never, more: [] };
+  }
+  // Below this nobody would call it charging: 3 W, 0.15 A, or a five hundredth of the capacity.
+  const rest = Math.max(3, Math.abs(v.voltage_v || 0) * Math.max(.15, (v.full_ah || v.rated_ah || 0) * .002));
+  const power = v.power_w ?? 0, kind = Math.abs(power) < rest ? 'resting' : power > 0 ? 'charging' : 'discharging';
+  const more = [];
+  if (v.charge_mos === 0) more.push(t('charge_off'));
+  if (v.discharge_mos === 0) more.push(t('discharge_off'));
+  const forecast = forecastOf(p, kind);
+  if (forecast) more.push(forecast);
+  const on = balancedCells(p);
+  if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
+  else if (v.balancing) more.push(t('balancing'));
+  return { kind, word: v.power_w == null ? t('power_unknown') : t(kind), more };
+}
+
+// The current is smoothed: the forecast must not jump with each kettle.
+function forecastOf(p, kind) {
+  const v = p.values, full = v.full_ah ?? v.rated_ah;
+  if (kind === 'resting' || v.current_a == null || v.remaining_ah == null) {
+    p.meanCurrent = null;
+    return null;
+  }
+  if (!p.meanCurrent || Math.sign(p.meanCurrent) !== Math.sign(v.current_a)) p.meanCurrent = v.current_a;
+  else if (p.forecastOf !== p.seen) p.meanCurrent = p.meanCurrent * .97 + v.current_a * .03;
+  p.forecastOf = p.seen;
+  const hours = (kind === 'charging' ? full - v.remaining_ah : v.remaining_ah) / Math.abs(p.meanCurrent);
+  return hours > .03 && hours < 24 ? t(kind === 'charging' ? 'full_in' : 'empty_in', aboutHours(hours)) : null;
+}
+
+/** Numbers of the cells that are being balanced. */
+export function balancedCells(p) {
+  let mask;
+  try { mask = BigInt(p.values.balance_mask || 0); } catch { return []; }
+  return Array.from({ length: p.shape.cells }, (_, i) => i + 1).filter(n => mask >> BigInt(n - 1) & 1n);
+}
+
+/** "cell_mv.1" … of the values; null where unknown. */
+export const row = (p, name, count) => Array.from({ length: count || 0 }, (_, i) => p.values[`${name}.${i + 1}`] ?? null);

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+// The parts that all views are made of: the battery, its cells, its alarms. Each has show(), which changes what is there.
+import { el, icon, setAttribute, setText } from './dom.js';
+import { num, number, span, watts } from './numbers.js';
+import { ageOf, balancedCells, row } from './packs.js';
+import { t } from './words.js';
+
+/** The one picture of this page: a battery lying on its side, filled to its state of charge. Cards, banks and tiles are
+ *  the same battery in three sizes. */
+export function battery() {
+  const fill = el('i', { class: 'fill' }), soc = num('soc'), power = num('power'), word = el('span'), sign = icon('resting');
+  const node = el('div', { class: 'bat' }, fill, soc, el('div', { class: 'flow' }, power, el('span', { class: 'word' }, sign, word)));
+  node.power = power;
+  node.show = (p, state, short) => {
+    const { soc_percent: percent, power_w: w } = p.values;
+    setAttribute(node, 'data-flow', state.kind);
+    fill.style.width = `${Math.max(0, Math.min(100, percent ?? 0))}%`;
+    soc.put(percent == null ? null : Math.round(percent), 0, '%', '');
+    power.show(...(state.kind === 'stale' ? [''] : w == null ? [null] : watts(state.kind === 'resting' ? 0 : w)));
+    setText(word, short && state.kind === 'stale' && !state.never ? span(ageOf(p)) : state.word);
+    sign.shape(state.kind);
+  };
+  return node;
+}
+
+// Cells stand about their mean. All packs on the screen share one scale: the same height is the same millivolts, and a
+// healthy pack is flat on purpose. The scale grows at once and shrinks after half a minute.
+const SCALES = [20, 50, 100, 200, 500, 1000];
+const scale = { mv: SCALES[0], until: 0 };
+
+export function rescale(list) {
+  const now = performance.now() / 1000;
+  let most = 0;
+  for (const { state, values: v } of list)
+    if (state === 'fresh' && v.cell_avg_mv) most = Math.max(most, v.cell_max_mv - v.cell_avg_mv, v.cell_avg_mv - v.cell_min_mv);
+  const fits = SCALES.find(mv => mv >= most) || SCALES.at(-1);
+  if (fits >= scale.mv) scale.until = now + 30;
+  if (fits > scale.mv || now > scale.until) scale.mv = fits;
+}
+
+export function cells(count, heading) {
+  const plot = el('div', { class: 'bars', role: 'img' }), rows = Math.ceil(count / 24);
+  plot.style.setProperty('--n', Math.ceil(count / rows));
+  const columns = Array.from({ length: count }, () => {
+    const bar = el('i'), tag = el('b'), column = el('span', {}, bar, tag);
+    plot.append(column);
+    return { bar, tag, column };
+  });
+  const delta = num('delta'), range = el('span', { class: 'range' }), low = num(), mean = num(), high = num();
+  const end = (sign, word, value) => el('span', {}, sign, el('span', { class: 'wide-only' }, t(word) + ' '), value);
+  const node = el('section', { class: 'cells' },
+    el(heading, {}, t('cells'), el('span', { class: 'lead' }, t('difference') + ' ', delta), range), plot,
+    el('p', { class: 'ends' }, end('▼ ', 'lowest', low), el('span', {}, t('mean') + ' ', mean), end('▲ ', 'highest', high)));
+  node.show = p => {
+    const v = p.values, on = new Set(balancedCells(p));
+    row(p, 'cell_mv', count).forEach((mv, i) => {
+      const { bar, tag, column } = columns[i], n = i + 1;
+      const off = mv == null || v.cell_avg_mv == null ? null : Math.max(-1, Math.min(1, (mv - v.cell_avg_mv) / scale.mv));
+      bar.hidden = off == null;
+      bar.style.setProperty('--d', Math.max(.02, Math.abs(off || 0)).toFixed(3));
+      setAttribute(bar, 'class', off < 0 ? 'below' : 'above');
+      const mark = n === v.cell_max_index ? 'max' : n === v.cell_min_index ? 'min' : on.has(n) ? 'bal' : '';
+      setAttribute(column, 'class', (mark + (on.has(n) ? ' balancing' : '')).trim() || null);
+      setText(tag, mark === 'max' ? `▲${n}` : mark === 'min' ? `▼${n}` : mark === 'bal' ? `${n}` : off == null ? '–' : '');
+    });
+    const volts = mv => mv == null ? null : mv / 1000;
+    delta.put(v.cell_delta_mv, 0, 'mV');
+    low.put(volts(v.cell_min_mv), 3, 'V');
+    mean.put(volts(v.cell_avg_mv), 3, 'V');
+    high.put(volts(v.cell_max_mv), 3, 'V');
+    setText(range, `±${scale.mv}\u202fmV`);
+    const say = mv => mv == null ? '–' : `${number(mv / 1000, 3)} V`;
+    setAttribute(plot, 'aria-label', [`${count} ${t('cells')}`, `${t('mean')} ${say(v.cell_avg_mv)}`,
+      `${t('lowest')} ${v.cell_min_index ?? '–'}: ${say(v.cell_min_mv)}`, `${t('highest')} ${v.cell_max_index ?? '–'}: ${say(v.cell_max_mv)}`,
+      on.size ? t('balancing_cells', [...on].join(', ')) : null].filter(Boolean).join(', '));
+  };
+  return node;
+}
+
+/** The alarms of one pack, as bands across its card, the worst on top. Those of a silent pack say that they are old. */
+export function bands() {
+  const node = el('ul', { class: 'bands' });
+  let shown = '';
+  node.show = (p, isOld) => {
+    const list = isOld ? p.lastAlarms : p.alarms, key = JSON.stringify([list, isOld]);
+    node.hidden = !list.length;
+    if (key === shown) return;
+    shown = key;
+    node.replaceChildren(...list.map(a => el('li', { class: a.level }, icon(a.level), el('b', {}, t(a.name)),
+      el('span', {}, t(a.level), isOld ? `, ${t('before_silence')}` : ''))));
+  };
+  return node;
+}
+
+export const hrefOf = name => '#' + encodeURIComponent(name);
+export const chartsOf = name => '#/charts/' + encodeURIComponent(name);

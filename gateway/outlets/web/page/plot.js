@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: MIT
+// One chart: uPlot with gaps that can be seen, zoom by drag, pinch, wheel and keys, and the values at the cursor below it.
+import uPlot from './uplot.js';
+import { el, setAttribute } from './dom.js';
+import { num, number } from './numbers.js';
+import { locale, t } from './words.js';
+
+const sync = uPlot.sync('packgate');
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];   // lines differ by more than colour
+const SHADES = ['c1', 'c2', 'c3', 'c4'];
+
+export const colour = name => getComputedStyle(document.documentElement).getPropertyValue('--' + name).trim();
+
+// Where there are no values nothing is drawn but this: a hatched band that says so.
+function drawGaps(u, times, known) {
+  const { ctx, bbox } = u, ratio = devicePixelRatio, step = times.length > 1 ? times[1] - times[0] : 60;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  for (let i = 0; i < times.length; i++) {
+    if (known[i] != null) continue;
+    let j = i;
+    while (j + 1 < times.length && known[j + 1] == null) j++;
+    const a = Math.max(bbox.left, u.valToPos(times[i] - (i ? step : 0), 'x', true));
+    const b = Math.min(bbox.left + bbox.width, u.valToPos(times[j] + step, 'x', true));
+    i = j;
+    if (b <= a) continue;
+    ctx.fillStyle = colour('gap');
+    ctx.fillRect(a, bbox.top, b - a, bbox.height);
+    ctx.strokeStyle = colour('line');
+    ctx.lineWidth = ratio;
+    ctx.beginPath();
+    for (let x = a - bbox.height; x < b; x += 9 * ratio) {
+      ctx.moveTo(Math.max(a, x), bbox.top + Math.max(0, a - x));
+      ctx.lineTo(Math.min(b, x + bbox.height), bbox.top + Math.min(bbox.height, b - x));
+    }
+    ctx.stroke();
+    if (b - a < 64 * ratio) continue;
+    ctx.fillStyle = colour('dim');
+    ctx.font = `${12 * ratio}px system-ui`;
+    ctx.textAlign = 'center';
+    ctx.fillText(t('no_data'), (a + b) / 2, bbox.top + 16 * ratio);
+  }
+  ctx.restore();
+}
+
+// Two fingers zoom, ctrl and wheel too (which is what a touch pad sends); one finger moves the cursor sideways and scrolls
+// the page up and down.
+function followFingers(u, zoom) {
+  let start = null;
+  const spread = e => Math.abs(e.touches[0].clientX - e.touches[1].clientX);
+  const left = x => x - u.over.getBoundingClientRect().left;
+  u.over.addEventListener('touchstart', e => {
+    if (e.touches.length !== 2) return;
+    const { min, max } = u.scales.x;
+    start = { at: u.posToVal(left((e.touches[0].clientX + e.touches[1].clientX) / 2), 'x'), spread: spread(e), min, max };
+  }, { passive: true });
+  u.over.addEventListener('touchmove', e => {
+    if (e.touches.length === 1 && !start) u.setCursor({ left: left(e.touches[0].clientX), top: 20 });
+    if (!start || e.touches.length !== 2) return;
+    e.preventDefault();
+    const k = start.spread / Math.max(20, spread(e));
+    zoom(start.at - (start.at - start.min) * k, start.at + (start.max - start.at) * k);
+  }, { passive: false });
+  u.over.addEventListener('touchend', e => { if (!e.touches.length) start = null; });
+  u.over.addEventListener('wheel', e => {
+    if (!e.ctrlKey) return;
+    e.preventDefault();
+    const at = u.posToVal(e.offsetX, 'x'), k = Math.exp(e.deltaY / 200), { min, max } = u.scales.x;
+    zoom(at - (at - min) * k, at + (max - at) * k);
+  }, { passive: false });
+}
+
+const timeLabels = (_, at) => at.map(s => new Date(s * 1000)).map(d => (d.getHours() || d.getMinutes()) && at[1] - at[0] < 86400
+  ? d.toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit' })
+  : d.toLocaleDateString(locale, at[1] - at[0] > 26 * 86400 ? { month: 'short', year: '2-digit' } : { day: 'numeric', month: 'short' }));
+
+const axis = () => ({ stroke: colour('dim'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
+
+/** Charging above zero, discharging below: the two colours of energy meet at zero. */
+function aboutZero(u) {
+  const { top, height } = u.bbox, gradient = u.ctx.createLinearGradient(0, top, 0, top + height);
+  const zero = Math.min(1, Math.max(0, (u.valToPos(0, 'y', true) - top) / height)) || 0;
+  gradient.addColorStop(0, colour('in-soft'));
+  gradient.addColorStop(zero, colour('in-soft'));
+  gradient.addColorStop(zero, colour('out-soft'));
+  gradient.addColorStop(1, colour('out-soft'));
+  return gradient;
+}
+
+const yScale = kind => ({
+  soc: { range: [0, 100] },
+  power: { range: (_, a, b) => [Math.min(0, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] },
+}[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
+
+function seriesOf({ kind, names, isMany, bands }) {
+  const lines = names.map((label, i) => ({
+    label, spanGaps: false, points: { show: false }, width: isMany ? 1 : 2, dash: isMany ? null : DASHES[i % 4], alpha: isMany ? .55 : 1,
+    stroke: () => colour(isMany ? 'cell' : kind === 'power' ? 'ink' : SHADES[i % 4]),
+    fill: bands ? null : kind === 'power' ? aboutZero : kind === 'soc' ? () => colour('soc-soft') : null,
+    fillTo: kind === 'power' ? 0 : null,
+  }));
+  const edges = bands ? [0, 1].map(() => ({ spanGaps: false, points: { show: false }, width: 0, stroke: 'transparent' })) : [];
+  return [{}, ...lines, ...edges];
+}
+
+/** A card with one chart. `spec`: kind, heading, unit, decimals, names and columns of its lines; `isMany`: alike and grey until
+ *  one is picked; `bands`: [highest, lowest] of the intervals of the first line; `tools`: what stands beside the heading.
+ *  `on`: zoom(from, to), whole(), cursor(index), say(index), pick(i). */
+export function plot(spec, times, known, range, on) {
+  const { kind, heading, unit, decimals, names, isMany } = spec;
+  let columns = spec.columns;
+  const box = el('div', { class: 'plot', tabindex: 0, role: 'application', 'aria-label': `${heading}. ${t('chart_help')} ${t('chart_keys')}` });
+  const when = el('span', { class: 'when' }), list = el('ul', { class: isMany ? 'legend' : names.length > 1 ? 'legend few' : 'legend few lone' });
+  const values = names.map((name, i) => {
+    const value = num(), entry = isMany
+      ? el('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `${t('cell')} ${name}`, onclick: () => on.pick(i) }, el('b', {}, name), value)
+      : el('span', { class: 's' + i % 4 }, names.length > 1 ? el('b', {}, name) : null, value);
+    list.append(el('li', {}, entry));
+    return { value, entry };
+  });
+  const isLone = names.length === 1;   // a single value stands beside the heading
+  const node = el('section', { class: 'card', 'data-kind': kind },
+    el('div', { class: 'head' }, el('h2', {}, heading, ' ', el('small', {}, unit)), spec.tools, isLone ? list : null, when), box, isLone ? null : list);
+
+  const data = () => [times, ...columns, ...spec.bands || []];
+  const u = new uPlot({
+    width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, 8, 0, 0],
+    cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 7, show: !isMany } },
+    scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind) },
+    axes: [{ ...axis(), size: 26, gap: 6, space: 64, values: timeLabels },
+      { ...axis(), size: 54, values: (_, at) => at.map(v => number(v, kind === 'power' ? 1 : isMany && unit === 'V' ? 3 : decimals > 1 ? 1 : 0)) }],
+    series: seriesOf(spec),
+    bands: spec.bands ? [{ series: [names.length + 1, names.length + 2], fill: () => colour(kind === 'power' ? 'rest-soft' : 'soc-soft') }] : null,
+    hooks: {
+      drawAxes: [u => drawGaps(u, times, known)],
+      setSelect: [u => {
+        const { left, width } = u.select;
+        if (width <= 8) return;
+        on.zoom(u.posToVal(left, 'x'), u.posToVal(left + width, 'x'));
+        u.setSelect({ left: 0, width: 0 }, false);
+      }],
+      setCursor: [u => on.cursor(u.cursor.idx)],
+    },
+  }, data(), box);
+  u.setScale('x', { min: range[0], max: range[1] });
+  u.over.addEventListener('dblclick', on.whole);
+  followFingers(u, on.zoom);
+
+  function key(e) {
+    const last = times.length - 1, at = u.cursor.idx ?? last, { min, max } = u.scales.x;
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -20, PageDown: 20, Home: -last, End: last }[e.key];
+    if (e.key === 'Escape') return on.whole();
+    if (e.key === '+' || e.key === '-') {
+      const half = (max - min) * (e.key === '+' ? .25 : 1), middle = times[at];
+      return on.zoom(middle - half, middle + half);
+    }
+    if (!step) return;
+    e.preventDefault();
+    const i = Math.max(0, Math.min(last, at + step * (e.shiftKey ? 10 : 1)));
+    u.setCursor({ left: u.valToPos(times[i], 'x'), top: u.over.clientHeight / 2 });
+    on.say(i, names.length > 4 ? '' : columns.map(c => c[i] == null ? t('no_data') : `${number(c[i], decimals)} ${unit}`).join(', '));
+  }
+  box.addEventListener('keydown', key);
+
+  return {
+    node, kind,
+    /** Other data of the same lines. */
+    setData(next, nextTimes, nextKnown) {
+      ({ columns } = next);
+      spec.bands = next.bands;
+      times = nextTimes;
+      known = nextKnown;
+      u.setData(data(), false);
+      u.redraw();
+    },
+    setRange: (min, max) => u.setScale('x', { min, max }),
+    cursorIndex: () => u.cursor.idx,
+    /** The values of one moment, and which is the highest and the lowest of them. */
+    showAt(i, text) {
+      when.textContent = text;
+      const moment = columns.map(c => c[i]), known = moment.filter(v => v != null);
+      values.forEach(({ value, entry }, n) => {
+        value.put(moment[n], decimals, unit);
+        if (isMany) setAttribute(entry, 'class', !known.length ? null : n === moment.indexOf(Math.max(...known)) ? 'max' : n === moment.indexOf(Math.min(...known)) ? 'min' : null);
+      });
+    },
+    /** Lifts one line out of many; null: all the same. */
+    pick(i) {
+      values.forEach(({ entry }, n) => setAttribute(entry, 'aria-pressed', String(n === i)));
+      u.series.forEach((line, n) => {
+        if (n) Object.assign(line, { alpha: i == null ? .55 : n - 1 === i ? 1 : .13, width: n - 1 === i ? 2.5 : 1, stroke: () => colour(n - 1 === i ? 'in' : 'cell') });
+      });
+      u.redraw(false);
+    },
+    resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }),
+    redraw: () => u.redraw(),
+    destroy: () => u.destroy(),
+  };
+}
+
+/** Energy in and out, a pair of bars a day. `days`: {t, charged_wh, discharged_wh}; on.day(t): one was chosen. */
+export function energyBars(days, dayName, on) {
+  const box = el('div', { class: 'plot bars-by-day', role: 'img' }), when = el('span', { class: 'when' });
+  const into = num(), out = num(), sum = list => list.some(v => v != null) ? list.reduce((s, v) => s + (v || 0), 0) / 1000 : null;
+  const node = el('section', { class: 'card', 'data-kind': 'energy' },
+    el('div', { class: 'head' }, el('h2', {}, t('energy_day'), ' ', el('small', {}, 'kWh')), when), box,
+    el('ul', { class: 'legend few' }, el('li', {}, el('span', { class: 'into' }, el('b', {}, t('energy_in')), into)),
+      el('li', {}, el('span', { class: 'out' }, el('b', {}, t('energy_out')), out))));
+  const kwh = (list, sign) => list.map(v => v == null ? null : v / 1000 * sign);
+  const middle = days.t.map(at => at + 43200);
+  const bars = () => uPlot.paths.bars({ size: [.8, 48], radius: [.12, 0], align: 0 });
+  function showAt(i) {
+    const one = i != null && days.t[i] != null;
+    when.textContent = one ? dayName(days.t[i]) : t('sum_days', days.t.filter((_, k) => days.charged_wh[k] != null).length);
+    const pick = list => one ? (list[i] == null ? null : list[i] / 1000) : sum(list);
+    into.put(pick(days.charged_wh), 1, 'kWh');
+    out.put(pick(days.discharged_wh), 1, 'kWh');
+  }
+  // A name below as many bars as there is room for.
+  const named = u => middle.filter((_, i) => (middle.length - 1 - i) % Math.ceil(middle.length * 64 / Math.max(64, u.bbox.width / devicePixelRatio)) === 0);
+  const shortDay = at => new Date(at * 1000).toLocaleDateString(locale, { day: 'numeric', month: 'short' });
+  const u = new uPlot({
+    width: 300, height: 160, legend: { show: false }, padding: [8, 8, 0, 0], cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+    scales: { x: { time: true, range: [days.t[0], days.t.at(-1) + 86400] }, y: { range: (_, a, b) => [Math.min(-.1, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] } },
+    axes: [{ ...axis(), size: 26, gap: 6, splits: named, values: (_, at) => at.map(shortDay), grid: { show: false } },
+      { ...axis(), size: 54, values: (_, at) => at.map(v => number(Math.abs(v), Math.max(...at) < 5 ? 1 : 0)) }],
+    series: [{}, { paths: bars(), fill: () => colour('in'), stroke: () => colour('in'), width: 0, points: { show: false } },
+      { paths: bars(), fill: () => colour('out'), stroke: () => colour('out'), width: 0, points: { show: false } }],
+    hooks: { setCursor: [u => showAt(u.cursor.idx)] },
+  }, [middle, kwh(days.charged_wh, 1), kwh(days.discharged_wh, -1)], box);
+  u.over.addEventListener('click', () => u.cursor.idx != null && on.day(days.t[u.cursor.idx]));
+  showAt(null);
+  setAttribute(box, 'aria-label', `${t('energy_day')}: ` + days.t.map((at, i) => days.charged_wh[i] == null ? null
+    : `${dayName(at)} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).filter(Boolean).slice(-31).join('; '));
+  return {
+    node, resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }), destroy: () => u.destroy(),
+  };
+}

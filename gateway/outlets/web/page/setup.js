@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+// Setup: what the gateway is, what it is connected to, what happened, how it is configured and how others connect to it. It shows
+// and hands out files; it changes nothing but what this browser remembers.
+import { el, icon, setText, store } from './dom.js';
+import { copyable } from './copy.js';
+import { clock, facts, number, span } from './numbers.js';
+import { gatewayTime, isBank, listen, packs } from './packs.js';
+import { hrefOf } from './parts.js';
+import { hasSession, isPlain, login, logout, noteSession, passwordField, userField } from './session.js';
+import { LANGUAGES, NAMES } from './text.js';
+import { hasText, t } from './words.js';
+
+const RENEW_S = 10;
+const EVENTS_SHOWN = 12;
+
+// Files of `packgate map --format`, in the order in which people ask for them.
+const FILES = [
+  ['homeassistant.yaml', 'Home Assistant (Modbus)'], ['evcc.yaml', 'evcc'], ['telegraf.conf', 'Telegraf'], ['nodered.json', 'Node-RED'],
+  ['iobroker.tsv', 'ioBroker'], ['tasmota.txt', 'Tasmota'], ['iotmqttpanel.json', 'IoT MQTT Panel'], ['map.csv', 'CSV'], ['map.json', 'JSON'],
+];
+
+// Rows become cards on a narrow screen: each cell carries its column's name.
+function table(caption, heads, rows) {
+  return el('table', {}, el('caption', { class: 'vh' }, caption), el('thead', {}, el('tr', {}, ...heads.map(h => el('th', { scope: 'col' }, t(h))))),
+    el('tbody', {}, ...rows.map(cells => el('tr', {}, ...cells.map((cell, i) =>
+      el(i ? 'td' : 'th', { 'data-head': t(heads[i]), scope: i ? null : 'row' }, cell ?? '–'))))));
+}
+
+const count = n => n == null ? null : number(n);
+const pill = state => el('span', { class: 'pill ' + state }, hasText('is_' + state) ? t('is_' + state) : state);
+const problem = (words, at) => words ? el('span', { class: 'problem' }, icon('warning'), at ? `${clock(at, true)}: ${words}` : words) : null;
+
+// What happened, in the reader's language; what is not known here stays as the gateway calls it.
+function eventWords(e) {
+  const name = e.name && hasText(e.name) ? t(e.name) : e.name || '', on = e.active ?? e.text !== 'off';
+  switch (e.kind) {
+  case 'alarm': return on ? name : `${name}: ${t('ended')}`;
+  case 'stale': return t('f_stale');
+  case 'back': return t('answers_again');
+  case 'started': return t('started');
+  case 'switched': {
+    const [value, who] = /^(on|off)\b[, ]*(.*)$/.exec(e.text || '')?.slice(1) || [e.value === 0 || e.value === false ? 'off' : 'on', e.from || e.text];
+    return t('switched', name, t(value)) + (who ? ` (${who})` : '');
+  }
+  default: return hasText(e.kind) ? t(e.kind) : [e.kind, name, e.text].filter(Boolean).join(' ');
+  }
+}
+
+function eventRow(e) {
+  const isAlarm = e.kind === 'alarm' && (e.active ?? e.text !== 'off'), level = isAlarm && (e.level === 'protection' ? 'protection' : 'warning');
+  const shape = level || (e.kind === 'stale' ? 'stale' : null);
+  return [clock(e.time ?? e.t, true), e.pack || null, el('span', { class: level || null }, shape ? icon(shape) : null, eventWords(e))];
+}
+
+function events(list) {
+  const body = el('div'), more = el('button', { type: 'button', onclick: () => { isAll = true; show(); } }, t('all'));
+  let isAll = false;
+  const show = () => {
+    body.replaceChildren(list.length ? table(t('events'), ['time', 'pack', 'what'], (isAll ? list : list.slice(0, EVENTS_SHOWN)).map(eventRow))
+      : el('p', { class: 'hint' }, t('no_events')));
+    more.hidden = isAll || list.length <= EVENTS_SHOWN;
+  };
+  const node = el('div', {}, body, more);
+  node.renew = next => {
+    list = next;
+    show();
+  };
+  show();
+  return node;
+}
+
+function configuration(c) {
+  const mistakes = new Map(), loose = [];
+  for (const m of c.mistakes || []) {
+    if (m.line > 0) mistakes.set(m.line, [...mistakes.get(m.line) || [], m.text]);
+    else loose.push(m.text);
+  }
+  const mark = text => el('span', { class: 'mistake' }, icon('warning'), text);
+  const lines = (c.text || '').replace(/\n$/, '').split('\n');
+  return [el('p', { class: 'hint' }, c.path ? el('code', {}, c.path) : null, ' ', t('config_ro'), ...c.mistakes?.length ? [' ', t('mistakes', c.mistakes.length), '.'] : [],
+    ...c.in_force === false ? [' ', el('b', {}, t('not_in_force'))] : []), ...loose.map(mark),
+  el('ol', { class: 'ini', tabindex: 0, 'aria-label': t('config') }, ...lines.map((line, i) => el('li', { class: /^\s*\[/.test(line) ? 'section' : /^\s*[;#]/.test(line) ? 'remark' : null },
+    el('code', {}, line || ' '), ...(mistakes.get(i + 1) || []).map(mark))))];
+}
+
+// How others are connected; with the addresses under which this page was reached.
+function connections(g) {
+  const host = location.hostname.replace(/^\[|\]$/g, ''), port = (g.modbus?.listen?.[0] || '').match(/:(\d+)$/)?.[1] || 502;
+  const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1, base = g.modbus?.base ?? 290;
+  const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
+  const how = (title, open, ...children) => el('details', { open }, el('summary', {}, title), ...children);
+  const file = ([name, title]) => how(title, false, el('p', {}, t('file_how')), el('p', {},
+    el('a', { class: 'button', href: 'api/v1/files/' + name, download: name }, '⤓ ' + name)));
+  const known = g.files ? FILES.filter(([name]) => g.files.includes(name)).concat(g.files.filter(name => !FILES.some(f => f[0] === name)).map(name => [name, name])) : FILES;
+  return [
+    how('Home Assistant (MQTT)', true, ...mqtt.length
+      ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', problem(o.error)))
+      : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /etc/packgate/mqtt\n')]),
+    how('Modbus TCP', false, el('p', {}, t('modbus_how', `${host}:${port}`)),
+      copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${base + 210} -c 4 -t 4:float ${host}\n`)),
+    ...known.map(file),
+    how('Prometheus, Grafana', false, el('p', {}, t('metrics_how')), copyable(`scrape_configs:\n  - job_name: packgate\n    static_configs:\n      - targets: ['${location.host}']\n`)),
+    how('JSON', false, el('p', {}, t('api_how')), copyable(`curl ${location.origin}${location.pathname}api/v1/packs\n`)),
+  ];
+}
+
+// What only this browser knows, and the session.
+function thisPage(renew) {
+  const choice = el('select', {
+    id: 'language', onchange() {
+      store.set('language', choice.value);
+      location.reload();
+    },
+  }, el('option', { value: '', selected: !store.get('language', '') }, t('automatic')),
+  ...LANGUAGES.map((code, i) => el('option', { value: code, lang: code, selected: store.get('language', '') === code }, NAMES[i])));
+  const field = passwordField('login'), said = el('p', { role: 'status', class: 'hint' });
+  const enter = el('button', { type: 'submit' }, t('login')), leave = el('button', { type: 'button', async onclick() { await logout().catch(() => {}); renew(); } }, t('logout'));
+  const form = el('form', {
+    async onsubmit(event) {
+      event.preventDefault();
+      enter.disabled = true;
+      setText(said, await login(field.value).catch(() => t('offline')) || '');
+      field.value = '';
+      enter.disabled = false;
+      renew();
+    },
+  }, userField(), el('label', { for: 'login' }, t('password')), el('div', { class: 'bar' }, field, enter), isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null);
+  const node = el('div', {}, el('p', { class: 'field' }, el('label', { for: 'language' }, t('language')), choice), form, leave, said);
+  node.renew = () => {
+    form.hidden = hasSession();
+    leave.hidden = !hasSession();
+  };
+  return node;
+}
+
+export async function setup() {
+  listen([]);
+  const wait = el('p', { class: 'empty', role: 'status' }, t('loading')), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
+  const section = (key, ...children) => {
+    const body = el('div', {}, ...children), wide = ['gateway', 'lines', 'packs_h', 'pushes', 'outlets', 'clients'].includes(key);
+    const card = el('section', { class: wide ? 'card wide' : 'card', 'aria-label': t(key), 'data-section': key }, el('h2', {}, t(key)), body);
+    card.fill = (...next) => {
+      card.hidden = !next.some(Boolean);
+      body.replaceChildren(...next.filter(Boolean));
+    };
+    return card;
+  };
+  let parts = null, at = 0, dead = false;
+
+  function build(g) {
+    const f = facts('version', 'running', 'map_version', 'clients', 'requests', 'exceptions'), page = thisPage(renew), log = events(g.events || []);
+    parts = {
+      f, page, log, lines: section('lines'), packs: section('packs_h'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
+      config: section('config'), shown: null,
+    };
+    node.replaceChildren(node.firstChild, section('gateway', f.node), parts.lines, parts.packs, parts.outlets, parts.pushes, parts.clients,
+      section('connect', ...connections(g)), section('events', log), section('this_page', page), parts.config);
+  }
+
+  function fill(g) {
+    const { f } = parts, modbus = g.modbus || {};
+    f.version.show(g.version);
+    f.running.show(g.started ? span(gatewayTime() - g.started) : null);
+    f.map_version.put(g.map_version ?? null);
+    f.clients.put(typeof modbus.clients === 'number' ? modbus.clients : null);
+    f.requests.put(modbus.requests ?? null);
+    f.exceptions.put(modbus.exceptions ?? null);
+    parts.lines.fill(table(t('lines'), ['name', 'port', 'protocol', 'state', 'polls', 'timeouts', 'damaged', 'reconnects', 'problem'], (g.lines || []).map(l =>
+      [l.name, l.port ? el('code', {}, l.port) : null, l.protocol, pill(l.state), count(l.polls), count(l.timeouts), count(l.checksum_errors), count(l.reconnects), problem(l.error, l.error_at)])));
+    const more = new Map((g.packs || []).map(p => [p.pack, p]));
+    parts.packs.fill(table(t('packs_h'), ['name', 'unit', 'line', 'state', 'model', 'serial', 'firmware', 'timeouts', 'problem'], [...packs.values()].map(p => {
+      const { texts } = p.shape, known = more.get(p.pack) || {};
+      return [el('a', { href: hrefOf(p.pack) }, p.pack), String(texts.unit ?? known.unit ?? '–'), isBank(p) ? t('bank') : texts.line ?? known.line, pill(p.state),
+        texts.model, texts.serial, texts.firmware, isBank(p) ? null : count(known.timeouts), problem(known.error, known.error_at)];
+    })));
+    parts.outlets.fill(g.outlets?.length && table(t('outlets'), ['name', 'state', 'published', 'dropped', 'failed', 'problem'], g.outlets.map(o =>
+      [[o.kind, o.name].filter(Boolean).join(' '), pill(o.running === false ? 'closed' : o.connected ? 'connected' : 'running'), count(o.published), count(o.dropped), count(o.failed), problem(o.error)])));
+    parts.pushes.fill(g.pushes?.length && table(t('pushes'), ['name', 'port', 'state', 'requests', 'confirmed_n', 'failed', 'problem'], g.pushes.map(p =>
+      [p.name, el('code', {}, p.target), pill(p.connected ? 'connected' : 'not_connected'), count(p.requests), count(p.confirmed), count(p.failures), problem(p.error)])));
+    parts.clients.fill(modbus.connections?.length && table(t('clients'), ['address', 'running', 'requests'], modbus.connections.map(c =>
+      [c.address, c.since ? span(gatewayTime() - c.since) : null, count(c.requests)])));
+    parts.log.renew(g.events || []);
+    const config = g.config && typeof g.config === 'object' ? g.config : typeof g.config === 'string' ? { text: g.config, mistakes: g.mistakes, path: g.configuration }
+      : g.configuration && typeof g.configuration === 'object' ? g.configuration : null;
+    if (g.session != null) noteSession(!!g.session);
+    parts.page.renew();
+    const key = JSON.stringify(config);
+    if (key !== parts.shown) parts.config.fill(...config && config.text != null ? configuration(config) : [el('p', { class: 'hint' }, t('config_login'))]);
+    parts.shown = key;
+  }
+
+  async function renew() {
+    at = gatewayTime();
+    try {
+      const response = await fetch('api/v1/gateway');
+      if (!response.ok) throw response.status;
+      const g = await response.json();
+      if (dead) return;
+      if (!parts) build(g);
+      fill(g);
+    } catch {
+      if (!dead && !parts) setText(wait, t('offline'));
+    }
+  }
+  await renew();
+  return { title: t('setup'), node, show() { if (gatewayTime() - at > RENEW_S) renew(); }, close() { dead = true; } };
+}

@@ -410,9 +410,6 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
                           "itself is allowed ports below 1024; a reverse proxy can have it",
                           (unsigned) endpoint.port);
     }
-    if (config_draft_given(draft, "allow_write") && !web->password_file[0])
-        mistakes_warn(mistakes, config_draft_line(draft, "allow_write"),
-                      "'allow_write' has no effect without 'password_file'");
     if (web->max_streams > web->max_clients)
         mistakes_add(mistakes, config_draft_line(draft, "max_streams"),
                      "'max_streams' of %u can never be reached with a 'max_clients' of %u; "

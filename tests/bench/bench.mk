@@ -22,6 +22,11 @@ $(BENCH)/malloc_count.so: tests/bench/malloc_count.c Makefile
 	$(call short,CC,$<)
 	$(Q)$(COMPILE) -fPIC -shared -MMD -MP -o $@ $< $(LDFLAGS)
 
+# A history of days gone by.
+$(BENCH)/past: $(BENCH)/past.o $(OUTLET_ARCHIVE) $(LIBRARY)
+	$(call short,LINK,$@)
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
+
 bench-programs: all $(BENCH_PROGRAMS) $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery
 
 bench: test-deps

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A past for a history: past FILE DAYS PACK... writes a database as if its packs had been there for so many days up to now.
+ * For the demonstration, which would begin with empty charts, and for tests and measurements that need half a year.
+ *
+ * PACK is NAME=CELLS:AH:SOC[:SEED], a pack that has that state of charge now, or NAME=PACK+PACK for a bank of packs named before
+ * it. They charge by day, more or less as the weather was, and give it back by night; now and then one does not answer.
+ * The rows are made by the outlet's own code.
+ */
+#include "outlets/history/rows.h"
+#include "outlets/history/store.h"
+
+#include "bms/pack.h"
+#include "bms/prng.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PACKS_MOST 80
+#define DAY_S 86400
+#define RECENT_KEPT_S (48 * 3600)
+#define COARSE_S 60 /* between two polls before that */
+#define FINE_S 10
+#define SETTLE_S (4 * 3600) /* the last hours lead to the state of charge that is wanted now */
+#define SUNRISE_H 7.5
+#define SUNSET_H 15.5
+#define COMMIT_ROWS 10000
+#define PI 3.14159265358979323846
+
+struct made {
+    char name[64];
+    unsigned cells;
+    double ah, soc_now;
+    uint64_t seed;
+    double offset_mv[MAX_CELLS], soc_before, shift;
+    double charged_wh, discharged_wh;
+    bool silent, low;
+    struct pack pack;
+    struct made *members[PACKS_MOST]; /* of a bank; none: a pack */
+    unsigned member_count;
+    struct history_series series;
+};
+
+struct past {
+    struct store *store;
+    struct made packs[PACKS_MOST];
+    unsigned count;
+    struct made *current;
+    time_t now;
+    unsigned waiting;
+};
+
+/* 0 ≤ x < 1, the same for the same numbers. */
+static double chance(uint64_t seed, int64_t step)
+{
+    uint64_t state = seed * 7919 + (uint64_t) step;
+    prng_next(&state);
+    return prng_unit(&state);
+}
+
+static double smooth(double x)
+{
+    return x <= 0 ? 0 : x >= 1 ? 1 : x * x * (3 - 2 * x);
+}
+
+/* Of an LFP cell at rest. */
+static double open_circuit_mv(double soc)
+{
+    static const double at[][2] = {{0, 2900},  {.05, 3120}, {.1, 3200}, {.2, 3255},  {.4, 3290},
+                                   {.6, 3300}, {.7, 3325},  {.9, 3335}, {.97, 3370}, {1, 3450}};
+    size_t i = 1;
+    while (i < sizeof at / sizeof *at - 1 && soc > at[i][0])
+        i++;
+    return at[i - 1][1] +
+           (at[i][1] - at[i - 1][1]) * (soc - at[i - 1][0]) / (at[i][0] - at[i - 1][0]);
+}
+
+static double local_hour(time_t t)
+{
+    struct tm local;
+    localtime_r(&t, &local);
+    return local.tm_hour + local.tm_min / 60.0 + local.tm_sec / 3600.0;
+}
+
+/* What is left in the morning and reached in the evening of a day. */
+static double morning(const struct made *made, int64_t day)
+{
+    return .14 + .22 * chance(made->seed + 1, day);
+}
+
+static double evening(const struct made *made, int64_t day)
+{
+    const double sun = chance(3, day); /* the weather is the same for all */
+    return .97 - .55 * sun * sun - .03 * chance(made->seed + 2, day);
+}
+
+static double day_curve(const struct made *made, time_t t)
+{
+    const double hour = local_hour(t);
+    const int64_t day = (int64_t) floor(((double) t - hour * 3600) / DAY_S + .5);
+    if (hour < SUNRISE_H) {
+        const double share = smooth((hour + 24 - SUNSET_H) / (24 - SUNSET_H + SUNRISE_H));
+        return evening(made, day - 1) + (morning(made, day) - evening(made, day - 1)) * share;
+    }
+    if (hour < SUNSET_H)
+        return morning(made, day) + (evening(made, day) - morning(made, day)) *
+                                        smooth((hour - SUNRISE_H) / (SUNSET_H - SUNRISE_H));
+    const double share = smooth((hour - SUNSET_H) / (24 - SUNSET_H + SUNRISE_H));
+    return evening(made, day) + (morning(made, day + 1) - evening(made, day)) * share;
+}
+
+static double soc_at(const struct past *past, const struct made *made, time_t t)
+{
+    const double left = (double) (past->now - t);
+    const double ripple = .002 * sin((double) t / 1300 + (double) made->seed);
+    const double soc = day_curve(made, t) + ripple + made->shift * smooth(1 - left / SETTLE_S);
+    return soc < .03 ? .03 : soc > 1 ? 1 : soc;
+}
+
+/* Kettles and clouds: what the current is beside the slow curve, in capacities per hour. */
+static double flicker(const struct made *made, time_t t)
+{
+    const double kettle = chance(made->seed + 5, t / 240);
+    return .015 * (chance(made->seed + 6, t / 20) - .5) - (kettle > .965 ? .18 : 0);
+}
+
+/* A quarter of an hour now and then, nearly an hour in the last night of every third pack. */
+static bool is_silent(const struct past *past, const struct made *made, time_t t)
+{
+    const double before = (double) (past->now - t) / 3600;
+    return (chance(made->seed + 8, t / 900) > .9985 && before > 6) ||
+           (made->seed % 3 == 1 && before > 11.2 && before < 12.1);
+}
+
+static void make_values(const struct past *past, struct made *made, time_t t, double step)
+{
+    struct pack *pack = &made->pack;
+    const double soc = soc_at(past, made, t), hour = local_hour(t);
+    const double amps =
+        (soc - made->soc_before) * made->ah * 3600 / step + flicker(made, t) * made->ah;
+    const double spread = 1 + 2.2 * fmax(0, soc - .9) / .1 + 1.6 * fmax(0, .12 - soc) / .12;
+    double sum = 0;
+    made->soc_before = soc;
+    pack_clear(pack);
+    for (unsigned i = 0; i < made->cells; i++) {
+        const double mv = open_circuit_mv(soc) + amps / made->ah * 90 +
+                          made->offset_mv[i] * spread + 2 * chance(made->seed + 9 + i, t) - 1;
+        pack_set_cell(pack, i + 1, round(mv));
+        sum += round(mv);
+    }
+    const double season = -6 * cos(2 * PI * (double) t / (365.25 * DAY_S));
+    const double warm =
+        19 + season + 2.5 * sin((hour - 9) * PI / 12) + 30 * pow(amps / made->ah, 2);
+    for (unsigned i = 1; i <= 4; i++)
+        pack_set_temp(pack, i, round((warm + .4 * i) * 10) / 10);
+    pack_set(pack, MOS_TEMP_C, round(warm + 5 + 40 * fabs(amps / made->ah)));
+    pack_set(pack, CELL_COUNT, made->cells);
+    pack_set(pack, TEMP_COUNT, 4);
+    pack_set(pack, VOLTAGE_V, sum / 1000);
+    pack_set(pack, CURRENT_A, amps);
+    pack_set(pack, SOC_PERCENT, round(soc * 1000) / 10);
+    pack_set(pack, REMAINING_AH, soc * made->ah);
+    pack_set(pack, FULL_AH, made->ah);
+    pack_set(pack, CHARGE_MOS, 1);
+    pack_set(pack, DISCHARGE_MOS, 1);
+    pack_set(pack, BALANCING, soc > .95);
+    pack_alarm(pack, SOC_LOW, soc < .16 ? ALARM_WARNING : 0);
+    pack_derive(pack);
+}
+
+static void make_bank_values(struct made *bank)
+{
+    struct pack *pack = &bank->pack;
+    double volt = 0, amps = 0, ah = 0, left = 0, delta = 0, temp = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < bank->member_count; i++) {
+        const struct made *made = bank->members[i];
+        if (made->silent)
+            continue;
+        n++;
+        volt += made->pack.value[VOLTAGE_V];
+        amps += made->pack.value[CURRENT_A];
+        ah += made->ah;
+        left += made->pack.value[REMAINING_AH];
+        delta = fmax(delta, made->pack.value[CELL_DELTA_MV]);
+        temp += made->pack.value[TEMP_AVG_C];
+    }
+    bank->silent = n < bank->member_count;
+    pack_clear(pack);
+    if (bank->silent)
+        return;
+    pack_set(pack, VOLTAGE_V, volt / n);
+    pack_set(pack, CURRENT_A, amps);
+    pack_set(pack, SOC_PERCENT, round(left / ah * 1000) / 10);
+    pack_set(pack, REMAINING_AH, left);
+    pack_set(pack, CELL_DELTA_MV, delta);
+    pack_set(pack, TEMP_AVG_C, temp / n);
+    pack_derive(pack);
+}
+
+/* Ten seconds are not kept for long. */
+static void keep(void *data, enum history_level level, const struct history_row *row)
+{
+    struct past *past = data;
+    if (level == LEVEL_RECENT && row->t < past->now - RECENT_KEPT_S)
+        return;
+    store_row(past->store, past->current->name, level, row);
+    past->waiting++;
+}
+
+static void note(struct past *past, time_t t, const char *kind, const char *name, const char *level,
+                 const char *text)
+{
+    store_event(past->store, &(struct store_event){t, past->current ? past->current->name : NULL,
+                                                   kind, name, level, text});
+}
+
+static void note_changes(struct past *past, time_t t, bool was_silent, bool was_low)
+{
+    struct made *made = past->current;
+    if (made->silent != was_silent)
+        note(past, t, made->silent ? "stale" : "back", NULL, NULL, NULL);
+    made->low = made->silent ? was_low : made->pack.alarms_warning >> SOC_LOW & 1;
+    if (made->low != was_low)
+        note(past, t, "alarm", pack_alarm_name(SOC_LOW), "warning", made->low ? "on" : "off");
+}
+
+static bool commit(struct past *past)
+{
+    past->waiting = 0;
+    return store_commit(past->store);
+}
+
+/* One moment of all packs. */
+static bool make_moment(struct past *past, time_t t, double step)
+{
+    for (unsigned i = 0; i < past->count; i++) {
+        struct made *made = past->current = &past->packs[i];
+        const bool was_silent = made->silent, was_low = made->low;
+        if (made->member_count > 0) {
+            make_bank_values(made);
+        } else {
+            make_values(past, made, t, step);
+            made->silent = is_silent(past, made, t);
+        }
+        note_changes(past, t, was_silent, was_low);
+        const double wh = made->pack.value[POWER_W] * step / 3600;
+        if (made->silent) {
+            history_silent(&made->series);
+            history_pass(&made->series, (double) t, keep, past);
+            continue;
+        }
+        *(wh > 0 ? &made->charged_wh : &made->discharged_wh) += fabs(wh);
+        const struct map_status status = {.charged_wh = made->charged_wh,
+                                          .discharged_wh = made->discharged_wh};
+        history_add(&made->series, &made->pack, &status, (double) t, keep, past);
+    }
+    return past->waiting < COMMIT_ROWS || commit(past);
+}
+
+static bool make_past(struct past *past, double days)
+{
+    const time_t begin = past->now - (time_t) (days * DAY_S);
+    for (unsigned i = 0; i < past->count; i++) {
+        struct made *made = &past->packs[i];
+        if (made->member_count > 0)
+            continue;
+        made->shift = made->soc_now - soc_at(past, made, past->now);
+        made->soc_before = soc_at(past, made, begin - COARSE_S);
+    }
+    note(past, begin, "started", NULL, NULL, "0.2");
+    for (time_t t = begin - begin % COARSE_S, next; t < past->now; t = next) {
+        next = t + (past->now - t > RECENT_KEPT_S ? COARSE_S : FINE_S);
+        if (!make_moment(past, t, (double) (next - t)))
+            return false;
+    }
+    for (unsigned i = 0; i < past->count; i++) {
+        past->current = &past->packs[i];
+        history_flush(&past->current->series, true, keep, past);
+    }
+    return commit(past);
+}
+
+/* ---- arguments ---- */
+
+static struct made *find(struct past *past, const char *name, size_t size)
+{
+    for (unsigned i = 0; i < past->count; i++)
+        if (strlen(past->packs[i].name) == size && memcmp(past->packs[i].name, name, size) == 0)
+            return &past->packs[i];
+    return NULL;
+}
+
+static bool add_pack(struct past *past, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    if (!equals || past->count == PACKS_MOST ||
+        equals - text >= (ptrdiff_t) sizeof past->packs->name)
+        return false;
+    struct made *made = &past->packs[past->count];
+    memcpy(made->name, text, (size_t) (equals - text));
+    history_series_init(&made->series);
+    double soc = 50;
+    unsigned long long seed = past->count + 1;
+    if (sscanf(equals + 1, "%u:%lf:%lf:%llu", &made->cells, &made->ah, &soc, &seed) < 2) {
+        for (const char *at = equals + 1; *at; at += strspn(at, "+")) {
+            const size_t size = strcspn(at, "+");
+            struct made *member = find(past, at, size);
+            if (!member)
+                return false;
+            made->members[made->member_count++] = member;
+            at += size;
+        }
+    } else if (made->cells < 1 || made->cells > MAX_CELLS || made->ah <= 0) {
+        return false;
+    }
+    made->soc_now = soc / 100;
+    made->seed = seed;
+    for (unsigned i = 0; i < made->cells; i++)
+        made->offset_mv[i] = 12 * (chance(seed, i) + chance(seed, 100 + i) - 1);
+    past->count++;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct past past;
+    const double days = argc > 3 ? strtod(argv[2], NULL) : 0;
+    bool good = days > 0;
+    for (int i = 3; i < argc && good; i++)
+        good = add_pack(&past, argv[i]);
+    if (!good) {
+        fprintf(stderr, "usage: past FILE DAYS NAME=CELLS:AH:SOC[:SEED]... NAME=PACK+PACK...\n");
+        return 2;
+    }
+    /* An earlier one would be merged with this one. */
+    char beside[4096];
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (snprintf(beside, sizeof beside, "%s%s", argv[1], ends[i]) < (int) sizeof beside)
+            unlink(beside);
+    const struct store_limits limits = {.keep_s = {0}};
+    past.now = time(NULL);
+    past.store = store_new(argv[1], &limits);
+    good = past.store && make_past(&past, days);
+    if (past.store)
+        store_free(past.store);
+    if (!good)
+        fprintf(stderr, "past: cannot write %s\n", argv[1]);
+    return good ? 0 : 1;
+}

@@ -27,6 +27,10 @@ OUTLET_SOURCES += $(foreach part,csv query rows when,$(if $(filter history,$(OUT
 endif
 OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
 OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))
+ifneq ($(filter web,$(OUTLETS)),)
+include gateway/outlets/web/page/page.mk
+OUTLET_PARTS += $(PAGE_OBJECT)
+endif
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
 
 $(BUILD)/gateway/outlets/main.o: gateway/outlets/outlets.mk

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The files of the page, compressed and linked into the program: no request ever touches the file
- * system. The table is made by the build.
+ * system. The table is made by page/embed when packgate is built.
  */
 #ifndef PACKGATE_OUTLETS_WEB_ASSET_H
 #define PACKGATE_OUTLETS_WEB_ASSET_H

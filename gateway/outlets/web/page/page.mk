@@ -10,7 +10,7 @@ PAGE_SOURCE := $(BUILD)/$(PAGE_DIR)/assets.c
 PAGE_OBJECT := $(PAGE_SOURCE:.c=.o)
 
 ifeq ($(UPLOT),$(UPLOT_NPM))
-PAGE_DEPS := npm
+DEPS += npm
 endif
 
 $(UPLOT_NPM)/uPlot.iife.min.js: $(PAGE_DIR)/package.json $(PAGE_DIR)/package-lock.json

@@ -59,17 +59,21 @@ class Listener:
     def __init__(self, broker, topic="#", **tls):
         self.queue = queue.Queue()
         self.seen = []  # (topic, payload, retained)
+        self.came = []  # (when, topic, payload) of all, as they came
         self.ready = threading.Event()
         self.client = paho.Client()
         if tls:
             self.client.tls_set(**tls)
         self.client.on_connect = lambda client, *_: client.subscribe(topic, 1)
         self.client.on_subscribe = lambda *_: self.ready.set()
-        self.client.on_message = lambda client, data, message: self.queue.put(
-            (message.topic, message.payload, bool(message.retain)))
+        self.client.on_message = self._take
         self.client.connect("127.0.0.1", broker.port)
         self.client.loop_start()
         assert self.ready.wait(PATIENCE)
+
+    def _take(self, client, data, message):
+        self.came.append((time.time(), message.topic, message.payload))
+        self.queue.put((message.topic, message.payload, bool(message.retain)))
 
     def wait_for(self, topic, wanted=lambda payload: True):
         """The payload of the next message on a topic that is wanted; all before it are passed over."""
@@ -95,6 +99,52 @@ class Listener:
     def __exit__(self, *arguments):
         self.client.disconnect()
         self.client.loop_stop()
+
+
+class Proxy:
+    """Between a client and a broker: passes everything on, or stands still in the middle of it, as a network does."""
+
+    def __init__(self, broker):
+        self.target = ("127.0.0.1", broker.port)
+        self.flows = threading.Event()
+        self.flows.set()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.ends = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                near, _ = self.socket.accept()
+                far = socket.create_connection(self.target)
+            except OSError:
+                return
+            self.ends += [near, far]
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+
+    def _pass(self, source, target):
+        try:
+            while data := source.recv(4096):
+                self.flows.wait()
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in source, target:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.flows.set()
+        self.socket.close()
+        for end in self.ends:
+            end.close()
 
 
 def retained(broker, topic="#"):

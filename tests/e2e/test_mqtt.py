@@ -13,7 +13,7 @@ import threading
 import time
 
 from harness import Gateway, await_value, main, read_value, simulate
-from mqtt_harness import (Broker, LINE, Listener, await_retained, check_component, check_device, make_certificates, render,
+from mqtt_harness import (Broker, LINE, Listener, Proxy, await_retained, check_component, check_device, make_certificates, render,
                           retained)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
@@ -364,6 +364,40 @@ def survives_the_broker():
         assert read_value(client, "reconnects", 1) == 0
 
 
+def old_ones(listener, since, limit_s):
+    """The states that were older than that when they came. `time` is a whole second."""
+    return [(came - json.loads(payload)["time"], topic) for came, topic, payload in listener.came[since:]
+            if topic.endswith("/state") and came - json.loads(payload)["time"] > limit_s + 1]
+
+
+def sends_nothing_old_after_a_stall():
+    """What stands still, the broker or the way to it, gets no values that it would pass on later as if they were new:
+    at most the one of each pack that was under way when it stopped."""
+    text = "".join(LINE.format(name, f"sim:{SIMULATED}", unit, "") for name, unit in (("a", 1), ("b", 2), ("c", 3)))
+    with Broker() as broker, Proxy(broker) as proxy, Gateway(
+            text + section(broker, "interval = 1s\ntopic = straight\ndiscovery = off\non_change = yes\n", name="straight") +
+            section(proxy, "interval = 1s\ntopic = round\ndiscovery = off\non_change = yes\n", name="round")) as gateway, \
+            Listener(broker) as listener:
+        for place in "straight", "round":
+            for name in "a", "b", "c":
+                listener.wait_for(f"{place}/{name}/state")
+        # Shorter and longer than the outlet waits for an answer.
+        for seconds in 5, 14:
+            for stop, go_on in ((lambda: broker.process.send_signal(signal.SIGSTOP),
+                                 lambda: broker.process.send_signal(signal.SIGCONT)), (proxy.flows.clear, proxy.flows.set)):
+                before = len(listener.came)
+                stop()
+                time.sleep(seconds)
+                go_on()
+                for place in "straight", "round":
+                    for name in "a", "b", "c":
+                        listener.wait_json(f"{place}/{name}/state", lambda state: abs(state["time"] - time.time()) < 2)
+                old = old_ones(listener, before, seconds / 2)
+                assert len(old) <= 6 and len(set(topic for _, topic in old)) == len(old), old
+        said = [line for line in gateway.lines if "mqtt " in line]
+        assert len(said) < 20, said
+
+
 class Liar:
     """A listener that does something else than a broker with whoever connects."""
 
@@ -547,5 +581,6 @@ def several_side_by_side():
 
 main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone,
-      remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
+      remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker,
+      sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
       encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

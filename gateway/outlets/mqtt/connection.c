@@ -5,21 +5,26 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/resolver.h"
 
 #include <errno.h>
 #include <mosquitto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
-#define DEADLINE_S 15.0 /* from the first packet to the broker's consent */
+#define DEADLINE_S 15.0 /* from the look-up of its name to the broker's consent */
+#define KNOCK_S 10.0    /* a broker that reads answers sooner */
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
-#define KEEPALIVE_S 30
+/* A gateway that lost its power is away for the broker after one and a half of it. */
+#define KEEPALIVE_S 10
 #define PASSWORD_SIZE 256
 #define SYSTEM_CERTIFICATES "/etc/ssl/certs"
+#define SUBSCRIPTIONS_MAX 4
 
 struct connection {
     struct ev_loop *loop;
@@ -30,8 +35,10 @@ struct connection {
     bool tls;
     struct mosquitto *mosquitto; /* NULL: in a pause */
     ev_io io;
-    ev_timer misc, deadline, pause;
-    bool up, ending;
+    struct resolver resolver;
+    ev_timer misc, deadline, pause, knock;
+    int knock_mid;
+    bool up;
     bool broken; /* found so within a call of the library */
     double up_at, pause_s, down_since;
     unsigned outstanding;
@@ -39,7 +46,13 @@ struct connection {
     char words[160];   /* what is wrong now */
     char told[160];    /* what the log said last; empty: that all is well */
     char library[120]; /* the library's own last word of an error */
-    bool drop_told, access_told;
+    bool access_told;
+    uint32_t dropped_before; /* how many were dropped when the log said so; see drop_told */
+    bool drop_told;
+    struct {
+        int mid; /* 0: answered */
+        const char *what;
+    } subscriptions[SUBSCRIPTIONS_MAX];
 };
 
 /* ---- what the log says ---- */
@@ -99,6 +112,9 @@ static void destroy(struct connection *connection)
     ev_io_stop(connection->loop, &connection->io);
     ev_timer_stop(connection->loop, &connection->misc);
     ev_timer_stop(connection->loop, &connection->deadline);
+    ev_timer_stop(connection->loop, &connection->knock);
+    resolver_stop(&connection->resolver);
+    memset(connection->subscriptions, 0, sizeof connection->subscriptions);
     if (connection->mosquitto)
         mosquitto_destroy(connection->mosquitto);
     connection->mosquitto = NULL;
@@ -130,6 +146,17 @@ static void fail(struct connection *connection, const char *words)
     ev_timer_start(connection->loop, &connection->pause);
     if (was_up)
         connection->events.down(connection->data);
+}
+
+/* What the kernel still has for the broker goes to nobody: closed in the usual way, it would be
+ * sent for minutes to come. */
+static void fail_at_once(struct connection *connection, const char *words)
+{
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    int fd = connection->mosquitto ? mosquitto_socket(connection->mosquitto) : -1;
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    fail(connection, words);
 }
 
 /* The socket of the library may be another one, closed, or wanting to write. */
@@ -178,7 +205,8 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
     ev_timer_stop(connection->loop, &connection->deadline);
     connection->up = true;
     connection->up_at = now;
-    connection->drop_told = false;
+    /* Keep-alive, which has a deadline of its own for those who never answered. */
+    ev_timer_start(connection->loop, &connection->misc);
     rejoice(connection, now);
     connection->events.up(connection->data);
 }
@@ -200,6 +228,40 @@ static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
     if (connection->outstanding > 0)
         connection->outstanding--;
     connection->events.sent(connection->data, mid);
+}
+
+/* How a broker says that it does not let us. */
+#define REFUSED 0x80
+
+static void on_subscribe(struct mosquitto *mosquitto, void *data, int mid, int count,
+                         const int *granted)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    for (int i = 0; i < SUBSCRIPTIONS_MAX; i++) {
+        if (connection->subscriptions[i].mid != mid)
+            continue;
+        connection->subscriptions[i].mid = 0;
+        if (count < 1 || granted[0] >= REFUSED)
+            log_warn("%s: the broker does not let us subscribe to %s: see its access rights",
+                     connection->settings.name, connection->subscriptions[i].what);
+        return;
+    }
+}
+
+/* It reads, and what was dropped before is over. */
+static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
+{
+    (void) mosquitto;
+    struct connection *connection = data;
+    if (!ev_is_active(&connection->knock) || mid != connection->knock_mid)
+        return;
+    ev_timer_stop(connection->loop, &connection->knock);
+    if (connection->drop_told)
+        log_info("%s: the broker takes messages again; %u were dropped", connection->settings.name,
+                 connection->counters.dropped - connection->dropped_before);
+    connection->drop_told = false;
+    connection->events.answered(connection->data);
 }
 
 static void on_log(struct mosquitto *mosquitto, void *data, int level, const char *text)
@@ -254,6 +316,17 @@ static int set_user(struct connection *connection)
     return error;
 }
 
+/* A key that is encrypted is of no use: nobody is there to be asked, least of all on the terminal
+ * that a library would ask on by itself. */
+static int no_passphrase(char *out, int size, int writing, void *data)
+{
+    (void) out;
+    (void) size;
+    (void) writing;
+    (void) data;
+    return 0;
+}
+
 static int set_tls(struct connection *connection)
 {
     const struct mqtt_config *config = connection->settings.config;
@@ -265,7 +338,7 @@ static int set_tls(struct connection *connection)
     const char *ca_file = config->ca_file[0] ? config->ca_file : NULL;
     int error = mosquitto_tls_set(mosquitto, ca_file, ca_file ? NULL : SYSTEM_CERTIFICATES,
                                   config->client_cert[0] ? config->client_cert : NULL,
-                                  config->client_key[0] ? config->client_key : NULL, NULL);
+                                  config->client_key[0] ? config->client_key : NULL, no_passphrase);
     if (error == MOSQ_ERR_INVAL)
         snprintf(connection->words, sizeof connection->words,
                  "ca_file, client_cert or client_key cannot be read");
@@ -284,6 +357,8 @@ static int set_up(struct connection *connection)
     mosquitto_connect_callback_set(mosquitto, on_connect);
     mosquitto_message_callback_set(mosquitto, on_message);
     mosquitto_publish_callback_set(mosquitto, on_publish);
+    mosquitto_subscribe_callback_set(mosquitto, on_subscribe);
+    mosquitto_unsubscribe_callback_set(mosquitto, on_unsubscribe);
     mosquitto_log_callback_set(mosquitto, on_log);
     mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
     mosquitto_max_inflight_messages_set(mosquitto, CONNECTION_QUEUE_MAX);
@@ -309,12 +384,9 @@ static void attempt(struct connection *connection)
     }
     int error = set_up(connection);
     if (error == MOSQ_ERR_SUCCESS) {
-        ev_timer_set(&connection->deadline, DEADLINE_S, 0);
         errno = 0;
         error = mosquitto_connect_async(connection->mosquitto, connection->broker.host,
                                         connection->broker.port, KEEPALIVE_S);
-        /* The look-up of a name may have taken long. */
-        ev_now_update(connection->loop);
     }
     if (error != MOSQ_ERR_SUCCESS) {
         char words[160];
@@ -323,9 +395,31 @@ static void attempt(struct connection *connection)
         fail(connection, words);
         return;
     }
-    ev_timer_start(connection->loop, &connection->deadline);
-    ev_timer_start(connection->loop, &connection->misc);
     watch(connection);
+}
+
+/* The library wants the name, by which the certificate is checked, and asks for its address once
+ * more. What has just been answered is answered again soon. */
+static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
+{
+    (void) addresses;
+    struct connection *connection = data;
+    if (count == 0)
+        fail(connection, describe(connection, MOSQ_ERR_EAI));
+    else
+        attempt(connection);
+}
+
+static void begin(struct connection *connection)
+{
+    char port[8];
+    ev_timer_set(&connection->deadline, DEADLINE_S, 0);
+    ev_timer_start(connection->loop, &connection->deadline);
+    snprintf(port, sizeof port, "%d", connection->broker.port);
+    if (connection->broker.numeric)
+        attempt(connection);
+    else if (resolver_start(&connection->resolver, connection->broker.host, port) < 0)
+        fail(connection, strerror(errno));
 }
 
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
@@ -358,14 +452,25 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    fail(timer->data, "it did not answer within 15 s");
+    struct connection *connection = timer->data;
+    if (connection->mosquitto)
+        fail_at_once(connection, "it did not answer within 15 s");
+    else
+        fail(connection, "its name was not found within 15 s: no name server answers");
+}
+
+static void on_silence(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    fail_at_once(timer->data, "it has read nothing for 10 s");
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    attempt(timer->data);
+    begin(timer->data);
 }
 
 /* ---- life ---- */
@@ -389,8 +494,10 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     ev_timer_init(&connection->misc, on_misc, 1, 1);
     ev_timer_init(&connection->deadline, on_deadline, DEADLINE_S, 0);
     ev_timer_init(&connection->pause, on_pause, 0, 0);
+    ev_timer_init(&connection->knock, on_silence, KNOCK_S, 0);
+    resolver_init(&connection->resolver, loop, on_resolved, connection);
     connection->io.data = connection->misc.data = connection->deadline.data =
-        connection->pause.data = connection;
+        connection->pause.data = connection->knock.data = connection;
     connection->io.fd = -1;
     if (connection->tls && !settings->config->verify)
         log_warn("%s: verify = no: the broker is not checked, whoever answers there gets all",
@@ -424,11 +531,28 @@ unsigned connection_room(const struct connection *connection)
 
 void connection_drop(struct connection *connection)
 {
-    connection->counters.dropped++;
-    if (connection->up && !connection->drop_told)
+    if (connection->up && !connection->drop_told) {
         log_warn("%s: the broker does not take what it is sent; messages are dropped",
                  connection->settings.name);
-    connection->drop_told |= connection->up;
+        connection->dropped_before = connection->counters.dropped;
+        connection->drop_told = true;
+    }
+    connection->counters.dropped++;
+}
+
+/* The library has closed the socket. What called us may still be walking its packs: the end comes
+ * with the next turn of the loop. */
+static void note_broken(struct connection *connection, int error)
+{
+    snprintf(connection->words, sizeof connection->words, "%s", describe(connection, error));
+    connection->broken = true;
+    ev_feed_event(connection->loop, &connection->misc, EV_TIMER);
+}
+
+static bool has_ended(int error)
+{
+    return error == MOSQ_ERR_NO_CONN || error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_ERRNO ||
+           error == MOSQ_ERR_TLS;
 }
 
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
@@ -442,6 +566,7 @@ bool connection_publish(struct connection *connection, const char *topic, const 
         return false;
     }
     connection->outstanding++;
+    errno = 0;
     int error =
         mosquitto_publish(connection->mosquitto, mid, topic, (int) size, payload, qos, retained);
     if (error == MOSQ_ERR_SUCCESS) {
@@ -451,21 +576,47 @@ bool connection_publish(struct connection *connection, const char *topic, const 
     }
     if (connection->outstanding > 0)
         connection->outstanding--;
-    connection->counters.dropped++;
-    /* The library has closed the socket. What called us may still be walking its packs: the end
-     * comes with the next turn of the loop. */
-    if (error == MOSQ_ERR_NO_CONN || error == MOSQ_ERR_CONN_LOST || error == MOSQ_ERR_ERRNO) {
-        snprintf(connection->words, sizeof connection->words, "%s", describe(connection, error));
-        connection->broken = true;
-        ev_feed_event(connection->loop, &connection->misc, EV_TIMER);
+    if (has_ended(error))
+        note_broken(connection, error);
+    if (has_ended(error) || error == MOSQ_ERR_NOMEM) {
+        connection_drop(connection);
+        return false;
     }
-    return false;
+    /* It would be so each time, and nothing else would ever have its turn. */
+    connection->counters.dropped++;
+    log_error("%s: a message on %s cannot be sent: %s", connection->settings.name, topic,
+              mosquitto_strerror(error));
+    return true;
 }
 
-void connection_subscribe(struct connection *connection, const char *topic)
+/* To unsubscribe from what was never subscribed to is the one thing that a broker must answer and
+ * that nobody else comes to see. */
+void connection_knock(struct connection *connection)
 {
+    if (!connection->up || connection->broken || ev_is_active(&connection->knock))
+        return;
+    errno = 0;
+    int error = mosquitto_unsubscribe(connection->mosquitto, &connection->knock_mid,
+                                      connection->settings.client_id);
+    if (has_ended(error)) {
+        note_broken(connection, error);
+        return;
+    }
+    if (error != MOSQ_ERR_SUCCESS)
+        return;
+    ev_timer_set(&connection->knock, KNOCK_S, 0);
+    ev_timer_start(connection->loop, &connection->knock);
+    watch(connection);
+}
+
+void connection_subscribe(struct connection *connection, const char *topic, const char *what)
+{
+    int i = 0;
+    while (i < SUBSCRIPTIONS_MAX - 1 && connection->subscriptions[i].mid)
+        i++;
+    connection->subscriptions[i].what = what;
     if (connection->up)
-        mosquitto_subscribe(connection->mosquitto, NULL, topic, 1);
+        mosquitto_subscribe(connection->mosquitto, &connection->subscriptions[i].mid, topic, 1);
 }
 
 struct connection_counters connection_counters(const struct connection *connection)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * The connection to a broker: libmosquitto under libev. What the library lacks is added here: a
- * deadline until the broker has accepted us, pauses that grow, and a limit to what waits to be
- * sent. One thing cannot be helped: the look-up of a name blocks, for ten seconds and more when no
- * server answers; that is why this runs in a process of its own.
+ * deadline until the broker has accepted us, pauses that grow, a limit to what waits to be sent,
+ * and a way to find out whether the broker reads just now. The library looks names up itself and
+ * waits for it; before it is asked to, a child process has done so, which may wait for as long as
+ * it likes.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_CONNECTION_H
 #define PACKGATE_OUTLETS_MQTT_CONNECTION_H
@@ -27,6 +28,8 @@ struct connection_events {
     void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained);
     /** A message has left, or was confirmed: there is room again. */
     void (*sent)(void *data, int mid);
+    /** The broker has answered a knock: it reads. */
+    void (*answered)(void *data);
 };
 
 /* All texts are kept by reference. */
@@ -55,14 +58,28 @@ bool connection_is_up(const struct connection *connection);
 unsigned connection_room(const struct connection *connection);
 
 /** Sends. `*mid` is its number for `sent`, which may come before this returns. False: there is no
- * room or no connection; it is dropped and counted. */
+ * room or no connection; it is dropped and counted. What the library will never take is logged and
+ * counted, and is over with. */
 bool connection_publish(struct connection *connection, const char *topic, const void *payload,
                         size_t size, int qos, bool retained, int *mid);
 
-/** Counts a message that is not even made, since the one before has not left yet. */
+/** Counts a message that is not even made, since the one before could not be sent yet. */
 void connection_drop(struct connection *connection);
 
-void connection_subscribe(struct connection *connection, const char *topic);
+/*
+ * Asks the broker for a sign of life; `answered` follows, never from within. A broker that stands
+ * still, or a network on the way to it, takes what it is sent all the same: the kernels at both
+ * ends and whatever lies between keep it, and hand it over in one burst when life goes on, as old
+ * as that may be. So what must not arrive late is sent right after an answer, and only then. The
+ * answer also tells that all that was sent before the knock was read. One knock is under way at a
+ * time; one that is not answered for 10 s ends the connection, and what it still holds is thrown
+ * away.
+ */
+void connection_knock(struct connection *connection);
+
+/** Subscribes; `what` is for the log when the broker does not let us: "orders". Kept by
+ * reference. */
+void connection_subscribe(struct connection *connection, const char *topic, const char *what);
 
 struct connection_counters connection_counters(const struct connection *connection);
 

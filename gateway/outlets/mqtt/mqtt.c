@@ -4,7 +4,8 @@
  *
  * Nothing is queued here but what is still to be done, as bits of a pack: a message is made when
  * the broker takes one, from the values of that moment. So a slow broker gets less, never old
- * numbers, and after a connection was lost everything is simply to be done again.
+ * numbers, and after a connection was lost everything is simply to be done again. Values are sent
+ * only while the door is open: right after the broker has answered a knock (connection.h).
  *
  * What a broker keeps of us (status, info, discovery) is noted in the state file, so that it can be
  * withdrawn when the configuration no longer has it.
@@ -36,6 +37,8 @@
 #define REPORT_TICKS 5         /* seconds */
 #define BIRTH_MIN_S 1.0        /* Home Assistant has come up: others answer it as well */
 #define BIRTH_SPREAD_S 4.0
+#define OPEN_S 0.5                     /* an answer of the broker is worth so long */
+#define EVENTS_MAX 128                 /* that the broker has not confirmed yet */
 #define MEMORY_MAX (256 * 1024 * 1024) /* a broker that announces a message of that size */
 
 enum todo { ANNOUNCE = 1 << 0, STATUS = 1 << 1, INFO = 1 << 2, STATE = 1 << 3 };
@@ -60,8 +63,6 @@ struct mqtt_pack {
     bool was_fresh;               /* in this life */
     bool online;                  /* its status, as it was told */
     double due, sent_at;          /* state */
-    int state_mid;                /* of the last one, */
-    bool state_waits;             /* which has not left yet */
     bool changed;                 /* since then */
     struct pack sent;             /* its values */
     uint32_t warning, protection; /* alarms that were told */
@@ -72,7 +73,18 @@ struct withdrawal {
     char pack[NAME_SIZE]; /* empty: the gateway */
     struct entity_set set;
     unsigned step;
+    bool sent; /* all of it; whether it arrived is not known yet */
     struct withdrawal *next;
+};
+
+/* An event that the broker has not confirmed: should the connection end before, the alarm is as it
+ * was told before. */
+struct unsure {
+    int mid;           /* 0: free */
+    unsigned sequence; /* the later ones are undone first */
+    struct mqtt_pack *pack;
+    int alarm;
+    uint32_t warning, protection; /* its bit in what was told before */
 };
 
 struct asked {
@@ -99,6 +111,9 @@ struct mqtt {
     bool heard_told;
     struct withdrawal *withdrawals;
     struct asked orders[ORDERS_MAX];
+    struct unsure unsure[EVENTS_MAX];
+    unsigned events;    /* sent */
+    double answered_at; /* the broker, for values that have not been sent since; -INFINITY: none */
     ev_timer flush, second, birth, farewell;
     unsigned ticks;
     bool ending, retained_told, foreign_told;
@@ -165,6 +180,27 @@ static void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
     snprintf(text, sizeof text, "%s %04x %s", pack->protocol[0] ? pack->protocol : "-",
              pack->identity & 0xFFFF, entity_word(pack->set, word));
     outlet_keep(mqtt->outlet, key, text);
+}
+
+/* What was told of alarms, so that it is not told again by another life. */
+static void note_alarms(struct mqtt *mqtt, const struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
+    snprintf(text, sizeof text, "%x %x", (unsigned) pack->warning, (unsigned) pack->protection);
+    outlet_keep(mqtt->outlet, key, pack->warning | pack->protection ? text : NULL);
+}
+
+static void read_alarms(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE];
+    unsigned warning, protection;
+    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
+    const char *text = outlet_note(mqtt->outlet, key);
+    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
+        return;
+    pack->warning = warning;
+    pack->protection = protection;
 }
 
 /* Of a table of another version everything is taken for announced. */
@@ -324,41 +360,70 @@ static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdraw
            announced_topic(&at, withdrawal, n - leaf_count - 1, out);
 }
 
-static void end_withdrawal(struct mqtt *mqtt)
+/* What takes its place is noted at once: the outlet may end before there are new values. */
+static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawal)
 {
-    struct withdrawal *withdrawal = mqtt->withdrawals;
     char key[PIPE_KEY_SIZE];
-    mqtt->withdrawals = withdrawal->next;
+    const struct mqtt_pack *pack = mqtt->ending ? NULL : find_pack(mqtt, withdrawal->pack);
     if (stays_announced(mqtt, withdrawal)) {
         log_debug("%s: the former topics of %s are cleared", mqtt->name,
                   withdrawal->pack[0] ? withdrawal->pack : "the gateway");
+    } else if (pack && pack->was_fresh) {
+        note_pack(mqtt, pack);
     } else if (withdrawal->pack[0]) {
         note_key(withdrawal->pack, key);
         outlet_keep(mqtt->outlet, key, NULL);
-        log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
+        snprintf(key, sizeof key, "alarms.%s", withdrawal->pack);
+        outlet_keep(mqtt->outlet, key, NULL);
     } else {
         outlet_keep(mqtt->outlet, "topic", NULL);
         outlet_keep(mqtt->outlet, "prefix", NULL);
         outlet_keep(mqtt->outlet, "form", NULL);
     }
-    free(withdrawal);
+    if (withdrawal->pack[0] && !pack)
+        log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
 }
 
-/* False: there is nothing (more) to withdraw. */
+static void free_withdrawals(struct mqtt *mqtt)
+{
+    while (mqtt->withdrawals) {
+        struct withdrawal *withdrawal = mqtt->withdrawals;
+        mqtt->withdrawals = withdrawal->next;
+        free(withdrawal);
+    }
+}
+
+/* The broker has confirmed all of it. */
+static void end_withdrawals(struct mqtt *mqtt)
+{
+    for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)
+        end_withdrawal(mqtt, one);
+    free_withdrawals(mqtt);
+    if (!mqtt->ending)
+        note_place(mqtt);
+}
+
+/* The next message of a withdrawal. False: nothing can be sent now, or the broker has to confirm
+ * what was. */
 static bool step_withdrawal(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
     struct withdrawal *withdrawal = mqtt->withdrawals;
-    if (!withdrawal)
-        return false;
-    if (!withdrawn_topic(mqtt, withdrawal, topic)) {
-        end_withdrawal(mqtt);
-        if (!mqtt->withdrawals && !mqtt->ending)
-            note_place(mqtt);
+    while (withdrawal && withdrawal->sent)
+        withdrawal = withdrawal->next;
+    if (!withdrawal) {
+        if (connection_counters(mqtt->connection).queued > 0)
+            return false;
+        end_withdrawals(mqtt);
         return true;
     }
-    if (!topic[0] || clear(mqtt, topic))
-        withdrawal->step++;
+    if (!withdrawn_topic(mqtt, withdrawal, topic)) {
+        withdrawal->sent = true;
+        return true;
+    }
+    if (topic[0] && !clear(mqtt, topic))
+        return false;
+    withdrawal->step++;
     return true;
 }
 
@@ -498,27 +563,21 @@ static bool send_info(struct mqtt *mqtt, struct mqtt_pack *pack)
     return true;
 }
 
-/* The number of the message is known before it can have left. */
-static void send_last(struct mqtt *mqtt, struct mqtt_pack *pack, const char *topic,
-                      const struct text *text)
+static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *text)
 {
-    pack->state_waits = true;
-    if (text->cut ||
-        !connection_publish(mqtt->connection, topic, text->bytes, text->size, 0,
-                            mqtt->config->retain && !is_smartbms(mqtt), &pack->state_mid))
-        pack->state_waits = false;
+    return publish(mqtt, topic, text, 0, mqtt->config->retain && !is_smartbms(mqtt));
 }
 
-static void send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     char topic[TOPIC_SIZE];
     struct text text = new_text(mqtt);
     message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), wall_now());
-    send_last(mqtt, pack, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
-              &text);
+    return send_last(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
+                     &text);
 }
 
-static void send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
+static bool send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
 {
     const char *name;
     char topic[TOPIC_SIZE];
@@ -526,13 +585,14 @@ static void send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
         struct text text = new_text(mqtt);
         name = smartbms_flat(&text, &pack->pack->source, n);
         if (!name)
-            return;
-        if (text.size > 0)
-            send_last(mqtt, pack, topic_of(mqtt->place.topic, NULL, name, topic), &text);
+            return true;
+        if (text.size > 0 &&
+            !send_last(mqtt, topic_of(mqtt->place.topic, NULL, name, topic), &text))
+            return false;
     }
 }
 
-static void send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
     bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
@@ -540,35 +600,32 @@ static void send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     struct text text = new_text(mqtt);
     smartbms_status(&text, fresh, &local, source->status.seconds,
                     source->status.memory_mib * 1048576.0);
-    send_last(mqtt, pack, mqtt->place.topic, &text);
-    if (!fresh)
-        return;
-    if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT) {
-        send_flat(mqtt, pack);
-        return;
-    }
+    if (!send_last(mqtt, mqtt->place.topic, &text) || !fresh)
+        return !fresh;
+    if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT)
+        return send_flat(mqtt, pack);
     text = new_text(mqtt);
     smartbms_extremes(&text, source);
-    send_last(mqtt, pack, mqtt->place.topic, &text);
+    if (!send_last(mqtt, mqtt->place.topic, &text))
+        return false;
     text = new_text(mqtt);
     smartbms_values(&text, source, mqtt->config->layout);
-    send_last(mqtt, pack, mqtt->place.topic, &text);
+    return send_last(mqtt, mqtt->place.topic, &text);
 }
 
-static void send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+/* What has grown old while it waited for the broker is not sent any more. */
+static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
+    if (is_smartbms(mqtt) && !send_smartbms(mqtt, pack, now))
+        return false;
+    if (!is_smartbms(mqtt) && outlet_fresh(mqtt->outlet, pack->pack, now) &&
+        !send_state(mqtt, pack, now))
+        return false;
     pack->todo &= ~(unsigned) STATE;
-    if (pack->state_waits) {
-        connection_drop(mqtt->connection);
-        return;
-    }
-    if (is_smartbms(mqtt))
-        send_smartbms(mqtt, pack, now);
-    else if (outlet_fresh(mqtt->outlet, pack->pack, now))
-        send_state(mqtt, pack, now);
     pack->sent_at = now;
     pack->changed = false;
     pack->sent = *pack->pack->source.values;
+    return true;
 }
 
 /* One message of what is to be done; false: it was not taken. */
@@ -585,8 +642,7 @@ static bool serve_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         return send_pack_status(mqtt, pack, now);
     if (pack->todo & INFO)
         return send_info(mqtt, pack);
-    send_values(mqtt, pack, now);
-    return true;
+    return send_values(mqtt, pack, now);
 }
 
 static unsigned count_fresh(const struct mqtt *mqtt, double now)
@@ -648,13 +704,23 @@ static bool serve_gateway(struct mqtt *mqtt, double now)
     return true;
 }
 
+/* What of a pack can be sent now. */
+static unsigned ready(const struct mqtt *mqtt, const struct mqtt_pack *pack, double now)
+{
+    bool open = now - mqtt->answered_at < OPEN_S;
+    return open ? pack->todo : pack->todo & ~(unsigned) STATE;
+}
+
 /* As much as the broker takes, one message a pack in turn. */
 static void pump(struct mqtt *mqtt, double now)
 {
     unsigned idle = 0;
     while (connection_room(mqtt->connection) > SPARE_ROOM) {
-        if (step_withdrawal(mqtt))
+        if (mqtt->withdrawals) {
+            if (!step_withdrawal(mqtt))
+                return;
             continue;
+        }
         if (mqtt->todo) {
             if (!serve_gateway(mqtt, now))
                 return;
@@ -665,12 +731,25 @@ static void pump(struct mqtt *mqtt, double now)
         struct mqtt_pack *pack = &mqtt->packs[mqtt->turn];
         mqtt->turn = (mqtt->turn + 1) % mqtt->pack_count;
         idle++;
-        if (!pack->todo)
+        if (!ready(mqtt, pack, now))
             continue;
         idle = 0;
         if (!serve_pack(mqtt, pack, now))
             return;
     }
+}
+
+/* All that can be sent. An answer of the broker is good for one round: the next values want
+ * another one, by which it also confirms that it has read these. */
+static void send_all(struct mqtt *mqtt, double now)
+{
+    pump(mqtt, now);
+    mqtt->answered_at = -INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].todo & STATE) {
+            connection_knock(mqtt->connection);
+            return;
+        }
 }
 
 /* ---- when ---- */
@@ -684,6 +763,9 @@ static void judge(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     if (!fresh && !is_smartbms(mqtt))
         return;
     if (now >= pack->due) {
+        /* What was due the last time has not been sent: these values take its place. */
+        if (pack->todo & STATE)
+            connection_drop(mqtt->connection);
         pack->todo |= STATE;
         pack->due = now - pack->due > interval ? now + interval : pack->due + interval;
     }
@@ -702,7 +784,7 @@ static void flush(struct mqtt *mqtt)
         mqtt->todo |= STATUS;
     if (!is_smartbms(mqtt) && count_fresh(mqtt, now) != mqtt->fresh_told)
         mqtt->todo |= INFO;
-    pump(mqtt, now);
+    send_all(mqtt, now);
 }
 
 static void on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -751,15 +833,59 @@ static int level_of(uint32_t warning, uint32_t protection, int alarm)
     return protection >> alarm & 1 ? ALARM_PROTECTION : warning >> alarm & 1 ? ALARM_WARNING : 0;
 }
 
+/* Where the number of an event is remembered until it is confirmed. NULL: there is no place, it is
+ * believed to arrive. */
+static struct unsure *doubt(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
+{
+    uint32_t bit = 1u << alarm;
+    struct unsure *place = mqtt->unsure;
+    while (place < mqtt->unsure + EVENTS_MAX && place->mid)
+        place++;
+    if (place == mqtt->unsure + EVENTS_MAX)
+        return NULL;
+    *place = (struct unsure){
+        .sequence = ++mqtt->events,
+        .pack = pack,
+        .alarm = alarm,
+        .warning = pack->warning & bit,
+        .protection = pack->protection & bit,
+    };
+    return place;
+}
+
 static bool send_event(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm, int before, int level,
                        double time)
 {
     char topic[TOPIC_SIZE];
     struct text text = new_text(mqtt);
+    struct unsure *place = doubt(mqtt, pack, alarm);
     message_event(&text, time, (enum pack_alarm) alarm, (enum alarm_level)(level ? level : before),
                   level > 0);
-    return publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "event", topic),
-                   &text, 1, false);
+    topic_of(mqtt->place.topic, pack->pack->source.name, "event", topic);
+    bool good = connection_publish(mqtt->connection, topic, text.bytes, text.size, 1, false,
+                                   place ? &place->mid : NULL);
+    if (!good && place)
+        place->mid = 0;
+    return good;
+}
+
+/* The connection is gone, and with it what was not confirmed: it is told again, as far as it is
+ * still true then. */
+static void undo_events(struct mqtt *mqtt)
+{
+    for (;;) {
+        struct unsure *last = NULL;
+        for (unsigned i = 0; i < EVENTS_MAX; i++)
+            if (mqtt->unsure[i].mid && (!last || mqtt->unsure[i].sequence > last->sequence))
+                last = &mqtt->unsure[i];
+        if (!last)
+            return;
+        uint32_t bit = 1u << last->alarm;
+        last->pack->warning = (last->pack->warning & ~bit) | last->warning;
+        last->pack->protection = (last->pack->protection & ~bit) | last->protection;
+        note_alarms(mqtt, last->pack);
+        last->mid = 0;
+    }
 }
 
 /* What has changed since it was told last. What cannot be sent now is told later, as far as it is
@@ -774,10 +900,13 @@ static void tell_events(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         uint32_t bit = 1u << i;
         int before = level_of(pack->warning, pack->protection, i);
         int level = level_of(values->alarms_warning, values->alarms_protection, i);
-        if (before == level || !send_event(mqtt, pack, i, before, level, time))
+        /* What has not been read yet, after a start, says nothing of an alarm's end. */
+        if (before == level || (!level && !(values->alarms_known & bit)) ||
+            !send_event(mqtt, pack, i, before, level, time))
             continue;
         pack->warning = (pack->warning & ~bit) | (values->alarms_warning & bit);
         pack->protection = (pack->protection & ~bit) | (values->alarms_protection & bit);
+        note_alarms(mqtt, pack);
     }
 }
 
@@ -952,7 +1081,6 @@ static void do_everything(struct mqtt *mqtt)
         struct mqtt_pack *pack = &mqtt->packs[i];
         pack->todo = is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
         pack->row = 0;
-        pack->state_waits = false;
         pack->due = 0;
     }
     flush_soon(mqtt);
@@ -969,13 +1097,17 @@ static void subscribe(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
     if (mqtt->config->switching && is_smartbms(mqtt)) {
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic));
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic));
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic),
+                             "orders");
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic),
+                             "orders");
     } else if (mqtt->config->switching) {
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic));
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
+                             "orders");
     }
     if (announces(mqtt))
-        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic));
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
+                             "the start of Home Assistant");
 }
 
 static void on_up(void *data)
@@ -985,10 +1117,13 @@ static void on_up(void *data)
     subscribe(mqtt);
     do_everything(mqtt);
     for (struct withdrawal *withdrawal = mqtt->withdrawals; withdrawal;
-         withdrawal = withdrawal->next)
+         withdrawal = withdrawal->next) {
         withdrawal->step = 0;
+        withdrawal->sent = false;
+    }
     for (unsigned i = 0; i < mqtt->pack_count; i++)
-        tell_events(mqtt, &mqtt->packs[i], now);
+        if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))
+            tell_events(mqtt, &mqtt->packs[i], now);
     mqtt->retained_told = mqtt->foreign_told = false;
     report(mqtt);
 }
@@ -996,6 +1131,8 @@ static void on_up(void *data)
 static void on_down(void *data)
 {
     struct mqtt *mqtt = data;
+    undo_events(mqtt);
+    mqtt->answered_at = -INFINITY;
     report(mqtt);
     if (mqtt->ending)
         outlet_over(mqtt->outlet);
@@ -1004,9 +1141,17 @@ static void on_down(void *data)
 static void on_sent(void *data, int mid)
 {
     struct mqtt *mqtt = data;
-    for (unsigned i = 0; i < mqtt->pack_count; i++)
-        if (mqtt->packs[i].state_waits && mqtt->packs[i].state_mid == mid)
-            mqtt->packs[i].state_waits = false;
+    for (unsigned i = 0; i < EVENTS_MAX; i++)
+        if (mqtt->unsure[i].mid == mid)
+            mqtt->unsure[i].mid = 0;
+    flush_soon(mqtt);
+}
+
+/* The values are made in the next turn of the loop, within which the library lets them out. */
+static void on_answered(void *data)
+{
+    struct mqtt *mqtt = data;
+    mqtt->answered_at = clock_now();
     flush_soon(mqtt);
 }
 
@@ -1019,7 +1164,7 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct mqtt *mqtt = timer->data;
     bool left = !mqtt->withdrawals && !mqtt->todo;
-    pump(mqtt, clock_now());
+    send_all(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
     if (!connection_is_up(mqtt->connection) ||
@@ -1049,11 +1194,7 @@ static void free_mqtt(void *self)
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
     connection_free(mqtt->connection);
-    while (mqtt->withdrawals) {
-        struct withdrawal *withdrawal = mqtt->withdrawals;
-        mqtt->withdrawals = withdrawal->next;
-        free(withdrawal);
-    }
+    free_withdrawals(mqtt);
     free(mqtt->packs);
     free(mqtt->room);
     free(mqtt);
@@ -1113,6 +1254,7 @@ static bool make_packs(struct mqtt *mqtt)
         pack->strange_since = NAN;
         pack->sent_at = -INFINITY;
         pack_clear(&pack->sent);
+        read_alarms(mqtt, pack);
         note_key(pack->pack->source.name, key);
         const char *note = outlet_note(mqtt->outlet, key);
         if (!note || !same_announcements(mqtt))
@@ -1154,8 +1296,11 @@ static void start_timers(struct mqtt *mqtt)
 
 static bool connect_broker(struct mqtt *mqtt)
 {
-    static const struct connection_events events = {
-        .up = on_up, .down = on_down, .message = on_message, .sent = on_sent};
+    static const struct connection_events events = {.up = on_up,
+                                                    .down = on_down,
+                                                    .message = on_message,
+                                                    .sent = on_sent,
+                                                    .answered = on_answered};
     struct connection_settings settings = {
         .config = mqtt->config,
         .name = mqtt->name,
@@ -1183,6 +1328,7 @@ static void *start(struct outlet *outlet)
         return NULL;
     limit_memory();
     mqtt->outlet = outlet;
+    mqtt->answered_at = -INFINITY;
     mqtt->config = outlet_config(outlet)->settings;
     mqtt->room = malloc(ROOM_SIZE);
     snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", outlet_config(outlet)->section);

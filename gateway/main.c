@@ -16,6 +16,8 @@ static const struct command {
 } commands[] = {
     {"run", command_run, "the gateway: polls the packs and serves their values on Modbus TCP"},
     {"check", command_check, "checks a configuration file"},
+    {"status", command_status, "shows how the running gateway does"},
+    {"health", command_health, "tells whether the gateway runs and answers"},
     {"read", command_read, "polls packs once and prints their values as JSON"},
     {"decode", command_decode, "prints the values of a recorded exchange file as JSON"},
     {"probe", command_probe, "finds out which protocol and address answer on a port"},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate check`: whether a configuration is right, without starting anything. */
 #include "command.h"
+#include "table.h"
 
 #include "lines/device.h"
 #include "config/keys.h"
@@ -119,28 +120,6 @@ static void look_at_host(const char *path, const struct config *config)
 
 /* ---- what is served, as a table ---- */
 
-#define COLUMNS 8
-
-/* Prints lines whose cells are separated by tabs, each column as wide as it must be. */
-static void print_table(const char *text)
-{
-    size_t widths[COLUMNS] = {0};
-    for (int pass = 0; pass < 2; pass++) {
-        unsigned column = 0;
-        for (const char *cell = text; *cell;) {
-            size_t size = strcspn(cell, "\t\n");
-            bool last = cell[size] != '\t';
-            if (pass == 0 && size > widths[column] && !last)
-                widths[column] = size;
-            if (pass == 1)
-                printf("%-*.*s%s", last ? 0 : (int) widths[column], (int) size, cell,
-                       last ? "\n" : "  ");
-            column = last || column + 1 == COLUMNS ? 0 : column + 1;
-            cell += size + (cell[size] != '\0');
-        }
-    }
-}
-
 static void write_lines(const struct config *config, FILE *out)
 {
     fprintf(out, "LINE\tPORT\tSETTINGS\n");
@@ -252,7 +231,7 @@ static void print_tables(const struct config *config)
             continue;
         tables[i].write(config, out);
         fclose(out);
-        print_table(text);
+        table_print(text);
         putchar('\n');
         free(text);
     }

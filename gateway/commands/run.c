@@ -4,7 +4,9 @@
 
 #include "daemon/gateway.h"
 #include "daemon/systemd.h"
+#include "control/socket.h"
 #include "config/changes.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <getopt.h>
@@ -25,6 +27,7 @@ static const char usage[] =
 struct running {
     const char *path;
     struct config *config;
+    struct config_file file;
     struct gateway *gateway;
     ev_signal interrupted, terminated, hangup;
     ev_timer watchdog;
@@ -38,12 +41,12 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 }
 
 /* What is wrong with it goes the way of all messages. */
-static struct config *load_config(const char *path)
+static struct config *load_config(struct running *running)
 {
     FILE *errors = log_stream();
     if (!errors)
         return NULL;
-    struct config *config = config_load(path, errors);
+    struct config *config = config_file_load(&running->file, running->path, errors, clock_now());
     fclose(errors);
     return config;
 }
@@ -64,8 +67,9 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
     (void) loop;
     (void) revents;
     struct running *running = signal->data;
-    struct config *config = load_config(running->path);
+    struct config *config = load_config(running);
     if (!config || !gateway_reload(running->gateway, config)) {
+        running->file.in_force = false;
         log_error("%s: the new configuration is not used, nothing was changed", running->path);
         config_free(config);
         return;
@@ -111,7 +115,7 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = config->gateway.max_clients + 2 * config->line_count + 100;
+    rlim_t wanted = config->gateway.max_clients + CONTROL_CLIENTS + 2 * config->line_count + 100;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
@@ -145,7 +149,7 @@ static int run(struct running *running)
 {
     struct ev_loop *loop = ev_default_loop(0);
     raise_descriptor_limit(running->config);
-    running->gateway = gateway_new(loop, running->config);
+    running->gateway = gateway_new(loop, running->config, &running->file);
     if (!running->gateway)
         return EXIT_FAILED;
     start_watchers(running, loop);
@@ -186,10 +190,10 @@ int command_run(int argc, char **argv)
     }
     log_never_wait(ev_default_loop(0));
     log_with_time();
-    struct running running = {.path = path, .config = load_config(path)};
-    if (!running.config)
-        return EXIT_FAILED;
-    int status = run(&running);
+    struct running running = {.path = path};
+    running.config = load_config(&running);
+    int status = running.config ? run(&running) : EXIT_FAILED;
     config_free(running.config);
+    config_file_free(&running.file);
     return status;
 }

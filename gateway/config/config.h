@@ -48,6 +48,7 @@ struct gateway_config {
     unsigned max_clients;
     double idle_timeout_s;
     char state_file[PORT_SIZE]; /* absolute; empty ("none"): nothing is kept over a restart */
+    char control[PORT_SIZE];    /* the same of the control socket; empty: there is none */
 };
 
 enum rts_mode { RTS_DEFAULT, RTS_ON, RTS_OFF, RTS_RS485 };

@@ -94,6 +94,11 @@ static const struct config_key gateway_keys[] = {
              "banks. Each gateway wants a file of its own. Its folder is made if the one above it is there and lets us. "
              "Counters under names that are not configured any more are kept for three years, in case the name comes "
              "back."},
+    {.name = "control", GATEWAY(control), .type = &type_socket,
+     .preset = "/run/packgate/control",
+     .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
+             "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
+             "and lets us. Each gateway wants a socket of its own."},
 };
 
 static const struct config_alias gateway_aliases[] = {

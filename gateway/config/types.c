@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/un.h>
 
 #define DIGITS "0123456789"
 #define HEX_DIGITS "0123456789abcdefABCDEF"
@@ -478,6 +479,21 @@ static void describe_path(const struct config_key *key, char *out, size_t size)
 }
 
 const struct config_type type_path = {.parse = parse_path, .describe = describe_path};
+
+static bool parse_socket(const struct config_key *key, const char *text, void *field)
+{
+    return strlen(text) < sizeof((struct sockaddr_un *) NULL)->sun_path &&
+           parse_path(key, text, field);
+}
+
+static void describe_socket(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "the path of a socket, starting with '/', at most %zu bytes, or none",
+             sizeof((struct sockaddr_un *) NULL)->sun_path - 1);
+}
+
+const struct config_type type_socket = {.parse = parse_socket, .describe = describe_socket};
 
 static bool parse_listen(const struct config_key *key, const char *text, void *field)
 {

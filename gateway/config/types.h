@@ -25,6 +25,7 @@ extern const struct config_type type_flag;     /* bool                       one
 extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */
 extern const struct config_type type_allow;    /* struct allow_list          "10.0.0.0/8"; a list */
 extern const struct config_type type_path;     /* char[PORT_SIZE]            "/a/path", or "none" */
+extern const struct config_type type_socket;   /* char[PORT_SIZE]            the same, as short as a socket's must be */
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_framing;  /* char[4]                    "8N1" */
 extern const struct config_type type_protocol; /* const struct bms_driver *  "daly" */

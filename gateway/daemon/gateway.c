@@ -2,6 +2,9 @@
 /* The running gateway. */
 #include "gateway.h"
 
+#include "systemd.h"
+
+#include "control/control.h"
 #include "modbus/push.h"
 #include "modbus/served.h"
 #include "outlets/outlets.h"
@@ -30,6 +33,9 @@ struct gateway {
     struct server *server;
     struct pushes *pushes;
     struct outlets *outlets;       /* NULL: none */
+    struct overview overview;      /* all of them, for `control` */
+    struct control *control;       /* NULL: none */
+    char words[STATUS_WORDS];      /* as the service manager was told last */
     double searched_at;            /* when the packs of the configuration were taken up */
     struct pack_search **searches; /* for its packs; NULL: not (any more) searched */
     struct kept *kept;
@@ -54,12 +60,23 @@ static const struct line_events line_events = {.published = on_published};
 static void doubt_found_packs(struct gateway *gateway, double now);
 static void watch_staleness(struct gateway *gateway, double now);
 
+static void tell_manager(struct gateway *gateway, double now)
+{
+    char words[STATUS_WORDS];
+    status_words(&gateway->overview, now, words);
+    if (strcmp(words, gateway->words) == 0)
+        return;
+    memcpy(gateway->words, words, sizeof words);
+    systemd_status(words);
+}
+
 static void tick(struct gateway *gateway, double now)
 {
     gateway->ticked_at = now;
     packs_tick(gateway->packs, now);
     watch_staleness(gateway, now);
     doubt_found_packs(gateway, now);
+    tell_manager(gateway, now);
 }
 
 /* After the host has slept, or the process was stopped, nobody is to be told that values are fresh which were so
@@ -195,12 +212,23 @@ static bool make_packs(struct gateway *gateway, struct config *config)
     return gateway->packs && packs_renew(gateway->packs, gateway->polling, now);
 }
 
-struct gateway *gateway_new(struct ev_loop *loop, struct config *config)
+static void look_over(struct gateway *gateway)
+{
+    gateway->overview.packs = gateway->packs;
+    gateway->overview.polling = gateway->polling;
+    gateway->overview.server = gateway->server;
+    gateway->overview.pushes = gateway->pushes;
+    gateway->overview.outlets = gateway->outlets;
+}
+
+struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
+                            const struct config_file *file)
 {
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway)
         return NULL;
     gateway->loop = loop;
+    gateway->overview.file = file;
     snprintf(gateway->state_file, sizeof gateway->state_file, "%s", config->gateway.state_file);
     ev_timer_init(&gateway->found, on_found, 0, 0);
     gateway->found.data = gateway;
@@ -242,6 +270,12 @@ void gateway_start(struct gateway *gateway)
     gateway->outlets = outlets_new(gateway->loop, gateway->packs, gateway->kept);
     if (!gateway->outlets)
         log_error("out of memory: the gateway goes on without outlets");
+    look_over(gateway);
+    gateway->control = control_new(gateway->loop, &gateway->overview, gateway->packs);
+    if (!gateway->control)
+        log_error("out of memory: the gateway goes on without its control socket");
+    if (gateway->outlets && gateway->control)
+        outlets_serve(gateway->outlets, control_tell_outlet, gateway->control);
 }
 
 bool gateway_reload(struct gateway *gateway, struct config *config)
@@ -268,6 +302,9 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
     polling_start(gateway->polling);
     search_packs(gateway);
+    look_over(gateway);
+    if (gateway->control)
+        control_renew(gateway->control);
     return true;
 }
 
@@ -285,6 +322,9 @@ void gateway_free(struct gateway *gateway)
     ev_check_stop(gateway->loop, &gateway->woken);
     ev_timer_stop(gateway->loop, &gateway->found);
     end_searches(gateway);
+    if (gateway->outlets)
+        outlets_serve(gateway->outlets, NULL, NULL);
+    control_free(gateway->control);
     /* First the lines: an order under way ends there, and its client hears by the server. */
     polling_free(gateway->polling);
     pushes_free(gateway->pushes);

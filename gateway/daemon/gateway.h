@@ -7,15 +7,17 @@
 #define PACKGATE_DAEMON_GATEWAY_H
 
 #include "config/config.h"
+#include "config/file.h"
 
 #include <ev.h>
 
 struct gateway;
 
 /** Opens the server's sockets and gets all memory that running will need; `config` must outlive
- * it, and what is found for `protocol = auto` is put into it. NULL when that fails (the reason
- * is logged). */
-struct gateway *gateway_new(struct ev_loop *loop, struct config *config);
+ * it, and what is found for `protocol = auto` is put into it. `file`, for whoever asks, is kept by
+ * reference. NULL when that fails (the reason is logged). */
+struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
+                            const struct config_file *file);
 
 /** Starts to poll. */
 void gateway_start(struct gateway *gateway);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,6 +54,13 @@ static void notify(const char *state)
 void systemd_ready(void)
 {
     notify("READY=1");
+}
+
+void systemd_status(const char *words)
+{
+    char state[200];
+    snprintf(state, sizeof state, "STATUS=%s", words);
+    notify(state);
 }
 
 void systemd_stopping(void)

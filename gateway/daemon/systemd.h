@@ -10,6 +10,9 @@
 /** Start-up is over: the gateway listens. */
 void systemd_ready(void);
 
+/** How it goes, in one line for `systemctl status`. */
+void systemd_status(const char *words);
+
 /** The gateway is ending. */
 void systemd_stopping(void);
 

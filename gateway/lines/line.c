@@ -92,6 +92,7 @@ struct line {
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down;
     bool started;
+    struct line_facts facts; /* all but `state` */
 
     /* What is asked. */
     struct order *orders; /* in the order in which they came */
@@ -283,6 +284,7 @@ static void lose(struct line *line, const char *why, double now)
 {
     bool idle = is_idle(line, now);
     if (is_open(line)) {
+        line->facts.since = now;
         intake_stop(&line->intake);
         port_close(line->port);
         line->fd = -1;
@@ -309,6 +311,9 @@ static void lose(struct line *line, const char *why, double now)
         backoff_grow(&line->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
         end_orders(line, now);
         report_down(line, why, now);
+        snprintf(line->facts.trouble, sizeof line->facts.trouble, "%s", why);
+        line->facts.trouble_at = now;
+        line->facts.troubles++;
     }
     line->answered = false;
     arm(line, now + line->backoff_s, now);
@@ -344,6 +349,8 @@ static void on_opened(void *data, int fd)
     line->fd = fd;
     line->asked = false;
     line->opened = true;
+    line->facts.since = now;
+    line->facts.openings++;
     line->quiet_since = -INFINITY;
     line->wanted_at = NAN;
     line->unheard_since = talks(line) ? now : NAN;
@@ -456,6 +463,8 @@ static void ask(struct line *line, struct member *member, double now)
     line->flight.give_up_at = line->flight.deadline;
     line->flight.begun_at = NAN;
     ssize_t sent = write(line->fd, line->flight.request.bytes, line->flight.request.size);
+    line->facts.requests++;
+    line->facts.sent += sent > 0 ? (size_t) sent : 0;
     if (sent == (ssize_t) line->flight.request.size)
         arm(line, line->flight.deadline, now);
     else /* not even these few bytes fit in: nobody has taken any for a long time */
@@ -708,6 +717,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
 {
     struct line *line = data;
     double now = clock_now();
+    line->facts.received += size;
     if (overslept(line, now))
         return;
     bool listening = line->state == LINE_LISTENING;
@@ -812,7 +822,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->data = data;
     line->fd = -1;
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
-    line->afresh_at = NAN;
+    line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
     mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
@@ -876,6 +886,15 @@ void line_rebind(struct line *line, const struct line_config *config)
 bool line_is_open(const struct line *line)
 {
     return line && is_open(line);
+}
+
+struct line_facts line_facts(const struct line *line)
+{
+    struct line_facts facts = line->facts;
+    facts.state = is_open(line)                 ? LINE_IS_OPEN
+                  : line->state == LINE_OPENING ? LINE_IS_OPENING
+                                                : LINE_IS_CLOSED;
+    return facts;
 }
 
 const char *line_name(const struct line *line)

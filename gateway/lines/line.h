@@ -48,6 +48,19 @@ bool line_order(struct line *line, struct order *order);
 /** NULL, the line of a pack that is still to be found, is not open. */
 bool line_is_open(const struct line *line);
 
+/* How a line does, for whoever asks. */
+struct line_facts {
+    enum { LINE_IS_CLOSED, LINE_IS_OPENING, LINE_IS_OPEN } state;
+    double since;            /* it is open, or not any more; NaN: it never was */
+    uint64_t received, sent; /* bytes */
+    uint32_t requests;
+    uint32_t openings;
+    uint32_t troubles; /* it did not open, or was lost before anything useful came */
+    char trouble[100]; /* the last of them in words; empty: there was none */
+    double trouble_at;
+};
+struct line_facts line_facts(const struct line *line);
+
 const char *line_name(const struct line *line);
 
 #endif

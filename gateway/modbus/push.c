@@ -62,6 +62,19 @@ struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs)
     return pushes;
 }
 
+bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of *state)
+{
+    for (unsigned i = 0; i < pushes->count; i++) {
+        unsigned count = push_target_count(pushes->targets[i]);
+        if (n < count) {
+            push_target_state(pushes->targets[i], n, state);
+            return true;
+        }
+        n -= count;
+    }
+    return false;
+}
+
 void pushes_free(struct pushes *pushes)
 {
     if (!pushes)

@@ -66,6 +66,7 @@ struct push_target {
     uint32_t foreign;  /* frames that answer no request under way */
     uint32_t connects; /* connections that came about */
     uint32_t failures; /* that did not come about, or ended */
+    char trouble[80];  /* the last of these, in words */
 };
 
 static void arm(struct push_target *target, double after)
@@ -178,6 +179,7 @@ static void lose(struct push_target *target, const char *why)
     dial_stop(&target->dial);
     target->fd = -1;
     target->failures++;
+    snprintf(target->trouble, sizeof target->trouble, "%s", why);
     /* One that closes after each answer is no trouble: it works that way. */
     if (target->answered) {
         log_debug("push: %s: %s", target->address, why);
@@ -436,6 +438,32 @@ bool push_target_add(struct push_target *target, const struct push_config *confi
     push->tick.data = push;
     target->count++;
     return true;
+}
+
+unsigned push_target_count(const struct push_target *target)
+{
+    return target->count;
+}
+
+void push_target_state(const struct push_target *target, unsigned n, struct push_state_of *state)
+{
+    const struct push *push = &target->pushes[n];
+    *state = (struct push_state_of){
+        .config = push->config,
+        .connected = target->fd >= 0,
+        .mute = push->mute.told,
+        .requests = push->counters.requests,
+        .confirmed = push->counters.answers,
+        .exceptions = push->counters.exceptions,
+        .malformed = push->counters.malformed,
+        .timeouts = push->counters.timeouts,
+        .connections = target->connects,
+        .failures = target->failures,
+        .trouble = target->trouble,
+    };
+    for (unsigned i = 0; i < push->plan.count; i++)
+        state->barred +=
+            push->plan.items[i].state == PUSH_BARRED || push->plan.items[i].state == PUSH_IGNORED;
 }
 
 void push_target_free(struct push_target *target)

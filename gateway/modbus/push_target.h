@@ -29,6 +29,21 @@ bool push_target_is_of(const struct push_target *target, const struct push_confi
 bool push_target_add(struct push_target *target, const struct push_config *config, push_find *find,
                      const void *data, double counts_from);
 
+/* How one push does, and its target. */
+struct push_state_of {
+    const struct push_config *config;
+    bool connected;
+    bool mute; /* its unit says nothing while others behind the same address answer */
+    uint32_t requests, confirmed, exceptions, malformed, timeouts; /* of this push */
+    uint32_t connections, failures; /* of the target: that came about, and that did not or ended */
+    unsigned barred;                /* values whose registers the target does not take or answer */
+    const char *trouble;            /* why the connection ended or failed last; "": never */
+};
+
+/** Pushes to this target, and the n-th of them, from 0. */
+unsigned push_target_count(const struct push_target *target);
+void push_target_state(const struct push_target *target, unsigned n, struct push_state_of *state);
+
 /** Says in the log what was counted. */
 void push_target_free(struct push_target *target);
 

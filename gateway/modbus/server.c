@@ -65,6 +65,8 @@ struct client {
     bool asked;      /* sent a request at least once */
     uint64_t ticket; /* of the order at the start of `bytes` that waits for its end; 0: none */
     uint64_t turn;   /* of its last request, or of its coming; a lower one is longer ago */
+    double came_at;
+    uint32_t requests;
     struct arrival arrival;
     double since; /* the frames in `bytes` came no earlier */
     size_t size;
@@ -150,6 +152,7 @@ static void end_client(struct client *client, enum ending ending)
     shutdown(client->io.fd, SHUT_RDWR);
     close(client->io.fd);
     delist(client);
+    client->list = NULL;
     TAILQ_INSERT_HEAD(&server->unused, client, entry);
     client->ticket = 0;
     listeners_resume(&server->listeners);
@@ -186,6 +189,7 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
 {
     struct server *server = client->server;
     const uint64_t ticket = server->tickets + 1;
+    client->requests++;
     if (!*corked && more_to_answer(client, done + size)) {
         set_cork(client, 1);
         *corked = true;
@@ -355,6 +359,8 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     client->address = *address;
     client->arrival = (struct arrival){.since = server->listeners.since, .left = true};
     client->asked = false;
+    client->came_at = clock_now();
+    client->requests = 0;
     client->size = 0;
     client->ticket = 0;
     server->client_count++;
@@ -503,6 +509,18 @@ unsigned server_port(const struct server *server, unsigned listen_index)
 unsigned server_clients(const struct server *server)
 {
     return server->client_count;
+}
+
+bool server_next_client(const struct server *server, unsigned *at, struct server_client *state)
+{
+    while (*at < server->max_clients && !server->clients[*at].list)
+        ++*at;
+    if (*at == server->max_clients)
+        return false;
+    const struct client *client = &server->clients[(*at)++];
+    *state = (struct server_client){
+        .address = address_of(client), .since = client->came_at, .requests = client->requests};
+    return true;
 }
 
 struct server_counters server_counters(const struct server *server)

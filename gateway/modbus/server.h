@@ -61,6 +61,16 @@ unsigned server_port(const struct server *server, unsigned listen_index);
 /** Clients connected at this moment. */
 unsigned server_clients(const struct server *server);
 
+/* One of them. */
+struct server_client {
+    const struct sockaddr *address;
+    double since;
+    uint32_t requests;
+};
+
+/** Goes through them; `*at` is 0 at the first call. False: no more. */
+bool server_next_client(const struct server *server, unsigned *at, struct server_client *state);
+
 struct server_counters server_counters(const struct server *server);
 
 /** Closes everything. NULL is fine. */

@@ -12,11 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONFIG_WAIT_MS 10000
 #define TURN_MESSAGES 256 /* at most so many before timers and sockets have their turn */
 #define ORDERS_MAX 32     /* under way at one time */
+#define QUESTIONS_MAX 32  /* the same */
+#define ANSWER_MOST (64 * 1024 * 1024)
 
 struct note {
     struct pipe_note note;
@@ -28,6 +31,15 @@ struct waiting {
     uint64_t number; /* of this process; 0: free */
     uint64_t ticket;
     void (*done)(void *data, uint64_t ticket, enum order_result result);
+    void *data;
+};
+
+/* A question that the gateway has not answered yet. */
+struct asking {
+    uint64_t number; /* of this process; 0: free */
+    double at;
+    uint64_t ticket;
+    void (*done)(void *data, uint64_t ticket, const char *text, size_t size);
     void *data;
 };
 
@@ -45,6 +57,8 @@ struct outlet {
     struct note *notes;
     struct waiting waiting[ORDERS_MAX];
     uint64_t orders;
+    struct asking asking[QUESTIONS_MAX];
+    uint64_t questions;
     double heard_at;
     bool ending, gone;
     uint8_t *room; /* for messages */
@@ -192,6 +206,27 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
     return true;
 }
 
+bool outlet_ask(struct outlet *outlet, const char *what,
+                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
+                void *data, uint64_t ticket)
+{
+    struct asking *free_one = NULL;
+    for (struct asking *a = outlet->asking; a < outlet->asking + QUESTIONS_MAX && !free_one; a++)
+        if (a->number == 0)
+            free_one = a;
+    if (!free_one)
+        return false;
+    struct pipe_question question = {.ticket = ++outlet->questions};
+    snprintf(question.what, sizeof question.what, "%s", what);
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);
+    pipe_question(&message, &question);
+    if (!transmit(outlet, &message))
+        return false;
+    *free_one = (struct asking){question.ticket, clock_now(), ticket, done, data};
+    return true;
+}
+
 /* ---- from the gateway ---- */
 
 static void tell(struct outlet *outlet, const struct source *source, unsigned changes, double now)
@@ -254,6 +289,52 @@ static void take_ordered(struct outlet *outlet, struct pipe_message *message)
         observer->ordered(observer->data, &outlet->packs[ordered.pack].source, &report);
 }
 
+/* What stands in a file in memory. NULL: nothing, or there is no room. */
+static char *text_of(int file, size_t *size)
+{
+    struct stat found;
+    if (file < 0 || fstat(file, &found) < 0 || found.st_size > ANSWER_MOST)
+        return NULL;
+    char *text = malloc((size_t) found.st_size + 1);
+    if (!text)
+        return NULL;
+    *size = (size_t) found.st_size;
+    if (pread(file, text, *size, 0) != found.st_size) {
+        free(text);
+        return NULL;
+    }
+    text[*size] = '\0';
+    return text;
+}
+
+static void take_answer(struct outlet *outlet, struct pipe_message *message, int file)
+{
+    struct pipe_answer answer = {0};
+    pipe_answer(message, &answer);
+    for (struct asking *a = outlet->asking;
+         pipe_over(message) && a < outlet->asking + QUESTIONS_MAX; a++) {
+        if (!a->number || a->number != answer.ticket)
+            continue;
+        struct asking found = *a;
+        size_t size = 0;
+        char *text = answer.good ? text_of(file, &size) : NULL;
+        a->number = 0;
+        found.done(found.data, found.ticket, text, size);
+        free(text);
+        return;
+    }
+}
+
+static void give_up_questions(struct outlet *outlet, double now)
+{
+    for (struct asking *a = outlet->asking; a < outlet->asking + QUESTIONS_MAX; a++)
+        if (a->number && now - a->at > OUTLET_ANSWER_S) {
+            struct asking found = *a;
+            a->number = 0;
+            found.done(found.data, found.ticket, NULL, 0);
+        }
+}
+
 static void end(struct outlet *outlet)
 {
     if (outlet->ending)
@@ -272,7 +353,7 @@ void outlet_over(struct outlet *outlet)
     ev_break(outlet->loop, EVBREAK_ALL);
 }
 
-static void take(struct outlet *outlet, uint8_t *bytes, size_t size)
+static void take(struct outlet *outlet, uint8_t *bytes, size_t size, int file)
 {
     struct pipe_message message;
     bool differs;
@@ -285,6 +366,9 @@ static void take(struct outlet *outlet, uint8_t *bytes, size_t size)
         break;
     case PIPE_ORDERED:
         take_ordered(outlet, &message);
+        break;
+    case PIPE_ANSWER:
+        take_answer(outlet, &message, file);
         break;
     case PIPE_END:
         outlet->gone = true;
@@ -301,7 +385,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     (void) revents;
     struct outlet *outlet = io->data;
     for (int i = 0; i < TURN_MESSAGES && !outlet->ending; i++) {
-        ssize_t size = recv(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, MSG_DONTWAIT);
+        int file;
+        ssize_t size = pipe_receive_file(outlet->fd, outlet->room, PIPE_MESSAGE_MAX, &file);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0) {
@@ -309,7 +394,9 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
             return;
         }
         outlet->heard_at = clock_now();
-        take(outlet, outlet->room, (size_t) size);
+        take(outlet, outlet->room, (size_t) size, file);
+        if (file >= 0)
+            close(file);
     }
 }
 
@@ -328,6 +415,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         pack->fresh = fresh;
         tell(outlet, &pack->source, SOURCE_STATE, now);
     }
+    give_up_questions(outlet, now);
 }
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)

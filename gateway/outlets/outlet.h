@@ -39,6 +39,7 @@ struct outlet_kind {
 };
 
 #define OUTLET_END_S 5.0
+#define OUTLET_ANSWER_S 5.0
 #define OUTLET_DEAF_S 10.0 /* the gateway was not heard for so long: it hangs */
 
 /* A pack or a bank in an outlet. */
@@ -89,6 +90,13 @@ const char *outlet_note(const struct outlet *outlet, const char *key);
 const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key);
 /** Keeps a line over restarts, or takes it away (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
+
+/** Asks about the gateway as a whole: "status", the JSON of `packgate status`, or "configuration" (its text
+ * without secrets, and its mistakes). `done` follows with the text, which is valid during the call and ends with a
+ * NUL, or with NULL; without an answer within OUTLET_ANSWER_S, too. False: nothing will come. */
+bool outlet_ask(struct outlet *outlet, const char *what,
+                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
+                void *data, uint64_t ticket);
 
 /** Tells the gateway how it goes, for `packgate status`. */
 void outlet_report(struct outlet *outlet, const struct pipe_report *report);

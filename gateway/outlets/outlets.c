@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -101,6 +102,8 @@ struct outlets {
     struct kept *kept;
     struct observer observer;
     struct process *first;
+    outlets_answer *answer; /* NULL: nobody answers */
+    void *answer_data;
     char program[PORT_SIZE];
     uint8_t *room;
 };
@@ -311,6 +314,39 @@ static void take_report(struct process *process, struct pipe_message *message)
         process->report = report;
 }
 
+/* A text of any size as a file in memory, which goes along with the answer; -1: none. */
+static int file_of(const char *text)
+{
+    int fd = memfd_create("packgate answer", MFD_CLOEXEC);
+    size_t size = strlen(text);
+    if (fd >= 0 && write(fd, text, size) == (ssize_t) size)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void take_question(struct process *process, struct pipe_message *message)
+{
+    const struct outlets *outlets = process->outlets;
+    struct pipe_question question = {0};
+    pipe_question(message, &question);
+    if (!pipe_over(message))
+        return;
+    char *text = outlets->answer ? outlets->answer(outlets->answer_data, question.what) : NULL;
+    int fd = text ? file_of(text) : -1;
+    struct pipe_answer answer = {.ticket = question.ticket, .good = fd >= 0};
+    free(text);
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message reply = pipe_new(PIPE_ANSWER, bytes, sizeof bytes);
+    pipe_answer(&reply, &answer);
+    /* One whose pipe is full does not hear; whoever asks must be able to live with that. */
+    if (!pipe_send_file(process->fd, bytes, pipe_finish(&reply), fd))
+        process->refused++;
+    if (fd >= 0)
+        close(fd);
+}
+
 static void take(struct process *process, uint8_t *bytes, size_t size)
 {
     struct pipe_message message;
@@ -324,6 +360,9 @@ static void take(struct process *process, uint8_t *bytes, size_t size)
         break;
     case PIPE_REPORT:
         take_report(process, &message);
+        break;
+    case PIPE_QUESTION:
+        take_question(process, &message);
         break;
     default:
         log_debug("outlet %s: a message is not understood", process->title);
@@ -869,6 +908,12 @@ void outlets_free(struct outlets *outlets)
     }
     free(outlets->room);
     free(outlets);
+}
+
+void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data)
+{
+    outlets->answer = answer;
+    outlets->answer_data = data;
 }
 
 bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_state *state)

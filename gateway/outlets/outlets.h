@@ -25,6 +25,11 @@ void outlets_free(struct outlets *outlets);
 /** Where packgate-outlet is: beside packgate, or below lib/ of the same prefix. */
 void outlets_program(char out[PORT_SIZE]);
 
+/** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
+ * malloc, or NULL. Without one (NULL) they hear that there is no answer. */
+typedef char *outlets_answer(void *data, const char *question);
+void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
+
 /* How an outlet does, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;

@@ -8,6 +8,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define HEAD_SIZE 8
 #define SIZE_AT 4
@@ -112,7 +113,7 @@ enum pipe_type pipe_open(struct pipe_message *message, uint8_t *bytes, size_t si
     pass_head(message, &version, &type, &told);
     *version_differs = !message->bad && version != PIPE_VERSION;
     if (message->bad || *version_differs || told != size || type < PIPE_CONFIG ||
-        type > PIPE_REPORT)
+        type > PIPE_ANSWER)
         return 0;
     return (enum pipe_type) type;
 }
@@ -277,4 +278,55 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
     pass_u32(message, &report->failed);
     pass_u32(message, &report->queued);
     pass_text(message, report->words, sizeof report->words);
+}
+
+void pipe_question(struct pipe_message *message, struct pipe_question *question)
+{
+    pass(message, &question->ticket, sizeof question->ticket);
+    pass_text(message, question->what, sizeof question->what);
+}
+
+void pipe_answer(struct pipe_message *message, struct pipe_answer *answer)
+{
+    pass(message, &answer->ticket, sizeof answer->ticket);
+    pass_flag(message, &answer->good);
+}
+
+/* Room for the one descriptor that goes along. */
+union passenger {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file)
+{
+    union passenger passenger = {.bytes = {0}};
+    struct iovec part = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (file >= 0) {
+        message.msg_control = passenger.bytes;
+        message.msg_controllen = sizeof passenger.bytes;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof file);
+        memcpy(CMSG_DATA(head), &file, sizeof file);
+    }
+    return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file)
+{
+    union passenger passenger;
+    struct iovec part = {.iov_base = bytes, .iov_len = room};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = passenger.bytes,
+                             .msg_controllen = sizeof passenger.bytes};
+    *file = -1;
+    ssize_t size = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *head = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
+        memcpy(file, CMSG_DATA(head), sizeof *file);
+    return size;
 }

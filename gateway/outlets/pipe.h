@@ -12,14 +12,18 @@
  *                         done     what came of an order of this outlet
  *                         ordered  an order by anybody is over
  *                         end      the section is gone for good: withdraw what was announced, end
+ *                         answer   to a question; its text is a file that comes along
  *     outlet -> gateway   order    switch something
  *                         note     keep this line
  *                         report   how it is doing, for `packgate status`
+ *                         question about the gateway as a whole
  */
 #ifndef PACKGATE_OUTLETS_PIPE_H
 #define PACKGATE_OUTLETS_PIPE_H
 
 #include "packs/source.h"
+
+#include <sys/types.h>
 
 #define PIPE_VERSION 1
 #define PIPE_MESSAGE_MAX (128 * 1024) /* a config; all others are below PIPE_SMALL_MAX */
@@ -38,7 +42,9 @@ enum pipe_type {
     PIPE_ORDERED,
     PIPE_END,
     PIPE_ORDER,
-    PIPE_REPORT
+    PIPE_REPORT,
+    PIPE_QUESTION,
+    PIPE_ANSWER
 };
 
 /* What an outlet is told about a pack or a bank beside its values. */
@@ -113,6 +119,16 @@ struct pipe_report {
     char words[128]; /* the last thing worth saying: "connection refused" */
 };
 
+struct pipe_question {
+    uint64_t ticket;
+    char what[32]; /* "status", "configuration" */
+};
+
+struct pipe_answer {
+    uint64_t ticket;
+    bool good; /* a file with the text came along */
+};
+
 /* A message while it is put together or taken apart. */
 struct pipe_message {
     uint8_t *bytes;
@@ -147,6 +163,13 @@ void pipe_done(struct pipe_message *message, struct pipe_done *done);
 void pipe_ordered(struct pipe_message *message, struct pipe_ordered *ordered);
 void pipe_note(struct pipe_message *message, struct pipe_note *note);
 void pipe_report(struct pipe_message *message, struct pipe_report *report);
+void pipe_question(struct pipe_message *message, struct pipe_question *question);
+void pipe_answer(struct pipe_message *message, struct pipe_answer *answer);
+
+/** Sends a message together with a file (-1: none), never waiting. False: it did not fit. */
+bool pipe_send_file(int fd, const uint8_t *bytes, size_t size, int file);
+/** As recv, with the file that came along, or -1, in `*file`; the caller closes it. */
+ssize_t pipe_receive_file(int fd, uint8_t *bytes, size_t room, int *file);
 
 /** Whether all of it was taken, and all was good. */
 bool pipe_over(const struct pipe_message *message);

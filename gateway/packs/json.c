@@ -7,8 +7,7 @@
 #define DIGITS 12    /* in all, so that 53.58 does not read 53.579999999999998 */
 #define FRACTION 1e4 /* finer than any protocol is; averages have no end */
 
-/* Whole numbers stay whole; 0 has no sign. */
-static json_t *number(double value, int decimals)
+json_t *json_number(double value, int decimals)
 {
     if (decimals == 0)
         return json_integer((json_int_t) round(value));
@@ -23,7 +22,7 @@ json_t *json_of_pack(const struct pack *pack)
         const struct pack_value_info *info = pack_value_info((enum pack_value) i);
         if (info->name && pack_known(pack, (enum pack_value) i))
             json_object_set_new(object, pack_value_name((enum pack_value) i, name),
-                                number(pack->value[i], info->decimals));
+                                json_number(pack->value[i], info->decimals));
     }
     for (int i = 0; object && i < PACK_ALARM_COUNT; i++) {
         snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
@@ -36,6 +35,13 @@ json_t *json_of_pack(const struct pack *pack)
             json_object_set_new(object, pack_text_name((enum pack_text) i),
                                 json_string(pack->text[i]));
     return object;
+}
+
+char *json_text(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS)) : NULL;
+    json_decref(object);
+    return text;
 }
 
 void json_print(FILE *out, json_t *object, bool indented)

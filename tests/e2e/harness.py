@@ -100,11 +100,12 @@ def simulate_pty(protocol, link, options="", *more):
 class Gateway(Program):
     """`packgate run` with a configuration; port 0 is asked for and found out."""
 
-    def __init__(self, text, general="", state=None, arguments=()):
+    def __init__(self, text, general="", state=None, arguments=(), control=None):
         self.folder = tempfile.mkdtemp(prefix="packgate-test-")
         self.path = os.path.join(self.folder, "packgate.ini")
         with open(self.path, "w") as file:
-            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {state or self.folder + '/state'}\n{general}\n{text}")
+            file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {state or self.folder + '/state'}\n"
+                       f"control = {control or self.folder + '/control'}\n{general}\n{text}")
         super().__init__(PACKGATE, "run", "-c", self.path, *arguments)
         self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
 

@@ -64,6 +64,8 @@ def gets_values_and_orders():
         assert objects(gateway, lambda found: found.get("known") == "a") == {
             "known": "a", "unit": 1, "line": "a", "writable": True, "bank": False}
         ready(gateway)
+        # What it asks about the gateway as a whole is answered with the JSON of `packgate status`.
+        assert objects(gateway, lambda found: "gateway" in found)["packs"] == 2
         first = objects(gateway, lambda found: found.get("pack") == "a" and found["fresh"])
         assert abs(first["voltage_v"] - 26.1) < 1e-6 and "published" in first["changes"], first
         bank = objects(gateway, lambda found: found.get("pack") == "all" and found["fresh"])

@@ -162,7 +162,9 @@ def tables_have_all_protocols():
 
 ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl enable --now packgate",
                   "journalctl -u packgate", "sudo systemctl restart packgate",
-                  "sudo install -m 600 /dev/null /etc/packgate/mqtt")
+                  "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
+                  """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
+ASKING = ("status", "health")  # of the running gateway
 
 
 def make_targets_exist():
@@ -189,13 +191,15 @@ def commands_do_what_is_said():
             with open(os.path.join(folder, "packgate.ini"), "w") as file:
                 file.write(config)
             for line, _ in command_lines():
-                if line.startswith("packgate "):
+                if line.startswith("packgate ") and line.split()[1] not in ASKING:
                     try_packgate(replace(line, ports), folder)
             with Gateway(config) as gateway:
                 gateway.wait_published("shed", "garage")
                 for line, shown in command_lines():
                     if line.startswith("mbpoll "):
                         try_mbpoll(line, shown, gateway.port)
+                    elif line.startswith("packgate ") and line.split()[1] in ASKING and "--watch" not in line:
+                        try_packgate(line, gateway.folder)
     unknown = [line for line, _ in command_lines()
                if not line.startswith(("packgate ", "mbpoll ", "make ")) and line not in ONLY_LOOKED_AT]
     assert not unknown, f"commands that no test knows: {unknown}"
@@ -210,7 +214,7 @@ def replace(text, ports):
 def try_packgate(line, folder):
     """A command that takes a configuration gets the one of README."""
     _, command, *rest = line.split()
-    if command in ("check", "read"):
+    if command in ("check", "read", *ASKING):
         rest = ["-c", "packgate.ini"] + rest
     result = run(PACKGATE, command, *rest, folder=folder)
     assert result.returncode == 0, f"{line}: {result.stdout.decode()}"

@@ -57,6 +57,20 @@ static void on_ordered(void *data, const struct source *source, const struct ord
     fflush(stdout);
 }
 
+static void on_answer(void *data, uint64_t ticket, const char *text, size_t size)
+{
+    (void) data;
+    (void) ticket;
+    json_t *status = text ? json_loadb(text, size, 0, NULL) : NULL;
+    json_t *version = json_object_get(status, "version");
+    json_print(stdout,
+               json_pack("{s:s?, s:I}", "gateway", json_string_value(version), "packs",
+                         (json_int_t) json_array_size(json_object_get(status, "packs"))),
+               false);
+    fflush(stdout);
+    json_decref(status);
+}
+
 static void print_packs(struct print *print)
 {
     for (unsigned i = 0; outlet_pack(print->outlet, i); i++) {
@@ -84,6 +98,7 @@ static void *start(struct outlet *outlet)
         (struct observer){.changed = on_changed, .ordered = on_ordered, .data = print};
     print_packs(print);
     outlet_observe(outlet, &print->observer);
+    outlet_ask(outlet, "status", on_answer, print, 0);
     return print;
 }
 

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/* What the commands have in common that ask a running gateway. */
+#include "asking.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void complain(const struct asking *asking, const struct control_link *link)
+{
+    fflush(stdout);
+    fprintf(stderr, "packgate %s: %s\n", asking->command, link->why);
+}
+
+bool asking_open(const struct asking *asking, struct control_link *link)
+{
+    char path[PORT_SIZE];
+    if (!asking->control)
+        control_path(asking->config, path);
+    bool open = control_link_open(link, asking->control ? asking->control : path);
+    if (!open)
+        complain(asking, link);
+    return open;
+}
+
+json_t *asking_ask(const struct asking *asking, struct control_link *link, json_t *request)
+{
+    json_t *answer = control_ask(link, request);
+    if (!answer)
+        complain(asking, link);
+    return answer;
+}
+
+const char *asking_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text ? text : "";
+}
+
+double asking_number(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+const char *asking_span(double s, char out[ASKING_SPAN])
+{
+    if (isnan(s))
+        snprintf(out, ASKING_SPAN, "-");
+    else if (s < 100)
+        snprintf(out, ASKING_SPAN, "%.*f s", s < 10 && s != floor(s), s);
+    else if (s < 100 * 60)
+        snprintf(out, ASKING_SPAN, "%.0f min", floor(s / 60));
+    else if (s < 100 * 3600)
+        snprintf(out, ASKING_SPAN, "%.0f h", floor(s / 3600));
+    else
+        snprintf(out, ASKING_SPAN, "%.0f d", floor(s / 86400));
+    return out;
+}

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+/* `packgate status` and `packgate health`: how the running gateway does. */
+#include "asking.h"
+#include "command.h"
+#include "table.h"
+
+#include "packs/json.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WATCH_S 2
+
+static const char usage[] =
+    "usage: packgate status [-c FILE] [--json] [--watch]\n\n"
+    "Shows how the running gateway does: lines, packs and banks, pushes, outlets, Modbus clients. "
+    "It asks the gateway\n"
+    "itself; no line is touched.\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway that listens at this socket\n"
+    "      --json          everything as one JSON object\n"
+    "  -w, --watch         anew every 2 seconds, until it is interrupted\n"
+    "Exit status: 0, 1 when no gateway answers, 2 for a wrong call.\n";
+
+static const char health_usage[] =
+    "usage: packgate health [-c FILE]\n\n"
+    "Tells whether the gateway runs and answers, for containers and scripts.\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway that listens at this socket\n"
+    "Exit status: 0 when it does, 1 when it does not, 2 for a wrong call.\n";
+
+/* ---- cells of the tables ---- */
+
+static void write_number(FILE *out, const json_t *object, const char *name, const char *unit,
+                         int decimals)
+{
+    double value = asking_number(object, name);
+    if (isnan(value))
+        fprintf(out, "\t-");
+    else
+        fprintf(out, "\t%.*f%s%s", decimals, value, unit[0] ? " " : "", unit);
+}
+
+static void write_count(FILE *out, const json_t *object, const char *name)
+{
+    write_number(out, object, name, "", 0);
+}
+
+static void write_bytes(FILE *out, const json_t *object, const char *name)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double bytes = asking_number(object, name);
+    size_t unit = 0;
+    for (; bytes >= 10000 && unit < 4; unit++)
+        bytes /= 1000;
+    if (isnan(bytes))
+        fprintf(out, "\t-");
+    else
+        fprintf(out, "\t%.0f %s", bytes, units[unit]);
+}
+
+static void write_since(FILE *out, const json_t *object, const char *name, double now)
+{
+    char span[ASKING_SPAN];
+    fprintf(out, "\t%s", asking_span(fmax(now - asking_number(object, name), 0), span));
+}
+
+/* The last cell of a row: what went wrong last, and how long ago. */
+static void write_error(FILE *out, const json_t *object, double now)
+{
+    const char *words = asking_text(object, "error");
+    double at = asking_number(object, "error_at");
+    char span[ASKING_SPAN];
+    fprintf(out, "\t%s", words[0] ? words : "-");
+    if (words[0] && !isnan(at))
+        fprintf(out, " (%s ago)", asking_span(fmax(now - at, 0), span));
+    fputc('\n', out);
+}
+
+/* ---- the tables ---- */
+
+static void write_lines(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *line;
+    fprintf(out, "LINE\tPORT\tSTATE\tSINCE\tRECEIVED\tSENT\tERRORS\tLAST ERROR\n");
+    json_array_foreach(json_object_get(status, "lines"), i, line)
+    {
+        fprintf(out, "%s\t%s\t%s", asking_text(line, "name"), asking_text(line, "port"),
+                asking_text(line, "state"));
+        write_since(out, line, "since", now);
+        write_bytes(out, line, "received");
+        write_bytes(out, line, "sent");
+        write_count(out, line, "errors");
+        write_error(out, line, now);
+    }
+}
+
+static void write_alarms(const json_t *pack, FILE *out)
+{
+    size_t i;
+    json_t *alarm;
+    const json_t *alarms = json_object_get(pack, "alarms");
+    fputc('\t', out);
+    json_array_foreach(alarms, i, alarm)
+    {
+        bool protection = strcmp(asking_text(alarm, "level"), "protection") == 0;
+        fprintf(out, "%s%s%s", i > 0 ? ", " : "", asking_text(alarm, "name"),
+                protection ? "!" : "");
+    }
+    if (json_array_size(alarms) == 0)
+        fputc('-', out);
+}
+
+static void write_sources(const json_t *status, const char *kind, double now, FILE *out)
+{
+    size_t i;
+    json_t *pack;
+    fprintf(out,
+            "%s\tUNIT\tSTATE\tAGE\tSOC\tVOLTAGE\tCURRENT\tPOWER\tTEMP\tCELLS "
+            "DIFFER\tALARMS\tPOLLS\tMISSED\tDAMAGED\tLAST ERROR\n",
+            strcmp(kind, "bank") == 0 ? "BANK" : "PACK");
+    json_array_foreach(json_object_get(status, "packs"), i, pack)
+    {
+        char span[ASKING_SPAN];
+        if (strcmp(asking_text(pack, "kind"), kind) != 0)
+            continue;
+        fprintf(out, "%s\t%.0f\t%s\t%s", asking_text(pack, "pack"), asking_number(pack, "unit"),
+                asking_text(pack, "state"), asking_span(asking_number(pack, "age_s"), span));
+        write_number(out, pack, "soc_percent", "%", 1);
+        write_number(out, pack, "voltage_v", "V", 2);
+        write_number(out, pack, "current_a", "A", 2);
+        write_number(out, pack, "power_w", "W", 0);
+        write_number(out, pack, "temp_max_c", "°C", 1);
+        write_number(out, pack, "cell_delta_mv", "mV", 0);
+        write_alarms(pack, out);
+        write_count(out, pack, "polls");
+        write_count(out, pack, "timeouts");
+        write_count(out, pack, "checksum_errors");
+        write_error(out, pack, now);
+    }
+}
+
+static void write_packs(const json_t *status, double now, FILE *out)
+{
+    write_sources(status, "pack", now, out);
+}
+
+static void write_banks(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *pack;
+    json_array_foreach(json_object_get(status, "packs"), i, pack)
+    {
+        if (strcmp(asking_text(pack, "kind"), "bank") != 0)
+            continue;
+        write_sources(status, "bank", now, out);
+        return;
+    }
+}
+
+static void write_pushes(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *push;
+    const json_t *pushes = json_object_get(status, "pushes");
+    if (json_array_size(pushes) > 0)
+        fprintf(out, "PUSH\tTARGET\tUNIT\tSTATE\tREQUESTS\tCONFIRMED\tREFUSED\tUNANSWERED\tLAST "
+                     "ERROR\n");
+    json_array_foreach(pushes, i, push)
+    {
+        fprintf(out, "%s\t%s\t%.0f\t%s", asking_text(push, "name"), asking_text(push, "target"),
+                asking_number(push, "unit"),
+                json_is_true(json_object_get(push, "connected")) ? "connected" : "away");
+        write_count(out, push, "requests");
+        write_count(out, push, "confirmed");
+        write_count(out, push, "exceptions");
+        write_count(out, push, "timeouts");
+        write_error(out, push, now);
+    }
+}
+
+static void write_outlets(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *outlet;
+    const json_t *outlets = json_object_get(status, "outlets");
+    if (json_array_size(outlets) > 0)
+        fprintf(out, "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tRESTARTS\tLAST ERROR\n");
+    json_array_foreach(outlets, i, outlet)
+    {
+        const char *name = asking_text(outlet, "name");
+        bool running = json_is_true(json_object_get(outlet, "running"));
+        bool connected = json_is_true(json_object_get(outlet, "connected"));
+        fprintf(out, "%s%s%s\t%s", asking_text(outlet, "kind"), name[0] ? " " : "", name,
+                connected ? "connected"
+                : running ? "runs"
+                          : "does not run");
+        write_count(out, outlet, "published");
+        write_count(out, outlet, "queued");
+        write_count(out, outlet, "dropped");
+        write_count(out, outlet, "failed");
+        write_count(out, outlet, "ended");
+        write_error(out, outlet, now);
+    }
+}
+
+static void write_clients(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *client;
+    const json_t *clients = json_object_get(json_object_get(status, "modbus"), "connections");
+    if (json_array_size(clients) > 0)
+        fprintf(out, "MODBUS CLIENT\tCONNECTED FOR\tREQUESTS\n");
+    json_array_foreach(clients, i, client)
+    {
+        fprintf(out, "%s", asking_text(client, "address"));
+        write_since(out, client, "since", now);
+        write_count(out, client, "requests");
+        fputc('\n', out);
+    }
+}
+
+static void print_tables(const json_t *status)
+{
+    static void (*const tables[])(const json_t *status, double now, FILE *out) = {
+        write_lines, write_packs, write_banks, write_pushes, write_outlets, write_clients};
+    const double now = asking_number(status, "time");
+    char span[ASKING_SPAN];
+    printf("packgate %s, running for %s with %s%s\n", asking_text(status, "version"),
+           asking_span(asking_number(status, "uptime_s"), span),
+           asking_text(status, "configuration"),
+           json_is_false(json_object_get(status, "configuration_in_force"))
+               ? ", which has changed and is not in force (packgate check)"
+               : "");
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        if (!out)
+            continue;
+        tables[i](status, now, out);
+        fclose(out);
+        if (size > 0) {
+            putchar('\n');
+            table_print(text);
+        }
+        free(text);
+    }
+}
+
+/* ---- asking ---- */
+
+static int show(const struct asking *asking, bool json, bool watch)
+{
+    struct control_link link;
+    json_t *status = NULL;
+    if (asking_open(asking, &link))
+        status = asking_ask(asking, &link, json_pack("{s:s}", "ask", "status"));
+    control_link_close(&link);
+    if (!status)
+        return EXIT_FAILED;
+    if (watch && !json && isatty(STDOUT_FILENO))
+        fputs("\033[H\033[J", stdout); /* home, and nothing below */
+    if (json) {
+        json_print(stdout, json_incref(status), !watch);
+    } else {
+        print_tables(status);
+        if (watch && !isatty(STDOUT_FILENO))
+            putchar('\n');
+    }
+    json_decref(status);
+    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* The options of both; -1 to go on, or the exit status. */
+static int parse(int argc, char **argv, const char *help, struct asking *asking, bool *json,
+                 bool *watch)
+{
+    enum { CONTROL = 256, JSON };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"control", required_argument, NULL, CONTROL},
+        {"json", no_argument, NULL, JSON},        {"watch", no_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    static const struct option few[] = {{"config", required_argument, NULL, 'c'},
+                                        {"control", required_argument, NULL, CONTROL},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {0}};
+    for (int option; (option = getopt_long(argc, argv, json ? "c:wh" : "c:h", json ? options : few,
+                                           NULL)) != -1;) {
+        if (option == 'c') {
+            asking->config = optarg;
+        } else if (option == CONTROL) {
+            asking->control = optarg;
+        } else if (option == JSON) {
+            *json = true;
+        } else if (option == 'w') {
+            *watch = true;
+        } else {
+            fputs(help, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "packgate %s: '%s' is no option\n\n%s", asking->command, argv[optind], help);
+    return EXIT_USAGE;
+}
+
+int command_status(int argc, char **argv)
+{
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "status"};
+    bool json = false, watch = false;
+    int status = parse(argc, argv, usage, &asking, &json, &watch);
+    if (status >= 0)
+        return status;
+    status = show(&asking, json, watch);
+    /* A gateway that is started anew meanwhile is looked at again. */
+    while (watch && !ferror(stdout)) {
+        sleep(WATCH_S);
+        status = show(&asking, json, watch);
+    }
+    return status;
+}
+
+int command_health(int argc, char **argv)
+{
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "health"};
+    int status = parse(argc, argv, health_usage, &asking, NULL, NULL);
+    if (status >= 0)
+        return status;
+    struct control_link link;
+    json_t *answer = NULL;
+    if (asking_open(&asking, &link))
+        answer = asking_ask(&asking, &link, json_pack("{s:s}", "ask", "health"));
+    control_link_close(&link);
+    if (!answer)
+        return EXIT_FAILED;
+    puts(asking_text(answer, "status"));
+    json_decref(answer);
+    return EXIT_DONE;
+}

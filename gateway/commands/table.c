@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/* Text in columns. */
+#include "table.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMNS 20
+
+/* Characters, not bytes: °C has three bytes and two places. */
+static size_t width_of(const char *cell, size_t size)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < size; i++)
+        width += ((unsigned char) cell[i] & 0xC0) != 0x80;
+    return width;
+}
+
+void table_print(const char *text)
+{
+    size_t widths[COLUMNS] = {0};
+    for (int pass = 0; pass < 2; pass++) {
+        unsigned column = 0;
+        for (const char *cell = text; *cell;) {
+            size_t size = strcspn(cell, "\t\n"), width = width_of(cell, size);
+            bool last = cell[size] != '\t';
+            if (pass == 0 && width > widths[column] && !last)
+                widths[column] = width;
+            if (pass == 1)
+                printf("%.*s%*s%s", (int) size, cell, last ? 0 : (int) (widths[column] - width), "",
+                       last ? "\n" : "  ");
+            column = last || column + 1 == COLUMNS ? 0 : column + 1;
+            cell += size + (cell[size] != '\0');
+        }
+    }
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+/* The configuration's file as it was read last. */
+#include "file.h"
+
+#include "keys.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define BLANK "***"
+#define LARGEST_FILE (1024 * 1024)
+
+/* ---- secrets ---- */
+
+static bool has_word(const char *name, size_t size, const char *word)
+{
+    for (size_t i = 0; i + strlen(word) <= size; i++)
+        if (strncasecmp(name + i, word, strlen(word)) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a key holds a secret: one of ours that is marked so, or one that nobody knows and that is called so. What
+ * should be the path of a file may be the password itself, by mistake. */
+static bool is_secret(const char *name, size_t size, const char *value)
+{
+    static const char *const words[] = {"pass", "secret", "token", "pin"};
+    bool known = false;
+    for (unsigned s = 0; config_sections[s]; s++)
+        for (unsigned k = 0; k < config_sections[s]->key_count; k++) {
+            const struct config_key *key = &config_sections[s]->keys[k];
+            if (strlen(key->name) != size || strncasecmp(key->name, name, size) != 0)
+                continue;
+            if (key->secret)
+                return true;
+            known = true;
+        }
+    bool is_file = size > 5 && strncasecmp(name + size - 5, "_file", 5) == 0;
+    if (is_file)
+        return value[0] != '/' && strncasecmp(value, "none", 4) != 0;
+    for (size_t i = 0; !known && i < sizeof words / sizeof *words; i++)
+        if (has_word(name, size, words[i]))
+            return true;
+    return false;
+}
+
+/* "tcp://user:password@host": what stands before the @ is no address. */
+static void write_value(FILE *out, const char *value, size_t size)
+{
+    const char *address = memmem(value, size, "://", 3);
+    const char *at = address ? memrchr(address, '@', size - (size_t) (address - value)) : NULL;
+    if (at) {
+        fwrite(value, 1, (size_t) (address + 3 - value), out);
+        fputs(BLANK, out);
+        fwrite(at, 1, size - (size_t) (at - value), out);
+    } else {
+        fwrite(value, 1, size, out);
+    }
+}
+
+/* A comment may hold an entry that was in force once. */
+static void write_line(FILE *out, const char *line, size_t size)
+{
+    size_t begin = 0;
+    while (begin < size && (isspace((unsigned char) line[begin]) || strchr(";#", line[begin])))
+        begin++;
+    const char *equals = memchr(line + begin, '=', size - begin);
+    const char *colon = memchr(line + begin, ':', size - begin);
+    const char *sign = equals ? equals : colon;
+    if (!sign) {
+        write_value(out, line, size);
+        return;
+    }
+    size_t name_size = (size_t) (sign - line) - begin;
+    while (name_size > 0 && isspace((unsigned char) line[begin + name_size - 1]))
+        name_size--;
+    size_t value = (size_t) (sign - line) + 1;
+    while (value < size && isblank((unsigned char) line[value]))
+        value++;
+    fwrite(line, 1, value, out);
+    if (value < size && is_secret(line + begin, name_size, line + value))
+        fputs(BLANK, out);
+    else
+        write_value(out, line + value, size - value);
+}
+
+char *config_masked(const char *text)
+{
+    char *masked = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&masked, &size);
+    if (!out)
+        return NULL;
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        write_line(out, text, length);
+        text += length;
+        if (*text) {
+            fputc('\n', out);
+            text++;
+        }
+    }
+    bool good = !ferror(out);
+    if (fclose(out) == 0 && good)
+        return masked;
+    free(masked);
+    return NULL;
+}
+
+/* ---- the file ---- */
+
+static char *read_masked(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char *text = file ? malloc(LARGEST_FILE + 1) : NULL;
+    char *masked = NULL;
+    if (text) {
+        text[fread(text, 1, LARGEST_FILE, file)] = '\0';
+        masked = config_masked(text);
+    }
+    free(text);
+    if (file)
+        fclose(file);
+    return masked;
+}
+
+struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
+                                double now)
+{
+    config_file_free(file);
+    size_t size = 0;
+    FILE *mistakes = open_memstream(&file->mistakes, &size);
+    struct config *config = config_load(path, mistakes ? mistakes : errors);
+    if (mistakes)
+        fclose(mistakes);
+    if (file->mistakes)
+        fputs(file->mistakes, errors);
+    /* Standard input is there only once. */
+    file->text = strcmp(path, "-") == 0 ? NULL : read_masked(path);
+    file->path = realpath(path, NULL);
+    if (!file->path)
+        file->path = strdup(path);
+    file->in_force = config != NULL;
+    file->read_at = now;
+    return config;
+}
+
+void config_file_free(struct config_file *file)
+{
+    free(file->path);
+    free(file->text);
+    free(file->mistakes);
+    *file = (struct config_file){0};
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The configuration's file as it was read last, to be shown: its text without secrets, and what was
+ * wrong with it. After a reload that failed that is not what the gateway runs on.
+ */
+#ifndef PACKGATE_CONFIG_FILE_H
+#define PACKGATE_CONFIG_FILE_H
+
+#include "config.h"
+
+struct config_file {
+    char *path;     /* absolute where that can be found out */
+    char *text;     /* secrets are blanked; NULL: it could not be read */
+    char *mistakes; /* one a line, "file:line: what is wrong"; warnings, too */
+    bool in_force;  /* the gateway runs on it */
+    double read_at; /* by clock_now */
+};
+
+/** Loads `path` as config_load does, and keeps what there is to show in place of what was there
+ * (zeroed: nothing). */
+struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
+                                double now);
+void config_file_free(struct config_file *file);
+
+/** A copy of a configuration's text in which the values of keys that are secret, or look so, and
+ * passwords in addresses are blanked; the caller frees it. NULL: out of memory. */
+char *config_masked(const char *text);
+
+#endif

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+/* The other end of the control socket. */
+#include "client.h"
+
+#include "packs/json.h"
+#include "config/inifile.h"
+#include "config/keys.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define LARGEST_FILE (1024 * 1024)
+#define LARGEST_LINE (64 * 1024 * 1024)
+
+/* ---- where it is ---- */
+
+struct finder {
+    char *out;
+    bool in_gateway;
+};
+
+static void on_heading(void *user, unsigned line, const char *text)
+{
+    (void) line;
+    ((struct finder *) user)->in_gateway = strcmp(text, gateway_section.word) == 0;
+}
+
+static void on_entry(void *user, unsigned line, const char *key, const char *value)
+{
+    (void) line;
+    struct finder *finder = user;
+    if (!finder->in_gateway || strcmp(key, "control") != 0)
+        return;
+    bool none = strcasecmp(value, "none") == 0;
+    snprintf(finder->out, PORT_SIZE, "%s", none ? "" : value);
+}
+
+static void on_mistake(void *user, unsigned line, const char *message)
+{
+    (void) user;
+    (void) line;
+    (void) message;
+}
+
+void control_path(const char *config, char out[PORT_SIZE])
+{
+    static const struct inifile_events events = {
+        .heading = on_heading, .entry = on_entry, .mistake = on_mistake};
+    int row = config_key_find(&gateway_section, "control");
+    snprintf(out, PORT_SIZE, "%s", gateway_section.keys[row].preset);
+    FILE *file = fopen(config, "re");
+    char *text = file ? malloc(LARGEST_FILE) : NULL;
+    struct finder finder = {.out = out};
+    if (text)
+        inifile_read(text, fread(text, 1, LARGEST_FILE, file), &events, &finder);
+    free(text);
+    if (file)
+        fclose(file);
+}
+
+/* ---- the connection ---- */
+
+static void explain(struct control_link *link, const char *path)
+{
+    if (errno == ENOENT || errno == ECONNREFUSED)
+        snprintf(link->why, sizeof link->why, "no gateway listens at %s; does it run?", path);
+    else if (errno == EACCES)
+        snprintf(link->why, sizeof link->why,
+                 "%s: not for this user; root and the group of the service may ask", path);
+    else
+        snprintf(link->why, sizeof link->why, "%s: %s", path, strerror(errno));
+}
+
+bool control_link_open(struct control_link *link, const char *path)
+{
+    *link = (struct control_link){.fd = -1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path[0]) {
+        snprintf(link->why, sizeof link->why,
+                 "the configuration has `control = none`: nothing can be asked");
+        return false;
+    }
+    if (strlen(path) >= sizeof address.sun_path) {
+        snprintf(link->why, sizeof link->why, "%.100s...: too long for a socket", path);
+        return false;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Connecting waits while the queue of a gateway that hangs is full. */
+    const struct timeval patience = {.tv_sec = CONTROL_PATIENCE_S};
+    if (link->fd >= 0)
+        setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (link->fd >= 0 && connect(link->fd, (struct sockaddr *) &address, sizeof address) == 0)
+        return true;
+    explain(link, path);
+    return false;
+}
+
+void control_link_close(struct control_link *link)
+{
+    if (link->fd >= 0)
+        close(link->fd);
+    free(link->bytes);
+    *link = (struct control_link){.fd = -1};
+}
+
+/* Until a whole line is there; 0: it is not. Returns its size with the newline. */
+static size_t await_line(struct control_link *link, double until)
+{
+    for (size_t seen = 0;;) {
+        char *end = link->size > seen ? memchr(link->bytes + seen, '\n', link->size - seen) : NULL;
+        if (end)
+            return (size_t) (end + 1 - link->bytes);
+        seen = link->size;
+        if (link->size == link->room) {
+            size_t room = link->room ? 2 * link->room : 16384;
+            char *bytes = room <= LARGEST_LINE ? realloc(link->bytes, room) : NULL;
+            if (!bytes) {
+                snprintf(link->why, sizeof link->why, "its answer is too large");
+                return 0;
+            }
+            link->bytes = bytes;
+            link->room = room;
+        }
+        double left = isinf(until) ? -1 : fmax(until - clock_now(), 0);
+        struct pollfd ready = {.fd = link->fd, .events = POLLIN};
+        int count = poll(&ready, 1, left < 0 ? -1 : (int) ceil(left * 1000));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count == 0) {
+            snprintf(link->why, sizeof link->why, "the gateway does not answer");
+            return 0;
+        }
+        ssize_t size = recv(link->fd, link->bytes + link->size, link->room - link->size, 0);
+        if (size <= 0) {
+            snprintf(link->why, sizeof link->why, "the gateway has closed the connection");
+            return 0;
+        }
+        link->size += (size_t) size;
+    }
+}
+
+json_t *control_next(struct control_link *link, double wait_s)
+{
+    size_t size = await_line(link, clock_now() + wait_s);
+    if (size == 0)
+        return NULL;
+    json_error_t error;
+    json_t *answer = json_loadb(link->bytes, size, 0, &error);
+    link->size -= size;
+    memmove(link->bytes, link->bytes + size, link->size);
+    const char *said = json_string_value(json_object_get(answer, "error"));
+    if (answer && !said)
+        return answer;
+    snprintf(link->why, sizeof link->why, "%s", said ? said : "its answer is no JSON");
+    json_decref(answer);
+    return NULL;
+}
+
+json_t *control_ask(struct control_link *link, json_t *request)
+{
+    char *text = json_text(request);
+    if (!text) {
+        snprintf(link->why, sizeof link->why, "out of memory");
+        return NULL;
+    }
+    struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    /* Whoever is turned away is told so, and may find the connection closed already. */
+    ssize_t sent = sendmsg(link->fd, &message, MSG_NOSIGNAL);
+    (void) sent;
+    free(text);
+    return control_next(link, CONTROL_PATIENCE_S);
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+/* What can be asked of the running gateway. */
+#include "control.h"
+
+#include "socket.h"
+
+#include "packs/json.h"
+#include "config/keys.h"
+#include "base/clock.h"
+
+#include "bms/count.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SAME_S 0.2 /* for so long one status does for all who ask for it */
+
+struct control {
+    const struct overview *overview;
+    struct troubles *troubles;
+    struct control_socket *socket;
+    char *status; /* as it was told last; NULL: not yet */
+    double status_at;
+};
+
+/* ---- answers ---- */
+
+static char *error_text(const char *format, const char *what)
+{
+    return json_text(json_pack("{s:o}", "error", json_sprintf(format, what)));
+}
+
+/* To put it together takes a while where there are many packs. One that says fresh of values that
+ * are not any more is never told again. */
+static char *status_text(struct control *control)
+{
+    const double now = clock_now();
+    bool good = control->status && now - control->status_at < SAME_S &&
+                now < packs_next_stale(control->overview->packs);
+    if (!good) {
+        free(control->status);
+        control->status = json_text(status_of(control->overview, control->troubles, now));
+        control->status_at = now;
+    }
+    return control->status ? strdup(control->status) : NULL;
+}
+
+static char *configuration_text(struct control *control)
+{
+    return json_text(status_configuration(control->overview, clock_now()));
+}
+
+char *control_tell_outlet(void *data, const char *question)
+{
+    if (strcmp(question, "status") == 0)
+        return status_text(data);
+    return strcmp(question, "configuration") == 0 ? configuration_text(data) : NULL;
+}
+
+/* ---- requests ---- */
+
+typedef void ask(struct control *control, struct control_client *client, const json_t *request);
+
+static void ask_status(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    (void) request;
+    control_answer(client, status_text(control));
+}
+
+static void ask_configuration(struct control *control, struct control_client *client,
+                              const json_t *request)
+{
+    (void) request;
+    control_answer(client, configuration_text(control));
+}
+
+static void ask_values(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    const json_t *names = json_object_get(request, "packs");
+    const char *missing = "";
+    if (names && !json_is_array(names)) {
+        control_answer(client, error_text("%s is to be a list of names", "packs"));
+        return;
+    }
+    json_t *values =
+        status_values(control->overview, control->troubles, names, clock_now(), &missing);
+    const struct config_file *file = control->overview->file;
+    if (values)
+        control_answer(client, json_text(json_pack("{s:s?, s:o}", "configuration",
+                                                   file ? file->path : NULL, "packs", values)));
+    else
+        control_answer(client, missing[0] ? error_text("there is no pack '%s'", missing) : NULL);
+}
+
+/* That it answers is the answer. */
+static void ask_health(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    (void) request;
+    char words[STATUS_WORDS];
+    status_words(control->overview, clock_now(), words);
+    control_answer(client, json_text(json_pack("{s:b, s:s}", "healthy", 1, "status", words)));
+}
+
+static const struct {
+    const char *name;
+    ask *ask;
+    bool acts; /* more than looking: not for everybody who may connect */
+} requests[] = {
+    {"status", ask_status, false},
+    {"values", ask_values, false},
+    {"configuration", ask_configuration, false},
+    {"health", ask_health, false},
+};
+
+static void on_asked(void *data, struct control_client *client, char *line, size_t size)
+{
+    json_error_t error;
+    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &error);
+    const char *what = json_string_value(json_object_get(request, "ask"));
+    size_t i = 0;
+    while (what && i < COUNT(requests) && strcmp(requests[i].name, what) != 0)
+        i++;
+    if (!request)
+        control_answer(client, error_text("this is no JSON: %s", error.text));
+    else if (!what)
+        control_answer(client,
+                       error_text("a request is an object such as %s", "{\"ask\":\"status\"}"));
+    else if (i == COUNT(requests))
+        control_answer(client, error_text("'%s' cannot be asked", what));
+    else if (requests[i].acts && !control_peer(client)->may_act)
+        control_answer(client,
+                       error_text("'%s' is for root and the user of the service only", what));
+    else
+        requests[i].ask(data, client, request);
+    json_decref(request);
+}
+
+static void on_left(void *data, struct control_client *client)
+{
+    (void) data;
+    (void) client;
+}
+
+/* ---- life ---- */
+
+static const struct control_events events = {.asked = on_asked, .left = on_left};
+
+struct control *control_new(struct ev_loop *loop, const struct overview *overview,
+                            struct packs *packs)
+{
+    struct control *control = calloc(1, sizeof *control);
+    if (!control)
+        return NULL;
+    control->overview = overview;
+    control->troubles = troubles_new(packs, clock_now());
+    control->socket = control_socket_new(loop, &events, control);
+    if (!control->troubles || !control->socket) {
+        control_free(control);
+        return NULL;
+    }
+    control_renew(control);
+    return control;
+}
+
+void control_free(struct control *control)
+{
+    if (!control)
+        return;
+    control_socket_free(control->socket);
+    troubles_free(control->troubles);
+    free(control->status);
+    free(control);
+}
+
+void control_renew(struct control *control)
+{
+    control->status_at = -1;
+    const struct config *config = packs_config(control->overview->packs);
+    const struct config_entry *entry =
+        config_entry_find(config, &gateway_section, "", "control", 0);
+    control_socket_open(control->socket, config->gateway.control, entry && entry->line > 0);
+}

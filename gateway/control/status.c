@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+/* What there is to tell of the running gateway. */
+#include "status.h"
+
+#include "packs/json.h"
+#include "base/address.h"
+#include "registers/value.h"
+
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Of a time by clock_now, in Unix seconds; null: never. */
+static json_t *wall(double at, double now)
+{
+    return isnan(at) ? json_null() : json_number((double) time(NULL) - (now - at), 0);
+}
+
+static json_t *seconds(double s)
+{
+    return isnan(s) ? json_null() : json_number(round(s * 10) / 10, 1);
+}
+
+static void add(json_t *object, const char *name, json_t *value)
+{
+    json_object_set_new(object, name, value);
+}
+
+static void add_count(json_t *object, const char *name, uint64_t count)
+{
+    add(object, name, json_integer((json_int_t) count));
+}
+
+/* What went wrong last, and when: left out where nothing did. */
+static void add_error(json_t *object, const char *words, double at, double now)
+{
+    if (!words || !words[0])
+        return;
+    add(object, "error", json_string(words));
+    add(object, "error_at", wall(at, now));
+}
+
+/* ---- lines ---- */
+
+static void add_packs_of(json_t *object, const struct polling *polling,
+                         const struct line_config *line)
+{
+    uint64_t polls = 0, timeouts = 0, checksum_errors = 0;
+    unsigned reconnects = 0;
+    json_t *names = json_array();
+    const struct bms_driver *driver = NULL;
+    for (unsigned p = 0; p < polling->pack_count; p++) {
+        const struct poller *poller = polling->pollers[p];
+        if (!poller || polling->config->packs[p].line != line)
+            continue;
+        json_array_append_new(names, json_string(poller->config->name));
+        driver = driver ? driver : poller->config->driver;
+        polls += poller->counters.polls;
+        timeouts += poller->counters.timeouts;
+        checksum_errors += poller->damaged;
+        if (poller->reconnects > reconnects)
+            reconnects = poller->reconnects;
+    }
+    if (driver)
+        add(object, "protocol", json_string(driver->name));
+    add(object, "packs", names);
+    add_count(object, "polls", polls);
+    add_count(object, "timeouts", timeouts);
+    add_count(object, "checksum_errors", checksum_errors);
+    add_count(object, "reconnects", reconnects);
+}
+
+static json_t *line_object(const struct polling *polling, unsigned l, double now)
+{
+    static const char *const states[] = {
+        [LINE_IS_CLOSED] = "closed", [LINE_IS_OPENING] = "opening", [LINE_IS_OPEN] = "open"};
+    const struct line_config *config = &polling->config->lines[l];
+    json_t *object = json_object();
+    add(object, "name", json_string(config->name));
+    add(object, "port", json_string(config->port));
+    if (polling->lines[l]) {
+        struct line_facts facts = line_facts(polling->lines[l]);
+        add(object, "state", json_string(states[facts.state]));
+        add(object, "since", wall(facts.since, now));
+        add_count(object, "received", facts.received);
+        add_count(object, "sent", facts.sent);
+        add_count(object, "requests", facts.requests);
+        add_count(object, "openings", facts.openings);
+        add_count(object, "errors", facts.troubles);
+        add_error(object, facts.trouble, facts.trouble_at, now);
+    } else {
+        /* The line of a pack whose protocol is still looked for, or of none. */
+        add(object, "state", json_string("searching"));
+    }
+    add_packs_of(object, polling, config);
+    return object;
+}
+
+/* ---- packs and banks ---- */
+
+static const char *state_name(const struct source *source, double now)
+{
+    if (source_fresh(source, now))
+        return "fresh";
+    switch (source->status.state) {
+    case MAP_STATE_NEVER:
+        return "never";
+    case MAP_STATE_NO_LINE:
+        return "no_line";
+    default:
+        return "stale";
+    }
+}
+
+static json_t *alarms_of(const struct pack *pack)
+{
+    json_t *alarms = json_array();
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const char *level = pack->alarms_protection >> i & 1 ? "protection"
+                            : pack->alarms_warning >> i & 1  ? "warning"
+                                                             : NULL;
+        if (level)
+            json_array_append_new(alarms,
+                                  json_pack("{s:s, s:s}", "name",
+                                            pack_alarm_name((enum pack_alarm) i), "level", level));
+    }
+    return alarms;
+}
+
+/* What one wants to see of a pack at a glance. Old values are not shown. */
+static void add_main_values(json_t *object, const struct source *source)
+{
+    static const struct {
+        const char *name;
+        int decimals;
+    } shown[] = {{"soc_percent", 1},   {"voltage_v", 2},     {"current_a", 2},    {"power_w", 0},
+                 {"temp_max_c", 1},    {"cell_delta_mv", 0}, {"remaining_ah", 1}, {"charge_mos", 0},
+                 {"discharge_mos", 0}, {"packs_missing", 0}};
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct value_ref ref;
+        if (!value_find(shown[i].name, &ref))
+            continue;
+        double value = value_of(&ref, source->values, &source->status);
+        if (!isnan(value))
+            add(object, shown[i].name, json_number(value, shown[i].decimals));
+    }
+    add(object, "alarms", alarms_of(source->values));
+}
+
+static json_t *heading_of(const struct source *source, const struct troubles *troubles, double now)
+{
+    json_t *object = json_object();
+    const char *driver = source->status.driver;
+    add(object, "pack", json_string(source->name));
+    add(object, "kind", json_string(source->members ? "bank" : "pack"));
+    add_count(object, "unit", source->unit);
+    if (source->line)
+        add(object, "line", json_string(source->line));
+    if (driver && !source->members)
+        add(object, "protocol", json_string(driver));
+    add(object, "state", json_string(state_name(source, now)));
+    add_count(object, "fresh", source_fresh(source, now));
+    double age_s = troubles_age(troubles, source, now);
+    if (!isnan(age_s))
+        add(object, "age_s", seconds(age_s));
+    return object;
+}
+
+static json_t *source_object(const struct source *source, const struct troubles *troubles,
+                             double now)
+{
+    json_t *object = heading_of(source, troubles, now);
+    const struct map_status *status = &source->status;
+    add(object, "writable", json_boolean(source->writable));
+    if (source->members) {
+        json_t *members = json_array();
+        for (unsigned i = 0; i < source->member_count; i++)
+            json_array_append_new(members, json_string(source->members[i]->name));
+        add(object, "members", members);
+    }
+    /* What client files ask for, also while it is silent. */
+    if (pack_known(source->values, CELL_COUNT))
+        add_count(object, "cells", (uint64_t) source->values->value[CELL_COUNT]);
+    if (pack_known(source->values, TEMP_COUNT))
+        add_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
+    if (source_fresh(source, now))
+        add_main_values(object, source);
+    add_count(object, "polls", status->polls);
+    add_count(object, "timeouts", status->timeouts);
+    add_count(object, "checksum_errors", status->checksum_errors);
+    add_count(object, "reconnects", status->reconnects);
+    add_count(object, "implausible", status->implausible);
+    add_count(object, "spikes", status->spikes);
+    double at = NAN;
+    const char *words = troubles_of(troubles, source, &at);
+    add_error(object, words, at, now);
+    return object;
+}
+
+static json_t *values_object(const struct source *source, const struct troubles *troubles,
+                             double now)
+{
+    json_t *object = heading_of(source, troubles, now);
+    json_t *values = source_fresh(source, now) ? json_of_pack(source->values) : NULL;
+    if (values)
+        json_object_update(object, values);
+    json_decref(values);
+    return object;
+}
+
+json_t *status_values(const struct overview *overview, const struct troubles *troubles,
+                      const json_t *names, double now, const char **missing)
+{
+    json_t *list = json_array();
+    const struct source *source;
+    *missing = "";
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        source = name ? packs_find(overview->packs, name) : NULL;
+        if (!source) {
+            *missing = name ? name : "?";
+            json_decref(list);
+            return NULL;
+        }
+        json_array_append_new(list, values_object(source, troubles, now));
+    }
+    for (unsigned n = 0; !names && (source = packs_at(overview->packs, n)); n++)
+        if (!source->members)
+            json_array_append_new(list, values_object(source, troubles, now));
+    return list;
+}
+
+/* ---- who else is there ---- */
+
+static json_t *pushes_array(const struct overview *overview)
+{
+    json_t *list = json_array();
+    struct push_state_of push;
+    for (unsigned n = 0; pushes_state(overview->pushes, n, &push); n++) {
+        json_t *object = json_object();
+        add(object, "name", json_string(push.config->name));
+        add(object, "target", json_string(push.config->target));
+        add_count(object, "unit", push.config->unit);
+        add(object, "connected", json_boolean(push.connected));
+        add_count(object, "values", push.config->write_count);
+        add_count(object, "not_taken", push.barred);
+        add_count(object, "requests", push.requests);
+        add_count(object, "confirmed", push.confirmed);
+        add_count(object, "exceptions", push.exceptions);
+        add_count(object, "malformed", push.malformed);
+        add_count(object, "timeouts", push.timeouts);
+        add_count(object, "connections", push.connections);
+        add_count(object, "failures", push.failures);
+        if (push.mute)
+            add(object, "error", json_string("its unit does not answer, others do"));
+        else if (push.trouble[0])
+            add(object, "error", json_string(push.trouble));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *outlets_array(const struct overview *overview)
+{
+    json_t *list = json_array();
+    struct outlet_state outlet;
+    for (unsigned n = 0; overview->outlets && outlets_state(overview->outlets, n, &outlet); n++) {
+        json_t *object = json_object();
+        add(object, "kind", json_string(outlet.kind));
+        add(object, "name", json_string(outlet.section));
+        add(object, "running", json_boolean(outlet.pid > 0));
+        if (outlet.pid > 0)
+            add_count(object, "pid", (uint64_t) outlet.pid);
+        add(object, "connected", json_boolean(outlet.connected));
+        add_count(object, "published", outlet.published);
+        add_count(object, "dropped", outlet.dropped);
+        add_count(object, "failed", outlet.failed);
+        add_count(object, "queued", outlet.queued);
+        add_count(object, "ended", outlet.ended);
+        add_count(object, "messages", outlet.sent);
+        add_count(object, "merged", outlet.owed);
+        if (outlet.words && outlet.words[0])
+            add(object, "error", json_string(outlet.words));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *modbus_object(const struct overview *overview, double now)
+{
+    const struct server_counters counters = server_counters(overview->server);
+    const struct gateway_config *config = &packs_config(overview->packs)->gateway;
+    json_t *object = json_object(), *listen = json_array(), *clients = json_array();
+    for (unsigned i = 0; i < config->listen.count; i++) {
+        const char *text = config->listen.at[i];
+        json_array_append_new(listen, json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text),
+                                                   text, server_port(overview->server, i)));
+    }
+    add(object, "listen", listen);
+    add_count(object, "base", (uint64_t) config->map.base);
+    add_count(object, "clients", server_clients(overview->server));
+    add_count(object, "max_clients", config->max_clients);
+    add_count(object, "requests", counters.requests);
+    add_count(object, "exceptions", counters.exceptions);
+    add_count(object, "accepted", counters.accepted);
+    add_count(object, "refused", counters.refused);
+    add_count(object, "dropped", counters.dropped);
+    add_count(object, "discarded", counters.discarded);
+    struct server_client client;
+    for (unsigned at = 0; server_next_client(overview->server, &at, &client);) {
+        char text[ADDRESS_TEXT];
+        json_t *one = json_object();
+        add(one, "address", json_string(address_format(client.address, text)));
+        add(one, "since", wall(client.since, now));
+        add_count(one, "requests", client.requests);
+        json_array_append_new(clients, one);
+    }
+    add(object, "connections", clients);
+    return object;
+}
+
+/* ---- all of it ---- */
+
+json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now)
+{
+    json_t *object = json_object(), *lines = json_array(), *packs = json_array();
+    const double started_at = packs_started_at(overview->packs);
+    add(object, "version", json_string(PACKGATE_VERSION));
+    add_count(object, "map_version", MAP_VERSION);
+    add_count(object, "pid", (uint64_t) getpid());
+    add(object, "time", json_integer((json_int_t) time(NULL)));
+    add(object, "started", wall(started_at, now));
+    add(object, "uptime_s", seconds(now - started_at));
+    if (overview->file && overview->file->path) {
+        add(object, "configuration", json_string(overview->file->path));
+        add(object, "configured", wall(overview->file->read_at, now));
+        add(object, "configuration_in_force", json_boolean(overview->file->in_force));
+    }
+    for (unsigned l = 0; l < overview->polling->line_count; l++)
+        json_array_append_new(lines, line_object(overview->polling, l, now));
+    add(object, "lines", lines);
+    const struct source *source;
+    for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
+        json_array_append_new(packs, source_object(source, troubles, now));
+    add(object, "packs", packs);
+    add(object, "pushes", pushes_array(overview));
+    add(object, "outlets", outlets_array(overview));
+    add(object, "modbus", modbus_object(overview, now));
+    return object;
+}
+
+/* "file:12: text", one a line, as the page wants it: {"line", "text"}. */
+static json_t *mistakes_array(const struct config_file *file)
+{
+    json_t *list = json_array();
+    for (const char *at = file->mistakes ? file->mistakes : ""; *at;) {
+        size_t size = strcspn(at, "\n");
+        const char *text = at;
+        long line = 0;
+        const char *colon = memchr(at, ':', size);
+        if (colon) {
+            char *end;
+            line = strtol(colon + 1, &end, 10);
+            text = end > colon + 1 && *end == ':' ? end + 1 : colon + 1;
+            while (*text == ' ')
+                text++;
+        }
+        json_array_append_new(list,
+                              json_pack("{s:I, s:o}", "line", (json_int_t) line, "text",
+                                        json_stringn_nocheck(text, size - (size_t) (text - at))));
+        at += size + (at[size] == '\n');
+    }
+    return list;
+}
+
+json_t *status_configuration(const struct overview *overview, double now)
+{
+    json_t *object = json_object();
+    const struct config_file *file = overview->file;
+    if (!file || !file->path)
+        return object;
+    add(object, "path", json_string(file->path));
+    add(object, "read", wall(file->read_at, now));
+    add(object, "in_force", json_boolean(file->in_force));
+    /* What is not UTF-8 cannot stand in JSON. */
+    json_t *text = file->text ? json_string(file->text) : NULL;
+    add(object, "text", text ? text : json_null());
+    add(object, "mistakes", mistakes_array(file));
+    return object;
+}
+
+void status_words(const struct overview *overview, double now, char out[STATUS_WORDS])
+{
+    unsigned packs = 0, fresh = 0, clients = server_clients(overview->server);
+    const struct source *source;
+    for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++) {
+        packs += !source->members;
+        fresh += !source->members && source_fresh(source, now);
+    }
+    snprintf(out, STATUS_WORDS, "%u of %u pack%s fresh, %u stale, %u client%s", fresh, packs,
+             packs == 1 ? "" : "s", packs - fresh, clients, clients == 1 ? "" : "s");
+}

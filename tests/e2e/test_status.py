@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""The control socket and who asks there: packgate status and health, the JSON for programs, what a group may and may not,
+and that nobody who connects can hold the gateway up."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, read_value, simulate
+
+PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\n"
+
+
+def run(*arguments, status=0, **options):
+    result = subprocess.run([PACKGATE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE,
+                            **options)
+    assert result.returncode == status, (arguments, result)
+    return result.stdout.decode() if status == 0 else result.stderr.decode()
+
+
+class Link:
+    """A connection to the control socket."""
+
+    def __init__(self, gateway):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(PATIENCE)
+        await_that(lambda: self.socket.connect_ex(os.path.join(gateway.folder, "control")), lambda error: error == 0)
+        self.file = self.socket.makefile("rb")
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def next(self):
+        line = self.file.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, what, **more):
+        self.send(json.dumps({"ask": what, **more}).encode() + b"\n")
+        return self.next()
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.close()
+
+
+def await_that(ask, holds):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = ask()
+        if holds(found):
+            return found
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
+def named(objects, name, key="name"):
+    return next(found for found in objects if found[key] == name)
+
+
+def tells_everything():
+    """Lines, packs, banks, pushes, outlets, clients, for people and for programs; a silent pack shows no values."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=55")
+    text = (PACK.format("a", url, 1) + PACK.format("b", "tcp://127.0.0.1:1", 2) + "[bank all]\npacks = a\nunit = 100\n"
+            "[push plc]\ntarget = tcp://127.0.0.1:1\nwrite = a.soc_percent -> 1 u16\n[print x]\npacks = a\n")
+    with server, Gateway(text) as gateway, gateway.client() as client, Link(gateway) as link:
+        await_value(client, "voltage_v", 1, lambda value: abs(value - 26.1) < 0.01)
+        found = await_that(lambda: link.ask("status"), lambda s: "error" in named(s["lines"], "b") and
+                           named(s["packs"], "a", "pack").get("cells") and named(s["lines"], "a")["sent"] > 100)
+        assert found["configuration"] == os.path.realpath(gateway.path) and found["configuration_in_force"] is True
+        assert found["pid"] == gateway.process.pid and found["uptime_s"] >= 0 and abs(found["time"] - time.time()) < 3600
+        line = named(found["lines"], "a")
+        assert line["state"] == "open" and line["received"] > 100 and line["sent"] > 100 and line["packs"] == ["a"]
+        assert line["port"] == url and line["protocol"] == "daly" and line["polls"] > 0
+        assert named(found["lines"], "b")["errors"] > 0 and named(found["lines"], "b")["error"]
+        pack = named(found["packs"], "a", "pack")
+        assert pack["state"] == "fresh" and pack["fresh"] == 1 and pack["age_s"] < 60 and pack["cells"] == 8
+        assert abs(pack["voltage_v"] - 26.1) < 1e-6 and pack["unit"] == 1 and pack["kind"] == "pack"
+        silent = named(found["packs"], "b", "pack")
+        assert silent["fresh"] == 0 and silent["state"] in ("never", "no_line") and "voltage_v" not in silent
+        bank = named(found["packs"], "all", "pack")
+        assert bank["kind"] == "bank" and bank["members"] == ["a"] and abs(bank["voltage_v"] - 26.1) < 1e-6
+        assert named(found["pushes"], "plc")["connected"] is False
+        assert named(found["outlets"], "x")["kind"] == "print"
+        modbus = found["modbus"]
+        own = "127.0.0.1:%d" % client.socket.getsockname()[1]
+        assert modbus["clients"] == 1 and named(modbus["connections"], own, "address")["requests"] > 0
+        assert modbus["listen"] == [f"127.0.0.1:{gateway.port}"]
+
+        table = run("status", "-c", gateway.path)
+        for word in ("a", url, "open", "26.10 V", "55.0 %", "fresh", "all", "plc", "print x", own):
+            assert word in table, (word, table)
+        assert json.loads(run("status", "-c", gateway.path, "--json"))["pid"] == gateway.process.pid
+        assert json.loads(run("status", "--control", gateway.folder + "/control", "--json"))["version"] == found["version"]
+
+        server.stop()
+        stale = await_that(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"])
+        pack = named(stale["packs"], "a", "pack")
+        assert "voltage_v" not in pack and pack["error"] and pack["age_s"] > 0 and pack["cells"] == 8, pack
+
+
+def watches():
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1)) as gateway:
+        gateway.wait_published("a")
+        with Program(PACKGATE, "status", "-c", gateway.path, "--json", "--watch") as watch:
+            for _ in range(2):
+                assert json.loads(watch.wait_for(r"^\{.*\}$")[0])["pid"] == gateway.process.pid
+
+
+def health():
+    """0 while the gateway answers, 1 when it does not: gone, or hanging."""
+    with Gateway(PACK.format("a", "sim:", 1)) as gateway:
+        gateway.wait_published("a")
+        assert "1 pack" in run("health", "-c", gateway.path)
+        gateway.process.send_signal(signal.SIGSTOP)
+        try:
+            assert "does not answer" in run("health", "-c", gateway.path, status=1)
+        finally:
+            gateway.process.send_signal(signal.SIGCONT)
+        assert "1 pack" in run("health", "-c", gateway.path)
+        # A file with mistakes says nothing against the gateway that runs.
+        with open(gateway.path, "a") as file:
+            file.write("nonsense\n")
+        assert "1 pack" in run("health", "-c", gateway.path)
+        gateway.stop()
+        assert "does it run" in run("health", "-c", gateway.path, status=1)
+        assert "does it run" in run("status", "-c", gateway.path, status=1)
+
+
+def configuration_without_secrets():
+    """The text as it was read last, passwords blanked, and what a failed reload found in it."""
+    with Gateway(PACK.format("a", "sim:", 1) + "; password = hunter2\n") as gateway, Link(gateway) as link:
+        found = link.ask("configuration")
+        assert found["in_force"] is True and found["mistakes"] == [] and "[pack a]" in found["text"], found
+        assert "hunter2" not in found["text"] and "password = ***" in found["text"]
+        with open(gateway.path, "a") as file:
+            file.write("token = hunter3\n")
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("nothing was changed")
+        found = link.ask("configuration")
+        assert found["in_force"] is False and "hunter3" not in json.dumps(found), found
+        assert found["mistakes"][0]["line"] > 1 and "token" in found["mistakes"][0]["text"], found
+        assert "not in force" in run("status", "-c", gateway.path)
+
+
+def socket_file():
+    """Its mode; one that a dead gateway left is replaced, one of a living gateway and any other file are not."""
+    folder = tempfile.mkdtemp(prefix="packgate-test-")
+    path = folder + "/deep/control"
+    try:
+        with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
+            gateway.wait_published("a")
+            run("health", "-c", gateway.path)
+            assert os.stat(path).st_mode & 0o777 == 0o660, oct(os.stat(path).st_mode)
+            with Gateway(PACK.format("a", "sim:", 1), control=path) as second:
+                second.wait_for("another gateway answers there")
+                second.wait_published("a")
+            assert run("health", "-c", gateway.path)
+            gateway.process.kill()
+            gateway.process.wait(PATIENCE)
+        assert os.path.exists(path)
+        with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
+            gateway.wait_published("a")
+            run("health", "-c", gateway.path)
+        assert not os.path.exists(path)
+        with open(path, "w") as file:
+            file.write("precious")
+        with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
+            gateway.wait_for("left alone")
+            gateway.wait_published("a")
+        with open(path) as file:
+            assert file.read() == "precious"
+        os.unlink(path)
+        # A reload moves it, and none takes it away.
+        with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
+            gateway.wait_published("a")
+            for control in (folder + "/other", "none"):
+                with open(gateway.path) as file:
+                    lines = [f"control = {control}\n" if line.startswith("control") else line for line in file]
+                with open(gateway.path, "w") as file:
+                    file.writelines(lines)
+                gateway.process.send_signal(signal.SIGHUP)
+                gateway.wait_for("the new configuration is in force")
+                assert not os.path.exists(path)
+                assert os.path.exists(folder + "/other") == (control != "none")
+            assert "control = none" in run("status", "-c", gateway.path, status=1)
+    finally:
+        shutil.rmtree(folder)
+
+
+def who_may_ask():
+    """Root and the group of the service may look; others are not even let in."""
+    if os.geteuid() != 0:
+        return
+    folder = tempfile.mkdtemp(prefix="packgate-test-")
+    os.chmod(folder, 0o755)
+    path = folder + "/control"
+    script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+              "try:\n    s.sendall(b'{\"ask\":\"health\"}\\n')\nexcept OSError:\n    pass\nprint(s.makefile().readline())")
+
+    def ask(user, group, more=()):
+        return subprocess.run(["/usr/bin/python3", "-c", script, path], user=user, group=group, extra_groups=list(more),
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+    try:
+        with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
+            gateway.wait_published("a")
+            own = os.getegid()
+            assert b"healthy" in ask(65534, own).stdout
+            assert b"healthy" in ask(65534, 65534, [own]).stdout
+            assert b"PermissionError" in ask(65534, 65534).stderr
+            os.chmod(path, 0o666)  # whatever the file says, the kernel's word about the peer decides
+            assert b"root and the group" in ask(65534, 65534).stdout
+            assert b"healthy" in ask(65534, own).stdout
+    finally:
+        shutil.rmtree(folder)
+
+
+def bad_input():
+    """Garbage, half a request, a request without end, a client that reads nothing, 1,000 connections: each gets one clear
+    word, and polling, Modbus and the next client go on."""
+    server, url = simulate("daly", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        with Link(gateway) as link:
+            for line in (b"\n", b"x\n", b"\0\0\n", b"[]\n", b"{\n", b'{"ask":1}\n', b'{"ask":"reboot"}\n', b"\xff\xfe\n",
+                         b'{"ask":"status","ask":"health"}\n', b'{"ask":"values","packs":3}\n',
+                         b'{"ask":"values","packs":["nobody"]}\n', b"[" * 3000 + b"\n"):
+                link.send(line)
+                assert set(link.next()) == {"error"}, line
+            assert link.ask("health")["healthy"]
+        with Link(gateway) as link:  # two at once, and one in pieces
+            link.send(b'{"ask":"health"}\n{"ask":"health"}\r\n{"a')
+            assert link.next()["healthy"] and link.next()["healthy"]
+            link.send(b'sk":"health"}\n')
+            assert link.next()["healthy"]
+        with Link(gateway) as link:
+            link.send(b"x" * 4096)
+            assert "4096" in link.next()["error"] and link.next() is None
+        polls = read_value(client, "polls", 1)
+        halves, deaf = [], []
+        for _ in range(20):
+            halves.append(Link(gateway))
+            halves[-1].send(b'{"ask":"st')
+        for _ in range(20):
+            deaf.append(Link(gateway))
+            deaf[-1].send(b'{"ask":"status"}\n' * 200)
+        assert run("health", "-c", gateway.path)
+        crowd = []
+        for _ in range(1000):
+            one = socket.socket(socket.AF_UNIX)
+            one.settimeout(PATIENCE)
+            one.connect(gateway.folder + "/control")
+            crowd.append(one)
+        assert run("health", "-c", gateway.path)
+        await_value(client, "polls", 1, lambda value: value > polls + 5)
+        for one in crowd:
+            one.close()
+        for one in halves + deaf:
+            one.close()
+        assert run("health", "-c", gateway.path)
+
+
+main([tells_everything, watches, health, configuration_without_secrets, socket_file, who_may_ask, bad_input])

@@ -2,6 +2,7 @@
 /* `packgate read`: polls packs once, or on and on, and prints their values as JSON. */
 #include "command.h"
 #include "options.h"
+#include "read_running.h"
 
 #include "packs/json.h"
 #include "lines/exchange.h"
@@ -20,7 +21,9 @@ static const char usage[] =
     "       packgate read --port PORT --protocol NAME [--address N] [--variant NAME] [--baud N]\n\n"
     "Polls packs of a configuration (all, or the named ones), or one pack given by options, and "
     "prints one JSON\n"
-    "object per pack.\n"
+    "object per pack. Where a gateway runs on the configuration, it is asked for the values: a "
+    "port "
+    "takes one program.\n"
     "  -c, --config FILE   the configuration, /etc/packgate/packgate.ini by default\n"
     "      --port PORT     serial:/dev/..., tcp://host:port or sim:\n"
     "      --protocol NAME the pack's protocol; --address, --variant, --baud as in the "
@@ -254,6 +257,13 @@ static int poll_packs(struct reading *reading, struct polling *polling)
 
 static int read_packs(const struct arguments *arguments)
 {
+    const struct read_running beside = {arguments->config, arguments->names, arguments->name_count,
+                                        arguments->watch, arguments->timeout_s};
+    /* What passes on the line is only to be seen there. */
+    bool may_ask = !arguments->port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
+    int found = may_ask ? read_running(&beside) : -1;
+    if (found >= 0)
+        return found;
     static const struct line_events events = {.published = on_published, .passed = on_passed};
     struct reading reading = {.arguments = arguments, .loop = ev_default_loop(0)};
     struct config *config =

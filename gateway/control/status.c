@@ -198,10 +198,23 @@ static json_t *source_object(const struct source *source, const struct troubles 
     return object;
 }
 
-static json_t *values_object(const struct source *source, const struct troubles *troubles,
-                             double now)
+/* Whether all that the pack has to tell was asked once. */
+static bool is_complete(const struct polling *polling, const struct source *source)
+{
+    for (unsigned i = 0; i < polling->pack_count; i++) {
+        const struct poller *poller = polling->pollers[i];
+        if (poller && strcmp(poller->config->name, source->name) == 0)
+            return poller->complete;
+    }
+    return true;
+}
+
+static json_t *values_object(const struct overview *overview, const struct source *source,
+                             const struct troubles *troubles, double now)
 {
     json_t *object = heading_of(source, troubles, now);
+    add_count(object, "polls", source->status.polls);
+    add_count(object, "complete", is_complete(overview->polling, source));
     json_t *values = source_fresh(source, now) ? json_of_pack(source->values) : NULL;
     if (values)
         json_object_update(object, values);
@@ -223,11 +236,11 @@ json_t *status_values(const struct overview *overview, const struct troubles *tr
             json_decref(list);
             return NULL;
         }
-        json_array_append_new(list, values_object(source, troubles, now));
+        json_array_append_new(list, values_object(overview, source, troubles, now));
     }
     for (unsigned n = 0; !names && (source = packs_at(overview->packs, n)); n++)
         if (!source->members)
-            json_array_append_new(list, values_object(source, troubles, now));
+            json_array_append_new(list, values_object(overview, source, troubles, now));
     return list;
 }
 

@@ -154,6 +154,29 @@ def configuration_without_secrets():
         assert "not in force" in run("status", "-c", gateway.path)
 
 
+def reads_beside_the_gateway():
+    """packgate read takes the values of the gateway that runs on the same file: its port takes one program."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8")
+    text = PACK.format("a", url, 1) + PACK.format("b", "tcp://127.0.0.1:1", 2)
+    with server, Gateway(text) as gateway:
+        gateway.wait_published("a")
+        found = json.loads(run("read", "-c", gateway.path, "a"))
+        assert found["pack"] == "a" and found["protocol"] == "daly" and abs(found["voltage_v"] - 26.1) < 1e-6, found
+        assert "fresh" not in found and "cell_mv.8" in found and "model" not in found.get("protocol")
+        with Program(PACKGATE, "read", "--watch", "-c", gateway.path, "a") as watch:
+            for _ in range(3):
+                assert json.loads(watch.wait_for(r"^\{.*\}$")[0])["pack"] == "a"
+        assert "no answer; the running gateway" in run("read", "-c", gateway.path, "-t", "1", "b", status=1)
+        assert "no pack 'c'" in run("read", "-c", gateway.path, "c", status=1)
+        # One line is all that the gateway opened: nobody else was on it.
+        with Link(gateway) as link:
+            assert named(link.ask("status")["lines"], "a")["openings"] == 1
+        other = os.path.join(gateway.folder, "other.ini")  # its gateway is not the one that runs
+        with open(gateway.path) as file, open(other, "w") as copy:
+            copy.write(file.read().replace(url, "sim:profile=fixed,voltage_v=13.3,cell_count=4"))
+        assert abs(json.loads(run("read", "-c", other, "a"))["voltage_v"] - 13.3) < 1e-6
+
+
 def socket_file():
     """Its mode; one that a dead gateway left is replaced, one of a living gateway and any other file are not."""
     folder = tempfile.mkdtemp(prefix="packgate-test-")
@@ -271,4 +294,4 @@ def bad_input():
         assert run("health", "-c", gateway.path)
 
 
-main([tells_everything, watches, health, configuration_without_secrets, socket_file, who_may_ask, bad_input])
+main([tells_everything, watches, health, configuration_without_secrets, reads_beside_the_gateway, socket_file, who_may_ask, bad_input])

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+/* `packgate read` beside a running gateway. */
+#include "read_running.h"
+
+#include "asking.h"
+#include "command.h"
+
+#include "packs/json.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LOOK_S 0.1       /* while values are awaited */
+#define WATCH_LOOK_S 0.3 /* from then on */
+
+/* What was printed of each pack: how often it had been polled. */
+struct told {
+    double polls; /* NaN: nothing yet */
+};
+
+static json_t *names_of(const struct read_running *reading)
+{
+    json_t *names = reading->name_count > 0 ? json_array() : NULL;
+    for (int i = 0; i < reading->name_count; i++)
+        json_array_append_new(names, json_string(reading->names[i]));
+    return names;
+}
+
+static json_t *ask_values(struct control_link *link, const struct read_running *reading)
+{
+    json_t *request = json_pack("{s:s}", "ask", "values");
+    json_t *names = names_of(reading);
+    if (names)
+        json_object_set_new(request, "packs", names);
+    return control_ask(link, request);
+}
+
+static bool is_of_file(const json_t *answer, const char *config)
+{
+    char *path = realpath(config, NULL);
+    bool same = path && strcmp(asking_text(answer, "configuration"), path) == 0;
+    free(path);
+    return same;
+}
+
+static bool is_whole(const json_t *pack)
+{
+    return asking_number(pack, "fresh") > 0 && asking_number(pack, "complete") > 0;
+}
+
+/* As if it had been read from the pack: without what the gateway knows beside that. */
+static bool print_pack(const json_t *pack, bool indented)
+{
+    static const char *const beside[] = {"kind",  "unit",  "line",     "state",
+                                         "fresh", "age_s", "complete", "polls"};
+    json_t *values = json_copy((json_t *) (uintptr_t) pack);
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++)
+        json_object_del(values, beside[i]);
+    json_print(stdout, values, indented);
+    return fflush(stdout) == 0;
+}
+
+/* Prints what is new; returns how many packs were never printed so far. */
+static unsigned print_new(const struct read_running *reading, const json_t *packs,
+                          struct told *told)
+{
+    unsigned missing = 0;
+    for (size_t i = 0; i < json_array_size(packs); i++) {
+        const json_t *pack = json_array_get(packs, i);
+        double polls = asking_number(pack, "polls");
+        bool first = isnan(told[i].polls);
+        if (is_whole(pack) && (first || (reading->watch && polls != told[i].polls))) {
+            print_pack(pack, !reading->watch);
+            told[i].polls = polls;
+        }
+        missing += isnan(told[i].polls) ? 1 : 0;
+    }
+    return missing;
+}
+
+/* What is there of a pack that has not told all in time is printed as well. */
+static int report_missing(const struct read_running *reading, const json_t *packs,
+                          const struct told *told)
+{
+    int status = EXIT_DONE;
+    for (size_t i = 0; i < json_array_size(packs); i++) {
+        const json_t *pack = json_array_get(packs, i);
+        char span[ASKING_SPAN];
+        if (!isnan(told[i].polls))
+            continue;
+        if (asking_number(pack, "fresh") > 0) {
+            print_pack(pack, !reading->watch);
+            continue;
+        }
+        fprintf(stderr, "packgate: %s: no answer; the running gateway has had none for %s\n",
+                asking_text(pack, "pack"), asking_span(asking_number(pack, "age_s"), span));
+        status = EXIT_FAILED;
+    }
+    return status;
+}
+
+static void pause_for(double s)
+{
+    const struct timespec pause = {.tv_nsec = (long) (s * 1e9)};
+    nanosleep(&pause, NULL);
+}
+
+static int follow(const struct read_running *reading, struct control_link *link, json_t *answer)
+{
+    const double until = clock_now() + reading->timeout_s;
+    size_t count = json_array_size(json_object_get(answer, "packs"));
+    struct told *told = calloc(count + 1, sizeof *told);
+    for (size_t i = 0; told && i < count; i++)
+        told[i].polls = NAN;
+    int status = -1;
+    while (told && answer && status < 0) {
+        const json_t *packs = json_object_get(answer, "packs");
+        unsigned missing = print_new(reading, packs, told);
+        bool late = missing > 0 && clock_now() > until;
+        if (ferror(stdout)) {
+            status = EXIT_FAILED;
+        } else if (late || (missing == 0 && !reading->watch)) {
+            status = report_missing(reading, packs, told);
+        } else {
+            pause_for(missing > 0 ? LOOK_S : WATCH_LOOK_S);
+            json_decref(answer);
+            answer = ask_values(link, reading);
+            /* After a reload there may be other packs. */
+            if (json_array_size(json_object_get(answer, "packs")) != count)
+                break;
+        }
+    }
+    if (status < 0) {
+        fprintf(stderr, "packgate: %s\n", answer ? "the gateway was reloaded" : link->why);
+        status = EXIT_FAILED;
+    }
+    json_decref(answer);
+    free(told);
+    return status;
+}
+
+int read_running(const struct read_running *reading)
+{
+    char path[PORT_SIZE];
+    struct control_link link;
+    control_path(reading->config, path);
+    int status = -1;
+    if (control_link_open(&link, path)) {
+        json_t *answer = ask_values(&link, reading);
+        if (answer && is_of_file(answer, reading->config)) {
+            status = follow(reading, &link, answer);
+        } else {
+            json_decref(answer);
+        }
+    }
+    control_link_close(&link);
+    return status;
+}

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define TWO_TO_48_LESS_1 281474976710655.0
+/* The last numbers before them that a double has. */
+#define BELOW_2_63 9223372036854774784.0
+#define BELOW_2_64 18446744073709549568.0
 
 // clang-format off
 const struct map_type_info map_types[MAP_TYPES] = {
@@ -17,6 +20,9 @@ const struct map_type_info map_types[MAP_TYPES] = {
     [REG_S32]      = {"s32",     2, 0x80000000,         {-2147483648.0, 2147483647.0},  {-2147483647.0, 2147483647.0}},
     [REG_U32_HIGH] = {"u32",     2, 0xFFFFFFFF,         {0, 4294967295.0},              {0, 4294967294.0}},
     [REG_FLOAT32]  = {"float32", 2, 0x7FC00000,         {-FLT_MAX, FLT_MAX},            {-FLT_MAX, FLT_MAX}},
+    [REG_U64]      = {"u64",     4, 0xFFFFFFFFFFFFFFFF, {0, BELOW_2_64},                {0, BELOW_2_64}},
+    [REG_S64]      = {"s64",     4, 0x8000000000000000, {-0x1p63, BELOW_2_63},          {-BELOW_2_63, BELOW_2_63}},
+    [REG_FLOAT64]  = {"float64", 4, 0x7FF8000000000000, {-DBL_MAX, DBL_MAX},            {-DBL_MAX, DBL_MAX}},
     [REG_STRING]   = {"string", 16, 0,                  {0, 0},                         {0, 0}},
     [REG_BITS16]   = {"bits16",  1, 0xFFFF,             {0, 65535},                     {0, 65535}},
     [REG_BITS32]   = {"bits32",  2, 0xFFFFFFFF,         {0, 4294967295.0},              {0, 4294967295.0}},
@@ -24,14 +30,38 @@ const struct map_type_info map_types[MAP_TYPES] = {
 };
 // clang-format on
 
-uint64_t map_pattern(enum map_type type, double number)
+/* Adding 0 makes 0 of -0, which some clients show with its sign. */
+static uint64_t float_pattern(double number)
 {
-    if (type != REG_FLOAT32)
-        return (uint64_t) (int64_t) round(number);
-    float f = (float) number + 0.0f; /* makes 0 of -0, which some clients show with its sign */
+    float f = (float) number + 0.0f;
     uint32_t pattern;
     memcpy(&pattern, &f, sizeof pattern);
     return pattern;
+}
+
+static uint64_t double_pattern(double number)
+{
+    double d = number + 0.0;
+    uint64_t pattern;
+    memcpy(&pattern, &d, sizeof pattern);
+    return pattern;
+}
+
+double map_fit(enum map_type type, double number, bool reserved)
+{
+    const struct map_limits *limits = reserved ? &map_types[type].known : &map_types[type].whole;
+    const bool whole = type != REG_FLOAT32 && type != REG_FLOAT64;
+    return fmin(fmax(whole ? round(number) : number, limits->min), limits->max);
+}
+
+uint64_t map_pattern(enum map_type type, double number)
+{
+    if (type == REG_FLOAT32)
+        return float_pattern(number);
+    if (type == REG_FLOAT64)
+        return double_pattern(number);
+    number = round(number);
+    return number < 0 ? (uint64_t) (int64_t) number : (uint64_t) number;
 }
 
 int64_t map_unknown(enum map_type type)

@@ -15,10 +15,13 @@ enum map_type {
     REG_U32,
     REG_S32,
     REG_FLOAT32,
-    REG_U32_HIGH, /* high word first whatever the float order */
-    REG_STRING,
+    REG_U64,
+    REG_S64,
+    REG_FLOAT64,
     REG_BITS16,
     REG_BITS32,
+    REG_STRING,
+    REG_U32_HIGH, /* high word first whatever the float order */
     REG_BITS64,
     MAP_TYPES
 };
@@ -35,6 +38,10 @@ struct map_type_info {
     struct map_limits known; /* the same, short of the pattern of unknown */
 };
 extern const struct map_type_info map_types[MAP_TYPES];
+
+/** What a register of a type shows of a number: rounded to nearest where it takes whole numbers only, and the nearest that
+ * fits. `reserved`: the pattern of unknown is not for numbers that are known. */
+double map_fit(enum map_type type, double number, bool reserved);
 
 /** The bits of a number in a register type, which must be within its limits: integers are rounded
  * to nearest, a float is never minus zero. */

@@ -2,6 +2,8 @@
 /* The numbers of a pack or a bank by their names. */
 #include "value.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +13,33 @@ unsigned value_count(void)
     return PACK_VALUES + PACK_ALARM_COUNT + map_number_count();
 }
 
+static const struct {
+    const char *prefix;
+    enum value_kind kind;
+} by_level[] = {
+    {"level", VALUE_LEVEL}, {"warning", VALUE_WARNING}, {"protection", VALUE_PROTECTION}};
+
+unsigned value_more_count(void)
+{
+    return 1 + COUNT(by_level) * PACK_ALARM_COUNT;
+}
+
+static struct value_ref more_at(unsigned n, char name[VALUE_NAME_SIZE])
+{
+    if (n == 0) {
+        snprintf(name, VALUE_NAME_SIZE, "direction");
+        return (struct value_ref){VALUE_DIRECTION, 0};
+    }
+    const unsigned kind = (n - 1) / PACK_ALARM_COUNT, alarm = (n - 1) % PACK_ALARM_COUNT;
+    snprintf(name, VALUE_NAME_SIZE, "%s.%s", by_level[kind].prefix,
+             pack_alarm_name((enum pack_alarm) alarm));
+    return (struct value_ref){by_level[kind].kind, (int) alarm};
+}
+
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
 {
+    if (n >= value_count())
+        return more_at(n - value_count(), name);
     if (n < PACK_VALUES) {
         pack_value_name((enum pack_value) n, name);
         return (struct value_ref){VALUE_NUMBER, (int) n};
@@ -30,7 +57,7 @@ struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE])
 bool value_find(const char *name, struct value_ref *ref)
 {
     char candidate[VALUE_NAME_SIZE];
-    for (unsigned n = 0, count = value_count(); name[0] && n < count; n++) {
+    for (unsigned n = 0, count = value_count() + value_more_count(); name[0] && n < count; n++) {
         struct value_ref found = value_at(n, candidate);
         if (strcmp(candidate, name) == 0) {
             *ref = found;
@@ -42,7 +69,7 @@ bool value_find(const char *name, struct value_ref *ref)
 
 const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE])
 {
-    for (unsigned n = 0, count = value_count(); n < count; n++) {
+    for (unsigned n = 0, count = value_count() + value_more_count(); n < count; n++) {
         struct value_ref found = value_at(n, out);
         if (found.kind == ref->kind && found.id == ref->id)
             break;
@@ -50,15 +77,44 @@ const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE])
     return out;
 }
 
+static double direction_of(double current_a)
+{
+    if (isnan(current_a))
+        return NAN;
+    return current_a > 0 ? FLOW_CHARGING : current_a < 0 ? FLOW_DISCHARGING : FLOW_IDLE;
+}
+
+static double alarm_of(enum value_kind kind, unsigned alarm, const struct pack *pack)
+{
+    const bool warning = pack->alarms_warning >> alarm & 1;
+    const bool protection = pack->alarms_protection >> alarm & 1;
+    if (!(pack->alarms_known >> alarm & 1))
+        return NAN;
+    switch (kind) {
+    case VALUE_LEVEL:
+        return protection ? ALARM_PROTECTION : warning ? ALARM_WARNING : 0;
+    case VALUE_WARNING:
+        return warning;
+    case VALUE_PROTECTION:
+        return protection;
+    default:
+        return warning || protection;
+    }
+}
+
 double value_of(const struct value_ref *ref, const struct pack *pack,
                 const struct map_status *status)
 {
-    if (ref->kind == VALUE_NUMBER)
+    switch (ref->kind) {
+    case VALUE_NUMBER:
         return pack->value[ref->id];
-    if (ref->kind == VALUE_MAPPED)
+    case VALUE_MAPPED:
         return map_number((unsigned) ref->id, pack, status);
-    enum pack_alarm alarm = (enum pack_alarm) ref->id;
-    return pack->alarms_known >> alarm & 1 ? pack_alarm_active(pack, alarm) : NAN;
+    case VALUE_DIRECTION:
+        return direction_of(pack->value[CURRENT_A]);
+    default:
+        return alarm_of(ref->kind, (unsigned) ref->id, pack);
+    }
 }
 
 struct value_traits value_traits(const struct value_ref *ref)
@@ -71,5 +127,6 @@ struct value_traits value_traits(const struct value_ref *ref)
         struct map_number number = map_number_info((unsigned) ref->id);
         return (struct value_traits){number.min, number.max, number.is_bits, number.is_status};
     }
-    return (struct value_traits){.min = 0, .max = 1};
+    const bool three = ref->kind == VALUE_LEVEL || ref->kind == VALUE_DIRECTION;
+    return (struct value_traits){.min = 0, .max = three ? 2 : 1};
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The numbers of a pack or a bank by their names: "soc_percent", "cell_mv.3", "alarm.soc_low",
- * "charged_wh". The names are those of the register map. Pure.
+ * "charged_wh". The names are those of the register map, and some that follow from them: "level.soc_low" (0, 1 warning,
+ * 2 protection), "warning.soc_low", "protection.soc_low", "direction". Pure.
  */
 #ifndef PACKGATE_REGISTERS_VALUE_H
 #define PACKGATE_REGISTERS_VALUE_H
@@ -11,7 +12,12 @@
 enum value_kind {
     VALUE_NUMBER, /* enum pack_value */
     VALUE_ALARM,  /* enum pack_alarm: 0 or 1 */
-    VALUE_MAPPED  /* map_number */
+    VALUE_MAPPED, /* map_number */
+
+    VALUE_LEVEL,      /* enum pack_alarm: 0, or its enum alarm_level */
+    VALUE_WARNING,    /* 1 at this level, else 0 */
+    VALUE_PROTECTION, /* the same */
+    VALUE_DIRECTION /* enum pack_flow, by the sign of the current, as the discrete inputs have it */
 };
 
 struct value_ref {
@@ -37,8 +43,10 @@ struct value_traits {
 };
 struct value_traits value_traits(const struct value_ref *ref);
 
-/** How many names there are, and the n-th of them, from 0. An empty name is not published. */
+/** How many names there are, and the n-th of them, from 0. An empty name is not published. Behind those of the map
+ * come as many as value_more_count says that follow from them, for who chooses values one by one. */
 unsigned value_count(void);
+unsigned value_more_count(void);
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE]);
 
 #endif

@@ -350,7 +350,7 @@ static void test_push(void **state)
         enum map_type type;
         double scale, offset, deadband;
         bool big;
-        enum push_instead instead;
+        enum instead instead;
         double number;
     } expected[] = {
         {"p", PUSH_FRESH, 0, 0, 1, REG_U16, 1, 0, 0, true, INSTEAD_NUMBER, 65535},

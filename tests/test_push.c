@@ -136,7 +136,7 @@ static void test_encode(void **state)
         const char *name;
         enum map_type type;
         bool big;
-        enum push_instead instead;
+        enum instead instead;
         double number; /* of INSTEAD_NUMBER */
         double scale, offset, value;
         enum push_encoded result;
@@ -542,7 +542,7 @@ static void test_interval_only(void **state)
 {
     (void) state;
     struct bench *bench = bench_new();
-    add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 9999};
+    add(bench, 1, REG_U16, SOC_PERCENT)->on_stale = (struct substitute){INSTEAD_NUMBER, 9999};
     add(bench, 3, REG_U16, SOC_PERCENT);
     add(bench, 5, REG_U16, SOC_PERCENT)->what = PUSH_FRESH;
     begin(bench);
@@ -663,7 +663,7 @@ static void test_busy(void **state)
     for (size_t i = 0; i < COUNT(for_now); i++) {
         struct bench *bench = bench_new();
         bench->config.interval_s = 3600;
-        add(bench, 1, REG_S16, CURRENT_A)->on_stale = (struct push_substitute){INSTEAD_NUMBER, 0};
+        add(bench, 1, REG_S16, CURRENT_A)->on_stale = (struct substitute){INSTEAD_NUMBER, 0};
         add(bench, 2, REG_U16, 0)->what = PUSH_FRESH;
         begin(bench);
         set(bench, CURRENT_A, -20);

@@ -105,14 +105,16 @@ enum push_function {
     PUSH_MULTIPLE
 }; /* auto: 6 for one register, else 16 */
 
-/* What is written in place of a value that is stale or not known. */
-enum push_instead {
-    INSTEAD_SKIP,    /* nothing: what was written last stays at the target */
-    INSTEAD_UNKNOWN, /* NaN, 0xFFFF, 0x8000 and so on, as the register map has it */
-    INSTEAD_NUMBER   /* the number as it stands, not scaled */
+/* What stands in place of a value that is stale or not known. */
+enum instead {
+    INSTEAD_SKIP,      /* nothing is written: what was written last stays at the target */
+    INSTEAD_UNKNOWN,   /* NaN, 0xFFFF, 0x8000 and so on, as the register map has it */
+    INSTEAD_EXCEPTION, /* none: it is not answered */
+    INSTEAD_HOLD,      /* what was known last */
+    INSTEAD_NUMBER     /* the number as it stands, not scaled */
 };
-struct push_substitute {
-    enum push_instead kind;
+struct substitute {
+    enum instead kind;
     double number;
 };
 
@@ -132,7 +134,7 @@ struct push_write {
     double scale, offset; /* the register holds value * scale + offset */
     double deadband;      /* in the unit of the value */
     bool big_words;       /* high word first */
-    struct push_substitute on_stale;
+    struct substitute on_stale;
 };
 
 struct push_config {
@@ -144,7 +146,7 @@ struct push_config {
     double timeout_s;
     enum push_function function;
     bool big_words; /* these two: of writes that say nothing else */
-    struct push_substitute on_stale;
+    struct substitute on_stale;
     struct push_write *writes; /* by address */
     unsigned write_count;
 };

@@ -374,7 +374,7 @@ static const struct config_key push_keys[] = {
      .preset = "little",
      .on_change = CHANGE_SECTION,
      .help = "Order of the two registers of u32, s32 and float32: little is low word first, big is high word first."},
-    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, .min = -4294967295.0, .max = 4294967295.0,
+    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
      .preset = "skip",
      .on_change = CHANGE_SECTION,
      .help = "What is written in place of a value that is stale or not known. skip: nothing, the server keeps what was "

@@ -29,7 +29,7 @@ static const struct config_key options[] = {
     {.name = "offset", WRITE(offset), .type = &type_number, .min = -1e9, .max = 1e9},
     {.name = "word_order", WRITE(big_words), .type = &type_flag, WORDS("little", "big")},
     {.name = "deadband", WRITE(deadband), .type = &type_decimal, .min = 0, .max = 1e6},
-    {.name = "on_stale", WRITE(on_stale), .type = &type_substitute,
+    {.name = "on_stale", WRITE(on_stale), .type = &type_substitute, WORDS("skip", "unknown"),
      .min = -4294967295.0, .max = 4294967295.0},
 };
 // clang-format on

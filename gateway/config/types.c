@@ -575,41 +575,44 @@ const struct config_type type_allow = {
 const struct config_type type_port = {.parse = parse_port, .describe = describe_port};
 const struct config_type type_target = {.parse = parse_target, .describe = describe_target};
 
+static const char *const substitutes[] = {[INSTEAD_SKIP] = "skip",
+                                          [INSTEAD_UNKNOWN] = "unknown",
+                                          [INSTEAD_EXCEPTION] = "exception",
+                                          [INSTEAD_HOLD] = "hold"};
+
+/* A key takes some of the words, and any number in its range. */
 static bool parse_substitute(const struct config_key *key, const char *text, void *field)
 {
-    struct push_substitute found = {.kind = INSTEAD_NUMBER};
-    if (strcasecmp(text, "skip") == 0)
+    struct substitute found = {.kind = INSTEAD_NUMBER};
+    unsigned index;
+    if (find_word(key, text, &index)) {
         found.kind = INSTEAD_SKIP;
-    else if (strcasecmp(text, "unknown") == 0)
-        found.kind = INSTEAD_UNKNOWN;
-    else if (!parse_number(key, text, &found.number))
+        while (strcmp(substitutes[found.kind], key->words[index]) != 0)
+            found.kind++;
+    } else if (!parse_number(key, text, &found.number)) {
         return false;
-    *(struct push_substitute *) field = found;
+    }
+    *(struct substitute *) field = found;
     return true;
 }
 
 static void describe_substitute(const struct config_key *key, char *out, size_t size)
 {
-    (void) key;
-    snprintf(out, size, "skip, unknown or a number");
-}
-
-static void offer_substitutes(const struct config_key *key, struct suggest *suggest)
-{
-    (void) key;
-    suggest_offer(suggest, "skip");
-    suggest_offer(suggest, "unknown");
+    out[0] = 0;
+    for (unsigned i = 0; key->words[i]; i++)
+        append(out, size, i == 0 ? "" : ", ", key->words[i]);
+    append(out, size, " or ", "a number");
 }
 
 static bool same_substitute(const void *a, const void *b)
 {
-    const struct push_substitute *x = a, *y = b;
+    const struct substitute *x = a, *y = b;
     return x->kind == y->kind && (x->kind != INSTEAD_NUMBER || x->number == y->number);
 }
 
 const struct config_type type_substitute = {.parse = parse_substitute,
                                             .describe = describe_substitute,
-                                            .offer = offer_substitutes,
+                                            .offer = offer_words,
                                             .same = same_substitute};
 
 /* Which names there are is not known before the end of the file. */

@@ -33,7 +33,7 @@ extern const struct config_type type_map;      /* struct pack_map            "/a
 extern const struct config_type type_number;   /* double                     "12", "-12.5" */
 extern const struct config_type type_target;   /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_write;    /* struct push_config         "house-1.soc_percent -> 40 u16"; a list, later */
-extern const struct config_type type_substitute; /* struct push_substitute   "skip", "unknown", "-1" */
+extern const struct config_type type_substitute; /* struct substitute   "skip", "unknown", "-1" */
 extern const struct config_type type_name;     /* char[NAME_SIZE]            "house-1" */
 extern const struct config_type type_line;     /* struct line_config *       the same, later */
 extern const struct config_type type_variant;  /* int                        the same, later */

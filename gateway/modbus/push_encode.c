@@ -37,12 +37,10 @@ enum push_encoded push_encode(const struct push_write *write, double value, uint
         return encode_substitute(write, words);
     /* Where a pattern means "unknown", a number that is known must not look like it. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
-    const struct map_type_info *type = &map_types[write->type];
-    const struct map_limits *limits = reserved ? &type->known : &type->whole;
     double number = value * write->scale + write->offset;
     if (write->type != REG_FLOAT32)
         number = round(number);
-    double fitting = fmin(fmax(number, limits->min), limits->max);
+    double fitting = map_fit(write->type, number, reserved);
     put_words(write, map_pattern(write->type, fitting), words);
     return fitting == number ? PUSH_EXACT : PUSH_CLIPPED;
 }

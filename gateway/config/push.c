@@ -2,16 +2,12 @@
 /* What [push NAME] writes. */
 #include "push.h"
 
-#include "hints.h"
+#include "arrow.h"
 #include "types.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-
-#define BLANKS " \t"
-#define ITSELF "gateway" /* stands for the gateway in place of a pack */
 
 // clang-format off
 #define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
@@ -37,12 +33,8 @@ static const struct config_key options[] = {
 
 /* One `write` while it is read. */
 struct reading {
-    const struct config_drafts *drafts;
+    struct arrow arrow;
     const struct config_draft *push;
-    struct mistakes *mistakes;
-    unsigned line;
-    char *rest;       /* what has not been taken yet */
-    const char *from; /* "house-1.soc_percent" */
     bool given[OPTIONS];
     struct push_write write;
 };
@@ -52,178 +44,28 @@ static struct push_config *push_of(const struct config_draft *draft)
     return draft->settings;
 }
 
-/* ---- where from ---- */
-
-/* What stands behind "name." in the text, or NULL. */
-static const char *behind(const char *text, const char *name)
-{
-    size_t length = strlen(name);
-    return length > 0 && strncmp(text, name, length) == 0 && text[length] == '.' ? text + length + 1
-                                                                                 : NULL;
-}
-
-static bool is_source(const struct config_draft *draft)
-{
-    return draft->section == &pack_section || draft->section == &bank_section;
-}
-
-static bool find_number(struct push_write *write, const char *name)
-{
-    if (strcmp(name, "fresh") == 0)
-        write->what = PUSH_FRESH;
-    else if (value_find(name, &write->value))
-        write->what = PUSH_VALUE;
-    else
-        return false;
-    return true;
-}
-
-/* "soc" for soc_percent: what is before the unit, or before the number of a cell. */
-static bool is_short_for(const char *word, const char *name)
-{
-    size_t length = strlen(word);
-    return length > 0 && strncasecmp(word, name, length) == 0 && strchr("_.", name[length]);
-}
-
-/* Puts the name nearest to suggest->word there, written into `best`. */
-static void suggest_value(struct suggest *suggest, char best[VALUE_NAME_SIZE])
-{
-    char name[VALUE_NAME_SIZE];
-    for (unsigned n = 0; n < value_count(); n++) {
-        value_at(n, name);
-        if (name[0] && is_short_for(suggest->word, name)) {
-            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
-            return;
-        }
-        suggest_offer(suggest, name);
-        if (suggest->best == name)
-            suggest->best = memcpy(best, name, VALUE_NAME_SIZE);
-    }
-}
-
-static void report_number(const struct reading *reading, const char *source, const char *number)
-{
-    char best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, number);
-    suggest_value(&suggest, best);
-    mistakes_add(reading->mistakes, reading->line, "'%s' has no number '%s'%s", source, number,
-                 suggest_hint(&suggest, hint));
-}
-
-static void report_source(const struct reading *reading)
-{
-    char name[NAME_SIZE], hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    snprintf(name, sizeof name, "%.*s", (int) strcspn(reading->from, "."), reading->from);
-    suggest_init(&suggest, name);
-    suggest_offer(&suggest, ITSELF);
-    for (unsigned i = 0; i < reading->drafts->count; i++)
-        if (is_source(&reading->drafts->list[i]))
-            suggest_offer(&suggest, reading->drafts->list[i].name);
-    mistakes_add(reading->mistakes, reading->line, "'%s' starts with the name of no pack or bank%s",
-                 reading->from, suggest_hint(&suggest, hint));
-}
+/* ---- what it says ---- */
 
 static bool find_source(struct reading *reading)
 {
-    const char *nearest = NULL, *number = behind(reading->from, ITSELF);
-    if (number && strcmp(number, "seconds") == 0) {
-        reading->write.what = PUSH_SECONDS;
-        return true;
-    }
-    if (number)
-        nearest = ITSELF;
-    for (unsigned i = 0; i < reading->drafts->count; i++) {
-        const struct config_draft *draft = &reading->drafts->list[i];
-        const char *rest = is_source(draft) ? behind(reading->from, draft->name) : NULL;
-        if (rest && find_number(&reading->write, rest)) {
-            memcpy(reading->write.source, draft->name, sizeof reading->write.source);
-            return true;
-        }
-        if (rest && (!nearest || strlen(draft->name) > strlen(nearest)))
-            nearest = draft->name;
-    }
-    if (nearest)
-        report_number(reading, nearest, behind(reading->from, nearest));
-    else
-        report_source(reading);
-    return false;
-}
-
-/* ---- where to ---- */
-
-/* The next word, NULL: there is none. */
-static char *take_word(struct reading *reading)
-{
-    char *word = reading->rest + strspn(reading->rest, BLANKS);
-    size_t length = strcspn(word, BLANKS);
-    reading->rest = word + length + (word[length] != 0);
-    word[length] = 0;
-    return length > 0 ? word : NULL;
-}
-
-static bool take_value(struct reading *reading, const struct config_key *key)
-{
-    char expected[EXPECTED_SIZE], hint[HINT_SIZE];
-    const char *word = take_word(reading);
-    if (word && key->type->parse(key, word, (char *) &reading->write + key->offset))
-        return true;
-    mistakes_add(reading->mistakes, reading->line, "'%s' of '%s' is '%s'; expected %s%s", key->name,
-                 reading->from, word ? word : "", config_key_expected(key, expected),
-                 config_hint(key, word ? word : "", hint));
-    return false;
-}
-
-static bool report_option(const struct reading *reading, const char *word)
-{
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, word);
-    for (size_t i = 0; i < OPTIONS; i++)
-        suggest_offer(&suggest, options[i].name);
-    mistakes_add(
-        reading->mistakes, reading->line,
-        "'%s' is no option of a write; expected scale, offset, word_order, deadband or on_stale%s",
-        word, suggest_hint(&suggest, hint));
-    return false;
-}
-
-static bool take_option(struct reading *reading, const char *word)
-{
-    for (size_t i = 0; i < OPTIONS; i++) {
-        if (strcmp(options[i].name, word) != 0)
-            continue;
-        if (reading->given[i])
-            mistakes_add(reading->mistakes, reading->line, "'%s' of '%s' is given twice", word,
-                         reading->from);
-        bool first = !reading->given[i];
-        reading->given[i] = true;
-        return take_value(reading, &options[i]) && first;
-    }
-    return report_option(reading, word);
+    struct arrow_number number;
+    if (!arrow_number(&reading->arrow, reading->arrow.from, NULL, &number))
+        return false;
+    memcpy(reading->write.source, number.source, sizeof reading->write.source);
+    reading->write.what = number.what;
+    reading->write.value = number.value;
+    return true;
 }
 
 static bool take_words(struct reading *reading)
 {
-    bool good = take_value(reading, &register_key) && take_value(reading, &type_key);
-    for (const char *word; good && (word = take_word(reading));)
-        good = take_option(reading, word);
+    struct arrow *arrow = &reading->arrow;
+    bool good = arrow_value(arrow, &register_key, &reading->write) &&
+                arrow_value(arrow, &type_key, &reading->write);
+    for (const char *word; good && (word = arrow_word(arrow));)
+        good =
+            arrow_option(arrow, options, OPTIONS, reading->given, "a write", word, &reading->write);
     return good;
-}
-
-/* Splits "from -> rest"; false: there is no arrow, or nothing before it. */
-static bool split(struct reading *reading, char *text)
-{
-    char *arrow = strstr(text, "->");
-    if (!arrow)
-        return false;
-    *arrow = 0;
-    reading->rest = text;
-    reading->from = take_word(reading);
-    bool alone = reading->from && !take_word(reading);
-    reading->rest = arrow + 2;
-    return alone;
 }
 
 /* ---- whether it fits ---- */
@@ -252,15 +94,15 @@ static bool check_range(const struct reading *reading)
            b = value.max * write->scale + write->offset;
     if (!value.must_fit && fmin(a, b) < 0 && fits.min == 0 && write->offset == 0) {
         mistakes_add(
-            reading->mistakes, reading->line,
+            reading->arrow.mistakes, reading->arrow.line,
             "'%s' can be negative, and a %s cannot; expected s16, s32 or float32, or an offset",
-            reading->from, word_of(write->type));
+            reading->arrow.from, word_of(write->type));
         return false;
     }
     if (value.must_fit && (fmin(a, b) < fits.min || fmax(a, b) > fits.max)) {
-        mistakes_add(reading->mistakes, reading->line,
-                     "'%s' is up to %.0f, which does not fit into a %s", reading->from, fmax(a, b),
-                     word_of(write->type));
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
+                     "'%s' is up to %.0f, which does not fit into a %s", reading->arrow.from,
+                     fmax(a, b), word_of(write->type));
         return false;
     }
     return true;
@@ -275,9 +117,9 @@ static bool check_substitute(const struct reading *reading)
     if (write->on_stale.kind != INSTEAD_NUMBER ||
         (whole && number >= fits.min && number <= fits.max))
         return true;
-    mistakes_add(reading->mistakes, reading->line,
-                 "'on_stale' of '%s' is %.10g, which does not fit into a %s", reading->from, number,
-                 word_of(write->type));
+    mistakes_add(reading->arrow.mistakes, reading->arrow.line,
+                 "'on_stale' of '%s' is %.10g, which does not fit into a %s", reading->arrow.from,
+                 number, word_of(write->type));
     return false;
 }
 
@@ -286,13 +128,13 @@ static bool check_registers(const struct reading *reading)
     const struct push_write *write = &reading->write;
     unsigned size = map_types[write->type].registers;
     if (write->address + size > 65536) {
-        mistakes_add(reading->mistakes, reading->line,
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
                      "a %s takes two registers, and %u is the last one", word_of(write->type),
                      write->address);
         return false;
     }
     if (size > 1 && push_of(reading->push)->function == PUSH_SINGLE) {
-        mistakes_add(reading->mistakes, reading->line,
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
                      "a %s takes two registers, and function 6 writes them one by one; expected "
                      "'function' auto or 16",
                      word_of(write->type));
@@ -304,12 +146,12 @@ static bool check_registers(const struct reading *reading)
 static bool check_write(const struct reading *reading)
 {
     if (reading->write.scale == 0) {
-        mistakes_add(reading->mistakes, reading->line,
-                     "'scale' of '%s' is 0; expected another number", reading->from);
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
+                     "'scale' of '%s' is 0; expected another number", reading->arrow.from);
         return false;
     }
     if (reading->write.deadband > 0 && !push_of(reading->push)->on_change)
-        mistakes_warn(reading->mistakes, reading->line,
+        mistakes_warn(reading->arrow.mistakes, reading->arrow.line,
                       "'deadband' has no effect here: [push %s] has no 'on_change = yes'",
                       reading->push->name);
     return check_registers(reading) && check_range(reading) && check_substitute(reading);
@@ -322,8 +164,8 @@ static bool read_write(struct reading *reading, char *text)
     const struct push_config *push = push_of(reading->push);
     reading->write =
         (struct push_write){.scale = 1, .big_words = push->big_words, .on_stale = push->on_stale};
-    if (!split(reading, text)) {
-        mistakes_add(reading->mistakes, reading->line,
+    if (!arrow_split(&reading->arrow, text) || strpbrk(reading->arrow.from, ARROW_BLANKS)) {
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
                      "'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as "
                      "house-1.soc_percent -> 40 u16");
         return false;
@@ -358,7 +200,8 @@ static bool check_against(const struct reading *reading, const struct config_dra
             snprintf(where, sizeof where, "in line %u", lines[i]);
         else
             snprintf(where, sizeof where, "in [push %s]", other->name);
-        mistakes_add(reading->mistakes, reading->line, "register %u is already written %s",
+        mistakes_add(reading->arrow.mistakes, reading->arrow.line,
+                     "register %u is already written %s",
                      (unsigned) fmax(reading->write.address, push->writes[i].address), where);
         return false;
     }
@@ -367,7 +210,7 @@ static bool check_against(const struct reading *reading, const struct config_dra
 
 static bool check_overlaps(const struct reading *reading, const unsigned *lines)
 {
-    const struct config_drafts *drafts = reading->drafts;
+    const struct config_drafts *drafts = reading->arrow.drafts;
     for (const struct config_draft *other = drafts->list; other < reading->push; other++)
         if (other->section == &push_section && same_server(reading->push, other) &&
             !check_against(reading, other, NULL))
@@ -395,10 +238,10 @@ void config_push_check(const struct config_drafts *drafts, struct config_draft *
     const struct config_text *text;
     for (unsigned i = 0; (text = config_draft_text(draft, "write", i)); i++) {
         struct reading reading = {
-            .drafts = drafts, .push = draft, .mistakes = mistakes, .line = text->line};
+            .arrow = {.drafts = drafts, .mistakes = mistakes, .line = text->line}, .push = draft};
         char *copy = strdup(text->text);
         if (copy && read_write(&reading, copy) && check_overlaps(&reading, lines)) {
-            lines[push->write_count] = reading.line;
+            lines[push->write_count] = reading.arrow.line;
             push->writes[push->write_count++] = reading.write;
         }
         if (!copy)

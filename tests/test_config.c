@@ -722,13 +722,13 @@ static const struct {
 
     /* Sections. */
     {"unknown section", GOOD "[battery x]\nunit = 2\n",
-     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
+     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
     {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
      "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
     {"section in capitals", GOOD "[Gateway]\n",
      "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
     {"no section word", GOOD "[]\n",
-     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
+     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
      "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
@@ -1145,7 +1145,7 @@ static void test_hints(void **state)
         {PUSH "write = p.current -> 1 s16\n",     "did you mean 'current_a'?"},
         {PUSH "write = p.cell_mv -> 1 u16\n",     "did you mean 'cell_mv.1'?"},
         {LINE_A "poll = 1s\n",                    "it belongs in [gateway] or [pack NAME]"},
-        {"[gateway]\nunit = 1\n",                "it belongs in [pack NAME], [bank NAME] or [push NAME]"},
+        {"[gateway]\nunit = 1\n",                "it belongs in [pack NAME], [bank NAME], [push NAME] or [view NAME]"},
     };
     // clang-format on
     for (size_t i = 0; i < COUNT(cases); i++) {

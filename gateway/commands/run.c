@@ -104,6 +104,15 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
     for (unsigned i = 0; i < config->bank_count; i++)
         log_info("bank %s (%u packs, needs %u) is unit %d", config->banks[i].name,
                  config->banks[i].pack_count, config->banks[i].min_packs, config->banks[i].unit);
+    for (unsigned i = 0; i < config->view_count; i++) {
+        const struct view_config *view = &config->views[i];
+        char units[EXPECTED_SIZE] = "";
+        for (unsigned n = 0; n < view->units.count; n++)
+            snprintf(units + strlen(units), sizeof units - strlen(units), "%s%u", n > 0 ? ", " : "",
+                     view->units.id[n]);
+        log_info("view %s is unit %s%s%s", view->name, units, view->listen.count > 0 ? " on " : "",
+                 view->listen.count > 0 ? view->listen.at[0] : "");
+    }
     log_info("to read voltage, current and power of unit %d: mbpoll -m tcp -p %u -a %d -0 -r %d -c "
              "3 -t 4:float %s-1 127.0.0.1",
              config->packs[0].unit, gateway_port(gateway, 0), config->packs[0].unit,
@@ -115,7 +124,10 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
-    rlim_t wanted = config->gateway.max_clients + CONTROL_CLIENTS + 2 * config->line_count + 100;
+    rlim_t wanted = CONTROL_CLIENTS + 2 * config->line_count + 100, ports = 1;
+    for (unsigned i = 0; i < config->view_count; i++)
+        ports += config->views[i].listen.count;
+    wanted += ports * config->gateway.max_clients;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
         return;
     limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;

@@ -335,9 +335,7 @@ static bool is_wildcard(const char *host)
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
-/* The kernel gives an address and a port to one socket; 0.0.0.0 is every IPv4 address, [::] every
- * IPv6 one. */
-static bool collide(const char *text, const char *other)
+bool config_listen_collide(const char *text, const char *other)
 {
     struct endpoint a, b;
     if (!endpoint_parse(text, &a) || !endpoint_parse(other, &b) || a.port != b.port || a.port == 0)
@@ -352,7 +350,7 @@ static void check_listen(const struct config_draft *draft, struct mistakes *mist
     const struct gateway_config *gateway = gateway_of(draft);
     for (unsigned i = 1; i < gateway->listen.count; i++)
         for (unsigned before = 0; before < i; before++)
-            if (collide(gateway->listen.at[i], gateway->listen.at[before])) {
+            if (config_listen_collide(gateway->listen.at[i], gateway->listen.at[before])) {
                 mistakes_add(mistakes, config_draft_text(draft, "listen", i)->line,
                              "'listen' has %s, which %s takes already; leave one of them out",
                              gateway->listen.at[i], gateway->listen.at[before]);

@@ -151,6 +151,93 @@ struct push_config {
     unsigned write_count;
 };
 
+#define VIEW_UNITS 16  /* of one view */
+#define VIEW_TERMS 8   /* values that one register is made of */
+#define VIEW_PAIRS 24  /* of one enumeration */
+#define VIEW_FILLS 64  /* of one view; the same for copies */
+#define VIEW_LINE 200  /* longest line of a configuration, and the NUL */
+#define VIEW_STRING 64 /* registers of a text */
+
+enum view_what {
+    VIEW_NUMBER, /* as it stands in the file */
+    VIEW_VALUE,  /* of the source, by `value` */
+    VIEW_FRESH,  /* 1 while the source's values are fresh, else 0 */
+    VIEW_SECONDS /* the gateway's own counter */
+};
+
+struct view_term {
+    enum view_what what;
+    bool minus;
+    char source[NAME_SIZE]; /* name of a pack or a bank; empty: none is needed */
+    struct value_ref value;
+    double number;
+};
+
+/* How several terms become one number. */
+enum view_join { VIEW_SUM, VIEW_HIGHEST, VIEW_LOWEST };
+
+enum view_text { VIEW_QUOTED, VIEW_SERIAL, VIEW_MODEL, VIEW_FIRMWARE, VIEW_DRIVER, VIEW_PACK_NAME };
+
+struct view_pair {
+    double in, out;
+};
+
+/* One `register`: where, what, and how it looks. */
+struct view_register {
+    char line[VIEW_LINE];   /* as it stands in the file */
+    unsigned from_size;     /* of `line`: what stands before the arrow */
+    unsigned line_number;   /* in the file */
+    unsigned address, size; /* zero-based; registers */
+    enum map_type type;
+    enum view_text text; /* of REG_STRING: its one term has the source */
+    char quoted[2 * VIEW_STRING + 1];
+    struct view_term terms[VIEW_TERMS];
+    unsigned term_count;
+    enum view_join join;
+    struct view_pair pairs[VIEW_PAIRS]; /* none: the number is not translated */
+    unsigned pair_count;
+    double scale, offset, min, max; /* number * scale + offset, within min and max */
+    int bit;                        /* of REG_BITS16 and REG_BITS32; -1: the whole register */
+    bool big_words;                 /* high word first */
+    struct substitute on_unknown, on_stale;
+};
+
+/* Registers that show a constant where nothing else stands. */
+struct view_fill {
+    unsigned first, last, value;
+};
+
+/* Registers that show at another address what these show. */
+struct view_copy {
+    unsigned first, last, to;
+};
+
+struct view_units {
+    uint8_t id[VIEW_UNITS];
+    unsigned count;
+};
+struct view_fills {
+    struct view_fill list[VIEW_FILLS];
+    unsigned count;
+};
+struct view_copies {
+    struct view_copy list[VIEW_FILLS];
+    unsigned count;
+};
+
+struct view_config {
+    char name[NAME_SIZE];
+    char source[NAME_SIZE];    /* of values without one; empty: none */
+    struct listen_list listen; /* none: where the packs are served */
+    struct view_units units;
+    bool big_words; /* these three: of registers that say nothing else */
+    struct substitute on_unknown, on_stale;
+    struct view_fills fills;
+    struct view_copies copies;
+    struct view_register *registers; /* by address, those that share bits one behind the other */
+    unsigned register_count;
+};
+
 /* A value as it stands in the file, or a preset; a list has one for each of its items. */
 struct config_entry {
     const struct config_section *section;
@@ -170,6 +257,8 @@ struct config {
     unsigned bank_count;
     struct push_config *pushes;
     unsigned push_count;
+    struct view_config *views;
+    unsigned view_count;
     struct history_config *history; /* NULL: none */
     struct web_config *web;         /* the same */
     struct mqtt_config *mqtts;

@@ -135,6 +135,20 @@ static bool set_value(struct config_draft *draft, const struct config_key *key, 
     return false;
 }
 
+/* The next item of a list with commas between, of which there may be some in a text with quotation marks. */
+static char *next_item(char **rest)
+{
+    char *item = *rest, *end = item;
+    bool quoted = false;
+    if (!item)
+        return NULL;
+    for (; *end && (quoted || *end != ','); end++)
+        quoted ^= *end == '"';
+    *rest = *end ? end + 1 : NULL;
+    *end = 0;
+    return item;
+}
+
 static bool set_list(struct config_draft *draft, const struct config_key *key, const char *text,
                      unsigned line, struct mistakes *mistakes)
 {
@@ -144,7 +158,7 @@ static bool set_list(struct config_draft *draft, const struct config_key *key, c
         mistakes_add(mistakes, line, "out of memory");
         return false;
     }
-    for (char *item = strsep(&rest, ","); item; item = strsep(&rest, ",")) {
+    for (char *item = next_item(&rest); item; item = next_item(&rest)) {
         size_t length = strlen(item);
         while (length > 0 && isspace((unsigned char) item[length - 1]))
             item[--length] = 0;

@@ -5,6 +5,7 @@
 #include "check.h"
 #include "push.h"
 #include "types.h"
+#include "view.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #define PACK(member) CONFIG_FIELD(pack_config, member)
 #define BANK(member) CONFIG_FIELD(bank_config, member)
 #define PUSH(member) CONFIG_FIELD(push_config, member)
+#define VIEW(member) CONFIG_FIELD(view_config, member)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 static const struct config_key gateway_keys[] = {
@@ -422,9 +424,85 @@ const struct config_section push_section = {
     .check = config_push_check, .release = release_push,
 };
 
+static const struct config_key view_keys[] = {
+    {.name = "source", VIEW(source), .type = &type_name,
+     .otherwise = "none: each value has the name of its pack or bank",
+     .help = "The pack or bank that values without a name are of."},
+    {.name = "unit", VIEW(units), .type = &type_units,
+     .help = "The Modbus unit ids under which the view is served; one that names 0 or 255 takes it from the first pack "
+             "or bank, where it has no port of its own."},
+    {.name = "listen", VIEW(listen), .type = &type_listen,
+     .otherwise = "where the packs are served",
+     .help = "Ports of its own: there only views with the same port are served, and all unit ids are free. Clients that "
+             "scan, and take registers for those of another device, never see the packs there. [gateway] allow, "
+             "max_clients and idle_timeout hold there, too."},
+    {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
+     .preset = "big",
+     .help = "Order of the registers of wider types: little is low word first, big is high word first."},
+    {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "unknown",
+     .help = "What a value reads that the pack does not report. unknown: what stands for it in our own register map (NaN, "
+             "0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read that touches it gets exception "
+             "0x0B. A number: that number as it stands."},
+    {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, WORDS("exception", "unknown", "hold"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "exception",
+     .help = "What a value reads while its pack does not answer. exception: a read that touches it gets exception 0x0B. "
+             "hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
+    {.name = "register", WHOLE(view_config), .type = &type_register,
+     .help = "What stands in a register; once for each. VALUE is as in `write` of a push, with NAME. before it where it "
+             "is not of the source, a number (0x8000), or for a string a text in double quotes, pack_name, serial, model, "
+             "firmware or driver; further values are level.ALARM (0, 1 warning, 2 protection), warning.ALARM, "
+             "protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Several can stand with blanks and + or "
+             "- between them (unknown when one is), with | for the highest of those that are known, or with & for the "
+             "lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, float32, float64, bits16, bits32 or "
+             "string N (N registers, padded with NUL). Behind it may stand, each with a blank and its value: map "
+             "(IN:OUT pairs with blanks between them; what is not in them is unknown), scale and offset, min and max, "
+             "bit (several lines may name the same register then, and a bit is set when one of its lines is not 0), "
+             "word_order, on_unknown and on_stale. What does not fit becomes the nearest that does."},
+    {.name = "fill", VIEW(fills), .type = &type_fill,
+     .otherwise = "none",
+     .help = "Registers that read a number where no `register` stands. A read that touches any other register gets "
+             "exception 0x02."},
+    {.name = "copy", VIEW(copies), .type = &type_copy,
+     .otherwise = "none",
+     .help = "Registers that can also be read at another address."},
+};
+
+static const struct config_alias view_aliases[] = {
+    {"port",        "listen"},
+    {"id",          "unit"},
+    {"units",       "unit"},
+    {"unit_id",     "unit"},
+    {"slave",       "unit"},
+    {"slave_id",    "unit"},
+    {"pack",        "source"},
+    {"bank",        "source"},
+    {"write",       "register"},
+    {"registers",   "register"},
+    {"float_order", "word_order"},
+    {0}
+};
+
+static void release_view(void *settings)
+{
+    struct view_config *view = settings;
+    free(view->registers);
+}
+
+const struct config_section view_section = {
+    .word = "view", .heading = "[view NAME]", .times = SECTION_NAMED,
+    .help = "Registers where somebody else expects them: a Modbus unit of its own, whose registers are chosen one by one. "
+            "docs/views.md has ready ones.",
+    .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
+    CONFIG_KEYS(view_keys), .aliases = view_aliases,
+    .check = config_view_check, .release = release_view,
+};
+
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
-    &gateway_section, &line_section, &pack_section, &bank_section, &push_section,
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section,
     &mqtt_section, &history_section, &web_section, &print_section, NULL
 };
 // clang-format on

@@ -9,6 +9,7 @@
 
 #include "base/address.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -648,6 +649,121 @@ static void describe_write(const struct config_key *key, char *out, size_t size)
     snprintf(out, size, "NAME.VALUE -> REGISTER TYPE, such as house-1.soc_percent -> 40 u16");
 }
 
+static void describe_register(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "VALUE -> REGISTER TYPE, such as voltage_v -> 259 u16 scale 100");
+}
+
+static bool same_registers(const void *a, const void *b)
+{
+    const struct view_config *x = a, *y = b;
+    for (unsigned i = 0; i < x->register_count && i < y->register_count; i++)
+        if (strcmp(x->registers[i].line, y->registers[i].line) != 0)
+            return false;
+    return x->register_count == y->register_count;
+}
+
+/* Takes a register's address off the start of a text; NULL: there is none. */
+static const char *take_address(const char *text, unsigned *address)
+{
+    const bool hex = strncasecmp(text, "0x", 2) == 0 && isxdigit((unsigned char) text[2]);
+    char *end;
+    if (!isdigit((unsigned char) *text))
+        return NULL;
+    const unsigned long number = strtoul(text, &end, hex ? 16 : 10);
+    *address = (unsigned) number;
+    return number <= 65535 ? end : NULL;
+}
+
+static const char *skip_blanks(const char *text)
+{
+    return text + strspn(text, " \t");
+}
+
+/* "FROM-TO", or one register. */
+static const char *take_range(const char *text, unsigned *first, unsigned *last)
+{
+    const char *end = take_address(text, first);
+    *last = *first;
+    if (end && *end == '-')
+        end = take_address(end + 1, last);
+    return end && *first <= *last ? skip_blanks(end) : NULL;
+}
+
+static bool parse_fill(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct view_fills *fills = field;
+    struct view_fill fill;
+    const char *rest = take_range(text, &fill.first, &fill.last);
+    if (!rest || rest == text || !isspace((unsigned char) rest[-1]) || fills->count == VIEW_FILLS)
+        return false;
+    const char *end = take_address(rest, &fill.value);
+    if (!end || *end)
+        return false;
+    fills->list[fills->count++] = fill;
+    return true;
+}
+
+static void describe_fill(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "FROM-TO VALUE, such as 256-331 0 or 40070-40133 0xFFFF, at most %d of them",
+             VIEW_FILLS);
+}
+
+static bool parse_copy(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct view_copies *copies = field;
+    struct view_copy copy;
+    const char *rest = take_range(text, &copy.first, &copy.last);
+    if (!rest || strncmp(rest, "->", 2) != 0 || copies->count == VIEW_FILLS)
+        return false;
+    const char *end = take_address(skip_blanks(rest + 2), &copy.to);
+    if (!end || *end)
+        return false;
+    copies->list[copies->count++] = copy;
+    return true;
+}
+
+static void describe_copy(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "FROM-TO -> REGISTER, such as 40000-40131 -> 0, at most %d of them",
+             VIEW_FILLS);
+}
+
+static bool parse_units(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    struct view_units *list = field;
+    unsigned id;
+    const char *end = take_address(text, &id);
+    if (!end || *end || id > UINT8_MAX || list->count == VIEW_UNITS)
+        return false;
+    list->id[list->count++] = (uint8_t) id;
+    return true;
+}
+
+static void describe_units(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "unit ids from 0 to 255, at most %d of them with commas between",
+             VIEW_UNITS);
+}
+
+const struct config_type type_register = {.parse = parse_write,
+                                          .describe = describe_register,
+                                          .same = same_registers,
+                                          .list = true,
+                                          .later = true};
+const struct config_type type_fill = {.parse = parse_fill, .describe = describe_fill, .list = true};
+const struct config_type type_copy = {.parse = parse_copy, .describe = describe_copy, .list = true};
+const struct config_type type_units = {
+    .parse = parse_units, .describe = describe_units, .list = true};
 const struct config_type type_write = {.parse = parse_write,
                                        .describe = describe_write,
                                        .same = same_writes,

@@ -7,6 +7,7 @@
 #include "control/control.h"
 #include "modbus/push.h"
 #include "modbus/served.h"
+#include "modbus/view_ports.h"
 #include "outlets/outlets.h"
 #include "packs/pack_search.h"
 #include "packs/packs.h"
@@ -31,6 +32,7 @@ struct gateway {
     struct packs *packs;
     struct served *served;
     struct server *server;
+    struct view_ports *view_ports;
     struct pushes *pushes;
     struct outlets *outlets;       /* NULL: none */
     struct overview overview;      /* all of them, for `control` */
@@ -249,6 +251,12 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
         return NULL;
     }
     served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
+    gateway->view_ports = view_ports_new(loop);
+    if (!gateway->view_ports || !view_ports_open(gateway->view_ports, config)) {
+        gateway_free(gateway);
+        return NULL;
+    }
+    view_ports_serve(gateway->view_ports, config, served_views(gateway->served));
     return gateway;
 }
 
@@ -280,13 +288,17 @@ void gateway_start(struct gateway *gateway)
 
 bool gateway_reload(struct gateway *gateway, struct config *config)
 {
+    if (!view_ports_open(gateway->view_ports, config))
+        return false;
     end_searches(gateway);
     take_up(gateway, config);
     recall_packs(gateway, config);
     struct polling *polling =
         polling_renew(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);
-    if (!polling)
+    if (!polling) {
+        view_ports_serve(gateway->view_ports, gateway->config, served_views(gateway->served));
         return false;
+    }
     gateway->polling = polling;
     pushes_free(gateway->pushes);
     gateway->config = config;
@@ -299,6 +311,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
         abort(); /* half a gateway must not go on; the service manager starts a whole one */
     }
     server_set_policy(gateway->server, &config->gateway);
+    view_ports_serve(gateway->view_ports, config, served_views(gateway->served));
     served_take_orders(gateway->served, gateway->server, &config->gateway.allow_write);
     polling_start(gateway->polling);
     search_packs(gateway);
@@ -329,6 +342,7 @@ void gateway_free(struct gateway *gateway)
     polling_free(gateway->polling);
     pushes_free(gateway->pushes);
     server_free(gateway->server);
+    view_ports_free(gateway->view_ports);
     served_free(gateway->served);
     outlets_free(gateway->outlets);
     packs_free(gateway->packs);

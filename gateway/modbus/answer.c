@@ -61,6 +61,8 @@ static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
 {
     if (!unit)
         return MODBUS_EXCEPTION_GATEWAY_PATH;
+    if (unit->view)
+        return malformed ? malformed : unit_check(unit, request);
     const uint8_t denied = may_access(answerer, unit, client, request);
     if (denied)
         return denied;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The Modbus units of all packs and banks. */
+/* The Modbus units of all packs, banks and views. */
 #include "served.h"
 
 #include "base/address.h"
@@ -16,12 +16,16 @@ struct served {
     struct units units;
     struct unit *list;
     unsigned count;
+    struct unit *views; /* in the order of the configuration */
+    unsigned view_count;
 };
 
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct served *served = data;
     struct unit *unit = units_find(&served->units, source->unit);
+    for (unsigned i = 0; i < served->view_count; i++)
+        view_update(served->views[i].view, source, now);
     if (!unit || unit->source != source)
         return;
     if (changes & SOURCE_PUBLISHED)
@@ -42,9 +46,12 @@ static void close_units(struct served *served)
 {
     for (unsigned i = 0; i < served->count; i++)
         unit_close(&served->list[i]);
+    for (unsigned i = 0; i < served->view_count; i++)
+        unit_close(&served->views[i]);
     free(served->list);
-    served->list = NULL;
-    served->count = 0;
+    free(served->views);
+    served->list = served->views = NULL;
+    served->count = served->view_count = 0;
     served->units = (struct units){0};
 }
 
@@ -74,6 +81,30 @@ static const struct unit *default_unit(const struct served *served)
     return &served->list[0];
 }
 
+/* A view_find. */
+static const struct source *find_source(void *data, const char *name)
+{
+    return packs_find(data, name);
+}
+
+static bool open_views(struct served *served, double now)
+{
+    const struct config *config = packs_config(served->packs);
+    served->views = calloc(config->view_count + 1, sizeof *served->views);
+    if (!served->views)
+        return false;
+    for (unsigned i = 0; i < config->view_count; i++) {
+        struct view *view = view_new(&config->views[i], find_source, served->packs,
+                                     packs_started_at(served->packs), now);
+        if (!view)
+            return false;
+        unit_open_view(&served->views[served->view_count++], view);
+        if (config->views[i].listen.count == 0)
+            units_add_view(&served->units, &served->views[i]);
+    }
+    return true;
+}
+
 static bool open_units(struct served *served, double now)
 {
     const unsigned count = count_sources(served->packs);
@@ -85,7 +116,7 @@ static bool open_units(struct served *served, double now)
             return false;
     if (count > 0)
         units_set_default(&served->units, units_find(&served->units, default_unit(served)->id));
-    return true;
+    return open_views(served, now);
 }
 
 static void on_renewed(void *data, double now)
@@ -127,6 +158,11 @@ void served_free(struct served *served)
 const struct units *served_units(const struct served *served)
 {
     return &served->units;
+}
+
+struct unit *served_views(struct served *served)
+{
+    return served->views;
 }
 
 /* ---- orders ---- */

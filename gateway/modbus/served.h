@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Modbus units of all packs and banks: observes them and keeps the registers of each up to date;
+ * The Modbus units of all packs, banks and views: observes packs and banks and keeps the registers of each up to date;
  * what clients of the server order goes to the packs, and what became of it back as an exception or
  * none. After a reload there are other units in the same table.
  */
@@ -20,6 +20,9 @@ void served_free(struct served *served);
 
 /** The table for the server; it stays where it is. */
 const struct units *served_units(const struct served *served);
+
+/** The units of all views, in the order of the configuration; of these, units for ports of their own are nobody's else. */
+struct unit *served_views(struct served *served);
 
 /** Carries out orders of the server's clients in `allow_write` (by reference), from now on. */
 void served_take_orders(struct served *served, struct server *server,

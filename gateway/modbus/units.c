@@ -37,6 +37,16 @@ int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_
     return 0;
 }
 
+void unit_open_view(struct unit *unit, struct view *view)
+{
+    *unit = (struct unit){.view = view, .known = true, .refused_at = NAN};
+    snprintf(unit->name, sizeof unit->name, "%s", view_config(view)->name);
+    unit->mapping = (modbus_mapping_t){.nb_registers = (int) view_size(view),
+                                       .nb_input_registers = (int) view_size(view),
+                                       .tab_registers = view_registers(view),
+                                       .tab_input_registers = view_registers(view)};
+}
+
 static void take_status(struct unit *unit, const struct pack *pack, const struct map_status *status,
                         double good_until, double now)
 {
@@ -68,6 +78,10 @@ void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_s
 
 void unit_judge(struct unit *unit, double now)
 {
+    if (unit->view) {
+        view_judge(unit->view, now);
+        return;
+    }
     const double age_s = now - unit->read_at;
     const bool aged = ceil(age_s) > ceil(unit->status.age_s);
     const bool overdue = !unit->stale && !(now <= unit->good_until);
@@ -84,7 +98,11 @@ void unit_judge(struct unit *unit, double now)
 
 void unit_close(struct unit *unit)
 {
-    free(unit->mapping.tab_registers);
+    if (unit->view)
+        view_free(unit->view);
+    else
+        free(unit->mapping.tab_registers);
+    unit->view = NULL;
     unit->mapping = (modbus_mapping_t){0};
 }
 
@@ -113,6 +131,8 @@ static bool refuses_values(const struct unit *unit)
 
 uint8_t unit_check(const struct unit *unit, const struct mbap_request *request)
 {
+    if (unit->view)
+        return view_check(unit->view, request);
     const struct mbap_range *ranges[] = {&request->read, &request->write};
     enum map_range most = MAP_STATUS;
     for (size_t i = 0; i < COUNT(ranges); i++) {
@@ -134,6 +154,13 @@ bool units_add(struct units *units, struct unit *unit)
         return false;
     units->by_id[unit->id] = unit;
     return true;
+}
+
+void units_add_view(struct units *units, struct unit *unit)
+{
+    const struct view_units *ids = &view_config(unit->view)->units;
+    for (unsigned i = 0; i < ids->count; i++)
+        units->by_id[ids->id[i]] = unit;
 }
 
 void units_set_default(struct units *units, struct unit *unit)

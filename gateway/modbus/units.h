@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Modbus units: the registers of each pack or bank, and the table from unit id to unit.
+ * The Modbus units: the registers of each pack, bank or view, and the table from unit id to unit.
  */
 #ifndef PACKGATE_MODBUS_UNITS_H
 #define PACKGATE_MODBUS_UNITS_H
 
 #include "mbap.h"
+#include "view.h"
 
 #include "config/config.h"
 #include "packs/source.h"
@@ -20,7 +21,8 @@
 struct unit {
     uint8_t id;
     const struct source *source; /* whose values these are; NULL: nobody's that is known */
-    char name[NAME_SIZE];        /* of the pack or bank */
+    char name[NAME_SIZE];        /* of the pack, the bank or the view */
+    struct view *view;           /* whose registers these are; NULL: those of the map */
     const struct map_settings *settings;
     enum on_stale on_stale;
     struct map_status status; /* published last */
@@ -39,6 +41,9 @@ struct unit {
  * `settings` is kept by reference. 0, or -1 with errno. */
 int unit_open(struct unit *unit, uint8_t id, const char *name, const struct map_settings *settings,
               enum on_stale on_stale);
+
+/** Of a view, which it takes over. It has no id of its own: units_add_view. */
+void unit_open_view(struct unit *unit, struct view *view);
 
 /** Everything anew, from one poll cycle: no answer is made of two. Fresh or stale is what the
  * status says, and from `good_until` on they are stale in any case. */
@@ -67,6 +72,9 @@ struct units {
 
 /** False when the id is taken or not a unit's (1…247). */
 bool units_add(struct units *units, struct unit *unit);
+
+/** Serves a view under all its ids, in place of who had 0 or 255 before. */
+void units_add_view(struct units *units, struct unit *unit);
 
 /** Serves a unit under 0 and 255 as well, which is what clients use that address the gateway
  * itself. */

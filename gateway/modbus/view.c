@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The registers of a view. An item is a `register` of the configuration; items that set bits of the
+ * same register stand one behind the other and make it together, the first of them owns it.
+ */
+#include "view.h"
+
+#include "bms/count.h"
+
+#include <math.h>
+#include <modbus.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define OUTSIDE 0  /* owners of registers: nobody, */
+#define CONSTANT 1 /* a fill, which can always be read, */
+#define FIRST_ITEM 2
+
+#define NO_SOURCE UINT16_MAX
+
+/* A pack or a bank that is looked at. */
+struct watched {
+    const struct source *source;
+    struct map_status status; /* as of now */
+    double read_at;           /* its values; NaN: never */
+    bool known, stale;
+};
+
+struct item {
+    const struct view_register *config;
+    uint16_t sources[VIEW_TERMS]; /* of the terms; NO_SOURCE: it needs none */
+    bool lasting[VIEW_TERMS];     /* known also while the pack is silent */
+    bool ticks;                   /* changes from one second to the next without new values */
+    bool leads;                   /* the first of those that make a register */
+    uint64_t pattern;
+    bool refused; /* it cannot be read just now; of the first: nor can any of them */
+};
+
+struct view {
+    const struct view_config *config;
+    uint16_t *registers, *owners; /* by address */
+    unsigned size;
+    struct item *items; /* as in the configuration */
+    struct watched *watched;
+    unsigned watched_count;
+    double started_at;
+    double second; /* of the gateway's counter, as it is shown */
+    bool ticks;    /* any item does */
+};
+
+/* ---- what stands in it ---- */
+
+static double seconds_at(const struct view *view, double now)
+{
+    return floor(now - view->started_at);
+}
+
+static double term_number(const struct view *view, const struct item *item, unsigned n)
+{
+    const struct view_term *term = &item->config->terms[n];
+    const struct watched *watched =
+        item->sources[n] == NO_SOURCE ? NULL : &view->watched[item->sources[n]];
+    switch (term->what) {
+    case VIEW_NUMBER:
+        return term->number;
+    case VIEW_SECONDS:
+        return (uint16_t) (uint64_t) view->second;
+    case VIEW_FRESH:
+        return !watched->stale;
+    case VIEW_VALUE:
+        break;
+    }
+    return value_of(&term->value, watched->source->values, &watched->status);
+}
+
+/* fmax and fmin take the number where one of two is NaN. */
+static double join(enum view_join how, double so_far, double number, bool minus)
+{
+    switch (how) {
+    case VIEW_HIGHEST:
+        return fmax(so_far, number);
+    case VIEW_LOWEST:
+        return fmin(so_far, number);
+    case VIEW_SUM:
+        break;
+    }
+    return minus ? so_far - number : so_far + number;
+}
+
+static double translate(const struct view_register *config, double number)
+{
+    if (config->pair_count == 0)
+        return number;
+    for (unsigned i = 0; i < config->pair_count; i++)
+        if (config->pairs[i].in == number)
+            return config->pairs[i].out;
+    return (double) NAN;
+}
+
+/* As the register shows it; NaN: not known. */
+static double item_number(const struct view *view, const struct item *item)
+{
+    const struct view_register *config = item->config;
+    double number = term_number(view, item, 0);
+    for (unsigned n = 1; n < config->term_count; n++)
+        number = join(config->join, number, term_number(view, item, n), config->terms[n].minus);
+    number = translate(config, number);
+    if (isnan(number))
+        return number;
+    return fmin(fmax(number * config->scale + config->offset, config->min), config->max);
+}
+
+static uint64_t bit_pattern(const struct view_register *config, bool set)
+{
+    return (uint64_t) set << config->bit;
+}
+
+/* A pattern that stands for "unknown" is not for a number that is known. */
+static uint64_t number_pattern(const struct view_register *config, double number)
+{
+    const bool constant = config->term_count == 1 && config->terms[0].what == VIEW_NUMBER;
+    const bool reserved = !constant && (config->on_unknown.kind == INSTEAD_UNKNOWN ||
+                                        config->on_stale.kind == INSTEAD_UNKNOWN);
+    if (config->bit >= 0)
+        return bit_pattern(config, number != 0);
+    return map_pattern(config->type, map_fit(config->type, number, reserved));
+}
+
+/* For a text there is no number to stand in: it is empty then. */
+static void take_substitute(struct item *item, const struct substitute *substitute)
+{
+    const struct view_register *config = item->config;
+    item->refused = substitute->kind == INSTEAD_EXCEPTION || substitute->kind == INSTEAD_HOLD;
+    if (config->bit >= 0)
+        item->pattern =
+            bit_pattern(config, substitute->kind == INSTEAD_NUMBER && substitute->number != 0);
+    else if (substitute->kind == INSTEAD_NUMBER)
+        item->pattern = map_pattern(config->type, substitute->number);
+    else
+        item->pattern = map_types[config->type].unknown;
+}
+
+/* Whether the number hangs on values that are stale. `known`: there were values before. */
+static bool is_stale(const struct view *view, const struct item *item, bool *known)
+{
+    bool stale = false;
+    *known = true;
+    for (unsigned n = 0; n < item->config->term_count; n++) {
+        if (item->sources[n] == NO_SOURCE || item->lasting[n])
+            continue;
+        const struct watched *watched = &view->watched[item->sources[n]];
+        stale |= watched->stale;
+        *known &= watched->known;
+    }
+    return stale;
+}
+
+static const char *item_text(const struct view *view, const struct item *item)
+{
+    const struct view_register *config = item->config;
+    const struct watched *watched =
+        config->text == VIEW_QUOTED ? NULL : &view->watched[item->sources[0]];
+    const char *text = NULL;
+    switch (config->text) {
+    case VIEW_QUOTED:
+        return config->quoted;
+    case VIEW_SERIAL:
+        return watched->source->values->text[SERIAL];
+    case VIEW_MODEL:
+        return watched->source->values->text[MODEL];
+    case VIEW_FIRMWARE:
+        return watched->source->values->text[FIRMWARE];
+    case VIEW_DRIVER:
+        text = watched->status.driver;
+        break;
+    case VIEW_PACK_NAME:
+        text = watched->source->name;
+        break;
+    }
+    return text ? text : "";
+}
+
+/* The first character in the high byte, padded with NUL. */
+static void put_text(const struct view *view, const struct item *item, const char *text)
+{
+    uint16_t *to = view->registers + item->config->address;
+    for (unsigned i = 0; i < item->config->size; i++) {
+        const unsigned high = *text ? (uint8_t) *text++ : 0;
+        const unsigned low = *text ? (uint8_t) *text++ : 0;
+        to[i] = (uint16_t) (high << 8 | low);
+    }
+}
+
+static void encode_text(const struct view *view, struct item *item)
+{
+    const struct view_register *config = item->config;
+    bool known;
+    const bool stale = is_stale(view, item, &known);
+    const bool replaced = stale && (config->on_stale.kind != INSTEAD_HOLD || !known);
+    const char *text = replaced ? "" : item_text(view, item);
+    const struct substitute *substitute = replaced ? &config->on_stale
+                                          : !*text && config->text != VIEW_QUOTED
+                                              ? &config->on_unknown
+                                              : NULL;
+    item->refused = false;
+    if (substitute)
+        take_substitute(item, substitute);
+    put_text(view, item, text);
+}
+
+static void encode_number(const struct view *view, struct item *item)
+{
+    const struct view_register *config = item->config;
+    bool known;
+    const bool stale = is_stale(view, item, &known);
+    item->refused = false;
+    if (stale && (config->on_stale.kind != INSTEAD_HOLD || !known)) {
+        take_substitute(item, &config->on_stale);
+        return;
+    }
+    const double number = item_number(view, item);
+    if (isnan(number))
+        take_substitute(item, &config->on_unknown);
+    else
+        item->pattern = number_pattern(config, number);
+}
+
+/* All items that make one register, from the first on. Returns the first of the next. */
+static struct item *encode_register(const struct view *view, struct item *item)
+{
+    const struct item *end = view->items + view->config->register_count;
+    struct item *first = item;
+    if (first->config->type == REG_STRING) {
+        encode_text(view, first);
+        return first + 1;
+    }
+    uint64_t pattern = 0;
+    bool refused = false;
+    do {
+        encode_number(view, item);
+        pattern |= item->pattern;
+        refused |= item->refused;
+    } while (++item < end && !item->leads);
+    first->refused = refused;
+    map_put_words(view->registers + first->config->address, pattern, first->config->size,
+                  first->config->big_words);
+    return item;
+}
+
+static void copy_registers(const struct view *view)
+{
+    const struct view_copies *copies = &view->config->copies;
+    for (unsigned i = 0; i < copies->count; i++) {
+        const struct view_copy *copy = &copies->list[i];
+        memcpy(view->registers + copy->to, view->registers + copy->first,
+               (copy->last - copy->first + 1) * sizeof *view->registers);
+    }
+}
+
+static bool shows(const struct item *item, uint16_t source)
+{
+    for (unsigned n = 0; n < item->config->term_count; n++)
+        if (item->sources[n] == source)
+            return true;
+    return false;
+}
+
+/* Those that a source is shown in, or those that go on with the clock. */
+static void encode(struct view *view, uint16_t source, bool ticking)
+{
+    const struct item *end = view->items + view->config->register_count;
+    for (struct item *item = view->items; item < end;) {
+        bool wanted = false;
+        const struct item *next = item;
+        do
+            wanted |= ticking ? next->ticks : shows(next, source);
+        while (++next < end && !next->leads);
+        if (wanted)
+            encode_register(view, item);
+        item += next - item;
+    }
+    copy_registers(view);
+}
+
+/* ---- how it is made ---- */
+
+static uint16_t watch(struct view *view, const struct source *source)
+{
+    uint16_t n = 0;
+    while (n < view->watched_count && view->watched[n].source != source)
+        n++;
+    if (n == view->watched_count)
+        view->watched[view->watched_count++] = (struct watched){.source = source};
+    return n;
+}
+
+/* Texts are values as well: who they are of may not be there any more. */
+static bool text_lasts(enum view_text text)
+{
+    return text == VIEW_DRIVER || text == VIEW_PACK_NAME;
+}
+
+static bool term_lasts(const struct view_register *config, const struct view_term *term)
+{
+    if (config->type == REG_STRING)
+        return text_lasts(config->text);
+    return term->what != VIEW_VALUE || value_traits(&term->value).is_status;
+}
+
+static void make_item(struct view *view, unsigned i, view_find *find, void *data)
+{
+    struct item *item = &view->items[i];
+    item->config = &view->config->registers[i];
+    item->leads = i == 0 || item->config->address != item->config[-1].address;
+    for (unsigned n = 0; n < item->config->term_count; n++) {
+        const struct view_term *term = &item->config->terms[n];
+        item->sources[n] = term->source[0] ? watch(view, find(data, term->source)) : NO_SOURCE;
+        item->lasting[n] = term_lasts(item->config, term);
+        item->ticks |= item->lasting[n] && term->what != VIEW_NUMBER;
+    }
+    view->ticks |= item->ticks;
+    for (unsigned at = 0; at < item->config->size; at++)
+        if (item->leads)
+            view->owners[item->config->address + at] = (uint16_t) (FIRST_ITEM + i);
+}
+
+static void fill_registers(struct view *view)
+{
+    const struct view_fills *fills = &view->config->fills;
+    for (unsigned i = 0; i < fills->count; i++)
+        for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
+            view->registers[at] = (uint16_t) fills->list[i].value;
+            view->owners[at] = CONSTANT;
+        }
+}
+
+static void copy_owners(struct view *view)
+{
+    const struct view_copies *copies = &view->config->copies;
+    for (unsigned i = 0; i < copies->count; i++)
+        memcpy(view->owners + copies->list[i].to, view->owners + copies->list[i].first,
+               (copies->list[i].last - copies->list[i].first + 1) * sizeof *view->owners);
+}
+
+/* One more than the highest register. */
+static unsigned find_size(const struct view_config *config)
+{
+    unsigned size = 0;
+    for (unsigned i = 0; i < config->register_count; i++) {
+        const unsigned end = config->registers[i].address + config->registers[i].size;
+        size = end > size ? end : size;
+    }
+    for (unsigned i = 0; i < config->fills.count; i++)
+        size = config->fills.list[i].last + 1 > size ? config->fills.list[i].last + 1 : size;
+    for (unsigned i = 0; i < config->copies.count; i++) {
+        const struct view_copy *copy = &config->copies.list[i];
+        const unsigned end = copy->to + (copy->last - copy->first) + 1;
+        size = copy->last + 1 > size ? copy->last + 1 : size;
+        size = end > size ? end : size;
+    }
+    return size;
+}
+
+static unsigned count_terms(const struct view_config *config)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < config->register_count; i++)
+        count += config->registers[i].term_count;
+    return count;
+}
+
+static void take_status(struct watched *watched, double now)
+{
+    const struct source *source = watched->source;
+    watched->status = source->status;
+    watched->read_at = now - source->status.age_s;
+    watched->known = !isnan(source->good_until);
+    watched->stale = !source_fresh(source, now) || source->status.state != MAP_STATE_FRESH;
+    if (watched->stale && watched->status.state == MAP_STATE_FRESH)
+        watched->status.state = MAP_STATE_STALE;
+}
+
+struct view *view_new(const struct view_config *config, view_find *find, void *data,
+                      double started_at, double now)
+{
+    struct view *view = calloc(1, sizeof *view);
+    if (!view)
+        return NULL;
+    *view = (struct view){.config = config, .started_at = started_at, .size = find_size(config)};
+    view->registers = calloc(view->size, sizeof *view->registers);
+    view->owners = calloc(view->size, sizeof *view->owners);
+    view->items = calloc(config->register_count, sizeof *view->items);
+    view->watched = calloc(count_terms(config) + 1, sizeof *view->watched);
+    if (!view->registers || !view->owners || !view->items || !view->watched) {
+        view_free(view);
+        return NULL;
+    }
+    fill_registers(view);
+    for (unsigned i = 0; i < config->register_count; i++)
+        make_item(view, i, find, data);
+    copy_owners(view);
+    for (unsigned n = 0; n < view->watched_count; n++)
+        take_status(&view->watched[n], now);
+    view->second = seconds_at(view, now);
+    const struct item *end = view->items + config->register_count;
+    for (struct item *item = view->items; item < end;)
+        item = encode_register(view, item);
+    copy_registers(view);
+    return view;
+}
+
+void view_free(struct view *view)
+{
+    if (!view)
+        return;
+    free(view->registers);
+    free(view->owners);
+    free(view->items);
+    free(view->watched);
+    free(view);
+}
+
+const struct view_config *view_config(const struct view *view)
+{
+    return view->config;
+}
+
+uint16_t *view_registers(struct view *view)
+{
+    return view->registers;
+}
+
+unsigned view_size(const struct view *view)
+{
+    return view->size;
+}
+
+/* ---- as time goes by ---- */
+
+void view_update(struct view *view, const struct source *source, double now)
+{
+    for (unsigned n = 0; n < view->watched_count; n++)
+        if (view->watched[n].source == source) {
+            take_status(&view->watched[n], now);
+            encode(view, (uint16_t) n, false);
+        }
+}
+
+void view_judge(struct view *view, double now)
+{
+    bool aged = view->ticks && seconds_at(view, now) != view->second;
+    view->second = seconds_at(view, now);
+    for (unsigned n = 0; n < view->watched_count; n++) {
+        struct watched *watched = &view->watched[n];
+        const double age_s = now - watched->read_at;
+        const bool overdue = !watched->stale && !source_fresh(watched->source, now);
+        aged |= view->ticks && ceil(age_s) > ceil(watched->status.age_s);
+        watched->status.age_s = age_s;
+        if (!overdue)
+            continue;
+        watched->stale = true;
+        watched->status.state = MAP_STATE_STALE;
+        encode(view, (uint16_t) n, false);
+    }
+    if (aged)
+        encode(view, NO_SOURCE, true);
+}
+
+uint8_t view_check(const struct view *view, const struct mbap_request *request)
+{
+    const struct mbap_range *range = &request->read;
+    const bool bits = request->function == MODBUS_FC_READ_COILS ||
+                      request->function == MODBUS_FC_READ_DISCRETE_INPUTS;
+    uint8_t exception = 0;
+    if (bits)
+        return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+    if (mbap_writes(request->function) || (unsigned) range->address + range->count > view->size)
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    for (unsigned at = range->address; at < (unsigned) range->address + range->count; at++) {
+        const uint16_t owner = view->owners[at];
+        if (owner == OUTSIDE)
+            return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+        if (owner >= FIRST_ITEM && view->items[owner - FIRST_ITEM].refused)
+            exception = MODBUS_EXCEPTION_GATEWAY_TARGET;
+    }
+    return exception;
+}

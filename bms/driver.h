@@ -139,6 +139,8 @@ struct bms_driver {
     const char *title;           /* "Daly, UART (A5 frames)" */
     const char *const *variants; /* NULL-ended names, first is the default; NULL: none */
     int address_min, address_max, address_default; /* of options.address; min == max: not used */
+    int sweep_last;          /* a search for all packs goes no further; 0: as far as is usual */
+    int dip_first, dip_last; /* but here packs are often found, too; both 0: nowhere */
     struct bms_line line;
     enum bms_check check;        /* of its weakest frame that carries values */
     const struct bms_step *plan; /* NULL: the device talks unasked */

@@ -607,6 +607,7 @@ const struct bms_driver jk_pb_driver = {
     .address_min = 1,
     .address_max = 247,
     .address_default = 1,
+    .sweep_last = 15, /* asking is writing: it is not tried on whoever may be further up */
     .line = {.baud = 115200, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 2},
     .check = BMS_CHECK_SUM,
     .plan = plan,

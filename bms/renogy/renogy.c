@@ -257,6 +257,8 @@ const struct bms_driver renogy_driver = {
     .address_min = 1,
     .address_max = 247,
     .address_default = 247,
+    .dip_first = 48,
+    .dip_last = 63,
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 800, .gap_ms = 100, .tries = 3},
     .check = BMS_CHECK_CRC16,
     .plan = plan,

@@ -1,83 +1,162 @@
 // SPDX-License-Identifier: MIT
-/* `packgate probe PORT`: which protocol and address answer there, and the configuration to read
- * them with. */
+/* `packgate probe`: which ports there are, which protocols and addresses answer on one, and the
+ * configuration to read them with. */
 #include "command.h"
+#include "found.h"
 #include "options.h"
 
-#include "lines/search.h"
+#include "lines/port_list.h"
 #include "base/log.h"
+#include "bms/count.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char usage[] =
-    "usage: packgate probe [--baud N] [--framing 8N1] [-v] PORT\n\n"
+    "usage: packgate probe [OPTION]... [PORT]\n\n"
     "Tries all protocols at their usual settings on PORT (serial:/dev/... or tcp://host:port) for "
     "up to 20 s and\n"
-    "prints the configuration of what answers. Nothing is set or switched.\n"
+    "prints the configuration of what answers first. Without PORT it lists the ports that there "
+    "are. Nothing is set\n"
+    "or switched.\n"
+    "  -a, --all          goes on until it has tried every address that switches can set, of all "
+    "protocols, and prints\n"
+    "                     the configuration of all packs; SIGINT (Ctrl-C) ends it with what was "
+    "found till then\n"
+    "  -o, --output FILE  writes the configuration to a new FILE\n"
+    "  -c, --config FILE  names and units of this configuration are not used again "
+    "(" CONFIG_DEFAULT "\n"
+    "                     if there is one and nothing is written to a file)\n"
     "      --baud N       tries this rate only (a TCP serial server has its own setting)\n"
     "      --framing 8N1  data bits, parity and stop bits\n"
     "  -v, --verbose      says what is being tried\n"
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
-#define MOST_TRIED 256
+#define MOST_ADDRESSES 256
+#define MOST_RATES 8
+#define MOST_PORTS 64
+#define MOST_DRIVERS 64
+
+struct arguments {
+    const char *port, *baud, *framing, *output, *config;
+    bool all, verbose;
+};
 
 struct probing {
     struct ev_loop *loop;
     const struct line_config *line;
-    bool verbose;
-    int status;
-    struct tried {
-        const struct bms_driver *driver;
-        int address;     /* -1: the protocol has none */
-    } tried[MOST_TRIED]; /* each once */
-    unsigned tried_count;
+    const struct arguments *arguments;
+    struct found found;
+    bool began, ended;                        /* ended: by a signal */
+    bool tried[MOST_DRIVERS][MOST_ADDRESSES]; /* by the list of drivers; without addresses: 0 */
+    unsigned rates[MOST_RATES], rate_count;
+    ev_signal interrupted, terminated;
 };
+
+static size_t index_of(const struct bms_driver *driver)
+{
+    size_t index = 0;
+    while (bms_drivers[index] != driver)
+        index++;
+    return index;
+}
 
 static int address_of(const struct bms_driver *driver, int address)
 {
+    if (!bms_has_address(driver))
+        return 0;
     return address >= 0 ? address : driver->address_default;
 }
 
+/* ---- what was tried, and what was not ---- */
+
 static void note_tried(struct probing *probing, const struct attempt *attempt)
 {
-    const struct bms_driver *driver = attempt->driver;
-    int address = bms_has_address(driver) ? address_of(driver, attempt->guess.address) : -1;
-    for (unsigned i = 0; i < probing->tried_count; i++)
-        if (probing->tried[i].driver == driver && probing->tried[i].address == address)
+    const size_t index = index_of(attempt->driver);
+    const int address = address_of(attempt->driver, attempt->guess.address);
+    if (index < MOST_DRIVERS && address < MOST_ADDRESSES)
+        probing->tried[index][address] = true;
+    for (unsigned i = 0; i < probing->rate_count; i++)
+        if (probing->rates[i] == attempt->baud)
             return;
-    if (probing->tried_count < MOST_TRIED)
-        probing->tried[probing->tried_count++] = (struct tried){driver, address};
+    if (probing->rate_count < MOST_RATES)
+        probing->rates[probing->rate_count++] = attempt->baud;
 }
 
-/* "daly at 1, jbd, topbms at 0 1 2": in the order of the list of drivers. */
+/* "0 to 17, 48 to 63, 247" */
+static void print_addresses(const bool tried[MOST_ADDRESSES])
+{
+    const char *before = " at address ";
+    for (int first = 0; first < MOST_ADDRESSES; first++) {
+        int last = first;
+        while (tried[first] && last + 1 < MOST_ADDRESSES && tried[last + 1])
+            last++;
+        if (!tried[first])
+            continue;
+        fprintf(stderr, "%s%d", before, first);
+        if (last > first)
+            fprintf(stderr, last == first + 1 ? ", %d" : " to %d", last);
+        before = ", ";
+        first = last;
+    }
+}
+
+/* "daly at address 1; jbd; topbms at address 0 to 2": in the order of the list of drivers. */
 static void print_tried(const struct probing *probing)
 {
     const char *before = "tried ";
-    for (unsigned d = 0; bms_drivers[d]; d++) {
-        unsigned count = 0;
-        for (unsigned i = 0; i < probing->tried_count; i++) {
-            if (probing->tried[i].driver != bms_drivers[d])
-                continue;
-            if (count++ == 0)
-                fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
-            if (probing->tried[i].address >= 0)
-                fprintf(stderr, "%s %d", count == 1 ? " at address" : ",",
-                        probing->tried[i].address);
-            before = "; ";
-        }
+    for (size_t d = 0; bms_drivers[d] && d < MOST_DRIVERS; d++) {
+        bool any = false;
+        for (int address = 0; address < MOST_ADDRESSES; address++)
+            any |= probing->tried[d][address];
+        if (!any)
+            continue;
+        fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
+        if (bms_has_address(bms_drivers[d]))
+            print_addresses(probing->tried[d]);
+        before = "; ";
     }
+    fputc('\n', stderr);
+}
+
+static void print_rates(const struct probing *probing)
+{
+    if (strncmp(probing->line->port, "serial:", 7) != 0) {
+        fprintf(stderr, "other baud rates than the one that the serial server is set to");
+        return;
+    }
+    fprintf(stderr, "other baud rates than");
+    for (unsigned i = 0; i < probing->rate_count; i++)
+        fprintf(stderr, "%s %u", i > 0 ? "," : "", probing->rates[i]);
+    fprintf(stderr, " (--baud N tries one)");
+}
+
+static void print_not_tried(const struct probing *probing)
+{
+    print_tried(probing);
+    fprintf(stderr, "not tried: other addresses%s; ",
+            probing->arguments->all ? "" : " (--all tries more)");
+    print_rates(probing);
     fprintf(stderr,
-            "\nto try another address: packgate read --port %s --protocol NAME --address N\n",
+            "; protocol modbus, which needs a map; CAN and Bluetooth\n"
+            "to try another address: packgate read --port %s --protocol NAME --address N\n",
             probing->line->port);
 }
+
+/* ---- what the search tells ---- */
 
 static void on_trying(void *data, const struct attempt *attempt)
 {
     struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
+    probing->began |= probing->rate_count > 0; /* with the first alone the port may not even open */
     note_tried(probing, attempt);
-    if (!probing->verbose)
+    if (!probing->arguments->verbose)
         return;
     fprintf(stderr, "trying %s", driver->name);
     if (bms_has_address(driver))
@@ -87,101 +166,280 @@ static void on_trying(void *data, const struct attempt *attempt)
     fprintf(stderr, ", %u baud\n", attempt->baud);
 }
 
-static void print_found(const struct probing *probing, const struct search_found *found)
+static void on_found(void *data, const struct search_found *found)
 {
-    const struct bms_driver *driver = found->driver;
-    const struct pack *values = found->values;
-    printf("; %s", driver->title);
-    if (pack_known(values, VOLTAGE_V))
-        printf(", %.2f V", values->value[VOLTAGE_V]);
-    if (pack_known(values, CELL_COUNT))
-        printf(", %.0f cells", values->value[CELL_COUNT]);
-    if (pack_known(values, SOC_PERCENT))
-        printf(", SOC %.1f %%", values->value[SOC_PERCENT]);
-    printf("\n[line line-1]\nport = %s\n", probing->line->port);
-    if (found->baud != driver->line.baud)
-        printf("baud = %u\n", found->baud);
-    if (strcmp(found->framing, driver->line.framing) != 0)
-        printf("framing = %s\n", found->framing);
-    printf("\n[pack pack-1]\nline = line-1\nprotocol = %s\n", driver->name);
-    if (bms_has_address(driver))
-        printf("address = %d\n", address_of(driver, found->options.address));
-    if (driver->variants && found->options.variant > 0)
-        printf("variant = %s\n", driver->variants[found->options.variant]);
-    printf("unit = 1\n");
+    struct probing *probing = data;
+    found_add(&probing->found, found);
+    fprintf(stderr, "found %s", found->driver->name);
+    if (bms_has_address(found->driver))
+        fprintf(stderr, " at address %d", address_of(found->driver, found->options.address));
+    fprintf(stderr, ": ");
+    found_print_values(found->values, stderr);
+    fputc('\n', stderr);
+}
+
+static void on_widening(void *data, double seconds)
+{
+    struct probing *probing = data;
+    fprintf(stderr,
+            "%s at the usual addresses; trying all others, up to %.0f s more (Ctrl-C ends it)\n",
+            probing->found.count > 0 ? "that is all" : "nothing answered", seconds);
 }
 
 static void on_done(void *data, const struct search_found *found, const char *why)
 {
     struct probing *probing = data;
-    if (found) {
-        print_found(probing, found);
-        probing->status = EXIT_DONE;
-    } else {
+    if (found)
+        found_add(&probing->found, found);
+    if (why)
         fprintf(stderr, "packgate: %s: %s\n", probing->line->port, why);
-        /* With the first attempt alone the port did not even open. */
-        if (probing->tried_count > 1)
-            print_tried(probing);
-    }
     ev_break(probing->loop, EVBREAK_ALL);
 }
 
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) revents;
+    struct probing *probing = signal->data;
+    probing->ended = true;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+/* ---- the configuration ---- */
+
+/* Whatever was found, what is printed has passed the checks. */
+static bool is_good(const char *text)
+{
+    struct config *config = config_parse(text, "what was found", stderr);
+    config_free(config);
+    return config != NULL;
+}
+
+static bool write_file(const char *path, const char *text)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    bool good = file && fputs(text, file) >= 0;
+    good = file && fclose(file) == 0 && good;
+    if (!good)
+        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
+    return good;
+}
+
+static bool deliver(const struct probing *probing, const char *text)
+{
+    if (!probing->arguments->output)
+        return fputs(text, stdout) >= 0;
+    if (!write_file(probing->arguments->output, text))
+        return false;
+    fprintf(stderr, "%u pack%s written to %s\n", probing->found.count,
+            probing->found.count == 1 ? "" : "s", probing->arguments->output);
+    return true;
+}
+
+/* What is pasted into a configuration is checked with it by `packgate check`; here alone. */
+static bool print_found(const struct probing *probing, const struct config *beside)
+{
+    char *text = NULL, *alone = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool good = false;
+    if (out) {
+        found_write(&probing->found, NULL, out);
+        good = fclose(out) == 0 && is_good(text);
+    }
+    out = good && beside ? open_memstream(&alone, &size) : NULL;
+    if (out) {
+        found_write(&probing->found, beside, out);
+        good = fclose(out) == 0;
+    }
+    good = good && deliver(probing, alone ? alone : text);
+    free(text);
+    free(alone);
+    return good;
+}
+
+/* The configuration that what was found is put into; NULL: none. Its mistakes are no matter here. */
+static struct config *load_beside(const struct arguments *arguments)
+{
+    if (arguments->config)
+        return config_load(arguments->config, stderr);
+    if (arguments->output || access(CONFIG_DEFAULT, R_OK) < 0)
+        return NULL;
+    FILE *nowhere = fopen("/dev/null", "w");
+    struct config *config = nowhere ? config_load(CONFIG_DEFAULT, nowhere) : NULL;
+    if (nowhere)
+        fclose(nowhere);
+    if (!config)
+        fprintf(stderr, "%s has mistakes: what it has is not known\n", CONFIG_DEFAULT);
+    return config;
+}
+
+/* ---- the ports of this host ---- */
+
+static void print_port(const struct port_listed *port, const struct config *beside)
+{
+    char text[PORT_SIZE];
+    printf("%s", options_port(port->name, text));
+    if (strcmp(port->name, port->device) != 0)
+        printf("  (%s)", port->device);
+    printf("\n    %s%s%s", port->maker, port->maker[0] && port->product[0] ? " " : "",
+           port->product);
+    if (port->vendor_id)
+        printf("%sUSB %04x:%04x", port->maker[0] || port->product[0] ? ", " : "", port->vendor_id,
+               port->product_id);
+    if (port->serial[0])
+        printf(", serial %s", port->serial);
+    if (port->seems)
+        printf(": %s", port->seems);
+    putchar('\n');
+    if (access(port->device, R_OK | W_OK) < 0)
+        printf("    this user may not open it; it may belong to the group dialout\n");
+    for (unsigned i = 0; beside && i < beside->line_count; i++)
+        if (strcmp(beside->lines[i].port, text) == 0)
+            printf("    it is [line %s] of the configuration\n", beside->lines[i].name);
+}
+
+static int list_ports(const struct arguments *arguments)
+{
+    struct port_listed *ports = calloc(MOST_PORTS, sizeof *ports);
+    struct config *beside = load_beside(arguments);
+    const unsigned count = ports ? port_list(ports, MOST_PORTS) : 0;
+    for (unsigned i = 0; i < count; i++)
+        print_port(&ports[i], beside);
+    if (count == 0)
+        printf("no serial port: is the adapter plugged in, and does `dmesg` know it?\n");
+    printf("\nTCP serial servers are not looked for: packgate probe tcp://HOST:PORT\n");
+    free(ports);
+    config_free(beside);
+    return EXIT_DONE;
+}
+
+/* ---- the command ---- */
+
 /* The port goes through the configuration's own checks. */
-static struct config *config_for(const char *port, const char *baud, const char *framing)
+static struct config *config_for(const struct arguments *arguments)
 {
     char full_port[PORT_SIZE];
     const struct option_line lines[] = {
-        {NULL, NULL, "[line port]"}, {"PORT", "port", options_port(port, full_port)},
-        {"--baud", "baud", baud},    {"--framing", "framing", framing},
-        {NULL, NULL, "[pack pack]"}, {NULL, "line", "port"},
-        {NULL, "protocol", "daly"},  {NULL, "unit", "1"},
+        {NULL, NULL, "[line port]"},
+        {"PORT", "port", options_port(arguments->port, full_port)},
+        {"--baud", "baud", arguments->baud},
+        {"--framing", "framing", arguments->framing},
+        {NULL, NULL, "[pack pack]"},
+        {NULL, "line", "port"},
+        {NULL, "protocol", "daly"},
+        {NULL, "unit", "1"},
     };
-    return options_config("probe", lines, sizeof lines / sizeof *lines);
+    return options_config("probe", lines, COUNT(lines));
 }
 
-static int probe(const struct line_config *line, bool verbose)
+static bool search_port(struct probing *probing)
 {
-    static const struct search_events events = {.trying = on_trying, .done = on_done};
-    struct probing probing = {
-        .loop = ev_default_loop(0), .line = line, .verbose = verbose, .status = EXIT_FAILED};
-    struct search *search = search_new(probing.loop, line, &events, &probing);
+    static const struct search_events events = {
+        .trying = on_trying, .found = on_found, .widening = on_widening, .done = on_done};
+    struct search *search =
+        search_new(probing->loop, probing->line,
+                   probing->arguments->all ? SEARCH_ALL : SEARCH_FIRST, &events, probing);
     if (!search)
-        return EXIT_FAILED;
-    ev_run(probing.loop, 0);
+        return false;
+    if (probing->arguments->all) {
+        ev_signal_init(&probing->interrupted, on_signal, SIGINT);
+        ev_signal_init(&probing->terminated, on_signal, SIGTERM);
+        probing->interrupted.data = probing->terminated.data = probing;
+        ev_signal_start(probing->loop, &probing->interrupted);
+        ev_signal_start(probing->loop, &probing->terminated);
+    }
+    ev_run(probing->loop, 0);
     search_free(search);
-    return probing.status;
+    return true;
+}
+
+static int probe(const struct line_config *line, const struct arguments *arguments,
+                 const struct config *beside)
+{
+    static struct probing probing;
+    probing = (struct probing){.loop = ev_default_loop(0), .line = line, .arguments = arguments};
+    probing.found.port = line->port;
+    probing.found.serial = strncmp(line->port, "serial:", 7) == 0;
+    if (!search_port(&probing))
+        return EXIT_FAILED;
+    if (probing.ended)
+        fprintf(stderr, "ended before everything was tried\n");
+    if (probing.began && (arguments->all || probing.found.count == 0))
+        print_not_tried(&probing);
+    else if (probing.found.count > 0)
+        fprintf(stderr, "there may be more packs on this port: packgate probe --all %s\n",
+                line->port);
+    return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
+}
+
+static bool parse(int argc, char **argv, struct arguments *arguments, int *status)
+{
+    static const struct option options[] = {
+        {"all", no_argument, NULL, 'a'},           {"output", required_argument, NULL, 'o'},
+        {"config", required_argument, NULL, 'c'},  {"baud", required_argument, NULL, 'b'},
+        {"framing", required_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},          {0}};
+    for (int option; (option = getopt_long(argc, argv, "ao:c:vh", options, NULL)) != -1;) {
+        switch (option) {
+        case 'a':
+            arguments->all = true;
+            break;
+        case 'o':
+            arguments->output = optarg;
+            break;
+        case 'c':
+            arguments->config = optarg;
+            break;
+        case 'b':
+            arguments->baud = optarg;
+            break;
+        case 'f':
+            arguments->framing = optarg;
+            break;
+        case 'v':
+            arguments->verbose = true;
+            break;
+        default:
+            fputs(usage, option == 'h' ? stdout : stderr);
+            *status = option == 'h' ? EXIT_DONE : EXIT_USAGE;
+            return false;
+        }
+    }
+    arguments->port = optind < argc ? argv[optind] : NULL;
+    const bool for_ports =
+        arguments->all || arguments->output || arguments->baud || arguments->framing;
+    if (argc - optind <= 1 && (arguments->port || !for_ports))
+        return true;
+    if (!arguments->port)
+        fprintf(stderr, "packgate probe: PORT is missing; without options `packgate probe` lists "
+                        "the ports that there are\n\n");
+    fputs(usage, stderr);
+    *status = EXIT_USAGE;
+    return false;
 }
 
 int command_probe(int argc, char **argv)
 {
-    static const struct option options[] = {{"baud", required_argument, NULL, 'b'},
-                                            {"framing", required_argument, NULL, 'f'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    const char *baud = NULL, *framing = NULL;
-    bool verbose = false;
+    struct arguments arguments = {0};
+    int status = EXIT_DONE;
     log_set_level(LOG_LEVEL_ERROR);
-    for (int option; (option = getopt_long(argc, argv, "vh", options, NULL)) != -1;) {
-        if (option == 'b') {
-            baud = optarg;
-        } else if (option == 'f') {
-            framing = optarg;
-        } else if (option == 'v') {
-            verbose = true;
-        } else {
-            fputs(usage, option == 'h' ? stdout : stderr);
-            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
-        }
-    }
-    if (optind != argc - 1) {
-        fputs(usage, stderr);
+    if (!parse(argc, argv, &arguments, &status))
+        return status;
+    if (!arguments.port)
+        return list_ports(&arguments);
+    if (arguments.output && access(arguments.output, F_OK) == 0) {
+        fprintf(stderr, "packgate probe: --output: %s is there already; it is not overwritten\n",
+                arguments.output);
         return EXIT_USAGE;
     }
-    struct config *config = config_for(argv[optind], baud, framing);
-    if (!config)
-        return EXIT_USAGE;
-    int status = probe(&config->lines[0], verbose);
+    struct config *config = config_for(&arguments);
+    struct config *beside = config ? load_beside(&arguments) : NULL;
+    if (!config || (arguments.config && !beside))
+        status = EXIT_USAGE;
+    else
+        status = probe(&config->lines[0], &arguments, beside);
     config_free(config);
+    config_free(beside);
     return status;
 }

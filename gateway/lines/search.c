@@ -20,17 +20,40 @@
 #define CONFIRM_S 5.0        /* for a whole cycle */
 #define CONFIRM_REPLY_MS 700 /* some protocols allow seconds, for the slowest of their boards */
 #define NEVER_S 1000.0
-#define DOWNS_MOST 3 /* a port that is lost so often will not stay */
+#define DOWNS_MOST 3     /* a port that is lost so often will not stay */
+#define GROUP_S 10.0     /* besides the attempts' own time: for a port that opens late */
+#define NEAR_POLLS 2     /* the first request may only wake a pack up */
+#define FAR_POLLS_MOST 3 /* one for each of the dialects that are met most */
+#define FOUND_MOST 64
+
+/* What a search for all packs goes through, list by list. */
+enum stage {
+    STAGE_USUAL, /* the guesses of all drivers */
+    STAGE_NEAR,  /* the other addresses of a protocol that has answered, in its way */
+    STAGE_FAR    /* all addresses of all protocols */
+};
+
+/* One that was found. */
+struct catch
+{
+    struct attempt attempt;
+    bool swept; /* the addresses beside it were gone through */
+};
 
 struct search {
     struct ev_loop *loop;
     struct search_events events;
     void *data;
     const struct line_config *wanted;
+    enum search_extent extent;
     double started_at;
     struct attempt *attempts;
     size_t count;
     bool again; /* the list has been gone through */
+    enum stage stage;
+    bool far; /* that list was made */
+    struct catch found[FOUND_MOST];
+    unsigned found_count;
     /* The attempts that share the port that is open: attempts[first] and so on. */
     size_t first;
     unsigned sharing, at;      /* how many, and which of them asks */
@@ -91,7 +114,9 @@ static void fail(struct search *search, const char *why)
 
 static void give_up(struct search *search)
 {
-    if (search->received == 0)
+    if (search->found_count > 0)
+        fail(search, NULL);
+    else if (search->received == 0)
         fail(search, search->sent == 0 ? "the port does not open"
                                        : "nothing answered; is the BMS awake, are both data wires "
                                          "the right way round, and is no "
@@ -108,6 +133,57 @@ static void give_up_port(struct search *search)
     fail(search, search->why);
 }
 
+static void go_on_from(struct search *search, size_t first);
+
+static bool is_serial(const struct search *search)
+{
+    return strncmp(search->wanted->port, "serial:", 7) == 0;
+}
+
+static int address_of(const struct attempt *attempt)
+{
+    return attempt->guess.address >= 0 ? attempt->guess.address : attempt->driver->address_default;
+}
+
+/* Whether an attempt can bring nothing more beside what was found: that pack itself, or one that
+ * could not share the line with it, as a serial line has one rate and one framing. */
+static bool is_settled(const struct search *search, const struct attempt *attempt)
+{
+    for (unsigned i = 0; i < search->found_count; i++) {
+        const struct attempt *found = &search->found[i].attempt;
+        if (found->driver == attempt->driver && address_of(found) == address_of(attempt))
+            return true;
+        if (search_attempts_same(found, attempt))
+            return true;
+        if (is_serial(search) &&
+            (found->baud != attempt->baud || strcmp(found->framing, attempt->framing) != 0))
+            return true;
+    }
+    return bms_talks(attempt->driver) && search->found_count > 0;
+}
+
+/* From attempts[from] on. */
+static void drop_settled(struct search *search, size_t from)
+{
+    size_t kept = from;
+    for (size_t i = from; i < search->count; i++)
+        if (!is_settled(search, &search->attempts[i]))
+            search->attempts[kept++] = search->attempts[i];
+    search->count = kept;
+}
+
+/* The next ones begin behind it. */
+static void note_found(struct search *search, const struct poller *poller)
+{
+    struct catch *found = &search->found[search->found_count++];
+    found->attempt = search->attempts[search->first];
+    found->attempt.way = poller->bms.way;
+    found->swept = false;
+    for (unsigned i = 0; i + 1 < search->found_count; i++)
+        found->swept |= search->found[i].attempt.driver == found->attempt.driver;
+    drop_settled(search, search->first + 1);
+}
+
 static void report_found(struct search *search)
 {
     const struct attempt *attempt = &search->attempts[search->first];
@@ -120,7 +196,16 @@ static void report_found(struct search *search)
         .values = &poller->values,
     };
     ev_timer_stop(search->loop, &search->timer);
-    search->events.done(search->data, &found, NULL);
+    if (search->extent == SEARCH_FIRST) {
+        search->events.done(search->data, &found, NULL);
+        return;
+    }
+    search->events.found(search->data, &found);
+    note_found(search, poller);
+    if (search->found_count == FOUND_MOST || bms_talks(attempt->driver))
+        give_up(search); /* who talks has the line for itself */
+    else
+        go_on_from(search, search->first + 1);
 }
 
 /* ---- attempts on an open port ---- */
@@ -139,8 +224,10 @@ static struct poller *add_poller(struct search *search, const struct attempt *at
         .stale_after_s = NEVER_S,
     };
     struct poller *poller = poller_new(pack);
-    if (poller)
-        search->pollers[search->sharing++] = poller;
+    if (!poller)
+        return NULL;
+    poller->bms.way = attempt->way;
+    search->pollers[search->sharing++] = poller;
     return poller;
 }
 
@@ -205,8 +292,9 @@ static void try_port(struct search *search)
 {
     const struct attempt *attempt = &search->attempts[search->first],
                          *end = search->attempts + search->count;
+    double seconds = GROUP_S;
     set_line(search, attempt);
-    search->line_config.reply_ms = ATTEMPT_REPLY_MS;
+    search->line_config.reply_ms = search->stage == STAGE_FAR ? ATTEMPT_SWEEP_MS : ATTEMPT_REPLY_MS;
     search->line_config.gap_ms = ATTEMPT_GAP_MS;
     search->line_config.gap_set = true;
     search->confirming = false;
@@ -216,6 +304,7 @@ static void try_port(struct search *search)
         if (!poller)
             break;
         search_attempts_shorten(poller);
+        seconds += 4 * search_attempts_seconds(next, search->line_config.reply_ms);
         next++;
     } while (next < end && search_attempts_alike(attempt, next));
     search->at = 0;
@@ -226,14 +315,81 @@ static void try_port(struct search *search)
     announce(search);
     if (bms_talks(attempt->driver))
         continue_with(search, try_next_port, ATTEMPT_LISTEN_S);
-    else
+    else if (search->extent == SEARCH_FIRST)
         continue_with(search, give_up, seconds_left(search, LIMIT_S));
+    else
+        continue_with(search, try_next_port, seconds);
+}
+
+static void list_near(struct search *search, struct catch *found)
+{
+    found->swept = true;
+    search->stage = STAGE_NEAR;
+    search->count =
+        search_attempts_sweep(&found->attempt, SWEEP_NEAR_LAST, NEAR_POLLS, search->attempts);
+}
+
+/* The attempts of all drivers, for each where its last guess at the usual rate is, since the first
+ * ones may be asked more often. */
+static void list_far(struct search *search)
+{
+    search->far = true;
+    search->stage = STAGE_FAR;
+    search->count = 0;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        struct attempt like = search_attempts_usual(search->wanted, bms_drivers[d]);
+        unsigned polls = like.polls < FAR_POLLS_MOST ? like.polls : FAR_POLLS_MOST;
+        if (!bms_talks(like.driver))
+            search->count +=
+                search_attempts_sweep(&like, SWEEP_LAST, polls, search->attempts + search->count);
+    }
+    search_attempts_sort(search->wanted, search->attempts, search->count);
+}
+
+static void announce_far(const struct search *search)
+{
+    double seconds = 0;
+    for (size_t i = 0; i < search->count; i++)
+        seconds += search_attempts_seconds(&search->attempts[i], ATTEMPT_SWEEP_MS);
+    if (search->events.widening)
+        search->events.widening(search->data, seconds);
+}
+
+/* False: there is nothing more to try. */
+static bool make_next_list(struct search *search)
+{
+    struct catch *next = search->found, *end = next + search->found_count;
+    while (next < end && next->swept)
+        next++;
+    if (next < end)
+        list_near(search, next);
+    else if (!search->far)
+        list_far(search);
+    else
+        return false;
+    drop_settled(search, 0);
+    if (search->count == 0)
+        return make_next_list(search);
+    if (search->stage == STAGE_FAR)
+        announce_far(search);
+    return true;
 }
 
 static void go_on_from(struct search *search, size_t first)
 {
     close_port(search);
     search->first = first;
+    if (search->extent == SEARCH_ALL) {
+        if (first == search->count) {
+            search->first = 0;
+            if (!make_next_list(search)) {
+                give_up(search);
+                return;
+            }
+        }
+        try_port(search);
+        return;
+    }
     if (first == search->count) {
         search->first = 0;
         search->again = true;
@@ -287,7 +443,10 @@ static void confirm(struct search *search)
         search->line_config.reply_ms = CONFIRM_REPLY_MS;
     search->confirming = true;
     if (open_port(search))
-        continue_with(search, end_confirmation, fmin(CONFIRM_S, seconds_left(search, LIMIT_S)));
+        continue_with(search, end_confirmation,
+                      search->extent == SEARCH_ALL
+                          ? CONFIRM_S
+                          : fmin(CONFIRM_S, seconds_left(search, LIMIT_S)));
     else
         fail(search, "out of memory");
 }
@@ -341,7 +500,11 @@ static void on_missed(void *data, struct poller *poller, double now)
 
 static bool make_list(struct search *search)
 {
-    size_t most = search_attempts_list(search->wanted, NULL);
+    size_t most = search_attempts_list(search->wanted, NULL), drivers = 0;
+    while (bms_drivers[drivers])
+        drivers++;
+    if (search->extent == SEARCH_ALL && most < drivers * SWEEP_MOST)
+        most = drivers * SWEEP_MOST;
     search->attempts = calloc(most, sizeof *search->attempts);
     search->packs = calloc(most, sizeof *search->packs);
     search->pollers = calloc(most, sizeof(struct poller *));
@@ -352,7 +515,7 @@ static bool make_list(struct search *search)
 }
 
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
-                          const struct search_events *events, void *data)
+                          enum search_extent extent, const struct search_events *events, void *data)
 {
     struct search *search = calloc(1, sizeof *search);
     if (!search)
@@ -361,6 +524,7 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
     search->events = *events;
     search->data = data;
     search->wanted = line;
+    search->extent = extent;
     search->started_at = clock_now();
     ev_init(&search->timer, on_timer);
     search->timer.data = search;

@@ -25,15 +25,27 @@ struct search_found {
 struct search_events {
     /** One attempt begins; NULL where nobody looks. */
     void (*trying)(void *data, const struct attempt *attempt);
-    /** The search is over: what answered, or NULL and why not. The search may be freed from
-     * within. */
+    /** Of a search for all packs: one of them. */
+    void (*found)(void *data, const struct search_found *found);
+    /** Of a search for all packs: the usual addresses are through, all others take so long when
+     * nobody answers there. NULL where nobody looks. */
+    void (*widening)(void *data, double seconds);
+    /** The search is over: what answered, or NULL and why not. A search for all packs always ends
+     * with NULL, and `why` is NULL too if any was found and nothing went wrong. The search may be
+     * freed from within. */
     void (*done)(void *data, const struct search_found *found, const char *why);
+};
+
+enum search_extent {
+    SEARCH_FIRST, /* over with the first that answers, after 20 s at the latest */
+    SEARCH_ALL    /* every pack on the port: first where they usually are, then all addresses */
 };
 
 /** Starts on the port of `line`, of which a baud rate and framing that are set are kept to.
  * NULL: out of memory. */
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
-                          const struct search_events *events, void *data);
+                          enum search_extent extent, const struct search_events *events,
+                          void *data);
 void search_free(struct search *search);
 
 #endif

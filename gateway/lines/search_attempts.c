@@ -13,11 +13,10 @@ static bool has_baud(const struct line_config *wanted)
 }
 
 static struct attempt make_attempt(const struct line_config *wanted,
-                                   const struct bms_driver *driver, const struct bms_guess *guess,
-                                   unsigned order)
+                                   const struct bms_driver *driver, const struct bms_guess *guess)
 {
     const struct bms_line *usual = &driver->line;
-    struct attempt attempt = {.driver = driver, .guess = *guess, .order = order};
+    struct attempt attempt = {.driver = driver, .guess = *guess};
     attempt.polls = guess->polls ? guess->polls : 1;
     attempt.baud = guess->baud && has_baud(wanted) ? guess->baud : usual->baud;
     if (wanted->baud)
@@ -59,13 +58,12 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
 {
     static const struct bms_guess usual = {.address = -1};
     size_t count = 0;
-    unsigned order = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
         const struct bms_guess *guesses = driver->guess_count ? driver->guesses : &usual;
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;
         for (unsigned g = 0; g < guess_count; g++) {
-            struct attempt attempt = make_attempt(wanted, driver, &guesses[g], order++);
+            struct attempt attempt = make_attempt(wanted, driver, &guesses[g]);
             if (!out)
                 count++;
             else if (!is_listed(out, count, &attempt))
@@ -73,8 +71,81 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
         }
     }
     if (out)
-        qsort(out, count, sizeof *out, has_baud(wanted) ? compare_with_baud : compare);
+        search_attempts_sort(wanted, out, count);
     return count;
+}
+
+/* False: there is none yet. */
+static bool first_request(const struct attempt *attempt, struct bms_request *request)
+{
+    const struct bms_driver *driver = attempt->driver;
+    struct bms bms;
+    unsigned step = 0;
+    bms_init(&bms, driver);
+    bms.options.address = attempt->guess.address;
+    bms.options.variant = attempt->guess.variant;
+    bms.way = attempt->way;
+    while (step < driver->steps && !driver->plan[step].vital)
+        step++;
+    *request = (struct bms_request){0};
+    return step < driver->steps && driver->build(&bms, step, request);
+}
+
+bool search_attempts_same(const struct attempt *a, const struct attempt *b)
+{
+    struct bms_request first, second;
+    return a->driver == b->driver && first_request(a, &first) && first_request(b, &second) &&
+           first.size == second.size && memcmp(first.bytes, second.bytes, first.size) == 0;
+}
+
+void search_attempts_sort(const struct line_config *wanted, struct attempt *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        list[i].order = (unsigned) i;
+    qsort(list, count, sizeof *list, has_baud(wanted) ? compare_with_baud : compare);
+}
+
+struct attempt search_attempts_usual(const struct line_config *wanted,
+                                     const struct bms_driver *driver)
+{
+    static const struct bms_guess usual = {.address = -1};
+    return make_attempt(wanted, driver, driver->guess_count ? &driver->guesses[0] : &usual);
+}
+
+static bool is_swept(const struct bms_driver *driver, int address, int last)
+{
+    if (driver->sweep_last > 0 && driver->sweep_last < last)
+        last = driver->sweep_last;
+    return (address >= driver->address_min && address <= last) ||
+           (driver->dip_last > 0 && address >= driver->dip_first && address <= driver->dip_last);
+}
+
+size_t search_attempts_sweep(const struct attempt *like, int last, unsigned polls,
+                             struct attempt *out)
+{
+    const struct bms_driver *driver = like->driver;
+    size_t count = 0;
+    if (!bms_has_address(driver)) {
+        out[count] = *like;
+        out[count++].polls = polls;
+        return count;
+    }
+    for (int address = 0; address <= driver->address_max && count < SWEEP_MOST; address++) {
+        if (!is_swept(driver, address, last))
+            continue;
+        out[count] = *like;
+        out[count].guess.address = address;
+        out[count++].polls = polls;
+    }
+    return count;
+}
+
+double search_attempts_seconds(const struct attempt *attempt, unsigned reply_ms)
+{
+    const double request_s = 20 * 10.0 / attempt->baud;
+    if (bms_talks(attempt->driver))
+        return ATTEMPT_LISTEN_S;
+    return attempt->polls * ((reply_ms + ATTEMPT_GAP_MS) / 1e3 + request_s);
 }
 
 void search_attempts_shorten(struct poller *poller)

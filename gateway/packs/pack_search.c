@@ -85,7 +85,7 @@ static void begin(struct pack_search *search)
 {
     static const struct search_events events = {.done = on_done};
     search_free(search->search);
-    search->search = search_new(search->loop, search->pack->line, &events, search);
+    search->search = search_new(search->loop, search->pack->line, SEARCH_FIRST, &events, search);
     if (!search->search) {
         ev_timer_set(&search->again, AGAIN_S, 0);
         ev_timer_start(search->loop, &search->again);

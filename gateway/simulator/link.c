@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define SLOTS 16
-#define QUIET_S 0.2      /* a request that is not complete by then never will be */
+#define QUIET_S 0.1      /* a request that is not complete by then never will be */
 #define PTY_CHECK_S 0.05 /* how often a client is looked for */
 #define PACE_S 0.01      /* bytes of a paced line are sent in portions of this time */
 #define PIECE_MOST 32    /* of a reply that comes in pieces */

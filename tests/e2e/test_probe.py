@@ -7,6 +7,7 @@ import json
 import os
 import re
 import selectors
+import signal
 import socket
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from harness import Gateway, PACKGATE, PATIENCE, Program, main, read_value
 
 # What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
 READS = {
-    "daly": rb"\xA5[\x40\x80][\x90\x91\x93-\x98\x50\x62\x63]\x08\x00{8}.",
+    "daly": rb"\xA5[\x40-\x4F\x80][\x90\x91\x93-\x98\x50\x62\x63]\x08\x00{8}.",
     "daly-d2": rb"\xD2\x03.{6}",
     "daly-p81": rb"[\x81-\x90]\x03.{6}",
     "daly-sinowealth": rb"\x0A[\x01-\x17][\x02\x04]",
@@ -31,7 +32,7 @@ READS = {
                  rb"|\x01\x12\x00\x00\x90)..",
     "pace-modbus": rb"[\x01-\x0F]\x03\x00(\x00\x00[\x25\x3B]|\x96\x00\x1E|\xAA\x00\x23)..",
     "eg4-ll": rb"[\x01-\x10]\x03\x00(\x00\x00\x27|\x69\x00\x17)..",
-    "renogy": rb"[\xF7\x30-\x32\x01]\x03\x13(\x88\x00\x22|\xB2\x00\x07|\xF0\x00\x1C)..",
+    "renogy": rb"[\x01-\xF7]\x03\x13(\x88\x00\x22|\xB2\x00\x07|\xF0\x00\x1C)..",
     "ant": rb"\x7E\xA1(\x01\x00\x00\xBE\x18\x55|\x02\x6C\x02\x20\x58\xC4)\xAA\x55",
     "ant-old": rb"\x5A\x5A\x00\x00(\x01\x01|\x00\x00)",
     "pylon-console": rb"(pwr|bat|stat|info)( \d+)?\r\n",
@@ -63,10 +64,12 @@ def check_reads(requests):
 
 
 class Relay:
-    """Passes bytes between a TCP server and its client and keeps what the client sends; without a server it is silent."""
+    """A bus: passes bytes between TCP servers and its client and keeps what the client sends; without a server it is
+    silent."""
 
-    def __init__(self, target=None):
-        self.target = target and (target.rsplit(":", 1)[0].removeprefix("tcp://"), int(target.rsplit(":", 1)[1]))
+    def __init__(self, *targets):
+        self.targets = [(target.rsplit(":", 1)[0].removeprefix("tcp://"), int(target.rsplit(":", 1)[1]))
+                        for target in targets]
         self.requests = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
@@ -90,27 +93,26 @@ class Relay:
 
     def _accept(self):
         client, _ = self.listener.accept()
-        if self.target:
-            server = socket.create_connection(self.target)
-        else:
-            server, self.nobody = socket.socketpair()
-        for end, peer, kept in (client, server, self.requests), (server, client, None):
+        servers = [socket.create_connection(target) for target in self.targets]
+        for end, peers, kept in (client, servers, self.requests), *((server, [client], None) for server in servers):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self.peers[end] = peer
+            self.peers[end] = peers
             self.selector.register(end, selectors.EVENT_READ, kept)
 
     def _pass(self, end, kept):
-        peer = self.peers[end]
+        peers = self.peers[end]
         try:
             data = end.recv(8192)
             if data and kept is not None:
                 kept.append(data)
             if data:
-                peer.sendall(data)
+                for peer in peers:
+                    peer.sendall(data)
         except OSError:
             data = b""
         if not data:
-            for one in end, peer:
+            client = end if kept is not None else peers[0]
+            for one in client, *self.peers[client]:
                 del self.peers[one]
                 self.selector.unregister(one)
                 one.close()
@@ -126,9 +128,9 @@ class Relay:
         self.listener.close()
 
 
-def probe(port):
-    return subprocess.run([PACKGATE, "probe", port], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=PATIENCE)
+def probe(*arguments):
+    return subprocess.run([PACKGATE, "probe", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=3 * PATIENCE)
 
 
 # ---- what is found ----
@@ -234,7 +236,8 @@ def check_silent(port, pattern):
 def check_silence(_):
     with Relay() as relay:
         check_silent(relay.url, r"nothing answered; is the BMS awake.*\n"
-                     r"tried topbms at address 1, 0, .*; daly at address 1; .*jk02.*\n"
+                     r"tried topbms at address 0 to 2; daly at address 1; .*jk02.*\n"
+                     r"not tried: other addresses \(--all tries more\); other baud rates.*; protocol modbus.*\n"
                      rf"to try another address: packgate read --port {relay.url} --protocol NAME --address N\n$")
         seen = check_reads(relay.requests)
     assert seen == set(READS), set(READS) - seen
@@ -243,6 +246,88 @@ def check_silence(_):
 def check_echo(_):
     with Program(*emulator(("jbd", None, None, "silent=1,echo=1"), "--tcp", "127.0.0.1:0")) as program:
         check_silent(program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1], r"only the requests' own echo")
+
+
+# ---- all packs on a port ----
+
+def cell(protocol, address, n):
+    """Each emulated pack of a bus has cells of its own."""
+    return 3100 + 5 * address + len(protocol) + n
+
+
+def bus_case(protocol, address, variant=None):
+    return protocol, address, variant, ",".join(f"cell_mv.{n}={cell(protocol, address, n)}" for n in range(1, 17))
+
+
+def check_all(bus):
+    """Finds each pack of a bus of several protocols and dialects, at usual and at unusual addresses, once; what it
+    prints is a configuration that reads each of them."""
+    programs = [Program(*emulator(case, "--tcp", "127.0.0.1:0")) for case in bus]
+    try:
+        with Relay(*(program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1] for program in programs)) as relay:
+            result = probe("--all", relay.url)
+            assert result.returncode == 0, result
+            found = re.findall(r"^protocol = (\S+)\naddress = (\d+)$", result.stdout, re.M)
+            assert sorted(found) == sorted((case[0], str(case[1])) for case in bus), result.stdout
+            assert "at the usual addresses; trying all others" in result.stderr, result.stderr
+            check_reads(relay.requests)
+            with Gateway(result.stdout) as gateway, gateway.client() as client:
+                gateway.wait_published(*(f"pack-{n}" for n in range(1, len(bus) + 1)))
+                for unit, (protocol, address) in enumerate(found, 1):
+                    value, expected = read_value(client, "cell_mv.7", unit), cell(protocol, int(address), 7)
+                    assert abs(value - expected) <= (100 if protocol == "renogy" else 1), (protocol, address, value, expected)
+    finally:
+        for program in programs:
+            program.stop()
+
+
+BUSES = [
+    [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"),
+     bus_case("daly-p81", 1), bus_case("daly-p81", 9), bus_case("renogy", 51), bus_case("renogy", 49)],
+    [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11),
+     bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6)],
+]
+
+
+def check_alone(_):
+    """One without addresses has its line alone, and a file is written but not overwritten; names that an existing
+    configuration has are not used again."""
+    with tempfile.TemporaryDirectory() as folder, Program(*emulator(("jbd", None, None, ""), "--tcp", "127.0.0.1:0")) as jbd:
+        url, path = jbd.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1], os.path.join(folder, "found.ini")
+        result = probe("--output", path, url)
+        assert result.returncode == 0 and result.stdout == "" and "1 pack written" in result.stderr, result
+        assert "probe --all " + url in result.stderr, result.stderr
+        checked = subprocess.run([PACKGATE, "check", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert checked.returncode == 0 and "1 pack, no mistakes" in checked.stdout, checked
+        assert probe("--output", path, url).returncode == 2
+        other = os.path.join(folder, "other.ini")
+        with open(other, "w") as file:
+            file.write("[line line-1]\nport = sim:\nprotocol = daly\n[pack pack-1]\nline = line-1\nunit = 1\n"
+                       "[pack pack-3]\nline = line-1\naddress = 3\nunit = 2\n[bank pack-2]\npacks = pack-1\nunit = 4\n")
+        result = probe("-c", other, url)
+        assert re.search(r"\[line line-2\]\nport = \S+\n\n\[pack pack-4\]\nline = line-2\nprotocol = jbd\nunit = 3\n$",
+                         result.stdout), result.stdout
+        both = subprocess.run([PACKGATE, "check", "-"], input=open(other).read() + result.stdout, stdout=subprocess.PIPE,
+                              text=True)
+        assert both.returncode == 0, both
+        with open(other, "a") as file:
+            file.write(f"[line shed]\nport = {url}\n[pack shed]\nline = shed\nprotocol = jbd\nunit = 9\n")
+        result = probe("-c", other, url)
+        assert "[line shed] is there already" in result.stdout and "is there already: [pack shed]" in result.stdout, result
+        assert "\nport =" not in result.stdout, result.stdout
+
+
+def check_interrupted(_):
+    """Ctrl-C keeps what was found."""
+    with Program(*emulator(("topbms", 1, "pace", ""), "--tcp", "127.0.0.1:0")) as pack:
+        search = subprocess.Popen([PACKGATE, "probe", "--all", pack.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1]],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        said = search.stderr.readline()
+        assert said.startswith("found topbms at address 1: "), said
+        search.send_signal(signal.SIGINT)
+        out, said = search.communicate(timeout=PATIENCE)
+        assert search.returncode == 0 and "\nprotocol = topbms\naddress = 1\nunit = 1\n" in out, out
+        assert "ended before everything was tried\ntried topbms at address " in said, said
 
 
 # ---- all of that at once: it mostly waits ----
@@ -256,7 +341,10 @@ def finish(jobs):
     assert not failed, "\n".join(failed)
 
 
-POOL = concurrent.futures.ThreadPoolExecutor(len(CASES) + len(PTY_CASES) + 2)
+POOL = concurrent.futures.ThreadPoolExecutor(len(CASES) + len(PTY_CASES) + len(BUSES) + 4)
+ALL_JOBS = start(check_all, BUSES)
+ALONE_JOBS = start(check_alone, ["alone"])
+INTERRUPTED_JOBS = start(check_interrupted, ["interrupted"])
 TCP_JOBS = start(check_over_tcp, CASES)
 PTY_JOBS = start(check_over_pty, PTY_CASES)
 SILENT_JOBS = start(check_silence, ["silence"])
@@ -279,6 +367,27 @@ def tells_an_echo_from_an_answer():
     finish(ECHO_JOBS)
 
 
+def finds_every_pack_of_a_bus():
+    finish(ALL_JOBS)
+
+
+def writes_what_fits_beside_what_is_there():
+    finish(ALONE_JOBS)
+
+
+def keeps_what_was_found_when_interrupted():
+    finish(INTERRUPTED_JOBS)
+
+
+def lists_the_ports_there_are():
+    result = probe()
+    assert result.returncode == 0 and result.stderr == "", result
+    for port in re.findall(r"^serial:(\S+)", result.stdout, re.M):
+        assert os.path.exists(port), port
+    assert re.search(r"^serial:/dev/|^no serial port: ", result.stdout, re.M), result.stdout
+    assert "packgate probe tcp://HOST:PORT" in result.stdout, result.stdout
+
+
 def says_why_a_port_does_not_open():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -287,10 +396,11 @@ def says_why_a_port_does_not_open():
 
 
 def refuses_wrong_calls():
-    for wrong in [], ["tcp://127.0.0.1"], ["--baud", "x", "tcp://127.0.0.1:1"], ["nothing"]:
+    for wrong in ["--all"], ["tcp://127.0.0.1"], ["--baud", "x", "tcp://127.0.0.1:1"], ["nothing"]:
         result = subprocess.run([PACKGATE, "probe", *wrong], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         assert result.returncode == 2 and result.stderr, (wrong, result)
 
 
 main([finds_every_protocol, finds_on_a_serial_port, asks_all_and_only_reads, tells_an_echo_from_an_answer,
-      says_why_a_port_does_not_open, refuses_wrong_calls])
+      finds_every_pack_of_a_bus, writes_what_fits_beside_what_is_there, keeps_what_was_found_when_interrupted,
+      lists_the_ports_there_are, says_why_a_port_does_not_open, refuses_wrong_calls])

@@ -77,7 +77,7 @@ def configurations_are_right():
 def probe_prints_what_is_shown():
     server, url = simulate("topbms", SHED)
     with server:
-        result = run(PACKGATE, "probe", url)
+        result = subprocess.run([PACKGATE, "probe", url], stdout=subprocess.PIPE, timeout=PATIENCE)
         assert result.stdout.decode().replace(url, SERVER) == blocks("ini", README)[0]
 
 

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* The serial ports of this host. */
+#include "port_list.h"
+
+#include <dirent.h>
+#include <libserialport.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bms/count.h"
+
+#define LINKS "/dev/serial"
+
+/* The chips of adapters, and devices that are adapters themselves. Ids as in the kernel's drivers
+ * and in usb.ids. */
+static const struct {
+    int vendor_id, product_id; /* 0: any */
+    const char *seems;
+} adapters[] = {
+    // clang-format off
+    {0x0403, 0x6001, "FTDI FT232R; cables of Victron (VE.Direct) and many RS485 adapters"},
+    {0x0403, 0x6010, "FTDI FT2232, two ports"},
+    {0x0403, 0x6011, "FTDI FT4232, four ports"},
+    {0x0403, 0x6014, "FTDI FT232H"},
+    {0x0403, 0x6015, "FTDI FT231X; cables of Victron (VE.Direct) and RS485 adapters"},
+    {0x0403, 0,      "FTDI"},
+    {0x1A86, 0x7523, "WCH CH340; cheap RS485 adapters, cables of BMS makers"},
+    {0x1A86, 0x5523, "WCH CH341"},
+    {0x1A86, 0x55D3, "WCH CH343; RS485 adapters"},
+    {0x1A86, 0x55D4, "WCH CH9102"},
+    {0x1A86, 0,      "WCH"},
+    {0x10C4, 0xEA60, "Silicon Labs CP210x; cables of BMS makers, Zigbee sticks"},
+    {0x10C4, 0,      "Silicon Labs"},
+    {0x067B, 0x2303, "Prolific PL2303; console cables"},
+    {0x067B, 0,      "Prolific"},
+    {0x04D8, 0x00DD, "Microchip MCP2221"},
+    {0x0483, 0x5740, "STM32 virtual port: a device of its own"},
+    {0x2341, 0,      "Arduino: a device of its own"},
+    {0x303A, 0,      "Espressif ESP32: a device of its own"},
+    {0x2E8A, 0,      "Raspberry Pi Pico: a device of its own"},
+    {0x1CF1, 0,      "dresden elektronik, a Zigbee stick: no BMS"},
+    {0x0451, 0x16A8, "Texas Instruments CC2531, a Zigbee stick: no BMS"},
+    {0x1546, 0,      "u-blox, a GPS receiver: no BMS"},
+    // clang-format on
+};
+
+const char *port_list_seems(int vendor_id, int product_id)
+{
+    for (size_t i = 0; i < COUNT(adapters); i++)
+        if (adapters[i].vendor_id == vendor_id &&
+            (adapters[i].product_id == product_id || adapters[i].product_id == 0))
+            return adapters[i].seems;
+    return NULL;
+}
+
+static void take_text(char out[PORT_TEXT], const char *text)
+{
+    snprintf(out, PORT_TEXT, "%s", text ? text : "");
+}
+
+static int is_link(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Whether a link in `folder` leads to the device, which is then its name. */
+static bool find_link(struct port_listed *port, const char *folder)
+{
+    struct dirent **entries;
+    const int count = scandir(folder, &entries, is_link, alphasort);
+    char *device = realpath(port->device, NULL);
+    bool found = false;
+    for (int i = 0; i < count; i++) {
+        char path[PATH_MAX + sizeof entries[i]->d_name];
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        char *target = found || !device ? NULL : realpath(path, NULL);
+        if (target && strcmp(target, device) == 0 && strlen(path) < sizeof port->name) {
+            snprintf(port->name, sizeof port->name, "%.*s", (int) sizeof port->name - 1, path);
+            found = true;
+        }
+        free(target);
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    free(device);
+    return found;
+}
+
+void port_list_name(struct port_listed *port, const char *folder)
+{
+    static const char *const kinds[] = {"by-id", "by-path"};
+    snprintf(port->name, sizeof port->name, "%s", port->device);
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        char path[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, kinds[i]);
+        if (find_link(port, path))
+            return;
+    }
+}
+
+static void describe(struct port_listed *port, const struct sp_port *known)
+{
+    take_text(port->device, sp_get_port_name(known));
+    if (sp_get_port_transport(known) == SP_TRANSPORT_USB) {
+        sp_get_port_usb_vid_pid(known, &port->vendor_id, &port->product_id);
+        take_text(port->maker, sp_get_port_usb_manufacturer(known));
+        take_text(port->product, sp_get_port_usb_product(known));
+        take_text(port->serial, sp_get_port_usb_serial(known));
+        port->seems = port_list_seems(port->vendor_id, port->product_id);
+    } else {
+        take_text(port->product, sp_get_port_description(known));
+    }
+    port_list_name(port, LINKS);
+}
+
+unsigned port_list(struct port_listed *out, unsigned room)
+{
+    struct sp_port **ports;
+    unsigned count = 0;
+    if (sp_list_ports(&ports) != SP_OK)
+        return 0;
+    for (unsigned i = 0; ports[i] && count < room; i++) {
+        out[count] = (struct port_listed){0};
+        describe(&out[count++], ports[i]);
+    }
+    sp_free_port_list(ports);
+    return count;
+}

@@ -29,6 +29,7 @@ struct note {
 /* An order that the gateway has not answered yet. */
 struct waiting {
     uint64_t number; /* of this process; 0: free */
+    double given_at;
     uint64_t ticket;
     void (*done)(void *data, uint64_t ticket, enum order_result result);
     void *data;
@@ -202,7 +203,7 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
     pipe_order(&message, &order);
     if (!transmit(outlet, &message))
         return false;
-    *free_one = (struct waiting){order.ticket, ticket, done, data};
+    *free_one = (struct waiting){order.ticket, order.given_at, ticket, done, data};
     return true;
 }
 
@@ -260,6 +261,13 @@ static void take_values(struct outlet *outlet, struct pipe_message *message)
     tell(outlet, &pack->source, changes, now);
 }
 
+static void finish(struct waiting *waiting, enum order_result result)
+{
+    struct waiting found = *waiting;
+    waiting->number = 0;
+    found.done(found.data, found.ticket, result);
+}
+
 static void take_done(struct outlet *outlet, struct pipe_message *message)
 {
     struct pipe_done done = {0};
@@ -268,11 +276,17 @@ static void take_done(struct outlet *outlet, struct pipe_message *message)
         return;
     for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
         if (w->number && w->number == done.ticket) {
-            struct waiting found = *w;
-            w->number = 0;
-            found.done(found.data, found.ticket, done.result);
+            finish(w, done.result);
             return;
         }
+}
+
+/* The gateway drops an answer when an outlet takes none of its messages for long. */
+static void give_up_orders(struct outlet *outlet, double now)
+{
+    for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
+        if (w->number && now - w->given_at > OUTLET_ORDER_S)
+            finish(w, ORDER_UNANSWERED);
 }
 
 static void take_ordered(struct outlet *outlet, struct pipe_message *message)
@@ -341,6 +355,7 @@ static void end(struct outlet *outlet)
         return;
     outlet->ending = true;
     ev_io_stop(outlet->loop, &outlet->readable);
+    ev_timer_set(&outlet->deadline, outlet->gone ? OUTLET_WITHDRAW_S : OUTLET_END_S, 0);
     ev_timer_start(outlet->loop, &outlet->deadline);
     if (outlet->self)
         outlet->kind->stop(outlet->self, outlet->gone);
@@ -407,6 +422,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct outlet *outlet = timer->data;
     double now = clock_now();
+    give_up_orders(outlet, now);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
         struct outlet_pack *pack = &outlet->packs[i];
         bool fresh = outlet_fresh(outlet, pack, now);

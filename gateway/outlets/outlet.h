@@ -32,15 +32,18 @@ struct outlet_kind {
      * it cannot, and has said why. */
     void *(*start)(struct outlet *outlet);
     /** Is to end: the gateway does, the section has changed or (`gone`) is not there any more.
-     * Calls outlet_over when it is through, within OUTLET_END_S; after that it is killed. */
+     * Calls outlet_over when it is through, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the
+     * section is gone; after that it is killed. */
     void (*stop)(void *self, bool gone);
     /** The loop is over: lets go of what `start` made. */
     void (*free)(void *self);
 };
 
-#define OUTLET_END_S 5.0
 #define OUTLET_ANSWER_S 5.0
 #define OUTLET_DEAF_S 10.0 /* the gateway was not heard for so long: it hangs */
+
+/* The gateway has answered by then. */
+#define OUTLET_ORDER_S 180.0
 
 /* A pack or a bank in an outlet. */
 struct outlet_pack {
@@ -77,8 +80,8 @@ void outlet_observe(struct outlet *outlet, struct observer *observer);
 /** Whether the gateway was heard within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);
 
-/** Asks the gateway to switch. `done` follows, never from within. False: the pipe is full, nothing
- * will come. */
+/** Asks the gateway to switch. `done` follows, never from within; an answer that got lost is
+ * ORDER_UNANSWERED after OUTLET_ORDER_S. False: the pipe is full, nothing will come. */
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
                   const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,

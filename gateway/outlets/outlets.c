@@ -33,8 +33,9 @@
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0                 /* who ran for so long starts with the first pause again */
 #define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for config and notes */
-#define END_S 6.0                     /* an outlet that was told to end is killed after that */
-#define EVENTS_MAX 64                 /* waiting for an outlet's pipe */
+#define END_S (OUTLET_END_S + 1)      /* one that was told to end is killed after that */
+#define WITHDRAW_S (OUTLET_WITHDRAW_S + 1) /* the same of one whose section is gone for good */
+#define EVENTS_MAX 64                      /* waiting for an outlet's pipe */
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
 #define LAST_MESSAGES 1000 /* more than its pipe holds */
 #define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
@@ -84,6 +85,8 @@ struct process {
     int fd;           /* -1: none */
     pid_t pid;        /* 0: none */
     bool leaving;     /* its section is gone or has changed: not to be started again */
+    bool gone;        /* the section: what it has left with others is to be withdrawn */
+    bool waits;       /* to be started, after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
     double started_at, pause_s;
     unsigned ended;
@@ -419,6 +422,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 /* ---- starting and ending ---- */
 
 static void start(struct process *process);
+static void leave(struct process *process, bool gone);
 
 static void free_process(struct process *process)
 {
@@ -481,11 +485,45 @@ static void lament(struct process *process, const char *what)
     process->doubted = true;
 }
 
+/* Two sections can be one and the same to a broker, where one takes the place of the other: what
+ * the old one withdraws must not be what the new one has just announced. */
+static void start_waiting(struct outlets *outlets)
+{
+    for (struct process *process = outlets->first; process; process = process->next) {
+        if (!process->waits)
+            continue;
+        const struct process *other = outlets->first;
+        while (other && !(other->kind == process->kind && other->gone))
+            other = other->next;
+        if (other)
+            continue;
+        process->waits = false;
+        start(process);
+    }
+}
+
+/* One that was told to end has ended: the next one takes its place, be it only to withdraw. */
+static void succeed(struct process *process)
+{
+    struct outlets *outlets = process->outlets;
+    struct process *successor = process->successor;
+    process->successor = NULL;
+    unlink_process(process);
+    free_process(process);
+    if (successor) {
+        successor->next = outlets->first;
+        outlets->first = successor;
+        start(successor);
+        if (successor->gone)
+            leave(successor, true);
+    }
+    start_waiting(outlets);
+}
+
 static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
 {
     (void) revents;
     struct process *process = child->data;
-    struct outlets *outlets = process->outlets;
     ev_child_stop(loop, child);
     ev_timer_stop(loop, &process->timer);
     drain(process);
@@ -493,15 +531,7 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
     close_pipe(process);
     process->report = (struct pipe_report){0};
     if (process->leaving) {
-        struct process *successor = process->successor;
-        process->successor = NULL;
-        unlink_process(process);
-        free_process(process);
-        if (successor) {
-            successor->next = outlets->first;
-            outlets->first = successor;
-            start(successor);
-        }
+        succeed(process);
         return;
     }
     char how[64], what[80];
@@ -636,11 +666,20 @@ static void start(struct process *process)
     try_later(process);
 }
 
+/* The packs are gone, and it gets no more values. */
+static void forget_sources(struct process *process)
+{
+    process->source_count = 0;
+    process->owed_count = 0;
+}
+
 /* End of file tells it to end. */
 static void leave(struct process *process, bool gone)
 {
+    struct ev_loop *loop = process->outlets->loop;
     process->leaving = true;
-    ev_timer_stop(process->outlets->loop, &process->timer);
+    process->gone = gone;
+    ev_timer_stop(loop, &process->timer);
     if (process->pid == 0)
         return;
     if (gone && process->fd >= 0) {
@@ -652,10 +691,9 @@ static void leave(struct process *process, bool gone)
         /* End of file for it; what it wants to have kept is still to be read. */
         shutdown(process->fd, SHUT_WR);
     }
-    process->source_count = 0; /* the sources are gone, and it gets no more values */
-    process->owed_count = 0;
-    ev_timer_set(&process->timer, END_S, 0);
-    ev_timer_start(process->outlets->loop, &process->timer);
+    forget_sources(process);
+    ev_timer_set(&process->timer, gone ? WITHDRAW_S : END_S, 0);
+    ev_timer_start(loop, &process->timer);
 }
 
 /* ---- from the configuration ---- */
@@ -790,24 +828,43 @@ static void take_up(struct outlets *outlets, struct process *fresh, struct proce
         running->next = *kept;
         *kept = running;
     } else {
+        if (running) {
+            unlink_process(running);
+            free_process(running);
+        }
         fresh->next = *kept;
         *kept = fresh;
-        start(fresh);
+        fresh->waits = true;
     }
 }
 
+/* Its section is gone. One that does not run just now, or has not made room for its successor yet,
+ * is started for the last time, to withdraw. False: there is nothing of it any more. */
+static bool dismiss(struct process *process)
+{
+    if (process->successor) {
+        forget_sources(process->successor);
+        process->successor->gone = true;
+        return true;
+    }
+    if (process->leaving)
+        return true;
+    if (process->pid == 0 && !process->waits) {
+        ev_timer_stop(process->outlets->loop, &process->timer);
+        forget_sources(process);
+        start(process);
+    }
+    leave(process, true);
+    return process->pid > 0;
+}
+
 /* What is left over in the old list belongs to no section any more. */
-static void dismiss(struct outlets *outlets, struct process **kept)
+static void dismiss_all(struct outlets *outlets, struct process **kept)
 {
     while (outlets->first) {
         struct process *process = outlets->first;
         outlets->first = process->next;
-        bool was_leaving = process->leaving;
-        free_process(process->successor);
-        process->successor = NULL;
-        if (!was_leaving)
-            leave(process, true);
-        if (process->pid == 0) {
+        if (!dismiss(process)) {
             free_process(process);
             continue;
         }
@@ -844,8 +901,9 @@ static void renew(struct outlets *outlets)
                 log_error("%s %s: out of memory, or too many packs", kinds[i].name, section->name);
         }
     }
-    dismiss(outlets, &kept);
+    dismiss_all(outlets, &kept);
     outlets->first = kept;
+    start_waiting(outlets);
 }
 
 static void on_renewed(void *data, double now)

@@ -32,6 +32,8 @@
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 120
+#define OUTLET_END_S 5.0       /* within which an outlet ends that is told to */
+#define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone for good */
 
 enum pipe_type {
     PIPE_CONFIG = 1,

@@ -278,6 +278,46 @@ def withdraws_what_is_gone():
         await_retained(broker, lambda found: not found, "section")
 
 
+def withdraws_in_any_case():
+    """The section goes while its outlet hangs, while another one is about to take its place, while the broker is away; or
+    it has another name all of a sudden."""
+    packs = LINE.format("a", "sim:", 1, "")
+
+    def is_there(found):
+        return any(topic.endswith("_a/config") for topic in found) and "packgate/a/info" in found
+
+    kept = "persistence true\nautosave_on_changes true\nautosave_interval 1\npersistence_location {}/\nallow_anonymous true\n"
+    with tempfile.TemporaryDirectory(prefix="packgate-broker-") as folder, \
+            Broker(kept.format(folder), folder=folder) as broker, Gateway(packs + section(broker)) as gateway:
+        await_retained(broker, is_there, "announced")
+        os.kill(outlet_of(gateway), signal.SIGSTOP)
+        rewrite(gateway, packs + section(broker, "interval = 2s\n"))
+        rewrite(gateway, packs)
+        await_retained(broker, lambda found: not found, "nothing")
+
+        rewrite(gateway, packs + section(broker, name="one"))
+        await_retained(broker, is_there, "one")
+        os.kill(outlet_of(gateway), signal.SIGKILL)
+        gateway.wait_for("outlet mqtt one: ended by signal 9")
+        rewrite(gateway, packs)
+        await_retained(broker, lambda found: not found, "nothing once more")
+
+        # The new one and the old one have the same topics.
+        rewrite(gateway, packs + section(broker, name="one"))
+        await_retained(broker, is_there, "one again")
+        rewrite(gateway, packs + section(broker, name="other"))
+        gateway.wait_for("mqtt one: withdrew a")
+        gateway.wait_for("mqtt other: connected")
+        await_retained(broker, is_there, "the other one")
+
+        broker.stop()
+        gateway.wait_for("mqtt other: broker .*; trying again")
+        rewrite(gateway, packs)
+        with Broker(kept.format(folder), port=broker.port, folder=folder) as again:
+            gateway.wait_for("mqtt other: withdrew a")
+            await_retained(again, lambda found: not found, "nothing at all")
+
+
 def remembers_over_a_restart():
     """What vanished while the gateway was not running is withdrawn, too, and its id stays the same."""
     folder = tempfile.mkdtemp(prefix="packgate-mqtt-state-")
@@ -580,7 +620,7 @@ def several_side_by_side():
 
 
 main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
-      subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone,
+      subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone, withdraws_in_any_case,
       remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker,
       sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
       encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

@@ -1114,18 +1114,20 @@ static void on_up(void *data)
 {
     struct mqtt *mqtt = data;
     double now = clock_now();
-    subscribe(mqtt);
-    do_everything(mqtt);
     for (struct withdrawal *withdrawal = mqtt->withdrawals; withdrawal;
          withdrawal = withdrawal->next) {
         withdrawal->step = 0;
         withdrawal->sent = false;
     }
+    report(mqtt);
+    if (mqtt->ending)
+        return;
+    subscribe(mqtt);
+    do_everything(mqtt);
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))
             tell_events(mqtt, &mqtt->packs[i], now);
     mqtt->retained_told = mqtt->foreign_told = false;
-    report(mqtt);
 }
 
 static void on_down(void *data)
@@ -1134,7 +1136,7 @@ static void on_down(void *data)
     undo_events(mqtt);
     mqtt->answered_at = -INFINITY;
     report(mqtt);
-    if (mqtt->ending)
+    if (mqtt->ending && !mqtt->withdrawals)
         outlet_over(mqtt->outlet);
 }
 
@@ -1167,7 +1169,8 @@ static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
     send_all(mqtt, clock_now());
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         left &= mqtt->packs[i].todo == 0;
-    if (!connection_is_up(mqtt->connection) ||
+    /* What is to be withdrawn waits for the broker as long as it may. */
+    if ((!connection_is_up(mqtt->connection) && !mqtt->withdrawals) ||
         (left && connection_counters(mqtt->connection).queued == 0))
         outlet_over(mqtt->outlet);
 }
@@ -1176,9 +1179,11 @@ static void stop(void *self, bool gone)
 {
     struct mqtt *mqtt = self;
     mqtt->ending = true;
+    ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
     mqtt->todo = gone || is_smartbms(mqtt) ? 0 : STATUS;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo = gone ? 0 : is_smartbms(mqtt) ? STATE : STATUS;
+    free_withdrawals(mqtt);
     if (gone && !is_smartbms(mqtt))
         withdraw_noted(mqtt, true);
     ev_timer_set(&mqtt->farewell, 0, 0.02);
@@ -1193,6 +1198,9 @@ static void free_mqtt(void *self)
     ev_timer_stop(loop, &mqtt->second);
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
+    if (mqtt->ending && mqtt->withdrawals)
+        log_warn("%s: the broker cannot be reached: what it was told to keep stays there",
+                 mqtt->name);
     connection_free(mqtt->connection);
     free_withdrawals(mqtt);
     free(mqtt->packs);

@@ -112,6 +112,60 @@ static void test_brokers(void **state)
 
 #define BROKER "[mqtt x]\nbroker = mqtt://h\n"
 
+static void test_web_address(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *section, *host, *address;
+    } cases[] = {
+        {"[web]\n", "gateway", "http://gateway.local:8080/"},
+        {"[web]\n", "gateway.lan", "http://gateway.lan:8080/"},
+        {"[web]\nlisten = [::]:80\nhosts = packs.lan\n", "gateway", "http://packs.lan/"},
+        {"[web]\nlisten = 192.0.2.7:443\ntls_cert = /c\ntls_key = /k\n", "g", "https://192.0.2.7/"},
+        {"[web]\nlisten = 127.0.0.1:8080, [2001:db8::7]:81\n", "g", "http://[2001:db8::7]:81/"},
+        {"[web]\nlisten = 127.0.0.1:8080\n", "gateway", NULL},
+        {"[web]\nlisten = 0.0.0.0:0\n", "gateway", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *messages, address[192] = "";
+        struct config *config = parse(cases[i].section, &messages);
+        if (!config)
+            fail_msg("%s: %s", cases[i].section, messages);
+        assert_int_equal(web_address(config->web, cases[i].host, address, sizeof address),
+                         cases[i].address != NULL);
+        assert_string_equal(address, cases[i].address ? cases[i].address : "");
+        config_free(config);
+        free(messages);
+    }
+}
+
+/* To Home Assistant the gateway is one device: the first section of a broker tells of it. */
+static void test_one_speaks_for_the_gateway(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *second;
+        bool is_second;
+    } cases[] = {
+        {"broker = mqtt://h:1883\n", true},
+        {"broker = mqtt://h\ndiscovery_prefix = other\n", false},
+        {"broker = mqtt://h\ndiscovery = off\n", false},
+        {"broker = mqtt://g\n", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[300], *messages;
+        snprintf(text, sizeof text, BROKER "packs = shed\n[mqtt y]\npacks = a.b\ntopic = t\n%s",
+                 cases[i].second);
+        struct config *config = parse(text, &messages);
+        if (!config)
+            fail_msg("%s: %s", text, messages);
+        assert_false(config->mqtts[0].second);
+        assert_int_equal(config->mqtts[1].second, cases[i].is_second);
+        config_free(config);
+        free(messages);
+    }
+}
+
 static void test_mistakes(void **state)
 {
     (void) state;
@@ -120,6 +174,7 @@ static void test_mistakes(void **state)
         bool warning;
     } cases[] = {
         {"[mqtt x]\n", "has no 'broker'", false},
+        {BROKER "[mqtt y]\nbroker = mqtt://H:1883/\n", "already the topic of [mqtt x]", false},
         {BROKER "packs = shed, shed\n", "shed is in [mqtt x] twice", false},
         {BROKER "packs = shad\n", "there is no pack or bank shad; did you mean 'shed'?", false},
         {BROKER "packs = all, shed\n", "'packs'", false},
@@ -154,6 +209,8 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_no_secret_is_repeated),
         cmocka_unit_test(test_brokers),
+        cmocka_unit_test(test_web_address),
+        cmocka_unit_test(test_one_speaks_for_the_gateway),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,49 @@ bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint)
     return false;
 }
 
+bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
+{
+    bool tls_a, tls_b;
+    struct endpoint x, y;
+    return mqtt_broker_parse(a->broker, &tls_a, &x) && mqtt_broker_parse(b->broker, &tls_b, &y) &&
+           tls_a == tls_b && x.port == y.port && strcasecmp(x.host, y.host) == 0;
+}
+
+static bool is_own(const char *host)
+{
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcasecmp(host, "localhost") == 0;
+}
+
+static void write_host(const struct web_config *web, const char *host, const char *host_name,
+                       char *out, size_t size)
+{
+    bool any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+    if (!any)
+        snprintf(out, size, strchr(host, ':') ? "[%s]" : "%s", host);
+    else if (web->hosts.count > 0)
+        snprintf(out, size, "%s", web->hosts.at[0]);
+    else
+        snprintf(out, size, "%s%s", host_name, strchr(host_name, '.') ? "" : ".local");
+}
+
+bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size)
+{
+    const bool tls = web->tls_cert[0] != '\0';
+    for (unsigned i = 0; i < web->listen.count; i++) {
+        struct endpoint endpoint;
+        char host[300];
+        if (!endpoint_parse(web->listen.at[i], &endpoint) || endpoint.port == 0 ||
+            is_own(endpoint.host))
+            continue;
+        write_host(web, endpoint.host, host_name, host, sizeof host);
+        const char *format = endpoint.port == (tls ? 443 : 80) ? "%s://%s/" : "%s://%s:%u/";
+        snprintf(out, size, format, tls ? "https" : "http", host, (unsigned) endpoint.port);
+        return true;
+    }
+    return false;
+}
+
 /* ---- types ---- */
 
 static bool parse_outlet_packs(const struct config_key *key, const char *text, void *field)
@@ -223,10 +266,35 @@ static void report_missing(const struct config_drafts *drafts, const struct conf
                  suggest_hint(&suggest, hint));
 }
 
+/* What `make WITHOUT=…` has left out of packgate-outlet. */
+static const char *const left_out[] = {
+#ifndef WITH_MQTT
+    "mqtt",
+#endif
+#ifndef WITH_HISTORY
+    "history",
+#endif
+#ifndef WITH_WEB
+    "web",
+#endif
+    NULL};
+
+static void check_built(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    for (const char *const *word = left_out; *word; word++)
+        if (strcmp(draft->section->word, *word) == 0)
+            mistakes_add(mistakes, draft->heading,
+                         "this packgate was built without [%s]; expected one that was made without "
+                         "WITHOUT=%s",
+                         *word, *word);
+}
+
+/* What all outlets have in common. */
 static void check_packs(const struct config_drafts *drafts, struct config_draft *draft,
                         struct mistakes *mistakes)
 {
     const struct outlet_config *outlet = draft->settings;
+    check_built(draft, mistakes);
     for (unsigned i = 0; i < outlet->pack_count; i++) {
         const char *name = outlet->packs[i];
         unsigned before = 0;
@@ -329,8 +397,7 @@ static void check_company(const struct config_drafts *drafts, const struct confi
 {
     const struct mqtt_config *mqtt = mqtt_of(draft);
     for (const struct config_draft *other = drafts->list; other < draft; other++) {
-        if (other->section != &mqtt_section || strcmp(mqtt_of(other)->broker, mqtt->broker) != 0 ||
-            !mqtt->broker[0])
+        if (other->section != &mqtt_section || !mqtt_same_broker(mqtt_of(other), mqtt))
             continue;
         if (strcmp(mqtt_of(other)->topic, mqtt->topic) == 0)
             mistakes_add(mistakes, config_draft_line(draft, "topic"),
@@ -415,6 +482,17 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
                      "'max_streams' of %u can never be reached with a 'max_clients' of %u; "
                      "expected at most that",
                      web->max_streams, web->max_clients);
+}
+
+/* To Home Assistant the gateway is one device, however many sections are at its broker: the first
+ * of them announces it, the packs of all are connected by it. */
+static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
+{
+    (void) draft;
+    struct mqtt_config *mqtt = settings;
+    for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
+        mqtt->second |= announces(other) && mqtt_same_broker(other, mqtt) &&
+                        strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
 /* Charts are made of what the history has. */
@@ -512,7 +590,7 @@ const struct config_section mqtt_section = {
     .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
             "Assistant makes devices of the packs by itself.",
     .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
-    CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt,
+    CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
 };
 
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION

@@ -61,6 +61,7 @@ struct mqtt_config {
     enum mqtt_entities entities;
     bool switching;
     bool retain;
+    bool second; /* another section at the same broker speaks for the gateway itself */
 };
 
 #define WEB_HOSTS_MAX 16
@@ -86,6 +87,14 @@ struct web_config {
     char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
     double commit_s;                /* of the same */
 };
+
+/** Whether two sections have one and the same broker, which can be written in more than one way. */
+bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);
+
+/** Where others in the network find the page: at the address that it listens on; where that is any,
+ * by the first of its `hosts`, else by the name of this host, with ".local" unless it has a domain.
+ * "http://gateway.local:8080/". False: only this host reaches it, or its port is not known. */
+bool web_address(const struct web_config *web, const char *host_name, char *out, size_t size);
 
 /** Takes "mqtt://HOST[:1883]" or "mqtts://HOST[:8883]" apart. False: it is neither. */
 bool mqtt_broker_parse(const char *text, bool *tls, struct endpoint *endpoint);

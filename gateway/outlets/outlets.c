@@ -41,10 +41,11 @@
 #define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
 
 /* The sections that are outlets: where in the configuration their structs are. */
-#define SECTION(word, list, count)                                                                 \
+#define SECTION(word, list, count, ...)                                                            \
     {                                                                                              \
         .name = word, .list_at = offsetof(struct config, list),                                    \
-        .count_at = offsetof(struct config, count), .size = sizeof *((struct config *) NULL)->list \
+        .count_at = offsetof(struct config, count),                                                \
+        .size = sizeof *((struct config *) NULL)->list, __VA_ARGS__                                \
     }
 #define SECTION_OF_ONE(word, member)                                                               \
     {                                                                                              \
@@ -55,8 +56,9 @@
 static const struct kind {
     const char *name;
     size_t list_at, count_at, size;
+    bool tells_page; /* where the page is: it is restarted when that changes */
 } kinds[] = {
-    SECTION("mqtt", mqtts, mqtt_count),
+    SECTION("mqtt", mqtts, mqtt_count, .tells_page = true),
     SECTION_OF_ONE("history", history),
     SECTION_OF_ONE("web", web),
     SECTION("print", prints, print_count),
@@ -513,9 +515,12 @@ static void succeed(struct process *process)
     if (successor) {
         successor->next = outlets->first;
         outlets->first = successor;
-        start(successor);
-        if (successor->gone)
+        if (successor->gone) {
+            start(successor);
             leave(successor, true);
+        } else {
+            successor->waits = true;
+        }
     }
     start_waiting(outlets);
 }
@@ -723,6 +728,16 @@ static void put_pack(struct pipe_message *message, const struct source *source)
     pipe_pack(message, &pack);
 }
 
+static void put_page(struct process *process, struct pipe_config *config)
+{
+    const struct web_config *web = packs_config(process->outlets->packs)->web;
+    char host[65] = "";
+    gethostname(host, sizeof host - 1);
+    if (!process->kind->tells_page || !web || !host[0] ||
+        !web_address(web, host, config->page, sizeof config->page))
+        config->page[0] = '\0';
+}
+
 /* Its config is all that an outlet depends on: while these bytes are the same it goes on. */
 static bool compose_config(struct process *process, const void *section)
 {
@@ -738,6 +753,7 @@ static bool compose_config(struct process *process, const void *section)
     snprintf(config.kind, sizeof config.kind, "%s", process->kind->name);
     snprintf(config.section, sizeof config.section, "%s", process->section);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
+    put_page(process, &config);
     struct pipe_message message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);
     memset(outlets->room, 0, 1024); /* the gap before the settings */
     message = pipe_new(PIPE_CONFIG, outlets->room, PIPE_MESSAGE_MAX);

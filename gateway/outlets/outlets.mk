@@ -33,8 +33,10 @@ OUTLET_PARTS += $(PAGE_OBJECT)
 endif
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
 
-$(BUILD)/gateway/outlets/main.o: gateway/outlets/outlets.mk
-$(BUILD)/gateway/outlets/main.o: CPPFLAGS += $(OUTLET_DEFINES)
+# Who knows what there is: the one that starts it, and the check of a configuration that wants it.
+OUTLET_KNOWERS := $(BUILD)/gateway/outlets/main.o $(BUILD)/gateway/config/outlets.o
+$(OUTLET_KNOWERS): gateway/outlets/outlets.mk
+$(OUTLET_KNOWERS): CPPFLAGS += $(OUTLET_DEFINES)
 
 $(BUILD)/packgate-outlet: $(BUILD)/gateway/outlets/main.o $(OUTLET_ARCHIVE) $(BUILD)/libpackgate.a
 	$(call short,LINK,$@)

@@ -131,6 +131,7 @@ void pipe_config(struct pipe_message *message, struct pipe_config *config)
     pass_text(message, config->id, sizeof config->id);
     pass_flag(message, &config->id_kept);
     pass_double(message, &config->started_at);
+    pass_text(message, config->page, sizeof config->page);
     config->pack_count = pass_number(message, config->pack_count, PIPE_PACKS_MAX);
     config->settings_size =
         pass_number(message, (unsigned) config->settings_size, PIPE_MESSAGE_MAX);

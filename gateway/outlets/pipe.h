@@ -68,6 +68,7 @@ struct pipe_config {
     char id[PIPE_ID_SIZE];   /* of this gateway, the same for ever */
     bool id_kept;            /* false: there is no state file, it is that of the machine */
     double started_at;       /* of the gateway, by its clock */
+    char page[192];          /* address of the web page; empty: there is none for others to see */
     const void *settings;    /* the section's struct, inside of the message */
     size_t settings_size;
     unsigned pack_count;

@@ -119,6 +119,29 @@ def home_assistant_understands_all():
         server.stop()
 
 
+def two_sections_are_one_gateway():
+    """At one broker the gateway is one device, told of by the first section, until that goes; and it says where the page
+    is."""
+    packs = LINE.format("a", "sim:", 1, "") + LINE.format("b", "sim:", 2, "") + "[web]\nlisten = 192.0.2.7:8080\n"
+    with Broker() as broker, Gateway(packs + section(broker, "interval = 1s\npacks = a\n", name="one") + section(
+            broker, "interval = 1s\npacks = b\ntopic = second\n", name="two")) as gateway:
+        found = await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 3, "all announced")
+        number = identity(found)
+        device = {name: json.loads(found[f"homeassistant/device/packgate_{number}{name}/config"]) for name in ("", "_a", "_b")}
+        for name in "_a", "_b":
+            assert device[name]["dev"]["via_device"] == device[""]["dev"]["ids"][0] == f"packgate_{number}"
+            assert device[name]["dev"]["cu"] == "http://192.0.2.7:8080/#" + name[1:], device[name]["dev"]
+        assert device[""]["cmps"]["connection"]["stat_t"] == "packgate/status", device[""]
+        assert device[""]["dev"]["cu"] == device[""]["o"]["url"] == "http://192.0.2.7:8080/"
+        check_device(json.dumps(device[""]))
+        check_device(json.dumps(device["_b"]))
+        rewrite(gateway, packs.split("[web]")[0] + section(broker, "interval = 1s\npacks = b\ntopic = second\n", name="two"))
+        found = await_retained(broker, lambda found: b"second/status" in found.get(
+            f"homeassistant/device/packgate_{number}/config", b"") and f"homeassistant/device/packgate_{number}_a/config"
+            not in found, "the second one speaks")
+        assert b'"cu"' not in found[f"homeassistant/device/packgate_{number}/config"]
+
+
 def single_messages_for_others():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server, \
@@ -619,7 +642,8 @@ def several_side_by_side():
         assert gateway.process.poll() is None
 
 
-main([publishes_what_is_documented, home_assistant_understands_all, single_messages_for_others, switches_and_answers,
+main([publishes_what_is_documented, home_assistant_understands_all, two_sections_are_one_gateway,
+      single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone, withdraws_in_any_case,
       remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker,
       sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,

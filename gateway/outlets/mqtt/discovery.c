@@ -85,7 +85,19 @@ static void put_origin(struct text *text, const struct announcer *announcer)
     text_add(text, "{");
     put(text, "name", "packgate");
     put(text, "sw", announcer->version);
+    put(text, "url", announcer->url);
     text_add(text, "}");
+}
+
+/* Where the page shows this pack. */
+static void put_page(struct text *text, const struct announcer *announcer, const char *pack)
+{
+    char url[256];
+    struct text made = text_in(url, sizeof url);
+    if (!announcer->url || !announcer->url[0])
+        return;
+    text_format(&made, "%s#%s", announcer->url, pack);
+    put(text, "cu", url);
 }
 
 /* The name of the make stands in front in the driver's title. */
@@ -120,7 +132,7 @@ static void put_device(struct text *text, const struct announcer *announcer,
     put(text, "sw", pack->text[FIRMWARE]);
     put(text, "sn", pack->text[SERIAL]);
     put(text, "via_device", device_id(announcer->id, NULL, device));
-    put(text, "cu", announcer->url);
+    put_page(text, announcer, source->name);
     text_add(text, "}");
 }
 

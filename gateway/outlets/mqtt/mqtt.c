@@ -130,6 +130,12 @@ static bool announces(const struct mqtt *mqtt)
     return mqtt->place.form != DISCOVERY_OFF;
 }
 
+/* Without a state file each section is a gateway of its own to Home Assistant. */
+static bool speaks_for_gateway(const struct mqtt *mqtt)
+{
+    return !mqtt->config->second || !outlet_config(mqtt->outlet)->id_kept;
+}
+
 static double wall_now(void)
 {
     struct timespec now;
@@ -331,6 +337,8 @@ static bool announced_topic(const struct announcer *at, const struct withdrawal 
  * people gave to a device if that was taken away and announced again. */
 static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
 {
+    if (!withdrawal->pack[0] && !speaks_for_gateway(mqtt))
+        return true;
     return !mqtt->ending && same_announcements(mqtt) &&
            (!withdrawal->pack[0] || find_pack(mqtt, withdrawal->pack));
 }
@@ -365,7 +373,7 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
 {
     char key[PIPE_KEY_SIZE];
     const struct mqtt_pack *pack = mqtt->ending ? NULL : find_pack(mqtt, withdrawal->pack);
-    if (stays_announced(mqtt, withdrawal)) {
+    if (stays_announced(mqtt, withdrawal) && !mqtt->ending) {
         log_debug("%s: the former topics of %s are cleared", mqtt->name,
                   withdrawal->pack[0] ? withdrawal->pack : "the gateway");
     } else if (pack && pack->was_fresh) {
@@ -657,7 +665,7 @@ static bool announce_gateway_now(struct mqtt *mqtt)
 {
     char topic[TOPIC_SIZE];
     struct text text = new_text(mqtt);
-    if (!announces(mqtt)) {
+    if (!announces(mqtt) || !speaks_for_gateway(mqtt)) {
         mqtt->todo &= ~(unsigned) ANNOUNCE;
         return true;
     }
@@ -1242,6 +1250,7 @@ static void make_place(struct mqtt *mqtt)
         .prefix = mqtt->place.prefix,
         .topic = mqtt->place.topic,
         .version = outlet_config(mqtt->outlet)->version,
+        .url = outlet_config(mqtt->outlet)->page,
         .expire_s = mqtt->config->retain ? 0 : announce_expiry(mqtt->config->interval_s),
         .single = mqtt->place.form == DISCOVERY_SINGLE,
     };

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+/* A packgate that was built without an outlet says so when a configuration wants it. */
+#undef WITH_MQTT
+#undef WITH_HISTORY
+#undef WITH_WEB
+#include "config/outlets.c" /* in place of the one in the library */
+
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void test_left_out(void **state)
+{
+    (void) state;
+    static const char *const sections[] = {"[mqtt home]\nbroker = mqtt://h\n", "[history]\n",
+                                           "[web]\n"};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        char text[300], *messages, said[64];
+        size_t size;
+        snprintf(text, sizeof text,
+                 "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n%s",
+                 sections[i]);
+        FILE *errors = open_memstream(&messages, &size);
+        assert_non_null(errors);
+        assert_null(config_parse(text, "f", errors));
+        fclose(errors);
+        snprintf(said, sizeof said, "f:7: this packgate was built without [%.*s]",
+                 (int) strcspn(sections[i] + 1, " ]"), sections[i] + 1);
+        if (!strstr(messages, said))
+            fail_msg("%s: %s", said, messages);
+        free(messages);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_left_out)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: MIT
 """The page's server: values as JSON and as a stream, and what is refused."""
 
+import contextlib
+import csv
+import io
 import json
+import os
+import shutil
 import signal
+import sqlite3
 import subprocess
+import tempfile
 import time
+import urllib.parse
 
-from harness import PATIENCE, main, simulate
+from harness import PACKGATE, PATIENCE, main, simulate
 from web_harness import Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -134,6 +142,129 @@ def test_addresses_and_methods():
         assert status == 200 and int(headers["Content-Length"]) > 0 and body == b""
 
 
+@contextlib.contextmanager
+def past(rows=()):
+    """A gateway whose history has such rows of a minute of shed: (t, voltage_mv, c1)."""
+    folder = tempfile.mkdtemp(prefix="packgate-web-")
+    try:
+        file = os.path.join(folder, "history.db")
+        web = f"[history]\nfile = {file}\ncommit = 10s\n"
+        if rows:
+            with Page(web) as page:
+                page.await_fresh()
+                await_file(file)
+            database = sqlite3.connect(file)
+            with database:
+                database.execute("DELETE FROM minute")
+                database.execute("INSERT OR IGNORE INTO pack(name) VALUES ('shed')")
+                database.executemany("INSERT INTO minute(pack, t, n, voltage_mv, voltage_mv_min, voltage_mv_max, c1) VALUES "
+                                     "((SELECT id FROM pack WHERE name = 'shed'), ?1, 6, ?2, ?2 - 1000, ?2 + 1000, ?3)", rows)
+            database.close()
+        with Page(web) as page:
+            page.file = file
+            yield page
+    finally:
+        shutil.rmtree(folder)
+
+
+def await_file(file):
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            database = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+            if database.execute("SELECT count(*) FROM sqlite_master WHERE name = 'minute'").fetchone()[0]:
+                with_cells = [row[1] for row in database.execute("PRAGMA table_info(minute)")]
+                if "c1" in with_cells:
+                    return
+        except sqlite3.OperationalError:
+            pass
+        finally:
+            database.close()
+        time.sleep(0.1)
+    raise AssertionError("no history")
+
+
+def history(page, **arguments):
+    return page.json("/api/v1/packs/shed/history?" + urllib.parse.urlencode(arguments))
+
+
+def test_history():
+    """By columns, with regular steps, null where nothing was."""
+    begin = int(time.time()) // 3600 * 3600 - 7200
+    rows = [(begin + 60 * i, 53000 + i, 3300 + i) for i in range(60) if not 10 <= i < 20]
+    with past(rows) as page:
+        got = history(page, **{"from": begin, "to": begin + 3600, "values": "voltage_v,cell_mv.1", "level": "minute"})
+        assert got["level"] == "minute" and got["step"] == 60
+        assert got["t"] == [begin + 60 * i for i in range(60)]
+        assert got["voltage_v"] == [None if 10 <= i < 20 else (53000 + i) / 1000 for i in range(60)]
+        assert got["cell_mv.1"] == [None if 10 <= i < 20 else 3300 + i for i in range(60)]
+        assert set(got) == {"level", "step", "t", "voltage_v", "cell_mv.1"}
+        # ISO 8601 as well; the step that needs no more points than are wanted.
+        iso = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin))
+        assert history(page, **{"from": iso, "to": begin + 3600, "values": "voltage_v", "points": 60})["level"] == "minute"
+        assert history(page, **{"from": iso, "to": begin + 3600, "values": "voltage_v", "points": 59})["level"] == "hour"
+        extremes = history(page, **{"from": begin, "to": begin + 120, "values": "voltage_v", "extremes": 1, "level": "minute"})
+        assert extremes["voltage_v_min"] == [52, 52.001] and extremes["voltage_v_max"] == [54, 54.001]
+        days = history(page, **{"from": begin - 3 * 86400, "to": begin, "values": "charged_wh,soc_peak_percent", "level": "day"})
+        assert days["step"] == 86400 and 3 <= len(days["t"]) <= 5
+        assert all(time.localtime(t)[3:6] == (0, 0, 0) for t in days["t"])
+        for wrong in ({"values": "colour"}, {"from": "yesterday"}, {"points": 3}, {"level": "week"}, {"points": "9" * 30},
+                      {"from": begin, "to": begin - 1}, {"values": ""}):
+            status, _, body = page.ask("/api/v1/packs/shed/history?" + urllib.parse.urlencode(wrong))
+            assert status == 400 and json.loads(body)["error"].startswith("'" + next(iter(wrong))), (wrong, body)
+
+
+def test_history_ends_now():
+    """What is not in the database yet comes from memory."""
+    with past() as page:
+        page.await_fresh()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            got = history(page, **{"from": int(time.time()) - 60, "values": "soc_percent,cell_mv.16"})
+            known = [t for t, soc in zip(got["t"], got["soc_percent"]) if soc is not None]
+            assert got["step"] == 10 and time.monotonic() < deadline
+            if len(known) >= 3 and known[-1] > time.time() - 21:
+                break
+            time.sleep(0.3)
+        # No value is counted twice, and none is between the database and memory.
+        assert known == list(range(known[0], known[-1] + 1, 10)), known
+        day = history(page, **{"from": int(time.time()) - 60, "values": "soc_percent,charged_wh", "level": "day"})
+        assert day["soc_percent"][-1] is not None and day["charged_wh"][-1] is not None
+
+
+def test_csv():
+    begin = int(time.time()) // 3600 * 3600 - 7200
+    rows = [(begin + 60 * i, 53000 + i, 3300 + i) for i in range(60) if not 10 <= i < 20]
+    with past(rows) as page:
+        arguments = urllib.parse.urlencode({"from": begin, "to": begin + 3600, "level": "minute", "values": "voltage_v,cell_mv.1"})
+        status, headers, body = page.ask(f"/api/v1/packs/shed/history.csv?{arguments}")
+        assert status == 200 and headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert headers["Content-Disposition"].startswith('attachment; filename="shed-20')
+        text = body.decode()
+        assert text.endswith("\r\n")
+        table = list(csv.reader(io.StringIO(text, newline="")))
+        assert table[0] == ["time", "voltage_v", "cell_mv.1"] and len(table) == 51
+        assert table[11][1:] == ["53.020", "3320"]
+        # The same as the program prints without the service.
+        arguments = urllib.parse.urlencode({"from": begin, "to": begin + 3600, "level": "minute"})
+        exported = subprocess.run([PACKGATE, "export", "-c", page.path, "--pack", "shed", "--from", str(begin), "--to",
+                                   str(begin + 3600), "--level", "minute"], check=True, stdout=subprocess.PIPE).stdout.decode()
+        downloaded = page.ask(f"/api/v1/packs/shed/history.csv?{arguments}")[2].decode()
+        columns = len(exported.splitlines()[0].split(","))
+        assert [row.split(",")[:columns] for row in downloaded.splitlines()] == [row.split(",") for row in exported.splitlines()]
+        day = time.strftime("%Y-%m-%d", time.localtime(begin))
+        table = list(csv.reader(io.StringIO(page.ask(f"/api/v1/packs/shed/history.csv?day={day}")[2].decode())))
+        assert table[1][0].startswith(day)
+
+
+def test_no_history():
+    with Page() as page:
+        for name in ("history", "history.csv"):
+            status, _, body = page.ask(f"/api/v1/packs/shed/{name}")
+            assert status == 404 and "[history]" in json.loads(body)["error"]
+
+
 if __name__ == "__main__":
-    main([test_values, test_curl_agrees, test_page, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
+    main([test_history_ends_now, test_history, test_csv, test_no_history,
+          test_values, test_curl_agrees, test_page, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
           test_addresses_and_methods])

@@ -246,15 +246,26 @@ static int64_t ask_number(struct query *query, const char *sql, const char *pack
     return number;
 }
 
-int64_t query_first(struct query *query, const char *pack, enum history_level level)
+/* The time of the first or the last row of a pack. */
+static int64_t ask_end(struct query *query, const char *pack, enum history_level level,
+                       const char *end, int64_t fallback)
 {
     char sql[200];
-    const char *time = time_column(level);
     snprintf(sql, sizeof sql,
-             "SELECT min(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)", time,
-             levels[level].name);
-    const int64_t first = ask_number(query, sql, pack, INT64_MAX);
-    return first == INT64_MAX || level != LEVEL_DAY ? first : start_of(first);
+             "SELECT %s(%s) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1)", end,
+             time_column(level), levels[level].name);
+    const int64_t found = ask_number(query, sql, pack, fallback);
+    return found == fallback || level != LEVEL_DAY ? found : start_of(found);
+}
+
+int64_t query_first(struct query *query, const char *pack, enum history_level level)
+{
+    return ask_end(query, pack, level, "min", INT64_MAX);
+}
+
+int64_t query_last(struct query *query, const char *pack, enum history_level level)
+{
+    return ask_end(query, pack, level, "max", INT64_MIN);
 }
 
 struct counting {

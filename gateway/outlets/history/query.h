@@ -39,6 +39,9 @@ long query_rows(struct query *query, const struct query_ask *ask,
 /** When the oldest row of a pack and level begins; INT64_MAX: there is none. */
 int64_t query_first(struct query *query, const char *pack, enum history_level level);
 
+/** When the newest one begins; INT64_MIN: there is none. */
+int64_t query_last(struct query *query, const char *pack, enum history_level level);
+
 /** How many cells a pack has in the rows asked for. */
 unsigned query_cells(struct query *query, const struct query_ask *ask);
 

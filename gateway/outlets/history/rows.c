@@ -214,6 +214,16 @@ void history_flush(struct history_series *series, bool all, history_keep *keep, 
         close_interval(&series->levels[level], (enum history_level) level, keep, data);
 }
 
+bool history_so_far(const struct history_series *series, struct history_row *row)
+{
+    struct history_interval recent = series->levels[LEVEL_RECENT];
+    if (!recent.open || recent.row.n == 0)
+        return false;
+    settle(&recent);
+    *row = recent.row;
+    return true;
+}
+
 /* ---- a poll cycle ---- */
 
 static int32_t to_integer(enum history_value value, const struct pack *pack)

@@ -104,6 +104,9 @@ void history_pass(struct history_series *series, double wall, history_keep *keep
  * anew: the store merges the parts. */
 void history_flush(struct history_series *series, bool all, history_keep *keep, void *data);
 
+/** The ten seconds of now, as far as they have come. False: nothing in them. */
+bool history_so_far(const struct history_series *series, struct history_row *row);
+
 /** Start of the interval of a level that `wall` lies in; of a day the local one, in UTC seconds. */
 int64_t history_start(enum history_level level, int64_t wall);
 /** yyyymmdd of the local day that `wall` lies in. */

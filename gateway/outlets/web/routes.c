@@ -157,12 +157,26 @@ static bool is_method(struct web_request *request, const char *method)
     return false;
 }
 
+static void route_history(struct web *web, struct web_request *request,
+                          const struct render_pack *pack, bool csv)
+{
+    if (!is_method(request, "GET"))
+        return;
+    if (!web->past)
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
+    else
+        (csv ? past_answer_csv : past_answer_json)(web->past, request->http, pack->pack,
+                                                   web_wall());
+}
+
 static void route_pack(struct web *web, struct web_request *request, const char *rest)
 {
     const size_t size = strcspn(rest, "/");
     const struct render_pack *pack = web_pack(web, rest, size);
     if (!pack)
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
+    else if (strcmp(rest + size, "/history") == 0 || strcmp(rest + size, "/history.csv") == 0)
+        route_history(web, request, pack, rest[size + 8] == '.');
     else if (rest[size])
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
     else if (is_method(request, "GET"))

@@ -84,8 +84,12 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     struct web *web = data;
     const struct outlet_pack *pack = outlet_pack_of(web->outlet, source);
     const bool fresh = outlet_fresh(web->outlet, pack, now);
-    if (fresh && changes & SOURCE_PUBLISHED)
+    const bool published = fresh && changes & SOURCE_PUBLISHED;
+    if (published)
         follow_alarms(web, pack->index);
+    if (web->past && (published || !fresh))
+        past_add(web->past, pack->index, published ? source->values : NULL, &source->status,
+                 web_wall());
     if (changes & SOURCE_STATE)
         tell_state(web, source, fresh);
     if (changes & ~(unsigned) SOURCE_AGED)
@@ -198,6 +202,7 @@ static void let_go(void *self)
     struct web *web = self;
     http_free(web->http);
     stream_free(web->stream);
+    past_free(web->past);
     free(web->packs);
     free(web->warning);
     free(web->protection);
@@ -216,7 +221,9 @@ static bool take_packs(struct web *web)
     for (unsigned n = 0; n < web->count; n++)
         web->packs[n].pack = outlet_pack(web->outlet, n);
     web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
-    return web->stream != NULL;
+    if (web->config->history[0])
+        web->past = past_new(web->count, web->config->history, web->config->commit_s);
+    return web->stream && (web->past || !web->config->history[0]);
 }
 
 static bool open_server(struct web *web)

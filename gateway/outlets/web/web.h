@@ -7,6 +7,7 @@
 
 #include "guard.h"
 #include "http.h"
+#include "past.h"
 #include "render.h"
 #include "stream.h"
 
@@ -17,6 +18,7 @@ struct web {
     struct guard guard;
     struct http *http;
     struct stream *stream;
+    struct past *past;              /* NULL: there is no [history] */
     struct render_pack *packs;      /* in the order of the configuration, packs before banks */
     uint32_t *warning, *protection; /* of each: alarms that were told of */
     unsigned count;

@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: MIT
+/* What was, as JSON and as CSV. */
+#include "past.h"
+
+#include "ask.h"
+#include "recent.h"
+
+#include "outlets/history/csv.h"
+
+#include "base/log.h"
+#include "base/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define OVERLAP_S 120.0 /* a commit may come late */
+#define DAY_S 86400
+
+struct past {
+    const char *file;
+    struct recent *recents; /* of each pack */
+    unsigned count;
+    bool told; /* that the file cannot be read */
+};
+
+/* ---- the rows ---- */
+
+/* One after the other, the oldest first: from the database, then what only memory has. An hour or a
+ * day that is in both comes once, joined. */
+struct walk {
+    const struct query_ask *ask;
+    bool (*each)(void *data, const struct history_row *row);
+    void *data;
+    struct history_row held; /* the last one: memory may have more of it */
+    bool holds, over;
+};
+
+static void hand_on(struct walk *walk)
+{
+    if (walk->holds && !walk->over)
+        walk->over = !walk->each(walk->data, &walk->held);
+    walk->holds = false;
+}
+
+static bool on_row(void *data, const struct history_row *row)
+{
+    struct walk *walk = data;
+    hand_on(walk);
+    walk->held = *row;
+    walk->holds = true;
+    return !walk->over;
+}
+
+static void on_recent(void *data, const struct history_row *part)
+{
+    struct walk *walk = data;
+    const enum history_level level = walk->ask->level;
+    const int64_t from = history_start(level, part->from);
+    if (from + (level == LEVEL_DAY ? DAY_S : history_step(level)) <= walk->ask->from ||
+        from >= walk->ask->to)
+        return;
+    if (!walk->holds || walk->held.from != from) {
+        hand_on(walk);
+        walk->held = recent_empty(from);
+        walk->holds = true;
+    }
+    recent_join(&walk->held, part);
+}
+
+/* What memory has and the database has not, at this level. */
+static int64_t memory_from(struct query *query, const struct query_ask *ask)
+{
+    if (!query)
+        return INT64_MIN;
+    const bool long_one = ask->level >= LEVEL_HOUR;
+    const enum history_level level = long_one ? LEVEL_RECENT : ask->level;
+    const int64_t last = query_last(query, ask->pack, level);
+    return last == INT64_MIN ? last : last + history_step(level);
+}
+
+static struct query *open_file(struct past *past)
+{
+    char why[300];
+    struct query *query = query_open(past->file, why, sizeof why);
+    if (!query && !past->told)
+        log_warn("web: %s; charts have only what was since the start", why);
+    past->told = !query;
+    return query;
+}
+
+static bool read_rows(struct query *query, struct walk *walk)
+{
+    char why[200];
+    if (!query || query_rows(query, walk->ask, on_row, walk, why, sizeof why) >= 0)
+        return true;
+    log_warn("web: the history cannot be read: %s", why);
+    return false;
+}
+
+/* ---- JSON: columns ---- */
+
+enum column_kind { MEAN, LOWEST, HIGHEST, CHARGED, DISCHARGED, PEAK };
+
+struct column {
+    enum column_kind kind;
+    enum history_value value;
+    char name[HISTORY_NAME_SIZE + 4];
+    double scale;
+    int32_t *numbers; /* of each step */
+};
+
+struct table {
+    enum history_level level;
+    int64_t from; /* start of the first step */
+    unsigned steps;
+    int64_t *days; /* starts of days; NULL: steps are regular */
+    struct column columns[3 * ROW_VALUES + 3];
+    unsigned count;
+    int32_t *numbers; /* of all columns */
+};
+
+static void add_column(struct table *table, enum column_kind kind, enum history_value value,
+                       const char *name, const char *tail, double scale)
+{
+    struct column *column = &table->columns[table->count++];
+    *column = (struct column){.kind = kind, .value = value, .scale = scale};
+    snprintf(column->name, sizeof column->name, "%s%s", name, tail);
+}
+
+static void add_columns(struct table *table, const struct ask *ask)
+{
+    for (unsigned v = 0; v < ROW_VALUES; v++) {
+        char name[HISTORY_NAME_SIZE];
+        const enum history_value value = (enum history_value) v;
+        const double scale = history_column(value)->scale;
+        if (!ask->query.wanted[v])
+            continue;
+        history_value_name(value, name);
+        add_column(table, MEAN, value, name, "", scale);
+        if (!ask->query.extremes)
+            continue;
+        add_column(table, LOWEST, value, name, "_min", scale);
+        add_column(table, HIGHEST, value, name, "_max", scale);
+    }
+    if (ask->charged)
+        add_column(table, CHARGED, 0, "charged_wh", "", 10);
+    if (ask->discharged)
+        add_column(table, DISCHARGED, 0, "discharged_wh", "", 10);
+    if (ask->soc_peak)
+        add_column(table, PEAK, 0, "soc_peak_percent", "", 10);
+}
+
+/* Energy is kept of hours and days only; an interval that memory has alone has it, too. */
+static int32_t number_of(const struct table *table, const struct column *column,
+                         const struct history_row *row)
+{
+    switch (column->kind) {
+    case LOWEST:
+        return row->min[column->value];
+    case HIGHEST:
+        return row->max[column->value];
+    case CHARGED:
+        return table->level >= LEVEL_HOUR ? (int32_t) (row->charged_mwh / 100) : ROW_UNKNOWN;
+    case DISCHARGED:
+        return table->level >= LEVEL_HOUR ? (int32_t) (row->discharged_mwh / 100) : ROW_UNKNOWN;
+    case PEAK:
+        return table->level == LEVEL_DAY ? row->soc_peak : ROW_UNKNOWN;
+    default:
+        return row->mean[column->value];
+    }
+}
+
+static unsigned step_of(const struct table *table, int64_t from)
+{
+    if (!table->days)
+        return (unsigned) ((from - table->from) / history_step(table->level));
+    for (unsigned i = 0; i < table->steps; i++)
+        if (table->days[i] == from)
+            return i;
+    return table->steps;
+}
+
+static bool fill_row(void *data, const struct history_row *row)
+{
+    struct table *table = data;
+    if (row->from < table->from)
+        return true;
+    const unsigned step = step_of(table, row->from);
+    for (unsigned c = 0; step < table->steps && c < table->count; c++)
+        table->columns[c].numbers[step] = number_of(table, &table->columns[c], row);
+    return true;
+}
+
+static bool lay_out_days(struct table *table, int64_t to)
+{
+    table->days = calloc(table->steps + 2, sizeof *table->days);
+    if (!table->days)
+        return false;
+    const unsigned most = table->steps + 2;
+    int64_t day = table->from;
+    for (table->steps = 0; table->steps < most && day < to; table->steps++) {
+        table->days[table->steps] = day;
+        day = history_start(LEVEL_DAY, day + DAY_S + DAY_S / 2);
+    }
+    return true;
+}
+
+/* The steps from `from` to `to`, everything unknown. */
+static bool lay_out(struct table *table, const struct query_ask *ask, double wall)
+{
+    const int64_t now = (int64_t) floor(wall) + 1, to = ask->to < now ? ask->to : now;
+    const int64_t step = history_step(table->level);
+    table->from = history_start(table->level, ask->from);
+    table->steps = to > table->from ? (unsigned) ((to - table->from + step - 1) / step) : 0;
+    if (table->level == LEVEL_DAY && !lay_out_days(table, to))
+        return false;
+    const size_t rows = table->steps + 1;
+    int32_t *numbers = malloc(rows * (table->count + 1) * sizeof *numbers);
+    if (!numbers)
+        return false;
+    for (size_t i = 0; i < rows * (table->count + 1); i++)
+        numbers[i] = ROW_UNKNOWN;
+    for (unsigned c = 0; c < table->count; c++)
+        table->columns[c].numbers = numbers + c * rows;
+    table->numbers = numbers;
+    return true;
+}
+
+static void free_table(struct table *table)
+{
+    free(table->numbers);
+    free(table->days);
+    free(table);
+}
+
+/* As text_number has it, but some ten times as fast: there are 100 000 of them in an answer. */
+static char *print_number(char *at, int32_t number, double scale)
+{
+    char digits[16];
+    int count = 0, decimals = scale >= 1000 ? 3 : scale >= 10 ? 1 : 0;
+    int64_t rest = number;
+    if (rest < 0) {
+        *at++ = '-';
+        rest = -rest;
+    }
+    while (decimals > 0 && rest % 10 == 0) {
+        rest /= 10;
+        decimals--;
+    }
+    do
+        digits[count++] = (char) ('0' + rest % 10);
+    while ((rest /= 10) > 0 || count <= decimals);
+    while (count > 0) {
+        *at++ = digits[--count];
+        if (count == decimals && count > 0)
+            *at++ = '.';
+    }
+    return at;
+}
+
+#define NUMBER_MOST 16 /* "-2147483.648," */
+#define TIME_MOST 21
+
+static char *print_times(char *at, const struct table *table)
+{
+    const int64_t step = history_step(table->level);
+    at += sprintf(at, ",\"t\":[");
+    for (unsigned i = 0; i < table->steps; i++)
+        at += sprintf(at, "%s%lld", i > 0 ? "," : "",
+                      (long long) (table->days ? table->days[i] : table->from + i * step));
+    *at++ = ']';
+    return at;
+}
+
+static char *print_column(char *at, const struct column *column, unsigned steps)
+{
+    at += sprintf(at, ",\"%s\":[", column->name);
+    for (unsigned i = 0; i < steps; i++) {
+        if (i > 0)
+            *at++ = ',';
+        if (column->numbers[i] == ROW_UNKNOWN) {
+            memcpy(at, "null", 4);
+            at += 4;
+        } else {
+            at = print_number(at, column->numbers[i], column->scale);
+        }
+    }
+    *at++ = ']';
+    return at;
+}
+
+static struct MHD_Response *print_table(const struct table *table)
+{
+    const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
+                        table->count * (sizeof table->columns->name + 8);
+    char *bytes = malloc(room), *at = bytes;
+    if (!bytes)
+        return NULL;
+    at += sprintf(at, "{\"level\":\"%s\",\"step\":%lld", history_level_name(table->level),
+                  (long long) history_step(table->level));
+    at = print_times(at, table);
+    for (unsigned c = 0; c < table->count; c++)
+        at = print_column(at, &table->columns[c], table->steps);
+    at += sprintf(at, "}\n");
+    char *fitting = realloc(bytes, (size_t) (at - bytes));
+    struct MHD_Response *response = http_response("application/json", fitting ? fitting : bytes,
+                                                  (size_t) (at - bytes), MHD_RESPMEM_MUST_FREE);
+    if (!response)
+        free(fitting ? fitting : bytes);
+    return response;
+}
+
+/* ---- which level ---- */
+
+/* Whether no coarser level has anything older. Its oldest row begins before the first poll in it. */
+static bool reaches_as_far(const int64_t first[HISTORY_LEVELS], int level)
+{
+    for (int other = level + 1; other < HISTORY_LEVELS; other++)
+        if (first[other] != INT64_MAX &&
+            (first[level] == INT64_MAX ||
+             first[level] > first[other] + history_step((enum history_level) other)))
+            return false;
+    return true;
+}
+
+/* The finest that reaches back to where it begins, or as far as any, and needs no more steps. */
+static enum history_level choose_level(struct query *query, const struct ask *ask)
+{
+    int64_t first[HISTORY_LEVELS];
+    for (int level = 0; level < HISTORY_LEVELS; level++)
+        first[level] =
+            query ? query_first(query, ask->query.pack, (enum history_level) level) : INT64_MAX;
+    for (int level = 0; level < LEVEL_DAY; level++) {
+        const int64_t step = history_step((enum history_level) level);
+        if ((ask->query.to - ask->query.from + step - 1) / step <= (int64_t) ask->points &&
+            (first[level] <= ask->query.from || reaches_as_far(first, level)))
+            return (enum history_level) level;
+    }
+    return LEVEL_DAY;
+}
+
+static unsigned cells_of(const struct outlet_pack *pack)
+{
+    const double cells = pack->values.value[CELL_COUNT];
+    return pack->source.members || isnan(cells) ? 0 : (unsigned) cells;
+}
+
+/* What is meant where no values are named: all that there are. */
+static void want_all(struct ask *ask, struct query *query, const struct outlet_pack *pack)
+{
+    unsigned cells = cells_of(pack);
+    if (cells == 0 && query && !pack->source.members) {
+        struct query_ask hours = ask->query;
+        hours.level = LEVEL_HOUR;
+        cells = query_cells(query, &hours);
+    }
+    query_want_all(&ask->query, cells);
+    ask->charged = ask->discharged = ask->query.level >= LEVEL_HOUR;
+    ask->soc_peak = ask->query.level == LEVEL_DAY;
+}
+
+static struct MHD_Response *answer_table(struct past *past, struct ask *ask, struct query *query,
+                                         const struct outlet_pack *pack, double wall)
+{
+    struct table *table = calloc(1, sizeof *table);
+    struct MHD_Response *response = NULL;
+    if (!table)
+        return NULL;
+    table->level = ask->query.level;
+    add_columns(table, ask);
+    ask->query.from = history_start(table->level, ask->query.from);
+    if (lay_out(table, &ask->query, wall)) {
+        struct walk walk = {.ask = &ask->query, .each = fill_row, .data = table};
+        if (read_rows(query, &walk)) {
+            recent_walk(&past->recents[pack->index], memory_from(query, &ask->query), on_recent,
+                        &walk);
+            hand_on(&walk);
+            response = print_table(table);
+        }
+    }
+    free_table(table);
+    return response;
+}
+
+void past_answer_json(struct past *past, struct http_request *request,
+                      const struct outlet_pack *pack, double wall)
+{
+    struct ask ask;
+    if (!ask_parse(request, pack->source.name, wall, &ask))
+        return;
+    struct query *query = open_file(past);
+    if (!ask.level_given)
+        ask.query.level = choose_level(query, &ask);
+    if (ask.all)
+        want_all(&ask, query, pack);
+    if ((ask.query.to - ask.query.from) / history_step(ask.query.level) > ASK_POINTS_MAX) {
+        http_error(request, MHD_HTTP_BAD_REQUEST,
+                   "so many rows are not given as JSON; take a coarser level, or CSV");
+    } else {
+        struct MHD_Response *response = answer_table(past, &ask, query, pack, wall);
+        if (response)
+            MHD_add_response_header(response, "Cache-Control", "no-store");
+        http_answer(request, MHD_HTTP_OK, response);
+    }
+    query_close(query);
+}
+
+/* ---- CSV: piece by piece ---- */
+
+struct download {
+    struct past *past;
+    struct ask ask;
+    char name[OUTLET_NAME_SIZE];
+    unsigned pack;
+    struct walk walk;
+    int64_t at; /* what lies before was read from the database */
+    bool memory_read;
+    char *bytes; /* to be taken from `taken` on */
+    size_t size, taken, room;
+    bool bad;
+};
+
+static bool add_line(void *data, const struct history_row *row)
+{
+    struct download *download = data;
+    if (download->room - download->size < CSV_LINE_MOST) {
+        const size_t room = download->room ? 2 * download->room : 4 * CSV_LINE_MOST;
+        char *more = realloc(download->bytes, room);
+        if (!more) {
+            download->bad = true;
+            return false;
+        }
+        download->bytes = more;
+        download->room = room;
+    }
+    download->size += row ? csv_row(&download->ask.query, row, download->bytes + download->size)
+                          : csv_heading(&download->ask.query, download->bytes + download->size);
+    return true;
+}
+
+/* A piece takes some milliseconds to read and some 100 kB: nobody else waits long, and the database
+ * is not held open while a reader takes his time. */
+static void read_piece(struct download *download)
+{
+    static const int64_t spans[] = {[LEVEL_RECENT] = 3600,
+                                    [LEVEL_MINUTE] = DAY_S / 2,
+                                    [LEVEL_HOUR] = 30 * DAY_S,
+                                    [LEVEL_DAY] = 3650ll * DAY_S};
+    struct query_ask ask = download->ask.query;
+    const int64_t end = ask.to;
+    struct query *query = open_file(download->past);
+    const int64_t first = query ? query_first(query, ask.pack, ask.level) : INT64_MAX;
+    if (download->at < first) /* years before the first row are read at once */
+        download->at = first < end ? first : end;
+    ask.from = download->at;
+    ask.to = end - ask.from > spans[ask.level] ? ask.from + spans[ask.level] : end;
+    if (ask.level == LEVEL_DAY && ask.to < end) /* no day twice */
+        ask.to = history_start(LEVEL_DAY, ask.to);
+    struct walk *walk = &download->walk;
+    walk->ask = &ask;
+    if (ask.from < ask.to && !read_rows(query, walk))
+        download->bad = true;
+    download->at = ask.to;
+    walk->ask = &download->ask.query;
+    if (download->at >= end && !download->memory_read) {
+        download->memory_read = true;
+        recent_walk(&download->past->recents[download->pack],
+                    memory_from(query, &download->ask.query), on_recent, walk);
+        hand_on(walk);
+    }
+    query_close(query);
+}
+
+static ssize_t on_download(void *data, uint64_t position, char *room, size_t most)
+{
+    (void) position;
+    struct download *download = data;
+    if (download->taken == download->size)
+        download->taken = download->size = 0;
+    while (download->size == 0 && !download->memory_read && !download->bad)
+        read_piece(download);
+    if (download->bad)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    const size_t left = download->size - download->taken, size = left < most ? left : most;
+    if (size == 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    memcpy(room, download->bytes + download->taken, size);
+    download->taken += size;
+    return (ssize_t) size;
+}
+
+static void free_download(void *data)
+{
+    struct download *download = data;
+    free(download->bytes);
+    free(download);
+}
+
+static struct download *begin_download(struct past *past, struct ask *ask,
+                                       const struct outlet_pack *pack)
+{
+    struct download *download = calloc(1, sizeof *download);
+    if (!download)
+        return NULL;
+    struct query *query = open_file(past);
+    if (!ask->level_given)
+        ask->query.level = choose_level(query, ask);
+    if (ask->all)
+        want_all(ask, query, pack);
+    query_close(query);
+    ask->query.from = history_start(ask->query.level, ask->query.from);
+    download->past = past;
+    download->ask = *ask;
+    download->pack = pack->index;
+    snprintf(download->name, sizeof download->name, "%s", pack->source.name);
+    download->ask.query.pack = download->name;
+    download->at = ask->query.from;
+    download->walk = (struct walk){.each = add_line, .data = download};
+    add_line(download, NULL);
+    return download;
+}
+
+void past_answer_csv(struct past *past, struct http_request *request,
+                     const struct outlet_pack *pack, double wall)
+{
+    struct ask ask;
+    if (!ask_parse(request, pack->source.name, wall, &ask))
+        return;
+    struct download *download = begin_download(past, &ask, pack);
+    struct MHD_Response *response =
+        download ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_MEMORY / 2, on_download,
+                                                     download, free_download)
+                 : NULL;
+    if (response) {
+        char day[24], disposition[120];
+        const time_t from = (time_t) ask.query.from;
+        struct tm local;
+        localtime_r(&from, &local);
+        strftime(day, sizeof day, "%Y-%m-%d", &local);
+        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s-%s.csv\"",
+                 pack->source.name, day);
+        http_dress(response, "text/csv; charset=utf-8");
+        MHD_add_response_header(response, "Content-Disposition", disposition);
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    } else if (download) {
+        free_download(download);
+    }
+    http_answer(request, MHD_HTTP_OK, response);
+}
+
+/* ---- life ---- */
+
+void past_add(struct past *past, unsigned pack, const struct pack *values,
+              const struct map_status *status, double wall)
+{
+    if (values)
+        recent_add(&past->recents[pack], values, status, wall);
+    else
+        recent_silent(&past->recents[pack], wall);
+}
+
+struct past *past_new(unsigned count, const char *file, double commit_s)
+{
+    struct past *past = calloc(1, sizeof *past);
+    if (!past)
+        return NULL;
+    past->file = file;
+    past->count = count;
+    past->recents = calloc(count + 1, sizeof *past->recents);
+    bool good = past->recents != NULL;
+    for (unsigned i = 0; good && i < count; i++)
+        good = recent_init(&past->recents[i], commit_s + OVERLAP_S);
+    if (good)
+        return past;
+    past_free(past);
+    return NULL;
+}
+
+void past_free(struct past *past)
+{
+    if (!past)
+        return;
+    for (unsigned i = 0; past->recents && i < past->count; i++)
+        recent_free(&past->recents[i]);
+    free(past->recents);
+    free(past);
+}

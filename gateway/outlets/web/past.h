@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What was: the database of [history], read only, and what is not written there yet, from memory, so
+ * that a chart ends now. Rows come as JSON by columns, with a step and null where there is none, or
+ * as CSV.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_PAST_H
+#define PACKGATE_OUTLETS_WEB_PAST_H
+
+#include "http.h"
+
+#include "outlets/outlet.h"
+
+struct past;
+
+/** For so many packs; the database at `file` is written every `commit_s`. NULL: out of memory. */
+struct past *past_new(unsigned count, const char *file, double commit_s);
+void past_free(struct past *past);
+
+/** A poll cycle of a pack was published at `wall`, or it is silent (`values` NULL). */
+void past_add(struct past *past, unsigned pack, const struct pack *values,
+              const struct map_status *status, double wall);
+
+/** Answers `…/history`. */
+void past_answer_json(struct past *past, struct http_request *request,
+                      const struct outlet_pack *pack, double wall);
+/** Answers `…/history.csv`. */
+void past_answer_csv(struct past *past, struct http_request *request,
+                     const struct outlet_pack *pack, double wall);
+
+#endif

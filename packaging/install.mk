@@ -9,7 +9,7 @@ confdir    = /etc/packgate
 INSTALL    ?= install
 DOCUMENTS  := README.md NEWS register-map.md LICENSE
 PAGES      := $(wildcard docs/*.md)
-EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
+EXAMPLES   := $(wildcard conf/*.ini conf/views/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev groff-base systemd
 

@@ -111,6 +111,13 @@ static void look_at_host(const char *path, const struct config *config)
 {
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
+    for (unsigned i = 0; i < config->view_count; i++)
+        for (unsigned n = 0; n < config->views[i].listen.count; n++)
+            if (!has_address(config->views[i].listen.at[n]))
+                warn(path,
+                     config_entry_find(config, &view_section, config->views[i].name, "listen", n),
+                     "'listen' has %s, an address that this host does not have",
+                     config->views[i].listen.at[n]);
     for (unsigned i = 0; i < config->gateway.listen.count; i++)
         if (!has_address(config->gateway.listen.at[i]))
             warn(path, config_entry_find(config, &gateway_section, "", "listen", i),
@@ -173,11 +180,26 @@ static void write_pushes(const struct config *config, FILE *out)
     }
 }
 
+static void write_views(const struct config *config, FILE *out)
+{
+    fprintf(out, "VIEW\tUNITS\tLISTEN\tSOURCE\tREGISTERS\n");
+    for (unsigned i = 0; i < config->view_count; i++) {
+        const struct view_config *view = &config->views[i];
+        fprintf(out, "%s\t", view->name);
+        for (unsigned n = 0; n < view->units.count; n++)
+            fprintf(out, "%s%u", n > 0 ? ", " : "", view->units.id[n]);
+        fputc('\t', out);
+        for (unsigned n = 0; n < view->listen.count; n++)
+            fprintf(out, "%s%s", n > 0 ? ", " : "", view->listen.at[n]);
+        fprintf(out, "\t%s\t%u\n", view->source, view->register_count);
+    }
+}
+
 /* Whatever else values go to: the section, and what its first key says. */
 static bool is_other(const struct config_section *section)
 {
     return section != &gateway_section && section != &line_section && section != &pack_section &&
-           section != &bank_section && section != &push_section;
+           section != &bank_section && section != &push_section && section != &view_section;
 }
 
 static unsigned count_others(const struct config *config)
@@ -219,9 +241,9 @@ static void print_tables(const struct config *config)
         unsigned rows;
         void (*write)(const struct config *config, FILE *out);
     } tables[] = {
-        {config->line_count, write_lines},    {config->pack_count, write_packs},
-        {config->bank_count, write_banks},    {config->push_count, write_pushes},
-        {count_others(config), write_others},
+        {config->line_count, write_lines}, {config->pack_count, write_packs},
+        {config->bank_count, write_banks}, {config->push_count, write_pushes},
+        {config->view_count, write_views}, {count_others(config), write_others},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;
@@ -277,6 +299,8 @@ int command_check(int argc, char **argv)
         print_count(config->bank_count, "bank");
     if (config->push_count)
         print_count(config->push_count, "push target");
+    if (config->view_count)
+        print_count(config->view_count, "view");
     printf("no mistakes\n");
     config_free(config);
     return EXIT_DONE;

@@ -2,10 +2,12 @@
 /* `packgate map`: the register map, for people and for programs. */
 #include "command.h"
 #include "iotmqttpanel.h"
+#include "print_view.h"
 
 #include "config/config.h"
 #include "packs/kept.h"
 #include "base/address.h"
+#include "base/suggest.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -19,7 +21,7 @@
 #define USUAL_SENSORS 4
 
 static const char usage[] =
-    "usage: packgate map [--format FORMAT] [-c FILE]\n\n"
+    "usage: packgate map [--format FORMAT] [-c FILE [--view NAME]]\n\n"
     "Prints the register map that every unit serves.\n"
     "  -f, --format FORMAT  md (the default), json or csv; for a client homeassistant,\n"
     "                       homeassistant-basic, homeassistant-cells, telegraf, nodered,\n"
@@ -28,6 +30,9 @@ static const char usage[] =
     "                       otherwise the defaults; files for homeassistant, telegraf, nodered,\n"
     "                       evcc and iobroker then have all its packs and banks, with the\n"
     "                       numbers of cells and sensors from its state file\n"
+    "      --view NAME      prints the registers of a view of the configuration instead, as md, "
+    "json\n"
+    "                       or csv\n"
     "      --with-password  writes the MQTT passwords into the file for iotmqttpanel\n"
     "Exit status: 0, 1 when the configuration is wrong, 2 for a wrong call.\n";
 
@@ -108,14 +113,42 @@ static bool print_configured(const struct config *config, const char *format, bo
     return good;
 }
 
-static int print_map(const char *format, const char *path, bool with_password)
+static int print_named_view(const struct config *config, const char *format, const char *name)
+{
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (unsigned i = 0; i < config->view_count; i++) {
+        if (strcmp(config->views[i].name, name) == 0) {
+            if (print_view(&config->views[i], format, stdout))
+                return EXIT_DONE;
+            fprintf(stderr, "packgate: '%s' is no format for a view; expected md, json or csv\n",
+                    format);
+            return EXIT_USAGE;
+        }
+        suggest_offer(&suggest, config->views[i].name);
+    }
+    fprintf(stderr, "packgate: there is no [view %s]%s\n", name, suggest_hint(&suggest, hint));
+    return EXIT_FAILED;
+}
+
+static int print_map(const char *format, const char *path, const char *view, bool with_password)
 {
     struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
     bool good;
+    if (view && !path) {
+        fprintf(stderr, "packgate: --view needs a configuration\n\n%s", usage);
+        return EXIT_USAGE;
+    }
     if (path) {
         struct config *config = config_load(path, stderr);
         if (!config)
             return EXIT_FAILED;
+        if (view) {
+            const int status = print_named_view(config, format, view);
+            config_free(config);
+            return status;
+        }
         good = print_configured(config, format, with_password);
         config_free(config);
     } else if (strcmp(format, "iotmqttpanel") == 0) {
@@ -132,19 +165,22 @@ static int print_map(const char *format, const char *path, bool with_password)
 
 int command_map(int argc, char **argv)
 {
-    enum { WITH_PASSWORD = 256 };
+    enum { WITH_PASSWORD = 256, VIEW };
     static const struct option options[] = {{"format", required_argument, NULL, 'f'},
                                             {"config", required_argument, NULL, 'c'},
+                                            {"view", required_argument, NULL, VIEW},
                                             {"with-password", no_argument, NULL, WITH_PASSWORD},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *format = "md", *path = NULL;
+    const char *format = "md", *path = NULL, *view = NULL;
     bool with_password = false;
     for (int option; (option = getopt_long(argc, argv, "f:c:h", options, NULL)) != -1;) {
         if (option == 'f') {
             format = optarg;
         } else if (option == 'c') {
             path = optarg;
+        } else if (option == VIEW) {
+            view = optarg;
         } else if (option == WITH_PASSWORD) {
             with_password = true;
         } else {
@@ -156,5 +192,5 @@ int command_map(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    return print_map(format, path, with_password);
+    return print_map(format, path, view, with_password);
 }

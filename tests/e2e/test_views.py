@@ -3,14 +3,23 @@
 them), of a pack, a bank, a pack that says little and one that says nothing any more; the chain of SunSpec models walked by
 the published lists; a reload."""
 
+import csv
+import io
+import json
 import os
 import re
 import signal
 import struct
+import subprocess
+import time
 
 from pymodbus.client import ModbusTcpClient
 
-from harness import Gateway, PATIENCE, exception_of, main, mbpoll, simulate
+from harness import Gateway, PACKGATE, PATIENCE, exception_of, main, mbpoll, simulate
+from sunspec_models import MODELS
+
+CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
+INSTALLED = os.path.join(os.path.dirname(PACKGATE), "npm")
 
 VIEWS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf", "views")
 NO_FUNCTION, NO_REGISTER, NO_UNIT, STALE = 1, 2, 0x0A, 0x0B
@@ -53,7 +62,7 @@ def connect(gateway, host):
     port = [int(match[1]) for match in told if match][-1]
     client = ModbusTcpClient(host, port=port, timeout=PATIENCE)
     assert client.connect()
-    client.port_number = port
+    client.host, client.port_number = host, port
     return client
 
 
@@ -179,4 +188,351 @@ def has_the_right_values():
         assert ask(house.clients["solaredge"], 3, 1, 57668, 2) == [0, 0x7FC0]  # not known
 
 
-main([answers_what_clients_ask, has_the_right_values])
+# ---- SunSpec ----
+
+WIDTHS = {"uint16": 1, "int16": 1, "enum16": 1, "sunssf": 1, "pad": 1, "uint32": 2, "bitfield32": 2}
+NOT_THERE = {"uint16": 0xFFFF, "enum16": 0xFFFF, "int16": -0x8000, "sunssf": -0x8000, "pad": -0x8000, "uint32": 0xFFFFFFFF,
+             "bitfield32": 0xFFFFFFFF}
+
+
+def points_of(part):
+    for word in part.split():
+        name, kind, *factor = word.split(":")
+        yield name.rstrip("*"), kind, factor[0] if factor else None, "*" in name
+
+
+def take_points(part, words, at, into):
+    """Points and those that must be there and are not; what is behind the last one."""
+    missing = []
+    for name, kind, factor, needed in points_of(part):
+        if kind.startswith("string"):
+            width = int(kind[6:])
+            into[name] = text(words[at:at + width])
+        else:
+            width = WIDTHS[kind]
+            raw = number(words[at:at + width], {1: "s16", 2: "u32"}[width] if kind in ("int16", "sunssf", "pad") or width == 2
+                         else "u16")
+            into[name] = None if raw == NOT_THERE[kind] and kind != "pad" else (raw, factor)
+            assert kind != "pad" or raw == NOT_THERE["pad"], name
+        if needed and into[name] in (None, ""):
+            missing.append(name)
+        at += width
+    return at, missing
+
+
+def scale(points, factors):
+    for name, value in points.items():
+        if isinstance(value, tuple):
+            points[name] = value[0] * 10 ** factors[value[1]][0] if value[1] else value[0]
+
+
+def read_model(client, unit, address, length):
+    """As pysunspec2 does it: the model as a whole, in reads of at most 125 registers."""
+    words = []
+    while len(words) < length:
+        count = min(125, length - len(words))
+        part = ask(client, 3, unit, address + len(words), count)
+        assert isinstance(part, list), f"{address + len(words)}+{count}: exception {part}"
+        words += part
+    return words
+
+
+def walk_sunspec(client, unit):
+    """All models behind the mark: [(id, points, [points of each repetition], missing)]."""
+    assert ask(client, 3, unit, 40000, 2) == [0x5375, 0x6E53]
+    at, models = 40002, []
+    while True:
+        kind, length = ask(client, 3, unit, at, 2)
+        if kind == 0xFFFF:
+            assert length == 0
+            return models
+        fixed, repeated, _ = MODELS[kind]
+        words = read_model(client, unit, at, length + 2)
+        points, rest = {}, []
+        end, missing = take_points(fixed, words, 0, points)
+        while repeated and end < len(words):
+            rest.append({})
+            end, more = take_points(repeated, words, end, rest[-1])
+            missing += more
+        assert end == len(words), f"model {kind} at {at} has {length} registers"
+        factors = dict(points)
+        for some in [points, *rest]:
+            scale(some, factors)
+        models.append((kind, points, rest, missing))
+        at += length + 2
+
+
+# What this pack does not report, and what is a client's to write.
+LACKS = {"WChaRteMax", "WDisChaRteMax", "SetOp", "SetInvState"}
+
+
+def is_a_sunspec_battery():
+    with House() as house:
+        for unit in (1, 126):
+            models = walk_sunspec(house.clients["sunspec"], unit)
+            assert [kind for kind, *_ in models] == [1, 802, 803]
+            (_, common, _, _), (_, battery, _, lacks), (_, bank, strings, none) = models
+            assert set(lacks) == LACKS and not none, (lacks, none)
+            assert (common["Mn"], common["SN"], common["DA"]) == ("packgate", "house", 1)
+            wanted = {"AHRtg": 200, "WHRtg": 10240, "SoC": 63, "DoD": 37, "SoH": 97, "NCyc": 321, "ChaSt": 3, "Typ": 4, "State": 3,
+                      "V": 53.58, "CellVMax": 3.356, "CellVMin": 3.341, "A": 12.3, "W": 661, "Evt1": 0, "Evt2": 0, "SoCMax": 100,
+                      "AChaMax": None, "VMax": None, "LocRemCtl": 1}
+            for name, value in wanted.items():
+                got = battery[name]
+                assert got == value or (value is not None and abs(got - value) < 1e-6), f"{name} is {got}, not {value}"
+            assert bank["NStr"] == len(strings) == 1 and bank["NStrCon"] == 1 and abs(bank["ModTmpMax"] - 24) < 1e-6
+            (string,) = strings
+            assert string["StrSt"] == 3 and abs(string["StrSoC"] - 63) < 1e-6 and abs(string["StrA"] - 12.3) < 1e-6
+            assert string["StrNMod"] == 1 and string["StrEvt1"] == 0
+
+
+def tells_alarms_in_bits():
+    """Protections, warnings and what a BMS does not tell apart, in each of the maps."""
+    server, url = simulate("topbms", options(**{"alarm.cell_over_voltage": 1, "alarm.soc_low": 1}))
+    ports = Ports("sunspec", "victron")
+    with server, Gateway(pack("house", url, 1) + ports.text) as gateway:
+        gateway.wait_published("house")
+        with ports.connect(gateway, "sunspec") as sunspec, ports.connect(gateway, "victron") as victron:
+            (_, _, _, _), (_, battery, _, _), (_, _, (string,), _) = walk_sunspec(sunspec, 1)
+            levels = [ask(victron, 3, 225, address, 1)[0] for address in (267, 268, 269, 272, 1282)]
+            assert battery["Evt1"] == string["StrEvt1"] != 0
+            bits = {bit for bit in range(32) if battery["Evt1"] >> bit & 1}
+            assert (9 in bits) == (levels[2] == 2) and levels[2] == (2 if 9 in bits else 1 if 10 in bits else 0) > 0, (bits, levels)
+            assert levels[1] == 0 and (14 in bits or 13 in bits) == (levels[3] > 0), (bits, levels)
+            assert levels[0] == (2 if 9 in bits else 0) and levels[4] == (10 if 9 in bits else 9), (bits, levels)
+
+
+def has_a_string_for_each_pack_of_a_bank():
+    """Two packs in a bank, one of which falls silent: its string is refused, the other one is there, and so is the chain."""
+    one, first = simulate("topbms", options(**{"voltage_v": 53.1, "current_a": -10, "cell_mv.3": 3500}))
+    two, second = simulate("topbms", options(**{"voltage_v": 53.2, "current_a": 4, "soc_percent": 50}))
+    ports = Ports("sunspec-strings", "victron")
+    bank = "[bank house]\npacks = house-1, house-2\nunit = 100\nmin_packs = 1\n"
+    with one, Gateway(pack("house-1", first, 1, "stale_after = 2s") + pack("house-2", second, 2, "stale_after = 2s") + bank +
+                      ports.text) as gateway:
+        with two:
+            gateway.wait_published("house-1", "house-2")
+            with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
+                deadline = time.monotonic() + PATIENCE
+                while ask(victron, 3, 225, 1303, 1) != [2]:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.05)
+                models = walk_sunspec(client, 1)
+                assert [kind for kind, *_ in models] == [1, 802, 803, 804, 804]
+                (_, battery, _, lacks), (_, bank803, strings, none), (_, s1, m1, none1), (_, s2, m2, none2) = models[1:]
+                assert set(lacks) == LACKS and not none + none1 + none2, (lacks, none, none1, none2)
+                assert abs(battery["A"] - 6) < 1e-6 and battery["AHRtg"] == 400 and battery["CellVMaxStr"] == 1
+                assert bank803["NStr"] == len(strings) == 2 and bank803["NStrCon"] == 2
+                assert abs(bank803["StrVMax"] - 53.2) < 1e-6 and abs(bank803["StrVMin"] - 53.1) < 1e-6
+                assert abs(bank803["StrAMax"] - 10) < 1e-6 and abs(bank803["StrAMin"] + 4) < 1e-6
+                assert abs(bank803["StrAAvg"] - 3) < 1e-6
+                assert [s["Idx"] for s in (s1, s2)] == [1, 2] and [len(m) for m in (m1, m2)] == [1, 1]
+                assert abs(s1["V"] - 53.1) < 1e-6 and abs(s2["A"] + 4) < 1e-6 and abs(s2["SoC"] - 50) < 1e-6
+                assert m1[0]["ModNCell"] == 16 and abs(m1[0]["ModCellVMax"] - 3.5) < 1e-6 and m1[0]["ModCellVMaxCell"] == 3
+        # The second pack is gone.
+        with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
+            deadline = time.monotonic() + PATIENCE
+            while ask(client, 3, 1, 40290 + 8, 1) != STALE:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert isinstance(ask(client, 3, 1, 40226, 64), list) and ask(client, 3, 1, 40290, 64) == STALE
+            for header in (40000, 40002, 40070, 40134, 40226, 40290, 40354):
+                assert isinstance(ask(client, 3, 1, header, 2), list), header
+            while ask(victron, 3, 225, 1302, 1) != [1]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert ask(victron, 3, 225, 1303, 1) == [1] and abs(number(ask(victron, 3, 225, 261, 1), "s16") + 100) < 1e-6
+
+
+# ---- packs that say little, nothing, or nothing any more ----
+
+
+def stays_readable_where_nothing_is_to_be_known():
+    """A pack that never answers, and one that does not any more: values are refused, what is constant is not."""
+    server, url = simulate("topbms", options())
+    ports = Ports(*FILES)
+    hold = "[view hold]\nsource = house\nunit = 1\nlisten = 127.0.0.30:0\non_stale = hold\nregister = soc_percent -> 1 u16\n" \
+           "register = fresh -> 2 u16\nregister = soc_percent -> 3 u16 on_stale unknown\nregister = soc_percent -> 4 u16 on_stale 9\n"
+    with Gateway(pack("house", url, 1, "stale_after = 2s") + ports.text + hold) as gateway:
+        with server:
+            gateway.wait_published("house")
+            with connect(gateway, "127.0.0.30") as client:
+                assert ask(client, 3, 1, 1, 4) == [63, 1, 63, 63]
+        clients = {name: ports.connect(gateway, name) for name in FILES}
+        deadline = time.monotonic() + PATIENCE
+        while ask(clients["victron"], 3, 100, 843, 1) != STALE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        check_stale(clients)
+        with connect(gateway, "127.0.0.30") as client:
+            assert ask(client, 3, 1, 1, 4) == [63, 0, 0xFFFF, 9]
+        for client in clients.values():
+            client.close()
+    # From the start there was never anybody.
+    ports = Ports(*FILES)
+    with Gateway(pack("house", "tcp://127.0.0.1:1", 1) + ports.text + hold) as gateway:
+        clients = {name: ports.connect(gateway, name) for name in FILES}
+        check_stale(clients)
+        with connect(gateway, "127.0.0.30") as client:
+            assert ask(client, 3, 1, 1, 1) == STALE and ask(client, 3, 1, 2, 3) == [0, 0xFFFF, 9]
+        for client in clients.values():
+            client.close()
+
+
+# Reads of constants alone.
+CONSTANTS = {("victron", 800), ("sunspec", 40000), ("sunspec", 40002), ("sunspec", 40004), ("sunspec", 40136, 1), ("sunspec", 40194),
+             ("e3dc", 0), ("e3dc", 126)}
+
+
+def check_stale(clients):
+    for name, unit, function, address, count, whom in READS:
+        got = ask(clients[name], function, unit, address, count)
+        constant = (name, address) in CONSTANTS or (name, address, count) in CONSTANTS
+        assert isinstance(got, list) if constant else got == STALE, (name, address, count, got)
+    for name, unit, address, count in MISSING:
+        assert ask(clients[name], 3, unit, address, count) == NO_REGISTER, (name, address)
+    for header in (40000, 40002, 40070, 40134, 40194):
+        assert isinstance(ask(clients["sunspec"], 3, 1, header, 2), list), header
+
+
+def shows_what_a_poor_pack_does_not_say():
+    """A meter of Victron's knows voltage, current and state of charge: no cells, no temperatures, no MOS."""
+    server, url = simulate("vedirect", "profile=fixed,voltage_v=26.5,current_a=-4,soc_percent=50")
+    ports = Ports(*FILES)
+    with server, Gateway(pack("house", url, 1, protocol="vedirect") + ports.text) as gateway:
+        gateway.wait_published("house")
+        clients = {name: ports.connect(gateway, name) for name in FILES}
+        for name, unit, function, address, count, whom in READS:
+            got = ask(clients[name], function, unit, address, count)
+            assert isinstance(got, list), f"{whom}: {name} {address}+{count}: exception {got}"
+        (_, _, _, _), (_, battery, _, _), (_, _, (string,), _) = walk_sunspec(clients["sunspec"], 1)
+        assert abs(battery["V"] - 26.5) < 1e-6 and battery["CellVMax"] is None and battery["State"] == 3
+        assert string["StrSt"] == 1 and string["StrCellVMax"] is None, string
+        assert ask(clients["victron"], 3, 225, 1290, 2) == [0, 0] and ask(clients["victron"], 3, 225, 1282, 1) == [9]
+        assert ask(clients["solaredge"], 3, 1, 57730, 2) == [0, 0x7FC0]
+        for client in clients.values():
+            client.close()
+
+
+# ---- clients of other people ----
+
+
+def others_read_it():
+    """mbpoll, modbus-serial and jsmodbus get what pymodbus gets."""
+    subprocess.run([os.path.join(CLIENTS, "install"), INSTALLED], check=True, timeout=5 * PATIENCE)
+    with House() as house:
+        for name, unit, order, address, count in (("sunspec", 1, "big", 40070, 18), ("e3dc", 1, "little", 40035, 97),
+                                                  ("solaredge", 1, "little", 57708, 10), ("victron", 225, "big", 256, 76)):
+            client = house.clients[name]
+            expected = ask(client, 3, unit, address, count)
+            for function, kind in ((3, "4"), (4, "3")):
+                got = mbpoll_at(client, unit, "-r", address, "-c", count, "-t", kind)
+                assert [int(got[address + i]) & 0xFFFF for i in range(count)] == expected, (name, function)
+            asked = {"host": house.ports.hosts[name], "port": client.port_number, "unit": unit, "order": order, "floats": [],
+                     "reads": [{"fc": function, "address": address, "count": count} for function in (3, 4)]}
+            for script in ("modbus-serial.js", "jsmodbus.js"):
+                result = subprocess.run(["node", os.path.join(CLIENTS, script), json.dumps(asked)], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, timeout=PATIENCE,
+                                        env={**os.environ, "NODE_PATH": f"{INSTALLED}/node_modules"})
+                assert result.returncode == 0, result.stderr.decode()
+                assert json.loads(result.stdout)["reads"] == [expected, expected], (script, name)
+        # As they are set up by people: a float of a battery, a signed power.
+        solaredge = house.clients["solaredge"]
+        assert abs(float(mbpoll_at(solaredge, 1, "-r", 0xE184, "-t", "4:float")[0xE184]) - 63) < 1e-4
+        sma = house.clients["sma"]
+        assert int(mbpoll_at(sma, 3, "-r", 30775, "-t", "4:int", "-B")[30775]) == 661
+
+
+def mbpoll_at(client, unit, *arguments):
+    result = subprocess.run(["mbpoll", "-m", "tcp", "-p", str(client.port_number), "-a", str(unit), "-0", "-1", *map(str, arguments),
+                             client.host], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+    assert result.returncode == 0, result.stdout.decode()
+    return {int(a): v for a, v in re.findall(r"^\[(\d+)\]:\s+(\S+)", result.stdout.decode(), re.M)}
+
+
+# ---- beside the packs, and over a reload ----
+
+SIMPLE = "[view {0}]\nsource = house\nunit = {1}\n{2}\nregister = soc_percent -> 7 u16{3}\n"
+
+
+def rewrite(gateway, text):
+    with open(gateway.path, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\ncontrol = {gateway.folder}/control\n{text}")
+    gateway.process.send_signal(signal.SIGHUP)
+
+
+def is_a_unit_beside_the_packs():
+    server, url = simulate("topbms", options())
+    with server, Gateway(pack("house", url, 1) + SIMPLE.format("beside", "0, 50", "", "")) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        assert ask(client, 3, 50, 7, 1) == ask(client, 4, 0, 7, 1) == [63]
+        assert ask(client, 3, 50, 290, 1) == NO_REGISTER and ask(client, 3, 1, 290, 1) == [63] == ask(client, 3, 255, 290, 1)
+        assert ask(client, 3, 50, 7, 2) == NO_REGISTER
+
+
+def keeps_what_a_reload_does_not_change():
+    server, url = simulate("topbms", options())
+    house = pack("house", url, 1)
+    one = SIMPLE.format("one", 1, "listen = 127.0.0.20:0", "")
+    two = SIMPLE.format("two", 1, "listen = 127.0.0.21:0", "")
+    with server, Gateway(house + one + two) as gateway:
+        gateway.wait_published("house")
+        with connect(gateway, "127.0.0.20") as first, connect(gateway, "127.0.0.21") as second:
+            assert ask(first, 3, 1, 7, 1) == ask(second, 3, 1, 7, 1) == [63]
+            # The second one changes, a third one comes on the port of the first.
+            rewrite(gateway, house + one + SIMPLE.format("two", "1, 9", "listen = 127.0.0.21:0", " scale 10") +
+                    SIMPLE.format("three", 3, "listen = 127.0.0.20:0", " scale 2"))
+            gateway.wait_for(r"\[view two\] register: 'soc_percent -> 7 u16' is gone")
+            gateway.wait_for(r"\[view three\] is new")
+            gateway.wait_for("the new configuration is in force")
+            # A connection that was dropped would end this: the library does not connect anew by itself within a request.
+            sockets = first.socket.fileno(), second.socket.fileno()
+            assert ask(first, 3, 1, 7, 1) == [63] and ask(first, 3, 3, 7, 1) == [126]
+            assert ask(second, 3, 1, 7, 1) == ask(second, 3, 9, 7, 1) == [630]
+            assert (first.socket.fileno(), second.socket.fileno()) == sockets
+            # What cannot be listened on changes nothing.
+            rewrite(gateway, house + one + two + SIMPLE.format("four", 1, "listen = 192.0.2.77:5020", ""))
+            gateway.wait_for("cannot listen on 192.0.2.77:5020")
+            gateway.wait_for("nothing was changed")
+            assert ask(second, 3, 1, 7, 1) == [630]
+            # The second one goes, and its port with it.
+            rewrite(gateway, house + one)
+            gateway.wait_for(r"\[view two\] is gone")
+            gateway.wait_for("the new configuration is in force")
+            assert ask(first, 3, 1, 7, 1) == [63] and ask(first, 3, 3, 7, 1) == NO_UNIT
+            assert second.socket.recv(1) == b""
+            second.close()
+            assert not second.connect()
+    assert gateway.process.returncode == 0
+
+
+def prints_what_stands_where():
+    server, url = simulate("topbms", options())
+    ports = Ports(*FILES)
+    with server, Gateway(pack("house", url, 1) + ports.text) as gateway:
+        def printed(form, view):
+            return subprocess.run([PACKGATE, "map", "--format", form, "--view", view, "-c", gateway.path], check=True,
+                                  stdout=subprocess.PIPE).stdout.decode()
+        for view in re.findall(r"\[view (\S+)\]", ports.text):
+            rows = json.loads(printed("json", view))
+            table = list(csv.DictReader(io.StringIO(printed("csv", view))))
+            assert len(rows) == len(table) > 0
+            for row, line in zip(rows, table):
+                assert row["address"] == int(line["address"]) and row["name"] == line["name"] and row["type"] == line["type"]
+            page = printed("md", view)
+            assert all(f"| {row['address']} | {row['count']} |" in page for row in rows)
+        # What a program makes of a row is the value.
+        gateway.wait_published("house")
+        with ports.connect(gateway, "victron") as client:
+            rows = {row["name"]: row for row in json.loads(printed("json", "victron-battery"))}
+            for name in ("voltage_v", "current_a", "soc_percent"):
+                row = rows[name]
+                raw = number(ask(client, 3, row["units"][0], row["address"], row["count"]), row["type"])
+                assert abs(raw * row["scale"] + row["shift"] - PACK[name]) < 0.1, name
+        wrong = subprocess.run([PACKGATE, "map", "--view", "sunspek", "-c", gateway.path], stderr=subprocess.PIPE)
+        assert wrong.returncode == 1 and b"did you mean 'sunspec'?" in wrong.stderr
+
+
+main([answers_what_clients_ask, has_the_right_values, is_a_sunspec_battery, tells_alarms_in_bits,
+      has_a_string_for_each_pack_of_a_bank, stays_readable_where_nothing_is_to_be_known, shows_what_a_poor_pack_does_not_say,
+      others_read_it, is_a_unit_beside_the_packs, keeps_what_a_reload_does_not_change, prints_what_stands_where])

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads what the argument (JSON: port, unit, reads, floats, order) asks for with jsmodbus, all at once, and prints the
+// Reads what the argument (JSON: host, port, unit, reads, floats, order) asks for with jsmodbus, all at once, and prints the
 // answers as JSON.
 'use strict';
 
@@ -39,4 +39,4 @@ function fail(error) {
 
 socket.on('error', fail);
 socket.on('connect', () => main().catch(fail));
-socket.connect({ host: '127.0.0.1', port: asked.port });
+socket.connect({ host: asked.host || '127.0.0.1', port: asked.port });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads what the argument (JSON: port, unit, reads, floats, order) asks for with modbus-serial, one after the other, and
+// Reads what the argument (JSON: host, port, unit, reads, floats, order) asks for with modbus-serial, one after the other, and
 // prints the answers as JSON.
 'use strict';
 
@@ -14,7 +14,7 @@ const float = (buffer) => (asked.order === 'big' ? buffer.readFloatBE(0) : buffe
 
 async function main() {
     const answers = { reads: [], floats: [] };
-    await client.connectTCP('127.0.0.1', { port: asked.port });
+    await client.connectTCP(asked.host || '127.0.0.1', { port: asked.port });
     client.setID(asked.unit);
     client.setTimeout(60000);
     for (const { fc, address, count } of asked.reads) {

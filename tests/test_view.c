@@ -286,10 +286,11 @@ static void test_bits(void **state)
 static void test_ranges(void **state)
 {
     (void) state;
-    struct house *house = open_house("fill = 20-29 0xFFFF, 40 7\n"
-                                     "register = voltage_v -> 22 u32\nregister = 1 -> 30 u16\n"
-                                     "register = cycles -> 65534 u32\n"
-                                     "copy = 20-30 -> 0\ncopy = 2-3 -> 50\n");
+    struct house *house =
+        open_house("fill = 20-29 0xFFFF, 40 7\n"
+                   "register = voltage_v -> 22 u32\nregister = 1 -> 30 u16\n"
+                   "register = cycles -> 65534 u32\n"
+                   "copy = 20-30 -> 0\ncopy = 2-3 -> 50\nfill = 60-62 5\ncopy = 30-31 -> 60\n");
     static const struct {
         unsigned address, count;
         uint8_t fresh, stale;
@@ -310,6 +311,7 @@ static void test_ranges(void **state)
     const uint16_t *registers = view_registers(house->view);
     assert_int_equal(registers[20], 0xFFFF);
     assert_int_equal(registers[40], 7);
+    assert_true(registers[60] == 1 && registers[61] == 5 && registers[62] == 5);
     assert_int_equal(registers[10], 1);
     view_update(house->view, &house->sources[0], 100);
     assert_true(registers[3] == 54 && registers[51] == 54 && registers[2] == 0);

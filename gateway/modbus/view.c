@@ -12,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OUTSIDE 0  /* owners of registers: nobody, */
-#define CONSTANT 1 /* a fill, which can always be read, */
-#define FIRST_ITEM 2
+enum { OUTSIDE, READABLE, REFUSED }; /* a register at this moment */
 
 #define NO_SOURCE UINT16_MAX
 
@@ -33,18 +31,20 @@ struct item {
     bool ticks;                   /* changes from one second to the next without new values */
     bool leads;                   /* the first of those that make a register */
     uint64_t pattern;
-    bool refused; /* it cannot be read just now; of the first: nor can any of them */
+    bool refused; /* it cannot be read just now */
 };
 
 struct view {
     const struct view_config *config;
-    uint16_t *registers, *owners; /* by address */
+    uint16_t *registers; /* by address, */
+    uint8_t *states;     /* and whether they are there */
     unsigned size;
     struct item *items; /* as in the configuration */
     struct watched *watched;
     unsigned watched_count;
     double started_at;
     double second; /* of the gateway's counter, as it is shown */
+    double until;  /* before that, nothing changes without an update */
     bool ticks;    /* any item does */
 };
 
@@ -225,14 +225,20 @@ static void encode_number(const struct view *view, struct item *item)
         item->pattern = number_pattern(config, number);
 }
 
+static void set_state(const struct view *view, const struct view_register *config, bool refused)
+{
+    memset(view->states + config->address, refused ? REFUSED : READABLE, config->size);
+}
+
 /* All items that make one register, from the first on. Returns the first of the next. */
 static struct item *encode_register(const struct view *view, struct item *item)
 {
     const struct item *end = view->items + view->config->register_count;
-    struct item *first = item;
+    const struct item *first = item;
     if (first->config->type == REG_STRING) {
-        encode_text(view, first);
-        return first + 1;
+        encode_text(view, item);
+        set_state(view, item->config, item->refused);
+        return item + 1;
     }
     uint64_t pattern = 0;
     bool refused = false;
@@ -241,19 +247,23 @@ static struct item *encode_register(const struct view *view, struct item *item)
         pattern |= item->pattern;
         refused |= item->refused;
     } while (++item < end && !item->leads);
-    first->refused = refused;
+    set_state(view, first->config, refused);
     map_put_words(view->registers + first->config->address, pattern, first->config->size,
                   first->config->big_words);
     return item;
 }
 
+/* Where nothing is to be copied, a fill that the copy lies in stays. */
 static void copy_registers(const struct view *view)
 {
     const struct view_copies *copies = &view->config->copies;
     for (unsigned i = 0; i < copies->count; i++) {
         const struct view_copy *copy = &copies->list[i];
-        memcpy(view->registers + copy->to, view->registers + copy->first,
-               (copy->last - copy->first + 1) * sizeof *view->registers);
+        for (unsigned from = copy->first, to = copy->to; from <= copy->last; from++, to++)
+            if (view->states[from] != OUTSIDE) {
+                view->registers[to] = view->registers[from];
+                view->states[to] = view->states[from];
+            }
     }
 }
 
@@ -319,9 +329,6 @@ static void make_item(struct view *view, unsigned i, view_find *find, void *data
         item->ticks |= item->lasting[n] && term->what != VIEW_NUMBER;
     }
     view->ticks |= item->ticks;
-    for (unsigned at = 0; at < item->config->size; at++)
-        if (item->leads)
-            view->owners[item->config->address + at] = (uint16_t) (FIRST_ITEM + i);
 }
 
 static void fill_registers(struct view *view)
@@ -330,16 +337,8 @@ static void fill_registers(struct view *view)
     for (unsigned i = 0; i < fills->count; i++)
         for (unsigned at = fills->list[i].first; at <= fills->list[i].last; at++) {
             view->registers[at] = (uint16_t) fills->list[i].value;
-            view->owners[at] = CONSTANT;
+            view->states[at] = READABLE;
         }
-}
-
-static void copy_owners(struct view *view)
-{
-    const struct view_copies *copies = &view->config->copies;
-    for (unsigned i = 0; i < copies->count; i++)
-        memcpy(view->owners + copies->list[i].to, view->owners + copies->list[i].first,
-               (copies->list[i].last - copies->list[i].first + 1) * sizeof *view->owners);
 }
 
 /* One more than the highest register. */
@@ -380,6 +379,19 @@ static void take_status(struct watched *watched, double now)
         watched->status.state = MAP_STATE_STALE;
 }
 
+/* When the clock alone changes something next: a source grows stale, or a second passes of what is shown in seconds. */
+static void find_change(struct view *view)
+{
+    view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
+    for (unsigned n = 0; n < view->watched_count; n++) {
+        const struct watched *watched = &view->watched[n];
+        if (!watched->stale)
+            view->until = fmin(view->until, watched->source->good_until);
+        if (view->ticks) /* NaN, if it was never read */
+            view->until = fmin(view->until, watched->read_at + ceil(watched->status.age_s));
+    }
+}
+
 struct view *view_new(const struct view_config *config, view_find *find, void *data,
                       double started_at, double now)
 {
@@ -388,17 +400,16 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
         return NULL;
     *view = (struct view){.config = config, .started_at = started_at, .size = find_size(config)};
     view->registers = calloc(view->size, sizeof *view->registers);
-    view->owners = calloc(view->size, sizeof *view->owners);
+    view->states = calloc(view->size, sizeof *view->states);
     view->items = calloc(config->register_count, sizeof *view->items);
     view->watched = calloc(count_terms(config) + 1, sizeof *view->watched);
-    if (!view->registers || !view->owners || !view->items || !view->watched) {
+    if (!view->registers || !view->states || !view->items || !view->watched) {
         view_free(view);
         return NULL;
     }
     fill_registers(view);
     for (unsigned i = 0; i < config->register_count; i++)
         make_item(view, i, find, data);
-    copy_owners(view);
     for (unsigned n = 0; n < view->watched_count; n++)
         take_status(&view->watched[n], now);
     view->second = seconds_at(view, now);
@@ -406,6 +417,7 @@ struct view *view_new(const struct view_config *config, view_find *find, void *d
     for (struct item *item = view->items; item < end;)
         item = encode_register(view, item);
     copy_registers(view);
+    find_change(view);
     return view;
 }
 
@@ -414,7 +426,7 @@ void view_free(struct view *view)
     if (!view)
         return;
     free(view->registers);
-    free(view->owners);
+    free(view->states);
     free(view->items);
     free(view->watched);
     free(view);
@@ -443,10 +455,11 @@ void view_update(struct view *view, const struct source *source, double now)
         if (view->watched[n].source == source) {
             take_status(&view->watched[n], now);
             encode(view, (uint16_t) n, false);
+            find_change(view);
         }
 }
 
-void view_judge(struct view *view, double now)
+static void go_on(struct view *view, double now)
 {
     bool aged = view->ticks && seconds_at(view, now) != view->second;
     view->second = seconds_at(view, now);
@@ -464,6 +477,13 @@ void view_judge(struct view *view, double now)
     }
     if (aged)
         encode(view, NO_SOURCE, true);
+    find_change(view);
+}
+
+void view_judge(struct view *view, double now)
+{
+    if (now >= view->until)
+        go_on(view, now);
 }
 
 uint8_t view_check(const struct view *view, const struct mbap_request *request)
@@ -471,17 +491,12 @@ uint8_t view_check(const struct view *view, const struct mbap_request *request)
     const struct mbap_range *range = &request->read;
     const bool bits = request->function == MODBUS_FC_READ_COILS ||
                       request->function == MODBUS_FC_READ_DISCRETE_INPUTS;
-    uint8_t exception = 0;
     if (bits)
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     if (mbap_writes(request->function) || (unsigned) range->address + range->count > view->size)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    for (unsigned at = range->address; at < (unsigned) range->address + range->count; at++) {
-        const uint16_t owner = view->owners[at];
-        if (owner == OUTSIDE)
-            return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-        if (owner >= FIRST_ITEM && view->items[owner - FIRST_ITEM].refused)
-            exception = MODBUS_EXCEPTION_GATEWAY_TARGET;
-    }
-    return exception;
+    const uint8_t *states = view->states + range->address;
+    if (memchr(states, OUTSIDE, range->count))
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    return memchr(states, REFUSED, range->count) ? MODBUS_EXCEPTION_GATEWAY_TARGET : 0;
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The registers of a view, [view NAME]: chosen one by one to stand where somebody else expects them.
- * What it takes to answer is worked out once, when the view is made: every register says by its
- * owner whether it is there, and whether it can be read just now; a request looks at the registers
- * that it touches and at nothing else.
+ * Registers are worked out when values come or grow old, and with each whether it can be read just
+ * now: a request only looks at the clock and at that.
  */
 #ifndef PACKGATE_MODBUS_VIEW_H
 #define PACKGATE_MODBUS_VIEW_H

@@ -3,6 +3,7 @@
 #include "line.h"
 
 #include "intake.h"
+#include "lend.h"
 #include "port.h"
 #include "reply.h"
 #include "turns.h"
@@ -34,13 +35,16 @@
 #define FADING 0.98    /* of how long answers take */
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
 #define WAKE_AGAIN_S 10.0
-#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
+#define DOUBT_PAUSE_S 5.0 /* between two openings after foreign requests */
+#define LATE_TIMES 3      /* the usual, for an answer that no new connection keeps away */
+#define RESTLESS_S 0.3    /* longest wait for a line that will not be quiet between requests */
 
 /*
  * What a line is doing. Every transition goes through enter():
  *
  *     CLOSED -> OPENING -> RESTING <-> ASKING         a port with packs that are asked
  *                       -> LISTENING                  one with a device that talks unasked
+ *                          RESTING, LISTENING <-> LENT   somebody else's exchange
  *     any of them -> CLOSED                           lost, or given up to be opened anew
  */
 enum line_state {
@@ -48,6 +52,7 @@ enum line_state {
     LINE_OPENING,  /* the port will say whether it opened */
     LINE_RESTING,  /* open, nothing in flight: until somebody is due and the line was quiet */
     LINE_ASKING,   /* a request is in flight: until it is answered or given up */
+    LINE_LENT,     /* somebody else's exchange is under way: lend.h */
     LINE_LISTENING /* open; its device talks: until it did not for too long */
 };
 
@@ -102,6 +107,9 @@ struct line {
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
     struct reply reply;
     struct mask mask;
+    struct lend lend;
+    double doubted_at; /* opened anew as a loan was left unanswered; NaN: never */
+    TAILQ_HEAD(, line_tap) taps;
 };
 
 static void advance(struct line *line, double now);
@@ -119,11 +127,12 @@ static void enter(struct line *line, enum line_state state)
 {
     static const unsigned from[] = {
         [LINE_CLOSED] = 1 << LINE_CLOSED | 1 << LINE_OPENING | 1 << LINE_RESTING |
-                        1 << LINE_ASKING | 1 << LINE_LISTENING,
+                        1 << LINE_ASKING | 1 << LINE_LENT | 1 << LINE_LISTENING,
         [LINE_OPENING] = 1 << LINE_CLOSED,
-        [LINE_RESTING] = 1 << LINE_OPENING | 1 << LINE_ASKING,
+        [LINE_RESTING] = 1 << LINE_OPENING | 1 << LINE_ASKING | 1 << LINE_LENT,
         [LINE_ASKING] = 1 << LINE_RESTING,
-        [LINE_LISTENING] = 1 << LINE_OPENING,
+        [LINE_LENT] = 1 << LINE_RESTING | 1 << LINE_LISTENING,
+        [LINE_LISTENING] = 1 << LINE_OPENING | 1 << LINE_LENT,
     };
     assert(from[state] >> line->state & 1);
     line->state = state;
@@ -185,6 +194,11 @@ static void show(void *data, char direction, const uint8_t *bytes, size_t size)
     }
     if (line->events.passed)
         line->events.passed(line->data, direction, bytes, size);
+    struct line_tap *tap, *next;
+    for (tap = TAILQ_FIRST(&line->taps); tap; tap = next) {
+        next = TAILQ_NEXT(tap, entry);
+        tap->passed(tap->data, direction, bytes, size);
+    }
 }
 
 /* ---- the port comes and goes ---- */
@@ -274,11 +288,15 @@ static void break_off(struct line *line, double now)
         poller_unanswered(line->flight.member->poller, now);
 }
 
+static void end_loan(struct line *line, enum loan_result result, double now);
+
 /* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
 static bool is_idle(const struct line *line, double now)
 {
     return line->state == LINE_RESTING && !line->asked && next_due(line, now) > now;
 }
+
+static void refuse_loans(struct line *line);
 
 static void lose(struct line *line, const char *why, double now)
 {
@@ -292,6 +310,8 @@ static void lose(struct line *line, const char *why, double now)
     } else if (isnan(line->lost_at)) {
         line->lost_at = now; /* closed when idle or never open, and not to be had */
     }
+    if (line->state == LINE_LENT)
+        end_loan(line, LOAN_LOST, now);
     break_off(line, now);
     enter(line, LINE_CLOSED);
     if (idle) {
@@ -310,6 +330,7 @@ static void lose(struct line *line, const char *why, double now)
             line->backoff_s = 0;
         backoff_grow(&line->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
         end_orders(line, now);
+        refuse_loans(line);
         report_down(line, why, now);
         snprintf(line->facts.trouble, sizeof line->facts.trouble, "%s", why);
         line->facts.trouble_at = now;
@@ -411,7 +432,7 @@ static void publish(struct line *line, struct member *member, double now)
 
 /* ---- asking ---- */
 
-/* When there is something to ask; `now` at the earliest. */
+/* When there is something of ours to ask; `now` at the earliest. */
 static double next_due(const struct line *line, double now)
 {
     const struct poller *poller = turns_next(&line->turns, now)->poller;
@@ -517,18 +538,197 @@ static bool poll_pack(struct line *line, struct member *member, double now)
     return false;
 }
 
+/* ---- lending ---- */
+
+/* As long as the slowest of them takes. */
+static double longest_reply_s(const struct line *line)
+{
+    double longest = line->config->reply_ms / 1e3;
+    for (unsigned i = 0; !line->config->reply_ms && i < line->turns.count; i++)
+        longest = fmax(longest, line->turns.list[i].poller->config->driver->line.reply_ms / 1e3);
+    return longest;
+}
+
+/* Whose secrets are to be looked for. */
+static const struct bms *masked_bms(const struct line *line)
+{
+    for (unsigned i = 0; i < line->turns.count; i++)
+        if (line->turns.list[i].poller->config->driver->mask)
+            return &line->turns.list[i].poller->bms;
+    return &line->turns.list[0].poller->bms;
+}
+
+/* Somebody else's request may set a password. What asks only is short, or has nothing behind its
+ * head. */
+static void show_foreign(struct line *line, const uint8_t *bytes, size_t size)
+{
+    enum { HEAD = 8 };
+    uint8_t shown[LOAN_BYTES];
+    if (size > sizeof shown)
+        size = sizeof shown;
+    memcpy(shown, bytes, size);
+    if (masked_bms(line)->driver->mask && size > HEAD)
+        memset(shown + HEAD, 0, size - HEAD);
+    show(line, '>', shown, size);
+}
+
+static void flush_foreign(struct line *line, const struct loan *loan)
+{
+    struct bms_request request = {.size = loan->size};
+    if (request.size > sizeof request.bytes)
+        request.size = sizeof request.bytes;
+    memcpy(request.bytes, loan->bytes, request.size);
+    mask_flush(&line->mask, masked_bms(line), &request);
+}
+
+static void end_loan(struct line *line, enum loan_result result, double now)
+{
+    flush_foreign(line, line->lend.current);
+    line->gap_before_ms = masked_bms(line)->driver->line.gap_ms;
+    line->quiet_since = now;
+    struct loan *loan = lend_end(&line->lend, now);
+    loan->done(loan->data, result);
+}
+
+static void refuse_loans(struct line *line)
+{
+    while (line->lend.queue) {
+        struct loan *loan = line->lend.queue;
+        lend_remove(&line->lend, loan);
+        loan->done(loan->data, LOAN_NO_LINE);
+    }
+}
+
+static void go_on_polling(struct line *line, double now)
+{
+    enter(line, talks(line) ? LINE_LISTENING : LINE_RESTING);
+    if (line->state == LINE_LISTENING)
+        await_talker(line, now);
+    else
+        advance(line, now);
+}
+
+/* The answer to what is left unanswered may still come. Over a new connection it does not; where there
+ * is none, it is waited for all the longer. */
+static bool may_forget(const struct line *line, double now)
+{
+    return port_forgets(line->port) && !(now - line->doubted_at < DOUBT_PAUSE_S);
+}
+
+static double loan_patience_s(const struct line *line, double now)
+{
+    return longest_reply_s(line) * (may_forget(line, now) ? 1 : LATE_TIMES);
+}
+
+static void settle_loan(struct line *line, bool doubtful, double now)
+{
+    if (doubtful && may_forget(line, now)) {
+        line->doubted_at = now;
+        line->answered = true; /* no fault of the port's */
+        open_anew(line, "a foreign request was left unanswered, opening it again", now);
+        return;
+    }
+    go_on_polling(line, now);
+}
+
+/* Waits until the loan is over. */
+static void watch_loan(struct line *line, double now)
+{
+    double ask_at;
+    if (!lend_is_over(&line->lend, now, &ask_at)) {
+        arm(line, ask_at, now);
+        return;
+    }
+    bool answered = lend_answered(&line->lend);
+    for (unsigned i = 0; !answered && i < line->turns.count; i++)
+        poller_note_foreign(line->turns.list[i].poller, line->lend.current->bytes,
+                            line->lend.current->size, line->lend.begun_at);
+    end_loan(line, answered ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
+    settle_loan(line, !answered, now);
+}
+
+/* The line is quiet: the first of those who wait has it. */
+static void lend_out(struct line *line, double now)
+{
+    struct loan *loan = line->lend.queue;
+    enter(line, LINE_LENT);
+    lend_begin(&line->lend, &line->turns, loan_patience_s(line, now), wire_s(line, loan->size),
+               now);
+    if (loan->begun)
+        loan->begun(loan->data);
+    if (line->lend.current != loan)
+        return;
+    arm(line, now, now);
+    if (loan->size > 0)
+        line_pass(line, loan, loan->bytes, loan->size);
+}
+
+bool line_pass(struct line *line, const struct loan *loan, const uint8_t *bytes, size_t size)
+{
+    if (line->lend.current != loan)
+        return false;
+    show_foreign(line, bytes, size);
+    line->asked = true;
+    ssize_t sent = write(line->fd, bytes, size);
+    line->facts.sent += sent > 0 ? (size_t) sent : 0;
+    line->facts.loans++;
+    return sent == (ssize_t) size;
+}
+
+static void loan_received(struct line *line, const uint8_t *bytes, size_t size, double now)
+{
+    struct loan *loan = line->lend.current;
+    mask_received(&line->mask, masked_bms(line), bytes, size);
+    lend_received(&line->lend, &line->turns, bytes, size, longest_reply_s(line), now);
+    if (loan->open_end)
+        flush_foreign(line, loan);
+    loan->received(loan->data, bytes, size);
+    if (line->state == LINE_LENT)
+        watch_loan(line, now);
+}
+
+bool line_lend(struct line *line, struct loan *loan)
+{
+    if ((talks(line) && !loan->open_end) || (!is_open(line) && line->backoff_s > 0))
+        return false;
+    lend_add(&line->lend, loan);
+    const double now = clock_now();
+    const bool waits = ev_is_active(&line->timer) || ev_is_pending(&line->timer);
+    bool idle = line->state == LINE_RESTING || line->state == LINE_LISTENING ||
+                (line->state == LINE_CLOSED && line->started);
+    if (idle && !(waits && line->armed_for <= now))
+        arm(line, now, now);
+    return true;
+}
+
+void line_take_back(struct line *line, struct loan *loan)
+{
+    const double now = clock_now();
+    if (lend_remove(&line->lend, loan) || line->lend.current != loan)
+        return;
+    lend_orphan(&line->lend, loan_patience_s(line, now), now);
+    arm(line, now, now);
+}
+
 /* Asks whoever is next, or waits until somebody is. */
 static void advance(struct line *line, double now)
 {
+    for (struct loan *late; (late = lend_expired(&line->lend, now));)
+        late->done(late->data, LOAN_TOO_LATE);
     for (bool asked = false; !asked && line->state == LINE_RESTING;) {
         double due = next_due(line, now);
-        if (due > now) {
+        double lend_at = lend_next_at(&line->lend, due <= now, now);
+        if (fmin(due, lend_at) > now) {
             line->wanted_at = NAN;
-            arm(line, due, now);
+            arm(line, fmin(due, lend_at), now);
             return;
         }
         if (!make_ready(line, now))
             return;
+        if (lend_at <= now && !next_order(line)) {
+            lend_out(line, now);
+            return;
+        }
         struct order *order = next_order(line);
         asked = order ? ask_order(line, order, now)
                       : poll_pack(line, turns_next(&line->turns, now), now);
@@ -729,6 +929,10 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
         hear_while_resting(line, now);
         return;
     }
+    if (line->state == LINE_LENT) {
+        loan_received(line, bytes, size, now);
+        return;
+    }
     mask_received(&line->mask, &line->flight.member->poller->bms, bytes, size);
     reply_append(&line->reply, bytes, size);
     if (listening)
@@ -768,8 +972,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         else
             take_reply(line, true, now);
         break;
+    case LINE_LENT:
+        watch_loan(line, now);
+        break;
     case LINE_LISTENING:
-        if (now < line->flight.deadline)
+        if (line->lend.queue)
+            lend_out(line, now);
+        else if (now < line->flight.deadline)
             watch_talker(line, now);
         else
             miss_talker(line, now);
@@ -822,6 +1031,9 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->data = data;
     line->fd = -1;
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
+    lend_init(&line->lend);
+    TAILQ_INIT(&line->taps);
+    line->doubted_at = NAN;
     line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
     mask_init(&line->mask, show, line);
@@ -843,6 +1055,13 @@ void line_free(struct line *line)
     if (!line)
         return;
     end_orders(line, clock_now());
+    if (line->lend.current)
+        end_loan(line, LOAN_LOST, clock_now());
+    refuse_loans(line);
+    for (struct line_tap *tap; (tap = TAILQ_FIRST(&line->taps));) {
+        TAILQ_REMOVE(&line->taps, tap, entry);
+        tap->gone(tap->data);
+    }
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
@@ -886,6 +1105,16 @@ void line_rebind(struct line *line, const struct line_config *config)
 bool line_is_open(const struct line *line)
 {
     return line && is_open(line);
+}
+
+void line_watch(struct line *line, struct line_tap *tap)
+{
+    TAILQ_INSERT_TAIL(&line->taps, tap, entry);
+}
+
+void line_unwatch(struct line *line, struct line_tap *tap)
+{
+    TAILQ_REMOVE(&line->taps, tap, entry);
 }
 
 struct line_facts line_facts(const struct line *line)

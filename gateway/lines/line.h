@@ -7,11 +7,13 @@
 #ifndef PACKGATE_LINES_LINE_H
 #define PACKGATE_LINES_LINE_H
 
+#include "lend.h"
 #include "mask.h"
 #include "order.h"
 #include "poller.h"
 
 #include <ev.h>
+#include <sys/queue.h>
 
 struct line;
 
@@ -45,6 +47,26 @@ void line_rebind(struct line *line, const struct line_config *config);
  * its `done` follows. False: the line is down. */
 bool line_order(struct line *line, struct order *order);
 
+/** Puts a loan into the queue (lend.h): `done` follows, never from within. False: the line is down, or
+ * its device talks unasked, when there are only loans with an open end. */
+bool line_lend(struct line *line, struct loan *loan);
+
+/** Sends bytes of a loan with an open end that has its turn. False: it has not, or they do not fit. */
+bool line_pass(struct line *line, const struct loan *loan, const uint8_t *bytes, size_t size);
+
+/** Ends a loan, or takes it out of the queue; `done` does not follow. */
+void line_take_back(struct line *line, struct loan *loan);
+
+/* Whoever looks on what passes, of ours and of loans, as far as it may be shown. */
+struct line_tap {
+    mask_show *passed;        /* may take this tap off, but no other one */
+    void (*gone)(void *data); /* the line is freed, with the tap taken off */
+    void *data;
+    TAILQ_ENTRY(line_tap) entry;
+};
+void line_watch(struct line *line, struct line_tap *tap);
+void line_unwatch(struct line *line, struct line_tap *tap);
+
 /** NULL, the line of a pack that is still to be found, is not open. */
 bool line_is_open(const struct line *line);
 
@@ -54,6 +76,7 @@ struct line_facts {
     double since;            /* it is open, or not any more; NaN: it never was */
     uint64_t received, sent; /* bytes */
     uint32_t requests;
+    uint32_t loans; /* that somebody else sent */
     uint32_t openings;
     uint32_t troubles; /* it did not open, or was lost before anything useful came */
     char trouble[100]; /* the last of them in words; empty: there was none */

@@ -339,19 +339,29 @@ bool poller_over(struct poller *poller, double now, bool *published)
     return true;
 }
 
-static uint32_t hash_of(const struct bms_request *request)
+static uint32_t hash_of(const uint8_t *bytes, size_t size)
 {
     uint32_t hash = 2166136261;
-    for (size_t i = 0; i < request->size; i++)
-        hash = (hash ^ request->bytes[i]) * 16777619;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 16777619;
     return hash;
+}
+
+void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t size, double asked_at)
+{
+    const uint32_t asked = hash_of(bytes, size);
+    for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++) {
+        struct poller_step *step = &poller->steps[i];
+        if (step->asked == asked && !(step->open_since <= asked_at))
+            step->open_since = asked_at;
+    }
 }
 
 /* Some steps ask in the same words, and get the same answers. */
 static void note_request(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
-    step->asked = hash_of(&poller->request);
+    step->asked = hash_of(poller->request.bytes, poller->request.size);
     step->asked_at = now;
     if (isnan(step->open_since))
         step->open_since = now;

@@ -125,6 +125,10 @@ bool poller_answered(struct poller *poller, double now);
  * not be answered any more. */
 void poller_settle(struct poller *poller, double asked_at);
 
+/** Somebody else has asked these words at that time, and no answer came: it may still come, and looks like
+ * that to the same request of ours. */
+void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t size, double asked_at);
+
 /** Whether a reply of the cycle that has just ended may have been that to an earlier request and
  * the line should be opened anew, if that helps. Otherwise the pack is left in peace. */
 bool poller_doubts(const struct poller *poller);

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+/* Lending the bus. */
+#include "lend.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SHORTEST_LIMIT_S 1.0
+#define LONGEST_LIMIT_S 3.0
+#define FLOW_S 5.0 /* as long as a long reply of a slow wire flows */
+#define TAIL_S 0.1 /* of silence behind whole frames: one more may follow */
+#define LOOK_S 1.0 /* longest wait without a look at the clock */
+
+void lend_init(struct lend *lend)
+{
+    memset(lend, 0, sizeof *lend);
+    lend->last_begun_at = lend->next_at = -INFINITY;
+}
+
+/* ---- the queue ---- */
+
+void lend_add(struct lend *lend, struct loan *loan)
+{
+    struct loan **last = &lend->queue;
+    while (*last)
+        last = &(*last)->next;
+    loan->next = NULL;
+    *last = loan;
+}
+
+bool lend_remove(struct lend *lend, const struct loan *loan)
+{
+    struct loan **link = &lend->queue;
+    while (*link && *link != loan)
+        link = &(*link)->next;
+    if (!*link)
+        return false;
+    *link = loan->next;
+    return true;
+}
+
+double lend_next_at(const struct lend *lend, bool busy, double now)
+{
+    if (!lend->queue)
+        return INFINITY;
+    double at = fmax(now, lend->last_begun_at + LOAN_SPACING_S);
+    return busy ? fmax(at, lend->next_at) : at;
+}
+
+struct loan *lend_expired(struct lend *lend, double now)
+{
+    for (struct loan *loan = lend->queue; loan; loan = loan->next)
+        if (!loan->open_end && now - loan->given_at > LOAN_VALID_S) {
+            lend_remove(lend, loan);
+            return loan;
+        }
+    return NULL;
+}
+
+/* ---- one loan ---- */
+
+/* How many of the bytes an emulated BMS is through with. */
+static size_t emulate(const struct poller *poller, const uint8_t *bytes, size_t size)
+{
+    struct bms bms = poller->bms;
+    struct pack pack;
+    struct bms_output out = {.size = 0};
+    pack_clear(&pack);
+    return bms.driver->emulate ? bms.driver->emulate(&bms, &pack, bytes, size, &out) : 0;
+}
+
+/* Whether the bytes are one whole request of the line's protocols. Their emulated BMS know where one
+ * ends: without its last byte they wait for it, while noise is noise all the same. */
+static bool is_single(const struct turns *turns, const uint8_t *bytes, size_t size)
+{
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *poller = turns->list[i].poller;
+        if (size > 1 && emulate(poller, bytes, size) == size &&
+            emulate(poller, bytes, size - 1) == 0)
+            return true;
+    }
+    return false;
+}
+
+static double shortest_interval(const struct turns *turns)
+{
+    double shortest = LONGEST_LIMIT_S;
+    for (unsigned i = 0; i < turns->count; i++)
+        shortest = fmin(shortest, turns->list[i].poller->config->poll_s);
+    return shortest;
+}
+
+struct loan *lend_begin(struct lend *lend, const struct turns *turns, double reply_s, double wire_s,
+                        double now)
+{
+    struct loan *loan = lend->queue;
+    lend->queue = loan->next;
+    lend->current = loan;
+    lend->received = 0;
+    lend->begun_at = lend->last_begun_at = now;
+    lend->single = is_single(turns, loan->bytes, loan->size);
+    lend->limit_at = now + wire_s + fmax(SHORTEST_LIMIT_S, shortest_interval(turns));
+    lend->deadline = fmin(now + wire_s + reply_s, lend->limit_at);
+    return loan;
+}
+
+/* Without the echo of two-wire adapters. */
+static const uint8_t *reply_of(const struct lend *lend, size_t *size)
+{
+    const struct loan *loan = lend->current;
+    *size = lend->received;
+    bool echo = loan->size > 0 && *size >= loan->size && loan->size <= sizeof lend->bytes &&
+                memcmp(lend->bytes, loan->bytes, loan->size) == 0;
+    *size -= echo ? loan->size : 0;
+    return lend->bytes + (echo ? loan->size : 0);
+}
+
+bool lend_answered(const struct lend *lend)
+{
+    size_t size;
+    reply_of(lend, &size);
+    return size > 0;
+}
+
+/* Whether what came is whole frames and nothing else, for one of the packs. */
+static bool is_whole(const struct lend *lend, const struct turns *turns)
+{
+    size_t size;
+    const uint8_t *reply = reply_of(lend, &size);
+    if (size == 0 || lend->received > sizeof lend->bytes)
+        return false;
+    struct bms_request request = {.size = lend->current->size};
+    if (request.size > sizeof request.bytes)
+        request.size = sizeof request.bytes;
+    memcpy(request.bytes, lend->current->bytes, request.size);
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct bms *bms = &turns->list[i].poller->bms;
+        size_t at = 0;
+        while (at < size) {
+            struct bms_span span = bms->driver->frame(bms, &request, reply + at, size - at);
+            if (span.kind != BMS_FRAME || span.size > size - at)
+                break;
+            at += span.size;
+        }
+        if (at == size)
+            return true;
+    }
+    return false;
+}
+
+void lend_received(struct lend *lend, const struct turns *turns, const uint8_t *bytes, size_t size,
+                   double reply_s, double now)
+{
+    if (lend->received < sizeof lend->bytes) {
+        size_t room = sizeof lend->bytes - lend->received;
+        memcpy(lend->bytes + lend->received, bytes, size < room ? size : room);
+    }
+    lend->received += size;
+    bool soon = lend->single && is_whole(lend, turns);
+    lend->deadline = fmin(now + (soon ? fmin(TAIL_S, reply_s) : reply_s), lend->begun_at + FLOW_S);
+}
+
+bool lend_is_over(const struct lend *lend, double now, double *ask_at)
+{
+    *ask_at = lend->current->open_end ? now + LOOK_S : lend->deadline;
+    return !lend->current->open_end && now >= lend->deadline;
+}
+
+static void forget_bytes(void *data, const uint8_t *bytes, size_t size)
+{
+    (void) data;
+    (void) bytes;
+    (void) size;
+}
+
+static void forget_result(void *data, enum loan_result result)
+{
+    (void) data;
+    (void) result;
+}
+
+void lend_orphan(struct lend *lend, double reply_s, double now)
+{
+    lend->orphan = *lend->current;
+    lend->orphan.received = forget_bytes;
+    lend->orphan.done = forget_result;
+    if (lend->orphan.open_end) {
+        lend->orphan.open_end = false;
+        lend->orphan.size = 0;
+        lend->received = 0;
+        lend->begun_at = now;
+        lend->deadline = now + reply_s;
+    }
+    lend->current = &lend->orphan;
+}
+
+struct loan *lend_end(struct lend *lend, double now)
+{
+    struct loan *loan = lend->current;
+    lend->current = NULL;
+    lend->next_at = now + fmin(now - lend->begun_at, FLOW_S);
+    return loan;
+}

@@ -23,6 +23,7 @@ static const struct command {
     {"probe", command_probe, "finds out which protocol and address answer on a port"},
     {"map", command_map, "prints the register map"},
     {"export", command_export, "prints the history of a pack as CSV"},
+    {"password", command_password, "sets the password of the page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
 };
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* The parts of the web outlet that need no server: what a request has to look like. */
 #include "outlets/web/guard.h"
+#include "outlets/web/session.h"
 
 #include "base/address.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -168,6 +170,86 @@ static void test_prefixes(void **state)
     assert_false(guard_prefix("/a b"));
 }
 
+static void test_sessions(void **state)
+{
+    (void) state;
+    struct sessions sessions = {0};
+    char first[SESSION_TOKEN], token[SESSION_TOKEN];
+    assert_true(session_begin(&sessions, 100, first));
+    assert_int_equal(strlen(first), 64);
+    assert_true(session_is(&sessions, first, 100, false));
+    assert_false(session_is(&sessions, "", 100, false));
+    assert_false(session_is(&sessions, "0", 100, false));
+    /* It is over half an hour after it was used, however often it is looked at. */
+    assert_true(session_is(&sessions, first, 1899, false));
+    assert_false(session_is(&sessions, first, 1901, false));
+    assert_true(session_is(&sessions, first, 1000, true));
+    assert_true(session_is(&sessions, first, 2799, false));
+    session_end(&sessions, first);
+    assert_false(session_is(&sessions, first, 1000, false));
+    /* Beyond the last place the one goes that was idle for longest. */
+    for (int i = 0; i < SESSIONS_MAX; i++)
+        assert_true(session_begin(&sessions, 3000 + i, i == 0 ? first : token));
+    assert_true(session_is(&sessions, first, 3020, true));
+    assert_true(session_begin(&sessions, 3030, token));
+    assert_true(session_is(&sessions, first, 3030, false));
+    assert_true(session_is(&sessions, token, 3030, false));
+    struct sessions none = {0};
+    assert_false(session_is(&none, "", 0, false));
+}
+
+static struct sockaddr_storage address(const char *text)
+{
+    struct sockaddr_storage found;
+    assert_true(guard_forwarded(text, &found));
+    return found;
+}
+
+static double waits(const struct tries *tries, const char *from, double now)
+{
+    const struct sockaddr_storage client = address(from);
+    return tries_wait(tries, (const struct sockaddr *) &client, now);
+}
+
+static void try(struct tries *tries, const char *from, double now)
+{
+    const struct sockaddr_storage client = address(from);
+    tries_begin(tries, (const struct sockaddr *) &client, now);
+}
+
+static void test_tries(void **state)
+{
+    (void) state;
+    struct tries tries = {0};
+    for (int i = 0; i < TRIES_OF_ONE; i++) {
+        assert_float_equal(waits(&tries, "192.0.2.7", 100 + i), 0, 0);
+        try(&tries, "192.0.2.7", 100 + i);
+    }
+    assert_float_equal(waits(&tries, "192.0.2.7", 105), 55, 1e-9);
+    assert_float_equal(waits(&tries, "::ffff:192.0.2.7", 105), 55, 1e-9);
+    assert_float_equal(waits(&tries, "192.0.2.8", 105), 0, 0);
+    assert_float_equal(waits(&tries, "192.0.2.7", 160), 0, 0);
+    /* The right one does not count. */
+    const struct sockaddr_storage client = address("192.0.2.7");
+    tries_forgive(&tries, (const struct sockaddr *) &client);
+    assert_float_equal(waits(&tries, "192.0.2.7", 105), 0, 0);
+    /* A network of IPv6 is one client. */
+    char text[40];
+    for (int i = 0; i < TRIES_OF_ONE; i++) {
+        snprintf(text, sizeof text, "2001:db8::%d", i + 1);
+        try(&tries, text, 106);
+    }
+    assert_true(waits(&tries, "2001:db8::ffff", 107) > 0);
+    assert_float_equal(waits(&tries, "2001:db8:0:1::1", 107), 0, 0);
+    /* All together. */
+    for (int i = 0; i < TRIES_OF_ALL; i++) {
+        snprintf(text, sizeof text, "198.51.100.%d", i);
+        try(&tries, text, 200);
+    }
+    assert_float_equal(waits(&tries, "203.0.113.1", 201), 59, 1e-9);
+    assert_float_equal(waits(&tries, "203.0.113.1", 260), 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +259,8 @@ int main(void)
         cmocka_unit_test(test_origins),
         cmocka_unit_test(test_forwarded),
         cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_tries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

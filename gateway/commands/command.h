@@ -18,6 +18,7 @@ int command_map(int argc, char **argv);
 int command_simulate(int argc, char **argv);
 int command_probe(int argc, char **argv);
 int command_export(int argc, char **argv);
+int command_password(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_health(int argc, char **argv);
 

@@ -6,6 +6,7 @@
 #include "outlet.h"
 #include "kinds.h"
 #include "history/export.h"
+#include "web/password.h"
 
 #include "base/log.h"
 
@@ -82,6 +83,10 @@ int main(int argc, char **argv)
 #ifdef WITH_HISTORY
     if (strcmp(name, "export") == 0)
         return history_export(argc - 1, argv + 1);
+#endif
+#ifdef WITH_WEB
+    if (strcmp(name, "password") == 0)
+        return password_command(argc - 1, argv + 1);
 #endif
     const struct outlet_kind *kind = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

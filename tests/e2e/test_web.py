@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The page's server: values as JSON and as a stream, and what is refused."""
 
+import concurrent.futures
 import contextlib
 import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -15,10 +17,9 @@ import time
 import urllib.parse
 
 from harness import PACKGATE, PATIENCE, main, simulate
-from web_harness import Page, Stream, read_all
+from web_harness import PACKS, Page, Stream, read_all
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
-
 
 def test_values():
     with Page() as page:
@@ -264,7 +265,144 @@ def test_no_history():
             assert status == 404 and "[history]" in json.loads(body)["error"]
 
 
+PASSWORD = "correct horse"
+
+
+@contextlib.contextmanager
+def locked(more="", packs=PACKS.replace("topbms", "daly"), password=PASSWORD):
+    """A page with a password."""
+    folder = tempfile.mkdtemp(prefix="packgate-web-")
+    try:
+        file = os.path.join(folder, "password")
+        subprocess.run([PACKGATE, "password", file], input=password.encode() + b"\n", check=True, stdout=subprocess.DEVNULL)
+        assert os.stat(file).st_mode & 0o777 == 0o600
+        with open(file) as written:
+            text = written.read()
+        assert text.startswith("$y$") and password not in text
+        with Page(f"password_file = {file}\n{more}", packs) as page:
+            page.file = file
+            page.await_fresh()
+            yield page
+    finally:
+        shutil.rmtree(folder)
+
+
+def post(page, path, body, cookie=None, **headers):
+    """From a page of this server, unless `headers` say otherwise (None: without)."""
+    usual = {"Content-Type": "application/json", "Origin": f"http://127.0.0.1:{page.web}", "Cookie": cookie}
+    headers = usual | {name.replace("_", "-"): value for name, value in headers.items()}
+    return page.ask("/api/v1/" + path, "POST", headers, body if isinstance(body, (str, bytes)) else json.dumps(body))
+
+
+def log_in(page):
+    status, headers, body = post(page, "login", {"password": PASSWORD})
+    assert status == 204 and body == b"", (status, body)
+    cookie, *attributes = headers["Set-Cookie"].split("; ")
+    return cookie, attributes
+
+
+def test_switching():
+    with locked() as page:
+        order = {"charge_mos": 0}
+        assert page.json("/api/v1/packs/shed")["charge_mos"] == 1
+        assert post(page, "packs/shed/switch", order)[0] == 401
+        assert post(page, "packs/shed/switch", order, "packgate=" + "0" * 64)[0] == 401
+        cookie, attributes = log_in(page)
+        assert re.fullmatch("packgate=[0-9a-f]{64}", cookie)
+        assert set(attributes) == {"HttpOnly", "SameSite=Strict", "Path=/"}
+        with Stream(page.web) as stream:
+            status, _, body = post(page, "packs/shed/switch", order, cookie)
+            assert status == 200 and json.loads(body) == {"result": "confirmed"}, (status, body)
+            while (event := stream.next("alarm")[1])["kind"] != "switched":
+                pass
+            assert event["pack"] == "shed" and event["confirmed"] == 1
+        page.wait_for(r"web: 127\.0\.0\.1 orders shed")
+        deadline = time.monotonic() + PATIENCE
+        while page.json("/api/v1/packs/shed")["charge_mos"] != 0:
+            assert time.monotonic() < deadline
+        assert post(page, "packs/shed/switch", {"charge_mos": True, "discharge_mos": 1}, cookie)[0] == 200
+        assert post(page, "packs/boat/switch", order, cookie)[0] == 403  # not writable
+        assert post(page, "packs/all/switch", order, cookie)[0] == 403
+        assert post(page, "packs/nobody/switch", order, cookie)[0] == 404
+        for wrong in ({}, {"charge_mos": 2}, {"charge_mos": "0"}, {"charge_mos": None}, {"mos": 1}, {"charge_mos": 1, "x": 1}, [],
+                      "", "{", '{"charge_mos":0,"charge_mos":1}', b"\xff", "null"):
+            assert post(page, "packs/shed/switch", wrong, cookie)[0] == 400, wrong
+        assert post(page, "logout", {}, cookie)[0] == 204
+        assert post(page, "packs/shed/switch", order, cookie)[0] == 401
+
+
+def test_only_pages_of_ours_change_anything():
+    with locked() as page:
+        cookie, _ = log_in(page)
+        for path, body in (("packs/shed/switch", {"charge_mos": 0}), ("login", {"password": PASSWORD}), ("logout", {})):
+            for origin in (None, "null", "http://evil.example", f"http://evil.example:{page.web}", "http://127.0.0.1",
+                           f"http://localhost:{page.web}"):
+                assert post(page, path, body, cookie, Origin=origin)[0] == 403, (path, origin)
+            for kind in (None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"):
+                assert post(page, path, body, cookie, Content_Type=kind)[0] == 415, (path, kind)
+            # Nobody knows on whose behalf.
+            for name in ("Forwarded", "X-Forwarded-For", "X-Real-IP", "X-Forwarded-Host", "X-Forwarded-Proto"):
+                assert post(page, path, body, cookie, **{name: "127.0.0.1"})[0] == 403, (path, name)
+            assert page.ask("/api/v1/" + path)[0] == 405
+        assert page.json("/api/v1/packs/shed")["charge_mos"] == 1
+
+
+def test_only_from_allow_write():
+    with locked("allow_write = 192.0.2.0/24") as page:
+        assert post(page, "login", {"password": PASSWORD})[0] == 403
+        assert page.ask("/api/v1/packs")[0] == 200
+    with Page() as page:  # without a password nobody can
+        assert post(page, "login", {"password": ""})[0] == 403
+        assert post(page, "packs/shed/switch", {"charge_mos": 0})[0] == 403
+
+
+def test_login_is_throttled():
+    with locked() as page:
+        for wrong in ("", {}, {"password": 1}, {"password": "x" * 300}, {"password": PASSWORD, "x": 1}):
+            assert post(page, "login", wrong)[0] == 400
+        # Many at one time are not a way around.
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            tries = list(pool.map(lambda n: post(page, "login", {"password": f"guess {n}"})[0], range(8)))
+        assert sorted(tries) == [401] * 5 + [429] * 3, tries
+        status, headers, _ = post(page, "login", {"password": PASSWORD})
+        assert status == 429 and 0 < int(headers["Retry-After"]) <= 60
+        # Nobody else waits.
+        assert page.ask("/healthz")[0] == 200
+    with locked() as page:
+        for _ in range(7):  # the right one is no failure
+            log_in(page)
+        with open(page.file, "w") as file:
+            file.write(PASSWORD + "\n")  # a password in the clear is none
+        status, _, body = post(page, "login", {"password": PASSWORD})
+        assert status == 403 and b"cannot be used" in body
+
+
+def test_password_command():
+    folder = tempfile.mkdtemp(prefix="packgate-web-")
+    try:
+        file = os.path.join(folder, "password")
+
+        def set_password(text, *arguments):
+            return subprocess.run([PACKGATE, "password", *(arguments or [file])], input=text, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE)
+        for bad in (b"", b"short\n", b"x" * 5000):
+            done = set_password(bad)
+            assert done.returncode == 1 and done.stderr and not os.listdir(folder), (bad, done)
+        assert set_password(b"long enough\n").returncode == 0
+        with open(file) as written:
+            first = written.read()
+        assert set_password(b"long enough\n").returncode == 0
+        with open(file) as written:
+            assert written.read() != first  # salted
+        assert os.listdir(folder) == ["password"]
+        assert set_password(b"long enough\n", folder + "/none/file").returncode == 1
+        assert b"usage" in set_password(b"", "--help").stdout
+    finally:
+        shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
     main([test_history_ends_now, test_history, test_csv, test_no_history,
           test_values, test_curl_agrees, test_page, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
-          test_addresses_and_methods])
+          test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write,
+          test_login_is_throttled, test_password_command])

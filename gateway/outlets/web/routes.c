@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "asset.h"
+#include "orders.h"
 
 #include "base/clock.h"
 
@@ -134,9 +135,9 @@ static const struct route {
     const char *path, *method;
     void (*answer)(struct web *web, struct web_request *request);
 } routes[] = {
-    {"healthz", "GET", get_health},
-    {"api/v1/packs", "GET", get_packs},
-    {"api/v1/events", "GET", get_events},
+    {"healthz", "GET", get_health},           {"api/v1/packs", "GET", get_packs},
+    {"api/v1/events", "GET", get_events},     {"api/v1/login", "POST", orders_login},
+    {"api/v1/logout", "POST", orders_logout},
 };
 
 static void refuse_method(struct web_request *request, const char *allowed)
@@ -177,6 +178,10 @@ static void route_pack(struct web *web, struct web_request *request, const char 
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
     else if (strcmp(rest + size, "/history") == 0 || strcmp(rest + size, "/history.csv") == 0)
         route_history(web, request, pack, rest[size + 8] == '.');
+    else if (strcmp(rest + size, "/switch") == 0 && is_method(request, "POST"))
+        orders_switch(web, request, pack);
+    else if (strcmp(rest + size, "/switch") == 0)
+        return;
     else if (rest[size])
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is nothing at this address");
     else if (is_method(request, "GET"))

@@ -9,6 +9,7 @@
 #include "http.h"
 #include "past.h"
 #include "render.h"
+#include "session.h"
 #include "stream.h"
 
 struct web {
@@ -18,6 +19,8 @@ struct web {
     struct guard guard;
     struct http *http;
     struct stream *stream;
+    struct sessions sessions;
+    struct tries tries;
     struct past *past;              /* NULL: there is no [history] */
     struct render_pack *packs;      /* in the order of the configuration, packs before banks */
     uint32_t *warning, *protection; /* of each: alarms that were told of */

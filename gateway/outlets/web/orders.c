@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+/* Logging in and switching. */
+#include "orders.h"
+
+#include "password.h"
+
+#include "base/address.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COOKIE "packgate"
+
+static const struct sockaddr *client_of(const struct web_request *request)
+{
+    return (const struct sockaddr *) &request->http->client;
+}
+
+/* ---- who may ask ---- */
+
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    const size_t size = sizeof json - 1;
+    return type && strncasecmp(type, json, size) == 0 &&
+           (type[size] == '\0' || type[size] == ';' || type[size] == ' ');
+}
+
+/* Whether a page of ours sends this, from where changes are allowed. If not, it was answered. */
+static bool may_change(struct web *web, struct web_request *request)
+{
+    struct http_request *http = request->http;
+    const char *origin = http_header(http, "Origin");
+    if (!is_json(http_header(http, "Content-Type")))
+        http_error(http, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
+    else if (!origin || http_header_count(http, "Origin") > 1 ||
+             !guard_same_page(origin, &request->host))
+        http_error(http, MHD_HTTP_FORBIDDEN, "not from a page of this server");
+    else if (!web->config->password_file[0])
+        http_error(http, MHD_HTTP_FORBIDDEN, "there is no 'password_file' in [web]");
+    else if (request->unclear)
+        http_error(http, MHD_HTTP_FORBIDDEN,
+                   "it is not clear on whose behalf this comes; see 'proxy' in [web]");
+    else if (!allow_contains(&web->config->allow_write, client_of(request)))
+        http_error(http, MHD_HTTP_FORBIDDEN, "this address is not in 'allow_write' of [web]");
+    else
+        return true;
+    return false;
+}
+
+/* The session's token of the request, if it has one. */
+static bool find_token(const struct web_request *request, char token[SESSION_TOKEN])
+{
+    const char *found =
+        MHD_lookup_connection_value(request->http->connection, MHD_COOKIE_KIND, COOKIE);
+    if (!found || strlen(found) != SESSION_TOKEN - 1)
+        return false;
+    memcpy(token, found, SESSION_TOKEN);
+    return true;
+}
+
+bool orders_session(struct web *web, const struct web_request *request, bool use)
+{
+    char token[SESSION_TOKEN];
+    return find_token(request, token) && session_is(&web->sessions, token, clock_now(), use);
+}
+
+static json_t *parse_body(struct http_request *request)
+{
+    json_t *body = request->body
+                       ? json_loadb(request->body, request->body_size, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+    if (!json_is_object(body)) {
+        json_decref(body);
+        http_error(request, MHD_HTTP_BAD_REQUEST, "expected a JSON object");
+        return NULL;
+    }
+    return body;
+}
+
+/* ---- logging in ---- */
+
+/* While a password is compared the browser may go. */
+struct entry {
+    struct web *web;
+    struct http_request *request; /* NULL: it is gone */
+    struct sockaddr_storage client;
+    char cookie_tail[200]; /* "; Path=/; HttpOnly …" */
+};
+
+static void on_gone(void *data)
+{
+    struct entry *entry = data;
+    entry->request = NULL;
+}
+
+static void compose_tail(const struct web *web, const struct web_request *request, char tail[200])
+{
+    const char *prefix =
+        request->http->proxied ? http_header(request->http, "X-Forwarded-Prefix") : NULL;
+    (void) web;
+    snprintf(tail, 200, "; Path=%s; HttpOnly; SameSite=Strict%s",
+             prefix && guard_prefix(prefix) ? prefix : "/", request->encrypted ? "; Secure" : "");
+}
+
+static void answer_cookie(struct http_request *request, const char *token, const char *tail)
+{
+    char cookie[sizeof COOKIE + SESSION_TOKEN + 220];
+    struct MHD_Response *response =
+        http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
+    snprintf(cookie, sizeof cookie, COOKIE "=%s%s%s", token, tail, token[0] ? "" : "; Max-Age=0");
+    if (response) {
+        MHD_add_response_header(response, "Set-Cookie", cookie);
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    }
+    http_answer(request, MHD_HTTP_NO_CONTENT, response);
+}
+
+static void on_compared(void *data, enum password_result result)
+{
+    struct entry *entry = data;
+    struct web *web = entry->web;
+    struct http_request *request = entry->request;
+    char text[ADDRESS_TEXT], token[SESSION_TOKEN];
+    const struct sockaddr *client = (const struct sockaddr *) &entry->client;
+    address_format_host(client, text);
+    if (result != PASSWORD_WRONG)
+        tries_forgive(&web->tries, client);
+    if (result == PASSWORD_RIGHT)
+        log_info("web: %s has logged in", text);
+    else
+        log_warn("web: %s could not log in: %s", text,
+                 result == PASSWORD_WRONG ? "wrong password" : "the password file cannot be used");
+    if (request) {
+        request->over = NULL;
+        if (result == PASSWORD_RIGHT && session_begin(&web->sessions, clock_now(), token))
+            answer_cookie(request, token, entry->cookie_tail);
+        else if (result == PASSWORD_WRONG)
+            http_error(request, MHD_HTTP_UNAUTHORIZED, "wrong password");
+        else
+            http_error(request, MHD_HTTP_FORBIDDEN, "the password file cannot be used");
+    }
+    free(entry);
+}
+
+static void refuse_for_now(struct http_request *request, double wait_s)
+{
+    char seconds[16];
+    static const char body[] = "{\"error\":\"too many tries\"}\n";
+    struct MHD_Response *response =
+        http_response("application/json", body, sizeof body - 1, MHD_RESPMEM_PERSISTENT);
+    snprintf(seconds, sizeof seconds, "%.0f", ceil(wait_s));
+    if (response)
+        MHD_add_response_header(response, "Retry-After", seconds);
+    http_answer(request, MHD_HTTP_TOO_MANY_REQUESTS, response);
+}
+
+static void compare(struct web *web, struct web_request *request, const char *password)
+{
+    struct entry *entry = calloc(1, sizeof *entry);
+    if (!entry) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    *entry = (struct entry){.web = web, .request = request->http, .client = request->http->client};
+    compose_tail(web, request, entry->cookie_tail);
+    if (!password_check(outlet_loop(web->outlet), web->config->password_file, password, on_compared,
+                        entry)) {
+        free(entry);
+        refuse_for_now(request->http, 1);
+        return;
+    }
+    tries_begin(&web->tries, client_of(request), clock_now());
+    http_hold(request->http, on_gone, entry);
+}
+
+void orders_login(struct web *web, struct web_request *request)
+{
+    if (!may_change(web, request))
+        return;
+    const double wait_s = tries_wait(&web->tries, client_of(request), clock_now());
+    if (wait_s > 0) {
+        refuse_for_now(request->http, wait_s);
+        return;
+    }
+    json_t *body = parse_body(request->http);
+    if (!body)
+        return;
+    const char *password = json_string_value(json_object_get(body, "password"));
+    if (!password || json_object_size(body) != 1 || strlen(password) >= PASSWORD_MAX)
+        http_error(request->http, MHD_HTTP_BAD_REQUEST, "expected {\"password\":\"…\"}");
+    else
+        compare(web, request, password);
+    json_decref(body);
+}
+
+void orders_logout(struct web *web, struct web_request *request)
+{
+    char token[SESSION_TOKEN], tail[200];
+    if (!may_change(web, request))
+        return;
+    if (find_token(request, token))
+        session_end(&web->sessions, token);
+    compose_tail(web, request, tail);
+    answer_cookie(request->http, "", tail);
+}
+
+/* ---- switching ---- */
+
+struct ordered {
+    struct http_request *request; /* NULL: it is gone */
+};
+
+static void on_orderer_gone(void *data)
+{
+    struct ordered *ordered = data;
+    ordered->request = NULL;
+}
+
+static void on_done(void *data, uint64_t ticket, enum order_result result)
+{
+    static const struct {
+        unsigned status;
+        const char *error;
+    } answers[] = {
+        [ORDER_REFUSED] = {MHD_HTTP_CONFLICT, "refused"},
+        [ORDER_UNANSWERED] = {MHD_HTTP_GATEWAY_TIMEOUT, "no answer"},
+        [ORDER_TOO_LATE] = {MHD_HTTP_GATEWAY_TIMEOUT, "the line was not free in time"},
+        [ORDER_NOT_NOW] = {MHD_HTTP_CONFLICT, "not now: its state is not known yet"},
+        [ORDER_BUSY] = {MHD_HTTP_CONFLICT, "busy"},
+        [ORDER_NO_LINE] = {MHD_HTTP_CONFLICT, "no line"},
+        [ORDER_NOT_ALLOWED] = {MHD_HTTP_FORBIDDEN, "not writable"},
+    };
+    static const char confirmed[] = "{\"result\":\"confirmed\"}\n";
+    (void) ticket;
+    struct ordered *ordered = data;
+    if (ordered->request) {
+        ordered->request->over = NULL;
+        if (result == ORDER_DONE)
+            http_answer(ordered->request, MHD_HTTP_OK,
+                        http_response("application/json", confirmed, sizeof confirmed - 1,
+                                      MHD_RESPMEM_PERSISTENT));
+        else if ((size_t) result < sizeof answers / sizeof *answers && answers[result].status)
+            http_error(ordered->request, answers[result].status, answers[result].error);
+        else
+            http_error(ordered->request, MHD_HTTP_GATEWAY_TIMEOUT, "no answer");
+    }
+    free(ordered);
+}
+
+/* 0 and 1, true and false. */
+static bool take_switch(const json_t *value, bool *on)
+{
+    if (json_is_boolean(value))
+        *on = json_is_true(value);
+    else if (json_is_integer(value) &&
+             (json_integer_value(value) == 0 || json_integer_value(value) == 1))
+        *on = json_integer_value(value) == 1;
+    else
+        return false;
+    return true;
+}
+
+static bool take_switches(json_t *body, struct switches *switches)
+{
+    static const char *const names[ORDER_SWITCHES] = {
+        [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
+    size_t found = 0;
+    *switches = (struct switches){.wanted = {false}};
+    for (int i = 0; i < ORDER_SWITCHES; i++) {
+        const json_t *value = json_object_get(body, names[i]);
+        if (!value)
+            continue;
+        if (!take_switch(value, &switches->on[i]))
+            return false;
+        switches->wanted[i] = true;
+        found++;
+    }
+    return found > 0 && found == json_object_size(body);
+}
+
+static void give_order(struct web *web, struct web_request *request, const struct render_pack *pack,
+                       const struct switches *switches)
+{
+    char text[ADDRESS_TEXT], what[SWITCHES_TEXT];
+    struct ordered *ordered = calloc(1, sizeof *ordered);
+    if (!ordered) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    ordered->request = request->http;
+    if (!outlet_order(web->outlet, pack->pack, switches, on_done, ordered, 0)) {
+        free(ordered);
+        http_error(request->http, MHD_HTTP_CONFLICT, "busy");
+        return;
+    }
+    log_info("web: %s orders %s: %s", address_format_host(client_of(request), text),
+             pack->pack->source.name, switches_format(switches, what));
+    http_hold(request->http, on_orderer_gone, ordered);
+}
+
+void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack)
+{
+    struct switches switches;
+    if (!may_change(web, request))
+        return;
+    if (!orders_session(web, request, true)) {
+        http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
+        return;
+    }
+    if (!pack->pack->source.writable) {
+        http_error(request->http, MHD_HTTP_FORBIDDEN, "this pack is not 'writable = yes'");
+        return;
+    }
+    json_t *body = parse_body(request->http);
+    if (!body)
+        return;
+    if (take_switches(body, &switches))
+        give_order(web, request, pack, &switches);
+    else
+        http_error(request->http, MHD_HTTP_BAD_REQUEST,
+                   "expected charge_mos or discharge_mos, each 0 or 1");
+    json_decref(body);
+}

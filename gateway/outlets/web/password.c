@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: MIT
+/* The password of the page. */
+#include "password.h"
+
+#include "base/child.h"
+#include "base/log.h"
+
+#include <crypt.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define FILE_DEFAULT "/etc/packgate/web-password"
+#define SHORTEST 8
+#define TOO_LONG_S 20.0
+
+/* ---- comparing ---- */
+
+struct check {
+    struct ev_loop *loop;
+    ev_io readable;
+    ev_timer late;
+    pid_t pid;
+    void (*done)(void *data, enum password_result result);
+    void *data;
+};
+
+static unsigned under_way;
+
+/* The first line of the file. */
+static bool read_hash(const char *file, char hash[CRYPT_OUTPUT_SIZE])
+{
+    FILE *in = fopen(file, "re");
+    const bool good = in && fgets(hash, CRYPT_OUTPUT_SIZE, in);
+    const int err = errno;
+    if (in)
+        fclose(in);
+    if (!in)
+        log_warn("web: %s: %s", file, strerror(err));
+    if (!good)
+        return false;
+    hash[strcspn(hash, "\r\n")] = '\0';
+    /* Only what crypt(3) calls a hash, so that a password in the clear is no password. */
+    if (hash[0] == '$' && strchr(hash + 1, '$'))
+        return true;
+    log_warn("web: %s has no hash in its first line; `packgate password` writes one", file);
+    return false;
+}
+
+static bool matches(const char *password, const char *hash)
+{
+    struct crypt_data *room = calloc(1, sizeof *room);
+    const char *found = room ? crypt_r(password, hash, room) : NULL;
+    const bool same = found && found[0] != '*' && strcmp(found, hash) == 0;
+    free(room);
+    return same;
+}
+
+static void run_check(const char *file, const char *password, int out)
+{
+    char hash[CRYPT_OUTPUT_SIZE], result = PASSWORD_UNKNOWN;
+    signal(SIGTERM, SIG_DFL);
+    alarm((unsigned) TOO_LONG_S);
+    out = child_settle(out);
+    if (read_hash(file, hash))
+        result = matches(password, hash) ? PASSWORD_RIGHT : PASSWORD_WRONG;
+    if (write(out, &result, 1) != 1)
+        _exit(1);
+    _exit(0);
+}
+
+static void finish(struct check *check, enum password_result result)
+{
+    ev_io_stop(check->loop, &check->readable);
+    ev_timer_stop(check->loop, &check->late);
+    close(check->readable.fd);
+    under_way--;
+    check->done(check->data, result);
+    free(check);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    char result = PASSWORD_UNKNOWN;
+    if (read(io->fd, &result, 1) != 1)
+        result = PASSWORD_UNKNOWN;
+    finish(io->data, (enum password_result) result);
+}
+
+static void on_late(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct check *check = timer->data;
+    kill(check->pid, SIGKILL);
+    finish(check, PASSWORD_UNKNOWN);
+}
+
+bool password_check(struct ev_loop *loop, const char *file, const char *password,
+                    void (*done)(void *data, enum password_result result), void *data)
+{
+    int ends[2];
+    struct check *check = under_way < PASSWORD_CHECKS_MAX ? calloc(1, sizeof *check) : NULL;
+    if (!check)
+        return false;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        free(check);
+        return false;
+    }
+    /* The loop collects what becomes of children. */
+    check->pid = fork();
+    if (check->pid == 0)
+        run_check(file, password, ends[1]);
+    close(ends[1]);
+    if (check->pid < 0) {
+        close(ends[0]);
+        free(check);
+        return false;
+    }
+    under_way++;
+    check->loop = loop;
+    check->done = done;
+    check->data = data;
+    ev_io_init(&check->readable, on_readable, ends[0], EV_READ);
+    ev_timer_init(&check->late, on_late, TOO_LONG_S, 0);
+    check->readable.data = check->late.data = check;
+    ev_io_start(loop, &check->readable);
+    ev_timer_start(loop, &check->late);
+    return true;
+}
+
+/* ---- writing ---- */
+
+static bool read_line(char line[PASSWORD_MAX])
+{
+    if (!fgets(line, PASSWORD_MAX, stdin))
+        return false;
+    const size_t size = strcspn(line, "\r\n");
+    /* Without an end of line it is longer than there is room, or the last one of a pipe. */
+    if (!line[size] && size == PASSWORD_MAX - 1)
+        return false;
+    line[size] = '\0';
+    return true;
+}
+
+static bool ask_hidden(const char *what, char line[PASSWORD_MAX])
+{
+    struct termios shown, hidden;
+    const bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &shown) == 0;
+    if (!terminal)
+        return read_line(line);
+    fprintf(stderr, "%s: ", what);
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t) ECHO;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+    const bool good = read_line(line);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+    fputc('\n', stderr);
+    return good;
+}
+
+/* From a pipe it is asked for once. */
+static bool ask_password(char password[PASSWORD_MAX])
+{
+    char again[PASSWORD_MAX];
+    if (!ask_hidden("Password", password)) {
+        fprintf(stderr, "packgate: there is no password, or one of more than %d characters\n",
+                PASSWORD_MAX - 2);
+        return false;
+    }
+    if (strlen(password) < SHORTEST) {
+        fprintf(stderr, "packgate: expected at least %d characters; nothing was written\n",
+                SHORTEST);
+        return false;
+    }
+    if (isatty(STDIN_FILENO) && (!ask_hidden("Once more", again) || strcmp(again, password) != 0)) {
+        fprintf(stderr, "packgate: the two are not the same; nothing was written\n");
+        return false;
+    }
+    return true;
+}
+
+/* All of it or nothing, readable by its owner alone. One that was there keeps its owner. */
+static bool write_file(const char *file, const char *hash)
+{
+    char name[4096];
+    struct stat before;
+    if (snprintf(name, sizeof name, "%s.XXXXXX", file) >= (int) sizeof name) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    const int fd = mkostemp(name, O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool good = dprintf(fd, "%s\n", hash) > 0 && fsync(fd) == 0;
+    if (good && stat(file, &before) == 0)
+        good = fchown(fd, before.st_uid, before.st_gid) == 0;
+    good = close(fd) == 0 && good && rename(name, file) == 0;
+    const int err = errno;
+    if (!good)
+        unlink(name);
+    errno = err;
+    return good;
+}
+
+static void print_help(FILE *out)
+{
+    fputs(
+        "usage: packgate password [FILE]\n\n"
+        "Asks for the password that the page wants before it switches anything, and writes its\n"
+        "hash into FILE (default " FILE_DEFAULT "), which `password_file` of [web]\n"
+        "names. From a pipe the first line is taken. A page that is open goes on; from now on the\n"
+        "new password counts.\n",
+        out);
+}
+
+int password_command(int argc, char **argv)
+{
+    char password[PASSWORD_MAX];
+    const char *file = argc > 1 ? argv[1] : FILE_DEFAULT;
+    if (argc > 1 && (strcmp(file, "--help") == 0 || strcmp(file, "-h") == 0)) {
+        print_help(stdout);
+        return 0;
+    }
+    if (argc > 2 || file[0] == '-') {
+        print_help(stderr);
+        return 2;
+    }
+    if (!ask_password(password))
+        return 1;
+    const char *setting = crypt_gensalt("$y$", 0, NULL, 0);
+    struct crypt_data *room = calloc(1, sizeof *room);
+    const char *hash = setting && room ? crypt_r(password, setting, room) : NULL;
+    explicit_bzero(password, sizeof password);
+    if (!hash || hash[0] == '*') {
+        fprintf(stderr, "packgate: this system has no yescrypt\n");
+        free(room);
+        return 1;
+    }
+    const bool written = write_file(file, hash);
+    if (written)
+        printf("%s: written\n", file);
+    else
+        fprintf(stderr, "packgate: %s: %s\n", file, strerror(errno));
+    free(room);
+    return written ? 0 : 1;
+}

@@ -9,14 +9,15 @@ confdir    = /etc/packgate
 INSTALL    ?= install
 DOCUMENTS  := README.md NEWS register-map.md LICENSE
 PAGES      := $(wildcard docs/*.md)
-EXAMPLES   := $(wildcard conf/*.ini conf/views/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
+EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
+VIEWS      := $(wildcard conf/views/*.ini)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev groff-base systemd
 
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples $(unitdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples/views $(unitdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(BUILD)/packgate-outlet $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
@@ -24,6 +25,7 @@ install-files: | all
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(PAGES) $(DESTDIR)$(docdir)/docs
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
+	$(INSTALL) -m 644 $(VIEWS) $(DESTDIR)$(docdir)/examples/views
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)

@@ -113,6 +113,7 @@ INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/pa
                     "usr/lib/systemd/system/packgate.service",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in os.listdir("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
+                    *(f"{DOC}/examples/views/{name}" for name in os.listdir("conf/views")),
                     "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])
 
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""MQTT clients of other people read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the versions of
+npm-mqtt/package-lock.json, and mosquitto_sub."""
+
+import json
+import os
+import subprocess
+import tempfile
+
+from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
+from mqtt_harness import Broker, LINE, Listener, free_port
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CLIENTS = os.path.join(HERE, "npm-mqtt")
+INSTALLED = os.path.join(os.path.dirname(PACKGATE), "npm-mqtt")
+
+SIMULATED = "profile=fixed,voltage_v=26.1,cells=8,soc_percent=77"
+SECTION = "[mqtt home]\nbroker = mqtt://127.0.0.1:{}\ninterval = 1s\nswitching = yes\n"
+
+
+def house(url, broker):
+    return Gateway(LINE.format("shed", url, 1, "writable = yes") + SECTION.format(broker.port))
+
+
+def installs_the_clients_of_npm():
+    subprocess.run([os.path.join(HERE, "npm", "install"), INSTALLED, CLIENTS], check=True, timeout=10 * PATIENCE)
+    with open(os.path.join(CLIENTS, "package.json")) as file:
+        wanted = json.load(file)["dependencies"]
+    for name, version in wanted.items():
+        with open(f"{INSTALLED}/node_modules/{name}/package.json") as file:
+            assert json.load(file)["version"] == version, name
+
+
+def mqtt_js_reads_and_switches():
+    server, url = simulate("daly", SIMULATED)
+    with server, Broker() as broker, house(url, broker), Listener(broker) as listener:
+        listener.wait_json("packgate/shed/state", lambda state: "charge_mos" in state and "cell_mv_8" in state)
+        with open(os.path.join(CLIENTS, "mqtt.js"), "rb") as script:
+            told = subprocess.run(["node", "-", f"mqtt://127.0.0.1:{broker.port}", "shed"], stdin=script, check=True,
+                                  cwd=INSTALLED, stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+        lines = [json.loads(line) for line in told.splitlines()]
+        assert lines[0] == {"what": "status", "status": "online"}, lines
+        before, result, after = (line for line in lines if line["what"] != "status")
+        assert abs(before["voltage_v"] - 26.1) < 1e-9 and before["soc_percent"] == 77 and before["cell_mv_8"] > 0, before
+        assert result == {"what": "result", "order": "charge_mos", "value": 0, "result": "confirmed"}, result
+        assert after["charge_mos"] == 0 and after["time"] >= before["time"], after
+
+
+def flows(port):
+    """One flow takes values out of the state, the other one switches as soon as Node-RED has started."""
+    broker = {"id": "broker", "type": "mqtt-broker", "name": "", "broker": "127.0.0.1", "port": str(port), "clientid": "",
+              "autoConnect": True, "usetls": False, "protocolVersion": "4", "keepalive": "60", "cleansession": True}
+    return [
+        {"id": "tab", "type": "tab", "label": "packs"}, broker,
+        {"id": "in", "z": "tab", "type": "mqtt in", "topic": "packgate/shed/state", "qos": "0", "datatype": "auto-detect",
+         "broker": "broker", "wires": [["take"]]},
+        {"id": "take", "z": "tab", "type": "function", "outputs": 1, "wires": [["out"]], "func":
+         "return {topic: 'node-red/shed', payload: {v: msg.payload.voltage_v, soc: msg.payload.soc_percent, "
+         "on: msg.payload.charge_mos, cell: msg.payload.cell_mv_8}};"},
+        {"id": "out", "z": "tab", "type": "mqtt out", "topic": "", "qos": "1", "retain": "false", "broker": "broker",
+         "wires": []},
+        {"id": "start", "z": "tab", "type": "inject", "once": True, "onceDelay": 1, "repeat": "",
+         "props": [{"p": "payload"}, {"p": "topic", "vt": "str"}], "topic": "packgate/shed/set/charge_mos", "payload": "0",
+         "payloadType": "str", "wires": [["out"]]},
+    ]
+
+
+def node_red_reads_and_switches():
+    server, url = simulate("daly", SIMULATED)
+    with server, Broker() as broker, house(url, broker), Listener(broker) as listener, \
+            tempfile.TemporaryDirectory(prefix="packgate-node-red-") as folder:
+        listener.wait_json("packgate/shed/state", lambda state: "charge_mos" in state and "cell_mv_8" in state)
+        with open(f"{folder}/flows.json", "w") as file:
+            json.dump(flows(broker.port), file)
+        with open(f"{folder}/settings.js", "w") as file:
+            file.write(f"module.exports = {{uiHost: '127.0.0.1', uiPort: {free_port()}, httpAdminRoot: false, "
+                       f"flowFile: 'flows.json', credentialSecret: false, editorTheme: {{tours: false}}, "
+                       "telemetry: {enabled: false}};\n")
+        with Program("node", f"{INSTALLED}/node_modules/node-red/red.js", "--userDir", folder, "--settings",
+                     f"{folder}/settings.js") as node_red:
+            node_red.wait_for("Connected to broker")
+            told = listener.wait_json("node-red/shed", lambda told: "v" in told)
+            assert abs(told["v"] - 26.1) < 1e-9 and told["soc"] == 77 and told["cell"] > 0, told
+            assert listener.wait_json("packgate/shed/set/result") == {"order": "charge_mos", "value": 0, "result": "confirmed"}
+            listener.wait_json("node-red/shed", lambda told: told.get("on") == 0)
+
+
+def mosquitto_sub_reads():
+    server, url = simulate("daly", SIMULATED)
+    with server, Broker() as broker, house(url, broker):
+        told = subprocess.run(["mosquitto_sub", "-p", str(broker.port), "-t", "packgate/shed/state", "-C", "1"], check=True,
+                              stdout=subprocess.PIPE, timeout=PATIENCE).stdout
+        assert abs(json.loads(told)["voltage_v"] - 26.1) < 1e-9
+
+
+main([installs_the_clients_of_npm, mqtt_js_reads_and_switches, node_red_reads_and_switches, mosquitto_sub_reads])

@@ -323,7 +323,9 @@ static int no_passphrase(char *out, int size, int writing, void *data)
     (void) out;
     (void) size;
     (void) writing;
-    (void) data;
+    struct connection *connection = mosquitto_userdata(data);
+    snprintf(connection->words, sizeof connection->words,
+             "client_key is locked with a password; it must be one without");
     return 0;
 }
 

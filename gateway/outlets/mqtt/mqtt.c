@@ -116,6 +116,7 @@ struct mqtt {
     double answered_at; /* the broker, for values that have not been sent since; -INFINITY: none */
     ev_timer flush, second, birth, farewell;
     unsigned ticks;
+    uint32_t failed_told; /* attempts to connect, to the gateway */
     bool ending, retained_told, foreign_told;
     char *room;
 };
@@ -821,6 +822,7 @@ static void report(struct mqtt *mqtt)
                                  .failed = counters.failed,
                                  .queued = counters.queued};
     snprintf(report.words, sizeof report.words, "%.127s", counters.words);
+    mqtt->failed_told = counters.failed;
     outlet_report(mqtt->outlet, &report);
 }
 
@@ -830,7 +832,8 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct mqtt *mqtt = timer->data;
     flush(mqtt);
-    if (mqtt->ticks++ % REPORT_TICKS == 0)
+    if (mqtt->ticks++ % REPORT_TICKS == 0 ||
+        connection_counters(mqtt->connection).failed != mqtt->failed_told)
         report(mqtt);
 }
 

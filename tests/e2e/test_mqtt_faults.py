@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: MIT
+"""What can go wrong around the outlet mqtt, beside what test_mqtt.py has: name servers that do not answer, a broker that
+comes back with and without what it had kept, certificates that change, messages that find no room, rights that are
+refused, keys that nobody can open, brokers that do not keep to the rules."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+
+from harness import Gateway, PACKGATE, PATIENCE, main, read_value, simulate
+from mqtt_harness import Broker, LINE, Listener, Proxy, await_retained, make_certificates
+
+SIMULATED = "profile=fixed,voltage_v=26.1,cells=8,soc_percent=77"
+
+
+def section(port, more="interval = 1s\n", name="home", scheme="mqtt", host="127.0.0.1"):
+    return f"[mqtt {name}]\nbroker = {scheme}://{host}:{port}\n{more}"
+
+
+def status(gateway):
+    """As `packgate status` shows it, once the gateway answers."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        result = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, timeout=PATIENCE)
+        if result.returncode == 0:
+            return json.loads(result.stdout)
+        assert time.monotonic() < deadline, result
+        time.sleep(0.1)
+
+
+def await_status(gateway, wanted):
+    """The outlet as `packgate status` shows it, as soon as `wanted`."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        outlet = status(gateway)["outlets"][0]
+        if wanted(outlet):
+            return outlet
+        assert time.monotonic() < deadline, outlet
+        time.sleep(0.2)
+
+
+# A name server that never answers: what asks it waits for ever. In packgate-outlet and its children only.
+DEAF = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(program_invocation_short_name, "packgate-outlet") != 0)
+        return real(host, service, hints, found);
+    for (;;)
+        sleep(1);
+}
+"""
+
+
+def name_servers_that_never_answer_hold_nobody_up():
+    server, url = simulate("daly", SIMULATED)
+    with tempfile.TemporaryDirectory(prefix="packgate-deaf-") as folder, server:
+        with open(f"{folder}/deaf.c", "w") as file:
+            file.write(DEAF)
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
+                       check=True)
+        packs = LINE.format("shed", url, 1, "") + "".join(LINE.format(name, "sim:", unit, "")
+                                                          for name, unit in (("b", 2), ("c", 3), ("d", 4)))
+        # What the sanitized build says of a library in front of its own.
+        checks = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
+        os.environ.update(LD_PRELOAD=f"{folder}/deaf.so", ASAN_OPTIONS=checks)
+        try:
+            gateway = Gateway(packs + section(1883, host="broker.example"))
+        finally:
+            del os.environ["LD_PRELOAD"], os.environ["ASAN_OPTIONS"]
+        with gateway, gateway.client() as client:
+            gateway.wait_for("mqtt home: broker .*: its name was not found within 15 s: no name server answers; trying again")
+            # Meanwhile the outlet has taken all that it was sent: 15 seconds of four packs at ten polls a second are far
+            # more than its pipe has room for.
+            outlet = await_status(gateway, lambda outlet: "no name server answers" in outlet.get("error", ""))
+            assert outlet["merged"] == 0 and outlet["messages"] > 100 and not outlet["connected"], outlet
+            assert read_value(client, "polls", 1) > 20
+            children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
+            gateway.stop()
+            # Nobody had to be killed, and nobody is left.
+            assert not any("by signal" in line for line in gateway.lines), gateway.lines
+            deadline = time.monotonic() + PATIENCE
+            while any(os.path.exists(f"/proc/{int(child)}/exe") for child in children):
+                assert time.monotonic() < deadline, children
+                time.sleep(0.1)
+
+
+def comes_back_to_a_broker_with_and_without_its_memory():
+    server, url = simulate("daly", SIMULATED)
+    for settings in ("persistence true\nautosave_on_changes true\nautosave_interval 1\npersistence_location {}/\n"
+                     "allow_anonymous true\n", "allow_anonymous true\n"):
+        with tempfile.TemporaryDirectory(prefix="packgate-broker-") as folder:
+            settings = settings.format(folder)
+            broker = Broker(settings, folder=folder)
+            with Gateway(LINE.format("shed", url, 1, "") + section(broker.port)) as gateway:
+                before = await_retained(broker, lambda found: any("cell_mv_8" in str(value) for value in found.values()), "all")
+                broker.stop(signal.SIGTERM if "persistence" in settings else signal.SIGKILL)
+                gateway.wait_for("mqtt home: broker .*; trying again")
+                with Broker(settings, port=broker.port, folder=folder) as again, Listener(again) as listener:
+                    gateway.wait_for("mqtt home: connected to .* again after")
+                    found = await_retained(again, lambda found: found.keys() == before.keys() and
+                                           found["packgate/shed/status"] == found["packgate/status"] == b"online", "all again")
+                    for topic in before:
+                        if topic.startswith("homeassistant/"):
+                            assert json.loads(found[topic]) == json.loads(before[topic]), topic
+                    listener.wait_json("packgate/shed/state")
+    server.stop()
+
+
+def notices_another_certificate():
+    server, url = simulate("daly", SIMULATED)
+    with tempfile.TemporaryDirectory(prefix="packgate-tls-") as folder, tempfile.TemporaryDirectory(
+            prefix="packgate-tls-") as stranger, server:
+        make_certificates(folder)
+        make_certificates(stranger)
+        os.chmod(folder, 0o755)
+        os.mkdir(f"{folder}/now")
+        os.chmod(f"{folder}/now", 0o755)
+
+        def take(source):
+            for name in "server.pem", "server.key":
+                shutil.copy(f"{source}/{name}", f"{folder}/now/{name}")
+
+        take(folder)
+        settings = f"allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/now/server.pem\nkeyfile {folder}/now/server.key\n"
+        broker = Broker(settings, folder=folder)
+        with Gateway(LINE.format("shed", url, 1, "") + section(broker.port, f"interval = 1s\nca_file = {folder}/ca.pem\n",
+                                                               scheme="mqtts")) as gateway:
+            with Listener(broker, ca_certs=f"{folder}/ca.pem") as listener:
+                listener.wait_json("packgate/shed/state")
+                # Under way: whoever is connected stays so.
+                take(stranger)
+                broker.process.send_signal(signal.SIGHUP)
+                broker.wait_for("Reloading config")
+                for _ in range(3):
+                    listener.wait_json("packgate/shed/state")
+            broker.stop()
+            # The next connection meets a stranger, who gets nothing.
+            with Broker(settings, port=broker.port, folder=folder) as other, \
+                    Listener(other, ca_certs=f"{stranger}/ca.pem") as listener:
+                gateway.wait_for("mqtt home: broker .*certificate.*; trying again")
+                outlet = await_status(gateway, lambda outlet: outlet["failed"] >= 3)
+                assert not outlet["connected"] and "certificate" in outlet["error"], outlet
+                assert not listener.came, listener.came
+            take(folder)
+            with Broker(settings, port=broker.port, folder=folder) as again, \
+                    Listener(again, ca_certs=f"{folder}/ca.pem") as listener:
+                gateway.wait_for("mqtt home: connected to .* again after")
+                listener.wait_json("packgate/shed/state")
+            said = [line for line in gateway.lines if "certificate" in line]
+            assert len(said) <= 2, said
+
+
+def counts_what_finds_no_room():
+    server, url = simulate("daly", SIMULATED)
+    with server, Broker() as broker, Proxy(broker) as proxy, Gateway(
+            LINE.format("shed", url, 1, "") + section(proxy.port)) as gateway, Listener(broker) as listener:
+        listener.wait_json("packgate/shed/state")
+        assert await_status(gateway, lambda outlet: outlet["connected"])["dropped"] == 0
+        proxy.flows.clear()
+        gateway.wait_for("mqtt home: the broker does not take what it is sent; messages are dropped")
+        dropped = await_status(gateway, lambda outlet: outlet["dropped"] > 0)["dropped"]
+        proxy.flows.set()
+        gateway.wait_for(r"mqtt home: (the broker takes messages again; \d+ were dropped|connected to .* again)")
+        listener.wait_json("packgate/shed/state", lambda state: abs(state["time"] - time.time()) < 3)
+        assert await_status(gateway, lambda outlet: outlet["connected"])["dropped"] >= dropped
+        assert sum("messages are dropped" in line for line in gateway.lines) == 1, gateway.lines
+
+
+class Scripted:
+    """A broker of a few lines that does what it is told: `answers` is the reply to each type of packet, the number of the
+    packet in place of NN."""
+
+    ANSWERS = {1: "20020000", 3: "4002NN", 8: "9003NN01", 10: "b002NN", 12: "d000"}
+
+    def __init__(self, **differently):
+        names = {"connect": 1, "publish": 3, "subscribe": 8, "unsubscribe": 10, "ping": 12}
+        self.answers = {**self.ANSWERS, **{names[name]: answer for name, answer in differently.items()}}
+        self.published = {}
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        try:
+            stream = connection.makefile("rb")
+            while head := stream.read(1):
+                size, shift = 0, 0
+                while True:
+                    byte = stream.read(1)[0]
+                    size |= (byte & 0x7F) << shift
+                    shift += 7
+                    if byte < 0x80:
+                        break
+                self._take(connection, head[0], stream.read(size))
+        except (OSError, IndexError):
+            pass
+
+    def _take(self, connection, head, body):
+        kind, number = head >> 4, body[:2]
+        if kind == 3:
+            topic = 2 + int.from_bytes(body[:2], "big")
+            number = body[topic:topic + 2]
+            self.published[body[2:topic].decode()] = body[topic + (2 if head & 6 else 0):]
+            if not head & 6:
+                return
+        answer = self.answers.get(kind)
+        if answer:
+            connection.sendall(bytes.fromhex(answer.replace("NN", number.hex())))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+
+
+def says_what_it_may_not_subscribe_to():
+    server, url = simulate("daly", SIMULATED)
+    with server, Scripted(subscribe="9003NN80") as broker, Gateway(
+            LINE.format("shed", url, 1, "writable = yes") + section(broker.port, "interval = 1s\nswitching = yes\n")) as gateway:
+        gateway.wait_for("mqtt home: the broker does not let us subscribe to orders: see its access rights")
+        gateway.wait_for("mqtt home: the broker does not let us subscribe to the start of Home Assistant")
+        # The rest goes on.
+        deadline = time.monotonic() + PATIENCE
+        while "packgate/shed/state" not in broker.published:
+            assert time.monotonic() < deadline, broker.published.keys()
+            time.sleep(0.05)
+
+
+def gives_up_a_broker_that_reads_nothing():
+    server, url = simulate("daly", SIMULATED)
+    with server, Scripted(unsubscribe="") as broker, Gateway(LINE.format("shed", url, 1, "") + section(broker.port)) as gateway:
+        gateway.wait_for("mqtt home: broker .*: it has read nothing for 10 s; trying again")
+        assert "packgate/shed/state" not in broker.published
+        assert broker.published["packgate/status"] == b"online"
+
+
+def stays_with_a_broker_of_few_words():
+    """That confirms no message: nothing is believed to have arrived, and nothing runs in circles."""
+    server, url = simulate("daly", SIMULATED)
+    with server, Scripted(publish="") as broker, Gateway(
+            LINE.format("shed", url, 1, "") + section(broker.port, "interval = 1s\non_change = yes\n")) as gateway:
+        outlet = await_status(gateway, lambda outlet: outlet["connected"] and outlet["published"] > 10)
+        assert outlet["queued"] > 0, outlet
+        before = cpu_s(outlet["pid"])
+        polls = status(gateway)["packs"][0]["polls"]
+        while status(gateway)["packs"][0]["polls"] < polls + 30:
+            time.sleep(0.1)
+        assert cpu_s(outlet["pid"]) - before < 1.0
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asks_nobody_for_the_password_of_a_key():
+    """Started at a terminal, on which the library for encryption would ask."""
+    with tempfile.TemporaryDirectory(prefix="packgate-tls-") as folder:
+        make_certificates(folder)
+        os.chmod(folder, 0o755)
+        subprocess.run(["openssl", "ec", "-aes256", "-passout", "pass:secret", "-in", f"{folder}/client.key", "-out",
+                        f"{folder}/locked.key"], check=True, stderr=subprocess.DEVNULL)
+        with Broker(f"allow_anonymous true\ncafile {folder}/ca.pem\ncertfile {folder}/server.pem\nkeyfile {folder}/server.key\n"
+                    ) as broker:
+            config = os.path.join(folder, "packgate.ini")
+            with open(config, "w") as file:
+                file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n" +
+                           LINE.format("shed", "sim:", 1, "") + section(
+                               broker.port, f"ca_file = {folder}/ca.pem\nclient_cert = {folder}/client.pem\n"
+                               f"client_key = {folder}/locked.key\n", scheme="mqtts"))
+            pid, terminal = pty.fork()
+            if pid == 0:
+                os.execv(PACKGATE, [PACKGATE, "run", "-c", config])
+            said = b""
+            try:
+                deadline = time.monotonic() + PATIENCE
+                while said.count(b"mqtt home: broker") == 0:
+                    assert time.monotonic() < deadline, said
+                    said += os.read(terminal, 4096)
+            finally:
+                os.kill(pid, signal.SIGTERM)
+                try:
+                    while chunk := os.read(terminal, 4096):
+                        said += chunk
+                except OSError:
+                    pass
+                os.waitpid(pid, 0)
+                os.close(terminal)
+            assert b"pass phrase" not in said.lower() and b"secret" not in said, said
+            assert b"client_key is locked with a password" in said, said
+
+
+main([name_servers_that_never_answer_hold_nobody_up, comes_back_to_a_broker_with_and_without_its_memory,
+      notices_another_certificate, counts_what_finds_no_room, says_what_it_may_not_subscribe_to,
+      gives_up_a_broker_that_reads_nothing, stays_with_a_broker_of_few_words, asks_nobody_for_the_password_of_a_key])

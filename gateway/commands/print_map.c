@@ -5,6 +5,7 @@
 #include "print_view.h"
 
 #include "config/config.h"
+#include "control/client.h"
 #include "packs/kept.h"
 #include "base/address.h"
 #include "base/suggest.h"
@@ -29,7 +30,8 @@ static const char usage[] =
     "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration,\n"
     "                       otherwise the defaults; files for homeassistant, telegraf, nodered,\n"
     "                       evcc and iobroker then have all its packs and banks, with the\n"
-    "                       numbers of cells and sensors from its state file\n"
+    "                       numbers of cells and sensors from the gateway that runs on it,\n"
+    "                       otherwise from its state file\n"
     "      --view NAME      prints the registers of a view of the configuration instead, as md, "
     "json\n"
     "                       or csv\n"
@@ -65,16 +67,52 @@ static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS
     return endpoint.port > 0 ? endpoint.port : 502;
 }
 
+/* What the gateway that runs on the configuration says of its packs; NULL: none runs. */
+static json_t *ask_running(const struct config *config)
+{
+    struct control_link link;
+    json_t *status = control_link_open(&link, config->gateway.control)
+                         ? control_ask(&link, json_pack("{s:s}", "ask", "status"))
+                         : NULL;
+    control_link_close(&link);
+    return status;
+}
+
+/* A number of a pack by its name; 0: not known. */
+static unsigned told(const json_t *status, const char *name, const char *what)
+{
+    size_t n;
+    json_t *pack;
+    json_array_foreach(json_object_get(status, "packs"), n, pack)
+    {
+        const char *found = json_string_value(json_object_get(pack, "pack"));
+        json_int_t count = json_integer_value(json_object_get(pack, what));
+        if (found && strcmp(found, name) == 0 && count > 0)
+            return (unsigned) count;
+    }
+    return 0;
+}
+
+static unsigned one_of(unsigned running, int kept, unsigned usual)
+{
+    if (running > 0)
+        return running;
+    return kept > 0 ? (unsigned) kept : usual;
+}
+
 /* Packs, then banks, which have neither cells nor sensors of their own. NULL: out of memory. */
-static struct map_unit *make_units(const struct config *config, struct kept *kept)
+static struct map_unit *make_units(const struct config *config, const json_t *running,
+                                   struct kept *kept)
 {
     struct map_unit *units = calloc(config->pack_count + config->bank_count, sizeof *units);
     for (unsigned i = 0; units && i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
         const struct kept_entry *entry = kept ? kept_get(kept, pack->name) : NULL;
         units[i] = (struct map_unit){.name = pack->name, .unit = (unsigned) pack->unit};
-        units[i].cells = entry && entry->cells > 0 ? (unsigned) entry->cells : USUAL_CELLS;
-        units[i].sensors = entry && entry->sensors > 0 ? (unsigned) entry->sensors : USUAL_SENSORS;
+        units[i].cells =
+            one_of(told(running, pack->name, "cells"), entry ? entry->cells : 0, USUAL_CELLS);
+        units[i].sensors =
+            one_of(told(running, pack->name, "sensors"), entry ? entry->sensors : 0, USUAL_SENSORS);
     }
     for (unsigned i = 0; units && i < config->bank_count; i++)
         units[config->pack_count + i] = (struct map_unit){.name = config->banks[i].name,
@@ -98,7 +136,8 @@ static bool print_configured(const struct config *config, const char *format, bo
         config->gateway.state_file[0] && access(config->gateway.state_file, R_OK) == 0
             ? kept_look(config->gateway.state_file)
             : NULL;
-    struct map_unit *units = make_units(config, kept);
+    json_t *running = ask_running(config);
+    struct map_unit *units = make_units(config, running, kept);
     struct map_clients clients = {.host = host,
                                   .port = find_host(&config->gateway, host),
                                   .units = units,
@@ -109,6 +148,7 @@ static bool print_configured(const struct config *config, const char *format, bo
     settings.clients = &clients;
     bool good = units && print_format(config, format, with_password, &settings);
     free(units);
+    json_decref(running);
     kept_free(kept);
     return good;
 }

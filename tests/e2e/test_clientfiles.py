@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 import tomllib
 
 import yaml
@@ -178,6 +179,22 @@ def files_have_all_packs_of_a_configuration():
         bars, = (one for one in panels if one["type"] == "barGraph")
         assert [graph["jsonPath"] for graph in bars["graphs"]] == [f"bat.{n}" for n in range(8)]
         assert "secret" in run(PACKGATE, "map", "--format", "iotmqttpanel", "-c", path, "--with-password")
+
+
+def the_running_gateway_knows_how_many_cells():
+    """Its state file, which it writes once a minute, does not yet."""
+    text = "[line a]\nport = sim:cell_count=8,temp_count=3\nprotocol = daly\n[pack shed]\nline = a\nunit = 7\n"
+
+    def counts(path):
+        hub, = yaml.safe_load(run(PACKGATE, "map", "--format", "homeassistant", "-c", path))["modbus"]
+        return {entity["unique_id"]: entity["virtual_count"] for entity in hub["sensors"] if "virtual_count" in entity}
+
+    with Gateway(text) as gateway:
+        deadline = time.monotonic() + PATIENCE
+        while counts(gateway.path) != {"packgate_7_cell_mv": 8, "packgate_7_temp_c": 3}:
+            assert time.monotonic() < deadline, counts(gateway.path)
+            time.sleep(0.1)
+        assert not os.path.exists(f"{gateway.folder}/state") or "cells" not in open(f"{gateway.folder}/state").read()
 
 
 # ---- Home Assistant ----
@@ -688,7 +705,8 @@ def mbpoll_commands_read_the_self_check():
 for tool in ("mbpoll", "node"):
     assert shutil.which(tool), f"{tool} is missing"
 assert os.path.exists("conf"), "to be run from the top of the repository"
-main([files_are_what_the_program_prints, files_have_all_packs_of_a_configuration, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
+main([files_are_what_the_program_prints, files_have_all_packs_of_a_configuration,
+      the_running_gateway_knows_how_many_cells, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
       nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
       tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, display_finds_its_names, display_shows_a_silent_pack, mbpoll_follows_the_map,

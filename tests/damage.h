@@ -34,11 +34,22 @@ struct damage_counts {
     char first_wrong[200];   /* empty: nothing was */
 };
 
+/* What the far end said to a request. Its driver is pure and its values stand still: asked the same
+ * in the same state it says the same, which is most of the work that a trial would be. */
+struct damage_reply {
+    struct bms before, after;
+    struct bms_request request;
+    struct bms_output out;
+    bool known;
+};
+#define DAMAGE_REPLIES 64
+
 struct damage {
     struct line_config line;
     struct pack_config config;
     struct poller *poller;
     struct bms far_end;
+    struct damage_reply replies[DAMAGE_REPLIES];
     struct pack told, truth;
     struct pack readable; /* what was read at the end of the last storm */
     struct reply reply;
@@ -148,9 +159,12 @@ static inline void damage_note(struct damage *damage, unsigned long *count, cons
                  name, got, expected);
 }
 
-/* Of cells or sensors some may be missing after a storm; what follows from the others is right. */
+/* Of cells or sensors some may be missing after a storm; what follows from the others is right. So
+ * is a power that follows from voltage and current, where the pack's own word was not read. */
 static inline bool damage_follows(const struct pack *got, const struct pack *truth, int id)
 {
+    if (id == POWER_W)
+        return got->value[POWER_W] == truth->value[VOLTAGE_V] * truth->value[CURRENT_A];
     bool of_cells = id == CELL_MAX_MV || id == CELL_MIN_MV || id == CELL_MAX_INDEX ||
                     id == CELL_MIN_INDEX || id == CELL_DELTA_MV || id == CELL_AVG_MV;
     unsigned first = of_cells ? CELL_MV : TEMP_C, count = of_cells ? MAX_CELLS : MAX_TEMPS;
@@ -221,13 +235,43 @@ static inline bool damage_heard(const struct damage *damage)
     return counters->skipped_bytes + counters->damaged + counters->invalid > 0;
 }
 
+static inline size_t damage_place(const struct damage *damage, const struct bms_request *request)
+{
+    uint32_t hash = 2166136261;
+    for (size_t i = 0; i < request->size; i++)
+        hash = (hash ^ request->bytes[i]) * 16777619;
+    for (size_t i = 0; i < 32; i++)
+        hash = (hash ^ damage->far_end.memory.bytes[i]) * 16777619;
+    return (hash ^ hash >> 16) % DAMAGE_REPLIES;
+}
+
+static inline void damage_ask(struct damage *damage, const struct bms_request *request,
+                              struct bms_output *out)
+{
+    struct damage_reply *reply = &damage->replies[damage_place(damage, request)];
+    bool same = reply->known && reply->request.size == request->size &&
+                memcmp(reply->request.bytes, request->bytes, request->size) == 0 &&
+                memcmp(&reply->before, &damage->far_end, sizeof damage->far_end) == 0;
+    if (!same) {
+        reply->before = damage->far_end;
+        reply->request = *request;
+        reply->out.size = 0;
+        damage->far_end.driver->emulate(&damage->far_end, &damage->told,
+                                        request->size ? request->bytes : NULL, request->size,
+                                        &reply->out);
+        reply->after = damage->far_end;
+        reply->known = true;
+    }
+    damage->far_end = reply->after;
+    out->size = reply->out.size;
+    memcpy(out->bytes, reply->out.bytes, out->size);
+}
+
 /* What the pack says to a request, damaged or not, is in the buffer. */
 static inline bool damage_bring(struct damage *damage, const struct bms_request *request)
 {
     struct bms_output out;
-    out.size = 0;
-    damage->far_end.driver->emulate(&damage->far_end, &damage->told,
-                                    request->size ? request->bytes : NULL, request->size, &out);
+    damage_ask(damage, request, &out);
     bool due = out.size > 0 && damage_is_due(damage);
     if (due) {
         out.size = damage_reply(out.bytes, out.size, sizeof out.bytes, &damage->seed);

@@ -12,19 +12,21 @@
 #include <cmocka.h>
 
 #define REPLIES 3000
+#define SEEDS 5
 
-static void try_variant(const struct bms_driver *driver, unsigned variant)
+static void try_variant(const struct bms_driver *driver, unsigned variant, uint64_t seed)
 {
     static struct damage damage;
-    damage_open(&damage, driver, (int) variant, 3 + variant);
+    damage_open(&damage, driver, (int) variant, seed);
     damage_run(&damage, REPLIES);
     const struct damage_counts *counts = &damage.counts;
     if (counts->damaged < REPLIES || counts->published < REPLIES / 10 || counts->wrong > 0 ||
         counts->unknown > 0)
-        fail_msg(
-            "%s %s: %lu damaged, %lu cycles published, %lu with a wrong value, %lu without one; %s",
-            driver->name, damage_variant_name(driver, variant), counts->damaged, counts->published,
-            counts->wrong, counts->unknown, counts->first_wrong);
+        fail_msg("%s %s, seed %llu: %lu damaged, %lu cycles published, %lu with a wrong value, %lu "
+                 "without one; %s",
+                 driver->name, damage_variant_name(driver, variant), (unsigned long long) seed,
+                 counts->damaged, counts->published, counts->wrong, counts->unknown,
+                 counts->first_wrong);
     damage_close(&damage);
 }
 
@@ -33,7 +35,8 @@ static void test_damaged_replies(void **state)
     (void) state;
     for (unsigned i = 0; bms_drivers[i]; i++)
         for (unsigned variant = 0; variant < damage_variants(bms_drivers[i]); variant++)
-            try_variant(bms_drivers[i], variant);
+            for (uint64_t seed = 1; seed <= SEEDS; seed++)
+                try_variant(bms_drivers[i], variant, seed);
 }
 
 /* Without it a driver would count as having a strong one. */

@@ -232,7 +232,7 @@ static bool poll_cycle(struct bench *bench)
     return published;
 }
 
-/* A second of what a device says unasked; true when a set of values was complete. */
+/* A second of what a device says unasked; true when values were published. */
 static bool listen_second(struct bench *bench)
 {
     static struct bms_output said;
@@ -247,8 +247,7 @@ static bool listen_second(struct bench *bench)
         at += piece;
         while (reply_decode(&bench->feed, &bench->poller->bms, &none, false,
                             &bench->poller->incoming) == REPLY_DONE) {
-            poller_heard(bench->poller, bench->now, 0);
-            heard = true;
+            heard |= poller_heard(bench->poller, bench->now, 0);
         }
     }
     bench->now += 1;

@@ -176,6 +176,12 @@ static double last_first(const struct bench *bench)
 
 /* ---- the start ---- */
 
+/* Behind a weak check the first reading is confirmed by a second one, unless others wait. */
+static unsigned readings_of_first(const struct bms_driver *driver, unsigned packs)
+{
+    return driver->check == BMS_CHECK_SUM && packs == 1 ? 2 : 1;
+}
+
 /* The first values come with the first vital replies, and what else a board answers soon after. */
 static void tells_what_is_vital_first(void **state)
 {
@@ -194,7 +200,7 @@ static void tells_what_is_vital_first(void **state)
         double start = clock_now();
         while (all_published(&bench) == 0 && clock_now() < start + 60)
             ev_run(bench.loop, EVRUN_ONCE);
-        if (requests > leading + vital)
+        if (requests > (leading + vital) * readings_of_first(driver, 1))
             fail_msg("%s: %u requests for %u vital steps", driver->name, requests, vital);
         run_for(&bench, 15);
         assert_true(bench.pollers[0]->complete);
@@ -218,7 +224,7 @@ static void stays_fresh_where_little_is_answered(void **state)
         /* A request, its reply at 9600 baud, and the gap. */
         print_message("%u packs: all have values after %.1f s and %u requests\n", counts[i], took_s,
                       requests);
-        assert_in_range(requests, counts[i], counts[i]);
+        assert_int_equal(requests, counts[i] * readings_of_first(real_driver, counts[i]));
         run_for(&bench, 600);
         assert_int_equal(bench.flaps, 0);
         close_bench(&bench);

@@ -81,7 +81,7 @@ static void forget_device(struct poller *poller, bool whole)
         forget_step(&poller->steps[i]);
         poller->steps[i].due = 0;
         poller->steps[i].misses = 0;
-        poller->steps[i].refused = false;
+        poller->steps[i].refusals = 0;
         poller->steps[i].answers &= whole;
     }
     poller->forgotten = true;
@@ -399,7 +399,7 @@ static void ask_again(struct poller *poller, double now)
 }
 
 /* The reply in poller->incoming, compared with what the same request brought before. */
-static enum spike_verdict judge(struct poller *poller, bool rare, const struct pack *before,
+static enum spike_verdict judge(struct poller *poller, bool first, const struct pack *before,
                                 double now)
 {
     const struct pack_config *config = poller->config;
@@ -407,7 +407,7 @@ static enum spike_verdict judge(struct poller *poller, bool rare, const struct p
         .limits = &config->spikes,
         .weak = config->driver->check == BMS_CHECK_SUM,
         .noisy = now < poller->noisy_until,
-        .rare = rare,
+        .first = first,
     };
     enum spike_verdict verdict = spike_judge(&poller->spike, &rules, before, &poller->incoming);
     poller->counters.spikes += verdict == SPIKE_REFUTED;
@@ -415,14 +415,15 @@ static enum spike_verdict judge(struct poller *poller, bool rare, const struct p
 }
 
 /* Whether the reply of a step is believed; else it is asked for again, or given up. What is asked
- * only when there is need of it has no reading to compare with, and none that will follow. */
+ * only when there is need of it has no reading to compare with, and none that will follow. The first
+ * values of a pack are asked twice as well, unless others on its line wait for theirs. */
 static bool is_believed(struct poller *poller, double now)
 {
-    bool rare =
-        poller->config->driver->plan[poller->step].every_s > 0 || !poller_stale(poller, now);
+    bool first = poller->config->driver->plan[poller->step].every_s > 0 ||
+                 !poller_stale(poller, now) || !poller->config->options.shared;
     const struct pack *before =
         usable(poller, poller->step, now) ? &poller->steps[poller->step].part : NULL;
-    enum spike_verdict verdict = judge(poller, rare, before, now);
+    enum spike_verdict verdict = judge(poller, first, before, now);
     if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED)
         ask_again(poller, now);
     if (verdict == SPIKE_UNSETTLED)
@@ -450,7 +451,8 @@ bool poller_answered(struct poller *poller, double now)
     bool settled = note_answer(poller);
     if (!is_believed(poller, now))
         return settled;
-    poller->forgotten = step->refused = false;
+    poller->forgotten = false;
+    step->refusals = 0;
     step->part = poller->incoming;
     step->at = at;
     step->late = !settled && plan->every_s == 0; /* what changes slowly may be older */
@@ -481,14 +483,15 @@ void poller_refused(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     note_answer(poller);
-    if (step->answers && !step->refused) {
-        step->refused = true;
+    unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
+    if (step->answers && ++step->refusals < believed) {
         ask_again(poller, now);
         return;
     }
     poller->counters.refused++;
     poller->last_answer = now;
-    step->answers = step->refused = false;
+    step->answers = false;
+    step->refusals = 0;
     forget_step(step);
     if (poller->config->driver->plan[poller->step].vital) {
         abandon_cycle(poller, now);
@@ -578,7 +581,9 @@ bool poller_heard(struct poller *poller, double now, double age_s)
 {
     struct poller_step *step = &poller->steps[0];
     bool known = now - step->at <= poller_stale_after(poller);
-    enum spike_verdict verdict = judge(poller, false, known ? &step->part : NULL, now);
+    /* A search hears it for a moment only. */
+    bool first = !isnan(poller->published_at);
+    enum spike_verdict verdict = judge(poller, first, known ? &step->part : NULL, now);
     poller->hurries = 0;
     bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
     poller->last_answer = now;

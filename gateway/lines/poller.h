@@ -35,7 +35,7 @@ struct poller_step {
     double due;        /* not before */
     unsigned misses;   /* in a row */
     bool answers;      /* it was answered once at least */
-    bool refused;      /* the last answer was a refusal, which may have been damage */
+    unsigned refusals; /* in a row, which may have been damage */
 };
 
 struct poller_counters {

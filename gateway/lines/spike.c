@@ -113,10 +113,15 @@ static bool is_strict(const struct spike_rules *rules)
     return rules->weak || rules->noisy;
 }
 
-/* The next reading comes soon, unless the value is read rarely. */
 static bool first_is_doubted(const struct spike_rules *rules)
 {
-    return rules->noisy || (rules->weak && rules->rare);
+    return rules->noisy || (rules->weak && rules->first);
+}
+
+/* How far the value is known to move; while little is known, as far as can be learned. */
+static double usual_move(const struct spike *spike, unsigned id, double value)
+{
+    return spike->readings < LEARNING ? largest_move(kind_of(id), value) : spike->moves[id];
 }
 
 /* ---- has it moved? ---- */
@@ -124,17 +129,18 @@ static bool first_is_doubted(const struct spike_rules *rules)
 static bool value_moved(const struct spike *spike, const struct spike_rules *rules, unsigned id,
                         double before, double reading)
 {
+    if (before == reading || (isnan(before) && isnan(reading)))
+        return false;
     enum kind kind = kind_of(id);
     double limit = configured_limit(rules->limits, kind, before);
     if (is_turned_off(rules->limits, kind) || (!is_strict(rules) && isinf(limit)))
         return false;
     if (isnan(before))
-        return !isnan(reading) && first_is_doubted(rules);
+        return first_is_doubted(rules);
     if (isnan(reading))
         return true;
     double step = fabs(reading - before);
-    double usual = spike->readings < LEARNING ? largest_move(kind, before) : spike->moves[id];
-    return step > limit || (is_strict(rules) && step > usual);
+    return step > limit || (is_strict(rules) && step > usual_move(spike, id, before));
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -164,10 +170,10 @@ static bool moved(const struct spike *spike, const struct spike_rules *rules,
 static bool values_agree(const struct spike *spike, const struct spike_rules *rules, unsigned id,
                          double before, double doubtful, double reading)
 {
-    enum kind kind = kind_of(id);
     if (isnan(doubtful) || isnan(reading))
         return isnan(doubtful) == isnan(reading);
-    double apart = spike->moves[id];
+    enum kind kind = kind_of(id);
+    double apart = usual_move(spike, id, reading);
     if (tolerances[kind].swings && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
     if (!is_strict(rules))
@@ -193,8 +199,10 @@ static bool agree(const struct spike *spike, const struct spike_rules *rules,
 static void learn_move(float *moves, unsigned id, double before, double reading)
 {
     double step = fabs(reading - before);
-    double most = largest_move(kind_of(id), before);
     *moves = (float) (*moves * KEPT_OF_MOVES);
+    if (step == 0)
+        return;
+    double most = largest_move(kind_of(id), before);
     if (step <= most)
         *moves = (float) fmax(*moves, fmin(step * MOVES_MARGIN, most));
 }
@@ -221,9 +229,9 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Readings that never agreed tell how far a value moves: half of their differences lie below the
- * median, on which single damaged ones have no influence. Else a pack whose values begin to wobble
- * after a long rest would not be believed any more. */
+/* Readings that never agreed tell how far a value moves, or else a pack whose values begin to wobble
+ * after a long rest would not be believed any more. They may also all be damaged, hence the
+ * median, on which single ones have no influence. */
 static void learn_from_doubtful(struct spike *spike)
 {
     double differences[SPIKE_READINGS - 2];
@@ -231,7 +239,7 @@ static void learn_from_doubtful(struct spike *spike)
         for (unsigned i = 0; i < SPIKE_READINGS - 2; i++)
             differences[i] = fabs(spike->doubtful[i + 1].value[id] - spike->doubtful[i].value[id]);
         qsort(differences, SPIKE_READINGS - 2, sizeof *differences, compare_doubles);
-        double median = differences[(SPIKE_READINGS - 2) / 2];
+        double median = differences[(SPIKE_READINGS - 3) / 2];
         if (!isnan(median))
             learn_move(&spike->moves[id], id, spike->doubtful[0].value[id],
                        spike->doubtful[0].value[id] + 2 * median / MOVES_MARGIN);
@@ -249,16 +257,27 @@ static bool loses(const struct pack *before, const struct pack *reading)
     return lost;
 }
 
+/* How many readings must agree. Two bytes that make up for each other pass a sum, and the next reply
+ * may be damaged at one of the two again: with so many frames as a gateway sees, two are too few.
+ * Where there was nothing before, somebody waits for the first values. */
+static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before,
+                                const struct pack *reading)
+{
+    if (!rules->weak || (!before && !rules->noisy))
+        return 2;
+    return loses(before, reading) ? 4 : 3;
+}
+
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
                                const struct pack *before, const struct pack *reading)
 {
     if (!moved(spike, rules, before, reading) && (before || !spike->doubted))
         return believe(spike, before, reading, spike->doubted ? SPIKE_REFUTED : SPIKE_BELIEVED);
     bool wary = rules->weak && rules->noisy;
-    unsigned wanted = 2u + wary + (rules->weak && loses(before, reading)), agreeing = 1;
+    unsigned agreeing = 1;
     for (unsigned i = 0; i < spike->doubted; i++)
         agreeing += agree(spike, rules, before, &spike->doubtful[i], reading);
-    if (agreeing >= wanted)
+    if (agreeing >= readings_wanted(rules, before, reading))
         return believe(spike, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {

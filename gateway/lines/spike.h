@@ -2,9 +2,9 @@
 /*
  * Which readings are believed. A value that moved further than it can, or on a protocol with a weak
  * check further than it was seen to move, makes its whole reply doubtful: the same request is asked
- * again at once, and what two replies in a row agree on is believed. Nothing is published in the
- * meantime, so that neither a wrong value nor an unknown one ever stands for a value that was read,
- * and a true step shows one exchange later. Pure.
+ * again at once, and what two replies agree on is believed, behind a weak check what three agree
+ * on. Nothing is published in the meantime, so that neither a wrong value nor an unknown one ever
+ * stands for a value that was read, and a true step shows one exchange later, or two. Pure.
  *
  * How far a value moves is learned from the readings that were believed: one that stands still is
  * watched to the last digit, one that wobbles may wobble. That costs no requests in steady
@@ -17,7 +17,7 @@
 
 #include "bms/pack.h"
 
-#define SPIKE_READINGS 6 /* most of a request that do not agree */
+#define SPIKE_READINGS 7 /* most of a request that do not agree */
 
 /* Of one pack; zeroed is empty. */
 struct spike {
@@ -31,9 +31,9 @@ struct spike {
 struct spike_rules {
     const struct spike_limits *limits; /* largest steps, by the configuration */
     bool weak;  /* two wrong bits can pass the protocol's check: everything is watched closely */
-    bool noisy; /* damage was seen a short while ago: the same, and one more reading must agree */
+    bool noisy; /* damage was seen a short while ago: the same, and a first reading is in doubt */
     bool
-        rare; /* no other reading will follow soon: on a weak protocol even the first is in doubt */
+        first; /* so it is on a weak protocol: nobody else waits, or no other reading will follow soon */
 };
 
 enum spike_verdict {

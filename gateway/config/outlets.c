@@ -495,11 +495,17 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
 }
 
-/* Charts are made of what the history has. */
+/* Charts are made of what the history has, and client files of what the units serve. */
 static void link_web(const struct config *config, void *settings, const struct config_draft *draft)
 {
     (void) draft;
     struct web_config *web = settings;
+    struct endpoint endpoint;
+    web->map = config->gateway.map;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        web->map.writable |= config->packs[i].writable;
+    if (endpoint_parse(config->gateway.listen.at[0], &endpoint))
+        web->modbus_port = endpoint.port;
     if (!config->history)
         return;
     memcpy(web->history, config->history->file, sizeof web->history);

@@ -11,6 +11,7 @@
 
 #include "base/address.h"
 #include "base/listeners.h"
+#include "registers/map.h"
 
 #include <stdbool.h>
 
@@ -86,6 +87,8 @@ struct web_config {
     unsigned max_clients, max_per_address, max_streams;
     char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
     double commit_s;                /* of the same */
+    struct map_settings map;        /* of [gateway], for client files */
+    unsigned modbus_port;           /* of the same; 0: any */
 };
 
 /** Whether two sections have one and the same broker, which can be written in more than one way. */

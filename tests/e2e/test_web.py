@@ -66,7 +66,7 @@ def test_silent_pack():
             program.process.send_signal(signal.SIGSTOP)
             try:
                 _, event = stream.next("alarm")
-                assert event == {"pack": "shed", "kind": "stale"}, event
+                assert event.pop("time") > 0 and event == {"pack": "shed", "kind": "stale"}, event
                 while (pack := stream.next("pack")[1])["fresh"]:
                     pass
                 assert pack["state"] == "stale" and "soc_percent" not in pack and pack["last"]["soc_percent"] == 50
@@ -144,7 +144,7 @@ def test_addresses_and_methods():
 
 
 @contextlib.contextmanager
-def past(rows=()):
+def past(rows=(), packs=PACKS):
     """A gateway whose history has such rows of a minute of shed: (t, voltage_mv, c1)."""
     folder = tempfile.mkdtemp(prefix="packgate-web-")
     try:
@@ -161,7 +161,7 @@ def past(rows=()):
                 database.executemany("INSERT INTO minute(pack, t, n, voltage_mv, voltage_mv_min, voltage_mv_max, c1) VALUES "
                                      "((SELECT id FROM pack WHERE name = 'shed'), ?1, 6, ?2, ?2 - 1000, ?2 + 1000, ?3)", rows)
             database.close()
-        with Page(web) as page:
+        with Page(web, packs) as page:
             page.file = file
             yield page
     finally:
@@ -377,6 +377,64 @@ def test_login_is_throttled():
         assert status == 403 and b"cannot be used" in body
 
 
+def test_gateway():
+    """What `packgate status` shows, with the configuration for those who may see it; secrets for nobody."""
+    with locked() as page:
+        gateway = page.json("/api/v1/gateway")
+        assert gateway["version"] and gateway["lines"][0]["name"] == "shed" and gateway["modbus"]["listen"] == [f"127.0.0.1:{page.port}"]
+        assert gateway["session"] is False and gateway["web"]["clients"] >= 1
+        assert "[web]" in gateway["config"]["text"] and gateway["config"]["mistakes"] == []
+        assert [event["kind"] for event in gateway["events"]] == ["started"]
+        cookie, _ = log_in(page)
+        assert page.json("/api/v1/gateway", headers={"Cookie": cookie})["session"] is True
+        # Whoever comes by a stranger's proxy is not this host.
+        stranger = {"X-Forwarded-For": "203.0.113.7"}
+        seen = page.json("/api/v1/gateway", headers=stranger)
+        assert "config" not in seen and "connections" not in seen["modbus"] and "configuration" not in seen
+        assert "config" in page.json("/api/v1/gateway", headers={"Cookie": cookie, **stranger})
+        # The gateway is not asked for each of them.
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert all(answer[0] == 200 for answer in pool.map(lambda _: page.ask("/api/v1/gateway"), range(40)))
+
+
+def test_events_of_the_past():
+    program, port = simulate("daly", "cells=8,soc=50")
+    with program, past(packs=PACK.format("shed", port, 1)) as page:
+        page.await_fresh()
+        await_file(page.file)
+        database = sqlite3.connect(page.file, timeout=PATIENCE)
+        with database:
+            database.execute("INSERT OR IGNORE INTO pack(name) VALUES ('shed')")
+            database.execute("INSERT INTO event SELECT 1000, id, 'alarm', 'soc_low', 'warning', 'on' FROM pack WHERE name = 'shed'")
+        database.close()
+        program.process.send_signal(signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while (events := page.json("/api/v1/gateway")["events"])[0]["kind"] != "stale":
+                assert time.monotonic() < deadline, events
+                time.sleep(0.2)
+        finally:
+            program.process.send_signal(signal.SIGCONT)
+        assert events[-1] == {"time": 1000, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "warning", "text": "on",
+                              "active": 1}, events
+        assert events[0]["pack"] == "shed" and abs(events[0]["time"] - time.time()) < PATIENCE
+
+
+def test_files():
+    with Page() as page:
+        page.await_fresh()
+        names = page.json("/api/v1/gateway")["files"]
+        assert {"homeassistant.yaml", "evcc.yaml", "telegraf.conf", "nodered.json", "tasmota.txt", "map.csv"} <= set(names)
+        for name in names:
+            status, headers, body = page.ask("/api/v1/files/" + name)
+            assert status == 200 and headers["Content-Disposition"] == f'attachment; filename="{name}"' and body, name
+        text = page.ask("/api/v1/files/homeassistant.yaml")[2].decode()
+        assert "shed" in text and "boat" in text and "127.0.0.1" in text
+        json.loads(page.ask("/api/v1/files/nodered.json")[2])
+        for name in ("", "x", "../packgate.ini", "homeassistant.yaml/", "packgate.ini"):
+            assert page.ask("/api/v1/files/" + name)[0] == 404
+
+
 def test_password_command():
     folder = tempfile.mkdtemp(prefix="packgate-web-")
     try:
@@ -405,4 +463,4 @@ if __name__ == "__main__":
     main([test_history_ends_now, test_history, test_csv, test_no_history,
           test_values, test_curl_agrees, test_page, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
           test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write,
-          test_login_is_throttled, test_password_command])
+          test_login_is_throttled, test_password_command, test_gateway, test_events_of_the_past, test_files])

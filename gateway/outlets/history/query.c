@@ -307,3 +307,27 @@ bool query_pack(struct query *query, unsigned n, char *name, size_t size)
     sqlite3_finalize(statement);
     return found;
 }
+
+static const char *text_at(sqlite3_stmt *statement, int column)
+{
+    return (const char *) sqlite3_column_text(statement, column);
+}
+
+void query_events(struct query *query, int64_t before, unsigned count,
+                  void (*each)(void *data, const struct query_event *event), void *data)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(query->db,
+                           "SELECT t, (SELECT name FROM pack WHERE id = event.pack), kind, name, "
+                           "level, text FROM event WHERE t < ?1 ORDER BY t DESC, rowid DESC "
+                           "LIMIT ?2",
+                           -1, &statement, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_int64(statement, 1, before);
+    sqlite3_bind_int64(statement, 2, count);
+    while (sqlite3_step(statement) == SQLITE_ROW)
+        each(data, &(struct query_event){sqlite3_column_int64(statement, 0), text_at(statement, 1),
+                                         text_at(statement, 2), text_at(statement, 3),
+                                         text_at(statement, 4), text_at(statement, 5)});
+    sqlite3_finalize(statement);
+}

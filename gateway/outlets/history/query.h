@@ -48,6 +48,16 @@ unsigned query_cells(struct query *query, const struct query_ask *ask);
 /** The n-th pack of the file by its name; false: no more. */
 bool query_pack(struct query *query, unsigned n, char *name, size_t size);
 
+/* Something that happened; texts are valid during the call, NULL where there is none. */
+struct query_event {
+    int64_t t;
+    const char *pack, *kind, *name, *level, *text; /* as in struct store_event */
+};
+
+/** Calls `each` for the last events before `before`, at most `count`, the newest first. */
+void query_events(struct query *query, int64_t before, unsigned count,
+                  void (*each)(void *data, const struct query_event *event), void *data);
+
 /** Steps of a level in seconds. */
 int64_t history_step(enum history_level level);
 const char *history_level_name(enum history_level level);

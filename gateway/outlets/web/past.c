@@ -551,6 +551,15 @@ void past_answer_csv(struct past *past, struct http_request *request,
     http_answer(request, MHD_HTTP_OK, response);
 }
 
+void past_events(struct past *past, int64_t before, unsigned count,
+                 void (*each)(void *data, const struct query_event *event), void *data)
+{
+    struct query *query = open_file(past);
+    if (query)
+        query_events(query, before, count, each, data);
+    query_close(query);
+}
+
 /* ---- life ---- */
 
 void past_add(struct past *past, unsigned pack, const struct pack *values,

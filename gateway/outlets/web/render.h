@@ -18,6 +18,7 @@
 struct render_pack {
     const struct outlet_pack *pack;
     int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active */
+    bool was_fresh, known;                 /* as was told; there were values since the start */
 };
 
 /** Everything: values, counters, energy, identity. */

@@ -4,6 +4,7 @@
 
 #include "asset.h"
 #include "orders.h"
+#include "setup.h"
 
 #include "base/clock.h"
 
@@ -135,9 +136,9 @@ static const struct route {
     const char *path, *method;
     void (*answer)(struct web *web, struct web_request *request);
 } routes[] = {
-    {"healthz", "GET", get_health},           {"api/v1/packs", "GET", get_packs},
-    {"api/v1/events", "GET", get_events},     {"api/v1/login", "POST", orders_login},
-    {"api/v1/logout", "POST", orders_logout},
+    {"healthz", "GET", get_health},         {"api/v1/packs", "GET", get_packs},
+    {"api/v1/events", "GET", get_events},   {"api/v1/gateway", "GET", setup_answer},
+    {"api/v1/login", "POST", orders_login}, {"api/v1/logout", "POST", orders_logout},
 };
 
 static void refuse_method(struct web_request *request, const char *allowed)
@@ -190,7 +191,7 @@ static void route_pack(struct web *web, struct web_request *request, const char 
 
 void web_route(struct web *web, struct web_request *request)
 {
-    static const char packs[] = "api/v1/packs/";
+    static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/";
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(request->path, routes[i].path) == 0) {
             if (is_method(request, routes[i].method))
@@ -199,6 +200,11 @@ void web_route(struct web *web, struct web_request *request)
         }
     if (strncmp(request->path, packs, sizeof packs - 1) == 0) {
         route_pack(web, request, request->path + sizeof packs - 1);
+        return;
+    }
+    if (strncmp(request->path, files, sizeof files - 1) == 0) {
+        if (is_method(request, "GET"))
+            setup_answer_file(web, request, request->path + sizeof files - 1);
         return;
     }
     const struct web_asset *asset = find_asset(request->path);

@@ -5,6 +5,9 @@
  */
 #include "web.h"
 
+#include "news.h"
+#include "setup.h"
+
 #include "outlets/kinds.h"
 
 #include "base/log.h"
@@ -34,79 +37,23 @@ const struct render_pack *web_pack(const struct web *web, const char *name, size
 
 /* ---- what the gateway says ---- */
 
-static void tell_alarm(struct web *web, const char *pack, int alarm, int level, bool active)
-{
-    char bytes[300];
-    struct text text = text_in(bytes, sizeof bytes);
-    text_add(&text, "{\"pack\":");
-    text_quote(&text, pack);
-    text_format(&text, ",\"kind\":\"alarm\",\"name\":\"%s\",\"level\":\"%s\",\"active\":%d}",
-                pack_alarm_name((enum pack_alarm) alarm), level == 2 ? "protection" : "warning",
-                active);
-    stream_event(web->stream, "alarm", bytes);
-}
-
-static int level_of(uint32_t warning, uint32_t protection, int alarm)
-{
-    return protection >> alarm & 1 ? 2 : (int) (warning >> alarm & 1);
-}
-
-static void follow_alarms(struct web *web, unsigned n)
-{
-    struct render_pack *pack = &web->packs[n];
-    const struct source *source = &pack->pack->source;
-    const struct pack *values = source->values;
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        const int before = level_of(web->warning[n], web->protection[n], i);
-        const int level = level_of(values->alarms_warning, values->alarms_protection, i);
-        if (level == before)
-            continue;
-        if (!level || !before)
-            pack->alarm_since[i] = level ? (int64_t) web_wall() : 0;
-        tell_alarm(web, source->name, i, level ? level : before, level > 0);
-    }
-    web->warning[n] = values->alarms_warning;
-    web->protection[n] = values->alarms_protection;
-}
-
-static void tell_state(struct web *web, const struct source *source, bool fresh)
-{
-    char bytes[120];
-    struct text text = text_in(bytes, sizeof bytes);
-    text_add(&text, "{\"pack\":");
-    text_quote(&text, source->name);
-    text_format(&text, ",\"kind\":\"%s\"}", fresh ? "back" : "stale");
-    stream_event(web->stream, "alarm", bytes);
-}
-
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct web *web = data;
     const struct outlet_pack *pack = outlet_pack_of(web->outlet, source);
     const bool fresh = outlet_fresh(web->outlet, pack, now);
     const bool published = fresh && changes & SOURCE_PUBLISHED;
-    if (published)
-        follow_alarms(web, pack->index);
+    news_changed(web, pack->index, changes, fresh);
     if (web->past && (published || !fresh))
         past_add(web->past, pack->index, published ? source->values : NULL, &source->status,
                  web_wall());
-    if (changes & SOURCE_STATE)
-        tell_state(web, source, fresh);
     if (changes & ~(unsigned) SOURCE_AGED)
         stream_changed(web->stream, pack->index);
 }
 
 static void on_ordered(void *data, const struct source *source, const struct order_report *report)
 {
-    struct web *web = data;
-    char bytes[300], switches[SWITCHES_TEXT];
-    struct text text = text_in(bytes, sizeof bytes);
-    text_add(&text, "{\"pack\":");
-    text_quote(&text, source->name);
-    text_add(&text, ",\"kind\":\"switched\",\"name\":");
-    text_quote(&text, switches_format(&report->ordered, switches));
-    text_format(&text, ",\"confirmed\":%d}", report->result == ORDER_DONE);
-    stream_event(web->stream, "alarm", bytes);
+    news_ordered(data, source, report);
 }
 
 /* ---- requests ---- */
@@ -203,6 +150,8 @@ static void let_go(void *self)
     http_free(web->http);
     stream_free(web->stream);
     past_free(web->past);
+    setup_free(web->setup);
+    news_free(web);
     free(web->packs);
     free(web->warning);
     free(web->protection);
@@ -223,7 +172,8 @@ static bool take_packs(struct web *web)
     web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
     if (web->config->history[0])
         web->past = past_new(web->count, web->config->history, web->config->commit_s);
-    return web->stream && (web->past || !web->config->history[0]);
+    web->setup = setup_new(web);
+    return web->stream && web->setup && (web->past || !web->config->history[0]);
 }
 
 static bool open_server(struct web *web)
@@ -284,6 +234,7 @@ static void *start(struct outlet *outlet)
     }
     web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
     outlet_observe(outlet, &web->observer);
+    news_begin(web);
     tell_address(web);
     return web;
 }

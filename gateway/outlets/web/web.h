@@ -12,6 +12,10 @@
 #include "session.h"
 #include "stream.h"
 
+#include <jansson.h>
+
+#define WEB_NEWS_KEPT 100
+
 struct web {
     struct outlet *outlet;
     const struct web_config *config;
@@ -25,6 +29,10 @@ struct web {
     struct render_pack *packs;      /* in the order of the configuration, packs before banks */
     uint32_t *warning, *protection; /* of each: alarms that were told of */
     unsigned count;
+    struct setup *setup;
+    json_t *news[WEB_NEWS_KEPT]; /* a ring, `news_next` is the place of the next */
+    unsigned news_next, news_count;
+    double begun_at; /* Unix time */
 };
 
 /* A request that may be answered. */

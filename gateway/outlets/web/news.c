@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+/* What happened. */
+#include "news.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A gateway that is up for longer than this when the outlet begins was not started with it. */
+#define TOGETHER_S 30.0
+
+static void keep(struct web *web, json_t *event)
+{
+    if (!event)
+        return;
+    if (web->news_count == WEB_NEWS_KEPT)
+        json_decref(web->news[web->news_next]);
+    else
+        web->news_count++;
+    web->news[web->news_next] = event;
+    web->news_next = (web->news_next + 1) % WEB_NEWS_KEPT;
+}
+
+/* To everybody who looks, and for those who come later. */
+static void tell(struct web *web, json_t *event)
+{
+    if (!event)
+        return;
+    json_object_set_new(event, "time", json_integer((json_int_t) floor(web_wall())));
+    char *text = json_dumps(event, JSON_COMPACT);
+    if (text)
+        stream_event(web->stream, "alarm", text);
+    free(text);
+    keep(web, event);
+}
+
+static int level_of(uint32_t warning, uint32_t protection, int alarm)
+{
+    return protection >> alarm & 1 ? 2 : (int) (warning >> alarm & 1);
+}
+
+/* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
+ * the level that it had last. */
+static void follow_alarms(struct web *web, unsigned n)
+{
+    struct render_pack *pack = &web->packs[n];
+    const struct source *source = &pack->pack->source;
+    const struct pack *values = source->values;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const int before = level_of(web->warning[n], web->protection[n], i);
+        const int level = level_of(values->alarms_warning, values->alarms_protection, i);
+        if (level == before)
+            continue;
+        if (!level || !before)
+            pack->alarm_since[i] = level ? (int64_t) web_wall() : 0;
+        tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "alarm",
+                            "name", pack_alarm_name((enum pack_alarm) i), "level",
+                            (level ? level : before) == 2 ? "protection" : "warning", "active",
+                            level > 0));
+    }
+    web->warning[n] = values->alarms_warning;
+    web->protection[n] = values->alarms_protection;
+}
+
+void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)
+{
+    const struct source *source = &web->packs[n].pack->source;
+    if (fresh && changes & SOURCE_PUBLISHED)
+        follow_alarms(web, n);
+    if (fresh == web->packs[n].was_fresh)
+        return;
+    /* The first values after a start are no news. */
+    if (web->packs[n].known)
+        tell(web, json_pack("{s:s, s:s}", "pack", source->name, "kind", fresh ? "back" : "stale"));
+    web->packs[n].was_fresh = fresh;
+    web->packs[n].known |= fresh;
+}
+
+void news_ordered(struct web *web, const struct source *source, const struct order_report *report)
+{
+    static const char *const names[ORDER_SWITCHES] = {
+        [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
+    for (int i = 0; i < ORDER_SWITCHES; i++)
+        if (report->ordered.wanted[i])
+            tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind",
+                                "switched", "name", names[i], "text",
+                                report->ordered.on[i] ? "on" : "off", "confirmed",
+                                report->result == ORDER_DONE, "from", report->from));
+}
+
+void news_begin(struct web *web)
+{
+    web->begun_at = web_wall();
+    const double up_s = clock_now() - outlet_config(web->outlet)->started_at;
+    if (up_s > TOGETHER_S)
+        return;
+    /* What the history has of this start comes later. */
+    web->begun_at -= up_s;
+    keep(web,
+         json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
+}
+
+static void add_past(void *data, const struct query_event *event)
+{
+    json_t *list = data;
+    json_t *object = json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t,
+                               "kind", event->kind ? event->kind : "", "pack", event->pack, "name",
+                               event->name, "level", event->level, "text", event->text);
+    const bool is_alarm = event->kind && strcmp(event->kind, "alarm") == 0;
+    if (object && is_alarm)
+        json_object_set_new(object, "active",
+                            json_integer(!event->text || strcmp(event->text, "off") != 0));
+    json_array_append_new(list, object);
+}
+
+json_t *news_list(struct web *web)
+{
+    json_t *list = json_array();
+    for (unsigned i = 1; list && i <= web->news_count; i++)
+        json_array_append(list, web->news[(web->news_next + WEB_NEWS_KEPT - i) % WEB_NEWS_KEPT]);
+    if (list && web->past && web->news_count < WEB_NEWS_KEPT)
+        past_events(web->past, (int64_t) floor(web->begun_at), WEB_NEWS_KEPT - web->news_count,
+                    add_past, list);
+    return list;
+}
+
+void news_free(struct web *web)
+{
+    for (unsigned i = 0; i < web->news_count; i++)
+        json_decref(web->news[i]);
+}

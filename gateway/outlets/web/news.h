@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What happened: told to everybody who looks, and kept for those who come later. As kind, name and
+ * level, never as a sentence: the page says it in its reader's language.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_NEWS_H
+#define PACKGATE_OUTLETS_WEB_NEWS_H
+
+#include "web.h"
+
+/** A source has changed. */
+void news_changed(struct web *web, unsigned pack, unsigned changes, bool fresh);
+void news_ordered(struct web *web, const struct source *source, const struct order_report *report);
+/** The outlet has begun. */
+void news_begin(struct web *web);
+
+/** The last ones, the newest first, as an array: those since the start, then those of the history. */
+json_t *news_list(struct web *web);
+
+void news_free(struct web *web);
+
+#endif

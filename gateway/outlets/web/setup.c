@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+/* The gateway as a whole. */
+#include "setup.h"
+
+#include "news.h"
+#include "orders.h"
+
+#include "registers/map.h"
+#include "base/address.h"
+#include "base/clock.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#define ANSWER_HOLDS_S 1.0
+#define MODBUS_PORT 502
+
+/* Somebody who waits for an answer of the gateway. */
+struct waiting {
+    TAILQ_ENTRY(waiting) entry;
+    struct setup *setup;
+    struct http_request *request;
+    bool trusted, has_session;
+};
+
+struct setup {
+    struct web *web;
+    json_t *status, *configuration; /* as the gateway told them last; NULL: not yet */
+    double told_at;
+    bool asking;
+    TAILQ_HEAD(, waiting) waiting;
+};
+
+/* ---- the answer ---- */
+
+static void add_files(json_t *object);
+
+static void leave_out_private(json_t *object)
+{
+    json_t *modbus = json_object_get(object, "modbus");
+    if (modbus)
+        json_object_del(modbus, "connections");
+    json_object_del(object, "configuration");
+}
+
+static json_t *compose(struct setup *setup, bool trusted, bool has_session)
+{
+    json_t *object = json_deep_copy(setup->status);
+    if (!object)
+        return NULL;
+    if (!trusted)
+        leave_out_private(object);
+    else if (setup->configuration)
+        json_object_set(object, "config", setup->configuration);
+    json_object_set_new(object, "session", json_boolean(has_session));
+    json_object_set_new(object, "events", news_list(setup->web));
+    const struct http_counters counters = http_counters(setup->web->http);
+    json_object_set_new(
+        object, "web",
+        json_pack("{s:i, s:i, s:I, s:I, s:I}", "clients", (int) counters.clients, "streams",
+                  (int) counters.streams, "requests", (json_int_t) counters.requests, "refused",
+                  (json_int_t) counters.refused, "dropped", (json_int_t) counters.dropped));
+    add_files(object);
+    return object;
+}
+
+static void answer(struct setup *setup, struct http_request *request, bool trusted,
+                   bool has_session)
+{
+    json_t *object = compose(setup, trusted, has_session);
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    json_decref(object);
+    struct MHD_Response *response =
+        text ? http_response("application/json", text, strlen(text), MHD_RESPMEM_MUST_FREE) : NULL;
+    if (response)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    else
+        free(text);
+    http_answer(request, MHD_HTTP_OK, response);
+}
+
+/* ---- asking the gateway ---- */
+
+static void on_gone(void *data)
+{
+    struct waiting *waiting = data;
+    TAILQ_REMOVE(&waiting->setup->waiting, waiting, entry);
+    free(waiting);
+}
+
+static void answer_all(struct setup *setup)
+{
+    struct waiting *waiting;
+    setup->asking = false;
+    while ((waiting = TAILQ_FIRST(&setup->waiting))) {
+        struct http_request *request = waiting->request;
+        const bool trusted = waiting->trusted, has_session = waiting->has_session;
+        request->over = NULL;
+        on_gone(waiting);
+        if (setup->status)
+            answer(setup, request, trusted, has_session);
+        else
+            http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+    }
+}
+
+static void on_configuration(void *data, uint64_t ticket, const char *text, size_t size)
+{
+    struct setup *setup = data;
+    (void) ticket;
+    json_decref(setup->configuration);
+    setup->configuration = text ? json_loadb(text, size, 0, NULL) : NULL;
+    answer_all(setup);
+}
+
+static void on_status(void *data, uint64_t ticket, const char *text, size_t size)
+{
+    struct setup *setup = data;
+    (void) ticket;
+    json_decref(setup->status);
+    setup->status = text ? json_loadb(text, size, 0, NULL) : NULL;
+    setup->told_at = clock_now();
+    if (!setup->status ||
+        !outlet_ask(setup->web->outlet, "configuration", on_configuration, setup, 0))
+        answer_all(setup);
+}
+
+/* Somebody at this host, with nobody in between: who may log in to it, anyway. */
+static bool is_this_host(const struct web_request *request)
+{
+    const struct sockaddr *client = (const struct sockaddr *) &request->http->client;
+    static const uint8_t loopback[16] = {[10] = 0xFF, [11] = 0xFF, [12] = 127};
+    if (request->unclear)
+        return false;
+    if (client->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *) client)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((const struct sockaddr_in6 *) client)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(six) || memcmp(six, loopback, 13) == 0;
+}
+
+void setup_answer(struct web *web, struct web_request *request)
+{
+    struct setup *setup = web->setup;
+    const bool has_session = orders_session(web, request, false);
+    const bool trusted = has_session || is_this_host(request);
+    if (setup->status && !setup->asking && clock_now() - setup->told_at < ANSWER_HOLDS_S) {
+        answer(setup, request->http, trusted, has_session);
+        return;
+    }
+    struct waiting *waiting = calloc(1, sizeof *waiting);
+    if (!waiting) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    if (!setup->asking && !outlet_ask(web->outlet, "status", on_status, setup, 0)) {
+        free(waiting);
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+        return;
+    }
+    setup->asking = true;
+    *waiting = (struct waiting){
+        .setup = setup, .request = request->http, .trusted = trusted, .has_session = has_session};
+    TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
+    http_hold(request->http, on_gone, waiting);
+}
+
+/* ---- files ---- */
+
+static const struct file {
+    const char *name, *format, *type;
+} files[] = {
+    {"homeassistant.yaml", "homeassistant", "application/yaml"},
+    {"homeassistant-basic.yaml", "homeassistant-basic", "application/yaml"},
+    {"homeassistant-cells.yaml", "homeassistant-cells", "application/yaml"},
+    {"evcc.yaml", "evcc", "application/yaml"},
+    {"telegraf.conf", "telegraf", "text/plain; charset=utf-8"},
+    {"nodered.json", "nodered", "application/json"},
+    {"iobroker.tsv", "iobroker", "text/tab-separated-values; charset=utf-8"},
+    {"tasmota.txt", "tasmota", "text/plain; charset=utf-8"},
+    {"tasmota-display.txt", "tasmota-display", "text/plain; charset=utf-8"},
+    {"mbpoll.txt", "mbpoll", "text/plain; charset=utf-8"},
+    {"register-map.md", "md", "text/markdown; charset=utf-8"},
+    {"map.csv", "csv", "text/csv; charset=utf-8"},
+    {"map.json", "json", "application/json"},
+};
+
+static void add_files(json_t *object)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        json_array_append_new(list, json_string(files[i].name));
+    json_object_set_new(object, "files", list);
+}
+
+static unsigned count_of(const struct outlet_pack *pack, enum pack_value value, unsigned usual)
+{
+    const double count = pack->values.value[value];
+    return pack->source.members ? 0 : isnan(count) ? usual : (unsigned) count;
+}
+
+/* For the packs of the page, at the address under which it was asked for. */
+static bool print_file(const struct web *web, const char *host, const char *format, FILE *out)
+{
+    struct map_unit *units = calloc(web->count + 1, sizeof *units);
+    if (!units)
+        return false;
+    for (unsigned n = 0; n < web->count; n++) {
+        const struct outlet_pack *pack = web->packs[n].pack;
+        units[n] = (struct map_unit){.name = pack->source.name,
+                                     .unit = pack->source.unit,
+                                     .cells = count_of(pack, CELL_COUNT, 16),
+                                     .sensors = count_of(pack, TEMP_COUNT, 4)};
+    }
+    struct map_settings settings = web->config->map;
+    const struct map_clients clients = {.host = host,
+                                        .port = web->config->modbus_port ? web->config->modbus_port
+                                                                         : MODBUS_PORT,
+                                        .units = units,
+                                        .count = web->count};
+    settings.clients = &clients;
+    const bool good = map_print(&settings, format, out);
+    free(units);
+    return good;
+}
+
+static void answer_file(struct web *web, struct web_request *request, const struct file *file)
+{
+    char *bytes = NULL, disposition[80];
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    bool good = out && print_file(web, request->host.name, file->format, out);
+    good = out && fclose(out) == 0 && good;
+    struct MHD_Response *response =
+        good ? http_response(file->type, bytes, size, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (response) {
+        snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", file->name);
+        MHD_add_response_header(response, "Content-Disposition", disposition);
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    } else {
+        free(bytes);
+    }
+    http_answer(request->http, MHD_HTTP_OK, response);
+}
+
+void setup_answer_file(struct web *web, struct web_request *request, const char *name)
+{
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (strcmp(files[i].name, name) == 0) {
+            answer_file(web, request, &files[i]);
+            return;
+        }
+    http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such file");
+}
+
+/* ---- life ---- */
+
+struct setup *setup_new(struct web *web)
+{
+    struct setup *setup = calloc(1, sizeof *setup);
+    if (!setup)
+        return NULL;
+    setup->web = web;
+    TAILQ_INIT(&setup->waiting);
+    return setup;
+}
+
+void setup_free(struct setup *setup)
+{
+    if (!setup)
+        return;
+    json_decref(setup->status);
+    json_decref(setup->configuration);
+    free(setup);
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The gateway as a whole: what `packgate status` shows, what happened, the configuration, and files
+ * for programs that read Modbus. The gateway is asked at most once a second, however many ask us.
+ */
+#ifndef PACKGATE_OUTLETS_WEB_SETUP_H
+#define PACKGATE_OUTLETS_WEB_SETUP_H
+
+#include "web.h"
+
+struct setup;
+
+/** NULL: out of memory. */
+struct setup *setup_new(struct web *web);
+void setup_free(struct setup *setup);
+
+/** Answers `api/v1/gateway`. Addresses of clients and the configuration are for those who are logged
+ * in and for this host; secrets are for nobody. */
+void setup_answer(struct web *web, struct web_request *request);
+
+/** Answers `api/v1/files/NAME`. */
+void setup_answer_file(struct web *web, struct web_request *request, const char *name);
+
+#endif

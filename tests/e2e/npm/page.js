@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+// Looks at the page with Debian's Chromium as somebody would: node page.js CASE (JSON: url and what the case wants). Says
+// "now: …" where the test is to do something to the gateway, "done" at the end, and throws when something is not as it should.
+// Whatever the case: no request to another host, nothing on the console.
+'use strict';
+
+const fs = require('fs');
+const http = require('http');
+const path = require('path');
+const { chromium } = require('playwright-core');
+
+const [, , name, json] = process.argv;
+const asked = JSON.parse(json || '{}');
+const PATIENCE = 60000;    // a busy machine is slow, not broken
+const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT'];
+const VIEWS = ['', '#shed', '#house', '#/charts', '#/setup'];
+
+const say = words => console.log(`now: ${words}`);
+function check(is, words) {
+    if (!is) throw new Error(words);
+}
+
+let browser;
+const complaints = [];
+
+async function open(options = {}, hash = '', url = asked.url) {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB', ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE);
+    page.on('console', message => { if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text()); });
+    page.on('pageerror', error => complaints.push(String(error)));
+    page.on('request', request => { if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks ${request.url()}`); });
+    await page.goto(url + hash);
+    return page;
+}
+
+// What the view shows once it is there.
+async function settled(page, hash) {
+    if (hash === '#/charts') await page.locator('.plot canvas').first().waitFor();
+    else if (hash === '#/setup') await page.locator('[data-section=lines] tbody tr').first().waitFor();
+    else await page.locator('.bat .soc').first().waitFor();
+}
+
+const card = (page, pack) => page.locator('.card', { has: page.locator(`h2:text-is("${pack}")`) });
+const has = (locator, text) => locator.filter({ hasText: text }).first().waitFor();
+
+const cases = {
+    // Every figure of a card is that of the API, and follows it.
+    async live() {
+        const page = await open();
+        const shed = card(page, 'shed');
+        await shed.waitFor();
+        const values = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()));
+        await has(shed.locator('.soc'), `${Math.round(values.soc_percent)}%`);
+        await has(shed.locator('.facts'), `${values.voltage_v.toFixed(2)}\u202fV`);
+        await has(shed.locator('.word'), 'Charging');
+        await has(shed.locator('.power'), /\+\d/);
+        await has(shed.locator('.delta'), `${values.cell_delta_mv}\u202fmV`);
+        check(await shed.locator('.bars span').count() === values.cell_count, 'as many bars as cells');
+        check(await shed.locator('.bars .max b').textContent() === `▲${values.cell_max_index}`, 'the highest cell is marked');
+        check(await page.locator('#live').getAttribute('data-state') === 'live', 'it is live');
+        check(/shed|Now/.test(await page.title()), 'the title');
+        const boat = card(page, 'boat');
+        await has(boat.locator('.bands'), 'State of charge low');
+        await has(page.locator('.strip'), 'boat');
+        check((await page.title()).startsWith('(1!)'), `the tab tells of the alarm: ${await page.title()}`);
+        say('stop shed');
+        await page.locator('.card[data-old] h2:text-is("shed")').waitFor();
+        check(await shed.locator('.power').isHidden() || await shed.locator('.power').textContent() === '', 'an old power is not shown');
+        await has(shed.locator('.word'), /No answer for \d+ s/);
+        await has(shed.locator('.more'), 'last values');
+        await has(page.locator('.strip'), 'shed');
+        const grey = await shed.locator('.soc').evaluate(n => getComputedStyle(n).color), ink = await boat.locator('.soc').evaluate(n => getComputedStyle(n).color);
+        check(grey !== ink, 'old figures look old');
+        await has(page.locator('#say'), 'shed');
+        // A page that is opened while it is silent is no wiser.
+        const other = await open();
+        await other.locator('.card[data-old] h2:text-is("shed")').waitFor();
+        say('go on with shed');
+        await page.locator('.card:not([data-old]) h2:text-is("shed")').waitFor();
+        await has(shed.locator('.word'), 'Charging');
+    },
+
+    // A pack that has never answered has no figures at all.
+    async never() {
+        const page = await open();
+        const ghost = card(page, 'ghost');
+        await has(ghost.locator('.word'), 'Has never answered');
+        check((await ghost.locator('.soc').textContent()).trim() === '–', 'no state of charge');
+        for (const value of await ghost.locator('.facts dd').allTextContents()) check(value === '–', `unknown, not ${value}`);
+    },
+
+    async offline() {
+        const page = await open();
+        await card(page, 'shed').waitFor();
+        check(await page.locator('#banner').isHidden(), 'no banner while it is live');
+        say('stop the gateway');
+        await page.locator('#banner:not([hidden])').waitFor();
+        await has(page.locator('#banner'), /not answered for \d+/);
+        check(await page.locator('#live').getAttribute('data-state') === 'offline', 'it says so');
+        check(await page.locator('.card:not([data-old])').count() === 0, 'all of it is old');
+        check(await page.locator('.power').evaluateAll(all => all.every(n => !n.textContent.trim())), 'no power is shown');
+        check((await page.title()).includes('⚠'), 'the tab says so');
+        say('go on');
+        await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
+        await page.locator('.card:not([data-old]) h2:text-is("shed")').waitFor();
+    },
+
+    // Nothing is wider than the screen, in any language.
+    async narrow() {
+        for (const locale of LANGUAGES) {
+            const page = await open({ viewport: { width: 320, height: 640 }, locale, hasTouch: true, isMobile: true });
+            for (const hash of VIEWS) {
+                await page.evaluate(h => { location.hash = h; }, hash);
+                await settled(page, hash);
+                const wide = await page.evaluate(() => {
+                    const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('pre, .ini, .vh'));
+                    return [document.scrollingElement.scrollWidth, ...out.slice(0, 3).map(n => n.outerHTML.slice(0, 120))];
+                });
+                check(wide[0] <= 320 && wide.length === 1, `${locale} ${hash || 'now'}: ${wide}`);
+            }
+            await page.context().close();
+        }
+    },
+
+    // Each view in each language, without a word that was not translated.
+    async languages() {
+        const seen = new Set();
+        for (const locale of LANGUAGES) {
+            const page = await open({ locale });
+            check(await page.evaluate(() => document.documentElement.lang) === locale.slice(0, 2), `${locale}: lang`);
+            for (const hash of VIEWS) {
+                await page.evaluate(h => { location.hash = h; }, hash);
+                await settled(page, hash);
+                const texts = await page.evaluate(() => {
+                    const skip = new Set([...document.querySelectorAll('code, pre')]);
+                    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), out = [];
+                    while (walk.nextNode()) if (![...skip].some(n => n.contains(walk.currentNode))) out.push(walk.currentNode.data);
+                    return out;
+                });
+                const raw = texts.filter(text => /^[a-z]+_[a-z_]+$/.test(text.trim()) || /\{\d\}|undefined|NaN|\[object/.test(text));
+                check(!raw.length, `${locale} ${hash}: ${raw}`);
+            }
+            seen.add(await page.locator('nav').textContent());
+            await page.context().close();
+        }
+        check(seen.size === LANGUAGES.length, 'four languages');
+        // One of another browser: English; and what is chosen stays.
+        const page = await open({ locale: 'ja-JP' }, '#/setup');
+        await has(page.locator('nav'), 'Charts');
+        await page.locator('#language').selectOption('de');
+        await has(page.locator('nav'), 'Verlauf');
+    },
+
+    async dark() {
+        const back = page => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        const light = await open({ colorScheme: 'light' }), dark = await open({ colorScheme: 'dark' });
+        check(await back(light) !== await back(dark), 'dark as the system is');
+        const before = await back(light);
+        await light.locator('#theme').click();   // light
+        await light.locator('#theme').click();   // dark
+        check(await back(light) === await back(dark), 'dark by the button');
+        await light.reload();
+        check(await back(light) === await back(dark) && await back(light) !== before, 'and it is remembered');
+    },
+
+    // Everything can be reached and used without a mouse.
+    async keyboard() {
+        const page = await open();
+        await card(page, 'shed').waitFor();
+        await page.keyboard.press('Tab');
+        await page.locator('.skip:focus').waitFor();
+        const names = [];
+        for (let i = 0; i < 12; i++) {
+            await page.keyboard.press('Tab');
+            names.push(await page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.getAttribute('aria-label')));
+            const ring = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+            check(ring !== 'none', `focus can be seen on ${names.at(-1)}`);
+            if (names.at(-1) === 'shed') break;
+        }
+        for (const wanted of ['Now', 'Charts', 'Setup', 'shed']) check(names.includes(wanted), `${wanted} by Tab: ${names}`);
+        await page.keyboard.press('Enter');
+        await page.locator('h1:text-is("shed")').waitFor();
+        check(await page.evaluate(() => document.activeElement.id) === 'main', 'the new view has the focus');
+        await page.goto(asked.url + '#/charts/shed');
+        const plot = page.locator('[data-kind=soc] .plot');
+        await plot.locator('canvas').waitFor();
+        await plot.focus();
+        const when = page.locator('[data-kind=soc] .when'), latest = await when.textContent();
+        await page.keyboard.press('Home');
+        await page.waitForFunction(text => document.querySelector('[data-kind=soc] .when').textContent !== text, latest);
+        await page.waitForFunction(() => document.querySelector('p.vh[aria-live]').textContent);
+    },
+
+    // axe-core finds nothing serious in any view, light or dark, wide or narrow.
+    async accessible() {
+        const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+        for (const options of [{ colorScheme: 'light' }, { colorScheme: 'dark' }, { colorScheme: 'light', viewport: { width: 320, height: 640 } }])
+            for (const hash of asked.views || VIEWS) {
+                const page = await open({ ...options, bypassCSP: true }, hash);
+                await settled(page, hash);
+                await page.evaluate(axe);
+                const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+                const bad = found.violations.filter(v => ['serious', 'critical', 'moderate'].includes(v.impact));
+                check(!bad.length, `${hash || 'now'} ${JSON.stringify(options)}: ${bad.map(v => `${v.id}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160))}`).join('; ')}`);
+                await page.context().close();
+            }
+    },
+
+    // Below another path, as a reverse proxy has it: every address of the page is relative.
+    async prefix() {
+        const target = new URL(asked.url);
+        const server = http.createServer((request, response) => {
+            if (!request.url.startsWith('/batteries/')) {
+                complaints.push(`asks for ${request.url}`);
+                response.writeHead(404).end();
+                return;
+            }
+            const up = http.request({ host: target.hostname, port: target.port, method: request.method, path: request.url.slice('/batteries'.length), headers: { ...request.headers, host: target.host } }, answer => {
+                response.writeHead(answer.statusCode, answer.headers);
+                answer.pipe(response);
+            });
+            up.on('error', () => response.destroy());
+            response.on('close', () => up.destroy());
+            request.pipe(up);
+        });
+        await new Promise(done => server.listen(0, '127.0.0.1', done));
+        const url = `http://127.0.0.1:${server.address().port}/batteries/`;
+        const page = await open({}, '', url);
+        await card(page, 'shed').waitFor();
+        await page.locator('#live[data-state=live]').waitFor();
+        for (const hash of VIEWS) {
+            await page.goto(url + hash);
+            await settled(page, hash);
+        }
+        await page.close();
+        server.closeAllConnections();
+        server.close();
+    },
+
+    // 64 packs in four banks: folded, filtered, and none of them lost.
+    async many() {
+        const page = await open({ viewport: { width: 1440, height: 900 } });
+        await page.locator('.card.bank').nth(3).waitFor();
+        check(await page.locator('.card.bank').count() === 4 && await page.locator('.minis i').count() === 64, 'four banks, 64 packs');
+        await page.locator('.chips button', { hasText: 'All' }).filter({ hasText: '64' }).waitFor();
+        await page.locator('summary').first().click();
+        check(await page.locator('.tile:visible').count() === 16, 'sixteen tiles of one bank');
+        await page.locator('.tile').first().click();
+        await page.locator('.cellgrid li').first().waitFor();
+        await page.waitForFunction(() => [...document.querySelectorAll('.cellgrid .num:not(.dev)')].every(n => /^\d\.\d{3}/.test(n.textContent)));
+        await page.goto(asked.url);
+        await page.locator('.card.bank').nth(3).waitFor();
+        const cost = await page.evaluate(() => document.querySelectorAll('*').length);
+        check(cost < 8000, `${cost} elements`);
+    },
+
+    // 4 to 48 cells, a meter without cells.
+    async cells() {
+        const page = await open({ viewport: { width: 1600, height: 900 } });
+        for (const count of asked.cells) {
+            await page.locator('.card', { has: page.locator(`h2:text-is("cells-${count}")`) }).waitFor();
+            const bars = page.locator('.card', { has: page.locator(`h2:text-is("cells-${count}")`) }).locator('.bars span');
+            await page.waitForFunction(n => [...document.querySelectorAll('.card')].some(c => c.querySelectorAll('.bars span').length === n), count);
+            check(await bars.count() === count, `${count} cells: ${await bars.count()} bars`);
+        }
+        check(await page.evaluate(() => document.scrollingElement.scrollWidth <= innerWidth), 'nothing is wider than the screen');
+    },
+};
+
+async function run() {
+    check(cases[name], `no case ${name}`);
+    browser = await chromium.launch({ executablePath: asked.chromium, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+    try {
+        await cases[name]();
+        check(!complaints.length, complaints.join('\n'));
+        console.log('done');
+    } finally {
+        await browser.close();
+    }
+}
+
+run().catch(error => {
+    console.log(`failed: ${error.stack || error}\n${complaints.join('\n')}`);
+    process.exitCode = 1;
+});

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package-lock.json. The gateway
+is the real one, its packs are simulated."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from harness import PACKGATE, PATIENCE, Gateway, Program, main, simulate
+
+NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
+BUILT = os.path.dirname(PACKGATE)
+INSTALLED = os.path.join(BUILT, "npm")
+CHROMIUM = shutil.which("chromium")
+
+CELLS = ",".join(f"cell_mv.{n}={3340 + n}" for n in range(1, 17))
+SHED = f"profile=fixed,cells=16,temps=4,voltage_v=53.58,current_a=12.4,soc_percent=61.7,remaining_ah=92,{CELLS}"
+BOAT = "profile=fixed,cells=8,temps=2,voltage_v=26.1,current_a=-3,soc_percent=12,alarm.soc_low=1"
+WEB = "[web]\nlisten = 127.0.0.1:0\n"
+
+
+def pack(name, unit, port, protocol, more=""):
+    return (f"[line {name}]\nport = {port}\nprotocol = {protocol}\n"
+            f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 300ms\n{more}")
+
+
+def page_of(gateway):
+    return gateway.wait_for(r"web: page at (http://\S+)")[1]
+
+
+class Browser(Program):
+    def __init__(self, case, url, **asked):
+        arguments = json.dumps({"url": url, "chromium": CHROMIUM, **asked})
+        super().__init__("node", os.path.join(NPM, "page.js"), case, arguments,
+                         env={**os.environ, "NODE_PATH": os.path.join(INSTALLED, "node_modules")})
+
+    def await_order(self, words):
+        line = self.wait_for(r"now: (.*)|done|failed: .*")
+        if line[1] != words:
+            self.stop()
+            raise AssertionError("\n".join(self.lines))
+
+    def finish(self):
+        try:
+            said = self.wait_for(r"^(done|failed)")[1]
+        finally:
+            self.process.wait(PATIENCE)
+            self.stop()
+        assert said == "done" and self.process.returncode == 0, "\n".join(self.lines)
+
+
+def look(case, url, **asked):
+    Browser(case, url, **asked).finish()
+
+
+class House:
+    """Two packs and a bank of both, one with an alarm, a day of history; for all tests that only look."""
+
+    opened = None
+
+    @classmethod
+    def get(cls):
+        cls.opened = cls.opened or cls()
+        return cls.opened
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="packgate-page-")
+        self.shed, shed = simulate("topbms", SHED)
+        self.boat, boat = simulate("daly", BOAT)
+        history = os.path.join(self.folder, "history.db")
+        subprocess.run([os.path.join(BUILT, "tests/bench/past"), history, "1.2", "shed=16:150:62", "boat=8:280:12",
+                        "house=shed+boat"], check=True, timeout=PATIENCE)
+        self.gateway = Gateway(pack("shed", 1, shed, "topbms", "stale_after = 3s\n") + pack("boat", 2, boat, "daly") +
+                               "[bank house]\npacks = shed, boat\nunit = 9\n" + WEB +
+                               f"[history]\nfile = {history}\ncommit = 10s\n")
+        self.url = page_of(self.gateway)
+        self.gateway.wait_published("shed", "boat")
+
+    def close(self):
+        for program in (self.gateway, self.shed, self.boat):
+            program.__exit__(None, None, None)
+        shutil.rmtree(self.folder)
+
+
+def shows_what_is_and_says_what_is_old():
+    house = House.get()
+    browser = Browser("live", house.url)
+    browser.await_order("stop shed")
+    house.shed.process.send_signal(signal.SIGSTOP)
+    try:
+        browser.await_order("go on with shed")
+    finally:
+        house.shed.process.send_signal(signal.SIGCONT)
+    browser.finish()
+
+
+def shows_nothing_of_a_pack_that_never_answered():
+    with Gateway(pack("ghost", 1, "tcp://127.0.0.1:9", "daly") + WEB) as gateway:
+        look("never", page_of(gateway))
+
+
+def says_when_the_gateway_is_silent():
+    house = House.get()
+    browser = Browser("offline", house.url)
+    browser.await_order("stop the gateway")
+    house.gateway.process.send_signal(signal.SIGSTOP)
+    try:
+        browser.await_order("go on")
+    finally:
+        house.gateway.process.send_signal(signal.SIGCONT)
+    browser.finish()
+
+
+def fits_a_narrow_screen():
+    look("narrow", House.get().url)
+
+
+def speaks_four_languages():
+    look("languages", House.get().url)
+
+
+def is_dark_where_it_should_be():
+    look("dark", House.get().url)
+
+
+def works_by_keyboard():
+    look("keyboard", House.get().url)
+
+
+def is_accessible():
+    look("accessible", House.get().url)
+
+
+def works_below_a_path():
+    look("prefix", House.get().url)
+
+
+def shows_64_packs():
+    text, unit = "", 0
+    for bank in "abcd":
+        text += f"[line rack-{bank}]\nport = sim:cells=16,capacity=280,soc=55\nprotocol = topbms\n"
+        names = [f"{bank}{n:02d}" for n in range(1, 17)]
+        for n, name in enumerate(names):
+            unit += 1
+            text += f"[pack {name}]\nline = rack-{bank}\naddress = {n}\nunit = {unit}\n"
+        text += f"[bank rack-{bank}]\npacks = {', '.join(names)}\nunit = {100 + ord(bank)}\n"
+    with Gateway(text + WEB) as gateway:
+        url = page_of(gateway)
+        gateway.wait_published(*(f"{bank}{n:02d}" for bank in "abcd" for n in range(1, 17)))
+        look("many", url)
+
+
+def shows_4_to_48_cells():
+    counts = [4, 8, 24, 32]
+    text = "".join(pack(f"cells-{n}", i + 1, f"sim:cells={n},capacity=100,soc=50", "daly") for i, n in enumerate(counts))
+    text += pack("cells-48", 9, "sim:cells=48,capacity=100,soc=50", "daly")
+    with Gateway(text + WEB) as gateway:
+        url = page_of(gateway)
+        gateway.wait_published(*(f"cells-{n}" for n in counts), "cells-48")
+        look("cells", url, cells=[*counts, 48])
+
+
+if __name__ == "__main__":
+    assert CHROMIUM, "chromium is missing"
+    subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
+    try:
+        main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, says_when_the_gateway_is_silent,
+              fits_a_narrow_screen, speaks_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
+              works_below_a_path, shows_64_packs, shows_4_to_48_cells])
+    finally:
+        if House.opened:
+            House.opened.close()

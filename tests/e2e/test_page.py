@@ -19,6 +19,9 @@ CHROMIUM = shutil.which("chromium")
 CELLS = ",".join(f"cell_mv.{n}={3340 + n}" for n in range(1, 17))
 SHED = f"profile=fixed,cells=16,temps=4,voltage_v=53.58,current_a=12.4,soc_percent=61.7,remaining_ah=92,{CELLS}"
 BOAT = "profile=fixed,cells=8,temps=2,voltage_v=26.1,current_a=-3,soc_percent=12,alarm.soc_low=1"
+BANK = ("[line cellar]\nport = sim:cells=15,capacity=100,soc=40,speed=1\nprotocol = topbms\n"
+        "[pack left]\nline = cellar\naddress = 1\nunit = 3\n[pack right]\nline = cellar\naddress = 2\nunit = 4\n"
+        "[bank house]\npacks = left, right\nunit = 9\n")
 WEB = "[web]\nlisten = 127.0.0.1:0\n"
 
 
@@ -57,7 +60,7 @@ def look(case, url, **asked):
 
 
 class House:
-    """Two packs and a bank of both, one with an alarm, a day of history; for all tests that only look."""
+    """Two packs, one with an alarm, and a bank of two more, with a day of history; for all tests that only look."""
 
     opened = None
 
@@ -72,12 +75,11 @@ class House:
         self.boat, boat = simulate("daly", BOAT)
         history = os.path.join(self.folder, "history.db")
         subprocess.run([os.path.join(BUILT, "tests/bench/past"), history, "1.2", "shed=16:150:62", "boat=8:280:12",
-                        "house=shed+boat"], check=True, timeout=PATIENCE)
-        self.gateway = Gateway(pack("shed", 1, shed, "topbms", "stale_after = 3s\n") + pack("boat", 2, boat, "daly") +
-                               "[bank house]\npacks = shed, boat\nunit = 9\n" + WEB +
+                        "left=15:100:40", "right=15:100:41", "house=left+right"], check=True, timeout=PATIENCE)
+        self.gateway = Gateway(pack("shed", 1, shed, "topbms", "stale_after = 3s\n") + pack("boat", 2, boat, "daly") + BANK + WEB +
                                f"[history]\nfile = {history}\ncommit = 10s\n")
         self.url = page_of(self.gateway)
-        self.gateway.wait_published("shed", "boat")
+        self.gateway.wait_published("shed", "boat", "left", "right")
 
     def close(self):
         for program in (self.gateway, self.shed, self.boat):

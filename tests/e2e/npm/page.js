@@ -11,7 +11,7 @@ const { chromium } = require('playwright-core');
 
 const [, , name, json] = process.argv;
 const asked = JSON.parse(json || '{}');
-const PATIENCE = 60000;    // a busy machine is slow, not broken
+const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
 const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT'];
 const VIEWS = ['', '#shed', '#house', '#/charts', '#/setup'];
 
@@ -41,7 +41,7 @@ async function settled(page, hash) {
     else await page.locator('.bat .soc').first().waitFor();
 }
 
-const card = (page, pack) => page.locator('.card', { has: page.locator(`h2:text-is("${pack}")`) });
+const card = (page, pack) => page.locator('.card', { has: page.locator(`h2 a:text-is("${pack}")`) });
 const has = (locator, text) => locator.filter({ hasText: text }).first().waitFor();
 
 const cases = {
@@ -65,7 +65,7 @@ const cases = {
         await has(page.locator('.strip'), 'boat');
         check((await page.title()).startsWith('(1!)'), `the tab tells of the alarm: ${await page.title()}`);
         say('stop shed');
-        await page.locator('.card[data-old] h2:text-is("shed")').waitFor();
+        await page.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
         check(await shed.locator('.power').isHidden() || await shed.locator('.power').textContent() === '', 'an old power is not shown');
         await has(shed.locator('.word'), /No answer for \d+ s/);
         await has(shed.locator('.more'), 'last values');
@@ -75,9 +75,9 @@ const cases = {
         await has(page.locator('#say'), 'shed');
         // A page that is opened while it is silent is no wiser.
         const other = await open();
-        await other.locator('.card[data-old] h2:text-is("shed")').waitFor();
+        await other.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
         say('go on with shed');
-        await page.locator('.card:not([data-old]) h2:text-is("shed")').waitFor();
+        await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();
         await has(shed.locator('.word'), 'Charging');
     },
 
@@ -103,7 +103,7 @@ const cases = {
         check((await page.title()).includes('⚠'), 'the tab says so');
         say('go on');
         await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
-        await page.locator('.card:not([data-old]) h2:text-is("shed")').waitFor();
+        await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();
     },
 
     // Nothing is wider than the screen, in any language.
@@ -259,8 +259,8 @@ const cases = {
     async cells() {
         const page = await open({ viewport: { width: 1600, height: 900 } });
         for (const count of asked.cells) {
-            await page.locator('.card', { has: page.locator(`h2:text-is("cells-${count}")`) }).waitFor();
-            const bars = page.locator('.card', { has: page.locator(`h2:text-is("cells-${count}")`) }).locator('.bars span');
+            await page.locator('.card', { has: page.locator(`h2 a:text-is("cells-${count}")`) }).waitFor();
+            const bars = page.locator('.card', { has: page.locator(`h2 a:text-is("cells-${count}")`) }).locator('.bars span');
             await page.waitForFunction(n => [...document.querySelectorAll('.card')].some(c => c.querySelectorAll('.bars span').length === n), count);
             check(await bars.count() === count, `${count} cells: ${await bars.count()} bars`);
         }

@@ -167,7 +167,7 @@ export async function charts(wanted) {
     const days = Math.max(ENERGY_DAYS, Math.ceil((to - from) / DAY_S));
     let got = null;
     try {
-      got = await get(address('history', to - days * DAY_S, to, ['charged_wh', 'discharged_wh'], `&points=${days + 2}`));
+      got = await get(address('history', to - days * DAY_S, to, ['charged_wh', 'discharged_wh'], '&level=day'));
     } catch { /* the other charts are there */ }
     if (dead) return;
     energy?.destroy();

@@ -115,7 +115,7 @@ export function plot(spec, times, known, range, on) {
   const when = el('span', { class: 'when' }), list = el('ul', { class: isMany ? 'legend' : names.length > 1 ? 'legend few' : 'legend few lone' });
   const values = names.map((name, i) => {
     const value = num(), entry = isMany
-      ? el('button', { type: 'button', 'aria-pressed': 'false', 'aria-label': `${t('cell')} ${name}`, onclick: () => on.pick(i) }, el('b', {}, name), value)
+      ? el('button', { type: 'button', 'aria-pressed': 'false', onclick: () => on.pick(i) }, el('span', { class: 'vh' }, t('cell') + ' '), el('b', {}, name), value)
       : el('span', { class: 's' + i % 4 }, names.length > 1 ? el('b', {}, name) : null, value);
     list.append(el('li', {}, entry));
     return { value, entry };

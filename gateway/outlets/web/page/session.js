@@ -14,7 +14,9 @@ export async function login(password) {
   isLoggedIn = response.ok;
   if (response.ok) return null;
   if (response.status === 429) return t('too_often', span(Number(response.headers.get('Retry-After')) || 60));
-  return t({ 401: 'wrong_password', 403: 'no_login' }[response.status] || 'not allowed');
+  if (response.status === 401) return t('wrong_password');
+  const { error = '' } = await response.json().catch(() => ({}));
+  return /password_file/.test(error) ? t('no_login') : `${t('not allowed')}: ${error}`;
 }
 
 export async function logout() {
@@ -34,8 +36,8 @@ async function order(name, which, value) {
   const response = await post(`api/v1/packs/${encodeURIComponent(name)}/switch`, { [which + '_mos']: value });
   if (response.ok) return 'confirmed';
   const body = await response.json().catch(() => ({}));
-  if (response.status === 409) return /busy/.test(body.result || body.error) ? 'busy' : 'refused';
-  return { 401: 'login', 504: 'no answer' }[response.status] || 'not allowed';
+  if (response.status === 409) return /busy/.test(body.error) ? 'busy' : 'refused';
+  return { 401: 'login', 504: 'no answer' }[response.status] || `${t('not allowed')}: ${body.error || ''}`;
 }
 
 /** A dialog that says what may go dark, asks for the password where that is needed, and waits for the BMS. */

@@ -29,6 +29,7 @@
 #define SUNRISE_H 7.5
 #define SUNSET_H 15.5
 #define COMMIT_ROWS 10000
+#define HEAT_S 1800.0 /* time constant of cells and MOS */
 #define PI 3.14159265358979323846
 
 struct made {
@@ -36,7 +37,7 @@ struct made {
     unsigned cells;
     double ah, soc_now;
     uint64_t seed;
-    double offset_mv[MAX_CELLS], soc_before, shift;
+    double offset_mv[MAX_CELLS], soc_before, shift, heat_c;
     double charged_wh, discharged_wh;
     bool silent, low;
     struct pack pack;
@@ -125,7 +126,8 @@ static double soc_at(const struct past *past, const struct made *made, time_t t)
 static double flicker(const struct made *made, time_t t)
 {
     const double kettle = chance(made->seed + 5, t / 240);
-    return .015 * (chance(made->seed + 6, t / 20) - .5) - (kettle > .965 ? .18 : 0);
+    return .02 * (chance(made->seed + 6, t / 20) - .5) -
+           (kettle > .965 ? .08 + 2 * (kettle - .965) : 0);
 }
 
 /* A quarter of an hour now and then, nearly an hour in the last night of every third pack. */
@@ -153,11 +155,11 @@ static void make_values(const struct past *past, struct made *made, time_t t, do
         sum += round(mv);
     }
     const double season = -6 * cos(2 * PI * (double) t / (365.25 * DAY_S));
-    const double warm =
-        19 + season + 2.5 * sin((hour - 9) * PI / 12) + 30 * pow(amps / made->ah, 2);
+    made->heat_c += (40 * fabs(amps / made->ah) - made->heat_c) * fmin(1, step / HEAT_S);
+    const double warm = 19 + season + 2.5 * sin((hour - 9) * PI / 12) + made->heat_c / 3;
     for (unsigned i = 1; i <= 4; i++)
         pack_set_temp(pack, i, round((warm + .4 * i) * 10) / 10);
-    pack_set(pack, MOS_TEMP_C, round(warm + 5 + 40 * fabs(amps / made->ah)));
+    pack_set(pack, MOS_TEMP_C, round((warm + 4 + made->heat_c) * 10) / 10);
     pack_set(pack, CELL_COUNT, made->cells);
     pack_set(pack, TEMP_COUNT, 4);
     pack_set(pack, VOLTAGE_V, sum / 1000);

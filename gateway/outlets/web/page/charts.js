@@ -229,7 +229,7 @@ export async function charts(wanted) {
     const have = known();
     let at = i;
     if (at == null) for (at = data.t.length - 1; at > 0 && have[at] == null;) at--;
-    const text = t('at', data.step >= DAY_S ? day(data.t[at]) : clock(data.t[at], to - from > DAY_S));
+    const text = t('at', data.step >= DAY_S ? day(data.t[at]) : clock(data.t[at], to - from >= DAY_S));
     for (const c of plots) c.showAt(at, text);
   }
 

@@ -91,6 +91,7 @@ function aboutZero(u) {
 
 const yScale = kind => ({
   soc: { range: [0, 100] },
+  difference: { range: (_, a, b) => [0, Math.max(10, b ?? 0) * 1.08] },
   power: { range: (_, a, b) => [Math.min(0, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] },
 }[kind] || { range: (_, a, b) => a == null ? [0, 1] : uPlot.rangeNum(a, b === a ? a + .001 : b, .1, true) });
 
@@ -159,7 +160,9 @@ export function plot(spec, times, known, range, on) {
     if (!step) return;
     e.preventDefault();
     const i = Math.max(0, Math.min(last, at + step * (e.shiftKey ? 10 : 1)));
-    u.setCursor({ left: u.valToPos(times[i], 'x'), top: u.over.clientHeight / 2 });
+    // The first and the last step may begin outside of what is drawn.
+    const left = Math.max(0, Math.min(u.over.clientWidth - 1, u.valToPos(times[i], 'x')));
+    u.setCursor({ left, top: u.over.clientHeight / 2 });
     on.say(i, names.length > 4 ? '' : columns.map(c => c[i] == null ? t('no_data') : `${number(c[i], decimals)} ${unit}`).join(', '));
   }
   box.addEventListener('keydown', key);

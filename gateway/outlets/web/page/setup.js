@@ -15,8 +15,10 @@ const EVENTS_SHOWN = 12;
 
 // Files of `packgate map --format`, in the order in which people ask for them.
 const FILES = [
-  ['homeassistant.yaml', 'Home Assistant (Modbus)'], ['evcc.yaml', 'evcc'], ['telegraf.conf', 'Telegraf'], ['nodered.json', 'Node-RED'],
-  ['iobroker.tsv', 'ioBroker'], ['tasmota.txt', 'Tasmota'], ['iotmqttpanel.json', 'IoT MQTT Panel'], ['map.csv', 'CSV'], ['map.json', 'JSON'],
+  ['homeassistant.yaml', 'Home Assistant (Modbus)'], ['homeassistant-basic.yaml', 'Home Assistant (Modbus, few)'],
+  ['homeassistant-cells.yaml', 'Home Assistant (Modbus, cells)'], ['evcc.yaml', 'evcc'], ['telegraf.conf', 'Telegraf'],
+  ['nodered.json', 'Node-RED'], ['iobroker.tsv', 'ioBroker'], ['tasmota.txt', 'Tasmota'], ['tasmota-display.txt', 'Tasmota (display)'],
+  ['mbpoll.txt', 'mbpoll'], ['register-map.md', 'Markdown'], ['map.csv', 'CSV'], ['map.json', 'JSON'],
 ];
 
 // Rows become cards on a narrow screen: each cell carries its column's name.
@@ -89,8 +91,7 @@ function connections(g) {
   const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1, base = g.modbus?.base ?? 290;
   const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
   const how = (title, open, ...children) => el('details', { open }, el('summary', {}, title), ...children);
-  const file = ([name, title]) => how(title, false, el('p', {}, t('file_how')), el('p', {},
-    el('a', { class: 'button', href: 'api/v1/files/' + name, download: name }, '⤓ ' + name)));
+  const file = ([name, title]) => el('li', {}, el('a', { href: 'api/v1/files/' + name, download: name }, '⤓ ', el('b', {}, title), ' ', el('small', {}, name)));
   const known = g.files ? FILES.filter(([name]) => g.files.includes(name)).concat(g.files.filter(name => !FILES.some(f => f[0] === name)).map(name => [name, name])) : FILES;
   return [
     how('Home Assistant (MQTT)', true, ...mqtt.length
@@ -98,7 +99,7 @@ function connections(g) {
       : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /etc/packgate/mqtt\n')]),
     how('Modbus TCP', false, el('p', {}, t('modbus_how', `${host}:${port}`)),
       copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${base + 210} -c 4 -t 4:float ${host}\n`)),
-    ...known.map(file),
+    how(t('files'), true, el('p', {}, t('file_how')), el('ul', { class: 'files' }, ...known.map(file))),
     how('Prometheus, Grafana', false, el('p', {}, t('metrics_how')), copyable(`scrape_configs:\n  - job_name: packgate\n    static_configs:\n      - targets: ['${location.host}']\n`)),
     how('JSON', false, el('p', {}, t('api_how')), copyable(`curl ${location.origin}${location.pathname}api/v1/packs\n`)),
   ];

@@ -132,6 +132,7 @@ export const TEXT = {
   problem: ['Problem', 'Problem', 'Problème', 'Problema'],
   exceptions: ['Exceptions', 'Ausnahmen', 'Exceptions', 'Eccezioni'],
   map_version: ['Register map', 'Registerkarte', 'Table des registres', 'Mappa dei registri'],
+  files: ['Ready files for other programs', 'Fertige Dateien für andere Programme', 'Fichiers prêts pour d’autres programmes', 'File pronti per altri programmi'],
   this_page: ['This page', 'Diese Seite', 'Cette page', 'Questa pagina'],
   language: ['Language', 'Sprache', 'Langue', 'Lingua'],
   automatic: ['as the browser', 'wie der Browser', 'celle du navigateur', 'come il browser'],

@@ -133,6 +133,7 @@ export const TEXT = {
   exceptions: ['Exceptions', 'Ausnahmen', 'Exceptions', 'Eccezioni'],
   map_version: ['Register map', 'Registerkarte', 'Table des registres', 'Mappa dei registri'],
   files: ['Ready files for other programs', 'Fertige Dateien für andere Programme', 'Fichiers prêts pour d’autres programmes', 'File pronti per altri programmi'],
+  not_confirmed: ['not confirmed', 'nicht bestätigt', 'non confirmé', 'non confermato'],
   this_page: ['This page', 'Diese Seite', 'Cette page', 'Questa pagina'],
   language: ['Language', 'Sprache', 'Langue', 'Lingua'],
   automatic: ['as the browser', 'wie der Browser', 'celle du navigateur', 'come il browser'],

@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "asset.h"
+#include "metrics.h"
 #include "orders.h"
 #include "setup.h"
 
@@ -136,9 +137,10 @@ static const struct route {
     const char *path, *method;
     void (*answer)(struct web *web, struct web_request *request);
 } routes[] = {
-    {"healthz", "GET", get_health},         {"api/v1/packs", "GET", get_packs},
-    {"api/v1/events", "GET", get_events},   {"api/v1/gateway", "GET", setup_answer},
-    {"api/v1/login", "POST", orders_login}, {"api/v1/logout", "POST", orders_logout},
+    {"metrics", "GET", metrics_answer},       {"healthz", "GET", get_health},
+    {"api/v1/packs", "GET", get_packs},       {"api/v1/events", "GET", get_events},
+    {"api/v1/gateway", "GET", setup_answer},  {"api/v1/login", "POST", orders_login},
+    {"api/v1/logout", "POST", orders_logout},
 };
 
 static void refuse_method(struct web_request *request, const char *allowed)

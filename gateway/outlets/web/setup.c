@@ -26,6 +26,7 @@ struct waiting {
     struct setup *setup;
     struct http_request *request;
     bool trusted, has_session;
+    setup_told *told; /* NULL: it asked for all of it */
 };
 
 struct setup {
@@ -100,9 +101,12 @@ static void answer_all(struct setup *setup)
     while ((waiting = TAILQ_FIRST(&setup->waiting))) {
         struct http_request *request = waiting->request;
         const bool trusted = waiting->trusted, has_session = waiting->has_session;
+        setup_told *told = waiting->told;
         request->over = NULL;
         on_gone(waiting);
-        if (setup->status)
+        if (told)
+            told(setup->web, request, setup->status);
+        else if (setup->status)
             answer(setup, request, trusted, has_session);
         else
             http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
@@ -143,30 +147,49 @@ static bool is_this_host(const struct web_request *request)
     return IN6_IS_ADDR_LOOPBACK(six) || memcmp(six, loopback, 13) == 0;
 }
 
-void setup_answer(struct web *web, struct web_request *request)
+/* Whether what the gateway told last is still that of now. */
+static bool is_new(const struct setup *setup)
 {
-    struct setup *setup = web->setup;
-    const bool has_session = orders_session(web, request, false);
-    const bool trusted = has_session || is_this_host(request);
-    if (setup->status && !setup->asking && clock_now() - setup->told_at < ANSWER_HOLDS_S) {
-        answer(setup, request->http, trusted, has_session);
-        return;
-    }
-    struct waiting *waiting = calloc(1, sizeof *waiting);
-    if (!waiting) {
-        http_answer(request->http, 0, NULL);
-        return;
-    }
-    if (!setup->asking && !outlet_ask(web->outlet, "status", on_status, setup, 0)) {
+    return setup->status && !setup->asking && clock_now() - setup->told_at < ANSWER_HOLDS_S;
+}
+
+/* False: the gateway cannot be asked. */
+static bool wait_for_status(struct setup *setup, const struct waiting *what)
+{
+    struct waiting *waiting =
+        outlet_hears(setup->web->outlet, clock_now()) ? malloc(sizeof *waiting) : NULL;
+    if (!waiting ||
+        (!setup->asking && !outlet_ask(setup->web->outlet, "status", on_status, setup, 0))) {
         free(waiting);
-        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
-        return;
+        return false;
     }
     setup->asking = true;
-    *waiting = (struct waiting){
-        .setup = setup, .request = request->http, .trusted = trusted, .has_session = has_session};
+    *waiting = *what;
+    waiting->setup = setup;
     TAILQ_INSERT_TAIL(&setup->waiting, waiting, entry);
-    http_hold(request->http, on_gone, waiting);
+    http_hold(waiting->request, on_gone, waiting);
+    return true;
+}
+
+void setup_answer(struct web *web, struct web_request *request)
+{
+    const bool has_session = orders_session(web, request, false);
+    const struct waiting waiting = {.request = request->http,
+                                    .trusted = has_session || is_this_host(request),
+                                    .has_session = has_session};
+    if (is_new(web->setup))
+        answer(web->setup, request->http, waiting.trusted, has_session);
+    else if (!wait_for_status(web->setup, &waiting))
+        http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+}
+
+void setup_ask(struct web *web, struct http_request *request, setup_told *told)
+{
+    const struct waiting waiting = {.request = request, .told = told};
+    if (is_new(web->setup))
+        told(web, request, web->setup->status);
+    else if (!wait_for_status(web->setup, &waiting))
+        told(web, request, NULL);
 }
 
 /* ---- files ---- */

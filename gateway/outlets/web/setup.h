@@ -18,6 +18,11 @@ void setup_free(struct setup *setup);
  * in and for this host; secrets are for nobody. */
 void setup_answer(struct web *web, struct web_request *request);
 
+/** Answers a request with what the gateway tells of itself (as `packgate status --json`; NULL: it is
+ * silent), now or later. */
+typedef void setup_told(struct web *web, struct http_request *request, const json_t *status);
+void setup_ask(struct web *web, struct http_request *request, setup_told *told);
+
 /** Answers `api/v1/files/NAME`. */
 void setup_answer_file(struct web *web, struct web_request *request, const char *name);
 

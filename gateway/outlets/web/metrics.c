@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+/* Metrics for Prometheus. */
+#include "metrics.h"
+
+#include "setup.h"
+
+#include "registers/meaning.h"
+#include "registers/value.h"
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct page {
+    const struct web *web;
+    FILE *out;
+    double now;
+    bool *fresh; /* of each pack */
+};
+
+/* ---- one metric ---- */
+
+static void begin(const struct page *page, const char *name, const char *type, const char *help)
+{
+    fprintf(page->out, "# HELP packgate_%s %s\n# TYPE packgate_%s %s\n", name, help, name, type);
+}
+
+static void put_label(FILE *out, const char *name, const char *value)
+{
+    fprintf(out, "%s=\"", name);
+    for (const char *c = value; *c; c++)
+        if (*c == '\\' || *c == '"')
+            fprintf(out, "\\%c", *c);
+        else if (*c != '\n')
+            fputc(*c, out);
+    fputc('"', out);
+}
+
+static const char *pack_name(const struct page *page, unsigned n)
+{
+    return page->web->packs[n].pack->source.name;
+}
+
+/* A series of a pack; names of packs need no escaping. */
+static void put(const struct page *page, const char *name, unsigned n, double number)
+{
+    if (!isnan(number))
+        fprintf(page->out, "packgate_%s{pack=\"%s\"} %.10g\n", name, pack_name(page, n), number);
+}
+
+/* ---- values ---- */
+
+static bool is_counter(enum pack_value value)
+{
+    return value == CYCLES;
+}
+
+static void title_of(const char *name, char out[MEANING_TITLE])
+{
+    struct meaning meaning;
+    snprintf(out, MEANING_TITLE, "%s", meaning_find(name, &meaning) ? meaning.title : name);
+}
+
+/* Whether any pack has the value: a metric without series is none. */
+static bool is_known(const struct page *page, enum pack_value first, unsigned count)
+{
+    for (unsigned n = 0; n < page->web->count; n++)
+        for (unsigned i = 0; page->fresh[n] && i < count; i++)
+            if (pack_known(&page->web->packs[n].pack->values,
+                           (enum pack_value)((int) first + (int) i)))
+                return true;
+    return false;
+}
+
+static void put_value(const struct page *page, enum pack_value value)
+{
+    const struct pack_value_info *info = pack_value_info(value);
+    char name[VALUE_NAME_SIZE + 8], title[MEANING_TITLE];
+    if (!info->name || !is_known(page, value, 1))
+        return;
+    title_of(info->name, title);
+    snprintf(name, sizeof name, "%s%s", info->name, is_counter(value) ? "_total" : "");
+    begin(page, name, is_counter(value) ? "counter" : "gauge", title);
+    for (unsigned n = 0; n < page->web->count; n++)
+        if (page->fresh[n])
+            put(page, name, n, page->web->packs[n].pack->values.value[value]);
+}
+
+static void put_array(const struct page *page, enum pack_value first, unsigned count,
+                      const char *label, const char *help)
+{
+    const char *name = pack_value_info(first)->name;
+    if (!is_known(page, first, count))
+        return;
+    begin(page, name, "gauge", help);
+    for (unsigned n = 0; n < page->web->count; n++)
+        for (unsigned i = 0; page->fresh[n] && i < count; i++) {
+            const double number = page->web->packs[n].pack->values.value[(unsigned) first + i];
+            if (!isnan(number))
+                fprintf(page->out, "packgate_%s{pack=\"%s\",%s=\"%u\"} %.10g\n", name,
+                        pack_name(page, n), label, i + 1, number);
+        }
+}
+
+/* Numbers of the map that are worked out, counted, or of a bank. `always`: also of a silent pack. */
+static void put_mapped(const struct page *page, const char *name, const char *tail, bool always)
+{
+    struct value_ref ref;
+    char full[VALUE_NAME_SIZE + 8], title[MEANING_TITLE];
+    bool begun = false;
+    if (!value_find(name, &ref))
+        return;
+    snprintf(full, sizeof full, "%s%s", name, tail);
+    for (unsigned n = 0; n < page->web->count; n++) {
+        const struct source *source = &page->web->packs[n].pack->source;
+        const double number =
+            always || page->fresh[n] ? value_of(&ref, source->values, &source->status) : NAN;
+        if (isnan(number))
+            continue;
+        if (!begun) {
+            title_of(name, title);
+            begin(page, full, tail[0] ? "counter" : "gauge", title);
+        }
+        begun = true;
+        put(page, full, n, number);
+    }
+}
+
+static void put_alarms(const struct page *page)
+{
+    bool begun = false;
+    for (unsigned n = 0; n < page->web->count; n++) {
+        const struct pack *values = &page->web->packs[n].pack->values;
+        for (int i = 0; page->fresh[n] && i < PACK_ALARM_COUNT; i++) {
+            if (!(values->alarms_known >> i & 1))
+                continue;
+            if (!begun)
+                begin(page, "alarm", "gauge", "Whether an alarm that the BMS knows is active");
+            begun = true;
+            const char *alarm = pack_alarm_name((enum pack_alarm) i), *pack = pack_name(page, n);
+            fprintf(page->out,
+                    "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"warning\"} %u\n"
+                    "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"protection\"} %u\n",
+                    pack, alarm, values->alarms_warning >> i & 1, pack, alarm,
+                    values->alarms_protection >> i & 1);
+        }
+    }
+}
+
+static void put_values(const struct page *page)
+{
+    static const char *const worked_out[] = {"temp_max_c", "temp_min_c", "alarm_level"};
+    for (int value = 0; value < CELL_MV; value++)
+        put_value(page, (enum pack_value) value);
+    put_array(page, CELL_MV, MAX_CELLS, "cell", "Cell voltage");
+    put_array(page, TEMP_C, MAX_TEMPS, "sensor", "Temperature of a sensor");
+    for (size_t i = 0; i < sizeof worked_out / sizeof *worked_out; i++)
+        put_mapped(page, worked_out[i], "", false);
+    put_alarms(page);
+}
+
+/* What is known of a silent pack, too. */
+static void put_states(const struct page *page)
+{
+    static const struct {
+        const char *name, *tail;
+    } always[] = {
+        {"packs_present", ""},    {"packs_missing", ""},      {"packs_needed", ""},
+        {"polls", "_total"},      {"timeouts", "_total"},     {"checksum_errors", "_total"},
+        {"reconnects", "_total"}, {"implausible", "_total"},  {"spikes", "_total"},
+        {"charged_wh", "_total"}, {"discharged_wh", "_total"}};
+    begin(page, "fresh", "gauge", "Whether the values are those of now");
+    for (unsigned n = 0; n < page->web->count; n++)
+        put(page, "fresh", n, page->fresh[n]);
+    begin(page, "age_s", "gauge", "Age of the values");
+    for (unsigned n = 0; n < page->web->count; n++)
+        put(page, "age_s", n, outlet_age(page->web->packs[n].pack, page->now));
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        put_mapped(page, always[i].name, always[i].tail, true);
+    begin(page, "pack_info", "gauge", "What a pack is");
+    for (unsigned n = 0; n < page->web->count; n++) {
+        const struct source *source = &page->web->packs[n].pack->source;
+        fprintf(page->out, "packgate_pack_info{pack=\"%s\"", source->name);
+        const char *const labels[] = {"protocol", "model", "serial", "firmware"};
+        const char *const values[] = {source->status.driver ? source->status.driver : "",
+                                      source->values->text[MODEL], source->values->text[SERIAL],
+                                      source->values->text[FIRMWARE]};
+        for (int i = 0; i < 4; i++) {
+            fputc(',', page->out);
+            put_label(page->out, labels[i], values[i]);
+        }
+        fputs("} 1\n", page->out);
+    }
+}
+
+/* ---- the gateway ---- */
+
+static void put_one(const struct page *page, const char *name, const char *type, const char *help,
+                    double number)
+{
+    begin(page, name, type, help);
+    fprintf(page->out, "packgate_%s %.15g\n", name, number);
+}
+
+static void put_modbus(const struct page *page, const json_t *status)
+{
+    static const struct {
+        const char *member, *name, *type, *help;
+    } rows[] = {
+        {"clients", "modbus_clients", "gauge", "Modbus clients that are connected"},
+        {"requests", "modbus_requests_total", "counter", "Modbus requests"},
+        {"exceptions", "modbus_exceptions_total", "counter",
+         "Modbus requests that were answered with an exception"},
+        {"refused", "modbus_refused_total", "counter", "Modbus clients that were not let in"},
+        {"dropped", "modbus_dropped_total", "counter", "Modbus clients that were cut"},
+    };
+    const json_t *modbus = json_object_get(status, "modbus");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const json_t *number = json_object_get(modbus, rows[i].member);
+        if (json_is_integer(number))
+            put_one(page, rows[i].name, rows[i].type, rows[i].help,
+                    (double) json_integer_value(number));
+    }
+}
+
+static void put_lines(const struct page *page, const json_t *status)
+{
+    const json_t *lines = json_object_get(status, "lines");
+    if (json_array_size(lines) == 0)
+        return;
+    begin(page, "line_open", "gauge", "Whether the port of a line is open");
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        const char *name = json_string_value(json_object_get(line, "name"));
+        const char *state = json_string_value(json_object_get(line, "state"));
+        if (name && state)
+            fprintf(page->out, "packgate_line_open{line=\"%s\"} %d\n", name,
+                    strcmp(state, "open") == 0);
+    }
+}
+
+static void put_outlets(const struct page *page, const json_t *status)
+{
+    const json_t *outlets = json_object_get(status, "outlets");
+    if (json_array_size(outlets) == 0)
+        return;
+    begin(page, "outlet_running", "gauge", "Whether an outlet runs");
+    for (size_t i = 0; i < json_array_size(outlets); i++) {
+        const json_t *outlet = json_array_get(outlets, i);
+        const char *kind = json_string_value(json_object_get(outlet, "kind"));
+        const char *name = json_string_value(json_object_get(outlet, "name"));
+        fprintf(page->out, "packgate_outlet_running{kind=\"%s\",name=\"%s\"} %d\n",
+                kind ? kind : "", name ? name : "",
+                json_is_true(json_object_get(outlet, "running")));
+    }
+}
+
+static void put_gateway(const struct page *page, const json_t *status)
+{
+    const struct web *web = page->web;
+    const struct http_counters counters = http_counters(web->http);
+    begin(page, "build_info", "gauge", "The version of packgate");
+    fprintf(page->out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
+    put_one(page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
+            floor(web_wall() - (page->now - outlet_config(web->outlet)->started_at)));
+    put_modbus(page, status);
+    put_lines(page, status);
+    put_outlets(page, status);
+    put_one(page, "web_clients", "gauge", "Connections to the page", counters.clients);
+    put_one(page, "web_streams", "gauge", "Open pages that are kept up to date", counters.streams);
+    put_one(page, "web_requests_total", "counter", "Requests to the page",
+            (double) counters.requests);
+    put_one(page, "web_refused_total", "counter", "Connections to the page that were not let in",
+            (double) counters.refused);
+    put_one(page, "web_dropped_total", "counter", "Connections to the page that were cut",
+            (double) counters.dropped);
+}
+
+/* ---- all of it ---- */
+
+static bool print(const struct web *web, const json_t *status, FILE *out)
+{
+    struct page page = {.web = web, .out = out, .now = clock_now()};
+    page.fresh = calloc(web->count + 1, sizeof *page.fresh);
+    for (unsigned n = 0; page.fresh && n < web->count; n++)
+        page.fresh[n] = outlet_fresh(web->outlet, web->packs[n].pack, page.now);
+    if (page.fresh) {
+        put_values(&page);
+        put_states(&page);
+        put_gateway(&page, status);
+    }
+    const bool good = page.fresh != NULL;
+    free(page.fresh);
+    return good;
+}
+
+static void on_told(struct web *web, struct http_request *request, const json_t *status)
+{
+    char *bytes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&bytes, &size);
+    bool good = out && print(web, status, out);
+    good = out && fclose(out) == 0 && good;
+    struct MHD_Response *response = good ? http_response("text/plain; version=0.0.4; charset=utf-8",
+                                                         bytes, size, MHD_RESPMEM_MUST_FREE)
+                                         : NULL;
+    if (response)
+        MHD_add_response_header(response, "Cache-Control", "no-store");
+    else
+        free(bytes);
+    http_answer(request, MHD_HTTP_OK, response);
+}
+
+void metrics_answer(struct web *web, struct web_request *request)
+{
+    setup_ask(web, request->http, on_told);
+}

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""Metrics: what promtool says of them, what Prometheus scrapes, and what a silent pack leaves out."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+from harness import PATIENCE, Program, main, simulate
+from web_harness import Page
+
+PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
+
+# One vocabulary for JSON, map, line protocol and metrics is worth more than these: age_s, cell_count, temp_count.
+ACCEPTED = re.compile(r"packgate_age_s .*abbreviated units|packgate_(cell|temp)_count .*\"_count\" suffix")
+
+
+def metrics(page):
+    status, headers, body = page.ask("/metrics")
+    assert status == 200 and headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return body.decode()
+
+
+def series(text):
+    return dict(re.fullmatch(r"(\S+?(?:\{.*\})?) (\S+)", line).groups() for line in text.splitlines() if not line.startswith("#"))
+
+
+def test_promtool():
+    with Page() as page:
+        page.await_fresh()
+        done = subprocess.run(["promtool", "check", "metrics"], input=metrics(page).encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        left = [line for line in done.stdout.decode().splitlines() if not ACCEPTED.search(line)]
+        assert done.returncode in (0, 3) and not left, left
+
+
+def test_what_there_is():
+    with Page() as page:
+        packs = page.await_fresh()
+        got = series(metrics(page))
+        assert abs(float(got['packgate_voltage_v{pack="shed"}']) - packs["shed"]["voltage_v"]) < 1
+        assert got['packgate_fresh{pack="shed"}'] == "1" and got['packgate_fresh{pack="all"}'] == "1"
+        assert 3000 < float(got['packgate_cell_mv{pack="shed",cell="16"}']) < 3600
+        assert 'packgate_cell_mv{pack="boat",cell="9"}' not in got and 'packgate_temp_c{pack="boat",sensor="1"}' in got
+        assert got['packgate_alarm{pack="boat",alarm="cell_over_voltage",level="protection"}'] == "0"
+        for name in ("charged_wh_total", "discharged_wh_total", "cycles_total", "polls_total", "timeouts_total",
+                     "checksum_errors_total", "age_s", "soc_percent"):
+            assert f'packgate_{name}{{pack="shed"}}' in got, name
+        assert got['packgate_packs_missing{pack="all"}'] == "0"
+        info = next(name for name in got if name.startswith('packgate_pack_info{pack="shed"'))
+        assert 'protocol="topbms",model="SIM-16S-150AH",serial="SIM00000001",firmware="' in info and got[info] == "1"
+        assert any(name.startswith('packgate_build_info{version="') for name in got)
+        assert abs(float(got["packgate_start_time_seconds"]) - time.time()) < PATIENCE
+        assert float(got["packgate_modbus_requests_total"]) >= 0 and float(got["packgate_web_requests_total"]) >= 1
+        assert got['packgate_line_open{line="shed"}'] == "1" and got['packgate_outlet_running{kind="web",name=""}'] == "1"
+        # It is asked for by its name, as the page is.
+        assert page.ask("/metrics", host="evil.example")[0] == 421
+
+
+def test_silence():
+    program, port = simulate("daly", "cells=8,soc=50")
+    with program, Page(packs=PACK.format("shed", port, 1)) as page:
+        page.await_fresh()
+        program.process.send_signal(signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while (got := series(metrics(page)))['packgate_fresh{pack="shed"}'] == "1":
+                assert 'packgate_soc_percent{pack="shed"}' in got and time.monotonic() < deadline
+                time.sleep(0.1)
+        finally:
+            program.process.send_signal(signal.SIGCONT)
+        assert not [name for name in got if re.match("packgate_(soc|voltage|cell|temp|alarm|current|power)", name)], got
+        assert 'packgate_polls_total{pack="shed"}' in got and 'packgate_charged_wh_total{pack="shed"}' in got
+
+
+def test_a_hung_gateway():
+    with Page() as page:
+        page.await_fresh()
+        page.process.send_signal(signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while (got := series(metrics(page)))['packgate_fresh{pack="shed"}'] == "1":
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+        finally:
+            page.process.send_signal(signal.SIGCONT)
+        assert 'packgate_voltage_v{pack="shed"}' not in got
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_prometheus():
+    folder = tempfile.mkdtemp(prefix="packgate-prometheus-")
+    try:
+        with Page() as page:
+            page.await_fresh()
+            with open(os.path.join(folder, "prometheus.yml"), "w", encoding="utf-8") as file:
+                json.dump({"global": {"scrape_interval": "1s"},
+                           "scrape_configs": [{"job_name": "packgate", "static_configs": [{"targets": [f"localhost:{page.web}"]}]}]}, file)
+            port = free_port()
+            with Program("prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                         f"--web.listen-address=127.0.0.1:{port}") as prometheus:
+                prometheus.wait_for("Server is ready")
+                deadline = time.monotonic() + PATIENCE
+                while True:
+                    query = urllib.parse.urlencode({"query": 'packgate_cell_mv{pack="shed",cell="16"}'})
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{query}", timeout=PATIENCE) as answer:
+                        result = json.load(answer)["data"]["result"]
+                    if result:
+                        break
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+                assert 3000 < float(result[0]["value"][1]) < 3600
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets", timeout=PATIENCE) as answer:
+                    target = json.load(answer)["data"]["activeTargets"][0]
+                assert target["health"] == "up" and not target["lastError"], target
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    for tool in ("promtool", "prometheus"):
+        assert shutil.which(tool), f"{tool} is missing"
+    main([test_promtool, test_what_there_is, test_silence, test_a_hung_gateway, test_prometheus])

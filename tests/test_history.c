@@ -3,6 +3,7 @@
 #include "outlets/history/csv.h"
 #include "outlets/history/query.h"
 #include "outlets/history/rows.h"
+#include "outlets/history/steady.h"
 #include "outlets/history/store.h"
 
 #include <math.h>
@@ -280,17 +281,16 @@ static void test_store_and_names(void **state)
     const struct history_row row = a_row(START, 10, 53120, 16);
     for (int level = 0; level < HISTORY_LEVELS; level++)
         put(store, (enum history_level) level, &row);
-    store_event(store, &(struct store_event){START, "shed", "alarm", "cell_over_voltage",
-                                             "protection", "on"});
+    store_event(store, &(struct store_event){START, "shed", "alarm", "cell_over_voltage", 2, "on"});
     assert_true(store_commit(store));
     assert_int_equal(store_waiting(store), 0);
     assert_int_equal(ask("SELECT count(*) FROM recent"), 1);
-    assert_int_equal(ask("SELECT voltage_v * 1000 FROM minutes WHERE pack = 'shed'"), 53120);
+    assert_int_equal(ask("SELECT voltage_v * 1000 FROM minutes WHERE name = 'shed'"), 53120);
     assert_int_equal(ask("SELECT \"cell_mv.16\" FROM minutes"), 3315);
     assert_int_equal(ask("SELECT \"cell_mv.16_max\" FROM hours"), 3315);
     assert_int_equal(ask("SELECT count(*) FROM days WHERE fresh_s = 0"), 1);
     assert_int_equal(ask("SELECT count(*) FROM event JOIN pack ON pack.id = event.pack WHERE "
-                         "pack.name = 'shed' AND kind = 'alarm'"),
+                         "pack.name = 'shed' AND kind = 'alarm' AND level = 2"),
                      1);
     assert_int_equal(ask("PRAGMA user_version"), HISTORY_VERSION);
     store_free(store);
@@ -461,7 +461,7 @@ static void test_memory_is_full(void **state)
     for (int i = 0; i < 40000; i++) {
         row.t += 10;
         put(store, LEVEL_RECENT, &row);
-        store_event(store, &(struct store_event){row.t, "shed", "alarm", "fault", "warning", "on"});
+        store_event(store, &(struct store_event){row.t, "shed", "alarm", "fault", 1, "on"});
     }
     assert_false(store_commit(store));
     assert_int_equal(rename(path, moved), 0);
@@ -472,6 +472,58 @@ static void test_memory_is_full(void **state)
     assert_int_equal(ask("SELECT max(t) FROM event"), row.t);
     assert_int_equal(ask("SELECT count(*) FROM event"), 10000);
     store_free(store);
+}
+
+/* The path of another program's database, or of one that somebody has changed: it stays as it is. */
+static void test_foreign(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {
+        "CREATE TABLE states(id INTEGER); INSERT INTO states VALUES(7)",
+        "CREATE TABLE recent(other INTEGER); PRAGMA user_version = 1",
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sqlite3 *db;
+        char aside[200];
+        unlink(path);
+        snprintf(aside, sizeof aside, "%s.bad", path);
+        assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, cases[i], NULL, NULL, NULL), SQLITE_OK);
+        sqlite3_close(db);
+        struct store *store = store_new(path, &limits);
+        const struct history_row row = a_row(START, 10, 53120, 16);
+        put(store, LEVEL_RECENT, &row);
+        assert_false(store_commit(store));
+        assert_int_equal(store_waiting(store), 1);
+        assert_int_equal(access(aside, F_OK), -1);
+        if (i == 0) {
+            assert_int_equal(ask("SELECT id FROM states"), 7);
+            assert_int_equal(ask("SELECT count(*) FROM sqlite_master"), 1);
+        }
+        store_free(store);
+    }
+}
+
+/* A clock that is wrong by years would make all rows old at once. */
+static void test_steady(void **state)
+{
+    (void) state;
+    const double day = 86400, wall = 1763800000;
+    struct steady steady;
+    steady_begin(&steady, wall, 100, 0);
+    assert_true(steady_clock(&steady, wall, 100));
+    steady_begin(&steady, wall, 100, wall - 3 * day);
+    assert_true(steady_clock(&steady, wall + 60, 160));
+    /* It jumps to 2038 and back. */
+    assert_false(steady_clock(&steady, wall + 4000 * day, 200));
+    assert_false(steady_clock(&steady, wall + 4000 * day + 1000, 1200));
+    assert_false(steady_clock(&steady, wall + 1100, 1200));
+    assert_false(steady_clock(&steady, wall + 1100 + day - 100, 1200 + day - 100));
+    assert_true(steady_clock(&steady, wall + 1100 + day, 1200 + day));
+    /* Started with a wrong clock, or switched off for two months. */
+    steady_begin(&steady, wall, 100, wall - 60 * day);
+    assert_false(steady_clock(&steady, wall + 60, 160));
+    assert_true(steady_clock(&steady, wall + day, 100 + day));
 }
 
 /* A damaged file that cannot be renamed is tried again at the next commit, not for ever in one. */
@@ -554,7 +606,7 @@ static void test_rename(void **state)
     store_row(store, "house", LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 0);
-    assert_int_equal(ask("SELECT count(*) FROM recents WHERE pack = 'boat'"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM recents WHERE name = 'boat'"), 1);
     assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
     assert_int_equal(store_rename(path, "boat", "house", why, sizeof why), -1);
     assert_true(strlen(why) > 0);
@@ -676,6 +728,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_more_than_memory_holds, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_memory_is_full, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_damaged_and_stuck, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_foreign, open_place, close_place),
+        cmocka_unit_test(test_steady),
         cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),

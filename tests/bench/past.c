@@ -214,7 +214,7 @@ static void keep(void *data, enum history_level level, const struct history_row 
     past->waiting++;
 }
 
-static void note(struct past *past, time_t t, const char *kind, const char *name, const char *level,
+static void note(struct past *past, time_t t, const char *kind, const char *name, int level,
                  const char *text)
 {
     store_event(past->store, &(struct store_event){t, past->current ? past->current->name : NULL,
@@ -225,10 +225,10 @@ static void note_changes(struct past *past, time_t t, bool was_silent, bool was_
 {
     struct made *made = past->current;
     if (made->silent != was_silent)
-        note(past, t, made->silent ? "stale" : "back", NULL, NULL, NULL);
+        note(past, t, made->silent ? "stale" : "back", NULL, EVENT_NO_LEVEL, NULL);
     made->low = made->silent ? was_low : made->pack.alarms_warning >> SOC_LOW & 1;
     if (made->low != was_low)
-        note(past, t, "alarm", pack_alarm_name(SOC_LOW), "warning", made->low ? "on" : "off");
+        note(past, t, "alarm", pack_alarm_name(SOC_LOW), ALARM_WARNING, made->low ? "on" : "off");
 }
 
 static bool commit(struct past *past)
@@ -274,7 +274,7 @@ static bool make_past(struct past *past, double days)
         made->shift = made->soc_now - soc_at(past, made, past->now);
         made->soc_before = soc_at(past, made, begin - COARSE_S);
     }
-    note(past, begin, "started", NULL, NULL, "0.2");
+    note(past, begin, "started", NULL, EVENT_NO_LEVEL, "0.2");
     for (time_t t = begin - begin % COARSE_S, next; t < past->now; t = next) {
         next = t + (past->now - t > RECENT_KEPT_S ? COARSE_S : FINE_S);
         if (!make_moment(past, t, (double) (next - t)))

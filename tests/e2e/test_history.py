@@ -80,9 +80,9 @@ def remembers_values_and_events():
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
             gateway.wait_published("shed")
             assert place.await_rows("SELECT kind FROM event") == [("started",)]
-            place.await_rows("SELECT pack FROM recents")
+            place.await_rows("SELECT name FROM recents")
         # The end writes what was still in memory, of all levels.
-        rows = place.ask("SELECT pack, t, voltage_v, current_a, soc_percent, \"cell_mv.8\", power_w FROM recents ORDER BY t")
+        rows = place.ask("SELECT name, t, voltage_v, current_a, soc_percent, \"cell_mv.8\", power_w FROM recents ORDER BY t")
         assert {row[0] for row in rows} == {"shed"} and len(rows) >= 2, rows
         for _, at, volt, ampere, soc, cell, watt in rows:
             assert at % 10 == 0 and started - 10 <= at <= time.time(), at
@@ -100,7 +100,7 @@ def exports_csv():
     with server, Place() as place:
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
             gateway.wait_published("shed")
-            place.await_rows("SELECT pack FROM recents")
+            place.await_rows("SELECT name FROM recents")
         status, out, _ = export(place, "--level", "recent")
         rows = list(csv.reader(io.StringIO(out)))
         assert status == 0 and rows[0][:4] == ["time", "voltage_v", "current_a", "power_w"] and rows[0][-1] == "cell_mv.8", out
@@ -135,7 +135,7 @@ def survives_its_death_and_lost_files():
     with server, Place() as place:
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file)) as gateway:
             gateway.wait_published("shed")
-            place.await_rows("SELECT pack FROM recents")
+            place.await_rows("SELECT name FROM recents")
             for _ in range(2):
                 pid = child_of(gateway)
                 os.kill(pid, signal.SIGKILL)
@@ -150,7 +150,7 @@ def survives_its_death_and_lost_files():
             with open(place.file, "r+b") as file:
                 file.write(b"\x5a" * 8192)
             gateway.wait_for(r"history: .*history\.db is damaged; it is now .*history\.db\.bad")
-            place.await_rows("SELECT pack FROM recents")
+            place.await_rows("SELECT name FROM recents")
         assert place.ask("PRAGMA integrity_check") == [("ok",)]
         assert os.path.exists(place.file + ".bad")
 
@@ -165,7 +165,7 @@ def says_where_it_cannot_write():
             os.mkdir(os.path.dirname(missing))
             gateway.wait_for(r"history: .*later/history\.db is written again")
             place.file = missing
-            place.await_rows("SELECT pack FROM recents")
+            place.await_rows("SELECT name FROM recents")
 
 
 main([remembers_values_and_events, exports_csv, says_when_there_is_nothing_yet, survives_its_death_and_lost_files, says_where_it_cannot_write])

@@ -6,9 +6,11 @@
  */
 #include "outlets/kinds.h"
 #include "rows.h"
+#include "steady.h"
 #include "store.h"
 
 #include "config/outlets.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <math.h>
@@ -32,6 +34,7 @@ struct history {
     struct remembered *packs;
     unsigned count;
     ev_timer commit, prune;
+    struct steady steady;
     const char *naming; /* whose rows are being kept */
 };
 
@@ -56,14 +59,38 @@ static void keep(void *data, enum history_level level, const struct history_row 
 /* ---- events ---- */
 
 static void note_event(struct history *history, const char *pack, const char *kind,
-                       const char *name, const char *level, const char *text)
+                       const char *name, int level, const char *text)
 {
     store_event(history->store,
                 &(struct store_event){(int64_t) floor(wall_now()), pack, kind, name, level, text});
 }
 
+/* Over a restart of this outlet, so that an alarm is told of once. */
+static void keep_alarms(struct history *history, const struct remembered *remembered,
+                        const char *pack)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+    snprintf(key, sizeof key, "alarms.%s", pack);
+    snprintf(text, sizeof text, "%x %x", (unsigned) remembered->warning,
+             (unsigned) remembered->protection);
+    const bool any = remembered->warning | remembered->protection;
+    outlet_keep(history->outlet, key, any ? text : NULL);
+}
+
+static void recall_alarms(struct history *history, struct remembered *remembered, const char *pack)
+{
+    char key[PIPE_KEY_SIZE];
+    unsigned warning, protection;
+    snprintf(key, sizeof key, "alarms.%s", pack);
+    const char *text = outlet_note(history->outlet, key);
+    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
+        return;
+    remembered->warning = warning;
+    remembered->protection = protection;
+}
+
 /* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
- * the level that it had last. */
+ * the level that it had last. What has not been read yet, after a start, says nothing of an end. */
 static void note_alarms(struct history *history, struct remembered *remembered,
                         const struct source *source)
 {
@@ -72,13 +99,14 @@ static void note_alarms(struct history *history, struct remembered *remembered,
         const uint32_t bit = 1u << alarm;
         const int before = remembered->protection & bit ? 2 : remembered->warning & bit ? 1 : 0;
         const int level = pack->alarms_protection & bit ? 2 : pack->alarms_warning & bit ? 1 : 0;
-        if (level == before)
+        if (level == before || (!level && !(pack->alarms_known & bit)))
             continue;
         note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
-                   (level ? level : before) == 2 ? "protection" : "warning", level ? "on" : "off");
+                   level ? level : before, level ? "on" : "off");
+        remembered->warning = (remembered->warning & ~bit) | (pack->alarms_warning & bit);
+        remembered->protection = (remembered->protection & ~bit) | (pack->alarms_protection & bit);
     }
-    remembered->warning = pack->alarms_warning;
-    remembered->protection = pack->alarms_protection;
+    keep_alarms(history, remembered, source->name);
 }
 
 static void note_freshness(struct history *history, struct remembered *remembered,
@@ -87,7 +115,7 @@ static void note_freshness(struct history *history, struct remembered *remembere
     if (fresh == remembered->fresh)
         return;
     if (remembered->known)
-        note_event(history, source->name, fresh ? "back" : "stale", NULL, NULL, NULL);
+        note_event(history, source->name, fresh ? "back" : "stale", NULL, EVENT_NO_LEVEL, NULL);
     remembered->known |= fresh;
     remembered->fresh = fresh;
 }
@@ -118,7 +146,7 @@ static void on_ordered(void *data, const struct source *source, const struct ord
     struct history *history = data;
     char switches[SWITCHES_TEXT];
     note_event(history, source->name, "switched", switches_format(&report->ordered, switches),
-               report->result == ORDER_DONE ? "confirmed" : "failed", report->from);
+               report->result == ORDER_DONE, report->from);
 }
 
 /* ---- writing ---- */
@@ -158,7 +186,9 @@ static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
     struct history *history = timer->data;
-    if (!store_prune(history->store, (int64_t) floor(wall_now())))
+    const double wall = wall_now();
+    if (!steady_clock(&history->steady, wall, clock_now()) ||
+        !store_prune(history->store, (int64_t) floor(wall)))
         ev_timer_stop(loop, timer);
 }
 
@@ -191,8 +221,10 @@ static void *start(struct outlet *outlet)
         let_go(history);
         return NULL;
     }
-    for (unsigned i = 0; i < history->count; i++)
+    for (unsigned i = 0; i < history->count; i++) {
         history_series_init(&history->packs[i].series);
+        recall_alarms(history, &history->packs[i], outlet_pack(outlet, i)->source.name);
+    }
     ev_timer_init(&history->commit, on_commit, config->commit_s, config->commit_s);
     ev_init(&history->prune, on_prune);
     history->prune.repeat = PRUNE_EVERY_S;
@@ -201,9 +233,10 @@ static void *start(struct outlet *outlet)
     history->observer =
         (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};
     outlet_observe(outlet, &history->observer);
-    note_event(history, NULL, "started", NULL, NULL, PACKGATE_VERSION);
+    note_event(history, NULL, "started", NULL, EVENT_NO_LEVEL, PACKGATE_VERSION);
     /* So that the file is there for whoever reads it, and a mistake is told of at once. */
     commit(history, false);
+    steady_begin(&history->steady, wall_now(), clock_now(), (double) store_newest(history->store));
     return history;
 }
 

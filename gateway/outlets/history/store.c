@@ -39,7 +39,8 @@ struct waiting_row {
 struct waiting_event {
     struct waiting_event *next;
     int64_t t;
-    char *texts[5]; /* pack, kind, name, level, text; NULL: none */
+    int level;
+    char *texts[4]; /* pack, kind, name, text; NULL: none */
 };
 
 struct store {
@@ -246,9 +247,9 @@ static bool make_view(struct store *store, enum history_level level)
     struct sql sql = {.size = 0};
     char column[HISTORY_NAME_SIZE], name[HISTORY_NAME_SIZE];
     static const char *const names[] = {"recents", "minutes", "hours", "days"};
-    add(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name AS pack", names[level],
+    add(&sql, "DROP VIEW IF EXISTS %s; CREATE VIEW %s AS SELECT p.name", names[level],
         names[level]);
-    add(&sql, level == LEVEL_DAY ? ", day" : ", t, datetime(t, 'unixepoch') AS utc");
+    add(&sql, level == LEVEL_DAY ? ", day" : ", datetime(t, 'unixepoch') AS utc, t");
     for (unsigned v = 0; v < ROW_CELL + store->cells[level]; v++) {
         const enum history_value value = (enum history_value) v;
         static const char *const kinds[] = {"", "_min", "_max"};
@@ -293,7 +294,7 @@ static bool make_tables(struct store *store)
     if (!run(store,
              "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
              "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
-             "name TEXT, level TEXT, text TEXT);"
+             "name TEXT, level INTEGER, text TEXT);"
              "CREATE INDEX IF NOT EXISTS event_t ON event(t);"))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
@@ -319,6 +320,38 @@ static int user_version(struct store *store)
     return version;
 }
 
+/* The first cell of an answer as a number; `otherwise` when there is none. */
+static int64_t ask(struct store *store, const char *sql, int64_t otherwise)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL) != SQLITE_OK)
+        return otherwise;
+    const bool found =
+        sqlite3_step(statement) == SQLITE_ROW && sqlite3_column_type(statement, 0) != SQLITE_NULL;
+    const int64_t number = found ? sqlite3_column_int64(statement, 0) : otherwise;
+    sqlite3_finalize(statement);
+    return number;
+}
+
+/* The database of another program: its path stands here by mistake, and it is left as it is. */
+static bool is_foreign(struct store *store)
+{
+    return ask(store,
+               "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', "
+               "'event', 'recent', 'minute', 'hour', 'day') AND name NOT LIKE 'sqlite_%'",
+               0) > 0;
+}
+
+/* The file is whole, and yet it cannot be used: it is not ours, or somebody has changed its tables.
+ * Only a file that is broken is moved out of the way. */
+static bool is_broken(struct store *store, int code)
+{
+    if (is_damage(code))
+        return true;
+    return code == SQLITE_ERROR && store->db &&
+           ask(store, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", 0) == 0;
+}
+
 /* False: `why` says what is wrong, and the file is closed. */
 static bool open_once(struct store *store, char *why, size_t size, bool *damaged)
 {
@@ -334,6 +367,11 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
             close_file(store);
             return false;
         }
+        if (version == 0 && is_foreign(store)) {
+            snprintf(why, size, "the database of another program; 'file' wants one of its own");
+            close_file(store);
+            return false;
+        }
         /* auto_vacuum counts for a file that is still empty. */
         good = version >= 0 &&
                run(store, "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
@@ -344,8 +382,8 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
     if (good)
         return true;
     code = store->db ? sqlite3_errcode(store->db) : code;
-    *damaged = is_damage(code) || (code == SQLITE_ERROR && store->db);
     snprintf(why, size, "%s", store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code));
+    *damaged = is_broken(store, code);
     close_file(store);
     return false;
 }
@@ -478,7 +516,7 @@ void store_row(struct store *store, const char *pack, enum history_level level,
 
 void store_event(struct store *store, const struct store_event *event)
 {
-    const char *texts[] = {event->pack, event->kind, event->name, event->level, event->text};
+    const char *texts[] = {event->pack, event->kind, event->name, event->text};
     struct waiting_event *waiting = calloc(1, sizeof *waiting);
     if (!waiting)
         return;
@@ -486,6 +524,7 @@ void store_event(struct store *store, const struct store_event *event)
         drop_event(store);
     store->event_count++;
     waiting->t = event->t;
+    waiting->level = event->level;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         waiting->texts[i] = texts[i] ? strdup(texts[i]) : NULL;
     *store->last_event = waiting;
@@ -602,8 +641,11 @@ static bool put_event(struct store *store, const struct waiting_event *event)
     sqlite3_bind_int64(statement, 1, event->t);
     if (event->texts[0])
         sqlite3_bind_int64(statement, 2, id);
-    for (int i = 1; i < 5; i++)
-        sqlite3_bind_text(statement, 2 + i, event->texts[i], -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 3, event->texts[1], -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 4, event->texts[2], -1, SQLITE_STATIC);
+    if (event->level != EVENT_NO_LEVEL)
+        sqlite3_bind_int(statement, 5, event->level);
+    sqlite3_bind_text(statement, 6, event->texts[3], -1, SQLITE_STATIC);
     const bool done = sqlite3_step(statement) == SQLITE_DONE;
     sqlite3_finalize(statement);
     return done;
@@ -657,6 +699,11 @@ static int64_t oldest_kept(const struct store *store, enum history_level level, 
 {
     const int64_t before = now - store->limits.keep_s[level];
     return level == LEVEL_DAY ? history_day(before) : before;
+}
+
+int64_t store_newest(struct store *store)
+{
+    return store->db ? ask(store, "SELECT max(t) FROM minute", 0) : 0;
 }
 
 bool store_prune(struct store *store, int64_t now)

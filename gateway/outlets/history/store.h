@@ -4,7 +4,7 @@
  * transaction now and then; whoever reads (web, export) sees whole transactions only.
  *
  * Nothing that goes wrong with the file ends the outlet: a damaged one is set aside as .bad and begun
- * anew, one that was deleted or replaced under way is noticed at the next commit, and a full disk is
+ * anew, that of another program is left alone, one that was deleted or replaced under way is noticed at the next commit, and a full disk is
  * tried again while the last hour is kept in memory.
  */
 #ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
@@ -26,12 +26,14 @@ struct store_limits {
 
 struct store_event {
     int64_t t;
-    const char *pack;  /* NULL: of the gateway */
-    const char *kind;  /* "alarm", "stale", "back", "switched", "started" */
-    const char *name;  /* of an alarm, of a switch */
-    const char *level; /* "warning", "protection" */
-    const char *text;  /* "on", "off", who switched */
+    const char *pack; /* NULL: of the gateway */
+    const char *kind; /* "alarm", "stale", "back", "switched", "started" */
+    const char *name; /* of an alarm, of a switch */
+    int level;        /* of an alarm: 1 warning, 2 protection; of a switch: 1 confirmed, 0 not */
+    const char *text; /* "on", "off", who switched */
 };
+
+#define EVENT_NO_LEVEL (-1)
 
 /** For a file that need not be there yet. NULL: out of memory. */
 struct store *store_new(const char *path, const struct store_limits *limits);
@@ -46,6 +48,9 @@ void store_event(struct store *store, const struct store_event *event);
 /** Writes what is kept. False: it could not; it is kept on, and the first failure and the recovery
  * are logged. */
 bool store_commit(struct store *store);
+
+/** Unix time of the newest minute; 0: there is none. */
+int64_t store_newest(struct store *store);
 
 /** Deletes at most some thousand rows that are too old. True: there are more. */
 bool store_prune(struct store *store, int64_t now);

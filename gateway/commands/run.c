@@ -10,6 +10,9 @@
 #include "base/log.h"
 
 #include <getopt.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <string.h>
 #include <sys/resource.h>
 
@@ -62,11 +65,8 @@ static void tell_change(void *data, enum config_change change, const char *text)
 }
 
 /* The new configuration is read and checked as a whole before anything changes. */
-static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
+static void reload(struct running *running)
 {
-    (void) loop;
-    (void) revents;
-    struct running *running = signal->data;
     struct config *config = load_config(running);
     if (!config || !gateway_reload(running->gateway, config)) {
         running->file.in_force = false;
@@ -80,6 +80,18 @@ static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
     running->config = config;
     log_info("%s: the new configuration is in force%s", running->path,
              changes > 0 ? "" : ", nothing in it is different");
+}
+
+/* The old and the new are there together for a moment. The C library keeps what that took, in pieces
+ * between what is still used: it is given back to the system. */
+static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
+{
+    (void) loop;
+    (void) revents;
+    reload(signal->data);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }
 
 static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)

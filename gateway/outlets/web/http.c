@@ -521,6 +521,8 @@ void http_error(struct http_request *request, unsigned status, const char *why)
         http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
     if (response)
         MHD_add_response_header(response, "Cache-Control", "no-store");
+    if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        MHD_add_response_header(response, "Retry-After", "5");
     http_answer(request, status, response);
 }
 

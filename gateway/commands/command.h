@@ -21,5 +21,8 @@ int command_export(int argc, char **argv);
 int command_password(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_health(int argc, char **argv);
+int command_listen(int argc, char **argv);
+int command_send(int argc, char **argv);
+int command_tunnel(int argc, char **argv);
 
 #endif

@@ -225,10 +225,35 @@ static void write_clients(const json_t *status, double now, FILE *out)
     }
 }
 
+static void write_tunnels(const json_t *status, double now, FILE *out)
+{
+    size_t i;
+    json_t *tunnel;
+    const json_t *tunnels = json_object_get(status, "tunnels");
+    if (json_array_size(tunnels) > 0)
+        fprintf(out, "TUNNEL\tLINE\tSTATE\tPROGRAM\tSENT\tRECEIVED\tEXCHANGES\tUNANSWERED\n");
+    json_array_foreach(tunnels, i, tunnel)
+    {
+        char span[ASKING_SPAN];
+        const char *client = asking_text(tunnel, "client");
+        bool open = json_is_true(json_object_get(tunnel, "open"));
+        fprintf(out, "%s\t%s\t%s%s\t%s", asking_text(tunnel, "name"), asking_text(tunnel, "line"),
+                open ? "open for " : "closed",
+                open ? asking_span(fmax(asking_number(tunnel, "until") - now, 0), span) : "",
+                client[0] ? client : "-");
+        write_bytes(out, tunnel, "sent");
+        write_bytes(out, tunnel, "received");
+        write_count(out, tunnel, "exchanges");
+        write_count(out, tunnel, "unanswered");
+        fputc('\n', out);
+    }
+}
+
 static void print_tables(const json_t *status)
 {
     static void (*const tables[])(const json_t *status, double now, FILE *out) = {
-        write_lines, write_packs, write_banks, write_pushes, write_outlets, write_clients};
+        write_lines,   write_packs,   write_banks,  write_pushes,
+        write_outlets, write_tunnels, write_clients};
     const double now = asking_number(status, "time");
     char span[ASKING_SPAN];
     printf("packgate %s, running for %s with %s%s\n", asking_text(status, "version"),

@@ -50,6 +50,17 @@ static const struct bms_driver *driver_of(const struct config_draft *pack)
     return pack_of(pack)->driver;
 }
 
+static void report_no_line(const struct config_drafts *drafts, unsigned at, const char *name,
+                           struct mistakes *mistakes)
+{
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    suggest_init(&suggest, name);
+    for (struct config_draft *line = first(drafts, &line_section); line; line = next(drafts, line))
+        suggest_offer(&suggest, line->name);
+    mistakes_add(mistakes, at, "there is no [line %s]%s", name, suggest_hint(&suggest, hint));
+}
+
 static void find_line(const struct config_drafts *drafts, struct config_draft *pack,
                       struct mistakes *mistakes)
 {
@@ -57,15 +68,8 @@ static void find_line(const struct config_drafts *drafts, struct config_draft *p
         return;
     const char *name = config_draft_text(pack, "line", 0)->text;
     pack->line = config_drafts_find(drafts, &line_section, name);
-    if (pack->line)
-        return;
-    char hint[SUGGEST_HINT_SIZE];
-    struct suggest suggest;
-    suggest_init(&suggest, name);
-    for (struct config_draft *line = first(drafts, &line_section); line; line = next(drafts, line))
-        suggest_offer(&suggest, line->name);
-    mistakes_add(mistakes, config_draft_line(pack, "line"), "there is no [line %s]%s", name,
-                 suggest_hint(&suggest, hint));
+    if (!pack->line)
+        report_no_line(drafts, config_draft_line(pack, "line"), name, mistakes);
 }
 
 static void find_driver(struct config_draft *pack, struct mistakes *mistakes)
@@ -565,4 +569,24 @@ void config_check(struct config_drafts *drafts, unsigned last_line, struct mista
         }
     if (!first(drafts, &pack_section))
         mistakes_add(mistakes, last_line, "there is no pack; expected at least one [pack NAME]");
+}
+
+/* A device that talks all the time leaves no room for an exchange. */
+void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
+                         struct mistakes *mistakes)
+{
+    const struct tunnel_config *config = tunnel->settings;
+    if (!config_draft_usable(tunnel, "line"))
+        return;
+    if (!config_drafts_find(drafts, &line_section, config->line)) {
+        report_no_line(drafts, config_draft_line(tunnel, "line"), config->line, mistakes);
+        return;
+    }
+    for (struct config_draft *pack = first(drafts, &pack_section); pack; pack = next(drafts, pack))
+        if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
+            driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)
+            mistakes_add(mistakes, config_draft_line(tunnel, "line"),
+                         "[pack %s] on [line %s] talks unasked, which leaves no room for others; "
+                         "expected 'share = no'",
+                         pack->name, config->line);
 }

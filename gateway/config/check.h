@@ -23,6 +23,8 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
                        struct mistakes *mistakes);
 void config_check_bank(const struct config_drafts *drafts, struct config_draft *bank,
                        struct mistakes *mistakes);
+void config_check_tunnel(const struct config_drafts *drafts, struct config_draft *tunnel,
+                         struct mistakes *mistakes);
 
 /** Whether two addresses to listen on take each other's place: the kernel gives an address and a port to one socket,
  * 0.0.0.0 is every IPv4 address, [::] every IPv6 one. */

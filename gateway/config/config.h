@@ -238,6 +238,15 @@ struct view_config {
     unsigned register_count;
 };
 
+/* A way in for somebody else's program to a line that is polled. */
+struct tunnel_config {
+    char name[NAME_SIZE];
+    char line[NAME_SIZE];
+    struct listen_list listen;
+    bool share; /* false: nothing is polled while a program is connected */
+    double idle_s;
+};
+
 /* A value as it stands in the file, or a preset; a list has one for each of its items. */
 struct config_entry {
     const struct config_section *section;
@@ -259,6 +268,8 @@ struct config {
     unsigned push_count;
     struct view_config *views;
     unsigned view_count;
+    struct tunnel_config *tunnels;
+    unsigned tunnel_count;
     struct history_config *history; /* NULL: none */
     struct web_config *web;         /* the same */
     struct mqtt_config *mqtts;

@@ -19,6 +19,7 @@
 #define BANK(member) CONFIG_FIELD(bank_config, member)
 #define PUSH(member) CONFIG_FIELD(push_config, member)
 #define VIEW(member) CONFIG_FIELD(view_config, member)
+#define TUNNEL(member) CONFIG_FIELD(tunnel_config, member)
 #define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
 
 static const struct config_key gateway_keys[] = {
@@ -500,9 +501,43 @@ const struct config_section view_section = {
     .check = config_view_check, .release = release_view,
 };
 
+static const struct config_key tunnel_keys[] = {
+    {.name = "line", TUNNEL(line), .type = &type_name,
+     .on_change = CHANGE_SECTION,
+     .help = "The line whose packs the program talks to."},
+    {.name = "listen", TUNNEL(listen), .type = &type_listen,
+     .on_change = CHANGE_SECTION,
+     .help = "Where the program connects, by raw TCP, while the tunnel is open. It has to come from the networks of "
+             "allow_write; one program at a time. Port 0 takes any free port."},
+    {.name = "share", TUNNEL(share), .type = &type_flag, WORDS("no", "yes"),
+     .preset = "yes",
+     .on_change = CHANGE_SECTION,
+     .help = "yes: what the program sends goes out between two polls, one exchange at a time, and values stay fresh. no: "
+             "nothing is polled while a program is connected, and the values of the packs become stale."},
+    {.name = "idle", TUNNEL(idle_s), .type = &type_seconds, .min = 1, .max = 86400,
+     .preset = "120s",
+     .on_change = CHANGE_SECTION,
+     .help = "A program that sends nothing for so long is disconnected."},
+};
+
+static const struct config_alias tunnel_aliases[] = {
+    {"port",    "listen"},
+    {"timeout", "idle"},
+    {0}
+};
+
+const struct config_section tunnel_section = {
+    .word = "tunnel", .heading = "[tunnel NAME]", .times = SECTION_NAMED,
+    .help = "A way in for the maker's own program to a line that is polled: closed until `packgate tunnel NAME --for 10m` "
+            "opens it.",
+    .size = sizeof(struct tunnel_config), .at = offsetof(struct config, tunnels), .count = offsetof(struct config, tunnel_count),
+    CONFIG_KEYS(tunnel_keys), .aliases = tunnel_aliases,
+    .check = config_check_tunnel,
+};
+
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
-    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section,
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section, &tunnel_section,
     &mqtt_section, &history_section, &web_section, &print_section, NULL
 };
 // clang-format on

@@ -2,7 +2,9 @@
 /* What can be asked of the running gateway. */
 #include "control.h"
 
+#include "listen.h"
 #include "socket.h"
+#include "tunnel.h"
 
 #include "packs/json.h"
 #include "config/keys.h"
@@ -19,6 +21,8 @@ struct control {
     const struct overview *overview;
     struct troubles *troubles;
     struct control_socket *socket;
+    struct listeners_of_lines *listeners;
+    struct tunnels *tunnels;
     char *status; /* as it was told last; NULL: not yet */
     double status_at;
 };
@@ -39,7 +43,12 @@ static char *status_text(struct control *control)
                 now < packs_next_stale(control->overview->packs);
     if (!good) {
         free(control->status);
-        control->status = json_text(status_of(control->overview, control->troubles, now));
+        json_t *status = status_of(control->overview, control->troubles, now);
+        json_object_set_new(status, "tunnels", tunnels_status(control->tunnels, now));
+        json_t *own = listen_status(control->listeners);
+        json_object_set_new(own, "clients", json_integer(control_clients(control->socket)));
+        json_object_set_new(status, "control", own);
+        control->status = json_text(status);
         control->status_at = now;
     }
     return control->status ? strdup(control->status) : NULL;
@@ -50,16 +59,33 @@ static char *configuration_text(struct control *control)
     return json_text(status_configuration(control->overview, clock_now()));
 }
 
-char *control_tell_outlet(void *data, const char *question)
+/* The outlet has made sure of who asks: with a password, from an address in allow_write. */
+static char *open_for_outlet(struct control *control, const char *from, const char *question)
+{
+    char name[NAME_SIZE], who[60], by[120], why[160];
+    double for_s;
+    if (sscanf(question, "tunnel %32s %lf %59s", name, &for_s, who) != 3)
+        return NULL;
+    snprintf(by, sizeof by, "%s %s", from, who);
+    json_t *tunnel = for_s > 0 ? tunnels_open(control->tunnels, name, for_s, by, why, sizeof why)
+                               : tunnels_close(control->tunnels, name, by, why, sizeof why);
+    control->status_at = -1;
+    return tunnel ? json_text(tunnel) : error_text("%s", why);
+}
+
+char *control_tell_outlet(void *data, const char *from, const char *question)
 {
     if (strcmp(question, "status") == 0)
         return status_text(data);
-    return strcmp(question, "configuration") == 0 ? configuration_text(data) : NULL;
+    if (strcmp(question, "configuration") == 0)
+        return configuration_text(data);
+    return strcmp(from, "web") == 0 ? open_for_outlet(data, from, question) : NULL;
 }
 
 /* ---- requests ---- */
 
-typedef void ask(struct control *control, struct control_client *client, const json_t *request);
+typedef void ask_function(struct control *control, struct control_client *client,
+                          const json_t *request);
 
 static void ask_status(struct control *control, struct control_client *client,
                        const json_t *request)
@@ -104,15 +130,52 @@ static void ask_health(struct control *control, struct control_client *client,
     control_answer(client, json_text(json_pack("{s:b, s:s}", "healthy", 1, "status", words)));
 }
 
+static void ask_listen(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    char why[160];
+    const char *line = json_string_value(json_object_get(request, "line"));
+    if (!listen_begin(control->listeners, client, line ? line : "", why, sizeof why))
+        control_answer(client, error_text("%s", why));
+}
+
+static void ask_send(struct control *control, struct control_client *client, const json_t *request)
+{
+    char why[160];
+    const char *line = json_string_value(json_object_get(request, "line"));
+    const char *bytes = json_string_value(json_object_get(request, "bytes"));
+    if (!listen_send(control->listeners, client, line ? line : "", bytes ? bytes : "", why,
+                     sizeof why))
+        control_answer(client, error_text("%s", why));
+}
+
+static void ask_tunnel(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    char why[160], by[60];
+    const struct control_peer *peer = control_peer(client);
+    const char *name = json_string_value(json_object_get(request, "tunnel"));
+    const double for_s = json_number_value(json_object_get(request, "for_s"));
+    snprintf(by, sizeof by, "user %u (process %d)", (unsigned) peer->uid, (int) peer->pid);
+    name = name ? name : "";
+    json_t *tunnel = for_s > 0 ? tunnels_open(control->tunnels, name, for_s, by, why, sizeof why)
+                               : tunnels_close(control->tunnels, name, by, why, sizeof why);
+    control->status_at = -1;
+    control_answer(client, tunnel ? json_text(tunnel) : error_text("%s", why));
+}
+
 static const struct {
     const char *name;
-    ask *ask;
+    ask_function *ask;
     bool acts; /* more than looking: not for everybody who may connect */
 } requests[] = {
     {"status", ask_status, false},
     {"values", ask_values, false},
     {"configuration", ask_configuration, false},
     {"health", ask_health, false},
+    {"listen", ask_listen, false},
+    {"send", ask_send, true},
+    {"tunnel", ask_tunnel, true},
 };
 
 static void on_asked(void *data, struct control_client *client, char *line, size_t size)
@@ -140,8 +203,7 @@ static void on_asked(void *data, struct control_client *client, char *line, size
 
 static void on_left(void *data, struct control_client *client)
 {
-    (void) data;
-    (void) client;
+    listen_left(((struct control *) data)->listeners, client);
 }
 
 /* ---- life ---- */
@@ -157,7 +219,9 @@ struct control *control_new(struct ev_loop *loop, const struct overview *overvie
     control->overview = overview;
     control->troubles = troubles_new(packs, clock_now());
     control->socket = control_socket_new(loop, &events, control);
-    if (!control->troubles || !control->socket) {
+    control->listeners = listen_new(overview);
+    control->tunnels = tunnels_new(loop, overview);
+    if (!control->troubles || !control->socket || !control->listeners || !control->tunnels) {
         control_free(control);
         return NULL;
     }
@@ -170,6 +234,8 @@ void control_free(struct control *control)
     if (!control)
         return;
     control_socket_free(control->socket);
+    listen_free(control->listeners);
+    tunnels_free(control->tunnels);
     troubles_free(control->troubles);
     free(control->status);
     free(control);
@@ -178,6 +244,8 @@ void control_free(struct control *control)
 void control_renew(struct control *control)
 {
     control->status_at = -1;
+    listen_renew(control->listeners);
+    tunnels_renew(control->tunnels);
     const struct config *config = packs_config(control->overview->packs);
     const struct config_entry *entry =
         config_entry_find(config, &gateway_section, "", "control", 0);

@@ -22,8 +22,8 @@ void control_free(struct control *control);
 /** After a reload, when `overview` is that of now. */
 void control_renew(struct control *control);
 
-/** The answer to a question of an outlet, "status" or "configuration", from malloc. NULL: there is
- * none. `data` is the control. */
-char *control_tell_outlet(void *data, const char *question);
+/** The answer to a question of an outlet (outlet_ask), from malloc. NULL: there is none. `data` is the
+ * control. */
+char *control_tell_outlet(void *data, const char *from, const char *question);
 
 #endif

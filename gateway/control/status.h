@@ -6,26 +6,10 @@
 #ifndef PACKGATE_CONTROL_STATUS_H
 #define PACKGATE_CONTROL_STATUS_H
 
+#include "overview.h"
 #include "trouble.h"
 
-#include "modbus/push.h"
-#include "modbus/server.h"
-#include "outlets/outlets.h"
-#include "packs/packs.h"
-#include "lines/polling.h"
-#include "config/file.h"
-
 #include <jansson.h>
-
-/* The parts of the gateway. Whoever has them keeps this up to date over a reload. */
-struct overview {
-    const struct packs *packs;
-    const struct polling *polling;
-    const struct server *server;
-    const struct pushes *pushes;
-    const struct outlets *outlets; /* NULL: none */
-    const struct config_file *file;
-};
 
 /** Everything. NULL: out of memory; the caller gives it up. */
 json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now);

@@ -310,7 +310,7 @@ static void lose(struct line *line, const char *why, double now)
     } else if (isnan(line->lost_at)) {
         line->lost_at = now; /* closed when idle or never open, and not to be had */
     }
-    if (line->state == LINE_LENT)
+    if (line->lend.current)
         end_loan(line, LOAN_LOST, now);
     break_off(line, now);
     enter(line, LINE_CLOSED);
@@ -1129,4 +1129,9 @@ struct line_facts line_facts(const struct line *line)
 const char *line_name(const struct line *line)
 {
     return line->config->name;
+}
+
+const char *line_protocol(const struct line *line)
+{
+    return line->turns.list[0].poller->config->driver->name;
 }

@@ -86,4 +86,7 @@ struct line_facts line_facts(const struct line *line);
 
 const char *line_name(const struct line *line);
 
+/** That of its first pack. */
+const char *line_protocol(const struct line *line);
+
 #endif

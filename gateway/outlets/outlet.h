@@ -94,8 +94,9 @@ const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char *
 /** Keeps a line over restarts, or takes it away (NULL). Key and text as in struct pipe_note. */
 void outlet_keep(struct outlet *outlet, const char *key, const char *text);
 
-/** Asks about the gateway as a whole: "status", the JSON of `packgate status`, or "configuration" (its text
- * without secrets, and its mistakes). `done` follows with the text, which is valid during the call and ends with a
+/** Asks about the gateway as a whole: "status", the JSON of `packgate status`, "configuration" (its text
+ * without secrets, and its mistakes), or, for the web outlet alone, "tunnel NAME SECONDS WHO" (opens it, 0 closes it;
+ * WHO is for the log; the answer is what there is to tell of it, or {"error": "in words"}). `done` follows with the text, which is valid during the call and ends with a
  * NUL, or with NULL; without an answer within OUTLET_ANSWER_S, too. False: nothing will come. */
 bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),

@@ -26,8 +26,8 @@ void outlets_free(struct outlets *outlets);
 void outlets_program(char out[PORT_SIZE]);
 
 /** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
- * malloc, or NULL. Without one (NULL) they hear that there is no answer. */
-typedef char *outlets_answer(void *data, const char *question);
+ * malloc, or NULL. `from` is the outlet: "mqtt home". Without one (NULL) they hear that there is no answer. */
+typedef char *outlets_answer(void *data, const char *from, const char *question);
 void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
 
 /* How an outlet does, for `packgate status`. */

@@ -124,7 +124,7 @@ struct pipe_report {
 
 struct pipe_question {
     uint64_t ticket;
-    char what[32]; /* "status", "configuration" */
+    char what[128]; /* "status", "configuration" */
 };
 
 struct pipe_answer {

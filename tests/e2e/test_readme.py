@@ -165,6 +165,8 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl 
                   "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
 ASKING = ("status", "health")  # of the running gateway
+# test_listen and test_tunnel do these.
+ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel")
 
 
 def make_targets_exist():
@@ -191,7 +193,7 @@ def commands_do_what_is_said():
             with open(os.path.join(folder, "packgate.ini"), "w") as file:
                 file.write(config)
             for line, _ in command_lines():
-                if line.startswith("packgate ") and line.split()[1] not in ASKING:
+                if line.startswith("packgate ") and line.split()[1] not in ASKING and not line.startswith(ON_LINES):
                     try_packgate(replace(line, ports), folder)
             with Gateway(config) as gateway:
                 gateway.wait_published("shed", "garage")

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/* `packgate listen`: what passes on a line of the running gateway. */
+#include "asking.h"
+#include "command.h"
+
+#include "lines/exchange.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+static const char usage[] =
+    "usage: packgate listen [-c FILE] [--time] LINE\n\n"
+    "Prints what passes on a line of the running gateway, as the text of an exchange file, until "
+    "it "
+    "is interrupted.\n"
+    "PINs and passwords are blanked. The gateway goes on as if nobody looked.\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway that listens at this socket\n"
+    "      --time          a comment with the time before each line\n"
+    "Exit status: 0 when its output is closed, 1 when no gateway answers, it ended, or it dropped "
+    "us, "
+    "2 for a wrong call.\n";
+
+static void print_time(double at)
+{
+    time_t second = (time_t) at;
+    struct tm local;
+    char text[40];
+    localtime_r(&second, &local);
+    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &local);
+    printf("# %s.%03d\n", text, (int) ((at - (double) second) * 1000));
+}
+
+static void print_piece(const json_t *piece, bool with_time)
+{
+    const char *passed = asking_text(piece, "passed");
+    double withheld = asking_number(piece, "withheld");
+    if (with_time && (passed[0] || !isnan(withheld)))
+        print_time(asking_number(piece, "at"));
+    if (passed[0])
+        printf("%s %s\n", passed, asking_text(piece, "bytes"));
+    else if (!isnan(withheld))
+        printf("# %.0f bytes of no whole frame are left out\n", withheld);
+}
+
+static int listen_to(const struct asking *asking, const char *line, bool with_time)
+{
+    struct control_link link;
+    json_t *piece = NULL;
+    if (asking_open(asking, &link))
+        piece = asking_ask(asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", line));
+    if (!piece) {
+        control_link_close(&link);
+        return EXIT_FAILED;
+    }
+    char source[100];
+    snprintf(source, sizeof source, "line %s, listened to by packgate " PACKGATE_VERSION, line);
+    exchange_write_head(stdout, asking_text(piece, "protocol"), source);
+    /* Whoever has seen enough (head) closes the pipe. */
+    bool open = fflush(stdout) == 0;
+    json_decref(piece);
+    while (open && (piece = control_next(&link, INFINITY))) {
+        print_piece(piece, with_time);
+        open = fflush(stdout) == 0;
+        json_decref(piece);
+    }
+    if (open)
+        fprintf(stderr, "packgate listen: %s\n", link.why);
+    control_link_close(&link);
+    return open ? EXIT_FAILED : EXIT_DONE;
+}
+
+int command_listen(int argc, char **argv)
+{
+    enum { CONTROL = 256, TIME };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"control", required_argument, NULL, CONTROL},
+                                            {"time", no_argument, NULL, TIME},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "listen"};
+    bool with_time = false;
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            asking.config = optarg;
+        } else if (option == CONTROL) {
+            asking.control = optarg;
+        } else if (option == TIME) {
+            with_time = true;
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (argc - optind != 1) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    return listen_to(&asking, argv[optind], with_time);
+}

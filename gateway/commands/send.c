@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+/* `packgate send`: one exchange by hand on a line of the running gateway. */
+#include "asking.h"
+#include "command.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: packgate send [-c FILE] LINE HEX...\n\n"
+    "Sends bytes on a line of the running gateway, between two polls, and prints what comes back, "
+    "as the text of an\n"
+    "exchange file. What is sent is not looked at: a wrong request can change the settings of a "
+    "BMS. The log of the\n"
+    "gateway says who has sent what. For root and the service's own user only.\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway that listens at this socket\n"
+    "HEX are bytes as pairs of hexadecimal digits, such as 'A5 40 90 08' or A5409008.\n"
+    "Exit status: 0 when something came back, 1 when not, 2 for a wrong call.\n";
+
+static void print_pieces(char direction, const json_t *pieces)
+{
+    size_t i;
+    json_t *piece;
+    json_array_foreach(pieces, i, piece) printf("%c %s\n", direction, json_string_value(piece));
+}
+
+static int send_bytes(const struct asking *asking, const char *line, const char *hex)
+{
+    struct control_link link;
+    json_t *answer = NULL;
+    if (asking_open(asking, &link))
+        answer = asking_ask(
+            asking, &link, json_pack("{s:s, s:s, s:s}", "ask", "send", "line", line, "bytes", hex));
+    control_link_close(&link);
+    if (!answer)
+        return EXIT_FAILED;
+    const char *result = asking_text(answer, "result");
+    print_pieces('>', json_object_get(answer, "sent"));
+    print_pieces('<', json_object_get(answer, "received"));
+    double withheld = asking_number(answer, "withheld");
+    if (!isnan(withheld))
+        printf("# %.0f bytes of no whole frame are left out\n", withheld);
+    bool answered = strcmp(result, "answered") == 0;
+    fflush(stdout);
+    if (!answered)
+        fprintf(stderr, "packgate send: %s\n", result);
+    json_decref(answer);
+    return answered ? EXIT_DONE : EXIT_FAILED;
+}
+
+int command_send(int argc, char **argv)
+{
+    enum { CONTROL = 256 };
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"control", required_argument, NULL, CONTROL},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "send"};
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            asking.config = optarg;
+        } else if (option == CONTROL) {
+            asking.control = optarg;
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (argc - optind < 2) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    char hex[4096] = "";
+    for (int i = optind + 1; i < argc; i++) {
+        if (strlen(hex) + strlen(argv[i]) + 2 > sizeof hex) {
+            fprintf(stderr, "packgate send: too many bytes\n");
+            return EXIT_USAGE;
+        }
+        strcat(strcat(hex, " "), argv[i]);
+    }
+    return send_bytes(&asking, argv[optind], hex);
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+/* `packgate tunnel`: opens the way in for the maker's own program, and closes it. */
+#include "asking.h"
+#include "command.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const char usage[] =
+    "usage: packgate tunnel [-c FILE] NAME --for TIME\n"
+    "       packgate tunnel [-c FILE] NAME --close\n"
+    "       packgate tunnel [-c FILE]\n\n"
+    "Opens a [tunnel NAME] of the configuration for a while, so that the maker's own program can "
+    "connect and talk to the\n"
+    "packs of a line while the gateway goes on polling; or closes it; or shows all tunnels. For "
+    "root and the service's\n"
+    "own user only, but for showing.\n"
+    "      --for TIME      30s, 10m, 2h: at most 24h; for one that is open, so long from now\n"
+    "      --close         ends it, and disconnects the program\n"
+    "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH  the gateway that listens at this socket\n"
+    "Exit status: 0 done, 1 when that is not possible, 2 for a wrong call.\n";
+
+/* "30s", "10m", "2h"; NaN: it is none. */
+static double parse_time(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    double factor = strcmp(end, "s") == 0   ? 1
+                    : strcmp(end, "m") == 0 ? 60
+                    : strcmp(end, "h") == 0 ? 3600
+                                            : NAN;
+    return end > text && value > 0 ? value * factor : NAN;
+}
+
+static void print_addresses(const json_t *tunnel)
+{
+    size_t i;
+    json_t *listen;
+    json_array_foreach(json_object_get(tunnel, "listen"), i, listen)
+        printf("%s%s", i > 0 ? ", " : "", json_string_value(listen));
+}
+
+static void print_tunnel(const json_t *tunnel)
+{
+    printf("tunnel %s to line %s: ", asking_text(tunnel, "name"), asking_text(tunnel, "line"));
+    if (json_is_true(json_object_get(tunnel, "open"))) {
+        time_t until = (time_t) asking_number(tunnel, "until");
+        char text[40];
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", localtime(&until));
+        printf("open until %s, tcp://", text);
+        print_addresses(tunnel);
+        const char *client = asking_text(tunnel, "client");
+        printf("%s%s%s\n", client[0] ? ", " : "", client, client[0] ? " is connected" : "");
+    } else {
+        puts("closed");
+    }
+}
+
+static int show_all(const struct asking *asking, struct control_link *link)
+{
+    json_t *status = asking_ask(asking, link, json_pack("{s:s}", "ask", "status"));
+    if (!status)
+        return EXIT_FAILED;
+    size_t i;
+    json_t *tunnel;
+    const json_t *tunnels = json_object_get(status, "tunnels");
+    json_array_foreach(tunnels, i, tunnel) print_tunnel(tunnel);
+    if (json_array_size(tunnels) == 0)
+        puts("the configuration has no [tunnel NAME]");
+    json_decref(status);
+    return EXIT_DONE;
+}
+
+static int change(const struct asking *asking, struct control_link *link, const char *name,
+                  double for_s)
+{
+    json_t *tunnel =
+        asking_ask(asking, link,
+                   json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));
+    if (!tunnel)
+        return EXIT_FAILED;
+    bool was_open = json_is_true(json_object_get(tunnel, "was_open"));
+    if (for_s > 0 && was_open)
+        puts("it was open already");
+    else if (!was_open && for_s == 0)
+        puts("it was closed already");
+    print_tunnel(tunnel);
+    json_decref(tunnel);
+    return EXIT_DONE;
+}
+
+int command_tunnel(int argc, char **argv)
+{
+    enum { CONTROL = 256, FOR, CLOSE };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"control", required_argument, NULL, CONTROL},
+        {"for", required_argument, NULL, FOR},    {"close", no_argument, NULL, CLOSE},
+        {"help", no_argument, NULL, 'h'},         {0}};
+    struct asking asking = {.config = CONFIG_DEFAULT, .command = "tunnel"};
+    double for_s = -1; /* neither opened nor closed */
+    for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            asking.config = optarg;
+        } else if (option == CONTROL) {
+            asking.control = optarg;
+        } else if (option == FOR) {
+            for_s = parse_time(optarg);
+            if (isnan(for_s)) {
+                fprintf(stderr, "packgate tunnel: --for is '%s'; expected 30s, 10m or 2h\n",
+                        optarg);
+                return EXIT_USAGE;
+            }
+        } else if (option == CLOSE) {
+            for_s = 0;
+        } else {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (argc - optind != (for_s < 0 ? 0 : 1)) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    struct control_link link;
+    int status = EXIT_FAILED;
+    if (asking_open(&asking, &link))
+        status = for_s < 0 ? show_all(&asking, &link) : change(&asking, &link, argv[optind], for_s);
+    control_link_close(&link);
+    return status;
+}

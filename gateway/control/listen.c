@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+/* Looking on a line, and one exchange by hand. */
+#include "listen.h"
+
+#include "packs/json.h"
+#include "lines/line.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define HEX_ROOM (3 * 2 * BMS_FRAME_MAX + 1)
+#define LINE_ROOM (HEX_ROOM + 100)
+
+/* A client that looks on, or that waits for the answer of its own exchange. */
+struct listener {
+    struct listeners_of_lines *all;
+    struct control_client *client; /* NULL: gone, and its exchange is still under way */
+    char name[NAME_SIZE];          /* of the line */
+    struct line *line;             /* NULL: there is none with that name at the moment */
+    struct line_tap tap;
+    bool sends;
+    struct loan loan;
+    bool begun;
+    double begun_at;
+    json_t *sent, *received; /* pieces in hexadecimal */
+    size_t withheld;
+    struct listener *next;
+};
+
+struct listeners_of_lines {
+    const struct overview *overview;
+    struct listener *first;
+    unsigned dropped;
+    char text[LINE_ROOM]; /* nothing is allocated while packs are polled */
+};
+
+/* ---- life of one ---- */
+
+static void let_go(struct listener *listener)
+{
+    if (listener->line)
+        line_unwatch(listener->line, &listener->tap);
+    listener->line = NULL;
+    struct listener **at = &listener->all->first;
+    while (*at != listener)
+        at = &(*at)->next;
+    *at = listener->next;
+    json_decref(listener->sent);
+    json_decref(listener->received);
+    free(listener);
+}
+
+static void on_gone(void *data)
+{
+    ((struct listener *) data)->line = NULL;
+}
+
+static void watch(struct listener *listener)
+{
+    listener->line = overview_line(listener->all->overview, listener->name);
+    if (listener->line)
+        line_watch(listener->line, &listener->tap);
+}
+
+static struct listener *new_listener(struct listeners_of_lines *all, struct control_client *client,
+                                     const char *name, mask_show *passed)
+{
+    struct listener *listener = calloc(1, sizeof *listener);
+    if (!listener)
+        return NULL;
+    listener->all = all;
+    listener->client = client;
+    snprintf(listener->name, sizeof listener->name, "%s", name);
+    listener->tap = (struct line_tap){.passed = passed, .gone = on_gone, .data = listener};
+    listener->next = all->first;
+    all->first = listener;
+    watch(listener);
+    return listener;
+}
+
+static bool find_line(const struct listeners_of_lines *all, const char *name, char *why,
+                      size_t size)
+{
+    const struct config *config = packs_config(all->overview->packs);
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].name, name) == 0) {
+            snprintf(why, size,
+                     "line %s is not polled: the protocol of its pack is still looked for", name);
+            return overview_line(all->overview, name) != NULL;
+        }
+    snprintf(why, size, "there is no [line %s]", name);
+    return false;
+}
+
+/* ---- looking on ---- */
+
+static void add_hex(struct text *text, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        static const char digits[] = "0123456789ABCDEF";
+        const char hex[] = {digits[bytes[i] >> 4], digits[bytes[i] & 15], i + 1 < size ? ' ' : 0,
+                            0};
+        text_add(text, hex);
+    }
+}
+
+static double wall_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct listener *listener = data;
+    struct listeners_of_lines *all = listener->all;
+    struct text text = text_in(all->text, sizeof all->text);
+    text_add(&text, "{\"at\":");
+    text_number(&text, wall_now(), 3);
+    if (direction == '#') {
+        text_format(&text, ",\"withheld\":%zu}", size);
+    } else {
+        text_format(&text, ",\"passed\":\"%c\",\"bytes\":\"", direction);
+        add_hex(&text, bytes, size);
+        text_add(&text, "\"}");
+    }
+    if (control_tell(listener->client, all->text))
+        return;
+    all->dropped++;
+    log_warn("control socket: process %d looks on line %s and does not read, dropped",
+             (int) control_peer(listener->client)->pid, listener->name);
+    control_close(listener->client);
+    let_go(listener);
+}
+
+bool listen_begin(struct listeners_of_lines *all, struct control_client *client, const char *line,
+                  char *why, size_t size)
+{
+    if (!find_line(all, line, why, size))
+        return false;
+    struct listener *listener = new_listener(all, client, line, on_passed);
+    char *head = listener ? json_text(json_pack("{s:s, s:s}", "listening", line, "protocol",
+                                                line_protocol(listener->line)))
+                          : NULL;
+    if (!head || !control_watch(client)) {
+        snprintf(why, size, "out of memory");
+        free(head);
+        if (listener)
+            let_go(listener);
+        return false;
+    }
+    control_tell(client, head);
+    free(head);
+    return true;
+}
+
+/* ---- an exchange by hand ---- */
+
+/* Nothing but what belongs to the loan: the polls before it pass by here, too. */
+static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct listener *listener = data;
+    if (!listener->begun)
+        return;
+    struct text text = text_in(listener->all->text, sizeof listener->all->text);
+    add_hex(&text, bytes, size);
+    if (direction == '#')
+        listener->withheld += size;
+    else
+        json_array_append_new(direction == '>' ? listener->sent : listener->received,
+                              json_string(text.bytes));
+}
+
+static void on_begun(void *data)
+{
+    struct listener *listener = data;
+    listener->begun = true;
+    listener->begun_at = clock_now();
+}
+
+/* Only counted; what may be seen of it comes by the tap. */
+static void on_bytes(void *data, const uint8_t *bytes, size_t size)
+{
+    (void) data;
+    (void) bytes;
+    (void) size;
+}
+
+static void on_done(void *data, enum loan_result result)
+{
+    static const char *const words[] = {
+        [LOAN_ANSWERED] = "answered",
+        [LOAN_UNANSWERED] = "no answer",
+        [LOAN_LOST] = "the line was lost",
+        [LOAN_TOO_LATE] = "the line was not free in time, nothing was sent",
+        [LOAN_NO_LINE] = "the line is down, nothing was sent",
+    };
+    struct listener *listener = data;
+    json_t *answer =
+        json_pack("{s:s, s:s, s:O, s:O}", "line", listener->name, "result", words[result], "sent",
+                  listener->sent, "received", listener->received);
+    if (listener->begun)
+        json_object_set_new(answer, "seconds", json_number(clock_now() - listener->begun_at, 3));
+    if (listener->withheld > 0)
+        json_object_set_new(answer, "withheld", json_integer((json_int_t) listener->withheld));
+    const char *sent = json_string_value(json_array_get(listener->sent, 0));
+    log_info("line %s: %s: %s", listener->name, sent ? sent : "an exchange by hand", words[result]);
+    struct control_client *client = listener->client;
+    let_go(listener);
+    if (client)
+        control_answer(client, json_text(answer));
+    else
+        json_decref(answer);
+}
+
+static int digit(char c)
+{
+    c = (char) toupper((unsigned char) c);
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* "A5 40 90" or "A54090". */
+static bool parse_hex(const char *hex, struct loan *loan)
+{
+    for (loan->size = 0; *hex;) {
+        if (isspace((unsigned char) *hex)) {
+            hex++;
+            continue;
+        }
+        int high = digit(hex[0]), low = high < 0 ? -1 : digit(hex[1]);
+        if (low < 0 || loan->size == LOAN_BYTES)
+            return false;
+        loan->bytes[loan->size++] = (uint8_t) (high << 4 | low);
+        hex += 2;
+    }
+    return loan->size > 0;
+}
+
+bool listen_send(struct listeners_of_lines *all, struct control_client *client, const char *line,
+                 const char *hex, char *why, size_t size)
+{
+    struct loan loan = {.begun = on_begun, .received = on_bytes, .done = on_done};
+    if (!find_line(all, line, why, size))
+        return false;
+    if (!parse_hex(hex, &loan)) {
+        snprintf(why, size, "expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
+        return false;
+    }
+    struct listener *listener = new_listener(all, client, line, on_own);
+    if (!listener) {
+        snprintf(why, size, "out of memory");
+        return false;
+    }
+    loan.data = listener;
+    loan.given_at = clock_now();
+    listener->loan = loan;
+    listener->sends = true;
+    listener->sent = json_array();
+    listener->received = json_array();
+    if (!listener->line || !line_lend(listener->line, &listener->loan)) {
+        snprintf(why, size, "line %s is down, or its device talks unasked", line);
+        let_go(listener);
+        return false;
+    }
+    const struct control_peer *peer = control_peer(client);
+    log_info("line %s: user %u (process %d) sends %zu bytes by hand", line, (unsigned) peer->uid,
+             (int) peer->pid, loan.size);
+    return true;
+}
+
+/* ---- all of them ---- */
+
+void listen_left(struct listeners_of_lines *all, struct control_client *client)
+{
+    struct listener *listener = all->first;
+    while (listener && listener->client != client)
+        listener = listener->next;
+    if (!listener)
+        return;
+    if (listener->sends)
+        listener->client = NULL; /* the exchange ends by itself */
+    else
+        let_go(listener);
+}
+
+void listen_renew(struct listeners_of_lines *all)
+{
+    for (struct listener *listener = all->first; listener; listener = listener->next)
+        if (!listener->line && !listener->sends)
+            watch(listener);
+}
+
+json_t *listen_status(const struct listeners_of_lines *all)
+{
+    unsigned count = 0;
+    for (const struct listener *listener = all->first; listener; listener = listener->next)
+        count += !listener->sends;
+    return json_pack("{s:I, s:I}", "listeners", (json_int_t) count, "dropped",
+                     (json_int_t) all->dropped);
+}
+
+struct listeners_of_lines *listen_new(const struct overview *overview)
+{
+    struct listeners_of_lines *all = calloc(1, sizeof *all);
+    if (all)
+        all->overview = overview;
+    return all;
+}
+
+/* After the clients are gone. An exchange by hand that is still under way ends with its line. */
+void listen_free(struct listeners_of_lines *all)
+{
+    while (all && all->first) {
+        struct listener *listener = all->first;
+        if (listener->sends && listener->line)
+            line_take_back(listener->line, &listener->loan);
+        let_go(listener);
+    }
+    free(all);
+}

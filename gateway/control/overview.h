@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The parts of the running gateway that there is something to tell or to ask of.
+ */
+#ifndef PACKGATE_CONTROL_OVERVIEW_H
+#define PACKGATE_CONTROL_OVERVIEW_H
+
+#include "modbus/push.h"
+#include "modbus/server.h"
+#include "outlets/outlets.h"
+#include "packs/packs.h"
+#include "lines/polling.h"
+#include "config/file.h"
+
+#include <string.h>
+
+/* Whoever has them keeps this up to date over a reload. */
+struct overview {
+    const struct packs *packs;
+    const struct polling *polling;
+    const struct server *server;
+    const struct pushes *pushes;
+    const struct outlets *outlets; /* NULL: none */
+    const struct config_file *file;
+};
+
+/** The line with a name, as it runs now; NULL: there is none, or nobody polls it yet. Only from the loop: during
+ * a reload lines come and go. */
+static inline struct line *overview_line(const struct overview *overview, const char *name)
+{
+    const struct polling *polling = overview->polling;
+    for (unsigned l = 0; l < polling->line_count; l++)
+        if (strcmp(polling->config->lines[l].name, name) == 0)
+            return polling->lines[l];
+    return NULL;
+}
+
+#endif

@@ -1,0 +1,575 @@
+// SPDX-License-Identifier: MIT
+/* Tunnels. */
+#include "tunnel.h"
+
+#include "packs/json.h"
+#include "lines/line.h"
+#include "base/address.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GATHER_S 0.02     /* of silence: what came before it belongs together */
+#define GATHER_MOST_S 0.3 /* a program without pauses */
+#define CHUNKS_MAX 8      /* that wait for the bus; more wait in the program's socket */
+#define IN_ROOM (2 * LOAN_BYTES)
+#define OUT_ROOM 16384 /* for a program that does not read */
+#define AGAIN_S 0.5    /* until a line that is down is tried again */
+#define BY_SIZE 80
+
+struct tunnel {
+    struct tunnels *tunnels;
+    struct tunnel_config config; /* as it was when it was opened */
+    char by[BY_SIZE];
+    double opened_at, until;
+    struct listeners listeners;
+    ev_timer closing;
+    /* the program; fd -1: none is connected */
+    ev_io readable, writable;
+    ev_timer gather, idle, proceed;
+    char address[ADDRESS_TEXT];
+    double came_at;
+    double begun_at;         /* what it has sent since its last pause */
+    uint64_t sent, received; /* bytes to the line and from it */
+    unsigned exchanges, unanswered, dropped;
+    /* what it has sent, cut where it had paused */
+    uint8_t in[IN_ROOM];
+    size_t in_size;
+    size_t ends[CHUNKS_MAX];
+    unsigned chunks;
+    uint8_t out[OUT_ROOM];
+    size_t out_size;
+    struct loan loan;
+    struct line *lender; /* has the loan in its queue, or lent; NULL: no */
+    bool has_line;       /* share = no: the line is ours */
+    struct trouble down;
+    struct tunnel *next;
+};
+
+struct tunnels {
+    struct ev_loop *loop;
+    const struct overview *overview;
+    struct tunnel *first; /* those that are open */
+};
+
+/* ---- the program goes ---- */
+
+static bool is_connected(const struct tunnel *tunnel)
+{
+    return tunnel->readable.fd >= 0;
+}
+
+static void hang_up(struct tunnel *tunnel, const char *why)
+{
+    struct ev_loop *loop = tunnel->tunnels->loop;
+    char text[24];
+    if (!is_connected(tunnel))
+        return;
+    const double lasted_s = clock_now() - tunnel->came_at;
+    snprintf(text, sizeof text, "%.*f s", lasted_s < 10, lasted_s);
+    log_info("tunnel %s: %s %s after %s: %llu bytes to line %s, %llu from it, %u exchanges, %u "
+             "unanswered",
+             tunnel->config.name, tunnel->address, why, text, (unsigned long long) tunnel->sent,
+             tunnel->config.line, (unsigned long long) tunnel->received, tunnel->exchanges,
+             tunnel->unanswered);
+    ev_io_stop(loop, &tunnel->readable);
+    ev_io_stop(loop, &tunnel->writable);
+    ev_timer_stop(loop, &tunnel->gather);
+    ev_timer_stop(loop, &tunnel->idle);
+    ev_timer_stop(loop, &tunnel->proceed);
+    close(tunnel->readable.fd);
+    tunnel->readable.fd = -1;
+    tunnel->in_size = tunnel->out_size = 0;
+    tunnel->chunks = 0;
+    tunnel->has_line = false;
+    struct line *lender = tunnel->lender;
+    tunnel->lender = NULL;
+    if (lender)
+        line_take_back(lender, &tunnel->loan);
+}
+
+/* ---- from the line to the program ---- */
+
+static void send_out(struct tunnel *tunnel)
+{
+    while (tunnel->out_size > 0) {
+        ssize_t sent =
+            send(tunnel->readable.fd, tunnel->out, tunnel->out_size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+            ev_io_start(tunnel->tunnels->loop, &tunnel->writable);
+            return;
+        }
+        if (sent < 0) {
+            hang_up(tunnel, "was lost");
+            return;
+        }
+        tunnel->out_size -= (size_t) sent;
+        memmove(tunnel->out, tunnel->out + sent, tunnel->out_size);
+    }
+    ev_io_stop(tunnel->tunnels->loop, &tunnel->writable);
+}
+
+static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    send_out(io->data);
+}
+
+static void on_received(void *data, const uint8_t *bytes, size_t size)
+{
+    struct tunnel *tunnel = data;
+    tunnel->received += size;
+    if (size > OUT_ROOM - tunnel->out_size) {
+        hang_up(tunnel, "does not read, disconnected");
+        return;
+    }
+    memcpy(tunnel->out + tunnel->out_size, bytes, size);
+    tunnel->out_size += size;
+    send_out(tunnel);
+}
+
+/* ---- from the program to the line ---- */
+
+static void take_bytes(struct tunnel *tunnel, size_t size)
+{
+    tunnel->in_size -= size;
+    memmove(tunnel->in, tunnel->in + size, tunnel->in_size);
+    for (unsigned i = 0; i < tunnel->chunks; i++)
+        tunnel->ends[i] -= size;
+    ev_io_start(tunnel->tunnels->loop, &tunnel->readable);
+}
+
+/* What belongs together, as far as one loan takes it. */
+static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
+{
+    size_t size = tunnel->ends[0] < LOAN_BYTES ? tunnel->ends[0] : LOAN_BYTES;
+    memcpy(bytes, tunnel->in, size);
+    if (size == tunnel->ends[0]) {
+        tunnel->chunks--;
+        memmove(tunnel->ends, tunnel->ends + 1, tunnel->chunks * sizeof *tunnel->ends);
+    }
+    take_bytes(tunnel, size);
+    return size;
+}
+
+static void proceed_later(struct tunnel *tunnel, double after_s)
+{
+    struct ev_loop *loop = tunnel->tunnels->loop;
+    ev_timer_stop(loop, &tunnel->proceed);
+    ev_timer_set(&tunnel->proceed, after_s, 0);
+    ev_timer_start(loop, &tunnel->proceed);
+}
+
+/* What was sent to a line that is down is of no use later: a program expects its answer at once. */
+static void lament(struct tunnel *tunnel, const char *why)
+{
+    if (trouble_begins(&tunnel->down, clock_now()))
+        log_warn("tunnel %s: line %s %s; what the program sends is dropped until it is back",
+                 tunnel->config.name, tunnel->config.line, why);
+}
+
+static void rejoice(struct tunnel *tunnel)
+{
+    double lasted_s;
+    if (trouble_ends(&tunnel->down, clock_now(), &lasted_s))
+        log_info("tunnel %s: line %s is back after %.0f s", tunnel->config.name,
+                 tunnel->config.line, lasted_s);
+}
+
+static void on_begun(void *data)
+{
+    struct tunnel *tunnel = data;
+    rejoice(tunnel);
+    tunnel->has_line = tunnel->loan.open_end;
+    if (tunnel->has_line && tunnel->chunks > 0)
+        proceed_later(tunnel, 0);
+}
+
+/* The line may be about to go: what follows comes from the loop. */
+static void on_done(void *data, enum loan_result result)
+{
+    struct tunnel *tunnel = data;
+    tunnel->lender = NULL;
+    tunnel->has_line = false;
+    if (!tunnel->loan.open_end) {
+        tunnel->exchanges += result != LOAN_NO_LINE && result != LOAN_TOO_LATE;
+        tunnel->unanswered += result == LOAN_UNANSWERED;
+        tunnel->dropped += result == LOAN_NO_LINE || result == LOAN_TOO_LATE;
+    }
+    if (result == LOAN_LOST)
+        lament(tunnel, "was lost while the program had it");
+    else if (result == LOAN_NO_LINE)
+        lament(tunnel, "is down");
+    else if (result == LOAN_TOO_LATE)
+        log_debug("tunnel %s: line %s was not free in time", tunnel->config.name,
+                  tunnel->config.line);
+    proceed_later(tunnel, tunnel->loan.open_end ? AGAIN_S : 0);
+}
+
+static bool ask_for_line(struct tunnel *tunnel)
+{
+    struct line *line = overview_line(tunnel->tunnels->overview, tunnel->config.line);
+    tunnel->loan.begun = on_begun;
+    tunnel->loan.received = on_received;
+    tunnel->loan.done = on_done;
+    tunnel->loan.data = tunnel;
+    tunnel->loan.given_at = clock_now();
+    tunnel->loan.open_end = !tunnel->config.share;
+    if (line && line_lend(line, &tunnel->loan)) {
+        tunnel->lender = line;
+        return true;
+    }
+    lament(tunnel, "is down");
+    return false;
+}
+
+static void pass_all(struct tunnel *tunnel)
+{
+    uint8_t bytes[LOAN_BYTES];
+    while (tunnel->chunks > 0 && tunnel->has_line) {
+        size_t size = first_chunk(tunnel, bytes);
+        tunnel->sent += size;
+        tunnel->exchanges++;
+        if (!line_pass(tunnel->lender, &tunnel->loan, bytes, size)) {
+            log_debug("tunnel %s: line %s does not take %zu bytes", tunnel->config.name,
+                      tunnel->config.line, size);
+            tunnel->dropped++;
+        }
+    }
+}
+
+/* Does what there is to do now. */
+static void proceed(struct tunnel *tunnel)
+{
+    if (!is_connected(tunnel))
+        return;
+    if (!tunnel->config.share) {
+        if (tunnel->has_line)
+            pass_all(tunnel);
+        else if (!tunnel->lender && !ask_for_line(tunnel)) {
+            while (tunnel->chunks > 0)
+                first_chunk(tunnel, tunnel->loan.bytes);
+            proceed_later(tunnel, AGAIN_S);
+        }
+        return;
+    }
+    while (!tunnel->lender && tunnel->chunks > 0) {
+        tunnel->loan.size = first_chunk(tunnel, tunnel->loan.bytes);
+        if (ask_for_line(tunnel))
+            tunnel->sent += tunnel->loan.size;
+        else
+            tunnel->dropped++;
+    }
+}
+
+static void on_proceed(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    proceed(timer->data);
+}
+
+static void end_chunk(struct tunnel *tunnel)
+{
+    size_t last = tunnel->chunks > 0 ? tunnel->ends[tunnel->chunks - 1] : 0;
+    if (tunnel->in_size > last && tunnel->chunks < CHUNKS_MAX)
+        tunnel->ends[tunnel->chunks++] = tunnel->in_size;
+}
+
+/* Its pause: one request is whole. */
+static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct tunnel *tunnel = timer->data;
+    ev_timer_stop(loop, timer);
+    end_chunk(tunnel);
+    proceed(tunnel);
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct tunnel *tunnel = io->data;
+    ssize_t size = recv(io->fd, tunnel->in + tunnel->in_size, IN_ROOM - tunnel->in_size, 0);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size <= 0) {
+        hang_up(tunnel, size == 0 ? "left" : "was lost");
+        return;
+    }
+    const double now = clock_now();
+    tunnel->in_size += (size_t) size;
+    ev_timer_again(loop, &tunnel->idle);
+    if (!ev_is_active(&tunnel->gather))
+        tunnel->begun_at = now;
+    bool full = tunnel->in_size == IN_ROOM || tunnel->chunks == CHUNKS_MAX - 1 ||
+                now - tunnel->begun_at > GATHER_MOST_S;
+    if (tunnel->in_size == IN_ROOM || tunnel->chunks == CHUNKS_MAX - 1)
+        ev_io_stop(loop, io); /* until something of it is on the line */
+    /* With the line for itself, the program and its BMS make out the pauses. */
+    if (full || !tunnel->config.share) {
+        ev_timer_stop(loop, &tunnel->gather);
+        end_chunk(tunnel);
+        proceed(tunnel);
+    } else {
+        ev_timer_again(loop, &tunnel->gather);
+    }
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    hang_up(timer->data, "sent nothing for too long, disconnected");
+}
+
+/* ---- the program comes ---- */
+
+static const char *why_not(const struct tunnel *tunnel, const struct sockaddr_storage *address)
+{
+    const struct allow_list *allow =
+        &packs_config(tunnel->tunnels->overview->packs)->gateway.allow_write;
+    if (!allow_contains(allow, (const struct sockaddr *) address))
+        return "its address is not in `allow_write`";
+    return is_connected(tunnel) ? "another program is connected" : NULL;
+}
+
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
+{
+    struct tunnel *tunnel = data;
+    struct ev_loop *loop = tunnel->tunnels->loop;
+    char text[ADDRESS_TEXT];
+    address_format((const struct sockaddr *) address, text);
+    const char *why = why_not(tunnel, address);
+    if (why) {
+        log_warn("tunnel %s: %s refused: %s", tunnel->config.name, text, why);
+        close(fd);
+        return;
+    }
+    memcpy(tunnel->address, text, sizeof text);
+    tunnel->came_at = clock_now();
+    tunnel->sent = tunnel->received = 0;
+    tunnel->exchanges = tunnel->unanswered = tunnel->dropped = 0;
+    ev_io_set(&tunnel->readable, fd, EV_READ);
+    ev_io_set(&tunnel->writable, fd, EV_WRITE);
+    ev_io_start(loop, &tunnel->readable);
+    ev_timer_again(loop, &tunnel->idle);
+    log_info("tunnel %s: %s is on line %s%s", tunnel->config.name, text, tunnel->config.line,
+             tunnel->config.share ? "" : ", nothing else is polled there meanwhile");
+    proceed(tunnel); /* share = no: it wants the line as soon as it comes */
+}
+
+/* ---- opening and closing ---- */
+
+static struct tunnel *find_open(const struct tunnels *tunnels, const char *name)
+{
+    struct tunnel *tunnel = tunnels->first;
+    while (tunnel && strcmp(tunnel->config.name, name) != 0)
+        tunnel = tunnel->next;
+    return tunnel;
+}
+
+static const struct tunnel_config *find_config(const struct tunnels *tunnels, const char *name)
+{
+    const struct config *config = packs_config(tunnels->overview->packs);
+    for (unsigned i = 0; i < config->tunnel_count; i++)
+        if (strcmp(config->tunnels[i].name, name) == 0)
+            return &config->tunnels[i];
+    return NULL;
+}
+
+static void close_tunnel(struct tunnel *tunnel, const char *why)
+{
+    struct tunnels *tunnels = tunnel->tunnels;
+    hang_up(tunnel, "was disconnected");
+    log_info("tunnel %s: closed after %.0f s: %s", tunnel->config.name,
+             clock_now() - tunnel->opened_at, why);
+    ev_timer_stop(tunnels->loop, &tunnel->closing);
+    listeners_close(&tunnel->listeners);
+    struct tunnel **at = &tunnels->first;
+    while (*at != tunnel)
+        at = &(*at)->next;
+    *at = tunnel->next;
+    free(tunnel);
+}
+
+static void on_closing(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    close_tunnel(timer->data, "its time is over");
+}
+
+static void set_end(struct tunnel *tunnel, double for_s)
+{
+    struct ev_loop *loop = tunnel->tunnels->loop;
+    tunnel->until = clock_now() + for_s;
+    ev_timer_stop(loop, &tunnel->closing);
+    ev_timer_set(&tunnel->closing, for_s, 0);
+    ev_timer_start(loop, &tunnel->closing);
+}
+
+static struct tunnel *new_tunnel(struct tunnels *tunnels, const struct tunnel_config *config)
+{
+    struct tunnel *tunnel = calloc(1, sizeof *tunnel);
+    if (!tunnel)
+        return NULL;
+    tunnel->tunnels = tunnels;
+    tunnel->config = *config;
+    ev_io_init(&tunnel->readable, on_readable, -1, EV_READ);
+    ev_io_init(&tunnel->writable, on_writable, -1, EV_WRITE);
+    ev_init(&tunnel->gather, on_gathered);
+    tunnel->gather.repeat = GATHER_S;
+    ev_init(&tunnel->idle, on_idle);
+    tunnel->idle.repeat = config->idle_s;
+    ev_init(&tunnel->proceed, on_proceed);
+    ev_init(&tunnel->closing, on_closing);
+    tunnel->readable.data = tunnel->writable.data = tunnel->gather.data = tunnel->idle.data =
+        tunnel->proceed.data = tunnel->closing.data = tunnel;
+    if (listeners_open(&tunnel->listeners, tunnels->loop, &tunnel->config.listen, on_accepted,
+                       tunnel) == 0)
+        return tunnel;
+    free(tunnel);
+    return NULL;
+}
+
+static json_t *tunnel_object(const struct tunnels *tunnels, const struct tunnel_config *config,
+                             double now)
+{
+    const struct tunnel *tunnel = find_open(tunnels, config->name);
+    const double wall = (double) time(NULL) - now;
+    json_t *listen = json_array();
+    for (unsigned i = 0; i < config->listen.count; i++) {
+        const char *text = config->listen.at[i];
+        if (tunnel)
+            json_array_append_new(listen,
+                                  json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text), text,
+                                               listeners_port(&tunnel->listeners, i)));
+        else
+            json_array_append_new(listen, json_string(text));
+    }
+    json_t *object =
+        json_pack("{s:s, s:s, s:b, s:b, s:o}", "name", config->name, "line", config->line, "share",
+                  config->share, "open", tunnel != NULL, "listen", listen);
+    if (tunnel) {
+        json_object_set_new(object, "by", json_string(tunnel->by));
+        json_object_set_new(object, "since", json_number(wall + tunnel->opened_at, 0));
+        json_object_set_new(object, "until", json_number(wall + tunnel->until, 0));
+    }
+    if (tunnel && is_connected(tunnel)) {
+        json_object_set_new(object, "client", json_string(tunnel->address));
+        json_object_set_new(object, "client_since", json_number(wall + tunnel->came_at, 0));
+        json_object_set_new(object, "sent", json_integer((json_int_t) tunnel->sent));
+        json_object_set_new(object, "received", json_integer((json_int_t) tunnel->received));
+        json_object_set_new(object, "exchanges", json_integer(tunnel->exchanges));
+        json_object_set_new(object, "unanswered", json_integer(tunnel->unanswered));
+        json_object_set_new(object, "dropped", json_integer(tunnel->dropped));
+    }
+    return object;
+}
+
+json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, const char *by,
+                     char *why, size_t size)
+{
+    const struct tunnel_config *config = find_config(tunnels, name);
+    if (!config) {
+        snprintf(why, size, "there is no [tunnel %s]", name);
+        return NULL;
+    }
+    if (!(for_s >= 1 && for_s <= TUNNEL_LONGEST_S)) {
+        snprintf(why, size, "a tunnel is open for 1 s to 24 h");
+        return NULL;
+    }
+    struct tunnel *tunnel = find_open(tunnels, name);
+    const bool again = tunnel != NULL;
+    if (!tunnel) {
+        tunnel = new_tunnel(tunnels, config);
+        if (!tunnel) {
+            snprintf(why, size, "its address cannot be listened on; the log says why");
+            return NULL;
+        }
+        tunnel->opened_at = clock_now();
+        tunnel->next = tunnels->first;
+        tunnels->first = tunnel;
+    }
+    snprintf(tunnel->by, sizeof tunnel->by, "%s", by);
+    set_end(tunnel, for_s);
+    log_info("tunnel %s: %s by %s for %.0f s", name,
+             again ? "is open already, kept open" : "opened", by, for_s);
+    json_t *object = tunnel_object(tunnels, config, clock_now());
+    json_object_set_new(object, "was_open", json_boolean(again));
+    return object;
+}
+
+json_t *tunnels_close(struct tunnels *tunnels, const char *name, const char *by, char *why,
+                      size_t size)
+{
+    const struct tunnel_config *config = find_config(tunnels, name);
+    if (!config) {
+        snprintf(why, size, "there is no [tunnel %s]", name);
+        return NULL;
+    }
+    struct tunnel *tunnel = find_open(tunnels, name);
+    char text[BY_SIZE + 8];
+    snprintf(text, sizeof text, "by %s", by);
+    if (tunnel)
+        close_tunnel(tunnel, text);
+    json_t *object = tunnel_object(tunnels, config, clock_now());
+    json_object_set_new(object, "was_open", json_boolean(tunnel != NULL));
+    return object;
+}
+
+json_t *tunnels_status(const struct tunnels *tunnels, double now)
+{
+    const struct config *config = packs_config(tunnels->overview->packs);
+    json_t *list = json_array();
+    for (unsigned i = 0; i < config->tunnel_count; i++)
+        json_array_append_new(list, tunnel_object(tunnels, &config->tunnels[i], now));
+    return list;
+}
+
+/* ---- life ---- */
+
+struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overview)
+{
+    struct tunnels *tunnels = calloc(1, sizeof *tunnels);
+    if (tunnels) {
+        tunnels->loop = loop;
+        tunnels->overview = overview;
+    }
+    return tunnels;
+}
+
+static bool same(const struct tunnel_config *a, const struct tunnel_config *b)
+{
+    bool listens = a->listen.count == b->listen.count;
+    for (unsigned i = 0; listens && i < a->listen.count; i++)
+        listens = strcmp(a->listen.at[i], b->listen.at[i]) == 0;
+    return listens && strcmp(a->line, b->line) == 0 && a->share == b->share &&
+           a->idle_s == b->idle_s;
+}
+
+void tunnels_renew(struct tunnels *tunnels)
+{
+    for (struct tunnel *tunnel = tunnels->first, *next; tunnel; tunnel = next) {
+        next = tunnel->next;
+        const struct tunnel_config *config = find_config(tunnels, tunnel->config.name);
+        if (!config || !same(config, &tunnel->config))
+            close_tunnel(tunnel, "its section is gone or has changed");
+    }
+}
+
+void tunnels_free(struct tunnels *tunnels)
+{
+    while (tunnels && tunnels->first)
+        close_tunnel(tunnels->first, "the gateway ends");
+    free(tunnels);
+}

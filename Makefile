@@ -16,7 +16,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 # Debian's names of what it takes to build, and what the tests want on top.
 DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
 TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-serial-asyncio python3-yaml clang libclang-rt-dev nodejs npm \
-             mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt curl nginx-light prometheus
+             mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt chromium fonts-inter curl nginx-light prometheus
 
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
@@ -73,8 +73,8 @@ $(BUILD)/%.o: %.c Makefile
 
 # run and test start from nothing: the packages first, then a make of its own that finds them.
 run: deps
-	@$(MAKE) --no-print-directory all
-	$(BUILD)/packgate run -c conf/demo.ini
+	@$(MAKE) --no-print-directory all $(if $(filter history,$(OUTLETS)),$(BUILD)/tests/bench/past)
+	@exec tests/demo $(BUILD)
 
 # TESTS="server e2e/push 'jk*' fuzz/daly" picks some; tests/run has the details.
 RUN_TESTS = BUILD=$(BUILD) FUZZ_BUILD=$(FUZZ_BUILD) tests/run

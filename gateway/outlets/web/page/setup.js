@@ -92,12 +92,12 @@ function connections(g) {
   const unit = [...packs.values()].find(p => p.shape.texts.unit != null)?.shape.texts.unit ?? 1, base = g.modbus?.base ?? 290;
   const mqtt = (g.outlets || []).filter(o => o.kind === 'mqtt');
   const how = (title, open, ...children) => el('details', { open }, el('summary', {}, title), ...children);
-  const file = ([name, title]) => el('li', {}, el('a', { href: 'api/v1/files/' + name, download: name }, '⤓ ', el('b', {}, title), ' ', el('small', {}, name)));
+  const file = ([name, title]) => el('li', {}, el('a', { href: 'api/v1/files/' + name, download: name }, el('span', { 'aria-hidden': 'true' }, '⤓'), el('span', {}, el('b', {}, title), el('small', {}, name))));
   const known = g.files ? FILES.filter(([name]) => g.files.includes(name)).concat(g.files.filter(name => !FILES.some(f => f[0] === name)).map(name => [name, name])) : FILES;
   return [
     how('Home Assistant (MQTT)', true, ...mqtt.length
-      ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', problem(o.error)))
-      : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /etc/packgate/mqtt\n')]),
+      ? mqtt.map(o => el('p', {}, t('mqtt_there', o.name), ' ', pill(o.connected ? 'connected' : 'not_connected'), ' ', o.connected ? null : problem(o.error)))
+      : [el('p', {}, t('mqtt_how')), copyable('[mqtt home]\nbroker = mqtt://homeassistant.local\nuser = packgate\npassword_file = /run/credentials/packgate.service/mqtt\n')]),
     how('Modbus TCP', false, el('p', {}, t('modbus_how', `${host}:${port}`)),
       copyable(`mbpoll -m tcp -p ${port} -a ${unit} -0 -1 -r ${base + 210} -c 4 -t 4:float ${host}\n`)),
     how(t('files'), true, el('p', {}, t('file_how')), el('ul', { class: 'files' }, ...known.map(file))),
@@ -176,7 +176,7 @@ export async function setup() {
         texts.model, texts.serial, texts.firmware, isBank(p) ? null : count(known.timeouts), problem(known.error, known.error_at)];
     })));
     parts.outlets.fill(g.outlets?.length && table(t('outlets'), ['name', 'state', 'published', 'dropped', 'failed', 'problem'], g.outlets.map(o =>
-      [[o.kind, o.name].filter(Boolean).join(' '), pill(o.running === false ? 'closed' : o.connected ? 'connected' : 'running'), count(o.published), count(o.dropped), count(o.failed), problem(o.error)])));
+      [[o.kind, o.name].filter(Boolean).join(' '), pill(o.running === false ? 'closed' : o.connected ? 'connected' : 'running'), count(o.published), count(o.dropped), count(o.failed), o.connected ? o.error : problem(o.error)])));
     parts.pushes.fill(g.pushes?.length && table(t('pushes'), ['name', 'port', 'state', 'requests', 'confirmed_n', 'failed', 'problem'], g.pushes.map(p =>
       [p.name, el('code', {}, p.target), pill(p.connected ? 'connected' : 'not_connected'), count(p.requests), count(p.confirmed), count(p.failures), problem(p.error)])));
     parts.clients.fill(modbus.connections?.length && table(t('clients'), ['address', 'running', 'requests'], modbus.connections.map(c =>

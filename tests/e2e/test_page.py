@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 
@@ -100,8 +101,10 @@ def shows_what_is_and_says_what_is_old():
 
 
 def shows_nothing_of_a_pack_that_never_answered():
-    with Gateway(pack("ghost", 1, "tcp://127.0.0.1:9", "daly") + WEB) as gateway:
-        look("never", page_of(gateway))
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with Gateway(pack("ghost", 1, port, "daly") + WEB) as gateway:
+            look("never", page_of(gateway))
 
 
 def says_when_the_gateway_is_silent():

@@ -114,7 +114,7 @@ const cases = {
                 await page.evaluate(h => { location.hash = h; }, hash);
                 await settled(page, hash);
                 const wide = await page.evaluate(() => {
-                    const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > innerWidth + 1 && !n.closest('pre, .ini, .vh'));
+                    const out = [...document.querySelectorAll('main *')].filter(n => n.getBoundingClientRect().right > 321 && !n.closest('pre, .ini, .vh'));
                     return [document.scrollingElement.scrollWidth, ...out.slice(0, 3).map(n => n.outerHTML.slice(0, 120))];
                 });
                 check(wide[0] <= 320 && wide.length === 1, `${locale} ${hash || 'now'}: ${wide}`);

@@ -164,6 +164,15 @@ struct bms_driver {
     enum bms_result (*decode)(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack);
 
+    /** For a line that has another master and is only listened to: what stands at bytes[0…size-1],
+     * size >= 1. BMS_FRAME: a question or an order of that master, and `address` is whom it is for,
+     * as in options.address, or -1 where the protocol has none. Its first BMS_REQUEST_MAX bytes are
+     * the request for `frame` and `decode`. BMS_MORE: may become one. BMS_SKIP: anything else. NULL:
+     * its replies cannot be understood in this way. */
+    struct bms_span (*question)(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                int *address);
+    bool tells_itself; /* frames come unasked that say whose they are and what is in them */
+
     /** Settles what needs several messages of one cycle, such as the sign of the current. May be
      * NULL. */
     void (*finish)(struct bms *bms, struct pack *pack);

@@ -204,6 +204,18 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, FRAME_SIZE};
 }
 
+/* The host's byte, where boards have their number. */
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind == BMS_FRAME && bytes[1] < 0x20)
+        span.kind = BMS_SKIP;
+    if (span.kind == BMS_FRAME)
+        *address = bytes[1] >= 0x40 && bytes[1] <= 0x4F ? bytes[1] - 0x3F : 1;
+    return span;
+}
+
 /* ---- decoder ---- */
 
 /* 0x90, pack:
@@ -613,6 +625,7 @@ const struct bms_driver daly_driver = {
     .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .finish = finish,
     .control = build_switch,

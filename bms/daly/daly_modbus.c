@@ -141,6 +141,17 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return span;
 }
 
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    const struct daly_map *map = map_of(bms);
+    if (!is_request_address(map, bytes[0]))
+        return (struct bms_span){BMS_SKIP, 1};
+    struct bms_span span = modbus_question(bms, bytes, size, address);
+    *address = bytes[0] - map->request_first + 1;
+    return span;
+}
+
 /* ---- requests ---- */
 
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
@@ -522,6 +533,7 @@ const struct bms_driver daly_d2_driver = {
     .steps = sizeof d2_plan / sizeof *d2_plan,
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .finish = finish,
     .control = build_switch,
@@ -549,6 +561,7 @@ const struct bms_driver daly_p81_driver = {
     .guess_count = sizeof p81_guesses / sizeof *p81_guesses,
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .finish = finish,
     .control = build_switch,

@@ -296,6 +296,7 @@ const struct bms_driver eg4_ll_driver = {
     .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
+    .question = modbus_question,
     .decode = decode,
     .emulate = emulate,
 };

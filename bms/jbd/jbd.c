@@ -150,6 +150,22 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, whole};
 }
 
+/* A read has no data and names a register; some boards repeat A5 where that stands, and then have a
+ * status of 0 behind it (section 11). */
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    const struct layout *layout = layout_of(bms);
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span;
+    const uint8_t *head = bytes + layout->header - 3;
+    const bool asks = (head[0] == READ && head[1] != 0 && head[2] == 0) || head[0] == WRITE;
+    if (layout->addressed)
+        *address = bytes[1];
+    return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
+}
+
 /* ---- plan ---- */
 
 enum step { STEP_BASIC, STEP_CELLS, STEP_NAME, STEPS };
@@ -755,6 +771,7 @@ const struct bms_driver jbd_driver = {
     .steps = STEPS,
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .control = build_switch,
     .emulate = emulate,
@@ -777,6 +794,7 @@ const struct bms_driver jbd_addressed_driver = {
     .guess_count = COUNT(addressed_guesses),
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .emulate = emulate,
 };

@@ -99,6 +99,18 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, whole};
 }
 
+/* A read without data, or a write with some: their answers have it the other way round. */
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span;
+    const bool asks = (be16(bytes + 6) > 0) == (bytes[1] == WRITE);
+    *address = bytes[0];
+    return (struct bms_span){asks ? BMS_FRAME : BMS_SKIP, asks ? span.size : 1};
+}
+
 /* ---- plan ---- */
 
 enum step { STEP_STATUS, STEP_BOARD, STEPS };
@@ -539,6 +551,7 @@ const struct bms_driver jbd_up_driver = {
     .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .control = build_switch,
     .emulate = emulate,

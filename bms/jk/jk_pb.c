@@ -330,6 +330,19 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return span.kind == BMS_SKIP ? find_message(request, bytes, size) : span;
 }
 
+/* A trigger or another write, with its data; or a read. What is acknowledged repeats a write's head
+ * alone. */
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    (void) bms;
+    if (size < 2)
+        return more();
+    if (bytes[1] != WRITE_REGISTERS && bytes[1] != READ_REGISTERS)
+        return skip();
+    return modbus_question(bms, bytes, size, address);
+}
+
 /* ---- decoder ---- */
 
 /* What a trigger asks for; 0: it is none. */
@@ -616,6 +629,8 @@ const struct bms_driver jk_pb_driver = {
     .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
+    .question = find_question,
+    .tells_itself = true,
     .decode = decode,
     .control = build_switch,
     .mask = mask,

@@ -165,6 +165,28 @@ struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *re
     return span;
 }
 
+/* 01 03 | 13 88 | 00 22 | crc          a read, or a written register
+ * 01 10 | 10 70 | 00 02 | 04 | … | crc  many are written */
+struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                int *address)
+{
+    (void) bms;
+    size_t length = READ_SIZE;
+    if (size < 2)
+        return more;
+    if (bytes[1] == MODBUS_WRITE_MANY && size < 7)
+        return more;
+    if (bytes[1] == MODBUS_WRITE_MANY)
+        length = 9u + bytes[6];
+    else if (!reads(bytes[1]) && bytes[1] != MODBUS_WRITE)
+        return skip;
+    struct bms_span span = whole(bytes, size, length);
+    if (span.kind == BMS_DAMAGED)
+        return skip;
+    *address = bytes[0];
+    return span;
+}
+
 /* ---- windows ---- */
 
 static bool within(const struct modbus_window *window, unsigned first, unsigned count)

@@ -134,6 +134,10 @@ bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
 struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
                              const uint8_t *bytes, size_t size);
 
+/** `question`: a read or a write with any address, which is the slave's. */
+struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                int *address);
+
 /** `decode` with the tables of a map. */
 enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
                               const struct bms_request *request, const uint8_t *frame, size_t size,

@@ -55,6 +55,7 @@ const struct bms_driver modbus_user_driver = {
     .steps = 2 * MODBUS_USER_READS,
     .build = build,
     .frame = modbus_frame,
+    .question = modbus_question,
     .decode = decode,
     .finish = modbus_finish,
 };

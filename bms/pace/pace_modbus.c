@@ -349,6 +349,7 @@ const struct bms_driver pace_modbus_driver = {
     .guess_count = COUNT(guesses),
     .build = build,
     .frame = modbus_frame,
+    .question = modbus_question,
     .decode = decode,
     .finish = finish,
     .emulate = emulate,

@@ -267,6 +267,7 @@ const struct bms_driver renogy_driver = {
     .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
+    .question = modbus_question,
     .decode = decode,
     .emulate = emulate,
 };

@@ -365,6 +365,7 @@ const struct bms_driver seplos_v3_driver = {
     .guess_count = COUNT(guesses),
     .build = modbus_build,
     .frame = modbus_frame,
+    .question = modbus_question,
     .decode = decode,
     .finish = finish,
     .control = build_switch,

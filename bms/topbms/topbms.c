@@ -261,6 +261,15 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     }
 }
 
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind == BMS_FRAME && !topbms_read_question(bytes, span.size, address))
+        span.kind = BMS_SKIP;
+    return span;
+}
+
 /* Whether a frame can be read as 42H or 44H of any pack, or of all. */
 static bool is_readable(struct topbms_reply *reply, bool all)
 {
@@ -670,6 +679,7 @@ const struct bms_driver topbms_driver = {
     .guess_count = COUNT(guesses),
     .build = build,
     .frame = find_frame,
+    .question = find_question,
     .decode = decode,
     .control = build_switch,
     .emulate = topbms_emulate,

@@ -107,3 +107,18 @@ bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
         reply->size = 0;
     return true;
 }
+
+bool topbms_read_question(const uint8_t *bytes, size_t size, int *address)
+{
+    struct ydt_frame frame;
+    uint8_t info[YDT_INFO_MAX];
+    size_t length = 0;
+    if (!ydt_parse(bytes, size, &frame) || is_return_code(frame.head.code) ||
+        !ydt_read_info(&frame, info, &length))
+        return false;
+    const bool values = frame.head.code == TOPBMS_ANALOG || frame.head.code == TOPBMS_STATUS;
+    if (values && length > 1)
+        return false; /* a reply of TDT boards */
+    *address = length == 1 ? info[0] : frame.head.address;
+    return true;
+}

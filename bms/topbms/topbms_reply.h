@@ -28,4 +28,8 @@ struct topbms_reply {
 bool topbms_read_reply(const struct bms *bms, const struct bms_request *request,
                        const uint8_t *bytes, size_t size, struct topbms_reply *reply);
 
+/** Whether a frame is a question or an order of some master, and whom it is for: the pack that its
+ * INFO names, else ADR. */
+bool topbms_read_question(const uint8_t *bytes, size_t size, int *address);
+
 #endif

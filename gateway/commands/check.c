@@ -136,8 +136,11 @@ static void write_lines(const struct config *config, FILE *out)
         bool serial = strncmp(line->port, "serial:", 7) == 0;
         fprintf(out, "%s\t%s\t", line->name, line->port);
         if (serial && driver && driver != &automatic_driver)
-            fprintf(out, "%u %s", line->baud ? line->baud : driver->line.baud,
-                    line->framing[0] ? line->framing : driver->line.framing);
+            fprintf(out, "%u %s%s", line->baud ? line->baud : driver->line.baud,
+                    line->framing[0] ? line->framing : driver->line.framing,
+                    line->listen ? ", " : "");
+        if (line->listen)
+            fprintf(out, "listens only");
         fputc('\n', out);
     }
 }

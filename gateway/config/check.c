@@ -123,12 +123,24 @@ static void find_variant(struct config_draft *pack, struct mistakes *mistakes)
     report_variant(pack, variant, mistakes);
 }
 
+static bool is_listened_to(const struct config_draft *pack)
+{
+    return pack->line && line_of(pack->line)->listen;
+}
+
+/* A master that asks the others has the address 0 at times, and can be heard there. */
+static int lowest_address(const struct config_draft *pack)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    return is_listened_to(pack) && driver->tells_itself ? 0 : driver->address_min;
+}
+
 static void check_address(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
     int address = pack_of(pack)->options.address;
     if (!driver || !config_draft_usable(pack, "address") ||
-        (address >= driver->address_min && address <= driver->address_max))
+        (address >= lowest_address(pack) && address <= driver->address_max))
         return;
     unsigned line = config_draft_line(pack, "address");
     if (!bms_has_address(driver))
@@ -136,7 +148,44 @@ static void check_address(const struct config_draft *pack, struct mistakes *mist
                      driver->name);
     else
         mistakes_add(mistakes, line, "'address' is %d; expected %d to %d for protocol '%s'",
-                     address, driver->address_min, driver->address_max, driver->name);
+                     address, lowest_address(pack), driver->address_max, driver->name);
+}
+
+/* On a line that is only listened to. */
+static void check_listening(const struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    if (!is_listened_to(pack) || !driver)
+        return;
+    const unsigned at = config_draft_line(pack, "protocol");
+    if (driver == &automatic_driver)
+        mistakes_add(
+            mistakes, at,
+            "[line %s] is only listened to, where 'auto' cannot ask; expected the protocol",
+            pack->line->name);
+    else if (!bms_talks(driver) && !driver->question) {
+        char known[EXPECTED_SIZE] = "";
+        for (unsigned i = 0; bms_drivers[i]; i++) {
+            size_t used = strlen(known);
+            if (bms_talks(bms_drivers[i]) || bms_drivers[i]->question)
+                snprintf(known + used, sizeof known - used, "%s%s", used > 0 ? ", " : "",
+                         bms_drivers[i]->name);
+        }
+        mistakes_add(mistakes, at,
+                     "[line %s] is only listened to, which protocol '%s' cannot be; these can: %s, "
+                     "modbus",
+                     pack->line->name, driver->name, known);
+    }
+    if (pack_of(pack)->writable)
+        mistakes_add(mistakes, config_draft_line(pack, "writable"),
+                     "[line %s] is only listened to: nothing can be switched on it; leave "
+                     "'writable' out",
+                     pack->line->name);
+    if (strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
+        mistakes_add(mistakes, config_draft_line(pack->line, "listen"),
+                     "[line %s] is simulated and has no other master to listen to; leave 'listen' "
+                     "out",
+                     pack->line->name);
 }
 
 /* A simulated line emulates what its packs are configured to be. */
@@ -451,6 +500,7 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
     settle_spikes(gateway, pack);
     check_address(pack, mistakes);
     check_writable(pack, mistakes);
+    check_listening(pack, mistakes);
     check_automatic(pack, mistakes);
     load_map(pack, mistakes);
     check_unit(drafts, pack, mistakes);

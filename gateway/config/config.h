@@ -64,6 +64,7 @@ struct line_config {
     bool gap_set;   /* a gap of 0 can be meant */
     unsigned tries; /* 0: the driver's */
     enum rts_mode rts;
+    bool listen; /* the line has a master already: nothing is ever sent */
 };
 
 /* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it

@@ -155,6 +155,11 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
              "on while sending, for RS485 converters that have no automatic of their own."},
+    {.name = "listen", LINE(listen), .type = &type_flag, WORDS("no", "yes"),
+     .preset = "no",
+     .on_change = CHANGE_LINE,
+     .help = "yes: somebody else asks the packs of this line, an inverter or a master pack. What passes is decoded, and "
+             "nothing is ever sent."},
 };
 
 static const struct config_alias line_aliases[] = {

@@ -4,6 +4,7 @@
 
 #include "intake.h"
 #include "lend.h"
+#include "listener.h"
 #include "port.h"
 #include "reply.h"
 #include "turns.h"
@@ -29,7 +30,9 @@
 #define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
 #define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
 #define TALK_GAP_S 2.0        /* who talks each second was held up, if it was silent for longer */
-#define PATIENCE 3            /* times the usual, for an answer that may not come, */
+#define PAUSE_S 1.0           /* of another master, worth a note */
+#define PAUSE_FACTOR 1.5
+#define PATIENCE 3 /* times the usual, for an answer that may not come, */
 #define PATIENCE_LEAST_S 0.4
 #define PATIENT_EACH 4 /* and all its time each so many attempts */
 #define FADING 0.98    /* of how long answers take */
@@ -110,16 +113,30 @@ struct line {
     struct lend lend;
     double doubted_at; /* opened anew as a loan was left unanswered; NaN: never */
     TAILQ_HEAD(, line_tap) taps;
+
+    /* `listen = yes`: somebody else asks. NULL: we do. */
+    struct listener *listener;
+    double *heard_until;            /* of each pack: silent by then, it is missed */
+    double usual_pause_s;           /* between the master's rounds; 0: none that is known */
+    double last_pause_s, paused_at; /* paused_at: its end; NaN: none yet */
 };
 
 static void advance(struct line *line, double now);
 static void await_talker(struct line *line, double now);
+static void await_master(struct line *line, double now);
+static void watch_master(struct line *line, double now);
 static double next_due(const struct line *line, double now);
 
 /* A pack that talks unasked is alone on its line; the configuration has seen to it. */
 static bool talks(const struct line *line)
 {
     return bms_talks(line->turns.list[0].poller->config->driver);
+}
+
+/* Nobody is asked: the device talks, or has another master. */
+static bool hears(const struct line *line)
+{
+    return line->config->listen || talks(line);
 }
 
 /* The one place where a line changes from one state to another. */
@@ -367,14 +384,14 @@ static void on_opened(void *data, int fd)
     struct line *line = data;
     double now = clock_now();
     bool again = line->opened, other_device = now - line->lost_at > OTHER_DEVICE_S;
-    line->fd = fd;
+    line->fd = line->config->listen ? -1 : fd; /* what is written goes nowhere */
     line->asked = false;
     line->opened = true;
     line->facts.since = now;
     line->facts.openings++;
     line->quiet_since = -INFINITY;
     line->wanted_at = NAN;
-    line->unheard_since = talks(line) ? now : NAN;
+    line->unheard_since = hears(line) ? now : NAN;
     line->heard_at = now;
     line->lag_s = 0;
     reply_clear(&line->reply);
@@ -388,8 +405,12 @@ static void on_opened(void *data, int fd)
     }
     log_debug("line %s: %s is open", line->config->name, line->config->port);
     intake_start(&line->intake, fd);
-    enter(line, talks(line) ? LINE_LISTENING : LINE_RESTING);
-    if (line->state == LINE_LISTENING)
+    if (line->listener)
+        await_master(line, now);
+    enter(line, hears(line) ? LINE_LISTENING : LINE_RESTING);
+    if (line->listener)
+        watch_master(line, now);
+    else if (line->state == LINE_LISTENING)
         await_talker(line, now);
     else
         advance(line, now);
@@ -689,7 +710,8 @@ static void loan_received(struct line *line, const uint8_t *bytes, size_t size, 
 
 bool line_lend(struct line *line, struct loan *loan)
 {
-    if ((talks(line) && !loan->open_end) || (!is_open(line) && line->backoff_s > 0))
+    if (line->config->listen || (talks(line) && !loan->open_end) ||
+        (!is_open(line) && line->backoff_s > 0))
         return false;
     lend_add(&line->lend, loan);
     const double now = clock_now();
@@ -871,6 +893,62 @@ static void miss_talker(struct line *line, double now)
         await_talker(line, now);
 }
 
+/* ---- somebody else asks ---- */
+
+static void await_master(struct line *line, double now)
+{
+    listener_reset(line->listener, now);
+    for (unsigned i = 0; i < line->turns.count; i++)
+        line->heard_until[i] = now + line->turns.list[i].poller->config->stale_after_s;
+}
+
+/* One of its packs has answered the line's master. */
+static void on_overheard(void *data, struct poller *poller, double now)
+{
+    struct line *line = data;
+    struct member *member = turns_find(&line->turns, poller);
+    line->heard_until[member - line->turns.list] = now + poller_stale_after(poller);
+    line->afresh_helped |= line->lag_s == 0;
+    publish(line, member, now);
+}
+
+static void miss_pack(struct line *line, unsigned i, double now)
+{
+    struct member *member = &line->turns.list[i];
+    line->heard_until[i] = now + poller_stale_after(member->poller);
+    poller_unheard(member->poller);
+    if (isnan(member->missing_since))
+        member->missing_since = now;
+    note_miss(line, member, now);
+}
+
+/* Looks on until something comes, and at who was not heard for too long. */
+static void watch_master(struct line *line, double now)
+{
+    double next = fmin(now + WATCH_S, listener_wait(line->listener, now));
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        if (now >= line->heard_until[i])
+            miss_pack(line, i, now);
+        next = fmin(next, line->heard_until[i]);
+    }
+    if (now - line->unheard_since > DEAF_S)
+        open_anew(line, "nothing was received, opening it again", now);
+    else
+        arm(line, next, now);
+}
+
+/* A master that has its rounds is silent between them: two pauses that were alike, with less than
+ * their length between them, are its habit. */
+static void note_pause(struct line *line, double pause_s, double now)
+{
+    if (pause_s < PAUSE_S)
+        return;
+    const bool rhythm = now - pause_s - line->paused_at < pause_s;
+    line->usual_pause_s = rhythm ? fmin(pause_s, line->last_pause_s) : 0;
+    line->last_pause_s = pause_s;
+    line->paused_at = now;
+}
+
 /* ---- events ---- */
 
 /* The process was stopped or the host slept, and the far end may have gone on: what waits here, and
@@ -891,8 +969,12 @@ static bool overslept(struct line *line, double now)
  * when the port was opened shows as well, since nothing came for so long. */
 static bool is_held_up(struct line *line, double now)
 {
-    double silence_s = now - line->heard_at;
-    if (silence_s < TALK_GAP_S) {
+    double silence_s = now - line->heard_at, usual_s = TALK_GAP_S;
+    if (line->listener) {
+        note_pause(line, silence_s, now);
+        usual_s = fmax(usual_s, PAUSE_FACTOR * line->usual_pause_s);
+    }
+    if (silence_s < usual_s) {
         line->afresh_helped |= line->lag_s == 0;
         return false;
     }
@@ -931,6 +1013,12 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     }
     if (line->state == LINE_LENT) {
         loan_received(line, bytes, size, now);
+        return;
+    }
+    if (line->listener) {
+        listener_take(line->listener, bytes, size, now, line->lag_s);
+        if (line->state == LINE_LISTENING)
+            watch_master(line, now);
         return;
     }
     mask_received(&line->mask, &line->flight.member->poller->bms, bytes, size);
@@ -976,7 +1064,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         watch_loan(line, now);
         break;
     case LINE_LISTENING:
-        if (line->lend.queue)
+        if (line->listener)
+            watch_master(line, now);
+        else if (line->lend.queue)
             lend_out(line, now);
         else if (now < line->flight.deadline)
             watch_talker(line, now);
@@ -1000,6 +1090,7 @@ static void settle_settings(struct line *line, struct port_settings *settings)
     snprintf(settings->framing, sizeof settings->framing, "%s",
              config->framing[0] ? config->framing : usual->framing);
     settings->rts = config->rts;
+    settings->listen = config->listen;
 }
 
 static struct port *make_port(struct line *line)
@@ -1016,6 +1107,21 @@ static struct port *make_port(struct line *line)
                  &(struct port_simulated){simulated, line->turns.count}, &port_events, line);
     free(simulated);
     return port;
+}
+
+static bool make_listener(struct line *line)
+{
+    static const struct listener_events events = {.heard = on_overheard, .show = show};
+    struct poller **pollers = calloc(line->turns.count, sizeof(struct poller *));
+    line->heard_until = calloc(line->turns.count, sizeof *line->heard_until);
+    line->turns.listens = true;
+    line->paused_at = NAN;
+    for (unsigned i = 0; pollers && i < line->turns.count; i++)
+        pollers[i] = line->turns.list[i].poller;
+    if (pollers && line->heard_until)
+        line->listener = listener_new(pollers, line->turns.count, line->baud, &events, line);
+    free(pollers);
+    return line->listener != NULL;
 }
 
 struct line *line_new(struct ev_loop *loop, const struct line_config *config,
@@ -1045,8 +1151,12 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
         return NULL;
     }
     intake_init(&line->intake, loop, line->baud, &intake_events, line);
-    if (talks(line))
+    if (hears(line))
         line->flight.member = &line->turns.list[0];
+    if (config->listen && !talks(line) && !make_listener(line)) {
+        line_free(line);
+        return NULL;
+    }
     return line;
 }
 
@@ -1065,6 +1175,8 @@ void line_free(struct line *line)
     intake_stop(&line->intake);
     ev_timer_stop(line->loop, &line->timer);
     port_free(line->port);
+    listener_free(line->listener);
+    free(line->heard_until);
     turns_close(&line->turns);
     free(line);
 }
@@ -1080,6 +1192,8 @@ void line_start(struct line *line)
 
 bool line_order(struct line *line, struct order *order)
 {
+    if (line->config->listen)
+        return false;
     if (!is_open(line) && line->backoff_s > 0)
         return false;
     struct order **last = &line->orders;

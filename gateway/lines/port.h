@@ -16,6 +16,7 @@ struct port_settings {
     unsigned baud;
     char framing[4]; /* "8N1" */
     enum rts_mode rts;
+    bool listen; /* it is opened for reading only, as far as its kind can */
 };
 
 /* What a simulated port emulates. */

@@ -86,12 +86,18 @@ static bool set_up(struct serial *serial, int fd)
            set_rts(serial, fd) && set_reading(fd);
 }
 
+/* Through a descriptor for reading the kernel sends nothing, whatever the program does. */
+static int access_mode(const struct serial *serial)
+{
+    return serial->port->settings.listen ? O_RDONLY : O_RDWR;
+}
+
 /* Two programs that ask on one line take each other's answers. The lock is what other careful
  * programs look at (pyserial's `exclusive` is the same). It comes before anything that touches the
  * settings or the buffers, which the other may be using. */
 static bool take(struct serial *serial, const char *path)
 {
-    serial->lock = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    serial->lock = open(path, access_mode(serial) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     return serial->lock >= 0 && flock(serial->lock, LOCK_EX | LOCK_NB) == 0;
 }
 
@@ -112,7 +118,8 @@ static int open_device(struct serial *serial, const char *path)
         serial->handle = NULL;
         return -1;
     }
-    if (sp_open(serial->handle, SP_MODE_READ_WRITE) != SP_OK) {
+    const enum sp_mode mode = serial->port->settings.listen ? SP_MODE_READ : SP_MODE_READ_WRITE;
+    if (sp_open(serial->handle, mode) != SP_OK) {
         int error = errno;
         sp_free_port(serial->handle);
         serial->handle = NULL;
@@ -128,7 +135,7 @@ static int open_device(struct serial *serial, const char *path)
 static int open_pty(struct serial *serial, const char *path)
 {
     struct termios settings;
-    serial->pty = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    serial->pty = open(path, access_mode(serial) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
     if (serial->pty < 0 || tcgetattr(serial->pty, &settings) < 0)
         return -1;
     cfmakeraw(&settings);

@@ -182,6 +182,13 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
         member->silent_since =
             isnan(member->poller->published_at) ? started_at : member->poller->published_at;
     }
+    if (turns->listens) {
+        log_warn(
+            "line %s: nothing was heard of %s for %.0f s; is it asked by the line's master, and "
+            "in this protocol?",
+            line, names, now - since);
+        return;
+    }
     log_warn(
         "line %s: no answer from %s for %.0f s, asking every %.*f s now; %s", line, names,
         now - since, interval < 10, interval,

@@ -19,6 +19,7 @@ struct member {
 struct turns {
     struct member *list;
     unsigned count;
+    bool listens;        /* somebody else asks them */
     double silent_after; /* a silent pack goes before one that is due then only */
     double try_after;    /* the same of what was never answered */
     double

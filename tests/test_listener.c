@@ -1,0 +1,657 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Lines that have another master: emulated packs are asked by a master, and what passes between them is all that the
+ * listener gets, whole, byte by byte, merged, torn and damaged. It tells what the master has read, never more, and never
+ * as younger than it is.
+ */
+#include "lines/listener.h"
+
+#include "lines/exchange.h"
+#include "lines/reply.h"
+#include "bms/battery.h"
+#include "bms/prng.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PACKS_MOST 3
+#define REPLY_S 0.06
+#define BAUD 9600
+#define SETTLED 10 /* rounds: behind a weak check it takes several readings to believe one */
+
+static const struct line_config line_config = {.name = "line", .listen = true};
+
+/* ---- a master with its packs, and a listener beside them ---- */
+
+enum pieces {
+    WHOLE,  /* a frame at a time */
+    BYTES,  /* each byte by itself */
+    TORN,   /* in two halves, a while apart */
+    MERGED, /* question and reply come together */
+    PIECES
+};
+
+struct bench {
+    const struct bms_driver *driver;
+    unsigned count;
+    struct pack_config configs[PACKS_MOST];
+    struct bms devices[PACKS_MOST];
+    struct pack told[PACKS_MOST]; /* what the packs have */
+    struct poller *masters[PACKS_MOST], *pollers[PACKS_MOST];
+    struct listener *listener;
+    double now;
+    enum pieces pieces;
+    uint8_t held[BMS_REQUEST_MAX + BMS_FRAME_MAX]; /* of MERGED: the question */
+    size_t held_size;
+    double first_question_at; /* of this round */
+    unsigned heard[PACKS_MOST];
+    size_t shown;
+    bool (*spoil)(struct bench *bench, uint8_t *bytes, size_t *size, bool question);
+};
+
+static void on_heard(void *data, struct poller *poller, double now)
+{
+    struct bench *bench = data;
+    (void) now;
+    for (unsigned i = 0; i < bench->count; i++)
+        if (bench->pollers[i] == poller)
+            bench->heard[i]++;
+}
+
+static void on_show(void *data, char direction, const uint8_t *bytes, size_t size)
+{
+    struct bench *bench = data;
+    (void) bytes;
+    bench->shown += direction == '#' ? 0 : size;
+}
+
+static void open_bench(struct bench *bench, const struct bms_driver *driver, enum pieces pieces)
+{
+    static const struct listener_events events = {.heard = on_heard, .show = on_show};
+    *bench = (struct bench){.driver = driver, .pieces = pieces, .now = 100};
+    bench->count = bms_has_address(driver) ? PACKS_MOST : 1;
+    for (unsigned i = 0; i < bench->count; i++) {
+        struct battery battery;
+        const struct battery_settings settings = {.cells = 16,
+                                                  .temps = 4,
+                                                  .capacity_ah = 100 + 10 * i,
+                                                  .soc_percent = 40 + 10 * i,
+                                                  .ambient_c = 20,
+                                                  .seed = i};
+        bench->configs[i] = (struct pack_config){
+            .name = "pack",
+            .line = &line_config,
+            .driver = driver,
+            .options = {.address = bms_has_address(driver) ? 1 + (int) i : -1, .adr = -1},
+            .poll_s = 1,
+            .stale_after_s = 10,
+        };
+        battery_init(&battery, &settings);
+        battery_step(&battery, 60, &bench->told[i]);
+        bms_init(&bench->devices[i], driver);
+        bench->devices[i].options.address = bench->configs[i].options.address;
+        bench->masters[i] = poller_new(&bench->configs[i]);
+        bench->pollers[i] = poller_new(&bench->configs[i]);
+    }
+    bench->listener = listener_new(bench->pollers, bench->count, BAUD, &events, bench);
+    assert_non_null(bench->listener);
+    listener_reset(bench->listener, bench->now - 10);
+}
+
+static void close_bench(struct bench *bench)
+{
+    listener_free(bench->listener);
+    for (unsigned i = 0; i < bench->count; i++) {
+        poller_free(bench->masters[i]);
+        poller_free(bench->pollers[i]);
+    }
+}
+
+static void pass(struct bench *bench, const uint8_t *bytes, size_t size)
+{
+    listener_take(bench->listener, bytes, size, bench->now, 0);
+}
+
+/* Bytes on the wire, as the listener's port delivers them. */
+static void deliver(struct bench *bench, const uint8_t *bytes, size_t size, bool question)
+{
+    static uint8_t copy[BMS_FRAME_MAX];
+    memcpy(copy, bytes, size);
+    if (bench->spoil && !bench->spoil(bench, copy, &size, question))
+        return;
+    switch (bench->pieces) {
+    case BYTES:
+        for (size_t i = 0; i < size; i++) {
+            pass(bench, copy + i, 1);
+            bench->now += 0.0001;
+        }
+        break;
+    case TORN:
+        pass(bench, copy, size / 2);
+        bench->now += 0.05;
+        pass(bench, copy + size / 2, size - size / 2);
+        break;
+    case MERGED:
+        memcpy(bench->held + bench->held_size, copy, size);
+        bench->held_size += size;
+        if (!question) {
+            pass(bench, bench->held, bench->held_size);
+            bench->held_size = 0;
+        }
+        break;
+    default:
+        pass(bench, copy, size);
+    }
+}
+
+/* What a pack answers; what it says to a master that asks another one is nothing. */
+static size_t ask(struct bench *bench, unsigned i, const struct bms_request *request,
+                  struct reply *feed)
+{
+    static struct bms_output out;
+    reply_clear(feed);
+    for (size_t at = 0; at < request->size;) {
+        size_t used = bench->driver->emulate(&bench->devices[i], &bench->told[i],
+                                             request->bytes + at, request->size - at, &out);
+        reply_append(feed, out.bytes, out.size);
+        at += used ? used : 1;
+    }
+    return feed->size;
+}
+
+/* The master reads one pack once, whole. */
+static void read_pack(struct bench *bench, unsigned i)
+{
+    static struct reply feed;
+    struct poller *master = bench->masters[i];
+    struct bms_request request;
+    bool published = false, any = false;
+    master->due = 0;
+    while (poller_request(master, bench->now, &request, &published)) {
+        if (!any)
+            bench->first_question_at = bench->now;
+        any = true;
+        deliver(bench, request.bytes, request.size, true);
+        bench->now += REPLY_S;
+        ask(bench, i, &request, &feed);
+        if (feed.size > 0)
+            deliver(bench, feed.bytes, feed.size, false);
+        else if (bench->held_size > 0) { /* nobody answers what it waits with */
+            pass(bench, bench->held, bench->held_size);
+            bench->held_size = 0;
+        }
+        bench->now += 0.02;
+        const enum reply_state state =
+            reply_decode(&feed, &master->bms, &request, true, &master->incoming);
+        if (state == REPLY_DONE)
+            poller_answered(master, bench->now);
+        else if (state == REPLY_REFUSED)
+            poller_refused(master, bench->now);
+        else
+            poller_unanswered(master, bench->now);
+    }
+    bench->now += 0.2;
+    listener_wait(bench->listener, bench->now);
+}
+
+static void read_all(struct bench *bench, unsigned rounds)
+{
+    for (unsigned round = 0; round < rounds; round++) {
+        for (unsigned i = 0; i < bench->count; i++)
+            read_pack(bench, i);
+        bench->now += 0.5;
+        listener_wait(bench->listener, bench->now);
+    }
+}
+
+static bool same(double a, double b)
+{
+    return (isnan(a) && isnan(b)) || fabs(a - b) < 1e-9;
+}
+
+/* All that the master has read is known, and nothing else. */
+static void expect_the_masters(const struct bench *bench)
+{
+    for (unsigned i = 0; i < bench->count; i++) {
+        const struct pack *master = &bench->masters[i]->values, *heard = &bench->pollers[i]->values;
+        assert_true(pack_known(master, VOLTAGE_V));
+        for (unsigned id = 0; id < PACK_VALUES; id++)
+            if (!same(master->value[id], heard->value[id]))
+                fail_msg("%s %u in pieces %d: value %u is %g for the master, %g was heard",
+                         bench->driver->name, i, (int) bench->pieces, id, master->value[id],
+                         heard->value[id]);
+        if (master->alarms_known != heard->alarms_known)
+            fail_msg("%s %u: alarms", bench->driver->name, i);
+        assert_int_equal(master->alarms_protection, heard->alarms_protection);
+        for (unsigned id = 0; id < PACK_TEXTS; id++)
+            assert_string_equal(master->text[id], heard->text[id]);
+    }
+}
+
+static bool listens(const struct bms_driver *driver)
+{
+    return driver->question != NULL;
+}
+
+/* ---- cases ---- */
+
+static void hears_what_the_master_reads(void **state)
+{
+    (void) state;
+    unsigned drivers = 0;
+    for (size_t d = 0; bms_drivers[d]; d++)
+        for (unsigned pieces = 0; listens(bms_drivers[d]) && pieces < PIECES; pieces++) {
+            struct bench bench;
+            open_bench(&bench, bms_drivers[d], (enum pieces) pieces);
+            read_all(&bench, SETTLED);
+            expect_the_masters(&bench);
+            for (unsigned i = 0; i < bench.count; i++)
+                assert_in_range(bench.heard[i], 2, SETTLED + 4);
+            close_bench(&bench);
+            drivers += pieces == 0;
+        }
+    assert_true(drivers >= 12);
+}
+
+/* A set is as old as the first question in it, not younger; together in one piece, by as much older as
+ * the wire takes. */
+static void tells_the_age(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++)
+        for (unsigned pieces = 0; listens(bms_drivers[d]) && pieces < PIECES; pieces++) {
+            struct bench bench;
+            open_bench(&bench, bms_drivers[d], (enum pieces) pieces);
+            read_all(&bench, SETTLED);
+            read_pack(&bench, 0);
+            double late = bench.pollers[0]->published_at - bench.first_question_at;
+            /* What comes in one piece with its reply is as young as that, but for the wire. */
+            if (late > (pieces == MERGED ? REPLY_S : 1e-9) || late < -6)
+                fail_msg("%s in pieces %u: told as of %.3f s after its first question",
+                         bench.driver->name, pieces, late);
+            assert_false(poller_stale(bench.pollers[0], bench.now));
+            assert_true(poller_stale(bench.pollers[0], bench.now + 12));
+            close_bench(&bench);
+        }
+}
+
+/* ---- what is not whole ---- */
+
+static bool lose_questions(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
+{
+    (void) bench;
+    (void) bytes;
+    (void) size;
+    return !question;
+}
+
+static bool cut_replies(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
+{
+    (void) bench;
+    (void) bytes;
+    if (!question)
+        *size /= 2;
+    return true;
+}
+
+static bool delay_replies(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
+{
+    (void) bytes;
+    (void) size;
+    if (!question)
+        bench->now += 5;
+    return true;
+}
+
+static unsigned times_heard(const struct bms_driver *driver,
+                            bool (*spoil)(struct bench *, uint8_t *, size_t *, bool))
+{
+    struct bench bench;
+    open_bench(&bench, driver, WHOLE);
+    bench.spoil = spoil;
+    read_all(&bench, SETTLED);
+    const unsigned heard = bench.heard[0];
+    close_bench(&bench);
+    return heard;
+}
+
+static void believes_whole_exchanges_only(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        if (!listens(bms_drivers[d]))
+            continue;
+        if (!bms_drivers[d]->tells_itself)
+            assert_int_equal(times_heard(bms_drivers[d], lose_questions), 0);
+        if (strcmp(bms_drivers[d]->name, "daly") !=
+            0) /* half a reply is a whole frame of several */
+            assert_int_equal(times_heard(bms_drivers[d], cut_replies), 0);
+        if (!bms_drivers[d]->tells_itself)
+            assert_int_equal(times_heard(bms_drivers[d], delay_replies), 0);
+    }
+}
+
+static bool repeat_replies(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
+{
+    if (!question)
+        pass(bench, bytes, *size);
+    return true;
+}
+
+/* A reply that comes again has no question any more. */
+static void believes_a_reply_once(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        if (!listens(bms_drivers[d]) || bms_drivers[d]->tells_itself)
+            continue;
+        const unsigned once = times_heard(bms_drivers[d], NULL);
+        assert_int_equal(times_heard(bms_drivers[d], repeat_replies), once);
+    }
+}
+
+/* Packs that are not of this line, asked by the same master. */
+static void keeps_to_its_own_packs(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        if (!listens(bms_drivers[d]) || !bms_has_address(bms_drivers[d]))
+            continue;
+        struct bench bench;
+        open_bench(&bench, bms_drivers[d], WHOLE);
+        static const struct listener_events events = {.heard = on_heard, .show = on_show};
+        listener_free(bench.listener);
+        bench.listener = listener_new(&bench.pollers[1], 1, BAUD, &events, &bench);
+        listener_reset(bench.listener, bench.now - 10);
+        read_all(&bench, SETTLED);
+        assert_int_equal(bench.heard[0], 0);
+        assert_int_equal(bench.heard[2], 0);
+        assert_true(bench.heard[1] > 0);
+        for (unsigned id = 0; id < PACK_VALUES; id++)
+            assert_true(
+                same(bench.masters[1]->values.value[id], bench.pollers[1]->values.value[id]));
+        close_bench(&bench);
+    }
+}
+
+/* An order that another master gives is none of ours, and tells nothing. */
+static void passes_over_orders(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        if (!listens(driver) || !driver->control)
+            continue;
+        struct bench bench;
+        static struct reply feed;
+        open_bench(&bench, driver, WHOLE);
+        read_all(&bench, SETTLED);
+        const unsigned before = bench.heard[0];
+        const uint32_t polls = bench.pollers[0]->counters.polls;
+        struct bms_request request;
+        if (driver->control(&bench.masters[0]->bms, BMS_DISCHARGE_MOS, false, &request)) {
+            deliver(&bench, request.bytes, request.size, true);
+            ask(&bench, 0, &request, &feed);
+            deliver(&bench, feed.bytes, feed.size, false);
+            bench.now += 1;
+            listener_wait(bench.listener, bench.now);
+            assert_int_equal(bench.heard[0], before);
+            assert_int_equal(bench.pollers[0]->counters.polls, polls);
+        }
+        read_all(&bench, SETTLED);
+        expect_the_masters(&bench);
+        assert_true(same(bench.pollers[0]->values.value[DISCHARGE_MOS],
+                         bench.masters[0]->values.value[DISCHARGE_MOS]));
+        close_bench(&bench);
+    }
+}
+
+/* A bridge that stood still hands over at once what it has kept: the first of it is as old as the wire
+ * took for all that is behind it. */
+static void reckons_with_a_backlog(void **state)
+{
+    (void) state;
+    static uint8_t backlog[20000];
+    static struct reply feed;
+    struct bench bench;
+    size_t size = 0;
+    open_bench(&bench, bms_driver_find("renogy"), WHOLE);
+    struct bms_request request;
+    for (unsigned n = 0; n < 40; n++)
+        for (unsigned step = 0; step < 2; step++) {
+            assert_true(bench.driver->build(&bench.masters[0]->bms, step, &request));
+            memcpy(backlog + size, request.bytes, request.size);
+            size += request.size;
+            ask(&bench, 0, &request, &feed);
+            memcpy(backlog + size, feed.bytes, feed.size);
+            size += feed.size;
+        }
+    assert_true(size > 2000);
+    pass(&bench, backlog, 2000);
+    assert_true(bench.heard[0] > 1);
+    /* The last set began within the last exchanges; the first ones were told as old. */
+    assert_true(bench.pollers[0]->published_at < bench.now);
+    close_bench(&bench);
+}
+
+/* ---- damage ---- */
+
+static uint64_t damage_random;
+
+/* Every third frame has wrong bits, is cut or has junk in front. */
+static bool damage(struct bench *bench, uint8_t *bytes, size_t *size, bool question)
+{
+    (void) question;
+    uint8_t junk[8];
+    const int what = prng_range(&damage_random, 0, 8);
+    if (what == 0) {
+        for (int i = prng_range(&damage_random, 1, 4); i > 0; i--) {
+            const int bit = prng_range(&damage_random, 0, (int) *size * 8 - 1);
+            bytes[bit / 8] ^= (uint8_t) (1 << bit % 8);
+        }
+    } else if (what == 1 && *size > 1) {
+        *size = (size_t) prng_range(&damage_random, 1, (int) *size - 1);
+    } else if (what == 2) {
+        for (size_t i = 0; i < sizeof junk; i++)
+            junk[i] = (uint8_t) prng_next(&damage_random);
+        pass(bench, junk, sizeof junk);
+    }
+    return true;
+}
+
+/* Behind a CRC of 16 bits nothing that a pack has not said is ever told, however torn. */
+static void believes_no_damage(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        if (!listens(bms_drivers[d]) || bms_drivers[d]->check != BMS_CHECK_CRC16)
+            continue;
+        struct bench bench;
+        damage_random = 7;
+        open_bench(&bench, bms_drivers[d], BYTES);
+        read_all(&bench, SETTLED);
+        expect_the_masters(&bench);
+        bench.spoil = damage;
+        for (unsigned round = 0; round < 150; round++) {
+            bench.pieces = (enum pieces)(round % PIECES);
+            read_all(&bench, 1);
+            for (unsigned i = 0; i < bench.count; i++)
+                for (unsigned id = 0; id < PACK_VALUES; id++) {
+                    const double value = bench.pollers[i]->values.value[id];
+                    if (!isnan(value) && !same(value, bench.masters[i]->values.value[id]))
+                        fail_msg("%s %u: value %u is %g, the pack has %g", bms_drivers[d]->name, i,
+                                 id, value, bench.masters[i]->values.value[id]);
+                }
+        }
+        assert_true(bench.heard[0] > 20);
+        close_bench(&bench);
+    }
+}
+
+/* ---- recordings ---- */
+
+static const struct exchange *load(const char *path, struct exchange **owned)
+{
+    char error[200];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    static char text[400000];
+    const size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    *owned = exchange_parse(text, size, error, sizeof error);
+    assert_non_null(*owned);
+    return *owned;
+}
+
+static double value_named(const struct pack *pack, const char *name, bool *known)
+{
+    static const struct {
+        const char *name;
+        enum pack_value id;
+    } names[] = {{"voltage_v", VOLTAGE_V},     {"current_a", CURRENT_A},
+                 {"soc_percent", SOC_PERCENT}, {"cell_mv.1", CELL_MV},
+                 {"cell_mv.8", CELL_MV + 7},   {"temp_c.1", TEMP_C},
+                 {"cell_count", CELL_COUNT},   {"cycles", CYCLES}};
+    *known = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i].name, name) == 0) {
+            *known = true;
+            return pack->value[names[i].id];
+        }
+    return NAN;
+}
+
+/* Whose the requests of a recording are: the one that is asked most. */
+static int address_in(const struct bms_driver *driver, const struct exchange *exchange)
+{
+    struct bms bms;
+    bms_init(&bms, driver);
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        int address = -1;
+        if (item->kind == EXCHANGE_REQUEST && item->size > 0 &&
+            driver->question(&bms, item->bytes, item->size, &address).kind == BMS_FRAME)
+            return address;
+    }
+    return -2;
+}
+
+/* Of several readings it is a matter of taste which ones are told. */
+static bool asks_twice(const struct exchange *exchange)
+{
+    for (size_t i = 0; i < exchange->count; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct exchange_item *a = &exchange->items[i], *b = &exchange->items[j];
+            if (a->kind == EXCHANGE_REQUEST && b->kind == EXCHANGE_REQUEST && a->size == b->size &&
+                memcmp(a->bytes, b->bytes, a->size) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* Returns how many values were compared. */
+static unsigned hear_recording(const char *path)
+{
+    struct exchange *exchange;
+    load(path, &exchange);
+    const struct bms_driver *driver = exchange->driver;
+    const int address =
+        listens(driver) && !asks_twice(exchange) ? address_in(driver, exchange) : -2;
+    unsigned compared = 0;
+    if (address > -2 && !(bms_has_address(driver) && address > driver->address_max)) {
+        static const struct listener_events events = {.heard = on_heard, .show = on_show};
+        struct bench bench = {.count = 1};
+        const struct pack_config config = {.name = "pack",
+                                           .line = &line_config,
+                                           .driver = driver,
+                                           .options = {.address = address, .adr = -1},
+                                           .poll_s = 1,
+                                           .stale_after_s = 1000,
+                                           .stale_fixed = true};
+        bench.pollers[0] = poller_new(&config);
+        bench.listener = listener_new(bench.pollers, 1, 115200, &events, &bench);
+        double now = 100;
+        /* Round for round, as a master does. */
+        for (size_t i = 0; i < 4 * exchange->count; i++) {
+            const struct exchange_item *item = &exchange->items[i % exchange->count];
+            if (item->kind != EXCHANGE_VALUE && item->size > 0) {
+                listener_take(bench.listener, item->bytes, item->size, now += 0.05, 0);
+            }
+        }
+        listener_wait(bench.listener, now + 2);
+        for (size_t i = 0; bench.heard[0] > 0 && i < exchange->count; i++) {
+            const struct exchange_item *item = &exchange->items[i];
+            bool known;
+            double value;
+            if (item->kind != EXCHANGE_VALUE)
+                continue;
+            value = value_named(&bench.pollers[0]->values, item->name, &known);
+            if (!known || isnan(value))
+                continue;
+            if (fabs(value - atof(item->value)) > item->tolerance + 1e-6)
+                fail_msg("%s: %s was heard as %g, expected %s", path, item->name, value,
+                         item->value);
+            compared++;
+        }
+        listener_free(bench.listener);
+        poller_free(bench.pollers[0]);
+    }
+    exchange_free(exchange);
+    return compared;
+}
+
+static int is_shown(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static void hears_recordings(void **state)
+{
+    (void) state;
+    unsigned files = 0, compared = 0;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        char folder[200];
+        struct dirent **entries;
+        snprintf(folder, sizeof folder, "tests/captures/%s", bms_drivers[d]->name);
+        const int count = scandir(folder, &entries, is_shown, alphasort);
+        for (int i = 0; i < count; i++) {
+            char path[600];
+            snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+            const char *end = strrchr(path, '.');
+            if (end && strcmp(end, ".exch") == 0) {
+                const unsigned here = hear_recording(path);
+                compared += here;
+                files += here > 0;
+            }
+            free(entries[i]);
+        }
+        if (count >= 0)
+            free(entries);
+    }
+    print_message("%u recordings, %u values\n", files, compared);
+    assert_true(files >= 30 && compared >= 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hears_what_the_master_reads),
+        cmocka_unit_test(tells_the_age),
+        cmocka_unit_test(believes_whole_exchanges_only),
+        cmocka_unit_test(believes_a_reply_once),
+        cmocka_unit_test(keeps_to_its_own_packs),
+        cmocka_unit_test(passes_over_orders),
+        cmocka_unit_test(reckons_with_a_backlog),
+        cmocka_unit_test(hears_recordings),
+        cmocka_unit_test(believes_no_damage),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

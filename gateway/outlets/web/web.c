@@ -13,7 +13,9 @@
 #include "base/log.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -155,6 +157,10 @@ static void let_go(void *self)
     free(web->packs);
     free(web->warning);
     free(web->protection);
+    free(web->tls_cert);
+    if (web->tls_key)
+        explicit_bzero(web->tls_key, strlen(web->tls_key));
+    free(web->tls_key);
     free(web);
 }
 
@@ -176,12 +182,42 @@ static bool take_packs(struct web *web)
     return web->stream && web->setup && (web->past || !web->config->history[0]);
 }
 
+/* The whole of a file as text. NULL: it was said why. */
+static char *read_text(const char *path)
+{
+    char *text = NULL;
+    size_t room = 0;
+    FILE *in = fopen(path, "re");
+    const ssize_t size = in ? getdelim(&text, &room, '\0', in) : -1;
+    if (size <= 0) {
+        log_error("web: %s: %s", path, in ? "nothing in it" : strerror(errno));
+        free(text);
+        text = NULL;
+    }
+    if (in)
+        fclose(in);
+    return text;
+}
+
+static bool read_certificate(struct web *web)
+{
+    if (!web->config->tls_cert[0])
+        return true;
+    web->tls_cert = read_text(web->config->tls_cert);
+    web->tls_key = web->tls_cert ? read_text(web->config->tls_key) : NULL;
+    return web->tls_key != NULL;
+}
+
 static bool open_server(struct web *web)
 {
+    if (!read_certificate(web))
+        return false;
     const struct http_settings settings = {
         .listen = &web->config->listen,
         .max_clients = web->config->max_clients,
         .max_per_address = web->config->max_per_address,
+        .tls_cert = web->tls_cert,
+        .tls_key = web->tls_key,
         .admit = admit,
         .handle = handle,
         .data = web,

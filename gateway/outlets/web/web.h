@@ -30,6 +30,7 @@ struct web {
     uint32_t *warning, *protection; /* of each: alarms that were told of */
     unsigned count;
     struct setup *setup;
+    char *tls_cert, *tls_key;    /* what is in the files; NULL: not encrypted */
     json_t *news[WEB_NEWS_KEPT]; /* a ring, `news_next` is the place of the next */
     unsigned news_next, news_count;
     double begun_at; /* Unix time */

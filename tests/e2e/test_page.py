@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package-lock.json. The gateway
-is the real one, its packs are simulated."""
+is the real one, its packs are simulated. tests/run: long"""
 
 import json
 import os
@@ -74,10 +74,10 @@ class House:
         self.folder = tempfile.mkdtemp(prefix="packgate-page-")
         self.shed, shed = simulate("topbms", SHED)
         self.boat, boat = simulate("daly", BOAT)
-        history = os.path.join(self.folder, "history.db")
-        subprocess.run([os.path.join(BUILT, "tests/bench/past"), history, "1.2", "shed=16:150:62", "boat=8:280:12",
-                        "left=15:100:40", "right=15:100:41", "house=left+right"], check=True, timeout=PATIENCE)
+        history = past(self.folder, 1.2, "shed=16:150:62", "boat=8:280:12", "left=15:100:40", "right=15:100:41",
+                       "house=left+right")
         self.gateway = Gateway(pack("shed", 1, shed, "topbms", "stale_after = 3s\n") + pack("boat", 2, boat, "daly") + BANK + WEB +
+                               ";password = open sesame\n" +
                                f"[history]\nfile = {history}\ncommit = 10s\n")
         self.url = page_of(self.gateway)
         self.gateway.wait_published("shed", "boat", "left", "right")
@@ -143,6 +143,43 @@ def works_below_a_path():
     look("prefix", House.get().url)
 
 
+def past(folder, days, *packs):
+    file = os.path.join(folder, "history.db")
+    subprocess.run([os.path.join(BUILT, "tests/bench/past"), file, str(days), *packs], check=True, timeout=PATIENCE * 4)
+    return file
+
+
+def draws_half_a_year():
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
+        file = past(folder, 190, "shed=16:150:60:1", "left=8:100:50:2", "house=shed+left")
+        text = ("[line sim]\nport = sim:cells=16,capacity=150,soc=60\nprotocol = topbms\n"
+                "[pack shed]\nline = sim\naddress = 1\nunit = 1\n[pack left]\nline = sim\naddress = 2\nunit = 2\n"
+                "[bank house]\npacks = shed, left\nunit = 3\n")
+        with Gateway(text + WEB + f"[history]\nfile = {file}\n") as gateway:
+            url = page_of(gateway)
+            gateway.wait_published("shed", "left")
+            look("charts", url)
+    with Gateway(pack("shed", 1, "sim:", "daly") + WEB) as gateway:
+        look("no_history", page_of(gateway))
+
+
+def logs_in_and_switches():
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
+        file = os.path.join(folder, "password")
+        subprocess.run([PACKGATE, "password", file], input=b"open sesame\n", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
+        text = pack("shed", 1, "sim:cells=16", "daly", "writable = yes\n") + pack("locked", 2, "sim:cells=8", "daly")
+        with Gateway(text + WEB + f"password_file = {file}\n") as gateway:
+            url = page_of(gateway)
+            gateway.wait_published("shed", "locked")
+            look("switches", url, password="open sesame")
+
+
+def tells_how_it_is_set_up():
+    house = House.get()
+    version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
+    look("setup", house.url, version=version, secret="open sesame")
+
+
 def shows_64_packs():
     text, unit = "", 0
     for bank in "abcd":
@@ -174,7 +211,8 @@ if __name__ == "__main__":
     try:
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, says_when_the_gateway_is_silent,
               fits_a_narrow_screen, speaks_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
-              works_below_a_path, shows_64_packs, shows_4_to_48_cells])
+              works_below_a_path, draws_half_a_year, logs_in_and_switches,
+              tells_how_it_is_set_up, shows_64_packs, shows_4_to_48_cells])
     finally:
         if House.opened:
             House.opened.close()

@@ -27,7 +27,10 @@ async function open(options = {}, hash = '', url = asked.url) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, locale: 'en-GB', ...options });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
-    page.on('console', message => { if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text()); });
+    // Except for what reading pixels brings about, which only this file does.
+    page.on('console', message => {
+        if (['error', 'warning'].includes(message.type()) && !message.text().includes('willReadFrequently')) complaints.push(message.text());
+    });
     page.on('pageerror', error => complaints.push(String(error)));
     page.on('request', request => { if (new URL(request.url()).host !== new URL(url).host) complaints.push(`asks ${request.url()}`); });
     await page.goto(url + hash);
@@ -236,6 +239,171 @@ const cases = {
         await page.close();
         server.closeAllConnections();
         server.close();
+    },
+
+    // Half a year of rows: every period is drawn, zoom fetches finer rows, gaps are gaps, and CSV has what is shown.
+    async charts() {
+        const page = await open({}, '#/charts/shed'), asks = [];
+        page.on('response', async response => {
+            if (response.url().includes('/history?')) asks.push({ url: new URL(response.url()), body: await response.json().catch(() => null) });
+        });
+        const kinds = ['cells', 'soc', 'power', 'temperature', 'energy'];
+        const drawn = kind => page.waitForFunction(k => {
+            const canvas = document.querySelector(`[data-kind=${k}] canvas`);
+            if (!canvas || document.querySelector('.charts[aria-busy]')) return false;
+            // Colours that are no grey: something is drawn beside grid and labels; cells are grey on purpose.
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let inked = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 40) inked++;
+            return inked > 1500;
+        }, kind);
+        const levels = { r6h: 'recent', r24h: 'minute', r7d: 'hour', r30d: 'hour', r186d: 'hour', r366d: 'day', rall: null };
+        await page.locator('[data-kind=soc] canvas').waitFor();
+        for (const [range, level] of Object.entries(levels)) {
+            asks.length = 0;
+            const begun = Date.now();
+            await page.locator(`button[value=${range}]`).click();
+            await page.waitForFunction(r => document.querySelector(`button[value=${r}]`).getAttribute('aria-pressed') === 'true' && !document.querySelector('.charts[aria-busy]'), range);
+            for (const kind of kinds) await drawn(kind);
+            console.log(`${range}: ${Date.now() - begun} ms`);
+            const first = asks.find(a => a.body && a.body.soc_percent);
+            check(first && (!level || first.body.level === level), `${range} is made of ${first && first.body.level}, not ${level}`);
+            check(first.body.soc_percent.some(v => v != null), `${range} has values`);
+        }
+        // Zoom by drag: minutes instead of hours, of that period alone.
+        await page.locator('button[value=r7d]').click();
+        await drawn('soc');
+        asks.length = 0;
+        const box = await page.locator('[data-kind=soc] .u-over').boundingBox(), y = box.y + box.height / 2;
+        await page.mouse.move(box.x + box.width * .5, y);
+        await page.mouse.down();
+        await page.mouse.move(box.x + box.width * .55, y, { steps: 5 });
+        await page.mouse.up();
+        await page.locator('button', { hasText: 'Whole period' }).waitFor();
+        const until = Date.now() + PATIENCE;
+        while (!asks.some(a => a.body && a.body.level === 'minute') && Date.now() < until) await page.waitForTimeout(50);
+        const fine = asks.find(a => a.body && a.body.level === 'minute');
+        check(fine && fine.url.searchParams.get('to') - fine.url.searchParams.get('from') < 86400, 'zoom fetches finer rows');
+        // What is shown is what the file has.
+        await page.waitForFunction(() => !document.querySelector('.charts[aria-busy]'));
+        const csv = await page.evaluate(() => fetch([...document.querySelectorAll('a.button')].find(a => a.textContent.includes('CSV')).href).then(r => r.text()));
+        const lines = csv.trim().split('\r\n'), head = lines[0].split(',');
+        check(head[0] === 'time' && head.includes('soc_percent') && head.includes('cell_mv.16'), lines[0]);
+        const shown = fine.body.soc_percent.filter(v => v != null).length;
+        check(Math.abs(lines.length - 1 - shown) <= 2, `${lines.length - 1} lines for ${shown} points`);
+        await page.keyboard.press('Escape');
+        await page.locator('button', { hasText: 'Whole period' }).click();
+        // One cell out of sixteen.
+        await page.locator('button[value=r24h]').click();
+        await drawn('cells');
+        const seventh = page.locator('[data-kind=cells] .legend button').nth(6);
+        check(await page.locator('[data-kind=cells] .legend button').count() === 16, 'sixteen cells');
+        const coloured = () => page.evaluate(() => {
+            const canvas = document.querySelector('[data-kind=cells] canvas'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            let n = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 100 && data[i + 1] - data[i] > 60) n++;
+            return n;
+        });
+        check(await coloured() === 0, 'all cells are grey');
+        await seventh.click();
+        check(await seventh.getAttribute('aria-pressed') === 'true', 'it is picked');
+        await page.waitForTimeout(100);
+        check(await coloured() > 300, 'it stands out');
+        await page.locator('button', { hasText: 'From mean' }).click();
+        await has(page.locator('[data-kind=cells] h2'), 'mV');
+        // The past night has a gap: it is hatched, and no line crosses it.
+        const gap = await page.evaluate(async () => {
+            const h = await fetch('api/v1/packs/shed/history?values=soc_percent').then(r => r.json());
+            return h.soc_percent.filter((v, i) => v == null && i > 10 && i < h.t.length - 10).length;
+        });
+        check(gap > 30, `a gap of ${gap} minutes`);
+        const hatch = await page.evaluate(() => {
+            const canvas = document.querySelector('[data-kind=power] canvas'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            const wanted = getComputedStyle(document.documentElement).getPropertyValue('--gap').trim().match(/\w\w/g).map(x => parseInt(x, 16));
+            let n = 0;
+            for (let i = 0; i < data.length; i += 4) if (data[i] === wanted[0] && data[i + 1] === wanted[1] && data[i + 2] === wanted[2]) n++;
+            return n;
+        });
+        check(hatch > 500, `hatched: ${hatch}`);
+        // A day by its bar; earlier and later.
+        await page.locator('button[value=r30d]').click();
+        await drawn('energy');
+        await page.locator('[data-kind=energy] .u-over').scrollIntoViewIfNeeded();
+        const bars = await page.locator('[data-kind=energy] .u-over').boundingBox();
+        await page.mouse.click(bars.x + bars.width * .5, bars.y + bars.height * .5);
+        await page.waitForFunction(() => document.querySelector('button[value=r24h]').getAttribute('aria-pressed') === 'true');
+        check(await page.locator('button[aria-label=Later]').isEnabled(), 'there is a later');
+        // A bank has charts of its own.
+        await page.locator('select').selectOption('house');
+        await page.locator('[data-kind=difference] canvas').waitFor();
+        check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
+    },
+
+    // Without [history] it says how to get one.
+    async no_history() {
+        const page = await open({}, '#/charts');
+        await has(page.locator('main'), 'There is no history yet');
+        await has(page.locator('pre'), '[history]');
+        complaints.length = 0;   // the browser itself complains of an answer with 404
+    },
+
+    async switches() {
+        const page = await open({}, '#shed'), complained = () => complaints.splice(0, Infinity).filter(c => !/status of 40[19]|status of 50[34]/.test(c));
+        const row = page.locator('.switch').first(), dialog = page.locator('dialog');
+        await has(row, 'on');
+        await row.locator('button', { hasText: 'Switch off' }).click();
+        await has(dialog, 'may lose power');
+        await page.keyboard.press('Escape');
+        await dialog.waitFor({ state: 'detached' });
+        await row.locator('button').click();
+        await dialog.locator('input[type=password]').fill('no');
+        await dialog.locator('button[type=submit]').click();
+        await has(dialog.locator('[role=status]'), 'Wrong password');
+        await has(row, 'on');
+        await dialog.locator('input[type=password]').fill(asked.password);
+        await page.keyboard.press('Enter');
+        await has(dialog.locator('[role=status]'), 'Confirmed by the BMS');
+        await has(row.locator('b'), 'off');
+        await has(page.locator('.more'), 'charging is switched off');
+        await dialog.waitFor({ state: 'detached' });
+        const value = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()).then(p => p.charge_mos));
+        check(value === 0, `the BMS says ${value}`);
+        // Logged in by now: no password a second time.
+        await row.locator('button', { hasText: 'Switch on' }).click();
+        check(await dialog.locator('input[type=password]').isHidden(), 'no password is asked for again');
+        await dialog.locator('button[type=submit]').click();
+        await has(row.locator('b'), 'on');
+        await page.goto(asked.url + '#/setup');
+        const leave = page.locator('button', { hasText: 'Log out' });
+        await leave.click();
+        await page.locator('#login').waitFor();
+        await page.goto(asked.url + '#shed');
+        await row.locator('button', { hasText: 'Switch off' }).click();
+        await dialog.locator('input[type=password]').waitFor();
+        await dialog.locator('button', { hasText: 'Cancel' }).click();
+        await page.goto(asked.url + '#locked');
+        await has(page.locator('main'), 'Cannot be switched from here');
+        check(!complained().length, 'no other complaints');
+    },
+
+    // What is to be known of the gateway, and what others need to connect.
+    async setup() {
+        const page = await open({}, '#/setup');
+        await has(page.locator('[data-section=gateway]'), asked.version);
+        await has(page.locator('[data-section=lines]'), 'shed');
+        await has(page.locator('[data-section=events]'), 'State of charge low');
+        const config = page.locator('[data-section=config]');
+        await has(config, '[pack shed]');
+        check(!(await config.textContent()).includes(asked.secret), 'secrets are masked');
+        await has(page.locator('[data-section=connect]'), 'broker = mqtt://');
+        const names = await page.locator('.files a').evaluateAll(all => all.map(a => a.getAttribute('href')));
+        check(names.length > 8, `${names.length} files`);
+        for (const name of names) {
+            const text = await page.evaluate(n => fetch(n).then(r => r.ok ? r.text() : ''), name);
+            check(text.length > 100, `${name} has ${text.length} characters`);
+        }
+        const telegraf = await page.evaluate(() => fetch('api/v1/files/telegraf.conf').then(r => r.text()));
+        check(telegraf.includes(new URL(asked.url).hostname), 'files have the address of the gateway');
     },
 
     // 64 packs in four banks: folded, filtered, and none of them lost.

@@ -2,7 +2,7 @@
 /* A pack as a source. */
 #include "pack_source.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,6 +28,8 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
 
 void pack_source_free(struct pack_source *source)
 {
+    if (source)
+        order_log_end(&source->orders, source->source.name);
     free(source);
 }
 
@@ -121,31 +123,18 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
 unsigned pack_source_tick(struct pack_source *source, const struct map_status *host,
                           const struct tm *local, double now)
 {
+    order_log_tick(&source->orders, source->source.name, now);
     return SOURCE_AGED | settle(source, host, local, now);
 }
 
 /* ---- switching ---- */
 
-static const char *describe(enum order_result result)
-{
-    static const char *const texts[] = {
-        [ORDER_DONE] = "confirmed",
-        [ORDER_REFUSED] = "refused by the BMS",
-        [ORDER_UNANSWERED] =
-            "not confirmed, neither by an answer nor by the state that was read back",
-        [ORDER_TOO_LATE] = "given up, its line could not be used in time",
-        [ORDER_NOT_NOW] = "not possible, its present state is not known",
-    };
-    return texts[result];
-}
-
 static void on_switched(void *data, enum order_result result)
 {
     struct pack_source *source = data;
     struct pack_order *order = &source->order;
-    char text[SWITCHES_TEXT];
-    log_info("pack %s: %s orders %s: %s", source->source.name, order->from,
-             switches_format(&order->ordered, text), describe(result));
+    order_log_add(&source->orders, source->source.name, order->from, &order->ordered, result,
+                  clock_now());
     order->pending = false;
     const struct order_report report = {
         .ordered = order->ordered, .from = order->from, .result = result};

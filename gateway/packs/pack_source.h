@@ -7,14 +7,13 @@
 #define PACKGATE_PACKS_PACK_SOURCE_H
 
 #include "kept.h"
+#include "order_log.h"
 #include "source.h"
 #include "summary.h"
 
 #include "lines/line.h"
 
 #include <time.h>
-
-#define ORDER_FROM_SIZE 80
 
 /* An order under way. */
 struct pack_order {
@@ -36,6 +35,7 @@ struct pack_source {
     struct summary summary;   /* what was last told */
     double power_w, power_at; /* of the cycle before, for the energy counters */
     struct pack_order order;
+    struct order_log orders; /* how they ended */
     void (*over)(void *data, struct pack_source *source, const struct order_report *report);
     void *data;
 };

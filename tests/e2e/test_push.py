@@ -40,7 +40,8 @@ def fixed_pack(protocol=QUICK, arguments=(), **more):
 
 
 def pack_sections(url, more="", protocol=QUICK):
-    return f"[line shed]\nport = {url}\nprotocol = {protocol}\ngap = 0s\n[pack house]\nline = shed\nunit = 1\npoll = 100ms\n{more}\n"
+    # A reply that a busy machine brings late is no lost one: what counts is that none is missing.
+    return f"[line shed]\nport = {url}\nprotocol = {protocol}\nreply_timeout = 60s\ngap = 0s\n[pack house]\nline = shed\nunit = 1\npoll = 100ms\n{more}\n"
 
 
 def push_section(url, *lines):
@@ -231,10 +232,11 @@ def counters(gateway):
 
 
 def go_on(gateway, cycles=5):
-    """Polls are published and a client is answered."""
+    """Polls are published, each request of theirs is answered, and so is a client."""
     with gateway.client() as client:
         before = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda polls: polls >= before + cycles)
+        assert read_value(client, "timeouts", 1) == 0
         assert read(client, 330, 1, 1) == [8]
 
 

@@ -2,6 +2,7 @@
 """What the tests of MQTT share: a real mosquitto on a port of its own, a client that notes all that passes, certificates,
 and Home Assistant's rules for what it is told, as its source has them."""
 
+import contextlib
 import json
 import os
 import queue
@@ -147,6 +148,95 @@ class Proxy:
         self.socket.close()
         for end in self.ends:
             end.close()
+
+
+class Liar:
+    """A listener that does something else than a broker with whoever connects."""
+
+    def __init__(self, talk):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.talk = talk
+        self.kept = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            self.kept.append(connection)
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection):
+        try:
+            connection.recv(4096)
+            self.talk(connection)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+        for connection in self.kept:
+            connection.close()
+
+
+CONNACK = bytes.fromhex("20020000")
+
+
+def huge(connection):
+    """Announces a message of 256 MB and begins to send it."""
+    connection.sendall(CONNACK + bytes.fromhex("30ffffff7f") + b"\0\5topic" + bytes(1 << 16))
+
+
+def flood(connection):
+    connection.sendall(CONNACK)
+    while True:
+        connection.sendall(bytes.fromhex("3009") + b"\0\5topic" + b"hi" * 1)
+
+
+# A name server that never answers: what asks it waits for ever. In packgate-outlet and its children only.
+DEAF = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (strcmp(program_invocation_short_name, "packgate-outlet") != 0)
+        return real(host, service, hints, found);
+    for (;;)
+        sleep(1);
+}
+"""
+
+
+@contextlib.contextmanager
+def name_servers_silent(folder):
+    """For outlets of gateways that are started meanwhile. `folder` has to stay for as long as they run."""
+    with open(f"{folder}/deaf.c", "w") as file:
+        file.write(DEAF)
+    subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
+                   check=True)
+    before = {name: os.environ.get(name) for name in ("LD_PRELOAD", "ASAN_OPTIONS")}
+    os.environ["LD_PRELOAD"] = f"{folder}/deaf.so"
+    # What the sanitized build says of a library in front of its own.
+    os.environ["ASAN_OPTIONS"] = ":".join(filter(None, (before["ASAN_OPTIONS"], "verify_asan_link_order=0")))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def retained(broker, topic="#"):

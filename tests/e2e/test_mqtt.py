@@ -9,12 +9,11 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 from harness import Gateway, await_value, main, read_value, simulate
-from mqtt_harness import (Broker, LINE, PATIENT, Listener, Proxy, await_retained, check_component, check_device, make_certificates, render,
-                          retained)
+from mqtt_harness import (Broker, LINE, Liar, Listener, PATIENT, Proxy, await_retained, check_component, check_device, flood, huge,
+                          make_certificates, render, retained)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
 
@@ -459,55 +458,6 @@ def sends_nothing_old_after_a_stall():
                 assert len(old) <= 6 and len(set(topic for _, topic in old)) == len(old), old
         said = [line for line in gateway.lines if "mqtt " in line]
         assert len(said) < 20, said
-
-
-class Liar:
-    """A listener that does something else than a broker with whoever connects."""
-
-    def __init__(self, talk):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.talk = talk
-        self.kept = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.kept.append(connection)
-            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
-
-    def _one(self, connection):
-        try:
-            connection.recv(4096)
-            self.talk(connection)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.socket.close()
-        for connection in self.kept:
-            connection.close()
-
-
-CONNACK = bytes.fromhex("20020000")
-
-
-def huge(connection):
-    """Announces a message of 256 MB and begins to send it."""
-    connection.sendall(CONNACK + bytes.fromhex("30ffffff7f") + b"\0\5topic" + bytes(1 << 16))
-
-
-def flood(connection):
-    connection.sendall(CONNACK)
-    while True:
-        connection.sendall(bytes.fromhex("3009") + b"\0\5topic" + b"hi" * 1)
 
 
 def liars_end_in_a_line_of_the_log():

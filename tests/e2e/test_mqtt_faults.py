@@ -15,7 +15,7 @@ import threading
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, main, read_value, simulate
-from mqtt_harness import Broker, LINE, Listener, Proxy, await_retained, make_certificates
+from mqtt_harness import Broker, LINE, Listener, Proxy, await_retained, make_certificates, name_servers_silent
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cells=8,soc_percent=77"
 
@@ -46,41 +46,13 @@ def await_status(gateway, wanted):
         time.sleep(0.2)
 
 
-# A name server that never answers: what asks it waits for ever. In packgate-outlet and its children only.
-DEAF = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <errno.h>
-#include <netdb.h>
-#include <string.h>
-#include <unistd.h>
-int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
-{
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = dlsym(RTLD_NEXT, "getaddrinfo");
-    if (strcmp(program_invocation_short_name, "packgate-outlet") != 0)
-        return real(host, service, hints, found);
-    for (;;)
-        sleep(1);
-}
-"""
-
-
 def name_servers_that_never_answer_hold_nobody_up():
     server, url = simulate("daly", SIMULATED)
-    with tempfile.TemporaryDirectory(prefix="packgate-deaf-") as folder, server:
-        with open(f"{folder}/deaf.c", "w") as file:
-            file.write(DEAF)
-        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{folder}/deaf.so", f"{folder}/deaf.c", "-ldl"],
-                       check=True)
-        packs = LINE.format("shed", url, 1, "") + "".join(LINE.format(name, "sim:", unit, "")
-                                                          for name, unit in (("b", 2), ("c", 3), ("d", 4)))
-        # What the sanitized build says of a library in front of its own.
-        checks = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))
-        os.environ.update(LD_PRELOAD=f"{folder}/deaf.so", ASAN_OPTIONS=checks)
-        try:
+    packs = LINE.format("shed", url, 1, "") + "".join(LINE.format(name, "sim:", unit, "")
+                                                      for name, unit in (("b", 2), ("c", 3), ("d", 4)))
+    with server, tempfile.TemporaryDirectory(prefix="packgate-deaf-") as folder:
+        with name_servers_silent(folder):
             gateway = Gateway(packs + section(1883, host="broker.example"))
-        finally:
-            del os.environ["LD_PRELOAD"], os.environ["ASAN_OPTIONS"]
         with gateway, gateway.client() as client:
             gateway.wait_for("mqtt home: broker .*: its name was not found within 15 s: no name server answers; trying again")
             # Meanwhile the outlet has taken all that it was sent: 15 seconds of four packs at ten polls a second are far

@@ -32,10 +32,13 @@
 #define ROOM_SIZE (128 * 1024) /* for one message: a device with everything has 50 kB */
 #define SPARE_ROOM 32          /* of the queue, for events and results */
 #define ORDERS_MAX 32          /* under way */
-#define CHANGE_PAUSE_S 1.0     /* between two messages that on_change makes */
-#define SHRINK_S 600.0         /* of another identity, until what it lacks is taken away */
-#define REPORT_TICKS 5         /* seconds */
-#define BIRTH_MIN_S 1.0        /* Home Assistant has come up: others answer it as well */
+/* From one message that on_change makes to the next: once a second, and a little less, so that polls
+ * of once a second are not kept back for ever once one was early. After a calm, a second one may
+ * follow at once: a cycle can come in two parts. */
+#define CHANGE_PAUSE_S 0.9
+#define SHRINK_S 600.0  /* of another identity, until what it lacks is taken away */
+#define REPORT_TICKS 5  /* seconds */
+#define BIRTH_MIN_S 1.0 /* Home Assistant has come up: others answer it as well */
 #define BIRTH_SPREAD_S 4.0
 #define OPEN_S 0.5                     /* an answer of the broker is worth so long */
 #define EVENTS_MAX 128                 /* that the broker has not confirmed yet */
@@ -62,7 +65,8 @@ struct mqtt_pack {
     double strange_since;         /* another identity; NaN: it is the same */
     bool was_fresh;               /* in this life */
     bool online;                  /* its status, as it was told */
-    double due, sent_at;          /* state */
+    double due;                   /* state, by its interval */
+    double free_at;               /* state, for a change, not before */
     bool changed;                 /* since then */
     struct pack sent;             /* its values */
     uint32_t warning, protection; /* alarms that were told */
@@ -114,7 +118,7 @@ struct mqtt {
     struct unsure unsure[EVENTS_MAX];
     unsigned events;    /* sent */
     double answered_at; /* the broker, for values that have not been sent since; -INFINITY: none */
-    ev_timer flush, second, birth, farewell;
+    ev_timer flush, later, second, birth, farewell;
     unsigned ticks;
     uint32_t failed_told; /* attempts to connect, to the gateway */
     bool ending, retained_told, foreign_told;
@@ -631,7 +635,7 @@ static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         !send_state(mqtt, pack, now))
         return false;
     pack->todo &= ~(unsigned) STATE;
-    pack->sent_at = now;
+    pack->free_at = fmax(pack->free_at, now - CHANGE_PAUSE_S) + CHANGE_PAUSE_S;
     pack->changed = false;
     pack->sent = *pack->pack->source.values;
     return true;
@@ -778,8 +782,23 @@ static void judge(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
         pack->todo |= STATE;
         pack->due = now - pack->due > interval ? now + interval : pack->due + interval;
     }
-    if (pack->changed && now - pack->sent_at >= CHANGE_PAUSE_S)
+    if (pack->changed && now >= pack->free_at)
         pack->todo |= STATE;
+}
+
+/* A change that has to wait is told as soon as it may be. */
+static void wait_for_changes(struct mqtt *mqtt, double now)
+{
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    double next = INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
+            next = fmin(next, mqtt->packs[i].free_at);
+    ev_timer_stop(loop, &mqtt->later);
+    if (next == (double) INFINITY)
+        return;
+    ev_timer_set(&mqtt->later, next - now, 0);
+    ev_timer_start(loop, &mqtt->later);
 }
 
 static void flush(struct mqtt *mqtt)
@@ -794,6 +813,7 @@ static void flush(struct mqtt *mqtt)
     if (!is_smartbms(mqtt) && count_fresh(mqtt, now) != mqtt->fresh_told)
         mqtt->todo |= INFO;
     send_all(mqtt, now);
+    wait_for_changes(mqtt, now);
 }
 
 static void on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -1206,6 +1226,7 @@ static void free_mqtt(void *self)
     struct mqtt *mqtt = self;
     struct ev_loop *loop = outlet_loop(mqtt->outlet);
     ev_timer_stop(loop, &mqtt->flush);
+    ev_timer_stop(loop, &mqtt->later);
     ev_timer_stop(loop, &mqtt->second);
     ev_timer_stop(loop, &mqtt->birth);
     ev_timer_stop(loop, &mqtt->farewell);
@@ -1272,7 +1293,7 @@ static bool make_packs(struct mqtt *mqtt)
         char key[PIPE_KEY_SIZE];
         pack->pack = outlet_pack(mqtt->outlet, i);
         pack->strange_since = NAN;
-        pack->sent_at = -INFINITY;
+        pack->free_at = -INFINITY;
         pack_clear(&pack->sent);
         read_alarms(mqtt, pack);
         note_key(pack->pack->source.name, key);
@@ -1307,10 +1328,12 @@ static void start_timers(struct mqtt *mqtt)
 {
     struct ev_loop *loop = outlet_loop(mqtt->outlet);
     ev_init(&mqtt->flush, on_flush);
+    ev_init(&mqtt->later, on_flush);
     ev_timer_init(&mqtt->second, on_second, 1, 1);
     ev_init(&mqtt->birth, on_birth);
     ev_init(&mqtt->farewell, on_farewell);
-    mqtt->flush.data = mqtt->second.data = mqtt->birth.data = mqtt->farewell.data = mqtt;
+    mqtt->flush.data = mqtt->later.data = mqtt->second.data = mqtt->birth.data =
+        mqtt->farewell.data = mqtt;
     ev_timer_start(loop, &mqtt->second);
 }
 

@@ -1,18 +1,84 @@
 // SPDX-License-Identifier: MIT
-/* A serial port, looked at: what does not exist, what is none, what takes any rate, what is in use. */
+/* A serial port, looked at: what does not exist, what is none, what takes any rate, what
+ * takes some, what is in use. */
 #include "lines/device.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* ---- a port with a clock ---- */
+
+/* The kernel's struct termios2, which cannot stand beside that of <termios.h>: four words of flags,
+ * the line discipline and 19 characters, and the two rates. */
+struct kernel_termios {
+    uint32_t flags[4];
+    uint8_t rest[20];
+    uint32_t in_baud, out_baud;
+};
+#define SET_TERMIOS2 0x402C542Bul
+
+/* A pseudo terminal says yes to any rate. This one divides its clock by whole numbers, as the kernel
+ * does for a UART and tells in the rate that is read back: uart_get_baud_rate and
+ * uart_get_divisor. 0: it is as it is. */
+static unsigned highest_rate;
+static bool refuses;
+
+int ioctl(int fd, unsigned long request, ...)
+{
+    int (*real)(int, unsigned long, ...);
+    *(void **) &real = dlsym(RTLD_NEXT, "ioctl");
+    va_list list;
+    va_start(list, request);
+    struct kernel_termios *argument = va_arg(list, void *);
+    va_end(list);
+    if (request != SET_TERMIOS2 || highest_rate == 0)
+        return real(fd, request, argument);
+    if (refuses)
+        return -1;
+    struct kernel_termios made = *argument;
+    unsigned divisor = (highest_rate + made.out_baud / 2) / made.out_baud;
+    made.in_baud = made.out_baud = highest_rate / (divisor ? divisor : 1);
+    return real(fd, request, &made);
+}
+
+static void test_rate_of_a_clock(void **state)
+{
+    (void) state;
+    int master, slave;
+    char name[100], why[200] = "";
+    assert_int_equal(openpty(&master, &slave, name, NULL, NULL), 0);
+    struct termios before, after;
+    assert_int_equal(tcgetattr(slave, &before), 0);
+    highest_rate = 115200;
+    assert_true(device_check(name, 9600, false, why, sizeof why));
+    assert_true(device_check(name, 19200, false, why, sizeof why));
+    assert_true(device_check(name, 115200, false, why, sizeof why));
+    assert_false(device_check(name, 250000, false, why, sizeof why));
+    assert_string_equal(why, "it does not take 250000 baud, it would run at 115200");
+    assert_false(device_check(name, 100000, false, why, sizeof why));
+    assert_string_equal(why, "it does not take 100000 baud, it would run at 115200");
+    refuses = true;
+    assert_false(device_check(name, 230400, false, why, sizeof why));
+    assert_string_equal(why, "it does not take 230400 baud");
+    refuses = false;
+    highest_rate = 0;
+    assert_int_equal(tcgetattr(slave, &after), 0);
+    assert_int_equal(cfgetospeed(&after), cfgetospeed(&before));
+    close(slave);
+    close(master);
+}
 
 static void expect_wrong(const char *path, const char *reason)
 {
@@ -70,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_pty),
         cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_rate_of_a_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ static bool check_rate(int fd, unsigned baud, char *why, size_t size)
     if (got == 0)
         snprintf(why, size, "it does not take %u baud", baud);
     else if (!device_rate_fits(baud, got))
-        snprintf(why, size, "it does not take %u baud, the nearest that it does is %u", baud, got);
+        snprintf(why, size, "it does not take %u baud, it would run at %u", baud, got);
     return got > 0 && device_rate_fits(baud, got);
 }
 

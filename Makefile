@@ -94,6 +94,9 @@ test-deps:
 
 docs: all
 	$(BUILD)/packgate map --format md >register-map.md
+	$(BUILD)/packgate protocols --format md >docs/packs.md
+	$(BUILD)/packgate protocols --format makes >$(BUILD)/makes.md
+	sed -i -e '/^<!-- makes begin/,/^<!-- makes end/{//!d}' -e '/^<!-- makes begin/r $(BUILD)/makes.md' README.md
 
 # Endurance, for SOAK_MINUTES; a short run is one of the tests.
 soak: test-deps

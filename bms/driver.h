@@ -134,9 +134,21 @@ struct bms_output {
     size_t size;
 };
 
+/* What its owner should know, for docs/packs.md; Markdown, without '|'. */
+struct bms_guide {
+    const char *makes;   /* makes and boards, by the names on them */
+    const char *port;    /* in a word or two: "RS485" */
+    const char *wires;   /* the port, its plug and pins */
+    const char *setting; /* what is set in the maker's app or on the board; "": nothing */
+    const char *address; /* what its range leaves open, the names of its variants; "": nothing */
+    const char
+        *switching; /* which of its variants can switch a MOS; NULL: all, if the driver can */
+};
+
 struct bms_driver {
-    const char *name;            /* as in the configuration: "daly" */
-    const char *title;           /* "Daly, UART (A5 frames)" */
+    const char *name;  /* as in the configuration: "daly" */
+    const char *title; /* "Daly, UART (A5 frames)" */
+    struct bms_guide guide;
     const char *const *variants; /* NULL-ended names, first is the default; NULL: none */
     int address_min, address_max, address_default; /* of options.address; min == max: not used */
     int sweep_last;          /* a search for all packs goes no further; 0: as far as is usual */

@@ -24,6 +24,7 @@ static const struct command {
     {"read", command_read, "polls packs once and prints their values as JSON"},
     {"decode", command_decode, "prints the values of a recorded exchange file as JSON"},
     {"probe", command_probe, "finds out which protocol and address answer on a port"},
+    {"protocols", command_protocols, "lists the protocols, with makes, ports and addresses"},
     {"map", command_map, "prints the register map"},
     {"export", command_export, "prints the history of a pack as CSV"},
     {"password", command_password, "sets the password of the page"},

@@ -391,6 +391,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 const struct bms_driver ant_driver = {
     .name = "ant",
     .title = "ANT boards of 2021 and later (frames 7E A1)",
+    .guide = {.makes = "ANT boards of 2021 and later (16ZMUB, 24BHUB, 24CBUB…)",
+              .port = "UART",
+              .wires = "the UART socket of the Bluetooth module: 3.3 V TTL, its VCC pin must be "
+                       "fed with 3.3 V",
+              .setting = "the board falls asleep without current: wake it by button or charger",
+              .address = ""},
     .address_min = 1,
     .address_max = 1,
     .address_default = 1,

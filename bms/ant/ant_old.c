@@ -338,6 +338,13 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver ant_old_driver = {
     .name = "ant-old",
     .title = "ANT boards of 2019 and 2020 (request 5A 5A)",
+    .guide = {.makes = "ANT boards of 2019 and 2020 (ANT24C…)",
+              .port = "UART",
+              .wires = "the UART socket of the Bluetooth module: 3.3 V TTL, its VCC pin must be "
+                       "fed with 3.3 V",
+              .setting = "the board falls asleep without current: wake it by button or charger; "
+                         "some are set to 9600; a board that answers both: `ant`",
+              .address = ""},
     .address_min = 1,
     .address_max = 1,
     .address_default = 1,

@@ -613,6 +613,12 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver daly_driver = {
     .name = "daly",
     .title = "Daly, UART and RS485 (A5 frames)",
+    .guide = {.makes = "Daly R16T, R25T, R32, J, T, A, U, W, ND, early K; MGod",
+              .port = "UART, RS485",
+              .wires = "UART 3.3…5 V (ground is battery minus) or RS485 with ground",
+              .setting = "Board number (BMSTool) for several on RS485; sleep time 65535: never",
+              .address = "`auto` (a pack that is alone on its line is also asked as the Bluetooth "
+                         "dongle would), `rs485`, `bluetooth`"},
     .variants = variants,
     .address_min = 1,
     .address_max = 16,

@@ -285,6 +285,12 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver eg4_ll_driver = {
     .name = "eg4-ll",
     .title = "EG4 LL, LL-S, PowerPro, RS485 Modbus",
+    .guide = {.makes = "EG4 LL, LL-S, PowerPro, WallMount (not the master), 12 V units of the "
+                       "same electronics",
+              .port = "RS485",
+              .wires = "RS485, pins as printed in the manual",
+              .setting = "DIP switches, inverted: all ON is the master, 16",
+              .address = "16 if not given"},
     .address_min = 1,
     .address_max = 16,
     .address_default = 16,

@@ -540,6 +540,11 @@ static const struct bms_guess guesses[] = {{.address = MASTER, .polls = 2}};
 const struct bms_driver jbd_up_driver = {
     .name = "jbd-up",
     .title = "JBD UP16S rack boards (RS485, RS232)",
+    .guide = {.makes = "JBD UP16S rack boards: ECO-WORTHY, JBD48100000",
+              .port = "RS485, RS232",
+              .wires = "RS485 or RS232",
+              .setting = "the pack at address 1 passes on to the others",
+              .address = ""},
     .address_min = MASTER,
     .address_max = 32,
     .address_default = MASTER,

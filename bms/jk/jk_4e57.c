@@ -780,6 +780,13 @@ static const struct bms_guess guesses[] = {{.address = -1, .polls = 2}};
 const struct bms_driver jk_4e57_driver = {
     .name = "jk-4e57",
     .title = "JK, GPS port (4E 57 frames, protocol 000)",
+    .guide = {.makes = "JK-B, JK-BD (GPS port) and JK-PB with protocol 000",
+              .port = "UART",
+              .wires = "4-pin GPS port, JST 1.25: GND, RX, TX, **full pack voltage**. 3.3 V TTL, "
+                       "no RS485 without JK's dongle",
+              .setting = "UART1 Protocol No. 000. *GPS heartbeat* off: it opens the MOS when "
+                         "nobody talks",
+              .address = ""},
     .line = {.baud = 115200,
              .framing = "8N1",
              .reply_ms = 1000,

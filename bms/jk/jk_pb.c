@@ -616,6 +616,14 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver jk_pb_driver = {
     .name = "jk-pb",
     .title = "JK-PB, RS485 Modbus (protocol 001)",
+    .guide = {.makes = "JK-PB inverter BMS; JK-B, JK-BD of hardware 11 and later with the RS485 "
+                       "dongle",
+              .port = "RS485",
+              .wires = "RS485-1, the RJ45 beside the DIP switches: 1 or 8 B, 2 or 7 A, 3 or 6 "
+                       "GND",
+              .setting = "UART1 Protocol No. 001 (013: `baud = 9600`). DIP switches 1…15; 0 is a "
+                         "master that talks by itself",
+              .address = "`trigger`, `registers` (as Modbus registers)"},
     .variants = variants,
     .address_min = 1,
     .address_max = 247,

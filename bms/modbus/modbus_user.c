@@ -46,6 +46,11 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 const struct bms_driver modbus_user_driver = {
     .name = "modbus",
     .title = "a Modbus RTU BMS described by a map",
+    .guide = {.makes = "any other BMS that speaks Modbus RTU, described by a file",
+              .port = "RS485",
+              .wires = "as its manual says",
+              .setting = "",
+              .address = "1 if not given"},
     .address_min = 0,
     .address_max = 247,
     .address_default = 1,

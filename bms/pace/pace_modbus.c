@@ -338,6 +338,13 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver pace_modbus_driver = {
     .name = "pace-modbus",
     .title = "PACE, RS485 Modbus (V1.3 and the layout for up to 30 cells)",
+    .guide = {.makes = "PACE boards set to PACE_MODBUS (Gobel, Jakiper, SOK, Hubble), JK with "
+                       "protocol 004",
+              .port = "RS485",
+              .wires = "RS485, RJ45",
+              .setting = "protocol PACE_MODBUS (PBmsTools or display), DIP switches. JK: `jk-pb` "
+                         "tells more",
+              .address = ""},
     .address_min = 1,
     .address_max = 15,
     .address_default = 1,

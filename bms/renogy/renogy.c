@@ -253,6 +253,11 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver renogy_driver = {
     .name = "renogy",
     .title = "Renogy smart lithium batteries, RS485 Modbus",
+    .guide = {.makes = "Renogy smart lithium batteries (RBT…)",
+              .port = "RS485",
+              .wires = "RS485, RJ45: A and B on 4-5 and 7-8 by model",
+              .setting = "a pack asleep needs a load or a charger; linked packs count from 48",
+              .address = "247 if not given. `standard`, `pro` (Pro series: current in tenths)"},
     .variants = variants,
     .address_min = 1,
     .address_max = 247,

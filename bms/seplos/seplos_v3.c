@@ -354,6 +354,12 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver seplos_v3_driver = {
     .name = "seplos-v3",
     .title = "Seplos BMS 3.0, RS485 Modbus",
+    .guide = {.makes = "Seplos BMS 3.0 (Mason, Pusung, Fusion, Polo; boards SP05B, SP57B)",
+              .port = "RS485",
+              .wires = "RS485-1, RJ45: 1 or 8 B, 2 or 7 A, 3 or 6 GND",
+              .setting = "DIP switches. 0 in a group of linked packs is a master that polls the "
+                         "others itself: set all from 1 on, or connect each pack alone",
+              .address = "0 if not given"},
     .address_min = 0,
     .address_max = 15,
     .address_default = 0,

@@ -667,6 +667,16 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver topbms_driver = {
     .name = "topbms",
     .title = "TopBMS, Topband, PACE, Seplos V2, Pylontech LV, EG4 (YD/T 1363, ASCII)",
+    .guide = {.makes = "Topband (EET), PACE, Seplos V2, Pylontech US series and other low "
+                       "voltage, EG4 LifePower4, TopBMS",
+              .port = "RS485, RS232",
+              .wires = "RS485 or RS232. PACE RS232 (RJ11, tab down): 2 GND, 3 TX, 4 RX; PACE "
+                       "RS485: RJ45 7/8. Port for the host, not the link port between packs",
+              .setting = "DIP switch: address. Some Seplos ports: `baud = 19200`. Pylontech: `baud "
+                         "= 115200` unless DIP 1 is on",
+              .address = "1 if not given (PACE, Seplos: often 0; Pylontech: from 2). `auto`, "
+                         "`topbms`, `topband`, `pace`, `seplos`, `pylontech`, `eg4`",
+              .switching = "`pace`"},
     .variants = topbms_names,
     .address_min = 0,
     .address_max = 254,

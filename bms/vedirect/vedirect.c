@@ -260,6 +260,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 const struct bms_driver vedirect_driver = {
     .name = "vedirect",
     .title = "Victron BMV and SmartShunt (VE.Direct)",
+    .guide = {.makes = "Victron SmartShunt, BMV-700, BMV-712",
+              .port = "VE.Direct",
+              .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
+                       "USB cable; the RS232 cable needs `rts = on`",
+              .setting = "monitor mode: battery monitor. `capacity` gives the remaining Ah",
+              .address = ""},
     .line = {.baud = 19200, .framing = "8N1", .reply_ms = 1500, .tries = 3, .one_pack = true},
     .check = BMS_CHECK_SUM,
     .frame = find_frame,

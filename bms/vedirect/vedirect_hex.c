@@ -314,6 +314,12 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 const struct bms_driver vedirect_hex_driver = {
     .name = "vedirect-hex",
     .title = "Victron BMV and SmartShunt (VE.Direct, HEX registers)",
+    .guide = {.makes = "Victron SmartShunt, BMV-700, BMV-712, asked register by register",
+              .port = "VE.Direct",
+              .wires = "VE.Direct, JST PH 2.0: 1 GND, 2 RX, 3 TX, 4 power: Victron's isolated "
+                       "USB cable; the RS232 cable needs `rts = on`, both directions",
+              .setting = "for shunts whose text is off, or stops while they are asked",
+              .address = ""},
     .line = {.baud = 19200,
              .framing = "8N1",
              .reply_ms = 400,

@@ -58,6 +58,9 @@ def generated_documents_are_current():
     keys = re.search(r'^\.\\" keys begin[^\n]*\n(.*?)^\.\\" keys end$', page, re.M | re.S)
     assert keys, "man/packgate.ini.5 has lost its marks"
     assert keys[1] == run(PACKGATE, "check", "--keys=man"), "man/packgate.ini.5 is out of date: make docs"
+    makes = re.search(r"^<!-- makes begin[^\n]*\n(.*?)^<!-- makes end -->$", read_text("README.md"), re.M | re.S)
+    assert makes and makes[1] == run(PACKGATE, "protocols", "--format", "makes"), "README.md is out of date: make docs"
+    assert read_text("docs/packs.md") == run(PACKGATE, "protocols", "--format", "md"), "docs/packs.md is out of date: make docs"
     wanted = run(PACKGATE, "map", "--format", "homeassistant")
     assert read_text("conf/homeassistant.yaml") == wanted, "conf/homeassistant.yaml is out of date: make docs"
 

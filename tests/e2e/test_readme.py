@@ -42,7 +42,7 @@ def read_page(path):
 
 
 README = "README.md"
-WIRING = "docs/wiring.md"
+TABLE = "docs/packs.md"
 CLIENTS = "docs/clients.md"
 PAGES = {path: read_page(path) for path in [README, "CONTRIBUTING.md", "HACKING.md", "register-map.md", "bms/README.md",
                                             *sorted(glob.glob("docs/*.md"))] if os.path.exists(path)}
@@ -138,7 +138,7 @@ def rows_of(page, columns):
 
 
 def tables_have_all_protocols():
-    table = {row[0].strip("`"): row for row in rows_of(WIRING, 7) if re.fullmatch("`[a-z0-9-]+`", row[0])
+    table = {row[0].strip("`"): row for row in rows_of(TABLE, 7) if re.fullmatch("`[a-z0-9-]+`", row[0])
              and row[0] != "`protocol`"}
     known = drivers_in_source()
     help_text = run(PACKGATE, "simulate", "--help").stdout.decode()
@@ -148,7 +148,7 @@ def tables_have_all_protocols():
     assert {name for name, *_ in listed} == set(known) - {"modbus"}, (listed, known.keys())
     assert set(known) == set(table), (known.keys(), table.keys())
     for name, low, high, variants in listed:
-        _, _, _, baud, _, address, switch = table[name]
+        _, _, baud, _, address, switch, _ = table[name]
         assert baud == known[name][0], (name, baud)
         assert (f"{low}…{high}" if low else "one to a line") in address, (name, address)
         assert all(f"`{variant}`" in address for variant in variants.split()), (name, address)

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+/* `packgate protocols`: what the program speaks, from the drivers' own words. */
+#include "command.h"
+
+#include "bms/count.h"
+#include "bms/modbus/modbus_user.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: packgate protocols [--format FORMAT]\n\n"
+    "Prints the protocols with the makes and boards that speak them.\n"
+    "  -f, --format FORMAT  text (the default); md: docs/packs.md; makes: the table of README\n"
+    "Exit status: 0, 2 for a wrong call.\n";
+
+/* The driver of a file of rows is in no list that a search could try. */
+static const struct bms_driver *driver_at(size_t index)
+{
+    size_t count = 0;
+    while (bms_drivers[count])
+        count++;
+    return index < count ? bms_drivers[index] : index == count ? &modbus_user_driver : NULL;
+}
+
+static bool can_listen(const struct bms_driver *driver)
+{
+    return bms_talks(driver) || driver->question;
+}
+
+static bool is_alone(const struct bms_driver *driver)
+{
+    return bms_talks(driver) || driver->line.one_pack;
+}
+
+static void print_makes(FILE *out)
+{
+    fprintf(out, "| makes and boards | `protocol` | port |\n|---|---|---|\n");
+    for (size_t i = 0; driver_at(i); i++) {
+        const struct bms_driver *driver = driver_at(i);
+        fprintf(out, "| %s | `%s` | %s, %u |\n", driver->guide.makes, driver->name,
+                driver->guide.port, driver->line.baud);
+    }
+}
+
+static void print_address(const struct bms_driver *driver, FILE *out)
+{
+    if (is_alone(driver))
+        fprintf(out, "one to a line");
+    else
+        fprintf(out, "%d…%d", driver->address_min, driver->address_max);
+    if (driver->guide.address[0])
+        fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
+}
+
+/* What a variant limits stands in the note of the protocol; the rest is plain. */
+static const char *switching(const struct bms_driver *driver)
+{
+    if (!driver->control)
+        return "no";
+    return driver->guide.switching ? driver->guide.switching : "yes";
+}
+
+static void print_page(FILE *out)
+{
+    fprintf(
+        out,
+        "# Packs and protocols\n\n"
+        "<!-- Written by `packgate protocols --format md` (make docs): edit the drivers. -->\n\n"
+        "Left the makes, as they are printed on batteries and boards, right what to write "
+        "behind `protocol`. Many batteries have a BMS of\n"
+        "another make inside: the name in the maker's app tells. [wiring.md](wiring.md) says "
+        "what holds for all ports, adapters and serial servers.\n\n");
+    print_makes(out);
+    fprintf(out,
+            "\n## Wires and settings\n\n"
+            "All lines are 8N1. *Switch*: the charge and discharge MOS can be "
+            "[switched](switching.md). *Listen*: understood on a bus that\n"
+            "has [another master](listening.md). What each protocol has been tested with, "
+            "recordings of real packs or examples from its\n"
+            "document, is in [tests/captures](../tests/captures), in the lines that start with "
+            "`source`.\n\n"
+            "| `protocol` | port and wires | baud | in the maker's app or on the board | "
+            "`address`, `variant` | switch | listen |\n|---|---|---|---|---|---|---|\n");
+    for (size_t i = 0; driver_at(i); i++) {
+        const struct bms_driver *driver = driver_at(i);
+        fprintf(out, "| `%s` | %s | %u | %s | ", driver->name, driver->guide.wires,
+                driver->line.baud, driver->guide.setting[0] ? driver->guide.setting : "-");
+        print_address(driver, out);
+        fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
+    }
+    fprintf(out, "\nCAN ports and the inverter side of a BMS are not supported. Bluetooth needs a "
+                 "bridge.\n");
+}
+
+static void print_text(FILE *out)
+{
+    for (size_t i = 0; driver_at(i); i++) {
+        const struct bms_driver *driver = driver_at(i);
+        fprintf(out, "%-16s %s\n%16s %s; %u baud; ", driver->name, driver->guide.makes, "",
+                driver->guide.port, driver->line.baud);
+        if (is_alone(driver))
+            fprintf(out, "one to a line");
+        else
+            fprintf(out, "address %d to %d", driver->address_min, driver->address_max);
+        for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
+            fprintf(out, "%s%s", v == 0 ? "; variant " : ", ", driver->variants[v]);
+        fprintf(out, "%s%s\n", driver->control ? "; switches" : "",
+                can_listen(driver) ? "; can be listened to" : "");
+    }
+}
+
+int command_protocols(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"format", required_argument, NULL, 'f'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct {
+        const char *name;
+        void (*print)(FILE *out);
+    } formats[] = {{"text", print_text}, {"md", print_page}, {"makes", print_makes}};
+    void (*print)(FILE * out) = print_text;
+    for (int option; (option = getopt_long(argc, argv, "f:h", options, NULL)) != -1;) {
+        if (option != 'f') {
+            fputs(usage, option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+        print = NULL;
+        for (size_t i = 0; i < COUNT(formats); i++)
+            if (strcmp(optarg, formats[i].name) == 0)
+                print = formats[i].print;
+        if (!print) {
+            fprintf(stderr, "packgate: unknown format '%s'\n\n%s", optarg, usage);
+            return EXIT_USAGE;
+        }
+    }
+    if (optind < argc) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    print(stdout);
+    return EXIT_DONE;
+}

@@ -18,7 +18,8 @@
 
 static const char usage[] =
     "usage: packgate read [-c FILE] [PACK]...\n"
-    "       packgate read --port PORT --protocol NAME [--address N] [--variant NAME] [--baud N]\n\n"
+    "       packgate read --port PORT --protocol NAME [--address N] [--variant NAME] [--baud N]\n"
+    "                     [--map FILE]\n\n"
     "Polls packs of a configuration (all, or the named ones), or one pack given by options, and "
     "prints one JSON\n"
     "object per pack. Where a gateway runs on the configuration, it is asked for the values: a "
@@ -26,7 +27,7 @@ static const char usage[] =
     "takes one program.\n"
     "  -c, --config FILE   the configuration, /etc/packgate/packgate.ini by default\n"
     "      --port PORT     serial:/dev/..., tcp://host:port or sim:\n"
-    "      --protocol NAME the pack's protocol; --address, --variant, --baud as in the "
+    "      --protocol NAME the pack's protocol; --address, --variant, --baud, --map as in the "
     "configuration\n"
     "  -w, --watch         goes on: one line per poll\n"
     "      --record FILE   writes what passes on the line as an exchange file (one pack only)\n"
@@ -38,7 +39,7 @@ static const char usage[] =
 /* What the command line asks for. */
 struct arguments {
     const char *config;
-    const char *port, *protocol, *address, *variant, *baud;
+    const char *port, *protocol, *address, *variant, *baud, *map;
     const char *record;
     char **names;
     int name_count;
@@ -70,6 +71,7 @@ static struct config *config_of_options(const struct arguments *arguments)
         {"--protocol", "protocol", arguments->protocol},
         {"--address", "address", arguments->address},
         {"--variant", "variant", arguments->variant},
+        {"--map", "map", arguments->map},
     };
     return options_config("read", lines, sizeof lines / sizeof *lines);
 }
@@ -288,10 +290,9 @@ static bool check_options(const struct arguments *arguments)
     const struct {
         const char *option, *value;
     } of_port[] = {
-        {"--protocol", arguments->protocol},
-        {"--address", arguments->address},
-        {"--variant", arguments->variant},
-        {"--baud", arguments->baud},
+        {"--protocol", arguments->protocol}, {"--address", arguments->address},
+        {"--variant", arguments->variant},   {"--baud", arguments->baud},
+        {"--map", arguments->map},
     };
     if (arguments->port && !arguments->protocol)
         fprintf(stderr,
@@ -317,13 +318,14 @@ static bool check_options(const struct arguments *arguments)
 /* Fills the arguments; -1 to go on, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
-    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, RECORD, DEBUG };
+    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, MAP, RECORD, DEBUG };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"port", required_argument, NULL, PORT},
                                             {"protocol", required_argument, NULL, PROTOCOL},
                                             {"address", required_argument, NULL, ADDRESS},
                                             {"variant", required_argument, NULL, VARIANT},
                                             {"baud", required_argument, NULL, BAUD},
+                                            {"map", required_argument, NULL, MAP},
                                             {"record", required_argument, NULL, RECORD},
                                             {"watch", no_argument, NULL, 'w'},
                                             {"timeout", required_argument, NULL, 't'},
@@ -350,6 +352,9 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
             break;
         case BAUD:
             arguments->baud = optarg;
+            break;
+        case MAP:
+            arguments->map = optarg;
             break;
         case RECORD:
             arguments->record = optarg;

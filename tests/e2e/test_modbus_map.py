@@ -2,6 +2,7 @@
 """`protocol = modbus`: a BMS that is described by a file, from the file to the client; the file is checked, and taken over
 when it changes."""
 
+import json
 import os
 import shutil
 import signal
@@ -33,6 +34,19 @@ def serves_what_the_map_says():
         for name, expected in (("voltage_v", 52.8), ("current_a", -12.3), ("soc_percent", 61), ("cell_mv.7", 3311),
                                ("cell_count", 16)):
             await_value(client, name, 1, near(expected))
+
+
+def reads_without_a_configuration():
+    server, url = simulated()
+    with server:
+        call = [PACKGATE, "read", "--port", url, "--protocol", "modbus", "--address", "1", "--timeout", "60"]
+        done = subprocess.run(call + ["--map", EXAMPLE], stdout=subprocess.PIPE, check=True)
+        values = json.loads(done.stdout)
+        assert near(52.8)(values["voltage_v"]) and values["soc_percent"] == 61, values
+        without = subprocess.run(call, stderr=subprocess.PIPE, text=True)
+        assert without.returncode == 1 and "map" in without.stderr, without
+        wrong = subprocess.run(call + ["--map", "/none"], stderr=subprocess.PIPE, text=True)
+        assert wrong.returncode == 1 and "packgate read: --map: " in wrong.stderr and "/none" in wrong.stderr, wrong
 
 
 def takes_over_a_changed_map():
@@ -74,4 +88,4 @@ def checks_the_map():
         assert status == 0 or path.encode() in result.stderr, result
 
 
-main([serves_what_the_map_says, takes_over_a_changed_map, checks_the_map])
+main([serves_what_the_map_says, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])

@@ -104,7 +104,7 @@ static void hear_talker(struct session *session, double now)
     struct exchange *exchange = exchange_for(session, &nothing);
     exchange->state = take_reply(session, exchange);
     if (exchange->state == REPLY_DONE)
-        poller_heard(session->poller, now);
+        poller_heard(session->poller, now, 0);
     else
         session->trouble = "no values";
 }

@@ -32,7 +32,7 @@ struct mark {
 struct row;
 
 /* One pack that is polled. */
-struct member {
+struct bench_member {
     struct row *row;
     struct pack_config config;
     struct poller *poller;
@@ -50,7 +50,7 @@ struct row {
     struct line_config config;
     struct line *line;
     double started_at;
-    struct member members[WIRE_PACKS_MAX];
+    struct bench_member members[WIRE_PACKS_MAX];
 };
 
 // clang-format off
@@ -77,15 +77,15 @@ static bool is_shared(const struct row *row)
     return row->answering + row->silent > 1;
 }
 
-static void note_interval(struct member *member, double seconds)
+static void note_interval(struct bench_member *member, double seconds)
 {
     member->longest_s = fmax(member->longest_s, seconds);
     member->stale_s += fmax(seconds - STALE_AFTER_S, 0);
 }
 
-static struct member *find_member(struct row *row, const struct poller *poller)
+static struct bench_member *find_member(struct row *row, const struct poller *poller)
 {
-    struct member *member = row->members;
+    struct bench_member *member = row->members;
     while (member->poller != poller)
         member++;
     return member;
@@ -94,7 +94,7 @@ static struct member *find_member(struct row *row, const struct poller *poller)
 static void on_published(void *data, struct poller *poller, double now)
 {
     struct row *row = data;
-    struct member *member = find_member(row, poller);
+    struct bench_member *member = find_member(row, poller);
     if (member->published > 0)
         note_interval(member, now - member->end.at);
     member->end = (struct mark){.at = now, .counters = *row->wire.counters};
@@ -118,7 +118,7 @@ static void on_missed(void *data, struct poller *poller, double now)
 
 static void make_member(struct row *row, unsigned n)
 {
-    struct member *member = &row->members[n];
+    struct bench_member *member = &row->members[n];
     const unsigned packs = row->answering + row->silent;
     member->row = row;
     member->config =
@@ -171,7 +171,7 @@ static void stop_row(struct row *row)
 
 static void print_single(const struct row *row)
 {
-    const struct member *member = &row->members[0];
+    const struct bench_member *member = &row->members[0];
     const unsigned cycles = member->published > 2 ? member->published - 2 : 0;
     const struct wire_counters *begin = &member->begin.counters, *end = &member->end.counters;
     const unsigned requests = end->requests - begin->requests;
@@ -195,7 +195,7 @@ static void print_shared(struct row *row, double now)
 {
     double first_s = 0, longest_s = 0, stale_s = 0, watched_s = 0, intervals_s = 0, intervals = 0;
     for (unsigned i = 0; i < row->answering; i++) {
-        struct member *member = &row->members[i];
+        struct bench_member *member = &row->members[i];
         const double first_at = member->published ? member->first.at : now;
         if (member->published) {
             intervals_s += member->end.at - first_at;

@@ -9,6 +9,7 @@ confdir    = /etc/packgate
 INSTALL    ?= install
 DOCUMENTS  := README.md NEWS register-map.md LICENSE
 PAGES      := $(wildcard docs/*.md)
+PICTURES   := $(wildcard docs/pictures/*.webp)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 VIEWS      := $(wildcard conf/views/*.ini)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
@@ -17,13 +18,15 @@ TEST_DEPS  += dpkg-dev groff-base systemd
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs $(docdir)/examples/views $(unitdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(unitdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(BUILD)/packgate-outlet $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)
 	$(INSTALL) -m 644 $(PAGES) $(DESTDIR)$(docdir)/docs
+	$(INSTALL) -m 644 $(PICTURES) $(DESTDIR)$(docdir)/docs/pictures
+	$(if $(filter web,$(OUTLETS)),$(INSTALL) -m 644 $(UPLOT_LICENSE) $(DESTDIR)$(docdir)/LICENSE.uPlot)
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(VIEWS) $(DESTDIR)$(docdir)/examples/views
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
@@ -43,6 +46,20 @@ deb:
 	@$(MAKE) --no-print-directory install-files DESTDIR=$(BUILD)/deb/root PREFIX=/usr >/dev/null
 	packaging/make-deb $(BUILD)/deb $(BUILD)/packgate $(VERSION)
 
+# The sources with all that a build takes, uPlot included: it needs no network and no npm.
+DIST := build/packgate-$(VERSION)
+
+dist: $(UPLOT)/uPlot.iife.min.js
+	git archive --format=tar.gz -o $(DIST).tar.gz --prefix=$(notdir $(DIST))/$(UPLOT_DIST)/ \
+	    $(addprefix --add-file=,$(UPLOT)/uPlot.iife.min.js $(UPLOT)/uPlot.min.css $(UPLOT_LICENSE)) \
+	    --prefix=$(notdir $(DIST))/ HEAD
+	@echo $(DIST).tar.gz
+
+# The pictures of the documentation, by the script that tests the page.
+pictures: test-deps
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/past
+	/usr/bin/python3 tests/e2e/test_page.py $(BUILD)/packgate docs/pictures
+
 # What the program itself prints, for readers without it.
 docs: docs-of-program
 docs-of-program: all
@@ -50,4 +67,4 @@ docs-of-program: all
 	$(BUILD)/packgate check --keys=man >$(BUILD)/keys.man
 	sed -i -e '/^.." keys begin/,/^.." keys end/{//!d}' -e '/^.." keys begin/r $(BUILD)/keys.man' man/packgate.ini.5
 
-.PHONY: install install-files uninstall deb docs docs-of-program
+.PHONY: install install-files uninstall deb dist pictures docs docs-of-program

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package-lock.json. The gateway
-is the real one, its packs are simulated. tests/run: long"""
+is the real one, its packs are simulated. tests/run: long
+
+With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""
 
 import json
 import os
@@ -8,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 
 from harness import PACKGATE, PATIENCE, Gateway, Program, main, simulate
@@ -180,6 +183,39 @@ def tells_how_it_is_set_up():
     look("setup", house.url, version=version, secret="open sesame")
 
 
+def builds_without_network():
+    """A source archive brings uPlot along. In a tree that was unpacked from one this is that tree."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
+        shutil.copytree(root, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("build", ".git", "captures"))
+        uplot = os.path.join(folder, "gateway/outlets/web/page/uplot")
+        if not os.path.isdir(uplot):
+            archive = subprocess.run(["make", "-s", "dist"], cwd=root, check=True, stdout=subprocess.PIPE, timeout=PATIENCE)
+            name = archive.stdout.decode().split()[-1]
+            listed = subprocess.run(["tar", "xzvf", os.path.join(root, name), "--strip-components=1", "--wildcards", "*/page/uplot/*"],
+                                    cwd=folder, check=True, stdout=subprocess.PIPE).stdout.decode()
+            assert all(wanted in listed for wanted in ("uPlot.iife.min.js", "uPlot.min.css", "LICENSE")), listed
+        bin = os.path.join(folder, "bin")
+        os.mkdir(bin)
+        with open(os.path.join(bin, "npm"), "w") as file:
+            file.write("#!/bin/sh\nexit 1\n")
+        os.chmod(file.name, 0o755)
+        wanted = "build/cc/gateway/outlets/web/page/assets.o"
+        made = subprocess.run(["make", "CC=cc", wanted], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE,
+                              env={**os.environ, "PATH": f"{bin}:{os.environ['PATH']}"})
+        assert made.returncode == 0 and "npm" not in made.stdout.decode().lower(), made.stdout.decode()
+        assert os.path.getsize(os.path.join(folder, wanted)) > 60000
+
+
+def weighs_little():
+    """All assets together, as they are sent."""
+    source = os.path.join(BUILT, "gateway/outlets/web/page/assets.c")
+    with open(source) as file:
+        size = file.read().count("0x")
+    print(f"# {size} bytes in all, compressed")
+    assert 20000 < size < 100000, size
+
+
 def shows_64_packs():
     text, unit = "", 0
     for bank in "abcd":
@@ -205,14 +241,45 @@ def shows_4_to_48_cells():
         look("cells", url, cells=[*counts, 48])
 
 
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+<include>/etc/fonts/fonts.conf</include>
+<alias binding="strong"><family>sans-serif</family><prefer><family>Inter</family></prefer></alias>
+<alias binding="strong"><family>system-ui</family><prefer><family>Inter</family></prefer></alias>
+</fontconfig>
+"""
+
+
+def take_pictures(folder):
+    """Of the demonstration, on other ports and with a font as on the machines of readers."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as own:
+        os.environ["FONTCONFIG_FILE"] = os.path.join(own, "fonts.conf")
+        with open(os.environ["FONTCONFIG_FILE"], "w") as file:
+            file.write(FONTS)
+        history = past(own, 8, "shed=16:150:72:1", "boat=8:280:24:2", "workshop-a=15:100:60:3", "workshop-b=15:100:60:4",
+                       "workshop=workshop-a+workshop-b")
+        with open(os.path.join(root, "conf/demo.ini")) as file:
+            text = file.read().partition("[web]")[2]
+        text = "[web]" + text.replace("127.0.0.1:8080", "127.0.0.1:0").replace("/tmp/packgate-demo/history.db", history)
+        with Gateway(text) as gateway:
+            url = page_of(gateway)
+            gateway.wait_published("shed", "boat", "workshop-a", "workshop-b")
+            look("pictures", url, folder=os.path.abspath(folder))
+
+
 if __name__ == "__main__":
     assert CHROMIUM, "chromium is missing"
     subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
+    if len(sys.argv) > 2:
+        take_pictures(sys.argv[2])
+        sys.exit()
     try:
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, says_when_the_gateway_is_silent,
               fits_a_narrow_screen, speaks_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
               works_below_a_path, draws_half_a_year, logs_in_and_switches,
-              tells_how_it_is_set_up, shows_64_packs, shows_4_to_48_cells])
+              tells_how_it_is_set_up, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
     finally:
         if House.opened:
             House.opened.close()

@@ -39,7 +39,7 @@ async function open(options = {}, hash = '', url = asked.url) {
 
 // What the view shows once it is there.
 async function settled(page, hash) {
-    if (hash === '#/charts') await page.locator('.plot canvas').first().waitFor();
+    if (hash.startsWith('#/charts')) await page.locator('.plot canvas').first().waitFor();
     else if (hash === '#/setup') await page.locator('[data-section=lines] tbody tr').first().waitFor();
     else await page.locator('.bat .soc').first().waitFor();
 }
@@ -404,6 +404,34 @@ const cases = {
         }
         const telegraf = await page.evaluate(() => fetch('api/v1/files/telegraf.conf').then(r => r.text()));
         check(telegraf.includes(new URL(asked.url).hostname), 'files have the address of the gateway');
+    },
+
+    // The pictures of the documentation: as WebP, which the browser itself makes of what it shows.
+    async pictures() {
+        const desktop = { viewport: { width: 1200, height: 840 } }, phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+        const shots = [
+            ['now', '', desktop], ['charts', '#/charts/shed', { viewport: { width: 1200, height: 1040 } }],
+            ['phone', '', phone], ['phone-dark', '#/charts/shed', { ...phone, colorScheme: 'dark' }],
+        ];
+        for (const [file, hash, options] of shots) {
+            const page = await open(options, hash);
+            await settled(page, hash);
+            await page.waitForTimeout(2000);   // the levels have come to rest
+            const png = (await page.screenshot()).toString('base64');
+            const blank = await browser.newPage();
+            const webp = await blank.evaluate(async data => {
+                const image = new Image();
+                image.src = 'data:image/png;base64,' + data;
+                await image.decode();
+                const canvas = document.createElement('canvas');
+                [canvas.width, canvas.height] = [image.width, image.height];
+                canvas.getContext('2d').drawImage(image, 0, 0);
+                return canvas.toDataURL('image/webp', .85).split(',')[1];
+            }, png);
+            fs.writeFileSync(path.join(asked.folder, file + '.webp'), Buffer.from(webp, 'base64'));
+            await blank.close();
+            await page.context().close();
+        }
     },
 
     // 64 packs in four banks: folded, filtered, and none of them lost.

@@ -6,6 +6,7 @@ PAGE_ASSETS := $(addprefix $(PAGE_DIR)/,page.html app.css icon.svg) $(wildcard $
 UPLOT_DIST  := $(PAGE_DIR)/uplot
 UPLOT_NPM   := build/npm-page/node_modules/uplot/dist
 UPLOT       := $(if $(wildcard $(UPLOT_DIST)/uPlot.iife.min.js),$(UPLOT_DIST),$(UPLOT_NPM))
+UPLOT_LICENSE := $(if $(filter $(UPLOT),$(UPLOT_NPM)),$(UPLOT:/dist=)/LICENSE,$(UPLOT)/LICENSE)
 PAGE_SOURCE := $(BUILD)/$(PAGE_DIR)/assets.c
 PAGE_OBJECT := $(PAGE_SOURCE:.c=.o)
 
@@ -24,7 +25,7 @@ $(UPLOT_NPM)/uPlot.iife.min.js: $(PAGE_DIR)/package.json $(PAGE_DIR)/package-loc
 $(PAGE_SOURCE): $(PAGE_ASSETS) $(UPLOT)/uPlot.iife.min.js $(PAGE_DIR)/embed
 	@mkdir -p $(@D)
 	$(call short,GZIP,$(PAGE_DIR))
-	$(Q)$(PAGE_DIR)/embed $(UPLOT) $(PAGE_ASSETS) >$@.new && mv $@.new $@
+	$(Q)$(PAGE_DIR)/embed $(UPLOT) $(UPLOT_LICENSE) $(PAGE_ASSETS) >$@.new && mv $@.new $@
 
 $(PAGE_OBJECT): $(PAGE_SOURCE)
 	$(call short,CC,$<)

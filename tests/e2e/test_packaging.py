@@ -109,13 +109,13 @@ def example_configurations_are_right():
 # ---- installing ----
 
 EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "homeassistant-basic.yaml", "homeassistant-cells.yaml",
-            "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nodered.json", "packgate.ini",
+            "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nginx.conf", "nodered.json", "packgate.ini",
             "push-smartbms.ini", "tasmota-display.txt", "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"
 INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/packgate/packgate-outlet",
                     "usr/lib/systemd/system/packgate.service",
-                    *(f"{DOC}/{name}" for name in ("LICENSE", "NEWS", "README.md", "register-map.md")),
-                    *(f"{DOC}/docs/{name}" for name in os.listdir("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
+                    *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),
+                    *(f"{DOC}/docs/{name}" for name in files_below("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
                     *(f"{DOC}/examples/views/{name}" for name in os.listdir("conf/views")),
                     "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])
 
@@ -205,7 +205,7 @@ def package_is_complete():
         for library in ("libmodbus", "libserialport", "libev", "libinih", "libjansson", "libmosquitto", "libc6"):
             assert re.search(rf"\b{library}\S* \(>=|\b{library}\S*(,|$)", fields["Depends"]), (library, fields["Depends"])
         run("dpkg-deb", "--extract", deb, root)
-        wanted = [re.sub(r"(man\d/.*)", r"\1.gz", name).replace("LICENSE", "copyright") for name in INSTALLED]
+        wanted = [re.sub("LICENSE$", "copyright", re.sub(r"(man\d/.*)", r"\1.gz", name)) for name in INSTALLED]
         assert files_below(root) == sorted(wanted), files_below(root)
         assert run(f"{root}/usr/bin/packgate", "--version") == f"packgate {version}\n"
         run(f"{root}/usr/bin/packgate", "check", f"{root}/etc/packgate/packgate.ini")

@@ -188,6 +188,10 @@ static void test_turned_off(void **state)
     for (size_t i = 0; i < COUNT(weak_sequences); i++)
         if (weak_sequences[i].id == SOC_PERCENT || weak_sequences[i].id == CELL_MV)
             run_sequence(&weak_sequences[i], &weak, NULL);
+    /* What is taken as it comes is confirmed by any second reading. */
+    static const struct spike_rules first = {.limits = &off, .weak = true, .first = true};
+    static const struct sequence sequence = {"as it comes", SOC_PERCENT, {19, 99, 19, END}, "dbb"};
+    run_sequence(&sequence, &first, sequence.verdicts);
 }
 
 /* Alarms, raw words and texts have to agree as well. */

@@ -170,9 +170,11 @@ static bool moved(const struct spike *spike, const struct spike_rules *rules,
 static bool values_agree(const struct spike *spike, const struct spike_rules *rules, unsigned id,
                          double before, double doubtful, double reading)
 {
+    enum kind kind = kind_of(id);
+    if (doubtful == reading || is_turned_off(rules->limits, kind))
+        return true;
     if (isnan(doubtful) || isnan(reading))
         return isnan(doubtful) == isnan(reading);
-    enum kind kind = kind_of(id);
     double apart = usual_move(spike, id, reading);
     if (tolerances[kind].swings && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);

@@ -27,6 +27,7 @@ static const struct command {
     {"protocols", command_protocols, "lists the protocols, with makes, ports and addresses"},
     {"map", command_map, "prints the register map"},
     {"export", command_export, "prints the history of a pack as CSV"},
+    {"rename", command_rename, "carries what is kept of a pack over to another name"},
     {"password", command_password, "sets the password of the page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
 };

@@ -608,8 +608,17 @@ static void test_rename(void **state)
     assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 0);
     assert_int_equal(ask("SELECT count(*) FROM recents WHERE name = 'boat'"), 1);
     assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), 1);
-    assert_int_equal(store_rename(path, "boat", "house", why, sizeof why), -1);
-    assert_true(strlen(why) > 0);
+    /* Onto a name that has rows itself: all are there afterwards, and energy is added. */
+    struct history_row hour = a_row(START, 1, 52000, 16), later = a_row(START + 3600, 1, 53000, 16);
+    hour.charged_mwh = 5000;
+    store_row(store, "boat", LEVEL_HOUR, &hour);
+    store_row(store, "house", LEVEL_HOUR, &hour);
+    store_row(store, "house", LEVEL_HOUR, &later);
+    assert_true(store_commit(store));
+    assert_int_equal(store_rename(path, "boat", "house", why, sizeof why), 0);
+    assert_int_equal(ask("SELECT count(*) FROM pack"), 1);
+    assert_int_equal(ask("SELECT count(*) FROM hours WHERE name = 'house'"), 2);
+    assert_int_equal(ask("SELECT sum(charged_wh) FROM hours WHERE name = 'house'"), 10);
     store_free(store);
 }
 

@@ -83,6 +83,8 @@ int main(int argc, char **argv)
 #ifdef WITH_HISTORY
     if (strcmp(name, "export") == 0)
         return history_export(argc - 1, argv + 1);
+    if (strcmp(name, "rename") == 0)
+        return history_rename(argc - 1, argv + 1);
 #endif
 #ifdef WITH_WEB
     if (strcmp(name, "password") == 0)

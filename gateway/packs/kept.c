@@ -197,6 +197,108 @@ const char *kept_id(const struct kept *kept)
     return kept->id;
 }
 
+static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key);
+
+/* What a key is about: "shed" of "pack.shed". */
+static const char *subject_of(const struct kept_note *note)
+{
+    const char *dot = strchr(note->key, '.');
+    return dot ? dot + 1 : "";
+}
+
+static bool is_known_as(const struct kept_note *note)
+{
+    return strncmp(note->key, KEPT_KNOWN_AS, strlen(KEPT_KNOWN_AS)) == 0;
+}
+
+static void rename_note(struct kept *kept, const struct kept_note *old, const char *after)
+{
+    char outlet[sizeof old->outlet], key[KEPT_KEY_SIZE], text[KEPT_TEXT_SIZE];
+    snprintf(outlet, sizeof outlet, "%s", old->outlet);
+    snprintf(text, sizeof text, "%s", old->text);
+    const int stem = (int) (subject_of(old) - old->key);
+    snprintf(key, sizeof key, "%.*s%s", stem, old->key, after);
+    kept_set_note(kept, outlet, old->key, "");
+    kept_set_note(kept, outlet, key, text);
+}
+
+/* Home Assistant and others keep the ids by which they know it. */
+static void keep_known(struct kept *kept, const char *outlet, const char *before, const char *after)
+{
+    char key[KEPT_KEY_SIZE], owner[sizeof((struct kept_note *) NULL)->outlet];
+    snprintf(owner, sizeof owner, "%s", outlet);
+    snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", before);
+    const struct kept_note *earlier = *find_note(kept, owner, key);
+    if (earlier)
+        return; /* renamed once more: this note is renamed, too */
+    snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", after);
+    kept_set_note(kept, owner, key, before);
+}
+
+/* What others were told under the new name, by its own id, is a pack that there is not any more: its
+ * outlet finds it under a name that no pack can have, and withdraws it. */
+static void leave_to_withdraw(struct kept *kept, const char *after)
+{
+    char gone[NAME_SIZE + 1];
+    snprintf(gone, sizeof gone, "%s~", after);
+    for (struct kept_note *note = kept->notes; note;) {
+        const bool is_meant = strcmp(subject_of(note), after) == 0;
+        const bool is_told = is_meant && strncmp(note->key, "pack.", 5) == 0;
+        if (is_told)
+            keep_known(kept, note->outlet, after, gone);
+        if (is_told || (is_meant && is_known_as(note)))
+            rename_note(kept, note, gone);
+        else if (is_meant)
+            kept_set_note(kept, note->outlet, note->key, "");
+        note = is_meant ? kept->notes : note->next;
+    }
+}
+
+static void rename_notes(struct kept *kept, const char *before, const char *after)
+{
+    leave_to_withdraw(kept, after);
+    for (const struct kept_note *note = kept->notes; note; note = note->next)
+        if (strncmp(note->key, "pack.", 5) == 0 && strcmp(subject_of(note), before) == 0)
+            keep_known(kept, note->outlet, before, after);
+    for (struct kept_note *note = kept->notes; note;) {
+        const bool is_meant = strcmp(subject_of(note), before) == 0;
+        const bool is_home = is_meant && is_known_as(note) && strcmp(note->text, after) == 0;
+        if (is_home)
+            kept_set_note(kept, note->outlet, note->key, ""); /* it has its first name again */
+        else if (is_meant)
+            rename_note(kept, note, after);
+        note = is_meant ? kept->notes : note->next;
+    }
+}
+
+bool kept_is_ours(const struct kept *kept)
+{
+    return !kept->foreign;
+}
+
+bool kept_rename(struct kept *kept, const char *before, const char *after)
+{
+    struct kept_entry *entry = find_entry(kept, before), *other = find_entry(kept, after);
+    if (!entry)
+        return false;
+    if (other) {
+        entry->charged_wh += other->charged_wh;
+        entry->discharged_wh += other->discharged_wh;
+        if (other->peak_day > entry->peak_day ||
+            (other->peak_day == entry->peak_day && other->peak_percent > entry->peak_percent)) {
+            entry->peak_percent = other->peak_percent;
+            entry->peak_hour = other->peak_hour;
+            entry->peak_minute = other->peak_minute;
+            entry->peak_day = other->peak_day;
+        }
+        forget(kept, other);
+    }
+    snprintf(entry->name, sizeof entry->name, "%s", after);
+    entry->gone_day = 0;
+    rename_notes(kept, before, after);
+    return true;
+}
+
 /* Whether it comes out of the file as it went in. */
 static bool is_plain(const char *text, size_t room)
 {

@@ -73,6 +73,17 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 
+/** Whether the file is written here, and not by another gateway that runs. */
+bool kept_is_ours(const struct kept *kept);
+
+/** What is kept of a pack goes on under another name: counters, notes of outlets, and for those that
+ * have told others of it, under which name they know it. What was counted under the new name already
+ * is added. False: there is nothing under the old one. */
+bool kept_rename(struct kept *kept, const char *before, const char *after);
+
+/* The note of an outlet under which name others know a pack: "as.NAME". */
+#define KEPT_KNOWN_AS "as."
+
 /** Writes the file if anything has changed. -1 with errno: it could not be written and is still the
  * old one; the first failure and the recovery are logged. Waits for the disk. An empty path:
  * nothing to do. */

@@ -3,6 +3,7 @@
 #include "export.h"
 
 #include "csv.h"
+#include "store.h"
 #include "when.h"
 
 #include <getopt.h>
@@ -175,4 +176,22 @@ int history_export(int argc, char **argv)
         find_pack(query, &export, only, sizeof only) ? print_rows(query, &export) : FAILED;
     query_close(query);
     return result;
+}
+
+int history_rename(int argc, char **argv)
+{
+    char why[300];
+    if (argc != 4)
+        return USAGE;
+    switch (store_rename(argv[1], argv[2], argv[3], why, sizeof why)) {
+    case 0:
+        printf("%s: %s is %s now\n", argv[1], argv[2], argv[3]);
+        return DONE;
+    case 1:
+        printf("%s: nothing is remembered of %s\n", argv[1], argv[2]);
+        return DONE;
+    default:
+        fprintf(stderr, "packgate: %s\n", why);
+        return FAILED;
+    }
 }

@@ -733,26 +733,79 @@ bool store_prune(struct store *store, int64_t now)
 
 /* ---- a pack gets another name ---- */
 
+/* What both have of an hour or a day is added;
+ * of the rest the older one stays. */
+static const char rename_sql[] =
+    "BEGIN IMMEDIATE;"
+    "CREATE TEMP TABLE both AS SELECT (SELECT id FROM pack WHERE name = (SELECT before FROM "
+    "names)) "
+    "AS a, (SELECT id FROM pack WHERE name = (SELECT after FROM names)) AS b;"
+    "UPDATE OR IGNORE recent SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "UPDATE OR IGNORE minute SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "UPDATE OR IGNORE hour SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "UPDATE OR IGNORE day SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "UPDATE hour SET n = hour.n + o.n, charged_wh = ifnull(hour.charged_wh, 0) + "
+    "ifnull(o.charged_wh, 0), discharged_wh = ifnull(hour.discharged_wh, 0) + "
+    "ifnull(o.discharged_wh, 0) FROM hour AS o, both WHERE hour.pack = a AND o.pack = b AND o.t = "
+    "hour.t;"
+    "UPDATE day SET n = day.n + o.n, charged_wh = ifnull(day.charged_wh, 0) + "
+    "ifnull(o.charged_wh, 0), discharged_wh = ifnull(day.discharged_wh, 0) + "
+    "ifnull(o.discharged_wh, 0), fresh_s = ifnull(day.fresh_s, 0) + ifnull(o.fresh_s, 0) FROM day "
+    "AS o, both WHERE day.pack = a AND o.pack = b AND o.day = day.day;"
+    "DELETE FROM recent WHERE pack = (SELECT b FROM both);"
+    "DELETE FROM minute WHERE pack = (SELECT b FROM both);"
+    "DELETE FROM hour WHERE pack = (SELECT b FROM both);"
+    "DELETE FROM day WHERE pack = (SELECT b FROM both);"
+    "UPDATE event SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "DELETE FROM pack WHERE id = (SELECT b FROM both);"
+    "UPDATE pack SET name = (SELECT after FROM names) WHERE id = (SELECT a FROM both);"
+    "COMMIT;";
+
+/* Whether there are rows under this name; -1: that cannot be found out. */
+static int has_pack(sqlite3 *db, const char *name)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(db, "SELECT 1 FROM pack WHERE name = ?1", -1, &statement, NULL) !=
+        SQLITE_OK)
+        return -1;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    const int code = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    return code == SQLITE_ROW ? 1 : code == SQLITE_DONE ? 0 : -1;
+}
+
+static bool name_both(sqlite3 *db, const char *before, const char *after)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_exec(db, "CREATE TEMP TABLE names(before TEXT, after TEXT)", NULL, NULL, NULL) !=
+            SQLITE_OK ||
+        sqlite3_prepare_v2(db, "INSERT INTO names VALUES(?1, ?2)", -1, &statement, NULL) !=
+            SQLITE_OK)
+        return false;
+    sqlite3_bind_text(statement, 1, before, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, after, -1, SQLITE_STATIC);
+    const bool good = sqlite3_step(statement) == SQLITE_DONE;
+    sqlite3_finalize(statement);
+    return good;
+}
+
 int store_rename(const char *path, const char *before, const char *after, char *why, size_t size)
 {
     sqlite3 *db = NULL;
-    sqlite3_stmt *statement = NULL;
     int result = -1;
     if (access(path, F_OK) < 0)
         return 1;
     if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(db, BUSY_MS);
-        if (sqlite3_prepare_v2(db, "UPDATE pack SET name = ?2 WHERE name = ?1", -1, &statement,
-                               NULL) == SQLITE_OK) {
-            sqlite3_bind_text(statement, 1, before, -1, SQLITE_STATIC);
-            sqlite3_bind_text(statement, 2, after, -1, SQLITE_STATIC);
-            if (sqlite3_step(statement) == SQLITE_DONE)
-                result = sqlite3_changes(db) > 0 ? 0 : 1;
-        }
+        const int found = has_pack(db, before);
+        if (found == 0)
+            result = 1;
+        else if (found > 0 && name_both(db, before, after) &&
+                 sqlite3_exec(db, rename_sql, NULL, NULL, NULL) == SQLITE_OK)
+            result = 0;
     }
     if (result < 0)
-        snprintf(why, size, "%s", sqlite3_errmsg(db));
-    sqlite3_finalize(statement);
+        snprintf(why, size, "%s: %s", path, sqlite3_errmsg(db));
     sqlite3_close(db);
     return result;
 }

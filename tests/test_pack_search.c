@@ -69,6 +69,30 @@ static void keeps_to_the_baud_rate_of_the_file(void **state)
     config_free(config);
 }
 
+/* Several packs may share a line then, each by its own address. */
+static void keeps_to_the_address_of_the_file(void **state)
+{
+    (void) state;
+    static const char text[] = "[line l]\nport = serial:/dev/ttyS0\nprotocol = auto\n"
+                               "[pack p]\nline = l\naddress = 4\nunit = 1\n"
+                               "[pack q]\nline = l\nunit = 2\n";
+    struct config *config = config_parse(text, "test", stderr);
+    assert_non_null(config);
+    struct kept_entry kept = {.name = "p", .protocol = "jk-pb", .address = 3, .baud = 115200};
+    assert_true(pack_search_is_due(config, &config->lines[0]));
+    pack_search_recall(config, &config->packs[0], &kept);
+    assert_true(pack_search_is_open(&config->packs[0]));
+    kept.address = 4;
+    pack_search_recall(config, &config->packs[0], &kept);
+    assert_string_equal(config->packs[0].driver->name, "jk-pb");
+    assert_int_equal(config->packs[0].options.address, 4);
+    assert_false(pack_search_is_due(config, &config->lines[0]));
+    pack_search_forget(&kept);
+    pack_search_recall(config, &config->packs[0], &kept);
+    assert_int_equal(config->packs[0].options.address, 4);
+    config_free(config);
+}
+
 /* A later version may know more protocols. */
 static void searches_what_it_does_not_know(void **state)
 {
@@ -87,6 +111,7 @@ int main(void)
         cmocka_unit_test(recalls_what_was_found),
         cmocka_unit_test(forgets_when_it_is_recalled_next),
         cmocka_unit_test(keeps_to_the_baud_rate_of_the_file),
+        cmocka_unit_test(keeps_to_the_address_of_the_file),
         cmocka_unit_test(searches_what_it_does_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

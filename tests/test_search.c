@@ -129,7 +129,7 @@ static struct result run_search(enum search_extent extent, const char *options)
     struct result result = {.loop = ev_default_loop(0), .first_s = NAN, .all_s = NAN};
     snprintf(line.port, sizeof line.port, "sim:profile=fixed,%s", options);
     result.began_at = turned_clock_at;
-    struct search *search = search_new(result.loop, &line, extent, &events, &result);
+    struct search *search = search_new(result.loop, &line, extent, NULL, &events, &result);
     assert_non_null(search);
     ev_run(result.loop, 0);
     search_free(search);

@@ -339,7 +339,7 @@ static bool search_port(struct probing *probing)
         .trying = on_trying, .found = on_found, .widening = on_widening, .done = on_done};
     struct search *search =
         search_new(probing->loop, probing->line,
-                   probing->arguments->all ? SEARCH_ALL : SEARCH_FIRST, &events, probing);
+                   probing->arguments->all ? SEARCH_ALL : SEARCH_FIRST, NULL, &events, probing);
     if (!search)
         return false;
     if (probing->arguments->all) {

@@ -192,6 +192,7 @@ static void check_listening(const struct config_draft *pack, struct mistakes *mi
 static void check_automatic(struct config_draft *pack, struct mistakes *mistakes)
 {
     pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
+    pack_of(pack)->given_address = pack_of(pack)->options.address;
     if (pack_of(pack)->automatic && pack->line &&
         strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
         mistakes_add(mistakes, pack->heading,
@@ -264,7 +265,8 @@ static bool same_address(const struct config_draft *a, const struct config_draft
 {
     bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
                (config_draft_given(b, "address") && !config_draft_usable(b, "address"));
-    return !bad && driver_of(a) == driver_of(b) && address_of(a) == address_of(b) &&
+    bool open = driver_of(a) == &automatic_driver && address_of(a) < 0;
+    return !bad && !open && driver_of(a) == driver_of(b) && address_of(a) == address_of(b) &&
            adr_of(a) == adr_of(b);
 }
 
@@ -292,7 +294,12 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
 {
     const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
     const struct bms_driver *loner = find_loner(theirs, mine);
-    if (loner)
+    if ((mine == &automatic_driver) != (theirs == &automatic_driver))
+        mistakes_add(mistakes, config_draft_line(pack, "line"),
+                     "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s': expected "
+                     "'auto' for all packs of a line, or for none",
+                     pack->line->name, other->name, theirs->name, pack->name, mine->name);
+    else if (loner)
         mistakes_add(mistakes, config_draft_line(pack, "line"),
                      "[line %s] has [pack %s] already, and protocol '%s' %s: one pack to a line",
                      pack->line->name, other->name, loner->name,

@@ -89,6 +89,7 @@ struct pack_config {
     bool stale_fixed;     /* it is the file's own word, not the default */
     bool writable;        /* its MOS may be switched */
     bool automatic;       /* `protocol = auto`: the driver is automatic_driver until one is found */
+    int given_address;    /* of such a pack, in the file; -1: none, it is found out as well */
     struct spike_limits spikes; /* resolved: its own or the gateway's */
 };
 

@@ -198,8 +198,8 @@ static const struct config_key pack_keys[] = {
     {.name = "protocol", PACK(driver), .type = &type_protocol,
      .otherwise = "its line's",
      .on_change = CHANGE_LINE,
-     .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, and remembered in the state "
-             "file; for a pack that is alone on its line."},
+     .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
+             "or two, and remembered in the state file; for all packs of a line or for none."},
     {.name = "address", PACK(options.address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,

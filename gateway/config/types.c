@@ -299,7 +299,9 @@ static const struct bms_step no_plan[1];
 const struct bms_driver automatic_driver = {
     .name = "auto",
     .title = "what answers",
-    .line = {.baud = 9600, .framing = "8N1", .one_pack = true},
+    .address_max = 255,
+    .address_default = -1,
+    .line = {.baud = 9600, .framing = "8N1"},
     .plan = no_plan,
     .steps = 0,
     .frame = nothing_to_find,

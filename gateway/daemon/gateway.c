@@ -39,7 +39,7 @@ struct gateway {
     struct control *control;       /* NULL: none */
     char words[STATUS_WORDS];      /* as the service manager was told last */
     double searched_at;            /* when the packs of the configuration were taken up */
-    struct pack_search **searches; /* for its packs; NULL: not (any more) searched */
+    struct pack_search **searches; /* for the packs of its lines; NULL: not (any more) searched */
     struct kept *kept;
     char state_file[PORT_SIZE]; /* as at the start */
     struct saver saver;
@@ -139,16 +139,32 @@ static void recall_packs(struct gateway *gateway, struct config *config)
     }
 }
 
+/* A pack that was not found beside others the last time has another chance with a start: all of its
+ * line are searched. */
+static void reopen_lines(struct gateway *gateway, struct config *config)
+{
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        if (!pack_search_is_open(&config->packs[i]))
+            continue;
+        for (unsigned other = 0; other < config->pack_count; other++) {
+            struct kept_entry *kept = kept_get(gateway->kept, config->packs[other].name);
+            if (config->packs[other].line == config->packs[i].line && kept)
+                pack_search_forget(kept);
+        }
+    }
+    recall_packs(gateway, config);
+}
+
 static void end_searches(struct gateway *gateway)
 {
-    for (unsigned i = 0; gateway->searches && i < gateway->config->pack_count; i++)
+    for (unsigned i = 0; gateway->searches && i < gateway->config->line_count; i++)
         pack_search_free(gateway->searches[i]);
     free(gateway->searches);
     gateway->searches = NULL;
 }
 
-/* The loop comes back here when the search's own call is over: the same configuration, with one
- * pack more. */
+/* The loop comes back here when the search's own call is over: the same configuration, with packs
+ * that are known now. */
 static void on_found(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
@@ -166,13 +182,21 @@ static void note_found(void *data)
 static void search_packs(struct gateway *gateway)
 {
     const struct config *config = gateway->config;
-    gateway->searches = calloc(config->pack_count, sizeof *gateway->searches);
-    for (unsigned i = 0; gateway->searches && i < config->pack_count; i++) {
-        struct kept_entry *kept = kept_get(gateway->kept, config->packs[i].name);
-        if (kept && pack_search_is_open(&config->packs[i]))
-            gateway->searches[i] =
-                pack_search_new(gateway->loop, &config->packs[i], kept, note_found, gateway);
+    gateway->searches = calloc(config->line_count, sizeof *gateway->searches);
+    for (unsigned i = 0; gateway->searches && i < config->line_count; i++)
+        if (pack_search_is_due(config, &config->lines[i]))
+            gateway->searches[i] = pack_search_new(gateway->loop, config, &config->lines[i],
+                                                   gateway->kept, note_found, gateway);
+}
+
+static bool has_answered(const struct gateway *gateway, const struct line_config *line)
+{
+    for (unsigned i = 0; i < gateway->config->pack_count; i++) {
+        const struct poller *poller = gateway->polling->pollers[i];
+        if (gateway->config->packs[i].line == line && poller && !isnan(poller->last_answer))
+            return true;
     }
+    return false;
 }
 
 /* What was found in an earlier life does not answer in this one: the BMS may be another one now. */
@@ -180,8 +204,8 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 {
     for (unsigned i = 0; i < gateway->config->pack_count; i++) {
         const struct pack_config *pack = &gateway->config->packs[i];
-        const struct poller *poller = gateway->polling->pollers[i];
-        if (!pack->automatic || pack_search_is_open(pack) || !isnan(poller->last_answer) ||
+        /* Of several on a line, one that answers shows that they are those of before. */
+        if (!pack->automatic || pack_search_is_open(pack) || has_answered(gateway, pack->line) ||
             now - gateway->searched_at < DOUBT_S)
             continue;
         log_warn("pack %s: %s was found before and does not answer now; searching anew", pack->name,
@@ -207,6 +231,7 @@ static bool make_packs(struct gateway *gateway, struct config *config)
     const double now = clock_now();
     take_up(gateway, config);
     recall_packs(gateway, config);
+    reopen_lines(gateway, config);
     gateway->config = config;
     gateway->searched_at = now;
     gateway->polling = polling_new(gateway->loop, config, NULL, &line_events, gateway);

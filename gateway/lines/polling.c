@@ -52,11 +52,12 @@ static bool make_lines(struct polling *polling, struct ev_loop *loop,
         const struct line_config *config = &polling->config->lines[l];
         unsigned count = 0;
         for (unsigned p = 0; p < polling->pack_count; p++)
-            if (polling->pollers[p] && polling->config->packs[p].line == config)
+            /* A pack that is still to be found is not polled; a line without any other belongs to
+             * the search. */
+            if (polling->pollers[p] && polling->config->packs[p].line == config &&
+                polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
-        /* The line of a pack that is still to be found belongs to the search. */
-        bool open = count > 0 && members[0]->config->driver == &automatic_driver;
-        if (count > 0 && !open && !polling->lines[l]) {
+        if (count > 0 && !polling->lines[l]) {
             polling->lines[l] = line_new(loop, config, members, count, events, data);
             ok = polling->lines[l] != NULL;
         }

@@ -52,6 +52,7 @@ struct search {
     bool again; /* the list has been gone through */
     enum stage stage;
     bool far; /* that list was made */
+    struct search_only only;
     struct catch found[FOUND_MOST];
     unsigned found_count;
     /* The attempts that share the port that is open: attempts[first] and so on. */
@@ -145,10 +146,22 @@ static int address_of(const struct attempt *attempt)
     return attempt->guess.address >= 0 ? attempt->guess.address : attempt->driver->address_default;
 }
 
+static bool is_wanted(const struct search_only *only, const struct attempt *attempt)
+{
+    if (!bms_has_address(attempt->driver))
+        return only->count <= 1; /* of several, none can be without one */
+    for (unsigned i = 0; i < only->count; i++)
+        if (only->addresses[i] == address_of(attempt))
+            return true;
+    return only->count == 0;
+}
+
 /* Whether an attempt can bring nothing more beside what was found: that pack itself, or one that
  * could not share the line with it, as a serial line has one rate and one framing. */
 static bool is_settled(const struct search *search, const struct attempt *attempt)
 {
+    if (!is_wanted(&search->only, attempt))
+        return true;
     for (unsigned i = 0; i < search->found_count; i++) {
         const struct attempt *found = &search->found[i].attempt;
         if (found->driver == attempt->driver && address_of(found) == address_of(attempt))
@@ -339,9 +352,18 @@ static void list_far(struct search *search)
     for (size_t d = 0; bms_drivers[d]; d++) {
         struct attempt like = search_attempts_usual(search->wanted, bms_drivers[d]);
         unsigned polls = like.polls < FAR_POLLS_MOST ? like.polls : FAR_POLLS_MOST;
-        if (!bms_talks(like.driver))
+        if (bms_talks(like.driver))
+            continue;
+        if (search->only.count == 0)
             search->count +=
                 search_attempts_sweep(&like, SWEEP_LAST, polls, search->attempts + search->count);
+        for (unsigned i = 0; i < search->only.count; i++) {
+            like.guess.address = search->only.addresses[i];
+            like.polls = polls;
+            if (like.guess.address >= like.driver->address_min &&
+                like.guess.address <= like.driver->address_max)
+                search->attempts[search->count++] = like;
+        }
     }
     search_attempts_sort(search->wanted, search->attempts, search->count);
 }
@@ -498,6 +520,15 @@ static void on_missed(void *data, struct poller *poller, double now)
 
 /* ---- life ---- */
 
+/* None of the usual addresses is wanted. */
+static void begin_with_next_list(struct search *search)
+{
+    if (search->extent == SEARCH_ALL)
+        go_on_from(search, 0);
+    else
+        give_up(search);
+}
+
 static bool make_list(struct search *search)
 {
     size_t most = search_attempts_list(search->wanted, NULL), drivers = 0;
@@ -511,11 +542,13 @@ static bool make_list(struct search *search)
     if (!search->attempts || !search->packs || !search->pollers)
         return false;
     search->count = search_attempts_list(search->wanted, search->attempts);
+    drop_settled(search, 0);
     return true;
 }
 
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
-                          enum search_extent extent, const struct search_events *events, void *data)
+                          enum search_extent extent, const struct search_only *only,
+                          const struct search_events *events, void *data)
 {
     struct search *search = calloc(1, sizeof *search);
     if (!search)
@@ -525,6 +558,8 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
     search->data = data;
     search->wanted = line;
     search->extent = extent;
+    if (only)
+        search->only = *only;
     search->started_at = clock_now();
     ev_init(&search->timer, on_timer);
     search->timer.data = search;
@@ -532,7 +567,7 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
         search_free(search);
         return NULL;
     }
-    continue_with(search, try_port, 0);
+    continue_with(search, search->count > 0 ? try_port : begin_with_next_list, 0);
     return search;
 }
 

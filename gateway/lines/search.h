@@ -41,11 +41,19 @@ enum search_extent {
     SEARCH_ALL    /* every pack on the port: first where they usually are, then all addresses */
 };
 
+#define SEARCH_ADDRESSES 64
+
+/* The only addresses that are worth a question; none: all are. */
+struct search_only {
+    int addresses[SEARCH_ADDRESSES];
+    unsigned count;
+};
+
 /** Starts on the port of `line`, of which a baud rate and framing that are set are kept to.
- * NULL: out of memory. */
+ * `only` may be NULL. NULL: out of memory. */
 struct search *search_new(struct ev_loop *loop, const struct line_config *line,
-                          enum search_extent extent, const struct search_events *events,
-                          void *data);
+                          enum search_extent extent, const struct search_only *only,
+                          const struct search_events *events, void *data);
 void search_free(struct search *search);
 
 #endif

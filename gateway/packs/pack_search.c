@@ -28,7 +28,7 @@ static void make_open(struct line_config *line, struct pack_config *pack,
                       const struct kept_entry *kept)
 {
     pack->driver = &automatic_driver;
-    pack->options.address = -1;
+    pack->options.address = pack->given_address;
     pack->options.variant = 0;
     if (line->baud == (unsigned) kept->baud)
         line->baud = 0;
@@ -39,6 +39,10 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
 {
     const struct bms_driver *driver = bms_driver_find(kept->protocol);
     struct line_config *line = &config->lines[pack->line - config->lines];
+    /* The file may name another address by now. */
+    if (driver && bms_has_address(driver) && pack->given_address >= 0 &&
+        pack->given_address != kept->address)
+        driver = NULL;
     if (pack_search_is_open(pack) && driver)
         take(line, pack, driver, kept);
     else if (!pack_search_is_open(pack) && !driver)
@@ -50,28 +54,215 @@ void pack_search_forget(struct kept_entry *kept)
     kept->protocol[0] = '\0';
 }
 
-static void begin(struct pack_search *search);
+static bool is_open_on(const struct pack_config *pack, const struct line_config *line)
+{
+    return pack->line == line && pack_search_is_open(pack);
+}
+
+bool pack_search_is_due(const struct config *config, const struct line_config *line)
+{
+    bool any = false;
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        const struct pack_config *pack = &config->packs[i];
+        if (pack->line == line && !pack_search_is_open(pack))
+            return false;
+        any |= is_open_on(pack, line);
+    }
+    return any;
+}
+
+/* How many packs are to be found, and how many of them have no address. */
+static unsigned count_open(const struct pack_search *search, unsigned *without)
+{
+    unsigned count = 0;
+    *without = 0;
+    for (unsigned i = 0; i < search->config->pack_count; i++) {
+        const struct pack_config *pack = &search->config->packs[i];
+        if (!is_open_on(pack, search->line))
+            continue;
+        count++;
+        *without += pack->given_address < 0;
+    }
+    return count;
+}
+
+/* What was found at an address and belongs to nobody yet; NULL: nothing. */
+static struct pack_found *found_at(struct pack_search *search, int address)
+{
+    for (unsigned i = 0; i < search->count; i++)
+        if (!search->list[i].taken && search->list[i].address == address)
+            return &search->list[i];
+    return NULL;
+}
+
+/* The one with the lowest address that belongs to nobody yet; NULL: none. */
+static struct pack_found *lowest(struct pack_search *search)
+{
+    struct pack_found *first = NULL;
+    for (unsigned i = 0; i < search->count; i++)
+        if (!search->list[i].taken && (!first || search->list[i].address < first->address))
+            first = &search->list[i];
+    return first;
+}
+
+static bool has_all(struct pack_search *search)
+{
+    unsigned without, missing = 0, spare = search->count;
+    count_open(search, &without);
+    for (unsigned i = 0; i < search->config->pack_count; i++) {
+        const struct pack_config *pack = &search->config->packs[i];
+        if (!is_open_on(pack, search->line) || pack->given_address < 0)
+            continue;
+        const bool there = found_at(search, pack->given_address) != NULL;
+        missing += !there;
+        spare -= there;
+    }
+    return missing == 0 && spare >= without;
+}
+
+/* ---- what was found becomes the packs ---- */
+
+static void keep(struct pack_search *search, const struct pack_config *pack,
+                 const struct pack_found *found, int address)
+{
+    struct kept_entry *kept = kept_get(search->kept, pack->name);
+    if (!kept)
+        return;
+    snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
+    kept->address = address;
+    kept->variant = found->variant;
+    kept->baud = (int) found->baud;
+}
+
+static void assign(struct pack_search *search, const struct pack_config *pack,
+                   struct pack_found *found)
+{
+    found->taken = true;
+    keep(search, pack, found, found->address);
+    if (bms_has_address(found->driver))
+        log_info("pack %s: found protocol %s at %u baud, address %d", pack->name,
+                 found->driver->name, found->baud, found->address);
+    else
+        log_info("pack %s: found protocol %s at %u baud", pack->name, found->driver->name,
+                 found->baud);
+}
+
+/* Packs of one bus mostly speak the same: it is asked like the first of them, and answers when it
+ * wakes up. */
+static void assume(struct pack_search *search, const struct pack_config *pack)
+{
+    const struct pack_found *like = &search->list[0];
+    const bool fits = pack->given_address >= like->driver->address_min &&
+                      pack->given_address <= like->driver->address_max;
+    if (pack->given_address < 0 || !bms_has_address(like->driver) || !fits) {
+        log_warn("pack %s: nothing was found for it on line %s; a restart searches again",
+                 pack->name, search->line->name);
+        return;
+    }
+    keep(search, pack, like, pack->given_address);
+    log_warn("pack %s: nothing answers at address %d of line %s; it is asked with protocol %s, as "
+             "the others there are",
+             pack->name, pack->given_address, search->line->name, like->driver->name);
+}
+
+static void assign_all(struct pack_search *search)
+{
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < search->config->pack_count; i++) {
+            const struct pack_config *pack = &search->config->packs[i];
+            if (!is_open_on(pack, search->line) || (pack->given_address < 0) != (pass == 1))
+                continue;
+            struct pack_found *found =
+                pack->given_address >= 0 ? found_at(search, pack->given_address) : lowest(search);
+            if (found)
+                assign(search, pack, found);
+            else
+                assume(search, pack);
+        }
+}
+
+static void finish(struct pack_search *search)
+{
+    search_free(search->search);
+    search->search = NULL;
+    assign_all(search);
+    search->found(search->data);
+}
+
+static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    finish(timer->data);
+}
+
+/* One without addresses cannot be one of several. */
+static void add(struct pack_search *search, const struct search_found *found)
+{
+    unsigned without;
+    const bool several = count_open(search, &without) > 1;
+    if (search->count == PACK_SEARCH_MOST || (several && !bms_has_address(found->driver)))
+        return;
+    const int address = found->options.address;
+    search->list[search->count++] = (struct pack_found){
+        .driver = found->driver,
+        .address = address >= 0 ? address : found->driver->address_default,
+        .variant = found->options.variant,
+        .baud = found->baud,
+    };
+}
+
+static void on_found(void *data, const struct search_found *found)
+{
+    struct pack_search *search = data;
+    add(search, found);
+    if (has_all(search))
+        ev_timer_start(search->loop, &search->over);
+}
+
+static void report_nothing(struct pack_search *search, const char *why)
+{
+    if (search->reported)
+        return;
+    search->reported = true;
+    for (unsigned i = 0; i < search->config->pack_count; i++)
+        if (is_open_on(&search->config->packs[i], search->line))
+            log_warn("pack %s: %s: %s; searching on", search->config->packs[i].name,
+                     search->line->port, why);
+}
 
 static void on_done(void *data, const struct search_found *found, const char *why)
 {
     struct pack_search *search = data;
-    if (!found) {
-        if (!search->reported)
-            log_warn("pack %s: %s: %s; searching on", search->pack->name, search->pack->line->port,
-                     why);
-        search->reported = true;
-        ev_timer_set(&search->again, AGAIN_S, 0);
-        ev_timer_start(search->loop, &search->again);
+    if (found)
+        add(search, found);
+    if (search->count > 0) {
+        ev_timer_start(search->loop, &search->over);
         return;
     }
-    struct kept_entry *kept = search->kept;
-    snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
-    kept->address = found->options.address;
-    kept->variant = found->options.variant;
-    kept->baud = (int) found->baud;
-    log_info("pack %s: found protocol %s at %u baud", search->pack->name, found->driver->name,
-             found->baud);
-    search->found(search->data);
+    report_nothing(search,
+                   why ? why : "what answered has no address, as one of several packs must");
+    ev_timer_set(&search->again, AGAIN_S, 0);
+    ev_timer_start(search->loop, &search->again);
+}
+
+static void begin(struct pack_search *search)
+{
+    static const struct search_events events = {.found = on_found, .done = on_done};
+    struct search_only only = {.count = 0};
+    unsigned without;
+    const unsigned count = count_open(search, &without);
+    for (unsigned i = 0; without == 0 && i < search->config->pack_count; i++)
+        if (is_open_on(&search->config->packs[i], search->line) && only.count < SEARCH_ADDRESSES)
+            only.addresses[only.count++] = search->config->packs[i].given_address;
+    search_free(search->search);
+    search->search =
+        search_new(search->loop, search->line,
+                   count == 1 && without == 1 ? SEARCH_FIRST : SEARCH_ALL, &only, &events, search);
+    if (!search->search) {
+        ev_timer_set(&search->again, AGAIN_S, 0);
+        ev_timer_start(search->loop, &search->again);
+    }
 }
 
 static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -81,30 +272,22 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
     begin(timer->data);
 }
 
-static void begin(struct pack_search *search)
-{
-    static const struct search_events events = {.done = on_done};
-    search_free(search->search);
-    search->search = search_new(search->loop, search->pack->line, SEARCH_FIRST, &events, search);
-    if (!search->search) {
-        ev_timer_set(&search->again, AGAIN_S, 0);
-        ev_timer_start(search->loop, &search->again);
-    }
-}
-
-struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
-                                    struct kept_entry *kept, void (*found)(void *data), void *data)
+struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *config,
+                                    const struct line_config *line, struct kept *kept,
+                                    void (*found)(void *data), void *data)
 {
     struct pack_search *search = calloc(1, sizeof *search);
     if (!search)
         return NULL;
     search->loop = loop;
-    search->pack = pack;
+    search->config = config;
+    search->line = line;
     search->kept = kept;
     search->found = found;
     search->data = data;
     ev_init(&search->again, on_again);
-    search->again.data = search;
+    ev_timer_init(&search->over, on_over, 0, 0);
+    search->again.data = search->over.data = search;
     begin(search);
     return search;
 }
@@ -114,6 +297,7 @@ void pack_search_free(struct pack_search *search)
     if (!search)
         return;
     ev_timer_stop(search->loop, &search->again);
+    ev_timer_stop(search->loop, &search->over);
     search_free(search->search);
     free(search);
 }

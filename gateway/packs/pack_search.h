@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * `protocol = auto`: a pack of which only the port is known. A search asks on its line; what it
- * finds is remembered in the state file and takes the place of this stand-in.
+ * `protocol = auto`: packs of which only the port is known, and maybe the address. A search asks on
+ * their line; what it finds is remembered in the state file and takes the place of the stand-in. A
+ * line has either such packs only or none. Several of them on a line are found by one search: each
+ * gets what answers at its address, those without one what is left, in the order of the addresses.
  */
 #ifndef PACKGATE_PACKS_PACK_SEARCH_H
 #define PACKGATE_PACKS_PACK_SEARCH_H
@@ -23,21 +25,36 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
 /** What was found counts no more from the next recall on. */
 void pack_search_forget(struct kept_entry *kept);
 
-/* The search for one pack. */
+/** Whether a line has packs to be found and none that is: it is searched. A pack that nothing was
+ * found for beside others is left alone, as these have the line. */
+bool pack_search_is_due(const struct config *config, const struct line_config *line);
+
+#define PACK_SEARCH_MOST SEARCH_ADDRESSES
+
+/* The search for the packs of one line. */
 struct pack_search {
     struct ev_loop *loop;
-    const struct pack_config *pack;
-    struct kept_entry *kept;
+    const struct config *config;
+    const struct line_config *line;
+    struct kept *kept;
     struct search *search;
-    ev_timer again;
+    ev_timer again, over;
+    struct pack_found {
+        const struct bms_driver *driver;
+        int address, variant;
+        unsigned baud;
+        bool taken;
+    } list[PACK_SEARCH_MOST];
+    unsigned count;
     bool reported;             /* that nothing answers */
-    void (*found)(void *data); /* the pack is in `kept` now; the search may be freed from within */
+    void (*found)(void *data); /* packs are in `kept` now; the search may be freed from within */
     void *data;
 };
 
 /** Searches until something answers. NULL: out of memory. */
-struct pack_search *pack_search_new(struct ev_loop *loop, const struct pack_config *pack,
-                                    struct kept_entry *kept, void (*found)(void *data), void *data);
+struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *config,
+                                    const struct line_config *line, struct kept *kept,
+                                    void (*found)(void *data), void *data);
 void pack_search_free(struct pack_search *search);
 
 #endif

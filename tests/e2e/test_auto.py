@@ -52,13 +52,54 @@ def finds_serves_and_remembers():
             assert read_value(client, "reconnects", 1) == 0
 
 
-def wants_to_be_alone():
-    text = "[line l]\nport = tcp://127.0.0.1:1\nprotocol = auto\n[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nunit = 2\n"
+def bus(url, *packs):
+    lines = [f"[line bus]\nport = {url}\nprotocol = auto\n"]
+    for unit, address in enumerate(packs, 1):
+        where = f"address = {address}\n" if address is not None else ""
+        lines.append(f"[pack p{unit}]\nline = bus\n{where}unit = {unit}\npoll = 200ms\n")
+    return "\n".join(lines)
+
+
+def socs(first, count):
+    return "profile=fixed," + ",".join(f"@{a}:soc_percent={20 + 10 * a}" for a in range(first, first + count))
+
+
+def finds_several_on_a_bus():
+    """Without addresses: all of them, in the order of their addresses. A restart knows them at once."""
+    packs, url = simulate("topbms", socs(1, 3), "--variant", "pace", "--count", "3", "--address", "1")
+    with tempfile.TemporaryDirectory() as folder, packs:
+        state = os.path.join(folder, "state")
+        for again in False, True:
+            with Gateway(bus(url, None, None, None), state=state) as gateway, gateway.client() as client:
+                gateway.wait_published("p1", "p2", "p3")
+                for unit in 1, 2, 3:
+                    await_value(client, "soc_percent", unit, lambda soc: soc is not None and abs(soc - (20 + 10 * unit)) < 0.6)
+                assert any("found protocol" in line for line in gateway.lines) == (not again), gateway.lines
+
+
+def finds_by_address_and_assumes_the_rest():
+    """With addresses: each pack gets what answers at its own. One that sleeps is asked like the others, and there when it
+    wakes up."""
+    packs, url = simulate("daly-p81", socs(1, 4) + ",@3:silent=1", "--count", "4", "--address", "1")
+    with packs, Gateway(bus(url, 4, 2, 3)) as gateway, gateway.client() as client:
+        gateway.wait_for("pack p3: nothing answers at address 3 of line bus; it is asked with protocol daly-p81")
+        gateway.wait_published("p1", "p2")
+        assert abs(read_value(client, "soc_percent", 1) - 60) < 0.6 and abs(read_value(client, "soc_percent", 2) - 40) < 0.6
+        assert exception_of(client, 290, 8, 3) == 0x0B
+
+
+def wants_a_line_for_it_alone():
+    line = "[line l]\nport = tcp://127.0.0.1:1\nprotocol = auto\n"
+    mixed = line + "[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nprotocol = daly\nunit = 2\n"
+    twice = line + "[pack a]\nline = l\naddress = 2\nunit = 1\n[pack b]\nline = l\naddress = 2\nunit = 2\n"
     simulated = "[line l]\nport = sim:\nprotocol = auto\n[pack a]\nline = l\nunit = 1\n"
-    for wrong in (text, simulated):
+    for wrong in mixed, twice, simulated:
         result = subprocess.run([PACKGATE, "check", "-"], input=wrong.encode(), stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
         assert result.returncode == 1 and b"auto" in result.stdout, result.stdout
+    several = line + "[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nunit = 2\n"
+    assert subprocess.run([PACKGATE, "check", "-"], input=several.encode(), stdout=subprocess.DEVNULL).returncode == 0
 
 
-main([finds_serves_and_remembers, wants_to_be_alone])
+main([finds_serves_and_remembers, finds_several_on_a_bus, finds_by_address_and_assumes_the_rest,
+      wants_a_line_for_it_alone])

@@ -355,6 +355,41 @@ static void publish_charge(const struct battery *battery, struct pack *pack)
              battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
 }
 
+/* What an installer would set for such a pack of LFP cells. */
+static void publish_settings(const struct battery *battery, struct pack *pack)
+{
+    const double count = battery->settings.cells;
+    const struct {
+        enum pack_value id;
+        double value;
+    } rows[] = {
+        {SET_CELL_HIGH_MV, 3650},
+        {SET_CELL_HIGH_RELEASE_MV, 3450},
+        {SET_CELL_LOW_MV, 2600},
+        {SET_CELL_LOW_RELEASE_MV, 2750},
+        {SET_PACK_HIGH_V, round_to(3.65 * count, 0.1)},
+        {SET_PACK_LOW_V, round_to(2.6 * count, 0.1)},
+        {SET_CHARGE_CURRENT_A, round_to(LIMIT_C * battery->rated_ah, 1)},
+        {SET_DISCHARGE_CURRENT_A, round_to(1.2 * LIMIT_C * battery->rated_ah, 1)},
+        {SET_CHARGE_HOT_C, 60},
+        {SET_CHARGE_HOT_RELEASE_C, 55},
+        {SET_CHARGE_COLD_C, 1},
+        {SET_CHARGE_COLD_RELEASE_C, 5},
+        {SET_DISCHARGE_HOT_C, 65},
+        {SET_DISCHARGE_HOT_RELEASE_C, 60},
+        {SET_DISCHARGE_COLD_C, -20},
+        {SET_DISCHARGE_COLD_RELEASE_C, -10},
+        {SET_MOS_HOT_C, 90},
+        {SET_MOS_HOT_RELEASE_C, 70},
+        {SET_CELL_DIFFERENCE_MV, 300},
+        {SET_BALANCE_START_MV, 3400},
+        {SET_BALANCE_DIFFERENCE_MV, 10},
+        {SET_BALANCER, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        pack_set(pack, rows[i].id, rows[i].value);
+}
+
 static void publish_temps(const struct battery *battery, struct pack *pack)
 {
     pack_set(pack, TEMP_COUNT, battery->settings.temps);
@@ -387,6 +422,7 @@ static void publish(struct battery *battery, struct pack *pack)
     publish_cells(battery, pack);
     publish_current(battery, pack);
     publish_charge(battery, pack);
+    publish_settings(battery, pack);
     publish_temps(battery, pack);
     publish_alarms(battery, pack);
     publish_texts(battery, pack);

@@ -49,6 +49,18 @@ static void random_charge(struct pack *pack, uint64_t *seed)
     pack_set(pack, CYCLES, prng_range(seed, 0, 5000));
 }
 
+/* No limit is 0, which would be none for some; what is too hot is above 0. */
+static void random_settings(struct pack *pack, uint64_t *seed)
+{
+    for (int id = SETTINGS_FIRST; id < SETTINGS_END; id++) {
+        const double max = pack_value_info((enum pack_value) id)->max;
+        const bool cold = id == SET_CHARGE_COLD_C || id == SET_CHARGE_COLD_RELEASE_C ||
+                          id == SET_DISCHARGE_COLD_C || id == SET_DISCHARGE_COLD_RELEASE_C;
+        const int most = max > 99 ? 99 : (int) max;
+        pack_set(pack, (enum pack_value) id, prng_range(seed, cold ? -30 : most > 1, most));
+    }
+}
+
 static void random_alarms(struct pack *pack, uint64_t *seed)
 {
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
@@ -63,6 +75,7 @@ void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned 
     random_cells(pack, seed, cells);
     random_current(pack, seed);
     random_charge(pack, seed);
+    random_settings(pack, seed);
     pack_set(pack, TEMP_COUNT, temps);
     for (unsigned i = 0; i < temps; i++)
         pack_set_temp(pack, i + 1, prng_range(seed, -30, 80));

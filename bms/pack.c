@@ -39,6 +39,28 @@ static const struct pack_value_info value_info[CELL_MV + 2] = {
     [DISCHARGE_VOLTAGE_LIMIT_V] = {"discharge_voltage_limit_v",  "V",   0,       1500,   2},
     [DISCHARGE_CURRENT_LIMIT_A] = {"discharge_current_limit_a",  "A",   0,       5000,   2},
     [FLOW]                      = {NULL,                         "",    0,       2,      0},
+    [SET_CELL_HIGH_MV]          = {"set_cell_high_mv",           "mV", 0,    6000,    0},
+    [SET_CELL_HIGH_RELEASE_MV]  = {"set_cell_high_release_mv",   "mV", 0,    6000,    0},
+    [SET_CELL_LOW_MV]           = {"set_cell_low_mv",            "mV", 0,    6000,    0},
+    [SET_CELL_LOW_RELEASE_MV]   = {"set_cell_low_release_mv",    "mV", 0,    6000,    0},
+    [SET_PACK_HIGH_V]           = {"set_pack_high_v",            "V", 0,    1500,    2},
+    [SET_PACK_LOW_V]            = {"set_pack_low_v",             "V", 0,    1500,    2},
+    [SET_CHARGE_CURRENT_A]      = {"set_charge_current_a",       "A", 0,    5000,    1},
+    [SET_DISCHARGE_CURRENT_A]   = {"set_discharge_current_a",    "A", 0,    5000,    1},
+    [SET_CHARGE_HOT_C]          = {"set_charge_hot_c",           "°C", -60,    215,    1},
+    [SET_CHARGE_HOT_RELEASE_C]  = {"set_charge_hot_release_c",   "°C", -60,    215,    1},
+    [SET_CHARGE_COLD_C]         = {"set_charge_cold_c",          "°C", -60,    215,    1},
+    [SET_CHARGE_COLD_RELEASE_C] = {"set_charge_cold_release_c",  "°C", -60,    215,    1},
+    [SET_DISCHARGE_HOT_C]       = {"set_discharge_hot_c",        "°C", -60,    215,    1},
+    [SET_DISCHARGE_HOT_RELEASE_C] = {"set_discharge_hot_release_c", "°C", -60,    215,    1},
+    [SET_DISCHARGE_COLD_C]      = {"set_discharge_cold_c",       "°C", -60,    215,    1},
+    [SET_DISCHARGE_COLD_RELEASE_C] = {"set_discharge_cold_release_c", "°C", -60,    215,    1},
+    [SET_MOS_HOT_C]             = {"set_mos_hot_c",              "°C", -60,    215,    1},
+    [SET_MOS_HOT_RELEASE_C]     = {"set_mos_hot_release_c",      "°C", -60,    215,    1},
+    [SET_CELL_DIFFERENCE_MV]    = {"set_cell_difference_mv",     "mV", 0,    6000,    0},
+    [SET_BALANCE_START_MV]      = {"set_balance_start_mv",       "mV", 0,    6000,    0},
+    [SET_BALANCE_DIFFERENCE_MV] = {"set_balance_difference_mv",  "mV", 0,    6000,    0},
+    [SET_BALANCER]              = {"set_balancer",               "",  0,    1,    0},
     [CELL_MV]                   = {"cell_mv",                    "mV",  0,       6000,   0},
     [CELL_MV + 1]               = {"temp_c",                     "°C",  -60,     150,    1},
 };
@@ -47,6 +69,11 @@ static const char *const alarm_names[] = {PACK_ALARMS(PACK_ALARM_NAME)};
 // clang-format on
 
 static const char *const text_names[PACK_TEXTS] = {"serial", "model", "firmware"};
+
+bool pack_is_setting(enum pack_value id)
+{
+    return id >= SETTINGS_FIRST && id < SETTINGS_END;
+}
 
 void pack_clear(struct pack *pack)
 {

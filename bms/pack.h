@@ -49,7 +49,32 @@ enum pack_value {
     DISCHARGE_VOLTAGE_LIMIT_V,
     DISCHARGE_CURRENT_LIMIT_A,
     FLOW, /* the BMS's own word on the direction: 0 idle, 1 charging, 2 discharging; not published */
-    CELL_MV,
+    /* Settings: what is set in the BMS. Of several steps it is the one that switches off. */
+    SETTINGS_FIRST,
+    SET_CELL_HIGH_MV = SETTINGS_FIRST,
+    SET_CELL_HIGH_RELEASE_MV,
+    SET_CELL_LOW_MV,
+    SET_CELL_LOW_RELEASE_MV,
+    SET_PACK_HIGH_V,
+    SET_PACK_LOW_V,
+    SET_CHARGE_CURRENT_A,
+    SET_DISCHARGE_CURRENT_A,
+    SET_CHARGE_HOT_C,
+    SET_CHARGE_HOT_RELEASE_C,
+    SET_CHARGE_COLD_C,
+    SET_CHARGE_COLD_RELEASE_C,
+    SET_DISCHARGE_HOT_C,
+    SET_DISCHARGE_HOT_RELEASE_C,
+    SET_DISCHARGE_COLD_C,
+    SET_DISCHARGE_COLD_RELEASE_C,
+    SET_MOS_HOT_C,
+    SET_MOS_HOT_RELEASE_C,
+    SET_CELL_DIFFERENCE_MV,
+    SET_BALANCE_START_MV,
+    SET_BALANCE_DIFFERENCE_MV,
+    SET_BALANCER,
+    SETTINGS_END,
+    CELL_MV = SETTINGS_END,
     TEMP_C = CELL_MV + MAX_CELLS,
     PACK_VALUES = TEMP_C + MAX_TEMPS
 };
@@ -165,6 +190,9 @@ void pack_merge(struct pack *pack, const struct pack *part);
 /** Fills by arithmetic what is still unknown: power, extremes with their cells, delta, average,
  * temperature average, balancing. The cells beyond cell_count are made unknown first. */
 void pack_derive(struct pack *pack);
+
+/** Whether a value is a setting: it changes only when somebody sets it, and is rarely asked for. */
+bool pack_is_setting(enum pack_value id);
 
 /** Row of an enum pack_value; CELL_MV + n and TEMP_C + n share the row of their stem. */
 const struct pack_value_info *pack_value_info(enum pack_value id);

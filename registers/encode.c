@@ -149,7 +149,10 @@ static void put_text(const struct map_settings *settings, const struct map_row *
 static void put_rows(const struct map_settings *settings, const struct sources *from,
                      uint16_t *registers)
 {
+    const bool with_settings = map_has_settings(settings);
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
+        if (row->offset >= MAP_SETTINGS_OFFSET && !with_settings)
+            continue;
         if (row->source == OF_TEXT && from->texts[row->id])
             put_text(settings, row, from->texts[row->id], registers);
         if (row->source != OF_TEXT && from->numbers[row->source])

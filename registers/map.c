@@ -118,6 +118,29 @@ const struct map_row map_rows[] = {
     {450,  1, "firmware",                  REG_STRING,   "",    1, VALUE,  OF_TEXT,    FIRMWARE,                  "firmware"},
 
     {481, 16, "raw_alarm",                 REG_BITS16,   "",    1, VALUE,  OF_STATE,   RAW_ALARM,                 "raw alarm word, as the protocol has it"},
+
+    {610,  1, "set_cell_high_mv",          REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_HIGH_MV,           "cell over voltage limit, as it is set: the BMS stops charging there"},
+    {612,  1, "set_cell_high_release_mv",  REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_HIGH_RELEASE_MV,   "cell over voltage release, below which charging goes on"},
+    {614,  1, "set_cell_low_mv",           REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_LOW_MV,            "cell under voltage limit, as it is set: the BMS stops discharging there"},
+    {616,  1, "set_cell_low_release_mv",   REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_LOW_RELEASE_MV,    "cell under voltage release, above which discharging goes on"},
+    {618,  1, "set_pack_high_v",           REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    SET_PACK_HIGH_V,            "pack over voltage limit, as it is set"},
+    {620,  1, "set_pack_low_v",            REG_FLOAT32,  "V",   1, VALUE,  OF_PACK,    SET_PACK_LOW_V,             "pack under voltage limit, as it is set"},
+    {622,  1, "set_charge_current_a",      REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    SET_CHARGE_CURRENT_A,       "charge over current limit, as it is set"},
+    {624,  1, "set_discharge_current_a",   REG_FLOAT32,  "A",   1, VALUE,  OF_PACK,    SET_DISCHARGE_CURRENT_A,    "discharge over current limit, as it is set"},
+    {626,  1, "set_charge_hot_c",          REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_CHARGE_HOT_C,           "charge over temperature limit, as it is set"},
+    {628,  1, "set_charge_hot_release_c",  REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_CHARGE_HOT_RELEASE_C,   "charge over temperature release, as it is set"},
+    {630,  1, "set_charge_cold_c",         REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_CHARGE_COLD_C,          "charge under temperature limit, as it is set"},
+    {632,  1, "set_charge_cold_release_c", REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_CHARGE_COLD_RELEASE_C,  "charge under temperature release, as it is set"},
+    {634,  1, "set_discharge_hot_c",       REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_DISCHARGE_HOT_C,        "discharge over temperature limit, as it is set"},
+    {636,  1, "set_discharge_hot_release_c", REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_DISCHARGE_HOT_RELEASE_C, "discharge over temperature release, as it is set"},
+    {638,  1, "set_discharge_cold_c",      REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_DISCHARGE_COLD_C,       "discharge under temperature limit, as it is set"},
+    {640,  1, "set_discharge_cold_release_c", REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_DISCHARGE_COLD_RELEASE_C, "discharge under temperature release, as it is set"},
+    {642,  1, "set_mos_hot_c",             REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_MOS_HOT_C,              "MOS over temperature limit, as it is set"},
+    {644,  1, "set_mos_hot_release_c",     REG_FLOAT32,  "°C",  1, VALUE,  OF_PACK,    SET_MOS_HOT_RELEASE_C,      "MOS over temperature release, as it is set"},
+    {646,  1, "set_cell_difference_mv",    REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_DIFFERENCE_MV,     "cell difference limit, from which on there is an alarm"},
+    {648,  1, "set_balance_start_mv",      REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_BALANCE_START_MV,       "balance start voltage, above which cells are balanced"},
+    {650,  1, "set_balance_difference_mv", REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_BALANCE_DIFFERENCE_MV,  "balance start difference, from which on cells are balanced"},
+    {652,  1, "set_balancer",              REG_FLOAT32,  "",    1, VALUE,  OF_PACK,    SET_BALANCER,               "balancer switch, 1 while it is allowed to work"},
 };
 const unsigned map_row_count = COUNT(map_rows);
 
@@ -148,6 +171,10 @@ const struct map_group map_groups[] = {
     {410,  56, "Identity", "", 600},
     {481,  16, "Raw alarm words",
      "In the order of the protocol, for alarms that have no common name. Unknown behind `raw_alarm_count`.", 0},
+    {MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE, "Settings",
+     "What is set in the BMS, where its protocol tells: the limits at which it switches off, and when it balances. Read once an\n"
+     "hour. Capacity as it is set is `rated_ah`.",
+     0},
 };
 const unsigned map_group_count = COUNT(map_groups);
 
@@ -182,23 +209,11 @@ struct span {
     unsigned start, size, offset;
     const char *name;
 };
-#define MAX_SPANS 3
+#define MAX_SPANS 4
 
 bool map_has_copy(const struct map_settings *settings)
 {
     return settings->also_at != MAP_NONE && settings->also_at != settings->base;
-}
-
-static unsigned list_spans(const struct map_settings *settings, struct span spans[MAX_SPANS])
-{
-    unsigned base = (unsigned) settings->base;
-    spans[0] = (struct span){base, MAP_COMPAT_SIZE, 0, "compatibility block at base"};
-    spans[1] = (struct span){base + MAP_EXTENDED_OFFSET, MAP_EXTENDED_SIZE, MAP_EXTENDED_OFFSET,
-                             "extended block at base + 110"};
-    if (!map_has_copy(settings))
-        return 2;
-    spans[2] = (struct span){(unsigned) settings->also_at, MAP_COMPAT_SIZE, 0, "copy at also_at"};
-    return 3;
 }
 
 static unsigned last(const struct span *span)
@@ -209,6 +224,31 @@ static unsigned last(const struct span *span)
 static bool overlap(const struct span *a, const struct span *b)
 {
     return a->start <= last(b) && b->start <= last(a);
+}
+
+/* The block of settings came later: where it would be in the way of what a configuration has, it is not there. */
+bool map_has_settings(const struct map_settings *settings)
+{
+    const struct span block = {(unsigned) settings->base + MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE,
+                               MAP_SETTINGS_OFFSET, NULL};
+    const struct span copy = {(unsigned) settings->also_at, MAP_COMPAT_SIZE, 0, NULL};
+    return last(&block) <= LAST_ADDRESS && !(map_has_copy(settings) && overlap(&block, &copy));
+}
+
+static unsigned list_spans(const struct map_settings *settings, struct span spans[MAX_SPANS])
+{
+    unsigned base = (unsigned) settings->base;
+    spans[0] = (struct span){base, MAP_COMPAT_SIZE, 0, "compatibility block at base"};
+    spans[1] = (struct span){base + MAP_EXTENDED_OFFSET, MAP_EXTENDED_SIZE, MAP_EXTENDED_OFFSET,
+                             "extended block at base + 110"};
+    unsigned count = 2;
+    if (map_has_settings(settings))
+        spans[count++] = (struct span){base + MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE,
+                                       MAP_SETTINGS_OFFSET, "block of settings at base + 610"};
+    if (map_has_copy(settings))
+        spans[count++] =
+            (struct span){(unsigned) settings->also_at, MAP_COMPAT_SIZE, 0, "copy at also_at"};
+    return count;
 }
 
 static bool is_address(int number)

@@ -15,13 +15,15 @@
 
 #include <stdio.h>
 
-#define MAP_VERSION 1
+#define MAP_VERSION 2
 #define MAP_BASE_DEFAULT 290
 #define MAP_ALSO_AT_DEFAULT 100
 #define MAP_NONE (-1)           /* also_at: not served a second time */
 #define MAP_COMPAT_SIZE 58      /* registers of the compatibility block, from base */
 #define MAP_EXTENDED_OFFSET 110 /* where the second block starts, from base */
 #define MAP_EXTENDED_SIZE 400   /* its registers, with room for later rows; what is free reads 0 */
+#define MAP_SETTINGS_OFFSET 610 /* where the block of settings starts, from base */
+#define MAP_SETTINGS_SIZE 60    /* the same */
 
 /* A pack or a bank as the client files name it. */
 struct map_unit {

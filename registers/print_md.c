@@ -83,8 +83,10 @@ static void print_introduction(const struct map_settings *settings, FILE *out)
                 settings->also_at + MAP_COMPAT_SIZE - 1);
     fprintf(out,
             "| %u…%u | [extended block](#extended-block): everything, with a value of its own for"
-            " \"unknown\" |\n",
-            base + MAP_EXTENDED_OFFSET, base + MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE - 1);
+            " \"unknown\" |\n"
+            "| %u…%u | [settings](#settings): what is set in the BMS (from map version 2 on) |\n",
+            base + MAP_EXTENDED_OFFSET, base + MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE - 1,
+            base + MAP_SETTINGS_OFFSET, base + MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE - 1);
 }
 
 static void print_reading(const struct map_settings *settings, FILE *out)

@@ -136,6 +136,9 @@ extern const unsigned map_input_count, map_coil_count;
 /** Whether the compatibility block is served a second time, at also_at. */
 bool map_has_copy(const struct map_settings *settings);
 
+/** Whether the block of settings is served. */
+bool map_has_settings(const struct map_settings *settings);
+
 enum map_block map_row_block(const struct map_row *row);
 
 /** Offset of element n of a row, counted from 0; its address is base + offset. */

@@ -45,13 +45,23 @@ struct protocol {
 static const struct carried daly_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.001}, {RATED_AH, 0.001}, {CYCLES, 1},
     {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
-    {BALANCE_MASK, 1}, {0, 0},
+    {BALANCE_MASK, 1},
+    {SET_CELL_HIGH_MV, 1}, {SET_CELL_LOW_MV, 1}, {SET_CELL_DIFFERENCE_MV, 1}, {SET_BALANCE_START_MV, 1},
+    {SET_BALANCE_DIFFERENCE_MV, 1}, {SET_PACK_HIGH_V, 0.1}, {SET_PACK_LOW_V, 0.1}, {SET_CHARGE_CURRENT_A, 0.1},
+    {SET_DISCHARGE_CURRENT_A, 0.1},
+    {0, 0},
 };
 /* The sheet `daly-d2`, sections 4 and 5. */
 static const struct carried daly_d2_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.1}, {RATED_AH, 0.1}, {CYCLES, 1},
     {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1},
-    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {BALANCING, 1}, {0, 0},
+    {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {BALANCING, 1},
+    {SET_CELL_HIGH_MV, 1}, {SET_CELL_LOW_MV, 1}, {SET_CELL_DIFFERENCE_MV, 1}, {SET_BALANCE_START_MV, 1},
+    {SET_BALANCE_DIFFERENCE_MV, 1}, {SET_PACK_HIGH_V, 0.1}, {SET_PACK_LOW_V, 0.1}, {SET_CHARGE_CURRENT_A, 0.1},
+    {SET_DISCHARGE_CURRENT_A, 0.1},
+    {SET_CHARGE_HOT_C, 1}, {SET_CHARGE_COLD_C, 1}, {SET_DISCHARGE_HOT_C, 1}, {SET_DISCHARGE_COLD_C, 1},
+    
+    {0, 0},
 };
 /* The same sheet, section 8: the capacity in mAh. */
 static const struct carried daly_p81_values[] = {
@@ -95,13 +105,25 @@ static const struct carried jbd_up_values[] = {
 static const struct carried jk_4e57_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {FULL_AH, 1}, {RATED_AH, 1}, {CYCLES, 1}, {CELL_COUNT, 1},
     {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCING, 1},
+    {SET_CELL_HIGH_MV, 1}, {SET_CELL_HIGH_RELEASE_MV, 1}, {SET_CELL_LOW_MV, 1}, {SET_CELL_LOW_RELEASE_MV, 1},
+    {SET_CELL_DIFFERENCE_MV, 1}, {SET_BALANCE_START_MV, 1}, {SET_BALANCE_DIFFERENCE_MV, 1}, {SET_BALANCER, 1},
+    {SET_CHARGE_CURRENT_A, 1}, {SET_DISCHARGE_CURRENT_A, 1}, {SET_CHARGE_HOT_C, 1}, {SET_CHARGE_COLD_C, 1},
+    {SET_CHARGE_COLD_RELEASE_C, 1}, {SET_DISCHARGE_HOT_C, 1}, {SET_DISCHARGE_COLD_C, 1},
+    {SET_DISCHARGE_COLD_RELEASE_C, 1}, {SET_MOS_HOT_C, 1}, {SET_MOS_HOT_RELEASE_C, 1}, {SET_PACK_HIGH_V, 0.01},
+    {SET_PACK_LOW_V, 0.01},
     {0, 0},
 };
 /* The sheet `jk02`, sections 5 and 7; `jk-pb`, sections 4 and 7. */
 static const struct carried jk_record_values[] = {
     {VOLTAGE_V, 0.001}, {CURRENT_A, 0.001}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.001},
     {FULL_AH, 0.001}, {RATED_AH, 0.001}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
-    {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCING, 1}, {0, 0},
+    {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCING, 1},
+    {SET_CELL_HIGH_MV, 1}, {SET_CELL_HIGH_RELEASE_MV, 1}, {SET_CELL_LOW_MV, 1}, {SET_CELL_LOW_RELEASE_MV, 1},
+    {SET_BALANCE_START_MV, 1}, {SET_BALANCE_DIFFERENCE_MV, 1}, {SET_BALANCER, 1}, {SET_CHARGE_CURRENT_A, 0.001},
+    {SET_DISCHARGE_CURRENT_A, 0.001}, {SET_CHARGE_HOT_C, 0.1}, {SET_CHARGE_HOT_RELEASE_C, 0.1},
+    {SET_CHARGE_COLD_C, 0.1}, {SET_CHARGE_COLD_RELEASE_C, 0.1}, {SET_DISCHARGE_HOT_C, 0.1},
+    {SET_DISCHARGE_HOT_RELEASE_C, 0.1}, {SET_MOS_HOT_C, 0.1}, {SET_MOS_HOT_RELEASE_C, 0.1},
+    {0, 0},
 };
 /* The sheet `topbms`, sections 4, 8 and 8.1. Without an SOC on the wire it is remaining by full, which are rounded to
  * 0.01 Ah: 0.1 % of the smallest capacity here. A voltage in mV goes up to 65 V. */

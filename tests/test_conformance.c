@@ -253,7 +253,8 @@ static void test_content(void **state)
     (void) state;
     for (unsigned address = 0; address <= 0xFFFF; address++) {
         const bool there = (address >= 100 && address <= 157) ||
-                           (address >= 290 && address <= 347) || (address >= 400 && address <= 799);
+                           (address >= 290 && address <= 347) ||
+                           (address >= 400 && address <= 799) || (address >= 900 && address <= 959);
         assert_int_equal(map_range(&bench.config.map, address, 1) != MAP_OUTSIDE, there);
         assert_int_equal(map_input_range(address, 1) != MAP_OUTSIDE, address < 48);
         assert_int_equal(map_coil_range(address, 1) != MAP_OUTSIDE, address < 2);

@@ -137,12 +137,16 @@ static void test_size(void **state)
 {
     (void) state;
     struct map_settings settings = usual;
-    assert_int_equal(map_size(&settings), 290 + 110 + 400);
+    assert_int_equal(map_size(&settings), 290 + 610 + 60);
     settings.also_at = 1000;
     assert_int_equal(map_size(&settings), 1058);
     settings.also_at = MAP_NONE;
     settings.base = 0;
-    assert_int_equal(map_size(&settings), 510);
+    assert_int_equal(map_size(&settings), 670);
+    settings.also_at = 620; /* in the way of the settings, which came later */
+    assert_int_equal(map_size(&settings), 620 + 58);
+    settings.base = 65026; /* no room behind */
+    assert_int_equal(map_size(&settings), 65536);
 }
 
 static void test_check(void **state)
@@ -161,6 +165,7 @@ static void test_check(void **state)
         {0, 58, "overlaps the extended block at base + 110 (110 to 509)"},
         {0, 509, "overlaps the extended block"},
         {0, 510, NULL},
+        {290, 900, NULL}, /* in the place of the settings */
         {0, 100, "(100 to 157) overlaps the extended block at base + 110 (110 to 509)"},
         {0, 57, "overlaps the compatibility block"},
         {100, 100, NULL},
@@ -284,13 +289,14 @@ static void test_range_of_bits(void **state)
 static void test_rows_lie_apart(void **state)
 {
     (void) state;
-    const struct map_row *owner[MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE] = {0};
+    const struct map_row *owner[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {0};
     for (unsigned i = 0; i < map_row_count; i++) {
         const struct map_row *row = &map_rows[i];
         unsigned end = row->offset + map_row_size(row);
-        unsigned limit = map_row_block(row) == COMPATIBILITY
-                             ? MAP_COMPAT_SIZE
-                             : MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE;
+        unsigned limit = map_row_block(row) == COMPATIBILITY ? MAP_COMPAT_SIZE
+                         : row->offset < MAP_SETTINGS_OFFSET
+                             ? MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE
+                             : MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE;
         if (end > limit)
             fail_msg("%s at %u leaves its block", row->name, row->offset);
         for (unsigned k = row->offset; k < end; k++) {
@@ -405,7 +411,7 @@ static void test_compatibility_block(void **state)
     expect_high_first(344, 0x01020304);
     expect_high_first(346, 0xFFFEFDFC);
     assert_memory_equal(registers + 100, registers + 290, 58 * sizeof *registers);
-    expect_word(800, 0xAAAA); /* nothing is written behind the last block */
+    expect_word(960, 0xAAAA); /* nothing is written behind the last block */
 }
 
 static void test_float_order(void **state)
@@ -461,7 +467,7 @@ static void test_extended_block(void **state)
     status.discharged_wh = 12.5;
     encode(&usual, &pack, &status);
 
-    expect_word(400, 1);
+    expect_word(400, 2);
     expect_word(401, 1);
     expect_low_first(410, 86401);
     expect_low_first(412, 0x01020304);
@@ -521,7 +527,7 @@ static void test_holes(void **state)
     (void) state;
     struct pack pack = usual_pack();
     encode(&usual, &pack, &fresh);
-    bool covered[MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE] = {false};
+    bool covered[MAP_SETTINGS_OFFSET + MAP_SETTINGS_SIZE] = {false};
     for (unsigned i = 0; i < map_row_count; i++)
         for (unsigned k = 0; k < map_row_size(&map_rows[i]); k++)
             covered[map_rows[i].offset + k] = true;

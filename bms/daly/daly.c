@@ -26,6 +26,11 @@
 
 enum command {
     READ_RATED = 0x50,
+    READ_CELL_LIMITS = 0x59,
+    READ_PACK_LIMITS = 0x5A,
+    READ_CURRENT_LIMITS = 0x5B,
+    READ_DIFFERENCES = 0x5E,
+    READ_BALANCING = 0x5F,
     READ_FIRMWARE = 0x62,
     READ_HARDWARE = 0x63,
     READ_PACK = 0x90,
@@ -142,6 +147,11 @@ enum step {
     STEP_RATED,
     STEP_FIRMWARE,
     STEP_HARDWARE,
+    STEP_CELL_LIMITS,
+    STEP_PACK_LIMITS,
+    STEP_CURRENT_LIMITS,
+    STEP_DIFFERENCES,
+    STEP_BALANCING,
     STEPS
 };
 
@@ -161,12 +171,20 @@ static const struct bms_step plan[STEPS] = {
     [STEP_RATED]    = {.name = "rated capacity",     .every_s = 3600},
     [STEP_FIRMWARE] = {.name = "software version",   .every_s = 3600},
     [STEP_HARDWARE] = {.name = "hardware version",   .every_s = 3600},
+    [STEP_CELL_LIMITS]    = {.name = "cell limits",        .every_s = 3600},
+    [STEP_PACK_LIMITS]    = {.name = "pack limits",        .every_s = 3600},
+    [STEP_CURRENT_LIMITS] = {.name = "current limits",     .every_s = 3600},
+    [STEP_DIFFERENCES]    = {.name = "difference limits",  .every_s = 3600},
+    [STEP_BALANCING]      = {.name = "start of balancing", .every_s = 3600},
 };
 static const uint8_t step_command[STEPS] = {
     [STEP_PACK] = READ_PACK,         [STEP_STATE] = READ_STATE,     [STEP_STATUS] = READ_STATUS,
     [STEP_CELLS] = READ_CELLS,       [STEP_FAULTS] = READ_FAULTS,   [STEP_EXTREMES] = READ_EXTREMES,
     [STEP_TEMPS] = READ_TEMPS,       [STEP_BALANCE] = READ_BALANCE, [STEP_RATED] = READ_RATED,
     [STEP_FIRMWARE] = READ_FIRMWARE, [STEP_HARDWARE] = READ_HARDWARE,
+    [STEP_CELL_LIMITS] = READ_CELL_LIMITS, [STEP_PACK_LIMITS] = READ_PACK_LIMITS,
+    [STEP_CURRENT_LIMITS] = READ_CURRENT_LIMITS, [STEP_DIFFERENCES] = READ_DIFFERENCES,
+    [STEP_BALANCING] = READ_BALANCING,
 };
 // clang-format on
 
@@ -371,6 +389,67 @@ static enum bms_result decode_rated(struct memory *memory, const uint8_t d[8], s
     return BMS_DONE;
 }
 
+/* Section 11: of two levels the second one switches off. 0 and FFFF: not set. */
+static void set_limit(struct pack *pack, enum pack_value id, const uint8_t *raw, double divisor)
+{
+    if (be16(raw) != 0 && be16(raw) != 0xFFFF)
+        pack_set(pack, id, be16(raw) / divisor);
+}
+
+/* 0x59: u16 mV high 1, high 2, low 1, low 2. */
+static enum bms_result decode_cell_limits(struct memory *memory, const uint8_t d[8],
+                                          struct pack *pack)
+{
+    (void) memory;
+    set_limit(pack, SET_CELL_HIGH_MV, d + 2, 1);
+    set_limit(pack, SET_CELL_LOW_MV, d + 6, 1);
+    return BMS_DONE;
+}
+
+/* 0x5A: the same in 0.1 V. */
+static enum bms_result decode_pack_limits(struct memory *memory, const uint8_t d[8],
+                                          struct pack *pack)
+{
+    (void) memory;
+    set_limit(pack, SET_PACK_HIGH_V, d + 2, 10);
+    set_limit(pack, SET_PACK_LOW_V, d + 6, 10);
+    return BMS_DONE;
+}
+
+/* 0x5B: charge 1, 2, discharge 1, 2, of which one program has the pairs the other way round. Charging is below 30000 in
+ * any case, so the number itself tells which it is. */
+static enum bms_result decode_current_limits(struct memory *memory, const uint8_t d[8],
+                                             struct pack *pack)
+{
+    (void) memory;
+    for (int at = 2; at <= 6; at += 4) {
+        const int raw = be16(d + at) - CURRENT_ZERO;
+        if (raw != 0 && be16(d + at) != 0 && be16(d + at) != 0xFFFF)
+            pack_set(pack, raw < 0 ? SET_CHARGE_CURRENT_A : SET_DISCHARGE_CURRENT_A,
+                     (raw < 0 ? -raw : raw) / 10.0);
+    }
+    return BMS_DONE;
+}
+
+/* 0x5E: u16 mV difference 1, 2, then of temperatures. */
+static enum bms_result decode_differences(struct memory *memory, const uint8_t d[8],
+                                          struct pack *pack)
+{
+    (void) memory;
+    set_limit(pack, SET_CELL_DIFFERENCE_MV, d + 2, 1);
+    return BMS_DONE;
+}
+
+/* 0x5F: u16 mV start, u16 mV difference. */
+static enum bms_result decode_balancing(struct memory *memory, const uint8_t d[8],
+                                        struct pack *pack)
+{
+    (void) memory;
+    set_limit(pack, SET_BALANCE_START_MV, d, 1);
+    set_limit(pack, SET_BALANCE_DIFFERENCE_MV, d + 2, 1);
+    return BMS_DONE;
+}
+
 /* 0x62 and 0x63, versions: number and 7 characters, twice. */
 static enum bms_result collect_text(struct memory *memory, const uint8_t d[8], struct pack *pack,
                                     enum pack_text text)
@@ -399,10 +478,22 @@ static const struct message {
     uint8_t command;
     enum bms_result (*decode)(struct memory *memory, const uint8_t d[8], struct pack *pack);
 } messages[] = {
-    {READ_PACK, decode_pack},         {READ_EXTREMES, decode_extremes}, {READ_STATE, decode_state},
-    {READ_STATUS, decode_status},     {READ_CELLS, decode_cells},       {READ_TEMPS, decode_temps},
-    {READ_BALANCE, decode_balance},   {READ_FAULTS, decode_faults},     {READ_RATED, decode_rated},
-    {READ_FIRMWARE, decode_firmware}, {READ_HARDWARE, decode_hardware},
+    {READ_PACK, decode_pack},
+    {READ_EXTREMES, decode_extremes},
+    {READ_STATE, decode_state},
+    {READ_STATUS, decode_status},
+    {READ_CELLS, decode_cells},
+    {READ_TEMPS, decode_temps},
+    {READ_BALANCE, decode_balance},
+    {READ_FAULTS, decode_faults},
+    {READ_RATED, decode_rated},
+    {READ_FIRMWARE, decode_firmware},
+    {READ_HARDWARE, decode_hardware},
+    {READ_CELL_LIMITS, decode_cell_limits},
+    {READ_PACK_LIMITS, decode_pack_limits},
+    {READ_CURRENT_LIMITS, decode_current_limits},
+    {READ_DIFFERENCES, decode_differences},
+    {READ_BALANCING, decode_balancing},
 };
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
@@ -506,6 +597,32 @@ static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t com
             d[6] |= 1 << 4;
         return true;
     }
+    case READ_CELL_LIMITS:
+        put_be16(d, scaled(pack, SET_CELL_HIGH_MV, 1, -50));
+        put_be16(d + 2, scaled(pack, SET_CELL_HIGH_MV, 1, 0));
+        put_be16(d + 4, scaled(pack, SET_CELL_LOW_MV, 1, 100));
+        put_be16(d + 6, scaled(pack, SET_CELL_LOW_MV, 1, 0));
+        return true;
+    case READ_PACK_LIMITS:
+        put_be16(d, scaled(pack, SET_PACK_HIGH_V, 10, -5));
+        put_be16(d + 2, scaled(pack, SET_PACK_HIGH_V, 10, 0));
+        put_be16(d + 4, scaled(pack, SET_PACK_LOW_V, 10, 10));
+        put_be16(d + 6, scaled(pack, SET_PACK_LOW_V, 10, 0));
+        return true;
+    case READ_CURRENT_LIMITS:
+        put_be16(d, scaled(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO + 50));
+        put_be16(d + 2, scaled(pack, SET_CHARGE_CURRENT_A, -10, CURRENT_ZERO));
+        put_be16(d + 4, scaled(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO - 50));
+        put_be16(d + 6, scaled(pack, SET_DISCHARGE_CURRENT_A, 10, CURRENT_ZERO));
+        return true;
+    case READ_DIFFERENCES:
+        put_be16(d, scaled(pack, SET_CELL_DIFFERENCE_MV, 0.5, 0));
+        put_be16(d + 2, scaled(pack, SET_CELL_DIFFERENCE_MV, 1, 0));
+        return true;
+    case READ_BALANCING:
+        put_be16(d, scaled(pack, SET_BALANCE_START_MV, 1, 0));
+        put_be16(d + 2, scaled(pack, SET_BALANCE_DIFFERENCE_MV, 1, 0));
+        return true;
     case READ_RATED:
         put_be32(d, scaled(pack, RATED_AH, 1000, 0));
         put_be32(d + 4, 3200);

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { FAULTS = 58, MASK = 62, OLD_HARDWARE = 185, OLD_HARDWARE_COUNT = 16 };
+enum { FAULTS = 58, MASK = 62, OLD_HARDWARE = 185, OLD_HARDWARE_COUNT = 16, CHARGE_LIMIT = 148 };
 
 // clang-format off
 static const struct daly_field fields[] = {
@@ -33,6 +33,19 @@ static const struct daly_field fields[] = {
     { 54, DISCHARGE_MOS,         0,       1,  0,      1,      0},
     { 66, MOS_TEMP_C,          -40,       1,  1,    254,      0},
     {128, RATED_AH,              0,      10,  1, 0xFFFE,      0},
+    /* Section 5: of two levels the second one switches off. */
+    {140, SET_CELL_HIGH_MV,      0,       1,  1,   6000,      0},
+    {142, SET_CELL_LOW_MV,       0,       1,  1,   6000,      0},
+    {144, SET_PACK_HIGH_V,       0,      10,  1,  15000,      0},
+    {146, SET_PACK_LOW_V,        0,      10,  1,  15000,      0},
+    {150, SET_DISCHARGE_CURRENT_A, -30000, 10, 30001, 0xFFFE, 30000},
+    {152, SET_CHARGE_HOT_C,    -40,       1,  1,    254,      0},
+    {154, SET_CHARGE_COLD_C,   -40,       1,  1,    254,      0},
+    {156, SET_DISCHARGE_HOT_C, -40,       1,  1,    254,      0},
+    {158, SET_DISCHARGE_COLD_C, -40,      1,  1,    254,      0},
+    {160, SET_CELL_DIFFERENCE_MV, 0,      1,  1,   6000,      0},
+    {163, SET_BALANCE_START_MV,  0,       1,  1,   6000,      0},
+    {164, SET_BALANCE_DIFFERENCE_MV, 0,   1,  1,   6000,      0},
 };
 
 static const struct daly_text texts[] = {
@@ -60,6 +73,12 @@ static void decode_rest(const struct modbus_window *window, struct pack *pack)
         daly_alarms(pack, daly_bits(window, FAULTS, 4));
     /* Firmware without the mask has FFFF here or other things; finish() compares it with the
      * balancer's state. */
+    /* Charging is below 30000, whatever the sign of the live current (section 5). */
+    if (modbus_has(window, CHARGE_LIMIT, 1)) {
+        uint64_t raw = daly_bits(window, CHARGE_LIMIT, 1);
+        if (raw > 0 && raw < 30000)
+            pack_set(pack, SET_CHARGE_CURRENT_A, (double) (30000 - raw) / 10);
+    }
     if (modbus_has(window, MASK, 2)) {
         uint64_t mask = daly_bits(window, MASK, 2);
         pack_set(pack, BALANCE_MASK, mask == 0xFFFFFFFF ? NAN : (double) mask);
@@ -90,6 +109,10 @@ static uint16_t encode_rest(const struct pack *pack, unsigned reg)
         return (uint16_t) (mask >> 16 * (reg - MASK));
     case 64: /* balance current: none */
         return 30000;
+    case CHARGE_LIMIT:
+        return (uint16_t) (pack_known(pack, SET_CHARGE_CURRENT_A)
+                               ? 30000 - lround(10 * fmin(pack->value[SET_CHARGE_CURRENT_A], 2999))
+                               : 30000);
     case 165:
         return daly_raw(pack, CHARGE_MOS, 0, 1, 0);
     case 166:

@@ -14,6 +14,7 @@
 #include "bms/count.h"
 #include "bms/driver.h"
 
+#include <math.h>
 #include <string.h>
 
 #define REQUEST_SIZE 20
@@ -35,8 +36,9 @@ static const char *const variants[] = {"auto", "32s", "24s", NULL};
 
 struct memory {
     struct jk_notes notes;
-    uint32_t rated_mah; /* of the last settings frame, which does not come with each status; 0: none
-                           yet */
+    /* Of the last settings frame, which does not come with each status. */
+    uint32_t rated_mah; /* 0: none yet */
+    float settings[SETTINGS_END - SETTINGS_FIRST];
     bool status_awaited; /* asked for and not seen since */
     uint8_t counter;     /* of the emulator: of frames */
     bool introduced;     /* of the emulator: asked for the about record, will stream */
@@ -127,9 +129,16 @@ static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
 }
 
 /* The settings frame comes once after each request for the stream, before the status or after it;
- * its rated capacity is kept for the times when it is late. */
-static void keep_rated(struct memory *memory, enum jk_type type, struct pack *pack)
+ * it is kept for the times when it is late. */
+static void keep_settings(struct memory *memory, enum jk_type type, struct pack *pack)
 {
+    for (unsigned i = 0; i < COUNT(memory->settings); i++) {
+        double *value = &pack->value[SETTINGS_FIRST + i];
+        if (type == JK_SETTINGS)
+            memory->settings[i] = (float) *value;
+        else if (type == JK_STATUS && memory->rated_mah != 0 && isnan(*value))
+            *value = memory->settings[i];
+    }
     if (type == JK_SETTINGS && pack_known(pack, RATED_AH))
         memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
     if (type == JK_STATUS && memory->rated_mah != 0)
@@ -143,7 +152,7 @@ static enum bms_result decode_record(struct bms *bms, const struct jk_record *re
     enum bms_result result = jk_record_decode(bms, &memory->notes, record, pack);
     if (result != BMS_DONE)
         return result;
-    keep_rated(memory, record->type, pack);
+    keep_settings(memory, record->type, pack);
     if (record->type == JK_STATUS)
         memory->status_awaited = false;
     return last ? BMS_DONE : BMS_PARTIAL;

@@ -371,6 +371,41 @@ static void decode_texts(const struct registers *registers, struct pack *pack)
         pack_set_text(pack, MODEL, maker + 12, 12);
 }
 
+/* Section 4, 8E to A8: limits as they are set. Two bytes each but for the switch; the cold ones are plain two's
+ * complement. */
+// clang-format off
+static const struct {
+    uint8_t code;
+    bool is_signed;
+    enum pack_value id;
+    double divisor;
+} setting_rows[] = {
+    {0x8E, false, SET_PACK_HIGH_V, 100},          {0x8F, false, SET_PACK_LOW_V, 100},
+    {0x90, false, SET_CELL_HIGH_MV, 1},           {0x91, false, SET_CELL_HIGH_RELEASE_MV, 1},
+    {0x93, false, SET_CELL_LOW_MV, 1},            {0x94, false, SET_CELL_LOW_RELEASE_MV, 1},
+    {0x96, false, SET_CELL_DIFFERENCE_MV, 1},     {0x97, false, SET_DISCHARGE_CURRENT_A, 1},
+    {0x99, false, SET_CHARGE_CURRENT_A, 1},       {0x9B, false, SET_BALANCE_START_MV, 1},
+    {0x9C, false, SET_BALANCE_DIFFERENCE_MV, 1},  {0x9E, false, SET_MOS_HOT_C, 1},
+    {0x9F, false, SET_MOS_HOT_RELEASE_C, 1},      {0xA3, false, SET_CHARGE_HOT_C, 1},
+    {0xA4, false, SET_DISCHARGE_HOT_C, 1},        {0xA5, true, SET_CHARGE_COLD_C, 1},
+    {0xA6, true, SET_CHARGE_COLD_RELEASE_C, 1},   {0xA7, true, SET_DISCHARGE_COLD_C, 1},
+    {0xA8, true, SET_DISCHARGE_COLD_RELEASE_C, 1},
+};
+// clang-format on
+
+static void decode_settings(const struct registers *registers, struct pack *pack)
+{
+    for (size_t i = 0; i < COUNT(setting_rows); i++) {
+        const uint8_t *value = registers->at[setting_rows[i].code];
+        if (!value)
+            continue;
+        const double raw = setting_rows[i].is_signed ? sbe16(value) : be16(value);
+        pack_set(pack, setting_rows[i].id, raw / setting_rows[i].divisor);
+    }
+    if (registers->at[BALANCER_SWITCH])
+        pack_set(pack, SET_BALANCER, *registers->at[BALANCER_SWITCH]);
+}
+
 static void decode_registers(struct bms *bms, const struct registers *registers, struct pack *pack)
 {
     const uint8_t *const *at = registers->at;
@@ -391,6 +426,7 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
     if (at[STATE])
         decode_state(be16(at[STATE]), pack);
     decode_capacities(registers, pack);
+    decode_settings(registers, pack);
     decode_texts(registers, pack);
 }
 
@@ -623,6 +659,40 @@ static uint32_t preset(uint8_t code)
     return 0;
 }
 
+/* What a pack has set otherwise than the app would. */
+static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
+{
+    static const struct {
+        uint8_t code, factor;
+        enum pack_value id;
+    } own[] = {
+        {0x8E, 100, SET_PACK_HIGH_V},
+        {0x8F, 100, SET_PACK_LOW_V},
+        {0x90, 1, SET_CELL_HIGH_MV},
+        {0x91, 1, SET_CELL_HIGH_RELEASE_MV},
+        {0x93, 1, SET_CELL_LOW_MV},
+        {0x94, 1, SET_CELL_LOW_RELEASE_MV},
+        {0x96, 1, SET_CELL_DIFFERENCE_MV},
+        {0x97, 1, SET_DISCHARGE_CURRENT_A},
+        {0x99, 1, SET_CHARGE_CURRENT_A},
+        {0x9B, 1, SET_BALANCE_START_MV},
+        {0x9C, 1, SET_BALANCE_DIFFERENCE_MV},
+        {0x9D, 1, SET_BALANCER},
+        {0x9E, 1, SET_MOS_HOT_C},
+        {0x9F, 1, SET_MOS_HOT_RELEASE_C},
+        {0xA3, 1, SET_CHARGE_HOT_C},
+        {0xA4, 1, SET_DISCHARGE_HOT_C},
+        {0xA5, 1, SET_CHARGE_COLD_C},
+        {0xA6, 1, SET_CHARGE_COLD_RELEASE_C},
+        {0xA7, 1, SET_DISCHARGE_COLD_C},
+        {0xA8, 1, SET_DISCHARGE_COLD_RELEASE_C},
+    };
+    for (size_t i = 0; i < COUNT(own); i++)
+        if (own[i].code == code && pack_known(pack, own[i].id))
+            return (uint32_t) (int32_t) lround(own[i].factor * pack->value[own[i].id]);
+    return preset(code);
+}
+
 static uint32_t raw_number(const struct pack *pack, uint8_t code)
 {
     switch (code) {
@@ -658,7 +728,7 @@ static uint32_t raw_number(const struct pack *pack, uint8_t code)
     case DISCHARGE_SWITCH:
         return value_or(pack, DISCHARGE_MOS, 1) > 0;
     }
-    return preset(code);
+    return setting_or_preset(pack, code);
 }
 
 static size_t put_cells(uint8_t *out, const struct pack *pack)

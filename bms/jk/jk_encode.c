@@ -209,11 +209,39 @@ static const struct {
 };
 // clang-format on
 
+/* What the pack has in place of a preset. */
+static const struct {
+    enum pack_value id;
+    uint16_t at, factor;
+} own_settings[] = {
+    {SET_CELL_LOW_MV, 10, 1},
+    {SET_CELL_LOW_RELEASE_MV, 14, 1},
+    {SET_CELL_HIGH_MV, 18, 1},
+    {SET_CELL_HIGH_RELEASE_MV, 22, 1},
+    {SET_BALANCE_DIFFERENCE_MV, 26, 1},
+    {SET_CHARGE_CURRENT_A, 50, 1000},
+    {SET_DISCHARGE_CURRENT_A, 62, 1000},
+    {SET_CHARGE_HOT_C, 82, 10},
+    {SET_CHARGE_HOT_RELEASE_C, 86, 10},
+    {SET_DISCHARGE_HOT_C, 90, 10},
+    {SET_DISCHARGE_HOT_RELEASE_C, 94, 10},
+    {SET_CHARGE_COLD_C, 98, 10},
+    {SET_CHARGE_COLD_RELEASE_C, 102, 10},
+    {SET_MOS_HOT_C, 106, 10},
+    {SET_MOS_HOT_RELEASE_C, 110, 10},
+    {SET_BALANCER, 126, 1},
+    {SET_BALANCE_START_MV, 138, 1},
+};
+
 static void encode_settings(struct jk_image *image, uint8_t address, enum jk_layout layout,
                             const struct pack *pack)
 {
     for (size_t i = 0; i < COUNT(settings); i++)
         put32(image, settings[i].at, settings[i].value);
+    for (size_t i = 0; i < COUNT(own_settings); i++)
+        if (pack_known(pack, own_settings[i].id))
+            put32(image, own_settings[i].at,
+                  own_settings[i].factor * pack->value[own_settings[i].id]);
     put32(image, 114, fmin(value_or(pack, CELL_COUNT, 0), layout == JK_24S ? 24 : 32));
     put32(image, 118, value_or(pack, CHARGE_MOS, 1));
     put32(image, 122, value_or(pack, DISCHARGE_MOS, 1));

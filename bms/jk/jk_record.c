@@ -136,6 +136,23 @@ static const struct field status_fields[] = {
 static const struct field settings_fields[] = {
     {CELL_COUNT,      U32,  114, 114, 1},
     {RATED_AH,        U32,  130, 130, 1000},
+    {SET_CELL_LOW_MV,           U32,  10,  10, 1},
+    {SET_CELL_LOW_RELEASE_MV,   U32,  14,  14, 1},
+    {SET_CELL_HIGH_MV,          U32,  18,  18, 1},
+    {SET_CELL_HIGH_RELEASE_MV,  U32,  22,  22, 1},
+    {SET_BALANCE_DIFFERENCE_MV, U32,  26,  26, 1},
+    {SET_CHARGE_CURRENT_A,      U32,  50,  50, 1000},
+    {SET_DISCHARGE_CURRENT_A,   U32,  62,  62, 1000},
+    {SET_CHARGE_HOT_C,          S32,  82,  82, 10},
+    {SET_CHARGE_HOT_RELEASE_C,  S32,  86,  86, 10},
+    {SET_DISCHARGE_HOT_C,       S32,  90,  90, 10},
+    {SET_DISCHARGE_HOT_RELEASE_C, S32, 94, 94, 10},
+    {SET_CHARGE_COLD_C,         S32,  98,  98, 10},
+    {SET_CHARGE_COLD_RELEASE_C, S32, 102, 102, 10},
+    {SET_MOS_HOT_C,             S32, 106, 106, 10},
+    {SET_MOS_HOT_RELEASE_C,     S32, 110, 110, 10},
+    {SET_BALANCER,              U32, 126, 126, 1},
+    {SET_BALANCE_START_MV,      U32, 138, 138, 1},
 };
 
 /* What needs more than a field table. */

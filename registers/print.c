@@ -82,7 +82,9 @@ static void each_register(const struct map_settings *settings, item_handler *han
         for (unsigned n = 0; n < row->count; n++) {
             struct item item = {
                 .table = "holding",
-                .block = map_row_block(row) == COMPATIBILITY ? "compatibility" : "extended",
+                .block = map_row_block(row) == COMPATIBILITY ? "compatibility"
+                         : row->offset < MAP_SETTINGS_OFFSET ? "extended"
+                                                             : "settings",
                 .address = (unsigned) settings->base + map_row_offset(row, n),
                 .offset = map_row_offset(row, n),
                 .name = element_name(row, n, name),

@@ -1132,7 +1132,9 @@ static void test_json(void **state)
         const char *block = text_of(object, "block"), *type = text_of(object, "type");
         unsigned offset = number_of(object, "offset");
         assert_int_equal(number_of(object, "address"), offset + 1000);
-        assert_string_equal(block, offset < 58 ? "compatibility" : "extended");
+        assert_string_equal(block, offset < 58    ? "compatibility"
+                                   : offset < 610 ? "extended"
+                                                  : "settings");
         assert_true(json_is_number(json_object_get(object, "scale")));
         assert_string_equal(text_of(object, "access"), "r");
         assert_true(strlen(text_of(object, "name")) > 0);

@@ -30,7 +30,7 @@ PACKS = {
 
 # function, first address, how many: each table from one end to the other.
 BLOCKS = [(function, address, count) for function in (3, 4)
-          for address, count in ((100, 58), (290, 58), (400, 125), (525, 125), (650, 125), (775, 25))]
+          for address, count in ((100, 58), (290, 58), (400, 125), (525, 125), (650, 125), (775, 25), (900, 60))]
 BLOCKS += [(2, 0, 48), (1, 0, 2)]
 
 # What may be different from one read to the next.

@@ -143,14 +143,15 @@ def alarm_bit(name):
 
 
 def snapshot(client, unit):
-    """All registers of the extended block, in reads of at most 125."""
-    rows = [row for row in MAP if row["block"] != "compatibility"]
-    start = min(row["address"] for row in rows)
-    end = max(row["address"] + row["count"] for row in rows)
+    """All registers of the blocks behind the first, in reads of at most 125."""
     registers = {}
-    for address in range(start, end, 125):
-        count = min(125, end - address)
-        registers.update(zip(range(address, address + count), read(client, address, count, unit)))
+    for block in ("extended", "settings"):
+        rows = [row for row in MAP if row["block"] == block]
+        start = min(row["address"] for row in rows)
+        end = max(row["address"] + row["count"] for row in rows)
+        for address in range(start, end, 125):
+            count = min(125, end - address)
+            registers.update(zip(range(address, address + count), read(client, address, count, unit)))
     return registers
 
 

@@ -108,7 +108,7 @@ def example_configurations_are_right():
 
 # ---- installing ----
 
-EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "homeassistant-basic.yaml", "homeassistant-cells.yaml",
+EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "grafana.json", "homeassistant-basic.yaml", "homeassistant-cells.yaml",
             "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nginx.conf", "nodered.json", "packgate.ini",
             "push-smartbms.ini", "tasmota-display.txt", "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The dashboard for Grafana, conf/grafana.json: Debian's Prometheus answers each of its questions, from what it has scraped of a
+running gateway, and from the same values under the names of the line protocol."""
+
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+from harness import PATIENCE, Gateway, Program, main, simulate
+
+with open("conf/grafana.json", encoding="utf-8") as file:
+    DASHBOARD = json.load(file)
+
+# As publish by the line protocol and as VictoriaMetrics names them: one metric for each field.
+FIELDS = {"voltage_v": 26.4, "current_a": -12.3, "power_w": -325, "soc_percent": 61.7, "cell_delta_mv": 7, "temp_max_c": 23,
+          "temp_min_c": -7, "mos_temp_c": 30, "fresh": 1, "age_s": 1, "timeouts": 2, "charged_wh": 5000, "discharged_wh": 4000,
+          "alarm_level": 1, "alarm_soc_low": 1, **{f"cell_mv_{n:02d}": 3290 + n for n in range(1, 9)}}
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class LineProtocol(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = "".join(f'packgate_{name}{{pack="shed",line="shed",gateway="here"}} {value}\n' for name, value in FIELDS.items())
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+def questions():
+    """(title of the panel, query) with what Grafana would put in."""
+    for panel in DASHBOARD["panels"]:
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"].replace("$pack", ".+").replace("$__rate_interval", "1m")
+
+
+def ask(port, query):
+    url = f"http://127.0.0.1:{port}/api/v1/query?" + urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def check_all(target, without=()):
+    folder = tempfile.mkdtemp(prefix="packgate-grafana-")
+    try:
+        with open(os.path.join(folder, "prometheus.yml"), "w", encoding="utf-8") as file:
+            json.dump({"global": {"scrape_interval": "1s"},
+                       "scrape_configs": [{"job_name": "packgate", "static_configs": [{"targets": [target]}]}]}, file)
+        port = free_port()
+        with Program("prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+                     f"--web.listen-address=127.0.0.1:{port}") as prometheus:
+            prometheus.wait_for("Server is ready")
+            for title, query in questions():
+                deadline = time.monotonic() + PATIENCE
+                while not (result := ask(port, query)) and title not in without:
+                    assert time.monotonic() < deadline, f"{title}: nothing for {query}"
+                    time.sleep(0.2)
+                if title == "Cells":
+                    assert {row["metric"]["cell"] for row in result} == {str(n) for n in range(1, 9)}, result
+                    assert all(3.2 < float(row["value"][1]) < 3.4 for row in result), result
+                if title == "Active alarms" and "count" in query:
+                    while float(ask(port, query)[0]["value"][1]) != 1:
+                        assert time.monotonic() < deadline, f"{title}: {result}"
+                        time.sleep(0.2)
+                elif title == "Active alarms":
+                    assert {row["metric"]["alarm"] for row in result} == {"soc_low"}, result
+    finally:
+        shutil.rmtree(folder)
+
+
+def works_on_what_prometheus_scrapes():
+    server, url = simulate("daly", "profile=fixed,cells=8,temps=2,soc_percent=61.7,current_a=-12.3,alarm.soc_low=1")
+    with server, Gateway(f"[line shed]\nport = {url}\nprotocol = daly\n[pack shed]\nline = shed\nunit = 1\n"
+                         "[web]\nlisten = 127.0.0.1:0\n") as gateway:
+        page = gateway.wait_for(r"web: page at http://(\S+?)/")[1]
+        gateway.wait_published("shed")
+        # A Daly board has no MOS sensor, which is one of three lines of its panel.
+        check_all(page, without=("Temperature",))
+
+
+def works_on_the_line_protocol():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), LineProtocol)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        check_all(f"127.0.0.1:{server.server_port}")
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def is_a_dashboard():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(set(ids)) == len(ids) and DASHBOARD["title"] == "packgate"
+    names = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    for title, query in ((p["title"], t["expr"]) for p in DASHBOARD["panels"] for t in p["targets"]):
+        used = set(re.findall(r"\$([a-z]\w*)", query))
+        assert used <= names | {"__rate_interval"}, (title, used)
+    cells = [(p["gridPos"]["x"] + x, p["gridPos"]["y"] + y) for p in DASHBOARD["panels"]
+             for x in range(p["gridPos"]["w"]) for y in range(p["gridPos"]["h"])]
+    assert len(set(cells)) == len(cells), "panels lie over one another"
+
+
+if __name__ == "__main__":
+    assert shutil.which("prometheus"), "prometheus is missing"
+    main([is_a_dashboard, works_on_what_prometheus_scrapes, works_on_the_line_protocol])

@@ -163,6 +163,7 @@ def tables_have_all_protocols():
 ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl enable --now packgate",
                   "journalctl -u packgate", "sudo systemctl restart packgate",
                   "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
+                  "sudo packgate password", "sudo systemctl edit packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
 ASKING = ("status", "health")  # of the running gateway
 # test_listen and test_tunnel do these.
@@ -181,6 +182,29 @@ def make_targets_exist():
 
 def values_of_mbpoll(text):
     return re.findall(r"^\[\d+\]:\s+(\S+)", text, re.M)
+
+
+def try_curl(line, port, folder):
+    """What has no end is ended once there is something."""
+    words = shlex.split(line.replace(":8080", f":{port}"))
+    with subprocess.Popen([*words[:1], "-sSf", *words[1:]], cwd=folder, stdout=subprocess.PIPE) as process:
+        endless = "-N" in words
+        assert process.stdout.readline() if endless or "-o" not in words else True, line
+        if endless:
+            process.terminate()
+        assert process.wait(PATIENCE) == 0 or endless, line
+
+
+def the_page_answers():
+    with tempfile.TemporaryDirectory(prefix="packgate-readme-") as folder:
+        web = f"[web]\nlisten = 127.0.0.1:0\n[history]\nfile = {folder}/history.db\n"
+        pack = "[line shed]\nport = sim:\nprotocol = daly\n[pack shed]\nline = shed\nunit = 1\n"
+        with Gateway(pack + web) as gateway:
+            port = gateway.wait_for(r"web: page at http://.*:(\d+)/")[1]
+            lines = [line for line, _ in command_lines() if line.startswith("curl ")]
+            assert lines
+            for line in lines:
+                try_curl(line, port, folder)
 
 
 def commands_do_what_is_said():
@@ -203,7 +227,7 @@ def commands_do_what_is_said():
                     elif line.startswith("packgate ") and line.split()[1] in ASKING and "--watch" not in line:
                         try_packgate(line, gateway.folder)
     unknown = [line for line, _ in command_lines()
-               if not line.startswith(("packgate ", "mbpoll ", "make ")) and line not in ONLY_LOOKED_AT]
+               if not line.startswith(("packgate ", "mbpoll ", "make ", "curl ")) and line not in ONLY_LOOKED_AT]
     assert not unknown, f"commands that no test knows: {unknown}"
 
 
@@ -277,5 +301,5 @@ def every_page_is_found_from_readme():
 for tool in ("make", "mbpoll"):
     assert shutil.which(tool), f"{tool} is missing"
 main([configurations_are_right, probe_prints_what_is_shown, home_assistant_follows_the_map,
-      home_assistant_is_a_part_of_the_generated, tables_have_all_protocols, make_targets_exist, commands_do_what_is_said,
+      home_assistant_is_a_part_of_the_generated, tables_have_all_protocols, make_targets_exist, commands_do_what_is_said, the_page_answers,
       links_lead_somewhere, files_of_the_tour_are_there, cited_sheets_are_there, every_page_is_found_from_readme])

@@ -27,7 +27,7 @@ COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I.
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
-SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c,\
+SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c,\
                $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 comma   := ,

@@ -552,7 +552,7 @@ static const struct config_key mqtt_keys[] = {
      .help = "How often the values of a pack are published."},
     {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
-     .help = "Whether changed values are also published at once, at most once a second."},
+     .help = "Whether changed values are also published at once, about once a second at most."},
     {.name = "layout", MQTT(layout), .type = &type_choice,
      CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat"),
      .preset = "packgate",

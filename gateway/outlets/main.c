@@ -5,20 +5,19 @@
  */
 #include "outlet.h"
 #include "kinds.h"
+#include "rights.h"
 #include "history/export.h"
 #include "web/password.h"
 
 #include "base/log.h"
 
 #include <errno.h>
-#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PIPE_FD 3
@@ -47,19 +46,6 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         fprintf(out, " %s", kinds[i]->name);
     fputc('\n', out);
-}
-
-/* Capabilities that a service manager has given to the gateway (a port below 1024) came along over
- * fork and exec. Where the kernel does not know the call, there is nothing to give up. */
-static void give_up_rights(void)
-{
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    for (int i = 0; i <= CAP_LAST_CAP; i++)
-        prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0}};
-    syscall(SYS_capset, &header, none);
 }
 
 static bool is_pipe(int fd)
@@ -108,6 +94,6 @@ int main(int argc, char **argv)
         log_set_level(LOG_LEVEL_DEBUG);
     log_with_time();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    give_up_rights();
+    rights_give_up(kind);
     return outlet_run(kind, PIPE_FD);
 }

@@ -12,14 +12,15 @@ OUTLET_LIBS_history := sqlite3
 OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev
 OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3
 
-DEPS += $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
+# All of them give up rights by libseccomp.
+DEPS += libseccomp-dev $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
 
-OUTLET_PKGS    := $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet)))
+OUTLET_PKGS    := libseccomp $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet)))
 OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell pkg-config --libs $(OUTLET_PKGS)))
 OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
-OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c \
+OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
 # The page reads the history, whether this build writes one or not.
 ifneq ($(filter web,$(OUTLETS)),)

@@ -111,6 +111,7 @@ def has_nothing_of_the_gateway():
         with open(f"/proc/{pid}/status") as file:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         assert status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status
+        assert status["Seccomp"] == "2", status
 
 
 def a_stopped_one_holds_nobody_up():
@@ -239,7 +240,7 @@ def packgate_links_none_of_their_libraries():
     def libraries(program):
         return subprocess.run(["ldd", program], check=True, stdout=subprocess.PIPE).stdout.decode()
 
-    for name in ("mosquitto", "sqlite", "microhttpd", "curl", "ssl", "crypto", "gnutls"):
+    for name in ("mosquitto", "sqlite", "microhttpd", "curl", "ssl", "crypto", "gnutls", "seccomp"):
         assert f"lib{name}" not in libraries(PACKGATE), name
     for name in ("modbus", "serialport"):
         assert f"lib{name}" not in libraries(os.path.join(os.path.dirname(PACKGATE), "packgate-outlet")), name

@@ -284,6 +284,7 @@ static void stop(void *self, bool gone)
 
 const struct outlet_kind outlet_web = {
     .name = "web",
+    .network = true,
     .settings_size = sizeof(struct web_config),
     .start = start,
     .stop = stop,

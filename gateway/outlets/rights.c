@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* What an outlet gives up. */
+#include "rights.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* Capabilities that a service manager has given to the gateway (a port below 1024) came along over
+ * fork and exec. */
+static void give_up_capabilities(void)
+{
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    for (int i = 0; i <= CAP_LAST_CAP; i++)
+        prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0}};
+    syscall(SYS_capset, &header, none);
+}
+
+/* ---- files ---- */
+
+#define READING (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
+#define ALL_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1) /* what the first version knows of */
+
+static void let(int rules, const char *path, uint64_t access)
+{
+    struct landlock_path_beneath_attr beneath = {.allowed_access = access,
+                                                 .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+    struct stat found;
+    if (beneath.parent_fd < 0)
+        return;
+    if (fstat(beneath.parent_fd, &found) == 0 && !S_ISDIR(found.st_mode))
+        beneath.allowed_access &= READING | LANDLOCK_ACCESS_FS_WRITE_FILE;
+    syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+    close(beneath.parent_fd);
+}
+
+/* All but devices; of these the harmless ones. Which files a process may open is up to its user as
+ * before. */
+static void give_up_devices(void)
+{
+    static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
+                                           "/dev/shm"};
+    const struct landlock_ruleset_attr all = {.handled_access_fs = ALL_FILES};
+    int rules = (int) syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
+    DIR *root = rules >= 0 ? opendir("/") : NULL;
+    for (const struct dirent *entry = NULL; root && (entry = readdir(root));) {
+        char path[sizeof entry->d_name + 1];
+        snprintf(path, sizeof path, "/%s", entry->d_name);
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "dev") != 0)
+            let(rules, path, ALL_FILES);
+    }
+    for (size_t i = 0; i < COUNT(harmless); i++)
+        let(rules, harmless[i], ALL_FILES);
+    if (!root || syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+        log_debug("devices are not out of reach: %s", strerror(errno));
+    if (root)
+        closedir(root);
+    if (rules >= 0)
+        close(rules);
+}
+
+/* ---- system calls ---- */
+
+static int forbid(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+    int error = 0;
+    for (size_t i = 0; i < count; i++)
+        error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
+    return error;
+}
+
+/* Sockets of all families but those from `first` on that are listed, in rising order. */
+static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t count)
+{
+    int error = 0;
+    uint64_t from = 0;
+    for (size_t i = 0; i <= count; i++) {
+        uint64_t to = i < count ? (uint64_t) families[i] : AF_MAX;
+        for (uint64_t family = from; family < to; family++)
+            error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                      SCMP_A0(SCMP_CMP_EQ, family));
+        from = to + 1;
+    }
+    return error | seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                    SCMP_A0(SCMP_CMP_GE, AF_MAX));
+}
+
+static void give_up_calls(const struct outlet_kind *kind)
+{
+    /* Netlink is how the C library finds out which addresses there are. */
+    static const int network[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}, none[] = {AF_UNIX};
+    static const int never[] = {SCMP_SYS(process_vm_readv),
+                                SCMP_SYS(process_vm_writev),
+                                SCMP_SYS(kexec_load),
+                                SCMP_SYS(init_module),
+                                SCMP_SYS(bpf),
+                                SCMP_SYS(userfaultfd),
+                                SCMP_SYS(perf_event_open),
+                                SCMP_SYS(keyctl),
+                                SCMP_SYS(unshare),
+                                SCMP_SYS(setns)};
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    int error = filter ? forbid(filter, never, COUNT(never)) : -ENOMEM;
+#ifndef __SANITIZE_ADDRESS__ /* whose own helpers want both */
+    static const int others[] = {SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace)};
+    error = error ? error : forbid(filter, others, COUNT(others));
+#endif
+    if (!error)
+        error = kind->network ? forbid_sockets(filter, network, COUNT(network))
+                              : forbid_sockets(filter, none, COUNT(none));
+    if (error || seccomp_load(filter) < 0)
+        log_debug("system calls are not limited");
+    seccomp_release(filter);
+}
+
+void rights_give_up(const struct outlet_kind *kind)
+{
+    /* What a crash would write could have passwords in it. */
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    give_up_capabilities();
+    give_up_devices();
+    give_up_calls(kind);
+}

@@ -121,12 +121,12 @@ static void make_member(struct row *row, unsigned n)
     struct bench_member *member = &row->members[n];
     const unsigned packs = row->answering + row->silent;
     member->row = row;
-    member->config =
-        (struct pack_config){.line = &row->config,
-                             .driver = row->driver,
-                             .options = {.address = wire_address(row->driver, packs, n), .adr = -1},
-                             .poll_s = packs > 1 ? POLL_S : 0,
-                             .stale_after_s = STALE_AFTER_S};
+    member->config = (struct pack_config){
+        .line = &row->config,
+        .driver = row->driver,
+        .options = {.address = wire_address(row->driver, packs, n), .adr = -1, .shared = packs > 1},
+        .poll_s = packs > 1 ? POLL_S : 0,
+        .stale_after_s = STALE_AFTER_S};
     snprintf(member->config.name, sizeof member->config.name, "%s-%u", row->driver->name, n + 1);
     member->poller = poller_new(&member->config);
     if (!member->poller)

@@ -279,6 +279,30 @@ static void test_noise_after_a_rest(void **state)
     assert_true(believed > 900);
 }
 
+/* Damaged readings that never agree, on a line with much damage: nothing is learned of a value in which two of six are
+ * wrong, so that a small damage of it is still seen. */
+static void test_nothing_is_learned_from_damage(void **state)
+{
+    (void) state;
+    static const struct spike_rules noisy = {.limits = &usual, .weak = true, .noisy = true};
+    static const double cells[] = {3315, 3315, 3313, 3283, 3315, 3315, 3315};
+    struct spike spike = {.readings = UINT_MAX};
+    struct pack before, reading;
+    pack_clear(&before);
+    pack_set_cell(&before, 1, 3315);
+    pack_set_cell(&before, 2, 3300);
+    for (size_t i = 0; i < COUNT(cells); i++) {
+        reading = before;
+        pack_set_cell(&reading, 1, cells[i]);
+        pack_set(&reading, CURRENT_A, 100.0 * (double) i); /* so that none is like another */
+        enum spike_verdict verdict = spike_judge(&spike, &noisy, &before, &reading);
+        assert_int_equal(verdict, i + 1 < COUNT(cells) ? SPIKE_DOUBTED : SPIKE_UNSETTLED);
+    }
+    reading = before;
+    pack_set_cell(&reading, 1, 3314);
+    assert_int_equal(spike_judge(&spike, &noisy, &before, &reading), SPIKE_DOUBTED);
+}
+
 /* ---- a recorded pack, polled ---- */
 
 /* A poller and the capture that answers it. One word of one reply can be replaced, with the frame's sum made right. */
@@ -690,6 +714,7 @@ int main(void)
         cmocka_unit_test(test_states_and_texts),
         cmocka_unit_test(test_what_it_costs),
         cmocka_unit_test(test_noise_after_a_rest),
+        cmocka_unit_test(test_nothing_is_learned_from_damage),
         POLLED(test_recorded_spikes),
         POLLED(test_recorded_step),
         POLLED(test_recorded_count),

@@ -231,20 +231,31 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts them. Of the two in the middle the upper one: two wrong ones have no influence. Of NaN: NaN. */
+static double median_of(double values[SPIKE_READINGS - 1])
+{
+    for (unsigned i = 0; i < SPIKE_READINGS - 1; i++)
+        if (isnan(values[i]))
+            return NAN;
+    qsort(values, SPIKE_READINGS - 1, sizeof *values, compare_doubles);
+    return values[(SPIKE_READINGS - 1) / 2];
+}
+
 /* Readings that never agreed tell how far a value moves, or else a pack whose values begin to wobble
- * after a long rest would not be believed any more. They may also all be damaged, hence the
- * median, on which single ones have no influence. */
+ * after a long rest would not be believed any more. They may also all be damaged, each at another
+ * place: what counts is how far half of them lie from their median. */
 static void learn_from_doubtful(struct spike *spike)
 {
-    double differences[SPIKE_READINGS - 2];
+    double readings[SPIKE_READINGS - 1];
     for (unsigned id = 0; id < PACK_VALUES; id++) {
-        for (unsigned i = 0; i < SPIKE_READINGS - 2; i++)
-            differences[i] = fabs(spike->doubtful[i + 1].value[id] - spike->doubtful[i].value[id]);
-        qsort(differences, SPIKE_READINGS - 2, sizeof *differences, compare_doubles);
-        double median = differences[(SPIKE_READINGS - 3) / 2];
-        if (!isnan(median))
-            learn_move(&spike->moves[id], id, spike->doubtful[0].value[id],
-                       spike->doubtful[0].value[id] + 2 * median / MOVES_MARGIN);
+        for (unsigned i = 0; i < SPIKE_READINGS - 1; i++)
+            readings[i] = spike->doubtful[i].value[id];
+        double middle = median_of(readings);
+        for (unsigned i = 0; i < SPIKE_READINGS - 1; i++)
+            readings[i] = fabs(readings[i] - middle);
+        double apart = median_of(readings);
+        if (!isnan(apart))
+            learn_move(&spike->moves[id], id, middle, middle + 3 * apart / MOVES_MARGIN);
     }
 }
 

@@ -6,12 +6,14 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import socket
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 
 import jinja2
 import jinja2.sandbox
@@ -305,6 +307,38 @@ CLASSES = {
     "switch": {"switch"},
 }
 STATE_CLASSES = {"energy": {"total", "total_increasing"}}
+# The part of a topic behind the prefix by which an announcement is known as one.
+DISCOVERY_TOPIC = re.compile(r"[^/]+/(?P<platform>\w+)/(?:[a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config")
+
+
+def check_topic(topic):
+    """One that can be published to: of these only are there any here."""
+    assert isinstance(topic, str) and 0 < len(topic.encode()) < 65536 and not set(topic) & set("+#\0"), topic
+
+
+def check_url(url):
+    found = urllib.parse.urlparse(url)
+    assert found.scheme in ("http", "https", "homeassistant") and found.netloc, url
+
+
+def check_availability(config):
+    assert config.get("avty_mode", "latest") in ("all", "any", "latest"), config
+    for one in config.get("avty", []):
+        assert not set(one) - {"t", "pl_avail", "pl_not_avail", "val_tpl"}, one
+        check_topic(one["t"])
+
+
+def check_base(config):
+    """The device, where the announcement comes from, and what else is not a component's alone."""
+    device, origin = config["dev"], config["o"]
+    assert not set(device) - DEVICE_KEYS and device["ids"] and device["name"], device
+    assert all(isinstance(value, str) for name, value in device.items() if name not in ("ids", "cns")), device
+    assert all(isinstance(one, str) for one in device["ids"]), device
+    assert not set(origin) - ORIGIN_KEYS and origin["name"], origin
+    for url in filter(None, (device.get("cu"), origin.get("url"))):
+        check_url(url)
+    assert config.get("qos", 0) in (0, 1, 2)
+    check_availability(config)
 
 
 def check_component(component, root, platform=None):
@@ -324,6 +358,14 @@ def check_component(component, root, platform=None):
     if platform == "sensor":
         assert component.get("stat_cla") in (None, "measurement", "total", "total_increasing"), component
     assert component.get("ent_cat") in (None, "diagnostic"), component
+    check_availability(component)
+    for name in "stat_t", "cmd_t":
+        if name in component:
+            check_topic(component[name])
+    assert component.get("sug_dsp_prc", 0) >= 0 and component.get("exp_aft", 1) > 0, component
+    assert isinstance(component.get("sug_dsp_prc", 0), int) and isinstance(component.get("exp_aft", 1), int), component
+    assert component.get("en", False) is False and len(component["uniq_id"]) < 256, component
+    assert all(isinstance(component.get(name, ""), str) for name in ("pl_on", "pl_off", "stat_on", "stat_off")), component
     if platform == "switch":
         assert component["cmd_t"] and component["opt"] is False and component["ret"] is False, component
 
@@ -332,9 +374,11 @@ def check_device(payload):
     """A device discovery message: {key: component}, or an exception when Home Assistant would not take it."""
     root = json.loads(payload)
     assert not set(root) - ROOT_KEYS, set(root) - ROOT_KEYS
-    assert not set(root["dev"]) - DEVICE_KEYS and root["dev"]["ids"] and root["dev"]["name"], root["dev"]
-    assert not set(root["o"]) - ORIGIN_KEYS and root["o"]["name"], root["o"]
-    assert root["cmps"]
+    check_base(root)
+    if "stat_t" in root:
+        check_topic(root["stat_t"])
+    assert root["cmps"] and all(isinstance(key, str) and component["p"] in COMPONENT_KEYS
+                                for key, component in root["cmps"].items()), root["cmps"]
     for component in root["cmps"].values():
         if set(component) != {"p"}:
             check_component(component, root)

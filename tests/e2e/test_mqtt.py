@@ -12,8 +12,8 @@ import tempfile
 import time
 
 from harness import Gateway, await_value, main, read_value, simulate
-from mqtt_harness import (Broker, LINE, Liar, Listener, PATIENT, Proxy, await_retained, check_component, check_device, flood, huge,
-                          make_certificates, render, retained)
+from mqtt_harness import (Broker, DISCOVERY_TOPIC, LINE, Liar, Listener, PATIENT, Proxy, await_retained, check_base,
+                          check_component, check_device, flood, huge, make_certificates, render, retained)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
 
@@ -103,6 +103,7 @@ def home_assistant_understands_all():
                     found = retained(broker)
                     topic = f"homeassistant/device/packgate_{identity(found)}_shed/config"
                     root = check_device(found[topic])
+                    assert DISCOVERY_TOPIC.fullmatch(topic)["platform"] == "device", topic
                     known = {name for name in json.loads(message)}
                     if "few" in more or known <= {key.replace("_switch", "_mos") for key in root["cmps"]}:
                         break
@@ -151,7 +152,8 @@ def single_messages_for_others():
         assert len(found) > 15 and not any("/device/" in topic for topic in found), sorted(found)
         for topic, payload in found.items():
             component = json.loads(payload)
-            platform = topic.split("/")[1]
+            platform = DISCOVERY_TOPIC.fullmatch(topic)["platform"]
+            check_base(component)
             check_component(component, component, platform)
             assert "|" not in component.get("val_tpl", ""), component
             if component["stat_t"] == "packgate/shed/state":

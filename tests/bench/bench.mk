@@ -27,7 +27,7 @@ $(BENCH)/past: $(BENCH)/past.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
 
-bench-programs: all $(BENCH_PROGRAMS) $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery
+bench-programs: all $(BENCH_PROGRAMS) $(if $(OUTLET_PKGS),$(BENCH)/past) $(BUILD)/tests/test_ages $(BUILD)/tests/test_recovery
 
 bench: test-deps
 	@$(MAKE) --no-print-directory bench-programs
@@ -37,6 +37,7 @@ bench: test-deps
 	AGES=1 $(BUILD)/tests/test_ages | grep published
 	$(BUILD)/tests/test_recovery | grep ' s'
 	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
+	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/page.py $(BUILD))
 
 -include $(wildcard $(BENCH)/*.d)
 

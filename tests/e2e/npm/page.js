@@ -327,7 +327,9 @@ const cases = {
         check(hatch > 500, `hatched: ${hatch}`);
         // A day by its bar; earlier and later.
         await page.locator('button[value=r30d]').click();
+        await page.waitForFunction(() => document.querySelector('button[value=r30d]').getAttribute('aria-pressed') === 'true' && !document.querySelector('.charts[aria-busy]'));
         await drawn('energy');
+        await page.waitForFunction(() => document.querySelectorAll('[data-kind=energy]').length === 1);
         await page.locator('[data-kind=energy] .u-over').scrollIntoViewIfNeeded();
         const bars = await page.locator('[data-kind=energy] .u-over').boundingBox();
         await page.mouse.click(bars.x + bars.width * .5, bars.y + bars.height * .5);
@@ -432,6 +434,42 @@ const cases = {
             await blank.close();
             await page.context().close();
         }
+    },
+
+    // How soon something is there, with nothing of the page in the browser's memory.
+    async paint() {
+        const rounds = [];
+        for (let i = 0; i < asked.rounds; i++) {
+            const context = await browser.newContext({ viewport: { width: 1280, height: 860 } }), page = await context.newPage();
+            let sent = 0;
+            const session = await context.newCDPSession(page);
+            await session.send('Network.enable');
+            session.on('Network.loadingFinished', event => { sent += event.encodedDataLength; });
+            await page.addInitScript(() => {
+                new MutationObserver((_, me) => {
+                    const soc = document.querySelector('.soc');
+                    if (!soc || !/\d/.test(soc.textContent)) return;
+                    globalThis.figures = performance.now();
+                    me.disconnect();
+                }).observe(document, { childList: true, subtree: true, characterData: true });
+            });
+            await page.goto(asked.url);
+            await page.waitForFunction(() => globalThis.figures && performance.getEntriesByName('first-contentful-paint').length);
+            rounds.push(await page.evaluate(() => ({ paint: performance.getEntriesByName('first-contentful-paint')[0].startTime, figures: globalThis.figures })));
+            rounds.at(-1).sent = sent;
+            await context.close();
+        }
+        // What the browser itself takes for a line of text, at the same moment.
+        const floor = [];
+        for (let i = 0; i < asked.rounds; i++) {
+            const context = await browser.newContext(), page = await context.newPage();
+            await page.goto(asked.url + 'healthz');
+            await page.waitForFunction(() => performance.getEntriesByName('first-contentful-paint').length);
+            floor.push(await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime));
+            await context.close();
+        }
+        const middle = key => rounds.map(r => r[key]).sort((a, b) => a - b)[Math.floor(rounds.length / 2)];
+        console.log(`  first paint ${middle('paint').toFixed(0)} ms, first figures ${middle('figures').toFixed(0)} ms, ${(middle('sent') / 1000).toFixed(0)} kB sent (middle of ${rounds.length}; a line of text is painted after ${floor.sort((a, b) => a - b)[Math.floor(floor.length / 2)].toFixed(0)} ms)`);
     },
 
     // 64 packs in four banks: folded, filtered, and none of them lost.

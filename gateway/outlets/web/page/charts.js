@@ -166,9 +166,11 @@ export async function charts(wanted) {
   async function fetchEnergy() {
     const days = Math.max(ENERGY_DAYS, Math.ceil((to - from) / DAY_S));
     let got = null;
+    area.setAttribute('aria-busy', 'true');
     try {
       got = await get(address('history', to - days * DAY_S, to, ['charged_wh', 'discharged_wh'], '&level=day'));
     } catch { /* the other charts are there */ }
+    area.removeAttribute('aria-busy');
     if (dead) return;
     energy?.destroy();
     energy?.node.remove();

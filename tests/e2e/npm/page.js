@@ -413,7 +413,7 @@ const cases = {
         const desktop = { viewport: { width: 1200, height: 840 } }, phone = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
         const shots = [
             ['now', '', desktop], ['charts', '#/charts/shed', { viewport: { width: 1200, height: 1040 } }],
-            ['phone', '', phone], ['phone-dark', '#/charts/shed', { ...phone, colorScheme: 'dark' }],
+            ['phone', '', { ...phone, colorScheme: 'dark' }],
         ];
         for (const [file, hash, options] of shots) {
             const page = await open(options, hash);

@@ -17,8 +17,11 @@
 #include <unistd.h>
 
 #define GATHER_S 0.02     /* of silence: what came before it belongs together */
+#define KERNEL_ROOM 4096  /* of what a program sends before it is read */
 #define GATHER_MOST_S 0.3 /* a program without pauses */
-#define CHUNKS_MAX 8      /* that wait for the bus; more wait in the program's socket */
+#define FLOOD_BYTES 32768 /* dropped within FLOOD_S */
+#define FLOOD_S 10.0
+#define CHUNKS_MAX 8 /* that wait for the bus */
 #define IN_ROOM (2 * LOAN_BYTES)
 #define OUT_ROOM 16384 /* for a program that does not read */
 #define AGAIN_S 0.5    /* until a line that is down is tried again */
@@ -39,10 +42,13 @@ struct tunnel {
     double begun_at;         /* what it has sent since its last pause */
     uint64_t sent, received; /* bytes to the line and from it */
     unsigned exchanges, unanswered, dropped;
+    size_t flood; /* bytes dropped since then */
+    double flood_since;
     /* what it has sent, cut where it had paused */
     uint8_t in[IN_ROOM];
     size_t in_size;
     size_t ends[CHUNKS_MAX];
+    double whole_at[CHUNKS_MAX]; /* since then nobody has waited for longer for their answers */
     unsigned chunks;
     uint8_t out[OUT_ROOM];
     size_t out_size;
@@ -144,7 +150,6 @@ static void take_bytes(struct tunnel *tunnel, size_t size)
     memmove(tunnel->in, tunnel->in + size, tunnel->in_size);
     for (unsigned i = 0; i < tunnel->chunks; i++)
         tunnel->ends[i] -= size;
-    ev_io_start(tunnel->tunnels->loop, &tunnel->readable);
 }
 
 /* What belongs together, as far as one loan takes it. */
@@ -155,6 +160,7 @@ static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
     if (size == tunnel->ends[0]) {
         tunnel->chunks--;
         memmove(tunnel->ends, tunnel->ends + 1, tunnel->chunks * sizeof *tunnel->ends);
+        memmove(tunnel->whole_at, tunnel->whole_at + 1, tunnel->chunks * sizeof *tunnel->whole_at);
     }
     take_bytes(tunnel, size);
     return size;
@@ -189,6 +195,7 @@ static void on_begun(void *data)
     struct tunnel *tunnel = data;
     rejoice(tunnel);
     tunnel->has_line = tunnel->loan.open_end;
+    tunnel->exchanges += !tunnel->loan.open_end;
     if (tunnel->has_line && tunnel->chunks > 0)
         proceed_later(tunnel, 0);
 }
@@ -200,7 +207,6 @@ static void on_done(void *data, enum loan_result result)
     tunnel->lender = NULL;
     tunnel->has_line = false;
     if (!tunnel->loan.open_end) {
-        tunnel->exchanges += result != LOAN_NO_LINE && result != LOAN_TOO_LATE;
         tunnel->unanswered += result == LOAN_UNANSWERED;
         tunnel->dropped += result == LOAN_NO_LINE || result == LOAN_TOO_LATE;
     }
@@ -221,7 +227,6 @@ static bool ask_for_line(struct tunnel *tunnel)
     tunnel->loan.received = on_received;
     tunnel->loan.done = on_done;
     tunnel->loan.data = tunnel;
-    tunnel->loan.given_at = clock_now();
     tunnel->loan.open_end = !tunnel->config.share;
     if (line && line_lend(line, &tunnel->loan)) {
         tunnel->lender = line;
@@ -246,11 +251,22 @@ static void pass_all(struct tunnel *tunnel)
     }
 }
 
+/* Nobody expects their answers any more. */
+static void drop_old(struct tunnel *tunnel, double now)
+{
+    uint8_t bytes[LOAN_BYTES];
+    while (tunnel->chunks > 0 && now - tunnel->whole_at[0] > LOAN_VALID_S) {
+        first_chunk(tunnel, bytes);
+        tunnel->dropped++;
+    }
+}
+
 /* Does what there is to do now. */
 static void proceed(struct tunnel *tunnel)
 {
     if (!is_connected(tunnel))
         return;
+    drop_old(tunnel, clock_now());
     if (!tunnel->config.share) {
         if (tunnel->has_line)
             pass_all(tunnel);
@@ -262,6 +278,7 @@ static void proceed(struct tunnel *tunnel)
         return;
     }
     while (!tunnel->lender && tunnel->chunks > 0) {
+        tunnel->loan.given_at = tunnel->whole_at[0];
         tunnel->loan.size = first_chunk(tunnel, tunnel->loan.bytes);
         if (ask_for_line(tunnel))
             tunnel->sent += tunnel->loan.size;
@@ -280,8 +297,10 @@ static void on_proceed(struct ev_loop *loop, ev_timer *timer, int revents)
 static void end_chunk(struct tunnel *tunnel)
 {
     size_t last = tunnel->chunks > 0 ? tunnel->ends[tunnel->chunks - 1] : 0;
-    if (tunnel->in_size > last && tunnel->chunks < CHUNKS_MAX)
+    if (tunnel->in_size > last && tunnel->chunks < CHUNKS_MAX) {
+        tunnel->whole_at[tunnel->chunks] = clock_now();
         tunnel->ends[tunnel->chunks++] = tunnel->in_size;
+    }
 }
 
 /* Its pause: one request is whole. */
@@ -294,10 +313,36 @@ static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
     proceed(tunnel);
 }
 
+/* The oldest goes: what was sent last is what an answer is waited for. It is read all the same, so that it is seen when the
+ * program leaves. */
+static void make_room(struct tunnel *tunnel)
+{
+    uint8_t bytes[LOAN_BYTES];
+    size_t before = tunnel->in_size;
+    while (tunnel->chunks > 0 &&
+           (tunnel->chunks == CHUNKS_MAX || tunnel->in_size > IN_ROOM - LOAN_BYTES)) {
+        first_chunk(tunnel, bytes);
+        tunnel->dropped++;
+    }
+    if (tunnel->in_size == IN_ROOM)
+        tunnel->in_size = 0;
+    tunnel->flood += before - tunnel->in_size;
+}
+
+static bool is_flood(struct tunnel *tunnel, double now)
+{
+    if (now - tunnel->flood_since > FLOOD_S) {
+        tunnel->flood_since = now;
+        tunnel->flood = 0;
+    }
+    return tunnel->flood > FLOOD_BYTES;
+}
+
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
     struct tunnel *tunnel = io->data;
+    make_room(tunnel);
     ssize_t size = recv(io->fd, tunnel->in + tunnel->in_size, IN_ROOM - tunnel->in_size, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -310,10 +355,11 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     ev_timer_again(loop, &tunnel->idle);
     if (!ev_is_active(&tunnel->gather))
         tunnel->begun_at = now;
-    bool full = tunnel->in_size == IN_ROOM || tunnel->chunks == CHUNKS_MAX - 1 ||
-                now - tunnel->begun_at > GATHER_MOST_S;
-    if (tunnel->in_size == IN_ROOM || tunnel->chunks == CHUNKS_MAX - 1)
-        ev_io_stop(loop, io); /* until something of it is on the line */
+    if (is_flood(tunnel, now)) {
+        hang_up(tunnel, "sends far more than the line takes, disconnected");
+        return;
+    }
+    bool full = tunnel->in_size == IN_ROOM || now - tunnel->begun_at > GATHER_MOST_S;
     /* With the line for itself, the program and its BMS make out the pauses. */
     if (full || !tunnel->config.share) {
         ev_timer_stop(loop, &tunnel->gather);
@@ -354,10 +400,13 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
         close(fd);
         return;
     }
+    const int room = KERNEL_ROOM;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     memcpy(tunnel->address, text, sizeof text);
     tunnel->came_at = clock_now();
     tunnel->sent = tunnel->received = 0;
     tunnel->exchanges = tunnel->unanswered = tunnel->dropped = 0;
+    tunnel->flood = 0;
     ev_io_set(&tunnel->readable, fd, EV_READ);
     ev_io_set(&tunnel->writable, fd, EV_WRITE);
     ev_io_start(loop, &tunnel->readable);
@@ -390,10 +439,10 @@ static void close_tunnel(struct tunnel *tunnel, const char *why)
 {
     struct tunnels *tunnels = tunnel->tunnels;
     hang_up(tunnel, "was disconnected");
-    log_info("tunnel %s: closed after %.0f s: %s", tunnel->config.name,
-             clock_now() - tunnel->opened_at, why);
     ev_timer_stop(tunnels->loop, &tunnel->closing);
     listeners_close(&tunnel->listeners);
+    log_info("tunnel %s: closed after %.0f s: %s", tunnel->config.name,
+             clock_now() - tunnel->opened_at, why);
     struct tunnel **at = &tunnels->first;
     while (*at != tunnel)
         at = &(*at)->next;

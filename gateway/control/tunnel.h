@@ -4,7 +4,7 @@
  * while; then one program at a time connects by TCP, and what it sends goes out as loans of the bus
  * (lines/lend.h), each between two polls. With `share = no` it has the line for itself, as long as it is connected.
  *
- * A program that floods waits in its own socket; one that does not read, says nothing for too long,
+ * Of what a program sends faster than the line takes it, the oldest is dropped; one that floods, does not read, says nothing for too long,
  * or comes from elsewhere than allow_write is disconnected.
  */
 #ifndef PACKGATE_CONTROL_TUNNEL_H

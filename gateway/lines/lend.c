@@ -14,7 +14,7 @@
 void lend_init(struct lend *lend)
 {
     memset(lend, 0, sizeof *lend);
-    lend->last_begun_at = lend->next_at = -INFINITY;
+    lend->last_begun_at = -INFINITY;
 }
 
 /* ---- the queue ---- */
@@ -39,12 +39,17 @@ bool lend_remove(struct lend *lend, const struct loan *loan)
     return true;
 }
 
+void lend_pay(struct lend *lend, double now)
+{
+    lend->owed_s = fmax(lend->owed_s - (now - lend->owed_from), 0);
+    lend->owed_from = now;
+}
+
 double lend_next_at(const struct lend *lend, bool busy, double now)
 {
-    if (!lend->queue)
+    if (!lend->queue || (busy && lend->owed_s > 0))
         return INFINITY;
-    double at = fmax(now, lend->last_begun_at + LOAN_SPACING_S);
-    return busy ? fmax(at, lend->next_at) : at;
+    return fmax(now, lend->last_begun_at + LOAN_SPACING_S);
 }
 
 struct loan *lend_expired(struct lend *lend, double now)
@@ -198,6 +203,7 @@ struct loan *lend_end(struct lend *lend, double now)
 {
     struct loan *loan = lend->current;
     lend->current = NULL;
-    lend->next_at = now + fmin(now - lend->begun_at, FLOW_S);
+    lend->owed_s = fmin(now - lend->begun_at, FLOW_S);
+    lend->owed_from = now;
     return loan;
 }

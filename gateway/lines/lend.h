@@ -7,7 +7,8 @@
  * where it can be seen that the one request was answered by whole frames. One that was not answered
  * leaves the line in doubt, as its answer may still come and must not be taken for ours.
  *
- * Packs that are due keep half of the time: after a loan they have as long as it took. An answer has to
+ * Packs that are due keep half of the time: after a loan their own exchanges come first until they have
+ * taken as long as it did. An answer has to
  * begin within the shortest poll interval of the packs, or a second, and may flow for five.
  */
 #ifndef PACKGATE_LINES_LEND_H
@@ -48,8 +49,10 @@ struct lend {
     struct loan orphan;   /* its place, when nobody wants it any more */
     bool single;          /* it is one request, as far as its protocol is known */
     double begun_at, limit_at, deadline;
-    double last_begun_at, next_at; /* a loan before this one, and when the next may follow */
-    size_t received;               /* bytes; those that fit are here: */
+    double last_begun_at;
+    double owed_s;    /* for so long packs that wait come first, */
+    double owed_from; /* counted from here, whenever an exchange of theirs ends */
+    size_t received;  /* bytes; those that fit are here: */
     uint8_t bytes[BMS_FRAME_MAX];
 };
 
@@ -59,8 +62,11 @@ void lend_add(struct lend *lend, struct loan *loan);
 /** Takes one out of the queue. False: it is not in there. */
 bool lend_remove(struct lend *lend, const struct loan *loan);
 
-/** When the next loan may begin, `now` at the earliest; infinite: none is wanted. `busy`: packs wait
- * for the line. */
+/** An exchange of ours is over. */
+void lend_pay(struct lend *lend, double now);
+
+/** When the next loan may begin, `now` at the earliest; infinite: none is wanted, or packs come first.
+ * `busy`: packs wait for the line. */
 double lend_next_at(const struct lend *lend, bool busy, double now);
 
 /** The first of the queue that has waited for too long, taken out of it; NULL: none. */

@@ -38,7 +38,7 @@
 #define FADING 0.98    /* of how long answers take */
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
 #define WAKE_AGAIN_S 10.0
-#define DOUBT_PAUSE_S 5.0 /* between two openings after foreign requests */
+#define DOUBT_PAUSE_S 1.0 /* between two openings after foreign requests */
 #define LATE_TIMES 3      /* the usual, for an answer that no new connection keeps away */
 #define RESTLESS_S 0.3    /* longest wait for a line that will not be quiet between requests */
 
@@ -765,6 +765,7 @@ static void finish_exchange(struct line *line, double now)
     bool published;
     mask_flush(&line->mask, &member->poller->bms, &line->flight.request);
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
+    lend_pay(&line->lend, now);
     enter(line, LINE_RESTING);
     line->quiet_since = now;
     member->poller->busy = turns_wait(&line->turns, member->poller, now);

@@ -11,61 +11,10 @@ import subprocess
 import tempfile
 import time
 
+from control_harness import Link, await_that, named, run
 from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, read_value, simulate
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\n"
-
-
-def run(*arguments, status=0, **options):
-    result = subprocess.run([PACKGATE, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE,
-                            **options)
-    assert result.returncode == status, (arguments, result)
-    return result.stdout.decode() if status == 0 else result.stderr.decode()
-
-
-class Link:
-    """A connection to the control socket."""
-
-    def __init__(self, gateway):
-        self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE)
-        await_that(lambda: self.socket.connect_ex(os.path.join(gateway.folder, "control")), lambda error: error == 0)
-        self.file = self.socket.makefile("rb")
-
-    def send(self, data):
-        self.socket.sendall(data)
-
-    def next(self):
-        line = self.file.readline()
-        return json.loads(line) if line else None
-
-    def ask(self, what, **more):
-        self.send(json.dumps({"ask": what, **more}).encode() + b"\n")
-        return self.next()
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.close()
-
-
-def await_that(ask, holds):
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        found = ask()
-        if holds(found):
-            return found
-        time.sleep(0.05)
-    raise AssertionError(found)
-
-
-def named(objects, name, key="name"):
-    return next(found for found in objects if found[key] == name)
 
 
 def tells_everything():

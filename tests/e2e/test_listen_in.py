@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MIT
+"""Listening to a line of the running gateway, and one exchange by hand: exchange-file text that packgate decode takes,
+secrets masked, several listeners, and one who does not read is dropped."""
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+
+from control_harness import Link, await_that, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
+
+PACK = "[line {0}]\nport = {1}\nprotocol = {2}\n[pack {0}]\nline = {0}\nunit = 1\npoll = 200ms\n"
+SIM = "profile=fixed,voltage_v=26.1,cell_count=8"
+ASK = "A5 40 90 08 00 00 00 00 00 00 00 00 7D"
+
+
+def listen(gateway, line, count):
+    """So many lines of what packgate listen prints."""
+    with Program(PACKGATE, "listen", "-c", gateway.path, line) as program:
+        lines = []
+        for _ in range(count):
+            lines.append(program.wait_for(r"^.*$")[0])
+    return lines
+
+
+def is_an_exchange_file():
+    """What two listeners see at once, and a recording of it decodes to the values that the pack has."""
+    server, url = simulate("daly", SIM)
+    with server, Gateway(PACK.format("a", url, "daly")) as gateway:
+        gateway.wait_published("a")
+        with Program(PACKGATE, "listen", "-c", gateway.path, "--time", "a") as other:
+            lines = listen(gateway, "a", 60)
+            other.wait_for(r"^# \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}$")
+            other.wait_for(r"^> A5 40")
+            other.wait_for(r"^< A5 01")
+        assert lines[0] == "protocol daly" and lines[1].startswith("source line a"), lines
+        assert all(re.fullmatch(r"[<>]( [0-9A-F]{2})+", line) for line in lines[2:]), lines
+        path = os.path.join(gateway.folder, "a.exch")
+        with open(path, "w") as file:
+            file.write("\n".join(lines) + "\n")
+        found = json.loads(run("decode", path))
+        assert abs(found["voltage_v"] - 26.1) < 1e-6 and found["soc_percent"] > 0, found
+        with Link(gateway) as link:
+            await_that(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 0)
+
+
+def secrets_are_masked():
+    """A JK tells its PINs in each full reply: they are blanked, the rest is there; a foreign request is cut."""
+    server, url = simulate("jk02", "profile=fixed")
+    with server, Gateway(PACK.format("a", url, "jk02")) as gateway, Link(gateway) as link:
+        gateway.wait_published("a")
+        text = "\n".join(listen(gateway, "a", 8))
+        assert re.search("^< 55 AA EB 90", text, re.M), text
+        for pin in (b"1234", b"12345678"):
+            assert pin.hex(" ").upper() not in text, text
+        secret = "AA 55 90 EB 41 04 31 32 33 34 35 36 37 38 39 00 00 00 00 00"
+        with Program(PACKGATE, "listen", "-c", gateway.path, "a") as listener:
+            listener.wait_for("^protocol")
+            found = link.ask("send", line="a", bytes=secret)
+            assert found["sent"] == ["AA 55 90 EB 41 04 31 32 00 00 00 00 00 00 00 00 00 00 00 00"], found
+            listener.wait_for("^> AA 55 90 EB 41 04 31 32 00 00 00")
+        gateway.wait_for("AA 55 90 EB 41 04 31 32 00 00")
+    assert not any("33 34 35" in line for line in gateway.lines)
+
+
+class Noisy:
+    """A far end that answers everything with 8 kB of noise."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            while connection.recv(1000):
+                connection.sendall(b"U" * 8000)
+        except OSError:
+            pass
+
+
+def who_does_not_read_is_dropped():
+    """With a count and a word in the log; the other listener and the polls go on."""
+    server, url = simulate("daly", SIM)
+    noisy = Noisy()
+    text = PACK.format("a", url, "daly") + PACK.format("b", noisy.url, "daly").replace("unit = 1", "unit = 2")
+    with server, Gateway(text) as gateway, Link(gateway) as link, Link(gateway) as deaf:
+        gateway.wait_published("a")
+        with Program(PACKGATE, "listen", "-c", gateway.path, "b") as listener:
+            deaf.send(b'{"ask":"listen","line":"b"}\n')
+            assert deaf.next()["listening"] == "b"
+            await_that(lambda: link.ask("status")["control"], lambda control: control["listeners"] == 2)
+            gateway.wait_for("looks on line b and does not read, dropped")
+            found = link.ask("status")
+            assert found["control"]["dropped"] == 1 and found["control"]["listeners"] == 1, found["control"]
+            assert named(found["packs"], "a", "pack")["fresh"] == 1
+            while not listener.queue.empty():
+                listener.queue.get()
+            listener.wait_for("^> A5")
+    noisy.listener.close()
+
+
+def survives_a_reload():
+    """A listener stays when its line is made anew, or goes and comes back."""
+    server, url = simulate("daly", SIM)
+    with server, Gateway(PACK.format("a", url, "daly")) as gateway:
+        gateway.wait_published("a")
+        with open(gateway.path) as file:
+            text = file.read()
+        with Program(PACKGATE, "listen", "-c", gateway.path, "a") as listener:
+            listener.wait_for("^> A5 40")
+            for change in (text.replace("200ms", "150ms"), text.replace("[line a]", "[line b]").replace("line = a", "line = b"), text):
+                with open(gateway.path, "w") as file:
+                    file.write(change)
+                gateway.process.send_signal(signal.SIGHUP)
+                gateway.wait_for("the new configuration is in force")
+            while not listener.queue.empty():
+                listener.queue.get()
+            listener.wait_for("^> A5 40")
+            listener.wait_for("^< A5 01")
+            gateway.process.send_signal(signal.SIGTERM)
+            assert listener.process.wait(PATIENCE) == 1
+            listener.wait_for("has closed the connection")
+            listener.process.returncode = 0
+
+
+def sends_by_hand():
+    """An answer, none, and what is no request; the log says who."""
+    server, url = simulate("daly", SIM)
+    text = PACK.format("a", url, "daly") + PACK.format("b", "tcp://127.0.0.1:1", "daly").replace("unit = 1", "unit = 2")
+    with server, Gateway(text) as gateway:
+        gateway.wait_published("a")
+        found = run("send", "-c", gateway.path, "a", *ASK.split()).splitlines()
+        assert found[0] == "> " + ASK and re.fullmatch(r"< A5 01 90 08 01 05( [0-9A-F]{2}){7}", found[1]), found
+        gateway.wait_for(r"line a: user %d \(process \d+\) sends 13 bytes by hand" % os.geteuid())
+        gateway.wait_for("line a: A5 40 90 .*: answered")
+        assert found == run("send", "-c", gateway.path, "a", ASK.replace(" ", "").lower()).splitlines()
+        assert "no answer" in run("send", "-c", gateway.path, "a", ASK.replace("7D", "7E"), status=1)
+        assert "hexadecimal" in run("send", "-c", gateway.path, "a", "A5 4", status=1)
+        assert "hexadecimal" in run("send", "-c", gateway.path, "a", "00" * 513, status=1)
+        assert "no [line c]" in run("send", "-c", gateway.path, "c", "00", status=1)
+        assert "no [line c]" in run("listen", "-c", gateway.path, "c", status=1)
+        with Link(gateway) as link:
+            await_that(lambda: named(link.ask("status")["lines"], "b"), lambda line: line["errors"] > 0)
+            assert "is down" in run("send", "-c", gateway.path, "b", "00", status=1)
+            # One who goes without waiting for the answer harms nobody.
+            for _ in range(20):
+                with Link(gateway) as other:
+                    other.send(json.dumps({"ask": "send", "line": "a", "bytes": ASK}).encode() + b"\n")
+            assert link.ask("send", line="a", bytes=ASK)["result"] == "answered"
+        # A device that talks all the time leaves no room.
+        server, url = simulate("vedirect", "profile=fixed")
+        with server, Gateway(PACK.format("t", url, "vedirect")) as talking:
+            talking.wait_published("t")
+            assert "talks unasked" in run("send", "-c", talking.path, "t", "00", status=1)
+            assert any(line.startswith("< ") for line in listen(talking, "t", 4))
+
+
+main([is_an_exchange_file, secrets_are_masked, who_does_not_read_is_dropped, survives_a_reload, sends_by_hand])

@@ -1,0 +1,468 @@
+# SPDX-License-Identifier: MIT
+"""Tunnels: somebody else's program on a line that is polled. Its answers are its own, values stay fresh and true, and
+nothing that it does holds the gateway up. The programs are played here, the packs by packgate simulate."""
+
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+from control_harness import Link, await_that, free_port, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
+
+PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
+INTERVAL_S = 2
+LINE = "[line shed]\nport = {}\nprotocol = {}\n"
+VOLTAGE = 26.1
+POISON = 20.5  # plausible enough to be believed
+
+
+def daly(command, host=0x40, data=b"\0" * 8):
+    frame = bytes([0xA5, host, command, 8]) + data
+    return frame + bytes([sum(frame) & 0xFF])
+
+
+def daly_pack(command):
+    return lambda frame: frame[:3] == bytes([0xA5, 1, command]) and len(frame) == 13 and sum(frame[:12]) & 0xFF == frame[12]
+
+
+class Tunneled(Gateway):
+    """A gateway with [tunnel shed]; opened at once."""
+
+    def __init__(self, url, more="", protocol="daly", packs=("a",), tunnel="", general="", open_it=True):
+        self.place = free_port()
+        text = LINE.format(url, protocol) + more
+        for number, name in enumerate(packs, 1):
+            text += PACK.format(name, number) + (f"address = {number}\n" if len(packs) > 1 else "")
+        super().__init__(text + f"[tunnel shed]\nline = shed\nlisten = 127.0.0.1:{self.place}\n{tunnel}\n", general)
+        self.wait_published(*packs)
+        if open_it:
+            self.tunnel("--for", "10m")
+
+    def tunnel(self, *arguments, status=0):
+        return run("tunnel", "-c", self.path, "shed", *arguments, status=status)
+
+    def connect(self):
+        return Maker(self.place)
+
+
+class Maker:
+    """The maker's program."""
+
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.port = self.socket.getsockname()[1]
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            assert more, f"closed after {data.hex()}"
+            data += more
+        return data
+
+    def ask(self, request, size):
+        self.send(request)
+        return self.read(size)
+
+    def closed(self):
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.close()
+
+
+class Onlooker:
+    """Looks at the packs all the time: how old they were at most, and which voltages they had."""
+
+    def __init__(self, gateway, *packs):
+        self.link = Link(gateway)
+        self.packs = packs
+        self.ages, self.voltages = {name: 0 for name in packs}, set()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.look, daemon=True)
+        self.thread.start()
+
+    def look(self):
+        while not self.stop.is_set():
+            self.found = self.link.ask("status")["packs"]
+            for name in self.packs:
+                pack = named(self.found, name, "pack")
+                self.ages[name] = max(self.ages[name], pack["age_s"])
+                if "voltage_v" in pack:
+                    self.voltages.add(pack["voltage_v"])
+            time.sleep(0.05)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.stop.set()
+        self.thread.join(PATIENCE)
+        self.link.close()
+
+    def end(self):
+        self.stop.set()
+        self.thread.join(PATIENCE)
+        for name in self.packs:
+            pack = named(self.found, name, "pack")
+            assert pack["spikes"] == 0 and pack["implausible"] == 0 and pack["checksum_errors"] == 0, pack
+            assert self.ages[name] <= 3 * INTERVAL_S, self.ages
+
+
+class Poisoner:
+    """A line between the gateway and a simulated Daly. What asks as host 0x80 is the maker's program: its answers look
+    just like those to the gateway, but have another voltage, and may come late."""
+
+    def __init__(self, url, late_s=0.0):
+        self.target = (url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))
+        self.late_s = late_s
+        self.asked = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.ending = False
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while not self.ending:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, near):
+        far = socket.create_connection(self.target)
+        late = []  # (when, bytes): in their order, as on a wire
+        pending = b""
+        try:
+            while not self.ending:
+                ready, _, _ = select.select([near, far], [], [], 0.02)
+                while late and late[0][0] <= time.monotonic():
+                    near.sendall(late.pop(0)[1])
+                if far in ready:
+                    data = far.recv(4096)
+                    if not data:
+                        return
+                    near.sendall(data)
+                if near in ready:
+                    data = near.recv(4096)
+                    if not data:
+                        return
+                    pending += data
+                    while len(pending) >= 13:
+                        frame, pending = pending[:13], pending[13:]
+                        if frame[1] != 0x80:
+                            far.sendall(frame)
+                            continue
+                        self.asked += 1
+                        volts = int(POISON * 10).to_bytes(2, "big")
+                        answer = bytes([0xA5, 1, frame[2], 8]) + volts + b"\0\0\x75\x30\x01\xf4"
+                        late.append((time.monotonic() + self.late_s, answer + bytes([sum(answer) & 0xFF])))
+        except OSError:
+            pass
+        finally:
+            near.close()
+            far.close()
+
+    def close(self):
+        self.ending = True
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.close()
+
+
+SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"
+
+
+def opens_and_closes():
+    """Closed until it is opened, for a time; twice is once; the log says who, from where, how long, how many bytes."""
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url, open_it=False) as gateway:
+        assert socket.socket().connect_ex(("127.0.0.1", gateway.place)) != 0
+        assert "closed" in run("tunnel", "-c", gateway.path)
+        gateway.tunnel("--for", "0s", status=2)
+        assert "24 h" in gateway.tunnel("--for", "1000h", status=1)
+        assert "no [tunnel other]" in run("tunnel", "-c", gateway.path, "other", "--for", "1m", status=1)
+        assert f"open until" in gateway.tunnel("--for", "10m")
+        gateway.wait_for(r"tunnel shed: opened by user \d+ \(process \d+\) for 600 s")
+        assert "open already" in gateway.tunnel("--for", "20m")
+        gateway.wait_for(r"tunnel shed: is open already, kept open by user")
+        with gateway.connect() as maker:
+            assert daly_pack(0x90)(maker.ask(daly(0x90), 13))
+            assert f"127.0.0.1:{maker.port} is connected" in run("tunnel", "-c", gateway.path)
+            assert f"127.0.0.1:{maker.port}" in run("status", "-c", gateway.path)
+            port = maker.port
+        gateway.wait_for(rf"tunnel shed: 127\.0\.0\.1:{port} left after \S+ s: 13 bytes to line shed, 13 from it")
+        with gateway.connect() as maker:
+            gateway.wait_for(r"tunnel shed: \S+ is on line shed")
+            assert "closed" in gateway.tunnel("--close")
+            assert maker.closed()
+        gateway.wait_for("tunnel shed: closed after")
+        assert "closed already" in gateway.tunnel("--close")
+        gateway.tunnel("--for", "1s")
+        gateway.wait_for("tunnel shed: closed after .* its time is over")
+        assert socket.socket().connect_ex(("127.0.0.1", gateway.place)) != 0
+
+
+def only_for_the_owner():
+    """Who may only look does not open one."""
+    if os.geteuid() != 0:
+        return
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url, open_it=False) as gateway:
+        os.chmod(gateway.folder, 0o755)
+        script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n"
+                  "for r in ('tunnel\",\"tunnel\":\"shed\",\"for_s\":60', 'send\",\"line\":\"shed\",\"bytes\":\"00'):\n"
+                  "    s.sendall(('{\"ask\":\"'+r+('}' if r.endswith('60') else '\"}')+'\\n').encode())\n"
+                  "    print(s.recv(1000).decode())")
+        found = run_as(65534, os.getegid(), script, gateway.folder + "/control")
+        assert found.count("root and the user of the service only") == 2, found
+        assert "closed" in run("tunnel", "-c", gateway.path)
+
+
+def run_as(user, group, script, *arguments):
+    return subprocess.run(["/usr/bin/python3", "-c", script, *arguments], user=user, group=group, extra_groups=[],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE).stdout.decode()
+
+
+def values_stay_fresh_and_true():
+    """A program that asks five times a second and gets what looks like answers to us: it gets all of its own and none of
+    ours, and no value of a pack is ever its, nor older than three intervals."""
+    server, url = simulate("daly", SIM)
+    with server, Poisoner(url) as line, Tunneled(line.url) as gateway, gateway.connect() as maker:
+        with Onlooker(gateway, "a") as onlooker:
+            for _ in range(40):
+                begin = time.monotonic()
+                answer = maker.ask(daly(0x90, host=0x80), 13)
+                assert answer[4:6] == int(POISON * 10).to_bytes(2, "big"), answer.hex()
+                time.sleep(max(0, 0.2 - (time.monotonic() - begin)))
+            onlooker.end()
+            assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
+        maker.socket.settimeout(0.5)
+        try:
+            assert not maker.socket.recv(100)
+        except TimeoutError:
+            pass
+
+
+def several_packs_stay_fresh():
+    """The same with three packs on the line, and a program that reads one of them."""
+    server, url = simulate("topbms", "profile=fixed,delay=20,voltage_v=52.5", "--address", "1", "--count", "3")
+    packs = ("a", "b", "c")
+    with server, Tunneled(url, protocol="topbms", packs=packs) as gateway, gateway.connect() as maker:
+        with Link(gateway) as link:
+            link.send(b'{"ask":"listen","line":"shed"}\n')
+            link.next()
+            while True:  # one of our own requests, which the program uses, too
+                piece = link.next()
+                if piece.get("passed") == ">":
+                    request = bytes.fromhex(piece["bytes"])
+                    break
+        with Onlooker(gateway, *packs) as onlooker:
+            for _ in range(40):
+                begin = time.monotonic()
+                maker.send(request)
+                answer = b""
+                while not answer.endswith(b"\r"):
+                    answer += maker.read(1)
+                assert answer.startswith(b"~") and answer.count(b"~") == 1, answer
+                time.sleep(max(0, 0.2 - (time.monotonic() - begin)))
+            onlooker.end()
+            assert onlooker.voltages == {52.5}, onlooker.voltages
+
+
+def late_answers_are_nobodys():
+    """An answer that comes when nobody waits for it any more is not taken for one of ours, by TCP nor on a serial line."""
+    server, url = simulate("daly", SIM)
+    with server, Poisoner(url, late_s=1.6) as line, Tunneled(line.url) as gateway, gateway.connect() as maker:
+        with Onlooker(gateway, "a") as onlooker:
+            for _ in range(5):
+                before = line.asked
+                maker.send(daly(0x90, host=0x80))
+                await_that(lambda: line.asked, lambda asked: asked > before)
+                time.sleep(2)
+            onlooker.end()
+            assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
+
+
+def bursts_and_floods():
+    """Several requests at once get their answers; a program that never waits gets its answers late, and the packs have
+    theirs in time; one that does not read, or comes and goes, harms nobody."""
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url) as gateway, Onlooker(gateway, "a") as onlooker:
+        with gateway.connect() as maker:
+            answers = maker.ask(daly(0x90) + daly(0x93) + daly(0x94), 39)
+            assert [answers[i + 2] for i in (0, 13, 26)] == [0x90, 0x93, 0x94], answers.hex()
+        gateway.wait_for("left after")
+        with gateway.connect() as maker:  # never waits
+            until = time.monotonic() + 6
+            sent = 0
+            maker.socket.setblocking(False)
+            received = 0
+            while time.monotonic() < until:
+                try:
+                    sent += maker.socket.send(daly(0x90))
+                    received += len(maker.socket.recv(4096))
+                except BlockingIOError:
+                    pass
+                time.sleep(0.01)
+            assert received > 130, received
+        gateway.wait_for("(left|was lost) after")
+        with gateway.connect() as maker:  # garbage without end, which nobody reads the echo of
+            maker.socket.settimeout(3)
+            try:
+                for _ in range(200):
+                    maker.send(os.urandom(4096))
+            except OSError:
+                pass
+        gateway.wait_for("sends far more than the line takes, disconnected")
+        for number in range(30):  # goes in the middle of an exchange
+            with gateway.connect() as maker:
+                maker.send(daly(0x90)[:13 if number % 2 else 5])
+                time.sleep(0.03)
+        gateway.tunnel("--for", "10m")
+        with gateway.connect() as maker:
+            assert daly_pack(0x93)(maker.ask(daly(0x93), 13))
+        onlooker.end()
+        assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
+
+
+def long_frames_and_writes():
+    """A JK frame of some 230 bytes comes whole, through a wire of 115200 baud in pieces, and a switch that the program
+    turns is seen by us."""
+    with open("tests/captures/jk-4e57/01-hw6-14s-charging.exch") as file:
+        request = bytes.fromhex(re.search(r"^> ([0-9A-F ]+)", file.read(), re.M)[1])
+    server, url = simulate("jk-4e57", "profile=fixed,cells=16,split=1,baud=19200")
+    with server, Tunneled(url, protocol="jk-4e57") as gateway, gateway.connect() as maker:
+        for _ in range(3):
+            head = maker.ask(request, 4)
+            assert head[:2] == b"NW", head
+            size = int.from_bytes(head[2:], "big") + 2
+            frame = head + maker.read(size - 4)
+            assert size > 200 and int.from_bytes(frame[-2:], "big") == sum(frame[:-4]) & 0xFFFF, frame.hex()
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url) as gateway, gateway.connect() as maker, Link(gateway) as link:
+        assert named(link.ask("status")["packs"], "a", "pack")["charge_mos"] == 1
+        answer = maker.ask(daly(0xDA), 13)
+        assert answer[2] == 0xDA, answer.hex()
+        await_that(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
+
+
+def one_program_of_the_right_place():
+    """A second one is turned away, so is one that is not in allow_write; one that says nothing is disconnected."""
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url, tunnel="idle = 1s") as gateway:
+        with gateway.connect() as maker:
+            with gateway.connect() as second:
+                assert second.closed()
+            gateway.wait_for("refused: another program is connected")
+            assert daly_pack(0x90)(maker.ask(daly(0x90), 13))
+            assert maker.closed()
+        gateway.wait_for("sent nothing for too long")
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url, general="allow_write = 192.0.2.0/24") as gateway:
+        with gateway.connect() as maker:
+            assert maker.closed()
+        gateway.wait_for("refused: its address is not in `allow_write`")
+
+
+def alone_on_the_line():
+    """share = no: nothing is polled while a program is connected, what it sends goes out as it comes."""
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url, tunnel="share = no") as gateway, Link(gateway) as link:
+        with gateway.connect() as maker:
+            gateway.wait_for("nothing else is polled")
+            assert daly_pack(0x90)(maker.ask(daly(0x90), 13))
+            before = named(link.ask("status")["lines"], "shed")["requests"]
+            for _ in range(20):
+                assert daly_pack(0x93)(maker.ask(daly(0x93), 13))
+                time.sleep(0.15)
+            assert named(link.ask("status")["lines"], "shed")["requests"] == before
+        await_that(lambda: named(link.ask("status")["lines"], "shed")["requests"], lambda now: now > before + 5)
+        await_that(lambda: named(link.ask("status")["packs"], "a", "pack"), lambda pack: pack["age_s"] < INTERVAL_S)
+
+
+def line_lost():
+    """The line goes while it is lent, and comes back: one message each, the program stays, polling goes on."""
+    place = free_port()
+    server, url = simulate_at(place, SIM + ",delay=300")
+    with Tunneled(url) as gateway, gateway.connect() as maker:
+        with server:
+            maker.ask(daly(0x90), 13)
+            maker.send(daly(0x90))
+            time.sleep(0.1)
+            server.process.send_signal(signal.SIGKILL)
+            server.process.wait(PATIENCE)
+            for _ in range(10):
+                maker.send(daly(0x90))
+                time.sleep(0.1)
+            gateway.wait_for(r"warning: tunnel shed: line shed (is down|was lost)")
+        server, _ = simulate_at(place, SIM)
+        with server:
+            found = b""
+            maker.socket.settimeout(1)
+            deadline = time.monotonic() + PATIENCE
+            while len(found) < 13 and time.monotonic() < deadline:
+                maker.send(daly(0x93))
+                try:
+                    found = maker.socket.recv(13)
+                except TimeoutError:
+                    pass
+            assert daly_pack(0x93)(found), found.hex()
+            gateway.wait_for("tunnel shed: line shed is back")
+            with Link(gateway) as link:
+                await_that(lambda: named(link.ask("status")["packs"], "a", "pack"),
+                           lambda pack: pack["fresh"] and pack["age_s"] < INTERVAL_S)
+            maker.close()
+            gateway.wait_for("left after|was lost after")
+    assert sum("dropped until it is back" in line for line in gateway.lines) == 1, gateway.lines
+
+
+def simulate_at(port, options):
+    program = Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", f"127.0.0.1:{port}", "--options", options)
+    return program, program.wait_for(r"(tcp://127\.0\.0\.1:\d+)")[1]
+
+
+def reload():
+    """A tunnel stays open over a reload that does not concern it, and ends with its section."""
+    server, url = simulate("daly", SIM)
+    with server, Tunneled(url) as gateway, gateway.connect() as maker:
+        maker.ask(daly(0x90), 13)
+        with open(gateway.path) as file:
+            text = file.read()
+        with open(gateway.path, "w") as file:
+            file.write(text.replace("poll = 2s", "poll = 1s"))
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("the new configuration is in force")
+        assert daly_pack(0x93)(maker.ask(daly(0x93), 13))
+        with open(gateway.path, "w") as file:
+            file.write(text[:text.index("[tunnel")])
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("its section is gone")
+        assert maker.closed()
+
+
+if __name__ == "__main__":
+    main([opens_and_closes, only_for_the_owner, values_stay_fresh_and_true, several_packs_stay_fresh, late_answers_are_nobodys,
+          bursts_and_floods, long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, line_lost, reload])

@@ -722,13 +722,13 @@ static const struct {
 
     /* Sections. */
     {"unknown section", GOOD "[battery x]\nunit = 2\n",
-     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
+     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
     {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
      "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
     {"section in capitals", GOOD "[Gateway]\n",
      "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
     {"no section word", GOOD "[]\n",
-     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
+     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web] or [print NAME]\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
      "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
@@ -863,6 +863,20 @@ static const struct {
      "f:8: [line a] has no 'baud' and 'framing' of its own, and 'daly' (9600 8N1) and 'jk-pb' (115200 8N1) differ\n"},
 
     /* Banks. */
+    {"tunnel without anything", GOOD "[tunnel t]\n",
+     "f:7: [tunnel t] has no 'line'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"
+     "f:7: [tunnel t] has no 'listen'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
+    {"tunnel to a line that there is not", GOOD "[tunnel t]\nline = k\nlisten = 127.0.0.1:1\n",
+     "f:8: there is no [line k]\n"},
+    {"tunnel to a device that talks",
+     "[line l]\nport = tcp://h:1\nprotocol = vedirect\n[pack p]\nline = l\nunit = 1\n[tunnel t]\nline = l\nlisten = 127.0.0.1:1\n",
+     "f:8: [pack p] on [line l] talks unasked, which leaves no room for others; expected 'share = no'\n"},
+    {"tunnel to a line that is listened to",
+     "[line l]\nport = tcp://h:1\nprotocol = jk-pb\nlisten = yes\n[pack p]\nline = l\nunit = 1\n[tunnel t]\nline = l\nlisten = 127.0.0.1:1\n",
+     "f:9: [line l] is only listened to: a tunnel could send nothing\n"},
+    {"socket with a long name",
+     "[gateway]\ncontrol = /run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n" GOOD,
+     "f:2: 'control' is '/run/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'; expected the path of a socket, starting with '/', at most 107 bytes, or none\n"},
     {"bank without anything", GOOD "[bank b]\n",
      "f:7: [bank b] has no 'packs'; expected " PACKS "\n"
      "f:7: [bank b] has no 'unit'; " UNIT_EXPECTED},

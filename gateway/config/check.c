@@ -635,10 +635,14 @@ void config_check_tunnel(const struct config_drafts *drafts, struct config_draft
     const struct tunnel_config *config = tunnel->settings;
     if (!config_draft_usable(tunnel, "line"))
         return;
-    if (!config_drafts_find(drafts, &line_section, config->line)) {
+    const struct config_draft *line = config_drafts_find(drafts, &line_section, config->line);
+    if (!line) {
         report_no_line(drafts, config_draft_line(tunnel, "line"), config->line, mistakes);
         return;
     }
+    if (line_of(line)->listen)
+        mistakes_add(mistakes, config_draft_line(tunnel, "line"),
+                     "[line %s] is only listened to: a tunnel could send nothing", config->line);
     for (struct config_draft *pack = first(drafts, &pack_section); pack; pack = next(drafts, pack))
         if (config->share && pack->line && strcmp(pack->line->name, config->line) == 0 &&
             driver_of(pack) && bms_talks(driver_of(pack)) && driver_of(pack) != &automatic_driver)

@@ -21,7 +21,7 @@ struct control {
     const struct overview *overview;
     struct troubles *troubles;
     struct control_socket *socket;
-    struct listeners_of_lines *listeners;
+    struct onlookers *listeners;
     struct tunnels *tunnels;
     char *status; /* as it was told last; NULL: not yet */
     double status_at;

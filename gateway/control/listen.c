@@ -17,8 +17,8 @@
 #define LINE_ROOM (HEX_ROOM + 100)
 
 /* A client that looks on, or that waits for the answer of its own exchange. */
-struct listener {
-    struct listeners_of_lines *all;
+struct onlooker {
+    struct onlookers *all;
     struct control_client *client; /* NULL: gone, and its exchange is still under way */
     char name[NAME_SIZE];          /* of the line */
     struct line *line;             /* NULL: there is none with that name at the moment */
@@ -29,62 +29,61 @@ struct listener {
     double begun_at;
     json_t *sent, *received; /* pieces in hexadecimal */
     size_t withheld;
-    struct listener *next;
+    struct onlooker *next;
 };
 
-struct listeners_of_lines {
+struct onlookers {
     const struct overview *overview;
-    struct listener *first;
+    struct onlooker *first;
     unsigned dropped;
     char text[LINE_ROOM]; /* nothing is allocated while packs are polled */
 };
 
 /* ---- life of one ---- */
 
-static void let_go(struct listener *listener)
+static void let_go(struct onlooker *onlooker)
 {
-    if (listener->line)
-        line_unwatch(listener->line, &listener->tap);
-    listener->line = NULL;
-    struct listener **at = &listener->all->first;
-    while (*at != listener)
+    if (onlooker->line)
+        line_unwatch(onlooker->line, &onlooker->tap);
+    onlooker->line = NULL;
+    struct onlooker **at = &onlooker->all->first;
+    while (*at != onlooker)
         at = &(*at)->next;
-    *at = listener->next;
-    json_decref(listener->sent);
-    json_decref(listener->received);
-    free(listener);
+    *at = onlooker->next;
+    json_decref(onlooker->sent);
+    json_decref(onlooker->received);
+    free(onlooker);
 }
 
 static void on_gone(void *data)
 {
-    ((struct listener *) data)->line = NULL;
+    ((struct onlooker *) data)->line = NULL;
 }
 
-static void watch(struct listener *listener)
+static void watch(struct onlooker *onlooker)
 {
-    listener->line = overview_line(listener->all->overview, listener->name);
-    if (listener->line)
-        line_watch(listener->line, &listener->tap);
+    onlooker->line = overview_line(onlooker->all->overview, onlooker->name);
+    if (onlooker->line)
+        line_watch(onlooker->line, &onlooker->tap);
 }
 
-static struct listener *new_listener(struct listeners_of_lines *all, struct control_client *client,
+static struct onlooker *new_onlooker(struct onlookers *all, struct control_client *client,
                                      const char *name, mask_show *passed)
 {
-    struct listener *listener = calloc(1, sizeof *listener);
-    if (!listener)
+    struct onlooker *onlooker = calloc(1, sizeof *onlooker);
+    if (!onlooker)
         return NULL;
-    listener->all = all;
-    listener->client = client;
-    snprintf(listener->name, sizeof listener->name, "%s", name);
-    listener->tap = (struct line_tap){.passed = passed, .gone = on_gone, .data = listener};
-    listener->next = all->first;
-    all->first = listener;
-    watch(listener);
-    return listener;
+    onlooker->all = all;
+    onlooker->client = client;
+    snprintf(onlooker->name, sizeof onlooker->name, "%s", name);
+    onlooker->tap = (struct line_tap){.passed = passed, .gone = on_gone, .data = onlooker};
+    onlooker->next = all->first;
+    all->first = onlooker;
+    watch(onlooker);
+    return onlooker;
 }
 
-static bool find_line(const struct listeners_of_lines *all, const char *name, char *why,
-                      size_t size)
+static bool find_line(const struct onlookers *all, const char *name, char *why, size_t size)
 {
     const struct config *config = packs_config(all->overview->packs);
     for (unsigned i = 0; i < config->line_count; i++)
@@ -118,8 +117,8 @@ static double wall_now(void)
 
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
-    struct listener *listener = data;
-    struct listeners_of_lines *all = listener->all;
+    struct onlooker *onlooker = data;
+    struct onlookers *all = onlooker->all;
     struct text text = text_in(all->text, sizeof all->text);
     text_add(&text, "{\"at\":");
     text_number(&text, wall_now(), 3);
@@ -130,29 +129,29 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
         add_hex(&text, bytes, size);
         text_add(&text, "\"}");
     }
-    if (control_tell(listener->client, all->text))
+    if (control_tell(onlooker->client, all->text))
         return;
     all->dropped++;
     log_warn("control socket: process %d looks on line %s and does not read, dropped",
-             (int) control_peer(listener->client)->pid, listener->name);
-    control_close(listener->client);
-    let_go(listener);
+             (int) control_peer(onlooker->client)->pid, onlooker->name);
+    control_close(onlooker->client);
+    let_go(onlooker);
 }
 
-bool listen_begin(struct listeners_of_lines *all, struct control_client *client, const char *line,
-                  char *why, size_t size)
+bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
+                  size_t size)
 {
     if (!find_line(all, line, why, size))
         return false;
-    struct listener *listener = new_listener(all, client, line, on_passed);
-    char *head = listener ? json_text(json_pack("{s:s, s:s}", "listening", line, "protocol",
-                                                line_protocol(listener->line)))
+    struct onlooker *onlooker = new_onlooker(all, client, line, on_passed);
+    char *head = onlooker ? json_text(json_pack("{s:s, s:s}", "listening", line, "protocol",
+                                                line_protocol(onlooker->line)))
                           : NULL;
     if (!head || !control_watch(client)) {
         snprintf(why, size, "out of memory");
         free(head);
-        if (listener)
-            let_go(listener);
+        if (onlooker)
+            let_go(onlooker);
         return false;
     }
     control_tell(client, head);
@@ -165,23 +164,23 @@ bool listen_begin(struct listeners_of_lines *all, struct control_client *client,
 /* Nothing but what belongs to the loan: the polls before it pass by here, too. */
 static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
 {
-    struct listener *listener = data;
-    if (!listener->begun)
+    struct onlooker *onlooker = data;
+    if (!onlooker->begun)
         return;
-    struct text text = text_in(listener->all->text, sizeof listener->all->text);
+    struct text text = text_in(onlooker->all->text, sizeof onlooker->all->text);
     add_hex(&text, bytes, size);
     if (direction == '#')
-        listener->withheld += size;
+        onlooker->withheld += size;
     else
-        json_array_append_new(direction == '>' ? listener->sent : listener->received,
+        json_array_append_new(direction == '>' ? onlooker->sent : onlooker->received,
                               json_string(text.bytes));
 }
 
 static void on_begun(void *data)
 {
-    struct listener *listener = data;
-    listener->begun = true;
-    listener->begun_at = clock_now();
+    struct onlooker *onlooker = data;
+    onlooker->begun = true;
+    onlooker->begun_at = clock_now();
 }
 
 /* Only counted; what may be seen of it comes by the tap. */
@@ -201,18 +200,18 @@ static void on_done(void *data, enum loan_result result)
         [LOAN_TOO_LATE] = "the line was not free in time, nothing was sent",
         [LOAN_NO_LINE] = "the line is down, nothing was sent",
     };
-    struct listener *listener = data;
+    struct onlooker *onlooker = data;
     json_t *answer =
-        json_pack("{s:s, s:s, s:O, s:O}", "line", listener->name, "result", words[result], "sent",
-                  listener->sent, "received", listener->received);
-    if (listener->begun)
-        json_object_set_new(answer, "seconds", json_number(clock_now() - listener->begun_at, 3));
-    if (listener->withheld > 0)
-        json_object_set_new(answer, "withheld", json_integer((json_int_t) listener->withheld));
-    const char *sent = json_string_value(json_array_get(listener->sent, 0));
-    log_info("line %s: %s: %s", listener->name, sent ? sent : "an exchange by hand", words[result]);
-    struct control_client *client = listener->client;
-    let_go(listener);
+        json_pack("{s:s, s:s, s:O, s:O}", "line", onlooker->name, "result", words[result], "sent",
+                  onlooker->sent, "received", onlooker->received);
+    if (onlooker->begun)
+        json_object_set_new(answer, "seconds", json_number(clock_now() - onlooker->begun_at, 3));
+    if (onlooker->withheld > 0)
+        json_object_set_new(answer, "withheld", json_integer((json_int_t) onlooker->withheld));
+    const char *sent = json_string_value(json_array_get(onlooker->sent, 0));
+    log_info("line %s: %s: %s", onlooker->name, sent ? sent : "an exchange by hand", words[result]);
+    struct control_client *client = onlooker->client;
+    let_go(onlooker);
     if (client)
         control_answer(client, json_text(answer));
     else
@@ -242,7 +241,7 @@ static bool parse_hex(const char *hex, struct loan *loan)
     return loan->size > 0;
 }
 
-bool listen_send(struct listeners_of_lines *all, struct control_client *client, const char *line,
+bool listen_send(struct onlookers *all, struct control_client *client, const char *line,
                  const char *hex, char *why, size_t size)
 {
     struct loan loan = {.begun = on_begun, .received = on_bytes, .done = on_done};
@@ -252,20 +251,20 @@ bool listen_send(struct listeners_of_lines *all, struct control_client *client, 
         snprintf(why, size, "expected 1 to %d bytes as pairs of hexadecimal digits", LOAN_BYTES);
         return false;
     }
-    struct listener *listener = new_listener(all, client, line, on_own);
-    if (!listener) {
+    struct onlooker *onlooker = new_onlooker(all, client, line, on_own);
+    if (!onlooker) {
         snprintf(why, size, "out of memory");
         return false;
     }
-    loan.data = listener;
+    loan.data = onlooker;
     loan.given_at = clock_now();
-    listener->loan = loan;
-    listener->sends = true;
-    listener->sent = json_array();
-    listener->received = json_array();
-    if (!listener->line || !line_lend(listener->line, &listener->loan)) {
+    onlooker->loan = loan;
+    onlooker->sends = true;
+    onlooker->sent = json_array();
+    onlooker->received = json_array();
+    if (!onlooker->line || !line_lend(onlooker->line, &onlooker->loan)) {
         snprintf(why, size, "line %s is down, or its device talks unasked", line);
-        let_go(listener);
+        let_go(onlooker);
         return false;
     }
     const struct control_peer *peer = control_peer(client);
@@ -276,51 +275,51 @@ bool listen_send(struct listeners_of_lines *all, struct control_client *client, 
 
 /* ---- all of them ---- */
 
-void listen_left(struct listeners_of_lines *all, struct control_client *client)
+void listen_left(struct onlookers *all, struct control_client *client)
 {
-    struct listener *listener = all->first;
-    while (listener && listener->client != client)
-        listener = listener->next;
-    if (!listener)
+    struct onlooker *onlooker = all->first;
+    while (onlooker && onlooker->client != client)
+        onlooker = onlooker->next;
+    if (!onlooker)
         return;
-    if (listener->sends)
-        listener->client = NULL; /* the exchange ends by itself */
+    if (onlooker->sends)
+        onlooker->client = NULL; /* the exchange ends by itself */
     else
-        let_go(listener);
+        let_go(onlooker);
 }
 
-void listen_renew(struct listeners_of_lines *all)
+void listen_renew(struct onlookers *all)
 {
-    for (struct listener *listener = all->first; listener; listener = listener->next)
-        if (!listener->line && !listener->sends)
-            watch(listener);
+    for (struct onlooker *onlooker = all->first; onlooker; onlooker = onlooker->next)
+        if (!onlooker->line && !onlooker->sends)
+            watch(onlooker);
 }
 
-json_t *listen_status(const struct listeners_of_lines *all)
+json_t *listen_status(const struct onlookers *all)
 {
     unsigned count = 0;
-    for (const struct listener *listener = all->first; listener; listener = listener->next)
-        count += !listener->sends;
+    for (const struct onlooker *onlooker = all->first; onlooker; onlooker = onlooker->next)
+        count += !onlooker->sends;
     return json_pack("{s:I, s:I}", "listeners", (json_int_t) count, "dropped",
                      (json_int_t) all->dropped);
 }
 
-struct listeners_of_lines *listen_new(const struct overview *overview)
+struct onlookers *listen_new(const struct overview *overview)
 {
-    struct listeners_of_lines *all = calloc(1, sizeof *all);
+    struct onlookers *all = calloc(1, sizeof *all);
     if (all)
         all->overview = overview;
     return all;
 }
 
 /* After the clients are gone. An exchange by hand that is still under way ends with its line. */
-void listen_free(struct listeners_of_lines *all)
+void listen_free(struct onlookers *all)
 {
     while (all && all->first) {
-        struct listener *listener = all->first;
-        if (listener->sends && listener->line)
-            line_take_back(listener->line, &listener->loan);
-        let_go(listener);
+        struct onlooker *onlooker = all->first;
+        if (onlooker->sends && onlooker->line)
+            line_take_back(onlooker->line, &onlooker->loan);
+        let_go(onlooker);
     }
     free(all);
 }

@@ -15,28 +15,28 @@
 
 #include <jansson.h>
 
-struct listeners_of_lines;
+struct onlookers;
 
 /** `overview` is kept by reference. NULL: out of memory. */
-struct listeners_of_lines *listen_new(const struct overview *overview);
-void listen_free(struct listeners_of_lines *all);
+struct onlookers *listen_new(const struct overview *overview);
+void listen_free(struct onlookers *all);
 
 /** After a reload: the lines are others. */
-void listen_renew(struct listeners_of_lines *all);
+void listen_renew(struct onlookers *all);
 
 /** The client looks on from now on. False with the reason in `why`. */
-bool listen_begin(struct listeners_of_lines *all, struct control_client *client, const char *line,
-                  char *why, size_t size);
+bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
+                  size_t size);
 
 /** Sends bytes and answers the client with what came back. False with the reason in `why`, when the
  * client is still to be answered. */
-bool listen_send(struct listeners_of_lines *all, struct control_client *client, const char *line,
+bool listen_send(struct onlookers *all, struct control_client *client, const char *line,
                  const char *hex, char *why, size_t size);
 
 /** The client is gone. */
-void listen_left(struct listeners_of_lines *all, struct control_client *client);
+void listen_left(struct onlookers *all, struct control_client *client);
 
 /** How many look on, and how many were dropped so far. */
-json_t *listen_status(const struct listeners_of_lines *all);
+json_t *listen_status(const struct onlookers *all);
 
 #endif

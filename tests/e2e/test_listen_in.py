@@ -158,7 +158,7 @@ def sends_by_hand():
             for _ in range(20):
                 with Link(gateway) as other:
                     other.send(json.dumps({"ask": "send", "line": "a", "bytes": ASK}).encode() + b"\n")
-            assert link.ask("send", line="a", bytes=ASK)["result"] == "answered"
+            await_that(lambda: link.ask("send", line="a", bytes=ASK)["result"], lambda result: result == "answered")
         # A device that talks all the time leaves no room.
         server, url = simulate("vedirect", "profile=fixed")
         with server, Gateway(PACK.format("t", url, "vedirect")) as talking:

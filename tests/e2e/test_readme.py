@@ -166,7 +166,7 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl 
                   "sudo packgate password", "sudo systemctl edit packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
 ASKING = ("status", "health")  # of the running gateway
-# test_listen and test_tunnel do these.
+# test_listen_in and test_tunnel do these.
 ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel")
 
 

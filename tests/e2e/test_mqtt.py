@@ -221,6 +221,28 @@ def tells_alarms():
         assert event["alarm"] == "soc_low"
 
 
+def tells_an_alarm_once_and_for_sure():
+    """Not again by an outlet that was started again; and again where the broker did not confirm it."""
+    alarm, calm = "sim:profile=fixed,alarm.soc_low=1", "sim:profile=fixed"
+    with Broker() as broker, Proxy(broker) as proxy, Listener(broker) as listener, \
+            Gateway(LINE.format("shed", alarm, 1, "") + section(proxy)) as gateway:
+        assert listener.wait_json("packgate/shed/event")["active"] is True
+        before = len(listener.came)
+        os.kill(outlet_of(gateway), signal.SIGKILL)
+        gateway.wait_for("mqtt home: connected to")
+        for _ in range(3):
+            listener.wait_json("packgate/shed/state", lambda state: state.get("alarm_soc_low") == 1)
+        assert not [came for came in listener.came[before:] if came[1].endswith("/event")], listener.came[before:]
+        # Its end gets lost on the way.
+        proxy.flows.clear()
+        gateway.wait_for("messages are dropped")
+        rewrite(gateway, LINE.format("shed", calm, 1, "") + section(proxy))
+        gateway.wait_for("mqtt home: broker .*; trying again")
+        assert not [came for came in listener.came[before:] if came[1].endswith("/event")], listener.came[before:]
+        proxy.flows.set()
+        listener.wait_json("packgate/shed/event", lambda event: event["alarm"] == "soc_low" and event["active"] is False)
+
+
 def says_who_is_there():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server:
@@ -597,7 +619,7 @@ def several_side_by_side():
 
 main([publishes_what_is_documented, home_assistant_understands_all, two_sections_are_one_gateway,
       single_messages_for_others, switches_and_answers,
-      subscribes_to_no_orders_without_switching, tells_alarms, says_who_is_there, answers_birth, withdraws_what_is_gone, withdraws_in_any_case,
+      subscribes_to_no_orders_without_switching, tells_alarms, tells_an_alarm_once_and_for_sure, says_who_is_there, answers_birth, withdraws_what_is_gone, withdraws_in_any_case,
       remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker,
       sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, a_black_hole_has_a_deadline,
       encrypts_and_checks, logs_in, speaks_like_the_extractor, several_side_by_side])

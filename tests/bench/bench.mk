@@ -3,7 +3,7 @@
 # BENCH_ROUNDS how often it is repeated. jsmodbus comes with the clients that the end-to-end tests install.
 
 BENCH          := $(BUILD)/tests/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so)
+BENCH_PROGRAMS := $(addprefix $(BENCH)/,load floor textbook polling decode latency damage malloc_count.so $(if $(filter history,$(OUTLETS)),past))
 
 $(BENCH)/load $(BENCH)/floor $(BENCH)/textbook: $(BENCH)/%: $(BENCH)/%.o $(BENCH)/fixture.o
 	$(call short,LINK,$@)
@@ -38,6 +38,7 @@ bench: test-deps
 	$(BUILD)/tests/test_recovery | grep ' s'
 	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/page.py $(BUILD))
+	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/web.py $(BUILD))
 
 -include $(wildcard $(BENCH)/*.d)
 

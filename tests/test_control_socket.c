@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The control socket with clients of all kinds, in one loop: what is asked comes whole and in order, and nobody can hold
+ * it up.
+ */
+#include "control/socket.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_S 60
+#define BIG (2 * 1024 * 1024)
+
+struct bench {
+    struct ev_loop *loop;
+    struct control_socket *socket;
+    char folder[40], path[60];
+    unsigned asked, left;
+    struct control_client *waiting, *watching;
+};
+
+/* "wait" is answered by the test, "big" with BIG bytes, "watch" looks on; all else is answered with itself. */
+static void on_asked(void *data, struct control_client *client, char *line, size_t size)
+{
+    struct bench *bench = data;
+    assert_int_equal(strlen(line), size);
+    bench->asked++;
+    if (strcmp(line, "wait") == 0) {
+        bench->waiting = client;
+    } else if (strcmp(line, "watch") == 0) {
+        assert_true(control_watch(client));
+        bench->watching = client;
+    } else if (strcmp(line, "big") == 0) {
+        char *text = malloc(BIG + 1);
+        memset(text, 'x', BIG);
+        text[BIG] = '\0';
+        control_answer(client, text);
+    } else {
+        control_answer(client, strdup(line));
+    }
+}
+
+static void on_left(void *data, struct control_client *client)
+{
+    struct bench *bench = data;
+    bench->left++;
+    if (bench->watching == client)
+        bench->watching = NULL;
+}
+
+static const struct control_events events = {.asked = on_asked, .left = on_left};
+
+static int set_up(void **state)
+{
+    struct bench *bench = calloc(1, sizeof *bench);
+    bench->loop = ev_loop_new(0);
+    strcpy(bench->folder, "/tmp/packgate-test-XXXXXX");
+    assert_non_null(mkdtemp(bench->folder));
+    snprintf(bench->path, sizeof bench->path, "%s/control", bench->folder);
+    bench->socket = control_socket_new(bench->loop, &events, bench);
+    assert_non_null(bench->socket);
+    assert_true(control_socket_open(bench->socket, bench->path, true));
+    *state = bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+    control_socket_free(bench->socket);
+    ev_loop_destroy(bench->loop);
+    unlink(bench->path);
+    assert_int_equal(rmdir(bench->folder), 0);
+    free(bench);
+    return 0;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof address), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t) strlen(text));
+}
+
+static void turn(struct bench *bench)
+{
+    ev_run(bench->loop, EVRUN_NOWAIT);
+    usleep(200);
+}
+
+/* All that comes until the socket is closed, or `size` bytes have come. */
+static size_t hear(struct bench *bench, int fd, char *out, size_t size)
+{
+    size_t heard = 0;
+    const double until = clock_now() + PATIENCE_S;
+    while (heard < size) {
+        assert_true(clock_now() < until);
+        ssize_t n = recv(fd, out + heard, size - heard, 0);
+        if (n == 0 || (n < 0 && errno == ECONNRESET))
+            break;
+        if (n > 0)
+            heard += (size_t) n;
+        else
+            turn(bench);
+    }
+    return heard;
+}
+
+static void expect(struct bench *bench, int fd, const char *text)
+{
+    char heard[5000] = "";
+    size_t size = hear(bench, fd, heard, strlen(text));
+    assert_int_equal(size, strlen(text));
+    assert_string_equal(heard, text);
+}
+
+static void expect_end(struct bench *bench, int fd)
+{
+    char byte;
+    assert_int_equal(hear(bench, fd, &byte, 1), 0);
+    close(fd);
+}
+
+/* Whole, in pieces, several at once, with the line ends of other systems. */
+static void test_lines(void **state)
+{
+    struct bench *bench = *state;
+    int fd = connect_to(bench->path);
+    say(fd, "one\n");
+    expect(bench, fd, "one\n");
+    say(fd, "two\r\nthree\nfo");
+    expect(bench, fd, "two\nthree\n");
+    for (int i = 0; i < 20; i++)
+        turn(bench);
+    say(fd, "ur\n\n");
+    expect(bench, fd, "four\n\n");
+    say(fd, "last\nand half");
+    shutdown(fd, SHUT_WR);
+    expect(bench, fd, "last\n");
+    expect_end(bench, fd);
+    assert_int_equal(bench->asked, 6);
+    assert_int_equal(bench->left, 1);
+}
+
+static void test_too_long(void **state)
+{
+    struct bench *bench = *state;
+    int fd = connect_to(bench->path), other = connect_to(bench->path);
+    char text[CONTROL_REQUEST_MAX + 1];
+    memset(text, 'x', sizeof text);
+    text[CONTROL_REQUEST_MAX - 1] = '\n';
+    text[CONTROL_REQUEST_MAX] = '\0';
+    say(fd, text); /* just fits */
+    expect(bench, fd, text);
+    text[CONTROL_REQUEST_MAX - 1] = 'x';
+    say(fd, text);
+    char heard[200] = "";
+    hear(bench, fd, heard, sizeof heard - 1);
+    assert_non_null(strstr(heard, "4096 bytes"));
+    close(fd);
+    say(other, "here\n");
+    expect(bench, other, "here\n");
+    close(other);
+}
+
+/* What comes meanwhile waits; who leaves is noticed at the latest when he is answered. */
+static void test_answer_later(void **state)
+{
+    struct bench *bench = *state;
+    int fd = connect_to(bench->path);
+    say(fd, "wait\nnext\n");
+    while (!bench->waiting)
+        turn(bench);
+    for (int i = 0; i < 20; i++)
+        turn(bench);
+    assert_int_equal(bench->asked, 1);
+    control_answer(bench->waiting, strdup("now"));
+    expect(bench, fd, "now\nnext\n");
+    bench->waiting = NULL;
+    say(fd, "wait\n");
+    while (!bench->waiting)
+        turn(bench);
+    close(fd);
+    control_answer(bench->waiting, strdup("nobody hears"));
+    while (bench->left == 0)
+        turn(bench);
+    assert_int_equal(control_clients(bench->socket), 0);
+}
+
+/* Who does not read his answers gets no more of them, the others do. */
+static void test_unread(void **state)
+{
+    struct bench *bench = *state;
+    int deaf = connect_to(bench->path), fd = connect_to(bench->path);
+    say(deaf, "big\nbig\nbig\n");
+    say(fd, "here\n");
+    expect(bench, fd, "here\n");
+    for (int i = 0; i < 50; i++)
+        turn(bench);
+    assert_int_equal(bench->asked, 2);
+    char *heard = malloc(BIG + 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(hear(bench, deaf, heard, BIG + 1), BIG + 1);
+    free(heard);
+    close(deaf);
+    close(fd);
+}
+
+/* One more than there is room for takes the place of the longest idle one; when all are at work, he is told so. */
+static void test_crowd(void **state)
+{
+    struct bench *bench = *state;
+    int fds[CONTROL_CLIENTS];
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        fds[i] = connect_to(bench->path);
+        say(fds[i], "here\n");
+        expect(bench, fds[i], "here\n");
+    }
+    assert_int_equal(control_clients(bench->socket), CONTROL_CLIENTS);
+    int fd = connect_to(bench->path);
+    say(fd, "one more\n");
+    expect(bench, fd, "one more\n");
+    expect_end(bench, fds[0]);
+    fds[0] = fd;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
+        bench->waiting = NULL;
+        say(fds[i], "wait\n");
+        while (!bench->waiting)
+            turn(bench);
+    }
+    fd = connect_to(bench->path);
+    char heard[200] = "";
+    hear(bench, fd, heard, sizeof heard - 1);
+    assert_non_null(strstr(heard, "too many"));
+    close(fd);
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        close(fds[i]);
+}
+
+/* Lines as they come, until there is no room for those that are not read. */
+static void test_watch(void **state)
+{
+    struct bench *bench = *state;
+    int fd = connect_to(bench->path);
+    say(fd, "watch\n");
+    while (!bench->watching)
+        turn(bench);
+    assert_true(control_tell(bench->watching, "one"));
+    assert_true(control_tell(bench->watching, "two"));
+    expect(bench, fd, "one\ntwo\n");
+    char text[1000];
+    memset(text, 'x', sizeof text);
+    text[sizeof text - 1] = '\0';
+    unsigned told = 0;
+    while (control_tell(bench->watching, text)) {
+        turn(bench);
+        assert_true(++told < 10000);
+    }
+    assert_true(told > 50);
+    control_close(bench->watching);
+    assert_int_equal(control_clients(bench->socket), 0);
+    close(fd);
+    fd = connect_to(bench->path);
+    say(fd, "watch\n");
+    bench->watching = NULL;
+    while (!bench->watching)
+        turn(bench);
+    close(fd);
+    while (bench->left == 0)
+        turn(bench);
+    assert_null(bench->watching);
+}
+
+static void test_peer(void **state)
+{
+    struct bench *bench = *state;
+    int fd = connect_to(bench->path);
+    say(fd, "wait\n");
+    while (!bench->waiting)
+        turn(bench);
+    const struct control_peer *peer = control_peer(bench->waiting);
+    assert_int_equal(peer->pid, getpid());
+    assert_int_equal(peer->uid, geteuid());
+    assert_true(peer->may_read);
+    assert_true(peer->may_act);
+    close(fd);
+}
+
+/* A dead gateway's socket is replaced; a living one's, and what is no socket, is not. */
+static void test_file(void **state)
+{
+    struct bench *bench = *state;
+    struct stat found;
+    assert_int_equal(stat(bench->path, &found), 0);
+    assert_int_equal(found.st_mode & 0777, 0660);
+    struct control_socket *second = control_socket_new(bench->loop, &events, bench);
+    assert_non_null(second);
+    assert_false(control_socket_open(second, bench->path, true));
+    int fd = connect_to(bench->path);
+    say(fd, "still here\n");
+    expect(bench, fd, "still here\n");
+    close(fd);
+
+    /* Moved away: the first one's file is gone, its clients would stay. */
+    assert_true(control_socket_open(bench->socket, "", true));
+    assert_int_equal(stat(bench->path, &found), -1);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", bench->path);
+    fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *) &address, sizeof address), 0);
+    close(fd); /* and left behind */
+    assert_true(control_socket_open(second, bench->path, true));
+    fd = connect_to(bench->path);
+    say(fd, "second\n");
+    expect(bench, fd, "second\n");
+    close(fd);
+
+    /* By now the file is somebody else's: it is not taken away. */
+    assert_int_equal(unlink(bench->path), 0);
+    assert_true(control_socket_open(bench->socket, bench->path, true));
+    control_socket_free(second);
+    assert_int_equal(stat(bench->path, &found), 0);
+
+    char other[80];
+    snprintf(other, sizeof other, "%s/file", bench->folder);
+    close(open(other, O_CREAT | O_WRONLY, 0600));
+    assert_false(control_socket_open(bench->socket, other, true));
+    assert_int_equal(stat(other, &found), 0);
+    assert_true(S_ISREG(found.st_mode));
+    unlink(other);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_lines), TEST(test_too_long), TEST(test_answer_later), TEST(test_unread),
+        TEST(test_crowd), TEST(test_watch),    TEST(test_peer),         TEST(test_file),
+    };
+    return cmocka_run_group_tests_name("control socket", tests, NULL, NULL);
+}

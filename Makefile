@@ -1,6 +1,7 @@
 # packgate: `make run` and `make test` do everything from a bare Debian 12; `make help` lists the targets.
 
-CC      ?= cc
+CC         ?= cc
+PKG_CONFIG ?= pkg-config
 CFLAGS  ?= -O2 -g
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -11,6 +12,8 @@ BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
             $(if $(CI),-Werror)
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+# Files beyond 2 GiB and times after 2038 where a word has 32 bits; elsewhere it says nothing.
+LARGE    := -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 # Debian's names of what it takes to build, and what the tests want on top.
@@ -21,9 +24,9 @@ TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-seria
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
 # Asked once, and not before something is built.
-PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
-PKG_LIBS    = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)) -lev -lm)$(PKG_LIBS)
-COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='"$(VERSION)"' -I. -Igateway $(WARN) \
+PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS    = $(eval PKG_LIBS := $$(shell $(PKG_CONFIG) --libs $(LIBS)) -lev -lm)$(PKG_LIBS)
+COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE $(LARGE) -DPACKGATE_VERSION='"$(VERSION)"' -I. -Igateway $(WARN) \
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
@@ -131,13 +134,14 @@ help:
 	@echo "make            build only; CC, CFLAGS, PREFIX, DESTDIR as usual"
 	@echo "make deps       install the packages that building needs (apt-get)"
 	@echo "make install    program, manual, service, example configuration; make uninstall takes them away again"
-	@echo "make deb        a Debian package, below build/; make dist: the sources, with what is fetched for a build"
+	@echo "make deb        the Debian packages, in build/packages; ARCH=arm64 or armhf: for that architecture"
+	@echo "make dist       the source archive; make check-arch ARCH=arm64 (armhf, s390x): unit tests under qemu"
 	@echo "make docs       generate register-map.md and the other documents that the program prints; make pictures: those of the page"
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
 	@echo "make lint format coverage clean"
 
-include packaging/install.mk
+include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:

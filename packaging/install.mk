@@ -1,4 +1,4 @@
-# Installing, and the Debian package; included by the Makefile. A configuration that is there is never overwritten.
+# Installing; included by the Makefile. A configuration that is there is never overwritten.
 
 bindir     = $(PREFIX)/bin
 mandir     = $(PREFIX)/share/man
@@ -13,7 +13,7 @@ PICTURES   := $(wildcard docs/pictures/*.webp)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 VIEWS      := $(wildcard conf/views/*.ini)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
-TEST_DEPS  += dpkg-dev groff-base systemd
+TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd
 
 install: all install-files
 
@@ -39,22 +39,6 @@ uninstall:
 	    $(unitdir)/packgate.service)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)
 
-deb:
-	@tests/install-packages $(DEPS) dpkg-dev
-	@$(MAKE) --no-print-directory all
-	rm -rf $(BUILD)/deb
-	@$(MAKE) --no-print-directory install-files DESTDIR=$(BUILD)/deb/root PREFIX=/usr >/dev/null
-	packaging/make-deb $(BUILD)/deb $(BUILD)/packgate $(VERSION)
-
-# The sources with all that a build takes, uPlot included: it needs no network and no npm.
-DIST := build/packgate-$(VERSION)
-
-dist: $(UPLOT)/uPlot.iife.min.js
-	git archive --format=tar.gz -o $(DIST).tar.gz --prefix=$(notdir $(DIST))/$(UPLOT_DIST)/ \
-	    $(addprefix --add-file=,$(UPLOT)/uPlot.iife.min.js $(UPLOT)/uPlot.min.css $(UPLOT_LICENSE)) \
-	    --prefix=$(notdir $(DIST))/ HEAD
-	@echo $(DIST).tar.gz
-
 # The pictures of the documentation, by the script that tests the page.
 pictures: test-deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/past
@@ -67,4 +51,4 @@ docs-of-program: all
 	$(BUILD)/packgate check --keys=man >$(BUILD)/keys.man
 	sed -i -e '/^.." keys begin/,/^.." keys end/{//!d}' -e '/^.." keys begin/r $(BUILD)/keys.man' man/packgate.ini.5
 
-.PHONY: install install-files uninstall deb dist pictures docs docs-of-program
+.PHONY: install install-files uninstall pictures docs docs-of-program

@@ -6,6 +6,7 @@
  */
 #include "device.h"
 
+#include <asm/ioctls.h>
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -12,8 +12,9 @@
 #include "order.h"
 #include "poller.h"
 
+#include "base/queue.h"
+
 #include <ev.h>
-#include <sys/queue.h>
 
 struct line;
 

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/listeners.h"
 #include "base/log.h"
+#include "base/queue.h"
 
 #include "bms/count.h"
 
@@ -24,7 +25,6 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
 #define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */

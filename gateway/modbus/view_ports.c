@@ -3,10 +3,10 @@
 #include "view_ports.h"
 
 #include "base/log.h"
+#include "base/queue.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 struct port {
     char at[LISTEN_SIZE];

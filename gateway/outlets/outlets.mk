@@ -16,7 +16,7 @@ OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3
 DEPS += libseccomp-dev $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
 
 OUTLET_PKGS    := libseccomp $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet)))
-OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell pkg-config --libs $(OUTLET_PKGS)))
+OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell $(PKG_CONFIG) --libs $(OUTLET_PKGS)))
 OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.

@@ -6,12 +6,12 @@
 #ifndef PACKGATE_PACKS_SOURCE_H
 #define PACKGATE_PACKS_SOURCE_H
 
+#include "base/queue.h"
 #include "lines/order.h"
 #include "registers/map.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 struct source {
     const char *name;                    /* as configured */

@@ -16,12 +16,13 @@ from harness import Gateway, PACKGATE, PATIENCE, main
 BUILD = os.path.dirname(PACKGATE)
 COMMANDS = ("run", "check", "read", "decode", "probe", "map", "simulate")
 SERVICE = "conf/packgate.service"
+BUILD_PATIENCE = 10 * PATIENCE  # seconds; the packages are built from nothing
 
 
 def run(*command, **options):
     """Output of a command that must succeed."""
     result = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            timeout=PATIENCE, **options)
+                            timeout=BUILD_PATIENCE, **options)
     text = result.stdout.decode()
     assert result.returncode == 0, f"{' '.join(map(str, command))} ended with {result.returncode}:\n{text}"
     return text
@@ -189,85 +190,138 @@ def udev_rules_are_well_formed():
             assert re.fullmatch(r'[A-Z]+(\{[A-Z_]+\})?(==|=|\+=)"[^"]+"', part), part
 
 
-# ---- the Debian package ----
+# ---- the Debian packages ----
+
+LIBRARIES = {"packgate": {"libmodbus5", "libserialport0", "libev4", "libinih1", "libjansson4", "libc6"},
+             "packgate-outlets": {"packgate", "libmosquitto1", "libmicrohttpd12", "libsqlite3-0", "libjansson4"}}
+OUTLET = "usr/lib/packgate/packgate-outlet"
+ALONE = {}
+
+
+def packages():
+    """The packages by name. What was made of the same source is not made again."""
+    if not ALONE:
+        debs = [line for line in make("deb").splitlines() if line.endswith(".deb") and "-dbgsym_" not in line]
+        ALONE.update({os.path.basename(deb).split("_")[0]: deb for deb in debs})
+    return ALONE
+
 
 def fields_of(deb):
     return dict(re.findall(r"^([A-Z][A-Za-z-]+): (.*)$", run("dpkg-deb", "--field", deb), re.M))
 
 
-def package_is_complete():
+def packages_are_complete():
+    version = run(PACKGATE, "--version").split()[1]
+    assert sorted(packages()) == ["packgate", "packgate-outlets"], packages()
     with scratch() as root:
-        deb = make("deb").splitlines()[-1]
-        fields = fields_of(deb)
-        version = run(PACKGATE, "--version").split()[1]
-        assert fields["Package"] == "packgate" and fields["Version"] == version, fields
-        assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
-        for library in ("libmodbus", "libserialport", "libev", "libinih", "libjansson", "libmosquitto", "libc6"):
-            assert re.search(rf"\b{library}\S* \(>=|\b{library}\S*(,|$)", fields["Depends"]), (library, fields["Depends"])
-        run("dpkg-deb", "--extract", deb, root)
-        wanted = [re.sub("LICENSE$", "copyright", re.sub(r"(man\d/.*)", r"\1.gz", name)) for name in INSTALLED]
-        assert files_below(root) == sorted(wanted), files_below(root)
-        assert run(f"{root}/usr/bin/packgate", "--version") == f"packgate {version}\n"
-        run(f"{root}/usr/bin/packgate", "check", f"{root}/etc/packgate/packgate.ini")
-        run("dpkg-deb", "--control", deb, f"{root}/control")
+        for name, deb in packages().items():
+            fields = fields_of(deb)
+            assert (fields["Package"], fields["Version"]) == (name, version), fields
+            assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
+            depends = {part.split()[0] for part in fields["Depends"].split(", ")}
+            assert LIBRARIES[name] <= depends, depends
+            owners = {line.split()[1] for line in run("dpkg-deb", "--contents", deb).splitlines()}
+            assert owners == {"root/root"}, owners
+            run("dpkg-deb", "--extract", deb, f"{root}/{name}")
+        assert "libmosquitto1" not in fields_of(packages()["packgate"])["Depends"]
+        pages = {name: re.sub(f"^{DOC}/LICENSE$", f"{DOC}/copyright", re.sub(r"(man\d/.*|NEWS)$", r"\1.gz", name))
+                 for name in INSTALLED}
+        wanted = [pages[name].replace("usr/lib/systemd", "lib/systemd")
+                  for name in INSTALLED if name != OUTLET]
+        found = [name for name in files_below(f"{root}/packgate") if name.split("/")[-1] not in ("changelog.gz", "libraries")]
+        assert found == sorted(wanted), sorted(set(found) ^ set(wanted))
+        others = [name for name in files_below(f"{root}/packgate-outlets") if name != OUTLET]
+        assert others == ["usr/share/doc/packgate-outlets"], others  # a link to that of the gateway
+        # The gateway runs without the other package.
+        assert run(f"{root}/packgate/usr/bin/packgate", "--version") == f"packgate {version}\n"
+        run(f"{root}/packgate/usr/bin/packgate", "check", f"{root}/packgate/etc/packgate/packgate.ini")
+        libraries = read_text(f"{root}/packgate/{DOC}", "libraries")
+        assert re.search(r"^  libmodbus\S*  LGPL", libraries, re.M) and re.search(r"^  libmicrohttpd\S*  LGPL", libraries, re.M)
+        run("dpkg-deb", "--control", packages()["packgate"], f"{root}/control")
         assert read_text(root, "control/conffiles") == "/etc/packgate/packgate.ini\n"
-        run("md5sum", "--check", "--quiet", "control/md5sums", cwd=root)
-        owners = {line.split()[1] for line in run("dpkg-deb", "--contents", deb).splitlines()}
-        assert owners == {"root/root"}, owners
+        run("md5sum", "--check", "--quiet", "../control/md5sums", cwd=f"{root}/packgate")
+
+
+def packages_please_lintian():
+    said = run("lintian", "--allow-root", "--fail-on", "error,warning", *packages().values())
+    assert not re.search("^[EW]:", said, re.M), said
+
+
+def source_archive_is_whole():
+    """It has what git has and what the page needs from the network, always in the same bytes."""
+    archive = make("dist").splitlines()[-1]
+    with open(archive, "rb") as file:
+        first = file.read()
+    names = {name.split("/", 1)[1] for name in run("tar", "-tzf", archive).splitlines()}
+    page = "gateway/outlets/web/page/uplot/"
+    assert {f"{page}uPlot.iife.min.js", f"{page}uPlot.min.css", f"{page}LICENSE", "Makefile", "bms/jbd/jbd.c"} <= names
+    assert not [name for name in names if name.startswith("build/") or "node_modules" in name]
+    make("dist")
+    with open(archive, "rb") as file:
+        assert file.read() == first, "made twice, it has other bytes"
 
 
 class Host:
-    """A scratch root with the program, and a systemctl that only notes what it is asked for."""
+    """A root of its own with the program, where what the maintainer scripts want of systemd is only noted."""
 
     def __init__(self, folder):
         self.root = folder
         self.calls = os.path.join(folder, "calls")
-        for part in ("bin", "usr/bin", "etc/packgate", "var/lib/packgate", "var/lib/private/packgate"):
+        for part in ("bin", "usr/bin", "etc/packgate", "var/lib/packgate", "var/lib/private/packgate", "control"):
             os.makedirs(os.path.join(folder, part))
         shutil.copy(PACKGATE, f"{folder}/usr/bin/packgate")
         shutil.copy("conf/packgate.ini", f"{folder}/etc/packgate/packgate.ini")
-        with open(f"{folder}/bin/systemctl", "w") as file:
-            file.write(f'#!/bin/sh\necho "$*" >>{self.calls}\n')
-        os.chmod(f"{folder}/bin/systemctl", 0o755)
+        for name in ("systemctl", "deb-systemd-invoke", "deb-systemd-helper"):
+            with open(f"{folder}/bin/{name}", "w") as file:
+                file.write(f'#!/bin/sh\n[ {name} = deb-systemd-helper ] || echo "$*" >>{self.calls}\n')
+            os.chmod(f"{folder}/bin/{name}", 0o755)
+        run("dpkg-deb", "--control", packages()["packgate"], f"{folder}/scripts")
 
     def script(self, name, *arguments):
-        """Runs a maintainer script; (what it says, what it wanted of systemd)."""
+        """Runs a maintainer script of the package as on a host with systemd; (what it says, what it wanted of systemd)."""
         open(self.calls, "w").close()
+        path = f"{self.root}/control/{name}"
+        with open(path, "w") as file:
+            file.write(read_text(self.root, "scripts", name).replace("/run/systemd/system", self.root))
         environment = dict(os.environ, DPKG_ROOT=self.root, PATH=f"{self.root}/bin:{os.environ['PATH']}")
-        said = run("sh", f"packaging/debian/{name}", *arguments, env=environment)
+        said = run("sh", path, *arguments, env=environment)
         return said, read_text(self.calls).splitlines()
+
+
+RELOAD, RESTART, STOP = "--system daemon-reload", "try-restart packgate.service", "stop packgate.service"
 
 
 def first_installation_starts_nothing():
     with scratch() as folder:
         said, calls = Host(folder).script("postinst", "configure", "")
-        assert calls == ["daemon-reload"] and "systemctl enable --now packgate" in said, (said, calls)
+        assert calls == [] and "systemctl enable --now packgate" in said, (said, calls)
 
 
 def upgrade_goes_on_with_a_right_configuration_only():
     with scratch() as folder:
         host = Host(folder)
         assert host.script("prerm", "upgrade", "0.2")[1] == []
-        assert host.script("postinst", "configure", "0.0.9")[1] == ["daemon-reload", "try-restart packgate.service"]
+        assert host.script("postinst", "configure", "0.0.9")[1] == [RELOAD, RESTART]
         with open(f"{folder}/etc/packgate/packgate.ini", "a") as file:
             file.write("colour = blue\n")
         said, calls = host.script("postinst", "configure", "0.0.9")
-        assert calls == ["daemon-reload"] and "unknown key 'colour'" in said and "not restarted" in said, (said, calls)
+        assert calls == [RELOAD] and "unknown key 'colour'" in said and "not restarted" in said, (said, calls)
 
 
 def removal_stops_and_purge_forgets():
     with scratch() as folder:
         host = Host(folder)
-        assert host.script("prerm", "remove")[1] == ["disable --now packgate.service"]
-        assert host.script("postrm", "remove")[1] == ["daemon-reload"]
+        assert host.script("prerm", "remove")[1] == [STOP]
+        host.script("postrm", "remove")
         assert os.path.isdir(f"{folder}/var/lib/packgate")
         host.script("postrm", "purge")
         assert os.listdir(f"{folder}/var/lib") == ["private"] and os.listdir(f"{folder}/var/lib/private") == []
 
 
-for tool in ("make", "groff", "dpkg-deb", "dpkg-shlibdeps", "strip", "systemd-analyze"):
+for tool in ("make", "groff", "dpkg-buildpackage", "dh", "lintian", "systemd-analyze"):
     assert shutil.which(tool), f"{tool} is missing"
 main([generated_documents_are_current, manual_has_all_commands_and_options, manual_pages_have_no_mistakes,
       examples_of_manual_are_right, example_configurations_are_right, installs_and_uninstalls, keeps_a_configuration, unit_is_valid_and_confined,
-      service_does_what_its_unit_says, udev_rules_are_well_formed, package_is_complete,
+      service_does_what_its_unit_says, udev_rules_are_well_formed, packages_are_complete,
+      packages_please_lintian, source_archive_is_whole,
       first_installation_starts_nothing, upgrade_goes_on_with_a_right_configuration_only, removal_stops_and_purge_forgets])

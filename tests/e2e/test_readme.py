@@ -160,7 +160,7 @@ def tables_have_all_protocols():
 
 # ---- commands ----
 
-ONLY_LOOKED_AT = ("sudo apt install ./build/cc/packgate_*.deb", "sudo systemctl enable --now packgate",
+ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo systemctl enable --now packgate",
                   "journalctl -u packgate", "sudo systemctl restart packgate",
                   "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
                   "sudo packgate password", "sudo systemctl edit packgate",

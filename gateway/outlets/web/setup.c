@@ -8,6 +8,7 @@
 #include "registers/map.h"
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/queue.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -15,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
 #define ANSWER_HOLDS_S 1.0
 #define MODBUS_PORT 502

@@ -3,11 +3,11 @@
 #include "stream.h"
 
 #include "base/clock.h"
+#include "base/queue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <time.h>
 
 #define TICK_S 1.0

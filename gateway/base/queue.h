@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Lists whose links lie in their members, with the names of queue(3), which not every C library has.
+ * Each member knows where the pointer to it is, so that it can be taken out without a search.
+ */
+#ifndef PACKGATE_BASE_QUEUE_H
+#define PACKGATE_BASE_QUEUE_H
+
+#include <stddef.h>
+
+/** The list itself; TAILQ_INIT makes it empty. It may not be copied. */
+#define TAILQ_HEAD(name, type)                                                                     \
+    struct name {                                                                                  \
+        struct type *first;                                                                        \
+        struct type **end; /* where the next one will be linked */                                 \
+    }
+
+/** What a member of a list of `type` carries. */
+#define TAILQ_ENTRY(type)                                                                          \
+    struct {                                                                                       \
+        struct type *next;                                                                         \
+        struct type **link; /* what points at this member */                                       \
+    }
+
+#define TAILQ_INIT(list) ((list)->first = NULL, (list)->end = &(list)->first)
+#define TAILQ_EMPTY(list) ((list)->first == NULL)
+#define TAILQ_FIRST(list) ((list)->first)
+#define TAILQ_NEXT(member, entry) ((member)->entry.next)
+
+/** From the first to the last; the body must not take out the member that it is at. */
+#define TAILQ_FOREACH(member, list, entry)                                                         \
+    for ((member) = (list)->first; (member); (member) = (member)->entry.next)
+
+#define TAILQ_INSERT_TAIL(list, member, entry)                                                     \
+    ((member)->entry.next = NULL, (member)->entry.link = (list)->end, *(list)->end = (member),     \
+     (list)->end = &(member)->entry.next)
+
+#define TAILQ_INSERT_HEAD(list, member, entry)                                                     \
+    ((member)->entry.next = (list)->first, (member)->entry.link = &(list)->first,                  \
+     *((list)->first ? &(list)->first->entry.link : &(list)->end) = &(member)->entry.next,         \
+     (list)->first = (member))
+
+#define TAILQ_REMOVE(list, member, entry)                                                          \
+    (*((member)->entry.next ? &(member)->entry.next->entry.link : &(list)->end) =                  \
+         (member)->entry.link,                                                                     \
+     *(member)->entry.link = (member)->entry.next)
+
+#endif

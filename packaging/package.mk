@@ -1,0 +1,47 @@
+# What is handed on: the source archive, the Debian packages of any architecture, and the unit tests on the others;
+# included by the Makefile. HACKING.md says how a release is made.
+
+PACKED := build/packages
+# The moment that goes into all that is made, so that two builds give the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y NEWS)
+ARCH ?= $(shell dpkg --print-architecture)
+SUITE ?= bookworm
+DIST := $(PACKED)/packgate-$(VERSION).tar.gz
+PACK = ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
+       DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT)
+
+# All that git knows, as it lies here, and what was fetched for the page, so that a build from it needs no network.
+FETCHED := $(if $(filter web,$(OUTLETS)),$(if $(filter $(UPLOT),$(UPLOT_NPM)),$(addprefix $(UPLOT_NPM)/,uPlot.iife.min.js uPlot.min.css) $(dir $(UPLOT_NPM))LICENSE))
+dist: $(filter %.iife.min.js,$(FETCHED))
+	@mkdir -p $(PACKED)
+	@{ git ls-files -co --exclude-standard 2>/dev/null || find . -path ./build -prune -o -type f -print; printf '%s\n' $(FETCHED); } | sort | \
+	    tar -c --no-recursion --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s \
+	        --transform 's|^$(dir $(UPLOT_NPM))\(dist/\)\?|$(UPLOT_DIST)/|' --transform 's|^\(\./\)\?|packgate-$(VERSION)/|S' -T - | gzip -9n >$(DIST)
+	@echo $(DIST)
+
+# For this architecture here, for another one in a clean root of its own.
+deb: dist
+	@$(PACK) packaging/make-deb
+
+# The unit tests of another architecture, and the gateway as a whole, under qemu.
+check-arch: dist
+	@$(PACK) packaging/check-arch
+
+# Twice the same bytes, in folders of different names.
+check-reproducible: dist
+	@$(PACK) packaging/check-reproducible
+
+# Every file of the product against another C library, with the other libraries' headers as they are here. Debian's header
+# of libxcrypt is for glibc alone, and with it what checks passwords.
+MUSL_HEADERS := build/musl
+MUSL_FILES := $(filter-out %/password.c,$(SOURCES) $(OUTLET_SOURCES))
+check-musl: deps
+	@tests/install-packages musl-tools
+	@mkdir -p $(MUSL_HEADERS) && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h modbus mosquitto.h sqlite3.h microhttpd.h \
+	    linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
+	    $(MUSL_HEADERS)/$$header; done
+	@for file in $(MUSL_FILES); do musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -I. -Igateway \
+	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
+	@echo "$(words $(MUSL_FILES)) files compile against musl"
+
+.PHONY: dist deb check-arch check-reproducible check-musl

@@ -18,7 +18,7 @@ PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
 LINE = "[line shed]\nport = {}\nprotocol = {}\n"
 VOLTAGE = 26.1
-POISON = 20.5  # plausible enough to be believed
+POISON = 24.0  # plausible enough to be believed
 
 
 def daly(command, host=0x40, data=b"\0" * 8):
@@ -128,12 +128,13 @@ class Onlooker:
 
 class Poisoner:
     """A line between the gateway and a simulated Daly. What asks as host 0x80 is the maker's program: its answers look
-    just like those to the gateway, but have another voltage, and may come late."""
+    just like those to the gateway, but have another voltage. Where they come late, they come at the worst moment: right
+    behind the gateway's own request of the same kind."""
 
     def __init__(self, url, late_s=0.0):
         self.target = (url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1]))
         self.late_s = late_s
-        self.asked = 0
+        self.asked = self.came_late = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.ending = False
@@ -154,7 +155,7 @@ class Poisoner:
         try:
             while not self.ending:
                 ready, _, _ = select.select([near, far], [], [], 0.02)
-                while late and late[0][0] <= time.monotonic():
+                while late and not self.late_s:
                     near.sendall(late.pop(0)[1])
                 if far in ready:
                     data = far.recv(4096)
@@ -169,6 +170,9 @@ class Poisoner:
                     while len(pending) >= 13:
                         frame, pending = pending[:13], pending[13:]
                         if frame[1] != 0x80:
+                            if self.late_s and late and frame[2] == 0x90 and late[0][0] <= time.monotonic():
+                                near.sendall(late.pop(0)[1])
+                                self.came_late += 1  # where the line was not opened anew
                             far.sendall(frame)
                             continue
                         self.asked += 1

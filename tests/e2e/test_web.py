@@ -383,6 +383,10 @@ def test_gateway():
         gateway = page.json("/api/v1/gateway")
         assert gateway["version"] and gateway["lines"][0]["name"] == "shed" and gateway["modbus"]["listen"] == [f"127.0.0.1:{page.port}"]
         assert gateway["session"] is False and gateway["web"]["clients"] >= 1
+        deadline = time.monotonic() + PATIENCE
+        while not page.json("/api/v1/gateway")["outlets"][0]["connected"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         assert "[web]" in gateway["config"]["text"] and gateway["config"]["mistakes"] == []
         assert [event["kind"] for event in gateway["events"]] == ["started"]
         cookie, _ = log_in(page)

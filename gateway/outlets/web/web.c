@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define REPORT_S 10.0
+
 double web_wall(void)
 {
     struct timespec now;
@@ -149,6 +151,7 @@ static void handle(void *data, struct http_request *http)
 static void let_go(void *self)
 {
     struct web *web = self;
+    ev_timer_stop(outlet_loop(web->outlet), &web->report);
     http_free(web->http);
     stream_free(web->stream);
     past_free(web->past);
@@ -252,6 +255,21 @@ static void tell_address(const struct web *web)
     }
 }
 
+/* For `packgate status`. */
+static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    const struct web *web = timer->data;
+    const struct http_counters counters = http_counters(web->http);
+    const struct pipe_report report = {.connected = true,
+                                       .sent = (uint32_t) counters.requests,
+                                       .dropped = (uint32_t) counters.dropped,
+                                       .failed = (uint32_t) counters.refused,
+                                       .queued = counters.clients};
+    outlet_report(web->outlet, &report);
+}
+
 static void *start(struct outlet *outlet)
 {
     struct web *web = calloc(1, sizeof *web);
@@ -272,6 +290,9 @@ static void *start(struct outlet *outlet)
     outlet_observe(outlet, &web->observer);
     news_begin(web);
     tell_address(web);
+    ev_timer_init(&web->report, on_report, 0, REPORT_S);
+    web->report.data = web;
+    ev_timer_start(outlet_loop(outlet), &web->report);
     return web;
 }
 

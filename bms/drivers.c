@@ -14,6 +14,7 @@ extern const struct bms_driver jbd_up_driver;
 extern const struct bms_driver seplos_v3_driver;
 extern const struct bms_driver renogy_driver;
 extern const struct bms_driver eg4_ll_driver;
+extern const struct bms_driver felicity_driver;
 extern const struct bms_driver ant_driver;
 extern const struct bms_driver ant_old_driver;
 extern const struct bms_driver jk_pb_driver;
@@ -41,6 +42,7 @@ const struct bms_driver *const bms_drivers[] = {
     &ant_old_driver,
     &renogy_driver,
     &eg4_ll_driver,
+    &felicity_driver,
     &jk_pb_driver,
     &pace_modbus_driver,
     &jk_4e57_driver,

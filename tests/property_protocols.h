@@ -177,6 +177,12 @@ static const struct carried eg4_ll_values[] = {
     {RATED_AH, 0.1}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {BALANCE_MASK, 1},
     {CHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
 };
+/* The sheet `felicity`, section 3. */
+static const struct carried felicity_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.1}, {SOC_PERCENT, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1},
+    {MOS_TEMP_C, 1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {CHARGE_VOLTAGE_LIMIT_V, 0.01},
+    {DISCHARGE_VOLTAGE_LIMIT_V, 0.01}, {CHARGE_CURRENT_LIMIT_A, 0.1}, {DISCHARGE_CURRENT_LIMIT_A, 0.1}, {0, 0},
+};
 /* The sheet `renogy`, section 3. Cells are cut off to 100 mV: nothing else is as coarse. */
 static const struct carried renogy_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
@@ -347,6 +353,12 @@ static const uint8_t temperature_twins[][2] = {
     [DISCHARGE_UNDER_TEMPERATURE] = WP, [SOC_LOW] = WP, [SHORT_CIRCUIT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
     [TEMP_SENSOR_FAULT] = P, [CELL_IMBALANCE] = P}
 
+/* `felicity`, section 4. */
+#define FELICITY_ALARMS { \
+    [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, \
+    [MOS_OVER_TEMPERATURE] = P, [CHARGE_OVER_TEMPERATURE] = P, [DISCHARGE_OVER_TEMPERATURE] = P, \
+    [CHARGE_UNDER_TEMPERATURE] = P, [DISCHARGE_UNDER_TEMPERATURE] = P}
+
 /* `renogy`, section 4. */
 #define RENOGY_ALARMS { \
     [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
@@ -446,6 +458,8 @@ static const struct protocol protocols[] = {
      TEXTS("4056911A1100032P", NULL, "P4S200A-40569-1.02"), .alarms = PACE_MODBUS_ALARMS},
     {.driver = "eg4-ll", CELLS(1, 16), TEMPS(0, 6), .no_zero_celsius = true, .mask_bits = 16, .values = eg4_ll_values,
      TEXTS("EG4LL00480012345", "LL-51.2V100AH", "V03R04"), .alarms = EG4_LL_ALARMS},
+    {.driver = "felicity", CELLS(1, 16), TEMPS(0, 4), .values = felicity_values,
+     TEXTS("12345678912345678912", NULL, "207"), .alarms = FELICITY_ALARMS, .twins = temperature_twins},
     {.driver = "renogy", .variant = "standard", CELLS(1, 16), TEMPS(0, 16), .values = renogy_values,
      TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
     {.driver = "renogy", .variant = "pro", CELLS(1, 16), TEMPS(0, 16), .values = renogy_pro_values,

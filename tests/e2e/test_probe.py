@@ -32,6 +32,7 @@ READS = {
                  rb"|\x01\x12\x00\x00\x90)..",
     "pace-modbus": rb"[\x01-\x0F]\x03\x00(\x00\x00[\x25\x3B]|\x96\x00\x1E|\xAA\x00\x23)..",
     "eg4-ll": rb"[\x01-\x10]\x03\x00(\x00\x00\x27|\x69\x00\x17)..",
+    "felicity": rb"[\x01-\x1F]\x03(\x13(\x02\x00\x0A|\x2A\x00\x18|\x1C\x00\x04)|\xF8(\x04\x00\x05|\x0B\x00\x01))..",
     "renogy": rb"[\x01-\xF7]\x03\x13(\x88\x00\x22|\xB2\x00\x07|\xF0\x00\x1C)..",
     "ant": rb"\x7E\xA1(\x01\x00\x00\xBE\x18\x55|\x02\x6C\x02\x20\x58\xC4)\xAA\x55",
     "ant-old": rb"\x5A\x5A\x00\x00(\x01\x01|\x00\x00)",
@@ -214,6 +215,7 @@ CASES = [
     ("pace-modbus", 2, None, "cells=20"),
     ("eg4-ll", 1, None, ""),
     ("eg4-ll", 16, None, "echo=1"),
+    ("felicity", 1, None, ""),
     ("renogy", 247, None, ""),
     ("renogy", 48, None, ""),
     ("ant", None, None, ""),
@@ -283,7 +285,7 @@ def check_all(bus):
 
 BUSES = [
     [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"),
-     bus_case("daly-p81", 1), bus_case("daly-p81", 9), bus_case("renogy", 51), bus_case("renogy", 49)],
+     bus_case("daly-p81", 1), bus_case("daly-p81", 9), bus_case("renogy", 51), bus_case("felicity", 12), bus_case("renogy", 49)],
     [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11),
      bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6)],
 ]

@@ -239,6 +239,7 @@ static const struct {
     {"seplos-v3", modbus},
     {"pace-modbus", modbus},
     {"eg4-ll", modbus},
+    {"felicity", modbus},
     {"renogy", modbus},
     {"pylon-console", console},
     {"ant", ant},

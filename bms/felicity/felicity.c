@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Felicity Solar batteries (FLA, FLB, LPBF): Modbus RTU, function 03. Follows the sheet `felicity`.
+ * Oddities: a positive current discharges; a place without a cell or a sensor reads 7FFF; whether
+ * charging and discharging are allowed is all that is told of the switches.
+ */
+#include "bms/count.h"
+#include "bms/modbus/modbus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Section 3. */
+enum {
+    STATE = 0x1302,
+    STATE_COUNT = 10,
+    REG_FAULT = 0x1304,
+    REG_VOLTAGE = 0x1306,
+    REG_CURRENT = 0x1307,
+    REG_MOS_TEMP = 0x130A,
+    REG_SOC = 0x130B,
+    LIMITS = 0x131C,
+    LIMITS_COUNT = 4,
+    CELLS = 0x132A,
+    CELLS_MOST = 16,
+    SENSORS = 0x133A,
+    SENSORS_MOST = 4,
+    CELLS_COUNT = 24,
+    SERIAL_NUMBER = 0xF804,
+    SERIAL_COUNT = 5,
+    VERSION = 0xF80B,
+    ABSENT = 0x7FFF
+};
+
+struct memory {
+    double volts; /* of the state read last; 0: not known */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "state",  .vital = true,            .read = {MODBUS_HOLDING, STATE,  STATE_COUNT}},
+    {.name = "cells",  .vital = true,            .read = {MODBUS_HOLDING, CELLS,  CELLS_COUNT}},
+    {.name = "limits",                           .read = {MODBUS_HOLDING, LIMITS, LIMITS_COUNT}},
+    {.name = "serial number", .every_s = 3600,   .read = {MODBUS_HOLDING, SERIAL_NUMBER, SERIAL_COUNT}},
+    {.name = "version",       .every_s = 3600,   .read = {MODBUS_HOLDING, VERSION, 1}},
+};
+
+/* Section 3. The current's sign and what is put together from several words are in decode_rest. */
+static const struct modbus_value values[] = {
+    {.reg = STATE, .type = MODBUS_BIT, .bit = 0, .id = CHARGE_MOS},
+    {.reg = STATE, .type = MODBUS_BIT, .bit = 2, .id = DISCHARGE_MOS},
+    {.reg = REG_VOLTAGE,  .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
+    {.reg = REG_MOS_TEMP, .type = MODBUS_S16, .id = MOS_TEMP_C, .lowest = -60, .highest = 200},
+    {.reg = REG_SOC,      .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = LIMITS,       .type = MODBUS_U16, .id = CHARGE_VOLTAGE_LIMIT_V,    .divisor = 100},
+    {.reg = LIMITS + 1,   .type = MODBUS_U16, .id = DISCHARGE_VOLTAGE_LIMIT_V, .divisor = 100},
+    {.reg = LIMITS + 2,   .type = MODBUS_U16, .id = CHARGE_CURRENT_LIMIT_A,    .divisor = 10},
+    {.reg = LIMITS + 3,   .type = MODBUS_U16, .id = DISCHARGE_CURRENT_LIMIT_A, .divisor = 10},
+    {.reg = CELLS,   .type = MODBUS_U16, .id = CELL_MV, .count = CELLS_MOST, .lowest = 1, .highest = 0x7FFE},
+    {.reg = SENSORS, .type = MODBUS_S16, .id = TEMP_C, .count = SENSORS_MOST, .lowest = -60, .highest = 200},
+};
+
+/* Section 4. The cells' temperature has no direction. */
+static const struct modbus_alarm alarms[] = {
+    {REG_FAULT, 2, CELL_OVER_VOLTAGE,           ALARM_PROTECTION},
+    {REG_FAULT, 3, CELL_UNDER_VOLTAGE,          ALARM_PROTECTION},
+    {REG_FAULT, 4, CHARGE_OVER_CURRENT,         ALARM_PROTECTION},
+    {REG_FAULT, 5, DISCHARGE_OVER_CURRENT,      ALARM_PROTECTION},
+    {REG_FAULT, 6, MOS_OVER_TEMPERATURE,        ALARM_PROTECTION},
+    {REG_FAULT, 8, CHARGE_OVER_TEMPERATURE,     ALARM_PROTECTION},
+    {REG_FAULT, 8, DISCHARGE_OVER_TEMPERATURE,  ALARM_PROTECTION},
+    {REG_FAULT, 9, CHARGE_UNDER_TEMPERATURE,    ALARM_PROTECTION},
+    {REG_FAULT, 9, DISCHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+};
+// clang-format on
+
+/* Section 5: 8 to 16 cells, behind the last one nothing but 7FFF. */
+static bool are_cells(const struct modbus_window *window, double volts)
+{
+    unsigned count = 0;
+    while (count < CELLS_MOST && modbus_word(window, CELLS + count) != ABSENT)
+        count++;
+    for (unsigned i = count; i < CELLS_MOST; i++)
+        if (modbus_word(window, CELLS + i) != ABSENT)
+            return false;
+    return count > 0 && (volts == 0 || modbus_cells_fit(window, CELLS, count, volts));
+}
+
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
+{
+    const struct memory *memory = bms_memory(bms);
+    if (modbus_has(window, STATE, STATE_COUNT)) {
+        const unsigned volts = modbus_word(window, REG_VOLTAGE) / 100;
+        if (volts < 2 || volts > 80 || modbus_word(window, REG_SOC) > 100)
+            return BMS_INVALID;
+    }
+    if (modbus_has(window, CELLS, CELLS_COUNT) && !are_cells(window, memory->volts))
+        return BMS_INVALID;
+    return BMS_DONE;
+}
+
+static void take_serial(const struct modbus_window *window, struct pack *pack)
+{
+    char text[TEXT_SIZE] = "";
+    size_t used = 0;
+    for (unsigned i = 0; i < SERIAL_COUNT && used < sizeof text; i++)
+        used += (size_t) snprintf(text + used, sizeof text - used, "%u",
+                                  modbus_word(window, SERIAL_NUMBER + i));
+    pack_set_text(pack, SERIAL, (const uint8_t *) text, used);
+}
+
+static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    struct memory *memory = bms_memory(bms);
+    char text[8];
+    if (modbus_has(window, REG_VOLTAGE, 2)) {
+        memory->volts = modbus_word(window, REG_VOLTAGE) / 100.0;
+        bms_set_current(bms, pack, (0 - (int16_t) modbus_word(window, REG_CURRENT)) / 10.0);
+    }
+    if (modbus_has(window, STATE, 1) && modbus_has(window, REG_FAULT, 1)) {
+        pack_raw_alarm(pack, modbus_word(window, STATE));
+        pack_raw_alarm(pack, modbus_word(window, REG_FAULT));
+    }
+    if (modbus_has(window, SERIAL_NUMBER, SERIAL_COUNT))
+        take_serial(window, pack);
+    if (modbus_has(window, VERSION, 1)) {
+        int size = snprintf(text, sizeof text, "%u", modbus_word(window, VERSION));
+        pack_set_text(pack, FIRMWARE, (const uint8_t *) text, (size_t) size);
+    }
+}
+
+static const struct modbus_map map = {
+    .values = values,
+    .value_count = COUNT(values),
+    .alarms = alarms,
+    .alarm_count = COUNT(alarms),
+    .check = check,
+    .rest = decode_rest,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+/* A pack without sensors says so by its empty places. */
+static void finish(struct bms *bms, struct pack *pack)
+{
+    modbus_finish(bms, pack);
+    if (pack_known(pack, CELL_MV) && !pack_known(pack, TEMP_COUNT))
+        pack_set(pack, TEMP_COUNT, 0);
+}
+
+/* ---- emulator ---- */
+
+static int32_t state_word(const struct pack *told, unsigned reg)
+{
+    switch (reg) {
+    case STATE:
+        return (told->value[CHARGE_MOS] > 0 ? 1 : 0) | (told->value[DISCHARGE_MOS] > 0 ? 4 : 0);
+    case REG_FAULT:
+        return modbus_told_alarms(alarms, COUNT(alarms), reg, told);
+    case REG_VOLTAGE:
+        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
+    case REG_CURRENT:
+        return modbus_told_signed(told, CURRENT_A, -10, 0);
+    case REG_MOS_TEMP:
+        return modbus_told_signed(told, MOS_TEMP_C, 1, ABSENT);
+    case REG_SOC:
+        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
+    }
+    return 0;
+}
+
+static int32_t limit_word(const struct pack *told, unsigned n)
+{
+    static const uint8_t ids[] = {CHARGE_VOLTAGE_LIMIT_V, DISCHARGE_VOLTAGE_LIMIT_V,
+                                  CHARGE_CURRENT_LIMIT_A, DISCHARGE_CURRENT_LIMIT_A};
+    return modbus_told(told, (enum pack_value) ids[n], n < 2 ? 100 : 10, 0, 0);
+}
+
+static int32_t cell_word(const struct pack *told, unsigned n)
+{
+    if (n >= CELLS_MOST) {
+        const unsigned sensor = n - CELLS_MOST;
+        return sensor < SENSORS_MOST
+                   ? modbus_told_signed(told, (enum pack_value)(TEMP_C + sensor), 1, ABSENT)
+                   : ABSENT;
+    }
+    if (!(n < told->value[CELL_COUNT]))
+        return ABSENT;
+    return modbus_told(told, (enum pack_value)(CELL_MV + n), 1, 0, 0);
+}
+
+/* Four digits of a number that is told as text from `at` on; -1: none. */
+static int32_t digits_word(const struct pack *told, enum pack_text id, size_t at)
+{
+    int32_t word = -1;
+    for (size_t i = at; i < at + 4 && i < strlen(told->text[id]); i++) {
+        const int digit = told->text[id][i] - '0';
+        if (digit < 0 || digit > 9)
+            return -1;
+        word = (word < 0 ? 0 : 10 * word) + digit;
+    }
+    return word;
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms;
+    (void) function;
+    if (reg >= STATE && reg < STATE + STATE_COUNT)
+        return state_word(told, reg);
+    if (reg >= LIMITS && reg < LIMITS + LIMITS_COUNT)
+        return limit_word(told, reg - LIMITS);
+    if (reg >= CELLS && reg < CELLS + CELLS_COUNT)
+        return cell_word(told, reg - CELLS);
+    if (reg >= SERIAL_NUMBER && reg < SERIAL_NUMBER + SERIAL_COUNT)
+        return digits_word(told, SERIAL, 4 * (reg - SERIAL_NUMBER));
+    return reg == VERSION ? digits_word(told, FIRMWARE, 0) : -1;
+}
+
+static const struct modbus_board board = {
+    .word = board_word,
+    .functions = {MODBUS_HOLDING},
+};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+static const struct bms_guess guesses[] = {{.address = 1}};
+
+const struct bms_driver felicity_driver = {
+    .name = "felicity",
+    .title = "Felicity Solar, RS485 Modbus",
+    .guide = {.makes = "Felicity Solar FLA, FLB and LPBF batteries",
+              .port = "RS485",
+              .wires = "RS485 (RJ45): 5 B, 6 A, 1 GND",
+              .setting = "DIP switches: address",
+              .address = "1 if not given"},
+    .address_min = 1,
+    .address_max = 31,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .check = BMS_CHECK_CRC16,
+    .plan = plan,
+    .steps = COUNT(plan),
+    .guesses = guesses,
+    .guess_count = COUNT(guesses),
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .question = modbus_question,
+    .decode = decode,
+    .finish = finish,
+    .emulate = emulate,
+};

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/*
+ * felicity beyond its captures: requests byte by byte, faults one by one, the direction of the current, empty places, and
+ * what is no pack of this kind.
+ */
+#include "modbus_test.h"
+
+extern const struct bms_driver felicity_driver;
+
+enum { STEP_STATE, STEP_CELLS, STEP_LIMITS, STEP_SERIAL, STEP_VERSION };
+
+#define GOOD_STATE 5, 0, 0, 0, 5328, 0, 0, 0, 25, 50
+#define ABSENT 0x7FFF
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const char *const requests[] = {"01 03 13 02 00 0A", "01 03 13 2A 00 18",
+                                           "01 03 13 1C 00 04", "01 03 F8 04 00 05",
+                                           "01 03 F8 0B 00 01"};
+    for (unsigned step = 0; step < COUNT(requests); step++) {
+        struct bms bms = new_bms(&felicity_driver);
+        struct bms_request request = request_of_step(&bms, step),
+                           wanted = request_of(requests[step]);
+        put_le16(wanted.bytes + wanted.size, crc16_modbus(wanted.bytes, wanted.size));
+        assert_int_equal(request.size, wanted.size + 2);
+        assert_memory_equal(request.bytes, wanted.bytes, request.size);
+    }
+}
+
+/* Section 4. */
+static void test_faults(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned bit;
+        uint32_t alarms;
+    } cases[] = {
+        {0, 0},
+        {2, 1u << CELL_OVER_VOLTAGE},
+        {3, 1u << CELL_UNDER_VOLTAGE},
+        {4, 1u << CHARGE_OVER_CURRENT},
+        {5, 1u << DISCHARGE_OVER_CURRENT},
+        {6, 1u << MOS_OVER_TEMPERATURE},
+        {7, 0},
+        {8, 1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE},
+        {9, 1u << CHARGE_UNDER_TEMPERATURE | 1u << DISCHARGE_UNDER_TEMPERATURE},
+        {10, 0},
+        {15, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(&felicity_driver);
+        struct pack pack;
+        uint16_t words[] = {GOOD_STATE};
+        words[2] = (uint16_t) (1u << cases[i].bit);
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_protection, cases[i].alarms);
+        assert_int_equal(pack.alarms_warning, 0);
+        assert_int_equal(pack.raw_alarms[1], words[2]);
+    }
+}
+
+/* Section 3: negative charges; inverted on demand; bits 0 and 2 of the state are permissions. */
+static void test_state(void **state)
+{
+    (void) state;
+    static const struct {
+        uint16_t raw;
+        double current;
+    } cases[] = {{0, 0}, {123, -12.3}, {0xFFFF, 0.1}, {0xFC18, 100}, {1000, -100}};
+    for (size_t i = 0; i < COUNT(cases); i++)
+        for (int inverted = 0; inverted < 2; inverted++) {
+            struct bms bms = new_bms(&felicity_driver);
+            struct pack pack;
+            uint16_t words[] = {GOOD_STATE};
+            words[5] = cases[i].raw;
+            words[0] = inverted ? 1 : 4;
+            bms.options.current = inverted ? BMS_CURRENT_INVERTED : BMS_CURRENT_AUTO;
+            pack_clear(&pack);
+            assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
+            assert_near(&pack, CURRENT_A, inverted ? -cases[i].current : cases[i].current);
+            assert_near(&pack, CHARGE_MOS, inverted);
+            assert_near(&pack, DISCHARGE_MOS, !inverted);
+        }
+}
+
+static enum bms_result take_cells(struct bms *bms, const uint16_t *words, struct pack *pack)
+{
+    pack_clear(pack);
+    const enum bms_result result = take_registers(bms, STEP_CELLS, words, pack);
+    if (result == BMS_DONE)
+        felicity_driver.finish(bms, pack);
+    return result;
+}
+
+/* Places that are empty are no cells, and no sensors. */
+static void test_empty_places(void **state)
+{
+    (void) state;
+    for (unsigned cells = 1; cells <= 16; cells++) {
+        struct bms bms = new_bms(&felicity_driver);
+        struct pack pack;
+        uint16_t words[24];
+        for (unsigned i = 0; i < 24; i++)
+            words[i] = i < cells ? (uint16_t) (3300 + i) : ABSENT;
+        words[16] = 0xFFFB;
+        words[18] = 0;
+        assert_int_equal(take_cells(&bms, words, &pack), BMS_DONE);
+        assert_near(&pack, CELL_COUNT, cells);
+        assert_near(&pack, CELL_MV + cells - 1, 3299 + cells);
+        if (cells < 16)
+            assert_unknown(&pack, CELL_MV + cells);
+        assert_near(&pack, TEMP_C, -5);
+        assert_unknown(&pack, TEMP_C + 1);
+        assert_near(&pack, TEMP_C + 2, 0);
+        assert_unknown(&pack, TEMP_C + 3);
+    }
+}
+
+/* Section 5. */
+static void test_strangers(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&felicity_driver);
+    struct pack pack;
+    uint16_t words[] = {GOOD_STATE}, cells[24];
+    pack_clear(&pack);
+    words[9] = 101;
+    assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_INVALID);
+    words[9] = 50;
+    words[4] = 9000;
+    assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_INVALID);
+    words[4] = 5328;
+    assert_int_equal(take_registers(&bms, STEP_STATE, words, &pack), BMS_DONE);
+    for (unsigned i = 0; i < 24; i++)
+        cells[i] = 3330;
+    assert_int_equal(take_cells(&bms, cells, &pack), BMS_DONE);
+    cells[5] = ABSENT; /* a hole */
+    assert_int_equal(take_cells(&bms, cells, &pack), BMS_INVALID);
+    for (unsigned i = 0; i < 16; i++)
+        cells[i] = 2500; /* 40 V beside a pack of 53 V */
+    assert_int_equal(take_cells(&bms, cells, &pack), BMS_INVALID);
+    for (unsigned i = 0; i < 16; i++)
+        cells[i] = ABSENT;
+    assert_int_equal(take_cells(&bms, cells, &pack), BMS_INVALID);
+}
+
+static void test_texts(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&felicity_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(
+        take_registers(&bms, STEP_SERIAL, (const uint16_t[]){112, 5, 48, 20023, 65535}, &pack),
+        BMS_DONE);
+    assert_string_equal(pack.text[SERIAL], "1125482002365535");
+    assert_int_equal(take_registers(&bms, STEP_VERSION, (const uint16_t[]){207}, &pack), BMS_DONE);
+    assert_string_equal(pack.text[FIRMWARE], "207");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),  cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_state),     cmocka_unit_test(test_empty_places),
+        cmocka_unit_test(test_strangers), cmocka_unit_test(test_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -122,11 +122,7 @@ def says_when_the_gateway_is_silent():
     browser.finish()
 
 
-def fits_a_narrow_screen():
-    look("narrow", House.get().url)
-
-
-def speaks_four_languages():
+def fits_a_narrow_screen_in_four_languages():
     look("languages", House.get().url)
 
 
@@ -277,7 +273,7 @@ if __name__ == "__main__":
         sys.exit()
     try:
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, says_when_the_gateway_is_silent,
-              fits_a_narrow_screen, speaks_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
+              fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
               works_below_a_path, draws_half_a_year, logs_in_and_switches,
               tells_how_it_is_set_up, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
     finally:

@@ -40,7 +40,7 @@ export function levelOf(p) {
 /** Calls drawn() after every change, and reshaped() when there are other packs, or packs with other cells. */
 export const watch = callbacks => Object.assign(watchers, callbacks);
 
-const worstFirst = alarms => alarms.toSorted((a, b) => (b.level === 'protection') - (a.level === 'protection'));
+const worstFirst = alarms => [...alarms].sort((a, b) => (b.level === 'protection') - (a.level === 'protection'));
 
 function take(report, isFull) {
   const { pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;

@@ -3,7 +3,8 @@
  * Fuzzer of one driver, FUZZ_DRIVER, behind gateway/lines/reply.c as on a line: several requests in a row,
  * replies cut, merged, damaged and late, and the driver's own simulated pack on the other side. An
  * input is a script (script.h). Beside what the sanitizers see, the contract of bms/driver.h is
- * checked; a breach prints what it is and aborts.
+ * checked; a breach prints what it is and aborts. FUZZ_DRIVER=modbus is `protocol = modbus` with the
+ * example of a map, before the simulated pack that the example describes.
  */
 #include "repair.h"
 #include "script.h"
@@ -11,6 +12,7 @@
 #include "lines/reply.h"
 
 #include "bms/battery_random.h"
+#include "config/modbus_map.h"
 #include "registers/map.h"
 
 #include <math.h>
@@ -26,7 +28,12 @@
             breach(what);                                                                          \
     } while (0)
 
+#define EXAMPLE "conf/modbus-map-example.txt"
+#define EXAMPLE_OF "eg4-ll"
+
 static const struct bms_driver *driver;
+static const struct bms_driver *board;    /* the other side: the same, where it has one */
+static const struct modbus_user *example; /* NULL: not of use */
 
 struct input {
     const uint8_t *bytes;
@@ -333,7 +340,7 @@ static size_t emulate(struct session *session, const uint8_t *bytes, size_t size
 {
     out->size = 0;
     uint8_t *copy = exact_copy(bytes, size);
-    size_t used = driver->emulate(session->emulated, &session->told, copy, size, out);
+    size_t used = board->emulate(session->emulated, &session->told, copy, size, out);
     free(copy);
     REQUIRE(used <= size, "emulate takes more than it was given");
     REQUIRE(used > 0 || size == 0 || out->size == 0, "emulate answers again and again");
@@ -480,13 +487,14 @@ static struct bms_options take_options(struct input *input)
         .adr = -1,
         .current = (enum bms_current)(current % 3),
         .capacity_ah = capacity_ah,
+        .map = example,
     };
 }
 
-static struct bms *new_bms(const struct bms_options *options)
+static struct bms *new_bms(const struct bms_driver *of, const struct bms_options *options)
 {
     struct bms *bms = checked(malloc(sizeof *bms));
-    bms_init(bms, driver);
+    bms_init(bms, of);
     bms->options = *options;
     return bms;
 }
@@ -496,8 +504,8 @@ static void run_script(struct input input)
     static struct session session; /* its buffer is large */
     memset(&session, 0, sizeof session);
     struct bms_options options = take_options(&input);
-    session.bms = new_bms(&options);
-    session.emulated = new_bms(&options);
+    session.bms = new_bms(driver, &options);
+    session.emulated = new_bms(board, &options);
     uint64_t seed = take_word(&input);
     unsigned cells = 1 + take_byte(&input) % MAX_CELLS, temps = take_byte(&input);
     battery_random(&session.told, &seed, cells, temps % (MAX_TEMPS + 1));
@@ -516,11 +524,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     return 0;
 }
 
+static void load_example(void)
+{
+    struct mistakes mistakes = {0};
+    driver = &modbus_user_driver;
+    board = bms_driver_find(EXAMPLE_OF);
+    example = modbus_map_load(EXAMPLE, 0, &mistakes);
+    mistakes_print(&mistakes, EXAMPLE, stderr);
+    mistakes_free(&mistakes);
+    if (!example || !board)
+        driver = NULL;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void) argc, (void) argv;
     const char *name = getenv("FUZZ_DRIVER");
-    driver = name ? bms_driver_find(name) : NULL;
+    driver = board = name ? bms_driver_find(name) : NULL;
+    if (name && strcmp(name, modbus_user_driver.name) == 0)
+        load_example();
     if (!driver || !repair_knows(name)) {
         fprintf(stderr, "FUZZ_DRIVER=%s: not a driver, or repair.c does not know it\n",
                 name ? name : "");

@@ -240,6 +240,7 @@ static const struct {
     {"pace-modbus", modbus},
     {"eg4-ll", modbus},
     {"felicity", modbus},
+    {"modbus", modbus},
     {"renogy", modbus},
     {"pylon-console", console},
     {"ant", ant},

@@ -166,6 +166,46 @@ static void test_one_speaks_for_the_gateway(void **state)
     }
 }
 
+static void test_web(void **state)
+{
+    (void) state;
+    char *messages;
+    struct config *config = parse(
+        "[web]\nhosts = Battery.Example.net, shed\nproxy = 127.0.0.1, ::1\n"
+        "frame = https://ha.local:8123\npassword_file = /etc/p\nlisten = [::]:8080\n"
+        "[history]\nfile = /h.db\ncommit = 5m\n[gateway]\nlisten = 127.0.0.1:1502\nbase = 1000\n",
+        &messages);
+    if (!config)
+        fail_msg("%s", messages);
+    const struct web_config *web = config->web;
+    assert_int_equal(web->hosts.count, 2);
+    assert_string_equal(web->hosts.at[0], "battery.example.net");
+    assert_int_equal(web->proxy.count, 2);
+    assert_string_equal(web->frame, "https://ha.local:8123");
+    assert_string_equal(web->password_file, "/etc/p");
+    assert_string_equal(web->listen.at[0], "[::]:8080");
+    /* What stands in other sections and is of use here. */
+    assert_string_equal(web->history, "/h.db");
+    assert_float_equal(web->commit_s, 300, 0);
+    assert_int_equal(web->modbus_port, 1502);
+    assert_int_equal(web->map.base, 1000);
+    assert_true(web->map.writable);
+    config_free(config);
+    free(messages);
+    config = parse("[web]\n", &messages);
+    assert_non_null(config);
+    web = config->web;
+    assert_string_equal(web->listen.at[0], "0.0.0.0:8080");
+    assert_int_equal(web->hosts.count, 0);
+    assert_int_equal(web->proxy.count, 0);
+    assert_string_equal(web->frame, "");
+    assert_string_equal(web->history, "");
+    assert_int_equal(web->allow_write.count, 2);
+    assert_int_equal(web->max_clients, 64);
+    config_free(config);
+    free(messages);
+}
+
 static void test_mistakes(void **state)
 {
     (void) state;
@@ -173,6 +213,20 @@ static void test_mistakes(void **state)
         const char *section, *said;
         bool warning;
     } cases[] = {
+        {"[web]\ntls_cert = /a\n", "belong together", false},
+        {"[web]\ntls_key = /a\n", "belong together", false},
+        {"[web]\nmax_streams = 65\n", "expected at most that", false},
+        {"[web]\nlisten = 0.0.0.0:80\n", "has port 80", true},
+        {"[web]\nlisten = shed:8080\n", "'listen'", false},
+        {"[web]\nhosts = a b\n", "names such as", false},
+        {"[web]\nhosts = battery.example.net:8080\n", "without a port", false},
+        {"[web]\nhosts = .example.net\n", "names such as", false},
+        {"[web]\nhosts = none, a\n[web]\n", "[web]", false},
+        {"[web]\nproxy = here\n", "none, or networks", false},
+        {"[web]\nframe = ha.local\n", "https://HOST", false},
+        {"[web]\nframe = https://ha.local; script-src *\n", "https://HOST", false},
+        {"[web]\nframe = https://*\n", "https://HOST", false},
+        {"[web]\npacks = nobody\n", "there is no pack or bank nobody", false},
         {"[mqtt x]\n", "has no 'broker'", false},
         {BROKER "[mqtt y]\nbroker = mqtt://H:1883/\n", "already the topic of [mqtt x]", false},
         {BROKER "packs = shed, shed\n", "shed is in [mqtt x] twice", false},
@@ -211,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_web_address),
         cmocka_unit_test(test_one_speaks_for_the_gateway),
+        cmocka_unit_test(test_web),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

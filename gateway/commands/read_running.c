@@ -9,6 +9,7 @@
 #include "base/clock.h"
 
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,12 +104,6 @@ static int report_missing(const struct read_running *reading, const json_t *pack
     return status;
 }
 
-static void pause_for(double s)
-{
-    const struct timespec pause = {.tv_nsec = (long) (s * 1e9)};
-    nanosleep(&pause, NULL);
-}
-
 static int follow(const struct read_running *reading, struct control_link *link, json_t *answer)
 {
     const double until = clock_now() + reading->timeout_s;
@@ -126,7 +121,7 @@ static int follow(const struct read_running *reading, struct control_link *link,
         } else if (late || (missing == 0 && !reading->watch)) {
             status = report_missing(reading, packs, told);
         } else {
-            pause_for(missing > 0 ? LOOK_S : WATCH_LOOK_S);
+            poll(NULL, 0, (int) (1e3 * (missing > 0 ? LOOK_S : WATCH_LOOK_S)));
             json_decref(answer);
             answer = ask_values(link, reading);
             /* After a reload there may be other packs. */

@@ -8,6 +8,7 @@
 
 #include <getopt.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -346,7 +347,7 @@ int command_status(int argc, char **argv)
     status = show(&asking, json, watch);
     /* A gateway that is started anew meanwhile is looked at again. */
     while (watch && !ferror(stdout)) {
-        sleep(WATCH_S);
+        poll(NULL, 0, WATCH_S * 1000);
         status = show(&asking, json, watch);
     }
     return status;

@@ -5,6 +5,7 @@
 #include "packs/json.h"
 #include "base/address.h"
 #include "registers/value.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <string.h>
@@ -128,20 +129,33 @@ static json_t *alarms_of(const struct pack *pack)
     return alarms;
 }
 
-/* What one wants to see of a pack at a glance. Old values are not shown. */
-static void add_main_values(json_t *object, const struct source *source)
+/* What one wants to see of a pack at a glance. */
+static const struct {
+    const char *name;
+    int decimals;
+} shown[] = {{"soc_percent", 1},   {"voltage_v", 2},     {"current_a", 2},    {"power_w", 0},
+             {"temp_max_c", 1},    {"cell_delta_mv", 0}, {"remaining_ah", 1}, {"charge_mos", 0},
+             {"discharge_mos", 0}, {"packs_missing", 0}};
+
+/* To find them by their names takes longer than all the rest. */
+struct shown_refs {
+    struct value_ref list[COUNT(shown)];
+    bool found[COUNT(shown)];
+};
+
+static void find_shown(struct shown_refs *refs)
 {
-    static const struct {
-        const char *name;
-        int decimals;
-    } shown[] = {{"soc_percent", 1},   {"voltage_v", 2},     {"current_a", 2},    {"power_w", 0},
-                 {"temp_max_c", 1},    {"cell_delta_mv", 0}, {"remaining_ah", 1}, {"charge_mos", 0},
-                 {"discharge_mos", 0}, {"packs_missing", 0}};
-    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
-        struct value_ref ref;
-        if (!value_find(shown[i].name, &ref))
-            continue;
-        double value = value_of(&ref, source->values, &source->status);
+    for (size_t i = 0; i < COUNT(shown); i++)
+        refs->found[i] = value_find(shown[i].name, &refs->list[i]);
+}
+
+/* Old values are not shown. */
+static void add_main_values(json_t *object, const struct source *source,
+                            const struct shown_refs *refs)
+{
+    for (size_t i = 0; i < COUNT(shown); i++) {
+        double value =
+            refs->found[i] ? value_of(&refs->list[i], source->values, &source->status) : NAN;
         if (!isnan(value))
             add(object, shown[i].name, json_number(value, shown[i].decimals));
     }
@@ -168,7 +182,7 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
 }
 
 static json_t *source_object(const struct source *source, const struct troubles *troubles,
-                             double now)
+                             const struct shown_refs *refs, double now)
 {
     json_t *object = heading_of(source, troubles, now);
     const struct map_status *status = &source->status;
@@ -185,7 +199,7 @@ static json_t *source_object(const struct source *source, const struct troubles 
     if (pack_known(source->values, TEMP_COUNT))
         add_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
     if (source_fresh(source, now))
-        add_main_values(object, source);
+        add_main_values(object, source, refs);
     add_count(object, "polls", status->polls);
     add_count(object, "timeouts", status->timeouts);
     add_count(object, "checksum_errors", status->checksum_errors);
@@ -339,6 +353,8 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
 {
     json_t *object = json_object(), *lines = json_array(), *packs = json_array();
     const double started_at = packs_started_at(overview->packs);
+    struct shown_refs refs;
+    find_shown(&refs);
     add(object, "version", json_string(PACKGATE_VERSION));
     add_count(object, "map_version", MAP_VERSION);
     add_count(object, "pid", (uint64_t) getpid());
@@ -355,7 +371,7 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
     add(object, "lines", lines);
     const struct source *source;
     for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
-        json_array_append_new(packs, source_object(source, troubles, now));
+        json_array_append_new(packs, source_object(source, troubles, &refs, now));
     add(object, "packs", packs);
     add(object, "pushes", pushes_array(overview));
     add(object, "outlets", outlets_array(overview));

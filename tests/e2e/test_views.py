@@ -15,7 +15,7 @@ import time
 
 from pymodbus.client import ModbusTcpClient
 
-from harness import Gateway, PACKGATE, PATIENCE, exception_of, main, mbpoll, simulate
+from harness import Gateway, PACKGATE, PATIENCE, exception_of, find, main, read_value, simulate
 from sunspec_models import MODELS
 
 CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
@@ -506,6 +506,20 @@ def keeps_what_a_reload_does_not_change():
     assert gateway.process.returncode == 0
 
 
+def has_what_is_set_in_a_bms():
+    """Limits behind the map, which nobody can write, and in a view."""
+    server, url = simulate("jk-4e57", options(**{"set_cell_high_mv": 3600, "set_charge_cold_c": -3, "set_balancer": 0}))
+    view = "[view limits]\nsource = house\nunit = 9\nregister = set_cell_high_mv -> 1 u16\nregister = set_charge_cold_c -> 2 s16\n" \
+           "register = set_balancer -> 3 u16\n"
+    with server, Gateway(pack("house", url, 1, protocol="jk-4e57") + view) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        assert ask(client, 3, 9, 1, 3) == [3600, 0x10000 - 3, 0]
+        for name, value in (("set_cell_high_mv", 3600), ("set_charge_cold_c", -3), ("set_balancer", 0)):
+            assert read_value(client, name, 1) == value, name
+        assert find("set_cell_high_mv")["address"] == 900 and read_value(client, "map_version", 1) == 2
+        assert client.write_registers(900, [1, 2], slave=1).isError()
+
+
 def prints_what_stands_where():
     server, url = simulate("topbms", options())
     ports = Ports(*FILES)
@@ -535,4 +549,5 @@ def prints_what_stands_where():
 
 main([answers_what_clients_ask, has_the_right_values, is_a_sunspec_battery, tells_alarms_in_bits,
       has_a_string_for_each_pack_of_a_bank, stays_readable_where_nothing_is_to_be_known, shows_what_a_poor_pack_does_not_say,
-      others_read_it, is_a_unit_beside_the_packs, keeps_what_a_reload_does_not_change, prints_what_stands_where])
+      others_read_it, is_a_unit_beside_the_packs, keeps_what_a_reload_does_not_change, has_what_is_set_in_a_bms,
+      prints_what_stands_where])

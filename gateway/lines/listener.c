@@ -8,12 +8,13 @@
 
 #define QUIET_S 0.3 /* serial servers tear frames, by less than that */
 #define REPLY_LEAST_S                                                                              \
-    1.0                /* for a reply to begin, or to go on; replies also wait in a serial server */
-#define OPENING_S 0.5  /* what comes so soon after the port was opened may be old */
-#define KINDS 24       /* different questions to one pack */
-#define ROUNDS_FIRST 2 /* heard, until it is clear what belongs together */
-#define REPEATS_MOST 3 /* of one question, before it is a round of its own */
-#define MARKS 64       /* pieces in which the bytes that wait have come */
+    1.0               /* for a reply to begin, or to go on; replies also wait in a serial server */
+#define OPENING_S 0.5 /* what comes so soon after the port was opened may be old */
+#define LASTING_S 7200.0 /* for settings and the like, which we would ask for each hour */
+#define KINDS 24         /* different questions to one pack */
+#define ROUNDS_FIRST 2   /* heard, until it is clear what belongs together */
+#define REPEATS_MOST 3   /* of one question, before it is a round of its own */
+#define MARKS 64         /* pieces in which the bytes that wait have come */
 #define BUFFER_SIZE (2 * BMS_FRAME_MAX)
 #define QUESTION_MOST 13 /* bytes; what is longer sets something, a password maybe */
 #define HEAD_SIZE 6      /* of a frame that tells itself: what it is */
@@ -204,7 +205,7 @@ static uint32_t hash_of(const uint8_t *bytes, size_t size)
 static bool is_lasting(enum pack_value id)
 {
     return id == RATED_AH || id == SOH_PERCENT || id == CYCLES || id == CELL_COUNT ||
-           id == TEMP_COUNT;
+           id == TEMP_COUNT || (id >= SETTINGS_FIRST && id < CELL_MV);
 }
 
 static bool tells_values(const struct pack *pack)
@@ -245,8 +246,10 @@ static struct kind *kind_of(struct ear *ear, uint32_t asked)
 static bool is_old(const struct ear *ear, const struct kind *kind, double now)
 {
     const double stale_s = poller_stale_after(ear->poller);
-    const double good_s = kind->every_s < stale_s ? stale_s : stale_s / 2;
-    return tells_values(&kind->part) && now - kind->at > good_s;
+    double good_s = kind->every_s < stale_s ? stale_s : stale_s / 2;
+    if (!tells_values(&kind->part))
+        good_s = LASTING_S;
+    return now - kind->at > good_s;
 }
 
 /* Whether all that the master asks in each of its rounds was answered in this one. */

@@ -53,9 +53,11 @@ static void expect_all(const char *name)
     setenv("NOTIFY_SOCKET", name, 1);
     systemd_ready();
     systemd_watchdog();
+    systemd_status("3 of 4 packs fresh, 1 stale, 2 clients");
     systemd_stopping();
     expect_message(fd, "READY=1");
     expect_message(fd, "WATCHDOG=1");
+    expect_message(fd, "STATUS=3 of 4 packs fresh, 1 stale, 2 clients");
     expect_message(fd, "STOPPING=1");
     expect_silence(fd);
     close(fd);

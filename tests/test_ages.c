@@ -243,7 +243,8 @@ static void run_case(struct bench *bench, const struct bms_driver *driver, unsig
     close_bench(bench);
 }
 
-static void check_cases(const char *const *cases, unsigned packs)
+/* `allowed`: the share of all looks in which something may be wrong. */
+static void check_cases(const char *const *cases, unsigned packs, double allowed)
 {
     unsigned wrong = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
@@ -251,10 +252,16 @@ static void check_cases(const char *const *cases, unsigned packs)
         if (packs > 1 && !bms_has_address(driver))
             continue;
         struct bench bench;
+        const char *only = getenv("DRIVER");
+        if (only && strcmp(driver->name, only) != 0)
+            continue;
         measure(&bench, driver);
         for (size_t i = 0; cases[i]; i++) {
+            if (getenv("CASE") && strcmp(getenv("CASE"), cases[i]) != 0)
+                continue;
             run_case(&bench, driver, packs, cases[i]);
-            wrong += bench.lies > 0 || bench.old > 0 || bench.mixtures > 0;
+            unsigned most = (unsigned) (allowed * bench.looks);
+            wrong += bench.lies > most || bench.old > most || bench.mixtures > most;
         }
     }
     assert_int_equal(wrong, 0);
@@ -266,7 +273,7 @@ static void survives_stalls(void **state)
     (void) state;
     static const char *const cases[] = {"stall=1",  "stall=2",  "stall=3",  "stall=5",  "stall=8",
                                         "stall=12", "stall=15", "stall=22", "stall=30", NULL};
-    check_cases(cases, 1);
+    check_cases(cases, 1, 0);
 }
 
 static void survives_stalls_and_losses(void **state)
@@ -275,7 +282,7 @@ static void survives_stalls_and_losses(void **state)
     static const char *const cases[] = {"stall=2,stall_every=7,drop=0.2",
                                         "stall=8,stall_every=20,drop=0.1", "drop=0.1",
                                         "late=0.2,late_ms=700", NULL};
-    check_cases(cases, 1);
+    check_cases(cases, 1, 0);
 }
 
 static void survives_constant_delay(void **state)
@@ -283,7 +290,7 @@ static void survives_constant_delay(void **state)
     (void) state;
     static const char *const cases[] = {"delay=400",  "delay=900",   "delay=1500", "delay=3000",
                                         "delay=6000", "delay=12000", NULL};
-    check_cases(cases, 1);
+    check_cases(cases, 1, 0);
 }
 
 static void survives_several_packs(void **state)
@@ -293,7 +300,38 @@ static void survives_several_packs(void **state)
         "stall=3",    "stall=8",     "stall=22", "delay=1500",
         "delay=3000", "delay=12000", "drop=0.1", "stall=8,stall_every=20,drop=0.1",
         NULL};
-    check_cases(cases, 3);
+    check_cases(cases, 3, 0);
+}
+
+/* A radio or UDP bridge that sends again what it takes for lost. */
+static const char *const repeats[] = {
+    "repeat=5",    "repeat=500",   "repeat=700",   "repeat=980",          "repeat=1000",
+    "repeat=2950", "repeat=2990",  "repeat=3000",  "repeat=3010",         "repeat=5000",
+    "repeat=7995", "repeat=12130", "repeat=13000", "stall=8,repeat=2990", NULL};
+
+static void survives_repeats(void **state)
+{
+    (void) state;
+    check_cases(repeats, 1, 0);
+    check_cases(repeats, 3, 0);
+}
+
+/* Until a line has shown what it is, a reply that is late by whole polls may take the place of one that is late, too:
+ * one value in a great many, where there were lies all the time. */
+#define FIRST_ONES 0.02
+
+static void survives_overtaking(void **state)
+{
+    (void) state;
+    static const char *const cases[] = {"late=0.2,late_ms=1000",
+                                        "late=0.2,late_ms=4000",
+                                        "late=0.5,late_ms=2990",
+                                        "late=0.1,late_ms=12000",
+                                        "late=0.1,late_ms=3000,repeat=2000",
+                                        "drop=0.1,repeat=2990",
+                                        NULL};
+    check_cases(cases, 1, FIRST_ONES);
+    check_cases(cases, 3, FIRST_ONES);
 }
 
 int main(int argc, char **argv)
@@ -304,10 +342,9 @@ int main(int argc, char **argv)
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(survives_stalls),
-        cmocka_unit_test(survives_stalls_and_losses),
-        cmocka_unit_test(survives_constant_delay),
-        cmocka_unit_test(survives_several_packs),
+        cmocka_unit_test(survives_stalls),         cmocka_unit_test(survives_stalls_and_losses),
+        cmocka_unit_test(survives_constant_delay), cmocka_unit_test(survives_several_packs),
+        cmocka_unit_test(survives_repeats),        cmocka_unit_test(survives_overtaking),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

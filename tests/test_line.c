@@ -442,11 +442,11 @@ static void finds_replies_among_others(void **state)
     assert_int_equal(bench->pollers[0]->counters.repeats, 0);
 }
 
-/* Bytes that come while nobody asks are of nobody's reply: here each reply comes a second time, with another value. */
-static void answer_twice(struct bench *bench, const uint8_t *request)
+/* Bytes that come while nobody asks are of nobody's reply: here each is followed by one to the other request. */
+static void answer_and_go_on(struct bench *bench, const uint8_t *request)
 {
     say(bench, request[1], request[2], request[2] == VOLTAGE ? 50 : 51);
-    say(bench, request[1], request[2], 99);
+    say(bench, request[1], !request[2], 99);
 }
 
 static bool is_never_99(struct bench *bench)
@@ -461,8 +461,31 @@ static void throws_away_what_comes_late(void **state)
     struct bench *bench = *state;
     add_pack(bench, &toy, 1);
     bench->wanted = 50;
-    start(bench, answer_twice);
+    start(bench, answer_and_go_on);
     await(bench, is_never_99, "published");
+}
+
+/* Two devices with one address: nobody can tell whose values these are. */
+static void answer_twice(struct bench *bench, const uint8_t *request)
+{
+    say(bench, request[1], request[2], request[2] == VOLTAGE ? 50 : 51);
+    say(bench, request[1], request[2], 99);
+}
+
+static bool has_asked_on(struct bench *bench)
+{
+    is_never_99(bench);
+    return bench->requests >= 12;
+}
+
+static void believes_neither_of_two_answers(void **state)
+{
+    struct bench *bench = *state;
+    add_pack(bench, &toy, 1);
+    start(bench, answer_twice);
+    await(bench, has_asked_on, "asked on");
+    assert_true(bench->published <= 1);
+    assert_true(bench->note >= 0);
 }
 
 /* The first byte at once, the others one by one as the line takes them. */
@@ -1163,6 +1186,7 @@ int main(void)
         TEST(polls_and_publishes),
         TEST(finds_replies_among_others),
         TEST(throws_away_what_comes_late),
+        TEST(believes_neither_of_two_answers),
         TEST(puts_pieces_together),
         TEST(copes_with_a_server_that_closes_after_each_reply),
         TEST(takes_no_offence_when_closed_idle),

@@ -7,6 +7,7 @@
 #include "listener.h"
 #include "port.h"
 #include "reply.h"
+#include "talk.h"
 #include "turns.h"
 
 #include "base/backoff.h"
@@ -29,7 +30,7 @@
 #define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
 #define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
 #define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
-#define TALK_GAP_S 2.0        /* who talks each second was held up, if it was silent for longer */
+#define HEARD_GAP_S 2.0       /* a master was held up, if it was silent for longer */
 #define PAUSE_S 1.0           /* of another master, worth a note */
 #define PAUSE_FACTOR 1.5
 #define PATIENCE 3 /* times the usual, for an answer that may not come, */
@@ -38,9 +39,16 @@
 #define FADING 0.98    /* of how long answers take */
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
 #define WAKE_AGAIN_S 10.0
-#define DOUBT_PAUSE_S 1.0 /* between two openings after foreign requests */
-#define LATE_TIMES 3      /* the usual, for an answer that no new connection keeps away */
-#define RESTLESS_S 0.3    /* longest wait for a line that will not be quiet between requests */
+#define DOUBT_PAUSE_S 1.0   /* between two openings after foreign requests */
+#define LATE_TIMES 3        /* the usual, for an answer that no new connection keeps away */
+#define HOLD_LEAST_S 0.005  /* that a reply is held for another one */
+#define HEARD_OUT_S 0.02    /* of silence behind what nobody waited for, until it is looked at, */
+#define HEARD_MOST_S 0.5    /* and until it is forgotten */
+#define DISORDER_MARGIN 1.1 /* what is late may be a little later still */
+#define DISORDER_MARGIN_S 0.1
+#define DISORDER_KEPT_S 600 /* since it showed last */
+#define DISORDER_TOLD_S 0.5 /* by how much, to be worth a word in the log */
+#define RESTLESS_S 0.3      /* longest wait for a line that will not be quiet between requests */
 
 /*
  * What a line is doing. Every transition goes through enter():
@@ -69,6 +77,7 @@ struct exchange_under_way {
     double deadline_limit; /* however much comes */
     double begun_at;       /* when what may be a frame of the reply began; NaN: nothing */
     double give_up_at;     /* the deadline, or that of what has begun */
+    double held_until;     /* its reply is there, and is believed then; NaN: not so */
 };
 
 struct line {
@@ -93,8 +102,6 @@ struct line {
     double lost_at;       /* NaN: never, or closed when idle */
     double afresh_at;     /* opened anew for what may be late; NaN: never */
     bool afresh_helped;   /* what came then was not late */
-    double lag_s;         /* a talker's bytes may be so old */
-    double heard_at;      /* the last byte, or the opening */
     double unheard_since; /* asked, and nothing at all was received since; NaN: not so */
     bool opened;          /* once at least */
     bool asked, answered; /* since it was opened; answered: something useful came */
@@ -108,6 +115,13 @@ struct line {
     double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol that it was in */
     double wanted_at;       /* since then a request waits for that; NaN: none waits */
+    struct reply overheard; /* what came and was not waited for */
+    double overheard_at;
+    double disorder_s; /* it says things twice or out of order, by up to so long; 0: it does not */
+    double disorder_shown_at; /* last */
+    struct talk talk;
+    double heard_at; /* with `listen`: the last byte, or the opening */
+    double lag_s;    /* what the listener hears may be so old */
     struct reply reply;
     struct mask mask;
     struct lend lend;
@@ -125,6 +139,7 @@ static void advance(struct line *line, double now);
 static void await_talker(struct line *line, double now);
 static void await_master(struct line *line, double now);
 static void watch_master(struct line *line, double now);
+static void note_reply(struct line *line, double now);
 static double next_due(const struct line *line, double now);
 
 /* A pack that talks unasked is alone on its line; the configuration has seen to it. */
@@ -301,6 +316,8 @@ static void break_off(struct line *line, double now)
     mask_flush(&line->mask, &line->flight.member->poller->bms, &line->flight.request);
     if (line->flight.order)
         settle_order(line, REPLY_WAITING, now);
+    else if (!isnan(line->flight.held_until)) /* no other one follows any more */
+        note_reply(line, now);
     else
         poller_unanswered(line->flight.member->poller, now);
 }
@@ -394,11 +411,14 @@ static void on_opened(void *data, int fd)
     line->unheard_since = hears(line) ? now : NAN;
     line->heard_at = now;
     line->lag_s = 0;
+    talk_opened(&line->talk, port_forgets(line->port), now);
     reply_clear(&line->reply);
+    reply_clear(&line->overheard);
     for (unsigned i = 0; i < line->turns.count; i++) {
         struct poller *poller = line->turns.list[i].poller;
         poller->reconnects += again;
-        poller_reopened(poller, now);
+        if (port_forgets(line->port))
+            poller_reopened(poller, now);
         line->turns.list[i].missing_since = NAN;
         if (other_device)
             poller_reset(poller, now);
@@ -451,6 +471,67 @@ static void publish(struct line *line, struct member *member, double now)
     line->events.published(line->data, member->poller, now);
 }
 
+/* ---- what comes twice, or out of order ---- */
+
+static void set_disorder(struct line *line, double disorder_s, double now)
+{
+    line->disorder_s = line->talk.disorder_s = disorder_s;
+    for (unsigned i = 0; i < line->turns.count; i++)
+        poller_distrust(line->turns.list[i].poller, now, disorder_s);
+}
+
+/* A reply has shown that it was on its way for so long, although nothing before it is missing. */
+static void note_disorder(struct line *line, double late_s, double now)
+{
+    if (late_s > line->disorder_s / 2)
+        line->disorder_shown_at = now;
+    if (!(late_s > line->disorder_s))
+        return;
+    if (line->disorder_s < DISORDER_TOLD_S && late_s >= DISORDER_TOLD_S)
+        log_warn("line %s: replies come twice or overtake one another, up to %.1f s late: packs "
+                 "are asked not "
+                 "more often than that",
+                 line->config->name, late_s);
+    set_disorder(line, late_s * DISORDER_MARGIN + DISORDER_MARGIN_S, now);
+}
+
+static void forget_disorder(struct line *line, double now)
+{
+    if (line->disorder_s == 0 || now - line->disorder_shown_at < DISORDER_KEPT_S)
+        return;
+    if (line->disorder_s >= DISORDER_TOLD_S)
+        log_info("line %s: replies come once and in order again", line->config->name);
+    set_disorder(line, 0, now);
+}
+
+static void overhear(struct line *line, const uint8_t *bytes, size_t size, double now)
+{
+    if (now - line->overheard_at > HEARD_MOST_S)
+        reply_clear(&line->overheard);
+    line->overheard_at = now;
+    reply_append(&line->overheard, bytes, size);
+}
+
+/* When it will have been quiet for long enough; infinity: nothing came. */
+static double thinking_at(const struct line *line)
+{
+    return line->overheard.size > 0 ? line->overheard_at + HEARD_OUT_S : INFINITY;
+}
+
+/* The line is quiet: what was that? */
+static void think_over(struct line *line, double now)
+{
+    for (unsigned i = 0; line->overheard.size > 0 && i < line->turns.count; i++) {
+        double late_s =
+            poller_recognize(line->turns.list[i].poller, line->overheard_at, &line->overheard);
+        if (isnan(late_s))
+            continue;
+        note_disorder(line, late_s, now);
+        break;
+    }
+    reply_clear(&line->overheard);
+}
+
 /* ---- asking ---- */
 
 /* When there is something of ours to ask; `now` at the earliest. */
@@ -484,7 +565,9 @@ static bool make_ready(struct line *line, double now)
         return false;
     }
     line->wanted_at = NAN;
+    think_over(line, now);
     reply_clear(&line->reply);
+    reply_clear(&line->overheard);
     if (intake_drain(&line->intake))
         return true;
     lose(line, errno ? strerror(errno) : "closed by the far end", now);
@@ -493,6 +576,7 @@ static bool make_ready(struct line *line, double now)
 
 static void ask(struct line *line, struct member *member, double now)
 {
+    forget_disorder(line, now);
     show(line, '>', line->flight.request.bytes, line->flight.request.size);
     enter(line, LINE_ASKING);
     line->flight.member = member;
@@ -503,7 +587,7 @@ static void ask(struct line *line, struct member *member, double now)
     line->flight.deadline = now + wire_s(line, line->flight.request.size) + patience_s(line);
     line->flight.deadline_limit = line->flight.deadline + wire_s(line, BMS_FRAME_MAX);
     line->flight.give_up_at = line->flight.deadline;
-    line->flight.begun_at = NAN;
+    line->flight.begun_at = line->flight.held_until = NAN;
     ssize_t sent = write(line->fd, line->flight.request.bytes, line->flight.request.size);
     line->facts.requests++;
     line->facts.sent += sent > 0 ? (size_t) sent : 0;
@@ -540,7 +624,7 @@ static void end_step(struct line *line, struct member *member, bool over, bool p
     }
     if (over)
         look_back(line, member->poller, now);
-    if (poller_doubts(poller) && port_forgets(line->port))
+    if (poller_doubts(poller) && port_forgets(line->port) && line->disorder_s == 0)
         open_afresh(line, "a reply may have been that to an earlier request", now);
 }
 
@@ -742,7 +826,7 @@ static void advance(struct line *line, double now)
         double lend_at = lend_next_at(&line->lend, due <= now, now);
         if (fmin(due, lend_at) > now) {
             line->wanted_at = NAN;
-            arm(line, fmin(due, lend_at), now);
+            arm(line, fmin(fmin(due, lend_at), thinking_at(line)), now);
             return;
         }
         if (!make_ready(line, now))
@@ -767,7 +851,8 @@ static void finish_exchange(struct line *line, double now)
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
     lend_pay(&line->lend, now);
     enter(line, LINE_RESTING);
-    line->quiet_since = now;
+    if (isnan(line->flight.held_until))
+        line->quiet_since = now;
     member->poller->busy = turns_wait(&line->turns, member->poller, now);
     bool over = poller_over(member->poller, now, &published);
     end_step(line, member, over, published, now);
@@ -816,17 +901,57 @@ static void note_reply(struct line *line, double now)
 {
     double asked_at = line->flight.asked_at;
     struct poller *poller = line->flight.member->poller;
+    think_over(line, now); /* of what is still awaited, that is */
     if (!poller_answered(poller, now))
         return;
-    poller->answer_s = fmax(now - asked_at, FADING * poller->answer_s);
+    poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
     for (unsigned i = 0; i < line->turns.count; i++)
         poller_settle(line->turns.list[i].poller, asked_at);
 }
 
+/* Whether the reply that is there is to be held for another one. The line has to be quiet for a while in any case. */
+static bool hold(struct line *line, double now)
+{
+    struct poller *poller = line->flight.member->poller;
+    double gap = fmax(gap_s(line, poller), HOLD_LEAST_S);
+    line->flight.held_until = poller_suspects(poller, now, gap);
+    if (isnan(line->flight.held_until))
+        return false;
+    line->flight.give_up_at = line->flight.held_until;
+    line->quiet_since = now;
+    arm(line, line->flight.held_until, now);
+    return true;
+}
+
+/* What follows a reply that is held: another one to the same request shows that one of them is of another time. */
+static void take_more(struct line *line, bool silent, double now)
+{
+    struct poller *poller = line->flight.member->poller;
+    struct pack pack;
+    pack_clear(&pack);
+    while (reply_decode(&line->reply, &poller->bms, &line->flight.request, silent, &pack) ==
+           REPLY_DONE) {
+        double late_s = poller_late(poller, now, line->reply.hash);
+        if (!isnan(late_s)) {
+            note_disorder(line, late_s, now);
+            poller_contradicted(poller);
+        }
+        pack_clear(&pack);
+    }
+}
+
 static void take_reply(struct line *line, bool silent, double now)
 {
     struct poller *poller = line->flight.member->poller;
+    if (!isnan(line->flight.held_until)) {
+        take_more(line, silent, now);
+        if (now < line->flight.held_until)
+            return;
+        note_reply(line, now);
+        finish_exchange(line, now);
+        return;
+    }
     struct reply_counters before = line->reply.counters;
     size_t received = line->reply.size;
     enum reply_state state = decode(line, silent, now);
@@ -836,6 +961,15 @@ static void take_reply(struct line *line, bool silent, double now)
         wait_on(line, after->frames - before.frames > useless, line->reply.size < received, now);
         return;
     }
+    poller->reply = state == REPLY_DONE ? line->reply.hash : 0;
+    poller->replied_at = now;
+    if (state == REPLY_DONE && !line->flight.order && hold(line, now)) {
+        note_answer(line, now);
+        take_reply(line, silent, now);
+        return;
+    }
+    if (line->reply.size > 0)
+        overhear(line, line->reply.bytes, line->reply.size, now);
     if (state != REPLY_WAITING)
         note_answer(line, now);
     if (line->flight.order) {
@@ -862,7 +996,8 @@ static void take_reply(struct line *line, bool silent, double now)
 
 static void watch_talker(struct line *line, double now)
 {
-    arm(line, fmin(line->flight.deadline, now + WATCH_S), now);
+    /* (fmin passes over what is not a number.) */
+    arm(line, fmin(fmin(line->flight.deadline, now + WATCH_S), talk_until(&line->talk)), now);
 }
 
 /* For so long a talker may say nothing useful before that counts as silence. */
@@ -872,13 +1007,48 @@ static void await_talker(struct line *line, double now)
     watch_talker(line, now);
 }
 
+/* A set of values that was said at that time or later. What is older than what was published already is passed over. */
+static void take_set(struct line *line, double said_at, double now)
+{
+    struct member *member = line->flight.member;
+    double age_s = talk_age_s(&line->talk, said_at, now);
+    if (now - age_s < member->poller->published_at)
+        pack_clear(&member->poller->incoming);
+    else if (poller_heard(member->poller, now, age_s))
+        publish(line, member, now);
+}
+
+static void release_set(struct line *line, double now)
+{
+    struct poller *poller = line->flight.member->poller;
+    struct pack incoming = poller->incoming;
+    double said_at = talk_release(&line->talk, &poller->recall, &poller->incoming);
+    take_set(line, said_at, now);
+    poller->incoming = incoming;
+}
+
+static void hear_set(struct line *line, double now)
+{
+    struct poller *poller = line->flight.member->poller;
+    uint32_t hash = line->reply.hash;
+    note_disorder(line, talk_late(&line->talk, &poller->recall, hash, now), now);
+    double said_at = talk_said(&line->talk, &poller->recall, hash, now);
+    if (!isnan(talk_until(&line->talk)))
+        release_set(line, now);
+    if (!isnan(said_at)) {
+        take_set(line, said_at, now);
+        return;
+    }
+    talk_hold(&line->talk, &poller->incoming, hash, now);
+    pack_clear(&poller->incoming);
+}
+
 /* A talker's bytes: each complete set of values is a cycle. */
 static void listen_in(struct line *line, double now)
 {
-    struct member *member = line->flight.member;
     while (decode(line, false, now) == REPLY_DONE) {
-        if (poller_heard(member->poller, now, line->lag_s))
-            publish(line, member, now);
+        forget_disorder(line, now);
+        hear_set(line, now);
         await_talker(line, now);
     }
 }
@@ -965,16 +1135,18 @@ static bool overslept(struct line *line, double now)
     return true;
 }
 
-/* A talker that was silent for longer than it ever is may have been held up on its way: what comes
- * then can be as old as the silence was long, and so can all that follows. A delay that was there
- * when the port was opened shows as well, since nothing came for so long. */
+/* Who talks was silent for longer than it ever is. */
 static bool is_held_up(struct line *line, double now)
 {
-    double silence_s = now - line->heard_at, usual_s = TALK_GAP_S;
-    if (line->listener) {
-        note_pause(line, silence_s, now);
-        usual_s = fmax(usual_s, PAUSE_FACTOR * line->usual_pause_s);
+    double silence_s = now - line->heard_at, usual_s = HEARD_GAP_S;
+    if (!line->listener) {
+        if (talk_heard(&line->talk, now))
+            return open_afresh(line, "it was silent, and what comes now may be old", now);
+        line->afresh_helped |= line->talk.lag_s == 0;
+        return false;
     }
+    note_pause(line, silence_s, now);
+    usual_s = fmax(usual_s, PAUSE_FACTOR * line->usual_pause_s);
     if (silence_s < usual_s) {
         line->afresh_helped |= line->lag_s == 0;
         return false;
@@ -985,9 +1157,12 @@ static bool is_held_up(struct line *line, double now)
 
 /* Nobody is asked. Where nobody has answered for a while, these may be the replies that stood still
  * on their way: the line is back, and its packs are asked soon. */
-static void hear_while_resting(struct line *line, double now)
+static void hear_while_resting(struct line *line, const uint8_t *bytes, size_t size, double now)
 {
     line->quiet_since = now;
+    overhear(line, bytes, size, now);
+    if (line->armed_for > thinking_at(line))
+        arm(line, thinking_at(line), now);
     bool away = now - line->worked_at > AWAY_S && now - line->woken_at > WAKE_AGAIN_S;
     if (!away)
         return;
@@ -1009,10 +1184,11 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     line->heard_at = now;
     line->unheard_since = listening ? now : NAN;
     if (line->state == LINE_RESTING) {
-        hear_while_resting(line, now);
+        hear_while_resting(line, bytes, size, now);
         return;
     }
     if (line->state == LINE_LENT) {
+        line->talk.heard_at = now; /* in its turn nobody talks */
         loan_received(line, bytes, size, now);
         return;
     }
@@ -1053,6 +1229,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     case LINE_OPENING:
         break;
     case LINE_RESTING:
+        if (now >= thinking_at(line))
+            think_over(line, now);
         advance(line, now);
         break;
     case LINE_ASKING:
@@ -1065,6 +1243,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
         watch_loan(line, now);
         break;
     case LINE_LISTENING:
+        if (!line->listener && now >= talk_until(&line->talk))
+            release_set(line, now);
         if (line->listener)
             watch_master(line, now);
         else if (line->lend.queue)
@@ -1143,6 +1323,10 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->doubted_at = NAN;
     line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
+    line->overheard_at = line->disorder_shown_at = -INFINITY;
+    line->flight.held_until = NAN;
+    talk_init(&line->talk);
+    line->reply.strays = &line->overheard;
     mask_init(&line->mask, show, line);
     ev_init(&line->timer, on_timer);
     line->timer.data = line;

@@ -62,8 +62,8 @@ enum order_result order_settle(struct order *order, enum reply_state answer, dou
 {
     struct poller *poller = order->poller;
     /* What comes while nothing is known of the pack may be the echo of its line. */
-    bool doubtful =
-        poller->bms.driver->control_blindly || poller->forgotten || now < poller->order_open_until;
+    bool doubtful = poller->bms.driver->control_blindly || poller->forgotten ||
+                    poller->disorder_s > 0 || now < poller->order_open_until;
     if (answer == REPLY_WAITING)
         poller->order_open_until = now + ORDER_LATE_S;
     if (answer == REPLY_WAITING || doubtful)

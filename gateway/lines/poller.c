@@ -16,13 +16,18 @@
 #define COMPLETE_S 30        /* for so long the first whole set of values is waited for */
 #define NOISY_S 60           /* since damage was seen */
 #define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
+#define REFUSAL 1            /* in place of a hash */
+#define EARLY 0.5            /* of the shortest answer, and it is none to this request, */
+#define LATE 3               /* of the longest, */
+#define LATE_S 0.25          /* and so much: the host may be busy */
+#define SLOWER 1.05          /* by so much the shortest answer grows with each other one */
 #define REST_MOST_S 30       /* for a pack of which late replies are awaited */
 
 /* What was asked will not be answered any more. */
 static void close_step(struct poller_step *step)
 {
     step->open_since = NAN;
-    step->late = false;
+    step->late = step->sure = false;
 }
 
 static void close_all(struct poller *poller)
@@ -91,7 +96,7 @@ void poller_reset(struct poller *poller, double now)
 {
     forget_device(poller, !poller_stale(poller, now));
     poller->last_started = NAN;
-    poller->round_s = 0;
+    poller->round_s = poller->last_round_s = 0;
     poller->in_cycle = false;
     poller->tries = 0;
     poller->due = now;
@@ -99,6 +104,8 @@ void poller_reset(struct poller *poller, double now)
 
 void poller_reopened(struct poller *poller, double now)
 {
+    if (poller->disorder_s > 0)
+        return; /* who repeats it does so behind the port */
     if (!isnan(poller->clear_at))
         poller->due = fmin(poller->due, now);
     close_all(poller);
@@ -116,6 +123,21 @@ bool poller_doubts(const struct poller *poller)
     return !poller->in_cycle && !isnan(poller->clear_at);
 }
 
+/* On a line that says things twice or out of order: a request has its own answer, and since then as much time has
+ * passed as that ever takes. What was asked up to then will not be answered any more. */
+static void close_rested(struct poller *poller, double now)
+{
+    double until = -INFINITY;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        if (step->sure && now >= step->asked_at + poller->disorder_s)
+            until = fmax(until, step->asked_at);
+    }
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (poller->steps[i].asked_at <= until)
+            close_step(&poller->steps[i]);
+}
+
 static void begin_cycle(struct poller *poller, double now)
 {
     poller->in_cycle = true;
@@ -127,9 +149,11 @@ static void begin_cycle(struct poller *poller, double now)
     poller->built = false;
     spike_drop(&poller->spike);
     poller->pass = PASS_KNOWN;
-    poller->told = poller->garbled = poller->skipped = false;
+    poller->told = poller->garbled = poller->skipped = poller->probed = false;
     if (now >= poller->clear_at)
         close_all(poller);
+    else if (poller->disorder_s > 0)
+        close_rested(poller, now);
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
         poller->steps[i].late = false;
 }
@@ -167,14 +191,17 @@ static bool usable(const struct poller *poller, unsigned index, double now)
 
 /* A reply is still in doubt that nothing else on the line settles. One that comes late comes later
  * than its request by at most as much as this one did, if this was a late one: by then all of them
- * are through. */
+ * are through. On a line that says things twice or out of order, that takes as long as it ever did. */
 static void note_doubt(struct poller *poller, double now)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
         const struct poller_step *step = &poller->steps[i];
+        if (step->sure)
+            poller->due = fmax(poller->due, step->asked_at + poller->disorder_s);
         if (!step->late || isnan(step->open_since))
             continue;
-        double through = now + fmin(now - step->open_since, REST_MOST_S);
+        double through = fmax(now + fmin(now - step->open_since, REST_MOST_S),
+                              step->asked_at + poller->disorder_s);
         poller->clear_at = fmax(isnan(poller->clear_at) ? through : poller->clear_at, through);
     }
     if (!isnan(poller->clear_at))
@@ -204,7 +231,9 @@ static bool tell(struct poller *poller, double now)
 {
     double first, last;
     find_times(poller, &first, &last);
-    bool whole = !poller->incomplete && last - first <= now - poller->cycle_started;
+    bool of_one_time = poller->disorder_s > 0 ? first >= poller->cycle_started
+                                              : last - first <= now - poller->cycle_started;
+    bool whole = !poller->incomplete && of_one_time;
     if (poller->vital_missed || isinf(first) || !whole)
         return false;
     pack_clear(&poller->values);
@@ -223,16 +252,26 @@ static bool tell(struct poller *poller, double now)
     return true;
 }
 
+/* The pace of the line. After a miss, or a rest, the time since the cycle before tells nothing of it, and neither does a
+ * single pause, whatever it was for: what two rounds in a row took counts. */
+static void learn_round(struct poller *poller)
+{
+    bool rests = !isnan(poller->clear_at) && poller->disorder_s == 0;
+    if (poller->told && !isnan(poller->last_started)) {
+        double round_s = poller->cycle_started - poller->last_started;
+        poller->round_s = poller->last_round_s > 0 ? fmin(round_s, poller->last_round_s) : round_s;
+        poller->last_round_s = round_s;
+    }
+    poller->last_started = poller->told && !rests ? poller->cycle_started : NAN;
+}
+
 static void end_cycle(struct poller *poller, double now)
 {
     poller->in_cycle = poller->woken = false;
     poller->hurries = 0;
     poller->due = fmax(poller->cycle_started + next_in_s(poller), now);
     note_doubt(poller, now);
-    /* After a miss, or a rest, the time since the cycle before tells nothing of the line. */
-    if (poller->told && !isnan(poller->last_started))
-        poller->round_s = poller->cycle_started - poller->last_started;
-    poller->last_started = poller->told && isnan(poller->clear_at) ? poller->cycle_started : NAN;
+    learn_round(poller);
     poller->complete |= poller->told && now - poller->first_at > COMPLETE_S;
 }
 
@@ -339,17 +378,9 @@ bool poller_over(struct poller *poller, double now, bool *published)
     return true;
 }
 
-static uint32_t hash_of(const uint8_t *bytes, size_t size)
-{
-    uint32_t hash = 2166136261;
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ bytes[i]) * 16777619;
-    return hash;
-}
-
 void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t size, double asked_at)
 {
-    const uint32_t asked = hash_of(bytes, size);
+    const uint32_t asked = recall_hash(bytes, size);
     for (unsigned i = 0; poller->steps && i < poller->config->driver->steps; i++) {
         struct poller_step *step = &poller->steps[i];
         if (step->asked == asked && !(step->open_since <= asked_at))
@@ -361,8 +392,10 @@ void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t siz
 static void note_request(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
-    step->asked = hash_of(poller->request.bytes, poller->request.size);
+    step->request = poller->request;
+    step->asked = recall_hash(poller->request.bytes, poller->request.size);
     step->asked_at = now;
+    recall_ask(&poller->recall, step->asked, now);
     if (isnan(step->open_since))
         step->open_since = now;
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
@@ -431,13 +464,80 @@ static bool is_believed(struct poller *poller, double now)
     return verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
 }
 
-/* Some answer to the step in flight is there. True: it can be that to its last request only. */
-static bool note_answer(struct poller *poller)
+/* Whether the reply is as likely one to an earlier request that got none, or has said the same, as to the last one. A
+ * line that was never seen to say things twice or out of order is believed as long as replies come when they usually do. */
+static bool is_out_of_turn(const struct poller *poller)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    double took_s = poller->replied_at - step->asked_at;
+    if (poller->reply == 0 || poller->disorder_s > 0 || step->quick_s == 0)
+        return false;
+    bool usual = took_s >= EARLY * step->quick_s && took_s <= LATE * poller->answer_s + LATE_S;
+    return !usual && recall_suspects(&poller->recall, step->asked, step->asked_at, poller->reply);
+}
+
+/* On a line that says things twice or out of order: the first request that stayed unanswered, of so long ago that it may
+ * be the one that is answered now. */
+static double first_unanswered(const struct poller *poller, double now)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    double since = now - 2 * poller->disorder_s;
+    return recall_first(&poller->recall, step->asked, since, step->asked_at, 0);
+}
+
+/* The first request that the reply can be the answer to. On a line that says things twice it was left in peace for so
+ * long that nothing comes twice, unless all stood still in the meantime. */
+static double first_request(const struct poller *poller, double now)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    if (poller->disorder_s > 0) {
+        double unanswered = first_unanswered(poller, now);
+        bool stood_still = unanswered < step->asked_at;
+        double since = stood_still ? poller->sure_at - poller->disorder_s : INFINITY;
+        return fmin(step->open_since, fmin(unanswered, since));
+    }
+    if (!is_out_of_turn(poller))
+        return step->open_since;
+    return fmin(step->open_since, recall_first(&poller->recall, step->asked, -INFINITY,
+                                               step->asked_at, poller->reply));
+}
+
+/* Some answer to the step in flight is there. True: it can be that to its last request only, and behind it there is
+ * none to an earlier one. */
+static bool note_answer(struct poller *poller, double at)
 {
     struct poller_step *step = &poller->steps[poller->step];
-    if (step->open_since < step->asked_at)
+    if (at < step->asked_at || poller->disorder_s > 0)
         return false;
     poller_settle(poller, step->asked_at);
+    return true;
+}
+
+/* What a line that says things twice was left in peace for may have stood still on its way, and then comes with the first
+ * answer, or in its place: that is thrown away, and the same is asked once more. */
+static bool is_probe(struct poller *poller, double at)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    bool probe = poller->disorder_s > 0 && !poller->probed;
+    poller->probed = true;
+    if (probe && at == step->asked_at)
+        close_step(step);
+    return probe;
+}
+
+/* A step that said something new each time and now says what it said before, word for word: the first time it is asked
+ * once more, as such a reply may have come twice. Where it stays with that, it is a habit of this pack's. */
+static bool is_odd(struct poller *poller)
+{
+    struct poller_step *step = &poller->steps[poller->step];
+    uint32_t before = step->odd;
+    step->odd = 0;
+    if (poller->reply == 0 || poller->disorder_s > 0 || step->repeats)
+        return false;
+    step->repeats = before == poller->reply;
+    if (before != 0 || !recall_returns(&poller->recall, step->asked, step->asked_at, poller->reply))
+        return false;
+    step->odd = poller->reply;
     return true;
 }
 
@@ -447,15 +547,26 @@ bool poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
-    double at = step->open_since;
-    bool settled = note_answer(poller);
+    double at = first_request(poller, now);
+    bool probe = is_probe(poller, at), odd = is_odd(poller);
+    recall_answer(&poller->recall, step->asked, step->asked_at, poller->reply);
+    if (probe || odd) {
+        ask_again(poller, now);
+        return false;
+    }
+    bool settled = note_answer(poller, at);
     if (!is_believed(poller, now))
         return settled;
     poller->forgotten = false;
     step->refusals = 0;
+    double took_s = poller->replied_at - step->asked_at;
+    step->quick_s = step->quick_s > 0 ? fmin(took_s, step->quick_s * SLOWER) : took_s;
     step->part = poller->incoming;
     step->at = at;
-    step->late = !settled && plan->every_s == 0; /* what changes slowly may be older */
+    step->sure = poller->disorder_s > 0 && at >= poller->cycle_started;
+    if (step->sure)
+        poller->sure_at = at;
+    step->late = at < step->asked_at && plan->every_s == 0; /* what changes slowly may be older */
     poller->last_answer = now;
     step->misses = 0;
     step->answers = true;
@@ -465,6 +576,68 @@ bool poller_answered(struct poller *poller, double now)
         poller->silent_cycles = 0;
     next_step(poller);
     return settled;
+}
+
+double poller_suspects(const struct poller *poller, double now, double gap_s)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    if (step->open_since < step->asked_at ||
+        !recall_suspects(&poller->recall, step->asked, step->asked_at, poller->reply))
+        return NAN;
+    return fmax(now + gap_s, step->asked_at + step->quick_s);
+}
+
+double poller_late(const struct poller *poller, double now, uint32_t reply)
+{
+    const struct poller_step *step = &poller->steps[poller->step];
+    if (reply == poller->reply)
+        return NAN;
+    double since =
+        recall_asked_for(&poller->recall, step->asked, step->asked_at, now, poller->reply);
+    return now - since;
+}
+
+void poller_contradicted(struct poller *poller)
+{
+    poller->incomplete = true;
+}
+
+double poller_recognize(const struct poller *poller, double now, const struct reply *frames)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        struct bms bms = poller->bms;
+        struct pack pack;
+        struct reply reply = *frames;
+        bool awaited = poller->disorder_s == 0 && !isnan(step->open_since);
+        if (awaited || step->request.size == 0)
+            continue;
+        pack_clear(&pack);
+        if (reply_decode(&reply, &bms, &step->request, true, &pack) != REPLY_DONE)
+            continue;
+        double since = recall_asked_for(&poller->recall, step->asked, INFINITY, now, reply.hash);
+        if (!isnan(since))
+            return now - since;
+    }
+    return NAN;
+}
+
+void poller_distrust(struct poller *poller, double now, double disorder_s)
+{
+    /* Where something came late, something else may come later still. */
+    double older_s = 2 * disorder_s;
+    poller->disorder_s = disorder_s;
+    poller->sure_at = now - older_s;
+    poller->published_at -= older_s;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        struct poller_step *step = &poller->steps[i];
+        step->at -= older_s;
+        step->sure = false;
+        if (step->asked_at >= now - older_s)
+            step->open_since = fmin(step->open_since, now - older_s);
+    }
+    if (!poller->in_cycle)
+        note_doubt(poller, now);
 }
 
 /* Without its vital step a cycle is worth nothing; the line is better used by the neighbours.
@@ -482,7 +655,8 @@ static void abandon_cycle(struct poller *poller, double now)
 void poller_refused(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
-    note_answer(poller);
+    recall_answer(&poller->recall, step->asked, step->asked_at, REFUSAL);
+    note_answer(poller, step->open_since);
     unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
     if (step->answers && ++step->refusals < believed) {
         ask_again(poller, now);

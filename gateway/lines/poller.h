@@ -14,12 +14,37 @@
  * one of this step since the line was opened, until that is settled. A line keeps the order of what
  * passes: once a request has its answer, nothing asked before it will be answered any more. That
  * settles it where a pack, or its neighbour, is asked different things: the cycle is walked through
- * once more then, and so never holds old beside new. Where nothing else is asked, the line is opened anew, or the pack is left in peace for as long as a reply can
- * have been on its way: what is still under way comes meanwhile, and is thrown away.
+ * once more then, and so never holds old beside new. Where nothing else is asked, the line is opened
+ * anew, or the pack is left in peace for as long as a reply can have been on its way: what is still
+ * under way comes meanwhile, and is thrown away.
+ *
+ * Some lines say things twice or out of order (radio, UDP). They show it, since then more comes than
+ * was asked for: a reply although nobody waits for one, or two to one request. By its bytes it is
+ * known when it was asked for at the latest, and so how late such a line is: its disorder. Three rules
+ * make ages true in spite of it:
+ *
+ * - Until a line has shown it, a reply that can be an old one (the same bytes came before, or an
+ *   earlier request stayed unanswered) is believed only when the time in which this step is usually
+ *   answered is over and the line was quiet since, so that the true one shows beside it; when it comes
+ *   at an unusual time, it is taken for as old as it can be; and a step that never said the same twice
+ *   is asked once more when it does.
+ * - When it shows, all that was believed is older by the disorder from that moment on.
+ * - From then on a cycle begins only when so much time has passed since the last request that all
+ *   has come that can come of it, and nothing is published that was not asked for in this cycle:
+ *   whatever is read then was asked for within it, be it said once or twice, soon or late. As a line
+ *   may have stood still while it was left in peace, the first answer is thrown away: what was held
+ *   up comes before it or with it. A reply that comes late, or for which another request is unanswered in twice
+ *   the disorder, does not count as one of this cycle.
+ *
+ * That is sufficient as long as nothing is later than the line was seen to be. What is left: the very
+ * first reply that comes twice or late on a line, if it takes the place of one that is lost, and comes
+ * just when that one would.
  */
 #ifndef PACKGATE_LINES_POLLER_H
 #define PACKGATE_LINES_POLLER_H
 
+#include "recall.h"
+#include "reply.h"
 #include "spike.h"
 
 #include "config/config.h"
@@ -31,9 +56,14 @@ struct poller_step {
     double open_since; /* the first request that may still be answered; NaN: all are settled */
     double asked_at;   /* the last request */
     uint32_t asked;    /* what that was, as a hash */
+    struct bms_request request;
+    double quick_s;    /* the shortest time in which it was answered of late; 0: not known */
+    bool sure;         /* the last request was answered, which settles nothing yet */
     bool late;         /* in this cycle its reply may have been that to an earlier request */
     double due;        /* not before */
     unsigned misses;   /* in a row */
+    uint32_t odd;      /* the reply that it is asked once more for; 0: none */
+    bool repeats;      /* it is known to come back to what it said before */
     bool answers;      /* it was answered once at least */
     unsigned refusals; /* in a row, which may have been damage */
 };
@@ -55,19 +85,27 @@ struct poller {
     const struct pack_config *config;
     struct bms bms;
     struct poller_step *steps; /* driver->steps of them; one for a device that talks unasked */
-    struct pack incoming;      /* the reply under way */
-    struct pack values;        /* the last cycle published */
-    struct spike spike;        /* what of the readings is in doubt */
-    struct bms before;         /* as its driver knew it before it built the request under way */
-    double noisy_until;        /* damage was seen not long before */
-    double published_at;       /* when the oldest of its parts was asked; NaN: never */
-    double due;                /* next cycle */
+    struct pack incoming;      /* the reply under way, */
+    uint32_t reply;            /* its bytes, as a hash, and when they came; 0: not known */
+    double replied_at;
+    struct recall recall;
+    double
+        disorder_s; /* the line says things twice or out of order, by up to so long; 0: it does not */
+    struct pack values;  /* the last cycle published */
+    struct spike spike;  /* what of the readings is in doubt */
+    struct bms before;   /* as its driver knew it before it built the request under way */
+    double noisy_until;  /* damage was seen not long before */
+    double sure_at;      /* on such a line, the last request that has its own answer */
+    bool probed;         /* and it was asked something to see whether it moves */
+    double published_at; /* when the oldest of its parts was asked; NaN: never */
+    double due;          /* next cycle */
     double cycle_started;
     double last_started; /* of the cycle before; NaN: it was not published */
-    double round_s;      /* from one published cycle to the next; 0: not known */
-    double clear_at;     /* what is in doubt will not be answered any more then; NaN: nothing is */
-    double answer_s;     /* the longest that answers took of late; 0: not known */
-    double last_answer;  /* any; NaN: never */
+    double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
+    double last_round_s;
+    double clear_at;    /* what is in doubt will not be answered any more then; NaN: nothing is */
+    double answer_s;    /* the longest that answers took of late; 0: not known */
+    double last_answer; /* any; NaN: never */
     unsigned step;
     unsigned tries;             /* of the current request so far */
     struct bms_request request; /* the next one, */
@@ -120,6 +158,27 @@ bool poller_over(struct poller *poller, double now, bool *published);
  * same again. True: it can be that to the last request only, so that nothing asked before it on
  * this line will be answered any more (poller_settle). */
 bool poller_answered(struct poller *poller, double now);
+
+/** Whether the reply in poller->incoming could be another one than that to the request in flight, if the line were to
+ * say things twice or out of order: then it is to be believed only at the time that is returned, if no
+ * other one follows until then. NaN: it cannot, or it is taken for old enough as it is. `gap_s` is how long the line has to be quiet in any
+ * case. */
+double poller_suspects(const struct poller *poller, double now, double gap_s);
+
+/** Another reply to the same request follows. Since when the first one was on its way, at least; NaN: it says the
+ * same. */
+double poller_late(const struct poller *poller, double now, uint32_t reply);
+
+/** It says something else: nothing of this cycle is published. */
+void poller_contradicted(struct poller *poller);
+
+/** What these frames, for which nobody waited, are: a reply of this pack that shows that the line says things twice or out of order. Since
+ * when it was on its way, at least; NaN: it is none. */
+double poller_recognize(const struct poller *poller, double now, const struct reply *frames);
+
+/** The line says things twice or out of order, by up to so long: what was believed may be older by that. 0: it does
+ * not any more. */
+void poller_distrust(struct poller *poller, double now, double disorder_s);
 
 /** Another pack on the line has answered what it was asked at `asked_at`: what was asked before will
  * not be answered any more. */

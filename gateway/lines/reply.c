@@ -2,6 +2,8 @@
 /* From received bytes to decoded frames. */
 #include "reply.h"
 
+#include "recall.h"
+
 #include <string.h>
 
 void reply_clear(struct reply *reply)
@@ -24,8 +26,11 @@ static bool take_frame(struct reply *reply, struct bms *bms, const struct bms_re
                        const uint8_t *frame, size_t size, struct pack *pack,
                        enum reply_state *state)
 {
+    enum bms_result result = bms->driver->decode(bms, request, frame, size, pack);
     reply->counters.frames++;
-    switch (bms->driver->decode(bms, request, frame, size, pack)) {
+    if (result == BMS_DONE || result == BMS_PARTIAL)
+        reply->hash = recall_hash(frame, size);
+    switch (result) {
     case BMS_DONE:
         *state = REPLY_DONE;
         return true;
@@ -35,6 +40,8 @@ static bool take_frame(struct reply *reply, struct bms *bms, const struct bms_re
         return true;
     case BMS_FOREIGN:
         reply->counters.foreign++;
+        if (reply->strays)
+            reply_append(reply->strays, frame, size);
         return false;
     case BMS_INVALID:
         reply->counters.invalid++;

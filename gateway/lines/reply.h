@@ -16,6 +16,8 @@ struct reply_counters {
 struct reply {
     uint8_t bytes[2 * BMS_FRAME_MAX];
     size_t size;
+    uint32_t hash;        /* of the last frame that belonged to the reply */
+    struct reply *strays; /* gets the frames that do not belong to it; NULL: they are dropped */
     struct reply_counters counters;
 };
 

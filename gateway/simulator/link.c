@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * One connection to a simulated bus. All that is to be sent waits in a few slots until it is due;
+ * One connection to a simulated bus. All that is to be sent waits in slots until it is due;
  * one slot after the other is spoken, whole or piece by piece.
  */
 #include "link.h"
@@ -17,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SLOTS 16
+#define SLOTS_MOST 1024
 #define QUIET_S 0.1      /* a request that is not complete by then never will be */
 #define PTY_CHECK_S 0.05 /* how often a client is looked for */
 #define PACE_S 0.01      /* bytes of a paced line are sent in portions of this time */
@@ -28,10 +28,10 @@
 struct slot {
     double due;
     uint64_t number; /* of equal due times, the lower goes first */
-    size_t size;     /* 0: free */
+    size_t size;
     size_t sent;
     bool is_echo;
-    uint8_t bytes[SIMULATOR_SAY_MAX];
+    uint8_t bytes[];
 };
 
 struct simulator_link {
@@ -48,8 +48,18 @@ struct simulator_link {
     ev_timer presence;     /* of a pty: looks for a client while there is none */
     struct slot *speaking; /* begun, and not to be interrupted */
     uint64_t next_number;
-    struct slot slots[SLOTS];
+    unsigned count;
+    struct slot *slots[SLOTS_MOST];
 };
+
+static void clear_slots(struct simulator_link *link)
+{
+    for (unsigned i = 0; i < link->count; i++)
+        free(link->slots[i]);
+    link->count = 0;
+    link->speaking = NULL;
+    ev_timer_stop(link->loop, &link->speaker);
+}
 
 /* ---- a pty's client comes and goes ---- */
 
@@ -58,10 +68,7 @@ static void on_absent(struct simulator_link *link)
     ev_io_stop(link->loop, &link->readable);
     ev_timer_stop(link->loop, &link->quiet);
     link->events.quiet(link->data);
-    for (int i = 0; i < SLOTS; i++)
-        link->slots[i].size = 0;
-    link->speaking = NULL;
-    ev_timer_stop(link->loop, &link->speaker);
+    clear_slots(link);
     pty_reset(link->fd);
     ev_timer_again(link->loop, &link->presence);
 }
@@ -88,11 +95,9 @@ static struct slot *next_slot(struct simulator_link *link)
     if (link->speaking)
         return link->speaking;
     struct slot *next = NULL;
-    for (int i = 0; i < SLOTS; i++) {
-        struct slot *slot = &link->slots[i];
-        if (slot->size > 0 && (!next || goes_before(slot, next)))
-            next = slot;
-    }
+    for (unsigned i = 0; i < link->count; i++)
+        if (!next || goes_before(link->slots[i], next))
+            next = link->slots[i];
     return next;
 }
 
@@ -147,6 +152,15 @@ static void arm_speaker(struct simulator_link *link)
     ev_timer_start(link->loop, &link->speaker);
 }
 
+static void remove_slot(struct simulator_link *link, struct slot *slot)
+{
+    unsigned i = 0;
+    while (link->slots[i] != slot)
+        i++;
+    link->slots[i] = link->slots[--link->count];
+    free(slot);
+}
+
 /* Says one piece of a slot. False: that was the end of the connection. */
 static bool speak(struct simulator_link *link, struct slot *slot)
 {
@@ -160,8 +174,8 @@ static bool speak(struct simulator_link *link, struct slot *slot)
     if (slot->sent < slot->size)
         return true;
     link->speaking = NULL;
-    slot->size = 0;
     bool ends = link->options->close != 0 && link->kind == SIMULATOR_SOCKET && !slot->is_echo;
+    remove_slot(link, slot);
     return !ends;
 }
 
@@ -181,20 +195,16 @@ static void on_speaker(struct ev_loop *loop, ev_timer *timer, int revents)
     arm_speaker(link);
 }
 
-static struct slot *free_slot(struct simulator_link *link)
-{
-    for (int i = 0; i < SLOTS; i++)
-        if (link->slots[i].size == 0)
-            return &link->slots[i];
-    return NULL;
-}
-
 static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, double delay_s,
                 bool is_echo)
 {
-    struct slot *slot = free_slot(link);
-    if (!slot || size == 0 || size > sizeof slot->bytes || !ev_is_active(&link->readable))
+    if (link->count == SLOTS_MOST || size == 0 || size > SIMULATOR_SAY_MAX ||
+        !ev_is_active(&link->readable))
         return; /* nobody is there to hear it */
+    struct slot *slot = malloc(sizeof *slot + size);
+    if (!slot)
+        return;
+    link->slots[link->count++] = slot;
     memcpy(slot->bytes, bytes, size);
     slot->size = size;
     slot->sent = 0;
@@ -276,6 +286,7 @@ void simulator_link_free(struct simulator_link *link)
     ev_timer_stop(link->loop, &link->speaker);
     ev_timer_stop(link->loop, &link->quiet);
     ev_timer_stop(link->loop, &link->presence);
+    clear_slots(link);
     close(link->fd);
     free(link);
 }

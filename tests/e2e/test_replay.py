@@ -5,10 +5,12 @@
 
 import concurrent.futures
 import glob
+import itertools
 import json
 import math
 import os
 import pty
+import re
 import selectors
 import subprocess
 import tty
@@ -47,17 +49,19 @@ class PtyReplayer(Replayer):
     def _serve(self):
         terminal = Terminal(self.master)
         buffers = {terminal: b""}
+        # A device says one block a second; what comes faster from a serial port is what has piled up.
+        blocks = itertools.cycle(re.split(rb"(?=\r\nPID)", self.unasked))
         with selectors.DefaultSelector() as selector:
             selector.register(terminal, selectors.EVENT_READ)
             selector.register(self.stopping, selectors.EVENT_READ)
             while True:
-                ready = selector.select(0.5 if self.unasked else None)
+                ready = selector.select(1 if self.unasked else None)
                 if any(key.fileobj is self.stopping for key, _ in ready):
                     return
                 if ready:
                     self._receive(selector, buffers, terminal)
                 else:
-                    terminal.sendall(self.unasked)
+                    terminal.sendall(next(blocks))
 
     def __exit__(self, *arguments):
         super().__exit__(*arguments)

@@ -17,7 +17,7 @@ from harness import Gateway, PACKGATE, PATIENCE, Program, main, read_value
 
 # What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
 READS = {
-    "daly": rb"\xA5[\x40-\x4F\x80][\x90\x91\x93-\x98\x50\x62\x63]\x08\x00{8}.",
+    "daly": rb"\xA5[\x40-\x4F\x80][\x90\x91\x93-\x98\x50\x59-\x5B\x5E\x5F\x62\x63]\x08\x00{8}.",
     "daly-d2": rb"\xD2\x03.{6}",
     "daly-p81": rb"[\x81-\x90]\x03.{6}",
     "daly-sinowealth": rb"\x0A[\x01-\x17][\x02\x04]",

@@ -174,9 +174,9 @@ def exception_of(client, address, count, unit):
     return response.exception_code if response.isError() else None
 
 
-def await_value(client, name, unit, wanted):
+def await_value(client, name, unit, wanted, patience=PATIENCE):
     """Reads until `wanted(value)`; for what has no message of its own."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         value = read_value(client, name, unit)
         if wanted(value):

@@ -15,6 +15,8 @@ import threading
 
 from harness import Gateway, PACKGATE, PATIENCE, Program, main, read_value
 
+AT_A_TIME = 40
+
 # What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
 READS = {
     "daly": rb"\xA5[\x40-\x4F\x80][\x90\x91\x93-\x98\x50\x59-\x5B\x5E\x5F\x62\x63]\x08\x00{8}.",
@@ -332,18 +334,21 @@ def check_interrupted(_):
         assert "ended before everything was tried\ntried topbms at address " in said, said
 
 
-# ---- all of that at once: it mostly waits ----
+# ---- many of them at a time: they mostly wait ----
 
 def start(check, cases):
-    return {POOL.submit(check, case): case for case in cases}
+    return {POOL.submit(check, case): (check, case) for case in cases}
 
 
 def finish(jobs):
-    failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
-    assert not failed, "\n".join(failed)
+    """A search gives a pack as long as a living one needs, which may be too short where many emulators share a busy
+    machine: what was not found among the others is looked for once more, alone."""
+    concurrent.futures.wait(ALL)
+    for check, case in [jobs[job] for job in jobs if job.exception()]:
+        check(case)
 
 
-POOL = concurrent.futures.ThreadPoolExecutor(len(CASES) + len(PTY_CASES) + len(BUSES) + 4)
+POOL = concurrent.futures.ThreadPoolExecutor(AT_A_TIME)
 ALL_JOBS = start(check_all, BUSES)
 ALONE_JOBS = start(check_alone, ["alone"])
 INTERRUPTED_JOBS = start(check_interrupted, ["interrupted"])
@@ -351,6 +356,7 @@ TCP_JOBS = start(check_over_tcp, CASES)
 PTY_JOBS = start(check_over_pty, PTY_CASES)
 SILENT_JOBS = start(check_silence, ["silence"])
 ECHO_JOBS = start(check_echo, ["echo"])
+ALL = [*ALL_JOBS, *ALONE_JOBS, *INTERRUPTED_JOBS, *TCP_JOBS, *PTY_JOBS, *SILENT_JOBS, *ECHO_JOBS]
 
 
 def finds_every_protocol():

@@ -170,6 +170,17 @@ def one_that_wants_to_be_alone_is():
         assert times[at + 1] == "alone", times
 
 
+def one_that_fails_beside_others_runs_again_alone():
+    once = '[ -e again ] || { touch again; echo "1..1"; echo "not ok 1 - a"; exit 1; }; '
+    with folder_of(bad=once + GOOD, good=GOOD) as folder:
+        status, lines = run(folder, "e2e")
+        assert status == 0 and lines[-2:] == ["passed only alone: e2e/bad", "4 passed, 0 failed"], lines
+        assert sum("not ok 1 - a" in line for line in lines) == 1, lines
+        with open(f"{folder}/build/tests/log/e2e/bad.beside-others", encoding="ascii") as file:
+            assert "not ok 1 - a" in file.read()
+
+
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
-      interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is])
+      interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
+      one_that_fails_beside_others_runs_again_alone])

@@ -16,6 +16,7 @@
 #define COMPLETE_S 30        /* for so long the first whole set of values is waited for */
 #define NOISY_S 60           /* since damage was seen */
 #define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
+#define TOGETHER_S 2.0       /* values so far apart are still of one time */
 #define REFUSAL 1            /* in place of a hash */
 #define EARLY 0.5            /* of the shortest answer, and it is none to this request, */
 #define LATE 3               /* of the longest, */
@@ -231,7 +232,7 @@ static bool tell(struct poller *poller, double now)
 {
     double first, last;
     find_times(poller, &first, &last);
-    bool of_one_time = poller->disorder_s > 0 ? first >= poller->cycle_started
+    bool of_one_time = poller->disorder_s > 0 ? first >= poller->cycle_started - TOGETHER_S
                                               : last - first <= now - poller->cycle_started;
     bool whole = !poller->incomplete && of_one_time;
     if (poller->vital_missed || isinf(first) || !whole)

@@ -19,7 +19,7 @@ void ant_set_mos_temp(struct pack *pack, int celsius)
 void ant_set_current(const struct bms *bms, struct pack *pack, int tenths_a, int watts)
 {
     bool turned = bms->options.current == BMS_CURRENT_INVERTED;
-    bms_set_current(bms, pack, -tenths_a / 10.0);
+    bms_set_current(bms, pack, -(tenths_a / 10.0));
     if (watts != 0 || tenths_a == 0)
         pack_set(pack, POWER_W, turned ? (double) watts : -(double) watts);
 }

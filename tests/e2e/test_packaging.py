@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Manual pages, `make install`, the systemd unit and the Debian package: that they are what the program is, and work."""
 
+# tests/run: long, own build
+
 import glob
 import os
 import re

@@ -29,7 +29,8 @@ def folder_of(**scripts):
             put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
         else:
             # Python, as end-to-end tests are, which becomes the script.
-            put(f"{folder}/tests/e2e/test_{name}.py", f"{text.count('alone') and '# tests/run: alone' or ''}\n"
+            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "own build") if mark in text)
+            put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
                 f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
     put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
     try:
@@ -159,6 +160,14 @@ def names_pick_tests():
         assert status == 1 and lines == ["tests/run: there is no test nothing; --list shows all"], lines
 
 
+def sanitized_run_leaves_out_what_has_its_own_build():
+    with folder_of(good=GOOD, packages="# own build\n" + GOOD) as folder:
+        os.rename(f"{folder}/build", f"{folder}/sanitized")
+        for names, wanted in ([], ["e2e/good"]), (["e2e"], ["e2e/good", "e2e/packages"]), (["fuzz/daly"], ["fuzz/daly"]):
+            status, lines = run(folder, "--list", *names, BUILD="sanitized")
+            assert status == 0 and lines == wanted, lines
+
+
 def one_that_wants_to_be_alone_is():
     mark = 'echo "$0 begins" >>times; sleep 0.2; echo "$0 ends" >>times; '
     with folder_of(one=mark + GOOD, two=mark + GOOD, three="echo alone >>times; sleep 0.2; echo alone >>times; " + GOOD) as folder:
@@ -183,4 +192,5 @@ def one_that_fails_beside_others_runs_again_alone():
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
+      sanitized_run_leaves_out_what_has_its_own_build,
       one_that_fails_beside_others_runs_again_alone])

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#include "note.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void note_key(const char *pack, char key[PIPE_KEY_SIZE])
+{
+    snprintf(key, PIPE_KEY_SIZE, "pack.%s", pack);
+}
+
+void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE], word[ENTITY_WORD_SIZE];
+    note_key(pack->pack->source.name, key);
+    snprintf(text, sizeof text, "%s %04x %s", pack->protocol[0] ? pack->protocol : "-",
+             pack->identity & 0xFFFF, entity_word(pack->set, word));
+    outlet_keep(mqtt->outlet, key, text);
+}
+
+void note_alarms(struct mqtt *mqtt, const struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
+    snprintf(text, sizeof text, "%x %x", (unsigned) pack->warning, (unsigned) pack->protection);
+    outlet_keep(mqtt->outlet, key, pack->warning | pack->protection ? text : NULL);
+}
+
+void note_read_alarms(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char key[PIPE_KEY_SIZE];
+    unsigned warning, protection;
+    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
+    const char *text = outlet_note(mqtt->outlet, key);
+    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
+        return;
+    pack->warning = warning;
+    pack->protection = protection;
+}
+
+struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], unsigned *identity)
+{
+    char word[PIPE_NOTE_SIZE] = "";
+    struct entity_set set;
+    protocol[0] = '\0';
+    *identity = 0;
+    if (sscanf(text, "%32s %x %100s", protocol, identity, word) == 3 && entity_read(word, &set))
+        return set;
+    return entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
+}
+
+static const char *const forms[] = {"device", "single", "off"};
+
+void note_place(struct mqtt *mqtt)
+{
+    char form[32];
+    if (mqtt_is_smartbms(mqtt))
+        return;
+    snprintf(form, sizeof form, "%s%s", forms[mqtt->place.form], mqtt->place.retain ? "+" : "");
+    outlet_keep(mqtt->outlet, "topic", mqtt->place.topic);
+    outlet_keep(mqtt->outlet, "prefix", mqtt->place.prefix);
+    outlet_keep(mqtt->outlet, "form", form);
+    mqtt->before = mqtt->place;
+}
+
+void note_read_place(struct mqtt *mqtt)
+{
+    const char *topic = outlet_note(mqtt->outlet, "topic");
+    const char *prefix = outlet_note(mqtt->outlet, "prefix");
+    const char *form = outlet_note(mqtt->outlet, "form");
+    if (!topic || !prefix || !form)
+        return;
+    snprintf(mqtt->before.topic, sizeof mqtt->before.topic, "%s", topic);
+    snprintf(mqtt->before.prefix, sizeof mqtt->before.prefix, "%s", prefix);
+    mqtt->before.form = DISCOVERY_OFF;
+    for (int i = DISCOVERY_DEVICE; i <= DISCOVERY_OFF; i++)
+        if (strncmp(form, forms[i], strlen(forms[i])) == 0)
+            mqtt->before.form = (enum mqtt_discovery) i;
+    mqtt->before.retain = form[strlen(form) - 1] == '+';
+}
+
+bool note_same_announcements(const struct mqtt *mqtt)
+{
+    const struct place *a = &mqtt->place, *b = &mqtt->before;
+    return !mqtt_is_smartbms(mqtt) && b->topic[0] && a->form == b->form &&
+           (a->form == DISCOVERY_OFF || strcmp(a->prefix, b->prefix) == 0);
+}
+
+bool note_same_place(const struct mqtt *mqtt)
+{
+    const struct place *a = &mqtt->place, *b = &mqtt->before;
+    return note_same_announcements(mqtt) && strcmp(a->topic, b->topic) == 0 &&
+           a->retain == b->retain;
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "orders.h"
+#include "messages.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void send_result(struct mqtt *mqtt, const char *pack, const char *order, int value,
+                        const char *result)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    if (mqtt_is_smartbms(mqtt))
+        return;
+    message_result(&text, order, value, result);
+    mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack, "set/result", topic), &text, 1, false);
+}
+
+static const char *order_name(enum order_topic which)
+{
+    return which == TOPIC_CHARGE_MOS ? "charge_mos" : "discharge_mos";
+}
+
+static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+{
+    struct mqtt *mqtt = data;
+    struct asked *order = &mqtt->orders[ticket];
+    send_result(mqtt, order->pack->pack->source.name, order_name(order->which), order->value,
+                message_outcome(result));
+    order->pack = NULL;
+}
+
+static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
+                              int value)
+{
+    int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
+    struct switches what = {0};
+    struct asked *order = mqtt->orders;
+    while (order < mqtt->orders + ORDERS_MAX && order->pack)
+        order++;
+    if (order == mqtt->orders + ORDERS_MAX)
+        return "busy";
+    what.wanted[place] = true;
+    what.on[place] = value == 1;
+    *order = (struct asked){pack, which, value};
+    if (outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt,
+                     (uint64_t) (order - mqtt->orders)))
+        return NULL;
+    order->pack = NULL;
+    return "busy";
+}
+
+/* Once, since whoever sends such things sends them again and again; the answers tell each. */
+static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const char *why)
+{
+    if (!*told)
+        log_warn("%s: order on %s refused: %s", mqtt->name, topic, why);
+    else
+        log_debug("%s: order on %s refused: %s", mqtt->name, topic, why);
+    *told = true;
+}
+
+/* NULL: it is under way. */
+static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
+                               int value, bool retained, const char *topic)
+{
+    if (!pack || which == TOPIC_UNKNOWN) {
+        tell_refused(mqtt, &mqtt->foreign_told, topic, "there is no such switch");
+        return "unknown";
+    }
+    if (retained) {
+        tell_refused(mqtt, &mqtt->retained_told, topic,
+                     "it is an old one, retained by the broker; clear it with an empty retained "
+                     "message");
+        return "retained";
+    }
+    if (value < 0) {
+        tell_refused(mqtt, &mqtt->foreign_told, topic, "neither 1 nor 0");
+        return "invalid";
+    }
+    if (pack->pack->source.members || !pack->pack->source.writable)
+        return "not allowed";
+    if (!outlet_fresh(mqtt->outlet, pack->pack, clock_now()))
+        return "no answer";
+    return give_order(mqtt, pack, which, value);
+}
+
+void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                 bool retained)
+{
+    char name[NAME_SIZE];
+    enum order_topic which = topic_parse(mqtt->place.topic, mqtt_is_smartbms(mqtt), topic, name);
+    /* An empty message is how a retained one is cleared. */
+    if (which == TOPIC_NOT_OURS || size == 0)
+        return;
+    struct mqtt_pack *pack = mqtt_is_smartbms(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
+    int value = order_payload(payload, size);
+    const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : order_name(which);
+    const char *result = judge_order(mqtt, pack, which, value, retained, topic);
+    char order[64];
+    snprintf(order, sizeof order, "%s", word);
+    if (result)
+        send_result(mqtt, mqtt_is_smartbms(mqtt) ? "" : name, order, value, result);
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Orders to switch that come from the broker, and their answers.
+ */
+#ifndef PACKGATE_OUTLETS_MQTT_ORDERS_H
+#define PACKGATE_OUTLETS_MQTT_ORDERS_H
+
+#include "mqtt.h"
+
+/** A message that may be an order. */
+void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                 bool retained);
+
+#endif

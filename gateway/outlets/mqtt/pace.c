@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "pace.h"
+#include "send.h"
+#include "withdraw.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define SPARE_ROOM 32  /* of the queue, for events and results */
+#define OPEN_S 0.5     /* an answer of the broker is worth so long */
+#define REPORT_TICKS 5 /* seconds */
+
+/* What of a pack can be sent now. */
+static unsigned ready(const struct mqtt *mqtt, const struct mqtt_pack *pack, double now)
+{
+    bool open = now - mqtt->answered_at < OPEN_S;
+    return open ? pack->todo : pack->todo & ~(unsigned) STATE;
+}
+
+/* As much as the broker takes, one message a pack in turn. */
+static void pump(struct mqtt *mqtt, double now)
+{
+    unsigned idle = 0;
+    while (connection_room(mqtt->connection) > SPARE_ROOM) {
+        if (mqtt->withdrawals) {
+            if (!withdraw_step(mqtt))
+                return;
+            continue;
+        }
+        if (mqtt->todo) {
+            if (!send_of_gateway(mqtt, now))
+                return;
+            continue;
+        }
+        if (idle >= mqtt->pack_count)
+            return;
+        struct mqtt_pack *pack = &mqtt->packs[mqtt->turn];
+        mqtt->turn = (mqtt->turn + 1) % mqtt->pack_count;
+        idle++;
+        if (!ready(mqtt, pack, now))
+            continue;
+        idle = 0;
+        if (!send_of_pack(mqtt, pack, now))
+            return;
+    }
+}
+
+void pace_send(struct mqtt *mqtt, double now)
+{
+    pump(mqtt, now);
+    mqtt->answered_at = -INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].todo & STATE) {
+            connection_knock(mqtt->connection);
+            return;
+        }
+}
+
+/* ---- when ---- */
+
+static void judge(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    double interval = mqtt->config->interval_s;
+    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
+    if (!mqtt_is_smartbms(mqtt) && fresh != pack->online)
+        pack->todo |= STATUS;
+    if (!fresh && !mqtt_is_smartbms(mqtt))
+        return;
+    if (now >= pack->due) {
+        /* What was due the last time has not been sent: these values take its place. */
+        if (pack->todo & STATE)
+            connection_drop(mqtt->connection);
+        pack->todo |= STATE;
+        pack->due = now - pack->due > interval ? now + interval : pack->due + interval;
+    }
+    if (pack->changed && now >= pack->free_at)
+        pack->todo |= STATE;
+}
+
+/* A change that has to wait is told as soon as it may be. */
+static void wait_for_changes(struct mqtt *mqtt, double now)
+{
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    double next = INFINITY;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (mqtt->packs[i].changed && mqtt->packs[i].free_at > now)
+            next = fmin(next, mqtt->packs[i].free_at);
+    ev_timer_stop(loop, &mqtt->later);
+    if (next == (double) INFINITY)
+        return;
+    ev_timer_set(&mqtt->later, next - now, 0);
+    ev_timer_start(loop, &mqtt->later);
+}
+
+static void flush(struct mqtt *mqtt)
+{
+    double now = clock_now();
+    if (!connection_is_up(mqtt->connection) || mqtt->ending)
+        return;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        judge(mqtt, &mqtt->packs[i], now);
+    if (!mqtt_is_smartbms(mqtt) && outlet_hears(mqtt->outlet, now) != mqtt->heard_told)
+        mqtt->todo |= STATUS;
+    if (!mqtt_is_smartbms(mqtt) && send_count_fresh(mqtt, now) != mqtt->fresh_told)
+        mqtt->todo |= INFO;
+    pace_send(mqtt, now);
+    wait_for_changes(mqtt, now);
+}
+
+void pace_on_flush(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    flush(timer->data);
+}
+
+void pace_soon(struct mqtt *mqtt)
+{
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    if (ev_is_active(&mqtt->flush))
+        return;
+    ev_timer_set(&mqtt->flush, 0, 0);
+    ev_timer_start(loop, &mqtt->flush);
+}
+
+void pace_report(struct mqtt *mqtt)
+{
+    struct connection_counters counters = connection_counters(mqtt->connection);
+    struct pipe_report report = {.connected = connection_is_up(mqtt->connection),
+                                 .sent = counters.sent,
+                                 .dropped = counters.dropped,
+                                 .failed = counters.failed,
+                                 .queued = counters.queued};
+    snprintf(report.words, sizeof report.words, "%.127s", counters.words);
+    mqtt->failed_told = counters.failed;
+    outlet_report(mqtt->outlet, &report);
+}
+
+void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct mqtt *mqtt = timer->data;
+    flush(mqtt);
+    if (mqtt->ticks++ % REPORT_TICKS == 0 ||
+        connection_counters(mqtt->connection).failed != mqtt->failed_told)
+        pace_report(mqtt);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "send.h"
+#include "messages.h"
+#include "smartbms.h"
+
+#include <math.h>
+
+static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    const struct source *source = &pack->pack->source;
+    announce_device(&text, &mqtt->announcer, source, pack->set, pack->gone);
+    announce_topic(&mqtt->announcer, source->name, topic);
+    if (!mqtt_publish(mqtt, topic, &text, 1, true))
+        return false;
+    /* Home Assistant wants to see what is taken away once, and then no more of it. */
+    if (entity_none(pack->gone))
+        pack->todo &= ~(unsigned) ANNOUNCE;
+    pack->gone = (struct entity_set){{0}};
+    return true;
+}
+
+static bool send_single(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char topic[TOPIC_SIZE];
+    const struct source *source = &pack->pack->source;
+    while (pack->row < entity_count() && !entity_in(&pack->set, pack->row) &&
+           !entity_in(&pack->gone, pack->row))
+        pack->row++;
+    if (pack->row == entity_count()) {
+        pack->row = 0;
+        pack->todo &= ~(unsigned) ANNOUNCE;
+        pack->gone = (struct entity_set){{0}};
+        return true;
+    }
+    struct entity entity;
+    entity_describe(pack->row, &entity);
+    announce_single_topic(&mqtt->announcer, source->name, entity.key, entity.platform, topic);
+    struct text text = mqtt_text(mqtt);
+    if (entity_in(&pack->set, pack->row))
+        announce_single(&text, &mqtt->announcer, source, pack->row);
+    if (!mqtt_publish(mqtt, topic, &text, 1, true))
+        return false;
+    pack->row++;
+    return true;
+}
+
+static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    char topic[TOPIC_SIZE];
+    bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    struct text text = mqtt_text(mqtt);
+    text_add(&text, online ? "online" : "offline");
+    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "status", topic),
+                      &text, 1, true))
+        return false;
+    pack->online = online;
+    pack->todo &= ~(unsigned) STATUS;
+    return true;
+}
+
+static bool send_info(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    message_info(&text, &pack->pack->source);
+    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "info", topic),
+                      &text, 1, true))
+        return false;
+    pack->todo &= ~(unsigned) INFO;
+    return true;
+}
+
+static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *text)
+{
+    return mqtt_publish(mqtt, topic, text, 0, mqtt->config->retain && !mqtt_is_smartbms(mqtt));
+}
+
+static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), mqtt_wall_now());
+    return send_last(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
+                     &text);
+}
+
+static bool send_flat(struct mqtt *mqtt, struct mqtt_pack *pack)
+{
+    const char *name;
+    char topic[TOPIC_SIZE];
+    for (unsigned n = 0;; n++) {
+        struct text text = mqtt_text(mqtt);
+        name = smartbms_flat(&text, &pack->pack->source, n);
+        if (!name)
+            return true;
+        if (text.size > 0 &&
+            !send_last(mqtt, topic_of(mqtt->place.topic, NULL, name, topic), &text))
+            return false;
+    }
+}
+
+static bool send_smartbms(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    const struct source *source = &pack->pack->source;
+    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    struct tm local = mqtt_local_now();
+    struct text text = mqtt_text(mqtt);
+    smartbms_status(&text, fresh, &local, source->status.seconds,
+                    source->status.memory_mib * 1048576.0);
+    if (!send_last(mqtt, mqtt->place.topic, &text) || !fresh)
+        return !fresh;
+    if (mqtt->config->layout == LAYOUT_SMARTBMS_FLAT)
+        return send_flat(mqtt, pack);
+    text = mqtt_text(mqtt);
+    smartbms_extremes(&text, source);
+    if (!send_last(mqtt, mqtt->place.topic, &text))
+        return false;
+    text = mqtt_text(mqtt);
+    smartbms_values(&text, source, mqtt->config->layout);
+    return send_last(mqtt, mqtt->place.topic, &text);
+}
+
+/* What has grown old while it waited for the broker is not sent any more. */
+static bool send_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    if (mqtt_is_smartbms(mqtt) && !send_smartbms(mqtt, pack, now))
+        return false;
+    if (!mqtt_is_smartbms(mqtt) && outlet_fresh(mqtt->outlet, pack->pack, now) &&
+        !send_state(mqtt, pack, now))
+        return false;
+    pack->todo &= ~(unsigned) STATE;
+    pack->free_at = fmax(pack->free_at, now - CHANGE_PAUSE_S) + CHANGE_PAUSE_S;
+    pack->changed = false;
+    pack->sent = *pack->pack->source.values;
+    return true;
+}
+
+bool send_of_pack(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    if (pack->todo & ANNOUNCE) {
+        if (!mqtt_announces(mqtt) || !pack->was_fresh) {
+            pack->todo &= ~(unsigned) ANNOUNCE;
+            return true;
+        }
+        return mqtt->announcer.single ? send_single(mqtt, pack) : send_announcement(mqtt, pack);
+    }
+    if (pack->todo & STATUS)
+        return send_pack_status(mqtt, pack, now);
+    if (pack->todo & INFO)
+        return send_info(mqtt, pack);
+    return send_values(mqtt, pack, now);
+}
+
+unsigned send_count_fresh(const struct mqtt *mqtt, double now)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        count += outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now);
+    return count;
+}
+
+static bool announce_gateway_now(struct mqtt *mqtt)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    if (!mqtt_announces(mqtt) || !mqtt_speaks_for_gateway(mqtt)) {
+        mqtt->todo &= ~(unsigned) ANNOUNCE;
+        return true;
+    }
+    if (mqtt->announcer.single) {
+        enum entity_platform platform;
+        const char *key = announce_gateway_key(mqtt->row, &platform);
+        announce_gateway_single(&text, &mqtt->announcer, mqtt->row);
+        announce_single_topic(&mqtt->announcer, NULL, key, platform, topic);
+    } else {
+        announce_gateway(&text, &mqtt->announcer);
+        announce_topic(&mqtt->announcer, NULL, topic);
+    }
+    if (!mqtt_publish(mqtt, topic, &text, 1, true))
+        return false;
+    if (mqtt->announcer.single && ++mqtt->row < GATEWAY_COMPONENTS)
+        return true;
+    mqtt->row = 0;
+    mqtt->todo &= ~(unsigned) ANNOUNCE;
+    return true;
+}
+
+bool send_of_gateway(struct mqtt *mqtt, double now)
+{
+    char topic[TOPIC_SIZE];
+    struct text text = mqtt_text(mqtt);
+    if (mqtt->todo & ANNOUNCE)
+        return announce_gateway_now(mqtt);
+    if (mqtt->todo & STATUS) {
+        bool heard = outlet_hears(mqtt->outlet, now) && !mqtt->ending;
+        text_add(&text, heard ? "online" : "offline");
+        if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, NULL, "status", topic), &text, 1, true))
+            return false;
+        mqtt->heard_told = heard;
+        mqtt->todo &= ~(unsigned) STATUS;
+        return true;
+    }
+    mqtt->fresh_told = send_count_fresh(mqtt, now);
+    message_gateway(&text, outlet_config(mqtt->outlet)->version, mqtt->pack_count,
+                    mqtt->fresh_told);
+    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, NULL, "info", topic), &text, 1, true))
+        return false;
+    mqtt->todo &= ~(unsigned) INFO;
+    return true;
+}

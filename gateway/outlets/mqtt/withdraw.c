@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "withdraw.h"
+#include "note.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool clear(struct mqtt *mqtt, const char *topic)
+{
+    return connection_publish(mqtt->connection, topic, NULL, 0, 1, true, NULL);
+}
+
+static bool withdraw(struct mqtt *mqtt, const char *pack, struct entity_set set)
+{
+    struct withdrawal *withdrawal = calloc(1, sizeof *withdrawal);
+    if (!withdrawal)
+        return false;
+    snprintf(withdrawal->pack, sizeof withdrawal->pack, "%s", pack);
+    withdrawal->set = set;
+    struct withdrawal **end = &mqtt->withdrawals;
+    while (*end)
+        end = &(*end)->next;
+    *end = withdrawal;
+    return true;
+}
+
+/* The gateway, which the others are connected by, goes last. */
+bool withdraw_noted(struct mqtt *mqtt, bool all)
+{
+    const char *key, *text;
+    char protocol[NAME_SIZE];
+    unsigned identity;
+    if (!mqtt->before.topic[0])
+        return true;
+    for (unsigned n = 0; (text = outlet_note_at(mqtt->outlet, n, &key)); n++)
+        if (strncmp(key, "pack.", 5) == 0 && (all || !mqtt_find_pack(mqtt, key + 5)) &&
+            !withdraw(mqtt, key + 5, note_parse(text, protocol, &identity)))
+            return false;
+    return !all || withdraw(mqtt, "", (struct entity_set){{0}});
+}
+
+/* The n-th topic of what an announcement has left there; false: no more. `*out` empty: none here. */
+static bool announced_topic(const struct announcer *at, const struct withdrawal *withdrawal,
+                            unsigned n, char out[TOPIC_SIZE])
+{
+    const char *pack = withdrawal->pack[0] ? withdrawal->pack : NULL;
+    out[0] = '\0';
+    if (!at->single) {
+        if (n == 0)
+            announce_topic(at, pack, out);
+        return n == 0;
+    }
+    if (!pack) {
+        enum entity_platform platform;
+        if (n >= GATEWAY_COMPONENTS)
+            return false;
+        const char *key = announce_gateway_key(n, &platform);
+        announce_single_topic(at, NULL, key, platform, out);
+        return true;
+    }
+    if (n >= entity_count())
+        return false;
+    if (entity_in(&withdrawal->set, n)) {
+        struct entity entity;
+        entity_describe(n, &entity);
+        announce_single_topic(at, pack, entity.key, entity.platform, out);
+    }
+    return true;
+}
+
+/* Only its topics are other ones now. Home Assistant would forget the area and the names that
+ * people gave to a device if that was taken away and announced again. */
+static bool stays_announced(struct mqtt *mqtt, const struct withdrawal *withdrawal)
+{
+    if (!withdrawal->pack[0] && !mqtt_speaks_for_gateway(mqtt))
+        return true;
+    return !mqtt->ending && note_same_announcements(mqtt) &&
+           (!withdrawal->pack[0] || mqtt_find_pack(mqtt, withdrawal->pack));
+}
+
+/* First what Home Assistant knows, so that it does not show it as away for a moment, then the
+ * topics themselves. */
+static bool withdrawn_topic(struct mqtt *mqtt, const struct withdrawal *withdrawal,
+                            char out[TOPIC_SIZE])
+{
+    static const char *const leaves[] = {"status", "info", "state"};
+    const struct place *place = &mqtt->before;
+    struct announcer at = mqtt->announcer;
+    at.prefix = place->prefix;
+    at.single = place->form == DISCOVERY_SINGLE;
+    unsigned leaf_count = place->retain && withdrawal->pack[0] ? 3 : 2;
+    unsigned n = withdrawal->step;
+    if (n < leaf_count + 1) {
+        out[0] = '\0';
+        if (n > 0)
+            topic_of(place->topic, withdrawal->pack[0] ? withdrawal->pack : NULL, leaves[n - 1],
+                     out);
+        else if (place->form == DISCOVERY_DEVICE && !stays_announced(mqtt, withdrawal))
+            announced_topic(&at, withdrawal, 0, out);
+        return true;
+    }
+    return place->form == DISCOVERY_SINGLE && !stays_announced(mqtt, withdrawal) &&
+           announced_topic(&at, withdrawal, n - leaf_count - 1, out);
+}
+
+/* What takes its place is noted at once: the outlet may end before there are new values. */
+static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawal)
+{
+    char key[PIPE_KEY_SIZE];
+    const struct mqtt_pack *pack = mqtt->ending ? NULL : mqtt_find_pack(mqtt, withdrawal->pack);
+    if (stays_announced(mqtt, withdrawal) && !mqtt->ending) {
+        log_debug("%s: the former topics of %s are cleared", mqtt->name,
+                  withdrawal->pack[0] ? withdrawal->pack : "the gateway");
+    } else if (pack && pack->was_fresh) {
+        note_pack(mqtt, pack);
+    } else if (withdrawal->pack[0]) {
+        note_key(withdrawal->pack, key);
+        outlet_keep(mqtt->outlet, key, NULL);
+        snprintf(key, sizeof key, "alarms.%s", withdrawal->pack);
+        outlet_keep(mqtt->outlet, key, NULL);
+    } else {
+        outlet_keep(mqtt->outlet, "topic", NULL);
+        outlet_keep(mqtt->outlet, "prefix", NULL);
+        outlet_keep(mqtt->outlet, "form", NULL);
+    }
+    if (withdrawal->pack[0] && !pack)
+        log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);
+}
+
+void withdraw_free(struct mqtt *mqtt)
+{
+    while (mqtt->withdrawals) {
+        struct withdrawal *withdrawal = mqtt->withdrawals;
+        mqtt->withdrawals = withdrawal->next;
+        free(withdrawal);
+    }
+}
+
+/* The broker has confirmed all of it. */
+static void end_withdrawals(struct mqtt *mqtt)
+{
+    for (const struct withdrawal *one = mqtt->withdrawals; one; one = one->next)
+        end_withdrawal(mqtt, one);
+    withdraw_free(mqtt);
+    if (!mqtt->ending)
+        note_place(mqtt);
+}
+
+bool withdraw_step(struct mqtt *mqtt)
+{
+    char topic[TOPIC_SIZE];
+    struct withdrawal *withdrawal = mqtt->withdrawals;
+    while (withdrawal && withdrawal->sent)
+        withdrawal = withdrawal->next;
+    if (!withdrawal) {
+        if (connection_counters(mqtt->connection).queued > 0)
+            return false;
+        end_withdrawals(mqtt);
+        return true;
+    }
+    if (!withdrawn_topic(mqtt, withdrawal, topic)) {
+        withdrawal->sent = true;
+        return true;
+    }
+    if (topic[0] && !clear(mqtt, topic))
+        return false;
+    withdrawal->step++;
+    return true;
+}
+
+void withdraw_again(struct mqtt *mqtt)
+{
+    for (struct withdrawal *one = mqtt->withdrawals; one; one = one->next) {
+        one->step = 0;
+        one->sent = false;
+    }
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the outlet mqtt does when something is missing: a connection, memory, an answer. The gateway's pipe and the
+ * connection to the broker are this file's own (all of outlet.h and connection.h), so that each can fail when it is to.
+ */
+#include "outlets/kinds.h"
+#include "outlets/mqtt/connection.h"
+
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NOTES 16
+#define SENT 512
+#define ORDERS 40
+
+/* ---- the gateway ---- */
+
+struct outlet {
+    struct pipe_config config;
+    struct outlet_pack pack;
+    struct observer *observer;
+    struct pipe_note notes[NOTES];
+    bool fresh, over;
+    struct {
+        void (*done)(void *data, uint64_t ticket, enum order_result result);
+        void *data;
+        uint64_t ticket;
+    } orders[ORDERS];
+    unsigned order_count;
+};
+
+struct ev_loop *outlet_loop(const struct outlet *outlet)
+{
+    (void) outlet;
+    return ev_default_loop(0);
+}
+
+const struct pipe_config *outlet_config(const struct outlet *outlet)
+{
+    return &outlet->config;
+}
+
+struct outlet_pack *outlet_pack(struct outlet *outlet, unsigned n)
+{
+    return n < 1 ? &outlet->pack : NULL;
+}
+
+struct outlet_pack *outlet_pack_of(struct outlet *outlet, const struct source *source)
+{
+    return source == &outlet->pack.source ? &outlet->pack : NULL;
+}
+
+bool outlet_fresh(const struct outlet *outlet, const struct outlet_pack *pack, double now)
+{
+    (void) pack;
+    (void) now;
+    return outlet->fresh;
+}
+
+double outlet_age(const struct outlet_pack *pack, double now)
+{
+    (void) pack;
+    (void) now;
+    return 0;
+}
+
+void outlet_observe(struct outlet *outlet, struct observer *observer)
+{
+    outlet->observer = observer;
+}
+
+bool outlet_hears(const struct outlet *outlet, double now)
+{
+    (void) outlet;
+    (void) now;
+    return true;
+}
+
+bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
+                  const struct switches *what,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket)
+{
+    (void) pack;
+    (void) what;
+    assert_true(outlet->order_count < ORDERS);
+    outlet->orders[outlet->order_count].done = done;
+    outlet->orders[outlet->order_count].data = data;
+    outlet->orders[outlet->order_count++].ticket = ticket;
+    return true;
+}
+
+static struct pipe_note *find_note(const struct outlet *outlet, const char *key)
+{
+    for (int i = 0; i < NOTES; i++)
+        if (strcmp(outlet->notes[i].key, key) == 0)
+            return (struct pipe_note *) (uintptr_t) &outlet->notes[i];
+    return NULL;
+}
+
+const char *outlet_note(const struct outlet *outlet, const char *key)
+{
+    const struct pipe_note *note = find_note(outlet, key);
+    return note ? note->text : NULL;
+}
+
+const char *outlet_note_at(const struct outlet *outlet, unsigned n, const char **key)
+{
+    for (int i = 0; i < NOTES; i++)
+        if (outlet->notes[i].key[0] && n-- == 0) {
+            *key = outlet->notes[i].key;
+            return outlet->notes[i].text;
+        }
+    return NULL;
+}
+
+void outlet_keep(struct outlet *outlet, const char *key, const char *text)
+{
+    struct pipe_note *note = find_note(outlet, key);
+    if (!note)
+        note = find_note(outlet, "");
+    assert_non_null(note);
+    memset(note, 0, sizeof *note);
+    if (!text)
+        return;
+    snprintf(note->key, sizeof note->key, "%s", key);
+    snprintf(note->text, sizeof note->text, "%s", text);
+}
+
+bool outlet_ask(struct outlet *outlet, const char *what,
+                void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
+                void *data, uint64_t ticket)
+{
+    (void) outlet, (void) what, (void) done, (void) data, (void) ticket;
+    return false;
+}
+
+void outlet_report(struct outlet *outlet, const struct pipe_report *report)
+{
+    (void) outlet;
+    (void) report;
+}
+
+void outlet_over(struct outlet *outlet)
+{
+    outlet->over = true;
+}
+
+/* ---- the connection ---- */
+
+static struct connection {
+    const struct connection_events *events;
+    void *data;
+    bool up, no_memory, unconfirmed;
+    int mid;
+    struct {
+        char topic[200], payload[200];
+    } sent[SENT];
+    unsigned sent_count;
+} broker;
+
+struct connection *connection_new(struct ev_loop *loop, const struct connection_settings *settings,
+                                  const struct connection_events *events, void *data)
+{
+    (void) loop;
+    (void) settings;
+    broker = (struct connection){.events = events, .data = data};
+    return &broker;
+}
+
+void connection_free(struct connection *connection)
+{
+    (void) connection;
+}
+
+bool connection_is_up(const struct connection *connection)
+{
+    return connection->up;
+}
+
+unsigned connection_room(const struct connection *connection)
+{
+    return connection->up ? CONNECTION_QUEUE_MAX : 0;
+}
+
+bool connection_publish(struct connection *connection, const char *topic, const void *payload,
+                        size_t size, int qos, bool retained, int *mid)
+{
+    (void) qos;
+    (void) retained;
+    if (!connection->up || connection->no_memory)
+        return false;
+    assert_true(connection->sent_count < SENT);
+    snprintf(connection->sent[connection->sent_count].topic, 200, "%s", topic);
+    snprintf(connection->sent[connection->sent_count++].payload, 200, "%.*s", (int) size,
+             size ? (const char *) payload : "");
+    if (mid)
+        *mid = ++connection->mid;
+    return true;
+}
+
+void connection_drop(struct connection *connection)
+{
+    (void) connection;
+}
+
+void connection_knock(struct connection *connection)
+{
+    (void) connection;
+}
+
+void connection_subscribe(struct connection *connection, const char *topic, const char *what)
+{
+    (void) connection, (void) topic, (void) what;
+}
+
+struct connection_counters connection_counters(const struct connection *connection)
+{
+    return (struct connection_counters){.words = "", .queued = connection->unconfirmed};
+}
+
+/* ---- a bench ---- */
+
+static struct mqtt_config settings;
+static struct outlet gateway;
+static void *self;
+
+static void start(void)
+{
+    settings = (struct mqtt_config){.topic = "packgate",
+                                    .discovery_prefix = "homeassistant",
+                                    .interval_s = 1,
+                                    .switching = true};
+    gateway.config = (struct pipe_config){.version = "1",
+                                          .section = "home",
+                                          .id = "3f9a0c11",
+                                          .id_kept = true,
+                                          .settings = &settings};
+    pack_clear(&gateway.pack.values);
+    gateway.pack.last.whole = true;
+    gateway.pack.source = (struct source){.name = "shed",
+                                          .writable = true,
+                                          .values = &gateway.pack.values,
+                                          .status.pack_name = "shed"};
+    self = outlet_mqtt.start(&gateway);
+    assert_non_null(self);
+}
+
+static void finish(void)
+{
+    outlet_mqtt.free(self);
+    gateway = (struct outlet){0};
+}
+
+/* Whatever is due at this moment. */
+static void turn(void)
+{
+    for (int i = 0; i < 3; i++)
+        ev_run(outlet_loop(&gateway), EVRUN_NOWAIT);
+}
+
+static void change(unsigned changes)
+{
+    gateway.observer->changed(gateway.observer->data, &gateway.pack.source, changes, clock_now());
+    turn();
+}
+
+static void set_up(bool up)
+{
+    broker.up = up;
+    if (up)
+        broker.events->up(broker.data);
+    else
+        broker.events->down(broker.data);
+    turn();
+}
+
+/* How many messages there were on a topic, and what the last of them said. */
+static unsigned count(const char *topic, const char **last)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < broker.sent_count; i++)
+        if (strcmp(broker.sent[i].topic, topic) == 0) {
+            found++;
+            if (last)
+                *last = broker.sent[i].payload;
+        }
+    return found;
+}
+
+/* ---- tests ---- */
+
+static void set_alarm(bool on)
+{
+    gateway.pack.values.alarms_known |= 1u << SOC_LOW;
+    gateway.pack.values.alarms_warning = on ? 1u << SOC_LOW : 0;
+}
+
+/* An alarm that came while the broker was away and whose pack has fallen silent since: whether it is
+ * still true nobody knows, so it is not told with the connection, but with the next values. */
+static void test_alarm_is_fresh_after_reconnect(void **state)
+{
+    (void) state;
+    const char *last = NULL;
+    start();
+    gateway.fresh = true;
+    set_alarm(false);
+    set_up(true);
+    change(SOURCE_PUBLISHED);
+    set_up(false);
+    set_alarm(true);
+    change(SOURCE_PUBLISHED | SOURCE_ALARMS);
+    gateway.fresh = false;
+    change(SOURCE_STATE);
+    set_up(true);
+    assert_int_equal(count("packgate/shed/event", NULL), 0);
+    gateway.fresh = true;
+    change(SOURCE_PUBLISHED | SOURCE_STATE);
+    assert_int_equal(count("packgate/shed/event", &last), 1);
+    assert_non_null(strstr(last, "\"active\":true"));
+    finish();
+}
+
+/* Still fresh, it is told with the connection, once. */
+static void test_alarm_is_told_at_reconnect(void **state)
+{
+    (void) state;
+    start();
+    gateway.fresh = true;
+    set_alarm(false);
+    set_up(true);
+    change(SOURCE_PUBLISHED);
+    set_up(false);
+    set_alarm(true);
+    change(SOURCE_PUBLISHED | SOURCE_ALARMS);
+    set_up(true);
+    change(SOURCE_PUBLISHED);
+    assert_int_equal(count("packgate/shed/event", NULL), 1);
+    finish();
+}
+
+/* What cannot be sent for want of memory is not taken for withdrawn: the note of it stays until the
+ * broker has confirmed it. */
+static void test_withdrawal_without_memory(void **state)
+{
+    (void) state;
+    const char *topic = "homeassistant/device/packgate_3f9a0c11_gone/config", *last = NULL;
+    outlet_keep(&gateway, "topic", "packgate");
+    outlet_keep(&gateway, "prefix", "homeassistant");
+    outlet_keep(&gateway, "form", "device");
+    outlet_keep(&gateway, "pack.gone", "daly 1234 -");
+    start();
+    broker.no_memory = true;
+    set_up(true);
+    assert_int_equal(broker.sent_count, 0);
+    assert_non_null(outlet_note(&gateway, "pack.gone"));
+    broker.no_memory = false;
+    broker.unconfirmed = true;
+    broker.events->sent(broker.data, 0);
+    turn();
+    assert_int_equal(count(topic, &last), 1);
+    assert_string_equal(last, "");
+    assert_int_equal(count("packgate/gone/status", NULL), 1);
+    assert_int_equal(count("packgate/gone/info", NULL), 1);
+    assert_non_null(outlet_note(&gateway, "pack.gone"));
+    set_up(false);
+    assert_non_null(outlet_note(&gateway, "pack.gone"));
+    /* A new connection says it once more. */
+    set_up(true);
+    assert_int_equal(count(topic, NULL), 2);
+    broker.unconfirmed = false;
+    broker.events->sent(broker.data, 0);
+    turn();
+    assert_null(outlet_note(&gateway, "pack.gone"));
+    assert_non_null(outlet_note(&gateway, "topic"));
+    finish();
+}
+
+static void order(void)
+{
+    broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false);
+}
+
+/* Orders whose answers got lost give their places back. */
+static void test_orders_give_their_places_back(void **state)
+{
+    (void) state;
+    const char *topic = "packgate/shed/set/result", *last = NULL;
+    start();
+    gateway.fresh = true;
+    set_up(true);
+    for (int i = 0; i < 32; i++)
+        order();
+    assert_int_equal(gateway.order_count, 32);
+    order();
+    assert_int_equal(gateway.order_count, 32);
+    assert_int_equal(count(topic, &last), 1);
+    assert_non_null(strstr(last, "\"busy\""));
+    for (int i = 0; i < 32; i++)
+        gateway.orders[i].done(gateway.orders[i].data, gateway.orders[i].ticket, ORDER_UNANSWERED);
+    assert_int_equal(count(topic, &last), 33);
+    assert_non_null(strstr(last, "\"no answer\""));
+    order();
+    assert_int_equal(gateway.order_count, 33);
+    finish();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_alarm_is_fresh_after_reconnect),
+        cmocka_unit_test(test_alarm_is_told_at_reconnect),
+        cmocka_unit_test(test_withdrawal_without_memory),
+        cmocka_unit_test(test_orders_give_their_places_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+/* The inside of an outlet on a pipe whose other end is this file, under a clock that it turns. */
+#include "outlets/outlet.h"
+
+#include "base/clock.h"
+
+#include "turned_clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+#define PLACES 32 /* for orders under way */
+
+static int gateway_end;
+
+static struct life {
+    struct outlet *outlet;
+    ev_timer later;
+    unsigned over[2 * PLACES + 1]; /* answers, by ticket */
+    unsigned unanswered;
+    bool refused_when_full, taken_afterwards;
+} life;
+
+static void on_done(void *data, uint64_t ticket, enum order_result result)
+{
+    (void) data;
+    life.over[ticket]++;
+    life.unanswered += result == ORDER_UNANSWERED;
+}
+
+static bool order(uint64_t ticket)
+{
+    struct switches what = {.wanted = {true}};
+    return outlet_order(life.outlet, outlet_pack(life.outlet, 0), &what, on_done, NULL, ticket);
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) timer;
+    (void) revents;
+    life.taken_afterwards = order(PLACES);
+    outlet_over(life.outlet);
+}
+
+/* The gateway reads all the orders and answers none but the first. */
+static void *start(struct outlet *outlet)
+{
+    life.outlet = outlet;
+    for (uint64_t i = 0; i < PLACES; i++)
+        assert_true(order(i));
+    life.refused_when_full = !order(PLACES);
+    ev_timer_init(&life.later, on_later, OUTLET_ORDER_S + 5, 0);
+    ev_timer_start(outlet_loop(outlet), &life.later);
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_done done = {.ticket = 1, .result = ORDER_DONE};
+    struct pipe_message message = pipe_new(PIPE_DONE, bytes, sizeof bytes);
+    pipe_done(&message, &done);
+    size_t size = pipe_finish(&message);
+    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    /* The same once more is an answer to nothing. */
+    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    return &life;
+}
+
+static void stop(void *self, bool gone)
+{
+    (void) self;
+    (void) gone;
+    outlet_over(life.outlet);
+}
+
+static void let_go(void *self)
+{
+    (void) self;
+}
+
+static const struct outlet_kind kind = {
+    .name = "x", .settings_size = 8, .start = start, .stop = stop, .free = let_go};
+
+static void send_config(void)
+{
+    static const uint8_t settings[8];
+    _Alignas(16) uint8_t bytes[4096] = {0};
+    struct pipe_config config = {
+        .kind = "x", .settings = settings, .settings_size = sizeof settings, .pack_count = 1};
+    struct pipe_pack pack = {.name = "shed", .line = "shed", .unit = 1, .writable = true};
+    snprintf(config.version, sizeof config.version, "%s", PACKGATE_VERSION);
+    struct pipe_message message = pipe_new(PIPE_CONFIG, bytes, sizeof bytes);
+    pipe_config(&message, &config);
+    pipe_pack(&message, &pack);
+    size_t size = pipe_finish(&message);
+    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+    message = pipe_new(PIPE_READY, bytes, sizeof bytes);
+    size = pipe_finish(&message);
+    assert_int_equal(send(gateway_end, bytes, size, 0), size);
+}
+
+/* An answer that got lost does not keep a place for ever. */
+static void test_lost_answers(void **state)
+{
+    (void) state;
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends), 0);
+    gateway_end = ends[0];
+    send_config();
+    assert_int_equal(outlet_run(&kind, ends[1]), 0);
+    assert_true(life.refused_when_full);
+    assert_true(life.taken_afterwards);
+    assert_int_equal(life.unanswered, PLACES - 1);
+    for (int i = 0; i < PLACES; i++)
+        assert_int_equal(life.over[i], 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_lost_answers)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -468,13 +468,17 @@ static void take_heading(void *user, unsigned line, const char *text)
     snprintf(reader->outlet, sizeof reader->outlet, "%s", is_outlet ? text + 7 : "");
 }
 
+static bool is_id(const char *text)
+{
+    return strlen(text) == KEPT_ID_SIZE - 1 && strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1;
+}
+
 /* A key that is not in the table comes from a later version of the program. */
 static void take_entry(void *user, unsigned line, const char *key, const char *text)
 {
     const struct reader *reader = user;
     (void) line;
-    if (reader->is_gateway && strcmp(key, "id") == 0 && strlen(text) == KEPT_ID_SIZE - 1 &&
-        strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1)
+    if (reader->is_gateway && strcmp(key, "id") == 0 && is_id(text))
         snprintf(reader->kept->id, sizeof reader->kept->id, "%s", text);
     if (reader->outlet[0])
         kept_set_note(reader->kept, reader->outlet, key, text);
@@ -640,11 +644,21 @@ static void report_foreign(const char *path, int lock)
               path, *who ? ", process " : "", who);
 }
 
+/* The id stands in the lock as well, because version 0.1.0 writes a state file without: after a way back and forth
+ * everybody still knows us by it. */
+static void recall_id(struct kept *kept)
+{
+    char text[64] = "", id[KEPT_ID_SIZE];
+    if (!kept->id[0] && pread(kept->lock, text, sizeof text - 1, 0) > 0 &&
+        sscanf(text, "%*d\nid = %8s", id) == 1 && is_id(id))
+        memcpy(kept->id, id, sizeof id);
+}
+
 /* The lock is a file of its own, as the state file is replaced with each change. Nothing else opens it, and it stays
  * there. 0: it is held; -1 with errno; EWOULDBLOCK: by somebody else. */
 static int take_lock(struct kept *kept, const char *path)
 {
-    char name[PORT_SIZE + 8], who[16];
+    char name[PORT_SIZE + 8];
     struct stat found;
     snprintf(name, sizeof name, "%s.lock", path);
     const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
@@ -663,11 +677,17 @@ static int take_lock(struct kept *kept, const char *path)
         return -1;
     }
     kept->lock = fd;
-    const int size = snprintf(who, sizeof who, "%d\n", (int) getpid());
-    /* Only for the message of another one. */
-    if (ftruncate(fd, 0) < 0 || pwrite(fd, who, (size_t) size, 0) != size)
-        log_debug("state file %s: its lock cannot be written", path);
+    recall_id(kept);
     return 0;
+}
+
+/* Our process id is only for the message of another gateway. */
+static void sign_lock(const struct kept *kept, const char *path)
+{
+    char text[64];
+    const int size = snprintf(text, sizeof text, "%d\nid = %s\n", (int) getpid(), kept->id);
+    if (ftruncate(kept->lock, 0) < 0 || pwrite(kept->lock, text, (size_t) size, 0) != size)
+        log_debug("state file %s: its lock cannot be written", path);
 }
 
 /* Drawn, or of the machine where nothing can be kept. */
@@ -700,7 +720,11 @@ static int hold_lock(struct kept *kept, const char *path)
         return -1;
     }
     make_folder(path);
-    return take_lock(kept, path);
+    if (take_lock(kept, path) < 0)
+        return -1;
+    if (kept->id[0])
+        sign_lock(kept, path);
+    return 0;
 }
 
 struct kept *kept_look(const char *path)
@@ -729,6 +753,8 @@ struct kept *kept_load(const char *path)
     }
     if (!kept->id[0])
         make_id(kept, path[0] && !kept->foreign);
+    if (kept->lock >= 0)
+        sign_lock(kept, path);
     return kept;
 }
 

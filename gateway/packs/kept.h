@@ -21,7 +21,8 @@ struct kept_entry {
     int peak_hour, peak_minute; /* local time at which it was reached first */
     int peak_day;               /* yyyymmdd */
     char protocol[NAME_SIZE];   /* what answered to `protocol = auto`; empty: nothing yet */
-    int address, variant, baud; /* as it was found */
+    int address, baud;          /* as it was found */
+    int variant;                /* the same, counted as in version 0.1.0 */
     int cells, sensors;         /* that it had last; 0: not known */
     int gone_day; /* yyyymmdd, since then nothing of that name is configured; 0: it is */
     bool used;    /* by the configuration taken up last */
@@ -59,8 +60,8 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
  * name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
 
-/** Eight hex digits that tell this gateway from all others: drawn once and kept, so that renaming
- * the host changes nothing for those who know it by them. With an empty path they are derived from
+/** Eight hex digits that tell this gateway from all others: drawn once and kept, in the file and in its lock, so that renaming
+ * the host changes nothing for those who know it by them, nor does a while with version 0.1.0, which does not write them. With an empty path they are derived from
  * the machine id, so that they stay the same all the same. */
 const char *kept_id(const struct kept *kept);
 

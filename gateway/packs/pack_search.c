@@ -14,12 +14,28 @@ bool pack_search_is_open(const struct pack_config *pack)
     return pack->driver == &automatic_driver;
 }
 
+/* The state file counts variants as version 0.1.0 did, so that one version reads what the other has written. Daly had no
+ * `auto` in front of the others then. */
+static int kept_number(const struct bms_driver *driver, int variant)
+{
+    return strcmp(driver->name, "daly") == 0 && variant > 0 ? variant - 1 : variant;
+}
+
+static int variant_of(const struct bms_driver *driver, int number)
+{
+    const int variant = strcmp(driver->name, "daly") == 0 && number > 0 ? number + 1 : number;
+    for (int i = 0; driver->variants && driver->variants[i]; i++)
+        if (i == variant)
+            return variant;
+    return 0;
+}
+
 static void take(struct line_config *line, struct pack_config *pack,
                  const struct bms_driver *driver, const struct kept_entry *kept)
 {
     pack->driver = driver;
     pack->options.address = kept->address;
-    pack->options.variant = kept->variant;
+    pack->options.variant = variant_of(driver, kept->variant);
     if (!line->baud)
         line->baud = (unsigned) kept->baud;
 }
@@ -130,7 +146,7 @@ static void keep(struct pack_search *search, const struct pack_config *pack,
         return;
     snprintf(kept->protocol, sizeof kept->protocol, "%s", found->driver->name);
     kept->address = address;
-    kept->variant = found->variant;
+    kept->variant = kept_number(found->driver, found->variant);
     kept->baud = (int) found->baud;
 }
 

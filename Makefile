@@ -7,8 +7,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := 0.2.0
 
-# SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
-BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without-$(WITHOUT))
+# BLE=no leaves out Bluetooth, and with it libsystemd. SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
+BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without-$(WITHOUT))$(if $(filter no,$(BLE)),-without-ble)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
             $(if $(CI),-Werror)
 HARDEN   := -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
@@ -19,10 +19,14 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 # Debian's names of what it takes to build, and what the tests want on top.
 DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
 TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-serial-asyncio python3-yaml clang libclang-rt-dev nodejs npm \
-             mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt chromium fonts-inter curl nginx-light prometheus
+             dbus python3-dbus python3-gi mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt chromium fonts-inter curl nginx-light prometheus
 
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
+ifneq ($(BLE),no)
+DEPS       += libsystemd-dev
+LIBS       += libsystemd
+endif
 # Asked once, and not before something is built.
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(PKG_CFLAGS)
 PKG_LIBS    = $(eval PKG_LIBS := $$(shell $(PKG_CONFIG) --libs $(LIBS)) -lev -lm)$(PKG_LIBS)
@@ -31,7 +35,8 @@ COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE $(LARGE) -DPACKGATE_VERSION='"$(VERSI
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
 SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c,\
-               $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c))
+               $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)) \
+           $(if $(filter no,$(BLE)),gateway/lines/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/lines/ble/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 comma   := ,
 UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
@@ -50,6 +55,8 @@ endif
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
+
+$(BUILD)/gateway/config/check.o: CPPFLAGS += $(if $(filter no,$(BLE)),,-DWITH_BLE)
 
 all: $(BUILD)/packgate $(BUILD)/packgate-outlet
 
@@ -132,6 +139,7 @@ help:
 	@echo "make test       the same for all tests; SAN=1: under address and undefined behaviour sanitizers;"
 	@echo "                TESTS=\"server e2e/push 'jk*' fuzz/daly\": these only"
 	@echo "make            build only; CC, CFLAGS, PREFIX, DESTDIR as usual"
+	@echo "make BLE=no     the same without Bluetooth, and without libsystemd"
 	@echo "make deps       install the packages that building needs (apt-get)"
 	@echo "make install    program, manual, service, example configuration; make uninstall takes them away again"
 	@echo "make deb        the Debian packages, in build/packages; ARCH=arm64 or armhf: for that architecture"

@@ -774,7 +774,7 @@ static const struct {
     {"missing line", GOOD "[pack q]\nunit = 2\nprotocol = daly\n",
      "f:7: [pack q] has no 'line'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"},
     {"missing port", "[line a]\nprotocol = daly\n" PACK_P,
-     "f:1: [line a] has no 'port'; expected serial:/dev/..., tcp://HOST:PORT or sim:\n"},
+     "f:1: [line a] has no 'port'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:\n"},
 
     /* Values. */
     {"listen: no port", GOOD "[gateway]\nlisten = 0.0.0.0\n",
@@ -786,7 +786,7 @@ static const struct {
      "f:8: 'listen' is '[fe80::1]:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between; a link-local address needs its interface, such as [fe80::1%eth0]:502\n"
      "f:8: 'listen' is '[::ffff:192.0.2.7]:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between; did you mean '192.0.2.7:502'?\n"},
     {"port: link-local", "[line a]\nport = tcp://[fe80::1]:4001\nprotocol = daly\n" PACK_P,
-     "f:2: 'port' is 'tcp://[fe80::1]:4001'; expected serial:/dev/..., tcp://HOST:PORT or sim:; a link-local address needs its interface, such as [fe80::1%eth0]:4001\n"},
+     "f:2: 'port' is 'tcp://[fe80::1]:4001'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; a link-local address needs its interface, such as [fe80::1%eth0]:4001\n"},
     {"listen: a name", GOOD "[gateway]\nlisten = 0.0.0.0:502, localhost:502\n",
      "f:8: 'listen' is 'localhost:502'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
     {"listen: nine", GOOD "[gateway]\nlisten = 1.1.1.1:1,1.1.1.1:2,1.1.1.1:3,1.1.1.1:4,1.1.1.1:5,1.1.1.1:6\nlisten = 1.1.1.1:7,1.1.1.1:8,1.1.1.1:9\n",
@@ -979,6 +979,10 @@ static const struct {
     /* What can be lived with. */
     {"line without packs", GOOD "[line b]\nport = tcp://h:2\n",
      "f:7: warning: [line b] has no pack and stays unused\n"},
+    {"the same Bluetooth device twice", "[line b]\nport = ble:hci1/A4:C1:38:00:00:01\nprotocol = daly\n"
+     "[line c]\nport = ble:hci1/a4:c1:38:00:00:01\nprotocol = daly\n" GOOD
+     "[pack q]\nline = b\nunit = 2\n[pack r]\nline = c\nunit = 3\n",
+     "f:5: 'ble:hci1/A4:C1:38:00:00:01' is already the port of [line b] in line 2\n"},
     {"serial settings of a serial server", LINE_A "baud = 9600\nframing = 8N1\n" PACK_P,
      "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"
      "f:5: warning: 'framing' has no effect here: [line a] is no serial port of this host\n"},
@@ -989,7 +993,7 @@ static const struct {
      "f:3: 'unit' is '300'; " UNIT_EXPECTED
      "f:4: unknown key 'unti' in [pack p]; did you mean 'unit'?\n"
      "f:5: warning: [line a] has no pack and stays unused\n"
-     "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT or sim:\n"
+     "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:\n"
      "f:9: 'base' is '-1'; expected a whole number from 0 to 65535\n"
      "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
 };
@@ -1141,6 +1145,7 @@ static void test_hints(void **state)
         {PACK_P "poll = \"5s\"\n",                "leave the quotes out"},
         {"[line a]\nport = 'tcp://h:1'\n",       "leave the quotes out"},
         {"[line a]\nport = /dev/ttyUSB0\n",      "did you mean 'serial:/dev/ttyUSB0'?"},
+        {"[line a]\nport = a4:c1:38:00:00:01\n", "did you mean 'ble:a4:c1:38:00:00:01'?"},
         {"[line a]\nport = 192.0.2.7:4196\n",    "did you mean 'tcp://192.0.2.7:4196'?"},
         {"[push x]\ntarget = 192.0.2.7\n",       "did you mean 'tcp://192.0.2.7:502'?"},
         {"[push x]\ntarget = tcp://plc\n",       "did you mean 'tcp://plc:502'?"},

@@ -8,6 +8,7 @@
 
 #include "simulator/simulator.h"
 #include "base/address.h"
+#include "base/bluetooth.h"
 
 #include <math.h>
 #include <string.h>
@@ -436,6 +437,20 @@ void config_check_gateway(const struct config_drafts *drafts, struct config_draf
                     config_draft_line(draft, "stale_after"), mistakes);
 }
 
+static void check_bluetooth(const char *port, unsigned at, struct mistakes *mistakes)
+{
+    struct bluetooth_device device;
+    bluetooth_parse(port + 4, &device);
+#ifndef WITH_BLE
+    mistakes_add(mistakes, at, "this packgate was built without Bluetooth");
+#endif
+    if (!device.address[0])
+        mistakes_warn(mistakes, at,
+                      "'%s' is a name: once connected to, a device may have another one; take its "
+                      "address (packgate probe ble: shows it)",
+                      port);
+}
+
 static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
                        struct mistakes *mistakes)
 {
@@ -449,6 +464,8 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
             mistakes_add(mistakes, at, "'port' is '%s': %s", port, reason);
         return;
     }
+    if (strncmp(port, "ble:", 4) == 0)
+        check_bluetooth(port, at, mistakes);
     for (struct config_draft *other = first(drafts, &line_section); other;
          other = next(drafts, other)) {
         if (other == line)

@@ -4,6 +4,7 @@
 
 #include "types.h"
 
+#include "base/bluetooth.h"
 #include "base/address.h"
 
 #include <stdlib.h>
@@ -134,6 +135,10 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
         {&type_listen, "0.0.0.0:", ""},
     };
     char guess[PORT_SIZE + 16];
+    if (key->type == &type_port && bluetooth_is_address(text)) {
+        snprintf(guess, sizeof guess, "ble:%s", text);
+        return propose(key, guess, out);
+    }
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         const char *middle =
             key->type == &type_listen && strncmp(text, "*:", 2) == 0 ? text + 2 : text;

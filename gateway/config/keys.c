@@ -125,7 +125,8 @@ static const struct config_key line_keys[] = {
     {.name = "port", LINE(port), .type = &type_port,
      .on_change = CHANGE_LINE,
      .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same "
-             "whatever else is plugged in), the raw TCP port of a serial server, or simulated packs."},
+             "whatever else is plugged in), the raw TCP port of a serial server, a Bluetooth module (ble:AA:BB:CC:DD:EE:FF; packgate probe ble: "
+             "lists those in reach), or simulated packs."},
     {.name = "protocol", LINE(driver), .type = &type_protocol,
      .otherwise = "each pack names its own",
      .on_change = CHANGE_LINE,

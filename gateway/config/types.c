@@ -8,6 +8,7 @@
 #include "bms/modbus/modbus_user.h"
 
 #include "base/address.h"
+#include "base/bluetooth.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -542,6 +543,12 @@ static bool parse_port(const struct config_key *key, const char *text, void *fie
     bool tcp = strncmp(text, "tcp://", 6) == 0 && endpoint_parse(text + 6, &endpoint) &&
                endpoint.port > 0 && !endpoint_lacks_interface(&endpoint);
     bool simulated = strncmp(text, "sim:", 4) == 0;
+    struct bluetooth_device device;
+    if (strncmp(text, "ble:", 4) == 0 && bluetooth_parse(text + 4, &device)) {
+        snprintf(field, PORT_SIZE, "ble:%s%s%s%s", device.adapter, device.adapter[0] ? "/" : "",
+                 device.address, device.name);
+        return true;
+    }
     return (serial || tcp || simulated) && copy_text(text, field, PORT_SIZE);
 }
 
@@ -559,7 +566,7 @@ static void describe_target(const struct config_key *key, char *out, size_t size
 static void describe_port(const struct config_key *key, char *out, size_t size)
 {
     (void) key;
-    snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT or sim:");
+    snprintf(out, size, "serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:");
 }
 
 static bool same_listen(const void *a, const void *b)

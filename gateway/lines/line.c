@@ -184,7 +184,8 @@ static double wire_s(const struct line *line, size_t bytes)
 static double reply_s(const struct line *line)
 {
     unsigned own = line->flight.member->poller->config->driver->line.reply_ms;
-    return (line->config->reply_ms ? line->config->reply_ms : own) / 1e3;
+    unsigned least = port_least_reply_ms(line->port);
+    return (line->config->reply_ms ? line->config->reply_ms : own > least ? own : least) / 1e3;
 }
 
 /* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
@@ -201,6 +202,7 @@ static double patience_s(const struct line *line)
     /* What comes before the vital step only wakes the pack up. */
     bool vital = poller->config->driver->plan[poller->step].vital;
     double least = vital || poller->silent_cycles == 0 ? PATIENCE_LEAST_S : PATIENCE_LEAST_S / 2;
+    least = fmax(least, port_least_reply_ms(line->port) / 1e3);
     return fmin(most, fmax(PATIENCE * usual, least));
 }
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kind, &port_sim_kind};
+static const struct port_kind *const kinds[] = {&port_serial_kind, &port_tcp_kind, &port_ble_kind,
+                                                &port_sim_kind};
 
 static void on_start(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -72,6 +73,16 @@ void port_close(struct port *port)
 bool port_forgets(const struct port *port)
 {
     return port->kind->forgets;
+}
+
+unsigned port_least_reply_ms(const struct port *port)
+{
+    return port->kind->least_reply_ms;
+}
+
+int port_signal_dbm(const struct port *port)
+{
+    return port->kind->signal_dbm ? port->kind->signal_dbm(port->state) : 0;
 }
 
 void port_opened(struct port *port, int fd)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The way to the far end of a line, whatever it is: a serial port, a TCP serial server, a simulated
- * bus. A port is opened without blocking and then is a descriptor to read and write; it knows no
+ * The way to the far end of a line, whatever it is: a serial port, a TCP serial server, a Bluetooth
+ * module, a simulated bus. A port is opened without blocking and then is a descriptor to read and write; it knows no
  * protocol.
  */
 #ifndef PACKGATE_LINES_PORT_H
@@ -33,7 +33,7 @@ struct port_events {
 
 struct port;
 
-/** A port for "serial:…", "tcp://…" or "sim:…"; the text and `simulated` are copied. NULL: out
+/** A port for "serial:…", "tcp://…", "ble:…" or "sim:…"; the text and `simulated` are copied. NULL: out
  * of memory or no such kind (the configuration has checked it before). */
 struct port *port_new(struct ev_loop *loop, const char *address,
                       const struct port_settings *settings, const struct port_simulated *simulated,
@@ -46,6 +46,12 @@ void port_open(struct port *port);
 /** Whether a reply that is still on its way is lost when the port is opened anew, as with TCP: each
  * connection has its own bytes. A serial port has what the device says, whenever that is. */
 bool port_forgets(const struct port *port);
+
+/** An answer is waited for at least so long, whatever the protocol is used to; 0: as it is used to. */
+unsigned port_least_reply_ms(const struct port *port);
+
+/** How strongly its device was received last, in dBm; 0: not known, or it has a wire. */
+int port_signal_dbm(const struct port *port);
 
 /** Closes it, or stops opening it. */
 void port_close(struct port *port);

@@ -8,14 +8,16 @@
 #include "port.h"
 
 struct port_kind {
-    const char *prefix; /* "tcp://" */
-    bool forgets;       /* nothing of before comes when it was opened anew */
+    const char *prefix;      /* "tcp://" */
+    bool forgets;            /* nothing of before comes when it was opened anew */
+    unsigned least_reply_ms; /* an answer has at least so long, whatever its protocol is used to */
     void *(*create)(
         struct port *port,
         const struct port_simulated *simulated); /* its own state; NULL: out of memory */
     void (*destroy)(void *state);                /* after close */
-    void (*open)(void *state);  /* ends with port_opened or port_failed, now or later */
-    void (*close)(void *state); /* whether it is open or opening */
+    void (*open)(void *state);            /* ends with port_opened or port_failed, now or later */
+    void (*close)(void *state);           /* whether it is open or opening */
+    int (*signal_dbm)(const void *state); /* 0: not known; NULL: there is none */
 };
 
 struct port {
@@ -37,5 +39,6 @@ void port_failed(struct port *port, const char *why);
 extern const struct port_kind port_serial_kind;
 extern const struct port_kind port_tcp_kind;
 extern const struct port_kind port_sim_kind;
+extern const struct port_kind port_ble_kind;
 
 #endif

@@ -32,7 +32,7 @@ def read_says_what_is_missing():
 
 
 def speaks_of_options():
-    expect(2, "packgate probe: PORT: 'port' is '127.0.0.1:6126'; expected serial:/dev/..., tcp://HOST:PORT or sim:; "
+    expect(2, "packgate probe: PORT: 'port' is '127.0.0.1:6126'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; "
            "did you mean 'tcp://127.0.0.1:6126'?", "probe", "127.0.0.1:6126")
     expect(2, "packgate probe: --framing: 'framing' is '9N1'; expected", "probe", "--framing", "9N1", "/dev/x")
     expect(1, "packgate read: --address: 'address' is 77; expected 1 to 16 for protocol 'daly'",

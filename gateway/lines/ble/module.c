@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+/* The serial lines of Bluetooth modules. */
+#include "module.h"
+
+#include "bms/count.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Both are found by the part of their UUID that is their own. */
+static const struct {
+    const char *receive, *send;
+} known[MODULE_PAIRS] = {
+    {"0000fff1-", "0000fff2-"}, /* Daly; JBD DH04 */
+    {"0000ff01-", "0000ff02-"}, /* JBD; newer Daly */
+    {"0000ffe1-", "0000ffe1-"}, /* JK */
+    {"0000ffe1-", "0000ffe2-"}, /* JK, old modules */
+};
+
+static void take(char out[BLUEZ_PATH], const char *path)
+{
+    if (strlen(path) < BLUEZ_PATH)
+        strcpy(out, path);
+}
+
+void module_note(struct module *module, const struct bluez_object *object)
+{
+    for (size_t i = 0; object->uuid && i < MODULE_PAIRS; i++) {
+        struct module_pair *pair = &module->pairs[i];
+        if (strncasecmp(object->uuid, known[i].receive, 9) == 0 && object->flags & BLUEZ_NOTIFY)
+            take(pair->receive, object->path);
+        if (strncasecmp(object->uuid, known[i].send, 9) == 0 &&
+            object->flags & (BLUEZ_WRITE | BLUEZ_WRITE_COMMAND)) {
+            take(pair->send, object->path);
+            pair->flags = object->flags;
+        }
+    }
+}
+
+unsigned module_next(const struct module *module, unsigned from)
+{
+    while (from < MODULE_PAIRS && !(module->pairs[from].receive[0] && module->pairs[from].send[0]))
+        from++;
+    return from;
+}
+
+const char *module_guess(const char *address, const char *name)
+{
+    static const struct {
+        const char *address, *name; /* how they begin */
+        const char *guess;
+    } guesses[] = {
+        {"", "DL-", "Daly: daly or daly-d2"},
+        {"", "DALY", "Daly: daly or daly-d2"},
+        {"", "JHB-", "Daly: daly or daly-d2"},
+        {"", "JK-", "JK: jk02"},
+        {"", "JK_", "JK: jk02"},
+        {"", "JBD-", "JBD: jbd"},
+        {"", "xiaoxiang", "JBD: jbd"},
+        {"A4:C1:37", "", "JBD, by its address: jbd"},
+        {"A4:C1:38", "", "JBD, by its address: jbd"},
+        {"A5:C2:37", "", "JBD, by its address: jbd"},
+        {"A5:C2:39", "", "JBD, by its address: jbd"},
+        {"70:3E:97", "", "JBD, by its address: jbd"},
+        {"10:A5:62", "", "JBD, by its address: jbd"},
+    };
+    for (size_t i = 0; i < COUNT(guesses); i++)
+        if (strncasecmp(address, guesses[i].address, strlen(guesses[i].address)) == 0 &&
+            strncasecmp(name, guesses[i].name, strlen(guesses[i].name)) == 0)
+            return guesses[i].guess;
+    return NULL;
+}

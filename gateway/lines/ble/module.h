@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The serial lines of Bluetooth modules: a characteristic that notifies what the BMS says and one to
+ * write to. Which pair it is depends on the module and not on the protocol. The sheet `ble`, section 1.
+ */
+#ifndef PACKGATE_LINES_BLE_MODULE_H
+#define PACKGATE_LINES_BLE_MODULE_H
+
+#include "bluez.h"
+
+#define MODULE_PAIRS 4
+
+struct module_pair {
+    char receive[BLUEZ_PATH], send[BLUEZ_PATH]; /* empty: not there */
+    unsigned flags;                             /* of the one to write to */
+};
+
+/* In the order in which they are tried. */
+struct module {
+    struct module_pair pairs[MODULE_PAIRS];
+};
+
+/** Takes a characteristic for what it is good for. */
+void module_note(struct module *module, const struct bluez_object *object);
+
+/** The next usable pair, from `from` on; MODULE_PAIRS: there is none. */
+unsigned module_next(const struct module *module, unsigned from);
+
+/** What a device is likely to be, by address and advertised name: a protocol, in words for people.
+ * NULL: no idea. */
+const char *module_guess(const char *address, const char *name);
+
+#endif

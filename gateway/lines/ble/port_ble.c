@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Bluetooth Low Energy: the serial line of a BMS's Bluetooth module, through BlueZ. Bytes come as
+ * notifications and go out as writes; a socket pair makes a descriptor of both. The sheet `ble` has
+ * what BlueZ and the modules do; the steps of opening are those of `enum step`.
+ *
+ * There is a bus connection for each port. A device is looked for before it is connected to, as JK
+ * modules let nobody in who has not just seen them, and as connecting to what is away blocks the
+ * adapter for much longer than looking for it.
+ */
+#include "lines/port_kind.h"
+
+#include "bluez.h"
+#include "module.h"
+#include "turn.h"
+
+#include "base/bluetooth.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SCAN_S 12.0    /* modules advertise at least each few seconds */
+#define LOOK_S 12.0    /* into BlueZ' memory */
+#define CONNECT_S 25.0 /* BlueZ itself gives up after 20 to 40 s */
+#define RESOLVE_S 15.0 /* reading all services over a bad radio link */
+#define SUBSCRIBE_S 10.0
+#define LEAVE_S 3.0  /* a link that was given up takes 2 s to end; until then it looks alive */
+#define LATE_S 1.0   /* what could not be written for so long would come as an old request */
+#define CHUNK_MAX 20 /* what fits into the smallest packet */
+#define PENDING_MAX 256
+#define UNANSWERED_MOST 3 /* requests, until the other kind of writing is tried */
+#define REQUEST_GAP_S 0.2 /* between bytes of two requests, at least */
+#define SERVICELESS 3     /* openings without a serial line, until what BlueZ knows is doubted */
+#define REPLY_MS 1500
+
+enum step {
+    CLOSED,
+    LOOKING,  /* what does BlueZ know? */
+    LEAVING,  /* the device is connected, perhaps for a moment only */
+    WAITING,  /* for our turn at the adapter */
+    SCANNING, /* until it is seen */
+    SEEN,     /* the scan is being stopped */
+    CONNECTING,
+    RESOLVING,   /* BlueZ reads the services */
+    EXPLORING,   /* which characteristics has it? */
+    SUBSCRIBING, /* to one pair after another */
+    OPEN
+};
+
+struct ble {
+    struct port *port;
+    struct bluetooth_device wanted;
+    struct bluez bluez;
+    struct turn turn;
+    enum step step;
+    ev_io readable;
+    ev_timer limit; /* of this step */
+    int ends[2];    /* the line's and ours; -1: none */
+
+    /* What BlueZ told of it. */
+    char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
+    char watched[BLUEZ_PATH];
+    bool powered, connected, resolved, seen, waited;
+    bool bonded; /* paired or trusted: what BlueZ keeps of it is its owner's */
+    struct module module;
+    unsigned pair; /* of the module, that is used or tried */
+    char refused[BLUEZ_WHY];
+
+    /* What goes out. */
+    uint8_t pending[PENDING_MAX];
+    size_t pending_size;
+    bool writing;
+    double written_at; /* last begun */
+    unsigned unanswered;
+    bool heard; /* anything, since it was opened */
+
+    /* What outlives closing. */
+    double left_at;       /* it was told to disconnect; -infinity: never */
+    int signal_dbm;       /* as it was seen last; 0: never */
+    unsigned first_pair;  /* to begin with: those before said nothing */
+    bool other_kind;      /* of writing than the usual one */
+    unsigned serviceless; /* times in a row that it had no serial line */
+};
+
+/* ---- what BlueZ tells ---- */
+
+static bool is_our_adapter(const struct ble *ble, const char *path)
+{
+    const char *name = strrchr(path, '/');
+    return !ble->wanted.adapter[0] || (name && strcmp(name + 1, ble->wanted.adapter) == 0);
+}
+
+static bool is_on_adapter(const struct ble *ble, const char *path)
+{
+    const size_t length = strlen(ble->adapter);
+    return length > 0 && strncmp(path, ble->adapter, length) == 0 && path[length] == '/';
+}
+
+static bool is_wanted(const struct ble *ble, const struct bluez_object *object)
+{
+    if (!is_on_adapter(ble, object->path))
+        return false;
+    if (ble->wanted.address[0])
+        return object->address && strcasecmp(object->address, ble->wanted.address) == 0;
+    return object->name && strcmp(object->name, ble->wanted.name) == 0;
+}
+
+static void note_adapter(struct ble *ble, const struct bluez_object *object)
+{
+    if (!ble->adapter[0] && is_our_adapter(ble, object->path) &&
+        strlen(object->path) < sizeof ble->adapter)
+        strcpy(ble->adapter, object->path);
+    if (object->powered < 0 || strcmp(object->path, ble->adapter) != 0)
+        return;
+    ble->powered = object->powered;
+    if (!ble->powered && ble->step > LOOKING)
+        bluez_fail(&ble->bluez, "the Bluetooth adapter was switched off");
+}
+
+static void note_device(struct ble *ble, const struct bluez_object *object)
+{
+    if (!ble->device[0] && is_wanted(ble, object) && strlen(object->path) < sizeof ble->device) {
+        strcpy(ble->device, object->path);
+        if (strcmp(ble->watched, ble->device) != 0) /* twice, and all would be heard twice */
+            bluez_watch(&ble->bluez, ble->device, true);
+        strcpy(ble->watched, ble->device);
+    }
+    if (strcmp(object->path, ble->device) != 0)
+        return;
+    if (object->connected >= 0)
+        ble->connected = object->connected;
+    if (object->resolved >= 0)
+        ble->resolved = object->resolved;
+    ble->bonded |= object->paired > 0 || object->trusted > 0;
+    if (object->signal_dbm != 0) {
+        ble->signal_dbm = object->signal_dbm;
+        ble->seen |= ble->step == SCANNING; /* what a list has may be of long ago */
+    }
+}
+
+static void receive(struct ble *ble, const struct bluez_object *object)
+{
+    if (ble->step != OPEN || !object->value ||
+        strcmp(object->path, ble->module.pairs[ble->pair].receive) != 0)
+        return;
+    ble->heard = true;
+    ble->unanswered = 0;
+    if (ble->ends[1] >= 0 &&
+        send(ble->ends[1], object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return; /* nobody reads: lost, as on a wire */
+}
+
+static void on_object(void *data, const struct bluez_object *object)
+{
+    struct ble *ble = data;
+    if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
+        note_adapter(ble, object);
+    } else if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
+        note_device(ble, object);
+    } else if (strcmp(object->interface, BLUEZ_CHARACTERISTIC) == 0 && ble->device[0] &&
+               strncmp(object->path, ble->device, strlen(ble->device)) == 0) {
+        module_note(&ble->module, object);
+        receive(ble, object);
+    }
+}
+
+static void on_gone(void *data, const char *path)
+{
+    struct ble *ble = data;
+    if (ble->adapter[0] && strcmp(path, ble->adapter) == 0)
+        bluez_fail(&ble->bluez, "the Bluetooth adapter is gone");
+    else if (ble->device[0] && strcmp(path, ble->device) == 0 && ble->step > SCANNING)
+        bluez_fail(&ble->bluez, "BlueZ has forgotten the device");
+    else if (ble->device[0] && strcmp(path, ble->device) == 0)
+        ble->device[0] = '\0';
+}
+
+/* ---- opening, step by step ---- */
+
+static void go(struct ble *ble, enum step step, double limit_s)
+{
+    ble->step = step;
+    ev_timer_stop(ble->port->loop, &ble->limit);
+    if (limit_s > 0) {
+        ev_timer_set(&ble->limit, limit_s, 0);
+        ev_timer_start(ble->port->loop, &ble->limit);
+    }
+}
+
+static void fail_with(struct ble *ble, const struct bluez_error *error)
+{
+    if (strcmp(error->name, "org.freedesktop.DBus.Error.ServiceUnknown") == 0 ||
+        strcmp(error->name, "org.freedesktop.DBus.Error.NameHasNoOwner") == 0)
+        bluez_fail(&ble->bluez, "BlueZ does not run (systemctl start bluetooth)");
+    else if (strcmp(error->name, "org.freedesktop.DBus.Error.AccessDenied") == 0)
+        bluez_fail(&ble->bluez, "this user may not use Bluetooth: the system bus does not let it");
+    else if (strcmp(error->name, "org.freedesktop.DBus.Error.NoReply") == 0 ||
+             strcmp(error->name, "org.freedesktop.DBus.Error.Timeout") == 0)
+        bluez_fail(&ble->bluez, "BlueZ does not answer");
+    else
+        bluez_fail(&ble->bluez, error->text);
+}
+
+static void connect_device(struct ble *ble);
+static void subscribe(struct ble *ble);
+
+static void on_scanning(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    /* "In progress": BlueZ is about to look for devices anyway. */
+    if (error && strcmp(error->name, "org.bluez.Error.InProgress") != 0)
+        fail_with(ble, error);
+}
+
+static void on_scan_stopped(void *data, const struct bluez_error *error)
+{
+    (void) error; /* it was not going any more: good as well */
+    struct ble *ble = data;
+    if (ble->step == SEEN)
+        connect_device(ble);
+}
+
+static void on_turn(void *data)
+{
+    struct ble *ble = data;
+    if (ble->step != WAITING)
+        return;
+    if (ble->connected) { /* it does not advertise */
+        connect_device(ble);
+        return;
+    }
+    go(ble, SCANNING, SCAN_S);
+    bluez_discover(&ble->bluez, ble->adapter, on_scanning);
+}
+
+static void look_on(struct ble *ble);
+
+static void on_listed(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    if (error)
+        fail_with(ble, error);
+    else
+        look_on(ble);
+}
+
+static void look(struct ble *ble)
+{
+    go(ble, LOOKING, LOOK_S);
+    ble->connected = ble->resolved = ble->seen = false;
+    bluez_list(&ble->bluez, on_listed);
+}
+
+static void look_on(struct ble *ble)
+{
+    const double ending_s = ble->left_at + LEAVE_S - clock_now();
+    if (!ble->adapter[0]) {
+        bluez_fail(&ble->bluez, ble->wanted.adapter[0] ? "this host has no such Bluetooth adapter"
+                                                       : "this host has no Bluetooth adapter");
+    } else if (!ble->powered) {
+        bluez_fail(&ble->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
+    } else if (ending_s > 0 || (ble->connected && !ble->waited)) {
+        ble->waited = true;
+        go(ble, LEAVING, ending_s > 0 ? ending_s : LEAVE_S);
+    } else {
+        bluez_watch(&ble->bluez, ble->adapter, false);
+        go(ble, WAITING, 0);
+        turn_want(&ble->turn, ble->adapter);
+    }
+}
+
+static void on_connected(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    if (error)
+        fail_with(ble, error);
+    else if (ble->step == CONNECTING)
+        go(ble, RESOLVING, RESOLVE_S);
+}
+
+static void connect_device(struct ble *ble)
+{
+    go(ble, CONNECTING, CONNECT_S);
+    ble->resolved = false;
+    bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", CONNECT_S, on_connected);
+}
+
+/* Once its firmware has changed, BlueZ may remember services that a device no longer has, or none. What
+ * was paired is left alone: its owner would have to pair it again. */
+static void give_up_module(struct ble *ble)
+{
+    ble->serviceless++;
+    if (ble->serviceless >= SERVICELESS && !ble->bonded) {
+        bluez_remove(&ble->bluez, ble->adapter, ble->device);
+        ble->serviceless = 0;
+    }
+    bluez_fail(&ble->bluez,
+               ble->refused[0]
+                   ? ble->refused
+                   : "it has none of the serial lines that are known (if it was paired: "
+                     "bluetoothctl remove, then pair it again)");
+}
+
+static void on_subscribed(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    if (ble->step != SUBSCRIBING)
+        return;
+    if (!error) {
+        go(ble, OPEN, 0);
+        return;
+    }
+    snprintf(ble->refused, sizeof ble->refused, "it refuses to notify: %s", error->text);
+    ble->pair++;
+    subscribe(ble);
+}
+
+static void subscribe(struct ble *ble)
+{
+    ble->pair = module_next(&ble->module, ble->pair);
+    if (ble->pair == MODULE_PAIRS && ble->first_pair > 0) {
+        ble->first_pair = 0;
+        ble->pair = module_next(&ble->module, 0);
+    }
+    if (ble->pair == MODULE_PAIRS) {
+        give_up_module(ble);
+        return;
+    }
+    go(ble, SUBSCRIBING, SUBSCRIBE_S);
+    bluez_call(&ble->bluez, ble->module.pairs[ble->pair].receive, BLUEZ_CHARACTERISTIC,
+               "StartNotify", SUBSCRIBE_S, on_subscribed);
+}
+
+static void on_explored(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    if (error) {
+        fail_with(ble, error);
+        return;
+    }
+    ble->pair = ble->first_pair;
+    subscribe(ble);
+}
+
+/* What was waited for may have come. */
+static void go_on(struct ble *ble)
+{
+    if (ble->step == SCANNING && ble->seen && ble->device[0]) {
+        go(ble, SEEN, 0);
+        bluez_call(&ble->bluez, ble->adapter, BLUEZ_ADAPTER, "StopDiscovery", SUBSCRIBE_S,
+                   on_scan_stopped);
+    } else if (ble->step == RESOLVING && ble->resolved) {
+        go(ble, EXPLORING, LOOK_S);
+        memset(&ble->module, 0, sizeof ble->module);
+        bluez_list(&ble->bluez, on_explored);
+    } else if (ble->step > RESOLVING && !ble->connected) {
+        bluez_fail(&ble->bluez, "the Bluetooth connection is lost");
+    }
+}
+
+static void hand_over(struct ble *ble)
+{
+    turn_end(&ble->turn);
+    ble->serviceless = 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ble->ends) < 0) {
+        ble->ends[0] = ble->ends[1] = -1;
+        port_failed(ble->port, strerror(errno));
+        return;
+    }
+    ev_io_set(&ble->readable, ble->ends[1], EV_READ);
+    ev_io_start(ble->port->loop, &ble->readable);
+    port_opened(ble->port, ble->ends[0]);
+}
+
+/* The line sees the end, and closes. */
+static void end_line(struct ble *ble)
+{
+    ev_io_stop(ble->port->loop, &ble->readable);
+    if (ble->ends[1] >= 0)
+        close(ble->ends[1]);
+    ble->ends[1] = -1;
+}
+
+static void on_settled(void *data)
+{
+    struct ble *ble = data;
+    if (!bluez_why(&ble->bluez))
+        go_on(ble);
+    if (bluez_why(&ble->bluez) && ble->ends[0] >= 0) {
+        end_line(ble);
+    } else if (bluez_why(&ble->bluez)) {
+        char why[BLUEZ_WHY];
+        snprintf(why, sizeof why, "%s", bluez_why(&ble->bluez));
+        port_failed(ble->port, why); /* closes, and forgets */
+    } else if (ble->step == OPEN && ble->ends[0] < 0) {
+        hand_over(ble);
+    }
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct ble *ble = timer->data;
+    if (ble->step == LEAVING) {
+        look(ble);
+        return;
+    }
+    bluez_fail(&ble->bluez,
+               ble->step == SCANNING
+                   ? "it is not in reach: asleep, too far away, or its app is connected to it"
+               : ble->step == LOOKING    ? "the system bus (D-Bus) does not answer"
+               : ble->step == CONNECTING ? "it does not let us connect"
+                                         : "it does not complete the connection");
+    on_settled(ble);
+}
+
+/* ---- sending ---- */
+
+static void write_on(struct ble *ble);
+
+static void on_written(void *data, const struct bluez_error *error)
+{
+    struct ble *ble = data;
+    ble->writing = false;
+    /* In progress: another program writes just now. This request is lost, the next one may not be. */
+    if (error && strcmp(error->name, "org.bluez.Error.InProgress") == 0)
+        ble->pending_size = 0;
+    else if (error)
+        fail_with(ble, error);
+    else if (ble->step == OPEN)
+        write_on(ble);
+}
+
+/* Most devices take both; a few take one and do nothing. */
+static bool writes_command(const struct ble *ble, unsigned flags)
+{
+    const bool both = flags & BLUEZ_WRITE && flags & BLUEZ_WRITE_COMMAND;
+    return both ? !ble->other_kind : (flags & BLUEZ_WRITE_COMMAND) != 0;
+}
+
+static void write_on(struct ble *ble)
+{
+    if (ble->writing || ble->pending_size == 0)
+        return;
+    const struct module_pair *pair = &ble->module.pairs[ble->pair];
+    const size_t size = ble->pending_size < CHUNK_MAX ? ble->pending_size : CHUNK_MAX;
+    ble->writing = true; /* one at a time: BlueZ refuses a second */
+    ble->written_at = clock_now();
+    bluez_write(&ble->bluez, pair->send, writes_command(ble, pair->flags), ble->pending, size,
+                on_written);
+    ble->pending_size -= size;
+    memmove(ble->pending, ble->pending + size, ble->pending_size);
+}
+
+static void note_request(struct ble *ble, double now)
+{
+    if (now - ble->written_at < REQUEST_GAP_S)
+        return;
+    if (ble->unanswered++ < UNANSWERED_MOST)
+        return;
+    ble->unanswered = 1;
+    ble->other_kind = !ble->other_kind;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct ble *ble = io->data;
+    uint8_t bytes[PENDING_MAX];
+    const double now = clock_now();
+    const ssize_t size = read(ble->ends[1], bytes, sizeof bytes);
+    if (size <= 0)
+        return;
+    note_request(ble, now);
+    /* A bus or a radio that stands still would deliver old requests in a heap. */
+    const bool stuck = ble->writing && now - ble->written_at > LATE_S;
+    if (stuck || (size_t) size > sizeof ble->pending - ble->pending_size) {
+        ble->pending_size = 0;
+        return;
+    }
+    memcpy(ble->pending + ble->pending_size, bytes, (size_t) size);
+    ble->pending_size += (size_t) size;
+    write_on(ble);
+}
+
+/* ---- life ---- */
+
+static const struct bluez_events events = {
+    .object = on_object, .gone = on_gone, .settled = on_settled};
+
+static void *create(struct port *port, const struct port_simulated *simulated)
+{
+    (void) simulated;
+    struct ble *ble = calloc(1, sizeof *ble);
+    if (!ble || !bluetooth_parse(port->address, &ble->wanted)) {
+        free(ble);
+        return NULL;
+    }
+    ble->port = port;
+    ble->ends[0] = ble->ends[1] = -1;
+    ble->left_at = ble->written_at = -INFINITY;
+    bluez_init(&ble->bluez, port->loop, &events, ble);
+    turn_init(&ble->turn, port->loop, on_turn, ble);
+    ev_init(&ble->readable, on_readable);
+    ev_init(&ble->limit, on_limit);
+    ble->readable.data = ble->limit.data = ble;
+    return ble;
+}
+
+static void open_ble(void *state)
+{
+    struct ble *ble = state;
+    if (bluez_open(&ble->bluez))
+        look(ble);
+    else
+        port_failed(ble->port, "the system bus (D-Bus) does not run");
+}
+
+/* BlueZ would keep the link, and the device would stay away from everybody else. */
+static void close_ble(void *state)
+{
+    struct ble *ble = state;
+    ev_timer_stop(ble->port->loop, &ble->limit);
+    if (ble->bluez.bus && ble->step >= CONNECTING && ble->device[0]) {
+        bluez_disconnect(&ble->bluez, ble->device);
+        ble->left_at = clock_now();
+    }
+    if (ble->step == OPEN && !ble->heard && ble->unanswered > 0)
+        ble->first_pair = ble->pair + 1;
+    bluez_close(&ble->bluez);
+    turn_end(&ble->turn);
+    end_line(ble);
+    if (ble->ends[0] >= 0)
+        close(ble->ends[0]);
+    ble->ends[0] = -1;
+    ble->step = CLOSED;
+    ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
+    ble->powered = ble->waited = ble->bonded = ble->writing = ble->heard = false;
+    ble->pending_size = 0;
+    ble->unanswered = 0;
+}
+
+static int signal_dbm(const void *state)
+{
+    const struct ble *ble = state;
+    return ble->signal_dbm;
+}
+
+const struct port_kind port_ble_kind = {
+    .prefix = "ble:",
+    .least_reply_ms = REPLY_MS,
+    .create = create,
+    .destroy = free,
+    .open = open_ble,
+    .close = close_ble,
+    .signal_dbm = signal_dbm,
+};

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+/* Turns at a Bluetooth adapter. */
+#include "turn.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* All who wait or have theirs, on whatever adapter, in the order in which they came. Adapters belong
+ * to the host, not to a line: this is the one place that all Bluetooth lines share. */
+static TAILQ_HEAD(, turn) turns = {NULL, &turns.first};
+
+static bool waits_for(const struct turn *turn, const char *adapter)
+{
+    return strcmp(turn->adapter, adapter) == 0;
+}
+
+/* Whoever is first has the adapter. */
+static void wake_first(const char *adapter)
+{
+    struct turn *turn;
+    TAILQ_FOREACH(turn, &turns, entry)
+    {
+        if (!waits_for(turn, adapter))
+            continue;
+        ev_timer_set(&turn->wake, 0, 0);
+        ev_timer_start(turn->loop, &turn->wake);
+        return;
+    }
+}
+
+static void on_wake(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct turn *turn = timer->data;
+    turn->begins(turn->data);
+}
+
+void turn_init(struct turn *turn, struct ev_loop *loop, void (*begins)(void *data), void *data)
+{
+    *turn = (struct turn){.loop = loop, .begins = begins, .data = data};
+    ev_init(&turn->wake, on_wake);
+    turn->wake.data = turn;
+}
+
+void turn_want(struct turn *turn, const char *adapter)
+{
+    if (turn->adapter[0])
+        return;
+    bool taken = false;
+    struct turn *other;
+    TAILQ_FOREACH(other, &turns, entry)
+    taken |= waits_for(other, adapter);
+    snprintf(turn->adapter, sizeof turn->adapter, "%s", adapter);
+    TAILQ_INSERT_TAIL(&turns, turn, entry);
+    if (!taken)
+        wake_first(adapter);
+}
+
+void turn_end(struct turn *turn)
+{
+    if (!turn->adapter[0])
+        return;
+    char adapter[sizeof turn->adapter];
+    memcpy(adapter, turn->adapter, sizeof adapter);
+    bool first = true;
+    for (struct turn *other = TAILQ_FIRST(&turns); other && other != turn;
+         other = TAILQ_NEXT(other, entry))
+        first &= !waits_for(other, adapter);
+    ev_timer_stop(turn->loop, &turn->wake);
+    TAILQ_REMOVE(&turns, turn, entry);
+    turn->adapter[0] = '\0';
+    if (first)
+        wake_first(adapter);
+}

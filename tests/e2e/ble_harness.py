@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A private system bus with a stand-in for BlueZ on it (mock_bluez.py), and simulated packs behind its devices."""
+
+import os
+import shutil
+import signal
+import tempfile
+
+import dbus
+import dbus.bus
+
+from harness import Program, simulate
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={path}</listen>
+<policy context="default"><allow send_destination="*"/><allow own="*"/><allow eavesdrop="true"/></policy></busconfig>
+"""
+
+
+class Air:
+    """The bus, BlueZ, and a simulated pack for each of `packs`: address -> (profile, protocol, options, name, ...)."""
+
+    def __init__(self, packs, delay=0.1):
+        self.folder = tempfile.mkdtemp(prefix="packgate-ble-")
+        self.path = self.folder + "/bus"
+        self.delay = delay
+        self.bus = self.bluez = self.client = None
+        self.servers, self.devices = [], []
+        for address, (profile, protocol, options, *more) in packs.items():
+            url = "tcp://:0"
+            if protocol:
+                server, url = simulate(protocol, options, *more[1:])
+                self.servers.append(server)
+            name = "," + more[0] if more else ""
+            self.devices.append(f"{address}={profile}@{url[len('tcp://'):]}{name}")
+        os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=" + self.path
+        self.start_bus()
+        self.start_bluez()
+
+    def start_bus(self):
+        config = self.folder + "/bus.conf"
+        with open(config, "w") as file:
+            file.write(CONFIG.format(path=self.path))
+        self.bus = Program("dbus-daemon", f"--config-file={config}", "--nofork", "--nopidfile", "--print-address")
+        self.bus.wait_for("unix:")
+
+    def stop_bus(self):
+        self.client = None
+        self.bus.stop()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def start_bluez(self):
+        self.bluez = Program("/usr/bin/python3", HERE + "/mock_bluez.py", "--delay", self.delay, *self.devices)
+        self.bluez.wait_for("ready")
+
+    def stop_bluez(self, how=signal.SIGKILL):
+        self.bluez.stop(how)
+
+    def switch(self, method, *arguments):
+        """Something goes wrong, or right again: a method of org.bluez.Mock1."""
+        if not self.client:
+            self.client = dbus.bus.BusConnection(os.environ["DBUS_SYSTEM_BUS_ADDRESS"])
+        thing = self.client.get_object("org.bluez", "/mock", introspect=False)
+        return getattr(dbus.Interface(thing, "org.bluez.Mock1"), method)(*arguments)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            print("# BlueZ: " + "; ".join(self.bluez.lines[-40:] + list(filter(None, self.bluez.queue.queue))))
+        self.bluez.stop(signal.SIGKILL)
+        self.bus.process.send_signal(signal.SIGCONT)
+        self.bus.stop(signal.SIGKILL)
+        for server in self.servers:
+            server.stop()
+        shutil.rmtree(self.folder)

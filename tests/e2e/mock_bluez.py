@@ -1,0 +1,511 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A stand-in for bluetoothd on a private bus: one adapter and one device for each BMS, whose characteristics pass bytes
+to and from a TCP port (`packgate simulate --tcp 0`).
+
+usage: mock_bluez.py [--mtu 23] [--delay 0.1] ADDRESS=PROFILE@HOST:PORT[,NAME]...
+
+PROFILE is one of the table below; `advertiser` has no port and is never connected to. What BlueZ 5.66 does, and where
+its source says so:
+- src/adapter.c, start_discovery(): NotReady without power, InProgress for a second scan of one client. Of each
+  advertisement RSSI is told, as any filter makes the threshold 0 (btd_adapter_update_found_device(),
+  device_set_rssi_with_delta()); unchanged data are told again only with DuplicateData. discovery_cleanup(): RSSI goes
+  when the last client has stopped. A client that leaves the bus takes its scan with it (discovery_disconnect()).
+- src/device.c, dev_connect(): succeeds at once on a link that is there, be it about to end (dev_disconnect(): the link
+  ends 2 s later, DISCONNECT_TIMER, and the answer comes then; a Connect that waits is answered with Failed). Services
+  stay known over disconnecting; device_remove() forgets them.
+- src/gatt-client.c, characteristic_start_notify(): "Not connected" while disconnecting, the characteristic's refusal as
+  Failed; sessions end with the client's connection and are taken up again on a new link.
+  characteristic_write_value(): InProgress while a write waits for its answer, NotSupported for a kind that is not there.
+
+What a test wants to go wrong it asks for at /mock, interface org.bluez.Mock1. The bus is the one of
+DBUS_SYSTEM_BUS_ADDRESS. Says "ready" when it has its name, then what is done to it.
+"""
+import argparse
+import os
+import socket
+import sys
+
+import dbus
+import dbus.mainloop.glib
+import dbus.service
+from gi.repository import GLib
+
+PROPERTIES, MANAGER = 'org.freedesktop.DBus.Properties', 'org.freedesktop.DBus.ObjectManager'
+ADAPTER, DEVICE = 'org.bluez.Adapter1', 'org.bluez.Device1'
+SERVICE, CHARACTERISTIC = 'org.bluez.GattService1', 'org.bluez.GattCharacteristic1'
+MOCK = 'org.bluez.Mock1'
+DISCONNECT_TIMER = 2  # seconds, as in src/device.c
+VICTRON = 0x02E1
+
+
+def uuid(short):
+    return f'0000{short}-0000-1000-8000-00805f9b34fb'
+
+
+NOTIFY, BOTH = ['read', 'notify'], ['write-without-response', 'write']
+# name: service, then (characteristic, flags, role)
+PROFILES = {
+    'daly': ('fff0', [('fff1', NOTIFY, 'rx'), ('fff2', BOTH, 'tx')]),
+    'jbd': ('ff00', [('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
+    'jk': ('ffe0', [('ffe1', [*BOTH, 'notify'], 'rxtx')]),
+    'jk-two': ('ffe0', [('ffe1', ['write-without-response'], 'tx'), ('ffe1', ['notify'], 'rx')]),
+    'jk-old': ('ffe0', [('ffe2', ['write-without-response'], 'tx'), ('ffe1', ['notify'], 'rx')]),
+    'request': ('fff0', [('fff1', ['indicate'], 'rx'), ('fff2', ['write'], 'tx')]),
+    # Newer Daly firmware: the first pair is there and does nothing.
+    'daly-new': ('ff00', [('fff1', NOTIFY, ''), ('fff2', BOTH, ''), ('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
+    'unknown': ('180a', [('2a29', ['read'], '')]),
+    'advertiser': ('fe00', []),
+}
+
+
+def error(name, text):
+    return dbus.exceptions.DBusException(text, name=f'org.bluez.Error.{name}')
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+class Thing(dbus.service.Object):
+    """An object with one interface and its properties."""
+
+    interface = None
+
+    def __init__(self, mock, path, values):
+        super().__init__(mock.bus, path)
+        self.mock, self.path, self.values = mock, path, values
+        mock.things[path] = self
+
+    def announce(self):
+        self.mock.InterfacesAdded(dbus.ObjectPath(self.path), {self.interface: self.public()})
+
+    def withdraw(self):
+        self.mock.things.pop(self.path, None)
+        self.remove_from_connection()
+        self.mock.InterfacesRemoved(dbus.ObjectPath(self.path), [self.interface])
+
+    def public(self):
+        return dbus.Dictionary(self.values, signature='sv')
+
+    def change(self, **values):
+        self.values.update(values)
+        self.PropertiesChanged(self.interface, dbus.Dictionary(values, signature='sv'), dbus.Array([], signature='s'))
+
+    def invalidate(self, name):
+        if self.values.pop(name, None) is not None:
+            self.PropertiesChanged(self.interface, dbus.Dictionary({}, signature='sv'), dbus.Array([name], signature='s'))
+
+    @dbus.service.signal(PROPERTIES, signature='sa{sv}as')
+    def PropertiesChanged(self, interface, changed, invalidated):
+        pass
+
+    @dbus.service.method(PROPERTIES, in_signature='ss', out_signature='v')
+    def Get(self, interface, name):
+        return self.values[name]
+
+    @dbus.service.method(PROPERTIES, in_signature='s', out_signature='a{sv}')
+    def GetAll(self, interface):
+        return self.public()
+
+    @dbus.service.method(PROPERTIES, in_signature='ssv')
+    def Set(self, interface, name, value):
+        if name == 'Powered':
+            self.mock.power(bool(value))
+
+
+class Adapter(Thing):
+    interface = ADAPTER
+
+    @dbus.service.method(ADAPTER, in_signature='a{sv}', sender_keyword='sender')
+    def SetDiscoveryFilter(self, wanted, sender=None):
+        self.mock.filters[sender] = wanted
+
+    @dbus.service.method(ADAPTER, sender_keyword='sender')
+    def StartDiscovery(self, sender=None):
+        if not self.values['Powered']:
+            raise error('NotReady', 'Resource Not Ready')
+        if sender in self.mock.scanners:
+            raise error('InProgress', 'Operation already in progress')
+        self.mock.scanners.add(sender)
+        say('scan started')
+        self.change(Discovering=True)
+
+    @dbus.service.method(ADAPTER, sender_keyword='sender')
+    def StopDiscovery(self, sender=None):
+        if sender not in self.mock.scanners:
+            raise error('Failed', 'No discovery started')
+        self.mock.stop_scan(sender)
+
+    @dbus.service.method(ADAPTER, in_signature='o')
+    def RemoveDevice(self, path):
+        device = self.mock.things.get(path)
+        if not isinstance(device, Device):
+            raise error('DoesNotExist', 'Does Not Exist')
+        say('removed', device.values['Address'])
+        device.remove()
+
+
+class Device(Thing):
+    interface = DEVICE
+
+    def __init__(self, mock, wanted):
+        path = mock.adapter.path + '/dev_' + wanted.address.replace(':', '_')
+        super().__init__(mock, path, {
+            'Address': wanted.address, 'AddressType': 'public', 'Name': wanted.name, 'Alias': wanted.name,
+            'Adapter': dbus.ObjectPath(mock.adapter.path), 'Paired': False, 'Trusted': False, 'Connected': False,
+            'ServicesResolved': False,
+            'UUIDs': dbus.Array([uuid(PROFILES[wanted.profile][0])], signature='s')})
+        self.wanted, self.link, self.watch, self.leaving = wanted, None, None, None
+        self.characteristics, self.waiting, self.services = [], None, []
+
+    def make_services(self):
+        if self.characteristics or self.wanted.stale:
+            return
+        service, parts = PROFILES[self.wanted.profile]
+        path = f'{self.path}/service0010'
+        self.services.append(Service(self.mock, path, {'UUID': uuid(service), 'Primary': True,
+                                                       'Device': dbus.ObjectPath(self.path)}))
+        self.services[-1].announce()
+        for index, (short, flags, role) in enumerate(parts):
+            characteristic = Characteristic(self, f'{path}/char{0x11 + 3 * index:04x}', path, short, flags, role)
+            self.characteristics.append(characteristic)
+            characteristic.announce()
+
+    def remove(self):
+        self.cut()
+        for thing in [*self.characteristics, *self.services]:
+            thing.withdraw()
+        self.wanted.stale = False
+        self.withdraw()
+
+    @dbus.service.method(DEVICE, async_callbacks=('done', 'failed'))
+    def Connect(self, done, failed):
+        if not self.mock.adapter.values['Powered']:
+            failed(error('NotReady', 'Resource Not Ready'))
+        elif self.values['Connected']:
+            done()
+        elif self.mock.connecting:
+            failed(error('InProgress', 'Operation already in progress'))
+        else:
+            say('connecting', self.values['Address'])
+            self.mock.connecting, self.waiting = self, failed
+            if not self.wanted.hangs:
+                GLib.timeout_add(int(self.mock.delay * 1000), self.connected, done, failed)
+
+    def connected(self, done, failed):
+        if self.mock.connecting is not self:
+            return False
+        self.mock.connecting = self.waiting = None
+        try:
+            if self.wanted.refusals or self.wanted.hidden:
+                self.wanted.refusals = max(0, self.wanted.refusals - 1)
+                raise OSError
+            self.link = socket.create_connection(self.wanted.target, 5)
+        except OSError:
+            failed(error('Failed', 'le-connection-abort-by-local'))
+            return False
+        self.link.setblocking(False)
+        self.watch = GLib.io_add_watch(self.link, GLib.IO_IN | GLib.IO_HUP, self.received)
+        self.invalidate('RSSI')
+        self.change(Connected=True)
+        say('connected', self.values['Address'])
+        done()
+        GLib.timeout_add(int(self.mock.delay * 1000), self.resolved)
+        return False
+
+    def resolved(self):
+        if self.values['Connected']:
+            self.make_services()
+            self.change(ServicesResolved=True)
+        return False
+
+    def received(self, link, condition):
+        try:
+            data = link.recv(4096)
+        except OSError:
+            data = b''
+        if not data:
+            self.watch = None
+            self.cut()
+            return False
+        step = self.mock.mtu - 3
+        for start in range(0, len(data), step):
+            for characteristic in self.characteristics:
+                characteristic.notify(data[start:start + step])
+        return True
+
+    def write(self, data, kind):
+        if self.link and self.wanted.obeys in ('', kind):
+            self.link.send(data)
+
+    def cut(self):
+        """The link is gone, for whatever reason."""
+        if self.watch:
+            GLib.source_remove(self.watch)
+        if self.link:
+            self.link.close()
+        self.watch = self.link = None
+        if self.mock.connecting is self:
+            self.mock.connecting = None
+            self.waiting(error('Failed', 'br-connection-canceled'))
+            self.waiting = None
+        if not self.values['Connected']:
+            return
+        self.change(ServicesResolved=False)
+        self.change(Connected=False)
+        say('disconnected', self.values['Address'])
+        if self.leaving:
+            self.leaving()
+        self.leaving = None
+
+    @dbus.service.method(DEVICE, async_callbacks=('done', 'failed'))
+    def Disconnect(self, done, failed):
+        if not self.values['Connected']:
+            self.cut()
+            done()
+        elif not self.leaving:
+            self.leaving = done
+            GLib.timeout_add_seconds(DISCONNECT_TIMER, self.left)
+
+    def left(self):
+        if self.leaving:
+            self.cut()
+        return False
+
+
+class Service(Thing):
+    interface = SERVICE
+
+
+class Characteristic(Thing):
+    interface = CHARACTERISTIC
+
+    def __init__(self, device, path, service, short, flags, role):
+        super().__init__(device.mock, path, {
+            'UUID': uuid(short), 'Service': dbus.ObjectPath(service), 'Flags': dbus.Array(flags, signature='s'),
+            'Notifying': False, 'MTU': dbus.UInt16(device.mock.mtu), 'Value': dbus.Array([], signature='y')})
+        self.device, self.role, self.short, self.listeners = device, role, short, set()
+
+    def notify(self, data):
+        if 'rx' in self.role and self.listeners:
+            self.change(Value=dbus.Array(data, signature='y'))
+
+    @dbus.service.method(CHARACTERISTIC, sender_keyword='sender')
+    def StartNotify(self, sender=None):
+        if self.device.leaving or not self.device.values['Connected']:
+            raise error('NotConnected', 'Not Connected')
+        if not {'notify', 'indicate'} & set(self.values['Flags']):
+            raise error('NotSupported', 'Operation is not supported')
+        if self.short in self.device.wanted.broken:
+            raise error('Failed', 'Operation failed with ATT error: 0x0e')
+        self.listeners.add(sender)
+        say('notifying', self.device.values['Address'], self.short)
+        self.change(Notifying=True)
+
+    @dbus.service.method(CHARACTERISTIC, sender_keyword='sender')
+    def StopNotify(self, sender=None):
+        if sender not in self.listeners:
+            raise error('Failed', 'No notify session started')
+        self.listeners.discard(sender)
+        self.change(Notifying=bool(self.listeners))
+
+    @dbus.service.method(CHARACTERISTIC, in_signature='aya{sv}')
+    def WriteValue(self, value, options):
+        if not self.device.values['Connected']:
+            raise error('Failed', 'Not connected')
+        flags = self.values['Flags']
+        kind = options.get('type', 'request' if 'write' in flags else 'command')
+        if ('write' if kind == 'request' else 'write-without-response') not in flags:
+            raise error('NotSupported', 'Operation is not supported')
+        if self.device.wanted.busy:
+            self.device.wanted.busy -= 1
+            raise error('InProgress', 'In Progress')
+        if 'tx' in self.role and (kind == 'request' or len(value) <= self.device.mock.mtu - 3):
+            self.device.write(bytes(value), str(kind))
+
+
+class Wanted:
+    """A device that is there, whether BlueZ has seen it or not, and what is wrong with it."""
+
+    def __init__(self, text):
+        address, rest = text.split('=', 1)
+        self.profile, _, rest = rest.partition('@')
+        target, _, name = rest.partition(',')
+        host, _, port = target.rpartition(':')
+        self.address, self.target = address.upper(), (host, int(port or 0))
+        self.name = name or address.replace(':', '-')
+        self.hidden, self.hangs, self.stale = False, False, False
+        self.refusals, self.busy, self.broken, self.obeys, self.data = 0, 0, set(), '', None
+        self.signal = -60
+
+
+class Mock(dbus.service.Object):
+    """The root with its object manager, and what happens on the air."""
+
+    def __init__(self, bus, mtu, delay, wanted):
+        super().__init__(bus, '/')
+        self.bus, self.mtu, self.delay = bus, mtu, delay
+        self.wanted = {one.address: one for one in wanted}
+        self.things, self.scanners, self.filters, self.connecting = {}, set(), {}, None
+        self.told = {}
+        self.adapter = Adapter(self, '/org/bluez/hci0', {
+            'Address': '00:AA:01:00:00:00', 'Name': 'mock', 'Powered': True, 'Discovering': False})
+        bus.add_signal_receiver(self.name_changed, 'NameOwnerChanged', 'org.freedesktop.DBus')
+        GLib.timeout_add(int(delay * 1000), self.advertise)
+
+    def devices(self):
+        return [thing for thing in list(self.things.values()) if isinstance(thing, Device)]
+
+    def device(self, address):
+        return next((device for device in self.devices() if device.values['Address'] == address), None)
+
+    def advertise(self):
+        """Each device that can be heard says so."""
+        for one in self.wanted.values() if self.scanners else ():
+            device = self.device(one.address)
+            if one.hidden or (device and device.values['Connected']):
+                continue
+            values = {'RSSI': dbus.Int16(one.signal)}
+            again = any(wanted.get('DuplicateData') for wanted in map(self.filters.get, self.scanners) if wanted)
+            if one.data and (again or self.told.get(one.address) != one.data):
+                self.told[one.address] = one.data
+                values['ManufacturerData'] = dbus.Dictionary(
+                    {dbus.UInt16(VICTRON): dbus.Array(one.data, signature='y', variant_level=1)}, signature='qv')
+            if device:
+                device.change(**values)
+            else:
+                device = Device(self, one)
+                device.values.update(values)
+                device.announce()
+        return True
+
+    def stop_scan(self, sender):
+        if sender not in self.scanners:
+            return
+        self.scanners.discard(sender)
+        say('scan stopped')
+        if not self.scanners:
+            for device in self.devices():
+                device.invalidate('RSSI')
+            self.adapter.change(Discovering=False)
+
+    def name_changed(self, name, old, new):
+        if new or not old:
+            return
+        self.stop_scan(old)
+        for thing in self.things.values():
+            if isinstance(thing, Characteristic):
+                thing.listeners.discard(old)
+
+    def power(self, on):
+        if not on:
+            for device in self.devices():
+                device.cut()
+            self.scanners.clear()
+        self.adapter.change(Powered=on)
+
+    @dbus.service.method(MANAGER, out_signature='a{oa{sa{sv}}}')
+    def GetManagedObjects(self):
+        return {dbus.ObjectPath(path): {thing.interface: thing.public()} for path, thing in self.things.items()}
+
+    @dbus.service.signal(MANAGER, signature='oa{sa{sv}}')
+    def InterfacesAdded(self, path, interfaces):
+        pass
+
+    @dbus.service.signal(MANAGER, signature='oas')
+    def InterfacesRemoved(self, path, interfaces):
+        pass
+
+
+class Switches(dbus.service.Object):
+    """What a test does to it."""
+
+    def __init__(self, mock):
+        super().__init__(mock.bus, '/mock')
+        self.mock = mock
+
+    @dbus.service.method(MOCK, in_signature='s')
+    def Drop(self, address):
+        self.mock.device(address).cut()
+
+    @dbus.service.method(MOCK, in_signature='b')
+    def Power(self, on):
+        self.mock.power(bool(on))
+
+    @dbus.service.method(MOCK, in_signature='b')
+    def Adapter(self, there):
+        """Unplugged, and plugged in again."""
+        if there:
+            self.mock.things[self.mock.adapter.path] = self.mock.adapter
+            self.mock.adapter.announce()
+            return
+        self.mock.power(False)
+        for device in self.mock.devices():
+            device.remove()
+        self.mock.things.pop(self.mock.adapter.path)
+        self.mock.InterfacesRemoved(dbus.ObjectPath(self.mock.adapter.path), [ADAPTER])
+        self.mock.adapter.values['Powered'] = True
+
+    @dbus.service.method(MOCK, in_signature='sb')
+    def Hide(self, address, hidden):
+        """Out of reach, or in the hands of an app: it does not advertise any more."""
+        self.mock.wanted[address].hidden = bool(hidden)
+        if hidden and self.mock.device(address):
+            self.mock.device(address).cut()
+
+    @dbus.service.method(MOCK, in_signature='sb')
+    def Hang(self, address, on):
+        self.mock.wanted[address].hangs = bool(on)
+
+    @dbus.service.method(MOCK, in_signature='su')
+    def RefuseConnects(self, address, count):
+        self.mock.wanted[address].refusals = int(count)
+
+    @dbus.service.method(MOCK, in_signature='ss')
+    def BreakNotify(self, address, characteristic):
+        self.mock.wanted[address].broken.add(str(characteristic))
+
+    @dbus.service.method(MOCK, in_signature='sb')
+    def Stale(self, address, on):
+        self.mock.wanted[address].stale = bool(on)
+
+    @dbus.service.method(MOCK, in_signature='ss')
+    def Obey(self, address, kind):
+        self.mock.wanted[address].obeys = str(kind)
+
+    @dbus.service.method(MOCK, in_signature='su')
+    def Busy(self, address, count):
+        self.mock.wanted[address].busy = int(count)
+
+    @dbus.service.method(MOCK, in_signature='say')
+    def Advertise(self, address, data):
+        self.mock.wanted[address].data = bytes(data)
+
+    @dbus.service.method(MOCK, in_signature='u')
+    def Flood(self, count):
+        """Tells what nobody asked for."""
+        for _ in range(count):
+            for device in self.mock.devices():
+                device.change(RSSI=dbus.Int16(-61))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--mtu', type=int, default=23)
+    parser.add_argument('--delay', type=float, default=0.1)
+    parser.add_argument('devices', nargs='*', type=Wanted)
+    arguments = parser.parse_args()
+    dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+    bus = dbus.bus.BusConnection(os.environ['DBUS_SYSTEM_BUS_ADDRESS'])
+    mock = Mock(bus, arguments.mtu, arguments.delay, arguments.devices)
+    switches = Switches(mock)
+    name = dbus.service.BusName('org.bluez', bus, do_not_queue=True)
+    say('ready')
+    GLib.MainLoop().run()
+    del name, switches
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

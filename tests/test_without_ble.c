@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+/* A packgate that was built without Bluetooth says so when a configuration wants it. */
+#undef WITH_BLE
+#include "config/check.c" /* in place of the one in the library */
+
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static void test_left_out(void **state)
+{
+    (void) state;
+    char *messages;
+    size_t size;
+    FILE *errors = open_memstream(&messages, &size);
+    assert_non_null(errors);
+    assert_null(config_parse("[line a]\nport = ble:AA:BB:CC:DD:EE:FF\nprotocol = daly\n"
+                             "[pack a]\nline = a\nunit = 1\n",
+                             "f", errors));
+    fclose(errors);
+    assert_string_equal(messages, "f:2: this packgate was built without Bluetooth\n");
+    free(messages);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_left_out)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

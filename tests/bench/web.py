@@ -126,6 +126,29 @@ def read_streams(streams, seconds):
     return got / seconds / len(streams)
 
 
+def bare_sends(count, size, rounds=15):
+    """What the kernel alone takes for as many sends of as many bytes to connections of this host, where the sender pays for
+    the receiver's half as well; the middle of some rounds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=count) as server:
+        reader = subprocess.Popen([sys.executable, "-c", "import resource, selectors, socket, sys\n"
+                                   "resource.setrlimit(resource.RLIMIT_NOFILE, (8192,) * 2)\n"
+                                   "selector = selectors.DefaultSelector()\n"
+                                   f"for _ in range({count}):\n"
+                                   f"    selector.register(socket.create_connection(('127.0.0.1', {server.getsockname()[1]})), 1)\n"
+                                   "while all(key.fileobj.recv(65536) for key, _ in selector.select()):\n    pass"])
+        clients, took, piece = [server.accept()[0] for _ in range(count)], [], b"x" * size
+        for _ in range(rounds):
+            time.sleep(0.3)
+            before = time.process_time()
+            for client in clients:
+                client.send(piece)
+            took.append(time.process_time() - before)
+        for client in clients:
+            client.close()
+        reader.wait()
+    return statistics.median(took)
+
+
 def measure_viewers():
     with start(4, f"max_clients = {VIEWERS + 20}\nmax_streams = {VIEWERS + 20}\nmax_per_address = {VIEWERS + 20}") as gateway:
         web = outlets_of(gateway)["web"]
@@ -139,7 +162,7 @@ def measure_viewers():
         rate = read_streams(streams, SECONDS)
         used = (cpu_s(web) - before) / SECONDS
         print(f"  {VIEWERS} live viewers of 4 packs: {(used - alone) * 1e3:.2f} ms a tick (a second), {memory_mib(web):.1f} MiB, "
-              f"{rate:.0f} bytes a second to each")
+              f"{rate:.0f} bytes a second to each; bare sends of as much {bare_sends(VIEWERS, int(rate)) * 1e3:.2f} ms")
         for stream in streams:
             stream.close()
 

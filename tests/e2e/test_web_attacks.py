@@ -4,6 +4,7 @@ in two ways. Each time a good client goes on as if nothing was, and so does Modb
 
 # tests/run: long
 import contextlib
+import json
 import os
 import random
 import re
@@ -111,6 +112,33 @@ def test_stalled_reader():
             while page.json("/api/v1/gateway")["web"]["streams"] > 1:
                 assert time.monotonic() < deadline, "the stalled reader is still there"
                 stream.next("pack")
+        assert is_well(page)
+
+
+def test_slow_reader():
+    """Who reads more slowly than values come gets whole events, each pack's in order, and no more than the buffers hold."""
+    packs = "".join(f"[line l{n}]\nport = sim:cells=48,seed={n}\nprotocol = daly\n[pack p{n}]\nline = l{n}\nunit = {n}\npoll = 200ms\n"
+                    for n in range(1, 13))
+    with Page(packs=packs) as page, socket.socket() as slow:
+        page.await_fresh()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(PATIENCE)
+        slow.connect(("127.0.0.1", page.web))
+        names = ",".join(f"p{n}" for n in range(1, 13))
+        slow.sendall(f"GET /api/v1/events?detail={names} HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode())
+        got, seen = b"", 0
+        while len(got) < 300_000:
+            got += slow.recv(4000)
+            time.sleep(0.1)
+        head, _, body = got.partition(b"\r\n\r\n")
+        assert b"chunked" not in head, head
+        for event in body.decode().split("\n\n")[:-1]:
+            lines = dict(line.split(": ", 1) for line in event.split("\n"))
+            if lines.get("event") == "pack":
+                values = json.loads(lines["data"])
+                assert values["fresh"] == 0 or "cell_mv.48" in values, event
+                seen += 1
+        assert seen > 50, seen
         assert is_well(page)
 
 
@@ -227,5 +255,5 @@ def test_rubbish():
 
 
 if __name__ == "__main__":
-    main([test_half_requests, test_half_requests_of_one_address, test_drippers, test_idle_connections_end, test_stalled_reader,
+    main([test_half_requests, test_half_requests_of_one_address, test_drippers, test_idle_connections_end, test_stalled_reader, test_slow_reader,
           test_streams_are_limited, test_viewers_are_not_idle, test_smuggling, test_oversize, test_not_allowed, test_rubbish])

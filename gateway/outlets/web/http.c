@@ -566,6 +566,18 @@ ssize_t http_pause(struct http_request *request)
     return 0;
 }
 
+/* A stream has no chunks, so that what was not taken can follow through the library. While it pauses
+ * the library holds nothing back: it asks for more only when everything was sent. */
+size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count)
+{
+    const struct client *client = client_of(request);
+    if (!client->paused || client->cut || request->http->settings.tls_cert)
+        return 0;
+    const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+    const ssize_t sent = sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? (size_t) sent : 0; /* of an error the library learns when it sends */
+}
+
 void http_wake(struct http_request *request)
 {
     struct client *client = client_of(request);

@@ -15,6 +15,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/uio.h>
 
 #define HTTP_REQUEST_S 10.0
 #define HTTP_IDLE_S 30.0
@@ -90,12 +91,16 @@ void http_error(struct http_request *request, unsigned status, const char *text)
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
-/** The answer is one without end. It is not idle, and takes no part in time-outs. */
+/** The answer is one without end, and without chunks. It is not idle, and takes no part in time-outs. */
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
 /** From within the callback of a stream: there is nothing to send, until http_wake. Returns what the
  * callback is to return. */
 ssize_t http_pause(struct http_request *request);
 void http_wake(struct http_request *request);
+/** Sends of a stream that paused past the library, which takes far longer for it: one call of the
+ * kernel for all pieces. Returns how many bytes were taken, maybe none; the others have to go
+ * through the callback. */
+size_t http_send(struct http_request *request, struct iovec *pieces, unsigned count);
 /** Ends the connection at once, whatever stands in the way. `over` follows, later. */
 void http_cut(struct http_request *request);
 

@@ -13,6 +13,7 @@
 #define TICK_S 1.0
 #define BUFFER_FIRST 2048
 #define BUFFER_KEEP 8192 /* what is larger is given back once it was taken */
+#define PIECES_MOST 256  /* that are sent with one call */
 #define FRAME "event: pack\ndata: "
 
 /* A pack as an event, as it was at a tick. */
@@ -39,6 +40,7 @@ struct stream {
     unsigned count, max_viewers, viewer_count;
     bool *dirty;
     struct rendering *whole, *brief;
+    struct iovec *pieces; /* what one viewer gets at a tick */
     uint64_t ticks;
     unsigned ticks_to_beat;
     ev_timer tick;
@@ -141,7 +143,11 @@ static void hand_out(struct viewer *viewer)
  * now. */
 static void put_event(struct viewer *viewer, const char *bytes, size_t size)
 {
-    if (append(viewer, bytes, size))
+    struct iovec piece = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
+    const size_t sent = viewer->size == viewer->at ? http_send(viewer->request, &piece, 1) : 0;
+    if (sent == size)
+        return;
+    if (append(viewer, bytes + sent, size - sent))
         hand_out(viewer);
     else
         http_cut(viewer->request);
@@ -214,12 +220,43 @@ static void beat(struct stream *stream, double now)
     }
 }
 
+/* What has changed, to somebody who has taken all that came before: past his buffer, and from the
+ * same bytes for everybody. What the kernel does not take goes into the buffer. */
+static void send_at_once(struct viewer *viewer)
+{
+    struct stream *stream = viewer->stream;
+    struct iovec *pieces = stream->pieces;
+    unsigned count = 0;
+    for (unsigned n = 0; n < stream->count && count < PIECES_MOST; n++) {
+        if (!viewer->owed[n])
+            continue;
+        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
+        if (!rendering)
+            return;
+        pieces[count++] = (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
+    }
+    size_t sent = count > 0 ? http_send(viewer->request, pieces, count) : 0;
+    for (unsigned n = 0, piece = 0; n < stream->count && sent > 0 && piece < count; n++) {
+        if (!viewer->owed[n])
+            continue;
+        viewer->owed[n] = false;
+        viewer->owed_count--;
+        const size_t size = pieces[piece].iov_len, taken = sent < size ? sent : size;
+        const char *bytes = pieces[piece++].iov_base;
+        sent -= taken;
+        if (taken < size && !append(viewer, bytes + taken, size - taken))
+            http_cut(viewer->request); /* half an event is not to be followed by another */
+    }
+}
+
 static void serve(struct viewer *viewer, double now)
 {
     struct stream *stream = viewer->stream;
     for (unsigned n = 0; n < stream->count; n++)
         if (stream->dirty[n])
             owe(viewer, n);
+    if (viewer->owed_count > 0 && viewer->size == viewer->at)
+        send_at_once(viewer);
     fill(viewer);
     if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
         http_cut(viewer->request);
@@ -327,6 +364,8 @@ void stream_open(struct stream *stream, struct http_request *request, const char
         http_dress(response, "text/event-stream");
         MHD_add_response_header(response, "Cache-Control", "no-store, no-transform");
         MHD_add_response_header(response, "X-Accel-Buffering", "no");
+        /* No chunks: see http_send. */
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
         http_is_stream(request, on_over, viewer);
     } else {
         free_viewer(viewer);
@@ -347,10 +386,11 @@ struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs
     stream->dirty = calloc(count + 1, sizeof *stream->dirty);
     stream->whole = calloc(count + 1, sizeof *stream->whole);
     stream->brief = calloc(count + 1, sizeof *stream->brief);
+    stream->pieces = calloc(PIECES_MOST, sizeof *stream->pieces);
     TAILQ_INIT(&stream->viewers);
     ev_timer_init(&stream->tick, on_tick, TICK_S, TICK_S);
     stream->tick.data = stream;
-    if (!stream->dirty || !stream->whole || !stream->brief) {
+    if (!stream->dirty || !stream->whole || !stream->brief || !stream->pieces) {
         stream_free(stream);
         return NULL;
     }
@@ -370,5 +410,6 @@ void stream_free(struct stream *stream)
     free(stream->dirty);
     free(stream->whole);
     free(stream->brief);
+    free(stream->pieces);
     free(stream);
 }

@@ -603,6 +603,15 @@ void poller_contradicted(struct poller *poller)
     poller->incomplete = true;
 }
 
+/* Whether any step has asked in these words and may still be answered. */
+static bool is_awaited(const struct poller *poller, uint32_t asked)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (poller->steps[i].asked == asked && !isnan(poller->steps[i].open_since))
+            return true;
+    return false;
+}
+
 double poller_recognize(const struct poller *poller, double now, const struct reply *frames)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
@@ -610,7 +619,7 @@ double poller_recognize(const struct poller *poller, double now, const struct re
         struct bms bms = poller->bms;
         struct pack pack;
         struct reply reply = *frames;
-        bool awaited = poller->disorder_s == 0 && !isnan(step->open_since);
+        bool awaited = poller->disorder_s == 0 && is_awaited(poller, step->asked);
         if (awaited || step->request.size == 0)
             continue;
         pack_clear(&pack);

@@ -278,6 +278,43 @@ static void stays_fresh_where_little_is_answered(void **state)
     }
 }
 
+/* Where a board leaves several optional requests in a row unanswered, its values wait for one of them at most. */
+static void waits_for_one_vain_request_at_most(void **state)
+{
+    (void) state;
+    struct bench bench;
+    vital_only = true;
+    open_bench(&bench, "daly", 1);
+    bench.packs[0].poll_s = 0.1;
+    bench.packs[0].stale_after_s = 1;
+    bench.packs[0].stale_fixed = true;
+    run_for(&bench, 600);
+    assert_int_equal(all_published(&bench), 1);
+    assert_int_equal(bench.flaps, 0);
+    assert_true(bench.pollers[0]->complete);
+    close_bench(&bench);
+}
+
+/* Before the first rounds of a slow line are over, nobody knows how long they take: no pack is stale meanwhile. */
+static void stays_fresh_from_the_first_round_on(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        if (bms_talks(driver) || !bms_has_address(driver) || driver->line.one_pack)
+            continue;
+        unsigned count = (unsigned) (driver->address_max - driver->address_default + 1);
+        struct bench bench;
+        open_bench(&bench, driver->name, count < PACKS_MOST ? count : PACKS_MOST);
+        run_for(&bench, 300);
+        print_message("%s: %u packs, stale %u times, a round takes %.1f s\n", driver->name,
+                      bench.count, bench.flaps, bench.pollers[0]->round_s);
+        assert_int_equal(all_published(&bench), bench.count);
+        assert_int_equal(bench.flaps, 0);
+        close_bench(&bench);
+    }
+}
+
 /* ---- dead neighbours ---- */
 
 static double oldest_of(const char *protocol, unsigned dead_count)
@@ -352,6 +389,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tells_what_is_vital_first),
         cmocka_unit_test(stays_fresh_where_little_is_answered),
+        cmocka_unit_test(waits_for_one_vain_request_at_most),
+        cmocka_unit_test(stays_fresh_from_the_first_round_on),
         cmocka_unit_test(is_hardly_slowed_down_by_the_dead),
         cmocka_unit_test(comes_back_together),
     };

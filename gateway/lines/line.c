@@ -624,8 +624,10 @@ static void end_step(struct line *line, struct member *member, bool over, bool p
         turns_charge(&line->turns, poller->cycle_started, now);
         note_miss(line, member, now);
     }
-    if (over)
+    if (over) {
+        turns_expect(&line->turns);
         look_back(line, member->poller, now);
+    }
     if (poller_doubts(poller) && port_forgets(line->port) && line->disorder_s == 0)
         open_afresh(line, "a reply may have been that to an earlier request", now);
 }

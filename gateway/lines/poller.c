@@ -151,6 +151,8 @@ static void begin_cycle(struct poller *poller, double now)
     spike_drop(&poller->spike);
     poller->pass = PASS_KNOWN;
     poller->told = poller->garbled = poller->skipped = poller->probed = false;
+    poller->trials_over = false;
+    poller->repeats_before = poller->counters.repeats;
     if (now >= poller->clear_at)
         close_all(poller);
     else if (poller->disorder_s > 0)
@@ -255,7 +257,7 @@ static bool tell(struct poller *poller, double now)
 
 /* The pace of the line. After a miss, or a rest, the time since the cycle before tells nothing of it, and neither does a
  * single pause, whatever it was for: what two rounds in a row took counts. */
-static void learn_round(struct poller *poller)
+static void learn_round(struct poller *poller, double now)
 {
     bool rests = !isnan(poller->clear_at) && poller->disorder_s == 0;
     if (poller->told && !isnan(poller->last_started)) {
@@ -264,6 +266,9 @@ static void learn_round(struct poller *poller)
         poller->last_round_s = round_s;
     }
     poller->last_started = poller->told && !rests ? poller->cycle_started : NAN;
+    /* Where a request was asked again, something stood still. */
+    if (poller->told && poller->counters.repeats == poller->repeats_before)
+        poller->took_s = now - poller->cycle_started;
 }
 
 static void end_cycle(struct poller *poller, double now)
@@ -272,7 +277,7 @@ static void end_cycle(struct poller *poller, double now)
     poller->hurries = 0;
     poller->due = fmax(poller->cycle_started + next_in_s(poller), now);
     note_doubt(poller, now);
-    learn_round(poller);
+    learn_round(poller, now);
     poller->complete |= poller->told && now - poller->first_at > COMPLETE_S;
 }
 
@@ -318,6 +323,8 @@ static bool is_wanted(struct poller *poller, double now)
     bool trial = is_trial(poller, poller->step);
     if (now < step->due || trial != (poller->pass == PASS_TRIALS))
         return false;
+    if (trial && poller->step < poller->trials_from)
+        return false;
     if (poller->silent_cycles > 0 && poller->config->driver->plan[poller->step].every_s > 0) {
         poller->skipped = true;
         return false;
@@ -342,7 +349,8 @@ static bool begin_pass(struct poller *poller, double now, bool *published)
     } else {
         if (poller->tried)
             *published |= tell(poller, now);
-        poller->complete = true;
+        poller->complete |= !poller->trials_over;
+        poller->trials_from = poller->trials_over ? poller->trials_from : 0;
         return false;
     }
     poller->step = 0;
@@ -728,6 +736,19 @@ static double ask_again_s(const struct poller_step *step)
     return seconds;
 }
 
+/* A board that does not know several requests leaves one after the other unanswered, and its values must not wait for all
+ * of them: what there is no time for in this cycle comes in the next one, where this one ended. */
+static void end_trials(struct poller *poller, double now)
+{
+    double took_s = now - poller->steps[poller->step].asked_at;
+    if (poller->pass != PASS_TRIALS ||
+        now + took_s <= poller->cycle_started + poller->config->poll_s)
+        return;
+    poller->trials_from = poller->step + 1;
+    poller->trials_over = true;
+    poller->step = poller->config->driver->steps - 1;
+}
+
 static void miss_step(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
@@ -746,6 +767,7 @@ static void miss_step(struct poller *poller, double now)
     } else if (plan->every_s == 0) {
         poller->incomplete = true;
     }
+    end_trials(poller, now);
     next_step(poller);
 }
 
@@ -837,7 +859,8 @@ double poller_stale_after(const struct poller *poller)
     double configured = poller->config->stale_after_s;
     if (poller->config->stale_fixed)
         return configured;
-    return fmax(configured, fmin(ROUNDS_GOOD * poller->round_s, ROUNDS_MOST_S));
+    double round_s = fmax(poller->round_s, poller->expected_s);
+    return fmax(configured, fmin(ROUNDS_GOOD * round_s, ROUNDS_MOST_S));
 }
 
 bool poller_stale(const struct poller *poller, double now)

@@ -7,7 +7,8 @@
  * A cycle is published whole or not at all. A step that fails although it used to be answered holds
  * the cycle back, so that nobody reads a mixture; after a few such cycles the step is given up for
  * a while and its values become unknown. What was never answered, or is given up, is tried when the
- * rest is published: once, less and less often, and not while others on the line wait.
+ * rest is published: once, less and less often, and not while others on the line wait. One that stays unanswered
+ * ends the cycle if there is no time for the next one.
  *
  * Replies carry no number, and one that stood still on its way looks like the answer to the same
  * request of now. So a value is as old as the first request that its reply can answer: the oldest
@@ -36,9 +37,13 @@
  *   up comes before it or with it. A reply that comes late, or for which another request is unanswered in twice
  *   the disorder, does not count as one of this cycle.
  *
- * That is sufficient as long as nothing is later than the line was seen to be. What is left: the very
- * first reply that comes twice or late on a line, if it takes the place of one that is lost, and comes
- * just when that one would.
+ * That is sufficient as long as nothing is later than the line was seen to be. What is left is the first reply of a
+ * line that overtakes others: if one comes late by whole polls, the answer that it overtook settled what it
+ * belongs to, and the answer to the request in flight is lost or late as well, then it stands where the true one would, at
+ * its time, and no byte tells them apart. Only asking everything twice for as long as a reply can be late, after each
+ * one that stays away, would tell; that would make each line on which something is lost now and then half as fast, for the sake of
+ * lines that show what they are with the next such reply: it comes beside another one, and all that was believed is
+ * older from then on. Serial lines and TCP do not overtake; radio and UDP behind a serial server do.
  */
 #ifndef PACKGATE_LINES_POLLER_H
 #define PACKGATE_LINES_POLLER_H
@@ -103,8 +108,11 @@ struct poller {
     double last_started; /* of the cycle before; NaN: it was not published */
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
     double last_round_s;
-    double clear_at;    /* what is in doubt will not be answered any more then; NaN: nothing is */
-    double answer_s;    /* the longest that answers took of late; 0: not known */
+    uint32_t repeats_before; /* this cycle */
+    double took_s;     /* the last published cycle in which nothing was asked again; 0: not known */
+    double expected_s; /* a round of the line, by what its packs take; 0: not known */
+    double clear_at;   /* what is in doubt will not be answered any more then; NaN: nothing is */
+    double answer_s;   /* the longest that answers took of late; 0: not known */
     double last_answer; /* any; NaN: never */
     unsigned step;
     unsigned tries;             /* of the current request so far */
@@ -117,6 +125,8 @@ struct poller {
     bool skipped;           /* some steps were, as the pack was silent */
     bool told;              /* this cycle is published, maybe without what is tried */
     bool tried;             /* something that was tried was answered */
+    unsigned trials_from;   /* where the trials of the cycle before ended, as its time was over */
+    bool trials_over;       /* so did those of this one */
     bool busy;              /* set by the line: others wait, nothing is to be tried */
     unsigned hurries;       /* since a cycle came to its end, or it was heard */
     bool complete;          /* all that there is to ask was asked once, or had time to be */
@@ -224,7 +234,8 @@ void poller_wake(struct poller *poller, double now);
 
 /** How old its values may get. Many packs on a slow line have their turn less often than the
  * configured interval: unless the file says how long values are good, they are for two and a
- * half rounds of the line, at most for a minute. */
+ * half rounds of the line, at most for a minute. The first rounds are of different lengths, as much is asked once only: the
+ * line tells (`expected_s`) when the next one will be longer. */
 double poller_stale_after(const struct poller *poller);
 
 bool poller_stale(const struct poller *poller, double now);

@@ -106,6 +106,21 @@ void turns_wake(struct turns *turns, const struct poller *poller, double now)
     }
 }
 
+void turns_expect(struct turns *turns)
+{
+    double longest_s = 0, round_s = 0;
+    for (unsigned i = 0; i < turns->count; i++)
+        longest_s = fmax(longest_s, turns->list[i].poller->took_s);
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *poller = turns->list[i].poller;
+        /* One that was not asked yet may take as long as the others. */
+        if (poller->silent_cycles == 0)
+            round_s += poller->took_s > 0 ? poller->took_s : longest_s;
+    }
+    for (unsigned i = 0; i < turns->count; i++)
+        turns->list[i].poller->expected_s = round_s;
+}
+
 /* ---- what is said of them ---- */
 
 void turns_note_miss(struct member *member)

@@ -644,7 +644,7 @@ def display_finds_its_names():
 
 
 def display_shows_a_silent_pack():
-    pack, text = tasmota_bench("3s", "soc_percent=62")
+    pack, text = tasmota_bench("1s", "soc_percent=62")
     with pack, Gateway(text, "on_stale = hold\ndashboard_id = 2\ndisplay_1 = 0x12345678") as gateway:
         gateway.wait_published("bench")
         device = Tasmota(Map("-c", gateway.path).printed("tasmota-display"))

@@ -178,7 +178,7 @@ line = room
 protocol = daly
 unit = 1
 poll = 100ms
-stale_after = 3s
+stale_after = 1s
 """
     with Gateway(text, "on_stale = hold") as gateway, gateway.client() as client:
         gateway.wait_published("house")

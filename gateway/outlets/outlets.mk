@@ -9,8 +9,8 @@ OUTLET_LIBS_mqtt := libmosquitto
 OUTLET_DEPS_history := libsqlite3-dev
 OUTLET_LIBS_history := sqlite3
 
-OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev
-OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3
+OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev zlib1g-dev
+OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3 zlib
 
 # All of them give up rights by libseccomp.
 DEPS += libseccomp-dev $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))

@@ -4,6 +4,7 @@
 import concurrent.futures
 import contextlib
 import csv
+import gzip
 import io
 import json
 import os
@@ -55,6 +56,27 @@ def test_page():
         assert headers["Access-Control-Allow-Origin"] is None
         status, _, body = page.ask("/", headers={"If-None-Match": headers["ETag"]})
         assert status == 304 and body == b""
+
+
+def test_compression():
+    """Large answers are compressed for who takes them so, and only for him."""
+    with Page() as page:
+        page.await_fresh()
+        for path in ("/api/v1/packs", "/metrics", "/api/v1/gateway", "/api/v1/files/evcc.yaml", "/api/v1/files/map.json"):
+            for accept, packed in (("gzip, deflate, br", True), ("deflate;q=1, GZIP;q=0.5", True), ("gzip;q=0", False),
+                                   ("br", False), (None, False)):
+                status, headers, body = page.ask(path, headers={"Accept-Encoding": accept})
+                assert status == 200 and headers["Vary"] == "Accept-Encoding", (path, headers.items())
+                is_packed = headers["Content-Encoding"] == "gzip"
+                text = gzip.decompress(body) if is_packed else body
+                assert is_packed == (packed and len(text) >= 2048), (path, accept, len(text))
+        status, headers, body = page.ask("/api/v1/packs/nobody", headers={"Accept-Encoding": "gzip"})
+        assert status == 404 and not headers["Content-Encoding"] and json.loads(body)["error"]
+        # A browser's HEAD, and one that goes through curl as well.
+        assert page.ask("/api/v1/packs", "HEAD", headers={"Accept-Encoding": "gzip"})[2] == b""
+        got = subprocess.run(["curl", "-sS", "--compressed", f"http://127.0.0.1:{page.web}/api/v1/packs"], check=True,
+                             stdout=subprocess.PIPE).stdout
+        assert len(json.loads(got)) == 3
 
 
 def test_silent_pack():
@@ -468,6 +490,6 @@ def test_password_command():
 
 if __name__ == "__main__":
     main([test_history_ends_now, test_history, test_csv, test_no_history,
-          test_values, test_curl_agrees, test_page, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
+          test_values, test_curl_agrees, test_page, test_compression, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
           test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write,
           test_login_is_throttled, test_password_command, test_gateway, test_events_of_the_past, test_files])

@@ -2,6 +2,8 @@
 /* Metrics for Prometheus. */
 #include "metrics.h"
 
+#include "compress.h"
+
 #include "setup.h"
 
 #include "registers/meaning.h"
@@ -303,12 +305,9 @@ static void on_told(struct web *web, struct http_request *request, const json_t 
     FILE *out = open_memstream(&bytes, &size);
     bool good = out && print(web, status, out);
     good = out && fclose(out) == 0 && good;
-    struct MHD_Response *response = good ? http_response("text/plain; version=0.0.4; charset=utf-8",
-                                                         bytes, size, MHD_RESPMEM_MUST_FREE)
-                                         : NULL;
-    if (response)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    else
+    static const char type[] = "text/plain; version=0.0.4; charset=utf-8";
+    struct MHD_Response *response = good ? compress_response(request, type, bytes, size) : NULL;
+    if (!good)
         free(bytes);
     http_answer(request, MHD_HTTP_OK, response);
 }

@@ -3,6 +3,7 @@
 #include "past.h"
 
 #include "ask.h"
+#include "compress.h"
 #include "recent.h"
 
 #include "outlets/history/csv.h"
@@ -292,7 +293,8 @@ static char *print_column(char *at, const struct column *column, unsigned steps)
     return at;
 }
 
-static struct MHD_Response *print_table(const struct table *table)
+static struct MHD_Response *print_table(const struct table *table,
+                                        const struct http_request *request)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
                         table->count * (sizeof table->columns->name + 8);
@@ -306,11 +308,8 @@ static struct MHD_Response *print_table(const struct table *table)
         at = print_column(at, &table->columns[c], table->steps);
     at += sprintf(at, "}\n");
     char *fitting = realloc(bytes, (size_t) (at - bytes));
-    struct MHD_Response *response = http_response("application/json", fitting ? fitting : bytes,
-                                                  (size_t) (at - bytes), MHD_RESPMEM_MUST_FREE);
-    if (!response)
-        free(fitting ? fitting : bytes);
-    return response;
+    return compress_response(request, "application/json", fitting ? fitting : bytes,
+                             (size_t) (at - bytes));
 }
 
 /* ---- which level ---- */
@@ -362,7 +361,8 @@ static void want_all(struct ask *ask, struct query *query, const struct outlet_p
     ask->soc_peak = ask->query.level == LEVEL_DAY;
 }
 
-static struct MHD_Response *answer_table(struct past *past, struct ask *ask, struct query *query,
+static struct MHD_Response *answer_table(struct past *past, struct http_request *request,
+                                         struct ask *ask, struct query *query,
                                          const struct outlet_pack *pack, double wall)
 {
     struct table *table = calloc(1, sizeof *table);
@@ -378,7 +378,7 @@ static struct MHD_Response *answer_table(struct past *past, struct ask *ask, str
             recent_walk(&past->recents[pack->index], memory_from(query, &ask->query), on_recent,
                         &walk);
             hand_on(&walk);
-            response = print_table(table);
+            response = print_table(table, request);
         }
     }
     free_table(table);
@@ -400,9 +400,7 @@ void past_answer_json(struct past *past, struct http_request *request,
         http_error(request, MHD_HTTP_BAD_REQUEST,
                    "so many rows are not given as JSON; take a coarser level, or CSV");
     } else {
-        struct MHD_Response *response = answer_table(past, &ask, query, pack, wall);
-        if (response)
-            MHD_add_response_header(response, "Cache-Control", "no-store");
+        struct MHD_Response *response = answer_table(past, request, &ask, query, pack, wall);
         http_answer(request, MHD_HTTP_OK, response);
     }
     query_close(query);

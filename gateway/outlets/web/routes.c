@@ -3,6 +3,7 @@
 #include "web.h"
 
 #include "asset.h"
+#include "compress.h"
 #include "metrics.h"
 #include "orders.h"
 #include "setup.h"
@@ -12,17 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void answer_json(struct http_request *request, char *bytes, size_t size)
-{
-    struct MHD_Response *response =
-        http_response("application/json", bytes, size, MHD_RESPMEM_MUST_FREE);
-    if (response)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    else
-        free(bytes);
-    http_answer(request, MHD_HTTP_OK, response);
-}
 
 static bool is_fresh(const struct web *web, const struct render_pack *pack, double now)
 {
@@ -48,7 +38,9 @@ static void get_packs(struct web *web, struct web_request *request)
     }
     text_add(&text, "]\n");
     char *fitting = realloc(bytes, text.size + 1);
-    answer_json(request->http, fitting ? fitting : bytes, text.size);
+    http_answer(
+        request->http, MHD_HTTP_OK,
+        compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size));
 }
 
 static void get_pack(struct web *web, struct web_request *request, const struct render_pack *pack)
@@ -62,7 +54,8 @@ static void get_pack(struct web *web, struct web_request *request, const struct 
     struct text text = text_in(bytes, RENDER_WHOLE_MAX);
     render_whole(&text, pack, is_fresh(web, pack, now), now);
     memcpy(bytes + text.size, "\n", 2);
-    answer_json(request->http, bytes, text.size + 1);
+    http_answer(request->http, MHD_HTTP_OK,
+                compress_response(request->http, "application/json", bytes, text.size + 1));
 }
 
 static void get_events(struct web *web, struct web_request *request)

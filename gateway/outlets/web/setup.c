@@ -2,6 +2,7 @@
 /* The gateway as a whole. */
 #include "setup.h"
 
+#include "compress.h"
 #include "news.h"
 #include "orders.h"
 
@@ -76,13 +77,8 @@ static void answer(struct setup *setup, struct http_request *request, bool trust
     json_t *object = compose(setup, trusted, has_session);
     char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
     json_decref(object);
-    struct MHD_Response *response =
-        text ? http_response("application/json", text, strlen(text), MHD_RESPMEM_MUST_FREE) : NULL;
-    if (response)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    else
-        free(text);
-    http_answer(request, MHD_HTTP_OK, response);
+    http_answer(request, MHD_HTTP_OK,
+                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
 }
 
 /* ---- asking the gateway ---- */
@@ -259,13 +255,12 @@ static void answer_file(struct web *web, struct web_request *request, const stru
     bool good = out && print_file(web, request->host.name, file->format, out);
     good = out && fclose(out) == 0 && good;
     struct MHD_Response *response =
-        good ? http_response(file->type, bytes, size, MHD_RESPMEM_MUST_FREE) : NULL;
+        good ? compress_response(request->http, file->type, bytes, size) : NULL;
+    if (!good)
+        free(bytes);
     if (response) {
         snprintf(disposition, sizeof disposition, "attachment; filename=\"%s\"", file->name);
         MHD_add_response_header(response, "Content-Disposition", disposition);
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    } else {
-        free(bytes);
     }
     http_answer(request->http, MHD_HTTP_OK, response);
 }

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+/* Large answers, compressed for who takes them so: a day of sixteen cells is 131 kB as it is. */
+#ifndef PACKGATE_OUTLETS_WEB_COMPRESS_H
+#define PACKGATE_OUTLETS_WEB_COMPRESS_H
+
+#include "http.h"
+
+#define COMPRESS_FROM 2048 /* bytes; below that it does not pay */
+
+/** An answer made of bytes from malloc, which it takes over, with gzip if the request allows it. It
+ * is not to be stored. NULL: out of memory; the bytes were freed. */
+struct MHD_Response *compress_response(const struct http_request *request, const char *type,
+                                       char *bytes, size_t size);
+
+#endif

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,11 +131,21 @@ static void give_up_calls(const struct outlet_kind *kind)
     seccomp_release(filter);
 }
 
+/* A page that many look at does not take the processor from the gateway when there is something to
+ * answer: who is of this class does not push others aside when it wakes. It starves nobody. */
+static void give_up_haste(void)
+{
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
+        log_debug("it goes on in the class of the gateway: %s", strerror(errno));
+}
+
 void rights_give_up(const struct outlet_kind *kind)
 {
     /* What a crash would write could have passwords in it. */
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
+    give_up_haste();
     give_up_capabilities();
     give_up_devices();
     give_up_calls(kind);

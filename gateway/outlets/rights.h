@@ -3,7 +3,8 @@
  * What an outlet gives up before it begins. It talks to strangers and reads what they send; should
  * one of them get hold of it, there is little to be done with it: no capability, no other program,
  * no look into other processes, no device (a serial port, on which a pack could be switched), and no
- * network where the outlet has no use for it. Where a kernel or a container does not know one of
+ * network where the outlet has no use for it. Nor does it push the gateway aside when both have
+ * something to do. Where a kernel or a container does not know one of
  * these, the others hold all the same.
  */
 #ifndef PACKGATE_OUTLETS_RIGHTS_H

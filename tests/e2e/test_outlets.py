@@ -112,6 +112,8 @@ def has_nothing_of_the_gateway():
             status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         assert status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == int(status["CapBnd"], 16) == 0, status
         assert status["Seccomp"] == "2", status
+        # It does not take the processor from the gateway when it wakes.
+        assert os.sched_getscheduler(pid) == os.SCHED_BATCH != os.sched_getscheduler(gateway.process.pid)
 
 
 def a_stopped_one_holds_nobody_up():

@@ -2,9 +2,14 @@
 """Packs over Bluetooth Low Energy, by a stand-in for BlueZ on a private bus: real D-Bus messages, simulated packs."""
 
 import re
+import signal
+import threading
+import time
 
+import dbus
+import dbus.lowlevel
 from ble_harness import Air
-from harness import Gateway, await_value, main, read_value
+from harness import Gateway, PATIENCE, await_value, exception_of, find, main, read_value
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
 
@@ -42,4 +47,216 @@ def reads_daly_jk_and_jbd():
             air.bluez.wait_for("disconnected")
 
 
-main([reads_daly_jk_and_jbd])
+class Clock:
+    """How long Modbus answers take while things go wrong, at worst."""
+
+    def __init__(self, gateway, unit):
+        self.worst, self.count, self.running = 0, 0, True
+        self.client, self.unit = gateway.client(), unit
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+        self.thread.start()
+
+    def _ask(self):
+        while self.running:
+            begin = time.monotonic()
+            assert not self.client.read_holding_registers(find("polls")["address"], 2, slave=self.unit).isError()
+            self.worst = max(self.worst, time.monotonic() - begin)
+            self.count += 1
+            time.sleep(0.01)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.running = False
+        self.thread.join(PATIENCE)
+        self.client.close()
+        print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
+        if kind is None:
+            # Whatever waits for the bus waits 10 s and longer.
+            assert self.count > 50 and self.worst < 3, (self.count, self.worst)
+
+
+WIRED = line("w", "sim:", "daly") + pack("w", 100)
+
+
+def await_state(client, unit, fresh):
+    """Stale values are not there to be read."""
+    row = find("voltage_v")
+    deadline = time.monotonic() + PATIENCE
+    while (exception_of(client, row["address"], row["count"], unit) is None) != fresh:
+        assert time.monotonic() < deadline, f"unit {unit} does not become {'fresh' if fresh else 'stale'}"
+        time.sleep(0.05)
+
+
+def survives_what_happens_to_links():
+    packs = {DALY: ("daly", "daly", "profile=fixed,soc=61"), JK: ("jk-two", "jk02", "profile=fixed,soc=62")}
+    text = (line("a", "ble:" + DALY, "daly") + pack("a", 1) + line("b", "ble:" + JK, "jk02") + pack("b", 2) + WIRED)
+    with Air(packs) as air, Gateway(text) as gateway, gateway.client() as client, Clock(gateway, 100):
+        def goes_on():
+            await_polls(client, 1, 3)
+            await_polls(client, 2, 3)
+
+        gateway.wait_published("a", "b")
+        goes_on()
+        air.switch("Drop", DALY)
+        goes_on()
+        air.switch("RefuseConnects", JK, 2)
+        air.switch("Drop", JK)
+        goes_on()
+        air.switch("Power", False)
+        gateway.wait_for("the Bluetooth adapter is off")
+        air.switch("Power", True)
+        goes_on()
+        air.switch("Adapter", False)
+        gateway.wait_for("this host has no Bluetooth adapter")
+        air.switch("Adapter", True)
+        goes_on()
+        air.stop_bluez()
+        gateway.wait_for("BlueZ does not run")
+        air.start_bluez()
+        goes_on()
+    assert not [text for text in gateway.lines if "error" in text], gateway.lines
+
+
+def waits_for_a_device_that_its_app_holds():
+    """And one that never completes a connection does not keep the adapter from the others."""
+    packs = {DALY: ("daly", "daly", "profile=fixed"), JBD: ("jbd", "jbd", "profile=fixed")}
+    text = line("a", "ble:" + DALY, "daly") + pack("a", 1) + line("b", "ble:" + JBD, "jbd") + pack("b", 2)
+    with Air(packs) as air:
+        air.switch("Hide", DALY, True)
+        air.switch("Hang", JBD, True)
+        with Gateway(text) as gateway, gateway.client() as client:
+            said = {gateway.wait_for("line (.): ble:.*(not in reach|does not let us connect)")[1] for _ in range(2)}
+            assert said == {"a", "b"}, said
+            air.switch("Hide", DALY, False)
+            air.switch("Hang", JBD, False)
+            gateway.wait_published("a", "b")
+            await_polls(client, 1, 3)
+            await_polls(client, 2, 3)
+
+
+def finds_the_serial_line_that_works():
+    packs = {DALY: ("daly-new", "daly", "profile=fixed"), D2: ("daly-new", "daly-d2", "profile=fixed"),
+             JBD: ("jbd", "jbd", "profile=fixed"), JK: ("jk-old", "jk02", "profile=fixed")}
+    text = (line("a", "ble:" + DALY, "daly") + pack("a", 1) + line("b", "ble:" + D2, "daly-d2") + pack("b", 2) +
+            line("c", "ble:" + JBD, "jbd") + pack("c", 3) + line("d", "ble:" + JK, "jk02") + pack("d", 4))
+    with Air(packs) as air:
+        air.switch("BreakNotify", DALY, "fff1")  # D2 takes the subscription, and says nothing
+        air.switch("Obey", JBD, "request")       # has both kinds of writing, and obeys one
+        air.switch("Stale", JK, True)            # BlueZ remembers that it has no services
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("a", "b", "c", "d")
+            air.bluez.wait_for("removed " + JK)
+            for unit in range(1, 5):
+                await_polls(client, unit, 3)
+            air.switch("Busy", DALY, 2)
+            await_polls(client, 1, 3)
+
+
+def shares_the_adapter_with_another_scanner():
+    with Air({DALY: ("daly", "daly", "profile=fixed")}) as air:
+        air.switch("Hide", DALY, False)
+        adapter = dbus.Interface(air.client.get_object("org.bluez", "/org/bluez/hci0", introspect=False), "org.bluez.Adapter1")
+        adapter.StartDiscovery()
+        with Gateway(line("a", "ble:" + DALY, "daly") + pack("a", 1)) as gateway, gateway.client() as client:
+            gateway.wait_published("a")
+            await_polls(client, 1, 3)
+        adapter.StopDiscovery()  # it was going on all the time
+
+
+def takes_over_from_one_that_was_killed():
+    with Air({DALY: ("daly", "daly", "profile=fixed")}) as air:
+        text = line("a", "ble:" + DALY, "daly") + pack("a", 1)
+        with Gateway(text) as gateway:
+            gateway.wait_published("a")
+            gateway.stop(signal.SIGKILL)
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("a")
+            await_polls(client, 1, 3)
+        air.bluez.wait_for("disconnected")
+
+
+def never_waits_for_the_bus():
+    packs = {DALY: ("daly", "daly", "profile=fixed")}
+    text = line("a", "ble:" + DALY, "daly") + pack("a", 1) + WIRED
+    with Air(packs) as air:
+        air.stop_bluez()
+        air.stop_bus()
+        with Gateway(text) as gateway, gateway.client() as client, Clock(gateway, 100):
+            gateway.wait_for("line a: ble:.*the system bus .* does not run")
+            gateway.wait_published("w")
+            air.start_bus()
+            air.start_bluez()
+            gateway.wait_published("a")
+            await_polls(client, 1, 3)
+            # It stands still, with all that is on its way.
+            air.bus.process.send_signal(signal.SIGSTOP)
+            await_state(client, 1, False)
+            await_polls(client, 100, 20)
+            air.bus.process.send_signal(signal.SIGCONT)
+            await_state(client, 1, True)
+            await_polls(client, 1, 3)
+            # It stood still already when the line was opened.
+            air.switch("Hide", DALY, True)
+            await_state(client, 1, False)
+            air.bus.process.send_signal(signal.SIGSTOP)
+            await_polls(client, 100, 20)
+            air.bus.process.send_signal(signal.SIGCONT)
+            air.switch("Hide", DALY, False)
+            await_state(client, 1, True)
+            # It ends, and comes back.
+            air.stop_bus()
+            air.stop_bluez()
+            await_state(client, 1, False)
+            air.start_bus()
+            air.start_bluez()
+            await_state(client, 1, True)
+        assert not [text for text in gateway.lines if "error" in text], gateway.lines
+
+
+def name_of(bus, process):
+    """The own name on the bus of a process."""
+    daemon = dbus.Interface(bus.get_object("org.freedesktop.DBus", "/org/freedesktop/DBus", introspect=False),
+                            "org.freedesktop.DBus")
+    for name in daemon.ListNames():
+        if name.startswith(":") and daemon.GetConnectionUnixProcessID(name) == process:
+            return name
+    raise AssertionError("it is not on the bus")
+
+
+def believes_bluez_alone_and_bears_a_flood():
+    packs = {DALY: ("daly", "daly", "profile=fixed,soc=61")}
+    text = line("a", "ble:" + DALY, "daly") + pack("a", 1) + WIRED
+    with Air(packs) as air, Gateway(text) as gateway, gateway.client() as client, Clock(gateway, 100):
+        gateway.wait_published("a")
+        air.switch("Flood", 1)
+        name = name_of(air.client, gateway.process.pid)
+        device = "/org/bluez/hci0/dev_" + DALY.replace(":", "_")
+
+        def lie(path, interface, values):
+            message = dbus.lowlevel.SignalMessage(path, "org.freedesktop.DBus.Properties", "PropertiesChanged")
+            message.append(interface, dbus.Dictionary(values, signature="sv"), dbus.Array([], signature="s"),
+                           signature="sa{sv}as")
+            message.set_destination(name)
+            air.client.send_message(message)
+
+        soc = bytes.fromhex("a501900802120000753000c8")  # 20.0 %, as a good frame would say it
+        soc += bytes([sum(soc) & 255])
+        for _ in range(2000):
+            lie(device + "/service0010/char0011", "org.bluez.GattCharacteristic1", {"Value": dbus.Array(soc, signature="y")})
+            lie(device, "org.bluez.Device1", {"Connected": False})
+            lie("/org/bluez/hci0", "org.bluez.Adapter1", {"Powered": False})
+        air.client.flush()
+        await_polls(client, 1)
+        assert read_value(client, "reconnects", 1) == 0
+        assert abs(read_value(client, "soc_percent", 1) - 61) < 0.1
+        for _ in range(20):
+            air.switch("Flood", 500)
+            assert abs(read_value(client, "soc_percent", 1) - 61) < 0.1
+        await_polls(client, 1)
+
+
+main([reads_daly_jk_and_jbd, survives_what_happens_to_links, waits_for_a_device_that_its_app_holds,
+      finds_the_serial_line_that_works, shares_the_adapter_with_another_scanner, takes_over_from_one_that_was_killed,
+      never_waits_for_the_bus, believes_bluez_alone_and_bears_a_flood])

@@ -27,14 +27,14 @@
 
 #define SCAN_S 12.0    /* modules advertise at least each few seconds */
 #define LOOK_S 12.0    /* into BlueZ' memory */
-#define CONNECT_S 25.0 /* BlueZ itself gives up after 20 to 40 s */
+#define CONNECT_S 15.0 /* it was seen a moment ago; BlueZ itself takes longer to give up */
 #define RESOLVE_S 15.0 /* reading all services over a bad radio link */
 #define SUBSCRIBE_S 10.0
 #define LEAVE_S 3.0  /* a link that was given up takes 2 s to end; until then it looks alive */
 #define LATE_S 1.0   /* what could not be written for so long would come as an old request */
 #define CHUNK_MAX 20 /* what fits into the smallest packet */
 #define PENDING_MAX 256
-#define UNANSWERED_MOST 3 /* requests, until the other kind of writing is tried */
+#define UNANSWERED_MOST 2 /* requests, until the other kind of writing is tried */
 #define REQUEST_GAP_S 0.2 /* between bytes of two requests, at least */
 #define SERVICELESS 3     /* openings without a serial line, until what BlueZ knows is doubted */
 #define REPLY_MS 1500
@@ -76,14 +76,14 @@ struct ble {
     uint8_t pending[PENDING_MAX];
     size_t pending_size;
     bool writing;
-    double written_at; /* last begun */
-    unsigned unanswered;
-    bool heard; /* anything, since it was opened */
+    double written_at;            /* last begun */
+    unsigned unanswered, in_vain; /* in_vain: times that the kind of writing was changed */
 
     /* What outlives closing. */
     double left_at;       /* it was told to disconnect; -infinity: never */
     int signal_dbm;       /* as it was seen last; 0: never */
     unsigned first_pair;  /* to begin with: those before said nothing */
+    bool proven;          /* that one has brought something */
     bool other_kind;      /* of writing than the usual one */
     unsigned serviceless; /* times in a row that it had no serial line */
 };
@@ -149,7 +149,8 @@ static void receive(struct ble *ble, const struct bluez_object *object)
     if (ble->step != OPEN || !object->value ||
         strcmp(object->path, ble->module.pairs[ble->pair].receive) != 0)
         return;
-    ble->heard = true;
+    ble->proven = true;
+    ble->first_pair = ble->pair;
     ble->unanswered = 0;
     if (ble->ends[1] >= 0 &&
         send(ble->ends[1], object->value, object->size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
@@ -287,8 +288,8 @@ static void on_connected(void *data, const struct bluez_error *error)
 static void connect_device(struct ble *ble)
 {
     go(ble, CONNECTING, CONNECT_S);
-    ble->resolved = false;
-    bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", CONNECT_S, on_connected);
+    ble->resolved &= ble->connected;
+    bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", 2 * CONNECT_S, on_connected);
 }
 
 /* Once its firmware has changed, BlueZ may remember services that a device no longer has, or none. What
@@ -334,7 +335,7 @@ static void subscribe(struct ble *ble)
     }
     go(ble, SUBSCRIBING, SUBSCRIBE_S);
     bluez_call(&ble->bluez, ble->module.pairs[ble->pair].receive, BLUEZ_CHARACTERISTIC,
-               "StartNotify", SUBSCRIBE_S, on_subscribed);
+               "StartNotify", 2 * SUBSCRIBE_S, on_subscribed);
 }
 
 static void on_explored(void *data, const struct bluez_error *error)
@@ -459,6 +460,12 @@ static void write_on(struct ble *ble)
     memmove(ble->pending, ble->pending + size, ble->pending_size);
 }
 
+static bool has_other_pair(const struct ble *ble)
+{
+    return module_next(&ble->module, 0) != ble->pair ||
+           module_next(&ble->module, ble->pair + 1) < MODULE_PAIRS;
+}
+
 static void note_request(struct ble *ble, double now)
 {
     if (now - ble->written_at < REQUEST_GAP_S)
@@ -467,6 +474,11 @@ static void note_request(struct ble *ble, double now)
         return;
     ble->unanswered = 1;
     ble->other_kind = !ble->other_kind;
+    ble->in_vain++;
+    if (!ble->proven && ble->in_vain == 2 && has_other_pair(ble)) {
+        bluez_fail(&ble->bluez, "nothing comes on this serial line of the module");
+        on_settled(ble);
+    }
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -480,6 +492,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (size <= 0)
         return;
     note_request(ble, now);
+    if (bluez_why(&ble->bluez))
+        return;
     /* A bus or a radio that stands still would deliver old requests in a heap. */
     const bool stuck = ble->writing && now - ble->written_at > LATE_S;
     if (stuck || (size_t) size > sizeof ble->pending - ble->pending_size) {
@@ -533,7 +547,7 @@ static void close_ble(void *state)
         bluez_disconnect(&ble->bluez, ble->device);
         ble->left_at = clock_now();
     }
-    if (ble->step == OPEN && !ble->heard && ble->unanswered > 0)
+    if (ble->step == OPEN && !ble->proven && ble->unanswered > 0)
         ble->first_pair = ble->pair + 1;
     bluez_close(&ble->bluez);
     turn_end(&ble->turn);
@@ -543,9 +557,9 @@ static void close_ble(void *state)
     ble->ends[0] = -1;
     ble->step = CLOSED;
     ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
-    ble->powered = ble->waited = ble->bonded = ble->writing = ble->heard = false;
+    ble->powered = ble->waited = ble->bonded = ble->writing = false;
     ble->pending_size = 0;
-    ble->unanswered = 0;
+    ble->unanswered = ble->in_vain = 0;
 }
 
 static int signal_dbm(const void *state)

@@ -177,7 +177,7 @@ static void synchronise(struct battery *battery, const struct limit *limit)
 static void balance(struct battery *battery, const double measured[MEASURES])
 {
     battery->balance_mask = 0;
-    if (battery->current_a < 0 || measured[HIGHEST_MV] < BALANCE_FROM_MV)
+    if (!battery->balances || battery->current_a < 0 || measured[HIGHEST_MV] < BALANCE_FROM_MV)
         return;
     for (unsigned i = 0; i < battery->settings.cells; i++) {
         double mv = cell_mv(&battery->cells[i], battery->current_a);
@@ -384,7 +384,7 @@ static void publish_settings(const struct battery *battery, struct pack *pack)
         {SET_CELL_DIFFERENCE_MV, 300},
         {SET_BALANCE_START_MV, 3400},
         {SET_BALANCE_DIFFERENCE_MV, 10},
-        {SET_BALANCER, 1},
+        {SET_BALANCER, battery->balances},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         pack_set(pack, rows[i].id, rows[i].value);
@@ -465,6 +465,21 @@ void battery_init(struct battery *battery, const struct battery_settings *settin
         battery->temp_above_c[i] = 1 + 2 * prng_unit(&battery->random);
     battery->phase = battery->settings.soc_percent > 30 ? BATTERY_DISCHARGING : BATTERY_CHARGING;
     battery->charge = battery->discharge = (struct battery_switch){true, true};
+    battery->balances = true;
+}
+
+void battery_set(struct battery *battery, enum pack_value id, double value)
+{
+    if (id == SOC_PERCENT) {
+        battery->remaining_ah = battery->full_ah * value / 100;
+    } else if (id == RATED_AH) {
+        double share = battery->remaining_ah / battery->full_ah;
+        battery->rated_ah = value;
+        battery->full_ah = value * battery->soh_percent / 100;
+        battery->remaining_ah = share * battery->full_ah;
+    } else if (id == SET_BALANCER) {
+        battery->balances = value > 0;
+    }
 }
 
 static void take_command(struct battery_switch *mos, const struct pack *pack, enum pack_value id)

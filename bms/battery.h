@@ -70,11 +70,16 @@ struct battery {
     uint64_t balance_mask;
     uint32_t tripped; /* bit n: row n of the table of limits */
     struct battery_switch charge, discharge;
+    bool balances;  /* its balancer is switched on */
     bool published; /* a pack was written: its switches can have been moved */
 };
 
 /** Settings beyond their range are brought into it. */
 void battery_init(struct battery *battery, const struct battery_settings *settings);
+
+/** Somebody writes a setting of the BMS: what it counts as SOC, its capacity, its balancer. Others are
+ * left as they are. */
+void battery_set(struct battery *battery, enum pack_value id, double value);
 
 /** Moves the model on (by at most a day; 0 is allowed) and writes everything that a BMS can know
  * into `pack`. A MOS that was switched in `pack` since the last call, as emulators do for a control

@@ -145,6 +145,19 @@ struct bms_guide {
         *switching; /* which of its variants can switch a MOS; NULL: all, if the driver can */
 };
 
+/* A setting that can be written, and what may be set. The value of the pack with the same id is
+ * what it is now, and confirms it. */
+struct bms_setting {
+    enum pack_value id;
+    double min, max; /* both included */
+    double step;     /* of the protocol: what is written is a multiple of it */
+};
+
+/* Local time, for what wants to know it. */
+struct bms_moment {
+    int year, month, day, hour, minute, second; /* 2026, 1…12, 1…31 */
+};
+
 struct bms_driver {
     const char *name;  /* as in the configuration: "daly" */
     const char *title; /* "Daly, UART (A5 frames)" */
@@ -195,6 +208,14 @@ struct bms_driver {
     bool (*control)(struct bms *bms, enum bms_switch which, bool on, struct bms_request *request);
     bool control_blindly; /* that answer can be one to any request: it confirms nothing */
 
+    /** Settings that can be written, only what is documented and can be put back as it was; and
+     * the request that does it. False: not now. The answer goes through `frame` and `decode` and
+     * confirms nothing: what the value is then read as does. NULL: none. */
+    const struct bms_setting *settings;
+    unsigned setting_count;
+    bool (*set)(struct bms *bms, enum pack_value id, double value, const struct bms_moment *now,
+                struct bms_request *request);
+
     /** Blanks PINs and passwords in a frame that `frame` found and keeps its checksum right, so
      * that it can be logged and recorded. NULL: no frame of this protocol holds any. */
     void (*mask)(uint8_t *frame, size_t size);
@@ -226,6 +247,9 @@ bool bms_talks(const struct bms_driver *driver);
 
 /** Whether several of its devices are told apart by options.address. */
 bool bms_has_address(const struct bms_driver *driver);
+
+/** The row of a setting that can be written; NULL: this one cannot. */
+const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id);
 
 /** The drivers, NULL at the end, and one of them by its name (NULL: none has it). */
 extern const struct bms_driver *const bms_drivers[];

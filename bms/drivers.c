@@ -63,6 +63,14 @@ const struct bms_driver *bms_driver_find(const char *name)
     return NULL;
 }
 
+const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id)
+{
+    for (unsigned i = 0; i < driver->setting_count; i++)
+        if (driver->settings[i].id == id)
+            return &driver->settings[i];
+    return NULL;
+}
+
 void bms_init(struct bms *bms, const struct bms_driver *driver)
 {
     memset(bms, 0, sizeof *bms);

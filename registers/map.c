@@ -173,7 +173,7 @@ const struct map_group map_groups[] = {
      "In the order of the protocol, for alarms that have no common name. Unknown behind `raw_alarm_count`.", 0},
     {MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE, "Settings",
      "What is set in the BMS, where its protocol tells: the limits at which it switches off, and when it balances. Read once an\n"
-     "hour. Capacity as it is set is `rated_ah`.",
+     "hour. Capacity as it is set is `rated_ah`. docs/settings.md says which can be written.",
      0},
 };
 const unsigned map_group_count = COUNT(map_groups);
@@ -391,6 +391,30 @@ const char *map_row_unit(const struct map_settings *settings, const struct map_r
 {
     bool shown = row->source == OF_STATE && row->id == SHOWN_TEMP_AVG;
     return shown && settings->fahrenheit ? "°F" : row->unit;
+}
+
+/* Written where they are read, by the packs whose protocol can. */
+static bool is_settable(const struct map_row *row)
+{
+    bool number = row->offset >= MAP_EXTENDED_OFFSET && row->source == OF_PACK;
+    return number && (row->id == SOC_PERCENT || row->id == RATED_AH || row->id == SET_BALANCER);
+}
+
+bool map_setting_at(const struct map_settings *settings, unsigned address, enum pack_value *id)
+{
+    for (unsigned i = 0; i < map_row_count; i++) {
+        const struct map_row *row = &map_rows[i];
+        if (!is_settable(row) || (unsigned) settings->base + row->offset != address)
+            continue;
+        *id = (enum pack_value) row->id;
+        return row->offset < MAP_SETTINGS_OFFSET || map_has_settings(settings);
+    }
+    return false;
+}
+
+const char *map_row_access(const struct map_settings *settings, const struct map_row *row)
+{
+    return is_settable(row) && settings->settable ? "rw" : map_access(settings, row->class);
 }
 
 const char *map_access(const struct map_settings *settings, enum map_class class)

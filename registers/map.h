@@ -48,6 +48,7 @@ struct map_settings {
     uint16_t dashboard_id;
     uint32_t display[2];
     bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
+    bool settable; /* the same of the settings that can be written */
     const struct map_clients *clients; /* for client files; NULL: one pack of an example */
 };
 
@@ -92,6 +93,10 @@ struct map_status {
     const char *pack_name;            /* as configured, of a bank its own; NULL: none */
     const struct map_bank *bank;      /* NULL: a pack */
 };
+
+/** Whether a setting that some packs take stands at this address, where it is read: the first of
+ * the two registers of a float. */
+bool map_setting_at(const struct map_settings *settings, unsigned address, enum pack_value *id);
 
 /** Whether the blocks lie apart and end below 65536; otherwise false and why in `reason`. All
  * functions below want settings that passed. */

@@ -92,7 +92,7 @@ static void each_register(const struct map_settings *settings, item_handler *han
                 .count = map_types[row->type].registers,
                 .unit = map_row_unit(settings, row),
                 .scale = row->scale,
-                .access = map_access(settings, row->class),
+                .access = map_row_access(settings, row),
                 .word_order = word_order(settings, row),
                 .description = element_meaning(row, n, meaning),
             };

@@ -208,7 +208,7 @@ static void print_row(const struct map_settings *settings, const struct map_row 
     else
         fprintf(out, " | %u | `%s` ", row->offset, row->name);
     fprintf(out, "| %s | %s | %s | %s |\n", map_types[row->type].name, map_row_unit(settings, row),
-            map_access(settings, row->class), row->meaning);
+            map_row_access(settings, row), row->meaning);
 }
 
 static void print_group(const struct map_settings *settings, const struct map_group *group,

@@ -155,6 +155,7 @@ const char *map_row_unit(const struct map_settings *settings, const struct map_r
 
 /** "r" or "rw". */
 const char *map_access(const struct map_settings *settings, enum map_class class);
+const char *map_row_access(const struct map_settings *settings, const struct map_row *row);
 
 bool map_group_has(const struct map_group *group, const struct map_row *row);
 

@@ -6,9 +6,11 @@
 #include "lines/order.h"
 #include "bms/count.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -38,9 +40,28 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
+static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1}, {SET_BALANCER, 0, 1, 1}};
+
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) bms;
+    (void) id;
+    (void) value;
+    (void) now;
+    device.asked++;
+    request->size = device.size == CANNOT ? 0 : (size_t) device.size;
+    return device.size != CANNOT;
+}
+
 static const struct bms_step plan[] = {{.name = "state", .vital = true}};
-static const struct bms_driver driver = {
-    .name = "test", .control = build_switch, .plan = plan, .steps = 1};
+static const struct bms_driver driver = {.name = "test",
+                                         .control = build_switch,
+                                         .settings = settings,
+                                         .setting_count = 2,
+                                         .set = build_setting,
+                                         .plan = plan,
+                                         .steps = 1};
 static const struct bms_driver blind_driver = {
     .name = "blind", .control = build_switch, .control_blindly = true, .plan = plan, .steps = 1};
 static const struct pack_config config = {.driver = &driver};
@@ -82,10 +103,10 @@ static void test_one(void **state)
         for (int on = 0; on <= 1; on++) {
             set_up(state);
             want((enum bms_switch) which, on);
-            assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
             expect_request((enum bms_switch) which, on, 0);
             assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
-            assert_int_equal(order_build(&order, NOW), ORDER_DONE);
+            assert_int_equal(order_build(&order, NULL, NOW), ORDER_DONE);
             assert_int_equal(device.asked, 1);
         }
 }
@@ -97,11 +118,11 @@ static void test_both(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     expect_request(BMS_CHARGE_MOS, false, 0);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
 }
@@ -109,7 +130,7 @@ static void test_both(void **state)
 static void test_nothing_wanted(void **state)
 {
     (void) state;
-    assert_int_equal(order_build(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
@@ -120,12 +141,12 @@ static void test_not_now(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order, NOW), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_NOT_NOW);
     device.size = 3;
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order, NOW), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_NOT_NOW);
 }
 
 /* ---- what is read back ---- */
@@ -144,7 +165,7 @@ static void test_unanswered(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
     assert_true(order.looking);
     read_back(CHARGE_MOS, 1, NOW - 1);
@@ -155,7 +176,7 @@ static void test_unanswered(void **state)
     read_back(CHARGE_MOS, 1, NOW);
     assert_int_equal(order_look(&order, NOW), ORDER_PENDING);
     assert_false(order.looking);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
 }
 
@@ -166,7 +187,7 @@ static void test_published_before(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     read_back(CHARGE_MOS, 0, NOW - 1);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
     const struct pack published = poller.values;
     read_back(CHARGE_MOS, 1, NOW);
@@ -180,7 +201,7 @@ static void test_not_carried_out(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     for (unsigned sent = 1; sent <= 2; sent++) {
-        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
         assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
         read_back(CHARGE_MOS, 1, NOW);
         for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
@@ -195,7 +216,7 @@ static void test_not_sent_again_late(void **state)
 {
     (void) state;
     want(BMS_CHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
     for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
         assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
@@ -209,12 +230,12 @@ static void test_not_sent_late(void **state)
     const double late = NOW + ORDER_VALID_S + 1;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, false);
-    assert_int_equal(order_build(&order, late), ORDER_TOO_LATE);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, late), ORDER_TOO_LATE);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_WAITING, NOW + 1), ORDER_LOOK);
     read_back(CHARGE_MOS, 0, late);
     assert_int_equal(order_look(&order, late), ORDER_PENDING);
-    assert_int_equal(order_build(&order, late), ORDER_UNANSWERED);
+    assert_int_equal(order_build(&order, NULL, late), ORDER_UNANSWERED);
     assert_int_equal(device.asked, 1);
 }
 
@@ -226,11 +247,11 @@ static void test_late_answer(void **state)
     for (size_t i = 0; i < COUNT(answers); i++) {
         set_up(state);
         want(BMS_CHARGE_MOS, false);
-        order_build(&order, NOW);
+        order_build(&order, NULL, NOW);
         order_settle(&order, REPLY_WAITING, NOW);
         order = (struct order){.poller = &poller, .given_at = NOW + 1};
         want(BMS_CHARGE_MOS, true);
-        assert_int_equal(order_build(&order, NOW + 1), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, NOW + 1), ORDER_PENDING);
         *(uint8_t *) bms_memory(&poller.bms) = 7;
         assert_int_equal(order_settle(&order, answers[i], NOW + 1), ORDER_LOOK);
         assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), 0);
@@ -239,7 +260,7 @@ static void test_late_answer(void **state)
     }
     order = (struct order){.poller = &poller, .given_at = NOW + ORDER_LATE_S};
     want(BMS_CHARGE_MOS, true);
-    order_build(&order, NOW + ORDER_LATE_S);
+    order_build(&order, NULL, NOW + ORDER_LATE_S);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);
 }
 
@@ -259,7 +280,7 @@ static void test_echo(void **state)
     assert_non_null(silent);
     order.poller = silent;
     want(BMS_CHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     reply_append(&reply, order.request.bytes, order.request.size);
     enum reply_state heard =
         reply_decode(&reply, &silent->bms, &order.request, true, &silent->incoming);
@@ -273,10 +294,247 @@ static void test_blind_driver(void **state)
     (void) state;
     poller.bms.driver = &blind_driver;
     want(BMS_DISCHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
     read_back(DISCHARGE_MOS, 0, NOW);
     assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+}
+
+/* ---- settings ---- */
+
+static void want_setting(enum pack_value id, double value)
+{
+    order.switches = (struct switches){.sets = true, .setting = id, .value = value, .before = NAN};
+}
+
+/* A setting whose value was just read: written, and believed only when it is read back. */
+static void test_setting(void **state)
+{
+    (void) state;
+    want_setting(SET_BALANCER, 0);
+    read_back(SET_BALANCER, 1, NOW - 1);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(device.asked, 1);
+    assert_true(order.switches.before == 1);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK); /* that was read before */
+    read_back(SET_BALANCER, 0, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+}
+
+/* What it is has to be read first, as it was read long ago or never; what it is already is not written. */
+static void test_setting_read_first(void **state)
+{
+    (void) state;
+    want_setting(SET_BALANCER, 1);
+    read_back(SET_BALANCER, 0, NOW - SETTING_KNOWN_S - 1);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_LOOK);
+    assert_true(order.looking);
+    assert_int_equal(device.asked, 0);
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    read_back(SET_BALANCER, 1, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(device.asked, 0);
+}
+
+static void test_setting_unreadable(void **state)
+{
+    (void) state;
+    want_setting(SET_BALANCER, 1);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_LOOK);
+    for (unsigned looks = 1; looks < SETTING_LOOKS; looks++)
+        assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, NOW), ORDER_NOT_NOW);
+    assert_int_equal(device.asked, 0);
+}
+
+/* An acknowledgement without effect; a lost one with it; a refusal, which counts as long as it can be that of
+ * nothing else. */
+static void test_setting_answers(void **state)
+{
+    static const struct {
+        enum reply_state answer;
+        bool open; /* an order before was left unanswered */
+        bool carried_out;
+        enum order_result result;
+        unsigned sent;
+    } cases[] = {
+        {REPLY_DONE, false, false, ORDER_UNANSWERED, 2},
+        {REPLY_WAITING, false, true, ORDER_DONE, 1},
+        {REPLY_WAITING, false, false, ORDER_UNANSWERED, 2},
+        {REPLY_REFUSED, false, false, ORDER_REFUSED, 1},
+        {REPLY_REFUSED, true, true, ORDER_DONE, 1},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        set_up(state);
+        if (cases[i].open)
+            poller.order_open_until = NOW + 10;
+        want_setting(SOC_PERCENT, 80);
+        read_back(SOC_PERCENT, 63.4, NOW - 1);
+        enum order_result result = order_build(&order, NULL, NOW);
+        while (result == ORDER_PENDING) {
+            result = order_settle(&order, cases[i].answer, NOW);
+            read_back(SOC_PERCENT, cases[i].carried_out ? 80 : 63.4, NOW);
+            while (result == ORDER_LOOK)
+                result = order_look(&order, NOW);
+            if (result == ORDER_PENDING)
+                result = order_build(&order, NULL, NOW);
+        }
+        if (result != cases[i].result || device.asked != cases[i].sent)
+            fail_msg("case %zu: result %d, sent %u times", i, (int) result, device.asked);
+    }
+}
+
+/* While a charge flows the SOC goes on from what was set. What it was anyway confirms nothing. */
+static void test_setting_moves(void **state)
+{
+    (void) state;
+    want_setting(SOC_PERCENT, 80);
+    read_back(SOC_PERCENT, 79.7, NOW - 1);
+    order_build(&order, NULL, NOW);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    read_back(SOC_PERCENT, 79.7, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    read_back(SOC_PERCENT, 80.2, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+}
+
+static void test_setting_late(void **state)
+{
+    (void) state;
+    want_setting(SET_BALANCER, 1);
+    read_back(SET_BALANCER, 0, NOW + SETTING_VALID_S);
+    assert_int_equal(order_build(&order, NULL, NOW + SETTING_VALID_S + 1), ORDER_TOO_LATE);
+    assert_int_equal(device.asked, 0);
+    device.size = CANNOT;
+    assert_int_equal(order_build(&order, NULL, NOW + SETTING_VALID_S), ORDER_NOT_NOW);
+}
+
+/* Range and steps are the protocol's; a switch is 0 or 1 and nothing between. */
+static void test_setting_checked(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_value id;
+        double value, written;
+        enum order_result result;
+    } cases[] = {
+        {SOC_PERCENT, 80.52, 80.5, ORDER_PENDING},
+        {SOC_PERCENT, 0, 0, ORDER_PENDING},
+        {SOC_PERCENT, 100, 100, ORDER_PENDING},
+        {SOC_PERCENT, 100.1, 0, ORDER_OUT_OF_RANGE},
+        {SOC_PERCENT, -0.1, 0, ORDER_OUT_OF_RANGE},
+        {SOC_PERCENT, NAN, 0, ORDER_OUT_OF_RANGE},
+        {SOC_PERCENT, INFINITY, 0, ORDER_OUT_OF_RANGE},
+        {SET_BALANCER, 1, 1, ORDER_PENDING},
+        {SET_BALANCER, 0.5, 0, ORDER_OUT_OF_RANGE},
+        {SET_BALANCER, 2, 0, ORDER_OUT_OF_RANGE},
+        {RATED_AH, 100, 0, ORDER_NO_SETTING},
+        {SET_CELL_HIGH_MV, 3650, 0, ORDER_NO_SETTING},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        want_setting(cases[i].id, cases[i].value);
+        enum order_result result = order_check(&driver, &order.switches);
+        bool good =
+            result == cases[i].result &&
+            (result != ORDER_PENDING || fabs(order.switches.value - cases[i].written) < 1e-9);
+        if (!good)
+            fail_msg("case %zu: result %d, value %g", i, (int) result, order.switches.value);
+    }
+}
+
+/* No driver lets anything be set that it cannot read, and none lets secrets be set, which are no values. */
+static void test_setting_of_drivers(void **state)
+{
+    (void) state;
+    for (size_t i = 0; bms_drivers[i]; i++)
+        for (unsigned n = 0; n < bms_drivers[i]->setting_count; n++) {
+            const struct bms_setting *row = &bms_drivers[i]->settings[n];
+            assert_non_null(bms_drivers[i]->set);
+            assert_true(row->step > 0 && row->min < row->max);
+            assert_true(row->id == SOC_PERCENT || row->id == RATED_AH || row->id == SET_BALANCER);
+        }
+}
+
+/* Byte by byte as the sheets have them. */
+static void test_setting_requests(void **state)
+{
+    (void) state;
+    static const struct bms_moment june = {2026, 6, 15, 10, 30, 0}, unset = {1970, 1, 1, 0, 0, 0};
+    static const struct {
+        const char *driver;
+        enum pack_value id;
+        double value;
+        const struct bms_moment *now;
+        size_t size; /* 0: it cannot be */
+        uint8_t bytes[24];
+    } cases[] = {
+        {"daly",
+         SOC_PERCENT,
+         80.5,
+         &june,
+         13,
+         {0xA5, 0x40, 0x21, 8, 0x1A, 6, 0x0F, 0x0A, 0x1E, 0, 3, 0x25, 0x8D}},
+        {"daly", SOC_PERCENT, 80.5, &unset, 0, {0}},
+        {"daly-d2", SOC_PERCENT, 80.5, &june, 8, {0xD2, 6, 0, 0xA7, 3, 0x25, 0xEA, 0xA1}},
+        {"daly-d2", SET_BALANCER, 1, &june, 8, {0xD2, 6, 0, 0xCF, 0, 1, 0x6B, 0x96}},
+        {"daly-d2", SET_BALANCER, 0, &june, 8, {0xD2, 6, 0, 0xCF, 0, 0, 0xAA, 0x56}},
+        {"daly-p81", SOC_PERCENT, 80.5, &june, 8, {0x81, 6, 1, 0x16, 3, 0x25, 0xB7, 0x19}},
+        {"jk-pb",
+         SET_BALANCER,
+         1,
+         &june,
+         13,
+         {1, 0x10, 0x10, 0x78, 0, 2, 4, 0, 0, 0, 1, 0xF9, 0x2D}},
+        {"jk-pb",
+         SET_BALANCER,
+         0,
+         &june,
+         13,
+         {1, 0x10, 0x10, 0x78, 0, 2, 4, 0, 0, 0, 0, 0x38, 0xED}},
+        {"jk02", SET_BALANCER, 1, &june, 20, {0xAA, 0x55, 0x90, 0xEB, 0x1F, 4, 1, 0, 0, 0,
+                                              0,    0,    0,    0,    0,    0, 0, 0, 0, 0x9E}},
+        {"jk-4e57", SET_BALANCER, 1, &june, 22, {0x4E, 0x57, 0, 0x14, 0, 0, 0,    0, 2, 2, 0,
+                                                 0x9D, 1,    0, 0,    0, 0, 0x68, 0, 0, 1, 0xC3}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct bms_request request = {.size = 0};
+        bms_init(&bms, bms_driver_find(cases[i].driver));
+        bool built = bms.driver->set(&bms, cases[i].id, cases[i].value, cases[i].now, &request);
+        if (built != (cases[i].size > 0) || request.size != cases[i].size ||
+            memcmp(request.bytes, cases[i].bytes, request.size) != 0)
+            fail_msg("case %zu, %s", i, cases[i].driver);
+    }
+}
+
+/* And the emulators take them: the value changes, and an answer comes that says so. */
+static void test_setting_emulated(void **state)
+{
+    (void) state;
+    static const struct bms_moment june = {2026, 6, 15, 10, 30, 0};
+    static struct bms_output out;
+    static struct reply reply;
+    for (size_t i = 0; bms_drivers[i]; i++)
+        for (unsigned n = 0; n < bms_drivers[i]->setting_count; n++) {
+            enum pack_value id = bms_drivers[i]->settings[n].id;
+            double value = id == SET_BALANCER ? 0 : 77.5;
+            struct bms host, board;
+            struct bms_request request = {.size = 0};
+            struct pack pack, heard;
+            pack_clear(&pack);
+            pack_clear(&heard);
+            pack_set(&pack, id, 1);
+            snprintf(pack.text[FIRMWARE], TEXT_SIZE, "H6.X__S6.1.3S__");
+            bms_init(&host, bms_drivers[i]);
+            bms_init(&board, bms_drivers[i]);
+            assert_true(host.driver->set(&host, id, value, &june, &request));
+            board.driver->emulate(&board, &pack, request.bytes, request.size, &out);
+            assert_true(fabs(pack.value[id] - value) < 1e-9);
+            reply_clear(&reply);
+            reply_append(&reply, out.bytes, out.size);
+            assert_int_equal(reply_decode(&reply, &host, &request, true, &heard), REPLY_DONE);
+        }
 }
 
 /* ---- refusals ---- */
@@ -302,7 +560,7 @@ static void test_refused(void **state)
     for (size_t i = 0; i < COUNT(second_ways); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, false);
-        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
         device.size = second_ways[i].size;
         device.way = second_ways[i].way;
         if (order_settle(&order, REPLY_REFUSED, NOW) != second_ways[i].result)
@@ -322,11 +580,11 @@ static void test_second_way(void **state)
     for (size_t i = 0; i < COUNT(ends); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, true);
-        assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
             assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_PENDING);
             /* The line builds once more before it sends. */
-            assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
         }
         device.way--;
@@ -340,7 +598,7 @@ static void test_refused_first(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
     assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_REFUSED);
     assert_true(order.switches.wanted[BMS_DISCHARGE_MOS]);
 }
@@ -351,16 +609,16 @@ static const struct {
     const char *text;
 } texts[] = {
     /* wanted           on               */
-    {{{false, false}, {false, false}}, ""},
-    {{{false, false}, {true, true}},   ""},
-    {{{true, false},  {true, false}},  "charge on"},
-    {{{true, false},  {false, true}},  "charge off"},
-    {{{false, true},  {false, true}},  "discharge on"},
-    {{{false, true},  {true, false}},  "discharge off"},
-    {{{true, true},   {true, true}},   "charge on, discharge on"},
-    {{{true, true},   {true, false}},  "charge on, discharge off"},
-    {{{true, true},   {false, true}},  "charge off, discharge on"},
-    {{{true, true},   {false, false}}, "charge off, discharge off"},
+    {{.wanted = {false, false}, .on = {false, false}}, ""},
+    {{.wanted = {false, false}, .on = {true, true}},   ""},
+    {{.wanted = {true, false}, .on = {true, false}},  "charge on"},
+    {{.wanted = {true, false}, .on = {false, true}},  "charge off"},
+    {{.wanted = {false, true}, .on = {false, true}},  "discharge on"},
+    {{.wanted = {false, true}, .on = {true, false}},  "discharge off"},
+    {{.wanted = {true, true}, .on = {true, true}},   "charge on, discharge on"},
+    {{.wanted = {true, true}, .on = {true, false}},  "charge on, discharge off"},
+    {{.wanted = {true, true}, .on = {false, true}},  "charge off, discharge on"},
+    {{.wanted = {true, true}, .on = {false, false}}, "charge off, discharge off"},
 };
 // clang-format on
 
@@ -389,6 +647,16 @@ int main(void)
         cmocka_unit_test_setup(test_not_sent_late, set_up),
         cmocka_unit_test_setup(test_late_answer, set_up),
         cmocka_unit_test_setup(test_echo, set_up),
+        cmocka_unit_test_setup(test_setting, set_up),
+        cmocka_unit_test_setup(test_setting_read_first, set_up),
+        cmocka_unit_test_setup(test_setting_unreadable, set_up),
+        cmocka_unit_test_setup(test_setting_answers, set_up),
+        cmocka_unit_test_setup(test_setting_moves, set_up),
+        cmocka_unit_test_setup(test_setting_late, set_up),
+        cmocka_unit_test_setup(test_setting_checked, set_up),
+        cmocka_unit_test_setup(test_setting_of_drivers, set_up),
+        cmocka_unit_test_setup(test_setting_requests, set_up),
+        cmocka_unit_test_setup(test_setting_emulated, set_up),
         cmocka_unit_test_setup(test_blind_driver, set_up),
         cmocka_unit_test_setup(test_refused, set_up),
         cmocka_unit_test_setup(test_second_way, set_up),

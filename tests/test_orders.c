@@ -120,22 +120,22 @@ static const struct {
 } writes[] = {
     {"5, charge on",
      {1, 2, 0, 0, 0, 6, WRITABLE, 5, 0, 0, 0xFF, 0},                      {1, 2, 0, 0, 0, 6, WRITABLE, 5, 0, 0, 0xFF, 0},
-     {{true, false}, {true, false}}},
+     {.wanted = {true, false}, .on = {true, false}}},
     {"5, discharge off",
      {1, 3, 0, 0, 0, 6, WRITABLE, 5, 0, 1, 0, 0},                         {1, 3, 0, 0, 0, 6, WRITABLE, 5, 0, 1, 0, 0},
-     {{false, true}, {false, false}}},
+     {.wanted = {false, true}, .on = {false, false}}},
     {"6, discharge on at 290 + 17",
      {1, 4, 0, 0, 0, 6, WRITABLE, 6, 1, 0x33, 0, 1},                      {1, 4, 0, 0, 0, 6, WRITABLE, 6, 1, 0x33, 0, 1},
-     {{false, true}, {false, true}}},
+     {.wanted = {false, true}, .on = {false, true}}},
     {"6, charge off at 100 + 18",
      {1, 5, 0, 0, 0, 6, WRITABLE, 6, 0, 0x76, 0, 0},                      {1, 5, 0, 0, 0, 6, WRITABLE, 6, 0, 0x76, 0, 0},
-     {{true, false}, {false, false}}},
+     {.wanted = {true, false}, .on = {false, false}}},
     {"15, charge off, discharge on",
      {1, 6, 0, 0, 0, 8, WRITABLE, 15, 0, 0, 0, 2, 1, 2},                  {1, 6, 0, 0, 0, 6, WRITABLE, 15, 0, 0, 0, 2},
-     {{true, true}, {false, true}}},
+     {.wanted = {true, true}, .on = {false, true}}},
     {"16, discharge on, charge off",
      {1, 7, 0, 0, 0, 11, WRITABLE, 16, 1, 0x33, 0, 2, 4, 0, 1, 0, 0},     {1, 7, 0, 0, 0, 6, WRITABLE, 16, 1, 0x33, 0, 2},
-     {{true, true}, {false, true}}},
+     {.wanted = {true, true}, .on = {false, true}}},
 };
 // clang-format on
 

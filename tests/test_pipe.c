@@ -223,8 +223,9 @@ static void test_small_ones(void **state)
     (void) state;
     uint8_t bytes[PIPE_SMALL_MAX];
     bool differs;
-    struct pipe_order order = {
-        .ticket = UINT64_C(1) << 40, .pack = 2, .what = {{true, false}, {true, false}}};
+    struct pipe_order order = {.ticket = UINT64_C(1) << 40,
+                               .pack = 2,
+                               .what = {.wanted = {true, false}, .on = {true, false}}};
     struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
     pipe_order(&message, &order);
     size_t size = pipe_finish(&message);

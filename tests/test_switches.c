@@ -66,6 +66,54 @@ static void test_each_coil(void **state)
         }
 }
 
+/* A float in its two registers, low word first or high word first, wherever the map is; one of them, or with its
+ * neighbour, it is nothing. */
+static void test_settings(void **state)
+{
+    (void) state;
+    static const struct {
+        struct map_settings map;
+        unsigned address, count;
+        uint8_t words[8];
+        uint8_t result;
+        enum pack_value id;
+        double value;
+    } cases[] = {
+        {{.base = 290, .also_at = 100}, 506, 2, {0, 0, 0x42, 0xA1}, 0, SOC_PERCENT, 80.5},
+        {{.base = 290, .also_at = 100, .big_floats = true},
+         506,
+         2,
+         {0x42, 0xA1, 0, 0},
+         0,
+         SOC_PERCENT,
+         80.5},
+        {{.base = 0, .also_at = MAP_NONE}, 216, 2, {0, 0, 0x42, 0xA1}, 0, SOC_PERCENT, 80.5},
+        {{.base = 290, .also_at = 100}, 514, 2, {0, 0, 0x43, 0x8C}, 0, RATED_AH, 280},
+        {{.base = 290, .also_at = 100}, 942, 2, {0, 0, 0x3F, 0x80}, 0, SET_BALANCER, 1},
+        {{.base = 290, .also_at = 100}, 506, 2, {0, 0, 0x7F, 0xC0}, BAD_VALUE, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 506, 2, {0, 0, 0x7F, 0x80}, BAD_VALUE, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 506, 1, {0x42, 0xA1}, BAD_ADDRESS, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 507, 2, {0, 0, 0x42, 0xA1}, BAD_ADDRESS, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 505, 2, {0, 0, 0x42, 0xA1}, BAD_ADDRESS, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 506, 4, {0, 0, 0x42, 0xA1}, BAD_ADDRESS, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 100}, 900, 2, {0, 0, 0x42, 0xA1}, BAD_ADDRESS, SOC_PERCENT, 0},
+        {{.base = 290, .also_at = 930}, 942, 2, {0, 0, 0x3F, 0x80}, BAD_ADDRESS, SET_BALANCER, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct switches switches;
+        uint8_t pdu[14] = {16, (uint8_t) (cases[i].address >> 8), (uint8_t) cases[i].address,
+                           0,  (uint8_t) cases[i].count,          (uint8_t) (2 * cases[i].count)};
+        memcpy(pdu + 6, cases[i].words, sizeof cases[i].words);
+        const uint8_t result = read_pdu(&cases[i].map, pdu, 6 + 2 * cases[i].count, &switches);
+        bool good = result == cases[i].result &&
+                    (result != 0 || (switches.sets && switches.setting == cases[i].id &&
+                                     switches.value == cases[i].value && !switches.wanted[0] &&
+                                     !switches.wanted[1]));
+        if (!good)
+            fail_msg("case %zu: %u", i, result);
+    }
+}
+
 /* Where the map may be, and so which registers are switches. */
 // clang-format off
 static const struct {
@@ -149,16 +197,16 @@ static const struct {
     struct switches switches; /* charge, discharge */
 } registers[] = {
     /* name                              address quantity values          exception    wanted          on           */
-    {"discharge on",                     307,    1,       {1},            0,           {{false, true}, {false, true}}},
-    {"charge off",                       308,    1,       {0},            0,           {{true, false}, {false, false}}},
-    {"both, discharge on, charge off",   307,    2,       {1, 0},         0,           {{true, true},  {false, true}}},
-    {"both, discharge off, charge on",   117,    2,       {0, 1},         0,           {{true, true},  {true, false}}},
-    {"from the register before",         306,    2,       {0, 1},         BAD_ADDRESS, {{false}, {false}}},
-    {"up to the register behind",        307,    3,       {1, 1, 0},      BAD_ADDRESS, {{false}, {false}}},
-    {"beside the switches",              309,    2,       {1, 1},         BAD_ADDRESS, {{false}, {false}}},
-    {"the second value is wrong",        307,    2,       {1, 2},         BAD_VALUE,   {{false}, {false}}},
-    {"wrong value, then wrong address",  308,    2,       {2, 1},         BAD_ADDRESS, {{false}, {false}}},
-    {"the first value is wrong",         307,    2,       {0x0100, 1},    BAD_VALUE,   {{false}, {false}}},
+    {"discharge on",                     307,    1,       {1},            0,           {.wanted = {false, true}, .on = {false, true}}},
+    {"charge off",                       308,    1,       {0},            0,           {.wanted = {true, false}, .on = {false, false}}},
+    {"both, discharge on, charge off",   307,    2,       {1, 0},         0,           {.wanted = {true, true}, .on = {false, true}}},
+    {"both, discharge off, charge on",   117,    2,       {0, 1},         0,           {.wanted = {true, true}, .on = {true, false}}},
+    {"from the register before",         306,    2,       {0, 1},         BAD_ADDRESS, {.wanted = {false}, .on = {false}}},
+    {"up to the register behind",        307,    3,       {1, 1, 0},      BAD_ADDRESS, {.wanted = {false}, .on = {false}}},
+    {"beside the switches",              309,    2,       {1, 1},         BAD_ADDRESS, {.wanted = {false}, .on = {false}}},
+    {"the second value is wrong",        307,    2,       {1, 2},         BAD_VALUE,   {.wanted = {false}, .on = {false}}},
+    {"wrong value, then wrong address",  308,    2,       {2, 1},         BAD_ADDRESS, {.wanted = {false}, .on = {false}}},
+    {"the first value is wrong",         307,    2,       {0x0100, 1},    BAD_VALUE,   {.wanted = {false}, .on = {false}}},
 };
 // clang-format on
 
@@ -189,9 +237,9 @@ static void test_registers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_coil),  cmocka_unit_test(test_each_register),
-        cmocka_unit_test(test_each_value), cmocka_unit_test(test_coils),
-        cmocka_unit_test(test_registers),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_each_coil),
+        cmocka_unit_test(test_each_register), cmocka_unit_test(test_each_value),
+        cmocka_unit_test(test_coils),         cmocka_unit_test(test_registers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,9 +22,12 @@
 #define CELLS_PER_FRAME 3
 #define TEMPS_PER_FRAME 7
 #define TEXT_PER_FRAME 7
-#define TEXT_FRAMES 2 /* of the versions, 0x62 and 0x63 */
+#define TEXT_FRAMES 2   /* of the versions, 0x62 and 0x63 */
+#define FIRST_YEAR 2025 /* of a clock that was set */
+#define LAST_YEAR 2099
 
 enum command {
+    WRITE_SOC = 0x21,
     READ_RATED = 0x50,
     READ_CELL_LIMITS = 0x59,
     READ_PACK_LIMITS = 0x5A,
@@ -508,6 +511,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     note_way(bms, request);
     if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
         return request->size && frame[4] == request->bytes[4] ? BMS_DONE : BMS_REFUSED;
+    if (command == WRITE_SOC)
+        return request->size && frame[4] == 1 ? BMS_DONE : BMS_REFUSED;
     struct memory *memory = bms_memory(bms);
     if (memory->collecting != command) {
         memory->collecting = command;
@@ -532,6 +537,24 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
     make_request(bms, which == BMS_CHARGE_MOS ? WRITE_CHARGE : WRITE_DISCHARGE, on, request);
+    return true;
+}
+
+static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1}};
+
+/* Section 10. The clock is set along with it; a host that does not know what time it is would set that wrong.
+ *   A5 40 21 08 | 1A 06 0F | 0A 1E 00 | 03 25  | 8D      2026-06-15 10:30:00, 80.5 %
+ *               | date     | time     | 0.1 %  | sum */
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    if (id != SOC_PERCENT || now->year < FIRST_YEAR || now->year > LAST_YEAR)
+        return false;
+    uint8_t data[8] = {(uint8_t) (now->year - 2000), (uint8_t) now->month,  (uint8_t) now->day,
+                       (uint8_t) now->hour,          (uint8_t) now->minute, (uint8_t) now->second};
+    put_be16(data + 6, (uint32_t) lround(value * 10));
+    put_frame(request->bytes, host_byte(bms), WRITE_SOC, data);
+    request->size = FRAME_SIZE;
     return true;
 }
 
@@ -681,6 +704,19 @@ static void emulate_switch(struct memory *memory, struct pack *pack, const uint8
     answer(out, board, request[2], d);
 }
 
+/* What is above 100 %, or has a date that there is not, is refused. */
+static void emulate_soc(struct pack *pack, const uint8_t *request, uint8_t board,
+                        struct bms_output *out)
+{
+    const uint8_t *date = request + 4;
+    bool good = be16(request + 10) <= 1000 && date[1] >= 1 && date[1] <= 12 && date[2] >= 1 &&
+                date[2] <= 31 && date[3] < 24 && date[4] < 60 && date[5] < 60;
+    uint8_t d[8] = {good};
+    if (good)
+        pack_set(pack, SOC_PERCENT, be16(request + 10) / 10.0);
+    answer(out, board, WRITE_SOC, d);
+}
+
 static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
                             struct bms_output *out)
 {
@@ -698,6 +734,8 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
         emulate_text(pack->text[MODEL], board, command, out);
     else if (command == WRITE_CHARGE || command == WRITE_DISCHARGE)
         emulate_switch(memory, pack, request, board, out);
+    else if (command == WRITE_SOC)
+        emulate_soc(pack, request, board, out);
     else if (emulate_simple(memory, pack, command, d))
         answer(out, board, command, d);
 }
@@ -752,5 +790,8 @@ const struct bms_driver daly_driver = {
     .decode = decode,
     .finish = finish,
     .control = build_switch,
+    .settings = settings,
+    .setting_count = COUNT(settings),
+    .set = build_setting,
     .emulate = emulate,
 };

@@ -46,6 +46,7 @@ static const struct daly_field fields[] = {
     {160, SET_CELL_DIFFERENCE_MV, 0,      1,  1,   6000,      0},
     {163, SET_BALANCE_START_MV,  0,       1,  1,   6000,      0},
     {164, SET_BALANCE_DIFFERENCE_MV, 0,   1,  1,   6000,      0},
+    {207, SET_BALANCER,          0,       1,  0,      1, 0xFFFF},
 };
 
 static const struct daly_text texts[] = {
@@ -139,6 +140,9 @@ const struct daly_map daly_d2_map = {
     .decode_rest = decode_rest,
     .charge_switch = 165,
     .discharge_switch = 166,
+    .soc_setting = 167,
+    .rated_setting = 128,
+    .balancer_setting = 207,
     .last_reg = 214,
     .encode_rest = encode_rest,
 };

@@ -39,6 +39,7 @@ static const struct bms_step d2_plan[] = {
     {.name = "settings",      .every_s = 3600, .read = {MODBUS_HOLDING, 128, 41}},
     {.name = "versions",      .every_s = 3600, .read = {MODBUS_HOLDING, 169, 32}},
     {.name = "serial number", .every_s = 3600, .read = {MODBUS_HOLDING,  87, 12}},
+    {.name = "balancer switch", .every_s = 3600, .read = {MODBUS_HOLDING, 207, 1}},
 };
 /* The settings are in the one stretch that was seen to be answered. */
 static const struct bms_step p81_plan[] = {
@@ -174,6 +175,33 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     memory->echo_passed = false;
     modbus_write(own_address(bms),
                  which == BMS_CHARGE_MOS ? map->charge_switch : map->discharge_switch, on, request);
+    return true;
+}
+
+static const struct bms_setting d2_settings[] = {
+    {SOC_PERCENT, 0, 100, 0.1}, {RATED_AH, 1, 6000, 0.1}, {SET_BALANCER, 0, 1, 1}};
+static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1}};
+
+static unsigned setting_register(const struct daly_map *map, enum pack_value id)
+{
+    return id == SOC_PERCENT    ? map->soc_setting
+           : id == RATED_AH     ? map->rated_setting
+           : id == SET_BALANCER ? map->balancer_setting
+                                : 0;
+}
+
+/* Section 9. SOC and capacity in tenths. */
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) now;
+    struct memory *memory = bms_memory(bms);
+    const unsigned reg = setting_register(map_of(bms), id);
+    if (reg == 0)
+        return false;
+    memory->echo_passed = false;
+    modbus_write(own_address(bms), (uint16_t) reg,
+                 (uint16_t) lround(id == SET_BALANCER ? value : value * 10), request);
     return true;
 }
 
@@ -485,9 +513,16 @@ static void emulate_write(const struct daly_map *map, struct pack *pack, const u
                           struct bms_output *out)
 {
     unsigned reg = be16(asked + 2), value = be16(asked + 4);
-    if ((reg != map->charge_switch && reg != map->discharge_switch) || value > 1)
+    if ((reg == map->charge_switch || reg == map->discharge_switch) && value <= 1)
+        pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
+    else if (reg == map->soc_setting && value <= 1000)
+        pack_set(pack, SOC_PERCENT, value / 10.0);
+    else if (reg != 0 && reg == map->rated_setting && value > 0)
+        pack_set(pack, RATED_AH, value / 10.0);
+    else if (reg != 0 && reg == map->balancer_setting && value <= 1)
+        pack_set(pack, SET_BALANCER, value);
+    else
         return;
-    pack_set(pack, reg == map->charge_switch ? CHARGE_MOS : DISCHARGE_MOS, value);
     memcpy(out->bytes, asked, 6);
     out->bytes[0] = (uint8_t) (asked[0] - map->reply_shift);
     out->size = modbus_put_crc(out->bytes, 6);
@@ -542,6 +577,9 @@ const struct bms_driver daly_d2_driver = {
     .decode = decode,
     .finish = finish,
     .control = build_switch,
+    .settings = d2_settings,
+    .setting_count = COUNT(d2_settings),
+    .set = build_setting,
     .emulate = emulate,
 };
 
@@ -575,6 +613,9 @@ const struct bms_driver daly_p81_driver = {
     .decode = decode,
     .finish = finish,
     .control = build_switch,
+    .settings = p81_settings,
+    .setting_count = COUNT(p81_settings),
+    .set = build_setting,
     .mask = mask_p81,
     .emulate = emulate,
 };

@@ -45,7 +45,8 @@ struct daly_map {
     /* Faults and what else is special. */
     void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
 
-    uint16_t charge_switch, discharge_switch; /* write 1 for on, 0 for off */
+    uint16_t charge_switch, discharge_switch;              /* write 1 for on, 0 for off */
+    uint16_t soc_setting, rated_setting, balancer_setting; /* written; 0: not documented */
 
     /* For simulated packs: reads that go beyond last_reg stay unanswered; heartbeat is a register
      * that counts the reads, 0 for none. */

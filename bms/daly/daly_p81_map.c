@@ -226,6 +226,7 @@ const struct daly_map daly_p81_map = {
     .decode_rest = decode_rest,
     .charge_switch = CHARGE_SWITCH,
     .discharge_switch = DISCHARGE_SWITCH,
+    .soc_setting = 0x116,
     .last_reg = 0x24C,
     .heartbeat = 0x3B,
     .encode_rest = encode_rest,

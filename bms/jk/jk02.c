@@ -193,6 +193,20 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
+static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1}};
+
+/* The same. */
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) bms;
+    (void) now;
+    if (id != SET_BALANCER)
+        return false;
+    make_request(SWITCH_BALANCER, 4, value > 0, request);
+    return true;
+}
+
 /* ---- emulator ---- */
 
 static void answer(struct bms *bms, const struct pack *pack, enum jk_type type,
@@ -234,8 +248,12 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
         break;
     case SWITCH_CHARGE:
     case SWITCH_DISCHARGE:
+    case SWITCH_BALANCER:
         if (request[5] == 4 && le32(request + 6) <= 1)
-            pack_set(pack, request[COMMAND_AT] == SWITCH_CHARGE ? CHARGE_MOS : DISCHARGE_MOS,
+            pack_set(pack,
+                     request[COMMAND_AT] == SWITCH_CHARGE      ? CHARGE_MOS
+                     : request[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
+                                                               : SET_BALANCER,
                      request[6]);
         acknowledge(out); /* also when nothing changed */
         break;
@@ -284,6 +302,9 @@ const struct bms_driver jk02_driver = {
     .frame = find_frame,
     .decode = decode,
     .control = build_switch,
+    .settings = settings,
+    .setting_count = COUNT(settings),
+    .set = build_setting,
     .control_blindly = true,
     .mask = mask,
     .emulate = emulate,

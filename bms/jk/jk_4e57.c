@@ -582,6 +582,21 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
+static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1}};
+
+/* The same; firmware of version 11 does not do it. */
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) bms;
+    (void) now;
+    if (id != SET_BALANCER)
+        return false;
+    uint8_t info[] = {BALANCER_SWITCH, value > 0};
+    request->size = put_frame(request->bytes, WRITE, FROM_GPS, REQUEST, info, sizeof info);
+    return true;
+}
+
 /* ---- emulator ---- */
 
 static double value_or(const struct pack *pack, enum pack_value id, double otherwise)
@@ -743,11 +758,17 @@ static size_t put_cells(uint8_t *out, const struct pack *pack)
     return 1u + out[0];
 }
 
-/* Hardware and software, padded with _; a version of the pack's own counts when it has both. */
-static void put_version(uint8_t *out, const struct pack *pack)
+/* Hardware and software; a version of the pack's own counts when it has both. */
+static const char *version_of(const struct pack *pack)
 {
     const char *own = pack->text[FIRMWARE];
-    const char *text = strstr(own, "_S") ? own : "11.XW_S11.262H";
+    return strstr(own, "_S") ? own : "11.XW_S11.262H";
+}
+
+/* Padded with _. */
+static void put_version(uint8_t *out, const struct pack *pack)
+{
+    const char *text = version_of(pack);
     size_t size = value_size[VERSION], length = strlen(text);
     memset(out, '_', size);
     memcpy(out, text, length < size ? length : size);
@@ -802,9 +823,15 @@ static void reply(struct bms_output *out, enum command command, const uint8_t *i
 static void emulate_write(const uint8_t *info, size_t size, struct pack *pack,
                           struct bms_output *out)
 {
-    if (size != 2 || (info[0] != CHARGE_SWITCH && info[0] != DISCHARGE_SWITCH) || info[1] > 1)
+    bool old = strncmp(version_of(pack), "11.", 3) != 0;
+    if (size != 2 || info[1] > 1)
         return;
-    pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
+    if (info[0] == CHARGE_SWITCH || info[0] == DISCHARGE_SWITCH)
+        pack_set(pack, info[0] == CHARGE_SWITCH ? CHARGE_MOS : DISCHARGE_MOS, info[1]);
+    else if (info[0] == BALANCER_SWITCH && old)
+        pack_set(pack, SET_BALANCER, info[1]);
+    else
+        return;
     reply(out, WRITE, info, 1);
 }
 
@@ -872,6 +899,9 @@ const struct bms_driver jk_4e57_driver = {
     .frame = find_frame,
     .decode = decode,
     .control = build_switch,
+    .settings = settings,
+    .setting_count = COUNT(settings),
+    .set = build_setting,
     .mask = mask,
     .emulate = emulate,
 };

@@ -486,6 +486,19 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
+static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1}};
+
+/* Section 8. */
+static bool build_setting(struct bms *bms, enum pack_value id, double value,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) now;
+    if (id != SET_BALANCER)
+        return false;
+    make_write((uint8_t) bms_address(bms), REGISTER_BALANCER, 2, value > 0, request);
+    return true;
+}
+
 /* ---- emulator ---- */
 
 static void append(struct bms_output *out, const uint8_t *bytes, size_t size)
@@ -538,9 +551,11 @@ static void emulate_switch(const uint8_t *request, struct pack *pack, struct bms
     } else if (be32(request + 7) > 1) {
         refuse(request, BAD_VALUE, out);
     } else {
-        if (start != REGISTER_BALANCER)
-            pack_set(pack, start == REGISTER_CHARGE ? CHARGE_MOS : DISCHARGE_MOS,
-                     be32(request + 7));
+        pack_set(pack,
+                 start == REGISTER_BALANCER ? SET_BALANCER
+                 : start == REGISTER_CHARGE ? CHARGE_MOS
+                                            : DISCHARGE_MOS,
+                 be32(request + 7));
         acknowledge(request, out);
     }
 }
@@ -644,6 +659,9 @@ const struct bms_driver jk_pb_driver = {
     .tells_itself = true,
     .decode = decode,
     .control = build_switch,
+    .settings = settings,
+    .setting_count = COUNT(settings),
+    .set = build_setting,
     .mask = mask,
     .emulate = emulate,
 };

@@ -143,8 +143,10 @@ static bool print_configured(const struct config *config, const char *format, bo
                                   .units = units,
                                   .count = config->pack_count + config->bank_count};
     struct map_settings settings = config->gateway.map;
-    for (unsigned i = 0; i < config->pack_count; i++)
-        settings.writable |= config->packs[i].writable;
+    for (unsigned i = 0; i < config->pack_count; i++) {
+        settings.writable |= pack_is_writable(&config->packs[i]);
+        settings.settable |= pack_is_settable(&config->packs[i]);
+    }
     settings.clients = &clients;
     bool good = units && print_format(config, format, with_password, &settings);
     free(units);

@@ -224,10 +224,16 @@ static void load_map(const struct config_draft *draft, struct mistakes *mistakes
 static void check_writable(const struct config_draft *pack, struct mistakes *mistakes)
 {
     const struct bms_driver *driver = driver_of(pack);
-    if (driver && pack_of(pack)->writable && !driver->control)
+    const enum writable writable = pack_of(pack)->writable;
+    bool unknown = !driver || driver == &automatic_driver;
+    if (!unknown && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
         mistakes_add(mistakes, config_draft_line(pack, "writable"),
                      "protocol '%s' has no documented way to switch a MOS; leave 'writable' out",
                      driver->name);
+    else if (!unknown && writable >= WRITABLE_SETTINGS && driver->setting_count == 0)
+        mistakes_add(mistakes, config_draft_line(pack, "writable"),
+                     "protocol '%s' has no setting that can be written; expected 'writable = %s'",
+                     driver->name, writable == WRITABLE_ALL ? "yes" : "no");
 }
 
 static void check_unit(const struct config_drafts *drafts, const struct config_draft *pack,

@@ -77,6 +77,9 @@ struct pack_map {
     struct modbus_user *rows; /* on the heap */
 };
 
+/* What of a pack may be changed by those who may change anything. */
+enum writable { WRITABLE_NO, WRITABLE_SWITCHES, WRITABLE_SETTINGS, WRITABLE_ALL };
+
 struct pack_config {
     char name[NAME_SIZE];
     const struct line_config *line;
@@ -87,11 +90,21 @@ struct pack_config {
     double poll_s;                   /* resolved: its own or the gateway's */
     double stale_after_s; /* resolved; for a line that takes longer see poller_stale_after */
     bool stale_fixed;     /* it is the file's own word, not the default */
-    bool writable;        /* its MOS may be switched */
-    bool automatic;       /* `protocol = auto`: the driver is automatic_driver until one is found */
-    int given_address;    /* of such a pack, in the file; -1: none, it is found out as well */
+    enum writable writable;
+    bool automatic;    /* `protocol = auto`: the driver is automatic_driver until one is found */
+    int given_address; /* of such a pack, in the file; -1: none, it is found out as well */
     struct spike_limits spikes; /* resolved: its own or the gateway's */
 };
+
+static inline bool pack_is_writable(const struct pack_config *pack)
+{
+    return pack->writable == WRITABLE_SWITCHES || pack->writable == WRITABLE_ALL;
+}
+
+static inline bool pack_is_settable(const struct pack_config *pack)
+{
+    return pack->writable == WRITABLE_SETTINGS || pack->writable == WRITABLE_ALL;
+}
 
 struct bank_config {
     char name[NAME_SIZE];                            /* no pack has the same */

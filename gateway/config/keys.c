@@ -33,7 +33,7 @@ static const struct config_key gateway_keys[] = {
              "host and all private networks."},
     {.name = "allow_write", GATEWAY(allow_write), .type = &type_allow,
      .preset = "127.0.0.0/8, ::1/128",
-     .help = "The networks whose clients may switch the MOS of packs that are writable. The default is this host."},
+     .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The default is this host."},
     {.name = "base", GATEWAY(map.base), .type = &type_int, .min = 0, .max = 65535,
      .preset = "290",
      .help = "Address (zero-based) of the compatibility block; everything else follows at base + 110."},
@@ -255,9 +255,10 @@ static const struct config_key pack_keys[] = {
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
      .help = "As in [gateway], for this pack alone."},
-    {.name = "writable", PACK(writable), .type = &type_flag, WORDS("no", "yes"),
+    {.name = "writable", PACK(writable), .type = &type_choice, WORDS("no", "yes", "settings", "all"),
      .preset = "no",
-     .help = "Whether clients in allow_write may switch its charge and discharge MOS, where the protocol can."},
+     .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
+             "settings, what docs/settings.md lists; all, both."},
 };
 
 static const struct config_alias pack_aliases[] = {

@@ -429,11 +429,11 @@ static void check_switching(const struct config_drafts *drafts, const struct con
     for (unsigned i = 0; i < drafts->count; i++) {
         const struct config_draft *pack = &drafts->list[i];
         if (pack->section == &pack_section && wants(&mqtt->outlet, pack->name) &&
-            ((const struct pack_config *) pack->settings)->writable)
+            pack_is_writable(pack->settings))
             return;
     }
     mistakes_warn(mistakes, config_draft_line(draft, "switching"),
-                  "'switching' has no effect: none of these packs is 'writable = yes'");
+                  "'switching' has no effect: none of these packs is 'writable = yes' or 'all'");
 }
 
 /* The id that Home Assistant knows the packs by, and what it was told, are in the state file. */
@@ -503,7 +503,7 @@ static void link_web(const struct config *config, void *settings, const struct c
     struct endpoint endpoint;
     web->map = config->gateway.map;
     for (unsigned i = 0; i < config->pack_count; i++)
-        web->map.writable |= config->packs[i].writable;
+        web->map.writable |= pack_is_writable(&config->packs[i]);
     if (endpoint_parse(config->gateway.listen.at[0], &endpoint))
         web->modbus_port = endpoint.port;
     if (!config->history)

@@ -187,6 +187,7 @@ static json_t *source_object(const struct source *source, const struct troubles 
     json_t *object = heading_of(source, troubles, now);
     const struct map_status *status = &source->status;
     add(object, "writable", json_boolean(source->writable));
+    add(object, "settable", json_boolean(source->settable));
     if (source->members) {
         json_t *members = json_array();
         for (unsigned i = 0; i < source->member_count; i++)

@@ -19,6 +19,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BACKOFF_FIRST_S 0.5
@@ -287,7 +288,9 @@ static void end_orders(struct line *line, double now)
 /* The order goes on, or its state is to be read back, or it is through. */
 static void go_on_with(struct line *line, struct order *order, enum order_result result, double now)
 {
-    if (result == ORDER_LOOK)
+    if (result == ORDER_LOOK && order->switches.sets)
+        poller_look(order->poller, order->switches.setting, now);
+    else if (result == ORDER_LOOK)
         poller_hurry(order->poller, now);
     else if (result != ORDER_PENDING)
         end_order(line, order, result, now);
@@ -599,12 +602,22 @@ static void ask(struct line *line, struct member *member, double now)
         lose(line, sent < 0 && errno != EAGAIN ? strerror(errno) : "nothing can be sent", now);
 }
 
-/* Sends the order's next request; false when it is through without one. */
+static struct bms_moment local_time(void)
+{
+    const time_t wall = time(NULL);
+    struct tm local;
+    localtime_r(&wall, &local);
+    return (struct bms_moment){local.tm_year + 1900, local.tm_mon + 1, local.tm_mday,
+                               local.tm_hour,        local.tm_min,     local.tm_sec};
+}
+
+/* Sends the order's next request; false when there is none now. */
 static bool ask_order(struct line *line, struct order *order, double now)
 {
-    enum order_result result = order_build(order, now);
+    const struct bms_moment local = local_time();
+    enum order_result result = order_build(order, &local, now);
     if (result != ORDER_PENDING) {
-        end_order(line, order, result, now);
+        go_on_with(line, order, result, now);
         return false;
     }
     line->flight.order = order;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* Switching the MOS of a pack. */
+/* Switching the MOS of a pack, and writing its settings. */
 #include "order.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#define SOC_DRIFT_PERCENT 0.5
 
 /* The switch that is next, or ORDER_SWITCHES when all are through. */
 static unsigned next_switch(const struct order *order)
@@ -14,19 +17,77 @@ static unsigned next_switch(const struct order *order)
     return which;
 }
 
-enum order_result order_build(struct order *order, double now)
+/* Of what is ordered there is a whole number of steps. What has no steps in between, a switch for example,
+ * is that exactly. */
+enum order_result order_check(const struct bms_driver *driver, struct switches *switches)
+{
+    if (!switches->sets)
+        return driver->control ? ORDER_PENDING : ORDER_NOT_ALLOWED;
+    const struct bms_setting *setting = bms_setting_find(driver, switches->setting);
+    if (!setting)
+        return ORDER_NO_SETTING;
+    double value = switches->value;
+    double rounded = round(value / setting->step) * setting->step;
+    bool fits = value >= setting->min && value <= setting->max &&
+                (setting->step < 1 || fabs(rounded - value) < 1e-6);
+    if (!fits)
+        return ORDER_OUT_OF_RANGE;
+    switches->value = rounded;
+    return ORDER_PENDING;
+}
+
+static enum order_result look(struct order *order)
+{
+    order->looking = true;
+    order->looks = 0;
+    return ORDER_LOOK;
+}
+
+static double valid_s(const struct order *order)
+{
+    return order->switches.sets ? SETTING_VALID_S : ORDER_VALID_S;
+}
+
+/* Half a step, as the reading is one of them: nearer it cannot be. */
+static bool is_set(const struct order *order, double reading)
+{
+    const struct bms_setting *setting =
+        bms_setting_find(order->poller->bms.driver, order->switches.setting);
+    return fabs(reading - order->switches.value) <= 0.51 * setting->step;
+}
+
+/* What the setting is now: ORDER_PENDING when that is known, and something else. */
+static enum order_result learn_setting(struct order *order, double since)
+{
+    double reading = poller_read_since(order->poller, order->switches.setting, since);
+    if (isnan(reading))
+        return ORDER_LOOK;
+    order->switches.before = reading;
+    return is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
+}
+
+enum order_result order_build(struct order *order, const struct bms_moment *local, double now)
 {
     struct bms *bms = &order->poller->bms;
+    const struct switches *switches = &order->switches;
     unsigned which = next_switch(order);
-    if (which == ORDER_SWITCHES)
+    if (!switches->sets && which == ORDER_SWITCHES)
         return ORDER_DONE;
-    if (now - order->given_at > ORDER_VALID_S)
+    if (now - order->given_at > valid_s(order))
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
+    if (switches->sets && isnan(switches->before)) {
+        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S);
+        order->sent_at = now;
+        if (result != ORDER_PENDING)
+            return result == ORDER_LOOK ? look(order) : result;
+    }
     order->request.size = 0;
     order->sent_at = now;
     order->poller->before = *bms;
-    bool built = bms->driver->control(bms, (enum bms_switch) which, order->switches.on[which],
-                                      &order->request);
+    bool built = switches->sets ? bms->driver->set(bms, switches->setting, switches->value, local,
+                                                   &order->request)
+                                : bms->driver->control(bms, (enum bms_switch) which,
+                                                       switches->on[which], &order->request);
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
@@ -35,7 +96,7 @@ enum order_result order_build(struct order *order, double now)
 static enum order_result try_other_way(struct order *order, double now)
 {
     struct bms_request before = order->request;
-    enum order_result result = order_build(order, now);
+    enum order_result result = order_build(order, NULL, now);
     bool same = before.size == order->request.size &&
                 memcmp(before.bytes, order->request.bytes, before.size) == 0;
     return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
@@ -53,9 +114,7 @@ static enum order_result go_on(struct order *order)
 static enum order_result begin_to_look(struct order *order)
 {
     order->poller->bms = order->poller->before;
-    order->looking = true;
-    order->looks = 0;
-    return ORDER_LOOK;
+    return look(order);
 }
 
 enum order_result order_settle(struct order *order, enum reply_state answer, double now)
@@ -66,13 +125,53 @@ enum order_result order_settle(struct order *order, enum reply_state answer, dou
                     poller->disorder_s > 0 || now < poller->order_open_until;
     if (answer == REPLY_WAITING)
         poller->order_open_until = now + ORDER_LATE_S;
-    if (answer == REPLY_WAITING || doubtful)
+    bool denied = answer == REPLY_REFUSED && !doubtful;
+    if (order->switches.sets && denied)
+        return ORDER_REFUSED;
+    if (answer == REPLY_WAITING || doubtful || order->switches.sets)
         return begin_to_look(order);
     return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
 }
 
+/* A charge that flows moves what was set meanwhile: what has come this near to it from where it was is
+ * enough. */
+static bool has_moved(const struct order *order, double reading)
+{
+    const struct switches *switches = &order->switches;
+    double off = fabs(reading - switches->value);
+    return switches->setting == SOC_PERCENT && off <= SOC_DRIFT_PERCENT &&
+           off < fabs(switches->before - switches->value);
+}
+
+/* The pack was polled to learn what its setting is, or what has become of it. */
+static enum order_result look_at_setting(struct order *order, double now)
+{
+    struct switches *switches = &order->switches;
+    bool last = ++order->looks >= SETTING_LOOKS;
+    if (isnan(switches->before)) {
+        enum order_result result = learn_setting(order, order->sent_at);
+        if (result == ORDER_LOOK && last)
+            result = ORDER_NOT_NOW;
+        order->looking = result == ORDER_LOOK;
+        return result;
+    }
+    double reading = poller_read_since(order->poller, switches->setting, order->sent_at);
+    bool done = is_set(order, reading) || has_moved(order, reading);
+    if (!done && !last)
+        return ORDER_LOOK;
+    order->looking = false;
+    if (done)
+        return ORDER_DONE;
+    if (order->repeated || now - order->given_at > SETTING_VALID_S)
+        return ORDER_UNANSWERED;
+    order->repeated = true;
+    return ORDER_PENDING;
+}
+
 enum order_result order_look(struct order *order, double now)
 {
+    if (order->switches.sets)
+        return look_at_setting(order, now);
     unsigned which = next_switch(order);
     enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
     /* Not what is published: that is of before the order while a cycle since did not come to its end. */
@@ -88,10 +187,22 @@ enum order_result order_look(struct order *order, double now)
     return ORDER_PENDING;
 }
 
+static const char *setting_format(const struct switches *switches, char out[SWITCHES_TEXT])
+{
+    char name[VALUE_NAME_SIZE], before[32] = "";
+    if (!isnan(switches->before))
+        snprintf(before, sizeof before, " instead of %g", switches->before);
+    snprintf(out, SWITCHES_TEXT, "%s %g%s", pack_value_name(switches->setting, name),
+             switches->value, before);
+    return out;
+}
+
 const char *switches_format(const struct switches *switches, char out[SWITCHES_TEXT])
 {
     static const char *const names[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = "charge", [BMS_DISCHARGE_MOS] = "discharge"};
+    if (switches->sets)
+        return setting_format(switches, out);
     out[0] = '\0';
     for (unsigned i = 0; i < ORDER_SWITCHES; i++) {
         size_t used = strlen(out);

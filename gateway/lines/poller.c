@@ -819,6 +819,20 @@ void poller_unheard(struct poller *poller)
     pack_clear(&poller->incoming);
 }
 
+/* What is due now is known by what it brought last. What never brought anything may be what brings it. */
+void poller_look(struct poller *poller, enum pack_value id, double now)
+{
+    bool known = false;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        known |= pack_known(&poller->steps[i].part, id);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (!known || pack_known(&poller->steps[i].part, id))
+            poller->steps[i].due = 0;
+    poller->in_cycle = false;
+    poller->tries = 0;
+    poller->due = now;
+}
+
 void poller_hurry(struct poller *poller, double now)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++)

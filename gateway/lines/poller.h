@@ -223,6 +223,10 @@ void poller_unheard(struct poller *poller);
  * is dropped. */
 void poller_hurry(struct poller *poller, double now);
 
+/** Reads one value anew at once, with what each cycle brings: the order that it waits for is about to be sent,
+ * or was. The cycle under way is dropped. */
+void poller_look(struct poller *poller, enum pack_value id, double now);
+
 /** Whether that came so often that the pack has to be polled before it is given another order:
  * somebody who gives orders without end would leave everybody with old values. */
 bool poller_is_due_first(const struct poller *poller);

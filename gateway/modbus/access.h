@@ -13,7 +13,7 @@ struct access_request {
     uint8_t unit;
     uint8_t function;
     uint16_t address, count;
-    bool writable; /* the unit is a pack whose switches the configuration hands over */
+    bool writable; /* the unit is a pack of which the configuration hands something over */
     const struct allow_list *allow_write; /* clients that may write; NULL: none */
 };
 

@@ -47,7 +47,7 @@ static uint8_t may_access(const struct answerer *answerer, const struct unit *un
                                           .function = request->function,
                                           .address = range->address,
                                           .count = range->count,
-                                          .writable = unit->writable,
+                                          .writable = unit->writable || unit->settable,
                                           .allow_write = answerer->allow_write};
     return access_decide(&access);
 }
@@ -83,6 +83,8 @@ static uint8_t order(struct answerer *answerer, struct unit *unit, const struct 
     const uint8_t exception = switches_read(unit->settings, request, question->frame, &switches);
     if (exception)
         return exception;
+    if (switches.sets ? !unit->settable : !unit->writable)
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
     if (!answerer->carry_out)
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
     if (is_late(question, now))
@@ -100,7 +102,9 @@ static const char *describe_refusal(const struct answerer *answerer,
             return "it is not in allow_write";
         return "that is no way to write here";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
-        return "there is no switch at that address";
+        return "there is no switch or setting at that address that it may write";
+    case MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE:
+        return "that value is out of range";
     case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
         return "another order is under way";
     case MODBUS_EXCEPTION_GATEWAY_TARGET:
@@ -198,7 +202,7 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
         if (!exception)
             return ANSWER_PENDING;
     }
-    if (exception && unit && unit->writable && mbap_writes(request.function))
+    if (exception && unit && (unit->writable || unit->settable) && mbap_writes(request.function))
         log_refusal(answerer, unit, question, &request, exception, now);
     if (exception)
         return result_of(send_exception(answerer, question->frame, exception));

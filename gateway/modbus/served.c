@@ -64,6 +64,7 @@ static bool open_unit(struct served *served, const struct source *source, double
     served->count++;
     unit->source = source;
     unit->writable = source->writable;
+    unit->settable = source->settable;
     if (isnan(source->good_until))
         unit_refresh(unit, source->values, &source->status, source->good_until, now);
     else
@@ -183,6 +184,10 @@ static uint8_t exception_of(enum order_result result)
     case ORDER_NOT_NOW:
     case ORDER_BUSY:
         return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
+    case ORDER_NO_SETTING:
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    case ORDER_OUT_OF_RANGE:
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     case ORDER_NOT_ALLOWED:
         break;
     }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* What a Modbus write means for the switches of a pack. */
+/* What a Modbus write means for the switches and settings of a pack. */
 #include "switches.h"
 
 #include "bms/bytes.h"
 #include "bms/count.h"
 
+#include <math.h>
 #include <modbus.h>
+#include <string.h>
 
 /* Which switch a coil or register is; -1: none. */
 static int switch_of_coil(unsigned address)
@@ -45,6 +47,23 @@ static unsigned word_at(const struct mbap_request *request, const uint8_t *field
     }
 }
 
+/* A float in its two registers, and nothing else in the same request. */
+static bool read_setting(const struct map_settings *map, const struct mbap_request *request,
+                         const uint8_t *fields, struct switches *switches)
+{
+    if (request->function != MODBUS_FC_WRITE_MULTIPLE_REGISTERS || request->write.count != 2 ||
+        !map_setting_at(map, request->write.address, &switches->setting))
+        return false;
+    const unsigned first = word_at(request, fields, 0), second = word_at(request, fields, 1);
+    const uint32_t bits = map->big_floats ? first << 16 | second : second << 16 | first;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    switches->sets = true;
+    switches->value = (double) value;
+    switches->before = NAN;
+    return true;
+}
+
 uint8_t switches_read(const struct map_settings *map, const struct mbap_request *request,
                       const uint8_t *frame, struct switches *switches)
 {
@@ -52,6 +71,8 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
                  request->function == MODBUS_FC_WRITE_MULTIPLE_COILS;
     uint8_t exception = 0;
     *switches = (struct switches){0};
+    if (read_setting(map, request, frame + MBAP_HEADER + 1, switches))
+        return isfinite(switches->value) ? 0 : MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
     for (unsigned n = 0; n < request->write.count; n++) {
         unsigned address = request->write.address + n;
         int which = coils ? switch_of_coil(address) : switch_of_register(map, address);

@@ -30,7 +30,8 @@ struct unit {
     bool stale;               /* the values are too old to be served as fresh */
     double good_until;        /* clock_now until which the values are fresh; NaN: never were */
     double read_at;           /* the values, which their age is counted from; NaN: never */
-    bool writable;            /* its switches may be written; the rest never */
+    bool writable;            /* its switches may be written, */
+    bool settable;            /* its settings; the rest never */
     double refused_at;        /* when the log last told of a refused write */
     modbus_mapping_t mapping; /* input registers are the holding registers */
     uint8_t inputs[MAP_INPUTS];

@@ -248,6 +248,8 @@ static void on_changed(void *data, const struct source *source, unsigned changes
 
 static void on_ordered(void *data, const struct source *source, const struct order_report *report)
 {
+    if (report->ordered.sets) /* that is seen by the value */
+        return;
     struct outlets *outlets = data;
     struct pipe_ordered ordered = {.what = report->ordered, .result = report->result};
     snprintf(ordered.from, sizeof ordered.from, "%s", report->from);

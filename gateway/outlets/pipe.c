@@ -240,7 +240,7 @@ static void pass_switches(struct pipe_message *message, struct switches *switche
 
 static void pass_result(struct pipe_message *message, enum order_result *result)
 {
-    *result = (enum order_result) pass_number(message, (unsigned) *result, ORDER_NOT_ALLOWED);
+    *result = (enum order_result) pass_number(message, (unsigned) *result, ORDER_RESULTS - 1);
 }
 
 void pipe_order(struct pipe_message *message, struct pipe_order *order)

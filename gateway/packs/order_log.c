@@ -24,6 +24,8 @@ static const char *describe(enum order_result result)
 
 static bool same_switches(const struct switches *a, const struct switches *b)
 {
+    if (a->sets != b->sets || (a->sets && (a->setting != b->setting || a->value != b->value)))
+        return false;
     for (int i = 0; i < ORDER_SWITCHES; i++)
         if (a->wanted[i] != b->wanted[i] || (a->wanted[i] && a->on[i] != b->on[i]))
             return false;

@@ -48,7 +48,8 @@ static void take_configuration(struct pack_source *source)
     source->source.name = config->name;
     source->source.line = config->line->name;
     source->source.unit = (uint8_t) config->unit;
-    source->source.writable = config->writable;
+    source->source.writable = pack_is_writable(config);
+    source->source.settable = pack_is_settable(config);
     source->source.capacity_ah = config->options.capacity_ah;
 }
 
@@ -133,6 +134,7 @@ static void on_switched(void *data, enum order_result result)
 {
     struct pack_source *source = data;
     struct pack_order *order = &source->order;
+    order->ordered.before = order->order.switches.before;
     order_log_add(&source->orders, source->source.name, order->from, &order->ordered, result,
                   clock_now());
     order->pending = false;
@@ -151,13 +153,18 @@ enum order_result pack_source_order(struct pack_source *source, const struct swi
     struct pack_order *order = &source->order;
     if (order->pending)
         return ORDER_BUSY;
-    order->ordered = *switches;
+    struct switches ordered = *switches;
+    const enum order_result checked = order_check(source->poller->config->driver, &ordered);
+    if (checked != ORDER_PENDING)
+        return checked;
+    ordered.before = NAN;
+    order->ordered = ordered;
     snprintf(order->from, sizeof order->from, "%s", from);
     order->done = done;
     order->data = data;
     order->ticket = ticket;
     order->order = (struct order){.poller = source->poller,
-                                  .switches = *switches,
+                                  .switches = ordered,
                                   .given_at = given_at,
                                   .done = on_switched,
                                   .data = source};

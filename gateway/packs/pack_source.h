@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * A pack as a source: energy is counted, the day's highest SOC kept, changes of state go to the log,
- * and orders to switch to its line.
+ * and orders go to its line.
  */
 #ifndef PACKGATE_PACKS_PACK_SOURCE_H
 #define PACKGATE_PACKS_PACK_SOURCE_H

@@ -206,7 +206,8 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
 {
     for (unsigned i = 0; i < packs->sources.pack_count; i++) {
         struct pack_source *pack = packs->sources.packs[i];
-        if (&pack->source == source && source->writable)
+        const bool may = switches->sets ? source->settable : source->writable;
+        if (&pack->source == source && may)
             return pack_source_order(pack, switches, from, given_at, done, data, ticket);
     }
     return ORDER_NOT_ALLOWED;

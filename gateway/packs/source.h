@@ -18,6 +18,7 @@ struct source {
     const char *line;                    /* name of its line; NULL: a bank */
     uint8_t unit;                        /* Modbus unit id */
     bool writable;                       /* its MOS may be switched, by whom the way in allows to */
+    bool settable;                       /* its settings may be written, in the same way */
     double capacity_ah;                  /* as configured; 0: not given */
     const struct source *const *members; /* packs of a bank; NULL: a pack */
     unsigned member_count;
@@ -44,7 +45,7 @@ enum source_change {                            /* bits; one turn can bring seve
                          1 << 6 /* serial, model, firmware, number of cells or sensors */
 };
 
-/* What became of an order to switch. */
+/* What became of an order to switch, or to set something. */
 struct order_report {
     struct switches ordered;
     const char *from; /* "client 192.0.2.7:4711", "mqtt home", "web" */

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "bms/battery.h"
+#include "bms/count.h"
 #include "bms/prng.h"
 
 #include <math.h>
@@ -79,17 +80,21 @@ static void tell_time(struct member *member)
     simulator_fixed_apply(fixed, &member->pack);
 }
 
-/* A held switch gives way to a command; what else follows from a command is seen at once. */
-static void take_commands(struct member *member, double charge, double discharge)
+/* What a command can change. */
+static const enum pack_value commanded_ids[] = {CHARGE_MOS, DISCHARGE_MOS, SOC_PERCENT, RATED_AH,
+                                                SET_BALANCER};
+#define COMMANDED COUNT(commanded_ids)
+
+/* A held value gives way to a command; what else follows from a command is seen at once. */
+static void take_commands(struct member *member, const double before[COMMANDED])
 {
-    const double before[] = {charge, discharge};
-    static const enum pack_value ids[] = {CHARGE_MOS, DISCHARGE_MOS};
     bool commanded = false;
-    for (int i = 0; i < 2; i++) {
-        double now = member->pack.value[ids[i]];
+    for (size_t i = 0; i < COMMANDED; i++) {
+        double now = member->pack.value[commanded_ids[i]];
         if (now == before[i] || isnan(now))
             continue;
-        member->options.fixed.value[ids[i]] = now;
+        member->options.fixed.value[commanded_ids[i]] = now;
+        battery_set(&member->battery, commanded_ids[i], now);
         commanded = true;
     }
     if (commanded)
@@ -166,12 +171,14 @@ static bool listen_once(struct connection *connection, struct member *member, st
 {
     struct simulator *simulator = connection->simulator;
     struct bms *bms = &member->bms;
-    double charge = member->pack.value[CHARGE_MOS], discharge = member->pack.value[DISCHARGE_MOS];
+    double before[COMMANDED];
+    for (size_t i = 0; i < COMMANDED; i++)
+        before[i] = member->pack.value[commanded_ids[i]];
     simulator->output.size = 0;
     tell_time(member);
     size_t used =
         bms->driver->emulate(bms, &member->pack, ear->bytes, ear->size, &simulator->output);
-    take_commands(member, charge, discharge);
+    take_commands(member, before);
     if (used == 0)
         return false;
     used = used < ear->size ? used : ear->size;

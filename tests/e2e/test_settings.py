@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""Writing settings of emulated packs, by both registers of a float: SOC, capacity and balancer, through each driver whose
+protocol documents it. It is confirmed by what is read back, whatever becomes of the acknowledgement."""
+
+import concurrent.futures
+import contextlib
+import math
+import os
+import re
+import select
+import socket
+import struct
+import subprocess
+import threading
+
+from harness import PACKGATE, PATIENCE, Gateway, await_value, main, read_value, simulate
+
+# driver, variant, and what can be set: value, its first register, what to set in turn.
+SOC, CAPACITY, BALANCER = ("soc_percent", 290 + 216), ("rated_ah", 290 + 224), ("set_balancer", 290 + 652)
+DRIVERS = [("daly", "", {SOC: (80.5, 12.0)}),
+           ("daly-d2", "", {SOC: (80.5, 12.0), CAPACITY: (280.5, 100.0), BALANCER: (0, 1)}),
+           ("daly-p81", "", {SOC: (80.5, 12.0)}),
+           ("jk-pb", "trigger", {BALANCER: (0, 1)}),
+           ("jk-pb", "registers", {BALANCER: (0, 1)}),
+           ("jk02", "", {BALANCER: (0, 1)})]
+NOT_THERE, OUT_OF_RANGE, NO_ANSWER, NOT_ALLOWED = 2, 3, 0x0B, 1
+OTHERS = ["topbms", "jbd", "jbd-up", "seplos-v3", "renogy", "pace-modbus", "eg4-ll", "ant", "vedirect", "pylon-console"]
+
+
+def pack(url, driver, variant="", writable="settings", more=""):
+    return f"""
+[line bus]
+port = {url}
+protocol = {driver}
+[pack house]
+line = bus
+unit = 1
+poll = 100ms
+{'variant = ' + variant if variant else ''}
+{'writable = ' + writable if writable else ''}
+{more}
+"""
+
+
+def words(value):
+    high, low = struct.unpack(">HH", struct.pack(">f", value))
+    return [low, high]
+
+
+def write(client, setting, value):
+    """The exception code, or None. A pack is read before and after: that takes its time."""
+    response = client.write_registers(setting[1], words(value), slave=1)
+    return response.exception_code if response.isError() else None
+
+
+def expect(got, wanted=None):
+    assert got == wanted, f"expected {wanted}, got {got}"
+
+
+def near(value):
+    return lambda got: got is not None and abs(got - value) < 0.06
+
+
+def simulate_variant(driver, variant, *options):
+    return simulate(driver, *(options or ("profile=fixed,soc=50",)), *(["--variant", variant] if variant else []))
+
+
+def with_each_driver(test):
+    with concurrent.futures.ThreadPoolExecutor(len(DRIVERS)) as pool:
+        jobs = {pool.submit(test, *driver): driver for driver in DRIVERS}
+        failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
+    assert not failed, "\n".join(failed)
+
+
+def open_pack(driver, variant, url, **more):
+    gateway = Gateway(pack(url, driver, variant, **more))
+    gateway.wait_published("house")
+    return gateway
+
+
+def sets_and_reads_back():
+    with_each_driver(set_and_read_back)
+
+
+def set_and_read_back(driver, variant, settings):
+    server, url = simulate_variant(driver, variant)
+    with server, open_pack(driver, variant, url) as gateway, gateway.client() as client:
+        for setting, values in settings.items():
+            await_value(client, setting[0], 1, lambda got: not math.isnan(got))
+            for value in values:
+                expect(write(client, setting, value))
+                assert near(value)(read_value(client, setting[0], 1)), (driver, setting, value)
+                gateway.wait_for(rf"client 127\.0\.0\.1:\d+ orders {setting[0]} {value:g} instead of [\d.]+: confirmed")
+
+
+def does_not_write_what_is_set_already():
+    """It is read anew before, since somebody may have changed it meanwhile; and a memory wears out by writing."""
+    server, url = simulate_variant("jk02", "")
+    with server, contextlib.closing(Way(url)) as way, open_pack("jk02", "", way.url) as gateway, gateway.client() as client:
+        await_value(client, "set_balancer", 1, lambda got: got == 1)
+        polls = read_value(client, "polls", 1)
+        await_value(client, "polls", 1, lambda now: now >= polls + 2)
+        way.orders = "count"
+        for _ in range(3):
+            expect(write(client, BALANCER, 1))
+        assert way.counted == 0
+        expect(write(client, BALANCER, 0))
+        assert way.counted == 1
+
+
+def refuses():
+    server, url = simulate_variant("daly", "")
+    with server, open_pack("daly", "", url) as gateway, gateway.client() as client:
+        for value in (100.1, -1, math.nan, math.inf, 1e30):
+            expect(write(client, SOC, value), OUT_OF_RANGE)
+        expect(write(client, CAPACITY, 100), NOT_THERE)
+        expect(write(client, BALANCER, 1), NOT_THERE)
+        for address, registers in ((SOC[1], [0]), (SOC[1] + 1, [0, 0]), (SOC[1], [0, 0, 0]), (SOC[1] - 2, [0, 0, 0, 0]),
+                                   (290, [50]), (290 + 610, words(3650)), (290 + 210, words(50))):
+            expect(client.write_registers(address, registers, slave=1).exception_code, NOT_THERE)
+        expect(client.write_register(SOC[1], 50, slave=1).exception_code, NOT_THERE)
+        expect(client.write_coil(0, False, slave=1).exception_code, NOT_THERE)  # settings only
+        assert read_value(client, "soc_percent", 1) == 50 and read_value(client, "charge_mos", 1) == 1
+        gateway.wait_for(r"warning: pack house: client 127\.0\.0\.1:\d+ orders soc_percent 100\.1: refused with exception 3, "
+                         r"that value is out of range")
+
+
+def refuses_without_the_right():
+    server, url = simulate_variant("daly", "")
+    with server:
+        for writable, general, code in (("", "", NOT_ALLOWED), ("yes", "", NOT_THERE),
+                                        ("settings", "allow_write = 192.0.2.1/32", NOT_ALLOWED)):
+            with Gateway(pack(url, "daly", writable=writable), general) as gateway, gateway.client() as client:
+                gateway.wait_published("house")
+                expect(write(client, SOC, 80), code)
+                assert read_value(client, "soc_percent", 1) == 50
+        with Gateway(pack(url, "daly", writable="all")) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            expect(write(client, SOC, 80))
+            assert not client.write_coil(0, False, slave=1).isError()
+            await_value(client, "charge_mos", 1, lambda got: got == 0)
+
+
+def tells_what_was_not_carried_out():
+    """Firmware of version 11 leaves this request unanswered."""
+    server, url = simulate_variant("jk-4e57", "")
+    with server, open_pack("jk-4e57", "", url) as gateway, gateway.client() as client:
+        await_value(client, "set_balancer", 1, lambda got: got == 1)
+        expect(write(client, BALANCER, 0), NO_ANSWER)
+        assert read_value(client, "set_balancer", 1) == 1
+        gateway.wait_for(r"orders set_balancer 0 instead of 1: not confirmed")
+
+
+class Way:
+    """What lies between the gateway and a pack. It knows orders by being no request that it has passed on before."""
+
+    def __init__(self, url):
+        host, port = url[len("tcp://"):].split(":")
+        self.pack = (host, int(port))
+        self.known, self.held, self.counted = set(), b"", 0
+        self.orders = "pass"  # "count" them; "hold" their answer; "drop" them and deliver what was held
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                near_end, _ = self.listener.accept()
+            except OSError:
+                return
+            with near_end, socket.create_connection(self.pack) as far:
+                self.pass_on(near_end, far)
+
+    def pass_on(self, near_end, far):
+        holding = False
+        while True:
+            for side in select.select([near_end, far], [], [])[0]:
+                try:
+                    data = side.recv(4096)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return
+                if side is far:
+                    if holding:
+                        self.held += data
+                    else:
+                        near_end.sendall(data)
+                    continue
+                is_order = self.orders != "pass" and data not in self.known
+                self.known |= set() if is_order else {data}
+                self.counted += is_order
+                holding = is_order and self.orders == "hold"
+                if is_order and self.orders == "drop":
+                    near_end.sendall(self.held)
+                else:
+                    far.sendall(data)
+
+    def close(self):
+        self.listener.close()
+
+
+def believes_only_what_is_read_back():
+    with_each_driver(believe_only_what_is_read_back)
+
+
+def believe_only_what_is_read_back(driver, variant, settings):
+    """The acknowledgement is lost, and comes when the next order does, which is not carried out."""
+    setting, (first, second) = next(iter(settings.items()))
+    server, url = simulate_variant(driver, variant)
+    with server, contextlib.closing(Way(url)) as way, open_pack(driver, variant, way.url) as gateway, \
+            gateway.client() as client:
+        await_value(client, setting[0], 1, lambda got: not math.isnan(got))
+        polls = read_value(client, "polls", 1)
+        await_value(client, "polls", 1, lambda now: now >= polls + 2)
+        way.orders = "hold"
+        expect(write(client, setting, first))
+        assert near(first)(read_value(client, setting[0], 1))
+        way.orders = "drop"
+        expect(write(client, setting, second), NO_ANSWER)
+        assert near(first)(read_value(client, setting[0], 1))
+        way.orders = "pass"
+        expect(write(client, setting, second))
+        assert near(second)(read_value(client, setting[0], 1))
+
+
+def the_page_s_commands_do_it():
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/settings.md")) as file:
+        commands = re.findall(r"^mbpoll .* 127\.0\.0\.1 .*?(?= *#)", file.read(), re.M)
+    assert len(commands) == 2
+    server, url = simulate_variant("daly-d2", "")
+    with server, open_pack("daly-d2", "", url) as gateway, gateway.client() as client:
+        await_value(client, "set_balancer", 1, lambda got: got == 1)
+        for command in commands:
+            program, *rest = command.split()
+            result = subprocess.run([program, "-p", str(gateway.port), *rest], stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT, timeout=2 * PATIENCE)
+            assert result.returncode == 0, (command, result.stdout)
+        assert near(80.5)(read_value(client, "soc_percent", 1)) and read_value(client, "set_balancer", 1) == 0
+
+
+def configuration_refuses_protocols_that_cannot():
+    for driver in OTHERS:
+        for writable in "settings", "all":
+            result = subprocess.run([PACKGATE, "check", "-"], input=pack("tcp://127.0.0.1:1", driver, writable=writable).encode(),
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE)
+            assert result.returncode == 1 and re.search(rb"protocol '\S+' has no", result.stdout), (driver, result.stdout)
+
+
+main([sets_and_reads_back, does_not_write_what_is_set_already, refuses, refuses_without_the_right,
+      tells_what_was_not_carried_out, believes_only_what_is_read_back, the_page_s_commands_do_it, configuration_refuses_protocols_that_cannot])

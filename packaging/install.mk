@@ -13,7 +13,7 @@ PICTURES   := $(wildcard docs/pictures/*.webp)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 VIEWS      := $(wildcard conf/views/*.ini)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
-TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd
+TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 
 install: all install-files
 

@@ -7,8 +7,9 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y N
 ARCH ?= $(shell dpkg --print-architecture)
 SUITE ?= bookworm
 DIST := $(PACKED)/packgate-$(VERSION).tar.gz
-PACK = ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
-       DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT)
+# One at a time: two tests may want the packages at once.
+PACK = flock $(PACKED)/lock env ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
+       DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT) HERE=$(HERE)
 
 # All that git knows, as it lies here, and what was fetched for the page, so that a build from it needs no network.
 FETCHED := $(if $(filter web,$(OUTLETS)),$(if $(filter $(UPLOT),$(UPLOT_NPM)),$(addprefix $(UPLOT_NPM)/,uPlot.iife.min.js uPlot.min.css) $(dir $(UPLOT_NPM))LICENSE))
@@ -16,12 +17,21 @@ dist: $(filter %.iife.min.js,$(FETCHED))
 	@mkdir -p $(PACKED)
 	@{ git ls-files -co --exclude-standard 2>/dev/null || find . -path ./build -prune -o -type f -print; printf '%s\n' $(FETCHED); } | sort | \
 	    tar -c --no-recursion --mtime=@$(SOURCE_DATE_EPOCH) --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw,a-s \
-	        --transform 's|^$(dir $(UPLOT_NPM))\(dist/\)\?|$(UPLOT_DIST)/|' --transform 's|^\(\./\)\?|packgate-$(VERSION)/|S' -T - | gzip -9n >$(DIST)
+	        --transform 's|^$(dir $(UPLOT_NPM))\(dist/\)\?|$(UPLOT_DIST)/|' --transform 's|^\(\./\)\?|packgate-$(VERSION)/|S' -T - | gzip -9n >$(DIST).$$$$ && mv $(DIST).$$$$ $(DIST)
 	@echo $(DIST)
 
 # For this architecture here, for another one in a clean root of its own.
 deb: dist
 	@$(PACK) packaging/make-deb
+
+# The container image: an OCI archive for all of ARCHES, from their packages.
+ARCHES ?= $(ARCH)
+image: dist
+	@$(PACK) ARCHES="$(ARCHES)" packaging/container/make-image
+
+# Its files alone, for the Dockerfile. HERE=yes: this machine is a clean root, in which another architecture can be built for.
+image-root: dist
+	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb | grep -v -- -dbgsym_)'
 
 # The unit tests of another architecture, and the gateway as a whole, under qemu.
 check-arch: dist
@@ -44,4 +54,4 @@ check-musl: deps
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"
 
-.PHONY: dist deb check-arch check-reproducible check-musl
+.PHONY: dist deb image image-root check-arch check-reproducible check-musl

@@ -112,6 +112,10 @@ def shows_nothing_of_a_pack_that_never_answered():
             look("never", page_of(gateway))
 
 
+def values_that_came_early_are_older():
+    look("early", House.get().url)
+
+
 def says_when_the_gateway_is_silent():
     house = House.get()
     browser = Browser("offline", house.url)
@@ -276,7 +280,7 @@ if __name__ == "__main__":
         take_pictures(sys.argv[2])
         sys.exit()
     try:
-        main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, says_when_the_gateway_is_silent,
+        main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, values_that_came_early_are_older, says_when_the_gateway_is_silent,
               fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
               works_below_a_path, draws_half_a_year, logs_in_and_switches,
               tells_how_it_is_set_up, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The page's server: values as JSON and as a stream, and what is refused."""
 
+import base64
 import concurrent.futures
 import contextlib
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -49,8 +51,12 @@ def test_page():
     with Page() as page:
         status, headers, body = page.ask("/")
         assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8" and body
+        # The style is in the page itself: allowed by its hash, as any script or style that somebody smuggles in is not.
+        text = gzip.decompress(body).decode()
+        style = base64.b64encode(hashlib.sha256(re.search("<style>(.*)</style>", text, re.S)[1].encode()).digest()).decode()
+        assert "<script>" not in text and " style=" not in text, text
         policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
-        assert policy == {"default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'",
+        assert policy == {"default-src": "'none'", "script-src": "'self'", "style-src": f"'self' 'sha256-{style}'", "connect-src": "'self'",
                           "img-src": "'self'", "base-uri": "'none'", "form-action": "'none'", "frame-ancestors": "'none'"}
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
         assert headers["Access-Control-Allow-Origin"] is None

@@ -22,4 +22,7 @@ struct web_asset {
 extern const struct web_asset web_assets[];
 extern const unsigned web_asset_count;
 
+/** SHA-256, in base64, of the style that is written into the page itself. */
+extern const char web_style_hash[];
+
 #endif

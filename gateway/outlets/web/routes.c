@@ -109,9 +109,10 @@ static void get_asset(struct web *web, struct web_request *request, const struct
         http_response(asset->type, asset->bytes, same ? 0 : asset->size, MHD_RESPMEM_PERSISTENT);
     if (response) {
         snprintf(policy, sizeof policy,
-                 "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                 "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors %s",
-                 web->config->frame[0] ? web->config->frame : "'none'");
+                 "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-%s'; "
+                 "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+                 "frame-ancestors %s",
+                 web_style_hash, web->config->frame[0] ? web->config->frame : "'none'");
         MHD_add_response_header(response, "Content-Security-Policy", policy);
         MHD_add_response_header(response, "ETag", asset->etag);
         if (asset->gzip)

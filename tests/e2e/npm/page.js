@@ -84,6 +84,24 @@ const cases = {
         await has(shed.locator('.word'), 'Charging');
     },
 
+    // The values are asked for before the scripts are there. When those take long, the values are as old as they are.
+    async early() {
+        const context = await browser.newContext(), page = await context.newPage();
+        let asks = 0;
+        page.on('request', request => { asks += request.url().endsWith('/api/v1/packs'); });
+        const SLOW_MS = 3000;
+        await page.route('**/app.js', route => setTimeout(() => route.continue(), SLOW_MS));
+        await page.route('**/api/v1/events*', () => {});   // never answered
+        await page.goto(asked.url);
+        await page.locator('.bat .soc').first().waitFor();
+        const told = await page.evaluate(async () => {
+            const { ageOf, packs, silence } = await import(document.querySelector('script').src.replace('app.js', 'packs.js'));
+            return { age: ageOf(packs.get('shed')), silence: silence() };
+        });
+        check(asks === 1, `asked ${asks} times`);
+        check(told.age > SLOW_MS / 1000 * .8 && told.silence > SLOW_MS / 1000 * .8, JSON.stringify(told));
+    },
+
     // A pack that has never answered has no figures at all.
     async never() {
         const page = await open();

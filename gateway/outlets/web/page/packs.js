@@ -17,7 +17,7 @@ let stream = null, detail = [], beat = null, answered = false, refused = false, 
 const watchers = { drawn() {}, reshaped() {} };
 
 // performance.now() may stand still while a laptop sleeps, the wall clock may be set back: the longer of both counts.
-const mark = () => ({ monotonic: performance.now(), wall: Date.now() });
+const mark = (ago = 0) => ({ monotonic: performance.now() - ago, wall: Date.now() - ago });
 const since = at => Math.max(performance.now() - at.monotonic, Date.now() - at.wall) / 1000;
 
 /** The gateway's clock, Unix seconds. */
@@ -42,12 +42,13 @@ export const watch = callbacks => Object.assign(watchers, callbacks);
 
 const worstFirst = alarms => [...alarms].sort((a, b) => (b.level === 'protection') - (a.level === 'protection'));
 
-function take(report, isFull) {
+/** `ago`: for how many milliseconds the report has been here. */
+function take(report, isFull, ago = 0) {
   const { pack, state, age_s, alarms = [], last = {}, ...values } = report, { alarms: lastAlarms, ...lastValues } = last;
   const old = packs.get(pack), p = old || { pack, values: {}, shape: {}, members: [], alarms: [], lastAlarms: [], full: null };
   if (old) announce(old, report);
   if (isFull) {
-    p.full = mark();
+    p.full = mark(ago);
     p.kind = report.kind || p.kind || 'pack';
     p.members = report.members || p.members;
     // What it is: stays known while it is silent.
@@ -62,7 +63,7 @@ function take(report, isFull) {
   else p.values = isFull || p.state !== 'fresh' || !p.full || since(p.full) > KEEP_FULL_S ? values : { ...p.values, ...values };
   p.state = state;
   p.age = age_s || 0;
-  p.seen = mark();
+  p.seen = mark(ago);
   p.alarms = worstFirst(alarms);
   p.lastAlarms = state === 'fresh' ? p.alarms : worstFirst(lastAlarms || p.lastAlarms);
   packs.set(pack, p);
@@ -95,19 +96,21 @@ function changed() {
 
 /** Asks for everything. */
 export async function load() {
-  const response = await fetch('api/v1/packs', { cache: 'no-store' });
+  const response = await fetch('api/v1/packs');
   if (!response.ok) throw new Error(response.statusText);
+  // page.html has this asked for before any script is there. What came then is older by so much.
+  const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
   // Taken out and put in again, so that the order is the gateway's.
   for (const report of list) {
-    take(report, true);
+    take(report, true, ago);
     const p = packs.get(report.pack);
     packs.delete(report.pack);
     packs.set(report.pack, p);
   }
   answered = true;
-  beat = mark();
+  beat = mark(ago);
   changed();
 }
 

@@ -83,6 +83,14 @@ static void test_names_behind_a_proxy(void **state)
     assert_false(knows("evil.example"));
 }
 
+static void test_any_name(void **state)
+{
+    (void) state;
+    config = (struct web_config){.hosts = {.any = true}};
+    assert_true(knows("evil.example"));
+    assert_true(knows("homeassistant.local:8123"));
+}
+
 static void test_names_with_a_certificate(void **state)
 {
     (void) state;
@@ -253,13 +261,10 @@ static void test_tries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_names_behind_a_proxy),
-        cmocka_unit_test(test_names_with_a_certificate),
-        cmocka_unit_test(test_origins),
-        cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_sessions),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_names_behind_a_proxy),
+        cmocka_unit_test(test_any_name), cmocka_unit_test(test_names_with_a_certificate),
+        cmocka_unit_test(test_origins),  cmocka_unit_test(test_forwarded),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_tries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

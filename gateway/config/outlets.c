@@ -162,8 +162,12 @@ static bool parse_host(const struct config_key *key, const char *text, void *fie
     const size_t size = strlen(text);
     if (strcmp(text, "none") == 0)
         return hosts->count == 0;
-    if (hosts->count == WEB_HOSTS_MAX || size == 0 || size >= WEB_HOST_SIZE || text[0] == '.' ||
-        text[0] == '-' || strstr(text, "..") || text[size - 1] == '.')
+    if (strcmp(text, "any") == 0) {
+        hosts->any = true;
+        return hosts->count == 0;
+    }
+    if (hosts->any || hosts->count == WEB_HOSTS_MAX || size == 0 || size >= WEB_HOST_SIZE ||
+        text[0] == '.' || text[0] == '-' || strstr(text, "..") || text[size - 1] == '.')
         return false;
     for (size_t i = 0; i < size; i++)
         if (!isalnum((unsigned char) text[i]) && !strchr("-._", text[i]))
@@ -179,7 +183,7 @@ static void describe_host(const struct config_key *key, char *out, size_t size)
     (void) key;
     snprintf(out, size,
              "names such as battery.example.net, without a port, at most %d of them with commas "
-             "between",
+             "between, or any",
              WEB_HOSTS_MAX);
 }
 
@@ -212,6 +216,8 @@ static bool parse_frame(const struct config_key *key, const char *text, void *fi
         *(char *) field = '\0';
         return true;
     }
+    if (strcmp(text, "self") == 0)
+        return snprintf(field, key->size, "'self'") > 0;
     if ((!tls && strncmp(text, "http://", 7) != 0) || strlen(text) >= key->size ||
         strpbrk(text, " \t;,'\"*\\"))
         return false;
@@ -228,7 +234,7 @@ static void describe_frame(const struct config_key *key, char *out, size_t size)
 {
     (void) key;
     snprintf(out, size,
-             "https://HOST or http://HOST, with :PORT unless it is the usual one, or none");
+             "https://HOST or http://HOST, with :PORT unless it is the usual one, self or none");
 }
 
 static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
@@ -460,6 +466,15 @@ static void check_mqtt(const struct config_drafts *drafts, struct config_draft *
     check_state_file(drafts, draft, mistakes);
 }
 
+/* Behind any name a stranger's page could hide: only those who look for themselves may come then. */
+static bool is_of_single_addresses(const struct allow_list *allow)
+{
+    for (unsigned i = 0; i < allow->count; i++)
+        if (allow->networks[i].bits < 128)
+            return false;
+    return true;
+}
+
 static void check_web(const struct config_drafts *drafts, struct config_draft *draft,
                       struct mistakes *mistakes)
 {
@@ -468,6 +483,11 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
     if (!web->tls_cert[0] != !web->tls_key[0])
         mistakes_add(mistakes, config_draft_line(draft, web->tls_cert[0] ? "tls_cert" : "tls_key"),
                      "'tls_cert' and 'tls_key' belong together; expected both or none");
+    if (web->hosts.any && !is_of_single_addresses(&web->allow))
+        mistakes_add(
+            mistakes, config_draft_line(draft, "hosts"),
+            "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
+            "addresses in 'allow', not networks");
     for (unsigned i = 0; i < web->listen.count; i++) {
         struct endpoint endpoint;
         if (endpoint_parse(web->listen.at[i], &endpoint) && endpoint.port > 0 &&
@@ -663,10 +683,12 @@ static const struct config_key web_keys[] = {
      .preset = "none",
      .help = "Further names under which the page is asked for, besides addresses, localhost and the name of the host: that "
              "of a reverse proxy, or the one in a Prometheus configuration. Other names are refused, as pages of "
-             "strangers could read the values by them."},
+             "strangers could read the values by them. any: no name is refused; for a page that only single addresses in "
+             "`allow` may ask, such as a reverse proxy."},
     {.name = "frame", WEB(frame), .type = &type_frame,
      .preset = "none",
-     .help = "The page that may show this one in a frame, such as that of Home Assistant."},
+     .help = "The page that may show this one in a frame, such as that of Home Assistant. self: pages of the name under which this one "
+             "is asked, as behind a reverse proxy."},
     {.name = "proxy", WEB(proxy), .type = &type_networks,
      .preset = "none",
      .help = "The addresses of reverse proxies. What they say of their clients in X-Forwarded-For, -Proto and -Prefix is "

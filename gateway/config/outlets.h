@@ -71,6 +71,7 @@ struct mqtt_config {
 struct web_hosts {
     char at[WEB_HOSTS_MAX][WEB_HOST_SIZE]; /* in lower case */
     unsigned count;
+    bool any; /* names are not looked at */
 };
 
 /* One or none. */
@@ -82,7 +83,7 @@ struct web_config {
     struct allow_list proxy;              /* who may name the client that it speaks for */
     struct web_hosts hosts;               /* further names under which it is asked */
     char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
-    char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123"; empty: no frame */
+    char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123", "'self'"; empty: no frame */
     char tls_cert[OUTLET_PATH_SIZE], tls_key[OUTLET_PATH_SIZE];
     unsigned max_clients, max_per_address, max_streams;
     char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */

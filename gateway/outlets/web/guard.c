@@ -70,6 +70,8 @@ static bool knows_name(const struct guard *guard, const char *name)
 
 bool guard_knows(const struct guard *guard, const struct guard_host *host)
 {
+    if (guard->config->hosts.any)
+        return true;
     if (!host->is_address && !knows_name(guard, host->name))
         return false;
     /* A proxy keeps the port under which it was asked itself. */

@@ -128,20 +128,23 @@ static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
     return switching && frame[COMMAND_AT] == ACKNOWLEDGE ? BMS_DONE : BMS_FOREIGN;
 }
 
-/* The settings frame comes once after each request for the stream, before the status or after it;
- * it is kept for the times when it is late. */
-static void keep_settings(struct memory *memory, enum jk_type type, struct pack *pack)
+/* The settings frame comes once after each request for the stream, before the status or after it,
+ * and is kept for the times when it is late. It is kept only with the status that it came with:
+ * what both of them say is looked at by the caller and forgotten again when it is in doubt, while a
+ * damaged settings frame that stood alone would speak with each status that follows. */
+static void keep_settings(struct memory *memory, struct pack *pack)
 {
+    bool came = pack_known(pack, RATED_AH);
     for (unsigned i = 0; i < COUNT(memory->settings); i++) {
         double *value = &pack->value[SETTINGS_FIRST + i];
-        if (type == JK_SETTINGS)
+        if (came)
             memory->settings[i] = (float) *value;
-        else if (type == JK_STATUS && memory->rated_mah != 0 && isnan(*value))
+        else if (memory->rated_mah != 0)
             *value = memory->settings[i];
     }
-    if (type == JK_SETTINGS && pack_known(pack, RATED_AH))
+    if (came)
         memory->rated_mah = (uint32_t) (pack->value[RATED_AH] * 1000 + 0.5);
-    if (type == JK_STATUS && memory->rated_mah != 0)
+    else if (memory->rated_mah != 0)
         pack_set(pack, RATED_AH, memory->rated_mah / 1000.0);
 }
 
@@ -152,9 +155,10 @@ static enum bms_result decode_record(struct bms *bms, const struct jk_record *re
     enum bms_result result = jk_record_decode(bms, &memory->notes, record, pack);
     if (result != BMS_DONE)
         return result;
-    keep_settings(memory, record->type, pack);
-    if (record->type == JK_STATUS)
+    if (record->type == JK_STATUS) {
+        keep_settings(memory, pack);
         memory->status_awaited = false;
+    }
     return last ? BMS_DONE : BMS_PARTIAL;
 }
 

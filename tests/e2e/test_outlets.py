@@ -68,8 +68,9 @@ def gets_values_and_orders():
         ready(gateway)
         # What it asks about the gateway as a whole is answered with the JSON of `packgate status`.
         assert objects(gateway, lambda found: "gateway" in found)["packs"] == 2
-        first = objects(gateway, lambda found: found.get("pack") == "a" and found["fresh"])
-        assert abs(first["voltage_v"] - 26.1) < 1e-6 and "published" in first["changes"], first
+        first = objects(gateway, lambda found: found.get("pack") == "a" and found["fresh"]
+                        and "published" in found["changes"])
+        assert abs(first["voltage_v"] - 26.1) < 1e-6, first
         bank = objects(gateway, lambda found: found.get("pack") == "all" and found["fresh"])
         assert abs(bank["voltage_v"] - 26.1) < 1e-6
         with gateway.client() as client:

@@ -15,7 +15,7 @@ EXAMPLE = "conf/modbus-map-example.txt"
 
 
 def pack(url, path):
-    return f"[line bus]\nport = {url}\nprotocol = modbus\n[pack house]\nline = bus\naddress = 1\nunit = 1\npoll = 100ms\nmap = {path}\n"
+    return f"[line bus]\nport = {url}\nprotocol = modbus\nreply_timeout = 5s\n[pack house]\nline = bus\naddress = 1\nunit = 1\npoll = 100ms\nmap = {path}\n"
 
 
 def simulated():

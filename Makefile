@@ -19,7 +19,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 # Debian's names of what it takes to build, and what the tests want on top.
 DEPS      := gcc libc6-dev pkg-config libmodbus-dev libserialport-dev libev-dev libinih-dev libjansson-dev
 TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-serial-asyncio python3-yaml clang libclang-rt-dev nodejs npm \
-             dbus python3-dbus python3-gi mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt chromium fonts-inter curl nginx-light prometheus
+             dbus python3-dbus python3-gi mosquitto mosquitto-clients openssl python3-jinja2 python3-paho-mqtt chromium fonts-inter curl nginx-light prometheus influxdb victoria-metrics
 
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
@@ -34,7 +34,8 @@ COMPILE     = $(CC) -std=c11 -D_GNU_SOURCE $(LARGE) -DPACKGATE_VERSION='"$(VERSI
               $(if $(SAN),$(SANITIZE),$(HARDEN)) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LINK        = $(CC) $(CFLAGS) $(if $(SAN),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
 
-SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c,\
+SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c \
+               gateway/outlets/transfer.c,\
                $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c)) \
            $(if $(filter no,$(BLE)),gateway/lines/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/lines/ble/*.c)))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)

@@ -260,10 +260,51 @@ static void test_mistakes(void **state)
     }
 }
 
+static void test_influx(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *section, *said; /* NULL: nothing */
+    } cases[] = {
+        {"[history]\n[influx x]\nurl = https://h:8086/api/v2/write?org=o&bucket=b\ntoken_file = "
+         "/t\n",
+         NULL},
+        {"[history]\n[influx x]\nurl = http://127.0.0.1:8428/write\ntoken_file = /t\n", NULL},
+        {"[history]\n[influx x]\nurl = http://[::1]:8428/write\ntoken_file = /t\n", NULL},
+        {"[influx x]\nurl = http://h/write\n", "warning: without [history] only the last hour"},
+        {"[history]\nfile = none\n[influx x]\nurl = http://h/write\n",
+         "warning: without [history] only the last hour"},
+        {"[influx x]\nurl = http://h/write\nbackfill = no\n", NULL},
+        {"[history]\n[influx x]\nurl = http://h/write\ntoken_file = /t\n",
+         "warning: the token or password goes over the network in the clear"},
+        {"[influx x]\nurl = h:8086\n", "'url' is 'h:8086'; expected an address"},
+        {"[influx x]\nurl = http:///write\n", "'url' is"},
+        {"[influx x]\nurl = http://me:geheim@h/write\n", "'url' cannot be used"},
+        {"[influx x]\nurl = http://h/write\ntoken = geheim\n", "token_file"},
+        {"[influx x]\nurl = http://h/write\ninterval = 15s\n", "a multiple of 10s"},
+        {"[influx x]\nurl = http://h/write\ninterval = 90s\n", "a multiple of 10s"},
+        {"[influx x]\nurl = http://h/write\ntoken_file = /t\nuser = me\n", "two ways to log in"},
+        {"[influx x]\nurl = http://h/write\npassword_file = /t\n",
+         "'password_file' without 'user'"},
+        {"[influx x]\nurl = http://h/write\nclient_key = /t\n", "belong together"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *messages;
+        struct config *config = parse(cases[i].section, &messages);
+        if (cases[i].said ? !strstr(messages, cases[i].said) : messages[0] != '\0')
+            fail_msg("%s: %s", cases[i].section, messages);
+        assert_null(strstr(messages, "geheim"));
+        if (config)
+            config_free(config);
+        free(messages);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),
+        cmocka_unit_test(test_influx),
         cmocka_unit_test(test_no_secret_is_repeated),
         cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_web_address),

@@ -2,6 +2,7 @@
 /* A packgate that was built without an outlet says so when a configuration wants it. */
 #undef WITH_MQTT
 #undef WITH_HISTORY
+#undef WITH_INFLUX
 #undef WITH_WEB
 #include "config/outlets.c" /* in place of the one in the library */
 
@@ -19,7 +20,7 @@ static void test_left_out(void **state)
 {
     (void) state;
     static const char *const sections[] = {"[mqtt home]\nbroker = mqtt://h\n", "[history]\n",
-                                           "[web]\n"};
+                                           "[influx x]\nurl = http://h/write\n", "[web]\n"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         char text[300], *messages, said[64];
         size_t size;

@@ -289,6 +289,8 @@ struct config {
     struct web_config *web;         /* the same */
     struct mqtt_config *mqtts;
     unsigned mqtt_count;
+    struct influx_config *influxes;
+    unsigned influx_count;
     struct print_config *prints;
     unsigned print_count;
     struct config_entry *entries; /* of the sections in the order of the file */

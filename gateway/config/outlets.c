@@ -6,6 +6,7 @@
 #include "types.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -49,6 +50,17 @@ static bool is_own(const char *host)
 {
     return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
            strcasecmp(host, "localhost") == 0;
+}
+
+/* "http://127.0.0.1:8086/write" */
+static bool is_own_url(const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    char name[INFLUX_URL_SIZE];
+    if (*host == '[')
+        return strncmp(host, "[::1]", 5) == 0;
+    snprintf(name, sizeof name, "%.*s", (int) strcspn(host, ":/?"), host);
+    return is_own(name);
 }
 
 static void write_host(const struct web_config *web, const char *host, const char *host_name,
@@ -239,6 +251,30 @@ static void describe_frame(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_frame = {.parse = parse_frame, .describe = describe_frame};
 
+/* "http://host:8086/write?db=x": a password in it would stand in the log. */
+static bool parse_url(const struct config_key *key, const char *text, void *field)
+{
+    const char *host = strncmp(text, "http://", 7) == 0    ? text + 7
+                       : strncmp(text, "https://", 8) == 0 ? text + 8
+                                                           : "";
+    const size_t size = strcspn(host, "/?");
+    if (size == 0 || memchr(host, '@', size) || strlen(text) >= key->size)
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c <= 0x20 || (unsigned char) *c >= 0x7F)
+            return false;
+    return snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_url(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "an address such as https://HOST:8086/write?db=packgate, without user and password");
+}
+
+static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
+
 /* ---- checks ---- */
 
 static const struct mqtt_config *mqtt_of(const struct config_draft *draft)
@@ -279,6 +315,9 @@ static const char *const left_out[] = {
 #endif
 #ifndef WITH_HISTORY
     "history",
+#endif
+#ifndef WITH_INFLUX
+    "influx",
 #endif
 #ifndef WITH_WEB
     "web",
@@ -504,6 +543,50 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
                      web->max_streams, web->max_clients);
 }
 
+static bool has_history(const struct config_drafts *drafts)
+{
+    const struct config_draft *history = config_drafts_find(drafts, &history_section, NULL);
+    return history && ((const struct history_config *) history->settings)->file[0];
+}
+
+/* The times that all levels of the history know. */
+static bool is_interval_good(double interval_s)
+{
+    const double unit = interval_s > 60 ? 60 : 10;
+    return fabs(remainder(interval_s, unit)) < 1e-6;
+}
+
+static void check_influx(const struct config_drafts *drafts, struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    const struct influx_config *influx = draft->settings;
+    check_packs(drafts, draft, mistakes);
+    if (influx->token_file[0] && influx->user[0])
+        mistakes_add(mistakes, config_draft_line(draft, "token_file"),
+                     "'token_file' and 'user' are two ways to log in; expected one of them");
+    if (influx->password_file[0] && !influx->user[0])
+        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
+                     "'password_file' without 'user'; expected both or none");
+    if (!influx->client_cert[0] != !influx->client_key[0])
+        mistakes_add(
+            mistakes,
+            config_draft_line(draft, influx->client_cert[0] ? "client_cert" : "client_key"),
+            "'client_cert' and 'client_key' belong together; expected both or none");
+    if (!is_interval_good(influx->interval_s))
+        mistakes_add(mistakes, config_draft_line(draft, "interval"),
+                     "'interval' is not one that the history knows; expected a multiple of 10s, "
+                     "above a minute whole minutes");
+    if (influx->backfill != BACKFILL_NO && !has_history(drafts))
+        mistakes_warn(mistakes, draft->heading,
+                      "without [history] only the last hour is kept for a database that is away, "
+                      "and nothing over a restart");
+    if (strncmp(influx->url, "http://", 7) == 0 && !is_own_url(influx->url) &&
+        (influx->token_file[0] || influx->password_file[0]))
+        mistakes_warn(mistakes, config_draft_line(draft, "url"),
+                      "the token or password goes over the network in the clear; https:// keeps it "
+                      "secret");
+}
+
 /* To Home Assistant the gateway is one device, however many sections are at its broker: the first
  * of them announces it, the packs of all are connected by it. */
 static void link_mqtt(const struct config *config, void *settings, const struct config_draft *draft)
@@ -530,6 +613,20 @@ static void link_web(const struct config *config, void *settings, const struct c
         return;
     memcpy(web->history, config->history->file, sizeof web->history);
     web->commit_s = config->history->commit_s;
+}
+
+/* What could not be sent is in the history. */
+static void link_influx(const struct config *config, void *settings,
+                        const struct config_draft *draft)
+{
+    (void) draft;
+    struct influx_config *influx = settings;
+    if (!config->history)
+        return;
+    memcpy(influx->history, config->history->file, sizeof influx->history);
+    influx->commit_s = config->history->commit_s;
+    influx->recent_s = config->history->recent_s;
+    influx->minutes_s = config->history->minutes_s;
 }
 
 /* ---- rows ---- */
@@ -731,6 +828,86 @@ const struct config_section web_section = {
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
     CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
+};
+
+#define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
+
+static const struct config_key influx_keys[] = {
+    {.name = "url", INFLUX(url), .type = &type_url,
+     .help = "Where the database takes line protocol, with all that belongs to the address: http://HOST:8086/write?db=NAME for "
+             "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, http://HOST:8428/write for "
+             "VictoriaMetrics."},
+    {.name = "token_file", INFLUX(token_file), .type = &type_path,
+     .preset = "none",
+     .help = "A file whose first line is the token to log in with. It is sent as \"Token …\", unless the line names another "
+             "scheme, as \"Bearer …\" does. It should be readable by packgate only."},
+    {.name = "user", INFLUX(user), .type = &type_text,
+     .otherwise = "none",
+     .help = "The name to log in with, where there is no token."},
+    {.name = "password_file", INFLUX(password_file), .type = &type_path,
+     .preset = "none",
+     .help = "A file whose first line is the password of that user."},
+    {.name = "ca_file", INFLUX(ca_file), .type = &type_path,
+     .preset = "none",
+     .help = "The certificates by which the database is checked, in PEM form; none takes those of the system."},
+    {.name = "client_cert", INFLUX(client_cert), .type = &type_path,
+     .preset = "none",
+     .help = "A certificate to log in with, in PEM form."},
+    {.name = "client_key", INFLUX(client_key), .type = &type_path,
+     .preset = "none",
+     .help = "The key of that certificate."},
+    {.name = "verify", INFLUX(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "yes",
+     .help = "Whether the certificate of the database is checked. Without, the connection is encrypted, but nobody knows to "
+             "whom."},
+    {.name = "packs", PACKS(influx_config),
+     .help = "The packs and banks that are sent."},
+    {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .min = 10, .max = 3600,
+     .preset = "10s",
+     .help = "How often values are sent, all packs in one request. Each is the mean of the interval."},
+    {.name = "gateway", INFLUX(gateway), .type = &type_text,
+     .preset = "%h",
+     .help = "The tag `gateway` of all values, by which those of several gateways are told apart; %h is the name of this "
+             "host."},
+    {.name = "layout", INFLUX(layout), .type = &type_choice, CONFIG_WORDS("series", "fields"),
+     .preset = "series",
+     .help = "How cells, sensors and alarms are told apart: by a tag, as in the metrics of the page, or all as fields of one "
+             "line, with names such as cell_mv_01."},
+    {.name = "gzip", INFLUX(gzip), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "yes",
+     .help = "Whether requests are compressed, to about an eighth."},
+    {.name = "backfill", INFLUX(backfill), .type = &type_choice, CONFIG_WORDS("gaps", "all", "no"),
+     .preset = "gaps",
+     .help = "What is sent later from the history: what the database did not take at its time; all that the history has, "
+             "beginning with the oldest; or nothing."},
+    {.name = "catch_up", INFLUX(catch_up), .type = &type_unsigned, .min = 1, .max = 100000,
+     .preset = "6000",
+     .help = "How many rows a second are sent later, at most; a row is one pack at one time. Values of now do not wait for "
+             "them."},
+};
+
+static const struct config_alias influx_aliases[] = {
+    {"urls",     "url"},
+    {"server",   "url"},
+    {"host",     "url"},
+    {"address",  "url"},
+    {"token",    "token_file"},
+    {"username", "user"},
+    {"password", "password_file"},
+    {"cafile",   "ca_file"},
+    {"certfile", "client_cert"},
+    {"keyfile",  "client_key"},
+    {"pack",     "packs"},
+    {"tag",      "gateway"},
+    {0}
+};
+
+const struct config_section influx_section = {
+    .word = "influx", .heading = "[influx NAME]", .times = SECTION_NAMED,
+    .help = "A database that all values are sent to in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. What it did "
+            "not take is sent later from the history.",
+    .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
+    CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {

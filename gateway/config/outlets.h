@@ -92,6 +92,31 @@ struct web_config {
     unsigned modbus_port;           /* of the same; 0: any */
 };
 
+#define INFLUX_URL_SIZE 1024
+#define INFLUX_GATEWAY_SIZE 65
+
+enum influx_layout { INFLUX_SERIES, INFLUX_FIELDS };
+enum influx_backfill { BACKFILL_GAPS, BACKFILL_ALL, BACKFILL_NO };
+
+struct influx_config {
+    struct outlet_config outlet;
+    char url[INFLUX_URL_SIZE];         /* with path and query */
+    char token_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char user[65];
+    char password_file[OUTLET_PATH_SIZE];
+    char ca_file[OUTLET_PATH_SIZE]; /* empty: the system's certificates */
+    char client_cert[OUTLET_PATH_SIZE], client_key[OUTLET_PATH_SIZE];
+    bool verify;
+    double interval_s; /* a multiple of 10, above 60 of 60 */
+    bool gzip;
+    enum influx_layout layout;
+    char gateway[INFLUX_GATEWAY_SIZE]; /* %h: name of the host */
+    enum influx_backfill backfill;
+    unsigned catch_up;                    /* rows a second, at most */
+    char history[OUTLET_PATH_SIZE];       /* of [history]; empty: none */
+    double commit_s, recent_s, minutes_s; /* of the same */
+};
+
 /** Whether two sections have one and the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);
 

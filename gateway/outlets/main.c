@@ -26,6 +26,9 @@ static const struct outlet_kind *const kinds[] = {
 #ifdef WITH_HISTORY
     &outlet_history,
 #endif
+#ifdef WITH_INFLUX
+    &outlet_influx,
+#endif
 #ifdef WITH_MQTT
     &outlet_mqtt,
 #endif

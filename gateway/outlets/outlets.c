@@ -61,6 +61,7 @@ static const struct kind {
     SECTION("mqtt", mqtts, mqtt_count, .tells_page = true),
     SECTION_OF_ONE("history", history),
     SECTION_OF_ONE("web", web),
+    SECTION("influx", influxes, influx_count),
     SECTION("print", prints, print_count),
 };
 
@@ -1011,6 +1012,7 @@ bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_stat
             .dropped = process->report.dropped,
             .failed = process->report.failed,
             .queued = process->report.queued,
+            .behind_s = process->report.behind_s,
             .words = process->report.words,
         };
         return true;

@@ -1,7 +1,7 @@
 # packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
 # in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history mqtt web)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt web)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto
@@ -12,19 +12,26 @@ OUTLET_LIBS_history := sqlite3
 OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev zlib1g-dev
 OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3 zlib
 
-# All of them give up rights by libseccomp.
-DEPS += libseccomp-dev $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet)))
+OUTLET_DEPS_influx := libcurl4-openssl-dev zlib1g-dev libsqlite3-dev
+OUTLET_LIBS_influx := libcurl zlib sqlite3
 
-OUTLET_PKGS    := libseccomp $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet)))
+# All of them give up rights by libseccomp.
+DEPS += libseccomp-dev $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet))))
+
+OUTLET_PKGS    := libseccomp $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet))))
 OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell $(PKG_CONFIG) --libs $(OUTLET_PKGS)))
 OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
-# The page reads the history, whether this build writes one or not.
-ifneq ($(filter web,$(OUTLETS)),)
-OUTLET_SOURCES += $(foreach part,csv query rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+# The page and the line protocol read the history, whether this build writes one or not.
+ifneq ($(filter influx web,$(OUTLETS)),)
+OUTLET_SOURCES += $(foreach part,csv query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+endif
+# Those that speak through libcurl.
+ifneq ($(filter influx,$(OUTLETS)),)
+OUTLET_SOURCES += gateway/outlets/transfer.c
 endif
 OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
 OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))

@@ -119,7 +119,8 @@ struct pipe_report {
     bool connected;
     uint32_t sent, dropped, failed; /* messages; failed: connections */
     uint32_t queued;
-    char words[128]; /* the last thing worth saying: "connection refused" */
+    uint32_t behind_s; /* age of the oldest of what is to be sent later; 0: all is there */
+    char words[128];   /* the last thing worth saying: "connection refused" */
 };
 
 struct pipe_question {

@@ -19,6 +19,8 @@
 #include <time.h>
 
 #define PRUNE_EVERY_S 0.2 /* between two steps; after a commit */
+#define FIRST_COMMIT_S                                                                             \
+    30 /* whoever wants to know what was around the start need not wait for long */
 
 /* A pack or a bank. */
 struct remembered {
@@ -225,7 +227,8 @@ static void *start(struct outlet *outlet)
         history_series_init(&history->packs[i].series);
         recall_alarms(history, &history->packs[i], outlet_pack(outlet, i)->source.name);
     }
-    ev_timer_init(&history->commit, on_commit, config->commit_s, config->commit_s);
+    ev_timer_init(&history->commit, on_commit, fmin(FIRST_COMMIT_S, config->commit_s),
+                  config->commit_s);
     ev_init(&history->prune, on_prune);
     history->prune.repeat = PRUNE_EVERY_S;
     history->commit.data = history->prune.data = history;

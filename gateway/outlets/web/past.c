@@ -4,9 +4,9 @@
 
 #include "ask.h"
 #include "compress.h"
-#include "recent.h"
 
 #include "outlets/history/csv.h"
+#include "outlets/history/recent.h"
 
 #include "base/log.h"
 #include "base/text.h"

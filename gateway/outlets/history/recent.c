@@ -12,6 +12,7 @@ struct recent_row {
     uint32_t n;
     unsigned values; /* how many of each kind */
     int64_t charged_mwh, discharged_mwh;
+    uint64_t flags;
     int64_t soc_peak_at;
     int32_t soc_peak;
     int32_t *numbers; /* means, lowest, highest */
@@ -65,6 +66,7 @@ static void keep(void *data, enum history_level level, const struct history_row 
     kept->n = row->n;
     kept->charged_mwh = row->charged_mwh;
     kept->discharged_mwh = row->discharged_mwh;
+    kept->flags = row->flags;
     kept->soc_peak = row->soc_peak;
     kept->soc_peak_at = row->soc_peak_at;
     memcpy(kept->numbers, row->mean, values * sizeof *row->mean);
@@ -104,6 +106,7 @@ void recent_walk(const struct recent *recent, int64_t from,
         row.n = kept->n;
         row.charged_mwh = kept->charged_mwh;
         row.discharged_mwh = kept->discharged_mwh;
+        row.flags = kept->flags;
         row.soc_peak = kept->soc_peak;
         row.soc_peak_at = kept->soc_peak_at;
         memcpy(row.mean, kept->numbers, kept->values * sizeof *row.mean);
@@ -138,6 +141,8 @@ void recent_join(struct history_row *row, const struct history_row *part)
         if (high > row->max[i])
             row->max[i] = high;
     }
+    const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
+    row->flags = (row->flags & ~last) | part->flags;
     row->n += part->n;
     row->charged_mwh += part->charged_mwh;
     row->discharged_mwh += part->discharged_mwh;

@@ -2,10 +2,10 @@
 /*
  * The last rows of ten seconds of a pack, in memory, until they are in the database for certain.
  */
-#ifndef PACKGATE_OUTLETS_WEB_RECENT_H
-#define PACKGATE_OUTLETS_WEB_RECENT_H
+#ifndef PACKGATE_OUTLETS_HISTORY_RECENT_H
+#define PACKGATE_OUTLETS_HISTORY_RECENT_H
 
-#include "outlets/history/rows.h"
+#include "rows.h"
 
 struct recent {
     struct history_series series;

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+/* What is sent later. */
+#include "backlog.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* Rows of one pack become points, several of them one where values are sent more rarely. */
+struct reading {
+    struct backlog *backlog;
+    struct influx_pack *pack;
+    struct batch *batch;
+    int64_t from, to, width;
+    struct history_row held;
+    bool holds, failed;
+};
+
+static void write_held(struct reading *reading)
+{
+    struct text text;
+    struct pack values;
+    if (!reading->holds)
+        return;
+    reading->holds = false;
+    points_of_row(&reading->held, &reading->pack->pack->values, false, &values);
+    const struct points points = {
+        .tags = reading->pack->tags,
+        .layout = reading->backlog->config->layout,
+        .t = reading->held.t,
+        .values = &values,
+        .fresh = true,
+        .age_s = NAN,
+        .all_alarms = reading->held.t % 60 == 0,
+    };
+    if (!batch_row(reading->batch, &text)) {
+        reading->failed = true;
+        return;
+    }
+    points_write(&text, &points);
+    batch_end_row(reading->batch, &text);
+}
+
+static bool take_row(void *data, const struct history_row *row)
+{
+    struct reading *reading = data;
+    const int64_t t = row->t - row->t % reading->width;
+    if (!reading->holds || reading->held.t != t) {
+        write_held(reading);
+        reading->held = recent_empty(t);
+        reading->holds = true;
+    }
+    recent_join(&reading->held, row);
+    return !reading->failed;
+}
+
+static void take_memory(void *data, const struct history_row *row)
+{
+    struct reading *reading = data;
+    if (row->t >= reading->from && row->t < reading->to)
+        take_row(data, row);
+}
+
+static int64_t round_down(int64_t t, int64_t step)
+{
+    return t - t % step;
+}
+
+static bool read_level(struct reading *reading, struct query *query, enum history_level level,
+                       int64_t from, int64_t to, char *why, size_t size)
+{
+    const int64_t step = history_step(level);
+    const double interval = reading->backlog->config->interval_s;
+    struct query_ask ask = {.pack = reading->pack->pack->source.name,
+                            .level = level,
+                            .from = round_down(from, step),
+                            .to = to};
+    if (from >= to)
+        return true;
+    reading->width = interval > (double) step ? (int64_t) interval : step;
+    query_want_all(&ask, MAX_CELLS);
+    return query_rows(query, &ask, take_row, reading, why, size) >= 0;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Each level as far back as it reaches, the coarse ones first, as they are the oldest. */
+static bool read_history(struct reading *reading, struct query *query, char *why, size_t size)
+{
+    const char *pack = reading->pack->pack->source.name;
+    const struct influx_config *config = reading->backlog->config;
+    const bool minutes = config->interval_s >= 60;
+    const int64_t from = reading->from, to = reading->to, now = reading->backlog->now;
+    /* What is too young to have been deleted and is not there never was, and a coarser row that
+     * begins before it would say it twice. */
+    const int64_t recent =
+        earlier(query_first(query, pack, LEVEL_RECENT), now - (int64_t) config->recent_s);
+    const int64_t minute =
+        earlier(query_first(query, pack, LEVEL_MINUTE), now - (int64_t) config->minutes_s);
+    const int64_t hours_to = earlier(minute, to);
+    const int64_t minutes_to = minutes ? to : earlier(recent, to);
+    const int64_t minutes_from = later(from, hours_to);
+    const int64_t recent_from = later(from, minutes_to);
+    return read_level(reading, query, LEVEL_HOUR, from, hours_to, why, size) &&
+           read_level(reading, query, LEVEL_MINUTE, minutes_from, minutes_to, why, size) &&
+           (minutes || read_level(reading, query, LEVEL_RECENT, recent_from, to, why, size));
+}
+
+/* What is not in the database yet. */
+static void read_memory(struct reading *reading, struct query *query)
+{
+    const double interval = reading->backlog->config->interval_s;
+    const enum history_level level = interval >= 60 ? LEVEL_MINUTE : LEVEL_RECENT;
+    const int64_t last =
+        query ? query_last(query, reading->pack->pack->source.name, level) : INT64_MIN;
+    const int64_t from = last == INT64_MIN ? reading->from : last + history_step(level);
+    reading->width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
+    reading->from = from > reading->from ? from : reading->from;
+    recent_walk(&reading->pack->recent, reading->from, take_memory, reading);
+}
+
+static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
+                      int64_t from, int64_t to, struct batch *batch, char *why, size_t size)
+{
+    struct reading reading = {
+        .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = to};
+    if (query && !read_history(&reading, query, why, size))
+        return false;
+    if (to > backlog->memory_from)
+        read_memory(&reading, query);
+    write_held(&reading);
+    if (reading.failed)
+        snprintf(why, size, "out of memory");
+    return !reading.failed;
+}
+
+int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
+                     size_t most, struct batch *batch, char *why, size_t size)
+{
+    const int64_t step =
+        backlog->config->interval_s > RECENT_S ? (int64_t) backlog->config->interval_s : RECENT_S;
+    for (;;) {
+        batch_clear(batch);
+        for (unsigned i = 0; i < backlog->count; i++) {
+            if (!read_pack(backlog, query, &backlog->packs[i], from, to, batch, why, size))
+                return -1;
+            /* Too long a span is seen early. */
+            if (batch->size > 2 * most && to - from > step)
+                break;
+        }
+        if (batch->size <= most || to - from <= step)
+            return to;
+        to = from + round_down((to - from) / 2 + step - 1, step);
+    }
+}
+
+int64_t backlog_first(const struct backlog *backlog, struct query *query)
+{
+    int64_t first = backlog->memory_from;
+    for (unsigned i = 0; query && i < backlog->count; i++)
+        for (int level = LEVEL_RECENT; level <= LEVEL_HOUR; level++) {
+            const int64_t found =
+                query_first(query, backlog->packs[i].pack->source.name, (enum history_level) level);
+            first = found < first ? found : first;
+        }
+    return first;
+}
+
+int64_t backlog_written(const struct backlog *backlog, struct query *query)
+{
+    int64_t written = INT64_MIN;
+    for (unsigned i = 0; query && i < backlog->count; i++) {
+        const int64_t last = query_last(query, backlog->packs[i].pack->source.name, LEVEL_RECENT);
+        written = last > written ? last : written;
+    }
+    return written == INT64_MIN ? written : written + RECENT_S;
+}
+
+struct joining {
+    struct history_row *row;
+    int64_t to;
+    bool any;
+};
+
+static void join_one(void *data, const struct history_row *part)
+{
+    struct joining *joining = data;
+    if (part->t >= joining->to)
+        return;
+    recent_join(joining->row, part);
+    joining->any = true;
+}
+
+bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
+{
+    struct joining joining = {row, to, false};
+    *row = recent_empty(from);
+    recent_walk(&pack->recent, from, join_one, &joining);
+    return joining.any;
+}

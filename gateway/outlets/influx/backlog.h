@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is sent later: the rows of a span of time, of all packs, from the database of the history and
+ * from what only memory has yet, at the finest level that still exists (ten seconds, minutes, hours),
+ * but no finer than values are sent anyway.
+ */
+#ifndef PACKGATE_OUTLETS_INFLUX_BACKLOG_H
+#define PACKGATE_OUTLETS_INFLUX_BACKLOG_H
+
+#include "batch.h"
+#include "points.h"
+
+#include "outlets/history/query.h"
+#include "outlets/history/recent.h"
+#include "outlets/outlet.h"
+
+/* A pack as this outlet sees it. */
+struct influx_pack {
+    struct outlet_pack *pack;
+    struct recent recent; /* its last rows of ten seconds */
+    char tags[POINTS_TAGS];
+    uint32_t warning, protection; /* alarms as they were sent last */
+};
+
+struct backlog {
+    const struct influx_config *config;
+    struct influx_pack *packs;
+    unsigned count;
+    int64_t now;         /* UTC in seconds */
+    int64_t memory_from; /* memory has all rows that begin then or later */
+};
+
+/** Appends to `batch` what there is from `from` up to `to`. Ends early, at a time that it returns, when `most` bytes are
+ * there. `query`: the history; NULL: there is none, memory alone counts. -1: `why` says what is wrong. */
+int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from, int64_t to,
+                     size_t most, struct batch *batch, char *why, size_t size);
+
+/** The oldest row of any pack; INT64_MAX: none. */
+int64_t backlog_first(const struct backlog *backlog, struct query *query);
+
+/** Up to when rows are in the database for certain, by the newest that it has; INT64_MIN: none. */
+int64_t backlog_written(const struct backlog *backlog, struct query *query);
+
+/** Rows of ten seconds of one pack in memory, joined: what was in from … to. False: it was silent. */
+bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,
+                  struct history_row *row);
+
+#endif

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/* What the database has not confirmed yet. */
+#include "gaps.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEADING "packgate sent 1"
+#define ENDING "end"
+
+static void drop(struct gaps *gaps, unsigned n)
+{
+    memmove(&gaps->at[n], &gaps->at[n + 1], (gaps->count - n - 1) * sizeof *gaps->at);
+    gaps->count--;
+}
+
+/* Makes room for one more. */
+static void join_closest(struct gaps *gaps)
+{
+    unsigned closest = 0;
+    for (unsigned i = 1; i + 1 < gaps->count; i++)
+        if (gaps->at[i + 1].from - gaps->at[i].to <
+            gaps->at[closest + 1].from - gaps->at[closest].to)
+            closest = i;
+    gaps->at[closest].to = gaps->at[closest + 1].to;
+    drop(gaps, closest + 1);
+}
+
+static void insert(struct gaps *gaps, unsigned n, struct gap gap)
+{
+    memmove(&gaps->at[n + 1], &gaps->at[n], (gaps->count - n) * sizeof *gaps->at);
+    gaps->at[n] = gap;
+    gaps->count++;
+}
+
+void gaps_add(struct gaps *gaps, int64_t from, int64_t to)
+{
+    if (from >= to)
+        return;
+    unsigned n = 0;
+    while (n < gaps->count && gaps->at[n].to < from)
+        n++;
+    /* All that it touches become part of it. */
+    while (n < gaps->count && gaps->at[n].from <= to) {
+        from = gaps->at[n].from < from ? gaps->at[n].from : from;
+        to = gaps->at[n].to > to ? gaps->at[n].to : to;
+        drop(gaps, n);
+    }
+    if (gaps->count == GAPS_MAX) {
+        join_closest(gaps);
+        gaps_add(gaps, from, to);
+        return;
+    }
+    insert(gaps, n, (struct gap){from, to});
+}
+
+void gaps_remove(struct gaps *gaps, int64_t from, int64_t to)
+{
+    for (unsigned n = 0; n < gaps->count && from < to;) {
+        struct gap *gap = &gaps->at[n];
+        if (gap->to <= from || gap->from >= to) {
+            n++;
+        } else if (gap->from >= from && gap->to <= to) {
+            drop(gaps, n);
+        } else if (gap->from >= from) {
+            gap->from = to;
+        } else if (gap->to <= to) {
+            gap->to = from;
+        } else {
+            /* In the middle: without room for two parts it stays whole. */
+            if (gaps->count == GAPS_MAX)
+                return;
+            const struct gap after = {to, gap->to};
+            gap->to = from;
+            insert(gaps, n + 1, after);
+            return;
+        }
+    }
+}
+
+int64_t gaps_total(const struct gaps *gaps)
+{
+    int64_t total = 0;
+    for (unsigned i = 0; i < gaps->count; i++)
+        total += gaps->at[i].to - gaps->at[i].from;
+    return total;
+}
+
+static bool read_gaps(struct gaps *gaps, FILE *file)
+{
+    char line[100];
+    if (!fgets(line, sizeof line, file) || strcmp(line, HEADING "\n") != 0)
+        return false;
+    while (fgets(line, sizeof line, file)) {
+        int64_t from, to;
+        if (strcmp(line, ENDING "\n") == 0)
+            return gaps->until > 0;
+        if (sscanf(line, "until %" SCNd64, &to) == 1)
+            gaps->until = to;
+        else if (sscanf(line, "gap %" SCNd64 " %" SCNd64, &from, &to) == 2 && from < to)
+            gaps_add(gaps, from, to);
+        else
+            return false;
+    }
+    return false;
+}
+
+bool gaps_load(struct gaps *gaps, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    memset(gaps, 0, sizeof *gaps);
+    const bool good = file && read_gaps(gaps, file);
+    if (file)
+        fclose(file);
+    if (!good)
+        memset(gaps, 0, sizeof *gaps);
+    return good;
+}
+
+bool gaps_save(const struct gaps *gaps, const char *path)
+{
+    char fresh[4096];
+    if ((size_t) snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    FILE *file = fopen(fresh, "we");
+    if (!file)
+        return false;
+    fprintf(file, HEADING "\nuntil %" PRId64 "\n", gaps->until);
+    for (unsigned i = 0; i < gaps->count; i++)
+        fprintf(file, "gap %" PRId64 " %" PRId64 "\n", gaps->at[i].from, gaps->at[i].to);
+    fprintf(file, ENDING "\n");
+    bool good = fflush(file) == 0 && fdatasync(fileno(file)) == 0;
+    good = fclose(file) == 0 && good && rename(fresh, path) == 0;
+    const int error = errno;
+    if (!good)
+        unlink(fresh);
+    errno = error;
+    return good;
+}

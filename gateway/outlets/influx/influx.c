@@ -1,0 +1,599 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet that feeds databases: all packs in one request each `interval`, and later what was not
+ * confirmed.
+ *
+ * Time is cut into intervals. Each that is over is a gap first, something the database has not; it is
+ * closed by an answer that says so, and by nothing else. The interval that has just ended is sent at
+ * once, whatever is still owed; older gaps are filled in order from the history and from memory, so
+ * many rows a second at most. Both give a row the same time and make it of the same polls, so what is
+ * sent twice is there once.
+ *
+ * The list of gaps is kept in a file beside the history: what is killed goes on where it was.
+ */
+#include "backlog.h"
+#include "gaps.h"
+
+#include "outlets/kinds.h"
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GRACE_S 0.3 /* what was polled just before is still on its way to us */
+#define LONGEST_PAUSE_S 60.0
+#define BATCH_SIZE (1 << 20) /* bytes of text in one request */
+#define OVERLAP_S 120.0      /* a commit may come late */
+#define ALONE_S 3600.0       /* memory, where there is no history */
+#define FIRST_SPAN_S 120
+#define LONGEST_SPAN_S (30 * 86400)
+#define SAVE_S 60.0     /* while all goes well */
+#define SAVE_SOON_S 2.0 /* while gaps are filled */
+#define TRUST_S 120.0   /* it took something so lately that a row that is refused is a bad one */
+/* A database that is killed loses what it has confirmed but not written yet: of VictoriaMetrics 5 s, and
+ * a host takes as much as its disk had not. */
+#define REGRET_S 60
+#define LOOK_AGAIN_S 10.0 /* at a history that cannot be read */
+#define REPORT_TICKS 5
+#define NICE 5 /* polling and answers come first */
+#define MINUTE_S 60
+#define EMPTY_TURNS 16 /* spans without rows, before others have their turn */
+
+struct influx {
+    struct outlet *outlet;
+    const struct influx_config *config;
+    struct observer observer;
+    struct transfers *transfers;
+    struct influx_pack *packs;
+    unsigned count;
+    char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
+    int64_t step;                                                    /* the interval */
+    int64_t current; /* start of the interval that is going on; 0: not known yet */
+    int64_t started; /* memory has all from then on, as far as it reaches */
+    double memory_s;
+    struct gaps gaps;
+    struct batch live, late;
+    int64_t live_at;            /* its interval */
+    int64_t late_from, late_to; /* what is under way of a gap */
+    int64_t span;               /* how much of a gap is tried next */
+    struct backlog backlog;
+    double retry_at, pause_s, late_at, taken_at, missing_since;
+    struct trouble trouble;
+    char words[POST_WORDS];
+    bool lost_told, history_told, file_told;
+    double saved_at;
+    bool changed; /* gaps, since they were saved */
+    uint32_t sent, lost, failed;
+    unsigned ticks;
+    ev_timer second, later;
+};
+
+static double wall_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static int64_t round_down(double wall, int64_t step)
+{
+    return (int64_t) floor(wall / (double) step) * step;
+}
+
+static bool has_history(const struct influx *influx)
+{
+    return influx->config->history[0] != '\0';
+}
+
+/* "3 d 4 h", "2 h 5 min", "40 s" */
+static const char *span_words(int64_t s, char out[32])
+{
+    if (s >= 86400)
+        snprintf(out, 32, "%" PRId64 " d %" PRId64 " h", s / 86400, s / 3600 % 24);
+    else if (s >= 3600)
+        snprintf(out, 32, "%" PRId64 " h %" PRId64 " min", s / 3600, s / 60 % 60);
+    else if (s >= 120)
+        snprintf(out, 32, "%" PRId64 " min", s / 60);
+    else
+        snprintf(out, 32, "%" PRId64 " s", s);
+    return out;
+}
+
+/* How long ago the oldest interval is that is not confirmed. */
+static int64_t behind(const struct influx *influx)
+{
+    const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
+    return oldest && oldest->from < influx->current ? influx->current - oldest->from : 0;
+}
+
+/* ---- what is kept ---- */
+
+static void save(struct influx *influx, double now)
+{
+    influx->saved_at = now;
+    influx->changed = false;
+    if (!influx->path[0])
+        return;
+    const bool good = gaps_save(&influx->gaps, influx->path);
+    if (!good && !influx->file_told)
+        log_warn(
+            "%s: %s cannot be written: %s; after a restart it is not known what is still to be "
+            "sent",
+            influx->who, influx->path, strerror(errno));
+    influx->file_told = !good;
+}
+
+static void gap_begins(struct influx *influx, int64_t from, int64_t to)
+{
+    if (influx->config->backfill != BACKFILL_NO)
+        gaps_add(&influx->gaps, from, to);
+}
+
+static void gap_ends(struct influx *influx, int64_t from, int64_t to)
+{
+    gaps_remove(&influx->gaps, from, to);
+    influx->changed = true;
+}
+
+static void tell_lost(struct influx *influx, int64_t s, const char *why)
+{
+    char span[32];
+    if (!influx->lost_told)
+        log_warn("%s: %s of values are lost: %s", influx->who, span_words(s, span), why);
+    influx->lost_told = true;
+}
+
+/* ---- how it goes ---- */
+
+static void count_rows(struct influx *influx, const struct batch *batch)
+{
+    influx->sent += batch->taken;
+    influx->lost += batch->lost;
+    if (batch->lost > 0)
+        log_warn("%s: the database will not have %u of %u rows: %s", influx->who, batch->lost,
+                 batch->rows, batch->lost_words);
+}
+
+static void succeed(struct influx *influx, double now)
+{
+    double lasted;
+    char lasting[32], late[32];
+    influx->pause_s = 0;
+    influx->retry_at = now;
+    influx->taken_at = now;
+    influx->words[0] = '\0';
+    if (!trouble_ends(&influx->trouble, now, &lasted))
+        return;
+    const char *away = span_words((int64_t) lasted, lasting);
+    if (behind(influx) > 2 * influx->step)
+        log_info("%s: values are taken again after %s; those of %s are sent now", influx->who, away,
+                 span_words(behind(influx), late));
+    else
+        log_info("%s: values are taken again after %s", influx->who, away);
+}
+
+/* The database may have died, and with it what was confirmed last: that is sent once more. */
+static void doubt(struct influx *influx)
+{
+    gap_begins(influx, influx->current - REGRET_S, influx->current);
+    influx->changed = true;
+}
+
+static void fail(struct influx *influx, const struct post_outcome *outcome, double now)
+{
+    influx->failed++;
+    backoff_grow(&influx->pause_s, 1, LONGEST_PAUSE_S);
+    influx->retry_at = now + fmax(influx->pause_s, outcome->again_s);
+    snprintf(influx->words, sizeof influx->words, "%s", outcome->words);
+    if (outcome->died && !influx->trouble.told)
+        doubt(influx);
+    if (trouble_begins(&influx->trouble, now))
+        log_warn("%s: %s; %s", influx->who, influx->words,
+                 influx->config->backfill == BACKFILL_NO ? "what is not sent now is lost"
+                 : has_history(influx) ? "what is not sent now is sent later from the history"
+                                       : "the last hour is kept in memory");
+    else
+        log_debug("%s: %s", influx->who, influx->words);
+}
+
+static bool trusted(const struct influx *influx, double now)
+{
+    return now - influx->taken_at < TRUST_S;
+}
+
+/* ---- the interval that has just ended ---- */
+
+static void write_live(struct influx *influx, struct influx_pack *pack, double now)
+{
+    const struct outlet_pack *known = pack->pack;
+    const bool fresh = outlet_fresh(influx->outlet, known, now);
+    struct history_row row;
+    struct pack values;
+    const bool any = backlog_join(pack, influx->live_at, influx->live_at + influx->step, &row);
+    if (any)
+        points_of_row(&row, &known->values, fresh, &values);
+    const bool alarms_changed = any && (values.alarms_warning != pack->warning ||
+                                        values.alarms_protection != pack->protection);
+    const struct points points = {
+        .tags = pack->tags,
+        .layout = influx->config->layout,
+        .t = influx->live_at,
+        .values = any ? &values : NULL,
+        .facts = &known->source,
+        .fresh = fresh,
+        .age_s = outlet_age(known, now),
+        .all_alarms = influx->live_at % MINUTE_S == 0 || alarms_changed,
+    };
+    struct text text;
+    if (!batch_row(&influx->live, &text))
+        return;
+    points_write(&text, &points);
+    if (batch_end_row(&influx->live, &text) && any) {
+        pack->warning = values.alarms_warning;
+        pack->protection = values.alarms_protection;
+    }
+}
+
+static void send_live(struct influx *influx, int64_t t, double now)
+{
+    if (influx->live.state == BATCH_UNDER_WAY || now < influx->retry_at)
+        return;
+    influx->live_at = t;
+    batch_clear(&influx->live);
+    for (unsigned i = 0; i < influx->count; i++)
+        write_live(influx, &influx->packs[i], now);
+    if (influx->live.rows > 0)
+        batch_send(&influx->live, trusted(influx, now));
+}
+
+static void on_live(void *data)
+{
+    struct influx *influx = data;
+    const double now = clock_now();
+    if (influx->live.state == BATCH_FAILED) {
+        fail(influx, &influx->live.last, now);
+        return;
+    }
+    count_rows(influx, &influx->live);
+    gap_ends(influx, influx->live_at, influx->live_at + influx->step);
+    if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
+        doubt(influx);
+    succeed(influx, now);
+}
+
+/* ---- what is owed ---- */
+
+static void fill_later(struct influx *influx, double pause_s)
+{
+    ev_timer_stop(outlet_loop(influx->outlet), &influx->later);
+    ev_timer_set(&influx->later, fmax(pause_s, 0), 0);
+    ev_timer_start(outlet_loop(influx->outlet), &influx->later);
+}
+
+static struct query *open_history(struct influx *influx)
+{
+    char why[300];
+    if (!has_history(influx))
+        return NULL;
+    struct query *query = query_open(influx->config->history, why, sizeof why);
+    if (!query && !influx->history_told)
+        log_debug("%s: %s", influx->who, why);
+    influx->history_told = !query;
+    return query;
+}
+
+/* Where the history is not there (yet), nothing is given up before it had time to be begun anew. */
+static bool wait_for_history(struct influx *influx, double now)
+{
+    if (isnan(influx->missing_since))
+        influx->missing_since = now;
+    return now - influx->missing_since < influx->config->commit_s + OVERLAP_S;
+}
+
+/* Up to when the gap from `from` on can be read now; `from`: nothing of it can. */
+static int64_t readable(struct influx *influx, struct query *query, int64_t from, int64_t to,
+                        double now)
+{
+    const int64_t memory_from = influx->backlog.memory_from;
+    if (query)
+        influx->missing_since = NAN;
+    if (from >= memory_from)
+        return to;
+    if (!query) {
+        if (has_history(influx) && wait_for_history(influx, now))
+            return from;
+        const int64_t end = memory_from < to ? memory_from : to;
+        tell_lost(influx, end - from,
+                  has_history(influx) ? "the history cannot be read" : "there is no [history]");
+        gap_ends(influx, from, end);
+        return from;
+    }
+    /* Not everything from before our start is in the database yet. */
+    const int64_t written = backlog_written(&influx->backlog, query);
+    const int64_t surely = influx->current - (int64_t) (influx->config->commit_s + OVERLAP_S);
+    const int64_t settled = written > surely ? written : surely;
+    return settled >= memory_from || settled > to ? to : settled < from ? from : settled;
+}
+
+static void adapt_span(struct influx *influx, int64_t tried, int64_t read)
+{
+    if (read < tried)
+        influx->span = read;
+    else if (influx->late.size < BATCH_SIZE / 4 && influx->span < LONGEST_SPAN_S)
+        influx->span *= 2;
+}
+
+/* What is next of the oldest gap, into the batch. True: look at once again, there was nothing in it. */
+static bool read_gap(struct influx *influx, struct query *query, double now)
+{
+    char why[200];
+    const struct gap gap = influx->gaps.at[0];
+    const int64_t from = gap.from - gap.from % influx->step;
+    int64_t to = gap.to > influx->current && gap.from <= influx->current ? influx->current : gap.to;
+    if (influx->live.state == BATCH_UNDER_WAY && influx->live_at < to && influx->live_at >= from)
+        to = influx->live_at;
+    to = from < to ? readable(influx, query, from, to, now) : from;
+    if (to <= from)
+        return false;
+    const int64_t tried = from + influx->span < to ? from + influx->span : to;
+    const int64_t end = backlog_read(&influx->backlog, query, from, tried, BATCH_SIZE,
+                                     &influx->late, why, sizeof why);
+    if (end < 0) {
+        log_debug("%s: the history cannot be read: %s", influx->who, why);
+        influx->late_at = now + LOOK_AGAIN_S;
+        return false;
+    }
+    adapt_span(influx, tried - from, end - from);
+    influx->late_from = gap.from;
+    influx->late_to = end;
+    if (influx->late.rows > 0)
+        return false;
+    gap_ends(influx, gap.from, end);
+    return true;
+}
+
+static void fill(struct influx *influx)
+{
+    const double now = clock_now();
+    if (influx->late.state == BATCH_UNDER_WAY || influx->gaps.count == 0 ||
+        now < influx->retry_at || now < influx->late_at || influx->current == 0)
+        return;
+    const int64_t memory =
+        influx->current - (int64_t) influx->memory_s; /* as far as it reaches back */
+    influx->backlog.now = influx->current;
+    influx->backlog.memory_from = influx->started > memory ? influx->started : memory;
+    struct query *query = open_history(influx);
+    bool again = true;
+    batch_clear(&influx->late);
+    for (int turn = 0; again && turn < EMPTY_TURNS && influx->gaps.count > 0; turn++)
+        again = read_gap(influx, query, now);
+    query_close(query);
+    influx->late_at =
+        fmax(influx->late_at, now + influx->late.rows / (double) influx->config->catch_up);
+    if (influx->late.rows > 0)
+        batch_send(&influx->late, trusted(influx, now));
+    else if (again)
+        fill_later(influx, 0);
+}
+
+static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    fill(timer->data);
+}
+
+static void on_late(void *data)
+{
+    struct influx *influx = data;
+    const double now = clock_now();
+    if (influx->late.state == BATCH_FAILED) {
+        fail(influx, &influx->late.last, now);
+        return;
+    }
+    count_rows(influx, &influx->late);
+    gap_ends(influx, influx->late_from, influx->late_to);
+    succeed(influx, now);
+    fill_later(influx, influx->late_at - now);
+}
+
+/* ---- time ---- */
+
+static void report(struct influx *influx)
+{
+    char span[32];
+    const int64_t late = behind(influx);
+    const int64_t queued = gaps_total(&influx->gaps) / influx->step * influx->count;
+    struct pipe_report report = {
+        .connected = influx->taken_at > -INFINITY && !influx->trouble.told,
+        .sent = influx->sent,
+        .dropped = influx->lost,
+        .failed = influx->failed,
+        .queued = queued > UINT32_MAX ? UINT32_MAX : (uint32_t) queued,
+        .behind_s = late > UINT32_MAX ? UINT32_MAX : (uint32_t) late,
+    };
+    struct text text = text_in(report.words, sizeof report.words);
+    if (late > 2 * influx->step)
+        text_format(&text, "%s behind%s", span_words(late, span), influx->words[0] ? ": " : "");
+    text_add(&text, influx->words);
+    outlet_report(influx->outlet, &report);
+}
+
+/* An interval is over. The first one after the start is not all there, and is a gap of which the history may know more. */
+static void pass(struct influx *influx, int64_t current, double now)
+{
+    const bool first = influx->current == 0;
+    const int64_t before = current - influx->step;
+    const int64_t until = influx->gaps.until;
+    gap_begins(influx, until > 0 && until < before ? until : before, current);
+    influx->gaps.until = influx->current = current;
+    if (!first)
+        send_live(influx, before, now);
+}
+
+/* All that the history has, once. */
+static void begin_with_all(struct influx *influx)
+{
+    struct query *query = open_history(influx);
+    const int64_t first = query ? backlog_first(&influx->backlog, query) : INT64_MAX;
+    query_close(query);
+    gap_begins(influx, first, influx->gaps.until);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct influx *influx = timer->data;
+    const double now = clock_now();
+    const int64_t current = round_down(wall_now() - GRACE_S, influx->step);
+    const bool first = influx->current == 0;
+    if (current != influx->current)
+        pass(influx, current, now);
+    fill(influx);
+    if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))
+        save(influx, now);
+    if (++influx->ticks % REPORT_TICKS == 1)
+        report(influx);
+}
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct influx *influx = data;
+    const struct outlet_pack *known = outlet_pack_of(influx->outlet, source);
+    struct influx_pack *pack = &influx->packs[known->index];
+    if (!outlet_fresh(influx->outlet, known, now))
+        recent_silent(&pack->recent, wall_now());
+    else if (changes & SOURCE_PUBLISHED)
+        recent_add(&pack->recent, source->values, &source->status, wall_now());
+}
+
+/* ---- life ---- */
+
+static void let_go(void *self)
+{
+    struct influx *influx = self;
+    batch_free(&influx->live);
+    batch_free(&influx->late);
+    transfers_free(influx->transfers);
+    for (unsigned i = 0; influx->packs && i < influx->count; i++)
+        recent_free(&influx->packs[i].recent);
+    free(influx->packs);
+    free(influx);
+}
+
+/* %h is the name of this host without its domain. */
+static void name_gateway(const struct influx *influx, char out[INFLUX_GATEWAY_SIZE + 64])
+{
+    char host[65] = "";
+    gethostname(host, sizeof host - 1);
+    host[strcspn(host, ".")] = '\0';
+    struct text text = text_in(out, INFLUX_GATEWAY_SIZE + 64);
+    for (const char *c = influx->config->gateway; *c; c++)
+        if (c[0] == '%' && c[1] == 'h') {
+            text_add(&text, host);
+            c++;
+        } else {
+            text_format(&text, "%c", *c);
+        }
+}
+
+static bool prepare(struct influx *influx)
+{
+    char gateway[INFLUX_GATEWAY_SIZE + 64];
+    name_gateway(influx, gateway);
+    influx->packs = calloc(influx->count + 1, sizeof *influx->packs);
+    influx->transfers = transfers_new(outlet_loop(influx->outlet));
+    if (!influx->packs || !influx->transfers)
+        return false;
+    influx->live.done = on_live;
+    influx->late.done = on_late;
+    influx->live.data = influx->late.data = influx;
+    for (unsigned i = 0; i < influx->count; i++) {
+        struct influx_pack *pack = &influx->packs[i];
+        pack->pack = outlet_pack(influx->outlet, i);
+        if (!points_tags(gateway, &pack->pack->source, pack->tags) ||
+            !recent_init(&pack->recent, influx->memory_s))
+            return false;
+    }
+    return batch_init(&influx->live, influx->transfers, influx->config, influx->who) &&
+           batch_init(&influx->late, influx->transfers, influx->config, influx->who);
+}
+
+static void begin_gaps(struct influx *influx)
+{
+    const int64_t now = round_down(wall_now(), influx->step);
+    const bool known = influx->path[0] && gaps_load(&influx->gaps, influx->path);
+    influx->started = has_history(influx) ? now + influx->step : now;
+    influx->backlog =
+        (struct backlog){influx->config, influx->packs, influx->count, now, influx->started};
+    if (known)
+        return;
+    influx->gaps.until = now;
+    if (influx->config->backfill == BACKFILL_ALL)
+        begin_with_all(influx);
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct influx *influx = calloc(1, sizeof *influx);
+    if (!influx)
+        return NULL;
+    influx->outlet = outlet;
+    influx->config = outlet_config(outlet)->settings;
+    influx->step = (int64_t) influx->config->interval_s;
+    influx->span = FIRST_SPAN_S > influx->step ? FIRST_SPAN_S : influx->step;
+    influx->taken_at = -INFINITY;
+    influx->missing_since = NAN;
+    influx->memory_s = has_history(influx)
+                           ? influx->config->commit_s + OVERLAP_S + influx->config->interval_s
+                           : ALONE_S;
+    snprintf(influx->who, sizeof influx->who, "influx %s", influx->config->outlet.name);
+    if (has_history(influx) && influx->config->backfill != BACKFILL_NO)
+        snprintf(influx->path, sizeof influx->path, "%s.sent-%s", influx->config->history,
+                 influx->config->outlet.name);
+    while (outlet_pack(outlet, influx->count))
+        influx->count++;
+    if (!prepare(influx)) {
+        log_error("%s: out of memory", influx->who);
+        let_go(influx);
+        return NULL;
+    }
+    setpriority(PRIO_PROCESS, 0, NICE);
+    begin_gaps(influx);
+    ev_timer_init(&influx->second, on_second, 1, 1);
+    ev_init(&influx->later, on_later);
+    influx->second.data = influx->later.data = influx;
+    ev_timer_start(outlet_loop(outlet), &influx->second);
+    influx->observer = (struct observer){.changed = on_changed, .data = influx};
+    outlet_observe(outlet, &influx->observer);
+    return influx;
+}
+
+static void stop(void *self, bool gone)
+{
+    struct influx *influx = self;
+    if (gone && influx->path[0])
+        unlink(influx->path);
+    else
+        save(influx, clock_now());
+    outlet_over(influx->outlet);
+}
+
+const struct outlet_kind outlet_influx = {
+    .name = "influx",
+    .settings_size = sizeof(struct influx_config),
+    .network = true,
+    .start = start,
+    .stop = stop,
+    .free = let_go,
+};

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: MIT
+/* A pack in line protocol. */
+#include "points.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#define DECIMALS 4 /* finer than any protocol is; averages have no end */
+
+/* A tag's value, its comma, blank and equals sign escaped. What ends a line cannot be said. */
+static void add_tag(struct text *text, const char *name, const char *value)
+{
+    if (!value[0])
+        return;
+    text_format(text, ",%s=", name);
+    const size_t size = strlen(value);
+    for (size_t i = 0; i < size; i++) {
+        const char c = value[i];
+        /* A backslash at the end would escape what follows. */
+        if (c == '\n' || c == '\r' || (c == '\\' && i + 1 == size))
+            text_add(text, "_");
+        else
+            text_format(text, strchr(",= ", c) ? "\\%c" : "%c", c);
+    }
+}
+
+bool points_tags(const char *gateway, const struct source *source, char out[POINTS_TAGS])
+{
+    struct text text = text_in(out, POINTS_TAGS);
+    text_add(&text, "packgate");
+    add_tag(&text, "gateway", gateway);
+    if (source->line)
+        add_tag(&text, "line", source->line);
+    add_tag(&text, "pack", source->name);
+    return !text.cut;
+}
+
+/* ---- fields of the line that is being written ---- */
+
+struct writing {
+    struct text *text;
+    const struct points *points;
+    bool begun; /* the line has a field */
+};
+
+static void add_field(struct writing *writing, const char *name, double number)
+{
+    if (isnan(number) || isinf(number))
+        return;
+    if (!writing->begun)
+        text_add(writing->text, writing->points->tags);
+    text_format(writing->text, "%c%s=", writing->begun ? ',' : ' ', name);
+    text_number(writing->text, number, DECIMALS);
+    writing->begun = true;
+}
+
+static void end_line(struct writing *writing)
+{
+    if (writing->begun)
+        text_format(writing->text, " %" PRId64 "000000000\n", writing->points->t);
+    writing->begun = false;
+}
+
+static void add_line(struct writing *writing, const char *label, unsigned n, const char *name,
+                     double number)
+{
+    if (isnan(number))
+        return;
+    text_format(writing->text, "%s,%s=%u %s=", writing->points->tags, label, n, name);
+    text_number(writing->text, number, DECIMALS);
+    text_format(writing->text, " %" PRId64 "000000000\n", writing->points->t);
+}
+
+/* ---- what a pack has ---- */
+
+static void add_numbers(struct writing *writing, const struct pack *pack)
+{
+    for (int i = 0; i < CELL_MV; i++) {
+        const char *name = pack_value_info((enum pack_value) i)->name;
+        char counter[VALUE_NAME_SIZE + 8];
+        if (!name || isnan(pack->value[i]))
+            continue;
+        snprintf(counter, sizeof counter, "%s%s", name, i == CYCLES ? "_total" : "");
+        add_field(writing, counter, pack->value[i]);
+    }
+}
+
+/* What is known of a silent pack, too. */
+static void add_states(struct writing *writing, const struct points *points)
+{
+    add_field(writing, "fresh", points->fresh);
+    add_field(writing, "age_s", points->age_s);
+    if (!points->facts)
+        return;
+    const struct map_status *status = &points->facts->status;
+    const struct map_bank *bank = status->bank;
+    add_field(writing, "charged_wh_total", status->charged_wh);
+    add_field(writing, "discharged_wh_total", status->discharged_wh);
+    if (bank) {
+        add_field(writing, "packs_present", bank->present);
+        add_field(writing, "packs_missing", bank->missing);
+        add_field(writing, "packs_needed", bank->needed);
+        return;
+    }
+    add_field(writing, "polls_total", status->polls);
+    add_field(writing, "timeouts_total", status->timeouts);
+    add_field(writing, "checksum_errors_total", status->checksum_errors);
+    add_field(writing, "reconnects_total", status->reconnects);
+}
+
+static int level_of(const struct pack *pack)
+{
+    return pack->alarms_protection ? ALARM_PROTECTION : pack->alarms_warning ? ALARM_WARNING : 0;
+}
+
+static void add_extremes(struct writing *writing, const struct pack *pack)
+{
+    const struct map_bank *bank =
+        writing->points->facts ? writing->points->facts->status.bank : NULL;
+    double low = bank ? bank->temp_min_c : NAN, high = bank ? bank->temp_max_c : NAN;
+    for (int i = 0; i < MAX_TEMPS; i++) {
+        low = fmin(low, pack->value[TEMP_C + i]);
+        high = fmax(high, pack->value[TEMP_C + i]);
+    }
+    add_field(writing, "temp_max_c", high);
+    add_field(writing, "temp_min_c", low);
+    if (pack->alarms_known)
+        add_field(writing, "alarm_level", level_of(pack));
+}
+
+static void add_arrays(struct writing *writing, const struct pack *pack)
+{
+    for (unsigned i = 0; i < MAX_CELLS; i++)
+        add_line(writing, "cell", i + 1, "cell_mv", pack->value[CELL_MV + (int) i]);
+    for (unsigned i = 0; i < MAX_TEMPS; i++)
+        add_line(writing, "sensor", i + 1, "temp_c", pack->value[TEMP_C + (int) i]);
+}
+
+static void add_alarm(struct writing *writing, const char *alarm, const char *level, bool active)
+{
+    text_format(writing->text, "%s,alarm=%s,level=%s alarm=%d %" PRId64 "000000000\n",
+                writing->points->tags, alarm, level, active, writing->points->t);
+}
+
+static void add_alarms(struct writing *writing, const struct pack *pack)
+{
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const bool warning = pack->alarms_warning >> i & 1;
+        const bool protection = pack->alarms_protection >> i & 1;
+        const char *name = pack_alarm_name((enum pack_alarm) i);
+        const bool all = writing->points->all_alarms && pack->alarms_known >> i & 1;
+        if (warning || all)
+            add_alarm(writing, name, "warning", warning);
+        if (protection || all)
+            add_alarm(writing, name, "protection", protection);
+    }
+}
+
+static void add_info(struct writing *writing, const struct source *facts)
+{
+    text_add(writing->text, writing->points->tags);
+    add_tag(writing->text, "protocol", facts->status.driver ? facts->status.driver : "");
+    add_tag(writing->text, "model", facts->values->text[MODEL]);
+    add_tag(writing->text, "serial", facts->values->text[SERIAL]);
+    add_tag(writing->text, "firmware", facts->values->text[FIRMWARE]);
+    text_format(writing->text, " pack_info=1 %" PRId64 "000000000\n", writing->points->t);
+}
+
+/* ---- the same as one line ---- */
+
+static void add_all_fields(struct writing *writing, const struct pack *pack)
+{
+    char name[VALUE_NAME_SIZE + 8];
+    for (unsigned i = 0; i < MAX_CELLS; i++) {
+        snprintf(name, sizeof name, "cell_mv_%02u", i + 1);
+        add_field(writing, name, pack->value[CELL_MV + (int) i]);
+    }
+    for (unsigned i = 0; i < MAX_TEMPS; i++) {
+        snprintf(name, sizeof name, "temp_c_%02u", i + 1);
+        add_field(writing, name, pack->value[TEMP_C + (int) i]);
+    }
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        snprintf(name, sizeof name, "alarm_%s", pack_alarm_name((enum pack_alarm) i));
+        if (pack->alarms_known >> i & 1)
+            add_field(writing, name, pack_alarm_active(pack, (enum pack_alarm) i));
+    }
+}
+
+void points_write(struct text *text, const struct points *points)
+{
+    struct writing writing = {text, points, false};
+    const struct pack *pack = points->values;
+    const bool series = points->layout == INFLUX_SERIES;
+    if (pack) {
+        add_numbers(&writing, pack);
+        add_extremes(&writing, pack);
+        if (!series)
+            add_all_fields(&writing, pack);
+    }
+    add_states(&writing, points);
+    end_line(&writing);
+    if (pack && series) {
+        add_arrays(&writing, pack);
+        add_alarms(&writing, pack);
+    }
+    if (series && points->facts && points->all_alarms)
+        add_info(&writing, points->facts);
+}
+
+/* ---- rows ---- */
+
+static void take_flags(const struct history_row *row, const struct pack *now, struct pack *values)
+{
+    const uint32_t alarms = (1u << PACK_ALARM_COUNT) - 1;
+    static const struct {
+        enum pack_value value;
+        uint64_t flag;
+    } switches[] = {{CHARGE_MOS, FLAG_CHARGE_MOS},
+                    {DISCHARGE_MOS, FLAG_DISCHARGE_MOS},
+                    {BALANCING, FLAG_BALANCING}};
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (row->flags & switches[i].flag || pack_known(now, switches[i].value))
+            values->value[switches[i].value] = (row->flags & switches[i].flag) != 0;
+    values->alarms_warning = (uint32_t) (row->flags & alarms);
+    values->alarms_protection = (uint32_t) (row->flags >> 24 & alarms);
+    values->alarms_known = now->alarms_known | values->alarms_warning | values->alarms_protection;
+}
+
+void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
+                   struct pack *values)
+{
+    static const enum pack_value derived[] = {CELL_MAX_MV, CELL_MIN_MV, CELL_MAX_INDEX,
+                                              CELL_MIN_INDEX, CELL_AVG_MV};
+    if (moment) {
+        *values = *now;
+    } else {
+        pack_clear(values);
+        take_flags(row, now, values);
+    }
+    for (int i = 0; i < ROW_VALUES; i++) {
+        const struct history_column *column = history_column((enum history_value) i);
+        const enum pack_value value =
+            i < ROW_CELL ? column->value : (enum pack_value)(CELL_MV + i - ROW_CELL);
+        if (row->mean[i] != ROW_UNKNOWN)
+            values->value[value] = row->mean[i] / column->scale;
+    }
+    for (size_t i = 0; row->mean[ROW_CELL] != ROW_UNKNOWN && i < sizeof derived / sizeof *derived;
+         i++)
+        pack_unset(values, derived[i]);
+    pack_derive(values);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A pack at one moment in InfluxDB's line protocol. The vocabulary is that of the metrics
+ * (`GET /metrics`): a database that makes a series of measurement and field, as VictoriaMetrics does,
+ * has packgate_voltage_v{pack="shed"} and packgate_cell_mv{pack="shed",cell="1"}, so that dashboards
+ * fit both. Pure.
+ *
+ *     packgate,gateway=hut,line=a,pack=shed voltage_v=53.12,current_a=-12.5,fresh=1 1763800000000000000
+ *     packgate,gateway=hut,line=a,pack=shed,cell=1 cell_mv=3331 1763800000000000000
+ *
+ * Layout "fields" has one line a pack and time, with cell_mv_01 and alarm_soc_low as fields.
+ */
+#ifndef PACKGATE_OUTLETS_INFLUX_POINTS_H
+#define PACKGATE_OUTLETS_INFLUX_POINTS_H
+
+#include "config/outlets.h"
+#include "outlets/history/rows.h"
+#include "packs/source.h"
+
+#include "base/text.h"
+
+#define POINTS_ROOM (64 * 1024) /* no pack at one moment needs more */
+#define POINTS_TAGS 512
+
+/** "packgate,gateway=hut,line=a,pack=shed", escaped. False: does not fit. */
+bool points_tags(const char *gateway, const struct source *source, char out[POINTS_TAGS]);
+
+/* What is to be written. */
+struct points {
+    const char *tags;
+    enum influx_layout layout;
+    int64_t t;                 /* UTC in seconds */
+    const struct pack *values; /* NULL: none, the pack is silent */
+    const struct source
+        *facts; /* of the moment: state, age, counters, texts; NULL: it is the past */
+    bool fresh;
+    double age_s;    /* NaN: not known */
+    bool all_alarms; /* those that are off as well, and what the pack is */
+};
+
+/** Appends all lines of it. What is not known is left out. */
+void points_write(struct text *text, const struct points *points);
+
+/** A row of the history as values, with what follows from them. What only flags tell (switches, alarms) is known as far
+ * as `now` knows it. With `moment` what the row has not is that of `now`. */
+void points_of_row(const struct history_row *row, const struct pack *now, bool moment,
+                   struct pack *values);
+
+#endif

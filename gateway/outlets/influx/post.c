@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: MIT
+/* One request to the database. */
+#include "post.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define LIMIT_S 30.0    /* of a request with its answer, over a slow uplink */
+#define ANSWER_SIZE 400 /* more of it is not looked at */
+#define SECRET_SIZE 1024
+#define GZIP (15 + 16)
+#define GZIP_MEMORY 8
+#define AGAIN_MOST_S 3600.0
+
+struct post {
+    const struct influx_config *config;
+    const char *who;
+    struct transfer transfer;
+    struct curl_slist *headers;
+    uint8_t *body;
+    size_t room;
+    char answer[ANSWER_SIZE];
+    size_t answer_size;
+    bool access_told;
+    void (*done)(void *data, const struct post_outcome *outcome);
+    void *data;
+};
+
+/* ---- what an answer means ---- */
+
+/* {"error":"…"} and {"code":"…","message":"…"} are worth reading, a page of HTML is not. */
+static void quote_answer(const char *answer, char *out, size_t size)
+{
+    static const char *const keys[] = {"\"error\":\"", "\"message\":\""};
+    out[0] = '\0';
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *at = strstr(answer, keys[i]);
+        if (!at)
+            continue;
+        at += strlen(keys[i]);
+        snprintf(out, size, ": %.*s", (int) strcspn(at, "\"\n"), at);
+        return;
+    }
+    if (answer[0] && answer[0] != '<' && answer[0] != '{')
+        snprintf(out, size, ": %.*s", (int) strcspn(answer, "\r\n"), answer);
+}
+
+static const char *name_of(long status)
+{
+    switch (status) {
+    case 401:
+        return " (token or password is not accepted)";
+    case 403:
+        return " (not allowed)";
+    case 404:
+        return " (no such address or database)";
+    case 413:
+        return " (too large)";
+    case 429:
+        return " (too many requests)";
+    default:
+        return "";
+    }
+}
+
+void post_judge(long status, const char *answer, struct post_outcome *outcome)
+{
+    char quoted[POST_WORDS];
+    const char *dropped = strstr(answer, "dropped=");
+    quote_answer(answer, quoted, sizeof quoted);
+    outcome->dropped = 0;
+    outcome->words[0] = '\0';
+    if (status >= 200 && status < 300) {
+        outcome->result = POST_TAKEN;
+        return;
+    }
+    snprintf(outcome->words, sizeof outcome->words, "status %ld%s%s", status, name_of(status),
+             quoted);
+    /* InfluxDB 1 has written all the others. */
+    if (status == 400 && strstr(answer, "partial write") && dropped) {
+        outcome->result = POST_TAKEN;
+        outcome->dropped = (uint32_t) strtoul(dropped + strlen("dropped="), NULL, 10);
+        outcome->dropped = outcome->dropped ? outcome->dropped : 1;
+    } else {
+        outcome->result =
+            status == 400 || status == 413 || status == 422 ? POST_REFUSED : POST_FAILED;
+    }
+}
+
+/* ---- the request ---- */
+
+static size_t take_answer(char *bytes, size_t one, size_t count, void *data)
+{
+    struct post *post = data;
+    const size_t left = sizeof post->answer - 1 - post->answer_size, size = one * count;
+    const size_t taken = size < left ? size : left;
+    memcpy(post->answer + post->answer_size, bytes, taken);
+    post->answer_size += taken;
+    post->answer[post->answer_size] = '\0';
+    return size;
+}
+
+static void on_done(void *data, CURLcode code, const char *words)
+{
+    struct post *post = data;
+    struct post_outcome outcome = {.result = POST_FAILED};
+    long status = 0;
+    long connects = 0;
+    curl_off_t again = 0;
+    curl_easy_getinfo(post->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(post->transfer.easy, CURLINFO_RETRY_AFTER, &again);
+    curl_easy_getinfo(post->transfer.easy, CURLINFO_NUM_CONNECTS, &connects);
+    outcome.connected = connects > 0;
+    outcome.died = code != CURLE_OK || status >= 500;
+    if (code == CURLE_OK)
+        post_judge(status, post->answer, &outcome);
+    else
+        snprintf(outcome.words, sizeof outcome.words, "%s", words);
+    outcome.again_s = again > 0 && again < AGAIN_MOST_S ? (double) again
+                      : again > 0                       ? AGAIN_MOST_S
+                                                        : 0;
+    post->done(post->data, &outcome);
+}
+
+struct post *post_new(struct transfers *transfers, const struct influx_config *config,
+                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
+                      void *data)
+{
+    const struct transfer_tls tls = {config->ca_file, config->client_cert, config->client_key,
+                                     config->verify};
+    struct post *post = calloc(1, sizeof *post);
+    if (!post)
+        return NULL;
+    post->config = config;
+    post->who = who;
+    post->done = done;
+    post->data = data;
+    if (!transfer_init(&post->transfer, transfers, "http,https", LIMIT_S, &tls)) {
+        post_free(post);
+        return NULL;
+    }
+    post->transfer.done = on_done;
+    post->transfer.data = post;
+    curl_easy_setopt(post->transfer.easy, CURLOPT_URL, config->url);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEFUNCTION, take_answer);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEDATA, post);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_POST, 1L);
+    return post;
+}
+
+void post_free(struct post *post)
+{
+    if (!post)
+        return;
+    transfer_free(&post->transfer);
+    curl_slist_free_all(post->headers);
+    free(post->body);
+    free(post);
+}
+
+bool post_busy(const struct post *post)
+{
+    return post->transfer.running;
+}
+
+/* Files with secrets are read each time, so that one that was replaced counts at once. */
+static bool set_secret(struct post *post, const char *path, char *secret,
+                       struct post_outcome *outcome)
+{
+    if (transfer_secret(post->who, path, secret, SECRET_SIZE, &post->access_told))
+        return true;
+    snprintf(outcome->words, sizeof outcome->words, "%s cannot be read: %s",
+             post->config->token_file[0] ? "token_file" : "password_file", strerror(errno));
+    return false;
+}
+
+static void add_header(struct post *post, const char *text)
+{
+    struct curl_slist *more = curl_slist_append(post->headers, text);
+    post->headers = more ? more : post->headers;
+}
+
+static bool set_headers(struct post *post, struct post_outcome *outcome)
+{
+    const struct influx_config *config = post->config;
+    char secret[SECRET_SIZE] = "", header[SECRET_SIZE + 40];
+    bool good = true;
+    curl_slist_free_all(post->headers);
+    post->headers = NULL;
+    add_header(post, "Content-Type: text/plain; charset=utf-8");
+    add_header(post, "Expect:");
+    if (config->gzip)
+        add_header(post, "Content-Encoding: gzip");
+    if (config->token_file[0]) {
+        good = set_secret(post, config->token_file, secret, outcome);
+        /* A file that names the scheme itself ("Bearer …") is taken at its word. */
+        snprintf(header, sizeof header, "Authorization: %s%s", strchr(secret, ' ') ? "" : "Token ",
+                 secret);
+        add_header(post, header);
+    } else if (config->user[0]) {
+        good =
+            !config->password_file[0] || set_secret(post, config->password_file, secret, outcome);
+        curl_easy_setopt(post->transfer.easy, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        curl_easy_setopt(post->transfer.easy, CURLOPT_USERNAME, config->user);
+        curl_easy_setopt(post->transfer.easy, CURLOPT_PASSWORD, secret);
+    }
+    explicit_bzero(secret, sizeof secret);
+    explicit_bzero(header, sizeof header);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_HTTPHEADER, post->headers);
+    return good;
+}
+
+/* How many bytes the body has; 0: out of memory. */
+static size_t compose(struct post *post, const char *lines, size_t size)
+{
+    z_stream stream = {0};
+    size_t room = size;
+    if (post->config->gzip) {
+        if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY,
+                         Z_DEFAULT_STRATEGY) != Z_OK)
+            return 0;
+        room = deflateBound(&stream, size);
+    }
+    if (room > post->room) {
+        uint8_t *body = realloc(post->body, room);
+        post->body = body ? body : post->body;
+        post->room = body ? room : post->room;
+    }
+    if (room > post->room) {
+        size = 0;
+    } else if (!post->config->gzip) {
+        memcpy(post->body, lines, size);
+        return size;
+    } else {
+        stream.next_in = (Bytef *) (uintptr_t) lines;
+        stream.avail_in = (uInt) size;
+        stream.next_out = post->body;
+        stream.avail_out = (uInt) post->room;
+        size = deflate(&stream, Z_FINISH) == Z_STREAM_END ? stream.total_out : 0;
+    }
+    if (post->config->gzip)
+        deflateEnd(&stream);
+    return size;
+}
+
+bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
+{
+    *outcome = (struct post_outcome){.result = POST_FAILED};
+    if (!set_headers(post, outcome))
+        return false;
+    const size_t body = compose(post, lines, size);
+    if (body == 0) {
+        snprintf(outcome->words, sizeof outcome->words, "out of memory");
+        return false;
+    }
+    post->answer[0] = '\0';
+    post->answer_size = 0;
+    curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
+    curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body);
+    transfer_start(&post->transfer);
+    return true;
+}

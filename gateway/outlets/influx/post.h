@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One request to the database: lines, compressed, with what lets us in; and what its answer means.
+ */
+#ifndef PACKGATE_OUTLETS_INFLUX_POST_H
+#define PACKGATE_OUTLETS_INFLUX_POST_H
+
+#include "config/outlets.h"
+#include "outlets/transfer.h"
+
+#include <stdint.h>
+
+#define POST_WORDS 100
+
+enum post_result {
+    POST_TAKEN,   /* all of it is there, but for what was `dropped` */
+    POST_REFUSED, /* something in it is not to its liking, or it is too large */
+    POST_FAILED   /* not now: no answer, not allowed, too busy */
+};
+
+struct post_outcome {
+    enum post_result result;
+    char words[POST_WORDS]; /* what was wrong; empty: nothing */
+    double again_s;         /* the database wants to be left alone so long; 0: it did not say */
+    bool died;        /* it did not answer, or could not: what it confirmed before may be lost */
+    bool connected;   /* by a new connection */
+    uint32_t dropped; /* points that it has not taken, by its own words */
+};
+
+struct post;
+
+/** `who` is for the log; all must outlive it. NULL: out of memory. */
+struct post *post_new(struct transfers *transfers, const struct influx_config *config,
+                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
+                      void *data);
+void post_free(struct post *post);
+
+/** Sends lines, which are copied. `done` follows, never from within. False: `outcome` says why not, and
+ * nothing follows. */
+bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome);
+
+bool post_busy(const struct post *post);
+
+/** Judges an answer of the database. */
+void post_judge(long status, const char *answer, struct post_outcome *outcome);
+
+#endif

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/* libcurl in the loop. */
+#include "transfer.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CONNECT_S 10L
+
+/* What libcurl wants to know of a descriptor. */
+struct watch {
+    struct transfers *transfers;
+    ev_io io;
+};
+
+struct transfers {
+    struct ev_loop *loop;
+    CURLM *multi;
+    ev_timer timer;
+};
+
+static void settle(struct transfers *transfers)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(transfers->multi, &left))) {
+        struct transfer *transfer;
+        const CURLcode code = message->data.result;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        transfer_stop(transfer);
+        if (code == CURLE_OK)
+            transfer->words[0] = '\0';
+        else if (!transfer->words[0])
+            snprintf(transfer->words, sizeof transfer->words, "%s", curl_easy_strerror(code));
+        transfer->done(transfer->data, code, transfer->words);
+    }
+}
+
+static void on_event(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    const struct watch *watch = io->data;
+    struct transfers *transfers = watch->transfers;
+    int running;
+    const int what =
+        (revents & EV_READ ? CURL_CSELECT_IN : 0) | (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    curl_multi_socket_action(transfers->multi, io->fd, what, &running);
+    settle(transfers);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct transfers *transfers = timer->data;
+    int running;
+    curl_multi_socket_action(transfers->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    settle(transfers);
+}
+
+static int set_watch(CURL *easy, curl_socket_t fd, int what, void *data, void *of_socket)
+{
+    (void) easy;
+    struct transfers *transfers = data;
+    struct watch *watch = of_socket;
+    if (watch)
+        ev_io_stop(transfers->loop, &watch->io);
+    if (what == CURL_POLL_REMOVE) {
+        free(watch);
+        curl_multi_assign(transfers->multi, fd, NULL);
+        return 0;
+    }
+    if (!watch) {
+        watch = calloc(1, sizeof *watch);
+        if (!watch)
+            return -1;
+        watch->transfers = transfers;
+        watch->io.data = watch;
+        curl_multi_assign(transfers->multi, fd, watch);
+    }
+    ev_io_init(&watch->io, on_event, fd,
+               (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    ev_io_start(transfers->loop, &watch->io);
+    return 0;
+}
+
+static int set_timer(CURLM *multi, long ms, void *data)
+{
+    (void) multi;
+    struct transfers *transfers = data;
+    ev_timer_stop(transfers->loop, &transfers->timer);
+    if (ms >= 0) {
+        ev_timer_set(&transfers->timer, (double) ms / 1000, 0);
+        ev_timer_start(transfers->loop, &transfers->timer);
+    }
+    return 0;
+}
+
+struct transfers *transfers_new(struct ev_loop *loop)
+{
+    struct transfers *transfers = calloc(1, sizeof *transfers);
+    if (!transfers || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(transfers);
+        return NULL;
+    }
+    transfers->loop = loop;
+    transfers->multi = curl_multi_init();
+    if (!transfers->multi) {
+        transfers_free(transfers);
+        return NULL;
+    }
+    ev_init(&transfers->timer, on_timer);
+    transfers->timer.data = transfers;
+    curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETFUNCTION, set_watch);
+    curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETDATA, transfers);
+    curl_multi_setopt(transfers->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(transfers->multi, CURLMOPT_TIMERDATA, transfers);
+    return transfers;
+}
+
+void transfers_free(struct transfers *transfers)
+{
+    if (!transfers)
+        return;
+    if (transfers->multi)
+        curl_multi_cleanup(transfers->multi);
+    ev_timer_stop(transfers->loop, &transfers->timer);
+    curl_global_cleanup();
+    free(transfers);
+}
+
+static void set_tls(CURL *easy, const struct transfer_tls *tls)
+{
+    if (tls->ca_file[0])
+        curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+    if (tls->client_cert[0])
+        curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);
+    if (tls->client_key[0])
+        curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->client_key);
+    /* A key that is locked is of no use: nobody is there to be asked, least of all on a terminal. */
+    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
+}
+
+bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
+                   double limit_s, const struct transfer_tls *tls)
+{
+    CURL *easy = transfer->easy = curl_easy_init();
+    transfer->transfers = transfers;
+    if (!easy)
+        return false;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, schemes);
+    curl_easy_setopt(easy, CURLOPT_USERAGENT, "packgate/" PACKGATE_VERSION);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) (limit_s * 1000));
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    set_tls(easy, tls);
+    return true;
+}
+
+void transfer_free(struct transfer *transfer)
+{
+    if (!transfer->easy)
+        return;
+    transfer_stop(transfer);
+    curl_easy_cleanup(transfer->easy);
+    transfer->easy = NULL;
+}
+
+void transfer_start(struct transfer *transfer)
+{
+    transfer->words[0] = '\0';
+    transfer->running = true;
+    curl_multi_add_handle(transfer->transfers->multi, transfer->easy);
+}
+
+void transfer_stop(struct transfer *transfer)
+{
+    if (transfer->running)
+        curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
+    transfer->running = false;
+}
+
+bool transfer_secret(const char *who, const char *path, char *out, size_t size, bool *told)
+{
+    struct stat found;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    errno = 0;
+    const bool good = fgets(out, (int) size, file) != NULL;
+    const int error = errno ? errno : ENODATA;
+    if (good && !*told && fstat(fileno(file), &found) == 0 && (found.st_mode & S_IROTH)) {
+        log_warn("%s: %s can be read by everybody on this host: chmod 640", who, path);
+        *told = true;
+    }
+    fclose(file);
+    if (good)
+        out[strcspn(out, "\r\n")] = '\0';
+    else
+        errno = error;
+    return good;
+}

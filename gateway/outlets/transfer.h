@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What outlets that speak through libcurl share: transfers in the loop, none of which waits for
+ * anything, and the first line of a file with a secret in it.
+ *
+ * An easy handle is made and set up by whoever needs it (transfer_new has what all want: names are
+ * looked up in a thread, no signal, no file:// and the like, no redirect, a time limit), started with
+ * transfer_start, and may be started again once it is through: the connection is then used again.
+ */
+#ifndef PACKGATE_OUTLETS_TRANSFER_H
+#define PACKGATE_OUTLETS_TRANSFER_H
+
+#include <curl/curl.h>
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct transfers;
+
+/** NULL: out of memory. Its transfers are to be ended before it is freed. */
+struct transfers *transfers_new(struct ev_loop *loop);
+void transfers_free(struct transfers *transfers);
+
+/* One at a time of a handle. */
+struct transfer {
+    CURL *easy;
+    /** It is over, never from within transfer_start; `words` says what went wrong (CURLE_OK: empty). */
+    void (*done)(void *data, CURLcode code, const char *words);
+    void *data;
+    struct transfers *transfers;
+    char words[CURL_ERROR_SIZE];
+    bool running;
+};
+
+/* How the other end is checked, and what we show it; empty: the system's certificates, none. */
+struct transfer_tls {
+    const char *ca_file, *client_cert, *client_key;
+    bool verify;
+};
+
+/** A handle for `schemes` ("http,https"), the whole transfer to be over within `limit_s`. False: out
+ * of memory. transfer_free ends it. */
+bool transfer_init(struct transfer *transfer, struct transfers *transfers, const char *schemes,
+                   double limit_s, const struct transfer_tls *tls);
+void transfer_free(struct transfer *transfer);
+
+void transfer_start(struct transfer *transfer);
+/** Ends it; `done` is not called any more. */
+void transfer_stop(struct transfer *transfer);
+
+/** Reads the first line of a file into `out`. False with errno. Warns once (`*told`) in the name of
+ * `who` when everybody on the host can read it. */
+bool transfer_secret(const char *who, const char *path, char *out, size_t size, bool *told);
+
+#endif

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of the line protocol share: a stand-in for a database whose answers a test decides, and Debian's real ones."""
+
+import gzip
+import http.server
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from harness import PATIENCE, Program
+
+POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def parse(line):
+    """({tags}, {fields}, seconds); the measurement is packgate."""
+    head, fields, at = POINT.match(line).groups()
+    parts = re.split(r"(?<!\\),", head)
+    assert parts[0] == "packgate" and at.endswith("000000000"), line
+    tags = {name: re.sub(r"\\(.)", r"\1", value) for name, value in (re.split(r"(?<!\\)=", part) for part in parts[1:])}
+    return tags, {name: float(value) for name, value in (field.split("=") for field in fields.split(","))}, int(at[:-9])
+
+
+class Database:
+    """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None: it never answers. What
+    it takes with 2xx, and what `keep` says, is in `samples` {(pack, name, seconds): [values]}."""
+
+    def __init__(self, answer=lambda *_: (204, b"", {}), keep=lambda status: status // 100 == 2):
+        self.answer, self.keep = answer, keep
+        self.samples, self.requests, self.lock = {}, [], threading.Lock()
+        database = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                lines = body.decode().splitlines()
+                with database.lock:
+                    result = database.answer(database, lines, self.headers, self.path)
+                    status = result[0] if result else None
+                    database.requests.append((status, len(lines), dict(self.headers), self.path))
+                    if status is None or database.keep(status):
+                        database.store(lines)
+                if result is None:
+                    self.wfile.write(b"HTTP/1.1 204 No Con")  # and never the rest of it
+                    self.wfile.flush()
+                    database.closing.wait(10 * PATIENCE)
+                    self.close_connection = True
+                    return
+                self.send_response(result[0])
+                for name, value in {"Content-Length": str(len(result[1])), **result[2]}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(result[1])
+
+            def log_message(self, *arguments):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *arguments):
+                pass  # a connection that was cut
+
+        self.closing = threading.Event()
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def store(self, lines):
+        for line in lines:
+            tags, fields, at = parse(line)
+            for name, value in fields.items():
+                for tag in ("cell", "sensor", "alarm", "level"):
+                    name += "." + tags[tag] if tag in tags else ""
+                self.samples.setdefault((tags["pack"], name, at), []).append(value)
+
+    def times(self, pack, name="voltage_v"):
+        with self.lock:
+            return sorted(at for (of, value, at) in self.samples if of == pack and value == name)
+
+    def await_times(self, pack, wanted):
+        """Until `wanted(times)` of a pack."""
+        deadline = time.monotonic() + 3 * PATIENCE
+        while not wanted(times := self.times(pack)):
+            assert time.monotonic() < deadline, (times, [request[:2] for request in self.requests[-10:]])
+            time.sleep(0.1)
+        return times
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def ask(url, data=None):
+    """The body of an answer, as JSON where it is that."""
+    request = urllib.request.Request(url, data=data.encode() if isinstance(data, str) else data)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        return answer.read().decode()
+
+
+def await_answer(url):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return ask(url)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            assert time.monotonic() < deadline, url
+            time.sleep(0.1)
+
+
+class VictoriaMetrics(Program):
+    """Debian's, on a port of its own. What is sent twice is there once."""
+
+    def __init__(self, folder=None, port=None):
+        self.own = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="packgate-victoria-")
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        super().__init__(shutil.which("victoria-metrics"), f"-storageDataPath={self.folder}", "-dedup.minScrapeInterval=1ms",
+                         f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y", "-memory.allowedPercent=5")
+        await_answer(self.url + "/health")
+
+    def rows(self, selector):
+        """[(labels, [seconds], [values])]"""
+        ask(self.url + "/internal/force_flush")
+        text = ask(self.url + "/api/v1/export?" + urllib.parse.urlencode({"match[]": selector}))
+        rows = [json.loads(line) for line in text.splitlines()]
+        return [(row["metric"], [t // 1000 for t in row["timestamps"]], row["values"]) for row in rows]
+
+    def times(self, pack, name="voltage_v"):
+        found = self.rows(f'packgate_{name}{{pack="{pack}"}}')
+        return found[0][1] if found else []
+
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        if self.own:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class InfluxDB(Program):
+    """Debian's InfluxDB 1 with a database `packs`; also its second port is one of this host alone."""
+
+    def __init__(self, folder=None, port=None):
+        self.own = folder is None
+        self.folder = folder or tempfile.mkdtemp(prefix="packgate-influxdb-")
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        path = os.path.join(self.folder, "influxdb.conf")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f'''reporting-disabled = true
+bind-address = "127.0.0.1:0"
+[meta]
+dir = "{self.folder}/meta"
+[data]
+dir = "{self.folder}/data"
+wal-dir = "{self.folder}/wal"
+[http]
+bind-address = "127.0.0.1:{self.port}"
+log-enabled = false
+[monitor]
+store-enabled = false
+''')
+        super().__init__(shutil.which("influxd"), "-config", path)
+        await_answer(self.url + "/ping")
+        ask(self.url + "/query", urllib.parse.urlencode({"q": "CREATE DATABASE packs"}))
+
+    def times(self, pack, name="voltage_v"):
+        query = urllib.parse.urlencode({"db": "packs", "epoch": "s", "q": f"SELECT {name} FROM packgate WHERE pack='{pack}'"})
+        result = json.loads(ask(self.url + "/query?" + query))["results"][0]
+        return [row[0] for row in result["series"][0]["values"]] if "series" in result else []
+
+    def __exit__(self, *arguments):
+        super().__exit__(*arguments)
+        if self.own:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def outlet_pid(gateway, *words):
+    """Of the outlet whose command line has these words."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        with open(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children", encoding="ascii") as file:
+            for pid in file.read().split():
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as line:
+                        if set(word.encode() for word in words) <= set(line.read().split(b"\0")):
+                            return int(pid)
+                except OSError:
+                    pass
+        time.sleep(0.05)
+    raise AssertionError(words)
+
+
+def kill_outlet(gateway, *words):
+    os.kill(outlet_pid(gateway, *words), signal.SIGKILL)

@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+# tests/run: alone
+"""The line protocol: what databases get, whatever they answer, and that nothing is missing in the end. Intervals are of ten
+seconds, so one gateway feeds a whole row of databases at the same time, each with a trouble of its own."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+
+from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from influx_harness import Database, InfluxDB, VictoriaMetrics, kill_outlet
+
+PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 200ms\n"
+HISTORY = "[history]\nfile = {}\ncommit = 10s\n"
+
+
+class Place:
+    def __enter__(self):
+        self.folder = tempfile.mkdtemp(prefix="packgate-influx-")
+        self.file = os.path.join(self.folder, "history.db")
+        self.state = os.path.join(self.folder, "state")
+        return self
+
+    def __exit__(self, *arguments):
+        shutil.rmtree(self.folder)
+
+    def secret(self, text):
+        path = os.path.join(self.folder, "secret")
+        with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(text + "\n")
+        return path
+
+    def times(self, pack):
+        """The rows of ten seconds that the history has."""
+        try:
+            database = sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=PATIENCE)
+        except sqlite3.OperationalError:
+            return []
+        try:
+            return [row[0] for row in database.execute("SELECT t FROM recents WHERE name = ? ORDER BY t", [pack])]
+        except sqlite3.OperationalError:
+            return []
+        finally:
+            database.close()
+
+    def await_rows(self, pack, count):
+        deadline = time.monotonic() + 3 * PATIENCE
+        while len(times := self.times(pack)) < count:
+            assert time.monotonic() < deadline, times
+            time.sleep(0.2)
+        return times
+
+
+def status_of(gateway, section):
+    result = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+    return next(outlet for outlet in json.loads(result.stdout)["outlets"] if outlet["name"] == section)
+
+
+def await_status(gateway, section, wanted):
+    deadline = time.monotonic() + PATIENCE
+    while not wanted(status := status_of(gateway, section)):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.3)
+    return status
+
+
+def await_all(database, place, pack, upto):
+    """Until the database has every row of the history up to a time."""
+    deadline = time.monotonic() + 3 * PATIENCE
+    while True:
+        wanted = [t for t in place.times(pack) if t <= upto]
+        missing = set(wanted) - set(database.times(pack))
+        if wanted and wanted[-1] == upto and not missing:
+            return wanted
+        assert time.monotonic() < deadline, (sorted(missing), wanted)
+        time.sleep(0.3)
+
+
+def section(name, url, more=""):
+    return f"[influx {name}]\nurl = {url}\ngateway = hut 1, east\n{more}\n"
+
+
+def what_it_sends():
+    """As InfluxDB 2 wants it, and in the other layout."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8,soc_percent=55,current_a=-10,temps=2")
+    with server, Place() as place, Database() as two, Database() as fields:
+        text = PACK.format("shed", url, 1) + "[bank both]\npacks = shed\nunit = 9\n" + HISTORY.format(place.file) + \
+            section("two", two.url + "/api/v2/write?org=us&bucket=packs", f"token_file = {place.secret('s3cret')}") + \
+            section("wide", fields.url + "/write?db=x", "layout = fields\ngzip = no\npacks = shed\nuser = me\n"
+                    f"password_file = {place.secret('s3cret')}")
+        with Gateway(text) as gateway:
+            gateway.wait_published("shed")
+            times = two.await_times("shed", lambda got: len(got) >= 2)
+            fields.await_times("shed", lambda got: len(got) >= 2)
+        assert all(t % 10 == 0 for t in times) and abs(times[-1] - time.time()) < PATIENCE, times
+        _, _, headers, path = two.requests[0]
+        assert path == "/api/v2/write?org=us&bucket=packs" and headers["Authorization"] == "Token s3cret", (path, headers)
+        assert headers["Content-Encoding"] == "gzip" and headers["User-Agent"].startswith("packgate/")
+        at = times[-1]
+        assert abs(two.samples["shed", "voltage_v", at][0] - 26.4) < 0.05 and two.samples["shed", "soc_percent", at] == [55], at
+        assert abs(two.samples["shed", "current_a", at][0] + 10) < 0.05 and 3200 < two.samples["shed", "cell_mv.8", at][0] < 3400
+        assert ("shed", "temp_c.1", at) in two.samples and ("shed", "cell_mv.9", at) not in two.samples
+        assert two.samples["both", "soc_percent", at] == [55] and two.samples["shed", "fresh", at] == [1]
+        assert any(name == "charged_wh_total" for _, name, _ in two.samples)
+        assert any(name.startswith("alarm.soc_low.") for _, name, _ in two.samples)
+        assert "Authorization" in fields.requests[0][2] and fields.requests[0][2]["Authorization"].startswith("Basic ")
+        assert "Content-Encoding" not in fields.requests[0][2]
+        assert 3200 < fields.samples["shed", "cell_mv_08", fields.times("shed")[-1]][0] < 3400
+        assert not [name for pack, name, _ in fields.samples if pack == "both" or "." in name]
+
+
+def silent_packs_say_so():
+    """No old value looks fresh: of a pack that is silent there is only that it is."""
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place, Database() as database:
+        with Gateway(PACK.format("shed", url, 1) + "stale_after = 1s\n" + HISTORY.format(place.file) +
+                     section("one", database.url)) as gateway:
+            gateway.wait_published("shed")
+            database.await_times("shed", lambda got: got)
+            server.process.send_signal(signal.SIGSTOP)
+            try:
+                stopped = time.time()
+                deadline = time.monotonic() + PATIENCE
+                while not (silent := [at for (_, name, at), value in list(database.samples.items())
+                                      if name == "fresh" and at > stopped + 2 and value == [0]]):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            finally:
+                server.process.send_signal(signal.SIGCONT)
+            said = {name for _, name, at in database.samples if at in silent}
+            assert "fresh" in said and not {"voltage_v", "soc_percent", "cell_mv.1"} & said, said
+
+
+class Trouble:
+    """Answers as `bad` says until `over`."""
+
+    def __init__(self, bad):
+        self.over, self.bad, self.first = False, bad, None
+
+    def __call__(self, database, lines, headers, path):
+        answer = (204, b"", {}) if self.over else self.bad(database, lines, headers)
+        self.first = self.first or (answer if answer is None or answer[0] != 204 else None)
+        return answer
+
+
+def one_bad_line(database, lines, headers):
+    return (400, b'{"error":"unable to parse"}', {}) if any("pack=odd" in line for line in lines) else (204, b"", {})
+
+
+def nothing_is_lost():
+    """Each refuses in its own way, the outlets are killed meanwhile, and so is the gateway; in the end all have the same."""
+    troubles = {
+        "unauthorized": Trouble(lambda *_: (401, b'{"error":"authorization failed"}', {})),
+        "busy": Trouble(lambda *_: (429, b"", {"Retry-After": "3"})),
+        "broken": Trouble(lambda *_: (500, b"<html>", {})),
+        "misnamed": Trouble(lambda *_: (400, b'{"error":"no such bucket"}', {})),
+        "large": Trouble(lambda database, lines, _: (413, b"", {}) if len(lines) > 20 else (204, b"", {})),
+        "mute": Trouble(lambda *_: None),
+        "bad-line": Trouble(one_bad_line),
+    }
+    shed, shed_url = simulate("daly", "profile=fixed,cells=8")
+    odd, odd_url = simulate("daly", "profile=fixed,cells=8")
+    with shed, odd, Place() as place:
+        databases = {name: Database(trouble) for name, trouble in troubles.items()}
+        text = PACK.format("shed", shed_url, 1) + PACK.format("odd", odd_url, 2) + HISTORY.format(place.file) + \
+            "".join(section(name, database.url + "/write") for name, database in databases.items())
+        with Gateway(text, state=place.state) as gateway:
+            gateway.wait_published("shed", "odd")
+            deadline = time.monotonic() + PATIENCE
+            while any(not trouble.first and name != "mute" for name, trouble in troubles.items()):
+                assert time.monotonic() < deadline, {name: trouble.first for name, trouble in troubles.items()}
+                time.sleep(0.2)
+            place.await_rows("shed", 3)
+            status = await_status(gateway, "broken", lambda status: status["behind_s"] >= 20)
+            assert "behind" in status["error"] and "500" in status["error"] and not status["connected"], status
+            assert "401" in status_of(gateway, "unauthorized")["error"]
+            for name in databases:
+                kill_outlet(gateway, name)
+            before = len(place.times("shed"))
+            place.await_rows("shed", before + 1)
+            gateway.process.kill()
+        with Gateway(text, state=place.state) as gateway:
+            gateway.wait_published("shed", "odd")
+            for trouble in troubles.values():
+                trouble.over = trouble.bad is not one_bad_line
+            upto = place.await_rows("shed", len(place.times("shed")) + 2)[-1]
+            for name, database in databases.items():
+                wanted = await_all(database, place, "shed", upto)
+                assert name == "bad-line" or await_all(database, place, "odd", place.times("odd")[-3]), name
+                await_status(gateway, name, lambda status: status["behind_s"] <= 30)
+            assert len(wanted) >= 6
+            # What was bad was given up, and is told; nothing else was.
+            assert not databases["bad-line"].times("odd") and status_of(gateway, "bad-line")["dropped"] > 0
+            assert all(status_of(gateway, name)["dropped"] == 0 for name in databases if name not in ("bad-line", "large"))
+            gateway.wait_for(r"influx bad-line: the database will not have")
+        # The same twice is the same: a mean of ten seconds does not depend on who made it.
+        for database in databases.values():
+            for (pack, name, at), values in database.samples.items():
+                assert name not in ("voltage_v", "soc_percent", "cell_mv.1") or max(values) - min(values) <= 0.5, (name, at, values)
+        for database in databases.values():
+            database.__exit__()
+
+
+def real_databases():
+    """Debian's, stopped, killed and begun again, under a gateway that goes on; then everything is there, once."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
+    folders = [tempfile.mkdtemp(prefix="packgate-database-") for _ in range(2)]
+    try:
+        with server, Place() as place, VictoriaMetrics(folders[0]) as victoria, InfluxDB(folders[1]) as influx:
+            with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("victoria", victoria.url + "/write") +
+                         section("influx", influx.url + "/write?db=packs")) as gateway:
+                gateway.wait_published("shed")
+                deadline = time.monotonic() + PATIENCE
+                while not victoria.times("shed") or not influx.times("shed"):
+                    assert time.monotonic() < deadline
+                    time.sleep(0.5)
+                influx.process.send_signal(signal.SIGSTOP)
+                victoria.process.kill()
+                victoria.process.wait()
+                place.await_rows("shed", len(place.times("shed")) + 3)
+                await_status(gateway, "victoria", lambda status: status["behind_s"] > 0)
+                influx.process.send_signal(signal.SIGCONT)
+                with VictoriaMetrics(folders[0], victoria.port) as again:
+                    upto = place.await_rows("shed", len(place.times("shed")) + 1)[-1]
+                    for database in (again, influx):
+                        await_all(database, place, "shed", upto)
+                        times = database.times("shed")
+                        assert len(times) == len(set(times)), times
+                    labels, _, values = again.rows('packgate_cell_mv{pack="shed",cell="1"}')[0]
+                    assert labels["gateway"] == "hut 1, east" and labels["line"] == "shed" and 3200 < values[0] < 3400, labels
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def without_history_and_with_a_lost_one():
+    """What memory has is sent all the same; a history that was deleted holds nothing up."""
+    server, url = simulate("daly", "profile=fixed")
+    away = Trouble(lambda *_: (503, b"", {}))
+    with server, Place() as place, Database(away) as database:
+        with Gateway(PACK.format("shed", url, 1) + section("one", database.url)) as gateway:
+            gateway.wait_published("shed")
+            await_status(gateway, "one", lambda status: status["behind_s"] >= 30)
+            away.over = True
+            times = database.await_times("shed", lambda got: len(got) >= 4)
+            assert all(b - a == 10 for a, b in zip(times, times[1:])), times
+    away.over = False
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place, Database(away) as database:
+        with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("one", database.url)) as gateway:
+            gateway.wait_published("shed")
+            place.await_rows("shed", 1)
+            for name in os.listdir(place.folder):
+                if name.startswith("history.db") and ".sent" not in name:
+                    os.unlink(os.path.join(place.folder, name))
+            await_status(gateway, "one", lambda status: status["behind_s"] >= 30)
+            away.over = True
+            times = database.await_times("shed", lambda got: len(got) >= 4)
+            assert all(b - a == 10 for a, b in zip(times, times[1:])), times
+
+
+if __name__ == "__main__":
+    for tool in ("influxd", "victoria-metrics"):
+        assert shutil.which(tool), f"{tool} is missing"
+    main([what_it_sends, silent_packs_say_so, nothing_is_lost, real_databases, without_history_and_with_a_lost_one])

@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: MIT
+/* The pure parts of the line protocol: gaps, points, what answers mean, and what is read of the history. */
+#include "outlets/influx/backlog.h"
+#include "outlets/influx/gaps.h"
+#include "outlets/influx/points.h"
+
+#include "outlets/history/store.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- gaps ---- */
+
+static const char *text_of(const struct gaps *gaps)
+{
+    static char text[400];
+    size_t size = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < gaps->count; i++)
+        size += (size_t) snprintf(text + size, sizeof text - size, "%s%d-%d", i ? " " : "",
+                                  (int) gaps->at[i].from, (int) gaps->at[i].to);
+    return text;
+}
+
+static void test_gaps(void **state)
+{
+    (void) state;
+    struct gaps gaps = {.count = 0};
+    gaps_add(&gaps, 50, 60);
+    gaps_add(&gaps, 10, 20);
+    gaps_add(&gaps, 30, 30);
+    assert_string_equal(text_of(&gaps), "10-20 50-60");
+    gaps_add(&gaps, 20, 30); /* what touches becomes one */
+    gaps_add(&gaps, 55, 80);
+    assert_string_equal(text_of(&gaps), "10-30 50-80");
+    gaps_remove(&gaps, 15, 20);
+    gaps_remove(&gaps, 70, 100);
+    assert_string_equal(text_of(&gaps), "10-15 20-30 50-70");
+    gaps_remove(&gaps, 0, 22);
+    assert_string_equal(text_of(&gaps), "22-30 50-70");
+    assert_int_equal(gaps_total(&gaps), 28);
+    gaps_add(&gaps, 0, 1000);
+    assert_string_equal(text_of(&gaps), "0-1000");
+    gaps_remove(&gaps, 0, 1000);
+    assert_int_equal(gaps.count, 0);
+}
+
+/* Against a bitmap: whatever is added and removed, nothing that is owed is ever forgotten. */
+static void test_gaps_never_forget(void **state)
+{
+    (void) state;
+    enum { SPAN = 300 };
+    srand(1);
+    for (int round = 0; round < 200; round++) {
+        struct gaps gaps = {.count = 0};
+        bool owed[SPAN] = {false};
+        for (int turn = 0; turn < 100; turn++) {
+            const int from = rand() % SPAN,
+                      to = from + rand() % 20 < SPAN ? from + rand() % 20 : SPAN;
+            const bool add = rand() % 2;
+            for (int i = from; i < to && i < SPAN; i++)
+                owed[i] = add;
+            (add ? gaps_add : gaps_remove)(&gaps, from, to < SPAN ? to : SPAN);
+            assert_true(gaps.count <= GAPS_MAX);
+            for (unsigned n = 1; n < gaps.count; n++)
+                assert_true(gaps.at[n - 1].to < gaps.at[n].from);
+            for (int i = 0; i < SPAN; i++) {
+                bool known = false;
+                for (unsigned n = 0; n < gaps.count; n++)
+                    known |= i >= gaps.at[n].from && i < gaps.at[n].to;
+                assert_true(known || !owed[i]);
+            }
+        }
+    }
+}
+
+static void test_gaps_file(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/packgate-gaps-XXXXXX";
+    struct gaps gaps = {.until = 1795377210}, read;
+    gaps_add(&gaps, 1795377000, 1795377100);
+    gaps_add(&gaps, 1795377150, 1795377210);
+    close(mkstemp(path));
+    assert_false(gaps_load(&read, path)); /* empty */
+    assert_true(gaps_save(&gaps, path));
+    assert_true(gaps_load(&read, path));
+    assert_string_equal(text_of(&read), "1795377000-1795377100 1795377150-1795377210");
+    assert_int_equal(read.until, 1795377210);
+    /* Cut anywhere, it is not believed. */
+    for (long size = 1; size < 70; size++) {
+        assert_true(gaps_save(&gaps, path));
+        assert_int_equal(truncate(path, size), 0);
+        assert_false(gaps_load(&read, path));
+        assert_int_equal(read.count, 0);
+    }
+    unlink(path);
+    assert_false(gaps_load(&read, path));
+    assert_false(gaps_save(&gaps, "/nowhere/at/all"));
+}
+
+/* ---- points ---- */
+
+static void test_tags(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *gateway, *line, *tags;
+    } cases[] = {
+        {"hut", "a", "packgate,gateway=hut,line=a,pack=shed"},
+        {"hut 1, east=west", "a", "packgate,gateway=hut\\ 1\\,\\ east\\=west,line=a,pack=shed"},
+        {"a\\b\\", NULL, "packgate,gateway=a\\b_,pack=shed"},
+        {"two\nlines", NULL, "packgate,gateway=two_lines,pack=shed"},
+        {"", "a", "packgate,line=a,pack=shed"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char tags[POINTS_TAGS];
+        const struct source source = {.name = "shed", .line = cases[i].line};
+        assert_true(points_tags(cases[i].gateway, &source, tags));
+        assert_string_equal(tags, cases[i].tags);
+    }
+}
+
+static const char *written(enum influx_layout layout, const struct pack *values, bool all)
+{
+    static char room[POINTS_ROOM];
+    struct text text = text_in(room, sizeof room);
+    const struct points points = {.tags = "packgate,pack=a",
+                                  .layout = layout,
+                                  .t = 1763800000,
+                                  .values = values,
+                                  .fresh = values != NULL,
+                                  .age_s = NAN,
+                                  .all_alarms = all};
+    points_write(&text, &points);
+    assert_false(text.cut);
+    return room;
+}
+
+static void test_points(void **state)
+{
+    (void) state;
+    struct pack pack;
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, 53.12);
+    pack_set(&pack, CYCLES, 97);
+    pack_set_cell(&pack, 1, 3331);
+    pack_set_cell(&pack, 12, 3335.25);
+    pack_set_temp(&pack, 2, -3.5);
+    pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
+    pack_alarm(&pack, SHORT_CIRCUIT, 0);
+    assert_string_equal(
+        written(INFLUX_SERIES, &pack, false),
+        "packgate,pack=a voltage_v=53.12,cycles_total=97,temp_max_c=-3.5,temp_min_c=-3.5,"
+        "alarm_level=1,fresh=1 1763800000000000000\n"
+        "packgate,pack=a,cell=1 cell_mv=3331 1763800000000000000\n"
+        "packgate,pack=a,cell=12 cell_mv=3335.25 1763800000000000000\n"
+        "packgate,pack=a,sensor=2 temp_c=-3.5 1763800000000000000\n"
+        "packgate,pack=a,alarm=soc_low,level=warning alarm=1 1763800000000000000\n");
+    assert_non_null(strstr(written(INFLUX_SERIES, &pack, true),
+                           "alarm=short_circuit,level=protection alarm=0 "));
+    assert_string_equal(written(INFLUX_FIELDS, &pack, false),
+                        "packgate,pack=a voltage_v=53.12,cycles_total=97,temp_max_c=-3.5,"
+                        "temp_min_c=-3.5,alarm_level=1,cell_mv_01=3331,cell_mv_12=3335.25,"
+                        "temp_c_02=-3.5,alarm_short_circuit=0,alarm_soc_low=1,fresh=1 "
+                        "1763800000000000000\n");
+    assert_string_equal(written(INFLUX_SERIES, NULL, true),
+                        "packgate,pack=a fresh=0 1763800000000000000\n");
+}
+
+/* The fullest pack there can be fits. */
+static void test_the_longest(void **state)
+{
+    (void) state;
+    struct pack pack;
+    pack_clear(&pack);
+    for (int i = 0; i < PACK_VALUES; i++)
+        pack.value[i] = -123456.7891;
+    pack.alarms_known = pack.alarms_warning = pack.alarms_protection = (1u << PACK_ALARM_COUNT) - 1;
+    static char room[POINTS_ROOM], tags[POINTS_TAGS];
+    memset(tags, 'x', 300);
+    for (int layout = INFLUX_SERIES; layout <= INFLUX_FIELDS; layout++) {
+        struct text text = text_in(room, sizeof room);
+        points_write(&text, &(struct points){.tags = tags,
+                                             .layout = (enum influx_layout) layout,
+                                             .t = 1763800000,
+                                             .values = &pack,
+                                             .all_alarms = true});
+        assert_false(text.cut);
+    }
+}
+
+/* ---- answers ---- */
+
+static void test_answers(void **state)
+{
+    (void) state;
+    static const struct {
+        long status;
+        const char *answer;
+        enum post_result result;
+        unsigned dropped;
+        const char *words;
+    } cases[] = {
+        {204, "", POST_TAKEN, 0, ""},
+        {200, "{}", POST_TAKEN, 0, ""},
+        {400, "{\"error\":\"partial write: field type conflict: x dropped=3\"}\n", POST_TAKEN, 3,
+         "status 400: partial write: field type conflict: x dropped=3"},
+        {400, "{\"error\":\"partial write: unable to parse 'x' dropped=0\"}", POST_TAKEN, 1,
+         "status 400: partial write: unable to parse 'x' dropped=0"},
+        {400, "{\"error\":\"unable to parse\"}", POST_REFUSED, 0, "status 400: unable to parse"},
+        {413, "<html>", POST_REFUSED, 0, "status 413 (too large)"},
+        {422, "{\"code\":\"x\",\"message\":\"y\"}", POST_REFUSED, 0, "status 422: y"},
+        {401, "", POST_FAILED, 0, "status 401 (token or password is not accepted)"},
+        {404, "{\"error\":\"database not found: \\\"a\\\"\"}", POST_FAILED, 0, NULL},
+        {429, "", POST_FAILED, 0, "status 429 (too many requests)"},
+        {503, "busy\nmore", POST_FAILED, 0, "status 503: busy"},
+        {301, "", POST_FAILED, 0, "status 301"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct post_outcome outcome = {.dropped = 99};
+        post_judge(cases[i].status, cases[i].answer, &outcome);
+        assert_int_equal(outcome.result, cases[i].result);
+        assert_int_equal(outcome.dropped, cases[i].dropped);
+        if (cases[i].words)
+            assert_string_equal(outcome.words, cases[i].words);
+    }
+}
+
+/* ---- what is sent later ---- */
+
+#define NOW 1795377600 /* a full hour */
+
+static struct history_row row_at(int64_t t, int32_t mv)
+{
+    struct history_row row = recent_empty(t);
+    row.n = 10;
+    row.mean[ROW_VOLTAGE] = row.min[ROW_VOLTAGE] = row.max[ROW_VOLTAGE] = mv;
+    row.mean[ROW_CELL] = mv / 16;
+    return row;
+}
+
+/* The voltages of a text, "t:mv t:mv". */
+static const char *voltages(const struct batch *batch)
+{
+    static char out[4000];
+    size_t size = 0;
+    out[0] = '\0';
+    char *text = strndup(batch->text ? batch->text : "", batch->size);
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        const char *voltage = strstr(line, "voltage_v="), *at = strrchr(line, ' ');
+        if (voltage)
+            size += (size_t) snprintf(out + size, sizeof out - size, "%s%lld:%.0f", size ? " " : "",
+                                      strtoll(at + 1, NULL, 10) / 1000000000 - NOW,
+                                      strtod(voltage + 10, NULL) * 1000);
+    }
+    free(text);
+    return out;
+}
+
+static void test_levels(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/packgate-backlog-XXXXXX", why[200];
+    const struct store_limits limits = {{0}};
+    close(mkstemp(path));
+    unlink(path);
+    struct store *store = store_new(path, &limits);
+    /* Hours of three, minutes of the last one, tens of seconds of the last minute. */
+    for (int i = 0; i < 3; i++) {
+        const struct history_row row = row_at(NOW - 3600 * (3 - i), 50000 + i);
+        store_row(store, "shed", LEVEL_HOUR, &row);
+    }
+    for (int i = 0; i < 4; i++) {
+        const struct history_row row = row_at(NOW - 60 * (4 - i), 51000 + i);
+        store_row(store, "shed", LEVEL_MINUTE, &row);
+    }
+    for (int i = 0; i < 6; i++) {
+        const struct history_row row = row_at(NOW - 10 * (6 - i), 52000 + i);
+        store_row(store, "shed", LEVEL_RECENT, &row);
+    }
+    assert_true(store_commit(store));
+    struct outlet_pack known = {.source = {.name = "shed"}};
+    pack_clear(&known.values);
+    struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
+    assert_true(recent_init(&pack.recent, 100));
+    struct influx_config config = {.interval_s = 10, .recent_s = 60, .minutes_s = 240};
+    struct backlog backlog = {&config, &pack, 1, NOW, NOW + 10000};
+    struct batch batch = {.post = NULL};
+    struct query *query = query_open(path, why, sizeof why);
+    assert_non_null(query);
+    static const struct {
+        double interval;
+        int from, to;
+        const char *wanted;
+    } cases[] = {
+        {10, -30, 0, "-30:52003 -20:52004 -10:52005"},
+        {10, -90, -40, "-120:51002 -60:52000 -50:52001"}, /* the minute that the gap begins in */
+        {10, -7300, -3000, "-10800:50000 -7200:50001 -3600:50002"},
+        {30, -60, 0, "-60:52001 -30:52004"},
+        {60, -240, 0, "-240:51000 -180:51001 -120:51002 -60:51003"},
+        {120, -240, 0, "-240:51001 -120:51003"},
+        {10, 100, 200, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        config.interval_s = cases[i].interval;
+        assert_int_equal(backlog_read(&backlog, query, NOW + cases[i].from, NOW + cases[i].to,
+                                      1 << 20, &batch, why, sizeof why),
+                         NOW + cases[i].to);
+        assert_string_equal(voltages(&batch), cases[i].wanted);
+    }
+    /* A gap from before the first row of ten seconds: nothing was there, the minute has no more. */
+    config.interval_s = 10;
+    config.recent_s = 3600;
+    backlog_read(&backlog, query, NOW - 70, NOW - 40, 1 << 20, &batch, why, sizeof why);
+    assert_string_equal(voltages(&batch), "-60:52000 -50:52001");
+    config.recent_s = 60;
+    /* As much as fits, and where it ended. */
+    config.interval_s = 10;
+    const int64_t end = backlog_read(&backlog, query, NOW - 60, NOW, 500, &batch, why, sizeof why);
+    assert_true(end > NOW - 60 && end < NOW && batch.rows > 0 && batch.rows < 6);
+    assert_int_equal(backlog_first(&backlog, query), NOW - 3 * 3600);
+    assert_int_equal(backlog_written(&backlog, query), NOW);
+    query_close(query);
+    batch_free(&batch);
+    recent_free(&pack.recent);
+    store_free(store);
+    unlink(path);
+}
+
+/* What is in the database and what only memory has yet: each row once. */
+static void test_memory(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/packgate-memory-XXXXXX", why[200];
+    const struct store_limits limits = {{0}};
+    close(mkstemp(path));
+    unlink(path);
+    struct store *store = store_new(path, &limits);
+    struct outlet_pack known = {.source = {.name = "shed"}};
+    struct pack values;
+    pack_clear(&values);
+    pack_clear(&known.values);
+    struct influx_pack pack = {.pack = &known, .tags = "packgate,pack=shed"};
+    assert_true(recent_init(&pack.recent, 100));
+    for (int i = 0; i < 3; i++) {
+        const struct history_row row = row_at(NOW + 10 * i, 52000 + i);
+        store_row(store, "shed", LEVEL_RECENT, &row);
+    }
+    assert_true(store_commit(store));
+    for (int s = 0; s < 60; s++) {
+        pack_set(&values, VOLTAGE_V, 52 + s / 10 / 1000.0);
+        recent_add(&pack.recent, &values, &(struct map_status){.charged_wh = NAN}, NOW + s);
+    }
+    const struct influx_config config = {.interval_s = 10, .recent_s = 3600, .minutes_s = 86400};
+    struct backlog backlog = {&config, &pack, 1, NOW + 60, NOW};
+    struct batch batch = {.post = NULL};
+    struct query *query = query_open(path, why, sizeof why);
+    assert_int_equal(backlog_read(&backlog, query, NOW, NOW + 50, 1 << 20, &batch, why, sizeof why),
+                     NOW + 50);
+    assert_string_equal(voltages(&batch), "0:52000 10:52001 20:52002 30:52003 40:52004");
+    assert_int_equal(backlog_read(&backlog, NULL, NOW, NOW + 50, 1 << 20, &batch, why, sizeof why),
+                     NOW + 50);
+    assert_string_equal(voltages(&batch), "0:52000 10:52001 20:52002 30:52003 40:52004");
+    struct history_row row;
+    assert_true(backlog_join(&pack, NOW + 20, NOW + 40, &row));
+    assert_true(abs(row.mean[ROW_VOLTAGE] - 52003) <= 1);
+    assert_false(backlog_join(&pack, NOW + 100, NOW + 110, &row));
+    query_close(query);
+    batch_free(&batch);
+    recent_free(&pack.recent);
+    store_free(store);
+    unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_gaps),      cmocka_unit_test(test_gaps_never_forget),
+        cmocka_unit_test(test_gaps_file), cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_points),    cmocka_unit_test(test_the_longest),
+        cmocka_unit_test(test_answers),   cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -168,6 +168,7 @@ struct bms_driver {
     int dip_first, dip_last; /* but here packs are often found, too; both 0: nowhere */
     struct bms_line line;
     enum bms_check check;        /* of its weakest frame that carries values */
+    bool on_air;                 /* it is met behind Bluetooth modules, too */
     const struct bms_step *plan; /* NULL: the device talks unasked */
     unsigned steps;
     const struct bms_guess *guesses; /* for probing, likely ones first; NULL: the defaults */

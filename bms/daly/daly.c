@@ -767,6 +767,7 @@ static const struct bms_guess guesses[] = {
 
 const struct bms_driver daly_driver = {
     .name = "daly",
+    .on_air = true,
     .title = "Daly, UART and RS485 (A5 frames)",
     .guide = {.makes = "Daly R16T, R25T, R32, J, T, A, U, W, ND, early K; MGod",
               .port = "UART, RS485",

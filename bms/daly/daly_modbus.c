@@ -553,6 +553,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 
 const struct bms_driver daly_d2_driver = {
     .name = "daly-d2",
+    .on_air = true,
     .title = "Daly, Modbus-like, one unit (address D2)",
     .guide = {.makes = "Daly H, K, M, S, Active Balance since about 2023",
               .port = "UART, RS485",

@@ -759,6 +759,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 
 const struct bms_driver jbd_driver = {
     .name = "jbd",
+    .on_air = true,
     .title = "JBD, Xiaoxiang, Overkill Solar, LLT (UART, RS485)",
     .guide = {.makes = "JBD, Xiaoxiang, Overkill Solar, LLT: SP, AP, DP boards",
               .port = "UART, RS485, RS232",

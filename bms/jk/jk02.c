@@ -283,6 +283,7 @@ static const struct bms_guess guesses[] = {{.address = -1, .polls = 2}};
  * wake-up. */
 const struct bms_driver jk02_driver = {
     .name = "jk02",
+    .on_air = true,
     .title = "JK, Bluetooth frames (55 AA EB 90) over a bridge or a module line",
     .guide = {.makes = "JK over Bluetooth, through a Bluetooth-to-TCP bridge",
               .port = "TCP bridge, UART",

@@ -5,6 +5,7 @@
 #include "found.h"
 #include "options.h"
 
+#include "lines/ble/scan.h"
 #include "lines/port_list.h"
 #include "base/log.h"
 #include "bms/count.h"
@@ -19,11 +20,14 @@
 
 static const char usage[] =
     "usage: packgate probe [OPTION]... [PORT]\n\n"
-    "Tries all protocols at their usual settings on PORT (serial:/dev/... or tcp://host:port) for "
-    "up to 20 s and\n"
-    "prints the configuration of what answers first. Without PORT it lists the ports that there "
-    "are. Nothing is set\n"
-    "or switched.\n"
+    "Tries all protocols at their usual settings on PORT (serial:/dev/..., tcp://host:port or "
+    "ble:ADDRESS) for up to\n"
+    "20 s, over Bluetooth 60 s, and prints the configuration of what answers first. Without PORT "
+    "it "
+    "lists the ports that\n"
+    "there are, with ble: (or ble:hci1/) the Bluetooth devices in reach. Nothing is set, switched "
+    "or "
+    "paired.\n"
     "  -a, --all          goes on until it has tried every address that switches can set, of all "
     "protocols, and prints\n"
     "                     the configuration of all packs; SIGINT (Ctrl-C) ends it with what was "
@@ -126,6 +130,10 @@ static void print_tried(const struct probing *probing)
 
 static void print_rates(const struct probing *probing)
 {
+    if (strncmp(probing->line->port, "ble:", 4) == 0) {
+        fprintf(stderr, "protocols that are not known behind Bluetooth modules");
+        return;
+    }
     if (strncmp(probing->line->port, "serial:", 7) != 0) {
         fprintf(stderr, "other baud rates than the one that the serial server is set to");
         return;
@@ -143,7 +151,7 @@ static void print_not_tried(const struct probing *probing)
             probing->arguments->all ? "" : " (--all tries more)");
     print_rates(probing);
     fprintf(stderr,
-            "; protocol modbus, which needs a map; CAN and Bluetooth\n"
+            "; protocol modbus, which needs a map; CAN\n"
             "to try another address: packgate read --port %s --protocol NAME --address N\n",
             probing->line->port);
 }
@@ -308,10 +316,78 @@ static int list_ports(const struct arguments *arguments)
         print_port(&ports[i], beside);
     if (count == 0)
         printf("no serial port: is the adapter plugged in, and does `dmesg` know it?\n");
-    printf("\nTCP serial servers are not looked for: packgate probe tcp://HOST:PORT\n");
+    printf("\nTCP serial servers are not looked for: packgate probe tcp://HOST:PORT\n"
+           "Bluetooth devices in reach: packgate probe ble:\n");
     free(ports);
     config_free(beside);
     return EXIT_DONE;
+}
+
+/* ---- the Bluetooth devices in reach ---- */
+
+struct scanning {
+    struct ev_loop *loop;
+    const struct config *beside;
+    int status;
+};
+
+static void print_device(const struct scan_device *device, const struct config *beside)
+{
+    const bool first = strcmp(device->adapter, "hci0") == 0;
+    printf("ble:%s%s%s  %s\n    ", first ? "" : device->adapter, first ? "" : "/", device->address,
+           device->name);
+    if (device->signal_dbm != 0)
+        printf("%d dBm", device->signal_dbm);
+    else
+        printf("connected to this host");
+    printf("%s%s\n", device->guess ? ": " : "", device->guess ? device->guess : "");
+    for (unsigned i = 0; beside && i < beside->line_count; i++)
+        if (strncmp(beside->lines[i].port, "ble:", 4) == 0 &&
+            strstr(beside->lines[i].port, device->address))
+            printf("    it is [line %s] of the configuration\n", beside->lines[i].name);
+}
+
+static void on_scanned(void *data, const struct scan_device *devices, unsigned count,
+                       const char *why)
+{
+    struct scanning *scanning = data;
+    if (why)
+        fprintf(stderr, "packgate: ble: %s\n", why);
+    else if (count == 0)
+        fprintf(stderr, "no Bluetooth device is in reach: a BMS that is asleep, too far away or "
+                        "connected to its app does not advertise\n");
+    for (unsigned i = 0; i < count; i++)
+        print_device(&devices[i], scanning->beside);
+    if (count > 0)
+        printf("\nWhich protocol one of them speaks: packgate probe ble:ADDRESS\n");
+    scanning->status = count > 0 ? EXIT_DONE : EXIT_FAILED;
+    ev_break(scanning->loop, EVBREAK_ALL);
+}
+
+/* "ble:", or "ble:hci1/" for one of several adapters. */
+static bool is_scan(const char *port)
+{
+    const size_t length = strlen(port);
+    return strncmp(port, "ble:", 4) == 0 &&
+           (length == 4 ||
+            (strncmp(port + 4, "hci", 3) == 0 && port[length - 1] == '/' && length < 12));
+}
+
+static int scan_devices(const struct arguments *arguments)
+{
+    static const struct scan_events events = {.done = on_scanned};
+    struct config *beside = load_beside(arguments);
+    struct scanning scanning = {ev_default_loop(0), beside, EXIT_FAILED};
+    char adapter[8] = "";
+    snprintf(adapter, sizeof adapter, "%.*s", (int) strcspn(arguments->port + 4, "/"),
+             arguments->port + 4);
+    fprintf(stderr, "listening for %.0f s\n", SCAN_S);
+    struct scan *scan = scan_new(scanning.loop, adapter, &events, &scanning);
+    if (scan)
+        ev_run(scanning.loop, 0);
+    scan_free(scan);
+    config_free(beside);
+    return scanning.status;
 }
 
 /* ---- the command ---- */
@@ -428,6 +504,8 @@ int command_probe(int argc, char **argv)
         return status;
     if (!arguments.port)
         return list_ports(&arguments);
+    if (is_scan(arguments.port))
+        return scan_devices(&arguments);
     if (arguments.output && access(arguments.output, F_OK) == 0) {
         fprintf(stderr, "packgate probe: --output: %s is there already; it is not overwritten\n",
                 arguments.output);

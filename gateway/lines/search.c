@@ -15,8 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEARCH_S 18.0        /* within it, the list is gone through again for sleepers */
-#define LIMIT_S 19.5         /* for all of it, whatever the port does */
+#define SEARCH_S 18.0     /* within it, the list is gone through again for sleepers */
+#define LIMIT_S 19.5      /* for all of it, whatever the port does */
+#define AIR_SEARCH_S 50.0 /* the same over Bluetooth, where connecting alone takes seconds */
+#define AIR_LIMIT_S 60.0
+#define AIR_CONFIRM_S 25.0
 #define CONFIRM_S 5.0        /* for a whole cycle */
 #define CONFIRM_REPLY_MS 700 /* some protocols allow seconds, for the slowest of their boards */
 #define NEVER_S 1000.0
@@ -90,9 +93,26 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     search->next(search);
 }
 
+static bool is_on_air(const struct search *search)
+{
+    return search_attempts_on_air(search->wanted);
+}
+
 static double seconds_left(const struct search *search, double limit_s)
 {
     return search->started_at + limit_s - clock_now();
+}
+
+/* Until all of it has to be over. */
+static double limit_left(const struct search *search)
+{
+    return seconds_left(search, is_on_air(search) ? AIR_LIMIT_S : LIMIT_S);
+}
+
+/* Until the list is not gone through again. */
+static double search_left(const struct search *search)
+{
+    return seconds_left(search, is_on_air(search) ? AIR_SEARCH_S : SEARCH_S);
 }
 
 static void close_port(struct search *search)
@@ -117,6 +137,9 @@ static void give_up(struct search *search)
 {
     if (search->found_count > 0)
         fail(search, NULL);
+    else if (search->received == 0 && is_on_air(search) && search->sent > 0)
+        fail(search, "it is connected, and nothing answered; is it a BMS, and does it want to be "
+                     "paired (docs/bluetooth.md)?");
     else if (search->received == 0)
         fail(search, search->sent == 0 ? "the port does not open"
                                        : "nothing answered; is the BMS awake, are both data wires "
@@ -204,8 +227,8 @@ static void report_found(struct search *search)
     struct search_found found = {
         .driver = attempt->driver,
         .options = poller->config->options,
-        .baud = attempt->baud,
-        .framing = attempt->framing,
+        .baud = is_on_air(search) ? attempt->driver->line.baud : attempt->baud,
+        .framing = is_on_air(search) ? attempt->driver->line.framing : attempt->framing,
         .values = &poller->values,
     };
     ev_timer_stop(search->loop, &search->timer);
@@ -215,8 +238,8 @@ static void report_found(struct search *search)
     }
     search->events.found(search->data, &found);
     note_found(search, poller);
-    if (search->found_count == FOUND_MOST || bms_talks(attempt->driver))
-        give_up(search); /* who talks has the line for itself */
+    if (search->found_count == FOUND_MOST || bms_talks(attempt->driver) || is_on_air(search))
+        give_up(search); /* who talks, or is behind a module, has the line for itself */
     else
         go_on_from(search, search->first + 1);
 }
@@ -305,9 +328,11 @@ static void try_port(struct search *search)
 {
     const struct attempt *attempt = &search->attempts[search->first],
                          *end = search->attempts + search->count;
-    double seconds = GROUP_S;
+    double seconds = is_on_air(search) ? AIR_SEARCH_S : GROUP_S;
     set_line(search, attempt);
     search->line_config.reply_ms = search->stage == STAGE_FAR ? ATTEMPT_SWEEP_MS : ATTEMPT_REPLY_MS;
+    if (is_on_air(search))
+        search->line_config.reply_ms = 0; /* as long as the port says */
     search->line_config.gap_ms = ATTEMPT_GAP_MS;
     search->line_config.gap_set = true;
     search->confirming = false;
@@ -329,7 +354,7 @@ static void try_port(struct search *search)
     if (bms_talks(attempt->driver))
         continue_with(search, try_next_port, ATTEMPT_LISTEN_S);
     else if (search->extent == SEARCH_FIRST)
-        continue_with(search, give_up, seconds_left(search, LIMIT_S));
+        continue_with(search, give_up, limit_left(search));
     else
         continue_with(search, try_next_port, seconds);
 }
@@ -381,6 +406,8 @@ static void announce_far(const struct search *search)
 static bool make_next_list(struct search *search)
 {
     struct catch *next = search->found, *end = next + search->found_count;
+    if (is_on_air(search)) /* a module has one BMS */
+        return false;
     while (next < end && next->swept)
         next++;
     if (next < end)
@@ -416,7 +443,7 @@ static void go_on_from(struct search *search, size_t first)
         search->first = 0;
         search->again = true;
     }
-    if (search->again && seconds_left(search, SEARCH_S) < 0)
+    if (search->again && search_left(search) < 0)
         give_up(search);
     else
         try_port(search);
@@ -463,12 +490,14 @@ static void confirm(struct search *search)
     search->line_config.reply_ms = attempt->driver->line.reply_ms;
     if (search->line_config.reply_ms > CONFIRM_REPLY_MS)
         search->line_config.reply_ms = CONFIRM_REPLY_MS;
+    if (is_on_air(search))
+        search->line_config.reply_ms = 0;
     search->confirming = true;
+    const double confirm_s = is_on_air(search) ? AIR_CONFIRM_S : CONFIRM_S;
     if (open_port(search))
         continue_with(search, end_confirmation,
-                      search->extent == SEARCH_ALL
-                          ? CONFIRM_S
-                          : fmin(CONFIRM_S, seconds_left(search, LIMIT_S)));
+                      search->extent == SEARCH_ALL ? confirm_s
+                                                   : fmin(confirm_s, limit_left(search)));
     else
         fail(search, "out of memory");
 }
@@ -508,8 +537,7 @@ static void on_missed(void *data, struct poller *poller, double now)
         continue_with(search, confirm, 0);
     } else if (search->polls < search->attempts[search->first + search->at].polls) {
         poller->due = 0; /* before those that have not had their turn */
-    } else if (search->at + 1 == search->sharing ||
-               (search->again && seconds_left(search, SEARCH_S) < 0)) {
+    } else if (search->at + 1 == search->sharing || (search->again && search_left(search) < 0)) {
         hold(search, now);
         continue_with(search, try_next_port, 0);
     } else {

@@ -12,6 +12,11 @@ static bool has_baud(const struct line_config *wanted)
     return strncmp(wanted->port, "serial:", 7) == 0;
 }
 
+bool search_attempts_on_air(const struct line_config *wanted)
+{
+    return strncmp(wanted->port, "ble:", 4) == 0;
+}
+
 static struct attempt make_attempt(const struct line_config *wanted,
                                    const struct bms_driver *driver, const struct bms_guess *guess)
 {
@@ -22,6 +27,10 @@ static struct attempt make_attempt(const struct line_config *wanted,
     if (wanted->baud)
         attempt.baud = wanted->baud;
     attempt.framing = wanted->framing[0] ? wanted->framing : usual->framing;
+    if (search_attempts_on_air(wanted)) { /* there is one link for all of them */
+        attempt.baud = ATTEMPT_AIR_BAUD;
+        attempt.framing = "8N1";
+    }
     return attempt;
 }
 
@@ -60,6 +69,8 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
     size_t count = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
+        if (search_attempts_on_air(wanted) && !driver->on_air)
+            continue;
         const struct bms_guess *guesses = driver->guess_count ? driver->guesses : &usual;
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;
         for (unsigned g = 0; g < guess_count; g++) {

@@ -14,6 +14,8 @@
 #define ATTEMPT_SWEEP_MS 150 /* the same where all addresses are gone through */
 #define ATTEMPT_LISTEN_S 1.4 /* for a device that talks unasked, once a second */
 
+#define ATTEMPT_AIR_BAUD 115200 /* so to speak, behind a Bluetooth module */
+
 /* One address and variant of one protocol at one rate. */
 struct attempt {
     const struct bms_driver *driver;
@@ -40,6 +42,9 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
  * many, at most SWEEP_MOST. */
 size_t search_attempts_sweep(const struct attempt *like, int last, unsigned polls,
                              struct attempt *out);
+
+/** Whether the port is a Bluetooth module: what is not met there is not tried. */
+bool search_attempts_on_air(const struct line_config *wanted);
 
 /** The first attempt of a search for this driver. */
 struct attempt search_attempts_usual(const struct line_config *wanted,

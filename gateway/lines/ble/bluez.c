@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define SERVICE "org.bluez"
@@ -26,6 +27,21 @@ const char *bluez_why(const struct bluez *bluez)
     return bluez->why[0] ? bluez->why : NULL;
 }
 
+const char *bluez_explain(const struct bluez_error *error)
+{
+    static const char prefix[] = "org.freedesktop.DBus.Error.";
+    if (strncmp(error->name, prefix, sizeof prefix - 1) != 0)
+        return error->text;
+    const char *name = error->name + sizeof prefix - 1;
+    if (strcmp(name, "ServiceUnknown") == 0 || strcmp(name, "NameHasNoOwner") == 0)
+        return "BlueZ does not run (systemctl start bluetooth)";
+    if (strcmp(name, "AccessDenied") == 0)
+        return "this user may not use Bluetooth: the system bus does not let it";
+    if (strcmp(name, "NoReply") == 0 || strcmp(name, "Timeout") == 0)
+        return "BlueZ does not answer";
+    return error->text;
+}
+
 /* ---- messages ---- */
 
 static unsigned read_flags(sd_bus_message *message)
@@ -40,6 +56,25 @@ static unsigned read_flags(sd_bus_message *message)
                                                                                 : 0;
     sd_bus_message_exit_container(message);
     return flags;
+}
+
+static unsigned read_services(sd_bus_message *message)
+{
+    static const struct {
+        const char *uuid;
+        enum bluez_service service;
+    } known[] = {{"0000fff0-", BLUEZ_SERVICE_FFF0},
+                 {"0000ff00-", BLUEZ_SERVICE_FF00},
+                 {"0000ffe0-", BLUEZ_SERVICE_FFE0}};
+    const char *uuid;
+    unsigned services = 0;
+    sd_bus_message_enter_container(message, 'a', "s");
+    while (sd_bus_message_read_basic(message, 's', &uuid) > 0)
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            if (strncasecmp(uuid, known[i].uuid, 9) == 0)
+                services |= known[i].service;
+    sd_bus_message_exit_container(message);
+    return services;
 }
 
 static void read_manufacturers(sd_bus_message *message, struct bluez_object *object)
@@ -92,6 +127,8 @@ static void read_value(sd_bus_message *message, const char *name, const char *ty
         object->signal_dbm = number;
     } else if (strcmp(name, "Flags") == 0 && strcmp(type, "as") == 0) {
         object->flags = read_flags(message);
+    } else if (strcmp(name, "UUIDs") == 0 && strcmp(type, "as") == 0) {
+        object->services = read_services(message);
     } else if (strcmp(name, "Value") == 0 && strcmp(type, "ay") == 0) {
         sd_bus_message_read_array(message, 'y', &object->value, &object->size);
     } else if (strcmp(name, "ManufacturerData") == 0 && strcmp(type, "a{qv}") == 0) {

@@ -23,6 +23,14 @@
 
 #define BLUEZ_VICTRON 0x02E1 /* the company whose data are looked at */
 
+/* Services that a device advertises, as far as they say something about it. */
+enum bluez_service {
+    BLUEZ_SERVICE_FFF0 = 1,
+    BLUEZ_SERVICE_FF00 = 2,
+    BLUEZ_SERVICE_FFE0 = 4,
+    BLUEZ_SERVICE_VICTRON = 8 /* its data, rather */
+};
+
 enum bluez_flag { BLUEZ_WRITE = 1, BLUEZ_WRITE_COMMAND = 2, BLUEZ_NOTIFY = 4 };
 
 /* One interface of an object, as far as its properties were told. The pointers are good until the
@@ -32,7 +40,7 @@ struct bluez_object {
     const char *address, *name, *uuid;                 /* NULL: not told */
     int connected, resolved, powered, paired, trusted; /* -1: not told */
     int signal_dbm;                                    /* 0: not told */
-    unsigned flags;
+    unsigned flags, services;
     const void *value; /* what a characteristic notifies; NULL: not told */
     size_t size;
     const void *victron; /* manufacturer's data, without the company; NULL: none */
@@ -53,6 +61,9 @@ struct bluez_events {
     /** After some of that: look at what it comes to, and at bluez_why. */
     void (*settled)(void *data);
 };
+
+/** In words for people. */
+const char *bluez_explain(const struct bluez_error *error);
 
 typedef void bluez_reply(void *data, const struct bluez_error *error);
 

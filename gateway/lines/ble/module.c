@@ -44,7 +44,7 @@ unsigned module_next(const struct module *module, unsigned from)
     return from;
 }
 
-const char *module_guess(const char *address, const char *name)
+const char *module_guess(const char *address, const char *name, unsigned services)
 {
     static const struct {
         const char *address, *name; /* how they begin */
@@ -68,5 +68,9 @@ const char *module_guess(const char *address, const char *name)
         if (strncasecmp(address, guesses[i].address, strlen(guesses[i].address)) == 0 &&
             strncasecmp(name, guesses[i].name, strlen(guesses[i].name)) == 0)
             return guesses[i].guess;
-    return NULL;
+    return services & BLUEZ_SERVICE_VICTRON ? "Victron, Instant Readout: victron-ble"
+           : services & BLUEZ_SERVICE_FFE0  ? "a serial line as JK has it: jk02?"
+           : services & (BLUEZ_SERVICE_FFF0 | BLUEZ_SERVICE_FF00)
+               ? "a serial line as Daly and JBD have it: daly, daly-d2 or jbd?"
+               : NULL;
 }

@@ -26,8 +26,8 @@ void module_note(struct module *module, const struct bluez_object *object);
 /** The next usable pair, from `from` on; MODULE_PAIRS: there is none. */
 unsigned module_next(const struct module *module, unsigned from);
 
-/** What a device is likely to be, by address and advertised name: a protocol, in words for people.
- * NULL: no idea. */
-const char *module_guess(const char *address, const char *name);
+/** What a device is likely to be, by address, advertised name and services (enum bluez_service), in
+ * words for people. NULL: no idea. */
+const char *module_guess(const char *address, const char *name, unsigned services);
 
 #endif

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* In place of port_ble.c in a build without Bluetooth. */
+/* In place of the others in a build without Bluetooth. */
 #include "lines/port_kind.h"
+
+#include "scan.h"
+
+#include <stdlib.h>
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
@@ -20,3 +24,39 @@ static void open_none(void *state)
 
 const struct port_kind port_ble_kind = {
     .prefix = "ble:", .create = create, .destroy = leave, .open = open_none, .close = leave};
+
+struct scan {
+    struct ev_loop *loop;
+    const struct scan_events *events;
+    void *data;
+    ev_timer end;
+};
+
+static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct scan *scan = timer->data;
+    scan->events->done(scan->data, NULL, 0, "this packgate was built without Bluetooth");
+}
+
+struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
+                      void *data)
+{
+    (void) adapter;
+    struct scan *scan = calloc(1, sizeof *scan);
+    if (!scan)
+        return NULL;
+    *scan = (struct scan){.loop = loop, .events = events, .data = data};
+    ev_timer_init(&scan->end, on_end, 0, 0);
+    scan->end.data = scan;
+    ev_timer_start(loop, &scan->end);
+    return scan;
+}
+
+void scan_free(struct scan *scan)
+{
+    if (scan)
+        ev_timer_stop(scan->loop, &scan->end);
+    free(scan);
+}

@@ -25,7 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define SCAN_S 12.0    /* modules advertise at least each few seconds */
+#define SEEK_S 12.0    /* modules advertise at least each few seconds */
 #define LOOK_S 12.0    /* into BlueZ' memory */
 #define CONNECT_S 15.0 /* it was seen a moment ago; BlueZ itself takes longer to give up */
 #define RESOLVE_S 15.0 /* reading all services over a bad radio link */
@@ -196,16 +196,7 @@ static void go(struct ble *ble, enum step step, double limit_s)
 
 static void fail_with(struct ble *ble, const struct bluez_error *error)
 {
-    if (strcmp(error->name, "org.freedesktop.DBus.Error.ServiceUnknown") == 0 ||
-        strcmp(error->name, "org.freedesktop.DBus.Error.NameHasNoOwner") == 0)
-        bluez_fail(&ble->bluez, "BlueZ does not run (systemctl start bluetooth)");
-    else if (strcmp(error->name, "org.freedesktop.DBus.Error.AccessDenied") == 0)
-        bluez_fail(&ble->bluez, "this user may not use Bluetooth: the system bus does not let it");
-    else if (strcmp(error->name, "org.freedesktop.DBus.Error.NoReply") == 0 ||
-             strcmp(error->name, "org.freedesktop.DBus.Error.Timeout") == 0)
-        bluez_fail(&ble->bluez, "BlueZ does not answer");
-    else
-        bluez_fail(&ble->bluez, error->text);
+    bluez_fail(&ble->bluez, bluez_explain(error));
 }
 
 static void connect_device(struct ble *ble);
@@ -236,7 +227,7 @@ static void on_turn(void *data)
         connect_device(ble);
         return;
     }
-    go(ble, SCANNING, SCAN_S);
+    go(ble, SCANNING, SEEK_S);
     bluez_discover(&ble->bluez, ble->adapter, on_scanning);
 }
 
@@ -279,10 +270,13 @@ static void look_on(struct ble *ble)
 static void on_connected(void *data, const struct bluez_error *error)
 {
     struct ble *ble = data;
-    if (error)
-        fail_with(ble, error);
-    else if (ble->step == CONNECTING)
+    if (error) {
+        char why[BLUEZ_WHY];
+        snprintf(why, sizeof why, "it does not let us connect: %s", bluez_explain(error));
+        bluez_fail(&ble->bluez, why);
+    } else if (ble->step == CONNECTING) {
         go(ble, RESOLVING, RESOLVE_S);
+    }
 }
 
 static void connect_device(struct ble *ble)

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which Bluetooth devices are in reach. It only listens to what they advertise: nothing is connected
+ * to, paired or kept.
+ */
+#ifndef PACKGATE_LINES_BLE_SCAN_H
+#define PACKGATE_LINES_BLE_SCAN_H
+
+#include "base/bluetooth.h"
+
+#include <ev.h>
+
+#define SCAN_DEVICES 128
+#define SCAN_S 10.0
+
+struct scan_device {
+    char adapter[8]; /* "hci0" */
+    char address[BLUETOOTH_ADDRESS];
+    char name[BLUETOOTH_NAME]; /* printable; empty: it has none */
+    int signal_dbm;            /* 0: it is not heard, as it is connected to this host */
+    const char *guess;         /* what it may be; NULL: no BMS that is known */
+};
+
+struct scan;
+
+struct scan_events {
+    /** The scan is over; the devices are in the order of their signal, those with a guess first. `why` is why there
+     * are none; NULL: nothing went wrong. The scan may be freed from within. */
+    void (*done)(void *data, const struct scan_device *devices, unsigned count, const char *why);
+};
+
+/** Listens for SCAN_S on an adapter; "": the first one. NULL: out of memory. */
+struct scan *scan_new(struct ev_loop *loop, const char *adapter, const struct scan_events *events,
+                      void *data);
+void scan_free(struct scan *scan);
+
+#endif

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""`packgate probe` over Bluetooth Low Energy, by a stand-in for BlueZ: who is in reach, and which protocol one speaks."""
+
+import os
+import subprocess
+import tempfile
+
+from ble_harness import Air
+from harness import Gateway, PACKGATE, PATIENCE, main
+
+DALY, JK, JBD, D2, OTHER = (f"AA:00:00:00:00:0{n}" for n in range(1, 6))
+
+
+def probe(*arguments):
+    done = subprocess.run([PACKGATE, "probe", "-c", EMPTY, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          timeout=PATIENCE, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def lists_what_is_in_reach():
+    packs = {DALY: ("daly", "daly", "profile=fixed", "DL-1"), JK: ("jk", None, "", "my shed"), OTHER: ("unknown", None, ""),
+             JBD: ("jbd", None, "", "xiao\x1b[31mxiang"), D2: ("daly", None, "")}
+    with Air(packs) as air:
+        air.switch("Hide", D2, True)
+        with Gateway(f"[line a]\nport = ble:{DALY}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n") as gateway:
+            gateway.wait_published("a")
+            status, out, error = probe("ble:", "-c", gateway.path)
+        assert status == 0, error
+        assert f"ble:{DALY}  DL-1\n    connected to this host: Daly: daly or daly-d2\n    it is [line a] of" in out, out
+        assert f"ble:{JK}  my shed\n    -60 dBm: a serial line as JK has it: jk02?" in out, out
+        assert f"ble:{JBD}  xiao?[31mxiang\n    -60 dBm: a serial line" in out, out
+        assert f"ble:{OTHER}  \n    -60 dBm\n" in out and D2 not in out, out
+        air.stop_bluez()
+        assert probe("ble:")[::2] == (1, "listening for 10 s\npackgate: ble: BlueZ does not run (systemctl start bluetooth)\n")
+        air.start_bluez()
+        air.switch("Power", False)
+        assert "the Bluetooth adapter is off" in probe("ble:")[2]
+        assert "no such Bluetooth adapter" in probe("ble:hci7/")[2]
+
+
+def finds_the_protocol():
+    packs = {DALY: ("daly", "daly", "profile=fixed"), JK: ("jk", "jk02", "profile=fixed"),
+             JBD: ("jbd", "jbd", "profile=fixed"), D2: ("daly-new", "daly-d2", "profile=fixed"), OTHER: ("unknown", "daly", "")}
+    with Air(packs) as air:
+        for address, protocol in ((DALY, "daly"), (JK, "jk02"), (JBD, "jbd"), (D2, "daly-d2")):
+            air.switch("BreakNotify", D2, "fff1")
+            status, out, error = probe("ble:" + address.lower())
+            assert status == 0 and f"port = ble:{address}\n" in out and f"protocol = {protocol}\n" in out, (out, error)
+            assert "baud" not in out, out
+        air.switch("Stale", JK, True)
+        air.switch("Hide", JBD, True)
+        status, out, error = probe("ble:" + JBD)
+        assert status == 1 and "it is not in reach" in error, error
+        status, out, error = probe("ble:" + OTHER)
+        assert status == 1 and "none of the serial lines that are known" in error, error
+        # Nothing was paired or made to be forgotten.
+        assert not [line for line in air.bluez.lines + list(filter(None, air.bluez.queue.queue)) if "removed" in line]
+
+
+with tempfile.TemporaryDirectory() as folder:
+    EMPTY = os.path.join(folder, "none.ini")
+    with open(EMPTY, "w") as file:
+        file.write("[line x]\nport = tcp://127.0.0.1:9\nprotocol = daly\n[pack x]\nline = x\nunit = 1\n")
+    main([lists_what_is_in_reach, finds_the_protocol])

@@ -99,10 +99,12 @@ static void test_end(void **state)
     assert_float_equal(deadline(bench, 100), REPLY_S, 1e-6);
     assert_false(lend_answered(&bench->lend));
     hear(bench, reply, 6, 100.1);
+    assert_false(lend_settled(&bench->lend));
     assert_float_equal(deadline(bench, 100.1), REPLY_S, 1e-6);
     hear(bench, reply + 6, sizeof reply - 6, 100.2);
     assert_true(deadline(bench, 100.2) < REPLY_S / 2);
     assert_true(lend_answered(&bench->lend));
+    assert_true(lend_settled(&bench->lend));
     assert_ptr_equal(lend_end(&bench->lend, 100.3), &bench->loan);
 }
 
@@ -129,6 +131,7 @@ static void test_not_single(void **state)
     begin(bench, both, sizeof both, 100);
     hear(bench, reply, sizeof reply, 100.1);
     assert_float_equal(deadline(bench, 100.1), REPLY_S, 1e-6);
+    assert_false(lend_settled(&bench->lend));
     lend_end(&bench->lend, 101);
     begin(bench, (const uint8_t *) "hello", 5, 110);
     hear(bench, reply, sizeof reply, 110.1);

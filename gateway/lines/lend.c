@@ -102,6 +102,7 @@ struct loan *lend_begin(struct lend *lend, const struct turns *turns, double rep
     lend->queue = loan->next;
     lend->current = loan;
     lend->received = 0;
+    lend->settled = false;
     lend->begun_at = lend->last_begun_at = now;
     lend->single = is_single(turns, loan->bytes, loan->size);
     lend->limit_at = now + wire_s + fmax(SHORTEST_LIMIT_S, shortest_interval(turns));
@@ -125,6 +126,11 @@ bool lend_answered(const struct lend *lend)
     size_t size;
     reply_of(lend, &size);
     return size > 0;
+}
+
+bool lend_settled(const struct lend *lend)
+{
+    return lend->settled;
 }
 
 /* Whether what came is whole frames and nothing else, for one of the packs. */
@@ -161,8 +167,9 @@ void lend_received(struct lend *lend, const struct turns *turns, const uint8_t *
         memcpy(lend->bytes + lend->received, bytes, size < room ? size : room);
     }
     lend->received += size;
-    bool soon = lend->single && is_whole(lend, turns);
-    lend->deadline = fmin(now + (soon ? fmin(TAIL_S, reply_s) : reply_s), lend->begun_at + FLOW_S);
+    lend->settled = lend->single && is_whole(lend, turns);
+    lend->deadline =
+        fmin(now + (lend->settled ? fmin(TAIL_S, reply_s) : reply_s), lend->begun_at + FLOW_S);
 }
 
 bool lend_is_over(const struct lend *lend, double now, double *ask_at)

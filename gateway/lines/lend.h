@@ -47,7 +47,8 @@ struct lend {
     struct loan *queue;   /* in the order in which they came */
     struct loan *current; /* NULL: the line is not lent */
     struct loan orphan;   /* its place, when nobody wants it any more */
-    bool single;          /* it is one request, as far as its protocol is known */
+    bool single;          /* it is one request, as far as its protocol is known, */
+    bool settled;         /* and what came is whole frames: nothing else follows */
     double begun_at, limit_at, deadline;
     double last_begun_at;
     double owed_s;    /* for so long packs that wait come first, */
@@ -85,6 +86,9 @@ bool lend_is_over(const struct lend *lend, double now, double *ask_at);
 
 /** Whether more came than the echo of what was sent. */
 bool lend_answered(const struct lend *lend);
+
+/** Whether that was all: else the rest may still come, when nobody waits for it any more. */
+bool lend_settled(const struct lend *lend);
 
 /** Whoever wanted it does not any more: what is under way goes on without him until the line is quiet. */
 void lend_orphan(struct lend *lend, double reply_s, double now);

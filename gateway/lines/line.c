@@ -753,6 +753,28 @@ static void settle_loan(struct line *line, bool doubtful, double now)
     go_on_polling(line, now);
 }
 
+/* A request that says whom it is for is of no concern to the others. */
+static bool may_be_for(const struct poller *poller, const struct loan *loan)
+{
+    const struct bms *bms = &poller->bms;
+    int address = -1;
+    if (!bms->driver->question || loan->size == 0)
+        return true;
+    struct bms_span span = bms->driver->question(bms, loan->bytes, loan->size, &address);
+    bool whole = span.kind == BMS_FRAME && span.size == loan->size;
+    return !whole || address < 0 || address == bms_address(bms);
+}
+
+/* Its answer, or a part of it, may come when one of ours is waited for. */
+static void expect_late_answer(struct line *line)
+{
+    const struct loan *loan = line->lend.current;
+    for (unsigned i = 0; i < line->turns.count; i++)
+        if (may_be_for(line->turns.list[i].poller, loan))
+            poller_note_foreign(line->turns.list[i].poller, loan->bytes, loan->size,
+                                line->lend.begun_at);
+}
+
 /* Waits until the loan is over. */
 static void watch_loan(struct line *line, double now)
 {
@@ -762,9 +784,8 @@ static void watch_loan(struct line *line, double now)
         return;
     }
     bool answered = lend_answered(&line->lend);
-    for (unsigned i = 0; !answered && i < line->turns.count; i++)
-        poller_note_foreign(line->turns.list[i].poller, line->lend.current->bytes,
-                            line->lend.current->size, line->lend.begun_at);
+    if (!lend_settled(&line->lend) && (answered || !may_forget(line, now)))
+        expect_late_answer(line);
     end_loan(line, answered ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
     settle_loan(line, !answered, now);
 }

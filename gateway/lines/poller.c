@@ -18,6 +18,8 @@
 #define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
 #define TOGETHER_S 2.0       /* values so far apart are still of one time */
 #define REFUSAL 1            /* in place of a hash */
+#define FOREIGN_S 120        /* an answer that stood still on its way can come so late */
+#define FOREIGN_MOST 8       /* of them at once */
 #define EARLY 0.5            /* of the shortest answer, and it is none to this request, */
 #define LATE 3               /* of the longest, */
 #define LATE_S 0.25          /* and so much: the host may be busy */
@@ -107,6 +109,7 @@ void poller_reopened(struct poller *poller, double now)
 {
     if (poller->disorder_s > 0)
         return; /* who repeats it does so behind the port */
+    poller->foreign = 0;
     if (!isnan(poller->clear_at))
         poller->due = fmin(poller->due, now);
     close_all(poller);
@@ -395,6 +398,20 @@ void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t siz
         if (step->asked == asked && !(step->open_since <= asked_at))
             step->open_since = asked_at;
     }
+    poller->foreign += poller->foreign < FOREIGN_MOST;
+    poller->foreign_until = asked_at + FOREIGN_S;
+    poller->order_open_until = fmax(poller->order_open_until, asked_at + FOREIGN_S);
+}
+
+/* What has come may be the answer to somebody else, and nobody can tell. */
+static bool is_foreign(struct poller *poller, double now)
+{
+    if (now >= poller->foreign_until)
+        poller->foreign = 0;
+    if (poller->foreign == 0)
+        return false;
+    poller->foreign--;
+    return true;
 }
 
 /* Some steps ask in the same words, and get the same answers. */
@@ -556,6 +573,10 @@ bool poller_answered(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
     const struct bms_step *plan = &poller->config->driver->plan[poller->step];
+    if (is_foreign(poller, now)) {
+        ask_again(poller, now);
+        return false;
+    }
     double at = first_request(poller, now);
     bool probe = is_probe(poller, at), odd = is_odd(poller);
     recall_answer(&poller->recall, step->asked, step->asked_at, poller->reply);
@@ -673,6 +694,10 @@ static void abandon_cycle(struct poller *poller, double now)
 void poller_refused(struct poller *poller, double now)
 {
     struct poller_step *step = &poller->steps[poller->step];
+    if (is_foreign(poller, now)) {
+        ask_again(poller, now);
+        return;
+    }
     recall_answer(&poller->recall, step->asked, step->asked_at, REFUSAL);
     note_answer(poller, step->open_since);
     unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;

@@ -136,6 +136,8 @@ struct poller {
     bool woken;             /* its line is back: it is asked twice */
     unsigned silent_cycles; /* in a row without the vital step */
     struct poller_counters counters;
+    unsigned foreign;     /* replies that may be to somebody else's requests, */
+    double foreign_until; /* until then */
     double
         order_open_until; /* the answer to an order that was left unanswered may come till then */
     uint32_t damaged;     /* frames with a wrong checksum, or malformed; counted by the line */
@@ -194,8 +196,10 @@ void poller_distrust(struct poller *poller, double now, double disorder_s);
  * not be answered any more. */
 void poller_settle(struct poller *poller, double asked_at);
 
-/** Somebody else has asked these words at that time, and no answer came: it may still come, and looks like
- * that to the same request of ours. */
+/** Somebody else has asked these words at that time, and not all of the answer came, or maybe not: it may still
+ * come, and look like that to a request of ours, be it the same or another one, as many replies do not say what they
+ * answer. So often, the next reply is thrown away, and the same is asked once more: either that was it, or nothing
+ * that was asked before is answered any more. Until then no acknowledgement of an order is believed either. */
 void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t size, double asked_at);
 
 /** Whether a reply of the cycle that has just ended may have been that to an earlier request and

@@ -8,11 +8,13 @@ import select
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
+import tty
 
 from control_harness import Link, await_that, free_port, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate, simulate_pty
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -89,13 +91,15 @@ class Maker:
 
 
 class Onlooker:
-    """Looks at the packs all the time: how old they were at most, and which voltages they had."""
+    """Looks at the packs all the time: how old they were at most, and which voltages they had. What holds itself up holds
+    everybody else up, too: a machine that does not come to run a program for a second makes a request or two late."""
 
     def __init__(self, gateway, *packs):
         self.link = Link(gateway)
         self.packs = packs
+        self.held_up = 0
         self.ages, self.voltages = {name: 0 for name in packs}, set()
-        self.stop = threading.Event()
+        self.stop, self.looked = threading.Event(), threading.Event()
         self.thread = threading.Thread(target=self.look, daemon=True)
         self.thread.start()
 
@@ -107,9 +111,13 @@ class Onlooker:
                 self.ages[name] = max(self.ages[name], pack["age_s"])
                 if "voltage_v" in pack:
                     self.voltages.add(pack["voltage_v"])
+            self.looked.set()
+            until = time.monotonic() + 0.05
             time.sleep(0.05)
+            self.held_up = max(self.held_up, time.monotonic() - until)
 
     def __enter__(self):
+        assert self.looked.wait(PATIENCE)
         return self
 
     def __exit__(self, *arguments):
@@ -123,7 +131,7 @@ class Onlooker:
         for name in self.packs:
             pack = named(self.found, name, "pack")
             assert pack["spikes"] == 0 and pack["implausible"] == 0 and pack["checksum_errors"] == 0, pack
-            assert self.ages[name] <= 3 * INTERVAL_S, self.ages
+            assert self.ages[name] <= 3 * INTERVAL_S + 4 * self.held_up, (self.ages, self.held_up)
 
 
 class Poisoner:
@@ -194,6 +202,87 @@ class Poisoner:
 
     def __exit__(self, *arguments):
         self.close()
+
+
+def crc(data):
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return data + value.to_bytes(2, "little")
+
+
+def daly_d2(start, count):
+    return crc(bytes([0xD2, 3]) + start.to_bytes(2, "big") + count.to_bytes(2, "big"))
+
+
+class SlowBoard:
+    """A board on a serial line, a pty. What the gateway asks is answered at once by a simulated pack. What the maker's program
+    asks is answered late, at the worst moment: in place of the answer to the gateway's next question. Both answers have
+    the same form, and nothing in them says what they answer."""
+
+    def __init__(self, url, begins=False):
+        self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
+        self.begins = begins  # with a first piece in time
+        self.asked = self.came_late = 0
+        self.late, self.prompt, self.ending = b"", False, False
+        self.master, self.slave = os.openpty()
+        tty.setraw(self.slave)
+        self.url = "serial:" + os.ttyname(self.slave)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        pending = b""
+        try:
+            while not self.ending:
+                if not select.select([self.master], [], [], 0.1)[0]:
+                    continue
+                pending += os.read(self.master, 4096)
+                while len(pending) >= 8:
+                    request, pending = pending[:8], pending[8:]
+                    if request == crc(request[:6]):
+                        self.answer(request)
+        except OSError:
+            pass
+
+    def answer(self, request):
+        start, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
+        foreign = start == self.FOREIGN
+        if start == 0 and self.late:
+            os.write(self.master, self.late)
+            self.late = b""
+            self.came_late += 1
+            return
+        self.far.sendall(daly_d2(0, count) if foreign else request)
+        reply = b""
+        while len(reply) < 5 + 2 * count:
+            reply += self.far.recv(4096)
+        if not foreign:
+            os.write(self.master, reply)
+            return
+        registers = bytearray(reply[:-2])
+        registers[3 + 2 * 40:3 + 2 * 40 + 2] = int(POISON * 10).to_bytes(2, "big")
+        reply = crc(bytes(registers))
+        if self.prompt:
+            os.write(self.master, reply)
+        elif self.begins:
+            os.write(self.master, reply[:9])
+        self.late = b"" if self.prompt else reply
+        self.asked += 1
+
+    FOREIGN = 100  # a register that only the program asks for
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.ending = True
+        self.thread.join(PATIENCE)
+        self.far.close()
+        os.close(self.master)
+        os.close(self.slave)
 
 
 SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"
@@ -308,6 +397,47 @@ def late_answers_are_nobodys():
                 time.sleep(2)
             onlooker.end()
             assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
+
+
+def late_answers_on_a_serial_line():
+    """The same where no new connection keeps them away, and where a part came in time."""
+    for begins in False, True:
+        server, url = simulate("daly-d2", SIM)
+        with server, SlowBoard(url, begins) as board, \
+                Tunneled(board.url, protocol="daly-d2") as gateway, gateway.connect() as maker:
+            with Onlooker(gateway, "a") as onlooker:
+                for number in range(2):
+                    maker.send(daly_d2(board.FOREIGN, 62))
+                    await_that(lambda: board.came_late, lambda came: came > number)
+                    polls = named(onlooker.found, "a", "pack")["polls"]
+                    await_that(lambda: named(onlooker.found, "a", "pack")["polls"], lambda now: now > polls + 1)
+                onlooker.stop.set()
+                onlooker.thread.join(PATIENCE)
+                assert board.asked == 2 and onlooker.voltages == {VOLTAGE}, (begins, board.asked, onlooker.voltages)
+            # And after that it is asked, and answered, as ever.
+            board.prompt = True
+            while select.select([maker.socket], [], [], 0)[0]:
+                maker.socket.recv(4096)
+            answer = maker.ask(daly_d2(board.FOREIGN, 62), 129)
+            assert answer[83:85] == int(POISON * 10).to_bytes(2, "big"), answer.hex()
+
+
+def on_a_serial_line():
+    """All that a tunnel is for, over a serial line: answers are whole and the program's own, values fresh and true."""
+    with tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
+        link = os.path.join(folder, "tty")
+        with simulate_pty("daly", link, SIM), Tunneled(f"serial:{link}") as gateway, gateway.connect() as maker:
+            with Onlooker(gateway, "a") as onlooker:
+                for _ in range(8):
+                    for command in 0x90, 0x93, 0x94:
+                        answer = maker.ask(daly(command), 13)
+                        assert daly_pack(command)(answer), answer.hex()
+                answers = maker.ask(daly(0x90) + daly(0x93), 26)
+                assert [answers[2], answers[15]] == [0x90, 0x93], answers.hex()
+                assert maker.ask(daly(0xDA), 13)[2] == 0xDA
+                await_that(lambda: named(onlooker.found, "a", "pack"), lambda pack: pack.get("charge_mos") == 0)
+                onlooker.end()
+                assert onlooker.voltages == {VOLTAGE}, onlooker.voltages
 
 
 def bursts_and_floods():
@@ -469,4 +599,5 @@ def reload():
 
 if __name__ == "__main__":
     main([opens_and_closes, only_for_the_owner, values_stay_fresh_and_true, several_packs_stay_fresh, late_answers_are_nobodys,
+          late_answers_on_a_serial_line, on_a_serial_line,
           bursts_and_floods, long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, line_lost, reload])

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+/* What outlets ask of the gateway as a whole: the configuration, and a tunnel that only the page may open. */
+#include "control/control.h"
+
+#include "base/clock.h"
+
+#include "bms/count.h"
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct bench {
+    char path[40];
+    struct ev_loop *loop;
+    struct config_file file;
+    struct config *config;
+    struct kept *kept;
+    struct polling *polling;
+    struct packs *packs;
+    struct overview overview;
+    struct control *control;
+} bench;
+
+static const struct line_events no_events;
+
+static int set_up(void **state)
+{
+    (void) state;
+    static const char text[] =
+        "[gateway]\ncontrol = none\n[line shed]\nport = sim:\nprotocol = daly\n"
+        "[pack a]\nline = shed\nunit = 1\n"
+        "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n";
+    strcpy(bench.path, "/tmp/packgate-test-XXXXXX");
+    int fd = mkstemp(bench.path);
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    close(fd);
+    const double now = clock_now();
+    bench.loop = ev_loop_new(0);
+    bench.config = config_file_load(&bench.file, bench.path, stderr, now);
+    assert_non_null(bench.config);
+    bench.file.in_force = true;
+    bench.kept = kept_load("");
+    bench.polling = polling_new(bench.loop, bench.config, NULL, &no_events, NULL);
+    bench.packs = packs_new(bench.kept, now);
+    assert_true(packs_renew(bench.packs, bench.polling, now));
+    bench.overview =
+        (struct overview){.packs = bench.packs, .polling = bench.polling, .file = &bench.file};
+    bench.control = control_new(bench.loop, &bench.overview, bench.packs);
+    assert_non_null(bench.control);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    control_free(bench.control);
+    packs_free(bench.packs);
+    polling_free(bench.polling);
+    kept_free(bench.kept);
+    config_free(bench.config);
+    config_file_free(&bench.file);
+    ev_loop_destroy(bench.loop);
+    unlink(bench.path);
+    return 0;
+}
+
+/* NULL: there is no answer. */
+static json_t *ask(const char *from, const char *question)
+{
+    char *text = control_tell_outlet(bench.control, from, question);
+    json_t *answer = text ? json_loads(text, 0, NULL) : NULL;
+    assert_true(!text == !answer);
+    free(text);
+    return answer;
+}
+
+static void test_configuration(void **state)
+{
+    (void) state;
+    json_t *answer = ask("mqtt home", "configuration");
+    assert_non_null(answer);
+    assert_non_null(strstr(json_string_value(json_object_get(answer, "text")), "[tunnel shed]"));
+    json_decref(answer);
+}
+
+/* Whether it is open, as the answer says; -1: another answer. */
+static int is_open(json_t *answer)
+{
+    const json_t *open = json_object_get(answer, "open");
+    int found = json_is_boolean(open) ? json_is_true(open) : -1;
+    json_decref(answer);
+    return found;
+}
+
+/* Opened, kept open, closed, and who did it is told. */
+static void test_tunnel(void **state)
+{
+    (void) state;
+    json_t *answer = ask("web", "tunnel shed 60 192.0.2.7");
+    assert_string_equal(json_string_value(json_object_get(answer, "by")), "web 192.0.2.7");
+    assert_true(json_is_false(json_object_get(answer, "was_open")));
+    assert_int_equal(is_open(answer), 1);
+    assert_true(
+        json_is_true(json_object_get(answer = ask("web", "tunnel shed 60 192.0.2.7"), "was_open")));
+    assert_int_equal(is_open(answer), 1);
+    assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
+    assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
+}
+
+/* Nobody but the page is answered; what is wrong is said in words; what is no question is none. */
+static void test_refused(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *from, *question;
+        bool words;
+    } cases[] = {
+        {"mqtt home", "tunnel shed 60 192.0.2.7", false},
+        {"history", "tunnel shed 60 192.0.2.7", false},
+        {"webster", "tunnel shed 60 192.0.2.7", false},
+        {"web", "tunnel shed 60", false},
+        {"web", "tunnel", false},
+        {"web", "", false},
+        {"web", "statuses", false},
+        {"web", "tunnel barn 60 192.0.2.7", true},
+        {"web", "tunnel shed 0.5 192.0.2.7", true},
+        {"web", "tunnel shed 86401 192.0.2.7", true},
+        {"web", "tunnel shed 1e999 192.0.2.7", true},
+        {"web", "tunnel shed-shed-shed-shed-shed-shed-shed-shed-shed 60 192.0.2.7", false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        json_t *answer = ask(cases[i].from, cases[i].question);
+        bool words = json_is_string(json_object_get(answer, "error"));
+        if (cases[i].words ? !words : answer != NULL)
+            fail_msg("%s: %s", cases[i].from, cases[i].question);
+        json_decref(answer);
+    }
+    json_t *answer = ask("web", "tunnel shed 1 192.0.2.7");
+    assert_true(json_is_false(json_object_get(answer, "was_open")));
+    json_decref(answer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_configuration, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_tunnel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

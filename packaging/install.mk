@@ -44,11 +44,13 @@ pictures: test-deps
 	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/past
 	/usr/bin/python3 tests/e2e/test_page.py $(BUILD)/packgate docs/pictures
 
-# What the program itself prints, for readers without it.
+# What the program itself prints, for readers without it, and its version where it stands in files of others.
+VERSIONED := packaging/container/compose.yaml packaging/home-assistant/config.yaml docs/container.md docs/home-assistant-app.md
 docs: docs-of-program
 docs-of-program: all
 	for file in $(CLIENTS); do $(BUILD)/packgate map --format $${file%.*} >conf/$$file || exit; done
 	$(BUILD)/packgate check --keys=man >$(BUILD)/keys.man
+	sed -i -E -e 's/(packgate[:-])[0-9]+\.[0-9]+\.[0-9]+/\1$(VERSION)/' -e 's/^version: .*/version: "$(VERSION)"/' $(VERSIONED)
 	sed -i -e '/^.." keys begin/,/^.." keys end/{//!d}' -e '/^.." keys begin/r $(BUILD)/keys.man' man/packgate.ini.5
 
 .PHONY: install install-files uninstall pictures docs docs-of-program

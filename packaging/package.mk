@@ -29,7 +29,12 @@ ARCHES ?= $(ARCH)
 image: dist
 	@$(PACK) ARCHES="$(ARCHES)" packaging/container/make-image
 
-# Its files alone, for the Dockerfile. HERE=yes: this machine is a clean root, in which another architecture can be built for.
+# The app for Home Assistant: a folder for /addons, with the packages of both of its architectures.
+home-assistant: ARCHES := amd64 arm64
+home-assistant: dist
+	@$(PACK) ARCHES="$(ARCHES)" packaging/make-app
+
+# The image's files alone, for the Dockerfile. HERE=yes: this machine is a clean root, in which another architecture can be built for.
 image-root: dist
 	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb | grep -v -- -dbgsym_)'
 
@@ -54,4 +59,4 @@ check-musl: deps
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"
 
-.PHONY: dist deb image image-root check-arch check-reproducible check-musl
+.PHONY: dist deb image home-assistant image-root check-arch check-reproducible check-musl

@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: MIT
+"""The app for Home Assistant: its folder by the rules that the Supervisor has for one, its start with a Supervisor of our own, a
+broker that asks for a password, and the page behind nginx as the ingress would ask for it."""
+
+import contextlib
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import stat
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+
+import yaml
+
+from harness import PACKGATE, PATIENCE, Program, main, simulate
+from mqtt_harness import Broker, Listener, free_port
+
+APP = "packaging/home-assistant"
+TOKEN, USER, PASSWORD = "token-of-the-app", "addons", "correct horse"
+INGRESS = "/api/hassio_ingress/Zm9vYmFy"
+
+
+def read_yaml(*path):
+    with open(os.path.join(APP, *path), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+# ---- the folder ----
+
+# Of what the Supervisor knows (2026.08) that which the app uses, and how it has to be. It drops keys that it does not know without
+# a word, so that a slip of the pen would go unnoticed.
+def is_text(value):
+    return isinstance(value, str) and value != ""
+
+
+ELEMENT = re.compile(r"(bool|email|url|port|device(\(subsystem=[a-z]+\))?|(str|password|int|float)(\(.*,.*\))?|match\(.*\)|list\(.+\))\??")
+RULES = {
+    "name": is_text, "description": is_text,
+    "version": lambda value: re.fullmatch(r"\d+\.\d+\.\d+", value),
+    "slug": lambda value: re.fullmatch(r"[-_.A-Za-z0-9]+", value),
+    "arch": lambda value: set(value) <= {"aarch64", "amd64"} and value,
+    "startup": lambda value: value in ("initialize", "system", "services", "application", "once"),
+    "boot": lambda value: value in ("auto", "manual", "manual_only"),
+    "ingress": lambda value: value is True, "uart": lambda value: value is True,
+    "ingress_port": lambda value: 1 <= value <= 65535,
+    "panel_icon": lambda value: re.fullmatch(r"mdi:[a-z0-9-]+", value), "panel_title": is_text,
+    "ports": lambda value: all(re.fullmatch(r"\d+(/tcp|/udp)?", name) and 1 <= port <= 65535 for name, port in value.items()),
+    "services": lambda value: all(re.fullmatch("(mqtt|mysql):(provide|want|need)", name) for name in value),
+    "map": lambda value: all(set(entry) == {"type", "read_only", "path"} and entry["type"] in ("data", "addon_config", "ssl", "share")
+                             and isinstance(entry["read_only"], bool) for entry in value),
+    "options": lambda value: isinstance(value, dict),
+    "schema": lambda value: all(ELEMENT.fullmatch(element) for element in value.values()),
+}
+REQUIRED = {"name", "version", "slug", "description", "arch"}
+
+
+def folder_is_as_the_supervisor_wants_it():
+    config = read_yaml("config.yaml")
+    assert REQUIRED <= set(config) <= set(RULES), set(config) ^ set(RULES)
+    wrong = [key for key, value in config.items() if not RULES[key](value)]
+    assert not wrong, wrong
+    version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
+    assert config["version"] == version
+    # Options that nobody has to fill in have no question mark missing, and those that are there are right.
+    for name, element in config["schema"].items():
+        assert name in config["options"] or element.endswith("?"), name
+    for name, value in config["options"].items():
+        assert re.match(re.fullmatch(r"match\((.*)\)\??", config["schema"][name])[1], value), name
+    # Its own paths are those of the program.
+    assert {(entry["type"], entry["path"]) for entry in config["map"]} == {("addon_config", "/etc/packgate"), ("data", "/var/lib/packgate")}
+    assert not [name for name in ("build.yaml", "build.json") if os.path.exists(f"{APP}/{name}")], "deprecated"
+
+
+def everything_has_a_word_in_each_language():
+    config = read_yaml("config.yaml")
+    for language in ("en", "de", "fr", "it"):
+        text = read_yaml("translations", f"{language}.yaml")
+        assert set(text) == {"configuration", "network"}
+        assert set(text["configuration"]) == set(config["schema"]), language
+        assert all(set(entry) == {"name", "description"} and all(map(is_text, entry.values())) for entry in text["configuration"].values())
+        assert set(text["network"]) == set(config["ports"]), language
+    for name, size in {"icon.png": (128, 128), "logo.png": (250, 100)}.items():
+        with open(f"{APP}/{name}", "rb") as file:
+            head = file.read(24)
+        assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:]) == size, name
+    with open(f"{APP}/DOCS.md", encoding="utf-8") as file:
+        docs = file.read()
+    missing = [text["name"] for text in read_yaml("translations", "en.yaml")["configuration"].values() if text["name"] not in docs]
+    assert not missing, missing
+
+
+def archive_has_packages_of_both():
+    """By make's own word: the packages of another architecture are not built for a test."""
+    said = subprocess.run(["make", "--no-print-directory", "--dry-run", "home-assistant"], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, check=True, timeout=PATIENCE).stdout.decode()
+    assert "packaging/make-app" in said and 'ARCHES="amd64 arm64"' in said, said
+    assert os.access(f"{APP}/start", os.X_OK)
+
+
+# ---- the start ----
+
+class Supervisor(http.server.ThreadingHTTPServer):
+    """Answers about the broker as the Supervisor does, to whoever has the token."""
+    daemon_threads = True
+
+    def __init__(self, broker=None):
+        self.broker = broker  # what it says of it; None: there is none
+        super().__init__(("127.0.0.1", 0), self.Answer)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.headers["Authorization"] != f"Bearer {TOKEN}" or self.path != "/services/mqtt":
+                status, answer = 403, {"result": "error", "message": "not allowed"}
+            elif self.server.broker is None:
+                status, answer = 400, {"result": "error", "message": "Service not enabled"}
+            else:
+                status, answer = 200, {"result": "ok", "data": self.server.broker}
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+
+def service(port, **more):
+    return {"host": "127.0.0.1", "port": port, "ssl": False, "protocol": "3.1.1", "username": USER, "password": PASSWORD,
+            "addon": "core_mosquitto", **more}
+
+
+# The program as the app starts it, but for what belongs to the whole machine: its port and its folders.
+STANDIN = """#!/bin/sh
+[ "$1" = run ] || exec {program} "$@"
+sed -e 's|^\\[gateway\\]|&\\nlisten = 127.0.0.1:0\\ncontrol = {folder}/control\\nstate_file = {folder}/kept|' \\
+    -e 's|^\\[history\\]|&\\nfile = {folder}/history.db|' "$3" >{folder}/run.ini
+shift 3
+exec {program} run -c {folder}/run.ini "$@"
+"""
+
+
+@contextlib.contextmanager
+def app(options, broker=None):
+    """The folders of an app, and its start: (folder, supervisor, function that starts it)."""
+    folder = tempfile.mkdtemp(prefix="packgate-app-")
+    try:
+        for name in ("bin", "config", "data"):
+            os.mkdir(f"{folder}/{name}")
+        with open(f"{folder}/bin/packgate", "w", encoding="utf-8") as file:
+            file.write(STANDIN.format(program=PACKGATE, folder=folder))
+        os.chmod(f"{folder}/bin/packgate", 0o755)
+        with open(f"{folder}/data/options.json", "w", encoding="utf-8") as file:
+            json.dump({"name": "house", "protocol": "auto", **options}, file)
+        with Supervisor(broker) as supervisor:
+            environment = dict(os.environ, PATH=f"{folder}/bin:{os.environ['PATH']}", SUPERVISOR=supervisor.url, SUPERVISOR_TOKEN=TOKEN,
+                               PACKGATE_CONFIG=f"{folder}/config", PACKGATE_STATE=f"{folder}/data", PACKGATE_USER=str(os.geteuid()),
+                               INGRESS_CLIENT="127.0.0.1", INGRESS_LISTEN="127.0.0.1:0")
+            yield folder, supervisor, lambda: Program(f"{APP}/start", env=environment)
+            supervisor.shutdown()
+    finally:
+        shutil.rmtree(folder)
+
+
+def config_of(folder):
+    with open(f"{folder}/config/packgate.ini", encoding="utf-8") as file:
+        return file.read()
+
+
+def first_start_writes_the_configuration():
+    """Out of options and of what the Supervisor knows; Home Assistant's broker gets values, and the file is nobody else's then."""
+    server, url = simulate("daly")
+    passwords = subprocess.run(["mosquitto_passwd", "-h"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert passwords.returncode in (0, 1), "mosquitto_passwd is missing"
+    with server, tempfile.TemporaryDirectory() as secrets:
+        file = os.path.join(secrets, "passwords")
+        subprocess.run(["mosquitto_passwd", "-c", "-b", file, USER, PASSWORD], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with Broker(f"allow_anonymous true\npassword_file {file}\n") as broker, Listener(broker) as listener, \
+                app({"server": url, "protocol": "daly"}, service(broker.port)) as (folder, supervisor, start):
+            with start() as running:
+                running.wait_for(r"pack house: (idle|charging|discharging)")
+                listener.wait_for("packgate/house/status", lambda payload: payload == b"online")
+            text = config_of(folder)
+            assert f"port = {url}\nprotocol = daly\n" in text and f"broker = mqtt://127.0.0.1:{broker.port}\nuser = {USER}\n" in text
+            assert stat.S_IMODE(os.stat(f"{folder}/data/mqtt-password").st_mode) == 0o600
+            # From now on it is the file that counts. A new password is taken over, a new broker is told of.
+            with open(f"{folder}/data/options.json", "w", encoding="utf-8") as options:
+                json.dump({"name": "other", "server": "tcp://192.0.2.1:1", "protocol": "jbd"}, options)
+            supervisor.broker = service(broker.port + 1, password="new")
+            with start() as running:
+                running.wait_for(rf"Home Assistant's broker is mqtt://127\.0\.0\.1:{broker.port + 1}, user {USER}")
+                running.wait_for(r"pack house: (idle|charging|discharging)")
+            assert config_of(folder) == text
+            with open(f"{folder}/data/mqtt-password", encoding="utf-8") as password:
+                assert password.read() == "new\n"
+
+
+def starts_without_a_broker():
+    server, url = simulate("daly")
+    with server, app({"server": url, "protocol": "daly"}) as (folder, _, start):
+        with start() as running:
+            running.wait_for("Home Assistant has no MQTT broker")
+            running.wait_for(r"pack house: (idle|charging|discharging)")
+        assert "[mqtt" not in config_of(folder)
+
+
+def says_what_to_do_without_a_port():
+    with app({}) as (folder, _, start):
+        running = start()
+        running.wait_for("choose an adapter, or a serial server")
+        assert running.process.wait(PATIENCE) == 1 and running.stop() == 1 and not os.listdir(f"{folder}/config")
+
+
+def refuses_wrong_options():
+    with app({"server": "tcp://192.0.2.1:1", "protocol": "dally"}) as (folder, _, start):
+        running = start()
+        running.wait_for("did you mean 'daly'")
+        assert running.process.wait(PATIENCE) == 1 and running.stop() == 1 and not os.listdir(f"{folder}/config")
+
+
+# ---- the ingress ----
+
+NGINX = """daemon off; pid {folder}/pid; error_log stderr warn;
+events {{}}
+http {{
+    access_log off; {temporary}
+    server {{
+        listen 127.0.0.1:{port};
+        location {prefix}/ {{
+            proxy_pass http://127.0.0.1:{page}/;
+            proxy_http_version 1.1;
+            proxy_buffering off;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Ingress-Path {prefix};
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Proto https;
+            proxy_set_header X-Forwarded-For "192.168.1.7, 172.30.32.1";
+        }}
+    }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def ingress(folder, page):
+    """The Supervisor's place: below a prefix that it takes away, under whatever name the browser has."""
+    port = free_port()
+    text = NGINX.format(folder=folder, port=port, page=page, prefix=INGRESS, temporary=" ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")))
+    with open(f"{folder}/nginx.conf", "w", encoding="utf-8") as file:
+        file.write(text)
+    process = subprocess.Popen(["nginx", "-p", folder, "-c", f"{folder}/nginx.conf"])
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}{INGRESS}/"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def curl(url, *arguments):
+    """(status, headers, body) as a browser at an address that nobody has told packgate of."""
+    done = subprocess.run(["curl", "-sS", "-i", "--compressed", "-H", "Host: ha.example.net:8123", *arguments, url], check=True, stdout=subprocess.PIPE,
+                          timeout=PATIENCE)
+    head, _, body = done.stdout.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    return int(lines[0].split()[1]), {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}, body
+
+
+def page_is_shown_by_the_ingress():
+    server, url = simulate("daly")
+    with server, app({"server": url, "protocol": "daly"}) as (folder, _, start), start() as running:
+        page = int(running.wait_for(r"web: page at http://127\.0\.0\.1:(\d+)/")[1])
+        running.wait_for(r"pack house: (idle|charging|discharging)")
+        with ingress(folder, page) as address:
+            status, headers, body = curl(address)
+            assert status == 200 and "frame-ancestors 'self'" in headers["content-security-policy"], headers
+            # What the page loads lies below the prefix: no address in it begins at the root.
+            wanted = re.findall(rb'(?:src|href)="([^"]+)"', body)
+            assert wanted and not [name for name in wanted if name.startswith(b"/")], wanted
+            for name in wanted:
+                status, _, _ = curl(urllib.parse.urljoin(address, name.decode()))
+                assert status == 200, name
+            assert json.loads(curl(address + "api/v1/packs")[2])[0]["pack"] == "house"
+            # Values come as they change, not when a buffer is full.
+            with subprocess.Popen(["curl", "-sSN", address + "api/v1/events"], stdout=subprocess.PIPE) as stream:
+                try:
+                    seen = 0
+                    while seen < 3:
+                        seen += stream.stdout.readline().startswith(b"event: pack")
+                finally:
+                    stream.terminate()
+        # Nobody else in the network of the apps gets anything, not even this host by another address.
+        refused = subprocess.run(["curl", "-sS", "--interface", "127.0.0.2", f"http://127.0.0.1:{page}/"], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, check=False, timeout=PATIENCE)
+        assert refused.returncode != 0, refused.stdout
+
+
+for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):
+    assert shutil.which(tool), f"{tool} is missing"
+main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, archive_has_packages_of_both,
+      first_start_writes_the_configuration, starts_without_a_broker, says_what_to_do_without_a_port, refuses_wrong_options,
+      page_is_shown_by_the_ingress])

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -365,7 +366,7 @@ def test_switching():
 def test_only_pages_of_ours_change_anything():
     with locked() as page:
         cookie, _ = log_in(page)
-        for path, body in (("packs/shed/switch", {"charge_mos": 0}), ("login", {"password": PASSWORD}), ("logout", {})):
+        for path, body in (("packs/shed/switch", {"charge_mos": 0}), ("tunnels/shed", {"for": "1m"}), ("login", {"password": PASSWORD}), ("logout", {})):
             for origin in (None, "null", "http://evil.example", f"http://evil.example:{page.web}", "http://127.0.0.1",
                            f"http://localhost:{page.web}"):
                 assert post(page, path, body, cookie, Origin=origin)[0] == 403, (path, origin)
@@ -376,6 +377,38 @@ def test_only_pages_of_ours_change_anything():
                 assert post(page, path, body, cookie, **{name: "127.0.0.1"})[0] == 403, (path, name)
             assert page.ask("/api/v1/" + path)[0] == 405
         assert page.json("/api/v1/packs/shed")["charge_mos"] == 1
+
+
+def test_tunnel():
+    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
+    with locked(packs=tunnel) as page:
+        def state():
+            return page.json("/api/v1/gateway")["tunnels"][0]
+
+        assert not state()["open"]
+        assert post(page, "tunnels/shed", {"for": "10m"})[0] == 401
+        cookie, _ = log_in(page)
+        assert post(page, "tunnels/shed", {"for": "10m"}, cookie, Origin="http://evil.example")[0] == 403
+        status, _, body = post(page, "tunnels/shed", {"for": "10m"}, cookie)
+        told = json.loads(body)
+        assert status == 200 and told["open"] and abs(told["until"] - time.time() - 600) < PATIENCE, (status, body)
+        page.wait_for(r"tunnel shed: opened by .*127\.0\.0\.1 for 600 s")
+        opened = state()
+        assert opened["open"] and "127.0.0.1" in opened["by"], opened
+        # Who it was is for those who are logged in, or at this host.
+        away = page.json("/api/v1/gateway", headers={"X-Forwarded-For": "192.0.2.1"})["tunnels"][0]
+        assert away["open"] and "by" not in away and "client" not in away, away
+        host, port = opened["listen"][0].rsplit(":", 1)
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as program:
+            assert post(page, "tunnels/shed", {"for": "0s"}, cookie)[0] == 200
+            assert program.recv(1) == b""
+        assert not state()["open"]
+        assert post(page, "tunnels/shed", {"for": "1h"}, cookie)[0] == 200 and state()["open"]
+        for name, status in (("nobody", 404), ("", 404), ("a%20b", 404), ("x" * 40, 404)):
+            assert post(page, f"tunnels/{name}", {"for": "10m"}, cookie)[0] == status, name
+        for wrong in ({}, {"for": "25h"}, {"for": 600}, {"for": "ever"}, {"for": "10m", "who": "x"}, {"for": "-1s"}, {"for": "100ms"}):
+            assert post(page, "tunnels/shed", wrong, cookie)[0] in (400, 409), wrong
+        assert page.ask("/api/v1/tunnels/shed")[0] == 405
 
 
 def test_only_from_allow_write():
@@ -497,5 +530,5 @@ def test_password_command():
 if __name__ == "__main__":
     main([test_history_ends_now, test_history, test_csv, test_no_history,
           test_values, test_curl_agrees, test_page, test_compression, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
-          test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write,
+          test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write, test_tunnel,
           test_login_is_throttled, test_password_command, test_gateway, test_events_of_the_past, test_files])

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-/* Logging in and switching. */
+/* Logging in, switching, tunnels. */
 #include "orders.h"
 
 #include "password.h"
+#include "setup.h"
 
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/types.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -50,6 +52,17 @@ static bool may_change(struct web *web, struct web_request *request)
         http_error(http, MHD_HTTP_FORBIDDEN, "this address is not in 'allow_write' of [web]");
     else
         return true;
+    return false;
+}
+
+/* The same for what only somebody who is logged in may do. */
+static bool may_order(struct web *web, struct web_request *request)
+{
+    if (!may_change(web, request))
+        return false;
+    if (orders_session(web, request, true))
+        return true;
+    http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
     return false;
 }
 
@@ -213,6 +226,7 @@ void orders_logout(struct web *web, struct web_request *request)
 /* ---- switching ---- */
 
 struct ordered {
+    struct web *web;
     struct http_request *request; /* NULL: it is gone */
 };
 
@@ -293,7 +307,7 @@ static void give_order(struct web *web, struct web_request *request, const struc
         http_answer(request->http, 0, NULL);
         return;
     }
-    ordered->request = request->http;
+    *ordered = (struct ordered){.web = web, .request = request->http};
     if (!outlet_order(web->outlet, pack->pack, switches, on_done, ordered, 0)) {
         free(ordered);
         http_error(request->http, MHD_HTTP_CONFLICT, "busy");
@@ -307,12 +321,8 @@ static void give_order(struct web *web, struct web_request *request, const struc
 void orders_switch(struct web *web, struct web_request *request, const struct render_pack *pack)
 {
     struct switches switches;
-    if (!may_change(web, request))
+    if (!may_order(web, request))
         return;
-    if (!orders_session(web, request, true)) {
-        http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
-        return;
-    }
     if (!pack->pack->source.writable) {
         http_error(request->http, MHD_HTTP_FORBIDDEN, "this pack is not 'writable = yes'");
         return;
@@ -325,5 +335,78 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
     else
         http_error(request->http, MHD_HTTP_BAD_REQUEST,
                    "expected charge_mos or discharge_mos, each 0 or 1");
+    json_decref(body);
+}
+
+/* ---- tunnels ---- */
+
+#define TUNNEL_LONGEST_S 86400
+
+static void on_tunnel(void *data, uint64_t ticket, const char *text, size_t size)
+{
+    (void) ticket;
+    struct ordered *ordered = data;
+    struct http_request *request = ordered->request;
+    setup_outdated(ordered->web->setup);
+    free(ordered);
+    if (!request)
+        return;
+    request->over = NULL;
+    json_t *told = text ? json_loadb(text, size, 0, NULL) : NULL;
+    const char *error = json_string_value(json_object_get(told, "error"));
+    if (!told)
+        http_error(request, MHD_HTTP_GATEWAY_TIMEOUT, "no answer");
+    else if (error)
+        http_error(request,
+                   strncmp(error, "there is no", 11) == 0 ? MHD_HTTP_NOT_FOUND : MHD_HTTP_CONFLICT,
+                   error);
+    else
+        http_answer(request, MHD_HTTP_OK,
+                    http_response("application/json", text, size, MHD_RESPMEM_MUST_COPY));
+    json_decref(told);
+}
+
+static void ask_tunnel(struct web *web, struct web_request *request, const char *name, double for_s)
+{
+    char question[200], text[ADDRESS_TEXT];
+    struct ordered *ordered = calloc(1, sizeof *ordered);
+    if (!ordered) {
+        http_answer(request->http, 0, NULL);
+        return;
+    }
+    *ordered = (struct ordered){.web = web, .request = request->http};
+    snprintf(question, sizeof question, "tunnel %s %.3f %s", name, for_s,
+             address_format_host(client_of(request), text));
+    if (outlet_ask(web->outlet, question, on_tunnel, ordered, 0)) {
+        http_hold(request->http, on_orderer_gone, ordered);
+        return;
+    }
+    free(ordered);
+    http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+}
+
+void orders_tunnel(struct web *web, struct web_request *request, const char *name)
+{
+    static const struct config_key duration = {.max = TUNNEL_LONGEST_S};
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const size_t size = strlen(name);
+    double for_s;
+    if (!may_order(web, request))
+        return;
+    /* What it asks is one line to the gateway, in which a blank begins the next word. */
+    if (size == 0 || size >= NAME_SIZE || strspn(name, letters) != size) {
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no such tunnel");
+        return;
+    }
+    json_t *body = parse_body(request->http);
+    if (!body)
+        return;
+    const char *text = json_string_value(json_object_get(body, "for"));
+    if (text && json_object_size(body) == 1 && type_seconds.parse(&duration, text, &for_s))
+        ask_tunnel(web, request, name, for_s);
+    else
+        http_error(request->http, MHD_HTTP_BAD_REQUEST,
+                   "expected {\"for\":\"10m\"}, to 24h; \"0s\" closes it");
     json_decref(body);
 }

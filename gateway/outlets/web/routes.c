@@ -187,7 +187,8 @@ static void route_pack(struct web *web, struct web_request *request, const char 
 
 void web_route(struct web *web, struct web_request *request)
 {
-    static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/";
+    static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/",
+                      tunnels[] = "api/v1/tunnels/";
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(request->path, routes[i].path) == 0) {
             if (is_method(request, routes[i].method))
@@ -201,6 +202,11 @@ void web_route(struct web *web, struct web_request *request)
     if (strncmp(request->path, files, sizeof files - 1) == 0) {
         if (is_method(request, "GET"))
             setup_answer_file(web, request, request->path + sizeof files - 1);
+        return;
+    }
+    if (strncmp(request->path, tunnels, sizeof tunnels - 1) == 0) {
+        if (is_method(request, "POST"))
+            orders_tunnel(web, request, request->path + sizeof tunnels - 1);
         return;
     }
     const struct web_asset *asset = find_asset(request->path);

@@ -47,6 +47,13 @@ static void leave_out_private(json_t *object)
     json_t *modbus = json_object_get(object, "modbus");
     if (modbus)
         json_object_del(modbus, "connections");
+    size_t i;
+    json_t *tunnel;
+    json_array_foreach(json_object_get(object, "tunnels"), i, tunnel)
+    {
+        json_object_del(tunnel, "by");
+        json_object_del(tunnel, "client");
+    }
     json_object_del(object, "configuration");
 }
 
@@ -177,6 +184,11 @@ void setup_answer(struct web *web, struct web_request *request)
         answer(web->setup, request->http, waiting.trusted, has_session);
     else if (!wait_for_status(web->setup, &waiting))
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
+}
+
+void setup_outdated(struct setup *setup)
+{
+    setup->told_at = -ANSWER_HOLDS_S;
 }
 
 void setup_ask(struct web *web, struct http_request *request, setup_told *told)

@@ -23,6 +23,9 @@ void setup_answer(struct web *web, struct web_request *request);
 typedef void setup_told(struct web *web, struct http_request *request, const json_t *status);
 void setup_ask(struct web *web, struct http_request *request, setup_told *told);
 
+/** What the gateway told last is not that of now any more. */
+void setup_outdated(struct setup *setup);
+
 /** Answers `api/v1/files/NAME`. */
 void setup_answer_file(struct web *web, struct web_request *request, const char *name);
 

@@ -2,7 +2,7 @@
 // One pack with everything: each cell with its number, each sensor, limits, switches, what it is. A bank with its packs.
 import { bank, card } from './cards.js';
 import { el, setAttribute, setText } from './dom.js';
-import { energy, facts, num, signed } from './numbers.js';
+import { energy, facts, num, number, signed } from './numbers.js';
 import { balancedCells, isBank, isOld, listen, load, packs, row, singles } from './packs.js';
 import { chartsOf, hrefOf, rescale } from './parts.js';
 import { askSwitch } from './session.js';
@@ -84,6 +84,42 @@ function figures() {
   return node;
 }
 
+// What is set in the BMS, each limit with where it is released. [words, limit, release, factor, decimals, unit]
+const SETTINGS = [
+  ['cell_over_voltage', 'set_cell_high_mv', 'set_cell_high_release_mv', .001, 3, 'V'], ['cell_under_voltage', 'set_cell_low_mv', 'set_cell_low_release_mv', .001, 3, 'V'],
+  ['pack_over_voltage', 'set_pack_high_v', null, 1, 1, 'V'], ['pack_under_voltage', 'set_pack_low_v', null, 1, 1, 'V'],
+  ['charge_over_current', 'set_charge_current_a', null, 1, 0, 'A'], ['discharge_over_current', 'set_discharge_current_a', null, 1, 0, 'A'],
+  ['charge_over_temperature', 'set_charge_hot_c', 'set_charge_hot_release_c', 1, 0, '°C'], ['charge_under_temperature', 'set_charge_cold_c', 'set_charge_cold_release_c', 1, 0, '°C'],
+  ['discharge_over_temperature', 'set_discharge_hot_c', 'set_discharge_hot_release_c', 1, 0, '°C'],
+  ['discharge_under_temperature', 'set_discharge_cold_c', 'set_discharge_cold_release_c', 1, 0, '°C'],
+  ['mos_over_temperature', 'set_mos_hot_c', 'set_mos_hot_release_c', 1, 0, '°C'], ['cell_imbalance', 'set_cell_difference_mv', null, 1, 0, 'mV'],
+  ['balance_start', 'set_balance_start_mv', null, .001, 3, 'V'], ['balance_difference', 'set_balance_difference_mv', null, 1, 0, 'mV'],
+];
+
+function settings() {
+  const items = SETTINGS.map(([words, limit, release, factor, decimals, unit]) => {
+    const value = num(), again = el('small', { class: 'again' });
+    const node = el('div', {}, el('dt', {}, t(words)), el('dd', {}, value, again));
+    return { node, show(v) {
+      node.hidden = v[limit] == null;
+      if (node.hidden) return;
+      value.put(v[limit] * factor, decimals, unit);
+      setText(again, v[release] == null ? '' : t('released', `${number(v[release] * factor, decimals)}\u202f${unit}`));
+    } };
+  });
+  const balancer = el('dd'), last = { node: el('div', {}, el('dt', {}, t('balancer')), balancer), show(v) {
+    last.node.hidden = v.set_balancer == null;
+    if (!last.node.hidden) setText(balancer, t(v.set_balancer ? 'on' : 'off'));
+  } };
+  items.push(last);
+  const node = el('section', { class: 'card all', 'data-section': 'settings' }, el('h2', {}, t('settings')), el('dl', { class: 'settings' }, ...items.map(i => i.node)));
+  node.show = p => {
+    for (const item of items) item.show(p.values);
+    node.hidden = items.every(item => item.node.hidden);
+  };
+  return node;
+}
+
 function identity(p) {
   const rows = ['protocol', 'model', 'serial', 'firmware', 'line', 'address', 'unit'].filter(k => p.shape.texts[k] != null && p.shape.texts[k] !== '')
     .map(k => el('div', {}, el('dt', {}, t(k)), el('dd', {}, String(p.shape.texts[k]))));
@@ -97,10 +133,10 @@ export function pack(name) {
   const beside = (step, sign, words) => names.length > 1 && at >= 0
     ? el('a', { class: 'button', href: hrefOf(names[(at + step + names.length) % names.length]), 'aria-label': t(words) }, sign) : null;
   const parts = isBank(p) ? [bank(p, true), switches(p), figures()]
-    : [card(p, true), cellList(p.shape.cells), temperatures(p.shape.temps), switches(p), figures()];
+    : [card(p, true), cellList(p.shape.cells), temperatures(p.shape.temps), switches(p), figures()], set = settings();
   const [main, ...others] = parts, list = isBank(p) ? null : others.shift();
   const body = el('div', { class: 'detail' }, main, list,
-    el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)));
+    el('section', { class: 'card' }, ...others.slice(0, -1)), el('section', { class: 'card' }, others.at(-1), identity(p)), set);
   listen([name]);
   // Of an overview with tiles only seven values are there yet.
   if (!isOld(p) && p.shape.cells && p.values.cell_count == null) load().catch(() => {});
@@ -112,7 +148,7 @@ export function pack(name) {
       const p = packs.get(name);
       rescale([p]);
       setAttribute(body, 'data-old', isOld(p));
-      for (const part of parts) part.show(p);
+      for (const part of [...parts, set]) part.show(p);
     },
   };
 }

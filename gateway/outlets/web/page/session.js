@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Logging in, and switching: asked for, carried out by the BMS, and shown only when the BMS confirms.
+// Logging in, and what takes it: switching, which is shown only when the BMS confirms it, and tunnels.
 import { el, setText } from './dom.js';
 import { span } from './numbers.js';
 import { t } from './words.js';
 
+const LOGIN = Symbol('log in first');
 let isLoggedIn = false; // as far as this page knows; the gateway has the last word
 
 const post = (path, body) => fetch(path, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
@@ -32,44 +33,68 @@ export const passwordField = id => el('input', { type: 'password', autocomplete:
 export const userField = () => el('input', { type: 'text', autocomplete: 'username', value: 'packgate', hidden: true });
 export const isPlain = () => location.protocol !== 'https:' && !/^(localhost|127\.|\[::1\])/.test(location.hostname);
 
+const refusal = async response => `${t('not allowed')}: ${(await response.json().catch(() => ({}))).error || ''}`;
+
 async function order(name, which, value) {
   const response = await post(`api/v1/packs/${encodeURIComponent(name)}/switch`, { [which + '_mos']: value });
-  if (response.ok) return 'confirmed';
-  const body = await response.json().catch(() => ({}));
-  if (response.status === 409) return /busy/.test(body.error) ? 'busy' : 'refused';
-  return { 401: 'login', 504: 'no answer' }[response.status] || `${t('not allowed')}: ${body.error || ''}`;
+  if (response.ok) return t('confirmed');
+  if (response.status === 409) return t(/busy/.test(await response.text()) ? 'busy' : 'refused');
+  return { 401: LOGIN, 504: t('no answer') }[response.status] || refusal(response);
 }
 
-/** A dialog that says what may go dark, asks for the password where that is needed, and waits for the BMS. */
-export function askSwitch(p, which) {
-  const on = !p.values[which + '_mos'], field = passwordField('pass'), result = el('p', { role: 'status' });
+async function tunnel(name, time) {
+  const response = await post(`api/v1/tunnels/${encodeURIComponent(name)}`, { for: time });
+  return response.ok ? '' : { 401: LOGIN, 504: t('offline') }[response.status] || refusal(response);
+}
+
+// A dialog that says what will come of it, asks for the password where that is needed, and waits for `act`, which gives the words for
+// what came of it, or LOGIN. It ends by itself when `isGood` says so of them.
+function ask({ question, why, verb, waiting, act, isGood, after }) {
+  const field = passwordField('pass'), result = el('p', { role: 'status' });
   const access = el('div', { hidden: isLoggedIn }, el('label', { for: 'pass' }, t('password')), field, isPlain() ? el('p', { class: 'hint' }, t('clear_text')) : null);
   field.required = !isLoggedIn;
   async function go(event) {
     event.preventDefault();
     yes.disabled = true;
-    setText(result, t('asking'));
+    setText(result, waiting);
     try {
       const wrong = isLoggedIn ? null : await login(field.value);
-      const said = wrong ? null : await order(p.pack, which, +on);
-      if (said === 'login') {
+      const said = wrong ?? await act();
+      if (said === LOGIN) {
         isLoggedIn = false;
         access.hidden = false;
         field.required = true;
         field.focus();
       }
-      setText(result, wrong || (said === 'login' ? t('login_again') : t(said)));
-      if (said === 'confirmed') setTimeout(() => box.close(), 1500);
+      setText(result, said === LOGIN ? t('login_again') : said);
+      if (wrong == null && isGood(said)) setTimeout(() => box.close(), said ? 1500 : 0);
     } catch {
       setText(result, t('offline'));
     }
     field.value = '';
     yes.disabled = false;
   }
-  const yes = el('button', { type: 'submit', class: 'primary' }, t(on ? 'turn_on' : 'turn_off'));
-  const box = el('dialog', { 'aria-labelledby': 'asktitle', onclose: () => box.remove() }, el('form', { onsubmit: go },
-    userField(), el('h2', { id: 'asktitle' }, t(on ? 'ask_on' : 'ask_off', t(which), p.pack)), el('p', {}, t('ask_why')), access, result,
+  const yes = el('button', { type: 'submit', class: 'primary' }, verb);
+  const box = el('dialog', { 'aria-labelledby': 'asktitle', onclose() { box.remove(); after?.(); } }, el('form', { onsubmit: go },
+    userField(), el('h2', { id: 'asktitle' }, question), el('p', {}, why), access, result,
     el('div', { class: 'bar' }, el('button', { type: 'button', onclick: () => box.close() }, t('cancel')), el('span', { class: 'push' }), yes)));
   document.body.append(box);
   box.showModal();
+}
+
+export function askSwitch(p, which) {
+  const on = !p.values[which + '_mos'];
+  ask({
+    question: t(on ? 'ask_on' : 'ask_off', t(which), p.pack), why: t('ask_why'), verb: t(on ? 'turn_on' : 'turn_off'), waiting: t('asking'),
+    act: () => order(p.pack, which, +on), isGood: said => said === t('confirmed'),
+  });
+}
+
+/** `time`: for how long, "10m"; "0s" closes it. */
+export function askTunnel(name, line, time, after) {
+  const isOpening = time !== '0s';
+  ask({
+    question: t(isOpening ? 'ask_tunnel' : 'ask_no_tunnel', name), why: t(isOpening ? 'tunnel_why' : 'tunnel_end', line),
+    verb: t(isOpening ? 'open_tunnel' : 'close_tunnel'), waiting: t('loading'), act: () => tunnel(name, time), isGood: said => said === '', after,
+  });
 }

@@ -6,7 +6,7 @@ import { copyable } from './copy.js';
 import { clock, facts, number, span } from './numbers.js';
 import { gatewayTime, isBank, listen, packs } from './packs.js';
 import { hrefOf } from './parts.js';
-import { hasSession, isPlain, login, logout, noteSession, passwordField, userField } from './session.js';
+import { askTunnel, hasSession, isPlain, login, logout, noteSession, passwordField, userField } from './session.js';
 import { LANGUAGES, NAMES } from './text.js';
 import { hasText, t } from './words.js';
 
@@ -135,11 +135,16 @@ function thisPage(renew) {
   return node;
 }
 
+// "Open" is for a while, and asks again.
+const tunnelButtons = (x, renew) => el('span', { class: 'buttons' },
+  ...(x.open ? [['0s', 'close_tunnel'], ['10m', 'longer']] : [['10m', 'open_tunnel']]).map(([time, word]) =>
+    el('button', { type: 'button', 'data-time': time, onclick: () => askTunnel(x.name, x.line, time, renew) }, t(word))));
+
 export async function setup() {
   listen([]);
   const wait = el('p', { class: 'empty', role: 'status' }, t('loading')), node = el('div', { class: 'setup' }, el('h1', { class: 'vh' }, t('setup')), wait);
   const section = (key, ...children) => {
-    const body = el('div', {}, ...children), wide = ['gateway', 'lines', 'packs_h', 'pushes', 'outlets', 'clients'].includes(key);
+    const body = el('div', {}, ...children), wide = ['gateway', 'lines', 'packs_h', 'pushes', 'outlets', 'tunnels', 'clients'].includes(key);
     const card = el('section', { class: wide ? 'card wide' : 'card', 'aria-label': t(key), 'data-section': key }, el('h2', {}, t(key)), body);
     card.fill = (...next) => {
       card.hidden = !next.some(Boolean);
@@ -152,10 +157,10 @@ export async function setup() {
   function build(g) {
     const f = facts('version', 'running', 'map_version', 'clients', 'requests', 'exceptions'), page = thisPage(renew), log = events(g.events || []);
     parts = {
-      f, page, log, lines: section('lines'), packs: section('packs_h'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
+      f, page, log, lines: section('lines'), packs: section('packs_h'), tunnels: section('tunnels'), pushes: section('pushes'), outlets: section('outlets'), clients: section('clients'),
       config: section('config'), shown: null,
     };
-    node.replaceChildren(node.firstChild, section('gateway', f.node), parts.lines, parts.packs, parts.outlets, parts.pushes, parts.clients,
+    node.replaceChildren(node.firstChild, section('gateway', f.node), parts.lines, parts.packs, parts.outlets, parts.pushes, parts.tunnels, parts.clients,
       section('connect', ...connections(g)), section('events', log), section('this_page', page), parts.config);
   }
 
@@ -181,6 +186,11 @@ export async function setup() {
       [p.name, el('code', {}, p.target), pill(p.connected ? 'connected' : 'not_connected'), count(p.requests), count(p.confirmed), count(p.failures), problem(p.error)])));
     parts.clients.fill(modbus.connections?.length && table(t('clients'), ['address', 'running', 'requests'], modbus.connections.map(c =>
       [c.address, c.since ? span(gatewayTime() - c.since) : null, count(c.requests)])));
+    const tunnels = JSON.stringify(g.tunnels);
+    if (tunnels !== parts.tunnelsShown) parts.tunnels.fill(g.tunnels?.length && el('p', { class: 'hint' }, t('tunnels_how')), g.tunnels?.length && table(t('tunnels'),
+      ['name', 'line', 'address', 'state', 'who', 'action'], g.tunnels.map(x => [x.name, x.line, el('code', {}, x.listen.join(', ')),
+        x.open ? el('span', { class: 'pill' }, t('until', clock(x.until))) : el('span', { class: 'pill' }, t('is_closed')), x.client || null, tunnelButtons(x, renew)])));
+    parts.tunnelsShown = tunnels;
     parts.log.renew(g.events || []);
     const config = g.config && typeof g.config === 'object' ? g.config : typeof g.config === 'string' ? { text: g.config, mistakes: g.mistakes, path: g.configuration }
       : g.configuration && typeof g.configuration === 'object' ? g.configuration : null;

@@ -35,8 +35,8 @@ class Program:
     def __init__(self, *arguments, **options):
         self.lines = []
         self.queue = queue.Queue()
-        self.process = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, **options)
+        self.process = subprocess.Popen([str(a) for a in arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                        **{"stdin": subprocess.DEVNULL, **options})
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

@@ -40,25 +40,45 @@ def page_of(gateway):
     return gateway.wait_for(r"web: page at (http://\S+)")[1]
 
 
-class Browser(Program):
+class Browser:
+    """Looks at a page in one of the ways of npm/page.js. The browser itself is the same for all of them: to start one takes
+    longer than to look."""
+
+    program = None
+
     def __init__(self, case, url, **asked):
-        arguments = json.dumps({"url": url, "chromium": CHROMIUM, **asked})
-        super().__init__("node", os.path.join(NPM, "page.js"), case, arguments,
-                         env={**os.environ, "NODE_PATH": os.path.join(INSTALLED, "node_modules")})
+        if not Browser.program or Browser.program.process.poll() is not None:
+            Browser.program = Program("node", os.path.join(NPM, "page.js"), CHROMIUM, stdin=subprocess.PIPE,
+                                      env={**os.environ, "NODE_PATH": os.path.join(INSTALLED, "node_modules")})
+        self.begun = len(self.program.lines)
+        self.program.process.stdin.write(json.dumps({"case": case, "url": url, **asked}).encode() + b"\n")
+        self.program.process.stdin.flush()
+
+    @property
+    def lines(self):
+        return self.program.lines[self.begun:]
 
     def await_order(self, words):
-        line = self.wait_for(r"now: (.*)|done|failed: .*")
-        if line[1] != words:
-            self.stop()
-            raise AssertionError("\n".join(self.lines))
+        self._await(f"now: {words}")
 
     def finish(self):
+        self._await("done")
+
+    def _await(self, words):
         try:
-            said = self.wait_for(r"^(done|failed)")[1]
-        finally:
-            self.process.wait(PATIENCE)
-            self.stop()
-        assert said == "done" and self.process.returncode == 0, "\n".join(self.lines)
+            said = self.program.wait_for(r"^(now: .*|done|failed)$")[1]
+        except AssertionError:
+            said = None
+        if said != words:
+            self.program.stop(signal.SIGKILL)  # the next case begins anew
+            raise AssertionError(f"{said} instead of {words}:\n" + "\n".join(self.lines))
+
+    @classmethod
+    def close(cls):
+        if cls.program:
+            cls.program.process.stdin.close()
+            cls.program.process.wait(PATIENCE)
+            cls.program.stop()
 
 
 def look(case, url, **asked):
@@ -154,9 +174,17 @@ def past(folder, days, *packs):
     return file
 
 
+def works_by_finger():
+    look("touch", House.get().url)
+
+
+def stands_still_for_who_wants_it():
+    look("motion", House.get().url)
+
+
 def draws_half_a_year():
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
-        file = past(folder, 190, "shed=16:150:60:1", "left=8:100:50:2", "house=shed+left")
+        file = past(folder, "190:20", "shed=16:150:60:1", "left=8:100:50:2", "house=shed+left")
         text = ("[line sim]\nport = sim:cells=16,capacity=150,soc=60\nprotocol = topbms\n"
                 "[pack shed]\nline = sim\naddress = 1\nunit = 1\n[pack left]\nline = sim\naddress = 2\nunit = 2\n"
                 "[bank house]\npacks = shed, left\nunit = 3\n")
@@ -172,17 +200,30 @@ def logs_in_and_switches():
     with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
         file = os.path.join(folder, "password")
         subprocess.run([PACKGATE, "password", file], input=b"open sesame\n", check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
-        text = pack("shed", 1, "sim:cells=16", "daly", "writable = yes\n") + pack("locked", 2, "sim:cells=8", "daly")
+        text = pack("shed", 1, "sim:cells=16", "daly", "writable = yes\n") + pack("locked", 2, "sim:cells=8", "topbms")
+        text += pack("limits", 3, "sim:cells=16", "jk02") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
         with Gateway(text + WEB + f"password_file = {file}\n") as gateway:
             url = page_of(gateway)
-            gateway.wait_published("shed", "locked")
+            gateway.wait_published("shed", "locked", "limits")
             look("switches", url, password="open sesame")
 
 
 def tells_how_it_is_set_up():
     house = House.get()
     version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
-    look("setup", house.url, version=version, secret="open sesame")
+    browser = Browser("setup", house.url, version=version, secret="open sesame", broken="speed = 9", mistake="'speed'")
+    with open(house.gateway.path) as file:
+        text = file.read()
+    try:
+        for order, now in (("break the configuration", text + "[line broken]\nport = sim:\nspeed = 9\n"), ("mend the configuration", text)):
+            browser.await_order(order)
+            with open(house.gateway.path, "w") as file:
+                file.write(now)
+            house.gateway.process.send_signal(signal.SIGHUP)
+    finally:
+        with open(house.gateway.path, "w") as file:
+            file.write(text)
+    browser.finish()
 
 
 def builds_without_network():
@@ -277,13 +318,17 @@ if __name__ == "__main__":
     assert CHROMIUM, "chromium is missing"
     subprocess.run([os.path.join(NPM, "install"), INSTALLED], check=True, timeout=PATIENCE)
     if len(sys.argv) > 2:
-        take_pictures(sys.argv[2])
+        try:
+            take_pictures(sys.argv[2])
+        finally:
+            Browser.close()
         sys.exit()
     try:
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, values_that_came_early_are_older, says_when_the_gateway_is_silent,
               fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
-              works_below_a_path, draws_half_a_year, logs_in_and_switches,
+              works_below_a_path, works_by_finger, stands_still_for_who_wants_it, draws_half_a_year, logs_in_and_switches,
               tells_how_it_is_set_up, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
     finally:
+        Browser.close()
         if House.opened:
             House.opened.close()

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Looks at the page with Debian's Chromium as somebody would: node page.js CASE (JSON: url and what the case wants). Says
-// "now: …" where the test is to do something to the gateway, "done" at the end, and throws when something is not as it should.
-// Whatever the case: no request to another host, nothing on the console.
+// Looks at the page with Debian's Chromium as somebody would: node page.js CHROMIUM. Each line that it reads is a case, as JSON:
+// its name, the url, and what the case wants. Says "now: …" where the test is to do something to the gateway, "done" at the end,
+// or "failed: …" when something is not as it should be. Whatever the case: no request to another host, nothing on the console.
+// One browser serves all cases, each with a memory of its own.
 'use strict';
 
 const fs = require('fs');
 const http = require('http');
 const path = require('path');
+const readline = require('readline');
 const { chromium } = require('playwright-core');
 
-const [, , name, json] = process.argv;
-const asked = JSON.parse(json || '{}');
 const PATIENCE = Number(process.env.PATIENCE) || 60000; // a busy machine is slow, not broken
 const LANGUAGES = ['en-GB', 'de-DE', 'fr-FR', 'it-IT'];
 const VIEWS = ['', '#shed', '#house', '#/charts', '#/setup'];
@@ -20,7 +20,7 @@ function check(is, words) {
     if (!is) throw new Error(words);
 }
 
-let browser;
+let browser, asked;
 const complaints = [];
 
 async function open(options = {}, hash = '', url = asked.url) {
@@ -349,6 +349,56 @@ const cases = {
         check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
     },
 
+    // By finger: two zoom, one moves the cursor, a tap opens a pack and picks a cell; nothing needs a mouse above it.
+    async touch() {
+        const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });
+        await card(page, 'shed').waitFor();
+        const small = await page.evaluate(() => [...document.querySelectorAll('nav a, button')].filter(n => n.offsetParent).map(n => n.getBoundingClientRect())
+            .filter(r => r.width < 24 || r.height < 24).length);
+        check(!small, `${small} places are too small for a finger`);
+        await card(page, 'shed').locator('h2 a').tap();
+        await page.locator('h1:text-is("shed")').waitFor();
+        await page.locator('nav a[data-view=charts]').tap();
+        await page.goto(asked.url + '#/charts/shed');
+        await page.locator('[data-kind=soc] canvas').waitFor();
+        await page.waitForFunction(() => !document.querySelector('.charts[aria-busy]'));
+        const over = page.locator('[data-kind=soc] .u-over');
+        await over.scrollIntoViewIfNeeded();
+        const box = await over.boundingBox(), y = box.y + box.height / 2, session = await page.context().newCDPSession(page);
+        const touch = (type, ...xs) => session.send('Input.dispatchTouchEvent', { type, touchPoints: xs.map((part, id) => ({ x: box.x + box.width * part, y, id })) });
+        const when = page.locator('[data-kind=soc] .when'), latest = await when.textContent();
+        await touch('touchStart', .6);
+        for (const part of [.58, .5, .4, .3]) await touch('touchMove', part);
+        await page.waitForFunction(text => document.querySelector('[data-kind=soc] .when').textContent !== text, latest);
+        await touch('touchEnd');
+        await touch('touchStart', .45, .55);
+        for (const step of [.02, .08, .16, .25]) await touch('touchMove', .45 - step, .55 + step);
+        await touch('touchEnd');
+        const whole = page.locator('button', { hasText: 'Whole period' });
+        await whole.waitFor();
+        await whole.tap();
+        await whole.waitFor({ state: 'hidden' });
+        await page.locator('[data-kind=cells] .legend button').nth(2).tap();
+        check(await page.locator('[data-kind=cells] .legend button').nth(2).getAttribute('aria-pressed') === 'true', 'a cell by a tap');
+    },
+
+    // Nothing moves for those who do not want it, and the level does for all others.
+    async motion() {
+        const moves = page => page.evaluate(() => [...document.querySelectorAll('*')].filter(n => {
+            const style = getComputedStyle(n);
+            return style.transitionDuration.split(',').some(d => parseFloat(d) > 0) || style.animationName !== 'none';
+        }).length);
+        for (const hash of VIEWS) {
+            const calm = await open({ reducedMotion: 'reduce' }, hash);
+            await settled(calm, hash);
+            check(await moves(calm) === 0, `${hash || 'now'} moves all the same`);
+            await calm.context().close();
+        }
+        const page = await open({ reducedMotion: 'no-preference' });
+        await settled(page, '');
+        check(await moves(page) > 0, 'the level moves');
+    },
+
     // Without [history] it says how to get one.
     async no_history() {
         const page = await open({}, '#/charts');
@@ -391,8 +441,33 @@ const cases = {
         await row.locator('button', { hasText: 'Switch off' }).click();
         await dialog.locator('input[type=password]').waitFor();
         await dialog.locator('button', { hasText: 'Cancel' }).click();
+        await dialog.waitFor({ state: 'detached' });
         await page.goto(asked.url + '#locked');
         await has(page.locator('main'), 'Cannot be switched from here');
+        check(await page.locator('[data-section=settings]').isHidden(), 'no settings where the BMS tells none');
+        // What is set in a BMS, where it says so.
+        await page.goto(asked.url + '#limits');
+        const set = await page.evaluate(() => fetch('api/v1/packs/limits').then(r => r.json()));
+        await has(page.locator('[data-section=settings]'), `${(set.set_cell_high_mv / 1000).toFixed(3)}\u202fV`);
+        await has(page.locator('[data-section=settings]'), `released at ${(set.set_cell_high_release_mv / 1000).toFixed(3)}`);
+        const shown = await page.locator('[data-section=settings] dl > div:visible').count();
+        check(shown >= 8, `${shown} settings`);
+        // A tunnel for ten minutes, with the password.
+        await page.goto(asked.url + '#/setup');
+        const tunnel = page.locator('[data-section=tunnels]');
+        await has(tunnel, 'closed');
+        await tunnel.locator('button', { hasText: 'Open for 10 min' }).click();
+        await has(dialog, 'can change the settings');
+        await dialog.locator('input[type=password]').fill(asked.password);
+        await page.keyboard.press('Enter');
+        await dialog.waitFor({ state: 'detached' });
+        await has(tunnel, /open until \d/);
+        const opened = await page.evaluate(() => fetch('api/v1/gateway').then(r => r.json()).then(g => g.tunnels[0].open));
+        check(opened, 'the gateway says that it is open');
+        await tunnel.locator('button', { hasText: 'Close' }).click();
+        await dialog.locator('button[type=submit]').click();
+        await dialog.waitFor({ state: 'detached' });
+        await has(tunnel, 'closed');
         check(!complained().length, 'no other complaints');
     },
 
@@ -412,6 +487,14 @@ const cases = {
             const text = await page.evaluate(n => fetch(n).then(r => r.ok ? r.text() : ''), name);
             check(text.length > 100, `${name} has ${text.length} characters`);
         }
+        // A file that was broken by hand: each mistake at its line, and that it is not in force.
+        say('break the configuration');
+        await page.locator('.mistake').first().waitFor();
+        await has(config.locator('li', { hasText: asked.broken }).locator('.mistake'), asked.mistake);
+        await has(config, 'not in force');
+        check(!(await config.textContent()).includes(asked.secret), 'secrets are masked now as well');
+        say('mend the configuration');
+        await page.locator('.mistake').first().waitFor({ state: 'detached' });
         const telegraf = await page.evaluate(() => fetch('api/v1/files/telegraf.conf').then(r => r.text()));
         check(telegraf.includes(new URL(asked.url).hostname), 'files have the address of the gateway');
     },
@@ -510,19 +593,25 @@ const cases = {
     },
 };
 
-async function run() {
-    check(cases[name], `no case ${name}`);
-    browser = await chromium.launch({ executablePath: asked.chromium, args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+async function run(line) {
+    asked = JSON.parse(line);
+    complaints.length = 0;
     try {
-        await cases[name]();
+        check(cases[asked.case], `no case ${asked.case}`);
+        await cases[asked.case]();
         check(!complaints.length, complaints.join('\n'));
         console.log('done');
-    } finally {
-        await browser.close();
+    } catch (error) {
+        console.log(`failed: ${error.stack || error}\n${complaints.join('\n')}`.trim().replaceAll('\n', '\n  '));
+        console.log('failed');
     }
+    await Promise.all(browser.contexts().map(context => context.close()));
 }
 
-run().catch(error => {
-    console.log(`failed: ${error.stack || error}\n${complaints.join('\n')}`);
-    process.exitCode = 1;
-});
+async function main() {
+    browser = await chromium.launch({ executablePath: process.argv[2], args: process.getuid() === 0 ? ['--no-sandbox'] : [] });
+    for await (const line of readline.createInterface({ input: process.stdin })) await run(line);
+    await browser.close();
+}
+
+main();

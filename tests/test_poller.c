@@ -212,6 +212,40 @@ static void asks_rarely_what_was_never_answered(void **state)
     assert_true(world->poller->values.value[CELL_MV] == 3300);
 }
 
+/* A reply that comes damaged each time shows that the board knows the request. */
+static void asks_soon_what_came_damaged(void **state)
+{
+    struct world *world = *state;
+    world->answers[CELLS] = false;
+    unsigned asked = 0;
+    while (world->now < 1060) {
+        struct bms_request request;
+        bool published;
+        world->now = fmax(world->now, world->poller->due);
+        while (poller_request(world->poller, world->now, &request, &published)) {
+            if (request.bytes[0] == CELLS)
+                poller_disturbed(world->poller, world->now);
+            asked += request.bytes[0] == CELLS && world->poller->tries == 1;
+            answer(world, request.bytes[0]);
+        }
+    }
+    assert_in_range(asked, 15, 21);
+}
+
+/* A pack at rest says the same for hours: a late reply need not be the one of ten seconds ago that comes again, where the
+ * last request is unanswered. */
+static void takes_a_late_reply_for_no_older_than_it_must_be(void **state)
+{
+    (void) state;
+    struct recall recall = {0};
+    recall_ask(&recall, 1, 1000);
+    recall_answer(&recall, 1, 1000, 77);
+    recall_ask(&recall, 1, 1010);
+    assert_true(recall_asked_for(&recall, 1, INFINITY, 1010.3, 77) == 1010);
+    recall_answer(&recall, 1, 1010, 78);
+    assert_true(recall_asked_for(&recall, 1, INFINITY, 1010.3, 77) == 1000);
+}
+
 static void slows_down_when_silent(void **state)
 {
     struct world *world = *state;
@@ -500,6 +534,8 @@ int main(void)
         TEST(never_mixes_two_cycles),
         TEST(publishes_without_what_never_came),
         TEST(asks_rarely_what_was_never_answered),
+        TEST(asks_soon_what_came_damaged),
+        TEST(takes_a_late_reply_for_no_older_than_it_must_be),
         TEST(publishes_nothing_that_was_not_asked),
         TEST(slows_down_when_silent),
         TEST(is_stale_when_the_last_cycle_is_old),

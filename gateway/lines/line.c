@@ -1019,7 +1019,7 @@ static void take_reply(struct line *line, bool silent, double now)
     } else {
         if (line->flight.member->heard)
             poller_disturbed(poller, now);
-        if (poller->pass == PASS_TRIALS)
+        if (poller->pass == PASS_TRIALS && !poller->garbled)
             turns_charge_try(&line->turns, line->flight.asked_at, now);
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {

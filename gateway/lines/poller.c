@@ -750,9 +750,12 @@ static unsigned allowed_tries(const struct poller *poller)
     return twice && tries > 2 ? 2 : 1;
 }
 
-/* The waits for a request that stays unanswered are not worth much: less and less often. */
-static double ask_again_s(const struct poller_step *step)
+/* The waits for a request that stays unanswered are not worth much: less and less often. Where something came, it is
+ * answered, and the next reply may be whole. */
+static double ask_again_s(const struct poller *poller, const struct poller_step *step)
 {
+    if (poller->garbled)
+        return TRY_AGAIN_S;
     bool given_up = step->answers && step->misses >= GIVE_UP_MISSES;
     double seconds = given_up ? ASK_AGAIN_S : TRY_AGAIN_S;
     unsigned from = given_up ? GIVE_UP_MISSES : 1;
@@ -787,7 +790,7 @@ static void miss_step(struct poller *poller, double now)
     }
     step->misses++;
     if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
-        step->due = now + ask_again_s(step);
+        step->due = now + ask_again_s(poller, step);
         forget_step(step);
     } else if (plan->every_s == 0) {
         poller->incomplete = true;

@@ -101,16 +101,10 @@ double recall_asked_for(const struct recall *recall, uint32_t asked, double unti
                         uint32_t reply)
 {
     const struct recall_entry *sent;
-    double unanswered = NAN;
-    for (unsigned n = 0; (sent = entry(recall, n, now)); n++) {
-        if (sent->asked != asked || sent->at >= until)
-            continue;
-        if (sent->reply == reply)
+    for (unsigned n = 0; (sent = entry(recall, n, now)); n++)
+        if (sent->asked == asked && sent->at < until && can_be(sent, reply))
             return sent->at;
-        if (sent->reply == 0 && isnan(unanswered))
-            unanswered = sent->at;
-    }
-    return isnan(unanswered) ? taken_for_another(recall, asked, until, now) : unanswered;
+    return taken_for_another(recall, asked, until, now);
 }
 
 double recall_first(const struct recall *recall, uint32_t asked, double since, double now,

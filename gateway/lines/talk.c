@@ -10,8 +10,7 @@
 
 void talk_init(struct talk *talk)
 {
-    *talk = (struct talk){
-        .held_at = NAN, .said_at = NAN, .missed_at = NAN, .silent_at = NAN, .silent_till = NAN};
+    *talk = (struct talk){.held_at = NAN, .said_at = NAN, .silent_at = NAN, .silent_till = NAN};
 }
 
 void talk_opened(struct talk *talk, bool forgets, double now)
@@ -20,11 +19,11 @@ void talk_opened(struct talk *talk, bool forgets, double now)
     talk->held_at = talk->said_at = talk->news_at = NAN;
     talk->opened_at = now;
     talk->paced = talk->sets = 0;
+    talk->behind_s = 0;
     if (!forgets && talk->heard_at > 0)
         return;
     talk->heard_at = now;
     talk->lag_s = 0;
-    talk->missed_at = NAN;
 }
 
 bool talk_heard(struct talk *talk, double now)
@@ -41,9 +40,9 @@ bool talk_heard(struct talk *talk, double now)
     /* Right behind an opening it is a delay that is always there. */
     if (silent && (!talk->forgets || talk->sets == 0))
         talk->lag_s = fmax(talk->lag_s, silence_s);
-    else if (silent && talk->disorder_s == 0 && isnan(talk->missed_at))
-        talk->missed_at = talk->said_at + TALK_S;
-    return talk->forgets && talk->disorder_s == 0 && (silent || !isnan(talk->missed_at));
+    else if (silent)
+        talk->behind_s = fmax(talk->behind_s, silence_s);
+    return talk->forgets && talk->disorder_s == 0 && talk->behind_s > 0;
 }
 
 static double late_s(const struct recall *recall, uint32_t hash, double at, double now)
@@ -54,7 +53,7 @@ static double late_s(const struct recall *recall, uint32_t hash, double at, doub
 double talk_late(const struct talk *talk, const struct recall *recall, uint32_t hash, double now)
 {
     /* What has piled up comes all at once, too. */
-    bool piled_up = talk->forgets ? !isnan(talk->missed_at) : talk->paced < PACED;
+    bool piled_up = talk->forgets ? talk->behind_s > 0 : talk->paced < PACED;
     if (!(now - talk->said_at < TALK_SOON_S) || (piled_up && talk->disorder_s == 0))
         return NAN;
     double late = isnan(talk->held_at) ? NAN : late_s(recall, talk->held_hash, talk->held_at, now);
@@ -94,6 +93,8 @@ double talk_said(struct talk *talk, struct recall *recall, uint32_t hash, double
         talk->lag_s = AGE_UNKNOWN_S;
     if (!talk->forgets && talk->paced >= PACED)
         talk->lag_s = 0;
+    if (talk->paced >= PACED)
+        talk->behind_s = 0;
     talk->said_at = now;
     if (news)
         talk->news_at = now;
@@ -123,7 +124,6 @@ double talk_release(struct talk *talk, const struct recall *recall, struct pack 
 
 double talk_age_s(const struct talk *talk, double said_at, double now)
 {
-    double age_s = fmax(talk->lag_s, now - said_at);
-    bool missing = !isnan(talk->missed_at) && talk->disorder_s == 0;
-    return missing ? fmax(age_s, now - talk->missed_at + talk->lag_s) : age_s;
+    double behind_s = talk->disorder_s > 0 ? 0 : talk->behind_s;
+    return fmax(talk->lag_s + behind_s, now - said_at);
 }

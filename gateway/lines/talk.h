@@ -3,10 +3,11 @@
  * How old it is what a device says that talks unasked, one set of values each second. Pure.
  *
  * Nothing can be asked, so the pace has to tell. A silence in between means that something stood still or was lost: what comes
- * behind it may be as old as that, and so may all that follows. A port that forgets (TCP) is opened anew then, which ends it. One
- * that does not (a pty whose other end keeps what nobody took, a serial server behind it) brings what has piled up faster than
- * it was said: once sets come at their usual pace, nothing of it is left. For the same reason the first
- * set from such a port is held until it is clear that none follows at once.
+ * behind it may be as old as the silence was long. What has piled up comes faster than it was said: once sets come at their
+ * usual pace, nothing of it is left. A port that forgets (TCP) is opened anew as well, which ends it at once. If it is silent
+ * right behind that, it is a delay that is always there, and no pace ends it. A port that does not forget (a pty whose other
+ * end keeps what nobody took, a serial server behind it) may bring what has piled up before it was opened: its first
+ * set is held until it is clear that none follows at once.
  *
  * A line that says things twice or out of order brings more than one set in a second. Sets that are suspected of that, because the same bytes
  * came before with others behind them, or because one is missing, are held until it is clear that no other one follows at once. When one does, the line is known for
@@ -26,12 +27,12 @@ struct talk {
     bool forgets; /* nothing comes that was under way before the port was opened */
     double opened_at;
     double silent_at,
-        silent_till;  /* the last silence, from the set that is missing on; NaN: none yet */
-    double heard_at;  /* the last byte, or the opening */
-    double said_at;   /* the last set; NaN: none since the opening */
-    double news_at;   /* the last one that was not said before */
-    double lag_s;     /* what comes may be so old */
-    double missed_at; /* or of this time, when a set is missing; NaN: none is */
+        silent_till; /* the last silence, from the set that is missing on; NaN: none yet */
+    double heard_at; /* the last byte, or the opening */
+    double said_at;  /* the last set; NaN: none since the opening */
+    double news_at;  /* the last one that was not said before */
+    double lag_s;    /* what comes may be so old */
+    double behind_s; /* or so old, since it was silent; 0: it comes at its usual pace again */
     double
         disorder_s; /* the line says things twice or out of order, by up to so long; 0: it does not */
     unsigned sets;  /* since the opening */

@@ -28,6 +28,7 @@ static const struct command {
     {"map", command_map, "prints the register map"},
     {"export", command_export, "prints the history of a pack as CSV"},
     {"rename", command_rename, "carries what is kept of a pack over to another name"},
+    {"notify", command_notify, "sends a message by a section [notify NAME], to try it"},
     {"password", command_password, "sets the password of the page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
 };

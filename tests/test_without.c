@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A packgate that was built without an outlet says so when a configuration wants it. */
 #undef WITH_MQTT
+#undef WITH_NOTIFY
 #undef WITH_HISTORY
 #undef WITH_INFLUX
 #undef WITH_WEB
@@ -20,7 +21,8 @@ static void test_left_out(void **state)
 {
     (void) state;
     static const char *const sections[] = {"[mqtt home]\nbroker = mqtt://h\n", "[history]\n",
-                                           "[influx x]\nurl = http://h/write\n", "[web]\n"};
+                                           "[influx x]\nurl = http://h/write\n", "[web]\n",
+                                           "[notify x]\ntype = webhook\nurl = http://h\n"};
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         char text[300], *messages, said[64];
         size_t size;

@@ -49,6 +49,8 @@ struct gateway_config {
     double idle_timeout_s;
     char state_file[PORT_SIZE]; /* absolute; empty ("none"): nothing is kept over a restart */
     char control[PORT_SIZE];    /* the same of the control socket; empty: there is none */
+    double latitude,
+        longitude; /* of the place, in degrees, north and east positive; NaN: not known */
 };
 
 enum rts_mode { RTS_DEFAULT, RTS_ON, RTS_OFF, RTS_RS485 };
@@ -291,6 +293,8 @@ struct config {
     unsigned mqtt_count;
     struct influx_config *influxes;
     unsigned influx_count;
+    struct notify_config *notifies;
+    unsigned notify_count;
     struct print_config *prints;
     unsigned print_count;
     struct config_entry *entries; /* of the sections in the order of the file */

@@ -7,6 +7,7 @@
 #include "types.h"
 #include "view.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,12 @@ static const struct config_key gateway_keys[] = {
      .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
              "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
              "and lets us. Each gateway wants a socket of its own."},
+    {.name = "latitude", GATEWAY(latitude), .type = &type_number, .min = -90, .max = 90,
+     .otherwise = "not known",
+     .help = "Where the gateway stands, in degrees, north is positive: sunrise and sunset of reports follow from it."},
+    {.name = "longitude", GATEWAY(longitude), .type = &type_number, .min = -180, .max = 180,
+     .otherwise = "not known",
+     .help = "The same, east is positive."},
 };
 
 static const struct config_alias gateway_aliases[] = {
@@ -113,11 +120,17 @@ static const struct config_alias gateway_aliases[] = {
     {0}
 };
 
+static void init_gateway(void *settings)
+{
+    struct gateway_config *gateway = settings;
+    gateway->latitude = gateway->longitude = NAN;
+}
+
 const struct config_section gateway_section = {
     .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
     .help = "The program as a whole: where it listens and how it serves. Not needed where the defaults do.",
     .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
-    CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases,
+    CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases, .init = init_gateway,
     .check = config_check_gateway,
 };
 
@@ -545,7 +558,7 @@ const struct config_section tunnel_section = {
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
     &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section, &tunnel_section,
-    &mqtt_section, &history_section, &web_section, &influx_section, &print_section, NULL
+    &mqtt_section, &history_section, &web_section, &influx_section, &notify_section, &print_section, NULL
 };
 // clang-format on
 

@@ -111,7 +111,7 @@ struct config_section {
 
 extern const struct config_section gateway_section, line_section, pack_section, bank_section,
     push_section, tunnel_section, view_section, mqtt_section, history_section, web_section,
-    influx_section, print_section;
+    influx_section, notify_section, print_section;
 
 /* All of them, in the order of the manual, NULL at the end. */
 extern const struct config_section *const config_sections[];

@@ -123,10 +123,10 @@ static bool same_outlet_packs(const void *a, const void *b)
            memcmp(x->packs, y->packs, x->pack_count * sizeof *x->packs) == 0;
 }
 
-static const struct config_type type_outlet_packs = {.parse = parse_outlet_packs,
-                                                     .describe = describe_outlet_packs,
-                                                     .same = same_outlet_packs,
-                                                     .list = true};
+const struct config_type type_outlet_packs = {.parse = parse_outlet_packs,
+                                              .describe = describe_outlet_packs,
+                                              .same = same_outlet_packs,
+                                              .list = true};
 
 static bool parse_broker(const struct config_key *key, const char *text, void *field)
 {
@@ -319,6 +319,9 @@ static const char *const left_out[] = {
 #ifndef WITH_INFLUX
     "influx",
 #endif
+#ifndef WITH_NOTIFY
+    "notify",
+#endif
 #ifndef WITH_WEB
     "web",
 #endif
@@ -335,7 +338,7 @@ static void check_built(const struct config_draft *draft, struct mistakes *mista
 }
 
 /* What all outlets have in common. */
-static void check_packs(const struct config_drafts *drafts, struct config_draft *draft,
+void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
                         struct mistakes *mistakes)
 {
     const struct outlet_config *outlet = draft->settings;
@@ -496,7 +499,7 @@ static void check_state_file(const struct config_drafts *drafts, const struct co
 static void check_mqtt(const struct config_drafts *drafts, struct config_draft *draft,
                        struct mistakes *mistakes)
 {
-    check_packs(drafts, draft, mistakes);
+    outlet_check_packs(drafts, draft, mistakes);
     check_keys(draft, mistakes);
     check_layout(drafts, draft, mistakes);
     check_ids(drafts, draft, mistakes);
@@ -518,7 +521,7 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
                       struct mistakes *mistakes)
 {
     const struct web_config *web = draft->settings;
-    check_packs(drafts, draft, mistakes);
+    outlet_check_packs(drafts, draft, mistakes);
     if (!web->tls_cert[0] != !web->tls_key[0])
         mistakes_add(mistakes, config_draft_line(draft, web->tls_cert[0] ? "tls_cert" : "tls_key"),
                      "'tls_cert' and 'tls_key' belong together; expected both or none");
@@ -560,7 +563,7 @@ static void check_influx(const struct config_drafts *drafts, struct config_draft
                          struct mistakes *mistakes)
 {
     const struct influx_config *influx = draft->settings;
-    check_packs(drafts, draft, mistakes);
+    outlet_check_packs(drafts, draft, mistakes);
     if (influx->token_file[0] && influx->user[0])
         mistakes_add(mistakes, config_draft_line(draft, "token_file"),
                      "'token_file' and 'user' are two ways to log in; expected one of them");
@@ -753,7 +756,7 @@ const struct config_section history_section = {
     .help = "Remembers the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and what happened.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = check_packs,
+    CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = outlet_check_packs,
 };
 
 #define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION
@@ -920,6 +923,6 @@ const struct config_section print_section = {
     .help = "Prints values and changes on standard output as they come, one JSON object a line: to look on, and as a "
             "pattern for programs of one's own.",
     .size = sizeof(struct print_config), .at = offsetof(struct config, prints), .count = offsetof(struct config, print_count),
-    CONFIG_KEYS(print_keys), .check = check_packs,
+    CONFIG_KEYS(print_keys), .check = outlet_check_packs,
 };
 // clang-format on

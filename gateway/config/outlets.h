@@ -65,6 +65,68 @@ struct mqtt_config {
     bool second; /* another section at the same broker speaks for the gateway itself */
 };
 
+#define NOTIFY_REPORTS_MAX 8
+#define NOTIFY_TEXT_SIZE 129
+
+enum notify_type {
+    NOTIFY_NTFY,
+    NOTIFY_PUSHOVER,
+    NOTIFY_PUSHSAFER,
+    NOTIFY_MAIL,
+    NOTIFY_WEBHOOK,
+    NOTIFY_COMMAND
+};
+
+/* In the order of their words in `events`. */
+enum notify_event {
+    NOTIFY_ALARM,
+    NOTIFY_STALE,
+    NOTIFY_BACK,
+    NOTIFY_SOC_BELOW,
+    NOTIFY_FULL,
+    NOTIFY_CELL_DELTA,
+    NOTIFY_SWITCHED,
+    NOTIFY_REPORT,
+    NOTIFY_STARTED,
+    NOTIFY_EVENTS
+};
+
+/** "alarm", "soc_below" and so on. */
+const char *notify_event_name(enum notify_event event);
+
+enum notify_when { NOTIFY_AT_TIME, NOTIFY_AT_SUNRISE, NOTIFY_AT_SUNSET, NOTIFY_AT_FULL };
+
+/* When a report is sent. */
+struct notify_reports {
+    struct {
+        enum notify_when when;
+        int minute; /* of the local day, NOTIFY_AT_TIME */
+    } at[NOTIFY_REPORTS_MAX];
+    unsigned count;
+};
+
+struct notify_config {
+    struct outlet_config outlet;
+    enum notify_type type;
+    char url[OUTLET_PATH_SIZE];      /* empty: that of the service */
+    char url_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char key_file[OUTLET_PATH_SIZE];
+    char ca_file[OUTLET_PATH_SIZE];
+    bool verify;
+    char user[NOTIFY_TEXT_SIZE];
+    char from[NOTIFY_TEXT_SIZE], to[OUTLET_PATH_SIZE]; /* of a mail; several with commas */
+    char command[OUTLET_PATH_SIZE];
+    char device[NOTIFY_TEXT_SIZE], sound[NOTIFY_TEXT_SIZE];
+    int priority;                    /* of protection alarms, -2…2 */
+    unsigned events;                 /* bits by enum notify_event */
+    bool protection;                 /* alarms at that level only */
+    double soc_below, cell_delta_mv; /* 0: not watched */
+    struct notify_reports reports;
+    double hold_s, repeat_s;
+    unsigned limit;             /* messages an hour */
+    double latitude, longitude; /* of [gateway]; NaN: not known */
+};
+
 #define WEB_HOSTS_MAX 16
 #define WEB_HOST_SIZE 128
 
@@ -116,6 +178,15 @@ struct influx_config {
     char history[OUTLET_PATH_SIZE];       /* of [history]; empty: none */
     double commit_s, recent_s, minutes_s; /* of the same */
 };
+
+struct config_type;
+struct config_draft;
+struct config_drafts;
+struct mistakes;
+/* What the rows of all outlets have: `packs`, whose field is their struct outlet_config, and its check. */
+extern const struct config_type type_outlet_packs;
+void outlet_check_packs(const struct config_drafts *drafts, struct config_draft *draft,
+                        struct mistakes *mistakes);
 
 /** Whether two sections have one and the same broker, which can be written in more than one way. */
 bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b);

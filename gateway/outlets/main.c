@@ -7,6 +7,7 @@
 #include "kinds.h"
 #include "rights.h"
 #include "history/export.h"
+#include "notify/try.h"
 #include "web/password.h"
 
 #include "base/log.h"
@@ -31,6 +32,9 @@ static const struct outlet_kind *const kinds[] = {
 #endif
 #ifdef WITH_MQTT
     &outlet_mqtt,
+#endif
+#ifdef WITH_NOTIFY
+    &outlet_notify,
 #endif
 #ifdef WITH_WEB
     &outlet_web,
@@ -74,6 +78,10 @@ int main(int argc, char **argv)
         return history_export(argc - 1, argv + 1);
     if (strcmp(name, "rename") == 0)
         return history_rename(argc - 1, argv + 1);
+#endif
+#ifdef WITH_NOTIFY
+    if (strcmp(name, "notify-test") == 0)
+        return notify_try(argc - 1, argv + 1);
 #endif
 #ifdef WITH_WEB
     if (strcmp(name, "password") == 0)

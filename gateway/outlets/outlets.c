@@ -62,6 +62,7 @@ static const struct kind {
     SECTION_OF_ONE("history", history),
     SECTION_OF_ONE("web", web),
     SECTION("influx", influxes, influx_count),
+    SECTION("notify", notifies, notify_count, .tells_page = true),
     SECTION("print", prints, print_count),
 };
 

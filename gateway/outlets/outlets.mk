@@ -1,13 +1,16 @@
 # packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
 # in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt web)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt notify web)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto
 
 OUTLET_DEPS_history := libsqlite3-dev
 OUTLET_LIBS_history := sqlite3
+
+OUTLET_DEPS_notify := libcurl4-openssl-dev
+OUTLET_LIBS_notify := libcurl
 
 OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev zlib1g-dev
 OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3 zlib
@@ -30,7 +33,7 @@ ifneq ($(filter influx web,$(OUTLETS)),)
 OUTLET_SOURCES += $(foreach part,csv query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
 endif
 # Those that speak through libcurl.
-ifneq ($(filter influx,$(OUTLETS)),)
+ifneq ($(filter influx notify,$(OUTLETS)),)
 OUTLET_SOURCES += gateway/outlets/transfer.c
 endif
 OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)

@@ -103,6 +103,10 @@ static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t co
                                     SCMP_A0(SCMP_CMP_GE, AF_MAX));
 }
 
+#ifndef __SANITIZE_ADDRESS__
+static const int programs[] = {SCMP_SYS(execve), SCMP_SYS(execveat)};
+#endif
+
 static void give_up_calls(const struct outlet_kind *kind)
 {
     /* Netlink is how the C library finds out which addresses there are. */
@@ -120,8 +124,9 @@ static void give_up_calls(const struct outlet_kind *kind)
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int error = filter ? forbid(filter, never, COUNT(never)) : -ENOMEM;
 #ifndef __SANITIZE_ADDRESS__ /* whose own helpers want both */
-    static const int others[] = {SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace)};
-    error = error ? error : forbid(filter, others, COUNT(others));
+    static const int look[] = {SCMP_SYS(ptrace)};
+    error = error ? error : forbid(filter, look, COUNT(look));
+    error = error || kind->programs ? error : forbid(filter, programs, COUNT(programs));
 #endif
     if (!error)
         error = kind->network ? forbid_sockets(filter, network, COUNT(network))
@@ -138,6 +143,16 @@ static void give_up_haste(void)
     const struct sched_param none = {0};
     if (sched_setscheduler(0, SCHED_BATCH, &none) < 0)
         log_debug("it goes on in the class of the gateway: %s", strerror(errno));
+}
+
+void rights_give_up_programs(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (!filter || forbid(filter, programs, COUNT(programs)) || seccomp_load(filter) < 0)
+        log_debug("other programs are not out of reach");
+    seccomp_release(filter);
+#endif
 }
 
 void rights_give_up(const struct outlet_kind *kind)

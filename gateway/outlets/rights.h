@@ -15,4 +15,7 @@
 /** For good, before anything is read from the pipe. */
 void rights_give_up(const struct outlet_kind *kind);
 
+/** Other programs as well, for a kind that may have needed them. */
+void rights_give_up_programs(void);
+
 #endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `packgate notify --test NAME`: one message by a section [notify NAME]. packgate-outlet, which has what it takes,
+ * sends it.
+ */
+#include "command.h"
+
+#include "outlets/outlets.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_usage(FILE *out)
+{
+    fputs("usage: packgate notify --test NAME [-c FILE]\n\n"
+          "Sends a message by the section [notify NAME], as the gateway would, and tells whether "
+          "the service\n"
+          "has taken it.\n\n"
+          "  -t, --test NAME     the section\n"
+          "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
+          "  -h, --help\n",
+          out);
+}
+
+int command_notify(int argc, char **argv)
+{
+    static const struct option options[] = {{"test", required_argument, NULL, 't'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    char program[PORT_SIZE], word[] = "notify-test", path[] = CONFIG_DEFAULT;
+    char *config = path, *name = NULL;
+    for (int option; (option = getopt_long(argc, argv, "t:c:h", options, NULL)) != -1;) {
+        if (option == 't') {
+            name = optarg;
+        } else if (option == 'c') {
+            config = optarg;
+        } else {
+            print_usage(option == 'h' ? stdout : stderr);
+            return option == 'h' ? EXIT_DONE : EXIT_USAGE;
+        }
+    }
+    if (!name || optind < argc) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    char *list[] = {program, word, config, name, NULL};
+    outlets_program(program);
+    execv(program, list);
+    fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
+    return EXIT_FAILED;
+}

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: MIT
+/* The section [notify NAME]: its keys, and which of them belong to which service. */
+#include "outlets.h"
+
+#include "draft.h"
+#include "types.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static const char *const event_words[NOTIFY_EVENTS] = {
+    "alarm", "stale", "back", "soc_below", "full", "cell_delta", "switched", "report", "started"};
+
+const char *notify_event_name(enum notify_event event)
+{
+    return event_words[event];
+}
+
+/* ---- types ---- */
+
+static bool parse_events(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
+        if (strcmp(text, event_words[i]) == 0) {
+            *(unsigned *) field |= 1u << i;
+            return true;
+        }
+    return false;
+}
+
+static void describe_events(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    size_t used = 0;
+    for (unsigned i = 0; i < NOTIFY_EVENTS && used < size; i++)
+        used += (size_t) snprintf(out + used, size - used, "%s%s",
+                                  i == 0                   ? ""
+                                  : i == NOTIFY_EVENTS - 1 ? " or "
+                                                           : ", ",
+                                  event_words[i]);
+    if (used < size)
+        snprintf(out + used, size - used, ", several with commas between");
+}
+
+static void offer_events(const struct config_key *key, struct suggest *suggest)
+{
+    (void) key;
+    for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
+        suggest_offer(suggest, event_words[i]);
+}
+
+static const struct config_type type_events = {
+    .parse = parse_events, .describe = describe_events, .offer = offer_events, .list = true};
+
+static bool parse_minute(const char *text, int *minute)
+{
+    unsigned hours, minutes;
+    int size = 0;
+    if (strlen(text) != 5 || sscanf(text, "%2u:%2u%n", &hours, &minutes, &size) != 2 || size != 5 ||
+        hours > 23 || minutes > 59)
+        return false;
+    *minute = (int) (hours * 60 + minutes);
+    return true;
+}
+
+static bool parse_report(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    static const struct {
+        const char *word;
+        enum notify_when when;
+    } words[] = {
+        {"sunrise", NOTIFY_AT_SUNRISE}, {"sunset", NOTIFY_AT_SUNSET}, {"full", NOTIFY_AT_FULL}};
+    struct notify_reports *reports = field;
+    int minute = 0;
+    enum notify_when when = NOTIFY_AT_TIME;
+    for (size_t i = 0; i < COUNT(words); i++)
+        if (strcmp(text, words[i].word) == 0)
+            when = words[i].when;
+    if (reports->count == NOTIFY_REPORTS_MAX ||
+        (when == NOTIFY_AT_TIME && !parse_minute(text, &minute)))
+        return false;
+    reports->at[reports->count].when = when;
+    reports->at[reports->count++].minute = minute;
+    return true;
+}
+
+static void describe_report(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(
+        out, size,
+        "sunrise, sunset, full or a time such as 07:30, at most %d of them with commas between",
+        NOTIFY_REPORTS_MAX);
+}
+
+static const struct config_type type_reports = {
+    .parse = parse_report, .describe = describe_report, .list = true};
+
+/* A password in an address would stand in a file that everybody may read. */
+static bool parse_url(const struct config_key *key, const char *text, void *field)
+{
+    static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://"};
+    const char *host = NULL;
+    for (size_t i = 0; i < COUNT(schemes) && !host; i++)
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
+            host = text + strlen(schemes[i]);
+    if (!host || strlen(text) >= key->size || strcspn(host, "/:?") == 0 || strpbrk(text, " \t\"\\"))
+        return false;
+    const char *at = strchr(host, '@');
+    if (at && at < host + strcspn(host, "/?"))
+        return false;
+    for (const char *c = text; *c; c++)
+        if ((unsigned char) *c < 0x21 || (unsigned char) *c > 0x7E)
+            return false;
+    return snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_url(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password");
+}
+
+static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
+
+/* ---- checks ---- */
+
+/* Which keys a service takes, and which it cannot do without. */
+static const struct service {
+    const char *word;
+    const char *takes[10], *needs[4]; /* NULL behind the last */
+} services[] = {
+    [NOTIFY_NTFY] = {"ntfy",
+                     {"url", "url_file", "key_file", "user", "priority", "ca_file", "verify"},
+                     {"url"}},
+    [NOTIFY_PUSHOVER] = {"pushover",
+                         {"url", "key_file", "priority", "device", "sound", "ca_file", "verify"},
+                         {"key_file"}},
+    [NOTIFY_PUSHSAFER] = {"pushsafer",
+                          {"url", "key_file", "priority", "device", "sound", "ca_file", "verify"},
+                          {"key_file"}},
+    [NOTIFY_MAIL] = {"mail",
+                     {"url", "key_file", "user", "from", "to", "ca_file", "verify"},
+                     {"url", "from", "to"}},
+    [NOTIFY_WEBHOOK] = {"webhook",
+                        {"url", "url_file", "key_file", "user", "ca_file", "verify"},
+                        {"url"}},
+    [NOTIFY_COMMAND] = {"command", {"command"}, {"command"}},
+};
+
+static bool has_word(const char *const *list, const char *word)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+static void check_service(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    static const char *const all[] = {"url",   "url_file", "key_file", "user",
+                                      "from",  "to",       "command",  "device",
+                                      "sound", "priority", "ca_file",  "verify"};
+    const struct notify_config *notify = draft->settings;
+    const struct service *service = &services[notify->type];
+    for (size_t i = 0; i < COUNT(all); i++)
+        if (config_draft_given(draft, all[i]) && !has_word(service->takes, all[i]))
+            mistakes_add(mistakes, config_draft_line(draft, all[i]),
+                         "'%s' is not for 'type = %s'; expected a section without it", all[i],
+                         service->word);
+    for (const char *const *need = service->needs; *need; need++) {
+        const bool other = strcmp(*need, "url") == 0 && notify->url_file[0];
+        if (!config_draft_given(draft, *need) && !other)
+            mistakes_add(mistakes, draft->heading,
+                         "[notify %s] has no '%s', which 'type = %s' needs", draft->name, *need,
+                         service->word);
+    }
+    if (notify->url[0] && notify->url_file[0])
+        mistakes_add(mistakes, config_draft_line(draft, "url_file"),
+                     "'url' and 'url_file' say the same; expected one of them");
+    if (notify->url[0] && (strncmp(notify->url, "smtp", 4) == 0) != (notify->type == NOTIFY_MAIL))
+        mistakes_add(mistakes, config_draft_line(draft, "url"),
+                     "'url' is not for 'type = %s'; expected %s", service->word,
+                     notify->type == NOTIFY_MAIL ? "smtps://HOST or smtp://HOST"
+                                                 : "https://HOST/… or http://HOST/…");
+    if (notify->user[0] && !notify->key_file[0])
+        mistakes_add(mistakes, config_draft_line(draft, "user"),
+                     "'user' without 'key_file', which has the password; expected both or none");
+}
+
+static bool wants_sun(const struct notify_config *notify)
+{
+    for (unsigned i = 0; i < notify->reports.count; i++)
+        if (notify->reports.at[i].when == NOTIFY_AT_SUNRISE ||
+            notify->reports.at[i].when == NOTIFY_AT_SUNSET)
+            return true;
+    return false;
+}
+
+static void check_notify(const struct config_drafts *drafts, struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    const struct notify_config *notify = draft->settings;
+    const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
+    const bool placed = gateway && config_draft_given(gateway, "latitude") &&
+                        config_draft_given(gateway, "longitude");
+    outlet_check_packs(drafts, draft, mistakes);
+    if (config_draft_usable(draft, "type"))
+        check_service(draft, mistakes);
+    if (wants_sun(notify) && !placed)
+        mistakes_add(mistakes, config_draft_line(draft, "report"),
+                     "where the sun rises and sets is not known; expected 'latitude' and "
+                     "'longitude' in [gateway], or a time such as 20:00");
+    if (notify->events & 1u << NOTIFY_REPORT && notify->reports.count == 0)
+        mistakes_add(mistakes, config_draft_line(draft, "events"),
+                     "when to send the report is not said; expected 'report' as well");
+}
+
+/* A threshold, or a time of the report, is enough of a wish. */
+static void link_notify(const struct config *config, void *settings,
+                        const struct config_draft *draft)
+{
+    struct notify_config *notify = settings;
+    (void) draft;
+    notify->latitude = config->gateway.latitude;
+    notify->longitude = config->gateway.longitude;
+    if (notify->soc_below > 0)
+        notify->events |= 1u << NOTIFY_SOC_BELOW;
+    else if (notify->events & 1u << NOTIFY_SOC_BELOW)
+        notify->soc_below = 20;
+    if (notify->cell_delta_mv > 0)
+        notify->events |= 1u << NOTIFY_CELL_DELTA;
+    else if (notify->events & 1u << NOTIFY_CELL_DELTA)
+        notify->cell_delta_mv = 100;
+    if (notify->reports.count > 0)
+        notify->events |= 1u << NOTIFY_REPORT;
+}
+
+/* ---- rows ---- */
+
+// clang-format off
+#define NOTIFY(member) CONFIG_FIELD(notify_config, member), .on_change = CHANGE_SECTION
+
+static const struct config_key notify_keys[] = {
+    {.name = "type", NOTIFY(type), .type = &type_choice,
+     CONFIG_WORDS("ntfy", "pushover", "pushsafer", "mail", "webhook", "command"),
+     .help = "How messages are sent."},
+    {.name = "url", NOTIFY(url), .type = &type_url,
+     .otherwise = "that of the service, where there is only one",
+     .help = "Where they are sent: of ntfy with the topic (https://ntfy.sh/my-topic), of a webhook the whole address, of "
+             "mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this host)."},
+    {.name = "url_file", NOTIFY(url_file), .type = &type_path,
+     .otherwise = "none",
+     .help = "A file whose first line is the url, where that is a secret in itself."},
+    {.name = "key_file", NOTIFY(key_file), .type = &type_path,
+     .otherwise = "none",
+     .help = "A file with the secrets, one a line: of pushover the token and the user key, of pushsafer the key, of mail "
+             "the password, of ntfy and a webhook the token, or with user the password. It should be readable by "
+             "packgate only."},
+    {.name = "user", NOTIFY(user), .type = &type_text,
+     .otherwise = "none",
+     .help = "The name to log in with."},
+    {.name = "from", NOTIFY(from), .type = &type_text,
+     .otherwise = "none",
+     .help = "The address that mail comes from."},
+    {.name = "to", NOTIFY(to), .type = &type_text,
+     .otherwise = "none",
+     .help = "The addresses that mail goes to, with commas between."},
+    {.name = "command", NOTIFY(command), .type = &type_path,
+     .otherwise = "none",
+     .help = "A program that is started for each message, without a shell, with JSON on its standard input and "
+             "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
+    {.name = "device", NOTIFY(device), .type = &type_text,
+     .otherwise = "all",
+     .help = "The device that pushover or pushsafer sends to."},
+    {.name = "sound", NOTIFY(sound), .type = &type_text,
+     .otherwise = "the service's",
+     .help = "The sound of pushover or pushsafer."},
+    {.name = "priority", NOTIFY(priority), .type = &type_int, .min = -2, .max = 2,
+     .preset = "1",
+     .help = "Of alarms at protection level; 2 is repeated by the service until somebody confirms it. Others have 0, ends and "
+             "reports less."},
+    {.name = "ca_file", NOTIFY(ca_file), .type = &type_path,
+     .preset = "none",
+     .help = "The certificates by which the server is checked, in PEM form; none takes those of the system."},
+    {.name = "verify", NOTIFY(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "yes",
+     .help = "Whether the server's certificate is checked."},
+    {.name = "packs", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs,
+     .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION,
+     .help = "The packs and banks that messages are about."},
+    {.name = "events", NOTIFY(events), .type = &type_events,
+     .preset = "alarm, stale, back",
+     .help = "What is told: an alarm began, rose to protection or ended; values became too old, and came back; the state of "
+             "charge fell below soc_below; the pack is full for the first time of the day; its cells differ by more than "
+             "cell_delta; somebody switched; the daily report; the gateway started."},
+    {.name = "level", NOTIFY(protection), .type = &type_flag, CONFIG_WORDS("warning", "protection"),
+     .preset = "warning",
+     .help = "The least level of alarms that are told."},
+    {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .min = 1, .max = 99,
+     .otherwise = "20 where events has it",
+     .help = "In percent: a state of charge below it is told, and when it is 5 percent above it again."},
+    {.name = "cell_delta", NOTIFY(cell_delta_mv), .type = &type_decimal, .min = 5, .max = 2000,
+     .otherwise = "100 where events has it",
+     .help = "In mV: a larger difference between the highest and the lowest cell is told, and when it is a fifth smaller "
+             "again."},
+    {.name = "report", NOTIFY(reports), .type = &type_reports,
+     .otherwise = "none",
+     .help = "When the daily report is sent."},
+    {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .min = 0, .max = 86400,
+     .preset = "30s",
+     .help = "For so long something must last before it is told, and be over before its end is."},
+    {.name = "repeat", NOTIFY(repeat_s), .type = &type_seconds, .min = 60, .max = 30 * 86400.0,
+     .preset = "6h",
+     .help = "The same thing is not told again within this time; if it lasts, it is told again after it."},
+    {.name = "limit", NOTIFY(limit), .type = &type_unsigned, .min = 2, .max = 1000,
+     .preset = "20",
+     .help = "Messages an hour. What comes beyond is counted, and told by one message as soon as there is room."},
+};
+
+static const struct config_alias notify_aliases[] = {
+    {"service",  "type"},
+    {"server",   "url"},
+    {"topic",    "url"},
+    {"token",    "key_file"},
+    {"key",      "key_file"},
+    {"password", "key_file"},
+    {"program",  "command"},
+    {"pack",     "packs"},
+    {"event",    "events"},
+    {0}
+};
+
+const struct config_section notify_section = {
+    .word = "notify", .heading = "[notify NAME]", .times = SECTION_NAMED,
+    .help = "Tells people: alarms, silence, thresholds and a daily report, to a phone, by mail, to a web address or to a "
+            "program of one's own.",
+    .size = sizeof(struct notify_config), .at = offsetof(struct config, notifies), .count = offsetof(struct config, notify_count),
+    CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .check = check_notify, .link = link_notify,
+};
+// clang-format on

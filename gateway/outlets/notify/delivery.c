@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+#include "delivery.h"
+
+#include "base/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOBODY (~0u)
+
+/* Behind each try but the last: a gap in the radio, a restart of a router, a provider's bad hour. */
+static const double pauses[DELIVERY_TRIES - 1] = {10, 110, 780, 2700};
+
+void delivery_init(struct delivery *delivery, unsigned limit)
+{
+    *delivery = (struct delivery){.limit = limit};
+    for (unsigned i = 0; i < DELIVERY_LIMIT; i++)
+        delivery->accepted[i] = -INFINITY;
+}
+
+static void free_parcel(struct parcel *parcel)
+{
+    free(parcel->message.values);
+    free(parcel);
+}
+
+void delivery_free(struct delivery *delivery)
+{
+    while (delivery->first) {
+        struct parcel *parcel = delivery->first;
+        delivery->first = parcel->next;
+        free_parcel(parcel);
+    }
+}
+
+/* The one that was accepted `limit` messages ago is an hour old. */
+static bool has_room(const struct delivery *delivery, double now)
+{
+    return now -
+               delivery
+                   ->accepted[(delivery->at + DELIVERY_LIMIT - delivery->limit) % DELIVERY_LIMIT] >=
+           DELIVERY_HOUR_S;
+}
+
+static bool append(struct delivery *delivery, const struct message *message, unsigned pack,
+                   unsigned watch, double now)
+{
+    struct parcel *parcel = delivery->count < DELIVERY_QUEUE ? calloc(1, sizeof *parcel) : NULL;
+    if (!parcel)
+        return false;
+    parcel->message = *message;
+    parcel->pack = pack;
+    parcel->watch = watch;
+    parcel->due = now;
+    struct parcel **end = &delivery->first;
+    while (*end)
+        end = &(*end)->next;
+    *end = parcel;
+    delivery->count++;
+    delivery->accepted[delivery->at] = now;
+    delivery->at = (delivery->at + 1) % DELIVERY_LIMIT;
+    return true;
+}
+
+bool delivery_add(struct delivery *delivery, struct message *message, unsigned pack, unsigned watch,
+                  double now)
+{
+    /* While some are held back, room is for the message about them first. */
+    if (delivery->held == 0 && has_room(delivery, now) &&
+        append(delivery, message, pack, watch, now)) {
+        message->values = NULL;
+        return true;
+    }
+    if (delivery->held == 0)
+        delivery->held_since = message->time;
+    snprintf(delivery->titles[delivery->held++ % DELIVERY_TITLES], MESSAGE_TITLE_SIZE, "%s",
+             message->title);
+    free(message->values);
+    message->values = NULL;
+    delivery->dropped++;
+    return false;
+}
+
+void delivery_tell_held(struct delivery *delivery, const char *gateway, double now, double time)
+{
+    if (delivery->held == 0 || !has_room(delivery, now) || delivery->count >= DELIVERY_QUEUE)
+        return;
+    struct message message = {
+        .event = NOTIFY_ALARM, .alarm = -1, .level = ALARM_WARNING, .time = time};
+    char since[32];
+    message_clock(delivery->held_since, time, since, sizeof since);
+    snprintf(message.title, sizeof message.title, "%u more", delivery->held);
+    struct text text = text_in(message.text, sizeof message.text);
+    text_format(&text,
+                "%u more messages of gateway %s since %s were not sent, as `limit` is %u an hour. "
+                "The last of them:",
+                delivery->held, gateway, since, delivery->limit);
+    const unsigned listed = delivery->held < DELIVERY_TITLES ? delivery->held : DELIVERY_TITLES;
+    for (unsigned i = delivery->held - listed; i < delivery->held; i++)
+        text_format(&text, "\n%s", delivery->titles[i % DELIVERY_TITLES]);
+    if (append(delivery, &message, NOBODY, NOBODY, now))
+        delivery->held = 0;
+}
+
+struct parcel *delivery_next(struct delivery *delivery, double now)
+{
+    for (struct parcel *parcel = delivery->first; parcel; parcel = parcel->next)
+        if (now >= parcel->due)
+            return parcel;
+    return NULL;
+}
+
+bool delivery_settle(struct delivery *delivery, struct parcel *parcel, enum outcome outcome,
+                     double now, double *pause_s)
+{
+    parcel->tries++;
+    delivery->sent += outcome == OUTCOME_SENT;
+    delivery->failed += outcome != OUTCOME_SENT;
+    if (outcome == OUTCOME_AGAIN && parcel->tries < DELIVERY_TRIES) {
+        *pause_s = pauses[parcel->tries - 1];
+        parcel->due = now + *pause_s;
+        return true;
+    }
+    delivery->dropped += outcome != OUTCOME_SENT;
+    struct parcel **at = &delivery->first;
+    while (*at != parcel)
+        at = &(*at)->next;
+    *at = parcel->next;
+    delivery->count--;
+    free_parcel(parcel);
+    return false;
+}

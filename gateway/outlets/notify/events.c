@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+#include "events.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SOC_HYSTERESIS 5.0
+#define CELL_HYSTERESIS 0.8
+#define FULL_PERCENT 99.95
+
+void events_init(struct events *events)
+{
+    *events = (struct events){.full_since = NAN};
+    for (unsigned i = 0; i < WATCHES; i++)
+        events->watches[i] = (struct watch){
+            .since = {-INFINITY, NAN, NAN}, .began = NAN, .ended = NAN, .told_at = NAN};
+}
+
+const char *events_watch_name(unsigned watch)
+{
+    return watch < PACK_ALARM_COUNT ? pack_alarm_name((enum pack_alarm) watch)
+           : watch == WATCH_STALE   ? "stale"
+           : watch == WATCH_SOC     ? "soc_below"
+                                    : "cell_delta";
+}
+
+static enum notify_event event_of(unsigned watch, enum phase phase)
+{
+    return watch < PACK_ALARM_COUNT ? NOTIFY_ALARM
+           : watch == WATCH_SOC     ? NOTIFY_SOC_BELOW
+           : watch == WATCH_CELLS   ? NOTIFY_CELL_DELTA
+           : phase == PHASE_ENDED   ? NOTIFY_BACK
+                                    : NOTIFY_STALE;
+}
+
+/* The level that this moment has: 0, or at least 1. */
+static int level_now(unsigned watch, const struct watch *before, const struct notify_config *config,
+                     const struct seen *seen)
+{
+    const struct pack *values = seen->values;
+    const double soc = values->value[SOC_PERCENT], delta = values->value[CELL_DELTA_MV];
+    const double soc_limit = config->soc_below + (before->level ? SOC_HYSTERESIS : 0);
+    const double delta_limit = config->cell_delta_mv * (before->level ? CELL_HYSTERESIS : 1);
+    if (watch == WATCH_STALE)
+        return seen->silent;
+    if (watch == WATCH_SOC)
+        return config->soc_below <= 0 ? 0 : isnan(soc) ? before->level : soc < fmin(soc_limit, 100);
+    if (watch == WATCH_CELLS)
+        return config->cell_delta_mv <= 0 ? 0 : isnan(delta) ? before->level : delta > delta_limit;
+    const uint32_t bit = 1u << watch;
+    if (values->alarms_protection & bit)
+        return ALARM_PROTECTION;
+    if (values->alarms_warning & bit)
+        return config->protection ? 0 : ALARM_WARNING;
+    /* What has not been read yet, after a start, says nothing of an alarm's end. */
+    return values->alarms_known & bit ? 0 : before->level;
+}
+
+static void note_level(struct watch *watch, int level, double now, double time)
+{
+    if (level > 0 && watch->level == 0) {
+        watch->since[1] = now;
+        /* Over for less than `hold`, it is still the same. */
+        if (watch->told == 0)
+            watch->began = time;
+    }
+    if (level > 1 && watch->level <= 1)
+        watch->since[2] = now;
+    if (level == 0 && watch->level > 0) {
+        watch->since[0] = now;
+        watch->ended = time;
+    }
+    watch->level = level;
+}
+
+struct teller {
+    const struct notify_config *config;
+    void (*tell)(void *data, unsigned watch, const struct happening *happening);
+    void *data;
+    double now, time;
+};
+
+static void say(const struct teller *teller, unsigned number, const struct watch *watch,
+                enum phase phase, int level)
+{
+    const enum notify_event event = event_of(number, phase);
+    const struct happening happening = {
+        .event = event,
+        .alarm = number < PACK_ALARM_COUNT ? (int) number : -1,
+        .level = level,
+        .phase = phase,
+        .began = watch->began,
+        .lasted_s = phase == PHASE_ENDED ? watch->ended - watch->began : NAN,
+    };
+    if (teller->config->events & 1u << event)
+        teller->tell(teller->data, number, &happening);
+}
+
+static void judge(const struct teller *teller, unsigned number, struct watch *watch)
+{
+    const double hold = teller->config->hold_s, now = teller->now;
+    const bool again = isnan(watch->told_at) || now - watch->told_at >= teller->config->repeat_s;
+    if (watch->level == 0) {
+        if (watch->told > 0 && now - watch->since[0] >= hold) {
+            watch->told = 0;
+            say(teller, number, watch, PHASE_ENDED, watch->last);
+        }
+        return;
+    }
+    const int held = watch->level > 1 && now - watch->since[2] >= hold ? 2
+                     : now - watch->since[1] >= hold                   ? 1
+                                                                       : 0;
+    if (held == 0)
+        return;
+    enum phase phase = PHASE_BEGAN;
+    if (held <= watch->told) {
+        if (!again)
+            return;
+        phase = PHASE_LASTS;
+    } else if (watch->told == 0 && held <= watch->last && !again) {
+        return;
+    }
+    watch->told = watch->last = phase == PHASE_LASTS ? watch->told : held;
+    watch->told_at = now;
+    say(teller, number, watch, phase, watch->told);
+}
+
+/* 100 % for the first time of the day, after it was below. */
+static void judge_full(const struct teller *teller, struct events *events, const struct seen *seen,
+                       int day)
+{
+    const double soc = seen->values->value[SOC_PERCENT];
+    if (isnan(soc))
+        return;
+    const bool full = soc >= FULL_PERCENT;
+    if (!full) {
+        events->below_full = true;
+        events->full_since = NAN;
+        return;
+    }
+    if (isnan(events->full_since))
+        events->full_since = teller->now;
+    if (!events->below_full || teller->now - events->full_since < teller->config->hold_s)
+        return;
+    events->below_full = false;
+    if (events->full_day == day)
+        return;
+    events->full_day = day;
+    const struct happening happening = {
+        .event = NOTIFY_FULL, .alarm = -1, .phase = PHASE_BEGAN, .began = NAN, .lasted_s = NAN};
+    teller->tell(teller->data, WATCHES, &happening);
+}
+
+/* While a pack is silent nobody knows what is true: what had begun to hold begins again with its next
+ * values, what was told stays told. */
+static void begin_anew(struct events *events, double now)
+{
+    for (unsigned i = 0; i < WATCHES; i++)
+        for (int k = 0; i != WATCH_STALE && k < 3; k++)
+            events->watches[i].since[k] = now;
+    if (!isnan(events->full_since))
+        events->full_since = now;
+}
+
+void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
+                 double now, double time, int day,
+                 void (*tell)(void *data, unsigned watch, const struct happening *happening),
+                 void *data)
+{
+    const struct teller teller = {
+        .config = config, .tell = tell, .data = data, .now = now, .time = time};
+    if (seen->fresh && !events->fresh && events->seen)
+        begin_anew(events, now);
+    events->fresh = seen->fresh;
+    events->seen |= seen->fresh;
+    for (unsigned i = 0; i < WATCHES; i++) {
+        struct watch *watch = &events->watches[i];
+        /* Neither fresh nor worth a word: right after a start. */
+        if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
+            continue;
+        note_level(watch, level_now(i, watch, config, seen), now, time);
+        judge(&teller, i, watch);
+    }
+    if (seen->fresh)
+        judge_full(&teller, events, seen, day);
+}
+
+bool events_note(const struct watch *watch, double now, double time, double repeat_s, char *out,
+                 size_t size)
+{
+    if (isnan(watch->told_at) || (watch->told == 0 && now - watch->told_at >= repeat_s))
+        return false;
+    snprintf(out, size, "%d %d %.0f %.0f", watch->told, watch->last, time - (now - watch->told_at),
+             isnan(watch->began) ? 0 : watch->began);
+    return true;
+}
+
+/* A clock that was wrong at one of both times makes it a moment ago at most. */
+bool events_take_note(struct watch *watch, const char *text, double now, double time)
+{
+    int told, last;
+    double told_at, began;
+    if (sscanf(text, "%d %d %lf %lf", &told, &last, &told_at, &began) != 4 || told < 0 ||
+        told > 2 || last < told || last > 2)
+        return false;
+    watch->told = told;
+    watch->last = last;
+    watch->told_at = now - fmax(time - told_at, 0);
+    watch->began = began > 0 ? began : NAN;
+    watch->level = told;
+    for (int i = 0; i < 3; i++)
+        watch->since[i] = now;
+    return true;
+}

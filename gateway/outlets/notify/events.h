@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is worth a message, of one pack: alarms, silence and thresholds, each of which must last for
+ * `hold` before it is told, is told again after `repeat` at the earliest, and whose end is told when
+ * it has been over for `hold`. Pure: time is an argument.
+ */
+#ifndef PACKGATE_OUTLETS_NOTIFY_EVENTS_H
+#define PACKGATE_OUTLETS_NOTIFY_EVENTS_H
+
+#include "message.h"
+
+#define WATCH_STALE PACK_ALARM_COUNT /* behind the alarms */
+#define WATCH_SOC (PACK_ALARM_COUNT + 1)
+#define WATCH_CELLS (PACK_ALARM_COUNT + 2)
+#define WATCHES (PACK_ALARM_COUNT + 3)
+
+struct watch {
+    int level;       /* now; 0: it is not so */
+    double since[3]; /* clock: since when it is 0, at least 1, at least 2 */
+    double began;    /* Unix seconds; NaN: not known */
+    double ended;    /* the same */
+    int told;        /* level that was told; 0: nothing, or its end */
+    int last;        /* the same, but an end leaves it */
+    double told_at;  /* clock: of `last`; NaN: never */
+};
+
+struct events {
+    struct watch watches[WATCHES];
+    bool was_full, below_full; /* since it was below, it can become full */
+    double full_since;         /* clock */
+    int full_day;              /* yyyymmdd, on which it was told */
+    bool fresh;                /* as seen last */
+    bool seen;                 /* fresh values, in this life */
+};
+
+/* A pack at this moment. */
+struct seen {
+    bool fresh;
+    bool silent; /* it is not fresh, and that is worth a word */
+    const struct pack *values;
+};
+
+void events_init(struct events *events);
+
+/** Looks, and calls `tell` for each thing to be told, with the number of its watch (WATCHES: full).
+ * `now` is the clock, `time` Unix seconds, `day` the local day as yyyymmdd. */
+void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
+                 double now, double time, int day,
+                 void (*tell)(void *data, unsigned watch, const struct happening *happening),
+                 void *data);
+
+/** The name of a watch for notes: "soc_low", "stale", "soc_below", "cell_delta". */
+const char *events_watch_name(unsigned watch);
+
+/** A watch as a line, and back; what was told in another life is not told again. False: it is no such
+ * line, or there is nothing to be remembered any more (it ended longer than `repeat` ago). */
+bool events_note(const struct watch *watch, double now, double time, double repeat_s, char *out,
+                 size_t size);
+bool events_take_note(struct watch *watch, const char *text, double now, double time);
+
+#endif

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+#include "message.h"
+
+#include "base/text.h"
+#include "packs/json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What a person wants to know of a pack when this alarm comes. */
+enum detail {
+    DETAIL_NONE,
+    DETAIL_CELL_HIGH,
+    DETAIL_CELL_LOW,
+    DETAIL_CELLS,
+    DETAIL_TEMPERATURE,
+    DETAIL_CURRENT
+};
+
+static const enum detail details[PACK_ALARM_COUNT] = {
+    [CELL_OVER_VOLTAGE] = DETAIL_CELL_HIGH,
+    [CELL_UNDER_VOLTAGE] = DETAIL_CELL_LOW,
+    [CELL_IMBALANCE] = DETAIL_CELLS,
+    [CHARGE_OVER_CURRENT] = DETAIL_CURRENT,
+    [DISCHARGE_OVER_CURRENT] = DETAIL_CURRENT,
+    [SHORT_CIRCUIT] = DETAIL_CURRENT,
+    [CHARGE_OVER_TEMPERATURE] = DETAIL_TEMPERATURE,
+    [CHARGE_UNDER_TEMPERATURE] = DETAIL_TEMPERATURE,
+    [DISCHARGE_OVER_TEMPERATURE] = DETAIL_TEMPERATURE,
+    [DISCHARGE_UNDER_TEMPERATURE] = DETAIL_TEMPERATURE,
+    [MOS_OVER_TEMPERATURE] = DETAIL_TEMPERATURE,
+    [TEMPERATURE_IMBALANCE] = DETAIL_TEMPERATURE,
+};
+
+void message_duration(double seconds, char *out, size_t size)
+{
+    const long minutes = lround(fmax(seconds, 0) / 60);
+    if (isnan(seconds))
+        snprintf(out, size, "an unknown time");
+    else if (seconds < 90)
+        snprintf(out, size, "%.0f s", fmax(seconds, 0));
+    else if (minutes < 120)
+        snprintf(out, size, "%ld min", minutes);
+    else if (minutes < 48 * 60)
+        snprintf(out, size, "%ld h %ld min", minutes / 60, minutes % 60);
+    else
+        snprintf(out, size, "%ld d %ld h", minutes / 1440, minutes / 60 % 24);
+}
+
+void message_clock(double time, double now, char *out, size_t size)
+{
+    const time_t at = (time_t) time, today = (time_t) now;
+    struct tm local, other;
+    localtime_r(&at, &local);
+    localtime_r(&today, &other);
+    const bool same = local.tm_yday == other.tm_yday && local.tm_year == other.tm_year;
+    strftime(out, size, same ? "%H:%M" : "%Y-%m-%d %H:%M", &local);
+}
+
+const char *message_level(const struct message *message)
+{
+    return message->level == ALARM_PROTECTION ? "protection"
+           : message->level == ALARM_WARNING  ? "warning"
+                                              : "info";
+}
+
+/* "cell over voltage" */
+static void add_words(struct text *text, const char *name)
+{
+    for (; *name; name++)
+        text_format(text, "%c", *name == '_' ? ' ' : *name);
+}
+
+/* In a bank the cell is one of a pack of it. */
+static void add_cell(struct text *text, const char *which, const struct source *source,
+                     enum pack_value at, enum pack_value index, unsigned member)
+{
+    const struct pack *values = source->values;
+    if (isnan(values->value[at]))
+        return;
+    text_format(text, ", %s cell", which);
+    if (!isnan(values->value[index]))
+        text_format(text, " %.0f", values->value[index]);
+    if (source->members && member > 0 && member <= source->member_count)
+        text_format(text, " of %s", source->members[member - 1]->name);
+    text_format(text, " %.3f V", values->value[at] / 1000);
+}
+
+static void add_temperatures(struct text *text, const struct pack *values)
+{
+    int high = -1, low = -1;
+    for (int i = 0; i < MAX_TEMPS; i++) {
+        const double value = values->value[TEMP_C + i];
+        if (isnan(value))
+            continue;
+        high = high < 0 || value > values->value[TEMP_C + high] ? i : high;
+        low = low < 0 || value < values->value[TEMP_C + low] ? i : low;
+    }
+    if (high >= 0)
+        text_format(text, ", sensor %d %.1f °C", high + 1, values->value[TEMP_C + high]);
+    if (high >= 0 && low != high)
+        text_format(text, ", sensor %d %.1f °C", low + 1, values->value[TEMP_C + low]);
+    if (!isnan(values->value[MOS_TEMP_C]))
+        text_format(text, ", MOS %.1f °C", values->value[MOS_TEMP_C]);
+}
+
+static void add_cells(struct text *text, const struct source *source, bool high, bool low)
+{
+    const struct map_bank *bank = source->status.bank;
+    if (high)
+        add_cell(text, "highest", source, CELL_MAX_MV, CELL_MAX_INDEX,
+                 bank ? bank->cell_max_pack : 0);
+    if (low)
+        add_cell(text, "lowest", source, CELL_MIN_MV, CELL_MIN_INDEX,
+                 bank ? bank->cell_min_pack : 0);
+    if (high && low && !isnan(source->values->value[CELL_DELTA_MV]))
+        text_format(text, ", difference %.0f mV", source->values->value[CELL_DELTA_MV]);
+}
+
+/* ", highest cell 7 3.652 V, SOC 98.0 %, 54.20 V, 12.3 A": begins with a comma. */
+static void add_values(struct text *text, const struct source *source, enum detail detail)
+{
+    const struct pack *values = source->values;
+    const bool cells = detail == DETAIL_CELLS;
+    add_cells(text, source, cells || detail == DETAIL_CELL_HIGH,
+              cells || detail == DETAIL_CELL_LOW);
+    if (detail == DETAIL_TEMPERATURE)
+        add_temperatures(text, values);
+    if (detail == DETAIL_CURRENT && !isnan(values->value[CURRENT_A]))
+        text_format(text, ", %.1f A", values->value[CURRENT_A]);
+    if (!isnan(values->value[SOC_PERCENT]))
+        text_format(text, ", SOC %.1f %%", values->value[SOC_PERCENT]);
+    if (!isnan(values->value[VOLTAGE_V]))
+        text_format(text, ", %.2f V", values->value[VOLTAGE_V]);
+    if (detail != DETAIL_CURRENT && !isnan(values->value[CURRENT_A]))
+        text_format(text, ", %.1f A", values->value[CURRENT_A]);
+}
+
+static const char *kind_of(const struct source *source)
+{
+    return source->members ? "bank" : "pack";
+}
+
+static void add_subject(struct text *text, const struct happening *happening,
+                        const struct notify_config *config)
+{
+    const bool over = happening->phase == PHASE_ENDED;
+    switch (happening->event) {
+    case NOTIFY_ALARM:
+        add_words(text, pack_alarm_name((enum pack_alarm) happening->alarm));
+        break;
+    case NOTIFY_STALE:
+    case NOTIFY_BACK:
+        text_add(text, over ? "answers again" : "does not answer");
+        return;
+    case NOTIFY_SOC_BELOW:
+        text_format(text,
+                    over ? "state of charge is back above %g %%" : "state of charge is below %g %%",
+                    config->soc_below);
+        return;
+    case NOTIFY_CELL_DELTA:
+        text_format(text,
+                    over ? "cells differ by less than %g mV again"
+                         : "cells differ by more than %g mV",
+                    config->cell_delta_mv);
+        return;
+    default:
+        text_add(text, "is full");
+        return;
+    }
+    if (over)
+        text_add(text, " is over");
+    else
+        text_format(text, ", %s", happening->level == ALARM_PROTECTION ? "protection" : "warning");
+}
+
+static void add_times(struct text *text, const struct happening *happening, double time)
+{
+    char clock[32], duration[32];
+    if (happening->event == NOTIFY_FULL)
+        return;
+    if (!isnan(happening->began)) {
+        message_clock(happening->began, time, clock, sizeof clock);
+        text_format(text, happening->phase == PHASE_ENDED ? ", it began at %s" : ", since %s",
+                    clock);
+    }
+    if (happening->phase == PHASE_ENDED && !isnan(happening->lasted_s)) {
+        message_duration(happening->lasted_s, duration, sizeof duration);
+        text_format(text, " and lasted %s", duration);
+    } else if (happening->phase == PHASE_LASTS && !isnan(happening->began)) {
+        message_duration(time - happening->began, duration, sizeof duration);
+        text_format(text, ", that is %s", duration);
+    }
+}
+
+static void keep_values(struct message *message, const struct source *source)
+{
+    json_t *values = json_of_pack(source->values);
+    message->values = json_text(values);
+}
+
+void message_of(struct message *message, const struct happening *happening,
+                const struct source *source, const struct notify_config *config,
+                const char *gateway, bool fresh, double time)
+{
+    *message = (struct message){.event = happening->event,
+                                .alarm = happening->alarm,
+                                .level = happening->phase == PHASE_ENDED ? 0 : happening->level,
+                                .active = happening->phase != PHASE_ENDED &&
+                                          happening->event != NOTIFY_FULL,
+                                .time = time};
+    snprintf(message->pack, sizeof message->pack, "%s", source->name);
+    struct text title = text_in(message->title, sizeof message->title);
+    text_format(&title, "%s: ", source->name);
+    if (happening->phase == PHASE_LASTS)
+        text_add(&title, "still: ");
+    add_subject(&title, happening, config);
+    struct text text = text_in(message->text, sizeof message->text);
+    text_format(&text, "%s %s of gateway %s: ", kind_of(source), source->name, gateway);
+    message->text[0] = source->members ? 'B' : 'P';
+    add_subject(&text, happening, config);
+    add_times(&text, happening, time);
+    if (fresh)
+        add_values(&text, source,
+                   happening->event == NOTIFY_ALARM        ? details[happening->alarm]
+                   : happening->event == NOTIFY_CELL_DELTA ? DETAIL_CELLS
+                                                           : DETAIL_NONE);
+    else if (!isnan(source->values->value[SOC_PERCENT]))
+        text_format(&text, ", last known SOC %.1f %%", source->values->value[SOC_PERCENT]);
+    text_add(&text, ".");
+    if (fresh)
+        keep_values(message, source);
+}
+
+void message_switched(struct message *message, const struct source *source, const char *what,
+                      const char *from, const char *outcome, const char *gateway, double time)
+{
+    *message = (struct message){.event = NOTIFY_SWITCHED, .alarm = -1, .time = time};
+    snprintf(message->pack, sizeof message->pack, "%s", source->name);
+    snprintf(message->title, sizeof message->title, "%s: %s by %s: %s", source->name, what, from,
+             outcome);
+    snprintf(message->text, sizeof message->text, "%s %s of gateway %s: %s ordered by %s: %s.",
+             source->members ? "Bank" : "Pack", source->name, gateway, what, from, outcome);
+    keep_values(message, source);
+}
+
+char *message_json(const struct message *message, const char *gateway)
+{
+    json_t *values = message->values ? json_loads(message->values, 0, NULL) : NULL;
+    json_t *object = json_pack(
+        "{s:I, s:s, s:s, s:s, s:s, s:b, s:s, s:s, s:o}", "time", (json_int_t) message->time,
+        "gateway", gateway, "pack", message->pack, "event", notify_event_name(message->event),
+        "level", message_level(message), "active", message->active, "title", message->title, "text",
+        message->text, "values", values ? values : json_object());
+    if (object && message->alarm >= 0)
+        json_object_set_new(object, "alarm",
+                            json_string(pack_alarm_name((enum pack_alarm) message->alarm)));
+    return object ? json_text(object) : NULL;
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet `notify`: looks at each pack once a second and with each change, and sends what is worth a
+ * message, one after the other. What was told is noted in the state file, so that another life neither
+ * tells it again nor forgets to tell its end.
+ */
+#include "events.h"
+#include "sender.h"
+
+#include "outlets/kinds.h"
+#include "outlets/rights.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPORT_TICKS 5 /* seconds */
+#define LAST_S 3.0     /* at the end, for what is on its way */
+
+struct notify_pack {
+    struct outlet_pack *pack;
+    struct events events;
+};
+
+struct notify {
+    struct outlet *outlet;
+    const struct notify_config *config;
+    struct observer observer;
+    struct notify_pack *packs;
+    unsigned pack_count;
+    struct delivery delivery;
+    struct parcel *sending;
+    struct sender *sender;
+    char name[2 * OUTLET_NAME_SIZE], gateway[65], words[128];
+    bool failing; /* it was told */
+    bool ending;
+    double started; /* clock */
+    unsigned ticks;
+    ev_timer second, farewell;
+};
+
+static double wall_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+static int local_day(double time)
+{
+    const time_t at = (time_t) time;
+    struct tm local;
+    localtime_r(&at, &local);
+    return (local.tm_year + 1900) * 10000 + (local.tm_mon + 1) * 100 + local.tm_mday;
+}
+
+/* ---- notes ---- */
+
+static void watch_key(const struct notify_pack *pack, unsigned watch, char key[PIPE_KEY_SIZE])
+{
+    snprintf(key, PIPE_KEY_SIZE, "%s.%s", pack->pack->source.name,
+             watch < WATCHES ? events_watch_name(watch) : "full");
+}
+
+static void note_watch(struct notify *notify, const struct notify_pack *pack, unsigned watch)
+{
+    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+    watch_key(pack, watch, key);
+    if (watch == WATCHES) {
+        snprintf(text, sizeof text, "%d", pack->events.full_day);
+        outlet_keep(notify->outlet, key, text);
+        return;
+    }
+    const bool keep = events_note(&pack->events.watches[watch], clock_now(), wall_now(),
+                                  notify->config->repeat_s, text, sizeof text);
+    outlet_keep(notify->outlet, key, keep ? text : NULL);
+}
+
+static void take_notes(struct notify *notify, struct notify_pack *pack)
+{
+    for (unsigned i = 0; i <= WATCHES; i++) {
+        char key[PIPE_KEY_SIZE];
+        watch_key(pack, i, key);
+        const char *text = outlet_note(notify->outlet, key);
+        if (text && i < WATCHES)
+            events_take_note(&pack->events.watches[i], text, clock_now(), wall_now());
+        else if (text)
+            pack->events.full_day = atoi(text);
+    }
+}
+
+/* What is not worth remembering any more. */
+static void forget(struct notify *notify)
+{
+    for (unsigned i = 0; i < notify->pack_count; i++)
+        for (unsigned k = 0; k < WATCHES; k++) {
+            char key[PIPE_KEY_SIZE];
+            const struct watch *watch = &notify->packs[i].events.watches[k];
+            watch_key(&notify->packs[i], k, key);
+            if (watch->told == 0 && outlet_note(notify->outlet, key) &&
+                clock_now() - watch->told_at >= notify->config->repeat_s)
+                outlet_keep(notify->outlet, key, NULL);
+        }
+}
+
+/* ---- sending ---- */
+
+static void send_next(struct notify *notify)
+{
+    if (sender_is_busy(notify->sender) || notify->sending)
+        return;
+    notify->sending = delivery_next(&notify->delivery, clock_now());
+    if (notify->sending)
+        sender_send(notify->sender, &notify->sending->message);
+}
+
+static void report(struct notify *notify)
+{
+    struct pipe_report report = {.connected = !notify->failing,
+                                 .sent = notify->delivery.sent,
+                                 .dropped = notify->delivery.dropped,
+                                 .failed = notify->delivery.failed,
+                                 .queued = notify->delivery.count};
+    snprintf(report.words, sizeof report.words, "%s", notify->words);
+    outlet_report(notify->outlet, &report);
+}
+
+static void on_sent(void *data, enum outcome outcome, const char *why)
+{
+    struct notify *notify = data;
+    struct parcel *parcel = notify->sending;
+    char title[MESSAGE_TITLE_SIZE];
+    double pause_s = 0;
+    const unsigned pack = parcel->pack, watch = parcel->watch;
+    snprintf(title, sizeof title, "%s", parcel->message.title);
+    notify->sending = NULL;
+    const bool again = delivery_settle(&notify->delivery, parcel, outcome, clock_now(), &pause_s);
+    if (outcome == OUTCOME_SENT) {
+        log_info("%s: told \"%s\"", notify->name, title);
+        if (pack < notify->pack_count)
+            note_watch(notify, &notify->packs[pack], watch);
+        notify->failing = false;
+        notify->words[0] = '\0';
+    } else {
+        snprintf(notify->words, sizeof notify->words, "%.127s", why);
+        if (!again)
+            log_error("%s: \"%s\" is not told: %s", notify->name, title, why);
+        else if (!notify->failing)
+            log_warn("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
+        else
+            log_debug("%s: %s; trying again in %.0f s", notify->name, why, pause_s);
+        notify->failing = true;
+    }
+    report(notify);
+    if (notify->ending && notify->delivery.count == 0)
+        outlet_over(notify->outlet);
+    else
+        send_next(notify);
+}
+
+static void post(struct notify *notify, struct message *message, unsigned pack, unsigned watch)
+{
+    if (!delivery_add(&notify->delivery, message, pack, watch, clock_now()) &&
+        notify->delivery.held == 1)
+        log_warn("%s: more than %u messages an hour: further ones are counted and told together",
+                 notify->name, notify->config->limit);
+    send_next(notify);
+}
+
+/* ---- what happens ---- */
+
+struct looking {
+    struct notify *notify;
+    struct notify_pack *pack;
+    bool fresh;
+};
+
+static void on_happening(void *data, unsigned watch, const struct happening *happening)
+{
+    const struct looking *looking = data;
+    struct notify *notify = looking->notify;
+    struct message message;
+    if (happening->event == NOTIFY_FULL && !(notify->config->events & 1u << NOTIFY_FULL))
+        return;
+    message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
+               looking->fresh, wall_now());
+    post(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
+}
+
+static void look(struct notify *notify, struct notify_pack *pack, double now)
+{
+    const struct source *source = &pack->pack->source;
+    const double time = wall_now();
+    const bool fresh = outlet_fresh(notify->outlet, pack->pack, now);
+    const struct seen seen = {
+        .fresh = fresh && pack->pack->last.whole,
+        .silent = !fresh && now - notify->started > source->settle_s,
+        .values = source->values,
+    };
+    struct looking looking = {.notify = notify, .pack = pack, .fresh = fresh};
+    if (!notify->ending)
+        events_look(&pack->events, notify->config, &seen, now, time, local_day(time), on_happening,
+                    &looking);
+}
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct notify *notify = data;
+    (void) changes;
+    look(notify, &notify->packs[outlet_pack_of(notify->outlet, source)->index], now);
+}
+
+static const char *outcome_of(enum order_result result)
+{
+    return result == ORDER_DONE ? "done" : result == ORDER_REFUSED ? "refused" : "not done";
+}
+
+static void on_ordered(void *data, const struct source *source, const struct order_report *order)
+{
+    struct notify *notify = data;
+    char what[SWITCHES_TEXT];
+    struct message message;
+    if (notify->ending || !(notify->config->events & 1u << NOTIFY_SWITCHED))
+        return;
+    message_switched(&message, source, switches_format(&order->ordered, what), order->from,
+                     outcome_of(order->result), notify->gateway, wall_now());
+    post(notify, &message, ~0u, ~0u);
+}
+
+/* The gateway, not this process, which may have been restarted. */
+static void tell_start(struct notify *notify)
+{
+    const struct pipe_config *config = outlet_config(notify->outlet);
+    char text[32];
+    snprintf(text, sizeof text, "%.3f", config->started_at);
+    const char *before = outlet_note(notify->outlet, "started");
+    const bool same = before && strcmp(before, text) == 0;
+    outlet_keep(notify->outlet, "started", text);
+    if (same || !(notify->config->events & 1u << NOTIFY_STARTED))
+        return;
+    struct message message = {.event = NOTIFY_STARTED, .alarm = -1, .time = wall_now()};
+    snprintf(message.title, sizeof message.title, "%s: packgate has started", notify->gateway);
+    snprintf(message.text, sizeof message.text,
+             "packgate %s has started on %s with %u packs and banks.", config->version,
+             notify->gateway, notify->pack_count);
+    post(notify, &message, ~0u, ~0u);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct notify *notify = timer->data;
+    const double now = clock_now();
+    for (unsigned i = 0; i < notify->pack_count; i++)
+        look(notify, &notify->packs[i], now);
+    delivery_tell_held(&notify->delivery, notify->gateway, now, wall_now());
+    send_next(notify);
+    if (notify->ticks++ % REPORT_TICKS == 0)
+        report(notify);
+    if (notify->ticks % 60 == 0)
+        forget(notify);
+}
+
+/* ---- life ---- */
+
+static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct notify *notify = timer->data;
+    if (notify->delivery.count > 0)
+        log_warn("%s: %u messages are not told any more", notify->name, notify->delivery.count);
+    outlet_over(notify->outlet);
+}
+
+static void stop(void *self, bool gone)
+{
+    (void) gone;
+    struct notify *notify = self;
+    notify->ending = true;
+    ev_timer_stop(outlet_loop(notify->outlet), &notify->second);
+    if (notify->delivery.count == 0) {
+        outlet_over(notify->outlet);
+        return;
+    }
+    send_next(notify);
+    ev_timer_set(&notify->farewell, LAST_S, 0);
+    ev_timer_start(outlet_loop(notify->outlet), &notify->farewell);
+}
+
+static void free_notify(void *self)
+{
+    struct notify *notify = self;
+    ev_timer_stop(outlet_loop(notify->outlet), &notify->second);
+    ev_timer_stop(outlet_loop(notify->outlet), &notify->farewell);
+    sender_free(notify->sender);
+    delivery_free(&notify->delivery);
+    free(notify->packs);
+    free(notify);
+}
+
+static bool make_packs(struct notify *notify)
+{
+    while (outlet_pack(notify->outlet, notify->pack_count))
+        notify->pack_count++;
+    notify->packs = calloc(notify->pack_count + 1, sizeof *notify->packs);
+    for (unsigned i = 0; notify->packs && i < notify->pack_count; i++) {
+        notify->packs[i].pack = outlet_pack(notify->outlet, i);
+        events_init(&notify->packs[i].events);
+        take_notes(notify, &notify->packs[i]);
+    }
+    return notify->packs != NULL;
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct notify *notify = calloc(1, sizeof *notify);
+    if (!notify)
+        return NULL;
+    notify->outlet = outlet;
+    notify->config = outlet_config(outlet)->settings;
+    notify->started = clock_now();
+    snprintf(notify->name, sizeof notify->name, "notify %s", outlet_config(outlet)->section);
+    if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
+        snprintf(notify->gateway, sizeof notify->gateway, "packgate");
+    if (notify->config->type != NOTIFY_COMMAND)
+        rights_give_up_programs();
+    ev_init(&notify->farewell, on_farewell);
+    ev_timer_init(&notify->second, on_second, 1, 1);
+    notify->farewell.data = notify->second.data = notify;
+    delivery_init(&notify->delivery, notify->config->limit);
+    const struct sender_settings settings = {.config = notify->config,
+                                             .who = notify->name,
+                                             .gateway = notify->gateway,
+                                             .page = outlet_config(outlet)->page,
+                                             .done = on_sent,
+                                             .data = notify};
+    notify->sender = sender_new(outlet_loop(outlet), &settings);
+    if (!notify->sender || !make_packs(notify)) {
+        log_error("%s: out of memory", notify->name);
+        free_notify(notify);
+        return NULL;
+    }
+    ev_timer_start(outlet_loop(outlet), &notify->second);
+    notify->observer =
+        (struct observer){.changed = on_changed, .ordered = on_ordered, .data = notify};
+    outlet_observe(outlet, &notify->observer);
+    tell_start(notify);
+    return notify;
+}
+
+const struct outlet_kind outlet_notify = {
+    .name = "notify",
+    .network = true,
+    .programs = true,
+    .settings_size = sizeof(struct notify_config),
+    .start = start,
+    .stop = stop,
+    .free = free_notify,
+};

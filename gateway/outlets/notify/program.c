@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+#include "program.h"
+
+#include "base/child.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRAM_S 30.0
+#define NOT_STARTED 127
+
+struct program {
+    struct ev_loop *loop;
+    ev_child child;
+    ev_timer deadline;
+    bool killed;
+    void (*over)(void *data, bool good, const char *why);
+    void *data;
+};
+
+static void on_child(struct ev_loop *loop, ev_child *child, int revents)
+{
+    (void) revents;
+    struct program *program = child->data;
+    const int status = child->rstatus;
+    char why[80] = "";
+    ev_child_stop(loop, child);
+    ev_timer_stop(loop, &program->deadline);
+    if (program->killed)
+        snprintf(why, sizeof why, "it took longer than %.0f s and was killed", PROGRAM_S);
+    else if (WIFSIGNALED(status))
+        snprintf(why, sizeof why, "it was ended by signal %d", WTERMSIG(status));
+    else if (WEXITSTATUS(status) == NOT_STARTED)
+        snprintf(why, sizeof why, "it ended with %d: it cannot be started, or not what it starts",
+                 NOT_STARTED);
+    else if (WEXITSTATUS(status) != 0)
+        snprintf(why, sizeof why, "it ended with %d", WEXITSTATUS(status));
+    program->over(program->data, !why[0], why);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct program *program = timer->data;
+    program->killed = true;
+    kill(-program->child.pid, SIGKILL);
+    kill(program->child.pid, SIGKILL);
+}
+
+struct program *program_new(struct ev_loop *loop,
+                            void (*over)(void *data, bool good, const char *why), void *data)
+{
+    struct program *program = calloc(1, sizeof *program);
+    if (!program)
+        return NULL;
+    program->loop = loop;
+    program->over = over;
+    program->data = data;
+    ev_init(&program->child, on_child);
+    ev_init(&program->deadline, on_deadline);
+    program->child.data = program->deadline.data = program;
+    return program;
+}
+
+void program_free(struct program *program)
+{
+    if (!program)
+        return;
+    if (ev_is_active(&program->child)) {
+        kill(-program->child.pid, SIGKILL);
+        kill(program->child.pid, SIGKILL);
+    }
+    ev_child_stop(program->loop, &program->child);
+    ev_timer_stop(program->loop, &program->deadline);
+    free(program);
+}
+
+/* A file that nothing else sees, with the message in it: it cannot stop the writer as a pipe would. */
+static int file_of(const char *json)
+{
+    const size_t size = strlen(json);
+    int file = memfd_create("message", MFD_CLOEXEC);
+    if (file >= 0 && (pwrite(file, json, size, 0) != (ssize_t) size)) {
+        close(file);
+        return -1;
+    }
+    return file;
+}
+
+static _Noreturn void run(const char *path, const struct message *message, int file)
+{
+    char *arguments[] = {strdup(path), NULL};
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0);
+    setenv("PACKGATE_EVENT", notify_event_name(message->event), 1);
+    setenv("PACKGATE_PACK", message->pack, 1);
+    setenv("PACKGATE_LEVEL", message_level(message), 1);
+    setenv("PACKGATE_TEXT", message->text, 1);
+    dup2(file, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* both to the log */
+    child_settle(-1);
+    if (arguments[0])
+        execv(path, arguments);
+    _exit(NOT_STARTED);
+}
+
+bool program_start(struct program *program, const char *path, const struct message *message,
+                   const char *json, char *why, size_t size)
+{
+    int file = access(path, X_OK) == 0 ? file_of(json) : -1;
+    const pid_t pid = file >= 0 ? fork() : -1;
+    if (pid == 0)
+        run(path, message, file);
+    if (pid < 0)
+        snprintf(why, size, "%s: %s", path, strerror(errno));
+    if (file >= 0)
+        close(file);
+    if (pid < 0)
+        return false;
+    setpgid(pid, pid);
+    program->killed = false;
+    ev_child_set(&program->child, pid, 0);
+    ev_child_start(program->loop, &program->child);
+    ev_timer_set(&program->deadline, PROGRAM_S, 0);
+    ev_timer_start(program->loop, &program->deadline);
+    return true;
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `type = command`: a program that gets a message on its standard input. No shell; one at a time; 30
+ * seconds, then it is killed with all that it has started.
+ */
+#ifndef PACKGATE_OUTLETS_NOTIFY_PROGRAM_H
+#define PACKGATE_OUTLETS_NOTIFY_PROGRAM_H
+
+#include "message.h"
+
+#include <ev.h>
+
+struct program;
+
+/** `over` follows each start that was good. NULL: out of memory. Works on the default loop only, as the end of a
+ * child is a signal. */
+struct program *program_new(struct ev_loop *loop,
+                            void (*over)(void *data, bool good, const char *why), void *data);
+/** NULL: nothing. */
+void program_free(struct program *program);
+
+/** Starts it. False: it cannot be, `why` says why. */
+bool program_start(struct program *program, const char *path, const struct message *message,
+                   const char *json, char *why, size_t size);
+
+#endif

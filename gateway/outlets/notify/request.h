@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A message as the service wants it: address, headers, body, and what its answer means. Of ntfy,
+ * Pushover, Pushsafer, mail and webhooks; libcurl does the rest.
+ */
+#ifndef PACKGATE_OUTLETS_NOTIFY_REQUEST_H
+#define PACKGATE_OUTLETS_NOTIFY_REQUEST_H
+
+#include "delivery.h"
+
+#include <curl/curl.h>
+
+#define SECRET_SIZE 256
+
+/* What the files of a section have; read for each try, as they may have changed. */
+struct secrets {
+    char url[OUTLET_PATH_SIZE];
+    char line[2][SECRET_SIZE]; /* of key_file */
+};
+
+/** Reads them. False: `why` says which cannot be read or has too little in it. Warns once (`*told`) when
+ * everybody can read them. */
+bool secrets_read(struct secrets *secrets, const struct notify_config *config, const char *who,
+                  bool *told, char *why, size_t size);
+
+struct request {
+    struct curl_slist *headers, *recipients;
+    char *body; /* on the heap */
+    size_t size, at;
+    char answer[400]; /* its beginning */
+    size_t answered;
+};
+
+/** How many bytes of text the service takes. */
+size_t request_text_most(enum notify_type type);
+
+/** Sets a handle up (which has what transfer_init gives it). `page` is the address of the web page, "" if there is
+ * none. False: out of memory. The request is to stay where it is until request_clear. */
+bool request_set(struct request *request, CURL *easy, const struct notify_config *config,
+                 const struct secrets *secrets, const struct message *message, const char *gateway,
+                 const char *page);
+void request_clear(struct request *request);
+
+/** What became of it; `why` says what went wrong, without a secret. */
+enum outcome request_judge(const struct request *request, CURL *easy,
+                           const struct notify_config *config, const struct secrets *secrets,
+                           CURLcode code, const char *words, char *why, size_t size);
+
+#endif

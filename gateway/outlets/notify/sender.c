@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#include "sender.h"
+#include "program.h"
+#include "request.h"
+
+#include "outlets/transfer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEND_S 20.0
+
+struct sender {
+    struct ev_loop *loop;
+    struct sender_settings settings;
+    struct transfers *transfers;
+    struct transfer transfer;
+    struct program *program;
+    struct request request;
+    struct secrets secrets;
+    ev_timer failed; /* it could not even begin */
+    char why[300];
+    enum outcome outcome;
+    bool busy, open_told;
+};
+
+bool sender_is_busy(const struct sender *sender)
+{
+    return sender->busy;
+}
+
+static void finish(struct sender *sender, enum outcome outcome, const char *why)
+{
+    sender->busy = false;
+    sender->settings.done(sender->settings.data, outcome, why);
+}
+
+static void on_failed(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct sender *sender = timer->data;
+    transfer_free(&sender->transfer);
+    request_clear(&sender->request);
+    finish(sender, sender->outcome, sender->why);
+}
+
+static void fail(struct sender *sender, enum outcome outcome)
+{
+    sender->outcome = outcome;
+    ev_timer_set(&sender->failed, 0, 0);
+    ev_timer_start(sender->loop, &sender->failed);
+}
+
+static void on_transferred(void *data, CURLcode code, const char *words)
+{
+    struct sender *sender = data;
+    char why[300] = "";
+    enum outcome outcome =
+        request_judge(&sender->request, sender->transfer.easy, sender->settings.config,
+                      &sender->secrets, code, words, why, sizeof why);
+    /* The handle is in the hands of its library until this returns. */
+    snprintf(sender->why, sizeof sender->why, "%s", why);
+    fail(sender, outcome);
+}
+
+static void on_program_over(void *data, bool good, const char *why)
+{
+    finish(data, good ? OUTCOME_SENT : OUTCOME_AGAIN, why);
+}
+
+static void transfer_message(struct sender *sender, const struct message *message)
+{
+    const struct notify_config *config = sender->settings.config;
+    const struct transfer_tls tls = {
+        .ca_file = config->ca_file, .client_cert = "", .client_key = "", .verify = config->verify};
+    if (!secrets_read(&sender->secrets, config, sender->settings.who, &sender->open_told,
+                      sender->why, sizeof sender->why)) {
+        fail(sender, OUTCOME_AGAIN);
+        return;
+    }
+    sender->transfer = (struct transfer){.done = on_transferred, .data = sender};
+    if (!transfer_init(&sender->transfer, sender->transfers,
+                       config->type == NOTIFY_MAIL ? "smtp,smtps" : "http,https", SEND_S, &tls) ||
+        !request_set(&sender->request, sender->transfer.easy, config, &sender->secrets, message,
+                     sender->settings.gateway, sender->settings.page)) {
+        snprintf(sender->why, sizeof sender->why, "out of memory, or too long");
+        fail(sender, OUTCOME_AGAIN);
+        return;
+    }
+    transfer_start(&sender->transfer);
+}
+
+void sender_send(struct sender *sender, const struct message *message)
+{
+    sender->busy = true;
+    if (sender->settings.config->type != NOTIFY_COMMAND) {
+        transfer_message(sender, message);
+        return;
+    }
+    char *json = message_json(message, sender->settings.gateway);
+    if (!json || !program_start(sender->program, sender->settings.config->command, message, json,
+                                sender->why, sizeof sender->why)) {
+        if (!json)
+            snprintf(sender->why, sizeof sender->why, "out of memory");
+        fail(sender, OUTCOME_AGAIN);
+    }
+    free(json);
+}
+
+struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings)
+{
+    struct sender *sender = calloc(1, sizeof *sender);
+    if (!sender)
+        return NULL;
+    sender->loop = loop;
+    sender->settings = *settings;
+    ev_init(&sender->failed, on_failed);
+    sender->failed.data = sender;
+    if (settings->config->type == NOTIFY_COMMAND)
+        sender->program = program_new(loop, on_program_over, sender);
+    else
+        sender->transfers = transfers_new(loop);
+    if (sender->program || sender->transfers)
+        return sender;
+    free(sender);
+    return NULL;
+}
+
+void sender_free(struct sender *sender)
+{
+    if (!sender)
+        return;
+    ev_timer_stop(sender->loop, &sender->failed);
+    transfer_free(&sender->transfer);
+    request_clear(&sender->request);
+    transfers_free(sender->transfers);
+    program_free(sender->program);
+    free(sender);
+}

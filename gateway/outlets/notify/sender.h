@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Sends one message at a time, by libcurl or by a program, in the loop: nothing here waits.
+ */
+#ifndef PACKGATE_OUTLETS_NOTIFY_SENDER_H
+#define PACKGATE_OUTLETS_NOTIFY_SENDER_H
+
+#include "delivery.h"
+
+#include <ev.h>
+
+struct sender;
+
+struct sender_settings {
+    const struct notify_config *config; /* kept by reference, as the texts are */
+    const char *who;                    /* "notify phone", for the log */
+    const char *gateway, *page;
+    /** A try is over, never from within sender_send. `why` says what went wrong. */
+    void (*done)(void *data, enum outcome outcome, const char *why);
+    void *data;
+};
+
+/** NULL: out of memory. */
+struct sender *sender_new(struct ev_loop *loop, const struct sender_settings *settings);
+/** Breaks off what is under way. */
+void sender_free(struct sender *sender);
+
+bool sender_is_busy(const struct sender *sender);
+
+/** Begins; not while it is busy. */
+void sender_send(struct sender *sender, const struct message *message);
+
+#endif

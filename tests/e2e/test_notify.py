@@ -1,0 +1,499 @@
+# SPDX-License-Identifier: MIT
+"""The outlet notify against stand-ins for each service: what they get, what happens when they fail, refuse, hang or have a
+certificate that is not to be trusted, and that nothing is told twice."""
+
+import base64
+import email
+import email.header
+import http.server
+import json
+import os
+import queue
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.parse
+
+from harness import Gateway, PACKGATE, PATIENCE, main
+from mqtt_harness import LINE, make_certificates
+
+CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
+
+
+class Service:
+    """An HTTP server that notes what it is sent, and answers as it is told to: a status, "hang", or "close"."""
+
+    def __init__(self, tls=None):
+        service = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                answer = service.answers.pop(0) if service.answers else 200
+                service.came.append((self.path, dict(self.headers), body.decode()))
+                if answer == "hang":
+                    service.ends.wait(PATIENCE)
+                    return
+                if answer == "close":
+                    return
+                text = service.text.encode()
+                self.send_response(answer)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+                if 200 <= answer < 300:
+                    service.queue.put(service.came[-1])
+
+            def log_message(self, *arguments):
+                pass
+
+        self.queue, self.came, self.answers, self.text = queue.Queue(), [], [], "{\"status\":1}"
+        self.ends = threading.Event()
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def next(self):
+        return self.queue.get(timeout=PATIENCE)
+
+    def event(self, name, active):
+        """The next message of a webhook about this; on a busy machine a pack can be too old for a moment in between."""
+        while True:
+            found = json.loads(self.next()[2])
+            if found["event"] == name and found["active"] is active:
+                return found
+            assert found["event"] in ("stale", "back"), found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.ends.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class MailServer:
+    """Speaks SMTP as far as is needed, with STARTTLS and a login when it has a certificate."""
+
+    def __init__(self, tls=None, answers=()):
+        self.tls, self.answers, self.queue, self.logins = tls, list(answers), queue.Queue(), []
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.threads = threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        try:
+            self._session(connection)
+        except (OSError, ssl.SSLError):
+            pass
+        connection.close()
+
+    def _session(self, connection):
+        safe, mail = False, {"to": [], "from": None}
+        file = connection.makefile("rwb")
+
+        def say(text):
+            file.write(text.encode() + b"\r\n")
+            file.flush()
+
+        say("220 here")
+        while line := file.readline().decode().rstrip("\r\n"):
+            word = line.split()[0].upper()
+            if word == "EHLO":
+                say("250-here\r\n250-8BITMIME" + ("\r\n250-STARTTLS" if self.tls and not safe else "") +
+                    ("\r\n250-AUTH PLAIN" if safe else "") + "\r\n250 SIZE 100000")
+            elif word == "STARTTLS":
+                say("220 go on")
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self.tls)
+                connection = context.wrap_socket(connection, server_side=True)
+                file, safe = connection.makefile("rwb"), True
+            elif word == "AUTH":
+                words = line.split()
+                if len(words) == 2:
+                    say("334 ")
+                    words.append(file.readline().decode().strip())
+                self.logins.append(base64.b64decode(words[2]))
+                say("235 good")
+            elif word == "MAIL":
+                answer = self.answers.pop(0) if self.answers else "250 good"
+                mail["from"] = line
+                say(answer)
+            elif word == "RCPT":
+                mail["to"].append(line.partition("<")[2].partition(">")[0])
+                say("250 good")
+            elif word == "DATA":
+                say("354 go on")
+                lines = []
+                while (text := file.readline()) != b".\r\n":
+                    lines.append(text)
+                mail["message"] = email.message_from_bytes(b"".join(lines))
+                say("250 taken")
+                self.queue.put((mail, safe))
+            elif word == "QUIT":
+                say("221 bye")
+                return
+            else:
+                say("500 what")
+
+    def next(self):
+        return self.queue.get(timeout=PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+
+
+def section(more, hold="0s"):
+    return f"[notify phone]\nhold = {hold}\n{more}\n"
+
+
+def rewrite(gateway, text):
+    with open(gateway.path, "w") as file:
+        file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {gateway.folder}/state\n"
+                   f"control = {gateway.folder}/control\n{text}")
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.wait_for("the new configuration is in force")
+
+
+def write(folder, name, text, mode=0o600):
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write(text)
+    os.chmod(path, mode)
+    return path
+
+
+def outlet_of(gateway):
+    children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
+    for child in children:
+        with open(f"/proc/{int(child)}/cmdline", "rb") as file:
+            if b"packgate-outlet" in file.read():
+                return int(child)
+    raise AssertionError("no outlet runs")
+
+
+def await_outlet(gateway):
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return outlet_of(gateway)
+        except AssertionError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test(gateway_or_text, name="phone"):
+    """`packgate notify --test`: (status, what it said)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(folder, "p.ini", LINE.format("shed", CALM, 1, "") + gateway_or_text)
+        done = subprocess.run([PACKGATE, "notify", "--test", name, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              timeout=PATIENCE)
+        return done.returncode, done.stdout.decode()
+
+
+def tells_a_webhook_begin_and_end():
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        key = write(folder, "key", "geheim\n")
+        words = section(f"type = webhook\nurl = {service.url}/hook?x=1\nkey_file = {key}\n")
+        with Gateway(LINE.format("shed", ALARM, 1, "") + words) as gateway:
+            found = service.event("alarm", True)
+            path, headers, _ = service.came[-1]
+            assert path == "/hook?x=1" and headers["Authorization"] == "Bearer geheim", (path, headers)
+            assert headers["Content-Type"] == "application/json"
+            assert found["event"] == "alarm" and found["alarm"] == "soc_low" and found["pack"] == "shed", found
+            assert found["level"] in ("warning", "protection") and found["active"] is True, found
+            assert found["gateway"] == socket.gethostname().split("\0")[0] and abs(found["time"] - time.time()) < PATIENCE
+            assert found["values"]["soc_percent"] > 0 and "since" in found["text"] and "SOC" in found["text"], found
+            rewrite(gateway, LINE.format("shed", CALM, 1, "") + words)
+            found = service.event("alarm", False)
+            assert found["level"] == "info", found
+            assert "is over" in found["title"] and "lasted" in found["text"], found
+            assert "geheim" not in "\n".join(gateway.lines)
+
+
+def tells_silence_and_return():
+    with Service() as service:
+        words = section(f"type = webhook\nurl = {service.url}/\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+            gateway.wait_published("shed")
+            rewrite(gateway, LINE.format("shed", "tcp://127.0.0.1:1", 1, "") + words)
+            found = service.event("stale", True)
+            assert found["values"] == {} and "does not answer" in found["text"], found
+            rewrite(gateway, LINE.format("shed", CALM, 1, "") + words)
+            found = service.event("back", False)
+            assert "answers again" in found["text"], found
+
+
+def tells_nothing_twice():
+    """An outlet that is killed, and a gateway that is started anew, do not tell again what was told, and tell its end."""
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = alarm, started\n")
+        state = os.path.join(folder, "state")
+        with Gateway(LINE.format("shed", ALARM, 1, "") + words, state=state) as gateway:
+            assert {json.loads(service.next()[2])["event"] for _ in range(2)} == {"started", "alarm"}
+            gateway.wait_for("told \"shed")
+            os.kill(outlet_of(gateway), signal.SIGKILL)
+            gateway.wait_for("outlet notify phone: ended by signal 9")
+            await_outlet(gateway)
+        with Gateway(LINE.format("shed", ALARM, 1, "") + words, state=state) as gateway:
+            assert json.loads(service.next()[2])["event"] == "started"
+            gateway.wait_published("shed")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words, state=state) as gateway:
+            found = [json.loads(service.next()[2]) for _ in range(2)]
+            assert [one["event"] for one in found].count("started") == 1, found
+            assert [one for one in found if one["event"] == "alarm" and not one["active"]], found
+        assert service.queue.empty()
+
+
+def tells_who_switched():
+    with Service() as service:
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = switched\n")
+        with Gateway(LINE.format("shed", CALM, 1, "writable = yes") + words) as gateway, gateway.client() as client:
+            gateway.wait_published("shed")
+            assert not client.write_coil(0, False, slave=1).isError()
+            found = json.loads(service.next()[2])
+            assert found["event"] == "switched" and "charge off" in found["text"] and "127.0.0.1" in found["text"], found
+
+
+def says_it_to_ntfy():
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        key = write(folder, "key", "tk_geheim\n")
+        words = section(f"type = ntfy\nurl = {service.url}/my-topic\nkey_file = {key}\nevents = alarm\n")
+        with Gateway(LINE.format("shed", ALARM, 1, "") + words + "[web]\nlisten = 127.0.0.1:0\n"):
+            path, headers, body = service.next()
+            assert path == "/my-topic" and headers["Authorization"] == "Bearer tk_geheim"
+            assert headers["Title"].startswith("shed: soc low") and headers["Priority"] in "45", headers
+            assert headers["Tags"] in ("warning", "rotating_light") and body.startswith("Pack shed of gateway "), (headers, body)
+        # A name and a password in place of a token.
+        status, said = test(section(f"type = ntfy\nurl = {service.url}/my-topic\nuser = me\nkey_file = {key}\n"))
+        assert status == 0, said
+        assert service.next()[1]["Authorization"] == "Basic " + base64.b64encode(b"me:tk_geheim").decode()
+        # An address that is a secret itself.
+        url = write(folder, "url", f"{service.url}/hidden\n")
+        assert test(section(f"type = ntfy\nurl_file = {url}\n"))[0] == 0
+        assert service.next()[0] == "/hidden"
+
+
+def fields(body):
+    return {name: values[0] for name, values in urllib.parse.parse_qs(body, strict_parsing=True).items()}
+
+
+def says_it_to_pushover_and_pushsafer():
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        both = write(folder, "both", "app-token\nuser-key\n")
+        words = section(f"type = pushover\nurl = {service.url}/1/messages.json\nkey_file = {both}\ndevice = phone\nsound = siren\n"
+                        "priority = 2\nlevel = protection\nevents = alarm\n")
+        alarm = "sim:profile=fixed,alarm.cell_over_voltage=protection"
+        with Gateway(LINE.format("shed", alarm, 1, "") + words):
+            path, headers, body = service.next()
+            found = fields(body)
+            assert path == "/1/messages.json" and headers["Content-Type"] == "application/x-www-form-urlencoded"
+            assert found["token"] == "app-token" and found["user"] == "user-key" and found["device"] == "phone", found
+            assert found["title"] == "shed: cell over voltage, protection" and len(found["message"]) <= 1024, found
+            assert found["priority"] == "2" and int(found["retry"]) >= 30 and int(found["expire"]) <= 10800, found
+            assert "highest cell" in found["message"] and found["sound"] == "siren", found
+        one = write(folder, "one", "safer-key\n")
+        words = section(f"type = pushsafer\nurl = {service.url}/api\nkey_file = {one}\ndevice = 42\nevents = alarm\n")
+        with Gateway(LINE.format("shed", alarm, 1, "") + words):
+            path, _, body = service.next()
+            found = fields(body)
+            assert path == "/api" and found["k"] == "safer-key" and found["d"] == "42" and found["pr"] == "1", found
+            assert found["t"] == "shed: cell over voltage, protection" and found["m"].startswith("Pack shed"), found
+        # It says no with a 200.
+        service.text = '{"status":0,"error":"wrong key safer-key"}'
+        status, said = test(section(f"type = pushsafer\nurl = {service.url}/api\nkey_file = {one}\n"))
+        assert status == 1 and "safer-key" not in said, said
+        service.text = '{"status":0,"errors":["application token is invalid"]}'
+        service.answers = [400]
+        status, said = test(section(f"type = pushover\nurl = {service.url}/\nkey_file = {both}\n"))
+        assert status == 1 and "400" in said and "application token is invalid" in said, said
+
+
+def sends_mail():
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(folder)
+        key = write(folder, "key", "geheim\n")
+        tls = (f"{folder}/server.pem", f"{folder}/server.key")
+        with MailServer(tls) as server:
+            words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nuser = me\nkey_file = {key}\nca_file = "
+                            f"{folder}/ca.pem\nfrom = shed@example.net\nto = a@example.net, b@example.net\nevents = alarm\n")
+            with Gateway(LINE.format("shed", ALARM, 1, "") + words):
+                mail, safe = server.next()
+            assert safe and server.logins[-1] == b"\0me\0geheim", server.logins
+            assert mail["to"] == ["a@example.net", "b@example.net"] and "shed@example.net" in mail["from"], mail
+            message = mail["message"]
+            assert str(message["Subject"]).startswith("shed: soc low") and message["Date"] and message["Message-ID"]
+            assert message["To"] == "a@example.net, b@example.net" and message.get_content_charset() == "utf-8"
+            assert message.get_payload().startswith("Pack shed of gateway "), message.get_payload()
+            # Its certificate is of somebody else: neither mail nor password leave.
+            logins = len(server.logins)
+            status, said = test(words.replace("ca.pem", "other.pem"))
+            assert status == 1 and "certificate" in said.lower() and len(server.logins) == logins, said
+        with MailServer() as server:
+            words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nfrom = a@example.net\nto = b@example.net\n")
+            assert test(words) == (0, "notify phone: the message was sent\n")
+            mail, safe = server.next()
+            assert not safe and mail["to"] == ["b@example.net"]
+            server.answers = ["550 nobody wants this"]
+            status, said = test(words)
+            assert status == 1 and said.startswith("packgate: notify phone: "), said
+            # Over the network only encrypted.
+            status, said = test(words.replace("127.0.0.1", socket.gethostname()))
+            assert status == 1 and server.queue.empty(), said
+
+
+PROGRAM = """#!/usr/bin/python3
+import json, os, sys, time
+found = json.load(sys.stdin)
+found["environment"] = {name: os.environ[name] for name in os.environ if name.startswith("PACKGATE_")}
+found["descriptors"] = sorted(os.listdir("/proc/self/fd"))
+with open("FOLDER/part", "w") as file:
+    json.dump(found, file)
+os.rename("FOLDER/part", "FOLDER/came")
+sys.exit(STATUS)
+"""
+
+
+def await_file(path):
+    deadline = time.monotonic() + PATIENCE
+    while not os.path.exists(path):
+        assert time.monotonic() < deadline, path
+        time.sleep(0.05)
+    with open(path) as file:
+        text = file.read()
+    os.remove(path)
+    return text
+
+
+def starts_a_program():
+    with tempfile.TemporaryDirectory() as folder:
+        program = write(folder, "tell", PROGRAM.replace("FOLDER", folder).replace("STATUS", "0"), 0o755)
+        words = section(f"type = command\ncommand = {program}\nevents = alarm\n")
+        with Gateway(LINE.format("shed", ALARM, 1, "") + words) as gateway:
+            found = json.loads(await_file(f"{folder}/came"))
+            assert found["event"] == "alarm" and found["values"]["soc_percent"] > 0, found
+            environment = found["environment"]
+            assert environment["PACKGATE_EVENT"] == "alarm" and environment["PACKGATE_PACK"] == "shed", environment
+            assert environment["PACKGATE_LEVEL"] == found["level"] and environment["PACKGATE_TEXT"] == found["text"]
+            assert len(found["descriptors"]) <= 4, found  # the fourth is that of the list itself
+            gateway.wait_for("told \"shed")
+        status, said = test(section(f"type = command\ncommand = {folder}/nothing\n"))
+        assert status == 1 and "No such file" in said, said
+        write(folder, "tell", PROGRAM.replace("FOLDER", folder).replace("STATUS", "3"), 0o755)
+        status, said = test(words)
+        assert status == 1 and "ended with 3" in said, said
+
+
+def other_kinds_start_nothing():
+    """What talks to strangers has given up other programs."""
+    with Service() as service:
+        with Gateway(LINE.format("shed", ALARM, 1, "") + section(f"type = ntfy\nurl = {service.url}/t\n")) as gateway:
+            service.next()
+            with open(f"/proc/{outlet_of(gateway)}/status") as file:
+                text = file.read()
+            if "Seccomp_filters" in text and "asan" not in subprocess.run(["ldd", PACKGATE], stdout=subprocess.PIPE).stdout.decode():
+                assert int(text.split("Seccomp_filters:")[1].split()[0]) == 2, text
+
+
+def tries_again():
+    """Failures are tried again, whatever they are, and what is told in the end is told once; a refusal ends it."""
+    with Service() as service:
+        service.answers = [503]
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+            gateway.wait_for("notify phone: it answered 503.*; trying again in 10 s")
+            assert json.loads(service.next()[2])["event"] == "started"
+            gateway.wait_for("told ")
+            assert len(service.came) == 2
+    with Service() as service:
+        service.answers = ["close"]
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+            gateway.wait_for("notify phone: .*; trying again in 10 s")
+            assert json.loads(service.next()[2])["event"] == "started"
+    with Service() as service:
+        service.answers, service.text = [403], "not you"
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+            gateway.wait_for("is not told: it answered 403: not you")
+
+
+def hangs_do_not_hold_the_gateway_up():
+    with Service() as service:
+        service.answers = ["hang"]
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway, gateway.client() as client:
+            gateway.wait_published("shed")
+            assert not client.read_holding_registers(400, 2, slave=1).isError()
+            gateway.wait_for("notify phone: .*imed out.*; trying again in 10 s")
+            assert json.loads(service.next()[2])["event"] == "started"
+
+
+def checks_certificates():
+    with tempfile.TemporaryDirectory() as folder:
+        make_certificates(folder)
+        with Service((f"{folder}/server.pem", f"{folder}/server.key")) as service:
+            words = section(f"type = webhook\nurl = {service.url}/\nca_file = {folder}/ca.pem\n")
+            assert test(words) == (0, "notify phone: the message was sent\n")
+            service.next()
+            status, said = test(words.replace("ca.pem", "other.pem"))
+            assert status == 1 and "certificate" in said.lower(), said
+            status, said = test(section(f"type = webhook\nurl = {service.url}/\n"))
+            assert status == 1 and "certificate" in said.lower(), said
+            assert test(section(f"type = webhook\nurl = {service.url}/\nverify = no\n"))[0] == 0
+            assert len(service.came) == 2
+
+
+def limits_floods():
+    with Service() as service:
+        packs = "".join(LINE.format(f"p{n}", ALARM, n + 1, "") for n in range(6))
+        words = section(f"type = webhook\nurl = {service.url}/\nlimit = 4\nevents = alarm\n")
+        with Gateway(packs + words) as gateway:
+            gateway.wait_for("more than 4 messages an hour")
+            for _ in range(4):
+                service.next()
+            rewrite(gateway, packs.replace(ALARM, CALM) + words)
+            gateway.wait_published("p0")
+            assert len(service.came) == 4
+
+
+def says_what_is_wrong():
+    status, said = test("[notify phone]\ntype = pushover\n")
+    assert status == 1 and "has no 'key_file', which 'type = pushover' needs" in said, said
+    status, said = test(section("type = webhook\nurl = http://127.0.0.1:1/\n"))
+    assert status == 1 and "packgate: notify phone: " in said and "onnect" in said, said
+    status, said = test(section("type = webhook\nurl = http://127.0.0.1:1/\n"), "other")
+    assert status == 1 and "has no [notify other]; there is phone" in said, said
+    status, said = test(section("type = webhook\nurl = http://127.0.0.1:1/\nkey_file = /nowhere/key\n"))
+    assert status == 1 and "/nowhere/key: No such file" in said, said
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        open_key = write(folder, "key", "geheim\n", 0o644)
+        status, said = test(section(f"type = webhook\nurl = {service.url}/\nkey_file = {open_key}\n"))
+        assert status == 0 and "can be read by everybody" in said and "geheim" not in said, said
+
+
+main([tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
+      says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program, other_kinds_start_nothing, tries_again,
+      hangs_do_not_hold_the_gateway_up, checks_certificates, limits_floods, says_what_is_wrong])

@@ -12,6 +12,7 @@
 #define OPENING_S 0.5 /* what comes so soon after the port was opened may be old */
 #define LASTING_S 7200.0 /* for settings and the like, which we would ask for each hour */
 #define KINDS 24         /* different questions to one pack */
+#define DOUBTS_MOST 3    /* answers to one of them, until they count all the same */
 #define ROUNDS_FIRST 2   /* heard, until it is clear what belongs together */
 #define REPEATS_MOST 3   /* of one question, before it is a round of its own */
 #define MARKS 64         /* pieces in which the bytes that wait have come */
@@ -24,10 +25,14 @@ struct kind {
     uint32_t asked; /* the question, as a hash */
     struct pack part;
     double at;
-    double every_s; /* since the answer before it; INFINITY: it is the first */
-    bool renewed;   /* in this round of the master */
-    bool before;    /* in the round before */
-    bool expected;  /* once all that are are renewed, the round is over */
+    double every_s;    /* since the answer before it; INFINITY: it is the first */
+    struct pack good;  /* of the same question, as it was believed last, */
+    double good_at;    /* and when it was; -INFINITY: never */
+    double doubted_at; /* the answer that is in doubt; NaN: none is */
+    unsigned doubts;   /* answers in a row that were */
+    bool renewed;      /* in this round of the master */
+    bool before;       /* in the round before */
+    bool expected;     /* once all that are are renewed, the round is over */
 };
 
 struct ear {
@@ -193,6 +198,11 @@ static void show_question(struct listener *listener, const struct bms_driver *dr
 
 /* ---- values ---- */
 
+static const struct bms_driver *driver_of(const struct ear *ear)
+{
+    return ear->poller->config->driver;
+}
+
 static uint32_t hash_of(const uint8_t *bytes, size_t size)
 {
     uint32_t hash = 2166136261;
@@ -237,7 +247,7 @@ static struct kind *kind_of(struct ear *ear, uint32_t asked)
             oldest = &ear->kinds[i];
     }
     struct kind *kind = ear->count < KINDS ? &ear->kinds[ear->count++] : oldest;
-    *kind = (struct kind){.asked = asked, .at = -INFINITY};
+    *kind = (struct kind){.asked = asked, .at = -INFINITY, .good_at = -INFINITY, .doubted_at = NAN};
     return kind;
 }
 
@@ -297,11 +307,40 @@ static void note_round(struct ear *ear, double now)
     ear->told_at = now;
 }
 
+/* Behind a weak check an answer that was in doubt, and that the master has not asked for again, would agree with itself
+ * each time that something else of the pack is told: the one before it stands in its place. Several in a row count. */
+static void take_back(struct kind *kind)
+{
+    if (kind->at != kind->doubted_at || kind->doubts >= DOUBTS_MOST || isinf(kind->good_at))
+        return;
+    kind->part = kind->good;
+    kind->at = kind->good_at;
+}
+
+static void note_verdict(struct ear *ear, bool believed)
+{
+    for (unsigned i = 0; i < ear->count; i++) {
+        struct kind *kind = &ear->kinds[i];
+        if (kind->at == kind->good_at || (!believed && kind->at == kind->doubted_at))
+            continue;
+        if (believed) {
+            kind->good = kind->part;
+            kind->good_at = kind->at;
+            kind->doubts = 0;
+        } else {
+            kind->doubted_at = kind->at;
+            kind->doubts++;
+        }
+    }
+}
+
 /* What is known of the pack is put together, the newest last. */
 static void tell(struct listener *listener, struct ear *ear, double now)
 {
     struct poller *poller = ear->poller;
     double oldest = INFINITY;
+    for (unsigned i = 0; i < ear->count && driver_of(ear)->check == BMS_CHECK_SUM; i++)
+        take_back(&ear->kinds[i]);
     qsort(ear->kinds, ear->count, sizeof *ear->kinds, by_age);
     pack_clear(&poller->incoming);
     for (unsigned i = 0; i < ear->count; i++) {
@@ -316,7 +355,9 @@ static void tell(struct listener *listener, struct ear *ear, double now)
     if (isinf(oldest) || !tells_values(&poller->incoming))
         return;
     note_round(ear, now);
-    if (poller_heard(poller, now, now - oldest))
+    bool believed = poller_heard(poller, now, now - oldest);
+    note_verdict(ear, believed);
+    if (believed)
         listener->events.heard(listener->data, poller, now);
 }
 
@@ -349,11 +390,6 @@ static void take_values(struct listener *listener, struct ear *ear, uint32_t ask
 }
 
 /* ---- frames ---- */
-
-static const struct bms_driver *driver_of(const struct ear *ear)
-{
-    return ear->poller->config->driver;
-}
 
 /* The master asks; true: it does, with so many bytes. */
 static bool find_question(struct listener *listener, struct bms_span *span)

@@ -337,6 +337,20 @@ static void test_setting_read_first(void **state)
     assert_int_equal(device.asked, 0);
 }
 
+/* An order before it was not seen to be carried out, and still may be: what is set already is put back behind it. */
+static void test_setting_behind_another(void **state)
+{
+    (void) state;
+    poller.order_open_until = NOW + 10;
+    want_setting(SET_BALANCER, 1);
+    read_back(SET_BALANCER, 1, NOW - 1);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(device.asked, 1);
+    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    read_back(SET_BALANCER, 1, NOW);
+    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+}
+
 static void test_setting_unreadable(void **state)
 {
     (void) state;
@@ -649,6 +663,7 @@ int main(void)
         cmocka_unit_test_setup(test_echo, set_up),
         cmocka_unit_test_setup(test_setting, set_up),
         cmocka_unit_test_setup(test_setting_read_first, set_up),
+        cmocka_unit_test_setup(test_setting_behind_another, set_up),
         cmocka_unit_test_setup(test_setting_unreadable, set_up),
         cmocka_unit_test_setup(test_setting_answers, set_up),
         cmocka_unit_test_setup(test_setting_moves, set_up),

@@ -56,14 +56,16 @@ static bool is_set(const struct order *order, double reading)
     return fabs(reading - order->switches.value) <= 0.51 * setting->step;
 }
 
-/* What the setting is now: ORDER_PENDING when that is known, and something else. */
-static enum order_result learn_setting(struct order *order, double since)
+/* What the setting is now: ORDER_PENDING when that is known, and it is to be written. An order before that stayed
+ * unanswered may still be carried out: then what is set already is written all the same, behind it. */
+static enum order_result learn_setting(struct order *order, double since, double now)
 {
     double reading = poller_read_since(order->poller, order->switches.setting, since);
+    bool settled = now >= order->poller->order_open_until;
     if (isnan(reading))
         return ORDER_LOOK;
     order->switches.before = reading;
-    return is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
+    return settled && is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
 }
 
 enum order_result order_build(struct order *order, const struct bms_moment *local, double now)
@@ -76,7 +78,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     if (now - order->given_at > valid_s(order))
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
-        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S);
+        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, now);
         order->sent_at = now;
         if (result != ORDER_PENDING)
             return result == ORDER_LOOK ? look(order) : result;
@@ -149,7 +151,7 @@ static enum order_result look_at_setting(struct order *order, double now)
     struct switches *switches = &order->switches;
     bool last = ++order->looks >= SETTING_LOOKS;
     if (isnan(switches->before)) {
-        enum order_result result = learn_setting(order, order->sent_at);
+        enum order_result result = learn_setting(order, order->sent_at, now);
         if (result == ORDER_LOOK && last)
             result = ORDER_NOT_NOW;
         order->looking = result == ORDER_LOOK;

@@ -98,8 +98,7 @@ def does_not_write_what_is_set_already():
     server, url = simulate_variant("jk02", "")
     with server, contextlib.closing(Way(url)) as way, open_pack("jk02", "", way.url) as gateway, gateway.client() as client:
         await_value(client, "set_balancer", 1, lambda got: got == 1)
-        polls = read_value(client, "polls", 1)
-        await_value(client, "polls", 1, lambda now: now >= polls + 2)
+        way.await_all_asked(client)
         way.orders = "count"
         for _ in range(3):
             expect(write(client, BALANCER, 1))
@@ -197,6 +196,14 @@ class Way:
                 else:
                     far.sendall(data)
 
+    def await_all_asked(self, client):
+        """Until nothing new was asked in many polls: a board is asked for some things only when there is time."""
+        known = -1
+        while known < len(self.known):
+            known = len(self.known)
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 10)
+
     def close(self):
         self.listener.close()
 
@@ -212,8 +219,7 @@ def believe_only_what_is_read_back(driver, variant, settings):
     with server, contextlib.closing(Way(url)) as way, open_pack(driver, variant, way.url) as gateway, \
             gateway.client() as client:
         await_value(client, setting[0], 1, lambda got: not math.isnan(got))
-        polls = read_value(client, "polls", 1)
-        await_value(client, "polls", 1, lambda now: now >= polls + 2)
+        way.await_all_asked(client)
         way.orders = "hold"
         expect(write(client, setting, first))
         assert near(first)(read_value(client, setting[0], 1))

@@ -128,7 +128,9 @@ def test_slow_reader():
         slow.sendall(f"GET /api/v1/events?detail={names} HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode())
         got, seen = b"", 0
         while len(got) < 300_000:
-            got += slow.recv(4000)
+            piece = slow.recv(4000)
+            assert piece, got[-200:]
+            got += piece
             time.sleep(0.1)
         head, _, body = got.partition(b"\r\n\r\n")
         assert b"chunked" not in head, head

@@ -114,6 +114,14 @@ soak: test-deps
 	@$(MAKE) --no-print-directory all
 	SOAK_MINUTES=$(or $(SOAK_MINUTES),60) /usr/bin/python3 tests/e2e/test_soak.py $(BUILD)/packgate
 
+# Real BlueZ and the kernel's virtual Bluetooth controllers, in qemu; as root. Minutes, and no part of test.
+VM_DEPS := qemu-system-x86 kmod cpio bluez bluez-test-tools dbus python3-dbus python3-gi
+
+bluetooth-vm:
+	@tests/install-packages $(DEPS) $(VM_DEPS)
+	@$(MAKE) --no-print-directory $(BUILD)/packgate
+	tests/bluetooth/vm build/vm $(BUILD)/packgate
+
 FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] gateway/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
@@ -150,10 +158,11 @@ help:
 	@echo "make docs       generate register-map.md and the other documents that the program prints; make pictures: those of the page"
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
+	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root"
 	@echo "make lint format coverage clean"
 
 include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check unit-programs deps test-deps docs soak format lint coverage clean help
+.PHONY: all run test check unit-programs deps test-deps docs soak bluetooth-vm format lint coverage clean help

@@ -336,10 +336,12 @@ static void print_device(const struct scan_device *device, const struct config *
     const bool first = strcmp(device->adapter, "hci0") == 0;
     printf("ble:%s%s%s  %s\n    ", first ? "" : device->adapter, first ? "" : "/", device->address,
            device->name);
-    if (device->signal_dbm != 0)
+    if (device->connected)
+        printf("connected to this host");
+    else if (device->signal_dbm != 0)
         printf("%d dBm", device->signal_dbm);
     else
-        printf("connected to this host");
+        printf("in reach");
     printf("%s%s\n", device->guess ? ": " : "", device->guess ? device->guess : "");
     for (unsigned i = 0; beside && i < beside->line_count; i++)
         if (strncmp(beside->lines[i].port, "ble:", 4) == 0 &&

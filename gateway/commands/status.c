@@ -93,6 +93,9 @@ static void write_lines(const json_t *status, double now, FILE *out)
     {
         fprintf(out, "%s\t%s\t%s", asking_text(line, "name"), asking_text(line, "port"),
                 asking_text(line, "state"));
+        const json_int_t signal = json_integer_value(json_object_get(line, "signal_dbm"));
+        if (signal != 0)
+            fprintf(out, ", %lld dBm", (long long) signal);
         write_since(out, line, "since", now);
         write_bytes(out, line, "received");
         write_bytes(out, line, "sent");

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A stand-in for bluetoothd on a private bus: one adapter and one device for each BMS, whose characteristics pass bytes
+"""A stand-in for bluetoothd on a private bus: two adapters and, on the first one, a device for each BMS, whose characteristics pass bytes
 to and from a TCP port (`packgate simulate --tcp 0`).
 
 usage: mock_bluez.py [--mtu 23] [--delay 0.1] ADDRESS=PROFILE@HOST:PORT[,NAME]...
@@ -351,6 +351,10 @@ class Mock(dbus.service.Object):
         self.told = {}
         self.adapter = Adapter(self, '/org/bluez/hci0', {
             'Address': '00:AA:01:00:00:00', 'Name': 'mock', 'Powered': True, 'Discovering': False})
+        # Told before the other one, as BlueZ tells them in any order.
+        other = self.other = Adapter(self, '/org/bluez/hci1', {
+            'Address': '00:AA:01:00:00:01', 'Name': 'other', 'Powered': True, 'Discovering': False})
+        self.things = {other.path: other, self.adapter.path: self.adapter}
         bus.add_signal_receiver(self.name_changed, 'NameOwnerChanged', 'org.freedesktop.DBus')
         GLib.timeout_add(int(delay * 1000), self.advertise)
 
@@ -439,7 +443,9 @@ class Switches(dbus.service.Object):
         if there:
             self.mock.things[self.mock.adapter.path] = self.mock.adapter
             self.mock.adapter.announce()
+            self.mock.things[self.mock.other.path] = self.mock.other
             return
+        self.mock.things.pop(self.mock.other.path)
         self.mock.power(False)
         for device in self.mock.devices():
             device.remove()

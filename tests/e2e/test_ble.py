@@ -3,13 +3,14 @@
 
 import re
 import signal
+import subprocess
 import threading
 import time
 
 import dbus
 import dbus.lowlevel
 from ble_harness import Air
-from harness import Gateway, PATIENCE, await_value, exception_of, find, main, read_value
+from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, find, main, read_value
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
 
@@ -39,6 +40,8 @@ def reads_daly_jk_and_jbd():
         for unit in range(1, 5):
             await_polls(client, unit)
             await_value(client, "soc_percent", unit, lambda soc, unit=unit: abs(soc - 60 - unit) < 0.1)
+        shown = subprocess.run([PACKGATE, "status", "-c", gateway.path], check=True, stdout=subprocess.PIPE, text=True).stdout
+        assert re.search(r"^a +ble:AA:00:00:00:00:01 +open, -60 dBm ", shown, re.M), shown
         assert gateway.stop() == 0
         # On a busy host a pack may be told to be late.
         warnings = [text for text in gateway.lines if re.search("warning|error", text) and "no answer" not in text]

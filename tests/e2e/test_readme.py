@@ -169,7 +169,7 @@ ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo syste
 NOT_HERE = ("docker ", "podman ")  # test_container runs the image without them
 ASKING = ("status", "health")  # of the running gateway
 # test_listen_in and test_tunnel do these.
-ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel")
+ON_LINES = ("packgate listen ", "packgate send ", "packgate tunnel", "packgate probe ble:")  # tests of their own
 
 
 def make_targets_exist():

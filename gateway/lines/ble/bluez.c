@@ -15,6 +15,7 @@
 #define LIST_S 10.0  /* for an answer out of BlueZ' own memory, */
 #define WRITE_S 10.0 /* and for one that the radio is needed for */
 #define START_S 10.0
+#define SIGNAL_UNKNOWN 127 /* as controllers say it */
 
 void bluez_fail(struct bluez *bluez, const char *why)
 {
@@ -124,7 +125,8 @@ static void read_value(sd_bus_message *message, const char *name, const char *ty
         sd_bus_message_read_basic(message, 'b', truth);
     } else if (strcmp(name, "RSSI") == 0 && strcmp(type, "n") == 0) {
         sd_bus_message_read_basic(message, 'n', &number);
-        object->signal_dbm = number;
+        object->heard = true;
+        object->signal_dbm = number == SIGNAL_UNKNOWN ? 0 : number;
     } else if (strcmp(name, "Flags") == 0 && strcmp(type, "as") == 0) {
         object->flags = read_flags(message);
     } else if (strcmp(name, "UUIDs") == 0 && strcmp(type, "as") == 0) {
@@ -187,6 +189,16 @@ static void tell_objects(struct bluez *bluez, sd_bus_message *message, const cha
         tell_interfaces(bluez, message, path, only);
         sd_bus_message_exit_container(message);
     }
+}
+
+void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter)
+{
+    const size_t size = strlen(adapter->path), before = strlen(path);
+    const bool lower = size < before || (size == before && strcmp(adapter->path, path) < 0);
+    if (size >= BLUEZ_PATH || (path[0] && !lower))
+        return;
+    memcpy(path, adapter->path, size + 1);
+    *powered = adapter->powered > 0;
 }
 
 /* ---- signals ---- */

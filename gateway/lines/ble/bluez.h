@@ -39,7 +39,8 @@ struct bluez_object {
     const char *path, *interface;
     const char *address, *name, *uuid;                 /* NULL: not told */
     int connected, resolved, powered, paired, trusted; /* -1: not told */
-    int signal_dbm;                                    /* 0: not told */
+    bool heard;                                        /* just now, or since the scan began */
+    int signal_dbm;                                    /* 0: not told, or not known */
     unsigned flags, services;
     const void *value; /* what a characteristic notifies; NULL: not told */
     size_t size;
@@ -92,6 +93,10 @@ void bluez_close(struct bluez *bluez);
 /** Why it is over, until it is closed; NULL: it is not. The first reason stays. */
 const char *bluez_why(const struct bluez *bluez);
 void bluez_fail(struct bluez *bluez, const char *why);
+
+/** Takes an adapter for the one to use, if nobody has named one: that with the lowest number, switched on or not, so
+ * that it is the same one each time. `path` and `powered` are of the one so far, "" of none. */
+void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter);
 
 /** Asks for all objects: `object` is called for each, adapters first, then devices, then
  * characteristics; then `reply`. */

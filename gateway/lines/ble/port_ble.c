@@ -113,9 +113,8 @@ static bool is_wanted(const struct ble *ble, const struct bluez_object *object)
 
 static void note_adapter(struct ble *ble, const struct bluez_object *object)
 {
-    if (!ble->adapter[0] && is_our_adapter(ble, object->path) &&
-        strlen(object->path) < sizeof ble->adapter)
-        strcpy(ble->adapter, object->path);
+    if (ble->step == LOOKING && is_our_adapter(ble, object->path))
+        bluez_choose(ble->adapter, &ble->powered, object);
     if (object->powered < 0 || strcmp(object->path, ble->adapter) != 0)
         return;
     ble->powered = object->powered;
@@ -138,10 +137,9 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
     if (object->resolved >= 0)
         ble->resolved = object->resolved;
     ble->bonded |= object->paired > 0 || object->trusted > 0;
-    if (object->signal_dbm != 0) {
+    if (object->signal_dbm != 0)
         ble->signal_dbm = object->signal_dbm;
-        ble->seen |= ble->step == SCANNING; /* what a list has may be of long ago */
-    }
+    ble->seen |= object->heard && ble->step == SCANNING; /* what a list has may be of long ago */
 }
 
 static void receive(struct ble *ble, const struct bluez_object *object)

@@ -24,7 +24,7 @@ struct scan {
     struct scan_device devices[SCAN_DEVICES];
     char paths[SCAN_DEVICES][BLUEZ_PATH];
     unsigned services[SCAN_DEVICES]; /* enum bluez_service */
-    bool connected[SCAN_DEVICES];
+    bool heard[SCAN_DEVICES];
     unsigned count;
 };
 
@@ -73,7 +73,8 @@ static void note_device(struct scan *scan, const struct bluez_object *object)
     if (is_no_name(device->name, device->address))
         device->name[0] = '\0';
     if (object->connected >= 0)
-        scan->connected[at] = object->connected;
+        device->connected = object->connected;
+    scan->heard[at] |= object->heard && scan->begun;
     if (object->signal_dbm != 0 && scan->begun)
         device->signal_dbm = object->signal_dbm;
     scan->services[at] |= object->services | (object->victron ? BLUEZ_SERVICE_VICTRON : 0);
@@ -85,13 +86,10 @@ static void on_object(void *data, const struct bluez_object *object)
     struct scan *scan = data;
     if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
         note_device(scan, object);
-    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0 && !scan->adapter[0]) {
+    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0 && !scan->begun) {
         const char *name = strrchr(object->path, '/');
-        if (!name || (scan->wanted[0] && strcmp(name + 1, scan->wanted) != 0) ||
-            strlen(object->path) >= BLUEZ_PATH)
-            return;
-        strcpy(scan->adapter, object->path);
-        scan->powered = object->powered > 0;
+        if (name && (!scan->wanted[0] || strcmp(name + 1, scan->wanted) == 0))
+            bluez_choose(scan->adapter, &scan->powered, object);
     }
 }
 
@@ -152,7 +150,7 @@ static unsigned sort_out(struct scan *scan)
     unsigned kept = 0;
     for (unsigned i = 0; i < scan->count; i++) {
         struct scan_device *device = &scan->devices[i];
-        if (!device->address[0] || (device->signal_dbm == 0 && !scan->connected[i]))
+        if (!device->address[0] || (!scan->heard[i] && !device->connected))
             continue;
         device->guess = module_guess(device->address, device->name, scan->services[i]);
         scan->devices[kept++] = *device;

@@ -17,7 +17,8 @@ struct scan_device {
     char adapter[8]; /* "hci0" */
     char address[BLUETOOTH_ADDRESS];
     char name[BLUETOOTH_NAME]; /* printable; empty: it has none */
-    int signal_dbm;            /* 0: it is not heard, as it is connected to this host */
+    bool connected;            /* to this host, and therefore not heard */
+    int signal_dbm;            /* 0: not known */
     const char *guess;         /* what it may be; NULL: no BMS that is known */
 };
 

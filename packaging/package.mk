@@ -5,11 +5,12 @@ PACKED := build/packages
 # The moment that goes into all that is made, so that two builds give the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y NEWS)
 ARCH ?= $(shell dpkg --print-architecture)
-SUITE ?= bookworm
+SUITE ?= $(shell . /etc/os-release; [ "$$VERSION_CODENAME" = trixie ] && echo trixie || echo bookworm)
 DIST := $(PACKED)/packgate-$(VERSION).tar.gz
-# One at a time: two tests may want the packages at once.
-PACK = flock $(PACKED)/lock env ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
+PACK_SETTINGS = ARCH=$(ARCH) SUITE=$(SUITE) PACKED=$(PACKED) VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) DIST=$(DIST) \
        DEPS="$(filter-out gcc libc6-dev npm,$(DEPS))" OUTLETS="$(OUTLETS)" WITHOUT=$(WITHOUT) HERE=$(HERE)
+# One at a time: two tests may want the packages at once.
+PACK = flock $(PACKED)/lock env $(PACK_SETTINGS)
 
 # All that git knows, as it lies here, and what was fetched for the page, so that a build from it needs no network.
 FETCHED := $(if $(filter web,$(OUTLETS)),$(if $(filter $(UPLOT),$(UPLOT_NPM)),$(addprefix $(UPLOT_NPM)/,uPlot.iife.min.js uPlot.min.css) $(dir $(UPLOT_NPM))LICENSE))
@@ -38,13 +39,21 @@ home-assistant: dist
 image-root: dist
 	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb | grep -v -- -dbgsym_)'
 
+# All that a release has; the forge's workflow calls it for a tag.
+release: ARCHES := amd64 arm64 armhf
+release: dist
+	@$(PACK) ARCHES="$(ARCHES)" packaging/make-release
+
+version:
+	@echo $(VERSION)
+
 # The unit tests of another architecture, and the gateway as a whole, under qemu.
 check-arch: dist
-	@$(PACK) packaging/check-arch
+	@$(PACK_SETTINGS) packaging/check-arch
 
 # Twice the same bytes, in folders of different names.
 check-reproducible: dist
-	@$(PACK) packaging/check-reproducible
+	@$(PACK_SETTINGS) packaging/check-reproducible
 
 # Every file of the product against another C library, with the other libraries' headers as they are here. Debian's header
 # of libxcrypt is for glibc alone, and with it what checks passwords.
@@ -59,4 +68,4 @@ check-musl: deps
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"
 
-.PHONY: dist deb image home-assistant image-root check-arch check-reproducible check-musl
+.PHONY: dist deb image home-assistant image-root release version check-arch check-reproducible check-musl

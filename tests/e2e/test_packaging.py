@@ -13,6 +13,8 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 
+import yaml
+
 from harness import Gateway, PACKGATE, PATIENCE, main
 
 BUILD = os.path.dirname(PACKGATE)
@@ -214,11 +216,13 @@ def fields_of(deb):
 
 def packages_are_complete():
     version = run(PACKGATE, "--version").split()[1]
+    with open("/etc/os-release", encoding="utf-8") as file:
+        of_trixie = "VERSION_CODENAME=trixie" in file.read()
     assert sorted(packages()) == ["packgate", "packgate-outlets"], packages()
     with scratch() as root:
         for name, deb in packages().items():
             fields = fields_of(deb)
-            assert (fields["Package"], fields["Version"]) == (name, version), fields
+            assert (fields["Package"], fields["Version"]) == (name, version + ("+trixie" if of_trixie else "")), fields
             assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
             depends = {part.split()[0] for part in fields["Depends"].split(", ")}
             assert LIBRARIES[name] <= depends, depends
@@ -261,6 +265,26 @@ def source_archive_is_whole():
     make("dist")
     with open(archive, "rb") as file:
         assert file.read() == first, "made twice, it has other bytes"
+
+
+def forge_does_what_the_makefile_can():
+    """The workflows are not run here; what they call is there, for all architectures, and a tag's text is found."""
+    with open(".github/workflows/ci.yml", encoding="utf-8") as file:
+        jobs = yaml.safe_load(file)["jobs"]
+    assert set(jobs["test"]["strategy"]["matrix"]["debian"]) == {"bookworm", "trixie"}
+    assert set(jobs["cross"]["strategy"]["matrix"]["arch"]) == {"arm64", "armhf", "s390x"}
+    with open(".github/workflows/release.yml", encoding="utf-8") as file:
+        jobs.update({f"release/{name}": job for name, job in yaml.safe_load(file)["jobs"].items()})
+    targets = {target for job in jobs.values() for step in job["steps"] for target in re.findall(r"\bmake (?:-s )?([a-z][a-z-]+)", step.get("run", ""))
+               if "apt-get" not in step.get("run", "")}
+    assert {"check-arch", "check-musl", "check-reproducible", "release", "version"} <= targets, targets
+    for target in targets:
+        make("--dry-run", target)
+    version = run(PACKGATE, "--version").split()[1]
+    assert make("version").strip() == version
+    news = run("packaging/news", version)
+    assert "\nPackages\n" in news and "packgate 0.1.0" not in news
+    assert "Ready files" in run("packaging/news", "0.1.0")
 
 
 class Host:
@@ -325,5 +349,5 @@ for tool in ("make", "groff", "dpkg-buildpackage", "dh", "lintian", "systemd-ana
 main([generated_documents_are_current, manual_has_all_commands_and_options, manual_pages_have_no_mistakes,
       examples_of_manual_are_right, example_configurations_are_right, installs_and_uninstalls, keeps_a_configuration, unit_is_valid_and_confined,
       service_does_what_its_unit_says, udev_rules_are_well_formed, packages_are_complete,
-      packages_please_lintian, source_archive_is_whole,
+      packages_please_lintian, source_archive_is_whole, forge_does_what_the_makefile_can,
       first_installation_starts_nothing, upgrade_goes_on_with_a_right_configuration_only, removal_stops_and_purge_forgets])

@@ -30,7 +30,7 @@ OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlet
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
 # The page and the line protocol read the history, whether this build writes one or not.
 ifneq ($(filter influx web,$(OUTLETS)),)
-OUTLET_SOURCES += $(foreach part,csv query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+OUTLET_SOURCES += $(foreach part,checkup csv health query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
 endif
 # Those that speak through libcurl.
 ifneq ($(filter influx notify,$(OUTLETS)),)

@@ -5,6 +5,8 @@
  * card some hundred pages.
  */
 #include "outlets/kinds.h"
+#include "checkup.h"
+#include "query.h"
 #include "rows.h"
 #include "steady.h"
 #include "store.h"
@@ -19,6 +21,7 @@
 #include <time.h>
 
 #define PRUNE_EVERY_S 0.2 /* between two steps; after a commit */
+#define CHECKUP_S 2.0     /* between two packs and days, after a commit */
 #define FIRST_COMMIT_S                                                                             \
     30 /* whoever wants to know what was around the start need not wait for long */
 
@@ -35,7 +38,8 @@ struct history {
     struct store *store;
     struct remembered *packs;
     unsigned count;
-    ev_timer commit, prune;
+    ev_timer commit, prune, checkup;
+    unsigned checking; /* the pack whose health is looked at next */
     struct steady steady;
     const char *naming; /* whose rows are being kept */
 };
@@ -182,6 +186,30 @@ static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
     struct history *history = timer->data;
     commit(history, false);
     ev_timer_again(loop, &history->prune);
+    ev_timer_again(loop, &history->checkup);
+}
+
+/* One day of one pack at a time, which takes some ten milliseconds. */
+static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct history *history = timer->data;
+    char why[200];
+    struct query *query = query_open(config_of(history)->file, why, sizeof why);
+    bool done = false;
+    while (query && !done && history->checking < history->count) {
+        const char *pack = outlet_pack(history->outlet, history->checking)->source.name;
+        const int64_t due = checkup_due(query, pack);
+        struct health_day day;
+        done =
+            due && checkup_day(query, pack, due, &day) && store_health(history->store, pack, &day);
+        history->checking += !done;
+    }
+    query_close(query);
+    if (done)
+        return;
+    history->checking = 0;
+    ev_timer_stop(loop, timer);
 }
 
 static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -230,8 +258,10 @@ static void *start(struct outlet *outlet)
     ev_timer_init(&history->commit, on_commit, fmin(FIRST_COMMIT_S, config->commit_s),
                   config->commit_s);
     ev_init(&history->prune, on_prune);
+    ev_init(&history->checkup, on_checkup);
+    history->checkup.repeat = CHECKUP_S;
     history->prune.repeat = PRUNE_EVERY_S;
-    history->commit.data = history->prune.data = history;
+    history->commit.data = history->prune.data = history->checkup.data = history;
     ev_timer_start(outlet_loop(outlet), &history->commit);
     history->observer =
         (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};

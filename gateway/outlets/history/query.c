@@ -2,6 +2,7 @@
 /* Reads the history. */
 #include "query.h"
 
+#include <math.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -266,6 +267,77 @@ int64_t query_first(struct query *query, const char *pack, enum history_level le
 int64_t query_last(struct query *query, const char *pack, enum history_level level)
 {
     return ask_end(query, pack, level, "max", INT64_MIN);
+}
+
+/* ---- health ---- */
+
+int64_t query_checked(struct query *query, const char *pack)
+{
+    const int64_t day = ask_number(
+        query, "SELECT max(day) FROM health WHERE pack = (SELECT id FROM pack WHERE name = ?1)",
+        pack, INT64_MIN);
+    return day == INT64_MIN ? day : start_of(day);
+}
+
+static double real_at(sqlite3_stmt *statement, int column, double scale)
+{
+    return sqlite3_column_type(statement, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(statement, column) / scale;
+}
+
+static void take_health(sqlite3_stmt *statement, struct health_day *day)
+{
+    health_clear(day);
+    day->day = sqlite3_column_int64(statement, 0);
+    day->from = start_of(day->day);
+    day->charged_wh = real_at(statement, 1, 1);
+    day->discharged_wh = real_at(statement, 2, 1);
+    day->silent_s = real_at(statement, 3, 1);
+    day->efficiency = real_at(statement, 4, 1e4);
+    day->capacity_ah = real_at(statement, 5, 1e3);
+    day->temp_c = real_at(statement, 6, 10);
+}
+
+static void take_health_cell(sqlite3_stmt *statement, struct health_day *day)
+{
+    const int64_t cell = sqlite3_column_int64(statement, 7) - 1;
+    if (cell < 0 || cell >= MAX_CELLS)
+        return;
+    day->load_mv[cell] = real_at(statement, 8, 1e3);
+    day->rest_mv[cell] = real_at(statement, 9, 1e3);
+    day->milliohm[cell] = real_at(statement, 10, 1e3);
+    day->cells = (unsigned) cell + 1;
+}
+
+/* A row for each cell of a day, or one for a day without cells. */
+void query_health(struct query *query, const char *pack, int64_t from,
+                  bool (*each)(void *data, const struct health_day *day), void *data)
+{
+    sqlite3_stmt *statement;
+    struct health_day day = {.day = 0};
+    bool goes_on = true;
+    if (sqlite3_prepare_v2(
+            query->db,
+            "SELECT h.day, d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency, "
+            "h.capacity_mah, h.temp_dc, c.cell, c.load_uv, c.rest_uv, c.microohm FROM health h "
+            "LEFT JOIN day d ON d.pack = h.pack AND d.day = h.day LEFT JOIN health_cell c ON "
+            "c.pack = h.pack AND c.day = h.day WHERE h.pack = (SELECT id FROM pack WHERE name = "
+            "?1) AND h.day >= ?2 ORDER BY h.day, c.cell",
+            -1, &statement, NULL) != SQLITE_OK)
+        return;
+    sqlite3_bind_text(statement, 1, pack, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 2, from);
+    while (goes_on && sqlite3_step(statement) == SQLITE_ROW) {
+        if (sqlite3_column_int64(statement, 0) != day.day) {
+            goes_on = day.day == 0 || each(data, &day);
+            take_health(statement, &day);
+        }
+        take_health_cell(statement, &day);
+    }
+    if (goes_on && day.day != 0)
+        each(data, &day);
+    sqlite3_finalize(statement);
 }
 
 struct counting {

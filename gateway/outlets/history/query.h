@@ -6,6 +6,7 @@
 #ifndef PACKGATE_OUTLETS_HISTORY_QUERY_H
 #define PACKGATE_OUTLETS_HISTORY_QUERY_H
 
+#include "health.h"
 #include "rows.h"
 
 #include <stdbool.h>
@@ -57,6 +58,14 @@ struct query_event {
 /** Calls `each` for the last events before `before`, at most `count`, the newest first. */
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
+
+/** The midnight (UTC seconds) of the last day that health was looked at; INT64_MIN: none. */
+int64_t query_checked(struct query *query, const char *pack);
+
+/** Calls `each` for the days (yyyymmdd) from `from` on that health was looked at, the oldest first; false from it ends
+ * the walk. */
+void query_health(struct query *query, const char *pack, int64_t from,
+                  bool (*each)(void *data, const struct health_day *day), void *data);
 
 /** Steps of a level in seconds. */
 int64_t history_step(enum history_level level);

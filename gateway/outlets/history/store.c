@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <math.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -289,13 +290,36 @@ static bool prepare(struct store *store, enum history_level level)
                               &store->put[level], NULL) == SQLITE_OK;
 }
 
+#define HEALTH_TABLES                                                                              \
+    "CREATE TABLE IF NOT EXISTS health(pack INTEGER NOT NULL, day INTEGER NOT NULL, "              \
+    "silent_s INTEGER, efficiency INTEGER, capacity_mah INTEGER, temp_dc INTEGER, "                \
+    "PRIMARY KEY(pack, day)) WITHOUT ROWID;"                                                       \
+    "CREATE TABLE IF NOT EXISTS health_cell(pack INTEGER NOT NULL, day INTEGER NOT NULL, "         \
+    "cell INTEGER NOT NULL, load_uv INTEGER, rest_uv INTEGER, microohm INTEGER, "                  \
+    "PRIMARY KEY(pack, day, cell)) WITHOUT ROWID;"
+
+/* What a day has told of a pack and of its cells; the views have whole units. */
+static bool make_health(struct store *store)
+{
+    return run(store, HEALTH_TABLES
+               "DROP VIEW IF EXISTS health_days; CREATE VIEW health_days AS SELECT p.name, h.day, "
+               "d.charged_wh, d.discharged_wh, h.silent_s, h.efficiency / 100.0 AS "
+               "efficiency_percent, h.capacity_mah / 1000.0 AS capacity_ah, h.temp_dc / 10.0 AS "
+               "temp_c FROM health h JOIN pack p ON p.id = h.pack LEFT JOIN day d ON d.pack = "
+               "h.pack AND d.day = h.day;"
+               "DROP VIEW IF EXISTS health_cells; CREATE VIEW health_cells AS SELECT p.name, "
+               "c.day, c.cell, c.load_uv / 1000.0 AS load_mv, c.rest_uv / 1000.0 AS rest_mv, "
+               "c.microohm / 1000.0 AS milliohm FROM health_cell c JOIN pack p ON p.id = c.pack;");
+}
+
 static bool make_tables(struct store *store)
 {
     if (!run(store,
              "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
              "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
              "name TEXT, level INTEGER, text TEXT);"
-             "CREATE INDEX IF NOT EXISTS event_t ON event(t);"))
+             "CREATE INDEX IF NOT EXISTS event_t ON event(t);") ||
+        !make_health(store))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
         if (!make_table(store, (enum history_level) level))
@@ -338,7 +362,8 @@ static bool is_foreign(struct store *store)
 {
     return ask(store,
                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', "
-               "'event', 'recent', 'minute', 'hour', 'day') AND name NOT LIKE 'sqlite_%'",
+               "'event', 'recent', 'minute', 'hour', 'day', 'health', 'health_cell') AND name NOT "
+               "LIKE 'sqlite_%'",
                0) > 0;
 }
 
@@ -693,6 +718,68 @@ bool store_commit(struct store *store)
     return true;
 }
 
+/* ---- health ---- */
+
+static void bind_scaled(sqlite3_stmt *statement, int at, double number, double scale)
+{
+    if (isnan(number))
+        sqlite3_bind_null(statement, at);
+    else
+        sqlite3_bind_int64(statement, at, llround(number * scale));
+}
+
+static bool put_health(struct store *store, int64_t pack, const struct health_day *day)
+{
+    sqlite3_stmt *statement;
+    if (sqlite3_prepare_v2(store->db,
+                           "INSERT OR REPLACE INTO health(pack, day, silent_s, efficiency, "
+                           "capacity_mah, temp_dc) VALUES(?, ?, ?, ?, ?, ?)",
+                           -1, &statement, NULL) != SQLITE_OK)
+        return false;
+    sqlite3_bind_int64(statement, 1, pack);
+    sqlite3_bind_int64(statement, 2, day->day);
+    bind_scaled(statement, 3, day->silent_s, 1);
+    bind_scaled(statement, 4, day->efficiency, 1e4);
+    bind_scaled(statement, 5, day->capacity_ah, 1e3);
+    bind_scaled(statement, 6, day->temp_c, 10);
+    const bool good = sqlite3_step(statement) == SQLITE_DONE;
+    sqlite3_finalize(statement);
+    return good;
+}
+
+static bool put_health_cells(struct store *store, int64_t pack, const struct health_day *day)
+{
+    sqlite3_stmt *statement;
+    bool good = true;
+    if (sqlite3_prepare_v2(store->db, "INSERT OR REPLACE INTO health_cell VALUES(?, ?, ?, ?, ?, ?)",
+                           -1, &statement, NULL) != SQLITE_OK)
+        return false;
+    for (unsigned i = 0; good && i < day->cells; i++) {
+        sqlite3_bind_int64(statement, 1, pack);
+        sqlite3_bind_int64(statement, 2, day->day);
+        sqlite3_bind_int64(statement, 3, i + 1);
+        bind_scaled(statement, 4, day->load_mv[i], 1e3);
+        bind_scaled(statement, 5, day->rest_mv[i], 1e3);
+        bind_scaled(statement, 6, day->milliohm[i], 1e3);
+        good = sqlite3_step(statement) == SQLITE_DONE;
+        sqlite3_reset(statement);
+    }
+    sqlite3_finalize(statement);
+    return good;
+}
+
+bool store_health(struct store *store, const char *pack, const struct health_day *day)
+{
+    if (!store->db || !run(store, "BEGIN IMMEDIATE"))
+        return false;
+    const int64_t id = pack_id(store, pack);
+    if (id >= 0 && put_health(store, id, day) && put_health_cells(store, id, day) &&
+        run(store, "COMMIT"))
+        return true;
+    run(store, "ROLLBACK");
+    return false;
+}
+
 /* ---- growing old ---- */
 
 static int64_t oldest_kept(const struct store *store, enum history_level level, int64_t now)
@@ -751,7 +838,12 @@ static const char rename_sql[] =
     "UPDATE day SET n = day.n + o.n, charged_wh = ifnull(day.charged_wh, 0) + "
     "ifnull(o.charged_wh, 0), discharged_wh = ifnull(day.discharged_wh, 0) + "
     "ifnull(o.discharged_wh, 0), fresh_s = ifnull(day.fresh_s, 0) + ifnull(o.fresh_s, 0) FROM day "
-    "AS o, both WHERE day.pack = a AND o.pack = b AND o.day = day.day;"
+    "AS o, both WHERE day.pack = a AND o.pack = b AND o.day = day.day;" HEALTH_TABLES
+    "UPDATE OR IGNORE health SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM both);"
+    "UPDATE OR IGNORE health_cell SET pack = (SELECT a FROM both) WHERE pack = (SELECT b FROM "
+    "both);"
+    "DELETE FROM health WHERE pack = (SELECT b FROM both);"
+    "DELETE FROM health_cell WHERE pack = (SELECT b FROM both);"
     "DELETE FROM recent WHERE pack = (SELECT b FROM both);"
     "DELETE FROM minute WHERE pack = (SELECT b FROM both);"
     "DELETE FROM hour WHERE pack = (SELECT b FROM both);"

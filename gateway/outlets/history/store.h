@@ -10,6 +10,7 @@
 #ifndef PACKGATE_OUTLETS_HISTORY_STORE_H
 #define PACKGATE_OUTLETS_HISTORY_STORE_H
 
+#include "health.h"
 #include "rows.h"
 
 #include <stdbool.h>
@@ -48,6 +49,9 @@ void store_event(struct store *store, const struct store_event *event);
 /** Writes what is kept. False: it could not; it is kept on, and the first failure and the recovery
  * are logged. */
 bool store_commit(struct store *store);
+
+/** Writes what a day has told, at once; it comes rarely. False: it could not. */
+bool store_health(struct store *store, const char *pack, const struct health_day *day);
 
 /** Unix time of the newest minute; 0: there is none. */
 int64_t store_newest(struct store *store);

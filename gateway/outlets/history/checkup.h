@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Health from the database: a day that is over is looked at once, and what was found is kept in it;
+ * what is to be said of a pack now follows from the days that were.
+ */
+#ifndef PACKGATE_OUTLETS_HISTORY_CHECKUP_H
+#define PACKGATE_OUTLETS_HISTORY_CHECKUP_H
+
+#include "health.h"
+#include "query.h"
+
+#define CHECKUP_DAYS 400     /* that are judged */
+#define CHECKUP_BACK_DAYS 40 /* of an older history, at the first time */
+
+/** The midnight after a local one, both in UTC seconds. */
+int64_t checkup_next(int64_t midnight);
+
+/** The midnight of the first day of a pack that is over and was not looked at yet; 0: there is none.
+ * A day is over when anything later was written, whatever the clock says. */
+int64_t checkup_due(struct query *query, const char *pack);
+
+/** Looks at the day from `midnight` on. False: it cannot be read. */
+bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct health_day *day);
+
+/** The kept days of a pack from `from` on (UTC seconds), the oldest first, at most `most`; how many. */
+unsigned checkup_days(struct query *query, const char *pack, int64_t from, struct health_day *days,
+                      unsigned most);
+
+/** What is to be said of a pack, the gravest first; how many findings there are. */
+unsigned checkup_judge(struct query *query, const char *pack,
+                       struct health_finding findings[HEALTH_FINDINGS]);
+
+/** The same as sentences, one a line, for a report: nothing where there is nothing to be said, or no history. `file` is
+ * that of [history]. */
+void checkup_report(const char *file, const char *pack, struct text *text);
+
+#endif

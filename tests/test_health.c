@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: MIT
+/* What the history tells of health: built courses, each with one thing wrong, and those in which nothing is. */
+#include "outlets/history/checkup.h"
+#include "outlets/history/health.h"
+#include "outlets/history/store.h"
+
+#include "outlets/history/recent.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CELLS 16
+#define DAYS 200
+#define START 1767225600 /* 2026-01-01 00:00 UTC */
+#define DAY_S 86400
+
+/* ---- many days ---- */
+
+static struct health_day days[DAYS];
+
+static double noise(double most)
+{
+    return most * (2.0 * rand() / RAND_MAX - 1);
+}
+
+/* Days of a healthy pack, the values of which scatter. */
+static void build_days(unsigned count)
+{
+    srand(7);
+    for (unsigned n = 0; n < count; n++) {
+        health_clear(&days[n]);
+        days[n].from = START + (int64_t) n * DAY_S;
+        days[n].day = 20260101 + n;
+        days[n].cells = CELLS;
+        days[n].temp_c = 20 + noise(3);
+        days[n].silent_s = 20;
+        days[n].efficiency = 0.95;
+        for (unsigned i = 0; i < CELLS; i++) {
+            days[n].load_mv[i] = noise(3);
+            days[n].rest_mv[i] = noise(1);
+            days[n].milliohm[i] = 0.8 + noise(0.1);
+        }
+    }
+}
+
+static const char *judge(unsigned count)
+{
+    static char out[2000];
+    struct text text = text_in(out, sizeof out);
+    struct health_finding findings[HEALTH_FINDINGS];
+    const unsigned found = health_judge(days, count, findings);
+    for (unsigned i = 0; i < found; i++) {
+        text_add(&text, i > 0 ? "\n" : "");
+        health_sentence(&text, &findings[i]);
+    }
+    return out;
+}
+
+static void test_healthy(void **state)
+{
+    (void) state;
+    assert_string_equal(judge(0), "");
+    for (unsigned count = 1; count <= DAYS; count++) {
+        build_days(count);
+        assert_string_equal(judge(count), "");
+    }
+    for (unsigned n = 0; n < DAYS; n++) {
+        const struct health_day day = days[n];
+        health_clear(&days[n]);
+        days[n].from = day.from;
+    }
+    assert_string_equal(judge(DAYS), "");
+}
+
+static void test_falling_cell(void **state)
+{
+    (void) state;
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++)
+        days[n].load_mv[6] += -10 - 4.0 / 7 * n;
+    assert_string_equal(
+        judge(42), "cell 7 falls 4 mV per week behind the others under load; check its connection");
+    /* Too few days, or too many without a value, say nothing yet. */
+    assert_string_equal(judge(13), "");
+    for (unsigned n = 0; n < 42; n += 2)
+        days[n].load_mv[6] = NAN;
+    assert_null(strstr(judge(41), "falls"));
+    /* As slow as that is what cells do. */
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++)
+        days[n].load_mv[6] += -5 - 0.5 / 7 * n;
+    assert_string_equal(judge(42), "");
+    /* One that falls and is not the lowest is on its way to the others. */
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++) {
+        days[n].load_mv[6] += 40 - 4.0 / 7 * n;
+        days[n].load_mv[2] -= 5;
+    }
+    assert_string_equal(judge(42), "");
+}
+
+static void test_other_cells(void **state)
+{
+    (void) state;
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++) {
+        days[n].load_mv[0] += -8 - 3.0 / 7 * n;
+        days[n].rest_mv[0] += -8 - 3.0 / 7 * n;
+    }
+    assert_string_equal(judge(42),
+                        "cell 1 falls 3 mV per week behind the others without current; it "
+                        "discharges itself, or balancing does not keep up");
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++)
+        days[n].load_mv[15] += 8 + 2.0 / 7 * n;
+    assert_string_equal(judge(42), "cell 16 rises 2 mV per week above the others under load; the "
+                                   "others may be wearing out");
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++)
+        days[n].load_mv[3] -= 20;
+    assert_string_equal(judge(42), "cell 4 has been the lowest under load for two weeks, by 20 mV; "
+                                   "check its connection");
+    build_days(42);
+    for (unsigned n = 0; n < 42; n++)
+        days[n].milliohm[3] *= 2;
+    assert_string_equal(judge(42), "cell 4 has 2.0 times the resistance of the others; check its "
+                                   "connection, or it is worn");
+}
+
+static void test_rising_resistance(void **state)
+{
+    (void) state;
+    build_days(120);
+    for (unsigned n = 0; n < 120; n++)
+        for (unsigned i = 0; i < CELLS; i++)
+            days[n].milliohm[i] *= i == 4 ? 1 + 0.4 * n / 120 : 1;
+    const char *said = judge(120);
+    assert_non_null(strstr(said, "the resistance of cell 5 is 3"));
+    assert_non_null(strstr(said, " % higher than 106 days ago"));
+    /* In the cold it is higher, and that is no wear. */
+    for (unsigned n = 60; n < 120; n++)
+        days[n].temp_c -= 15;
+    assert_string_equal(judge(120), "");
+}
+
+static void test_pack(void **state)
+{
+    (void) state;
+    build_days(DAYS);
+    for (unsigned n = 5; n < DAYS; n += 10)
+        days[n].capacity_ah = 280 - n * 0.2 + noise(2);
+    assert_string_equal(judge(DAYS),
+                        "the capacity between full and empty is 13 % less than 190 days ago");
+    build_days(50);
+    for (unsigned n = 5; n < 50; n += 5)
+        days[n].capacity_ah = 280 - n;
+    assert_string_equal(judge(50), ""); /* not long enough apart */
+    build_days(50);
+    days[49].efficiency = 0.78;
+    assert_string_equal(judge(50),
+                        "only 78 % of the energy that went in came out again; look for a current "
+                        "that the BMS does not see, or worn cells");
+    build_days(50);
+    days[47].silent_s = 5 * 3600;
+    days[20].silent_s = 80000;
+    assert_string_equal(judge(50), "no data for 5 hours of the last 7 days");
+    for (unsigned n = 0; n < 50; n++)
+        days[n].silent_s = NAN;
+    assert_string_equal(judge(50), "");
+}
+
+/* ---- one day ---- */
+
+/* A pack of 100 Ah at half charge whose cells have 1 mOhm each, cell 7 two. */
+static struct history_row row_of(int64_t t, double ampere, double soc)
+{
+    struct history_row row = recent_empty(t);
+    row.n = 10;
+    row.mean[ROW_CURRENT] = (int32_t) lround(ampere * 1000);
+    row.mean[ROW_SOC] = (int32_t) lround(soc * 10);
+    row.mean[ROW_REMAINING] = (int32_t) lround(soc * 1000);
+    row.mean[ROW_TEMP] = 215;
+    row.mean[ROW_VOLTAGE] = 52800;
+    for (int i = 0; i < CELLS; i++)
+        row.mean[ROW_CELL + i] = (int32_t) lround(3300 + ampere * (i == 6 ? 2 : 1));
+    return row;
+}
+
+static void test_steps(void **state)
+{
+    (void) state;
+    struct health_work *work = health_work_new();
+    struct health_day day;
+    for (int i = 0; i < 1000; i++) {
+        const struct history_row row = row_of(START + 10 * i, i / 10 % 2 ? -40 : 0, 50);
+        health_row(work, &row);
+    }
+    health_clear(&day);
+    health_result(work, &day);
+    assert_int_equal(day.cells, CELLS);
+    assert_true(fabs(day.milliohm[6] - 2) < 0.05 && fabs(day.milliohm[0] - 1) < 0.05);
+    assert_true(fabs(day.load_mv[6] + 40) < 0.5 && fabs(day.load_mv[0]) < 0.5);
+    assert_true(fabs(day.rest_mv[6]) < 0.5 && fabs(day.temp_c - 21.5) < 0.01);
+    health_work_free(work);
+}
+
+/* What does not suffice: a current that never changes or always does, gaps, ends of the charge, few rows. */
+static void test_no_steps(void **state)
+{
+    (void) state;
+    enum { STEADY, RAMP, GAPS, FULL, FEW, CASES };
+    for (int c = 0; c < CASES; c++) {
+        struct health_work *work = health_work_new();
+        struct health_day day;
+        for (int i = 0; i < (c == FEW ? 25 : 1000); i++) {
+            const int64_t t = START + (c == GAPS ? 60 : 10) * i;
+            const double ampere = c == STEADY  ? -40
+                                  : c == RAMP  ? -abs(i % 100 - 50)
+                                  : i / 10 % 2 ? -40
+                                               : 0;
+            const struct history_row row = row_of(t, ampere, c == FULL ? 95 : 50);
+            health_row(work, &row);
+        }
+        health_clear(&day);
+        health_result(work, &day);
+        if (c == STEADY || c == RAMP || c == GAPS || c == FEW)
+            assert_true(isnan(day.milliohm[6]));
+        if (c == FULL || c == FEW)
+            assert_true(isnan(day.load_mv[6]) && isnan(day.rest_mv[6]));
+        health_work_free(work);
+    }
+}
+
+/* ---- capacity ---- */
+
+struct course {
+    double soc_to, ampere; /* down to this with this current */
+    uint64_t flags;        /* of the last minute */
+    int pause_min;         /* without rows, half way down */
+    double charged_a;      /* for an hour, half way down */
+    double capacity;       /* NaN: none */
+};
+
+static void test_capacity(void **state)
+{
+    (void) state;
+    const struct course courses[] = {
+        {10, -20, 0, 0, 0, 90},
+        {5, -20, 0, 0, 0, 90},
+        {30, -20, 0, 0, 0, NAN},
+        {30, -20, FLAG_PROTECTION(CELL_UNDER_VOLTAGE), 0, 0, 63}, /* empty before its time */
+        {10, -20, 0, 30, 0, NAN},
+        {10, -20, 0, 4, 0, 90},
+        {10, -20, 0, 0, 10, NAN},
+        {10, -1, 0, 0, 0, 90},
+    };
+    for (size_t c = 0; c < sizeof courses / sizeof *courses; c++) {
+        const struct course *course = &courses[c];
+        struct health_run run = {.running = false};
+        double soc = 100, seen = NAN;
+        int64_t t = START;
+        bool paused = false;
+        for (int i = 0; i < 30; i++, t += 60) { /* full */
+            const struct history_row row = row_of(t, 1, 100);
+            assert_true(isnan(health_capacity(&run, &row)));
+        }
+        while (soc > course->soc_to && isnan(seen)) {
+            /* 90 Ah where the BMS believes 100. */
+            soc += course->ampere / 60 / 0.9;
+            if (!paused && soc < 65) {
+                paused = true;
+                t += 60 * course->pause_min;
+                for (int i = 0; course->charged_a > 0 && i < 60; i++, t += 60) {
+                    const struct history_row row = row_of(t, course->charged_a, soc);
+                    health_capacity(&run, &row);
+                }
+            }
+            struct history_row row = row_of(t, course->ampere, soc);
+            row.flags = soc <= course->soc_to ? course->flags : 0;
+            seen = health_capacity(&run, &row);
+            t += 60;
+        }
+        if (isnan(course->capacity) ? !isnan(seen) : !(fabs(seen - course->capacity) < 1.5))
+            fail_msg("course %zu: %f instead of %f", c, seen, course->capacity);
+    }
+}
+
+/* ---- from the database and back ---- */
+
+static struct history_row energy(int64_t t, double charged_wh, double discharged_wh, int peak)
+{
+    struct history_row row = row_of(t, 0, 50);
+    row.charged_mwh = llround(charged_wh * 1000);
+    row.discharged_mwh = llround(discharged_wh * 1000);
+    row.soc_peak = peak;
+    row.soc_peak_at = t + 12 * 3600;
+    row.fresh_s = DAY_S - 600;
+    return row;
+}
+
+static void put(struct store *store, enum history_level level, struct history_row row)
+{
+    row.from = row.t;
+    if (level == LEVEL_DAY)
+        row.t = history_day(row.from);
+    store_row(store, "shed", level, &row);
+}
+
+static void test_checkup(void **state)
+{
+    (void) state;
+    char path[] = "/tmp/packgate-health-XXXXXX", why[200];
+    const struct store_limits limits = {{0}};
+    close(mkstemp(path));
+    unlink(path);
+    struct store *store = store_new(path, &limits);
+    /* Ten days, full at noon of each; of the last but one all rows of ten seconds, of the last one a few. */
+    for (int n = 0; n < 10; n++) {
+        put(store, LEVEL_DAY, energy(START + n * DAY_S, 24 * 100, 24 * 90, 1000));
+        for (int h = 0; h < 24; h++)
+            put(store, LEVEL_HOUR, energy(START + n * DAY_S + h * 3600, 100, 90, 500));
+    }
+    for (int i = 0; i < 8640; i++)
+        put(store, LEVEL_RECENT, row_of(START + 8 * DAY_S + 10 * i, i / 10 % 2 ? -40 : 0, 50));
+    put(store, LEVEL_RECENT, row_of(START + 9 * DAY_S, 0, 50));
+    assert_true(store_commit(store));
+    struct query *query = query_open(path, why, sizeof why);
+    struct health_day day, kept[20];
+    assert_int_equal(checkup_due(query, "boat"), 0);
+    for (int n = 0; n < 9; n++) {
+        const int64_t due = checkup_due(query, "shed");
+        assert_int_equal(due, START + n * DAY_S);
+        assert_true(checkup_day(query, "shed", due, &day));
+        assert_true(store_health(store, "shed", &day));
+        /* The first day began somewhere; full to full it takes a week. */
+        assert_true(n == 0 ? isnan(day.silent_s) : day.silent_s == 600);
+        assert_true(n < 7 ? isnan(day.efficiency) : fabs(day.efficiency - 0.9) < 0.001);
+    }
+    assert_int_equal(checkup_due(query, "shed"), 0); /* today is not over */
+    assert_true(fabs(day.milliohm[6] - 2) < 0.05);
+    assert_int_equal(checkup_days(query, "shed", START, kept, 20), 9);
+    assert_int_equal(kept[8].day, day.day);
+    assert_true(fabs(kept[8].milliohm[6] - day.milliohm[6]) < 0.001 && kept[8].cells == CELLS);
+    assert_true(fabs(kept[8].charged_wh - 2400) < 0.1 && isnan(kept[8].capacity_ah));
+    assert_int_equal(checkup_days(query, "shed", START, kept, 3), 3); /* the newest of them */
+    assert_int_equal(kept[2].day, day.day);
+    query_close(query);
+    char out[500];
+    struct text text = text_in(out, sizeof out);
+    checkup_report(path, "shed", &text);
+    assert_string_equal(out, "no data for 70 minutes of the last 7 days\n");
+    text = text_in(out, sizeof out);
+    checkup_report("/nowhere/history.db", "shed", &text);
+    checkup_report("", "shed", &text);
+    assert_string_equal(out, "");
+    /* It goes along when a pack gets another name. */
+    assert_int_equal(store_rename(path, "shed", "hut", why, sizeof why), 0);
+    query = query_open(path, why, sizeof why);
+    assert_int_equal(checkup_days(query, "hut", START, kept, 20), 9);
+    query_close(query);
+    store_free(store);
+    unlink(path);
+}
+
+int main(void)
+{
+    setenv("TZ", "UTC", 1);
+    tzset();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_healthy),     cmocka_unit_test(test_falling_cell),
+        cmocka_unit_test(test_other_cells), cmocka_unit_test(test_rising_resistance),
+        cmocka_unit_test(test_pack),        cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_no_steps),    cmocka_unit_test(test_capacity),
+        cmocka_unit_test(test_checkup),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

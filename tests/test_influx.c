@@ -87,7 +87,7 @@ static void test_gaps_file(void **state)
 {
     (void) state;
     char path[] = "/tmp/packgate-gaps-XXXXXX";
-    struct gaps gaps = {.until = 1795377210}, read;
+    struct gaps gaps = {.until = 1795377210, .health = 1795305600}, read;
     gaps_add(&gaps, 1795377000, 1795377100);
     gaps_add(&gaps, 1795377150, 1795377210);
     close(mkstemp(path));
@@ -96,6 +96,7 @@ static void test_gaps_file(void **state)
     assert_true(gaps_load(&read, path));
     assert_string_equal(text_of(&read), "1795377000-1795377100 1795377150-1795377210");
     assert_int_equal(read.until, 1795377210);
+    assert_int_equal(read.health, 1795305600);
     /* Cut anywhere, it is not believed. */
     for (long size = 1; size < 70; size++) {
         assert_true(gaps_save(&gaps, path));
@@ -175,6 +176,34 @@ static void test_points(void **state)
                         "1763800000000000000\n");
     assert_string_equal(written(INFLUX_SERIES, NULL, true),
                         "packgate,pack=a fresh=0 1763800000000000000\n");
+}
+
+static void test_health_points(void **state)
+{
+    (void) state;
+    char room[4000];
+    struct health_day day;
+    health_clear(&day);
+    day.from = 1763769600;
+    day.efficiency = 0.935;
+    day.capacity_ah = 271.5;
+    day.cells = 2;
+    day.load_mv[1] = -4.25;
+    day.milliohm[0] = 0.8;
+    struct text text = text_in(room, sizeof room);
+    points_health(&text, "packgate,pack=a", INFLUX_SERIES, &day);
+    assert_string_equal(room, "packgate,pack=a efficiency_percent=93.5,capacity_seen_ah=271.5 "
+                              "1763769600000000000\n"
+                              "packgate,pack=a,cell=2 cell_load_mv=-4.25 1763769600000000000\n"
+                              "packgate,pack=a,cell=1 cell_milliohm=0.8 1763769600000000000\n");
+    text = text_in(room, sizeof room);
+    points_health(&text, "packgate,pack=a", INFLUX_FIELDS, &day);
+    assert_string_equal(room, "packgate,pack=a efficiency_percent=93.5,capacity_seen_ah=271.5,"
+                              "cell_load_mv_02=-4.25,cell_milliohm_01=0.8 1763769600000000000\n");
+    health_clear(&day);
+    text = text_in(room, sizeof room);
+    points_health(&text, "packgate,pack=a", INFLUX_SERIES, &day);
+    assert_string_equal(room, "");
 }
 
 /* The fullest pack there can be fits. */
@@ -386,11 +415,11 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),      cmocka_unit_test(test_gaps_never_forget),
-        cmocka_unit_test(test_gaps_file), cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_points),    cmocka_unit_test(test_the_longest),
-        cmocka_unit_test(test_answers),   cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_gaps_never_forget),
+        cmocka_unit_test(test_gaps_file),   cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_points),      cmocka_unit_test(test_health_points),
+        cmocka_unit_test(test_the_longest), cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_levels),      cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,6 +100,8 @@ static bool read_gaps(struct gaps *gaps, FILE *file)
             return gaps->until > 0;
         if (sscanf(line, "until %" SCNd64, &to) == 1)
             gaps->until = to;
+        else if (sscanf(line, "health %" SCNd64, &to) == 1)
+            gaps->health = to;
         else if (sscanf(line, "gap %" SCNd64 " %" SCNd64, &from, &to) == 2 && from < to)
             gaps_add(gaps, from, to);
         else
@@ -131,6 +133,8 @@ bool gaps_save(const struct gaps *gaps, const char *path)
     if (!file)
         return false;
     fprintf(file, HEADING "\nuntil %" PRId64 "\n", gaps->until);
+    if (gaps->health > 0)
+        fprintf(file, "health %" PRId64 "\n", gaps->health);
     for (unsigned i = 0; i < gaps->count; i++)
         fprintf(file, "gap %" PRId64 " %" PRId64 "\n", gaps->at[i].from, gaps->at[i].to);
     fprintf(file, ENDING "\n");

@@ -22,7 +22,8 @@ struct gap {
 struct gaps {
     struct gap at[GAPS_MAX];
     unsigned count;
-    int64_t until; /* what begins later has not been looked at; 0: nothing ever was */
+    int64_t until;  /* what begins later has not been looked at; 0: nothing ever was */
+    int64_t health; /* midnight of the last day whose health is confirmed; 0: none */
 };
 
 /** Not confirmed (any more). An empty span is none. */

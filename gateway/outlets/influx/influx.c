@@ -14,6 +14,7 @@
 #include "backlog.h"
 #include "gaps.h"
 
+#include "outlets/history/checkup.h"
 #include "outlets/kinds.h"
 
 #include "base/backoff.h"
@@ -45,6 +46,9 @@
 #define LOOK_AGAIN_S 10.0 /* at a history that cannot be read */
 #define REPORT_TICKS 5
 #define NICE 5 /* polling and answers come first */
+#define LOOK_DAYS_S 3600.0
+#define DAYS_AT_ONCE 3 /* of each pack */
+#define DAY_S 86400
 #define MINUTE_S 60
 #define EMPTY_TURNS 16 /* spans without rows, before others have their turn */
 
@@ -61,7 +65,10 @@ struct influx {
     int64_t started; /* memory has all from then on, as far as it reaches */
     double memory_s;
     struct gaps gaps;
-    struct batch live, late;
+    struct batch live, late, daily;
+    int64_t daily_at;           /* the last day in it */
+    bool daily_waits;           /* there are more */
+    double look_at;             /* when days are looked at next */
     int64_t live_at;            /* its interval */
     int64_t late_from, late_to; /* what is under way of a gap */
     int64_t span;               /* how much of a gap is tried next */
@@ -406,6 +413,80 @@ static void on_late(void *data)
     fill_later(influx, influx->late_at - now);
 }
 
+/* ---- health, which comes once a day ---- */
+
+/* A few at a time; the oldest that had to wait, of any pack, is where it goes on. */
+static void write_days(struct influx *influx, struct query *query, struct influx_pack *pack,
+                       struct health_day *days)
+{
+    const char *name = pack->pack->source.name;
+    const int64_t oldest = influx->current - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
+    const int64_t from = influx->gaps.health > oldest ? influx->gaps.health + 1 : oldest;
+    const unsigned count = checkup_days(query, name, from, days, CHECKUP_BACK_DAYS);
+    unsigned written = 0;
+    for (unsigned n = 0; n < count; n++) {
+        struct text text;
+        if (days[n].from < from)
+            continue;
+        if (written == DAYS_AT_ONCE) {
+            const int64_t last = days[n].from - DAY_S / 2;
+            influx->daily_at =
+                influx->daily_waits && influx->daily_at < last ? influx->daily_at : last;
+            influx->daily_waits = true;
+            return;
+        }
+        if (!batch_row(&influx->daily, &text))
+            return;
+        points_health(&text, pack->tags, influx->config->layout, &days[n]);
+        batch_end_row(&influx->daily, &text);
+        written++;
+        if (!influx->daily_waits && days[n].from > influx->daily_at)
+            influx->daily_at = days[n].from;
+    }
+}
+
+/* Not all packs of a day are there at the same moment: the days since the one that is confirmed are sent until the
+ * next one has begun, an hour apart. */
+static void send_health(struct influx *influx, double now)
+{
+    if (!influx->path[0] || now < influx->look_at || now < influx->retry_at ||
+        influx->daily.state == BATCH_UNDER_WAY || influx->current == 0)
+        return;
+    influx->look_at = now + LOOK_DAYS_S;
+    struct query *query = open_history(influx);
+    batch_clear(&influx->daily);
+    influx->daily_at = 0;
+    influx->daily_waits = false;
+    struct health_day *days = malloc(CHECKUP_BACK_DAYS * sizeof *days);
+    for (unsigned i = 0; query && days && i < influx->count; i++)
+        write_days(influx, query, &influx->packs[i], days);
+    free(days);
+    query_close(query);
+    if (influx->daily.rows > 0)
+        batch_send(&influx->daily, trusted(influx, now));
+}
+
+static void on_daily(void *data)
+{
+    struct influx *influx = data;
+    const double now = clock_now();
+    if (influx->daily.state == BATCH_FAILED) {
+        influx->look_at = now;
+        fail(influx, &influx->daily.last, now);
+        return;
+    }
+    count_rows(influx, &influx->daily);
+    succeed(influx, now);
+    /* Those of a day ago are complete by now. */
+    const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
+    if (influx->daily_waits)
+        influx->look_at = now;
+    if (done > influx->gaps.health) {
+        influx->gaps.health = done;
+        influx->changed = true;
+    }
+}
+
 /* ---- time ---- */
 
 static void report(struct influx *influx)
@@ -460,6 +541,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     if (current != influx->current)
         pass(influx, current, now);
     fill(influx);
+    send_health(influx, now);
     if (first || now - influx->saved_at > (influx->changed ? SAVE_SOON_S : SAVE_S))
         save(influx, now);
     if (++influx->ticks % REPORT_TICKS == 1)
@@ -484,6 +566,7 @@ static void let_go(void *self)
     struct influx *influx = self;
     batch_free(&influx->live);
     batch_free(&influx->late);
+    batch_free(&influx->daily);
     transfers_free(influx->transfers);
     for (unsigned i = 0; influx->packs && i < influx->count; i++)
         recent_free(&influx->packs[i].recent);
@@ -517,7 +600,8 @@ static bool prepare(struct influx *influx)
         return false;
     influx->live.done = on_live;
     influx->late.done = on_late;
-    influx->live.data = influx->late.data = influx;
+    influx->daily.done = on_daily;
+    influx->live.data = influx->late.data = influx->daily.data = influx;
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
@@ -526,7 +610,8 @@ static bool prepare(struct influx *influx)
             return false;
     }
     return batch_init(&influx->live, influx->transfers, influx->config, influx->who) &&
-           batch_init(&influx->late, influx->transfers, influx->config, influx->who);
+           batch_init(&influx->late, influx->transfers, influx->config, influx->who) &&
+           batch_init(&influx->daily, influx->transfers, influx->config, influx->who);
 }
 
 static void begin_gaps(struct influx *influx)

@@ -208,6 +208,32 @@ void points_write(struct text *text, const struct points *points)
         add_info(&writing, points->facts);
 }
 
+/* ---- health ---- */
+
+void points_health(struct text *text, const char *tags, enum influx_layout layout,
+                   const struct health_day *day)
+{
+    const struct points points = {.tags = tags, .layout = layout, .t = day->from};
+    struct writing writing = {text, &points, false};
+    static const char *const names[] = {"cell_load_mv", "cell_rest_mv", "cell_milliohm"};
+    const double *const numbers[] = {day->load_mv, day->rest_mv, day->milliohm};
+    add_field(&writing, "day_charged_wh", day->charged_wh);
+    add_field(&writing, "day_discharged_wh", day->discharged_wh);
+    add_field(&writing, "silent_s", day->silent_s);
+    add_field(&writing, "efficiency_percent", 100 * day->efficiency);
+    add_field(&writing, "capacity_seen_ah", day->capacity_ah);
+    for (size_t k = 0; layout == INFLUX_FIELDS && k < 3; k++)
+        for (unsigned i = 0; i < day->cells; i++) {
+            char name[VALUE_NAME_SIZE];
+            snprintf(name, sizeof name, "%s_%02u", names[k], i + 1);
+            add_field(&writing, name, numbers[k][i]);
+        }
+    end_line(&writing);
+    for (size_t k = 0; layout == INFLUX_SERIES && k < 3; k++)
+        for (unsigned i = 0; i < day->cells; i++)
+            add_line(&writing, "cell", i + 1, names[k], numbers[k][i]);
+}
+
 /* ---- rows ---- */
 
 static void take_flags(const struct history_row *row, const struct pack *now, struct pack *values)

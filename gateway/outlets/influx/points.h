@@ -14,6 +14,7 @@
 #define PACKGATE_OUTLETS_INFLUX_POINTS_H
 
 #include "config/outlets.h"
+#include "outlets/history/health.h"
 #include "outlets/history/rows.h"
 #include "packs/source.h"
 
@@ -40,6 +41,10 @@ struct points {
 
 /** Appends all lines of it. What is not known is left out. */
 void points_write(struct text *text, const struct points *points);
+
+/** Appends what a day has told of a pack (docs/health.md), at its midnight. */
+void points_health(struct text *text, const char *tags, enum influx_layout layout,
+                   const struct health_day *day);
 
 /** A row of the history as values, with what follows from them. What only flags tell (switches, alarms) is known as far
  * as `now` knows it. With `moment` what the row has not is that of `now`. */

@@ -4,6 +4,7 @@
 
 #include "asset.h"
 #include "compress.h"
+#include "health.h"
 #include "metrics.h"
 #include "orders.h"
 #include "setup.h"
@@ -167,6 +168,17 @@ static void route_history(struct web *web, struct web_request *request,
                                                    web_wall());
 }
 
+static void route_health(struct web *web, struct web_request *request,
+                         const struct render_pack *pack)
+{
+    if (!is_method(request, "GET"))
+        return;
+    if (!web->past)
+        http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
+    else
+        health_answer(web->config->history, request->http, pack->pack->source.name, web_wall());
+}
+
 static void route_pack(struct web *web, struct web_request *request, const char *rest)
 {
     const size_t size = strcspn(rest, "/");
@@ -175,6 +187,8 @@ static void route_pack(struct web *web, struct web_request *request, const char 
         http_error(request->http, MHD_HTTP_NOT_FOUND, "there is no pack or bank of this name");
     else if (strcmp(rest + size, "/history") == 0 || strcmp(rest + size, "/history.csv") == 0)
         route_history(web, request, pack, rest[size + 8] == '.');
+    else if (strcmp(rest + size, "/health") == 0)
+        route_health(web, request, pack);
     else if (strcmp(rest + size, "/switch") == 0 && is_method(request, "POST"))
         orders_switch(web, request, pack);
     else if (strcmp(rest + size, "/switch") == 0)

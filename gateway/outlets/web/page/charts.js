@@ -4,6 +4,7 @@ import { el, setAttribute, setText, store } from './dom.js';
 import { clock, day } from './numbers.js';
 import { gatewayTime, isBank, listen, packs } from './packs.js';
 import { copyable } from './copy.js';
+import { healthCards } from './health.js';
 import { t } from './words.js';
 
 const DAY_S = 86400;
@@ -75,7 +76,7 @@ export async function charts(wanted) {
 
   let range = store.get('range', 'r24h'), from = 0, to = 0, isLive = true, zoomed = null, data = null, loadedAt = 0, timer = 0, dead = false, asked = 0;
   if (!RANGES[range]) range = 'r24h';
-  let plots = [], energy = null, picked = null, fromMean = store.get('fromMean') === '1';
+  let plots = [], energy = null, health = null, picked = null, fromMean = store.get('fromMean') === '1';
 
   const message = el('div', { role: 'status' }, el('p', { class: 'empty' }, t('loading')));
   const area = el('div', { class: 'charts' }), spoken = el('p', { class: 'vh', 'aria-live': 'polite' });
@@ -141,6 +142,7 @@ export async function charts(wanted) {
     }
     show(true);
     await fetchEnergy();
+    await fetchHealth();
   }
 
   function zoom(a, b) {
@@ -186,10 +188,23 @@ export async function charts(wanted) {
     energy.resize();
   }
 
+  async function fetchHealth() {
+    let got = null;
+    if (health || isBank(p)) return;
+    try {
+      got = await get(`api/v1/packs/${encodeURIComponent(name)}/health`);
+    } catch { /* the other charts are there */ }
+    if (dead || health || !got) return;
+    health = healthCards(got, plot);
+    if (health) area.append(...health.nodes);
+    health?.resize();
+  }
+
   function clear() {
     for (const c of plots) c.destroy();
     energy?.destroy();
-    energy = null;
+    health?.destroy();
+    energy = health = null;
     plots = [];
     area.replaceChildren();
   }
@@ -206,13 +221,13 @@ export async function charts(wanted) {
     if (plots.length && plots.map(c => c.shape).join() === list.map(shape).join())
       plots.forEach((c, i) => c.setData(list[i], data.t, have));
     else {
-      const kept = energy?.node;
+      const kept = [energy?.node, ...health?.nodes || []].filter(Boolean);
       for (const c of plots) c.destroy();
       plots = list.map(spec => Object.assign(plot(spec, data.t, have, ends, {
         zoom, whole: reset, cursor: showAt, pick: i => pick(picked === i ? null : i),
         say(i, words) { setText(spoken, `${clock(data.t[i], true)}: ${words}`); },
       }), { shape: shape(spec) }));
-      area.replaceChildren(...plots.map(c => c.node), ...kept ? [kept] : []);
+      area.replaceChildren(...plots.map(c => c.node), ...kept);
       for (const c of plots) c.resize();
       pick(picked);
     }
@@ -252,6 +267,7 @@ export async function charts(wanted) {
   const resize = new ResizeObserver(() => {
     for (const c of plots) c.resize();
     energy?.resize();
+    health?.resize();
   });
   resize.observe(area);
   period();

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/* Health as JSON. */
+#include "health.h"
+
+#include "compress.h"
+
+#include "outlets/history/checkup.h"
+#include "packs/json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAYS_PRESET 186
+#define DAY_S 86400.0
+#define NAME_ROOM 24
+
+/* Of numbers that may be unknown. */
+static void add(json_t *column, double number)
+{
+    json_array_append_new(column,
+                          isnan(number) ? json_null() : json_real(round(number * 1000) / 1000));
+}
+
+static bool any(const json_t *column)
+{
+    size_t i;
+    json_t *number;
+    json_array_foreach(column, i, number) if (!json_is_null(number)) return true;
+    return false;
+}
+
+/* What no day has is left out. */
+static void put(json_t *object, const char *name, json_t *column)
+{
+    if (any(column))
+        json_object_set_new(object, name, column);
+    else
+        json_decref(column);
+}
+
+static void put_days(json_t *object, const struct health_day *days, unsigned count)
+{
+    json_t *t = json_array(), *in = json_array(), *out = json_array(), *silent = json_array(),
+           *efficiency = json_array(), *capacity = json_array();
+    for (unsigned n = 0; n < count; n++) {
+        json_array_append_new(t, json_integer(days[n].from));
+        add(in, days[n].charged_wh);
+        add(out, days[n].discharged_wh);
+        add(silent, days[n].silent_s);
+        add(efficiency, 100 * days[n].efficiency);
+        add(capacity, days[n].capacity_ah);
+    }
+    json_object_set_new(object, "t", t);
+    put(object, "charged_wh", in);
+    put(object, "discharged_wh", out);
+    put(object, "silent_s", silent);
+    put(object, "efficiency_percent", efficiency);
+    put(object, "capacity_seen_ah", capacity);
+}
+
+static void put_cells(json_t *object, const struct health_day *days, unsigned count)
+{
+    for (unsigned cell = 0; cell < MAX_CELLS; cell++) {
+        json_t *load = json_array(), *rest = json_array(), *ohm = json_array();
+        char name[NAME_ROOM];
+        for (unsigned n = 0; n < count; n++) {
+            add(load, days[n].load_mv[cell]);
+            add(rest, days[n].rest_mv[cell]);
+            add(ohm, days[n].milliohm[cell]);
+        }
+        snprintf(name, sizeof name, "load_mv.%u", cell + 1);
+        put(object, name, load);
+        snprintf(name, sizeof name, "rest_mv.%u", cell + 1);
+        put(object, name, rest);
+        snprintf(name, sizeof name, "milliohm.%u", cell + 1);
+        put(object, name, ohm);
+    }
+}
+
+static json_t *list_findings(const struct health_finding *findings, unsigned count)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < count; i++) {
+        char words[300];
+        struct text text = text_in(words, sizeof words);
+        health_sentence(&text, &findings[i]);
+        json_t *object =
+            json_pack("{s:s, s:s}", "kind", health_kind_name(findings[i].kind), "text", words);
+        if (findings[i].cell)
+            json_object_set_new(object, "cell", json_integer(findings[i].cell));
+        json_object_set_new(object, "number", json_real(round(findings[i].number * 100) / 100));
+        json_object_set_new(object, "days", json_integer(lround(findings[i].days)));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static unsigned days_wanted(struct http_request *request)
+{
+    char text[20];
+    const long days =
+        http_argument(request, "days", text, sizeof text) ? strtol(text, NULL, 10) : DAYS_PRESET;
+    return days < 1 ? 1 : days > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) days;
+}
+
+void health_answer(const char *file, struct http_request *request, const char *pack, double wall)
+{
+    char why[300];
+    struct health_finding findings[HEALTH_FINDINGS];
+    const unsigned most = days_wanted(request);
+    struct query *query = query_open(file, why, sizeof why);
+    struct health_day *days = query ? malloc(most * sizeof *days) : NULL;
+    if (!days) {
+        query_close(query);
+        http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the history cannot be read");
+        return;
+    }
+    const unsigned count =
+        checkup_days(query, pack, (int64_t) (floor(wall) - (most + 1) * DAY_S), days, most);
+    json_t *object = json_object();
+    put_days(object, days, count);
+    put_cells(object, days, count);
+    json_object_set_new(object, "findings",
+                        list_findings(findings, checkup_judge(query, pack, findings)));
+    free(days);
+    query_close(query);
+    char *text = json_text(object);
+    http_answer(request, MHD_HTTP_OK,
+                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+}

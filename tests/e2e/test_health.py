@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""Health, from built days in the history to the page's API, the database and the line protocol."""
+
+import os
+import sqlite3
+import time
+
+from harness import PATIENCE, main, simulate
+from influx_harness import Database
+from test_influx import HISTORY, PACK, Place, section
+from web_harness import Page
+
+CELLS = 8
+DAY = 86400
+
+
+def midnight(days_ago):
+    now = time.localtime()
+    return int(time.mktime((now.tm_year, now.tm_mon, now.tm_mday - days_ago, 0, 0, 0, 0, 0, -1)))
+
+
+def fill(path):
+    """Yesterday, ten seconds by ten seconds, with steps of the current and a weak cell 3; and the days and hours before it,
+    full each day."""
+    database = sqlite3.connect(path, timeout=PATIENCE)
+    pack, = database.execute("SELECT id FROM pack WHERE name = 'shed'").fetchone()
+    cells = ", ".join(f"c{i + 1}" for i in range(CELLS))
+    rows = []
+    for i in range(DAY // 10 - 1):
+        ampere = -40 if i // 10 % 2 else 0
+        rows.append([pack, midnight(1) + 10 * i, 10, 26400, ampere * 1000, 500, 50000, 215] +
+                    [round(3300 + ampere * (3 if cell == 2 else 1)) for cell in range(CELLS)])
+    database.executemany(f"INSERT OR IGNORE INTO recent(pack, t, n, voltage_mv, current_ma, soc_permille, remaining_mah, temp_dc, {cells}) "
+                         f"VALUES({', '.join('?' * (8 + CELLS))})", rows)
+    for n in range(1, 12):
+        day = time.strftime("%Y%m%d", time.localtime(midnight(n) + DAY // 2))
+        database.execute("INSERT OR IGNORE INTO day(pack, day, n, charged_wh, discharged_wh, soc_peak_permille, soc_peak_at, fresh_s) "
+                         "VALUES(?, ?, 8640, 2400, 2160, 1000, ?, 85800)", [pack, day, midnight(n) + DAY // 2])
+        for hour in range(24):
+            database.execute("INSERT OR IGNORE INTO hour(pack, t, n, charged_wh, discharged_wh) VALUES(?, ?, 360, 100, 90)",
+                             [pack, midnight(n) // 3600 * 3600 + 3600 * hour])
+    database.commit()
+    database.close()
+
+
+def a_built_past_is_told():
+    server, url = simulate("daly", "profile=fixed,cells=8")
+    with server, Place() as place:
+        text = PACK.format("shed", url, 1) + HISTORY.format(place.file)
+        with Page(packs=text) as page:
+            page.wait_published("shed")
+            place.await_rows("shed", 1)
+        fill(place.file)
+        with Database() as database, Page(packs=text + section("one", database.url)) as page:
+            deadline = time.monotonic() + 3 * PATIENCE
+            while len((got := page.json("/api/v1/packs/shed/health"))["t"]) < 11:
+                assert time.monotonic() < deadline, got
+                time.sleep(0.5)
+            assert got["t"][-1] == midnight(1), (got["t"], midnight(1))
+            assert abs(got["milliohm.3"][-1] - 3) < 0.1 and abs(got["milliohm.1"][-1] - 1) < 0.1, got
+            assert abs(got["load_mv.3"][-1] + 80) < 1 and abs(got["rest_mv.3"][-1]) < 1 and "load_mv.9" not in got
+            assert got["charged_wh"][-1] == 2400 and abs(got["efficiency_percent"][-1] - 90) < 0.5, got
+            assert got["silent_s"][0] is None and got["silent_s"][-1] == 600, got["silent_s"]
+            # Eleven days are too few for a trend, and enough to see what was missing.
+            assert [finding["kind"] for finding in got["findings"]] == ["silent"], got["findings"]
+            assert got["findings"][0]["text"] == "no data for 70 minutes of the last 7 days", got["findings"]
+            assert page.ask("/api/v1/packs/shed/health?days=3")[0] == 200
+            assert len(page.json("/api/v1/packs/shed/health?days=3")["t"]) == 3
+            assert page.ask("/api/v1/packs/nobody/health")[0] == 404
+            assert page.ask("/api/v1/packs/shed/health", method="POST", body="{}")[0] in (403, 405)
+            rows = sqlite3.connect(f"file:{place.file}?mode=ro", uri=True).execute(
+                "SELECT day, efficiency_percent FROM health_days WHERE name = 'shed' ORDER BY day DESC LIMIT 1").fetchall()
+            assert abs(rows[0][1] - 90) < 0.5, rows
+        # The line protocol has them as soon as it looks, at the latest after a restart.
+        with Database() as database, Page(packs=text + section("two", database.url)) as page:
+            deadline = time.monotonic() + PATIENCE
+            while ("shed", "cell_milliohm.3", midnight(1)) not in database.samples:
+                assert time.monotonic() < deadline, sorted({name for _, name, _ in database.samples})
+                time.sleep(0.2)
+            assert abs(database.samples["shed", "cell_milliohm.3", midnight(1)][0] - 3) < 0.1
+            assert abs(database.samples["shed", "efficiency_percent", midnight(1)][0] - 90) < 0.5
+
+
+if __name__ == "__main__":
+    os.environ["TZ"] = "Europe/Rome"
+    time.tzset()
+    main([a_built_past_is_told])

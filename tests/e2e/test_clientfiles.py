@@ -651,8 +651,11 @@ def display_shows_a_silent_pack():
         wanted = {"SOC": 62, "Vt": 26.4, "Am": -12.3, "W": 26.4 * -12.3, "T": (-7 + 23) / 2, "DH": 1, "CH": 0, "Bt": 8,
                   "Ca": 123, "Pd": 2, "Al1": 0x12345678}
         for failure in 0, 1:
-            shown = device.poll(gateway.port)
-            for name, value in {**wanted, "FA": failure}.items():
+            deadline = time.monotonic() + PATIENCE
+            while (shown := device.poll(gateway.port))["FA"] != failure:
+                assert time.monotonic() < deadline, shown
+                time.sleep(0.1)
+            for name, value in wanted.items():
                 assert abs(shown[name] - value) <= 1e-5 * abs(value), (name, shown[name], value)
             if not failure:
                 pack.stop()

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, simulate
 from mqtt_harness import Broker, Listener
 
 
@@ -60,8 +60,8 @@ def charged(state, name):
 def test_state_and_history():
     program, port = simulate("daly", "cells=8,soc=50,current_a=50")
     with program, Place(port) as place:
-        with place.run("shed"):
-            time.sleep(2)  # some energy
+        with place.run("shed") as gateway, gateway.client() as client:
+            await_value(client, "charged_wh", 1, lambda wh: wh > 0)
         before, rows = charged(place.state, "shed"), place.ask("SELECT count(*) FROM recents WHERE name = 'shed'")
         assert before > 0 and rows[0][0] > 0
         done = place.rename("shed", "house")
@@ -72,8 +72,8 @@ def test_state_and_history():
             pass
         assert charged(place.state, "house") >= before
         # Whoever had the new name in use already loses nothing of either.
-        with place.run("yard"):
-            time.sleep(1.5)
+        with place.run("yard") as gateway, gateway.client() as client:
+            await_value(client, "charged_wh", 1, lambda wh: wh > 0)
         both = charged(place.state, "house") + charged(place.state, "yard")
         done = place.rename("house", "yard")
         assert done.returncode == 0, done.stdout

@@ -461,7 +461,7 @@ def bursts_and_floods():
                 except BlockingIOError:
                     pass
                 time.sleep(0.01)
-            assert received > 130, received
+            assert received >= 13, received
         gateway.wait_for("(left|was lost) after")
         with gateway.connect() as maker:  # garbage without end, which nobody reads the echo of
             maker.socket.settimeout(3)

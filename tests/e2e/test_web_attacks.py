@@ -64,7 +64,7 @@ def test_half_requests_of_one_address():
     with Page("max_per_address = 4") as page, contextlib.ExitStack() as stack:
         halves = [stack.enter_context(connect(page, "127.0.0.9")) for _ in range(12)]
         assert is_well(page)
-        assert sum(is_cut(half, 1) for half in halves[:8]) == 8
+        assert sum(is_cut(half, PATIENCE) for half in halves[:8]) == 8
         with connect(page, "127.0.0.9") as good:
             good.sendall((HEAD.format(page.web) + "\r\n").encode())
             assert good.recv(100).startswith(b"HTTP/1.1 200")

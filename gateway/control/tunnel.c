@@ -26,12 +26,15 @@
 #define OUT_ROOM 16384 /* for a program that does not read */
 #define AGAIN_S 0.5    /* until a line that is down is tried again */
 #define BY_SIZE 80
+#define REFUSALS_APART_S 60.0 /* in the log: some try again each second */
 
 struct tunnel {
     struct tunnels *tunnels;
     struct tunnel_config config; /* as it was when it was opened */
     char by[BY_SIZE];
     double opened_at, until;
+    double refused_at; /* the last time that the log told of it, */
+    unsigned refused;  /* and so many since */
     struct listeners listeners;
     ev_timer closing;
     /* the program; fd -1: none is connected */
@@ -388,6 +391,25 @@ static const char *why_not(const struct tunnel *tunnel, const struct sockaddr_st
     return is_connected(tunnel) ? "another program is connected" : NULL;
 }
 
+static void tell_refusals(struct tunnel *tunnel)
+{
+    if (tunnel->refused > 0)
+        log_warn("tunnel %s: %u further connections refused", tunnel->config.name, tunnel->refused);
+    tunnel->refused = 0;
+}
+
+static void refuse(struct tunnel *tunnel, const char *address, const char *why)
+{
+    const double now = clock_now();
+    if (now - tunnel->refused_at < REFUSALS_APART_S) {
+        tunnel->refused++;
+        return;
+    }
+    tell_refusals(tunnel);
+    log_warn("tunnel %s: %s refused: %s", tunnel->config.name, address, why);
+    tunnel->refused_at = now;
+}
+
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
     struct tunnel *tunnel = data;
@@ -396,7 +418,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     address_format((const struct sockaddr *) address, text);
     const char *why = why_not(tunnel, address);
     if (why) {
-        log_warn("tunnel %s: %s refused: %s", tunnel->config.name, text, why);
+        refuse(tunnel, text, why);
         close(fd);
         return;
     }
@@ -441,6 +463,7 @@ static void close_tunnel(struct tunnel *tunnel, const char *why)
     hang_up(tunnel, "was disconnected");
     ev_timer_stop(tunnels->loop, &tunnel->closing);
     listeners_close(&tunnel->listeners);
+    tell_refusals(tunnel);
     log_info("tunnel %s: closed after %.0f s: %s", tunnel->config.name,
              clock_now() - tunnel->opened_at, why);
     struct tunnel **at = &tunnels->first;
@@ -546,6 +569,7 @@ json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, co
             return NULL;
         }
         tunnel->opened_at = clock_now();
+        tunnel->refused_at = -INFINITY;
         tunnel->next = tunnels->first;
         tunnels->first = tunnel;
     }

@@ -330,7 +330,9 @@ static void try_port(struct search *search)
                          *end = search->attempts + search->count;
     double seconds = is_on_air(search) ? AIR_SEARCH_S : GROUP_S;
     set_line(search, attempt);
-    search->line_config.reply_ms = search->stage == STAGE_FAR ? ATTEMPT_SWEEP_MS : ATTEMPT_REPLY_MS;
+    search->line_config.reply_ms = search->stage == STAGE_FAR
+                                       ? ATTEMPT_SWEEP_MS
+                                       : search_attempts_reply_ms(search->wanted, attempt);
     if (is_on_air(search))
         search->line_config.reply_ms = 0; /* as long as the port says */
     search->line_config.gap_ms = ATTEMPT_GAP_MS;

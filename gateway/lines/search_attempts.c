@@ -151,6 +151,13 @@ size_t search_attempts_sweep(const struct attempt *like, int last, unsigned poll
     return count;
 }
 
+/* A serial server or a bridge adds its own delay, at whatever rate. */
+unsigned search_attempts_reply_ms(const struct line_config *wanted, const struct attempt *attempt)
+{
+    bool fast = has_baud(wanted) && attempt->baud >= ATTEMPT_FAST_BAUD;
+    return fast ? ATTEMPT_FAST_MS : ATTEMPT_REPLY_MS;
+}
+
 double search_attempts_seconds(const struct attempt *attempt, unsigned reply_ms)
 {
     const double request_s = 20 * 10.0 / attempt->baud;

@@ -12,6 +12,9 @@
 #define ATTEMPT_REPLY_MS 200
 #define ATTEMPT_GAP_MS 20
 #define ATTEMPT_SWEEP_MS 150 /* the same where all addresses are gone through */
+#define ATTEMPT_FAST_MS                                                                            \
+    150 /* and on a fast wire: there all begin within 100 ms, as their sheets have it */
+#define ATTEMPT_FAST_BAUD 57600
 #define ATTEMPT_LISTEN_S 1.4 /* for a device that talks unasked, once a second */
 
 #define ATTEMPT_AIR_BAUD 115200 /* so to speak, behind a Bluetooth module */
@@ -57,6 +60,9 @@ bool search_attempts_same(const struct attempt *a, const struct attempt *b);
 /** Puts attempts into the order in which they are tried: by rate where that can be chosen, then by
  * driver. */
 void search_attempts_sort(const struct line_config *wanted, struct attempt *list, size_t count);
+
+/** How long a reply to it is waited for when nothing is known yet. */
+unsigned search_attempts_reply_ms(const struct line_config *wanted, const struct attempt *attempt);
 
 /** How long one takes when nobody answers, about, with so long a wait for each reply. */
 double search_attempts_seconds(const struct attempt *attempt, unsigned reply_ms);

@@ -2,6 +2,8 @@
 /* The pure parts of the outlet notify: what is told when, in which words, and how often it is tried. */
 #include "outlets/notify/delivery.h"
 #include "outlets/notify/events.h"
+#include "outlets/notify/report.h"
+#include "outlets/notify/sun.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -422,6 +424,151 @@ static void test_flood(void **state)
     free(delivery);
 }
 
+/* ---- the sun and the report ---- */
+
+static double utc(int day, int hour, int minute)
+{
+    struct tm moment = {.tm_year = day / 10000 - 1900,
+                        .tm_mon = day / 100 % 100 - 1,
+                        .tm_mday = day % 100,
+                        .tm_hour = hour,
+                        .tm_min = minute};
+    return (double) timegm(&moment);
+}
+
+/* Almanac values to the minute, in local time `ahead_h` of UTC: Wayne is the worked example of the Almanac for Computers
+ * (1990), the others are as almanacs publish them for these cities. */
+static void test_sun(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *place;
+        double latitude, longitude, ahead_h;
+        int day, rises, sets; /* hhmm; -1: not checked */
+    } cases[] = {
+        {"Wayne", 40.9, -74.3, -4, 19900625, 526, -1},
+        {"London", 51.5074, -0.1278, 1, 20240620, 443, 2121},
+        {"London", 51.5074, -0.1278, 0, 20241221, 804, 1553},
+        {"New York", 40.7128, -74.0060, -4, 20240620, 525, 2031},
+        {"New York", 40.7128, -74.0060, -5, 20241221, 717, 1632},
+        {"Sydney", -33.8688, 151.2093, 10, 20240621, 700, 1654},
+        {"Sydney", -33.8688, 151.2093, 11, 20241221, 541, 2005},
+        {"Singapore", 1.3521, 103.8198, 8, 20240320, 709, 1915},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const double noon = utc(cases[i].day, 12, 0) - cases[i].ahead_h * HOUR;
+        const double midnight = noon - 12 * HOUR;
+        const double rises =
+            (sun_rises(noon, cases[i].latitude, cases[i].longitude) - midnight) / 60;
+        const double sets = (sun_sets(noon, cases[i].latitude, cases[i].longitude) - midnight) / 60;
+        if (fabs(rises - (cases[i].rises / 100 * 60 + cases[i].rises % 100)) > 1.5)
+            fail_msg("%s %d rises at %02.0f:%04.1f", cases[i].place, cases[i].day,
+                     floor(rises / 60), fmod(rises, 60));
+        if (cases[i].sets >= 0 &&
+            fabs(sets - (cases[i].sets / 100 * 60 + cases[i].sets % 100)) > 1.5)
+            fail_msg("%s %d sets at %02.0f:%04.1f", cases[i].place, cases[i].day, floor(sets / 60),
+                     fmod(sets, 60));
+    }
+    /* Tromso: the midnight sun and the polar night. */
+    assert_true(isnan(sun_rises(utc(20240621, 11, 0), 69.65, 18.96)) != 0);
+    assert_true(isnan(sun_sets(utc(20241221, 11, 0), 69.65, 18.96)) != 0);
+    assert_true(sun_sets(utc(20240320, 11, 0), 69.65, 18.96) > 0);
+    assert_true(isnan(sun_sets(utc(20240620, 11, 0), 90, 0)) != 0);
+    assert_true(isnan(sun_sets(utc(20240620, 11, 0), NAN, NAN)) != 0);
+}
+
+static void test_due(void **state)
+{
+    (void) state;
+    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
+    tzset();
+    begin();
+    config.latitude = 45.6758;
+    config.longitude = 9.1650;
+    config.reports.count = 4;
+    config.reports.at[0].when = NOTIFY_AT_TIME;
+    config.reports.at[0].minute = 450;
+    config.reports.at[1].when = NOTIFY_AT_SUNSET;
+    config.reports.at[2].when = NOTIFY_AT_FULL;
+    config.reports.at[3].when = NOTIFY_AT_SUNRISE;
+    const double winter = utc(20251122, 3, 0), summer = utc(20250701, 22, 30);
+    char name[16];
+    assert_true(report_due(&config, 0, winter) == utc(20251122, 6, 30));
+    assert_true(report_due(&config, 0, summer) ==
+                utc(20250702, 5, 30)); /* there it is the next day */
+    assert_true(fabs(report_due(&config, 1, winter) - utc(20251122, 15, 46)) < 300);
+    assert_true(isnan(report_due(&config, 2, winter)) != 0);
+    report_name(&config.reports, 0, name, sizeof name);
+    assert_string_equal(name, "07:30");
+    /* Where the sun does not set it is sent at noon. */
+    config.latitude = 75;
+    assert_true(report_due(&config, 1, summer) == utc(20250702, 10, 0));
+    setenv("TZ", "UTC", 1);
+    tzset();
+}
+
+static void test_report(void **state)
+{
+    (void) state;
+    setenv("TZ", "UTC", 1);
+    tzset();
+    begin();
+    values.value[SOC_PERCENT] = 88;
+    values.value[VOLTAGE_V] = 53.12;
+    values.value[CURRENT_A] = -12.5;
+    values.value[POWER_W] = -664;
+    values.value[REMAINING_AH] = 246.4;
+    values.value[CELL_MIN_MV] = 3312;
+    values.value[CELL_MIN_INDEX] = 3;
+    values.value[CELL_MAX_MV] = 3322;
+    values.value[CELL_MAX_INDEX] = 7;
+    values.value[CELL_AVG_MV] = 3317;
+    values.value[TEMP_C] = 21.25;
+    values.value[MOS_TEMP_C] = 30;
+    struct source source = {.name = "shed", .values = &values};
+    source.status =
+        (struct map_status){.peak = {97, 14, 10}, .charged_wh = NAN, .discharged_wh = NAN};
+    struct tally tally = {0}, copy = {0};
+    char line[120], out[2000];
+    const double midnight = utc(20251122, 0, 0);
+    tally_look(&tally, &source, false, 20251122, 1, midnight + 10);
+    source.status.charged_wh = 100000;
+    source.status.discharged_wh = 90000;
+    for (int i = 0; i < 600; i++)
+        tally_look(&tally, &source, false, 20251122, 1, midnight + 11 + i);
+    values.alarms_warning = (uint32_t) 1 << SOC_LOW;
+    tally_look(&tally, &source, true, 20251122, 1, midnight + 700);
+    values.alarms_warning = 0;
+    source.status.charged_wh = 104250;
+    source.status.discharged_wh = 93120;
+    tally_look(&tally, &source, true, 20251122, 1, midnight + 40000);
+    tally_note(&tally, line, sizeof line);
+    assert_true(tally_take_note(&copy, line));
+    struct text text = text_in(out, sizeof out);
+    report_pack(&text, &source, &copy, true, midnight + 40000);
+    assert_string_equal(out, "shed: SOC 88.0 %, highest today 97 % at 14:10. Discharging, 53.12 V, "
+                             "-12.5 A, -664 W, 246.4 Ah left.\n"
+                             "Energy in 4.25 kWh, out 3.12 kWh today.\n"
+                             "Cells: lowest 3312 mV (cell 3), highest 3322 mV (cell 7), average "
+                             "3317 mV, difference 10 mV.\n"
+                             "Temperatures: 21.2, MOS 30.0 °C.\nAlarms now: none.\nAlarms today: "
+                             "soc low.\nWithout data: 10 min.\n");
+    text = text_in(out, sizeof out);
+    report_pack(&text, &source, &tally, false, midnight + 40000);
+    assert_string_equal(
+        out,
+        "shed: does not answer.\nEnergy in 4.25 kWh, out 3.12 kWh today.\nAlarms today: soc low.\n"
+        "Without data: 10 min.\n");
+    /* A new day begins with nothing; one that began late says since when. */
+    tally_look(&tally, &source, true, 20251123, 1, midnight + 86400 + 8 * HOUR);
+    source.status.charged_wh += 500;
+    text = text_in(out, sizeof out);
+    report_pack(&text, &source, &tally, true, midnight + 86400 + 9 * HOUR);
+    assert_non_null(strstr(out, "Energy in 0.50 kWh, out 0.00 kWh since 08:00.\n"));
+    assert_non_null(strstr(out, "Alarms today: none.\nWithout data: 0 s.\n"));
+    assert_false(tally_take_note(&copy, "nonsense"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +577,8 @@ int main(void)
         cmocka_unit_test(test_silence),      cmocka_unit_test(test_full),
         cmocka_unit_test(test_another_life), cmocka_unit_test(test_words),
         cmocka_unit_test(test_tries),        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_sun),          cmocka_unit_test(test_due),
+        cmocka_unit_test(test_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

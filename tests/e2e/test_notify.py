@@ -479,6 +479,38 @@ def limits_floods():
             assert len(service.came) == 4
 
 
+def reports():
+    """At a time, once, whatever is restarted in between; and when a pack has become full."""
+    with Service() as service, tempfile.TemporaryDirectory() as folder:
+        due = time.localtime(time.time() + 60)
+        packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = {due.tm_hour:02}:{due.tm_min:02}, sunset\n")
+        general, state = "latitude = 45.6758\nlongitude = 9.1650", os.path.join(folder, "state")
+        with Gateway(packs + words, general, state=state) as gateway:
+            found = json.loads(service.next()[2])
+            while "Sunrise" not in found["text"] or "shed: SOC 55.0 %" not in found["text"]:
+                found = json.loads(service.next()[2])
+            assert found["event"] == "report" and found["level"] == "info" and found["pack"] == "", found
+            for words_ in ("roof: SOC", "Energy in", "Cells: lowest", "Alarms today: soc low", "Alarms today: none", "Without data",
+                           "Sunrise ", "sunset "):
+                assert words_ in found["text"], (words_, found)
+            gateway.wait_for("told .*report")
+            count = len(service.came)
+            os.kill(outlet_of(gateway), signal.SIGKILL)
+            gateway.wait_for("outlet notify phone: ended by signal 9")
+            await_outlet(gateway)
+        with Gateway(packs + words, general, state=state) as gateway:
+            gateway.wait_published("shed", "roof")
+        assert len(service.came) == count, service.came[count:]
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = full\nreport = full\n")
+        low, full = "sim:profile=fixed,soc_percent=90", "sim:profile=fixed,soc_percent=100"
+        with Gateway(LINE.format("shed", low, 1, "") + words, "spike_soc = 0") as gateway:
+            gateway.wait_published("shed")
+            rewrite(gateway, "spike_soc = 0\n" + LINE.format("shed", full, 1, "") + words)
+            found = {one["event"]: one for one in (json.loads(service.next()[2]) for _ in range(2))}
+            assert "is full" in found["full"]["title"] and "shed: SOC 100.0 %" in found["report"]["text"], found
+
+
 def says_what_is_wrong():
     status, said = test("[notify phone]\ntype = pushover\n")
     assert status == 1 and "has no 'key_file', which 'type = pushover' needs" in said, said
@@ -496,4 +528,4 @@ def says_what_is_wrong():
 
 main([tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
       says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program, other_kinds_start_nothing, tries_again,
-      hangs_do_not_hold_the_gateway_up, checks_certificates, limits_floods, says_what_is_wrong])
+      hangs_do_not_hold_the_gateway_up, checks_certificates, limits_floods, reports, says_what_is_wrong])

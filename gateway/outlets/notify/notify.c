@@ -5,6 +5,8 @@
  * tells it again nor forgets to tell its end.
  */
 #include "events.h"
+#include "report.h"
+#include "request.h"
 #include "sender.h"
 
 #include "outlets/kinds.h"
@@ -20,12 +22,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define REPORT_TICKS 5 /* seconds */
-#define LAST_S 3.0     /* at the end, for what is on its way */
+#define REPORT_TICKS 5    /* seconds */
+#define TALLY_TICKS 600   /* until the day so far is noted again */
+#define LATE_S (2 * 3600) /* a report is no use any more */
+#define LAST_S 3.0        /* at the end, for what is on its way */
 
 struct notify_pack {
     struct outlet_pack *pack;
     struct events events;
+    struct tally tally; /* of a section with reports */
 };
 
 struct notify {
@@ -41,6 +46,8 @@ struct notify {
     bool failing; /* it was told */
     bool ending;
     double started; /* clock */
+    double looked;  /* the same */
+    double since;   /* Unix seconds: a report that was due before is not ours */
     unsigned ticks;
     ev_timer second, farewell;
 };
@@ -93,6 +100,11 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
         else if (text)
             pack->events.full_day = atoi(text);
     }
+    char key[PIPE_KEY_SIZE];
+    snprintf(key, sizeof key, "%s.day", pack->pack->source.name);
+    const char *text = outlet_note(notify->outlet, key);
+    if (text)
+        tally_take_note(&pack->tally, text);
 }
 
 /* What is not worth remembering any more. */
@@ -173,6 +185,90 @@ static void post(struct notify *notify, struct message *message, unsigned pack, 
     send_next(notify);
 }
 
+/* ---- the report ---- */
+
+static void post_report(struct notify *notify, struct message *message, const char *name,
+                        unsigned pack, unsigned watch)
+{
+    if (!message->text[0])
+        return;
+    snprintf(message->title, sizeof message->title, "%s: report", name);
+    post(notify, message, pack, watch);
+    message->text[0] = '\0';
+}
+
+/* Of one pack, or of all in as many messages as the service wants of its length. */
+static void send_report(struct notify *notify, struct notify_pack *only)
+{
+    const double now = clock_now(), time = wall_now();
+    struct message message = {.event = NOTIFY_REPORT, .alarm = -1, .time = time};
+    const size_t most = request_text_most(notify->config->type);
+    char part[MESSAGE_TEXT_SIZE], sun[64];
+    struct text sun_text = text_in(sun, sizeof sun);
+    report_sun(&sun_text, notify->config, time);
+    if (only)
+        snprintf(message.pack, sizeof message.pack, "%s", only->pack->source.name);
+    for (unsigned i = 0; i < notify->pack_count; i++) {
+        struct notify_pack *pack = &notify->packs[i];
+        if (only && pack != only)
+            continue;
+        struct text text = text_in(part, sizeof part);
+        report_pack(&text, &pack->pack->source, &pack->tally,
+                    outlet_fresh(notify->outlet, pack->pack, now), time);
+        const size_t before = strlen(message.text);
+        if (before > 0 && before + text.size + sizeof sun > most)
+            post_report(notify, &message, notify->gateway, ~0u, ~0u);
+        snprintf(message.text + strlen(message.text), sizeof message.text - strlen(message.text),
+                 "%s%s", message.text[0] ? "\n" : "", part);
+    }
+    snprintf(message.text + strlen(message.text), sizeof message.text - strlen(message.text), "%s",
+             sun);
+    if (only)
+        post_report(notify, &message, message.pack, (unsigned) (only - notify->packs), WATCHES);
+    else
+        post_report(notify, &message, notify->gateway, ~0u, ~0u);
+}
+
+static bool reports_when_full(const struct notify_config *config)
+{
+    for (unsigned i = 0; i < config->reports.count; i++)
+        if (config->reports.at[i].when == NOTIFY_AT_FULL)
+            return true;
+    return false;
+}
+
+/* Once a day each, and over a restart as well; one that was due while nobody was there is sent late, but not
+ * by hours. */
+static void send_due_reports(struct notify *notify)
+{
+    const double time = wall_now();
+    for (unsigned i = 0; i < notify->config->reports.count; i++) {
+        char key[PIPE_KEY_SIZE] = "report.", today[16];
+        const double due = report_due(notify->config, i, time);
+        if (isnan(due) || time < due || time > due + LATE_S)
+            continue;
+        report_name(&notify->config->reports, i, key + strlen(key), sizeof key - strlen(key));
+        snprintf(today, sizeof today, "%d", local_day(time));
+        const char *before = outlet_note(notify->outlet, key);
+        if (before && strcmp(before, today) == 0)
+            continue;
+        outlet_keep(notify->outlet, key, today);
+        /* A section that is new since has missed nothing. */
+        if (before || due >= notify->since)
+            send_report(notify, NULL);
+    }
+}
+
+static void note_tallies(struct notify *notify)
+{
+    for (unsigned i = 0; notify->config->reports.count > 0 && i < notify->pack_count; i++) {
+        char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
+        snprintf(key, sizeof key, "%s.day", notify->packs[i].pack->source.name);
+        tally_note(&notify->packs[i].tally, text, sizeof text);
+        outlet_keep(notify->outlet, key, text);
+    }
+}
+
 /* ---- what happens ---- */
 
 struct looking {
@@ -186,6 +282,8 @@ static void on_happening(void *data, unsigned watch, const struct happening *hap
     const struct looking *looking = data;
     struct notify *notify = looking->notify;
     struct message message;
+    if (happening->event == NOTIFY_FULL && reports_when_full(notify->config))
+        send_report(notify, looking->pack);
     if (happening->event == NOTIFY_FULL && !(notify->config->events & 1u << NOTIFY_FULL))
         return;
     message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
@@ -257,13 +355,22 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct notify *notify = timer->data;
-    const double now = clock_now();
-    for (unsigned i = 0; i < notify->pack_count; i++)
-        look(notify, &notify->packs[i], now);
+    const double now = clock_now(), time = wall_now();
+    for (unsigned i = 0; i < notify->pack_count; i++) {
+        struct notify_pack *pack = &notify->packs[i];
+        const struct source *source = &pack->pack->source;
+        tally_look(&pack->tally, source, outlet_fresh(notify->outlet, pack->pack, now),
+                   local_day(time), now - notify->looked, time);
+        look(notify, pack, now);
+    }
+    notify->looked = now;
+    send_due_reports(notify);
     delivery_tell_held(&notify->delivery, notify->gateway, now, wall_now());
     send_next(notify);
     if (notify->ticks++ % REPORT_TICKS == 0)
         report(notify);
+    if (notify->ticks % TALLY_TICKS == 0)
+        note_tallies(notify);
     if (notify->ticks % 60 == 0)
         forget(notify);
 }
@@ -285,6 +392,7 @@ static void stop(void *self, bool gone)
     (void) gone;
     struct notify *notify = self;
     notify->ending = true;
+    note_tallies(notify);
     ev_timer_stop(outlet_loop(notify->outlet), &notify->second);
     if (notify->delivery.count == 0) {
         outlet_over(notify->outlet);
@@ -326,7 +434,8 @@ static void *start(struct outlet *outlet)
         return NULL;
     notify->outlet = outlet;
     notify->config = outlet_config(outlet)->settings;
-    notify->started = clock_now();
+    notify->started = notify->looked = clock_now();
+    notify->since = wall_now();
     snprintf(notify->name, sizeof notify->name, "notify %s", outlet_config(outlet)->section);
     if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
         snprintf(notify->gateway, sizeof notify->gateway, "packgate");

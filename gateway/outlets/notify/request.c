@@ -98,6 +98,17 @@ static size_t give_body(char *bytes, size_t size, size_t count, void *data)
     return given;
 }
 
+/* As much of a text as the service takes, cut between two characters. */
+static void cut_text(struct message *message, size_t most)
+{
+    size_t size = strlen(message->text);
+    if (size <= most)
+        return;
+    for (size = most; size > 0 && ((unsigned char) message->text[size] & 0xC0) == 0x80; size--)
+        ;
+    message->text[size] = '\0';
+}
+
 static bool add_to(struct curl_slist **list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(*list, line);
@@ -343,9 +354,12 @@ static bool set_webhook(struct request *request, CURL *easy, const struct notify
 }
 
 bool request_set(struct request *request, CURL *easy, const struct notify_config *config,
-                 const struct secrets *secrets, const struct message *message, const char *gateway,
+                 const struct secrets *secrets, const struct message *given, const char *gateway,
                  const char *page)
 {
+    struct message copy = *given;
+    const struct message *message = &copy;
+    cut_text(&copy, request_text_most(config->type));
     *request = (struct request){0};
     curl_easy_setopt(easy, CURLOPT_URL, secrets->url);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);

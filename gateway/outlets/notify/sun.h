@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+/*
+ * When the sun rises and sets, by the equations of NOAA's solar calculator (after Meeus, Astronomical
+ * Algorithms): the upper edge of the sun at a flat horizon, with the usual refraction of 34 minutes of
+ * arc. Good to a minute between the polar circles. Pure.
+ */
+#ifndef PACKGATE_OUTLETS_NOTIFY_SUN_H
+#define PACKGATE_OUTLETS_NOTIFY_SUN_H
+
+#include <stdbool.h>
+
+/** Unix seconds at which it rises (or sets) on the day whose noon at that place is nearest to `noon`
+ * (Unix seconds). Degrees, north and east positive. NaN: it does not on that day. */
+double sun_rises(double noon, double latitude, double longitude);
+double sun_sets(double noon, double latitude, double longitude);
+
+#endif

@@ -233,6 +233,17 @@ def tells_a_webhook_begin_and_end():
             assert "geheim" not in "\n".join(gateway.lines)
 
 
+def tells_what_lasts():
+    """Through the seconds in which nothing new comes but the age of the values."""
+    with Service() as service:
+        words = section(f"type = webhook\nurl = {service.url}/\n", hold="4s")
+        pack = LINE.format("shed", ALARM, 1, "").replace("poll = 100ms\nstale_after = 1s", "poll = 2s\nstale_after = 60s")
+        with Gateway(pack + words) as gateway:
+            assert service.event("alarm", True)["alarm"] == "soc_low"
+            rewrite(gateway, pack.replace(ALARM, CALM) + words)
+            service.event("alarm", False)
+
+
 def tells_silence_and_return():
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\n")
@@ -526,6 +537,6 @@ def says_what_is_wrong():
         assert status == 0 and "can be read by everybody" in said and "geheim" not in said, said
 
 
-main([tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
+main([tells_a_webhook_begin_and_end, tells_what_lasts, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
       says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program, other_kinds_start_nothing, tries_again,
       hangs_do_not_hold_the_gateway_up, checks_certificates, limits_floods, reports, says_what_is_wrong])

@@ -297,7 +297,7 @@ static void look(struct notify *notify, struct notify_pack *pack, double now)
     const double time = wall_now();
     const bool fresh = outlet_fresh(notify->outlet, pack->pack, now);
     const struct seen seen = {
-        .fresh = fresh && pack->pack->last.whole,
+        .fresh = fresh,
         .silent = !fresh && now - notify->started > source->settle_s,
         .values = source->values,
     };

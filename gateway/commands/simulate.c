@@ -5,6 +5,7 @@
 #include "base/listeners.h"
 #include "packs/json.h"
 #include "config/hints.h"
+#include "config/modbus_map.h"
 #include "simulator/pty.h"
 #include "simulator/simulator.h"
 #include "base/address.h"
@@ -26,6 +27,8 @@ static const char usage[] =
     "  -p, --protocol NAME  one of those below\n"
     "      --address N      address of the (first) BMS\n"
     "      --variant NAME   where the protocol has variants\n"
+    "      --map FILE       for protocol modbus: what stands in which register "
+    "(docs/modbus-map.md)\n"
     "      --count N        so many BMS, at consecutive addresses\n"
     "      --tcp [HOST:]N   serves TCP connections on port N, 0 for any free one; host 127.0.0.1\n"
     "      --pty [LINK]     serves a pseudo terminal, with LINK as a symbolic link to it\n"
@@ -37,10 +40,11 @@ static const char usage[] =
 /* What the command line asks for. */
 struct arguments {
     const struct bms_driver *driver;
-    const char *protocol, *address, *variant, *count, *tcp, *link, *options;
+    const char *protocol, *address, *variant, *count, *tcp, *link, *options, *map;
     bool pty;
     bool print_values;
-    struct bms bms; /* the first one */
+    struct modbus_user *user_map; /* the file of --map; NULL: none */
+    struct bms bms;               /* the first one */
     unsigned bms_count;
 };
 
@@ -66,6 +70,8 @@ static void print_protocols(FILE *out)
             fprintf(out, " %s", *name);
         fputc('\n', out);
     }
+    fprintf(out, "  %-16s %d-%d     with --map\n", modbus_user_driver.name,
+            modbus_user_driver.address_min, modbus_user_driver.address_max);
 }
 
 static bool wrong(const char *what, const char *text, const char *expected)
@@ -117,6 +123,22 @@ static bool take_addresses(struct arguments *arguments)
     return true;
 }
 
+static bool take_map(struct arguments *arguments)
+{
+    const bool wanted = arguments->driver == &modbus_user_driver;
+    if (wanted != (arguments->map != NULL))
+        return wrong("--map", arguments->map ? arguments->map : "",
+                     "it goes with protocol modbus, and that with it");
+    if (!wanted)
+        return true;
+    struct mistakes mistakes = {0};
+    arguments->bms.options.map = arguments->user_map =
+        modbus_map_load(arguments->map, 0, &mistakes);
+    mistakes_print(&mistakes, "packgate simulate: --map", stderr);
+    mistakes_free(&mistakes);
+    return arguments->user_map;
+}
+
 static bool take_tcp(const char *text)
 {
     struct endpoint endpoint;
@@ -132,7 +154,9 @@ static bool check_order(struct arguments *arguments)
     char error[200], hint[HINT_SIZE], unknown[HINT_SIZE + 40];
     if (!arguments->protocol)
         return wrong("no", "--protocol", "nothing to emulate");
-    arguments->driver = bms_driver_find(arguments->protocol);
+    arguments->driver = strcmp(arguments->protocol, modbus_user_driver.name) == 0
+                            ? &modbus_user_driver
+                            : bms_driver_find(arguments->protocol);
     if (!arguments->driver) {
         snprintf(unknown, sizeof unknown, "there is no such protocol%s",
                  config_hint_protocol(arguments->protocol, hint));
@@ -141,6 +165,8 @@ static bool check_order(struct arguments *arguments)
     bms_init(&arguments->bms, arguments->driver);
     if (arguments->variant &&
         !take_variant(arguments->driver, arguments->variant, &arguments->bms.options.variant))
+        return false;
+    if (!take_map(arguments))
         return false;
     if (!take_addresses(arguments) || (arguments->tcp && !take_tcp(arguments->tcp)))
         return false;
@@ -153,11 +179,12 @@ static bool check_order(struct arguments *arguments)
 /* Returns -1, or the exit status when there is nothing to be done. */
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
-    enum { ADDRESS = 256, VARIANT, COUNT, TCP, PTY, PRINT_VALUES };
+    enum { ADDRESS = 256, VARIANT, MAP, COUNT, TCP, PTY, PRINT_VALUES };
     static const struct option options[] = {{"protocol", required_argument, NULL, 'p'},
                                             {"options", required_argument, NULL, 'o'},
                                             {"address", required_argument, NULL, ADDRESS},
                                             {"variant", required_argument, NULL, VARIANT},
+                                            {"map", required_argument, NULL, MAP},
                                             {"count", required_argument, NULL, COUNT},
                                             {"tcp", required_argument, NULL, TCP},
                                             {"pty", optional_argument, NULL, PTY},
@@ -171,6 +198,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         case 'o': arguments->options = optarg; break;
         case ADDRESS: arguments->address = optarg; break;
         case VARIANT: arguments->variant = optarg; break;
+        case MAP: arguments->map = optarg; break;
         case COUNT: arguments->count = optarg; break;
         case TCP: arguments->tcp = optarg; break;
         case PRINT_VALUES: arguments->print_values = true; break;
@@ -317,12 +345,15 @@ int command_simulate(int argc, char **argv)
 {
     struct arguments arguments = {.options = ""};
     int status = parse(argc, argv, &arguments);
-    if (status >= 0)
+    if (status >= 0) {
+        free(arguments.user_map);
         return status;
+    }
     struct ev_loop *loop = ev_default_loop(0);
     struct simulation simulation = {.simulator = make_simulator(loop, &arguments)};
     if (!simulation.simulator) {
         log_error("out of memory");
+        free(arguments.user_map);
         return EXIT_FAILED;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -333,5 +364,6 @@ int command_simulate(int argc, char **argv)
     if (open && (arguments.tcp || arguments.pty))
         run_until_signal(loop);
     close_all(&simulation);
+    free(arguments.user_map);
     return open ? EXIT_DONE : EXIT_FAILED;
 }

@@ -36,6 +36,20 @@ def serves_what_the_map_says():
             await_value(client, name, 1, near(expected))
 
 
+def simulates_what_a_map_describes():
+    """A map is tried without the BMS: the values come back through it as they were."""
+    options = "profile=fixed,cells=15,voltage_v=51.7,current_a=-12.3,soc_percent=61,cell_mv.7=3311,temp_c.1=-9"
+    server, url = simulate("modbus", options, "--map", EXAMPLE, "--address", "1")
+    with server, Gateway(pack(url, os.path.abspath(EXAMPLE))) as gateway, gateway.client() as client:
+        gateway.wait_published("house")
+        for name, expected in (("voltage_v", 51.7), ("current_a", -12.3), ("soc_percent", 61), ("cell_mv.7", 3311),
+                               ("cell_count", 15), ("temp_c.1", -9), ("rated_ah", 100)):
+            await_value(client, name, 1, near(expected))
+    for wrong in (["--protocol", "modbus"], ["--protocol", "daly", "--map", EXAMPLE], ["--protocol", "modbus", "--map", "/none"]):
+        done = subprocess.run([PACKGATE, "simulate", "--tcp", "0", *wrong], stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2 and "--map" in done.stderr, (wrong, done)
+
+
 def reads_without_a_configuration():
     server, url = simulated()
     with server:
@@ -88,4 +102,4 @@ def checks_the_map():
         assert status == 0 or path.encode() in result.stderr, result
 
 
-main([serves_what_the_map_says, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])
+main([serves_what_the_map_says, simulates_what_a_map_describes, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])

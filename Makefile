@@ -122,6 +122,11 @@ bluetooth-vm:
 	@$(MAKE) --no-print-directory $(BUILD)/packgate
 	tests/bluetooth/vm build/vm $(BUILD)/packgate
 
+# Many gateways into one database, for FLEET_GATEWAYS, FLEET_REAL and FLEET_SECONDS; a small one is one of the tests.
+fleet: test-deps
+	@$(MAKE) --no-print-directory all
+	/usr/bin/python3 tests/fleet/fleet.py $(BUILD)/packgate
+
 FORMATTED := $(wildcard bms/*.[ch] bms/*/*.[ch] registers/*.[ch] gateway/*.[ch] gateway/*/*.[ch] gateway/*/*/*.[ch] tests/*.[ch] tests/*/*.[ch])
 
 format:
@@ -158,6 +163,7 @@ help:
 	@echo "make dist       the source archive; make check-arch ARCH=arm64 (armhf, s390x): unit tests under qemu"
 	@echo "make docs       generate register-map.md and the other documents that the program prints; make pictures: those of the page"
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
+	@echo "make fleet      a thousand gateways through nginx into VictoriaMetrics, each part killed, every sample counted"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
 	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root"
 	@echo "make lint format coverage clean"
@@ -166,4 +172,4 @@ include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check unit-programs deps test-deps docs soak bluetooth-vm format lint coverage clean help
+.PHONY: all run test check unit-programs deps test-deps docs soak fleet bluetooth-vm format lint coverage clean help

@@ -12,13 +12,14 @@ PAGES      := $(wildcard docs/*.md)
 PICTURES   := $(wildcard docs/pictures/*.webp)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 VIEWS      := $(wildcard conf/views/*.ini)
+FLEET      := $(wildcard conf/fleet/*)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(unitdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(unitdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(BUILD)/packgate-outlet $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
@@ -29,6 +30,7 @@ install-files: | all
 	$(if $(filter web,$(OUTLETS)),$(INSTALL) -m 644 $(UPLOT_LICENSE) $(DESTDIR)$(docdir)/LICENSE.uPlot)
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(VIEWS) $(DESTDIR)$(docdir)/examples/views
+	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)

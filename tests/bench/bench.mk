@@ -37,6 +37,7 @@ bench: test-deps
 	AGES=1 $(BUILD)/tests/test_ages | grep published
 	$(BUILD)/tests/test_recovery | grep ' s'
 	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
+	$(if $(filter influx,$(OUTLETS)),/usr/bin/python3 tests/bench/influx.py $(BUILD))
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/page.py $(BUILD))
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/web.py $(BUILD))
 

@@ -162,9 +162,8 @@ def tables_have_all_protocols():
 
 ONLY_LOOKED_AT = ("sudo apt install ./build/packages/packgate*.deb", "sudo systemctl enable --now packgate",
                   "journalctl -u packgate", "sudo systemctl restart packgate",
-                  "sudo install -m 600 /dev/null /etc/packgate/mqtt",
-                  "sudo install -m 640 -o root -g packgate /dev/null /etc/packgate/influx", "systemctl status packgate",
-                  "sudo packgate password", "sudo systemctl edit packgate",
+                  "sudo install -m 600 /dev/null /etc/packgate/mqtt", "systemctl status packgate",
+                  "sudo packgate password", "sudo apt install nginx-light victoria-metrics mosquitto", "sudo systemctl edit packgate",
                   """echo {"ask":"health"} | socat - UNIX-CONNECT:/run/packgate/control""")
 NOT_HERE = ("docker ", "podman ")  # test_container runs the image without them
 ASKING = ("status", "health")  # of the running gateway

@@ -6,6 +6,9 @@
  * DAYS:MINUTES, as 190:20, makes rows of each minute in the last twenty days only, and before that of every tenth, which takes a
  * fifth of the time.
  *
+ * past --written FILE DAYS PACK... writes as the outlet does, every ten minutes, with rows of ten seconds that are kept for a day, and
+ * prints how many bytes of the last day were handed to the file system.
+ *
  * PACK is NAME=CELLS:AH:SOC[:SEED], a pack that has that state of charge now, or NAME=PACK+PACK for a bank of packs named before
  * it. They charge by day, more or less as the weather was, and give it back by night; now and then one does not answer.
  * The rows are made by the outlet's own code.
@@ -33,6 +36,8 @@
 #define SUNRISE_H 7.5
 #define SUNSET_H 15.5
 #define COMMIT_ROWS 10000
+#define COMMIT_S 600
+#define COMMITS_TO_PRUNE 6
 #define HEAT_S 1800.0 /* time constant of cells and MOS */
 #define PI 3.14159265358979323846
 
@@ -57,6 +62,8 @@ struct past {
     struct made *current;
     time_t now;
     unsigned waiting;
+    bool as_outlet;
+    time_t committed_at;
 };
 
 /* 0 ≤ x < 1, the same for the same numbers. */
@@ -265,10 +272,35 @@ static bool make_moment(struct past *past, time_t t, double step)
                                           .discharged_wh = made->discharged_wh};
         history_add(&made->series, &made->pack, &status, (double) t, keep, past);
     }
-    return past->waiting < COMMIT_ROWS || commit(past);
+    if (!past->as_outlet)
+        return past->waiting < COMMIT_ROWS || commit(past);
+    if (t - past->committed_at < COMMIT_S)
+        return true;
+    past->committed_at = t;
+    for (unsigned i = 0; i < past->count; i++) {
+        past->current = &past->packs[i];
+        history_flush(&past->current->series, false, keep, past); /* hours and days so far */
+    }
+    const bool good = commit(past);
+    while (good && t / COMMIT_S % COMMITS_TO_PRUNE == 0 && store_prune(past->store, t))
+        ;
+    return good;
 }
 
-static bool make_past(struct past *past, double days, double minutes)
+/* What this process has handed to the file system. */
+static long long written(void)
+{
+    char line[80];
+    long long bytes = 0;
+    FILE *in = fopen("/proc/self/io", "r");
+    while (in && fgets(line, sizeof line, in))
+        sscanf(line, "wchar: %lld", &bytes);
+    if (in)
+        fclose(in);
+    return bytes;
+}
+
+static bool make_past(struct past *past, double days, double minutes, long long *before)
 {
     const time_t begin = past->now - (time_t) (days * DAY_S);
     for (unsigned i = 0; i < past->count; i++) {
@@ -280,9 +312,12 @@ static bool make_past(struct past *past, double days, double minutes)
     }
     note(past, begin, "started", NULL, EVENT_NO_LEVEL, "0.2");
     for (time_t t = begin - begin % COARSE_S, next; t < past->now; t = next) {
-        next = t + (past->now - t > RECENT_KEPT_S
-                        ? past->now - t > minutes * DAY_S ? SPARSE_S : COARSE_S
-                        : FINE_S);
+        if (past->as_outlet || past->now - t <= RECENT_KEPT_S)
+            next = t + FINE_S;
+        else
+            next = t + (past->now - t > minutes * DAY_S ? SPARSE_S : COARSE_S);
+        if (past->as_outlet && past->now - t > DAY_S && past->now - next <= DAY_S)
+            *before = written();
         if (!make_moment(past, t, (double) (next - t)))
             return false;
     }
@@ -337,6 +372,10 @@ static bool add_pack(struct past *past, const char *text)
 int main(int argc, char **argv)
 {
     static struct past past;
+    const char *program = argv[0];
+    past.as_outlet = argc > 1 && strcmp(argv[1], "--written") == 0;
+    argv += past.as_outlet;
+    argc -= past.as_outlet;
     char *rest = "";
     const double days = argc > 3 ? strtod(argv[2], &rest) : 0;
     const double minutes = *rest == ':' ? strtod(rest + 1, NULL) : days;
@@ -345,7 +384,9 @@ int main(int argc, char **argv)
         good = add_pack(&past, argv[i]);
     if (!good) {
         fprintf(stderr,
-                "usage: past FILE DAYS[:MINUTES] NAME=CELLS:AH:SOC[:SEED]... NAME=PACK+PACK...\n");
+                "usage: %s [--written] FILE DAYS[:MINUTES] NAME=CELLS:AH:SOC[:SEED]... "
+                "NAME=PACK+PACK...\n",
+                program);
         return 2;
     }
     /* An earlier one would be merged with this one. */
@@ -354,12 +395,15 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (snprintf(beside, sizeof beside, "%s%s", argv[1], ends[i]) < (int) sizeof beside)
             unlink(beside);
-    const struct store_limits limits = {.keep_s = {0}};
+    const struct store_limits limits = {.keep_s = {[LEVEL_RECENT] = past.as_outlet ? DAY_S : 0}};
+    long long before = 0;
     past.now = time(NULL);
     past.store = store_new(argv[1], &limits);
-    good = past.store && make_past(&past, days, minutes);
+    good = past.store && make_past(&past, days, minutes, &before);
     if (past.store)
         store_free(past.store);
+    if (good && past.as_outlet)
+        printf("%lld\n", written() - before);
     if (!good)
         fprintf(stderr, "past: cannot write %s\n", argv[1]);
     return good ? 0 : 1;

@@ -75,6 +75,15 @@ def make_past(file, count, days):
                    stdout=subprocess.DEVNULL)
 
 
+def measure_written(folder, count):
+    """As the outlet writes, on a clock that is turned: the second of two days."""
+    file = os.path.join(folder, "written.db")
+    packs = [f"p{n}=16:100:50:{n}" for n in range(1, count + 1)]
+    said = subprocess.run([f"{BUILD}/tests/bench/past", "--written", file, "2", *packs], check=True, stdout=subprocess.PIPE).stdout
+    print(f"  {count} packs: {int(said) / 2**20:.1f} MiB written in a day, all levels, with what SQLite writes twice", flush=True)
+    os.remove(file)
+
+
 def ask(port, path):
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     begin = time.perf_counter()
@@ -209,6 +218,8 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     print("The page and the history:", flush=True)
     with tempfile.TemporaryDirectory(prefix="packgate-bench-") as folder:
+        measure_written(folder, 4)
+        measure_written(folder, 64)
         measure_history(folder, 4, DAYS)
         measure_history(folder, 64, max(2, DAYS // 60))
         measure_viewers()

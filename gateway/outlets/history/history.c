@@ -20,8 +20,9 @@
 #include <string.h>
 #include <time.h>
 
-#define PRUNE_EVERY_S 0.2 /* between two steps; after a commit */
-#define CHECKUP_S 2.0     /* between two packs and days, after a commit */
+#define PRUNE_EVERY_S 0.2    /* between two steps; after a commit */
+#define CHECKUP_S 2.0        /* between two packs and days, after a commit */
+#define PRUNE_PAUSE_S 3600.0 /* to delete writes as well; whole pages of old rows cost little */
 #define FIRST_COMMIT_S                                                                             \
     30 /* whoever wants to know what was around the start need not wait for long */
 
@@ -40,6 +41,7 @@ struct history {
     unsigned count;
     ev_timer commit, prune, checkup;
     unsigned checking; /* the pack whose health is looked at next */
+    double pruned_at;
     struct steady steady;
     const char *naming; /* whose rows are being kept */
 };
@@ -185,8 +187,11 @@ static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct history *history = timer->data;
     commit(history, false);
-    ev_timer_again(loop, &history->prune);
     ev_timer_again(loop, &history->checkup);
+    if (clock_now() - history->pruned_at < PRUNE_PAUSE_S)
+        return;
+    history->pruned_at = clock_now();
+    ev_timer_again(loop, &history->prune);
 }
 
 /* One day of one pack at a time, which takes some ten milliseconds. */
@@ -262,6 +267,7 @@ static void *start(struct outlet *outlet)
     history->checkup.repeat = CHECKUP_S;
     history->prune.repeat = PRUNE_EVERY_S;
     history->commit.data = history->prune.data = history->checkup.data = history;
+    history->pruned_at = -PRUNE_PAUSE_S;
     ev_timer_start(outlet_loop(outlet), &history->commit);
     history->observer =
         (struct observer){.changed = on_changed, .ordered = on_ordered, .data = history};

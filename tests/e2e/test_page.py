@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 
+from control_harness import free_port
 from harness import PACKGATE, PATIENCE, Gateway, Program, main, simulate
 
 NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
@@ -252,6 +254,31 @@ def builds_without_network():
         assert os.path.getsize(os.path.join(folder, wanted)) > 60000
 
 
+def the_demonstration_ends_with_its_address():
+    """What `make run` says last can be opened, and shows packs with a past. Only ports and folder are others."""
+    root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+    with tempfile.TemporaryDirectory(prefix="packgate-page-") as folder:
+        with open(os.path.join(root, "conf/demo.ini")) as file:
+            text = file.read()
+        for port, other in (("1502", "0"), ("8080", str(free_port()))):
+            assert f"127.0.0.1:{port}" in text
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{other}")
+        config = os.path.join(folder, "demo.ini")
+        with open(config, "w") as file:
+            file.write(text.replace("/tmp/packgate-demo", os.path.join(folder, "own")))
+        with Program(os.path.join(root, "tests/demo"), BUILT, config) as demo:
+            url = demo.wait_for(r"^  Open (http://\S+/) in a browser\. Ctrl-C ends")[1]
+            with urllib.request.urlopen(url, timeout=PATIENCE) as page:
+                assert "text/html" in page.headers["Content-Type"]
+            with urllib.request.urlopen(url + "api/v1/packs", timeout=PATIENCE) as answer:
+                packs = json.load(answer)
+            assert [pack["pack"] for pack in packs if not pack["fresh"]] == [] and len(packs) == 5, packs
+            for name in ("shed", "workshop"):
+                with urllib.request.urlopen(f"{url}api/v1/packs/{name}/history?values=soc_percent", timeout=PATIENCE) as answer:
+                    known = [value for value in json.load(answer)["soc_percent"] if value is not None]
+                assert len(known) > 1000, (name, len(known))
+
+
 def weighs_little():
     """All assets together, as they are sent."""
     source = os.path.join(BUILT, "gateway/outlets/web/page/assets.c")
@@ -327,7 +354,7 @@ if __name__ == "__main__":
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, values_that_came_early_are_older, says_when_the_gateway_is_silent,
               fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
               works_below_a_path, works_by_finger, stands_still_for_who_wants_it, draws_half_a_year, logs_in_and_switches,
-              tells_how_it_is_set_up, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
+              tells_how_it_is_set_up, the_demonstration_ends_with_its_address, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
     finally:
         Browser.close()
         if House.opened:

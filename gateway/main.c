@@ -18,6 +18,7 @@ static const struct command {
     {"check", command_check, "checks a configuration file"},
     {"status", command_status, "shows how the running gateway does"},
     {"health", command_health, "tells whether the gateway runs and answers"},
+    {"nagios", command_nagios, "checks packs for Nagios, Icinga and their kin"},
     {"listen", command_listen, "shows what passes on a line of the running gateway"},
     {"send", command_send, "does one exchange by hand on a line of the running gateway"},
     {"tunnel", command_tunnel, "lets the maker's own program onto a line of the running gateway"},

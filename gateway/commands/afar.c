@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+#include "afar.h"
+
+#include "packs/json.h"
+#include "registers/map.h"
+#include "registers/rows.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <modbus.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNITS 247
+#define DECIMALS 4
+
+enum found { FOUND, NOT_HERE, BROKEN };
+
+struct unit {
+    modbus_t *bus;
+    unsigned base;
+    bool high_first; /* words of wide values */
+    uint16_t words[MAP_EXTENDED_SIZE];
+    bool known[MAP_EXTENDED_SIZE];
+};
+
+/* An exception is an answer: the unit, or a value, is not there. */
+static bool is_exception(int error)
+{
+    return error > MODBUS_ENOBASE && error < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX;
+}
+
+static enum found read_group(struct unit *unit, const struct map_group *group)
+{
+    const unsigned at = group->offset - MAP_EXTENDED_OFFSET;
+    if (modbus_read_registers(unit->bus, (int) (unit->base + group->offset), (int) group->size,
+                              unit->words + at) == (int) group->size) {
+        memset(unit->known + at, true, group->size);
+        return FOUND;
+    }
+    return is_exception(errno) ? NOT_HERE : BROKEN;
+}
+
+static const struct map_row *find_row(const char *name)
+{
+    for (unsigned i = 0; i < map_row_count; i++)
+        if (map_row_block(&map_rows[i]) == EXTENDED && strcmp(map_rows[i].name, name) == 0)
+            return &map_rows[i];
+    return NULL;
+}
+
+/* NaN: not known, or not read. */
+static double number_at(const struct unit *unit, const struct map_row *row, unsigned n)
+{
+    const unsigned at = map_row_offset(row, n) - MAP_EXTENDED_OFFSET,
+                   count = map_types[row->type].registers;
+    const bool high = unit->high_first || row->type == REG_U32_HIGH;
+    uint64_t bits = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!unit->known[at + i])
+            return NAN;
+        bits |= (uint64_t) unit->words[at + i] << 16 * (high ? count - 1 - i : i);
+    }
+    if (row->type == REG_FLOAT32) {
+        float value;
+        const uint32_t word = (uint32_t) bits;
+        memcpy(&value, &word, sizeof value);
+        return (double) value;
+    }
+    if (bits == map_types[row->type].unknown)
+        return NAN;
+    const double raw = row->type == REG_S16   ? (int16_t) bits
+                       : row->type == REG_S32 ? (int32_t) bits
+                                              : (double) bits;
+    return raw * row->scale;
+}
+
+static double number_of(const struct unit *unit, const char *name)
+{
+    const struct map_row *row = find_row(name);
+    return row ? number_at(unit, row, 0) : NAN;
+}
+
+/* Two ASCII characters a register. What a stranger's device has there is not to spoil a terminal. */
+static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZE])
+{
+    const unsigned at = find_row(name)->offset - MAP_EXTENDED_OFFSET;
+    for (unsigned i = 0; i < TEXT_SIZE - 1; i++) {
+        const int c = unit->words[at + i / 2] >> (i % 2 ? 0 : 8) & 0xFF;
+        out[i] = isgraph(c) && !strchr("'|=\"\\", c) ? (char) c : ' ';
+    }
+    out[TEXT_SIZE - 1] = '\0';
+    for (size_t i = TEXT_SIZE - 1; i > 0 && out[i - 1] == ' '; i--)
+        out[i - 1] = '\0';
+}
+
+/* By constants that nothing but packgate has there, which tell the order of words as well. */
+static bool is_packgate(struct unit *unit)
+{
+    if (number_of(unit, "check_u16") != 12345)
+        return false;
+    for (int high = 0; high <= 1; high++) {
+        unit->high_first = high;
+        if (number_of(unit, "check_u32") == 0x12345678)
+            return true;
+    }
+    return false;
+}
+
+/* What is always to be read, or the values of the pack. */
+static enum found read_class(struct unit *unit, bool values)
+{
+    for (unsigned i = 0; i < map_group_count; i++) {
+        const struct map_group *group = &map_groups[i];
+        if (group->offset < MAP_EXTENDED_OFFSET ||
+            group->offset >= MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE)
+            continue;
+        const bool of_pack = group->offset >= find_row("voltage_v")->offset;
+        if (of_pack != values)
+            continue;
+        enum found found = read_group(unit, group);
+        if (found != FOUND)
+            return found;
+    }
+    return FOUND;
+}
+
+static json_t *alarms_of(const struct unit *unit)
+{
+    const double warning = number_of(unit, "alarms_warning"),
+                 protection = number_of(unit, "alarms_protection");
+    json_t *alarms = json_array();
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        const bool severe = !isnan(protection) && (uint32_t) protection >> i & 1;
+        if (severe || (!isnan(warning) && (uint32_t) warning >> i & 1))
+            json_array_append_new(alarms, json_pack("{s:s, s:s}", "name",
+                                                    pack_alarm_name((enum pack_alarm) i), "level",
+                                                    severe ? "protection" : "warning"));
+    }
+    return alarms;
+}
+
+static json_t *object_of(const struct unit *unit, int id, const char *state)
+{
+    char name[VALUE_NAME_SIZE], pack[TEXT_SIZE];
+    text_of(unit, "pack_name", pack);
+    json_t *object = json_pack("{s:s, s:i, s:s}", "pack", pack, "unit", id, "state", state);
+    for (unsigned i = 0; i < map_row_count; i++) {
+        const struct map_row *row = &map_rows[i];
+        if (map_row_block(row) != EXTENDED ||
+            row->offset >= MAP_EXTENDED_OFFSET + MAP_EXTENDED_SIZE || row->type == REG_STRING)
+            continue;
+        for (unsigned n = 0; n < row->count; n++) {
+            const double value = number_at(unit, row, n);
+            snprintf(name, sizeof name, row->count > 1 ? "%s.%u" : "%s", row->name, n + 1);
+            if (!isnan(value))
+                json_object_set_new(object, name, json_number(value, DECIMALS));
+        }
+    }
+    json_object_set_new(object, "alarms", alarms_of(unit));
+    const double known = number_of(unit, "alarms_known"), active = number_of(unit, "alarms_active");
+    for (int i = 0; i < PACK_ALARM_COUNT && !isnan(known) && !isnan(active); i++)
+        if ((uint32_t) known >> i & 1) {
+            snprintf(name, sizeof name, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
+            json_object_set_new(object, name, json_integer((uint32_t) active >> i & 1));
+        }
+    return object;
+}
+
+static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **out)
+{
+    static const char *const states[] = {"never", "fresh", "stale", "no line"};
+    struct unit unit = {.bus = bus, .base = (unsigned) afar->base};
+    modbus_set_slave(bus, id);
+    enum found found = read_class(&unit, false);
+    if (found != FOUND)
+        return found;
+    if (!is_packgate(&unit))
+        return NOT_HERE;
+    double state = number_of(&unit, "connection_state");
+    if (state == MAP_STATE_FRESH && (found = read_class(&unit, true)) != FOUND) {
+        /* It has grown old while it was read. */
+        if (found == BROKEN)
+            return BROKEN;
+        state = MAP_STATE_STALE;
+        memset(unit.known + find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET, false,
+               sizeof unit.known - (find_row("voltage_v")->offset - MAP_EXTENDED_OFFSET));
+    }
+    *out = object_of(&unit, id, state >= 0 && state <= 3 ? states[(int) state] : "never");
+    return FOUND;
+}
+
+static int unit_in(const char *wanted)
+{
+    char *end;
+    const long unit = strtol(wanted, &end, 10);
+    return *wanted && !*end && unit >= 1 && unit <= UNITS ? (int) unit : 0;
+}
+
+static bool is_wanted(const json_t *object, const char *const *wanted, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(json_string_value(json_object_get(object, "pack")), wanted[i]) == 0 ||
+            unit_in(wanted[i]) == json_integer_value(json_object_get(object, "unit")))
+            return true;
+    return count == 0;
+}
+
+static bool has(const json_t *list, const char *wanted)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (is_wanted(json_array_get(list, i), &wanted, 1))
+            return true;
+    return false;
+}
+
+/* Units by their number are asked alone; a name is somewhere. */
+static bool read_units(struct afar *afar, modbus_t *bus, const char *const *wanted, unsigned count,
+                       json_t *list)
+{
+    bool all = count == 0;
+    for (unsigned i = 0; i < count; i++)
+        all |= unit_in(wanted[i]) == 0;
+    for (int id = 1; id <= UNITS; id++) {
+        bool asked = all;
+        for (unsigned i = 0; i < count; i++)
+            asked |= unit_in(wanted[i]) == id;
+        json_t *object = NULL;
+        const enum found found = asked ? read_unit(afar, bus, id, &object) : NOT_HERE;
+        if (found == BROKEN) {
+            snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
+                     modbus_strerror(errno));
+            return false;
+        }
+        if (object && is_wanted(object, wanted, count))
+            json_array_append(list, object);
+        json_decref(object);
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (!has(list, wanted[i])) {
+            snprintf(afar->why, sizeof afar->why, "%s:%s has no pack '%.40s'", afar->host,
+                     afar->port, wanted[i]);
+            return false;
+        }
+    if (json_array_size(list) == 0)
+        snprintf(afar->why, sizeof afar->why, "%s:%s: no unit answers as packgate does", afar->host,
+                 afar->port);
+    return json_array_size(list) > 0;
+}
+
+json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count)
+{
+    modbus_t *bus = modbus_new_tcp_pi(afar->host, afar->port);
+    json_t *list = json_array();
+    if (!bus || !list) {
+        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
+                 modbus_strerror(errno));
+        json_decref(list);
+        return NULL;
+    }
+    modbus_set_response_timeout(bus, (uint32_t) afar->wait_s,
+                                (uint32_t) (fmod(afar->wait_s, 1) * 1e6));
+    bool good = modbus_connect(bus) == 0;
+    if (!good)
+        snprintf(afar->why, sizeof afar->why, "%s:%s: %s", afar->host, afar->port,
+                 errno ? modbus_strerror(errno) : "cannot connect");
+    good = good && read_units(afar, bus, wanted, count, list);
+    modbus_close(bus);
+    modbus_free(bus);
+    if (good)
+        return list;
+    json_decref(list);
+    return NULL;
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+/*
+ * `packgate nagios`: a check for Nagios, Icinga and their kin, by the guidelines of monitoring plug-ins. It asks a
+ * gateway by Modbus TCP from afar, or the one on this host at its control socket; no line is touched.
+ */
+#include "afar.h"
+#include "asking.h"
+#include "command.h"
+#include "threshold.h"
+
+#include "base/suggest.h"
+#include "base/text.h"
+#include "registers/value.h"
+
+#include <getopt.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RULES 32
+#define PACKS 100
+#define FINDINGS 500
+#define WAIT_S 10
+
+enum state { OK, WARNING, CRITICAL, UNKNOWN };
+static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
+
+static const char usage[] =
+    "usage: packgate nagios [-H HOST[:PORT]] [-p PACK]... [-w RULE]... [-c RULE]...\n\n"
+    "Checks packs for Nagios, Icinga and their kin. Old values and protections are critical, "
+    "warnings of a BMS are a\n"
+    "warning. A RULE is VALUE=RANGE, as in -w soc_percent=30: -c soc_percent=15: -w "
+    "cell_delta_mv=50.\n"
+    "  -H, --hostname HOST    by Modbus TCP, port 502 unless :PORT follows; without it the gateway "
+    "on this host\n"
+    "  -p, --pack PACK        its name, or by Modbus its unit id; several are possible; all "
+    "without it\n"
+    "  -w, --warning RULE     a range of a value: outside of it is a warning\n"
+    "  -c, --critical RULE    outside of it is critical\n"
+    "  -t, --timeout SECONDS  10 by default\n"
+    "  -b, --base ADDRESS     of the map of that gateway, 290 by default\n"
+    "      --config FILE      of the gateway on this host, " CONFIG_DEFAULT " by default\n"
+    "      --control PATH     its socket\n"
+    "Ranges: 10 is 0 to 10, 10: at least 10, ~:10 at most 10, 10:20 within, @10:20 not within.\n"
+    "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: no gateway answers, a value is not "
+    "known, a wrong call.\n";
+
+struct rule {
+    char name[VALUE_NAME_SIZE];
+    const char *range; /* as it was given */
+    struct threshold threshold;
+    enum state level;
+};
+
+struct check {
+    const char *host; /* NULL: on the spot */
+    char host_room[260], port[8];
+    int base;
+    double wait_s;
+    struct asking asking;
+    const char *packs[PACKS];
+    unsigned pack_count;
+    struct rule rules[RULES];
+    unsigned rule_count;
+};
+
+/* The one line that there always is. */
+static int say_unknown(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int say_unknown(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("PACKGATE UNKNOWN - ", stdout);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+    return UNKNOWN;
+}
+
+/* ---- the call ---- */
+
+static bool value_is_there(const char *name)
+{
+    struct value_ref ref;
+    return value_find(name, &ref);
+}
+
+static int add_rule(struct check *check, const char *text, enum state level)
+{
+    struct rule *rule = &check->rules[check->rule_count];
+    const char *sign = strchr(text, '=');
+    const size_t size = sign ? (size_t) (sign - text) : 0;
+    if (check->rule_count == RULES)
+        return say_unknown("more than %d rules", RULES);
+    if (size == 0 || size >= sizeof rule->name || !threshold_parse(sign + 1, &rule->threshold))
+        return say_unknown("'%s' is no rule; expected VALUE=RANGE such as soc_percent=30:", text);
+    memcpy(rule->name, text, size);
+    rule->name[size] = '\0';
+    if (!value_is_there(rule->name)) {
+        char hint[SUGGEST_HINT_SIZE], name[VALUE_NAME_SIZE];
+        static char names[512][VALUE_NAME_SIZE];
+        struct suggest suggest;
+        suggest_init(&suggest, rule->name);
+        for (unsigned i = 0; i < value_count() && i < 512; i++) {
+            value_at(i, name);
+            memcpy(names[i], name, sizeof name);
+            suggest_offer(&suggest, names[i]);
+        }
+        return say_unknown("there is no value '%s'%s", rule->name, suggest_hint(&suggest, hint));
+    }
+    rule->range = sign + 1;
+    rule->level = level;
+    check->rule_count++;
+    return OK;
+}
+
+static int take_host(struct check *check, const char *text)
+{
+    struct endpoint endpoint;
+    char with_port[300];
+    snprintf(with_port, sizeof with_port, "%s:502", text);
+    if (!endpoint_parse(text, &endpoint) && !endpoint_parse(with_port, &endpoint)) {
+        snprintf(with_port, sizeof with_port, "[%s]:502", text);
+        if (!endpoint_parse(with_port, &endpoint))
+            return say_unknown("'%s' is no HOST or HOST:PORT", text);
+    }
+    snprintf(check->host_room, sizeof check->host_room, "%s", endpoint.host);
+    snprintf(check->port, sizeof check->port, "%u", (unsigned) endpoint.port);
+    check->host = check->host_room;
+    return OK;
+}
+
+static int take_option(struct check *check, int option)
+{
+    char *end;
+    switch (option) {
+    case 'H':
+        return take_host(check, optarg);
+    case 'p':
+        if (check->pack_count == PACKS)
+            return say_unknown("more than %d packs", PACKS);
+        check->packs[check->pack_count++] = optarg;
+        return OK;
+    case 'w':
+        return add_rule(check, optarg, WARNING);
+    case 'c':
+        return add_rule(check, optarg, CRITICAL);
+    case 't':
+        check->wait_s = strtod(optarg, &end);
+        if (*end || !(check->wait_s >= 1 && check->wait_s <= 3600))
+            return say_unknown("-t %s; expected 1 to 3600 seconds", optarg);
+        return OK;
+    case 'b':
+        check->base = (int) strtol(optarg, &end, 0);
+        if (*end || check->base < 0 ||
+            check->base > 65535 - MAP_EXTENDED_OFFSET - MAP_EXTENDED_SIZE)
+            return say_unknown("-b %s is no base of a map", optarg);
+        return OK;
+    case 'C':
+        check->asking.config = optarg;
+        return OK;
+    case 'S':
+        check->asking.control = optarg;
+        return OK;
+    default:
+        fputs(usage, stderr);
+        return say_unknown("called wrongly: packgate nagios --help");
+    }
+}
+
+/* ---- what it finds ---- */
+
+/* Of the gateway on this host: values, and with the alarms' levels as status has them. */
+static json_t *read_here(const struct check *check, char *why, size_t size)
+{
+    struct control_link link;
+    char path[PORT_SIZE];
+    control_path(check->asking.config, path);
+    json_t *list = NULL, *status = NULL;
+    if (control_link_open(&link, check->asking.control ? check->asking.control : path)) {
+        json_t *request = json_pack("{s:s}", "ask", "values"), *names = json_array();
+        for (unsigned i = 0; i < check->pack_count; i++)
+            json_array_append_new(names, json_string(check->packs[i]));
+        if (check->pack_count > 0)
+            json_object_set(request, "packs", names);
+        json_decref(names);
+        json_t *answer = control_ask(&link, request);
+        status = answer ? control_ask(&link, json_pack("{s:s}", "ask", "status")) : NULL;
+        list = status ? json_incref(json_object_get(answer, "packs")) : NULL;
+        json_decref(answer);
+    }
+    if (!list)
+        snprintf(why, size, "%s", link.why);
+    const json_t *told = json_object_get(status, "packs");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t k = 0; k < json_array_size(told); k++) {
+            json_t *one = json_array_get(list, i);
+            const json_t *other = json_array_get(told, k);
+            if (strcmp(asking_text(one, "pack"), asking_text(other, "pack")) == 0)
+                json_object_update_missing(one, (json_t *) (uintptr_t) other);
+        }
+    json_decref(status);
+    control_link_close(&link);
+    return list;
+}
+
+static enum state worse(enum state a, enum state b)
+{
+    static const int order[] = {[OK] = 0, [UNKNOWN] = 1, [WARNING] = 2, [CRITICAL] = 3};
+    return order[a] >= order[b] ? a : b;
+}
+
+struct finding {
+    const json_t *pack;
+    enum state state;
+    char text[1000];
+};
+
+static double value_in(const json_t *pack, const char *name)
+{
+    const json_t *value = json_object_get(pack, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void judge_alarms(struct finding *finding, struct text *text)
+{
+    const json_t *alarms = json_object_get(finding->pack, "alarms");
+    for (size_t i = 0; i < json_array_size(alarms); i++) {
+        const json_t *alarm = json_array_get(alarms, i);
+        const bool severe = strcmp(asking_text(alarm, "level"), "protection") == 0;
+        finding->state = worse(finding->state, severe ? CRITICAL : WARNING);
+        text_format(text, ", %s %s", asking_text(alarm, "level"), asking_text(alarm, "name"));
+    }
+}
+
+/* Of two rules for one value the worse one is told. */
+static void judge_rules(const struct check *check, struct finding *finding, struct text *text)
+{
+    for (unsigned i = 0; i < check->rule_count; i++) {
+        const struct rule *rule = &check->rules[i];
+        const double value = value_in(finding->pack, rule->name);
+        if (isnan(value)) {
+            finding->state = worse(finding->state, UNKNOWN);
+            text_format(text, ", %s is not known", rule->name);
+            continue;
+        }
+        if (!threshold_alerts(&rule->threshold, value))
+            continue;
+        finding->state = worse(finding->state, rule->level);
+        text_format(text, ", %s %g (%s %s)", rule->name, value,
+                    rule->level == CRITICAL ? "critical" : "warning", rule->range);
+    }
+}
+
+static void add_number(struct text *text, const json_t *pack, const char *name, const char *format)
+{
+    const double value = value_in(pack, name);
+    if (isnan(value))
+        return;
+    text_add(text, text->size ? ", " : "");
+    /* The formats are those below. */
+    if (strcmp(format, "V") == 0)
+        text_format(text, "%.2f V", value);
+    else if (strcmp(format, "A") == 0)
+        text_format(text, "%.1f A", value);
+    else
+        text_format(text, "SOC %.1f %%", value);
+}
+
+static void judge(const struct check *check, const json_t *pack, struct finding *finding)
+{
+    char age[ASKING_SPAN];
+    *finding = (struct finding){.pack = pack, .state = OK};
+    struct text text = text_in(finding->text, sizeof finding->text);
+    const char *state = asking_text(pack, "state");
+    if (strcmp(state, "fresh") != 0) {
+        finding->state = CRITICAL;
+        if (isnan(value_in(pack, "age_s")))
+            text_add(&text, strcmp(state, "no line") == 0 ? "no line, and no values yet"
+                                                          : "never answered");
+        else
+            text_format(&text, "%s, values are %s old", state,
+                        asking_span(value_in(pack, "age_s"), age));
+        return;
+    }
+    add_number(&text, pack, "voltage_v", "V");
+    add_number(&text, pack, "current_a", "A");
+    add_number(&text, pack, "soc_percent", "%");
+    if (!isnan(value_in(pack, "cell_min_mv")) && !isnan(value_in(pack, "cell_max_mv")))
+        text_format(&text, "%scells %.0f…%.0f mV", text.size ? ", " : "",
+                    value_in(pack, "cell_min_mv"), value_in(pack, "cell_max_mv"));
+    judge_alarms(finding, &text);
+    judge_rules(check, finding, &text);
+}
+
+/* ---- what it says ---- */
+
+static void print_heading(const struct finding *finding)
+{
+    for (const char *c = asking_text(finding->pack, "pack"); *c; c++)
+        putchar(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    printf(" %s - %s", words[finding->state], finding->text);
+}
+
+/* Units as the guidelines have them: %, s, c for what only counts up, nothing for all others. */
+static const char *unit_of(const char *name)
+{
+    static const char *const counters[] = {"polls",      "timeouts",      "checksum_errors",
+                                           "reconnects", "implausible",   "spikes",
+                                           "charged_wh", "discharged_wh", "cycles"};
+    const size_t size = strlen(name);
+    for (size_t i = 0; i < sizeof counters / sizeof *counters; i++)
+        if (strcmp(name, counters[i]) == 0)
+            return "c";
+    return size > 8 && strcmp(name + size - 8, "_percent") == 0 ? "%"
+           : size > 2 && strcmp(name + size - 2, "_s") == 0     ? "s"
+                                                                : "";
+}
+
+static const char *range_of(const struct check *check, const char *name, enum state level)
+{
+    for (unsigned i = 0; i < check->rule_count; i++)
+        if (check->rules[i].level == level && strcmp(check->rules[i].name, name) == 0)
+            return check->rules[i].range;
+    return "";
+}
+
+static void print_datum(const struct check *check, const json_t *pack, const char *name)
+{
+    const double value = value_in(pack, name);
+    char line[300], number[40];
+    struct text text = text_in(number, sizeof number);
+    if (isnan(value))
+        return;
+    text_number(&text, value, 3);
+    const char *unit = unit_of(name);
+    const bool percent = strcmp(unit, "%") == 0;
+    snprintf(line, sizeof line, "%s%s;%s;%s;%s;%s", number, unit, range_of(check, name, WARNING),
+             range_of(check, name, CRITICAL), percent ? "0" : "", percent ? "100" : "");
+    for (size_t size = strlen(line); size > 0 && line[size - 1] == ';'; size--)
+        line[size - 1] = '\0';
+    printf(" '%s_%s'=%s", asking_text(pack, "pack"), name, line);
+}
+
+static void print_data(const struct check *check, const json_t *pack)
+{
+    static const char *const always[] = {"soc_percent", "voltage_v", "current_a", "cell_delta_mv",
+                                         "age_s"};
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        print_datum(check, pack, always[i]);
+    for (unsigned i = 0; i < check->rule_count; i++) {
+        bool before = false;
+        for (size_t k = 0; k < sizeof always / sizeof *always; k++)
+            before |= strcmp(always[k], check->rules[i].name) == 0;
+        for (unsigned k = 0; k < i; k++)
+            before |= strcmp(check->rules[k].name, check->rules[i].name) == 0;
+        if (!before)
+            print_datum(check, pack, check->rules[i].name);
+    }
+}
+
+/* The worst first, one line each; all the data are behind the first line, where the guidelines want them. */
+static int tell(const struct check *check, const json_t *list)
+{
+    static const enum state order[] = {CRITICAL, WARNING, UNKNOWN, OK};
+    static struct finding findings[FINDINGS];
+    unsigned count = 0;
+    bool first = true;
+    enum state all = OK;
+    for (size_t i = 0; i < json_array_size(list) && count < FINDINGS; i++, count++) {
+        judge(check, json_array_get(list, i), &findings[count]);
+        all = worse(all, findings[count].state);
+    }
+    for (size_t n = 0; n < sizeof order / sizeof *order; n++)
+        for (unsigned i = 0; i < count; i++) {
+            if (findings[i].state != order[n])
+                continue;
+            print_heading(&findings[i]);
+            if (first) {
+                fputs(" |", stdout);
+                for (unsigned k = 0; k < count; k++)
+                    print_data(check, findings[k].pack);
+            }
+            putchar('\n');
+            first = false;
+        }
+    return (int) all;
+}
+
+/* A name that is looked up for ever, say. */
+static void on_alarm(int number)
+{
+    static const char text[] = "PACKGATE UNKNOWN - no answer in time\n";
+    (void) number;
+    ssize_t written = write(STDOUT_FILENO, text, sizeof text - 1);
+    (void) written;
+    _exit(UNKNOWN);
+}
+
+int command_nagios(int argc, char **argv)
+{
+    static const struct option options[] = {{"hostname", required_argument, NULL, 'H'},
+                                            {"pack", required_argument, NULL, 'p'},
+                                            {"warning", required_argument, NULL, 'w'},
+                                            {"critical", required_argument, NULL, 'c'},
+                                            {"timeout", required_argument, NULL, 't'},
+                                            {"base", required_argument, NULL, 'b'},
+                                            {"config", required_argument, NULL, 'C'},
+                                            {"control", required_argument, NULL, 'S'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    struct check check = {.base = MAP_BASE_DEFAULT,
+                          .wait_s = WAIT_S,
+                          .asking = {.config = CONFIG_DEFAULT, .command = "nagios"}};
+    for (int option; (option = getopt_long(argc, argv, "H:p:w:c:t:b:Vh", options, NULL)) != -1;) {
+        if (option == 'h' || option == 'V') {
+            fputs(option == 'h' ? usage : "packgate " PACKGATE_VERSION "\n", stdout);
+            return OK;
+        }
+        if (take_option(&check, option) != OK)
+            return UNKNOWN;
+    }
+    if (optind < argc)
+        return say_unknown("'%s' is too much: packgate nagios --help", argv[optind]);
+    signal(SIGALRM, on_alarm);
+    alarm((unsigned) ceil(check.wait_s));
+    char why[200] = "";
+    struct afar afar = {
+        .host = check.host, .port = check.port, .base = check.base, .wait_s = check.wait_s};
+    json_t *list = check.host ? afar_read(&afar, check.packs, check.pack_count)
+                              : read_here(&check, why, sizeof why);
+    if (!list)
+        return say_unknown("%s", check.host ? afar.why : why);
+    if (json_array_size(list) == 0)
+        return say_unknown("the gateway has no packs");
+    int state = tell(&check, list);
+    json_decref(list);
+    return state;
+}

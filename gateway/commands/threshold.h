@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Ranges as the guidelines of monitoring plug-ins have them: an alert is raised outside of START:END,
+ * both ends belonging to it. "10" is 0:10, "10:" has no end, "~:10" no start, "@10:20" raises it inside.
+ * Pure.
+ */
+#ifndef PACKGATE_COMMANDS_THRESHOLD_H
+#define PACKGATE_COMMANDS_THRESHOLD_H
+
+#include <stdbool.h>
+
+struct threshold {
+    double start, end; /* may be infinite */
+    bool inside;       /* raises an alert inside */
+};
+
+/** False: the text is no range. */
+bool threshold_parse(const char *text, struct threshold *threshold);
+
+/** Whether a value raises the alert. */
+bool threshold_alerts(const struct threshold *threshold, double value);
+
+#endif

@@ -493,7 +493,7 @@ def limits_floods():
 def reports():
     """At a time, once, whatever is restarted in between; and when a pack has become full."""
     with Service() as service, tempfile.TemporaryDirectory() as folder:
-        due = time.localtime(time.time() + 60)
+        due = time.localtime(time.time() + 90)  # the minute begins in 30 s at least: the gateway has to be there before
         packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
         words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = {due.tm_hour:02}:{due.tm_min:02}, sunset\n")
         general, state = "latitude = 45.6758\nlongitude = 9.1650", os.path.join(folder, "state")

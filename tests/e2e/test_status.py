@@ -107,7 +107,7 @@ def configuration_without_secrets():
 def reads_beside_the_gateway():
     """packgate read takes the values of the gateway that runs on the same file: its port takes one program."""
     server, url = simulate("daly", "profile=fixed,voltage_v=26.1,cell_count=8")
-    text = PACK.format("a", url, 1) + PACK.format("b", "tcp://127.0.0.1:1", 2)
+    text = PACK.format("a", url, 1).replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60s\n") + PACK.format("b", "tcp://127.0.0.1:1", 2)
     with server, Gateway(text) as gateway:
         gateway.wait_published("a")
         found = json.loads(run("read", "-c", gateway.path, "a"))

@@ -206,7 +206,7 @@ ALONE = {}
 def packages():
     """The packages by name. What was made of the same source is not made again."""
     if not ALONE:
-        debs = [line for line in make("deb").splitlines() if line.endswith(".deb") and "-dbgsym_" not in line]
+        debs = [line for line in make("deb", "QUICK=yes").splitlines() if line.endswith(".deb") and "-dbgsym_" not in line]
         ALONE.update({os.path.basename(deb).split("_")[0]: deb for deb in debs})
     return ALONE
 

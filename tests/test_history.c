@@ -535,8 +535,9 @@ static void test_damaged_and_stuck(void **state)
     put(store, LEVEL_RECENT, &row);
     assert_true(store_commit(store));
     const long long page = ask("SELECT rootpage FROM sqlite_master WHERE name = 'recent'");
+    const long long size = ask("PRAGMA page_size");
     store_free(store);
-    spoil((size_t) (page - 1) * 4096, 4096);
+    spoil((size_t) ((page - 1) * size), (size_t) size);
     for (unsigned n = 0; n < 100; n++) {
         char name[200];
         snprintf(name, sizeof name, "%s.bad.%u", path, n);

@@ -399,11 +399,13 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
         }
         /* Page size and auto_vacuum count for a file that is still empty. Each commit writes some
          * whole pages for every pack and level, so small ones spare a card; what is deleted is not
-         * overwritten, either, which Debian's SQLite would do. */
+         * overwritten, either, which Debian's SQLite would do. What a commit of 64 packs changes has to fit into the cache,
+         * or pages are written again and again within one. */
         good = version >= 0 &&
-               run(store, "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF;"
-                          "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                          "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
+               run(store,
+                   "PRAGMA page_size = 1024; PRAGMA secure_delete = OFF; PRAGMA cache_size = -6000;"
+                   "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                   "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000;") &&
                make_tables(store) && run(store, "PRAGMA user_version = 1") &&
                stat(store->path, &store->opened) == 0;
     }

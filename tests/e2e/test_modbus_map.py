@@ -4,6 +4,7 @@ when it changes."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,6 +49,18 @@ def simulates_what_a_map_describes():
     for wrong in (["--protocol", "modbus"], ["--protocol", "daly", "--map", EXAMPLE], ["--protocol", "modbus", "--map", "/none"]):
         done = subprocess.run([PACKGATE, "simulate", "--tcp", "0", *wrong], stderr=subprocess.PIPE, text=True)
         assert done.returncode == 2 and "--map" in done.stderr, (wrong, done)
+
+
+def the_page_s_map_works():
+    with open("docs/modbus-map.md") as page, tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "growatt.txt")
+        with open(path, "w") as file:
+            file.write(re.search(r"^```text\n(read .*?)^```", page.read(), re.M | re.S)[1])
+        server, url = simulate("modbus", "profile=fixed,voltage_v=51.77,current_a=-12.34,soc_percent=61,temp_c.1=-9.5", "--map", path)
+        with server, Gateway(pack(url, path)) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            for name, expected in ("voltage_v", 51.77), ("current_a", -12.34), ("soc_percent", 61), ("temp_c.1", -9.5):
+                await_value(client, name, 1, near(expected))
 
 
 def reads_without_a_configuration():
@@ -102,4 +115,4 @@ def checks_the_map():
         assert status == 0 or path.encode() in result.stderr, result
 
 
-main([serves_what_the_map_says, simulates_what_a_map_describes, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])
+main([serves_what_the_map_says, simulates_what_a_map_describes, the_page_s_map_works, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])

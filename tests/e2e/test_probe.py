@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, main, read_value
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main
 
 AT_A_TIME = 40
 
@@ -150,17 +150,20 @@ def emulator(case, *where):
     return arguments + list(where)
 
 
+def await_near(client, name, unit, expected, tolerance):
+    """The vital part of a pack is published first, the rest follows."""
+    await_value(client, name, unit, lambda value: value is not None and abs(value - expected) <= tolerance)
+
+
 def compare(case, client):
     """The values that the gateway reads by the printed configuration against those that the emulator says it has."""
     told = json.loads(subprocess.run(emulator(case, "--print-values"), stdout=subprocess.PIPE, check=True).stdout)
     for name, tolerance in TOLERANCES.items():
-        value = read_value(client, name, 1)
-        assert abs(value - told[name]) <= tolerance, f"{name} is {value}, the emulator says {told[name]}"
+        await_near(client, name, 1, told[name], tolerance)
     if case[0].startswith("vedirect"):
         return
     for cell in range(1, told["cell_count"] + 1):
-        value = read_value(client, f"cell_mv.{cell}", 1)
-        assert abs(value - told[f"cell_mv.{cell}"]) <= (100 if case[0] == "renogy" else 1), f"cell {cell}: {value}, {told[f'cell_mv.{cell}']}"
+        await_near(client, f"cell_mv.{cell}", 1, told[f"cell_mv.{cell}"], 100 if case[0] == "renogy" else 1)
 
 
 def check_found(case, port):
@@ -278,18 +281,18 @@ def check_all(bus):
             with Gateway(result.stdout) as gateway, gateway.client() as client:
                 gateway.wait_published(*(f"pack-{n}" for n in range(1, len(bus) + 1)))
                 for unit, (protocol, address) in enumerate(found, 1):
-                    value, expected = read_value(client, "cell_mv.7", unit), cell(protocol, int(address), 7)
-                    assert abs(value - expected) <= (100 if protocol == "renogy" else 1), (protocol, address, value, expected)
+                    await_near(client, "cell_mv.7", unit, cell(protocol, int(address), 7), 100 if protocol == "renogy" else 1)
     finally:
         for program in programs:
             program.stop()
 
 
+# All at the same time: each protocol that answers has all of its addresses gone through twice, so they are spread.
 BUSES = [
-    [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"),
-     bus_case("daly-p81", 1), bus_case("daly-p81", 9), bus_case("renogy", 51), bus_case("felicity", 12), bus_case("renogy", 49)],
-    [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11),
-     bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6)],
+    [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"), bus_case("felicity", 12)],
+    [bus_case("renogy", 51), bus_case("renogy", 49), bus_case("daly-p81", 1), bus_case("daly-p81", 9)],
+    [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11)],
+    [bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6)],
 ]
 
 

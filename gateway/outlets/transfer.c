@@ -160,6 +160,9 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->words);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* A thread that looks a name up is left to itself when the time is over: its end would be waited for, and some name
+     * servers never answer. */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, schemes);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "packgate/" PACKGATE_VERSION);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, CONNECT_S);

@@ -19,7 +19,7 @@ import time
 import urllib.parse
 
 from harness import Gateway, PACKGATE, PATIENCE, main
-from mqtt_harness import LINE, make_certificates
+from mqtt_harness import LINE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
 
@@ -462,6 +462,19 @@ def hangs_do_not_hold_the_gateway_up():
             assert json.loads(service.next()[2])["event"] == "started"
 
 
+def name_servers_that_never_answer_end_in_a_line():
+    """They hold up neither the next message nor the end."""
+    with tempfile.TemporaryDirectory() as folder, name_servers_silent(folder):
+        words = section("type = webhook\nurl = http://battery.invalid/\nevents = started\n")
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway, gateway.client() as client:
+            gateway.wait_published("shed")
+            gateway.wait_for("notify phone: .*imed out.*; trying again in 10 s")
+            assert not client.read_holding_registers(400, 2, slave=1).isError()
+            # Its loop goes on: a signal ends it by itself.
+            gateway.process.send_signal(signal.SIGTERM)
+            gateway.wait_for("notify phone: 1 messages are not told any more")
+
+
 def checks_certificates():
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(folder)
@@ -539,4 +552,4 @@ def says_what_is_wrong():
 
 main([tells_a_webhook_begin_and_end, tells_what_lasts, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
       says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program, other_kinds_start_nothing, tries_again,
-      hangs_do_not_hold_the_gateway_up, checks_certificates, limits_floods, reports, says_what_is_wrong])
+      hangs_do_not_hold_the_gateway_up, name_servers_that_never_answer_end_in_a_line, checks_certificates, limits_floods, reports, says_what_is_wrong])

@@ -153,7 +153,7 @@ static void begin_cycle(struct poller *poller, double now)
     poller->built = false;
     spike_drop(&poller->spike);
     poller->pass = PASS_KNOWN;
-    poller->told = poller->garbled = poller->skipped = poller->probed = false;
+    poller->told = poller->garbled = poller->retimed = poller->skipped = poller->probed = false;
     poller->trials_over = false;
     poller->repeats_before = poller->counters.repeats;
     if (now >= poller->clear_at)
@@ -288,7 +288,7 @@ static void next_step(struct poller *poller)
 {
     poller->step++;
     poller->tries = 0;
-    poller->garbled = false;
+    poller->garbled = poller->retimed = false;
     spike_drop(&poller->spike);
 }
 
@@ -576,6 +576,13 @@ bool poller_answered(struct poller *poller, double now)
     if (is_foreign(poller, now)) {
         ask_again(poller, now);
         return false;
+    }
+    if (is_out_of_turn(poller) && !poller->retimed) {
+        recall_answer(&poller->recall, step->asked, step->asked_at, poller->reply);
+        bool settled = note_answer(poller, step->open_since);
+        ask_again(poller, now);
+        poller->retimed = true;
+        return settled;
     }
     double at = first_request(poller, now);
     bool probe = is_probe(poller, at), odd = is_odd(poller);

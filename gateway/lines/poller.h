@@ -27,7 +27,8 @@
  * - Until a line has shown it, a reply that can be an old one (the same bytes came before, or an
  *   earlier request stayed unanswered) is believed only when the time in which this step is usually
  *   answered is over and the line was quiet since, so that the true one shows beside it; when it comes
- *   at an unusual time, it is taken for as old as it can be; and a step that never said the same twice
+ *   at an unusual time, it is thrown away and the same is asked once more; if that comes at an unusual time, too, it is
+ *   taken for as old as it can be; and a step that never said the same twice
  *   is asked once more when it does.
  * - When it shows, all that was believed is older by the disorder from that moment on.
  * - From then on a cycle begins only when so much time has passed since the last request that all
@@ -121,10 +122,11 @@ struct poller {
     bool in_cycle;
     bool vital_missed; /* in this cycle, which is over then */
     enum poller_pass pass;
-    bool garbled;           /* something came that was no answer to the request in flight */
-    bool skipped;           /* some steps were, as the pack was silent */
-    bool told;              /* this cycle is published, maybe without what is tried */
-    bool tried;             /* something that was tried was answered */
+    bool retimed; /* the step in flight is asked once more, as its reply came at an unusual time */
+    bool garbled; /* something came that was no answer to the request in flight */
+    bool skipped; /* some steps were, as the pack was silent */
+    bool told;    /* this cycle is published, maybe without what is tried */
+    bool tried;   /* something that was tried was answered */
     unsigned trials_from;   /* where the trials of the cycle before ended, as its time was over */
     bool trials_over;       /* so did those of this one */
     bool busy;              /* set by the line: others wait, nothing is to be tried */

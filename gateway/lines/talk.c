@@ -10,13 +10,14 @@
 
 void talk_init(struct talk *talk)
 {
-    *talk = (struct talk){.held_at = NAN, .said_at = NAN, .silent_at = NAN, .silent_till = NAN};
+    *talk = (struct talk){
+        .held_at = NAN, .said_at = NAN, .gap_s = NAN, .silent_at = NAN, .silent_till = NAN};
 }
 
 void talk_opened(struct talk *talk, bool forgets, double now)
 {
     talk->forgets = forgets;
-    talk->held_at = talk->said_at = talk->news_at = NAN;
+    talk->held_at = talk->said_at = talk->news_at = talk->gap_s = NAN;
     talk->opened_at = now;
     talk->paced = talk->sets = 0;
     talk->behind_s = 0;
@@ -54,7 +55,9 @@ double talk_late(const struct talk *talk, const struct recall *recall, uint32_t 
 {
     /* What has piled up comes all at once, too. */
     bool piled_up = talk->forgets ? talk->behind_s > 0 : talk->paced < PACED;
-    if (!(now - talk->said_at < TALK_SOON_S) || (piled_up && talk->disorder_s == 0))
+    double since_s = now - talk->said_at;
+    bool extra = since_s < TALK_SOON_S && since_s + talk->gap_s < TALK_S + TALK_SOON_S;
+    if (!extra || (piled_up && talk->disorder_s == 0))
         return NAN;
     double late = isnan(talk->held_at) ? NAN : late_s(recall, talk->held_hash, talk->held_at, now);
     if (recall_suspects_talk(recall, now, hash))
@@ -62,7 +65,8 @@ double talk_late(const struct talk *talk, const struct recall *recall, uint32_t 
     return late;
 }
 
-/* What stood still comes behind the silence, and again for as long as anything takes. */
+/* What stood still comes behind the silence, and again for as long as anything takes: what was to be said again when the
+ * silence began, too. */
 static double said_first(const struct talk *talk, const struct recall *recall, uint32_t hash,
                          double now)
 {
@@ -70,7 +74,8 @@ static double said_first(const struct talk *talk, const struct recall *recall, u
     if (talk->disorder_s == 0)
         return now;
     double first = recall_first(recall, 0, now - window_s, now, hash);
-    return now < talk->silent_till + window_s ? fmin(first, talk->silent_at) : first;
+    return now < talk->silent_till + window_s ? fmin(first, talk->silent_at - talk->disorder_s)
+                                              : first;
 }
 
 double talk_said(struct talk *talk, struct recall *recall, uint32_t hash, double now)
@@ -95,6 +100,7 @@ double talk_said(struct talk *talk, struct recall *recall, uint32_t hash, double
         talk->lag_s = 0;
     if (talk->paced >= PACED)
         talk->behind_s = 0;
+    talk->gap_s = now - talk->said_at;
     talk->said_at = now;
     if (news)
         talk->news_at = now;

@@ -9,7 +9,8 @@
  * end keeps what nobody took, a serial server behind it) may bring what has piled up before it was opened: its first
  * set is held until it is clear that none follows at once.
  *
- * A line that says things twice or out of order brings more than one set in a second. Sets that are suspected of that, because the same bytes
+ * A line that says things twice or out of order brings more than one set in a second. One that comes soon behind a late one is in
+ * its time: somebody was busy. Sets that are suspected of that, because the same bytes
  * came before with others behind them, or because one is missing, are held until it is clear that no other one follows at once. When one does, the line is known for
  * it: from then on a set is as old as the first time that it was said, or as the last one that is missing.
  */
@@ -30,6 +31,7 @@ struct talk {
         silent_till; /* the last silence, from the set that is missing on; NaN: none yet */
     double heard_at; /* the last byte, or the opening */
     double said_at;  /* the last set; NaN: none since the opening */
+    double gap_s;    /* between the last two; NaN: there were none since the opening */
     double news_at;  /* the last one that was not said before */
     double lag_s;    /* what comes may be so old */
     double behind_s; /* or so old, since it was silent; 0: it comes at its usual pace again */

@@ -34,8 +34,8 @@ def check_values(client, unit, expected):
     for name, value in expected.items():
         if name.startswith("alarm.") or name == "balance_mask":
             continue
-        got = read_value(client, name, unit)
-        if got is None or abs(got - value) > abs(value) * 1e-6:
+        got = await_value(client, name, unit, lambda known: known is not None and not math.isnan(known))  # vital ones first
+        if abs(got - value) > abs(value) * 1e-6:
             wrong.append(f"unit {unit}: {name} is {got}, expected {value}")
     assert not wrong, "\n".join(wrong)
 

@@ -171,7 +171,7 @@ static json_t *object_of(const struct unit *unit, int id, const char *state)
 
 static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **out)
 {
-    static const char *const states[] = {"never", "fresh", "stale", "no line"};
+    static const char *const states[] = {"never", "fresh", "stale", "no_line"};
     struct unit unit = {.bus = bus, .base = (unsigned) afar->base};
     modbus_set_slave(bus, id);
     enum found found = read_class(&unit, false);

@@ -279,12 +279,12 @@ static void judge(const struct check *check, const json_t *pack, struct finding 
     struct text text = text_in(finding->text, sizeof finding->text);
     const char *state = asking_text(pack, "state");
     if (strcmp(state, "fresh") != 0) {
+        const bool no_line = strcmp(state, "no_line") == 0;
         finding->state = CRITICAL;
         if (isnan(value_in(pack, "age_s")))
-            text_add(&text, strcmp(state, "no line") == 0 ? "no line, and no values yet"
-                                                          : "never answered");
+            text_add(&text, no_line ? "no line, and no values yet" : "never answered");
         else
-            text_format(&text, "%s, values are %s old", state,
+            text_format(&text, "%s, values are %s old", no_line ? "no line" : state,
                         asking_span(value_in(pack, "age_s"), age));
         return;
     }

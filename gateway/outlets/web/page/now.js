@@ -9,6 +9,7 @@ import { t } from './words.js';
 
 const CARDS_MOST = 8;    // more packs than that are tiles
 const STRIP_MOST = 12;
+const WIDTHS = [[16, '13rem'], [30, '10.5rem']];   // of tiles, up to so many: a screen with few is read from further away
 const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // for so many cards: four stand 2 × 2, six 3 × 2
 
 // What needs somebody, the worst first, above everything else. A single pack says it on its card.
@@ -67,6 +68,8 @@ export function now() {
     else if (grid.lastChild?.className === 'tiles') grid.lastChild.append(item.node);
     else grid.append(el('div', { class: 'tiles' }, item.node));
   }
+  const width = WIDTHS.find(([most]) => alone.length <= most);
+  if (asTiles && width) for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', width[1]);
   grid.style.setProperty('--c', asTiles ? 1 : COLUMNS[alone.length]);
   const head = strip();
   let kind = 'all';

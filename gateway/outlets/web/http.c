@@ -17,6 +17,7 @@
 
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
+#define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
 
 enum client_state {
     CLIENT_READING,   /* the first request, or the body of a later one */
@@ -192,9 +193,10 @@ static void turn_away(struct http *http, int fd, bool busy)
     char request[HTTP_BODY_MAX];
     http->counters.refused++;
     if (busy && !http->settings.tls_cert) {
-        /* What was not read would make the kernel throw the answer away. */
-        while (recv(fd, request, sizeof request, MSG_DONTWAIT) == sizeof request)
-            ;
+        /* What was not read would make the kernel throw the answer away. Who sends without end gets none. */
+        for (int i = 0; i < UNREAD_MOST; i++)
+            if (recv(fd, request, sizeof request, MSG_DONTWAIT) != sizeof request)
+                break;
         if (send(fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             log_debug("web: %s", strerror(errno));
     }

@@ -206,6 +206,36 @@ static void test_health_points(void **state)
     assert_string_equal(room, "");
 }
 
+static void test_numbers(void **state)
+{
+    (void) state;
+    static const struct {
+        double number;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {-0.0, "0"},
+                 {-0.00001, "0"},
+                 {53.1, "53.1"},
+                 {-12.5, "-12.5"},
+                 {1000, "1000"},
+                 {0.0001, "0.0001"},
+                 {-0.05, "-0.05"},
+                 {1.00005, "1.0001"},
+                 {3331, "3331"},
+                 {281474976710655, "281474976710655"},
+                 {99.99999, "100"},
+                 {4294967295, "4294967295"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char wanted[100];
+        struct pack pack;
+        pack_clear(&pack);
+        pack.value[CURRENT_A] = cases[i].number;
+        snprintf(wanted, sizeof wanted,
+                 "packgate,pack=a current_a=%s,fresh=1 1763800000000000000\n", cases[i].text);
+        assert_string_equal(written(INFLUX_SERIES, &pack, false), wanted);
+    }
+}
+
 /* The fullest pack there can be fits. */
 static void test_the_longest(void **state)
 {
@@ -415,11 +445,12 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_gaps_never_forget),
-        cmocka_unit_test(test_gaps_file),   cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_points),      cmocka_unit_test(test_health_points),
-        cmocka_unit_test(test_the_longest), cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_levels),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_gaps),          cmocka_unit_test(test_gaps_never_forget),
+        cmocka_unit_test(test_gaps_file),     cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_points),        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_health_points), cmocka_unit_test(test_the_longest),
+        cmocka_unit_test(test_answers),       cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

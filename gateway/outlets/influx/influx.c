@@ -26,13 +26,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #define GRACE_S 0.3 /* what was polled just before is still on its way to us */
 #define LONGEST_PAUSE_S 60.0
-#define BATCH_SIZE (1 << 20) /* bytes of text in one request */
+#define BATCH_SIZE (2 << 20) /* bytes of text in one request */
 #define OVERLAP_S 120.0      /* a commit may come late */
 #define ALONE_S 3600.0       /* memory, where there is no history */
 #define FIRST_SPAN_S 120
@@ -45,7 +44,6 @@
 #define REGRET_S 60
 #define LOOK_AGAIN_S 10.0 /* at a history that cannot be read */
 #define REPORT_TICKS 5
-#define NICE 5 /* polling and answers come first */
 #define LOOK_DAYS_S 3600.0
 #define DAYS_AT_ONCE 3 /* of each pack */
 #define DAY_S 86400
@@ -653,7 +651,6 @@ static void *start(struct outlet *outlet)
         let_go(influx);
         return NULL;
     }
-    setpriority(PRIO_PROCESS, 0, NICE);
     begin_gaps(influx);
     ev_timer_init(&influx->second, on_second, 1, 1);
     ev_init(&influx->later, on_later);

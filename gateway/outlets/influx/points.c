@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define DECIMALS 4 /* finer than any protocol is; averages have no end */
+#define SCALE 1e4
 
 /* A tag's value, its comma, blank and equals sign escaped. What ends a line cannot be said. */
 static void add_tag(struct text *text, const char *name, const char *value)
@@ -38,11 +39,47 @@ bool points_tags(const char *gateway, const struct source *source, char out[POIN
 
 /* ---- fields of the line that is being written ---- */
 
+#define TIME_SIZE 32
+
 struct writing {
     struct text *text;
     const struct points *points;
     bool begun; /* the line has a field */
+    char end[TIME_SIZE];
 };
+
+static struct writing begin(struct text *text, const struct points *points)
+{
+    struct writing writing = {text, points, false, ""};
+    snprintf(writing.end, sizeof writing.end, " %" PRId64 "000000000\n", points->t);
+    return writing;
+}
+
+/* As text_number has it, but some ten times as fast: a day of 64 packs has 13 million of them. */
+static void add_number(struct text *text, double number)
+{
+    char digits[24], *at = digits + sizeof digits;
+    if (fabs(number) >= 1e14) {
+        text_number(text, number, DECIMALS);
+        return;
+    }
+    int64_t rest = llround(fabs(number) * SCALE);
+    const bool negative = number < 0 && rest > 0;
+    int decimals = DECIMALS;
+    *--at = '\0';
+    for (; decimals > 0 && rest % 10 == 0; decimals--)
+        rest /= 10;
+    for (int n = decimals; n > 0; n--, rest /= 10)
+        *--at = (char) ('0' + rest % 10);
+    if (decimals > 0)
+        *--at = '.';
+    do
+        *--at = (char) ('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (negative)
+        *--at = '-';
+    text_add(text, at);
+}
 
 static void add_field(struct writing *writing, const char *name, double number)
 {
@@ -50,15 +87,17 @@ static void add_field(struct writing *writing, const char *name, double number)
         return;
     if (!writing->begun)
         text_add(writing->text, writing->points->tags);
-    text_format(writing->text, "%c%s=", writing->begun ? ',' : ' ', name);
-    text_number(writing->text, number, DECIMALS);
+    text_add(writing->text, writing->begun ? "," : " ");
+    text_add(writing->text, name);
+    text_add(writing->text, "=");
+    add_number(writing->text, number);
     writing->begun = true;
 }
 
 static void end_line(struct writing *writing)
 {
     if (writing->begun)
-        text_format(writing->text, " %" PRId64 "000000000\n", writing->points->t);
+        text_add(writing->text, writing->end);
     writing->begun = false;
 }
 
@@ -67,9 +106,17 @@ static void add_line(struct writing *writing, const char *label, unsigned n, con
 {
     if (isnan(number))
         return;
-    text_format(writing->text, "%s,%s=%u %s=", writing->points->tags, label, n, name);
-    text_number(writing->text, number, DECIMALS);
-    text_format(writing->text, " %" PRId64 "000000000\n", writing->points->t);
+    struct text *text = writing->text;
+    text_add(text, writing->points->tags);
+    text_add(text, ",");
+    text_add(text, label);
+    text_add(text, "=");
+    add_number(text, n);
+    text_add(text, " ");
+    text_add(text, name);
+    text_add(text, "=");
+    add_number(text, number);
+    text_add(text, writing->end);
 }
 
 /* ---- what a pack has ---- */
@@ -139,8 +186,8 @@ static void add_arrays(struct writing *writing, const struct pack *pack)
 
 static void add_alarm(struct writing *writing, const char *alarm, const char *level, bool active)
 {
-    text_format(writing->text, "%s,alarm=%s,level=%s alarm=%d %" PRId64 "000000000\n",
-                writing->points->tags, alarm, level, active, writing->points->t);
+    text_format(writing->text, "%s,alarm=%s,level=%s alarm=%d%s", writing->points->tags, alarm,
+                level, active, writing->end);
 }
 
 static void add_alarms(struct writing *writing, const struct pack *pack)
@@ -164,7 +211,7 @@ static void add_info(struct writing *writing, const struct source *facts)
     add_tag(writing->text, "model", facts->values->text[MODEL]);
     add_tag(writing->text, "serial", facts->values->text[SERIAL]);
     add_tag(writing->text, "firmware", facts->values->text[FIRMWARE]);
-    text_format(writing->text, " pack_info=1 %" PRId64 "000000000\n", writing->points->t);
+    text_format(writing->text, " pack_info=1%s", writing->end);
 }
 
 /* ---- the same as one line ---- */
@@ -189,7 +236,7 @@ static void add_all_fields(struct writing *writing, const struct pack *pack)
 
 void points_write(struct text *text, const struct points *points)
 {
-    struct writing writing = {text, points, false};
+    struct writing writing = begin(text, points);
     const struct pack *pack = points->values;
     const bool series = points->layout == INFLUX_SERIES;
     if (pack) {
@@ -214,7 +261,7 @@ void points_health(struct text *text, const char *tags, enum influx_layout layou
                    const struct health_day *day)
 {
     const struct points points = {.tags = tags, .layout = layout, .t = day->from};
-    struct writing writing = {text, &points, false};
+    struct writing writing = begin(text, &points);
     static const char *const names[] = {"cell_load_mv", "cell_rest_mv", "cell_milliohm"};
     const double *const numbers[] = {day->load_mv, day->rest_mv, day->milliohm};
     add_field(&writing, "day_charged_wh", day->charged_wh);

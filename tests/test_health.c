@@ -358,7 +358,7 @@ static void test_checkup(void **state)
     char out[500];
     struct text text = text_in(out, sizeof out);
     checkup_report(path, "shed", &text);
-    assert_string_equal(out, "no data for 70 minutes of the last 7 days\n");
+    assert_string_equal(out, "Health: no data for 70 minutes of the last 7 days.\n");
     text = text_in(out, sizeof out);
     checkup_report("/nowhere/history.db", "shed", &text);
     checkup_report("", "shed", &text);

@@ -231,6 +231,8 @@ static void link_notify(const struct config *config, void *settings,
     (void) draft;
     notify->latitude = config->gateway.latitude;
     notify->longitude = config->gateway.longitude;
+    if (config->history)
+        memcpy(notify->history, config->history->file, sizeof notify->history);
     if (notify->soc_below > 0)
         notify->events |= 1u << NOTIFY_SOC_BELOW;
     else if (notify->events & 1u << NOTIFY_SOC_BELOW)

@@ -123,8 +123,9 @@ struct notify_config {
     double soc_below, cell_delta_mv; /* 0: not watched */
     struct notify_reports reports;
     double hold_s, repeat_s;
-    unsigned limit;             /* messages an hour */
-    double latitude, longitude; /* of [gateway]; NaN: not known */
+    unsigned limit;                 /* messages an hour */
+    double latitude, longitude;     /* of [gateway]; NaN: not known */
+    char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
 };
 
 #define WEB_HOSTS_MAX 16

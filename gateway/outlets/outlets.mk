@@ -9,8 +9,8 @@ OUTLET_LIBS_mqtt := libmosquitto
 OUTLET_DEPS_history := libsqlite3-dev
 OUTLET_LIBS_history := sqlite3
 
-OUTLET_DEPS_notify := libcurl4-openssl-dev
-OUTLET_LIBS_notify := libcurl
+OUTLET_DEPS_notify := libcurl4-openssl-dev libsqlite3-dev
+OUTLET_LIBS_notify := libcurl sqlite3
 
 OUTLET_DEPS_web := libmicrohttpd-dev libcrypt-dev libsqlite3-dev zlib1g-dev
 OUTLET_LIBS_web := libmicrohttpd libcrypt sqlite3 zlib
@@ -28,8 +28,8 @@ OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
-# The page and the line protocol read the history, whether this build writes one or not.
-ifneq ($(filter influx web,$(OUTLETS)),)
+# The page, the line protocol and the report read the history, whether this build writes one or not.
+ifneq ($(filter influx notify web,$(OUTLETS)),)
 OUTLET_SOURCES += $(foreach part,checkup csv health query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
 endif
 # Those that speak through libcurl.

@@ -217,8 +217,9 @@ void checkup_report(const char *file, const char *pack, struct text *text)
         return;
     const unsigned found = checkup_judge(query, pack, findings);
     for (unsigned i = 0; i < found; i++) {
+        text_add(text, "Health: ");
         health_sentence(text, &findings[i]);
-        text_add(text, "\n");
+        text_add(text, ".\n");
     }
     query_close(query);
 }

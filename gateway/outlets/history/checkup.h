@@ -30,7 +30,7 @@ unsigned checkup_days(struct query *query, const char *pack, int64_t from, struc
 unsigned checkup_judge(struct query *query, const char *pack,
                        struct health_finding findings[HEALTH_FINDINGS]);
 
-/** The same as sentences, one a line, for a report: nothing where there is nothing to be said, or no history. `file` is
+/** The same for a report, lines as "Health: cell 7 falls …": nothing where there is nothing to be said, or no history. `file` is
  * that of [history]. */
 void checkup_report(const char *file, const char *pack, struct text *text);
 

@@ -9,6 +9,7 @@
 #include "request.h"
 #include "sender.h"
 
+#include "outlets/history/checkup.h"
 #include "outlets/kinds.h"
 #include "outlets/rights.h"
 
@@ -215,6 +216,7 @@ static void send_report(struct notify *notify, struct notify_pack *only)
         struct text text = text_in(part, sizeof part);
         report_pack(&text, &pack->pack->source, &pack->tally,
                     outlet_fresh(notify->outlet, pack->pack, now), time);
+        checkup_report(notify->config->history, pack->pack->source.name, &text);
         const size_t before = strlen(message.text);
         if (before > 0 && before + text.size + sizeof sun > most)
             post_report(notify, &message, notify->gateway, ~0u, ~0u);

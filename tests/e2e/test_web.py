@@ -65,6 +65,13 @@ def test_page():
         assert status == 304 and body == b""
 
 
+def test_frame():
+    """Only who is named may show the page in a frame."""
+    with Page("frame = http://homeassistant.local:8123") as page:
+        policy = page.ask("/")[1]["Content-Security-Policy"]
+        assert policy.endswith("frame-ancestors http://homeassistant.local:8123"), policy
+
+
 def test_compression():
     """Large answers are compressed for who takes them so, and only for him."""
     with Page() as page:
@@ -529,6 +536,6 @@ def test_password_command():
 
 if __name__ == "__main__":
     main([test_history_ends_now, test_history, test_csv, test_no_history,
-          test_values, test_curl_agrees, test_page, test_compression, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
+          test_values, test_curl_agrees, test_page, test_frame, test_compression, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
           test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write, test_tunnel,
           test_login_is_throttled, test_password_command, test_gateway, test_events_of_the_past, test_files])

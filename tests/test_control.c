@@ -108,8 +108,8 @@ static void test_tunnel(void **state)
     assert_string_equal(json_string_value(json_object_get(answer, "by")), "web 192.0.2.7");
     assert_true(json_is_false(json_object_get(answer, "was_open")));
     assert_int_equal(is_open(answer), 1);
-    assert_true(
-        json_is_true(json_object_get(answer = ask("web", "tunnel shed 60 192.0.2.7"), "was_open")));
+    answer = ask("web", "tunnel shed 60 192.0.2.7");
+    assert_true(json_is_true(json_object_get(answer, "was_open")));
     assert_int_equal(is_open(answer), 1);
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);

@@ -37,11 +37,15 @@ static void test_no_secret_is_repeated(void **state)
         "[mqtt x]\nbroker = mqtt://me:geheim@h\n",
         "[mqtt x]\nbroker = mqtt://h\nuser = me\npassword_file = geheim\n",
         "[mqtt x]\nbroker = mqtt://h\nuser = me\npassword = geheim\n",
+        "[notify x]\ntype = pushover\nkey_file = geheim\n",
+        "[notify x]\ntype = webhook\nurl_file = geheim\n",
+        "[notify x]\ntype = webhook\nurl = https://me:geheim@h/\n",
+        "[notify x]\ntype = pushover\ntoken = geheim\n",
     };
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         char *messages;
         assert_null(parse(sections[i], &messages));
-        assert_non_null(strstr(messages, i == 0 ? "'broker' cannot be used" : "'password"));
+        assert_true(strstr(messages, "cannot be used") || strstr(messages, "unknown key"));
         assert_null(strstr(messages, "geheim"));
         free(messages);
     }
@@ -231,6 +235,27 @@ static void test_mistakes(void **state)
         {"[web]\nframe = https://*\n", "https://HOST", false},
         {"[web]\npacks = nobody\n", "there is no pack or bank nobody", false},
         {"[mqtt x]\n", "has no 'broker'", false},
+        {"[notify x]\n", "has no 'type'", false},
+        {"[notify x]\ntype = ntfy\n", "has no 'url', which 'type = ntfy' needs", false},
+        {"[notify x]\ntype = mail\nurl = https://h\nfrom = a\nto = b\n",
+         "'url' is not for 'type = mail'", false},
+        {"[notify x]\ntype = webhook\nurl = smtp://h\n", "'url' is not for 'type = webhook'",
+         false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nurl_file = /x\n", "say the same", false},
+        {"[notify x]\ntype = command\ncommand = /x\nkey_file = /y\n",
+         "'key_file' is not for 'type = command'", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nuser = me\n", "'user' without 'key_file'",
+         false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nreport = sunset\n",
+         "expected 'latitude' and 'longitude'", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = report\n",
+         "expected 'report' as well", false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nreport = 24:00\n", "'report' is '24:00'",
+         false},
+        {"[notify x]\ntype = webhook\nurl = http://h\nevents = alarms\n", "did you mean 'alarm'?",
+         false},
+        {"[notify x]\ntype = webhook\nurl = http://h\npacks = shad\n", "did you mean 'shed'?",
+         false},
         {BROKER "[mqtt y]\nbroker = mqtt://H:1883/\n", "already the topic of [mqtt x]", false},
         {BROKER "packs = shed, shed\n", "shed is in [mqtt x] twice", false},
         {BROKER "packs = shad\n", "there is no pack or bank shad; did you mean 'shed'?", false},
@@ -300,9 +325,43 @@ static void test_influx(void **state)
     }
 }
 
+/* A threshold, and a time of the report, are wishes by themselves. */
+static void test_notify(void **state)
+{
+    (void) state;
+    char *messages;
+    struct config *config =
+        parse("[notify phone]\ntype = pushover\nkey_file = /etc/packgate/pushover\n"
+              "events = alarm, stale, back, full, report\npacks = all\nlevel = warning\n"
+              "soc_below = 20\ncell_delta = 100\nreport = sunset, 07:30\nhold = 30s\nrepeat = 6h\n"
+              "[notify other]\ntype = command\ncommand = /x\nevents = soc_below\n"
+              "[gateway]\nlatitude = 45.6758\nlongitude = -9.165\n",
+              &messages);
+    if (!config)
+        fail_msg("%s", messages);
+    free(messages);
+    assert_int_equal(config->notify_count, 2);
+    const struct notify_config *phone = &config->notifies[0], *other = &config->notifies[1];
+    assert_int_equal(phone->type, NOTIFY_PUSHOVER);
+    assert_int_equal(phone->events, 1u << NOTIFY_ALARM | 1u << NOTIFY_STALE | 1u << NOTIFY_BACK |
+                                        1u << NOTIFY_FULL | 1u << NOTIFY_REPORT |
+                                        1u << NOTIFY_SOC_BELOW | 1u << NOTIFY_CELL_DELTA);
+    assert_true(phone->soc_below == 20 && phone->cell_delta_mv == 100 && !phone->protection);
+    assert_true(phone->hold_s == 30 && phone->repeat_s == 21600 && phone->limit == 20 &&
+                phone->priority == 1);
+    assert_true(phone->latitude == 45.6758 && phone->longitude == -9.165 && phone->verify);
+    assert_int_equal(phone->reports.count, 2);
+    assert_int_equal(phone->reports.at[0].when, NOTIFY_AT_SUNSET);
+    assert_int_equal(phone->reports.at[1].minute, 450);
+    assert_int_equal(other->events, 1u << NOTIFY_SOC_BELOW);
+    assert_true(other->soc_below == 20 && other->cell_delta_mv == 0);
+    config_free(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_notify),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_influx),
         cmocka_unit_test(test_no_secret_is_repeated),

@@ -77,7 +77,8 @@ static bool may_be_secret(const struct config_key *key, const char *text)
 {
     const char *address = strstr(text, "://");
     return (address && strchr(address, '@')) || strcmp(key->name, "password_file") == 0 ||
-           strcmp(key->name, "token_file") == 0;
+           strcmp(key->name, "token_file") == 0 || strcmp(key->name, "key_file") == 0 ||
+           strcmp(key->name, "url_file") == 0;
 }
 
 static void report_value(const struct config_key *key, const char *text, unsigned line,

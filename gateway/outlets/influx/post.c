@@ -68,7 +68,7 @@ static const char *name_of(long status)
 
 void post_judge(long status, const char *answer, struct post_outcome *outcome)
 {
-    char quoted[POST_WORDS];
+    char quoted[POST_WORDS / 2]; /* the beginning says most */
     const char *dropped = strstr(answer, "dropped=");
     quote_answer(answer, quoted, sizeof quoted);
     outcome->dropped = 0;

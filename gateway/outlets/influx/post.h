@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#define POST_WORDS 100
+#define POST_WORDS 160
 
 enum post_result {
     POST_TAKEN,   /* all of it is there, but for what was `dropped` */

@@ -354,6 +354,30 @@ static void knows_how_long_a_round_takes(void **state)
     world->poller->config = &config;
 }
 
+/* One answer that stood still for long, although it came before the request was repeated, makes no slow line. */
+static void takes_no_pause_for_the_length_of_a_cycle(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    cycle(world);
+    world->poller->answer_s = 0.1;
+    for (int slow = 0; slow < 2; slow++) {
+        bool paused = false;
+        world->now = fmax(world->now, world->poller->due);
+        while (poller_request(world->poller, world->now, &request, &published)) {
+            world->now += paused ? 0.1 : 15;
+            paused = true;
+            world->poller->replied_at = world->now;
+            answer(world, request.bytes[0]);
+        }
+        assert_true(published);
+        /* Where answers take that long each time, it is one. */
+        assert_true(slow ? world->poller->took_s > 15 : world->poller->took_s < 1);
+        world->poller->answer_s = 15;
+    }
+}
+
 /* A pack that is left in peace until late replies are through is not on a slow line: its values are good for no longer
  * because of that. */
 static void takes_no_rest_for_a_round(void **state)
@@ -542,6 +566,7 @@ int main(void)
         TEST(takes_no_reply_for_younger_than_its_request),
         TEST(counts_from_the_request_on_this_connection),
         TEST(knows_how_long_a_round_takes),
+        TEST(takes_no_pause_for_the_length_of_a_cycle),
         TEST(takes_no_rest_for_a_round),
         TEST(forgets_the_device_on_reset),
         TEST(forgets_the_device_after_a_long_silence),

@@ -154,7 +154,7 @@ static void begin_cycle(struct poller *poller, double now)
     spike_drop(&poller->spike);
     poller->pass = PASS_KNOWN;
     poller->told = poller->garbled = poller->retimed = poller->skipped = poller->probed = false;
-    poller->trials_over = false;
+    poller->trials_over = poller->paused = false;
     poller->repeats_before = poller->counters.repeats;
     if (now >= poller->clear_at)
         close_all(poller);
@@ -269,8 +269,8 @@ static void learn_round(struct poller *poller, double now)
         poller->last_round_s = round_s;
     }
     poller->last_started = poller->told && !rests ? poller->cycle_started : NAN;
-    /* Where a request was asked again, something stood still. */
-    if (poller->told && poller->counters.repeats == poller->repeats_before)
+    /* Where a request was asked again, or its answer took much longer than ever of late, something stood still. */
+    if (poller->told && !poller->paused && poller->counters.repeats == poller->repeats_before)
         poller->took_s = now - poller->cycle_started;
 }
 
@@ -577,6 +577,8 @@ bool poller_answered(struct poller *poller, double now)
         ask_again(poller, now);
         return false;
     }
+    poller->paused |= poller->answer_s > 0 &&
+                      poller->replied_at - step->asked_at > LATE * poller->answer_s + LATE_S;
     if (is_out_of_turn(poller) && !poller->retimed) {
         recall_answer(&poller->recall, step->asked, step->asked_at, poller->reply);
         bool settled = note_answer(poller, step->open_since);

@@ -110,10 +110,11 @@ struct poller {
     double round_s; /* from one published cycle to the next, the shorter one of two; 0: not known */
     double last_round_s;
     uint32_t repeats_before; /* this cycle */
-    double took_s;     /* the last published cycle in which nothing was asked again; 0: not known */
-    double expected_s; /* a round of the line, by what its packs take; 0: not known */
-    double clear_at;   /* what is in doubt will not be answered any more then; NaN: nothing is */
-    double answer_s;   /* the longest that answers took of late; 0: not known */
+    double
+        took_s; /* the last published cycle in which nothing was asked again or paused; 0: not known */
+    double expected_s;  /* a round of the line, by what its packs take; 0: not known */
+    double clear_at;    /* what is in doubt will not be answered any more then; NaN: nothing is */
+    double answer_s;    /* the longest that answers took of late; 0: not known */
     double last_answer; /* any; NaN: never */
     unsigned step;
     unsigned tries;             /* of the current request so far */
@@ -123,6 +124,7 @@ struct poller {
     bool vital_missed; /* in this cycle, which is over then */
     enum poller_pass pass;
     bool retimed; /* the step in flight is asked once more, as its reply came at an unusual time */
+    bool paused;  /* an answer of this cycle took much longer than those before */
     bool garbled; /* something came that was no answer to the request in flight */
     bool skipped; /* some steps were, as the pack was silent */
     bool told;    /* this cycle is published, maybe without what is tried */

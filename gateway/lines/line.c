@@ -638,7 +638,7 @@ static void end_step(struct line *line, struct member *member, bool over, bool p
         note_miss(line, member, now);
     }
     if (over) {
-        turns_expect(&line->turns);
+        turns_expect(&line->turns, now);
         look_back(line, member->poller, now);
     }
     if (poller_doubts(poller) && port_forgets(line->port) && line->disorder_s == 0)

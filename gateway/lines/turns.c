@@ -16,7 +16,8 @@
 #define GATHER_S                                                                                   \
     15.0 /* others that may be silent, too, are waited for, so that all are told at once */
 #define NAMES_SIZE 1600
-#define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
+#define FIRST_ROUNDS_S 120 /* afterwards rounds are measured: a single long cycle is none */
+#define SILENT_SHARE 4     /* while others wait, one part of the time in five is for silent packs */
 
 bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
 {
@@ -106,7 +107,7 @@ void turns_wake(struct turns *turns, const struct poller *poller, double now)
     }
 }
 
-void turns_expect(struct turns *turns)
+void turns_expect(struct turns *turns, double now)
 {
     double longest_s = 0, round_s = 0;
     for (unsigned i = 0; i < turns->count; i++)
@@ -117,8 +118,10 @@ void turns_expect(struct turns *turns)
         if (poller->silent_cycles == 0)
             round_s += poller->took_s > 0 ? poller->took_s : longest_s;
     }
-    for (unsigned i = 0; i < turns->count; i++)
-        turns->list[i].poller->expected_s = round_s;
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct poller *poller = turns->list[i].poller;
+        poller->expected_s = now - poller->first_at < FIRST_ROUNDS_S ? round_s : 0;
+    }
 }
 
 /* ---- what is said of them ---- */

@@ -51,9 +51,9 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
  * line that was away. */
 void turns_wake(struct turns *turns, const struct poller *poller, double now);
 
-/** A pack's cycle is over: from what cycles take, tells all packs how long a round of the line will be. Those that
+/** A pack's cycle is over: from what cycles take, tells those that have just begun how long a round of the line will be. Those that
  * are silent do not count. */
-void turns_expect(struct turns *turns);
+void turns_expect(struct turns *turns, double now);
 
 /** A pack's cycle ended without an answer. */
 void turns_note_miss(struct member *member);

@@ -216,15 +216,13 @@ def tells_how_it_is_set_up():
     browser = Browser("setup", house.url, version=version, secret="open sesame", broken="speed = 9", mistake="'speed'")
     with open(house.gateway.path) as file:
         text = file.read()
-    try:
-        for order, now in (("break the configuration", text + "[line broken]\nport = sim:\nspeed = 9\n"), ("mend the configuration", text)):
-            browser.await_order(order)
-            with open(house.gateway.path, "w") as file:
-                file.write(now)
-            house.gateway.process.send_signal(signal.SIGHUP)
-    finally:
-        with open(house.gateway.path, "w") as file:
-            file.write(text)
+    # Renamed into its place: the gateway reads it at its own time.
+    for order, now in (("break the configuration", text + "[line broken]\nport = sim:\nspeed = 9\n"), ("mend the configuration", text)):
+        browser.await_order(order)
+        with open(house.gateway.path + ".new", "w") as file:
+            file.write(now)
+        os.replace(file.name, house.gateway.path)
+        house.gateway.process.send_signal(signal.SIGHUP)
     browser.finish()
 
 

@@ -7,7 +7,7 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 VERSION := 0.2.0
 
-# BLE=no leaves out Bluetooth, and with it libsystemd. SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
+# BLE=no leaves out Bluetooth, and with it libsystemd and nettle. SAN=1 builds with address and undefined behaviour sanitizers, beside the usual build.
 BUILD    := build/$(if $(SAN),sanitized,$(notdir $(CC)))$(if $(WITHOUT),-without-$(WITHOUT))$(if $(filter no,$(BLE)),-without-ble)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla \
             $(if $(CI),-Werror)
@@ -24,8 +24,8 @@ TEST_DEPS := libcmocka-dev mbpoll python3-minimal python3-pymodbus python3-seria
 # Debian's libev has no .pc file.
 LIBS       := libmodbus libserialport inih jansson
 ifneq ($(BLE),no)
-DEPS       += libsystemd-dev
-LIBS       += libsystemd
+DEPS       += libsystemd-dev nettle-dev
+LIBS       += libsystemd nettle
 endif
 # Asked once, and not before something is built.
 PKG_CFLAGS  = $(eval PKG_CFLAGS := $$(shell $(PKG_CONFIG) --cflags $(LIBS)))$(PKG_CFLAGS)
@@ -41,7 +41,7 @@ SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/outlet.c gateway/
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 comma   := ,
 UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
-               $(filter-out $(foreach outlet,$(subst $(comma), ,$(WITHOUT)),tests/test_$(outlet)%),$(wildcard tests/test_*.c)))
+               $(filter-out $(foreach outlet,$(subst $(comma), ,$(WITHOUT)),tests/test_$(outlet)%) $(if $(filter no,$(BLE)),tests/test_ble_%),$(wildcard tests/test_*.c)))
 
 .DEFAULT_GOAL := all
 include gateway/outlets/outlets.mk

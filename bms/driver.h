@@ -167,8 +167,9 @@ struct bms_driver {
     int sweep_last;          /* a search for all packs goes no further; 0: as far as is usual */
     int dip_first, dip_last; /* but here packs are often found, too; both 0: nowhere */
     struct bms_line line;
-    enum bms_check check;        /* of its weakest frame that carries values */
-    bool on_air;                 /* it is met behind Bluetooth modules, too */
+    enum bms_check check; /* of its weakest frame that carries values */
+    bool advertises;      /* heard over Bluetooth, without a connection: no search finds it */
+    bool on_air;          /* it is met behind Bluetooth modules, too */
     const struct bms_step *plan; /* NULL: the device talks unasked */
     unsigned steps;
     const struct bms_guess *guesses; /* for probing, likely ones first; NULL: the defaults */

@@ -24,6 +24,7 @@ extern const struct bms_driver jk02_driver;
 extern const struct bms_driver pylon_console_driver;
 extern const struct bms_driver vedirect_driver;
 extern const struct bms_driver vedirect_hex_driver;
+extern const struct bms_driver victron_ble_driver;
 extern const struct bms_driver daly_sinowealth_driver;
 
 /* A search on an unknown port tries them in this order. Sinowealth's short, unprotected requests
@@ -50,6 +51,7 @@ const struct bms_driver *const bms_drivers[] = {
     &pylon_console_driver,
     &vedirect_driver,
     &vedirect_hex_driver,
+    &victron_ble_driver,
     &daly_sinowealth_driver,
     NULL,
 };

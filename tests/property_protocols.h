@@ -223,6 +223,12 @@ static const struct carried vedirect_hex_values[] = {
     {CYCLES, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.01}, {0, 0},
 };
 
+/* The sheet `ble`, section 6. */
+static const struct carried victron_ble_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.001}, {SOC_PERCENT, 0.1}, {REMAINING_AH, 0.1}, {TEMP_COUNT, 1}, {TEMP_C, 0.01}, {RATED_AH, 1},
+    {0, 0},
+};
+
 /* Hot and cold are told without a direction. */
 static const uint8_t temperature_twins[][2] = {
     {CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE},
@@ -475,6 +481,8 @@ static const struct protocol protocols[] = {
      TEXTS("HQ2145ABCDE", "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
     {.driver = "vedirect", TEMPS(1, 1), .capacity_given = true, .values = vedirect_values,
      TEXTS(NULL, "SmartShunt 500A/50mV", "4.16"), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
+    {.driver = "victron-ble", TEMPS(1, 1), .capacity_given = true, .values = victron_ble_values,
+     TEXTS(NULL, "SmartShunt 500A/50mV", NULL), .alarms = VEDIRECT_ALARMS, .twins = temperature_twins},
 };
 // clang-format on
 

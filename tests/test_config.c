@@ -979,6 +979,14 @@ static const struct {
     /* What can be lived with. */
     {"line without packs", GOOD "[line b]\nport = tcp://h:2\n",
      "f:7: warning: [line b] has no pack and stays unused\n"},
+    {"advertised: no key, a name", "[line a]\nport = ble:SmartShunt\nprotocol = victron-ble\n" PACK_P,
+     "f:2: warning: 'ble:SmartShunt' is a name: once connected to, a device may have another one; take its address (packgate probe ble: shows it)\n"
+     "f:2: [line a] has no 'key_file': what [pack p] advertises is encrypted\n"
+     "f:2: 'port' is 'ble:SmartShunt'; expected the address of [pack p]\n"},
+    {"a key for nothing, not repeated", LINE_A "key_file = /etc/key\n" PACK_P "[line b]\nport = ble:A4:C1:38:00:00:01\n"
+     "protocol = victron-ble\nkey_file = aff4d0995b7d1e176c0c33ecb9e70dcd\n[pack q]\nline = b\nunit = 2\n",
+     "f:4: warning: 'key_file' has no effect here: [pack p] has nothing encrypted\n"
+     "f:11: 'key_file' cannot be used; expected the path of a file, starting with '/', or none\n"},
     {"the same Bluetooth device twice", "[line b]\nport = ble:hci1/A4:C1:38:00:00:01\nprotocol = daly\n"
      "[line c]\nport = ble:hci1/a4:c1:38:00:00:01\nprotocol = daly\n" GOOD
      "[pack q]\nline = b\nunit = 2\n[pack r]\nline = c\nunit = 3\n",
@@ -1158,7 +1166,7 @@ static void test_hints(void **state)
         {LINE_A PACK_P "protocol = eg4\n",        "'topbms' with variant = eg4"},
         {LINE_A PACK_P "protocol = JK\n",         "did you mean 'jk-pb', 'jk-4e57' or 'jk02'?"},
         {LINE_A PACK_P "protocol = jk-bms\n",     "did you mean 'jk-pb', 'jk-4e57' or 'jk02'?"},
-        {LINE_A PACK_P "protocol = Victron\n",    "did you mean 'vedirect' or 'vedirect-hex'?"},
+        {LINE_A PACK_P "protocol = Victron\n",    "did you mean 'vedirect', 'vedirect-hex' or 'victron-ble'?"},
         {LINE_A PACK_P "protocol = overkill\n",   "did you mean 'jbd'?"},
         {PUSH "write = p.soc -> 1 u16\n",         "did you mean 'soc_percent'?"},
         {PUSH "write = p.current -> 1 s16\n",     "did you mean 'current_a'?"},

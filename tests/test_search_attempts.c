@@ -152,7 +152,7 @@ static void test_guesses(void **state)
         unsigned tried = 0;
         for (size_t i = 0; i < list.count; i++)
             tried += list.attempts[i].driver == bms_drivers[d];
-        assert_true(tried > 0);
+        assert_true(bms_drivers[d]->advertises ? tried == 0 : tried > 0);
     }
     for (size_t i = 0; i < list.count; i++) {
         const struct attempt *attempt = &list.attempts[i];
@@ -264,6 +264,8 @@ static void test_pairs(void **state)
     get_list(&tcp, &list);
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
+        if (driver->advertises)
+            continue;
         check_guess(driver, -1, 0, &list);
         for (int variant = 1; driver->variants && driver->variants[variant]; variant++)
             check_guess(driver, -1, variant, &list);
@@ -339,6 +341,8 @@ static void test_strangers(void **state)
     (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
+        if (driver->advertises)
+            continue;
         check_strangers(driver, -1, 0);
         if (driver->address_min <= 1 && driver->address_max >= 1)
             check_strangers(driver, 1, 0);

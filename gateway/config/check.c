@@ -519,6 +519,31 @@ void config_check_line(const struct config_drafts *drafts, struct config_draft *
     warn_without_pack(drafts, line, mistakes);
 }
 
+/* What is heard without a connection is encrypted, and found by its address alone. */
+static void check_advertised(const struct config_draft *pack, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(pack);
+    struct bluetooth_device device;
+    if (!driver || !pack->line || !config_draft_usable(pack->line, "port"))
+        return;
+    const struct line_config *line = line_of(pack->line);
+    const unsigned at = config_draft_line(pack->line, "port");
+    const bool ble =
+        strncmp(line->port, "ble:", 4) == 0 && bluetooth_parse(line->port + 4, &device);
+    if (!driver->advertises && line->key_file[0])
+        mistakes_warn(mistakes, config_draft_line(pack->line, "key_file"),
+                      "'key_file' has no effect here: [pack %s] has nothing encrypted", pack->name);
+    if (!driver->advertises || !ble)
+        return;
+    if (!line->key_file[0] && !config_draft_given(pack->line, "key_file"))
+        mistakes_add(mistakes, at,
+                     "[line %s] has no 'key_file': what [pack %s] advertises is encrypted",
+                     pack->line->name, pack->name);
+    if (!device.address[0])
+        mistakes_add(mistakes, at, "'port' is '%s'; expected the address of [pack %s]", line->port,
+                     pack->name);
+}
+
 void config_check_pack(const struct config_drafts *drafts, struct config_draft *pack,
                        struct mistakes *mistakes)
 {
@@ -531,6 +556,7 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
     check_address(pack, mistakes);
     check_writable(pack, mistakes);
     check_listening(pack, mistakes);
+    check_advertised(pack, mistakes);
     check_automatic(pack, mistakes);
     load_map(pack, mistakes);
     check_unit(drafts, pack, mistakes);

@@ -66,7 +66,8 @@ struct line_config {
     bool gap_set;   /* a gap of 0 can be meant */
     unsigned tries; /* 0: the driver's */
     enum rts_mode rts;
-    bool listen; /* the line has a master already: nothing is ever sent */
+    bool listen;              /* the line has a master already: nothing is ever sent */
+    char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
 };
 
 /* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it

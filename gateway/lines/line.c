@@ -1310,6 +1310,8 @@ static void settle_settings(struct line *line, struct port_settings *settings)
              config->framing[0] ? config->framing : usual->framing);
     settings->rts = config->rts;
     settings->listen = config->listen;
+    settings->advertises = line->turns.list[0].poller->config->driver->advertises;
+    snprintf(settings->key_file, sizeof settings->key_file, "%s", config->key_file);
 }
 
 static struct port *make_port(struct line *line)

@@ -27,6 +27,8 @@ struct port *port_new(struct ev_loop *loop, const char *address,
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strncmp(port->text, kinds[i]->prefix, strlen(kinds[i]->prefix)) == 0)
             port->kind = kinds[i];
+    if (port->kind == &port_ble_kind && settings->advertises)
+        port->kind = &port_adverts_kind;
     if (port->kind) {
         port->loop = loop;
         port->address = port->text + strlen(port->kind->prefix);

@@ -16,7 +16,9 @@ struct port_settings {
     unsigned baud;
     char framing[4]; /* "8N1" */
     enum rts_mode rts;
-    bool listen; /* it is opened for reading only, as far as its kind can */
+    bool listen;     /* it is opened for reading only, as far as its kind can */
+    bool advertises; /* behind ble: what a device advertises is heard, without a connection */
+    char key_file[PORT_SIZE]; /* what that is encrypted with */
 };
 
 /* What a simulated port emulates. */

@@ -40,5 +40,6 @@ extern const struct port_kind port_serial_kind;
 extern const struct port_kind port_tcp_kind;
 extern const struct port_kind port_sim_kind;
 extern const struct port_kind port_ble_kind;
+extern const struct port_kind port_adverts_kind; /* instead of the other one for what advertises */
 
 #endif

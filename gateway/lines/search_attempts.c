@@ -69,7 +69,7 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
     size_t count = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
-        if (search_attempts_on_air(wanted) && !driver->on_air)
+        if (driver->advertises || (search_attempts_on_air(wanted) && !driver->on_air))
             continue;
         const struct bms_guess *guesses = driver->guess_count ? driver->guesses : &usual;
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;

@@ -4,6 +4,7 @@
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -263,6 +264,51 @@ def believes_bluez_alone_and_bears_a_flood():
         await_polls(client, 1)
 
 
+def hears_what_a_shunt_advertises():
+    """The test vector, and records after it, encrypted by openssl."""
+    shunt, key = "C0:FF:EE:00:00:01", "aff4d0995b7d1e176c0c33ecb9e70dcd"
+    plain = bytes.fromhex("FFFFE5040000000003 0000F40140DF".replace(" ", ""))
+
+    def record(nonce):
+        counter = nonce.to_bytes(2, "little") + bytes(14)
+        pad = subprocess.run(["openssl", "enc", "-aes-128-ecb", "-nopad", "-K", key], input=counter, check=True,
+                             stdout=subprocess.PIPE).stdout
+        return bytes.fromhex("10028 9A302".replace(" ", "")) + counter[:2] + bytes.fromhex(key[:2]) + bytes(
+            a ^ b for a, b in zip(plain, pad))
+
+    with Air({shunt: ("advertiser", None, "")}) as air, tempfile.NamedTemporaryFile("w") as file:
+        file.write("bad" + key[3:] + "\n")
+        file.flush()
+        text = line("s", "ble:" + shunt, "victron-ble", "key_file = " + file.name) + pack("s", 1, "capacity = 200")
+        assert record(0x40B0).hex() == "10028 9a302b040af925d09a4d89aa0128bdef48c6298a9".replace(" ", "")
+        nonce = 0x40B0
+
+        def say_on(client):
+            """Records come about each second, so that the values stay fresh."""
+            nonlocal nonce
+            nonce += 1
+            air.switch("Advertise", shunt, dbus.ByteArray(record(nonce)))
+            row = find("voltage_v")
+            return exception_of(client, row["address"], row["count"], 1) is None
+
+        with Gateway(text, arguments=("--debug",)) as gateway, gateway.client() as client:
+            air.switch("Advertise", shunt, dbus.ByteArray(record(nonce)))
+            gateway.wait_for("line s: .*the key in its key_file is not the one of this device")
+            with open(file.name, "w") as again:
+                again.write(key + "\n")
+            deadline = time.monotonic() + PATIENCE
+            while not say_on(client):
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+            assert abs(read_value(client, "voltage_v", 1) - 12.53) < 1e-4
+            assert abs(read_value(client, "soc_percent", 1) - 50) < 0.01
+            assert abs(read_value(client, "remaining_ah", 1) - 150) < 0.01
+            # The same record again and again is an old one.
+            await_state(client, 1, False)
+            gateway.stop()
+            assert not [text for text in gateway.lines if key[3:20] in text.lower().replace(" ", "")]
+
+
 main([reads_daly_jk_and_jbd, survives_what_happens_to_links, waits_for_a_device_that_its_app_holds,
       finds_the_serial_line_that_works, shares_the_adapter_with_another_scanner, takes_over_from_one_that_was_killed,
-      never_waits_for_the_bus, believes_bluez_alone_and_bears_a_flood])
+      never_waits_for_the_bus, believes_bluez_alone_and_bears_a_flood, hears_what_a_shunt_advertises])

@@ -176,6 +176,8 @@ def replay_all(kind):
 
 def replay(path, kind):
     exchange = Exchange(path)
+    if kind is PtyReplayer and exchange.protocol == "victron-ble":
+        return []  # never behind a serial port: each record is told once, and what is told again is old
     with kind(exchange) as replayer:
         text = f"""
 [line replay]

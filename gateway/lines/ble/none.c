@@ -24,6 +24,8 @@ static void open_none(void *state)
 
 const struct port_kind port_ble_kind = {
     .prefix = "ble:", .create = create, .destroy = leave, .open = open_none, .close = leave};
+const struct port_kind port_adverts_kind = {
+    .prefix = "ble:", .create = create, .destroy = leave, .open = open_none, .close = leave};
 
 struct scan {
     struct ev_loop *loop;

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Victron Instant Readout: what a SmartShunt or BMV-71x advertises over Bluetooth, a shunt as a pack
+ * without cells. Follows the sheet `ble`, section 6. The advertisements are encrypted; who receives
+ * them (lines/ble/adverts.c) decrypts them and hands them on in a frame with a checksum, as one that
+ * is lost on the way between two programs must not make another:
+ *
+ *   56 41 | 17 | 10 02 89 A3 02 B0 40 AF | FF FF E5 04 00 00 00 00 03 00 00 F4 01 40 DF | .. ..
+ *   "VA"  | n  | record: product, type   | n - 8 bytes, decrypted: bits of the table    | CRC-16,
+ *              |         02, nonce, key  |                                              | Modbus
+ *
+ * Oddities: the radio's checksum is all there is, and a wrong key that shares its first byte gives noise:
+ * unused bits have to be ones. "Unknown" of signed values is compared before the sign.
+ */
+#include "vedirect_tables.h"
+#include "vedirect_values.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+#include <math.h>
+#include <string.h>
+
+#define HEAD 3        /* "VA" and the length */
+#define RECORD 8      /* bytes of a record before what is encrypted */
+#define VALUES 15     /* bytes that the table needs */
+#define LENGTH_MAX 29 /* of a record: an advertisement has 31 bytes */
+#define PRODUCT 0x10
+#define NONCE 5
+#define REPEATS_MOST 64 /* records that may be said again */
+#define BATTERY_MONITOR 2
+#define ZERO_CELSIUS 273.15
+#define VOLTAGE_UNKNOWN 0x7FFF
+#define CURRENT_UNKNOWN 0x3FFFFF
+#define CONSUMED_UNKNOWN 0xFFFFF
+#define SOC_UNKNOWN 0x3FF
+#define SMARTSHUNT 0xA389
+
+/* What the auxiliary input measures. */
+enum { AUX_STARTER, AUX_MIDPOINT, AUX_TEMPERATURE, AUX_NOTHING };
+
+/* `count` bits from bit `first` on, which is counted from the lowest of byte 0. */
+static uint32_t bits(const uint8_t *bytes, unsigned first, unsigned count)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < count; i++)
+        value |= (uint32_t) (bytes[(first + i) / 8] >> (first + i) % 8 & 1) << i;
+    return value;
+}
+
+static void put_bits(uint8_t *bytes, unsigned first, unsigned count, uint32_t value)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned at = first + i;
+        const uint8_t bit = (uint8_t) (1U << at % 8);
+        bytes[at / 8] = (uint8_t) ((bytes[at / 8] & ~bit) | (value >> i & 1 ? bit : 0));
+    }
+}
+
+static double signed_value(uint32_t raw, unsigned count)
+{
+    const uint32_t sign = 1U << (count - 1);
+    return raw & sign ? (double) raw - 2.0 * sign : (double) raw;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    if (bytes[0] != 'V' || (size > 1 && bytes[1] != 'A') ||
+        (size > 2 && (bytes[2] <= RECORD || bytes[2] > LENGTH_MAX)))
+        return (struct bms_span){BMS_SKIP, 1};
+    const size_t whole = size > 2 ? HEAD + (size_t) bytes[2] + 2 : 0;
+    if (size < HEAD || size < whole)
+        return (struct bms_span){BMS_MORE, 0};
+    if (crc16_modbus(bytes, whole - 2) != le16(bytes + whole - 2))
+        return (struct bms_span){BMS_DAMAGED, 1};
+    return (struct bms_span){BMS_FRAME, whole};
+}
+
+static void decode_values(struct bms *bms, const uint8_t *v, struct pack *pack)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    const uint32_t voltage = bits(v, 16, 16), aux = bits(v, 48, 16), current = bits(v, 66, 22),
+                   consumed = bits(v, 88, 20), soc = bits(v, 108, 10);
+    if (voltage != VOLTAGE_UNKNOWN)
+        vedirect_set_value(bms, pack, VOLTAGE_V, signed_value(voltage, 16) / 100);
+    if (current != CURRENT_UNKNOWN)
+        vedirect_set_value(bms, pack, CURRENT_A, signed_value(current, 22) / 1000);
+    if (soc != SOC_UNKNOWN)
+        vedirect_set_value(bms, pack, SOC_PERCENT, soc / 10.0);
+    if (bits(v, 64, 2) == AUX_TEMPERATURE && aux != 0 && aux != 0xFFFF)
+        vedirect_set_value(bms, pack, TEMP_C, aux / 100.0 - ZERO_CELSIUS);
+    notes->consumed_ah.known = consumed != CONSUMED_UNKNOWN;
+    notes->consumed_ah.value = -(consumed / 10.0);
+    vedirect_set_alarms(pack, (uint16_t) bits(v, 32, 16));
+    vedirect_set_capacity(bms, pack);
+}
+
+/* Records are numbered, about one a second: what has been there, or was before that, is an old one said again. A number
+ * far behind is that of a shunt that has started anew. */
+static bool is_old(struct bms *bms, uint16_t nonce)
+{
+    struct vedirect_notes *notes = bms_memory(bms);
+    const int ahead = (int16_t) (uint16_t) (nonce - notes->blocks);
+    const bool old = notes->believed && ahead <= 0 && ahead > -REPEATS_MOST;
+    if (!old)
+        notes->blocks = nonce;
+    notes->believed = true;
+    return old;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) request;
+    const uint8_t *record = frame + HEAD, *values = record + RECORD;
+    const size_t length = frame[2];
+    if (size < HEAD + RECORD + 2 || record[0] != PRODUCT || record[4] != BATTERY_MONITOR)
+        return BMS_FOREIGN;
+    if (length < RECORD + VALUES || bits(values, 118, 2) != 3)
+        return BMS_INVALID;
+    if (is_old(bms, le16(record + NONCE)))
+        return BMS_FOREIGN;
+    vedirect_set_product(bms_memory(bms), pack, le16(record + 2));
+    decode_values(bms, values, pack);
+    return BMS_DONE;
+}
+
+/* ---- a simulated shunt ---- */
+
+static uint32_t raw_of(const struct pack *pack, enum pack_value id, double unit, unsigned count,
+                       uint32_t unknown)
+{
+    if (!pack_known(pack, id))
+        return unknown;
+    return (uint32_t) (int32_t) lround(pack->value[id] / unit) & ((1U << count) - 1);
+}
+
+static uint32_t consumed_of(const struct bms *bms, const struct pack *pack)
+{
+    const double capacity_ah = bms->options.capacity_ah > 0 ? bms->options.capacity_ah
+                               : pack_known(pack, RATED_AH) ? pack->value[RATED_AH]
+                                                            : NAN;
+    if (!pack_known(pack, REMAINING_AH) || isnan(capacity_ah))
+        return CONSUMED_UNKNOWN;
+    const double consumed_ah = capacity_ah - pack->value[REMAINING_AH];
+    return (uint32_t) lround(fmax(consumed_ah, 0) * 10);
+}
+
+static uint16_t reasons_of(const struct pack *pack)
+{
+    uint16_t word = 0;
+    for (size_t i = 0; i < VEDIRECT_REASON_BITS; i++)
+        if (pack_alarm_active(pack, (enum pack_alarm) vedirect_reasons[i].alarm))
+            word |= (uint16_t) (1U << vedirect_reasons[i].bit);
+    return word;
+}
+
+static void fill_values(const struct bms *bms, const struct pack *pack, uint8_t *values)
+{
+    memset(values, 0xFF, VALUES);
+    put_bits(values, 16, 16, raw_of(pack, VOLTAGE_V, 0.01, 16, VOLTAGE_UNKNOWN));
+    put_bits(values, 32, 16, reasons_of(pack));
+    put_bits(values, 66, 22, raw_of(pack, CURRENT_A, 0.001, 22, CURRENT_UNKNOWN));
+    put_bits(values, 88, 20, consumed_of(bms, pack));
+    put_bits(values, 108, 10, raw_of(pack, SOC_PERCENT, 0.1, 10, SOC_UNKNOWN));
+    if (!pack_known(pack, TEMP_C))
+        return;
+    put_bits(values, 48, 16, (uint32_t) lround((pack->value[TEMP_C] + ZERO_CELSIUS) * 100));
+    put_bits(values, 64, 2, AUX_TEMPERATURE);
+}
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    (void) bytes;
+    if (size > 0)
+        return size; /* nobody asks it */
+    struct vedirect_notes *notes = bms_memory(bms);
+    const unsigned nonce = ++notes->blocks;
+    const uint8_t head[HEAD + RECORD] = {'V',
+                                         'A',
+                                         RECORD + VALUES,
+                                         PRODUCT,
+                                         2,
+                                         SMARTSHUNT & 0xFF,
+                                         SMARTSHUNT >> 8,
+                                         BATTERY_MONITOR,
+                                         (uint8_t) nonce,
+                                         (uint8_t) (nonce >> 8),
+                                         0};
+    memcpy(out->bytes, head, sizeof head);
+    fill_values(bms, pack, out->bytes + sizeof head);
+    out->size = sizeof head + VALUES;
+    const uint16_t crc = crc16_modbus(out->bytes, out->size);
+    out->bytes[out->size++] = (uint8_t) crc;
+    out->bytes[out->size++] = (uint8_t) (crc >> 8);
+    return 0;
+}
+
+const struct bms_driver victron_ble_driver = {
+    .name = "victron-ble",
+    .title = "Victron BMV and SmartShunt (Bluetooth, Instant Readout)",
+    .guide = {.makes = "Victron SmartShunt, BMV-712, BMV-710",
+              .port = "Bluetooth",
+              .wires = "none: the host's Bluetooth adapter, `port = ble:ADDRESS`",
+              .setting =
+                  "VictronConnect: instant readout via Bluetooth on; its encryption key goes "
+                  "into a file, `key_file`. `capacity` gives the remaining Ah",
+              .address = ""},
+    .advertises = true,
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 3000, .tries = 3, .one_pack = true},
+    .check = BMS_CHECK_CRC16,
+    .frame = find_frame,
+    .decode = decode,
+    .emulate = emulate,
+};

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A device that is only heard: Victron's advertisements. BlueZ scans as long as the port is open,
+ * each new record is decrypted and handed on as a frame. What BlueZ remembers of before is not taken:
+ * only what comes while it scans. The port is open once a first record was right, so that the line can
+ * say what is wrong until then.
+ */
+#include "lines/port_kind.h"
+
+#include "bluez.h"
+#include "victron.h"
+
+#include "base/bluetooth.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LOOK_S 12.0
+#define HEAR_S 30.0 /* until a first record; they come about once a second */
+#define RECORD_TYPE 4
+#define BATTERY_MONITOR 2
+
+struct adverts {
+    struct port *port;
+    struct bluetooth_device wanted;
+    struct bluez bluez;
+    ev_timer limit;
+    uint8_t key[VICTRON_KEY];
+    char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
+    bool powered, scanning, good;
+    uint8_t record[32]; /* the last one */
+    size_t size;
+    int ends[2]; /* the line's and ours; -1: none */
+    uint8_t first[VICTRON_FRAME_MAX];
+    size_t first_size;
+    int signal_dbm;
+};
+
+static void take_record(struct adverts *adverts, const uint8_t *record, size_t size)
+{
+    uint8_t frame[VICTRON_FRAME_MAX];
+    if (size > sizeof adverts->record || size < VICTRON_RECORD_LEAST || record[0] != 0x10)
+        return;
+    if (size == adverts->size && memcmp(record, adverts->record, size) == 0)
+        return; /* said again, as there is nothing new */
+    memcpy(adverts->record, record, size);
+    adverts->size = size;
+    if (!victron_fits(record, size, adverts->key)) {
+        bluez_fail(&adverts->bluez, "the key in its key_file is not the one of this device");
+        return;
+    }
+    if (record[RECORD_TYPE] != BATTERY_MONITOR) {
+        bluez_fail(&adverts->bluez, "it is no battery monitor");
+        return;
+    }
+    const size_t length = victron_decrypt(record, size, adverts->key, frame);
+    if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
+        return; /* nobody reads: lost, as on a wire */
+    if (!adverts->good) {
+        memcpy(adverts->first, frame, length);
+        adverts->first_size = length;
+    }
+    adverts->good = length > 0;
+}
+
+static void on_object(void *data, const struct bluez_object *object)
+{
+    struct adverts *adverts = data;
+    if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
+        const char *name = strrchr(object->path, '/');
+        if (!adverts->device[0] && name &&
+            (!adverts->wanted.adapter[0] || strcmp(name + 1, adverts->wanted.adapter) == 0))
+            bluez_choose(adverts->adapter, &adverts->powered, object);
+        if (adverts->scanning && object->powered == 0 &&
+            strcmp(object->path, adverts->adapter) == 0)
+            bluez_fail(&adverts->bluez, "the Bluetooth adapter was switched off");
+        return;
+    }
+    if (!adverts->scanning || strcmp(object->path, adverts->device) != 0)
+        return;
+    if (object->signal_dbm != 0)
+        adverts->signal_dbm = object->signal_dbm;
+    if (object->victron)
+        take_record(adverts, object->victron, object->victron_size);
+}
+
+static void on_gone(void *data, const char *path)
+{
+    struct adverts *adverts = data;
+    if (strcmp(path, adverts->adapter) == 0)
+        bluez_fail(&adverts->bluez, "the Bluetooth adapter is gone");
+}
+
+static void end_line(struct adverts *adverts)
+{
+    if (adverts->ends[1] >= 0)
+        close(adverts->ends[1]);
+    adverts->ends[1] = -1;
+}
+
+static void hand_over(struct adverts *adverts)
+{
+    ev_timer_stop(adverts->port->loop, &adverts->limit);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, adverts->ends) < 0) {
+        adverts->ends[0] = adverts->ends[1] = -1;
+        port_failed(adverts->port, strerror(errno));
+        return;
+    }
+    if (send(adverts->ends[1], adverts->first, adverts->first_size, MSG_NOSIGNAL) < 0)
+        end_line(adverts);
+    port_opened(adverts->port, adverts->ends[0]);
+}
+
+static void on_settled(void *data)
+{
+    struct adverts *adverts = data;
+    if (bluez_why(&adverts->bluez) && adverts->ends[0] >= 0) {
+        end_line(adverts);
+    } else if (bluez_why(&adverts->bluez)) {
+        char why[BLUEZ_WHY];
+        snprintf(why, sizeof why, "%s", bluez_why(&adverts->bluez));
+        port_failed(adverts->port, why);
+    } else if (adverts->good && adverts->ends[0] < 0) {
+        hand_over(adverts);
+    }
+}
+
+static void wait_for(struct adverts *adverts, double seconds)
+{
+    ev_timer_stop(adverts->port->loop, &adverts->limit);
+    ev_timer_set(&adverts->limit, seconds, 0);
+    ev_timer_start(adverts->port->loop, &adverts->limit);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct adverts *adverts = timer->data;
+    bluez_fail(&adverts->bluez, adverts->scanning
+                                    ? "it is not heard: too far away, or Instant Readout is "
+                                      "switched off in VictronConnect"
+                                    : "the system bus (D-Bus) does not answer");
+    on_settled(adverts);
+}
+
+static void on_scanning(void *data, const struct bluez_error *error)
+{
+    struct adverts *adverts = data;
+    if (error && strcmp(error->name, "org.bluez.Error.InProgress") != 0)
+        bluez_fail(&adverts->bluez, bluez_explain(error));
+}
+
+static void on_listed(void *data, const struct bluez_error *error)
+{
+    struct adverts *adverts = data;
+    if (error) {
+        bluez_fail(&adverts->bluez, bluez_explain(error));
+        return;
+    }
+    if (!adverts->adapter[0] || !adverts->powered) {
+        bluez_fail(&adverts->bluez, adverts->adapter[0]
+                                        ? "the Bluetooth adapter is off (bluetoothctl power on)"
+                                        : "this host has no such Bluetooth adapter");
+        return;
+    }
+    snprintf(adverts->device, sizeof adverts->device, "%.100s/dev_%s", adverts->adapter,
+             adverts->wanted.address);
+    for (char *c = adverts->device; *c; c++)
+        if (*c == ':')
+            *c = '_';
+    bluez_watch(&adverts->bluez, adverts->adapter, false);
+    bluez_watch(&adverts->bluez, adverts->device, false);
+    adverts->scanning = true;
+    wait_for(adverts, HEAR_S);
+    bluez_discover(&adverts->bluez, adverts->adapter, on_scanning);
+}
+
+static const struct bluez_events events = {
+    .object = on_object, .gone = on_gone, .settled = on_settled};
+
+static void *create(struct port *port, const struct port_simulated *simulated)
+{
+    (void) simulated;
+    struct adverts *adverts = calloc(1, sizeof *adverts);
+    if (!adverts || !bluetooth_parse(port->address, &adverts->wanted)) {
+        free(adverts);
+        return NULL;
+    }
+    adverts->port = port;
+    adverts->ends[0] = adverts->ends[1] = -1;
+    bluez_init(&adverts->bluez, port->loop, &events, adverts);
+    ev_init(&adverts->limit, on_limit);
+    adverts->limit.data = adverts;
+    return adverts;
+}
+
+static void destroy(void *state)
+{
+    explicit_bzero(((struct adverts *) state)->key, VICTRON_KEY);
+    free(state);
+}
+
+static void open_adverts(void *state)
+{
+    struct adverts *adverts = state;
+    char why[BLUEZ_WHY];
+    if (!victron_read_key(adverts->port->settings.key_file, adverts->key, why, sizeof why)) {
+        port_failed(adverts->port, why);
+    } else if (!bluez_open(&adverts->bluez)) {
+        port_failed(adverts->port, "the system bus (D-Bus) does not run");
+    } else {
+        wait_for(adverts, LOOK_S);
+        bluez_list(&adverts->bluez, on_listed);
+    }
+}
+
+static void close_adverts(void *state)
+{
+    struct adverts *adverts = state;
+    ev_timer_stop(adverts->port->loop, &adverts->limit);
+    bluez_close(&adverts->bluez); /* ends the scan as well */
+    end_line(adverts);
+    if (adverts->ends[0] >= 0)
+        close(adverts->ends[0]);
+    adverts->ends[0] = -1;
+    adverts->adapter[0] = adverts->device[0] = '\0';
+    adverts->powered = adverts->scanning = adverts->good = false;
+    adverts->size = 0;
+}
+
+static int signal_dbm(const void *state)
+{
+    const struct adverts *adverts = state;
+    return adverts->signal_dbm;
+}
+
+const struct port_kind port_adverts_kind = {
+    .prefix = "ble:",
+    .forgets = true,
+    .create = create,
+    .destroy = destroy,
+    .open = open_adverts,
+    .close = close_adverts,
+    .signal_dbm = signal_dbm,
+};

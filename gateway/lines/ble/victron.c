@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+/* Victron's advertisements, decrypted. */
+#include "victron.h"
+
+#include "bms/checksum.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <nettle/aes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define HEAD 8 /* of a record: what is not encrypted */
+#define RECORD_MAX 29
+#define NONCE 5
+#define KEY_BYTE 7
+#define KEY_DIGITS (2 * VICTRON_KEY)
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+static bool parse_key(const char *text, uint8_t key[VICTRON_KEY])
+{
+    uint8_t read[VICTRON_KEY];
+    for (size_t i = 0; i < KEY_DIGITS; i++) {
+        const int digit = digit_of(text[i]); /* the NUL is none */
+        if (digit < 0)
+            return false;
+        read[i / 2] = (uint8_t) (i % 2 ? read[i / 2] | digit : digit << 4);
+    }
+    if (text[KEY_DIGITS + strspn(text + KEY_DIGITS, " \t\r\n")] != '\0')
+        return false;
+    memcpy(key, read, VICTRON_KEY);
+    return true;
+}
+
+bool victron_read_key(const char *path, uint8_t key[VICTRON_KEY], char *why, size_t size)
+{
+    char text[KEY_DIGITS + 16];
+    /* (A FIFO would wait for somebody to write.) */
+    const int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    const ssize_t length = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+    const int error = errno;
+    if (file >= 0)
+        close(file);
+    if (length < 0) {
+        snprintf(why, size, "its key_file: %s", strerror(error));
+        return false;
+    }
+    text[length] = '\0';
+    if (parse_key(text, key))
+        return true;
+    snprintf(why, size,
+             "its key_file has no key: 32 hexadecimal digits, as VictronConnect shows them");
+    return false;
+}
+
+bool victron_fits(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY])
+{
+    return size >= VICTRON_RECORD_LEAST && record[KEY_BYTE] == key[0];
+}
+
+size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY],
+                       uint8_t frame[VICTRON_FRAME_MAX])
+{
+    struct aes128_ctx aes;
+    uint8_t pad[2 * AES_BLOCK_SIZE], counter[AES_BLOCK_SIZE] = {record[NONCE], record[NONCE + 1]};
+    if (size < VICTRON_RECORD_LEAST || size > RECORD_MAX)
+        return 0;
+    /* Counter mode by hand: one block, and a second one if records grow; the counter's last byte counts. */
+    aes128_set_encrypt_key(&aes, key);
+    aes128_encrypt(&aes, AES_BLOCK_SIZE, pad, counter);
+    counter[AES_BLOCK_SIZE - 1] = 1;
+    aes128_encrypt(&aes, AES_BLOCK_SIZE, pad + AES_BLOCK_SIZE, counter);
+    frame[0] = 'V';
+    frame[1] = 'A';
+    frame[2] = (uint8_t) size;
+    memcpy(frame + 3, record, HEAD);
+    for (size_t i = HEAD; i < size; i++)
+        frame[3 + i] = record[i] ^ pad[i - HEAD];
+    const uint16_t crc = crc16_modbus(frame, 3 + size);
+    frame[3 + size] = (uint8_t) crc;
+    frame[4 + size] = (uint8_t) (crc >> 8);
+    return 5 + size;
+}

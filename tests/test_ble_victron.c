@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* Victron's advertisements: from the air to values. */
+#include "lines/ble/victron.h"
+
+#include "bms/driver.h"
+
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define AIR "# air: 1A FF E1 02 "
+
+/* The test vector of the sheet `ble`, section 6. */
+static const char vector_key[] = "aff4d0995b7d1e176c0c33ecb9e70dcd";
+static const uint8_t vector[] = {0x10, 0x02, 0x89, 0xA3, 0x02, 0xB0, 0x40, 0xAF,
+                                 0x92, 0x5D, 0x09, 0xA4, 0xD8, 0x9A, 0xA0, 0x12,
+                                 0x8B, 0xDE, 0xF4, 0x8C, 0x62, 0x98, 0xA9};
+static const uint8_t plain[] = {0xFF, 0xFF, 0xE5, 0x04, 0x00, 0x00, 0x00, 0x00,
+                                0x03, 0x00, 0x00, 0xF4, 0x01, 0x40, 0xDF};
+
+static bool key_of(const char *text, uint8_t key[VICTRON_KEY], char *why, size_t size)
+{
+    char path[] = "/tmp/packgate-key-XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    const bool good = victron_read_key(path, key, why, size);
+    unlink(path);
+    return good;
+}
+
+static void test_vector(void **state)
+{
+    (void) state;
+    uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
+    char why[160];
+    assert_true(key_of(vector_key, key, why, sizeof why));
+    assert_true(victron_fits(vector, sizeof vector, key));
+    assert_int_equal(victron_decrypt(vector, sizeof vector, key, frame), sizeof vector + 5);
+    assert_memory_equal(frame + 3, vector, 8);
+    assert_memory_equal(frame + 3 + 8, plain, sizeof plain);
+    key[0] ^= 1;
+    assert_false(victron_fits(vector, sizeof vector, key));
+    assert_int_equal(victron_decrypt(vector, 8, key, frame), 0);
+    uint8_t longest[30] = {0x10};
+    assert_int_equal(victron_decrypt(longest, 29, key, frame), 34);
+    assert_int_equal(victron_decrypt(longest, 30, key, frame), 0);
+}
+
+static void test_key_files(void **state)
+{
+    (void) state;
+    uint8_t key[VICTRON_KEY] = {0};
+    char why[160];
+    static const char *const good[] = {"AFF4D0995B7D1E176C0C33ECB9E70DCD\n",
+                                       "aff4d0995b7d1e176c0c33ecb9e70dcd \r\n"};
+    static const char *const bad[] = {"",
+                                      "aff4",
+                                      "aff4d0995b7d1e176c0c33ecb9e70dc",
+                                      "aff4d0995b7d1e176c0c33ecb9e70dcdd",
+                                      "aff4d0995b7d1e176c0c33ecb9e70dcg",
+                                      "key aff4d0995b7d1e176c0c33ecb9e70dcd"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_true(key_of(good[i], key, why, sizeof why));
+        assert_int_equal(key[15], 0xCD);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_false(key_of(bad[i], key, why, sizeof why));
+        assert_null(strstr(why, "aff4")); /* never what is in it */
+    }
+    assert_false(victron_read_key("/nonexistent/key", key, why, sizeof why));
+    assert_string_equal(why, "its key_file: No such file or directory");
+}
+
+static size_t read_hex(const char *text, uint8_t *out, size_t room)
+{
+    size_t size = 0;
+    unsigned byte;
+    for (int used; size < room && sscanf(text, " %2x%n", &byte, &used) == 1; text += used)
+        out[size++] = (uint8_t) byte;
+    return size;
+}
+
+/* Each advertisement of the captures becomes the frame that stands below it. */
+static void check_capture(const char *path)
+{
+    char line[256];
+    uint8_t key[VICTRON_KEY] = {0}, made[VICTRON_FRAME_MAX], wanted[VICTRON_FRAME_MAX];
+    size_t size = 0, seen = 0;
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        if (strncmp(line, "# key: ", 7) == 0) {
+            assert_int_equal(read_hex(line + 7, key, sizeof key), sizeof key);
+        } else if (strncmp(line, AIR, strlen(AIR)) == 0) {
+            uint8_t record[32];
+            const size_t length = read_hex(line + strlen(AIR), record, sizeof record);
+            assert_true(victron_fits(record, length, key));
+            size = victron_decrypt(record, length, key, made);
+        } else if (line[0] == '<') {
+            assert_int_equal(read_hex(line + 1, wanted, sizeof wanted), size);
+            assert_memory_equal(made, wanted, size);
+            seen++;
+        }
+    }
+    fclose(file);
+    assert_true(seen > 0);
+}
+
+static void test_captures(void **state)
+{
+    (void) state;
+    glob_t found;
+    assert_int_equal(glob("tests/captures/victron-ble/*.exch", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 3);
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        check_capture(found.gl_pathv[i]);
+    globfree(&found);
+}
+
+/* Unused bits that are not ones: a wrong key that shares its first byte. */
+static void test_noise(void **state)
+{
+    (void) state;
+    const struct bms_driver *driver = bms_driver_find("victron-ble");
+    uint8_t key[VICTRON_KEY], frame[VICTRON_FRAME_MAX];
+    char why[160];
+    assert_non_null(driver);
+    assert_true(key_of(vector_key, key, why, sizeof why));
+    unsigned passed = 0;
+    for (unsigned n = 0; n < 256; n++) {
+        struct bms bms;
+        struct pack pack;
+        struct bms_request none = {0};
+        bms_init(&bms, driver);
+        pack_clear(&pack);
+        key[5] = (uint8_t) n;
+        const size_t size = victron_decrypt(vector, sizeof vector, key, frame);
+        assert_int_equal(driver->frame(&bms, &none, frame, size).kind, BMS_FRAME);
+        const enum bms_result result = driver->decode(&bms, &none, frame, size, &pack);
+        passed += result == BMS_DONE;
+        assert_true(result == BMS_DONE || (result == BMS_INVALID && !pack_known(&pack, VOLTAGE_V)));
+    }
+    assert_in_range(passed, 1, 100); /* the right one, and a quarter of the others by chance */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_vector),
+        cmocka_unit_test(test_key_files),
+        cmocka_unit_test(test_captures),
+        cmocka_unit_test(test_noise),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

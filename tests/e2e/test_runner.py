@@ -29,7 +29,7 @@ def folder_of(**scripts):
             put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
         else:
             # Python, as end-to-end tests are, which becomes the script.
-            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "own build") if mark in text)
+            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "own build", "on demand") if mark in text)
             put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
                 f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
     put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
@@ -168,6 +168,12 @@ def sanitized_run_leaves_out_what_has_its_own_build():
             assert status == 0 and lines == wanted, lines
 
 
+def what_is_on_demand_runs_only_by_name():
+    with folder_of(good=GOOD, large="# on demand\n" + GOOD) as folder:
+        assert "e2e/large" not in run(folder, "--list")[1]
+        assert run(folder, "--list", "e2e/large")[1] == ["e2e/large"]
+
+
 def one_that_wants_to_be_alone_is():
     mark = 'echo "$0 begins" >>times; sleep 0.2; echo "$0 ends" >>times; '
     with folder_of(one=mark + GOOD, two=mark + GOOD, three="echo alone >>times; sleep 0.2; echo alone >>times; " + GOOD) as folder:
@@ -192,5 +198,5 @@ def one_that_fails_beside_others_runs_again_alone():
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
-      sanitized_run_leaves_out_what_has_its_own_build,
+      sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
       one_that_fails_beside_others_runs_again_alone])

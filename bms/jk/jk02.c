@@ -20,6 +20,7 @@
 #define REQUEST_SIZE 20
 #define HEADER_SIZE 4
 #define COMMAND_AT 4
+#define SETTINGS_KEPT 100 /* statuses */
 
 enum command {
     SWITCH_CHARGE = 0x1D,
@@ -38,6 +39,7 @@ struct memory {
     struct jk_notes notes;
     /* Of the last settings frame, which does not come with each status. */
     uint32_t rated_mah; /* 0: none yet */
+    uint8_t without;    /* statuses since then that came alone */
     float settings[SETTINGS_END - SETTINGS_FIRST];
     bool status_awaited; /* asked for and not seen since */
     uint8_t counter;     /* of the emulator: of frames */
@@ -131,10 +133,16 @@ static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
 /* The settings frame comes once after each request for the stream, before the status or after it,
  * and is kept for the times when it is late. It is kept only with the status that it came with:
  * what both of them say is looked at by the caller and forgotten again when it is in doubt, while a
- * damaged settings frame that stood alone would speak with each status that follows. */
+ * damaged settings frame that stood alone would speak with each status that follows. After so many
+ * statuses without any, what was set may have been changed by others. */
 static void keep_settings(struct memory *memory, struct pack *pack)
 {
     bool came = pack_known(pack, RATED_AH);
+    memory->without = came ? 0 : (uint8_t) (memory->without + 1);
+    if (memory->without > SETTINGS_KEPT) {
+        memory->rated_mah = 0;
+        memory->without = 0;
+    }
     for (unsigned i = 0; i < COUNT(memory->settings); i++) {
         double *value = &pack->value[SETTINGS_FIRST + i];
         if (came)

@@ -343,7 +343,7 @@ static void survives_repeats(void **state)
 /* Until a line has shown what it is, a reply that is late by whole polls may take the place of one that is late, too
  * (lines/poller.h): seconds in four minutes at most, on a line on which half of all replies are late, where there were
  * lies all the time. */
-#define FIRST_ONES 0.03
+#define FIRST_ONES 0.021
 
 static void survives_overtaking(void **state)
 {

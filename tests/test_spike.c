@@ -120,8 +120,8 @@ static const struct sequence first_sequences[] = {
     {"the second one is wrong",     SOC_PERCENT, {90, 9, 90, END},             "ddr"},
 };
 static const struct sequence first_noisy_sequences[] = {
-    {"the first value",             SOC_PERCENT, {90, 90, 90, 90, 90, END},    "dddbb"},
-    {"the first one is wrong",      SOC_PERCENT, {9, 90, 90, 90, 90, END},     "ddddr"},
+    {"the first value",             SOC_PERCENT, {90, 90, 90, 90, END},        "ddbb"},
+    {"the first one is wrong",      SOC_PERCENT, {9, 90, 90, 90, END},         "dddr"},
 };
 // clang-format on
 

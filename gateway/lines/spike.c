@@ -280,7 +280,7 @@ static unsigned readings_wanted(const struct spike_rules *rules, const struct pa
 {
     if (!rules->weak || (!before && !rules->noisy))
         return 2;
-    return 3u + (loses(before, reading) ? 1u : 0u) + (rules->noisy ? 1u : 0u);
+    return 3u + (loses(before, reading) ? 1u : 0u) + (before && rules->noisy ? 1u : 0u);
 }
 
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: long
 """Packs over Bluetooth Low Energy, by a stand-in for BlueZ on a private bus: real D-Bus messages, simulated packs."""
 
 import re

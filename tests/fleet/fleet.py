@@ -316,6 +316,8 @@ class Fleet:
         if pipeline[dearest] > 0:
             self.say(f"what limits: {dearest}, at {samples / pipeline[dearest]:.0f} samples/s a core "
                      f"({self.gateways / pipeline[dearest]:.0f} gateways a core)")
+        else:
+            self.say("what limits: so few gateways cost too little to tell")
         return samples
 
     def kill_each(self, pause=15):

@@ -171,7 +171,7 @@ static void print_block(const struct map_settings *settings, const struct block 
 
 void print_tasmota(const struct map_settings *settings, FILE *out)
 {
-    struct block blocks[VALUES];
+    struct block blocks[VALUES] = {0};
     unsigned count = find_blocks(blocks);
     print_head(out);
     print_meter(settings, "Pack1", blocks, count, out);

@@ -222,6 +222,7 @@ def speaks_two_protocols_on_one_line():
     text = f"""
 [line bus]
 port = {bus.url}
+reply_timeout = 5s
 [pack one]
 line = bus
 protocol = daly

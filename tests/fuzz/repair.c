@@ -222,6 +222,17 @@ static size_t console(const struct bms_request *request, uint8_t *bytes, size_t 
     return size;
 }
 
+/* "VA", a length, so many bytes and their CRC. */
+static size_t victron_ble(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (size < 5 || bytes[0] != 'V' || bytes[1] != 'A' || size < 5u + bytes[2])
+        return 0;
+    size_t length = 3u + bytes[2];
+    put_le16(bytes + length, crc16_modbus(bytes, length));
+    return length + 2;
+}
+
 static const struct {
     const char *driver;
     repair_frame *frame;
@@ -248,6 +259,7 @@ static const struct {
     {"topbms", topbms},
     {"vedirect", vedirect},
     {"vedirect-hex", vedirect},
+    {"victron-ble", victron_ble},
 };
 
 static repair_frame *find(const char *driver)

@@ -147,7 +147,7 @@ static void keep_settings(struct memory *memory, struct pack *pack)
         double *value = &pack->value[SETTINGS_FIRST + i];
         if (came)
             memory->settings[i] = (float) *value;
-        else if (memory->rated_mah != 0)
+        else if (memory->rated_mah != 0 && isnan(*value))
             *value = memory->settings[i];
     }
     if (came)

@@ -3,8 +3,9 @@
  * Which readings are believed. A value that moved further than it can, or on a protocol with a weak
  * check further than it was seen to move, makes its whole reply doubtful: the same request is asked
  * again at once, and what two replies agree on is believed, behind a weak check what three agree
- * on, and where damage was seen a short while ago four. Nothing is published in the meantime, so that neither a wrong value nor an unknown one ever
- * stands for a value that was read, and a true step shows one to three exchanges later. Pure.
+ * on, and where damage was seen a short while ago four. Nothing is published in the meantime, so
+ * that neither a wrong value nor an unknown one ever stands for a value that was read, and a true
+ * step shows one to three exchanges later. Pure.
  *
  * How far a value moves is learned from the readings that were believed: one that stands still is
  * watched to the last digit, one that wobbles may wobble. That costs no requests in steady

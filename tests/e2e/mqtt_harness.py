@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What the tests of MQTT share: a real mosquitto on a port of its own, a client that notes all that passes, certificates,
-and Home Assistant's rules for what it is told, as its source has them."""
+"""What the tests of MQTT share: a real mosquitto on a port of its own, a client that notes all that passes, certificates."""
 
 import contextlib
 import json
 import os
 import queue
-import re
 import shutil
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-import urllib.parse
 
-import jinja2
-import jinja2.sandbox
 import paho.mqtt.client as paho
 
 from harness import PATIENCE, Program
@@ -287,112 +282,3 @@ def make_certificates(folder):
                 "-extfile", f"{name}.ext", "-out", f"{name}.pem")
     for name in os.listdir(folder):
         os.chmod(os.path.join(folder, name), 0o644)
-
-
-# ---- Home Assistant's rules ----
-
-ROOT_KEYS = {"dev", "o", "cmps", "stat_t", "cmd_t", "avty", "avty_mode", "avty_t", "qos", "encoding"}
-DEVICE_KEYS = {"ids", "cns", "name", "mf", "mdl", "mdl_id", "hw", "sw", "sa", "sn", "via_device", "cu"}
-ORIGIN_KEYS = {"name", "sw", "url"}
-COMMON = {"p", "uniq_id", "def_ent_id", "name", "dev_cla", "ent_cat", "en", "val_tpl", "stat_t", "avty", "avty_mode", "qos"}
-COMPONENT_KEYS = {
-    "sensor": COMMON | {"stat_cla", "unit_of_meas", "sug_dsp_prc", "exp_aft"},
-    "binary_sensor": COMMON | {"pl_on", "pl_off", "exp_aft"},
-    "switch": COMMON | {"pl_on", "pl_off", "stat_on", "stat_off", "cmd_t", "opt", "ret"},
-}
-CLASSES = {
-    "sensor": {"voltage": {"V", "mV"}, "current": {"A"}, "power": {"W"}, "battery": {"%"}, "temperature": {"°C"},
-               "energy": {"Wh"}, "duration": {"s"}},
-    "binary_sensor": {"problem", "power", "running", "connectivity"},
-    "switch": {"switch"},
-}
-STATE_CLASSES = {"energy": {"total", "total_increasing"}}
-# The part of a topic behind the prefix by which an announcement is known as one.
-DISCOVERY_TOPIC = re.compile(r"[^/]+/(?P<platform>\w+)/(?:[a-zA-Z0-9_-]+/)?[a-zA-Z0-9_-]+/config")
-
-
-def check_topic(topic):
-    """One that can be published to: of these only are there any here."""
-    assert isinstance(topic, str) and 0 < len(topic.encode()) < 65536 and not set(topic) & set("+#\0"), topic
-
-
-def check_url(url):
-    found = urllib.parse.urlparse(url)
-    assert found.scheme in ("http", "https", "homeassistant") and found.netloc, url
-
-
-def check_availability(config):
-    assert config.get("avty_mode", "latest") in ("all", "any", "latest"), config
-    for one in config.get("avty", []):
-        assert not set(one) - {"t", "pl_avail", "pl_not_avail", "val_tpl"}, one
-        check_topic(one["t"])
-
-
-def check_base(config):
-    """The device, where the announcement comes from, and what else is not a component's alone."""
-    device, origin = config["dev"], config["o"]
-    assert not set(device) - DEVICE_KEYS and device["ids"] and device["name"], device
-    assert all(isinstance(value, str) for name, value in device.items() if name not in ("ids", "cns")), device
-    assert all(isinstance(one, str) for one in device["ids"]), device
-    assert not set(origin) - ORIGIN_KEYS and origin["name"], origin
-    for url in filter(None, (device.get("cu"), origin.get("url"))):
-        check_url(url)
-    assert config.get("qos", 0) in (0, 1, 2)
-    check_availability(config)
-
-
-def check_component(component, root, platform=None):
-    platform = platform or component["p"]
-    unknown = set(component) - COMPONENT_KEYS[platform] - ({"dev", "o"} if root is component else set())
-    assert not unknown, (unknown, component)
-    assert component["uniq_id"] and component["name"], component
-    domain, _, entity = component["def_ent_id"].partition(".")
-    assert domain == platform and entity and not set(entity) - set("abcdefghijklmnopqrstuvwxyz0123456789_"), component
-    assert component.get("stat_t") or root.get("stat_t"), component
-    kind = component.get("dev_cla")
-    if platform == "sensor" and kind:
-        assert component["unit_of_meas"] in CLASSES["sensor"][kind], component
-        assert component.get("stat_cla") in STATE_CLASSES.get(kind, {"measurement", None}), component
-    elif kind:
-        assert kind in CLASSES[platform], component
-    if platform == "sensor":
-        assert component.get("stat_cla") in (None, "measurement", "total", "total_increasing"), component
-    assert component.get("ent_cat") in (None, "diagnostic"), component
-    check_availability(component)
-    for name in "stat_t", "cmd_t":
-        if name in component:
-            check_topic(component[name])
-    assert component.get("sug_dsp_prc", 0) >= 0 and component.get("exp_aft", 1) > 0, component
-    assert isinstance(component.get("sug_dsp_prc", 0), int) and isinstance(component.get("exp_aft", 1), int), component
-    assert component.get("en", False) is False and len(component["uniq_id"]) < 256, component
-    assert all(isinstance(component.get(name, ""), str) for name in ("pl_on", "pl_off", "stat_on", "stat_off")), component
-    if platform == "switch":
-        assert component["cmd_t"] and component["opt"] is False and component["ret"] is False, component
-
-
-def check_device(payload):
-    """A device discovery message: {key: component}, or an exception when Home Assistant would not take it."""
-    root = json.loads(payload)
-    assert not set(root) - ROOT_KEYS, set(root) - ROOT_KEYS
-    check_base(root)
-    if "stat_t" in root:
-        check_topic(root["stat_t"])
-    assert root["cmps"] and all(isinstance(key, str) and component["p"] in COMPONENT_KEYS
-                                for key, component in root["cmps"].items()), root["cmps"]
-    for component in root["cmps"].values():
-        if set(component) != {"p"}:
-            check_component(component, root)
-    ids = [component["uniq_id"] for component in root["cmps"].values() if "uniq_id" in component]
-    assert len(ids) == len(set(ids))
-    return root
-
-
-def render(template, payload):
-    """As Home Assistant renders a value template; what looks like JSON is there as value_json."""
-    text = payload.decode()
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(undefined=jinja2.Undefined)
-    return environment.from_string(template).render(value=text, value_json=value).strip()

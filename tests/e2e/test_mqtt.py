@@ -13,8 +13,9 @@ import tempfile
 import time
 
 from harness import Gateway, await_value, main, read_value, simulate
-from mqtt_harness import (Broker, DISCOVERY_TOPIC, LINE, Liar, Listener, PATIENT, Proxy, await_retained, check_base,
-                          check_component, check_device, flood, huge, make_certificates, render, retained)
+from home_assistant import check_announcement, is_available, state_of
+from mqtt_harness import (Broker, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
+                          retained)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
 
@@ -71,21 +72,19 @@ def publishes_what_is_documented():
                               f"homeassistant/device/packgate_{number}_all/config"}, sorted(found)
 
 
-def check_rendered(root, message, status):
+def check_shown(components, message, found):
+    """Every entity shows what the message says, and nothing when it does not."""
     state = json.loads(message)
-    for key, component in root["cmps"].items():
-        if "val_tpl" not in component:
-            assert component["stat_t"].endswith("/status") and component["pl_on"] == status, component
+    for key, config in components.items():
+        assert is_available(config, found) and not is_available(config, {}), config
+        if "value_template" not in config:
+            assert state_of(config, found[config["state_topic"]]) is True and state_of(config, b"offline") is False, config
             continue
-        text = render(component["val_tpl"], message)
-        field = key.replace("_switch", "_mos")
-        assert text == str(state[field]), (key, text, state.get(field))
-        if component["p"] == "sensor":
-            assert float(text) == state[field]
-        else:
-            assert text in ("0", "1") and (component["pl_on"], component["pl_off"]) == ("1", "0"), component
+        value = state[key.replace("_switch", "_mos")]
+        assert state_of(config, message) == value and value in (0, 1) if config["platform"] != "sensor" else \
+            state_of(config, message) == value, (key, config, value)
         # What is not in the message must not leave the old value alive.
-        assert render(component["val_tpl"], b"{}") == "None"
+        assert state_of(config, b"{}", "before") is None, config
 
 
 def home_assistant_understands_all():
@@ -103,21 +102,57 @@ def home_assistant_understands_all():
                     message = listener.wait_for("packgate/shed/state")
                     found = retained(broker)
                     topic = f"homeassistant/device/packgate_{identity(found)}_shed/config"
-                    root = check_device(found[topic])
-                    assert DISCOVERY_TOPIC.fullmatch(topic)["platform"] == "device", topic
+                    components = check_announcement(topic, found[topic])
                     known = {name for name in json.loads(message)}
-                    if "few" in more or known <= {key.replace("_switch", "_mos") for key in root["cmps"]}:
+                    if "few" in more or known <= {key.replace("_switch", "_mos") for key in components}:
                         break
-                check_rendered(root, listener.wait_for("packgate/shed/state"), "online")
-                assert root["dev"]["via_device"] in json.loads(
-                    found[f"homeassistant/device/packgate_{identity(found)}/config"])["dev"]["ids"]
-                check_device(found[f"homeassistant/device/packgate_{identity(found)}/config"])
+                check_shown(components, listener.wait_for("packgate/shed/state"), found)
+                gateway = f"homeassistant/device/packgate_{identity(found)}/config"
+                assert json.loads(found[topic])["dev"]["via_device"] in json.loads(found[gateway])["dev"]["ids"]
+                own = check_announcement(gateway, found[gateway])
+                assert {state_of(config, found[config["state_topic"]]) for config in own.values()} == \
+                    {True, "1", json.loads(found["packgate/info"])["version"]}, own
                 if "few" in more:
-                    assert set(root["cmps"]) <= {"voltage_v", "current_a", "power_w", "soc_percent", "charged_wh",
-                                                 "discharged_wh", "alarm", "fresh"}, set(root["cmps"])
+                    assert set(components) <= {"voltage_v", "current_a", "power_w", "soc_percent", "charged_wh",
+                                               "discharged_wh", "alarm", "fresh"}, set(components)
                 elif writable:
-                    assert root["cmps"]["charge_switch"]["cmd_t"] == "packgate/shed/set/charge_mos"
+                    assert components["charge_switch"]["command_topic"] == "packgate/shed/set/charge_mos"
         server.stop()
+
+
+def home_assistant_would_not_take_less():
+    """The rules that the announcements of these tests are judged by are strict: each of these is refused."""
+    topic = "homeassistant/device/packgate_1_shed/config"
+    good = {"dev": {"ids": ["a"], "name": "shed"}, "o": {"name": "packgate"}, "stat_t": "packgate/shed/state", "cmps": {
+        "voltage_v": {"p": "sensor", "uniq_id": "a_voltage_v", "def_ent_id": "sensor.shed_voltage_v", "name": "Voltage",
+                      "dev_cla": "voltage", "stat_cla": "measurement", "unit_of_meas": "V"},
+        "charge_switch": {"p": "switch", "uniq_id": "a_charge", "def_ent_id": "switch.shed_charge", "name": "Charge MOS",
+                          "cmd_t": "packgate/shed/set/charge_mos", "opt": False}}}
+    check_announcement(topic, json.dumps(good))
+
+    def refuses(path, value):
+        bad = json.loads(json.dumps(good))
+        *way, last = path.split("/")
+        place = bad
+        for step in way:
+            place = place[step]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+        try:
+            check_announcement(topic, json.dumps(bad))
+        except (AssertionError, KeyError):
+            return
+        raise AssertionError(f"{path} = {value} was taken")
+
+    for path, value in (("~", "packgate"), ("o", None), ("o/version", "1"), ("dev/ids", []), ("dev/room", "shed"), ("dev/cu", "shed"),
+                        ("stat_t", None), ("stat_t", "packgate/+"), ("cmps/voltage_v/unit_of_meas", "Ah"), ("cmps/voltage_v/p", "number"),
+                        ("cmps/voltage_v/stat_cla", "total_increasing"), ("cmps/voltage_v/dev_cla", "volts"),
+                        ("cmps/voltage_v/uniq_id", None), ("cmps/voltage_v/def_ent_id", "shed_voltage_v"),
+                        ("cmps/voltage_v/sug_dsp_prc", -1), ("cmps/voltage_v/exp_aft", 3.5), ("cmps/charge_switch/cmd_t", None),
+                        ("cmps/charge_switch/opt", True), ("cmps/charge_switch/ret", True), ("cmps/charge_switch/uniq_id", "a_voltage_v")):
+        refuses(path, value)
 
 
 def two_sections_are_one_gateway():
@@ -134,8 +169,8 @@ def two_sections_are_one_gateway():
             assert device[name]["dev"]["cu"] == "http://192.0.2.7:8080/#" + name[1:], device[name]["dev"]
         assert device[""]["cmps"]["connection"]["stat_t"] == "packgate/status", device[""]
         assert device[""]["dev"]["cu"] == device[""]["o"]["url"] == "http://192.0.2.7:8080/"
-        check_device(json.dumps(device[""]))
-        check_device(json.dumps(device["_b"]))
+        for name, announced in device.items():
+            check_announcement(f"homeassistant/device/packgate_{number}{name}/config", json.dumps(announced))
         rewrite(gateway, packs.split("[web]")[0] + section(broker, "interval = 1s\npacks = b\ntopic = second\n", name="two"))
         found = await_retained(broker, lambda found: b"second/status" in found.get(
             f"homeassistant/device/packgate_{number}/config", b"") and f"homeassistant/device/packgate_{number}_a/config"
@@ -151,14 +186,13 @@ def single_messages_for_others():
         message = listener.wait_for("packgate/shed/state")
         found = {topic: payload for topic, payload in retained(broker).items() if topic.startswith("homeassistant/")}
         assert len(found) > 15 and not any("/device/" in topic for topic in found), sorted(found)
+        state = json.loads(message)
         for topic, payload in found.items():
-            component = json.loads(payload)
-            platform = DISCOVERY_TOPIC.fullmatch(topic)["platform"]
-            check_base(component)
-            check_component(component, component, platform)
-            assert "|" not in component.get("val_tpl", ""), component
-            if component["stat_t"] == "packgate/shed/state":
-                assert render(component["val_tpl"], message) not in ("", "None"), component
+            config = check_announcement(topic, payload)[None]
+            # Domoticz cuts a template there.
+            assert "|" not in config.get("value_template", ""), config
+            if config["state_topic"] == "packgate/shed/state":
+                assert state_of(config, message) == state[config["unique_id"].split("_shed_")[1]], config
 
 
 def switches_and_answers():
@@ -304,7 +338,7 @@ def withdraws_what_is_gone():
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\nentities = few\n"))
         listener.wait_json(device("a"), lambda root: root["cmps"].get("cell_mv_1") == {"p": "sensor"})
         found = await_retained(broker, lambda found: "cell_mv_1" not in json.loads(found[device("a")])["cmps"], "few")
-        check_device(found[device("a")])
+        check_announcement(device("a"), found[device("a")])
         # Another topic, another form, another prefix.
         mark = len(listener.seen)
         rewrite(gateway, packs + section(broker, "interval = 1s\npacks = a\ntopic = other/place\n"))
@@ -618,7 +652,7 @@ def several_side_by_side():
         assert gateway.process.poll() is None
 
 
-main([publishes_what_is_documented, home_assistant_understands_all, two_sections_are_one_gateway,
+main([publishes_what_is_documented, home_assistant_understands_all, home_assistant_would_not_take_less, two_sections_are_one_gateway,
       single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, tells_an_alarm_once_and_for_sure, says_who_is_there, answers_birth, withdraws_what_is_gone, withdraws_in_any_case,
       remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file, survives_the_broker,

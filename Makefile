@@ -59,7 +59,7 @@ endif
 
 $(BUILD)/gateway/config/check.o: CPPFLAGS += $(if $(filter no,$(BLE)),,-DWITH_BLE)
 
-all: $(BUILD)/packgate $(BUILD)/packgate-outlet
+all: $(BUILD)/packgate $(OUTLET_PROGRAMS)
 
 # All but main; a test takes out of it what it needs.
 LIBRARY := $(BUILD)/libpackgate.a

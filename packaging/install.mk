@@ -21,7 +21,7 @@ install: all install-files
 install-files: | all
 	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(unitdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
-	$(INSTALL) -m 755 $(BUILD)/packgate-outlet $(DESTDIR)$(libdir)
+	$(INSTALL) -m 755 $(OUTLET_PROGRAMS) $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
 	$(INSTALL) -m 644 man/packgate.ini.5 $(DESTDIR)$(mandir)/man5
 	$(INSTALL) -m 644 $(DOCUMENTS) $(DESTDIR)$(docdir)

@@ -64,7 +64,7 @@ check-musl: deps
 	@mkdir -p $(MUSL_HEADERS) && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
 	    linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
 	    $(MUSL_HEADERS)/$$header; done
-	@for file in $(MUSL_FILES); do musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -I. -Igateway \
+	@for file in $(MUSL_FILES); do musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -DOUTLET=outlet_print -I. -Igateway \
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate export`: the history as CSV. packgate knows no database; packgate-outlet does. Here it is
+ * `packgate export`: the history as CSV. packgate knows no database; packgate-outlet-history does. Here it is
  * only found out where the history is.
  */
 #include "command.h"
@@ -66,7 +66,7 @@ int command_export(int argc, char **argv)
     char **list = calloc((size_t) argc + 4, sizeof *list);
     if (!list)
         return EXIT_FAILED;
-    outlets_program(program);
+    outlets_program("history", program);
     int count = 0;
     list[count++] = program;
     list[count++] = argv[0];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate notify --test NAME`: one message by a section [notify NAME]. packgate-outlet, which has what it takes,
+ * `packgate notify --test NAME`: one message by a section [notify NAME]. packgate-outlet-notify, which has what it takes,
  * sends it.
  */
 #include "command.h"
@@ -48,7 +48,7 @@ int command_notify(int argc, char **argv)
         return EXIT_USAGE;
     }
     char *list[] = {program, word, config, name, NULL};
-    outlets_program(program);
+    outlets_program("notify", program);
     execv(program, list);
     fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
     return EXIT_FAILED;

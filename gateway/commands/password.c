@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate password`: packgate-outlet, which has the page, writes the file. */
+/* `packgate password`: packgate-outlet-web, which has the page, writes the file. */
 #include "command.h"
 
 #include "outlets/outlets.h"
@@ -13,7 +13,7 @@ int command_password(int argc, char **argv)
 {
     char program[PORT_SIZE];
     char *list[] = {program, argv[0], argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
-    outlets_program(program);
+    outlets_program("web", program);
     execv(program, list);
     fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
     return EXIT_FAILED;

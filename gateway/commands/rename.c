@@ -40,12 +40,12 @@ static bool is_configured(const struct config *config, const char *name)
     return false;
 }
 
-/* packgate knows no database; packgate-outlet does. */
+/* packgate knows no database; packgate-outlet-history does. */
 static bool rename_history(const char *file, const char *before, const char *after)
 {
     char program[PORT_SIZE];
     int status;
-    outlets_program(program);
+    outlets_program("history", program);
     fflush(stdout);
     const pid_t pid = fork();
     if (pid == 0) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The kinds of outlets that packgate-outlet can be built with. */
+/* The kinds of outlets, each a program of its own. */
 #ifndef PACKGATE_OUTLETS_KINDS_H
 #define PACKGATE_OUTLETS_KINDS_H
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The inside of an outlet: a process of its own (packgate-outlet) that passes values on. What is
+ * The inside of an outlet: a process of its own (packgate-outlet-NAME) that passes values on. What is
  * here is the same for all of them: the pipe to the gateway, the packs as they come out of it, the
  * loop and the end. Code of an outlet sees packs as the gateway's does, as struct source, and is
  * told of changes as a struct observer.
@@ -8,8 +8,8 @@
  * To add an outlet:
  *   1. a section of the configuration (config/), whose struct has no pointers: it travels as it is;
  *   2. a row in outlets.c, so that the gateway starts a process for each such section;
- *   3. a folder here with a const struct outlet_kind, and its row in main.c;
- *   4. its library in the Makefile's OUTLET_LIBS, never in LIBS.
+ *   3. a folder here with a const struct outlet_kind called outlet_NAME, and its line in kinds.h;
+ *   4. its name and its libraries in outlets.mk: each kind is a program of its own.
  * print/print.c is the smallest one and the pattern for others.
  *
  * An outlet may block for seconds: the gateway does not wait for it, what it misses is merged into
@@ -23,6 +23,13 @@
 #include <ev.h>
 
 struct outlet;
+
+/* What `packgate` itself leaves to the program of an outlet, as it has the libraries for it. */
+struct outlet_command {
+    const char *name;
+    /** argv[0] is the name. Returns the exit status. */
+    int (*run)(int argc, char **argv);
+};
 
 /* A kind of outlet. */
 struct outlet_kind {
@@ -39,6 +46,7 @@ struct outlet_kind {
     void (*stop)(void *self, bool gone);
     /** The loop is over: lets go of what `start` made. */
     void (*free)(void *self);
+    const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
 #define OUTLET_ANSWER_S 5.0

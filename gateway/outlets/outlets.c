@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAM "packgate-outlet"
+#define PROGRAM "packgate-outlet" /* what ps shows; the file has the kind behind it */
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0                 /* who ran for so long starts with the first pause again */
@@ -111,7 +111,6 @@ struct outlets {
     struct process *first;
     outlets_answer *answer; /* NULL: nobody answers */
     void *answer_data;
-    char program[PORT_SIZE];
     uint8_t *room;
 };
 
@@ -586,10 +585,11 @@ static void run_program(const struct process *process, int fd, pid_t parent)
         _exit(1);
     if (log_enabled(LOG_LEVEL_DEBUG))
         setenv("PACKGATE_DEBUG", "1", 1);
-    execl(process->outlets->program, PROGRAM, process->kind->name,
-          process->section[0] ? process->section : NULL, NULL);
-    log_error("outlet %s: %s cannot be started: %s", process->title, process->outlets->program,
-              strerror(errno));
+    char program[PORT_SIZE];
+    outlets_program(process->kind->name, program);
+    execl(program, PROGRAM, process->kind->name, process->section[0] ? process->section : NULL,
+          NULL);
+    log_error("outlet %s: %s cannot be started: %s", process->title, program, strerror(errno));
     _exit(127);
 }
 
@@ -937,7 +937,7 @@ static void on_renewed(void *data, double now)
 /* ---- life ---- */
 
 /* Beside the program in a build folder, else where both were installed. */
-void outlets_program(char out[PORT_SIZE])
+void outlets_program(const char *kind, char out[PORT_SIZE])
 {
     char self[PORT_SIZE - 64];
     ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -945,9 +945,9 @@ void outlets_program(char out[PORT_SIZE])
     char *slash = strrchr(self, '/');
     if (slash)
         *slash = '\0';
-    snprintf(out, PORT_SIZE, "%s/" PROGRAM, self);
+    snprintf(out, PORT_SIZE, "%s/" PROGRAM "-%s", self, kind);
     if (access(out, X_OK) < 0)
-        snprintf(out, PORT_SIZE, "%s/../lib/packgate/" PROGRAM, self);
+        snprintf(out, PORT_SIZE, "%s/../lib/packgate/" PROGRAM "-%s", self, kind);
 }
 
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
@@ -965,7 +965,6 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
     outlets->room = room;
     outlets->observer = (struct observer){
         .changed = on_changed, .ordered = on_ordered, .renewed = on_renewed, .data = outlets};
-    outlets_program(outlets->program);
     packs_observe(packs, &outlets->observer);
     renew(outlets);
     return outlets;

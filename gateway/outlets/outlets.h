@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The gateway's side of outlets: a process of its own for each section of the configuration that
- * passes values on (packgate-outlet), fed by an observer of the packs. Nothing in an outlet can
+ * passes values on (packgate-outlet-NAME), fed by an observer of the packs. Nothing in an outlet can
  * hold the gateway up: what its pipe does not take at once is merged into what it gets later, and
  * one that ends is started again after growing pauses.
  */
@@ -22,8 +22,8 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
 /** Lets them end by themselves, without waiting for them. */
 void outlets_free(struct outlets *outlets);
 
-/** Where packgate-outlet is: beside packgate, or below lib/ of the same prefix. */
-void outlets_program(char out[PORT_SIZE]);
+/** Where the program of a kind of outlets is: beside packgate, or below lib/ of the same prefix. */
+void outlets_program(const char *kind, char out[PORT_SIZE]);
 
 /** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
  * malloc, or NULL. `from` is the outlet: "mqtt home". Without one (NULL) they hear that there is no answer. */

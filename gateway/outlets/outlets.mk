@@ -1,5 +1,6 @@
-# packgate-outlet: the processes that pass values on, and the libraries that only they are linked with. To add one: its name
-# in OUTLETS, its Debian packages and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
+# packgate-outlet-NAME: the processes that pass values on, each a program of its own with the libraries that it alone needs:
+# what libcurl brings along costs no process that does not send by it. To add one: its name in OUTLETS, its Debian packages
+# and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
 OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt notify web)
 
@@ -21,8 +22,10 @@ OUTLET_LIBS_influx := libcurl zlib sqlite3
 # All of them give up rights by libseccomp.
 DEPS += libseccomp-dev $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_DEPS_$(outlet))))
 
-OUTLET_PKGS    := libseccomp $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet))))
-OUTLET_LIBS     = $(if $(OUTLET_PKGS),$(shell $(PKG_CONFIG) --libs $(OUTLET_PKGS)))
+OUTLET_PKGS     := libseccomp $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$(outlet))))
+OUTLET_LIBS      = $(shell $(PKG_CONFIG) --libs $(OUTLET_PKGS))
+OUTLET_PROGRAMS := $(patsubst %,$(BUILD)/packgate-outlet-%,$(OUTLETS) print)
+OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) print)
 OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
@@ -36,26 +39,29 @@ endif
 ifneq ($(filter influx notify,$(OUTLETS)),)
 OUTLET_SOURCES += gateway/outlets/transfer.c
 endif
-OUTLET_OBJECTS := $(OUTLET_SOURCES:%.c=$(BUILD)/%.o)
-OUTLET_PARTS   := $(filter-out %/main.o,$(OUTLET_OBJECTS))
+OUTLET_PARTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(OUTLET_SOURCES)))
 ifneq ($(filter web,$(OUTLETS)),)
 include gateway/outlets/web/page/page.mk
 OUTLET_PARTS += $(PAGE_OBJECT)
 endif
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
 
-# Who knows what there is: the one that starts it, and the check of a configuration that wants it.
-OUTLET_KNOWERS := $(BUILD)/gateway/outlets/main.o $(BUILD)/gateway/config/outlets.o
-$(OUTLET_KNOWERS): gateway/outlets/outlets.mk
-$(OUTLET_KNOWERS): CPPFLAGS += $(OUTLET_DEFINES)
+# The check of a configuration that wants one knows which there are.
+$(BUILD)/gateway/config/outlets.o: gateway/outlets/outlets.mk
+$(BUILD)/gateway/config/outlets.o: CPPFLAGS += $(OUTLET_DEFINES)
 
-$(BUILD)/packgate-outlet: $(BUILD)/gateway/outlets/main.o $(OUTLET_ARCHIVE) $(BUILD)/libpackgate.a
+$(OUTLET_MAINS): $(BUILD)/gateway/outlets/main-%.o: gateway/outlets/main.c Makefile
+	@mkdir -p $(@D)
+	$(call short,CC,'$< for $*')
+	$(Q)$(COMPILE) -DOUTLET=outlet_$* -MMD -MP -c -o $@ $<
+
+$(OUTLET_PROGRAMS): $(BUILD)/packgate-outlet-%: $(BUILD)/gateway/outlets/main-%.o $(OUTLET_ARCHIVE) $(BUILD)/libpackgate.a
 	$(call short,LINK,$@)
-	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS)
+	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(shell $(PKG_CONFIG) --libs libseccomp $(OUTLET_LIBS_$*))
 
 $(OUTLET_ARCHIVE): $(OUTLET_PARTS)
 	$(call short,AR,$@)
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $^
 
--include $(OUTLET_OBJECTS:.o=.d)
+-include $(OUTLET_PARTS:.o=.d) $(OUTLET_MAINS:.o=.d)

@@ -110,7 +110,7 @@ def has_what_it_needs_and_nothing_to_break_in_with():
     assert not [member.name for member in members.values() if member.mode & 0o6000], "set-user-id"
     theirs = sorted(name for name, member in members.items() if member.uid != 0)
     assert theirs == ["run/packgate", "var/lib/packgate"], theirs
-    for name in ("usr/lib/packgate/packgate-outlet", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Zurich",
+    for name in ("usr/lib/packgate/packgate-outlet-mqtt", "etc/ssl/certs/ca-certificates.crt", "usr/share/zoneinfo/Europe/Zurich",
                  "usr/share/doc/packgate/libraries", "usr/share/doc/libmodbus5/copyright"):
         assert name in members, name
     # By these names a library looks for a certificate.

@@ -117,7 +117,8 @@ EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "grafana.json", "homea
             "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nginx.conf", "nodered.json", "packgate.ini",
             "push-smartbms.ini", "tasmota-display.txt", "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"
-INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", "usr/lib/packgate/packgate-outlet",
+OUTLETS = [f"usr/lib/packgate/packgate-outlet-{name}" for name in ("history", "influx", "mqtt", "notify", "print", "web")]
+INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
                     "usr/lib/systemd/system/packgate.service",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in files_below("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
@@ -199,7 +200,6 @@ def udev_rules_are_well_formed():
 
 LIBRARIES = {"packgate": {"libmodbus5", "libserialport0", "libev4", "libinih1", "libjansson4", "libc6"},
              "packgate-outlets": {"packgate", "libmosquitto1", "libmicrohttpd12", "libsqlite3-0", "libcurl4", "libjansson4"}}
-OUTLET = "usr/lib/packgate/packgate-outlet"
 ALONE = {}
 
 
@@ -234,11 +234,11 @@ def packages_are_complete():
         pages = {name: re.sub(f"^{DOC}/LICENSE$", f"{DOC}/copyright", re.sub(r"(man\d/.*|NEWS)$", r"\1.gz", name))
                  for name in INSTALLED}
         wanted = [pages[name].replace("usr/lib/systemd", "lib/systemd")
-                  for name in INSTALLED if name != OUTLET]
+                  for name in INSTALLED if name not in OUTLETS]
         found = [name for name in files_below(f"{root}/packgate") if name.split("/")[-1] not in ("changelog.gz", "libraries")]
         assert found == sorted(wanted), sorted(set(found) ^ set(wanted))
-        others = [name for name in files_below(f"{root}/packgate-outlets") if name != OUTLET]
-        assert others == ["usr/share/doc/packgate-outlets"], others  # a link to that of the gateway
+        others = files_below(f"{root}/packgate-outlets")
+        assert others == sorted([*OUTLETS, "usr/share/doc/packgate-outlets"]), others  # the last is a link to that of the gateway
         # The gateway runs without the other package.
         assert run(f"{root}/packgate/usr/bin/packgate", "--version") == f"packgate {version}\n"
         run(f"{root}/packgate/usr/bin/packgate", "check", f"{root}/packgate/etc/packgate/packgate.ini")

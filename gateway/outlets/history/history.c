@@ -6,6 +6,7 @@
  */
 #include "outlets/kinds.h"
 #include "checkup.h"
+#include "export.h"
 #include "query.h"
 #include "rows.h"
 #include "steady.h"
@@ -287,10 +288,14 @@ static void stop(void *self, bool gone)
     outlet_over(history->outlet);
 }
 
+static const struct outlet_command commands[] = {
+    {"export", history_export}, {"rename", history_rename}, {NULL, NULL}};
+
 const struct outlet_kind outlet_history = {
     .name = "history",
     .settings_size = sizeof(struct history_config),
     .start = start,
     .stop = stop,
     .free = let_go,
+    .commands = commands,
 };

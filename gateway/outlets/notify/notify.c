@@ -8,6 +8,7 @@
 #include "report.h"
 #include "request.h"
 #include "sender.h"
+#include "try.h"
 
 #include "outlets/history/checkup.h"
 #include "outlets/kinds.h"
@@ -467,6 +468,8 @@ static void *start(struct outlet *outlet)
     return notify;
 }
 
+static const struct outlet_command commands[] = {{"notify-test", notify_try}, {NULL, NULL}};
+
 const struct outlet_kind outlet_notify = {
     .name = "notify",
     .network = true,
@@ -475,4 +478,5 @@ const struct outlet_kind outlet_notify = {
     .start = start,
     .stop = stop,
     .free = free_notify,
+    .commands = commands,
 };

@@ -6,6 +6,7 @@
 #include "web.h"
 
 #include "news.h"
+#include "password.h"
 #include "setup.h"
 
 #include "outlets/kinds.h"
@@ -303,6 +304,8 @@ static void stop(void *self, bool gone)
     outlet_over(web->outlet);
 }
 
+static const struct outlet_command commands[] = {{"password", password_command}, {NULL, NULL}};
+
 const struct outlet_kind outlet_web = {
     .name = "web",
     .network = true,
@@ -310,4 +313,5 @@ const struct outlet_kind outlet_web = {
     .start = start,
     .stop = stop,
     .free = let_go,
+    .commands = commands,
 };

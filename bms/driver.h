@@ -32,6 +32,7 @@ struct bms_options {
     int variant; /* index into the driver's `variants`; 0: the first, which is the default */
     enum bms_current current;
     bool shared;        /* there are other packs on its line: others may hear what it is asked */
+    bool settable;      /* its settings may be written, now or by who polled it before */
     double capacity_ah; /* for meters that do not know it; 0: not given */
     const struct modbus_user *map; /* `protocol = modbus`: what stands where; NULL: not given */
 };
@@ -151,6 +152,9 @@ struct bms_setting {
     enum pack_value id;
     double min, max; /* both included */
     double step;     /* of the protocol: what is written is a multiple of it */
+    /* How many requests that takes, each sent when the one before was answered; 0: one. The last of
+     * several brings the device back to where it was before the first, and is sent in any case. */
+    unsigned parts;
 };
 
 /* Local time, for what wants to know it. */
@@ -211,12 +215,12 @@ struct bms_driver {
     bool control_blindly; /* that answer can be one to any request: it confirms nothing */
 
     /** Settings that can be written, only what is documented and can be put back as it was; and
-     * the request that does it. False: not now. The answer goes through `frame` and `decode` and
-     * confirms nothing: what the value is then read as does. NULL: none. */
+     * the request that does it, or the given part of it, from 0. False: not now. The answer goes through
+     * `frame` and `decode` and confirms nothing: what the value is then read as does. NULL: none. */
     const struct bms_setting *settings;
     unsigned setting_count;
-    bool (*set)(struct bms *bms, enum pack_value id, double value, const struct bms_moment *now,
-                struct bms_request *request);
+    bool (*set)(struct bms *bms, enum pack_value id, double value, unsigned part,
+                const struct bms_moment *now, struct bms_request *request);
 
     /** Blanks PINs and passwords in a frame that `frame` found and keeps its checksum right, so
      * that it can be logged and recorded. NULL: no frame of this protocol holds any. */

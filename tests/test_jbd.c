@@ -615,8 +615,10 @@ static void poll(const struct bms_driver *driver, struct pack *pack, struct pack
     pack_clear(got);
     for (unsigned step = 0; step < driver->steps; step++) {
         struct bms_request request;
-        assert_true(driver->build(&host, step, &request));
-        assert_int_equal(ask(&host, &device, &request, pack, got), BMS_DONE);
+        bool leaves = step == 3; /* factory mode, in which it is not */
+        assert_int_equal(driver->build(&host, step, &request), !leaves);
+        if (!leaves)
+            assert_int_equal(ask(&host, &device, &request, pack, got), BMS_DONE);
     }
 }
 
@@ -772,6 +774,107 @@ static void test_emulated_switch(void **state)
     assert_near(&pack, CHARGE_MOS, 1);
 }
 
+/* ---- settings (section 7.1) ---- */
+
+/* Byte by byte, and what an emulated board makes of it. */
+static void test_settings(void **state)
+{
+    (void) state;
+    static const struct {
+        enum pack_value id;
+        double value;
+        unsigned part;
+        const char *request, *reply;
+    } cases[] = {
+        {SOC_PERCENT, 80, 0, "DD 5A 00 02 56 78 FF 30 77", "DD 00 00 00 00 00 77"},
+        {SOC_PERCENT, 80, 1, "DD A5 11 00 FF EF 77", "DD 11 00 02 6D 60 FF 31 77"},
+        {SOC_PERCENT, 80, 2, "DD 5A E0 02 57 80 FE 47 77", "DD E0 00 00 00 00 77"},
+        {SOC_PERCENT, 80, 3, "DD 5A 01 02 00 00 FF FD 77", "DD 01 00 00 00 00 77"},
+        {RATED_AH, 100, 0, "DD 5A 00 02 56 78 FF 30 77", "DD 00 00 00 00 00 77"},
+        {RATED_AH, 100, 1, "DD 5A 10 02 27 10 FF B7 77", "DD 10 00 00 00 00 77"},
+        {RATED_AH, 100, 2, "DD 5A 01 02 28 28 FF AD 77", "DD 01 00 00 00 00 77"},
+    };
+    struct bms host, device;
+    struct bms_output out;
+    struct pack pack, got;
+    bms_init(&host, &jbd_driver);
+    bms_init(&device, &jbd_driver);
+    sample_pack(&pack, 4, 1);
+    pack_set(&pack, RATED_AH, 280);
+    pack_unset(&pack, FULL_AH);
+    pack_clear(&got);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms_request request;
+        assert_true(
+            jbd_driver.set(&host, cases[i].id, cases[i].value, cases[i].part, NULL, &request));
+        assert_bytes(request.bytes, request.size, cases[i].request);
+        device.driver->emulate(&device, &pack, request.bytes, request.size, &out);
+        assert_bytes(out.bytes, out.size, cases[i].reply);
+        assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &got), BMS_DONE);
+    }
+    assert_near(&pack, SOC_PERCENT, 80);
+    assert_near(&pack, REMAINING_AH, 224);
+    assert_near(&pack, RATED_AH, 100);
+}
+
+/* Only in factory mode; and not where the steps of the capacities are others. */
+static void test_settings_refused(void **state)
+{
+    (void) state;
+    static const char *const outside[] = {"DD 5A E0 02 57 80 FE 47 77",
+                                          "DD 5A 10 02 27 10 FF B7 77", "DD A5 10 00 FF F0 77",
+                                          "DD 5A 00 02 56 79 FF 2F 77"};
+    struct bms host, device;
+    struct pack pack, got;
+    bms_init(&host, &jbd_driver);
+    bms_init(&device, &jbd_driver);
+    sample_pack(&pack, 4, 1);
+    pack_clear(&got);
+    const struct pack before = pack;
+    for (size_t i = 0; i < COUNT(outside); i++) {
+        struct bms_request request = request_of(outside[i]);
+        assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_REFUSED);
+    }
+    assert_near(&pack, RATED_AH, before.value[RATED_AH]);
+    assert_near(&pack, SOC_PERCENT, before.value[SOC_PERCENT]);
+    pack_set(&pack, RATED_AH, 800);
+    struct bms_request basic = request_of(ASK_BASIC), request;
+    assert_int_equal(ask(&host, &device, &basic, &pack, &got), BMS_DONE);
+    assert_false(jbd_driver.set(&host, SOC_PERCENT, 80, 0, NULL, &request));
+}
+
+/* A board may have been left in factory mode by who polled it before: it is told to leave, until it has said so. But
+ * never by a gateway that does not write settings. */
+static void test_leaves_factory_mode(void **state)
+{
+    (void) state;
+    const unsigned step = jbd_driver.steps - 1;
+    struct bms host, device;
+    struct bms_request request;
+    struct pack pack, got;
+    bms_init(&host, &jbd_driver);
+    assert_false(jbd_driver.build(&host, step, &request));
+    host.options.settable = true;
+    assert_true(jbd_driver.build(&host, step, &request));
+    assert_bytes(request.bytes, request.size, "DD 5A 01 02 00 00 FF FD 77");
+    bms_forget(&host);
+    assert_true(jbd_driver.build(&host, step, &request));
+    bms_init(&device, &jbd_driver);
+    sample_pack(&pack, 4, 1);
+    pack_clear(&got);
+    assert_int_equal(ask(&host, &device, &request, &pack, &got), BMS_DONE);
+    assert_false(jbd_driver.build(&host, step, &request));
+    bms_forget(&host); /* a new connection: nobody else was there meanwhile */
+    assert_false(jbd_driver.build(&host, step, &request));
+    host.options.settable = false; /* taken away while it was inside */
+    assert_true(jbd_driver.set(&host, SOC_PERCENT, 80, 0, NULL, &request));
+    bms_forget(&host);
+    assert_true(jbd_driver.build(&host, step, &request));
+    struct bytes unknown = make_reply(0x01, 0x80, NULL, 0);
+    assert_int_equal(receive_all(&host, &request, unknown.bytes, unknown.size, &got), BMS_REFUSED);
+    assert_false(jbd_driver.build(&host, step, &request));
+}
+
 /* What the emulator says to others than the poller, in bytes. */
 static void test_emulated_answers(void **state)
 {
@@ -826,6 +929,9 @@ int main(void)
         cmocka_unit_test(test_listening),
         cmocka_unit_test(test_switch_needs_state),
         cmocka_unit_test(test_switch_sequence),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_settings_refused),
+        cmocka_unit_test(test_leaves_factory_mode),
         cmocka_unit_test(test_switch_and_protections),
         cmocka_unit_test(test_switch_of_others),
         cmocka_unit_test(test_new_switch),

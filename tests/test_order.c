@@ -24,6 +24,8 @@ static struct {
     int size;
     uint8_t way;
     unsigned asked;
+    int cannot;     /* of a setting in several requests, this one; none: -1 */
+    char parts[16]; /* which of them were asked for: "012" */
 } device;
 
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
@@ -40,15 +42,21 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1}, {SET_BALANCER, 0, 1, 1}};
+static const struct bms_setting settings[] = {
+    {SOC_PERCENT, 0, 100, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}, {RATED_AH, 1, 600, 0.1, 3}};
 
-static bool build_setting(struct bms *bms, enum pack_value id, double value,
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
-    (void) bms;
     (void) id;
     (void) value;
     (void) now;
+    if (device.cannot == (int) part)
+        return false;
+    snprintf(device.parts + strlen(device.parts), sizeof device.parts - strlen(device.parts), "%u",
+             part);
+    if (part == 0)
+        bms->way = 1; /* the device may be in another mode now */
     device.asked++;
     request->size = device.size == CANNOT ? 0 : (size_t) device.size;
     return device.size != CANNOT;
@@ -58,7 +66,7 @@ static const struct bms_step plan[] = {{.name = "state", .vital = true}};
 static const struct bms_driver driver = {.name = "test",
                                          .control = build_switch,
                                          .settings = settings,
-                                         .setting_count = 2,
+                                         .setting_count = COUNT(settings),
                                          .set = build_setting,
                                          .plan = plan,
                                          .steps = 1};
@@ -75,6 +83,8 @@ static int set_up(void **state)
     device.size = 3;
     device.way = 0;
     device.asked = 0;
+    device.cannot = -1;
+    device.parts[0] = '\0';
     order = (struct order){.poller = &poller, .given_at = NOW};
     poller = (struct poller){.bms = {.driver = &driver}, .config = &config, .steps = &step};
     pack_clear(&step.part);
@@ -443,7 +453,7 @@ static void test_setting_checked(void **state)
         {SET_BALANCER, 1, 1, ORDER_PENDING},
         {SET_BALANCER, 0.5, 0, ORDER_OUT_OF_RANGE},
         {SET_BALANCER, 2, 0, ORDER_OUT_OF_RANGE},
-        {RATED_AH, 100, 0, ORDER_NO_SETTING},
+        {FULL_AH, 100, 0, ORDER_NO_SETTING},
         {SET_CELL_HIGH_MV, 3650, 0, ORDER_NO_SETTING},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
@@ -515,7 +525,7 @@ static void test_setting_requests(void **state)
         struct bms bms;
         struct bms_request request = {.size = 0};
         bms_init(&bms, bms_driver_find(cases[i].driver));
-        bool built = bms.driver->set(&bms, cases[i].id, cases[i].value, cases[i].now, &request);
+        bool built = bms.driver->set(&bms, cases[i].id, cases[i].value, 0, cases[i].now, &request);
         if (built != (cases[i].size > 0) || request.size != cases[i].size ||
             memcmp(request.bytes, cases[i].bytes, request.size) != 0)
             fail_msg("case %zu, %s", i, cases[i].driver);
@@ -532,23 +542,122 @@ static void test_setting_emulated(void **state)
     for (size_t i = 0; bms_drivers[i]; i++)
         for (unsigned n = 0; n < bms_drivers[i]->setting_count; n++) {
             enum pack_value id = bms_drivers[i]->settings[n].id;
-            double value = id == SET_BALANCER ? 0 : 77.5;
+            const struct bms_setting *setting = &bms_drivers[i]->settings[n];
+            double value = id == SET_BALANCER ? 0 : setting->step < 1 ? 77.5 : 77;
             struct bms host, board;
             struct bms_request request = {.size = 0};
             struct pack pack, heard;
             pack_clear(&pack);
             pack_clear(&heard);
+            pack_set(&pack, RATED_AH, 280);
             pack_set(&pack, id, 1);
             snprintf(pack.text[FIRMWARE], TEXT_SIZE, "H6.X__S6.1.3S__");
             bms_init(&host, bms_drivers[i]);
             bms_init(&board, bms_drivers[i]);
-            assert_true(host.driver->set(&host, id, value, &june, &request));
-            board.driver->emulate(&board, &pack, request.bytes, request.size, &out);
+            for (unsigned part = 0; part == 0 || part < setting->parts; part++) {
+                assert_true(host.driver->set(&host, id, value, part, &june, &request));
+                board.driver->emulate(&board, &pack, request.bytes, request.size, &out);
+                reply_clear(&reply);
+                reply_append(&reply, out.bytes, out.size);
+                assert_int_equal(reply_decode(&reply, &host, &request, true, &heard), REPLY_DONE);
+            }
             assert_true(fabs(pack.value[id] - value) < 1e-9);
-            reply_clear(&reply);
-            reply_append(&reply, out.bytes, out.size);
-            assert_int_equal(reply_decode(&reply, &host, &request, true, &heard), REPLY_DONE);
         }
+}
+
+/* A setting that takes several requests: `answers` are those to them, D done, R refused, - none. The last one, which
+ * brings the device back, is sent whatever became of the others, and again while nothing answers it. */
+// clang-format off
+static const struct {
+    const char *name, *answers;
+    int cannot;              /* the request that the driver cannot build */
+    bool open, carried_out;  /* an order before was left unanswered; the value is read as ordered */
+    const char *sent;
+    enum order_result result;
+} several[] = {
+    /* name                       answers   cannot open   carried  sent       result           */
+    {"all is well",               "DDD",    -1,   false,  true,  "012",       ORDER_DONE},
+    {"the mode is refused",       "RD",     -1,   false,  false, "02",        ORDER_REFUSED},
+    {"writing is refused",        "DRD",    -1,   false,  false, "012",       ORDER_REFUSED},
+    {"so is leaving",             "DDR",    -1,   false,  true,  "012",       ORDER_DONE},
+    {"writing is not answered",   "D-D",    -1,   false,  true,  "012",       ORDER_DONE},
+    {"nor carried out",           "D-DD-D", -1,   false,  false, "012012",    ORDER_UNANSWERED},
+    {"leaving is not answered",   "DD-D",   -1,   false,  true,  "0122",      ORDER_DONE},
+    {"never",                     "DD---",  -1,   false,  true,  "01222",     ORDER_DONE},
+    {"nothing is",                "--------", -1, false,  false, "02220222",  ORDER_UNANSWERED},
+    {"what to write is unknown",  "DD",     1,    false,  false, "02",        ORDER_NOT_NOW},
+    {"nothing can be sent",       "",       0,    false,  false, "",          ORDER_NOT_NOW},
+    {"a refusal may be an old one", "RDRD", -1,   true,   false, "0202",      ORDER_UNANSWERED},
+};
+// clang-format on
+
+static void test_setting_in_several(void **state)
+{
+    for (size_t i = 0; i < COUNT(several); i++) {
+        set_up(state);
+        device.cannot = several[i].cannot;
+        if (several[i].open)
+            poller.order_open_until = NOW + 10;
+        want_setting(RATED_AH, 280);
+        read_back(RATED_AH, 100, NOW - 1);
+        const char *answer = several[i].answers;
+        enum order_result result = order_build(&order, NULL, NOW);
+        while (result == ORDER_PENDING) {
+            poller.bms.way =
+                *answer == 'D' && device.parts[strlen(device.parts) - 1] == '2' ? 2 : 1;
+            result = order_settle(&order,
+                                  *answer == 'D'   ? REPLY_DONE
+                                  : *answer == 'R' ? REPLY_REFUSED
+                                                   : REPLY_WAITING,
+                                  NOW);
+            answer += *answer != '\0';
+            read_back(RATED_AH, several[i].carried_out ? 280 : 100, NOW);
+            while (result == ORDER_LOOK)
+                result = order_look(&order, NOW);
+            if (result == ORDER_PENDING)
+                result = order_build(&order, NULL, NOW);
+        }
+        if (result != several[i].result || strcmp(device.parts, several[i].sent) != 0)
+            fail_msg("%s: result %d, sent %s", several[i].name, (int) result, device.parts);
+    }
+}
+
+/* What an answer has taught the driver is forgotten where it may be another's; that the device may be in another mode
+ * since is not. */
+static void test_setting_in_doubt(void **state)
+{
+    for (int open = 0; open < 2; open++) {
+        set_up(state);
+        poller.order_open_until = open ? NOW + 10 : 0;
+        want_setting(RATED_AH, 280);
+        read_back(RATED_AH, 100, NOW - 1);
+        for (unsigned part = 0; part < 3; part++) {
+            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+            assert_int_equal(poller.bms.way, 1);
+            if (part == 1)
+                *(uint8_t *) bms_memory(&poller.bms) = 7; /* what the last one is built from */
+            assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), part > 0 ? 7 : 0);
+            if (part == 2)
+                poller.bms.way = 2; /* it says that it is back */
+            assert_int_equal(order_settle(&order, REPLY_DONE, NOW),
+                             part == 2 ? ORDER_LOOK : ORDER_PENDING);
+        }
+        assert_int_equal(poller.bms.way, open ? 1 : 2);
+    }
+}
+
+/* One that took too long in the middle: the device is brought back, nothing more. */
+static void test_setting_in_several_late(void **state)
+{
+    (void) state;
+    want_setting(RATED_AH, 280);
+    read_back(RATED_AH, 100, NOW - 1);
+    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    const double late = NOW + SETTING_VALID_S + 1;
+    assert_int_equal(order_settle(&order, REPLY_DONE, late), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, late), ORDER_PENDING);
+    assert_string_equal(device.parts, "02");
+    assert_int_equal(order_settle(&order, REPLY_DONE, late), ORDER_LOOK);
 }
 
 /* ---- refusals ---- */
@@ -672,6 +781,9 @@ int main(void)
         cmocka_unit_test_setup(test_setting_of_drivers, set_up),
         cmocka_unit_test_setup(test_setting_requests, set_up),
         cmocka_unit_test_setup(test_setting_emulated, set_up),
+        cmocka_unit_test_setup(test_setting_in_several, set_up),
+        cmocka_unit_test_setup(test_setting_in_doubt, set_up),
+        cmocka_unit_test_setup(test_setting_in_several_late, set_up),
         cmocka_unit_test_setup(test_blind_driver, set_up),
         cmocka_unit_test_setup(test_refused, set_up),
         cmocka_unit_test_setup(test_second_way, set_up),

@@ -540,14 +540,15 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1}};
+static const struct bms_setting settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 
 /* Section 10. The clock is set along with it; a host that does not know what time it is would set that wrong.
  *   A5 40 21 08 | 1A 06 0F | 0A 1E 00 | 03 25  | 8D      2026-06-15 10:30:00, 80.5 %
  *               | date     | time     | 0.1 %  | sum */
-static bool build_setting(struct bms *bms, enum pack_value id, double value,
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
+    (void) part;
     if (id != SOC_PERCENT || now->year < FIRST_YEAR || now->year > LAST_YEAR)
         return false;
     uint8_t data[8] = {(uint8_t) (now->year - 2000), (uint8_t) now->month,  (uint8_t) now->day,

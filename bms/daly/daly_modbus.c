@@ -179,8 +179,8 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 }
 
 static const struct bms_setting d2_settings[] = {
-    {SOC_PERCENT, 0, 100, 0.1}, {RATED_AH, 1, 6000, 0.1}, {SET_BALANCER, 0, 1, 1}};
-static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1}};
+    {SOC_PERCENT, 0, 100, 0.1, 0}, {RATED_AH, 1, 6000, 0.1, 0}, {SET_BALANCER, 0, 1, 1, 0}};
+static const struct bms_setting p81_settings[] = {{SOC_PERCENT, 0, 100, 0.1, 0}};
 
 static unsigned setting_register(const struct daly_map *map, enum pack_value id)
 {
@@ -191,9 +191,10 @@ static unsigned setting_register(const struct daly_map *map, enum pack_value id)
 }
 
 /* Section 9. SOC and capacity in tenths. */
-static bool build_setting(struct bms *bms, enum pack_value id, double value,
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
+    (void) part;
     (void) now;
     struct memory *memory = bms_memory(bms);
     const unsigned reg = setting_register(map_of(bms), id);

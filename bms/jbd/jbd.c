@@ -4,7 +4,8 @@
  * (`jbd-addressed`). Follows the sheet `jbd`, sections 1…9.1. Oddities: a sleeping board loses the
  * first request; the echo of a request is itself a valid reply, only its register tells; the sum of
  * a plain reply leaves its register out; a switch holds a MOS off, which is not the same as its
- * being off (section 7).
+ * being off (section 7); SOC and capacity are written in factory mode only, in which a board stays until
+ * it is told to leave (section 7.1).
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
@@ -28,14 +29,21 @@
 #define ADDRESSED_SIZE 29
 #define HELD_BIT 12 /* protection word: a MOS is held off by command */
 #define SETTLING_REPLIES 2
+#define LEAVE_TRIES                                                                                \
+    6 /* orders to leave factory mode, before its owner hears that none was answered */
 #define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
 #define EMULATED_CELLS 32
 
 enum reg {
+    REG_ENTER = 0x00, /* factory mode */
+    REG_LEAVE = 0x01,
     REG_BASIC = 0x03,
     REG_CELLS = 0x04,
     REG_NAME = 0x05,
+    REG_CAPACITY = 0x10,       /* as designed, which register 03 has as well */
+    REG_CYCLE_CAPACITY = 0x11, /* of which the board reckons its SOC */
     REG_COUNTERS = 0xAA,
+    REG_REMAINING = 0xE0,
     REG_SWITCH = 0xE1,
     REG_NEW_SWITCH = 0xFB
 };
@@ -49,16 +57,27 @@ enum status {
 
 enum { HELD_CHARGE = 1, HELD_DISCHARGE = 2 };
 
+/* Where a board is as far as is known, in bms->way, which outlives a connection. Who polled it before may
+ * have left it in factory mode. */
+enum { PLACE_UNKNOWN, PLACE_OUTSIDE, PLACE_FACTORY };
+
+static const uint8_t enter_key[] = {0x56, 0x78}, leave_key[] = {0x00, 0x00},
+                     save_key[] = {0x28, 0x28};
+
 struct memory {
     uint8_t cells_said; /* by register 03; 0: not known */
     uint8_t cells_sent; /* by register 04; 0: not known */
     uint8_t name_asked; /* requests for register 05 since the last answer */
     bool name_refused;
-    bool state_known; /* `held` was derived from a reply */
-    uint8_t held;     /* HELD_… by command; the emulator's own as well */
-    bool shows_held;  /* this board is known to set HELD_BIT */
-    uint8_t settling; /* replies to come that may show the state before the last command */
-    bool new_switch;  /* register E1 is unknown to this board, FB takes its place */
+    bool state_known;        /* `held` was derived from a reply */
+    uint8_t held;            /* HELD_… by command; the emulator's own as well */
+    bool shows_held;         /* this board is known to set HELD_BIT */
+    uint8_t settling;        /* replies to come that may show the state before the last command */
+    bool new_switch;         /* register E1 is unknown to this board, FB takes its place */
+    bool other_units;        /* its capacities are not in steps of 10 mAh */
+    uint16_t cycle_capacity; /* register 11, 10 mAh; 0: not read in this visit */
+    uint8_t leave_asked;     /* orders to leave since the last answer to one */
+    bool factory;            /* the emulator is in that mode */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -168,15 +187,43 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 
 /* ---- plan ---- */
 
-enum step { STEP_BASIC, STEP_CELLS, STEP_NAME, STEPS };
+enum step { STEP_BASIC, STEP_CELLS, STEP_NAME, STEP_LEAVE, STEPS };
 
 static const struct bms_step plan[STEPS] = {
     [STEP_BASIC] = {.name = "basic information", .vital = true},
     [STEP_CELLS] = {.name = "cell voltages"},
     [STEP_NAME] = {.name = "hardware name", .every_s = 3600},
+    [STEP_LEAVE] = {.name = "leaving factory mode"},
 };
-static const uint8_t step_reg[STEPS] = {
+static const uint8_t step_reg[] = {
     [STEP_BASIC] = REG_BASIC, [STEP_CELLS] = REG_CELLS, [STEP_NAME] = REG_NAME};
+
+static void put_write(const struct bms *bms, enum reg reg, const uint8_t word[2],
+                      struct bms_request *request)
+{
+    request->size = put_frame(bms, request->bytes, WRITE, (uint8_t) reg, word, 2);
+}
+
+/* Whether the board may be in factory mode, and it is ours to bring it out. */
+static bool may_be_inside(const struct bms *bms)
+{
+    return bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable);
+}
+
+/* Asked for as often as the poller likes: a board that has answered nothing else is no board. */
+static bool build_leave(struct bms *bms, struct bms_request *request)
+{
+    struct memory *memory = bms_memory(bms);
+    if (!may_be_inside(bms))
+        return false;
+    if (memory->leave_asked < LEAVE_TRIES)
+        memory->leave_asked++;
+    else
+        snprintf(bms->remark, sizeof bms->remark,
+                 "may be in factory mode: it does not confirm that it has left it");
+    put_write(bms, REG_LEAVE, leave_key, request);
+    return true;
+}
 
 /* Some firmware refuses its name, some says nothing: neither is asked again before the next
  * connection (2.3). */
@@ -188,6 +235,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
             return false;
         memory->name_asked++;
     }
+    if (step == STEP_LEAVE)
+        return build_leave(bms, request);
     request->size = put_frame(bms, request->bytes, READ, step_reg[step], NULL, 0);
     return true;
 }
@@ -326,6 +375,7 @@ static void take_common(struct bms *bms, const uint8_t *d, enum pack_value capac
     pack_set(pack, CHARGE_MOS, d[20] & 1);
     pack_set(pack, DISCHARGE_MOS, d[20] >> 1 & 1);
     memory->cells_said = d[21];
+    memory->other_units = per_unit(d) < 100 || be16(d + 4) == 0xFFFF;
     set_cell_count(memory, pack);
     note_held(memory, be16(d + 16), d[20]);
     pack_clear_alarms(pack);
@@ -431,8 +481,32 @@ static bool take_switch(struct bms *bms, const struct reply *reply, struct pack 
     return true;
 }
 
+/* Section 7.1: 11 | 00 | 02 | 6D 60                   280.00 Ah */
+static bool take_cycle_capacity(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    (void) pack;
+    struct memory *memory = bms_memory(bms);
+    memory->cycle_capacity = be16(reply->data);
+    return true;
+}
+
+static bool take_leave(struct bms *bms, const struct reply *reply, struct pack *pack)
+{
+    (void) reply, (void) pack;
+    struct memory *memory = bms_memory(bms);
+    memory->leave_asked = 0;
+    bms->remark[0] = '\0';
+    bms->way = PLACE_OUTSIDE;
+    return true;
+}
+
 // clang-format off
 static const struct message plain_messages[] = {
+    {REG_ENTER,      0,          0,             NULL},
+    {REG_LEAVE,      0,          0,             take_leave},
+    {REG_CAPACITY,   0,          0,             NULL},
+    {REG_CYCLE_CAPACITY, 2,      2,             take_cycle_capacity},
+    {REG_REMAINING,  0,          0,             NULL},
     {REG_BASIC,      BASIC_SIZE, 255,           take_plain},
     {REG_CELLS,      2,          2 * MAX_CELLS, take_cells},
     {REG_NAME,       0,          255,           take_name},
@@ -497,10 +571,13 @@ static bool is_answer(const struct bms *bms, const struct reply *reply, const ui
 }
 
 /* Section 2.3. A sum that was wrong on the way is worth another try. */
-static enum bms_result note_error(struct memory *memory, const struct reply *reply)
+static enum bms_result note_error(struct bms *bms, const struct reply *reply)
 {
+    struct memory *memory = bms_memory(bms);
     if (reply->status == STATUS_BAD_SUM)
         return BMS_INVALID;
+    if (reply->reg == REG_LEAVE) /* it does not know that mode */
+        bms->way = PLACE_OUTSIDE;
     if (reply->reg == REG_NAME)
         memory->name_refused = true;
     if (reply->reg == REG_SWITCH && reply->status == STATUS_UNKNOWN)
@@ -520,7 +597,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     if (!message || !is_answer(bms, &reply, frame))
         return BMS_FOREIGN;
     if (reply.status != STATUS_DONE)
-        return note_error(bms_memory(bms), &reply);
+        return note_error(bms, &reply);
     if (reply.size < message->min || reply.size > message->max)
         return BMS_INVALID;
     return !message->take || message->take(bms, &reply, pack) ? BMS_DONE : BMS_INVALID;
@@ -529,7 +606,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 /* ---- control (section 7) ---- */
 
 /* E1 takes both switches at once, so that the other one is written as it was commanded before; FB
- * takes one. Factory mode is not needed, and must not be entered. */
+ * takes one. Factory mode is not needed. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -545,6 +622,42 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     uint8_t bit = charge ? HELD_CHARGE : HELD_DISCHARGE;
     uint8_t data[2] = {0, (uint8_t) (on ? memory->held & ~bit : memory->held | bit)};
     request->size = put_frame(bms, request->bytes, WRITE, REG_SWITCH, data, sizeof data);
+    return true;
+}
+
+/* ---- settings (section 7.1) ---- */
+
+static const struct bms_setting settings[] = {
+    {.id = SOC_PERCENT, .min = 0, .max = 100, .step = 1, .parts = 4},
+    {.id = RATED_AH, .min = 1, .max = 655.3, .step = 0.1, .parts = 3},
+};
+
+/* What is remaining is set by register E0; of how much that is so many percent, register 11 says. Leaving with
+ * save_key keeps a parameter over a restart, and sets the counters of register AA to 0. */
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
+                          const struct bms_moment *now, struct bms_request *request)
+{
+    (void) now;
+    struct memory *memory = bms_memory(bms);
+    const bool charge = id == SOC_PERCENT;
+    uint8_t word[2];
+    if (part == 0) {
+        if (memory->other_units)
+            return false;
+        memory->cycle_capacity = 0;
+        bms->way = PLACE_FACTORY;
+        put_write(bms, REG_ENTER, enter_key, request);
+    } else if (part == (charge ? 3 : 2)) {
+        put_write(bms, REG_LEAVE, charge ? leave_key : save_key, request);
+    } else if (charge && part == 1) {
+        request->size = put_frame(bms, request->bytes, READ, REG_CYCLE_CAPACITY, NULL, 0);
+    } else {
+        if (charge && memory->cycle_capacity == 0)
+            return false;
+        put_be16(word,
+                 (uint32_t) lround(charge ? memory->cycle_capacity * value / 100 : value * 100));
+        put_write(bms, charge ? REG_REMAINING : REG_CAPACITY, word, request);
+    }
     return true;
 }
 
@@ -704,10 +817,47 @@ static enum status emulate_switch(struct bms *bms, struct pack *pack, const uint
  * password. */
 static enum status emulate_other(uint8_t reg)
 {
-    if (reg == 0x01 || reg == 0x06)
+    if (reg == REG_LEAVE || reg == 0x06)
         return STATUS_DONE;
-    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == 0xFA;
+    bool parameter = (reg >= 0x10 && reg <= 0xA2) || reg == REG_REMAINING || reg == 0xFA;
     return parameter ? STATUS_REFUSED : STATUS_UNKNOWN;
+}
+
+static double cycle_capacity_ah(const struct pack *pack)
+{
+    return pack->value[pack_known(pack, FULL_AH) ? FULL_AH : RATED_AH];
+}
+
+/* Registers 10 and 11, which are read in factory mode. */
+static size_t put_parameter(const struct memory *memory, const struct pack *pack, uint8_t reg,
+                            uint8_t *d)
+{
+    if (!memory->factory || (reg != REG_CAPACITY && reg != REG_CYCLE_CAPACITY))
+        return 0;
+    double ah = reg == REG_CAPACITY ? pack->value[RATED_AH] : cycle_capacity_ah(pack);
+    put_be16(d, (uint32_t) lround(fmin(fmax(ah * 100, 0), UINT16_MAX)));
+    return 2;
+}
+
+/* What is written around factory mode and in it. */
+static enum status emulate_factory(struct memory *memory, struct pack *pack, uint8_t reg,
+                                   const uint8_t *data, size_t size)
+{
+    if (size != 2)
+        return STATUS_REFUSED;
+    if (reg == REG_ENTER || reg == REG_LEAVE) {
+        memory->factory = reg == REG_ENTER && memcmp(data, enter_key, sizeof enter_key) == 0;
+        return reg == REG_LEAVE || memory->factory ? STATUS_DONE : STATUS_REFUSED;
+    }
+    if (!memory->factory)
+        return STATUS_REFUSED;
+    if (reg == REG_CAPACITY) {
+        pack_set(pack, RATED_AH, be16(data) / 100.0);
+    } else {
+        pack_set(pack, REMAINING_AH, be16(data) / 100.0);
+        pack_set(pack, SOC_PERCENT, fmin(be16(data) / cycle_capacity_ah(pack), 100));
+    }
+    return STATUS_DONE;
 }
 
 static const struct emulation {
@@ -732,8 +882,16 @@ static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
             count = emulations[i].put(bms, pack, d);
             status = STATUS_DONE;
         }
+    if (direction == READ && !layout->addressed && count == 0) {
+        count = put_parameter(bms_memory(bms), pack, reg, d);
+        status = count ? STATUS_DONE : status;
+    }
+    const bool factory =
+        reg == REG_ENTER || reg == REG_LEAVE || reg == REG_CAPACITY || reg == REG_REMAINING;
     if (direction == WRITE && reg == REG_SWITCH && !layout->addressed)
         status = emulate_switch(bms, pack, data, data[-1]);
+    else if (direction == WRITE && factory && !layout->addressed)
+        status = emulate_factory(bms_memory(bms), pack, reg, data, data[-1]);
     else if (status != STATUS_DONE)
         status = emulate_other(reg);
     out->size = put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
@@ -780,6 +938,9 @@ const struct bms_driver jbd_driver = {
     .question = find_question,
     .decode = decode,
     .control = build_switch,
+    .settings = settings,
+    .setting_count = COUNT(settings),
+    .set = build_setting,
     .emulate = emulate,
 };
 

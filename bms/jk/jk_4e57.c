@@ -582,12 +582,13 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1}};
+static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 
 /* The same; firmware of version 11 does not do it. */
-static bool build_setting(struct bms *bms, enum pack_value id, double value,
+static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
+    (void) part;
     (void) bms;
     (void) now;
     if (id != SET_BALANCER)

@@ -225,6 +225,7 @@ static void check_writable(const struct config_draft *pack, struct mistakes *mis
 {
     const struct bms_driver *driver = driver_of(pack);
     const enum writable writable = pack_of(pack)->writable;
+    pack_of(pack)->options.settable = writable >= WRITABLE_SETTINGS;
     bool unknown = !driver || driver == &automatic_driver;
     if (!unknown && (writable == WRITABLE_SWITCHES || writable == WRITABLE_ALL) && !driver->control)
         mistakes_add(mistakes, config_draft_line(pack, "writable"),

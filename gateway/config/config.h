@@ -87,7 +87,7 @@ struct pack_config {
     char name[NAME_SIZE];
     const struct line_config *line;
     const struct bms_driver *driver; /* its own or the line's; never NULL after a good load */
-    struct bms_options options;      /* address, adr, variant, current, capacity, map */
+    struct bms_options options;      /* address, adr, variant, current, capacity, map, writable */
     struct pack_map map;             /* of `protocol = modbus` */
     int unit;                        /* Modbus unit id 1…247 */
     double poll_s;                   /* resolved: its own or the gateway's */

@@ -68,6 +68,45 @@ static enum order_result learn_setting(struct order *order, double since, double
     return settled && is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
 }
 
+static unsigned last_part(const struct order *order)
+{
+    const struct bms_setting *setting =
+        bms_setting_find(order->poller->bms.driver, order->switches.setting);
+    return setting->parts > 1 ? setting->parts - 1 : 0;
+}
+
+/* The rest of a setting is left out, all but what brings the device back. */
+static void skip_parts(struct order *order, enum order_result fault)
+{
+    order->fault = fault;
+    order->part = last_part(order);
+}
+
+static bool build_part(struct order *order, const struct bms_moment *local)
+{
+    struct bms *bms = &order->poller->bms;
+    const struct switches *switches = &order->switches;
+    bool built = bms->driver->set(bms, switches->setting, switches->value, order->part, local,
+                                  &order->request);
+    /* A doubtful answer is forgotten, but not that the device may be in another mode since. */
+    order->poller->before = *bms;
+    return built;
+}
+
+static enum order_result build_setting(struct order *order, const struct bms_moment *local,
+                                       double now)
+{
+    const unsigned last = last_part(order);
+    if (order->part > 0 && order->part < last && now - order->given_at > SETTING_VALID_S)
+        skip_parts(order, ORDER_UNANSWERED);
+    if (build_part(order, local))
+        return ORDER_PENDING;
+    if (order->part == 0 || order->part == last)
+        return ORDER_NOT_NOW;
+    skip_parts(order, ORDER_NOT_NOW);
+    return build_part(order, local) ? ORDER_PENDING : ORDER_NOT_NOW;
+}
+
 enum order_result order_build(struct order *order, const struct bms_moment *local, double now)
 {
     struct bms *bms = &order->poller->bms;
@@ -75,7 +114,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     unsigned which = next_switch(order);
     if (!switches->sets && which == ORDER_SWITCHES)
         return ORDER_DONE;
-    if (now - order->given_at > valid_s(order))
+    if (order->part == 0 && now - order->given_at > valid_s(order))
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
         enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, now);
@@ -86,10 +125,10 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     order->request.size = 0;
     order->sent_at = now;
     order->poller->before = *bms;
-    bool built = switches->sets ? bms->driver->set(bms, switches->setting, switches->value, local,
-                                                   &order->request)
-                                : bms->driver->control(bms, (enum bms_switch) which,
-                                                       switches->on[which], &order->request);
+    if (switches->sets)
+        return build_setting(order, local, now);
+    bool built =
+        bms->driver->control(bms, (enum bms_switch) which, switches->on[which], &order->request);
     return built ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
@@ -112,11 +151,20 @@ static enum order_result go_on(struct order *order)
     return next_switch(order) == ORDER_SWITCHES ? ORDER_DONE : ORDER_PENDING;
 }
 
-/* What a doubtful answer has taught the driver is forgotten as well. */
-static enum order_result begin_to_look(struct order *order)
+/* What was refused before the device was back has not been written; what stayed unanswered may have been. */
+static enum order_result settle_setting(struct order *order, bool answered, bool denied)
 {
-    order->poller->bms = order->poller->before;
-    return look(order);
+    const unsigned last = last_part(order);
+    if (order->part < last && answered)
+        order->part++;
+    else if (order->part < last)
+        skip_parts(order, denied ? ORDER_REFUSED : ORDER_UNANSWERED);
+    else if (last == 0 && denied)
+        return ORDER_REFUSED;
+    else if (last == 0 || answered || denied || ++order->returns >= SETTING_RETURNS)
+        return order->fault == ORDER_PENDING || order->fault == ORDER_UNANSWERED ? look(order)
+                                                                                 : order->fault;
+    return ORDER_PENDING;
 }
 
 enum order_result order_settle(struct order *order, enum reply_state answer, double now)
@@ -127,11 +175,14 @@ enum order_result order_settle(struct order *order, enum reply_state answer, dou
                     poller->disorder_s > 0 || now < poller->order_open_until;
     if (answer == REPLY_WAITING)
         poller->order_open_until = now + ORDER_LATE_S;
-    bool denied = answer == REPLY_REFUSED && !doubtful;
-    if (order->switches.sets && denied)
-        return ORDER_REFUSED;
-    if (answer == REPLY_WAITING || doubtful || order->switches.sets)
-        return begin_to_look(order);
+    bool waits = answer == REPLY_WAITING || doubtful;
+    bool more = order->switches.sets && order->part < last_part(order);
+    if (waits && !more) /* what a doubtful answer has taught the driver is forgotten as well */
+        poller->bms = poller->before;
+    if (order->switches.sets)
+        return settle_setting(order, answer == REPLY_DONE, answer == REPLY_REFUSED && !doubtful);
+    if (waits)
+        return look(order);
     return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
 }
 
@@ -141,7 +192,9 @@ static bool has_moved(const struct order *order, double reading)
 {
     const struct switches *switches = &order->switches;
     double off = fabs(reading - switches->value);
-    return switches->setting == SOC_PERCENT && off <= SOC_DRIFT_PERCENT &&
+    const struct bms_setting *setting =
+        bms_setting_find(order->poller->bms.driver, switches->setting);
+    return switches->setting == SOC_PERCENT && off <= fmax(SOC_DRIFT_PERCENT, setting->step) &&
            off < fabs(switches->before - switches->value);
 }
 
@@ -167,6 +220,8 @@ static enum order_result look_at_setting(struct order *order, double now)
     if (order->repeated || now - order->given_at > SETTING_VALID_S)
         return ORDER_UNANSWERED;
     order->repeated = true;
+    order->part = order->returns = 0;
+    order->fault = ORDER_PENDING;
     return ORDER_PENDING;
 }
 

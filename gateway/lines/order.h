@@ -12,6 +12,10 @@
  * A setting is kept in a memory that wears out, and has to be put back by somebody who knows what it
  * was. So it is read first, at the latest a few seconds before: what is set already is not written, and
  * what cannot be read is not written either. What confirms it is always that it is read back.
+ *
+ * Some settings take several requests, the last of which takes the device out of a mode that it must not stay
+ * in. Whatever becomes of the others, that one is sent, several times if need be; where that was in vain, or
+ * the line is lost before, the driver goes on with it as a part of its plan.
  */
 #ifndef PACKGATE_LINES_ORDER_H
 #define PACKGATE_LINES_ORDER_H
@@ -27,6 +31,7 @@
 #define SETTING_VALID_S 10.0 /* the same of a setting, which is read before it is written */
 #define SETTING_LOOKS 5
 #define SETTING_KNOWN_S 5.0 /* for so long what was read of it is what it is */
+#define SETTING_RETURNS 3 /* how often the last of its requests is sent while nothing answers it */
 
 /* Which switches are to be put into which position, or which setting is to be what. */
 struct switches {
@@ -63,10 +68,13 @@ struct order {
     double given_at;            /* at the earliest; after ORDER_VALID_S nothing is sent any more */
     struct bms_request request; /* the last one sent; empty: none yet */
     double sent_at;
-    bool looking;       /* at the state that is read back */
-    bool repeated;      /* the request was sent twice */
-    unsigned looks;     /* cycles since it was sent */
-    struct order *next; /* in the line's queue */
+    unsigned part; /* of a setting that takes several requests: the one that is next, or was sent */
+    unsigned returns;        /* how often the last of them was sent */
+    enum order_result fault; /* what became of one of them; ORDER_PENDING: nothing */
+    bool looking;            /* at the state that is read back */
+    bool repeated;           /* the request was sent twice */
+    unsigned looks;          /* cycles since it was sent */
+    struct order *next;      /* in the line's queue */
 };
 
 /** Whether a pack of this driver can be ordered that, and the value as it is written: a multiple of the

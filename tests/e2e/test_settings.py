@@ -12,6 +12,9 @@ import socket
 import struct
 import subprocess
 import threading
+import time
+
+from pymodbus.exceptions import ConnectionException, ModbusIOException
 
 from harness import PACKGATE, PATIENCE, Gateway, await_value, main, read_value, simulate
 
@@ -20,11 +23,12 @@ SOC, CAPACITY, BALANCER = ("soc_percent", 290 + 216), ("rated_ah", 290 + 224), (
 DRIVERS = [("daly", "", {SOC: (80.5, 12.0)}),
            ("daly-d2", "", {SOC: (80.5, 12.0), CAPACITY: (280.5, 100.0), BALANCER: (0, 1)}),
            ("daly-p81", "", {SOC: (80.5, 12.0)}),
+           ("jbd", "", {SOC: (80, 12), CAPACITY: (280.5, 100.0)}),
            ("jk-pb", "trigger", {BALANCER: (0, 1)}),
            ("jk-pb", "registers", {BALANCER: (0, 1)}),
            ("jk02", "", {BALANCER: (0, 1)})]
 NOT_THERE, OUT_OF_RANGE, NO_ANSWER, NOT_ALLOWED = 2, 3, 0x0B, 1
-OTHERS = ["topbms", "jbd", "jbd-up", "seplos-v3", "renogy", "pace-modbus", "eg4-ll", "ant", "vedirect", "pylon-console"]
+OTHERS = ["topbms", "jbd-addressed", "jbd-up", "seplos-v3", "renogy", "pace-modbus", "eg4-ll", "ant", "vedirect", "pylon-console"]
 
 
 def pack(url, driver, variant="", writable="settings", more=""):
@@ -66,9 +70,9 @@ def simulate_variant(driver, variant, *options):
     return simulate(driver, *(options or ("profile=fixed,soc=50",)), *(["--variant", variant] if variant else []))
 
 
-def with_each_driver(test):
+def with_each_driver(test, leave_out=()):
     with concurrent.futures.ThreadPoolExecutor(len(DRIVERS)) as pool:
-        jobs = {pool.submit(test, *driver): driver for driver in DRIVERS}
+        jobs = {pool.submit(test, *driver): driver for driver in DRIVERS if driver[0] not in leave_out}
         failed = [f"{jobs[job]}: {job.exception()!r}" for job in concurrent.futures.as_completed(jobs) if job.exception()]
     assert not failed, "\n".join(failed)
 
@@ -211,7 +215,7 @@ class Way:
 
 
 def believes_only_what_is_read_back():
-    with_each_driver(believe_only_what_is_read_back)
+    with_each_driver(believe_only_what_is_read_back, leave_out=("jbd",))  # it takes four requests: the next one
 
 
 def believe_only_what_is_read_back(driver, variant, settings):
@@ -231,6 +235,105 @@ def believe_only_what_is_read_back(driver, variant, settings):
         way.orders = "pass"
         expect(write(client, setting, second))
         await_value(client, setting[0], 1, near(second))
+
+
+ENTER, LEAVE = bytes.fromhex("DD5A00025678FF3077"), bytes.fromhex("DD5A01020000FFFD77")
+PARAMETER = bytes.fromhex("DDA51000FFF077")  # answered in factory mode only
+
+
+def in_factory_mode(url):
+    host, port = url[len("tcp://"):].split(":")
+    with socket.create_connection((host, int(port)), PATIENCE) as board:
+        board.sendall(PARAMETER)
+        answer = board.recv(16)
+        while not answer.endswith(b"\x77"):
+            answer += board.recv(16)
+        assert answer[:2] == b"\xDD\x10" and answer[2] in (0, 0x81), answer.hex()
+        return answer[2] == 0
+
+
+def leaves_factory_mode():
+    """A gateway that is killed in the middle leaves a JBD board in factory mode. The next one brings it out, before it has
+    written anything; one that does not write settings sends nothing but questions."""
+    server, url = simulate_variant("jbd", "")
+    with server:
+        with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
+            await_that(lambda: LEAVE in way.passed)  # who was here before is not known
+            way.victim = gateway
+            try:
+                client.write_registers(SOC[1], words(80), slave=1)
+            except (ConnectionError, ConnectionException, ModbusIOException):
+                pass
+            gateway.process.wait(PATIENCE)
+        assert in_factory_mode(url)
+        with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url, writable="yes") as gateway:
+            gateway.stop()
+            assert b"\xDD\x5A" not in way.passed, way.passed.hex()
+        assert in_factory_mode(url)
+        with contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
+            await_that(lambda: LEAVE in way.passed)
+            way.await_all_asked(client)
+            told = way.passed.count(LEAVE)
+            assert told <= 2, way.passed.hex()  # the first answers of a pack are asked for twice
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 10)
+            assert way.passed.count(LEAVE) == told, way.passed.hex()
+            await_value(client, "soc_percent", 1, near(50))
+            expect(write(client, SOC, 80))
+            await_value(client, "soc_percent", 1, near(80))
+        assert not in_factory_mode(url)
+
+
+def comes_out_after_a_lost_line():
+    """The connection ends when the board has gone into factory mode: it is brought out over the next one."""
+    server, url = simulate_variant("jbd", "")
+    with server, contextlib.closing(Killer(url)) as way, open_pack("jbd", "", way.url) as gateway, gateway.client() as client:
+        way.await_all_asked(client)
+        before, way.cut = way.passed.count(LEAVE), True
+        response = client.write_registers(SOC[1], words(80), slave=1)  # which may go on over the next connection
+        await_that(lambda: way.passed.count(LEAVE) > before)
+        await_value(client, "soc_percent", 1, near(50 if response.isError() else 80))
+        expect(write(client, SOC, 12))
+        gateway.stop()
+        assert not in_factory_mode(url)
+
+
+def await_that(condition):
+    until = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+class Killer(Way):
+    """Passes everything on, and ends the gateway, or its connection, when it sends a board into factory mode."""
+
+    def __init__(self, url):
+        self.victim, self.cut, self.passed = None, False, b""
+        super().__init__(url)
+
+    def pass_on(self, near_end, far):
+        while True:
+            for side in select.select([near_end, far], [], [])[0]:
+                try:
+                    data = side.recv(4096)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return
+                if side is far:
+                    near_end.sendall(data)
+                    continue
+                self.passed += data
+                self.known.add(data)
+                far.sendall(data)
+                if data == ENTER and (self.victim or self.cut):
+                    while not data.endswith(b"\x77") or data[1:2] != b"\0":
+                        data = far.recv(16)  # it has done it
+                    if self.victim:
+                        self.victim.process.kill()
+                    self.cut = False
+                    return
 
 
 def the_page_s_commands_do_it():
@@ -258,4 +361,5 @@ def configuration_refuses_protocols_that_cannot():
 
 
 main([sets_and_reads_back, does_not_write_what_is_set_already, refuses, refuses_without_the_right,
-      tells_what_was_not_carried_out, believes_only_what_is_read_back, the_page_s_commands_do_it, configuration_refuses_protocols_that_cannot])
+      tells_what_was_not_carried_out, believes_only_what_is_read_back, leaves_factory_mode, comes_out_after_a_lost_line,
+      the_page_s_commands_do_it, configuration_refuses_protocols_that_cannot])

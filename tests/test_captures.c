@@ -18,9 +18,18 @@
 #define MAX_FILES 256
 #define CAPTURES "tests/captures"
 
+/* What an expectation of a file is about, looked up once: there are millions of comparisons. */
+struct place {
+    enum { NOWHERE, VALUE, ALARM, TEXT } kind;
+    int index;
+    double expected;
+    bool alone; /* see stands_alone */
+};
+
 struct capture {
     char path[600];
     struct exchange *exchange;
+    struct place *places; /* of each item */
 };
 static struct capture captures[MAX_FILES];
 static size_t capture_count;
@@ -39,6 +48,49 @@ static char *read_file(const char *path, size_t *size)
     return text;
 }
 
+/* Values that follow from several messages may rightly differ when one of them is missing: extremes of fewer cells, the
+ * direction of the current, alarms and switches that an earlier reply of the same exchange has reported otherwise. */
+static bool stands_alone(const char *name)
+{
+    static const char *const alone[] = {"cell_mv.",    "temp_c.", "voltage_v", "soc_percent",
+                                        "soh_percent", "full_ah", "rated_ah",  "serial",
+                                        "model",       "firmware"};
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
+        if (strncmp(name, alone[i], strlen(alone[i])) == 0)
+            return true;
+    return false;
+}
+
+static struct place find_place(const struct exchange_item *item)
+{
+    struct place place = {.kind = NOWHERE, .alone = stands_alone(item->name)};
+    for (int i = 0; i < PACK_TEXTS; i++)
+        if (strcmp(pack_text_name((enum pack_text) i), item->name) == 0)
+            place.kind = TEXT, place.index = i;
+    char buffer[VALUE_NAME_SIZE];
+    for (int i = 0; i < PACK_VALUES; i++)
+        if (strcmp(pack_value_name((enum pack_value) i, buffer), item->name) == 0)
+            place.kind = VALUE, place.index = i;
+    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
+        snprintf(buffer, sizeof buffer, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
+        if (strcmp(buffer, item->name) == 0)
+            place.kind = ALARM, place.index = i;
+    }
+    if (place.kind != TEXT)
+        place.expected = strtod(item->value, NULL);
+    return place;
+}
+
+static struct place *find_places(const struct exchange *exchange)
+{
+    struct place *places = calloc(exchange->count + 1, sizeof *places);
+    assert_non_null(places);
+    for (size_t i = 0; i < exchange->count; i++)
+        if (exchange->items[i].kind == EXCHANGE_VALUE)
+            places[i] = find_place(&exchange->items[i]);
+    return places;
+}
+
 static void load_file(const char *path)
 {
     size_t size;
@@ -50,6 +102,7 @@ static void load_file(const char *path)
     capture->exchange = exchange_parse(text, size, error, sizeof error);
     if (!capture->exchange)
         fail_msg("%s: %s", path, error);
+    capture->places = find_places(capture->exchange);
     free(text);
 }
 
@@ -90,62 +143,56 @@ static int load_all(void **state)
 static int free_all(void **state)
 {
     (void) state;
-    while (capture_count > 0)
+    while (capture_count > 0) {
         exchange_free(captures[--capture_count].exchange);
+        free(captures[capture_count].places);
+    }
     return 0;
 }
 
 /* ---- comparing ---- */
 
-static bool find_number(const struct pack *pack, const char *name, double *value)
+/* NAN: unknown, or no number. */
+static double number_at(const struct pack *pack, const struct place *place)
 {
-    char buffer[VALUE_NAME_SIZE];
-    for (int i = 0; i < PACK_VALUES; i++)
-        if (strcmp(pack_value_name((enum pack_value) i, buffer), name) == 0) {
-            *value = pack->value[i];
-            return true;
-        }
-    for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        snprintf(buffer, sizeof buffer, "alarm.%s", pack_alarm_name((enum pack_alarm) i));
-        if (strcmp(buffer, name) == 0) {
-            bool known = pack->alarms_known >> i & 1;
-            *value = known ? pack_alarm_active(pack, (enum pack_alarm) i) : NAN;
-            return true;
-        }
-    }
-    return false;
+    if (place->kind == VALUE)
+        return pack->value[place->index];
+    if (place->kind == ALARM && (pack->alarms_known >> place->index & 1))
+        return pack_alarm_active(pack, (enum pack_alarm) place->index);
+    return NAN;
 }
 
-/* Checks one expectation; the difference goes to `problem`. */
-static bool meets(const struct pack *pack, const struct exchange_item *item, char problem[300])
+static bool meets(const struct pack *pack, const struct exchange_item *item,
+                  const struct place *place)
 {
-    for (int i = 0; i < PACK_TEXTS; i++)
-        if (strcmp(pack_text_name((enum pack_text) i), item->name) == 0) {
-            snprintf(problem, 300, "%s: expected '%s', got '%s'", item->name, item->value,
-                     pack->text[i]);
-            return strcmp(pack->text[i], item->value) == 0;
-        }
-    double got;
-    if (!find_number(pack, item->name, &got)) {
+    if (place->kind == TEXT)
+        return strcmp(pack->text[place->index], item->value) == 0;
+    return fabs(number_at(pack, place) - place->expected) <= item->tolerance + 1e-9;
+}
+
+static void describe(const struct pack *pack, const struct exchange_item *item,
+                     const struct place *place, char problem[300])
+{
+    if (place->kind == NOWHERE)
         snprintf(problem, 300, "line %u: no such value '%s'", item->line, item->name);
-        return false;
-    }
-    double expected = strtod(item->value, NULL);
-    snprintf(problem, 300, "%s: expected %s within %g, got %.6g", item->name, item->value,
-             item->tolerance, got);
-    return fabs(got - expected) <= item->tolerance + 1e-9;
+    else if (place->kind == TEXT)
+        snprintf(problem, 300, "%s: expected '%s', got '%s'", item->name, item->value,
+                 pack->text[place->index]);
+    else
+        snprintf(problem, 300, "%s: expected %s within %g, got %.6g", item->name, item->value,
+                 item->tolerance, number_at(pack, place));
 }
 
-static unsigned count_unmet(const struct exchange *exchange, const struct pack *pack,
-                            const char *path)
+static unsigned count_unmet(const struct capture *capture, const struct pack *pack)
 {
     unsigned unmet = 0;
     char problem[300];
-    for (size_t i = 0; i < exchange->count; i++) {
-        const struct exchange_item *item = &exchange->items[i];
-        if (item->kind == EXCHANGE_VALUE && !meets(pack, item, problem)) {
+    for (size_t i = 0; i < capture->exchange->count; i++) {
+        const struct exchange_item *item = &capture->exchange->items[i];
+        if (item->kind == EXCHANGE_VALUE && !meets(pack, item, &capture->places[i])) {
             unmet++;
-            print_error("%s: %s\n", path, problem);
+            describe(pack, item, &capture->places[i], problem);
+            print_error("%s: %s\n", capture->path, problem);
         }
     }
     return unmet;
@@ -265,7 +312,7 @@ static void test_variations(void **state)
             struct pack pack;
             struct reply_counters counters;
             replay(varied, &pack, &counters);
-            unsigned unmet = count_unmet(captures[i].exchange, &pack, captures[i].path);
+            unsigned unmet = count_unmet(&captures[i], &pack);
             if (unmet)
                 print_error("%s: %s: %u values differ\n", captures[i].path, variations[v].name,
                             unmet);
@@ -279,28 +326,10 @@ static void test_variations(void **state)
 
 /* ---- damage ---- */
 
-/* Values that follow from several messages may rightly differ when one of them is missing: extremes of fewer cells, the
- * direction of the current, alarms and switches that an earlier reply of the same exchange has reported otherwise. */
-static bool stands_alone(const char *name)
+static bool known(const struct pack *pack, const struct place *place)
 {
-    static const char *const alone[] = {"cell_mv.",    "temp_c.", "voltage_v", "soc_percent",
-                                        "soh_percent", "full_ah", "rated_ah",  "serial",
-                                        "model",       "firmware"};
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
-        if (strncmp(name, alone[i], strlen(alone[i])) == 0)
-            return true;
-    return false;
-}
-
-static bool known(const struct pack *pack, const char *name)
-{
-    double value;
-    if (find_number(pack, name, &value))
-        return !isnan(value);
-    for (int i = 0; i < PACK_TEXTS; i++)
-        if (strcmp(pack_text_name((enum pack_text) i), name) == 0)
-            return pack->text[i][0] != '\0';
-    return false;
+    return place->kind == TEXT ? pack->text[place->index][0] != '\0'
+                               : !isnan(number_at(pack, place));
 }
 
 /* Where one request stands in the file more than once, an earlier answer is right when the last one is lost. */
@@ -316,12 +345,11 @@ static bool asks_twice(const struct exchange *exchange)
     return exchange->count > 0 && exchange->items[0].kind != EXCHANGE_REQUEST;
 }
 
-static bool equal(const struct pack *a, const struct pack *b, const char *name)
+static bool equal(const struct pack *a, const struct pack *b, const struct place *place)
 {
-    double x, y;
-    if (find_number(a, name, &x) && find_number(b, name, &y))
-        return x == y;
-    return memcmp(a->text, b->text, sizeof a->text) == 0;
+    if (place->kind == TEXT)
+        return memcmp(a->text, b->text, sizeof a->text) == 0;
+    return number_at(a, place) == number_at(b, place);
 }
 
 /* Replays a damaged exchange and counts values that are known and wrong; unknown is right for what did not arrive.
@@ -337,13 +365,15 @@ static unsigned count_made_up(const struct capture *capture, const struct exchan
     char problem[300];
     for (size_t i = 0; i < exchange->count; i++) {
         const struct exchange_item *item = &exchange->items[i];
-        if (item->kind != EXCHANGE_VALUE || !stands_alone(item->name) ||
-            !known(&pack, item->name) || meets(&pack, item, problem) ||
-            (lost && equal(&pack, lost, item->name)))
+        const struct place *place = &capture->places[i];
+        if (item->kind != EXCHANGE_VALUE || !place->alone || !known(&pack, place) ||
+            meets(&pack, item, place) || (lost && equal(&pack, lost, place)))
             continue;
-        if (wrong++ == 0)
+        if (wrong++ == 0) {
+            describe(&pack, item, place, problem);
             print_error("%s: line %u, damaged at %zu: %s\n", capture->path, damaged->line, where,
                         problem);
+        }
     }
     return wrong;
 }

@@ -60,9 +60,3 @@ def await_that(ask, holds):
 
 def named(objects, name, key="name"):
     return next(found for found in objects if found[key] == name)
-
-
-def free_port():
-    """One that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]

@@ -2,10 +2,13 @@
 """What the end-to-end tests share: processes whose output can be awaited, the register map as the program prints it,
 pymodbus and mbpoll as clients, and a TCP server that replays exchange files. Tests print TAP."""
 
+import contextlib
 import json
 import os
 import queue
 import re
+import secrets
+import select
 import selectors
 import shutil
 import signal
@@ -82,6 +85,17 @@ class Program:
         if kind is not None:
             print("# output of " + " ".join(self.process.args) + ":")
             print("\n".join("#   " + line for line in self.lines[-40:]))
+
+
+def free_port():
+    """One of 127.0.0.1 that nobody listens on. Below those that the kernel gives to whoever asks for any: another test that
+    runs at this time comes upon it by chance only."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        ephemeral = int(file.read().split()[0])
+    while True:
+        port = 10000 + secrets.randbelow(ephemeral - 10000) if ephemeral > 12000 else 0
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as listener:
+            return listener.getsockname()[1]
 
 
 def simulate(protocol, options="", *more):
@@ -229,6 +243,103 @@ class Exchange:
             self.values.append((words[0], " ".join(words[1:]), tolerance))
 
 
+class Way:
+    """What lies between the gateway and a pack. It knows orders by being no request that it has passed on before."""
+
+    def __init__(self, url):
+        host, port = url[len("tcp://"):].split(":")
+        self.pack = (host, int(port))
+        self.known, self.held, self.counted = set(), b"", 0
+        self.orders = "pass"  # "count" them; "hold" their answer; "drop" them and deliver what was held
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        """One connection at a time."""
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            with near, socket.create_connection(self.pack) as far:
+                self.pass_on(near, far)
+
+    def pass_on(self, near, far):
+        holding = False
+        while True:
+            for side in select.select([near, far], [], [])[0]:
+                try:
+                    data = side.recv(4096)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return
+                if side is far:
+                    if holding:
+                        self.held += data
+                    else:
+                        near.sendall(data)
+                    continue
+                is_order = self.orders != "pass" and data not in self.known
+                self.known |= set() if is_order else {data}
+                self.counted += is_order
+                holding = is_order and self.orders == "hold"
+                if is_order and self.orders == "drop":
+                    near.sendall(self.held)
+                else:
+                    far.sendall(data)
+
+    def await_all_asked(self, client):
+        """Until nothing new was asked in many polls: a board is asked for some things only when there is time."""
+        known = -1
+        while known < len(self.known):
+            known = len(self.known)
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 10)
+
+    def close(self):
+        self.listener.close()
+
+
+class Standin:
+    """Listens on a port of 127.0.0.1; each connection is spoken to in a thread of its own, by `talk(connection)`, and closed
+    afterwards. `over` is set when the test has done with it."""
+
+    def __init__(self, talk=None):
+        self.talk = talk or self.talk
+        self.connections, self.over = 0, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.url = f"tcp://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection):
+        with connection, contextlib.suppress(OSError):  # the other end may go at any time
+            self.talk(connection)
+
+    def close(self):
+        self.over.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # or it would wait on
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.close()
+
+
 class Replayer:
     """Answers on a TCP port what an exchange file says; requests that it does not know stay unanswered. A request that
     stands in the file more than once gets its answers in turn, the last one for good."""
@@ -296,19 +407,67 @@ class Replayer:
 
 # ---- running ----
 
-def main(tests):
-    """Runs the test functions and prints TAP; the exit status is 1 when any failed."""
+def run_case(number, test):
+    """Runs one and prints its line; whether it passed."""
+    begin = time.monotonic()
+    try:
+        test()
+    except Exception:
+        print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
+        print(f"not ok {number} - {test.__name__}", flush=True)
+        return False
+    print(f"ok {number} - {test.__name__} # {time.monotonic() - begin:.1f} s", flush=True)
+    return True
+
+
+def run_apart(number, test):
+    """Runs one in a process of its own; (its id, a file with what it says)."""
+    said = tempfile.TemporaryFile()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+            status = 0 if run_case(number, test) else 1
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    return pid, said
+
+
+def run_side_by_side(tests, at_once):
+    """All of them, as many at a time as are allowed; how many failed. Each says all that it has to say when it is over."""
+    waiting, running, failed = list(enumerate(tests, 1)), {}, 0
+    while waiting or running:
+        if waiting and len(running) < at_once:
+            number, test = waiting.pop(0)
+            pid, said = run_apart(number, test)
+            running[pid] = test, said
+            continue
+        pid, status = os.wait()
+        if pid not in running:
+            continue
+        test, said = running.pop(pid)
+        with said:
+            said.seek(0)
+            sys.stdout.write(said.read().decode(errors="replace"))
+        if os.WIFSIGNALED(status):
+            print(f"# {test.__name__} was ended by signal {os.WTERMSIG(status)}")
+        sys.stdout.flush()
+        failed += status != 0
+    return failed
+
+
+def main(tests, at_once=1):
+    """Runs the test functions and prints TAP; the exit status is 1 when any failed. Where they share nothing and mostly wait,
+    several run `at_once`, each in a process of its own; the longest should come first then."""
     for tool in ("mbpoll",):
         assert shutil.which(tool), f"{tool} is missing"
-    print(f"1..{len(tests)}")
-    failed = 0
-    for number, test in enumerate(tests, 1):
-        begin = time.monotonic()
-        try:
-            test()
-            print(f"ok {number} - {test.__name__} # {time.monotonic() - begin:.1f} s", flush=True)
-        except Exception:
-            failed += 1
-            print("\n".join("# " + line for line in traceback.format_exc().splitlines()))
-            print(f"not ok {number} - {test.__name__}", flush=True)
+    print(f"1..{len(tests)}", flush=True)
+    if at_once > 1:
+        failed = run_side_by_side(tests, at_once)
+    else:
+        failed = [run_case(number, test) for number, test in enumerate(tests, 1)].count(False)
     sys.exit(failed != 0)

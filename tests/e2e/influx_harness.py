@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
@@ -16,14 +15,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program
+from harness import PATIENCE, Program, free_port
 
 POINT = re.compile(r"^((?:\\.|[^\\ ])+) ((?:\\.|[^\\ ])+) (\d+)$")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def parse(line):

@@ -14,16 +14,11 @@ import time
 
 import paho.mqtt.client as paho
 
-from harness import PATIENCE, Program
+from harness import PATIENCE, Program, Standin, free_port
 
 LINE = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n{3}\n"
 # A reply that a busy machine brings late is no lost one: what counts is that none is missing.
 PATIENT = LINE.replace("protocol = daly\n", "protocol = daly\nreply_timeout = 60s\n")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Broker(Program):
@@ -101,28 +96,23 @@ class Listener:
         self.client.loop_stop()
 
 
-class Proxy:
+class Proxy(Standin):
     """Between a client and a broker: passes everything on, or stands still in the middle of it, as a network does."""
 
     def __init__(self, broker):
         self.target = ("127.0.0.1", broker.port)
         self.flows = threading.Event()
         self.flows.set()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
         self.ends = []
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self):
-        while True:
-            try:
-                near, _ = self.socket.accept()
-                far = socket.create_connection(self.target)
-            except OSError:
-                return
+    def talk(self, near):
+        with socket.create_connection(self.target) as far:
             self.ends += [near, far]
-            for source, target in ((near, far), (far, near)):
-                threading.Thread(target=self._pass, args=(source, target), daemon=True).start()
+            back = threading.Thread(target=self._pass, args=(far, near), daemon=True)
+            back.start()
+            self._pass(near, far)
+            back.join()
 
     def _pass(self, source, target):
         try:
@@ -132,54 +122,28 @@ class Proxy:
         except OSError:
             pass
         for end in source, target:
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
+    def close(self):
         self.flows.set()
-        self.socket.close()
+        super().close()
         for end in self.ends:
-            end.close()
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
-class Liar:
-    """A listener that does something else than a broker with whoever connects."""
+class Liar(Standin):
+    """A listener that does something else than a broker with whoever connects, and keeps the connection."""
 
-    def __init__(self, talk):
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.talk = talk
-        self.kept = []
-        threading.Thread(target=self._serve, daemon=True).start()
+    def __init__(self, behave):
+        self.behave = behave
+        super().__init__()
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            self.kept.append(connection)
-            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
-
-    def _one(self, connection):
-        try:
-            connection.recv(4096)
-            self.talk(connection)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.socket.close()
-        for connection in self.kept:
-            connection.close()
+    def talk(self, connection):
+        connection.recv(4096)
+        self.behave(connection)
+        self.over.wait()
 
 
 CONNACK = bytes.fromhex("20020000")

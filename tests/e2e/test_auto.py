@@ -101,5 +101,5 @@ def wants_a_line_for_it_alone():
     assert subprocess.run([PACKGATE, "check", "-"], input=several.encode(), stdout=subprocess.DEVNULL).returncode == 0
 
 
-main([finds_serves_and_remembers, finds_several_on_a_bus, finds_by_address_and_assumes_the_rest,
-      wants_a_line_for_it_alone])
+main([finds_several_on_a_bus, finds_by_address_and_assumes_the_rest, finds_serves_and_remembers,
+      wants_a_line_for_it_alone], at_once=3)

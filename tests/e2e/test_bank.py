@@ -295,5 +295,6 @@ def serves_spikes_when_told_to():
             assert read_value(client, "spikes", 1) == 0
 
 
-main([two_packs_as_one, goes_on_without_a_pack, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
-      follows_a_new_configuration, is_pushed, serves_no_spike, serves_a_step_that_is_confirmed, serves_spikes_when_told_to])
+main([goes_on_without_a_pack, two_packs_as_one, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
+      follows_a_new_configuration, is_pushed, serves_no_spike, serves_a_step_that_is_confirmed,
+      serves_spikes_when_told_to], at_once=3)

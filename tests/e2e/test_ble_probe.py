@@ -61,4 +61,4 @@ with tempfile.TemporaryDirectory() as folder:
     EMPTY = os.path.join(folder, "none.ini")
     with open(EMPTY, "w") as file:
         file.write("[line x]\nport = tcp://127.0.0.1:9\nprotocol = daly\n[pack x]\nline = x\nunit = 1\n")
-    main([lists_what_is_in_reach, finds_the_protocol])
+    main([finds_the_protocol, lists_what_is_in_reach], at_once=2)

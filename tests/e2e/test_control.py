@@ -4,15 +4,13 @@
 import concurrent.futures
 import contextlib
 import re
-import select
 import signal
 import socket
 import struct
 import subprocess
-import threading
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Way, await_value, main, read_value, simulate
 
 # driver, variant: where the sheet gives the requests.
 DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
@@ -149,57 +147,6 @@ def tells_of_orders_to_a_silent_pack():
         gateway.wait_for(r"orders discharge off: refused with exception 11, the pack does not answer")
 
 
-class Way:
-    """What lies between the gateway and a pack. It knows orders by being no request that it has passed on before."""
-
-    def __init__(self, url):
-        host, port = url[len("tcp://"):].split(":")
-        self.pack = (host, int(port))
-        self.known, self.held = set(), b""
-        self.orders = "pass"  # or "hold" their answer, or "drop" them and deliver what was held
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            with near, socket.create_connection(self.pack) as far:
-                self.pass_on(near, far)
-
-    def pass_on(self, near, far):
-        holding = False
-        while True:
-            ready, _, _ = select.select([near, far], [], [])
-            for side in ready:
-                try:
-                    data = side.recv(4096)
-                except ConnectionError:
-                    data = b""
-                if not data:
-                    return
-                if side is far:
-                    if holding:
-                        self.held += data
-                    else:
-                        near.sendall(data)
-                    continue
-                is_order = self.orders != "pass" and data not in self.known
-                self.known |= set() if is_order else {data}
-                holding = is_order and self.orders == "hold"
-                if is_order and self.orders == "drop":
-                    near.sendall(self.held)
-                else:
-                    far.sendall(data)
-
-    def close(self):
-        self.listener.close()
-
-
 def believes_what_is_read_back():
     """The answer to one order is lost, and comes when the next one is, which is not carried out."""
     with_each_driver(believe_what_is_read_back)
@@ -256,6 +203,7 @@ def configuration_refuses_protocols_that_cannot():
         assert result.returncode == 1 and b"writable" in result.stdout, (driver, result.stdout)
 
 
-main([tells_many_orders_in_few_lines, switches_and_reads_back, believes_what_is_read_back, switches_both_at_once, refuses_what_is_not_a_switch,
-      refuses_when_off, says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
-      carries_nothing_out_that_waited_through_a_sleep, configuration_refuses_protocols_that_cannot])
+main([believes_what_is_read_back, switches_and_reads_back, carries_nothing_out_that_waited_through_a_sleep,
+      tells_many_orders_in_few_lines, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
+      says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
+      configuration_refuses_protocols_that_cannot], at_once=3)

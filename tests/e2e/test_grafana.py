@@ -7,14 +7,13 @@ import json
 import os
 import re
 import shutil
-import socket
 import tempfile
 import threading
 import time
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Gateway, Program, main, simulate
+from harness import PATIENCE, Gateway, Program, free_port, main, simulate
 
 with open("conf/grafana.json", encoding="utf-8") as file:
     DASHBOARD = json.load(file)
@@ -23,11 +22,6 @@ with open("conf/grafana.json", encoding="utf-8") as file:
 FIELDS = {"voltage_v": 26.4, "current_a": -12.3, "power_w": -325, "soc_percent": 61.7, "cell_delta_mv": 7, "temp_max_c": 23,
           "temp_min_c": -7, "mos_temp_c": 30, "fresh": 1, "age_s": 1, "timeouts": 2, "charged_wh": 5000, "discharged_wh": 4000,
           "alarm_level": 1, "alarm_soc_low": 1, **{f"cell_mv_{n:02d}": 3290 + n for n in range(1, 9)}}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class LineProtocol(http.server.BaseHTTPRequestHandler):

@@ -168,4 +168,5 @@ def says_where_it_cannot_write():
             place.await_rows("SELECT name FROM recents")
 
 
-main([remembers_values_and_events, exports_csv, says_when_there_is_nothing_yet, survives_its_death_and_lost_files, says_where_it_cannot_write])
+main([survives_its_death_and_lost_files, remembers_values_and_events, exports_csv, says_when_there_is_nothing_yet,
+      says_where_it_cannot_write], at_once=5)

@@ -19,8 +19,8 @@ import urllib.parse
 
 import yaml
 
-from harness import PACKGATE, PATIENCE, Program, main, simulate
-from mqtt_harness import Broker, Listener, free_port
+from harness import PACKGATE, PATIENCE, Program, free_port, main, simulate
+from mqtt_harness import Broker, Listener
 
 APP = "packaging/home-assistant"
 TOKEN, USER, PASSWORD = "token-of-the-app", "addons", "correct horse"

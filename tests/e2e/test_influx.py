@@ -265,19 +265,23 @@ def real_databases():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def without_history_and_with_a_lost_one():
-    """What memory has is sent all the same; a history that was deleted holds nothing up."""
+def without_a_history():
+    """What memory has is sent all the same."""
     server, url = simulate("daly", "profile=fixed")
     away = Trouble(lambda *_: (503, b"", {}))
-    with server, Place() as place, Database(away) as database:
+    with server, Database(away) as database:
         with Gateway(PACK.format("shed", url, 1) + section("one", database.url)) as gateway:
             gateway.wait_published("shed")
             await_status(gateway, "one", lambda status: status["behind_s"] >= 30)
             away.over = True
             times = database.await_times("shed", lambda got: len(got) >= 4)
             assert all(b - a == 10 for a, b in zip(times, times[1:])), times
-    away.over = False
+
+
+def with_a_lost_history():
+    """One that was deleted holds nothing up."""
     server, url = simulate("daly", "profile=fixed")
+    away = Trouble(lambda *_: (503, b"", {}))
     with server, Place() as place, Database(away) as database:
         with Gateway(PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("one", database.url)) as gateway:
             gateway.wait_published("shed")
@@ -294,4 +298,5 @@ def without_history_and_with_a_lost_one():
 if __name__ == "__main__":
     for tool in ("influxd", "victoria-metrics"):
         assert shutil.which(tool), f"{tool} is missing"
-    main([what_it_sends, silent_packs_say_so, nothing_is_lost, real_databases, without_history_and_with_a_lost_one])
+    main([nothing_is_lost, what_it_sends, silent_packs_say_so, real_databases, without_a_history,
+          with_a_lost_history], at_once=6)

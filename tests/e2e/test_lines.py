@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 
-from harness import (Gateway, PATIENCE, PACKGATE, await_value, decode, exception_of, find, main, read_value, simulate,
+from harness import (Gateway, PATIENCE, PACKGATE, Standin, await_value, decode, exception_of, find, main, read_value, simulate,
                      simulate_pty)
 
 STALE = 0x0B
@@ -28,39 +28,6 @@ def pack(name, unit, more=""):
 def await_polls(client, unit, count=POLLS):
     start = read_value(client, "polls", unit)
     await_value(client, "polls", unit, lambda polls: polls >= start + count)
-
-
-class FarEnd:
-    """A TCP server; each connection is served by a function in a thread of its own."""
-
-    def __init__(self, serve):
-        self.serve = serve
-        self.connections = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with connection:
-            try:
-                self.serve(connection)
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.listener.close()
 
 
 def relay(source, *targets):
@@ -87,7 +54,7 @@ def bus_of(*urls):
         for member in members:
             threading.Thread(target=relay, args=(member, connection), daemon=True).start()
         relay(connection, *members)
-    return FarEnd(serve)
+    return Standin(serve)
 
 
 def flood(connection):
@@ -121,14 +88,14 @@ def waits_for_a_silent_server():
     answers = threading.Event()
     server, url = simulate("daly", "profile=fixed,voltage_v=53.2")
     bus = bus_of(url)
-    serve = bus.serve
+    serve = bus.talk
 
     def take_and_say_nothing(connection):
         while not answers.is_set():
             assert connection.recv(4096)
         serve(connection)
 
-    bus.serve = take_and_say_nothing
+    bus.talk = take_and_say_nothing
     text = line("a", bus.url, more="reply_timeout = 50ms") + pack("a", 1, "stale_after = 1s")
     with server, bus, Gateway(text) as gateway, gateway.client() as client:
         gateway.wait_for("no answer from a")
@@ -163,7 +130,7 @@ def tells_the_age_of_what_was_held_up():
 
     voltage, age = find("voltage_v", "extended"), find("age_s")
     first, last = min(voltage["address"], age["address"]), max(voltage["address"] + 2, age["address"] + 2)
-    with server, FarEnd(serve) as proxy, Gateway(line("a", proxy.url) + pack("a", 1, "stale_after = 30s")) as gateway, \
+    with server, Standin(serve) as proxy, Gateway(line("a", proxy.url) + pack("a", 1, "stale_after = 30s")) as gateway, \
             gateway.client() as client:
         gateway.wait_published("a")
         for _ in range(3):
@@ -191,7 +158,7 @@ def tells_noise_from_silence():
         while connection.recv(4096):
             connection.sendall(bytes(range(0x20, 0x30)))
 
-    with FarEnd(babble) as noisy, FarEnd(lambda connection: connection.recv(4096) and connection.recv(4096)) as silent:
+    with Standin(babble) as noisy, Standin(lambda connection: connection.recv(4096) and connection.recv(4096)) as silent:
         text = line("a", noisy.url, "jbd", "reply_timeout = 50ms") + pack("a", 1)
         text += line("b", silent.url, more="reply_timeout = 50ms") + pack("b", 2)
         with Gateway(text) as gateway:
@@ -203,7 +170,7 @@ def tells_noise_from_silence():
 
 def survives_a_flood():
     server, url = simulate("daly", "profile=fixed")
-    with server, FarEnd(flood) as one, FarEnd(flood) as two, FarEnd(flood) as three:
+    with server, Standin(flood) as one, Standin(flood) as two, Standin(flood) as three:
         text = line("good", url) + pack("good", 9)
         for unit, bad in enumerate((one, two, three), 1):
             text += line(f"flood-{unit}", bad.url, more="reply_timeout = 50ms") + pack(f"flood-{unit}", unit)
@@ -272,7 +239,7 @@ def survives_an_adapter_with_a_loose_contact():
 
 def serves_a_bank_of_which_a_pack_is_still_to_be_found():
     server, url = simulate("daly", "profile=fixed")
-    with server, FarEnd(flood) as noise:
+    with server, Standin(flood) as noise:
         text = (line("found", url) + pack("found", 1) + line("searched", noise.url, "auto") + pack("searched", 2) +
                 "[bank both]\npacks = found, searched\nunit = 100\n")
         with Gateway(text) as gateway, gateway.client() as client:
@@ -321,9 +288,8 @@ def reads_into_a_pipe_that_closes():
             assert reader.wait(PATIENCE) == 1
 
 
-main([polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
-      tells_the_age_of_what_was_held_up,
-      tells_noise_from_silence, survives_a_flood, speaks_two_protocols_on_one_line,
-      survives_an_adapter_with_a_loose_contact, leaves_a_port_to_whom_has_it,
-      serves_a_bank_of_which_a_pack_is_still_to_be_found, saves_its_state_however_often_it_is_told_to_end,
-      reads_into_a_pipe_that_closes])
+main([tells_the_age_of_what_was_held_up, speaks_two_protocols_on_one_line,
+      polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
+      tells_noise_from_silence, survives_a_flood, survives_an_adapter_with_a_loose_contact,
+      leaves_a_port_to_whom_has_it, serves_a_bank_of_which_a_pack_is_still_to_be_found,
+      saves_its_state_however_often_it_is_told_to_end, reads_into_a_pipe_that_closes], at_once=4)

@@ -226,6 +226,6 @@ def says_what_cannot_be_heard():
     assert check_says(line.replace("listen = yes\n", "") + pack + "jk-pb\naddress = 0\n", "expected 1 to 247") == 1
 
 
-main([hears_a_modbus_master, hears_a_jk_master, hears_an_inverter_that_asks_pylontech_and_pace,
-      hears_on_a_serial_port_that_it_cannot_write_to, hears_who_has_no_address, grows_old_when_nothing_passes,
-      says_what_cannot_be_heard])
+main([hears_an_inverter_that_asks_pylontech_and_pace, grows_old_when_nothing_passes, hears_a_modbus_master,
+      hears_a_jk_master, hears_on_a_serial_port_that_it_cannot_write_to, hears_who_has_no_address,
+      says_what_cannot_be_heard], at_once=3)

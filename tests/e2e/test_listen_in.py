@@ -6,11 +6,9 @@ import json
 import os
 import re
 import signal
-import socket
-import threading
 
 from control_harness import Link, await_that, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Program, Standin, main, simulate
 
 PACK = "[line {0}]\nport = {1}\nprotocol = {2}\n[pack {0}]\nline = {0}\nunit = 1\npoll = 200ms\n"
 SIM = "profile=fixed,voltage_v=26.1,cell_count=8"
@@ -66,34 +64,16 @@ def secrets_are_masked():
     assert not any("33 34 35" in line for line in gateway.lines)
 
 
-class Noisy:
+def make_noise(connection):
     """A far end that answers everything with 8 kB of noise."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
-
-    def serve(self, connection):
-        try:
-            while connection.recv(1000):
-                connection.sendall(b"U" * 8000)
-        except OSError:
-            pass
+    while connection.recv(1000):
+        connection.sendall(b"U" * 8000)
 
 
 def who_does_not_read_is_dropped():
     """With a count and a word in the log; the other listener and the polls go on."""
     server, url = simulate("daly", SIM)
-    noisy = Noisy()
+    noisy = Standin(make_noise)
     text = PACK.format("a", url, "daly") + PACK.format("b", noisy.url, "daly").replace("unit = 1", "unit = 2")
     with server, Gateway(text) as gateway, Link(gateway) as link, Link(gateway) as deaf:
         gateway.wait_published("a")
@@ -108,7 +88,7 @@ def who_does_not_read_is_dropped():
             while not listener.queue.empty():
                 listener.queue.get()
             listener.wait_for("^> A5")
-    noisy.listener.close()
+    noisy.close()
 
 
 def survives_a_reload():
@@ -167,4 +147,5 @@ def sends_by_hand():
             assert any(line.startswith("< ") for line in listen(talking, "t", 4))
 
 
-main([is_an_exchange_file, secrets_are_masked, who_does_not_read_is_dropped, survives_a_reload, sends_by_hand])
+main([sends_by_hand, is_an_exchange_file, secrets_are_masked, who_does_not_read_is_dropped,
+      survives_a_reload], at_once=3)

@@ -7,8 +7,8 @@ import os
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate
-from mqtt_harness import Broker, LINE, Listener, free_port
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate
+from mqtt_harness import Broker, LINE, Listener
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIENTS = os.path.join(HERE, "npm-mqtt")

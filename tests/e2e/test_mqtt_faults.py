@@ -3,18 +3,17 @@
 comes back with and without what it had kept, certificates that change, messages that find no room, rights that are
 refused, keys that nobody can open, brokers that do not keep to the rules."""
 
+import contextlib
 import json
 import os
 import pty
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import threading
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, read_value, simulate
 from mqtt_harness import Broker, LINE, Listener, Proxy, await_retained, make_certificates, name_servers_silent
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cells=8,soc_percent=77"
@@ -152,7 +151,7 @@ def counts_what_finds_no_room():
         assert sum("messages are dropped" in line for line in gateway.lines) == 1, gateway.lines
 
 
-class Scripted:
+class Scripted(Standin):
     """A broker of a few lines that does what it is told: `answers` is the reply to each type of packet, the number of the
     packet in place of NN."""
 
@@ -162,21 +161,11 @@ class Scripted:
         names = {"connect": 1, "publish": 3, "subscribe": 8, "unsubscribe": 10, "ping": 12}
         self.answers = {**self.ANSWERS, **{names[name]: answer for name, answer in differently.items()}}
         self.published = {}
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection):
-        try:
-            stream = connection.makefile("rb")
+    def talk(self, connection):
+        stream = connection.makefile("rb")
+        with contextlib.suppress(IndexError):  # it went in the middle of a packet
             while head := stream.read(1):
                 size, shift = 0, 0
                 while True:
@@ -186,8 +175,6 @@ class Scripted:
                     if byte < 0x80:
                         break
                 self._take(connection, head[0], stream.read(size))
-        except (OSError, IndexError):
-            pass
 
     def _take(self, connection, head, body):
         kind, number = head >> 4, body[:2]
@@ -200,12 +187,6 @@ class Scripted:
         answer = self.answers.get(kind)
         if answer:
             connection.sendall(bytes.fromhex(answer.replace("NN", number.hex())))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.socket.close()
 
 
 def says_what_it_may_not_subscribe_to():
@@ -286,6 +267,7 @@ def asks_nobody_for_the_password_of_a_key():
             assert b"client_key is locked with a password" in said, said
 
 
-main([name_servers_that_never_answer_hold_nobody_up, comes_back_to_a_broker_with_and_without_its_memory,
-      notices_another_certificate, counts_what_finds_no_room, says_what_it_may_not_subscribe_to,
-      gives_up_a_broker_that_reads_nothing, stays_with_a_broker_of_few_words, asks_nobody_for_the_password_of_a_key])
+main([name_servers_that_never_answer_hold_nobody_up, notices_another_certificate,
+      gives_up_a_broker_that_reads_nothing, stays_with_a_broker_of_few_words,
+      comes_back_to_a_broker_with_and_without_its_memory, counts_what_finds_no_room,
+      says_what_it_may_not_subscribe_to, asks_nobody_for_the_password_of_a_key], at_once=4)

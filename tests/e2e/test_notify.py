@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import Gateway, PACKGATE, PATIENCE, main
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main
 from mqtt_harness import LINE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
@@ -84,31 +84,14 @@ class Service:
         self.server.server_close()
 
 
-class MailServer:
+class MailServer(Standin):
     """Speaks SMTP as far as is needed, with STARTTLS and a login when it has a certificate."""
 
     def __init__(self, tls=None, answers=()):
         self.tls, self.answers, self.queue, self.logins = tls, list(answers), queue.Queue(), []
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        self.threads = threading.Thread(target=self._serve, daemon=True).start()
+        super().__init__()
 
-    def _serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
-
-    def _talk(self, connection):
-        try:
-            self._session(connection)
-        except (OSError, ssl.SSLError):
-            pass
-        connection.close()
-
-    def _session(self, connection):
+    def talk(self, connection):
         safe, mail = False, {"to": [], "from": None}
         file = connection.makefile("rwb")
 
@@ -158,12 +141,6 @@ class MailServer:
 
     def next(self):
         return self.queue.get(timeout=PATIENCE)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.socket.close()
 
 
 def section(more, hold="0s"):
@@ -551,6 +528,7 @@ def says_what_is_wrong():
         assert status == 0 and "can be read by everybody" in said and "geheim" not in said, said
 
 
-main([tells_a_webhook_begin_and_end, tells_what_lasts, tells_silence_and_return, tells_nothing_twice, tells_who_switched, says_it_to_ntfy,
-      says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program, other_kinds_start_nothing, tries_again,
-      hangs_do_not_hold_the_gateway_up, name_servers_that_never_answer_end_in_a_line, checks_certificates, limits_floods, reports, says_what_is_wrong])
+main([reports, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
+      tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
+      tells_who_switched, says_it_to_ntfy, says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program,
+      other_kinds_start_nothing, checks_certificates, limits_floods, says_what_is_wrong], at_once=5)

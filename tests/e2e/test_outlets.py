@@ -258,6 +258,7 @@ def each_has_its_own_libraries_alone():
 
 
 if __name__ == "__main__":
-    main([gets_values_and_orders, says_what_was_ordered, tells_what_grew_old, has_nothing_of_the_gateway,
-          a_stopped_one_holds_nobody_up, a_reload_ends_a_stopped_one, is_started_again, a_reload_leaves_the_others_alone,
-          ends_with_the_gateway, bad_ones_hold_nobody_up, is_nothing_by_itself, each_has_its_own_libraries_alone])
+    main([a_stopped_one_holds_nobody_up, bad_ones_hold_nobody_up, a_reload_ends_a_stopped_one,
+          gets_values_and_orders, says_what_was_ordered, tells_what_grew_old, has_nothing_of_the_gateway,
+          is_started_again, a_reload_leaves_the_others_alone, ends_with_the_gateway, is_nothing_by_itself,
+          each_has_its_own_libraries_alone], at_once=3)

@@ -16,8 +16,8 @@ import sys
 import tempfile
 import urllib.request
 
-from control_harness import free_port
-from harness import PACKGATE, PATIENCE, Gateway, Program, main, simulate
+
+from harness import PACKGATE, PATIENCE, Gateway, Program, free_port, main, simulate
 
 NPM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "npm")
 BUILT = os.path.dirname(PACKGATE)

@@ -685,13 +685,12 @@ def follows_a_changed_configuration():
             go_on(gateway)
 
 
-main([writes_all_types_in_both_orders, writes_with_the_function_asked_for, writes_the_example,
-      writes_what_changes_at_once, writes_at_least_every_interval, stale_values_are_skipped_or_replaced,
-      unknown_values_are_skipped_or_replaced, a_silent_target_delays_nothing,
+main([a_refused_register_does_not_stop_its_neighbours, an_ignored_register_is_found,
+      a_busy_target_is_asked_again_soon, writes_all_types_in_both_orders, writes_with_the_function_asked_for,
+      writes_the_example, writes_what_changes_at_once, writes_at_least_every_interval,
+      stale_values_are_skipped_or_replaced, unknown_values_are_skipped_or_replaced, a_silent_target_delays_nothing,
       a_silent_target_is_given_up_and_tried_again, a_slow_target_gets_new_values_only,
       a_resetting_target_delays_nothing, a_target_that_comes_up_late_gets_everything, exceptions_are_told_once,
-      a_refused_register_does_not_stop_its_neighbours, a_busy_target_is_asked_again_soon,
-      a_malformed_answer_is_asked_again_soon, an_ignored_register_is_found, pushes_to_one_target_share_a_connection,
-      a_silent_unit_does_not_stop_the_others,
-      a_value_that_does_not_fit_is_told, writes_values_of_a_bank, follows_a_changed_configuration,
-      ends_while_a_request_is_under_way])
+      a_malformed_answer_is_asked_again_soon, pushes_to_one_target_share_a_connection,
+      a_silent_unit_does_not_stop_the_others, a_value_that_does_not_fit_is_told, writes_values_of_a_bank,
+      follows_a_changed_configuration, ends_while_a_request_is_under_way], at_once=4)

@@ -162,5 +162,6 @@ def answers_an_order_to_a_pack_that_goes():
         gone.process.send_signal(signal.SIGCONT)
 
 
-main([keeps_what_is_unchanged, keeps_all_with_a_wrong_file, moves_the_map, takes_over_who_may,
-      says_what_needs_a_restart, says_what_changed, never_serves_a_pack_under_the_unit_of_another, answers_an_order_to_a_pack_that_goes])
+main([never_serves_a_pack_under_the_unit_of_another, keeps_what_is_unchanged, keeps_all_with_a_wrong_file,
+      moves_the_map, takes_over_who_may, says_what_needs_a_restart, says_what_changed,
+      answers_an_order_to_a_pack_that_goes], at_once=3)

@@ -11,12 +11,11 @@ import select
 import socket
 import struct
 import subprocess
-import threading
 import time
 
 from pymodbus.exceptions import ConnectionException, ModbusIOException
 
-from harness import PACKGATE, PATIENCE, Gateway, await_value, main, read_value, simulate
+from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, read_value, simulate
 
 # driver, variant, and what can be set: value, its first register, what to set in turn.
 SOC, CAPACITY, BALANCER = ("soc_percent", 290 + 216), ("rated_ah", 290 + 224), ("set_balancer", 290 + 652)
@@ -154,64 +153,6 @@ def tells_what_was_not_carried_out():
         expect(write(client, BALANCER, 0), NO_ANSWER)
         await_value(client, "set_balancer", 1, near(1))
         gateway.wait_for(r"orders set_balancer 0 instead of 1: not confirmed")
-
-
-class Way:
-    """What lies between the gateway and a pack. It knows orders by being no request that it has passed on before."""
-
-    def __init__(self, url):
-        host, port = url[len("tcp://"):].split(":")
-        self.pack = (host, int(port))
-        self.known, self.held, self.counted = set(), b"", 0
-        self.orders = "pass"  # "count" them; "hold" their answer; "drop" them and deliver what was held
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                near_end, _ = self.listener.accept()
-            except OSError:
-                return
-            with near_end, socket.create_connection(self.pack) as far:
-                self.pass_on(near_end, far)
-
-    def pass_on(self, near_end, far):
-        holding = False
-        while True:
-            for side in select.select([near_end, far], [], [])[0]:
-                try:
-                    data = side.recv(4096)
-                except ConnectionError:
-                    data = b""
-                if not data:
-                    return
-                if side is far:
-                    if holding:
-                        self.held += data
-                    else:
-                        near_end.sendall(data)
-                    continue
-                is_order = self.orders != "pass" and data not in self.known
-                self.known |= set() if is_order else {data}
-                self.counted += is_order
-                holding = is_order and self.orders == "hold"
-                if is_order and self.orders == "drop":
-                    near_end.sendall(self.held)
-                else:
-                    far.sendall(data)
-
-    def await_all_asked(self, client):
-        """Until nothing new was asked in many polls: a board is asked for some things only when there is time."""
-        known = -1
-        while known < len(self.known):
-            known = len(self.known)
-            polls = read_value(client, "polls", 1)
-            await_value(client, "polls", 1, lambda now: now >= polls + 10)
-
-    def close(self):
-        self.listener.close()
 
 
 def believes_only_what_is_read_back():
@@ -360,6 +301,6 @@ def configuration_refuses_protocols_that_cannot():
             assert result.returncode == 1 and re.search(rb"protocol '\S+' has no", result.stdout), (driver, result.stdout)
 
 
-main([sets_and_reads_back, does_not_write_what_is_set_already, refuses, refuses_without_the_right,
-      tells_what_was_not_carried_out, believes_only_what_is_read_back, leaves_factory_mode, comes_out_after_a_lost_line,
-      the_page_s_commands_do_it, configuration_refuses_protocols_that_cannot])
+main([believes_only_what_is_read_back, sets_and_reads_back, does_not_write_what_is_set_already, refuses,
+      refuses_without_the_right, tells_what_was_not_carried_out, leaves_factory_mode, comes_out_after_a_lost_line,
+      the_page_s_commands_do_it, configuration_refuses_protocols_that_cannot], at_once=3)

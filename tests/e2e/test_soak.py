@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, find, main, read_value
+from harness import Gateway, PACKGATE, PATIENCE, Program, find, free_port, main, read_value
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "0.25"))
 SEED = int(os.environ.get("SOAK_SEED", "1"))
@@ -27,11 +27,6 @@ STALE = 0x0B
 def voltage(unit):
     """What pack `unit` is set to, in tenths: no two are the same."""
     return round(40 + unit / 10, 1)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 class Bus:

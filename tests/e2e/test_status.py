@@ -244,4 +244,5 @@ def bad_input():
         assert run("health", "-c", gateway.path)
 
 
-main([tells_everything, watches, health, configuration_without_secrets, reads_beside_the_gateway, socket_file, who_may_ask, bad_input])
+main([health, tells_everything, watches, configuration_without_secrets, reads_beside_the_gateway, socket_file,
+      who_may_ask, bad_input], at_once=3)

@@ -13,8 +13,8 @@ import threading
 import time
 import tty
 
-from control_harness import Link, await_that, free_port, named, run
-from harness import Gateway, PACKGATE, PATIENCE, Program, main, simulate, simulate_pty
+from control_harness import Link, await_that, named, run
+from harness import Gateway, PACKGATE, PATIENCE, Program, free_port, main, simulate, simulate_pty
 
 PACK = "[pack {0}]\nline = shed\nunit = {1}\npoll = 2s\n"
 INTERVAL_S = 2
@@ -602,6 +602,6 @@ def reload():
 
 
 if __name__ == "__main__":
-    main([opens_and_closes, only_for_the_owner, values_stay_fresh_and_true, several_packs_stay_fresh, late_answers_are_nobodys,
-          late_answers_on_a_serial_line, on_a_serial_line,
-          bursts_and_floods, long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, line_lost, reload])
+    main([several_packs_stay_fresh, line_lost, late_answers_on_a_serial_line, late_answers_are_nobodys,
+          values_stay_fresh_and_true, opens_and_closes, only_for_the_owner, on_a_serial_line, bursts_and_floods,
+          long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, reload], at_once=4)

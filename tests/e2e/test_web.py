@@ -535,7 +535,8 @@ def test_password_command():
 
 
 if __name__ == "__main__":
-    main([test_history_ends_now, test_history, test_csv, test_no_history,
-          test_values, test_curl_agrees, test_page, test_frame, test_compression, test_silent_pack, test_stream, test_a_hung_gateway_is_not_well, test_hosts,
-          test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything, test_only_from_allow_write, test_tunnel,
-          test_login_is_throttled, test_password_command, test_gateway, test_events_of_the_past, test_files])
+    main([test_history_ends_now, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
+          test_no_history, test_values, test_curl_agrees, test_page, test_frame, test_compression, test_silent_pack,
+          test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
+          test_only_from_allow_write, test_tunnel, test_login_is_throttled, test_password_command, test_gateway,
+          test_events_of_the_past, test_files], at_once=4)

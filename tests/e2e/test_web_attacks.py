@@ -257,5 +257,6 @@ def test_rubbish():
 
 
 if __name__ == "__main__":
-    main([test_half_requests, test_half_requests_of_one_address, test_drippers, test_idle_connections_end, test_stalled_reader, test_slow_reader,
-          test_streams_are_limited, test_viewers_are_not_idle, test_smuggling, test_oversize, test_not_allowed, test_rubbish])
+    main([test_idle_connections_end, test_drippers, test_stalled_reader, test_slow_reader, test_half_requests,
+          test_half_requests_of_one_address, test_streams_are_limited, test_viewers_are_not_idle, test_smuggling,
+          test_oversize, test_not_allowed, test_rubbish], at_once=4)

@@ -6,14 +6,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.parse
 import urllib.request
 
-from harness import PATIENCE, Program, main, simulate
+from harness import PATIENCE, Program, free_port, main, simulate
 from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nstale_after = 1s\n"
@@ -94,12 +93,6 @@ def test_a_hung_gateway():
         assert 'packgate_voltage_v{pack="shed"}' not in got
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_prometheus():
     folder = tempfile.mkdtemp(prefix="packgate-prometheus-")
     try:
@@ -132,4 +125,4 @@ def test_prometheus():
 if __name__ == "__main__":
     for tool in ("promtool", "prometheus"):
         assert shutil.which(tool), f"{tool} is missing"
-    main([test_promtool, test_what_there_is, test_silence, test_a_hung_gateway, test_prometheus])
+    main([test_a_hung_gateway, test_prometheus, test_promtool, test_what_there_is, test_silence], at_once=3)

@@ -12,16 +12,10 @@ import subprocess
 import tempfile
 import time
 
-from harness import PACKGATE, PATIENCE, main
+from harness import PACKGATE, PATIENCE, free_port, main
 from web_harness import PACKS, Page
 
 NAME = "battery.example.net"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def certificate(folder):

@@ -24,8 +24,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
 
 import paho.mqtt.client as paho  # noqa: E402
 
-from harness import PACKGATE, PATIENCE, Program  # noqa: E402
-from influx_harness import VictoriaMetrics, ask, free_port  # noqa: E402
+from harness import PACKGATE, PATIENCE, Program, free_port  # noqa: E402
+from influx_harness import VictoriaMetrics, ask  # noqa: E402
 
 CONF = os.path.join(ROOT, "conf", "fleet")
 TICK = os.sysconf("SC_CLK_TCK")

@@ -318,7 +318,8 @@ static void test_short_write(void **state)
     assert_int_equal(registers[290], pattern(290));
 }
 
-/* A short function 22: libmodbus changes the register and refuses then. */
+/* A short function 22: libmodbus takes its masks from what an earlier request left there. With Debian's security update it
+ * refuses afterwards; the register is changed then. */
 static void test_short_mask(void **state)
 {
     (void) state;
@@ -327,7 +328,7 @@ static void test_short_mask(void **state)
                         0xEF};
     reply_unchecked(buffer, 12);
     receive();
-    assert_trap(registers[290] == 0xBEEF && bench.received == 9, "change a register and refuse");
+    assert_trap(registers[290] == 0xBEEF, "change a register by masks that were not sent");
     sleeps = 0;
     registers[290] = pattern(290);
     answer_checked(buffer, 12);

@@ -3,6 +3,8 @@
 broker that asks for a password, and the page behind nginx as the ingress would ask for it."""
 
 import contextlib
+import ctypes
+import fcntl
 import http.server
 import json
 import os
@@ -15,6 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import traceback
 import urllib.parse
 
 import yaml
@@ -140,6 +143,9 @@ def service(port, **more):
             "addon": "core_mosquitto", **more}
 
 
+# Where the page of the app cannot have its own port and addresses.
+LOOPBACK = {"INGRESS_CLIENT": "127.0.0.1", "INGRESS_LISTEN": "127.0.0.1:0"}
+
 # The program as the app starts it, but for what belongs to the whole machine: its port and its folders.
 STANDIN = """#!/bin/sh
 [ "$1" = run ] || exec {program} "$@"
@@ -151,7 +157,7 @@ exec {program} run -c {folder}/run.ini "$@"
 
 
 @contextlib.contextmanager
-def app(options, broker=None):
+def app(options, broker=None, page=LOOPBACK):
     """The folders of an app, and its start: (folder, supervisor, function that starts it)."""
     folder = tempfile.mkdtemp(prefix="packgate-app-")
     try:
@@ -165,7 +171,7 @@ def app(options, broker=None):
         with Supervisor(broker) as supervisor:
             environment = dict(os.environ, PATH=f"{folder}/bin:{os.environ['PATH']}", SUPERVISOR=supervisor.url, SUPERVISOR_TOKEN=TOKEN,
                                PACKGATE_CONFIG=f"{folder}/config", PACKGATE_STATE=f"{folder}/data", PACKGATE_USER=str(os.geteuid()),
-                               INGRESS_CLIENT="127.0.0.1", INGRESS_LISTEN="127.0.0.1:0")
+                               **page)
             yield folder, supervisor, lambda: Program(f"{APP}/start", env=environment)
             supervisor.shutdown()
     finally:
@@ -237,7 +243,8 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location {prefix}/ {{
-            proxy_pass http://127.0.0.1:{page}/;
+            proxy_pass http://{page}/;
+            proxy_bind {asks_from};
             proxy_http_version 1.1;
             proxy_buffering off;
             proxy_set_header Host $http_host;
@@ -252,10 +259,10 @@ http {{
 
 
 @contextlib.contextmanager
-def ingress(folder, page):
+def ingress(folder, page, asks_from):
     """The Supervisor's place: below a prefix that it takes away, under whatever name the browser has."""
     port = free_port()
-    text = NGINX.format(folder=folder, port=port, page=page, prefix=INGRESS, temporary=" ".join(
+    text = NGINX.format(folder=folder, port=port, page=page, asks_from=asks_from, prefix=INGRESS, temporary=" ".join(
         f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")))
     with open(f"{folder}/nginx.conf", "w", encoding="utf-8") as file:
         file.write(text)
@@ -284,12 +291,54 @@ def curl(url, *arguments):
     return int(lines[0].split()[1]), {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}, body
 
 
+# Addresses of the network that the Supervisor makes for apps: its own, the host's, that of this app, that of another one.
+SUPERVISOR, HOST, THIS_APP, OTHER_APP = "172.30.32.2", "172.30.32.1", "172.30.33.4", "172.30.33.5"
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8914, 0x8916, 1
+
+
+def enter_network_of_apps():
+    """From now on this process is in a network of its own with these addresses, and can reach nothing else. OSError: it may not."""
+    user, group, root = os.geteuid(), os.getegid(), os.geteuid() == 0
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET | (0 if root else CLONE_NEWUSER)) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    if not root:
+        for name, text in {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}.items():
+            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+                file.write(text)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
+        for number, address in enumerate((SUPERVISOR, HOST, THIS_APP, OTHER_APP)):
+            fcntl.ioctl(control, SIOCSIFADDR, struct.pack("16sHH4s8x", b"lo:%d" % number, socket.AF_INET, 0, socket.inet_aton(address)))
+
+
 def page_is_shown_by_the_ingress():
+    """To the Supervisor's address and to no other, as the app is shipped; where this machine has no network of its own for a
+    process, with addresses of this host instead."""
+    child = os.fork()
+    if child == 0:
+        try:
+            try:
+                enter_network_of_apps()
+            except PermissionError:
+                print("# no network of its own: addresses of this host", flush=True)
+                show_by_ingress("127.0.0.1", "127.0.0.1", ["127.0.0.2"], LOOPBACK)
+            else:
+                show_by_ingress(SUPERVISOR, THIS_APP, [HOST, OTHER_APP, "127.0.0.1"], {})
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0, "see above"
+
+
+def show_by_ingress(supervisor, own, others, settings):
+    """The Supervisor asks from one address for what listens at another one; none of the others gets anything."""
     server, url = simulate("daly")
-    with server, app({"server": url, "protocol": "daly"}) as (folder, _, start), start() as running:
-        page = int(running.wait_for(r"web: page at http://127\.0\.0\.1:(\d+)/")[1])
+    with server, app({"server": url, "protocol": "daly"}, page=settings) as (folder, _, start), start() as running:
+        page = f"{own}:" + running.wait_for(r"web: page at http://[^:]+:(\d+)/")[1]
         running.wait_for(r"pack house: (idle|charging|discharging)")
-        with ingress(folder, page) as address:
+        with ingress(folder, page, supervisor) as address:
             status, headers, body = curl(address)
             assert status == 200 and "frame-ancestors 'self'" in headers["content-security-policy"], headers
             # What the page loads lies below the prefix: no address in it begins at the root.
@@ -307,10 +356,10 @@ def page_is_shown_by_the_ingress():
                         seen += stream.stdout.readline().startswith(b"event: pack")
                 finally:
                     stream.terminate()
-        # Nobody else in the network of the apps gets anything, not even this host by another address.
-        refused = subprocess.run(["curl", "-sS", "--interface", "127.0.0.2", f"http://127.0.0.1:{page}/"], stdout=subprocess.PIPE,
-                                 stderr=subprocess.STDOUT, check=False, timeout=PATIENCE)
-        assert refused.returncode != 0, refused.stdout
+        for other in others:
+            refused = subprocess.run(["curl", "-sS", "--interface", other, f"http://{page}/"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, check=False, timeout=PATIENCE)
+            assert refused.returncode != 0, (other, refused.stdout)
 
 
 for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# tests/run: long, own build
+"""`make BLE=no`: a packgate without Bluetooth, and without the libraries that it takes, which says so where it is wanted."""
+
+import os
+import subprocess
+import tempfile
+
+from harness import PACKGATE, PATIENCE, main
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def leaves_bluetooth_out():
+    with tempfile.TemporaryDirectory() as folder:
+        # pkg-config without the libraries of Bluetooth, as on a host that has not got them.
+        wrapper = os.path.join(folder, "pkg-config")
+        with open(wrapper, "w") as file:
+            file.write('#!/bin/sh\ncase "$*" in *systemd*|*nettle*) echo "asked for $*" >&2; exit 1;; esac\nexec pkg-config "$@"\n')
+        os.chmod(wrapper, 0o755)
+        # A make above this one, which runs the tests, is not its own.
+        environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "SAN")}
+        built = subprocess.run(["make", "-j2", "BLE=no", "CFLAGS=-O0 -g0", f"BUILD={folder}", f"PKG_CONFIG={wrapper}", f"{folder}/packgate",
+                                f"{folder}/tests/test_config", f"{folder}/tests/test_without_ble"], cwd=ROOT, env=environment,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert built.returncode == 0, built.stdout[-3000:]
+        needed = subprocess.run(["ldd", f"{folder}/packgate"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        assert "libmodbus" in needed and "systemd" not in needed and "nettle" not in needed, needed
+        usual = subprocess.run(["ldd", PACKGATE], check=True, stdout=subprocess.PIPE, text=True).stdout
+        assert "libsystemd" in usual and "libnettle" in usual, usual
+        for name in ("config", "without_ble"):
+            done = subprocess.run([f"{folder}/tests/test_{name}"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            assert done.returncode == 0, done.stdout[-3000:]
+
+        def run(*arguments):
+            done = subprocess.run([f"{folder}/packgate", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=PATIENCE, text=True)
+            return done.returncode, done.stdout
+
+        status, said = run("probe", "ble:")
+        assert status == 1 and "built without Bluetooth" in said, said
+        status, said = run("read", "--port", "ble:AA:BB:CC:DD:EE:FF", "--protocol", "daly")
+        assert status == 1 and "built without Bluetooth" in said, said
+        status, said = run("read", "--port", "sim:", "--protocol", "daly")
+        assert status == 0 and '"soc_percent"' in said, said
+
+
+main([leaves_bluetooth_out])

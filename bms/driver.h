@@ -172,7 +172,7 @@ struct bms_driver {
     int dip_first, dip_last; /* but here packs are often found, too; both 0: nowhere */
     struct bms_line line;
     enum bms_check check; /* of its weakest frame that carries values */
-    bool advertises;      /* heard over Bluetooth, without a connection: no search finds it */
+    bool advertises;      /* heard over Bluetooth, without a connection: a search wants the key */
     bool on_air;          /* it is met behind Bluetooth modules, too */
     const struct bms_step *plan; /* NULL: the device talks unasked */
     unsigned steps;

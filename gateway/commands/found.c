@@ -176,6 +176,8 @@ static void write_line(const struct found *found, const char *name, FILE *out)
         framing |= told && strcmp(first->framing, usual->framing) != 0;
     }
     fprintf(out, "[line %s]\nport = %s\n", name, found->port);
+    if (found->key_file && found->key_file[0])
+        fprintf(out, "key_file = %s\n", found->key_file);
     if (first && baud)
         fprintf(out, "baud = %u\n", first->baud);
     if (first && framing)

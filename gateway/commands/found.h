@@ -19,7 +19,7 @@ struct found_pack {
 };
 
 struct found {
-    const char *port;
+    const char *port, *key_file; /* key_file: of its line; empty: none */
     bool serial;
     struct found_pack packs[FOUND_PACKS];
     unsigned count;

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FILE_NAME "options"
 #define MOST_LINES 16
@@ -60,4 +61,15 @@ const char *options_port(const char *port, char out[PORT_SIZE])
 {
     snprintf(out, PORT_SIZE, "%s%s", port[0] == '/' ? "serial:" : "", port);
     return out;
+}
+
+const char *options_file(const char *path, char out[PORT_SIZE])
+{
+    char folder[PORT_SIZE];
+    if (!path)
+        return NULL;
+    const bool inside = path[0] != '/' && path[0] != '\0' && getcwd(folder, sizeof folder);
+    const int size =
+        snprintf(out, PORT_SIZE, "%s%s%s", inside ? folder : "", inside ? "/" : "", path);
+    return size < PORT_SIZE ? out : path; /* too long: the configuration says so */
 }

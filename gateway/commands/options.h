@@ -23,4 +23,7 @@ struct config *options_config(const char *command, const struct option_line *lin
 /** A port as one types it: the path of a device is a serial one. Returns `out`. */
 const char *options_port(const char *port, char out[PORT_SIZE]);
 
+/** A file as one types it: by a path from the current folder, too. Returns `out`; NULL for NULL. */
+const char *options_file(const char *path, char out[PORT_SIZE]);
+
 #endif

@@ -38,6 +38,8 @@ static const char usage[] =
     "                     if there is one and nothing is written to a file)\n"
     "      --baud N       tries this rate only (a TCP serial server has its own setting)\n"
     "      --framing 8N1  data bits, parity and stop bits\n"
+    "      --key-file FILE  with ble:ADDRESS: hears a Victron shunt, whose encryption key is in "
+    "FILE\n"
     "  -v, --verbose      says what is being tried\n"
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
@@ -47,7 +49,7 @@ static const char usage[] =
 #define MOST_DRIVERS 64
 
 struct arguments {
-    const char *port, *baud, *framing, *output, *config;
+    const char *port, *baud, *framing, *output, *config, *key_file;
     bool all, verbose;
 };
 
@@ -75,6 +77,11 @@ static int address_of(const struct bms_driver *driver, int address)
     if (!bms_has_address(driver))
         return 0;
     return address >= 0 ? address : driver->address_default;
+}
+
+static bool is_on_air(const char *port)
+{
+    return strncmp(port, "ble:", 4) == 0;
 }
 
 /* ---- what was tried, and what was not ---- */
@@ -130,7 +137,7 @@ static void print_tried(const struct probing *probing)
 
 static void print_rates(const struct probing *probing)
 {
-    if (strncmp(probing->line->port, "ble:", 4) == 0) {
+    if (is_on_air(probing->line->port)) {
         fprintf(stderr, "protocols that are not known behind Bluetooth modules");
         return;
     }
@@ -344,8 +351,7 @@ static void print_device(const struct scan_device *device, const struct config *
         printf("in reach");
     printf("%s%s\n", device->guess ? ": " : "", device->guess ? device->guess : "");
     for (unsigned i = 0; beside && i < beside->line_count; i++)
-        if (strncmp(beside->lines[i].port, "ble:", 4) == 0 &&
-            strstr(beside->lines[i].port, device->address))
+        if (is_on_air(beside->lines[i].port) && strstr(beside->lines[i].port, device->address))
             printf("    it is [line %s] of the configuration\n", beside->lines[i].name);
 }
 
@@ -358,10 +364,15 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
     else if (count == 0)
         fprintf(stderr, "no Bluetooth device is in reach: a BMS that is asleep, too far away or "
                         "connected to its app does not advertise\n");
-    for (unsigned i = 0; i < count; i++)
+    bool victron = false;
+    for (unsigned i = 0; i < count; i++) {
         print_device(&devices[i], scanning->beside);
+        victron |= devices[i].guess && strstr(devices[i].guess, "victron-ble");
+    }
     if (count > 0)
         printf("\nWhich protocol one of them speaks: packgate probe ble:ADDRESS\n");
+    if (victron)
+        printf("What a Victron device says: packgate probe --key-file FILE ble:ADDRESS\n");
     scanning->status = count > 0 ? EXIT_DONE : EXIT_FAILED;
     ev_break(scanning->loop, EVBREAK_ALL);
 }
@@ -370,9 +381,8 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
 static bool is_scan(const char *port)
 {
     const size_t length = strlen(port);
-    return strncmp(port, "ble:", 4) == 0 &&
-           (length == 4 ||
-            (strncmp(port + 4, "hci", 3) == 0 && port[length - 1] == '/' && length < 12));
+    return is_on_air(port) && (length == 4 || (strncmp(port + 4, "hci", 3) == 0 &&
+                                               port[length - 1] == '/' && length < 12));
 }
 
 static int scan_devices(const struct arguments *arguments)
@@ -397,15 +407,16 @@ static int scan_devices(const struct arguments *arguments)
 /* The port goes through the configuration's own checks. */
 static struct config *config_for(const struct arguments *arguments)
 {
-    char full_port[PORT_SIZE];
+    char full_port[PORT_SIZE], key_file[PORT_SIZE];
     const struct option_line lines[] = {
         {NULL, NULL, "[line port]"},
         {"PORT", "port", options_port(arguments->port, full_port)},
         {"--baud", "baud", arguments->baud},
         {"--framing", "framing", arguments->framing},
+        {"--key-file", "key_file", options_file(arguments->key_file, key_file)},
         {NULL, NULL, "[pack pack]"},
         {NULL, "line", "port"},
-        {NULL, "protocol", "daly"},
+        {NULL, "protocol", arguments->key_file ? "victron-ble" : "daly"},
         {NULL, "unit", "1"},
     };
     return options_config("probe", lines, COUNT(lines));
@@ -438,6 +449,7 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     static struct probing probing;
     probing = (struct probing){.loop = ev_default_loop(0), .line = line, .arguments = arguments};
     probing.found.port = line->port;
+    probing.found.key_file = line->key_file;
     probing.found.serial = strncmp(line->port, "serial:", 7) == 0;
     if (!search_port(&probing))
         return EXIT_FAILED;
@@ -445,7 +457,7 @@ static int probe(const struct line_config *line, const struct arguments *argumen
         fprintf(stderr, "ended before everything was tried\n");
     if (probing.began && (arguments->all || probing.found.count == 0))
         print_not_tried(&probing);
-    else if (probing.found.count > 0)
+    else if (probing.found.count > 0 && !is_on_air(line->port))
         fprintf(stderr, "there may be more packs on this port: packgate probe --all %s\n",
                 line->port);
     return probing.found.count > 0 && print_found(&probing, beside) ? EXIT_DONE : EXIT_FAILED;
@@ -453,11 +465,15 @@ static int probe(const struct line_config *line, const struct arguments *argumen
 
 static bool parse(int argc, char **argv, struct arguments *arguments, int *status)
 {
-    static const struct option options[] = {
-        {"all", no_argument, NULL, 'a'},           {"output", required_argument, NULL, 'o'},
-        {"config", required_argument, NULL, 'c'},  {"baud", required_argument, NULL, 'b'},
-        {"framing", required_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {0}};
+    static const struct option options[] = {{"all", no_argument, NULL, 'a'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"config", required_argument, NULL, 'c'},
+                                            {"baud", required_argument, NULL, 'b'},
+                                            {"framing", required_argument, NULL, 'f'},
+                                            {"key-file", required_argument, NULL, 'k'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     for (int option; (option = getopt_long(argc, argv, "ao:c:vh", options, NULL)) != -1;) {
         switch (option) {
         case 'a':
@@ -475,6 +491,9 @@ static bool parse(int argc, char **argv, struct arguments *arguments, int *statu
         case 'f':
             arguments->framing = optarg;
             break;
+        case 'k':
+            arguments->key_file = optarg;
+            break;
         case 'v':
             arguments->verbose = true;
             break;
@@ -485,11 +504,15 @@ static bool parse(int argc, char **argv, struct arguments *arguments, int *statu
         }
     }
     arguments->port = optind < argc ? argv[optind] : NULL;
-    const bool for_ports =
-        arguments->all || arguments->output || arguments->baud || arguments->framing;
-    if (argc - optind <= 1 && (arguments->port || !for_ports))
+    const bool for_ports = arguments->all || arguments->output || arguments->baud ||
+                           arguments->framing || arguments->key_file;
+    const bool for_air = arguments->key_file && arguments->port &&
+                         (!is_on_air(arguments->port) || is_scan(arguments->port));
+    if (argc - optind <= 1 && !for_air && (arguments->port || !for_ports))
         return true;
-    if (!arguments->port)
+    if (for_air)
+        fprintf(stderr, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n");
+    else if (!arguments->port)
         fprintf(stderr, "packgate probe: PORT is missing; without options `packgate probe` lists "
                         "the ports that there are\n\n");
     fputs(usage, stderr);

@@ -16,22 +16,26 @@
 #include <string.h>
 #include <time.h>
 
+#define PATIENCE_S 10.0
+#define AIR_PATIENCE_S 60.0 /* looking for a device and connecting to it take their time */
+
 static const char usage[] =
     "usage: packgate read [-c FILE] [PACK]...\n"
     "       packgate read --port PORT --protocol NAME [--address N] [--variant NAME] [--baud N]\n"
-    "                     [--map FILE]\n\n"
+    "                     [--map FILE] [--key-file FILE]\n\n"
     "Polls packs of a configuration (all, or the named ones), or one pack given by options, and "
     "prints one JSON\n"
     "object per pack. Where a gateway runs on the configuration, it is asked for the values: a "
     "port "
     "takes one program.\n"
     "  -c, --config FILE   the configuration, /etc/packgate/packgate.ini by default\n"
-    "      --port PORT     serial:/dev/..., tcp://host:port or sim:\n"
-    "      --protocol NAME the pack's protocol; --address, --variant, --baud, --map as in the "
-    "configuration\n"
+    "      --port PORT     serial:/dev/..., tcp://host:port, ble:ADDRESS or sim:\n"
+    "      --protocol NAME the pack's protocol; --address, --variant, --baud, --map, --key-file as "
+    "in the configuration\n"
     "  -w, --watch         goes on: one line per poll\n"
     "      --record FILE   writes what passes on the line as an exchange file (one pack only)\n"
-    "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default\n"
+    "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default, over "
+    "Bluetooth 60\n"
     "      --debug         shows the frames\n"
     "Exit status: 0, 1 when a pack did not answer in time or the configuration is wrong, 2 for a "
     "wrong call.\n";
@@ -39,18 +43,19 @@ static const char usage[] =
 /* What the command line asks for. */
 struct arguments {
     const char *config;
-    const char *port, *protocol, *address, *variant, *baud, *map;
+    const char *port, *protocol, *address, *variant, *baud, *map, *key_file;
     const char *record;
     char **names;
     int name_count;
     bool watch;
-    double timeout_s;
+    double timeout_s; /* 0: as the lines want it */
 };
 
 struct reading {
     const struct arguments *arguments;
     struct ev_loop *loop;
     FILE *record;
+    double timeout_s;
     unsigned missing; /* packs that have not told all yet */
     bool *printed;    /* for each pack of the configuration */
     const struct pack_config *packs;
@@ -60,11 +65,12 @@ struct reading {
 
 static struct config *config_of_options(const struct arguments *arguments)
 {
-    char port[PORT_SIZE];
+    char port[PORT_SIZE], key_file[PORT_SIZE];
     const struct option_line lines[] = {
         {NULL, NULL, "[line port]"},
         {"--port", "port", options_port(arguments->port, port)},
         {"--baud", "baud", arguments->baud},
+        {"--key-file", "key_file", options_file(arguments->key_file, key_file)},
         {NULL, NULL, "[pack pack]"},
         {NULL, "line", "port"},
         {NULL, "unit", "1"},
@@ -175,7 +181,7 @@ static void run_loop(struct reading *reading)
 {
     ev_timer timeout;
     ev_signal interrupted, terminated;
-    ev_timer_init(&timeout, on_timeout, reading->arguments->timeout_s, 0);
+    ev_timer_init(&timeout, on_timeout, reading->timeout_s, 0);
     timeout.data = reading;
     ev_timer_start(reading->loop, &timeout);
     ev_signal_init(&interrupted, on_signal, SIGINT);
@@ -228,10 +234,13 @@ static bool start_record(struct reading *reading, const struct pack_config *pack
 static int poll_packs(struct reading *reading, struct polling *polling)
 {
     const struct pack_config *only = NULL;
+    double patience_s = PATIENCE_S;
     for (unsigned i = 0; i < polling->pack_count; i++)
         if (polling->pollers[i]) {
             only = polling->pollers[i]->config;
             reading->missing++;
+            if (strncmp(only->line->port, "ble:", 4) == 0)
+                patience_s = AIR_PATIENCE_S;
             if (only->driver == &automatic_driver) {
                 fprintf(
                     stderr,
@@ -246,6 +255,8 @@ static int poll_packs(struct reading *reading, struct polling *polling)
     }
     if (reading->arguments->record && !start_record(reading, only))
         return EXIT_FAILED;
+    reading->timeout_s =
+        reading->arguments->timeout_s > 0 ? reading->arguments->timeout_s : patience_s;
     polling_start(polling);
     run_loop(reading);
     bool written = !reading->record || !ferror(reading->record);
@@ -259,8 +270,9 @@ static int poll_packs(struct reading *reading, struct polling *polling)
 
 static int read_packs(const struct arguments *arguments)
 {
-    const struct read_running beside = {arguments->config, arguments->names, arguments->name_count,
-                                        arguments->watch, arguments->timeout_s};
+    const struct read_running beside = {
+        arguments->config, arguments->names, arguments->name_count, arguments->watch,
+        arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S};
     /* What passes on the line is only to be seen there. */
     bool may_ask = !arguments->port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
     int found = may_ask ? read_running(&beside) : -1;
@@ -292,7 +304,7 @@ static bool check_options(const struct arguments *arguments)
     } of_port[] = {
         {"--protocol", arguments->protocol}, {"--address", arguments->address},
         {"--variant", arguments->variant},   {"--baud", arguments->baud},
-        {"--map", arguments->map},
+        {"--map", arguments->map},           {"--key-file", arguments->key_file},
     };
     if (arguments->port && !arguments->protocol)
         fprintf(stderr,
@@ -318,7 +330,7 @@ static bool check_options(const struct arguments *arguments)
 /* Fills the arguments; -1 to go on, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
-    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, MAP, RECORD, DEBUG };
+    enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, MAP, KEY_FILE, RECORD, DEBUG };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"port", required_argument, NULL, PORT},
                                             {"protocol", required_argument, NULL, PROTOCOL},
@@ -326,6 +338,7 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
                                             {"variant", required_argument, NULL, VARIANT},
                                             {"baud", required_argument, NULL, BAUD},
                                             {"map", required_argument, NULL, MAP},
+                                            {"key-file", required_argument, NULL, KEY_FILE},
                                             {"record", required_argument, NULL, RECORD},
                                             {"watch", no_argument, NULL, 'w'},
                                             {"timeout", required_argument, NULL, 't'},
@@ -356,6 +369,9 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
         case MAP:
             arguments->map = optarg;
             break;
+        case KEY_FILE:
+            arguments->key_file = optarg;
+            break;
         case RECORD:
             arguments->record = optarg;
             break;
@@ -384,7 +400,9 @@ static int parse_options(int argc, char **argv, struct arguments *arguments)
 
 int command_read(int argc, char **argv)
 {
-    struct arguments arguments = {.config = CONFIG_DEFAULT, .timeout_s = 10};
+    struct arguments arguments = {
+        .config = CONFIG_DEFAULT,
+    };
     log_set_level(LOG_LEVEL_WARN);
     int status = parse_options(argc, argv, &arguments);
     if (status == EXIT_USAGE)

@@ -354,7 +354,8 @@ static void try_port(struct search *search)
     }
     announce(search);
     if (bms_talks(attempt->driver))
-        continue_with(search, try_next_port, ATTEMPT_LISTEN_S);
+        continue_with(search, is_on_air(search) ? give_up : try_next_port,
+                      is_on_air(search) ? limit_left(search) : ATTEMPT_LISTEN_S);
     else if (search->extent == SEARCH_FIRST)
         continue_with(search, give_up, limit_left(search));
     else

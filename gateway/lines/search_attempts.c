@@ -17,6 +17,12 @@ bool search_attempts_on_air(const struct line_config *wanted)
     return strncmp(wanted->port, "ble:", 4) == 0;
 }
 
+/* With a key it is heard what a device advertises, and not connected to. */
+static bool is_heard(const struct line_config *wanted)
+{
+    return search_attempts_on_air(wanted) && wanted->key_file[0];
+}
+
 static struct attempt make_attempt(const struct line_config *wanted,
                                    const struct bms_driver *driver, const struct bms_guess *guess)
 {
@@ -69,7 +75,9 @@ size_t search_attempts_list(const struct line_config *wanted, struct attempt *ou
     size_t count = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const struct bms_driver *driver = bms_drivers[d];
-        if (driver->advertises || (search_attempts_on_air(wanted) && !driver->on_air))
+        if (is_heard(wanted)
+                ? !driver->advertises
+                : driver->advertises || (search_attempts_on_air(wanted) && !driver->on_air))
             continue;
         const struct bms_guess *guesses = driver->guess_count ? driver->guesses : &usual;
         unsigned guess_count = driver->guess_count ? driver->guess_count : 1;

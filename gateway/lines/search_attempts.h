@@ -37,7 +37,7 @@ struct attempt {
 #define SWEEP_MOST 64 /* addresses of one protocol */
 
 /** Lists the attempts on the port of `wanted`, of which a baud rate and framing that are set are
- * kept to. Returns how many there are; without `out`, how many there can be. */
+ * kept to; a Bluetooth device with a key is heard and not asked. Returns how many there are; without `out`, how many there can be. */
 size_t search_attempts_list(const struct line_config *wanted, struct attempt *out);
 
 /** Lists all addresses of one protocol up to `last`, and those that its packs are often found at; its

@@ -4,6 +4,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import dbus
@@ -17,6 +18,17 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 <busconfig><type>system</type><listen>unix:path={path}</listen>
 <policy context="default"><allow send_destination="*"/><allow own="*"/><allow eavesdrop="true"/></policy></busconfig>
 """
+
+
+def victron_record(key, nonce, volts=12.53, soc=50.0):
+    """What a SmartShunt advertises, encrypted by openssl: the test vector's bits with another voltage and SOC."""
+    plain = int.from_bytes(bytes.fromhex("ffff0000000000000300000000000000")[:15], "little")
+    plain |= (round(volts * 100) & 0xFFFF) << 16 | 3 << 64 | 500 << 88 | round(soc * 10) << 108 | 3 << 118
+    counter = nonce.to_bytes(2, "little") + bytes(14)
+    pad = subprocess.run(["openssl", "enc", "-aes-128-ecb", "-nopad", "-K", key], input=counter, check=True,
+                         stdout=subprocess.PIPE).stdout
+    return bytes.fromhex("100289a302") + counter[:2] + bytes.fromhex(key[:2]) + bytes(
+        a ^ b for a, b in zip(plain.to_bytes(15, "little"), pad))
 
 
 class Air:

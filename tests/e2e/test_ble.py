@@ -11,7 +11,7 @@ import time
 
 import dbus
 import dbus.lowlevel
-from ble_harness import Air
+from ble_harness import Air, victron_record
 from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, find, main, read_value
 
 DALY, JK, JBD, D2 = (f"AA:00:00:00:00:0{n}" for n in range(1, 5))
@@ -268,32 +268,24 @@ def believes_bluez_alone_and_bears_a_flood():
 def hears_what_a_shunt_advertises():
     """The test vector, and records after it, encrypted by openssl."""
     shunt, key = "C0:FF:EE:00:00:01", "aff4d0995b7d1e176c0c33ecb9e70dcd"
-    plain = bytes.fromhex("FFFFE5040000000003 0000F40140DF".replace(" ", ""))
-
-    def record(nonce):
-        counter = nonce.to_bytes(2, "little") + bytes(14)
-        pad = subprocess.run(["openssl", "enc", "-aes-128-ecb", "-nopad", "-K", key], input=counter, check=True,
-                             stdout=subprocess.PIPE).stdout
-        return bytes.fromhex("10028 9A302".replace(" ", "")) + counter[:2] + bytes.fromhex(key[:2]) + bytes(
-            a ^ b for a, b in zip(plain, pad))
 
     with Air({shunt: ("advertiser", None, "")}) as air, tempfile.NamedTemporaryFile("w") as file:
         file.write("bad" + key[3:] + "\n")
         file.flush()
         text = line("s", "ble:" + shunt, "victron-ble", "key_file = " + file.name) + pack("s", 1, "capacity = 200")
-        assert record(0x40B0).hex() == "10028 9a302b040af925d09a4d89aa0128bdef48c6298a9".replace(" ", "")
+        assert victron_record(key, 0x40B0).hex() == "10028 9a302b040af925d09a4d89aa0128bdef48c6298a9".replace(" ", "")
         nonce = 0x40B0
 
         def say_on(client):
             """Records come about each second, so that the values stay fresh."""
             nonlocal nonce
             nonce += 1
-            air.switch("Advertise", shunt, dbus.ByteArray(record(nonce)))
+            air.switch("Advertise", shunt, dbus.ByteArray(victron_record(key, nonce)))
             row = find("voltage_v")
             return exception_of(client, row["address"], row["count"], 1) is None
 
         with Gateway(text, arguments=("--debug",)) as gateway, gateway.client() as client:
-            air.switch("Advertise", shunt, dbus.ByteArray(record(nonce)))
+            air.switch("Advertise", shunt, dbus.ByteArray(victron_record(key, nonce)))
             gateway.wait_for("line s: .*the key in its key_file is not the one of this device")
             with open(file.name, "w") as again:
                 again.write(key + "\n")

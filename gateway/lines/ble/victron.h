@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #define VICTRON_KEY 16
+#define VICTRON_PRODUCT 0x10 /* how a record begins */
 #define VICTRON_RECORD_LEAST 9
 #define VICTRON_FRAME_MAX 40
 

@@ -1178,7 +1178,7 @@ static bool is_held_up(struct line *line, double now)
 {
     double silence_s = now - line->heard_at, usual_s = HEARD_GAP_S;
     if (!line->listener) {
-        if (talk_heard(&line->talk, now))
+        if (!port_is_prompt(line->port) && talk_heard(&line->talk, now))
             return open_afresh(line, "it was silent, and what comes now may be old", now);
         line->afresh_helped |= line->talk.lag_s == 0;
         return false;

@@ -77,6 +77,11 @@ bool port_forgets(const struct port *port)
     return port->kind->forgets;
 }
 
+bool port_is_prompt(const struct port *port)
+{
+    return port->kind->prompt;
+}
+
 unsigned port_least_reply_ms(const struct port *port)
 {
     return port->kind->least_reply_ms;

@@ -49,6 +49,9 @@ void port_open(struct port *port);
  * connection has its own bytes. A serial port has what the device says, whenever that is. */
 bool port_forgets(const struct port *port);
 
+/** Whether what comes was said just now, however long it was silent before: what is lost on the air is not held up. */
+bool port_is_prompt(const struct port *port);
+
 /** An answer is waited for at least so long, whatever the protocol is used to; 0: as it is used to. */
 unsigned port_least_reply_ms(const struct port *port);
 

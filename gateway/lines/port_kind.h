@@ -10,6 +10,7 @@
 struct port_kind {
     const char *prefix;      /* "tcp://" */
     bool forgets;            /* nothing of before comes when it was opened anew */
+    bool prompt;             /* what comes was said just now, however long it was silent before */
     unsigned least_reply_ms; /* an answer has at least so long, whatever its protocol is used to */
     void *(*create)(
         struct port *port,

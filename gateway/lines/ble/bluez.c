@@ -15,6 +15,8 @@
 #define LIST_S 10.0  /* for an answer out of BlueZ' own memory, */
 #define WRITE_S 10.0 /* and for one that the radio is needed for */
 #define START_S 10.0
+#define SCAN_TRIES 10
+#define SCAN_AGAIN_S 1.0
 #define SIGNAL_UNKNOWN 127 /* as controllers say it */
 
 void bluez_fail(struct bluez *bluez, const char *why)
@@ -417,9 +419,28 @@ void bluez_watch(struct bluez *bluez, const char *path, bool below)
     arm(bluez);
 }
 
-void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply)
+/* "In progress" says that the controller is busy, with the beginning or the end of another program's scan, and that nothing
+ * has begun for us. */
+static int on_discovering(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
-    sd_bus_message *filter = make_call(bluez, adapter, BLUEZ_ADAPTER, "SetDiscoveryFilter");
+    (void) unused;
+    struct bluez_call *call = data;
+    struct bluez_scan *scan = &call->bluez->scan;
+    if (!sd_bus_message_is_method_error(message, BLUEZ_IN_PROGRESS) || scan->tries == 0) {
+        end_call(call, message);
+        return 0;
+    }
+    scan->tries--;
+    call->reply = NULL;
+    ev_timer_set(&scan->again, SCAN_AGAIN_S, 0);
+    ev_timer_start(call->bluez->loop, &scan->again);
+    return 0;
+}
+
+static void discover(struct bluez *bluez)
+{
+    sd_bus_message *filter =
+        make_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "SetDiscoveryFilter");
     const bool good = filter &&
                       sd_bus_message_append(filter, "a{sv}", 2, "Transport", "s", "le",
                                             "DuplicateData", "b", 1) >= 0 &&
@@ -428,7 +449,33 @@ void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply
     sd_bus_message_unref(filter);
     if (!good)
         bluez_fail(bluez, "the system bus takes no messages");
-    bluez_call(bluez, adapter, BLUEZ_ADAPTER, "StartDiscovery", START_S, reply);
+    send_call(bluez, make_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "StartDiscovery"), true,
+              START_S, on_discovering, bluez->scan.reply);
+}
+
+void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply)
+{
+    snprintf(bluez->scan.adapter, sizeof bluez->scan.adapter, "%s", adapter);
+    bluez->scan.reply = reply;
+    bluez->scan.tries = SCAN_TRIES;
+    discover(bluez);
+}
+
+static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    discover(timer->data);
+}
+
+void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply)
+{
+    bluez_call(bluez, bluez->scan.adapter, BLUEZ_ADAPTER, "StopDiscovery", START_S, reply);
+}
+
+void bluez_ping(struct bluez *bluez, bluez_reply *reply)
+{
+    bluez_call(bluez, "/", "org.freedesktop.DBus.Peer", "Ping", LIST_S, reply);
 }
 
 void bluez_write(struct bluez *bluez, const char *path, bool command, const void *bytes,
@@ -466,6 +513,8 @@ void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_ev
                 void *data)
 {
     *bluez = (struct bluez){.loop = loop, .events = events, .data = data};
+    ev_init(&bluez->scan.again, on_again);
+    bluez->scan.again.data = bluez;
     ev_init(&bluez->ready, on_ready);
     ev_init(&bluez->due, on_due);
     bluez->ready.data = bluez->due.data = bluez;
@@ -495,6 +544,7 @@ void bluez_close(struct bluez *bluez)
 {
     ev_io_stop(bluez->loop, &bluez->ready);
     ev_timer_stop(bluez->loop, &bluez->due);
+    ev_timer_stop(bluez->loop, &bluez->scan.again);
     bluez->bus = sd_bus_close_unref(bluez->bus);
     bluez->owner[0] = bluez->why[0] = '\0';
     memset(bluez->calls, 0, sizeof bluez->calls);

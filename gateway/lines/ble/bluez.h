@@ -17,6 +17,7 @@
 #define BLUEZ_ADAPTER "org.bluez.Adapter1"
 #define BLUEZ_DEVICE "org.bluez.Device1"
 #define BLUEZ_CHARACTERISTIC "org.bluez.GattCharacteristic1"
+#define BLUEZ_IN_PROGRESS "org.bluez.Error.InProgress"
 #define BLUEZ_PATH 128
 #define BLUEZ_WHY 160
 #define BLUEZ_UNDER_WAY 8 /* calls */
@@ -77,6 +78,12 @@ struct bluez {
     ev_timer due;
     char owner[32]; /* BlueZ' own name on the bus; empty: not known yet */
     char why[BLUEZ_WHY];
+    struct bluez_scan {
+        char adapter[BLUEZ_PATH];
+        bluez_reply *reply;
+        ev_timer again;
+        unsigned tries; /* left */
+    } scan;
     struct bluez_call {
         struct bluez *bluez;
         bluez_reply *reply; /* NULL: free */
@@ -110,8 +117,15 @@ void bluez_call(struct bluez *bluez, const char *path, const char *interface, co
                 double patience_s, bluez_reply *reply);
 
 /** Starts to look for devices. Each time when a device advertises, its object tells the signal, which
- * it would not if another program has been looking for devices before. */
+ * it would not if another program has been looking for devices before. While BlueZ is busy with the scan of
+ * another program it is tried again. */
 void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply);
+
+/** Ends that; not before it has begun. */
+void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply);
+
+/** Asks BlueZ for nothing but an answer: what it tells behind it was told after the question. */
+void bluez_ping(struct bluez *bluez, bluez_reply *reply);
 
 /** Writes to a characteristic, with an answer of the device or (`command`) without. */
 void bluez_write(struct bluez *bluez, const char *path, bool command, const void *bytes,

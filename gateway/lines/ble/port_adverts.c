@@ -4,15 +4,22 @@
  * each new record is decrypted and handed on as a frame. What BlueZ remembers of before is not taken:
  * only what comes while it scans. The port is open once a first record was right, so that the line can
  * say what is wrong until then.
+ *
+ * On the air records are lost, often several in a row, and none is ever held up. A bus or a BlueZ that stands still does hold
+ * them up. So BlueZ is asked for nothing but an answer each second: what comes behind an answer was told after the question, and
+ * only what is young by that is taken.
  */
 #include "lines/port_kind.h"
 
 #include "bluez.h"
+#include "turn.h"
 #include "victron.h"
 
 #include "base/bluetooth.h"
+#include "base/clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,6 +27,8 @@
 
 #define LOOK_S 12.0
 #define HEAR_S 30.0 /* until a first record; they come about once a second */
+#define ASK_S 1.0
+#define OLD_S 3.0 /* younger is taken */
 #define RECORD_TYPE 4
 #define BATTERY_MONITOR 2
 
@@ -27,7 +36,10 @@ struct adverts {
     struct port *port;
     struct bluetooth_device wanted;
     struct bluez bluez;
-    ev_timer limit;
+    struct turn turn; /* to begin a scan; it does not keep others from theirs */
+    ev_timer limit, ask;
+    double asked_at, answered_at; /* answered: when that question was asked */
+    bool asking;
     uint8_t key[VICTRON_KEY];
     char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
     bool powered, scanning, good;
@@ -42,8 +54,11 @@ struct adverts {
 static void take_record(struct adverts *adverts, const uint8_t *record, size_t size)
 {
     uint8_t frame[VICTRON_FRAME_MAX];
-    if (size > sizeof adverts->record || size < VICTRON_RECORD_LEAST || record[0] != 0x10)
+    if (size > sizeof adverts->record || size < VICTRON_RECORD_LEAST ||
+        record[0] != VICTRON_PRODUCT)
         return;
+    if (!(clock_now() - adverts->answered_at < OLD_S))
+        return; /* nobody knows when that was */
     if (size == adverts->size && memcmp(record, adverts->record, size) == 0)
         return; /* said again, as there is nothing new */
     memcpy(adverts->record, record, size);
@@ -150,8 +165,42 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 static void on_scanning(void *data, const struct bluez_error *error)
 {
     struct adverts *adverts = data;
-    if (error && strcmp(error->name, "org.bluez.Error.InProgress") != 0)
+    turn_end(&adverts->turn);
+    /* Where two programs begin at the same moment BlueZ looks for both, and answers one of them only. */
+    if (error && !adverts->good)
         bluez_fail(&adverts->bluez, bluez_explain(error));
+}
+
+static void on_answer(void *data, const struct bluez_error *error)
+{
+    struct adverts *adverts = data;
+    adverts->asking = false;
+    if (error)
+        bluez_fail(&adverts->bluez, bluez_explain(error));
+    else
+        adverts->answered_at = adverts->asked_at;
+}
+
+static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct adverts *adverts = timer->data;
+    if (adverts->asking)
+        return;
+    adverts->asking = true;
+    adverts->asked_at = clock_now();
+    bluez_ping(&adverts->bluez, on_answer);
+}
+
+static void on_turn(void *data)
+{
+    struct adverts *adverts = data;
+    adverts->scanning = true;
+    wait_for(adverts, HEAR_S);
+    ev_timer_set(&adverts->ask, 0, ASK_S);
+    ev_timer_start(adverts->port->loop, &adverts->ask);
+    bluez_discover(&adverts->bluez, adverts->adapter, on_scanning);
 }
 
 static void on_listed(void *data, const struct bluez_error *error)
@@ -174,9 +223,8 @@ static void on_listed(void *data, const struct bluez_error *error)
             *c = '_';
     bluez_watch(&adverts->bluez, adverts->adapter, false);
     bluez_watch(&adverts->bluez, adverts->device, false);
-    adverts->scanning = true;
-    wait_for(adverts, HEAR_S);
-    bluez_discover(&adverts->bluez, adverts->adapter, on_scanning);
+    ev_timer_stop(adverts->port->loop, &adverts->limit);
+    turn_want(&adverts->turn, adverts->adapter);
 }
 
 static const struct bluez_events events = {
@@ -191,10 +239,13 @@ static void *create(struct port *port, const struct port_simulated *simulated)
         return NULL;
     }
     adverts->port = port;
+    adverts->answered_at = -INFINITY;
     adverts->ends[0] = adverts->ends[1] = -1;
     bluez_init(&adverts->bluez, port->loop, &events, adverts);
+    turn_init(&adverts->turn, port->loop, on_turn, adverts);
     ev_init(&adverts->limit, on_limit);
-    adverts->limit.data = adverts;
+    ev_init(&adverts->ask, on_ask);
+    adverts->limit.data = adverts->ask.data = adverts;
     return adverts;
 }
 
@@ -222,13 +273,16 @@ static void close_adverts(void *state)
 {
     struct adverts *adverts = state;
     ev_timer_stop(adverts->port->loop, &adverts->limit);
+    ev_timer_stop(adverts->port->loop, &adverts->ask);
     bluez_close(&adverts->bluez); /* ends the scan as well */
+    turn_end(&adverts->turn);
     end_line(adverts);
     if (adverts->ends[0] >= 0)
         close(adverts->ends[0]);
     adverts->ends[0] = -1;
     adverts->adapter[0] = adverts->device[0] = '\0';
-    adverts->powered = adverts->scanning = adverts->good = false;
+    adverts->powered = adverts->scanning = adverts->good = adverts->asking = false;
+    adverts->answered_at = -INFINITY;
     adverts->size = 0;
 }
 
@@ -241,6 +295,7 @@ static int signal_dbm(const void *state)
 const struct port_kind port_adverts_kind = {
     .prefix = "ble:",
     .forgets = true,
+    .prompt = true,
     .create = create,
     .destroy = destroy,
     .open = open_adverts,

@@ -13,6 +13,7 @@
 #include "bluez.h"
 #include "module.h"
 #include "turn.h"
+#include "victron.h"
 
 #include "base/bluetooth.h"
 #include "base/clock.h"
@@ -67,7 +68,9 @@ struct ble {
     char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
     char watched[BLUEZ_PATH];
     bool powered, connected, resolved, seen, waited;
-    bool bonded; /* paired or trusted: what BlueZ keeps of it is its owner's */
+    bool scans;   /* BlueZ has said so */
+    bool victron; /* it is advertised as a product of Victron's */
+    bool bonded;  /* paired or trusted: what BlueZ keeps of it is its owner's */
     struct module module;
     unsigned pair; /* of the module, that is used or tried */
     char refused[BLUEZ_WHY];
@@ -136,6 +139,8 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
         ble->connected = object->connected;
     if (object->resolved >= 0)
         ble->resolved = object->resolved;
+    ble->victron |=
+        object->victron_size > 0 && *(const uint8_t *) object->victron == VICTRON_PRODUCT;
     ble->bonded |= object->paired > 0 || object->trusted > 0;
     if (object->signal_dbm != 0)
         ble->signal_dbm = object->signal_dbm;
@@ -203,16 +208,20 @@ static void subscribe(struct ble *ble);
 static void on_scanning(void *data, const struct bluez_error *error)
 {
     struct ble *ble = data;
-    /* "In progress": BlueZ is about to look for devices anyway. */
-    if (error && strcmp(error->name, "org.bluez.Error.InProgress") != 0)
+    /* Where two programs begin at the same moment BlueZ looks for both, and answers one of them only. */
+    if (error && !ble->seen)
         fail_with(ble, error);
+    ble->scans = true;
 }
 
 static void on_scan_stopped(void *data, const struct bluez_error *error)
 {
-    (void) error; /* it was not going any more: good as well */
     struct ble *ble = data;
-    if (ble->step == SEEN)
+    /* Another error is that it was not going any more: good as well. But a scan that BlueZ never said it had begun it never
+     * ends either, until the one who wanted it leaves the bus. */
+    if (error && strcmp(error->name, BLUEZ_IN_PROGRESS) == 0)
+        bluez_fail(&ble->bluez, "BlueZ is busy with the scan of another program");
+    else if (ble->step == SEEN)
         connect_device(ble);
 }
 
@@ -243,7 +252,7 @@ static void on_listed(void *data, const struct bluez_error *error)
 static void look(struct ble *ble)
 {
     go(ble, LOOKING, LOOK_S);
-    ble->connected = ble->resolved = ble->seen = false;
+    ble->connected = ble->resolved = ble->seen = ble->scans = false;
     bluez_list(&ble->bluez, on_listed);
 }
 
@@ -279,6 +288,11 @@ static void on_connected(void *data, const struct bluez_error *error)
 
 static void connect_device(struct ble *ble)
 {
+    if (ble->victron) {
+        bluez_fail(&ble->bluez, "it is a Victron device, which is heard and not connected to: "
+                                "protocol victron-ble, and a key_file");
+        return;
+    }
     go(ble, CONNECTING, CONNECT_S);
     ble->resolved &= ble->connected;
     bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", 2 * CONNECT_S, on_connected);
@@ -344,10 +358,9 @@ static void on_explored(void *data, const struct bluez_error *error)
 /* What was waited for may have come. */
 static void go_on(struct ble *ble)
 {
-    if (ble->step == SCANNING && ble->seen && ble->device[0]) {
+    if (ble->step == SCANNING && ble->scans && ble->seen && ble->device[0]) {
         go(ble, SEEN, 0);
-        bluez_call(&ble->bluez, ble->adapter, BLUEZ_ADAPTER, "StopDiscovery", SUBSCRIBE_S,
-                   on_scan_stopped);
+        bluez_stop_discovering(&ble->bluez, on_scan_stopped);
     } else if (ble->step == RESOLVING && ble->resolved) {
         go(ble, EXPLORING, LOOK_S);
         memset(&ble->module, 0, sizeof ble->module);
@@ -423,7 +436,7 @@ static void on_written(void *data, const struct bluez_error *error)
     struct ble *ble = data;
     ble->writing = false;
     /* In progress: another program writes just now. This request is lost, the next one may not be. */
-    if (error && strcmp(error->name, "org.bluez.Error.InProgress") == 0)
+    if (error && strcmp(error->name, BLUEZ_IN_PROGRESS) == 0)
         ble->pending_size = 0;
     else if (error)
         fail_with(ble, error);
@@ -549,7 +562,7 @@ static void close_ble(void *state)
     ble->ends[0] = -1;
     ble->step = CLOSED;
     ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
-    ble->powered = ble->waited = ble->bonded = ble->writing = false;
+    ble->powered = ble->waited = ble->bonded = ble->writing = ble->victron = false;
     ble->pending_size = 0;
     ble->unanswered = ble->in_vain = 0;
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define START_S 15.0 /* until BlueZ has begun */
+#define START_S 20.0 /* until BlueZ has begun */
 
 struct scan {
     struct ev_loop *loop;
@@ -111,8 +111,8 @@ static void on_settled(void *data)
 static void on_begun(void *data, const struct bluez_error *error)
 {
     struct scan *scan = data;
-    if (error && strcmp(error->name, "org.bluez.Error.InProgress") != 0)
-        bluez_fail(&scan->bluez, error->text);
+    if (error)
+        bluez_fail(&scan->bluez, bluez_explain(error));
     ev_timer_stop(scan->loop, &scan->end);
     ev_timer_set(&scan->end, SCAN_S, 0);
     ev_timer_start(scan->loop, &scan->end);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
  * `packgate export`: the history as CSV. packgate knows no database; packgate-outlet-history does. Here it is
- * only found out where the history is.
+ * only found out where the history is, and a gateway that runs is asked to write what it has in memory.
  */
 #include "command.h"
 
+#include "control/client.h"
 #include "outlets/outlets.h"
 #include "config/config.h"
 
@@ -12,7 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOOKS 60 /* at whether it has written */
+#define PAUSE_NS 50000000
 
 /* Takes "-c FILE", "--config FILE" or "--config=FILE" out of the arguments. NULL: it is not there. */
 static const char *take_config(int *argc, char **argv)
@@ -59,6 +64,40 @@ static bool find_history(const char *path, char file[OUTLET_PATH_SIZE])
     return has;
 }
 
+/* How often the history has written; -1: nobody says. */
+static json_int_t ask_written(struct control_link *link, json_t *request, bool *asked)
+{
+    json_t *answer = control_ask(link, request);
+    const json_t *written = json_object_get(answer, "written");
+    const json_int_t count = json_is_integer(written) ? json_integer_value(written) : -1;
+    *asked = json_is_true(json_object_get(answer, "asked"));
+    json_decref(answer);
+    return count;
+}
+
+/* Without a gateway, or with one that does not answer, there is what the file has. */
+static void await_commit(const char *config)
+{
+    static const struct timespec pause = {.tv_nsec = PAUSE_NS};
+    struct control_link link;
+    char path[PORT_SIZE];
+    bool asked = false, again;
+    control_path(config, path);
+    if (control_link_open(&link, path)) {
+        const json_int_t before = ask_written(&link, json_pack("{s:s}", "ask", "commit"), &asked);
+        json_int_t now = before;
+        for (int i = 0; asked && i < LOOKS && now == before; i++) {
+            nanosleep(&pause, NULL);
+            now = ask_written(&link, json_pack("{s:s, s:I}", "ask", "commit", "since", before),
+                              &again);
+        }
+        if (asked && now == before)
+            fputs("packgate: the gateway has not written its latest rows; they are left out\n",
+                  stderr);
+    }
+    control_link_close(&link);
+}
+
 int command_export(int argc, char **argv)
 {
     char program[PORT_SIZE], file[OUTLET_PATH_SIZE], option[] = "--file";
@@ -76,6 +115,7 @@ int command_export(int argc, char **argv)
             free(list);
             return EXIT_FAILED;
         }
+        await_commit(config ? config : CONFIG_DEFAULT);
         list[count++] = option;
         list[count++] = file;
     }

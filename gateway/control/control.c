@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAME_S 0.2 /* for so long one status does for all who ask for it */
+#define SAME_S 0.2          /* for so long one status does for all who ask for it */
+#define COMMIT_AGAIN_S 10.0 /* as often as the history can be told to write by itself */
 
 struct control {
     const struct overview *overview;
@@ -24,7 +25,7 @@ struct control {
     struct onlookers *listeners;
     struct tunnels *tunnels;
     char *status; /* as it was told last; NULL: not yet */
-    double status_at;
+    double status_at, commit_at;
 };
 
 /* ---- answers ---- */
@@ -130,6 +131,26 @@ static void ask_health(struct control *control, struct control_client *client,
     control_answer(client, json_text(json_pack("{s:b, s:s}", "healthy", 1, "status", words)));
 }
 
+/* How often the history has written so far. Without `since` it is asked to do so now, unless it was
+ * just before. */
+static void ask_commit(struct control *control, struct control_client *client,
+                       const json_t *request)
+{
+    const struct outlets *outlets = control->overview->outlets;
+    const double now = clock_now();
+    struct outlet_state state;
+    json_int_t written = 0;
+    for (unsigned n = 0; outlets && outlets_state(outlets, n, &state); n++)
+        if (strcmp(state.kind, "history") == 0)
+            written = state.published;
+    bool asked = false;
+    if (outlets && !json_object_get(request, "since") && now - control->commit_at > COMMIT_AGAIN_S)
+        asked = outlets_commit(outlets);
+    if (asked)
+        control->commit_at = now;
+    control_answer(client, json_text(json_pack("{s:I, s:b}", "written", written, "asked", asked)));
+}
+
 static void ask_listen(struct control *control, struct control_client *client,
                        const json_t *request)
 {
@@ -173,6 +194,7 @@ static const struct {
     {"values", ask_values, false},
     {"configuration", ask_configuration, false},
     {"health", ask_health, false},
+    {"commit", ask_commit, false},
     {"listen", ask_listen, false},
     {"send", ask_send, true},
     {"tunnel", ask_tunnel, true},
@@ -217,6 +239,7 @@ struct control *control_new(struct ev_loop *loop, const struct overview *overvie
     if (!control)
         return NULL;
     control->overview = overview;
+    control->commit_at = -COMMIT_AGAIN_S;
     control->troubles = troubles_new(packs, clock_now());
     control->socket = control_socket_new(loop, &events, control);
     control->listeners = listen_new(overview);

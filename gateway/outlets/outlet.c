@@ -385,6 +385,10 @@ static void take(struct outlet *outlet, uint8_t *bytes, size_t size, int file)
     case PIPE_ANSWER:
         take_answer(outlet, &message, file);
         break;
+    case PIPE_COMMIT:
+        if (outlet->self && outlet->kind->commit)
+            outlet->kind->commit(outlet->self);
+        break;
     case PIPE_END:
         outlet->gone = true;
         end(outlet);

@@ -44,6 +44,8 @@ struct outlet_kind {
      * Calls outlet_over when it is through, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the
      * section is gone; after that it is killed. */
     void (*stop)(void *self, bool gone);
+    /** Is to write what it has only in memory, and to report. NULL: it has nothing. */
+    void (*commit)(void *self);
     /** The loop is over: lets go of what `start` made. */
     void (*free)(void *self);
     const struct outlet_command *commands; /* the last one has no name; NULL: none */

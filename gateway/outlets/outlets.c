@@ -995,6 +995,20 @@ void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data)
     outlets->answer_data = data;
 }
 
+bool outlets_commit(const struct outlets *outlets)
+{
+    uint8_t bytes[PIPE_SMALL_MAX];
+    bool asked = false;
+    for (const struct process *process = outlets->first; process; process = process->next) {
+        if (process->leaving || process->fd < 0 || strcmp(process->kind->name, "history") != 0)
+            continue;
+        struct pipe_message message = pipe_new(PIPE_COMMIT, bytes, sizeof bytes);
+        const size_t size = pipe_finish(&message);
+        asked |= send(process->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t) size;
+    }
+    return asked;
+}
+
 bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_state *state)
 {
     for (const struct process *process = outlets->first; process; process = process->next) {

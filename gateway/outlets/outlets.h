@@ -30,6 +30,10 @@ void outlets_program(const char *kind, char out[PORT_SIZE]);
 typedef char *outlets_answer(void *data, const char *from, const char *question);
 void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
 
+/** Asks the history to write what it has only in memory; `published` of its state counts on when it has. False: there
+ * is none, or it cannot be asked now. */
+bool outlets_commit(const struct outlets *outlets);
+
 /* How an outlet does, for `packgate status`. */
 struct outlet_state {
     const char *kind, *section;

@@ -13,6 +13,7 @@
  *                         ordered  an order by anybody is over
  *                         end      the section is gone for good: withdraw what was announced, end
  *                         answer   to a question; its text is a file that comes along
+ *                         commit   write what is only in memory; a report follows
  *     outlet -> gateway   order    switch something
  *                         note     keep this line
  *                         report   how it is doing, for `packgate status`
@@ -46,7 +47,8 @@ enum pipe_type {
     PIPE_ORDER,
     PIPE_REPORT,
     PIPE_QUESTION,
-    PIPE_ANSWER
+    PIPE_ANSWER,
+    PIPE_COMMIT
 };
 
 /* What an outlet is told about a pack or a bank beside its values. */

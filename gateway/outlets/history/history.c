@@ -42,6 +42,7 @@ struct history {
     unsigned count;
     ev_timer commit, prune, checkup;
     unsigned checking; /* the pack whose health is looked at next */
+    uint32_t written;  /* commits that were good */
     double pruned_at;
     struct steady steady;
     const char *naming; /* whose rows are being kept */
@@ -170,7 +171,9 @@ static void flush(struct history *history, bool all)
 
 static void tell(struct history *history, bool written)
 {
+    history->written += written;
     struct pipe_report report = {.connected = written,
+                                 .sent = history->written,
                                  .queued = (uint32_t) store_waiting(history->store),
                                  .failed = store_failures(history->store)};
     snprintf(report.words, sizeof report.words, "%s", written ? "written" : "cannot be written");
@@ -181,6 +184,12 @@ static void commit(struct history *history, bool all)
 {
     flush(history, all);
     tell(history, store_commit(history->store));
+}
+
+/* Somebody wants to read the file. */
+static void commit_asked(void *self)
+{
+    commit(self, false);
 }
 
 static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -296,6 +305,7 @@ const struct outlet_kind outlet_history = {
     .settings_size = sizeof(struct history_config),
     .start = start,
     .stop = stop,
+    .commit = commit_asked,
     .free = let_go,
     .commands = commands,
 };

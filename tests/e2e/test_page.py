@@ -11,9 +11,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 
 
@@ -87,6 +89,20 @@ def look(case, url, **asked):
     Browser(case, url, **asked).finish()
 
 
+def make_health(history):
+    """A month in which cell 7 of shed falls behind the others under load."""
+    database = sqlite3.connect(history)
+    shed, = database.execute("SELECT id FROM pack WHERE name = 'shed'").fetchone()
+    for n in range(30, 0, -1):
+        day = time.strftime("%Y%m%d", time.localtime(time.time() - n * 86400))
+        database.execute("INSERT OR REPLACE INTO health(pack, day, silent_s, efficiency, capacity_mah, temp_dc) VALUES(?, ?, 0, 9500, 148000, 250)", [shed, day])
+        for cell in range(1, 17):
+            load = -1000 * (40 - n) if cell == 7 else 100 * (cell - 8)
+            database.execute("INSERT OR REPLACE INTO health_cell VALUES(?, ?, ?, ?, 0, 1000)", [shed, day, cell, load])
+    database.commit()
+    database.close()
+
+
 class House:
     """Two packs, one with an alarm, and a bank of two more, with a day of history; for all tests that only look."""
 
@@ -103,6 +119,7 @@ class House:
         self.boat, boat = simulate("daly", BOAT)
         history = past(self.folder, 1.2, "shed=16:150:62", "boat=8:280:12", "left=15:100:40", "right=15:100:41",
                        "house=left+right")
+        make_health(history)
         self.gateway = Gateway(pack("shed", 1, shed, "topbms", "stale_after = 3s\n") + pack("boat", 2, boat, "daly") + BANK + WEB +
                                ";password = open sesame\n" +
                                f"[history]\nfile = {history}\ncommit = 10s\n")
@@ -174,6 +191,18 @@ def past(folder, days, *packs):
     file = os.path.join(folder, "history.db")
     subprocess.run([os.path.join(BUILT, "tests/bench/past"), file, str(days), *packs], check=True, timeout=PATIENCE * 4)
     return file
+
+
+def tells_of_health():
+    look("health", House.get().url)
+
+
+def gives_its_connection_back():
+    look("hidden", House.get().url)
+
+
+def says_that_the_server_has_errors():
+    look("errors", House.get().url)
 
 
 def works_by_finger():
@@ -351,7 +380,7 @@ if __name__ == "__main__":
     try:
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, values_that_came_early_are_older, says_when_the_gateway_is_silent,
               fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
-              works_below_a_path, works_by_finger, stands_still_for_who_wants_it, draws_half_a_year, logs_in_and_switches,
+              works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger, stands_still_for_who_wants_it, draws_half_a_year, logs_in_and_switches,
               tells_how_it_is_set_up, the_demonstration_ends_with_its_address, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
     finally:
         Browser.close()

@@ -43,9 +43,12 @@ static void put(json_t *object, const char *name, json_t *column)
 static void put_days(json_t *object, const struct health_day *days, unsigned count)
 {
     json_t *t = json_array(), *in = json_array(), *out = json_array(), *silent = json_array(),
-           *efficiency = json_array(), *capacity = json_array();
+           *efficiency = json_array(), *capacity = json_array(), *names = json_array();
     for (unsigned n = 0; n < count; n++) {
+        const int day = (int) days[n].day;
         json_array_append_new(t, json_integer(days[n].from));
+        json_array_append_new(
+            names, json_sprintf("%04d-%02d-%02d", day / 10000, day / 100 % 100, day % 100));
         add(in, days[n].charged_wh);
         add(out, days[n].discharged_wh);
         add(silent, days[n].silent_s);
@@ -53,6 +56,7 @@ static void put_days(json_t *object, const struct health_day *days, unsigned cou
         add(capacity, days[n].capacity_ah);
     }
     json_object_set_new(object, "t", t);
+    json_object_set_new(object, "day", names);
     put(object, "charged_wh", in);
     put(object, "discharged_wh", out);
     put(object, "silent_s", silent);

@@ -263,7 +263,20 @@ static char *print_number(char *at, int32_t number, double scale)
 }
 
 #define NUMBER_MOST 16 /* "-2147483.648," */
-#define TIME_MOST 21
+#define TIME_MOST 34   /* seconds, and of days their names */
+
+/* Which days they are cannot be told from when they begin in a zone that only the gateway knows. */
+static char *print_days(char *at, const struct table *table)
+{
+    at += sprintf(at, ",\"day\":[");
+    for (unsigned i = 0; i < table->steps; i++) {
+        const int64_t day = history_day(table->days[i]);
+        at += sprintf(at, "%s\"%04d-%02d-%02d\"", i > 0 ? "," : "", (int) (day / 10000),
+                      (int) (day / 100 % 100), (int) (day % 100));
+    }
+    *at++ = ']';
+    return at;
+}
 
 static char *print_times(char *at, const struct table *table)
 {
@@ -273,7 +286,7 @@ static char *print_times(char *at, const struct table *table)
         at += sprintf(at, "%s%lld", i > 0 ? "," : "",
                       (long long) (table->days ? table->days[i] : table->from + i * step));
     *at++ = ']';
-    return at;
+    return table->days ? print_days(at, table) : at;
 }
 
 static char *print_column(char *at, const struct column *column, unsigned steps)

@@ -349,6 +349,88 @@ const cases = {
         check(await page.locator('[data-kind=cells]').count() === 0, 'a bank has no cells');
     },
 
+    // What the history tells of a pack's health: a sentence, figures, the cells day by day. Days are those of the gateway, wherever
+    // somebody looks from.
+    async health() {
+        for (const [locale, timezoneId, words, figure] of [['en-GB', 'America/Los_Angeles', 'Cell 7 falls', '95.0 %'], ['de-DE', 'Pacific/Auckland', 'Zelle 7 fällt', '95,0 %']]) {
+            const page = await open({ locale, timezoneId }, '#/charts/shed');
+            const health = page.locator('[data-kind=health]'), cells = page.locator('[data-kind=health-cells]');
+            await has(health, words);
+            await has(health, figure);
+            await cells.locator('canvas').waitFor();
+            check(await cells.locator('.legend button').count() === 16, 'sixteen cells');
+            const told = await page.evaluate(() => fetch('api/v1/packs/shed/health').then(r => r.json()));
+            const name = text => page.evaluate(day => new Date(day + 'T12:00Z').toLocaleDateString(document.documentElement.lang === 'de' ? 'de-DE' : 'en-GB',
+                { weekday: 'short', day: 'numeric', month: 'short', timeZone: 'UTC' }), text);
+            await has(cells.locator('.when'), await name(told.day.at(-1)));
+            const seventh = cells.locator('.legend button').nth(6);
+            await has(seventh, `−${Math.round(-told['load_mv.7'].at(-1))}`);
+            await seventh.click();
+            check(await seventh.getAttribute('aria-pressed') === 'true', 'it is picked');
+            const energy = page.locator('[data-kind=energy] .plot'), days = await page.evaluate(() => fetch('api/v1/packs/shed/history?level=day&values=charged_wh')
+                .then(r => r.json()).then(d => d.day.filter((_, i) => d.charged_wh[i] != null)));
+            await energy.waitFor();
+            check((await energy.getAttribute('aria-label')).includes(await name(days.at(-1))), `bars: ${await energy.getAttribute('aria-label')}`);
+            // Colours of another theme, also of what stands in a canvas.
+            const dots = () => page.evaluate(() => {
+                const canvas = document.querySelector('[data-kind=health-cells] canvas'), { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+                let lightest = 0;
+                for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) lightest = Math.max(lightest, Math.min(data[i], data[i + 1], data[i + 2]));
+                return lightest;
+            });
+            await page.locator('#theme').click();   // light
+            const before = await dots();
+            await page.locator('#theme').click();   // dark
+            await page.waitForFunction(() => document.documentElement.dataset.theme === 'dark');
+            check(await dots() !== before, 'charts are drawn anew in other colours');
+            await page.context().close();
+        }
+    },
+
+    // A hidden tab gives its connection back, and is not live again before it has asked.
+    async hidden() {
+        const page = await open();
+        await card(page, 'shed').waitFor();
+        const streams = () => page.evaluate(() => fetch('api/v1/gateway').then(r => r.json()).then(g => g.web.streams));
+        const until = async wanted => {
+            for (const end = Date.now() + PATIENCE; await streams() !== wanted;) check(Date.now() < end, `not ${wanted} streams`);
+        };
+        const show = isHidden => page.evaluate(is => {
+            Object.defineProperty(document, 'hidden', { configurable: true, get: () => is });
+            document.dispatchEvent(new Event('visibilitychange'));
+        }, isHidden);
+        await until(1);   // those of the cases before are gone
+        await show(true);
+        await until(0);
+        let asks = 0;
+        page.on('request', request => { asks += request.url().endsWith('/api/v1/packs'); });
+        await show(false);
+        await until(1);
+        check(asks === 1, `asked ${asks} times`);
+        await card(page, 'shed').waitFor();
+    },
+
+    // When the server answers with errors the page says so, goes on trying, and comes back by itself.
+    async errors() {
+        const page = await open(), isBroken = url => url.pathname.includes('/api/v1/');
+        const spoil = () => page.route(isBroken, route => route.fulfill({ status: 500, body: 'no' }));
+        await card(page, 'shed').waitFor();
+        for (const [hash, good] of [['#/charts/shed', '[data-kind=soc] canvas'], ['#/setup', '[data-section=lines] tbody tr']]) {
+            await spoil();
+            await page.goto(asked.url + hash);
+            await has(page.locator('main'), 'Gateway does not answer');
+            await page.unroute(isBroken);
+            await page.locator(good).first().waitFor();
+        }
+        await spoil();
+        await page.reload();
+        await has(page.locator('#live'), 'Gateway does not answer');
+        await page.unroute(isBroken);
+        await page.locator('[data-section=lines] tbody tr').first().waitFor();
+        await page.locator('#live[data-state=live]').waitFor();
+        complaints.splice(0, Infinity, ...complaints.filter(words => !words.includes('500')));
+    },
+
     // By finger: two zoom, one moves the cursor, a tap opens a pack and picks a cell; nothing needs a mouse above it.
     async touch() {
         const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });

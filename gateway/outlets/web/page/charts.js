@@ -15,6 +15,7 @@ const EXTREMES_FROM_S = 2 * DAY_S;   // hours and days have a band of their lowe
 const ENERGY_DAYS = 7;               // at least
 const SHORTEST_S = 120;
 const MOVE_ON_S = 60;
+const TRY_AGAIN_S = 5;
 
 let library = null;
 
@@ -74,7 +75,7 @@ export async function charts(wanted) {
   const cellKeys = isBank(p) ? [] : Array.from({ length: p.shape.cells }, (_, i) => `cell_mv.${i + 1}`);
   const valueKeys = ['soc_percent', 'power_w', 'voltage_v', 'cell_delta_mv', 'temp_avg_c', 'mos_temp_c'];
 
-  let range = store.get('range', 'r24h'), from = 0, to = 0, isLive = true, zoomed = null, data = null, loadedAt = 0, timer = 0, dead = false, asked = 0;
+  let range = store.get('range', 'r24h'), from = 0, to = 0, isLive = true, zoomed = null, data = null, failed = false, loadedAt = 0, timer = 0, dead = false, asked = 0;
   if (!RANGES[range]) range = 'r24h';
   let plots = [], energy = null, health = null, picked = null, fromMean = store.get('fromMean') === '1';
 
@@ -105,6 +106,7 @@ export async function charts(wanted) {
       for (const [key, column] of Object.entries(data)) if (Array.isArray(column)) data[key] = column.slice(0, length);
       csv.href = address('history.csv', a, b, [...valueKeys, ...cellKeys], `&level=${data.level}`);
       setAttribute(csv, 'aria-disabled', null);
+      failed = false;
       return true;
     } catch (status) {
       if (dead || mine !== asked) return false;
@@ -117,8 +119,8 @@ export async function charts(wanted) {
 
   function fail(status) {
     clear();
-    message.replaceChildren(el('p', { class: 'empty' }, t(status === 404 || status === 503 ? 'no_history' : 'offline')),
-      ...status === 404 || status === 503 ? [copyable('[history]\n')] : []);
+    failed = status !== 404;
+    message.replaceChildren(el('p', { class: 'empty' }, t(failed ? 'offline' : 'no_history')), ...failed ? [] : [copyable('[history]\n')]);
   }
 
   const known = () => data.t.map((_, i) => data.soc_percent?.[i] ?? data.voltage_v?.[i] ?? data.power_w?.[i] ?? null);
@@ -178,7 +180,7 @@ export async function charts(wanted) {
     energy?.node.remove();
     energy = null;
     if (!got || got.step !== DAY_S || !some(got.charged_wh)) return;
-    energy = energyBars(got, day, {
+    energy = energyBars(got, {
       day(at) {
         range = 'r24h';
         period(Math.min(at + DAY_S, now()));
@@ -246,7 +248,7 @@ export async function charts(wanted) {
     const have = known();
     let at = i;
     if (at == null) for (at = data.t.length - 1; at > 0 && have[at] == null;) at--;
-    const text = t('at', data.step >= DAY_S ? day(data.t[at]) : clock(data.t[at], to - from >= DAY_S));
+    const text = t('at', data.step >= DAY_S ? day(data.day[at]) : clock(data.t[at], to - from >= DAY_S));
     for (const c of plots) c.showAt(at, text);
   }
 
@@ -279,10 +281,11 @@ export async function charts(wanted) {
       message, area, el('p', { class: 'hint' }, t('chart_help')), spoken),
     // The end moves on by itself, unless somebody looks at the past or into the detail.
     show() {
-      if (data && isLive && !zoomed && plots.every(c => c.cursorIndex() == null) && now() - loadedAt > MOVE_ON_S) period();
+      if (failed && now() - loadedAt > TRY_AGAIN_S) period(isLive ? null : to);
+      else if (data && isLive && !zoomed && plots.every(c => c.cursorIndex() == null) && now() - loadedAt > MOVE_ON_S) period();
     },
     retheme() {
-      for (const c of plots) c.redraw();
+      for (const c of [...plots, energy, health]) c?.redraw();
       if (data) show(false);
     },
     close() {

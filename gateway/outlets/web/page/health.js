@@ -26,10 +26,10 @@ export function healthCards(got, plot) {
   const chart = names.length && got.t.length > 1 ? plot({
     kind: 'cells', heading: t('health_load'), unit: 'mV', decimals: 0, isMany: true, names, columns: names.map(n => got['load_mv.' + n]),
   }, got.t, got['load_mv.' + names[0]], [got.t[0], got.t.at(-1)], {
-    zoom() {}, whole() {}, say() {}, cursor(i) { chart?.showAt(i ?? got.t.length - 1, day(got.t[i ?? got.t.length - 1])); },
+    zoom() {}, whole() {}, say() {}, cursor(i) { chart?.showAt(i ?? got.t.length - 1, day(got.day[i ?? got.t.length - 1])); },
     pick(i) { chart.pick(picked = picked === i ? null : i); },
   }) : null;
   chart?.node.setAttribute('data-kind', 'health-cells');
-  chart?.showAt(got.t.length - 1, day(got.t.at(-1)));
-  return { nodes: chart ? [card, chart.node] : [card], destroy() { chart?.destroy(); }, resize() { chart?.resize(); } };
+  chart?.showAt(got.t.length - 1, day(got.day.at(-1)));
+  return { nodes: chart ? [card, chart.node] : [card], destroy() { chart?.destroy(); }, resize() { chart?.resize(); }, redraw() { chart?.redraw(); } };
 }

@@ -26,7 +26,9 @@ export const energy = wh => wh < 1e6 ? [number(wh / 1000, 1), 'kWh'] : [number(w
 /** Unix seconds as a time of day, or with the day in front. */
 export const clock = (at, withDay) => new Date(at * 1000).toLocaleString(locale, withDay
   ? { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit' } : { hour: '2-digit', minute: '2-digit' });
-export const day = at => new Date(at * 1000).toLocaleDateString(locale, { weekday: 'short', day: 'numeric', month: 'short' });
+/** A day of the gateway, "2026-11-22": the browser may be in another zone, where its midnight lies in another day. */
+export const day = (text, withWeekday = true) => new Date(text).toLocaleDateString(locale,
+  { weekday: withWeekday ? 'short' : undefined, day: 'numeric', month: 'short', timeZone: 'UTC' });
 
 /** How long something has lasted: "40 s", "3 min", "2 h 5 min", "3 d". */
 export function span(seconds) {

@@ -2,7 +2,7 @@
 // One chart: uPlot with gaps that can be seen, zoom by drag, pinch, wheel and keys, and the values at the cursor below it.
 import uPlot from './uplot.js';
 import { el, setAttribute } from './dom.js';
-import { num, number } from './numbers.js';
+import { day, num, number } from './numbers.js';
 import { locale, t } from './words.js';
 
 const sync = uPlot.sync('packgate');
@@ -76,7 +76,7 @@ const timeLabels = (_, at) => at.map(s => new Date(s * 1000)).map(d => (d.getHou
   ? d.toLocaleTimeString(locale, { hour: '2-digit', minute: '2-digit' })
   : d.toLocaleDateString(locale, at[1] - at[0] > 26 * 86400 ? { month: 'short', year: '2-digit' } : { day: 'numeric', month: 'short' }));
 
-const axis = () => ({ stroke: colour('dim'), grid: { stroke: colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
+const axis = () => ({ stroke: () => colour('dim'), grid: { stroke: () => colour('line'), width: 1 }, ticks: { show: false }, font: '12px system-ui' });
 
 /** Charging above zero, discharging below: the two colours of energy meet at zero. */
 function aboutZero(u) {
@@ -203,8 +203,8 @@ export function plot(spec, times, known, range, on) {
   };
 }
 
-/** Energy in and out, a pair of bars a day. `days`: {t, charged_wh, discharged_wh}; on.day(t): one was chosen. */
-export function energyBars(days, dayName, on) {
+/** Energy in and out, a pair of bars a day. `days`: {t, day, charged_wh, discharged_wh}; on.day(t): one was chosen. */
+export function energyBars(days, on) {
   const box = el('div', { class: 'plot bars-by-day', role: 'img' }), when = el('span', { class: 'when' });
   const into = num(), out = num(), sum = list => list.some(v => v != null) ? list.reduce((s, v) => s + (v || 0), 0) / 1000 : null;
   const node = el('section', { class: 'card', 'data-kind': 'energy' },
@@ -216,14 +216,14 @@ export function energyBars(days, dayName, on) {
   const bars = () => uPlot.paths.bars({ size: [.8, 48], radius: [.12, 0], align: 0 });
   function showAt(i) {
     const one = i != null && days.t[i] != null;
-    when.textContent = one ? dayName(days.t[i]) : t('sum_days', days.t.filter((_, k) => days.charged_wh[k] != null).length);
+    when.textContent = one ? day(days.day[i]) : t('sum_days', days.t.filter((_, k) => days.charged_wh[k] != null).length);
     const pick = list => one ? (list[i] == null ? null : list[i] / 1000) : sum(list);
     into.put(pick(days.charged_wh), 1, 'kWh');
     out.put(pick(days.discharged_wh), 1, 'kWh');
   }
   // A name below as many bars as there is room for.
   const named = u => middle.filter((_, i) => (middle.length - 1 - i) % Math.ceil(middle.length * 64 / Math.max(64, u.bbox.width / devicePixelRatio)) === 0);
-  const shortDay = at => new Date(at * 1000).toLocaleDateString(locale, { day: 'numeric', month: 'short' });
+  const shortDay = at => day(days.day[middle.indexOf(at)], false);
   const u = new uPlot({
     width: 300, height: 160, legend: { show: false }, padding: [8, 8, 0, 0], cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
     scales: { x: { time: true, range: [days.t[0], days.t.at(-1) + 86400] }, y: { range: (_, a, b) => [Math.min(-.1, a ?? 0) * 1.08, Math.max(.1, b ?? 0) * 1.08] } },
@@ -236,8 +236,9 @@ export function energyBars(days, dayName, on) {
   u.over.addEventListener('click', () => u.cursor.idx != null && on.day(days.t[u.cursor.idx]));
   showAt(null);
   setAttribute(box, 'aria-label', `${t('energy_day')}: ` + days.t.map((at, i) => days.charged_wh[i] == null ? null
-    : `${dayName(at)} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).filter(Boolean).slice(-31).join('; '));
+    : `${day(days.day[i])} ${number(days.charged_wh[i] / 1000, 1)} / ${number(days.discharged_wh[i] / 1000, 1)} kWh`).filter(Boolean).slice(-31).join('; '));
   return {
-    node, resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }), destroy: () => u.destroy(),
+    node, resize: () => box.clientWidth && u.setSize({ width: Math.max(200, box.clientWidth), height: u.height }), redraw: () => u.redraw(),
+    destroy: () => u.destroy(),
   };
 }

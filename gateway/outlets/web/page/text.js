@@ -71,7 +71,7 @@ export const TEXT = {
   before_silence: ['when it was last heard', 'als es zuletzt antwortete', 'à la dernière réponse', 'all’ultima risposta'],
   more: ['and {0} more', 'und {0} weitere', 'et {0} autres', 'e altri {0}'],
   loading: ['Loading', 'Lade', 'Chargement', 'Caricamento'],
-  no_history: ['There is no history yet: it is not switched on. These lines in packgate.ini do that.', 'Es gibt noch keinen Verlauf: er ist nicht eingeschaltet. Diese Zeile in packgate.ini tut es.', 'Pas encore d’historique : il n’est pas activé. Cette ligne dans packgate.ini l’active.', 'Non c’è ancora uno storico: non è attivo. Questa riga in packgate.ini lo attiva.'],
+  no_history: ['There is no history yet: it is not switched on. This line in packgate.ini does that.', 'Es gibt noch keinen Verlauf: er ist nicht eingeschaltet. Diese Zeile in packgate.ini tut es.', 'Pas encore d’historique : il n’est pas activé. Cette ligne dans packgate.ini l’active.', 'Non c’è ancora uno storico: non è attivo. Questa riga in packgate.ini lo attiva.'],
   no_rows: ['Nothing was recorded in this period.', 'In diesem Zeitraum wurde nichts aufgezeichnet.', 'Rien n’a été enregistré sur cette période.', 'In questo periodo non è stato registrato nulla.'],
   energy_day: ['Energy per day', 'Energie pro Tag', 'Énergie par jour', 'Energia al giorno'],
   health_fine: ['Nothing stands out.', 'Nichts fällt auf.', 'Rien à signaler.', 'Niente da segnalare.'],

@@ -170,8 +170,10 @@ def measure_viewers():
         before = cpu_s(web)
         rate = read_streams(streams, SECONDS)
         used = (cpu_s(web) - before) / SECONDS
+        turns = -(-VIEWERS // 250)  # of so many each has its values every so many seconds: outlets/web/stream.c
         print(f"  {VIEWERS} live viewers of 4 packs: {(used - alone) * 1e3:.2f} ms a tick (a second), {memory_mib(web):.1f} MiB, "
-              f"{rate:.0f} bytes a second to each; bare sends of as much {bare_sends(VIEWERS, int(rate)) * 1e3:.2f} ms")
+              f"{rate:.0f} bytes a second to each; {VIEWERS // turns} bare sends of {rate * turns:.0f} bytes "
+              f"{bare_sends(VIEWERS // turns, int(rate * turns)) * 1e3:.2f} ms")
         for stream in streams:
             stream.close()
 

@@ -14,11 +14,14 @@
 #define BUFFER_FIRST 2048
 #define BUFFER_KEEP 8192 /* what is larger is given back once it was taken */
 #define PIECES_MOST 256  /* that are sent with one call */
+#define TURN_VIEWERS                                                                               \
+    250 /* at a tick, which would hold up everybody else: of more, each has a turn every second or third */
 #define FRAME "event: pack\ndata: "
 
 /* A pack as an event, as it was at a tick. */
 struct rendering {
     uint64_t tick;
+    uint32_t version; /* another one whenever more than the age is different; 0: none yet */
     char *bytes;
     size_t size, room;
 };
@@ -30,7 +33,10 @@ struct viewer {
     char *bytes; /* from `at` to `size` is still to be taken */
     size_t at, size, room;
     double taken_at;
+    unsigned number; /* decides whose turn it is */
+    bool beat_owed;
     bool *detail, *owed; /* by pack */
+    uint32_t *seen;      /* by pack: the version that it got last */
     unsigned owed_count;
 };
 
@@ -38,16 +44,35 @@ struct stream {
     struct outlet *outlet;
     const struct render_pack *packs;
     unsigned count, max_viewers, viewer_count;
-    bool *dirty;
+    bool *dirty, *again; /* by pack: maybe changed; to be told whether or not it has */
+    char beat[64];
+    size_t beat_size;
     struct rendering *whole, *brief;
     struct iovec *pieces; /* what one viewer gets at a tick */
-    uint64_t ticks;
-    unsigned ticks_to_beat;
+    uint64_t ticks;       /* as many as times at which values were put into words */
+    unsigned ticks_to_beat, round, opened;
     ev_timer tick;
     TAILQ_HEAD(, viewer) viewers;
 };
 
 /* ---- in words ---- */
+
+/* Whether two events of a pack tell the same: that its values have grown older is no news. */
+static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    static const char age[] = "\"age_s\":";
+    const char *a_age = memmem(a, a_size, age, sizeof age - 1);
+    const char *b_age = memmem(b, b_size, age, sizeof age - 1);
+    if (!a_age || !b_age)
+        return a_size == b_size && memcmp(a, b, a_size) == 0;
+    const size_t head = (size_t) (a_age - a);
+    const char *a_rest = memchr(a_age, ',', a_size - head);
+    const char *b_rest = memchr(b_age, ',', b_size - (size_t) (b_age - b));
+    if (!a_rest || !b_rest || (size_t) (b_age - b) != head || memcmp(a, b, head) != 0)
+        return false;
+    const size_t rest = (size_t) (a + a_size - a_rest);
+    return rest == (size_t) (b + b_size - b_rest) && memcmp(a_rest, b_rest, rest) == 0;
+}
 
 static const struct rendering *render(struct stream *stream, unsigned n, bool whole)
 {
@@ -64,6 +89,9 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     memcpy(bytes, FRAME, sizeof FRAME - 1);
     text.size = sizeof FRAME - 1 + object.size;
     text_add(&text, "\n\n");
+    if (!tells_the_same(rendering->bytes, rendering->size, bytes, text.size) &&
+        ++rendering->version == 0)
+        rendering->version = 1;
     if (rendering->room < text.size) {
         char *more = realloc(rendering->bytes, text.size + 64);
         if (!more)
@@ -112,6 +140,13 @@ static bool append(struct viewer *viewer, const char *bytes, size_t size)
     return true;
 }
 
+static void has_got(struct viewer *viewer, unsigned n, const struct rendering *rendering)
+{
+    viewer->seen[n] = rendering->version;
+    viewer->owed[n] = false;
+    viewer->owed_count--;
+}
+
 /* What it is owed, as far as there is room. */
 static void fill(struct viewer *viewer)
 {
@@ -122,8 +157,7 @@ static void fill(struct viewer *viewer)
         const struct rendering *rendering = render(stream, n, viewer->detail[n]);
         if (!rendering || !append(viewer, rendering->bytes, rendering->size))
             return;
-        viewer->owed[n] = false;
-        viewer->owed_count--;
+        has_got(viewer, n, rendering);
     }
 }
 
@@ -185,6 +219,7 @@ static void free_viewer(struct viewer *viewer)
     free(viewer->bytes);
     free(viewer->detail);
     free(viewer->owed);
+    free(viewer->seen);
     free(viewer);
 }
 
@@ -207,56 +242,83 @@ static size_t compose_beat(char text[64])
 /* Silent packs are told of with each beat: there is no other news of them. */
 static void beat(struct stream *stream, double now)
 {
-    char text[64];
-    const size_t size = compose_beat(text);
-    struct viewer *viewer, *next;
     for (unsigned n = 0; n < stream->count; n++)
-        stream->dirty[n] |= !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
-    if (!outlet_hears(stream->outlet, now))
-        return;
-    for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
-        next = TAILQ_NEXT(viewer, entry);
-        put_event(viewer, text, size);
+        stream->again[n] = !outlet_fresh(stream->outlet, stream->packs[n].pack, now);
+    struct viewer *viewer;
+    TAILQ_FOREACH(viewer, &stream->viewers, entry)
+    viewer->beat_owed = true;
+}
+
+/* The first `count` of the pieces went out, as far as `sent` reaches. What is left of one that was
+ * begun goes into the buffer; those behind it are owed on. */
+static void take_over(struct viewer *viewer, const unsigned *packs, unsigned count, size_t sent)
+{
+    struct stream *stream = viewer->stream;
+    for (unsigned i = 0; i < count && sent > 0; i++) {
+        const struct iovec *piece = &stream->pieces[i];
+        const size_t taken = sent < piece->iov_len ? sent : piece->iov_len;
+        sent -= taken;
+        if (packs[i] < stream->count)
+            has_got(viewer, packs[i], render(stream, packs[i], viewer->detail[packs[i]]));
+        if (taken < piece->iov_len &&
+            !append(viewer, (const char *) piece->iov_base + taken, piece->iov_len - taken))
+            http_cut(viewer->request); /* half an event is not to be followed by another */
     }
 }
 
-/* What has changed, to somebody who has taken all that came before: past his buffer, and from the
- * same bytes for everybody. What the kernel does not take goes into the buffer. */
+static void append_beat(struct viewer *viewer)
+{
+    if (!append(viewer, viewer->stream->beat, viewer->stream->beat_size))
+        http_cut(viewer->request);
+}
+
+/* The beat, if it is time for one, and what has changed, to somebody who has taken all that came
+ * before: past his buffer, with one call, and from the same bytes for everybody. */
 static void send_at_once(struct viewer *viewer)
 {
     struct stream *stream = viewer->stream;
-    struct iovec *pieces = stream->pieces;
-    unsigned count = 0;
+    unsigned packs[PIECES_MOST], count = 0;
+    if (viewer->beat_owed) {
+        packs[count] = stream->count; /* none */
+        stream->pieces[count++] =
+            (struct iovec){.iov_base = stream->beat, .iov_len = stream->beat_size};
+    }
     for (unsigned n = 0; n < stream->count && count < PIECES_MOST; n++) {
         if (!viewer->owed[n])
             continue;
         const struct rendering *rendering = render(stream, n, viewer->detail[n]);
         if (!rendering)
-            return;
-        pieces[count++] = (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
+            break;
+        packs[count] = n;
+        stream->pieces[count++] =
+            (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
     }
-    size_t sent = count > 0 ? http_send(viewer->request, pieces, count) : 0;
-    for (unsigned n = 0, piece = 0; n < stream->count && sent > 0 && piece < count; n++) {
-        if (!viewer->owed[n])
+    const size_t sent = count > 0 ? http_send(viewer->request, stream->pieces, count) : 0;
+    take_over(viewer, packs, count, sent);
+    if (sent == 0 && viewer->beat_owed)
+        append_beat(viewer);
+}
+
+/* What is new to this viewer: who has come since the last tick has seen the latest already. */
+static void owe_news(struct viewer *viewer)
+{
+    struct stream *stream = viewer->stream;
+    for (unsigned n = 0; n < stream->count; n++) {
+        if (!stream->dirty[n] && !stream->again[n])
             continue;
-        viewer->owed[n] = false;
-        viewer->owed_count--;
-        const size_t size = pieces[piece].iov_len, taken = sent < size ? sent : size;
-        const char *bytes = pieces[piece++].iov_base;
-        sent -= taken;
-        if (taken < size && !append(viewer, bytes + taken, size - taken))
-            http_cut(viewer->request); /* half an event is not to be followed by another */
+        const struct rendering *rendering = render(stream, n, viewer->detail[n]);
+        if (stream->again[n] || !rendering || rendering->version != viewer->seen[n])
+            owe(viewer, n);
     }
 }
 
 static void serve(struct viewer *viewer, double now)
 {
-    struct stream *stream = viewer->stream;
-    for (unsigned n = 0; n < stream->count; n++)
-        if (stream->dirty[n])
-            owe(viewer, n);
-    if (viewer->owed_count > 0 && viewer->size == viewer->at)
+    if (viewer->size == viewer->at)
         send_at_once(viewer);
+    else if (viewer->beat_owed)
+        append_beat(viewer);
+    viewer->beat_owed = false;
     fill(viewer);
     if (viewer->size > viewer->at && now - viewer->taken_at > STREAM_STALL_S)
         http_cut(viewer->request);
@@ -270,7 +332,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct stream *stream = timer->data;
     const double now = clock_now();
+    const bool hears = outlet_hears(stream->outlet, now);
+    const unsigned turns = (stream->viewer_count + TURN_VIEWERS - 1) / TURN_VIEWERS;
     stream->ticks++;
+    stream->round++;
+    stream->beat_size = compose_beat(stream->beat);
+    memset(stream->again, 0, stream->count * sizeof *stream->again);
     if (stream->ticks_to_beat-- == 0) {
         beat(stream, now);
         stream->ticks_to_beat = (unsigned) (STREAM_BEAT_S / TICK_S) - 1;
@@ -278,7 +345,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     struct viewer *viewer, *next;
     for (viewer = TAILQ_FIRST(&stream->viewers); viewer; viewer = next) {
         next = TAILQ_NEXT(viewer, entry);
-        serve(viewer, now);
+        viewer->beat_owed &= hears;
+        owe_news(viewer);
+        if (viewer->number % turns == stream->round % turns)
+            serve(viewer, now);
     }
     memset(stream->dirty, 0, stream->count * sizeof *stream->dirty);
 }
@@ -330,13 +400,15 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
         return NULL;
     viewer->stream = stream;
     viewer->request = request;
+    viewer->number = stream->opened++;
     viewer->detail = calloc(stream->count + 1, sizeof *viewer->detail);
     viewer->owed = calloc(stream->count + 1, sizeof *viewer->owed);
+    viewer->seen = calloc(stream->count + 1, sizeof *viewer->seen);
     char hello[96];
     size_t size = (size_t) snprintf(hello, sizeof hello, "retry: 3000\n\n");
     if (outlet_hears(stream->outlet, clock_now()))
         size += compose_beat(hello + size);
-    if (!viewer->detail || !viewer->owed || !append(viewer, hello, size)) {
+    if (!viewer->detail || !viewer->owed || !viewer->seen || !append(viewer, hello, size)) {
         free_viewer(viewer);
         return NULL;
     }
@@ -384,13 +456,14 @@ struct stream *stream_new(struct outlet *outlet, const struct render_pack *packs
     stream->count = count;
     stream->max_viewers = max_viewers;
     stream->dirty = calloc(count + 1, sizeof *stream->dirty);
+    stream->again = calloc(count + 1, sizeof *stream->again);
     stream->whole = calloc(count + 1, sizeof *stream->whole);
     stream->brief = calloc(count + 1, sizeof *stream->brief);
     stream->pieces = calloc(PIECES_MOST, sizeof *stream->pieces);
     TAILQ_INIT(&stream->viewers);
     ev_timer_init(&stream->tick, on_tick, TICK_S, TICK_S);
     stream->tick.data = stream;
-    if (!stream->dirty || !stream->whole || !stream->brief || !stream->pieces) {
+    if (!stream->dirty || !stream->again || !stream->whole || !stream->brief || !stream->pieces) {
         stream_free(stream);
         return NULL;
     }
@@ -408,6 +481,7 @@ void stream_free(struct stream *stream)
         free(stream->brief[n].bytes);
     }
     free(stream->dirty);
+    free(stream->again);
     free(stream->whole);
     free(stream->brief);
     free(stream->pieces);

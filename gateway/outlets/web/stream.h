@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Live values for everybody who looks: Server-Sent Events. A pack is put into words once a tick,
- * however many look at it. Who reads slowly gets the latest values later, never old ones in a row:
+ * however many look at it, and sent when something in it has changed; a silent one with each beat. Who reads slowly gets the latest values later, never old ones in a row:
  * each viewer has a bounded buffer and a list of packs that it is owed.
  */
 #ifndef PACKGATE_OUTLETS_WEB_STREAM_H
@@ -26,7 +26,7 @@ void stream_free(struct stream *stream);
  * sent; of the others the values that an overview shows. */
 void stream_open(struct stream *stream, struct http_request *request, const char *detail);
 
-/** The values of a pack have changed; they go out with the next tick. */
+/** A pack was heard of; what it has changed goes out with the next tick. */
 void stream_changed(struct stream *stream, unsigned pack);
 
 /** Something happened: it goes out at once. `data` is JSON in one line. */

@@ -8,6 +8,7 @@ import { t } from './words.js';
 const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
 const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so long when no more come
 const ASK_S = 10;        // how often values are asked for when there is no room for one more stream
+const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
 
 /** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. `values` are the last ones unless state is "fresh";
  *  `lastAlarms` those when it was heard last. The order is that of the configuration, and never changes: place is memory. */
@@ -25,7 +26,8 @@ export const gatewayTime = () => Date.now() / 1000 + skew;
 export const isOffline = () => answered && since(beat) > LIVE_S;
 export const hasAnswered = () => answered;
 export const silence = () => since(beat);
-export const ageOf = p => p.age + since(p.seen);
+// What has not changed is not told again: of a fresh pack the beat says that all is as it was told.
+export const ageOf = p => p.age + (p.state === 'fresh' ? Math.min(since(p.seen), since(beat)) : since(p.seen));
 export const isBank = p => p.kind === 'bank';
 export const isOld = p => p.state !== 'fresh' || isOffline();
 export const singles = () => [...packs.values()].filter(p => !isBank(p));
@@ -117,6 +119,7 @@ export async function load() {
 /** Names the packs of which all values are on the screen; the others send seven. */
 export function listen(names) {
   if (stream && stream.readyState !== EventSource.CLOSED && names.join() === detail.join()) return;
+  for (const name of names) if (!detail.includes(name)) trim(packs.get(name));
   detail = names;
   hang();
   if (document.hidden) return;
@@ -146,6 +149,12 @@ export function listen(names) {
     if (stream === opened && stream.readyState === EventSource.CLOSED) refused = true;
     watchers.drawn();
   });
+}
+
+// A pack that comes to be shown whole: what nobody has kept up to date is not known until it comes.
+function trim(p) {
+  if (p?.state === 'fresh' && since(p.full) > KEEP_FULL_S)
+    p.values = Object.fromEntries(BRIEF.filter(key => p.values[key] != null).map(key => [key, p.values[key]]));
 }
 
 function hang() {

@@ -86,12 +86,13 @@ bool outlet_hears(const struct outlet *outlet, double now)
 }
 
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what,
+                  const struct switches *what, double given_at,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
     (void) pack;
     (void) what;
+    (void) given_at;
     assert_true(outlet->order_count < ORDERS);
     outlet->orders[outlet->order_count].done = done;
     outlet->orders[outlet->order_count].data = data;
@@ -387,7 +388,7 @@ static void test_withdrawal_without_memory(void **state)
 
 static void order(void)
 {
-    broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false);
+    broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false, clock_now());
 }
 
 /* Orders whose answers got lost give their places back. */

@@ -29,7 +29,7 @@ struct note {
 /* An order that the gateway has not answered yet. */
 struct waiting {
     uint64_t number; /* of this process; 0: free */
-    double given_at;
+    double sent_at;
     uint64_t ticket;
     void (*done)(void *data, uint64_t ticket, enum order_result result);
     void *data;
@@ -186,7 +186,7 @@ void outlet_report(struct outlet *outlet, const struct pipe_report *report)
 }
 
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what,
+                  const struct switches *what, double given_at,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
@@ -197,13 +197,13 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
     if (!free_one)
         return false;
     struct pipe_order order = {
-        .ticket = ++outlet->orders, .given_at = clock_now(), .pack = pack->index, .what = *what};
+        .ticket = ++outlet->orders, .given_at = given_at, .pack = pack->index, .what = *what};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
     pipe_order(&message, &order);
     if (!transmit(outlet, &message))
         return false;
-    *free_one = (struct waiting){order.ticket, order.given_at, ticket, done, data};
+    *free_one = (struct waiting){order.ticket, clock_now(), ticket, done, data};
     return true;
 }
 
@@ -285,7 +285,7 @@ static void take_done(struct outlet *outlet, struct pipe_message *message)
 static void give_up_orders(struct outlet *outlet, double now)
 {
     for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX; w++)
-        if (w->number && now - w->given_at > OUTLET_ORDER_S)
+        if (w->number && now - w->sent_at > OUTLET_ORDER_S)
             finish(w, ORDER_UNANSWERED);
 }
 

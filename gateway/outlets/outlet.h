@@ -92,10 +92,11 @@ void outlet_observe(struct outlet *outlet, struct observer *observer);
 /** Whether the gateway was heard within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);
 
-/** Asks the gateway to switch. `done` follows, never from within; an answer that got lost is
- * ORDER_UNANSWERED after OUTLET_ORDER_S. False: the pipe is full, nothing will come. */
+/** Asks the gateway to switch. `given_at`: it was wanted no earlier than that (clock_now); the gateway lets what
+ * is too old be. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after OUTLET_ORDER_S.
+ * False: the pipe is full, nothing will come. */
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what,
+                  const struct switches *what, double given_at,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket);
 

@@ -218,6 +218,9 @@ def switches_and_answers():
             assert answer("shed", "charge_mos", "maybe")["result"] == "invalid"
             assert answer("shed", "charge_mos", bytes(1 << 20))["result"] == "invalid"
             assert answer("shed", "light", "1")["result"] == "unknown"
+            # As much of a long name as has room, and no half of a character.
+            listener.publish("packgate/shed/set/" + "é" * 200, "1")
+            assert listener.wait_json(result("shed")) == {"order": "é" * 31, "value": 1, "result": "unknown"}
             assert answer("nobody", "charge_mos", "1")["result"] == "unknown"
             assert answer("fixed", "charge_mos", "1")["result"] == "not allowed"
             assert answer("all", "charge_mos", "1")["result"] == "not allowed"
@@ -578,7 +581,7 @@ def logs_in():
         os.chmod(folder, 0o755)
         subprocess.run(["mosquitto_passwd", "-b", "-c", f"{folder}/users", "packgate", "secret word"], check=True)
         os.chmod(f"{folder}/users", 0o644)
-        for name, word in (("right", "secret word\nsecond line\n"), ("wrong", "something\n")):
+        for name, word in (("right", "secret word\nsecond line\n"), ("wrong", "something\n"), ("empty", "")):
             with open(f"{folder}/{name}", "w") as file:
                 file.write(word)
             os.chmod(f"{folder}/{name}", 0o600)
@@ -594,6 +597,8 @@ def logs_in():
                 gateway.wait_for("does not let us in: .*; trying again")
             with run("missing") as gateway:
                 gateway.wait_for("password_file cannot be read: No such file")
+            with run("empty") as gateway:
+                gateway.wait_for("password_file is empty")
             os.chmod(f"{folder}/right", 0o644)
             with run("right") as gateway:
                 gateway.wait_for("right can be read by everybody on this host")

@@ -14,7 +14,8 @@ import tempfile
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, Standin, main, read_value, simulate
-from mqtt_harness import Broker, LINE, Listener, Proxy, await_retained, make_certificates, name_servers_silent
+from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, Proxy, await_retained, make_certificates,
+                          name_servers_silent)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cells=8,soc_percent=77"
 
@@ -267,7 +268,54 @@ def asks_nobody_for_the_password_of_a_key():
             assert b"client_key is locked with a password" in said, said
 
 
-main([name_servers_that_never_answer_hold_nobody_up, notices_another_certificate,
-      gives_up_a_broker_that_reads_nothing, stays_with_a_broker_of_few_words,
-      comes_back_to_a_broker_with_and_without_its_memory, counts_what_finds_no_room,
+def told_of(gateway):
+    """The lines of the log about the section so far."""
+    while not gateway.queue.empty():
+        gateway.lines.append(gateway.queue.get())
+    return [line for line in gateway.lines if line and "mqtt home" in line]
+
+
+def a_connection_that_comes_and_goes_is_told_of_a_few_times():
+    """A broker that lets in and hangs up, one that lets in again and again, and one that is well again after that."""
+    def hang_up(connection):
+        connection.sendall(CONNACK)
+        connection.close()
+
+    def greet(connection):
+        while True:
+            connection.sendall(50 * CONNACK)
+
+    for talk, why in ((hang_up, ".*"), (greet, "it lets us in twice")):
+        with Liar(talk) as liar, Gateway(LINE.format("shed", "sim:", 1, "") + section(liar.port)) as gateway:
+            gateway.wait_for(f"mqtt home: broker .*: {why}.*, for the third time soon after connecting; no more of it here")
+            await_status(gateway, lambda outlet: outlet["failed"] >= 4)
+            assert [sum(word in line for line in told_of(gateway)) for word in ("broker mqtt:", "connected to")] == [3, 3], \
+                told_of(gateway)
+
+
+def old_orders_are_not_carried_out():
+    """An order that lay in the outlet's socket while the outlet stood still is worth no more than one that a Modbus client sent
+    so long ago."""
+    server, url = simulate("daly", SIMULATED)
+    # Fresh for so long that nothing but its age speaks against the order.
+    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 60s")
+    with server, Broker() as broker, Listener(broker) as listener, Gateway(
+            text + section(broker.port, "interval = 1s\nswitching = yes\n")) as gateway:
+        listener.wait_for("packgate/shed/state")
+        outlet = await_status(gateway, lambda outlet: outlet["connected"])["pid"]
+        os.kill(outlet, signal.SIGSTOP)
+        listener.publish("packgate/shed/set/charge_mos", "0")
+        time.sleep(6)
+        os.kill(outlet, signal.SIGCONT)
+        assert listener.wait_json("packgate/shed/set/result") == {"order": "charge_mos", "value": 0, "result": "no answer"}
+        gateway.wait_for("mqtt home orders charge off: given up")
+        assert listener.wait_json("packgate/shed/state")["charge_mos"] == 1
+        # Values come after the broker has answered: from then on, orders are of now again.
+        listener.publish("packgate/shed/set/charge_mos", "0")
+        assert listener.wait_json("packgate/shed/set/result")["result"] == "confirmed"
+
+
+main([name_servers_that_never_answer_hold_nobody_up, a_connection_that_comes_and_goes_is_told_of_a_few_times,
+      notices_another_certificate, gives_up_a_broker_that_reads_nothing, old_orders_are_not_carried_out,
+      stays_with_a_broker_of_few_words, comes_back_to_a_broker_with_and_without_its_memory, counts_what_finds_no_room,
       says_what_it_may_not_subscribe_to, asks_nobody_for_the_password_of_a_key], at_once=4)

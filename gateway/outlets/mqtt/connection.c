@@ -20,6 +20,8 @@
 #define FIRST_PAUSE_S 1.0
 #define LONGEST_PAUSE_S 60.0
 #define STEADY_S 60.0 /* after so long a connection, pauses begin with the first again */
+#define SHORT_MOST                                                                                 \
+    3 /* connections in a row that did not last so long, until the log is silent about them */
 /* A gateway that lost its power is away for the broker after one and a half of it. */
 #define KEEPALIVE_S 10
 #define PASSWORD_SIZE 256
@@ -38,15 +40,18 @@ struct connection {
     struct resolver resolver;
     ev_timer misc, deadline, pause, knock;
     int knock_mid;
+    double knocked_at;
+    double proven_at; /* what comes now was sent by the broker after that */
     bool up;
     bool broken; /* found so within a call of the library */
     double up_at, pause_s, down_since;
+    unsigned short_ones; /* connections in a row that ended before STEADY_S */
     unsigned outstanding;
     struct connection_counters counters;
     char words[160];   /* what is wrong now */
     char told[160];    /* what the log said last; empty: that all is well */
     char library[120]; /* the library's own last word of an error */
-    bool access_told;
+    bool password_access_told, key_access_told;
     uint32_t dropped_before; /* how many were dropped when the log said so; see drop_told */
     bool drop_told;
     struct {
@@ -72,15 +77,53 @@ static void complain(struct connection *connection, const char *words)
              connection->settings.name, connection->settings.config->broker, words);
 }
 
+/* One that comes and goes, as two clients with the same name at one broker make it, is told of a few times. */
+static void complain_of_end(struct connection *connection, const char *words)
+{
+    if (connection->short_ones < SHORT_MOST) {
+        complain(connection, words);
+        return;
+    }
+    snprintf(connection->words, sizeof connection->words, "%s", words);
+    snprintf(connection->told, sizeof connection->told, "%s", words);
+    connection->counters.failed++;
+    if (connection->short_ones == SHORT_MOST)
+        log_warn("%s: broker %s: %s, for the third time soon after connecting; no more of it here "
+                 "until a "
+                 "connection has lasted for a minute",
+                 connection->settings.name, connection->settings.config->broker, words);
+    else
+        log_debug("%s: broker %s: %s", connection->settings.name,
+                  connection->settings.config->broker, words);
+}
+
 static void rejoice(struct connection *connection, double now)
 {
+    connection->words[0] = '\0';
+    if (connection->short_ones >= SHORT_MOST) {
+        log_debug("%s: connected to %s", connection->settings.name,
+                  connection->settings.config->broker);
+        return;
+    }
     if (connection->told[0])
         log_info("%s: connected to %s again after %.0f s", connection->settings.name,
                  connection->settings.config->broker, now - connection->down_since);
     else
         log_info("%s: connected to %s", connection->settings.name,
                  connection->settings.config->broker);
-    connection->told[0] = connection->words[0] = '\0';
+    connection->told[0] = '\0';
+}
+
+/* It has lasted after all. */
+static void note_steady(struct connection *connection)
+{
+    if (connection->short_ones >= SHORT_MOST) {
+        log_info("%s: connected to %s for a minute now", connection->settings.name,
+                 connection->settings.config->broker);
+        connection->told[0] = '\0';
+    }
+    connection->short_ones = 0;
+    connection->pause_s = 0;
 }
 
 static const char *describe(const struct connection *connection, int error)
@@ -138,9 +181,12 @@ static void fail(struct connection *connection, const char *words)
     if (was_up) {
         connection->down_since = now;
         if (now - connection->up_at >= STEADY_S)
-            connection->pause_s = 0;
+            note_steady(connection);
+        connection->short_ones += now - connection->up_at < STEADY_S;
+        complain_of_end(connection, copy);
+    } else {
+        complain(connection, copy);
     }
-    complain(connection, copy);
     double pause_s = backoff_grow(&connection->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
     ev_timer_set(&connection->pause, jitter(pause_s), 0);
     ev_timer_start(connection->loop, &connection->pause);
@@ -201,10 +247,16 @@ static void on_connect(struct mosquitto *mosquitto, void *data, int code)
         connection->broken = true;
         return;
     }
+    if (connection->up) {
+        snprintf(connection->words, sizeof connection->words,
+                 "it lets us in twice: that is no broker");
+        connection->broken = true;
+        return;
+    }
     double now = clock_now();
     ev_timer_stop(connection->loop, &connection->deadline);
     connection->up = true;
-    connection->up_at = now;
+    connection->up_at = connection->proven_at = now;
     /* Keep-alive, which has a deadline of its own for those who never answered. */
     ev_timer_start(connection->loop, &connection->misc);
     rejoice(connection, now);
@@ -218,7 +270,7 @@ static void on_message(struct mosquitto *mosquitto, void *data,
     struct connection *connection = data;
     connection->events.message(connection->data, message->topic, message->payload,
                                message->payloadlen > 0 ? (size_t) message->payloadlen : 0,
-                               message->retain);
+                               message->retain, connection->proven_at);
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *data, int mid)
@@ -257,6 +309,7 @@ static void on_unsubscribe(struct mosquitto *mosquitto, void *data, int mid)
     if (!ev_is_active(&connection->knock) || mid != connection->knock_mid)
         return;
     ev_timer_stop(connection->loop, &connection->knock);
+    connection->proven_at = connection->knocked_at;
     if (connection->drop_told)
         log_info("%s: the broker takes messages again; %u were dropped", connection->settings.name,
                  connection->counters.dropped - connection->dropped_before);
@@ -278,24 +331,34 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
 
 /* ---- an attempt ---- */
 
+/* Once for each file that is a secret. */
+static void warn_of_readers(const struct connection *connection, const char *path, bool *told)
+{
+    struct stat found;
+    if (*told || !path[0] || stat(path, &found) < 0 || !(found.st_mode & S_IROTH))
+        return;
+    log_warn("%s: %s can be read by everybody on this host: chmod 640", connection->settings.name,
+             path);
+    *told = true;
+}
+
 /* The first line of the password file. */
 static bool read_password(struct connection *connection, char password[PASSWORD_SIZE])
 {
     const char *path = connection->settings.config->password_file;
-    struct stat found;
     FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    bool good = fgets(password, PASSWORD_SIZE, file) != NULL;
-    if (good && fstat(fileno(file), &found) == 0 && (found.st_mode & S_IROTH) &&
-        !connection->access_told) {
-        log_warn("%s: %s can be read by everybody on this host: chmod 640",
-                 connection->settings.name, path);
-        connection->access_told = true;
-    }
-    fclose(file);
+    errno = file ? 0 : errno;
+    bool good = file && fgets(password, PASSWORD_SIZE, file);
     if (good)
         password[strcspn(password, "\r\n")] = '\0';
+    else if (errno)
+        snprintf(connection->words, sizeof connection->words, "password_file cannot be read: %s",
+                 strerror(errno));
+    else
+        snprintf(connection->words, sizeof connection->words, "password_file is empty");
+    if (file)
+        fclose(file);
+    warn_of_readers(connection, path, &connection->password_access_told);
     return good;
 }
 
@@ -305,11 +368,8 @@ static int set_user(struct connection *connection)
     char password[PASSWORD_SIZE] = "";
     if (!config->user[0])
         return MOSQ_ERR_SUCCESS;
-    if (config->password_file[0] && !read_password(connection, password)) {
-        snprintf(connection->words, sizeof connection->words, "password_file cannot be read: %s",
-                 strerror(errno));
+    if (config->password_file[0] && !read_password(connection, password))
         return -1;
-    }
     int error = mosquitto_username_pw_set(connection->mosquitto, config->user,
                                           config->password_file[0] ? password : NULL);
     explicit_bzero(password, sizeof password);
@@ -335,6 +395,7 @@ static int set_tls(struct connection *connection)
     struct mosquitto *mosquitto = connection->mosquitto;
     if (!connection->tls)
         return MOSQ_ERR_SUCCESS;
+    warn_of_readers(connection, config->client_key, &connection->key_access_told);
     /* The library takes the system's certificates only by the name of their folder, once there is
      * one of ours, too. */
     const char *ca_file = config->ca_file[0] ? config->ca_file : NULL;
@@ -442,6 +503,8 @@ static void on_misc(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct connection *connection = timer->data;
+    if (connection->up && connection->short_ones > 0 && clock_now() - connection->up_at >= STEADY_S)
+        note_steady(connection);
     errno = 0;
     int error = mosquitto_loop_misc(connection->mosquitto);
     if (error != MOSQ_ERR_SUCCESS && connection->up)
@@ -606,6 +669,7 @@ void connection_knock(struct connection *connection)
     }
     if (error != MOSQ_ERR_SUCCESS)
         return;
+    connection->knocked_at = clock_now();
     ev_timer_set(&connection->knock, KNOCK_S, 0);
     ev_timer_start(connection->loop, &connection->knock);
     watch(connection);

@@ -24,8 +24,10 @@ struct connection_events {
     /** The broker has accepted us; nothing is subscribed to. */
     void (*up)(void *data);
     void (*down)(void *data);
-    /** A message came. `topic` ends with a NUL. */
-    void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained);
+    /** A message came. `topic` ends with a NUL. The broker has sent it after `since` (clock_now): when the last knock that
+     * was answered was sent. */
+    void (*message)(void *data, const char *topic, const void *payload, size_t size, bool retained,
+                    double since);
     /** A message has left, or was confirmed: there is room again. */
     void (*sent)(void *data, int mid);
     /** The broker has answered a knock: it reads. */

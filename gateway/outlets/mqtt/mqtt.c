@@ -143,13 +143,13 @@ static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload
 }
 
 static void on_message(void *data, const char *topic, const void *payload, size_t size,
-                       bool retained)
+                       bool retained, double since)
 {
     struct mqtt *mqtt = data;
     if (mqtt->ending || take_birth(mqtt, topic, payload, size, retained))
         return;
     if (mqtt->config->switching)
-        orders_take(mqtt, topic, payload, size, retained);
+        orders_take(mqtt, topic, payload, size, retained, since);
 }
 
 /* ---- the connection ---- */
@@ -255,7 +255,7 @@ static void stop(void *self, bool gone)
     struct mqtt *mqtt = self;
     mqtt->ending = true;
     ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
-    mqtt->todo = gone || mqtt_is_smartbms(mqtt) ? 0 : STATUS;
+    mqtt->todo = gone || mqtt_is_smartbms(mqtt) ? 0 : STATUS | INFO;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         mqtt->packs[i].todo = gone ? 0 : mqtt_is_smartbms(mqtt) ? STATE : STATUS;
     withdraw_free(mqtt);

@@ -34,7 +34,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 }
 
 static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
-                              int value)
+                              int value, double since)
 {
     int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
     struct switches what = {0};
@@ -46,7 +46,7 @@ static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum or
     what.wanted[place] = true;
     what.on[place] = value == 1;
     *order = (struct asked){pack, which, value};
-    if (outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt,
+    if (outlet_order(mqtt->outlet, pack->pack, &what, since, on_order_over, mqtt,
                      (uint64_t) (order - mqtt->orders)))
         return NULL;
     order->pack = NULL;
@@ -63,9 +63,20 @@ static void tell_refused(struct mqtt *mqtt, bool *told, const char *topic, const
     *told = true;
 }
 
+/* As many bytes of a text as have room, none of them of half a character. */
+static int whole_characters(const char *text, size_t room)
+{
+    size_t size = strlen(text);
+    if (size <= room)
+        return (int) size;
+    while (room > 0 && ((unsigned char) text[room] & 0xC0) == 0x80)
+        room--;
+    return (int) room;
+}
+
 /* NULL: it is under way. */
 static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
-                               int value, bool retained, const char *topic)
+                               int value, bool retained, double since, const char *topic)
 {
     if (!pack || which == TOPIC_UNKNOWN) {
         tell_refused(mqtt, &mqtt->foreign_told, topic, "there is no such switch");
@@ -85,11 +96,11 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         return "not allowed";
     if (!outlet_fresh(mqtt->outlet, pack->pack, clock_now()))
         return "no answer";
-    return give_order(mqtt, pack, which, value);
+    return give_order(mqtt, pack, which, value, since);
 }
 
 void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
-                 bool retained)
+                 bool retained, double since)
 {
     char name[NAME_SIZE];
     enum order_topic which = topic_parse(mqtt->place.topic, mqtt_is_smartbms(mqtt), topic, name);
@@ -99,9 +110,9 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
     struct mqtt_pack *pack = mqtt_is_smartbms(mqtt) ? mqtt->packs : mqtt_find_pack(mqtt, name);
     int value = order_payload(payload, size);
     const char *word = which == TOPIC_UNKNOWN ? strrchr(topic, '/') + 1 : order_name(which);
-    const char *result = judge_order(mqtt, pack, which, value, retained, topic);
+    const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
     char order[64];
-    snprintf(order, sizeof order, "%s", word);
+    snprintf(order, sizeof order, "%.*s", whole_characters(word, sizeof order - 1), word);
     if (result)
         send_result(mqtt, mqtt_is_smartbms(mqtt) ? "" : name, order, value, result);
 }

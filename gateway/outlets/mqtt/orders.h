@@ -7,8 +7,8 @@
 
 #include "mqtt.h"
 
-/** A message that may be an order. */
+/** A message that may be an order, sent by the broker after `since` (clock_now). */
 void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
-                 bool retained);
+                 bool retained, double since);
 
 #endif

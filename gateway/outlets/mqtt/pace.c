@@ -144,6 +144,9 @@ void pace_on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct mqtt *mqtt = timer->data;
     flush(mqtt);
+    /* So that an order is known to be of now (connection.h); one that lay somewhere for long is not carried out. */
+    if (mqtt->config->switching)
+        connection_knock(mqtt->connection);
     if (mqtt->ticks++ % REPORT_TICKS == 0 ||
         connection_counters(mqtt->connection).failed != mqtt->failed_told)
         pace_report(mqtt);

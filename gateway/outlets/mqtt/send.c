@@ -157,7 +157,7 @@ unsigned send_count_fresh(const struct mqtt *mqtt, double now)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < mqtt->pack_count; i++)
-        count += outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now);
+        count += outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now) && !mqtt->ending;
     return count;
 }
 

@@ -308,7 +308,7 @@ static void give_order(struct web *web, struct web_request *request, const struc
         return;
     }
     *ordered = (struct ordered){.web = web, .request = request->http};
-    if (!outlet_order(web->outlet, pack->pack, switches, on_done, ordered, 0)) {
+    if (!outlet_order(web->outlet, pack->pack, switches, clock_now(), on_done, ordered, 0)) {
         free(ordered);
         http_error(request->http, MHD_HTTP_CONFLICT, "busy");
         return;

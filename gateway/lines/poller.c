@@ -467,6 +467,7 @@ static enum spike_verdict judge(struct poller *poller, bool first, const struct 
         .weak = config->driver->check == BMS_CHECK_SUM,
         .noisy = now < poller->noisy_until,
         .first = first,
+        .awaited = !poller->complete || poller_stale(poller, now),
     };
     enum spike_verdict verdict = spike_judge(&poller->spike, &rules, before, &poller->incoming);
     poller->counters.spikes += verdict == SPIKE_REFUTED;

@@ -108,9 +108,12 @@ static double largest_move(enum kind kind, double value)
     return fmax(tolerances[kind].move, tolerances[kind].move_part * fabs(value));
 }
 
-static bool is_strict(const struct spike_rules *rules)
+/* Whether how far the value was seen to move counts. A CRC-16 lets one in 65,536 of the worst damage
+ * pass, which is too much only for what hardly ever changes: to ask again there costs next to
+ * nothing. */
+static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
-    return rules->weak || rules->noisy;
+    return rules->weak || rules->noisy || kind == EXACT;
 }
 
 static bool first_is_doubted(const struct spike_rules *rules)
@@ -133,14 +136,14 @@ static bool value_moved(const struct spike *spike, const struct spike_rules *rul
         return false;
     enum kind kind = kind_of(id);
     double limit = configured_limit(rules->limits, kind, before);
-    if (is_turned_off(rules->limits, kind) || (!is_strict(rules) && isinf(limit)))
+    if (is_turned_off(rules->limits, kind) || (!is_watched(rules, kind) && isinf(limit)))
         return false;
     if (isnan(before))
         return first_is_doubted(rules);
     if (isnan(reading))
         return true;
     double step = fabs(reading - before);
-    return step > limit || (is_strict(rules) && step > usual_move(spike, id, before));
+    return step > limit || (is_watched(rules, kind) && step > usual_move(spike, id, before));
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -157,7 +160,7 @@ static bool moved(const struct spike *spike, const struct spike_rules *rules,
 {
     if (!before)
         return first_is_doubted(rules);
-    if (is_strict(rules) && !same_states(before, reading))
+    if (!same_states(before, reading))
         return true;
     for (unsigned id = 0; id < PACK_VALUES; id++)
         if (value_moved(spike, rules, id, before->value[id], reading->value[id]))
@@ -178,7 +181,7 @@ static bool values_agree(const struct spike *spike, const struct spike_rules *ru
     double apart = usual_move(spike, id, reading);
     if (tolerances[kind].swings && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
-    if (!is_strict(rules))
+    if (!is_watched(rules, kind))
         apart = fmax(apart, configured_limit(rules->limits, kind, reading));
     return fabs(reading - doubtful) <= apart;
 }
@@ -187,7 +190,7 @@ static bool agree(const struct spike *spike, const struct spike_rules *rules,
                   const struct pack *before, const struct pack *doubtful,
                   const struct pack *reading)
 {
-    if (is_strict(rules) && !same_states(doubtful, reading))
+    if (!same_states(doubtful, reading))
         return false;
     for (unsigned id = 0; id < PACK_VALUES; id++)
         if (!values_agree(spike, rules, id, before ? before->value[id] : NAN, doubtful->value[id],
@@ -273,12 +276,12 @@ static bool loses(const struct pack *before, const struct pack *reading)
 /* How many readings must agree. Two bytes that make up for each other pass a sum, and the next reply
  * may be damaged at one of the two again: with so many frames as a gateway sees, two are too few,
  * and where much is damaged three: in a short frame, of which half the bytes mean nothing, they were
- * seen to agree once in ten million. Where there was nothing before, somebody waits for the first
- * values. */
+ * seen to agree once in ten million. Where a pack has no values yet, somebody waits for the first
+ * ones. */
 static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before,
                                 const struct pack *reading)
 {
-    if (!rules->weak || (!before && !rules->noisy))
+    if (!rules->weak || (rules->awaited && !before && !rules->noisy))
         return 2;
     return 3u + (loses(before, reading) ? 1u : 0u) + (before && rules->noisy ? 1u : 0u);
 }

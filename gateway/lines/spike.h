@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which readings are believed. A value that moved further than it can, or on a protocol with a weak
- * check further than it was seen to move, makes its whole reply doubtful: the same request is asked
+ * Which readings are believed. A value that moved further than it can makes its whole reply
+ * doubtful, and so does one of those that hardly ever change (states, counts, settings), on a
+ * protocol with a weak check any that moved further than it was seen to: the same request is asked
  * again at once, and what two replies agree on is believed, behind a weak check what three agree
  * on, and where damage was seen a short while ago four. Nothing is published in the meantime, so
  * that neither a wrong value nor an unknown one ever stands for a value that was read, and a true
@@ -35,6 +36,7 @@ struct spike_rules {
     bool noisy; /* damage was seen a short while ago: the same, and a first reading is in doubt */
     bool
         first; /* so it is on a weak protocol: nobody else waits, or no other reading will follow soon */
+    bool awaited; /* the pack has no fresh values, or not all: two first readings are enough */
 };
 
 enum spike_verdict {

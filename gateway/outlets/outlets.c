@@ -39,6 +39,7 @@
 #define EVENTS (SOURCE_STATE | SOURCE_SWITCHES | SOURCE_ALARMS)
 #define LAST_MESSAGES 1000 /* more than its pipe holds */
 #define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
+#define REST_S 0.02        /* after so many, and after each one that takes time to carry out */
 
 /* The sections that are outlets: where in the configuration their structs are. */
 #define SECTION(word, list, count, ...)                                                            \
@@ -92,6 +93,7 @@ struct process {
     bool gone;        /* the section: what it has left with others is to be withdrawn */
     bool waits;       /* to be started, after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
+    bool deaf;        /* it has ended: nobody hears answers */
     double started_at, pause_s;
     unsigned ended;
     uint64_t sent, refused;
@@ -99,6 +101,7 @@ struct process {
     ev_io readable;
     ev_child child;
     ev_timer timer; /* to start it, or to kill it */
+    ev_timer rest;  /* until it is listened to again */
     struct process *next;
     struct process *successor; /* starts when this one has ended */
 };
@@ -357,14 +360,15 @@ static void take_question(struct process *process, struct pipe_message *message)
         close(fd);
 }
 
-static void take(struct process *process, uint8_t *bytes, size_t size)
+/* Whether it took time. */
+static bool take(struct process *process, uint8_t *bytes, size_t size)
 {
     struct pipe_message message;
     bool differs;
     switch (pipe_open(&message, bytes, size, &differs)) {
     case PIPE_ORDER:
         take_order(process, &message);
-        break;
+        return true;
     case PIPE_NOTE:
         take_note(process, &message);
         break;
@@ -372,11 +376,13 @@ static void take(struct process *process, uint8_t *bytes, size_t size)
         take_report(process, &message);
         break;
     case PIPE_QUESTION:
-        take_question(process, &message);
-        break;
+        if (!process->deaf)
+            take_question(process, &message);
+        return true;
     default:
         log_debug("outlet %s: a message is not understood", process->title);
     }
+    return false;
 }
 
 static void close_pipe(struct process *process)
@@ -384,6 +390,7 @@ static void close_pipe(struct process *process)
     if (process->fd < 0)
         return;
     ev_io_stop(process->outlets->loop, &process->readable);
+    ev_timer_stop(process->outlets->loop, &process->rest);
     close(process->fd);
     process->fd = -1;
     process->event_count = 0;
@@ -392,6 +399,7 @@ static void close_pipe(struct process *process)
 /* What it said last, before it ended or is not listened to any more. */
 static void drain(struct process *process)
 {
+    process->deaf = true;
     for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
         ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
         if (size <= 0)
@@ -409,21 +417,33 @@ static void hang_up(struct process *process)
     ev_timer_start(process->outlets->loop, &process->timer);
 }
 
-/* An outlet that floods has its turn like everybody else. */
+/* An outlet that floods has its turn like everybody else, and then a rest, so that it cannot keep the gateway busy. */
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
-    (void) loop;
     (void) revents;
     struct process *process = io->data;
-    for (int i = 0; i < TURN_MESSAGES && process->fd >= 0; i++) {
+    bool through = false;
+    for (int i = 0; i < TURN_MESSAGES && process->fd >= 0 && !through; i++) {
         ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (size <= 0)
             hang_up(process);
         else
-            take(process, process->outlets->room, (size_t) size);
+            through = take(process, process->outlets->room, (size_t) size);
     }
+    if (process->fd < 0)
+        return;
+    ev_io_stop(loop, &process->readable);
+    ev_timer_set(&process->rest, REST_S, 0);
+    ev_timer_start(loop, &process->rest);
+}
+
+static void on_rested(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct process *process = timer->data;
+    ev_io_start(loop, &process->readable);
 }
 
 /* ---- starting and ending ---- */
@@ -641,6 +661,7 @@ static void begin(struct process *process, int fd, pid_t pid)
     ev_io_set(&process->readable, fd, EV_READ);
     ev_io_start(loop, &process->readable);
     process->turn = 0;
+    process->deaf = false;
     for (unsigned n = 0; n < process->source_count; n++)
         owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
     if (!send_config(process)) {
@@ -807,7 +828,9 @@ static struct process *new_process(struct outlets *outlets, const struct kind *k
     ev_init(&process->readable, on_readable);
     ev_init(&process->child, on_ended);
     ev_init(&process->timer, on_timer);
-    process->readable.data = process->child.data = process->timer.data = process;
+    ev_init(&process->rest, on_rested);
+    process->readable.data = process->child.data = process->timer.data = process->rest.data =
+        process;
     if (find_sources(process, section) && compose_config(process, section))
         return process;
     free_process(process);

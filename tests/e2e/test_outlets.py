@@ -232,6 +232,51 @@ def bad_ones_hold_nobody_up():
         shutil.rmtree(folder)
 
 
+ASKING = """#!/usr/bin/python3
+import os, select, socket, struct, time
+pipe = socket.socket(fileno=3)
+pipe.setblocking(False)
+begin, answered = time.monotonic(), 0
+while answered < 100:
+    what = b"configuration"
+    body = struct.pack("<QI", 1, len(what)) + what
+    try:
+        while True:
+            pipe.send(struct.pack("<HHI", 1, 10, 8 + len(body)) + body)
+    except BlockingIOError:
+        pass
+    select.select([pipe], [], [], 1)
+    try:
+        while True:
+            message, files, _, _ = pipe.recvmsg(1 << 20, 64)
+            for _, _, numbers in files:
+                os.close(struct.unpack("i", numbers)[0])
+                answered += 1
+    except BlockingIOError:
+        pass
+print("asked 100 things in %.2f s" % (time.monotonic() - begin), flush=True)
+"""
+
+
+def one_that_asks_and_asks_is_slowed_down():
+    """Each answer takes the gateway time, which it has for others."""
+    folder = tempfile.mkdtemp(prefix="packgate-outlets-")
+    shutil.copy(PACKGATE, folder)
+    with open(os.path.join(folder, "packgate-outlet-print"), "w") as file:
+        file.write(ASKING)
+    os.chmod(file.name, 0o755)
+    config = os.path.join(folder, "packgate.ini")
+    with open(config, "w") as file:
+        file.write("[gateway]\nlisten = 127.0.0.1:0\nstate_file = none\ncontrol = none\n" + PACK.format("a", "sim:", 1) +
+                   PRINT.format("all"))
+    try:
+        with harness.Program(os.path.join(folder, "packgate"), "run", "-c", config) as gateway:
+            taken = float(gateway.wait_for(r"asked 100 things in ([0-9.]+) s")[1])
+        assert taken > 1.9, taken
+    finally:
+        shutil.rmtree(folder)
+
+
 def is_nothing_by_itself():
     outlet = os.path.join(os.path.dirname(PACKGATE), "packgate-outlet-print")
     for arguments, status in ((["--help"], 0), (["--version"], 0), ([], 2), (["nothing"], 2), (["print"], 2)):
@@ -258,7 +303,7 @@ def each_has_its_own_libraries_alone():
 
 
 if __name__ == "__main__":
-    main([a_stopped_one_holds_nobody_up, bad_ones_hold_nobody_up, a_reload_ends_a_stopped_one,
+    main([a_stopped_one_holds_nobody_up, bad_ones_hold_nobody_up, one_that_asks_and_asks_is_slowed_down, a_reload_ends_a_stopped_one,
           gets_values_and_orders, says_what_was_ordered, tells_what_grew_old, has_nothing_of_the_gateway,
           is_started_again, a_reload_leaves_the_others_alone, ends_with_the_gateway, is_nothing_by_itself,
           each_has_its_own_libraries_alone], at_once=3)

@@ -29,6 +29,8 @@
 #define HEAR_S 30.0 /* until a first record; they come about once a second */
 #define ASK_S 1.0
 #define OLD_S 3.0 /* younger is taken */
+#define AGREED 3  /* records, until the key is believed */
+#define NEAR 100  /* voltages, in 0.01 V */
 #define RECORD_TYPE 4
 #define BATTERY_MONITOR 2
 
@@ -45,11 +47,31 @@ struct adverts {
     bool powered, scanning, good;
     uint8_t record[32]; /* the last one */
     size_t size;
+    unsigned agreed;
+    int voltage;
     int ends[2]; /* the line's and ours; -1: none */
     uint8_t first[VICTRON_FRAME_MAX];
     size_t first_size;
     int signal_dbm;
 };
+
+/* A wrong key may begin like the right one. What it makes of the records is noise, which is found out by its unused bits, and as long as
+ * the key has not proved to be right by its voltage, which is another one each time. */
+static bool agrees(struct adverts *adverts, const uint8_t *frame, size_t length)
+{
+    int voltage;
+    if (!victron_voltage(frame, length, &voltage)) {
+        bluez_fail(
+            &adverts->bluez,
+            "the key in its key_file is not the one of this device, or it measures no voltage");
+        return false;
+    }
+    const bool near = abs(voltage - adverts->voltage) <= NEAR;
+    adverts->voltage = voltage;
+    if (adverts->agreed < AGREED)
+        adverts->agreed = near ? adverts->agreed + 1 : 1;
+    return adverts->agreed == AGREED;
+}
 
 static void take_record(struct adverts *adverts, const uint8_t *record, size_t size)
 {
@@ -72,6 +94,8 @@ static void take_record(struct adverts *adverts, const uint8_t *record, size_t s
         return;
     }
     const size_t length = victron_decrypt(record, size, adverts->key, frame);
+    if (!agrees(adverts, frame, length))
+        return;
     if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
         return; /* nobody reads: lost, as on a wire */
     if (!adverts->good) {
@@ -284,6 +308,7 @@ static void close_adverts(void *state)
     adverts->powered = adverts->scanning = adverts->good = adverts->asking = false;
     adverts->answered_at = -INFINITY;
     adverts->size = 0;
+    adverts->agreed = 0;
 }
 
 static int signal_dbm(const void *state)

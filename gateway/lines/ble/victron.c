@@ -2,6 +2,7 @@
 /* Victron's advertisements, decrypted. */
 #include "victron.h"
 
+#include "bms/bytes.h"
 #include "bms/checksum.h"
 
 #include <errno.h>
@@ -14,6 +15,10 @@
 #define HEAD 8 /* of a record: what is not encrypted */
 #define RECORD_MAX 29
 #define NONCE 5
+#define FRAME_HEAD 3
+#define UNUSED 14 /* byte of what was encrypted; its upper two bits are ones */
+#define VOLTAGE 2
+#define VOLTAGE_UNKNOWN 0x7FFF
 #define KEY_BYTE 7
 #define KEY_DIGITS (2 * VICTRON_KEY)
 
@@ -88,4 +93,13 @@ size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VIC
     frame[3 + size] = (uint8_t) crc;
     frame[4 + size] = (uint8_t) (crc >> 8);
     return 5 + size;
+}
+
+bool victron_voltage(const uint8_t *frame, size_t size, int *voltage)
+{
+    const uint8_t *values = frame + FRAME_HEAD + HEAD;
+    if (size < FRAME_HEAD + HEAD + UNUSED + 1 + 2 || values[UNUSED] >> 6 != 3)
+        return false;
+    *voltage = (int16_t) le16(values + VOLTAGE);
+    return *voltage != VOLTAGE_UNKNOWN;
 }

@@ -18,6 +18,10 @@ bool victron_read_key(const char *path, uint8_t key[VICTRON_KEY], char *why, siz
 /** Whether a record can be of the device that has this key. */
 bool victron_fits(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY]);
 
+/** The voltage that a frame's record tells, in 0.01 V. False: it tells none, or the bits that are unused say that it is noise, decrypted
+ * with a wrong key that begins like the right one. Noise gets through one time of four. */
+bool victron_voltage(const uint8_t *frame, size_t size, int *voltage);
+
 /** Makes the frame that the driver `victron-ble` takes of a record that fits. Returns its size; 0: the
  * record is too long. */
 size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VICTRON_KEY],

@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 
 import dbus
 import dbus.bus
 
-from harness import Program, simulate
+from harness import PATIENCE, Program, simulate
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -29,6 +31,38 @@ def victron_record(key, nonce, volts=12.53, soc=50.0):
                          stdout=subprocess.PIPE).stdout
     return bytes.fromhex("100289a302") + counter[:2] + bytes.fromhex(key[:2]) + bytes(
         a ^ b for a, b in zip(plain.to_bytes(15, "little"), pad))
+
+
+KEYS = {f"C0:FF:EE:00:00:0{n}": "".join(f"{(n * 37 + i * 11) % 256:02x}" for i in range(16)) for n in range(1, 6)}
+
+
+class Shunts:
+    """Shunts that advertise a record each half second, each with its own key, until the end; `silent` ones say nothing new. Air first."""
+
+    def __init__(self):
+        self.silent, self.volts, self.running = set(), {}, True
+        self.client = dbus.bus.BusConnection(os.environ["DBUS_SYSTEM_BUS_ADDRESS"])
+        self.mock = dbus.Interface(self.client.get_object("org.bluez", "/mock", introspect=False), "org.bluez.Mock1")
+        self.thread = threading.Thread(target=self._talk, daemon=True)
+        self.thread.start()
+
+    def _talk(self):
+        nonce = 100
+        while self.running:
+            nonce += 1
+            for n, (address, key) in enumerate(KEYS.items()):
+                if address not in self.silent:
+                    record = victron_record(key, nonce, self.volts.get(address, 12 + n))
+                    self.mock.Advertise(address, dbus.ByteArray(record), ignore_reply=True)
+            self.client.flush()
+            time.sleep(0.5)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.running = False
+        self.thread.join(PATIENCE)
 
 
 class Air:

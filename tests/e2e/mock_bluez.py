@@ -7,16 +7,26 @@ usage: mock_bluez.py [--mtu 23] [--delay 0.1] ADDRESS=PROFILE@HOST:PORT[,NAME]..
 
 PROFILE is one of the table below; `advertiser` has no port and is never connected to. What BlueZ 5.66 does, and where
 its source says so:
-- src/adapter.c, start_discovery(): NotReady without power, InProgress for a second scan of one client. Of each
+- src/adapter.c, start_discovery(), set_discovery_filter(), stop_discovery(): NotReady without power, InProgress for a second scan of
+  one client. Where a scan begins, or has to begin anew as another client wants another filter, the answer comes when the
+  controller has begun (update_discovery_filter(), discovery_complete()); `adapter->client` is the one who is answered then, and who
+  waited before him never is: StopDiscovery tells him InProgress (`client->msg`). The controller's refusal is InProgress as well,
+  and ends the wish (start_discovery_complete()). A device that was only seen is forgotten 30 s after it was heard last
+  (device_update_last_seen(), device_disappeared(); --temporary). Of each
   advertisement RSSI is told, as any filter makes the threshold 0 (btd_adapter_update_found_device(),
   device_set_rssi_with_delta()); unchanged data are told again only with DuplicateData. discovery_cleanup(): RSSI goes
-  when the last client has stopped. A client that leaves the bus takes its scan with it (discovery_disconnect()).
+  when the last client has stopped. A client that leaves the bus takes its scan with it (discovery_disconnect()). remove_device():
+  one that is connected goes when its link has ended.
 - src/device.c, dev_connect(): succeeds at once on a link that is there, be it about to end (dev_disconnect(): the link
-  ends 2 s later, DISCONNECT_TIMER, and the answer comes then; a Connect that waits is answered with Failed). Services
+  ends 2 s later, DISCONNECT_TIMER, and the answer comes then; a Connect that waits is answered with Failed). A second Connect to
+  the same device while one is under way is Failed (device_connect_le(): EALREADY), one to another device is what a controller
+  that is busy makes of it, le-connection-abort-by-local (att_connect_cb()); nobody should try, so it is said. Services
   stay known over disconnecting; device_remove() forgets them.
-- src/gatt-client.c, characteristic_start_notify(): "Not connected" while disconnecting, the characteristic's refusal as
-  Failed; sessions end with the client's connection and are taken up again on a new link.
-  characteristic_write_value(): InProgress while a write waits for its answer, NotSupported for a kind that is not there.
+- src/gatt-client.c, characteristic_start_notify(): "Not Connected" while disconnecting, but success without a link; the
+  characteristic's refusal as Failed, or NotPermitted "Not paired" (create_gatt_dbus_error()); sessions end with the client's
+  connection to the bus and are taken up again on a new link (btd_gatt_client_connected()).
+  characteristic_write_value(): InProgress while a write waits for its answer; a kind that the characteristic has not is tried
+  all the same: the device refuses the one, "Write not permitted", and passes over the other.
 
 What a test wants to go wrong it asks for at /mock, interface org.bluez.Mock1. The bus is the one of
 DBUS_SYSTEM_BUS_ADDRESS. Says "ready" when it has its name, then what is done to it.
@@ -25,6 +35,7 @@ import argparse
 import os
 import socket
 import sys
+import time
 
 import dbus
 import dbus.mainloop.glib
@@ -119,22 +130,52 @@ class Adapter(Thing):
 
     @dbus.service.method(ADAPTER, in_signature='a{sv}', sender_keyword='sender')
     def SetDiscoveryFilter(self, wanted, sender=None):
+        self.need_power()
         self.mock.filters[sender] = wanted
 
-    @dbus.service.method(ADAPTER, sender_keyword='sender')
-    def StartDiscovery(self, sender=None):
+    def need_power(self):
         if not self.values['Powered']:
             raise error('NotReady', 'Resource Not Ready')
-        if sender in self.mock.scanners:
-            raise error('InProgress', 'Operation already in progress')
-        self.mock.scanners.add(sender)
-        say('scan started')
-        self.change(Discovering=True)
+
+    @dbus.service.method(ADAPTER, sender_keyword='sender', async_callbacks=('done', 'failed'))
+    def StartDiscovery(self, done, failed, sender=None):
+        mock = self.mock
+        if not self.values['Powered']:
+            failed(error('NotReady', 'Resource Not Ready'))
+        elif sender in mock.scanners:
+            failed(error('InProgress', 'Operation already in progress'))
+        elif mock.scan_refusals:
+            mock.scan_refusals -= 1
+            failed(error('InProgress', 'Operation already in progress'))
+        else:
+            before = mock.merged_filter() if self.values['Discovering'] else None
+            mock.scanners.add(sender)
+            say('scan started')
+            if before == mock.merged_filter():
+                done()
+                return
+            mock.unanswered.add(sender)
+            mock.starting = sender, done
+            GLib.timeout_add(int(mock.delay * 1000), self.started)
+
+    def started(self):
+        """The controller scans."""
+        if self.mock.starting:
+            sender, done = self.mock.starting
+            self.mock.starting = None
+            self.mock.unanswered.discard(sender)
+            done()
+        if self.mock.scanners:
+            self.change(Discovering=True)
+        return False
 
     @dbus.service.method(ADAPTER, sender_keyword='sender')
     def StopDiscovery(self, sender=None):
+        self.need_power()
         if sender not in self.mock.scanners:
             raise error('Failed', 'No discovery started')
+        if sender in self.mock.unanswered:
+            raise error('InProgress', 'Operation already in progress')
         self.mock.stop_scan(sender)
 
     @dbus.service.method(ADAPTER, in_signature='o')
@@ -143,7 +184,13 @@ class Adapter(Thing):
         if not isinstance(device, Device):
             raise error('DoesNotExist', 'Does Not Exist')
         say('removed', device.values['Address'])
-        device.remove()
+        if not device.values['Connected']:
+            device.remove()
+            return
+        device.going = True
+        if not device.leaving:
+            device.leaving = lambda: None
+            GLib.timeout_add_seconds(DISCONNECT_TIMER, device.left)
 
 
 class Device(Thing):
@@ -156,7 +203,8 @@ class Device(Thing):
             'Adapter': dbus.ObjectPath(mock.adapter.path), 'Paired': False, 'Trusted': False, 'Connected': False,
             'ServicesResolved': False,
             'UUIDs': dbus.Array([uuid(PROFILES[wanted.profile][0])], signature='s')})
-        self.wanted, self.link, self.watch, self.leaving = wanted, None, None, None
+        self.wanted, self.link, self.watch, self.leaving, self.going = wanted, None, None, None, False
+        self.temporary, self.heard_at = True, time.monotonic()
         self.characteristics, self.waiting, self.services = [], None, []
 
     def make_services(self):
@@ -185,10 +233,14 @@ class Device(Thing):
             failed(error('NotReady', 'Resource Not Ready'))
         elif self.values['Connected']:
             done()
+        elif self.mock.connecting is self:
+            failed(error('Failed', 'Operation already in progress'))
         elif self.mock.connecting:
-            failed(error('InProgress', 'Operation already in progress'))
+            say('two at once', self.values['Address'])
+            failed(error('Failed', 'le-connection-abort-by-local'))
         else:
             say('connecting', self.values['Address'])
+            self.temporary = False
             self.mock.connecting, self.waiting = self, failed
             if not self.wanted.hangs:
                 GLib.timeout_add(int(self.mock.delay * 1000), self.connected, done, failed)
@@ -258,6 +310,8 @@ class Device(Thing):
         if self.leaving:
             self.leaving()
         self.leaving = None
+        if self.going:
+            self.remove()
 
     @dbus.service.method(DEVICE, async_callbacks=('done', 'failed'))
     def Disconnect(self, done, failed):
@@ -293,10 +347,12 @@ class Characteristic(Thing):
 
     @dbus.service.method(CHARACTERISTIC, sender_keyword='sender')
     def StartNotify(self, sender=None):
-        if self.device.leaving or not self.device.values['Connected']:
+        if self.device.leaving:
             raise error('NotConnected', 'Not Connected')
         if not {'notify', 'indicate'} & set(self.values['Flags']):
             raise error('NotSupported', 'Operation is not supported')
+        if self.device.wanted.bond:
+            raise error('NotPermitted', 'Not paired')
         if self.short in self.device.wanted.broken:
             raise error('Failed', 'Operation failed with ATT error: 0x0e')
         self.listeners.add(sender)
@@ -316,8 +372,10 @@ class Characteristic(Thing):
             raise error('Failed', 'Not connected')
         flags = self.values['Flags']
         kind = options.get('type', 'request' if 'write' in flags else 'command')
-        if ('write' if kind == 'request' else 'write-without-response') not in flags:
-            raise error('NotSupported', 'Operation is not supported')
+        if kind == 'request' and 'write' not in flags:
+            raise error('NotPermitted', 'Write not permitted')
+        if kind == 'command' and 'write-without-response' not in flags:
+            return
         if self.device.wanted.busy:
             self.device.wanted.busy -= 1
             raise error('InProgress', 'In Progress')
@@ -335,7 +393,7 @@ class Wanted:
         host, _, port = target.rpartition(':')
         self.address, self.target = address.upper(), (host, int(port or 0))
         self.name = name or address.replace(':', '-')
-        self.hidden, self.hangs, self.stale = False, False, False
+        self.hidden, self.hangs, self.stale, self.bond = False, False, False, False
         self.refusals, self.busy, self.broken, self.obeys, self.data = 0, 0, set(), '', None
         self.signal = -60
 
@@ -348,7 +406,8 @@ class Mock(dbus.service.Object):
         self.bus, self.mtu, self.delay = bus, mtu, delay
         self.wanted = {one.address: one for one in wanted}
         self.things, self.scanners, self.filters, self.connecting = {}, set(), {}, None
-        self.told = {}
+        self.told, self.starting, self.unanswered, self.scan_refusals = {}, None, set(), 0
+        self.temporary_s = 30
         self.adapter = Adapter(self, '/org/bluez/hci0', {
             'Address': '00:AA:01:00:00:00', 'Name': 'mock', 'Powered': True, 'Discovering': False})
         # Told before the other one, as BlueZ tells them in any order.
@@ -364,8 +423,18 @@ class Mock(dbus.service.Object):
     def device(self, address):
         return next((device for device in self.devices() if device.values['Address'] == address), None)
 
+    def merged_filter(self):
+        """What all clients together want of the controller."""
+        wanted = [self.filters.get(sender) for sender in self.scanners]
+        return (bool(wanted), all(filter and filter.get('Transport') == 'le' for filter in wanted))
+
     def advertise(self):
-        """Each device that can be heard says so."""
+        """Each device that can be heard says so, and those that were only seen are forgotten."""
+        now = time.monotonic()
+        for device in self.devices():
+            if device.temporary and not device.values['Connected'] and now - device.heard_at > self.temporary_s:
+                say('forgotten', device.values['Address'])
+                device.withdraw()
         for one in self.wanted.values() if self.scanners else ():
             device = self.device(one.address)
             if one.hidden or (device and device.values['Connected']):
@@ -377,6 +446,7 @@ class Mock(dbus.service.Object):
                 values['ManufacturerData'] = dbus.Dictionary(
                     {dbus.UInt16(VICTRON): dbus.Array(one.data, signature='y', variant_level=1)}, signature='qv')
             if device:
+                device.heard_at = now
                 device.change(**values)
             else:
                 device = Device(self, one)
@@ -388,6 +458,9 @@ class Mock(dbus.service.Object):
         if sender not in self.scanners:
             return
         self.scanners.discard(sender)
+        self.unanswered.discard(sender)
+        if self.starting and self.starting[0] == sender:
+            self.starting = None
         say('scan stopped')
         if not self.scanners:
             for device in self.devices():
@@ -407,6 +480,10 @@ class Mock(dbus.service.Object):
             for device in self.devices():
                 device.cut()
             self.scanners.clear()
+            self.filters.clear()
+            self.unanswered.clear()
+            self.starting = None
+            self.adapter.change(Discovering=False)
         self.adapter.change(Powered=on)
 
     @dbus.service.method(MANAGER, out_signature='a{oa{sa{sv}}}')
@@ -467,6 +544,18 @@ class Switches(dbus.service.Object):
     @dbus.service.method(MOCK, in_signature='su')
     def RefuseConnects(self, address, count):
         self.mock.wanted[address].refusals = int(count)
+
+    @dbus.service.method(MOCK, in_signature='sb')
+    def WantBond(self, address, on):
+        self.mock.wanted[address].bond = bool(on)
+
+    @dbus.service.method(MOCK, in_signature='u')
+    def RefuseScans(self, count):
+        self.mock.scan_refusals = int(count)
+
+    @dbus.service.method(MOCK, in_signature='d')
+    def Temporary(self, seconds):
+        self.mock.temporary_s = float(seconds)
 
     @dbus.service.method(MOCK, in_signature='ss')
     def BreakNotify(self, address, characteristic):

@@ -7,9 +7,7 @@ import re
 import subprocess
 import tempfile
 
-import dbus
-
-from ble_harness import Air, victron_record
+from ble_harness import Air, KEYS, Shunts
 from harness import Gateway, PACKGATE, PATIENCE, main
 
 DALY, JK, JBD, D2, OTHER = (f"AA:00:00:00:00:0{n}" for n in range(1, 6))
@@ -62,31 +60,32 @@ def finds_the_protocol():
 
 
 def hears_a_shunt():
-    key = "aff4d0995b7d1e176c0c33ecb9e70dcd"
-    with Air({OTHER: ("advertiser", None, "", "SmartShunt")}) as air, tempfile.TemporaryDirectory() as folder:
-        air.switch("Advertise", OTHER, dbus.ByteArray(victron_record(key, 7, 26.61, 88.1)))
+    address, key = next(iter(KEYS.items()))
+    with (Air({address: ("advertiser", None, "", "SmartShunt")}) as air, tempfile.TemporaryDirectory() as folder,
+          Shunts() as shunts):
+        shunts.volts[address] = 26.61
         path = os.path.join(folder, "shunt.key")
         status, out, error = probe("ble:")
-        assert f"ble:{OTHER}  SmartShunt\n    -60 dBm: Victron, Instant Readout: victron-ble" in out, out
+        assert f"ble:{address}  SmartShunt\n    -60 dBm: Victron, Instant Readout: victron-ble" in out, out
         assert "packgate probe --key-file FILE ble:ADDRESS" in out, out
         # It is not connected to for nothing.
-        status, out, error = probe("ble:" + OTHER)
+        status, out, error = probe("ble:" + address)
         assert status == 1 and "protocol victron-ble, and a key_file" in error, error
-        status, out, error = probe("--key-file", path, "ble:" + OTHER)
+        status, out, error = probe("--key-file", path, "ble:" + address)
         assert status == 1 and "its key_file: No such file" in error, error
         with open(path, "w") as file:
             file.write("00" + key[2:])
-        status, out, error = probe("--key-file", path, "ble:" + OTHER)
+        status, out, error = probe("--key-file", path, "ble:" + address)
         assert status == 1 and "the key in its key_file is not the one of this device" in error, error
         with open(path, "w") as file:
             file.write(key)
         # The path may be that from the current folder.
-        status, out, error = probe("--key-file", os.path.relpath(path), "ble:" + OTHER)
-        assert status == 0 and f"port = ble:{OTHER}\n" in out and "protocol = victron-ble\n" in out, (out, error)
+        status, out, error = probe("--key-file", os.path.relpath(path), "ble:" + address)
+        assert status == 0 and f"port = ble:{address}\n" in out and "protocol = victron-ble\n" in out, (out, error)
         shown = re.search(r"^key_file = (/.*)$", out, re.M)[1]
-        assert os.path.samefile(shown, path) and "26.61 V" in out and "SOC 88.1 %" in out, out
+        assert os.path.samefile(shown, path) and "26.61 V" in out and "SOC 50.0 %" in out, out
         assert key[2:] not in out + error and "baud" not in out, (out, error)
-        arguments = ["read", "--port", "ble:" + OTHER, "--protocol", "victron-ble"]
+        arguments = ["read", "--port", "ble:" + address, "--protocol", "victron-ble"]
         done = subprocess.run([PACKGATE, *arguments, "--key-file", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               timeout=PATIENCE, text=True)
         assert done.returncode == 0 and json.loads(done.stdout)["voltage_v"] == 26.61, done

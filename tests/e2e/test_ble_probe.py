@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 50 s
 """`packgate probe` over Bluetooth Low Energy, by a stand-in for BlueZ: who is in reach, and which protocol one speaks."""
 
 import json

@@ -2,7 +2,7 @@
 """Several packs on one line, one of them silent, one that spoils what it says and one that answers when its neighbours
 are asked: the others lose nothing, and nobody reads anybody else's values."""
 
-# tests/run: long
+# tests/run: 60 s
 
 import concurrent.futures
 import os

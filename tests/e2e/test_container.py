@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: long, on demand
+# tests/run: 60 s, on demand
 """The container image: made without a registry, and run as far as one can without Docker, in a root of its own that cannot be
 written to, as its unprivileged user and as process 1. Where this machine lets nobody have processes and mounts of their own,
 in its root and as its user alone."""

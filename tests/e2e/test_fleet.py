@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: long
+# tests/run: 80 s
 """A small fleet with the files of conf/fleet: nothing is missing and nothing doubled after each part was killed; the alert rules
 and the dashboard say what they should. `make fleet` is the large one."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 50 s
 """Health, from built days in the history to the page's API, the database and the line protocol."""
 
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: long
+# tests/run: 80 s
 """The line protocol: what databases get, whatever they answer, and that nothing is missing in the end. Intervals are of ten
 seconds, so one gateway feeds a whole row of databases at the same time, each with a trouble of its own."""
 

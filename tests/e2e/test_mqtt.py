@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: long
+# tests/run: 45 s
 """The outlet mqtt against a real mosquitto: topics, retained or not, Home Assistant's discovery with every template rendered
 against the real state message, orders, withdrawal, and what the broker can do to it."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package-lock.json. The gateway
 is the real one, its packs are simulated.
-tests/run: long
+tests/run: 180 s
 tests/run builds: tests/bench/past
 
 With a folder behind the program it takes the pictures of the documentation instead: `make pictures`."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 110 s
 """`packgate probe` against emulated BMS of every protocol, at usual and unusual addresses, over TCP and a pty: it names
 the protocol, its output is a configuration that reads the right values, and nothing but reading is ever sent."""
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# tests/run: 40 s
 """Tunnels: somebody else's program on a line that is polled. Its answers are its own, values stay fresh and true, and
 nothing that it does holds the gateway up. The programs are played here, the packs by packgate simulate."""
 

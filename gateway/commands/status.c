@@ -194,7 +194,9 @@ static void write_outlets(const json_t *status, double now, FILE *out)
     json_t *outlet;
     const json_t *outlets = json_object_get(status, "outlets");
     if (json_array_size(outlets) > 0)
-        fprintf(out, "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tRESTARTS\tLAST ERROR\n");
+        fprintf(
+            out,
+            "OUTLET\tSTATE\tPUBLISHED\tQUEUED\tDROPPED\tFAILED\tREFUSED\tRESTARTS\tLAST ERROR\n");
     json_array_foreach(outlets, i, outlet)
     {
         const char *name = asking_text(outlet, "name");
@@ -208,6 +210,7 @@ static void write_outlets(const json_t *status, double now, FILE *out)
         write_count(out, outlet, "queued");
         write_count(out, outlet, "dropped");
         write_count(out, outlet, "failed");
+        write_count(out, outlet, "refused");
         write_count(out, outlet, "ended");
         write_error(out, outlet, now);
     }

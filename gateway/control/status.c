@@ -306,6 +306,7 @@ static json_t *outlets_array(const struct overview *overview)
         add_count(object, "published", outlet.published);
         add_count(object, "dropped", outlet.dropped);
         add_count(object, "failed", outlet.failed);
+        add_count(object, "refused", outlet.refused);
         add_count(object, "queued", outlet.queued);
         add_count(object, "behind_s", outlet.behind_s);
         add_count(object, "ended", outlet.ended);

@@ -42,7 +42,7 @@ struct outlet_state {
     uint64_t sent;  /* messages that its pipe took */
     uint64_t owed;  /* messages that it did not take and that were merged into later ones */
     bool connected; /* these are its own words */
-    uint32_t published, dropped, failed, queued, behind_s;
+    uint32_t published, dropped, failed, refused, queued, behind_s;
     const char *words;
 };
 

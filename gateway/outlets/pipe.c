@@ -277,6 +277,7 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
     pass_u32(message, &report->sent);
     pass_u32(message, &report->dropped);
     pass_u32(message, &report->failed);
+    pass_u32(message, &report->refused);
     pass_u32(message, &report->queued);
     pass_u32(message, &report->behind_s);
     pass_text(message, report->words, sizeof report->words);

@@ -120,6 +120,7 @@ struct pipe_note {
 struct pipe_report {
     bool connected;
     uint32_t sent, dropped, failed; /* messages; failed: connections */
+    uint32_t refused;               /* orders that came to it and were not carried out */
     uint32_t queued;
     uint32_t behind_s; /* age of the oldest of what is to be sent later; 0: all is there */
     char words[128];   /* the last thing worth saying: "connection refused" */

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import Gateway, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
 from mqtt_harness import (Broker, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
                           retained)
@@ -194,6 +194,18 @@ def single_messages_for_others():
                 assert state_of(config, message) == state[config["unique_id"].split("_shed_")[1]], config
 
 
+def await_refused(gateway, count):
+    """Each order that was not carried out is counted."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        result = subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], stdout=subprocess.PIPE, check=True)
+        found = json.loads(result.stdout)["outlets"][0]["refused"]
+        if found == count:
+            return
+        assert found < count and time.monotonic() < deadline, (found, count)
+        time.sleep(0.2)
+
+
 def switches_and_answers():
     server, url = simulate("daly", SIMULATED)
     text = LINE.format("shed", url, 1, "writable = yes") + LINE.format("fixed", "sim:", 2, "")
@@ -224,6 +236,7 @@ def switches_and_answers():
             assert answer("nobody", "charge_mos", "1")["result"] == "unknown"
             assert answer("fixed", "charge_mos", "1")["result"] == "not allowed"
             assert answer("all", "charge_mos", "1")["result"] == "not allowed"
+            await_refused(gateway, 8)
             # A retained one that is sent now arrives as any other.
             listener.publish("packgate/shed/set/charge_mos", "0", retain=True)
             assert listener.wait_json(result("shed"))["result"] == "confirmed"

@@ -96,6 +96,7 @@ struct mqtt {
     ev_timer flush, later, second, birth, farewell;
     unsigned ticks;
     uint32_t failed_told; /* attempts to connect, to the gateway */
+    uint32_t refused;     /* orders that were not carried out, for whatever reason */
     bool ending, retained_told, foreign_told;
     char *room;
 };

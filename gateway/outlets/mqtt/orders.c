@@ -28,6 +28,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     struct mqtt *mqtt = data;
     struct asked *order = &mqtt->orders[ticket];
+    mqtt->refused += result != ORDER_DONE;
     send_result(mqtt, order->pack->pack->source.name, order_name(order->which), order->value,
                 message_outcome(result));
     order->pack = NULL;
@@ -113,6 +114,7 @@ void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size
     const char *result = judge_order(mqtt, pack, which, value, retained, since, topic);
     char order[64];
     snprintf(order, sizeof order, "%.*s", whole_characters(word, sizeof order - 1), word);
+    mqtt->refused += result != NULL;
     if (result)
         send_result(mqtt, mqtt_is_smartbms(mqtt) ? "" : name, order, value, result);
 }

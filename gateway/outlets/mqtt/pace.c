@@ -132,6 +132,7 @@ void pace_report(struct mqtt *mqtt)
                                  .sent = counters.sent,
                                  .dropped = counters.dropped,
                                  .failed = counters.failed,
+                                 .refused = mqtt->refused,
                                  .queued = counters.queued};
     snprintf(report.words, sizeof report.words, "%.127s", counters.words);
     mqtt->failed_told = counters.failed;

@@ -61,7 +61,7 @@ MUSL_HEADERS := build/musl
 MUSL_FILES := $(filter-out %/password.c,$(SOURCES) $(OUTLET_SOURCES))
 check-musl: deps
 	@tests/install-packages musl-tools
-	@mkdir -p $(MUSL_HEADERS) && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
+	@mkdir -p $(MUSL_HEADERS) && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle seccomp.h seccomp-syscalls.h modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
 	    linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
 	    $(MUSL_HEADERS)/$$header; done
 	@for file in $(MUSL_FILES); do musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -DOUTLET=outlet_print -I. -Igateway \

@@ -332,11 +332,12 @@ def writes_what_changes_at_once():
             "write = house.cell_count -> 7 u16")
         with Gateway(text):
             written = {1: [], 3: [], 5: [], 7: []}
-            while len(written[1]) < 3 or len(written[3]) < 2:
+            # Until a change was too small for the deadband: on a slow machine the first ones need not be.
+            while len(written[1]) < 3 or len(written[3]) < 2 or set(written[1]) <= set(written[3]):
                 _, address, values = plc.next_write()
                 written[address].append(values[0])
             assert written[5] == [round(written[1][0] / 10)] and written[7] == [8], written
-            assert written[1][0] == written[3][0] and written[1][1] not in written[3], written
+            assert written[1][0] == written[3][0], written
             assert all(a != b for a, b in zip(written[1], written[1][1:])), written
             assert all(abs(a - b) > 20 for a, b in zip(written[3], written[3][1:])), written
 
@@ -355,14 +356,13 @@ def stale_values_are_skipped_or_replaced():
     pack, url = fixed_pack()
     with Server() as plc:
         port = url.rsplit(":", 1)[1]
-        text = pack_sections(url, "stale_after = 1s") + push_section(
+        text = pack_sections(url, "stale_after = 3s") + push_section(
             plc.url, "interval = 100ms", "write = house.soc_percent -> 1 u16", "write = house.voltage_v -> 3 u16 on_stale 0",
             "write = house.current_a -> 5 s16 on_stale unknown", "write = house.power_w -> 7 float32 on_stale unknown",
             "write = house.fresh -> 10 u16", "write = gateway.seconds -> 12 u16")
         with Gateway(text) as gateway:
-            while plc.registers(1, 10)[::9] != [62, 1]:
+            while [plc.registers(address, 1)[0] for address in (1, 3, 10)] != [62, 26, 1]:
                 plc.next_write()
-            assert plc.registers(3, 1) == [26]
             gateway.wait_published("house")
             pack.stop(signal.SIGKILL)
             gateway.wait_for("house: values are too old")
@@ -387,14 +387,13 @@ def unknown_values_are_skipped_or_replaced():
     pack, url = fixed_pack("daly")
     with pack, Server() as plc:
         # The pack has no ninth cell and does not know its state of health.
-        text = pack_sections(url, "stale_after = 1s", "daly") + push_section(
+        text = pack_sections(url, "stale_after = 3s", "daly") + push_section(
             plc.url, "interval = 100ms", "on_stale = 9999", "write = house.soh_percent -> 1 u16",
             "write = house.cell_mv.8 -> 2 u16", "write = house.cell_mv.9 -> 3 u16 on_stale skip",
             "write = house.cell_mv.1 -> 4 u16")
         with Gateway(text):
-            assert plc.next_write() in ((6, 2, [3314]), (6, 4, [3293]))
             spans = set()
-            while plc.registers(1, 1) != [9999]:
+            while [plc.registers(address, 1)[0] for address in (1, 2, 4)] != [9999, 3314, 3293]:
                 _, address, values = plc.next_write()
                 spans.add((address, len(values)))
             assert spans <= {(2, 1), (4, 1), (1, 1), (1, 2)}, spans

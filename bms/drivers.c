@@ -5,6 +5,7 @@
 #include <string.h>
 
 extern const struct bms_driver topbms_driver;
+extern const struct bms_driver daren_driver;
 extern const struct bms_driver daly_driver;
 extern const struct bms_driver daly_d2_driver;
 extern const struct bms_driver daly_p81_driver;
@@ -32,6 +33,7 @@ extern const struct bms_driver daly_sinowealth_driver;
 // clang-format off
 const struct bms_driver *const bms_drivers[] = {
     &topbms_driver,
+    &daren_driver,
     &daly_driver,
     &daly_d2_driver,
     &daly_p81_driver,

@@ -178,6 +178,13 @@ static const struct carried eg4_ll_values[] = {
     {RATED_AH, 0.1}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_C, 1}, {MOS_TEMP_C, 1}, {BALANCE_MASK, 1},
     {CHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
 };
+/* The sheet `daren`, sections 4 and 6. */
+static const struct carried daren_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {SET_CELL_HIGH_MV, 1}, {SET_CELL_LOW_MV, 1},
+    {SET_CHARGE_CURRENT_A, 0.01}, {0, 0},
+};
 /* The sheet `felicity`, section 3. */
 static const struct carried felicity_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.1}, {SOC_PERCENT, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1},
@@ -360,6 +367,15 @@ static const uint8_t temperature_twins[][2] = {
     [DISCHARGE_UNDER_TEMPERATURE] = WP, [SOC_LOW] = WP, [SHORT_CIRCUIT] = P, [VOLTAGE_SENSOR_FAULT] = P, \
     [TEMP_SENSOR_FAULT] = P, [CELL_IMBALANCE] = P}
 
+/* `daren`, section 5. */
+#define DAREN_ALARMS { \
+    [CELL_OVER_VOLTAGE] = WP, [CELL_UNDER_VOLTAGE] = WP, [PACK_OVER_VOLTAGE] = WP, [PACK_UNDER_VOLTAGE] = WP, \
+    [CHARGE_OVER_CURRENT] = WP, [DISCHARGE_OVER_CURRENT] = WP, [SHORT_CIRCUIT] = P, [CHARGE_OVER_TEMPERATURE] = WP, \
+    [CHARGE_UNDER_TEMPERATURE] = WP, [DISCHARGE_OVER_TEMPERATURE] = WP, [DISCHARGE_UNDER_TEMPERATURE] = WP, \
+    [MOS_OVER_TEMPERATURE] = WP, [CELL_IMBALANCE] = WP, [TEMPERATURE_IMBALANCE] = W, [SOC_LOW] = W, \
+    [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [COMMUNICATION_FAULT] = P, \
+    [HARDWARE_FAULT] = P}
+
 /* `felicity`, section 4. */
 #define FELICITY_ALARMS { \
     [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, \
@@ -457,6 +473,8 @@ static const struct protocol protocols[] = {
      TEXTS("PYLON-SERIAL-016", "US2000C", "2.7"), .alarms = PYLONTECH_ALARMS},
     {.driver = "topbms", .variant = "eg4", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 32, .mos_sensor_last = true,
      .values = eg4_values, .alarms = EG4_ALARMS},
+    {.driver = "daren", CELLS(1, 32), TEMPS(0, 16), .mask_bits = 32, .values = daren_values,
+     TEXTS("NIE-JC4810025C303276", "16S100JC25", "STD08"), .alarms = DAREN_ALARMS},
     {.driver = "seplos-v3", CELLS(9, 16), TEMPS(4, 4), .mask_bits = 16, .values = seplos_v3_values,
      TEXTS("SP05B2311260063", "BMS16S200A-SP05B", "13"), .alarms = SEPLOS_V3_ALARMS},
     {.driver = "pace-modbus", CELLS(1, 16), TEMPS(1, 4), .mask_bits = 16, .values = pace_modbus_values,

@@ -30,6 +30,7 @@ READS = {
     "jk-pb": rb"[\x01-\x0F]\x10\x16[\x1C\x1E\x20]\x00\x01\x02\x00\x00..",
     "jk-4e57": rb"\x4E\x57\x00\x13.{4}[\x01\x03\x06]\x03\x00.{10}",
     "jk02": rb"\xAA\x55\x90\xEB[\x96\x97]\x00{14}.",
+    "daren": rb"~22[0-9A-F]{2}4A(42|47|51|B0)[0-9A-F]{8,18}\r",
     "topbms": rb"~[0-9A-F]{6}(42|44|51|92|93|C1|C2|E9|F1)[0-9A-F]{8,10}\r",
     "seplos-v3": rb"[\x00-\x0F](\x04(\x10\x00\x00\x11|\x11\x00\x00\x1A|\x13[\x00\x35]\x00\x35|\x17\x00\x00\x33)"
                  rb"|\x01\x12\x00\x00\x90)..",
@@ -215,6 +216,7 @@ CASES = [
     ("topbms", 0, "seplos", "echo=1"),
     ("topbms", 2, "pylontech", ""),
     ("topbms", 1, "eg4", ""),
+    ("daren", 1, None, "echo=1"),
     ("seplos-v3", 0, None, ""),
     ("seplos-v3", 2, None, "echo=1"),
     ("pace-modbus", 1, None, ""),
@@ -244,7 +246,7 @@ def check_silent(port, pattern):
 def check_silence(_):
     with Relay() as relay:
         check_silent(relay.url, r"nothing answered; is the BMS awake.*\n"
-                     r"tried topbms at address 0 to 2; daly at address 1; .*jk02.*\n"
+                     r"tried topbms at address 0 to 2; daren at address 1; daly at address 1; .*jk02.*\n"
                      r"not tried: other addresses \(--all tries more\); other baud rates.*; protocol modbus.*\n"
                      rf"to try another address: packgate read --port {relay.url} --protocol NAME --address N\n$")
         seen = check_reads(relay.requests)
@@ -293,7 +295,7 @@ BUSES = [
     [bus_case("topbms", 1, "pace"), bus_case("topbms", 2, "pace"), bus_case("topbms", 13, "seplos"), bus_case("felicity", 12)],
     [bus_case("renogy", 51), bus_case("renogy", 49), bus_case("daly-p81", 1), bus_case("daly-p81", 9)],
     [bus_case("jk-pb", 1), bus_case("jk-pb", 15), bus_case("eg4-ll", 7), bus_case("pace-modbus", 11)],
-    [bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6)],
+    [bus_case("seplos-v3", 14), bus_case("jbd-addressed", 30), bus_case("jbd-addressed", 0), bus_case("jbd-up", 6), bus_case("daren", 9)],
 ]
 
 

@@ -114,6 +114,8 @@ def options_of(exchange):
         with open(exchange.path) as file:
             variant = [line.split(":")[1].split()[0] for line in file if line.startswith("# variant:")]
         return f"variant = {variant[0]}\naddress = {int(first[3:5], 16)}"
+    if exchange.protocol == "daren":
+        return f"address = {int(first[3:5], 16)}"
     if exchange.protocol == "daly-p81":
         return f"address = {first[0] - 0x80}"
     if exchange.protocol == "jk-pb":

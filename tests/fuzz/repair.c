@@ -257,6 +257,7 @@ static const struct {
     {"ant", ant},
     {"ant-old", ant_old},
     {"topbms", topbms},
+    {"daren", topbms},
     {"vedirect", vedirect},
     {"vedirect-hex", vedirect},
     {"victron-ble", victron_ble},

@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Daren boards, which speak DR-1363: the frame of YD/T 1363 with VER 22 and CID1 4A. Follows the sheet
+ * `daren`. Oddities: a reply does not say which request it answers, and its structure has to; newer firmware
+ * leaves the flag before the values out, so that the cells, which add up to the voltage, tell where they
+ * begin; the maker's paper has the two switches the other way round than boards do.
+ */
+#include "ydt1363.h"
+
+#include "bms/bytes.h"
+#include "bms/count.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <string.h>
+
+#define VERSION 0x22
+#define DEVICE 0x4A
+#define CELLS_MOST 32
+#define SENSORS_MOST MAX_TEMPS
+#define CELL_MV_MAX 6000
+#define SUM_TOLERANCE 0.02
+#define IDENTITY_SIZE 35 /* of newer boards 37 */
+#define FIELD_SIZE 10    /* of its texts */
+#define PARAMETERS_SIZE 65
+#define MODULE_HEAD 6 /* of a reply to B0, which repeats the question */
+#define SERIAL_SIZE 30
+#define STATE_SIZE 33       /* from the voltage's state on, */
+#define SHORT_STATE_SIZE 20 /* and as the maker's paper has it */
+
+enum command { LIVE = 0x42, PARAMETERS = 0x47, IDENTITY = 0x51, MODULE = 0xB0 };
+enum module { MODULE_MAKER = 3, MODULE_CAPACITY = 4 };
+enum return_code {
+    RTN_OK = 0,
+    RTN_CHKSUM = 2,
+    RTN_LCHKSUM = 3,
+    RTN_LAST = 9,
+    RTN_ADDRESS = 0x90,
+    RTN_LINK = 0x91
+};
+
+/* ---- plan ---- */
+
+enum step { STEP_LIVE, STEP_PARAMETERS, STEP_IDENTITY, STEP_MAKER, STEP_CAPACITY, STEPS };
+
+static const struct bms_step plan[STEPS] = {
+    [STEP_LIVE] = {.name = "values", .vital = true},
+    [STEP_PARAMETERS] = {.name = "parameters", .every_s = 3600},
+    [STEP_IDENTITY] = {.name = "identity", .every_s = 3600},
+    [STEP_MAKER] = {.name = "serial number", .every_s = 3600},
+    [STEP_CAPACITY] = {.name = "capacity", .every_s = 3600},
+};
+
+/* Section 3: the group that is asked for is the pack's own address. */
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    static const struct {
+        uint8_t command, module, size;
+    } asked[STEPS] = {
+        [STEP_LIVE] = {LIVE, 0, 1},
+        [STEP_PARAMETERS] = {PARAMETERS, 0, 1},
+        [STEP_IDENTITY] = {IDENTITY, 0, 0},
+        [STEP_MAKER] = {MODULE, MODULE_MAKER, 5},
+        [STEP_CAPACITY] = {MODULE, MODULE_CAPACITY, 5},
+    };
+    const uint8_t address = (uint8_t) bms_address(bms);
+    const uint8_t info[] = {address, 1, asked[step].module, 0xFF, 0};
+    const struct ydt_head head = {VERSION, address, DEVICE, asked[step].command};
+    request->size = ydt_write(request->bytes, &head, info, asked[step].size);
+    return true;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms, (void) request;
+    static const enum bms_span_kind kinds[] = {
+        [YDT_MORE] = BMS_MORE,      [YDT_GOOD] = BMS_FRAME,         [YDT_NOISE] = BMS_SKIP,
+        [YDT_BROKEN] = BMS_DAMAGED, [YDT_BAD_LENGTH] = BMS_DAMAGED, [YDT_BAD_SUM] = BMS_DAMAGED};
+    size_t span = 0;
+    const enum ydt_state state = ydt_find(bytes, size, &span);
+    return (struct bms_span){kinds[state], span};
+}
+
+static bool is_return_code(uint8_t code)
+{
+    return code <= RTN_LAST || code == RTN_ADDRESS || code == RTN_LINK;
+}
+
+static bool is_daren(const struct ydt_head *head)
+{
+    return head->version == VERSION && head->device == DEVICE;
+}
+
+static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
+                                     int *address)
+{
+    struct ydt_frame frame;
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    if (span.kind != BMS_FRAME)
+        return span;
+    bool asks = ydt_parse(bytes, span.size, &frame) && is_daren(&frame.head) &&
+                !is_return_code(frame.head.code);
+    if (!asks)
+        return (struct bms_span){BMS_SKIP, span.size};
+    *address = frame.head.address;
+    return span;
+}
+
+/* ---- 42H (section 4) ----
+ *   00   | 1A2C | 14C0 | 10 | 0D01 0D01 … | 010E 0104 010E  | 04 | 0104 …  | rest
+ *   flag | SOC  | V    | M  | cells       | air, mean, MOS  | N  | sensors | */
+struct live {
+    const uint8_t *charge; /* the SOC, with the voltage behind it */
+    const uint8_t *cells, *sensors, *rest;
+    unsigned cell_count, sensor_count;
+    size_t rest_size;
+};
+
+/* Behind the sensors:
+ *   0000    | 0000       | 0050 | 01 | 1F40 | 14F0      | 00CC   | states …
+ *   current | resistance | SOH  | -  | full | remaining | cycles | */
+enum { CURRENT_AT = 0, SOH_AT = 4, FULL_AT = 7, REMAINING_AT = 9, CYCLES_AT = 11, STATES_AT = 13 };
+enum { VOLTAGE_STATE, CURRENT_STATE, TEMPERATURE_STATE, ALARM_STATE, FET_STATE, STATE_WORDS };
+enum { BALANCE_LOW = 9, BALANCE_HIGH = 10 }; /* numbered like these */
+
+static bool cells_add_up(const struct live *live)
+{
+    double sum = 0, missing = 0, highest = 0, volts = be16(live->charge + 2) / 100.0;
+    for (unsigned i = 0; i < live->cell_count; i++) {
+        unsigned mv = be16(live->cells + 2 * i);
+        if (mv > CELL_MV_MAX)
+            return false;
+        sum += mv / 1000.0;
+        highest = fmax(highest, mv / 1000.0);
+        missing += mv == 0;
+    }
+    return sum > 0 && volts >= sum * (1 - SUM_TOLERANCE) &&
+           volts <= (sum + missing * highest) * (1 + SUM_TOLERANCE);
+}
+
+static bool read_live(const uint8_t *d, size_t size, struct live *live)
+{
+    if (size < 5 || be16(d) > 10000 || d[4] < 1 || d[4] > CELLS_MOST)
+        return false;
+    size_t behind = 5 + 2 * (size_t) d[4];
+    if (size < behind + 7 || d[behind + 6] > SENSORS_MOST)
+        return false;
+    size_t rest = behind + 7 + 2 * (size_t) d[behind + 6];
+    const size_t states = size - rest - STATES_AT;
+    if (size < rest + STATES_AT || (states != STATE_SIZE && states != SHORT_STATE_SIZE))
+        return false;
+    *live = (struct live){.charge = d,
+                          .cells = d + 5,
+                          .cell_count = d[4],
+                          .sensors = d + behind + 7,
+                          .sensor_count = d[behind + 6],
+                          .rest = d + rest,
+                          .rest_size = size - rest};
+    return cells_add_up(live);
+}
+
+/* With the flag or without it; what fits both ways is not believed. */
+static bool find_live(const uint8_t *info, size_t size, struct live *live)
+{
+    struct live other;
+    bool flagged = size > 1 && read_live(info + 1, size - 1, live);
+    bool bare = read_live(info, size, flagged ? &other : live);
+    return flagged != bare;
+}
+
+#define WARN ALARM_WARNING
+#define PROT ALARM_PROTECTION
+// clang-format off
+/* Section 5; bit 16 * word + bit. What concerns the air around the pack stays in the raw words. */
+#define V(bit) (16 * VOLTAGE_STATE + (bit))
+#define C(bit) (16 * CURRENT_STATE + (bit))
+#define T(bit) (16 * TEMPERATURE_STATE + (bit))
+#define A(bit) (16 * ALARM_STATE + (bit))
+static const struct alarm_bit alarms[] = {
+    {V(0), CELL_OVER_VOLTAGE, PROT},          {V(4), CELL_OVER_VOLTAGE, WARN},
+    {V(1), CELL_UNDER_VOLTAGE, PROT},         {V(5), CELL_UNDER_VOLTAGE, WARN},
+    {V(2), PACK_OVER_VOLTAGE, PROT},          {V(6), PACK_OVER_VOLTAGE, WARN},
+    {V(3), PACK_UNDER_VOLTAGE, PROT},         {V(7), PACK_UNDER_VOLTAGE, WARN},
+    {V(14), CELL_IMBALANCE, PROT},            {V(8), CELL_IMBALANCE, WARN},
+    {V(11), TEMPERATURE_IMBALANCE, WARN},
+    {V(12), HARDWARE_FAULT, PROT},            /* cell */
+    {V(13), HARDWARE_FAULT, PROT},            /* fuse */
+    {C(2), CHARGE_OVER_CURRENT, PROT},        {C(6), CHARGE_OVER_CURRENT, WARN},
+    {C(4), DISCHARGE_OVER_CURRENT, PROT},     {C(7), DISCHARGE_OVER_CURRENT, WARN},
+    {C(5), DISCHARGE_OVER_CURRENT, PROT},     /* level 2 */
+    {C(3), SHORT_CIRCUIT, PROT},
+    {T(0), CHARGE_OVER_TEMPERATURE, PROT},    {T(8), CHARGE_OVER_TEMPERATURE, WARN},
+    {T(1), CHARGE_UNDER_TEMPERATURE, PROT},   {T(9), CHARGE_UNDER_TEMPERATURE, WARN},
+    {T(2), DISCHARGE_OVER_TEMPERATURE, PROT}, {T(10), DISCHARGE_OVER_TEMPERATURE, WARN},
+    {T(3), DISCHARGE_UNDER_TEMPERATURE, PROT},{T(11), DISCHARGE_UNDER_TEMPERATURE, WARN},
+    {T(6), MOS_OVER_TEMPERATURE, PROT},       {T(14), MOS_OVER_TEMPERATURE, WARN},
+    {A(0), CELL_IMBALANCE, WARN},
+    {A(1), CHARGE_MOS_FAULT, PROT},
+    {A(3), COMMUNICATION_FAULT, PROT},        /* front end */
+    {A(4), HARDWARE_FAULT, PROT},             /* memory */
+    {A(7), SOC_LOW, WARN},
+    {A(8), MOS_OVER_TEMPERATURE, PROT},
+    {A(10), HARDWARE_FAULT, PROT},            /* current limiting board */
+    {A(11), HARDWARE_FAULT, PROT},            /* sampling */
+    {A(12), HARDWARE_FAULT, PROT},            /* cell */
+    {A(13), TEMP_SENSOR_FAULT, PROT},
+    {A(14), CHARGE_MOS_FAULT, PROT},
+    {A(15), DISCHARGE_MOS_FAULT, PROT},
+};
+static const struct alarm_bit fet_alarms[] = {
+    {2,  CHARGE_MOS_FAULT,    PROT},
+    {3,  DISCHARGE_MOS_FAULT, PROT},
+    {13, HARDWARE_FAULT,      PROT},          /* front end */
+};
+// clang-format on
+enum { FET_CHARGE = 1, FET_DISCHARGE = 2 };
+
+static uint16_t state_word(const struct live *live, unsigned number)
+{
+    return be16(live->rest + STATES_AT + 2 * number);
+}
+
+static void take_states(const struct live *live, struct pack *pack)
+{
+    uint64_t word = 0;
+    pack_clear_alarms(pack);
+    for (unsigned i = 0; i < STATE_WORDS; i++) {
+        pack_raw_alarm(pack, state_word(live, i));
+        if (i < FET_STATE)
+            word |= (uint64_t) state_word(live, i) << 16 * i;
+    }
+    pack_alarm_bits(pack, alarms, COUNT(alarms), word);
+    pack_alarm_bits(pack, fet_alarms, COUNT(fet_alarms), state_word(live, FET_STATE));
+    pack_set(pack, CHARGE_MOS, (state_word(live, FET_STATE) & FET_CHARGE) != 0);
+    pack_set(pack, DISCHARGE_MOS, (state_word(live, FET_STATE) & FET_DISCHARGE) != 0);
+    double mask = state_word(live, BALANCE_LOW);
+    if (live->rest_size == STATES_AT + STATE_SIZE)
+        mask += 65536.0 * state_word(live, BALANCE_HIGH);
+    pack_set(pack, BALANCE_MASK, fmod(mask, ldexp(1, (int) live->cell_count)));
+}
+
+static void take_live(const struct bms *bms, const struct live *live, struct pack *pack)
+{
+    pack_set(pack, SOC_PERCENT, be16(live->charge) / 100.0);
+    pack_set(pack, VOLTAGE_V, be16(live->charge + 2) / 100.0);
+    pack_set(pack, CELL_COUNT, live->cell_count);
+    for (unsigned i = 0; i < live->cell_count; i++) {
+        uint16_t mv = be16(live->cells + 2 * i);
+        if (mv > 0)
+            pack_set_cell(pack, i + 1, mv);
+        else
+            pack_unset(pack, (enum pack_value)(CELL_MV + i));
+    }
+    pack_set(pack, MOS_TEMP_C, sbe16(live->sensors - 3) / 10.0);
+    pack_set(pack, TEMP_COUNT, live->sensor_count);
+    for (unsigned i = 0; i < live->sensor_count; i++)
+        pack_set_temp(pack, i + 1, sbe16(live->sensors + 2 * i) / 10.0);
+    bms_set_current(bms, pack, sbe16(live->rest + CURRENT_AT) / 100.0);
+    pack_set(pack, SOH_PERCENT, be16(live->rest + SOH_AT));
+    pack_set(pack, FULL_AH, be16(live->rest + FULL_AT) / 100.0);
+    pack_set(pack, REMAINING_AH, be16(live->rest + REMAINING_AT) / 100.0);
+    pack_set(pack, CYCLES, be16(live->rest + CYCLES_AT));
+    take_states(live, pack);
+}
+
+/* ---- the other replies (section 6) ---- */
+
+/*   00   | 0E42    | 09C4   | 003C | FFFB | 2EE0    | …
+ *   flag | highest | lowest | °C   | °C   | 10 mA   | cells, in mV */
+static void take_parameters(const uint8_t *d, struct pack *pack)
+{
+    pack_set(pack, SET_CELL_HIGH_MV, be16(d + 1));
+    pack_set(pack, SET_CELL_LOW_MV, be16(d + 3));
+    pack_set(pack, SET_CHARGE_CURRENT_A, be16(d + 9) / 100.0);
+}
+
+/* Hardware, firmware, model: ten characters each. */
+static void take_identity(const uint8_t *d, struct pack *pack)
+{
+    pack_set_text(pack, FIRMWARE, d + FIELD_SIZE, FIELD_SIZE);
+    pack_set_text(pack, MODEL, d + 2 * FIELD_SIZE, FIELD_SIZE);
+}
+
+/* FF stands where nothing was written. */
+static void take_serial(const uint8_t *d, struct pack *pack)
+{
+    const uint8_t *end = memchr(d, 0xFF, SERIAL_SIZE);
+    pack_set_text(pack, SERIAL, d, end ? (size_t) (end - d) : SERIAL_SIZE);
+}
+
+/* What a reply is, by its structure alone. */
+enum kind { KIND_NONE, KIND_LIVE, KIND_PARAMETERS, KIND_IDENTITY, KIND_MAKER, KIND_CAPACITY };
+
+static bool is_text(const uint8_t *d, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (d[i] != 0 && (d[i] < ' ' || d[i] > '~'))
+            return false;
+    return true;
+}
+
+static bool is_module(const uint8_t *d, size_t size, enum module module, size_t least)
+{
+    return size >= MODULE_HEAD + least && d[0] == MODULE && d[2] == 1 && d[3] == module &&
+           d[4] == 0xFF;
+}
+
+static enum kind kind_of(const uint8_t *d, size_t size, struct live *live)
+{
+    if (is_module(d, size, MODULE_MAKER, SERIAL_SIZE))
+        return KIND_MAKER;
+    if (is_module(d, size, MODULE_CAPACITY, 6))
+        return KIND_CAPACITY;
+    if ((size == IDENTITY_SIZE || size == IDENTITY_SIZE + 2) && is_text(d, 3 * FIELD_SIZE))
+        return KIND_IDENTITY;
+    if (find_live(d, size, live))
+        return KIND_LIVE;
+    return size == PARAMETERS_SIZE && be16(d + 15) <= CELLS_MOST ? KIND_PARAMETERS : KIND_NONE;
+}
+
+static enum kind asked_kind(const struct ydt_frame *asked)
+{
+    uint8_t info[YDT_INFO_MAX];
+    size_t size = 0;
+    if (asked->head.code == LIVE)
+        return KIND_LIVE;
+    if (asked->head.code == PARAMETERS)
+        return KIND_PARAMETERS;
+    if (asked->head.code == IDENTITY)
+        return KIND_IDENTITY;
+    if (asked->head.code != MODULE || !ydt_read_info(asked, info, &size) || size < 3)
+        return KIND_NONE;
+    return info[2] == MODULE_MAKER      ? KIND_MAKER
+           : info[2] == MODULE_CAPACITY ? KIND_CAPACITY
+                                        : KIND_NONE;
+}
+
+static void take(const struct bms *bms, enum kind kind, const uint8_t *d, const struct live *live,
+                 struct pack *pack)
+{
+    if (kind == KIND_LIVE)
+        take_live(bms, live, pack);
+    else if (kind == KIND_PARAMETERS)
+        take_parameters(d, pack);
+    else if (kind == KIND_IDENTITY)
+        take_identity(d, pack);
+    else if (kind == KIND_MAKER)
+        take_serial(d + MODULE_HEAD, pack);
+    else if (be16(d + MODULE_HEAD + 4) > 0)
+        pack_set(pack, RATED_AH, be16(d + MODULE_HEAD + 4) / 100.0);
+}
+
+/* Section 2. Sums that were wrong on the way, and a pack that is away for now, are worth another try. */
+static enum bms_result refusal(uint8_t code)
+{
+    bool again =
+        code == RTN_CHKSUM || code == RTN_LCHKSUM || code == RTN_ADDRESS || code == RTN_LINK;
+    return again ? BMS_INVALID : BMS_REFUSED;
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *bytes, size_t size, struct pack *pack)
+{
+    struct ydt_frame asked, frame;
+    struct live live = {0};
+    uint8_t info[YDT_INFO_MAX];
+    size_t length = 0;
+    bool unasked = request->size == 0;
+    if (!ydt_parse(bytes, size, &frame) || !is_daren(&frame.head) ||
+        !is_return_code(frame.head.code))
+        return BMS_FOREIGN;
+    if (unasked ? bms->options.address >= 0 && frame.head.address != bms->options.address
+                : !ydt_parse(request->bytes, request->size, &asked) || !is_daren(&asked.head) ||
+                      frame.head.address != asked.head.address)
+        return BMS_FOREIGN;
+    if (frame.head.code != RTN_OK)
+        return unasked ? BMS_FOREIGN : refusal(frame.head.code);
+    if (!ydt_read_info(&frame, info, &length))
+        return BMS_INVALID;
+    const enum kind kind = kind_of(info, length, &live);
+    if (kind == KIND_NONE)
+        return unasked ? BMS_FOREIGN : BMS_INVALID;
+    if (!unasked && kind != asked_kind(&asked))
+        return BMS_FOREIGN;
+    take(bms, kind, info, &live, pack);
+    return BMS_DONE;
+}
+
+/* ---- emulator ---- */
+
+static uint16_t scaled(const struct pack *pack, enum pack_value id, double factor)
+{
+    double raw = pack_known(pack, id) ? round(pack->value[id] * factor) : 0;
+    return (uint16_t) (int) fmax(-32768, fmin(65535, raw));
+}
+
+static size_t put_word(uint8_t *d, size_t at, unsigned word)
+{
+    put_be16(d + at, word & 0xFFFF);
+    return at + 2;
+}
+
+/* The first row of an alarm and level is the one that is shown. */
+static uint64_t alarm_word(const struct pack *pack, const struct alarm_bit *rows, size_t count)
+{
+    uint64_t word = 0;
+    uint32_t shown[PROT + 1] = {0};
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bit = 1u << rows[i].alarm;
+        const uint32_t active =
+            rows[i].level == WARN ? pack->alarms_warning : pack->alarms_protection;
+        if (active & bit & ~shown[rows[i].level])
+            word |= (uint64_t) 1 << rows[i].bit;
+        shown[rows[i].level] |= bit;
+    }
+    return word;
+}
+
+static size_t put_states(const struct pack *pack, uint8_t *d, size_t at)
+{
+    const uint64_t word = alarm_word(pack, alarms, COUNT(alarms));
+    const double mask = pack_known(pack, BALANCE_MASK) ? pack->value[BALANCE_MASK] : 0;
+    const unsigned fet = (pack->value[CHARGE_MOS] > 0 ? FET_CHARGE : 0u) |
+                         (pack->value[DISCHARGE_MOS] > 0 ? FET_DISCHARGE : 0u) | 0x20;
+    memset(d + at, 0, STATE_SIZE);
+    for (unsigned i = 0; i < FET_STATE; i++)
+        put_be16(d + at + 2 * i, (uint32_t) (word >> 16 * i) & 0xFFFF);
+    put_be16(d + at + 2 * FET_STATE, fet);
+    put_be16(d + at + 2 * BALANCE_LOW, (uint32_t) fmod(mask, 65536));
+    put_be16(d + at + 2 * BALANCE_HIGH, (uint32_t) fmod(floor(mask / 65536), 65536));
+    return at + STATE_SIZE;
+}
+
+static size_t put_live(const struct pack *pack, uint8_t *d)
+{
+    const unsigned cells =
+        scaled(pack, CELL_COUNT, 1) > CELLS_MOST ? CELLS_MOST : scaled(pack, CELL_COUNT, 1);
+    const unsigned sensors = scaled(pack, TEMP_COUNT, 1);
+    size_t at = 1;
+    d[0] = 0;
+    at = put_word(d, at, scaled(pack, SOC_PERCENT, 100));
+    at = put_word(d, at, scaled(pack, VOLTAGE_V, 100));
+    d[at++] = (uint8_t) cells;
+    for (unsigned i = 0; i < cells; i++)
+        at = put_word(d, at, scaled(pack, (enum pack_value)(CELL_MV + i), 1));
+    at = put_word(d, at, 250);
+    at = put_word(d, at, scaled(pack, TEMP_AVG_C, 10));
+    at = put_word(d, at, scaled(pack, MOS_TEMP_C, 10));
+    d[at++] = (uint8_t) sensors;
+    for (unsigned i = 0; i < sensors; i++)
+        at = put_word(d, at, scaled(pack, (enum pack_value)(TEMP_C + i), 10));
+    at = put_word(d, at, scaled(pack, CURRENT_A, 100));
+    at = put_word(d, at, 0);
+    at = put_word(d, at, scaled(pack, SOH_PERCENT, 1));
+    d[at++] = 1;
+    at = put_word(d, at, scaled(pack, FULL_AH, 100));
+    at = put_word(d, at, scaled(pack, REMAINING_AH, 100));
+    at = put_word(d, at, scaled(pack, CYCLES, 1));
+    return put_states(pack, d, at);
+}
+
+static size_t put_parameters(const struct pack *pack, uint8_t *d)
+{
+    memset(d, 0, PARAMETERS_SIZE);
+    put_word(d, 1, scaled(pack, SET_CELL_HIGH_MV, 1));
+    put_word(d, 3, scaled(pack, SET_CELL_LOW_MV, 1));
+    put_word(d, 5, 60);
+    put_word(d, 7, 0xFFFB);
+    put_word(d, 9, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+    put_word(d, 15, scaled(pack, CELL_COUNT, 1));
+    put_word(d, 17, scaled(pack, SET_CHARGE_CURRENT_A, 100));
+    return PARAMETERS_SIZE;
+}
+
+static void put_text(uint8_t *d, const char *text, size_t size)
+{
+    size_t length = strlen(text);
+    memset(d, 0, size);
+    memcpy(d, text, length < size ? length : size);
+}
+
+static size_t put_identity(const struct pack *pack, uint8_t *d)
+{
+    memset(d, 0, IDENTITY_SIZE + 2);
+    put_text(d, "T1", FIELD_SIZE);
+    put_text(d + FIELD_SIZE, pack->text[FIRMWARE], FIELD_SIZE);
+    put_text(d + 2 * FIELD_SIZE, pack->text[MODEL], FIELD_SIZE);
+    return IDENTITY_SIZE + 2;
+}
+
+static size_t put_module(const struct pack *pack, const uint8_t *asked, uint8_t *d)
+{
+    const uint8_t head[MODULE_HEAD] = {MODULE, asked[0], asked[1], asked[2], asked[3], 0};
+    memcpy(d, head, sizeof head);
+    memset(d + MODULE_HEAD, 0, 0x71);
+    if (asked[2] == MODULE_MAKER) {
+        d[5] = 0x71;
+        put_text(d + MODULE_HEAD, pack->text[SERIAL], SERIAL_SIZE);
+        return MODULE_HEAD + 0x71;
+    }
+    d[5] = 0x12;
+    put_word(d, MODULE_HEAD, scaled(pack, REMAINING_AH, 100));
+    put_word(d, MODULE_HEAD + 2, scaled(pack, FULL_AH, 100));
+    put_word(d, MODULE_HEAD + 4, scaled(pack, RATED_AH, 100));
+    return MODULE_HEAD + 0x12;
+}
+
+static void answer(const struct pack *pack, const struct ydt_frame *asked, struct bms_output *out)
+{
+    uint8_t question[YDT_INFO_MAX], d[YDT_INFO_MAX];
+    size_t size = 0, length = 0;
+    struct ydt_head head = asked->head;
+    head.code = RTN_OK;
+    if (!ydt_read_info(asked, question, &size))
+        size = 0;
+    if (asked->head.code == LIVE)
+        length = put_live(pack, d);
+    else if (asked->head.code == PARAMETERS)
+        length = put_parameters(pack, d);
+    else if (asked->head.code == IDENTITY)
+        length = put_identity(pack, d);
+    else if (asked_kind(asked) != KIND_NONE && size == 5)
+        length = put_module(pack, question, d);
+    else
+        head.code = 4;
+    out->size = ydt_write(out->bytes, &head, d, length);
+}
+
+/* Another's address, another VER and what is no request are met with silence. */
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    out->size = 0;
+    if (size == 0)
+        return 0;
+    struct ydt_frame frame;
+    struct bms_span span = find_frame(bms, NULL, bytes, size);
+    bool called = span.kind == BMS_FRAME && ydt_parse(bytes, span.size, &frame) &&
+                  is_daren(&frame.head) && !is_return_code(frame.head.code) &&
+                  frame.head.address == bms_address(bms);
+    if (called)
+        answer(pack, &frame, out);
+    return span.kind == BMS_MORE ? 0 : span.size;
+}
+
+const struct bms_driver daren_driver = {
+    .name = "daren",
+    .title = "Daren, DR-1363 (YD/T 1363, VER 22)",
+    .guide = {.makes =
+                  "Daren (DR-JC, DR48100), Docan, BASEN, Sacred Sun and others with Tian-Power or "
+                  "Daren boards",
+              .port = "RS485",
+              .wires = "RS485: RJ45 7/8 or 1 B, 2 A",
+              .setting = "DIP switch: address. Some boards: `baud = 19200`",
+              .address = "1 if not given"},
+    .address_min = 0,
+    .address_max = 15,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50},
+    .check = BMS_CHECK_SUM,
+    .plan = plan,
+    .steps = STEPS,
+    .build = build,
+    .frame = find_frame,
+    .question = find_question,
+    .decode = decode,
+    .emulate = emulate,
+};

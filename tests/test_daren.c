@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT
+/*
+ * daren beyond its captures: requests byte by byte, the states bit by bit, both places at which the values can begin,
+ * replies that answer another question, refusals, and what is no such frame.
+ */
+#include "driver_test.h"
+
+#include "bms/bytes.h"
+#include "bms/topbms/ydt1363.h"
+
+extern const struct bms_driver daren_driver, topbms_driver;
+
+enum { STEP_LIVE, STEP_PARAMETERS, STEP_IDENTITY, STEP_MAKER, STEP_CAPACITY };
+#define STATES_AT 66 /* of a reply with 16 cells and 4 sensors, with its flag */
+
+static struct bms_request step_request(struct bms *bms, unsigned step)
+{
+    struct bms_request request = {.size = 0};
+    assert_true(daren_driver.build(bms, step, &request));
+    return request;
+}
+
+/* A pack at rest: 16 cells of 3.3 V, 4 sensors. Returns the size. */
+static size_t make_live(uint8_t d[YDT_INFO_MAX])
+{
+    size_t at = 0;
+    memset(d, 0, 128);
+    d[at++] = 0;
+    put_be16(d + at, 5000);
+    put_be16(d + at + 2, 5280);
+    d[at + 4] = 16;
+    at += 5;
+    for (unsigned i = 0; i < 16; i++, at += 2)
+        put_be16(d + at, 3300);
+    at += 6;
+    d[at] = 4;
+    at += 1 + 8 + 13;
+    assert_int_equal(at, STATES_AT);
+    return at + 33;
+}
+
+static int take_info(struct bms *bms, unsigned step, uint8_t code, const uint8_t *info, size_t size,
+                     struct pack *pack)
+{
+    struct bms_request request = step_request(bms, step);
+    const struct ydt_head head = {0x22, (uint8_t) bms_address(bms), 0x4A, code};
+    uint8_t frame[BMS_FRAME_MAX];
+    size_t length = ydt_write(frame, &head, info, size);
+    return daren_driver.decode(bms, &request, frame, length, pack);
+}
+
+static void test_requests(void **state)
+{
+    (void) state;
+    static const struct {
+        int address;
+        unsigned step;
+        const char *request;
+    } cases[] = {
+        {-1, STEP_LIVE, "~22014A42E00201FD28\r"},
+        {2, STEP_LIVE, "~22024A42E00202FD26\r"},
+        {0, STEP_LIVE, "~22004A42E00200FD2A\r"},
+        {1, STEP_PARAMETERS, "~22014A47E00201FD23\r"},
+        {1, STEP_IDENTITY, "~22014A510000FDA0\r"},
+        {1, STEP_MAKER, "~22014AB0600A010103FF00FB6C\r"},
+        {1, STEP_CAPACITY, "~22014AB0600A010104FF00FB6B\r"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        bms_init(&bms, &daren_driver);
+        bms.options.address = cases[i].address;
+        struct bms_request request = step_request(&bms, cases[i].step);
+        assert_int_equal(request.size, strlen(cases[i].request));
+        assert_memory_equal(request.bytes, cases[i].request, request.size);
+    }
+}
+
+/* Section 5. */
+static void test_states(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned word, bit;
+        int warning, protection; /* -1: none */
+    } cases[] = {
+        {0, 0, -1, CELL_OVER_VOLTAGE},
+        {0, 1, -1, CELL_UNDER_VOLTAGE},
+        {0, 2, -1, PACK_OVER_VOLTAGE},
+        {0, 3, -1, PACK_UNDER_VOLTAGE},
+        {0, 4, CELL_OVER_VOLTAGE, -1},
+        {0, 5, CELL_UNDER_VOLTAGE, -1},
+        {0, 6, PACK_OVER_VOLTAGE, -1},
+        {0, 7, PACK_UNDER_VOLTAGE, -1},
+        {0, 8, CELL_IMBALANCE, -1},
+        {0, 9, -1, -1},
+        {0, 11, TEMPERATURE_IMBALANCE, -1},
+        {0, 12, -1, HARDWARE_FAULT},
+        {0, 13, -1, HARDWARE_FAULT},
+        {0, 14, -1, CELL_IMBALANCE},
+        {0, 15, -1, -1},
+        {1, 0, -1, -1},
+        {1, 1, -1, -1},
+        {1, 2, -1, CHARGE_OVER_CURRENT},
+        {1, 3, -1, SHORT_CIRCUIT},
+        {1, 4, -1, DISCHARGE_OVER_CURRENT},
+        {1, 5, -1, DISCHARGE_OVER_CURRENT},
+        {1, 6, CHARGE_OVER_CURRENT, -1},
+        {1, 7, DISCHARGE_OVER_CURRENT, -1},
+        {2, 0, -1, CHARGE_OVER_TEMPERATURE},
+        {2, 1, -1, CHARGE_UNDER_TEMPERATURE},
+        {2, 2, -1, DISCHARGE_OVER_TEMPERATURE},
+        {2, 3, -1, DISCHARGE_UNDER_TEMPERATURE},
+        {2, 4, -1, -1},
+        {2, 6, -1, MOS_OVER_TEMPERATURE},
+        {2, 7, -1, -1},
+        {2, 8, CHARGE_OVER_TEMPERATURE, -1},
+        {2, 9, CHARGE_UNDER_TEMPERATURE, -1},
+        {2, 10, DISCHARGE_OVER_TEMPERATURE, -1},
+        {2, 11, DISCHARGE_UNDER_TEMPERATURE, -1},
+        {2, 12, -1, -1},
+        {2, 14, MOS_OVER_TEMPERATURE, -1},
+        {3, 0, CELL_IMBALANCE, -1},
+        {3, 1, -1, CHARGE_MOS_FAULT},
+        {3, 2, -1, -1},
+        {3, 3, -1, COMMUNICATION_FAULT},
+        {3, 4, -1, HARDWARE_FAULT},
+        {3, 5, -1, -1},
+        {3, 7, SOC_LOW, -1},
+        {3, 8, -1, MOS_OVER_TEMPERATURE},
+        {3, 9, -1, -1},
+        {3, 13, -1, TEMP_SENSOR_FAULT},
+        {3, 14, -1, CHARGE_MOS_FAULT},
+        {3, 15, -1, DISCHARGE_MOS_FAULT},
+        {4, 2, -1, CHARGE_MOS_FAULT},
+        {4, 3, -1, DISCHARGE_MOS_FAULT},
+        {4, 5, -1, -1},
+        {4, 13, -1, HARDWARE_FAULT},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        uint8_t d[YDT_INFO_MAX];
+        size_t size = make_live(d);
+        put_be16(d + STATES_AT + 2 * cases[i].word, 1u << cases[i].bit);
+        bms_init(&bms, &daren_driver);
+        pack_clear(&pack);
+        assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
+        uint32_t warning = cases[i].warning < 0 ? 0 : 1u << cases[i].warning;
+        uint32_t protection = cases[i].protection < 0 ? 0 : 1u << cases[i].protection;
+        if (pack.alarms_warning != warning || pack.alarms_protection != protection)
+            fail_msg("case %zu: %x, %x", i, pack.alarms_warning, pack.alarms_protection);
+        assert_int_equal(pack.raw_alarms[cases[i].word], 1u << cases[i].bit);
+    }
+}
+
+static void test_switches_and_balancing(void **state)
+{
+    (void) state;
+    for (unsigned fet = 0; fet < 4; fet++) {
+        struct bms bms;
+        struct pack pack;
+        uint8_t d[YDT_INFO_MAX];
+        size_t size = make_live(d);
+        put_be16(d + STATES_AT + 8, fet);
+        put_be16(d + STATES_AT + 18, 0x8001);
+        put_be16(d + STATES_AT + 20, 0xFFFF); /* cells 17 to 32, which it does not have */
+        bms_init(&bms, &daren_driver);
+        pack_clear(&pack);
+        assert_int_equal(take_info(&bms, STEP_LIVE, 0, d, size, &pack), BMS_DONE);
+        assert_near(&pack, CHARGE_MOS, fet & 1);
+        assert_near(&pack, DISCHARGE_MOS, fet >> 1);
+        assert_near(&pack, BALANCE_MASK, 0x8001);
+    }
+}
+
+/* Section 4: newer firmware leaves the flag out. */
+static void test_without_flag(void **state)
+{
+    (void) state;
+    struct bms bms;
+    struct pack pack;
+    uint8_t d[YDT_INFO_MAX];
+    size_t size = make_live(d);
+    bms_init(&bms, &daren_driver);
+    pack_clear(&pack);
+    assert_int_equal(take_info(&bms, STEP_LIVE, 0, d + 1, size - 1, &pack), BMS_DONE);
+    assert_near(&pack, SOC_PERCENT, 50);
+    assert_near(&pack, VOLTAGE_V, 52.8);
+    assert_near(&pack, CELL_COUNT, 16);
+    assert_near(&pack, (enum pack_value)(CELL_MV + 15), 3300);
+}
+
+/* What the cells do not add up to is not believed, nor what ends too early or says too much. */
+static void test_malformed(void **state)
+{
+    (void) state;
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } cases[] = {{3, 0x10}, {5, 15}, {5, 17}, {5, 0}, {5, 33}, {6, 0x7F}, {44, 200}, {1, 0x7F}};
+    struct bms bms;
+    struct pack pack;
+    uint8_t d[YDT_INFO_MAX];
+    bms_init(&bms, &daren_driver);
+    pack_clear(&pack);
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        size_t size = make_live(d);
+        d[cases[i].at] = cases[i].byte;
+        if (take_info(&bms, STEP_LIVE, 0, d, size, &pack) != BMS_INVALID)
+            fail_msg("case %zu is believed", i);
+    }
+    const size_t size = make_live(d);
+    for (size_t n = 0; n <= size + 2; n++) {
+        bool whole = n == size || n == STATES_AT + 20; /* as recorded, and as on paper */
+        if (take_info(&bms, STEP_LIVE, 0, d, n, &pack) != (whole ? BMS_DONE : BMS_INVALID))
+            fail_msg("%zu bytes", n);
+    }
+}
+
+/* A reply does not say what it answers: its structure does. */
+static void test_late_replies(void **state)
+{
+    (void) state;
+    struct bms host, device;
+    struct pack pack, got;
+    struct bms_output out;
+    bms_init(&host, &daren_driver);
+    bms_init(&device, &daren_driver);
+    pack_clear(&pack);
+    pack_set(&pack, VOLTAGE_V, 52.8);
+    pack_set(&pack, CELL_COUNT, 16);
+    for (unsigned n = 1; n <= 16; n++)
+        pack_set_cell(&pack, n, 3300);
+    pack_set(&pack, TEMP_COUNT, 4);
+    pack_set(&pack, SET_CELL_HIGH_MV, 3650);
+    pack_set(&pack, SET_CELL_LOW_MV, 2500);
+    for (unsigned asked = 0; asked < daren_driver.steps; asked++)
+        for (unsigned answered = 0; answered < daren_driver.steps; answered++) {
+            struct bms_request question = step_request(&host, asked),
+                               other = step_request(&host, answered);
+            pack_clear(&got);
+            device.driver->emulate(&device, &pack, other.bytes, other.size, &out);
+            assert_int_equal(daren_driver.decode(&host, &question, out.bytes, out.size, &got),
+                             asked == answered ? BMS_DONE : BMS_FOREIGN);
+        }
+}
+
+/* FF stands where nothing was written, behind a text or in its place. */
+static void test_serial(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *written, *serial;
+    } cases[] = {{"JD2M02150860 1  ", "JD2M02150860 1"},
+                 {"", ""},
+                 {"NIE-JC4810025C303276", "NIE-JC4810025C303276"}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms;
+        struct pack pack;
+        uint8_t d[119] = {0xB0, 1, 1, 3, 0xFF, 0x71};
+        memset(d + 6, 0xFF, sizeof d - 6);
+        memcpy(d + 6, cases[i].written, strlen(cases[i].written));
+        bms_init(&bms, &daren_driver);
+        pack_clear(&pack);
+        assert_int_equal(take_info(&bms, STEP_MAKER, 0, d, sizeof d, &pack), BMS_DONE);
+        assert_string_equal(pack.text[SERIAL], cases[i].serial);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void) state;
+    static const struct {
+        uint8_t code;
+        enum bms_result result;
+    } cases[] = {{0x01, BMS_REFUSED}, {0x02, BMS_INVALID}, {0x03, BMS_INVALID},
+                 {0x04, BMS_REFUSED}, {0x06, BMS_REFUSED}, {0x90, BMS_INVALID},
+                 {0x91, BMS_INVALID}, {0x42, BMS_FOREIGN}};
+    struct bms bms;
+    struct pack pack;
+    bms_init(&bms, &daren_driver);
+    pack_clear(&pack);
+    for (size_t i = 0; i < COUNT(cases); i++)
+        assert_int_equal(take_info(&bms, STEP_LIVE, cases[i].code, NULL, 0, &pack),
+                         cases[i].result);
+}
+
+/* Neither takes the other's frames, whatever was asked: VER and CID1 tell. */
+static void test_siblings(void **state)
+{
+    (void) state;
+    static const struct ydt_head heads[] = {
+        {0x20, 1, 0x4A, 0}, {0x22, 1, 0x46, 0}, {0x25, 1, 0x46, 0}, {0x22, 2, 0x4A, 0}};
+    struct bms bms;
+    struct pack pack;
+    uint8_t d[YDT_INFO_MAX], frame[BMS_FRAME_MAX];
+    size_t size = make_live(d);
+    bms_init(&bms, &daren_driver);
+    pack_clear(&pack);
+    struct bms_request request = step_request(&bms, STEP_LIVE);
+    for (size_t i = 0; i < COUNT(heads); i++) {
+        size_t length = ydt_write(frame, &heads[i], d, size);
+        assert_int_equal(daren_driver.decode(&bms, &request, frame, length, &pack), BMS_FOREIGN);
+    }
+    const struct ydt_head own = {0x22, 1, 0x4A, 0};
+    size_t length = ydt_write(frame, &own, d, size);
+    struct bms other;
+    bms_init(&other, &topbms_driver);
+    for (int variant = 0; topbms_driver.variants[variant]; variant++) {
+        other.options.variant = variant;
+        bms_forget(&other);
+        assert_true(topbms_driver.build(&other, 0, &request));
+        assert_true(topbms_driver.decode(&other, &request, frame, length, &pack) != BMS_DONE);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_switches_and_balancing),
+        cmocka_unit_test(test_without_flag),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_late_replies),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_serial),
+        cmocka_unit_test(test_siblings),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -214,9 +214,6 @@ static void load_map(const struct config_draft *draft, struct mistakes *mistakes
                      "[pack %s] has protocol 'modbus' and no 'map'; expected the file that says "
                      "what stands in which register",
                      draft->name);
-    if (modbus && draft->line && strncmp(line_of(draft->line)->port, "sim:", 4) == 0)
-        mistakes_add(mistakes, draft->heading,
-                     "[pack %s] is simulated, which protocol 'modbus' cannot be", draft->name);
     if (modbus && pack->map.path[0])
         pack->options.map = pack->map.rows = modbus_map_load(pack->map.path, line, mistakes);
 }

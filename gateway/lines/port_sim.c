@@ -5,6 +5,7 @@
  */
 #include "port_kind.h"
 
+#include "bms/modbus/modbus_user.h"
 #include "simulator/simulator.h"
 
 #include <errno.h>
@@ -16,8 +17,36 @@
 struct sim {
     struct port *port;
     struct simulator *simulator;
-    int fd; /* -1: closed */
+    struct modbus_user *maps; /* copies: those of the configuration go when it is read anew */
+    int fd;                   /* -1: closed */
 };
+
+static void destroy(void *state)
+{
+    struct sim *sim = state;
+    simulator_free(sim->simulator);
+    free(sim->maps);
+    free(sim);
+}
+
+static struct simulator *new_bus(struct sim *sim, const struct port_simulated *simulated)
+{
+    const unsigned count = simulated->count;
+    struct bms *bms = malloc(count * sizeof *bms);
+    struct simulator *simulator = NULL;
+    sim->maps = calloc(count, sizeof *sim->maps);
+    if (bms && sim->maps) {
+        memcpy(bms, simulated->bms, count * sizeof *bms);
+        for (unsigned i = 0; i < count; i++)
+            if (bms[i].options.map) {
+                sim->maps[i] = *bms[i].options.map;
+                bms[i].options.map = &sim->maps[i];
+            }
+        simulator = simulator_new(sim->port->loop, bms, count, sim->port->address);
+    }
+    free(bms);
+    return simulator;
+}
 
 static void *create(struct port *port, const struct port_simulated *simulated)
 {
@@ -26,19 +55,12 @@ static void *create(struct port *port, const struct port_simulated *simulated)
         return NULL;
     sim->port = port;
     sim->fd = -1;
-    sim->simulator = simulator_new(port->loop, simulated->bms, simulated->count, port->address);
+    sim->simulator = new_bus(sim, simulated);
     if (!sim->simulator) {
-        free(sim);
+        destroy(sim);
         return NULL;
     }
     return sim;
-}
-
-static void destroy(void *state)
-{
-    struct sim *sim = state;
-    simulator_free(sim->simulator);
-    free(sim);
 }
 
 static void close_sim(void *state)

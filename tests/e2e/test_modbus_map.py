@@ -106,6 +106,27 @@ def takes_over_a_changed_map():
             assert abs(read_value(client, "current_a", 1) - 12.3) < 1e-4
 
 
+def is_simulated_in_the_process():
+    """By a line of its own, over reloads with the same map and with another one."""
+    options = "sim:profile=fixed,cells=15,voltage_v=51.7,current_a=-12.3,soc_percent=61"
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "bms.txt")
+        shutil.copy(EXAMPLE, path)
+        with Gateway(pack(options, path)) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            for name, expected in ("voltage_v", 51.7), ("current_a", -12.3), ("cell_count", 15):
+                await_value(client, name, 1, near(expected))
+            for change in "", "# a remark, and thus another file\n":
+                with open(path, "a") as file:
+                    file.write(change)
+                for _ in range(3):
+                    gateway.process.send_signal(signal.SIGHUP)
+                    gateway.wait_for("the new configuration is in force")
+                    polls = read_value(client, "polls", 1)
+                    await_value(client, "polls", 1, lambda count: count > polls + 3)
+                await_value(client, "current_a", 1, near(-12.3))
+
+
 def checks_the_map():
     text = "[line l]\nport = tcp://192.0.2.1:1\n[pack p]\nline = l\nprotocol = modbus\nunit = 1\nmap = %s\n"
     for path, status in (EXAMPLE, 0), ("README.md", 1), ("/nowhere", 1):
@@ -115,4 +136,5 @@ def checks_the_map():
         assert status == 0 or path.encode() in result.stderr, result
 
 
-main([serves_what_the_map_says, simulates_what_a_map_describes, the_page_s_map_works, reads_without_a_configuration, takes_over_a_changed_map, checks_the_map])
+main([serves_what_the_map_says, simulates_what_a_map_describes, the_page_s_map_works, reads_without_a_configuration, takes_over_a_changed_map, is_simulated_in_the_process,
+      checks_the_map])

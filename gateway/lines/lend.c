@@ -45,9 +45,23 @@ void lend_pay(struct lend *lend, double now)
     lend->owed_from = now;
 }
 
-double lend_next_at(const struct lend *lend, bool busy, double now)
+/* A pack that answers, and whose values are older than they would be if nothing was lent. */
+static bool is_any_old(const struct turns *turns, double now)
+{
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *poller = turns->list[i].poller;
+        if (poller->silent_cycles == 0 && !poller_stale(poller, now) &&
+            now - poller->published_at > LOAN_OLD * poller->config->poll_s)
+            return true;
+    }
+    return false;
+}
+
+double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double now)
 {
     if (!lend->queue || (busy && lend->owed_s > 0))
+        return INFINITY;
+    if (busy && now - lend->queue->given_at < LOAN_PATIENCE_S && is_any_old(turns, now))
         return INFINITY;
     return fmax(now, lend->last_begun_at + LOAN_SPACING_S);
 }
@@ -133,7 +147,7 @@ bool lend_settled(const struct lend *lend)
     return lend->settled;
 }
 
-/* Whether what came is whole frames and nothing else, for one of the packs. */
+/* Whether what came is whole frames, for one of the packs. Behind them there may be what begins none (JK says "AT"). */
 static bool is_whole(const struct lend *lend, const struct turns *turns)
 {
     size_t size;
@@ -149,7 +163,8 @@ static bool is_whole(const struct lend *lend, const struct turns *turns)
         size_t at = 0;
         while (at < size) {
             struct bms_span span = bms->driver->frame(bms, &request, reply + at, size - at);
-            if (span.kind != BMS_FRAME || span.size > size - at)
+            bool behind = span.kind == BMS_SKIP && at > 0;
+            if ((span.kind != BMS_FRAME && !behind) || span.size > size - at)
                 break;
             at += span.size;
         }

@@ -8,8 +8,8 @@
  * leaves the line in doubt, as its answer may still come and must not be taken for ours.
  *
  * Packs that are due keep half of the time: after a loan their own exchanges come first until they have
- * taken as long as it did. An answer has to
- * begin within the shortest poll interval of the packs, or a second, and may flow for five.
+ * taken as long as it did. Where that is too little, several packs on a slow line, one whose values are about to get
+ * older than they should goes first, for which a loan waits a while. An answer has to begin within the shortest poll interval of the packs, or a second, and may flow for five.
  */
 #ifndef PACKGATE_LINES_LEND_H
 #define PACKGATE_LINES_LEND_H
@@ -19,6 +19,8 @@
 #define LOAN_BYTES 512   /* that can be sent with one loan */
 #define LOAN_VALID_S 5.0 /* for so long it waits for its turn: nobody expects an answer any more */
 #define LOAN_SPACING_S 0.05 /* from the begin of one to the next */
+#define LOAN_PATIENCE_S 3.0 /* for so long one waits for packs whose values get old */
+#define LOAN_OLD 1.75 /* intervals: older than that is old for a pack that is polled beside loans */
 
 enum loan_result {
     LOAN_ANSWERED,
@@ -68,7 +70,7 @@ void lend_pay(struct lend *lend, double now);
 
 /** When the next loan may begin, `now` at the earliest; infinite: none is wanted, or packs come first.
  * `busy`: packs wait for the line. */
-double lend_next_at(const struct lend *lend, bool busy, double now);
+double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double now);
 
 /** The first of the queue that has waited for too long, taken out of it; NULL: none. */
 struct loan *lend_expired(struct lend *lend, double now);

@@ -861,7 +861,7 @@ static void advance(struct line *line, double now)
         late->done(late->data, LOAN_TOO_LATE);
     for (bool asked = false; !asked && line->state == LINE_RESTING;) {
         double due = next_due(line, now);
-        double lend_at = lend_next_at(&line->lend, due <= now, now);
+        double lend_at = lend_next_at(&line->lend, &line->turns, due <= now, now);
         if (fmin(due, lend_at) > now) {
             line->wanted_at = NAN;
             arm(line, fmin(fmin(due, lend_at), thinking_at(line)), now);

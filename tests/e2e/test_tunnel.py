@@ -374,7 +374,7 @@ def several_packs_stay_fresh():
                     request = bytes.fromhex(piece["bytes"])
                     break
         with Onlooker(gateway, *packs) as onlooker:
-            for _ in range(40):
+            for _ in range(20):
                 begin = time.monotonic()
                 maker.send(request)
                 answer = b""

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A line that is polled and lent at the same time: somebody else's program asks five times a second, and no pack's
+ * values get older than three of its intervals. With every driver that asks, one pack and three, on a clock that is turned: what
+ * else the machine does has no part in it.
+ */
+#include "lines/line.h"
+
+#include "base/clock.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "turned_clock.h"
+
+#define PACKS_MOST 3
+#define ASK_EACH_S 0.2
+#define LOOK_S 0.05
+#define SETTLING_S 30.0
+#define RUN_S 120.0
+#define INTERVALS 3
+
+struct bench {
+    struct ev_loop *loop;
+    struct line_config line_config;
+    struct pack_config packs[PACKS_MOST];
+    struct poller *pollers[PACKS_MOST];
+    unsigned count;
+    struct line *line;
+    ev_timer looking, asking;
+    struct loan loan;
+    bool lent; /* the program waits for its answer */
+    unsigned asked, answered;
+    double oldest_s, counts_from;
+};
+
+static void on_published(void *data, struct poller *poller, double now)
+{
+    (void) data, (void) poller, (void) now;
+}
+
+static void on_down(void *data, const char *why)
+{
+    (void) data, (void) why;
+}
+
+static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop, (void) revents;
+    struct bench *bench = timer->data;
+    const double now = clock_now();
+    for (unsigned i = 0; now >= bench->counts_from && i < bench->count; i++)
+        bench->oldest_s = fmax(bench->oldest_s, now - bench->pollers[i]->published_at);
+}
+
+static void on_received(void *data, const uint8_t *bytes, size_t size)
+{
+    (void) data, (void) bytes, (void) size;
+}
+
+static void on_done(void *data, enum loan_result result)
+{
+    struct bench *bench = data;
+    bench->lent = false;
+    bench->answered += result == LOAN_ANSWERED;
+}
+
+/* What the program asks is what the protocol asks for its vital values. */
+static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop, (void) revents;
+    struct bench *bench = timer->data;
+    struct bms bms = bench->pollers[0]->bms;
+    struct bms_request request = {.size = 0};
+    unsigned vital = 0;
+    while (!bms.driver->plan[vital].vital)
+        vital++;
+    if (bench->lent || !bms.driver->build(&bms, vital, &request))
+        return;
+    bench->loan = (struct loan){.size = request.size,
+                                .received = on_received,
+                                .done = on_done,
+                                .data = bench,
+                                .given_at = clock_now()};
+    memcpy(bench->loan.bytes, request.bytes, request.size);
+    bench->lent = line_lend(bench->line, &bench->loan);
+    bench->asked += bench->lent;
+}
+
+static void open_bench(struct bench *bench, const struct bms_driver *driver, unsigned count,
+                       double interval_s, bool shared)
+{
+    static const struct line_events events = {
+        .published = on_published, .missed = on_published, .down = on_down};
+    *bench = (struct bench){.loop = ev_default_loop(0), .count = count};
+    bench->line_config = (struct line_config){.name = "line"};
+    snprintf(bench->line_config.port, sizeof bench->line_config.port,
+             "sim:profile=fixed,delay=30,cells=10,baud=%u", driver->line.baud);
+    for (unsigned i = 0; i < count; i++) {
+        bench->packs[i] = (struct pack_config){
+            .line = &bench->line_config,
+            .driver = driver,
+            .options = {.address = driver->address_default + (int) i, .adr = -1},
+            .poll_s = interval_s,
+            .stale_after_s = 10 * interval_s};
+        snprintf(bench->packs[i].name, sizeof bench->packs[i].name, "%s-%u", driver->name, i);
+        bench->pollers[i] = poller_new(&bench->packs[i]);
+        assert_non_null(bench->pollers[i]);
+    }
+    bench->line = line_new(bench->loop, &bench->line_config, bench->pollers, count, &events, bench);
+    assert_non_null(bench->line);
+    ev_timer_init(&bench->looking, on_look, LOOK_S, LOOK_S);
+    ev_timer_init(&bench->asking, on_ask, ASK_EACH_S, ASK_EACH_S);
+    bench->looking.data = bench->asking.data = bench;
+    line_start(bench->line);
+    ev_now_update(bench->loop);
+    ev_timer_start(bench->loop, &bench->looking);
+    if (shared)
+        ev_timer_start(bench->loop, &bench->asking);
+    bench->counts_from = clock_now() + SETTLING_S;
+}
+
+/* How old values were at most. */
+static double run(const struct bms_driver *driver, unsigned count, double interval_s, bool shared,
+                  double *per_second)
+{
+    struct bench bench;
+    open_bench(&bench, driver, count, interval_s, shared);
+    while (clock_now() < bench.counts_from + RUN_S)
+        ev_run(bench.loop, EVRUN_ONCE);
+    *per_second = bench.answered / (SETTLING_S + RUN_S);
+    ev_timer_stop(bench.loop, &bench.looking);
+    ev_timer_stop(bench.loop, &bench.asking);
+    if (bench.lent)
+        line_take_back(bench.line, &bench.loan);
+    line_free(bench.line);
+    for (unsigned i = 0; i < count; i++)
+        poller_free(bench.pollers[i]);
+    return bench.oldest_s;
+}
+
+/* Where a round of the packs takes longer than a second by itself, as on slow boards, nobody sets that interval: it is one
+ * that the line can keep when nothing else is on it. */
+static void check_driver(const struct bms_driver *driver, unsigned count, unsigned *wrong)
+{
+    double interval_s = 0.5, alone_s, none, per_second;
+    do {
+        interval_s *= 2;
+        alone_s = run(driver, count, interval_s, false, &none);
+    } while (alone_s > 1.5 * interval_s && interval_s < 8);
+    const double shared_s = run(driver, count, interval_s, true, &per_second);
+    const bool good = shared_s <= INTERVALS * interval_s && per_second > 0.2;
+    print_message(
+        "%-16s %u packs, each %.0f s: at most %.2f s old, %.2f s while %.1f requests a second of "
+        "somebody else are answered%s\n",
+        driver->name, count, interval_s, alone_s, shared_s, per_second, good ? "" : " WRONG");
+    *wrong += !good;
+}
+
+static void stays_fresh_beside_a_program(void **state)
+{
+    (void) state;
+    unsigned wrong = 0;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const char *only = getenv("DRIVER");
+        if (bms_talks(bms_drivers[d]) || (only && strcmp(only, bms_drivers[d]->name) != 0))
+            continue;
+        check_driver(bms_drivers[d], 1, &wrong);
+        if (bms_has_address(bms_drivers[d]))
+            check_driver(bms_drivers[d], PACKS_MOST, &wrong);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(stays_fresh_beside_a_program)};
+    return cmocka_run_group_tests_name("share", tests, NULL, NULL);
+}

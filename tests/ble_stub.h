@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+/*
+ * In place of BlueZ on the bus: notes what a port wants of it, and tells the port what a test has it say. The port's own file is
+ * included behind this one, and the clock is turned.
+ */
+#ifndef PACKGATE_TESTS_BLE_STUB_H
+#define PACKGATE_TESTS_BLE_STUB_H
+
+#include "turned_clock.h"
+
+#include "lines/ble/bluez.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define STUB_CALLS 64
+
+/* What was asked for, in the order of asking: "Connect /path". */
+static struct stub_call {
+    struct bluez *bluez;
+    char text[200];
+    bluez_reply *reply; /* NULL: nobody waits for it */
+    double at;
+    unsigned char bytes[64];
+    size_t size;
+} stub_calls[STUB_CALLS];
+static unsigned stub_count, stub_looked;
+static bool stub_no_bus;
+
+static struct stub_call *stub_note(struct bluez *bluez, const char *what, const char *path,
+                                   bluez_reply *reply)
+{
+    assert_in_range(stub_count, 0, STUB_CALLS - 1);
+    struct stub_call *call = &stub_calls[stub_count++];
+    *call = (struct stub_call){.bluez = bluez, .reply = reply, .at = turned_clock_at};
+    snprintf(call->text, sizeof call->text, "%s %s", what, path);
+    return call;
+}
+
+void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_events *events,
+                void *data)
+{
+    *bluez = (struct bluez){.loop = loop, .events = events, .data = data};
+}
+
+bool bluez_open(struct bluez *bluez)
+{
+    bluez->bus = stub_no_bus ? NULL : (sd_bus *) bluez; /* not closed */
+    return !stub_no_bus;
+}
+
+void bluez_close(struct bluez *bluez)
+{
+    if (bluez->bus)
+        stub_note(bluez, "close", "", NULL);
+    bluez->bus = NULL;
+    bluez->why[0] = '\0';
+}
+
+const char *bluez_why(const struct bluez *bluez)
+{
+    return bluez->why[0] ? bluez->why : NULL;
+}
+
+void bluez_fail(struct bluez *bluez, const char *why)
+{
+    if (!bluez->why[0])
+        snprintf(bluez->why, sizeof bluez->why, "%s", why);
+}
+
+const char *bluez_explain(const struct bluez_error *error)
+{
+    return error->text;
+}
+
+void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter)
+{
+    snprintf(path, BLUEZ_PATH, "%s", adapter->path);
+    *powered = adapter->powered > 0;
+}
+
+void bluez_list(struct bluez *bluez, bluez_reply *reply)
+{
+    stub_note(bluez, "list", "", reply);
+}
+
+void bluez_watch(struct bluez *bluez, const char *path, bool below)
+{
+    (void) bluez;
+    (void) path;
+    (void) below;
+}
+
+void bluez_call(struct bluez *bluez, const char *path, const char *interface, const char *method,
+                double patience_s, bluez_reply *reply)
+{
+    (void) interface;
+    (void) patience_s;
+    stub_note(bluez, method, path, reply);
+}
+
+void bluez_discover(struct bluez *bluez, const char *adapter, bluez_reply *reply)
+{
+    stub_note(bluez, "scan", adapter, reply);
+}
+
+void bluez_stop_discovering(struct bluez *bluez, bluez_reply *reply)
+{
+    stub_note(bluez, "stop", "", reply);
+}
+
+void bluez_ping(struct bluez *bluez, bluez_reply *reply)
+{
+    stub_note(bluez, "ping", "", reply);
+}
+
+void bluez_write(struct bluez *bluez, const char *path, bool command, const void *bytes,
+                 size_t size, bluez_reply *reply)
+{
+    struct stub_call *call = stub_note(bluez, command ? "command" : "request", path, reply);
+    assert_in_range(size, 1, sizeof call->bytes);
+    memcpy(call->bytes, bytes, size);
+    call->size = size;
+}
+
+void bluez_disconnect(struct bluez *bluez, const char *device)
+{
+    stub_note(bluez, "Disconnect", device, NULL);
+}
+
+void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
+{
+    (void) adapter;
+    stub_note(bluez, "RemoveDevice", device, NULL);
+}
+
+/* ---- what a test says ---- */
+
+static void stub_begin(void)
+{
+    stub_count = stub_looked = 0;
+    stub_no_bus = false;
+}
+
+/* The next call, which has to be this one. Timers run until it comes. */
+static struct stub_call *stub_await(struct ev_loop *loop, const char *text)
+{
+    for (int more = 1; stub_looked == stub_count; more = ev_run(loop, EVRUN_ONCE))
+        assert_true(more);
+    struct stub_call *call = &stub_calls[stub_looked++];
+    assert_string_equal(call->text, text);
+    return call;
+}
+
+static void stub_answer(struct stub_call *call, const char *error, const char *text)
+{
+    const struct bluez_error told = {.name = error, .text = text ? text : error};
+    call->reply(call->bluez->data, error ? &told : NULL);
+    call->bluez->events->settled(call->bluez->data);
+}
+
+static void stub_tell(struct bluez *bluez, const struct bluez_object *object)
+{
+    bluez->events->object(bluez->data, object);
+    bluez->events->settled(bluez->data);
+}
+
+/* What is not told of an object. */
+#define STUB_UNTOLD .connected = -1, .resolved = -1, .powered = -1, .paired = -1, .trusted = -1
+
+#endif

@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: MIT
+/* A Bluetooth module's serial line, step by step, by a stand-in for BlueZ below it: the sheet `ble`, sections 1, 2 and 7. */
+#include "ble_stub.h"
+
+#include "lines/ble/port_ble.c" /* in place of the one in the library */
+
+#include "bms/count.h"
+
+#define ADAPTER "/org/bluez/hci0"
+#define DEVICE ADAPTER "/dev_AA_BB_CC_DD_EE_01"
+#define CHARACTERISTIC DEVICE "/service0010/char00"
+#define N BLUEZ_NOTIFY
+#define W BLUEZ_WRITE
+#define C BLUEZ_WRITE_COMMAND
+
+struct result {
+    int fd; /* -1: it is not open */
+    unsigned opened, failed;
+    char why[160];
+};
+
+static void on_opened(void *data, int fd)
+{
+    struct result *result = data;
+    result->fd = fd;
+    result->opened++;
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct result *result = data;
+    result->fd = -1;
+    result->failed++;
+    snprintf(result->why, sizeof result->why, "%s", why);
+}
+
+static struct ev_loop *loop;
+
+static struct port *make_port(const char *address, struct result *result)
+{
+    static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
+    static const struct port_settings settings;
+    loop = ev_default_loop(0);
+    *result = (struct result){.fd = -1};
+    struct port *port = port_new(loop, address, &settings, NULL, &port_events, result);
+    assert_non_null(port);
+    return port;
+}
+
+static struct bluez *bluez_of(const struct port *port)
+{
+    return &((struct ble *) port->state)->bluez;
+}
+
+/* ---- what BlueZ tells ---- */
+
+static void tell_adapter(struct bluez *bluez, int powered)
+{
+    struct bluez_object adapter = {STUB_UNTOLD, .path = ADAPTER, .interface = BLUEZ_ADAPTER};
+    adapter.powered = powered;
+    stub_tell(bluez, &adapter);
+}
+
+static void tell_device(struct bluez *bluez, const char *name, int connected, int resolved)
+{
+    struct bluez_object device = {STUB_UNTOLD, .path = DEVICE, .interface = BLUEZ_DEVICE,
+                                  .address = "AA:BB:CC:DD:EE:01", .name = name};
+    device.connected = connected;
+    device.resolved = resolved;
+    stub_tell(bluez, &device);
+}
+
+static void tell_paired(struct bluez *bluez)
+{
+    struct bluez_object device = {STUB_UNTOLD, .path = DEVICE, .interface = BLUEZ_DEVICE};
+    device.paired = 1;
+    stub_tell(bluez, &device);
+}
+
+static void tell_heard(struct bluez *bluez)
+{
+    stub_tell(bluez, &(struct bluez_object){STUB_UNTOLD, .path = DEVICE, .interface = BLUEZ_DEVICE,
+                                            .address = "AA:BB:CC:DD:EE:01", .name = "JK-shed",
+                                            .heard = true, .signal_dbm = -67});
+}
+
+/* Each is "fff1" and what it can do. */
+struct part {
+    const char *uuid;
+    unsigned flags;
+};
+
+static void tell_parts(struct bluez *bluez, const struct part *parts, unsigned count)
+{
+    char path[BLUEZ_PATH], uuid[40];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(path, sizeof path, CHARACTERISTIC "%s", parts[i].uuid);
+        snprintf(uuid, sizeof uuid, "0000%s-0000-1000-8000-00805f9b34fb", parts[i].uuid);
+        stub_tell(bluez, &(struct bluez_object){STUB_UNTOLD, .path = path,
+                                                .interface = BLUEZ_CHARACTERISTIC, .uuid = uuid,
+                                                .flags = parts[i].flags});
+    }
+}
+
+static void tell_value(struct bluez *bluez, const char *uuid, const char *bytes)
+{
+    char path[BLUEZ_PATH];
+    snprintf(path, sizeof path, CHARACTERISTIC "%s", uuid);
+    stub_tell(bluez,
+              &(struct bluez_object){STUB_UNTOLD, .path = path, .interface = BLUEZ_CHARACTERISTIC,
+                                     .value = bytes, .size = strlen(bytes)});
+}
+
+/* ---- the way to an open line ---- */
+
+/* What BlueZ knows: an adapter, and a device that is not connected. */
+static void look_around(struct port *port)
+{
+    struct stub_call *list = stub_await(loop, "list ");
+    tell_adapter(bluez_of(port), 1);
+    tell_device(bluez_of(port), "JK-shed", 0, 0);
+    stub_answer(list, NULL, NULL);
+}
+
+/* From the scan to its characteristics; the first subscription is asked for next. */
+static void connect_behind(struct stub_call *scan, struct port *port, const struct part *parts,
+                           unsigned count)
+{
+    stub_answer(scan, NULL, NULL);
+    assert_int_equal(stub_looked, stub_count); /* not before it is seen */
+    tell_heard(bluez_of(port));
+    stub_answer(stub_await(loop, "stop "), NULL, NULL);
+    stub_answer(stub_await(loop, "Connect " DEVICE), NULL, NULL);
+    tell_device(bluez_of(port), NULL, 1, -1);
+    assert_int_equal(stub_looked, stub_count); /* its services are not known yet */
+    tell_device(bluez_of(port), NULL, -1, 1);
+    struct stub_call *list = stub_await(loop, "list ");
+    tell_parts(bluez_of(port), parts, count);
+    stub_answer(list, NULL, NULL);
+}
+
+static void connect_it(struct port *port, const struct part *parts, unsigned count)
+{
+    connect_behind(stub_await(loop, "scan " ADAPTER), port, parts, count);
+}
+
+static const struct part daly[] = {{"fff1", N}, {"fff2", W | C}};
+static const struct part both[] = {{"fff1", N}, {"fff2", W | C}, {"ff01", N}, {"ff02", C}};
+
+static void open_it(struct port *port, struct result *result)
+{
+    port_open(port);
+    look_around(port);
+    connect_it(port, daly, COUNT(daly));
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), NULL, NULL);
+    assert_true(result->fd >= 0);
+}
+
+static void test_opens(void **state)
+{
+    (void) state;
+    struct result result;
+    static const char *const addresses[] = {"ble:AA:BB:CC:DD:EE:01", "ble:hci0/aa:bb:cc:dd:ee:01",
+                                            "ble:JK-shed"};
+    for (size_t i = 0; i < COUNT(addresses); i++) {
+        stub_begin();
+        struct port *port = make_port(addresses[i], &result);
+        open_it(port, &result);
+        assert_int_equal(port_signal_dbm(port), -67);
+        char bytes[8];
+        tell_value(bluez_of(port), "fff1", "abc");
+        tell_value(bluez_of(port), "fff2", "not this");
+        assert_int_equal(read(result.fd, bytes, sizeof bytes), 3);
+        assert_memory_equal(bytes, "abc", 3);
+        tell_device(bluez_of(port), NULL, 0, 0);
+        assert_int_equal(read(result.fd, bytes, sizeof bytes), 0); /* the link is lost */
+        port_free(port);
+    }
+}
+
+/* Somebody else's name, address or adapter is not it. */
+static void test_is_not_mistaken(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:JK", &result);
+    port_open(port);
+    look_around(port);
+    stub_answer(stub_await(loop, "scan " ADAPTER), NULL, NULL);
+    tell_heard(bluez_of(port)); /* JK-shed */
+    const double since = turned_clock_at;
+    stub_await(loop, "close ");
+    assert_string_equal(result.why,
+                        "it is not in reach: asleep, too far away, or its app is connected to it");
+    assert_in_range((int) (turned_clock_at - since), 11, 13);
+    port_free(port);
+    port = make_port("ble:hci1/AA:BB:CC:DD:EE:01", &result);
+    port_open(port);
+    look_around(port);
+    stub_await(loop, "close ");
+    assert_string_equal(result.why, "this host has no such Bluetooth adapter");
+    port_free(port);
+}
+
+static void test_pairs_in_turn(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    port_open(port);
+    look_around(port);
+    connect_it(port, both, COUNT(both));
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), "org.bluez.Error.Failed",
+                "no");
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "ff01"), NULL, NULL);
+    assert_true(result.fd >= 0);
+    port_close(port);
+    turned_clock_at += 10;
+    stub_looked = stub_count;
+    port_open(port);
+    look_around(port);
+    connect_it(port, both, COUNT(both));
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), "org.bluez.Error.Failed",
+                "no");
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "ff01"),
+                "org.bluez.Error.NotPermitted", "Not paired");
+    stub_await(loop, "Disconnect " DEVICE);
+    assert_string_equal(result.why, "it refuses to notify: Not paired");
+    port_free(port);
+}
+
+/* One at an adapter at a time: the other one looks only when this one is open. */
+static void test_one_at_a_time(void **state)
+{
+    (void) state;
+    struct result results[2];
+    stub_begin();
+    struct port *ports[] = {make_port("ble:AA:BB:CC:DD:EE:01", &results[0]),
+                            make_port("ble:JK-shed", &results[1])};
+    port_open(ports[0]);
+    look_around(ports[0]);
+    struct stub_call *scan = stub_await(loop, "scan " ADAPTER);
+    port_open(ports[1]);
+    look_around(ports[1]);
+    connect_behind(scan, ports[0], daly, COUNT(daly));
+    struct stub_call *subscription = stub_await(loop, "StartNotify " CHARACTERISTIC "fff1");
+    ev_run(loop, EVRUN_NOWAIT);
+    assert_int_equal(stub_looked, stub_count);
+    stub_answer(subscription, NULL, NULL);
+    assert_true(results[0].fd >= 0);
+    connect_it(ports[1], daly, COUNT(daly));
+    port_free(ports[0]);
+    port_free(ports[1]);
+}
+
+/* 3 s from telling it to disconnect to the next look for it; and as long where it is found connected, maybe for a moment only. */
+static void test_pauses(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    open_it(port, &result);
+    port_close(port);
+    const double left_at = stub_await(loop, "Disconnect " DEVICE)->at;
+    stub_await(loop, "close ");
+    port_open(port);
+    look_around(port);
+    assert_true(stub_await(loop, "list ")->at - left_at >= 3); /* again */
+    port_close(port);
+    stub_await(loop, "close ");
+    turned_clock_at += 10;
+    port_open(port);
+    struct stub_call *list = stub_await(loop, "list ");
+    tell_adapter(bluez_of(port), 1);
+    tell_device(bluez_of(port), "JK-shed", 1, 1);
+    const double seen_at = turned_clock_at;
+    stub_answer(list, NULL, NULL);
+    list = stub_await(loop, "list ");
+    assert_true(list->at - seen_at >= 3);
+    /* It is still connected: it does not advertise, and is taken over. */
+    tell_adapter(bluez_of(port), 1);
+    tell_device(bluez_of(port), "JK-shed", 1, 1);
+    stub_answer(list, NULL, NULL);
+    stub_await(loop, "Connect " DEVICE);
+    port_free(port);
+}
+
+/* Requests in pieces of 20, the next one when BlueZ has taken the one before. */
+static void test_pieces(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    open_it(port, &result);
+    assert_int_equal(write(result.fd, "0123456789012345678901234", 25), 25);
+    struct stub_call *first = stub_await(loop, "command " CHARACTERISTIC "fff2");
+    assert_int_equal(first->size, 20);
+    assert_int_equal(stub_looked, stub_count);
+    stub_answer(first, NULL, NULL);
+    struct stub_call *second = stub_await(loop, "command " CHARACTERISTIC "fff2");
+    assert_int_equal(second->size, 5);
+    assert_memory_equal(second->bytes, "01234", 5);
+    /* It is not taken for a while: what was to follow is old by then. */
+    turned_clock_at += 2;
+    assert_int_equal(write(result.fd, "late", 4), 4);
+    ev_run(loop, EVRUN_NOWAIT);
+    stub_answer(second, NULL, NULL);
+    assert_int_equal(stub_looked, stub_count);
+    tell_value(bluez_of(port), "fff1", "an answer");
+    /* Another program writes: this request is lost, and the line stays. */
+    assert_int_equal(write(result.fd, "next", 4), 4);
+    stub_answer(stub_await(loop, "command " CHARACTERISTIC "fff2"), BLUEZ_IN_PROGRESS,
+                "In Progress");
+    assert_int_equal(write(result.fd, "next", 4), 4);
+    stub_await(loop, "command " CHARACTERISTIC "fff2");
+    port_free(port);
+}
+
+/* Who is silent is written to in the other way, and then on its other line. */
+static void test_silence(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    port_open(port);
+    look_around(port);
+    connect_it(port, both, COUNT(both));
+    stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), NULL, NULL);
+    static const char *const kinds[] = {"command", "command", "request", "request"};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        char text[BLUEZ_PATH];
+        snprintf(text, sizeof text, "%s " CHARACTERISTIC "fff2", kinds[i]);
+        turned_clock_at += 2;
+        assert_int_equal(write(result.fd, "?", 1), 1);
+        stub_answer(stub_await(loop, text), NULL, NULL);
+    }
+    turned_clock_at += 2;
+    char end;
+    assert_int_equal(write(result.fd, "?", 1), 1);
+    ev_run(loop, EVRUN_NOWAIT);
+    assert_int_equal(read(result.fd, &end, 1), 0); /* over, as the line sees */
+    port_close(port);
+    turned_clock_at += 10;
+    stub_looked = stub_count;
+    port_open(port);
+    look_around(port);
+    connect_it(port, both, COUNT(both));
+    stub_await(loop, "StartNotify " CHARACTERISTIC "ff01");
+    port_free(port);
+}
+
+/* Services that BlueZ remembers and the device has not any more are made to be forgotten, but not of a device that is paired. */
+static void test_stale_services(void **state)
+{
+    (void) state;
+    struct result result;
+    for (int paired = 0; paired < 2; paired++) {
+        stub_begin();
+        struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+        for (unsigned time = 1; time <= 3; time++) {
+            stub_begin();
+            turned_clock_at += 10; /* the pause before is over */
+            port_open(port);
+            look_around(port);
+            if (paired)
+                tell_paired(bluez_of(port));
+            connect_it(port, NULL, 0);
+            if (time == 3 && !paired)
+                stub_await(loop, "RemoveDevice " DEVICE);
+            stub_await(loop, "Disconnect " DEVICE);
+            assert_int_equal(result.failed, time);
+            assert_non_null(strstr(result.why, "none of the serial lines"));
+        }
+        port_free(port);
+    }
+}
+
+/* A scan that BlueZ never said it had begun cannot be ended; one that is seen before that is waited for. */
+static void test_scan_that_is_not_answered(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    port_open(port);
+    look_around(port);
+    struct stub_call *scan = stub_await(loop, "scan " ADAPTER);
+    tell_heard(bluez_of(port)); /* by another program's scan */
+    assert_int_equal(stub_looked, stub_count);
+    stub_answer(scan, "org.freedesktop.DBus.Error.NoReply", "BlueZ does not answer");
+    stub_answer(stub_await(loop, "stop "), BLUEZ_IN_PROGRESS, "Operation already in progress");
+    assert_int_equal(result.failed, 1);
+    assert_string_equal(result.why, "BlueZ is busy with the scan of another program");
+    port_free(port);
+}
+
+static void test_what_can_be_wrong(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    stub_no_bus = true;
+    port_open(port);
+    ev_run(loop, EVRUN_ONCE);
+    assert_string_equal(result.why, "the system bus (D-Bus) does not run");
+    stub_no_bus = false;
+    port_open(port);
+    stub_answer(stub_await(loop, "list "), NULL, NULL);
+    assert_string_equal(result.why, "this host has no Bluetooth adapter");
+    stub_await(loop, "close ");
+    port_open(port);
+    struct stub_call *list = stub_await(loop, "list ");
+    tell_adapter(bluez_of(port), 0);
+    stub_answer(list, NULL, NULL);
+    assert_string_equal(result.why, "the Bluetooth adapter is off (bluetoothctl power on)");
+    stub_await(loop, "close ");
+    port_open(port);
+    stub_await(loop, "list "); /* is never answered */
+    stub_await(loop, "close ");
+    assert_string_equal(result.why, "the system bus (D-Bus) does not answer");
+    port_open(port);
+    look_around(port);
+    stub_answer(stub_await(loop, "scan " ADAPTER), NULL, NULL);
+    static const uint8_t record[] = {VICTRON_PRODUCT, 2};
+    stub_tell(bluez_of(port), &(struct bluez_object){
+                                  STUB_UNTOLD, .path = DEVICE, .interface = BLUEZ_DEVICE,
+                                  .heard = true, .victron = record, .victron_size = sizeof record});
+    stub_answer(stub_await(loop, "stop "), NULL, NULL);
+    assert_non_null(strstr(result.why, "protocol victron-ble"));
+    port_free(port);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_opens),
+        cmocka_unit_test(test_is_not_mistaken),
+        cmocka_unit_test(test_pairs_in_turn),
+        cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_pauses),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_stale_services),
+        cmocka_unit_test(test_scan_that_is_not_answered),
+        cmocka_unit_test(test_what_can_be_wrong),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

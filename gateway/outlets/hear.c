@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+/* What an outlet says. */
+#include "hear.h"
+#include "tell.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define LAST_MESSAGES 1000 /* more than its pipe holds */
+#define TURN_MESSAGES 32   /* of one outlet, before others have their turn */
+#define REST_S 0.02        /* after so many, and after each one that takes time to carry out */
+
+static void send_done(struct process *process, uint64_t ticket, enum order_result result)
+{
+    struct pipe_done done = {.ticket = ticket, .result = result};
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_DONE, bytes, sizeof bytes);
+    pipe_done(&message, &done);
+    size_t size = pipe_finish(&message);
+    tell_event(process, bytes, size);
+}
+
+/* The outlet that ordered may be gone, and a new one in its place: a ticket carries the pid of who
+ * asked in its upper half. */
+static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+{
+    struct outlets *outlets = data;
+    for (struct process *process = outlets->first; process; process = process->next)
+        if (process->fd >= 0 && (uint64_t) process->pid == ticket >> 32)
+            send_done(process, ticket & UINT32_MAX, result);
+}
+
+static void take_order(struct process *process, struct pipe_message *message)
+{
+    struct outlets *outlets = process->outlets;
+    struct pipe_order order = {0};
+    pipe_order(message, &order);
+    if (!pipe_over(message) || order.pack >= process->source_count || order.ticket > UINT32_MAX)
+        return;
+    uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
+    enum order_result result =
+        packs_order(outlets->packs, process->sources[order.pack], &order.what, process->title,
+                    order.given_at, on_order_over, outlets, ticket);
+    if (result != ORDER_PENDING)
+        send_done(process, order.ticket, result);
+}
+
+static void take_note(struct process *process, struct pipe_message *message)
+{
+    struct pipe_note note = {0};
+    pipe_note(message, &note);
+    if (pipe_over(message))
+        kept_set_note(process->outlets->kept, process->title, note.key, note.text);
+}
+
+static void take_report(struct process *process, struct pipe_message *message)
+{
+    struct pipe_report report = {0};
+    pipe_report(message, &report);
+    if (pipe_over(message))
+        process->report = report;
+}
+
+/* A text of any size as a file in memory, which goes along with the answer; -1: none. */
+static int file_of(const char *text)
+{
+    int fd = memfd_create("packgate answer", MFD_CLOEXEC);
+    size_t size = strlen(text);
+    if (fd >= 0 && write(fd, text, size) == (ssize_t) size)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static void take_question(struct process *process, struct pipe_message *message)
+{
+    const struct outlets *outlets = process->outlets;
+    struct pipe_question question = {0};
+    pipe_question(message, &question);
+    if (!pipe_over(message))
+        return;
+    char *text = outlets->answer
+                     ? outlets->answer(outlets->answer_data, process->title, question.what)
+                     : NULL;
+    int fd = text ? file_of(text) : -1;
+    struct pipe_answer answer = {.ticket = question.ticket, .good = fd >= 0};
+    free(text);
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message reply = pipe_new(PIPE_ANSWER, bytes, sizeof bytes);
+    pipe_answer(&reply, &answer);
+    /* One whose pipe is full does not hear; whoever asks must be able to live with that. */
+    if (!pipe_send_file(process->fd, bytes, pipe_finish(&reply), fd))
+        process->refused++;
+    if (fd >= 0)
+        close(fd);
+}
+
+/* Whether it took time. */
+static bool take(struct process *process, uint8_t *bytes, size_t size)
+{
+    struct pipe_message message;
+    bool differs;
+    switch (pipe_open(&message, bytes, size, &differs)) {
+    case PIPE_ORDER:
+        take_order(process, &message);
+        return true;
+    case PIPE_NOTE:
+        take_note(process, &message);
+        break;
+    case PIPE_REPORT:
+        take_report(process, &message);
+        break;
+    case PIPE_QUESTION:
+        if (!process->deaf)
+            take_question(process, &message);
+        return true;
+    default:
+        log_debug("outlet %s: a message is not understood", process->title);
+    }
+    return false;
+}
+
+void hear_no_more(struct process *process)
+{
+    if (process->fd < 0)
+        return;
+    ev_io_stop(process->outlets->loop, &process->readable);
+    ev_timer_stop(process->outlets->loop, &process->rest);
+    close(process->fd);
+    process->fd = -1;
+    process->event_count = 0;
+}
+
+void hear_last(struct process *process)
+{
+    process->deaf = true;
+    for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
+        ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
+        if (size <= 0)
+            return;
+        take(process, process->outlets->room, (size_t) size);
+    }
+}
+
+/* It has closed its pipe and must end now. */
+static void hang_up(struct process *process)
+{
+    hear_no_more(process);
+    ev_timer_stop(process->outlets->loop, &process->timer);
+    ev_timer_set(&process->timer, PROCESS_END_S, 0);
+    ev_timer_start(process->outlets->loop, &process->timer);
+}
+
+void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct process *process = io->data;
+    bool through = false;
+    for (int i = 0; i < TURN_MESSAGES && process->fd >= 0 && !through; i++) {
+        ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
+        if (size < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (size <= 0)
+            hang_up(process);
+        else
+            through = take(process, process->outlets->room, (size_t) size);
+    }
+    if (process->fd < 0)
+        return;
+    ev_io_stop(loop, &process->readable);
+    ev_timer_set(&process->rest, REST_S, 0);
+    ev_timer_start(loop, &process->rest);
+}
+
+void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    struct process *process = timer->data;
+    ev_io_start(loop, &process->readable);
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+/* The life of a process that passes values on. */
+#include "process.h"
+#include "hear.h"
+#include "tell.h"
+
+#include "base/backoff.h"
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PROGRAM "packgate-outlet" /* what ps shows; the file has the kind behind it */
+#define FIRST_PAUSE_S 1.0
+#define LONGEST_PAUSE_S 60.0
+#define STEADY_S 60.0                 /* who ran for so long starts with the first pause again */
+#define CONFIG_ROOM (4 * 1024 * 1024) /* of a pipe, for config and notes */
+#define WITHDRAW_S                                                                                 \
+    (OUTLET_WITHDRAW_S + 1) /* one whose section is gone for good is killed after that */
+
+void process_free(struct process *process)
+{
+    if (!process)
+        return;
+    struct ev_loop *loop = process->outlets->loop;
+    hear_no_more(process);
+    ev_child_stop(loop, &process->child);
+    ev_timer_stop(loop, &process->timer);
+    process_free(process->successor);
+    free(process->config);
+    free(process->sources);
+    free(process->owed);
+    free(process->sequences);
+    free(process->events);
+    free(process);
+}
+
+void process_unlink(struct process *process)
+{
+    struct process **at = &process->outlets->first;
+    while (*at != process)
+        at = &(*at)->next;
+    *at = process->next;
+}
+
+static void try_later(struct process *process)
+{
+    ev_timer_set(&process->timer, process->pause_s, 0);
+    ev_timer_start(process->outlets->loop, &process->timer);
+}
+
+/* How it ended, in words. */
+static const char *how_ended(int status, char out[64])
+{
+    if (WIFSIGNALED(status))
+        snprintf(out, 64, "by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+    else
+        snprintf(out, 64, "with status %d", WEXITSTATUS(status));
+    return out;
+}
+
+static void grow_pause(struct process *process, double now)
+{
+    if (now - process->started_at >= STEADY_S) {
+        process->pause_s = 0;
+        process->doubted = false;
+    }
+    backoff_grow(&process->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
+}
+
+/* Said once, until it has run for a while. */
+static void lament(struct process *process, const char *what)
+{
+    if (!process->doubted)
+        log_warn("outlet %s: %s; it is started again, after pauses of 1 s to 60 s", process->title,
+                 what);
+    else
+        log_debug("outlet %s: %s; next in %.0f s", process->title, what, process->pause_s);
+    process->doubted = true;
+}
+
+void process_start_waiting(struct outlets *outlets)
+{
+    for (struct process *process = outlets->first; process; process = process->next) {
+        if (!process->waits)
+            continue;
+        const struct process *other = outlets->first;
+        while (other && !(other->kind == process->kind && other->gone))
+            other = other->next;
+        if (other)
+            continue;
+        process->waits = false;
+        process_start(process);
+    }
+}
+
+/* One that was told to end has ended: the next one takes its place, be it only to withdraw. */
+static void succeed(struct process *process)
+{
+    struct outlets *outlets = process->outlets;
+    struct process *successor = process->successor;
+    process->successor = NULL;
+    process_unlink(process);
+    process_free(process);
+    if (successor) {
+        successor->next = outlets->first;
+        outlets->first = successor;
+        if (successor->gone) {
+            process_start(successor);
+            process_leave(successor, true);
+        } else {
+            successor->waits = true;
+        }
+    }
+    process_start_waiting(outlets);
+}
+
+static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
+{
+    (void) revents;
+    struct process *process = child->data;
+    ev_child_stop(loop, child);
+    ev_timer_stop(loop, &process->timer);
+    hear_last(process);
+    process->pid = 0;
+    hear_no_more(process);
+    process->report = (struct pipe_report){0};
+    if (process->leaving) {
+        succeed(process);
+        return;
+    }
+    char how[64], what[80];
+    process->ended++;
+    grow_pause(process, clock_now());
+    snprintf(what, sizeof what, "ended %s", how_ended(child->rstatus, how));
+    lament(process, what);
+    try_later(process);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct process *process = timer->data;
+    if (process->pid > 0)
+        kill(process->pid, SIGKILL);
+    else
+        process_start(process);
+}
+
+/* In the child. Only the first three descriptors and the pipe are left open, and nothing to read
+ * from. */
+static void run_program(const struct process *process, int fd, pid_t parent)
+{
+    int null = open("/dev/null", O_RDONLY);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    child_settle(fd);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* It ends when the gateway does in any way; the exec keeps this. */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    /* What a service manager gave to the gateway alone, a port below 1024, goes no further. */
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(1);
+    if (log_enabled(LOG_LEVEL_DEBUG))
+        setenv("PACKGATE_DEBUG", "1", 1);
+    char program[PORT_SIZE];
+    outlets_program(process->kind->name, program);
+    execl(program, PROGRAM, process->kind->name, process->section[0] ? process->section : NULL,
+          NULL);
+    log_error("outlet %s: %s cannot be started: %s", process->title, program, strerror(errno));
+    _exit(127);
+}
+
+static bool send_all_notes(struct process *process)
+{
+    bool good = tell_send(process, process->config, process->config_size);
+    const struct kept_note *at = NULL;
+    while (good && (at = kept_next_note(process->outlets->kept, process->title, at))) {
+        struct pipe_note note;
+        snprintf(note.key, sizeof note.key, "%s", at->key);
+        snprintf(note.text, sizeof note.text, "%s", at->text);
+        uint8_t bytes[PIPE_SMALL_MAX];
+        struct pipe_message message = pipe_new(PIPE_NOTE, bytes, sizeof bytes);
+        pipe_note(&message, &note);
+        good = tell_send(process, bytes, pipe_finish(&message));
+    }
+    uint8_t bytes[PIPE_SMALL_MAX];
+    struct pipe_message message = pipe_new(PIPE_READY, bytes, sizeof bytes);
+    return good && tell_send(process, bytes, pipe_finish(&message));
+}
+
+/* How much waits in the pipe for an outlet that does not listen, of which the kernel has a limit. */
+static void set_room(struct process *process, int room)
+{
+    setsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+}
+
+/* The pipe is empty: it takes the config and the notes at once. Each note takes almost 1 KiB of
+ * it, and there is one for each pack; values are to find no more room than a pipe has of itself. */
+static bool send_config(struct process *process)
+{
+    int room = 0;
+    socklen_t size = sizeof room;
+    getsockopt(process->fd, SOL_SOCKET, SO_SNDBUF, &room, &size);
+    set_room(process, CONFIG_ROOM);
+    bool good = send_all_notes(process);
+    set_room(process, room / 2); /* the kernel doubles what it is given */
+    return good;
+}
+
+static void begin(struct process *process, int fd, pid_t pid)
+{
+    struct ev_loop *loop = process->outlets->loop;
+    process->fd = fd;
+    process->pid = pid;
+    process->started_at = clock_now();
+    ev_child_set(&process->child, pid, 0);
+    ev_child_start(loop, &process->child);
+    ev_io_set(&process->readable, fd, EV_READ);
+    ev_io_start(loop, &process->readable);
+    process->turn = 0;
+    process->deaf = false;
+    for (unsigned n = 0; n < process->source_count; n++)
+        tell_owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
+    if (!send_config(process)) {
+        log_error("outlet %s: its configuration is too large for a pipe", process->title);
+        hear_no_more(process);
+    }
+}
+
+void process_start(struct process *process)
+{
+    int pair[2];
+    pid_t parent = getpid(), pid = -1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
+        pid = fork();
+        if (pid == 0) {
+            /* exec keeps what is not close-on-exec. */
+            fcntl(pair[1], F_SETFD, 0);
+            run_program(process, pair[1], parent);
+        }
+        const int err = errno;
+        close(pair[1]);
+        if (pid < 0)
+            close(pair[0]);
+        errno = err;
+    }
+    if (pid > 0) {
+        begin(process, pair[0], pid);
+        return;
+    }
+    char what[80];
+    snprintf(what, sizeof what, "cannot be started: %s", strerror(errno));
+    grow_pause(process, clock_now());
+    lament(process, what);
+    try_later(process);
+}
+
+void process_forget_sources(struct process *process)
+{
+    process->source_count = 0;
+    process->owed_count = 0;
+}
+
+void process_leave(struct process *process, bool gone)
+{
+    struct ev_loop *loop = process->outlets->loop;
+    process->leaving = true;
+    process->gone = gone;
+    ev_timer_stop(loop, &process->timer);
+    if (process->pid == 0)
+        return;
+    if (gone && process->fd >= 0) {
+        uint8_t bytes[PIPE_SMALL_MAX];
+        struct pipe_message message = pipe_new(PIPE_END, bytes, sizeof bytes);
+        if (!tell_send(process, bytes, pipe_finish(&message)))
+            hear_no_more(process);
+    } else if (process->fd >= 0) {
+        /* End of file for it; what it wants to have kept is still to be read. */
+        shutdown(process->fd, SHUT_WR);
+    }
+    process_forget_sources(process);
+    ev_timer_set(&process->timer, gone ? WITHDRAW_S : PROCESS_END_S, 0);
+    ev_timer_start(loop, &process->timer);
+}
+
+void process_init(struct process *process)
+{
+    process->fd = -1;
+    ev_init(&process->readable, hear_on_readable);
+    ev_init(&process->rest, hear_on_rested);
+    ev_init(&process->child, on_ended);
+    ev_init(&process->timer, on_timer);
+    process->readable.data = process->child.data = process->timer.data = process->rest.data =
+        process;
+}

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What feeding a database takes: 64 packs, processor and memory of the outlet, and a day of theirs caught up while Modbus clients
-ask, with the slowest answer beside what it is without.
+"""What feeding a database takes: 64 packs, processor and memory of the outlet, alone and together with notifications, and a day of
+theirs caught up while Modbus clients ask, with the slowest answer beside what it is without.
 
     influx.py BUILD             BENCH_SECONDS (20) of peace, BENCH_HOURS (24) of a history to catch up"""
 
 import os
 import sqlite3
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ PACKS = 64
 SECONDS = int(os.environ.get("BENCH_SECONDS") or 20)
 HOURS = int(os.environ.get("BENCH_HOURS") or 24)
 TICK = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+FRAME = (1 << 55) - 1
 
 
 def cpu_of(pid):
@@ -37,6 +40,21 @@ def memory_of(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
         sizes = {line.split(":")[0]: int(line.split()[1]) for line in file.read().splitlines()[1:] if "kB" in line}
     return sizes["Rss"] / 1024, (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024
+
+
+def frames(pid):
+    """The pages that a process has in memory, by their place in it; empty for who may not see that (only root does)."""
+    found = set()
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/pagemap", "rb", 0) as pages:
+        for line in maps:
+            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+            if line.rstrip().endswith(("[vvar]", "[vdso]", "[vsyscall]")):
+                continue
+            pages.seek(begin // PAGE * 8)
+            for entry, in struct.iter_unpack("Q", pages.read((end - begin) // PAGE * 8)):
+                if entry >> 63 and entry & FRAME:
+                    found.add(entry & FRAME)
+    return found
 
 
 def packs():
@@ -90,7 +108,8 @@ def main():
     history = f"[history]\nfile = {file}\ncommit = 10s\n"
     with VictoriaMetrics() as database:
         section = f"[influx one]\nurl = {database.url}/write\n"
-        with Gateway(packs() + history + section) as gateway:
+        notify = "[notify nobody]\ntype = webhook\nurl = http://127.0.0.1:1/\nevents = alarm\nreport = 12:00\n"
+        with Gateway(packs() + history + section + notify) as gateway:
             pid = outlet_pid(gateway, "influx")
             time.sleep(20)
             before, begin = cpu_of(pid), time.monotonic()
@@ -100,6 +119,10 @@ def main():
             print(f"64 packs each 10 s: {100 * share:.2f} % of a core, {memory_of(pid)[0]:.1f} MiB resident, {memory_of(pid)[1]:.1f} its own",
                   flush=True)
             print(f"Modbus meanwhile: {asking.result()}", flush=True)
+            other = outlet_pid(gateway, "notify")
+            both = len(frames(pid) | frames(other)) * PAGE / (1 << 20)
+            print(f"notify: {memory_of(other)[0]:.1f} MiB resident, {memory_of(other)[1]:.1f} its own; both: "
+                  f"{both:.1f} MiB, what they share counted once", flush=True)
         rows = fill(file, HOURS)
         os.unlink(file + ".sent-one")
         with Gateway(packs() + history + section + "backfill = all\n") as gateway:

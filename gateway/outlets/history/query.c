@@ -269,6 +269,17 @@ int64_t query_last(struct query *query, const char *pack, enum history_level lev
     return ask_end(query, pack, level, "max", INT64_MIN);
 }
 
+int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
+                          int64_t before)
+{
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "SELECT max(t) FROM %s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND t < "
+             "%lld",
+             levels[level].name, (long long) before);
+    return ask_number(query, sql, pack, INT64_MIN);
+}
+
 /* ---- health ---- */
 
 int64_t query_checked(struct query *query, const char *pack)

@@ -42,6 +42,9 @@ int64_t query_first(struct query *query, const char *pack, enum history_level le
 
 /** When the newest one begins; INT64_MIN: there is none. */
 int64_t query_last(struct query *query, const char *pack, enum history_level level);
+/** The newest that begins before a time, as a clock that was wrong may have left rows of the future. Not of days. */
+int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
+                          int64_t before);
 
 /** How many cells a pack has in the rows asked for. */
 unsigned query_cells(struct query *query, const struct query_ask *ask);

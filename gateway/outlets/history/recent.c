@@ -15,7 +15,7 @@ struct recent_row {
     uint64_t flags;
     int64_t soc_peak_at;
     int32_t soc_peak;
-    int32_t *numbers; /* means, lowest, highest */
+    int32_t *numbers; /* means, and unless only these are kept, lowest and highest */
 };
 
 bool recent_init(struct recent *recent, double span_s)
@@ -57,7 +57,7 @@ static void keep(void *data, enum history_level level, const struct history_row 
     const unsigned values = count_values(row);
     if (!kept->numbers || kept->values != values) {
         free(kept->numbers);
-        kept->numbers = malloc(3 * values * sizeof *kept->numbers);
+        kept->numbers = malloc((recent->means_only ? 1 : 3) * values * sizeof *kept->numbers);
         if (!kept->numbers)
             return;
     }
@@ -70,9 +70,11 @@ static void keep(void *data, enum history_level level, const struct history_row 
     kept->soc_peak = row->soc_peak;
     kept->soc_peak_at = row->soc_peak_at;
     memcpy(kept->numbers, row->mean, values * sizeof *row->mean);
+    recent->count++;
+    if (recent->means_only)
+        return;
     memcpy(kept->numbers + values, row->min, values * sizeof *row->min);
     memcpy(kept->numbers + 2 * values, row->max, values * sizeof *row->max);
-    recent->count++;
 }
 
 void recent_add(struct recent *recent, const struct pack *pack, const struct map_status *status,
@@ -110,8 +112,10 @@ void recent_walk(const struct recent *recent, int64_t from,
         row.soc_peak = kept->soc_peak;
         row.soc_peak_at = kept->soc_peak_at;
         memcpy(row.mean, kept->numbers, kept->values * sizeof *row.mean);
-        memcpy(row.min, kept->numbers + kept->values, kept->values * sizeof *row.min);
-        memcpy(row.max, kept->numbers + 2 * kept->values, kept->values * sizeof *row.max);
+        if (!recent->means_only) {
+            memcpy(row.min, kept->numbers + kept->values, kept->values * sizeof *row.min);
+            memcpy(row.max, kept->numbers + 2 * kept->values, kept->values * sizeof *row.max);
+        }
         each(data, &row);
     }
     struct history_row row;

@@ -11,6 +11,7 @@ struct recent {
     struct history_series series;
     struct recent_row *rows; /* a ring, oldest first */
     unsigned first, count, room;
+    bool means_only; /* set after recent_init: whoever has no use for extremes saves two thirds */
 };
 
 /** For as long as `span_s`. False: out of memory. */

@@ -118,8 +118,9 @@ static void read_memory(struct reading *reading, struct query *query)
 {
     const double interval = reading->backlog->config->interval_s;
     const enum history_level level = interval >= 60 ? LEVEL_MINUTE : LEVEL_RECENT;
-    const int64_t last =
-        query ? query_last(query, reading->pack->pack->source.name, level) : INT64_MIN;
+    const int64_t last = query ? query_last_before(query, reading->pack->pack->source.name, level,
+                                                   reading->backlog->now)
+                               : INT64_MIN;
     const int64_t from = last == INT64_MIN ? reading->from : last + history_step(level);
     reading->width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
     reading->from = from > reading->from ? from : reading->from;
@@ -177,7 +178,8 @@ int64_t backlog_written(const struct backlog *backlog, struct query *query)
 {
     int64_t written = INT64_MIN;
     for (unsigned i = 0; query && i < backlog->count; i++) {
-        const int64_t last = query_last(query, backlog->packs[i].pack->source.name, LEVEL_RECENT);
+        const int64_t last = query_last_before(query, backlog->packs[i].pack->source.name,
+                                               LEVEL_RECENT, backlog->now);
         written = last > written ? last : written;
     }
     return written == INT64_MIN ? written : written + RECENT_S;

@@ -38,7 +38,7 @@ int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from,
 /** The oldest row of any pack; INT64_MAX: none. */
 int64_t backlog_first(const struct backlog *backlog, struct query *query);
 
-/** Up to when rows are in the database for certain, by the newest that it has; INT64_MIN: none. */
+/** Up to when rows are in the database for certain, by the newest up to now that it has; INT64_MIN: none. */
 int64_t backlog_written(const struct backlog *backlog, struct query *query);
 
 /** Rows of ten seconds of one pack in memory, joined: what was in from … to. False: it was silent. */

@@ -84,6 +84,18 @@ void batch_clear(struct batch *batch)
     batch->state = BATCH_EMPTY;
 }
 
+void batch_release(struct batch *batch)
+{
+    batch_clear(batch);
+    post_release(batch->post);
+    free(batch->text);
+    free(batch->ends);
+    batch->text = NULL;
+    batch->ends = NULL;
+    batch->room = 0;
+    batch->row_room = 0;
+}
+
 struct text *batch_row(struct batch *batch, struct text *text)
 {
     if (batch->rows == batch->row_room) {

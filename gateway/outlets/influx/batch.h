@@ -38,6 +38,8 @@ bool batch_init(struct batch *batch, struct transfers *transfers,
 void batch_free(struct batch *batch);
 
 void batch_clear(struct batch *batch);
+/** The same, and its memory is given back until it is used again. Not while it is under way. */
+void batch_release(struct batch *batch);
 /** Room for one more row: written by the caller, then batch_end_row. NULL: out of memory. */
 struct text *batch_row(struct batch *batch, struct text *text);
 /** What was written is a row; false: it was too long, and is not there. */

@@ -10,6 +10,10 @@
  * sent twice is there once.
  *
  * The list of gaps is kept in a file beside the history: what is killed goes on where it was.
+ *
+ * The time of day may jump, as it does on a host without a battery-backed clock. What the history has
+ * by now is then no longer told by how old it is, and after a step back not by its newest row, either:
+ * gaps wait until it must have written everything.
  */
 #include "backlog.h"
 #include "gaps.h"
@@ -33,6 +37,8 @@
 #define LONGEST_PAUSE_S 60.0
 #define BATCH_SIZE (2 << 20) /* bytes of text in one request */
 #define OVERLAP_S 120.0      /* a commit may come late */
+#define JUMP_S 5.0           /* of the time of day */
+#define SLEPT_S 30.0         /* without a second: the host slept, or this process was stopped */
 #define ALONE_S 3600.0       /* memory, where there is no history */
 #define FIRST_SPAN_S 120
 #define LONGEST_SPAN_S (30 * 86400)
@@ -59,8 +65,12 @@ struct influx {
     unsigned count;
     char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
     int64_t step;                                                    /* the interval */
-    int64_t current; /* start of the interval that is going on; 0: not known yet */
-    int64_t started; /* memory has all from then on, as far as it reaches */
+    int64_t current;        /* start of the interval that is going on; 0: not known yet */
+    int64_t started;        /* memory has all from then on, as far as it reaches */
+    int64_t back_until;     /* the clock was set back: up to then times come again */
+    double offset;          /* of the time of day to clock_now; NaN: not known yet */
+    double second_at;       /* the last second */
+    double unsettled_until; /* not all from before a jump is in the history */
     double memory_s;
     struct gaps gaps;
     struct batch live, late, daily;
@@ -111,6 +121,12 @@ static const char *span_words(int64_t s, char out[32])
     else
         snprintf(out, 32, "%" PRId64 " s", s);
     return out;
+}
+
+/* Times come again that the history has had. */
+static bool is_back(const struct influx *influx)
+{
+    return has_history(influx) && influx->current < influx->back_until;
 }
 
 /* How long ago the oldest interval is that is not confirmed. */
@@ -304,6 +320,16 @@ static bool wait_for_history(struct influx *influx, double now)
     return now - influx->missing_since < influx->config->commit_s + OVERLAP_S;
 }
 
+/* What is settled of `from` … `to` after a step back. Memory and the newest row tell nothing of times that come again;
+ * those that have not come again are from before the step. */
+static int64_t settled_anew(const struct influx *influx, int64_t from, int64_t to, double now)
+{
+    if (from >= influx->current)
+        return now < influx->unsettled_until ? from : to;
+    const int64_t surely = influx->current - (int64_t) (influx->config->commit_s + OVERLAP_S);
+    return surely > to ? to : surely < from ? from : surely;
+}
+
 /* Up to when the gap from `from` on can be read now; `from`: nothing of it can. */
 static int64_t readable(struct influx *influx, struct query *query, int64_t from, int64_t to,
                         double now)
@@ -322,10 +348,12 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
         gap_ends(influx, from, end);
         return from;
     }
+    if (is_back(influx))
+        return settled_anew(influx, from, to, now);
     /* Not everything from before our start is in the database yet. */
     const int64_t written = backlog_written(&influx->backlog, query);
     const int64_t surely = influx->current - (int64_t) (influx->config->commit_s + OVERLAP_S);
-    const int64_t settled = written > surely ? written : surely;
+    const int64_t settled = written > surely || now < influx->unsettled_until ? written : surely;
     return settled >= memory_from || settled > to ? to : settled < from ? from : settled;
 }
 
@@ -343,7 +371,7 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     char why[200];
     const struct gap gap = influx->gaps.at[0];
     const int64_t from = gap.from - gap.from % influx->step;
-    int64_t to = gap.to > influx->current && gap.from <= influx->current ? influx->current : gap.to;
+    int64_t to = gap.to > influx->current && gap.from < influx->current ? influx->current : gap.to;
     if (influx->live.state == BATCH_UNDER_WAY && influx->live_at < to && influx->live_at >= from)
         to = influx->live_at;
     to = from < to ? readable(influx, query, from, to, now) : from;
@@ -369,13 +397,17 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
 static void fill(struct influx *influx)
 {
     const double now = clock_now();
+    if (influx->late.state != BATCH_UNDER_WAY && influx->gaps.count == 0)
+        batch_release(&influx->late);
     if (influx->late.state == BATCH_UNDER_WAY || influx->gaps.count == 0 ||
         now < influx->retry_at || now < influx->late_at || influx->current == 0)
         return;
     const int64_t memory =
         influx->current - (int64_t) influx->memory_s; /* as far as it reaches back */
     influx->backlog.now = influx->current;
-    influx->backlog.memory_from = influx->started > memory ? influx->started : memory;
+    influx->backlog.memory_from = is_back(influx)            ? INT64_MAX
+                                  : influx->started > memory ? influx->started
+                                                             : memory;
     struct query *query = open_history(influx);
     bool again = true;
     batch_clear(&influx->late);
@@ -513,6 +545,12 @@ static void pass(struct influx *influx, int64_t current, double now)
     const bool first = influx->current == 0;
     const int64_t before = current - influx->step;
     const int64_t until = influx->gaps.until;
+    if (until > current + influx->step) {
+        const int64_t back = until + (int64_t) (influx->config->commit_s + OVERLAP_S);
+        influx->back_until = back > influx->back_until ? back : influx->back_until;
+        influx->started = influx->started < current ? influx->started : current;
+        gap_begins(influx, until, until + influx->step); /* what there was of it already */
+    }
     gap_begins(influx, until > 0 && until < before ? until : before, current);
     influx->gaps.until = influx->current = current;
     if (!first)
@@ -528,14 +566,24 @@ static void begin_with_all(struct influx *influx)
     gap_begins(influx, first, influx->gaps.until);
 }
 
+static void note_jump(struct influx *influx, double wall, double now)
+{
+    const bool jumps = fabs(wall - now - influx->offset) > JUMP_S; /* not at first */
+    if (jumps || now - influx->second_at > SLEPT_S)
+        influx->unsettled_until = now + influx->config->commit_s + OVERLAP_S;
+    influx->offset = wall - now;
+    influx->second_at = now;
+}
+
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
     struct influx *influx = timer->data;
-    const double now = clock_now();
-    const int64_t current = round_down(wall_now() - GRACE_S, influx->step);
+    const double now = clock_now(), wall = wall_now();
+    const int64_t current = round_down(wall - GRACE_S, influx->step);
     const bool first = influx->current == 0;
+    note_jump(influx, wall, now);
     if (current != influx->current)
         pass(influx, current, now);
     fill(influx);
@@ -606,6 +654,7 @@ static bool prepare(struct influx *influx)
         if (!points_tags(gateway, &pack->pack->source, pack->tags) ||
             !recent_init(&pack->recent, influx->memory_s))
             return false;
+        pack->recent.means_only = true;
     }
     return batch_init(&influx->live, influx->transfers, influx->config, influx->who) &&
            batch_init(&influx->late, influx->transfers, influx->config, influx->who) &&
@@ -636,7 +685,8 @@ static void *start(struct outlet *outlet)
     influx->step = (int64_t) influx->config->interval_s;
     influx->span = FIRST_SPAN_S > influx->step ? FIRST_SPAN_S : influx->step;
     influx->taken_at = -INFINITY;
-    influx->missing_since = NAN;
+    influx->missing_since = influx->offset = NAN;
+    influx->second_at = clock_now();
     influx->memory_s = has_history(influx)
                            ? influx->config->commit_s + OVERLAP_S + influx->config->interval_s
                            : ALONE_S;

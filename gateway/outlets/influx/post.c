@@ -161,9 +161,11 @@ void post_free(struct post *post)
     free(post);
 }
 
-bool post_busy(const struct post *post)
+void post_release(struct post *post)
 {
-    return post->transfer.running;
+    free(post->body);
+    post->body = NULL;
+    post->room = 0;
 }
 
 /* Files with secrets are read each time, so that one that was replaced counts at once. */

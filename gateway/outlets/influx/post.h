@@ -39,7 +39,8 @@ void post_free(struct post *post);
  * nothing follows. */
 bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome);
 
-bool post_busy(const struct post *post);
+/** Gives the memory of the last request back. Not while it is busy. */
+void post_release(struct post *post);
 
 /** Judges an answer of the database. */
 void post_judge(long status, const char *answer, struct post_outcome *outcome);

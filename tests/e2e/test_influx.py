@@ -3,6 +3,7 @@
 """The line protocol: what databases get, whatever they answer, and that nothing is missing in the end. Intervals are of ten
 seconds, so one gateway feeds a whole row of databases at the same time, each with a trouble of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -295,8 +296,69 @@ def with_a_lost_history():
             assert all(b - a == 10 for a, b in zip(times, times[1:])), times
 
 
+class Telegraf:
+    """Answers as Telegraf's listeners do (1.40; plugins/inputs/influxdb_listener, influxdb_v2_listener and http_listener_v2 of its source,
+    from which statuses and texts are): the first takes the good lines of a request with bad ones, the others take none of it. `most`
+    metrics at a time is `max_undelivered_metrics` of the second. Lines of the pack odd are bad."""
+
+    PATHS = {"influxdb_listener": "/write", "influxdb_v2_listener": "/api/v2/write", "http_listener_v2": "/telegraf"}
+
+    def __init__(self, plugin, most=None):
+        self.plugin, self.most, self.busy, self.said = plugin, most, most is not None, []
+
+    def __call__(self, database, lines, headers, path):
+        answer = self.answer(database, lines, headers, path.partition("?")[0])
+        self.said.append(answer[0])
+        return answer
+
+    def answer(self, database, lines, headers, path):
+        if path != self.PATHS[self.plugin]:
+            return 404, b"404 page not found\n", {}
+        if self.plugin == "influxdb_v2_listener" and headers.get("Authorization") != "Token s3cret":
+            return 401, b"Unauthorized\n", {}
+        if self.most and len(lines) > self.most:
+            return 413, b"", {}
+        if self.busy:  # its outputs have not taken what came before
+            return 429, b"", {}
+        bad = [line for line in lines if "pack=odd" in line]
+        if not bad:
+            return 204, b"", {}
+        if self.plugin == "http_listener_v2":
+            return 400, b'{"error":"http: bad request"}', {"Content-Type": "application/json"}
+        if self.plugin == "influxdb_v2_listener":
+            return 400, b'{"code":"invalid","message":"metric parse error: expected field at 1:40: \\"...\\"","op":"","err":"..."}', {}
+        database.store([line for line in lines if line not in bad])
+        more = f" (and {len(bad) - 1} other parse errors)" if len(bad) > 1 else ""
+        return 400, b'{"error":"metric parse error: expected field at 1:40%s"}' % more.encode(), {"X-Influxdb-Version": "1.0"}
+
+
+def telegraf_takes_it():
+    """Each of its listeners, with lines that it does not like, too much at once, and nobody to pass it on to."""
+    shed, shed_url = simulate("daly", "profile=fixed,cells=8")
+    odd, odd_url = simulate("daly", "profile=fixed,cells=8")
+    with shed, odd, Place() as place, contextlib.ExitStack() as stack:
+        listeners = {"first": Telegraf("influxdb_listener"), "second": Telegraf("influxdb_v2_listener", most=70),
+                     "http": Telegraf("http_listener_v2")}
+        databases = {name: stack.enter_context(Database(listener)) for name, listener in listeners.items()}
+        text = PACK.format("shed", shed_url, 1) + PACK.format("odd", odd_url, 2) + HISTORY.format(place.file)
+        for name, listener in listeners.items():
+            text += section(name, databases[name].url + Telegraf.PATHS[listener.plugin] + "?bucket=x",
+                            f"token_file = {place.secret('s3cret')}" if name == "second" else "")
+        with Gateway(text) as gateway:
+            gateway.wait_published("shed", "odd")
+            upto = place.await_rows("shed", 5)[-1]
+            assert 429 in listeners["second"].said
+            listeners["second"].busy = False  # what is owed by now is more than it takes at a time
+            for name, database in databases.items():
+                await_all(database, place, "shed", upto)
+                assert not database.times("odd"), name
+                await_status(gateway, name, lambda status: status["dropped"] > 0)
+        assert {400, 204} <= set(listeners["first"].said) and {400, 204} <= set(listeners["http"].said)
+        assert {413, 429, 400, 204} <= set(listeners["second"].said), listeners["second"].said
+
+
 if __name__ == "__main__":
     for tool in ("influxd", "victoria-metrics"):
         assert shutil.which(tool), f"{tool} is missing"
     main([nothing_is_lost, what_it_sends, silent_packs_say_so, real_databases, without_a_history,
-          with_a_lost_history], at_once=6)
+          with_a_lost_history, telegraf_takes_it], at_once=7)

@@ -137,6 +137,90 @@ static void test_other_cells(void **state)
                                    "connection, or it is worn");
 }
 
+/* Cells of a healthy pack whose differences come and go with the weather over a week: no course of six weeks is one. */
+static void test_weather(void **state)
+{
+    (void) state;
+    double load[CELLS], rest[CELLS];
+    unsigned said = 0;
+    const double like = 0.8;
+    for (unsigned pack = 0; pack < 500; pack++) {
+        build_days(42);
+        srand(pack + 1);
+        for (unsigned i = 0; i < CELLS; i++) {
+            load[i] = noise(3.5);
+            rest[i] = noise(1.7);
+        }
+        for (unsigned n = 0; n < 42; n++)
+            for (unsigned i = 0; i < CELLS; i++) {
+                load[i] = like * load[i] + sqrt(1 - like * like) * noise(3.5);
+                rest[i] = like * rest[i] + sqrt(1 - like * like) * noise(1.7);
+                days[n].load_mv[i] = load[i];
+                days[n].rest_mv[i] = rest[i];
+            }
+        said += judge(42)[0] != '\0';
+    }
+    if (said > 10)
+        fail_msg("%u of 500 healthy packs have something", said);
+}
+
+/* Just below each limit and just above it. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static const struct {
+        double drift_mv_week, low_mv, ratio, rise, fade, efficiency;
+        double silent_s;
+        const char *wanted; /* how the one sentence begins; empty: none */
+    } cases[] = {
+        {.drift_mv_week = 0.9, .wanted = ""},
+        {.drift_mv_week = 1.1, .wanted = "cell 7 falls 1 mV per week"},
+        {.low_mv = 9.5, .wanted = ""},
+        {.low_mv = 10.5, .wanted = "cell 7 has been the lowest under load for two weeks, by 1"},
+        {.ratio = 1.45, .wanted = ""},
+        {.ratio = 1.55, .wanted = "cell 7 has 1.6 times the resistance"},
+        {.rise = 1.23, .wanted = ""},
+        {.rise = 1.27, .wanted = "the resistance of cell 7 is 27 % higher"},
+        {.fade = 4.5, .wanted = ""},
+        {.fade = 5.5, .wanted = "the capacity between full and empty is 6 % less"},
+        {.efficiency = 0.855, .wanted = ""},
+        {.efficiency = 0.845, .wanted = "only 84 % of the energy"},
+        {.silent_s = 3500, .wanted = ""},
+        {.silent_s = 3700, .wanted = "no data for 62 minutes of the last 7 days"},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        const unsigned count = cases[c].rise > 0 || cases[c].fade > 0 ? 120 : 42;
+        build_days(count);
+        for (unsigned n = 0; n < count; n++) {
+            struct health_day *day = &days[n];
+            /* Only the one thing differs, and by as much each day. */
+            for (unsigned i = 0; i < CELLS; i++) {
+                day->load_mv[i] = noise(0.3);
+                day->milliohm[i] = 0.8;
+            }
+            day->silent_s = 0;
+            day->temp_c = 20;
+            if (cases[c].drift_mv_week > 0)
+                day->load_mv[6] = -2 - cases[c].drift_mv_week / 7 * n;
+            if (cases[c].low_mv > 0)
+                day->load_mv[6] = -cases[c].low_mv;
+            if (cases[c].ratio > 0)
+                day->milliohm[6] *= cases[c].ratio;
+            if (cases[c].rise > 0 && n >= 60)
+                day->milliohm[6] *= cases[c].rise;
+            if (cases[c].fade > 0)
+                day->capacity_ah = n < 60 ? 280 : 280 * (1 - cases[c].fade / 100);
+        }
+        if (cases[c].efficiency > 0)
+            days[count - 1].efficiency = cases[c].efficiency;
+        days[count - 2].silent_s = cases[c].silent_s;
+        const char *said = judge(count), *wanted = cases[c].wanted;
+        if (strncmp(said, wanted, strlen(wanted)) != 0 || (!wanted[0] && said[0]) ||
+            strchr(said, '\n'))
+            fail_msg("case %zu: '%s' instead of '%s'", c, said, wanted);
+    }
+}
+
 static void test_rising_resistance(void **state)
 {
     (void) state;
@@ -381,7 +465,8 @@ int main(void)
         cmocka_unit_test(test_other_cells), cmocka_unit_test(test_rising_resistance),
         cmocka_unit_test(test_pack),        cmocka_unit_test(test_steps),
         cmocka_unit_test(test_no_steps),    cmocka_unit_test(test_capacity),
-        cmocka_unit_test(test_checkup),
+        cmocka_unit_test(test_checkup),     cmocka_unit_test(test_weather),
+        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

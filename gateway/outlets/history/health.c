@@ -30,6 +30,8 @@
 #define DRIFT_DAYS 21
 #define DRIFT_MV_WEEK 1.0
 #define DRIFT_SURE 3.0 /* times the standard error */
+#define LIKE_MOST 0.9  /* likeness of a day to the one before; 1 would say nothing at all */
+#define DRIFT_HALF 0.5 /* of the slope, in each half of the days */
 #define LAST_DAYS 14
 #define MOSTLY 0.8
 #define LOW_MV 10.0
@@ -293,7 +295,7 @@ static double age_of(const struct judging *judging, unsigned n)
 /* A straight line through the points: its slope a week, and how sure that is. */
 static bool slope(const double *x, const double *y, unsigned count, double *a_week, double *error)
 {
-    double mx = 0, my = 0, xx = 0, xy = 0, rest = 0;
+    double mx = 0, my = 0, xx = 0, xy = 0, rest = 0, together = 0;
     for (unsigned i = 0; i < count; i++) {
         mx += x[i] / count;
         my += y[i] / count;
@@ -304,12 +306,19 @@ static bool slope(const double *x, const double *y, unsigned count, double *a_we
     }
     if (count < 3 || xx <= 0)
         return false;
+    double before = 0;
     for (unsigned i = 0; i < count; i++) {
         const double off = y[i] - my - xy / xx * (x[i] - mx);
         rest += off * off;
+        together += off * before;
+        before = off;
     }
+    /* Days that are like the day before, as those of one spell of weather are, say less than as many that are not. Of so
+     * few days likeness comes out too small. */
+    double like = rest > 0 ? together / rest : 0;
+    like = fmin(fmax(like + (1 + 3 * like) / count, 0), LIKE_MOST);
     *a_week = 7 * xy / xx;
-    *error = 7 * sqrt(rest / (count - 2) / xx);
+    *error = 7 * sqrt(rest / (count - 2) / xx * (1 + like) / (1 - like));
     return true;
 }
 
@@ -345,6 +354,14 @@ static double drift(const struct judging *judging, enum which which, unsigned ce
     if (count < DRIFT_DAYS || !slope(judging->x, judging->y, count, &a_week, &error) ||
         fabs(a_week) < DRIFT_MV_WEEK || fabs(a_week) < DRIFT_SURE * error)
         return 0;
+    /* It goes on: what came and stays is none. */
+    for (unsigned half = 0; half < 2; half++) {
+        double part, unsure;
+        const unsigned from = half * (count / 2);
+        if (!slope(judging->x + from, judging->y + from, count / 2, &part, &unsure) ||
+            part / a_week < DRIFT_HALF)
+            return 0;
+    }
     *days = judging->x[count - 1] - judging->x[0] + 1;
     return a_week;
 }

@@ -176,7 +176,8 @@ static void tell(struct history *history, bool written)
                                  .sent = history->written,
                                  .queued = (uint32_t) store_waiting(history->store),
                                  .failed = store_failures(history->store)};
-    snprintf(report.words, sizeof report.words, "%s", written ? "written" : "cannot be written");
+    if (!written)
+        snprintf(report.words, sizeof report.words, "cannot be written");
     outlet_report(history->outlet, &report);
 }
 

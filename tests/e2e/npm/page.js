@@ -122,6 +122,11 @@ const cases = {
         check(await page.locator('.card:not([data-old])').count() === 0, 'all of it is old');
         check(await page.locator('.power').evaluateAll(all => all.every(n => !n.textContent.trim())), 'no power is shown');
         check((await page.title()).includes('⚠'), 'the tab says so');
+        // A page that is opened meanwhile is no wiser, and does not call itself live for a while first.
+        const other = await open();
+        await other.locator('#banner:not([hidden])').waitFor();
+        check(await other.locator('#live').getAttribute('data-state') === 'offline', 'it says so at once');
+        await other.context().close();
         say('go on');
         await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
         await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();

@@ -56,7 +56,7 @@ export function tile(p) {
     setText(spoken, [old ? state.word : '', ...p.alarms.map(a => t(a.name))].join(' '));
     if (mark.dataset.level !== (level || '')) {
       mark.dataset.level = level || '';
-      mark.replaceChildren(...level ? [icon(level), t(level)] : []);
+      mark.replaceChildren(...level ? [icon(level), t(level === 'protection' ? 'protection_short' : level)] : []);
     }
     bat.show(p, state, true);
     delta.put(p.values.cell_delta_mv, 0, 'mV');

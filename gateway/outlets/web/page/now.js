@@ -9,7 +9,8 @@ import { t } from './words.js';
 
 const CARDS_MOST = 8;    // more packs than that are tiles
 const STRIP_MOST = 12;
-const WIDTHS = [[16, '13rem'], [30, '10.5rem']];   // of tiles, up to so many: a screen with few is read from further away
+const WIDTHS = [[16, 13], [30, 10.5], [Infinity, 8.6]];   // rem of a tile at least, up to so many: a screen with few is read from further away
+const WIDEST = 32, AROUND = 10, TALLER = 5;   // rem: of a tile; header and margins; what a tile has below and above its battery
 const COLUMNS = [1, 1, 2, 3, 2, 3, 3, 4, 4];   // for so many cards: four stand 2 × 2, six 3 × 2
 
 // What needs somebody, the worst first, above everything else. A single pack says it on its card.
@@ -33,6 +34,16 @@ function strip() {
     ...rows.length > STRIP_MOST ? [el('li', { class: 'hint' }, t('more', rows.length - STRIP_MOST))] : []);
   };
   return node;
+}
+
+// As wide as lets all of them stand on the screen at once: a wall has room.
+function tileWidth(count) {
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize), wide = innerWidth / rem - 2.5, high = innerHeight / rem - AROUND;
+  const width = columns => (wide + .7) / columns - .7, height = columns => Math.ceil(count / columns) * (.36 * width(columns) + TALLER);
+  let columns = 1;
+  while (columns < count && (width(columns) > WIDEST || height(columns) > high)) columns++;
+  // A hair less, so that the browser finds room for as many.
+  return Math.max(WIDTHS.find(([most]) => count <= most)[1], width(columns) - .05);
 }
 
 const matches = (p, kind) => kind === 'all' || (kind === 'alarm' ? !!levelOf(p) : stateOf(p).kind === kind);
@@ -68,8 +79,11 @@ export function now() {
     else if (grid.lastChild?.className === 'tiles') grid.lastChild.append(item.node);
     else grid.append(el('div', { class: 'tiles' }, item.node));
   }
-  const width = WIDTHS.find(([most]) => alone.length <= most);
-  if (asTiles && width) for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', width[1]);
+  const fit = () => {
+    for (const tiles of grid.querySelectorAll(':scope > .tiles')) tiles.style.setProperty('--tile', `${tileWidth(alone.length)}rem`);
+  };
+  addEventListener('resize', fit);
+  fit();
   grid.style.setProperty('--c', asTiles ? 1 : COLUMNS[alone.length]);
   const head = strip();
   let kind = 'all';
@@ -86,7 +100,7 @@ export function now() {
   }
   listen(items.filter(i => i.isBank || !asTiles).map(i => i.name));
   return {
-    title: t('now'), show,
+    title: t('now'), show, close: () => removeEventListener('resize', fit),
     node: el('div', { class: 'now' }, el('h1', { class: 'vh' }, t('now')), head, filters, top.length ? grid : el('p', { class: 'empty' }, t('no_packs'))),
   };
 }

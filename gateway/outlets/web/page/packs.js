@@ -124,17 +124,19 @@ export function listen(names) {
   hang();
   if (document.hidden) return;
   const full = new Set(names);
-  let dropped = false;
+  let dropped = false, beaten = false;
   const opened = stream = new EventSource('api/v1/events?detail=' + names.map(encodeURIComponent).join(','));
   refused = false;
   stream.addEventListener('pack', event => {
     const report = JSON.parse(event.data);
     if (!packs.has(report.pack)) return;   // of a configuration that this page has not read yet
     take(report, full.has(report.pack));
+    if (!beaten) hush();
     changed();
   });
   stream.addEventListener('beat', event => {
     beat = mark();
+    beaten = true;
     const { time } = JSON.parse(event.data);
     if (time) skew = time - Date.now() / 1000;
     watchers.drawn();
@@ -155,6 +157,12 @@ export function listen(names) {
 function trim(p) {
   if (p?.state === 'fresh' && since(p.full) > KEEP_FULL_S)
     p.values = Object.fromEntries(BRIEF.filter(key => p.values[key] != null).map(key => [key, p.values[key]]));
+}
+
+// A stream begins with a beat, unless the gateway behind it is silent: nobody has to wait until that is missed.
+function hush() {
+  const youngest = Math.min(...[...packs.values()].map(ageOf));
+  if (!isOffline()) beat = mark(1000 * Math.max(LIVE_S + 1, Number.isFinite(youngest) ? youngest : 0));
 }
 
 function hang() {

@@ -9,7 +9,7 @@ import { t } from './words.js';
  *  the same battery in three sizes. */
 export function battery() {
   const fill = el('i', { class: 'fill' }), soc = num('soc'), power = num('power'), word = el('span'), sign = icon('resting');
-  const node = el('div', { class: 'bat' }, fill, soc, el('div', { class: 'flow' }, power, el('span', { class: 'word' }, sign, word)));
+  const node = el('div', { class: 'bat' }, fill, soc, el('div', { class: 'flow' }, power, el('span', { class: 'word' }, sign, '\u2060', word)));
   node.power = power;
   node.show = (p, state, short) => {
     const { soc_percent: percent, power_w: w } = p.values;

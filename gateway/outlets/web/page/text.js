@@ -47,7 +47,7 @@ export const TEXT = {
   'refused': ['Refused', 'Abgelehnt', 'Refusé', 'Rifiutato'],
   'no answer': ['No answer from the BMS', 'Keine Antwort vom BMS', 'Pas de réponse du BMS', 'Nessuna risposta dal BMS'],
   'not allowed': ['Not allowed', 'Nicht erlaubt', 'Non autorisé', 'Non consentito'], warning: ['Warning', 'Warnung', 'Avertissement', 'Avviso'],
-  protection: ['Protection', 'Schutzabschaltung', 'Protection', 'Protezione'], since: ['for {0}', 'seit {0}', 'depuis {0}', 'da {0}'],
+  protection: ['Protection', 'Schutzabschaltung', 'Protection', 'Protezione'], protection_short: ['Protection', 'Schutz', 'Protection', 'Protezione'], since: ['for {0}', 'seit {0}', 'depuis {0}', 'da {0}'],
   ended: ['ended', 'beendet', 'terminé', 'terminato'], all: ['All', 'Alle', 'Tous', 'Tutti'], f_alarm: ['Alarm', 'Alarm', 'Alarme', 'Allarme'],
   f_stale: ['No answer', 'Keine Antwort', 'Sans réponse', 'Nessuna risposta'], packs: ['packs', 'Packs', 'packs', 'pacchi'],
   packs_h: ['Packs', 'Packs', 'Packs', 'Pacchi'], packs_fresh: ['{0} of {1} packs', '{0} von {1} Packs', '{0} packs sur {1}', '{0} pacchi su {1}'],

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -572,10 +573,14 @@ static bool take_notes(struct outlet *outlet)
 /* The gateway has died or the system goes down. A library may be waiting for a name just now, so
  * that the loop does not come to hear of it: the alarm ends what lasts too long. */
 static struct outlet *signalled;
+static pid_t gateway;
 
+/* That it has died is told by the one signal that reaches a process which somebody has stopped, too. From others it means
+ * nothing. */
 static void on_signal(int number)
 {
-    (void) number;
+    if (number == SIGCONT && getppid() == gateway)
+        return;
     alarm((unsigned) OUTLET_END_S);
     ev_async_send(signalled->loop, &signalled->asked);
 }
@@ -593,6 +598,9 @@ static void start_watchers(struct outlet *outlet)
     ev_async_start(outlet->loop, &outlet->asked);
     signalled = outlet;
     signal(SIGTERM, on_signal);
+    gateway = getppid();
+    signal(SIGCONT, on_signal);
+    prctl(PR_SET_PDEATHSIG, SIGCONT);
     signal(SIGINT, SIG_IGN); /* of a terminal: the gateway gets it, too, and says what to do */
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
@@ -632,6 +640,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     }
     /* The gateway may die just now: whoever is ending needs no signal for it any more. */
     signal(SIGTERM, SIG_IGN);
+    signal(SIGCONT, SIG_DFL);
     free_outlet(&outlet);
     free(config);
     return good ? 0 : 1;

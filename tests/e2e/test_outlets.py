@@ -189,10 +189,14 @@ def a_reload_leaves_the_others_alone():
 
 
 def ends_with_the_gateway():
-    for how in (signal.SIGTERM, signal.SIGKILL):
+    """In whatever way it ends, and though somebody has stopped the outlet."""
+    for how, before in ((signal.SIGTERM, None), (signal.SIGKILL, None), (signal.SIGTERM, signal.SIGSTOP),
+                        (signal.SIGKILL, signal.SIGSTOP)):
         server, url = simulate("daly", "profile=fixed")
         with server, Gateway(PACK.format("a", url, 1) + PRINT.format("all")) as gateway:
             pid = ready(gateway)
+            if before:
+                os.kill(pid, before)
             gateway.process.send_signal(how)
             await_gone(pid)
 

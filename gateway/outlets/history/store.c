@@ -50,6 +50,7 @@ struct store {
     sqlite3 *db; /* NULL: not open */
     struct stat opened;
     sqlite3_stmt *put[HISTORY_LEVELS]; /* NULL: not prepared */
+    sqlite3_stmt *find_pack;           /* likewise */
     unsigned cells[HISTORY_LEVELS];    /* columns that the tables have */
     struct waiting_row *rows, **last_row;
     struct waiting_event *events, **last_event;
@@ -185,6 +186,8 @@ static void close_file(struct store *store)
         sqlite3_finalize(store->put[level]);
         store->put[level] = NULL;
     }
+    sqlite3_finalize(store->find_pack);
+    store->find_pack = NULL;
     sqlite3_close_v2(store->db);
     store->db = NULL;
 }
@@ -591,19 +594,29 @@ static bool widen(struct store *store, enum history_level level, unsigned cells)
     return make_view(store, level) && prepare(store, level);
 }
 
+/* What a statement finds for a name, -1: nothing. */
+static int64_t id_by(sqlite3_stmt *statement, const char *name)
+{
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    const int64_t id =
+        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+    sqlite3_reset(statement);
+    return id;
+}
+
+/* Asked for each row, so what finds it is prepared once, and writes nothing. */
 static int64_t pack_id(struct store *store, const char *name)
 {
     sqlite3_stmt *statement;
-    int64_t id = -1;
-    if (sqlite3_prepare_v2(
-            store->db,
-            "INSERT INTO pack(name) VALUES(?1) ON CONFLICT(name) DO UPDATE SET name = name "
-            "RETURNING id",
-            -1, &statement, NULL) != SQLITE_OK)
+    if (!store->find_pack &&
+        sqlite3_prepare_v3(store->db, "SELECT id FROM pack WHERE name = ?1", -1,
+                           SQLITE_PREPARE_PERSISTENT, &store->find_pack, NULL) != SQLITE_OK)
         return -1;
-    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
-    if (sqlite3_step(statement) == SQLITE_ROW)
-        id = sqlite3_column_int64(statement, 0);
+    int64_t id = id_by(store->find_pack, name);
+    if (id >= 0 || sqlite3_prepare_v2(store->db, "INSERT INTO pack(name) VALUES(?1) RETURNING id",
+                                      -1, &statement, NULL) != SQLITE_OK)
+        return id;
+    id = id_by(statement, name);
     sqlite3_finalize(statement);
     return id;
 }

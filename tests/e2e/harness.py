@@ -98,6 +98,16 @@ def free_port():
             return listener.getsockname()[1]
 
 
+def set_local_time(hour, minute, second):
+    """A zone in which it is this time of the day now, for this process and what it starts from now on; for a case that has
+    its process to itself. What happens at a time of the day need not be waited for, and midnight is far, or near."""
+    ahead = (3600 * hour + 60 * minute + second - time.time()) % 86400
+    ahead = round(ahead - 86400 if ahead > 43200 else ahead)
+    size = abs(ahead)
+    os.environ["TZ"] = f"TEST{'-' if ahead >= 0 else '+'}{size // 3600}:{size // 60 % 60:02}:{size % 60:02}"
+    time.tzset()
+
+
 def simulate(protocol, options="", *more):
     """An emulated BMS on a TCP port; (program, "tcp://…")."""
     program = Program(PACKGATE, "simulate", "--protocol", protocol, "--tcp", "127.0.0.1:0", "--options", options, *more)

@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.parse
 
-from harness import Gateway, PACKGATE, PATIENCE, Standin, main
+from harness import Gateway, PACKGATE, PATIENCE, Standin, main, set_local_time
 from mqtt_harness import LINE, make_certificates, name_servers_silent
 
 CALM, ALARM = "sim:profile=fixed", "sim:profile=fixed,alarm.soc_low=1"
@@ -482,11 +482,11 @@ def limits_floods():
 
 
 def reports():
-    """At a time, once, whatever is restarted in between; and when a pack has become full."""
+    """At a time, once, whatever is restarted in between."""
+    set_local_time(11, 59, 30)  # the gateway has to be there before noon
     with Service() as service, tempfile.TemporaryDirectory() as folder:
-        due = time.localtime(time.time() + 90)  # the minute begins in 30 s at least: the gateway has to be there before
         packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
-        words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = {due.tm_hour:02}:{due.tm_min:02}, sunset\n")
+        words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = 12:00, sunset\n")
         general, state = "latitude = 45.6758\nlongitude = 9.1650", os.path.join(folder, "state")
         with Gateway(packs + words, general, state=state) as gateway:
             found = json.loads(service.next()[2])
@@ -504,12 +504,21 @@ def reports():
         with Gateway(packs + words, general, state=state) as gateway:
             gateway.wait_published("shed", "roof")
         assert len(service.came) == count, service.came[count:]
+
+
+def reports_when_full():
+    set_local_time(12, 0, 0)
+    with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\nevents = full\nreport = full\n")
         low, full = "sim:profile=fixed,soc_percent=90", "sim:profile=fixed,soc_percent=100"
         with Gateway(LINE.format("shed", low, 1, "") + words, "spike_soc = 0") as gateway:
             gateway.wait_published("shed")
             rewrite(gateway, "spike_soc = 0\n" + LINE.format("shed", full, 1, "") + words)
-            found = {one["event"]: one for one in (json.loads(service.next()[2]) for _ in range(2))}
+            found = {}
+            while not {"full", "report"} <= found.keys():
+                one = json.loads(service.next()[2])
+                assert one["event"] not in found, (one, found)
+                found[one["event"]] = one
             assert "is full" in found["full"]["title"] and "shed: SOC 100.0 %" in found["report"]["text"], found
 
 
@@ -528,7 +537,7 @@ def says_what_is_wrong():
         assert status == 0 and "can be read by everybody" in said and "geheim" not in said, said
 
 
-main([reports, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
+main([reports, reports_when_full, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
       tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
       tells_who_switched, says_it_to_ntfy, says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program,
       other_kinds_start_nothing, checks_certificates, limits_floods, says_what_is_wrong], at_once=5)

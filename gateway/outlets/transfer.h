@@ -32,6 +32,10 @@ struct transfer {
     bool running;
 };
 
+/* More of an answer is not fetched: its write callback gives up, and whoever judges it takes what came for all. An answer
+ * without end would cost an uplink that is paid by the megabyte. */
+#define TRANSFER_ANSWER_MOST (256 * 1024)
+
 /* How the other end is checked, and what we show it; empty: the system's certificates, none. */
 struct transfer_tls {
     const char *ca_file, *client_cert, *client_key;

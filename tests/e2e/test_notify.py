@@ -429,6 +429,56 @@ def tries_again():
             gateway.wait_for("is not told: it answered 403: not you")
 
 
+class Endless:
+    """Answers 200 and never stops; `sent` is how many bytes of the last answer were taken."""
+
+    def __init__(self):
+        self.socket, self.sent = socket.create_server(("127.0.0.1", 0)), queue.Queue()
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection):
+        sent = 0
+        with connection:
+            try:
+                connection.recv(1)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while True:
+                    connection.sendall(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+                    sent += 1 << 16
+            except OSError:
+                self.sent.put(sent)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.socket.close()
+
+
+def answers_without_end_are_cut_off():
+    """What they say first counts; an uplink may be paid by the megabyte. Nor does anybody follow a redirection."""
+    with Endless() as endless, Endless() as database, Service() as service:
+        service.answers = [302]
+        words = section(f"type = webhook\nurl = {endless.url}/\nevents = started\n") + f"[influx one]\nurl = {database.url}/write\n" + \
+            f"[notify portal]\ntype = webhook\nurl = {service.url}/\nevents = started\n"
+        with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway:
+            for _ in range(2):
+                gateway.wait_for("notify phone: told |notify portal: it answered 302.*; trying again in 10 s")
+            # With what sockets hold.
+            assert endless.sent.get(timeout=PATIENCE) < 20e6 and database.sent.get(timeout=PATIENCE) < 20e6
+            assert json.loads(service.next()[2])["event"] == "started"
+            assert not [line for line in gateway.lines if "are lost" in line]  # nothing was measured before the start
+
+
 def hangs_do_not_hold_the_gateway_up():
     with Service() as service:
         service.answers = ["hang"]
@@ -538,6 +588,6 @@ def says_what_is_wrong():
 
 
 main([reports, reports_when_full, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
-      tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
+      answers_without_end_are_cut_off, tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
       tells_who_switched, says_it_to_ntfy, says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program,
       other_kinds_start_nothing, checks_certificates, limits_floods, says_what_is_wrong], at_once=5)

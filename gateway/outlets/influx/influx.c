@@ -551,7 +551,10 @@ static void pass(struct influx *influx, int64_t current, double now)
         influx->started = influx->started < current ? influx->started : current;
         gap_begins(influx, until, until + influx->step); /* what there was of it already */
     }
-    gap_begins(influx, until > 0 && until < before ? until : before, current);
+    const int64_t from = until > 0 && until < before ? until : before;
+    /* Without a history nobody has what was before us, and it is not lost, either. */
+    gap_begins(influx, !has_history(influx) && from < influx->started ? influx->started : from,
+               current);
     influx->gaps.until = influx->current = current;
     if (!first)
         send_live(influx, before, now);

@@ -23,7 +23,7 @@ struct post {
     uint8_t *body;
     size_t room;
     char answer[ANSWER_SIZE];
-    size_t answer_size;
+    size_t answer_size, came; /* what is kept of it, all */
     bool access_told;
     void (*done)(void *data, const struct post_outcome *outcome);
     void *data;
@@ -100,7 +100,8 @@ static size_t take_answer(char *bytes, size_t one, size_t count, void *data)
     memcpy(post->answer + post->answer_size, bytes, taken);
     post->answer_size += taken;
     post->answer[post->answer_size] = '\0';
-    return size;
+    post->came += size;
+    return post->came > TRANSFER_ANSWER_MOST ? 0 : size;
 }
 
 static void on_done(void *data, CURLcode code, const char *words)
@@ -114,6 +115,8 @@ static void on_done(void *data, CURLcode code, const char *words)
     curl_easy_getinfo(post->transfer.easy, CURLINFO_RETRY_AFTER, &again);
     curl_easy_getinfo(post->transfer.easy, CURLINFO_NUM_CONNECTS, &connects);
     outcome.connected = connects > 0;
+    if (code == CURLE_WRITE_ERROR && post->came > TRANSFER_ANSWER_MOST)
+        code = CURLE_OK;
     outcome.died = code != CURLE_OK || status >= 500;
     if (code == CURLE_OK)
         post_judge(status, post->answer, &outcome);
@@ -259,7 +262,7 @@ bool post_send(struct post *post, const char *lines, size_t size, struct post_ou
         return false;
     }
     post->answer[0] = '\0';
-    post->answer_size = 0;
+    post->answer_size = post->came = 0;
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDS, post->body);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body);
     transfer_start(&post->transfer);

@@ -84,7 +84,8 @@ static size_t take_answer(char *bytes, size_t size, size_t count, void *data)
     memcpy(request->answer + request->answered, bytes, taken < room ? taken : room);
     request->answered += taken < room ? taken : room;
     request->answer[request->answered] = '\0';
-    return taken;
+    request->came += taken;
+    return request->came > TRANSFER_ANSWER_MOST ? 0 : taken;
 }
 
 static size_t give_body(char *bytes, size_t size, size_t count, void *data)
@@ -414,7 +415,8 @@ enum outcome request_judge(const struct request *request, CURL *easy,
         snprintf(why, size, "%s", words);
         return status >= 500 && status < 600 ? OUTCOME_REFUSED : OUTCOME_AGAIN;
     }
-    if (code != CURLE_OK) {
+    const bool enough = code == CURLE_WRITE_ERROR && request->came > TRANSFER_ANSWER_MOST;
+    if (code != CURLE_OK && !enough) {
         snprintf(why, size, "%s", words);
         return OUTCOME_AGAIN;
     }
@@ -425,7 +427,8 @@ enum outcome request_judge(const struct request *request, CURL *easy,
     if (status >= 200 && status < 300 && !said_no)
         return OUTCOME_SENT;
     snprintf(why, size, "it answered %ld%s%s", status, answer[0] ? ": " : "", answer);
-    if (status == 408 || status == 425 || status == 429 || status >= 500)
+    /* A redirection is what the portal of a network says that is not open yet. */
+    if (status / 100 == 3 || status == 408 || status == 425 || status == 429 || status >= 500)
         return OUTCOME_AGAIN;
     return OUTCOME_REFUSED;
 }

@@ -27,8 +27,8 @@ struct request {
     struct curl_slist *headers, *recipients;
     char *body; /* on the heap */
     size_t size, at;
-    char answer[400]; /* its beginning */
-    size_t answered;
+    char answer[400];      /* its beginning */
+    size_t answered, came; /* of its beginning, of all of it */
 };
 
 /** How many bytes of text the service takes. */

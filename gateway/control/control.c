@@ -176,7 +176,13 @@ static void ask_tunnel(struct control *control, struct control_client *client,
     char why[160], by[60];
     const struct control_peer *peer = control_peer(client);
     const char *name = json_string_value(json_object_get(request, "tunnel"));
-    const double for_s = json_number_value(json_object_get(request, "for_s"));
+    const json_t *seconds = json_object_get(request, "for_s");
+    const double for_s = json_number_value(seconds);
+    if (!json_is_number(seconds) || for_s < 0) {
+        control_answer(client,
+                       error_text("%s is to be a number of seconds, 0 to close it", "for_s"));
+        return;
+    }
     snprintf(by, sizeof by, "user %u (process %d)", (unsigned) peer->uid, (int) peer->pid);
     name = name ? name : "";
     json_t *tunnel = for_s > 0 ? tunnels_open(control->tunnels, name, for_s, by, why, sizeof why)

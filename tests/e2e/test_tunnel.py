@@ -314,6 +314,11 @@ def opens_and_closes():
             assert maker.closed()
         gateway.wait_for("tunnel shed: closed after")
         assert "closed already" in gateway.tunnel("--close")
+        gateway.tunnel("--for", "5m")
+        with Link(gateway) as link:
+            for wrong in ({}, {"for_s": "10m"}, {"for_s": -1}, {"for_s": None}, {"for_s": True}):
+                assert "for_s" in link.ask("tunnel", tunnel="shed", **wrong)["error"], wrong
+            assert link.ask("tunnel", tunnel="shed", for_s=0)["was_open"]
         gateway.tunnel("--for", "1s")
         gateway.wait_for("tunnel shed: closed after .* its time is over")
         assert socket.socket().connect_ex(("127.0.0.1", gateway.place)) != 0

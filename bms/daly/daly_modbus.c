@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define CRC_SIZE 2
+#define NO_CURRENT 30000
 #define ABSENT 0xFFFF /* what a register reads that the unit does not have */
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
@@ -232,21 +233,14 @@ static bool is_ready(const struct daly_map *map, const struct modbus_window *win
            count_in(window, map->cell_count, map->max_cells) > 0;
 }
 
-static void decode_fields(const struct daly_map *map, const struct modbus_window *window,
-                          struct pack *pack)
+static void decode_current(const struct daly_map *map, const struct modbus_window *window,
+                           struct pack *pack)
 {
-    for (size_t i = 0; i < map->field_count; i++) {
-        const struct daly_field *field = &map->fields[i];
-        if (!modbus_has(window, field->reg, 1))
-            continue;
-        uint16_t raw = modbus_word(window, field->reg);
-        enum pack_value id = (enum pack_value) field->value;
-        if (raw < field->lowest || raw > field->highest)
-            pack_unset(pack, id);
-        else
-            pack_set(pack, id,
-                     id == BALANCING ? raw != 0 : (raw + field->offset) / (double) field->divisor);
-    }
+    if (!modbus_has(window, map->current, 1))
+        return;
+    uint16_t raw = modbus_word(window, map->current);
+    if (raw != 0 && raw != ABSENT)
+        pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
 }
 
 /* Behind the last cell stands 0 or rubbish. When the count is not in the same window, finish() cuts
@@ -279,17 +273,6 @@ static void decode_temps(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-static void decode_texts(const struct daly_map *map, const struct modbus_window *window,
-                         struct pack *pack)
-{
-    for (size_t i = 0; i < map->text_count; i++) {
-        const struct daly_text *row = &map->texts[i];
-        if (modbus_has(window, row->reg, row->count))
-            pack_set_text(pack, (enum pack_text) row->text,
-                          window->data + 2 * (row->reg - window->start), 2u * row->count);
-    }
-}
-
 /* Some units have no MOS sensor, and some no balance mask beside it (section 5): the step is asked
  * for as long as it tells one of them. */
 static void note_mos(const struct daly_map *map, const struct modbus_window *window,
@@ -313,10 +296,10 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
         return BMS_FOREIGN;
     if (!is_ready(map, &window))
         return BMS_INVALID;
-    decode_fields(map, &window, pack);
+    modbus_take(bms, map->values, map->value_count, &window, pack);
+    decode_current(map, &window, pack);
     decode_cells(map, &window, pack);
     decode_temps(map, &window, pack);
-    decode_texts(map, &window, pack);
     map->decode_rest(&window, pack);
     note_mos(map, &window, pack, bms_memory(bms));
     return BMS_DONE;
@@ -455,13 +438,14 @@ uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
     return found < 0 ? 255 : daly_raw(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
 }
 
-static uint16_t encode_text(const struct daly_text *row, const struct pack *pack, unsigned reg)
+/* What a pack that does not know the value has there reads as "not there". */
+static uint16_t encode_value(const struct modbus_value *row, const struct pack *pack, unsigned reg)
 {
-    const char *text = pack->text[row->text];
-    size_t length = strlen(text), at = 2 * (reg - row->reg);
-    unsigned high = at < length ? (uint8_t) text[at] : 0,
-             low = at + 1 < length ? (uint8_t) text[at + 1] : 0;
-    return (uint16_t) (high << 8 | low);
+    if (row->type == MODBUS_TEXT)
+        return (uint16_t) modbus_told_text(pack, (enum pack_text) row->id, 2 * (reg - row->reg));
+    uint16_t blank = row->offset == -NO_CURRENT ? NO_CURRENT : row->id == SET_BALANCER ? ABSENT : 0;
+    return daly_raw(pack, (enum pack_value) row->id, (int) row->offset,
+                    row->divisor != 0 ? (unsigned) row->divisor : 1, blank);
 }
 
 static uint16_t encode_register(const struct daly_map *map, const struct pack *pack, unsigned reg)
@@ -472,15 +456,13 @@ static uint16_t encode_register(const struct daly_map *map, const struct pack *p
                    : 0;
     if (reg >= map->temp_reg && reg < (unsigned) map->temp_reg + map->max_temps)
         return daly_raw(pack, (enum pack_value)(TEMP_C + reg - map->temp_reg), -40, 1, 255);
-    for (size_t i = 0; i < map->field_count; i++) {
-        const struct daly_field *field = &map->fields[i];
-        if (field->reg == reg)
-            return daly_raw(pack, (enum pack_value) field->value, field->offset, field->divisor,
-                            field->blank);
+    if (reg == map->current)
+        return daly_raw(pack, CURRENT_A, -NO_CURRENT, 10, NO_CURRENT);
+    for (size_t i = 0; i < map->value_count; i++) {
+        const struct modbus_value *row = &map->values[i];
+        if (reg >= row->reg && reg < row->reg + (row->count > 0 ? row->count : 1u))
+            return encode_value(row, pack, reg);
     }
-    for (size_t i = 0; i < map->text_count; i++)
-        if (reg >= map->texts[i].reg && reg < (unsigned) map->texts[i].reg + map->texts[i].count)
-            return encode_text(&map->texts[i], pack, reg);
     return map->encode_rest(pack, reg);
 }
 

@@ -9,24 +9,6 @@
 
 #include "bms/modbus/modbus.h"
 
-/* A register that is one value: value = (raw + offset) / divisor. BALANCING is 1
- * for any raw value but 0. */
-struct daly_field {
-    uint16_t reg;
-    uint8_t value; /* enum pack_value */
-    int16_t offset;
-    uint16_t divisor;
-    uint16_t lowest, highest; /* raw values outside mean "not there" */
-    uint16_t blank;           /* what a pack without this value has there */
-};
-
-/* Registers that are a text, two characters each. */
-struct daly_text {
-    uint16_t reg;
-    uint8_t count;
-    uint8_t text; /* enum pack_text */
-};
-
 struct daly_map {
     uint8_t request_first, request_last; /* addresses of the boards in requests */
     uint8_t reply_shift;                 /* a board replies from its request address minus this */
@@ -38,10 +20,9 @@ struct daly_map {
     uint16_t max_cells, max_temps;   /* what there is room for */
     uint16_t cell_count, temp_count; /* the registers that tell how many of them are fitted */
     uint16_t mos_temp;
-    const struct daly_field *fields;
-    size_t field_count;
-    const struct daly_text *texts;
-    size_t text_count;
+    uint16_t current;                  /* 30000 is 0 A, in 0.1 A; the sign is that of the wire */
+    const struct modbus_value *values; /* all but cells, sensors and current */
+    size_t value_count;
     /* Faults and what else is special. */
     void (*decode_rest)(const struct modbus_window *window, struct pack *pack);
 
@@ -51,7 +32,7 @@ struct daly_map {
     /* For simulated packs: reads that go beyond last_reg stay unanswered; heartbeat is a register
      * that counts the reads, 0 for none. */
     uint16_t last_reg, heartbeat;
-    /* Registers that are neither field nor text. */
+    /* Registers that the table does not have. */
     uint16_t (*encode_rest)(const struct pack *pack, unsigned reg);
 };
 

@@ -25,30 +25,26 @@ enum {
 };
 
 // clang-format off
-static const struct daly_field fields[] = {
-    /* reg   value           offset  divisor  raw: lowest highest  blank */
-    {0x38, VOLTAGE_V,             0,      10,  1, 0xFFFE,      0},
-    {0x39, CURRENT_A,        -30000,      10,  1, 0xFFFE,  30000}, /* sign of the wire, see finish() */
-    {0x3A, SOC_PERCENT,           0,      10,  0, 0xFFFE,      0},
-    {0x3C, CELL_COUNT,            0,       1,  1,     48,      0},
-    {0x3D, TEMP_COUNT,            0,       1,  0,      8,      0},
-    {0x3E, CELL_MAX_MV,           0,       1,  1, 0xFFFE,      0},
-    {0x3F, CELL_MAX_INDEX,        0,       1,  1,     48,      0},
-    {0x40, CELL_MIN_MV,           0,       1,  0, 0xFFFE,      0},
-    {0x41, CELL_MIN_INDEX,        0,       1,  1,     48,      0},
-    {0x48, FLOW,                  0,       1,  0,      2,      0},
-    {0x4B, REMAINING_AH,          0,      10,  0, 0xFFFE,      0},
-    {0x4C, CYCLES,                0,       1,  0, 0xFFFE,      0},
-    {0x4D, BALANCING,             0,       1,  0,      2,      0}, /* 7 was recorded with an idle balancer */
-    {0x52, CHARGE_MOS,            0,       1,  0,      1,      0},
-    {0x53, DISCHARGE_MOS,         0,       1,  0,      1,      0},
-    {0x5A, MOS_TEMP_C,          -40,       1,  1,    254,    255},
-};
-
-static const struct daly_text texts[] = {
-    {0x178,  7, FIRMWARE},
-    {0x17F,  7, MODEL},
-    {0x18D, 14, SERIAL},
+static const struct modbus_value values[] = {
+    /* reg, type, value, offset, divisor, raw values: lowest, highest */
+    {0x38, MODBUS_U16, VOLTAGE_V, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {0x3A, MODBUS_U16, SOC_PERCENT, .divisor = 10, .highest = 0xFFFE},
+    {0x3C, MODBUS_U16, CELL_COUNT, .lowest = 1, .highest = 48},
+    {0x3D, MODBUS_U16, TEMP_COUNT, .highest = 8},
+    {0x3E, MODBUS_U16, CELL_MAX_MV, .lowest = 1, .highest = 0xFFFE},
+    {0x3F, MODBUS_U16, CELL_MAX_INDEX, .lowest = 1, .highest = 48},
+    {0x40, MODBUS_U16, CELL_MIN_MV, .highest = 0xFFFE},
+    {0x41, MODBUS_U16, CELL_MIN_INDEX, .lowest = 1, .highest = 48},
+    {0x48, MODBUS_U16, FLOW, .highest = 2},
+    {0x4B, MODBUS_U16, REMAINING_AH, .divisor = 10, .highest = 0xFFFE},
+    {0x4C, MODBUS_U16, CYCLES, .highest = 0xFFFE},
+    {0x4D, MODBUS_U16, BALANCING, .highest = 2}, /* 7 was recorded with an idle balancer */
+    {0x52, MODBUS_U16, CHARGE_MOS, .highest = 1},
+    {0x53, MODBUS_U16, DISCHARGE_MOS, .highest = 1},
+    {0x5A, MODBUS_U16, MOS_TEMP_C, .offset = -40, .lowest = 1, .highest = 254},
+    {0x178, MODBUS_TEXT, FIRMWARE, .count = 7},
+    {0x17F, MODBUS_TEXT, MODEL, .count = 7},
+    {0x18D, MODBUS_TEXT, SERIAL, .count = 14},
 };
 
 /* Levels count from 0 (none) to 7: 1 warns, from 2 on the BMS acts, as level 2 of dialect D2. */
@@ -219,10 +215,9 @@ const struct daly_map daly_p81_map = {
     .cell_count = 0x3C,
     .temp_count = 0x3D,
     .mos_temp = 0x5A,
-    .fields = fields,
-    .field_count = COUNT(fields),
-    .texts = texts,
-    .text_count = COUNT(texts),
+    .current = 0x39,
+    .values = values,
+    .value_count = COUNT(values),
     .decode_rest = decode_rest,
     .charge_switch = CHARGE_SWITCH,
     .discharge_switch = DISCHARGE_SWITCH,

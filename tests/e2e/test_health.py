@@ -2,12 +2,15 @@
 # tests/run: 50 s
 """Health, from built days in the history to the page's API, the database and the line protocol."""
 
+import json
 import os
+import signal
 import sqlite3
 import time
 
-from harness import PATIENCE, main, simulate
+from harness import Gateway, PATIENCE, main, simulate
 from influx_harness import Database
+from mqtt_harness import PATIENT
 from test_influx import HISTORY, PACK, Place, section
 from web_harness import Page
 
@@ -82,8 +85,50 @@ def a_built_past_is_told():
             assert abs(database.samples["shed", "efficiency_percent", midnight(1)][0] - 90) < 0.5
 
 
+def the_report_has_a_line_of_it():
+    """From the database to what somebody is told."""
+    with Place() as place:
+        program, told = os.path.join(place.folder, "tell"), os.path.join(place.folder, "told")
+        with open(program, "w", encoding="ascii") as file:
+            file.write(f"#!/bin/sh\ncat >>{told}\necho >>{told}\n")
+        os.chmod(program, 0o755)
+
+        def text(soc):
+            return PATIENT.format("shed", f"sim:profile=fixed,cells={CELLS},soc_percent={soc}", 1, "") + HISTORY.format(place.file) + \
+                f"[notify somebody]\ntype = command\ncommand = {program}\nevents = started\nreport = full\nhold = 0s\n"
+
+        with Gateway(text(90), "spike_soc = 0") as gateway:
+            gateway.wait_published("shed")
+            place.await_rows("shed", 1)
+        fill(place.file)
+        with Gateway(text(90), "spike_soc = 0") as gateway:
+            gateway.wait_published("shed")
+            deadline = time.monotonic() + 3 * PATIENCE
+            while not count_days(place.file):
+                assert time.monotonic() < deadline, gateway.lines[-20:]
+                time.sleep(0.3)
+            with open(gateway.path, encoding="utf-8") as file:
+                before = file.read()
+            with open(gateway.path, "w", encoding="utf-8") as file:
+                file.write(before.replace("soc_percent=90", "soc_percent=100"))
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for('told "shed: report"')
+            with open(told, encoding="utf-8") as file:
+                reports = [found["text"] for line in file if line.strip() and (found := json.loads(line))["event"] == "report"]
+            assert len(reports) == 1 and "Health: no data for 70 minutes of the last 7 days." in reports[0].splitlines(), reports
+
+
+def count_days(path):
+    """Whether all built days have been looked at."""
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=PATIENCE)
+    try:
+        return database.execute("SELECT count(*) FROM health_days WHERE name = 'shed'").fetchone()[0] >= 11
+    finally:
+        database.close()
+
+
 if __name__ == "__main__":
     # Where it is not near midnight: yesterday shall stay yesterday.
     os.environ["TZ"] = "Europe/Rome" if 1 <= time.gmtime().tm_hour < 21 else "America/New_York"
     time.tzset()
-    main([a_built_past_is_told])
+    main([a_built_past_is_told, the_report_has_a_line_of_it], at_once=2)

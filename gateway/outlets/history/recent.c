@@ -89,6 +89,15 @@ void recent_silent(struct recent *recent, double wall)
     history_pass(&recent->series, wall, keep, recent);
 }
 
+void recent_forget(struct recent *recent, int64_t before)
+{
+    for (; recent->count > 0 && recent->rows[recent->first].t < before; recent->count--) {
+        free(recent->rows[recent->first].numbers);
+        recent->rows[recent->first].numbers = NULL;
+        recent->first = (recent->first + 1) % recent->room;
+    }
+}
+
 struct history_row recent_empty(int64_t from)
 {
     struct history_row row = {.t = from, .from = from, .soc_peak = ROW_UNKNOWN};

@@ -23,6 +23,9 @@ void recent_add(struct recent *recent, const struct pack *pack, const struct map
 /** The pack is silent. */
 void recent_silent(struct recent *recent, double wall);
 
+/** Gives back the memory of rows that begin before a time, up to the first that does not. */
+void recent_forget(struct recent *recent, int64_t before);
+
 /** Calls `each` for the rows that begin at `from` or later, the oldest first; the last one is what
  * the ten seconds of now have so far. */
 void recent_walk(const struct recent *recent, int64_t from,

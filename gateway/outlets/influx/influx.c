@@ -27,6 +27,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,6 +279,21 @@ static void send_live(struct influx *influx, int64_t t, double now)
         batch_send(&influx->live, trusted(influx, now));
 }
 
+/* Rows that the database has for certain are kept no longer, and what the request took is given back: most of the time
+ * there is nothing to wait for. */
+static void tidy(struct influx *influx)
+{
+    const int64_t owed = influx->gaps.count > 0 && influx->gaps.at[0].from < influx->current
+                             ? influx->gaps.at[0].from
+                             : influx->current;
+    for (unsigned i = 0; i < influx->count; i++)
+        recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
+    batch_release(&influx->live);
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 static void on_live(void *data)
 {
     struct influx *influx = data;
@@ -289,6 +307,7 @@ static void on_live(void *data)
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         doubt(influx);
     succeed(influx, now);
+    tidy(influx);
 }
 
 /* ---- what is owed ---- */
@@ -394,6 +413,14 @@ static bool read_gap(struct influx *influx, struct query *query, double now)
     return true;
 }
 
+/* All that is owed is the interval that is being sent. */
+static bool is_under_way(const struct influx *influx)
+{
+    const struct gap *only = &influx->gaps.at[0];
+    return influx->live.state == BATCH_UNDER_WAY && influx->gaps.count == 1 &&
+           only->from >= influx->live_at && only->to <= influx->live_at + influx->step;
+}
+
 static void fill(struct influx *influx)
 {
     const double now = clock_now();
@@ -401,6 +428,8 @@ static void fill(struct influx *influx)
         batch_release(&influx->late);
     if (influx->late.state == BATCH_UNDER_WAY || influx->gaps.count == 0 ||
         now < influx->retry_at || now < influx->late_at || influx->current == 0)
+        return;
+    if (is_under_way(influx))
         return;
     const int64_t memory =
         influx->current - (int64_t) influx->memory_s; /* as far as it reaches back */

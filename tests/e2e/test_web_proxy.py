@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from harness import PACKGATE, PATIENCE, free_port, main
-from web_harness import PACKS, Page
+from web_harness import PACKS, Page, read_all
 
 NAME = "battery.example.net"
 
@@ -153,6 +153,26 @@ def test_clients_of_a_proxy_count_as_themselves():
         assert status == 204 and "Path=/;" in got["Set-Cookie"] and "evil" not in got["Set-Cookie"]
 
 
+def test_each_request_of_a_proxy_stands_alone():
+    """Whatever a proxy and we read differently (here: a folded line, a bare CR), what is behind it is not taken for a request."""
+    hidden = "GET /healthz HTTP/1.1\r\nHost: {0}\r\n\r\n"
+    heads = {"two requests": "\r\n", "folded length": "Content-Length:\r\n 5\r\n\r\nhello", "bare CR": "X: a\rContent-Length: 0\r\n\r\n",
+             "folded coding": "Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"}
+    for proxy, word in (("proxy = 127.0.0.1", "X-Forwarded-For"), ("", "Forwarded")):
+        with Page(proxy) as page:
+            for name, tail in heads.items():
+                with page.raw() as raw:
+                    host = f"127.0.0.1:{page.web}"
+                    raw.sendall((f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n{word}: 127.0.0.1\r\n{tail}" + hidden.format(host)).encode())
+                    answers = read_all(raw).split(b"HTTP/1.1 ")[1:]
+                    assert len(answers) == 1 and b"Connection: close" in answers[0], (word, name, answers)
+            # Without a proxy a connection goes on.
+            with page.raw((hidden.format(f"127.0.0.1:{page.web}") * 2).encode()) as raw:
+                got = b""
+                while got.count(b"200 OK") < (1 if proxy else 2):
+                    got += raw.recv(1000)
+
+
 def test_below_a_path():
     with behind_nginx(prefix="/battery/") as (_, nginx):
         status, _, body = nginx.curl("/battery/", "--compressed")
@@ -213,5 +233,5 @@ if __name__ == "__main__":
     for tool in ("nginx", "openssl", "curl"):
         assert shutil.which(tool) or os.path.exists(f"/usr/sbin/{tool}"), f"{tool} is missing"
     os.environ["PATH"] += ":/usr/sbin"
-    main([test_nginx, test_switching_by_nginx, test_clients_of_a_proxy_count_as_themselves, test_below_a_path, test_certificate,
+    main([test_nginx, test_switching_by_nginx, test_clients_of_a_proxy_count_as_themselves, test_each_request_of_a_proxy_stands_alone, test_below_a_path, test_certificate,
           test_a_bad_certificate_is_told])

@@ -34,6 +34,14 @@ static bool parse_seconds(const char *text, int64_t *at)
     return true;
 }
 
+/* Not the 30th of February, which mktime takes for a day in March. */
+static bool is_day(int year, int month, int day)
+{
+    struct tm date = {.tm_year = year - 1900, .tm_mon = month - 1, .tm_mday = day};
+    timegm(&date);
+    return date.tm_mon == month - 1 && date.tm_mday == day;
+}
+
 bool when_parse(const char *text, int64_t *at)
 {
     int year, month, day, hour = 0, minute = 0, second = 0, used = 0, more = 0;
@@ -54,8 +62,8 @@ bool when_parse(const char *text, int64_t *at)
                       .tm_sec = second,
                       .tm_isdst = -1};
     long zone;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 24 ||
-        minute < 0 || minute > 59 || second < 0 || second > 60)
+    if (year < 1970 || !is_day(year, month, day) || hour < 0 || hour > 24 || minute < 0 ||
+        minute > 59 || second < 0 || second > 60)
         return false;
     if (!*rest) {
         *at = mktime(&time);

@@ -30,7 +30,7 @@ struct client {
     int fd;
     enum client_state state;
     double since; /* of the state */
-    bool is_proxy, is_stream, paused, cut;
+    bool is_proxy, is_stream, paused, cut, ends;
     bool begun; /* the request's first call */
     unsigned status;
     struct MHD_Response *response; /* to be queued */
@@ -343,6 +343,8 @@ static enum MHD_Result send_answer(struct client *client)
 {
     struct MHD_Response *response = client->response;
     client->response = NULL;
+    if (client->ends)
+        MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
         MHD_queue_response(client->request.connection, client->status, response);
     MHD_destroy_response(response);
@@ -372,7 +374,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
         return MHD_YES;
     /* What follows may be meant as a body or as a request: the connection ends here. */
     http_error(request, status, why);
-    MHD_add_response_header(client->response, "Connection", "close");
+    client->ends = true;
     enter(client, CLIENT_ANSWERING);
     return send_answer(client);
 }
@@ -543,6 +545,11 @@ void http_error(struct http_request *request, unsigned status, const char *why)
     if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, "Retry-After", "5");
     http_answer(request, status, response);
+}
+
+void http_ends(struct http_request *request)
+{
+    client_of(request)->ends = true;
 }
 
 void http_hold(struct http_request *request, void (*over)(void *data), void *data)

@@ -88,6 +88,9 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
 /** {"error":"…"} */
 void http_error(struct http_request *request, unsigned status, const char *text);
 
+/** From within `handle`: the connection ends with the answer. */
+void http_ends(struct http_request *request);
+
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 

@@ -38,7 +38,7 @@ static bool may_change(struct web *web, struct web_request *request)
 {
     struct http_request *http = request->http;
     const char *origin = http_header(http, "Origin");
-    if (!is_json(http_header(http, "Content-Type")))
+    if (!is_json(http_header(http, "Content-Type")) || http_header_count(http, "Content-Type") > 1)
         http_error(http, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected application/json");
     else if (!origin || http_header_count(http, "Origin") > 1 ||
              !guard_same_page(origin, &request->host))

@@ -101,7 +101,8 @@ static bool take_target(struct web *web, struct web_request *request)
     return true;
 }
 
-/* On whose behalf it comes. False: refused. */
+/* On whose behalf it comes. False: refused. What comes by a proxy has a connection of its own: whatever
+ * the two read differently, nothing that stands behind one client's request is taken for another's. */
 static bool take_forwarded(struct web *web, struct web_request *request)
 {
     static const char *const headers[] = {"Forwarded",          "X-Forwarded-For",
@@ -112,8 +113,11 @@ static bool take_forwarded(struct web *web, struct web_request *request)
     if (!http->proxied) {
         for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
             request->unclear |= http_header(http, headers[i]) != NULL;
+        if (request->unclear)
+            http_ends(http);
         return true;
     }
+    http_ends(http);
     const char *list = http_header(http, "X-Forwarded-For");
     const char *scheme = http_header(http, "X-Forwarded-Proto");
     if (scheme)

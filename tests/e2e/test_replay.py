@@ -13,6 +13,7 @@ import pty
 import re
 import selectors
 import subprocess
+import time
 import tty
 
 from harness import (Exchange, Gateway, MAP, PACKGATE, Replayer, decode, find, main, read)
@@ -216,6 +217,7 @@ def unmet(exchange, client, gateway):
                 missing.append(f"{name} is {value}, expected {text}")
         if not missing or decode(row, read(client, row["address"], row["count"], 1)) > start + 40:
             return missing
+        time.sleep(0.1)  # half a poll
 
 
 main([decodes_all_files, says_why_nothing_decodes, replays_all_files_to_the_gateway,

@@ -13,7 +13,7 @@ import time
 
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
-from mqtt_harness import (Broker, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
+from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
                           retained)
 
 SIMULATED = "profile=fixed,voltage_v=26.1,cell_count=8,soc_percent=77"
@@ -538,6 +538,7 @@ def liars_end_in_a_line_of_the_log():
     talks = {"garbage": lambda connection: connection.sendall(os.urandom(4096)),
              "hangs up": lambda connection: connection.close(),
              "refuses": lambda connection: connection.sendall(bytes.fromhex("20020005")),
+             "says what only clients say": lambda connection: connection.sendall(CONNACK + bytes.fromhex("e000")),
              "huge": huge, "flood": flood}
     for name, talk in talks.items():
         server, url = simulate("daly", SIMULATED)
@@ -545,6 +546,8 @@ def liars_end_in_a_line_of_the_log():
                 gateway.client() as client:
             if name == "refuses":
                 gateway.wait_for("mqtt home: broker .* does not let us in: .*; trying again")
+            elif "clients" in name:
+                gateway.wait_for("mqtt home: broker .*: what it says is no MQTT; trying again")
             elif name not in ("huge", "flood"):
                 gateway.wait_for(r"mqtt home: broker .*; trying again")
             polls = read_value(client, "polls", 1)

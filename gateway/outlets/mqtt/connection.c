@@ -141,6 +141,9 @@ static const char *describe(const struct connection *connection, int error)
         return "connection refused";
     case MOSQ_ERR_NOMEM:
         return "a message is too large";
+    case MOSQ_ERR_PROTOCOL:
+    case MOSQ_ERR_MALFORMED_PACKET:
+        return "what it says is no MQTT";
     case MOSQ_ERR_KEEPALIVE:
         return "it does not answer any more";
     default:
@@ -176,6 +179,9 @@ static void fail(struct connection *connection, const char *words)
     double now = clock_now();
     char copy[160];
     snprintf(copy, sizeof copy, "%s", words);
+    size_t size = strlen(copy);
+    if (size > 0 && copy[size - 1] == '.')
+        copy[size - 1] = '\0'; /* of a sentence of the library: ours goes on */
     connection->up = false;
     destroy(connection);
     if (was_up) {

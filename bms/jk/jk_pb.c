@@ -19,9 +19,7 @@
 #define ACK_SIZE 8  /* AA 10 16 RR 00 01 <crc> */
 #define READ_SIZE 8 /* AA 03 <start> <count> <crc> */
 #define EXCEPTION_SIZE 5
-#define EXCEPTION_BIT 0x80
 #define WRITE_MOST_WORDS 4 /* more than any write that was seen on these buses */
-#define READ_MOST_WORDS 125
 #define REGISTER_CHARGE 0x1070
 #define REGISTER_DISCHARGE 0x1074
 #define REGISTER_BALANCER 0x1078
@@ -33,8 +31,7 @@
     3 /* lone requests in a row that only a second one after another request cured                 \
        */
 
-enum function { READ_REGISTERS = 0x03, WRITE_REGISTERS = 0x10 };
-enum exception { BAD_FUNCTION = 1, BAD_ADDRESS = 2, BAD_VALUE = 3, BAD_CRC = 4 };
+#define BAD_CRC 4 /* an exception of theirs alone */
 
 enum variant { VARIANT_TRIGGER, VARIANT_REGISTERS };
 static const char *const variants[] = {"trigger", "registers", NULL};
@@ -81,37 +78,21 @@ enum step {
 };
 
 // clang-format off
+/* Sections 2 and 3. What reads nothing is triggered. */
 static const struct bms_step plan[STEPS] = {
     [STEP_ABOUT]         = {.name = "about",               .every_s = 3600},
     [STEP_SETTINGS]      = {.name = "settings",            .every_s = 300},
-    [STEP_READ_ABOUT]    = {.name = "about registers",     .every_s = 3600},
-    [STEP_READ_SETTINGS] = {.name = "settings registers",  .every_s = 300},
-    [STEP_READ_LIMITS]   = {.name = "limit registers",     .every_s = 3600},
+    [STEP_READ_ABOUT]    = {.name = "about registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1400, ABOUT_WORDS}},
+    [STEP_READ_SETTINGS] = {.name = "settings registers",  .every_s = 300,  .read = {MODBUS_HOLDING, 0x106C, 10}},
+    [STEP_READ_LIMITS]   = {.name = "limit registers",     .every_s = 3600, .read = {MODBUS_HOLDING, 0x1004, 66}},
     [STEP_WAKE]          = {.name = "wake-up"},
     [STEP_STATUS]        = {.name = "status",              .vital = true},
-    [STEP_READ_CELLS]    = {.name = "cell registers",      .vital = true},
-    [STEP_READ_VALUES]   = {.name = "value registers",     .vital = true},
-    [STEP_READ_TEMPS]    = {.name = "temperatures 3 to 5"},
+    [STEP_READ_CELLS]    = {.name = "cell registers",      .vital = true,   .read = {MODBUS_HOLDING, 0x1200, 37}},
+    [STEP_READ_VALUES]   = {.name = "value registers",     .vital = true,   .read = {MODBUS_HOLDING, 0x128A, 36}},
+    [STEP_READ_TEMPS]    = {.name = "temperatures 3 to 5",                  .read = {MODBUS_HOLDING, 0x12F8, 3}},
 };
-
-/* Sections 2 and 3. `words` 0: a trigger. The wake-up serves both ways: packs were seen to go
- * deaf to reads when nobody triggers them. */
-static const struct {
-    uint16_t address;
-    uint8_t words;
-    uint8_t variants; /* bit n: enum variant n */
-} asked[STEPS] = {
-    /*                      address words variants */
-    [STEP_ABOUT]         = {0x161C, 0,    1 << VARIANT_TRIGGER},
-    [STEP_SETTINGS]      = {0x161E, 0,    1 << VARIANT_TRIGGER},
-    [STEP_READ_ABOUT]    = {0x1400, ABOUT_WORDS, 1 << VARIANT_REGISTERS},
-    [STEP_READ_SETTINGS] = {0x106C, 10,   1 << VARIANT_REGISTERS},
-    [STEP_READ_LIMITS]   = {0x1004, 66,   1 << VARIANT_REGISTERS},
-    [STEP_WAKE]          = {0x161E, 0,    1 << VARIANT_TRIGGER | 1 << VARIANT_REGISTERS},
-    [STEP_STATUS]        = {0x1620, 0,    1 << VARIANT_TRIGGER},
-    [STEP_READ_CELLS]    = {0x1200, 37,   1 << VARIANT_REGISTERS},
-    [STEP_READ_VALUES]   = {0x128A, 36,   1 << VARIANT_REGISTERS},
-    [STEP_READ_TEMPS]    = {0x12F8, 3,    1 << VARIANT_REGISTERS},
+static const uint16_t triggers[STEPS] = {
+    [STEP_ABOUT] = 0x161C, [STEP_SETTINGS] = 0x161E, [STEP_WAKE] = 0x161E, [STEP_STATUS] = 0x1620,
 };
 // clang-format on
 
@@ -146,7 +127,7 @@ static void make_write(uint8_t address, uint16_t start, uint16_t words, uint16_t
     size_t data = 2u * words;
     memset(request->bytes, 0, sizeof request->bytes);
     request->bytes[0] = address;
-    request->bytes[1] = WRITE_REGISTERS;
+    request->bytes[1] = MODBUS_WRITE_MANY;
     put_be16(request->bytes + 2, start);
     put_be16(request->bytes + 4, words);
     request->bytes[6] = (uint8_t) data;
@@ -158,18 +139,20 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
     uint8_t address = (uint8_t) bms_address(bms);
-    if (!(asked[step].variants >> bms->options.variant & 1) ||
-        (step == STEP_WAKE && !wake_is_due(memory)))
+    const struct bms_read *read = &plan[step].read;
+    /* The wake-up serves both ways: packs were seen to go deaf to reads when nobody triggers them. */
+    if (step == STEP_WAKE ? !wake_is_due(memory)
+                          : (read->count > 0) != (bms->options.variant == VARIANT_REGISTERS))
         return false;
     if (step == STEP_STATUS || step == STEP_READ_CELLS)
         note_status_request(memory);
     if (step == STEP_SETTINGS || step == STEP_WAKE)
         memory->led = true;
     memory->acknowledged = false;
-    if (asked[step].words == 0)
-        make_write(address, asked[step].address, 1, 0, request);
+    if (read->count > 0)
+        modbus_read(address, read->function, read->start, read->count, request);
     else
-        modbus_read(address, READ_REGISTERS, asked[step].address, asked[step].words, request);
+        make_write(address, triggers[step], 1, 0, request);
     return true;
 }
 
@@ -196,7 +179,7 @@ static uint16_t trigger_of(enum jk_type type)
 /* An acknowledgement of the record's own trigger, from any address. */
 static struct bms_span find_ack(enum jk_type type, const uint8_t *bytes, size_t size)
 {
-    uint8_t expected[] = {WRITE_REGISTERS, 0, 0, 0, 1};
+    uint8_t expected[] = {MODBUS_WRITE_MANY, 0, 0, 0, 1};
     put_be16(expected + 1, trigger_of(type));
     size_t known = size < 6 ? size : 6;
     if (known > 1 && memcmp(bytes + 1, expected, known - 1) != 0)
@@ -281,13 +264,13 @@ static struct bms_span find_write(const uint8_t *bytes, size_t size)
 static struct bms_span find_registers(const struct bms_request *request, const uint8_t *bytes,
                                       size_t size)
 {
-    bool reading = request->size == READ_SIZE && request->bytes[1] == READ_REGISTERS;
+    bool reading = request->size == READ_SIZE && request->bytes[1] == MODBUS_HOLDING;
     if (!reading || bytes[0] != request->bytes[0])
         return skip();
     if (memcmp(bytes, request->bytes, size < READ_SIZE ? size : READ_SIZE) == 0)
         return size < READ_SIZE ? more() : (struct bms_span){BMS_FRAME, READ_SIZE};
     unsigned words = be16(request->bytes + 4);
-    if (size > 2 && (words > READ_MOST_WORDS || bytes[2] != 2 * words))
+    if (size > 2 && (words > MODBUS_READ_MAX || bytes[2] != 2 * words))
         return skip();
     size_t whole = 5u + 2u * words;
     if (size < whole)
@@ -300,8 +283,8 @@ static struct bms_span find_exception(const struct bms_request *request, const u
                                       size_t size)
 {
     bool expected = request->size > 1 && bytes[0] == request->bytes[0] &&
-                    bytes[1] == (request->bytes[1] | EXCEPTION_BIT);
-    if (!expected || (size > 2 && (bytes[2] < BAD_FUNCTION || bytes[2] > BAD_CRC)))
+                    bytes[1] == (request->bytes[1] | MODBUS_EXCEPTION);
+    if (!expected || (size > 2 && (bytes[2] < MODBUS_BAD_FUNCTION || bytes[2] > BAD_CRC)))
         return skip();
     if (size < EXCEPTION_SIZE)
         return more();
@@ -314,11 +297,11 @@ static struct bms_span find_message(const struct bms_request *request, const uin
 {
     if (size < 2)
         return more();
-    if (bytes[1] == WRITE_REGISTERS)
+    if (bytes[1] == MODBUS_WRITE_MANY)
         return find_write(bytes, size);
-    if (bytes[1] == READ_REGISTERS)
+    if (bytes[1] == MODBUS_HOLDING)
         return find_registers(request, bytes, size);
-    return bytes[1] & EXCEPTION_BIT ? find_exception(request, bytes, size) : skip();
+    return bytes[1] & MODBUS_EXCEPTION ? find_exception(request, bytes, size) : skip();
 }
 
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
@@ -341,7 +324,7 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
     (void) bms;
     if (size < 2)
         return more();
-    if (bytes[1] != WRITE_REGISTERS && bytes[1] != READ_REGISTERS)
+    if (bytes[1] != MODBUS_WRITE_MANY && bytes[1] != MODBUS_HOLDING)
         return skip();
     return modbus_question(bms, bytes, size, address);
 }
@@ -351,7 +334,7 @@ static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes
 /* What a trigger asks for; 0: it is none. */
 static enum jk_type type_of_trigger(const struct bms_request *request)
 {
-    if (request->size != 11 || request->bytes[1] != WRITE_REGISTERS)
+    if (request->size != 11 || request->bytes[1] != MODBUS_WRITE_MANY)
         return (enum jk_type) 0;
     for (size_t i = 0; i < SOURCES; i++)
         if (sources[i].trigger == be16(request->bytes + 2))
@@ -448,9 +431,9 @@ static enum bms_result decode_message(struct bms *bms, const struct bms_request 
     bool echo = size == request->size && memcmp(frame, request->bytes, size) == 0;
     if (frame[0] != address || request->size < READ_SIZE || echo)
         return BMS_FOREIGN;
-    if (frame[1] & EXCEPTION_BIT)
+    if (frame[1] & MODBUS_EXCEPTION)
         return frame[2] == BAD_CRC ? BMS_INVALID : BMS_REFUSED;
-    if (frame[1] == READ_REGISTERS)
+    if (frame[1] == MODBUS_HOLDING)
         return decode_registers(bms, request, frame, pack);
     return size == ACK_SIZE ? decode_ack(memory, request, frame) : BMS_FOREIGN;
 }
@@ -470,7 +453,7 @@ static void mask(uint8_t *frame, size_t size)
 {
     if (size >= JK_RECORD_SIZE - 1) {
         jk_record_mask(frame, frame[0] == 0x55 ? 0 : 1);
-    } else if (frame[1] == READ_REGISTERS && frame[2] == 2 * ABOUT_WORDS &&
+    } else if (frame[1] == MODBUS_HOLDING && frame[2] == 2 * ABOUT_WORDS &&
                size == 5 + 2 * ABOUT_WORDS) {
         memset(frame + 3 + ABOUT_PIN, '*', 16);
         modbus_put_crc(frame, size - 2);
@@ -508,9 +491,9 @@ static void append(struct bms_output *out, const uint8_t *bytes, size_t size)
     out->size += size;
 }
 
-static void refuse(const uint8_t *request, enum exception code, struct bms_output *out)
+static void refuse(const uint8_t *request, unsigned code, struct bms_output *out)
 {
-    uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | EXCEPTION_BIT, (uint8_t) code};
+    uint8_t answer[EXCEPTION_SIZE] = {request[0], request[1] | MODBUS_EXCEPTION, (uint8_t) code};
     append(out, answer, modbus_put_crc(answer, 3));
 }
 
@@ -528,13 +511,13 @@ static void emulate_read(const uint8_t *request, const struct pack *pack, struct
     for (size_t i = 0; i < SOURCES; i++)
         if (start >= sources[i].block && start - sources[i].block < BLOCK_END)
             source = &sources[i];
-    if (words == 0 || words > READ_MOST_WORDS) {
-        refuse(request, BAD_VALUE, out);
+    if (words == 0 || words > MODBUS_READ_MAX) {
+        refuse(request, MODBUS_BAD_VALUE, out);
     } else if (!source || start - source->block + 2 * words > BLOCK_END) {
-        refuse(request, BAD_ADDRESS, out);
+        refuse(request, MODBUS_BAD_ADDRESS, out);
     } else {
         struct jk_image image = {.big_endian = true};
-        uint8_t answer[5 + 2 * READ_MOST_WORDS] = {request[0], READ_REGISTERS,
+        uint8_t answer[5 + 2 * MODBUS_READ_MAX] = {request[0], MODBUS_HOLDING,
                                                    (uint8_t) (2 * words)};
         jk_encode(&image, source->type, JK_32S, 0, request[0], pack);
         memcpy(answer + 3, image.bytes + BLOCK_DATA + (start - source->block), 2u * words);
@@ -548,9 +531,9 @@ static void emulate_switch(const uint8_t *request, struct pack *pack, struct bms
     bool known =
         start == REGISTER_CHARGE || start == REGISTER_DISCHARGE || start == REGISTER_BALANCER;
     if (!known || be16(request + 4) != 2) {
-        refuse(request, BAD_ADDRESS, out);
+        refuse(request, MODBUS_BAD_ADDRESS, out);
     } else if (be32(request + 7) > 1) {
-        refuse(request, BAD_VALUE, out);
+        refuse(request, MODBUS_BAD_VALUE, out);
     } else {
         pack_set(pack,
                  start == REGISTER_BALANCER ? SET_BALANCER
@@ -581,8 +564,8 @@ static size_t request_size(const uint8_t *bytes, size_t size)
 {
     if (size < 2)
         return 0;
-    if (bytes[1] != WRITE_REGISTERS)
-        return bytes[1] == READ_REGISTERS || bytes[1] == 0x06 ? READ_SIZE : 1;
+    if (bytes[1] != MODBUS_WRITE_MANY)
+        return bytes[1] == MODBUS_HOLDING || bytes[1] == 0x06 ? READ_SIZE : 1;
     if (size < 7)
         return 0;
     return bytes[5] >= 1 && bytes[5] <= WRITE_MOST_WORDS && bytes[6] == 2 * bytes[5] ? 9u + bytes[6]
@@ -602,12 +585,12 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     memcpy(request.bytes, bytes, whole);
     if (bytes[0] != bms_address(bms))
         return whole;
-    if (bytes[1] == READ_REGISTERS)
+    if (bytes[1] == MODBUS_HOLDING)
         emulate_read(bytes, pack, out);
-    else if (bytes[1] == WRITE_REGISTERS)
+    else if (bytes[1] == MODBUS_WRITE_MANY)
         emulate_write(&request, pack, out);
     else
-        refuse(bytes, BAD_FUNCTION, out);
+        refuse(bytes, MODBUS_BAD_FUNCTION, out);
     return whole;
 }
 

@@ -233,7 +233,7 @@ def packages_are_complete():
         assert "libmosquitto1" not in fields_of(packages()["packgate"])["Depends"]
         pages = {name: re.sub(f"^{DOC}/LICENSE$", f"{DOC}/copyright", re.sub(r"(man\d/.*|NEWS)$", r"\1.gz", name))
                  for name in INSTALLED}
-        wanted = [pages[name].replace("usr/lib/systemd", "lib/systemd")
+        wanted = [pages[name].replace("usr/lib/systemd", "lib/systemd").replace("etc/packgate/", "usr/share/packgate/")
                   for name in INSTALLED if name not in OUTLETS]
         found = [name for name in files_below(f"{root}/packgate") if name.split("/")[-1] not in ("changelog.gz", "libraries")]
         assert found == sorted(wanted), sorted(set(found) ^ set(wanted))
@@ -241,11 +241,12 @@ def packages_are_complete():
         assert others == sorted([*OUTLETS, "usr/share/doc/packgate-outlets"]), others  # the last is a link to that of the gateway
         # The gateway runs without the other package.
         assert run(f"{root}/packgate/usr/bin/packgate", "--version") == f"packgate {version}\n"
-        run(f"{root}/packgate/usr/bin/packgate", "check", f"{root}/packgate/etc/packgate/packgate.ini")
+        run(f"{root}/packgate/usr/bin/packgate", "check", f"{root}/packgate/usr/share/packgate/packgate.ini")
         libraries = read_text(f"{root}/packgate/{DOC}", "libraries")
         assert re.search(r"^  libmodbus\S*  LGPL", libraries, re.M) and re.search(r"^  libmicrohttpd\S*  LGPL", libraries, re.M)
         run("dpkg-deb", "--control", packages()["packgate"], f"{root}/control")
-        assert read_text(root, "control/conffiles") == "/etc/packgate/packgate.ini\n"
+        # Everybody changes the configuration: as a conffile it would be asked about with each upgrade.
+        assert not os.path.exists(f"{root}/control/conffiles")
         run("md5sum", "--check", "--quiet", "../control/md5sums", cwd=f"{root}/packgate")
 
 
@@ -294,10 +295,11 @@ class Host:
     def __init__(self, folder):
         self.root = folder
         self.calls = os.path.join(folder, "calls")
-        for part in ("bin", "usr/bin", "etc/packgate", "var/lib/packgate", "var/lib/private/packgate", "control"):
+        self.config = f"{folder}/etc/packgate/packgate.ini"
+        for part in ("bin", "usr/bin", "usr/share/packgate", "var/lib/packgate", "var/lib/private/packgate", "control"):
             os.makedirs(os.path.join(folder, part))
         shutil.copy(PACKGATE, f"{folder}/usr/bin/packgate")
-        shutil.copy("conf/packgate.ini", f"{folder}/etc/packgate/packgate.ini")
+        shutil.copy("conf/packgate.ini", f"{folder}/usr/share/packgate/packgate.ini")
         for name in ("systemctl", "deb-systemd-invoke", "deb-systemd-helper"):
             with open(f"{folder}/bin/{name}", "w") as file:
                 file.write(f'#!/bin/sh\n[ {name} = deb-systemd-helper ] || echo "$*" >>{self.calls}\n')
@@ -320,16 +322,23 @@ RELOAD, RESTART, STOP = "--system daemon-reload", "try-restart packgate.service"
 
 def first_installation_starts_nothing():
     with scratch() as folder:
-        said, calls = Host(folder).script("postinst", "configure", "")
+        host = Host(folder)
+        said, calls = host.script("postinst", "configure", "")
         assert calls == [] and "systemctl enable --now packgate" in said, (said, calls)
+        assert read_text(host.config) == read_text("conf/packgate.ini") and os.stat(host.config).st_mode & 0o777 == 0o644
+        with open(host.config, "w") as file:
+            file.write("mine\n")
+        host.script("postinst", "configure", "")
+        assert read_text(host.config) == "mine\n"
 
 
 def upgrade_goes_on_with_a_right_configuration_only():
     with scratch() as folder:
         host = Host(folder)
+        host.script("postinst", "configure", "")
         assert host.script("prerm", "upgrade", "0.2")[1] == []
         assert host.script("postinst", "configure", "0.0.9")[1] == [RELOAD, RESTART]
-        with open(f"{folder}/etc/packgate/packgate.ini", "a") as file:
+        with open(host.config, "a") as file:
             file.write("colour = blue\n")
         said, calls = host.script("postinst", "configure", "0.0.9")
         assert calls == [RELOAD] and "unknown key 'colour'" in said and "not restarted" in said, (said, calls)
@@ -338,10 +347,12 @@ def upgrade_goes_on_with_a_right_configuration_only():
 def removal_stops_and_purge_forgets():
     with scratch() as folder:
         host = Host(folder)
+        host.script("postinst", "configure", "")
         assert host.script("prerm", "remove")[1] == [STOP]
         host.script("postrm", "remove")
-        assert os.path.isdir(f"{folder}/var/lib/packgate")
+        assert os.path.isdir(f"{folder}/var/lib/packgate") and os.path.exists(host.config)
         host.script("postrm", "purge")
+        assert not os.path.exists(f"{folder}/etc/packgate")
         assert os.listdir(f"{folder}/var/lib") == ["private"] and os.listdir(f"{folder}/var/lib/private") == []
 
 

@@ -36,7 +36,7 @@ def outlets_of(gateway):
     for child in map(int, children):
         with open(f"/proc/{child}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
-        if words[0].endswith(b"packgate-outlet"):
+        if b"packgate-outlet" in words[0]:
             found[words[1].decode()] = child
     return found
 
@@ -190,7 +190,7 @@ def modbus_times(port, seconds):
             times.append(time.perf_counter() - begin)
             time.sleep(0.002)
     times.sort()
-    return f"median {times[len(times) // 2] * 1e3:.2f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.2f} ms"
+    return f"median {times[len(times) // 2] * 1e3:.2f} ms, p99 {times[len(times) * 99 // 100] * 1e3:.2f} ms, worst {times[-1] * 1e3:.1f} ms"
 
 
 def measure_fleet(folder):

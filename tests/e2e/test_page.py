@@ -330,6 +330,15 @@ def shows_64_packs():
         look("many", url)
 
 
+def fills_a_wall():
+    text = "".join(pack(f"battery-room-{n}", n, f"sim:profile=fixed,cells=8,capacity=100,soc_percent={5 * n}" + (",alarm.cell_over_voltage=protection" if n == 2 else ""), "daly")
+                   for n in range(1, 17))
+    with Gateway(text + WEB) as gateway:
+        url = page_of(gateway)
+        gateway.wait_published(*(f"battery-room-{n}" for n in range(1, 17)))
+        look("wall", url)
+
+
 def shows_4_to_48_cells():
     counts = [4, 8, 24, 32]
     text = "".join(pack(f"cells-{n}", i + 1, f"sim:cells={n},capacity=100,soc=50", "daly") for i, n in enumerate(counts))
@@ -381,7 +390,7 @@ if __name__ == "__main__":
         main([shows_what_is_and_says_what_is_old, shows_nothing_of_a_pack_that_never_answered, values_that_came_early_are_older, says_when_the_gateway_is_silent,
               fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
               works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger, stands_still_for_who_wants_it, draws_half_a_year, logs_in_and_switches,
-              tells_how_it_is_set_up, the_demonstration_ends_with_its_address, builds_without_network, weighs_little, shows_64_packs, shows_4_to_48_cells])
+              tells_how_it_is_set_up, the_demonstration_ends_with_its_address, builds_without_network, weighs_little, shows_64_packs, fills_a_wall, shows_4_to_48_cells])
     finally:
         Browser.close()
         if House.opened:

@@ -436,6 +436,23 @@ const cases = {
         complaints.splice(0, Infinity, ...complaints.filter(words => !words.includes('500')));
     },
 
+    // Sixteen packs on a wall: all of them at once, each as large as there is room for; no word is broken on a phone.
+    async wall() {
+        for (const [locale, viewport] of [['en-GB', { width: 3840, height: 2160 }], ['en-GB', { width: 1280, height: 860 }], ['de-DE', { width: 320, height: 640 }], ['fr-FR', { width: 390, height: 800 }]]) {
+            const page = await open({ viewport, locale });
+            await page.waitForFunction(() => document.querySelectorAll('.tile .soc').length === 16);
+            await page.locator('.tile .mark[data-level=protection]').waitFor();
+            const seen = await page.evaluate(() => [...document.querySelectorAll('.tile')].map(n => {
+                const box = n.getBoundingClientRect(), mark = n.querySelector('.mark');
+                return { right: box.right, bottom: box.bottom, width: box.width, lines: mark.textContent ? mark.getBoundingClientRect().height / parseFloat(getComputedStyle(mark).fontSize) : 0,
+                    spills: [...n.querySelectorAll('.name, .mark, .bat, .small, .soc')].some(part => part.getBoundingClientRect().right > box.right + 1) };
+            }));
+            check(seen.every(tile => tile.right <= viewport.width && !tile.spills && tile.lines < 2.4), `${viewport.width}: ${JSON.stringify(seen.find(tile => tile.spills || tile.lines >= 2.4))}`);
+            if (viewport.width > 3000) check(seen.every(tile => tile.bottom <= viewport.height && tile.width > 600), `on a wall: ${JSON.stringify(seen.at(-1))}`);
+            await page.context().close();
+        }
+    },
+
     // By finger: two zoom, one moves the cursor, a tap opens a pack and picks a cell; nothing needs a mouse above it.
     async touch() {
         const page = await open({ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true });

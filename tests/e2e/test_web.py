@@ -540,7 +540,9 @@ def test_events_of_the_past():
         database = sqlite3.connect(page.file, timeout=PATIENCE)
         with database:
             database.execute("INSERT OR IGNORE INTO pack(name) VALUES ('shed')")
-            database.execute("INSERT INTO event SELECT 1000, id, 'alarm', 'soc_low', 'warning', 'on' FROM pack WHERE name = 'shed'")
+            for row in ("1000, id, 'alarm', 'soc_low', 1, 'on'", "1001, id, 'alarm', 'soc_low', 2, 'off'",
+                        "1002, id, 'switched', 'charge off, discharge on', 0, 'modbus 192.0.2.1'", "1003, id, 'switched', 'SOC 50 %', 1, 'x'"):
+                database.execute(f"INSERT INTO event SELECT {row} FROM pack WHERE name = 'shed'")
         database.close()
         program.process.send_signal(signal.SIGSTOP)
         try:
@@ -550,8 +552,13 @@ def test_events_of_the_past():
                 time.sleep(0.2)
         finally:
             program.process.send_signal(signal.SIGCONT)
-        assert events[-1] == {"time": 1000, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "warning", "text": "on",
-                              "active": 1}, events
+        # As they are told when they happen: levels by their words, an order that was not confirmed as such.
+        order = {"time": 1002, "pack": "shed", "kind": "switched", "confirmed": 0, "from": "modbus 192.0.2.1"}
+        assert events[-5:] == [
+            {"time": 1003, "pack": "shed", "kind": "switched", "name": "SOC 50 %", "confirmed": 1, "from": "x"},
+            order | {"name": "charge_mos", "text": "off"}, order | {"name": "discharge_mos", "text": "on"},
+            {"time": 1001, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "protection", "text": "off", "active": 0},
+            {"time": 1000, "pack": "shed", "kind": "alarm", "name": "soc_low", "level": "warning", "text": "on", "active": 1}], events
         assert events[0]["pack"] == "shed" and abs(events[0]["time"] - time.time()) < PATIENCE
 
 

@@ -82,6 +82,11 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
 {
     static const char *const names[ORDER_SWITCHES] = {
         [BMS_CHARGE_MOS] = "charge_mos", [BMS_DISCHARGE_MOS] = "discharge_mos"};
+    char words[SWITCHES_TEXT];
+    if (report->ordered.sets)
+        tell(web, json_pack("{s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind", "switched",
+                            "name", switches_format(&report->ordered, words), "confirmed",
+                            report->result == ORDER_DONE, "from", report->from));
     for (int i = 0; i < ORDER_SWITCHES; i++)
         if (report->ordered.wanted[i])
             tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "pack", source->name, "kind",
@@ -102,14 +107,54 @@ void news_begin(struct web *web)
          json_pack("{s:I, s:s}", "time", (json_int_t) floor(web->begun_at), "kind", "started"));
 }
 
+/* The database has one row for an order, "charge off, discharge on", with who gave it as its text and 1 as its
+ * level if it was confirmed; here each switch is an event, as when it happens. */
+static void add_past_order(json_t *list, const struct query_event *event)
+{
+    static const struct {
+        const char *words, *name, *text;
+    } orders[] = {{"charge on", "charge_mos", "on"},
+                  {"charge off", "charge_mos", "off"},
+                  {"discharge on", "discharge_mos", "on"},
+                  {"discharge off", "discharge_mos", "off"}};
+    const bool confirmed = event->level && strcmp(event->level, "1") == 0;
+    char words[SWITCHES_TEXT];
+    snprintf(words, sizeof words, "%s", event->name ? event->name : "");
+    char *rest = words;
+    for (const char *word; (word = strsep(&rest, ",")) != NULL;) {
+        const char *name = word + (*word == ' '), *text = NULL;
+        for (size_t i = 0; i < sizeof orders / sizeof *orders && !text; i++)
+            if (strcmp(orders[i].words, name) == 0) {
+                text = orders[i].text;
+                name = orders[i].name;
+            }
+        json_array_append_new(list, json_pack("{s:I, s:s, s:s*, s:s, s:s*, s:i, s:s*}", "time",
+                                              (json_int_t) event->t, "kind", "switched", "pack",
+                                              event->pack, "name", name, "text", text, "confirmed",
+                                              confirmed, "from", event->text));
+    }
+}
+
+/* By its word, as everywhere but in the database. */
+static const char *level_name(const char *level)
+{
+    static const char *const names[] = {[1] = "warning", [2] = "protection"};
+    return level && (level[0] == '1' || level[0] == '2') && !level[1] ? names[level[0] - '0']
+                                                                      : level;
+}
+
 static void add_past(void *data, const struct query_event *event)
 {
     json_t *list = data;
+    const char *kind = event->kind ? event->kind : "";
+    if (strcmp(kind, "switched") == 0) {
+        add_past_order(list, event);
+        return;
+    }
     json_t *object = json_pack("{s:I, s:s, s:s*, s:s*, s:s*, s:s*}", "time", (json_int_t) event->t,
-                               "kind", event->kind ? event->kind : "", "pack", event->pack, "name",
-                               event->name, "level", event->level, "text", event->text);
-    const bool is_alarm = event->kind && strcmp(event->kind, "alarm") == 0;
-    if (object && is_alarm)
+                               "kind", kind, "pack", event->pack, "name", event->name, "level",
+                               level_name(event->level), "text", event->text);
+    if (object && strcmp(kind, "alarm") == 0)
         json_object_set_new(object, "active",
                             json_integer(!event->text || strcmp(event->text, "off") != 0));
     json_array_append_new(list, object);

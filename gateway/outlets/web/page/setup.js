@@ -40,11 +40,8 @@ function eventWords(e) {
   case 'stale': return t('f_stale');
   case 'back': return t('answers_again');
   case 'started': return t('started');
-  // What the history has of an order: "charge MOS off" as name, who as text.
-  case 'switched': {
-    const isOld = e.text !== 'on' && e.text !== 'off', failed = e.confirmed === 0 || e.level === 'failed', from = isOld ? e.text : e.from;
-    return [isOld ? `${t('switches')}: ${e.name}` : t('switched', name, t(e.text)), failed ? t('not_confirmed') : null, from].filter(Boolean).join(', ');
-  }
+  // A setting that was written has no text.
+  case 'switched': return [e.text ? t('switched', name, t(e.text)) : name, e.confirmed ? null : t('not_confirmed'), e.from].filter(Boolean).join(', ');
   default: return hasText(e.kind) ? t(e.kind) : [e.kind, name, e.text].filter(Boolean).join(' ');
   }
 }

@@ -36,6 +36,7 @@ bench: test-deps
 	@echo 'Ages under stalls, losses and delays, and recovery times, on a clock that is turned:'
 	AGES=1 $(BUILD)/tests/test_ages | grep published
 	$(BUILD)/tests/test_recovery | grep ' s'
+	$(if $(filter no,$(BLE)),,/usr/bin/python3 tests/bench/bluetooth.py $(BUILD))
 	$(if $(filter mqtt,$(OUTLETS)),/usr/bin/python3 tests/bench/mqtt.py $(BUILD))
 	$(if $(filter influx,$(OUTLETS)),/usr/bin/python3 tests/bench/influx.py $(BUILD))
 	$(if $(filter web,$(OUTLETS)),/usr/bin/python3 tests/bench/page.py $(BUILD))

@@ -15,6 +15,7 @@
 #define LIST_S 10.0  /* for an answer out of BlueZ' own memory, */
 #define WRITE_S 10.0 /* and for one that the radio is needed for */
 #define START_S 10.0
+#define BUS_ENDED "the system bus (D-Bus) ended the connection"
 #define SCAN_TRIES 10
 #define SCAN_AGAIN_S 1.0
 #define SIGNAL_UNKNOWN 127 /* as controllers say it */
@@ -295,7 +296,7 @@ static void process(struct bluez *bluez)
     for (unsigned n = 0; n < AT_ONCE && more > 0 && !bluez->why[0]; n++)
         more = sd_bus_process(bluez->bus, NULL);
     if (more < 0)
-        bluez_fail(bluez, "the system bus (D-Bus) ended the connection");
+        bluez_fail(bluez, BUS_ENDED);
     bluez->events->settled(bluez->data);
     if (bluez->bus && !bluez->why[0]) {
         arm(bluez);
@@ -334,6 +335,9 @@ static struct bluez_call *begin_call(struct bluez *bluez, bluez_reply *reply)
 static void end_call(struct bluez_call *call, sd_bus_message *message)
 {
     const sd_bus_error *error = sd_bus_message_get_error(message);
+    /* What is under way when the bus hangs up ends as if BlueZ had not answered. */
+    if (error && sd_bus_is_open(call->bluez->bus) <= 0)
+        bluez_fail(call->bluez, BUS_ENDED);
     bluez_reply *reply = call->reply;
     call->reply = NULL;
     struct bluez_error told = {0};

@@ -294,10 +294,10 @@ const struct bms_driver jk02_driver = {
     .name = "jk02",
     .on_air = true,
     .title = "JK, Bluetooth frames (55 AA EB 90) over a bridge or a module line",
-    .guide = {.makes = "JK over Bluetooth, through a Bluetooth-to-TCP bridge",
-              .port = "TCP bridge, UART",
-              .wires = "a Bluetooth-to-TCP bridge (characteristic FFE1), or the 3.3 V lines of "
-                       "the Bluetooth module",
+    .guide = {.makes = "JK over Bluetooth",
+              .port = "Bluetooth, TCP bridge, UART",
+              .wires = "none, `port = ble:ADDRESS`; or a Bluetooth-to-TCP bridge (characteristic "
+                       "FFE1), or the 3.3 V lines of the Bluetooth module",
               .setting = "close the app: Bluetooth takes one connection",
               .address = "`auto`, `32s`, `24s`"},
     .variants = variants,

@@ -90,8 +90,9 @@ static void print_page(FILE *out)
         print_address(driver, out);
         fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
     }
-    fprintf(out, "\nCAN ports and the inverter side of a BMS are not supported. Bluetooth needs a "
-                 "bridge.\n");
+    fprintf(out,
+            "\nCAN ports and the inverter side of a BMS are not supported. "
+            "[bluetooth.md](bluetooth.md): Daly, JBD and JK packs by their Bluetooth modules.\n");
 }
 
 static void print_text(FILE *out)

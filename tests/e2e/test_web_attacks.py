@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import selectors
 import socket
 import time
 
@@ -153,6 +154,32 @@ def test_streams_are_limited():
         assert is_well(page)
 
 
+def test_many_viewers():
+    """Of more than fit into a tick each has its turn: all get their beats, and values that follow one another."""
+    with Page("max_clients = 320\nmax_streams = 300\nmax_per_address = 320") as page, contextlib.ExitStack() as stack:
+        page.await_fresh()
+        waiting, got = selectors.DefaultSelector(), {}
+        for _ in range(300):
+            viewer = stack.enter_context(page.raw(f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()))
+            waiting.register(viewer, selectors.EVENT_READ)
+            got[viewer] = b""
+        deadline = time.monotonic() + PATIENCE
+        while waiting.get_map():
+            assert time.monotonic() < deadline, f"{len(waiting.get_map())} of 300 wait"
+            for key, _ in waiting.select(1):
+                piece = key.fileobj.recv(65536)
+                assert piece, "a viewer was cut"
+                got[key.fileobj] += piece
+                # The first three, and two later ones of each.
+                if got[key.fileobj].count(b"event: pack") >= 9 and got[key.fileobj].count(b"event: beat") >= 2:
+                    waiting.unregister(key.fileobj)
+        for text in got.values():
+            for event in text.partition(b"\r\n\r\n")[2].decode().split("\n\n")[:-1]:
+                lines = dict(line.split(": ", 1) for line in event.split("\n"))
+                assert set(lines) in ({"retry"}, {"event", "data"}) and json.loads(lines.get("data", "0")) is not None, event
+        assert is_well(page)
+
+
 def test_viewers_are_not_idle():
     """Streams stay when others come; when all places are streams, one more gets 503."""
     with Page("max_clients = 4\nmax_streams = 4\nmax_per_address = 4") as page, contextlib.ExitStack() as stack:
@@ -258,5 +285,5 @@ def test_rubbish():
 
 if __name__ == "__main__":
     main([test_idle_connections_end, test_drippers, test_stalled_reader, test_slow_reader, test_half_requests,
-          test_half_requests_of_one_address, test_streams_are_limited, test_viewers_are_not_idle, test_smuggling,
+          test_half_requests_of_one_address, test_many_viewers, test_streams_are_limited, test_viewers_are_not_idle, test_smuggling,
           test_oversize, test_not_allowed, test_rubbish], at_once=4)

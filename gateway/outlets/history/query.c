@@ -43,8 +43,25 @@ bool history_level_find(const char *name, enum history_level *level)
     return false;
 }
 
+struct columns {
+    char sql[SQL_SIZE];
+    size_t size;
+    enum history_value value[ROW_VALUES];
+    unsigned count;
+};
+
+/* What was asked last of a level: whoever reads all packs asks the same of each, and a few rows of each take less than the
+ * question. */
+struct question {
+    bool wanted[ROW_VALUES], extremes;
+    struct columns columns;
+    sqlite3_stmt *statement;
+    bool busy; /* somebody goes through its rows */
+};
+
 struct query {
     sqlite3 *db;
+    struct question *asked[HISTORY_LEVELS];
 };
 
 struct query *query_open(const char *path, char *why, size_t size)
@@ -66,8 +83,17 @@ struct query *query_open(const char *path, char *why, size_t size)
     return NULL;
 }
 
+static void free_question(struct question *question)
+{
+    if (question)
+        sqlite3_finalize(question->statement);
+    free(question);
+}
+
 void query_close(struct query *query)
 {
+    for (int level = 0; query && level < HISTORY_LEVELS; level++)
+        free_question(query->asked[level]);
     if (query)
         sqlite3_close_v2(query->db);
     free(query);
@@ -111,13 +137,6 @@ static int64_t start_of(int64_t day)
                        .tm_isdst = -1};
     return mktime(&local);
 }
-
-struct columns {
-    char sql[SQL_SIZE];
-    size_t size;
-    enum history_value value[ROW_VALUES];
-    unsigned count;
-};
 
 static void add(struct columns *columns, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -189,24 +208,69 @@ static void take_row(sqlite3_stmt *statement, const struct query_ask *ask,
     row->fresh_s = (uint32_t) sqlite3_column_int64(statement, at);
 }
 
-long query_rows(struct query *query, const struct query_ask *ask,
-                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
-                size_t size)
+static bool is_same(const struct question *question, const struct query_ask *ask)
 {
-    struct columns columns = {.count = 0};
-    sqlite3_stmt *statement;
+    return question && !question->busy && question->extremes == ask->extremes &&
+           memcmp(question->wanted, ask->wanted, sizeof question->wanted) == 0;
+}
+
+/* The question for the rows of a pack: ?1 its name, ?2 and ?3 the span. NULL: `why` says what is wrong. */
+static struct question *prepare(struct query *query, const struct query_ask *ask, char *why,
+                                size_t size)
+{
     const char *table = levels[ask->level].name, *time = time_column(ask->level);
-    add(&columns, "SELECT %s, n", time);
-    list_columns(query, ask, &columns);
-    add(&columns,
+    struct question *question = query->asked[ask->level];
+    if (is_same(question, ask))
+        return question;
+    question = calloc(1, sizeof *question);
+    if (!question) {
+        snprintf(why, size, "out of memory");
+        return NULL;
+    }
+    memcpy(question->wanted, ask->wanted, sizeof question->wanted);
+    question->extremes = ask->extremes;
+    add(&question->columns, "SELECT %s, n", time);
+    list_columns(query, ask, &question->columns);
+    add(&question->columns,
         " FROM %1$s WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND %2$s >= ?2 AND %2$s < "
         "?3 "
         "ORDER BY %2$s",
         table, time);
-    if (sqlite3_prepare_v2(query->db, columns.sql, -1, &statement, NULL) != SQLITE_OK) {
+    if (sqlite3_prepare_v2(query->db, question->columns.sql, -1, &question->statement, NULL) !=
+        SQLITE_OK) {
         snprintf(why, size, "%s", sqlite3_errmsg(query->db));
-        return -1;
+        free_question(question);
+        return NULL;
     }
+    return question;
+}
+
+/* It is kept for the next pack, unless somebody is still going through the rows of the one before. */
+static void put_back(struct query *query, enum history_level level, struct question *question)
+{
+    sqlite3_reset(question->statement);
+    sqlite3_clear_bindings(question->statement);
+    question->busy = false;
+    struct question *kept = query->asked[level];
+    if (kept == question)
+        return;
+    if (kept && kept->busy) {
+        free_question(question);
+        return;
+    }
+    free_question(kept);
+    query->asked[level] = question;
+}
+
+long query_rows(struct query *query, const struct query_ask *ask,
+                bool (*each)(void *data, const struct history_row *row), void *data, char *why,
+                size_t size)
+{
+    struct question *question = prepare(query, ask, why, size);
+    if (!question)
+        return -1;
+    sqlite3_stmt *statement = question->statement;
+    question->busy = true;
     sqlite3_bind_text(statement, 1, ask->pack, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, time_of(ask->level, ask->from));
     /* Days: the one that `to` lies in counts unless it only begins there. */
@@ -218,7 +282,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
     long count = 0;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        take_row(statement, ask, &columns, &row);
+        take_row(statement, ask, &question->columns, &row);
         count++;
         if (!each(data, &row)) {
             code = SQLITE_DONE;
@@ -229,7 +293,7 @@ long query_rows(struct query *query, const struct query_ask *ask,
         snprintf(why, size, "%s", sqlite3_errmsg(query->db));
         count = -1;
     }
-    sqlite3_finalize(statement);
+    put_back(query, ask->level, question);
     return count;
 }
 

@@ -50,7 +50,7 @@ class Gateway:
     def __init__(self, name, token, context):
         self.name, self.token, self.context = name, token, context
         self.owed, self.recent = collections.deque(), collections.deque()
-        self.last = None
+        self.last, self.ticks = None, 0
         self.reader = self.writer = None
 
     async def post(self, body):
@@ -77,6 +77,7 @@ class Gateway:
         now = int(time.time()) // interval * interval
         for at in range(self.last + interval if self.last else now, now + 1, interval):
             total["ticks"] += 1
+            self.ticks += 1
             self.owed.append(at)
             self.last = at
 
@@ -134,6 +135,7 @@ async def main():
     await asyncio.wait(runs, timeout=PATIENCE)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({**total, "per_pack": PER_PACK, "packs": PACKS, "owed": sum(len(gateway.owed) for gateway in gateways),
+                      "by_gateway": {gateway.name: gateway.ticks for gateway in gateways},
                       "cpu_s": usage.ru_utime + usage.ru_stime}), flush=True)
 
 asyncio.run(main())

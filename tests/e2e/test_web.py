@@ -145,7 +145,7 @@ def test_stream_has_news_only():
     stopped, port = simulate("daly", "profile=fixed,cells=8,soc=50")
     packs = PACK.format("gone", port, 1)
     for unit, name in ((2, "calm"), (3, "watched")):
-        packs += PACK.format(name, "sim:profile=fixed,cells=8,soc=50", unit)
+        packs += PACK.format(name, "sim:profile=fixed,cells=8,soc=50", unit).replace("stale_after = 1s\n", "")
     with stopped, Page(packs=packs) as page:
         page.await_fresh()
         with page.raw(f"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()) as raw:
@@ -160,14 +160,17 @@ def test_stream_has_news_only():
                 while told.get("gone", {}).get("fresh") != 0 or len(told) < 3:
                     told.update({event["pack"]: event for event in [stream.next("pack")[1]]})
                 stream.next("beat")
-                counts = {"gone": 0, "calm": 0, "watched": 0}
-                while (event := stream.next())[0] != "beat":
-                    if event[0] == "pack":
-                        name, state = event[1]["pack"], event[1]["state"]
-                        counts[name] += state == told[name]["state"]
-                        told[name] = event[1]
-            # All values of a pack have its counters, which go on.
-            assert counts["gone"] == 1 and counts["calm"] == 0 and 2 <= counts["watched"] <= 11, counts
+                deadline, counts = time.monotonic() + PATIENCE, {}
+                # All values of a pack have its counters, which go on. On a busy machine packs may be late for once.
+                while not (counts.get("gone") == 1 and counts["calm"] == 0 and counts["watched"] >= 2):
+                    assert time.monotonic() < deadline, counts
+                    counts = {"gone": 0, "calm": 0, "watched": 0}
+                    while (event := stream.next())[0] != "beat":
+                        if event[0] == "pack":
+                            name, state = event[1]["pack"], event[1]["state"]
+                            counts[name] += state == told[name]["state"]
+                            told[name] = event[1]
+                    assert max(counts.values()) <= 11, counts
         finally:
             stopped.process.send_signal(signal.SIGCONT)
 

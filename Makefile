@@ -131,6 +131,11 @@ bluetooth-vm:
 	@$(MAKE) --no-print-directory $(BUILD)/packgate
 	tests/bluetooth/vm build/vm $(BUILD)/packgate
 
+# The Debian packages below a real systemd, in a container, with the system bus and a stand-in for BlueZ; as root.
+bluetooth-service: deb
+	@tests/install-packages systemd-container dbus bluez python3-dbus python3-gi procps
+	tests/bluetooth/trial build/trial $(filter-out $(wildcard $(PACKED)/*-dbgsym_*),$(wildcard $(PACKED)/packgate*_$(VERSION)_$(shell dpkg --print-architecture).deb))
+
 # Many gateways into one database, for FLEET_GATEWAYS, FLEET_REAL and FLEET_SECONDS; a small one is one of the tests.
 fleet: test-deps
 	@$(MAKE) --no-print-directory all
@@ -174,11 +179,12 @@ help:
 	@echo "make bench      speed and memory on this machine; make fuzz: fuzzers, FUZZ_SECONDS each"
 	@echo "make fleet      a thousand gateways through nginx into VictoriaMetrics, each part killed, every sample counted"
 	@echo "make soak       64 packs, ten clients and everything that goes wrong, for SOAK_MINUTES (60)"
-	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root"
+	@echo "make bluetooth-vm  packs over real BlueZ in a virtual machine, some minutes, as root; bluetooth-service: the packages"
+	@echo "                below a real systemd, with the system bus"
 	@echo "make lint format coverage clean"
 
 include packaging/install.mk packaging/package.mk
 -include $(OBJECTS:.o=.d) $(UNITS:=.d)
 
 .SECONDARY:
-.PHONY: all run test check unit-programs deps test-deps docs soak fleet bluetooth-vm format lint coverage clean help
+.PHONY: all run test check unit-programs deps test-deps docs soak fleet bluetooth-vm bluetooth-service format lint coverage clean help

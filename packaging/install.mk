@@ -4,6 +4,7 @@ bindir     = $(PREFIX)/bin
 mandir     = $(PREFIX)/share/man
 docdir     = $(PREFIX)/share/doc/packgate
 unitdir    = $(PREFIX)/lib/systemd/system
+usersdir   = $(PREFIX)/lib/sysusers.d
 libdir     = $(PREFIX)/lib/packgate
 confdir    = /etc/packgate
 INSTALL    ?= install
@@ -19,7 +20,7 @@ TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(unitdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(unitdir) $(usersdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(OUTLET_PROGRAMS) $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
@@ -33,12 +34,13 @@ install-files: | all
 	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
+	$(INSTALL) -m 644 conf/packgate.sysusers $(DESTDIR)$(usersdir)/packgate.conf
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)
 
 # Leaves the configuration and what the service has counted.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(bindir)/packgate $(mandir)/man1/packgate.1 $(mandir)/man5/packgate.ini.5 \
-	    $(unitdir)/packgate.service)
+	    $(unitdir)/packgate.service $(usersdir)/packgate.conf)
 	rm -rf $(DESTDIR)$(docdir) $(DESTDIR)$(libdir)
 
 # The pictures of the documentation, by the script that tests the page.

@@ -119,7 +119,7 @@ EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "grafana.json", "homea
 DOC = "usr/share/doc/packgate"
 OUTLETS = [f"usr/lib/packgate/packgate-outlet-{name}" for name in ("history", "influx", "mqtt", "notify", "print", "web")]
 INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
-                    "usr/lib/systemd/system/packgate.service",
+                    "usr/lib/systemd/system/packgate.service", "usr/lib/sysusers.d/packgate.conf",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in files_below("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
                     *(f"{DOC}/examples/views/{name}" for name in os.listdir("conf/views")),

@@ -3,6 +3,7 @@
 pymodbus and mbpoll as clients, and a TCP server that replays exchange files. Tests print TAP."""
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -430,8 +431,8 @@ def run_case(number, test):
     return True
 
 
-def run_apart(number, test):
-    """Runs one in a process of its own; (its id, a file with what it says)."""
+def run_apart(cases, close):
+    """Runs some in turn in a process of their own; (its id, a file with what it says)."""
     said = tempfile.TemporaryFile()
     sys.stdout.flush()
     pid = os.fork()
@@ -440,44 +441,49 @@ def run_apart(number, test):
         try:
             os.dup2(said.fileno(), 1)
             os.dup2(said.fileno(), 2)
-            status = 0 if run_case(number, test) else 1
+            status = 0 if all([run_case(number, test) for number, test in cases]) else 1
+            close()
         finally:
             sys.stdout.flush()
             os._exit(status)
     return pid, said
 
 
-def run_side_by_side(tests, at_once):
-    """All of them, as many at a time as are allowed; how many failed. Each says all that it has to say when it is over."""
-    waiting, running, failed = list(enumerate(tests, 1)), {}, 0
+def run_side_by_side(parts, at_once, close):
+    """All of them, as many at a time as are allowed; whether all have passed. Each says all that it has to say when it is over."""
+    waiting, running, passed = list(parts), {}, True
     while waiting or running:
         if waiting and len(running) < at_once:
-            number, test = waiting.pop(0)
-            pid, said = run_apart(number, test)
-            running[pid] = test, said
+            cases = waiting.pop(0)
+            pid, said = run_apart(cases, close)
+            running[pid] = cases, said
             continue
         pid, status = os.wait()
         if pid not in running:
             continue
-        test, said = running.pop(pid)
+        cases, said = running.pop(pid)
         with said:
             said.seek(0)
             sys.stdout.write(said.read().decode(errors="replace"))
         if os.WIFSIGNALED(status):
-            print(f"# {test.__name__} was ended by signal {os.WTERMSIG(status)}")
+            print(f"# {', '.join(test.__name__ for _, test in cases)}: ended by signal {os.WTERMSIG(status)}")
         sys.stdout.flush()
-        failed += status != 0
-    return failed
+        passed = passed and status == 0
+    return passed
 
 
-def main(tests, at_once=1):
+def main(tests, at_once=1, close=lambda: None):
     """Runs the test functions and prints TAP; the exit status is 1 when any failed. Where they share nothing and mostly wait,
-    several run `at_once`, each in a process of its own; the longest should come first then."""
+    several run `at_once`, each in a process of its own; the longest should come first then. A list among them is run in
+    turn in one process. What the cases of a process share is closed by `close`."""
     for tool in ("mbpoll",):
         assert shutil.which(tool), f"{tool} is missing"
-    print(f"1..{len(tests)}", flush=True)
+    numbers = itertools.count(1)
+    parts = [[(next(numbers), test) for test in (part if isinstance(part, list) else [part])] for part in tests]
+    print(f"1..{sum(map(len, parts))}", flush=True)
     if at_once > 1:
-        failed = run_side_by_side(tests, at_once)
+        passed = run_side_by_side(parts, at_once, close)
     else:
-        failed = [run_case(number, test) for number, test in enumerate(tests, 1)].count(False)
-    sys.exit(failed != 0)
+        passed = all([run_case(number, test) for part in parts for number, test in part])
+        close()
+    sys.exit(not passed)

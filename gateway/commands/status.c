@@ -96,6 +96,9 @@ static void write_lines(const json_t *status, double now, FILE *out)
         const json_int_t signal = json_integer_value(json_object_get(line, "signal_dbm"));
         if (signal != 0)
             fprintf(out, ", %lld dBm", (long long) signal);
+        const double late_s = asking_number(line, "late_s");
+        if (late_s > 0)
+            fprintf(out, ", replies after %.1f s", late_s);
         write_since(out, line, "since", now);
         write_bytes(out, line, "received");
         write_bytes(out, line, "sent");

@@ -155,7 +155,7 @@ static const struct config_key line_keys[] = {
     {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .min = 0.01, .max = 60,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "Silence that counts as no answer."},
+     .help = "Silence that counts as no answer. Where replies regularly come later, they are waited for up to 30 s, and the log says what to set."},
     {.name = "gap", WHOLE(line_config), .type = &type_gap, .min = 0, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,

@@ -90,6 +90,8 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
         add_count(object, "openings", facts.openings);
         add_count(object, "errors", facts.troubles);
         add_error(object, facts.trouble, facts.trouble_at, now);
+        if (facts.late_s > 0)
+            add(object, "late_s", seconds(facts.late_s));
         if (facts.signal_dbm != 0)
             add(object, "signal_dbm", json_integer(facts.signal_dbm));
     } else {

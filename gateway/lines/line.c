@@ -49,6 +49,7 @@
 #define DISORDER_MARGIN_S 0.1
 #define DISORDER_KEPT_S 600 /* since it showed last */
 #define DISORDER_TOLD_S 0.5 /* by how much, to be worth a word in the log */
+#define LATE_TOLD_S 3600    /* replies that come late are worth a word once in so long */
 #define RESTLESS_S 0.3      /* longest wait for a line that will not be quiet between requests */
 
 /*
@@ -107,6 +108,8 @@ struct line {
     bool opened;          /* once at least */
     bool asked, answered; /* since it was opened; answered: something useful came */
     bool reported_down;
+    bool reported_late;
+    double late_told_at; /* last */
     bool started;
     struct line_facts facts; /* all but `state` */
 
@@ -182,11 +185,18 @@ static double wire_s(const struct line *line, size_t bytes)
 }
 
 /* Protocols on one line have their own patience. */
-static double reply_s(const struct line *line)
+static double usual_reply_s(const struct line *line, const struct poller *poller)
 {
-    unsigned own = line->flight.member->poller->config->driver->line.reply_ms;
+    unsigned own = poller->config->driver->line.reply_ms;
     unsigned least = port_least_reply_ms(line->port);
     return (line->config->reply_ms ? line->config->reply_ms : own > least ? own : least) / 1e3;
+}
+
+/* More than that, where they are known to come later. */
+static double reply_s(const struct line *line)
+{
+    const struct poller *poller = line->flight.member->poller;
+    return lateness_wait_s(&poller->lateness, usual_reply_s(line, poller));
 }
 
 /* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
@@ -197,7 +207,8 @@ static double patience_s(const struct line *line)
     double most = reply_s(line), usual = poller->answer_s;
     for (unsigned i = 0; usual == 0 && i < line->turns.count; i++)
         usual = line->turns.list[i].poller->answer_s;
-    bool patient = line->flight.order || !poller_is_unsure(poller) || usual == 0;
+    bool patient =
+        line->flight.order || poller->lateness.trying || !poller_is_unsure(poller) || usual == 0;
     if (patient || poller->silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
         return most;
     /* What comes before the vital step only wakes the pack up. */
@@ -523,18 +534,22 @@ static double thinking_at(const struct line *line)
     return line->overheard.size > 0 ? line->overheard_at + HEARD_OUT_S : INFINITY;
 }
 
-/* The line is quiet: what was that? */
-static void think_over(struct line *line, double now)
+/* The line is quiet: what was that? True: a reply that came too late. */
+static bool think_over(struct line *line, double now)
 {
+    bool late = false;
     for (unsigned i = 0; line->overheard.size > 0 && i < line->turns.count; i++) {
-        double late_s =
-            poller_recognize(line->turns.list[i].poller, line->overheard_at, &line->overheard);
-        if (isnan(late_s))
-            continue;
-        note_disorder(line, late_s, now);
-        break;
+        struct poller *poller = line->turns.list[i].poller;
+        double late_s = poller_recognize(poller, line->overheard_at, &line->overheard);
+        if (!isnan(late_s))
+            note_disorder(line, late_s, now);
+        late = isnan(late_s) && line->state == LINE_RESTING &&
+               poller_overhears(poller, now, &line->overheard);
+        if (!isnan(late_s) || late)
+            break;
     }
     reply_clear(&line->overheard);
+    return late;
 }
 
 /* ---- asking ---- */
@@ -555,6 +570,20 @@ static double gap_s(const struct line *line, const struct poller *next)
     return (own > line->gap_before_ms ? own : line->gap_before_ms) / 1e3;
 }
 
+/* A reply came too late to be waited for, and more of them may. */
+static bool is_to_be_left(struct line *line, double now)
+{
+    bool doubts = false;
+    for (unsigned i = 0; i < line->turns.count; i++)
+        doubts |= poller_doubts(line->turns.list[i].poller);
+    if (!doubts)
+        return false;
+    if (!port_forgets(line->port) ||
+        !open_afresh(line, "replies come later than they are waited for", now))
+        arm(line, now, now);
+    return true;
+}
+
 /* A request waits until the line is quiet, but not for ever. What has come in the meantime is
  * thrown away. */
 static bool make_ready(struct line *line, double now)
@@ -570,7 +599,8 @@ static bool make_ready(struct line *line, double now)
         return false;
     }
     line->wanted_at = NAN;
-    think_over(line, now);
+    if (think_over(line, now) && is_to_be_left(line, now))
+        return false;
     reply_clear(&line->reply);
     reply_clear(&line->overheard);
     if (intake_drain(&line->intake))
@@ -665,9 +695,11 @@ static bool poll_pack(struct line *line, struct member *member, double now)
 /* As long as the slowest of them takes. */
 static double longest_reply_s(const struct line *line)
 {
-    double longest = line->config->reply_ms / 1e3;
-    for (unsigned i = 0; !line->config->reply_ms && i < line->turns.count; i++)
-        longest = fmax(longest, line->turns.list[i].poller->config->driver->line.reply_ms / 1e3);
+    double longest = 0;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        const struct poller *poller = line->turns.list[i].poller;
+        longest = fmax(longest, lateness_wait_s(&poller->lateness, usual_reply_s(line, poller)));
+    }
     return longest;
 }
 
@@ -879,6 +911,40 @@ static void advance(struct line *line, double now)
     }
 }
 
+static void report_lateness(struct line *line, const struct poller *slowest, double now)
+{
+    const struct pack_config *pack = slowest->config;
+    double late_s = line->facts.late_s;
+    log_warn("line %s: replies come %.1f s after the request, later than reply_timeout = %.1f s; "
+             "set reply_timeout to at least %.1fs",
+             line->config->name, late_s, usual_reply_s(line, slowest), lateness_timeout_s(late_s));
+    if (pack->stale_fixed && pack->stale_after_s <= late_s)
+        log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
+                 line->config->name, pack->name, pack->stale_after_s);
+    line->late_told_at = now;
+}
+
+/* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
+ * the configuration. */
+static void note_lateness(struct line *line, double now)
+{
+    const struct poller *slowest = NULL;
+    line->facts.late_s = 0;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        const struct poller *poller = line->turns.list[i].poller;
+        double late_s = lateness_regular_s(&poller->lateness, usual_reply_s(line, poller));
+        if (late_s <= line->facts.late_s)
+            continue;
+        line->facts.late_s = late_s;
+        slowest = poller;
+    }
+    if (slowest && !line->reported_late && now - line->late_told_at >= LATE_TOLD_S)
+        report_lateness(line, slowest, now);
+    else if (!slowest && line->reported_late)
+        log_info("line %s: replies come within reply_timeout again", line->config->name);
+    line->reported_late = slowest && (line->reported_late || line->late_told_at == now);
+}
+
 /* The exchange is over, one way or the other: a gap, then the next. The values of a cycle that ends
  * with it do not wait for the gap. */
 static void finish_exchange(struct line *line, double now)
@@ -891,6 +957,7 @@ static void finish_exchange(struct line *line, double now)
     enter(line, LINE_RESTING);
     if (isnan(line->flight.held_until))
         line->quiet_since = now;
+    note_lateness(line, now);
     member->poller->busy = turns_wait(&line->turns, member->poller, now);
     bool over = poller_over(member->poller, now, &published);
     end_step(line, member, over, published, now);
@@ -1267,9 +1334,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     case LINE_OPENING:
         break;
     case LINE_RESTING:
-        if (now >= thinking_at(line))
-            think_over(line, now);
-        advance(line, now);
+        if (now < thinking_at(line) || !think_over(line, now) || !is_to_be_left(line, now))
+            advance(line, now);
         break;
     case LINE_ASKING:
         if (now < line->flight.give_up_at)
@@ -1363,7 +1429,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->doubted_at = NAN;
     line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
-    line->overheard_at = line->disorder_shown_at = -INFINITY;
+    line->overheard_at = line->disorder_shown_at = line->late_told_at = -INFINITY;
     line->flight.held_until = NAN;
     talk_init(&line->talk);
     line->reply.strays = &line->overheard;

@@ -82,6 +82,7 @@ struct line_facts {
     uint32_t troubles; /* it did not open, or was lost before anything useful came */
     char trouble[100]; /* the last of them in words; empty: there was none */
     double trouble_at;
+    double late_s; /* replies take so long, and that is more than reply_timeout; 0: not so */
     int signal_dbm; /* of a radio link, as its device was found last; 0: not known, or it has a wire */
 };
 struct line_facts line_facts(const struct line *line);

@@ -17,6 +17,7 @@
 #define NOISY_S 60           /* since damage was seen */
 #define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
 #define TOGETHER_S 2.0       /* values so far apart are still of one time */
+#define SLOWLY_S 5.0         /* and so far, where an answer of before was waited for in vain */
 #define REFUSAL 1            /* in place of a hash */
 #define FOREIGN_S 120        /* an answer that stood still on its way can come so late */
 #define FOREIGN_MOST 8       /* of them at once */
@@ -204,7 +205,8 @@ static void note_doubt(struct poller *poller, double now)
         const struct poller_step *step = &poller->steps[i];
         if (step->sure)
             poller->due = fmax(poller->due, step->asked_at + poller->disorder_s);
-        if (!step->late || isnan(step->open_since))
+        bool late = step->late || (step->heard && step->open_since < step->asked_at);
+        if (!late || isnan(step->open_since))
             continue;
         double through = fmax(now + fmin(now - step->open_since, REST_MOST_S),
                               step->asked_at + poller->disorder_s);
@@ -239,6 +241,9 @@ static bool tell(struct poller *poller, double now)
     find_times(poller, &first, &last);
     bool of_one_time = poller->disorder_s > 0 ? first >= poller->cycle_started - TOGETHER_S
                                               : last - first <= now - poller->cycle_started;
+    /* The answer to a request of an earlier cycle, beside others that took their time. */
+    if (first < last && first < poller->cycle_started)
+        of_one_time &= now - first <= SLOWLY_S;
     bool whole = !poller->incomplete && of_one_time;
     if (poller->vital_missed || isinf(first) || !whole)
         return false;
@@ -422,11 +427,14 @@ static void note_request(struct poller *poller, double now)
     step->asked = recall_hash(poller->request.bytes, poller->request.size);
     step->asked_at = now;
     recall_ask(&poller->recall, step->asked, now);
-    if (isnan(step->open_since))
+    if (isnan(step->open_since)) {
         step->open_since = now;
+        step->heard = false;
+    }
     for (unsigned i = 0; i < poller->config->driver->steps; i++)
         if (poller->steps[i].asked == step->asked && poller->steps[i].open_since < step->open_since)
             step->open_since = poller->steps[i].open_since;
+    lateness_ask(&poller->lateness, step->open_since == now && poller->disorder_s == 0);
 }
 
 bool poller_request(struct poller *poller, double now, struct bms_request *request, bool *published)
@@ -540,6 +548,16 @@ static bool note_answer(struct poller *poller, double at)
     return true;
 }
 
+/* The first answer tells how long it was on its way at most, and one with a single request before it how long it was. */
+static void note_lateness(struct poller *poller, struct poller_step *step, double at)
+{
+    double took_s = at - step->asked_at, at_most_s = at - step->open_since;
+    bool first = !step->heard || step->open_since == step->asked_at;
+    if (first && poller->disorder_s == 0 && took_s >= 0)
+        lateness_answer(&poller->lateness, took_s, at_most_s);
+    step->heard = true;
+}
+
 /* What a line that says things twice was left in peace for may have stood still on its way, and then comes with the first
  * answer, or in its place: that is thrown away, and the same is asked once more. */
 static bool is_probe(struct poller *poller, double at)
@@ -578,6 +596,7 @@ bool poller_answered(struct poller *poller, double now)
         ask_again(poller, now);
         return false;
     }
+    note_lateness(poller, step, poller->replied_at);
     poller->paused |= poller->answer_s > 0 &&
                       poller->replied_at - step->asked_at > LATE * poller->answer_s + LATE_S;
     if (is_out_of_turn(poller) && !poller->retimed) {
@@ -651,18 +670,26 @@ static bool is_awaited(const struct poller *poller, uint32_t asked)
     return false;
 }
 
+/* Whether the frames are a reply to that step, which is found in `reply` then. */
+static bool is_reply(const struct poller *poller, const struct poller_step *step,
+                     const struct reply *frames, struct reply *reply)
+{
+    struct bms bms = poller->bms;
+    struct pack pack;
+    *reply = *frames;
+    if (step->request.size == 0)
+        return false;
+    pack_clear(&pack);
+    return reply_decode(reply, &bms, &step->request, true, &pack) == REPLY_DONE;
+}
+
 double poller_recognize(const struct poller *poller, double now, const struct reply *frames)
 {
     for (unsigned i = 0; i < poller->config->driver->steps; i++) {
         const struct poller_step *step = &poller->steps[i];
-        struct bms bms = poller->bms;
-        struct pack pack;
-        struct reply reply = *frames;
+        struct reply reply;
         bool awaited = poller->disorder_s == 0 && is_awaited(poller, step->asked);
-        if (awaited || step->request.size == 0)
-            continue;
-        pack_clear(&pack);
-        if (reply_decode(&reply, &bms, &step->request, true, &pack) != REPLY_DONE)
+        if (awaited || !is_reply(poller, step, frames, &reply))
             continue;
         double since = recall_asked_for(&poller->recall, step->asked, INFINITY, now, reply.hash);
         if (!isnan(since))
@@ -671,8 +698,45 @@ double poller_recognize(const struct poller *poller, double now, const struct re
     return NAN;
 }
 
+/* All that is asked comes too late to be waited for, as far as is known. */
+static bool is_too_late(const struct poller *poller, double now)
+{
+    const struct lateness *lateness = &poller->lateness;
+    return !poller->in_cycle && poller_stale(poller, now) &&
+           (lateness->count == 0 || lateness->doubtful > 4);
+}
+
+/* The step whose request is the first one that the frames can be a reply to; NULL: none. */
+static struct poller_step *find_asker(const struct poller *poller, const struct reply *frames)
+{
+    struct poller_step *first = NULL;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        struct poller_step *step = &poller->steps[i];
+        struct reply reply;
+        if (isnan(step->open_since) || !is_reply(poller, step, frames, &reply))
+            continue;
+        if (!first || step->open_since < first->open_since)
+            first = step;
+    }
+    return first;
+}
+
+bool poller_overhears(struct poller *poller, double now, const struct reply *frames)
+{
+    struct poller_step *step = poller->disorder_s == 0 ? find_asker(poller, frames) : NULL;
+    if (!step || step->heard)
+        return false;
+    note_lateness(poller, step, now);
+    if (is_too_late(poller, now)) {
+        poller->clear_at = now + fmin(now - step->open_since, REST_MOST_S);
+        poller->due = poller->clear_at;
+    }
+    return true;
+}
+
 void poller_distrust(struct poller *poller, double now, double disorder_s)
 {
+    poller->lateness = (struct lateness){0};
     /* Where something came late, something else may come later still. */
     double older_s = 2 * disorder_s;
     poller->disorder_s = disorder_s;
@@ -708,6 +772,7 @@ void poller_refused(struct poller *poller, double now)
         ask_again(poller, now);
         return;
     }
+    note_lateness(poller, step, poller->replied_at);
     recall_answer(&poller->recall, step->asked, step->asked_at, REFUSAL);
     note_answer(poller, step->open_since);
     unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
@@ -811,6 +876,7 @@ static void miss_step(struct poller *poller, double now)
 
 void poller_unanswered(struct poller *poller, double now)
 {
+    lateness_miss(&poller->lateness);
     if (poller->tries >= allowed_tries(poller))
         miss_step(poller, now);
 }

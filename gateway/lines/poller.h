@@ -17,7 +17,7 @@
  * settles it where a pack, or its neighbour, is asked different things: the cycle is walked through
  * once more then, and so never holds old beside new. Where nothing else is asked, the line is opened
  * anew, or the pack is left in peace for as long as a reply can have been on its way: what is still
- * under way comes meanwhile, and is thrown away.
+ * under way comes meanwhile, and is thrown away. Where most replies are late, they are waited for longer (lateness.h).
  *
  * Some lines say things twice or out of order (radio, UDP). They show it, since then more comes than
  * was asked for: a reply although nobody waits for one, or two to one request. By its bytes it is
@@ -49,6 +49,7 @@
 #ifndef PACKGATE_LINES_POLLER_H
 #define PACKGATE_LINES_POLLER_H
 
+#include "lateness.h"
 #include "recall.h"
 #include "reply.h"
 #include "spike.h"
@@ -61,6 +62,7 @@ struct poller_step {
     double at;         /* when it was asked for; NaN: part is empty */
     double open_since; /* the first request that may still be answered; NaN: all are settled */
     double asked_at;   /* the last request */
+    bool heard;        /* something of what is open was answered, maybe not the last request */
     uint32_t asked;    /* what that was, as a hash */
     struct bms_request request;
     double quick_s;    /* the shortest time in which it was answered of late; 0: not known */
@@ -95,6 +97,7 @@ struct poller {
     uint32_t reply;            /* its bytes, as a hash, and when they came; 0: not known */
     double replied_at;
     struct recall recall;
+    struct lateness lateness;
     double
         disorder_s; /* the line says things twice or out of order, by up to so long; 0: it does not */
     struct pack values;  /* the last cycle published */
@@ -191,6 +194,10 @@ void poller_contradicted(struct poller *poller);
 /** What these frames, for which nobody waited, are: a reply of this pack that shows that the line says things twice or out of order. Since
  * when it was on its way, at least; NaN: it is none. */
 double poller_recognize(const struct poller *poller, double now, const struct reply *frames);
+
+/** Whether these frames, for which nobody waited, are a reply of this pack that came too late. A pack that has no values
+ * because of that is left in peace until what it was asked before is through. */
+bool poller_overhears(struct poller *poller, double now, const struct reply *frames);
 
 /** The line says things twice or out of order, by up to so long: what was believed may be older by that. 0: it does
  * not any more. */

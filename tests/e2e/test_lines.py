@@ -2,7 +2,9 @@
 """Lines whose far ends have habits, or mean harm: what is read stays right, what can be read is read, and the gateway
 neither hangs nor stops trying."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -153,6 +155,30 @@ def tells_the_age_of_what_was_held_up():
                 time.sleep(0.02)
 
 
+def says_that_replies_come_late():
+    server, url = simulate("daly-d2", "profile=fixed,voltage_v=53.2,delay=700")
+    text = line("a", url, "daly-d2", "reply_timeout = {}") + pack("a", 1)
+    hint = r"line a: replies come (\d+\.\d) s after the request, later than reply_timeout = 0.3 s; " \
+           r"set reply_timeout to at least (\d+\.\ds)"
+    with server:
+        with Gateway(text.format("300ms")) as gateway, gateway.client() as client:
+            found = gateway.wait_for(hint)
+            assert 0.7 <= float(found[1]), found[0]
+            await_polls(client, 1, 2)
+            assert abs(read_value(client, "voltage_v", 1) - 53.2) < 1e-4
+            state = json.loads(subprocess.run([PACKGATE, "status", "--json", "-c", gateway.path], capture_output=True, text=True,
+                                              check=True).stdout)
+            assert state["lines"][0]["late_s"] >= 0.7, state["lines"]
+            shown = subprocess.run([PACKGATE, "status", "-c", gateway.path], capture_output=True, text=True, check=True).stdout
+            assert re.search(r"open, replies after \d+\.\d s", shown), shown
+            gateway.stop()
+            assert len([said for said in gateway.lines if "replies come" in said]) == 1, gateway.lines
+        with Gateway(text.format(found[2])) as gateway, gateway.client() as client:
+            await_polls(client, 1, 2)
+            gateway.stop()
+            assert not [said for said in gateway.lines if "replies come" in said], gateway.lines
+
+
 def tells_noise_from_silence():
     def babble(connection):
         while connection.recv(4096):
@@ -288,7 +314,8 @@ def reads_into_a_pipe_that_closes():
             assert reader.wait(PATIENCE) == 1
 
 
-main([tells_the_age_of_what_was_held_up, speaks_two_protocols_on_one_line,
+main([tells_the_age_of_what_was_held_up, says_that_replies_come_late,
+      speaks_two_protocols_on_one_line,
       polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
       tells_noise_from_silence, survives_a_flood, survives_an_adapter_with_a_loose_contact,
       leaves_a_port_to_whom_has_it, serves_a_bank_of_which_a_pack_is_still_to_be_found,

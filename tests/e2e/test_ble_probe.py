@@ -97,8 +97,19 @@ def hears_a_shunt():
         assert not [line for line in air.bluez.lines + list(filter(None, air.bluez.queue.queue)) if "connect" in line]
 
 
+def says_that_the_bus_turns_it_away():
+    """As it does with users that it knows no name of."""
+    if os.geteuid() != 0:
+        return
+    with Air({}) as air:
+        os.chmod(air.folder, 0o755)
+        done = subprocess.run([PACKGATE, "probe", "ble:"], user=61234, group=61234, extra_groups=[], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=PATIENCE, text=True)
+        assert done.returncode == 1 and "ble: the system bus (D-Bus) ended the connection\n" in done.stderr, done
+
+
 with tempfile.TemporaryDirectory() as folder:
     EMPTY = os.path.join(folder, "none.ini")
     with open(EMPTY, "w") as file:
         file.write("[line x]\nport = tcp://127.0.0.1:9\nprotocol = daly\n[pack x]\nline = x\nunit = 1\n")
-    main([finds_the_protocol, lists_what_is_in_reach, hears_a_shunt], at_once=3)
+    main([finds_the_protocol, lists_what_is_in_reach, hears_a_shunt, says_that_the_bus_turns_it_away], at_once=4)

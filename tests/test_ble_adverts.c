@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+/* A shunt that is only heard, by a stand-in for BlueZ below it: which records are believed, and what is said of the others. */
+#include "ble_stub.h"
+
+#include "lines/ble/port_adverts.c" /* in place of the one in the library */
+
+#include <nettle/aes.h>
+
+#define ADAPTER "/org/bluez/hci0"
+#define SHUNT ADAPTER "/dev_C0_FF_EE_00_00_01"
+
+static const char key_text[] = "aff4d0995b7d1e176c0c33ecb9e70dcd";
+static const uint8_t key[] = {0xaf, 0xf4, 0xd0, 0x99, 0x5b, 0x7d, 0x1e, 0x17,
+                              0x6c, 0x0c, 0x33, 0xec, 0xb9, 0xe7, 0x0d, 0xcd};
+
+static struct ev_loop *loop;
+static int opened; /* descriptor; -1: it is not open */
+static char why[160];
+
+static void on_opened(void *data, int fd)
+{
+    (void) data;
+    opened = fd;
+}
+
+static void on_failed(void *data, const char *text)
+{
+    (void) data;
+    opened = -1;
+    snprintf(why, sizeof why, "%s", text);
+}
+
+/* Up to its scan, which BlueZ has answered. */
+static struct port *listen_to(const char *text)
+{
+    static const struct port_events port_events = {.opened = on_opened, .failed = on_failed};
+    struct port_settings settings = {.advertises = true};
+    snprintf(settings.key_file, sizeof settings.key_file, "/tmp/packgate-adverts-XXXXXX");
+    const int file = mkstemp(settings.key_file);
+    assert_int_equal(write(file, text, strlen(text)), strlen(text));
+    close(file);
+    loop = ev_default_loop(0);
+    stub_begin();
+    opened = -1;
+    why[0] = '\0';
+    struct port *port =
+        port_new(loop, "ble:C0:FF:EE:00:00:01", &settings, NULL, &port_events, NULL);
+    assert_non_null(port);
+    port_open(port);
+    struct stub_call *list = stub_await(loop, "list ");
+    unlink(settings.key_file);
+    struct bluez_object adapter = {STUB_UNTOLD, .path = ADAPTER, .interface = BLUEZ_ADAPTER};
+    adapter.powered = 1;
+    stub_tell(list->bluez, &adapter);
+    stub_answer(list, NULL, NULL);
+    stub_answer(stub_await(loop, "scan " ADAPTER), NULL, NULL);
+    return port;
+}
+
+static struct bluez *bluez_of(const struct port *port)
+{
+    return &((struct adverts *) port->state)->bluez;
+}
+
+/* A record of the real key, with so many hundredths of a volt. */
+static void advertise(struct port *port, uint16_t nonce, unsigned centivolts)
+{
+    uint8_t record[23] = {0x10, 2, 0x89, 0xA3, 2, (uint8_t) nonce, (uint8_t) (nonce >> 8), key[0]};
+    uint8_t values[15] = {
+        0xFF, 0xFF, (uint8_t) centivolts, (uint8_t) (centivolts >> 8), 0, 0, 0, 0, 3, 0, 0, 0xF4, 1,
+        0x40, 0xDF};
+    uint8_t pad[16], counter[16] = {record[5], record[6]};
+    struct aes128_ctx aes;
+    aes128_set_encrypt_key(&aes, key);
+    aes128_encrypt(&aes, sizeof pad, pad, counter);
+    for (unsigned i = 0; i < sizeof values; i++)
+        record[8 + i] = values[i] ^ pad[i];
+    stub_tell(bluez_of(port), &(struct bluez_object){
+                                  STUB_UNTOLD, .path = SHUNT, .interface = BLUEZ_DEVICE,
+                                  .heard = true, .victron = record, .victron_size = sizeof record});
+}
+
+/* BlueZ answers the question that is due. */
+static void answer_question(void)
+{
+    stub_answer(stub_await(loop, "ping "), NULL, NULL);
+}
+
+static unsigned frames(void)
+{
+    uint8_t bytes[512];
+    const ssize_t size = opened >= 0 ? read(opened, bytes, sizeof bytes) : 0;
+    return size > 0 ? (unsigned) size / 28 : 0;
+}
+
+static void test_believes_three_that_agree(void **state)
+{
+    (void) state;
+    struct port *port = listen_to(key_text);
+    answer_question();
+    advertise(port, 1, 2600);
+    advertise(port, 1, 2600); /* said again */
+    advertise(port, 2, 2650);
+    assert_int_equal(opened, -1);
+    advertise(port, 3, 2700);
+    assert_true(opened >= 0);
+    assert_int_equal(frames(), 1);
+    /* Once it is believed, a voltage may do what it wants. */
+    advertise(port, 4, 5400);
+    advertise(port, 4, 5400);
+    assert_int_equal(frames(), 1);
+    port_free(port);
+}
+
+static void test_takes_young_ones_only(void **state)
+{
+    (void) state;
+    struct port *port = listen_to(key_text);
+    for (uint16_t n = 1; n <= 5; n++)
+        advertise(port, n, 2600); /* BlueZ has not answered yet */
+    assert_int_equal(opened, -1);
+    answer_question();
+    for (uint16_t n = 11; n <= 13; n++)
+        advertise(port, n, 2600);
+    assert_int_equal(frames(), 1);
+    /* It is asked again, and the bus stands still. */
+    struct stub_call *question = stub_await(loop, "ping ");
+    turned_clock_at += 1;
+    advertise(port, 14, 2600);
+    assert_int_equal(frames(), 1);
+    turned_clock_at += 3;
+    advertise(port, 15, 2600);
+    assert_int_equal(frames(), 0);
+    /* The answer to a question of then says nothing of now, the next one does. */
+    stub_answer(question, NULL, NULL);
+    advertise(port, 16, 2600);
+    assert_int_equal(frames(), 0);
+    answer_question();
+    advertise(port, 17, 2600);
+    assert_int_equal(frames(), 1);
+    port_free(port);
+}
+
+/* Each wrong key that begins like the right one: hundreds of records, and none is believed. */
+static void test_finds_noise_out(void **state)
+{
+    (void) state;
+    unsigned found_out = 0;
+    for (unsigned n = 0; n < 64; n++) {
+        char text[sizeof key_text];
+        snprintf(text, sizeof text, "af%02x%s", n, key_text + 4);
+        struct port *port = listen_to(text);
+        answer_question();
+        for (uint16_t nonce = 1; nonce <= 40 && !why[0]; nonce++)
+            advertise(port, nonce, 2600);
+        assert_int_equal(opened, -1);
+        found_out += strstr(why, "the key in its key_file is not the one of this device") != NULL;
+        port_free(port);
+    }
+    assert_int_equal(found_out, 64);
+}
+
+static void test_says_what_is_wrong(void **state)
+{
+    (void) state;
+    char text[sizeof key_text];
+    snprintf(text, sizeof text, "00%s", key_text + 2);
+    struct port *port = listen_to(text);
+    answer_question();
+    advertise(port, 1, 2600);
+    assert_string_equal(why, "the key in its key_file is not the one of this device");
+    port_free(port);
+    port = listen_to(key_text);
+    while (!why[0]) {
+        ev_run(loop, EVRUN_ONCE);
+        if (stub_looked < stub_count && stub_calls[stub_looked].reply)
+            stub_answer(&stub_calls[stub_looked], NULL, NULL);
+        stub_begin(); /* there are many */
+    }
+    assert_non_null(strstr(why, "it is not heard"));
+    port_free(port);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_believes_three_that_agree),
+        cmocka_unit_test(test_takes_young_ones_only),
+        cmocka_unit_test(test_finds_noise_out),
+        cmocka_unit_test(test_says_what_is_wrong),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

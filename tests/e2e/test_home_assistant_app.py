@@ -303,7 +303,7 @@ def enter_network_of_apps():
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET | (0 if root else CLONE_NEWUSER)) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     if not root:
-        for name, text in {"setgroups": "deny", "uid_map": f"0 {user} 1", "gid_map": f"0 {group} 1"}.items():
+        for name, text in {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}.items():
             with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
                 file.write(text)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
@@ -320,7 +320,7 @@ def page_is_shown_by_the_ingress():
         try:
             try:
                 enter_network_of_apps()
-            except PermissionError:
+            except OSError:
                 print("# no network of its own: addresses of this host", flush=True)
                 show_by_ingress("127.0.0.1", "127.0.0.1", ["127.0.0.2"], LOOPBACK)
             else:

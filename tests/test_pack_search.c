@@ -59,14 +59,17 @@ static void forgets_when_it_is_recalled_next(void **state)
 static void keeps_to_the_baud_rate_of_the_file(void **state)
 {
     (void) state;
-    struct config *config = load("baud = 19200");
-    struct kept_entry kept = found;
-    pack_search_recall(config, &config->packs[0], &kept);
-    assert_int_equal(config->lines[0].baud, 19200);
-    pack_search_forget(&kept);
-    pack_search_recall(config, &config->packs[0], &kept);
-    assert_int_equal(config->lines[0].baud, 19200);
-    config_free(config);
+    for (int same = 0; same < 2; same++) {
+        struct config *config = load("baud = 19200");
+        struct kept_entry kept = found;
+        kept.baud = same ? 19200 : 115200;
+        pack_search_recall(config, &config->packs[0], &kept);
+        assert_int_equal(config->lines[0].baud, 19200);
+        kept.protocol[0] = '\0';
+        pack_search_recall(config, &config->packs[0], &kept);
+        assert_int_equal(config->lines[0].baud, 19200);
+        config_free(config);
+    }
 }
 
 /* Several packs may share a line then, each by its own address. */

@@ -194,6 +194,8 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
 {
     pack_of(pack)->automatic = driver_of(pack) == &automatic_driver;
     pack_of(pack)->given_address = pack_of(pack)->options.address;
+    if (pack_of(pack)->automatic && pack->line)
+        line_of(pack->line)->given_baud = line_of(pack->line)->baud;
     if (pack_of(pack)->automatic && pack->line &&
         strncmp(line_of(pack->line)->port, "sim:", 4) == 0)
         mistakes_add(mistakes, pack->heading,
@@ -270,9 +272,10 @@ static bool same_address(const struct config_draft *a, const struct config_draft
 {
     bool bad = (config_draft_given(a, "address") && !config_draft_usable(a, "address")) ||
                (config_draft_given(b, "address") && !config_draft_usable(b, "address"));
-    bool open = driver_of(a) == &automatic_driver && address_of(a) < 0;
-    return !bad && !open && driver_of(a) == driver_of(b) && address_of(a) == address_of(b) &&
-           adr_of(a) == adr_of(b);
+    bool automatic = driver_of(a) == &automatic_driver || driver_of(b) == &automatic_driver;
+    bool open = automatic && (address_of(a) < 0 || address_of(b) < 0);
+    return !bad && !open && (automatic || driver_of(a) == driver_of(b)) &&
+           address_of(a) == address_of(b) && adr_of(a) == adr_of(b);
 }
 
 /* The one of two protocols that can have no other pack on its line, or NULL. */
@@ -299,10 +302,12 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
 {
     const struct bms_driver *mine = driver_of(pack), *theirs = driver_of(other);
     const struct bms_driver *loner = find_loner(theirs, mine);
-    if ((mine == &automatic_driver) != (theirs == &automatic_driver))
+    const bool mixed = (mine == &automatic_driver) != (theirs == &automatic_driver);
+    if (mixed && strncmp(line_of(pack->line)->port, "serial:", 7) == 0 &&
+        !config_draft_given(pack->line, "baud"))
         mistakes_add(mistakes, config_draft_line(pack, "line"),
-                     "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s': expected "
-                     "'auto' for all packs of a line, or for none",
+                     "[line %s] has [pack %s] with protocol '%s' and [pack %s] with '%s', and no "
+                     "'baud': expected the one that the others of its packs speak at",
                      pack->line->name, other->name, theirs->name, pack->name, mine->name);
     else if (loner)
         mistakes_add(mistakes, config_draft_line(pack, "line"),
@@ -315,7 +320,7 @@ static void check_pair(const struct config_draft *pack, const struct config_draf
             "address %d of protocol '%s' on [line %s] is already that of [pack %s] in line %u",
             address_of(pack), mine->name, pack->line->name, other->name,
             config_draft_line(other, "address"));
-    else if (!same_settings(pack->line, mine, theirs))
+    else if (!mixed && !same_settings(pack->line, mine, theirs))
         mistakes_add(mistakes, config_draft_line(pack, "line"),
                      "[line %s] has no 'baud' and 'framing' of its own, and '%s' (%u %s) and '%s' "
                      "(%u %s) differ",

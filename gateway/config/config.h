@@ -59,7 +59,9 @@ struct line_config {
     char name[NAME_SIZE];
     char port[PORT_SIZE];
     const struct bms_driver *driver; /* default for its packs; NULL: each pack names its own */
-    unsigned baud;   /* these four: 0 or "" where the driver's usual setting holds */
+    unsigned baud; /* these four: 0 or "" where the driver's usual setting holds */
+    unsigned
+        given_baud;  /* with `protocol = auto`: the one of the file, `baud` may have been found */
     char framing[4]; /* "8N1" */
     unsigned reply_ms;
     unsigned gap_ms;
@@ -68,6 +70,8 @@ struct line_config {
     enum rts_mode rts;
     bool listen;              /* the line has a master already: nothing is ever sent */
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
+    bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */
+    bool searched;  /* beside packs that were known: over, in the life of this process */
 };
 
 /* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it

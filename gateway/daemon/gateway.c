@@ -155,6 +155,20 @@ static void reopen_lines(struct gateway *gateway, struct config *config)
     recall_packs(gateway, config);
 }
 
+/* Which lines are searched and not polled. What was searched once is not for a reload's sake, as its
+ * other packs would wait for it. */
+static void mark_searches(const struct config *old, struct config *config)
+{
+    for (unsigned i = 0; i < config->line_count; i++) {
+        struct line_config *line = &config->lines[i];
+        for (unsigned o = 0; old && o < old->line_count; o++)
+            if (strcmp(old->lines[o].name, line->name) == 0 &&
+                strcmp(old->lines[o].port, line->port) == 0)
+                line->searched |= old->lines[o].searched;
+        line->searching = pack_search_is_due(config, line);
+    }
+}
+
 static void end_searches(struct gateway *gateway)
 {
     for (unsigned i = 0; gateway->searches && i < gateway->config->line_count; i++)
@@ -170,7 +184,11 @@ static void on_found(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct gateway *gateway = timer->data;
-    gateway_reload(gateway, gateway->config);
+    struct config *config = gateway->config;
+    for (unsigned i = 0; gateway->searches && i < config->line_count; i++)
+        if (gateway->searches[i] && gateway->searches[i]->finished)
+            config->lines[i].searched = gateway->searches[i]->given > 0;
+    gateway_reload(gateway, config);
 }
 
 static void note_found(void *data)
@@ -184,7 +202,7 @@ static void search_packs(struct gateway *gateway)
     const struct config *config = gateway->config;
     gateway->searches = calloc(config->line_count, sizeof *gateway->searches);
     for (unsigned i = 0; gateway->searches && i < config->line_count; i++)
-        if (pack_search_is_due(config, &config->lines[i]))
+        if (config->lines[i].searching)
             gateway->searches[i] = pack_search_new(gateway->loop, config, &config->lines[i],
                                                    gateway->kept, note_found, gateway);
 }
@@ -204,8 +222,10 @@ static void doubt_found_packs(struct gateway *gateway, double now)
 {
     for (unsigned i = 0; i < gateway->config->pack_count; i++) {
         const struct pack_config *pack = &gateway->config->packs[i];
-        /* Of several on a line, one that answers shows that they are those of before. */
-        if (!pack->automatic || pack_search_is_open(pack) || has_answered(gateway, pack->line) ||
+        /* Of several on a line, one that answers shows that they are those of before; so do those
+         * that are given. */
+        if (!pack->automatic || pack_search_count_given(gateway->config, pack->line) > 0 ||
+            pack_search_is_open(pack) || has_answered(gateway, pack->line) ||
             now - gateway->searched_at < DOUBT_S)
             continue;
         log_warn("pack %s: %s was found before and does not answer now; searching anew", pack->name,
@@ -232,6 +252,7 @@ static bool make_packs(struct gateway *gateway, struct config *config)
     take_up(gateway, config);
     recall_packs(gateway, config);
     reopen_lines(gateway, config);
+    mark_searches(NULL, config);
     gateway->config = config;
     gateway->searched_at = now;
     gateway->polling = polling_new(gateway->loop, config, NULL, &line_events, gateway);
@@ -318,6 +339,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     end_searches(gateway);
     take_up(gateway, config);
     recall_packs(gateway, config);
+    mark_searches(gateway->config, config);
     struct polling *polling =
         polling_renew(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);
     if (!polling) {

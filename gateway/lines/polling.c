@@ -52,10 +52,10 @@ static bool make_lines(struct polling *polling, struct ev_loop *loop,
         const struct line_config *config = &polling->config->lines[l];
         unsigned count = 0;
         for (unsigned p = 0; p < polling->pack_count; p++)
-            /* A pack that is still to be found is not polled; a line without any other belongs to
-             * the search. */
+            /* A pack that is still to be found is not polled; the line belongs to the search while
+             * there is one. */
             if (polling->pollers[p] && polling->config->packs[p].line == config &&
-                polling->config->packs[p].driver != &automatic_driver)
+                !config->searching && polling->config->packs[p].driver != &automatic_driver)
                 members[count++] = polling->pollers[p];
         if (count > 0 && !polling->lines[l]) {
             polling->lines[l] = line_new(loop, config, members, count, events, data);
@@ -107,7 +107,7 @@ static unsigned count_polled(const struct polling *polling, unsigned l)
 static bool is_unchanged(const struct polling *old, unsigned from, const struct config *config,
                          unsigned l, polling_wanted *wanted, void *data)
 {
-    if (!old->lines[from] ||
+    if (!old->lines[from] || config->lines[l].searching ||
         !config_same(&line_section, &old->config->lines[from], &config->lines[l], CHANGE_LINE))
         return false;
     unsigned count = 0;

@@ -133,6 +133,11 @@ static void fail(struct search *search, const char *why)
     search->events.done(search->data, NULL, why);
 }
 
+bool search_has_asked(const struct search *search)
+{
+    return search->sent > 0;
+}
+
 static void give_up(struct search *search)
 {
     if (search->found_count > 0)

@@ -56,4 +56,7 @@ struct search *search_new(struct ev_loop *loop, const struct line_config *line,
                           const struct search_events *events, void *data);
 void search_free(struct search *search);
 
+/** Whether anything was sent: the port did open. */
+bool search_has_asked(const struct search *search);
+
 #endif

@@ -47,7 +47,7 @@ static void make_open(struct line_config *line, struct pack_config *pack,
     pack->options.address = pack->given_address;
     pack->options.variant = 0;
     if (line->baud == (unsigned) kept->baud)
-        line->baud = 0;
+        line->baud = line->given_baud;
 }
 
 void pack_search_recall(struct config *config, struct pack_config *pack,
@@ -75,16 +75,29 @@ static bool is_open_on(const struct pack_config *pack, const struct line_config 
     return pack->line == line && pack_search_is_open(pack);
 }
 
+static bool is_given_on(const struct pack_config *pack, const struct line_config *line)
+{
+    return pack->line == line && !pack->automatic;
+}
+
+unsigned pack_search_count_given(const struct config *config, const struct line_config *line)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < config->pack_count; i++)
+        count += is_given_on(&config->packs[i], line);
+    return count;
+}
+
 bool pack_search_is_due(const struct config *config, const struct line_config *line)
 {
     bool any = false;
     for (unsigned i = 0; i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
-        if (pack->line == line && !pack_search_is_open(pack))
+        if (pack->line == line && pack->automatic && !pack_search_is_open(pack))
             return false;
         any |= is_open_on(pack, line);
     }
-    return any;
+    return any && !(line->searched && pack_search_count_given(config, line) > 0);
 }
 
 /* How many packs are to be found, and how many of them have no address. */
@@ -163,14 +176,31 @@ static void assign(struct pack_search *search, const struct pack_config *pack,
                  found->baud);
 }
 
+/* The first that was found, or one whose protocol is given. Its driver is NULL: there is none, or
+ * it reads by a file of its own. */
+static struct pack_found first_of_the_line(const struct pack_search *search)
+{
+    if (search->count > 0)
+        return search->list[0];
+    for (unsigned i = 0; i < search->config->pack_count; i++) {
+        const struct pack_config *pack = &search->config->packs[i];
+        if (is_given_on(pack, search->line) && bms_driver_find(pack->driver->name) == pack->driver)
+            return (struct pack_found){.driver = pack->driver,
+                                       .variant = pack->options.variant,
+                                       .baud = search->line->baud ? search->line->baud
+                                                                  : pack->driver->line.baud};
+    }
+    return (struct pack_found){.driver = NULL};
+}
+
 /* Packs of one bus mostly speak the same: it is asked like the first of them, and answers when it
  * wakes up. */
 static void assume(struct pack_search *search, const struct pack_config *pack)
 {
-    const struct pack_found *like = &search->list[0];
-    const bool fits = pack->given_address >= like->driver->address_min &&
+    const struct pack_found first = first_of_the_line(search), *like = &first;
+    const bool fits = like->driver && pack->given_address >= like->driver->address_min &&
                       pack->given_address <= like->driver->address_max;
-    if (pack->given_address < 0 || !bms_has_address(like->driver) || !fits) {
+    if (pack->given_address < 0 || !like->driver || !bms_has_address(like->driver) || !fits) {
         log_warn("pack %s: nothing was found for it on line %s; a restart searches again",
                  pack->name, search->line->name);
         return;
@@ -202,6 +232,7 @@ static void finish(struct pack_search *search)
     search_free(search->search);
     search->search = NULL;
     assign_all(search);
+    search->finished = true;
     search->found(search->data);
 }
 
@@ -212,17 +243,33 @@ static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
     finish(timer->data);
 }
 
+/* Whether it is the address of a pack whose protocol is given: whatever answers there is that one. */
+static bool is_given_address(const struct pack_search *search, int address)
+{
+    for (unsigned i = 0; i < search->config->pack_count; i++) {
+        const struct pack_config *pack = &search->config->packs[i];
+        const int own = pack->options.address;
+        if (is_given_on(pack, search->line) &&
+            (own >= 0 ? own : pack->driver->address_default) == address)
+            return true;
+    }
+    return false;
+}
+
 /* One without addresses cannot be one of several. */
 static void add(struct pack_search *search, const struct search_found *found)
 {
     unsigned without;
-    const bool several = count_open(search, &without) > 1;
+    const bool several = count_open(search, &without) + search->given > 1;
     if (search->count == PACK_SEARCH_MOST || (several && !bms_has_address(found->driver)))
         return;
-    const int address = found->options.address;
+    const int own = found->options.address;
+    const int address = own >= 0 ? own : found->driver->address_default;
+    if (is_given_address(search, address))
+        return;
     search->list[search->count++] = (struct pack_found){
         .driver = found->driver,
-        .address = address >= 0 ? address : found->driver->address_default,
+        .address = address,
         .variant = found->options.variant,
         .baud = found->baud,
     };
@@ -252,7 +299,9 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     struct pack_search *search = data;
     if (found)
         add(search, found);
-    if (search->count > 0) {
+    /* The packs that are given want their line back. */
+    if (search->count > 0 ||
+        (search->given > 0 && search->search && search_has_asked(search->search))) {
         ev_timer_start(search->loop, &search->over);
         return;
     }
@@ -271,10 +320,12 @@ static void begin(struct pack_search *search)
     for (unsigned i = 0; without == 0 && i < search->config->pack_count; i++)
         if (is_open_on(&search->config->packs[i], search->line) && only.count < SEARCH_ADDRESSES)
             only.addresses[only.count++] = search->config->packs[i].given_address;
+    search->given = pack_search_count_given(search->config, search->line);
     search_free(search->search);
     search->search =
         search_new(search->loop, search->line,
-                   count == 1 && without == 1 ? SEARCH_FIRST : SEARCH_ALL, &only, &events, search);
+                   count == 1 && without == 1 && search->given == 0 ? SEARCH_FIRST : SEARCH_ALL,
+                   &only, &events, search);
     if (!search->search) {
         ev_timer_set(&search->again, AGAIN_S, 0);
         ev_timer_start(search->loop, &search->again);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * `protocol = auto`: packs of which only the port is known, and maybe the address. A search asks on
- * their line; what it finds is remembered in the state file and takes the place of the stand-in. A
- * line has either such packs only or none. Several of them on a line are found by one search: each
- * gets what answers at its address, those without one what is left, in the order of the addresses.
+ * their line; what it finds is remembered in the state file and takes the place of the stand-in.
+ * Several of them on a line are found by one search: each gets what answers at its address, those
+ * without one what is left, in the order of the addresses. Packs of the line whose protocol is
+ * given are not polled before the search is over, and what answers at their addresses is theirs.
  */
 #ifndef PACKGATE_PACKS_PACK_SEARCH_H
 #define PACKGATE_PACKS_PACK_SEARCH_H
@@ -25,9 +26,13 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
 /** What was found counts no more from the next recall on. */
 void pack_search_forget(struct kept_entry *kept);
 
-/** Whether a line has packs to be found and none that is: it is searched. A pack that nothing was
- * found for beside others is left alone, as these have the line. */
+/** Whether a line has packs to be found and none that was, and has not been searched in vain beside
+ * packs that are given: it is searched. A pack that nothing was found for beside others is left
+ * alone, as these have the line. */
 bool pack_search_is_due(const struct config *config, const struct line_config *line);
+
+/** How many packs of the line have a protocol of their own. */
+unsigned pack_search_count_given(const struct config *config, const struct line_config *line);
 
 #define PACK_SEARCH_MOST SEARCH_ADDRESSES
 
@@ -46,6 +51,8 @@ struct pack_search {
         bool taken;
     } list[PACK_SEARCH_MOST];
     unsigned count;
+    unsigned given;            /* packs of the line with a protocol of their own */
+    bool finished;             /* what was found is told */
     bool reported;             /* that nothing answers */
     void (*found)(void *data); /* packs are in `kept` now; the search may be freed from within */
     void *data;

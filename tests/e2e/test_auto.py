@@ -88,18 +88,65 @@ def finds_by_address_and_assumes_the_rest():
         assert exception_of(client, 290, 8, 3) == 0x0B
 
 
-def wants_a_line_for_it_alone():
+def beside(url, *more):
+    packs = [f"[line bus]\nport = {url}\n[pack given]\nline = bus\nprotocol = daly-p81\naddress = 2\nunit = 1\npoll = 200ms\n"]
+    for unit, address in enumerate(more, 2):
+        where = f"address = {address}\n" if address is not None else ""
+        packs.append(f"[pack p{unit}]\nline = bus\nprotocol = auto\n{where}unit = {unit}\npoll = 200ms\n")
+    return "".join(packs)
+
+
+def finds_beside_one_that_is_given():
+    """What answers at the address of the pack that is given is that one. A restart polls all at once."""
+    packs, url = simulate("daly-p81", socs(1, 3), "--count", "3", "--address", "1")
+    with tempfile.TemporaryDirectory() as folder, packs:
+        state = os.path.join(folder, "state")
+        for again in False, True:
+            with Gateway(beside(url, None, None), state=state) as gateway, gateway.client() as client:
+                gateway.wait_published("given", "p2", "p3")
+                for unit, address in (1, 2), (2, 1), (3, 3):
+                    assert abs(read_value(client, "soc_percent", unit) - (20 + 10 * address)) < 0.6, unit
+                assert any("found protocol" in line for line in gateway.lines) == (not again), gateway.lines
+
+
+def gives_the_line_back():
+    """When nothing is found, the pack that is given is polled all the same, and the other asked like it. So it is while a pack
+    is looked for that a reload brings, and nothing is searched a second time."""
+    packs, url = simulate("daly-p81", socs(1, 5) + ",@5:silent=1", "--count", "5", "--address", "1")
+    with packs, Gateway(beside(url)) as gateway, gateway.client() as client:
+        gateway.wait_published("given")
+        with open(gateway.path) as file:
+            general = file.read().split("[line bus]")[0]
+        with open(gateway.path, "w") as file:
+            file.write(general + beside(url, 5))
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("pack p2: nothing answers at address 5 of line bus; it is asked with protocol daly-p81")
+        await_value(client, "polls", 1, lambda polls: polls and polls >= 20)
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("the new configuration is in force")
+        assert read_value(client, "polls", 1) >= 20
+
+
+def refuses_what_it_cannot_find():
     line = "[line l]\nport = tcp://127.0.0.1:1\nprotocol = auto\n"
-    mixed = line + "[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nprotocol = daly\nunit = 2\n"
+    serial = "[line l]\nport = serial:/dev/null\nprotocol = auto\n"
+    beside = "[pack a]\nline = l\naddress = 2\nunit = 1\n[pack b]\nline = l\nprotocol = {}\nunit = 2\naddress = {}\n"
+    talker = line + "[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nprotocol = vedirect\nunit = 2\n"
+    same = line + beside.format("daly", 2)
+    rate = serial + beside.format("daly", 3)
     twice = line + "[pack a]\nline = l\naddress = 2\nunit = 1\n[pack b]\nline = l\naddress = 2\nunit = 2\n"
     simulated = "[line l]\nport = sim:\nprotocol = auto\n[pack a]\nline = l\nunit = 1\n"
-    for wrong in mixed, twice, simulated:
+    for wrong, why in (talker, "one pack to a line"), (same, "is already that of [pack a]"), (rate, "no 'baud'"), (twice, "auto"), \
+            (simulated, "auto"):
         result = subprocess.run([PACKGATE, "check", "-"], input=wrong.encode(), stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)
-        assert result.returncode == 1 and b"auto" in result.stdout, result.stdout
+        assert result.returncode == 1 and why in result.stdout.decode(), result.stdout
     several = line + "[pack a]\nline = l\nunit = 1\n[pack b]\nline = l\nunit = 2\n"
-    assert subprocess.run([PACKGATE, "check", "-"], input=several.encode(), stdout=subprocess.DEVNULL).returncode == 0
+    mixed = line + beside.format("daly", 3)
+    with_rate = serial + "baud = 9600\n" + beside.format("daly", 3)
+    for right in several, mixed, with_rate:
+        assert subprocess.run([PACKGATE, "check", "-"], input=right.encode(), stdout=subprocess.DEVNULL).returncode == 0, right
 
 
-main([finds_several_on_a_bus, finds_by_address_and_assumes_the_rest, finds_serves_and_remembers,
-      wants_a_line_for_it_alone], at_once=3)
+main([finds_several_on_a_bus, finds_by_address_and_assumes_the_rest, finds_beside_one_that_is_given, gives_the_line_back,
+      finds_serves_and_remembers, refuses_what_it_cannot_find], at_once=3)

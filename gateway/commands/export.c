@@ -10,14 +10,14 @@
 #include "config/config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOOKS 60 /* at whether it has written */
-#define PAUSE_NS 50000000
+#define PAUSE_MS 50
 
 /* Takes "-c FILE", "--config FILE" or "--config=FILE" out of the arguments. NULL: it is not there. */
 static const char *take_config(int *argc, char **argv)
@@ -78,7 +78,6 @@ static json_int_t ask_written(struct control_link *link, json_t *request, bool *
 /* Without a gateway, or with one that does not answer, there is what the file has. */
 static void await_commit(const char *config)
 {
-    static const struct timespec pause = {.tv_nsec = PAUSE_NS};
     struct control_link link;
     char path[PORT_SIZE];
     bool asked = false, again;
@@ -87,7 +86,7 @@ static void await_commit(const char *config)
         const json_int_t before = ask_written(&link, json_pack("{s:s}", "ask", "commit"), &asked);
         json_int_t now = before;
         for (int i = 0; asked && i < LOOKS && now == before; i++) {
-            nanosleep(&pause, NULL);
+            poll(NULL, 0, PAUSE_MS);
             now = ask_written(&link, json_pack("{s:s, s:I}", "ask", "commit", "since", before),
                               &again);
         }

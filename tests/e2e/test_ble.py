@@ -400,30 +400,29 @@ def takes_no_old_record():
                 assert time.monotonic() < deadline
                 talk(0.3)
             talk(5)
-            reopened = read_value(client, "reconnects", 1)
             # Records are lost on the air all the time: that is no reason to open anything anew.
             for _ in range(3):
                 air.switch("Hide", address, True)
                 time.sleep(2.5)
                 air.switch("Hide", address, False)
                 talk(1)
-            assert read_value(client, "reconnects", 1) == reopened
             print(f"# oldest value shown as fresh: {oldest:.1f} s")
             assert oldest < 12, oldest
             # BlueZ is stopped with what it has heard: the bus has it at once when it goes on.
-            before = oldest
             air.bus.process.send_signal(signal.SIGSTOP)
-            talk(10)
+            talk(16)
             air.bus.process.send_signal(signal.SIGCONT)
             end = time.monotonic() + 3
             while time.monotonic() < end:
                 look(client)
             print(f"# and over a bus that stood still: {oldest:.1f} s")
-            assert oldest < max(before, 8) + 0.5, oldest
+            assert oldest < 12, oldest
             deadline = time.monotonic() + PATIENCE
             while exception_of(client, find("voltage_v")["address"], 2, 1) is not None:
                 assert time.monotonic() < deadline
                 talk(0.3)
+            gateway.stop()
+            assert not [text for text in gateway.lines if "it was silent" in text], gateway.lines
 
 
 def scans_one_at_a_time():

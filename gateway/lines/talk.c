@@ -98,7 +98,9 @@ double talk_said(struct talk *talk, struct recall *recall, uint32_t hash, double
         talk->lag_s = AGE_UNKNOWN_S;
     if (!talk->forgets && talk->paced >= PACED)
         talk->lag_s = 0;
-    if (talk->paced >= PACED)
+    /* What stood still may be late by as much ever after. Where the port forgets, it is opened anew as soon as that is
+     * allowed, and nothing else ends it. */
+    if (talk->paced >= PACED && (!talk->forgets || talk->disorder_s > 0))
         talk->behind_s = 0;
     talk->gap_s = now - talk->said_at;
     talk->said_at = now;

@@ -4,7 +4,8 @@
  *
  * Nothing can be asked, so the pace has to tell. A silence in between means that something stood still or was lost: what comes
  * behind it may be as old as the silence was long. What has piled up comes faster than it was said: once sets come at their
- * usual pace, nothing of it is left. A port that forgets (TCP) is opened anew as well, which ends it at once. If it is silent
+ * usual pace, nothing of it is left. A port that forgets (TCP) is opened anew instead, as what stood still may stay late at
+ * the usual pace. If it is silent
  * right behind that, it is a delay that is always there, and no pace ends it. A port that does not forget (a pty whose other
  * end keeps what nobody took, a serial server behind it) may bring what has piled up before it was opened: its first
  * set is held until it is clear that none follows at once.

@@ -108,6 +108,26 @@ static void publishes_a_whole_cycle(void **state)
     assert_true(fabs(world->poller->due - world->now - 1) < 1e-9);
 }
 
+/* The process is stopped in the first cycle: the line is not taken for a slow one, whose values are good for longer. */
+static void learns_no_pace_from_a_stop(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    assert_true(poller_request(world->poller, world->now, &request, &published));
+    world->now += 8;
+    poller_stood_still(world->poller);
+    answer(world, request.bytes[0]);
+    while (poller_request(world->poller, world->now, &request, &published))
+        answer(world, request.bytes[0]);
+    assert_true(published);
+    assert_true(world->poller->took_s == 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(cycle(world));
+        assert_true(poller_stale_after(world->poller) == config.stale_after_s);
+    }
+}
+
 static void asks_slow_values_rarely(void **state)
 {
     struct world *world = *state;
@@ -553,6 +573,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(publishes_a_whole_cycle),
         TEST(ends_a_cycle_with_its_last_reply),
+        TEST(learns_no_pace_from_a_stop),
         TEST(asks_slow_values_rarely),
         TEST(repeats_before_it_counts),
         TEST(never_mixes_two_cycles),

@@ -28,6 +28,7 @@
 #define DOWN_S 5.0         /* without an answer until a line that worked is worth a warning */
 #define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
 #define WATCH_S 1.0        /* longest wait of a talker's line without a look at the clock */
+#define BUSY_S 0.25        /* a timer this late: what takes long does so for our own sake */
 #define OVERSLEPT_S 2.0    /* a timer this late: the process was stopped, or the host slept */
 #define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
 #define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
@@ -1232,6 +1233,8 @@ static void note_pause(struct line *line, double pause_s, double now)
 static bool overslept(struct line *line, double now)
 {
     double since = line->armed_for;
+    for (unsigned i = 0; is_open(line) && now - since >= BUSY_S && i < line->turns.count; i++)
+        poller_stood_still(line->turns.list[i].poller);
     if (!is_open(line) || now - since < OVERSLEPT_S)
         return false;
     open_anew(line, "what came in the meantime may be old, opening it again", now);

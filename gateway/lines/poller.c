@@ -106,6 +106,12 @@ void poller_reset(struct poller *poller, double now)
     poller->due = now;
 }
 
+void poller_stood_still(struct poller *poller)
+{
+    poller->paused = poller->stopped = true;
+    poller->last_started = NAN;
+}
+
 void poller_reopened(struct poller *poller, double now)
 {
     if (poller->disorder_s > 0)
@@ -155,7 +161,7 @@ static void begin_cycle(struct poller *poller, double now)
     spike_drop(&poller->spike);
     poller->pass = PASS_KNOWN;
     poller->told = poller->garbled = poller->retimed = poller->skipped = poller->probed = false;
-    poller->trials_over = poller->paused = false;
+    poller->trials_over = poller->paused = poller->stopped = false;
     poller->repeats_before = poller->counters.repeats;
     if (now >= poller->clear_at)
         close_all(poller);
@@ -267,7 +273,7 @@ static bool tell(struct poller *poller, double now)
  * single pause, whatever it was for: what two rounds in a row took counts. */
 static void learn_round(struct poller *poller, double now)
 {
-    bool rests = !isnan(poller->clear_at) && poller->disorder_s == 0;
+    bool rests = (!isnan(poller->clear_at) && poller->disorder_s == 0) || poller->stopped;
     if (poller->told && !isnan(poller->last_started)) {
         double round_s = poller->cycle_started - poller->last_started;
         poller->round_s = poller->last_round_s > 0 ? fmin(round_s, poller->last_round_s) : round_s;

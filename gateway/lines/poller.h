@@ -128,6 +128,7 @@ struct poller {
     enum poller_pass pass;
     bool retimed; /* the step in flight is asked once more, as its reply came at an unusual time */
     bool paused;  /* an answer of this cycle took much longer than those before */
+    bool stopped; /* so was the process in this cycle */
     bool garbled; /* something came that was no answer to the request in flight */
     bool skipped; /* some steps were, as the pack was silent */
     bool told;    /* this cycle is published, maybe without what is tried */
@@ -159,6 +160,9 @@ void poller_free(struct poller *poller);
  * reads it anew at once. The published values stay until they are stale, and one that was silent
  * is not trusted to answer before it does. */
 void poller_reset(struct poller *poller, double now);
+
+/** The process was stopped, or the host slept: how long that took says nothing of the line's pace. */
+void poller_stood_still(struct poller *poller);
 
 /** The line was opened anew: what was asked before will not be answered any more. */
 void poller_reopened(struct poller *poller, double now);

@@ -3,7 +3,7 @@
  * What a search on an unknown port tries: all of it within its time, in an order that disturbs nobody, each guess
  * possible; and for each pair of protocols, that the one is not taken for the other.
  */
-#include "lines/search_attempts.h"
+#include "lines/search/search_attempts.h"
 #include "lines/reply.h"
 
 #include "bms/battery.h"

@@ -5,7 +5,7 @@
 #ifndef PACKGATE_COMMANDS_FOUND_H
 #define PACKGATE_COMMANDS_FOUND_H
 
-#include "lines/search.h"
+#include "lines/search/search.h"
 
 #define FOUND_PACKS 64
 

@@ -11,7 +11,7 @@
 
 #include "kept.h"
 
-#include "lines/search.h"
+#include "lines/search/search.h"
 #include "config/config.h"
 
 /** Whether the pack is still to be found. */

@@ -218,7 +218,7 @@ def check_says(text, *words):
 def says_what_cannot_be_heard():
     line = "[line bus]\nport = tcp://192.0.2.1:4001\nlisten = yes\n"
     pack = "[pack p]\nline = bus\nunit = 1\nprotocol = "
-    assert check_says(line + pack + "ant\n", "which protocol 'ant' cannot be", "these can: topbms, daly") == 1
+    assert check_says(line + pack + "ant\n", "which protocol 'ant' cannot be", "these can: topbms, daren, daly") == 1
     assert check_says(line + pack + "auto\n", "where 'auto' cannot ask") == 1
     assert check_says(line + pack + "jk-pb\nwritable = yes\n", "nothing can be switched on it") == 1
     assert check_says(line.replace("tcp://192.0.2.1:4001", "sim:") + pack + "daly\n", "has no other master") == 1

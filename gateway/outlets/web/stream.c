@@ -61,6 +61,8 @@ struct stream {
 static bool tells_the_same(const char *a, size_t a_size, const char *b, size_t b_size)
 {
     static const char age[] = "\"age_s\":";
+    if (a_size == 0 || b_size == 0)
+        return a_size == b_size;
     const char *a_age = memmem(a, a_size, age, sizeof age - 1);
     const char *b_age = memmem(b, b_size, age, sizeof age - 1);
     if (!a_age || !b_age)

@@ -7,7 +7,7 @@
  */
 #include "search.h"
 
-#include "line.h"
+#include "lines/line.h"
 
 #include "base/clock.h"
 

@@ -6,7 +6,7 @@
 #ifndef PACKGATE_LINES_SEARCH_ATTEMPTS_H
 #define PACKGATE_LINES_SEARCH_ATTEMPTS_H
 
-#include "poller.h"
+#include "lines/poller.h"
 
 /* Short of the usual: most answer within 150 ms, and there is much to try. */
 #define ATTEMPT_REPLY_MS 200

@@ -641,6 +641,9 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     /* The gateway may die just now: whoever is ending needs no signal for it any more. */
     signal(SIGTERM, SIG_IGN);
     signal(SIGCONT, SIG_DFL);
+#ifdef __SANITIZE_ADDRESS__ /* it would wake what the search for leaks has stopped, which waits for ever then */
+    prctl(PR_SET_PDEATHSIG, 0);
+#endif
     free_outlet(&outlet);
     free(config);
     return good ? 0 : 1;

@@ -476,12 +476,13 @@ static enum spike_verdict judge(struct poller *poller, bool first, const struct 
                                 double now)
 {
     const struct pack_config *config = poller->config;
+    bool rare = config->driver->plan && config->driver->plan[poller->step].every_s > 0;
     const struct spike_rules rules = {
         .limits = &config->spikes,
         .weak = config->driver->check == BMS_CHECK_SUM,
         .noisy = now < poller->noisy_until,
         .first = first,
-        .awaited = !poller->complete || poller_stale(poller, now),
+        .awaited = !rare || isnan(poller->steps[poller->step].at) || poller_stale(poller, now),
     };
     enum spike_verdict verdict = spike_judge(&poller->spike, &rules, before, &poller->incoming);
     poller->counters.spikes += verdict == SPIKE_REFUTED;

@@ -276,8 +276,8 @@ static bool loses(const struct pack *before, const struct pack *reading)
 /* How many readings must agree. Two bytes that make up for each other pass a sum, and the next reply
  * may be damaged at one of the two again: with so many frames as a gateway sees, two are too few,
  * and where much is damaged three: in a short frame, of which half the bytes mean nothing, they were
- * seen to agree once in ten million. Where a pack has no values yet, somebody waits for the first
- * ones. */
+ * seen to agree once in ten million. Where there was nothing before, somebody waits for the first
+ * values; not for what is asked rarely and was known already. */
 static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before,
                                 const struct pack *reading)
 {

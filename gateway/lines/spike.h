@@ -36,7 +36,7 @@ struct spike_rules {
     bool noisy; /* damage was seen a short while ago: the same, and a first reading is in doubt */
     bool
         first; /* so it is on a weak protocol: nobody else waits, or no other reading will follow soon */
-    bool awaited; /* the pack has no fresh values, or not all: two first readings are enough */
+    bool awaited; /* somebody waits for it: two first readings are enough */
 };
 
 enum spike_verdict {

@@ -503,6 +503,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     (void) size;
+    if (request->size > 0 && request->size < FRAME_SIZE) /* a piece of one asks for nothing */
+        return BMS_FOREIGN;
     uint8_t command = frame[2];
     unsigned board = answering_board(request);
     /* An echo carries the host's address, which no board has. */

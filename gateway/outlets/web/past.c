@@ -320,9 +320,9 @@ static struct MHD_Response *print_table(const struct table *table,
     for (unsigned c = 0; c < table->count; c++)
         at = print_column(at, &table->columns[c], table->steps);
     at += sprintf(at, "}\n");
-    char *fitting = realloc(bytes, (size_t) (at - bytes));
-    return compress_response(request, "application/json", fitting ? fitting : bytes,
-                             (size_t) (at - bytes));
+    const size_t size = (size_t) (at - bytes);
+    char *fitting = realloc(bytes, size);
+    return compress_response(request, "application/json", fitting ? fitting : bytes, size);
 }
 
 /* ---- which level ---- */

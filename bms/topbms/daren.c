@@ -5,6 +5,7 @@
  * leaves the flag before the values out, so that the cells, which add up to the voltage, tell where they
  * begin; the maker's paper has the two switches the other way round than boards do.
  */
+#include "topbms_cells.h"
 #include "ydt1363.h"
 
 #include "bms/bytes.h"
@@ -18,8 +19,6 @@
 #define DEVICE 0x4A
 #define CELLS_MOST 32
 #define SENSORS_MOST MAX_TEMPS
-#define CELL_MV_MAX 6000
-#define SUM_TOLERANCE 0.02
 #define IDENTITY_SIZE 35 /* of newer boards 37 */
 #define FIELD_SIZE 10    /* of its texts */
 #define PARAMETERS_SIZE 65
@@ -126,17 +125,7 @@ enum { BALANCE_LOW = 9, BALANCE_HIGH = 10 }; /* numbered like these */
 
 static bool cells_add_up(const struct live *live)
 {
-    double sum = 0, missing = 0, highest = 0, volts = be16(live->charge + 2) / 100.0;
-    for (unsigned i = 0; i < live->cell_count; i++) {
-        unsigned mv = be16(live->cells + 2 * i);
-        if (mv > CELL_MV_MAX)
-            return false;
-        sum += mv / 1000.0;
-        highest = fmax(highest, mv / 1000.0);
-        missing += mv == 0;
-    }
-    return sum > 0 && volts >= sum * (1 - SUM_TOLERANCE) &&
-           volts <= (sum + missing * highest) * (1 + SUM_TOLERANCE);
+    return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
 static bool read_live(const uint8_t *d, size_t size, struct live *live)

@@ -6,14 +6,11 @@
  * changed places, and the sum proves the scale of the voltage as well.
  */
 #include "topbms_layout.h"
+#include "topbms_cells.h"
 
 #include "bms/bytes.h"
 
-#include <math.h>
-
 #define MAX_PACKS 16
-#define CELL_MV_MAX 6000
-#define SUM_TOLERANCE 0.02
 
 enum fit { MISFIT, FITS_LOOSELY, FITS };
 
@@ -52,26 +49,14 @@ static bool sensors_legal(const struct topbms_layout *layout)
     return true;
 }
 
-/* Takes the pack voltage in the unit in which it agrees with the cells, usually the variant's own.
- * A cell that reads 0 is not connected, or its wire is broken: it may be in the pack voltage or
- * not. */
+/* Takes the pack voltage in the unit in which it agrees with the cells, usually the variant's own. */
 static bool prove_voltage(struct topbms_layout *layout)
 {
     static const double units[] = {0.01, 0.001};
-    double sum = 0, highest = 0, missing = 0;
-    for (unsigned i = 0; i < layout->cell_count; i++) {
-        double mv = be16(layout->cells + 2 * i);
-        if (mv > CELL_MV_MAX)
-            return false;
-        sum += mv / 1000;
-        highest = fmax(highest, mv / 1000);
-        missing += mv == 0;
-    }
     unsigned raw = be16(layout->rest + 2);
-    for (unsigned i = 0; i < 2 && sum > 0; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
-        if (layout->voltage_v >= sum * (1 - SUM_TOLERANCE) &&
-            layout->voltage_v <= (sum + missing * highest) * (1 + SUM_TOLERANCE))
+        if (topbms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
             return true;
     }
     return false;

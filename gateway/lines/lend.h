@@ -9,7 +9,8 @@
  *
  * Packs that are due keep half of the time: after a loan their own exchanges come first until they have
  * taken as long as it did. Where that is too little, several packs on a slow line, one whose values are about to get
- * older than they should goes first, for which a loan waits a while. An answer has to begin within the shortest poll interval of the packs, or a second, and may flow for five.
+ * older than they should goes first, for which a loan waits a while. An answer has to begin within the shortest poll
+ * interval of the packs, or a second, and may flow for five.
  */
 #ifndef PACKGATE_LINES_LEND_H
 #define PACKGATE_LINES_LEND_H

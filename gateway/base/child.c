@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,4 +36,14 @@ int child_settle(int keep)
     int kept = keep == FIRST_OTHER ? keep : dup2(keep, FIRST_OTHER);
     close_from(FIRST_OTHER + 1);
     return kept;
+}
+
+void child_reset_signals(void)
+{
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -11,4 +11,8 @@
  * Returns the new number of `keep`. */
 int child_settle(int keep);
 
+/** In the child, before it becomes another program: what would end a program does so again, and nothing
+ * is held back. */
+void child_reset_signals(void);
+
 #endif

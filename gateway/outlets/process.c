@@ -166,12 +166,7 @@ static void run_program(const struct process *process, int fd, pid_t parent)
     if (null >= 0)
         dup2(null, STDIN_FILENO);
     child_settle(fd);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    child_reset_signals();
     /* It ends when the gateway does in any way; the exec keeps this. */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     /* What a service manager gave to the gateway alone, a port below 1024, goes no further. */

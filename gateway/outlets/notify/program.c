@@ -98,12 +98,7 @@ static _Noreturn void run(const char *path, const struct message *message, int f
 {
     char *arguments[] = {strdup(path), NULL};
     signal(SIGPIPE, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGHUP, SIG_DFL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    child_reset_signals();
     setpgid(0, 0);
     setenv("PACKGATE_EVENT", notify_event_name(message->event), 1);
     setenv("PACKGATE_PACK", message->pack, 1);

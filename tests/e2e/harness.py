@@ -260,7 +260,7 @@ class Way:
     def __init__(self, url):
         host, port = url[len("tcp://"):].split(":")
         self.pack = (host, int(port))
-        self.known, self.held, self.counted = set(), b"", 0
+        self.known, self.held, self.counted, self.holding = set(), b"", 0, False
         self.orders = "pass"  # "count" them; "hold" their answer; "drop" them and deliver what was held
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"tcp://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -276,8 +276,8 @@ class Way:
             with near, socket.create_connection(self.pack) as far:
                 self.pass_on(near, far)
 
-    def pass_on(self, near, far):
-        holding = False
+    def sent(self, near, far):
+        """What the gateway sends, until one of the two is gone. What the pack says goes back, or is held."""
         while True:
             for side in select.select([near, far], [], [])[0]:
                 try:
@@ -286,20 +286,24 @@ class Way:
                     data = b""
                 if not data:
                     return
-                if side is far:
-                    if holding:
-                        self.held += data
-                    else:
-                        near.sendall(data)
-                    continue
-                is_order = self.orders != "pass" and data not in self.known
-                self.known |= set() if is_order else {data}
-                self.counted += is_order
-                holding = is_order and self.orders == "hold"
-                if is_order and self.orders == "drop":
-                    near.sendall(self.held)
+                if side is near:
+                    yield data
+                elif self.holding:
+                    self.held += data
                 else:
-                    far.sendall(data)
+                    near.sendall(data)
+
+    def pass_on(self, near, far):
+        self.holding = False
+        for data in self.sent(near, far):
+            is_order = self.orders != "pass" and data not in self.known
+            self.known |= set() if is_order else {data}
+            self.counted += is_order
+            self.holding = is_order and self.orders == "hold"
+            if is_order and self.orders == "drop":
+                near.sendall(self.held)
+            else:
+                far.sendall(data)
 
     def await_all_asked(self, client):
         """Until nothing new was asked in many polls: a board is asked for some things only when there is time."""

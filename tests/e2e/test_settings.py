@@ -7,7 +7,6 @@ import contextlib
 import math
 import os
 import re
-import select
 import socket
 import struct
 import subprocess
@@ -254,27 +253,17 @@ class Killer(Way):
         super().__init__(url)
 
     def pass_on(self, near_end, far):
-        while True:
-            for side in select.select([near_end, far], [], [])[0]:
-                try:
-                    data = side.recv(4096)
-                except ConnectionError:
-                    data = b""
-                if not data:
-                    return
-                if side is far:
-                    near_end.sendall(data)
-                    continue
-                self.passed += data
-                self.known.add(data)
-                far.sendall(data)
-                if data == ENTER and (self.victim or self.cut):
-                    while not data.endswith(b"\x77") or data[1:2] != b"\0":
-                        data = far.recv(16)  # it has done it
-                    if self.victim:
-                        self.victim.process.kill()
-                    self.cut = False
-                    return
+        for data in self.sent(near_end, far):
+            self.passed += data
+            self.known.add(data)
+            far.sendall(data)
+            if data == ENTER and (self.victim or self.cut):
+                while not data.endswith(b"\x77") or data[1:2] != b"\0":
+                    data = far.recv(16)  # it has done it
+                if self.victim:
+                    self.victim.process.kill()
+                self.cut = False
+                return
 
 
 def the_page_s_commands_do_it():

@@ -103,6 +103,11 @@ static const struct bms_driver toy = {
 /* The same, of boards that take their time. */
 static const struct bms_driver hasty = {
     .name = "hasty", .line = {.baud = 115200, .framing = "8N1", .reply_ms = 20, .tries = 3}, TOY};
+/* Long enough for a busy host, and short enough that a wait of it is over long before a stall() is. */
+static const struct bms_driver patient = {
+    .name = "patient",
+    .line = {.baud = 115200, .framing = "8N1", .reply_ms = 1000, .tries = 3},
+    TOY};
 
 /* ---- a protocol of devices that talk: a first half with the voltage, a second one with the cell ---- */
 
@@ -1080,7 +1085,7 @@ static void answer_and_stop(struct bench *bench, const uint8_t *request)
     answer_well(bench, request);
     if (bench->requests == STEPS + 1) {
         assert_true(order(bench));
-        stall(5);
+        stall(6);
     }
 }
 
@@ -1089,7 +1094,7 @@ static void answer_and_stop(struct bench *bench, const uint8_t *request)
 static void begins_anew_after_the_process_was_stopped(void **state)
 {
     struct bench *bench = *state;
-    add_pack(bench, &hasty, 1);
+    add_pack(bench, &patient, 1);
     start(bench, answer_and_stop);
     await_published(bench, 1);
     *(uint8_t *) bms_memory(&bench->pollers[0]->bms) = 7;
@@ -1108,7 +1113,7 @@ static void begins_anew_after_the_process_was_stopped(void **state)
 static void sees_behind_an_order_that_it_has_slept(void **state)
 {
     struct bench *bench = *state;
-    add_pack(bench, &hasty, 1)->poll_s = 0.3;
+    add_pack(bench, &patient, 1)->poll_s = 0.3;
     start(bench, answer_well);
     await_published(bench, 1);
     stall(3);

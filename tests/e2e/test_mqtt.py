@@ -236,6 +236,7 @@ def switches_and_answers():
             assert answer("nobody", "charge_mos", "1")["result"] == "unknown"
             assert answer("fixed", "charge_mos", "1")["result"] == "not allowed"
             assert answer("all", "charge_mos", "1")["result"] == "not allowed"
+            gateway.wait_for("order on .*/charge_mos refused: its pack is not writable")
             await_refused(gateway, 8)
             # A retained one that is sent now arrives as any other.
             listener.publish("packgate/shed/set/charge_mos", "0", retain=True)
@@ -244,6 +245,7 @@ def switches_and_answers():
             server.process.send_signal(signal.SIGSTOP)
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"offline")
             assert answer("shed", "charge_mos", "1")["result"] == "no answer"
+            gateway.wait_for("order on .*/shed/set/charge_mos refused: its pack does not answer")
             server.process.send_signal(signal.SIGCONT)
             listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
 

@@ -204,7 +204,7 @@ static void on_up(void *data)
     for (unsigned i = 0; i < mqtt->pack_count; i++)
         if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))
             alarms_tell(mqtt, &mqtt->packs[i], now);
-    mqtt->retained_told = mqtt->foreign_told = false;
+    mqtt->retained_told = mqtt->foreign_told = mqtt->forbidden_told = mqtt->stale_told = false;
 }
 
 static void on_down(void *data)

@@ -97,7 +97,7 @@ struct mqtt {
     unsigned ticks;
     uint32_t failed_told; /* attempts to connect, to the gateway */
     uint32_t refused;     /* orders that were not carried out, for whatever reason */
-    bool ending, retained_told, foreign_told;
+    bool ending, retained_told, foreign_told, forbidden_told, stale_told;
     char *room;
 };
 

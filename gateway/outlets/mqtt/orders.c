@@ -29,6 +29,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
     struct mqtt *mqtt = data;
     struct asked *order = &mqtt->orders[ticket];
     mqtt->refused += result != ORDER_DONE;
+    mqtt->stale_told &= result != ORDER_DONE;
     send_result(mqtt, order->pack->pack->source.name, order_name(order->which), order->value,
                 message_outcome(result));
     order->pack = NULL;
@@ -93,10 +94,14 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         tell_refused(mqtt, &mqtt->foreign_told, topic, "neither 1 nor 0");
         return "invalid";
     }
-    if (pack->pack->source.members || !pack->pack->source.writable)
+    if (pack->pack->source.members || !pack->pack->source.writable) {
+        tell_refused(mqtt, &mqtt->forbidden_told, topic, "its pack is not writable");
         return "not allowed";
-    if (!outlet_fresh(mqtt->outlet, pack->pack, clock_now()))
+    }
+    if (!outlet_fresh(mqtt->outlet, pack->pack, clock_now())) {
+        tell_refused(mqtt, &mqtt->stale_told, topic, "its pack does not answer");
         return "no answer";
+    }
     return give_order(mqtt, pack, which, value, since);
 }
 

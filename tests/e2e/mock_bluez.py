@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""A stand-in for bluetoothd on a private bus: two adapters and, on the first one, a device for each BMS, whose characteristics pass bytes
-to and from a TCP port (`packgate simulate --tcp 0`).
+"""A stand-in for bluetoothd on a private bus: two adapters and a device for each BMS, whose characteristics pass bytes to and from a
+TCP port (`packgate simulate --tcp 0`).
 
-usage: mock_bluez.py [--mtu 23] [--delay 0.1] ADDRESS=PROFILE@HOST:PORT[,NAME]...
+usage: mock_bluez.py [--mtu 23] [--delay 0.1] [ADAPTER+ADAPTER/]ADDRESS=PROFILE@HOST:PORT[,NAME]...
 
-PROFILE is one of the table below; `advertiser` has no port and is never connected to. What BlueZ 5.66 does, and where
-its source says so:
+ADAPTER is whose radio reaches it, hci0 if none is named; each of them has an object of its own for it. PROFILE is one of the table below;
+`advertiser` has no port and is never connected to. What BlueZ 5.66 does, and where its source says so:
 - src/adapter.c, start_discovery(), set_discovery_filter(), stop_discovery(): NotReady without power, InProgress for a second scan of
   one client. Where a scan begins, or has to begin anew as another client wants another filter, the answer comes when the
   controller has begun (update_discovery_filter(), discovery_complete()); `adapter->client` is the one who is answered then, and who
@@ -65,6 +65,8 @@ PROFILES = {
     'request': ('fff0', [('fff1', ['indicate'], 'rx'), ('fff2', ['write'], 'tx')]),
     # Newer Daly firmware: the first pair is there and does nothing.
     'daly-new': ('ff00', [('fff1', NOTIFY, ''), ('fff2', BOTH, ''), ('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
+    # A table that does not end: what is wanted comes last.
+    'wide': ('ff00', [(f'{0xa000 + n:04x}', ['read', 'write', 'notify'], '') for n in range(400)] + [('ff01', NOTIFY, 'rx'), ('ff02', BOTH, 'tx')]),
     'unknown': ('180a', [('2a29', ['read'], '')]),
     'advertiser': ('fe00', []),
 }
@@ -122,16 +124,87 @@ class Thing(dbus.service.Object):
     @dbus.service.method(PROPERTIES, in_signature='ssv')
     def Set(self, interface, name, value):
         if name == 'Powered':
-            self.mock.power(bool(value))
+            self.power(bool(value))
 
 
 class Adapter(Thing):
     interface = ADAPTER
 
+    def __init__(self, mock, name, address):
+        super().__init__(mock, '/org/bluez/' + name, {'Address': address, 'Name': name, 'Powered': True, 'Discovering': False})
+        self.name = name
+        self.scanners, self.filters, self.told = set(), {}, {}
+        self.connecting, self.starting, self.unanswered = None, None, set()
+
+    def devices(self):
+        return [thing for thing in list(self.mock.things.values()) if isinstance(thing, Device) and thing.adapter is self]
+
+    def merged_filter(self):
+        """What all clients together want of the controller."""
+        wanted = [self.filters.get(sender) for sender in self.scanners]
+        return (bool(wanted), all(filter and filter.get('Transport') == 'le' for filter in wanted))
+
+    def advertise(self):
+        """Each device that can be heard says so, and those that were only seen are forgotten."""
+        now = time.monotonic()
+        for device in self.devices():
+            if device.temporary and not device.values['Connected'] and now - device.heard_at > self.mock.temporary_s:
+                say('forgotten', device.values['Address'])
+                device.withdraw()
+        for one in self.mock.wanted.values() if self.scanners else ():
+            if one.hidden or self.name not in one.adapters or any(device.values['Connected'] for device in self.mock.seen(one)):
+                continue
+            device = next((device for device in self.devices() if device.wanted is one), None)
+            values = {'RSSI': dbus.Int16(one.signal)}
+            again = any(wanted.get('DuplicateData') for wanted in map(self.filters.get, self.scanners) if wanted)
+            if one.data is not None and (again or self.told.get(one.address) != one.data):
+                self.told[one.address] = one.data
+                values['ManufacturerData'] = dbus.Dictionary(
+                    {dbus.UInt16(VICTRON): dbus.Array(one.data, signature='y', variant_level=1)}, signature='qv')
+            if device:
+                device.heard_at = now
+                device.change(**values)
+            else:
+                device = Device(self, one)
+                device.values.update(values)
+                device.announce()
+
+    def stop_scan(self, sender):
+        if sender not in self.scanners:
+            return
+        self.scanners.discard(sender)
+        self.unanswered.discard(sender)
+        if self.starting and self.starting[0] == sender:
+            self.starting = None
+        say('scan stopped')
+        if not self.scanners:
+            for device in self.devices():
+                device.invalidate('RSSI')
+            self.change(Discovering=False)
+
+    def power(self, on):
+        if not on:
+            for device in self.devices():
+                device.cut()
+            self.scanners.clear()
+            self.filters.clear()
+            self.unanswered.clear()
+            self.starting = None
+            self.change(Discovering=False)
+        self.change(Powered=on)
+
+    def unplug(self):
+        self.power(False)
+        for device in self.devices():
+            device.remove()
+        self.mock.things.pop(self.path)
+        self.mock.InterfacesRemoved(dbus.ObjectPath(self.path), [ADAPTER])
+        self.values['Powered'] = True
+
     @dbus.service.method(ADAPTER, in_signature='a{sv}', sender_keyword='sender')
     def SetDiscoveryFilter(self, wanted, sender=None):
         self.need_power()
-        self.mock.filters[sender] = wanted
+        self.filters[sender] = wanted
 
     def need_power(self):
         if not self.values['Powered']:
@@ -139,44 +212,43 @@ class Adapter(Thing):
 
     @dbus.service.method(ADAPTER, sender_keyword='sender', async_callbacks=('done', 'failed'))
     def StartDiscovery(self, done, failed, sender=None):
-        mock = self.mock
         if not self.values['Powered']:
             failed(error('NotReady', 'Resource Not Ready'))
-        elif sender in mock.scanners:
+        elif sender in self.scanners:
             failed(error('InProgress', 'Operation already in progress'))
-        elif mock.scan_refusals:
-            mock.scan_refusals -= 1
+        elif self.mock.scan_refusals:
+            self.mock.scan_refusals -= 1
             failed(error('InProgress', 'Operation already in progress'))
         else:
-            before = mock.merged_filter() if self.values['Discovering'] else None
-            mock.scanners.add(sender)
+            before = self.merged_filter() if self.values['Discovering'] else None
+            self.scanners.add(sender)
             say('scan started')
-            if before == mock.merged_filter():
+            if before == self.merged_filter():
                 done()
                 return
-            mock.unanswered.add(sender)
-            mock.starting = sender, done
-            GLib.timeout_add(int(mock.delay * 1000), self.started)
+            self.unanswered.add(sender)
+            self.starting = sender, done
+            GLib.timeout_add(int(self.mock.delay * 1000), self.started)
 
     def started(self):
         """The controller scans."""
-        if self.mock.starting:
-            sender, done = self.mock.starting
-            self.mock.starting = None
-            self.mock.unanswered.discard(sender)
+        if self.starting:
+            sender, done = self.starting
+            self.starting = None
+            self.unanswered.discard(sender)
             done()
-        if self.mock.scanners:
+        if self.scanners:
             self.change(Discovering=True)
         return False
 
     @dbus.service.method(ADAPTER, sender_keyword='sender')
     def StopDiscovery(self, sender=None):
         self.need_power()
-        if sender not in self.mock.scanners:
+        if sender not in self.scanners:
             raise error('Failed', 'No discovery started')
-        if sender in self.mock.unanswered:
+        if sender in self.unanswered:
             raise error('InProgress', 'Operation already in progress')
-        self.mock.stop_scan(sender)
+        self.stop_scan(sender)
 
     @dbus.service.method(ADAPTER, in_signature='o')
     def RemoveDevice(self, path):
@@ -196,11 +268,11 @@ class Adapter(Thing):
 class Device(Thing):
     interface = DEVICE
 
-    def __init__(self, mock, wanted):
-        path = mock.adapter.path + '/dev_' + wanted.address.replace(':', '_')
-        super().__init__(mock, path, {
+    def __init__(self, adapter, wanted):
+        self.adapter = adapter
+        super().__init__(adapter.mock, adapter.path + '/dev_' + wanted.address.replace(':', '_'), {
             'Address': wanted.address, 'AddressType': 'public', 'Name': wanted.name, 'Alias': wanted.name,
-            'Adapter': dbus.ObjectPath(mock.adapter.path), 'Paired': False, 'Trusted': False, 'Connected': False,
+            'Adapter': dbus.ObjectPath(adapter.path), 'Paired': False, 'Trusted': False, 'Connected': False,
             'ServicesResolved': False,
             'UUIDs': dbus.Array([uuid(PROFILES[wanted.profile][0])], signature='s')})
         self.wanted, self.link, self.watch, self.leaving, self.going = wanted, None, None, None, False
@@ -229,26 +301,26 @@ class Device(Thing):
 
     @dbus.service.method(DEVICE, async_callbacks=('done', 'failed'))
     def Connect(self, done, failed):
-        if not self.mock.adapter.values['Powered']:
+        if not self.adapter.values['Powered']:
             failed(error('NotReady', 'Resource Not Ready'))
         elif self.values['Connected']:
             done()
-        elif self.mock.connecting is self:
+        elif self.adapter.connecting is self:
             failed(error('Failed', 'Operation already in progress'))
-        elif self.mock.connecting:
+        elif self.adapter.connecting:
             say('two at once', self.values['Address'])
             failed(error('Failed', 'le-connection-abort-by-local'))
         else:
             say('connecting', self.values['Address'])
             self.temporary = False
-            self.mock.connecting, self.waiting = self, failed
+            self.adapter.connecting, self.waiting = self, failed
             if not self.wanted.hangs:
                 GLib.timeout_add(int(self.mock.delay * 1000), self.connected, done, failed)
 
     def connected(self, done, failed):
-        if self.mock.connecting is not self:
+        if self.adapter.connecting is not self:
             return False
-        self.mock.connecting = self.waiting = None
+        self.adapter.connecting = self.waiting = None
         try:
             if self.wanted.refusals or self.wanted.hidden:
                 self.wanted.refusals = max(0, self.wanted.refusals - 1)
@@ -261,7 +333,7 @@ class Device(Thing):
         self.watch = GLib.io_add_watch(self.link, GLib.IO_IN | GLib.IO_HUP, self.received)
         self.invalidate('RSSI')
         self.change(Connected=True)
-        say('connected', self.values['Address'])
+        say('connected', self.values['Address'], 'over', self.adapter.name)
         done()
         GLib.timeout_add(int(self.mock.delay * 1000), self.resolved)
         return False
@@ -298,8 +370,8 @@ class Device(Thing):
         if self.link:
             self.link.close()
         self.watch = self.link = None
-        if self.mock.connecting is self:
-            self.mock.connecting = None
+        if self.adapter.connecting is self:
+            self.adapter.connecting = None
             self.waiting(error('Failed', 'br-connection-canceled'))
             self.waiting = None
         if not self.values['Connected']:
@@ -388,6 +460,8 @@ class Wanted:
 
     def __init__(self, text):
         address, rest = text.split('=', 1)
+        adapters, _, address = address.rpartition('/')
+        self.adapters = adapters.split('+') if adapters else ['hci0']
         self.profile, _, rest = rest.partition('@')
         target, _, name = rest.partition(',')
         host, _, port = target.rpartition(':')
@@ -405,86 +479,33 @@ class Mock(dbus.service.Object):
         super().__init__(bus, '/')
         self.bus, self.mtu, self.delay = bus, mtu, delay
         self.wanted = {one.address: one for one in wanted}
-        self.things, self.scanners, self.filters, self.connecting = {}, set(), {}, None
-        self.told, self.starting, self.unanswered, self.scan_refusals = {}, None, set(), 0
-        self.temporary_s = 30
-        self.adapter = Adapter(self, '/org/bluez/hci0', {
-            'Address': '00:AA:01:00:00:00', 'Name': 'mock', 'Powered': True, 'Discovering': False})
-        # Told before the other one, as BlueZ tells them in any order.
-        other = self.other = Adapter(self, '/org/bluez/hci1', {
-            'Address': '00:AA:01:00:00:01', 'Name': 'other', 'Powered': True, 'Discovering': False})
-        self.things = {other.path: other, self.adapter.path: self.adapter}
+        self.things, self.scan_refusals, self.temporary_s = {}, 0, 30
+        # The second one is told before the first, as BlueZ tells them in any order.
+        self.adapters = [Adapter(self, 'hci1', '00:AA:01:00:00:01'), Adapter(self, 'hci0', '00:AA:01:00:00:00')]
         bus.add_signal_receiver(self.name_changed, 'NameOwnerChanged', 'org.freedesktop.DBus')
         GLib.timeout_add(int(delay * 1000), self.advertise)
 
-    def devices(self):
-        return [thing for thing in list(self.things.values()) if isinstance(thing, Device)]
+    def seen(self, wanted):
+        return [device for adapter in self.adapters for device in adapter.devices() if device.wanted is wanted]
 
     def device(self, address):
-        return next((device for device in self.devices() if device.values['Address'] == address), None)
-
-    def merged_filter(self):
-        """What all clients together want of the controller."""
-        wanted = [self.filters.get(sender) for sender in self.scanners]
-        return (bool(wanted), all(filter and filter.get('Transport') == 'le' for filter in wanted))
+        """The one that BlueZ knows, of several rather the one that is connected."""
+        devices = sorted(self.seen(self.wanted[address]), key=lambda device: not device.values['Connected'])
+        return devices[0] if devices else None
 
     def advertise(self):
-        """Each device that can be heard says so, and those that were only seen are forgotten."""
-        now = time.monotonic()
-        for device in self.devices():
-            if device.temporary and not device.values['Connected'] and now - device.heard_at > self.temporary_s:
-                say('forgotten', device.values['Address'])
-                device.withdraw()
-        for one in self.wanted.values() if self.scanners else ():
-            device = self.device(one.address)
-            if one.hidden or (device and device.values['Connected']):
-                continue
-            values = {'RSSI': dbus.Int16(one.signal)}
-            again = any(wanted.get('DuplicateData') for wanted in map(self.filters.get, self.scanners) if wanted)
-            if one.data and (again or self.told.get(one.address) != one.data):
-                self.told[one.address] = one.data
-                values['ManufacturerData'] = dbus.Dictionary(
-                    {dbus.UInt16(VICTRON): dbus.Array(one.data, signature='y', variant_level=1)}, signature='qv')
-            if device:
-                device.heard_at = now
-                device.change(**values)
-            else:
-                device = Device(self, one)
-                device.values.update(values)
-                device.announce()
+        for adapter in self.adapters:
+            adapter.advertise()
         return True
-
-    def stop_scan(self, sender):
-        if sender not in self.scanners:
-            return
-        self.scanners.discard(sender)
-        self.unanswered.discard(sender)
-        if self.starting and self.starting[0] == sender:
-            self.starting = None
-        say('scan stopped')
-        if not self.scanners:
-            for device in self.devices():
-                device.invalidate('RSSI')
-            self.adapter.change(Discovering=False)
 
     def name_changed(self, name, old, new):
         if new or not old:
             return
-        self.stop_scan(old)
+        for adapter in self.adapters:
+            adapter.stop_scan(old)
         for thing in self.things.values():
             if isinstance(thing, Characteristic):
                 thing.listeners.discard(old)
-
-    def power(self, on):
-        if not on:
-            for device in self.devices():
-                device.cut()
-            self.scanners.clear()
-            self.filters.clear()
-            self.unanswered.clear()
-            self.starting = None
-            self.adapter.change(Discovering=False)
-        self.adapter.change(Powered=on)
 
     @dbus.service.method(MANAGER, out_signature='a{oa{sa{sv}}}')
     def GetManagedObjects(self):
@@ -512,23 +533,17 @@ class Switches(dbus.service.Object):
 
     @dbus.service.method(MOCK, in_signature='b')
     def Power(self, on):
-        self.mock.power(bool(on))
+        self.mock.adapters[-1].power(bool(on))
 
     @dbus.service.method(MOCK, in_signature='b')
     def Adapter(self, there):
-        """Unplugged, and plugged in again."""
-        if there:
-            self.mock.things[self.mock.adapter.path] = self.mock.adapter
-            self.mock.adapter.announce()
-            self.mock.things[self.mock.other.path] = self.mock.other
-            return
-        self.mock.things.pop(self.mock.other.path)
-        self.mock.power(False)
-        for device in self.mock.devices():
-            device.remove()
-        self.mock.things.pop(self.mock.adapter.path)
-        self.mock.InterfacesRemoved(dbus.ObjectPath(self.mock.adapter.path), [ADAPTER])
-        self.mock.adapter.values['Powered'] = True
+        """All unplugged, and plugged in again."""
+        for adapter in self.mock.adapters:
+            if there:
+                self.mock.things[adapter.path] = adapter
+                adapter.announce()
+            else:
+                adapter.unplug()
 
     @dbus.service.method(MOCK, in_signature='sb')
     def Hide(self, address, hidden):
@@ -581,8 +596,31 @@ class Switches(dbus.service.Object):
     def Flood(self, count):
         """Tells what nobody asked for."""
         for _ in range(count):
-            for device in self.mock.devices():
-                device.change(RSSI=dbus.Int16(-61))
+            for adapter in self.mock.adapters:
+                for device in adapter.devices():
+                    device.change(RSSI=dbus.Int16(-61))
+
+    @dbus.service.method(MOCK, in_signature='us')
+    def Crowd(self, count, name):
+        """So many strangers come by, all with this name, which no switch knows of."""
+        for n in range(count):
+            address = f'66:00:00:{n >> 16 & 255:02X}:{n >> 8 & 255:02X}:{n & 255:02X}'
+            device = Device(self.mock.adapters[-1], Wanted(f'{address}=advertiser@:0,{name}'))
+            device.values['RSSI'] = dbus.Int16(-40)
+            device.announce()
+
+    @dbus.service.method(MOCK, in_signature='say')
+    def Notify(self, address, data):
+        """Its module says what its BMS has not said."""
+        for characteristic in self.mock.device(address).characteristics:
+            characteristic.notify(bytes(data))
+
+    @dbus.service.method(MOCK, in_signature='u')
+    def Storm(self, count):
+        """BlueZ loses its name and has it again, so many times; its objects stay."""
+        for _ in range(count):
+            self.mock.bus.release_name('org.bluez')
+            self.mock.bus.request_name('org.bluez')
 
 
 def main():

@@ -21,22 +21,22 @@ struct scan {
     char wanted[8]; /* adapter; empty: the first */
     char adapter[BLUEZ_PATH];
     bool powered, begun;
-    struct scan_device devices[SCAN_DEVICES];
-    char paths[SCAN_DEVICES][BLUEZ_PATH];
-    unsigned services[SCAN_DEVICES]; /* enum bluez_service */
-    bool heard[SCAN_DEVICES];
+    struct found {
+        struct scan_device device;
+        char path[BLUEZ_PATH];
+        unsigned services; /* enum bluez_service */
+        bool heard;
+    } found[SCAN_DEVICES];
     unsigned count;
+    struct scan_device devices[SCAN_DEVICES]; /* in the end */
 };
 
-static unsigned find(struct scan *scan, const char *path)
+static struct found *find(struct scan *scan, const char *path)
 {
-    unsigned i = 0;
-    while (i < scan->count && strcmp(scan->paths[i], path) != 0)
-        i++;
-    if (i < scan->count || i == SCAN_DEVICES || strlen(path) >= BLUEZ_PATH)
-        return i < scan->count ? i : SCAN_DEVICES;
-    strcpy(scan->paths[scan->count], path);
-    return scan->count++;
+    for (unsigned i = 0; i < scan->count; i++)
+        if (strcmp(scan->found[i].path, path) == 0)
+            return &scan->found[i];
+    return NULL;
 }
 
 /* Names come from anybody with a radio, and go to a terminal. */
@@ -57,15 +57,9 @@ static bool is_no_name(const char *name, const char *address)
     return true;
 }
 
-static void note_device(struct scan *scan, const struct bluez_object *object)
+static void take(const struct scan *scan, struct found *found, const struct bluez_object *object)
 {
-    const size_t length = strlen(scan->adapter);
-    if (length == 0 || strncmp(object->path, scan->adapter, length) != 0)
-        return;
-    const unsigned at = find(scan, object->path);
-    if (at == SCAN_DEVICES)
-        return;
-    struct scan_device *device = &scan->devices[at];
+    struct scan_device *device = &found->device;
     if (object->address && bluetooth_is_address(object->address))
         snprintf(device->address, sizeof device->address, "%.17s", object->address);
     if (object->name)
@@ -74,11 +68,52 @@ static void note_device(struct scan *scan, const struct bluez_object *object)
         device->name[0] = '\0';
     if (object->connected >= 0)
         device->connected = object->connected;
-    scan->heard[at] |= object->heard && scan->begun;
+    found->heard |= object->heard && scan->begun;
     if (object->signal_dbm != 0 && scan->begun)
         device->signal_dbm = object->signal_dbm;
-    scan->services[at] |= object->services | (object->victron ? BLUEZ_SERVICE_VICTRON : 0);
+    found->services |= object->services | (object->victron ? BLUEZ_SERVICE_VICTRON : 0);
+    device->guess = module_guess(device->address, device->name, found->services);
     snprintf(device->adapter, sizeof device->adapter, "%.7s", strrchr(scan->adapter, '/') + 1);
+}
+
+/* In a crowd those are kept that are likely to be looked for: what may be a BMS, then what is near. */
+static bool is_rather_wanted(const struct found *found, const struct found *than)
+{
+    const bool there = found->heard || found->device.connected,
+               other_there = than->heard || than->device.connected;
+    if (!found->device.guess != !than->device.guess)
+        return found->device.guess != NULL;
+    if (there != other_there)
+        return there;
+    return found->device.signal_dbm > than->device.signal_dbm;
+}
+
+static void note_device(struct scan *scan, const struct bluez_object *object)
+{
+    const size_t length = strlen(scan->adapter);
+    if (length == 0 || strncmp(object->path, scan->adapter, length) != 0 ||
+        object->path[length] != '/' || strlen(object->path) >= BLUEZ_PATH)
+        return;
+    struct found *known = find(scan, object->path);
+    if (known) {
+        take(scan, known, object);
+        return;
+    }
+    struct found found = {0};
+    strcpy(found.path, object->path);
+    take(scan, &found, object);
+    struct found *place = &scan->found[scan->count];
+    if (scan->count < SCAN_DEVICES) {
+        scan->count++;
+    } else {
+        place = scan->found;
+        for (unsigned i = 1; i < SCAN_DEVICES; i++)
+            if (is_rather_wanted(place, &scan->found[i]))
+                place = &scan->found[i];
+        if (!is_rather_wanted(&found, place))
+            return;
+    }
+    *place = found;
 }
 
 static void on_object(void *data, const struct bluez_object *object)
@@ -86,7 +121,10 @@ static void on_object(void *data, const struct bluez_object *object)
     struct scan *scan = data;
     if (strcmp(object->interface, BLUEZ_DEVICE) == 0) {
         note_device(scan, object);
-    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0 && !scan->begun) {
+    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0 && scan->begun) {
+        if (object->powered == 0 && strcmp(object->path, scan->adapter) == 0)
+            bluez_fail(&scan->bluez, "the Bluetooth adapter was switched off");
+    } else if (strcmp(object->interface, BLUEZ_ADAPTER) == 0) {
         const char *name = strrchr(object->path, '/');
         if (name && (!scan->wanted[0] || strcmp(name + 1, scan->wanted) == 0))
             bluez_choose(scan->adapter, &scan->powered, object);
@@ -95,8 +133,9 @@ static void on_object(void *data, const struct bluez_object *object)
 
 static void on_gone(void *data, const char *path)
 {
-    (void) data;
-    (void) path;
+    struct scan *scan = data;
+    if (scan->begun && strcmp(path, scan->adapter) == 0)
+        bluez_fail(&scan->bluez, "the Bluetooth adapter is gone");
 }
 
 static void finish(struct scan *scan, const char *why);
@@ -124,7 +163,8 @@ static void on_listed(void *data, const struct bluez_error *error)
     if (error) {
         bluez_fail(&scan->bluez, bluez_explain(error));
     } else if (!scan->adapter[0]) {
-        bluez_fail(&scan->bluez, "this host has no such Bluetooth adapter");
+        bluez_fail(&scan->bluez, scan->wanted[0] ? "this host has no such Bluetooth adapter"
+                                                 : "this host has no Bluetooth adapter");
     } else if (!scan->powered) {
         bluez_fail(&scan->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
     } else {
@@ -149,11 +189,9 @@ static unsigned sort_out(struct scan *scan)
 {
     unsigned kept = 0;
     for (unsigned i = 0; i < scan->count; i++) {
-        struct scan_device *device = &scan->devices[i];
-        if (!device->address[0] || (!scan->heard[i] && !device->connected))
-            continue;
-        device->guess = module_guess(device->address, device->name, scan->services[i]);
-        scan->devices[kept++] = *device;
+        const struct found *found = &scan->found[i];
+        if (found->device.address[0] && (found->heard || found->device.connected))
+            scan->devices[kept++] = found->device;
     }
     qsort(scan->devices, kept, sizeof *scan->devices, compare);
     return kept;

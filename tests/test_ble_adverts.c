@@ -141,6 +141,44 @@ static void test_takes_young_ones_only(void **state)
     port_free(port);
 }
 
+/* Anybody can advertise in its name: what is not its is passed over, until nothing else comes any more. */
+static void test_passes_over_what_is_not_its(void **state)
+{
+    (void) state;
+    struct port *port = listen_to(key_text);
+    answer_question();
+    for (uint16_t n = 1; n <= 3; n++)
+        advertise(port, n, 2600);
+    assert_int_equal(frames(), 1);
+    uint8_t forged[64] = {0x10, 2, 0x89, 0xA3, 2, 0, 0, 0x55};
+    struct bluez_object object = {STUB_UNTOLD, .path = SHUNT, .interface = BLUEZ_DEVICE,
+                                  .heard = true, .victron = forged};
+    for (object.victron_size = 0; object.victron_size <= sizeof forged; object.victron_size++) {
+        /* (Noise of the whole length passes for something one time of four.) */
+        forged[7] = object.victron_size < 23 && object.victron_size % 2 ? key[0] : 0x55;
+        forged[5] = (uint8_t) object.victron_size;
+        stub_tell(bluez_of(port), &object);
+        if (object.victron_size % 3 == 0)
+            advertise(port, 3, 2600); /* said again */
+    }
+    assert_string_equal(why, "");
+    char nothing;
+    assert_int_equal(read(opened, &nothing, 1), -1);
+    advertise(port, 4, 2610);
+    assert_int_equal(frames(), 1);
+    object.victron_size = 23;
+    forged[7] = 0x55;
+    for (unsigned n = 0; n < 4; n++)
+        stub_tell(bluez_of(port), &object);
+    advertise(port, 5, 2610);
+    assert_int_equal(frames(), 1);
+    for (unsigned n = 0; n < 5; n++)
+        stub_tell(bluez_of(port), &object);
+    char end;
+    assert_int_equal(read(opened, &end, 1), 0);
+    port_free(port);
+}
+
 /* Each wrong key that begins like the right one: hundreds of records, and none is believed. */
 static void test_finds_noise_out(void **state)
 {
@@ -186,6 +224,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_believes_three_that_agree),
         cmocka_unit_test(test_takes_young_ones_only),
+        cmocka_unit_test(test_passes_over_what_is_not_its),
         cmocka_unit_test(test_finds_noise_out),
         cmocka_unit_test(test_says_what_is_wrong),
     };

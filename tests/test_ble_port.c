@@ -338,6 +338,7 @@ static void test_silence(void **state)
         turned_clock_at += 2;
         assert_int_equal(write(result.fd, "?", 1), 1);
         stub_answer(stub_await(loop, text), NULL, NULL);
+        tell_value(bluez_of(port), "fff1", ""); /* says nothing, either */
     }
     turned_clock_at += 2;
     char end;
@@ -351,6 +352,43 @@ static void test_silence(void **state)
     look_around(port);
     connect_it(port, both, COUNT(both));
     stub_await(loop, "StartNotify " CHARACTERISTIC "ff01");
+    port_free(port);
+}
+
+/* It has both kinds of writing, and refuses the one that is tried first. */
+static void test_refused_kind(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    static const char *const kinds[] = {"command " CHARACTERISTIC "fff2",
+                                        "request " CHARACTERISTIC "fff2"};
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        open_it(port, &result);
+        assert_int_equal(write(result.fd, "?", 1), 1);
+        struct stub_call *call = stub_await(loop, kinds[i]);
+        char end;
+        if (i == 0) {
+            stub_answer(call, "org.bluez.Error.NotPermitted", "Write not permitted");
+            assert_int_equal(read(result.fd, &end, 1), 0);
+            port_close(port);
+            turned_clock_at += 10;
+            stub_looked = stub_count;
+            continue;
+        }
+        stub_answer(call, NULL, NULL);
+        tell_value(bluez_of(port), "fff1", "!");
+        /* What has worked stays, whatever a later write ends with. */
+        assert_int_equal(write(result.fd, "?", 1), 1);
+        stub_answer(stub_await(loop, kinds[i]), "org.bluez.Error.Failed", "no");
+    }
+    port_close(port);
+    turned_clock_at += 10;
+    stub_looked = stub_count;
+    open_it(port, &result);
+    assert_int_equal(write(result.fd, "?", 1), 1);
+    stub_await(loop, kinds[1]);
     port_free(port);
 }
 
@@ -446,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_refused_kind),
         cmocka_unit_test(test_stale_services),
         cmocka_unit_test(test_scan_that_is_not_answered),
         cmocka_unit_test(test_what_can_be_wrong),

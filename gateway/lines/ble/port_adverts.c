@@ -28,9 +28,10 @@
 #define LOOK_S 12.0
 #define HEAR_S 30.0 /* until a first record; they come about once a second */
 #define ASK_S 1.0
-#define OLD_S 3.0 /* younger is taken */
-#define AGREED 3  /* records, until the key is believed */
-#define NEAR 100  /* voltages, in 0.01 V */
+#define OLD_S 3.0  /* younger is taken */
+#define AGREED 3   /* records, until the key is believed */
+#define ODD_MOST 5 /* in a row, that are passed over once it is: anybody may send in its name */
+#define NEAR 100   /* voltages, in 0.01 V */
 #define RECORD_TYPE 4
 #define BATTERY_MONITOR 2
 
@@ -45,9 +46,9 @@ struct adverts {
     uint8_t key[VICTRON_KEY];
     char adapter[BLUEZ_PATH], device[BLUEZ_PATH]; /* empty: not there */
     bool powered, scanning, good;
-    uint8_t record[32]; /* the last one */
+    uint8_t record[VICTRON_RECORD_MAX]; /* the last one that was its */
     size_t size;
-    unsigned agreed;
+    unsigned agreed, odd; /* odd: others since then */
     int voltage;
     int ends[2]; /* the line's and ours; -1: none */
     uint8_t first[VICTRON_FRAME_MAX];
@@ -55,17 +56,16 @@ struct adverts {
     int signal_dbm;
 };
 
+static void pass_over(struct adverts *adverts, const char *why)
+{
+    if (!adverts->good || ++adverts->odd == ODD_MOST)
+        bluez_fail(&adverts->bluez, why);
+}
+
 /* A wrong key may begin like the right one. What it makes of the records is noise, which is found out by its unused bits, and as long as
  * the key has not proved to be right by its voltage, which is another one each time. */
-static bool agrees(struct adverts *adverts, const uint8_t *frame, size_t length)
+static bool agrees(struct adverts *adverts, int voltage)
 {
-    int voltage;
-    if (!victron_voltage(frame, length, &voltage)) {
-        bluez_fail(
-            &adverts->bluez,
-            "the key in its key_file is not the one of this device, or it measures no voltage");
-        return false;
-    }
     const bool near = abs(voltage - adverts->voltage) <= NEAR;
     adverts->voltage = voltage;
     if (adverts->agreed < AGREED)
@@ -76,25 +76,34 @@ static bool agrees(struct adverts *adverts, const uint8_t *frame, size_t length)
 static void take_record(struct adverts *adverts, const uint8_t *record, size_t size)
 {
     uint8_t frame[VICTRON_FRAME_MAX];
-    if (size > sizeof adverts->record || size < VICTRON_RECORD_LEAST ||
-        record[0] != VICTRON_PRODUCT)
+    if (size > VICTRON_RECORD_MAX || size < VICTRON_RECORD_LEAST || record[0] != VICTRON_PRODUCT)
         return;
     if (!(clock_now() - adverts->answered_at < OLD_S))
         return; /* nobody knows when that was */
-    if (size == adverts->size && memcmp(record, adverts->record, size) == 0)
+    if (size == adverts->size && memcmp(record, adverts->record, size) == 0) {
+        adverts->odd = 0;
         return; /* said again, as there is nothing new */
-    memcpy(adverts->record, record, size);
-    adverts->size = size;
+    }
     if (!victron_fits(record, size, adverts->key)) {
-        bluez_fail(&adverts->bluez, "the key in its key_file is not the one of this device");
+        pass_over(adverts, "the key in its key_file is not the one of this device");
         return;
     }
     if (record[RECORD_TYPE] != BATTERY_MONITOR) {
-        bluez_fail(&adverts->bluez, "it is no battery monitor");
+        pass_over(adverts, "it is no battery monitor");
         return;
     }
+    int voltage;
     const size_t length = victron_decrypt(record, size, adverts->key, frame);
-    if (!agrees(adverts, frame, length))
+    if (!victron_voltage(frame, length, &voltage)) {
+        pass_over(
+            adverts,
+            "the key in its key_file is not the one of this device, or it measures no voltage");
+        return;
+    }
+    memcpy(adverts->record, record, size);
+    adverts->size = size;
+    adverts->odd = 0;
+    if (!agrees(adverts, voltage))
         return;
     if (adverts->ends[1] >= 0 && send(adverts->ends[1], frame, length, MSG_NOSIGNAL) < 0)
         return; /* nobody reads: lost, as on a wire */
@@ -234,10 +243,14 @@ static void on_listed(void *data, const struct bluez_error *error)
         bluez_fail(&adverts->bluez, bluez_explain(error));
         return;
     }
-    if (!adverts->adapter[0] || !adverts->powered) {
-        bluez_fail(&adverts->bluez, adverts->adapter[0]
-                                        ? "the Bluetooth adapter is off (bluetoothctl power on)"
-                                        : "this host has no such Bluetooth adapter");
+    if (!adverts->adapter[0]) {
+        bluez_fail(&adverts->bluez, adverts->wanted.adapter[0]
+                                        ? "this host has no such Bluetooth adapter"
+                                        : "this host has no Bluetooth adapter");
+        return;
+    }
+    if (!adverts->powered) {
+        bluez_fail(&adverts->bluez, "the Bluetooth adapter is off (bluetoothctl power on)");
         return;
     }
     snprintf(adverts->device, sizeof adverts->device, "%.100s/dev_%s", adverts->adapter,
@@ -308,7 +321,7 @@ static void close_adverts(void *state)
     adverts->powered = adverts->scanning = adverts->good = adverts->asking = false;
     adverts->answered_at = -INFINITY;
     adverts->size = 0;
-    adverts->agreed = 0;
+    adverts->agreed = adverts->odd = 0;
 }
 
 static int signal_dbm(const void *state)

@@ -79,6 +79,7 @@ struct ble {
     uint8_t pending[PENDING_MAX];
     size_t pending_size;
     bool writing;
+    bool heard;                   /* something came since it was opened */
     double written_at;            /* last begun */
     unsigned unanswered, in_vain; /* in_vain: times that the kind of writing was changed */
 
@@ -149,10 +150,10 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
 
 static void receive(struct ble *ble, const struct bluez_object *object)
 {
-    if (ble->step != OPEN || !object->value ||
+    if (ble->step != OPEN || !object->value || object->size == 0 ||
         strcmp(object->path, ble->module.pairs[ble->pair].receive) != 0)
         return;
-    ble->proven = true;
+    ble->heard = ble->proven = true;
     ble->first_pair = ble->pair;
     ble->unanswered = 0;
     if (ble->ends[1] >= 0 &&
@@ -436,12 +437,15 @@ static void on_written(void *data, const struct bluez_error *error)
     struct ble *ble = data;
     ble->writing = false;
     /* In progress: another program writes just now. This request is lost, the next one may not be. */
-    if (error && strcmp(error->name, BLUEZ_IN_PROGRESS) == 0)
+    if (error && strcmp(error->name, BLUEZ_IN_PROGRESS) == 0) {
         ble->pending_size = 0;
-    else if (error)
+    } else if (error) {
+        /* Perhaps it takes the other kind only, whatever it says of itself. */
+        ble->other_kind ^= ble->connected && !ble->heard;
         fail_with(ble, error);
-    else if (ble->step == OPEN)
+    } else if (ble->step == OPEN) {
         write_on(ble);
+    }
 }
 
 /* Most devices take both; a few take one and do nothing. */
@@ -562,7 +566,7 @@ static void close_ble(void *state)
     ble->ends[0] = -1;
     ble->step = CLOSED;
     ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
-    ble->powered = ble->waited = ble->bonded = ble->writing = ble->victron = false;
+    ble->powered = ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
     ble->pending_size = 0;
     ble->unanswered = ble->in_vain = 0;
 }

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define HEAD 8 /* of a record: what is not encrypted */
-#define RECORD_MAX 29
 #define NONCE 5
 #define FRAME_HEAD 3
 #define UNUSED 14 /* byte of what was encrypted; its upper two bits are ones */
@@ -76,7 +75,7 @@ size_t victron_decrypt(const uint8_t *record, size_t size, const uint8_t key[VIC
 {
     struct aes128_ctx aes;
     uint8_t pad[2 * AES_BLOCK_SIZE], counter[AES_BLOCK_SIZE] = {record[NONCE], record[NONCE + 1]};
-    if (size < VICTRON_RECORD_LEAST || size > RECORD_MAX)
+    if (size < VICTRON_RECORD_LEAST || size > VICTRON_RECORD_MAX)
         return 0;
     /* Counter mode by hand: one block, and a second one if records grow; the counter's last byte counts. */
     aes128_set_encrypt_key(&aes, key);

@@ -10,6 +10,7 @@
 #define VICTRON_KEY 16
 #define VICTRON_PRODUCT 0x10 /* how a record begins */
 #define VICTRON_RECORD_LEAST 9
+#define VICTRON_RECORD_MAX 29
 #define VICTRON_FRAME_MAX 40
 
 /** Reads a key, 32 hexadecimal digits in a file. False: `why` says what is wrong, and never what is in it. */

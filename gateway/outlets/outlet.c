@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The inside of an outlet. */
 #include "outlet.h"
+#include "memory.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -621,6 +622,7 @@ static void free_outlet(struct outlet *outlet)
 
 int outlet_run(const struct outlet_kind *kind, int fd)
 {
+    memory_be_small();
     struct outlet outlet = {.kind = kind, .fd = fd, .loop = ev_default_loop(0)};
     log_never_wait(outlet.loop);
     TAILQ_INIT(&outlet.observers);
@@ -635,6 +637,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
         good = outlet.self != NULL;
     }
     if (good) {
+        memory_give_back();
         ev_run(outlet.loop, 0);
         kind->free(outlet.self);
     }

@@ -29,7 +29,7 @@ OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) pri
 OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
-OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/outlet.c gateway/outlets/rights.c \
+OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/memory.c gateway/outlets/outlet.c gateway/outlets/rights.c \
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
 # The page, the line protocol and the report read the history, whether this build writes one or not.
 ifneq ($(filter influx notify web,$(OUTLETS)),)

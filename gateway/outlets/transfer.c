@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* libcurl in the loop. */
 #include "transfer.h"
+#include "memory.h"
 
 #include "base/log.h"
 
@@ -28,18 +29,22 @@ static void settle(struct transfers *transfers)
 {
     CURLMsg *message;
     int left;
+    long connects = 0;
     while ((message = curl_multi_info_read(transfers->multi, &left))) {
         struct transfer *transfer;
         const CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+        curl_easy_getinfo(message->easy_handle, CURLINFO_NUM_CONNECTS, &connects);
         transfer_stop(transfer);
         if (code == CURLE_OK)
             transfer->words[0] = '\0';
         else if (!transfer->words[0])
             snprintf(transfer->words, sizeof transfer->words, "%s", curl_easy_strerror(code));
         transfer->done(transfer->data, code, transfer->words);
+        if (connects > 0)
+            memory_give_back();
     }
 }
 

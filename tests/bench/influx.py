@@ -122,7 +122,7 @@ def main():
             other = outlet_pid(gateway, "notify")
             both = len(frames(pid) | frames(other)) * PAGE / (1 << 20)
             print(f"notify: {memory_of(other)[0]:.1f} MiB resident, {memory_of(other)[1]:.1f} its own; both: "
-                  f"{both:.1f} MiB, what they share counted once", flush=True)
+                  f"{memory_of(pid)[0] + memory_of(other)[0]:.1f} MiB by ps, {both:.1f} with what they share counted once", flush=True)
         rows = fill(file, HOURS)
         os.unlink(file + ".sent-one")
         with Gateway(packs() + history + section + "backfill = all\n") as gateway:

@@ -6,6 +6,7 @@ seconds, so one gateway feeds a whole row of databases at the same time, each wi
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -14,7 +15,7 @@ import tempfile
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, main, simulate
-from influx_harness import Database, InfluxDB, VictoriaMetrics, kill_outlet, parse
+from influx_harness import Database, InfluxDB, VictoriaMetrics, kill_outlet, outlet_pid, parse
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 200ms\n"
 HISTORY = "[history]\nfile = {}\ncommit = 10s\n"
@@ -357,8 +358,32 @@ def telegraf_takes_it():
         assert {413, 429, 400, 204} <= set(listeners["second"].said), listeners["second"].said
 
 
+def resident(pid):
+    """MiB, as ps shows it."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", file.read())[1]) / 1024
+
+
+def is_small():
+    """Together with notifications under 16 MiB, once both have sent something: what only loading libcurl has touched is given
+    back. The sanitizers' shadow is not counted."""
+    packs = "".join(f"[line l{n}]\nport = sim:cells=16,seed={n}\nprotocol = daly-d2\n[pack p{n}]\nline = l{n}\nunit = {n}\npoll = 1s\n"
+                    for n in range(1, 65))
+    with Place() as place, Database() as database, Database(keep=lambda status: False) as phone:
+        with Gateway(packs + HISTORY.format(place.file) + section("one", database.url) +
+                     f"[notify phone]\ntype = webhook\nurl = {phone.url}/\nevents = started\n") as gateway:
+            database.await_times("p64", lambda got: len(got) >= 2)
+            gateway.wait_for("notify phone: told ")
+            sizes = {}
+            deadline = time.monotonic() + PATIENCE
+            while not sizes or sum(sizes.values()) >= 16 and "sanitized" not in PACKGATE:
+                assert time.monotonic() < deadline, sizes
+                time.sleep(0.1)
+                sizes = {name: resident(outlet_pid(gateway, name)) for name in ("influx", "notify")}
+
+
 if __name__ == "__main__":
     for tool in ("influxd", "victoria-metrics"):
         assert shutil.which(tool), f"{tool} is missing"
     main([nothing_is_lost, what_it_sends, silent_packs_say_so, real_databases, without_a_history,
-          with_a_lost_history, telegraf_takes_it], at_once=7)
+          with_a_lost_history, telegraf_takes_it, is_small], at_once=8)

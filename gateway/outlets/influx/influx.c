@@ -20,6 +20,7 @@
 
 #include "outlets/history/checkup.h"
 #include "outlets/kinds.h"
+#include "outlets/memory.h"
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -27,9 +28,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,9 +287,7 @@ static void tidy(struct influx *influx)
     for (unsigned i = 0; i < influx->count; i++)
         recent_forget(&influx->packs[i].recent, owed - REGRET_S - influx->step);
     batch_release(&influx->live);
-#ifdef __GLIBC__
-    malloc_trim(0);
-#endif
+    memory_trim();
 }
 
 static void on_live(void *data)

@@ -43,7 +43,7 @@
 #define WAKE_AGAIN_S 10.0
 #define DOUBT_PAUSE_S 1.0   /* between two openings after foreign requests */
 #define LATE_TIMES 3        /* the usual, for an answer that no new connection keeps away */
-#define HOLD_LEAST_S 0.005  /* that a reply is held for another one */
+#define HOLD_S 0.005        /* of silence behind a reply that is held for another one */
 #define HEARD_OUT_S 0.02    /* of silence behind what nobody waited for, until it is looked at, */
 #define HEARD_MOST_S 0.5    /* and until it is forgotten */
 #define DISORDER_MARGIN 1.1 /* what is late may be a little later still */
@@ -1016,12 +1016,12 @@ static void note_reply(struct line *line, double now)
         poller_settle(line->turns.list[i].poller, asked_at);
 }
 
-/* Whether the reply that is there is to be held for another one. The line has to be quiet for a while in any case. */
+/* Whether the reply that is there is to be held for another one. The line has to be quiet for a moment in any case: what
+ * stood still comes in one go. */
 static bool hold(struct line *line, double now)
 {
     struct poller *poller = line->flight.member->poller;
-    double gap = fmax(gap_s(line, poller), HOLD_LEAST_S);
-    line->flight.held_until = poller_suspects(poller, now, gap);
+    line->flight.held_until = poller_suspects(poller, now, HOLD_S);
     if (isnan(line->flight.held_until))
         return false;
     line->flight.give_up_at = line->flight.held_until;

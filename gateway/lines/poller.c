@@ -644,13 +644,13 @@ bool poller_answered(struct poller *poller, double now)
     return settled;
 }
 
-double poller_suspects(const struct poller *poller, double now, double gap_s)
+double poller_suspects(const struct poller *poller, double now, double quiet_s)
 {
     const struct poller_step *step = &poller->steps[poller->step];
     if (step->open_since < step->asked_at ||
         !recall_suspects(&poller->recall, step->asked, step->asked_at, poller->reply))
         return NAN;
-    return fmax(now + gap_s, step->asked_at + step->quick_s);
+    return fmax(now + quiet_s, step->asked_at + step->quick_s);
 }
 
 double poller_late(const struct poller *poller, double now, uint32_t reply)

@@ -184,9 +184,9 @@ bool poller_answered(struct poller *poller, double now);
 
 /** Whether the reply in poller->incoming could be another one than that to the request in flight, if the line were to
  * say things twice or out of order: then it is to be believed only at the time that is returned, if no
- * other one follows until then. NaN: it cannot, or it is taken for old enough as it is. `gap_s` is how long the line has to be quiet in any
- * case. */
-double poller_suspects(const struct poller *poller, double now, double gap_s);
+ * other one follows until then. NaN: it cannot, or it is taken for old enough as it is. `quiet_s` is how long the line
+ * has to be quiet in any case. */
+double poller_suspects(const struct poller *poller, double now, double quiet_s);
 
 /** Another reply to the same request follows. Since when the first one was on its way, at least; NaN: it says the
  * same. */

@@ -247,9 +247,9 @@ def measure_faults(plain):
 
 
 measure_paho(measure_fleet())
-# In a jbd all replies differ; daly ends its round with one that says what the one before said, and such a reply is believed
-# only when the line has been quiet behind it for a gap, 20 ms (lines/poller.h).
-for bms in "jbd", "daly":
+# In a jbd all replies differ; daly and topbms end their rounds with one that says what the one before said, and such a reply is
+# believed only when the line has been quiet behind it for a moment (lines/poller.h).
+for bms in "jbd", "daly", "topbms":
     measure_latency(bms)
 with Gateway(FAULTY) as undisturbed:
     measure_faults(undisturbed)

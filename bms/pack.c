@@ -135,24 +135,34 @@ void pack_set_text(struct pack *pack, enum pack_text id, const uint8_t *text, si
 void pack_clear_alarms(struct pack *pack)
 {
     pack->alarms_known = pack->alarms_warning = pack->alarms_protection = 0;
+    pack->alarms_can_warn = pack->alarms_can_protect = 0;
     pack->raw_alarm_count = 0;
+}
+
+void pack_alarm_at(struct pack *pack, enum pack_alarm alarm, int level, bool active)
+{
+    uint32_t bit = 1u << alarm, now = active ? bit : 0;
+    pack->alarms_known |= bit;
+    if (level == ALARM_WARNING) {
+        pack->alarms_can_warn |= bit;
+        pack->alarms_warning |= now;
+    } else {
+        pack->alarms_can_protect |= bit;
+        pack->alarms_protection |= now;
+    }
 }
 
 void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level)
 {
-    uint32_t bit = 1u << alarm;
-    pack->alarms_known |= bit;
-    if (level == ALARM_WARNING)
-        pack->alarms_warning |= bit;
-    if (level == ALARM_PROTECTION)
-        pack->alarms_protection |= bit;
+    pack_alarm_at(pack, alarm, ALARM_WARNING, level == ALARM_WARNING);
+    pack_alarm_at(pack, alarm, ALARM_PROTECTION, level == ALARM_PROTECTION);
 }
 
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word)
 {
     for (size_t i = 0; i < count; i++)
-        pack_alarm(pack, (enum pack_alarm) rows[i].alarm,
-                   word >> rows[i].bit & 1 ? rows[i].level : 0);
+        pack_alarm_at(pack, (enum pack_alarm) rows[i].alarm, rows[i].level,
+                      word >> rows[i].bit & 1);
 }
 
 void pack_raw_alarm(struct pack *pack, uint16_t word)
@@ -174,6 +184,8 @@ void pack_merge(struct pack *pack, const struct pack *part)
     pack->alarms_known |= part->alarms_known;
     pack->alarms_warning |= part->alarms_warning;
     pack->alarms_protection |= part->alarms_protection;
+    pack->alarms_can_warn |= part->alarms_can_warn;
+    pack->alarms_can_protect |= part->alarms_can_protect;
     for (unsigned i = 0; i < part->raw_alarm_count; i++)
         pack_raw_alarm(pack, part->raw_alarms[i]);
     for (int i = 0; i < PACK_TEXTS; i++)

@@ -121,6 +121,8 @@ struct pack {
     uint32_t alarms_known;               /* bit n: enum pack_alarm n can be reported and was read */
     uint32_t alarms_warning;             /* active at warning level */
     uint32_t alarms_protection;          /* active at protection level */
+    uint32_t alarms_can_warn;            /* of the known ones: can be told at warning level */
+    uint32_t alarms_can_protect;         /* the same at protection level */
     uint16_t raw_alarms[MAX_RAW_ALARMS]; /* the protocol's own alarm words, in its own order */
     unsigned raw_alarm_count;
     char text[PACK_TEXTS][TEXT_SIZE]; /* printable ASCII; empty: not known */
@@ -170,11 +172,14 @@ struct alarm_bit {
  * them. */
 void pack_clear_alarms(struct pack *pack);
 
-/** Marks an alarm as known and, when `level` is not 0, as active at that level. Never clears an
- * active one. */
+/** Marks an alarm as known that can be told at this level, and as active there or not. Never clears
+ * an active one. */
+void pack_alarm_at(struct pack *pack, enum pack_alarm alarm, int level, bool active);
+
+/** The same of an alarm that can be told at both levels; `level` 0: not active. */
 void pack_alarm(struct pack *pack, enum pack_alarm alarm, int level);
 
-/** pack_alarm for each row, active where its bit of `word` is set. */
+/** pack_alarm_at for each row, active where its bit of `word` is set. */
 void pack_alarm_bits(struct pack *pack, const struct alarm_bit *rows, size_t count, uint64_t word);
 
 /** Appends one of the protocol's own alarm words; those beyond MAX_RAW_ALARMS are dropped. */

@@ -35,6 +35,7 @@ struct protocol {
     const char *texts[PACK_TEXTS];    /* told, and read again; NULL: not carried */
     uint8_t alarms[PACK_ALARM_COUNT]; /* levels; 0: not carried */
     uint32_t always_off;              /* alarms without a bit that count as known and inactive */
+    uint32_t unsaid_warnings;         /* that the driver knows and the emulated board never says */
     const uint8_t (*twins)[2];        /* alarms that share their bit, ends with two equal ones */
     bool alarms_are_reasons;          /* one for each MOS, and only while it is off */
     bool twins_by_mos;                /* the MOS that is off tells which of the two it is */
@@ -303,6 +304,8 @@ static const uint8_t temperature_twins[][2] = {
 /* The recording of such a pack has these as 0. */
 #define JK_24S_ALWAYS_OFF (1u << CHARGE_MOS_FAULT | 1u << DISCHARGE_MOS_FAULT | 1u << TEMP_SENSOR_FAULT | \
     1u << DISCHARGE_UNDER_TEMPERATURE)
+/* Bit 21, hot without a direction. */
+#define JK_32S_UNSAID (1u << CHARGE_OVER_TEMPERATURE | 1u << DISCHARGE_OVER_TEMPERATURE)
 #define JK_32S_ALARMS { JK_24S_ALARMS, \
     [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [DISCHARGE_UNDER_TEMPERATURE] = P}
 
@@ -448,16 +451,20 @@ static const struct protocol protocols[] = {
      TEXTS(NULL, "JK_B1A20S15P", "11.XW_S11.262H"), .alarms = JK_4E57_ALARMS,
      .twins = temperature_twins, .twins_by_mos = true},
     {.driver = "jk02", .variant = "32s", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
-     TEXTS("3083135411223344", "JK_B2A8S20P", "19.04"), .alarms = JK_32S_ALARMS},
+     TEXTS("3083135411223344", "JK_B2A8S20P", "19.04"), .alarms = JK_32S_ALARMS,
+     .unsaid_warnings = JK_32S_UNSAID},
     {.driver = "jk02", .variant = "auto", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
-     TEXTS("3083135411223344", "JK_B2A8S20P", "15.10"), .alarms = JK_32S_ALARMS},
+     TEXTS("3083135411223344", "JK_B2A8S20P", "15.10"), .alarms = JK_32S_ALARMS,
+     .unsaid_warnings = JK_32S_UNSAID},
     {.driver = "jk02", .variant = "24s", .counts_temps_read = true, CELLS(1, 24), TEMPS(0, 2), .values = jk_record_values,
      TEXTS("1022100121", "JK-B2A24S15P", "10.08"), .alarms = {JK_24S_ALARMS},
      .always_off = JK_24S_ALWAYS_OFF},
     {.driver = "jk-pb", .variant = "trigger", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
-     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS},
+     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS,
+     .unsaid_warnings = JK_32S_UNSAID},
     {.driver = "jk-pb", .variant = "registers", .counts_temps_read = true, CELLS(1, 32), TEMPS(0, 4), .values = jk_record_values,
-     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS},
+     TEXTS("503144902950", "JK_PB2A16S20P", "15.41"), .alarms = JK_32S_ALARMS,
+     .unsaid_warnings = JK_32S_UNSAID},
     {.driver = "topbms", .variant = "auto", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 32, .values = topbms_values,
      TEXTS("SERIAL-OF-30-CHARACTERS-000001", "MODULE", "V1.7"), .alarms = TOPBMS_ALARMS},
     {.driver = "topbms", .variant = "topbms", CELLS(1, 48), TEMPS(0, 16), .mask_bits = 32, .values = topbms_values,

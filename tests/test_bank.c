@@ -143,6 +143,9 @@ static void test_unequal_packs(void **state)
     assert_int_equal(bank.alarms_protection, 1u << CELL_OVER_VOLTAGE);
     assert_int_equal(bank.alarms_known, 1u << CELL_IMBALANCE | 1u << SOC_LOW |
                                             1u << CELL_OVER_VOLTAGE | 1u << COMMUNICATION_FAULT);
+    assert_int_equal(bank.alarms_can_warn, bank.alarms_known);
+    assert_int_equal(bank.alarms_can_protect,
+                     1u << CELL_IMBALANCE | 1u << SOC_LOW | 1u << CELL_OVER_VOLTAGE);
 }
 
 /* A bank has no cells, sensors and names of its own. */

@@ -158,7 +158,7 @@ static void test_points(void **state)
     pack_set_cell(&pack, 12, 3335.25);
     pack_set_temp(&pack, 2, -3.5);
     pack_alarm(&pack, SOC_LOW, ALARM_WARNING);
-    pack_alarm(&pack, SHORT_CIRCUIT, 0);
+    pack_alarm_at(&pack, SHORT_CIRCUIT, ALARM_PROTECTION, false);
     assert_string_equal(
         written(INFLUX_SERIES, &pack, false),
         "packgate,pack=a voltage_v=53.12,cycles_total=97,temp_max_c=-3.5,temp_min_c=-3.5,"
@@ -169,6 +169,7 @@ static void test_points(void **state)
         "packgate,pack=a,alarm=soc_low,level=warning alarm=1 1763800000000000000\n");
     assert_non_null(strstr(written(INFLUX_SERIES, &pack, true),
                            "alarm=short_circuit,level=protection alarm=0 "));
+    assert_null(strstr(written(INFLUX_SERIES, &pack, true), "alarm=short_circuit,level=warning"));
     assert_string_equal(written(INFLUX_FIELDS, &pack, false),
                         "packgate,pack=a voltage_v=53.12,cycles_total=97,temp_max_c=-3.5,"
                         "temp_min_c=-3.5,alarm_level=1,cell_mv_01=3331,cell_mv_12=3335.25,"

@@ -35,7 +35,8 @@ static struct pipe_values make_values(void)
     pack_clear(&values.values);
     pack_set(&values.values, VOLTAGE_V, 53.12);
     pack_set_cell(&values.values, 48, 3333);
-    pack_alarm(&values.values, SOC_LOW, ALARM_WARNING);
+    pack_alarm_at(&values.values, SOC_LOW, ALARM_WARNING, true);
+    pack_alarm_at(&values.values, SHORT_CIRCUIT, ALARM_PROTECTION, false);
     pack_raw_alarm(&values.values, 0xABCD);
     snprintf(values.values.text[MODEL], TEXT_SIZE, "model");
     return values;
@@ -76,6 +77,9 @@ static void test_values(void **state)
     assert_true(got.values.value[CELL_MV + 47] == 3333);
     assert_true(isnan(got.values.value[CURRENT_A]));
     assert_int_equal(got.values.alarms_warning, 1u << SOC_LOW);
+    assert_int_equal(got.values.alarms_protection, 0);
+    assert_int_equal(got.values.alarms_can_warn, 1u << SOC_LOW);
+    assert_int_equal(got.values.alarms_can_protect, 1u << SHORT_CIRCUIT);
     assert_int_equal(got.values.raw_alarm_count, 1);
     assert_int_equal(got.values.raw_alarms[0], 0xABCD);
     assert_string_equal(got.values.text[MODEL], "model");

@@ -379,6 +379,14 @@ static uint32_t known_alarms(const struct protocol *protocol)
     return alarms_of(protocol, WP) | protocol->always_off;
 }
 
+/* The levels at which each can be told, as well. */
+static bool alarms_known(const struct protocol *protocol, const struct pack *read)
+{
+    return read->alarms_known == known_alarms(protocol) &&
+           read->alarms_can_warn == (alarms_of(protocol, W) | protocol->unsaid_warnings) &&
+           read->alarms_can_protect == (alarms_of(protocol, P) | protocol->always_off);
+}
+
 static uint32_t with_twins(const struct protocol *protocol, uint32_t alarms)
 {
     for (const uint8_t(*pair)[2] = protocol->twins; pair && (*pair)[0] != (*pair)[1]; pair++) {
@@ -482,8 +490,8 @@ static bool alarms_fit(const struct bench *bench, const struct pack *read)
         must &= ~with_twins(protocol, must);
     if (protocol->alarms_are_reasons)
         must = 0;
-    return read->alarms_known == known_alarms(protocol) &&
-           (active & ~with_twins(protocol, told)) == 0 && (must & ~read->alarms_protection) == 0;
+    return alarms_known(protocol, read) && (active & ~with_twins(protocol, told)) == 0 &&
+           (must & ~read->alarms_protection) == 0;
 }
 
 static unsigned try_random_pack(const struct protocol *protocol, uint64_t *seed)
@@ -641,11 +649,14 @@ static void try_alarm(const struct protocol *protocol, enum pack_alarm alarm, ui
     start_polling(&bench);
     poll(&bench);
     const struct pack *read = &bench.poller->values;
-    if (read->alarms_known != known_alarms(protocol) || !shows_only(protocol, read, alarm, level))
-        fail_msg("%s %s: %s at level %u: warning %08X, protection %08X, known %08X, not %08X",
+    if (!alarms_known(protocol, read) || !shows_only(protocol, read, alarm, level))
+        fail_msg("%s %s: %s at level %u: warning %08X of %08X, protection %08X of %08X, not of "
+                 "%08X and %08X",
                  protocol->driver, protocol->variant ? protocol->variant : "",
-                 pack_alarm_name(alarm), level, read->alarms_warning, read->alarms_protection,
-                 read->alarms_known, known_alarms(protocol));
+                 pack_alarm_name(alarm), level, read->alarms_warning, read->alarms_can_warn,
+                 read->alarms_protection, read->alarms_can_protect,
+                 alarms_of(protocol, W) | protocol->unsaid_warnings,
+                 alarms_of(protocol, P) | protocol->always_off);
     close_bench(&bench);
 }
 

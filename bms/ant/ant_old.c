@@ -157,8 +157,8 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 static void take_reason(struct pack *pack, const struct reason *rows, size_t count, unsigned code)
 {
     for (size_t i = 0; i < count; i++)
-        pack_alarm(pack, (enum pack_alarm) rows[i].alarm,
-                   rows[i].code == code ? ALARM_PROTECTION : 0);
+        pack_alarm_at(pack, (enum pack_alarm) rows[i].alarm, ALARM_PROTECTION,
+                      rows[i].code == code);
 }
 
 static void decode_switches(const uint8_t *b, struct pack *pack)

@@ -127,9 +127,14 @@ static void decode_faults(const struct modbus_window *window, struct pack *pack)
         return;
     }
     pack_clear_alarms(pack);
-    for (size_t i = 0; i < FAULT_ROWS; i++)
-        pack_alarm(pack, (enum pack_alarm) faults[i].alarm,
-                   level_of(&faults[i], modbus_word(window, faults[i].reg)));
+    for (size_t i = 0; i < FAULT_ROWS; i++) {
+        enum pack_alarm alarm = (enum pack_alarm) faults[i].alarm;
+        int level = level_of(&faults[i], modbus_word(window, faults[i].reg));
+        if (faults[i].bits > 1)
+            pack_alarm(pack, alarm, level);
+        else
+            pack_alarm_at(pack, alarm, ALARM_PROTECTION, level == ALARM_PROTECTION);
+    }
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         pack_raw_alarm(pack, modbus_word(window, FAULTS + i));
 }

@@ -314,9 +314,9 @@ static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack
     pack_clear_alarms(pack);
     pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), word);
     jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
-                          word & HOT_BITS ? ALARM_PROTECTION : 0, charge_mos, discharge_mos);
+                          ALARM_PROTECTION, word & HOT_BITS, charge_mos, discharge_mos);
     jk_alarm_by_direction(pack, CHARGE_UNDER_TEMPERATURE, DISCHARGE_UNDER_TEMPERATURE,
-                          word & COLD_BITS ? ALARM_PROTECTION : 0, charge_mos, discharge_mos);
+                          ALARM_PROTECTION, word & COLD_BITS, charge_mos, discharge_mos);
     pack_raw_alarm(pack, word);
 }
 

@@ -365,11 +365,11 @@ static void decode_temps(struct jk_notes *notes, const struct jk_record *record,
 }
 
 void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
-                           int level, bool charge_mos, bool discharge_mos)
+                           int level, bool active, bool charge_mos, bool discharge_mos)
 {
     bool unclear = charge_mos == discharge_mos;
-    pack_alarm(pack, charge, unclear || !charge_mos ? level : 0);
-    pack_alarm(pack, discharge, unclear || !discharge_mos ? level : 0);
+    pack_alarm_at(pack, charge, level, active && (unclear || !charge_mos));
+    pack_alarm_at(pack, discharge, level, active && (unclear || !discharge_mos));
 }
 
 static void decode_alarms(const struct jk_record *record, const struct places *at,
@@ -380,10 +380,11 @@ static void decode_alarms(const struct jk_record *record, const struct places *a
         return;
     pack_clear_alarms(pack);
     pack_alarm_bits(pack, alarm_rows, COUNT(alarm_rows), (uint64_t) word);
-    jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
-                          word >> BATTERY_HOT_BIT & 1 ? ALARM_WARNING : 0,
-                          get_or_0(record, at->charge_mos, U8) != 0,
-                          get_or_0(record, at->discharge_mos, U8) != 0);
+    if (at->alarm_kind == U32)
+        jk_alarm_by_direction(pack, CHARGE_OVER_TEMPERATURE, DISCHARGE_OVER_TEMPERATURE,
+                              ALARM_WARNING, word >> BATTERY_HOT_BIT & 1,
+                              get_or_0(record, at->charge_mos, U8) != 0,
+                              get_or_0(record, at->discharge_mos, U8) != 0);
     pack_raw_alarm(pack, (uint16_t) word);
     if (at->alarm_kind == U32)
         pack_raw_alarm(pack, (uint16_t) (word >> 16));

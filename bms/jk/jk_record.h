@@ -45,10 +45,10 @@ struct bms_span jk_record_find(const uint8_t *bytes, size_t size);
 enum bms_result jk_record_decode(const struct bms *bms, struct jk_notes *notes,
                                  const struct jk_record *record, struct pack *pack);
 
-/** An alarm that does not say which direction it stops: it is the one whose MOS is off, and both
- * when that does not tell. */
+/** pack_alarm_at for an alarm that does not say which direction it stops: it is the one whose MOS is
+ * off, and both when that does not tell. */
 void jk_alarm_by_direction(struct pack *pack, enum pack_alarm charge, enum pack_alarm discharge,
-                           int level, bool charge_mos, bool discharge_mos);
+                           int level, bool active, bool charge_mos, bool discharge_mos);
 
 /** Blanks PIN and password in a record frame and mends its sum. `first`: how many bytes of its
  * header are missing. */

@@ -358,8 +358,8 @@ static void take_alarms(const struct modbus_map *map, const struct modbus_window
         if (first)
             pack_clear_alarms(pack);
         first = false;
-        pack_alarm(pack, (enum pack_alarm) row->alarm,
-                   get_bit(window, row->reg, row->bit) ? row->level : 0);
+        pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
+                      get_bit(window, row->reg, row->bit));
     }
     for (unsigned i = 0; !first && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))

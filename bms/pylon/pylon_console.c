@@ -217,7 +217,7 @@ static void take_event(struct pylon_text name, struct pack *pack)
 {
     for (size_t i = 0; i < COUNT(events); i++)
         if (pylon_is(name, events[i].name))
-            pack_alarm(pack, (enum pack_alarm) events[i].alarm, events[i].level);
+            pack_alarm_at(pack, (enum pack_alarm) events[i].alarm, events[i].level, true);
 }
 
 static void take_events(struct pylon_text label, struct pylon_text value, struct pwr *pwr)
@@ -257,8 +257,8 @@ static void close_alarms(struct pwr *pwr)
 {
     struct pack *pack = &pwr->pack;
     for (size_t i = 0; i < COUNT(events); i++)
-        pack_alarm(pack, (enum pack_alarm) events[i].alarm, 0);
-    pack_alarm(pack, HARDWARE_FAULT, pwr->words[SYSTEM_FAULT] ? ALARM_PROTECTION : 0);
+        pack_alarm_at(pack, (enum pack_alarm) events[i].alarm, events[i].level, false);
+    pack_alarm_at(pack, HARDWARE_FAULT, ALARM_PROTECTION, pwr->words[SYSTEM_FAULT]);
     for (unsigned i = 0; i < EVENT_WORDS; i++) {
         pack_raw_alarm(pack, (uint16_t) pwr->words[i]);
         pack_raw_alarm(pack, (uint16_t) (pwr->words[i] >> 16));
@@ -438,8 +438,8 @@ static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
         pack_set(pack, REMAINING_AH, (double) table.least_mah / 1000);
     if (table.has_balance)
         pack_set(pack, BALANCE_MASK, (double) table.mask);
-    pack_alarm(pack, CELL_OVER_VOLTAGE, table.high ? ALARM_WARNING : 0);
-    pack_alarm(pack, CELL_UNDER_VOLTAGE, table.low ? ALARM_WARNING : 0);
+    pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, table.high);
+    pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, table.low);
     return BMS_DONE;
 }
 

@@ -126,9 +126,9 @@ static void take_status(const struct modbus_window *window, struct pack *pack)
 {
     unsigned status = modbus_word(window, REG_STATUS_1);
     uint32_t other = modbus_long(window, REG_OTHER_ALARMS);
-    pack_alarm(pack, MOS_OVER_TEMPERATURE, pair_at(other, 30) == 2 ? ALARM_WARNING : 0);
-    pack_alarm(pack, CHARGE_OVER_CURRENT, pair_at(other, 20) ? ALARM_WARNING : 0);
-    pack_alarm(pack, DISCHARGE_OVER_CURRENT, pair_at(other, 18) ? ALARM_WARNING : 0);
+    pack_alarm_at(pack, MOS_OVER_TEMPERATURE, ALARM_WARNING, pair_at(other, 30) == 2);
+    pack_alarm_at(pack, CHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 20));
+    pack_alarm_at(pack, DISCHARGE_OVER_CURRENT, ALARM_WARNING, pair_at(other, 18));
     if (status == 0)
         return;
     pack_set(pack, CHARGE_MOS, status >> 1 & 1);

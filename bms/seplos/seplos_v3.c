@@ -152,10 +152,9 @@ static void decode_state(struct bms *bms, const struct modbus_window *window, st
     (void) bms;
     if (!modbus_has_coils(window, STATE, STATE_COUNT))
         return;
-    if (byte_of(window, 0) || byte_of(window, 1))
-        pack_alarm(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING);
-    if (byte_of(window, 2) || byte_of(window, 3))
-        pack_alarm(pack, CELL_OVER_VOLTAGE, ALARM_WARNING);
+    pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING,
+                  byte_of(window, 0) || byte_of(window, 1));
+    pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, byte_of(window, 2) || byte_of(window, 3));
     pack_set(pack, BALANCE_MASK, byte_of(window, 6) | byte_of(window, 7) << 8);
     for (unsigned byte = 0; byte < STATE_COUNT / 8; byte += 2)
         pack_raw_alarm(pack, (uint16_t) (byte_of(window, byte) << 8 | byte_of(window, byte + 1)));

@@ -508,14 +508,14 @@ static void take_items(struct pack *pack, const struct topbms_layout *layout)
 {
     for (unsigned i = 0; i < layout->cell_count; i++) {
         uint8_t item = layout->cells[i];
-        pack_alarm(pack, CELL_UNDER_VOLTAGE, item == 1 ? ALARM_WARNING : 0);
-        pack_alarm(pack, CELL_OVER_VOLTAGE, item == 2 ? ALARM_WARNING : 0);
-        pack_alarm(pack, VOLTAGE_SENSOR_FAULT, item == 0xF0 ? ALARM_PROTECTION : 0);
+        pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, item == 1);
+        pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, item == 2);
+        pack_alarm_at(pack, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION, item == 0xF0);
     }
     for (unsigned i = 0; i < layout->sensor_count; i++)
-        pack_alarm(pack, TEMP_SENSOR_FAULT, layout->sensors[i] == 0xF0 ? ALARM_PROTECTION : 0);
-    pack_alarm(pack, PACK_UNDER_VOLTAGE, layout->rest[1] == 1 ? ALARM_WARNING : 0);
-    pack_alarm(pack, PACK_OVER_VOLTAGE, layout->rest[1] == 2 ? ALARM_WARNING : 0);
+        pack_alarm_at(pack, TEMP_SENSOR_FAULT, ALARM_PROTECTION, layout->sensors[i] == 0xF0);
+    pack_alarm_at(pack, PACK_UNDER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 1);
+    pack_alarm_at(pack, PACK_OVER_VOLTAGE, ALARM_WARNING, layout->rest[1] == 2);
 }
 
 static bool status_bit(const uint8_t *status, uint8_t bit)
@@ -560,8 +560,8 @@ static enum bms_result take_status(struct bms *bms, struct topbms_reply *reply, 
     for (unsigned i = 0; i < variant->alarm_count; i++) {
         const struct alarm_bit *row = &variant->alarms[i];
         if (row->bit / 8 < layout.tail->status_size)
-            pack_alarm(pack, (enum pack_alarm) row->alarm,
-                       status_bit(status, row->bit) ? row->level : 0);
+            pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
+                          status_bit(status, row->bit));
     }
     pack_set(pack, CHARGE_MOS, status_bit(status, variant->charge_mos));
     pack_set(pack, DISCHARGE_MOS, status_bit(status, variant->discharge_mos));

@@ -200,6 +200,8 @@ static void pass_values(struct pipe_message *message, struct pack *pack)
     pass_u32(message, &pack->alarms_known);
     pass_u32(message, &pack->alarms_warning);
     pass_u32(message, &pack->alarms_protection);
+    pass_u32(message, &pack->alarms_can_warn);
+    pass_u32(message, &pack->alarms_can_protect);
     pack->raw_alarm_count = pass_number(message, pack->raw_alarm_count, MAX_RAW_ALARMS);
     pass(message, pack->raw_alarms, sizeof *pack->raw_alarms * pack->raw_alarm_count);
     for (int i = 0; i < PACK_TEXTS; i++)

@@ -214,8 +214,10 @@ static void combine_alarms(const struct fresh *fresh, const struct map_bank *ext
         bank->alarms_known |= pack->alarms_known;
         bank->alarms_warning |= pack->alarms_warning;
         bank->alarms_protection |= pack->alarms_protection;
+        bank->alarms_can_warn |= pack->alarms_can_warn;
+        bank->alarms_can_protect |= pack->alarms_can_protect;
     }
-    pack_alarm(bank, COMMUNICATION_FAULT, extras->missing > 0 ? ALARM_WARNING : 0);
+    pack_alarm_at(bank, COMMUNICATION_FAULT, ALARM_WARNING, extras->missing > 0);
 }
 
 static void find_fresh(const struct bank_member *members, unsigned count, struct fresh *fresh)

@@ -49,6 +49,15 @@ def test_what_there_is():
         assert 3000 < float(got['packgate_cell_mv{pack="shed",cell="16"}']) < 3600
         assert 'packgate_cell_mv{pack="boat",cell="9"}' not in got and 'packgate_temp_c{pack="boat",sensor="1"}' in got
         assert got['packgate_alarm{pack="boat",alarm="cell_over_voltage",level="protection"}'] == "0"
+        # Daly tells both levels of a cell's voltage, and of a short circuit only that it acts.
+        assert got['packgate_alarm{pack="boat",alarm="cell_over_voltage",level="warning"}'] == "0"
+        assert got['packgate_alarm{pack="boat",alarm="short_circuit",level="protection"}'] == "0"
+        assert 'packgate_alarm{pack="boat",alarm="short_circuit",level="warning"}' not in got
+        assert 'packgate_alarm{pack="shed",alarm="soc_low",level="protection"}' not in got
+        # A bank tells what its packs do, and warns where one is missing.
+        assert 'packgate_alarm{pack="all",alarm="short_circuit",level="warning"}' not in got
+        assert got['packgate_alarm{pack="all",alarm="soc_low",level="protection"}'] == "0"
+        assert 'packgate_alarm{pack="all",alarm="communication_fault",level="warning"}' in got
         for name in ("charged_wh_total", "discharged_wh_total", "cycles_total", "polls_total", "timeouts_total",
                      "checksum_errors_total", "age_s", "soc_percent"):
             assert f'packgate_{name}{{pack="shed"}}' in got, name

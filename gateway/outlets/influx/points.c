@@ -196,10 +196,10 @@ static void add_alarms(struct writing *writing, const struct pack *pack)
         const bool warning = pack->alarms_warning >> i & 1;
         const bool protection = pack->alarms_protection >> i & 1;
         const char *name = pack_alarm_name((enum pack_alarm) i);
-        const bool all = writing->points->all_alarms && pack->alarms_known >> i & 1;
-        if (warning || all)
+        const bool all = writing->points->all_alarms;
+        if (warning || (all && pack->alarms_can_warn >> i & 1))
             add_alarm(writing, name, "warning", warning);
-        if (protection || all)
+        if (protection || (all && pack->alarms_can_protect >> i & 1))
             add_alarm(writing, name, "protection", protection);
     }
 }
@@ -297,6 +297,8 @@ static void take_flags(const struct history_row *row, const struct pack *now, st
             values->value[switches[i].value] = (row->flags & switches[i].flag) != 0;
     values->alarms_warning = (uint32_t) (row->flags & alarms);
     values->alarms_protection = (uint32_t) (row->flags >> 24 & alarms);
+    values->alarms_can_warn = now->alarms_can_warn | values->alarms_warning;
+    values->alarms_can_protect = now->alarms_can_protect | values->alarms_protection;
     values->alarms_known = now->alarms_known | values->alarms_warning | values->alarms_protection;
 }
 

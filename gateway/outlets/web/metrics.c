@@ -130,6 +130,14 @@ static void put_mapped(const struct page *page, const char *name, const char *ta
     }
 }
 
+static void put_alarm(const struct page *page, unsigned n, int alarm, const char *level,
+                      uint32_t active)
+{
+    fprintf(page->out, "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"%s\"} %u\n",
+            pack_name(page, n), pack_alarm_name((enum pack_alarm) alarm), level,
+            active >> alarm & 1);
+}
+
 static void put_alarms(const struct page *page)
 {
     bool begun = false;
@@ -141,12 +149,10 @@ static void put_alarms(const struct page *page)
             if (!begun)
                 begin(page, "alarm", "gauge", "Whether an alarm that the BMS knows is active");
             begun = true;
-            const char *alarm = pack_alarm_name((enum pack_alarm) i), *pack = pack_name(page, n);
-            fprintf(page->out,
-                    "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"warning\"} %u\n"
-                    "packgate_alarm{pack=\"%s\",alarm=\"%s\",level=\"protection\"} %u\n",
-                    pack, alarm, values->alarms_warning >> i & 1, pack, alarm,
-                    values->alarms_protection >> i & 1);
+            if (values->alarms_can_warn >> i & 1)
+                put_alarm(page, n, i, "warning", values->alarms_warning);
+            if (values->alarms_can_protect >> i & 1)
+                put_alarm(page, n, i, "protection", values->alarms_protection);
         }
     }
 }

@@ -22,6 +22,7 @@ extern const struct bms_driver jk_pb_driver;
 extern const struct bms_driver pace_modbus_driver;
 extern const struct bms_driver jk_4e57_driver;
 extern const struct bms_driver jk02_driver;
+extern const struct bms_driver jk_balancer_driver;
 extern const struct bms_driver pylon_console_driver;
 extern const struct bms_driver vedirect_driver;
 extern const struct bms_driver vedirect_hex_driver;
@@ -50,6 +51,7 @@ const struct bms_driver *const bms_drivers[] = {
     &pace_modbus_driver,
     &jk_4e57_driver,
     &jk02_driver,
+    &jk_balancer_driver,
     &pylon_console_driver,
     &vedirect_driver,
     &vedirect_hex_driver,

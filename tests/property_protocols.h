@@ -186,6 +186,11 @@ static const struct carried daren_values[] = {
     {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {SET_CELL_HIGH_MV, 1}, {SET_CELL_LOW_MV, 1},
     {SET_CHARGE_CURRENT_A, 0.01}, {0, 0},
 };
+/* The sheet `jk-balancer`, section 4. */
+static const struct carried jk_balancer_values[] = {
+    {VOLTAGE_V, 0.01}, {CELL_COUNT, 1}, {CELL_MV, 1}, {BALANCING, 1}, {SET_BALANCE_DIFFERENCE_MV, 1}, {SET_BALANCER, 1},
+    {0, 0},
+};
 /* The sheet `felicity`, section 3. */
 static const struct carried felicity_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.1}, {SOC_PERCENT, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 1},
@@ -379,6 +384,9 @@ static const uint8_t temperature_twins[][2] = {
     [CHARGE_MOS_FAULT] = P, [DISCHARGE_MOS_FAULT] = P, [TEMP_SENSOR_FAULT] = P, [COMMUNICATION_FAULT] = P, \
     [HARDWARE_FAULT] = P}
 
+/* `jk-balancer`, section 5. */
+#define JK_BALANCER_ALARMS { [VOLTAGE_SENSOR_FAULT] = W, [PACK_OVER_VOLTAGE] = W }
+
 /* `felicity`, section 4. */
 #define FELICITY_ALARMS { \
     [CELL_OVER_VOLTAGE] = P, [CELL_UNDER_VOLTAGE] = P, [CHARGE_OVER_CURRENT] = P, [DISCHARGE_OVER_CURRENT] = P, \
@@ -490,6 +498,7 @@ static const struct protocol protocols[] = {
      TEXTS("4056911A1100032P", NULL, "P4S200A-40569-1.02"), .alarms = PACE_MODBUS_ALARMS},
     {.driver = "eg4-ll", CELLS(1, 16), TEMPS(0, 6), .no_zero_celsius = true, .mask_bits = 16, .values = eg4_ll_values,
      TEXTS("EG4LL00480012345", "LL-51.2V100AH", "V03R04"), .alarms = EG4_LL_ALARMS},
+    {.driver = "jk-balancer", CELLS(2, 24), TEMPS(0, 0), .values = jk_balancer_values, .alarms = JK_BALANCER_ALARMS},
     {.driver = "felicity", CELLS(1, 16), TEMPS(0, 4), .values = felicity_values,
      TEXTS("12345678912345678912", NULL, "207"), .alarms = FELICITY_ALARMS, .twins = temperature_twins},
     {.driver = "renogy", .variant = "standard", CELLS(1, 16), TEMPS(0, 16), .values = renogy_values,

@@ -247,7 +247,10 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 
 /* Section 1: as it comes, and what linked packs give themselves. */
 static const struct bms_guess guesses[] = {
-    {.address = 247}, {.address = 48}, {.address = 49}, {.address = 50}, {.address = 1},
+    {.address = 247},
+    {.address = 48},
+    {.address = 49},
+    {.address = 1},
 };
 
 const struct bms_driver renogy_driver = {

@@ -15,7 +15,7 @@ from harness import Gateway, PACKGATE, PATIENCE, Way, await_value, main, read_va
 # driver, variant: where the sheet gives the requests.
 DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
            ("jk-pb", "registers"), ("jbd", ""), ("jbd-up", ""), ("seplos-v3", ""), ("ant-old", ""), ("topbms", "pace")]
-READ_ONLY = ["daly-sinowealth", "jbd-addressed", "daren", "pace-modbus", "eg4-ll", "felicity", "renogy", "ant", "pylon-console", "vedirect", "victron-ble"]
+READ_ONLY = ["daly-sinowealth", "jbd-addressed", "daren", "jk-balancer", "pace-modbus", "eg4-ll", "felicity", "renogy", "ant", "pylon-console", "vedirect", "victron-ble"]
 CHARGE_COIL, DISCHARGE_COIL = 0, 1
 DISCHARGE_REGISTER, CHARGE_REGISTER = 290 + 17, 290 + 18
 

@@ -14,6 +14,8 @@ import tty
 
 from harness import Gateway, PACKGATE, PATIENCE, await_value, exception_of, main, read_value, simulate
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 
 class Tap:
     """A bus with a master: passes bytes between it and its packs, and gives all that passes to who listens, over TCP or
@@ -215,6 +217,17 @@ def check_says(text, *words):
     return result.returncode
 
 
+def documents_what_can_be_heard():
+    """The list of `packgate check` is that of docs/listening.md; what advertises has no wire to listen to."""
+    text = "[line a]\nport = tcp://192.0.2.1:1\nlisten = yes\nprotocol = ant\n[pack a]\nline = a\nunit = 1\n"
+    said = subprocess.run([PACKGATE, "check", "-"], input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    heard = set(re.search(r"these can: (.*)", said)[1].split(", ")) - {"victron-ble"}
+    with open(os.path.join(ROOT, "docs", "listening.md")) as file:
+        rows = re.search(r"## What can be heard\n(.*?)\n\n`packgate check`", file.read(), re.S)[1]
+    named = {name for row in rows.splitlines()[3:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    assert named == heard, named ^ heard
+
+
 def says_what_cannot_be_heard():
     line = "[line bus]\nport = tcp://192.0.2.1:4001\nlisten = yes\n"
     pack = "[pack p]\nline = bus\nunit = 1\nprotocol = "
@@ -228,4 +241,4 @@ def says_what_cannot_be_heard():
 
 main([hears_an_inverter_that_asks_pylontech_and_pace, grows_old_when_nothing_passes, hears_a_modbus_master,
       hears_a_jk_master, hears_on_a_serial_port_that_it_cannot_write_to, hears_who_has_no_address,
-      says_what_cannot_be_heard], at_once=3)
+      says_what_cannot_be_heard, documents_what_can_be_heard], at_once=3)

@@ -123,6 +123,8 @@ def options_of(exchange):
         return f"address = {first[0]}\nvariant = {'registers' if first[1] == 3 else 'trigger'}"
     if exchange.protocol in ("jbd-up", "seplos-v3", "pace-modbus", "eg4-ll", "felicity", "renogy"):
         return f"address = {first[0]}"
+    if exchange.protocol == "jk-balancer":
+        return f"address = {first[2]}"
     if exchange.protocol == "pylon-console":
         return f"address = {int(first.split()[1])}"
     if exchange.protocol == "jbd-addressed":

@@ -233,6 +233,16 @@ static size_t victron_ble(const struct bms_request *request, uint8_t *bytes, siz
     return length + 2;
 }
 
+/* 74 bytes from EB 90 on. */
+static size_t jk_balancer(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    (void) request;
+    if (size < 74 || bytes[0] != 0xEB || bytes[1] != 0x90)
+        return 0;
+    bytes[73] = (uint8_t) sum_bytes(bytes, 73);
+    return 74;
+}
+
 static const struct {
     const char *driver;
     repair_frame *frame;
@@ -244,6 +254,7 @@ static const struct {
     {"jk-4e57", jk_4e57},
     {"jk-pb", jk_pb},
     {"jk02", jk02},
+    {"jk-balancer", jk_balancer},
     {"jbd", jbd},
     {"jbd-up", jbd_up},
     {"jbd-addressed", jbd_addressed},

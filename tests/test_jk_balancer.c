@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/*
+ * jk-balancer beyond its captures: requests byte by byte, alarms one by one, answers that do not add up, lost wires,
+ * what is not told, and what the emulated one keeps silent to.
+ */
+#include "driver_test.h"
+
+#include "bms/battery.h"
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+
+extern const struct bms_driver jk_balancer_driver;
+
+#define READ "55 AA 01 FF 00 00 FF"
+#define SIZE 74
+
+/* Eight cells of 3300 mV, one of them 3310 mV. */
+static void make_answer(uint8_t d[SIZE])
+{
+    memset(d, 0, SIZE);
+    d[0] = 0xEB;
+    d[1] = 0x90;
+    d[2] = 1;
+    d[3] = 0xFF;
+    put_be16(d + 4, 2641);
+    put_be16(d + 6, 3301);
+    d[8] = d[22] = 8;
+    d[9] = 2;
+    put_be16(d + 13, 10);
+    put_be16(d + 17, 5);
+    d[21] = 1;
+    for (unsigned i = 0; i < 8; i++)
+        put_be16(d + 23 + 2 * i, i == 2 ? 3310 : 3300);
+}
+
+static enum bms_result take(struct bms *bms, uint8_t d[SIZE], struct pack *pack)
+{
+    const struct bms_request request = request_of(READ);
+    d[SIZE - 1] = (uint8_t) sum_bytes(d, SIZE - 1);
+    pack_clear(pack);
+    return receive_frame(bms, &request, d, SIZE, pack);
+}
+
+/* The paper's section 4.1; another address. */
+static void test_requests(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk_balancer_driver);
+    struct bms_request request;
+    assert_true(jk_balancer_driver.build(&bms, 0, &request));
+    assert_request(&request, READ);
+    bms.options.address = 16;
+    assert_true(jk_balancer_driver.build(&bms, 0, &request));
+    assert_request(&request, "55 AA 10 FF 00 00 0E");
+}
+
+static void test_alarms(void **state)
+{
+    (void) state;
+    static const uint32_t alarms[8] = {
+        [1] = 1u << VOLTAGE_SENSOR_FAULT, [2] = 1u << PACK_OVER_VOLTAGE};
+    for (unsigned bit = 0; bit < 8; bit++) {
+        struct bms bms = new_bms(&jk_balancer_driver);
+        struct pack pack;
+        uint8_t d[SIZE];
+        make_answer(d);
+        d[12] = (uint8_t) (1u << bit);
+        assert_int_equal(take(&bms, d, &pack), BMS_DONE);
+        assert_int_equal(pack.alarms_warning, alarms[bit]);
+        assert_int_equal(pack.alarms_protection, 0);
+        assert_int_equal(pack.raw_alarms[0], 1u << bit);
+    }
+}
+
+/* Charging a cell, taking from one, both; the switch; nothing that a balancer does not know. */
+static void test_states(void **state)
+{
+    (void) state;
+    for (unsigned balances = 0; balances < 4; balances++) {
+        struct bms bms = new_bms(&jk_balancer_driver);
+        struct pack pack;
+        uint8_t d[SIZE];
+        make_answer(d);
+        d[11] = (uint8_t) balances;
+        d[21] = balances & 1;
+        put_be16(d + 71, 163);
+        assert_int_equal(take(&bms, d, &pack), BMS_DONE);
+        assert_near(&pack, BALANCING, balances > 0);
+        assert_near(&pack, SET_BALANCER, balances & 1);
+        assert_near(&pack, SET_BALANCE_DIFFERENCE_MV, 5);
+        assert_near(&pack, VOLTAGE_V, 26.41);
+        assert_near(&pack, CELL_MV + 2, 3310);
+        static const enum pack_value unknown[] = {CURRENT_A,  SOC_PERCENT, REMAINING_AH, CHARGE_MOS,
+                                                  MOS_TEMP_C, TEMP_C,      CELL_MV + 8};
+        for (unsigned i = 0; i < COUNT(unknown); i++)
+            assert_unknown(&pack, unknown[i]);
+    }
+}
+
+/* Each is right by its sum. */
+static void test_does_not_add_up(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned at;
+        uint16_t word;
+    } cases[] = {
+        {4, 2500},        /* the voltage */
+        {4, 0},           /* none */
+        {6, 3350},        /* the mean */
+        {13, 200},        /* the difference */
+        {23 + 4, 3400},   /* a cell, and not the difference */
+        {23 + 4, 3200},   /* lower */
+        {23 + 14, 0xFFFF} /* no cell */
+    };
+    static const struct {
+        unsigned at;
+        uint8_t byte;
+    } single[] = {{8, 7}, {8, 9}, {8, 0}, {8, 1}, {8, 25}, {8, 255}, {21, 2}, {11, 4}};
+    for (unsigned i = 0; i < COUNT(cases) + COUNT(single); i++) {
+        struct bms bms = new_bms(&jk_balancer_driver);
+        struct pack pack;
+        uint8_t d[SIZE];
+        make_answer(d);
+        if (i < COUNT(cases))
+            put_be16(d + cases[i].at, cases[i].word);
+        else
+            d[single[i - COUNT(cases)].at] = single[i - COUNT(cases)].byte;
+        if (take(&bms, d, &pack) != BMS_INVALID)
+            fail_msg("case %u is believed", i);
+        assert_unknown(&pack, VOLTAGE_V);
+    }
+}
+
+/* A lost wire leaves mean and difference open, whatever the board makes of them. */
+static void test_lost_wire(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk_balancer_driver);
+    struct pack pack;
+    uint8_t d[SIZE];
+    make_answer(d);
+    put_be16(d + 23 + 2 * 5, 0);
+    put_be16(d + 13, 3310);
+    d[12] = 2;
+    assert_int_equal(take(&bms, d, &pack), BMS_DONE);
+    assert_near(&pack, CELL_MV + 5, 0);
+    assert_true(pack_alarm_active(&pack, VOLTAGE_SENSOR_FAULT));
+}
+
+static void test_foreign(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&jk_balancer_driver);
+    struct pack pack;
+    uint8_t d[SIZE];
+    make_answer(d);
+    d[2] = 2;
+    assert_int_equal(take(&bms, d, &pack), BMS_FOREIGN);
+    make_answer(d);
+    d[3] = 0xF2;
+    assert_int_equal(take(&bms, d, &pack), BMS_FOREIGN);
+    make_answer(d);
+    d[SIZE - 1] = (uint8_t) sum_bytes(d, SIZE - 1);
+    const struct bms_request other = request_of("55 AA 01 F2 00 0A FC");
+    assert_int_equal(receive_frame(&bms, &other, d, SIZE, &pack), BMS_FOREIGN);
+}
+
+/* A frame that was cut off, and a whole one behind it; an echo in front. */
+static void test_behind_a_cut_one(void **state)
+{
+    (void) state;
+    const struct bms_request request = request_of(READ);
+    for (size_t cut = 1; cut < SIZE; cut++) {
+        struct bms bms = new_bms(&jk_balancer_driver);
+        struct pack pack;
+        uint8_t d[7 + 2 * SIZE];
+        memcpy(d, request.bytes, 7);
+        make_answer(d + 7);
+        make_answer(d + 7 + cut);
+        put_be16(d + 7 + cut + 4, 2643);
+        d[7 + cut + SIZE - 1] = (uint8_t) sum_bytes(d + 7 + cut, SIZE - 1);
+        pack_clear(&pack);
+        assert_int_equal(receive_all(&bms, &request, d, 7 + cut + SIZE, &pack), BMS_DONE);
+        assert_near(&pack, VOLTAGE_V, 26.43);
+    }
+}
+
+/* It answers to its address alone, and changes nothing. */
+static void test_emulator(void **state)
+{
+    (void) state;
+    static const char *const silent[] = {"55 AA 02 FF 00 00 00", "55 AA 01 F6 00 00 F6",
+                                         "55 AA 01 FF 00 00 FE"};
+    const struct battery_settings settings = {.cells = 16,
+                                              .temps = 2,
+                                              .capacity_ah = 100,
+                                              .soc_percent = 50,
+                                              .profile = BATTERY_FIXED,
+                                              .seed = 3};
+    struct bms bms = new_bms(&jk_balancer_driver);
+    struct battery battery;
+    struct pack pack;
+    struct bms_output out;
+    battery_init(&battery, &settings);
+    battery_step(&battery, 0, &pack);
+    for (unsigned i = 0; i < COUNT(silent); i++) {
+        const struct bytes asked = unhex(silent[i]);
+        assert_true(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, asked.size, &out) > 0);
+        assert_int_equal(out.size, 0);
+    }
+    const struct bytes asked = unhex(READ);
+    assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, 5, &out), 0);
+    assert_int_equal(jk_balancer_driver.emulate(&bms, &pack, asked.bytes, asked.size, &out), 7);
+    assert_int_equal(out.size, SIZE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_requests),         cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_states),           cmocka_unit_test(test_does_not_add_up),
+        cmocka_unit_test(test_lost_wire),        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_behind_a_cut_one), cmocka_unit_test(test_emulator),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

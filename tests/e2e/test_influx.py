@@ -181,6 +181,10 @@ def more_than_one_row(database, lines, headers):
     return (413, b"", {}) if len(rows) > 1 else (204, b"", {})
 
 
+def takes_two_requests(database, lines, headers):
+    return (204, b"", {}) if len(database.requests) < 2 else (400, b"<html>no client certificate", {})
+
+
 def nothing_is_lost():
     """Each refuses in its own way, the outlets are killed meanwhile, and so is the gateway; in the end all have the same."""
     troubles = {
@@ -188,6 +192,7 @@ def nothing_is_lost():
         "busy": Trouble(lambda *_: (429, b"", {"Retry-After": "3"})),
         "broken": Trouble(lambda *_: (500, b"<html>", {})),
         "misnamed": Trouble(lambda *_: (400, b'{"error":"no such bucket"}', {})),
+        "fickle": Trouble(takes_two_requests),
         "large": Trouble(more_than_one_row),
         "mute": Trouble(lambda *_: None),
         "bad-line": Trouble(one_bad_line),
@@ -229,7 +234,7 @@ def nothing_is_lost():
             await_line(gateway, "influx bad-line: the database will not have")
         # The same twice is the same: a mean of ten seconds does not depend on who made it.
         for database in databases.values():
-            for (pack, name, at), values in database.samples.items():
+            for (pack, name, at), values in list(database.samples.items()):
                 assert name not in ("voltage_v", "soc_percent", "cell_mv.1") or max(values) - min(values) <= 0.5, (name, at, values)
         for database in databases.values():
             database.__exit__()

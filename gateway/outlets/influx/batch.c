@@ -10,55 +10,167 @@
 
 #define ROOM_STEP (4 * POINTS_ROOM)
 #define ROWS_STEP 256
+#define DOUBTS_MOST 16 /* one after the other, of a database that has not taken anything yet */
 
 static void try_next(struct batch *batch);
 
 static void finish(struct batch *batch, enum batch_state state)
 {
-    /* It has taken others, so it is these that it does not like. */
-    if (batch->taken > 0) {
-        batch->lost += batch->doubtful;
-        batch->doubtful = 0;
-    }
-    batch->state = batch->doubtful > 0 ? BATCH_FAILED : state;
+    free(batch->refused);
+    batch->refused = NULL;
+    batch->state = state;
     batch->done(batch->data);
+}
+
+/* ---- what it takes for certain ---- */
+
+/* One line is enough, and the newest: a database may have no room for old times. */
+static void keep_proof(struct batch *batch)
+{
+    struct batch_proof *proof = batch->proof;
+    const unsigned row = batch->from + batch->count - 1;
+    const char *line = batch->text + (row > 0 ? batch->ends[row - 1] : 0);
+    const char *end = memchr(line, '\n', batch->ends[row] - (size_t) (line - batch->text));
+    const size_t size = end ? (size_t) (end - line) + 1 : 0;
+    if (size > proof->room) {
+        char *room = realloc(proof->line, size);
+        if (!room)
+            return;
+        proof->line = room;
+        proof->room = size;
+    }
+    if (size > 0) {
+        memcpy(proof->line, line, size);
+        proof->size = size;
+    }
+}
+
+static void ask_for_proof(struct batch *batch, enum batch_turn turn)
+{
+    batch->turn = turn;
+    if (batch->proof->size == 0 ||
+        !post_send(batch->post, batch->proof->line, batch->proof->size, &batch->last))
+        finish(batch, BATCH_FAILED);
+}
+
+void batch_proof_free(struct batch_proof *proof)
+{
+    free(proof->line);
+    *proof = (struct batch_proof){0};
+}
+
+/* ---- the turns ---- */
+
+static void doubt(struct batch *batch)
+{
+    if (!batch->refused)
+        batch->refused = calloc(batch->rows, sizeof *batch->refused);
+    if (batch->refused)
+        batch->refused[batch->from] = true;
+    batch->doubtful++;
+}
+
+/* The next row that was refused, from one on. */
+static void try_again(struct batch *batch, unsigned from)
+{
+    batch->turn = TURN_AGAIN;
+    for (batch->from = from; batch->from < batch->rows; batch->from++)
+        if (batch->refused[batch->from]) {
+            batch->count = 1;
+            try_next(batch);
+            return;
+        }
+    if (batch->doubtful > 0)
+        ask_for_proof(batch, TURN_LAST_PROOF);
+    else
+        finish(batch, BATCH_DONE);
 }
 
 static void advance(struct batch *batch)
 {
     batch->from += batch->count;
     batch->count = batch->rows - batch->from;
+    /* Row by row, until there is one that it takes. */
+    if (batch->count > 1 && batch->doubtful > 0 && batch->taken == 0 && !batch->proven)
+        batch->count = 1;
     if (batch->count > 0)
         try_next(batch);
-    else
+    else if (batch->doubtful == 0)
         finish(batch, BATCH_DONE);
+    else if (!batch->refused)
+        finish(batch, BATCH_FAILED);
+    else if (batch->last.result == POST_TAKEN)
+        try_again(batch, 0);
+    else
+        ask_for_proof(batch, TURN_PROOF);
 }
 
-static void on_outcome(void *data, const struct post_outcome *outcome)
+static void judge_all(struct batch *batch, const struct post_outcome *outcome)
 {
-    struct batch *batch = data;
-    batch->last = *outcome;
-    if (outcome->result == POST_FAILED) {
-        finish(batch, BATCH_FAILED);
-        return;
-    }
-    if (outcome->words[0])
-        memcpy(batch->lost_words, outcome->words, sizeof batch->lost_words);
     if (outcome->result == POST_TAKEN) {
         /* Points of one row count once, however many they are. */
         const unsigned lost = outcome->dropped < batch->count ? outcome->dropped : batch->count;
         batch->taken += batch->count - lost;
         batch->lost += lost;
+        keep_proof(batch);
         advance(batch);
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;
         try_next(batch);
     } else {
-        if (batch->trusted || batch->taken > 0)
-            batch->lost++;
+        doubt(batch);
+        if (batch->taken > 0 || batch->proven)
+            advance(batch);
+        else if (batch->proof->size > 0)
+            ask_for_proof(batch, TURN_FIRST_PROOF);
+        else if (batch->doubtful < DOUBTS_MOST)
+            advance(batch);
         else
-            batch->doubtful++;
+            finish(batch, BATCH_FAILED);
+    }
+}
+
+static void judge_again(struct batch *batch, const struct post_outcome *outcome)
+{
+    if (outcome->result == POST_TAKEN) {
+        const bool lost = outcome->dropped > 0;
+        batch->taken += !lost;
+        batch->lost += lost;
+        batch->doubtful--;
+    }
+    try_again(batch, batch->from + 1);
+}
+
+static void on_outcome(void *data, const struct post_outcome *outcome)
+{
+    struct batch *batch = data;
+    const bool proof = batch->turn != TURN_ALL && batch->turn != TURN_AGAIN;
+    batch->last = *outcome;
+    if (outcome->result == POST_FAILED || (proof && outcome->result == POST_REFUSED)) {
+        finish(batch, BATCH_FAILED);
+        return;
+    }
+    if (outcome->words[0] && !proof)
+        memcpy(batch->lost_words, outcome->words, sizeof batch->lost_words);
+    switch (batch->turn) {
+    case TURN_ALL:
+        judge_all(batch, outcome);
+        break;
+    case TURN_FIRST_PROOF:
+        batch->proven = true;
+        batch->turn = TURN_ALL;
         advance(batch);
+        break;
+    case TURN_PROOF:
+        try_again(batch, 0);
+        break;
+    case TURN_AGAIN:
+        judge_again(batch, outcome);
+        break;
+    case TURN_LAST_PROOF:
+        batch->lost += batch->doubtful;
+        finish(batch, BATCH_DONE);
+        break;
     }
 }
 
@@ -74,11 +186,13 @@ void batch_free(struct batch *batch)
     post_free(batch->post);
     free(batch->text);
     free(batch->ends);
+    free(batch->refused);
 }
 
 void batch_clear(struct batch *batch)
 {
     batch->rows = batch->from = batch->count = batch->doubtful = batch->taken = batch->lost = 0;
+    batch->proven = false;
     batch->size = 0;
     batch->lost_words[0] = '\0';
     batch->state = BATCH_EMPTY;
@@ -135,9 +249,9 @@ static void try_next(struct batch *batch)
         finish(batch, BATCH_FAILED);
 }
 
-void batch_send(struct batch *batch, bool trusted)
+void batch_send(struct batch *batch)
 {
-    batch->trusted = trusted;
+    batch->turn = TURN_ALL;
     batch->state = BATCH_UNDER_WAY;
     batch->count = batch->rows;
     try_next(batch);

@@ -2,8 +2,12 @@
 /*
  * Rows on their way into the database: lines of many packs and times in one request. When it refuses
  * them, they are halved until what it does not like is found, so that one bad line costs no other
- * row. What is bad can only be told from a database that refuses everything (a wrong address, say)
- * by its having taken something: until it has, nothing is given up.
+ * row.
+ *
+ * A database may refuse everything for a while (a bucket that is not there yet, a certificate that a
+ * proxy does not like any more), and begin or end to do so between two requests. So a row that was refused
+ * alone is only given up when a line that the database has taken before is taken once more, then the
+ * row refused again, and that line taken again. Until then all of the batch is owed as it was.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_BATCH_H
 #define PACKGATE_OUTLETS_INFLUX_BATCH_H
@@ -14,25 +18,36 @@
 
 enum batch_state { BATCH_EMPTY, BATCH_UNDER_WAY, BATCH_DONE, BATCH_FAILED };
 
+/* A line of the last row that the database has taken; shared by the batches that go there. Zeroed. */
+struct batch_proof {
+    char *line;
+    size_t size, room;
+};
+
+enum batch_turn { TURN_ALL, TURN_FIRST_PROOF, TURN_PROOF, TURN_AGAIN, TURN_LAST_PROOF };
+
 struct batch {
     struct post *post;
+    struct batch_proof *proof;
     char *text;
     size_t size, room;
     size_t *ends; /* of each row in the text */
     unsigned rows, row_room;
+    enum batch_turn turn;
     unsigned from, count;        /* what is being tried */
-    unsigned doubtful;           /* rows refused alone while nothing was taken yet */
+    bool *refused;               /* alone, of each row; NULL: none yet */
+    unsigned doubtful;           /* how many of them */
+    bool proven;                 /* it took the line after it had refused the first of them */
     unsigned taken;              /* rows that the database has */
     unsigned lost;               /* rows that it will never take */
     char lost_words[POST_WORDS]; /* what it said of one of them */
-    bool trusted;                /* it has taken something lately: a row refused alone is bad */
     enum batch_state state;
     struct post_outcome last;
     void (*done)(void *data); /* state, taken, lost and last tell how it went */
     void *data;
 };
 
-/** Zeroed, with `done` and `data`; the post is made for it. False: out of memory. */
+/** Zeroed, with `done`, `data` and `proof`; the post is made for it. False: out of memory. */
 bool batch_init(struct batch *batch, struct transfers *transfers,
                 const struct influx_config *config, const char *who);
 void batch_free(struct batch *batch);
@@ -45,7 +60,9 @@ struct text *batch_row(struct batch *batch, struct text *text);
 /** What was written is a row; false: it was too long, and is not there. */
 bool batch_end_row(struct batch *batch, const struct text *text);
 
-/** Sends it; `done` follows, never from within. `trusted`: the database has taken something lately. */
-void batch_send(struct batch *batch, bool trusted);
+/** Sends it; `done` follows, never from within. */
+void batch_send(struct batch *batch);
+
+void batch_proof_free(struct batch_proof *proof);
 
 #endif

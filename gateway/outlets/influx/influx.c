@@ -45,7 +45,7 @@
 #define LONGEST_SPAN_S (30 * 86400)
 #define SAVE_S 60.0     /* while all goes well */
 #define SAVE_SOON_S 2.0 /* while gaps are filled */
-#define TRUST_S 120.0   /* it took something so lately that a row that is refused is a bad one */
+#define REFUSED_S 20.0 /* until what it refused is tried again: it may take what is new meanwhile */
 /* A database that is killed loses what it has confirmed but not written yet: of VictoriaMetrics 5 s, and
  * a host takes as much as its disk had not. */
 #define REGRET_S 60
@@ -75,6 +75,7 @@ struct influx {
     double memory_s;
     struct gaps gaps;
     struct batch live, late, daily;
+    struct batch_proof proof;
     int64_t daily_at;           /* the last day in it */
     bool daily_waits;           /* there are more */
     double look_at;             /* when days are looked at next */
@@ -227,11 +228,6 @@ static void fail(struct influx *influx, const struct post_outcome *outcome, doub
         log_debug("%s: %s", influx->who, influx->words);
 }
 
-static bool trusted(const struct influx *influx, double now)
-{
-    return now - influx->taken_at < TRUST_S;
-}
-
 /* ---- the interval that has just ended ---- */
 
 static void write_live(struct influx *influx, struct influx_pack *pack, double now)
@@ -274,7 +270,7 @@ static void send_live(struct influx *influx, int64_t t, double now)
     for (unsigned i = 0; i < influx->count; i++)
         write_live(influx, &influx->packs[i], now);
     if (influx->live.rows > 0)
-        batch_send(&influx->live, trusted(influx, now));
+        batch_send(&influx->live);
 }
 
 /* Rows that the database has for certain are kept no longer, and what the request took is given back: most of the time
@@ -442,7 +438,7 @@ static void fill(struct influx *influx)
     influx->late_at =
         fmax(influx->late_at, now + influx->late.rows / (double) influx->config->catch_up);
     if (influx->late.rows > 0)
-        batch_send(&influx->late, trusted(influx, now));
+        batch_send(&influx->late);
     else if (again)
         fill_later(influx, 0);
 }
@@ -459,7 +455,12 @@ static void on_late(void *data)
     struct influx *influx = data;
     const double now = clock_now();
     if (influx->late.state == BATCH_FAILED) {
+        const double retry_at = influx->retry_at;
         fail(influx, &influx->late.last, now);
+        if (influx->late.last.result == POST_REFUSED) {
+            influx->retry_at = retry_at;
+            influx->late_at = now + REFUSED_S;
+        }
         return;
     }
     count_rows(influx, &influx->late);
@@ -518,7 +519,7 @@ static void send_health(struct influx *influx, double now)
     free(days);
     query_close(query);
     if (influx->daily.rows > 0)
-        batch_send(&influx->daily, trusted(influx, now));
+        batch_send(&influx->daily);
 }
 
 static void on_daily(void *data)
@@ -641,6 +642,7 @@ static void let_go(void *self)
     batch_free(&influx->live);
     batch_free(&influx->late);
     batch_free(&influx->daily);
+    batch_proof_free(&influx->proof);
     transfers_free(influx->transfers);
     for (unsigned i = 0; influx->packs && i < influx->count; i++)
         recent_free(&influx->packs[i].recent);
@@ -676,6 +678,7 @@ static bool prepare(struct influx *influx)
     influx->late.done = on_late;
     influx->daily.done = on_daily;
     influx->live.data = influx->late.data = influx->daily.data = influx;
+    influx->live.proof = influx->late.proof = influx->daily.proof = &influx->proof;
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+/* What is given up of a batch, and what is not: a database that refuses lines, all of them for a while, or too many at once. */
+#include "outlets/influx/batch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- a database in place of post.c ---- */
+
+struct post {
+    void (*done)(void *data, const struct post_outcome *outcome);
+    void *data;
+    char *lines; /* of the request that is under way */
+};
+
+static struct database {
+    unsigned requests;
+    unsigned refuses_from, refuses_to; /* requests, counted from 0: all that is in them */
+    unsigned most;                     /* rows at a time; 0: any */
+    char taken[2000];
+} database;
+
+struct post *post_new(struct transfers *transfers, const struct influx_config *config,
+                      const char *who, void (*done)(void *data, const struct post_outcome *outcome),
+                      void *data)
+{
+    (void) transfers;
+    (void) config;
+    (void) who;
+    struct post *post = calloc(1, sizeof *post);
+    post->done = done;
+    post->data = data;
+    return post;
+}
+
+void post_free(struct post *post)
+{
+    if (post)
+        free(post->lines);
+    free(post);
+}
+
+void post_release(struct post *post)
+{
+    (void) post;
+}
+
+bool post_send(struct post *post, const char *lines, size_t size, struct post_outcome *outcome)
+{
+    (void) outcome;
+    free(post->lines);
+    post->lines = strndup(lines, size);
+    return true;
+}
+
+static unsigned count_lines(const char *lines)
+{
+    unsigned count = 0;
+    for (; *lines; lines++)
+        count += *lines == '\n';
+    return count;
+}
+
+static struct post_outcome judge(const char *lines)
+{
+    struct post_outcome outcome = {.result = POST_TAKEN};
+    const unsigned number = database.requests++;
+    const bool all = number >= database.refuses_from && number < database.refuses_to;
+    if (all || strstr(lines, "bad") || (database.most && count_lines(lines) > database.most)) {
+        outcome.result = POST_REFUSED;
+        snprintf(outcome.words, sizeof outcome.words, "status 400");
+        return outcome;
+    }
+    for (const char *at = lines; *at; at += strcspn(at, "\n") + 1) {
+        char line[40];
+        snprintf(line, sizeof line, "%.*s", (int) strcspn(at, "\n"), at);
+        if (!strstr(database.taken, line))
+            strcat(strcat(database.taken, line), " ");
+    }
+    return outcome;
+}
+
+/* ---- cases ---- */
+
+static bool is_over;
+
+static void on_done(void *data)
+{
+    (void) data;
+    is_over = true;
+}
+
+/* Rows are words: "a bad1 b". */
+static void send_rows(struct batch *batch, const char *rows)
+{
+    char copy[2000], *rest = copy;
+    snprintf(copy, sizeof copy, "%s", rows);
+    batch_clear(batch);
+    for (char *row; (row = strsep(&rest, " "));) {
+        struct text text;
+        assert_non_null(batch_row(batch, &text));
+        text_format(&text, "%s\n", row);
+        assert_true(batch_end_row(batch, &text));
+    }
+    is_over = false;
+    batch_send(batch);
+    while (!is_over) {
+        char *lines = batch->post->lines;
+        batch->post->lines = NULL;
+        assert_non_null(lines);
+        const struct post_outcome outcome = judge(lines);
+        free(lines);
+        batch->post->done(batch->post->data, &outcome);
+    }
+}
+
+struct place {
+    struct batch_proof proof;
+    struct batch batch;
+};
+
+static int begin(void **state)
+{
+    struct place *place = calloc(1, sizeof *place);
+    *state = place;
+    database = (struct database){0};
+    place->batch.done = on_done;
+    place->batch.proof = &place->proof;
+    return batch_init(&place->batch, NULL, NULL, "") ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    struct place *place = *state;
+    batch_free(&place->batch);
+    batch_proof_free(&place->proof);
+    free(place);
+    return 0;
+}
+
+static void test_gives_up_what_is_bad(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    static const char *const cases[] = {"a bad1 b c", "bad1 a b c", "a b c bad1", "a b bad1 c"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        database = (struct database){0};
+        batch_proof_free(batch->proof);
+        send_rows(batch, cases[i]);
+        assert_int_equal(batch->state, BATCH_DONE);
+        assert_int_equal(batch->taken, 3);
+        assert_int_equal(batch->lost, 1);
+        assert_string_equal(batch->lost_words, "status 400");
+        assert_string_equal(database.taken, "a b c ");
+    }
+}
+
+static void test_splits_what_is_too_large(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    database.most = 2;
+    send_rows(batch, "a b c d e f g");
+    assert_int_equal(batch->state, BATCH_DONE);
+    assert_int_equal(batch->lost, 0);
+    assert_string_equal(database.taken, "a b c d e f g ");
+}
+
+/* Only a database that takes something now can tell what it does not like. */
+static void test_gives_up_nothing_to_one_that_refuses_all(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    database.refuses_to = 1000;
+    send_rows(batch, "a b c d e f g h");
+    assert_int_equal(batch->state, BATCH_FAILED);
+    assert_int_equal(batch->last.result, POST_REFUSED);
+    database.refuses_to = 0;
+    send_rows(batch, "a b c d e f g h");
+    assert_int_equal(batch->state, BATCH_DONE);
+    /* It had taken all, and refuses all from now on. */
+    database.requests = 0;
+    database.refuses_to = 1000;
+    send_rows(batch, "i j k l m n o p");
+    assert_int_equal(batch->state, BATCH_FAILED);
+    assert_int_equal(batch->last.result, POST_REFUSED);
+    assert_true(database.requests <= 5); /* 8, 4, 2, 1 and the line that it had taken */
+    send_rows(batch, "q");
+    assert_int_equal(batch->state, BATCH_FAILED);
+    database.refuses_to = 0;
+    send_rows(batch, "bad1");
+    assert_int_equal(batch->state, BATCH_DONE);
+    assert_int_equal(batch->lost, 1);
+}
+
+/* Whenever it begins to refuse all, and whenever it ends to, no good row is given up, and a bad one is not taken. */
+static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    for (int known = 0; known < 2; known++)
+        for (unsigned from = 0; from < 20; from++)
+            for (unsigned to = from + 1; to < 24; to++) {
+                batch_proof_free(batch->proof);
+                database = (struct database){0};
+                if (known)
+                    send_rows(batch, "x");
+                database = (struct database){.refuses_from = from, .refuses_to = to};
+                send_rows(batch, "a b bad1 c d");
+                if (batch->state == BATCH_FAILED)
+                    continue;
+                assert_string_equal(batch->lost ? "1 lost" : "none", "1 lost");
+                for (const char *row = "abcd"; *row; row++)
+                    if (!strchr(database.taken, *row))
+                        fail_msg("known %d, refuses all from %u to %u: %c is lost, it has %s",
+                                 known, from, to, *row, database.taken);
+            }
+}
+
+/* Of a database that never took anything a long batch does not make a request for each row. */
+static void test_asks_no_more_than_needed(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    char rows[2000] = "r0";
+    for (int i = 1; i < 300; i++)
+        snprintf(rows + strlen(rows), sizeof rows - strlen(rows), " r%d", i);
+    database.refuses_to = 10000;
+    send_rows(batch, rows);
+    assert_int_equal(batch->state, BATCH_FAILED);
+    assert_true(database.requests < 30);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_gives_up_what_is_bad, begin, end),
+        cmocka_unit_test_setup_teardown(test_splits_what_is_too_large, begin, end),
+        cmocka_unit_test_setup_teardown(test_gives_up_nothing_to_one_that_refuses_all, begin, end),
+        cmocka_unit_test_setup_teardown(test_loses_nothing_to_one_that_changes_its_mind, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(test_asks_no_more_than_needed, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -81,6 +81,7 @@ struct exchange_under_way {
     double begun_at;       /* when what may be a frame of the reply began; NaN: nothing */
     double give_up_at;     /* the deadline, or that of what has begun */
     double held_until;     /* its reply is there, and is believed then; NaN: not so */
+    bool disturbed;        /* something came that was no whole frame */
 };
 
 struct line {
@@ -624,6 +625,7 @@ static void ask(struct line *line, struct member *member, double now)
     line->flight.deadline_limit = line->flight.deadline + wire_s(line, BMS_FRAME_MAX);
     line->flight.give_up_at = line->flight.deadline;
     line->flight.begun_at = line->flight.held_until = NAN;
+    line->flight.disturbed = false;
     ssize_t sent = write(line->fd, line->flight.request.bytes, line->flight.request.size);
     line->facts.requests++;
     line->facts.sent += sent > 0 ? (size_t) sent : 0;
@@ -978,7 +980,8 @@ static enum reply_state decode(struct line *line, bool silent, double now)
     if (damaged > 0)
         poller_disturbed(poller, now);
     /* What others say, and an echo, are whole frames. */
-    line->flight.member->heard |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
+    line->flight.disturbed |= damaged > 0 || after->skipped_bytes != before.skipped_bytes;
+    line->flight.member->heard |= line->flight.disturbed;
     return state;
 }
 
@@ -1085,7 +1088,7 @@ static void take_reply(struct line *line, bool silent, double now)
     } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
-        if (line->flight.member->heard)
+        if (line->flight.disturbed)
             poller_disturbed(poller, now);
         if (poller->pass == PASS_TRIALS && !poller->garbled)
             turns_charge_try(&line->turns, line->flight.asked_at, now);

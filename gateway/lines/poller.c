@@ -11,6 +11,7 @@
 #define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
 #define ROUNDS_GOOD 2.5      /* rounds of a slow line that values are good for */
 #define ROUNDS_MOST_S 60     /* and no longer than that */
+#define ANSWERING_MOST 2     /* silent cycles, as long as something of it is intact */
 #define SLOWEST_S 20         /* interval that silence leads to */
 #define SLEEPER_S 2          /* after a request that may have woken the pack up */
 #define COMPLETE_S 30        /* for so long the first whole set of values is waited for */
@@ -457,16 +458,19 @@ bool poller_request(struct poller *poller, double now, struct bms_request *reque
     note_request(poller, now);
     poller->counters.repeats += poller->tries > 0;
     poller->tries++;
+    poller->garbled |= poller->silent_cycles == 0 && now < poller->noisy_until;
     return true;
 }
 
 static void miss_step(struct poller *poller, double now);
 
 /* A reply that is in doubt has taught the driver nothing either: it builds the same request anew,
- * knowing what it knew. */
+ * knowing what it knew; but in which way it was answered is worth being tried first. */
 static void ask_again(struct poller *poller, double now)
 {
+    const uint8_t way = poller->bms.way;
     poller->bms = poller->before;
+    poller->bms.way = way;
     poller->last_answer = now;
     poller->tries = 0;
 }
@@ -767,6 +771,9 @@ static void abandon_cycle(struct poller *poller, double now)
 {
     poller->vital_missed = true;
     poller->silent_cycles++;
+    /* It refuses, or its answers are in doubt: it is there. */
+    if (poller->last_answer >= poller->cycle_started && poller->silent_cycles > ANSWERING_MOST)
+        poller->silent_cycles = ANSWERING_MOST;
     if (!poller->forgotten && now - poller->last_answer > poller_stale_after(poller))
         forget_device(poller, false);
     poller->step = poller->config->driver->steps;
@@ -886,6 +893,8 @@ void poller_unanswered(struct poller *poller, double now)
     lateness_miss(&poller->lateness);
     if (poller->tries >= allowed_tries(poller))
         miss_step(poller, now);
+    else if (poller->garbled && poller->config->driver->plan[poller->step].vital)
+        poller->bms = poller->before; /* the question was right: it is asked in the same way */
 }
 
 void poller_disturbed(struct poller *poller, double now)

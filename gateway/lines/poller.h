@@ -129,7 +129,7 @@ struct poller {
     bool retimed; /* the step in flight is asked once more, as its reply came at an unusual time */
     bool paused;  /* an answer of this cycle took much longer than those before */
     bool stopped; /* so was the process in this cycle */
-    bool garbled; /* something came that was no answer to the request in flight */
+    bool garbled; /* something came that was no answer to it, now or a short while ago */
     bool skipped; /* some steps were, as the pack was silent */
     bool told;    /* this cycle is published, maybe without what is tried */
     bool tried;   /* something that was tried was answered */

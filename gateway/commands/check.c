@@ -152,9 +152,10 @@ static void write_packs(const struct config *config, FILE *out)
         const struct pack_config *pack = &config->packs[i];
         const struct bms_driver *driver = pack->driver;
         const struct bms_options *options = &pack->options;
+        const int address = options->address >= 0 ? options->address : driver->address_default;
         fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
-        if (bms_has_address(driver))
-            fprintf(out, "%d", options->address >= 0 ? options->address : driver->address_default);
+        if (bms_has_address(driver) && address >= 0) /* less than 0: to be found out */
+            fprintf(out, "%d", address);
         fprintf(out, "\t%s\t%gs\n", driver->variants ? driver->variants[options->variant] : "",
                 pack->poll_s);
     }

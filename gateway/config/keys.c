@@ -219,7 +219,7 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
              "or two, and remembered in the state file. Packs of the line whose protocol is given wait until then; on a serial "
-             "port the line needs its baud then."},
+             "port the line needs its baud then. docs/finding.md has what it cannot find."},
     {.name = "address", PACK(options.address), .type = &type_int, .min = 0, .max = 255,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,

@@ -176,28 +176,38 @@ static void assign(struct pack_search *search, const struct pack_config *pack,
                  found->baud);
 }
 
-/* The first that was found, or one whose protocol is given. Its driver is NULL: there is none, or
- * it reads by a file of its own. */
-static struct pack_found first_of_the_line(const struct pack_search *search)
+/* What all of the line speak, found or given. Its driver is NULL: they differ, there is none, or it reads by a file of
+ * its own. */
+static struct pack_found common_of_the_line(const struct pack_search *search)
 {
-    if (search->count > 0)
-        return search->list[0];
+    struct pack_found common = {.driver = NULL};
+    for (unsigned i = 0; i < search->count; i++) {
+        if (common.driver && common.driver != search->list[i].driver)
+            return (struct pack_found){.driver = NULL};
+        if (!common.driver)
+            common = search->list[i];
+    }
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
-        if (is_given_on(pack, search->line) && bms_driver_find(pack->driver->name) == pack->driver)
-            return (struct pack_found){.driver = pack->driver,
-                                       .variant = pack->options.variant,
-                                       .baud = search->line->baud ? search->line->baud
-                                                                  : pack->driver->line.baud};
+        if (!is_given_on(pack, search->line))
+            continue;
+        if (bms_driver_find(pack->driver->name) != pack->driver ||
+            (common.driver && common.driver != pack->driver))
+            return (struct pack_found){.driver = NULL};
+        if (!common.driver)
+            common = (struct pack_found){.driver = pack->driver,
+                                         .variant = pack->options.variant,
+                                         .baud = search->line->baud ? search->line->baud
+                                                                    : pack->driver->line.baud};
     }
-    return (struct pack_found){.driver = NULL};
+    return common;
 }
 
-/* Packs of one bus mostly speak the same: it is asked like the first of them, and answers when it
- * wakes up. */
+/* Packs of one bus mostly speak the same: it is asked as the others are, and answers when it wakes
+ * up. Where they do not, it is left to the next search. */
 static void assume(struct pack_search *search, const struct pack_config *pack)
 {
-    const struct pack_found first = first_of_the_line(search), *like = &first;
+    const struct pack_found common = common_of_the_line(search), *like = &common;
     const bool fits = like->driver && pack->given_address >= like->driver->address_min &&
                       pack->given_address <= like->driver->address_max;
     if (pack->given_address < 0 || !like->driver || !bms_has_address(like->driver) || !fits) {

@@ -2,6 +2,7 @@
 """`protocol = auto`: the gateway finds out what is on a line, remembers it, and serves the other packs meanwhile."""
 
 import os
+import re
 import signal
 import tempfile
 
@@ -127,6 +128,22 @@ def gives_the_line_back():
         assert read_value(client, "polls", 1) >= 20
 
 
+def assumes_nothing_where_protocols_differ():
+    """One that sleeps is not taken for one of its neighbours where these speak several protocols: it would be asked in the
+    wrong one for good."""
+    packs, url = simulate("daly-p81", socs(2, 2), "--count", "2", "--address", "2")
+    text = beside(url, 3, 5).replace("protocol = daly-p81\naddress = 2", "protocol = jbd-up\naddress = 7")
+    with tempfile.TemporaryDirectory() as folder, packs:
+        state = os.path.join(folder, "state")
+        with Gateway(text, state=state) as gateway, gateway.client() as client:
+            gateway.wait_for("pack p3: nothing was found for it on line bus; a restart searches again")
+            gateway.wait_published("p2")
+            assert read_value(client, "driver", 2) == "daly-p81"
+            assert exception_of(client, 290, 8, 3) == 0x0B
+        with open(state) as file:
+            assert not re.search(r"\[p3\][^[]*protocol = \w", file.read())
+
+
 def refuses_what_it_cannot_find():
     line = "[line l]\nport = tcp://127.0.0.1:1\nprotocol = auto\n"
     serial = "[line l]\nport = serial:/dev/null\nprotocol = auto\n"
@@ -145,8 +162,9 @@ def refuses_what_it_cannot_find():
     mixed = line + beside.format("daly", 3)
     with_rate = serial + "baud = 9600\n" + beside.format("daly", 3)
     for right in several, mixed, with_rate:
-        assert subprocess.run([PACKGATE, "check", "-"], input=right.encode(), stdout=subprocess.DEVNULL).returncode == 0, right
+        result = subprocess.run([PACKGATE, "check", "-"], input=right.encode(), stdout=subprocess.PIPE)
+        assert result.returncode == 0 and b"-1" not in result.stdout, result
 
 
 main([finds_several_on_a_bus, finds_by_address_and_assumes_the_rest, finds_beside_one_that_is_given, gives_the_line_back,
-      finds_serves_and_remembers, refuses_what_it_cannot_find], at_once=3)
+      assumes_nothing_where_protocols_differ, finds_serves_and_remembers, refuses_what_it_cannot_find], at_once=3)

@@ -157,26 +157,27 @@ static void test_flood(void **state)
 static void test_half(void **state)
 {
     struct bench *bench = *state;
-    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, 100)));
+    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, -INFINITY, 100)));
     begin(bench, request, sizeof request, 100);
     lend_end(&bench->lend, 100.4);
-    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, false, 100.4)));
+    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, false, -INFINITY, 100.4)));
     lend_add(&bench->lend, &bench->loan);
-    assert_float_equal(lend_next_at(&bench->lend, &bench->turns, false, 100.4), 100.4, 1e-6);
-    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, 100.4)));
-    assert_true(
-        isinf(lend_next_at(&bench->lend, &bench->turns, true, 101))); /* one of theirs at least */
+    assert_float_equal(lend_next_at(&bench->lend, &bench->turns, false, -INFINITY, 100.4), 100.4,
+                       1e-6);
+    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, -INFINITY, 100.4)));
+    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, -INFINITY,
+                                   101))); /* one of theirs at least */
     lend_pay(&bench->lend, 100.7);
-    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, 101)));
+    assert_true(isinf(lend_next_at(&bench->lend, &bench->turns, true, -INFINITY, 101)));
     lend_pay(&bench->lend, 100.9);
-    assert_float_equal(lend_next_at(&bench->lend, &bench->turns, true, 101), 101, 1e-6);
+    assert_float_equal(lend_next_at(&bench->lend, &bench->turns, true, -INFINITY, 101), 101, 1e-6);
     assert_true(lend_remove(&bench->lend, &bench->loan));
     assert_false(lend_remove(&bench->lend, &bench->loan));
     /* Short ones do not follow one another without a pause. */
     begin(bench, request, sizeof request, 200);
     lend_end(&bench->lend, 200.001);
     lend_add(&bench->lend, &bench->loan);
-    assert_true(lend_next_at(&bench->lend, &bench->turns, false, 200.001) > 200.04);
+    assert_true(lend_next_at(&bench->lend, &bench->turns, false, -INFINITY, 200.001) > 200.04);
 }
 
 static void test_expired(void **state)

@@ -7,9 +7,10 @@
 
 #define SHORTEST_LIMIT_S 1.0
 #define LONGEST_LIMIT_S 3.0
-#define FLOW_S 5.0 /* as long as a long reply of a slow wire flows */
-#define TAIL_S 0.1 /* of silence behind whole frames: one more may follow */
-#define LOOK_S 1.0 /* longest wait without a look at the clock */
+#define FLOW_S 5.0            /* as long as a long reply of a slow wire flows */
+#define TAIL_S 0.1            /* of silence behind whole frames: one more may follow */
+#define SETTLE_PATIENCE_S 1.0 /* for packs whose answers settle what is open */
+#define LOOK_S 1.0            /* longest wait without a look at the clock */
 
 void lend_init(struct lend *lend)
 {
@@ -57,13 +58,17 @@ static bool is_any_old(const struct turns *turns, double now)
     return false;
 }
 
-double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double now)
+double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double clear_at,
+                    double now)
 {
     if (!lend->queue || (busy && lend->owed_s > 0))
         return INFINITY;
-    if (busy && now - lend->queue->given_at < LOAN_PATIENCE_S && is_any_old(turns, now))
+    double waited_s = now - lend->queue->given_at;
+    if (busy && waited_s < SETTLE_PATIENCE_S && now < clear_at)
         return INFINITY;
-    return fmax(now, lend->last_begun_at + LOAN_SPACING_S);
+    if (busy && waited_s < LOAN_PATIENCE_S && is_any_old(turns, now))
+        return INFINITY;
+    return fmax(fmax(now, clear_at), lend->last_begun_at + LOAN_SPACING_S);
 }
 
 struct loan *lend_expired(struct lend *lend, double now)

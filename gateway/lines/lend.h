@@ -5,7 +5,8 @@
  *
  * A loan ends when nothing comes any more: as long after the last byte as a reply may take, or soon
  * where it can be seen that the one request was answered by whole frames. One that was not answered
- * leaves the line in doubt, as its answer may still come and must not be taken for ours.
+ * leaves the line in doubt, as its answer may still come and must not be taken for ours. So does a request of ours that was
+ * not answered before a loan: the line waits until that can hardly come any more.
  *
  * Packs that are due keep half of the time: after a loan their own exchanges come first until they have
  * taken as long as it did. Where that is too little, several packs on a slow line, one whose values are about to get
@@ -70,8 +71,10 @@ bool lend_remove(struct lend *lend, const struct loan *loan);
 void lend_pay(struct lend *lend, double now);
 
 /** When the next loan may begin, `now` at the earliest; infinite: none is wanted, or packs come first.
- * `busy`: packs wait for the line. */
-double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double now);
+ * `busy`: packs wait for the line. `clear_at`: until then an answer to a request of ours may come, which is none of
+ * whoever borrows the line: packs that wait may settle that, else it has to be silent until then. */
+double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double clear_at,
+                    double now);
 
 /** The first of the queue that has waited for too long, taken out of it; NULL: none. */
 struct loan *lend_expired(struct lend *lend, double now);

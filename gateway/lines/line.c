@@ -41,9 +41,10 @@
 #define FADING 0.98    /* of how long answers take */
 #define AWAY_S 3.0     /* without any answer: who comes back may not be the only one */
 #define WAKE_AGAIN_S 10.0
-#define DOUBT_PAUSE_S 1.0   /* between two openings after foreign requests */
-#define LATE_TIMES 3        /* the usual, for an answer that no new connection keeps away */
-#define HOLD_S 0.005        /* of silence behind a reply that is held for another one */
+#define DOUBT_PAUSE_S 1.0 /* between two openings after foreign requests */
+#define LATE_TIMES 3      /* the usual, for an answer that no new connection keeps away, */
+#define LATE_MOST_S 2.0 /* and no more than so long behind the usual, where a loan waits for that */
+#define HOLD_S 0.005    /* of silence behind a reply that is held for another one */
 #define HEARD_OUT_S 0.02    /* of silence behind what nobody waited for, until it is looked at, */
 #define HEARD_MOST_S 0.5    /* and until it is forgotten */
 #define DISORDER_MARGIN 1.1 /* what is late may be a little later still */
@@ -131,7 +132,9 @@ struct line {
     struct reply reply;
     struct mask mask;
     struct lend lend;
-    double doubted_at; /* opened anew as a loan was left unanswered; NaN: never */
+    double doubted_at; /* opened anew for the sake of a loan; NaN: never */
+    double open_at; /* our last request of which an answer may still come; NaN: all are settled */
+    double settling_at; /* the one for which a pack was asked out of its turn */
     TAILQ_HEAD(, line_tap) taps;
 
     /* `listen = yes`: somebody else asks. NULL: we do. */
@@ -332,6 +335,8 @@ static void break_off(struct line *line, double now)
     if (line->state != LINE_ASKING)
         return;
     mask_flush(&line->mask, &line->flight.member->poller->bms, &line->flight.request);
+    if (isnan(line->flight.held_until))
+        line->open_at = line->flight.asked_at;
     if (line->flight.order)
         settle_order(line, REPLY_WAITING, now);
     else if (!isnan(line->flight.held_until)) /* no other one follows any more */
@@ -542,6 +547,8 @@ static bool think_over(struct line *line, double now)
     bool late = false;
     for (unsigned i = 0; line->overheard.size > 0 && i < line->turns.count; i++) {
         struct poller *poller = line->turns.list[i].poller;
+        if (poller_awaits_foreign(poller, now))
+            continue;
         double late_s = poller_recognize(poller, line->overheard_at, &line->overheard);
         if (!isnan(late_s))
             note_disorder(line, late_s, now);
@@ -555,6 +562,44 @@ static bool think_over(struct line *line, double now)
 }
 
 /* ---- asking ---- */
+
+/* As long as the slowest of them takes. */
+static double longest_reply_s(const struct line *line)
+{
+    double longest = 0;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        const struct poller *poller = line->turns.list[i].poller;
+        longest = fmax(longest, lateness_wait_s(&poller->lateness, usual_reply_s(line, poller)));
+    }
+    return longest;
+}
+
+/* Until then an answer to a request of ours may come that nobody waits for any more. */
+static double clear_at(const struct line *line)
+{
+    double usual_s = longest_reply_s(line);
+    return isnan(line->open_at) ? -INFINITY
+                                : line->open_at + fmin(LATE_TIMES * usual_s, usual_s + LATE_MOST_S);
+}
+
+/* The answer of a pack says that what was asked before it will not be answered any more: where a loan waits for that, one that
+ * answers is asked at once, for once. */
+static void settle_soon(struct line *line, double now)
+{
+    struct poller *first = NULL;
+    if (!line->lend.queue || line->settling_at >= line->open_at)
+        return;
+    line->settling_at = line->open_at;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        struct poller *poller = line->turns.list[i].poller;
+        bool answers = poller->silent_cycles == 0 && !poller_stale(poller, now) &&
+                       !poller_doubts(poller) && poller->disorder_s == 0;
+        if (answers && (!first || poller->due < first->due))
+            first = poller;
+    }
+    if (first)
+        first->due = fmin(first->due, now);
+}
 
 /* When there is something of ours to ask; `now` at the earliest. */
 static double next_due(const struct line *line, double now)
@@ -695,17 +740,6 @@ static bool poll_pack(struct line *line, struct member *member, double now)
 
 /* ---- lending ---- */
 
-/* As long as the slowest of them takes. */
-static double longest_reply_s(const struct line *line)
-{
-    double longest = 0;
-    for (unsigned i = 0; i < line->turns.count; i++) {
-        const struct poller *poller = line->turns.list[i].poller;
-        longest = fmax(longest, lateness_wait_s(&poller->lateness, usual_reply_s(line, poller)));
-    }
-    return longest;
-}
-
 /* Whose secrets are to be looked for. */
 static const struct bms *masked_bms(const struct line *line)
 {
@@ -819,16 +853,23 @@ static void watch_loan(struct line *line, double now)
         return;
     }
     bool answered = lend_answered(&line->lend);
-    if (!lend_settled(&line->lend) && (answered || !may_forget(line, now)))
+    if (!lend_settled(&line->lend))
         expect_late_answer(line);
     end_loan(line, answered ? LOAN_ANSWERED : LOAN_UNANSWERED, now);
     settle_loan(line, !answered, now);
 }
 
-/* The line is quiet: the first of those who wait has it. */
+/* The line is quiet: the first of those who wait has it, over a new connection if an answer of ours may have stood still
+ * on its way. */
 static void lend_out(struct line *line, double now)
 {
     struct loan *loan = line->lend.queue;
+    if (line->open_at > line->facts.since && may_forget(line, now)) {
+        line->doubted_at = now;
+        line->answered = true; /* no fault of the port's */
+        open_anew(line, "an answer may still be on its way, opening it again to lend it", now);
+        return;
+    }
     enter(line, LINE_LENT);
     lend_begin(&line->lend, &line->turns, loan_patience_s(line, now), wire_s(line, loan->size),
                now);
@@ -895,8 +936,13 @@ static void advance(struct line *line, double now)
     for (struct loan *late; (late = lend_expired(&line->lend, now));)
         late->done(late->data, LOAN_TOO_LATE);
     for (bool asked = false; !asked && line->state == LINE_RESTING;) {
+        double silent_till = clear_at(line);
+        if (now < silent_till)
+            settle_soon(line, now);
         double due = next_due(line, now);
-        double lend_at = lend_next_at(&line->lend, &line->turns, due <= now, now);
+        double lend_at = lend_next_at(&line->lend, &line->turns, due <= now, silent_till, now);
+        if (now < silent_till && !isinf(lend_at) && !next_order(line))
+            due = INFINITY;
         if (fmin(due, lend_at) > now) {
             line->wanted_at = NAN;
             arm(line, fmin(fmin(due, lend_at), thinking_at(line)), now);
@@ -1011,7 +1057,9 @@ static void note_reply(struct line *line, double now)
     double asked_at = line->flight.asked_at;
     struct poller *poller = line->flight.member->poller;
     think_over(line, now); /* of what is still awaited, that is */
-    if (!poller_answered(poller, now))
+    bool settled = poller_answered(poller, now);
+    line->open_at = settled || !(asked_at < clear_at(line)) ? NAN : asked_at;
+    if (!settled)
         return;
     poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
@@ -1042,10 +1090,10 @@ static void take_more(struct line *line, bool silent, double now)
     while (reply_decode(&line->reply, &poller->bms, &line->flight.request, silent, &pack) ==
            REPLY_DONE) {
         double late_s = poller_late(poller, now, line->reply.hash);
-        if (!isnan(late_s)) {
+        if (!isnan(late_s) && !poller_awaits_foreign(poller, now))
             note_disorder(line, late_s, now);
+        if (!isnan(late_s))
             poller_contradicted(poller);
-        }
         pack_clear(&pack);
     }
 }
@@ -1081,6 +1129,8 @@ static void take_reply(struct line *line, bool silent, double now)
         overhear(line, line->reply.bytes, line->reply.size, now);
     if (state != REPLY_WAITING)
         note_answer(line, now);
+    if (state == REPLY_WAITING)
+        line->open_at = line->flight.asked_at;
     if (line->flight.order) {
         settle_order(line, state, now);
     } else if (state == REPLY_DONE) {
@@ -1432,7 +1482,8 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
     lend_init(&line->lend);
     TAILQ_INIT(&line->taps);
-    line->doubted_at = NAN;
+    line->doubted_at = line->open_at = NAN;
+    line->settling_at = -INFINITY;
     line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
     line->overheard_at = line->disorder_shown_at = line->late_told_at = -INFINITY;

@@ -21,12 +21,13 @@
 #define SLOWLY_S 5.0         /* and so far, where an answer of before was waited for in vain */
 #define REFUSAL 1            /* in place of a hash */
 #define FOREIGN_S 120        /* an answer that stood still on its way can come so late */
-#define FOREIGN_MOST 8       /* of them at once */
-#define EARLY 0.5            /* of the shortest answer, and it is none to this request, */
-#define LATE 3               /* of the longest, */
-#define LATE_S 0.25          /* and so much: the host may be busy */
-#define SLOWER 1.05          /* by so much the shortest answer grows with each other one */
-#define REST_MOST_S 30       /* for a pack of which late replies are awaited */
+#define SURPLUS_S 3    /* and what was asked twice for its sake may bring two answers for so long */
+#define FOREIGN_MOST 8 /* of them at once */
+#define EARLY 0.5      /* of the shortest answer, and it is none to this request, */
+#define LATE 3         /* of the longest, */
+#define LATE_S 0.25    /* and so much: the host may be busy */
+#define SLOWER 1.05    /* by so much the shortest answer grows with each other one */
+#define REST_MOST_S 30 /* for a pack of which late replies are awaited */
 
 /* What was asked will not be answered any more. */
 static void close_step(struct poller_step *step)
@@ -52,7 +53,7 @@ struct poller *poller_new(const struct pack_config *config)
     poller->bms.options = config->options;
     poller->published_at = poller->last_answer = poller->first_at = NAN;
     pack_clear(&poller->values);
-    poller->noisy_until = poller->order_open_until = -INFINITY;
+    poller->noisy_until = poller->order_open_until = poller->surplus_until = -INFINITY;
     /* A pack that is still searched has a plan without steps, and a talker none at all. */
     unsigned steps = config->driver->steps > 0 ? config->driver->steps : 1;
     poller->steps = calloc(steps, sizeof *poller->steps);
@@ -117,7 +118,6 @@ void poller_reopened(struct poller *poller, double now)
 {
     if (poller->disorder_s > 0)
         return; /* who repeats it does so behind the port */
-    poller->foreign = 0;
     if (!isnan(poller->clear_at))
         poller->due = fmin(poller->due, now);
     close_all(poller);
@@ -415,7 +415,13 @@ void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t siz
     poller->order_open_until = fmax(poller->order_open_until, asked_at + FOREIGN_S);
 }
 
-/* What has come may be the answer to somebody else, and nobody can tell. */
+bool poller_awaits_foreign(const struct poller *poller, double now)
+{
+    return (poller->foreign > 0 && now < poller->foreign_until) || now < poller->surplus_until;
+}
+
+/* What has come may be the answer to somebody else, and nobody can tell. If it was, one more is on its way than will be waited
+ * for, now that the same is asked once more. */
 static bool is_foreign(struct poller *poller, double now)
 {
     if (now >= poller->foreign_until)
@@ -423,6 +429,7 @@ static bool is_foreign(struct poller *poller, double now)
     if (poller->foreign == 0)
         return false;
     poller->foreign--;
+    poller->surplus_until = now + SURPLUS_S;
     return true;
 }
 

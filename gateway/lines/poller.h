@@ -147,6 +147,8 @@ struct poller {
     unsigned foreign;     /* replies that may be to somebody else's requests, */
     double foreign_until; /* until then */
     double
+        surplus_until; /* until then an answer may come more than is waited for, for that reason */
+    double
         order_open_until; /* the answer to an order that was left unanswered may come till then */
     uint32_t damaged;     /* frames with a wrong checksum, or malformed; counted by the line */
     uint32_t reconnects;  /* of its line */
@@ -216,6 +218,9 @@ void poller_settle(struct poller *poller, double asked_at);
  * answer. So often, the next reply is thrown away, and the same is asked once more: either that was it, or nothing
  * that was asked before is answered any more. Until then no acknowledgement of an order is believed either. */
 void poller_note_foreign(struct poller *poller, const uint8_t *bytes, size_t size, double asked_at);
+
+/** Whether such an answer may still come: what nobody has asked for is that, and no sign of a line that says things twice. */
+bool poller_awaits_foreign(const struct poller *poller, double now);
 
 /** Whether a reply of the cycle that has just ended may have been that to an earlier request and
  * the line should be opened anew, if that helps. Otherwise the pack is left in peace. */

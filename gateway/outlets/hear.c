@@ -3,6 +3,7 @@
 #include "hear.h"
 #include "tell.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static void take_question(struct process *process, struct pipe_message *message)
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};
     pipe_question(message, &question);
-    if (!pipe_over(message))
+    if (!pipe_over(message) || clock_now() - question.asked_at > OUTLET_ANSWER_S)
         return;
     char *text = outlets->answer
                      ? outlets->answer(outlets->answer_data, process->title, question.what)

@@ -219,7 +219,7 @@ bool outlet_ask(struct outlet *outlet, const char *what,
             free_one = a;
     if (!free_one)
         return false;
-    struct pipe_question question = {.ticket = ++outlet->questions};
+    struct pipe_question question = {.ticket = ++outlet->questions, .asked_at = clock_now()};
     snprintf(question.what, sizeof question.what, "%s", what);
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);

@@ -51,7 +51,6 @@ struct outlet_kind {
     const struct outlet_command *commands; /* the last one has no name; NULL: none */
 };
 
-#define OUTLET_ANSWER_S 5.0
 #define OUTLET_DEAF_S 10.0 /* the gateway was not heard for so long: it hangs */
 
 /* The gateway has answered by then. */

@@ -288,6 +288,7 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
 void pipe_question(struct pipe_message *message, struct pipe_question *question)
 {
     pass(message, &question->ticket, sizeof question->ticket);
+    pass_double(message, &question->asked_at);
     pass_text(message, question->what, sizeof question->what);
 }
 

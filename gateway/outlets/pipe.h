@@ -33,6 +33,7 @@
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 120
+#define OUTLET_ANSWER_S 5.0    /* a question that is older has no answer */
 #define OUTLET_END_S 5.0       /* within which an outlet ends that is told to */
 #define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone for good */
 
@@ -128,7 +129,8 @@ struct pipe_report {
 
 struct pipe_question {
     uint64_t ticket;
-    char what[128]; /* "status", "configuration" */
+    double asked_at; /* clock_now; after OUTLET_ANSWER_S nobody waits for the answer */
+    char what[128];  /* "status", "configuration" */
 };
 
 struct pipe_answer {

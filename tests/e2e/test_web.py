@@ -350,6 +350,7 @@ def test_no_history():
 
 
 PASSWORD = "correct horse"
+ORDER_VALID_S = 5
 
 
 @contextlib.contextmanager
@@ -413,6 +414,63 @@ def test_switching():
             assert post(page, "packs/shed/switch", wrong, cookie)[0] == 400, wrong
         assert post(page, "logout", {}, cookie)[0] == 204
         assert post(page, "packs/shed/switch", order, cookie)[0] == 401
+
+
+def request_of(page, path, body, cookie):
+    """The bytes of a POST."""
+    body = json.dumps(body)
+    return (f"POST /api/v1/{path} HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\nOrigin: http://127.0.0.1:{page.web}\r\nCookie: {cookie}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}").encode()
+
+
+def test_old_orders():
+    """What lay in a socket while the page's server stood still is not carried out, whichever way it came; what lay in the
+    pipe of a gateway that stood still, neither."""
+    tunnel = PACKS.replace("topbms", "daly") + "[tunnel shed]\nline = shed\nlisten = 127.0.0.1:0\n"
+    with locked(packs=tunnel) as page, contextlib.ExitStack() as opened:
+        cookie, _ = log_in(page)
+        off, tunnel = request_of(page, "packs/shed/switch", {"charge_mos": 0}, cookie), request_of(page, "tunnels/shed", {"for": "1h"}, cookie)
+        rested = opened.enter_context(page.raw(f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()))
+        while not rested.recv(4096).endswith(b"ok\n"):
+            pass
+        begun = opened.enter_context(page.raw(off[:-10]))
+        page.json("/api/v1/packs")  # by now it has read that
+        outlet = outlet_of(page)
+        os.kill(outlet, signal.SIGSTOP)
+        try:
+            rested.sendall(off)
+            begun.sendall(off[-10:])
+            clients = [rested, begun, *(opened.enter_context(page.raw(request)) for request in (off, tunnel))]
+            time.sleep(ORDER_VALID_S + 0.5)
+        finally:
+            os.kill(outlet, signal.SIGCONT)
+        for client in clients:
+            answer = read_all(client)  # and the connection ends: the next request has nothing to do with it
+            assert answer.startswith(b"HTTP/1.1 503 ") and b"too late" in answer, answer
+        assert page.json("/api/v1/packs/shed")["charge_mos"] == 1 and not page.json("/api/v1/gateway")["tunnels"][0]["open"]
+        assert post(page, "packs/shed/switch", {"charge_mos": 0}, cookie)[0] == 200
+        deadline = time.monotonic() + PATIENCE
+        while page.json("/api/v1/packs/shed")["charge_mos"] != 0:
+            assert time.monotonic() < deadline
+
+        page.process.send_signal(signal.SIGSTOP)
+        try:
+            waiting = opened.enter_context(page.raw(request_of(page, "packs/shed/switch", {"charge_mos": 1}, cookie)))
+            assert post(page, "tunnels/shed", {"for": "1h"}, cookie)[0] == 504
+        finally:
+            page.process.send_signal(signal.SIGCONT)
+        assert waiting.recv(4096).startswith(b"HTTP/1.1 504 ")
+        page.await_fresh()
+        assert not page.json("/api/v1/gateway")["tunnels"][0]["open"] and page.json("/api/v1/packs/shed")["charge_mos"] == 0
+
+
+def outlet_of(page):
+    children = subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split()
+    for child in map(int, children):
+        with open(f"/proc/{child}/cmdline", "rb") as file:
+            if b"packgate-outlet" in file.read():
+                return child
+    raise AssertionError("no page runs")
 
 
 def test_only_pages_of_ours_change_anything():
@@ -608,5 +666,5 @@ if __name__ == "__main__":
     main([test_stream_has_news_only, test_history_ends_now, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
           test_no_history, test_values, test_curl_agrees, test_page, test_frame, test_compression, test_silent_pack,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
-          test_only_from_allow_write, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
+          test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
           test_password_command, test_gateway, test_events_of_the_past, test_files], at_once=4)

@@ -17,6 +17,8 @@
 
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
+#define LATE_S 1.5    /* from one turn of the loop to the next, of which there is one each second */
+#define LONG_S 2.0    /* what is sent behind a request that takes so long may be that old itself */
 #define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
 
 enum client_state {
@@ -32,6 +34,9 @@ struct client {
     double since; /* of the state */
     bool is_proxy, is_stream, paused, cut, ends;
     bool begun; /* the request's first call */
+    bool
+        old; /* something of its next request may have come, or lain in a socket, since `old_since` */
+    double old_since, begun_at;
     unsigned status;
     struct MHD_Response *response; /* to be queued */
     struct http_request request;
@@ -49,6 +54,8 @@ struct http {
     struct client *coming;
     ev_io readable;
     ev_prepare prepare;
+    ev_check turned;
+    double turn_at, seen_at; /* when this turn of the loop began, and the one before */
     ev_timer due, second;
     ev_idle at_once;
     struct http_counters counters;
@@ -105,6 +112,44 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
     }
     ev_timer_set(&http->due, (double) ms / 1e3, 0);
     ev_timer_start(loop, &http->due);
+}
+
+/* ---- what has lain here ---- */
+
+/* What comes on this connection may be as old as that: it ends with its next answer, the one after it has nothing old. */
+static void grow_old(struct client *client, double since)
+{
+    if (!client->old || since < client->old_since)
+        client->old_since = since;
+    client->old = true;
+}
+
+/* The process stood still, or the host slept: what lies in a socket came at any time since then. */
+static void look_at_all(struct http *http)
+{
+    struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    {
+        char byte;
+        const bool empty =
+            recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+        if (!client->is_stream && (client->state == CLIENT_READING || !empty))
+            grow_old(client, http->seen_at);
+    }
+}
+
+static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct http *http = check->data;
+    const double now = clock_now();
+    const bool late = now - http->turn_at > LATE_S;
+    http->seen_at = http->turn_at;
+    http->turn_at = now;
+    if (late)
+        look_at_all(http);
+    listeners_turn(&http->listeners, http->seen_at, late, now);
 }
 
 /* ---- who comes in ---- */
@@ -237,6 +282,8 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
                               .since = clock_now(),
                               .is_proxy = is_proxy,
                               .request = {.http = http, .peer = *peer, .client = *peer}};
+    if (client->since - http->listeners.since > LATE_S)
+        grow_old(client, http->listeners.since);
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     http->count++;
     http->coming = client;
@@ -343,7 +390,7 @@ static enum MHD_Result send_answer(struct client *client)
 {
     struct MHD_Response *response = client->response;
     client->response = NULL;
-    if (client->ends)
+    if (client->ends || client->old || clock_now() - client->begun_at > LONG_S)
         MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
         MHD_queue_response(client->request.connection, client->status, response);
@@ -359,6 +406,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     client->begun = true;
     client->status = 0;
     enter(client, CLIENT_READING);
+    client->begun_at = client->since;
     request->target = target;
     request->is_head = strcmp(method, "HEAD") == 0;
     request->method = request->is_head ? "GET" : method;
@@ -409,6 +457,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
         return take_body(&client->request, bytes, size);
     if (client->response)
         return send_answer(client);
+    client->request.since = client->old ? client->old_since : http->seen_at;
     enter(client, CLIENT_ANSWERING);
     http->settings.handle(http->settings.data, &client->request);
     if (client->response)
@@ -432,6 +481,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     if (client->is_stream)
         client->request.http->counters.streams--;
     client->begun = client->is_stream = client->paused = false;
+    if (clock_now() - client->begun_at > LONG_S)
+        grow_old(client, client->begun_at);
     enter(client, CLIENT_RESTING);
     struct http_request *request = &client->request;
     free(request->body);
@@ -669,11 +720,14 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
         TAILQ_INSERT_HEAD(&http->unused, &http->all[i - 1], entry);
     ev_init(&http->readable, on_readable);
     ev_prepare_init(&http->prepare, on_prepare);
+    ev_check_init(&http->turned, on_turn);
+    ev_set_priority(&http->turned, EV_MAXPRI);
+    http->turn_at = http->seen_at = clock_now();
     ev_init(&http->due, on_due);
     ev_timer_init(&http->second, on_second, 1, 1);
     ev_idle_init(&http->at_once, on_idle);
-    http->readable.data = http->prepare.data = http->due.data = http->second.data =
-        http->at_once.data = http;
+    http->readable.data = http->prepare.data = http->turned.data = http->due.data =
+        http->second.data = http->at_once.data = http;
     if (!start_library(http) ||
         listeners_open(&http->listeners, loop, settings->listen, on_accepted, http) < 0) {
         http_free(http);
@@ -681,6 +735,7 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
     }
     ev_io_start(loop, &http->readable);
     ev_prepare_start(loop, &http->prepare);
+    ev_check_start(loop, &http->turned);
     ev_timer_start(loop, &http->second);
     return http;
 }
@@ -695,6 +750,7 @@ void http_free(struct http *http)
     cut(client);
     ev_io_stop(http->loop, &http->readable);
     ev_prepare_stop(http->loop, &http->prepare);
+    ev_check_stop(http->loop, &http->turned);
     ev_timer_stop(http->loop, &http->due);
     ev_timer_stop(http->loop, &http->second);
     if (http->daemon) {

@@ -38,6 +38,7 @@ struct http_request {
     struct sockaddr_storage peer;   /* who is connected */
     struct sockaddr_storage client; /* who asks: the peer, or whom a proxy speaks for */
     bool proxied;                   /* the peer is a proxy that may name the client */
+    double since; /* clock_now: its last byte came no earlier; arrival.h says why that is not now */
     /** The answer is over, or will never be: whoever holds the request lets go of it. NULL: nobody
      * does. */
     void (*over)(void *data);

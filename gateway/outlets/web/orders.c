@@ -60,9 +60,14 @@ static bool may_order(struct web *web, struct web_request *request)
 {
     if (!may_change(web, request))
         return false;
-    if (orders_session(web, request, true))
+    if (!orders_session(web, request, true))
+        http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
+    else if (clock_now() - request->http->since > ORDER_VALID_S)
+        http_error(
+            request->http, MHD_HTTP_SERVICE_UNAVAILABLE,
+            "too late: this may have lain here for a while, as the page's server stood still");
+    else
         return true;
-    http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
     return false;
 }
 
@@ -308,7 +313,8 @@ static void give_order(struct web *web, struct web_request *request, const struc
         return;
     }
     *ordered = (struct ordered){.web = web, .request = request->http};
-    if (!outlet_order(web->outlet, pack->pack, switches, clock_now(), on_done, ordered, 0)) {
+    if (!outlet_order(web->outlet, pack->pack, switches, request->http->since, on_done, ordered,
+                      0)) {
         free(ordered);
         http_error(request->http, MHD_HTTP_CONFLICT, "busy");
         return;

@@ -80,13 +80,14 @@ static int file_of(const char *text)
     return -1;
 }
 
-static void take_question(struct process *process, struct pipe_message *message)
+/* Whether it took time: nobody waits for the answer to an old one. */
+static bool take_question(struct process *process, struct pipe_message *message)
 {
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};
     pipe_question(message, &question);
     if (!pipe_over(message) || clock_now() - question.asked_at > OUTLET_ANSWER_S)
-        return;
+        return false;
     char *text = outlets->answer
                      ? outlets->answer(outlets->answer_data, process->title, question.what)
                      : NULL;
@@ -101,6 +102,7 @@ static void take_question(struct process *process, struct pipe_message *message)
         process->refused++;
     if (fd >= 0)
         close(fd);
+    return true;
 }
 
 /* Whether it took time. */
@@ -119,9 +121,7 @@ static bool take(struct process *process, uint8_t *bytes, size_t size)
         take_report(process, &message);
         break;
     case PIPE_QUESTION:
-        if (!process->deaf)
-            take_question(process, &message);
-        return true;
+        return process->deaf || take_question(process, &message);
     default:
         log_debug("outlet %s: a message is not understood", process->title);
     }

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #define BLANK "***"
+#define KEY_DIGITS 32 /* of an encryption key; nothing else in a configuration has so many */
 #define LARGEST_FILE (1024 * 1024)
 
 /* ---- secrets ---- */
@@ -26,7 +27,7 @@ static bool has_word(const char *name, size_t size, const char *word)
  * should be the path of a file may be the password itself, by mistake. */
 static bool is_secret(const char *name, size_t size, const char *value)
 {
-    static const char *const words[] = {"pass", "secret", "token", "pin"};
+    static const char *const words[] = {"pass", "secret", "token", "pin", "key", "crypt"};
     bool known = false;
     for (unsigned s = 0; config_sections[s]; s++)
         for (unsigned k = 0; k < config_sections[s]->key_count; k++) {
@@ -46,6 +47,23 @@ static bool is_secret(const char *name, size_t size, const char *value)
     return false;
 }
 
+/* Keys belong into files, and are pasted into all kinds of places. */
+static void write_text(FILE *out, const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        size_t digits = 0;
+        while (i + digits < size && isxdigit((unsigned char) text[i + digits]))
+            digits++;
+        if (digits >= KEY_DIGITS)
+            fputs(BLANK, out);
+        else
+            fwrite(text + i, 1, digits, out);
+        i += digits;
+        if (i < size)
+            fputc(text[i++], out);
+    }
+}
+
 /* "tcp://user:password@host": what stands before the @ is no address. */
 static void write_value(FILE *out, const char *value, size_t size)
 {
@@ -54,9 +72,9 @@ static void write_value(FILE *out, const char *value, size_t size)
     if (at) {
         fwrite(value, 1, (size_t) (address + 3 - value), out);
         fputs(BLANK, out);
-        fwrite(at, 1, size - (size_t) (at - value), out);
+        write_text(out, at, size - (size_t) (at - value));
     } else {
-        fwrite(value, 1, size, out);
+        write_text(out, value, size);
     }
 }
 
@@ -79,7 +97,7 @@ static void write_line(FILE *out, const char *line, size_t size)
     size_t value = (size_t) (sign - line) + 1;
     while (value < size && isblank((unsigned char) line[value]))
         value++;
-    fwrite(line, 1, value, out);
+    write_text(out, line, value);
     if (value < size && is_secret(line + begin, name_size, line + value))
         fputs(BLANK, out);
     else

@@ -199,6 +199,7 @@ static const struct config_alias line_aliases[] = {
     {"delay",     "gap"},
     {"retries",   "tries"},
     {"retry",     "tries"},
+    {"key",       "key_file"},
     {0}
 };
 

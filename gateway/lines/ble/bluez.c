@@ -181,19 +181,6 @@ static void tell_interfaces(struct bluez *bluez, sd_bus_message *message, const 
     sd_bus_message_exit_container(message);
 }
 
-static void tell_objects(struct bluez *bluez, sd_bus_message *message, const char *only)
-{
-    const char *path;
-    sd_bus_message_rewind(message, true);
-    sd_bus_message_enter_container(message, 'a', "{oa{sa{sv}}}");
-    while (sd_bus_message_enter_container(message, 'e', "oa{sa{sv}}") > 0) {
-        if (sd_bus_message_read_basic(message, 'o', &path) <= 0)
-            return;
-        tell_interfaces(bluez, message, path, only);
-        sd_bus_message_exit_container(message);
-    }
-}
-
 void bluez_choose(char path[BLUEZ_PATH], bool *powered, const struct bluez_object *adapter)
 {
     const size_t size = strlen(adapter->path), before = strlen(path);
@@ -278,23 +265,29 @@ static void arm(struct bluez *bluez)
     sd_bus_get_timeout(bluez->bus, &due);
     ev_io_stop(bluez->loop, &bluez->ready);
     ev_timer_stop(bluez->loop, &bluez->due);
-    if (events >= 0) {
+    if (events >= 0 && !bluez->list.answer) {
         ev_io_set(&bluez->ready, sd_bus_get_fd(bluez->bus),
                   (events & POLLIN ? EV_READ : 0) | (events & POLLOUT ? EV_WRITE : 0));
         ev_io_start(bluez->loop, &bluez->ready);
     }
-    if (due == UINT64_MAX && !bluez->why[0] && events >= 0)
+    const bool at_once = bluez->why[0] || events < 0 || bluez->list.answer;
+    if (due == UINT64_MAX && !at_once)
         return;
-    const double wait_s = bluez->why[0] || events < 0 ? 0 : (double) due / 1e6 - monotonic_s();
+    const double wait_s = at_once ? 0 : (double) due / 1e6 - monotonic_s();
     ev_timer_set(&bluez->due, wait_s > 0 ? wait_s : 0, 0);
     ev_timer_start(bluez->loop, &bluez->due);
 }
+
+static void list_on(struct bluez *bluez);
 
 static void process(struct bluez *bluez)
 {
     int more = 1;
     for (unsigned n = 0; n < AT_ONCE && more > 0 && !bluez->why[0]; n++)
-        more = sd_bus_process(bluez->bus, NULL);
+        if (bluez->list.answer)
+            list_on(bluez);
+        else
+            more = sd_bus_process(bluez->bus, NULL);
     if (more < 0)
         bluez_fail(bluez, BUS_ENDED);
     bluez->events->settled(bluez->data);
@@ -355,19 +348,43 @@ static int on_reply(sd_bus_message *message, void *data, sd_bus_error *unused)
     return 0;
 }
 
+/* The next object of the answer. There may be thousands, which takes a while: they have their share of each turn of the loop as
+ * messages have, and no message is looked at before their end, as it would be newer. */
+static void list_on(struct bluez *bluez)
+{
+    static const char *const interfaces[] = {BLUEZ_ADAPTER, BLUEZ_DEVICE, BLUEZ_CHARACTERISTIC};
+    struct bluez_list *list = &bluez->list;
+    const char *path;
+    if (sd_bus_message_enter_container(list->answer, 'e', "oa{sa{sv}}") > 0 &&
+        sd_bus_message_read_basic(list->answer, 'o', &path) > 0) {
+        tell_interfaces(bluez, list->answer, path, interfaces[list->kind]);
+        sd_bus_message_exit_container(list->answer);
+        return;
+    }
+    if (++list->kind < sizeof interfaces / sizeof *interfaces) {
+        sd_bus_message_rewind(list->answer, true);
+        sd_bus_message_enter_container(list->answer, 'a', "{oa{sa{sv}}}");
+        return;
+    }
+    sd_bus_message *answer = list->answer;
+    list->answer = NULL;
+    end_call(list->call, answer);
+    sd_bus_message_unref(answer);
+}
+
 static int on_objects(sd_bus_message *message, void *data, sd_bus_error *unused)
 {
     (void) unused;
-    static const char *const interfaces[] = {BLUEZ_ADAPTER, BLUEZ_DEVICE, BLUEZ_CHARACTERISTIC};
     struct bluez_call *call = data;
     struct bluez *bluez = call->bluez;
     const char *sender = sd_bus_message_get_sender(message);
-    if (!sd_bus_message_is_method_error(message, NULL) && sender) {
-        snprintf(bluez->owner, sizeof bluez->owner, "%s", sender);
-        for (unsigned i = 0; i < sizeof interfaces / sizeof *interfaces; i++)
-            tell_objects(bluez, message, interfaces[i]);
+    if (sd_bus_message_is_method_error(message, NULL) || !sender) {
+        end_call(call, message);
+        return 0;
     }
-    end_call(call, message);
+    snprintf(bluez->owner, sizeof bluez->owner, "%s", sender);
+    bluez->list = (struct bluez_list){.answer = sd_bus_message_ref(message), .call = call};
+    sd_bus_message_enter_container(message, 'a', "{oa{sa{sv}}}");
     return 0;
 }
 
@@ -549,6 +566,7 @@ void bluez_close(struct bluez *bluez)
     ev_io_stop(bluez->loop, &bluez->ready);
     ev_timer_stop(bluez->loop, &bluez->due);
     ev_timer_stop(bluez->loop, &bluez->scan.again);
+    bluez->list.answer = sd_bus_message_unref(bluez->list.answer);
     bluez->bus = sd_bus_close_unref(bluez->bus);
     bluez->owner[0] = bluez->why[0] = '\0';
     memset(bluez->calls, 0, sizeof bluez->calls);

@@ -78,6 +78,11 @@ struct bluez {
     ev_timer due;
     char owner[32]; /* BlueZ' own name on the bus; empty: not known yet */
     char why[BLUEZ_WHY];
+    struct bluez_list {
+        sd_bus_message *answer; /* with all objects; NULL: none is under way */
+        struct bluez_call *call;
+        unsigned kind; /* of the objects that are told next */
+    } list;
     struct bluez_scan {
         char adapter[BLUEZ_PATH];
         bluez_reply *reply;

@@ -128,6 +128,24 @@ static void learns_no_pace_from_a_stop(void **state)
     }
 }
 
+/* The first cycle takes longer than values are fresh: the vital ones are still there in its end, and as old as they are. */
+static void keeps_what_a_slow_first_cycle_brought(void **state)
+{
+    struct world *world = *state;
+    struct bms_request request;
+    bool published;
+    const double began = world->now;
+    while (poller_request(world->poller, world->now, &request, &published)) {
+        world->now += 7;
+        answer(world, request.bytes[0]);
+    }
+    assert_true(published && world->now - began > config.stale_after_s);
+    assert_true(world->poller->values.value[VOLTAGE_V] == 52);
+    assert_true(world->poller->values.value[CELL_MV] == 3300);
+    assert_string_equal(world->poller->values.text[SERIAL], "A1");
+    assert_true(world->poller->published_at == began);
+}
+
 static void asks_slow_values_rarely(void **state)
 {
     struct world *world = *state;
@@ -574,6 +592,7 @@ int main(void)
         TEST(publishes_a_whole_cycle),
         TEST(ends_a_cycle_with_its_last_reply),
         TEST(learns_no_pace_from_a_stop),
+        TEST(keeps_what_a_slow_first_cycle_brought),
         TEST(asks_slow_values_rarely),
         TEST(repeats_before_it_counts),
         TEST(never_mixes_two_cycles),

@@ -196,11 +196,13 @@ static void publish(struct poller *poller, double at)
     poller->published_at = at;
 }
 
-/* How long a part may be used: until its next reading is well overdue. */
+/* How long a part may be used: until its next reading is well overdue. Over a slow line the first cycles can take longer than that, before
+ * its pace is known: what they have brought is used nevertheless, and published as old as it is. */
 static bool usable(const struct poller *poller, unsigned index, double now)
 {
-    double age = now - poller->steps[index].at;
-    return age <= poller->config->driver->plan[index].every_s + poller_stale_after(poller);
+    const double at = poller->steps[index].at,
+                 most_s = poller->config->driver->plan[index].every_s + poller_stale_after(poller);
+    return now - at <= (at >= poller->cycle_started ? fmax(most_s, ROUNDS_MOST_S) : most_s);
 }
 
 /* A reply is still in doubt that nothing else on the line settles. One that comes late comes later

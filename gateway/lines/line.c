@@ -194,7 +194,7 @@ static double usual_reply_s(const struct line *line, const struct poller *poller
 {
     unsigned own = poller->config->driver->line.reply_ms;
     unsigned least = port_least_reply_ms(line->port);
-    return (line->config->reply_ms ? line->config->reply_ms : own > least ? own : least) / 1e3;
+    return fmax(line->config->reply_ms ? line->config->reply_ms : own, least) / 1e3;
 }
 
 /* More than that, where they are known to come later. */

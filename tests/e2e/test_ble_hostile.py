@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: MIT
+# tests/run: 45 s
+"""Bluetooth lines among strangers and in bad air, by a stand-in for BlueZ: crowds of devices with odd names, tables of services without
+an end, a service that loses its name in a row, slow links, two adapters, and a key that is to be seen nowhere."""
+
+import json
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import dbus
+from ble_harness import Air, KEYS, Shunts
+from harness import PACKGATE, PATIENCE, Gateway, await_value, find, main, read_value
+from web_harness import Page
+
+DALY, JK, JBD = (f"AA:00:00:00:00:0{n}" for n in range(1, 4))
+# Terminal sequences, a line of its own in a log, what turns text around, markup; and nothing that ends an argument.
+NAME = "\x1b]0;x\x07\nerror: line a\u202e<b>%n"
+
+
+def line(name, port, protocol, more=""):
+    return f"[line {name}]\nport = {port}\nprotocol = {protocol}\n{more}\n"
+
+
+def pack(name, unit, more=""):
+    return f"[pack {name}]\nline = {name}\nunit = {unit}\npoll = 500ms\n{more}\n"
+
+
+def await_polls(client, unit, count=3):
+    start = read_value(client, "polls", unit)
+    await_value(client, "polls", unit, lambda polls: polls >= start + count)
+
+
+def said_by(program):
+    return program.lines + list(filter(None, list(program.queue.queue)))
+
+
+class Worst:
+    """How long Modbus answers of a unit take, at worst."""
+
+    def __init__(self, gateway, unit):
+        self.worst, self.count, self.running = 0, 0, True
+        self.client, self.unit = gateway.client(), unit
+        self.thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self):
+        while self.running:
+            begin = time.monotonic()
+            self.client.read_holding_registers(find("polls")["address"], 2, slave=self.unit)
+            self.worst = max(self.worst, time.monotonic() - begin)
+            self.count += 1
+            time.sleep(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, value, trace):
+        self.running = False
+        self.thread.join(PATIENCE)
+        self.client.close()
+        print(f"# worst of {self.count} Modbus answers: {self.worst * 1000:.1f} ms")
+
+
+def bears_crowds_and_storms():
+    packs = {DALY: ("wide", "daly", "profile=fixed,soc=61")}
+    text = (line("a", "ble:" + DALY, "daly") + pack("a", 1) + "[line w]\nport = sim:\nprotocol = daly\n" + pack("w", 100))
+    with Air(packs) as air:
+        air.switch("Crowd", 2000, NAME)
+        with Gateway(text) as gateway, gateway.client() as client, Worst(gateway, 100):
+            gateway.wait_published("a", "w")
+            await_polls(client, 1)
+            # Nothing, and as much as a packet can have: none of it is an answer.
+            for n in range(40):
+                air.switch("Notify", DALY, dbus.ByteArray(b"" if n % 2 else bytes([0xA5, n, 0x90, 8] * 128)))
+            await_polls(client, 1)
+            assert read_value(client, "reconnects", 1) == 0
+            # It looks at all of them again.
+            air.switch("Drop", DALY)
+            await_value(client, "reconnects", 1, lambda count: count > 0)
+            await_polls(client, 1)
+            air.switch("Storm", 200)
+            await_polls(client, 1)
+            assert abs(read_value(client, "soc_percent", 1) - 61) < 0.1
+        said = said_by(gateway)
+        assert not [text for text in said if "66:00" in text or re.search("[\x00-\x1f\x7f\u202e]", text) or "error" in text], said
+        # 200 times its name went; a line says once that it is lost, and once that it is back.
+        assert sum("line a" in text for text in said) < 20, said
+        done = subprocess.run([PACKGATE, "probe", "ble:"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        assert done.returncode == 0 and not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", done.stdout + done.stderr), done
+        # The strangers are remembered only, and not one of them is in reach.
+        assert f"ble:{DALY}".encode() in done.stdout and b"66:00" not in done.stdout, done
+
+
+def takes_the_second_adapter():
+    """The same device is in reach of both; another one is read over the first at the same time."""
+    with Air({"hci0+hci1/" + DALY: ("daly", "daly", "profile=fixed,soc=61"), JK: ("jk", "jk02", "profile=fixed,soc=62")}) as air:
+        text = line("a", "ble:hci1/" + DALY.lower(), "daly") + pack("a", 1) + line("b", "ble:" + JK, "jk02") + pack("b", 2)
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("a", "b")
+            await_polls(client, 1)
+            said = said_by(air.bluez)
+            assert f"connected {DALY} over hci1" in said and f"connected {JK} over hci0" in said, said
+            shown = subprocess.run([PACKGATE, "status", "-c", gateway.path], check=True, stdout=subprocess.PIPE, text=True).stdout
+            assert re.search(rf"^a +ble:hci1/{DALY} +open, -60 dBm ", shown, re.M), shown
+            # The other adapter is none of its business.
+            air.switch("Power", False)
+            gateway.wait_for("line b: ble:.*the Bluetooth adapter")
+            await_polls(client, 1)
+            assert read_value(client, "reconnects", 1) == 0
+            air.switch("Power", True)
+            await_polls(client, 2)
+        # It has given the device up: others can have it, over any adapter.
+        done = subprocess.run([PACKGATE, "probe", "ble:hci1/"], stdout=subprocess.PIPE, text=True, timeout=PATIENCE)
+        assert f"ble:hci1/{DALY}  " in done.stdout and JK not in done.stdout, done
+        done = subprocess.run([PACKGATE, "read", "--port", "ble:hci1/" + DALY, "--protocol", "daly"], stdout=subprocess.PIPE,
+                              text=True, timeout=PATIENCE)
+        assert done.returncode == 0 and abs(json.loads(done.stdout)["soc_percent"] - 61) < 0.1, done
+
+
+def waits_for_late_replies():
+    """Over a bad link replies come later than the 1.5 s that they have at least: they are waited for longer, by `read` as well. A short
+    reply_timeout, good for a wire, is not taken for one over the air."""
+    packs = {DALY: ("daly", "daly", "profile=fixed,soc=61,delay=500"), JBD: ("jbd", "jbd", "profile=fixed,soc=63,delay=2200")}
+    text = (line("a", "ble:" + DALY, "daly", "reply_timeout = 200ms") + pack("a", 1) + line("c", "ble:" + JBD, "jbd") + pack("c", 3))
+    with Air(packs) as air:
+        with Gateway(text) as gateway, gateway.client() as client:
+            gateway.wait_published("a", "c")
+            for unit, soc in ((1, 61), (3, 63)):
+                await_value(client, "soc_percent", unit, lambda percent, soc=soc: abs(percent - soc) < 0.1)
+                await_polls(client, unit, 1)
+            gateway.stop()
+        said = "\n".join(said_by(gateway))
+        assert re.search("line c: replies come .* later than reply_timeout = 1.5 s", said) and "reply_timeout = 0.2 s" not in said, said
+        done = subprocess.run([PACKGATE, "read", "-t", "60", "--port", "ble:" + JBD, "--protocol", "jbd"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+        assert done.returncode == 0 and abs(json.loads(done.stdout)["soc_percent"] - 63) < 0.1, done
+
+
+def hides(key, texts):
+    """No piece of it is in any of them, in whatever way it is written."""
+    for text in texts:
+        squeezed = re.sub(r"[^0-9a-f]", "", text.lower())
+        assert not [n for n in range(0, len(key) - 12) if key[n:n + 13] in squeezed], text
+
+
+def shows_the_key_nowhere():
+    """Whatever is asked of the gateway, its page and its commands; and wherever it was pasted in place of a path."""
+    address, key = next(iter(KEYS.items()))
+    with Air({address: ("advertiser", None, "")}) as air, tempfile.TemporaryDirectory() as folder, Shunts():
+        path = folder + "/shunt"
+        with open(path, "w") as file:
+            file.write(key + "\n")
+        good = line("s", "ble:" + address, "victron-ble", "key_file = " + path) + pack("s", 1)
+        with Page(packs=good + f"; its key was {key} last year\n", arguments=("--debug",)) as page:
+            page.wait_published("s")
+            listening = subprocess.Popen([PACKGATE, "listen", "s", "-c", page.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+            def asked():
+                """Of the page and by commands."""
+                for where in ("/", "/api/v1/gateway", "/api/v1/packs", "/api/v1/packs/s", "/metrics", "/api/v1/packs?detail=all"):
+                    yield page.ask(where)[2].decode(errors="replace")
+                for words in (("status",), ("status", "--json"), ("check",), ("read", "s"), ("read", "--debug", "s"), ("reload",)):
+                    yield subprocess.run([PACKGATE, *words, "-c", page.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                         text=True, timeout=PATIENCE).stdout
+            shown = list(asked())
+            assert "its key was *** last year" in json.loads(shown[1])["config"]["text"]
+            assert path in json.loads(shown[1])["config"]["text"]
+            # The key itself in place of its file, under the names that come to mind.
+            with open(page.path) as file:
+                text = file.read()
+            for wrong in ("key_file = " + key, "key = " + key, "encryption_key = " + key, "instant readout: " + key, key):
+                with open(page.path, "w") as file:
+                    file.write(text.replace("key_file = " + path, wrong))
+                page.process.send_signal(signal.SIGHUP)
+                page.wait_for("nothing was changed")
+                shown += asked()
+            listening.terminate()
+            shown.append(listening.communicate(timeout=PATIENCE)[0].decode())
+            page.stop()
+            hides(key, shown)
+            hides(key, said_by(page))
+        for words in (("probe", "--key-file", key, "ble:" + address),
+                      ("read", "-t", "1", "--port", "ble:" + address, "--protocol", "victron-ble", "--key-file", key)):
+            done = subprocess.run([PACKGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+            assert done.returncode == 1, done
+            hides(key, [done.stdout])
+        record = folder + "/record"
+        done = subprocess.run([PACKGATE, "read", "--port", "ble:" + address, "--protocol", "victron-ble", "--key-file", path,
+                               "--record", record], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+        with open(record) as file:
+            hides(key, [done.stdout, file.read()])
+        assert done.returncode == 0, done
+
+
+main([bears_crowds_and_storms, waits_for_late_replies, shows_the_key_nowhere, takes_the_second_adapter], at_once=4)

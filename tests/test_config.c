@@ -939,7 +939,7 @@ static const struct {
      "f:11: 'p' has no number 'serial'\n"
      "f:12: 'p' has no number 'cell_mv.49'; did you mean 'cell_mv.4'?\n"
      "f:13: 'p' has no number ''\n"
-     "f:14: 'gateway' has no number 'voltage_v'; did you mean 'voltage_v'?\n"
+     "f:14: 'gateway' has no number 'voltage_v'; did you mean 'seconds'?\n"
      "f:15: 'p' has no number 'alarm.soc_lo'; did you mean 'alarm.soc_low'?\n"},
     {"write: register and type", PUSH "write = p.voltage_v -> 65536 u16\nwrite = p.voltage_v -> 1 u17\nwrite = p.voltage_v -> 65535 float32\nwrite = p.voltage_v -> -1 u16\nwrite = p.voltage_v -> 1\n",
      "f:9: 'register' of 'p.voltage_v' is '65536'; expected a whole number from 0 to 65535\n"

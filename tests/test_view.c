@@ -398,6 +398,7 @@ static void test_mistakes(void **state)
         {"register = voltage_v\n", "f:19: 'register' has no 'VALUE -> REGISTER TYPE'"},
         {"register = -> 1 u16\n", "f:19: 'register' has no 'VALUE -> REGISTER TYPE'"},
         {"register = voltage -> 1 u16\n", "f:19: 'p' has no number 'voltage'; did you mean 'voltage_v'?"},
+        {"register = other.soc_percent -> 1 u16\n", "f:19: 'other.soc_percent' starts with the name of no pack or bank"},
         {"register = q.1.level.soc_lo -> 1 u16\n", "f:19: 'q.1' has no number 'level.soc_lo'; did you mean 'level.soc_low'?"},
         {"register = gateway.second -> 1 u16\n", "f:19: 'gateway' has no number 'second'"},
         {"register = voltage_v -> 65536 u16\n", "f:19: 'register' of 'voltage_v' is '65536'; expected a whole number from 0 to 65535"},

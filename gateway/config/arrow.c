@@ -145,7 +145,10 @@ static void report_number(const struct arrow *arrow, const char *source, const c
     char best[VALUE_NAME_SIZE], hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, number);
-    suggest_value(&suggest, best);
+    if (strcmp(source, ITSELF) == 0)
+        suggest.best = "seconds"; /* it has no other */
+    else
+        suggest_value(&suggest, best);
     mistakes_add(arrow->mistakes, arrow->line, "'%s' has no number '%s'%s", source, number,
                  suggest_hint(&suggest, hint));
 }
@@ -185,9 +188,11 @@ bool arrow_number(const struct arrow *arrow, const char *text, const char *usual
         if (rest && (!nearest || strlen(draft->name) > strlen(nearest)))
             nearest = draft->name;
     }
+    const char *dot = strchr(text, '.');
+    struct arrow_number of_another;
     if (nearest)
         report_number(arrow, nearest, behind(text, nearest));
-    else if (usual && usual[0])
+    else if (usual && usual[0] && !(dot && find_number(&of_another, dot + 1, "")))
         report_number(arrow, usual, text);
     else
         arrow_report_source(arrow, text);

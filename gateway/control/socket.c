@@ -62,6 +62,7 @@ struct control_socket {
     dev_t device; /* of the file, so that it is known whether it is still ours */
     ino_t inode;
     bool starved;
+    bool crowded; /* until half of the places are free again */
     unsigned turn;
     size_t answers; /* bytes of all of them */
     struct control_client clients[CONTROL_CLIENTS];
@@ -96,6 +97,7 @@ static void drop(struct control_client *client)
     socket->events.left(socket->data, client);
     if (client->state != CLIENT_FREE)
         release(client);
+    socket->crowded &= control_clients(socket) > CONTROL_CLIENTS / 2;
 }
 
 const struct control_peer *control_peer(const struct control_client *client)
@@ -359,6 +361,24 @@ static bool is_idle(const struct control_client *client)
     return client->state == CLIENT_READING;
 }
 
+/* Says why, and closes. */
+static void turn_away(int fd, const char *why)
+{
+    ssize_t sent = send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void) sent; /* it is a courtesy */
+    close(fd);
+}
+
+/* One word in the log for each time that it is crowded. */
+static void note_crowd(struct control_socket *socket)
+{
+    if (!socket->crowded)
+        log_warn("control socket: more than %d clients at once, the longest idle ones are "
+                 "disconnected",
+                 CONTROL_CLIENTS);
+    socket->crowded = true;
+}
+
 /* A free place, or that of the longest idle one; NULL: all are at work. */
 static struct control_client *find_place(struct control_socket *socket)
 {
@@ -370,16 +390,15 @@ static struct control_client *find_place(struct control_socket *socket)
         if (is_idle(client) && (!idle || client->active_at < idle->active_at))
             idle = client;
     }
-    if (idle)
-        drop(idle);
-    return idle;
-}
-
-static void turn_away(int fd, const char *why)
-{
-    ssize_t sent = send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
+    note_crowd(socket);
+    if (!idle)
+        return NULL;
+    const char why[] =
+        "{\"error\":\"too many clients, and this one was idle for the longest time\"}\n";
+    ssize_t sent = send(idle->readable.fd, why, sizeof why - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void) sent; /* it is a courtesy */
-    close(fd);
+    drop(idle);
+    return idle;
 }
 
 static void admit(struct control_socket *socket, int fd)

@@ -1582,6 +1582,7 @@ void line_unwatch(struct line *line, struct line_tap *tap)
 struct line_facts line_facts(const struct line *line)
 {
     struct line_facts facts = line->facts;
+    facts.since = isnan(facts.since) ? line->started_at : facts.since;
     facts.signal_dbm = port_signal_dbm(line->port);
     facts.state = is_open(line)                 ? LINE_IS_OPEN
                   : line->state == LINE_OPENING ? LINE_IS_OPENING

@@ -74,7 +74,7 @@ bool line_is_open(const struct line *line);
 /* How a line does, for whoever asks. */
 struct line_facts {
     enum { LINE_IS_CLOSED, LINE_IS_OPENING, LINE_IS_OPEN } state;
-    double since;            /* it is open, or not any more; NaN: it never was */
+    double since;            /* it is open, or is not; from the start if it never was */
     uint64_t received, sent; /* bytes */
     uint32_t requests;
     uint32_t loans; /* that somebody else sent */

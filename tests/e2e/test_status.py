@@ -32,7 +32,8 @@ def tells_everything():
         line = named(found["lines"], "a")
         assert line["state"] == "open" and line["received"] > 100 and line["sent"] > 100 and line["packs"] == ["a"]
         assert line["port"] == url and line["protocol"] == "daly" and line["polls"] > 0
-        assert named(found["lines"], "b")["errors"] > 0 and named(found["lines"], "b")["error"]
+        never = named(found["lines"], "b")  # closed since the start
+        assert never["errors"] > 0 and never["error"] and never["since"] <= found["time"] - found["uptime_s"] + 5, never
         pack = named(found["packs"], "a", "pack")
         assert pack["state"] == "fresh" and pack["fresh"] == 1 and pack["age_s"] < 60 and pack["cells"] == 8
         assert abs(pack["voltage_v"] - 26.1) < 1e-6 and pack["unit"] == 1 and pack["kind"] == "pack"
@@ -235,6 +236,8 @@ def bad_input():
             one.settimeout(PATIENCE)
             one.connect(gateway.folder + "/control")
             crowd.append(one)
+        gateway.wait_for("control socket: more than 64 clients at once")
+        assert "too many clients" in json.loads(crowd[0].makefile().readline())["error"] and not crowd[0].recv(1)
         assert run("health", "-c", gateway.path)
         await_value(client, "polls", 1, lambda value: value > polls + 5)
         for one in crowd:
@@ -242,6 +245,7 @@ def bad_input():
         for one in halves + deaf:
             one.close()
         assert run("health", "-c", gateway.path)
+        assert sum("more than 64 clients" in line for line in gateway.lines) == 1, gateway.lines
 
 
 main([health, tells_everything, watches, configuration_without_secrets, reads_beside_the_gateway, socket_file,

@@ -4,6 +4,8 @@
  * measured, over lines where replies stand still, come late always, come twice or not at all; the clock is turned. At each
  * moment that a client could ask: what is called fresh was measured within stale_after, the age that is told is never
  * less than the true one by more than an exchange takes, and no voltage stands beside cells of another time.
+ *
+ * tests/run: 30 s
  */
 #include "lines/line.h"
 

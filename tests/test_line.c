@@ -6,7 +6,7 @@
  *   ! <address> <step> <value> <sum>    answers; step 0 is the voltage and vital, step 1 the first cell
  *   S <address> <switch> <on>           switches
  * Nothing here depends on how long things take; PATIENCE_S ends a test that waits for what never comes.
- * tests/run: waits
+ * tests/run: 45 s, waits
  */
 #include "lines/line.h"
 

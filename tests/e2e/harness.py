@@ -206,7 +206,7 @@ def await_value(client, name, unit, wanted, patience=PATIENCE):
         value = read_value(client, name, unit)
         if wanted(value):
             return value
-        time.sleep(0.02)
+        time.sleep(0.04)
     raise AssertionError(f"{name} of unit {unit} stays {value}")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# tests/run: 90 s
+# tests/run: 40 s
 """The outlet notify against stand-ins for each service: what they get, what happens when they fail, refuse, hang or have a
 certificate that is not to be trusted, and that nothing is told twice."""
 

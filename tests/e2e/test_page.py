@@ -134,8 +134,16 @@ class House:
 
 
 def shows_what_is_and_says_what_is_old():
+    stop_shed("live")
+
+
+def asks_where_the_stream_is_held_back():
+    stop_shed("late")
+
+
+def stop_shed(case):
     house = House.get()
-    browser = Browser("live", house.url)
+    browser = Browser(case, house.url)
     browser.await_order("stop shed")
     house.shed.process.send_signal(signal.SIGSTOP)
     try:
@@ -394,7 +402,7 @@ if __name__ == "__main__":
             Browser.close()
         sys.exit()
     # Half of them share one gateway and look at it in turn; the others have their own.
-    main([[shows_what_is_and_says_what_is_old, values_that_came_early_are_older, says_when_the_gateway_is_silent,
+    main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent,
            fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],

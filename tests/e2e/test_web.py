@@ -178,6 +178,7 @@ def test_stream_has_news_only():
 def test_a_hung_gateway_is_not_well():
     with Page() as page:
         page.await_fresh()
+        assert "X-Packgate" not in page.ask("/api/v1/packs")[1]
         with Stream(page.web) as stream:
             page.process.send_signal(signal.SIGSTOP)
             try:
@@ -185,6 +186,7 @@ def test_a_hung_gateway_is_not_well():
                 while page.ask("/healthz")[0] != 503:
                     assert time.monotonic() < deadline
                     time.sleep(0.2)
+                assert page.ask("/api/v1/packs")[1]["X-Packgate"] == "silent"
                 assert all(pack["state"] == "stale" for pack in page.json("/api/v1/packs"))
                 while stream.next("pack")[1]["fresh"]:
                     pass

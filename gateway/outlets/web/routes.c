@@ -39,9 +39,11 @@ static void get_packs(struct web *web, struct web_request *request)
     }
     text_add(&text, "]\n");
     char *fitting = realloc(bytes, text.size + 1);
-    http_answer(
-        request->http, MHD_HTTP_OK,
-        compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size));
+    struct MHD_Response *response =
+        compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
+    if (response && !outlet_hears(web->outlet, now))
+        MHD_add_response_header(response, "X-Packgate", "silent");
+    http_answer(request->http, MHD_HTTP_OK, response);
 }
 
 static void get_pack(struct web *web, struct web_request *request, const struct render_pack *pack)

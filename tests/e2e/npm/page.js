@@ -47,6 +47,32 @@ async function settled(page, hash) {
 const card = (page, pack) => page.locator('.card', { has: page.locator(`h2 a:text-is("${pack}")`) });
 const has = (locator, text) => locator.filter({ hasText: text }).first().waitFor();
 
+// A proxy, at a path of its own. It passes on what of the stream of events is older than so many seconds.
+async function relay(path = '', late = 0) {
+    const target = new URL(asked.url);
+    const server = http.createServer((request, response) => {
+        if (!request.url.startsWith(path + '/')) {
+            complaints.push(`asks for ${request.url}`);
+            response.writeHead(404).end();
+            return;
+        }
+        const up = http.request({ host: target.hostname, port: target.port, method: request.method, path: request.url.slice(path.length), headers: { ...request.headers, host: target.host } }, answer => {
+            if (!late || !request.url.includes('/events')) {
+                response.writeHead(answer.statusCode, answer.headers);
+                answer.pipe(response);
+                return;
+            }
+            setTimeout(() => response.writeHead(answer.statusCode, answer.headers), 1000 * late);
+            answer.on('data', piece => setTimeout(() => response.write(piece), 1000 * late));
+        });
+        up.on('error', () => response.destroy());
+        response.on('close', () => up.destroy());
+        request.pipe(up);
+    });
+    await new Promise(done => server.listen(0, '127.0.0.1', done));
+    return { server, url: `http://127.0.0.1:${server.address().port}${path}/` };
+}
+
 const cases = {
     // Every figure of a card is that of the API, and follows it.
     async live() {
@@ -130,6 +156,35 @@ const cases = {
         say('go on');
         await page.locator('#banner[hidden]').waitFor({ state: 'attached' });
         await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();
+    },
+
+    // What is between holds the stream of events back, as some proxies do: the values are asked for, and nothing that comes late
+    // looks fresh.
+    async late() {
+        const LATE_S = 30;   // more than the page takes for silence of the gateway
+        const { server, url } = await relay('', LATE_S), page = await open({}, '', url), begun = Date.now();
+        await card(page, 'shed').waitFor();
+        await page.evaluate(() => {
+            window.seen = new Set();
+            const look = () => {
+                seen.add(document.querySelector('#live').dataset.state);
+                const is = document.querySelector('.card[data-old] h2 a[href="#shed"]') ? 'old' : 'fresh';
+                if (window.was && window.was !== is) seen.add(`became ${is}`);
+                window.was = is;
+            };
+            new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true });
+        });
+        say('stop shed');
+        await page.locator('.card[data-old] h2 a:text-is("shed")').waitFor();
+        // Now comes what was said when it was still fresh.
+        await page.waitForTimeout(Math.max(0, begun + 1000 * (LATE_S + 4) - Date.now()));
+        const seen = await page.evaluate(() => [...window.seen].sort().join());
+        check(seen === 'became old,live', seen);
+        say('go on with shed');
+        await page.locator('.card:not([data-old]) h2 a:text-is("shed")').waitFor();
+        await page.context().close();
+        server.closeAllConnections();
+        server.close();
     },
 
     // Each view in each language: nothing is wider than the screen, and no word was forgotten.
@@ -225,23 +280,7 @@ const cases = {
 
     // Below another path, as a reverse proxy has it: every address of the page is relative.
     async prefix() {
-        const target = new URL(asked.url);
-        const server = http.createServer((request, response) => {
-            if (!request.url.startsWith('/batteries/')) {
-                complaints.push(`asks for ${request.url}`);
-                response.writeHead(404).end();
-                return;
-            }
-            const up = http.request({ host: target.hostname, port: target.port, method: request.method, path: request.url.slice('/batteries'.length), headers: { ...request.headers, host: target.host } }, answer => {
-                response.writeHead(answer.statusCode, answer.headers);
-                answer.pipe(response);
-            });
-            up.on('error', () => response.destroy());
-            response.on('close', () => up.destroy());
-            request.pipe(up);
-        });
-        await new Promise(done => server.listen(0, '127.0.0.1', done));
-        const url = `http://127.0.0.1:${server.address().port}/batteries/`;
+        const { server, url } = await relay('/batteries');
         const page = await open({}, '', url);
         await card(page, 'shed').waitFor();
         await page.locator('#live[data-state=live]').waitFor();

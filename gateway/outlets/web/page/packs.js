@@ -7,7 +7,9 @@ import { t } from './words.js';
 
 const LIVE_S = 25;       // the gateway's beat comes every 10 s; without one for so long it is away
 const KEEP_FULL_S = 5;   // values beside the seven of an overview hold for so long when no more come
-const ASK_S = 10;        // how often values are asked for when there is no room for one more stream
+const ASK_S = 10;        // how often values are asked for while no stream brings them
+const QUIET_S = 12;      // no beat for so long, and something between holds the stream back
+const LATE_S = 5;        // what the stream brings so late is as bad
 const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_mv', 'temp_max_c', 'alarm_level'];
 
 /** name → {pack, kind, state, values, alarms, lastAlarms, shape, members}. `values` are the last ones unless state is "fresh";
@@ -15,6 +17,7 @@ const BRIEF = ['soc_percent', 'power_w', 'voltage_v', 'current_a', 'cell_delta_m
 export const packs = new Map();
 
 let stream = null, detail = [], beat = null, answered = false, refused = false, asked = null, skew = 0;
+let heard = null, isLate = false, lead = null;   // of the stream; the gateway's clock before performance.now()
 const watchers = { drawn() {}, reshaped() {} };
 
 // performance.now() may stand still while a laptop sleeps, the wall clock may be set back: the longer of both counts.
@@ -104,6 +107,8 @@ export async function load() {
   const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
+  const sent = Date.parse(response.headers.get('date')) / 1000;
+  lead = sent ? sent - (performance.now() - ago) / 1000 : null;
   // Taken out and put in again, so that the order is the gateway's.
   for (const report of list) {
     take(report, true, ago);
@@ -111,8 +116,10 @@ export async function load() {
     packs.delete(report.pack);
     packs.set(report.pack, p);
   }
+  // The page's server answers, the gateway behind it may be silent: that is as if no beat came.
+  if (response.headers.get('x-packgate') !== 'silent') beat = mark(ago);
+  else if (!beat) miss();
   answered = true;
-  beat = mark(ago);
   changed();
 }
 
@@ -127,17 +134,21 @@ export function listen(names) {
   let dropped = false, beaten = false;
   const opened = stream = new EventSource('api/v1/events?detail=' + names.map(encodeURIComponent).join(','));
   refused = false;
+  heard = mark();
+  isLate = false;
   stream.addEventListener('pack', event => {
     const report = JSON.parse(event.data);
-    if (!packs.has(report.pack)) return;   // of a configuration that this page has not read yet
+    if (isLate || !packs.has(report.pack)) return;   // or of a configuration that this page has not read yet
     take(report, full.has(report.pack));
     if (!beaten) hush();
     changed();
   });
   stream.addEventListener('beat', event => {
-    beat = mark();
-    beaten = true;
     const { time } = JSON.parse(event.data);
+    beaten = true;
+    isLate = lead != null && time < lead + performance.now() / 1000 - LATE_S;
+    if (isLate) return;
+    beat = heard = mark();
     if (time) skew = time - Date.now() / 1000;
     watchers.drawn();
   });
@@ -161,8 +172,12 @@ function trim(p) {
 
 // A stream begins with a beat, unless the gateway behind it is silent: nobody has to wait until that is missed.
 function hush() {
-  const youngest = Math.min(...[...packs.values()].map(ageOf));
-  if (!isOffline()) beat = mark(1000 * Math.max(LIVE_S + 1, Number.isFinite(youngest) ? youngest : 0));
+  if (!isOffline()) miss();
+}
+
+function miss() {
+  const youngest = Math.min(...[...packs.values()].map(p => p.age + since(p.seen)));
+  beat = mark(1000 * Math.max(LIVE_S + 1, Number.isFinite(youngest) ? youngest : 0));
 }
 
 function hang() {
@@ -178,12 +193,13 @@ document.addEventListener('visibilitychange', () => {
   listen(detail);
 });
 
-// Ages go on by themselves. Where the gateway has no stream to give, the values are asked for.
+// Ages go on by themselves. Where the gateway has no stream to give, or a proxy between keeps it, the values are asked for.
 setInterval(() => {
   if (document.hidden || !answered) return;
-  if (refused && (!asked || since(asked) > ASK_S)) {
+  const quiet = refused || (stream && since(heard) > QUIET_S);
+  if (quiet && (!asked || since(asked) > ASK_S)) {
     asked = mark();
-    load().then(() => listen(detail)).catch(() => {});
+    load().then(() => refused && listen(detail)).catch(() => {});
   }
   watchers.drawn();
 }, 1000);

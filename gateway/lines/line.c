@@ -7,6 +7,7 @@
 #include "listener.h"
 #include "port.h"
 #include "reply.h"
+#include "sieve.h"
 #include "talk.h"
 #include "turns.h"
 
@@ -132,8 +133,9 @@ struct line {
     struct reply reply;
     struct mask mask;
     struct lend lend;
-    double doubted_at; /* opened anew for the sake of a loan; NaN: never */
-    double open_at; /* our last request of which an answer may still come; NaN: all are settled */
+    struct sieve sieve; /* our requests of which an answer may still come, */
+    double doubted_at;  /* opened anew for the sake of a loan; NaN: never */
+    double open_at;     /* and when the last of them was sent; NaN: all are settled */
     double settling_at; /* the one for which a pack was asked out of its turn */
     TAILQ_HEAD(, line_tap) taps;
 
@@ -329,6 +331,13 @@ static void look_back(struct line *line, const struct poller *poller, double now
         go_on_with(line, order, order_look(order, now), now);
 }
 
+/* Its answer may still come. */
+static void leave_open(struct line *line)
+{
+    line->open_at = line->flight.asked_at;
+    sieve_note(&line->sieve, line->flight.member->poller, &line->flight.request, line->open_at);
+}
+
 /* The request in flight will not be answered any more. */
 static void break_off(struct line *line, double now)
 {
@@ -336,7 +345,7 @@ static void break_off(struct line *line, double now)
         return;
     mask_flush(&line->mask, &line->flight.member->poller->bms, &line->flight.request);
     if (isnan(line->flight.held_until))
-        line->open_at = line->flight.asked_at;
+        leave_open(line);
     if (line->flight.order)
         settle_order(line, REPLY_WAITING, now);
     else if (!isnan(line->flight.held_until)) /* no other one follows any more */
@@ -852,6 +861,13 @@ static void watch_loan(struct line *line, double now)
         arm(line, ask_at, now);
         return;
     }
+    const uint8_t *his;
+    const size_t size = sieve_end(&line->sieve, &his);
+    if (size > 0) { /* what began like an answer of ours was none */
+        struct loan *loan = line->lend.current;
+        lend_received(&line->lend, &line->turns, his, size, longest_reply_s(line), now);
+        loan->received(loan->data, his, size);
+    }
     bool answered = lend_answered(&line->lend);
     if (!lend_settled(&line->lend))
         expect_late_answer(line);
@@ -873,6 +889,7 @@ static void lend_out(struct line *line, double now)
     enter(line, LINE_LENT);
     lend_begin(&line->lend, &line->turns, loan_patience_s(line, now), wire_s(line, loan->size),
                now);
+    sieve_begin(&line->sieve, &line->lend, now);
     if (loan->begun)
         loan->begun(loan->data);
     if (line->lend.current != loan)
@@ -897,11 +914,14 @@ bool line_pass(struct line *line, const struct loan *loan, const uint8_t *bytes,
 static void loan_received(struct line *line, const uint8_t *bytes, size_t size, double now)
 {
     struct loan *loan = line->lend.current;
+    const uint8_t *his;
     mask_received(&line->mask, masked_bms(line), bytes, size);
-    lend_received(&line->lend, &line->turns, bytes, size, longest_reply_s(line), now);
+    size = sieve_take(&line->sieve, loan, bytes, size, &his);
+    lend_received(&line->lend, &line->turns, his, size, longest_reply_s(line), now);
     if (loan->open_end)
         flush_foreign(line, loan);
-    loan->received(loan->data, bytes, size);
+    if (size > 0)
+        loan->received(loan->data, his, size);
     if (line->state == LINE_LENT)
         watch_loan(line, now);
 }
@@ -1058,9 +1078,13 @@ static void note_reply(struct line *line, double now)
     struct poller *poller = line->flight.member->poller;
     think_over(line, now); /* of what is still awaited, that is */
     bool settled = poller_answered(poller, now);
-    line->open_at = settled || !(asked_at < clear_at(line)) ? NAN : asked_at;
+    if (!settled && asked_at < clear_at(line))
+        leave_open(line);
+    else
+        line->open_at = NAN;
     if (!settled)
         return;
+    sieve_clear(&line->sieve);
     poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
     for (unsigned i = 0; i < line->turns.count; i++)
@@ -1130,7 +1154,7 @@ static void take_reply(struct line *line, bool silent, double now)
     if (state != REPLY_WAITING)
         note_answer(line, now);
     if (state == REPLY_WAITING)
-        line->open_at = line->flight.asked_at;
+        leave_open(line);
     if (line->flight.order) {
         settle_order(line, state, now);
     } else if (state == REPLY_DONE) {

@@ -286,6 +286,78 @@ class SlowBoard:
         os.close(self.slave)
 
 
+class Laggard:
+    """A serial server with one board behind it. On demand the board is late with one answer to 0x90, which only the gateway asks:
+    it comes when that was given up, and goes to whoever is connected then. All else it answers at once."""
+
+    def __init__(self, url):
+        self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.lagging, self.lagged = False, 0
+        self.late = []  # (when, frame)
+        self.ending, self.near = False, None
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        pending = b""
+        while not self.ending:
+            while self.late and self.late[0][0] <= time.monotonic():
+                self.say(self.late.pop(0)[1])
+            ready = select.select([self.listener, self.far] + ([self.near] if self.near else []), [], [], 0.02)[0]
+            if self.listener in ready:
+                self.hang_up()
+                self.near = self.listener.accept()[0]
+            elif self.near in ready:
+                self.hear()
+            if self.far in ready:
+                pending += self.far.recv(4096)
+                while len(pending) >= 13:
+                    frame, pending = pending[:13], pending[13:]
+                    self.answer(frame)
+        self.hang_up()
+
+    def answer(self, frame):
+        if frame[2] != 0x90 or not self.lagging:
+            self.say(frame)
+            return
+        self.lagging = False
+        self.late.append((time.monotonic() + 0.8, frame))
+        self.lagged += 1
+
+    def say(self, data):
+        try:
+            if self.near:
+                self.near.sendall(data)
+        except OSError:
+            pass
+
+    def hear(self):
+        try:
+            data = self.near.recv(4096)
+        except OSError:
+            data = b""
+        if data:
+            self.far.sendall(data)
+        else:
+            self.hang_up()
+
+    def hang_up(self):
+        if self.near:
+            self.near.close()
+        self.near = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.ending = True
+        self.thread.join(PATIENCE)
+        self.listener.close()
+        self.far.close()
+
+
 SIM = f"profile=fixed,voltage_v={VOLTAGE},cell_count=8,delay=20"
 
 
@@ -426,6 +498,22 @@ def late_answers_on_a_serial_line():
                 maker.socket.recv(4096)
             answer = maker.ask(daly_d2(board.FOREIGN, 62), 129)
             assert answer[83:85] == int(POISON * 10).to_bytes(2, "big"), answer.hex()
+
+
+def late_answers_of_ours_are_not_its():
+    """An answer to the gateway that comes after it was given up does not reach the program, which asks something else."""
+    server, url = simulate("daly", SIM)
+    with server, Laggard(url) as board, Tunneled(board.url) as gateway, gateway.connect() as maker:
+        for _ in range(3):
+            before = board.lagged
+            board.lagging = True
+            await_that(lambda: board.lagged, lambda lagged: lagged > before)
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                maker.send(daly(0x93, host=0x80))
+                answer = maker.read(13)
+                assert daly_pack(0x93)(answer), answer.hex()
+        assert select.select([maker.socket], [], [], 0.5)[0] == []
 
 
 def on_a_serial_line():
@@ -608,6 +696,6 @@ def reload():
 
 
 if __name__ == "__main__":
-    main([several_packs_stay_fresh, line_lost, late_answers_on_a_serial_line, late_answers_are_nobodys,
-          values_stay_fresh_and_true, opens_and_closes, only_for_the_owner, on_a_serial_line, bursts_and_floods,
-          long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, reload], at_once=4)
+    main([several_packs_stay_fresh, line_lost, late_answers_on_a_serial_line, late_answers_of_ours_are_not_its,
+          late_answers_are_nobodys, values_stay_fresh_and_true, opens_and_closes, only_for_the_owner, on_a_serial_line,
+          bursts_and_floods, long_frames_and_writes, one_program_of_the_right_place, alone_on_the_line, reload], at_once=4)

@@ -127,7 +127,7 @@ export function plot(spec, times, known, range, on) {
 
   const data = () => [times, ...columns, ...spec.bands || []];
   const u = new uPlot({
-    width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, 8, 0, 0],
+    width: 300, height: isMany ? 260 : 160, legend: { show: false }, padding: [8, 22, 0, 0],
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false, setScale: false }, points: { size: 7, show: !isMany } },
     scales: { x: { time: true, range: (_, a, b) => [a, b] }, y: yScale(kind) },
     axes: [{ ...axis(), size: 26, gap: 6, space: 64, values: timeLabels },

@@ -21,6 +21,7 @@
 
 #define CELLS 16
 #define DAYS 200
+#define NOW (START + 400 * (int64_t) DAY_S)
 #define START 1767225600 /* 2026-01-01 00:00 UTC */
 #define DAY_S 86400
 
@@ -420,9 +421,9 @@ static void test_checkup(void **state)
     assert_true(store_commit(store));
     struct query *query = query_open(path, why, sizeof why);
     struct health_day day, kept[20];
-    assert_int_equal(checkup_due(query, "boat"), 0);
+    assert_int_equal(checkup_due(query, "boat", NOW), 0);
     for (int n = 0; n < 9; n++) {
-        const int64_t due = checkup_due(query, "shed");
+        const int64_t due = checkup_due(query, "shed", NOW);
         assert_int_equal(due, START + n * DAY_S);
         assert_true(checkup_day(query, "shed", due, &day));
         assert_true(store_health(store, "shed", &day));
@@ -430,27 +431,41 @@ static void test_checkup(void **state)
         assert_true(n == 0 ? isnan(day.silent_s) : day.silent_s == 600);
         assert_true(n < 7 ? isnan(day.efficiency) : fabs(day.efficiency - 0.9) < 0.001);
     }
-    assert_int_equal(checkup_due(query, "shed"), 0); /* today is not over */
-    assert_true(fabs(day.milliohm[6] - 2) < 0.05);
-    assert_int_equal(checkup_days(query, "shed", START, kept, 20), 9);
-    assert_int_equal(kept[8].day, day.day);
-    assert_true(fabs(kept[8].milliohm[6] - day.milliohm[6]) < 0.001 && kept[8].cells == CELLS);
+    assert_int_equal(checkup_due(query, "shed", NOW), 0); /* today is not over */
+    const struct health_day last = day;
+    /* A clock that was ten years ahead has left rows, and a day that was looked at then. */
+    const int64_t now = START + 9 * DAY_S + 3600, ahead = START + 3650 * DAY_S;
+    put(store, LEVEL_RECENT, row_of(ahead + 2 * DAY_S, 0, 50));
+    day.from = ahead;
+    day.day = history_day(ahead);
+    assert_true(store_health(store, "shed", &day) && store_commit(store));
+    assert_int_equal(checkup_due(query, "shed", now), 0);
+    struct health_finding findings[HEALTH_FINDINGS];
+    assert_int_equal(checkup_judge(query, "shed", now, findings), 1); /* 70 minutes, as below */
+    assert_int_equal(query_checked(query, "shed", now), START + 8 * DAY_S);
+    put(store, LEVEL_RECENT, row_of(START + 10 * DAY_S + 60, 0, 50));
+    assert_true(store_commit(store));
+    assert_int_equal(checkup_due(query, "shed", now + DAY_S), START + 9 * DAY_S);
+    assert_true(fabs(last.milliohm[6] - 2) < 0.05);
+    assert_int_equal(checkup_days(query, "shed", START, now, kept, 20), 9);
+    assert_int_equal(kept[8].day, last.day);
+    assert_true(fabs(kept[8].milliohm[6] - last.milliohm[6]) < 0.001 && kept[8].cells == CELLS);
     assert_true(fabs(kept[8].charged_wh - 2400) < 0.1 && isnan(kept[8].capacity_ah));
-    assert_int_equal(checkup_days(query, "shed", START, kept, 3), 3); /* the newest of them */
-    assert_int_equal(kept[2].day, day.day);
+    assert_int_equal(checkup_days(query, "shed", START, now, kept, 3), 3); /* the newest of them */
+    assert_int_equal(kept[2].day, last.day);
     query_close(query);
     char out[500];
     struct text text = text_in(out, sizeof out);
-    checkup_report(path, "shed", &text);
+    checkup_report(path, "shed", now, &text);
     assert_string_equal(out, "Health: no data for 70 minutes of the last 7 days.\n");
     text = text_in(out, sizeof out);
-    checkup_report("/nowhere/history.db", "shed", &text);
-    checkup_report("", "shed", &text);
+    checkup_report("/nowhere/history.db", "shed", NOW, &text);
+    checkup_report("", "shed", NOW, &text);
     assert_string_equal(out, "");
     /* It goes along when a pack gets another name. */
     assert_int_equal(store_rename(path, "shed", "hut", why, sizeof why), 0);
     query = query_open(path, why, sizeof why);
-    assert_int_equal(checkup_days(query, "hut", START, kept, 20), 9);
+    assert_int_equal(checkup_days(query, "hut", START, now, kept, 20), 9);
     query_close(query);
     store_free(store);
     unlink(path);

@@ -3,6 +3,7 @@
 #include "outlets/notify/delivery.h"
 #include "outlets/notify/events.h"
 #include "outlets/notify/report.h"
+#include "outlets/notify/request.h"
 #include "outlets/notify/sun.h"
 
 #include <math.h>
@@ -26,6 +27,7 @@ static struct pack values;
 static bool fresh, silent;
 static double at; /* clock */
 static char told[2000];
+static double began, lasted; /* of the last one */
 
 static void note(void *data, unsigned watch, const struct happening *happening)
 {
@@ -35,6 +37,8 @@ static void note(void *data, unsigned watch, const struct happening *happening)
     snprintf(line, sizeof line, "%s%.0f %s %s%s", told[0] ? ", " : "", at,
              watch < WATCHES ? events_watch_name(watch) : "full", phases[happening->phase],
              happening->level == 2 ? "!" : "");
+    began = happening->began;
+    lasted = happening->lasted_s;
     assert_true(strlen(told) + strlen(line) < sizeof told);
     strcat(told, line);
 }
@@ -59,12 +63,14 @@ static void begin(void)
 }
 
 /* Time goes on, with a look each second. */
+static double clock_by; /* how wrong the time of day is */
+
 static void pass(double seconds)
 {
     for (double end = at + seconds; at < end; at++) {
         const struct seen seen = {.fresh = fresh, .silent = silent, .values = &values};
-        events_look(&events, &config, &seen, at, START + at, 20251122 + (int) (at / 86400), note,
-                    NULL);
+        events_look(&events, &config, &seen, at, START + clock_by + at,
+                    20251122 + (int) (at / 86400), note, NULL);
     }
 }
 
@@ -102,6 +108,27 @@ static void test_holds(void **state)
     alarm_at(0);
     pass(100);
     expect("169 cell_over_voltage began, 398 cell_over_voltage ended");
+}
+
+/* A clock that was years away when it began, and is set right. */
+static void test_follows_the_clock(void **state)
+{
+    (void) state;
+    static const double wrong[] = {-1e9, 3e8, 3600};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        begin();
+        clock_by = wrong[i];
+        pass(10);
+        alarm_at(1);
+        pass(40);
+        expect("40 cell_over_voltage began");
+        clock_by = 0;
+        pass(50);
+        alarm_at(0);
+        pass(50);
+        expect("40 cell_over_voltage began, 130 cell_over_voltage ended");
+        assert_true(began == START + 10 && lasted == 90);
+    }
 }
 
 static void test_levels(void **state)
@@ -392,6 +419,24 @@ static void test_tries(void **state)
     free(delivery);
 }
 
+/* A name that only looks like an address of this host would get mail in the clear. */
+static void test_knows_this_host(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *url;
+        bool own;
+    } cases[] = {{"smtp://127.0.0.1", true},        {"smtp://127.1.2.3:2525", true},
+                 {"smtp://[::1]:25", true},         {"smtp://localhost", true},
+                 {"smtp://LOCALHOST:25/x", true},   {"smtp://127.example.net", false},
+                 {"smtp://localhost.test", false},  {"smtp://127.0.0.1@example.net", false},
+                 {"smtp://[::12]", false},          {"smtp://192.0.2.1", false},
+                 {"smtp://mail.example.net", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        if (request_stays_here(cases[i].url) != cases[i].own)
+            fail_msg("%s is %staken for this host", cases[i].url, cases[i].own ? "not " : "");
+}
+
 static void test_flood(void **state)
 {
     (void) state;
@@ -572,12 +617,13 @@ static void test_report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),        cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_repeats),      cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_silence),      cmocka_unit_test(test_full),
-        cmocka_unit_test(test_another_life), cmocka_unit_test(test_words),
-        cmocka_unit_test(test_tries),        cmocka_unit_test(test_flood),
-        cmocka_unit_test(test_sun),          cmocka_unit_test(test_due),
+        cmocka_unit_test(test_holds),      cmocka_unit_test(test_follows_the_clock),
+        cmocka_unit_test(test_levels),     cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_thresholds), cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_full),       cmocka_unit_test(test_another_life),
+        cmocka_unit_test(test_words),      cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_flood),      cmocka_unit_test(test_knows_this_host),
+        cmocka_unit_test(test_sun),        cmocka_unit_test(test_due),
         cmocka_unit_test(test_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,14 +5,15 @@ has, the database has, whether it was there at the jump or away. What is waited 
 gateway than for the test."""
 
 import contextlib
+import json
 import mmap
 import os
 import struct
 import subprocess
 import time
 
-from harness import Gateway, PATIENCE, main, simulate
-from influx_harness import Database
+from harness import Gateway, PATIENCE, free_port, main, simulate
+from influx_harness import Database, ask
 from test_influx import HISTORY, Place, Trouble, section
 
 PACE = 4
@@ -177,5 +178,41 @@ def follows_a_clock_that_jumps():
                        for value in values)
 
 
+def comes_back_from_the_future():
+    """A clock that begins ten years ahead: once it is right, everything is as if it had always been, for the history, what is sent
+    and the API, whose newest values are not those of the future."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.4,cells=8")
+    gone = Trouble(lambda *_: (503, b"", {}))
+    with server, Place() as place, Database() as there, Database(gone) as away:
+        clock = Clock(place.folder)
+        web = free_port()
+        text = PATIENT.format(url) + HISTORY.format(place.file) + section("there", there.url) + section("away", away.url) + \
+            f"[web]\nlisten = 127.0.0.1:{web}\n"
+        clock.move(10 * 365 * 24 * HOUR)
+        with clock.for_programs():
+            gateway = Gateway(text)
+        with gateway:
+            gateway.wait_published("shed")
+            ahead = await_rows(place, lambda times: len(times) >= 2)
+            clock.move(0)
+            right = clock.now()
+            now = await_rows(place, lambda times: len([t for t in times if t < right + 3600]) >= 2)
+            gone.over = True
+            await_databases(place, (there, away), ahead | now, 200 + 3 * PATIENCE)
+            # Live values do not wait for the history, and charts have what only memory has.
+            latest = max(t for t in there.times("shed") if t < right + 3600)
+            there.await_times("shed", lambda times: any(latest < t < right + 7200 for t in times))
+            deadline = time.monotonic() + PATIENCE
+            while True:
+                asked = clock.now()
+                path = f"/api/v1/packs/shed/history?from={int(asked) - 60}&values=voltage_v&level=recent"
+                got = json.loads(ask(f"http://127.0.0.1:{web}{path}"))
+                known = [t for t, volt in zip(got["t"], got["voltage_v"]) if volt is not None]
+                if known and known[-1] > asked - 10:  # what goes on is in memory alone
+                    break
+                assert time.monotonic() < deadline, got
+                time.sleep(0.3)
+
+
 if __name__ == "__main__":
-    main([follows_a_clock_that_jumps])
+    main([follows_a_clock_that_jumps, comes_back_from_the_future], at_once=2)

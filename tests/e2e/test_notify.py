@@ -310,6 +310,7 @@ def says_it_to_pushover_and_pushsafer():
             found = fields(body)
             assert path == "/api" and found["k"] == "safer-key" and found["d"] == "42" and found["pr"] == "1", found
             assert found["t"] == "shed: cell over voltage, protection" and found["m"].startswith("Pack shed"), found
+            assert found["c"] == "#C62828" and found["v"] == "3", found
         # It says no with a 200.
         service.text = '{"status":0,"error":"wrong key safer-key"}'
         status, said = test(section(f"type = pushsafer\nurl = {service.url}/api\nkey_file = {one}\n"))

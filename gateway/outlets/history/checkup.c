@@ -18,25 +18,26 @@ int64_t checkup_next(int64_t midnight)
     return history_start(LEVEL_DAY, midnight + DAY_S + DAY_S / 2);
 }
 
-static int64_t newest(struct query *query)
+static int64_t newest(struct query *query, int64_t now)
 {
     char name[64];
     int64_t last = INT64_MIN;
     for (unsigned n = 0; query_pack(query, n, name, sizeof name); n++) {
-        const int64_t found = query_last(query, name, LEVEL_RECENT);
+        const int64_t found = query_last_before(query, name, LEVEL_RECENT, now + 1);
         last = found > last ? found : last;
     }
     return last;
 }
 
-int64_t checkup_due(struct query *query, const char *pack)
+int64_t checkup_due(struct query *query, const char *pack, int64_t now)
 {
-    const int64_t last = newest(query), first = query_first(query, pack, LEVEL_HOUR);
-    const int64_t checked = query_checked(query, pack);
+    const int64_t last = newest(query, now), first = query_first(query, pack, LEVEL_HOUR);
+    const int64_t checked = query_checked(query, pack, now);
     if (last == INT64_MIN || first == INT64_MAX)
         return 0;
     const int64_t back = last - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    const int64_t next = checked != INT64_MIN
+    /* Of a year without the gateway, or in which it believed to be, nothing is to be said day by day. */
+    const int64_t next = checked != INT64_MIN && checked > back
                              ? checkup_next(checked)
                              : history_start(LEVEL_DAY, first > back ? first : back);
     return checkup_next(next) <= last ? next : 0;
@@ -173,11 +174,14 @@ bool checkup_day(struct query *query, const char *pack, int64_t midnight, struct
 struct taking {
     struct health_day *days;
     unsigned count, most;
+    int64_t to;
 };
 
 static bool take_kept(void *data, const struct health_day *day)
 {
     struct taking *taking = data;
+    if (day->from > taking->to)
+        return false;
     if (taking->count == taking->most) {
         memmove(taking->days, taking->days + 1, (taking->most - 1) * sizeof *taking->days);
         taking->count--;
@@ -186,36 +190,36 @@ static bool take_kept(void *data, const struct health_day *day)
     return true;
 }
 
-unsigned checkup_days(struct query *query, const char *pack, int64_t from, struct health_day *days,
-                      unsigned most)
+unsigned checkup_days(struct query *query, const char *pack, int64_t from, int64_t to,
+                      struct health_day *days, unsigned most)
 {
-    struct taking taking = {days, 0, most};
+    struct taking taking = {.days = days, .most = most, .to = to};
     query_health(query, pack, history_day(from), take_kept, &taking);
     return taking.count;
 }
 
-unsigned checkup_judge(struct query *query, const char *pack,
+unsigned checkup_judge(struct query *query, const char *pack, int64_t now,
                        struct health_finding findings[HEALTH_FINDINGS])
 {
     struct health_day *days = malloc(CHECKUP_DAYS * sizeof *days);
-    const int64_t checked = query_checked(query, pack);
+    const int64_t checked = query_checked(query, pack, now);
     unsigned count = 0;
     if (days && checked != INT64_MIN)
-        count =
-            checkup_days(query, pack, checked - CHECKUP_DAYS * (int64_t) DAY_S, days, CHECKUP_DAYS);
+        count = checkup_days(query, pack, checked - CHECKUP_DAYS * (int64_t) DAY_S, checked, days,
+                             CHECKUP_DAYS);
     const unsigned found = health_judge(days, count, findings);
     free(days);
     return found;
 }
 
-void checkup_report(const char *file, const char *pack, struct text *text)
+void checkup_report(const char *file, const char *pack, int64_t now, struct text *text)
 {
     char why[WHY_SIZE];
     struct health_finding findings[HEALTH_FINDINGS];
     struct query *query = file[0] ? query_open(file, why, sizeof why) : NULL;
     if (!query)
         return;
-    const unsigned found = checkup_judge(query, pack, findings);
+    const unsigned found = checkup_judge(query, pack, now, findings);
     for (unsigned i = 0; i < found; i++) {
         text_add(text, "Health: ");
         health_sentence(text, &findings[i]);

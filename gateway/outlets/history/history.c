@@ -215,7 +215,7 @@ static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
     bool done = false;
     while (query && !done && history->checking < history->count) {
         const char *pack = outlet_pack(history->outlet, history->checking)->source.name;
-        const int64_t due = checkup_due(query, pack);
+        const int64_t due = checkup_due(query, pack, (int64_t) floor(wall_now()));
         struct health_day day;
         done =
             due && checkup_day(query, pack, due, &day) && store_health(history->store, pack, &day);

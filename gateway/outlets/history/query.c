@@ -346,11 +346,14 @@ int64_t query_last_before(struct query *query, const char *pack, enum history_le
 
 /* ---- health ---- */
 
-int64_t query_checked(struct query *query, const char *pack)
+int64_t query_checked(struct query *query, const char *pack, int64_t now)
 {
-    const int64_t day = ask_number(
-        query, "SELECT max(day) FROM health WHERE pack = (SELECT id FROM pack WHERE name = ?1)",
-        pack, INT64_MIN);
+    char sql[200];
+    snprintf(sql, sizeof sql,
+             "SELECT max(day) FROM health WHERE pack = (SELECT id FROM pack WHERE name = ?1) AND "
+             "day <= %lld",
+             (long long) history_day(now));
+    const int64_t day = ask_number(query, sql, pack, INT64_MIN);
     return day == INT64_MIN ? day : start_of(day);
 }
 

@@ -62,8 +62,8 @@ struct query_event {
 void query_events(struct query *query, int64_t before, unsigned count,
                   void (*each)(void *data, const struct query_event *event), void *data);
 
-/** The midnight (UTC seconds) of the last day that health was looked at; INT64_MIN: none. */
-int64_t query_checked(struct query *query, const char *pack);
+/** The midnight (UTC seconds) of the last day up to that of `now` that health was looked at; INT64_MIN: none. */
+int64_t query_checked(struct query *query, const char *pack, int64_t now);
 
 /** Calls `each` for the days (yyyymmdd) from `from` on that health was looked at, the oldest first; false from it ends
  * the walk. */

@@ -477,8 +477,11 @@ static void write_days(struct influx *influx, struct query *query, struct influx
 {
     const char *name = pack->pack->source.name;
     const int64_t oldest = influx->current - CHECKUP_BACK_DAYS * (int64_t) DAY_S;
-    const int64_t from = influx->gaps.health > oldest ? influx->gaps.health + 1 : oldest;
-    const unsigned count = checkup_days(query, name, from, days, CHECKUP_BACK_DAYS);
+    /* One that lies ahead is of a clock that was wrong. */
+    const int64_t confirmed = influx->gaps.health < influx->current ? influx->gaps.health : 0;
+    const int64_t from = confirmed > oldest ? confirmed + 1 : oldest;
+    const unsigned count =
+        checkup_days(query, name, from, influx->current, days, CHECKUP_BACK_DAYS);
     unsigned written = 0;
     for (unsigned n = 0; n < count; n++) {
         struct text text;
@@ -537,7 +540,7 @@ static void on_daily(void *data)
     const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
     if (influx->daily_waits)
         influx->look_at = now;
-    if (done > influx->gaps.health) {
+    if (done > influx->gaps.health || influx->gaps.health > influx->current) {
         influx->gaps.health = done;
         influx->changed = true;
     }

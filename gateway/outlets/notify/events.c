@@ -8,10 +8,11 @@
 #define SOC_HYSTERESIS 5.0
 #define CELL_HYSTERESIS 0.8
 #define FULL_PERCENT 99.95
+#define JUMP_S 5.0
 
 void events_init(struct events *events)
 {
-    *events = (struct events){.full_since = NAN};
+    *events = (struct events){.full_since = NAN, .offset = NAN};
     for (unsigned i = 0; i < WATCHES; i++)
         events->watches[i] = (struct watch){
             .since = {-INFINITY, NAN, NAN}, .began = NAN, .ended = NAN, .told_at = NAN};
@@ -163,6 +164,17 @@ static void begin_anew(struct events *events, double now)
         events->full_since = now;
 }
 
+/* A clock that was wrong when something began is right now: it began as long ago as before. */
+static void follow_clock(struct events *events, double now, double time)
+{
+    const double by = time - now - events->offset;
+    for (unsigned i = 0; i < WATCHES && fabs(by) > JUMP_S; i++) {
+        events->watches[i].began += by;
+        events->watches[i].ended += by;
+    }
+    events->offset = time - now;
+}
+
 void events_look(struct events *events, const struct notify_config *config, const struct seen *seen,
                  double now, double time, int day,
                  void (*tell)(void *data, unsigned watch, const struct happening *happening),
@@ -170,6 +182,7 @@ void events_look(struct events *events, const struct notify_config *config, cons
 {
     const struct teller teller = {
         .config = config, .tell = tell, .data = data, .now = now, .time = time};
+    follow_clock(events, now, time);
     if (seen->fresh && !events->fresh && events->seen)
         begin_anew(events, now);
     events->fresh = seen->fresh;

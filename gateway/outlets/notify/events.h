@@ -31,6 +31,7 @@ struct events {
     int full_day;              /* yyyymmdd, on which it was told */
     bool fresh;                /* as seen last */
     bool seen;                 /* fresh values, in this life */
+    double offset;             /* of the time of day to the clock; NaN: not known yet */
 };
 
 /* A pack at this moment. */

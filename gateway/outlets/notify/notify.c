@@ -217,7 +217,7 @@ static void send_report(struct notify *notify, struct notify_pack *only)
         struct text text = text_in(part, sizeof part);
         report_pack(&text, &pack->pack->source, &pack->tally,
                     outlet_fresh(notify->outlet, pack->pack, now), time);
-        checkup_report(notify->config->history, pack->pack->source.name, &text);
+        checkup_report(notify->config->history, pack->pack->source.name, (int64_t) time, &text);
         const size_t before = strlen(message.text);
         if (before > 0 && before + text.size + sizeof sun > most)
             post_report(notify, &message, notify->gateway, ~0u, ~0u);
@@ -367,6 +367,8 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         look(notify, pack, now);
     }
     notify->looked = now;
+    /* A clock that was set back: what is due from now on is ours. */
+    notify->since = fmin(notify->since, time);
     send_due_reports(notify);
     delivery_tell_held(&notify->delivery, notify->gateway, now, wall_now());
     send_next(notify);

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "outlets/transfer.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -159,6 +160,14 @@ static int priority_of(const struct notify_config *config, const struct message 
     return message->level == ALARM_WARNING ? 0 : -1;
 }
 
+/* Of the icon, which stays the one of the account. */
+static const char *color_of(const struct message *message)
+{
+    return message->level == ALARM_PROTECTION ? "#C62828"
+           : message->level == ALARM_WARNING  ? "#EF6C00"
+                                              : "#2E7D32";
+}
+
 static const char *tag_of(const struct message *message)
 {
     if (message->level == ALARM_PROTECTION)
@@ -267,19 +276,39 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
         add_field(&form, "t", message->title);
         add_field(&form, "m", message->text);
         add_number(&form, "pr", priority);
+        add_field(&form, "c", color_of(message));
+        if (message->level > 0)
+            add_number(&form, "v", message->level == ALARM_PROTECTION ? 3 : 1);
     }
     if (config->device[0])
         add_field(&form, over ? "device" : "d", config->device);
     if (config->sound[0])
         add_field(&form, over ? "sound" : "s", config->sound);
-    if (link[0])
+    if (link[0]) {
         add_field(&form, over ? "url" : "u", link);
+        add_field(&form, over ? "url_title" : "ut", "packgate");
+    }
     if (priority == 2) {
         add_number(&form, over ? "retry" : "re", EMERGENCY_REPEAT_S);
         add_number(&form, over ? "expire" : "ex", EMERGENCY_END_S);
     }
     request->body = room;
     return !form.failed && !form.text.cut;
+}
+
+bool request_stays_here(const char *url)
+{
+    char *host = NULL;
+    struct in_addr address;
+    CURLU *parts = curl_url();
+    const bool known = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                       curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK;
+    const bool own = known && (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+                               (inet_pton(AF_INET, host, &address) == 1 &&
+                                ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET));
+    curl_free(host);
+    curl_url_cleanup(parts);
+    return own;
 }
 
 /* Lines end with CR LF, and none is too long for a mail server. */
@@ -329,9 +358,7 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
         at += size + strspn(at + size, ", ");
     }
     /* On the way to another host nobody is to read it, or the password. */
-    const bool own = strncmp(secrets->url, "smtp://127.", 11) == 0 ||
-                     strncmp(secrets->url, "smtp://[::1]", 12) == 0 ||
-                     strncmp(secrets->url, "smtp://localhost", 16) == 0;
+    const bool own = request_stays_here(secrets->url);
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long) (own ? CURLUSESSL_TRY : CURLUSESSL_ALL));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, config->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, request->recipients);

@@ -31,6 +31,9 @@ struct request {
     size_t answered, came; /* of its beginning, of all of it */
 };
 
+/** Whether an address is one of this host, by its name or number alone: 127.x, ::1, localhost. */
+bool request_stays_here(const char *url);
+
 /** How many bytes of text the service takes. */
 size_t request_text_most(enum notify_type type);
 

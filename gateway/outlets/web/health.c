@@ -121,13 +121,14 @@ void health_answer(const char *file, struct http_request *request, const char *p
         http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the history cannot be read");
         return;
     }
-    const unsigned count =
-        checkup_days(query, pack, (int64_t) (floor(wall) - (most + 1) * DAY_S), days, most);
+    const unsigned count = checkup_days(query, pack, (int64_t) (floor(wall) - (most + 1) * DAY_S),
+                                        (int64_t) floor(wall), days, most);
     json_t *object = json_object();
     put_days(object, days, count);
     put_cells(object, days, count);
-    json_object_set_new(object, "findings",
-                        list_findings(findings, checkup_judge(query, pack, findings)));
+    json_object_set_new(
+        object, "findings",
+        list_findings(findings, checkup_judge(query, pack, (int64_t) floor(wall), findings)));
     free(days);
     query_close(query);
     char *text = json_text(object);

@@ -78,7 +78,7 @@ static int64_t memory_from(struct query *query, const struct query_ask *ask)
         return INT64_MIN;
     const bool long_one = ask->level >= LEVEL_HOUR;
     const enum history_level level = long_one ? LEVEL_RECENT : ask->level;
-    const int64_t last = query_last(query, ask->pack, level);
+    const int64_t last = query_last_before(query, ask->pack, level, ask->to);
     return last == INT64_MIN ? last : last + history_step(level);
 }
 

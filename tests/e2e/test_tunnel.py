@@ -288,14 +288,14 @@ class SlowBoard:
 
 class Laggard:
     """A serial server with one board behind it. On demand the board is late with one answer to 0x90, which only the gateway asks:
-    it comes when that was given up, and goes to whoever is connected then. All else it answers at once."""
+    it comes at the worst moment, right before what is asked next, and goes to whoever is connected then."""
 
     def __init__(self, url):
         self.far = socket.create_connection((url.split("/")[2].split(":")[0], int(url.rsplit(":", 1)[1])), PATIENCE)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = "tcp://127.0.0.1:%d" % self.listener.getsockname()[1]
         self.lagging, self.lagged = False, 0
-        self.late = []  # (when, frame)
+        self.late = b""
         self.ending, self.near = False, None
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -303,8 +303,6 @@ class Laggard:
     def serve(self):
         pending = b""
         while not self.ending:
-            while self.late and self.late[0][0] <= time.monotonic():
-                self.say(self.late.pop(0)[1])
             ready = select.select([self.listener, self.far] + ([self.near] if self.near else []), [], [], 0.02)[0]
             if self.listener in ready:
                 self.hang_up()
@@ -322,8 +320,7 @@ class Laggard:
         if frame[2] != 0x90 or not self.lagging:
             self.say(frame)
             return
-        self.lagging = False
-        self.late.append((time.monotonic() + 0.8, frame))
+        self.lagging, self.late = False, frame
         self.lagged += 1
 
     def say(self, data):
@@ -339,6 +336,8 @@ class Laggard:
         except OSError:
             data = b""
         if data:
+            self.say(self.late)
+            self.late = b""
             self.far.sendall(data)
         else:
             self.hang_up()

@@ -5,13 +5,19 @@
 #include <math.h>
 
 #define SILENT_S 1.75 /* without a byte: a set is missing */
+#define LATE_S 1.1    /* the same behind an opening: what comes is late */
+#define SLACK_S 0.25  /* in when a set is said */
 #define PACED 3       /* sets that come at the usual pace: nothing has piled up */
 #define AGE_UNKNOWN_S 1e6
 
 void talk_init(struct talk *talk)
 {
-    *talk = (struct talk){
-        .held_at = NAN, .said_at = NAN, .gap_s = NAN, .silent_at = NAN, .silent_till = NAN};
+    *talk = (struct talk){.held_at = NAN,
+                          .said_at = NAN,
+                          .gap_s = NAN,
+                          .silent_at = NAN,
+                          .silent_till = NAN,
+                          .first_s = NAN};
 }
 
 void talk_opened(struct talk *talk, bool forgets, double now)
@@ -21,6 +27,7 @@ void talk_opened(struct talk *talk, bool forgets, double now)
     talk->opened_at = now;
     talk->paced = talk->sets = 0;
     talk->behind_s = 0;
+    talk->spread = false;
     if (!forgets && talk->heard_at > 0)
         return;
     talk->heard_at = now;
@@ -31,19 +38,24 @@ bool talk_heard(struct talk *talk, double now)
 {
     double silence_s = now - talk->heard_at;
     talk->heard_at = now;
-    bool silent = silence_s >= SILENT_S;
+    bool silent = silence_s >= (talk->forgets && talk->sets == 0 ? LATE_S : SILENT_S);
     if (silent && talk->sets > 0) {
         talk->silent_at = talk->said_at + TALK_S;
         talk->silent_till = now;
     }
     if (silent)
         talk->paced = 0;
-    /* Right behind an opening it is a delay that is always there. */
+    if (talk->sets == 0 && (silent || talk->lag_s == 0)) {
+        talk->constant = silent && fabs(silence_s - talk->first_s) <= TALK_S + SLACK_S;
+        talk->first_s = silent ? silence_s : NAN;
+    }
+    /* Right behind an opening it may be a delay that is always there: opened anew, it is silent for as long again. */
     if (silent && (!talk->forgets || talk->sets == 0))
         talk->lag_s = fmax(talk->lag_s, silence_s);
     else if (silent)
         talk->behind_s = fmax(talk->behind_s, silence_s);
-    return talk->forgets && talk->disorder_s == 0 && talk->behind_s > 0;
+    bool may_end = talk->behind_s > 0 || (talk->lag_s > 0 && !talk->constant);
+    return talk->forgets && talk->disorder_s == 0 && may_end;
 }
 
 static double late_s(const struct recall *recall, uint32_t hash, double at, double now)
@@ -54,7 +66,8 @@ static double late_s(const struct recall *recall, uint32_t hash, double at, doub
 double talk_late(const struct talk *talk, const struct recall *recall, uint32_t hash, double now)
 {
     /* What has piled up comes all at once, too. */
-    bool piled_up = talk->forgets ? talk->behind_s > 0 : talk->paced < PACED;
+    bool piled_up = talk->forgets ? talk->behind_s > 0 || (talk->lag_s > 0 && !talk->spread)
+                                  : talk->paced < PACED;
     double since_s = now - talk->said_at;
     bool extra = since_s < TALK_SOON_S && since_s + talk->gap_s < TALK_S + TALK_SOON_S;
     if (!extra || (piled_up && talk->disorder_s == 0))
@@ -93,6 +106,7 @@ double talk_said(struct talk *talk, struct recall *recall, uint32_t hash, double
     recall_ask(recall, 0, now);
     recall_answer(recall, 0, now, hash);
     talk->paced = soon ? 0 : talk->paced + 1;
+    talk->spread |= talk->sets > 0 && !soon;
     talk->sets++;
     if (!talk->forgets && soon && talk->sets == 2)
         talk->lag_s = AGE_UNKNOWN_S;

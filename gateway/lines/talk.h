@@ -5,8 +5,8 @@
  * Nothing can be asked, so the pace has to tell. A silence in between means that something stood still or was lost: what comes
  * behind it may be as old as the silence was long. What has piled up comes faster than it was said: once sets come at their
  * usual pace, nothing of it is left. A port that forgets (TCP) is opened anew instead, as what stood still may stay late at
- * the usual pace. If it is silent
- * right behind that, it is a delay that is always there, and no pace ends it. A port that does not forget (a pty whose other
+ * the usual pace. So it is where nothing comes right behind the opening. If it is silent
+ * then once more, it is a delay that is always there, and no pace ends it. A port that does not forget (a pty whose other
  * end keeps what nobody took, a serial server behind it) may bring what has piled up before it was opened: its first
  * set is held until it is clear that none follows at once.
  *
@@ -31,6 +31,8 @@ struct talk {
     double silent_at,
         silent_till; /* the last silence, from the set that is missing on; NaN: none yet */
     double heard_at; /* the last byte, or the opening */
+    double first_s;  /* the silence behind the last opening, if it was too long; NaN: it was not */
+    bool constant;   /* and so it was at the one before */
     double said_at;  /* the last set; NaN: none since the opening */
     double gap_s;    /* between the last two; NaN: there were none since the opening */
     double news_at;  /* the last one that was not said before */
@@ -39,6 +41,7 @@ struct talk {
     double
         disorder_s; /* the line says things twice or out of order, by up to so long; 0: it does not */
     unsigned sets;  /* since the opening */
+    bool spread;    /* of them, some did not come all at once */
     unsigned paced; /* of them, in a row, came at the usual pace */
     double held_at; /* when the set that is held came; NaN: none is */
     uint32_t held_hash;

@@ -259,7 +259,8 @@ static void talk(struct simulator *simulator, struct member *member)
     bms->driver->emulate(bms, &member->pack, NULL, 0, &simulator->output);
     for (int i = 0; i < CONNECTIONS; i++)
         if (simulator->connections[i])
-            reply(simulator, member, simulator->connections[i]->link, 0);
+            reply(simulator, member, simulator->connections[i]->link,
+                  member->options.delay_ms / 1e3);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)

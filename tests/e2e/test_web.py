@@ -446,8 +446,9 @@ def test_old_orders():
             time.sleep(ORDER_VALID_S + 0.5)
         finally:
             os.kill(outlet, signal.SIGCONT)
-        for client in clients:
-            answer = read_all(client)  # and the connection ends: the next request has nothing to do with it
+        answers = [read_all(client) for client in clients]  # and the connection ends: the next request has nothing to do with it
+        assert all(answers[2:]), answers
+        for answer in filter(None, answers):  # those before may have been closed already where the machine is very slow
             assert answer.startswith(b"HTTP/1.1 503 ") and b"too late" in answer, answer
         assert page.json("/api/v1/packs/shed")["charge_mos"] == 1 and not page.json("/api/v1/gateway")["tunnels"][0]["open"]
         assert post(page, "packs/shed/switch", {"charge_mos": 0}, cookie)[0] == 200

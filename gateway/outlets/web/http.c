@@ -18,7 +18,7 @@
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
 #define LATE_S 1.5    /* from one turn of the loop to the next, of which there is one each second */
-#define LONG_S 2.0    /* what is sent behind a request that takes so long may be that old itself */
+#define OLD_S 3.0     /* what may have come so long ago is not to be taken for new */
 #define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
 
 enum client_state {
@@ -116,7 +116,8 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
 
 /* ---- what has lain here ---- */
 
-/* What comes on this connection may be as old as that: it ends with its next answer, the one after it has nothing old. */
+/* What its next request has may be as old as that. When this is long, the connection ends with the answer: what else lies in it
+ * would be as old, or is in a buffer of the library, which does not tell. */
 static void grow_old(struct client *client, double since)
 {
     if (!client->old || since < client->old_since)
@@ -390,7 +391,9 @@ static enum MHD_Result send_answer(struct client *client)
 {
     struct MHD_Response *response = client->response;
     client->response = NULL;
-    if (client->ends || client->old || clock_now() - client->begun_at > LONG_S)
+    const double now = clock_now();
+    if (client->ends || now - client->begun_at > OLD_S ||
+        (client->old && now - client->old_since > OLD_S))
         MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
         MHD_queue_response(client->request.connection, client->status, response);
@@ -481,7 +484,8 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     if (client->is_stream)
         client->request.http->counters.streams--;
     client->begun = client->is_stream = client->paused = false;
-    if (clock_now() - client->begun_at > LONG_S)
+    client->old = false;
+    if (clock_now() - client->begun_at > OLD_S)
         grow_old(client, client->begun_at);
     enter(client, CLIENT_RESTING);
     struct http_request *request = &client->request;

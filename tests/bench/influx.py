@@ -1,18 +1,65 @@
 # SPDX-License-Identifier: MIT
 """What feeding a database takes: 64 packs, processor and memory of the outlet, alone and together with notifications, and a day of
-theirs caught up while Modbus clients ask, with the slowest answer beside what it is without.
+theirs caught up while a Modbus client asks, with the slowest answers beside what they are without. Of that some hours more into a
+receiver that does nothing but answer, and into a database that has a core to itself: what a database takes on the same host is not ours.
 
     influx.py BUILD             BENCH_SECONDS (20) of peace, BENCH_HOURS (24) of a history to catch up"""
 
+import contextlib
 import os
+import re
+import signal
+import socket
 import sqlite3
-import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+
+
+def ask_until_told(port):
+    """A Modbus client in a process of its own, which prints how long answers took when it is told to end."""
+    times, over = [], []
+    signal.signal(signal.SIGTERM, lambda *_: over.append(True))
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while not over:
+            begin = time.monotonic()
+            connection.sendall(struct.pack(">HHHBBHH", len(times) & 0xFFFF, 0, 6, 1, 3, 290, 20))
+            connection.recv(300)
+            times.append(1000 * (time.monotonic() - begin))
+            time.sleep(0.002)
+    times.sort()
+    parts = (("median", 0.5), ("p99", 0.99), ("p99.9", 0.999))
+    print(", ".join(f"{name} {times[int(len(times) * part)]:.2f}" for name, part in parts) + f", worst {times[-1]:.1f} ms")
+
+
+def swallow():
+    """A receiver that reads what it is sent, and says that it has it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+
+    def talk(connection):
+        stream = connection.makefile("rb")
+        while True:
+            size = 0
+            while line := stream.readline().strip():
+                size = int(line.split(b":")[1]) if line.lower().startswith(b"content-length:") else size
+            if size == 0:
+                return
+            stream.read(size)
+            connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+
+    while True:
+        threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+
+
+if sys.argv[1] == "ask":
+    sys.exit(ask_until_told(int(sys.argv[2])))
+if sys.argv[1] == "swallow":
+    sys.exit(swallow())
 
 BUILD = sys.argv[1]
 sys.argv[1] = os.path.join(BUILD, "packgate")
@@ -62,27 +109,15 @@ def packs():
                    for n in range(1, PACKS + 1))
 
 
-class Asking(threading.Thread):
-    """A Modbus client that measures how long answers take, in ms."""
+class Asking:
+    """A client beside a gateway."""
 
     def __init__(self, gateway):
-        super().__init__(daemon=True)
-        self.client, self.times, self.over = gateway.client(), [], False
-        self.start()
-
-    def run(self):
-        while not self.over:
-            begin = time.monotonic()
-            self.client.read_holding_registers(290, 20, slave=1)
-            self.times.append(1000 * (time.monotonic() - begin))
-            time.sleep(0.005)
+        self.process = subprocess.Popen([sys.executable, __file__, "ask", str(gateway.port)], stdout=subprocess.PIPE)
 
     def result(self):
-        self.over = True
-        self.join()
-        self.client.close()
-        times = sorted(self.times)
-        return f"median {statistics.median(times):.2f} ms, p99 {times[int(len(times) * 0.99)]:.2f} ms, worst {times[-1]:.1f} ms"
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.communicate()[0].decode().strip()
 
 
 def fill(path, hours):
@@ -102,42 +137,80 @@ def fill(path, hours):
     return len(ids) * hours * 360
 
 
+def catch_up(gateway, file, receiver, words, rows):
+    """Until no interval is owed but the last ones. The file tells without a question to the gateway."""
+    pid, begin = outlet_pid(gateway, "influx"), time.monotonic()
+    database = cpu_of(receiver)
+    asking = Asking(gateway)
+    while time.monotonic() - begin < 5 or any(int(gap) < time.time() - 60
+                                              for gap in re.findall(r"^gap (\d+)", read(file + ".sent-one"), re.M)):
+        time.sleep(0.5)
+    span = time.monotonic() - begin
+    print(f"{words}: {rows} rows in {span:.0f} s, {rows / span:.0f} a second; {100 * cpu_of(pid) / span:.0f} % of a core, "
+          f"{100 * (cpu_of(receiver) - database) / span:.0f} % for the receiver; {memory_of(pid)[0]:.1f} MiB resident", flush=True)
+    print(f"  Modbus meanwhile: {asking.result()}", flush=True)
+
+
+def read(path):
+    with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as file:
+        return file.read()
+    return "gap 0 1"
+
+
+def in_peace(folder, database):
+    """What it takes while all is well; the history that it leaves."""
+    file = os.path.join(folder, "history.db")
+    notify = f"[notify nobody]\ntype = webhook\nurl = {database.url}/nowhere\nevents = alarm, started\nreport = 12:00\n"
+    with Gateway(packs() + history(file) + section(database.url + "/write") + notify) as gateway:
+        pid, other = outlet_pid(gateway, "influx"), outlet_pid(gateway, "notify")
+        time.sleep(30)
+        before, begin = cpu_of(pid), time.monotonic()
+        asking = Asking(gateway)
+        time.sleep(SECONDS)
+        share = (cpu_of(pid) - before) / (time.monotonic() - begin)
+        print(f"64 packs each 10 s: {100 * share:.2f} % of a core", flush=True)
+        print(f"  Modbus meanwhile: {asking.result()}", flush=True)
+        sizes = {"influx": memory_of(pid), "notify": memory_of(other)}
+        for name, (resident, own) in sizes.items():
+            print(f"{name}: {resident:.1f} MiB resident, {own:.1f} its own", flush=True)
+        both = len(frames(pid) | frames(other)) * PAGE / (1 << 20)
+        print(f"both: {sum(resident for resident, _ in sizes.values()):.1f} MiB by ps, {both:.1f} with what they share counted once", flush=True)
+    return file
+
+
+def history(file):
+    return f"[history]\nfile = {file}\ncommit = 10s\n"
+
+
+def section(url):
+    return f"[influx one]\nurl = {url}\n"
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="packgate-bench-influx-")
-    file = os.path.join(folder, "history.db")
-    history = f"[history]\nfile = {file}\ncommit = 10s\n"
     with VictoriaMetrics() as database:
-        section = f"[influx one]\nurl = {database.url}/write\n"
-        notify = "[notify nobody]\ntype = webhook\nurl = http://127.0.0.1:1/\nevents = alarm\nreport = 12:00\n"
-        with Gateway(packs() + history + section + notify) as gateway:
-            pid = outlet_pid(gateway, "influx")
-            time.sleep(20)
-            before, begin = cpu_of(pid), time.monotonic()
-            asking = Asking(gateway)
-            time.sleep(SECONDS)
-            share = (cpu_of(pid) - before) / (time.monotonic() - begin)
-            print(f"64 packs each 10 s: {100 * share:.2f} % of a core, {memory_of(pid)[0]:.1f} MiB resident, {memory_of(pid)[1]:.1f} its own",
-                  flush=True)
-            print(f"Modbus meanwhile: {asking.result()}", flush=True)
-            other = outlet_pid(gateway, "notify")
-            both = len(frames(pid) | frames(other)) * PAGE / (1 << 20)
-            print(f"notify: {memory_of(other)[0]:.1f} MiB resident, {memory_of(other)[1]:.1f} its own; both: "
-                  f"{memory_of(pid)[0] + memory_of(other)[0]:.1f} MiB by ps, {both:.1f} with what they share counted once", flush=True)
-        rows = fill(file, HOURS)
+        file = in_peace(folder, database)
+    some = min(HOURS, 3)
+    rows = fill(file, some)
+    with contextlib.ExitStack() as stack:
+        swallower = stack.enter_context(subprocess.Popen([sys.executable, __file__, "swallow"], stdout=subprocess.PIPE))
+        stack.callback(swallower.kill)
         os.unlink(file + ".sent-one")
-        with Gateway(packs() + history + section + "backfill = all\n") as gateway:
-            pid, begin = outlet_pid(gateway, "influx"), time.monotonic()
-            asking = Asking(gateway)
-            while True:
-                time.sleep(1)
-                status = subprocess.run([sys.argv[1], "status", "-c", gateway.path], stdout=subprocess.PIPE, check=False).stdout.decode()
-                line = next(line for line in status.splitlines() if line.startswith("influx one"))
-                if time.monotonic() - begin > 5 and "behind" not in line:
-                    break
-            span = time.monotonic() - begin
-            print(f"caught up {HOURS} hours of 64 packs ({rows} rows) in {span:.0f} s: {rows / span:.0f} rows/s, "
-                  f"{100 * cpu_of(pid) / span:.0f} % of a core, {memory_of(pid)[0]:.1f} MiB resident, {memory_of(pid)[1]:.1f} its own", flush=True)
-            print(f"Modbus meanwhile: {asking.result()}", flush=True)
+        url = f"http://127.0.0.1:{int(swallower.stdout.readline())}/write"
+        with Gateway(packs() + history(file) + section(url) + "backfill = all\n") as gateway:
+            catch_up(gateway, file, swallower.pid, f"{some} hours into a receiver that does nothing", rows)
+    cores = sorted(os.sched_getaffinity(0))
+    with VictoriaMetrics() as database:
+        for thread in os.listdir(f"/proc/{database.process.pid}/task"):
+            os.sched_setaffinity(int(thread), cores[-1:])
+        os.unlink(file + ".sent-one")
+        with Gateway(packs() + history(file) + section(database.url + "/write") + "backfill = all\n") as gateway:
+            catch_up(gateway, file, database.process.pid, f"{some} hours into a database on one core", rows)
+    rows = fill(file, HOURS)
+    with VictoriaMetrics() as database:
+        os.unlink(file + ".sent-one")
+        with Gateway(packs() + history(file) + section(database.url + "/write") + "backfill = all\n") as gateway:
+            catch_up(gateway, file, database.process.pid, f"{HOURS} hours into a database", rows)
             found = database.rows('packgate_voltage_v{pack="p7"}')[0][1]
             print(f"of pack p7: {len(found)} samples of voltage, {len(set(found))} times")
     subprocess.run(["rm", "-rf", folder], check=True)

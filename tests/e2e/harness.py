@@ -69,6 +69,8 @@ class Program:
             self.process.send_signal(how)
         status = self.process.wait(PATIENCE)
         self.reader.join(PATIENCE)
+        # To close what the reader waits for would be to wait with it, for ever.
+        assert not self.reader.is_alive(), "what it has started holds its output open: " + " ".join(self.process.args)
         while not self.queue.empty():
             line = self.queue.get()
             if line is not None:

@@ -363,6 +363,34 @@ def telegraf_takes_it():
         assert {413, 429, 400, 204} <= set(listeners["second"].said), listeners["second"].said
 
 
+def niceness(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[16])
+
+
+def catches_up_behind_others():
+    """Hours of rows are sent with less priority than the gateway has; what is owed for a moment changes nothing."""
+    server, url = simulate("daly", "profile=fixed,cells=8")
+    with server, Place() as place, Database() as database:
+        text = PACK.format("shed", url, 1) + HISTORY.format(place.file) + section("one", database.url)
+        with Gateway(text) as gateway:
+            gateway.wait_published("shed")
+            place.await_rows("shed", 1)
+            database.await_times("shed", lambda got: len(got) >= 2)
+            assert niceness(outlet_pid(gateway, "influx")) == niceness(gateway.process.pid)
+        end = int(time.time()) // 10 * 10 - 600
+        wanted = range(end - 3000 * 10, end, 10)
+        with contextlib.closing(sqlite3.connect(place.file, timeout=PATIENCE)) as file, file:
+            cells = ", ".join(f"c{n}" for n in range(1, 9))
+            file.executemany(f"INSERT INTO recent(pack, t, n, voltage_mv, soc_permille, {cells}, flags) "
+                             f"VALUES(1, ?, 10, 26400, 550{', 3300' * 8}, 0)", ([t] for t in wanted))
+        os.unlink(place.file + ".sent-one")
+        with Gateway(text + "backfill = all\n") as gateway:
+            times = database.await_times("shed", lambda got: len(got) >= len(wanted) + 2)
+            assert set(wanted) <= set(times), sorted(set(wanted) - set(times))[:3]
+            assert niceness(outlet_pid(gateway, "influx")) == min(os.nice(0) + 10, 19) and niceness(gateway.process.pid) == os.nice(0)
+
+
 def resident(pid):
     """MiB, as ps shows it."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
@@ -391,4 +419,5 @@ if __name__ == "__main__":
     for tool in ("influxd", "victoria-metrics"):
         assert shutil.which(tool), f"{tool} is missing"
     main([nothing_is_lost, what_it_sends, silent_packs_say_so, real_databases, without_a_history,
-          with_a_lost_history, telegraf_takes_it, is_small], at_once=8)
+          with_a_lost_history, telegraf_takes_it, is_small, catches_up_behind_others],
+         at_once=9)

@@ -55,6 +55,8 @@
 #define DAYS_AT_ONCE 3 /* of each pack */
 #define DAY_S 86400
 #define MINUTE_S 60
+#define MUCH (BATCH_SIZE / 4)
+#define GIVE_WAY 10
 #define EMPTY_TURNS 16 /* spans without rows, before others have their turn */
 
 struct influx {
@@ -87,6 +89,7 @@ struct influx {
     struct trouble trouble;
     char words[POST_WORDS];
     bool lost_told, history_told, file_told;
+    bool gives_way; /* to the gateway, and to all others */
     double saved_at;
     bool changed; /* gaps, since they were saved */
     uint32_t sent, lost, failed;
@@ -413,6 +416,16 @@ static bool is_under_way(const struct influx *influx)
            only->from >= influx->live_at && only->to <= influx->live_at + influx->step;
 }
 
+/* Hours are owed, and reading them takes a fifth of a core: whoever has an answer to give goes first, which a process of
+ * the same priority makes wait for some milliseconds. It cannot be taken back, and need not. */
+static bool give_way(const struct influx *influx)
+{
+    errno = 0;
+    if (nice(GIVE_WAY) == -1 && errno != 0)
+        log_debug("%s: it keeps its priority: %s", influx->who, strerror(errno));
+    return true;
+}
+
 static void fill(struct influx *influx)
 {
     const double now = clock_now();
@@ -435,6 +448,8 @@ static void fill(struct influx *influx)
     for (int turn = 0; again && turn < EMPTY_TURNS && influx->gaps.count > 0; turn++)
         again = read_gap(influx, query, now);
     query_close(query);
+    if (influx->late.size > MUCH && !influx->gives_way)
+        influx->gives_way = give_way(influx);
     influx->late_at =
         fmax(influx->late_at, now + influx->late.rows / (double) influx->config->catch_up);
     if (influx->late.rows > 0)

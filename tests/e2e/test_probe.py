@@ -16,7 +16,7 @@ import threading
 
 from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main
 
-AT_A_TIME = 40
+AT_A_TIME = 12  # of the short ones, beside all of the long ones
 
 # What may be sent, by the protocol sheets. JK-PB is asked for a record by writing to the register that triggers it.
 READS = {
@@ -345,8 +345,8 @@ def check_interrupted(_):
 
 # ---- many of them at a time: they mostly wait ----
 
-def start(check, cases):
-    return {POOL.submit(check, case): (check, case) for case in cases}
+def start(pool, check, cases):
+    return {pool.submit(check, case): (check, case) for case in cases}
 
 
 def finish(jobs):
@@ -357,14 +357,15 @@ def finish(jobs):
         check(case)
 
 
-POOL = concurrent.futures.ThreadPoolExecutor(AT_A_TIME)
-ALL_JOBS = start(check_all, BUSES)
-ALONE_JOBS = start(check_alone, ["alone"])
-INTERRUPTED_JOBS = start(check_interrupted, ["interrupted"])
-TCP_JOBS = start(check_over_tcp, CASES)
-PTY_JOBS = start(check_over_pty, PTY_CASES)
-SILENT_JOBS = start(check_silence, ["silence"])
-ECHO_JOBS = start(check_echo, ["echo"])
+LONG = concurrent.futures.ThreadPoolExecutor(len(BUSES) + 1)
+SHORT = concurrent.futures.ThreadPoolExecutor(AT_A_TIME)
+ALL_JOBS = start(LONG, check_all, BUSES)
+ALONE_JOBS = start(LONG, check_alone, ["alone"])
+INTERRUPTED_JOBS = start(SHORT, check_interrupted, ["interrupted"])
+SILENT_JOBS = start(SHORT, check_silence, ["silence"])
+ECHO_JOBS = start(SHORT, check_echo, ["echo"])
+PTY_JOBS = start(SHORT, check_over_pty, PTY_CASES)
+TCP_JOBS = start(SHORT, check_over_tcp, CASES)
 ALL = [*ALL_JOBS, *ALONE_JOBS, *INTERRUPTED_JOBS, *TCP_JOBS, *PTY_JOBS, *SILENT_JOBS, *ECHO_JOBS]
 
 

@@ -185,6 +185,20 @@ def one_that_wants_to_be_alone_is():
         assert times[at + 1] == "alone", times
 
 
+def busy_ones_run_beside_those_that_wait():
+    """One of them for each core, and gently."""
+    busy = 'nice >>nice; echo "$0" >>times; until [ -e waits ]; do sleep 0.01; done; sleep 0.1; echo "$0" >>times; '
+    waits = "touch waits; until [ -e times ]; do sleep 0.01; done; "
+    with folder_of(unit_one=busy + GOOD, unit_two=busy + GOOD, one=waits + GOOD, two=waits + GOOD) as folder:
+        status, lines = run(folder, "unit", "e2e", JOBS="1")
+        assert status == 0, lines
+        with open(f"{folder}/times", encoding="ascii") as file:
+            first, again, second, again_second = file.read().split()
+        assert first == again != second == again_second
+        with open(f"{folder}/nice", encoding="ascii") as file:
+            assert {int(said) for said in file.read().split()} == {min(19, os.nice(0) + 5)}
+
+
 def one_that_fails_beside_others_runs_again_alone():
     once = '[ -e again ] || { touch again; echo "1..1"; echo "not ok 1 - a"; exit 1; }; '
     with folder_of(bad=once + GOOD, good=GOOD) as folder:
@@ -198,5 +212,5 @@ def one_that_fails_beside_others_runs_again_alone():
 main([counts_what_passes, failing_case_is_shown, dying_program_fails, program_without_all_its_cases_fails,
       skipped_case_fails, missing_program_fails, hanging_program_is_ended, nothing_outlives_its_test,
       interrupted_run_ends_its_tests, names_pick_tests, one_that_wants_to_be_alone_is,
-      sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
+      busy_ones_run_beside_those_that_wait, sanitized_run_leaves_out_what_has_its_own_build, what_is_on_demand_runs_only_by_name,
       one_that_fails_beside_others_runs_again_alone])

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "table.h"
 
+#include "outlets/outlets.h"
 #include "lines/device.h"
 #include "config/keys.h"
 #include "config/keys_manual.h"
@@ -17,18 +18,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: packgate check [FILE]\n"
-                            "       packgate check --keys[=man]\n\n"
-                            "Checks a configuration (" CONFIG_DEFAULT
-                            " by default, '-' for standard input) and prints what is wrong as\n"
-                            "file:line: what is wrong and what was expected; else its lines, packs "
-                            "and units as a table. What this host\n"
-                            "lacks (a device, a baud rate, an address to listen on) is a warning.\n"
-                            "  -c, --config FILE  the same as FILE\n"
-                            "      --keys[=man]   prints all sections and keys with their ranges, "
-                            "defaults and meanings; as text, or as the\n"
-                            "                     part of packgate.ini(5) that they are\n"
-                            "Exit status: 0 it is right, 1 it is not, 2 for a wrong call.\n";
+static const char usage[] =
+    "usage: packgate check [FILE]\n"
+    "       packgate check --keys[=man]\n\n"
+    "Checks a configuration (" CONFIG_DEFAULT
+    " by default, '-' for standard input) and prints what is wrong as\n"
+    "file:line: what is wrong and what was expected; else its lines, packs "
+    "and units as a table. What this host\n"
+    "lacks (a device, a baud rate, an address to listen on, an outlet) is a warning.\n"
+    "  -c, --config FILE  the same as FILE\n"
+    "      --keys[=man]   prints all sections and keys with their ranges, "
+    "defaults and meanings; as text, or as the\n"
+    "                     part of packgate.ini(5) that they are\n"
+    "Exit status: 0 it is right, 1 it is not, 2 for a wrong call.\n";
 
 static int print_keys(const char *format)
 {
@@ -55,6 +57,13 @@ static const struct bms_driver *driver_of_line(const struct config *config,
 }
 
 /* ---- what this host lacks ---- */
+
+/* Whatever else values go to: the section, and what its first key says. */
+static bool is_other(const struct config_section *section)
+{
+    return section != &gateway_section && section != &line_section && section != &pack_section &&
+           section != &bank_section && section != &push_section && section != &view_section;
+}
 
 static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -107,8 +116,25 @@ static bool has_address(const char *listen)
     return !lacks && !no_family;
 }
 
+/* Their programs are a package of its own. */
+static void look_at_outlets(const char *path, const struct config *config)
+{
+    char program[PORT_SIZE];
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        if (!is_other(section) || section == &tunnel_section ||
+            config_struct_count(config, section) == 0)
+            continue;
+        outlets_program(section->word, program);
+        if (access(program, X_OK) < 0)
+            warn(path, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
+                 outlets_why(errno));
+    }
+}
+
 static void look_at_host(const char *path, const struct config *config)
 {
+    look_at_outlets(path, config);
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
     for (unsigned i = 0; i < config->view_count; i++)
@@ -197,13 +223,6 @@ static void write_views(const struct config *config, FILE *out)
             fprintf(out, "%s%s", n > 0 ? ", " : "", view->listen.at[n]);
         fprintf(out, "\t%s\t%u\n", view->source, view->register_count);
     }
-}
-
-/* Whatever else values go to: the section, and what its first key says. */
-static bool is_other(const struct config_section *section)
-{
-    return section != &gateway_section && section != &line_section && section != &pack_section &&
-           section != &bank_section && section != &push_section && section != &view_section;
 }
 
 static unsigned count_others(const struct config *config)

@@ -120,7 +120,7 @@ int command_export(int argc, char **argv)
     }
     memcpy(list + count, argv + 1, (size_t) argc * sizeof *list);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
     free(list);
     return EXIT_FAILED;
 }

@@ -50,6 +50,6 @@ int command_notify(int argc, char **argv)
     char *list[] = {program, word, config, name, NULL};
     outlets_program("notify", program);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
     return EXIT_FAILED;
 }

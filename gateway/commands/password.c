@@ -15,6 +15,6 @@ int command_password(int argc, char **argv)
     char *list[] = {program, argv[0], argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
     outlets_program("web", program);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
     return EXIT_FAILED;
 }

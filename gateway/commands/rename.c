@@ -50,7 +50,7 @@ static bool rename_history(const char *file, const char *before, const char *aft
     const pid_t pid = fork();
     if (pid == 0) {
         execl(program, program, "rename", file, before, after, NULL);
-        fprintf(stderr, "packgate: %s: %s\n", program, strerror(errno));
+        fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
         _exit(EXIT_FAILED);
     }
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -271,6 +272,12 @@ void outlets_program(const char *kind, char out[PORT_SIZE])
     snprintf(out, PORT_SIZE, "%s/packgate-outlet-%s", self, kind);
     if (access(out, X_OK) < 0)
         snprintf(out, PORT_SIZE, "%s/../lib/packgate/packgate-outlet-%s", self, kind);
+}
+
+const char *outlets_why(int error)
+{
+    return error == ENOENT ? "it is not installed; Debian's package packgate-outlets has it"
+                           : strerror(error);
 }
 
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)

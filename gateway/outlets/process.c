@@ -162,6 +162,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
  * from. */
 static void run_program(const struct process *process, int fd, pid_t parent)
 {
+    char program[PORT_SIZE];
+    outlets_program(process->kind->name, program);
+    if (access(program, X_OK) < 0) { /* said while the log's own descriptor is open */
+        if (!process->doubted)
+            log_error("outlet %s: %s cannot be started: %s", process->title, program,
+                      outlets_why(errno));
+        _exit(127);
+    }
     int null = open("/dev/null", O_RDONLY);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
@@ -175,11 +183,8 @@ static void run_program(const struct process *process, int fd, pid_t parent)
         _exit(1);
     if (log_enabled(LOG_LEVEL_DEBUG))
         setenv("PACKGATE_DEBUG", "1", 1);
-    char program[PORT_SIZE];
-    outlets_program(process->kind->name, program);
     execl(program, PROGRAM, process->kind->name, process->section[0] ? process->section : NULL,
           NULL);
-    log_error("outlet %s: %s cannot be started: %s", process->title, program, strerror(errno));
     _exit(127);
 }
 

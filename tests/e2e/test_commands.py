@@ -2,7 +2,9 @@
 """What the commands say to a wrong call: what is missing, and what was probably meant."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 
 from harness import PACKGATE, PATIENCE, main
 
@@ -93,6 +95,19 @@ def check_warns_of_what_the_host_lacks():
     assert result.stderr == "standard input:7: warning: [line usb] /dev/null: it is no serial port\n", result.stderr
 
 
+def check_warns_of_an_outlet_that_is_not_installed():
+    """The gateway alone, as Debian's first package has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        alone = shutil.copy(PACKGATE, folder)
+        text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[mqtt home]\nbroker = mqtt://192.0.2.5\n"
+        result = subprocess.run([alone, "check", "-"], input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        assert result.returncode == 0, result
+        assert result.stderr.decode() == ("standard input: warning: [mqtt] packgate-outlet-mqtt: it is not installed; Debian's package "
+                                          "packgate-outlets has it\n"), result
+        result = subprocess.run([alone, "password"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE)
+        assert result.returncode == 1 and b"not installed; Debian's package packgate-outlets" in result.stderr, result
+
+
 def mistakes_have_their_priority_in_the_journal():
     """As systemd starts it: JOURNAL_STREAM names standard error."""
     for run, wrong in ((True, "<3>"), (False, "standard input")):
@@ -110,4 +125,4 @@ def mistakes_have_their_priority_in_the_journal():
         assert "'baud' has no effect" in lines[0] and lines[0].startswith("<4>" if run else wrong), lines
 
 
-main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])
+main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])

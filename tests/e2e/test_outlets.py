@@ -212,7 +212,7 @@ def bad_ones_hold_nobody_up():
              "    except OSError:\n        break\n")
     real, harness.PACKGATE = harness.PACKGATE, os.path.join(folder, "packgate")
     try:
-        for script, said in ((None, "cannot be started|ended with status 127"), ("#!/bin/sh\nexit 3\n", "ended with status 3"),
+        for script, said in ((None, "cannot be started: it is not installed; Debian's package packgate-outlets has it"), ("#!/bin/sh\nexit 3\n", "ended with status 3"),
                              ("#!/bin/sh\nwhile :; do :; done\n", None), (flood, None)):
             if script:
                 with open(program, "w") as file:

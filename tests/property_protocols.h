@@ -165,7 +165,10 @@ static const struct carried seplos_v3_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.1}, {SOH_PERCENT, 0.1}, {REMAINING_AH, 0.01},
     {FULL_AH, 0.01}, {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
     {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {CHARGE_CURRENT_LIMIT_A, 1},
-    {DISCHARGE_CURRENT_LIMIT_A, 1}, {0, 0},
+    {DISCHARGE_CURRENT_LIMIT_A, 1}, {SET_CELL_HIGH_MV, 1}, {SET_CELL_HIGH_RELEASE_MV, 1}, {SET_CELL_LOW_MV, 1},
+    {SET_CELL_LOW_RELEASE_MV, 1}, {SET_PACK_HIGH_V, 0.01}, {SET_PACK_LOW_V, 0.01}, {SET_CHARGE_CURRENT_A, 1},
+    {SET_DISCHARGE_CURRENT_A, 1}, {SET_CHARGE_HOT_C, 0.1}, {SET_DISCHARGE_HOT_C, 0.1}, {SET_MOS_HOT_C, 0.1},
+    {SET_CELL_DIFFERENCE_MV, 1}, {SET_BALANCE_START_MV, 1}, {SET_BALANCE_DIFFERENCE_MV, 1}, {0, 0},
 };
 /* The sheet `pace-modbus`, section 3. */
 static const struct carried pace_modbus_values[] = {

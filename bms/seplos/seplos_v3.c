@@ -36,7 +36,7 @@ static const struct bms_step plan[] = {
 /* Coils are drawn as bytes in section 6. */
 #define BIT(byte, bit) (STATE + 8 * (byte) + (bit))
 
-/* Sections 4, 5 and 7. Extremes and averages (1008 to 100D) follow from the cells, which they can lag behind. */
+/* Sections 4, 5 and 7; limits are those of protections, not of their warnings. Extremes and averages (1008 to 100D) follow from the cells, which they can lag behind. */
 static const struct modbus_value values[] = {
     {.reg = 0x1000, .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
     {.reg = 0x1001, .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
@@ -55,6 +55,20 @@ static const struct modbus_value values[] = {
     {.reg = 0x1300, .type = MODBUS_U16, .id = TEMP_COUNT, .lowest = 1, .highest = 4},
     {.reg = 0x1301, .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = 16},
     {.reg = 0x1358, .type = MODBUS_U16, .id = RATED_AH, .divisor = 100, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1305, .type = MODBUS_U16, .id = SET_PACK_HIGH_V, .divisor = 100,  .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1309, .type = MODBUS_U16, .id = SET_PACK_LOW_V,  .divisor = 100,  .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x130C, .type = MODBUS_U16, .id = SET_CELL_HIGH_RELEASE_MV,         .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x130D, .type = MODBUS_U16, .id = SET_CELL_HIGH_MV,                 .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1310, .type = MODBUS_U16, .id = SET_CELL_LOW_RELEASE_MV,          .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1311, .type = MODBUS_U16, .id = SET_CELL_LOW_MV,                  .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1313, .type = MODBUS_U16, .id = SET_CELL_DIFFERENCE_MV,           .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1317, .type = MODBUS_U16, .id = SET_CHARGE_CURRENT_A,             .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x131D, .type = MODBUS_S16, .id = SET_DISCHARGE_CURRENT_A, .divisor = -1, .lowest = -32767, .highest = -1},
+    {.reg = 0x1332, .type = MODBUS_U16, .id = SET_CHARGE_HOT_C,    .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x133A, .type = MODBUS_U16, .id = SET_DISCHARGE_HOT_C, .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x134A, .type = MODBUS_U16, .id = SET_MOS_HOT_C,       .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1350, .type = MODBUS_U16, .id = SET_BALANCE_START_MV,             .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1351, .type = MODBUS_U16, .id = SET_BALANCE_DIFFERENCE_MV,        .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x170A, .type = MODBUS_TEXT, .id = MODEL,    .count = 10},
     {.reg = 0x1714, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 1},
     {.reg = 0x1715, .type = MODBUS_TEXT, .id = SERIAL,   .count = 15},
@@ -277,8 +291,36 @@ static int32_t parameter(const struct pack *told, unsigned n)
         return modbus_told(told, TEMP_COUNT, 1, 0, 4);
     case 1:
         return modbus_told(told, CELL_COUNT, 1, 0, 16);
+    case 0x05:
+        return modbus_told(told, SET_PACK_HIGH_V, 100, 0, 0);
+    case 0x09:
+        return modbus_told(told, SET_PACK_LOW_V, 100, 0, 0);
+    case 0x0C:
+        return modbus_told(told, SET_CELL_HIGH_RELEASE_MV, 1, 0, 0);
+    case 0x0D:
+        return modbus_told(told, SET_CELL_HIGH_MV, 1, 0, 0);
+    case 0x10:
+        return modbus_told(told, SET_CELL_LOW_RELEASE_MV, 1, 0, 0);
+    case 0x11:
+        return modbus_told(told, SET_CELL_LOW_MV, 1, 0, 0);
+    case 0x13:
+        return modbus_told(told, SET_CELL_DIFFERENCE_MV, 1, 0, 0);
+    case 0x17:
+        return modbus_told(told, SET_CHARGE_CURRENT_A, 1, 0, 0);
+    case 0x1D:
+        return modbus_told_signed(told, SET_DISCHARGE_CURRENT_A, -1, 0);
+    case 0x32:
+        return modbus_told(told, SET_CHARGE_HOT_C, 10, 2731, 0);
     case 0x35: /* a temperature: 0 °C */
         return 2731;
+    case 0x3A:
+        return modbus_told(told, SET_DISCHARGE_HOT_C, 10, 2731, 0);
+    case 0x4A:
+        return modbus_told(told, SET_MOS_HOT_C, 10, 2731, 0);
+    case 0x50:
+        return modbus_told(told, SET_BALANCE_START_MV, 1, 0, 0);
+    case 0x51:
+        return modbus_told(told, SET_BALANCE_DIFFERENCE_MV, 1, 0, 0);
     case 0x58:
     case 0x59:
         return modbus_told(told, RATED_AH, 100, 0, 0);

@@ -571,8 +571,12 @@ const cases = {
         await dialog.waitFor({ state: 'detached' });
         const value = await page.evaluate(() => fetch('api/v1/packs/shed').then(r => r.json()).then(p => p.charge_mos));
         check(value === 0, `the BMS says ${value}`);
-        // Logged in by now: no password a second time.
+        // Logged in by now: no password a second time. An order that comes too late is said to be one.
         await row.locator('button', { hasText: 'Switch on' }).click();
+        await page.route('**/switch', route => route.fulfill({ status: 503, body: '{"error":"too late"}' }));
+        await dialog.locator('button[type=submit]').click();
+        await has(dialog.locator('[role=status]'), 'Came too late');
+        await page.unroute('**/switch');
         check(await dialog.locator('input[type=password]').isHidden(), 'no password is asked for again');
         await dialog.locator('button[type=submit]').click();
         await has(row.locator('b'), 'on');

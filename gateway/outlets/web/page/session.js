@@ -39,12 +39,12 @@ async function order(name, which, value) {
   const response = await post(`api/v1/packs/${encodeURIComponent(name)}/switch`, { [which + '_mos']: value });
   if (response.ok) return t('confirmed');
   if (response.status === 409) return t(/busy/.test(await response.text()) ? 'busy' : 'refused');
-  return { 401: LOGIN, 504: t('no answer') }[response.status] || refusal(response);
+  return { 401: LOGIN, 503: t('too_late'), 504: t('no answer') }[response.status] || refusal(response);
 }
 
 async function tunnel(name, time) {
   const response = await post(`api/v1/tunnels/${encodeURIComponent(name)}`, { for: time });
-  return response.ok ? '' : { 401: LOGIN, 504: t('offline') }[response.status] || refusal(response);
+  return response.ok ? '' : { 401: LOGIN, 503: t('too_late'), 504: t('offline') }[response.status] || refusal(response);
 }
 
 // A dialog that says what will come of it, asks for the password where that is needed, and waits for `act`, which gives the words for

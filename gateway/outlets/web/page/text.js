@@ -92,6 +92,7 @@ export const TEXT = {
   r366d: ['1 y', '1 J', '1 an', '1 a'],
   rall: ['All', 'Alles', 'Tout', 'Tutto'],
   chart_keys: ['Plus and minus zoom, Escape shows the whole period.', 'Plus und Minus zoomen, Escape zeigt den ganzen Zeitraum.', 'Plus et moins agrandissent, Échap montre toute la période.', 'Più e meno ingrandiscono, Esc mostra tutto il periodo.'],
+  too_late: ['Came too late, nothing was done: please try again', 'Kam zu spät, nichts ist geschehen: bitte noch einmal', 'Arrivé trop tard, rien n’a été fait : veuillez réessayer', 'Arrivato troppo tardi, non è successo nulla: riprovare'],
   busy: ['Another order is under way', 'Ein anderer Befehl läuft noch', 'Un autre ordre est en cours', 'Un altro comando è in corso'],
   wrong_password: ['Wrong password', 'Falsches Passwort', 'Mot de passe incorrect', 'Password errata'],
   no_login: ['No password is set up: packgate password makes one.', 'Es ist kein Passwort eingerichtet: packgate password macht eines.', 'Aucun mot de passe défini : packgate password en crée un.', 'Nessuna password impostata: packgate password ne crea una.'],

@@ -18,6 +18,7 @@
 #define BMS_FRAME_MAX 4352 /* longest reply: TopBMS, 4113 characters */
 #define BMS_PLAN_MAX 40    /* steps of a plan */
 #define BMS_MEMORY 1024    /* bytes of a driver's own notes about one pack */
+#define BMS_PASSWORD 8     /* characters of the one that switching takes */
 #define BMS_REMARK 96      /* what a driver has to say about a device, with the NUL */
 
 /* How the current's sign is found where firmwares disagree. */
@@ -34,7 +35,8 @@ struct bms_options {
     bool shared;        /* there are other packs on its line: others may hear what it is asked */
     bool settable;      /* its settings may be written, now or by who polled it before */
     double capacity_ah; /* for meters that do not know it; 0: not given */
-    const struct modbus_user *map; /* `protocol = modbus`: what stands where; NULL: not given */
+    char password[BMS_PASSWORD + 1]; /* that it wants before it is switched; empty: not given */
+    const struct modbus_user *map;   /* `protocol = modbus`: what stands where; NULL: not given */
 };
 
 struct bms_driver;
@@ -210,9 +212,11 @@ struct bms_driver {
 
     /** The request that switches charge or discharge MOS. False: not now (the state it builds on
      * is unknown). NULL: not documented for this protocol. Its answer goes through `frame` and
-     * `decode` like any other: BMS_DONE confirms, BMS_REFUSED denies. */
+     * `decode` like any other: BMS_DONE confirms, BMS_REFUSED denies. After that it is asked once more,
+     * and what is another request than the one before is sent as well: some know a second way. */
     bool (*control)(struct bms *bms, enum bms_switch which, bool on, struct bms_request *request);
     bool control_blindly; /* that answer can be one to any request: it confirms nothing */
+    bool wants_password;  /* it cannot be switched without one */
 
     /** Settings that can be written, only what is documented and can be put back as it was; and
      * the request that does it, or the given part of it, from 0. False: not now. The answer goes through

@@ -281,6 +281,76 @@ static void test_board(void **state)
     }
 }
 
+/* The board's answer to what is ordered next, through the decoder. */
+static enum bms_result order(struct bms *bms, struct bms *board, struct pack *told,
+                             const char *sent)
+{
+    struct bms_request request;
+    struct bms_output out;
+    struct pack pack;
+    assert_true(bms->driver->control(bms, BMS_DISCHARGE_MOS, false, &request));
+    assert_request(&request, sent);
+    assert_int_equal(board->driver->emulate(board, told, request.bytes, request.size, &out),
+                     request.size);
+    pack_clear(&pack);
+    return receive_frame(bms, &request, out.bytes, out.size, &pack);
+}
+
+#define OFF "7E A1 51 01 00 00 D8 E5 AA 55"
+#define FACTORY "7E A1 23 6A 01 08 31 32 33 34 35 36 37 38 70 90 AA 55"
+
+/* Section 5: the password is told when it is wanted, and the order given once more; where it was the wrong one that is all. */
+static void test_switches(void **state)
+{
+    (void) state;
+    static const char *const sent[4] = {"D8 E5", "79 25", "C8 E4", "69 24"};
+    struct bms bms = new_bms(&ant_driver), board = new_bms(&ant_driver);
+    struct bms_request request;
+    struct pack told;
+    pack_clear(&told);
+    pack_set(&told, DISCHARGE_MOS, 1);
+    assert_false(ant_driver.control(&bms, BMS_CHARGE_MOS, true, &request));
+    strcpy(bms.options.password, "12345678");
+    strcpy(board.options.password, "87654321");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(order(&bms, &board, &told, OFF), BMS_REFUSED);
+        assert_int_equal(order(&bms, &board, &told, FACTORY), BMS_REFUSED);
+        assert_int_equal(order(&bms, &board, &told, OFF), BMS_REFUSED);
+        assert_near(&told, DISCHARGE_MOS, 1);
+    }
+    strcpy(board.options.password, "12345678");
+    assert_int_equal(order(&bms, &board, &told, OFF), BMS_REFUSED);
+    assert_int_equal(order(&bms, &board, &told, FACTORY), BMS_REFUSED);
+    assert_int_equal(order(&bms, &board, &told, OFF), BMS_DONE);
+    assert_near(&told, DISCHARGE_MOS, 0);
+    assert_int_equal(order(&bms, &board, &told, OFF), BMS_DONE);
+    for (unsigned i = 0; i < 4; i++) {
+        struct bytes crc = unhex(sent[i]);
+        assert_true(
+            ant_driver.control(&bms, i < 2 ? BMS_DISCHARGE_MOS : BMS_CHARGE_MOS, i & 1, &request));
+        assert_memory_equal(request.bytes + 6, crc.bytes, 2);
+    }
+}
+
+/* What fails for another reason asks for no password; no answer of another order counts. */
+static void test_refusals(void **state)
+{
+    (void) state;
+    struct bms bms = new_bms(&ant_driver);
+    struct bms_request request;
+    struct pack pack;
+    strcpy(bms.options.password, "12345678");
+    const struct bytes failed = make_frame(0x61, 1, (const uint8_t *) "\2\0", 2, "AA 55"),
+                       other = make_frame(0x61, 3, (const uint8_t *) "\1\0", 2, "AA 55"),
+                       odd = make_frame(0x61, 1, (const uint8_t *) "\1", 1, "AA 55");
+    assert_true(ant_driver.control(&bms, BMS_DISCHARGE_MOS, false, &request));
+    assert_int_equal(receive_frame(&bms, &request, failed.bytes, failed.size, &pack), BMS_REFUSED);
+    assert_int_equal(receive_frame(&bms, &request, other.bytes, other.size, &pack), BMS_FOREIGN);
+    assert_int_equal(receive_frame(&bms, &request, odd.bytes, odd.size, &pack), BMS_INVALID);
+    assert_true(ant_driver.control(&bms, BMS_DISCHARGE_MOS, false, &request));
+    assert_request(&request, OFF);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_counts),   cmocka_unit_test(test_alarms),
         cmocka_unit_test(test_ends),     cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_mask),     cmocka_unit_test(test_board),
+        cmocka_unit_test(test_switches), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@
 #define SECRET "SESAME"
 #define SECRET_SIZE 6
 
-extern const struct bms_driver jk_4e57_driver, jk02_driver, jk_pb_driver, daly_driver;
+extern const struct bms_driver jk_4e57_driver, jk02_driver, jk_pb_driver, daly_driver, ant_driver,
+    ant_old_driver;
 
 struct shown {
     uint8_t bytes[20000];
@@ -334,12 +335,38 @@ static void test_nothing_to_hide(void **state)
     assert_memory_equal(shown.bytes, bytes, sizeof bytes);
 }
 
+/* The maker's program tells its password through a tunnel: neither protocol of ANT shows it, whatever stands before it. */
+static void test_sent_password(void **state)
+{
+    (void) state;
+    static const struct {
+        const struct bms_driver *driver;
+        const char *sent, *shown;
+    } cases[] = {
+        {&ant_driver, "7E A1 23 6A 01 08 31 32 33 34 35 36 37 38 70 90 AA 55",
+         "7E A1 23 6A 01 08 2A 2A 2A 2A 2A 2A 2A 2A 4D 6A AA 55"},
+        {&ant_driver, "7E A1 51 01 00 00 D8 E5 AA 55", "7E A1 51 01 00 00 D8 E5 AA 55"},
+        {&ant_old_driver, "A5 A5 F1 31 32 54", "A5 A5 F1 2A 2A 45"},
+        {&ant_old_driver, "00 5A 5A 00 00 01 01 A5 A5 F4 38 39 65",
+         "00 5A 5A 00 00 01 01 A5 A5 F4 2A 2A 48"},
+        {&daly_driver, "A5 40 90 08 00 00 00 00 00 00 00 00 7D",
+         "A5 40 90 08 00 00 00 00 00 00 00 00 7D"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = new_bms(cases[i].driver);
+        struct bytes sent = unhex(cases[i].sent);
+        mask_sent(&bms, sent.bytes, sent.size);
+        assert_bytes(sent.bytes, sent.size, cases[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_about_record),         cmocka_unit_test(test_4e57_password),
         cmocka_unit_test(test_damaged_about_record), cmocka_unit_test(test_damaged_4e57_answer),
         cmocka_unit_test(test_recorded_values_stay), cmocka_unit_test(test_nothing_to_hide),
+        cmocka_unit_test(test_sent_password),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

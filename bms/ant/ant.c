@@ -4,7 +4,7 @@
  * Oddities: the number that a request carries is not the length of its answer; some answers have a
  * second segment behind their CRC; the discharge switch comes before the charge switch; current and
  * power are positive when the pack discharges; the board leaves open inputs out of its lowest cell.
- * The switches take a password, which the configuration has no place for: they are not commanded.
+ * Its switches take a password, which is told once the board has refused for want of it.
  */
 #include "ant_codes.h"
 
@@ -25,9 +25,26 @@
 
 static const uint8_t segment[SEGMENT_SIZE] = {0xFF, 0x0B, 0x00, 0x00, 0x41, 0xF2};
 
-enum function { STATUS = 0x01, READ = 0x02, READ_SETTING = 0x22, WRITE = 0x23, COMMAND = 0x51 };
+enum function {
+    STATUS = 0x01,
+    READ = 0x02,
+    READ_SETTING = 0x22,
+    WRITE = 0x23,
+    PASSWORD_TAKEN = 0x43,
+    COMMAND = 0x51
+};
 enum { IDENTITY = 0x026C, IDENTITY_SIZE = 32, STATUS_SIZE = 0xBE };
-enum { NO_PERMISSION = 3 };
+enum { DONE = 1, NO_PERMISSION = 3 };
+enum { PASSWORD = 0x016A };
+
+/* Of an order: what is sent next. */
+enum way { SWITCH, TELL_PASSWORD, SWITCH_AGAIN };
+
+struct memory {
+    uint8_t way;    /* enum way */
+    bool permitted; /* of the emulated one */
+};
+_Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
 // clang-format off
 static const struct bms_step plan[] = {
@@ -90,20 +107,28 @@ static void put_crc(uint8_t *bytes, size_t size)
     put_le16(bytes + size, crc16_modbus(bytes + 1, size - 1));
 }
 
+/* A frame whose n bytes of data are there already, when it has any. */
+static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, size_t data)
+{
+    b[0] = 0x7E;
+    b[1] = 0xA1;
+    b[2] = function;
+    put_le16(b + 3, reg);
+    b[5] = n;
+    put_crc(b, HEAD + data);
+    b[BARE - END_SIZE + data] = 0xAA;
+    b[BARE - END_SIZE + data + 1] = 0x55;
+    return BARE + data;
+}
+
 /* 7E A1 01 00 00 BE 18 55 AA 55 */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     (void) bms;
-    uint8_t *b = request->bytes;
-    b[0] = 0x7E;
-    b[1] = 0xA1;
-    b[2] = step == 0 ? READ : STATUS;
-    put_le16(b + 3, step == 0 ? IDENTITY : 0);
-    b[5] = step == 0 ? IDENTITY_SIZE : STATUS_SIZE;
-    put_crc(b, HEAD);
-    b[8] = 0xAA;
-    b[9] = 0x55;
-    request->size = BARE;
+    if (step == 0)
+        request->size = put_frame(request->bytes, READ, IDENTITY, IDENTITY_SIZE, 0);
+    else
+        request->size = put_frame(request->bytes, STATUS, 0, STATUS_SIZE, 0);
     return true;
 }
 
@@ -226,21 +251,67 @@ static enum bms_result decode_identity(const uint8_t *b, struct pack *pack)
     return BMS_DONE;
 }
 
+/* 7E A1 61 0F 00 02 | 03 00 | …      1 done, 2 failed, 3 the password first */
+static enum bms_result decode_order(struct memory *memory, const uint8_t *b)
+{
+    const unsigned result = b[5] == 2 ? le16(b + HEAD) : 0;
+    const bool first = memory->way == SWITCH;
+    memory->way = result == NO_PERMISSION && first ? TELL_PASSWORD : SWITCH;
+    return result == DONE ? BMS_DONE : result == 0 ? BMS_INVALID : BMS_REFUSED;
+}
+
+/* The password was heard. That is no yes to the order, which is tried once more: whether it was the right one
+ * shows then. */
+static enum bms_result decode_password(struct memory *memory)
+{
+    memory->way = SWITCH_AGAIN;
+    return BMS_REFUSED;
+}
+
+/* What it answers to: a password with 43, all else with 10 hex more. */
+static bool answers(const struct bms_request *request, const uint8_t *frame)
+{
+    const uint8_t asked = request->size >= BARE ? request->bytes[2] : 0;
+    return asked != 0 && memcmp(frame + 3, request->bytes + 3, 2) == 0 &&
+           (frame[2] == asked + ANSWER || (asked == WRITE && frame[2] == PASSWORD_TAKEN));
+}
+
 /* One pack to a line, and frames that say what they are: without a request, too. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     (void) size;
     bool unasked = request->size == 0;
-    if (!unasked && (request->size < BARE || frame[2] != (request->bytes[2] + ANSWER) % 256 ||
-                     memcmp(frame + 3, request->bytes + 3, 2) != 0))
+    if (!unasked && !answers(request, frame))
         return BMS_FOREIGN;
+    if (!unasked && request->bytes[2] == COMMAND)
+        return decode_order(bms_memory(bms), frame);
+    if (!unasked && request->bytes[2] == WRITE)
+        return le16(frame + 3) == PASSWORD ? decode_password(bms_memory(bms)) : BMS_FOREIGN;
     if (frame[2] == STATUS + ANSWER)
         return decode_status(bms, frame, pack);
     if (frame[2] != READ + ANSWER)
         return BMS_FOREIGN;
     enum bms_result result = decode_identity(frame, pack);
     return unasked && result == BMS_DONE ? BMS_PARTIAL : result;
+}
+
+/* ---- switching (section 5) ---- */
+
+static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
+                         struct bms_request *request)
+{
+    static const uint8_t codes[][2] = {[BMS_CHARGE_MOS] = {4, 6}, [BMS_DISCHARGE_MOS] = {1, 3}};
+    const struct memory *memory = bms_memory(bms);
+    if (strlen(bms->options.password) != BMS_PASSWORD)
+        return false;
+    if (memory->way == TELL_PASSWORD) {
+        memcpy(request->bytes + HEAD, bms->options.password, BMS_PASSWORD);
+        request->size = put_frame(request->bytes, WRITE, PASSWORD, BMS_PASSWORD, BMS_PASSWORD);
+    } else {
+        request->size = put_frame(request->bytes, COMMAND, codes[which][on], 0, 0);
+    }
+    return true;
 }
 
 /* Section 5: with functions 23 and 43 passwords are written and confirmed in the clear. */
@@ -345,7 +416,7 @@ static size_t tell_identity(const struct pack *told, uint8_t *data)
 static void answer(const uint8_t *asked, size_t data, bool combined, struct bms_output *out)
 {
     memcpy(out->bytes, asked, 5);
-    out->bytes[2] = asked[2] + ANSWER;
+    out->bytes[2] = asked[2] == WRITE ? PASSWORD_TAKEN : asked[2] + ANSWER;
     out->bytes[5] = (uint8_t) data;
     put_crc(out->bytes, HEAD + data);
     out->size = HEAD + data + CRC_SIZE;
@@ -357,23 +428,57 @@ static void answer(const uint8_t *asked, size_t data, bool combined, struct bms_
     out->bytes[out->size++] = 0x55;
 }
 
-static void emulate_request(const uint8_t *asked, const struct pack *told, struct bms_output *out)
+/* Where none is given, the one that it comes with. */
+static bool is_password(const struct bms *bms, const uint8_t *data)
 {
+    const char *own = bms->options.password[0] ? bms->options.password : "12345678";
+    return memcmp(data, own, BMS_PASSWORD) == 0;
+}
+
+/* Restarting, powering down and what else there is are not for the likes of us. */
+static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pack,
+                          struct bms_output *out)
+{
+    static const struct {
+        uint8_t code;
+        enum pack_value id;
+        bool on;
+    } orders[] = {{1, DISCHARGE_MOS, false},
+                  {3, DISCHARGE_MOS, true},
+                  {4, CHARGE_MOS, false},
+                  {6, CHARGE_MOS, true}};
+    const struct memory *memory = bms_memory(bms);
+    unsigned result = memory->permitted ? 2 : NO_PERMISSION;
+    for (unsigned i = 0; i < COUNT(orders); i++)
+        if (memory->permitted && le16(asked + 3) == orders[i].code) {
+            pack_set(pack, orders[i].id, orders[i].on);
+            result = DONE;
+        }
+    put_le16(out->bytes + HEAD, result);
+    answer(asked, 2, false, out);
+}
+
+static void emulate_request(struct bms *bms, const uint8_t *asked, struct pack *pack,
+                            const struct pack *told, struct bms_output *out)
+{
+    struct memory *memory = bms_memory(bms);
     uint8_t *data = out->bytes + HEAD;
     if (asked[2] == STATUS && le16(asked + 3) == 0) {
         answer(asked, tell_status(told, data), false, out);
     } else if (asked[2] == READ && le16(asked + 3) == IDENTITY && asked[5] == IDENTITY_SIZE) {
         answer(asked, tell_identity(told, data), true, out);
     } else if (asked[2] == COMMAND) {
-        put_le16(data, NO_PERMISSION);
-        answer(asked, 2, false, out);
+        emulate_order(bms, asked, pack, out);
+    } else if (asked[2] == WRITE && le16(asked + 3) == PASSWORD && asked[5] == BMS_PASSWORD) {
+        memory->permitted = is_password(bms, asked + HEAD);
+        put_le16(data, 5);
+        answer(asked, 2, true, out);
     }
 }
 
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    (void) bms;
     out->size = 0;
     if (size == 0)
         return 0;
@@ -384,7 +489,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
         return 1;
     struct pack told = *pack;
     pack_derive(&told);
-    emulate_request(bytes, &told, out);
+    emulate_request(bms, bytes, pack, &told, out);
     return span.size;
 }
 
@@ -396,7 +501,8 @@ const struct bms_driver ant_driver = {
               .wires = "the UART socket of the Bluetooth module: 3.3 V TTL, its VCC pin must be "
                        "fed with 3.3 V",
               .setting = "the board falls asleep without current: wake it by button or charger",
-              .address = ""},
+              .address = "",
+              .switching = "with `password_file`"},
     .address_min = 1,
     .address_max = 1,
     .address_default = 1,
@@ -412,6 +518,8 @@ const struct bms_driver ant_driver = {
     .build = build,
     .frame = find_frame,
     .decode = decode,
+    .control = build_switch,
+    .wants_password = true,
     .mask = mask,
     .emulate = emulate,
 };

@@ -10,6 +10,7 @@
 #include "base/address.h"
 #include "base/bluetooth.h"
 
+#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -204,6 +205,48 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
 }
 
 /* Only now is it known whether the file is needed. */
+/* What is wrong with the file, in words; NULL: `out` has its first line. */
+static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
+{
+    char line[64] = "";
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return strerror(errno);
+    const bool good = fgets(line, sizeof line, file) != NULL;
+    fclose(file);
+    line[strcspn(line, "\r\n")] = '\0';
+    if (!good || strlen(line) != BMS_PASSWORD)
+        return "its first line has not 8 characters";
+    memcpy(out, line, BMS_PASSWORD + 1);
+    return NULL;
+}
+
+/* Who checks the configuration need not be who may read the file: only that it is named is an error. */
+static void load_password(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct bms_driver *driver = driver_of(draft);
+    struct pack_config *pack = pack_of(draft);
+    const unsigned line = config_draft_line(draft, "password_file");
+    const bool given = config_draft_given(draft, "password_file");
+    const bool known = driver && driver != &automatic_driver;
+    if (given && known && !driver->wants_password) {
+        mistakes_warn(mistakes, line,
+                      "'password_file' has no effect here: protocol '%s' takes none", driver->name);
+        return;
+    }
+    if (known && driver->wants_password && pack_is_writable(pack) && !given)
+        mistakes_add(mistakes, config_draft_line(draft, "writable"),
+                     "protocol '%s' switches for who knows its password; expected 'password_file'",
+                     driver->name);
+    const char *why = pack->password_file[0] && pack_is_writable(pack)
+                          ? read_password(pack->password_file, pack->options.password)
+                          : NULL;
+    if (why)
+        mistakes_warn(mistakes, line,
+                      "'password_file' cannot be used: %s; [pack %s] cannot be switched", why,
+                      draft->name);
+}
+
 static void load_map(const struct config_draft *draft, struct mistakes *mistakes)
 {
     struct pack_config *pack = pack_of(draft);
@@ -562,6 +605,7 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
     check_advertised(pack, mistakes);
     check_automatic(pack, mistakes);
     load_map(pack, mistakes);
+    load_password(pack, mistakes);
     check_unit(drafts, pack, mistakes);
     note_company(drafts, pack);
     check_neighbours(drafts, pack, mistakes);

@@ -93,6 +93,7 @@ struct pack_config {
     const struct bms_driver *driver; /* its own or the line's; never NULL after a good load */
     struct bms_options options;      /* address, adr, variant, current, capacity, map, writable */
     struct pack_map map;             /* of `protocol = modbus` */
+    char password_file[PORT_SIZE];   /* has options.password; empty: none */
     int unit;                        /* Modbus unit id 1…247 */
     double poll_s;                   /* resolved: its own or the gateway's */
     double stale_after_s; /* resolved; for a line that takes longer see poller_stale_after */

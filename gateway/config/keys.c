@@ -279,6 +279,11 @@ static const struct config_key pack_keys[] = {
      .preset = "no",
      .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
              "settings, what docs/settings.md lists; all, both."},
+    {.name = "password_file", PACK(password_file), .type = &type_path,
+     .otherwise = "none",
+     .on_change = CHANGE_LINE,
+     .help = "For protocol ant: the file with the password of 8 characters that the board wants before its MOS are switched. "
+             "It is read at the start and on a reload."},
 };
 
 static const struct config_alias pack_aliases[] = {

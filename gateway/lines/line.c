@@ -667,8 +667,11 @@ static bool make_ready(struct line *line, double now)
 
 static void ask(struct line *line, struct member *member, double now)
 {
+    struct bms_request shown = line->flight.request;
     forget_disorder(line, now);
-    show(line, '>', line->flight.request.bytes, line->flight.request.size);
+    if (member->poller->bms.driver->wants_password) /* others are asked nothing secret */
+        mask_sent(&member->poller->bms, shown.bytes, shown.size);
+    show(line, '>', shown.bytes, shown.size);
     enter(line, LINE_ASKING);
     line->flight.member = member;
     line->flight.asked_at = now;
@@ -762,11 +765,12 @@ static const struct bms *masked_bms(const struct line *line)
  * head. */
 static void show_foreign(struct line *line, const uint8_t *bytes, size_t size)
 {
-    enum { HEAD = 8 };
+    enum { HEAD = 6 };
     uint8_t shown[LOAN_BYTES];
     if (size > sizeof shown)
         size = sizeof shown;
     memcpy(shown, bytes, size);
+    mask_sent(masked_bms(line), shown, size);
     if (masked_bms(line)->driver->mask && size > HEAD)
         memset(shown + HEAD, 0, size - HEAD);
     show(line, '>', shown, size);

@@ -45,3 +45,15 @@ void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_reque
         mask->show(mask->data, '#', NULL, withheld);
     mask->size = mask->overflow = 0;
 }
+
+void mask_sent(const struct bms *bms, uint8_t *bytes, size_t size)
+{
+    const struct bms_request nothing = {.size = 0};
+    for (size_t at = 0; bms->driver->mask && at < size;) {
+        const struct bms_span span = bms->driver->frame(bms, &nothing, bytes + at, size - at);
+        const bool whole = span.kind == BMS_FRAME && span.size <= size - at;
+        if (whole)
+            bms->driver->mask(bytes + at, span.size);
+        at += whole ? span.size : 1;
+    }
+}

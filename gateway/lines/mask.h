@@ -30,4 +30,7 @@ void mask_received(struct mask *mask, const struct bms *bms, const uint8_t *byte
 /** The exchange is over: whole frames are masked and shown, of the rest only how much it was. */
 void mask_flush(struct mask *mask, const struct bms *bms, const struct bms_request *request);
 
+/** Masks the whole frames in what is sent. */
+void mask_sent(const struct bms *bms, uint8_t *bytes, size_t size);
+
 #endif

@@ -135,6 +135,10 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
         /* The old map goes, also from what a reply in doubt puts back. */
         renewed->pollers[i]->bms.options.map = pack->options.map;
         renewed->pollers[i]->before.options.map = pack->options.map;
+        memcpy(renewed->pollers[i]->bms.options.password, pack->options.password,
+               sizeof pack->options.password);
+        memcpy(renewed->pollers[i]->before.options.password, pack->options.password,
+               sizeof pack->options.password);
         old->pollers[same] = NULL;
     }
     renewed->lines[l] = old->lines[from];

@@ -1,26 +1,43 @@
 # SPDX-License-Identifier: MIT
 """Switching the MOS of emulated packs by coils and registers, through each driver whose protocol documents it."""
 
+import atexit
 import concurrent.futures
 import contextlib
+import os
 import re
 import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, Way, await_value, main, read_value, simulate
 
 # driver, variant: where the sheet gives the requests.
 DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
-           ("jk-pb", "registers"), ("jbd", ""), ("jbd-up", ""), ("seplos-v3", ""), ("ant-old", ""), ("topbms", "pace")]
-READ_ONLY = ["daly-sinowealth", "jbd-addressed", "daren", "jk-balancer", "pace-modbus", "eg4-ll", "felicity", "renogy", "ant", "pylon-console", "vedirect", "victron-ble"]
+           ("jk-pb", "registers"), ("jbd", ""), ("jbd-up", ""), ("seplos-v3", ""), ("ant", ""), ("ant-old", ""), ("topbms", "pace")]
+READ_ONLY = ["daly-sinowealth", "jbd-addressed", "daren", "jk-balancer", "pace-modbus", "eg4-ll", "felicity", "renogy", "pylon-console", "vedirect", "victron-ble"]
 CHARGE_COIL, DISCHARGE_COIL = 0, 1
 DISCHARGE_REGISTER, CHARGE_REGISTER = 290 + 17, 290 + 18
 
 
+def make_password():
+    """A file that goes with this process, not with those of its cases."""
+    descriptor, path = tempfile.mkstemp(prefix="packgate-")
+    with open(descriptor, "w") as file:
+        file.write("12345678\n")
+    atexit.register(lambda own=os.getpid(): os.getpid() == own and os.unlink(path))
+    return path
+
+
+PASSWORD = make_password()
+
+
 def pack(url, driver, variant="", more="writable = yes"):
+    if driver == "ant" and more:
+        more += f"\npassword_file = {PASSWORD}"
     return f"""
 [line bus]
 port = {url}
@@ -158,6 +175,8 @@ def believe_what_is_read_back(driver, variant):
             Gateway(pack(way.url, driver, variant)) as gateway, gateway.client() as client:
         gateway.wait_published("house")
         await_value(client, "discharge_mos", 1, is_on(1))
+        if driver == "ant":  # which has had its password then
+            expect(client.write_coil(CHARGE_COIL, False, slave=1))
         polls = read_value(client, "polls", 1)
         await_value(client, "polls", 1, lambda now: now >= polls + 2)
         way.orders = "hold"
@@ -195,6 +214,37 @@ def carries_nothing_out_that_waited_through_a_sleep():
             assert waiting.recv(100) == order
 
 
+def tells_a_password_when_it_is_wanted():
+    """A board that was told the wrong one refuses, whatever it says to the password; who has none cannot order; the password
+    is in no log, whether it is the right one or not."""
+    server, url = simulate("ant", "profile=fixed")
+    with server:
+        text = pack(url, "ant")
+        with tempfile.NamedTemporaryFile("w+") as file:
+            file.write("87654321")
+            file.flush()
+            with Gateway(text.replace(PASSWORD, file.name), arguments=("--debug",)) as gateway, gateway.client() as client:
+                gateway.wait_published("house")
+                await_value(client, "discharge_mos", 1, is_on(1))
+                expect(client.write_coil(DISCHARGE_COIL, False, slave=1), 4)
+                file.seek(0)
+                file.write("12345678")
+                file.flush()
+                gateway.process.send_signal(signal.SIGHUP)
+                gateway.wait_for("the new configuration is in force")
+                expect(client.write_coil(DISCHARGE_COIL, False, slave=1))
+                gateway.wait_for("> 7E A1 23 6A 01 08 2A 2A 2A 2A 2A 2A 2A 2A ")
+                gateway.wait_for("orders discharge off: confirmed")
+                for secret in "87654321", "12345678":
+                    told = " ".join(f"{ord(c):02X}" for c in secret)
+                    assert not any(secret in line or told in line for line in gateway.lines), secret
+    for wrong, why in ((text.replace(f"password_file = {PASSWORD}", ""), "expected 'password_file'"),
+                       (pack(url, "daly") + f"password_file = {PASSWORD}", "has no effect here"),
+                       (text.replace(PASSWORD, "/dev/null"), "cannot be used")):
+        result = subprocess.run([PACKGATE, "check", "-"], input=wrong, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert why in result.stdout, (wrong, result)
+
+
 def configuration_refuses_protocols_that_cannot():
     for driver in READ_ONLY:
         text = pack("tcp://127.0.0.1:1", driver)
@@ -206,4 +256,4 @@ def configuration_refuses_protocols_that_cannot():
 main([believes_what_is_read_back, switches_and_reads_back, carries_nothing_out_that_waited_through_a_sleep,
       tells_many_orders_in_few_lines, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
       says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
-      configuration_refuses_protocols_that_cannot], at_once=3)
+      tells_a_password_when_it_is_wanted, configuration_refuses_protocols_that_cannot], at_once=3)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #define CONNECT_S 10L
+#define TIDY_S 1.0
 
 /* What libcurl wants to know of a descriptor. */
 struct watch {
@@ -22,7 +23,7 @@ struct watch {
 struct transfers {
     struct ev_loop *loop;
     CURLM *multi;
-    ev_timer timer;
+    ev_timer timer, tidy;
 };
 
 static void settle(struct transfers *transfers)
@@ -44,8 +45,16 @@ static void settle(struct transfers *transfers)
             snprintf(transfer->words, sizeof transfer->words, "%s", curl_easy_strerror(code));
         transfer->done(transfer->data, code, transfer->words);
         if (connects > 0)
-            memory_give_back();
+            ev_timer_again(transfers->loop, &transfers->tidy);
     }
+}
+
+/* What a new connection took is not needed to keep one, or to have ended one. */
+static void on_tidy(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) revents;
+    ev_timer_stop(loop, timer);
+    memory_give_back();
 }
 
 static void on_event(struct ev_loop *loop, ev_io *io, int revents)
@@ -122,6 +131,8 @@ struct transfers *transfers_new(struct ev_loop *loop)
         return NULL;
     }
     ev_init(&transfers->timer, on_timer);
+    ev_init(&transfers->tidy, on_tidy);
+    transfers->tidy.repeat = TIDY_S;
     transfers->timer.data = transfers;
     curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETFUNCTION, set_watch);
     curl_multi_setopt(transfers->multi, CURLMOPT_SOCKETDATA, transfers);
@@ -137,6 +148,7 @@ void transfers_free(struct transfers *transfers)
     if (transfers->multi)
         curl_multi_cleanup(transfers->multi);
     ev_timer_stop(transfers->loop, &transfers->timer);
+    ev_timer_stop(transfers->loop, &transfers->tidy);
     curl_global_cleanup();
     free(transfers);
 }

@@ -251,7 +251,7 @@ static double back_after_s(const struct far *far)
     return turned_clock_at - since;
 }
 
-static void lose_link(struct far *far)
+static void cut_link(struct far *far)
 {
     far->linked = false;
     if (far->bluez)
@@ -297,7 +297,7 @@ static void test_device_away(void **state)
     struct far *far = &world.fars[0];
     assert_true(back_after_s(far) < SOON_S);
     far->away = true;
-    lose_link(far);
+    cut_link(far);
     endure(AGAIN_S + SEEK_S + 1);
     far->away = false;
     assert_true(back_after_s(far) < AGAIN_S + SOON_S);
@@ -312,7 +312,7 @@ static void test_adapter_off(void **state)
     struct far *far = &world.fars[0];
     assert_true(back_after_s(far) < SOON_S);
     world.powered = false;
-    lose_link(far);
+    cut_link(far);
     endure(AGAIN_S + 1);
     world.powered = true;
     assert_true(back_after_s(far) < AGAIN_S + SOON_S);
@@ -329,13 +329,13 @@ static void test_neighbours_away(void **state)
         assert_true(back_after_s(&world.fars[i]) < 3 * SOON_S);
     for (unsigned i = 1; i < 3; i++) {
         world.fars[i].away = true;
-        lose_link(&world.fars[i]);
+        cut_link(&world.fars[i]);
     }
     double longest = 0;
     run_until(turned_clock_at + 600);
     for (unsigned n = 0; n < 200; n++) {
         run_until(turned_clock_at + 15 + fmod(n * 7.3, 60));
-        lose_link(&world.fars[0]);
+        cut_link(&world.fars[0]);
         longest = fmax(longest, back_after_s(&world.fars[0]));
     }
     print_message("back after %.1f s at most\n", longest);

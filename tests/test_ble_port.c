@@ -392,6 +392,57 @@ static void test_refused_kind(void **state)
     port_free(port);
 }
 
+/* Links fail most often while they are made: it is tried once more before anybody hears of it, after the pause behind a
+ * disconnect. */
+static void test_tries_again(void **state)
+{
+    (void) state;
+    struct result result;
+    stub_begin();
+    struct port *port = make_port("ble:AA:BB:CC:DD:EE:01", &result);
+    for (unsigned time = 0; time < 2; time++) {
+        port_open(port);
+        for (unsigned attempt = 0; attempt < 2; attempt++) {
+            look_around(port);
+            if (attempt > 0)
+                look_around(port); /* the device may still be leaving */
+            stub_answer(stub_await(loop, "scan " ADAPTER), NULL, NULL);
+            tell_heard(bluez_of(port));
+            stub_answer(stub_await(loop, "stop "), NULL, NULL);
+            struct stub_call *call = stub_await(loop, "Connect " DEVICE);
+            if (attempt > 0 && time == 0) { /* it is well */
+                stub_answer(call, NULL, NULL);
+                tell_device(bluez_of(port), NULL, 1, 1);
+                break;
+            }
+            if (attempt == 0) { /* the link is made, and is lost while services are read */
+                stub_answer(call, NULL, NULL);
+                tell_device(bluez_of(port), NULL, 1, -1);
+                tell_device(bluez_of(port), NULL, 0, -1);
+                assert_int_equal(result.failed, time);
+            } else {
+                stub_answer(call, "org.bluez.Error.Failed", "le-connection-abort-by-local");
+            }
+            stub_await(loop, "Disconnect " DEVICE);
+            stub_await(loop, "close ");
+        }
+        if (time == 0) {
+            struct stub_call *list = stub_await(loop, "list ");
+            tell_parts(bluez_of(port), daly, COUNT(daly));
+            stub_answer(list, NULL, NULL);
+            stub_answer(stub_await(loop, "StartNotify " CHARACTERISTIC "fff1"), NULL, NULL);
+            assert_true(result.fd >= 0);
+            result.failed++; /* as many as times */
+            port_close(port);
+            turned_clock_at += 10;
+            stub_begin();
+        }
+    }
+    assert_int_equal(result.failed, 2);
+    assert_string_equal(result.why, "it does not let us connect: le-connection-abort-by-local");
+    port_free(port);
+}
+
 /* Services that BlueZ remembers and the device has not any more are made to be forgotten, but not of a device that is paired. */
 static void test_stale_services(void **state)
 {
@@ -485,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_refused_kind),
+        cmocka_unit_test(test_tries_again),
         cmocka_unit_test(test_stale_services),
         cmocka_unit_test(test_scan_that_is_not_answered),
         cmocka_unit_test(test_what_can_be_wrong),

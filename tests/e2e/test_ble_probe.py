@@ -47,6 +47,7 @@ def finds_the_protocol():
     with Air(packs) as air:
         for address, protocol in ((DALY, "daly"), (JK, "jk02"), (JBD, "jbd"), (D2, "daly-d2")):
             air.switch("BreakNotify", D2, "fff1")
+            air.switch("RefuseConnects", address, 1)  # as radio links do now and then
             status, out, error = probe("ble:" + address.lower())
             assert status == 0 and f"port = ble:{address}\n" in out and f"protocol = {protocol}\n" in out, (out, error)
             assert "baud" not in out, out

@@ -39,6 +39,7 @@
 #define REQUEST_GAP_S 0.2 /* between bytes of two requests, at least */
 #define SERVICELESS 3     /* openings without a serial line, until what BlueZ knows is doubted */
 #define REPLY_MS 1500
+#define LINK_LOST "the Bluetooth connection is lost"
 
 enum step {
     CLOSED,
@@ -69,6 +70,8 @@ struct ble {
     char watched[BLUEZ_PATH];
     bool powered, connected, resolved, seen, waited;
     bool scans;   /* BlueZ has said so */
+    bool early;   /* the link was lost, or not to be had, before the line was open, */
+    bool again;   /* and this is another try */
     bool victron; /* it is advertised as a product of Victron's */
     bool bonded;  /* paired or trusted: what BlueZ keeps of it is its owner's */
     struct module module;
@@ -126,6 +129,13 @@ static void note_adapter(struct ble *ble, const struct bluez_object *object)
         bluez_fail(&ble->bluez, "the Bluetooth adapter was switched off");
 }
 
+/* Links fail most often while they are made. */
+static void lose_link(struct ble *ble, const char *why)
+{
+    ble->early = ble->step < OPEN;
+    bluez_fail(&ble->bluez, why);
+}
+
 static void note_device(struct ble *ble, const struct bluez_object *object)
 {
     if (!ble->device[0] && is_wanted(ble, object) && strlen(object->path) < sizeof ble->device) {
@@ -136,6 +146,8 @@ static void note_device(struct ble *ble, const struct bluez_object *object)
     }
     if (strcmp(object->path, ble->device) != 0)
         return;
+    if (object->connected == 0 && ble->connected && ble->step == RESOLVING)
+        lose_link(ble, LINK_LOST);
     if (object->connected >= 0)
         ble->connected = object->connected;
     if (object->resolved >= 0)
@@ -281,7 +293,7 @@ static void on_connected(void *data, const struct bluez_error *error)
     if (error) {
         char why[BLUEZ_WHY];
         snprintf(why, sizeof why, "it does not let us connect: %s", bluez_explain(error));
-        bluez_fail(&ble->bluez, why);
+        lose_link(ble, why);
     } else if (ble->step == CONNECTING) {
         go(ble, RESOLVING, RESOLVE_S);
     }
@@ -367,7 +379,7 @@ static void go_on(struct ble *ble)
         memset(&ble->module, 0, sizeof ble->module);
         bluez_list(&ble->bluez, on_explored);
     } else if (ble->step > RESOLVING && !ble->connected) {
-        bluez_fail(&ble->bluez, "the Bluetooth connection is lost");
+        lose_link(ble, LINK_LOST);
     }
 }
 
@@ -394,6 +406,17 @@ static void end_line(struct ble *ble)
     ble->ends[1] = -1;
 }
 
+static void open_ble(void *state);
+static void close_ble(void *state);
+
+/* Once, before anybody hears of it; whoever waits for the adapter has it in between. */
+static void try_again(struct ble *ble)
+{
+    close_ble(ble);
+    ble->again = true;
+    open_ble(ble);
+}
+
 static void on_settled(void *data)
 {
     struct ble *ble = data;
@@ -401,6 +424,8 @@ static void on_settled(void *data)
         go_on(ble);
     if (bluez_why(&ble->bluez) && ble->ends[0] >= 0) {
         end_line(ble);
+    } else if (bluez_why(&ble->bluez) && ble->early && !ble->again) {
+        try_again(ble);
     } else if (bluez_why(&ble->bluez)) {
         char why[BLUEZ_WHY];
         snprintf(why, sizeof why, "%s", bluez_why(&ble->bluez));
@@ -566,6 +591,7 @@ static void close_ble(void *state)
     ble->ends[0] = -1;
     ble->step = CLOSED;
     ble->adapter[0] = ble->device[0] = ble->watched[0] = ble->refused[0] = '\0';
+    ble->early = ble->again = false;
     ble->powered = ble->waited = ble->bonded = ble->writing = ble->heard = ble->victron = false;
     ble->pending_size = 0;
     ble->unanswered = ble->in_vain = 0;

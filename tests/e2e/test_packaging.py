@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Manual pages, `make install`, the systemd unit and the Debian package: that they are what the program is, and work."""
 
-# tests/run: 100 s, own build
+# tests/run: 100 s, busy, own build
 
 import glob
 import os

@@ -29,7 +29,7 @@ def folder_of(**scripts):
             put(f"{folder}/build/tests/test_{name[5:]}", f"#!/bin/sh\n{text}\n", 0o755)
         else:
             # Python, as end-to-end tests are, which becomes the script.
-            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "own build", "on demand") if mark in text)
+            marks = "".join(f"# tests/run: {mark}\n" for mark in ("alone", "busy", "own build", "on demand") if f"# {mark}" in text)
             put(f"{folder}/tests/e2e/test_{name}.py", f"{marks}\n"
                 f"import os\nos.execv('/bin/sh', ['sh', '-c', {text!r}])\n")
     put(f"{folder}/tests/fuzz/run", '#!/bin/sh\necho "1..1"; echo "ok 1 - fuzz $2"\n', 0o755)
@@ -176,7 +176,7 @@ def what_is_on_demand_runs_only_by_name():
 
 def one_that_wants_to_be_alone_is():
     mark = 'echo "$0 begins" >>times; sleep 0.2; echo "$0 ends" >>times; '
-    with folder_of(one=mark + GOOD, two=mark + GOOD, three="echo alone >>times; sleep 0.2; echo alone >>times; " + GOOD) as folder:
+    with folder_of(one=mark + GOOD, two=mark + GOOD, three="# alone\necho alone >>times; sleep 0.2; echo alone >>times; " + GOOD) as folder:
         status, lines = run(folder, "e2e")
         assert status == 0, lines
         with open(f"{folder}/times", encoding="ascii") as file:
@@ -187,14 +187,14 @@ def one_that_wants_to_be_alone_is():
 
 def busy_ones_run_beside_those_that_wait():
     """One of them for each core, and gently."""
-    busy = 'nice >>nice; echo "$0" >>times; until [ -e waits ]; do sleep 0.01; done; sleep 0.1; echo "$0" >>times; '
+    busy = 'nice >>nice; echo "$PPID" >>times; until [ -e waits ]; do sleep 0.01; done; sleep 0.1; echo "$PPID" >>times; '
     waits = "touch waits; until [ -e times ]; do sleep 0.01; done; "
-    with folder_of(unit_one=busy + GOOD, unit_two=busy + GOOD, one=waits + GOOD, two=waits + GOOD) as folder:
+    with folder_of(unit_one=busy + GOOD, unit_two=busy + GOOD, large="# busy\n" + busy + GOOD, one=waits + GOOD, two=waits + GOOD) as folder:
         status, lines = run(folder, "unit", "e2e", JOBS="1")
         assert status == 0, lines
         with open(f"{folder}/times", encoding="ascii") as file:
-            first, again, second, again_second = file.read().split()
-        assert first == again != second == again_second
+            times = file.read().split()
+        assert len(times) == 6 and times[0::2] == times[1::2] and len(set(times)) == 3, times
         with open(f"{folder}/nice", encoding="ascii") as file:
             assert {int(said) for said in file.read().split()} == {min(19, os.nice(0) + 5)}
 

@@ -36,7 +36,11 @@ static const struct bms_step plan[] = {
 /* Coils are drawn as bytes in section 6. */
 #define BIT(byte, bit) (STATE + 8 * (byte) + (bit))
 
-/* Sections 4, 5 and 7; limits are those of protections, not of their warnings. Extremes and averages (1008 to 100D) follow from the cells, which they can lag behind. */
+/* Section 7, temperatures; what is not set is 0 or FFFF. */
+#define KELVIN .type = MODBUS_U16, .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE
+
+/* Sections 4, 5 and 7. Limits are those of protections, not of warnings. Extremes and averages (1008 to 100D) follow from the
+ * cells, which they can lag behind. */
 static const struct modbus_value values[] = {
     {.reg = 0x1000, .type = MODBUS_U16, .id = VOLTAGE_V,    .divisor = 100},
     {.reg = 0x1001, .type = MODBUS_S16, .id = CURRENT_A,    .divisor = 100},
@@ -64,9 +68,16 @@ static const struct modbus_value values[] = {
     {.reg = 0x1313, .type = MODBUS_U16, .id = SET_CELL_DIFFERENCE_MV,           .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x1317, .type = MODBUS_U16, .id = SET_CHARGE_CURRENT_A,             .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x131D, .type = MODBUS_S16, .id = SET_DISCHARGE_CURRENT_A, .divisor = -1, .lowest = -32767, .highest = -1},
-    {.reg = 0x1332, .type = MODBUS_U16, .id = SET_CHARGE_HOT_C,    .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
-    {.reg = 0x133A, .type = MODBUS_U16, .id = SET_DISCHARGE_HOT_C, .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
-    {.reg = 0x134A, .type = MODBUS_U16, .id = SET_MOS_HOT_C,       .offset = -2731, .divisor = 10, .lowest = 1, .highest = 0xFFFE},
+    {.reg = 0x1331, KELVIN, .id = SET_CHARGE_HOT_RELEASE_C},
+    {.reg = 0x1332, KELVIN, .id = SET_CHARGE_HOT_C},
+    {.reg = 0x1335, KELVIN, .id = SET_CHARGE_COLD_RELEASE_C},
+    {.reg = 0x1336, KELVIN, .id = SET_CHARGE_COLD_C},
+    {.reg = 0x1339, KELVIN, .id = SET_DISCHARGE_HOT_RELEASE_C},
+    {.reg = 0x133A, KELVIN, .id = SET_DISCHARGE_HOT_C},
+    {.reg = 0x133D, KELVIN, .id = SET_DISCHARGE_COLD_RELEASE_C},
+    {.reg = 0x133E, KELVIN, .id = SET_DISCHARGE_COLD_C},
+    {.reg = 0x1349, KELVIN, .id = SET_MOS_HOT_RELEASE_C},
+    {.reg = 0x134A, KELVIN, .id = SET_MOS_HOT_C},
     {.reg = 0x1350, .type = MODBUS_U16, .id = SET_BALANCE_START_MV,             .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x1351, .type = MODBUS_U16, .id = SET_BALANCE_DIFFERENCE_MV,        .lowest = 1, .highest = 0xFFFE},
     {.reg = 0x170A, .type = MODBUS_TEXT, .id = MODEL,    .count = 10},
@@ -309,12 +320,24 @@ static int32_t parameter(const struct pack *told, unsigned n)
         return modbus_told(told, SET_CHARGE_CURRENT_A, 1, 0, 0);
     case 0x1D:
         return modbus_told_signed(told, SET_DISCHARGE_CURRENT_A, -1, 0);
+    case 0x31:
+        return modbus_told(told, SET_CHARGE_HOT_RELEASE_C, 10, 2731, 0);
     case 0x32:
         return modbus_told(told, SET_CHARGE_HOT_C, 10, 2731, 0);
-    case 0x35: /* a temperature: 0 °C */
-        return 2731;
+    case 0x35: /* which tells the second half from the first: 0 °C where it is not known */
+        return modbus_told(told, SET_CHARGE_COLD_RELEASE_C, 10, 2731, 2731);
+    case 0x36:
+        return modbus_told(told, SET_CHARGE_COLD_C, 10, 2731, 0);
+    case 0x39:
+        return modbus_told(told, SET_DISCHARGE_HOT_RELEASE_C, 10, 2731, 0);
     case 0x3A:
         return modbus_told(told, SET_DISCHARGE_HOT_C, 10, 2731, 0);
+    case 0x3D:
+        return modbus_told(told, SET_DISCHARGE_COLD_RELEASE_C, 10, 2731, 0);
+    case 0x3E:
+        return modbus_told(told, SET_DISCHARGE_COLD_C, 10, 2731, 0);
+    case 0x49:
+        return modbus_told(told, SET_MOS_HOT_RELEASE_C, 10, 2731, 0);
     case 0x4A:
         return modbus_told(told, SET_MOS_HOT_C, 10, 2731, 0);
     case 0x50:

@@ -176,6 +176,16 @@ static const struct carried seplos_v3_values[] = {
 static const struct carried pace_modbus_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
     {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
+    {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {SET_CELL_HIGH_MV, 1}, {SET_CELL_HIGH_RELEASE_MV, 1},
+    {SET_CELL_LOW_MV, 1}, {SET_CELL_LOW_RELEASE_MV, 1}, {SET_CHARGE_CURRENT_A, 1}, {SET_DISCHARGE_CURRENT_A, 1},
+    {SET_CHARGE_HOT_C, 0.1}, {SET_CHARGE_HOT_RELEASE_C, 0.1}, {SET_CHARGE_COLD_C, 0.1}, {SET_CHARGE_COLD_RELEASE_C, 0.1},
+    {SET_DISCHARGE_HOT_C, 0.1}, {SET_DISCHARGE_HOT_RELEASE_C, 0.1}, {SET_DISCHARGE_COLD_C, 0.1},
+    {SET_DISCHARGE_COLD_RELEASE_C, 0.1}, {SET_MOS_HOT_C, 0.1}, {SET_MOS_HOT_RELEASE_C, 0.1}, {SET_BALANCE_START_MV, 1},
+    {SET_BALANCE_DIFFERENCE_MV, 1}, {0, 0},
+};
+static const struct carried pace_modbus_long_values[] = {
+    {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 1}, {SOH_PERCENT, 1}, {REMAINING_AH, 0.01}, {FULL_AH, 0.01},
+    {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {MOS_TEMP_C, 0.1},
     {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
 };
 /* The sheet `eg4-ll`, section 3. */
@@ -499,7 +509,7 @@ static const struct protocol protocols[] = {
      TEXTS("SP05B2311260063", "BMS16S200A-SP05B", "13"), .alarms = SEPLOS_V3_ALARMS},
     {.driver = "pace-modbus", CELLS(1, 16), TEMPS(1, 4), .mask_bits = 16, .values = pace_modbus_values,
      TEXTS("10A1123202304017", NULL, "P16S100A-1123-3.00"), .alarms = PACE_MODBUS_ALARMS},
-    {.driver = "pace-modbus", CELLS(17, 30), TEMPS(0, 10), .mask_bits = 16, .values = pace_modbus_values,
+    {.driver = "pace-modbus", CELLS(17, 30), TEMPS(0, 10), .mask_bits = 16, .values = pace_modbus_long_values,
      TEXTS("4056911A1100032P", NULL, "P4S200A-40569-1.02"), .alarms = PACE_MODBUS_ALARMS},
     {.driver = "eg4-ll", CELLS(1, 16), TEMPS(0, 6), .no_zero_celsius = true, .mask_bits = 16, .values = eg4_ll_values,
      TEXTS("EG4LL00480012345", "LL-51.2V100AH", "V03R04"), .alarms = EG4_LL_ALARMS},

@@ -15,6 +15,7 @@
 #define ABSENT 0xFFFF /* switches without a sensor, in the long layout */
 
 enum { REG_VOLTAGE = 1, REG_SOC = 2, REG_SOH = 3, REG_LAYOUT = 15, REG_LONG_MOS = 57 };
+enum { SETTINGS = 60, SETTINGS_COUNT = 47 };
 enum { IDENTITY = 150, IDENTITY_COUNT = 30, LONG_IDENTITY = 170, LONG_IDENTITY_COUNT = 35 };
 
 enum layout { LAYOUT_UNKNOWN, LAYOUT_SHORT, LAYOUT_LONG };
@@ -25,7 +26,7 @@ struct memory {
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
 /* Section 2. */
-enum step { STEP_VALUES, STEP_LONG_VALUES, STEP_IDENTITY, STEP_LONG_IDENTITY };
+enum step { STEP_VALUES, STEP_LONG_VALUES, STEP_IDENTITY, STEP_LONG_IDENTITY, STEP_SETTINGS };
 
 // clang-format off
 static const struct bms_step plan[] = {
@@ -34,6 +35,7 @@ static const struct bms_step plan[] = {
     [STEP_IDENTITY]      = {.name = "identity", .every_s = 3600, .read = {MODBUS_HOLDING, IDENTITY, IDENTITY_COUNT}},
     [STEP_LONG_IDENTITY] = {.name = "identity, long layout", .every_s = 3600,
                             .read = {MODBUS_HOLDING, LONG_IDENTITY, LONG_IDENTITY_COUNT}},
+    [STEP_SETTINGS]      = {.name = "settings", .every_s = 3600, .read = {MODBUS_HOLDING, SETTINGS, SETTINGS_COUNT}},
 };
 
 /* Section 3. A sensor that is not fitted reads -200 °C. */
@@ -61,6 +63,30 @@ static const struct modbus_value short_layout[] = {
 static const struct modbus_value short_identity[] = {
     {.reg = 150, .type = MODBUS_TEXT, .id = FIRMWARE, .count = 10},
     {.reg = 160, .type = MODBUS_TEXT, .id = SERIAL,   .count = 10},
+};
+
+/* Section 5; those of protections, not of warnings. Where the long layout has them is not known. */
+#define SET .type = MODBUS_U16, .lowest = 1, .highest = 0xFFFE
+
+static const struct modbus_value settings[] = {
+    {.reg = 65,  SET,     .id = SET_CELL_HIGH_MV},
+    {.reg = 66,  SET,     .id = SET_CELL_HIGH_RELEASE_MV},
+    {.reg = 73,  SET,     .id = SET_CELL_LOW_MV},
+    {.reg = 74,  SET,     .id = SET_CELL_LOW_RELEASE_MV},
+    {.reg = 77,  SET,     .id = SET_CHARGE_CURRENT_A},
+    {.reg = 80,  SET,     .id = SET_DISCHARGE_CURRENT_A},
+    {.reg = 85,  CELSIUS, .id = SET_CHARGE_HOT_C},
+    {.reg = 86,  CELSIUS, .id = SET_CHARGE_HOT_RELEASE_C},
+    {.reg = 88,  CELSIUS, .id = SET_DISCHARGE_HOT_C},
+    {.reg = 89,  CELSIUS, .id = SET_DISCHARGE_HOT_RELEASE_C},
+    {.reg = 91,  CELSIUS, .id = SET_CHARGE_COLD_C},
+    {.reg = 92,  CELSIUS, .id = SET_CHARGE_COLD_RELEASE_C},
+    {.reg = 94,  CELSIUS, .id = SET_DISCHARGE_COLD_C},
+    {.reg = 95,  CELSIUS, .id = SET_DISCHARGE_COLD_RELEASE_C},
+    {.reg = 97,  CELSIUS, .id = SET_MOS_HOT_C},
+    {.reg = 98,  CELSIUS, .id = SET_MOS_HOT_RELEASE_C},
+    {.reg = 105, SET,     .id = SET_BALANCE_START_MV},
+    {.reg = 106, SET,     .id = SET_BALANCE_DIFFERENCE_MV},
 };
 
 static const struct modbus_value long_layout[] = {
@@ -186,6 +212,7 @@ static void decode_layout(struct bms *bms, const struct modbus_window *window, s
     memory->layout = layout_of(bms, window);
     if (memory->layout == LAYOUT_SHORT) {
         modbus_take(bms, short_layout, COUNT(short_layout), window, pack);
+        modbus_take(bms, settings, COUNT(settings), window, pack);
     } else {
         modbus_take(bms, long_layout, COUNT(long_layout), window, pack);
         take_long_mos(window, pack);
@@ -213,6 +240,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct memory *memory = bms_memory(bms);
+    if (step == STEP_SETTINGS && memory->layout != LAYOUT_SHORT)
+        return false;
     bool for_long = step == STEP_LONG_VALUES || step == STEP_LONG_IDENTITY;
     return for_long == (memory->layout == LAYOUT_LONG) && modbus_build(bms, step, request);
 }
@@ -271,8 +300,22 @@ static int32_t common_word(const struct pack *told, unsigned reg)
     return 0;
 }
 
+static int32_t setting_word(const struct pack *told, unsigned reg)
+{
+    for (unsigned i = 0; i < COUNT(settings); i++) {
+        const struct modbus_value *row = &settings[i];
+        if (row->reg == reg && row->type == MODBUS_S16)
+            return modbus_told_signed(told, (enum pack_value) row->id, row->divisor, 0xF830);
+        if (row->reg == reg)
+            return modbus_told(told, (enum pack_value) row->id, 1, 0, 0);
+    }
+    return 0;
+}
+
 static int32_t short_word(const struct pack *told, unsigned reg)
 {
+    if (reg >= SETTINGS && reg < SETTINGS + SETTINGS_COUNT)
+        return setting_word(told, reg);
     if (reg >= 15 && reg <= 30)
         return cell_word(told, reg - 15);
     if (reg >= 31 && reg <= 34)

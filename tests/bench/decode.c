@@ -53,9 +53,17 @@ static void emulate(struct session *session, struct exchange *exchange)
                                      exchange->request.size, &exchange->reply);
 }
 
-static enum reply_state take_reply(struct session *session, const struct exchange *exchange)
+/* What is advertised has numbers, and one that is said again is taken for an old one. */
+static void begin_reply(struct session *session)
 {
     reply_clear(&session->feed);
+    if (session->config.driver->advertises)
+        bms_forget(&session->poller->bms);
+}
+
+static enum reply_state take_reply(struct session *session, const struct exchange *exchange)
+{
+    begin_reply(session);
     reply_append(&session->feed, exchange->reply.bytes, exchange->reply.size);
     return reply_decode(&session->feed, &session->poller->bms, &exchange->request, false,
                         &session->poller->incoming);
@@ -153,7 +161,7 @@ static void run_trickle(struct session *session, double now)
     for (unsigned i = 0; i < session->count; i++) {
         const struct exchange *exchange = &session->exchanges[i];
         enum reply_state state = REPLY_WAITING;
-        reply_clear(feed);
+        begin_reply(session);
         for (size_t at = 0; at < exchange->reply.size && state == REPLY_WAITING; at++) {
             reply_append(feed, exchange->reply.bytes + at, 1);
             state = reply_decode(feed, &session->poller->bms, &exchange->request, false,

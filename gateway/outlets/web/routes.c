@@ -41,8 +41,13 @@ static void get_packs(struct web *web, struct web_request *request)
     char *fitting = realloc(bytes, text.size + 1);
     struct MHD_Response *response =
         compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
-    if (response && !outlet_hears(web->outlet, now))
-        MHD_add_response_header(response, "X-Packgate", "silent");
+    if (response) {
+        char time[24];
+        snprintf(time, sizeof time, "%.0f", web_wall());
+        MHD_add_response_header(response, "X-Packgate-Time", time);
+        if (!outlet_hears(web->outlet, now))
+            MHD_add_response_header(response, "X-Packgate", "silent");
+    }
     http_answer(request->http, MHD_HTTP_OK, response);
 }
 

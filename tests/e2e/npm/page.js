@@ -472,7 +472,16 @@ const cases = {
         await page.unroute(isBroken);
         await page.locator('[data-section=lines] tbody tr').first().waitFor();
         await page.locator('#live[data-state=live]').waitFor();
-        complaints.splice(0, Infinity, ...complaints.filter(words => !words.includes('500')));
+        // No room for one more stream: the values are asked for, and then the stream once more.
+        await page.route('**/api/v1/events*', route => route.fulfill({ status: 503, body: '{"error":"too many pages are open"}' }));
+        await page.goto(asked.url + '#shed');
+        await page.reload();
+        await page.locator('.bat .soc').first().waitFor();
+        await page.waitForRequest(request => request.url().endsWith('/api/v1/packs'));
+        await page.unroute('**/api/v1/events*');
+        await page.waitForResponse(response => response.url().includes('/api/v1/events') && response.ok());
+        await page.locator('#live[data-state=live]').waitFor();
+        complaints.splice(0, Infinity, ...complaints.filter(words => !/status of 50[03]/.test(words)));
     },
 
     // Sixteen packs on a wall: all of them at once, each as large as there is room for; no word is broken on a phone.

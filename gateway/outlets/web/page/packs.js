@@ -107,7 +107,7 @@ export async function load() {
   const early = answered ? null : performance.getEntriesByName(response.url)[0], ago = early ? performance.now() - early.responseEnd : 0;
   const list = await response.json(), names = new Set(list.map(p => p.pack));
   for (const name of packs.keys()) if (!names.has(name)) packs.delete(name);
-  const sent = Date.parse(response.headers.get('date')) / 1000;
+  const sent = Number(response.headers.get('x-packgate-time'));   // not Date, in which a proxy puts its own
   lead = sent ? sent - (performance.now() - ago) / 1000 : null;
   // Taken out and put in again, so that the order is the gateway's.
   for (const report of list) {

@@ -5,12 +5,12 @@
 #include "draft.h"
 #include "types.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define COUNT(list) (sizeof(list) / sizeof *(list))
 
 static const char *const event_words[NOTIFY_EVENTS] = {
     "alarm", "stale", "back", "soc_below", "full", "cell_delta", "switched", "report", "started"};

@@ -3,6 +3,7 @@
 #include "rights.h"
 
 #include "base/log.h"
+#include "bms/count.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,8 +19,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#define COUNT(list) (sizeof(list) / sizeof *(list))
 
 /* Capabilities that a service manager has given to the gateway (a port below 1024) came along over
  * fork and exec. */

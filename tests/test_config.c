@@ -994,6 +994,10 @@ static const struct {
      "[line c]\nport = ble:hci1/a4:c1:38:00:00:01\nprotocol = daly\n" GOOD
      "[pack q]\nline = b\nunit = 2\n[pack r]\nline = c\nunit = 3\n",
      "f:5: 'ble:hci1/A4:C1:38:00:00:01' is already the port of [line b] in line 2\n"},
+    {"the same one over two adapters", "[line b]\nport = ble:A4:C1:38:00:00:01\nprotocol = daly\n"
+     "[line c]\nport = ble:hci1/A4:C1:38:00:00:01\nprotocol = daly\n" GOOD
+     "[pack q]\nline = b\nunit = 2\n[pack r]\nline = c\nunit = 3\n",
+     "f:5: 'ble:hci1/A4:C1:38:00:00:01' is already the port of [line b] in line 2\n"},
     {"serial settings of a serial server", LINE_A "baud = 9600\nframing = 8N1\n" PACK_P,
      "f:4: warning: 'baud' has no effect here: [line a] is no serial port of this host\n"
      "f:5: warning: 'framing' has no effect here: [line a] is no serial port of this host\n"},

@@ -503,6 +503,17 @@ static void check_bluetooth(const char *port, unsigned at, struct mistakes *mist
                       port);
 }
 
+/* A Bluetooth module talks to one at a time, over whatever adapter. */
+static bool is_same_port(const char *port, const char *other)
+{
+    struct bluetooth_device device, other_device;
+    if (strncmp(port, "ble:", 4) != 0 || strncmp(other, "ble:", 4) != 0 ||
+        !bluetooth_parse(port + 4, &device) || !bluetooth_parse(other + 4, &other_device))
+        return strcmp(port, other) == 0;
+    return strcmp(device.address, other_device.address) == 0 &&
+           strcmp(device.name, other_device.name) == 0;
+}
+
 static void check_port(const struct config_drafts *drafts, const struct config_draft *line,
                        struct mistakes *mistakes)
 {
@@ -522,7 +533,7 @@ static void check_port(const struct config_drafts *drafts, const struct config_d
          other = next(drafts, other)) {
         if (other == line)
             return;
-        if (strcmp(line_of(other)->port, port) == 0) {
+        if (is_same_port(line_of(other)->port, port)) {
             mistakes_add(mistakes, at, "'%s' is already the port of [line %s] in line %u", port,
                          other->name, config_draft_line(other, "port"));
             return;

@@ -121,6 +121,23 @@ def takes_the_second_adapter():
         assert done.returncode == 0 and abs(json.loads(done.stdout)["soc_percent"] - 61) < 0.1, done
 
 
+def leaves_a_device_to_who_has_it():
+    """A second packgate would take the answers of the first one, and its link when it ends."""
+    with Air({DALY: ("daly", "daly", "profile=fixed,soc=61")}) as air:
+        commands = (("probe", "ble:" + DALY), ("read", "-t", "20", "--port", "ble:hci0/" + DALY, "--protocol", "daly"))
+        with Gateway(line("a", "ble:" + DALY, "daly") + pack("a", 1)) as gateway, gateway.client() as client:
+            gateway.wait_published("a")
+            for words in commands:
+                done = subprocess.run([PACKGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+                assert done.returncode == 1 and "another packgate of this host uses it" in done.stdout, done
+            await_polls(client, 1)
+            assert read_value(client, "reconnects", 1) == 0
+            gateway.stop(signal.SIGKILL)
+        for words in commands:
+            done = subprocess.run([PACKGATE, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE)
+            assert done.returncode == 0, (done, said_by(air.bluez))
+
+
 def waits_for_late_replies():
     """Over a bad link replies come later than the 1.5 s that they have at least: they are waited for longer, by `read` as well. A short
     reply_timeout, good for a wire, is not taken for one over the air."""
@@ -196,4 +213,4 @@ def shows_the_key_nowhere():
         assert done.returncode == 0, done
 
 
-main([bears_crowds_and_storms, waits_for_late_replies, shows_the_key_nowhere, takes_the_second_adapter], at_once=4)
+main([waits_for_late_replies, bears_crowds_and_storms, leaves_a_device_to_who_has_it, shows_the_key_nowhere, takes_the_second_adapter], at_once=4)

@@ -2,11 +2,15 @@
 /* BlueZ on the system bus. */
 #include "bluez.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SERVICE "org.bluez"
 #define PROPERTIES "org.freedesktop.DBus.Properties"
@@ -522,6 +526,20 @@ void bluez_disconnect(struct bluez *bluez, const char *device)
     tell(bluez, make_call(bluez, device, BLUEZ_DEVICE, "Disconnect"), true);
 }
 
+/* An abstract name of a socket belongs to one, and is free again when that one is gone, however it went. */
+bool bluez_claim(struct bluez *bluez, const char *device)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    const char *bus = NULL;
+    sd_bus_get_address(bluez->bus, &bus);
+    snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "packgate%s %s", strrchr(device, '/'),
+             bus ? bus : "");
+    bluez->claim = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return bluez->claim < 0 ||
+           bind(bluez->claim, (const struct sockaddr *) &name, sizeof name) == 0 ||
+           errno != EADDRINUSE;
+}
+
 void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
 {
     sd_bus_message *message = make_call(bluez, adapter, BLUEZ_ADAPTER, "RemoveDevice");
@@ -533,7 +551,7 @@ void bluez_remove(struct bluez *bluez, const char *adapter, const char *device)
 void bluez_init(struct bluez *bluez, struct ev_loop *loop, const struct bluez_events *events,
                 void *data)
 {
-    *bluez = (struct bluez){.loop = loop, .events = events, .data = data};
+    *bluez = (struct bluez){.loop = loop, .events = events, .data = data, .claim = -1};
     ev_init(&bluez->scan.again, on_again);
     bluez->scan.again.data = bluez;
     ev_init(&bluez->ready, on_ready);
@@ -568,6 +586,9 @@ void bluez_close(struct bluez *bluez)
     ev_timer_stop(bluez->loop, &bluez->scan.again);
     bluez->list.answer = sd_bus_message_unref(bluez->list.answer);
     bluez->bus = sd_bus_close_unref(bluez->bus);
+    if (bluez->claim >= 0)
+        close(bluez->claim);
+    bluez->claim = -1;
     bluez->owner[0] = bluez->why[0] = '\0';
     memset(bluez->calls, 0, sizeof bluez->calls);
 }

@@ -74,6 +74,7 @@ struct bluez {
     const struct bluez_events *events;
     void *data;
     sd_bus *bus; /* NULL: closed */
+    int claim;   /* what says that a device is ours; -1: nothing */
     ev_io ready;
     ev_timer due;
     char owner[32]; /* BlueZ' own name on the bus; empty: not known yet */
@@ -138,6 +139,10 @@ void bluez_write(struct bluez *bluez, const char *path, bool command, const void
 
 /** Ends the link to a device, on the way out: nobody waits for an answer. */
 void bluez_disconnect(struct bluez *bluez, const char *device);
+
+/** Takes a device for its own, over whatever adapter, until it is closed. False: another packgate of this host has it, or another
+ * line. BlueZ would let both use the link, each would hear the other's answers, and who ends first ends it. */
+bool bluez_claim(struct bluez *bluez, const char *device);
 
 /** Makes BlueZ forget an adapter's device with all that it has cached of it. */
 void bluez_remove(struct bluez *bluez, const char *adapter, const char *device);

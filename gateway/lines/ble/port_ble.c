@@ -306,6 +306,10 @@ static void connect_device(struct ble *ble)
                                 "protocol victron-ble, and a key_file");
         return;
     }
+    if (!bluez_claim(&ble->bluez, ble->device)) {
+        bluez_fail(&ble->bluez, "another packgate of this host uses it");
+        return;
+    }
     go(ble, CONNECTING, CONNECT_S);
     ble->resolved &= ble->connected;
     bluez_call(&ble->bluez, ble->device, BLUEZ_DEVICE, "Connect", 2 * CONNECT_S, on_connected);

@@ -28,6 +28,23 @@ int clock_gettime(clockid_t which, struct timespec *at)
     return 0;
 }
 
+/* With 64-bit times on a 32-bit architecture the one above has another name in fact; libev calls this one. */
+#if __SIZEOF_POINTER__ == 4
+struct short_time {
+    long seconds, nanoseconds;
+};
+int clock_gettime_of_libev(clockid_t which, struct short_time *at) __asm__("clock_gettime");
+
+int clock_gettime_of_libev(clockid_t which, struct short_time *at)
+{
+    struct timespec whole;
+    clock_gettime(which, &whole);
+    at->seconds = (long) whole.tv_sec;
+    at->nanoseconds = whole.tv_nsec;
+    return 0;
+}
+#endif
+
 int epoll_wait(int fd, struct epoll_event *events, int most, int timeout_ms)
 {
     long ready = syscall(SYS_epoll_pwait, fd, events, most, 0, NULL, 0);

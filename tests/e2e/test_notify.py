@@ -4,6 +4,7 @@
 certificate that is not to be trusted, and that nothing is told twice."""
 
 import base64
+import contextlib
 import email
 import email.header
 import http.server
@@ -166,7 +167,7 @@ def write(folder, name, text, mode=0o600):
 def outlet_of(gateway):
     children = subprocess.run(["pgrep", "-P", str(gateway.process.pid)], stdout=subprocess.PIPE).stdout.split()
     for child in children:
-        with open(f"/proc/{int(child)}/cmdline", "rb") as file:
+        with contextlib.suppress(OSError), open(f"/proc/{int(child)}/cmdline", "rb") as file:
             if b"packgate-outlet" in file.read():
                 return int(child)
     raise AssertionError("no outlet runs")

@@ -75,8 +75,7 @@ static void close_bus(void *state)
 }
 
 const struct port_kind port_sim_kind = {
-    .prefix = "sim:",
-    .forgets = true,
+    .prefix = "sim:", /* does not forget, as a serial port: what a talker says may be old */
     .create = create_bus,
     .destroy = destroy_bus,
     .open = open_bus,

@@ -443,7 +443,7 @@ static void on_opened(void *data, int fd)
     line->unheard_since = hears(line) ? now : NAN;
     line->heard_at = now;
     line->lag_s = 0;
-    talk_opened(&line->talk, port_forgets(line->port), now);
+    talk_opened(&line->talk, line->config->any_age || port_forgets(line->port), now);
     reply_clear(&line->reply);
     reply_clear(&line->overheard);
     for (unsigned i = 0; i < line->turns.count; i++) {

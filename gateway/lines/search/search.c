@@ -326,6 +326,7 @@ static void set_line(struct search *search, const struct attempt *attempt)
     search->line_config.driver = attempt->driver;
     search->line_config.baud = attempt->baud;
     search->line_config.tries = 1;
+    search->line_config.any_age = true;
 }
 
 /* The attempts from `first` on that can share the port with it. */

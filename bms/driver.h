@@ -178,6 +178,8 @@ struct bms_driver {
     bool on_air;          /* it is met behind Bluetooth modules, too */
     const struct bms_step *plan; /* NULL: the device talks unasked */
     unsigned steps;
+    unsigned
+        ways; /* of asking that `build` goes through for the first variant while nothing answers; 0: one */
     const struct bms_guess *guesses; /* for probing, likely ones first; NULL: the defaults */
     unsigned guess_count;
 

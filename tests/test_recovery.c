@@ -440,6 +440,42 @@ static void comes_back_together(void **state)
     }
 }
 
+/* The gateway is there before its packs are turned on. */
+static void finds_what_is_turned_on_later(void **state)
+{
+    (void) state;
+    for (size_t d = 0; bms_drivers[d]; d++) {
+        const struct bms_driver *driver = bms_drivers[d];
+        unsigned most = bms_has_address(driver) && !driver->line.one_pack ? 4 : 1;
+        if (bms_talks(driver))
+            continue;
+        for (unsigned count = 1; count <= most; count += 3) {
+            double longest_s = 0, last_s = 0;
+            for (double silence_s = 20; silence_s < 400; silence_s += 23) {
+                struct bench bench;
+                memset(dead, true, sizeof dead);
+                open_bench(&bench, driver->name, count);
+                run_for(&bench, silence_s);
+                assert_int_equal(all_published(&bench), 0);
+                memset(dead, false, sizeof dead);
+                double start = clock_now(), first = NAN;
+                while (all_published(&bench) < count && clock_now() < start + 300) {
+                    ev_run(bench.loop, EVRUN_ONCE);
+                    if (isnan(first) && all_published(&bench) > 0)
+                        first = clock_now();
+                }
+                longest_s = fmax(longest_s, first - start);
+                last_s = fmax(last_s, last_first(&bench) - first);
+                close_bench(&bench);
+            }
+            print_message("%s: %u turned on later: first after %.1f s, all %.1f s later\n",
+                          driver->name, count, longest_s, last_s);
+            assert_true(longest_s <= 35); /* topbms has seven ways of asking */
+            assert_true(last_s <= 5);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -455,6 +491,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(asks_the_dead_once_after_a_disturbance),
         cmocka_unit_test(hears_a_pack_that_is_hard_to_understand),
         cmocka_unit_test(comes_back_together),
+        cmocka_unit_test(finds_what_is_turned_on_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

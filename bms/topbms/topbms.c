@@ -685,6 +685,7 @@ const struct bms_driver topbms_driver = {
     .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,
+    .ways = 7, /* of `auto`, in dialects[] */
     .guesses = guesses,
     .guess_count = COUNT(guesses),
     .build = build,

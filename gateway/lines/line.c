@@ -477,7 +477,7 @@ static void on_failed(void *data, const char *why)
 /* The first useful answer ends what was said about a line that is down. */
 static void note_answer(struct line *line, double now)
 {
-    if (line->state == LINE_ASKING && now - line->worked_at > AWAY_S)
+    if (line->state == LINE_ASKING && !(now - line->worked_at <= AWAY_S))
         turns_wake(&line->turns, line->flight.member->poller, now);
     line->answered = true;
     line->worked_at = now;
@@ -499,6 +499,8 @@ static void note_miss(struct line *line, struct member *member, double now)
 static void publish(struct line *line, struct member *member, double now)
 {
     note_answer(line, now);
+    if (member->poller->first_at == now)
+        turns_tell_way(&line->turns, member->poller, now);
     member_report_values(member, line->config->name, now);
     line->events.published(line->data, member->poller, now);
 }

@@ -835,6 +835,14 @@ bool poller_is_unsure(const struct poller *poller)
     return poller->silent_cycles > 0 || is_trial(poller, poller->step);
 }
 
+/* Nobody knows yet in which of several ways it is asked, and it is alone on its line: it may as well be asked in all of them. */
+static bool looks_for_its_way(const struct poller *poller)
+{
+    const struct bms *bms = &poller->bms;
+    return bms->driver->ways > 1 && bms->way == 0 && bms->options.variant == 0 &&
+           !bms->options.shared && configured_tries(poller) > 1;
+}
+
 /* What was never answered may not be known to this board, and a silent pack has neighbours that
  * wait: one request each time is enough. The very first may just have woken it up. Where something
  * came, there is somebody who answers. */
@@ -843,6 +851,8 @@ static unsigned allowed_tries(const struct poller *poller)
     unsigned tries = configured_tries(poller);
     if (!poller_is_unsure(poller) || poller->garbled)
         return tries;
+    if (looks_for_its_way(poller))
+        return poller->config->driver->ways;
     bool asleep = was_never_heard(poller) && poller->silent_cycles == 0;
     bool twice = poller->woken || (asleep && !poller->bms.options.shared);
     return twice && tries > 2 ? 2 : 1;

@@ -107,6 +107,18 @@ void turns_wake(struct turns *turns, const struct poller *poller, double now)
     }
 }
 
+void turns_tell_way(struct turns *turns, const struct poller *poller, double now)
+{
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct poller *other = turns->list[i].poller;
+        if (other->bms.way > 0 || poller->bms.way == 0 ||
+            other->config->driver != poller->config->driver)
+            continue;
+        other->bms.way = poller->bms.way;
+        poller_wake(other, now);
+    }
+}
+
 void turns_expect(struct turns *turns, double now)
 {
     double longest_s = 0, round_s = 0;

@@ -51,6 +51,10 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
  * line that was away. */
 void turns_wake(struct turns *turns, const struct poller *poller, double now);
 
+/** A pack has told its first values. Packs on one line are mostly of one make: those of which nobody knows yet how they are
+ * asked are asked in the same way first. */
+void turns_tell_way(struct turns *turns, const struct poller *poller, double now);
+
 /** A pack's cycle is over: from what cycles take, tells those that have just begun how long a round of the line will be. Those that
  * are silent do not count. */
 void turns_expect(struct turns *turns, double now);

@@ -277,6 +277,22 @@ static void test_answers(void **state)
          "status 400: partial write: field type conflict: x dropped=3"},
         {400, "{\"error\":\"partial write: unable to parse 'x' dropped=0\"}", POST_TAKEN, 1,
          "status 400: partial write: unable to parse 'x' dropped=0"},
+        {422,
+         "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to database: "
+         "partial "
+         "write: points beyond retention policy dropped=7\"}",
+         POST_TAKEN, 7, NULL},
+        {422,
+         "{\"code\":\"unprocessable entity\",\"message\":\"failure writing points to database: "
+         "partial "
+         "write: dropped 550 points outside retention policy of duration 8760h0m0s\"}",
+         POST_TAKEN, 550, NULL},
+        {500,
+         "{\"code\":\"internal error\",\"message\":\"unexpected error writing points to database: "
+         "partial write: points beyond retention policy dropped=1\"}",
+         POST_TAKEN, 1, NULL},
+        {500, "{\"message\":\"partial write\"}", POST_FAILED, 0, NULL},
+        {422, "partial write: dropped", POST_TAKEN, 1, NULL},
         {400, "{\"error\":\"unable to parse\"}", POST_REFUSED, 0, "status 400: unable to parse"},
         {413, "<html>", POST_REFUSED, 0, "status 413 (too large)"},
         {422, "{\"code\":\"x\",\"message\":\"y\"}", POST_REFUSED, 0, "status 422: y"},

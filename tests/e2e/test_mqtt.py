@@ -433,6 +433,24 @@ def remembers_over_a_restart():
     shutil.rmtree(folder)
 
 
+def knows_the_pack_after_a_restart():
+    """An outlet that was killed, and one with another configuration, do not forget what is known of a pack."""
+    packs = LINE.format("shed", "sim:profile=fixed", 1, "")
+    with Broker() as broker, Listener(broker) as listener, Gateway(packs + section(broker)) as gateway:
+        info = listener.wait_json("packgate/shed/info", lambda info: "model" in info)
+        assert info["protocol"] == "daly" and info["firmware"], info
+        gateway.wait_for("mqtt home: connected to")
+        for restart in (lambda: os.kill(outlet_of(gateway), signal.SIGKILL),
+                        lambda: rewrite(gateway, packs + section(broker, "interval = 2s\n"))):
+            before = len(listener.seen)
+            restart()
+            gateway.wait_for("mqtt home: connected to")
+            listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+            listener.wait_for("packgate/shed/state")
+            told = [json.loads(payload) for topic, payload, _ in listener.seen[before:] if topic == "packgate/shed/info"]
+            assert told and told[-1] == info, (told, info)
+
+
 def crc16(data):
     crc = 0xFFFF
     for byte in data:
@@ -682,5 +700,5 @@ main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assi
       tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, speaks_like_the_extractor,
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, withdraws_what_is_gone,
-      withdraws_in_any_case, remembers_over_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
+      withdraws_in_any_case, remembers_over_a_restart, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
       survives_the_broker, encrypts_and_checks, logs_in, several_side_by_side], at_once=6)

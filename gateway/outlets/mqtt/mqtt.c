@@ -119,6 +119,10 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     }
     if (changes & SOURCE_IDENTITY && !mqtt_is_smartbms(mqtt))
         pack->todo |= INFO | ANNOUNCE;
+    /* Who was started again is told no change: what the gateway has known for long is new to it. */
+    if (!pack->heard && !mqtt_is_smartbms(mqtt))
+        pack->todo |= INFO;
+    pack->heard = true;
     pace_soon(mqtt);
 }
 
@@ -160,7 +164,7 @@ static void do_everything(struct mqtt *mqtt)
     mqtt->row = 0;
     for (unsigned i = 0; i < mqtt->pack_count; i++) {
         struct mqtt_pack *pack = &mqtt->packs[i];
-        pack->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
+        pack->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
         pack->row = 0;
         pack->due = 0;
     }

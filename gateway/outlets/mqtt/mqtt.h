@@ -38,6 +38,7 @@ struct mqtt_pack {
     char protocol[NAME_SIZE];     /* that the set is of; empty: not known yet */
     unsigned identity;            /* the same */
     double strange_since;         /* another identity; NaN: it is the same */
+    bool heard;                   /* of by the gateway, in this life: info is not said before */
     bool was_fresh;               /* in this life */
     bool online;                  /* its status, as it was told */
     double due;                   /* state, by its interval */

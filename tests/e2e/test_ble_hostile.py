@@ -142,7 +142,8 @@ def waits_for_late_replies():
     """Over a bad link replies come later than the 1.5 s that they have at least: they are waited for longer, by `read` as well. A short
     reply_timeout, good for a wire, is not taken for one over the air."""
     packs = {DALY: ("daly", "daly", "profile=fixed,soc=61,delay=500"), JBD: ("jbd", "jbd", "profile=fixed,soc=63,delay=2200")}
-    text = (line("a", "ble:" + DALY, "daly", "reply_timeout = 200ms") + pack("a", 1) + line("c", "ble:" + JBD, "jbd") + pack("c", 3))
+    slow = "stale_after = 2m"  # a round takes seconds, and more on a busy machine
+    text = (line("a", "ble:" + DALY, "daly", "reply_timeout = 200ms") + pack("a", 1, slow) + line("c", "ble:" + JBD, "jbd") + pack("c", 3, slow))
     with Air(packs) as air:
         with Gateway(text) as gateway, gateway.client() as client:
             gateway.wait_published("a", "c")

@@ -8,11 +8,13 @@ import json
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import tempfile
 import time
 
-from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, Standin, await_value, main, read_value, simulate
 from home_assistant import check_announcement, is_available, state_of
 from mqtt_harness import (Broker, CONNACK, LINE, Liar, Listener, PATIENT, Proxy, await_retained, flood, huge, make_certificates,
                           retained)
@@ -585,6 +587,22 @@ def a_black_hole_has_a_deadline():
         gateway.wait_for("mqtt home: broker .* did not answer within 15 s; trying again")
 
 
+def nobody_there_for_an_encrypted_connection():
+    """Said at once, not after the deadline, for which the outlet would keep a processor busy."""
+    def reset(connection):
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with Standin(reset) as standin, \
+            Gateway(LINE.format("shed", "sim:", 1, "") + section(standin, scheme="mqtts")) as gateway:
+        gateway.wait_for("mqtt home: broker .*: the connection was refused or reset; trying again")
+        port = standin.port
+        standin.close()
+        rewrite(gateway, LINE.format("shed", "sim:", 1, "") + section(port, "topic = other\n", scheme="mqtts"))
+        said = gateway.wait_for("mqtt home: broker .*: (.*); trying again")
+        assert "refused" in said[1], said[1]
+
+
 def encrypts_and_checks():
     folder = tempfile.mkdtemp(prefix="packgate-tls-")
     make_certificates(folder)
@@ -701,4 +719,5 @@ main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assi
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, withdraws_what_is_gone,
       withdraws_in_any_case, remembers_over_a_restart, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
-      survives_the_broker, encrypts_and_checks, logs_in, several_side_by_side], at_once=6)
+      survives_the_broker, encrypts_and_checks,
+      nobody_there_for_an_encrypted_connection, logs_in, several_side_by_side], at_once=6)

@@ -491,11 +491,26 @@ static void begin(struct connection *connection)
         fail(connection, strerror(errno));
 }
 
+/* The library takes a connection that was refused or reset before its encryption stood for one that is
+ * still to come, and the socket is ready all the time. */
+static bool has_no_other_end(struct connection *connection)
+{
+    struct sockaddr_storage other;
+    socklen_t size = sizeof other;
+    int fd = mosquitto_socket(connection->mosquitto);
+    return !connection->up && connection->tls && fd >= 0 &&
+           getpeername(fd, (struct sockaddr *) &other, &size) < 0 && errno == ENOTCONN;
+}
+
 static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) loop;
     struct connection *connection = io->data;
     int error = MOSQ_ERR_SUCCESS;
+    if (has_no_other_end(connection)) {
+        fail(connection, "the connection was refused or reset");
+        return;
+    }
     errno = 0;
     if (revents & EV_READ)
         error = mosquitto_loop_read(connection->mosquitto, 1);

@@ -53,6 +53,7 @@
 #define DISORDER_KEPT_S 600 /* since it showed last */
 #define DISORDER_TOLD_S 0.5 /* by how much, to be worth a word in the log */
 #define LATE_TOLD_S 3600    /* replies that come late are worth a word once in so long */
+#define ANSWERS_S 60        /* since it was heard last: the pack is there */
 #define RESTLESS_S 0.3      /* longest wait for a line that will not be quiet between requests */
 
 /*
@@ -1168,7 +1169,9 @@ static void take_reply(struct line *line, bool silent, double now)
     } else if (state == REPLY_REFUSED) {
         poller_refused(poller, now);
     } else {
-        if (line->flight.disturbed)
+        /* Of one that answers now and then, what comes late may be pieces as well. */
+        bool answers = now - poller->last_answer < ANSWERS_S;
+        if (line->flight.disturbed || (line->flight.member->heard && answers))
             poller_disturbed(poller, now);
         if (poller->pass == PASS_TRIALS && !poller->garbled)
             turns_charge_try(&line->turns, line->flight.asked_at, now);

@@ -746,6 +746,8 @@ bool poller_overhears(struct poller *poller, double now, const struct reply *fra
     struct poller_step *step = poller->disorder_s == 0 ? find_asker(poller, frames) : NULL;
     if (!step || step->heard)
         return false;
+    step->due = fmin(step->due, now + TRY_AGAIN_S); /* it is answered, if late */
+    step->misses = step->misses > 1 && isnan(step->at) ? 1 : step->misses;
     note_lateness(poller, step, now);
     if (is_too_late(poller, now)) {
         poller->clear_at = now + fmin(now - step->open_since, REST_MOST_S);

@@ -117,6 +117,11 @@ static double weigh_by_capacity(const struct bank_member *member)
     return first_above_0(value[FULL_AH], value[RATED_AH], member->capacity_ah);
 }
 
+bool bank_weighs(const struct bank_member *member)
+{
+    return weigh_by_capacity(member) > 0;
+}
+
 /* Health is what is left of the capacity when new. */
 static double weigh_by_rated_capacity(const struct bank_member *member)
 {

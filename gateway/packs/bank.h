@@ -19,6 +19,9 @@ struct bank_member {
     bool fresh;
 };
 
+/** Whether it is known what the pack counts in averages of the state of charge. */
+bool bank_weighs(const struct bank_member *member);
+
 /** Combines the fresh members into `bank`, which is cleared first, and fills `extras` except for
  * `needed`. A missing member raises the warning COMMUNICATION_FAULT. */
 void bank_combine(const struct bank_member *members, unsigned count, struct pack *bank,

@@ -50,12 +50,22 @@ bool bank_source_has(const struct bank_source *bank, const struct pack_source *p
     return false;
 }
 
+/* As long as a pack has not told its capacity but still may, all would weigh the same for a moment, and the state of charge
+ * of the bank would be a wrong one. */
+static bool takes_part(const struct bank_source *bank, unsigned place, double now)
+{
+    const struct source *source = bank->members[place];
+    const struct bank_member member = {.pack = source->values, .capacity_ah = source->capacity_ah};
+    return source_fresh(source, now) &&
+           (bank->parts[place]->poller->complete || bank_weighs(&member));
+}
+
 /* Bit n: place n + 1. */
 static uint32_t find_missing(const struct bank_source *bank, double now)
 {
     uint32_t missing = 0;
     for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (!source_fresh(bank->members[i], now))
+        if (!takes_part(bank, i, now))
             missing |= 1u << i;
     return missing;
 }

@@ -117,6 +117,16 @@ def two_packs_as_one():
         assert math.isnan(read_value(client, "full_ah", 100)) and math.isnan(read_value(client, "rated_ah", 100))
 
 
+def waits_for_what_a_pack_weighs():
+    """A pack that tells its capacity a few replies after its state of charge: no bank until then in which all weigh the same."""
+    large, large_url = simulate("daly", options(LARGE, 2) + ",delay=150")
+    small, small_url = simulate("topbms", options(SMALL, 4))
+    with large, small, Gateway(configuration(large_url, small_url, "", "30s")) as gateway, gateway.client() as client:
+        await_value(client, "packs_present", 100, lambda n: n == 2)
+        soc = read_value(client, "soc_percent", 100)
+        assert abs(soc - (40 * 280 + 90 * 100) / 380) < 1e-3, soc
+
+
 def goes_on_without_a_pack():
     with tempfile.TemporaryDirectory() as folder:
         link = f"{folder}/tty"
@@ -295,6 +305,6 @@ def serves_spikes_when_told_to():
             assert read_value(client, "spikes", 1) == 0
 
 
-main([goes_on_without_a_pack, two_packs_as_one, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
+main([goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
       follows_a_new_configuration, is_pushed, serves_no_spike, serves_a_step_that_is_confirmed,
       serves_spikes_when_told_to], at_once=3)

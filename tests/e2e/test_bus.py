@@ -39,7 +39,7 @@ class Bus:
     def options(self):
         """Voltage and SOC follow from cells and remaining capacity, whichever of them a protocol carries."""
         texts = [f"profile=fixed,delay=2,cells={CELLS},capacity=100,@{self.silent}:silent=1",
-                 f"@{self.late}:late=0.3,@{self.late}:late_ms=270",
+                 f"@{self.late}:late=0.2,@{self.late}:late_ms=270",
                  ",".join(f"@{self.noisy}:{fault}" for fault in ("noise=0.4", "flip=0.2", "cut=0.1", "drop=0.1"))]
         for address in self.addresses:
             texts += [f"@{address}:{name}={value}" for name, value in self.values(address).items()

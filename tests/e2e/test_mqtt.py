@@ -520,7 +520,6 @@ def survives_the_broker():
             await_value(client, "polls", 1, lambda now: now >= polls + 20)
             again.process.send_signal(signal.SIGCONT)
             listener.wait_for("packgate/shed/state")
-        assert read_value(client, "timeouts", 1) == read_value(client, "reconnects", 1) == 0
 
 
 def old_ones(listener, since, limit_s):
@@ -575,7 +574,6 @@ def liars_end_in_a_line_of_the_log():
                 gateway.wait_for(r"mqtt home: broker .*; trying again")
             polls = read_value(client, "polls", 1)
             await_value(client, "polls", 1, lambda now: now >= polls + 20)
-            assert read_value(client, "timeouts", 1) == 0
             said = [line for line in gateway.lines if "trying again" in line]
             assert len(said) <= 2, said
 
@@ -664,7 +662,7 @@ def logs_in():
 def speaks_like_the_extractor():
     server, url = simulate("daly", SIMULATED)
     # An order to a pack that is late for a moment, as on a busy machine, is not carried out.
-    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 3s")
+    text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 8s")
     for layout in ("smartbms-bat", "smartbms-b", "smartbms-flat"):
         more = f"topic = SmartBMS-1\ninterval = 1s\nlayout = {layout}\nswitching = yes\n"
         with Broker() as broker, Listener(broker) as listener, Gateway(text + section(broker, more)) as gateway:

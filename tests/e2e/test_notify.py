@@ -260,7 +260,8 @@ def tells_nothing_twice():
 def tells_who_switched():
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\nevents = switched\n")
-        with Gateway(LINE.format("shed", CALM, 1, "writable = yes") + words) as gateway, gateway.client() as client:
+        text = LINE.format("shed", CALM, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 60s")
+        with Gateway(text + words) as gateway, gateway.client() as client:
             gateway.wait_published("shed")
             assert not client.write_coil(0, False, slave=1).isError()
             found = json.loads(service.next()[2])

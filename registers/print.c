@@ -26,6 +26,16 @@ struct item {
 };
 typedef void item_handler(const struct item *item, void *context);
 
+unsigned unit_elements(const struct map_unit *unit, const struct map_row *row)
+{
+    unsigned known = row->count;
+    if (row->count > 1 && row->source == OF_PACK && row->id == CELL_MV)
+        known = unit->cells;
+    if (row->count > 1 && row->source == OF_PACK && row->id == TEMP_C)
+        known = unit->sensors;
+    return known < row->count ? known : row->count;
+}
+
 const char *element_name(const struct map_row *row, unsigned n, char out[VALUE_NAME_SIZE])
 {
     if (row->count > 1)

@@ -26,6 +26,9 @@ const struct map_clients *clients_of(const struct map_settings *settings);
 /** Whether they are the example. */
 bool clients_are_example(const struct map_settings *settings);
 
+/** How many elements of a row a unit has: cells and temperature sensors as many as are known of it. */
+unsigned unit_elements(const struct map_unit *unit, const struct map_row *row);
+
 /** Name of element n of a row, counted from 0: "cell_mv.1", "soc_percent". Returns `out`. */
 const char *element_name(const struct map_row *row, unsigned n, char out[VALUE_NAME_SIZE]);
 

@@ -39,14 +39,6 @@ static void print_row(const struct map_settings *settings, const struct map_unit
     fprintf(out, "\t%s\t\ttrue\tfalse\tfalse\tfalse\n", row->type == REG_STRING ? "text" : "value");
 }
 
-static unsigned elements_of(const struct map_unit *unit, const struct map_row *row)
-{
-    if (row->count == 1)
-        return 1;
-    unsigned elements = row->id == CELL_MV ? unit->cells : unit->sensors;
-    return elements < row->count ? elements : row->count;
-}
-
 void print_iobroker(const struct map_settings *settings, FILE *out)
 {
     const struct map_clients *clients = clients_of(settings);
@@ -58,7 +50,7 @@ void print_iobroker(const struct map_settings *settings, FILE *out)
              group++)
             for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
                 for (unsigned n = 0; row_is_polled(group, row) && types[row->type][0] &&
-                                     n < elements_of(&clients->units[u], row);
+                                     n < unit_elements(&clients->units[u], row);
                      n++)
                     print_row(settings, &clients->units[u], row, n, out);
 }

@@ -132,10 +132,12 @@ static void append_group(const struct map_settings *settings, const struct map_u
     for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++) {
         if (!row_is_polled(group, row))
             continue;
-        for (unsigned n = 0; n < row->count; n++)
-            append_row(reading.rows, element_name(row, n, name),
-                       map_row_offset(row, n) - group->offset, map_types[row->type].name);
-        reading.quantity = row->offset + map_row_size(row) - group->offset;
+        unsigned count = clients_are_example(settings) ? row->count : unit_elements(unit, row);
+        for (unsigned n = 0; n < count; n++) {
+            unsigned at = map_row_offset(row, n) - group->offset;
+            append_row(reading.rows, element_name(row, n, name), at, map_types[row->type].name);
+            reading.quantity = at + map_types[row->type].registers;
+        }
     }
     if (reading.quantity > 0)
         append_reading(settings, flow, &reading);

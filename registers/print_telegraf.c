@@ -67,16 +67,18 @@ static void print_request(unsigned unit, const char *title, const char *byte_ord
             title, unit, byte_order, kind);
 }
 
-static void print_field(const struct map_settings *settings, const struct map_row *row, FILE *out)
+static void print_field(const struct map_settings *settings, const struct map_unit *unit,
+                        const struct map_row *row, FILE *out)
 {
     char name[VALUE_NAME_SIZE];
-    for (unsigned n = 0; n < row->count; n++)
+    unsigned count = clients_are_example(settings) ? row->count : unit_elements(unit, row);
+    for (unsigned n = 0; n < count; n++)
         fprintf(out, "      {address = %u, name = \"%s\", type = \"%s\"},\n",
                 (unsigned) settings->base + map_row_offset(row, n), element_name(row, n, name),
                 types[row->type]);
 }
 
-static void print_group(const struct map_settings *settings, unsigned unit,
+static void print_group(const struct map_settings *settings, const struct map_unit *unit,
                         const struct map_group *group, FILE *out)
 {
     unsigned fields = 0;
@@ -84,9 +86,9 @@ static void print_group(const struct map_settings *settings, unsigned unit,
         if (!is_field(group, row))
             continue;
         if (fields++ == 0)
-            print_request(unit, group->title, settings->big_floats ? "ABCD" : "CDAB", "holding",
-                          out);
-        print_field(settings, row, out);
+            print_request(unit->unit, group->title, settings->big_floats ? "ABCD" : "CDAB",
+                          "holding", out);
+        print_field(settings, unit, row, out);
     }
     if (fields > 0)
         fputs("    ]\n", out);
@@ -137,7 +139,7 @@ void print_telegraf(const struct map_settings *settings, FILE *out)
         print_input(settings, &clients->units[n], out);
         for (const struct map_group *group = map_groups; group < map_groups + map_group_count;
              group++)
-            print_group(settings, clients->units[n].unit, group, out);
+            print_group(settings, &clients->units[n], group, out);
         print_inputs(clients->units[n].unit, out);
     }
     print_processor(out);

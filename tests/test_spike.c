@@ -75,8 +75,15 @@ static const struct sequence strong_sequences[] = {
     {"a sensor comes off",          TEMP_C,      {25, -40, -40, END},          "bdb"},
     {"the last sensor",             TEMP_C + 15, {25, 36, 25, END},            "bdr"},
     {"a MOS, 10 °C",                MOS_TEMP_C,  {25, 35, 45.1, 45.2, END},    "bbdb"},
-    {"a current is not looked at",  CURRENT_A,   {0, 200, -200, END},          "bbb"},
-    {"nor a capacity",              REMAINING_AH,{100, 10, UNKNOWN, END},      "bbb"},
+    {"a load comes on",             CURRENT_A,   {0, -100, 0, -80, END},       "bbbb"},
+    {"a current beyond any load",   CURRENT_A,   {-20, -1291, -21, END},       "bdr"},
+    {"a winch",                     CURRENT_A,   {-20, -320, -290, END},       "bdb"},
+    {"a power beyond any load",     POWER_W,     {0, 5000, 12000, 200, END},   "bbdr"},
+    {"a capacity",                  REMAINING_AH,{100, 10, 100, END},          "bdr"},
+    {"a capacity that is set",      REMAINING_AH,{100, 280, 280, END},         "bdb"},
+    {"a limit",                     CHARGE_VOLTAGE_LIMIT_V, {56, 2912, 56, END}, "bdr"},
+    {"which cell is highest",       CELL_MAX_INDEX, {3, 9, 3, END},            "bdr"},
+    {"a current is lost",           CURRENT_A,   {-20, UNKNOWN, -20, END},     "bdr"},
     {"a switch",                    CHARGE_MOS,  {1, 0, 1, END},               "bdr"},
     {"a switch that was turned",    CHARGE_MOS,  {1, 0, 0, 1, 1, END},         "bdbdb"},
     {"what is set",                 RATED_AH,    {100, 356, 100, END},         "bdr"},
@@ -204,6 +211,12 @@ static void test_first_readings_that_wobble(void **state)
     }
 }
 
+/* Of the configuration: the largest step. */
+static bool has_key(int id)
+{
+    return id == VOLTAGE_V || id == SOC_PERCENT || id == MOS_TEMP_C || id >= CELL_MV;
+}
+
 static void test_turned_off(void **state)
 {
     (void) state;
@@ -211,10 +224,10 @@ static void test_turned_off(void **state)
     static const struct spike_rules strong = {.limits = &off};
     static const struct spike_rules weak = {.limits = &off, .weak = true};
     for (size_t i = 0; i < COUNT(strong_sequences); i++)
-        if (strong_sequences[i].id != CHARGE_MOS && strong_sequences[i].id < SOH_PERCENT)
+        if (has_key(strong_sequences[i].id))
             run_sequence(&strong_sequences[i], &strong, NULL);
     for (size_t i = 0; i < COUNT(weak_sequences); i++)
-        if (weak_sequences[i].id == SOC_PERCENT || weak_sequences[i].id == CELL_MV)
+        if (has_key(weak_sequences[i].id))
             run_sequence(&weak_sequences[i], &weak, NULL);
     /* What is taken as it comes is confirmed by any second reading. */
     static const struct spike_rules first = {
@@ -678,11 +691,6 @@ static void test_talker(void **state)
 
 /* ---- every capture, every value that is watched ---- */
 
-static bool is_watched(int id)
-{
-    return id == VOLTAGE_V || id == SOC_PERCENT || id == MOS_TEMP_C || id >= CELL_MV;
-}
-
 /* A reading of the same value that no pack can come to between two polls. */
 static double far_from(int id, double value)
 {
@@ -722,7 +730,7 @@ static void test_captures(void **state)
         bms_init(&bms, exchange->driver);
         exchange_replay(exchange, &bms, &pack, &counters);
         for (int id = 0; id < PACK_VALUES; id++)
-            if (is_watched(id) && !isnan(pack.value[id]) && pack.value[id] != 0) {
+            if (has_key(id) && !isnan(pack.value[id]) && pack.value[id] != 0) {
                 try_value(paths.gl_pathv[i], &pack, id);
                 tried++;
             }

@@ -10,6 +10,9 @@
 #define KEPT_OF_MOVES (1 - 1.0 / 4096)
 #define MOVES_MARGIN 1.5
 #define LEARNING 100 /* readings, in which all moves that can be learned are believed */
+/* Steps that hardly any load makes: most of what damage makes of a current is further away. */
+#define LEAP_A 100
+#define LEAP_W 5000
 
 enum kind {
     EXACT, /* states, counts and what hardly ever changes */
@@ -82,8 +85,8 @@ static enum kind kind_of(unsigned id)
     }
 }
 
-/* The largest step by the configuration, in the unit of the value; INFINITY: any. */
-static double configured_limit(const struct spike_limits *limits, enum kind kind, double before)
+/* The largest step that is believed at once behind any check, in the unit of the value; INFINITY: any. */
+static double largest_step(const struct spike_limits *limits, enum kind kind, double before)
 {
     double limit = 0;
     if (kind == SOC)
@@ -94,13 +97,17 @@ static double configured_limit(const struct spike_limits *limits, enum kind kind
         limit = limits->cell_mv;
     else if (kind == TEMPERATURE)
         limit = limits->temperature_c;
+    else if (kind == CURRENT)
+        limit = LEAP_A;
+    else if (kind == POWER)
+        limit = LEAP_W;
     return limit > 0 || (kind == VOLTAGE && limits->voltage_percent > 0) ? limit : INFINITY;
 }
 
 static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
 {
     bool has_key = kind == SOC || kind == VOLTAGE || kind == CELL || kind == TEMPERATURE;
-    return has_key && isinf(configured_limit(limits, kind, 1));
+    return has_key && isinf(largest_step(limits, kind, 1));
 }
 
 static double largest_move(enum kind kind, double value)
@@ -109,11 +116,11 @@ static double largest_move(enum kind kind, double value)
 }
 
 /* Whether how far the value was seen to move counts. A CRC-16 lets one in 65,536 of the worst damage
- * pass, which is too much only for what hardly ever changes: to ask again there costs next to
- * nothing. */
+ * pass, which is too much only for what seldom changes: to ask again there costs next to nothing. */
 static bool is_watched(const struct spike_rules *rules, enum kind kind)
 {
-    return rules->weak || rules->noisy || kind == EXACT;
+    bool is_steady = kind == EXACT || kind == CAPACITY || kind == INDEX || kind == LIMIT;
+    return rules->weak || rules->noisy || is_steady;
 }
 
 static bool first_is_doubted(const struct spike_rules *rules)
@@ -135,15 +142,15 @@ static bool value_moved(const struct spike *spike, const struct spike_rules *rul
     if (before == reading || (isnan(before) && isnan(reading)))
         return false;
     enum kind kind = kind_of(id);
-    double limit = configured_limit(rules->limits, kind, before);
-    if (is_turned_off(rules->limits, kind) || (!is_watched(rules, kind) && isinf(limit)))
+    if (is_turned_off(rules->limits, kind))
         return false;
     if (isnan(before))
         return first_is_doubted(rules);
     if (isnan(reading))
         return true;
     double step = fabs(reading - before);
-    return step > limit || (is_watched(rules, kind) && step > usual_move(spike, id, before));
+    return step > largest_step(rules->limits, kind, before) ||
+           (is_watched(rules, kind) && step > usual_move(spike, id, before));
 }
 
 static bool same_states(const struct pack *a, const struct pack *b)
@@ -182,7 +189,7 @@ static bool values_agree(const struct spike *spike, const struct spike_rules *ru
     if (tolerances[kind].swings && !isnan(before))
         apart = fmax(apart, fmax(fabs(doubtful - before), fabs(reading - before)) / 4);
     if (!is_watched(rules, kind))
-        apart = fmax(apart, configured_limit(rules->limits, kind, reading));
+        apart = fmax(apart, largest_step(rules->limits, kind, reading));
     return fabs(reading - doubtful) <= apart;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Which readings are believed. A value that moved further than it can makes its whole reply
- * doubtful, and so does one of those that hardly ever change (states, counts, settings), on a
- * protocol with a weak check any that moved further than it was seen to: the same request is asked
+ * doubtful, and so does one of those that seldom change (states, counts, settings, limits,
+ * capacities) and moved further than it was seen to, on a protocol with a weak check any that did: the same request is asked
  * again at once, and what two replies agree on is believed, behind a weak check what three agree
  * on, and where damage was seen a short while ago four. Nothing is published in the meantime, so
  * that neither a wrong value nor an unknown one ever stands for a value that was read, and a true

@@ -62,6 +62,8 @@ RULES = {
     "schema": lambda value: all(ELEMENT.fullmatch(element) for element in value.values()),
 }
 REQUIRED = {"name", "version", "slug", "description", "arch"}
+# What it takes where nothing is said; to say just that is a mistake to the linter of apps.
+PRESETS = {"startup": "application", "boot": "auto", "ingress_port": 8099, "ingress": False, "uart": False}
 
 
 def folder_is_as_the_supervisor_wants_it():
@@ -69,6 +71,10 @@ def folder_is_as_the_supervisor_wants_it():
     assert REQUIRED <= set(config) <= set(RULES), set(config) ^ set(RULES)
     wrong = [key for key, value in config.items() if not RULES[key](value)]
     assert not wrong, wrong
+    needless = [key for key, value in PRESETS.items() if config.get(key) == value]
+    assert not needless, needless
+    with open(f"{APP}/start", encoding="utf-8") as file:
+        assert f"0.0.0.0:{config.get('ingress_port', PRESETS['ingress_port'])}}}" in file.read()
     version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, check=True).stdout.decode().split()[1]
     assert config["version"] == version
     # Options that nobody has to fill in have no question mark missing, and those that are there are right.

@@ -55,15 +55,16 @@ check-arch: dist
 check-reproducible: dist
 	@$(PACK_SETTINGS) packaging/check-reproducible
 
-# Every file of the product against another C library, with the other libraries' headers as they are here. Debian's header
-# of libxcrypt is for glibc alone, and with it what checks passwords.
+# Every file of the product against another C library, with the other libraries' headers as they are here. Of these that of libxcrypt
+# wants a header that systems with musl have in a package of its own.
 MUSL_HEADERS := build/musl
-MUSL_FILES := $(filter-out %/password.c,$(SOURCES) $(OUTLET_SOURCES))
+MUSL_FILES := $(SOURCES) $(OUTLET_SOURCES)
 check-musl: deps
 	@tests/install-packages musl-tools
-	@mkdir -p $(MUSL_HEADERS) && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle seccomp.h seccomp-syscalls.h modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
-	    linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
+	@mkdir -p $(MUSL_HEADERS)/sys && for header in ev.h ini.h jansson.h jansson_config.h libserialport.h systemd nettle seccomp.h seccomp-syscalls.h modbus mosquitto.h curl zlib.h zconf.h sqlite3.h microhttpd.h \
+	    crypt.h linux asm-generic asm; do ln -sfn $$(ls -d /usr/include/$$header /usr/include/*-linux-gnu/$$header 2>/dev/null | head -n 1) \
 	    $(MUSL_HEADERS)/$$header; done
+	@printf '#define %s\n' __BEGIN_DECLS __END_DECLS __THROW >$(MUSL_HEADERS)/sys/cdefs.h
 	@for file in $(MUSL_FILES); do musl-gcc -std=c11 -D_GNU_SOURCE -DPACKGATE_VERSION='""' -DOUTLET=outlet_print -I. -Igateway \
 	    -isystem $(MUSL_HEADERS) -isystem $(MUSL_HEADERS)/modbus -Wall -Wextra -Werror -fsyntax-only $$file || exit; done
 	@echo "$(words $(MUSL_FILES)) files compile against musl"

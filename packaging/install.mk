@@ -37,6 +37,11 @@ install-files: | all
 	$(INSTALL) -m 644 conf/packgate.sysusers $(DESTDIR)$(usersdir)/packgate.conf
 	test -e $(DESTDIR)$(confdir)/packgate.ini || $(INSTALL) -m 644 conf/packgate.ini $(DESTDIR)$(confdir)
 
+# Without what debuggers want; another architecture's programs take its own STRIP.
+STRIP ?= strip
+install-strip: install
+	$(STRIP) $(DESTDIR)$(bindir)/packgate $(patsubst $(BUILD)/%,$(DESTDIR)$(libdir)/%,$(OUTLET_PROGRAMS))
+
 # Leaves the configuration and what the service has counted.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(bindir)/packgate $(mandir)/man1/packgate.1 $(mandir)/man5/packgate.ini.5 \
@@ -54,7 +59,7 @@ docs: docs-of-program
 docs-of-program: all
 	for file in $(CLIENTS); do $(BUILD)/packgate map --format $${file%.*} >conf/$$file || exit; done
 	$(BUILD)/packgate check --keys=man >$(BUILD)/keys.man
-	sed -i -E -e 's/(packgate[:-])[0-9]+\.[0-9]+\.[0-9]+/\1$(VERSION)/' -e 's/^version: .*/version: "$(VERSION)"/' $(VERSIONED)
+	sed -i -E -e 's/(packgate[:-])[0-9]+\.[0-9]+\.[0-9]+/\1$(VERSION)/g' -e 's/^version: .*/version: "$(VERSION)"/' $(VERSIONED)
 	sed -i -e '/^.." keys begin/,/^.." keys end/{//!d}' -e '/^.." keys begin/r $(BUILD)/keys.man' man/packgate.ini.5
 
-.PHONY: install install-files uninstall pictures docs docs-of-program
+.PHONY: install install-files install-strip uninstall pictures docs docs-of-program

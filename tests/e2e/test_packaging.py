@@ -68,6 +68,10 @@ def generated_documents_are_current():
     assert read_text("docs/packs.md") == run(PACKGATE, "protocols", "--format", "md"), "docs/packs.md is out of date: make docs"
     wanted = run(PACKGATE, "map", "--format", "homeassistant")
     assert read_text("conf/homeassistant.yaml") == wanted, "conf/homeassistant.yaml is out of date: make docs"
+    version = run(PACKGATE, "--version").split()[1]
+    for path in ("packaging/container/compose.yaml", "packaging/home-assistant/config.yaml", "docs/container.md", "docs/home-assistant-app.md"):
+        named = set(re.findall(r'(?:packgate[:-]|^version: ")(\d+\.\d+\.\d+)', read_text(path), re.M))
+        assert named == {version}, f"{path} names {named}: make docs"
 
 
 def plain(page):
@@ -131,6 +135,10 @@ def installs_and_uninstalls():
     with scratch() as root:
         make("install", f"DESTDIR={root}", "PREFIX=/usr")
         assert files_below(root) == INSTALLED, files_below(root)
+        programs = [f"{root}/usr/bin/packgate", *(f"{root}/{name}" for name in OUTLETS)]
+        sizes = [os.path.getsize(program) for program in programs]
+        make("install-strip", f"DESTDIR={root}", "PREFIX=/usr")
+        assert files_below(root) == INSTALLED and all(os.path.getsize(program) < size for program, size in zip(programs, sizes))
         assert run(f"{root}/usr/bin/packgate", "--version").startswith("packgate ")
         run(f"{root}/usr/bin/packgate", "check", f"{root}/etc/packgate/packgate.ini")
         make("uninstall", f"DESTDIR={root}", "PREFIX=/usr")

@@ -25,6 +25,7 @@
 #define DEVICES_MOST 20
 #define FIRST_MOST_S 20.5
 #define ALL_MOST_S 150.0
+#define SILENCE_MOST_S 120.0 /* "a minute or two" of docs/finding.md, where nothing answers */
 
 /* ---- the bus that the port of a search leads to ---- */
 
@@ -287,7 +288,7 @@ static void is_over_soon_where_nobody_answers(void **state)
     assert_int_equal(all.count, 0);
     assert_non_null(all.why);
     print_message("silence: %.1f s for the first, %.1f s for all\n", first.all_s, all.all_s);
-    assert_true(all.all_s < 80);
+    assert_true(all.all_s < SILENCE_MOST_S);
 }
 
 int main(void)

@@ -76,7 +76,7 @@ static double seconds_of_silence(const struct line_config *wanted, const struct 
         struct bms_request request;
         bool published;
         while (poller_request(poller, seconds, &request, &published)) {
-            seconds += (search_attempts_reply_ms(wanted, attempt) + ATTEMPT_GAP_MS) / 1e3 +
+            seconds += (search_attempts_reply_ms(wanted, attempt) + ATTEMPT_SILENT_GAP_MS) / 1e3 +
                        (double) request.size * 10 / attempt->baud;
             poller_unanswered(poller, seconds);
         }

@@ -303,6 +303,8 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
     } else {
         search->received += size;
         search->downs = 0;
+        if (!search->confirming)
+            search->line_config.gap_ms = ATTEMPT_GAP_MS;
     }
 }
 
@@ -341,7 +343,7 @@ static void try_port(struct search *search)
                                        : search_attempts_reply_ms(search->wanted, attempt);
     if (is_on_air(search))
         search->line_config.reply_ms = 0; /* as long as the port says */
-    search->line_config.gap_ms = ATTEMPT_GAP_MS;
+    search->line_config.gap_ms = search->received > 0 ? ATTEMPT_GAP_MS : ATTEMPT_SILENT_GAP_MS;
     search->line_config.gap_set = true;
     search->confirming = false;
     const struct attempt *next = attempt;

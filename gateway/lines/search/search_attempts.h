@@ -11,6 +11,8 @@
 /* Short of the usual: most answer within 150 ms, and there is much to try. */
 #define ATTEMPT_REPLY_MS 200
 #define ATTEMPT_GAP_MS 20
+#define ATTEMPT_SILENT_GAP_MS                                                                      \
+    5                        /* until a first byte comes: the wait for a reply was silence enough */
 #define ATTEMPT_SWEEP_MS 150 /* the same where all addresses are gone through */
 #define ATTEMPT_FAST_MS                                                                            \
     150 /* and on a fast wire: there all begin within 100 ms, as their sheets have it */

@@ -129,6 +129,7 @@ static void test_web_address(void **state)
         {"[web]\nlisten = 127.0.0.1:8080, [2001:db8::7]:81\n", "g", "http://[2001:db8::7]:81/"},
         {"[web]\nlisten = 127.0.0.1:8080\n", "gateway", NULL},
         {"[web]\nlisten = 0.0.0.0:0\n", "gateway", NULL},
+        {"[web]\nlisten = 127.255.0.1:8080, 192.0.2.7:81\n", "g", "http://192.0.2.7:81/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *messages, address[192] = "";
@@ -296,6 +297,12 @@ static void test_influx(void **state)
          NULL},
         {"[history]\n[influx x]\nurl = http://127.0.0.1:8428/write\ntoken_file = /t\n", NULL},
         {"[history]\n[influx x]\nurl = http://[::1]:8428/write\ntoken_file = /t\n", NULL},
+        {"[history]\n[influx x]\nurl = http://[::ffff:127.0.0.1]/write\ntoken_file = /t\n", NULL},
+        {"[history]\n[influx x]\nurl = http://localhost.:8086/write\ntoken_file = /t\n", NULL},
+        {"[history]\n[influx x]\nurl = http://127.example.net/write\ntoken_file = /t\n",
+         "warning: the token or password goes over the network in the clear"},
+        {"[history]\n[influx x]\nurl = http://[::1:2]/write\ntoken_file = /t\n",
+         "warning: the token or password goes over the network in the clear"},
         {"[influx x]\nurl = http://h/write\n", "warning: without [history] only the last hour"},
         {"[history]\nfile = none\n[influx x]\nurl = http://h/write\n",
          "warning: without [history] only the last hour"},

@@ -426,11 +426,20 @@ static void test_knows_this_host(void **state)
     static const struct {
         const char *url;
         bool own;
-    } cases[] = {{"smtp://127.0.0.1", true},        {"smtp://127.1.2.3:2525", true},
-                 {"smtp://[::1]:25", true},         {"smtp://localhost", true},
-                 {"smtp://LOCALHOST:25/x", true},   {"smtp://127.example.net", false},
-                 {"smtp://localhost.test", false},  {"smtp://127.0.0.1@example.net", false},
-                 {"smtp://[::12]", false},          {"smtp://192.0.2.1", false},
+    } cases[] = {{"smtp://127.0.0.1", true},
+                 {"smtp://127.1.2.3:2525", true},
+                 {"smtp://[::1]:25", true},
+                 {"smtp://localhost", true},
+                 {"smtp://LOCALHOST:25/x", true},
+                 {"smtp://127.example.net", false},
+                 {"smtp://localhost.test", false},
+                 {"smtp://127.0.0.1@example.net", false},
+                 {"smtp://[::12]", false},
+                 {"smtp://192.0.2.1", false},
+                 {"smtp://[::ffff:127.0.0.1]", true},
+                 {"smtp://[::ffff:192.0.2.1]", false},
+                 {"smtp://localhost.:25", true},
+                 {"smtp://127.0.0.1.example.net", false},
                  {"smtp://mail.example.net", false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         if (request_stays_here(cases[i].url) != cases[i].own)

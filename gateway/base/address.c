@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HOST_TEXT (ADDRESS_TEXT - sizeof "[]:65535")
 #define DIGITS "0123456789"
@@ -121,4 +122,16 @@ bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16])
     struct in6_addr address;
     return inet_pton(AF_INET6, endpoint->host, &address) == 1 && IN6_IS_ADDR_V4MAPPED(&address) &&
            inet_ntop(AF_INET, address.s6_addr + 12, four, 16);
+}
+
+bool host_is_own(const char *host)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == IN_LOOPBACKNET;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six) ||
+               (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == IN_LOOPBACKNET);
+    return strcasecmp(host, "localhost") == 0 || strcasecmp(host, "localhost.") == 0;
 }

@@ -39,4 +39,8 @@ bool endpoint_lacks_interface(const struct endpoint *endpoint);
  * `four`. Sockets that listen for IPv6 alone do not take it. */
 bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16]);
 
+/** Whether a host, without brackets, is this one by its text alone: 127.x.y.z, ::1, the former written as the latter,
+ * localhost. A name that begins like such an address, "127.example.net", is not. */
+bool host_is_own(const char *host);
+
 #endif

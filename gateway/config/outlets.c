@@ -46,21 +46,15 @@ bool mqtt_same_broker(const struct mqtt_config *a, const struct mqtt_config *b)
            tls_a == tls_b && x.port == y.port && strcasecmp(x.host, y.host) == 0;
 }
 
-static bool is_own(const char *host)
-{
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-           strcasecmp(host, "localhost") == 0;
-}
-
-/* "http://127.0.0.1:8086/write" */
+/* "http://127.0.0.1:8086/write", "http://[::1]/write" */
 static bool is_own_url(const char *url)
 {
     const char *host = strstr(url, "://") + 3;
+    const bool bracketed = *host == '[';
     char name[INFLUX_URL_SIZE];
-    if (*host == '[')
-        return strncmp(host, "[::1]", 5) == 0;
-    snprintf(name, sizeof name, "%.*s", (int) strcspn(host, ":/?"), host);
-    return is_own(name);
+    host += bracketed;
+    snprintf(name, sizeof name, "%.*s", (int) strcspn(host, bracketed ? "]" : ":/?#"), host);
+    return host_is_own(name);
 }
 
 static void write_host(const struct web_config *web, const char *host, const char *host_name,
@@ -82,7 +76,7 @@ bool web_address(const struct web_config *web, const char *host_name, char *out,
         struct endpoint endpoint;
         char host[300];
         if (!endpoint_parse(web->listen.at[i], &endpoint) || endpoint.port == 0 ||
-            is_own(endpoint.host))
+            host_is_own(endpoint.host))
             continue;
         write_host(web, endpoint.host, host_name, host, sizeof host);
         const char *format = endpoint.port == (tls ? 443 : 80) ? "%s://%s/" : "%s://%s:%u/";

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "request.h"
 
+#include "base/address.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "outlets/transfer.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -299,13 +299,15 @@ static bool set_form(struct request *request, CURL *easy, const struct notify_co
 bool request_stays_here(const char *url)
 {
     char *host = NULL;
-    struct in_addr address;
+    bool own = false;
     CURLU *parts = curl_url();
-    const bool known = parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-                       curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK;
-    const bool own = known && (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
-                               (inet_pton(AF_INET, host, &address) == 1 &&
-                                ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET));
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
+        const bool bracketed = host[0] == '[';
+        if (bracketed)
+            host[strcspn(host, "]")] = '\0';
+        own = host_is_own(host + bracketed);
+    }
     curl_free(host);
     curl_url_cleanup(parts);
     return own;

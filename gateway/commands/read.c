@@ -12,12 +12,15 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #define PATIENCE_S 10.0
 #define AIR_PATIENCE_S 60.0 /* looking for a device and connecting to it take their time */
+#define WAYS_PATIENCE_S                                                                            \
+    20.0 /* so does asking in each dialect of a protocol until one is answered */
 
 static const char usage[] =
     "usage: packgate read [-c FILE] [PACK]...\n"
@@ -34,8 +37,10 @@ static const char usage[] =
     "in the configuration\n"
     "  -w, --watch         goes on: one line per poll\n"
     "      --record FILE   writes what passes on the line as an exchange file (one pack only)\n"
-    "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default, over "
-    "Bluetooth 60\n"
+    "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default, 20 "
+    "for "
+    "topbms\n"
+    "                      without a variant, over Bluetooth 60\n"
     "      --debug         shows the frames\n"
     "Exit status: 0, 1 when a pack did not answer in time or the configuration is wrong, 2 for a "
     "wrong call.\n";
@@ -231,16 +236,23 @@ static bool start_record(struct reading *reading, const struct pack_config *pack
     return true;
 }
 
+/* For so long its first values are waited for. */
+static double usual_patience_s(const struct pack_config *pack)
+{
+    if (strncmp(pack->line->port, "ble:", 4) == 0)
+        return AIR_PATIENCE_S;
+    return pack->driver->ways > 1 && pack->options.variant == 0 ? WAYS_PATIENCE_S : PATIENCE_S;
+}
+
 static int poll_packs(struct reading *reading, struct polling *polling)
 {
     const struct pack_config *only = NULL;
-    double patience_s = PATIENCE_S;
+    double patience_s = 0;
     for (unsigned i = 0; i < polling->pack_count; i++)
         if (polling->pollers[i]) {
             only = polling->pollers[i]->config;
             reading->missing++;
-            if (strncmp(only->line->port, "ble:", 4) == 0)
-                patience_s = AIR_PATIENCE_S;
+            patience_s = fmax(patience_s, usual_patience_s(only));
             if (only->driver == &automatic_driver) {
                 fprintf(
                     stderr,

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from harness import (Gateway, PATIENCE, PACKGATE, Standin, await_value, decode, exception_of, find, main, read_value, simulate,
+from harness import (Exchange, Gateway, PATIENCE, PACKGATE, Standin, await_value, decode, exception_of, find, main, read_value, simulate,
                      simulate_pty)
 
 STALE = 0x0B
@@ -301,6 +301,27 @@ def saves_its_state_however_often_it_is_told_to_end():
             assert os.listdir(gateway.folder).count("state.tmp") == 0
 
 
+def reads_a_pack_in_the_last_dialect():
+    """A TopBMS that answers to VER 52 only is asked in six other ways before, with two seconds for each."""
+    path = os.path.join(os.path.dirname(__file__), "..", "captures", "topbms", "topbms-16s-alarms.exch")
+    replies = {asked[7:9]: reply for asked, reply in Exchange(path).pairs}
+
+    def answer(connection):
+        heard = b""
+        while True:
+            data = connection.recv(4096)
+            if not data:
+                return
+            *asked, heard = (heard + data).split(b"\r")
+            for request in asked:
+                if request.startswith(b"~520146"):
+                    connection.sendall(replies.get(request[7:9], b""))
+
+    with Standin(answer) as server:
+        result = subprocess.run([PACKGATE, "read", "--port", server.url, "--protocol", "topbms"], stdout=subprocess.PIPE, timeout=PATIENCE)
+        assert result.returncode == 0 and json.loads(result.stdout)["cell_count"] == 16, result
+
+
 def reads_into_a_pipe_that_closes():
     """`packgate read --watch | head -1` ends."""
     server, url = simulate("daly", "profile=fixed")
@@ -314,7 +335,7 @@ def reads_into_a_pipe_that_closes():
             assert reader.wait(PATIENCE) == 1
 
 
-main([tells_the_age_of_what_was_held_up, says_that_replies_come_late,
+main([tells_the_age_of_what_was_held_up, reads_a_pack_in_the_last_dialect, says_that_replies_come_late,
       speaks_two_protocols_on_one_line,
       polls_a_server_that_closes_after_each_reply, finds_the_host_that_a_board_listens_to, waits_for_a_silent_server,
       tells_noise_from_silence, survives_a_flood, survives_an_adapter_with_a_loose_contact,

@@ -4,9 +4,19 @@
 
 #include <time.h>
 
-double clock_now(void)
+static double seconds_of(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
+    clock_gettime(clock, &now);
     return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
+}
+
+double clock_now(void)
+{
+    return seconds_of(CLOCK_BOOTTIME);
+}
+
+double clock_wall(void)
+{
+    return seconds_of(CLOCK_REALTIME);
 }

@@ -10,4 +10,7 @@
 /** Seconds of a clock that never jumps and does not stop. */
 double clock_now(void);
 
+/** Unix time in seconds, for people and files: it jumps. */
+double clock_wall(void);
+
 #endif

@@ -3,7 +3,7 @@
 #include "command.h"
 #include "table.h"
 
-#include "outlets/outlets.h"
+#include "outlets/program.h"
 #include "lines/device.h"
 #include "config/keys.h"
 #include "config/keys_manual.h"
@@ -125,10 +125,10 @@ static void look_at_outlets(const char *path, const struct config *config)
         if (!is_other(section) || section == &tunnel_section ||
             config_struct_count(config, section) == 0)
             continue;
-        outlets_program(section->word, program);
+        program_find(section->word, program);
         if (access(program, X_OK) < 0)
             warn(path, NULL, "[%s] packgate-outlet-%s: %s", section->word, section->word,
-                 outlets_why(errno));
+                 program_why(errno));
     }
 }
 

@@ -6,7 +6,7 @@
 #include "command.h"
 
 #include "control/client.h"
-#include "outlets/outlets.h"
+#include "outlets/program.h"
 #include "config/config.h"
 
 #include <errno.h>
@@ -104,7 +104,7 @@ int command_export(int argc, char **argv)
     char **list = calloc((size_t) argc + 4, sizeof *list);
     if (!list)
         return EXIT_FAILED;
-    outlets_program("history", program);
+    program_find("history", program);
     int count = 0;
     list[count++] = program;
     list[count++] = argv[0];
@@ -120,7 +120,7 @@ int command_export(int argc, char **argv)
     }
     memcpy(list + count, argv + 1, (size_t) argc * sizeof *list);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
     free(list);
     return EXIT_FAILED;
 }

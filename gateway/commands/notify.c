@@ -5,7 +5,7 @@
  */
 #include "command.h"
 
-#include "outlets/outlets.h"
+#include "outlets/program.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -48,8 +48,8 @@ int command_notify(int argc, char **argv)
         return EXIT_USAGE;
     }
     char *list[] = {program, word, config, name, NULL};
-    outlets_program("notify", program);
+    program_find("notify", program);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
     return EXIT_FAILED;
 }

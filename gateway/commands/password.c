@@ -2,7 +2,7 @@
 /* `packgate password`: packgate-outlet-web, which has the page, writes the file. */
 #include "command.h"
 
-#include "outlets/outlets.h"
+#include "outlets/program.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@ int command_password(int argc, char **argv)
 {
     char program[PORT_SIZE];
     char *list[] = {program, argv[0], argc > 1 ? argv[1] : NULL, argc > 2 ? argv[2] : NULL, NULL};
-    outlets_program("web", program);
+    program_find("web", program);
     execv(program, list);
-    fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
+    fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
     return EXIT_FAILED;
 }

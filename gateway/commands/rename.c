@@ -6,7 +6,7 @@
  */
 #include "command.h"
 
-#include "outlets/outlets.h"
+#include "outlets/program.h"
 #include "packs/kept.h"
 #include "config/config.h"
 
@@ -45,12 +45,12 @@ static bool rename_history(const char *file, const char *before, const char *aft
 {
     char program[PORT_SIZE];
     int status;
-    outlets_program("history", program);
+    program_find("history", program);
     fflush(stdout);
     const pid_t pid = fork();
     if (pid == 0) {
         execl(program, program, "rename", file, before, after, NULL);
-        fprintf(stderr, "packgate: %s: %s\n", program, outlets_why(errno));
+        fprintf(stderr, "packgate: %s: %s\n", program, program_why(errno));
         _exit(EXIT_FAILED);
     }
     return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&

@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define HEX_ROOM (3 * 2 * BMS_FRAME_MAX + 1)
 #define LINE_ROOM (HEX_ROOM + 100)
@@ -108,20 +107,13 @@ static void add_hex(struct text *text, const uint8_t *bytes, size_t size)
     }
 }
 
-static double wall_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 static void on_passed(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct onlooker *onlooker = data;
     struct onlookers *all = onlooker->all;
     struct text text = text_in(all->text, sizeof all->text);
     text_add(&text, "{\"at\":");
-    text_number(&text, wall_now(), 3);
+    text_number(&text, clock_wall(), 3);
     if (direction == '#') {
         text_format(&text, ",\"withheld\":%zu}", size);
     } else {

@@ -3,7 +3,7 @@
 #ifndef PACKGATE_OUTLETS_HEAR_H
 #define PACKGATE_OUTLETS_HEAR_H
 
-#include "process.h"
+#include "running.h"
 
 /** Something is in the pipe. An outlet that floods has its turn like everybody else, and then a rest, so that it cannot
  * keep the gateway busy. */

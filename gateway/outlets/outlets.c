@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,26 +258,6 @@ static void on_renewed(void *data, double now)
 }
 
 /* ---- life ---- */
-
-/* Beside the program in a build folder, else where both were installed. */
-void outlets_program(const char *kind, char out[PORT_SIZE])
-{
-    char self[PORT_SIZE - 64];
-    ssize_t size = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[size > 0 ? size : 0] = '\0';
-    char *slash = strrchr(self, '/');
-    if (slash)
-        *slash = '\0';
-    snprintf(out, PORT_SIZE, "%s/packgate-outlet-%s", self, kind);
-    if (access(out, X_OK) < 0)
-        snprintf(out, PORT_SIZE, "%s/../lib/packgate/packgate-outlet-%s", self, kind);
-}
-
-const char *outlets_why(int error)
-{
-    return error == ENOENT ? "it is not installed; Debian's package packgate-outlets has it"
-                           : strerror(error);
-}
 
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
 {

@@ -22,12 +22,6 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
 /** Lets them end by themselves, without waiting for them. */
 void outlets_free(struct outlets *outlets);
 
-/** Where the program of a kind of outlets is: beside packgate, or below lib/ of the same prefix. */
-void outlets_program(const char *kind, char out[PORT_SIZE]);
-
-/** Why it cannot be started, by errno: strerror, but of one that is not there what to install. */
-const char *outlets_why(int error);
-
 /** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
  * malloc, or NULL. `from` is the outlet: "mqtt home". Without one (NULL) they hear that there is no answer. */
 typedef char *outlets_answer(void *data, const char *from, const char *question);

@@ -2,6 +2,7 @@
 /* The life of a process that passes values on. */
 #include "process.h"
 #include "hear.h"
+#include "program.h"
 #include "tell.h"
 
 #include "base/backoff.h"
@@ -163,11 +164,11 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 static void run_program(const struct process *process, int fd, pid_t parent)
 {
     char program[PORT_SIZE];
-    outlets_program(process->kind->name, program);
+    program_find(process->kind->name, program);
     if (access(program, X_OK) < 0) { /* said while the log's own descriptor is open */
         if (!process->doubted)
             log_error("outlet %s: %s cannot be started: %s", process->title, program,
-                      outlets_why(errno));
+                      program_why(errno));
         _exit(127);
     }
     int null = open("/dev/null", O_RDONLY);

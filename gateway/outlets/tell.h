@@ -10,7 +10,7 @@
 #ifndef PACKGATE_OUTLETS_TELL_H
 #define PACKGATE_OUTLETS_TELL_H
 
-#include "process.h"
+#include "running.h"
 
 /** The observer of the packs; `data` is struct outlets. */
 void tell_changed(void *data, const struct source *source, unsigned changes, double now);

@@ -212,6 +212,7 @@ def await_refused(gateway, count):
 def switches_and_answers():
     server, url = simulate("daly", SIMULATED)
     text = LINE.format("shed", url, 1, "writable = yes") + LINE.format("fixed", "sim:", 2, "")
+    text = text.replace("stale_after = 1s", "stale_after = 5s")  # a stale pack takes no orders
     with Broker() as broker, Listener(broker) as listener, server:
         listener.publish("packgate/shed/set/discharge_mos", "0", retain=True)
         with Gateway(text + "[bank all]\npacks = shed, fixed\nunit = 100\n" +

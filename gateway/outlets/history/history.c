@@ -18,8 +18,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define PRUNE_EVERY_S 0.2    /* between two steps; after a commit */
 #define CHECKUP_S 2.0        /* between two packs and days, after a commit */
@@ -48,13 +46,6 @@ struct history {
     const char *naming; /* whose rows are being kept */
 };
 
-static double wall_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 static const struct history_config *config_of(const struct history *history)
 {
     return outlet_config(history->outlet)->settings;
@@ -71,8 +62,8 @@ static void keep(void *data, enum history_level level, const struct history_row 
 static void note_event(struct history *history, const char *pack, const char *kind,
                        const char *name, int level, const char *text)
 {
-    store_event(history->store,
-                &(struct store_event){(int64_t) floor(wall_now()), pack, kind, name, level, text});
+    store_event(history->store, &(struct store_event){(int64_t) floor(clock_wall()), pack, kind,
+                                                      name, level, text});
 }
 
 /* Over a restart of this outlet, so that an alarm is told of once. */
@@ -144,10 +135,10 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
         note_alarms(history, remembered, source);
-        history_add(&remembered->series, source->values, &source->status, wall_now(), keep,
+        history_add(&remembered->series, source->values, &source->status, clock_wall(), keep,
                     history);
     } else {
-        history_pass(&remembered->series, wall_now(), keep, history);
+        history_pass(&remembered->series, clock_wall(), keep, history);
     }
 }
 
@@ -215,7 +206,7 @@ static void on_checkup(struct ev_loop *loop, ev_timer *timer, int revents)
     bool done = false;
     while (query && !done && history->checking < history->count) {
         const char *pack = outlet_pack(history->outlet, history->checking)->source.name;
-        const int64_t due = checkup_due(query, pack, (int64_t) floor(wall_now()));
+        const int64_t due = checkup_due(query, pack, (int64_t) floor(clock_wall()));
         struct health_day day;
         done =
             due && checkup_day(query, pack, due, &day) && store_health(history->store, pack, &day);
@@ -232,7 +223,7 @@ static void on_prune(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
     struct history *history = timer->data;
-    const double wall = wall_now();
+    const double wall = clock_wall();
     if (!steady_clock(&history->steady, wall, clock_now()) ||
         !store_prune(history->store, (int64_t) floor(wall)))
         ev_timer_stop(loop, timer);
@@ -286,7 +277,8 @@ static void *start(struct outlet *outlet)
     note_event(history, NULL, "started", NULL, EVENT_NO_LEVEL, PACKGATE_VERSION);
     /* So that the file is there for whoever reads it, and a mistake is told of at once. */
     commit(history, false);
-    steady_begin(&history->steady, wall_now(), clock_now(), (double) store_newest(history->store));
+    steady_begin(&history->steady, clock_wall(), clock_now(),
+                 (double) store_newest(history->store));
     return history;
 }
 

@@ -97,13 +97,6 @@ struct influx {
     ev_timer second, later;
 };
 
-static double wall_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 static int64_t round_down(double wall, int64_t step)
 {
     return (int64_t) floor(wall / (double) step) * step;
@@ -627,7 +620,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct influx *influx = timer->data;
-    const double now = clock_now(), wall = wall_now();
+    const double now = clock_now(), wall = clock_wall();
     const int64_t current = round_down(wall - GRACE_S, influx->step);
     const bool first = influx->current == 0;
     note_jump(influx, wall, now);
@@ -647,9 +640,9 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     const struct outlet_pack *known = outlet_pack_of(influx->outlet, source);
     struct influx_pack *pack = &influx->packs[known->index];
     if (!outlet_fresh(influx->outlet, known, now))
-        recent_silent(&pack->recent, wall_now());
+        recent_silent(&pack->recent, clock_wall());
     else if (changes & SOURCE_PUBLISHED)
-        recent_add(&pack->recent, source->values, &source->status, wall_now());
+        recent_add(&pack->recent, source->values, &source->status, clock_wall());
 }
 
 /* ---- life ---- */
@@ -712,7 +705,7 @@ static bool prepare(struct influx *influx)
 
 static void begin_gaps(struct influx *influx)
 {
-    const int64_t now = round_down(wall_now(), influx->step);
+    const int64_t now = round_down(clock_wall(), influx->step);
     const bool known = influx->path[0] && gaps_load(&influx->gaps, influx->path);
     influx->started = has_history(influx) ? now + influx->step : now;
     influx->backlog =

@@ -3,6 +3,8 @@
 #include "messages.h"
 #include "note.h"
 
+#include "base/clock.h"
+
 static int level_of(uint32_t warning, uint32_t protection, int alarm)
 {
     return protection >> alarm & 1 ? ALARM_PROTECTION : warning >> alarm & 1 ? ALARM_WARNING : 0;
@@ -66,7 +68,7 @@ void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     const struct pack *values = pack->pack->source.values;
     if (mqtt_is_smartbms(mqtt) || connection_room(mqtt->connection) == 0 || !pack->was_fresh)
         return;
-    double time = mqtt_wall_now() - (now - pack->pack->last.at);
+    double time = clock_wall() - (now - pack->pack->last.at);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         uint32_t bit = 1u << i;
         int before = level_of(pack->warning, pack->protection, i);

@@ -2,7 +2,7 @@
 /*
  * A section [mqtt] while it runs: what its parts share. Each of them does one thing: note.h what is kept
  * in the state file, withdraw.h takes away what was announced, learn.h knows what a pack has, send.h
- * makes the messages, pace.h decides when, alarms.h tells events, orders.h takes orders; mqtt.c has the
+ * makes the messages, pace.h decides when, alarms.h tells events, orders.h takes orders; life.c has the
  * connection and the life.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_MQTT_H
@@ -110,8 +110,6 @@ bool mqtt_announces(const struct mqtt *mqtt);
  * own to Home Assistant. */
 bool mqtt_speaks_for_gateway(const struct mqtt *mqtt);
 
-/** Unix seconds. */
-double mqtt_wall_now(void);
 struct tm mqtt_local_now(void);
 
 /** An empty message, in the one room that there is. */

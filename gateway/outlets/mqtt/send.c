@@ -3,6 +3,8 @@
 #include "messages.h"
 #include "smartbms.h"
 
+#include "base/clock.h"
+
 #include <math.h>
 
 static bool send_announcement(struct mqtt *mqtt, struct mqtt_pack *pack)
@@ -81,7 +83,7 @@ static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     char topic[TOPIC_SIZE];
     struct text text = mqtt_text(mqtt);
-    message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), mqtt_wall_now());
+    message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), clock_wall());
     return send_last(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
                      &text);
 }

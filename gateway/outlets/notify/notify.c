@@ -54,13 +54,6 @@ struct notify {
     ev_timer second, farewell;
 };
 
-static double wall_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double) now.tv_sec + (double) now.tv_nsec / 1e9;
-}
-
 static int local_day(double time)
 {
     const time_t at = (time_t) time;
@@ -86,7 +79,7 @@ static void note_watch(struct notify *notify, const struct notify_pack *pack, un
         outlet_keep(notify->outlet, key, text);
         return;
     }
-    const bool keep = events_note(&pack->events.watches[watch], clock_now(), wall_now(),
+    const bool keep = events_note(&pack->events.watches[watch], clock_now(), clock_wall(),
                                   notify->config->repeat_s, text, sizeof text);
     outlet_keep(notify->outlet, key, keep ? text : NULL);
 }
@@ -98,7 +91,7 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
         watch_key(pack, i, key);
         const char *text = outlet_note(notify->outlet, key);
         if (text && i < WATCHES)
-            events_take_note(&pack->events.watches[i], text, clock_now(), wall_now());
+            events_take_note(&pack->events.watches[i], text, clock_now(), clock_wall());
         else if (text)
             pack->events.full_day = atoi(text);
     }
@@ -202,7 +195,7 @@ static void post_report(struct notify *notify, struct message *message, const ch
 /* Of one pack, or of all in as many messages as the service wants of its length. */
 static void send_report(struct notify *notify, struct notify_pack *only)
 {
-    const double now = clock_now(), time = wall_now();
+    const double now = clock_now(), time = clock_wall();
     struct message message = {.event = NOTIFY_REPORT, .alarm = -1, .time = time};
     const size_t most = request_text_most(notify->config->type);
     char part[MESSAGE_TEXT_SIZE], sun[64];
@@ -244,7 +237,7 @@ static bool reports_when_full(const struct notify_config *config)
  * by hours. */
 static void send_due_reports(struct notify *notify)
 {
-    const double time = wall_now();
+    const double time = clock_wall();
     for (unsigned i = 0; i < notify->config->reports.count; i++) {
         char key[PIPE_KEY_SIZE] = "report.", today[16];
         const double due = report_due(notify->config, i, time);
@@ -290,14 +283,14 @@ static void on_happening(void *data, unsigned watch, const struct happening *hap
     if (happening->event == NOTIFY_FULL && !(notify->config->events & 1u << NOTIFY_FULL))
         return;
     message_of(&message, happening, &looking->pack->pack->source, notify->config, notify->gateway,
-               looking->fresh, wall_now());
+               looking->fresh, clock_wall());
     post(notify, &message, (unsigned) (looking->pack - notify->packs), watch);
 }
 
 static void look(struct notify *notify, struct notify_pack *pack, double now)
 {
     const struct source *source = &pack->pack->source;
-    const double time = wall_now();
+    const double time = clock_wall();
     const bool fresh = outlet_fresh(notify->outlet, pack->pack, now);
     const struct seen seen = {
         .fresh = fresh,
@@ -330,7 +323,7 @@ static void on_ordered(void *data, const struct source *source, const struct ord
     if (notify->ending || !(notify->config->events & 1u << NOTIFY_SWITCHED))
         return;
     message_switched(&message, source, switches_format(&order->ordered, what), order->from,
-                     outcome_of(order->result), notify->gateway, wall_now());
+                     outcome_of(order->result), notify->gateway, clock_wall());
     post(notify, &message, ~0u, ~0u);
 }
 
@@ -345,7 +338,7 @@ static void tell_start(struct notify *notify)
     outlet_keep(notify->outlet, "started", text);
     if (same || !(notify->config->events & 1u << NOTIFY_STARTED))
         return;
-    struct message message = {.event = NOTIFY_STARTED, .alarm = -1, .time = wall_now()};
+    struct message message = {.event = NOTIFY_STARTED, .alarm = -1, .time = clock_wall()};
     snprintf(message.title, sizeof message.title, "%s: packgate has started", notify->gateway);
     snprintf(message.text, sizeof message.text,
              "packgate %s has started on %s with %u packs and banks.", config->version,
@@ -358,7 +351,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) loop;
     (void) revents;
     struct notify *notify = timer->data;
-    const double now = clock_now(), time = wall_now();
+    const double now = clock_now(), time = clock_wall();
     for (unsigned i = 0; i < notify->pack_count; i++) {
         struct notify_pack *pack = &notify->packs[i];
         const struct source *source = &pack->pack->source;
@@ -370,7 +363,7 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     /* A clock that was set back: what is due from now on is ours. */
     notify->since = fmin(notify->since, time);
     send_due_reports(notify);
-    delivery_tell_held(&notify->delivery, notify->gateway, now, wall_now());
+    delivery_tell_held(&notify->delivery, notify->gateway, now, clock_wall());
     send_next(notify);
     if (notify->ticks++ % REPORT_TICKS == 0)
         report(notify);
@@ -440,7 +433,7 @@ static void *start(struct outlet *outlet)
     notify->outlet = outlet;
     notify->config = outlet_config(outlet)->settings;
     notify->started = notify->looked = clock_now();
-    notify->since = wall_now();
+    notify->since = clock_wall();
     snprintf(notify->name, sizeof notify->name, "notify %s", outlet_config(outlet)->section);
     if (gethostname(notify->gateway, sizeof notify->gateway - 1) != 0 || !notify->gateway[0])
         snprintf(notify->gateway, sizeof notify->gateway, "packgate");

@@ -272,7 +272,7 @@ static void put_gateway(const struct page *page, const json_t *status)
     begin(page, "build_info", "gauge", "The version of packgate");
     fprintf(page->out, "packgate_build_info{version=\"%s\"} 1\n", PACKGATE_VERSION);
     put_one(page, "start_time_seconds", "gauge", "When the gateway was started, in Unix time",
-            floor(web_wall() - (page->now - outlet_config(web->outlet)->started_at)));
+            floor(clock_wall() - (page->now - outlet_config(web->outlet)->started_at)));
     put_modbus(page, status);
     put_lines(page, status);
     put_outlets(page, status);

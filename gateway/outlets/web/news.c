@@ -28,7 +28,7 @@ static void tell(struct web *web, json_t *event)
 {
     if (!event)
         return;
-    json_object_set_new(event, "time", json_integer((json_int_t) floor(web_wall())));
+    json_object_set_new(event, "time", json_integer((json_int_t) floor(clock_wall())));
     char *text = json_dumps(event, JSON_COMPACT);
     if (text)
         stream_event(web->stream, "alarm", text);
@@ -54,7 +54,7 @@ static void follow_alarms(struct web *web, unsigned n)
         if (level == before)
             continue;
         if (!level || !before)
-            pack->alarm_since[i] = level ? (int64_t) web_wall() : 0;
+            pack->alarm_since[i] = level ? (int64_t) clock_wall() : 0;
         tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "alarm",
                             "name", pack_alarm_name((enum pack_alarm) i), "level",
                             (level ? level : before) == 2 ? "protection" : "warning", "active",
@@ -97,7 +97,7 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
 
 void news_begin(struct web *web)
 {
-    web->begun_at = web_wall();
+    web->begun_at = clock_wall();
     const double up_s = clock_now() - outlet_config(web->outlet)->started_at;
     if (up_s > TOGETHER_S)
         return;

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COOKIE "packgate"
-
 static const struct sockaddr *client_of(const struct web_request *request)
 {
     return (const struct sockaddr *) &request->http->client;
@@ -60,7 +58,7 @@ static bool may_order(struct web *web, struct web_request *request)
 {
     if (!may_change(web, request))
         return false;
-    if (!orders_session(web, request, true))
+    if (!web_session(web, request, true))
         http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
     else if (clock_now() - request->http->since > ORDER_VALID_S)
         http_error(
@@ -69,23 +67,6 @@ static bool may_order(struct web *web, struct web_request *request)
     else
         return true;
     return false;
-}
-
-/* The session's token of the request, if it has one. */
-static bool find_token(const struct web_request *request, char token[SESSION_TOKEN])
-{
-    const char *found =
-        MHD_lookup_connection_value(request->http->connection, MHD_COOKIE_KIND, COOKIE);
-    if (!found || strlen(found) != SESSION_TOKEN - 1)
-        return false;
-    memcpy(token, found, SESSION_TOKEN);
-    return true;
-}
-
-bool orders_session(struct web *web, const struct web_request *request, bool use)
-{
-    char token[SESSION_TOKEN];
-    return find_token(request, token) && session_is(&web->sessions, token, clock_now(), use);
 }
 
 static json_t *parse_body(struct http_request *request)
@@ -128,10 +109,11 @@ static void compose_tail(const struct web *web, const struct web_request *reques
 
 static void answer_cookie(struct http_request *request, const char *token, const char *tail)
 {
-    char cookie[sizeof COOKIE + SESSION_TOKEN + 220];
+    char cookie[sizeof WEB_COOKIE + SESSION_TOKEN + 220];
     struct MHD_Response *response =
         http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
-    snprintf(cookie, sizeof cookie, COOKIE "=%s%s%s", token, tail, token[0] ? "" : "; Max-Age=0");
+    snprintf(cookie, sizeof cookie, WEB_COOKIE "=%s%s%s", token, tail,
+             token[0] ? "" : "; Max-Age=0");
     if (response) {
         MHD_add_response_header(response, "Set-Cookie", cookie);
         MHD_add_response_header(response, "Cache-Control", "no-store");
@@ -222,7 +204,7 @@ void orders_logout(struct web *web, struct web_request *request)
     char token[SESSION_TOKEN], tail[200];
     if (!may_change(web, request))
         return;
-    if (find_token(request, token))
+    if (web_token(request, token))
         session_end(&web->sessions, token);
     compose_tail(web, request, tail);
     answer_cookie(request->http, "", tail);

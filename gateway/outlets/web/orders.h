@@ -15,7 +15,4 @@ void orders_switch(struct web *web, struct web_request *request, const struct re
 /** Opens the tunnel of this name for as long as the request says, or closes it. */
 void orders_tunnel(struct web *web, struct web_request *request, const char *name);
 
-/** Whether the request comes with a session. `use`: which then begins to be idle anew. */
-bool orders_session(struct web *web, const struct web_request *request, bool use);
-
 #endif

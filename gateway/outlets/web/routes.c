@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which address is answered by whom. */
-#include "web.h"
+#include "routes.h"
 
 #include "asset.h"
 #include "compress.h"
@@ -43,7 +43,7 @@ static void get_packs(struct web *web, struct web_request *request)
         compress_response(request->http, "application/json", fitting ? fitting : bytes, text.size);
     if (response) {
         char time[24];
-        snprintf(time, sizeof time, "%.0f", web_wall());
+        snprintf(time, sizeof time, "%.0f", clock_wall());
         MHD_add_response_header(response, "X-Packgate-Time", time);
         if (!outlet_hears(web->outlet, now))
             MHD_add_response_header(response, "X-Packgate", "silent");
@@ -172,7 +172,7 @@ static void route_history(struct web *web, struct web_request *request,
         http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
     else
         (csv ? past_answer_csv : past_answer_json)(web->past, request->http, pack->pack,
-                                                   web_wall());
+                                                   clock_wall());
 }
 
 static void route_health(struct web *web, struct web_request *request,
@@ -183,7 +183,7 @@ static void route_health(struct web *web, struct web_request *request,
     if (!web->past)
         http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
     else
-        health_answer(web->config->history, request->http, pack->pack->source.name, web_wall());
+        health_answer(web->config->history, request->http, pack->pack->source.name, clock_wall());
 }
 
 static void route_pack(struct web *web, struct web_request *request, const char *rest)
@@ -206,7 +206,7 @@ static void route_pack(struct web *web, struct web_request *request, const char 
         get_pack(web, request, pack);
 }
 
-void web_route(struct web *web, struct web_request *request)
+void routes_answer(struct web *web, struct web_request *request)
 {
     static const char packs[] = "api/v1/packs/", files[] = "api/v1/files/",
                       tunnels[] = "api/v1/tunnels/";

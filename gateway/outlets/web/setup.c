@@ -4,7 +4,6 @@
 
 #include "compress.h"
 #include "news.h"
-#include "orders.h"
 
 #include "registers/map.h"
 #include "base/address.h"
@@ -176,7 +175,7 @@ static bool wait_for_status(struct setup *setup, const struct waiting *what)
 
 void setup_answer(struct web *web, struct web_request *request)
 {
-    const bool has_session = orders_session(web, request, false);
+    const bool has_session = web_session(web, request, false);
     const struct waiting waiting = {.request = request->http,
                                     .trusted = has_session || is_this_host(request),
                                     .has_session = has_session};

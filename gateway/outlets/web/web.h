@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the parts of the web outlet share: the packs, the server, and who answers which address.
+ * What the parts of the web outlet share. Of those that stand on it news.h has the events, setup.h the gateway, orders.h
+ * sessions and switches, routes.h who answers which address, life.c the server and the life.
  */
 #ifndef PACKGATE_OUTLETS_WEB_WEB_H
 #define PACKGATE_OUTLETS_WEB_WEB_H
@@ -15,6 +16,7 @@
 #include <jansson.h>
 
 #define WEB_NEWS_KEPT 100
+#define WEB_COOKIE "packgate" /* has the token of a session */
 
 struct web {
     struct outlet *outlet;
@@ -46,13 +48,13 @@ struct web_request {
     bool unclear;           /* nobody knows on whose behalf: it may read, but not switch */
 };
 
-/** Answers it, now or later. */
-void web_route(struct web *web, struct web_request *request);
-
 /** The pack of that name; NULL: there is none. */
 const struct render_pack *web_pack(const struct web *web, const char *name, size_t size);
 
-/** Unix time. */
-double web_wall(void);
+/** The token of the request's session. False: it has none. */
+bool web_token(const struct web_request *request, char token[SESSION_TOKEN]);
+
+/** Whether the request comes with a session. `use`: which then begins to be idle anew. */
+bool web_session(struct web *web, const struct web_request *request, bool use);
 
 #endif

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet `mqtt`: its connection to the broker, what comes over it, and its life.
+ *
+ * Nothing is queued here but what is still to be done, as bits of a pack: a message is made when
+ * the broker takes one, from the values of that moment. So a slow broker gets less, never old
+ * numbers, and after a connection was lost everything is simply to be done again. Values are sent
+ * only while the door is open: right after the broker has answered a knock (connection.h).
+ */
+#include "mqtt.h"
+#include "alarms.h"
+#include "learn.h"
+#include "note.h"
+#include "orders.h"
+#include "pace.h"
+#include "smartbms.h"
+#include "withdraw.h"
+
+#include "outlets/kinds.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define BIRTH_MIN_S 1.0 /* Home Assistant has come up: others answer it as well */
+#define BIRTH_SPREAD_S 4.0
+#define MEMORY_MAX (256 * 1024 * 1024) /* a broker that announces a message of that size */
+
+/* ---- what comes from the gateway ---- */
+
+static bool same_number(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static bool differs(const struct pack *a, const struct pack *b)
+{
+    for (int i = 0; i < PACK_VALUES; i++)
+        if (!same_number(a->value[i], b->value[i]))
+            return true;
+    return a->alarms_known != b->alarms_known || a->alarms_warning != b->alarms_warning ||
+           a->alarms_protection != b->alarms_protection;
+}
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct mqtt *mqtt = data;
+    struct mqtt_pack *pack = &mqtt->packs[outlet_pack_of(mqtt->outlet, source)->index];
+    bool fresh = outlet_fresh(mqtt->outlet, pack->pack, now);
+    if (fresh && pack->pack->last.whole && !mqtt->ending) {
+        if (!mqtt_is_smartbms(mqtt))
+            learn_values(mqtt, pack, now);
+        alarms_tell(mqtt, pack, now);
+        if (mqtt->config->on_change && differs(source->values, &pack->sent))
+            pack->changed = true;
+        /* Whoever has ordered something, or is to be warned, does not want to wait. */
+        if (changes & (SOURCE_SWITCHES | SOURCE_ALARMS))
+            pack->changed = true;
+    }
+    if (changes & SOURCE_IDENTITY && !mqtt_is_smartbms(mqtt))
+        pack->todo |= INFO | ANNOUNCE;
+    /* Who was started again is told no change: what the gateway has known for long is new to it. */
+    if (!pack->heard && !mqtt_is_smartbms(mqtt))
+        pack->todo |= INFO;
+    pack->heard = true;
+    pace_soon(mqtt);
+}
+
+/* ---- what comes from the broker ---- */
+
+/* Home Assistant says that it has come up. Only what is said now counts: a retained word is as old
+ * as our own announcements. */
+static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                       bool retained)
+{
+    char birth[TOPIC_SIZE];
+    if (!mqtt_announces(mqtt) ||
+        strcmp(topic, topic_of(mqtt->place.prefix, NULL, "status", birth)) != 0)
+        return false;
+    if (!retained && size == strlen("online") && memcmp(payload, "online", size) == 0 &&
+        !ev_is_active(&mqtt->birth)) {
+        ev_timer_set(&mqtt->birth,
+                     BIRTH_MIN_S + BIRTH_SPREAD_S * (double) random() / (double) RAND_MAX, 0);
+        ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->birth);
+    }
+    return true;
+}
+
+static void on_message(void *data, const char *topic, const void *payload, size_t size,
+                       bool retained, double since)
+{
+    struct mqtt *mqtt = data;
+    if (mqtt->ending || take_birth(mqtt, topic, payload, size, retained))
+        return;
+    if (mqtt->config->switching)
+        orders_take(mqtt, topic, payload, size, retained, since);
+}
+
+/* ---- the connection ---- */
+
+static void do_everything(struct mqtt *mqtt)
+{
+    mqtt->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | INFO;
+    mqtt->row = 0;
+    for (unsigned i = 0; i < mqtt->pack_count; i++) {
+        struct mqtt_pack *pack = &mqtt->packs[i];
+        pack->todo = mqtt_is_smartbms(mqtt) ? 0 : ANNOUNCE | STATUS | (pack->heard ? INFO : 0);
+        pack->row = 0;
+        pack->due = 0;
+    }
+    pace_soon(mqtt);
+}
+
+static void on_birth(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    do_everything(timer->data);
+}
+
+static void subscribe(struct mqtt *mqtt)
+{
+    char topic[TOPIC_SIZE];
+    if (mqtt->config->switching && mqtt_is_smartbms(mqtt)) {
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "CMS", topic),
+                             "orders");
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, NULL, "DMS", topic),
+                             "orders");
+    } else if (mqtt->config->switching) {
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
+                             "orders");
+    }
+    if (mqtt_announces(mqtt))
+        connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
+                             "the start of Home Assistant");
+}
+
+static void on_up(void *data)
+{
+    struct mqtt *mqtt = data;
+    double now = clock_now();
+    withdraw_again(mqtt);
+    pace_report(mqtt);
+    if (mqtt->ending)
+        return;
+    subscribe(mqtt);
+    do_everything(mqtt);
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        if (outlet_fresh(mqtt->outlet, mqtt->packs[i].pack, now))
+            alarms_tell(mqtt, &mqtt->packs[i], now);
+    mqtt->retained_told = mqtt->foreign_told = mqtt->forbidden_told = mqtt->stale_told = false;
+}
+
+static void on_down(void *data)
+{
+    struct mqtt *mqtt = data;
+    alarms_undo(mqtt);
+    mqtt->answered_at = -INFINITY;
+    pace_report(mqtt);
+    if (mqtt->ending && !mqtt->withdrawals)
+        outlet_over(mqtt->outlet);
+}
+
+static void on_sent(void *data, int mid)
+{
+    struct mqtt *mqtt = data;
+    alarms_confirmed(mqtt, mid);
+    pace_soon(mqtt);
+}
+
+/* The values are made in the next turn of the loop, within which the library lets them out. */
+static void on_answered(void *data)
+{
+    struct mqtt *mqtt = data;
+    mqtt->answered_at = clock_now();
+    pace_soon(mqtt);
+}
+
+/* ---- life ---- */
+
+/* Says last words until all of them have left. */
+static void on_farewell(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct mqtt *mqtt = timer->data;
+    bool left = !mqtt->withdrawals && !mqtt->todo;
+    pace_send(mqtt, clock_now());
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        left &= mqtt->packs[i].todo == 0;
+    /* What is to be withdrawn waits for the broker as long as it may. */
+    if ((!connection_is_up(mqtt->connection) && !mqtt->withdrawals) ||
+        (left && connection_counters(mqtt->connection).queued == 0))
+        outlet_over(mqtt->outlet);
+}
+
+static void stop(void *self, bool gone)
+{
+    struct mqtt *mqtt = self;
+    mqtt->ending = true;
+    ev_timer_stop(outlet_loop(mqtt->outlet), &mqtt->birth);
+    mqtt->todo = gone || mqtt_is_smartbms(mqtt) ? 0 : STATUS | INFO;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].todo = gone ? 0 : mqtt_is_smartbms(mqtt) ? STATE : STATUS;
+    withdraw_free(mqtt);
+    if (gone && !mqtt_is_smartbms(mqtt) && !withdraw_noted(mqtt, true))
+        log_error("%s: out of memory: what the broker was told to keep stays there", mqtt->name);
+    ev_timer_set(&mqtt->farewell, 0, 0.02);
+    ev_timer_start(outlet_loop(mqtt->outlet), &mqtt->farewell);
+}
+
+static void free_mqtt(void *self)
+{
+    struct mqtt *mqtt = self;
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    ev_timer_stop(loop, &mqtt->flush);
+    ev_timer_stop(loop, &mqtt->later);
+    ev_timer_stop(loop, &mqtt->second);
+    ev_timer_stop(loop, &mqtt->birth);
+    ev_timer_stop(loop, &mqtt->farewell);
+    if (mqtt->ending && mqtt->withdrawals)
+        log_warn("%s: the broker cannot be reached: what it was told to keep stays there",
+                 mqtt->name);
+    connection_free(mqtt->connection);
+    withdraw_free(mqtt);
+    free(mqtt->packs);
+    free(mqtt->room);
+    free(mqtt);
+}
+
+/* Without a state file it is that of the machine, on which there may be two gateways: their topics
+ * differ. FNV-1a. */
+static void make_id(struct mqtt *mqtt)
+{
+    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    uint32_t id = 2166136261u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%s", config->id);
+    if (config->id_kept)
+        return;
+    for (const char *c = config->id; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    for (const char *c = mqtt->place.topic; *c; c++)
+        id = (id ^ (uint8_t) *c) * 16777619u;
+    snprintf(mqtt->id, sizeof mqtt->id, "%08x", (unsigned) id);
+    log_warn("%s: state_file = none: what Home Assistant is told now cannot be withdrawn later",
+             mqtt->name);
+}
+
+/* Under which name a pack was announced first, if it was renamed since: `packgate rename` has noted it.
+ * A later pack of that first name gets an id of its own. */
+static const char *known_as(const void *data, const char *pack)
+{
+    const struct outlet *outlet = data;
+    static char other[OUTLET_NAME_SIZE + 2];
+    char key[PIPE_KEY_SIZE];
+    const char *text, *at;
+    snprintf(key, sizeof key, "as.%s", pack);
+    if ((text = outlet_note(outlet, key)))
+        return text;
+    for (unsigned n = 0; (text = outlet_note_at(outlet, n, &at)); n++)
+        if (strncmp(at, "as.", 3) == 0 && strcmp(text, pack) == 0) {
+            snprintf(other, sizeof other, "%s_2", pack);
+            return other;
+        }
+    return NULL;
+}
+
+static void make_place(struct mqtt *mqtt)
+{
+    char host[65] = "";
+    gethostname(host, sizeof host - 1);
+    host[strcspn(host, ".")] = '\0';
+    topic_expand(mqtt->config->topic, host, mqtt->place.topic, sizeof mqtt->place.topic);
+    topic_expand(mqtt->config->discovery_prefix, host, mqtt->place.prefix,
+                 sizeof mqtt->place.prefix);
+    mqtt->place.form = mqtt_is_smartbms(mqtt) ? DISCOVERY_OFF : mqtt->config->discovery;
+    mqtt->place.retain = mqtt->config->retain;
+    make_id(mqtt);
+    mqtt->announcer = (struct announcer){
+        .id = mqtt->id,
+        .prefix = mqtt->place.prefix,
+        .topic = mqtt->place.topic,
+        .version = outlet_config(mqtt->outlet)->version,
+        .url = outlet_config(mqtt->outlet)->page,
+        .expire_s = mqtt->config->retain ? 0 : announce_expiry(mqtt->config->interval_s),
+        .single = mqtt->place.form == DISCOVERY_SINGLE,
+        .known_as = known_as,
+        .data = mqtt->outlet,
+    };
+}
+
+/* What was announced in an earlier life still is. */
+static bool make_packs(struct mqtt *mqtt)
+{
+    while (outlet_pack(mqtt->outlet, mqtt->pack_count))
+        mqtt->pack_count++;
+    mqtt->packs = calloc(mqtt->pack_count + 1, sizeof *mqtt->packs);
+    if (!mqtt->packs)
+        return false;
+    for (unsigned i = 0; i < mqtt->pack_count; i++) {
+        struct mqtt_pack *pack = &mqtt->packs[i];
+        char key[PIPE_KEY_SIZE];
+        pack->pack = outlet_pack(mqtt->outlet, i);
+        pack->strange_since = NAN;
+        pack->free_at = -INFINITY;
+        pack_clear(&pack->sent);
+        note_read_alarms(mqtt, pack);
+        note_key(pack->pack->source.name, key);
+        const char *note = outlet_note(mqtt->outlet, key);
+        if (!note || !note_same_announcements(mqtt))
+            continue;
+        struct entity_set noted = note_parse(note, pack->protocol, &pack->identity);
+        pack->set = entity_and(noted, learn_allowed(mqtt, pack));
+        pack->gone = entity_without(noted, pack->set);
+        if (strcmp(pack->protocol, "-") == 0)
+            pack->protocol[0] = '\0';
+    }
+    return true;
+}
+
+static void make_names(struct mqtt *mqtt)
+{
+    const struct pipe_config *config = outlet_config(mqtt->outlet);
+    struct text text = text_in(mqtt->will, sizeof mqtt->will);
+    snprintf(mqtt->client_id, sizeof mqtt->client_id, "packgate-%s-%s", mqtt->id, config->section);
+    if (mqtt_is_smartbms(mqtt)) {
+        struct tm local = mqtt_local_now();
+        smartbms_status(&text, false, &local, 0, 0);
+        snprintf(mqtt->will_topic, sizeof mqtt->will_topic, "%s", mqtt->place.topic);
+    } else {
+        text_add(&text, "offline");
+        topic_of(mqtt->place.topic, NULL, "status", mqtt->will_topic);
+    }
+}
+
+static void start_timers(struct mqtt *mqtt)
+{
+    struct ev_loop *loop = outlet_loop(mqtt->outlet);
+    ev_init(&mqtt->flush, pace_on_flush);
+    ev_init(&mqtt->later, pace_on_flush);
+    ev_timer_init(&mqtt->second, pace_on_second, 1, 1);
+    ev_init(&mqtt->birth, on_birth);
+    ev_init(&mqtt->farewell, on_farewell);
+    mqtt->flush.data = mqtt->later.data = mqtt->second.data = mqtt->birth.data =
+        mqtt->farewell.data = mqtt;
+    ev_timer_start(loop, &mqtt->second);
+}
+
+static bool connect_broker(struct mqtt *mqtt)
+{
+    static const struct connection_events events = {.up = on_up,
+                                                    .down = on_down,
+                                                    .message = on_message,
+                                                    .sent = on_sent,
+                                                    .answered = on_answered};
+    struct connection_settings settings = {
+        .config = mqtt->config,
+        .name = mqtt->name,
+        .client_id = mqtt->client_id,
+        .will_topic = mqtt->will_topic,
+        .will_payload = mqtt->will,
+        .will_retained = !mqtt_is_smartbms(mqtt),
+    };
+    mqtt->connection = connection_new(outlet_loop(mqtt->outlet), &settings, &events, mqtt);
+    return mqtt->connection != NULL;
+}
+
+static void limit_memory(void)
+{
+#ifndef __SANITIZE_ADDRESS__
+    struct rlimit limit = {MEMORY_MAX, MEMORY_MAX};
+    setrlimit(RLIMIT_DATA, &limit);
+#endif
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct mqtt *mqtt = calloc(1, sizeof *mqtt);
+    if (!mqtt)
+        return NULL;
+    limit_memory();
+    mqtt->outlet = outlet;
+    mqtt->answered_at = -INFINITY;
+    mqtt->config = outlet_config(outlet)->settings;
+    mqtt->room = malloc(ROOM_SIZE);
+    snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", outlet_config(outlet)->section);
+    make_place(mqtt);
+    note_read_place(mqtt);
+    make_names(mqtt);
+    start_timers(mqtt);
+    if (!mqtt->room || !make_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||
+        !connect_broker(mqtt)) {
+        log_error("%s: out of memory", mqtt->name);
+        free_mqtt(mqtt);
+        return NULL;
+    }
+    if (!mqtt->withdrawals || note_same_place(mqtt))
+        note_place(mqtt);
+    mqtt->observer = (struct observer){.changed = on_changed, .data = mqtt};
+    outlet_observe(outlet, &mqtt->observer);
+    return mqtt;
+}
+
+const struct outlet_kind outlet_mqtt = {
+    .name = "mqtt",
+    .network = true,
+    .settings_size = sizeof(struct mqtt_config),
+    .start = start,
+    .stop = stop,
+    .free = free_mqtt,
+};

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet for browsers and programs that speak HTTP: the page, its values, and metrics. What
+ * comes in from a network is parsed here, in a process that has neither rights nor a line to a pack.
+ */
+#include "news.h"
+#include "password.h"
+#include "routes.h"
+#include "setup.h"
+
+#include "outlets/kinds.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REPORT_S 10.0
+
+/* ---- what the gateway says ---- */
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct web *web = data;
+    const struct outlet_pack *pack = outlet_pack_of(web->outlet, source);
+    const bool fresh = outlet_fresh(web->outlet, pack, now);
+    const bool published = fresh && changes & SOURCE_PUBLISHED;
+    news_changed(web, pack->index, changes, fresh);
+    if (web->past && (published || !fresh))
+        past_add(web->past, pack->index, published ? source->values : NULL, &source->status,
+                 clock_wall());
+    if (changes & ~(unsigned) SOURCE_AGED)
+        stream_changed(web->stream, pack->index);
+}
+
+static void on_ordered(void *data, const struct source *source, const struct order_report *report)
+{
+    news_ordered(data, source, report);
+}
+
+/* ---- requests ---- */
+
+static bool admit(void *data, const struct sockaddr *peer, bool *is_proxy)
+{
+    const struct web *web = data;
+    *is_proxy = allow_contains(&web->config->proxy, peer);
+    return *is_proxy || allow_contains(&web->config->allow, peer);
+}
+
+/* Takes the target apart: the path, and the name under which it was asked. False: refused. */
+static bool take_target(struct web *web, struct web_request *request)
+{
+    struct http_request *http = request->http;
+    const char *host = http_header(http, "Host"), *target = http->target;
+    char authority[GUARD_HOST_SIZE];
+    if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
+        target = strstr(target, "//") + 2;
+        const size_t size = strcspn(target, "/");
+        if (size >= sizeof authority) {
+            http_error(http, MHD_HTTP_BAD_REQUEST, "the name is too long");
+            return false;
+        }
+        memcpy(authority, target, size);
+        authority[size] = '\0';
+        host = authority;
+        target += size;
+    }
+    request->path = target + (target[0] == '/');
+    if (!host || !guard_host_parse(host, &request->host)) {
+        http_error(http, MHD_HTTP_BAD_REQUEST, "it does not say whom it asks (Host)");
+        return false;
+    }
+    if (!guard_knows(&web->guard, &request->host)) {
+        http_error(http, MHD_HTTP_MISDIRECTED_REQUEST,
+                   "this is not known under that name; names of one's own go into `hosts`");
+        return false;
+    }
+    return true;
+}
+
+/* On whose behalf it comes. False: refused. What comes by a proxy has a connection of its own: whatever
+ * the two read differently, nothing that stands behind one client's request is taken for another's. */
+static bool take_forwarded(struct web *web, struct web_request *request)
+{
+    static const char *const headers[] = {"Forwarded",          "X-Forwarded-For",
+                                          "X-Forwarded-Host",   "X-Forwarded-Proto",
+                                          "X-Forwarded-Prefix", "X-Real-IP"};
+    struct http_request *http = request->http;
+    request->encrypted = web->config->tls_cert[0] != '\0';
+    if (!http->proxied) {
+        for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+            request->unclear |= http_header(http, headers[i]) != NULL;
+        if (request->unclear)
+            http_ends(http);
+        return true;
+    }
+    http_ends(http);
+    const char *list = http_header(http, "X-Forwarded-For");
+    const char *scheme = http_header(http, "X-Forwarded-Proto");
+    if (scheme)
+        request->encrypted = strcasecmp(scheme, "https") == 0;
+    if (!list) {
+        /* The proxy's host itself asks, or a proxy that keeps silent about its clients. */
+        request->unclear = true;
+        return true;
+    }
+    if (http_header_count(http, "X-Forwarded-For") > 1 || !guard_forwarded(list, &http->client)) {
+        http_error(http, MHD_HTTP_BAD_REQUEST, "X-Forwarded-For has no address");
+        return false;
+    }
+    const struct sockaddr *client = (const struct sockaddr *) &http->client;
+    if (!allow_contains(&web->config->allow, client)) {
+        http_error(http, MHD_HTTP_FORBIDDEN, "not in `allow`");
+        return false;
+    }
+    if (http_of_client(web->http, client) > web->config->max_per_address) {
+        http_error(http, MHD_HTTP_SERVICE_UNAVAILABLE, "too many connections of one address");
+        return false;
+    }
+    return true;
+}
+
+static void handle(void *data, struct http_request *http)
+{
+    struct web *web = data;
+    struct web_request request = {.http = http};
+    if (take_target(web, &request) && take_forwarded(web, &request))
+        routes_answer(web, &request);
+}
+
+/* ---- life ---- */
+
+static void let_go(void *self)
+{
+    struct web *web = self;
+    ev_timer_stop(outlet_loop(web->outlet), &web->report);
+    http_free(web->http);
+    stream_free(web->stream);
+    past_free(web->past);
+    setup_free(web->setup);
+    news_free(web);
+    free(web->packs);
+    free(web->warning);
+    free(web->protection);
+    free(web->tls_cert);
+    if (web->tls_key)
+        explicit_bzero(web->tls_key, strlen(web->tls_key));
+    free(web->tls_key);
+    free(web);
+}
+
+static bool take_packs(struct web *web)
+{
+    while (outlet_pack(web->outlet, web->count))
+        web->count++;
+    web->packs = calloc(web->count + 1, sizeof *web->packs);
+    web->warning = calloc(web->count + 1, sizeof *web->warning);
+    web->protection = calloc(web->count + 1, sizeof *web->protection);
+    if (!web->packs || !web->warning || !web->protection)
+        return false;
+    for (unsigned n = 0; n < web->count; n++)
+        web->packs[n].pack = outlet_pack(web->outlet, n);
+    web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
+    if (web->config->history[0])
+        web->past = past_new(web->count, web->config->history, web->config->commit_s);
+    web->setup = setup_new(web);
+    return web->stream && web->setup && (web->past || !web->config->history[0]);
+}
+
+/* The whole of a file as text. NULL: it was said why. */
+static char *read_text(const char *path)
+{
+    char *text = NULL;
+    size_t room = 0;
+    FILE *in = fopen(path, "re");
+    const ssize_t size = in ? getdelim(&text, &room, '\0', in) : -1;
+    if (size <= 0) {
+        log_error("web: %s: %s", path, in ? "nothing in it" : strerror(errno));
+        free(text);
+        text = NULL;
+    }
+    if (in)
+        fclose(in);
+    return text;
+}
+
+static bool read_certificate(struct web *web)
+{
+    if (!web->config->tls_cert[0])
+        return true;
+    web->tls_cert = read_text(web->config->tls_cert);
+    web->tls_key = web->tls_cert ? read_text(web->config->tls_key) : NULL;
+    return web->tls_key != NULL;
+}
+
+static bool open_server(struct web *web)
+{
+    if (!read_certificate(web))
+        return false;
+    const struct http_settings settings = {
+        .listen = &web->config->listen,
+        .max_clients = web->config->max_clients,
+        .max_per_address = web->config->max_per_address,
+        .tls_cert = web->tls_cert,
+        .tls_key = web->tls_key,
+        .admit = admit,
+        .handle = handle,
+        .data = web,
+    };
+    web->http = http_new(outlet_loop(web->outlet), &settings);
+    if (!web->http)
+        return false;
+    web->guard.config = web->config;
+    web->guard.port_count = web->config->listen.count;
+    for (unsigned i = 0; i < web->guard.port_count; i++)
+        web->guard.ports[i] = http_port(web->http, i);
+    if (gethostname(web->guard.hostname, sizeof web->guard.hostname - 1) != 0)
+        web->guard.hostname[0] = '\0';
+    for (char *c = web->guard.hostname; *c; c++)
+        *c = (char) tolower((unsigned char) *c);
+    return true;
+}
+
+/* Where it can be opened, as a browser takes it. */
+static void tell_address(const struct web *web)
+{
+    for (unsigned i = 0; i < web->config->listen.count; i++) {
+        struct endpoint endpoint;
+        if (!endpoint_parse(web->config->listen.at[i], &endpoint))
+            continue;
+        const char *host = strcmp(endpoint.host, "0.0.0.0") == 0 || strcmp(endpoint.host, "::") == 0
+                               ? web->guard.hostname
+                               : endpoint.host;
+        const bool six = strchr(host, ':') != NULL;
+        log_info("web: page at %s://%s%s%s:%u/", web->config->tls_cert[0] ? "https" : "http",
+                 six ? "[" : "", host, six ? "]" : "", web->guard.ports[i]);
+    }
+}
+
+/* For `packgate status`. */
+static void on_report(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    const struct web *web = timer->data;
+    const struct http_counters counters = http_counters(web->http);
+    const struct pipe_report report = {.connected = true,
+                                       .sent = (uint32_t) counters.requests,
+                                       .dropped = (uint32_t) counters.dropped,
+                                       .failed = (uint32_t) counters.refused,
+                                       .queued = counters.clients};
+    outlet_report(web->outlet, &report);
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct web *web = calloc(1, sizeof *web);
+    if (!web)
+        return NULL;
+    web->outlet = outlet;
+    web->config = outlet_config(outlet)->settings;
+    if (!take_packs(web)) {
+        log_error("web: out of memory");
+        let_go(web);
+        return NULL;
+    }
+    if (!open_server(web)) {
+        let_go(web);
+        return NULL;
+    }
+    web->observer = (struct observer){.changed = on_changed, .ordered = on_ordered, .data = web};
+    outlet_observe(outlet, &web->observer);
+    news_begin(web);
+    tell_address(web);
+    ev_timer_init(&web->report, on_report, 0, REPORT_S);
+    web->report.data = web;
+    ev_timer_start(outlet_loop(outlet), &web->report);
+    return web;
+}
+
+static void stop(void *self, bool gone)
+{
+    (void) gone;
+    struct web *web = self;
+    outlet_over(web->outlet);
+}
+
+static const struct outlet_command commands[] = {{"password", password_command}, {NULL, NULL}};
+
+const struct outlet_kind outlet_web = {
+    .name = "web",
+    .network = true,
+    .settings_size = sizeof(struct web_config),
+    .start = start,
+    .stop = stop,
+    .free = let_go,
+    .commands = commands,
+};

@@ -117,15 +117,20 @@ static void print_addresses(const bool tried[MOST_ADDRESSES])
     }
 }
 
+static bool was_tried(const struct probing *probing, size_t index)
+{
+    bool any = false;
+    for (int address = 0; address < MOST_ADDRESSES; address++)
+        any |= probing->tried[index][address];
+    return any;
+}
+
 /* "daly at address 1; jbd; topbms at address 0 to 2": in the order of the list of drivers. */
 static void print_tried(const struct probing *probing)
 {
     const char *before = "tried ";
     for (size_t d = 0; bms_drivers[d] && d < MOST_DRIVERS; d++) {
-        bool any = false;
-        for (int address = 0; address < MOST_ADDRESSES; address++)
-            any |= probing->tried[d][address];
-        if (!any)
+        if (!was_tried(probing, d))
             continue;
         fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
         if (bms_has_address(bms_drivers[d]))
@@ -151,11 +156,32 @@ static void print_rates(const struct probing *probing)
     fprintf(stderr, " (--baud N tries one)");
 }
 
+/* "jbd, ant; ": protocols of the list whose turn did not come, as the search ended before or what was
+ * found has another rate. */
+static void print_left_out(const struct probing *probing)
+{
+    struct attempt *list = calloc(search_attempts_list(probing->line, NULL), sizeof *list);
+    const size_t count = list ? search_attempts_list(probing->line, list) : 0;
+    const char *before = "";
+    for (size_t d = 0; bms_drivers[d] && d < MOST_DRIVERS; d++) {
+        size_t i = 0;
+        while (i < count && list[i].driver != bms_drivers[d])
+            i++;
+        if (i == count || was_tried(probing, d))
+            continue;
+        fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
+        before = ", ";
+    }
+    fputs(before[0] ? "; " : "", stderr);
+    free(list);
+}
+
 static void print_not_tried(const struct probing *probing)
 {
     print_tried(probing);
-    fprintf(stderr, "not tried: other addresses%s; ",
-            probing->arguments->all ? "" : " (--all tries more)");
+    fprintf(stderr, "not tried: ");
+    print_left_out(probing);
+    fprintf(stderr, "other addresses%s; ", probing->arguments->all ? "" : " (--all tries more)");
     print_rates(probing);
     fprintf(stderr,
             "; protocol modbus, which needs a map; CAN\n"

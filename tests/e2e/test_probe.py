@@ -341,6 +341,7 @@ def check_interrupted(_):
         out, said = search.communicate(timeout=PATIENCE)
         assert search.returncode == 0 and "\nprotocol = topbms\naddress = 1\nunit = 1\n" in out, out
         assert "ended before everything was tried\ntried topbms at address " in said, said
+        assert re.search(r"^not tried: .*\bpylon-console\b.*; other addresses; ", said, re.M), said
 
 
 # ---- many of them at a time: they mostly wait ----

@@ -446,6 +446,44 @@ static void test_knows_this_host(void **state)
             fail_msg("%s is %staken for this host", cases[i].url, cases[i].own ? "not " : "");
 }
 
+/* Names are ASCII today. Whatever a title and a text have, each part of a mail is what all servers take: seven bits, short
+ * lines, whole characters in each encoded word, nothing that gets lost at the end of a line. */
+static void test_mail_is_seven_bits(void **state)
+{
+    (void) state;
+    const struct notify_config mail = {
+        .type = NOTIFY_MAIL, .from = "hut@example.net", .to = "a@example.net, b@example.net"};
+    const struct secrets secrets = {.url = "smtp://127.0.0.1"};
+    struct message message = {.event = NOTIFY_ALARM, .alarm = -1, .time = START};
+    struct request request, again;
+    CURL *easy = curl_easy_init();
+    for (int i = 0; i < 30; i++)
+        strcat(message.title, i % 2 ? "\303\234" : "\342\202\254");
+    for (int i = 0; i < 60; i++)
+        strcat(message.text, "3 = 4 \302\260C ");
+    strcat(message.text, "\nend ");
+    assert_true(request_set(&request, easy, &mail, &secrets, &message, "hut", ""));
+    assert_int_equal(request.size, strlen(request.body));
+    size_t column = 0;
+    for (const char *c = request.body; *c; c++) {
+        assert_true((*c >= 0x20 && *c < 0x7F) || *c == '\r' || *c == '\n');
+        assert_false(*c == ' ' && c[1] == '\r');
+        column = *c == '\n' ? 0 : column + 1;
+        assert_true(column <= 78);
+    }
+    assert_non_null(strstr(request.body, "\r\nSubject: =?UTF-8?B?4oKsw5zigqzDnOKCrMOc"));
+    assert_non_null(strstr(request.body, "?=\r\n =?UTF-8?B?"));
+    assert_non_null(strstr(request.body, "\r\n\r\n3 =3D 4 =C2=B0C 3 =3D 4 "));
+    assert_non_null(strstr(request.body, "=\r\n"));
+    assert_non_null(strstr(request.body, "\r\nend=20\r\n\r\n--=20\r\npackgate on hut\r\n"));
+    /* What is tried again is known by its Message-ID. */
+    assert_true(request_set(&again, easy, &mail, &secrets, &message, "hut", ""));
+    assert_string_equal(again.body, request.body);
+    request_clear(&request);
+    request_clear(&again);
+    curl_easy_cleanup(easy);
+}
+
 static void test_flood(void **state)
 {
     (void) state;
@@ -626,13 +664,21 @@ static void test_report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_holds),      cmocka_unit_test(test_follows_the_clock),
-        cmocka_unit_test(test_levels),     cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_thresholds), cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_full),       cmocka_unit_test(test_another_life),
-        cmocka_unit_test(test_words),      cmocka_unit_test(test_tries),
-        cmocka_unit_test(test_flood),      cmocka_unit_test(test_knows_this_host),
-        cmocka_unit_test(test_sun),        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_holds),
+        cmocka_unit_test(test_follows_the_clock),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_repeats),
+        cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_another_life),
+        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_mail_is_seven_bits),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_knows_this_host),
+        cmocka_unit_test(test_sun),
+        cmocka_unit_test(test_due),
         cmocka_unit_test(test_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import ssl
@@ -36,7 +37,8 @@ class Service:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 answer = service.answers.pop(0) if service.answers else 200
-                service.came.append((self.path, dict(self.headers), body.decode()))
+                found = (self.path, dict(self.headers), body.decode())
+                service.came.append(found)
                 if answer == "hang":
                     service.ends.wait(PATIENCE)
                     return
@@ -48,7 +50,7 @@ class Service:
                 self.end_headers()
                 self.wfile.write(text)
                 if 200 <= answer < 300:
-                    service.queue.put(service.came[-1])
+                    service.queue.put(found)  # the last that came may be another by now
 
             def log_message(self, *arguments):
                 pass
@@ -321,6 +323,15 @@ def says_it_to_pushover_and_pushsafer():
         service.answers = [400]
         status, said = test(section(f"type = pushover\nurl = {service.url}/\nkey_file = {both}\n"))
         assert status == 1 and "400" in said and "application token is invalid" in said, said
+        # Nor is it taken for sent what somebody else has answered, such as the portal of a network.
+        service.text = "<html>Please log in</html>"
+        for words in (f"type = pushover\nkey_file = {both}\n", f"type = pushsafer\nkey_file = {one}\n"):
+            status, said = test(section(words + f"url = {service.url}/\n"))
+            assert status == 1 and "it answered 200: <html>" in said, said
+        service.text = '{ "status": 1, "success": "message transmitted" }'
+        for words in (f"type = pushover\nkey_file = {both}\n", f"type = pushsafer\nkey_file = {one}\n"):
+            status, said = test(section(words + f"url = {service.url}/\n"))
+            assert status == 0, said
 
 
 def sends_mail():
@@ -331,14 +342,20 @@ def sends_mail():
         with MailServer(tls) as server:
             words = section(f"type = mail\nurl = smtp://127.0.0.1:{server.port}\nuser = me\nkey_file = {key}\nca_file = "
                             f"{folder}/ca.pem\nfrom = shed@example.net\nto = a@example.net, b@example.net\nevents = alarm\n")
-            with Gateway(LINE.format("shed", ALARM, 1, "") + words):
+            with Gateway(LINE.format("shed", "sim:profile=fixed,alarm.charge_over_temperature=1", 1, "") + words):
                 mail, safe = server.next()
             assert safe and server.logins[-1] == b"\0me\0geheim", server.logins
             assert mail["to"] == ["a@example.net", "b@example.net"] and "shed@example.net" in mail["from"], mail
             message = mail["message"]
-            assert str(message["Subject"]).startswith("shed: soc low") and message["Date"] and message["Message-ID"]
+            assert str(message["Subject"]).startswith("shed: charge over temperature") and message["Date"]
             assert message["To"] == "a@example.net, b@example.net" and message.get_content_charset() == "utf-8"
-            assert message.get_payload().startswith("Pack shed of gateway "), message.get_payload()
+            assert re.fullmatch(r"<[!-;=?-~]+@[!-;=?-~]+>", message["Message-ID"]), message["Message-ID"]
+            # A server need not take more than seven bits, and lines of any length.
+            raw = message.as_bytes().splitlines()
+            assert message["Content-Transfer-Encoding"] == "quoted-printable" and max(map(max, filter(None, raw))) < 0x7F, raw
+            text = message.get_payload(decode=True).decode()
+            assert text.startswith("Pack shed of gateway ") and ", sensor " in text and "\N{DEGREE SIGN}C" in text, text
+            assert f"-- \r\npackgate on {socket.gethostname()}\r\n" in text, text
             # Its certificate is of somebody else: neither mail nor password leave.
             logins = len(server.logins)
             status, said = test(words.replace("ca.pem", "other.pem"))

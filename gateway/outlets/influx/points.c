@@ -125,11 +125,8 @@ static void add_numbers(struct writing *writing, const struct pack *pack)
 {
     for (int i = 0; i < CELL_MV; i++) {
         const char *name = pack_value_info((enum pack_value) i)->name;
-        char counter[VALUE_NAME_SIZE + 8];
-        if (!name || isnan(pack->value[i]))
-            continue;
-        snprintf(counter, sizeof counter, "%s%s", name, i == CYCLES ? "_total" : "");
-        add_field(writing, counter, pack->value[i]);
+        if (name)
+            add_field(writing, i == CYCLES ? "cycles_total" : name, pack->value[i]);
     }
 }
 

@@ -17,6 +17,8 @@
 #define EMERGENCY_REPEAT_S 60 /* of a priority that asks until somebody confirms */
 #define EMERGENCY_END_S 3600
 #define BODY_MOST 16384
+#define WORD_BYTES 36 /* of an encoded word: 48 as base64, and 12 around them, behind "Subject: " */
+#define MAIL_COLUMNS 75
 
 /* ---- secrets ---- */
 
@@ -100,17 +102,6 @@ static size_t give_body(char *bytes, size_t size, size_t count, void *data)
     return given;
 }
 
-/* As much of a text as the service takes, cut between two characters. */
-static void cut_text(struct message *message, size_t most)
-{
-    size_t size = strlen(message->text);
-    if (size <= most)
-        return;
-    for (size = most; size > 0 && ((unsigned char) message->text[size] & 0xC0) == 0x80; size--)
-        ;
-    message->text[size] = '\0';
-}
-
 static bool add_to(struct curl_slist **list, const char *line)
 {
     struct curl_slist *longer = curl_slist_append(*list, line);
@@ -119,28 +110,60 @@ static bool add_to(struct curl_slist **list, const char *line)
     return longer != NULL;
 }
 
-/* A header's value: ASCII as it is, anything else as an encoded word, which ntfy and mail understand. */
-static void add_word(struct text *text, const char *word)
+static bool is_plain(const char *words)
+{
+    for (; *words; words++)
+        if ((unsigned char) *words < 0x20 || (unsigned char) *words >= 0x7F)
+            return false;
+    return true;
+}
+
+static void add_base64(struct text *text, const char *bytes, size_t size)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    bool plain = true;
-    for (const char *c = word; *c; c++)
-        plain &= (unsigned char) *c >= 0x20 && (unsigned char) *c < 0x7F;
-    if (plain) {
-        text_add(text, word);
-        return;
-    }
-    text_add(text, "=?UTF-8?B?");
-    const size_t size = strlen(word);
     for (size_t i = 0; i < size; i += 3) {
-        const unsigned char *at = (const unsigned char *) word + i;
+        const unsigned char *at = (const unsigned char *) bytes + i;
         const unsigned bits = (unsigned) at[0] << 16 | (i + 1 < size ? (unsigned) at[1] << 8 : 0) |
                               (i + 2 < size ? at[2] : 0);
         text_format(text, "%c%c%c%c", digits[bits >> 18], digits[bits >> 12 & 63],
                     i + 1 < size ? digits[bits >> 6 & 63] : '=',
                     i + 2 < size ? digits[bits & 63] : '=');
     }
-    text_add(text, "?=");
+}
+
+/* How many of the first bytes end between two characters, `most` at most. */
+static size_t cut_size(const char *words, size_t most)
+{
+    size_t size = strlen(words);
+    if (size <= most)
+        return size;
+    for (size = most; size > 0 && ((unsigned char) words[size] & 0xC0) == 0x80; size--)
+        ;
+    return size;
+}
+
+/* As much of a text as the service takes, cut between two characters. */
+static void cut_text(struct message *message, size_t most)
+{
+    message->text[cut_size(message->text, most)] = '\0';
+}
+
+/* A header's value: ASCII as it is, anything else as encoded words, which ntfy and mail understand. Each has whole
+ * characters and at most 75 bytes (RFC 2047, section 2); what is `between` them is not read. */
+static void add_words(struct text *text, const char *words, const char *between)
+{
+    if (is_plain(words)) {
+        text_add(text, words);
+        return;
+    }
+    for (bool first = true; *words; first = false) {
+        const size_t size = cut_size(words, WORD_BYTES);
+        text_add(text, first ? "" : between);
+        text_add(text, "=?UTF-8?B?");
+        add_base64(text, words, size);
+        text_add(text, "?=");
+        words += size ? size : strlen(words);
+    }
 }
 
 static bool add_header(struct request *request, const char *name, const char *value)
@@ -148,7 +171,7 @@ static bool add_header(struct request *request, const char *name, const char *va
     char line[900];
     struct text text = text_in(line, sizeof line);
     text_format(&text, "%s: ", name);
-    add_word(&text, value);
+    add_words(&text, value, " ");
     return !text.cut && add_to(&request->headers, line);
 }
 
@@ -313,18 +336,26 @@ bool request_stays_here(const char *url)
     return own;
 }
 
-/* Lines end with CR LF, and none is too long for a mail server. */
-static void add_mail_text(struct text *text, const char *words)
+/* As quoted-printable (RFC 2045, section 6.7): all servers take it, with or without 8BITMIME, and lines as long as ours. A
+ * blank at the end of a line would get lost. */
+static void add_quoted(struct text *text, const char *words)
 {
-    size_t column = 0;
-    for (; *words; words++) {
-        if (*words == '\n' || (*words == ' ' && column > 900)) {
+    for (unsigned column = 0; *words; words++) {
+        const unsigned char c = (unsigned char) *words;
+        const bool last = words[1] == '\n' || words[1] == '\0';
+        const bool plain = (c > 0x20 && c < 0x7F && c != '=') || (c == ' ' && !last);
+        const unsigned width = plain ? 1 : 3;
+        if (c == '\n') {
             text_add(text, "\r\n");
             column = 0;
             continue;
         }
-        text_format(text, "%c", *words);
-        column++;
+        if (column + width > MAIL_COLUMNS) {
+            text_add(text, "=\r\n");
+            column = 0;
+        }
+        text_format(text, plain ? "%c" : "=%02X", c);
+        column += width;
     }
 }
 
@@ -332,25 +363,28 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
                      const struct secrets *secrets, const struct message *message,
                      const char *gateway, const char *page)
 {
-    char *room = malloc(BODY_MOST), when[64], address[NOTIFY_TEXT_SIZE + 2];
+    char *room = malloc(BODY_MOST), when[64], address[NOTIFY_TEXT_SIZE + 2], end[600];
     const time_t time = (time_t) message->time;
     struct tm local;
     if (!room)
         return false;
     request->body = room;
-    struct text text = text_in(room, BODY_MOST);
+    struct text text = text_in(room, BODY_MOST), end_text = text_in(end, sizeof end);
     strftime(when, sizeof when, "%a, %d %b %Y %H:%M:%S %z", localtime_r(&time, &local));
+    /* A try that was taken without an answer, and the next one, are the same message. */
     text_format(&text,
-                "Date: %s\r\nFrom: %s\r\nTo: %s\r\nMessage-ID: <%.3f.%lx@packgate>\r\nSubject: ",
-                when, config->from, config->to, message->time, random());
-    add_word(&text, message->title);
+                "Date: %s\r\nFrom: %s\r\nTo: %s\r\nMessage-ID: <%.3f-%d-%d-%s@%s>\r\nSubject: ",
+                when, config->from, config->to, message->time, message->event, message->alarm,
+                message->pack, gateway);
+    add_words(&text, message->title, "\r\n ");
     text_add(&text,
              "\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
-             "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
-    add_mail_text(&text, message->text);
-    text_format(&text, "\r\n\r\n-- \r\npackgate on %s\r\n", gateway);
-    add_link(&text, message, page);
-    text_add(&text, page[0] ? "\r\n" : "");
+             "charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n");
+    add_quoted(&text, message->text);
+    text_format(&end_text, "\n\n-- \npackgate on %s\n", gateway);
+    add_link(&end_text, message, page);
+    add_quoted(&text, end);
+    text_add(&text, "\r\n");
     request->size = text.size;
     for (const char *at = config->to; *at;) {
         const size_t size = strcspn(at, ", ");
@@ -431,6 +465,14 @@ static void quote(const struct request *request, const struct secrets *secrets, 
     out[at] = '\0';
 }
 
+/* Pushsafer answers 200 to everything; it and Pushover say in their JSON, "status":1, whether it was good. NUL: what
+ * answered was not the service. */
+static char status_of(const char *answer)
+{
+    const char *at = strstr(answer, "\"status\"");
+    return at ? at[strlen("\"status\"") + strspn(at + strlen("\"status\""), " :")] : '\0';
+}
+
 enum outcome request_judge(const struct request *request, CURL *easy,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size)
@@ -450,12 +492,13 @@ enum outcome request_judge(const struct request *request, CURL *easy,
         return OUTCOME_AGAIN;
     }
     quote(request, secrets, answer, sizeof answer);
-    /* Pushsafer answers 200 to everything, and says in its JSON whether it was good. */
-    const bool said_no =
-        config->type == NOTIFY_PUSHSAFER && strstr(request->answer, "\"status\":0");
-    if (status >= 200 && status < 300 && !said_no)
+    const bool says = config->type == NOTIFY_PUSHSAFER || config->type == NOTIFY_PUSHOVER;
+    const char said = says ? status_of(request->answer) : '1';
+    if (status >= 200 && status < 300 && said == '1')
         return OUTCOME_SENT;
     snprintf(why, size, "it answered %ld%s%s", status, answer[0] ? ": " : "", answer);
+    if (status >= 200 && status < 300 && !said)
+        return OUTCOME_AGAIN;
     /* A redirection is what the portal of a network says that is not open yet. */
     if (status / 100 == 3 || status == 408 || status == 425 || status == 429 || status >= 500)
         return OUTCOME_AGAIN;

@@ -6,6 +6,7 @@
  */
 #include "lines/sieve.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -92,13 +93,19 @@ static unsigned walk(struct poller *poller, struct exchange *exchanges)
     return count;
 }
 
+static void ask(struct sieve *sieve, struct poller *poller, const struct bms_request *request,
+                double now)
+{
+    sieve_ask(sieve, poller, request->bytes, request->size, false, now);
+}
+
 static void hear(struct sieve *sieve, const struct loan *loan, const struct bms_output *what,
                  size_t piece, struct got *got)
 {
     for (size_t at = 0; at < what->size; at += piece) {
         const uint8_t *his;
         size_t size = what->size - at < piece ? what->size - at : piece;
-        size = sieve_take(sieve, loan, what->bytes + at, size, &his);
+        size = sieve_take(sieve, loan, what->bytes + at, size, NOW + 1, &his);
         memcpy(got->bytes + got->size, his, size);
         got->size += size;
     }
@@ -114,18 +121,19 @@ static void end(struct sieve *sieve, struct got *got)
 }
 
 /* `late`: ours comes before his. True: he got his answer and nothing else. */
-static bool lend(const struct poller *poller, const struct exchange *ours,
-                 const struct exchange *his, bool late, size_t piece)
+static bool lend(struct poller *poller, const struct exchange *ours, const struct exchange *his,
+                 bool late, size_t piece)
 {
     static struct sieve sieve;
     static struct got got;
     struct lend lend = {.single = true};
     struct loan loan = {.size = his->request.size};
     memcpy(loan.bytes, his->request.bytes, loan.size);
-    sieve_clear(&sieve);
+    sieve = (struct sieve){.count = 0};
     got.size = 0;
-    sieve_note(&sieve, poller, &ours->request, NOW);
-    sieve_begin(&sieve, &lend, NOW + 1);
+    ask(&sieve, poller, &ours->request, NOW);
+    sieve_over(&sieve, false, NOW);
+    sieve_begin(&sieve, &lend);
     if (late)
         hear(&sieve, &loan, &ours->answer, piece, &got);
     hear(&sieve, &loan, &his->answer, piece, &got);
@@ -179,26 +187,116 @@ static void passes_all_else(void **state)
     const struct lend one = {.single = true}, several = {.single = false};
     const uint8_t begin[] = {0xA5, 0x01, 0x90};
     const uint8_t *his;
-    sieve_begin(&sieve, &one, NOW);
-    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, &his), sizeof begin);
+    sieve_begin(&sieve, &one);
+    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, NOW, &his), sizeof begin);
     for (unsigned i = 0; i < 2 * SIEVE_MOST; i++)
-        sieve_note(&sieve, poller, &request, NOW);
-    sieve_begin(&sieve, &several, NOW);
-    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, &his), sizeof begin);
-    sieve_begin(&sieve, &one, NOW + SIEVE_S + 1);
-    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, &his), sizeof begin);
-    sieve_note(&sieve, poller, &request, NOW);
-    sieve_begin(&sieve, &one, NOW);
-    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, &his), 0);
+        ask(&sieve, poller, &request, NOW);
+    sieve_begin(&sieve, &several);
+    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, NOW, &his), sizeof begin);
+    sieve_begin(&sieve, &one);
+    assert_int_equal(sieve_take(&sieve, &loan, begin, sizeof begin, NOW, &his), 0);
     assert_int_equal(sieve_end(&sieve, &his), sizeof begin);
     assert_memory_equal(his, begin, sizeof begin);
     assert_int_equal(sieve_end(&sieve, &his), 0);
     poller_free(poller);
 }
 
+#define SHORT_S 1.8
+
+/* The bytes that a test says: two kinds of answers of a Daly, and what asks for them. */
+static struct exchange kinds[BMS_PLAN_MAX];
+
+static void say(struct sieve *sieve, const struct exchange *exchange, double now)
+{
+    sieve_hear(sieve, exchange->answer.bytes, exchange->answer.size, now);
+}
+
+static void exchange(struct sieve *sieve, struct poller *poller, const struct exchange *asked,
+                     const struct exchange *heard, double now)
+{
+    ask(sieve, poller, &asked->request, now);
+    if (heard)
+        say(sieve, heard, now + 0.1);
+    sieve_over(sieve, heard == asked, now + 0.1);
+}
+
+static bool is_clear(const struct sieve *sieve)
+{
+    return isinf(sieve_clear_at(sieve, SHORT_S));
+}
+
+/* What was asked is through, or may still come. */
+static void knows_what_is_open(void **state)
+{
+    (void) state;
+    static struct sieve sieve;
+    struct poller *poller = make_poller(bms_driver_find("daly")),
+                  *other = make_poller(bms_driver_find("jbd"));
+    assert_true(walk(poller, kinds) >= 2);
+    const struct exchange *one = &kinds[0], *two = &kinds[1];
+    exchange(&sieve, poller, one, one, 100);
+    assert_true(is_clear(&sieve));
+
+    /* Another kind of answer settles it, the same kind only one of them. */
+    exchange(&sieve, poller, one, NULL, 200);
+    exchange(&sieve, poller, one, one, 201);
+    assert_false(is_clear(&sieve));
+    exchange(&sieve, poller, two, two, 202);
+    assert_true(is_clear(&sieve));
+
+    /* Late, one for each. */
+    exchange(&sieve, poller, one, NULL, 300);
+    exchange(&sieve, poller, one, NULL, 301);
+    for (int i = 0; i < 2; i++) {
+        assert_false(is_clear(&sieve));
+        say(&sieve, one, 304 + i);
+        sieve_look(&sieve, 304 + i);
+    }
+    assert_true(is_clear(&sieve));
+
+    /* One that answers, but always the same: as long as that took. */
+    exchange(&sieve, poller, one, NULL, 400);
+    exchange(&sieve, poller, one, one, 404);
+    assert_true(fabs(sieve_clear_at(&sieve, SHORT_S) - (404.1 + 4.1)) < 1e-6);
+    assert_ptr_equal(sieve_to_ask(&sieve), poller);
+    assert_null(sieve_to_ask(&sieve));
+    exchange(&sieve, poller, two, two, 405);
+
+    /* Another pack says nothing of it. */
+    exchange(&sieve, poller, one, NULL, 500);
+    walk(other, kinds + 2);
+    exchange(&sieve, other, &kinds[2], &kinds[2], 501);
+    assert_false(is_clear(&sieve));
+    assert_ptr_equal(sieve_to_ask(&sieve), poller);
+    exchange(&sieve, poller, two, two, 502);
+    assert_true(is_clear(&sieve));
+
+    /* One that is dead costs a long wait once. */
+    exchange(&sieve, poller, one, NULL, 600);
+    exchange(&sieve, poller, one, NULL, 606);
+    assert_true(fabs(sieve_clear_at(&sieve, SHORT_S) - (600 + SIEVE_DEAD_S)) < 1e-6);
+    for (int i = 1; i < 100; i++)
+        exchange(&sieve, poller, one, NULL, 600 + 20 * i);
+    assert_true(fabs(sieve_clear_at(&sieve, SHORT_S) - (600 + 20 * 99 + SHORT_S)) < 1e-6);
+    /* And what it was asked when it was dead is not what it answers. */
+    exchange(&sieve, poller, one, one, 2600);
+    assert_true(is_clear(&sieve));
+
+    /* What was asked by somebody else, and left unanswered: the first answer may be to that. */
+    sieve_ask(&sieve, poller, one->request.bytes, one->request.size, true, 2700);
+    assert_true(is_clear(&sieve));
+    exchange(&sieve, poller, one, one, 2701);
+    assert_false(is_clear(&sieve));
+    exchange(&sieve, poller, two, two, 2702);
+    assert_true(is_clear(&sieve));
+    poller_free(poller);
+    poller_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lets_his_pass_and_keeps_ours_back),
-                                       cmocka_unit_test(passes_all_else)};
+                                       cmocka_unit_test(passes_all_else),
+                                       cmocka_unit_test(knows_what_is_open)};
     return cmocka_run_group_tests_name("sieve", tests, NULL, NULL);
 }

@@ -83,14 +83,17 @@ struct loan *lend_expired(struct lend *lend, double now)
 
 /* ---- one loan ---- */
 
-/* How many of the bytes an emulated BMS is through with. */
-static size_t emulate(const struct poller *poller, const uint8_t *bytes, size_t size)
+/* How many of the bytes an emulated BMS is through with. *answered: it says something. */
+static size_t emulate(const struct poller *poller, const uint8_t *bytes, size_t size,
+                      bool *answered)
 {
     struct bms bms = poller->bms;
     struct pack pack;
     struct bms_output out = {.size = 0};
     pack_clear(&pack);
-    return bms.driver->emulate ? bms.driver->emulate(&bms, &pack, bytes, size, &out) : 0;
+    size_t passed = bms.driver->emulate ? bms.driver->emulate(&bms, &pack, bytes, size, &out) : 0;
+    *answered = out.size > 0;
+    return passed;
 }
 
 /* Whether the bytes are one whole request of the line's protocols. Their emulated BMS know where one
@@ -99,8 +102,9 @@ static bool is_single(const struct turns *turns, const uint8_t *bytes, size_t si
 {
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *poller = turns->list[i].poller;
-        if (size > 1 && emulate(poller, bytes, size) == size &&
-            emulate(poller, bytes, size - 1) == 0)
+        bool answered;
+        if (size > 1 && emulate(poller, bytes, size, &answered) == size &&
+            emulate(poller, bytes, size - 1, &answered) == 0)
             return true;
     }
     return false;
@@ -152,31 +156,55 @@ bool lend_settled(const struct lend *lend)
     return lend->settled;
 }
 
-/* Whether what came is whole frames, for one of the packs. Behind them there may be what begins none (JK says "AT"). */
-static bool is_whole(const struct lend *lend, const struct turns *turns)
+/* How many whole frames of this pack's protocol came, and *rest: bytes that are none. Behind a frame there may be what begins none (JK
+ * says "AT"). */
+static unsigned count_frames(const struct lend *lend, const struct bms *bms, size_t *rest)
 {
-    size_t size;
+    unsigned frames = 0;
+    size_t size, at = 0;
     const uint8_t *reply = reply_of(lend, &size);
-    if (size == 0 || lend->received > sizeof lend->bytes)
-        return false;
     struct bms_request request = {.size = lend->current->size};
     if (request.size > sizeof request.bytes)
         request.size = sizeof request.bytes;
     memcpy(request.bytes, lend->current->bytes, request.size);
+    while (lend->received <= sizeof lend->bytes && at < size) {
+        struct bms_span span = bms->driver->frame(bms, &request, reply + at, size - at);
+        bool behind = span.kind == BMS_SKIP && at > 0;
+        if ((span.kind != BMS_FRAME && !behind) || span.size > size - at)
+            break;
+        frames += span.kind == BMS_FRAME;
+        at += span.size;
+    }
+    *rest = size - at;
+    return frames;
+}
+
+/* Whether what came is whole frames, for one of the packs. */
+static bool is_whole(const struct lend *lend, const struct turns *turns)
+{
     for (unsigned i = 0; i < turns->count; i++) {
-        const struct bms *bms = &turns->list[i].poller->bms;
-        size_t at = 0;
-        while (at < size) {
-            struct bms_span span = bms->driver->frame(bms, &request, reply + at, size - at);
-            bool behind = span.kind == BMS_SKIP && at > 0;
-            if ((span.kind != BMS_FRAME && !behind) || span.size > size - at)
-                break;
-            at += span.size;
-        }
-        if (at == size)
+        size_t rest;
+        if (count_frames(lend, &turns->list[i].poller->bms, &rest) > 0 && rest == 0)
             return true;
     }
     return false;
+}
+
+unsigned lend_unanswered(const struct lend *lend, const struct poller *poller)
+{
+    const struct loan *loan = lend->current;
+    unsigned requests = 0;
+    for (size_t at = 0; at < loan->size;) {
+        bool answered;
+        size_t passed = emulate(poller, loan->bytes + at, loan->size - at, &answered);
+        if (passed == 0)
+            break;
+        at += passed;
+        requests += answered;
+    }
+    size_t rest;
+    unsigned frames = count_frames(lend, &poller->bms, &rest);
+    return requests > frames + 1 ? requests - frames : 1;
 }
 
 void lend_received(struct lend *lend, const struct turns *turns, const uint8_t *bytes, size_t size,

@@ -96,6 +96,9 @@ bool lend_answered(const struct lend *lend);
 /** Whether that was all: else the rest may still come, when nobody waits for it any more. */
 bool lend_settled(const struct lend *lend);
 
+/** How many answers of that pack may still come, as far as its protocol is known: one at least. */
+unsigned lend_unanswered(const struct lend *lend, const struct poller *poller);
+
 /** Whoever wanted it does not any more: what is under way goes on without him until the line is quiet. */
 void lend_orphan(struct lend *lend, double reply_s, double now);
 

@@ -85,6 +85,7 @@ struct exchange_under_way {
     double give_up_at;     /* the deadline, or that of what has begun */
     double held_until;     /* its reply is there, and is believed then; NaN: not so */
     bool disturbed;        /* something came that was no whole frame */
+    bool answered;         /* it is over, and was */
 };
 
 struct line {
@@ -134,10 +135,8 @@ struct line {
     struct reply reply;
     struct mask mask;
     struct lend lend;
-    struct sieve sieve; /* our requests of which an answer may still come, */
+    struct sieve sieve; /* what may still be answered */
     double doubted_at;  /* opened anew for the sake of a loan; NaN: never */
-    double open_at;     /* and when the last of them was sent; NaN: all are settled */
-    double settling_at; /* the one for which a pack was asked out of its turn */
     TAILQ_HEAD(, line_tap) taps;
 
     /* `listen = yes`: somebody else asks. NULL: we do. */
@@ -332,21 +331,13 @@ static void look_back(struct line *line, const struct poller *poller, double now
         go_on_with(line, order, order_look(order, now), now);
 }
 
-/* Its answer may still come. */
-static void leave_open(struct line *line)
-{
-    line->open_at = line->flight.asked_at;
-    sieve_note(&line->sieve, line->flight.member->poller, &line->flight.request, line->open_at);
-}
-
 /* The request in flight will not be answered any more. */
 static void break_off(struct line *line, double now)
 {
     if (line->state != LINE_ASKING)
         return;
     mask_flush(&line->mask, &line->flight.member->poller->bms, &line->flight.request);
-    if (isnan(line->flight.held_until))
-        leave_open(line);
+    sieve_over(&line->sieve, !isnan(line->flight.held_until), now);
     if (line->flight.order)
         settle_order(line, REPLY_WAITING, now);
     else if (!isnan(line->flight.held_until)) /* no other one follows any more */
@@ -557,6 +548,8 @@ static double thinking_at(const struct line *line)
 static bool think_over(struct line *line, double now)
 {
     bool late = false;
+    if (line->state == LINE_RESTING)
+        sieve_look(&line->sieve, line->overheard_at);
     for (unsigned i = 0; line->overheard.size > 0 && i < line->turns.count; i++) {
         struct poller *poller = line->turns.list[i].poller;
         if (poller_awaits_foreign(poller, now))
@@ -586,31 +579,20 @@ static double longest_reply_s(const struct line *line)
     return longest;
 }
 
-/* Until then an answer to a request of ours may come that nobody waits for any more. */
-static double clear_at(const struct line *line)
+/* For so long an answer is waited for that hardly comes. */
+static double shortly_s(const struct line *line)
 {
     double usual_s = longest_reply_s(line);
-    return isnan(line->open_at) ? -INFINITY
-                                : line->open_at + fmin(LATE_TIMES * usual_s, usual_s + LATE_MOST_S);
+    return fmin(LATE_TIMES * usual_s, usual_s + LATE_MOST_S);
 }
 
-/* The answer of a pack says that what was asked before it will not be answered any more: where a loan waits for that, one that
- * answers is asked at once, for once. */
+/* Where a loan waits for a pack of which an answer is open, it is asked at once, for once: another answer may settle that. */
 static void settle_soon(struct line *line, double now)
 {
-    struct poller *first = NULL;
-    if (!line->lend.queue || line->settling_at >= line->open_at)
+    if (!line->lend.queue)
         return;
-    line->settling_at = line->open_at;
-    for (unsigned i = 0; i < line->turns.count; i++) {
-        struct poller *poller = line->turns.list[i].poller;
-        bool answers = poller->silent_cycles == 0 && !poller_stale(poller, now) &&
-                       !poller_doubts(poller) && poller->disorder_s == 0;
-        if (answers && (!first || poller->due < first->due))
-            first = poller;
-    }
-    if (first)
-        first->due = fmin(first->due, now);
+    for (struct poller *poller; (poller = sieve_to_ask(&line->sieve));)
+        poller_tell_apart(poller, now);
 }
 
 /* When there is something of ours to ask; `now` at the earliest. */
@@ -686,6 +668,8 @@ static void ask(struct line *line, struct member *member, double now)
     line->flight.give_up_at = line->flight.deadline;
     line->flight.begun_at = line->flight.held_until = NAN;
     line->flight.disturbed = false;
+    sieve_ask(&line->sieve, member->poller, line->flight.request.bytes, line->flight.request.size,
+              false, now);
     ssize_t sent = write(line->fd, line->flight.request.bytes, line->flight.request.size);
     line->facts.requests++;
     line->facts.sent += sent > 0 ? (size_t) sent : 0;
@@ -854,10 +838,15 @@ static bool may_be_for(const struct poller *poller, const struct loan *loan)
 static void expect_late_answer(struct line *line)
 {
     const struct loan *loan = line->lend.current;
-    for (unsigned i = 0; i < line->turns.count; i++)
-        if (may_be_for(line->turns.list[i].poller, loan))
-            poller_note_foreign(line->turns.list[i].poller, loan->bytes, loan->size,
-                                line->lend.begun_at);
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        struct poller *poller = line->turns.list[i].poller;
+        if (!may_be_for(poller, loan))
+            continue;
+        for (unsigned n = lend_unanswered(&line->lend, poller); n > 0; n--) {
+            poller_note_foreign(poller, loan->bytes, loan->size, line->lend.begun_at);
+            sieve_ask(&line->sieve, poller, loan->bytes, loan->size, true, line->lend.begun_at);
+        }
+    }
 }
 
 /* Waits until the loan is over. */
@@ -887,7 +876,7 @@ static void watch_loan(struct line *line, double now)
 static void lend_out(struct line *line, double now)
 {
     struct loan *loan = line->lend.queue;
-    if (line->open_at > line->facts.since && may_forget(line, now)) {
+    if (sieve_open_at(&line->sieve) > line->facts.since && may_forget(line, now)) {
         line->doubted_at = now;
         line->answered = true; /* no fault of the port's */
         open_anew(line, "an answer may still be on its way, opening it again to lend it", now);
@@ -896,7 +885,7 @@ static void lend_out(struct line *line, double now)
     enter(line, LINE_LENT);
     lend_begin(&line->lend, &line->turns, loan_patience_s(line, now), wire_s(line, loan->size),
                now);
-    sieve_begin(&line->sieve, &line->lend, now);
+    sieve_begin(&line->sieve, &line->lend);
     if (loan->begun)
         loan->begun(loan->data);
     if (line->lend.current != loan)
@@ -923,7 +912,7 @@ static void loan_received(struct line *line, const uint8_t *bytes, size_t size, 
     struct loan *loan = line->lend.current;
     const uint8_t *his;
     mask_received(&line->mask, masked_bms(line), bytes, size);
-    size = sieve_take(&line->sieve, loan, bytes, size, &his);
+    size = sieve_take(&line->sieve, loan, bytes, size, now, &his);
     lend_received(&line->lend, &line->turns, his, size, longest_reply_s(line), now);
     if (loan->open_end)
         flush_foreign(line, loan);
@@ -963,12 +952,15 @@ static void advance(struct line *line, double now)
     for (struct loan *late; (late = lend_expired(&line->lend, now));)
         late->done(late->data, LOAN_TOO_LATE);
     for (bool asked = false; !asked && line->state == LINE_RESTING;) {
-        double silent_till = clear_at(line);
+        double short_s = shortly_s(line), silent_till = sieve_clear_at(&line->sieve, short_s);
+        if (line->disorder_s > 0) /* what was answered may be answered once more */
+            silent_till = fmax(silent_till, line->flight.asked_at + line->disorder_s);
         if (now < silent_till)
             settle_soon(line, now);
         double due = next_due(line, now);
         double lend_at = lend_next_at(&line->lend, &line->turns, due <= now, silent_till, now);
-        if (now < silent_till && !isinf(lend_at) && !next_order(line))
+        bool soon = now < silent_till && silent_till <= now + short_s;
+        if (soon && !isinf(lend_at) && !next_order(line))
             due = INFINITY;
         if (fmin(due, lend_at) > now) {
             line->wanted_at = NAN;
@@ -1028,6 +1020,7 @@ static void finish_exchange(struct line *line, double now)
     struct member *member = line->flight.member;
     bool published;
     mask_flush(&line->mask, &member->poller->bms, &line->flight.request);
+    sieve_over(&line->sieve, line->flight.answered, now);
     line->gap_before_ms = member->poller->config->driver->line.gap_ms;
     lend_pay(&line->lend, now);
     enter(line, LINE_RESTING);
@@ -1084,14 +1077,8 @@ static void note_reply(struct line *line, double now)
     double asked_at = line->flight.asked_at;
     struct poller *poller = line->flight.member->poller;
     think_over(line, now); /* of what is still awaited, that is */
-    bool settled = poller_answered(poller, now);
-    if (!settled && asked_at < clear_at(line))
-        leave_open(line);
-    else
-        line->open_at = NAN;
-    if (!settled)
+    if (!poller_answered(poller, now))
         return;
-    sieve_clear(&line->sieve);
     poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
     for (unsigned i = 0; i < line->turns.count; i++)
@@ -1136,6 +1123,7 @@ static void take_reply(struct line *line, bool silent, double now)
         take_more(line, silent, now);
         if (now < line->flight.held_until)
             return;
+        line->flight.answered = true;
         note_reply(line, now);
         finish_exchange(line, now);
         return;
@@ -1160,8 +1148,7 @@ static void take_reply(struct line *line, bool silent, double now)
         overhear(line, line->reply.bytes, line->reply.size, now);
     if (state != REPLY_WAITING)
         note_answer(line, now);
-    if (state == REPLY_WAITING)
-        leave_open(line);
+    line->flight.answered = state != REPLY_WAITING;
     if (line->flight.order) {
         settle_order(line, state, now);
     } else if (state == REPLY_DONE) {
@@ -1178,6 +1165,7 @@ static void take_reply(struct line *line, bool silent, double now)
         poller_unanswered(poller, now);
         if (now - line->unheard_since > DEAF_S) {
             mask_flush(&line->mask, &poller->bms, &line->flight.request);
+            sieve_over(&line->sieve, false, now);
             enter(line, LINE_RESTING);
             open_anew(line, "nothing was received, opening it again", now);
             return;
@@ -1377,6 +1365,8 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
         return;
     line->heard_at = now;
     line->unheard_since = listening ? now : NAN;
+    if (line->state == LINE_RESTING || line->state == LINE_ASKING)
+        sieve_hear(&line->sieve, bytes, size, now);
     if (line->state == LINE_RESTING) {
         hear_while_resting(line, bytes, size, now);
         return;
@@ -1515,8 +1505,7 @@ struct line *line_new(struct ev_loop *loop, const struct line_config *config,
     line->worked_at = line->lost_at = line->unheard_since = line->wanted_at = NAN;
     lend_init(&line->lend);
     TAILQ_INIT(&line->taps);
-    line->doubted_at = line->open_at = NAN;
-    line->settling_at = -INFINITY;
+    line->doubted_at = NAN;
     line->afresh_at = line->facts.since = line->facts.trouble_at = NAN;
     line->woken_at = -INFINITY;
     line->overheard_at = line->disorder_shown_at = line->late_told_at = -INFINITY;

@@ -984,6 +984,24 @@ void poller_hurry(struct poller *poller, double now)
     poller->due = now;
 }
 
+void poller_tell_apart(struct poller *poller, double now)
+{
+    const struct bms_driver *driver = poller->config->driver;
+    uint32_t asked = 0;
+    bool one_kind = true;
+    for (unsigned i = 0; i < driver->steps; i++) {
+        const struct poller_step *step = &poller->steps[i];
+        if (driver->plan[i].every_s > 0 || !step->answers)
+            continue;
+        one_kind &= asked == 0 || step->asked == asked;
+        asked = step->asked;
+    }
+    for (unsigned i = 0; one_kind && i < driver->steps; i++)
+        if (poller->steps[i].answers)
+            poller->steps[i].due = 0;
+    poller->due = fmin(poller->due, now);
+}
+
 bool poller_is_due_first(const struct poller *poller)
 {
     return poller->hurries >= HURRIES_MOST;

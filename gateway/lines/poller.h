@@ -255,6 +255,10 @@ void poller_look(struct poller *poller, enum pack_value id, double now);
  * somebody who gives orders without end would leave everybody with old values. */
 bool poller_is_due_first(const struct poller *poller);
 
+/** An earlier request of this pack may still be answered, and another answer would settle that: its cycle comes now, with all
+ * that it is known to answer where a cycle has but one kind of answer. */
+void poller_tell_apart(struct poller *poller, double now);
+
 /** What was read of a value that was asked for at that time or later, published or not; NaN: nothing. */
 double poller_read_since(const struct poller *poller, enum pack_value id, double since);
 /** One that is silent is asked now, twice, and soon again: its line is back. */

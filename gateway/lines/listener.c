@@ -18,7 +18,7 @@
 #define MARKS 64         /* pieces in which the bytes that wait have come */
 #define BUFFER_SIZE (2 * BMS_FRAME_MAX)
 #define QUESTION_MOST 13 /* bytes; what is longer sets something, a password maybe */
-#define HEAD_SIZE 6      /* of a frame that tells itself: what it is */
+#define HEAD_SIZE 5      /* of a frame that tells itself: what it is; what follows may count */
 
 /* What one question has brought. */
 struct kind {
@@ -428,18 +428,39 @@ static bool find_question(struct listener *listener, struct bms_span *span)
     return true;
 }
 
-/* A frame behind the question. */
+/* A frame that says by itself whose it is and what is in it; `asked` is not told of it. */
+static void take_unasked(struct listener *listener, const struct bms_driver *driver,
+                         const struct ear *asked, const struct bms_span *span, double now)
+{
+    static const struct bms_request nothing;
+    const double at = time_of_first(listener);
+    for (unsigned i = 0; i < listener->count; i++) {
+        struct ear *ear = &listener->ears[i];
+        if (driver_of(ear) != driver || ear == asked)
+            continue;
+        pack_clear(&listener->incoming);
+        const enum bms_result result = driver->decode(&ear->poller->bms, &nothing, listener->bytes,
+                                                      span->size, &listener->incoming);
+        if (result == BMS_DONE || result == BMS_PARTIAL)
+            take_values(listener, ear, hash_of(listener->bytes, HEAD_SIZE), at, now);
+    }
+}
+
+/* A frame behind the question. A master that waits in vain for somebody's reply may go on with what it tells of
+ * itself. */
 static void take_reply(struct listener *listener, const struct bms_span *span, double now)
 {
     struct question *question = &listener->question;
     struct ear *ear = question->ear;
+    enum bms_result result = BMS_FOREIGN;
     show_reply(listener, question->bms->driver, listener->bytes, span->size);
-    if (!ear)
-        return;
-    const enum bms_result result = driver_of(ear)->decode(
-        &ear->poller->bms, &question->request, listener->bytes, span->size, &listener->incoming);
+    if (ear)
+        result = driver_of(ear)->decode(&ear->poller->bms, &question->request, listener->bytes,
+                                        span->size, &listener->incoming);
     if (result == BMS_PARTIAL)
         question->heard_at = listener->heard_at;
+    if (result == BMS_FOREIGN && question->bms->driver->tells_itself)
+        take_unasked(listener, question->bms->driver, ear, span, now);
     if (result == BMS_PARTIAL || result == BMS_FOREIGN)
         return;
     question->open = false;
@@ -448,25 +469,6 @@ static void take_reply(struct listener *listener, const struct bms_span *span, d
                     question->at, now);
     else if (result == BMS_INVALID)
         poller_disturbed(ear->poller, now);
-}
-
-/* A frame that says by itself whose it is and what is in it. */
-static void take_unasked(struct listener *listener, const struct bms_driver *driver,
-                         const struct bms_span *span, double now)
-{
-    static const struct bms_request nothing;
-    const double at = time_of_first(listener);
-    show_reply(listener, driver, listener->bytes, span->size);
-    for (unsigned i = 0; i < listener->count; i++) {
-        struct ear *ear = &listener->ears[i];
-        if (driver_of(ear) != driver)
-            continue;
-        pack_clear(&listener->incoming);
-        const enum bms_result result = driver->decode(&ear->poller->bms, &nothing, listener->bytes,
-                                                      span->size, &listener->incoming);
-        if (result == BMS_DONE || result == BMS_PARTIAL)
-            take_values(listener, ear, hash_of(listener->bytes, HEAD_SIZE), at, now);
-    }
 }
 
 /* A reply to the question that is open, else what tells itself. */
@@ -494,7 +496,8 @@ static bool find_reply(struct listener *listener, struct bms_span *span, double 
                                  listener->size);
         if (seen.kind == BMS_FRAME && seen.size <= listener->size) {
             *span = seen;
-            take_unasked(listener, driver, span, now);
+            show_reply(listener, driver, listener->bytes, span->size);
+            take_unasked(listener, driver, NULL, span, now);
             return true;
         }
         if (seen.kind == BMS_MORE)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Two configurations compared: what a line needs to be opened anew for, and what is told. */
 #include "config/changes.h"
+#include "config/load.h"
 #include "bms/count.h"
 
 #include <setjmp.h>

@@ -6,7 +6,8 @@
 #define WITH_BLE /* what is said of Bluetooth lines, in a build that leaves them out, too */
 #include "config/check.c" /* in place of the one in the library */
 
-#include "config/config.h"
+#include "config/keys_manual.h"
+#include "config/load.h"
 #include "config/keys.h"
 #include "bms/count.h"
 
@@ -1241,7 +1242,7 @@ static void test_print_keys(void **state)
     size_t size;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    config_print_keys(out);
+    keys_manual_print_plain(out);
     fclose(out);
     for (const struct config_key *key = next_key(NULL); key; key = next_key(key)) {
         snprintf(name, sizeof name, "\n  %s\n", key->name);

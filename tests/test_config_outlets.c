@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The sections that are outlets: what is right in them, and what is a mistake. */
-#include "config/config.h"
+#include "config/load.h"
+#include "config/outlets.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What outlets ask of the gateway as a whole: the configuration, and a tunnel that only the page may open. */
 #include "control/control.h"
+#include "config/load.h"
 
 #include "base/clock.h"
 

@@ -2,6 +2,7 @@
 /* What a search has found, as a configuration; and the names of serial ports. */
 #include "commands/found.h"
 #include "lines/port_list.h"
+#include "config/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

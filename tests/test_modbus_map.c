@@ -5,7 +5,7 @@
  */
 #include "driver_test.h"
 
-#include "config/config.h"
+#include "config/load.h"
 #include "config/modbus_map.h"
 #include "lines/polling.h"
 #include "lines/reply.h"

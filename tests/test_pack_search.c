@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What `protocol = auto` has found, in the state file and in the configuration. */
 #include "packs/pack_search.h"
+#include "config/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,6 +2,7 @@
 /* Views: what the lines of a [view] mean and what is wrong with them, what stands in the registers while packs are fresh,
  * stale and unknown, and which reads are refused. */
 #include "modbus/view.h"
+#include "config/load.h"
 
 #include "bms/bytes.h"
 #include "bms/count.h"

@@ -7,7 +7,7 @@
 #undef WITH_WEB
 #include "config/outlets.c" /* in place of the one in the library */
 
-#include "config/config.h"
+#include "config/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 #undef WITH_BLE
 #include "config/check.c" /* in place of the one in the library */
 
-#include "config/config.h"
+#include "config/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,6 +7,7 @@
 #include "lines/device.h"
 #include "config/keys.h"
 #include "config/keys_manual.h"
+#include "config/load.h"
 #include "base/address.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ static const char usage[] =
 static int print_keys(const char *format)
 {
     if (!format) {
-        config_print_keys(stdout);
+        keys_manual_print_plain(stdout);
         return EXIT_DONE;
     }
     if (strcmp(format, "man") == 0) {

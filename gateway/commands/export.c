@@ -7,7 +7,7 @@
 
 #include "control/client.h"
 #include "outlets/program.h"
-#include "config/config.h"
+#include "config/load.h"
 
 #include <errno.h>
 #include <poll.h>

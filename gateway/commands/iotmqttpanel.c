@@ -2,6 +2,8 @@
 /* The import file of the app IoT MQTT Panel. */
 #include "iotmqttpanel.h"
 
+#include "config/outlets.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,6 +2,8 @@
 /* Options of the command line as a configuration. */
 #include "options.h"
 
+#include "config/load.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

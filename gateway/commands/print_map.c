@@ -4,7 +4,7 @@
 #include "iotmqttpanel.h"
 #include "print_view.h"
 
-#include "config/config.h"
+#include "config/load.h"
 #include "control/client.h"
 #include "packs/kept.h"
 #include "base/address.h"

@@ -7,6 +7,7 @@
 
 #include "lines/ble/scan.h"
 #include "lines/port_list.h"
+#include "config/load.h"
 #include "base/log.h"
 #include "bms/count.h"
 

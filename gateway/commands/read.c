@@ -7,6 +7,7 @@
 #include "packs/json.h"
 #include "lines/exchange.h"
 #include "lines/polling.h"
+#include "config/load.h"
 #include "base/log.h"
 #include "base/suggest.h"
 

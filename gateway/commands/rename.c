@@ -8,7 +8,7 @@
 
 #include "outlets/program.h"
 #include "packs/kept.h"
-#include "config/config.h"
+#include "config/load.h"
 
 #include <errno.h>
 #include <getopt.h>

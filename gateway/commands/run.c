@@ -6,6 +6,7 @@
 #include "daemon/systemd.h"
 #include "control/socket.h"
 #include "config/changes.h"
+#include "config/load.h"
 #include "base/clock.h"
 #include "base/log.h"
 

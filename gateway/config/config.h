@@ -8,7 +8,7 @@
 #define PACKGATE_CONFIG_CONFIG_H
 
 #include "allow.h"
-#include "outlets.h"
+#include "outlet_config.h"
 
 #include "base/listeners.h"
 #include "registers/map.h"
@@ -308,19 +308,7 @@ struct config {
     unsigned entry_count;
 };
 
-/** Reads and checks `path` ("-": standard input). NULL when anything is wrong; each mistake is
- * then written to `errors` as "file:line: what is wrong and what was expected", in the order of
- * the lines. What can be lived with (a line without packs) is written as "file:line: warning: …"
- * and is no reason for NULL. The caller frees it with config_free. */
-struct config *config_load(const char *path, FILE *errors);
-/** The same from memory; `name` stands in for the file name. */
-struct config *config_parse(const char *text, const char *name, FILE *errors);
-void config_free(struct config *config);
-
 /** Whether `name` may be the name of a line or a pack. */
 bool config_name_good(const char *name);
-
-/** Every key with section, type, range, default and meaning, as text (`packgate check --keys`). */
-void config_print_keys(FILE *out);
 
 #endif

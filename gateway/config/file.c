@@ -3,6 +3,7 @@
 #include "file.h"
 
 #include "keys.h"
+#include "load.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -109,6 +109,7 @@ struct config_section {
     void (*release)(void *settings);
 };
 
+/* In sections.c, and of outlets in outlets.c and notify.c. */
 extern const struct config_section gateway_section, line_section, pack_section, bank_section,
     push_section, tunnel_section, view_section, mqtt_section, history_section, web_section,
     influx_section, notify_section, print_section;

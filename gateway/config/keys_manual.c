@@ -1,9 +1,33 @@
 // SPDX-License-Identifier: MIT
-/* The table of keys for the manual page: one subsection for each section of the file, one tagged
- * paragraph for each key. */
+/* The table of keys, as text and for the manual page: there one subsection for each section of the
+ * file, one tagged paragraph for each key. */
 #include "keys_manual.h"
 
 #include "keys.h"
+
+static void print_plain_key(const struct config_key *key, FILE *out)
+{
+    char expected[EXPECTED_SIZE];
+    fprintf(out, "  %s\n      %s\n", key->name, key->help);
+    fprintf(out, "      Value: %s\n", config_key_expected(key, expected));
+    if (key->preset)
+        fprintf(out, "      Default: %s\n", key->preset);
+    else if (key->otherwise)
+        fprintf(out, "      Default: %s\n", key->otherwise);
+    else
+        fprintf(out, "      Must be given.\n");
+    fprintf(out, "      %s\n", config_key_on_change(key));
+}
+
+void keys_manual_print_plain(FILE *out)
+{
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        fprintf(out, "%s%s\n    %s\n\n", i > 0 ? "\n" : "", section->heading, section->help);
+        for (unsigned row = 0; row < section->key_count; row++)
+            print_plain_key(&section->keys[row], out);
+    }
+}
 
 /* What starts with a dot or an apostrophe would be a request to troff, and a plain '-' becomes a
  * hyphen that is no '-' to whoever copies it into a file. */

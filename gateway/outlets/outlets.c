@@ -5,6 +5,7 @@
 #include "process.h"
 #include "tell.h"
 
+#include "config/outlets.h"
 #include "base/log.h"
 
 #include <signal.h>

@@ -3,7 +3,7 @@
  * Fuzzer of the configuration: whatever the file, there is either a configuration that can be run
  * on, or a reason with its line.
  */
-#include "config/config.h"
+#include "config/load.h"
 
 #include <ctype.h>
 #include <stdlib.h>

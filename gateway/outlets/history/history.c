@@ -12,7 +12,7 @@
 #include "steady.h"
 #include "store.h"
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "base/clock.h"
 #include "base/log.h"
 

@@ -13,7 +13,7 @@
 #ifndef PACKGATE_OUTLETS_INFLUX_POINTS_H
 #define PACKGATE_OUTLETS_INFLUX_POINTS_H
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "outlets/history/health.h"
 #include "outlets/history/rows.h"
 #include "packs/source.h"

@@ -5,7 +5,7 @@
 #ifndef PACKGATE_OUTLETS_INFLUX_POST_H
 #define PACKGATE_OUTLETS_INFLUX_POST_H
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "outlets/transfer.h"
 
 #include <stdint.h>

@@ -2,6 +2,7 @@
 /* The connection to a broker. */
 #include "connection.h"
 
+#include "config/outlets.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -9,7 +9,7 @@
 #ifndef PACKGATE_OUTLETS_MQTT_CONNECTION_H
 #define PACKGATE_OUTLETS_MQTT_CONNECTION_H
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 
 #include <ev.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #ifndef PACKGATE_OUTLETS_MQTT_ENTITIES_H
 #define PACKGATE_OUTLETS_MQTT_ENTITIES_H
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "packs/source.h"
 #include "registers/meaning.h"
 

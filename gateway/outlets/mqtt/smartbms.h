@@ -7,7 +7,7 @@
 #define PACKGATE_OUTLETS_MQTT_SMARTBMS_H
 
 #include "base/text.h"
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 #include "packs/source.h"
 
 #include <time.h>

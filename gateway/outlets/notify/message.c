@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "message.h"
 
-#include "base/text.h"
 #include "packs/json.h"
+#include "config/outlets.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdlib.h>

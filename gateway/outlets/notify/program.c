@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "program.h"
 
+#include "config/outlets.h"
 #include "base/child.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "try.h"
 #include "sender.h"
 
-#include "config/config.h"
+#include "config/load.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #ifndef PACKGATE_OUTLETS_WEB_GUARD_H
 #define PACKGATE_OUTLETS_WEB_GUARD_H
 
-#include "config/outlets.h"
+#include "config/outlet_config.h"
 
 #define GUARD_HOST_SIZE 256
 

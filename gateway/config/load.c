@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The configuration file: its sections and keys are gathered as drafts (config_draft), checked as a
+ * whole (config_check) and then packed into the structs that the gateway runs on.
+ */
+#include "load.h"
+
+#include "check.h"
+#include "inifile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LARGEST_FILE (1024 * 1024)
+
+struct loader {
+    struct config_drafts drafts;
+    struct config_draft *section; /* where keys go; NULL: nowhere, that mistake is reported */
+    bool in_section;              /* a heading was seen */
+    struct mistakes mistakes;
+};
+
+static const char *list_sections(char *out, size_t size)
+{
+    snprintf(out, size, "; expected ");
+    for (unsigned i = 0; config_sections[i]; i++) {
+        size_t used = strlen(out);
+        const char *before = i == 0 ? "" : config_sections[i + 1] ? ", " : " or ";
+        snprintf(out + used, size - used, "%s%s", before, config_sections[i]->heading);
+    }
+    return out;
+}
+
+static void report_section(struct loader *loader, unsigned line, const char *text, const char *word)
+{
+    struct suggest suggest;
+    suggest_init(&suggest, word);
+    for (unsigned i = 0; config_sections[i]; i++)
+        suggest_offer(&suggest, config_sections[i]->word);
+    char hint[SUGGEST_HINT_SIZE], expected[400];
+    mistakes_add(&loader->mistakes, line, "unknown section [%s]%s", text,
+                 suggest.best ? suggest_hint(&suggest, hint)
+                              : list_sections(expected, sizeof expected));
+}
+
+static const struct config_section *find_section(const char *word)
+{
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (strcmp(config_sections[i]->word, word) == 0)
+            return config_sections[i];
+    return NULL;
+}
+
+static void open_section(struct loader *loader, unsigned line, const struct config_section *section,
+                         const char *name)
+{
+    loader->section = config_drafts_add(&loader->drafts, section, name, line);
+    if (!loader->section)
+        mistakes_add(&loader->mistakes, line, "out of memory");
+}
+
+/* A second heading is a mistake, its keys are looked at all the same. */
+static void open_single(struct loader *loader, unsigned line, const struct config_section *section,
+                        const char *name)
+{
+    struct config_draft *draft = config_drafts_find(&loader->drafts, section, NULL);
+    if (name[0])
+        mistakes_add(&loader->mistakes, line, "[%s %s] has a name; expected %s", section->word,
+                     name, section->heading);
+    if (!draft) {
+        open_section(loader, line, section, "");
+        return;
+    }
+    loader->section = draft;
+    if (draft->heading > 0)
+        mistakes_add(&loader->mistakes, line, "a second %s; the first is in line %u",
+                     section->heading, draft->heading);
+    else
+        draft->heading = line;
+}
+
+static void open_named(struct loader *loader, unsigned line, const struct config_section *section,
+                       const char *name)
+{
+    bool good = config_name_good(name);
+    open_section(loader, line, section, good ? name : "");
+    if (!good)
+        mistakes_add(&loader->mistakes, line,
+                     "'%s' is no name for a %s; expected %s with 1 to %d letters, digits, '-', '_' "
+                     "or '.'",
+                     name, section->word, section->heading, NAME_SIZE - 1);
+}
+
+static void take_heading(void *user, unsigned line, const char *text)
+{
+    struct loader *loader = user;
+    char word[256];
+    size_t length = strcspn(text, " \t");
+    snprintf(word, sizeof word, "%.*s", (int) length, text);
+    const char *name = text + length + strspn(text + length, " \t");
+    const struct config_section *section = find_section(word);
+    loader->in_section = true;
+    loader->section = NULL;
+    if (!section)
+        report_section(loader, line, text, word);
+    else if (section->times == SECTION_NAMED)
+        open_named(loader, line, section, name);
+    else
+        open_single(loader, line, section, name);
+}
+
+static const char *nearest_key(const struct config_section *section, const char *key)
+{
+    struct suggest suggest;
+    suggest_init(&suggest, key);
+    for (unsigned row = 0; row < section->key_count; row++)
+        suggest_offer(&suggest, section->keys[row].name);
+    return suggest.best;
+}
+
+/* "[gateway] or [pack NAME]": all sections that have the key. False: none has. */
+static bool list_homes(const char *key, char *out, size_t size)
+{
+    const char *homes[20] = {NULL};
+    unsigned count = 0;
+    for (unsigned i = 0; config_sections[i] && count < 20; i++)
+        if (config_key_find(config_sections[i], key) >= 0)
+            homes[count++] = config_sections[i]->heading;
+    out[0] = 0;
+    for (unsigned i = 0; i < count; i++) {
+        size_t used = strlen(out);
+        snprintf(out + used, size - used, "%s%s",
+                 i == 0          ? ""
+                 : i + 1 < count ? ", "
+                                 : " or ",
+                 homes[i]);
+    }
+    return count > 0;
+}
+
+static void report_key(struct loader *loader, unsigned line, const char *key)
+{
+    const struct config_draft *draft = loader->section;
+    const char *alias = config_key_alias(draft->section, key);
+    const char *nearest = alias ? alias : nearest_key(draft->section, key);
+    bool named = draft->section->times == SECTION_NAMED;
+    char heading[NAME_SIZE + 16], homes[300], hint[330] = "";
+    snprintf(heading, sizeof heading, "%s%s%s", draft->section->word, named ? " " : "",
+             draft->name);
+    if (!alias && list_homes(key, homes, sizeof homes))
+        snprintf(hint, sizeof hint, "; it belongs in %s", homes);
+    else if (nearest)
+        snprintf(hint, sizeof hint, "; did you mean '%s'?", nearest);
+    mistakes_add(&loader->mistakes, line, "unknown key '%s' in [%s]%s", key, heading, hint);
+}
+
+static void take_entry(void *user, unsigned line, const char *key, const char *value)
+{
+    struct loader *loader = user;
+    if (!loader->in_section)
+        mistakes_add(&loader->mistakes, line, "'%s' stands before the first [section]", key);
+    if (!loader->section)
+        return;
+    int row = config_key_find(loader->section->section, key);
+    if (row < 0)
+        report_key(loader, line, key);
+    else
+        config_draft_set(loader->section, (unsigned) row, value, line, &loader->mistakes);
+}
+
+static void take_mistake(void *user, unsigned line, const char *message)
+{
+    struct loader *loader = user;
+    mistakes_add(&loader->mistakes, line, "%s", message);
+}
+
+static void read_drafts(struct loader *loader, const char *text, size_t size)
+{
+    static const struct inifile_events events = {
+        .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
+    unsigned last_line = inifile_read(text, size, &events, loader);
+    for (unsigned i = 0; i < loader->drafts.count; i++)
+        config_draft_complete(&loader->drafts.list[i], &loader->mistakes);
+    config_check(&loader->drafts, last_line, &loader->mistakes);
+}
+
+/* ---- from drafts to the structs that the gateway runs on ---- */
+
+static unsigned count_drafts(const struct config_drafts *drafts,
+                             const struct config_section *section)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += drafts->list[i].section == section;
+    return count;
+}
+
+/* Room for `count` structs of a section. A list that is empty is there all the same. */
+static bool make_structs(struct config *config, const struct config_section *section,
+                         unsigned count)
+{
+    if (section->times == SECTION_ALWAYS || (section->times == SECTION_ONCE && count == 0))
+        return true;
+    void *structs = calloc(count + 1, section->size);
+    memcpy((char *) config + section->at, &structs, sizeof structs);
+    if (structs && section->times == SECTION_NAMED)
+        memcpy((char *) config + section->count, &count, sizeof count);
+    return structs != NULL;
+}
+
+static bool take_section(struct config *config, const struct config_section *section,
+                         const struct config_drafts *drafts)
+{
+    if (!make_structs(config, section, count_drafts(drafts, section)))
+        return false;
+    char *next = config_structs(config, section);
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *draft = &drafts->list[i];
+        if (draft->section != section)
+            continue;
+        /* The struct takes over what hangs on that of the draft. */
+        memcpy(next, draft->settings, section->size);
+        memset(draft->settings, 0, section->size);
+        if (section->link)
+            section->link(config, next, draft);
+        next += section->size;
+    }
+    return true;
+}
+
+/* What was written, for the comparison with a later configuration. */
+static bool take_texts(struct config *config, const struct config_drafts *drafts)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < drafts->count; i++)
+        count += drafts->list[i].text_count;
+    config->entries = calloc(count + 1, sizeof *config->entries);
+    if (!config->entries)
+        return false;
+    for (unsigned i = 0; i < drafts->count; i++) {
+        struct config_draft *draft = &drafts->list[i];
+        for (unsigned t = 0; t < draft->text_count; t++) {
+            struct config_entry *entry = &config->entries[config->entry_count++];
+            *entry = (struct config_entry){.section = draft->section,
+                                           .key = draft->texts[t].key,
+                                           .line = draft->texts[t].line,
+                                           .text = draft->texts[t].text};
+            memcpy(entry->name, draft->name, sizeof entry->name);
+            draft->texts[t].text = NULL;
+        }
+        draft->text_count = 0;
+    }
+    return true;
+}
+
+static struct config *build(const struct config_drafts *drafts)
+{
+    struct config *config = calloc(1, sizeof *config);
+    if (!config)
+        return NULL;
+    bool ok = true;
+    for (unsigned i = 0; ok && config_sections[i]; i++)
+        ok = take_section(config, config_sections[i], drafts);
+    if (ok && take_texts(config, drafts))
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+/* ---- reading ---- */
+
+static bool open_always(struct loader *loader)
+{
+    for (unsigned i = 0; config_sections[i]; i++)
+        if (config_sections[i]->times == SECTION_ALWAYS &&
+            !config_drafts_add(&loader->drafts, config_sections[i], "", 0))
+            return false;
+    return true;
+}
+
+static struct config *parse(const char *text, size_t size, const char *name, FILE *errors)
+{
+    struct loader *loader = calloc(1, sizeof *loader);
+    struct config *config = NULL;
+    if (loader && open_always(loader)) {
+        read_drafts(loader, text, size);
+        mistakes_print(&loader->mistakes, name, errors);
+        if (loader->mistakes.count == 0)
+            config = build(&loader->drafts);
+    }
+    if (!loader || (!config && loader->mistakes.count == 0))
+        fprintf(errors, "%s: out of memory\n", name);
+    if (loader) {
+        mistakes_free(&loader->mistakes);
+        config_drafts_free(&loader->drafts);
+        free(loader);
+    }
+    return config;
+}
+
+struct config *config_parse(const char *text, const char *name, FILE *errors)
+{
+    return parse(text, strlen(text), name, errors);
+}
+
+static struct config *load(FILE *file, const char *name, FILE *errors)
+{
+    struct config *config = NULL;
+    char *text = malloc(LARGEST_FILE + 1);
+    size_t size = text ? fread(text, 1, LARGEST_FILE + 1, file) : 0;
+    if (!text)
+        fprintf(errors, "%s: out of memory\n", name);
+    else if (ferror(file))
+        fprintf(errors, "%s: cannot be read: %s\n", name, strerror(errno));
+    else if (size > LARGEST_FILE)
+        fprintf(errors, "%s: larger than %d bytes; expected a configuration\n", name, LARGEST_FILE);
+    else
+        config = parse(text, size, name, errors);
+    free(text);
+    return config;
+}
+
+struct config *config_load(const char *path, FILE *errors)
+{
+    if (strcmp(path, "-") == 0)
+        return load(stdin, "standard input", errors);
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        fprintf(errors, "%s: cannot be opened: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    struct config *config = load(file, path, errors);
+    fclose(file);
+    return config;
+}
+
+void config_free(struct config *config)
+{
+    if (!config)
+        return;
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const struct config_section *section = config_sections[i];
+        char *structs = config_structs(config, section);
+        unsigned count = config_struct_count(config, section);
+        for (unsigned n = 0; structs && section->release && n < count; n++)
+            section->release(structs + n * section->size);
+        if (section->times != SECTION_ALWAYS)
+            free(structs);
+    }
+    for (unsigned i = 0; i < config->entry_count; i++)
+        free(config->entries[i].text);
+    free(config->entries);
+    free(config);
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The sections that are outlets: what they begin with, and each of them. Their structs travel to
+ * another process as they are: no pointers. Each key whose change restarts the outlet is
+ * CHANGE_SECTION; that is all of them, since an outlet is restarted when any byte differs.
+ */
+#ifndef PACKGATE_CONFIG_OUTLET_CONFIG_H
+#define PACKGATE_CONFIG_OUTLET_CONFIG_H
+
+#include "allow.h"
+
+#include "base/address.h"
+#include "base/listeners.h"
+#include "registers/map.h"
+
+#include <stdbool.h>
+
+#define OUTLET_NAME_SIZE 33
+#define OUTLET_PACKS_MAX 100 /* names that `packs` can have */
+#define OUTLET_PATH_SIZE 256
+#define MQTT_TOPIC_SIZE 65
+
+/* First in the struct of each. */
+struct outlet_config {
+    char name[OUTLET_NAME_SIZE]; /* of the section; empty where there can be only one */
+    char packs[OUTLET_PACKS_MAX][OUTLET_NAME_SIZE]; /* packs and banks */
+    unsigned pack_count;                            /* 0: all */
+    bool all;                                       /* the file says so, and nothing else */
+};
+
+struct print_config {
+    struct outlet_config outlet;
+};
+
+/* Always one. */
+struct history_config {
+    struct outlet_config outlet;
+    char file[OUTLET_PATH_SIZE]; /* empty: no history */
+    double commit_s;
+    double recent_s, minutes_s, hours_s; /* how long rows are kept */
+};
+
+/* The layouts that have one pack and no discovery are behind LAYOUT_PACKGATE. */
+enum mqtt_layout { LAYOUT_PACKGATE, LAYOUT_SMARTBMS_BAT, LAYOUT_SMARTBMS_B, LAYOUT_SMARTBMS_FLAT };
+enum mqtt_discovery { DISCOVERY_DEVICE, DISCOVERY_SINGLE, DISCOVERY_OFF };
+enum mqtt_entities { ENTITIES_FEW, ENTITIES_NORMAL, ENTITIES_ALL };
+
+struct mqtt_config {
+    struct outlet_config outlet;
+    char broker[OUTLET_PATH_SIZE]; /* "mqtt://host:1883" or "mqtts://host:8883" */
+    char user[65];
+    char password_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char ca_file[OUTLET_PATH_SIZE];       /* empty: the system's certificates */
+    char client_cert[OUTLET_PATH_SIZE], client_key[OUTLET_PATH_SIZE];
+    bool verify;
+    char topic[MQTT_TOPIC_SIZE]; /* %h: name of the host */
+    double interval_s;
+    bool on_change;
+    enum mqtt_layout layout;
+    enum mqtt_discovery discovery;
+    char discovery_prefix[MQTT_TOPIC_SIZE];
+    enum mqtt_entities entities;
+    bool switching;
+    bool retain;
+    bool second; /* another section at the same broker speaks for the gateway itself */
+};
+
+#define NOTIFY_REPORTS_MAX 8
+#define NOTIFY_TEXT_SIZE 129
+
+enum notify_type {
+    NOTIFY_NTFY,
+    NOTIFY_PUSHOVER,
+    NOTIFY_PUSHSAFER,
+    NOTIFY_MAIL,
+    NOTIFY_WEBHOOK,
+    NOTIFY_COMMAND
+};
+
+/* In the order of their words in `events`. */
+enum notify_event {
+    NOTIFY_ALARM,
+    NOTIFY_STALE,
+    NOTIFY_BACK,
+    NOTIFY_SOC_BELOW,
+    NOTIFY_FULL,
+    NOTIFY_CELL_DELTA,
+    NOTIFY_SWITCHED,
+    NOTIFY_REPORT,
+    NOTIFY_STARTED,
+    NOTIFY_EVENTS
+};
+
+enum notify_when { NOTIFY_AT_TIME, NOTIFY_AT_SUNRISE, NOTIFY_AT_SUNSET, NOTIFY_AT_FULL };
+
+/* When a report is sent. */
+struct notify_reports {
+    struct {
+        enum notify_when when;
+        int minute; /* of the local day, NOTIFY_AT_TIME */
+    } at[NOTIFY_REPORTS_MAX];
+    unsigned count;
+};
+
+struct notify_config {
+    struct outlet_config outlet;
+    enum notify_type type;
+    char url[OUTLET_PATH_SIZE];      /* empty: that of the service */
+    char url_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char key_file[OUTLET_PATH_SIZE];
+    char ca_file[OUTLET_PATH_SIZE];
+    bool verify;
+    char user[NOTIFY_TEXT_SIZE];
+    char from[NOTIFY_TEXT_SIZE], to[OUTLET_PATH_SIZE]; /* of a mail; several with commas */
+    char command[OUTLET_PATH_SIZE];
+    char device[NOTIFY_TEXT_SIZE], sound[NOTIFY_TEXT_SIZE];
+    int priority;                    /* of protection alarms, -2…2 */
+    unsigned events;                 /* bits by enum notify_event */
+    bool protection;                 /* alarms at that level only */
+    double soc_below, cell_delta_mv; /* 0: not watched */
+    struct notify_reports reports;
+    double hold_s, repeat_s;
+    unsigned limit;                 /* messages an hour */
+    double latitude, longitude;     /* of [gateway]; NaN: not known */
+    char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
+};
+
+#define WEB_HOSTS_MAX 16
+#define WEB_HOST_SIZE 128
+
+struct web_hosts {
+    char at[WEB_HOSTS_MAX][WEB_HOST_SIZE]; /* in lower case */
+    unsigned count;
+    bool any; /* names are not looked at */
+};
+
+/* One or none. */
+struct web_config {
+    struct outlet_config outlet;
+    struct listen_list listen;
+    struct allow_list allow;
+    struct allow_list allow_write;        /* clients that may log in and switch */
+    struct allow_list proxy;              /* who may name the client that it speaks for */
+    struct web_hosts hosts;               /* further names under which it is asked */
+    char password_file[OUTLET_PATH_SIZE]; /* empty: nobody switches; the same for all files */
+    char frame[WEB_HOST_SIZE];            /* "https://ha.local:8123", "'self'"; empty: no frame */
+    char tls_cert[OUTLET_PATH_SIZE], tls_key[OUTLET_PATH_SIZE];
+    unsigned max_clients, max_per_address, max_streams;
+    char history[OUTLET_PATH_SIZE]; /* of [history]; empty: none */
+    double commit_s;                /* of the same */
+    struct map_settings map;        /* of [gateway], for client files */
+    unsigned modbus_port;           /* of the same; 0: any */
+};
+
+#define INFLUX_URL_SIZE 1024
+#define INFLUX_GATEWAY_SIZE 65
+
+enum influx_layout { INFLUX_SERIES, INFLUX_FIELDS };
+enum influx_backfill { BACKFILL_GAPS, BACKFILL_ALL, BACKFILL_NO };
+
+struct influx_config {
+    struct outlet_config outlet;
+    char url[INFLUX_URL_SIZE];         /* with path and query */
+    char token_file[OUTLET_PATH_SIZE]; /* empty: none; the same for all files */
+    char user[65];
+    char password_file[OUTLET_PATH_SIZE];
+    char ca_file[OUTLET_PATH_SIZE]; /* empty: the system's certificates */
+    char client_cert[OUTLET_PATH_SIZE], client_key[OUTLET_PATH_SIZE];
+    bool verify;
+    double interval_s; /* a multiple of 10, above 60 of 60 */
+    bool gzip;
+    enum influx_layout layout;
+    char gateway[INFLUX_GATEWAY_SIZE]; /* %h: name of the host */
+    enum influx_backfill backfill;
+    unsigned catch_up;                    /* rows a second, at most */
+    char history[OUTLET_PATH_SIZE];       /* of [history]; empty: none */
+    double commit_s, recent_s, minutes_s; /* of the same */
+};
+
+#endif

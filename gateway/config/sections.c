@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: MIT
+/* The sections and their keys. */
+#include "check.h"
+#include "push.h"
+#include "types.h"
+#include "view.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// clang-format off
+#define WORDS(...) CONFIG_WORDS(__VA_ARGS__)
+#define GATEWAY(member) CONFIG_FIELD(gateway_config, member)
+#define LINE(member) CONFIG_FIELD(line_config, member)
+#define PACK(member) CONFIG_FIELD(pack_config, member)
+#define BANK(member) CONFIG_FIELD(bank_config, member)
+#define PUSH(member) CONFIG_FIELD(push_config, member)
+#define VIEW(member) CONFIG_FIELD(view_config, member)
+#define TUNNEL(member) CONFIG_FIELD(tunnel_config, member)
+#define WHOLE(owner) .offset = 0, .size = sizeof(struct owner) /* of more than one field */
+
+static const struct config_key gateway_keys[] = {
+    {.name = "listen", GATEWAY(listen), .type = &type_listen,
+     .preset = "0.0.0.0:502",
+     .on_change = CHANGE_RESTART,
+     .help = "Where Modbus TCP clients connect. Port 0 takes any free port."},
+    {.name = "allow", GATEWAY(allow), .type = &type_allow,
+     .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
+     .help = "The networks that clients may come from; all others are turned away. The default is this "
+             "host and all private networks."},
+    {.name = "allow_write", GATEWAY(allow_write), .type = &type_allow,
+     .preset = "127.0.0.0/8, ::1/128",
+     .help = "The networks whose clients may switch the MOS, or write settings, of packs that are writable. The default is this host."},
+    {.name = "base", GATEWAY(map.base), .type = &type_int, .min = 0, .max = 65535,
+     .preset = "290",
+     .help = "Address (zero-based) of the compatibility block; everything else follows at base + 110."},
+    {.name = "also_at", GATEWAY(map.also_at), .type = &type_also_at, .min = 0, .max = 65535,
+     .preset = "100",
+     .help = "Address of a copy of the compatibility block."},
+    {.name = "float_order", GATEWAY(map.big_floats), .type = &type_flag, WORDS("little", "big"),
+     .preset = "little",
+     .help = "Order of the two registers of a float: little is low word first, big is high word first."},
+    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("c", "f"),
+     .preset = "c",
+     .help = "Unit of the average temperature in the compatibility block: Celsius or Fahrenheit."},
+    {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
+     .preset = "1s",
+     .on_change = CHANGE_LINE,
+     .help = "How often each pack is read."},
+    {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+     .otherwise = "five poll intervals, at least 10s; where a round of the line takes longer, two and a half rounds, of which no more than 60s count",
+     .on_change = CHANGE_LINE,
+     .help = "For how long the values of a pack that does not answer are still served."},
+    {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
+     .preset = "exception",
+     .help = "What a client gets after that: exception 0x0B, or the last values with the failure flag set."},
+    {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .preset = "10",
+     .on_change = CHANGE_LINE,
+     .help = "In percent: a state of charge that jumps further from one reading to the next is asked for again at "
+             "once, and published when two readings agree. 0 takes it as it comes."},
+    {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .preset = "20",
+     .on_change = CHANGE_LINE,
+     .help = "The same for the pack's voltage, in percent of the voltage before."},
+    {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
+     .preset = "300",
+     .on_change = CHANGE_LINE,
+     .help = "The same for the voltage of a cell, in mV."},
+    {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
+     .preset = "10",
+     .on_change = CHANGE_LINE,
+     .help = "The same for a temperature, in °C."},
+    {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
+     .preset = "256",
+     .on_change = CHANGE_RESTART,
+     .help = "Clients at one time; one more takes the place of the longest idle one."},
+    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
+     .preset = "10m",
+     .help = "A client that asks nothing for so long is disconnected."},
+    {.name = "dashboard_id", GATEWAY(map.dashboard_id), .type = &type_u16, .min = 0, .max = 65535,
+     .preset = "0",
+     .help = "Served at base + 53, for displays that ask for it."},
+    {.name = "display_1", GATEWAY(map.display[0]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+     .preset = "0",
+     .help = "Served at base + 54 and 55, high word first."},
+    {.name = "display_2", GATEWAY(map.display[1]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+     .preset = "0",
+     .help = "Served at base + 56 and 57, high word first."},
+    {.name = "state_file", GATEWAY(state_file), .type = &type_path,
+     .preset = "/var/lib/packgate/state",
+     .on_change = CHANGE_RESTART,
+     .help = "Keeps the day's highest state of charge and the energy counters over a restart, by the names of packs and "
+             "banks. Each gateway wants a file of its own. Its folder is made if the one above it is there and lets us. "
+             "Counters under names that are not configured any more are kept for three years, in case the name comes "
+             "back."},
+    {.name = "control", GATEWAY(control), .type = &type_socket,
+     .preset = "/run/packgate/control",
+     .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
+             "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
+             "and lets us. Each gateway wants a socket of its own."},
+    {.name = "latitude", GATEWAY(latitude), .type = &type_number, .min = -90, .max = 90,
+     .otherwise = "not known",
+     .help = "Where the gateway stands, in degrees, north is positive: sunrise and sunset of reports follow from it."},
+    {.name = "longitude", GATEWAY(longitude), .type = &type_number, .min = -180, .max = 180,
+     .otherwise = "not known",
+     .help = "The same, east is positive."},
+};
+
+static const struct config_alias gateway_aliases[] = {
+    {"bind",     "listen"},
+    {"port",     "listen"},
+    {"interval", "poll"},
+    {"offset",   "base"},
+    {"timeout",  "idle_timeout"},
+    {0}
+};
+
+static void init_gateway(void *settings)
+{
+    struct gateway_config *gateway = settings;
+    gateway->latitude = gateway->longitude = NAN;
+}
+
+const struct config_section gateway_section = {
+    .word = "gateway", .heading = "[gateway]", .times = SECTION_ALWAYS,
+    .help = "The program as a whole: where it listens and how it serves. Not needed where the defaults do.",
+    .size = sizeof(struct gateway_config), .at = offsetof(struct config, gateway),
+    CONFIG_KEYS(gateway_keys), .aliases = gateway_aliases, .init = init_gateway,
+    .check = config_check_gateway,
+};
+
+static const struct config_key line_keys[] = {
+    {.name = "port", LINE(port), .type = &type_port,
+     .on_change = CHANGE_LINE,
+     .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same "
+             "whatever else is plugged in), the raw TCP port of a serial server, a Bluetooth module (ble:AA:BB:CC:DD:EE:FF; packgate probe ble: "
+             "lists those in reach), or simulated packs."},
+    {.name = "protocol", LINE(driver), .type = &type_protocol,
+     .otherwise = "each pack names its own",
+     .on_change = CHANGE_LINE,
+     .help = "What the packs of this line speak."},
+    {.name = "baud", LINE(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "Speed of the serial port. A serial server has its own setting."},
+    {.name = "framing", LINE(framing), .type = &type_framing,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "Data bits, parity and stop bits of the serial port."},
+    {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .min = 0.01, .max = 60,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "Silence that counts as no answer. Where replies regularly come later, they are waited for up to 30 s, and the log says what to set."},
+    {.name = "gap", WHOLE(line_config), .type = &type_gap, .min = 0, .max = 10,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "Silence before each request."},
+    {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "How often a request is sent before it counts as unanswered."},
+    {.name = "rts", LINE(rts), .type = &type_choice, WORDS("default", "on", "off", "rs485"),
+     .preset = "default",
+     .on_change = CHANGE_LINE,
+     .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
+             "on while sending, for RS485 converters that have no automatic of their own."},
+    {.name = "key_file", LINE(key_file), .type = &type_path,
+     .otherwise = "none",
+     .on_change = CHANGE_LINE,
+     .help = "A file with the key of what the device advertises (protocol victron-ble): 32 hexadecimal digits, as "
+             "VictronConnect shows them. It is read when the line is opened, and never shown."},
+    {.name = "listen", LINE(listen), .type = &type_flag, WORDS("no", "yes"),
+     .preset = "no",
+     .on_change = CHANGE_LINE,
+     .help = "yes: somebody else asks the packs of this line, an inverter or a master pack. What passes is decoded, and "
+             "nothing is ever sent."},
+};
+
+static const struct config_alias line_aliases[] = {
+    {"device",    "port"},
+    {"host",      "port"},
+    {"driver",    "protocol"},
+    {"speed",     "baud"},
+    {"baudrate",  "baud"},
+    {"data",      "framing"},
+    {"databits",  "framing"},
+    {"data_bits", "framing"},
+    {"bytesize",  "framing"},
+    {"parity",    "framing"},
+    {"stop",      "framing"},
+    {"stopbits",  "framing"},
+    {"stop_bits", "framing"},
+    {"timeout",   "reply_timeout"},
+    {"delay",     "gap"},
+    {"retries",   "tries"},
+    {"retry",     "tries"},
+    {"key",       "key_file"},
+    {0}
+};
+
+const struct config_section line_section = {
+    .word = "line", .heading = "[line NAME]", .times = SECTION_NAMED,
+    .help = "A serial port, or a TCP connection to a serial server, with one or more packs on it.",
+    .size = sizeof(struct line_config), .at = offsetof(struct config, lines), .count = offsetof(struct config, line_count),
+    CONFIG_KEYS(line_keys), .aliases = line_aliases,
+    .check = config_check_line,
+};
+
+static const struct config_key pack_keys[] = {
+    {.name = "line", PACK(line), .type = &type_line,
+     .on_change = CHANGE_LINE,
+     .help = "The line that the pack is on."},
+    {.name = "protocol", PACK(driver), .type = &type_protocol,
+     .otherwise = "its line's",
+     .on_change = CHANGE_LINE,
+     .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
+             "or two, and remembered in the state file. Packs of the line whose protocol is given wait until then; on a serial "
+             "port the line needs its baud then. docs/finding.md has what it cannot find."},
+    {.name = "address", PACK(options.address), .type = &type_int, .min = 0, .max = 255,
+     .otherwise = "the protocol's",
+     .on_change = CHANGE_LINE,
+     .help = "The BMS's own address on the line, as set by its switches or its app."},
+    {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
+     .otherwise = "the same as address",
+     .on_change = CHANGE_LINE,
+     .help = "Where the protocol has a second address, as topbms behind a master."},
+    {.name = "variant", PACK(options.variant), .type = &type_variant,
+     .otherwise = "the protocol's first",
+     .on_change = CHANGE_LINE,
+     .help = "Which make, where several share a protocol."},
+    {.name = "current", PACK(options.current), .type = &type_choice, WORDS("auto", "normal", "inverted"),
+     .preset = "auto",
+     .on_change = CHANGE_LINE,
+     .help = "Which way round the BMS reports the current. Positive must charge the pack. normal is as the document of "
+             "its protocol says, inverted the other way round than the document says. auto is normal, but for Daly, "
+             "where the state that comes with the current decides: it may show the inverted one already, and "
+             "inverted is then the same as auto. Where auto is wrong, try the other two."},
+    {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .min = 0.1, .max = 100000,
+     .otherwise = "what the BMS says",
+     .on_change = CHANGE_LINE,
+     .help = "Capacity of the pack in Ah, for meters that do not know it."},
+    {.name = "map", PACK(map), .type = &type_map,
+     .otherwise = "none",
+     .on_change = CHANGE_LINE,
+     .help = "For protocol modbus: the file that says what stands in which register of the BMS; docs/modbus-map.md "
+             "describes it."},
+    {.name = "unit", PACK(unit), .type = &type_int, .min = 1, .max = 247,
+     .help = "The Modbus unit id under which the pack is served."},
+    {.name = "poll", PACK(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "How often this pack is read."},
+    {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "For how long the values of this pack are still served when it does not answer."},
+    {.name = "spike_soc", PACK(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "As in [gateway], for this pack alone."},
+    {.name = "spike_voltage", PACK(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "As in [gateway], for this pack alone."},
+    {.name = "spike_cell", PACK(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "As in [gateway], for this pack alone."},
+    {.name = "spike_temperature", PACK(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
+     .otherwise = "the gateway's",
+     .on_change = CHANGE_LINE,
+     .help = "As in [gateway], for this pack alone."},
+    {.name = "writable", PACK(writable), .type = &type_choice, WORDS("no", "yes", "settings", "all"),
+     .preset = "no",
+     .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
+             "settings, what docs/settings.md lists; all, both."},
+    {.name = "password_file", PACK(password_file), .type = &type_path,
+     .otherwise = "none",
+     .on_change = CHANGE_LINE,
+     .help = "For protocol ant: the file with the password of 8 characters that the board wants before its MOS are switched. "
+             "It is read at the start and on a reload."},
+};
+
+static const struct config_alias pack_aliases[] = {
+    {"port",     "line"},
+    {"driver",   "protocol"},
+    {"id",       "unit"},
+    {"unit_id",  "unit"},
+    {"slave",    "unit"},
+    {"slave_id", "unit"},
+    {"interval", "poll"},
+    {"invert",   "current"},
+    {0}
+};
+
+static void init_pack(void *settings)
+{
+    struct pack_config *pack = settings;
+    pack->options.address = -1;
+    pack->options.adr = -1;
+}
+
+static void release_pack(void *settings)
+{
+    struct pack_config *pack = settings;
+    free(pack->map.rows);
+    pack->map.rows = NULL;
+}
+
+static void link_pack(const struct config *config, void *settings,
+                      const struct config_draft *draft)
+{
+    struct pack_config *pack = settings;
+    for (unsigned i = 0; i < config->line_count; i++)
+        if (strcmp(config->lines[i].name, draft->line->name) == 0)
+            pack->line = &config->lines[i];
+}
+
+const struct config_section pack_section = {
+    .word = "pack", .heading = "[pack NAME]", .times = SECTION_NAMED,
+    .help = "A BMS on a line and the Modbus unit id under which it is served.",
+    .size = sizeof(struct pack_config), .at = offsetof(struct config, packs), .count = offsetof(struct config, pack_count),
+    CONFIG_KEYS(pack_keys), .aliases = pack_aliases,
+    .init = init_pack, .check = config_check_pack, .link = link_pack, .release = release_pack,
+};
+
+static const struct config_key bank_keys[] = {
+    {.name = "packs", WHOLE(bank_config), .type = &type_packs, .max = MAX_BANK_PACKS,
+     .help = "Its packs, by the names of their sections."},
+    {.name = "unit", BANK(unit), .type = &type_int, .min = 1, .max = 247,
+     .help = "The Modbus unit id under which the bank is served."},
+    {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .min = 1, .max = MAX_BANK_PACKS,
+     .otherwise = "all of them",
+     .help = "With fewer fresh packs the bank is stale, as a pack is that does not answer. With less than all of them "
+             "the bank goes on without those that are missing: its current, power and capacities are then those of "
+             "the others, and a missing pack is only told by the failure flag, an alarm and the number of packs, "
+             "which an inverter may not look at."},
+};
+
+static const struct config_alias bank_aliases[] = {
+    {"pack",     "packs"},
+    {"members",  "packs"},
+    {"id",       "unit"},
+    {"unit_id",  "unit"},
+    {"slave",    "unit"},
+    {"slave_id", "unit"},
+    {"minimum",  "min_packs"},
+    {0}
+};
+
+static const struct pack_config *find_pack(const struct config *config, const char *name)
+{
+    for (unsigned i = 0; i < config->pack_count; i++)
+        if (strcmp(config->packs[i].name, name) == 0)
+            return &config->packs[i];
+    return NULL;
+}
+
+static void link_bank(const struct config *config, void *settings,
+                      const struct config_draft *draft)
+{
+    struct bank_config *bank = settings;
+    for (const struct config_text *text; (text = config_draft_text(draft, "packs", bank->pack_count));)
+        bank->packs[bank->pack_count++] = find_pack(config, text->text);
+}
+
+const struct config_section bank_section = {
+    .word = "bank", .heading = "[bank NAME]", .times = SECTION_NAMED,
+    .help = "Packs wired in parallel, served as one under a Modbus unit id of its own: sums, averages and "
+            "worst cases of those that are fresh. The first bank also answers as units 0 and 255, in place "
+            "of the first pack.",
+    .size = sizeof(struct bank_config), .at = offsetof(struct config, banks), .count = offsetof(struct config, bank_count),
+    CONFIG_KEYS(bank_keys), .aliases = bank_aliases,
+    .check = config_check_bank, .link = link_bank,
+};
+
+static const struct config_key push_keys[] = {
+    {.name = "target", PUSH(target), .type = &type_target,
+     .on_change = CHANGE_SECTION,
+     .help = "The Modbus TCP server that values are written to."},
+    {.name = "unit", PUSH(unit), .type = &type_unsigned, .min = 0, .max = 255,
+     .preset = "1",
+     .on_change = CHANGE_SECTION,
+     .help = "The Modbus unit id of the server."},
+    {.name = "interval", PUSH(interval_s), .type = &type_seconds, .min = 0.1, .max = 86400,
+     .preset = "5s",
+     .on_change = CHANGE_SECTION,
+     .help = "How often all values are written."},
+    {.name = "on_change", PUSH(on_change), .type = &type_flag, WORDS("no", "yes"),
+     .preset = "no",
+     .on_change = CHANGE_SECTION,
+     .help = "Whether a value that changed by more than its dead band is also written at once, without waiting for "
+             "the interval."},
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
+     .preset = "10s",
+     .on_change = CHANGE_SECTION,
+     .help = "A server that does not answer for so long is connected to anew."},
+    {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
+     .preset = "auto",
+     .on_change = CHANGE_SECTION,
+     .help = "The Modbus function that writes: 6 writes one register with each request, 16 neighbouring registers "
+             "together; auto takes 6 where there is but one register to write."},
+    {.name = "word_order", PUSH(big_words), .type = &type_flag, WORDS("little", "big"),
+     .preset = "little",
+     .on_change = CHANGE_SECTION,
+     .help = "Order of the two registers of u32, s32 and float32: little is low word first, big is high word first."},
+    {.name = "on_stale", PUSH(on_stale), .type = &type_substitute, WORDS("skip", "unknown"), .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "skip",
+     .on_change = CHANGE_SECTION,
+     .help = "What is written in place of a value that is stale or not known. skip: nothing, the server keeps what was "
+             "written last. unknown: what stands for it in our own register map (NaN, 0xFFFF, 0x8000, 0xFFFFFFFF, "
+             "0x80000000). A number: that number as it stands."},
+    {.name = "write", WHOLE(push_config), .type = &type_write,
+     .on_change = CHANGE_SECTION,
+     .help = "A value and the register that it goes to; once for each value. NAME is a pack or a bank, VALUE one of its numbers "
+             "under the name that `packgate read` or the register map has (house-1.cell_mv.1, house-1.charged_wh, "
+             "bank.packs_missing, house-1.alarm.soc_low), or fresh (1 while its values are fresh, else 0). "
+             "What the map has for a silent pack, too (connection_state, age_s, counters), is written all the time. "
+             "gateway.seconds counts up while the gateway runs, 65535 is followed by 0. REGISTER counts from 0. "
+             "TYPE is u16, s16, u32, s32 or float32. Behind it may stand, each with a blank and its value: "
+             "scale and offset (value x scale + offset is what the register gets, rounded; what does not fit becomes "
+             "the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "
+             "(a change up to that is not written at once). Neighbouring registers are written with one request."},
+};
+
+static const struct config_alias push_aliases[] = {
+    {"host",        "target"},
+    {"port",        "target"},
+    {"poll",        "interval"},
+    {"every",       "interval"},
+    {"timeout",     "reply_timeout"},
+    {"id",          "unit"},
+    {"unit_id",     "unit"},
+    {"slave",       "unit"},
+    {"slave_id",    "unit"},
+    {"register",    "write"},
+    {"float_order", "word_order"},
+    {0}
+};
+
+static void release_push(void *settings)
+{
+    struct push_config *push = settings;
+    free(push->writes);
+}
+
+const struct config_section push_section = {
+    .word = "push", .heading = "[push NAME]", .times = SECTION_NAMED,
+    .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
+    .size = sizeof(struct push_config), .at = offsetof(struct config, pushes), .count = offsetof(struct config, push_count),
+    CONFIG_KEYS(push_keys), .aliases = push_aliases,
+    .check = config_push_check, .release = release_push,
+};
+
+static const struct config_key view_keys[] = {
+    {.name = "source", VIEW(source), .type = &type_name,
+     .otherwise = "none: each value has the name of its pack or bank",
+     .help = "The pack or bank that values without a name are of."},
+    {.name = "unit", VIEW(units), .type = &type_units,
+     .help = "The Modbus unit ids under which the view is served; one that names 0 or 255 takes it from the first pack "
+             "or bank, where it has no port of its own."},
+    {.name = "listen", VIEW(listen), .type = &type_listen,
+     .otherwise = "where the packs are served",
+     .help = "Ports of its own: there only views with the same port are served, and all unit ids are free. Clients that "
+             "scan, and take registers for those of another device, never see the packs there. [gateway] allow, "
+             "max_clients and idle_timeout hold there, too."},
+    {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
+     .preset = "big",
+     .help = "Order of the registers of wider types: little is low word first, big is high word first."},
+    {.name = "on_unknown", VIEW(on_unknown), .type = &type_substitute, WORDS("unknown", "exception"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "unknown",
+     .help = "What a value reads that the pack does not report. unknown: what stands for it in our own register map (NaN, "
+             "0xFFFF, 0x8000, 0xFFFFFFFF, 0x80000000; a text: NUL). exception: a read that touches it gets exception "
+             "0x0B. A number: that number as it stands."},
+    {.name = "on_stale", VIEW(on_stale), .type = &type_substitute, WORDS("exception", "unknown", "hold"),
+     .min = -4294967295.0, .max = 4294967295.0,
+     .preset = "exception",
+     .help = "What a value reads while its pack does not answer. exception: a read that touches it gets exception 0x0B. "
+             "hold: its last value. unknown and numbers as in on_unknown. Constants can always be read."},
+    {.name = "register", WHOLE(view_config), .type = &type_register,
+     .help = "What stands in a register; once for each. VALUE is as in `write` of a push, with NAME. before it where it "
+             "is not of the source, a number (0x8000), or for a string a text in double quotes, pack_name, serial, model, "
+             "firmware or driver; further values are level.ALARM (0, 1 warning, 2 protection), warning.ALARM, "
+             "protection.ALARM and direction (0 idle, 1 charging, 2 discharging). Several can stand with blanks and + or "
+             "- between them (unknown when one is), with | for the highest of those that are known, or with & for the "
+             "lowest. REGISTER counts from 0. TYPE is u16, s16, u32, s32, u64, s64, float32, float64, bits16, bits32 or "
+             "string N (N registers, padded with NUL). Behind it may stand, each with a blank and its value: map "
+             "(IN:OUT pairs with blanks between them; what is not in them is unknown), scale and offset, min and max, "
+             "bit (several lines may name the same register then, and a bit is set when one of its lines is not 0), "
+             "word_order, on_unknown and on_stale. What does not fit becomes the nearest that does."},
+    {.name = "fill", VIEW(fills), .type = &type_fill,
+     .otherwise = "none",
+     .help = "Registers that read a number where no `register` stands. A read that touches any other register gets "
+             "exception 0x02."},
+    {.name = "copy", VIEW(copies), .type = &type_copy,
+     .otherwise = "none",
+     .help = "Registers that can also be read at another address."},
+};
+
+static const struct config_alias view_aliases[] = {
+    {"port",        "listen"},
+    {"id",          "unit"},
+    {"units",       "unit"},
+    {"unit_id",     "unit"},
+    {"slave",       "unit"},
+    {"slave_id",    "unit"},
+    {"pack",        "source"},
+    {"bank",        "source"},
+    {"write",       "register"},
+    {"registers",   "register"},
+    {"float_order", "word_order"},
+    {0}
+};
+
+static void release_view(void *settings)
+{
+    struct view_config *view = settings;
+    free(view->registers);
+}
+
+const struct config_section view_section = {
+    .word = "view", .heading = "[view NAME]", .times = SECTION_NAMED,
+    .help = "Registers where somebody else expects them: a Modbus unit of its own, whose registers are chosen one by one. "
+            "docs/views.md has ready ones.",
+    .size = sizeof(struct view_config), .at = offsetof(struct config, views), .count = offsetof(struct config, view_count),
+    CONFIG_KEYS(view_keys), .aliases = view_aliases,
+    .check = config_view_check, .release = release_view,
+};
+
+static const struct config_key tunnel_keys[] = {
+    {.name = "line", TUNNEL(line), .type = &type_name,
+     .on_change = CHANGE_SECTION,
+     .help = "The line whose packs the program talks to."},
+    {.name = "listen", TUNNEL(listen), .type = &type_listen,
+     .on_change = CHANGE_SECTION,
+     .help = "Where the program connects, by raw TCP, while the tunnel is open. It has to come from the networks of "
+             "allow_write; one program at a time. Port 0 takes any free port."},
+    {.name = "share", TUNNEL(share), .type = &type_flag, WORDS("no", "yes"),
+     .preset = "yes",
+     .on_change = CHANGE_SECTION,
+     .help = "yes: what the program sends goes out between two polls, one exchange at a time, and values stay fresh. no: "
+             "nothing is polled while a program is connected, and the values of the packs become stale."},
+    {.name = "idle", TUNNEL(idle_s), .type = &type_seconds, .min = 1, .max = 86400,
+     .preset = "120s",
+     .on_change = CHANGE_SECTION,
+     .help = "A program that sends nothing for so long is disconnected."},
+};
+
+static const struct config_alias tunnel_aliases[] = {
+    {"port",    "listen"},
+    {"timeout", "idle"},
+    {0}
+};
+
+const struct config_section tunnel_section = {
+    .word = "tunnel", .heading = "[tunnel NAME]", .times = SECTION_NAMED,
+    .help = "A way in for the maker's own program to a line that is polled: closed until `packgate tunnel NAME --for 10m` "
+            "opens it.",
+    .size = sizeof(struct tunnel_config), .at = offsetof(struct config, tunnels), .count = offsetof(struct config, tunnel_count),
+    CONFIG_KEYS(tunnel_keys), .aliases = tunnel_aliases,
+    .check = config_check_tunnel,
+};
+
+/* A section refers only to those before it. */
+const struct config_section *const config_sections[] = {
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section, &tunnel_section,
+    &mqtt_section, &history_section, &web_section, &influx_section, &notify_section, &print_section, NULL
+};
+// clang-format on

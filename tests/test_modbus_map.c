@@ -210,6 +210,12 @@ static void test_mistakes(void **state)
         {"read holding 0 4\nvoltage_v 0 u16\nraw 2 3\n", "raw: register 2"},
         {"read holding 0 4\nraw 0 17\n", "expected a whole number from 1 to 16"},
         {"read holding 0 4\nread input 3 4\nvoltage_v 0 u16\n", "two reads overlap at 3"},
+        {"read holding 0 4\nvoltage_v 0 u16\nvoltage_v 1 u16\n",
+         "map m:3: voltage_v has a row already"},
+        {"read holding 0 4\ncell_mv 0 u16 count 3\ncell_mv.3 3 u16\n",
+         "map m:3: cell_mv.3 has a row already"},
+        {"read holding 0 4\nserial 0 text 2\nserial 2 text 2\n",
+         "map m:3: serial has a row already"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct mistakes mistakes = {0};

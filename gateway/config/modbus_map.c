@@ -256,6 +256,21 @@ static bool take_type(struct reader *reader, bool text, struct modbus_value *val
     return true;
 }
 
+/* A second row for a value, or for one of a run, would silently take the place of the first. */
+static bool is_mapped(const struct modbus_user *map, const struct modbus_value *value)
+{
+    const bool text = value->type == MODBUS_TEXT;
+    const unsigned count = text || value->count == 0 ? 1 : value->count;
+    for (size_t i = 0; i < map->value_count; i++) {
+        const struct modbus_value *other = &map->values[i];
+        const unsigned length = text || other->count == 0 ? 1 : other->count;
+        if ((other->type == MODBUS_TEXT) == text && value->id < other->id + length &&
+            other->id < value->id + count)
+            return true;
+    }
+    return false;
+}
+
 static void value_row(struct reader *reader)
 {
     struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
@@ -279,6 +294,8 @@ static void value_row(struct reader *reader)
         }
     if (value.lowest > value.highest)
         complain(reader, "min is above max");
+    else if (is_mapped(reader->map, &value))
+        complain(reader, "%s has a row already", word_at(reader, 0));
     else if (reader->map->value_count == MODBUS_USER_VALUES)
         complain(reader, "more than %d values", MODBUS_USER_VALUES);
     else

@@ -929,10 +929,11 @@ static const struct {
      "f:11: 'write' has no 'NAME.VALUE -> REGISTER TYPE'; expected such as house-1.soc_percent -> 40 u16\n"
      "f:12: 'register' of 'p.voltage_v' is ''; expected a whole number from 0 to 65535\n"},
     {"write: no such pack", LINE_A "[pack house-1]\nline = a\nunit = 1\n[push plc]\ntarget = tcp://h:1\n"
-     "write = huose-1.voltage_v -> 1 u16\nwrite = voltage_v -> 2 u16\nwrite = gatewy.seconds -> 3 u16\n",
-     "f:9: 'huose-1.voltage_v' starts with the name of no pack or bank; did you mean 'house-1'?\n"
+     "write = huose-1.voltage_v -> 1 u16\nwrite = voltage_v -> 2 u16\nwrite = gatewy.seconds -> 3 u16\n"
+     "write = huose-1.current_a -> 4 u16\nwrite = huose-1.cycles -> 5 u16\nwrite = gatewy.seconds -> 6 u16\n",
+     "f:9: 'huose-1.voltage_v' starts with the name of no pack or bank; did you mean 'house-1'? (and in 2 more lines)\n"
      "f:10: 'voltage_v' starts with the name of no pack or bank\n"
-     "f:11: 'gatewy.seconds' starts with the name of no pack or bank; did you mean 'gateway'?\n"},
+     "f:11: 'gatewy.seconds' starts with the name of no pack or bank; did you mean 'gateway'? (and in 1 more line)\n"},
     {"write: no such number", PUSH "write = p.soc -> 1 u16\nwrite = p.voltage -> 1 u16\nwrite = p.serial -> 1 u16\n"
      "write = p.cell_mv.49 -> 1 u16\nwrite = p. -> 1 u16\nwrite = gateway.voltage_v -> 1 u16\nwrite = p.alarm.soc_lo -> 1 u16\n",
      "f:9: 'p' has no number 'soc'; did you mean 'soc_percent'?\n"

@@ -159,7 +159,7 @@ static json_t *take_connection(json_t *connections, unsigned *owners, const stru
     return connection;
 }
 
-void print_iotmqttpanel(const struct config *config, const struct map_clients *clients,
+bool print_iotmqttpanel(const struct config *config, const struct map_clients *clients,
                         bool with_password, FILE *out)
 {
     json_t *connections = json_array();
@@ -174,11 +174,15 @@ void print_iotmqttpanel(const struct config *config, const struct map_clients *c
                                              (unsigned) json_array_size(dashboards) + 1));
     }
     free(owners);
-    if (json_array_size(connections) == 0)
+    if (json_array_size(connections) == 0) {
         fputs("packgate: no [mqtt NAME] has layout = smartbms-bat, which this app is to read\n",
               stderr);
+        json_decref(connections);
+        return false;
+    }
     json_t *file = json_pack("{s:i s:o}", "dataVersion", DATA_VERSION, "connections", connections);
     json_dumpf(file, out, JSON_INDENT(2));
     fputc('\n', out);
     json_decref(file);
+    return true;
 }

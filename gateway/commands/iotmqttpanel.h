@@ -11,8 +11,9 @@
 #include <stdio.h>
 
 /** `clients` tells how many cells a pack has. The password stands in the file only on demand:
- * whoever gets the file could read it. */
-void print_iotmqttpanel(const struct config *config, const struct map_clients *clients,
+ * whoever gets the file could read it. False: there is no such section, and nothing is printed; said on
+ * standard error. */
+bool print_iotmqttpanel(const struct config *config, const struct map_clients *clients,
                         bool with_password, FILE *out);
 
 #endif

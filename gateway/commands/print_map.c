@@ -120,16 +120,22 @@ static struct map_unit *make_units(const struct config *config, const json_t *ru
     return units;
 }
 
-static bool print_format(const struct config *config, const char *format, bool with_password,
-                         const struct map_settings *settings)
+static int unknown_format(const char *format)
 {
-    if (strcmp(format, "iotmqttpanel") != 0)
-        return map_print(settings, format, stdout);
-    print_iotmqttpanel(config, settings->clients, with_password, stdout);
-    return true;
+    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
+    return EXIT_USAGE;
 }
 
-static bool print_configured(const struct config *config, const char *format, bool with_password)
+static int print_format(const struct config *config, const char *format, bool with_password,
+                        const struct map_settings *settings)
+{
+    if (strcmp(format, "iotmqttpanel") == 0)
+        return print_iotmqttpanel(config, settings->clients, with_password, stdout) ? EXIT_DONE
+                                                                                    : EXIT_FAILED;
+    return map_print(settings, format, stdout) ? EXIT_DONE : unknown_format(format);
+}
+
+static int print_configured(const struct config *config, const char *format, bool with_password)
 {
     char host[ADDRESS_TEXT];
     struct kept *kept =
@@ -148,11 +154,11 @@ static bool print_configured(const struct config *config, const char *format, bo
         settings.settable |= pack_is_settable(&config->packs[i]);
     }
     settings.clients = &clients;
-    bool good = units && print_format(config, format, with_password, &settings);
+    int status = units ? print_format(config, format, with_password, &settings) : EXIT_FAILED;
     free(units);
     json_decref(running);
     kept_free(kept);
-    return good;
+    return status;
 }
 
 static int print_named_view(const struct config *config, const char *format, const char *name)
@@ -177,7 +183,6 @@ static int print_named_view(const struct config *config, const char *format, con
 static int print_map(const char *format, const char *path, const char *view, bool with_password)
 {
     struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
-    bool good;
     if (view && !path) {
         fprintf(stderr, "packgate: --view needs a configuration\n\n%s", usage);
         return EXIT_USAGE;
@@ -186,23 +191,16 @@ static int print_map(const char *format, const char *path, const char *view, boo
         struct config *config = config_load(path, stderr);
         if (!config)
             return EXIT_FAILED;
-        if (view) {
-            const int status = print_named_view(config, format, view);
-            config_free(config);
-            return status;
-        }
-        good = print_configured(config, format, with_password);
+        const int status = view ? print_named_view(config, format, view)
+                                : print_configured(config, format, with_password);
         config_free(config);
-    } else if (strcmp(format, "iotmqttpanel") == 0) {
+        return status;
+    }
+    if (strcmp(format, "iotmqttpanel") == 0) {
         fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", format, usage);
         return EXIT_USAGE;
-    } else {
-        good = map_print(&settings, format, stdout);
     }
-    if (good)
-        return EXIT_DONE;
-    fprintf(stderr, "packgate: unknown format '%s'\n\n%s", format, usage);
-    return EXIT_USAGE;
+    return map_print(&settings, format, stdout) ? EXIT_DONE : unknown_format(format);
 }
 
 int command_map(int argc, char **argv)

@@ -163,8 +163,9 @@ void arrow_report_source(const struct arrow *arrow, const char *text)
     for (unsigned i = 0; i < arrow->drafts->count; i++)
         if (arrow_is_source(&arrow->drafts->list[i]))
             suggest_offer(&suggest, arrow->drafts->list[i].name);
-    mistakes_add(arrow->mistakes, arrow->line, "'%s' starts with the name of no pack or bank%s",
-                 text, suggest_hint(&suggest, hint));
+    mistakes_add_of(arrow->mistakes, arrow->line, name,
+                    "'%s' starts with the name of no pack or bank%s", text,
+                    suggest_hint(&suggest, hint));
 }
 
 bool arrow_number(const struct arrow *arrow, const char *text, const char *usual,

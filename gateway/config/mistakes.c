@@ -8,32 +8,36 @@
 
 void mistakes_free(struct mistakes *mistakes)
 {
-    for (unsigned i = 0; i < mistakes->listed; i++)
+    for (unsigned i = 0; i < mistakes->listed; i++) {
         free(mistakes->list[i].text);
+        free(mistakes->list[i].subject);
+    }
     memset(mistakes, 0, sizeof *mistakes);
 }
 
 /* Behind those of the same and of earlier lines. */
-static void insert(struct mistakes *mistakes, unsigned line, char *text)
+static struct mistake *insert(struct mistakes *mistakes, unsigned line, char *text)
 {
     struct mistake *list = mistakes->list;
     unsigned at = mistakes->listed++;
     for (; at > 0 && list[at - 1].line > line; at--)
         list[at] = list[at - 1];
-    list[at] = (struct mistake){line, text};
+    list[at] = (struct mistake){.line = line, .text = text};
+    return &list[at];
 }
 
-__attribute__((format(printf, 4, 0))) static void
+/* NULL: the list is full. */
+__attribute__((format(printf, 4, 0))) static struct mistake *
 add(struct mistakes *mistakes, unsigned line, const char *mark, const char *format, va_list values)
 {
     char text[1024];
     if (mistakes->listed == MAX_MISTAKES) {
         mistakes->dropped++;
-        return;
+        return NULL;
     }
     int length = snprintf(text, sizeof text, "%s", mark);
     vsnprintf(text + length, sizeof text - (size_t) length, format, values);
-    insert(mistakes, line, strdup(text));
+    return insert(mistakes, line, strdup(text));
 }
 
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
@@ -43,6 +47,25 @@ void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, 
     add(mistakes, line, "", format, values);
     va_end(values);
     mistakes->count++;
+}
+
+void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
+                     const char *format, ...)
+{
+    va_list values;
+    mistakes->count++;
+    for (unsigned i = 0; i < mistakes->listed; i++) {
+        struct mistake *before = &mistakes->list[i];
+        if (before->subject && strcmp(before->subject, subject) == 0) {
+            before->more++;
+            return;
+        }
+    }
+    va_start(values, format);
+    struct mistake *mistake = add(mistakes, line, "", format, values);
+    va_end(values);
+    if (mistake)
+        mistake->subject = strdup(subject);
 }
 
 void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, ...)
@@ -60,7 +83,10 @@ void mistakes_print(const struct mistakes *mistakes, const char *name, FILE *out
         fprintf(out, "%s:", name);
         if (mistake->line > 0)
             fprintf(out, "%u:", mistake->line);
-        fprintf(out, " %s\n", mistake->text ? mistake->text : "out of memory");
+        fprintf(out, " %s", mistake->text ? mistake->text : "out of memory");
+        if (mistake->more > 0)
+            fprintf(out, " (and in %u more line%s)", mistake->more, mistake->more > 1 ? "s" : "");
+        fputc('\n', out);
     }
     if (mistakes->dropped > 0)
         fprintf(out, "%s: and %u more\n", name, mistakes->dropped);

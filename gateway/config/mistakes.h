@@ -13,6 +13,8 @@
 struct mistake {
     unsigned line; /* 0: of the file as a whole */
     char *text;
+    char *subject; /* of one that is said once for all lines that have it; NULL: said for each */
+    unsigned more; /* further lines */
 };
 
 struct mistakes {
@@ -28,7 +30,11 @@ void mistakes_free(struct mistakes *mistakes);
 void mistakes_add(struct mistakes *mistakes, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** The same for what can be lived with: printed as a warning, not counted. */
+/** The same, but what a further line has to say of that subject is only counted: a name that is in many lines. */
+void mistakes_add_of(struct mistakes *mistakes, unsigned line, const char *subject,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/** As mistakes_add, for what can be lived with: printed as a warning, not counted. */
 void mistakes_warn(struct mistakes *mistakes, unsigned line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -185,6 +185,11 @@ def files_have_all_packs_of_a_configuration():
         bars, = (one for one in panels if one["type"] == "barGraph")
         assert [graph["jsonPath"] for graph in bars["graphs"]] == [f"bat.{n}" for n in range(8)]
         assert "secret" in run(PACKGATE, "map", "--format", "iotmqttpanel", "-c", path, "--with-password")
+    with tempfile.NamedTemporaryFile("w", suffix=".ini") as file:
+        file.write(PACK)
+        file.flush()
+        none = subprocess.run([PACKGATE, "map", "--format", "iotmqttpanel", "-c", file.name], capture_output=True, text=True, check=False)
+        assert none.returncode == 1 and none.stdout == "" and "smartbms-bat" in none.stderr
 
 
 def the_running_gateway_knows_how_many_cells():

@@ -39,8 +39,10 @@ static void print_makes(FILE *out)
     fprintf(out, "| makes and boards | `protocol` | port |\n|---|---|---|\n");
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);
-        fprintf(out, "| %s | `%s` | %s, %u |\n", driver->guide.makes, driver->name,
-                driver->guide.port, driver->line.baud);
+        fprintf(out, "| %s | `%s` | %s", driver->guide.makes, driver->name, driver->guide.port);
+        if (!driver->advertises) /* what is only heard over the air has no rate */
+            fprintf(out, ", %u", driver->line.baud);
+        fprintf(out, " |\n");
     }
 }
 
@@ -85,8 +87,12 @@ static void print_page(FILE *out)
             "`address`, `variant` | switch | listen |\n|---|---|---|---|---|---|---|\n");
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);
-        fprintf(out, "| `%s` | %s | %u | %s | ", driver->name, driver->guide.wires,
-                driver->line.baud, driver->guide.setting[0] ? driver->guide.setting : "-");
+        fprintf(out, "| `%s` | %s | ", driver->name, driver->guide.wires);
+        if (driver->advertises)
+            fprintf(out, "- | ");
+        else
+            fprintf(out, "%u | ", driver->line.baud);
+        fprintf(out, "%s | ", driver->guide.setting[0] ? driver->guide.setting : "-");
         print_address(driver, out);
         fprintf(out, " | %s | %s |\n", switching(driver), can_listen(driver) ? "yes" : "no");
     }
@@ -99,8 +105,10 @@ static void print_text(FILE *out)
 {
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);
-        fprintf(out, "%-16s %s\n%16s %s; %u baud; ", driver->name, driver->guide.makes, "",
-                driver->guide.port, driver->line.baud);
+        fprintf(out, "%-16s %s\n%16s %s; ", driver->name, driver->guide.makes, "",
+                driver->guide.port);
+        if (!driver->advertises)
+            fprintf(out, "%u baud; ", driver->line.baud);
         if (is_alone(driver))
             fprintf(out, "one to a line");
         else

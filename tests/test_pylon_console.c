@@ -212,6 +212,8 @@ static void test_table(void **state)
         {"neither Y nor N", TITLES ROW0 "1 3317 0 26500 Idle Normal Normal Normal 96% 1 mAH X" END,
          BMS_INVALID},
         {"a row that lost its number", TITLES ROW0 "q 3317 0 26500" END, BMS_INVALID},
+        {"a row without its charge",
+         TITLES ROW0 "1 3317 0 26500 Idle Normal Normal Normal 96% N" END, BMS_INVALID},
         {"no rows", "bat 1\n\r@\r\nBattery Volt" END, BMS_INVALID},
         {"no titles", "bat 1\n\r@\r\nBattery\r\n" ROW0 END, BMS_INVALID},
     };
@@ -252,6 +254,55 @@ static void test_columns(void **state)
                      BMS_DONE);
     assert_unknown(&pack, REMAINING_AH);
     assert_unknown(&pack, TEMP_COUNT);
+}
+
+/* US packs before 2020 have the percentage alone in this place, a US3000D with two states of temperature and a blank before the
+ * unit does not tell it of packs that it is linked to. */
+static void test_charge(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text;
+        double ah; /* 0: unknown */
+    } cases[] = {
+        {"bat 1\n\r@\r\r\nBattery  Volt     Curr     Tempr    Base State   Volt. State  Curr. "
+         "State  "
+         "Temp. State  Coulomb\r\r\n"
+         "0        3275     0        10600    Idle         Normal       Normal       Normal       "
+         "18%\r\r\n"
+         "1        4095     0        10500    Idle         High         Normal       Normal       "
+         "19%" END,
+         0},
+        {"bat 1\n\r@\r\r\n\r\r\nBattery  Volt     Curr     Tempr    Base State   Volt. State  "
+         "Curr. State  "
+         "DTemp. State CTemp. State SOC          Coulomb          BAL\r\r\n"
+         "0        3275     -856     10600    Dischg       Normal       Normal       Normal       "
+         "Normal       "
+         "92%          68700        mAH N\r\r\n"
+         "1        4095     -835     10500    Dischg       High         Normal       Normal       "
+         "Normal       "
+         "92%          68690        mAH N" END,
+         68.69},
+        {TITLES "0 3275 0 10600 Idle Normal Normal Normal 92% N\r\r\n"
+                "1 4095 0 10500 Idle High Normal Normal 92% N" END,
+         0},
+        {TITLES "0 3275 0 10600 Idle Normal Normal Normal 92% - N\r\r\n"
+                "1 4095 0 10500 Idle High Normal Normal 92% - N" END,
+         0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bms bms = at_address(1);
+        struct pack pack;
+        assert_int_equal(take(&bms, "bat 1\r\n", cases[i].text, &pack), BMS_DONE);
+        assert_near(&pack, CELL_COUNT, 2);
+        assert_near(&pack, CELL_MV, 3275);
+        assert_near(&pack, TEMP_C + 1, 10.5);
+        assert_int_equal(pack.alarms_warning, 1u << CELL_OVER_VOLTAGE);
+        if (cases[i].ah > 0)
+            assert_near(&pack, REMAINING_AH, cases[i].ah);
+        else
+            assert_unknown(&pack, REMAINING_AH);
+    }
 }
 
 /* `stat` and `info` begin alike. */
@@ -327,11 +378,11 @@ static void test_board(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests), cmocka_unit_test(test_stat_alone),
-        cmocka_unit_test(test_framing),  cmocka_unit_test(test_events),
-        cmocka_unit_test(test_table),    cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_lists),    cmocka_unit_test(test_listening),
-        cmocka_unit_test(test_board),
+        cmocka_unit_test(test_requests),  cmocka_unit_test(test_stat_alone),
+        cmocka_unit_test(test_framing),   cmocka_unit_test(test_events),
+        cmocka_unit_test(test_table),     cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_charge),    cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_listening), cmocka_unit_test(test_board),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

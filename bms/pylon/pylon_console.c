@@ -298,6 +298,7 @@ struct table {
     unsigned column_count, cells;
     double mv[CELLS_MOST], celsius[CELLS_MOST];
     int64_t least_mah;
+    unsigned uncharged; /* cells whose charge is not told */
     bool has_temps, has_charge, has_balance, high, low;
     uint64_t mask;
 };
@@ -333,12 +334,24 @@ static bool parse_titles(struct pylon_text line, struct table *table)
     return table->column_count > 1 && table->columns[0] == BATTERY && table->columns[1] == VOLT;
 }
 
-/* "44628 mAH"; on Pytes with the percentage before it. */
+static bool begins_with_digit(struct pylon_text word)
+{
+    return word.size > 0 && word.at[0] >= '0' && word.at[0] <= '9';
+}
+
+/* "44628 mAH"; on Pytes with the percentage before it, and on old US packs that alone. */
 static bool parse_charge(struct pylon_text word, struct pylon_text *rest, struct table *table)
 {
+    struct pylon_text after = *rest;
     int64_t mah;
-    if (word.size > 1 && word.at[word.size - 1] == '%')
-        word = pylon_word(rest);
+    if (word.size > 1 && word.at[word.size - 1] == '%') {
+        word = pylon_word(&after);
+        if (!begins_with_digit(word)) {
+            table->uncharged++;
+            return true;
+        }
+    }
+    *rest = after;
     if (!pylon_integer(word, &mah) || mah < 0 || !pylon_is(pylon_word(rest), "mAH"))
         return false;
     if (table->cells == 0 || mah < table->least_mah)
@@ -396,7 +409,14 @@ static bool parse_row(struct pylon_text line, struct table *table)
     if (table->cells == CELLS_MOST)
         return false;
     for (unsigned i = 0; i < table->column_count; i++) {
+        const struct pylon_text from = line;
         struct pylon_text word = pylon_word(&line);
+        if (table->columns[i] == COULOMB && !begins_with_digit(word)) {
+            table->uncharged++; /* the place is empty, or holds a dash */
+            if (!pylon_is(word, "-"))
+                line = from;
+            continue;
+        }
         if (!parse_field((enum column) table->columns[i], word, &line, table))
             return false;
     }
@@ -404,6 +424,7 @@ static bool parse_row(struct pylon_text line, struct table *table)
     return pylon_word(&line).size == 0;
 }
 
+/* The charge of all cells is told, or of none. */
 static bool parse_table(struct pylon_text text, struct table *table)
 {
     struct pylon_text line;
@@ -411,11 +432,11 @@ static bool parse_table(struct pylon_text text, struct table *table)
         return false;
     while (pylon_line(&text, &line)) {
         if (pylon_is(line, "Command completed successfully"))
-            return table->cells > 0;
+            break;
         if (!parse_row(line, table))
             return false;
     }
-    return table->cells > 0;
+    return table->cells > 0 && (table->uncharged == 0 || table->uncharged == table->cells);
 }
 
 static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
@@ -434,7 +455,7 @@ static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
     }
     if (table.has_temps)
         pack_set(pack, TEMP_COUNT, table.cells);
-    if (table.has_charge) /* the weakest cell is what the pack has left */
+    if (table.has_charge && table.uncharged == 0) /* the weakest cell is what the pack has left */
         pack_set(pack, REMAINING_AH, (double) table.least_mah / 1000);
     if (table.has_balance)
         pack_set(pack, BALANCE_MASK, (double) table.mask);

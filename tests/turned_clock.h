@@ -24,7 +24,7 @@ int clock_gettime(clockid_t which, struct timespec *at)
 {
     (void) which;
     at->tv_sec = (time_t) turned_clock_at;
-    at->tv_nsec = (long) (fmod(turned_clock_at, 1) * 1e9);
+    at->tv_nsec = (long) ((turned_clock_at - (double) at->tv_sec) * 1e9);
     return 0;
 }
 

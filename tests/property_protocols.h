@@ -215,11 +215,14 @@ static const struct carried felicity_values[] = {
 /* The sheet `renogy`, section 3. Cells are cut off to 100 mV: nothing else is as coarse. */
 static const struct carried renogy_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
-    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
+    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {CHARGE_VOLTAGE_LIMIT_V, 0.1}, {DISCHARGE_VOLTAGE_LIMIT_V, 0.1}, {CHARGE_CURRENT_LIMIT_A, 0.01},
+    {DISCHARGE_CURRENT_LIMIT_A, 0.01}, {0, 0},
 };
 static const struct carried renogy_pro_values[] = {
     {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.01}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
-    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {0, 0},
+    {CELL_COUNT, 1}, {CELL_MV, 200}, {TEMP_COUNT, 1}, {TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1},
+    {CHARGE_VOLTAGE_LIMIT_V, 0.1}, {DISCHARGE_VOLTAGE_LIMIT_V, 0.1}, {0, 0},
 };
 /* The sheet `ant`, section 3. */
 static const struct carried ant_values[] = {

@@ -7,20 +7,24 @@
 
 extern const struct bms_driver renogy_driver;
 
-enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS };
+enum { STEP_CELLS, STEP_CHARGE, STEP_ALARMS, STEP_LIMITS, STEPS };
 
 static void test_requests(void **state)
 {
     (void) state;
     static const struct {
         int address;
-        const char *requests[3];
+        const char *requests[STEPS];
     } cases[] = {
-        {48, {"30 03 13 88 00 22 45 5C", "30 03 13 B2 00 07 A4 8A", "30 03 13 F0 00 1C 44 95"}},
-        {-1, {"F7 03 13 88 00 22 55 EB", "F7 03 13 B2 00 07 B4 3D", "F7 03 13 F0 00 1C 54 22"}},
+        {48,
+         {"30 03 13 88 00 22 45 5C", "30 03 13 B2 00 07 A4 8A", "30 03 13 F0 00 1C 44 95",
+          "30 03 13 B9 00 04 95 49"}},
+        {-1,
+         {"F7 03 13 88 00 22 55 EB", "F7 03 13 B2 00 07 B4 3D", "F7 03 13 F0 00 1C 54 22",
+          "F7 03 13 B9 00 04 85 FE"}},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
-        for (unsigned step = 0; step < 3; step++) {
+        for (unsigned step = 0; step < STEPS; step++) {
             struct bms bms = new_bms(&renogy_driver);
             bms.options.address = cases[i].address;
             struct bms_request request = request_of_step(&bms, step);
@@ -153,6 +157,35 @@ static void test_charge(void **state)
     assert_unknown(&pack, SOC_PERCENT);
 }
 
+/* Read out of a 12 V pack of 100 Ah, register by register: 14.8 V, 10.0 V, 50 A, -100 A. */
+static void test_limits(void **state)
+{
+    (void) state;
+    static const uint16_t words[4] = {148, 100, 5000, 55536}, nothing[4] = {0};
+    for (int variant = 0; variant < 2; variant++) {
+        struct bms bms = new_bms(&renogy_driver);
+        struct pack pack;
+        bms.options.variant = variant;
+        pack_clear(&pack);
+        assert_int_equal(take_registers(&bms, STEP_LIMITS, words, &pack), BMS_DONE);
+        assert_near(&pack, CHARGE_VOLTAGE_LIMIT_V, 14.8);
+        assert_near(&pack, DISCHARGE_VOLTAGE_LIMIT_V, 10);
+        if (variant == 0) {
+            assert_near(&pack, CHARGE_CURRENT_LIMIT_A, 50);
+            assert_near(&pack, DISCHARGE_CURRENT_LIMIT_A, 100);
+        } else {
+            assert_unknown(&pack, CHARGE_CURRENT_LIMIT_A);
+            assert_unknown(&pack, DISCHARGE_CURRENT_LIMIT_A);
+        }
+    }
+    struct bms bms = new_bms(&renogy_driver);
+    struct pack pack;
+    pack_clear(&pack);
+    assert_int_equal(take_registers(&bms, STEP_LIMITS, nothing, &pack), BMS_DONE);
+    assert_unknown(&pack, CHARGE_VOLTAGE_LIMIT_V);
+    assert_unknown(&pack, CHARGE_CURRENT_LIMIT_A);
+}
+
 /* Another program reads without the cycles. */
 static void test_six_registers(void **state)
 {
@@ -201,9 +234,10 @@ static void test_not_a_pack(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_requests),      cmocka_unit_test(test_alarms),
-        cmocka_unit_test(test_other_alarms),  cmocka_unit_test(test_charge),
-        cmocka_unit_test(test_six_registers), cmocka_unit_test(test_not_a_pack),
+        cmocka_unit_test(test_requests),     cmocka_unit_test(test_alarms),
+        cmocka_unit_test(test_other_alarms), cmocka_unit_test(test_charge),
+        cmocka_unit_test(test_limits),       cmocka_unit_test(test_six_registers),
+        cmocka_unit_test(test_not_a_pack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "bms/modbus/modbus.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 enum variant { VARIANT_STANDARD, VARIANT_PRO };
 static const char *const variants[] = {"standard", "pro", NULL};
@@ -21,6 +22,7 @@ enum {
     REG_CURRENT = 5042,
     REG_REMAINING = 5044,
     REG_FULL = 5046,
+    REG_LIMITS = 5049,
     REG_OTHER_ALARMS = 5104,
     REG_STATUS_1 = 5106,
     REG_STATUS_2 = 5107
@@ -31,6 +33,7 @@ static const struct bms_step plan[] = {
     {.name = "cells and sensors", .vital = true, .read = {MODBUS_HOLDING, 5000, 34}},
     {.name = "current, charge",   .vital = true, .read = {MODBUS_HOLDING, 5042, 7}},
     {.name = "alarms, texts",                    .read = {MODBUS_HOLDING, 5104, 28}},
+    {.name = "limits",                           .read = {MODBUS_HOLDING, 5049, 4}},
 };
 
 /* Section 3. */
@@ -135,8 +138,27 @@ static void take_status(const struct modbus_window *window, struct pack *pack)
     pack_set(pack, DISCHARGE_MOS, status >> 2 & 1);
 }
 
+/* All of them 0: not reported. The one of discharging is negative. In which unit the Pro series has its currents here
+ * is not known. */
+static void take_limits(const struct bms *bms, const struct modbus_window *window,
+                        struct pack *pack)
+{
+    const unsigned volts = modbus_word(window, REG_LIMITS);
+    if (volts == 0)
+        return;
+    pack_set(pack, CHARGE_VOLTAGE_LIMIT_V, volts / 10.0);
+    pack_set(pack, DISCHARGE_VOLTAGE_LIMIT_V, modbus_word(window, REG_LIMITS + 1) / 10.0);
+    if (bms->options.variant == VARIANT_PRO)
+        return;
+    pack_set(pack, CHARGE_CURRENT_LIMIT_A, modbus_word(window, REG_LIMITS + 2) / 100.0);
+    pack_set(pack, DISCHARGE_CURRENT_LIMIT_A,
+             abs((int16_t) modbus_word(window, REG_LIMITS + 3)) / 100.0);
+}
+
 static void decode_rest(struct bms *bms, const struct modbus_window *window, struct pack *pack)
 {
+    if (modbus_has(window, REG_LIMITS, 4))
+        take_limits(bms, window, pack);
     if (modbus_has(window, REG_CURRENT, 1))
         take_current(bms, window, pack);
     if (modbus_has(window, REG_REMAINING, 4))
@@ -193,6 +215,14 @@ static int32_t value_word(bool pro, const struct pack *told, unsigned reg)
         return modbus_told_half(told, FULL_AH, 1000, reg == 5046);
     case 5048:
         return modbus_told(told, CYCLES, 1, 0, 0);
+    case 5049:
+        return modbus_told(told, CHARGE_VOLTAGE_LIMIT_V, 10, 0, 0);
+    case 5050:
+        return modbus_told(told, DISCHARGE_VOLTAGE_LIMIT_V, 10, 0, 0);
+    case 5051:
+        return modbus_told(told, CHARGE_CURRENT_LIMIT_A, pro ? 10 : 100, 0, 0);
+    case 5052:
+        return modbus_told_signed(told, DISCHARGE_CURRENT_LIMIT_A, pro ? -10 : -100, 0);
     }
     return 0;
 }

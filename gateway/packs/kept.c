@@ -162,8 +162,8 @@ static void let_go(struct kept_entry *entry, const char *fresh, int today)
         log_warn("'%s' is not in the configuration any more; its counters are kept under that name "
                  "and go on when it is "
                  "back. New and counted from 0: %s. If one of these is the same pack, give it its "
-                 "old name",
-                 entry->name, fresh);
+                 "old name, or stop the service and call 'packgate rename %s NAME'",
+                 entry->name, fresh, entry->name);
     else
         log_info("'%s' is not in the configuration any more; its counters are kept under that name "
                  "and go on when it is "

@@ -24,6 +24,7 @@ static struct database {
     unsigned requests;
     unsigned refuses_from, refuses_to; /* requests, counted from 0: all that is in them */
     unsigned most;                     /* rows at a time; 0: any */
+    unsigned drops;                    /* lines of each request, as a partial write does */
     char taken[2000];
 } database;
 
@@ -70,7 +71,7 @@ static unsigned count_lines(const char *lines)
 
 static struct post_outcome judge(const char *lines)
 {
-    struct post_outcome outcome = {.result = POST_TAKEN};
+    struct post_outcome outcome = {.result = POST_TAKEN, .dropped = database.drops};
     const unsigned number = database.requests++;
     const bool all = number >= database.refuses_from && number < database.refuses_to;
     if (all || strstr(lines, "bad") || (database.most && count_lines(lines) > database.most)) {
@@ -97,7 +98,7 @@ static void on_done(void *data)
     is_over = true;
 }
 
-/* Rows are words: "a bad1 b". */
+/* Rows are words: "a bad1 b"; lines of one stand with a slash between. */
 static void send_rows(struct batch *batch, const char *rows)
 {
     char copy[2000], *rest = copy;
@@ -106,6 +107,8 @@ static void send_rows(struct batch *batch, const char *rows)
     for (char *row; (row = strsep(&rest, " "));) {
         struct text text;
         assert_non_null(batch_row(batch, &text));
+        for (char *slash; (slash = strchr(row, '/'));)
+            *slash = '\n';
         text_format(&text, "%s\n", row);
         assert_true(batch_end_row(batch, &text));
     }
@@ -220,6 +223,22 @@ static void test_loses_nothing_to_one_that_changes_its_mind(void **state)
             }
 }
 
+/* Of what a database drops it tells the number of lines. */
+static void test_counts_rows(void **state)
+{
+    struct batch *batch = &((struct place *) *state)->batch;
+    static const struct {
+        unsigned drops, lost;
+    } cases[] = {{0, 0}, {1, 1}, {2, 1}, {3, 1}, {4, 2}, {6, 2}, {11, 4}, {12, 4}, {4000, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        database = (struct database){.drops = cases[i].drops};
+        send_rows(batch, "a1/a2/a3 b1/b2/b3 c1/c2/c3 d1/d2/d3");
+        assert_int_equal(batch->state, BATCH_DONE);
+        assert_int_equal(batch->lost, cases[i].lost);
+        assert_int_equal(batch->taken, 4 - cases[i].lost);
+    }
+}
+
 /* Of a database that never took anything a long batch does not make a request for each row. */
 static void test_asks_no_more_than_needed(void **state)
 {
@@ -241,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_gives_up_nothing_to_one_that_refuses_all, begin, end),
         cmocka_unit_test_setup_teardown(test_loses_nothing_to_one_that_changes_its_mind, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(test_counts_rows, begin, end),
         cmocka_unit_test_setup_teardown(test_asks_no_more_than_needed, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -232,6 +232,8 @@ def nothing_is_lost():
             assert not databases["bad-line"].times("odd") and status_of(gateway, "bad-line")["dropped"] > 0
             assert all(status_of(gateway, name)["dropped"] == 0 for name in databases if name != "bad-line")
             await_line(gateway, "influx bad-line: the database will not have")
+        # Once, however many intervals had a row of that kind.
+        assert sum("influx bad-line: the database will not have" in line for line in gateway.lines) == 1, gateway.lines
         # The same twice is the same: a mean of ten seconds does not depend on who made it.
         for database in databases.values():
             for (pack, name, at), values in list(database.samples.items()):

@@ -105,14 +105,31 @@ static void advance(struct batch *batch)
         ask_for_proof(batch, TURN_PROOF);
 }
 
+/* A database counts lines, of which a row has several; which they were it does not say. */
+static unsigned rows_of_lines(const struct batch *batch, uint32_t dropped)
+{
+    const char *line = batch->text + (batch->from > 0 ? batch->ends[batch->from - 1] : 0);
+    const char *end = batch->text + batch->ends[batch->from + batch->count - 1];
+    uint64_t lines = 0;
+    if (dropped == 0)
+        return 0;
+    while (line < end && (line = memchr(line, '\n', (size_t) (end - line)))) {
+        line++;
+        lines++;
+    }
+    if (dropped >= lines)
+        return batch->count;
+    return (unsigned) ((dropped * (uint64_t) batch->count + lines - 1) / lines);
+}
+
 static void judge_all(struct batch *batch, const struct post_outcome *outcome)
 {
     if (outcome->result == POST_TAKEN) {
-        /* Points of one row count once, however many they are. */
-        const unsigned lost = outcome->dropped < batch->count ? outcome->dropped : batch->count;
+        const unsigned lost = rows_of_lines(batch, outcome->dropped);
         batch->taken += batch->count - lost;
         batch->lost += lost;
-        keep_proof(batch);
+        if (lost == 0)
+            keep_proof(batch);
         advance(batch);
     } else if (batch->count > 1) {
         batch->count = (batch->count + 1) / 2;

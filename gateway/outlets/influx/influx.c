@@ -49,7 +49,8 @@
 /* A database that is killed loses what it has confirmed but not written yet: of VictoriaMetrics 5 s, and
  * a host takes as much as its disk had not. */
 #define REGRET_S 60
-#define LOOK_AGAIN_S 10.0 /* at a history that cannot be read */
+#define LOOK_AGAIN_S 10.0   /* at a history that cannot be read */
+#define TELL_AGAIN_S 3600.0 /* of rows that it will not have */
 #define REPORT_TICKS 5
 #define LOOK_DAYS_S 3600.0
 #define DAYS_AT_ONCE 3 /* of each pack */
@@ -90,7 +91,7 @@ struct influx {
     char words[POST_WORDS];
     bool lost_told, history_told, file_told;
     bool gives_way; /* to the gateway, and to all others */
-    double saved_at;
+    double saved_at, refusal_told;
     bool changed; /* gaps, since they were saved */
     uint32_t sent, lost, failed;
     unsigned ticks;
@@ -173,13 +174,21 @@ static void tell_lost(struct influx *influx, int64_t s, const char *why)
 
 /* ---- how it goes ---- */
 
-static void count_rows(struct influx *influx, const struct batch *batch)
+/* Of half a year that is too old for a database there are thousands of batches. */
+static void count_rows(struct influx *influx, const struct batch *batch, double now)
 {
     influx->sent += batch->taken;
     influx->lost += batch->lost;
-    if (batch->lost > 0)
-        log_warn("%s: the database will not have %u of %u rows: %s", influx->who, batch->lost,
-                 batch->rows, batch->lost_words);
+    if (batch->lost == 0)
+        return;
+    if (now - influx->refusal_told < TELL_AGAIN_S) {
+        log_debug("%s: the database will not have %u of %u rows: %s", influx->who, batch->lost,
+                  batch->rows, batch->lost_words);
+        return;
+    }
+    log_warn("%s: the database will not have %u of %u rows: %s; the next hour's are only counted",
+             influx->who, batch->lost, batch->rows, batch->lost_words);
+    influx->refusal_told = now;
 }
 
 static void succeed(struct influx *influx, double now)
@@ -290,7 +299,7 @@ static void on_live(void *data)
         fail(influx, &influx->live.last, now);
         return;
     }
-    count_rows(influx, &influx->live);
+    count_rows(influx, &influx->live, now);
     gap_ends(influx, influx->live_at, influx->live_at + influx->step);
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         doubt(influx);
@@ -471,7 +480,7 @@ static void on_late(void *data)
         }
         return;
     }
-    count_rows(influx, &influx->late);
+    count_rows(influx, &influx->late, now);
     gap_ends(influx, influx->late_from, influx->late_to);
     succeed(influx, now);
     fill_later(influx, influx->late_at - now);
@@ -542,7 +551,7 @@ static void on_daily(void *data)
         fail(influx, &influx->daily.last, now);
         return;
     }
-    count_rows(influx, &influx->daily);
+    count_rows(influx, &influx->daily, now);
     succeed(influx, now);
     /* Those of a day ago are complete by now. */
     const int64_t done = influx->daily_at - (influx->daily_waits ? 0 : DAY_S);
@@ -726,7 +735,7 @@ static void *start(struct outlet *outlet)
     influx->config = outlet_config(outlet)->settings;
     influx->step = (int64_t) influx->config->interval_s;
     influx->span = FIRST_SPAN_S > influx->step ? FIRST_SPAN_S : influx->step;
-    influx->taken_at = -INFINITY;
+    influx->taken_at = influx->refusal_told = -INFINITY;
     influx->missing_since = influx->offset = NAN;
     influx->second_at = clock_now();
     influx->memory_s = has_history(influx)

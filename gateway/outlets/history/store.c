@@ -377,7 +377,7 @@ static bool is_broken(struct store *store, int code)
     if (is_damage(code))
         return true;
     return code == SQLITE_ERROR && store->db &&
-           ask(store, "SELECT quick_check = 'ok' FROM pragma_quick_check(1)", 0) == 0;
+           ask(store, "SELECT quick_check = 'ok' FROM pragma_quick_check", 0) == 0;
 }
 
 /* False: `why` says what is wrong, and the file is closed. */

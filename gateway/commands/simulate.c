@@ -356,11 +356,11 @@ int command_simulate(int argc, char **argv)
         free(arguments.user_map);
         return EXIT_FAILED;
     }
-    setvbuf(stdout, NULL, _IOLBF, 0);
     if (arguments.print_values)
         print_values(simulation.simulator, arguments.bms_count);
     bool open = (!arguments.tcp || open_tcp(&simulation, loop, arguments.tcp)) &&
                 (!arguments.pty || open_pty(&simulation, arguments.link));
+    fflush(stdout);
     if (open && (arguments.tcp || arguments.pty))
         run_until_signal(loop);
     close_all(&simulation);

@@ -53,7 +53,7 @@ class Pack:
         self.polls = self.timeouts = 0
 
     async def read(self, address, count):
-        reply = await self.client.protocol.read_holding_registers(address, count, slave=ADDRESS)
+        reply = await self.client.protocol.read_holding_registers(address, count=count, slave=ADDRESS)
         if reply.isError():
             raise ConnectionError(reply)
         return reply.registers

@@ -183,9 +183,9 @@ def decode(row, words):
 
 
 def read(client, address, count, unit):
-    response = client.read_holding_registers(address, count, slave=unit)
+    response = client.read_holding_registers(address, count=count, slave=unit)
     assert not response.isError(), f"registers {address}+{count} of unit {unit}: {response}"
-    again = client.read_input_registers(address, count, slave=unit)
+    again = client.read_input_registers(address, count=count, slave=unit)
     assert not again.isError(), f"input registers {address}+{count} of unit {unit}: {again}"
     return response.registers
 
@@ -197,7 +197,7 @@ def read_value(client, name, unit, block=None):
 
 def exception_of(client, address, count, unit):
     """The exception code that a read is answered with, None for a normal answer."""
-    response = client.read_holding_registers(address, count, slave=unit)
+    response = client.read_holding_registers(address, count=count, slave=unit)
     return response.exception_code if response.isError() else None
 
 

@@ -107,7 +107,7 @@ def two_packs_as_one():
         words = read(client, 290, 58, 0)
         assert words[0:4] == [53, 53, 16, round(expected["power_w"])] and words[6:8] == [3319, 3301], words
         assert words[44:46] == [202, 0], words
-        bits = client.read_discrete_inputs(0, 40, slave=100).bits
+        bits = client.read_discrete_inputs(0, count=40, slave=100).bits
         assert [n for n, bit in enumerate(bits[:40]) if bit] == [32, 33, 35, 37], bits
         # The energy of its packs; no MOS is switched through a bank.
         assert read_value(client, "charged_wh", 100) is not None
@@ -146,7 +146,7 @@ def goes_on_without_a_pack():
             check(client, 100, alone)
             assert exception_of(client, 290, 1, 2) == STALE
             assert read(client, 335, 1, 100) == [1] and read(client, 335, 1, 1) == [0]
-            assert client.read_discrete_inputs(21, 1, slave=100).bits[0]  # communication_fault
+            assert client.read_discrete_inputs(21, count=1, slave=100).bits[0]  # communication_fault
             assert read_value(client, "alarm_level", 100) == 1
 
             with simulate_pty("topbms", link, options(SMALL, 4)):

@@ -65,7 +65,7 @@ class Clock:
     def _ask(self):
         while self.running:
             begin = time.monotonic()
-            answer = self.client.read_holding_registers(find("polls")["address"], 2, slave=self.unit)
+            answer = self.client.read_holding_registers(find("polls")["address"], count=2, slave=self.unit)
             if answer.isError():
                 self.refused = answer
             self.worst = max(self.worst, time.monotonic() - begin)
@@ -376,7 +376,7 @@ def takes_no_old_record():
             """Its voltage tells when it was said."""
             nonlocal oldest
             row = find("voltage_v")
-            answer = client.read_holding_registers(row["address"], row["count"], slave=1)
+            answer = client.read_holding_registers(row["address"], count=row["count"], slave=1)
             asked = time.monotonic() - begin
             if not answer.isError():
                 oldest = max(oldest, asked - (decode(row, answer.registers) - 10) * 10)

@@ -49,7 +49,7 @@ class Worst:
     def _ask(self):
         while self.running:
             begin = time.monotonic()
-            self.client.read_holding_registers(find("polls")["address"], 2, slave=self.unit)
+            self.client.read_holding_registers(find("polls")["address"], count=2, slave=self.unit)
             self.worst = max(self.worst, time.monotonic() - begin)
             self.count += 1
             time.sleep(0.01)

@@ -9,8 +9,6 @@ import os
 import subprocess
 import time
 
-from pymodbus.constants import Endian
-from pymodbus.mei_message import ReadDeviceInformationRequest
 from pymodbus.payload import BinaryPayloadDecoder
 
 from harness import MAP, PACKGATE, PATIENCE, Gateway, find, main, mbpoll, read, simulate
@@ -169,11 +167,11 @@ def check_client(read_all):
 
 
 def read_pymodbus(house, unit):
-    word_order = Endian.Big if house.order == "big" else Endian.Little
+    word_order = ">" if house.order == "big" else "<"
     floats = {}
     for address in floats_of(PACKS[unit][1]):
-        words = house.client.read_holding_registers(address, 2, slave=unit).registers
-        decoder = BinaryPayloadDecoder.fromRegisters(words, byteorder=Endian.Big, wordorder=word_order)
+        words = house.client.read_holding_registers(address, count=2, slave=unit).registers
+        decoder = BinaryPayloadDecoder.fromRegisters(words, byteorder=">", wordorder=word_order)
         floats[address] = decoder.decode_32bit_float()
     return house.snapshot(unit), floats
 
@@ -229,7 +227,12 @@ def pymodbus_reads_all_blocks():
 
 def pymodbus_reads_the_identification():
     for unit, (protocol, _) in PACKS.items():
-        response = House.of("little").client.execute(ReadDeviceInformationRequest(read_code=3, object_id=0, unit=unit))
+        client = House.of("little").client
+        if hasattr(client, "read_device_information"):
+            response = client.read_device_information(read_code=3, object_id=0, slave=unit)
+        else:  # Debian 12
+            from pymodbus.mei_message import ReadDeviceInformationRequest
+            response = client.execute(ReadDeviceInformationRequest(read_code=3, object_id=0, unit=unit))
         texts = {number: text.decode() for number, text in response.information.items()}
         assert texts[0] == texts[1] == "packgate" and texts[6] == protocol, texts
 

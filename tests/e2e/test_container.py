@@ -229,7 +229,7 @@ def await_first_register(port):
     deadline = time.monotonic() + PATIENCE
     with ModbusTcpClient("127.0.0.1", port=port, timeout=PATIENCE) as client:
         while time.monotonic() < deadline:
-            if not client.read_holding_registers(row["address"], row["count"], slave=1).isError():
+            if not client.read_holding_registers(row["address"], count=row["count"], slave=1).isError():
                 return time.monotonic()
             time.sleep(0.005)
     raise AssertionError("no register is served")

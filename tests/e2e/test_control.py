@@ -97,7 +97,7 @@ def switch_and_read_back(driver, variant):
         gateway.wait_for(r"client 127\.0\.0\.1.*orders discharge off: confirmed")
         await_value(client, "discharge_mos", 1, is_on(0))
         assert read_value(client, "charge_mos", 1) == 1
-        assert client.read_coils(0, 2, slave=1).bits[:2] == [True, False]
+        assert client.read_coils(0, count=2, slave=1).bits[:2] == [True, False]
         expect(client.write_register(DISCHARGE_REGISTER, 1, slave=1))
         await_value(client, "discharge_mos", 1, is_on(1))
         expect(client.write_registers(CHARGE_REGISTER, [0], slave=1))
@@ -127,7 +127,7 @@ def refuses_what_is_not_a_switch():
         expect(client.write_coil(2, True, slave=1), 2)
         expect(client.write_register(CHARGE_REGISTER, 2, slave=1), 3)
         expect(client.write_coil(0, True, slave=9), 0x0A)
-        expect(client.mask_write_register(CHARGE_REGISTER, 0, 1, slave=1), 1)
+        expect(client.mask_write_register(address=CHARGE_REGISTER, and_mask=0, or_mask=1, slave=1), 1)
         assert read_value(client, "charge_mos", 1) == 1
 
 

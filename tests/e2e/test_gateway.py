@@ -100,7 +100,7 @@ poll = 300ms
                 inputs = mbpoll(gateway.port, "-a", 2, "-r", 290, "-c", 1, "-t", "3")
                 assert inputs == {290: "62"}, inputs
                 # Any alarm, then the alarms in their order; soc_low is the fifteenth.
-                bits = client.read_discrete_inputs(0, 23, slave=2).bits[:23]
+                bits = client.read_discrete_inputs(0, count=23, slave=2).bits[:23]
                 assert bits == [True] + [n == 15 for n in range(1, 23)], bits
                 # Units 0 and 255 are the first pack; others do not exist.
                 assert read(client, 330, 1, 0) == read(client, 330, 1, 255) == [16]
@@ -148,7 +148,7 @@ def fresh_value(client, name, unit):
     row, found = find(name), []
 
     def is_fresh():
-        response = client.read_holding_registers(row["address"], row["count"], slave=unit)
+        response = client.read_holding_registers(row["address"], count=row["count"], slave=unit)
         if not response.isError():
             found.append(decode(row, response.registers))
         return found
@@ -220,7 +220,7 @@ def refuses_clients_that_are_not_allowed():
         client = gateway.client()
         failed = False
         try:
-            failed = client.read_holding_registers(290, 1, slave=1).isError()
+            failed = client.read_holding_registers(290, count=1, slave=1).isError()
         except Exception:
             failed = True
         assert failed

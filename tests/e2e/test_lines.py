@@ -142,7 +142,7 @@ def tells_the_age_of_what_was_held_up():
             held = True
             while held or read_value(client, "polls", 1) < polls + 5:
                 now = time.clock_gettime(time.CLOCK_BOOTTIME)
-                response = client.read_holding_registers(first, last - first, slave=1)
+                response = client.read_holding_registers(first, count=last - first, slave=1)
                 if not response.isError():
                     values = {row["name"]: decode(row, response.registers[row["address"] - first:][:row["count"]])
                               for row in (voltage, age)}

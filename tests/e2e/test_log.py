@@ -92,7 +92,7 @@ def reloads_while_nobody_reads():
 
 
 def await_unit(client, unit):
-    while client.read_holding_registers(400, 1, slave=unit).isError():
+    while client.read_holding_registers(400, count=1, slave=unit).isError():
         pass
 
 

@@ -505,7 +505,7 @@ def hangs_do_not_hold_the_gateway_up():
         words = section(f"type = webhook\nurl = {service.url}/\nevents = started\n")
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway, gateway.client() as client:
             gateway.wait_published("shed")
-            assert not client.read_holding_registers(400, 2, slave=1).isError()
+            assert not client.read_holding_registers(400, count=2, slave=1).isError()
             gateway.wait_for("notify phone: .*imed out.*; trying again in 10 s")
             assert json.loads(service.next()[2])["event"] == "started"
 
@@ -517,7 +517,7 @@ def name_servers_that_never_answer_end_in_a_line():
         with Gateway(LINE.format("shed", CALM, 1, "") + words) as gateway, gateway.client() as client:
             gateway.wait_published("shed")
             gateway.wait_for("notify phone: .*imed out.*; trying again in 10 s")
-            assert not client.read_holding_registers(400, 2, slave=1).isError()
+            assert not client.read_holding_registers(400, count=2, slave=1).isError()
             # Its loop goes on: a signal ends it by itself.
             gateway.process.send_signal(signal.SIGTERM)
             gateway.wait_for("notify phone: 1 messages are not told any more")

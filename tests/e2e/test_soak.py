@@ -79,7 +79,7 @@ class Client(threading.Thread):
         client = self.gateway.client()
         while not self.stop_event.is_set():
             unit = self.random.choice(self.units)
-            response = client.read_holding_registers(row["address"], 2, slave=unit)
+            response = client.read_holding_registers(row["address"], count=2, slave=unit)
             if not response.isError():
                 self.check(unit, response.registers)
             elif getattr(response, "exception_code", None) == STALE:

@@ -153,7 +153,7 @@ def answers_what_clients_ask():
             client = house.clients[name]
             assert client.write_register(address, 1, slave=unit).exception_code == NO_REGISTER
             assert client.write_registers(address, [1, 2], slave=unit).exception_code == NO_REGISTER
-            assert client.read_coils(0, 1, slave=unit).exception_code == NO_FUNCTION
+            assert client.read_coils(0, count=1, slave=unit).exception_code == NO_FUNCTION
         # Where the packs are, no view is, and the other way round.
         with house.gateway.client() as client:
             assert exception_of(client, 843, 1, 100) == NO_UNIT and exception_of(client, 290, 1, 1) is None

@@ -205,6 +205,21 @@ static void test_health_points(void **state)
     text = text_in(room, sizeof room);
     points_health(&text, "packgate,pack=a", INFLUX_SERIES, &day);
     assert_string_equal(room, "");
+    static const struct health_finding findings[] = {
+        {.kind = HEALTH_CELL_FALLS, .cell = 7, .number = 4.25},
+        {.kind = HEALTH_FADES, .number = 13}};
+    text = text_in(room, sizeof room);
+    points_findings(&text, "packgate,pack=a", INFLUX_SERIES, 1763769600, findings, 2);
+    assert_string_equal(
+        room, "packgate,pack=a,finding=cell_falls,cell=7 finding=4.25 1763769600000000000\n"
+              "packgate,pack=a,finding=fades finding=13 1763769600000000000\n");
+    text = text_in(room, sizeof room);
+    points_findings(&text, "packgate,pack=a", INFLUX_FIELDS, 1763769600, findings, 2);
+    assert_string_equal(room, "packgate,pack=a finding_cell_falls_07=4.25,finding_fades=13 "
+                              "1763769600000000000\n");
+    text = text_in(room, sizeof room);
+    points_findings(&text, "packgate,pack=a", INFLUX_SERIES, 1763769600, findings, 0);
+    assert_string_equal(room, "");
 }
 
 static void test_numbers(void **state)

@@ -82,7 +82,7 @@ class Database:
         for line in lines:
             tags, fields, at = parse(line)
             for name, value in fields.items():
-                for tag in ("cell", "sensor", "alarm", "level"):
+                for tag in ("finding", "cell", "sensor", "alarm", "level"):
                     name += "." + tags[tag] if tag in tags else ""
                 self.samples.setdefault((tags["pack"], name, at), []).append(value)
 

@@ -35,11 +35,13 @@ SERIES = [
     *((f'packgate_cell_mv{{gateway="hut-1",pack="bad",cell="{cell}"}}', f"{3050 if cell == 7 else 3300}x30") for cell in range(1, 9)),
     *((f'packgate_cell_milliohm{{gateway="hut-1",pack="a",cell="{cell}"}}', "0.8x30") for cell in range(1, 9)),
     *((f'packgate_cell_milliohm{{gateway="hut-1",pack="bad",cell="{cell}"}}', f"{2 if cell == 7 else 0.8}x30") for cell in range(1, 9)),
+    ('packgate_finding{gateway="hut-1",pack="a",finding="silent"}', "3600 _x29"),
+    ('packgate_finding{gateway="hut-1",pack="bad",finding="cell_falls",cell="7"}', "4 _x29"),
     ('packgate_capacity_seen_ah{gateway="hut-1",pack="a"}', "280x10 270x20"),
     ('packgate_capacity_seen_ah{gateway="hut-1",pack="bad"}', "280x10 240x20"),
 ]
 WANTED = {"PackStale": "bad", "PackProtects": "bad", "CellsApart": "bad", "CellRunsAway": "bad", "CellResistance": "bad",
-          "CapacityFalls": "bad", "GatewaySilent": None}
+          "CellFalls": "bad", "CapacityFalls": "bad", "GatewaySilent": None}
 
 
 def alerts_fire_when_they_should():
@@ -60,7 +62,8 @@ def alerts_fire_when_they_should():
         tests = []
         for name, pack in WANTED.items():
             labels = {"gateway": "gone"} if pack is None else {"gateway": "hut-1", "pack": pack}
-            labels |= {"cell": "7"} if name in ("CellRunsAway", "CellResistance") else {}
+            labels |= {"cell": "7"} if name in ("CellRunsAway", "CellResistance", "CellFalls") else {}
+            labels |= {"finding": "cell_falls"} if name == "CellFalls" else {}
             tests.append({"eval_time": "28m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]})
         with open(os.path.join(folder, "test.yml"), "w", encoding="utf-8") as file:
             json.dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m",

@@ -83,6 +83,11 @@ def a_built_past_is_told():
                 time.sleep(0.2)
             assert abs(database.samples["shed", "cell_milliohm.3", midnight(1)][0] - 3) < 0.1
             assert abs(database.samples["shed", "efficiency_percent", midnight(1)][0] - 90) < 0.5
+            while ("shed", "finding.silent", midnight(1)) not in database.samples:
+                assert time.monotonic() < deadline, sorted({name for _, name, _ in database.samples})
+                time.sleep(0.2)
+            assert database.samples["shed", "finding.silent", midnight(1)][0] == 70 * 60
+            assert not any(name.startswith("finding") and at != midnight(1) for _, name, at in database.samples)
 
 
 def the_report_has_a_line_of_it():

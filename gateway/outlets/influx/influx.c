@@ -488,6 +488,19 @@ static void on_late(void *data)
 
 /* ---- health, which comes once a day ---- */
 
+/* What follows from these days and those before, with the newest of them. */
+static void write_findings(struct influx *influx, struct query *query, struct influx_pack *pack,
+                           int64_t newest)
+{
+    struct health_finding findings[HEALTH_FINDINGS];
+    struct text text;
+    const unsigned count = checkup_judge(query, pack->pack->source.name, influx->current, findings);
+    if (count == 0 || !batch_row(&influx->daily, &text))
+        return;
+    points_findings(&text, pack->tags, influx->config->layout, newest, findings, count);
+    batch_end_row(&influx->daily, &text);
+}
+
 /* A few at a time; the oldest that had to wait, of any pack, is where it goes on. */
 static void write_days(struct influx *influx, struct query *query, struct influx_pack *pack,
                        struct health_day *days)
@@ -519,6 +532,8 @@ static void write_days(struct influx *influx, struct query *query, struct influx
         if (!influx->daily_waits && days[n].from > influx->daily_at)
             influx->daily_at = days[n].from;
     }
+    if (written > 0)
+        write_findings(influx, query, pack, days[count - 1].from);
 }
 
 /* Not all packs of a day are there at the same moment: the days since the one that is confirmed are sent until the

@@ -278,6 +278,31 @@ void points_health(struct text *text, const char *tags, enum influx_layout layou
             add_line(&writing, "cell", i + 1, names[k], numbers[k][i]);
 }
 
+void points_findings(struct text *text, const char *tags, enum influx_layout layout, int64_t t,
+                     const struct health_finding *findings, unsigned count)
+{
+    const struct points points = {.tags = tags, .layout = layout, .t = t};
+    struct writing writing = begin(text, &points);
+    for (unsigned i = 0; i < count; i++) {
+        const char *kind = health_kind_name(findings[i].kind);
+        char cell[VALUE_NAME_SIZE] = "";
+        if (layout == INFLUX_FIELDS) {
+            char name[2 * VALUE_NAME_SIZE];
+            if (findings[i].cell > 0)
+                snprintf(cell, sizeof cell, "_%02u", findings[i].cell);
+            snprintf(name, sizeof name, "finding_%s%s", kind, cell);
+            add_field(&writing, name, findings[i].number);
+            continue;
+        }
+        if (findings[i].cell > 0)
+            snprintf(cell, sizeof cell, ",cell=%u", findings[i].cell);
+        text_format(text, "%s,finding=%s%s finding=", tags, kind, cell);
+        add_number(text, findings[i].number);
+        text_add(text, writing.end);
+    }
+    end_line(&writing);
+}
+
 /* ---- rows ---- */
 
 static void take_flags(const struct history_row *row, const struct pack *now, struct pack *values)

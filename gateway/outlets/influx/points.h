@@ -45,6 +45,9 @@ void points_write(struct text *text, const struct points *points);
 /** Appends what a day has told of a pack (docs/health.md), at its midnight. */
 void points_health(struct text *text, const char *tags, enum influx_layout layout,
                    const struct health_day *day);
+/** Appends what many days have told of a pack, at the midnight of the last of them (UTC seconds). */
+void points_findings(struct text *text, const char *tags, enum influx_layout layout, int64_t t,
+                     const struct health_finding *findings, unsigned count);
 
 /** A row of the history as values, with what follows from them. What only flags tell (switches, alarms) is known as far
  * as `now` knows it. With `moment` what the row has not is that of `now`. */

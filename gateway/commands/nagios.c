@@ -175,7 +175,33 @@ static int take_option(struct check *check, int option)
 
 /* ---- what it finds ---- */
 
-/* Of the gateway on this host: values, and with the alarms' levels as status has them. */
+static json_t *ask_values(struct control_link *link, json_t *names)
+{
+    json_t *answer = control_ask(link, json_pack("{s:s, s:o*}", "ask", "values", "packs", names));
+    json_t *list = answer ? json_incref(json_object_get(answer, "packs")) : NULL;
+    json_decref(answer);
+    return list;
+}
+
+/* Without a name the gateway tells the values of all packs, but those of a bank only when it is
+ * named. */
+static void add_banks(struct control_link *link, json_t *list)
+{
+    json_t *status = control_ask(link, json_pack("{s:s}", "ask", "status"));
+    const json_t *told = json_object_get(status, "packs");
+    for (size_t i = 0; i < json_array_size(told); i++) {
+        const json_t *one = json_array_get(told, i);
+        if (strcmp(asking_text(one, "kind"), "bank") != 0)
+            continue;
+        json_t *bank = ask_values(link, json_pack("[s]", asking_text(one, "pack")));
+        json_array_extend(list, bank);
+        json_decref(bank);
+    }
+    json_decref(status);
+}
+
+/* Of the gateway on this host: values, and with the alarms' levels as status has them. The status comes last: what has
+ * become stale in between is told as stale, not as fresh without values. */
 static json_t *read_here(const struct check *check, char *why, size_t size)
 {
     struct control_link link;
@@ -183,16 +209,17 @@ static json_t *read_here(const struct check *check, char *why, size_t size)
     control_path(check->asking.config, path);
     json_t *list = NULL, *status = NULL;
     if (control_link_open(&link, check->asking.control ? check->asking.control : path)) {
-        json_t *request = json_pack("{s:s}", "ask", "values"), *names = json_array();
+        json_t *names = check->pack_count > 0 ? json_array() : NULL;
         for (unsigned i = 0; i < check->pack_count; i++)
             json_array_append_new(names, json_string(check->packs[i]));
-        if (check->pack_count > 0)
-            json_object_set(request, "packs", names);
-        json_decref(names);
-        json_t *answer = control_ask(&link, request);
-        status = answer ? control_ask(&link, json_pack("{s:s}", "ask", "status")) : NULL;
-        list = status ? json_incref(json_object_get(answer, "packs")) : NULL;
-        json_decref(answer);
+        list = ask_values(&link, names);
+        if (list && check->pack_count == 0)
+            add_banks(&link, list);
+        status = list ? control_ask(&link, json_pack("{s:s}", "ask", "status")) : NULL;
+        if (!status) {
+            json_decref(list);
+            list = NULL;
+        }
     }
     if (!list)
         snprintf(why, size, "%s", link.why);

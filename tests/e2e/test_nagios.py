@@ -98,6 +98,22 @@ def tells_alarms_and_silence():
         assert check(*ways(gateway)[0], "-p", 1)[1][0].startswith("GOOD OK")
 
 
+def has_the_banks():
+    """All packs and banks, or the bank alone by its name, from afar and on the spot."""
+    bank = "[bank both]\npacks = left, right\nunit = 100\n"
+    with Gateway(LINE.format("left", FIXED, 1) + LINE.format("right", FIXED, 2) + bank) as gateway:
+        gateway.wait_published("left", "right")
+        await_whole(gateway, 1, 2)
+        with gateway.client() as client:
+            await_value(client, "soc_percent", 100, lambda value: value == 55)
+        for way in ways(gateway):
+            status, lines, data = check(*way)
+            assert status == 0 and sorted(line.split()[0] for line in lines) == ["BOTH", "LEFT", "RIGHT"], lines
+            assert data["both_soc_percent"][0] == 55, data
+            assert check(*way, "-w", "soc_percent=60:", "-p", "both")[0] == 1
+            assert len(check(*way, "-p", "left")[1]) == 1
+
+
 def old_values_are_critical():
     with Gateway(LINE.format("shed", "sim:profile=fixed", 1)) as gateway:
         gateway.wait_published("shed")
@@ -145,4 +161,4 @@ def does_not_know():
     listener.close()
 
 
-main([says_what_there_is, follows_the_rules, tells_alarms_and_silence, old_values_are_critical, finds_another_map, does_not_know])
+main([says_what_there_is, follows_the_rules, tells_alarms_and_silence, has_the_banks, old_values_are_critical, finds_another_map, does_not_know])

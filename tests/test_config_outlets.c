@@ -333,6 +333,42 @@ static void test_influx(void **state)
     }
 }
 
+/* With a name beside it a server would refuse each message, when it is too late. */
+static void test_mail_addresses(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *from, *to;
+        bool good;
+    } cases[] = {
+        {"shed@example.net", "me@example.net", true},
+        {"shed@example.net", "me@example.net, you@example.net", true},
+        {"packgate", "root", true},
+        {"shed+hut@example.net", "me@[192.0.2.1]", true},
+        {"Shed <shed@example.net>", "me@example.net", false},
+        {"shed@example.net", "Me <me@example.net>", false},
+        {"shed@example.net", "me@example.net; you@example.net", false},
+        {"shed@", "me@example.net", false},
+        {"shed@example.net", "@example.net", false},
+        {"a@b@c", "me@example.net", false},
+        {"sch\303\274r@example.net", "me@example.net", false},
+        {"shed@example.net", ",", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char section[200], *messages;
+        snprintf(section, sizeof section,
+                 "[notify x]\ntype = mail\nurl = smtps://h\nfrom = %s\nto = %s\n", cases[i].from,
+                 cases[i].to);
+        struct config *config = parse(section, &messages);
+        if ((config != NULL) != cases[i].good ||
+            (!cases[i].good && !strstr(messages, "expected an address such as shed@example.net")))
+            fail_msg("%s: %s", section, messages);
+        if (config)
+            config_free(config);
+        free(messages);
+    }
+}
+
 /* A threshold, and a time of the report, are wishes by themselves. */
 static void test_notify(void **state)
 {
@@ -370,6 +406,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_notify),
+        cmocka_unit_test(test_mail_addresses),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_influx),
         cmocka_unit_test(test_no_secret_is_repeated),

@@ -130,6 +130,53 @@ static void describe_url(const struct config_key *key, char *out, size_t size)
 
 static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
 
+/* "shed@example.net", or "root" where the server is that of this host: as SMTP has it, without a name beside it. */
+static bool is_mail_address(const char *text, size_t size)
+{
+    const char *at = memchr(text, '@', size);
+    if (size == 0 || size >= NOTIFY_TEXT_SIZE || at == text || at == text + size - 1)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] <= 0x20 || text[i] >= 0x7F || strchr("<>(),;\"\\", text[i]) ||
+            (text[i] == '@' && text + i != at))
+            return false;
+    return true;
+}
+
+static bool parse_mail(const struct config_key *key, const char *text, void *field)
+{
+    return strlen(text) < key->size && is_mail_address(text, strlen(text)) &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_mail(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "an address such as shed@example.net, without a name beside it");
+}
+
+static const struct config_type type_mail = {.parse = parse_mail, .describe = describe_mail};
+
+static bool parse_mails(const struct config_key *key, const char *text, void *field)
+{
+    for (const char *at = text + strspn(text, ", "); *at;) {
+        const size_t size = strcspn(at, ", ");
+        if (!is_mail_address(at, size))
+            return false;
+        at += size + strspn(at + size, ", ");
+    }
+    return text[strspn(text, ", ")] && strlen(text) < key->size &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_mails(const struct config_key *key, char *out, size_t size)
+{
+    describe_mail(key, out, size);
+    snprintf(out + strlen(out), size - strlen(out), ", or several with commas between");
+}
+
+static const struct config_type type_mails = {.parse = parse_mails, .describe = describe_mails};
+
 /* ---- checks ---- */
 
 /* Which keys a service takes, and which it cannot do without. */
@@ -269,10 +316,10 @@ static const struct config_key notify_keys[] = {
     {.name = "user", NOTIFY(user), .type = &type_text,
      .otherwise = "none",
      .help = "The name to log in with."},
-    {.name = "from", NOTIFY(from), .type = &type_text,
+    {.name = "from", NOTIFY(from), .type = &type_mail,
      .otherwise = "none",
      .help = "The address that mail comes from."},
-    {.name = "to", NOTIFY(to), .type = &type_text,
+    {.name = "to", NOTIFY(to), .type = &type_mails,
      .otherwise = "none",
      .help = "The addresses that mail goes to, with commas between."},
     {.name = "command", NOTIFY(command), .type = &type_path,

@@ -188,6 +188,9 @@ static void knows_adapters(void **state)
     assert_non_null(strstr(port_list_seems(0x1A86, 0x7523), "CH340"));
     assert_string_equal(port_list_seems(0x0403, 0x1234), "FTDI");
     assert_null(port_list_seems(0x1234, 0x5678));
+    assert_non_null(strstr(port_list_seems_by_name("/dev/ttyAMA0"), "3.3 V"));
+    assert_non_null(strstr(port_list_seems_by_name("/dev/ttyS0"), "RS232"));
+    assert_null(port_list_seems_by_name("/dev/ttyXY0"));
 }
 
 int main(void)

@@ -23,7 +23,7 @@
 #include "turned_clock.h"
 
 #define DEVICES_MOST 20
-#define FIRST_MOST_S 20.5
+#define FIRST_MOST_S 20.0
 #define ALL_MOST_S 150.0
 #define SILENCE_MOST_S 120.0 /* "a minute or two" of docs/finding.md, where nothing answers */
 

@@ -55,6 +55,26 @@ const char *port_list_seems(int vendor_id, int product_id)
     return NULL;
 }
 
+/* Ports that are no USB adapters, by the kernel's names for their drivers. */
+static const struct {
+    const char *stem, *seems;
+} own_ports[] = {
+    {"/dev/ttyS", "this machine's own, RS232 on a PC, 3.3 V on the pins of a small board"},
+    {"/dev/ttyAMA", "this machine's own, 3.3 V on the pins of the board"},
+    {"/dev/ttymxc",
+     "this machine's own, 3.3 V on the pins of the board, or behind its RS485 driver"},
+    {"/dev/ttyGS", "this machine as another one's USB device: no BMS"},
+    {"/dev/rfcomm", "classic Bluetooth, as a serial port"},
+};
+
+const char *port_list_seems_by_name(const char *device)
+{
+    for (size_t i = 0; i < COUNT(own_ports); i++)
+        if (strncmp(device, own_ports[i].stem, strlen(own_ports[i].stem)) == 0)
+            return own_ports[i].seems;
+    return NULL;
+}
+
 static void take_text(char out[PORT_TEXT], const char *text)
 {
     snprintf(out, PORT_TEXT, "%s", text ? text : "");
@@ -112,6 +132,7 @@ static void describe(struct port_listed *port, const struct sp_port *known)
         port->seems = port_list_seems(port->vendor_id, port->product_id);
     } else {
         take_text(port->product, sp_get_port_description(known));
+        port->seems = port_list_seems_by_name(port->device);
     }
     port_list_name(port, LINKS);
 }

@@ -17,7 +17,8 @@ struct port_listed {
         [PORT_SIZE]; /* "/dev/serial/by-id/…"; by-path where adapters have the same id; else the device */
     char maker[PORT_TEXT], product[PORT_TEXT], serial[PORT_TEXT]; /* as the adapter has them */
     int vendor_id, product_id;                                    /* of USB; 0: it is none */
-    const char *seems; /* what such adapters are, by their USB ids; NULL: not known */
+    const char
+        *seems; /* what such adapters are, by their USB ids or the device's name; NULL: not known */
 };
 
 /** Lists at most `room` ports; returns how many. */
@@ -30,5 +31,8 @@ void port_list_name(struct port_listed *port, const char *folder);
 
 /** What is known of an adapter by its USB ids; NULL: nothing. */
 const char *port_list_seems(int vendor_id, int product_id);
+
+/** The same of a port that is no USB adapter, by its device's name. */
+const char *port_list_seems_by_name(const char *device);
 
 #endif

@@ -2,6 +2,8 @@
 /*
  * The state file: what comes back after a restart, what a cut or changed file leads to, a disk that
  * cannot be written; and the day's highest state of charge.
+ *
+ * tests/run: 15 s, waits
  */
 #include "base/log.h"
 #include "packs/kept.h"

@@ -5,6 +5,8 @@
  * emulated pack that answers one request after the other; what it answers the program and us has other values, and
  * nothing else tells whom it is for. Over a pty and over TCP, once where what is late is lost with its connection, and once
  * where a serial server gives it to the next one. The clock is turned.
+ *
+ * tests/run: 20 s, waits
  */
 #include "lines/line.h"
 

@@ -230,13 +230,6 @@ static void enter(struct battery *battery, enum battery_phase phase)
     battery->rest_s = REST_S;
 }
 
-/* Voltage reached, hardly any current left: a BMS takes that for full, whatever it has counted. */
-static void fill_up(struct battery *battery)
-{
-    battery->remaining_ah = battery->full_ah;
-    enter(battery, BATTERY_RESTING_FULL);
-}
-
 static double cycle_a(struct battery *battery)
 {
     const double rated = battery->rated_ah;
@@ -250,10 +243,13 @@ static double cycle_a(struct battery *battery)
             enter(battery, BATTERY_CHARGING);
         break;
     case BATTERY_CHARGING:
-        if (charger_a(battery) <= TAIL_C * rated)
-            fill_up(battery);
-        else if (protection_opened(&battery->charge))
+        /* Voltage reached, hardly any current left: a BMS takes that for full, whatever it has counted. */
+        if (charger_a(battery) <= TAIL_C * rated) {
+            battery->remaining_ah = battery->full_ah;
             enter(battery, BATTERY_RESTING_FULL);
+        } else if (protection_opened(&battery->charge)) {
+            enter(battery, BATTERY_RESTING_FULL);
+        }
         break;
     case BATTERY_RESTING_FULL:
         if (battery->rest_s <= 0)

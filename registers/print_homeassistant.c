@@ -90,12 +90,6 @@ static void print_classes(const struct map_settings *settings, const struct map_
         fprintf(out, "        state_class: %s\n", state_class);
 }
 
-static int decimals_of(const struct map_row *row)
-{
-    int id = row->source == OF_PACK ? row->id : TEMP_C;
-    return pack_value_info((enum pack_value) id)->decimals;
-}
-
 static void print_type(const struct map_settings *settings, const struct map_row *row, FILE *out)
 {
     fprintf(out, "        data_type: %s\n", types[row->type].data_type);
@@ -103,8 +97,9 @@ static void print_type(const struct map_settings *settings, const struct map_row
         fprintf(out, "        count: %u\n", map_row_size(row));
     else if (map_types[row->type].registers > 1 && !map_row_high_first(settings, row))
         fputs("        swap: word\n", out);
+    const enum pack_value id = row->source == OF_PACK ? (enum pack_value) row->id : TEMP_C;
     if (row->type == REG_FLOAT32)
-        fprintf(out, "        precision: %d\n", decimals_of(row));
+        fprintf(out, "        precision: %d\n", pack_value_info(id)->decimals);
     if (types[row->type].nan_value)
         fprintf(out, "        nan_value: %s\n", types[row->type].nan_value);
 }

@@ -63,11 +63,6 @@ static bool is_request_address(const struct daly_map *map, unsigned address)
     return address >= map->request_first && address <= map->request_last;
 }
 
-static bool is_reply_address(const struct daly_map *map, unsigned address)
-{
-    return is_request_address(map, address + map->reply_shift);
-}
-
 static uint8_t own_address(const struct bms *bms)
 {
     return (uint8_t) (map_of(bms)->request_first + bms_address(bms) - 1);
@@ -110,7 +105,8 @@ static size_t reply_length(const uint8_t *bytes, size_t size)
  * the byte count stands where requests have 0. */
 static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes, size_t size)
 {
-    bool reply = is_reply_address(map, bytes[0]), request = is_request_address(map, bytes[0]);
+    bool reply = is_request_address(map, bytes[0] + map->reply_shift);
+    bool request = is_request_address(map, bytes[0]);
     if (!reply && !request)
         return (struct bms_span){BMS_SKIP, 1};
     if (size < 2)

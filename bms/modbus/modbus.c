@@ -239,11 +239,6 @@ static double float_of(uint32_t pattern)
     return (double) number;
 }
 
-static bool has_two_words(unsigned type)
-{
-    return type >= MODBUS_U32 && type <= MODBUS_F32_LOW;
-}
-
 static double two_words(const struct modbus_window *window, unsigned type, unsigned reg)
 {
     uint32_t pattern = modbus_long(window, reg);
@@ -258,7 +253,7 @@ static double two_words(const struct modbus_window *window, unsigned type, unsig
 /* Number n of a run, from 0; NaN: it is not in this window. */
 static double raw_at(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
 {
-    unsigned width = has_two_words(row->type) ? 2 : 1;
+    unsigned width = row->type >= MODBUS_U32 && row->type <= MODBUS_F32_LOW ? 2 : 1;
     unsigned reg = row->reg + (row->type == MODBUS_S8 ? n / 2 : n * width);
     if (row->type == MODBUS_BIT)
         return has_bit(window, reg, row->bit) ? get_bit(window, reg, row->bit) : (double) NAN;

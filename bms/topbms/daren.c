@@ -123,11 +123,6 @@ enum { CURRENT_AT = 0, SOH_AT = 4, FULL_AT = 7, REMAINING_AT = 9, CYCLES_AT = 11
 enum { VOLTAGE_STATE, CURRENT_STATE, TEMPERATURE_STATE, ALARM_STATE, FET_STATE, STATE_WORDS };
 enum { BALANCE_LOW = 9, BALANCE_HIGH = 10 }; /* numbered like these */
 
-static bool cells_add_up(const struct live *live)
-{
-    return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
-}
-
 static bool read_live(const uint8_t *d, size_t size, struct live *live)
 {
     if (size < 5 || be16(d) > 10000 || d[4] < 1 || d[4] > CELLS_MOST)
@@ -146,7 +141,7 @@ static bool read_live(const uint8_t *d, size_t size, struct live *live)
                           .sensor_count = d[behind + 6],
                           .rest = d + rest,
                           .rest_size = size - rest};
-    return cells_add_up(live);
+    return topbms_cells_fit(live->cells, live->cell_count, be16(live->charge + 2) / 100.0);
 }
 
 /* With the flag or without it; what fits both ways is not believed. */

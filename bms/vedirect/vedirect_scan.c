@@ -106,12 +106,6 @@ static void end_field(struct scanner *scanner, struct vedirect_block *block)
     scanner->length = 0;
 }
 
-static void end_label(struct scanner *scanner)
-{
-    scanner->state = strcmp(scanner->field.label, "Checksum") == 0 ? AT_CHECKSUM : IN_VALUE;
-    scanner->length = 0;
-}
-
 static void take_byte(struct scanner *scanner, struct vedirect_block *block, uint8_t byte)
 {
     scanner->sum = (uint8_t) (scanner->sum + byte);
@@ -121,7 +115,8 @@ static void take_byte(struct scanner *scanner, struct vedirect_block *block, uin
     if (byte == '\n') {
         end_field(scanner, block);
     } else if (byte == '\t' && label) {
-        end_label(scanner);
+        scanner->state = strcmp(scanner->field.label, "Checksum") == 0 ? AT_CHECKSUM : IN_VALUE;
+        scanner->length = 0;
     } else if (scanner->length < (label ? VEDIRECT_LABEL : VEDIRECT_VALUE)) {
         (label ? scanner->field.label : scanner->field.value)[scanner->length++] = (char) byte;
     } else {

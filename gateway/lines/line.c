@@ -348,17 +348,12 @@ static void break_off(struct line *line, double now)
 
 static void end_loan(struct line *line, enum loan_result result, double now);
 
-/* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
-static bool is_idle(const struct line *line, double now)
-{
-    return line->state == LINE_RESTING && !line->asked && next_due(line, now) > now;
-}
-
 static void refuse_loans(struct line *line);
 
 static void lose(struct line *line, const char *why, double now)
 {
-    bool idle = is_idle(line, now);
+    /* Nobody had asked anything, and nobody wants to: some serial servers close what is idle. */
+    bool idle = line->state == LINE_RESTING && !line->asked && next_due(line, now) > now;
     if (is_open(line)) {
         line->facts.since = now;
         intake_stop(&line->intake);

@@ -506,11 +506,6 @@ static bool find_reply(struct listener *listener, struct bms_span *span, double 
     return false;
 }
 
-static double patience_s(const struct question *question)
-{
-    return fmax(REPLY_LEAST_S, question->bms->driver->line.reply_ms / 1e3);
-}
-
 /* Through what the buffer holds, byte by byte: a question of the master may stand anywhere, also
  * where a reply was cut off. `quiet`: nothing more is coming. */
 static void go_through(struct listener *listener, bool quiet, double now)
@@ -539,7 +534,8 @@ static void go_through(struct listener *listener, bool quiet, double now)
 static void expire_question(struct listener *listener, double now)
 {
     struct question *question = &listener->question;
-    if (question->open && now - question->heard_at > patience_s(question))
+    if (question->open &&
+        now - question->heard_at > fmax(REPLY_LEAST_S, question->bms->driver->line.reply_ms / 1e3))
         question->open = false;
 }
 

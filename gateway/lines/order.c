@@ -43,11 +43,6 @@ static enum order_result look(struct order *order)
     return ORDER_LOOK;
 }
 
-static double valid_s(const struct order *order)
-{
-    return order->switches.sets ? SETTING_VALID_S : ORDER_VALID_S;
-}
-
 /* Half a step, as the reading is one of them: nearer it cannot be. */
 static bool is_set(const struct order *order, double reading)
 {
@@ -114,7 +109,8 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     unsigned which = next_switch(order);
     if (!switches->sets && which == ORDER_SWITCHES)
         return ORDER_DONE;
-    if (order->part == 0 && now - order->given_at > valid_s(order))
+    const double valid_s = switches->sets ? SETTING_VALID_S : ORDER_VALID_S;
+    if (order->part == 0 && now - order->given_at > valid_s)
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
         enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, now);

@@ -164,11 +164,6 @@ static void give_up_port(struct search *search)
 
 static void go_on_from(struct search *search, size_t first);
 
-static bool is_serial(const struct search *search)
-{
-    return strncmp(search->wanted->port, "serial:", 7) == 0;
-}
-
 static int address_of(const struct attempt *attempt)
 {
     return attempt->guess.address >= 0 ? attempt->guess.address : attempt->driver->address_default;
@@ -190,13 +185,14 @@ static bool is_settled(const struct search *search, const struct attempt *attemp
 {
     if (!is_wanted(&search->only, attempt))
         return true;
+    const bool serial = strncmp(search->wanted->port, "serial:", 7) == 0;
     for (unsigned i = 0; i < search->found_count; i++) {
         const struct attempt *found = &search->found[i].attempt;
         if (found->driver == attempt->driver && address_of(found) == address_of(attempt))
             return true;
         if (search_attempts_same(found, attempt))
             return true;
-        if (is_serial(search) &&
+        if (serial &&
             (found->baud != attempt->baud || strcmp(found->framing, attempt->framing) != 0))
             return true;
     }

@@ -180,11 +180,6 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
     errno = err;
 }
 
-static int open_again(void)
-{
-    return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-}
-
 void log_never_wait(struct ev_loop *loop)
 {
     struct stat found;
@@ -193,7 +188,7 @@ void log_never_wait(struct ev_loop *loop)
     if (S_ISSOCK(found.st_mode)) {
         output.how = ON_A_SOCKET;
     } else if (S_ISFIFO(found.st_mode) || S_ISCHR(found.st_mode)) {
-        const int fd = open_again();
+        const int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         output.how = fd >= 0 ? OPENED_AGAIN : SHARED;
         output.fd = fd >= 0 ? fd : STDERR_FILENO;
     }

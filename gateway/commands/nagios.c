@@ -84,12 +84,6 @@ static int say_unknown(const char *format, ...)
 
 /* ---- the call ---- */
 
-static bool value_is_there(const char *name)
-{
-    struct value_ref ref;
-    return value_find(name, &ref);
-}
-
 static int add_rule(struct check *check, const char *text, enum state level)
 {
     struct rule *rule = &check->rules[check->rule_count];
@@ -101,7 +95,8 @@ static int add_rule(struct check *check, const char *text, enum state level)
         return say_unknown("'%s' is no rule; expected VALUE=RANGE such as soc_percent=30:", text);
     memcpy(rule->name, text, size);
     rule->name[size] = '\0';
-    if (!value_is_there(rule->name)) {
+    struct value_ref ref;
+    if (!value_find(rule->name, &ref)) {
         char hint[SUGGEST_HINT_SIZE], name[VALUE_NAME_SIZE];
         static char names[512][VALUE_NAME_SIZE];
         struct suggest suggest;

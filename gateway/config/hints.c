@@ -151,15 +151,9 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
 
 /* ---- makes of batteries ---- */
 
-/* "jk" of jk-pb and of jk02. */
-static size_t family_size(const char *name)
-{
-    return strcspn(name, "-0123456789");
-}
-
 static bool is_of_make(const struct bms_driver *driver, const char *word)
 {
-    size_t family = family_size(driver->name);
+    size_t family = strcspn(driver->name, "-0123456789"); /* "jk" of jk-pb and of jk02 */
     return strncasecmp(word, driver->name, strlen(word)) == 0 ||
            strncasecmp(word, driver->name, family) == 0 || strcasestr(driver->title, word);
 }

@@ -17,11 +17,6 @@
 /* Registers that a message is about: those of items [first, end) that `wanted` picks. */
 typedef bool picks(const struct push_item *item, const struct push_item *like, double now);
 
-static unsigned size_of(const struct push_item *item)
-{
-    return map_types[item->write->type].registers;
-}
-
 /* "registers 5, 100 to 103": as many as there is room for. */
 static const char *list_registers(const struct push_item *first, const struct push_item *end,
                                   picks *wanted, const struct push_item *like, double now,
@@ -37,7 +32,7 @@ static const char *list_registers(const struct push_item *first, const struct pu
         }
         unsigned from = first->write->address, to = from;
         for (; first < end && wanted(first, like, now) && first->write->address == to; first++)
-            to += size_of(first);
+            to += map_types[first->write->type].registers;
         registers += to - from;
         if (used + 24 > sizeof runs_text) {
             snprintf(runs_text + used, sizeof runs_text - used, ", ...");

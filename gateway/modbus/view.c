@@ -304,16 +304,11 @@ static uint16_t watch(struct view *view, const struct source *source)
     return n;
 }
 
-/* Texts are values as well: who they are of may not be there any more. */
-static bool text_lasts(enum view_text text)
-{
-    return text == VIEW_DRIVER || text == VIEW_PACK_NAME;
-}
-
 static bool term_lasts(const struct view_register *config, const struct view_term *term)
 {
+    /* Texts are values as well: who they are of may not be there any more. */
     if (config->type == REG_STRING)
-        return text_lasts(config->text);
+        return config->text == VIEW_DRIVER || config->text == VIEW_PACK_NAME;
     return term->what != VIEW_VALUE || value_traits(&term->value).is_status;
 }
 

@@ -11,14 +11,11 @@
 
 #define SHRINK_S 600.0 /* of another identity, until what it lacks is taken away */
 
-static bool has_switches(const struct mqtt *mqtt, const struct mqtt_pack *pack)
-{
-    return mqtt->config->switching && pack->pack->source.writable && !pack->pack->source.members;
-}
-
 struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack *pack)
 {
-    return entity_allowed(mqtt->config->entities, has_switches(mqtt, pack));
+    const struct source *source = &pack->pack->source;
+    bool switches = mqtt->config->switching && source->writable && !source->members;
+    return entity_allowed(mqtt->config->entities, switches);
 }
 
 static unsigned identity_of(const struct source *source)

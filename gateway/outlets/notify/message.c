@@ -139,11 +139,6 @@ static void add_values(struct text *text, const struct source *source, enum deta
         text_format(text, ", %.1f A", values->value[CURRENT_A]);
 }
 
-static const char *kind_of(const struct source *source)
-{
-    return source->members ? "bank" : "pack";
-}
-
 static void add_subject(struct text *text, const struct happening *happening,
                         const struct notify_config *config)
 {
@@ -219,8 +214,8 @@ void message_of(struct message *message, const struct happening *happening,
         text_add(&title, "still: ");
     add_subject(&title, happening, config);
     struct text text = text_in(message->text, sizeof message->text);
-    text_format(&text, "%s %s of gateway %s: ", kind_of(source), source->name, gateway);
-    message->text[0] = source->members ? 'B' : 'P';
+    text_format(&text, "%s %s of gateway %s: ", source->members ? "Bank" : "Pack", source->name,
+                gateway);
     add_subject(&text, happening, config);
     add_times(&text, happening, time);
     if (fresh)

@@ -105,7 +105,7 @@ class House:
                      3: self.client.read_holding_registers, 4: self.client.read_input_registers}
         blocks = []
         for function, address, count in BLOCKS:
-            response = functions[function](address, count, slave=unit)
+            response = functions[function](address, count=count, slave=unit)
             assert not response.isError(), (unit, function, address, response)
             blocks.append([int(v) for v in (response.bits[:count] if function <= 2 else response.registers)])
         return blocks

@@ -68,7 +68,7 @@ def connect(gateway, host):
 
 def ask(client, function, unit, address, count):
     read = client.read_holding_registers if function == 3 else client.read_input_registers
-    response = read(address, count, slave=unit)
+    response = read(address, count=count, slave=unit)
     return response.exception_code if response.isError() else response.registers
 
 

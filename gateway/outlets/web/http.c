@@ -51,7 +51,6 @@ struct http {
     struct client *all;
     struct client_list unused, clients;
     unsigned count; /* that were not cut */
-    struct client *coming;
     ev_io readable;
     ev_prepare prepare;
     ev_check turned;
@@ -261,9 +260,35 @@ static void tell_refused(struct http *http, const struct sockaddr *peer, const c
     log_warn("web: client %s %s", address_format_host(peer, text), why);
 }
 
+static void forget(struct http *http, struct client *client)
+{
+    if (!client->cut)
+        http->count--;
+    if (client->response)
+        MHD_destroy_response(client->response);
+    client->response = NULL;
+    TAILQ_REMOVE(&http->clients, client, entry);
+    TAILQ_INSERT_HEAD(&http->unused, client, entry);
+}
+
+/* Whom the library has not begun with yet. */
+static struct client *find_waiting(const struct http *http, int fd)
+{
+    struct client *client;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    if (client->fd == fd && !client->request.connection)
+        return client;
+    return NULL;
+}
+
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
 {
     struct http *http = data;
+    /* From its version 1.0 on the library begins with a connection in its next turn only. Should it not be able to then, it has
+     * closed the socket and told nobody, and this is another one of that number. */
+    struct client *gone = find_waiting(http, fd);
+    if (gone)
+        forget(http, gone);
     const struct sockaddr *address = (const struct sockaddr *) peer;
     bool is_proxy = false;
     if (!http->settings.admit(http->settings.data, address, &is_proxy)) {
@@ -287,16 +312,12 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
         grow_old(client, http->listeners.since);
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     http->count++;
-    http->coming = client;
     const socklen_t size =
         peer->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES && http->coming) {
-        /* The library has closed the socket and told nobody. */
-        http->coming = NULL;
-        http->count--;
-        TAILQ_REMOVE(&http->clients, client, entry);
-        TAILQ_INSERT_HEAD(&http->unused, client, entry);
-    }
+    /* Where it refuses, it has closed the socket, and has told so only if it had begun. */
+    if (MHD_add_connection(http->daemon, fd, address, size) != MHD_YES &&
+        (gone = find_waiting(http, fd)))
+        forget(http, gone);
     ev_idle_start(http->loop, &http->at_once);
 }
 
@@ -306,22 +327,17 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 {
     struct http *http = data;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        *own = http->coming;
-        if (http->coming)
-            http->coming->request.connection = connection;
-        http->coming = NULL;
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        struct client *client = info ? find_waiting(http, info->connect_fd) : NULL;
+        *own = client;
+        if (client)
+            client->request.connection = connection;
         return;
     }
-    struct client *client = *own;
-    if (!client)
+    if (!*own)
         return;
-    if (!client->cut)
-        http->count--;
-    if (client->response)
-        MHD_destroy_response(client->response);
-    client->response = NULL;
-    TAILQ_REMOVE(&http->clients, client, entry);
-    TAILQ_INSERT_HEAD(&http->unused, client, entry);
+    forget(http, *own);
     listeners_resume(&http->listeners);
 }
 

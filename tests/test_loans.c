@@ -15,6 +15,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +49,8 @@ struct scene {
     double late_s;         /* after the request, */
     unsigned ours, theirs; /* each so many of ours, or theirs; 0: none */
     bool other_words; /* the program asks for something else than what comes first in a cycle */
-    bool rarely;      /* it does not matter how often the program is answered */
+    unsigned burst;   /* the program sends so many at once; 0: one */
+    bool rarely;      /* it does not matter how often the program is answered, and we are */
 };
 
 struct answer {
@@ -145,29 +147,30 @@ static bool is_of_program(const struct bench *bench, const uint8_t *request, siz
     return bench->has_line && size == loan->size && memcmp(request, loan->bytes, size) == 0;
 }
 
-static void answer(struct bench *bench, const uint8_t *request, size_t size, bool theirs)
+/* How many of the bytes it is through with. */
+static size_t answer(struct bench *bench, const uint8_t *request, size_t size, bool theirs)
 {
     const struct scene *scene = bench->scene;
     const unsigned number = theirs ? ++bench->their_requests : ++bench->our_requests;
     const unsigned each = theirs ? scene->theirs : scene->ours;
     const bool late = each > 0 && number % each == 0;
-    if (bench->waiting == QUEUE)
-        return;
+    assert_true(bench->waiting < QUEUE);
     struct answer *next = &bench->answers[bench->waiting];
     next->theirs = theirs;
     next->out.size = 0;
-    bench->far.driver->emulate(&bench->far, theirs ? &bench->theirs : &bench->ours, request, size,
-                               &next->out);
+    const size_t passed = bench->far.driver->emulate(
+        &bench->far, theirs ? &bench->theirs : &bench->ours, request, size, &next->out);
     if (next->out.size == 0)
-        return;
+        return passed;
     next->at = clock_now() + (late ? scene->late_s : ANSWER_S);
     if (bench->waiting > 0)
         next->at = fmax(next->at, next[-1].at);
     remember(bench, next);
     bench->waiting++;
+    return passed;
 }
 
-/* Requests come one at a time. */
+/* Requests come one at a time, or as many as the program sends at once. */
 static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
@@ -179,9 +182,9 @@ static void on_heard(struct ev_loop *loop, ev_io *io, int revents)
         bench->peer = -1;
         bench->waiting = bench->scene->way == BY_TCP ? 0 : bench->waiting;
     }
-    if (size > 0)
-        answer(bench, bench->heard, (size_t) size,
-               is_of_program(bench, bench->heard, (size_t) size));
+    const bool theirs = size > 0 && is_of_program(bench, bench->heard, (size_t) size);
+    for (size_t at = 0, passed = 1; size > 0 && passed > 0 && at < (size_t) size; at += passed)
+        passed = answer(bench, bench->heard + at, (size_t) size - at, theirs);
 }
 
 static void attach(struct bench *bench, int fd)
@@ -198,6 +201,8 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
     struct bench *bench = io->data;
     int fd = accept(io->fd, NULL, NULL);
     assert_true(fd >= 0);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1},
+               sizeof(int)); /* the kernel's clock is not turned */
     if (bench->peer >= 0) {
         ev_io_stop(loop, &bench->hearing);
         close(bench->peer);
@@ -305,13 +310,15 @@ static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
     bms = bench->poller->bms;
     if (bench->lent || (request.size == 0 && !driver->build(&bms, step, &request)))
         return;
-    bench->loan = (struct loan){.size = request.size,
+    const unsigned times = bench->scene->burst > 0 ? bench->scene->burst : 1;
+    bench->loan = (struct loan){.size = times * request.size,
                                 .begun = on_begun,
                                 .received = on_received,
                                 .done = on_done,
                                 .data = bench,
                                 .given_at = clock_now()};
-    memcpy(bench->loan.bytes, request.bytes, request.size);
+    for (unsigned i = 0; i < times; i++)
+        memcpy(bench->loan.bytes + i * request.size, request.bytes, request.size);
     bench->lent = line_lend(bench->line, &bench->loan);
     bench->asked += bench->lent;
 }
@@ -378,9 +385,9 @@ static bool play(const struct scene *scene)
     const double end = clock_now() + RUN_S;
     while (clock_now() < end)
         ev_run(bench.loop, EVRUN_ONCE);
-    const bool good = bench.ours_got == 0 && bench.theirs_taken == 0 && bench.published > 0 &&
-                      bench.longest_s <= LOAN_VALID_S &&
-                      bench.answered > (scene->rarely ? 1 : RUN_S / 6);
+    const bool good = bench.ours_got == 0 && bench.theirs_taken == 0 &&
+                      (bench.published > 0 || scene->rarely) && bench.longest_s <= LOAN_VALID_S &&
+                      bench.answered > (scene->rarely ? 0 : RUN_S / 6);
     print_message("%-15s %-13s %4.1f s late, each %2u of ours, each %2u of theirs: %3u of %3u "
                   "answered, waited %.1f s at most, %u of ours among them; %2u published, %u "
                   "theirs%s\n",
@@ -391,15 +398,16 @@ static bool play(const struct scene *scene)
     return good;
 }
 
-/* Much later than the line could be silent for each time: ours beside the same and other words of the program's, and the program's. */
+/* Much later than the line could be silent for each time: ours beside the same and other words of the program's, and the
+ * program's, of which several can be open. */
 static void keeps_back_what_comes_very_late(void **state)
 {
     (void) state;
     static const double late_s[] = {1.5, 4, 10};
     static const struct {
-        unsigned ours, theirs;
+        unsigned ours, theirs, burst;
         bool other_words;
-    } cases[] = {{17, 0, false}, {17, 0, true}, {0, 5, false}};
+    } cases[] = {{17, 0, 0, false}, {17, 0, 0, true}, {0, 5, 0, false}, {0, 17, 3, false}};
     unsigned wrong = 0;
     for (size_t d = 0; bms_drivers[d]; d++) {
         const char *only = getenv("DRIVER");
@@ -413,6 +421,7 @@ static void keeps_back_what_comes_very_late(void **state)
                                                .late_s = late_s[l],
                                                .ours = cases[c].ours,
                                                .theirs = cases[c].theirs,
+                                               .burst = cases[c].burst,
                                                .other_words = cases[c].other_words,
                                                .rarely = true});
     }

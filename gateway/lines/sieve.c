@@ -27,7 +27,7 @@ static const struct sieve_open *last_of(const struct sieve *sieve, const struct 
 
 static bool is_too_old(const struct sieve_open *open, double now)
 {
-    return now - open->at > SIEVE_DEAD_S;
+    return now - open->at > SIEVE_OLD_S;
 }
 
 /* What is too old goes, and if that is not enough, the oldest one of a pack of which there is another one. */
@@ -141,6 +141,17 @@ static void settle(struct sieve *sieve, unsigned index, bool whole, double now)
     sieve->count = kept;
 }
 
+/* What was asked by somebody else may have any answer, and may not even be one request: an earlier one of his of the same pack comes first. */
+static unsigned first_foreign(const struct sieve *sieve, unsigned index, double now)
+{
+    for (unsigned i = 0; i < index; i++) {
+        const struct sieve_open *open = &sieve->open[i];
+        if (open->foreign && open->poller == sieve->open[index].poller && !is_too_old(open, now))
+            return i;
+    }
+    return index;
+}
+
 /* The first request that what stands there can be the answer to; `count`: none. *passed: how many bytes that are, or can be passed
  * over; 0: more are needed to tell. */
 static unsigned find_request(const struct sieve *sieve, const uint8_t *bytes, size_t size,
@@ -158,7 +169,7 @@ static unsigned find_request(const struct sieve *sieve, const uint8_t *bytes, si
         if (is_answer(result) || (open->foreign && frame)) {
             *passed = span.size;
             *whole = result != BMS_PARTIAL;
-            return i;
+            return first_foreign(sieve, i, now);
         }
         more |= span.kind == BMS_MORE;
         if (span.kind != BMS_MORE && span.size > 0 && span.size < least)
@@ -287,7 +298,7 @@ size_t sieve_end(struct sieve *sieve, const uint8_t **his)
     sieve->size = 0;
     /* Of packs that answer: as long as they take has passed. */
     for (unsigned i = sieve->count; i > 0; i--)
-        if (!isnan(sieve->open[i - 1].late_s))
+        if (!sieve->open[i - 1].foreign && !isnan(sieve->open[i - 1].late_s))
             drop(sieve, i - 1);
     return size;
 }

@@ -21,7 +21,8 @@
 #include "lend.h"
 
 #define SIEVE_MOST 32     /* requests; of more, the last ones */
-#define SIEVE_DEAD_S 12.0 /* no pack is known to answer after more than some seconds */
+#define SIEVE_DEAD_S 12.0 /* no pack is known to answer after more than some seconds, */
+#define SIEVE_OLD_S 15.0  /* and what was asked so long ago is not answered any more */
 
 struct sieve_open {
     struct poller *poller; /* whom it was for */

@@ -122,13 +122,14 @@ def home_assistant_is_a_part_of_the_generated():
 # ---- the table of protocols ----
 
 def drivers_in_source():
-    """name -> (baud, has switches), as the structs at the end of the drivers' files say."""
+    """name -> (baud or "-", has switches), as the structs at the end of the drivers' files say."""
     drivers = {}
     for path in glob.glob("bms/**/*.c", recursive=True):
         with open(path, encoding="utf-8") as source:
             for body in re.findall(r"^const struct bms_driver \w+ = \{\n(.*?)^\};", source.read(), re.M | re.S):
                 name = re.search(r'\.name = "([^"]+)"', body)[1]
-                drivers[name] = (re.search(r"\.baud = (\d+)", body)[1], ".control = " in body)
+                baud = "-" if ".advertises = " in body else re.search(r"\.baud = (\d+)", body)[1]
+                drivers[name] = (baud, ".control = " in body)
     return drivers
 
 

@@ -55,7 +55,9 @@ def tells_everything():
         assert json.loads(run("status", "--control", gateway.folder + "/control", "--json"))["version"] == found["version"]
 
         server.stop()
-        stale = await_that(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"])
+        # On a busy host it can be old before the first request was left unanswered.
+        stale = await_that(lambda: link.ask("status"), lambda s: not named(s["packs"], "a", "pack")["fresh"] and
+                           "error" in named(s["packs"], "a", "pack"))
         pack = named(stale["packs"], "a", "pack")
         assert "voltage_v" not in pack and pack["error"] and pack["age_s"] > 0 and pack["cells"] == 8, pack
 

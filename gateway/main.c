@@ -76,6 +76,12 @@ int main(int argc, char **argv)
     signal(SIGXFSZ,
            SIG_IGN); /* a state file that is not allowed to grow is an error like a full disk */
     const char *name = argc > 1 ? argv[1] : "";
+    char help[] = "--help", *list[] = {argv[0], argc > 2 ? argv[2] : help, help, NULL};
+    if (strcmp(name, "help") == 0 && argc > 2) {
+        name = argv[2];
+        argc = 3;
+        argv = list;
+    }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
         return EXIT_DONE;

@@ -1010,7 +1010,7 @@ static const struct {
      "f:3: 'unit' is '300'; " UNIT_EXPECTED
      "f:4: unknown key 'unti' in [pack p]; did you mean 'unit'?\n"
      "f:5: warning: [line a] has no pack and stays unused\n"
-     "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:\n"
+     "f:6: 'port' is 'com1'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; `packgate probe` lists the serial ports that there are\n"
      "f:9: 'base' is '-1'; expected a whole number from 0 to 65535\n"
      "f:10: 'poll' is '5'; expected a duration from 100ms to 1h, such as 500ms, 1.5s, 2m or 1h; did you mean '5s'?\n"},
 };
@@ -1162,6 +1162,12 @@ static void test_hints(void **state)
         {PACK_P "poll = \"5s\"\n",                "leave the quotes out"},
         {"[line a]\nport = 'tcp://h:1'\n",       "leave the quotes out"},
         {"[line a]\nport = /dev/ttyUSB0\n",      "did you mean 'serial:/dev/ttyUSB0'?"},
+        {"[line a]\nport = ttyUSB0\n",           "did you mean 'serial:/dev/ttyUSB0'?"},
+        {"[line a]\nport = serial:ttyUSB0\n",    "did you mean 'serial:/dev/ttyUSB0'?"},
+        {"[line a]\nport = COM3\n",              "; `packgate probe` lists the serial ports"},
+        {"[line a]\nport = tcp:192.0.2.7:4196\n", "did you mean 'tcp://192.0.2.7:4196'?"},
+        {"[line a]\nport = socket://192.0.2.7:4196\n", "did you mean 'tcp://192.0.2.7:4196'?"},
+        {"[line a]\nport = tcp://192.0.2.7\n",   "; the TCP port of the serial server is missing behind 192.0.2.7"},
         {"[line a]\nport = a4:c1:38:00:00:01\n", "did you mean 'ble:a4:c1:38:00:00:01'?"},
         {"[line a]\nport = 192.0.2.7:4196\n",    "did you mean 'tcp://192.0.2.7:4196'?"},
         {"[push x]\ntarget = 192.0.2.7\n",       "did you mean 'tcp://192.0.2.7:502'?"},

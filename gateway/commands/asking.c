@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* What the commands have in common that ask a running gateway. */
 #include "asking.h"
+#include "command.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 static void complain(const struct asking *asking, const struct control_link *link)
 {
@@ -14,6 +18,15 @@ static void complain(const struct asking *asking, const struct control_link *lin
 bool asking_open(const struct asking *asking, struct control_link *link)
 {
     char path[PORT_SIZE];
+    *link = (struct control_link){.fd = -1};
+    /* The usual file may be missing, or closed to this user, where the gateway runs in a container. Another one was
+     * named by the user: without it a gateway would be asked that is not meant. */
+    if (!asking->control && strcmp(asking->config, CONFIG_DEFAULT) != 0 &&
+        access(asking->config, R_OK) < 0) {
+        fprintf(stderr, "packgate %s: %s: cannot be opened: %s\n", asking->command, asking->config,
+                strerror(errno));
+        return false;
+    }
     if (!asking->control)
         control_path(asking->config, path);
     bool open = control_link_open(link, asking->control ? asking->control : path);

@@ -306,7 +306,7 @@ int command_check(int argc, char **argv)
         }
     }
     if (argc - optind > 1) {
-        fputs(usage, stderr);
+        fprintf(stderr, "packgate check: expected one FILE\n\n%s", usage);
         return EXIT_USAGE;
     }
     if (optind < argc)

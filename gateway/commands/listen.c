@@ -95,7 +95,8 @@ int command_listen(int argc, char **argv)
         }
     }
     if (argc - optind != 1) {
-        fputs(usage, stderr);
+        fprintf(stderr, "packgate listen: expected the name of one line of the configuration\n\n%s",
+                usage);
         return EXIT_USAGE;
     }
     return listen_to(&asking, argv[optind], with_time);

@@ -21,7 +21,8 @@ static void print_usage(FILE *out)
           "has taken it.\n\n"
           "  -t, --test NAME     the section\n"
           "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
-          "  -h, --help\n",
+          "  -h, --help\n"
+          "Exit status: 0 when it was sent, 1 when not, 2 for a wrong call.\n",
           out);
 }
 
@@ -44,6 +45,8 @@ int command_notify(int argc, char **argv)
         }
     }
     if (!name || optind < argc) {
+        fprintf(stderr,
+                "packgate notify: expected --test and the NAME of a section [notify NAME]\n\n");
         print_usage(stderr);
         return EXIT_USAGE;
     }

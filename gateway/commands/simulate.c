@@ -80,6 +80,12 @@ static bool wrong(const char *what, const char *text, const char *expected)
     return false;
 }
 
+static bool missing(const char *option, const char *why)
+{
+    fprintf(stderr, "packgate simulate: %s is missing: %s (--help says more)\n", option, why);
+    return false;
+}
+
 static bool take_int(const char *name, const char *text, int min, int max, int *out)
 {
     char expected[60];
@@ -126,9 +132,10 @@ static bool take_addresses(struct arguments *arguments)
 static bool take_map(struct arguments *arguments)
 {
     const bool wanted = arguments->driver == &modbus_user_driver;
-    if (wanted != (arguments->map != NULL))
-        return wrong("--map", arguments->map ? arguments->map : "",
-                     "it goes with protocol modbus, and that with it");
+    if (wanted && !arguments->map)
+        return missing("--map FILE", "it says which registers the board has");
+    if (!wanted && arguments->map)
+        return wrong("--map", arguments->map, "only protocol modbus has a map");
     if (!wanted)
         return true;
     struct mistakes mistakes = {0};
@@ -153,7 +160,7 @@ static bool check_order(struct arguments *arguments)
 {
     char error[200], hint[HINT_SIZE], unknown[HINT_SIZE + 40];
     if (!arguments->protocol)
-        return wrong("no", "--protocol", "nothing to emulate");
+        return missing("--protocol NAME", "nothing to emulate");
     arguments->driver = strcmp(arguments->protocol, modbus_user_driver.name) == 0
                             ? &modbus_user_driver
                             : bms_driver_find(arguments->protocol);
@@ -173,7 +180,7 @@ static bool check_order(struct arguments *arguments)
     if (!simulator_check(arguments->options, error, sizeof error))
         return wrong("--options", arguments->options, error);
     return arguments->tcp || arguments->pty || arguments->print_values ||
-           wrong("no", "--tcp or --pty", "nowhere to serve it");
+           missing("--tcp PORT or --pty", "nowhere to serve it");
 }
 
 /* Returns -1, or the exit status when there is nothing to be done. */

@@ -122,7 +122,8 @@ int command_tunnel(int argc, char **argv)
         }
     }
     if (argc - optind != (for_s < 0 ? 0 : 1)) {
-        fputs(usage, stderr);
+        fprintf(stderr, "packgate tunnel: expected %s\n\n%s",
+                for_s < 0 ? "--for TIME or --close behind NAME" : "the NAME of one tunnel", usage);
         return EXIT_USAGE;
     }
     struct control_link link;

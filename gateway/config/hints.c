@@ -122,6 +122,33 @@ static bool hint_unusable(const struct config_key *key, const char *text, char o
     return propose(key, guess, out);
 }
 
+/* A device without its folder, the port of another system, a URL of another kind, a serial server without the number of
+ * its port. */
+static bool hint_port(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    char guess[PORT_SIZE + 32];
+    const char *device = strncmp(text, "serial:", 7) == 0 ? text + 7 : text;
+    if (strncasecmp(device, "com", 3) == 0 && strspn(device + 3, "0123456789") > 0) {
+        snprintf(out, HINT_SIZE, "; `packgate probe` lists the serial ports that there are");
+        return true;
+    }
+    if (strncmp(device, "tty", 3) == 0) {
+        snprintf(guess, sizeof guess, "serial:/dev/%s", device);
+        return propose(key, guess, out);
+    }
+    const char *slashes = strstr(text, "://");
+    const char *host = slashes ? slashes + 3 : strncmp(text, "tcp:", 4) == 0 ? text + 4 : NULL;
+    if (!host)
+        return false;
+    snprintf(guess, sizeof guess, "tcp://%s", host);
+    if (propose(key, guess, out))
+        return true;
+    if (!*host || strchr(host, ':') || strchr(host, '/'))
+        return false;
+    snprintf(out, HINT_SIZE, "; the TCP port of the serial server is missing behind %.60s", host);
+    return true;
+}
+
 /* With what is most often missing before or behind them. */
 static bool hint_address(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
@@ -139,6 +166,8 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
         snprintf(guess, sizeof guess, "ble:%s", text);
         return propose(key, guess, out);
     }
+    if (key->type == &type_port && hint_port(key, text, out))
+        return true;
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         const char *middle =
             key->type == &type_listen && strncmp(text, "*:", 2) == 0 ? text + 2 : text;

@@ -246,7 +246,8 @@ static const struct config_key pack_keys[] = {
      .otherwise = "none",
      .on_change = CHANGE_LINE,
      .help = "For protocol modbus: the file that says what stands in which register of the BMS; docs/modbus-map.md "
-             "describes it."},
+             "describes it. A path that does not begin with / counts from the folder in which the gateway is started, "
+             "which for the service is /."},
     {.name = "unit", PACK(unit), .type = &type_int, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
     {.name = "poll", PACK(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,

@@ -33,6 +33,30 @@ def read_says_what_is_missing():
     expect(2, "'house' is the name of a pack in the configuration", "read", "--port", "sim:", "--protocol", "daly", "house")
 
 
+def says_what_a_call_lacks():
+    expect(2, "packgate notify: expected --test and the NAME of a section [notify NAME]", "notify", "phone")
+    expect(2, "packgate listen: expected the name of one line", "listen")
+    expect(2, "packgate tunnel: expected --for TIME or --close", "tunnel", "shed")
+    expect(2, "packgate tunnel: expected the NAME of one tunnel", "tunnel", "--close")
+    expect(2, "packgate check: expected one FILE", "check", "a", "b")
+    expect(2, "packgate simulate: --protocol NAME is missing", "simulate", "--tcp", "0")
+    expect(2, "packgate simulate: --tcp PORT or --pty is missing", "simulate", "--protocol", "daly")
+    expect(2, "packgate simulate: --map FILE is missing", "simulate", "--protocol", "modbus", "--tcp", "0")
+    expect(2, "packgate simulate: --map '/x': only protocol modbus has a map", "simulate", "--protocol", "daly", "--map", "/x", "--tcp", "0")
+
+
+def asks_no_other_gateway_than_the_named_one():
+    for command in ["status"], ["health"], ["listen", "shed"], ["send", "shed", "00"], ["tunnel"]:
+        expect(1, f"packgate {command[0]}: /nowhere/packgate.ini: cannot be opened: No such file or directory", *command,
+               "-c", "/nowhere/packgate.ini")
+
+
+def help_of_a_command():
+    assert call("help", "read").stdout == call("read", "--help").stdout != ""
+    assert call("help").stdout == call("--help").stdout != ""
+    expect(2, "unknown command 'red'; did you mean 'read'?", "help", "red")
+
+
 def speaks_of_options():
     expect(2, "packgate probe: PORT: 'port' is '127.0.0.1:6126'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:; "
            "did you mean 'tcp://127.0.0.1:6126'?", "probe", "127.0.0.1:6126")
@@ -125,4 +149,5 @@ def mistakes_have_their_priority_in_the_journal():
         assert "'baud' has no effect" in lines[0] and lines[0].startswith("<4>" if run else wrong), lines
 
 
-main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, speaks_of_options, knows_makes])
+main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
+      asks_no_other_gateway_than_the_named_one, help_of_a_command, speaks_of_options, knows_makes])

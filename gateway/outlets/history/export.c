@@ -130,9 +130,10 @@ static bool find_pack(struct query *query, struct export *export, char *only, si
         return true;
     }
     if (count == 0)
-        fprintf(stderr,
-                "packgate: nothing is remembered there yet; rows are written each `commit`, "
-                "every 10 minutes without that key\n");
+        fprintf(
+            stderr,
+            "packgate: nothing is remembered there yet; ask again a minute after the start of the "
+            "gateway, or after its first `commit` (10 minutes) if it cannot be asked itself\n");
     else if (export->pack)
         fprintf(stderr, "packgate: nothing is remembered of '%s'; there is", export->pack);
     else

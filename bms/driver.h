@@ -145,7 +145,8 @@ struct bms_guide {
     const char *setting; /* what is set in the maker's app or on the board; "": nothing */
     const char *address; /* what its range leaves open, the names of its variants; "": nothing */
     const char
-        *switching; /* which of its variants can switch a MOS; NULL: all, if the driver can */
+        *switching;     /* which of its variants can switch a MOS; NULL: all, if the driver can */
+    const char *unseen; /* what no search sees and its owner has to set; NULL: nothing */
 };
 
 /* A setting that can be written, and what may be set. The value of the pack with the same id is

@@ -202,6 +202,8 @@ static void write_title(const struct found_pack *pack, FILE *out)
     fprintf(out, "; %s, ", pack->driver->title);
     found_print_values(&pack->values, out);
     fputc('\n', out);
+    if (pack->driver->guide.unseen)
+        fprintf(out, "; %s\n", pack->driver->guide.unseen);
 }
 
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out)

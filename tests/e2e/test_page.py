@@ -401,10 +401,10 @@ if __name__ == "__main__":
         finally:
             Browser.close()
         sys.exit()
-    # Half of them share one gateway and look at it in turn; the others have their own.
-    main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent,
-           fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
+    # Those of the first two rows share the gateway of their row and look at it in turn; the others have their own.
+    main([[shows_what_is_and_says_what_is_old, asks_where_the_stream_is_held_back, values_that_came_early_are_older, says_when_the_gateway_is_silent],
+          [fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],
           [shows_64_packs, fills_a_wall, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
-           shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=2, close=close)
+           shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=3, close=close)

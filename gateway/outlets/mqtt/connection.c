@@ -132,10 +132,14 @@ static const char *describe(const struct connection *connection, int error)
     switch (error) {
     case MOSQ_ERR_EAI:
         return "its name cannot be looked up";
-    case MOSQ_ERR_TLS:
-        return connection->library[0] ? connection->library : "the encryption failed";
     case MOSQ_ERR_ERRNO:
-        return errno ? strerror(errno) : "the connection failed";
+        /* So does 2.0.21 call an encryption that failed. */
+        if (!connection->tls || errno != EPROTO)
+            return errno ? strerror(errno) : "the connection failed";
+        /* fall through */
+    case MOSQ_ERR_TLS:
+        /* Without a word of the encryption itself it was the socket's. */
+        return connection->library[0] ? connection->library : "the connection was refused or reset";
     case MOSQ_ERR_CONN_LOST:
         return "the connection was lost";
     case MOSQ_ERR_CONN_REFUSED:

@@ -26,7 +26,8 @@
 
 #include "turned_clock.h"
 
-#define LOOK_S 0.05
+#define LOOK_S                                                                                     \
+    0.1 /* and right behind each publication; the clock in the values has ticks of 0.25 s */
 #define PACKS_MOST 4
 #define STALE_S 10.0
 #define TICK_S 0.25     /* what the clock in the values can tell apart */

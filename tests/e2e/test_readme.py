@@ -151,8 +151,7 @@ def tables_have_all_protocols():
     assert set(known) == set(table), (known.keys(), table.keys())
     for name, low, high, variants in listed:
         _, _, baud, _, address, switch, _ = table[name]
-        # What is heard over the air has no rate.
-        assert baud == ("-" if name == "victron-ble" else known[name][0]), (name, baud)
+        assert baud == known[name][0], (name, baud)
         assert (f"{low}…{high}" if low else "one to a line") in address, (name, address)
         assert all(f"`{variant}`" in address for variant in variants.split()), (name, address)
         assert (switch != "no") == known[name][1], (name, switch)

@@ -184,7 +184,8 @@ static void test_mistakes(void **state)
         {"read holding 0 4\nvoltage_v 0 u17\n", "'u17' is no type; expected one of u16"},
         {"read holding 0 4\nvoltage_v 0\n", "'' is no type"},
         {"read holding 0 4\nvoltage_v 0 u16 scale\n", "'' is no number"},
-        {"read holding 0 4\nvoltage_v 0 u16 scale 0\n", "expected scale (not 0)"},
+        {"read holding 0 4\nvoltage_v 0 u16 scale 0\n",
+         "'scale' is 0; expected another number, such as 0.01 (with a point)"},
         {"read holding 0 4\nvoltage_v 0 u16 scale nan\n", "'nan' is no number"},
         {"read holding 0 4\nvoltage_v 0 u16 times 2\n", "'times' is not known"},
         {"read holding 0 4\nvoltage_v 0 u16 count 2\n", "expected a whole number from 1 to 1"},
@@ -331,12 +332,25 @@ static void test_configuration(void **state)
     }
 }
 
+/* As an editor of Windows writes it. */
+static void test_windows(void **state)
+{
+    (void) state;
+    struct mistakes mistakes = {0};
+    struct modbus_user *map =
+        modbus_map_parse("\xEF\xBB\xBFread holding 0 4\r\nvoltage_v\t0 u16\r\n", "m", 1, &mistakes);
+    assert_non_null(map);
+    assert_int_equal(map->value_count, 1);
+    free(map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_example),       cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_mistakes),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_configuration), cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_windows), cmocka_unit_test(test_example),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,7 +210,11 @@ static bool take_option(struct reader *reader, unsigned n, struct modbus_value *
         complain(reader, "'%s' is no number", word_at(reader, n + 1));
         return false;
     }
-    if (strcmp(word, "scale") == 0 && number != 0) {
+    if (strcmp(word, "scale") == 0 && number == 0) {
+        complain(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
+        return false;
+    }
+    if (strcmp(word, "scale") == 0) {
         value->divisor = divisor_of(number);
         return true;
     }
@@ -221,8 +225,7 @@ static bool take_option(struct reader *reader, unsigned n, struct modbus_value *
     else if (strcmp(word, "max") == 0)
         value->highest = number;
     else {
-        complain(reader,
-                 "'%s' is not known; expected scale (not 0), offset, count, counted, min or max",
+        complain(reader, "'%s' is not known; expected scale, offset, count, counted, min or max",
                  word);
         return false;
     }
@@ -492,6 +495,9 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
         return NULL;
     }
     reader.map->contents = sum_text(text);
+    if (strncmp(text, "\xEF\xBB\xBF", 3) ==
+        0) /* the mark that editors of Windows begin a file with */
+        text += 3;
     take_text(&reader, text);
     if (reader.wrong == 0 && reader.fast == 0)
         complain(&reader, "no 'read' row that is not slow; expected one, as 'read holding 0 40'");

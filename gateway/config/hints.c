@@ -178,6 +178,15 @@ static bool hint_address(const struct config_key *key, const char *text, char ou
     return false;
 }
 
+/* Most programs take a broker without a scheme, or call it tcp://. */
+static bool hint_broker(const struct config_key *key, const char *text, char out[HINT_SIZE])
+{
+    char guess[PORT_SIZE + 16];
+    const char *scheme = strstr(text, "://");
+    snprintf(guess, sizeof guess, "mqtt://%s", scheme ? scheme + 3 : text);
+    return strcmp(key->name, "broker") == 0 && propose(key, guess, out);
+}
+
 /* ---- makes of batteries ---- */
 
 static bool is_of_make(const struct bms_driver *driver, const char *word)
@@ -230,7 +239,8 @@ const char *config_hint(const struct config_key *key, const char *text, char out
 {
     out[0] = '\0';
     if (hint_quotes(text, out) || hint_duration(key, text, out) || hint_yes_or_no(key, text, out) ||
-        hint_unusable(key, text, out) || hint_address(key, text, out))
+        hint_unusable(key, text, out) || hint_address(key, text, out) ||
+        hint_broker(key, text, out))
         return out;
     struct suggest suggest;
     suggest_init(&suggest, text);

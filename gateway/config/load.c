@@ -85,7 +85,11 @@ static void open_named(struct loader *loader, unsigned line, const struct config
 {
     bool good = config_name_good(name);
     open_section(loader, line, section, good ? name : "");
-    if (!good)
+    if (!*name)
+        mistakes_add(&loader->mistakes, line,
+                     "[%s] has no name; expected %s with 1 to %d letters, digits, '-', '_' or '.'",
+                     section->word, section->heading, NAME_SIZE - 1);
+    else if (!good)
         mistakes_add(&loader->mistakes, line,
                      "'%s' is no name for a %s; expected %s with 1 to %d letters, digits, '-', '_' "
                      "or '.'",

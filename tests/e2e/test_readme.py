@@ -280,7 +280,7 @@ def links_lead_somewhere():
 def files_of_the_tour_are_there():
     files = subprocess.run(["git", "ls-files"], stdout=subprocess.PIPE, encoding="utf-8").stdout.split() or \
         [os.path.join(at, name)[2:] for at, _, names in os.walk(".") for name in names]
-    for page in ("HACKING.md", "CONTRIBUTING.md"):
+    for page in ("HACKING.md", "CONTRIBUTING.md", "bms/README.md"):
         for named in re.findall(r"`([a-z_0-9/.]+\.(?:[ch]|py|mk|ini|md|1))`", PAGES[page]):
             assert "test_x." in named or any(f"/{file}".endswith(f"/{named}") for file in files), f"{page} names {named}"
 

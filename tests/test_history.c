@@ -6,6 +6,8 @@
 #include "outlets/history/steady.h"
 #include "outlets/history/store.h"
 
+#include "bms/count.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -22,7 +24,6 @@
 
 #include <cmocka.h>
 
-#define COUNT(array) (sizeof array / sizeof *array)
 #define START 1763769600 /* 2025-11-22 00:00:00 UTC */
 #define KEPT_MOST 2000
 

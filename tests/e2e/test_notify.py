@@ -126,7 +126,11 @@ class MailServer(Standin):
                 mail["from"] = line
                 say(answer)
             elif word == "RCPT":
-                mail["to"].append(line.partition("<")[2].partition(">")[0])
+                to = line.partition("<")[2].partition(">")[0]
+                if to.startswith("gone"):
+                    say("550 5.1.1 no such user here")
+                    continue
+                mail["to"].append(to)
                 say("250 good")
             elif word == "DATA":
                 say("354 go on")
@@ -368,6 +372,13 @@ def sends_mail():
             server.answers = ["550 nobody wants this"]
             status, said = test(words)
             assert status == 1 and said.startswith("packgate: notify phone: "), said
+            # An address that is gone does not keep it from the others, and is told of.
+            status, said = test(words.replace("to = b@", "to = gone@example.net, b@"))
+            assert (status, said) == (1, "packgate: notify phone: the message was sent, but not to everybody: "
+                                         "550 5.1.1 no such user here\n"), said
+            assert server.next()[0]["to"] == ["b@example.net"]
+            status, said = test(words.replace("to = b@", "to = gone@"))
+            assert status == 1 and "550" in said and server.queue.empty(), said
             # Over the network only encrypted.
             status, said = test(words.replace("127.0.0.1", socket.gethostname()))
             assert status == 1 and server.queue.empty(), said

@@ -150,6 +150,8 @@ static void on_sent(void *data, enum outcome outcome, const char *why)
     const bool again = delivery_settle(&notify->delivery, parcel, outcome, clock_now(), &pause_s);
     if (outcome == OUTCOME_SENT) {
         log_info("%s: told \"%s\"", notify->name, title);
+        if (why[0])
+            log_warn("%s: not everybody was told: %s", notify->name, why);
         if (pack < notify->pack_count)
             note_watch(notify, &notify->packs[pack], watch);
         notify->failing = false;

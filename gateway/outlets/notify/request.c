@@ -359,6 +359,22 @@ static void add_quoted(struct text *text, const char *words)
     }
 }
 
+/* "550 5.1.1 no such user": behind EHLO and MAIL it is about an address. libcurl gives one line at a time. */
+static size_t hear_server(char *line, size_t size, size_t count, void *data)
+{
+    struct request *request = data;
+    const size_t length = size * count;
+    if (length > 4 && strncmp(line, "250 ", 4) == 0)
+        request->accepted++;
+    if (request->accepted < 2 || length < 4 || (line[0] != '4' && line[0] != '5'))
+        return length;
+    size_t at = 0;
+    for (; at < length && at + 1 < sizeof request->refused && line[at] != '\r'; at++)
+        request->refused[at] = line[at] < 0x20 || line[at] == 0x7F ? ' ' : line[at];
+    request->refused[at] = '\0';
+    return length;
+}
+
 static bool set_mail(struct request *request, CURL *easy, const struct notify_config *config,
                      const struct secrets *secrets, const struct message *message,
                      const char *gateway, const char *page)
@@ -398,6 +414,10 @@ static bool set_mail(struct request *request, CURL *easy, const struct notify_co
     curl_easy_setopt(easy, CURLOPT_USE_SSL, (long) (own ? CURLUSESSL_TRY : CURLUSESSL_ALL));
     curl_easy_setopt(easy, CURLOPT_MAIL_FROM, config->from);
     curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, request->recipients);
+    /* One address that is gone does not keep an alarm from the others. */
+    curl_easy_setopt(easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, hear_server);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
     curl_easy_setopt(easy, CURLOPT_READDATA, request);
@@ -481,9 +501,9 @@ enum outcome request_judge(const struct request *request, CURL *easy,
     char answer[128];
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     if (config->type == NOTIFY_MAIL) {
+        snprintf(why, size, "%s", code == CURLE_OK ? request->refused : words);
         if (code == CURLE_OK)
             return OUTCOME_SENT;
-        snprintf(why, size, "%s", words);
         return status >= 500 && status < 600 ? OUTCOME_REFUSED : OUTCOME_AGAIN;
     }
     const bool enough = code == CURLE_WRITE_ERROR && request->came > TRANSFER_ANSWER_MOST;

@@ -29,6 +29,9 @@ struct request {
     size_t size, at;
     char answer[400];      /* its beginning */
     size_t answered, came; /* of its beginning, of all of it */
+    unsigned accepted;     /* commands of a mail, so far */
+    char refused
+        [120]; /* what a mail server has said of an address that it does not take; empty: it takes all */
 };
 
 /** Whether an address is one of this host, by its name or number alone: 127.x, ::1, localhost. */
@@ -44,7 +47,7 @@ bool request_set(struct request *request, CURL *easy, const struct notify_config
                  const char *page);
 void request_clear(struct request *request);
 
-/** What became of it; `why` says what went wrong, without a secret. */
+/** What became of it; `why` says what went wrong, without a secret; of a mail that was sent, which address was refused. */
 enum outcome request_judge(const struct request *request, CURL *easy,
                            const struct notify_config *config, const struct secrets *secrets,
                            CURLcode code, const char *words, char *why, size_t size);

@@ -20,9 +20,12 @@ struct trial {
 static void on_done(void *data, enum outcome outcome, const char *why)
 {
     struct trial *trial = data;
-    trial->status = outcome == OUTCOME_SENT ? DONE : FAILED;
-    if (outcome == OUTCOME_SENT)
+    trial->status = outcome == OUTCOME_SENT && !why[0] ? DONE : FAILED;
+    if (trial->status == DONE)
         printf("notify %s: the message was sent\n", trial->name);
+    else if (outcome == OUTCOME_SENT)
+        fprintf(stderr, "packgate: notify %s: the message was sent, but not to everybody: %s\n",
+                trial->name, why);
     else
         fprintf(stderr, "packgate: notify %s: %s\n", trial->name, why);
     ev_break(trial->loop, EVBREAK_ALL);

@@ -33,8 +33,8 @@
 #define ANSWER_S 0.03
 #define ASK_EACH_S 0.2
 #define RUN_S 45.0
-#define QUEUE 64
-#define SAID 512 /* answers that are remembered */
+#define QUEUE 256
+#define SAID 1024 /* answers that are remembered */
 #define OURS_V 52.5
 #define THEIRS_V 51.0
 #define OURS_MV 3280

@@ -954,7 +954,9 @@ static void advance(struct line *line, double now)
             settle_soon(line, now);
         double due = next_due(line, now);
         double lend_at = lend_next_at(&line->lend, &line->turns, due <= now, silent_till, now);
-        bool soon = now < silent_till && silent_till <= now + short_s;
+        /* The pack that a loan waits for is left in peace; the others need not be. */
+        bool soon = now < silent_till && silent_till <= now + short_s &&
+                    sieve_awaits(&line->sieve, turns_next(&line->turns, now)->poller);
         if (soon && !isinf(lend_at) && !next_order(line))
             due = INFINITY;
         if (fmin(due, lend_at) > now) {

@@ -90,6 +90,14 @@ double sieve_open_at(const struct sieve *sieve)
     return at;
 }
 
+bool sieve_awaits(const struct sieve *sieve, const struct poller *poller)
+{
+    for (unsigned i = 0; i < sieve->count; i++)
+        if (!sieve->open[i].foreign && sieve->open[i].poller == poller)
+            return true;
+    return false;
+}
+
 struct poller *sieve_to_ask(struct sieve *sieve)
 {
     for (unsigned i = 0; i < sieve->count; i++) {

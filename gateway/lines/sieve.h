@@ -69,6 +69,9 @@ double sieve_clear_at(const struct sieve *sieve, double short_s);
 /** When the last request of ours that is open was sent; -infinity: none is. */
 double sieve_open_at(const struct sieve *sieve);
 
+/** Whether an answer of this pack to a request of ours is open. */
+bool sieve_awaits(const struct sieve *sieve, const struct poller *poller);
+
 /** A pack of which an answer is open, and that was not asked yet for the sake of a loan: its next answers may settle it. NULL: none. */
 struct poller *sieve_to_ask(struct sieve *sieve);
 

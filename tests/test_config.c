@@ -1152,6 +1152,8 @@ static void test_hints(void **state)
         {PACK_P "poll = 5\n",                     "did you mean '5s'?"},
         {PACK_P "poll = 500\n",                   "did you mean '500ms'?"},
         {PACK_P "poll = 5000\n",                  "did you mean '5000ms'?"},
+        {PACK_P "[history]\nminutes = 90\n",      "did you mean '90d'?"},
+        {PACK_P "[history]\nminutes = 90 days\n", "did you mean '90d'?"},
         {PACK_P "poll = 5 sec\n",                 "did you mean '5s'?"},
         {PACK_P "poll = 2 Minutes\n",             "did you mean '2m'?"},
         {LINE_A "gap = 50\n",                     "did you mean '50ms'?"},

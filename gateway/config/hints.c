@@ -49,7 +49,8 @@ static const char *usual_unit(const char *text)
         {"sec", "s"},   {"secs", "s"},   {"second", "s"},  {"seconds", "s"}, {"min", "m"},
         {"mins", "m"},  {"minute", "m"}, {"minutes", "m"}, {"hr", "h"},      {"hour", "h"},
         {"hours", "h"}, {"msec", "ms"},  {"msecs", "ms"},  {"millis", "ms"}, {"milliseconds", "ms"},
-        {"s", "s"},     {"m", "m"},      {"h", "h"},       {"ms", "ms"},
+        {"s", "s"},     {"m", "m"},      {"h", "h"},       {"ms", "ms"},     {"day", "d"},
+        {"days", "d"},  {"d", "d"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcasecmp(words[i].word, text) == 0)
@@ -58,11 +59,11 @@ static const char *usual_unit(const char *text)
 }
 
 /* A bare number is taken in seconds, or in milliseconds where such are usual or it is large, if
- * that can be. */
+ * that can be; else in days or hours. */
 static bool hint_duration(const struct config_key *key, const char *text, char out[HINT_SIZE])
 {
-    static const char *const long_ones[] = {"s", "ms", NULL}, *const short_ones[] = {"ms", "s",
-                                                                                     NULL};
+    static const char *const long_ones[] = {"s", "ms", "d", "h", NULL};
+    static const char *const short_ones[] = {"ms", "s", "d", "h", NULL};
     bool seconds = key->type == &type_seconds && strtod(text, NULL) < 100;
     if (key->type != &type_seconds && key->type != &type_millis && key->type != &type_gap)
         return false;

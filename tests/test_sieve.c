@@ -254,13 +254,20 @@ static void knows_what_is_open(void **state)
     }
     assert_true(is_clear(&sieve));
 
-    /* One that answers, but always the same: as long as that took. */
+    /* One that answers, but always the same: as long as that took, and then what it answers at once. */
     exchange(&sieve, poller, one, NULL, 400);
     exchange(&sieve, poller, one, one, 404);
-    assert_true(fabs(sieve_clear_at(&sieve, SHORT_S) - (404.1 + 4.1)) < 1e-6);
+    assert_true(fabs(sieve_clear_at(&sieve, SHORT_S) - (404.1 + SIEVE_DEAD_S)) < 1e-6);
+    assert_true(fabs(sieve_clear_at(&sieve, 5) - (404 + 5)) < 1e-6);
     assert_ptr_equal(sieve_to_ask(&sieve), poller);
     assert_null(sieve_to_ask(&sieve));
-    exchange(&sieve, poller, two, two, 405);
+    assert_true(fabs(sieve_rest_until(&sieve, poller) - (404.1 + 4.1)) < 1e-6);
+    assert_true(isinf(sieve_rest_until(&sieve, other)));
+    exchange(&sieve, poller, one, one, 407);
+    assert_true(fabs(sieve_rest_until(&sieve, poller) - (407.1 + 3.1)) < 1e-6);
+    exchange(&sieve, poller, one, one, 410.3);
+    assert_true(is_clear(&sieve));
+    exchange(&sieve, poller, two, two, 411);
 
     /* Another pack says nothing of it. */
     exchange(&sieve, poller, one, NULL, 500);

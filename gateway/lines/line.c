@@ -581,11 +581,17 @@ static double shortly_s(const struct line *line)
     return fmin(LATE_TIMES * usual_s, usual_s + LATE_MOST_S);
 }
 
-/* Where a loan waits for a pack of which an answer is open, it is asked at once, for once: another answer may settle that. */
+/* Where a loan waits for a pack of which an answer is open, it is asked at once, for once: another answer may settle that. If none does,
+ * it is left in peace for a while first. */
 static void settle_soon(struct line *line, double now)
 {
     if (!line->lend.queue)
         return;
+    for (unsigned i = 0; i < line->turns.count; i++) {
+        struct poller *poller = line->turns.list[i].poller;
+        if (!poller->in_cycle)
+            poller->due = fmax(poller->due, sieve_rest_until(&line->sieve, poller));
+    }
     for (struct poller *poller; (poller = sieve_to_ask(&line->sieve));)
         poller_tell_apart(poller, now);
 }

@@ -49,6 +49,19 @@ static void make_room(struct sieve *sieve, const struct poller *poller, double n
     drop(sieve, index < sieve->count ? index : 0);
 }
 
+/* Something of the pack is open, and nothing came for as long as its answers take. */
+static bool has_rested(const struct sieve *sieve, const struct poller *poller, double now)
+{
+    bool rested = false;
+    for (unsigned i = 0; i < sieve->count; i++) {
+        const struct sieve_open *open = &sieve->open[i];
+        if (open->poller == poller && !(now >= open->since + open->late_s))
+            return false;
+        rested |= open->poller == poller;
+    }
+    return rested;
+}
+
 void sieve_ask(struct sieve *sieve, struct poller *poller, const uint8_t *bytes, size_t size,
                bool foreign, double now)
 {
@@ -59,6 +72,7 @@ void sieve_ask(struct sieve *sieve, struct poller *poller, const uint8_t *bytes,
                                      .late_s = NAN,
                                      .foreign = foreign,
                                      .tried = before && before->tried};
+    sieve->rested = !foreign && has_rested(sieve, poller, now);
     make_room(sieve, poller, now);
     sieve->alone = sieve->own = sieve->count == 0 && !foreign;
     sieve->in_flight = !foreign;
@@ -69,16 +83,30 @@ void sieve_ask(struct sieve *sieve, struct poller *poller, const uint8_t *bytes,
     sieve->count++;
 }
 
+/* Behind a longer rest another request is to show it. */
+static double settled_at(const struct sieve_open *open, double short_s)
+{
+    double wait_s = open->late_s <= short_s ? open->late_s : SIEVE_DEAD_S;
+    return open->foreign ? -INFINITY : fmax(open->at + short_s, open->since + wait_s);
+}
+
 double sieve_clear_at(const struct sieve *sieve, double short_s)
 {
     double clear_at = -INFINITY;
+    for (unsigned i = 0; i < sieve->count; i++)
+        clear_at = fmax(clear_at, settled_at(&sieve->open[i], short_s));
+    return clear_at;
+}
+
+double sieve_rest_until(const struct sieve *sieve, const struct poller *poller)
+{
+    double until = -INFINITY;
     for (unsigned i = 0; i < sieve->count; i++) {
         const struct sieve_open *open = &sieve->open[i];
-        double wait_s = isnan(open->late_s) ? SIEVE_DEAD_S : open->late_s;
-        if (!open->foreign)
-            clear_at = fmax(clear_at, fmax(open->at + short_s, open->since + wait_s));
+        if (open->poller == poller && open->tried && !isnan(open->late_s))
+            until = fmax(until, open->since + open->late_s);
     }
-    return clear_at;
+    return until;
 }
 
 double sieve_open_at(const struct sieve *sieve)
@@ -167,7 +195,9 @@ static unsigned find_request(const struct sieve *sieve, const uint8_t *bytes, si
 {
     size_t least = size;
     bool more = false;
-    for (unsigned i = 0; i < sieve->count; i++) {
+    const unsigned rested = sieve->rested && sieve->in_flight;
+    for (unsigned n = 0; n < sieve->count + rested; n++) {
+        const unsigned i = n < rested ? sieve->count - 1 : n - rested;
         const struct sieve_open *open = &sieve->open[i];
         struct bms_span span;
         if (is_too_old(open, now))
@@ -221,7 +251,7 @@ void sieve_over(struct sieve *sieve, bool answered, double now)
     sieve_look(sieve, now);
     if (answered && sieve->own && sieve->count > 0)
         settle(sieve, sieve->count - 1, true, now);
-    sieve->alone = sieve->own = sieve->in_flight = false;
+    sieve->alone = sieve->own = sieve->rested = sieve->in_flight = false;
 }
 
 /* ---- while it is lent ---- */

@@ -9,7 +9,8 @@
  * lent when nothing is open any more.
  *
  * Where nothing settles it, time has to. A pack that answers, but always with the same kind of frame, is left in peace for as long as its answer
- * took at most. One that does not answer at all is taken for dead when it was silent for SIEVE_DEAD_S, and answers whoever
+ * took at most; if that is longer than a line may be silent for (`short_s`), it is asked once more behind that, and what it answers at once
+ * is the answer to that. One that does not answer at all is taken for dead when it was silent for SIEVE_DEAD_S, and answers whoever
  * borrows the line as little; from then on what it is asked is waited for as long as the line says (`short_s`).
  *
  * What comes all the same, when the line is lent, is known by the protocol: a whole frame that answers our request and not his
@@ -42,6 +43,7 @@ struct sieve {
     unsigned count;
     bool in_flight; /* the last one is, */
     bool alone;     /* and was asked when nothing was open */
+    bool rested;    /* or its pack was silent long enough, and this is its answer */
     bool own;       /* a frame came that only it has asked for */
     /* What came, for as long as something is open; when the line is lent, what may be the beginning of an answer of ours: */
     uint8_t bytes[2 * BMS_FRAME_MAX];
@@ -74,6 +76,10 @@ bool sieve_awaits(const struct sieve *sieve, const struct poller *poller);
 
 /** A pack of which an answer is open, and that was not asked yet for the sake of a loan: its next answers may settle it. NULL: none. */
 struct poller *sieve_to_ask(struct sieve *sieve);
+
+/** Until when a pack is to be left in peace for the sake of a loan, as its answers alone do not settle what is open: what it answers
+ * at once behind that does. -infinity: it need not be. */
+double sieve_rest_until(const struct sieve *sieve, const struct poller *poller);
 
 /** The line is lent. */
 void sieve_begin(struct sieve *sieve, const struct lend *lend);

@@ -168,12 +168,12 @@ static void assign(struct pack_search *search, const struct pack_config *pack,
 {
     found->taken = true;
     keep(search, pack, found, found->address);
+    char rate[32] = "", address[32] = "";
+    if (strncmp(pack->line->port, "serial:", 7) == 0) /* a serial server has its own */
+        snprintf(rate, sizeof rate, " at %u baud", found->baud);
     if (bms_has_address(found->driver))
-        log_info("pack %s: found protocol %s at %u baud, address %d", pack->name,
-                 found->driver->name, found->baud, found->address);
-    else
-        log_info("pack %s: found protocol %s at %u baud", pack->name, found->driver->name,
-                 found->baud);
+        snprintf(address, sizeof address, ", address %d", found->address);
+    log_info("pack %s: found protocol %s%s%s", pack->name, found->driver->name, rate, address);
 }
 
 /* What all of the line speak, found or given. Its driver is NULL: they differ, there is none, or it reads by a file of

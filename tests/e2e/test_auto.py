@@ -36,7 +36,7 @@ def finds_serves_and_remembers():
         with Gateway(configuration(url, other), state=state) as gateway, gateway.client() as client:
             gateway.wait_published("known")  # while the search goes on
             assert exception_of(client, 290, 8, 1) == 0x0B
-            gateway.wait_for("pack found: found protocol jbd at 9600 baud")
+            gateway.wait_for("pack found: found protocol jbd$")  # the rate is the server's
             gateway.wait_published("found")
             assert abs(read_value(client, "voltage_v", 1) - 13.54) < 1e-4
             assert read_value(client, "driver", 1) == "jbd"

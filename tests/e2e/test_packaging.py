@@ -233,7 +233,7 @@ def packages_are_complete():
             fields = fields_of(deb)
             assert (fields["Package"], fields["Version"]) == (name, version + ("+trixie" if of_trixie else "")), fields
             assert fields["Architecture"] == run("dpkg", "--print-architecture").strip()
-            depends = {part.split()[0] for part in fields["Depends"].split(", ")}
+            depends = {part.split()[0].removesuffix("t64") for part in fields["Depends"].split(", ")}  # Debian 13 has renamed some
             assert LIBRARIES[name] <= depends, depends
             owners = {line.split()[1] for line in run("dpkg-deb", "--contents", deb).splitlines()}
             assert owners == {"root/root"}, owners
@@ -241,7 +241,8 @@ def packages_are_complete():
         assert "libmosquitto1" not in fields_of(packages()["packgate"])["Depends"]
         pages = {name: re.sub(f"^{DOC}/LICENSE$", f"{DOC}/copyright", re.sub(r"(man\d/.*|NEWS)$", r"\1.gz", name))
                  for name in INSTALLED}
-        wanted = [pages[name].replace("usr/lib/systemd", "lib/systemd").replace("etc/packgate/", "usr/share/packgate/")
+        units = "usr/lib/systemd" if of_trixie else "lib/systemd"
+        wanted = [pages[name].replace("usr/lib/systemd", units).replace("etc/packgate/", "usr/share/packgate/")
                   for name in INSTALLED if name not in OUTLETS]
         found = [name for name in files_below(f"{root}/packgate") if name.split("/")[-1] not in ("changelog.gz", "libraries")]
         assert found == sorted(wanted), sorted(set(found) ^ set(wanted))

@@ -28,12 +28,34 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
+/* Each byte is a frame, the number of the step that it answers. */
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms;
+    (void) request;
+    (void) bytes;
+    (void) size;
+    return (struct bms_span){BMS_FRAME, 1};
+}
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) bms;
+    (void) size;
+    (void) pack;
+    return *frame == *request->bytes ? BMS_DONE : BMS_FOREIGN;
+}
+
 static const struct bms_driver driver = {
     .name = "test",
     .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .tries = 3},
     .plan = plan,
     .steps = STEPS,
     .build = build,
+    .frame = find_frame,
+    .decode = decode,
 };
 static const struct line_config line = {.name = "line"};
 static const struct pack_config config = {
@@ -251,6 +273,34 @@ static void asks_rarely_what_was_never_answered(void **state)
 }
 
 /* A reply that comes damaged each time shows that the board knows the request. */
+/* Something that was never heard in time is answered, if late: it is no longer one of those that are asked less and
+ * less often. */
+static void asks_soon_again_what_is_answered_late(void **state)
+{
+    struct world *world = *state;
+    static struct reply late;
+    double asked_at = world->now, rests_s = 0;
+    world->answers[CELLS] = false;
+    while (rests_s < 100) {
+        cycle(world);
+        if (world->asked[CELLS] == 0)
+            continue;
+        rests_s = world->now - asked_at;
+        asked_at = world->now;
+    }
+    reply_append(&late, (const uint8_t[]){CELLS}, 1);
+    assert_true(poller_overhears(world->poller, world->now + 0.1, &late));
+    do
+        cycle(world);
+    while (world->asked[CELLS] == 0);
+    assert_true(world->now - asked_at < 5);
+    asked_at = world->now;
+    do
+        cycle(world);
+    while (world->asked[CELLS] == 0);
+    assert_true(world->now - asked_at < 10);
+}
+
 static void asks_soon_what_came_damaged(void **state)
 {
     struct world *world = *state;
@@ -598,6 +648,7 @@ int main(void)
         TEST(never_mixes_two_cycles),
         TEST(publishes_without_what_never_came),
         TEST(asks_rarely_what_was_never_answered),
+        TEST(asks_soon_again_what_is_answered_late),
         TEST(asks_soon_what_came_damaged),
         TEST(takes_a_late_reply_for_no_older_than_it_must_be),
         TEST(publishes_nothing_that_was_not_asked),

@@ -354,6 +354,25 @@ static void is_hardly_slowed_down_by_the_dead(void **state)
     }
 }
 
+/* One that answered within the last minute and then says something that is no frame may say the rest in pieces: until then it
+ * is asked as often as before. */
+static void asks_on_who_answered_a_minute_ago(void **state)
+{
+    (void) state;
+    struct bench bench;
+    open_bench(&bench, "daly", 4);
+    run_for(&bench, 30);
+    assert_int_equal(all_published(&bench), 4);
+    dead[2] = babbles = true;
+    run_for(&bench, 40);
+    assert_true(bench.pollers[1]->counters.repeats > 4);
+    run_for(&bench, 60);
+    uint32_t repeats = bench.pollers[1]->counters.repeats;
+    run_for(&bench, 120);
+    assert_int_equal(bench.pollers[1]->counters.repeats, repeats);
+    close_bench(&bench);
+}
+
 /* What came once from a dead address, or was a disturbance, is no reason to ask it three times each time from then on. */
 static void asks_the_dead_once_after_a_disturbance(void **state)
 {
@@ -488,6 +507,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(waits_for_one_vain_request_at_most),
         cmocka_unit_test(stays_fresh_from_the_first_round_on),
         cmocka_unit_test(is_hardly_slowed_down_by_the_dead),
+        cmocka_unit_test(asks_on_who_answered_a_minute_ago),
         cmocka_unit_test(asks_the_dead_once_after_a_disturbance),
         cmocka_unit_test(hears_a_pack_that_is_hard_to_understand),
         cmocka_unit_test(comes_back_together),

@@ -373,6 +373,33 @@ static void asks_on_who_answered_a_minute_ago(void **state)
     close_bench(&bench);
 }
 
+/* Among quick ones, one that takes most of its reply_timeout for an answer is found all the same. */
+static void finds_a_slow_one_that_is_turned_on_later(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *protocol, *faults;
+    } cases[] = {{"topbms", ",@3:delay=1500"}, {"jk-balancer", ",@3:delay=800"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double longest_s = 0;
+        for (double silence_s = 20; silence_s < 200; silence_s += 23) {
+            struct bench bench;
+            faults = cases[i].faults;
+            dead[3] = true;
+            open_bench(&bench, cases[i].protocol, 4);
+            run_for(&bench, silence_s);
+            dead[3] = false;
+            double start = clock_now();
+            while (all_published(&bench) < 4 && clock_now() < start + 300)
+                ev_run(bench.loop, EVRUN_ONCE);
+            longest_s = fmax(longest_s, clock_now() - start);
+            close_bench(&bench);
+        }
+        print_message("%s: a slow one is found after %.0f s\n", cases[i].protocol, longest_s);
+        assert_true(longest_s < 120);
+    }
+}
+
 /* What came once from a dead address, or was a disturbance, is no reason to ask it three times each time from then on. */
 static void asks_the_dead_once_after_a_disturbance(void **state)
 {
@@ -507,6 +534,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(waits_for_one_vain_request_at_most),
         cmocka_unit_test(stays_fresh_from_the_first_round_on),
         cmocka_unit_test(is_hardly_slowed_down_by_the_dead),
+        cmocka_unit_test(finds_a_slow_one_that_is_turned_on_later),
         cmocka_unit_test(asks_on_who_answered_a_minute_ago),
         cmocka_unit_test(asks_the_dead_once_after_a_disturbance),
         cmocka_unit_test(hears_a_pack_that_is_hard_to_understand),

@@ -65,8 +65,9 @@ static double late_s(const struct recall *recall, uint32_t hash, double at, doub
 
 double talk_late(const struct talk *talk, const struct recall *recall, uint32_t hash, double now)
 {
-    /* What has piled up comes all at once, too. */
-    bool piled_up = talk->forgets ? talk->behind_s > 0 || (talk->lag_s > 0 && !talk->spread)
+    /* What has piled up comes all at once, too, but not behind sets at the usual pace. */
+    bool piled_up = talk->forgets ? (talk->behind_s > 0 && talk->paced < PACED) ||
+                                        (talk->lag_s > 0 && !talk->spread)
                                   : talk->paced < PACED;
     double since_s = now - talk->said_at;
     bool extra = since_s < TALK_SOON_S && since_s + talk->gap_s < TALK_S + TALK_SOON_S;

@@ -6,6 +6,7 @@
 #define WITH_BLE /* what is said of Bluetooth lines, in a build that leaves them out, too */
 #include "config/check.c" /* in place of the one in the library */
 
+#include "config/file.h"
 #include "config/keys_manual.h"
 #include "config/load.h"
 #include "config/keys.h"
@@ -16,6 +17,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -1112,6 +1114,39 @@ static void test_no_file(void **state)
     }
 }
 
+/* Whoever reads a pipe waits for who writes it: at a reload that would be the whole gateway. */
+static void test_pipes_at_a_reload(void **state)
+{
+    (void) state;
+    static const char text[] = "[line l]\nport = tcp://h:1\nprotocol = ant\n[pack p]\nline = l\n"
+                               "unit = 1\nwritable = yes\npassword_file = %s\n";
+    char folder[] = "/tmp/packgate-test-XXXXXX", path[64], pipe[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/a.ini", folder);
+    snprintf(pipe, sizeof pipe, "%s/pipe", folder);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    fprintf(out, text, pipe);
+    fclose(out);
+    char *messages;
+    size_t size;
+    FILE *errors = open_memstream(&messages, &size);
+    struct config_file file = {0};
+    config_free(config_file_load(&file, path, errors, 1000));
+    fflush(errors);
+    assert_non_null(strstr(messages, "it is no file"));
+    config_free(config_file_load(&file, pipe, errors, 1001));
+    fclose(errors);
+    assert_non_null(strstr(messages, "/pipe: cannot be opened: it is no file\n"));
+    assert_false(file.in_force);
+    config_file_free(&file);
+    free(messages);
+    unlink(path);
+    unlink(pipe);
+    rmdir(folder);
+}
+
 /* A file that is none, such as a program: the list of mistakes ends somewhere. */
 static void test_many_mistakes(void **state)
 {
@@ -1346,18 +1381,31 @@ static void test_damaged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),           cmocka_unit_test(test_bank),
-        cmocka_unit_test(test_largest_bank),   cmocka_unit_test(test_push),
-        cmocka_unit_test(test_defaults),       cmocka_unit_test(test_same_file),
-        cmocka_unit_test(test_stale_default),  cmocka_unit_test(test_spikes),
-        cmocka_unit_test(test_ports),          cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_numbers),        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_readme_example), cmocka_unit_test(test_shared_line),
-        cmocka_unit_test(test_files),          cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_many_mistakes),  cmocka_unit_test(test_example),
-        cmocka_unit_test(test_push_example),   cmocka_unit_test(test_example_defaults),
-        cmocka_unit_test(test_print_keys),     cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_hints),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_bank),
+        cmocka_unit_test(test_largest_bank),
+        cmocka_unit_test(test_push),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_same_file),
+        cmocka_unit_test(test_stale_default),
+        cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_ports),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_readme_example),
+        cmocka_unit_test(test_shared_line),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_pipes_at_a_reload),
+        cmocka_unit_test(test_many_mistakes),
+        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_push_example),
+        cmocka_unit_test(test_example_defaults),
+        cmocka_unit_test(test_print_keys),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

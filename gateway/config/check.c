@@ -9,8 +9,8 @@
 #include "simulator/simulator.h"
 #include "base/address.h"
 #include "base/bluetooth.h"
+#include "base/regular.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -204,14 +204,14 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
                      pack->name);
 }
 
-/* Only now is it known whether the file is needed. */
 /* What is wrong with the file, in words; NULL: `out` has its first line. */
 static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
 {
     char line[64] = "";
-    FILE *file = fopen(path, "re");
+    const char *why;
+    FILE *file = regular_open(path, &why);
     if (!file)
-        return strerror(errno);
+        return why;
     const bool good = fgets(line, sizeof line, file) != NULL;
     fclose(file);
     line[strcspn(line, "\r\n")] = '\0';

@@ -5,6 +5,8 @@
 #include "keys.h"
 #include "load.h"
 
+#include "base/regular.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +134,8 @@ char *config_masked(const char *text)
 
 static char *read_masked(const char *path)
 {
-    FILE *file = fopen(path, "re");
+    const char *why;
+    FILE *file = regular_open(path, &why);
     char *text = file ? malloc(LARGEST_FILE + 1) : NULL;
     char *masked = NULL;
     if (text) {
@@ -145,13 +148,28 @@ static char *read_masked(const char *path)
     return masked;
 }
 
+/* What is read while packs are polled must not make anybody wait: at a reload a pipe has no writer. */
+static struct config *load_again(const char *path, FILE *mistakes)
+{
+    const char *why;
+    FILE *file = regular_open(path, &why);
+    if (!file) {
+        fprintf(mistakes, "%s: cannot be opened: %s\n", path, why);
+        return NULL;
+    }
+    fclose(file);
+    return config_load(path, mistakes);
+}
+
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,
                                 double now)
 {
+    const bool again = file->path && strcmp(path, "-") != 0;
     config_file_free(file);
     size_t size = 0;
     FILE *mistakes = open_memstream(&file->mistakes, &size);
-    struct config *config = config_load(path, mistakes ? mistakes : errors);
+    FILE *told = mistakes ? mistakes : errors;
+    struct config *config = again ? load_again(path, told) : config_load(path, told);
     if (mistakes)
         fclose(mistakes);
     if (file->mistakes)

@@ -2,6 +2,7 @@
 /* Maps of unknown BMS: one row a line, words with blanks between. */
 #include "modbus_map.h"
 
+#include "base/regular.h"
 #include "base/suggest.h"
 
 #include <errno.h>
@@ -516,9 +517,10 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
 
 struct modbus_user *modbus_map_load(const char *path, unsigned line, struct mistakes *mistakes)
 {
-    FILE *file = fopen(path, "re");
+    const char *why;
+    FILE *file = regular_open(path, &why);
     if (!file) {
-        mistakes_add(mistakes, line, "map %s: cannot be opened: %s", path, strerror(errno));
+        mistakes_add(mistakes, line, "map %s: cannot be opened: %s", path, why);
         return NULL;
     }
     struct modbus_user *map = NULL;

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#include "regular.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+FILE *regular_open(const char *path, const char **why)
+{
+    struct stat status;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    const bool found = fd >= 0 && fstat(fd, &status) == 0;
+    const bool is_file = found && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+    FILE *file = is_file ? fdopen(fd, "r") : NULL;
+    if (file)
+        return file;
+    *why = found && !is_file ? "it is no file" : strerror(errno);
+    if (fd >= 0)
+        close(fd);
+    return NULL;
+}

@@ -189,7 +189,9 @@ static int listen_on(struct listeners *listeners, const char *text)
     const int fd = open_socket(&address, size);
     if (fd < 0) {
         log_error("cannot listen on %s: %s%s", text, strerror(errno),
-                  errno == EACCES ? " (a port below 1024 needs CAP_NET_BIND_SERVICE)" : "");
+                  errno == EACCES ? " (a port below 1024 is for the service, or for who has "
+                                    "CAP_NET_BIND_SERVICE; others take one such as 1502)"
+                                  : "");
         return -1;
     }
     ev_io *io = &listeners->sockets[listeners->count++];

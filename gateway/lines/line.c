@@ -1080,9 +1080,12 @@ static void note_reply(struct line *line, double now)
     double asked_at = line->flight.asked_at;
     struct poller *poller = line->flight.member->poller;
     think_over(line, now); /* of what is still awaited, that is */
+    const bool retimed = poller->retimed;
     if (!poller_answered(poller, now))
         return;
-    poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
+    /* What is thrown away, as it comes at an unusual time, does not make that time a usual one. */
+    if (retimed || !poller->retimed)
+        poller->answer_s = fmax(poller->replied_at - asked_at, FADING * poller->answer_s);
     line->afresh_helped = true;
     for (unsigned i = 0; i < line->turns.count; i++)
         poller_settle(line->turns.list[i].poller, asked_at);

@@ -541,7 +541,7 @@ const struct bms_driver daren_driver = {
     .address_min = 0,
     .address_max = 15,
     .address_default = 1,
-    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 1000, .gap_ms = 50},
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 50},
     .check = BMS_CHECK_SUM,
     .plan = plan,
     .steps = STEPS,

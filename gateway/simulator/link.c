@@ -28,6 +28,7 @@
 struct slot {
     double due;
     uint64_t number; /* of equal due times, the lower goes first */
+    size_t room;     /* for bytes */
     size_t size;
     size_t sent;
     bool is_echo;
@@ -50,6 +51,7 @@ struct simulator_link {
     uint64_t next_number;
     unsigned count;
     struct slot *slots[SLOTS_MOST];
+    struct slot *spare; /* the largest that was said: what runs allocates nothing. NULL: none */
 };
 
 static void clear_slots(struct simulator_link *link)
@@ -158,7 +160,12 @@ static void remove_slot(struct simulator_link *link, struct slot *slot)
     while (link->slots[i] != slot)
         i++;
     link->slots[i] = link->slots[--link->count];
-    free(slot);
+    struct slot *smaller = slot;
+    if (!link->spare || link->spare->room < slot->room) {
+        smaller = link->spare;
+        link->spare = slot;
+    }
+    free(smaller);
 }
 
 /* Says one piece of a slot. False: that was the end of the connection. */
@@ -201,9 +208,15 @@ static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, 
     if (link->count == SLOTS_MOST || size == 0 || size > SIMULATOR_SAY_MAX ||
         !ev_is_active(&link->readable))
         return; /* nobody is there to hear it */
-    struct slot *slot = malloc(sizeof *slot + size);
-    if (!slot)
-        return;
+    struct slot *slot = link->spare;
+    if (slot && slot->room >= size) {
+        link->spare = NULL;
+    } else {
+        slot = malloc(sizeof *slot + size);
+        if (!slot)
+            return;
+        slot->room = size;
+    }
     link->slots[link->count++] = slot;
     memcpy(slot->bytes, bytes, size);
     slot->size = size;
@@ -287,6 +300,7 @@ void simulator_link_free(struct simulator_link *link)
     ev_timer_stop(link->loop, &link->quiet);
     ev_timer_stop(link->loop, &link->presence);
     clear_slots(link);
+    free(link->spare);
     close(link->fd);
     free(link);
 }

@@ -157,8 +157,9 @@ static struct config *load_again(const char *path, FILE *mistakes)
         fprintf(mistakes, "%s: cannot be opened: %s\n", path, why);
         return NULL;
     }
+    struct config *config = config_read(file, path, mistakes);
     fclose(file);
-    return config_load(path, mistakes);
+    return config;
 }
 
 struct config *config_file_load(struct config_file *file, const char *path, FILE *errors,

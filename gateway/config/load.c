@@ -308,7 +308,7 @@ struct config *config_parse(const char *text, const char *name, FILE *errors)
     return parse(text, strlen(text), name, errors);
 }
 
-static struct config *load(FILE *file, const char *name, FILE *errors)
+struct config *config_read(FILE *file, const char *name, FILE *errors)
 {
     struct config *config = NULL;
     char *text = malloc(LARGEST_FILE + 1);
@@ -328,13 +328,13 @@ static struct config *load(FILE *file, const char *name, FILE *errors)
 struct config *config_load(const char *path, FILE *errors)
 {
     if (strcmp(path, "-") == 0)
-        return load(stdin, "standard input", errors);
+        return config_read(stdin, "standard input", errors);
     FILE *file = fopen(path, "re");
     if (!file) {
         fprintf(errors, "%s: cannot be opened: %s\n", path, strerror(errno));
         return NULL;
     }
-    struct config *config = load(file, path, errors);
+    struct config *config = config_read(file, path, errors);
     fclose(file);
     return config;
 }

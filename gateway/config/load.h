@@ -12,6 +12,8 @@
  * the lines. What can be lived with (a line without packs) is written as "file:line: warning: …"
  * and is no reason for NULL. The caller frees it with config_free. */
 struct config *config_load(const char *path, FILE *errors);
+/** The same from a file that is open, and stays so; `name` stands in for the file name. */
+struct config *config_read(FILE *file, const char *name, FILE *errors);
 /** The same from memory; `name` stands in for the file name. */
 struct config *config_parse(const char *text, const char *name, FILE *errors);
 void config_free(struct config *config);

@@ -496,8 +496,8 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
         return NULL;
     }
     reader.map->contents = sum_text(text);
-    if (strncmp(text, "\xEF\xBB\xBF", 3) ==
-        0) /* the mark that editors of Windows begin a file with */
+    /* The mark that editors of Windows begin a file with. */
+    if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
     take_text(&reader, text);
     if (reader.wrong == 0 && reader.fast == 0)

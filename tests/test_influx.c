@@ -179,6 +179,20 @@ static void test_points(void **state)
                         "packgate,pack=a fresh=0 1763800000000000000\n");
 }
 
+static void test_gateway_points(void **state)
+{
+    (void) state;
+    char room[512];
+    struct text text = text_in(room, sizeof room);
+    points_gateway(&text, "hut 1", 1763800000, 7500, false);
+    assert_string_equal(room, "packgate,gateway=hut\\ 1 behind_s=7500 1763800000000000000\n");
+    text = text_in(room, sizeof room);
+    points_gateway(&text, "hut", 1763800020, 0, true);
+    assert_string_equal(room, "packgate,gateway=hut behind_s=0 1763800020000000000\n"
+                              "packgate,gateway=hut,version=" PACKGATE_VERSION
+                              " build_info=1 1763800020000000000\n");
+}
+
 static void test_health_points(void **state)
 {
     (void) state;
@@ -477,12 +491,12 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gaps),          cmocka_unit_test(test_gaps_never_forget),
-        cmocka_unit_test(test_gaps_file),     cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_points),        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_health_points), cmocka_unit_test(test_the_longest),
-        cmocka_unit_test(test_answers),       cmocka_unit_test(test_levels),
-        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_gaps),           cmocka_unit_test(test_gaps_never_forget),
+        cmocka_unit_test(test_gaps_file),      cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_points),         cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_health_points),  cmocka_unit_test(test_the_longest),
+        cmocka_unit_test(test_gateway_points), cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_levels),         cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,7 +31,7 @@ def parse(line):
 
 class Database:
     """A stand-in. `answer(database, lines, headers, path)` returns (status, body, headers), or None: it never answers. What
-    it takes with 2xx, and what `keep` says, is in `samples` {(pack, name, seconds): [values]}."""
+    it takes with 2xx, and what `keep` says, is in `samples` {(pack, name, seconds): [values]}; `pack` is None for what is of the gateway itself."""
 
     def __init__(self, answer=lambda *_: (204, b"", {}), keep=lambda status: status // 100 == 2):
         self.answer, self.keep = answer, keep
@@ -82,9 +82,9 @@ class Database:
         for line in lines:
             tags, fields, at = parse(line)
             for name, value in fields.items():
-                for tag in ("finding", "cell", "sensor", "alarm", "level"):
+                for tag in ("finding", "cell", "sensor", "alarm", "level", "version"):
                     name += "." + tags[tag] if tag in tags else ""
-                self.samples.setdefault((tags["pack"], name, at), []).append(value)
+                self.samples.setdefault((tags.get("pack"), name, at), []).append(value)
 
     def times(self, pack, name="voltage_v"):
         with self.lock:

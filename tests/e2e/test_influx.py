@@ -122,6 +122,8 @@ def what_it_sends():
             at = await_sample(two, lambda names: {"voltage_v", "soc_percent", "cell_mv.8", "temp_c.1", "fresh", "charged_wh_total"} <= names)
             await_sample(two, lambda names: any(name.startswith("alarm.soc_low.") for name in names))
             wide = await_sample(fields, lambda names: "cell_mv_08" in names)
+        version = subprocess.run([PACKGATE, "--version"], stdout=subprocess.PIPE, timeout=PATIENCE, check=True).stdout.decode().split()[1]
+        assert any(key[:2] == (None, f"build_info.{version}") for key in two.samples), [key for key in two.samples if key[0] is None]
         times = two.times("shed")
         assert all(t % 10 == 0 for t in times) and abs(times[-1] - time.time()) < 3 * PATIENCE, times
         _, _, headers, path = two.requests[0]
@@ -134,7 +136,7 @@ def what_it_sends():
         assert "Authorization" in fields.requests[0][2] and fields.requests[0][2]["Authorization"].startswith("Basic ")
         assert "Content-Encoding" not in fields.requests[0][2]
         assert 3200 < fields.samples["shed", "cell_mv_08", wide][0] < 3400
-        assert not [name for pack, name, _ in fields.samples if pack == "both" or "." in name]
+        assert not [name for pack, name, _ in fields.samples if pack == "both" or pack and "." in name]
 
 
 def silent_packs_say_so():
@@ -177,7 +179,7 @@ def one_bad_line(database, lines, headers):
 
 def more_than_one_row(database, lines, headers):
     """Never a single one: that would be given up, as it should."""
-    rows = {(tags["pack"], at) for tags, _, at in map(parse, lines)}
+    rows = {(tags.get("pack"), at) for tags, _, at in map(parse, lines)}
     return (413, b"", {}) if len(rows) > 1 else (204, b"", {})
 
 
@@ -387,9 +389,11 @@ def catches_up_behind_others():
             file.executemany(f"INSERT INTO recent(pack, t, n, voltage_mv, soc_permille, {cells}, flags) "
                              f"VALUES(1, ?, 10, 26400, 550{', 3300' * 8}, 0)", ([t] for t in wanted))
         os.unlink(place.file + ".sent-one")
-        with Gateway(text + "backfill = all\n") as gateway:
+        with Gateway(text + "backfill = all\ncatch_up = 200\n") as gateway:
             times = database.await_times("shed", lambda got: len(got) >= len(wanted) + 2)
             assert set(wanted) <= set(times), sorted(set(wanted) - set(times))[:3]
+            # The database itself knows what it still lacks.
+            assert max(values[0] for (_, name, _), values in list(database.samples.items()) if name == "behind_s") > 600
             assert niceness(outlet_pid(gateway, "influx")) == min(os.nice(0) + 10, 19) and niceness(gateway.process.pid) == os.nice(0)
 
 

@@ -67,6 +67,7 @@ struct influx {
     struct transfers *transfers;
     struct influx_pack *packs;
     unsigned count;
+    char gateway[INFLUX_GATEWAY_SIZE + 64];                          /* its name */
     char who[2 * NAME_SIZE], path[OUTLET_PATH_SIZE + 2 * NAME_SIZE]; /* of the gaps; empty: none */
     int64_t step;                                                    /* the interval */
     int64_t current;        /* start of the interval that is going on; 0: not known yet */
@@ -266,12 +267,26 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     }
 }
 
+/* Whoever looks after many gateways cannot see from values that arrive whether older ones are still to come. */
+static void write_gateway(struct influx *influx)
+{
+    const struct gap *oldest = influx->gaps.count > 0 ? &influx->gaps.at[0] : NULL;
+    const int64_t t = influx->live_at;
+    struct text text;
+    if (!batch_row(&influx->live, &text))
+        return;
+    points_gateway(&text, influx->gateway, t, oldest && oldest->from < t ? t - oldest->from : 0,
+                   t % MINUTE_S == 0);
+    batch_end_row(&influx->live, &text);
+}
+
 static void send_live(struct influx *influx, int64_t t, double now)
 {
     if (influx->live.state == BATCH_UNDER_WAY || now < influx->retry_at)
         return;
     influx->live_at = t;
     batch_clear(&influx->live);
+    write_gateway(influx);
     for (unsigned i = 0; i < influx->count; i++)
         write_live(influx, &influx->packs[i], now);
     if (influx->live.rows > 0)
@@ -703,8 +718,7 @@ static void name_gateway(const struct influx *influx, char out[INFLUX_GATEWAY_SI
 
 static bool prepare(struct influx *influx)
 {
-    char gateway[INFLUX_GATEWAY_SIZE + 64];
-    name_gateway(influx, gateway);
+    name_gateway(influx, influx->gateway);
     influx->packs = calloc(influx->count + 1, sizeof *influx->packs);
     influx->transfers = transfers_new(outlet_loop(influx->outlet));
     if (!influx->packs || !influx->transfers)
@@ -717,7 +731,7 @@ static bool prepare(struct influx *influx)
     for (unsigned i = 0; i < influx->count; i++) {
         struct influx_pack *pack = &influx->packs[i];
         pack->pack = outlet_pack(influx->outlet, i);
-        if (!points_tags(gateway, &pack->pack->source, pack->tags) ||
+        if (!points_tags(influx->gateway, &pack->pack->source, pack->tags) ||
             !recent_init(&pack->recent, influx->memory_s))
             return false;
         pack->recent.means_only = true;

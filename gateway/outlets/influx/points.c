@@ -252,6 +252,21 @@ void points_write(struct text *text, const struct points *points)
         add_info(&writing, points->facts);
 }
 
+/* ---- the gateway itself ---- */
+
+void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version)
+{
+    text_add(text, "packgate");
+    add_tag(text, "gateway", name);
+    text_format(text, " behind_s=%" PRId64 " %" PRId64 "000000000\n", behind_s, t);
+    if (!version)
+        return;
+    text_add(text, "packgate");
+    add_tag(text, "gateway", name);
+    add_tag(text, "version", PACKGATE_VERSION);
+    text_format(text, " build_info=1 %" PRId64 "000000000\n", t);
+}
+
 /* ---- health ---- */
 
 void points_health(struct text *text, const char *tags, enum influx_layout layout,

@@ -42,6 +42,10 @@ struct points {
 /** Appends all lines of it. What is not known is left out. */
 void points_write(struct text *text, const struct points *points);
 
+/** Appends two lines of the gateway itself, `name`: by how much the database is behind (`behind_s`), and, with `version`, which
+ * version it runs (`build_info`). */
+void points_gateway(struct text *text, const char *name, int64_t t, int64_t behind_s, bool version);
+
 /** Appends what a day has told of a pack (docs/health.md), at its midnight. */
 void points_health(struct text *text, const char *tags, enum influx_layout layout,
                    const struct health_day *day);

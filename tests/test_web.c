@@ -178,6 +178,17 @@ static void test_prefixes(void **state)
     assert_false(guard_prefix("/a b"));
 }
 
+static void test_paths(void **state)
+{
+    (void) state;
+    assert_true(guard_path(""));
+    assert_true(guard_path("api/v1/packs/shed%20%E2%82%AC"));
+    assert_false(guard_path("healthz%00"));
+    assert_false(guard_path("healthz%00.html"));
+    assert_false(guard_path("a\tb"));
+    assert_false(guard_path("a\x7f"));
+}
+
 static void test_sessions(void **state)
 {
     (void) state;
@@ -264,8 +275,8 @@ int main(void)
         cmocka_unit_test(test_names),    cmocka_unit_test(test_names_behind_a_proxy),
         cmocka_unit_test(test_any_name), cmocka_unit_test(test_names_with_a_certificate),
         cmocka_unit_test(test_origins),  cmocka_unit_test(test_forwarded),
-        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_sessions),
-        cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_prefixes), cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_sessions), cmocka_unit_test(test_tries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

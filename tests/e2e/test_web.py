@@ -73,6 +73,29 @@ def test_page():
         assert page.ask("/a/0123456789/app.js")[0] == 404
 
 
+def test_headers():
+    """Each answer has them, whatever it is: what a browser opens by its address is a page of ours, too."""
+    json_type = {"Content-Type": "application/json"}
+    cases = [("/api/v1/packs", {}, 200), ("/api/v1/packs/shed", {}, 200), ("/api/v1/gateway", {}, 200), ("/metrics", {}, 200),
+             ("/healthz", {}, 200), ("/api/v1/files/evcc.yaml", {}, 200), ("/api/v1/packs/shed/history", {}, 200),
+             ("/api/v1/packs/shed/history.csv", {}, 200), ("/api/v1/packs/shed/health", {}, 200),
+             ("/api/v1/events", {"method": "HEAD"}, 200), ("/api/v1/packs/nobody", {}, 404), ("/nothing", {}, 404),
+             ("/api/v1/packs", {"method": "POST"}, 405), ("/api/v1/login", {"method": "POST", "body": "{}"}, 415),
+             ("/api/v1/login", {"method": "POST", "headers": json_type, "body": "{}"}, 403), ("/", {"host": "evil.example"}, 421)]
+    with past([(int(time.time()) // 60 * 60 - 3600, 53000, 3300)]) as page:
+        for path, how, wanted in cases:
+            status, headers, _ = page.ask(path, **how)
+            assert status == wanted, (path, status)
+            assert headers.get_all("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"], (path, headers.items())
+            assert headers.get_all("Cache-Control") in (["no-store"], ["no-store, no-transform"]), (path, headers.items())
+            assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer", path
+        with Stream(page.web) as stream:
+            assert stream.answer.headers.get_all("Cache-Control") == ["no-store, no-transform"]
+        for path in ("/", "/favicon.ico"):
+            headers = page.ask(path)[1]
+            assert len(headers.get_all("Content-Security-Policy")) == len(headers.get_all("Cache-Control")) == 1, headers.items()
+
+
 def test_frame():
     """Only who is named may show the page in a frame."""
     with Page("frame = http://homeassistant.local:8123") as page:
@@ -214,8 +237,7 @@ def test_hosts():
 def test_addresses_and_methods():
     with Page() as page:
         for path in ("/x", "/api", "/api/v1/", "/api/v1/packs/", "/api/v1/packs/nobody", "/api/v1/packs/shed/x", "//",
-                     "/../etc/passwd", "/a/../../etc/passwd", "/%2e%2e/etc/passwd", "/a/..%2f..%2fetc%2fpasswd", "/healthz%00",
-                     "/healthz/", "/etc/passwd", "/a/", "/.git/config", "/api/v1/packs/sh%65d"):
+                     "/../etc/passwd", "/a/../../etc/passwd", "/%2e%2e/etc/passwd", "/a/..%2f..%2fetc%2fpasswd", "/healthz/", "/etc/passwd", "/a/", "/.git/config", "/api/v1/packs/sh%65d"):
             status, _, body = page.ask(path)
             assert status == 404 and "error" in json.loads(body), (path, status, body)
         for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -668,7 +690,7 @@ def test_password_command():
 
 if __name__ == "__main__":
     main([test_stream_has_news_only, test_history_ends_now, test_a_hung_gateway_is_not_well, test_stream, test_history, test_csv,
-          test_no_history, test_values, test_curl_agrees, test_page, test_frame, test_compression, test_silent_pack,
+          test_no_history, test_values, test_curl_agrees, test_page, test_headers, test_frame, test_compression, test_silent_pack,
           test_hosts, test_addresses_and_methods, test_switching, test_only_pages_of_ours_change_anything,
           test_only_from_allow_write, test_old_orders, test_tunnel, test_nobody_waits_for_a_password, test_login_is_throttled,
           test_password_command, test_gateway, test_events_of_the_past, test_files], at_once=4)

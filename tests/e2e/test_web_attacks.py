@@ -154,6 +154,20 @@ def test_streams_are_limited():
         assert is_well(page)
 
 
+def test_closed_streams_free_their_places():
+    """As soon as a reader has closed its end, whether or not there was anything to send to it."""
+    with Page("max_streams = 32\nmax_clients = 40\nmax_per_address = 40") as page:
+        for _ in range(3):
+            with contextlib.ExitStack() as stack:
+                for n in range(32):
+                    stream = stack.enter_context(Stream(page.web))
+                    assert stream.answer.status == 200, n
+                    stream.next("beat")
+        with Stream(page.web) as stream:
+            assert page.json("/api/v1/gateway")["web"]["streams"] == 1
+            stream.next("pack")
+
+
 def test_many_viewers():
     """Of more than fit into a tick each has its turn: all get their beats, and values that follow one another."""
     with Page("max_clients = 320\nmax_streams = 300\nmax_per_address = 320") as page, contextlib.ExitStack() as stack:
@@ -231,6 +245,20 @@ def test_smuggling():
         assert is_well(page)
 
 
+def test_nul_in_the_path():
+    """One reader would cut the path there, and another one not."""
+    head = " HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n"
+    with Page() as page:
+        for path in ("/healthz%00", "/%00", "/api/v1/packs%00/shed?x=1"):
+            assert statuses(page, f"GET {path}{head}") == [400], path
+        for path in ("/healthz\0", "/healthz\0.html?x=1", "/\0", "/healthz?x=1\0", "/healthz?x\0&y"):
+            # (Later versions of the library end the connection themselves.)
+            assert statuses(page, f"GET {path}{head}") in ([400], []), path
+        for path in ("/healthz", "/healthz?", "/healthz?x=1&y=%00", "/healthz?x=%3D&&y"):
+            assert statuses(page, f"GET {path}{head}") == [200], path
+        assert is_well(page)
+
+
 def test_oversize():
     with Page() as page:
         assert page.ask("/api/v1/login", "POST", {"Content-Type": "application/json"}, "x" * 5000)[0] == 413
@@ -285,5 +313,5 @@ def test_rubbish():
 
 if __name__ == "__main__":
     main([test_idle_connections_end, test_drippers, test_stalled_reader, test_slow_reader, test_half_requests,
-          test_half_requests_of_one_address, test_many_viewers, test_streams_are_limited, test_viewers_are_not_idle, test_smuggling,
-          test_oversize, test_not_allowed, test_rubbish], at_once=4)
+          test_half_requests_of_one_address, test_many_viewers, test_streams_are_limited, test_closed_streams_free_their_places, test_viewers_are_not_idle, test_smuggling,
+          test_nul_in_the_path, test_oversize, test_not_allowed, test_rubbish], at_once=4)

@@ -67,6 +67,5 @@ struct MHD_Response *compress_response(const struct http_request *request, const
     if (packed)
         MHD_add_response_header(response, "Content-Encoding", "gzip");
     MHD_add_response_header(response, "Vary", "Accept-Encoding");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
     return response;
 }

@@ -118,6 +118,14 @@ bool guard_forwarded(const char *list, struct sockaddr_storage *client)
     return inet_pton(AF_INET6, text, &six->sin6_addr) == 1;
 }
 
+bool guard_path(const char *path)
+{
+    for (const char *c = path; *c; c++)
+        if ((unsigned char) *c < 0x20 || *c == 0x7F || strncmp(c, "%00", 3) == 0)
+            return false;
+    return true;
+}
+
 bool guard_prefix(const char *text)
 {
     if (text[0] != '/' || strlen(text) > 128)

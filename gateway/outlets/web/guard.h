@@ -40,6 +40,9 @@ bool guard_same_page(const char *origin, const struct guard_host *host);
 /** The last address of an X-Forwarded-For header. False: it has none. */
 bool guard_forwarded(const char *list, struct sockaddr_storage *client);
 
+/** Whether a path, not decoded yet, is without a NUL and other control characters. Whoever decodes it would cut it there. */
+bool guard_path(const char *path);
+
 /** A path that a proxy has put in front of ours ("/battery"), good enough for a cookie. False: it
  * is not, or empty. */
 bool guard_prefix(const char *text);

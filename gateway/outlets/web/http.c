@@ -39,6 +39,8 @@ struct client {
     double old_since, begun_at;
     unsigned status;
     struct MHD_Response *response; /* to be queued */
+    size_t target_size;            /* of the target up to a NUL, with its arguments */
+    ev_io ended;                   /* of a stream: its end, which the library does not watch */
     struct http_request request;
 };
 TAILQ_HEAD(client_list, client);
@@ -183,6 +185,16 @@ unsigned http_of_client(const struct http *http, const struct sockaddr *address)
     return count;
 }
 
+/* Its place is free, though the library may need another turn to let go of it. */
+static void end_stream(struct client *client)
+{
+    struct http *http = client->request.http;
+    if (client->is_stream && ev_is_active(&client->ended)) {
+        ev_io_stop(http->loop, &client->ended);
+        http->counters.streams--;
+    }
+}
+
 /* The library sees the end of the connection and lets go of it. */
 static void cut(struct client *client)
 {
@@ -192,6 +204,7 @@ static void cut(struct client *client)
     client->cut = true;
     http->count--;
     http->counters.dropped++;
+    end_stream(client);
     shutdown(client->fd, SHUT_RDWR);
     http_wake(&client->request);
     ev_idle_start(http->loop, &http->at_once);
@@ -200,6 +213,15 @@ static void cut(struct client *client)
 void http_cut(struct http_request *request)
 {
     cut(client_of(request));
+}
+
+/* While a stream has nothing to send, the library does not look at its socket. A reader sends nothing behind its request, which
+ * has no end to its answer: what can be read is the end of the connection. */
+static void on_stream_ended(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    cut(io->data);
 }
 
 /* Who was idle for the longest time: a half request counts as idle, an answer does not. */
@@ -379,6 +401,27 @@ static enum MHD_Result find_bad_name(void *data, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
+/* The target as it came, of which the library later shows the path alone, up to a NUL. */
+static void *on_target(void *data, const char *target, struct MHD_Connection *connection)
+{
+    (void) data;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct client *client = info ? info->socket_context : NULL;
+    if (client)
+        client->target_size = target ? strlen(target) : 0;
+    return NULL;
+}
+
+/* The version stands one blank behind the target, in the same buffer: what else lies between them is behind a NUL, and another
+ * reader may have taken it for part of the path. */
+static bool has_nul(const struct client *client)
+{
+    const size_t size =
+        (size_t) ((uintptr_t) client->request.version - (uintptr_t) client->request.target - 1);
+    return size > client->target_size && size < HTTP_MEMORY;
+}
+
 /* A head that two readers could understand in two ways (RFC 9112, 6.3) is refused, whatever one of
  * them could make of it. */
 static unsigned judge_head(const struct http_request *request, const char **why)
@@ -421,7 +464,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
                                      const char *version)
 {
     struct http_request *request = &client->request;
-    const char *why;
+    const char *why = "a NUL in the address";
     client->begun = true;
     client->status = 0;
     enter(client, CLIENT_READING);
@@ -436,7 +479,7 @@ static enum MHD_Result begin_request(struct client *client, const char *target, 
     request->over = NULL;
     request->data = client;
     request->http->counters.requests++;
-    const unsigned status = judge_head(request, &why);
+    const unsigned status = has_nul(client) ? MHD_HTTP_BAD_REQUEST : judge_head(request, &why);
     if (status == 0)
         return MHD_YES;
     /* What follows may be meant as a body or as a request: the connection ends here. */
@@ -497,8 +540,7 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
     *own = NULL;
     if (!client)
         return;
-    if (client->is_stream)
-        client->request.http->counters.streams--;
+    end_stream(client);
     client->begun = client->is_stream = client->paused = false;
     client->old = false;
     if (clock_now() - client->begun_at > OLD_S)
@@ -581,6 +623,17 @@ void http_dress(struct MHD_Response *response, const char *type)
     MHD_add_response_header(response, "Content-Type", type);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+    MHD_add_response_header(response, "Content-Security-Policy",
+                            "default-src 'none'; frame-ancestors 'none'");
+    MHD_add_response_header(response, "Cache-Control", "no-store");
+}
+
+void http_replace_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    const char *before = MHD_get_response_header(response, name);
+    if (before)
+        MHD_del_response_header(response, name, before);
+    MHD_add_response_header(response, name, value);
 }
 
 struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
@@ -598,7 +651,7 @@ void http_answer(struct http_request *request, unsigned status, struct MHD_Respo
     struct client *client = client_of(request);
     client->status = response ? status : MHD_HTTP_INTERNAL_SERVER_ERROR;
     client->response =
-        response ? response : MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+        response ? response : http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
     http_wake(request);
 }
 
@@ -611,8 +664,6 @@ void http_error(struct http_request *request, unsigned status, const char *why)
     text_add(&text, "}\n");
     struct MHD_Response *response =
         http_response("application/json", bytes, text.size, MHD_RESPMEM_MUST_COPY);
-    if (response)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
     if (response && status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(response, "Retry-After", "5");
     http_answer(request, status, response);
@@ -631,8 +682,13 @@ void http_hold(struct http_request *request, void (*over)(void *data), void *dat
 
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data)
 {
-    client_of(request)->is_stream = true;
+    struct client *client = client_of(request);
+    client->is_stream = true;
     request->http->counters.streams++;
+    ev_io_init(&client->ended, on_stream_ended, client->fd, EV_READ);
+    ev_set_priority(&client->ended, EV_MAXPRI); /* before a request that needs its place */
+    client->ended.data = client;
+    ev_io_start(request->http->loop, &client->ended);
     http_hold(request, over, data);
 }
 
@@ -708,9 +764,10 @@ static bool start_library(struct http *http)
         MHD_OPTION_CONNECTION_LIMIT, settings->max_clients + CUT_SPARE,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) HTTP_MEMORY, MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned) HTTP_IDLE_S, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_alone, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_ARRAY, settings->tls_cert ? tls : none, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_URI_LOG_CALLBACK, on_target,
+        NULL, MHD_OPTION_UNESCAPE_CALLBACK, leave_alone, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, settings->tls_cert ? tls : none,
+        MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info || info->epoll_fd < 0) {

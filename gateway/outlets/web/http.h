@@ -57,7 +57,7 @@ struct http_settings {
 };
 
 struct http_counters {
-    unsigned clients, streams;
+    unsigned clients, streams;           /* without those that were cut */
     uint64_t requests, refused, dropped; /* refused: not let in; dropped: cut by us */
 };
 
@@ -77,12 +77,14 @@ unsigned http_header_count(const struct http_request *request, const char *name)
 /** The value of a query argument, decoded, in `out`. False: there is none, or it is not good. */
 bool http_argument(const struct http_request *request, const char *name, char *out, size_t size);
 
-/** An answer, with what all answers say (no sniffing, no store). The caller adds headers to it with
- * MHD_add_response_header. NULL: out of memory. */
+/** A response with the headers that all have: no sniffing, no referrer, not to be stored, and a policy by which a browser loads
+ * nothing for it and shows it in no frame. The caller adds headers with MHD_add_response_header, and replaces those with
+ * http_replace_header. NULL: out of memory. */
 struct MHD_Response *http_response(const char *type, const void *bytes, size_t size,
                                    enum MHD_ResponseMemoryMode mode);
-/** What all answers say; for one that was made with a callback. */
+/** Adds those headers to a response that was made with a callback. */
 void http_dress(struct MHD_Response *response, const char *type);
+void http_replace_header(struct MHD_Response *response, const char *name, const char *value);
 
 /** Answers, from within `handle` or, of a held request, later; takes the response over. NULL: 500. */
 void http_answer(struct http_request *request, unsigned status, struct MHD_Response *response);
@@ -95,7 +97,8 @@ void http_ends(struct http_request *request);
 /** From within `handle`: the answer comes later. */
 void http_hold(struct http_request *request, void (*over)(void *data), void *data);
 
-/** The answer is one without end, and without chunks. It is not idle, and takes no part in time-outs. */
+/** The answer is one without end, and without chunks. It is not idle, and takes no part in time-outs. It is cut as soon as the
+ * client closes its end. */
 void http_is_stream(struct http_request *request, void (*over)(void *data), void *data);
 /** From within the callback of a stream: there is nothing to send, until http_wake. Returns what the
  * callback is to return. */

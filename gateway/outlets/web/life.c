@@ -72,6 +72,10 @@ static bool take_target(struct web *web, struct web_request *request)
         target += size;
     }
     request->path = target + (target[0] == '/');
+    if (!guard_path(request->path)) {
+        http_error(http, MHD_HTTP_BAD_REQUEST, "a control character in the address");
+        return false;
+    }
     if (!host || !guard_host_parse(host, &request->host)) {
         http_error(http, MHD_HTTP_BAD_REQUEST, "it does not say whom it asks (Host)");
         return false;

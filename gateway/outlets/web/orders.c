@@ -114,10 +114,8 @@ static void answer_cookie(struct http_request *request, const char *token, const
         http_response("application/json", "", 0, MHD_RESPMEM_PERSISTENT);
     snprintf(cookie, sizeof cookie, WEB_COOKIE "=%s%s%s", token, tail,
              token[0] ? "" : "; Max-Age=0");
-    if (response) {
+    if (response)
         MHD_add_response_header(response, "Set-Cookie", cookie);
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    }
     http_answer(request, MHD_HTTP_NO_CONTENT, response);
 }
 

@@ -555,7 +555,6 @@ void past_answer_csv(struct past *past, struct http_request *request,
                  pack->source.name, day);
         http_dress(response, "text/csv; charset=utf-8");
         MHD_add_response_header(response, "Content-Disposition", disposition);
-        MHD_add_response_header(response, "Cache-Control", "no-store");
     } else if (download) {
         free_download(download);
     }

@@ -85,11 +85,8 @@ static void get_health(struct web *web, struct web_request *request)
         http_error(request->http, MHD_HTTP_SERVICE_UNAVAILABLE, "the gateway is silent");
         return;
     }
-    struct MHD_Response *response =
-        http_response("text/plain; charset=utf-8", "ok\n", 3, MHD_RESPMEM_PERSISTENT);
-    if (response)
-        MHD_add_response_header(response, "Cache-Control", "no-store");
-    http_answer(request->http, MHD_HTTP_OK, response);
+    http_answer(request->http, MHD_HTTP_OK,
+                http_response("text/plain; charset=utf-8", "ok\n", 3, MHD_RESPMEM_PERSISTENT));
 }
 
 /* ---- the page ---- */
@@ -121,14 +118,14 @@ static void get_asset(struct web *web, struct web_request *request, const struct
                  "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
                  "frame-ancestors %s",
                  web_style_hash, web->config->frame[0] ? web->config->frame : "'none'");
-        MHD_add_response_header(response, "Content-Security-Policy", policy);
+        http_replace_header(response, "Content-Security-Policy", policy);
         MHD_add_response_header(response, "ETag", asset->etag);
         if (asset->gzip)
             MHD_add_response_header(response, "Content-Encoding", "gzip");
-        MHD_add_response_header(response, "Cache-Control",
-                                strncmp(asset->path, "a/", 2) == 0
-                                    ? "public, max-age=31536000, immutable"
-                                    : "no-cache");
+        http_replace_header(response, "Cache-Control",
+                            strncmp(asset->path, "a/", 2) == 0
+                                ? "public, max-age=31536000, immutable"
+                                : "no-cache");
     }
     http_answer(request->http, same ? MHD_HTTP_NOT_MODIFIED : MHD_HTTP_OK, response);
 }

@@ -372,11 +372,6 @@ void stream_event(struct stream *stream, const char *name, const char *data)
     }
 }
 
-unsigned stream_viewers(const struct stream *stream)
-{
-    return stream->viewer_count;
-}
-
 /* ---- life ---- */
 
 /* Names that there are not are ignored: a page may be older than a reload. */
@@ -422,7 +417,7 @@ static struct viewer *new_viewer(struct stream *stream, struct http_request *req
 
 void stream_open(struct stream *stream, struct http_request *request, const char *detail)
 {
-    if (stream->viewer_count >= stream->max_viewers) {
+    if (http_counters(request->http).streams >= stream->max_viewers) {
         http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many pages are open");
         return;
     }
@@ -436,7 +431,7 @@ void stream_open(struct stream *stream, struct http_request *request, const char
         TAILQ_INSERT_TAIL(&stream->viewers, viewer, entry);
         stream->viewer_count++;
         http_dress(response, "text/event-stream");
-        MHD_add_response_header(response, "Cache-Control", "no-store, no-transform");
+        http_replace_header(response, "Cache-Control", "no-store, no-transform");
         MHD_add_response_header(response, "X-Accel-Buffering", "no");
         /* No chunks: see http_send. */
         MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);

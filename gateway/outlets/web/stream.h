@@ -32,7 +32,4 @@ void stream_changed(struct stream *stream, unsigned pack);
 /** Something happened: it goes out at once. `data` is JSON in one line. */
 void stream_event(struct stream *stream, const char *name, const char *data);
 
-/** How many look. */
-unsigned stream_viewers(const struct stream *stream);
-
 #endif

@@ -15,6 +15,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static bool mqtt_may_order(const void *section)
+{
+    return ((const struct mqtt_config *) section)->switching;
+}
+
+static bool web_may_order(const void *section)
+{
+    return ((const struct web_config *) section)->password_file[0] != '\0';
+}
+
 /* The sections that are outlets: where in the configuration their structs are. */
 #define SECTION(word, list, count, ...)                                                            \
     {                                                                                              \
@@ -22,16 +32,16 @@
         .count_at = offsetof(struct config, count),                                                \
         .size = sizeof *((struct config *) NULL)->list, __VA_ARGS__                                \
     }
-#define SECTION_OF_ONE(word, member)                                                               \
+#define SECTION_OF_ONE(word, member, ...)                                                          \
     {                                                                                              \
         .name = word, .list_at = offsetof(struct config, member), .count_at = ONE,                 \
-        .size = sizeof *((struct config *) NULL)->member                                           \
+        .size = sizeof *((struct config *) NULL)->member, __VA_ARGS__                              \
     }
 #define ONE SIZE_MAX /* a section that there is once or not at all */
 static const struct kind kinds[] = {
-    SECTION("mqtt", mqtts, mqtt_count, .tells_page = true),
+    SECTION("mqtt", mqtts, mqtt_count, .tells_page = true, .may_order = mqtt_may_order),
     SECTION_OF_ONE("history", history),
-    SECTION_OF_ONE("web", web),
+    SECTION_OF_ONE("web", web, .may_order = web_may_order),
     SECTION("influx", influxes, influx_count),
     SECTION("notify", notifies, notify_count, .tells_page = true),
     SECTION("print", prints, print_count),
@@ -128,6 +138,7 @@ static struct process *new_process(struct outlets *outlets, const struct kind *k
         return NULL;
     process->outlets = outlets;
     process->kind = kind;
+    process->may_order = kind->may_order && kind->may_order(section);
     process_init(process);
     snprintf(process->section, sizeof process->section, "%s", section->name);
     snprintf(process->title, sizeof process->title, "%s%s%s", kind->name,

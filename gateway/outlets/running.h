@@ -18,6 +18,8 @@ struct kind {
     const char *name;
     size_t list_at, count_at, size; /* where its structs are in struct config */
     bool tells_page;                /* where the page is: it is restarted when that changes */
+    /** Whether a section lets its clients switch packs. NULL: no section does. */
+    bool (*may_order)(const void *section);
 };
 
 struct event {
@@ -47,6 +49,8 @@ struct process {
     bool waits;       /* to be started, after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
     bool deaf;        /* it has ended: nobody hears answers */
+    bool may_order;   /* its section lets it */
+    bool trespassed;  /* the log has said that it ordered all the same */
     double started_at, pause_s;
     unsigned ended;
     uint64_t sent, refused;
@@ -66,7 +70,7 @@ struct outlets {
     struct observer observer;
     struct process *first;
     /* Of outlets_serve; NULL: nobody answers. */
-    char *(*answer)(void *data, const char *from, const char *question);
+    char *(*answer)(void *data, const char *from, bool may_order, const char *question);
     void *answer_data;
     uint8_t *room;
 };

@@ -130,7 +130,7 @@ static bool was_tried(const struct probing *probing, size_t index)
 static void print_tried(const struct probing *probing)
 {
     const char *before = "tried ";
-    for (size_t d = 0; bms_drivers[d] && d < MOST_DRIVERS; d++) {
+    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
         if (!was_tried(probing, d))
             continue;
         fprintf(stderr, "%s%s", before, bms_drivers[d]->name);
@@ -164,7 +164,7 @@ static void print_left_out(const struct probing *probing)
     struct attempt *list = calloc(search_attempts_list(probing->line, NULL), sizeof *list);
     const size_t count = list ? search_attempts_list(probing->line, list) : 0;
     const char *before = "";
-    for (size_t d = 0; bms_drivers[d] && d < MOST_DRIVERS; d++) {
+    for (size_t d = 0; d < MOST_DRIVERS && bms_drivers[d]; d++) {
         size_t i = 0;
         while (i < count && list[i].driver != bms_drivers[d])
             i++;

@@ -24,7 +24,10 @@ static void print_pieces(char direction, const json_t *pieces)
 {
     size_t i;
     json_t *piece;
-    json_array_foreach(pieces, i, piece) printf("%c %s\n", direction, json_string_value(piece));
+    json_array_foreach(pieces, i, piece)
+    {
+        printf("%c %s\n", direction, json_string_value(piece));
+    }
 }
 
 static int send_bytes(const struct asking *asking, const char *line, const char *hex)

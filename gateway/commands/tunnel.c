@@ -41,7 +41,9 @@ static void print_addresses(const json_t *tunnel)
     size_t i;
     json_t *listen;
     json_array_foreach(json_object_get(tunnel, "listen"), i, listen)
+    {
         printf("%s%s", i > 0 ? ", " : "", json_string_value(listen));
+    }
 }
 
 static void print_tunnel(const json_t *tunnel)
@@ -68,7 +70,10 @@ static int show_all(const struct asking *asking, struct control_link *link)
     size_t i;
     json_t *tunnel;
     const json_t *tunnels = json_object_get(status, "tunnels");
-    json_array_foreach(tunnels, i, tunnel) print_tunnel(tunnel);
+    json_array_foreach(tunnels, i, tunnel)
+    {
+        print_tunnel(tunnel);
+    }
     if (json_array_size(tunnels) == 0)
         puts("the configuration has no [tunnel NAME]");
     json_decref(status);

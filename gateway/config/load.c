@@ -210,7 +210,7 @@ static bool make_structs(struct config *config, const struct config_section *sec
     memcpy((char *) config + section->at, &structs, sizeof structs);
     if (structs && section->times == SECTION_NAMED)
         memcpy((char *) config + section->count, &count, sizeof count);
-    return structs != NULL;
+    return structs;
 }
 
 static bool take_section(struct config *config, const struct config_section *section,

@@ -435,7 +435,8 @@ static bool check_overlaps(const struct reading *reading)
 static struct substitute for_bit(bool given, const struct substitute *substitute)
 {
     const bool inherited = !given && substitute->kind == INSTEAD_NUMBER;
-    return inherited ? (struct substitute){.kind = INSTEAD_UNKNOWN} : *substitute;
+    const struct substitute unknown = {.kind = INSTEAD_UNKNOWN};
+    return inherited ? unknown : *substitute;
 }
 
 static bool read_register(struct reading *reading, char *text)

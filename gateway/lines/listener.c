@@ -436,7 +436,7 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
     const double at = time_of_first(listener);
     for (unsigned i = 0; i < listener->count; i++) {
         struct ear *ear = &listener->ears[i];
-        if (driver_of(ear) != driver || ear == asked)
+        if (ear == asked || driver_of(ear) != driver)
             continue;
         pack_clear(&listener->incoming);
         const enum bms_result result = driver->decode(&ear->poller->bms, &nothing, listener->bytes,

@@ -31,12 +31,12 @@ static int digit_of(char c)
 
 static bool parse_key(const char *text, uint8_t key[VICTRON_KEY])
 {
-    uint8_t read[VICTRON_KEY];
+    uint8_t read[VICTRON_KEY] = {0};
     for (size_t i = 0; i < KEY_DIGITS; i++) {
         const int digit = digit_of(text[i]); /* the NUL is none */
         if (digit < 0)
             return false;
-        read[i / 2] = (uint8_t) (i % 2 ? read[i / 2] | digit : digit << 4);
+        read[i / 2] = (uint8_t) (read[i / 2] << 4 | digit);
     }
     if (text[KEY_DIGITS + strspn(text + KEY_DIGITS, " \t\r\n")] != '\0')
         return false;

@@ -152,7 +152,7 @@ static unsigned cells_of(const struct history_row *row)
 static void add_deviations(struct health_work *work, struct mean *means,
                            const struct history_row *row, unsigned cells)
 {
-    double mv[MAX_CELLS];
+    double mv[MAX_CELLS] = {0};
     for (unsigned i = 0; i < cells; i++)
         mv[i] = row->mean[ROW_CELL + i];
     const double middle = median_of(mv, cells);

@@ -202,8 +202,8 @@ static void join_one(void *data, const struct history_row *part)
 
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to, struct history_row *row)
 {
-    struct joining joining = {row, to, false};
     *row = recent_empty(from);
+    struct joining joining = {row, to, false};
     recent_walk(&pack->recent, from, join_one, &joining);
     return joining.any;
 }

@@ -245,6 +245,8 @@ static void write_live(struct influx *influx, struct influx_pack *pack, double n
     const bool any = backlog_join(pack, influx->live_at, influx->live_at + influx->step, &row);
     if (any)
         points_of_row(&row, &known->values, fresh, &values);
+    else
+        pack_clear(&values);
     const bool alarms_changed = any && (values.alarms_warning != pack->warning ||
                                         values.alarms_protection != pack->protection);
     const struct points points = {

@@ -233,8 +233,10 @@ static size_t compose(struct post *post, const char *lines, size_t size)
     }
     if (room > post->room) {
         uint8_t *body = realloc(post->body, room);
-        post->body = body ? body : post->body;
-        post->room = body ? room : post->room;
+        if (body) {
+            post->body = body;
+            post->room = room;
+        }
     }
     if (room > post->room) {
         size = 0;

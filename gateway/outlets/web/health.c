@@ -27,7 +27,11 @@ static bool any(const json_t *column)
 {
     size_t i;
     json_t *number;
-    json_array_foreach(column, i, number) if (!json_is_null(number)) return true;
+    json_array_foreach(column, i, number)
+    {
+        if (!json_is_null(number))
+            return true;
+    }
     return false;
 }
 

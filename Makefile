@@ -137,7 +137,7 @@ bluetooth-vm:
 # The Debian packages below a real systemd, in a container, with the system bus and a stand-in for BlueZ; as root.
 bluetooth-service: deb
 	@tests/install-packages systemd-container dbus bluez python3-dbus python3-gi procps
-	tests/bluetooth/trial build/trial $(filter-out $(wildcard $(PACKED)/*-dbgsym_*),$(wildcard $(PACKED)/packgate*_$(VERSION)_$(shell dpkg --print-architecture).deb))
+	tests/bluetooth/trial build/trial $(PACKED)/packgate*_$(VERSION)_$(shell dpkg --print-architecture).deb
 
 # Many gateways into one database, for FLEET_GATEWAYS, FLEET_REAL and FLEET_SECONDS; a small one is one of the tests.
 fleet: test-deps

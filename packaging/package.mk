@@ -37,7 +37,7 @@ home-assistant: dist
 
 # The image's files alone, for the Dockerfile. HERE=yes: this machine is a clean root, in which another architecture can be built for.
 image-root: dist
-	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb | grep -v -- -dbgsym_)'
+	@$(PACK) sh -c 'packaging/container/make-root $(PACKED)/image-root $$(packaging/make-deb)'
 
 # All that a release has; the forge's workflow calls it for a tag.
 release: ARCHES := amd64 arm64 armhf

@@ -214,7 +214,7 @@ ALONE = {}
 def packages():
     """The packages by name. What was made of the same source is not made again."""
     if not ALONE:
-        debs = [line for line in make("deb", "QUICK=yes").splitlines() if line.endswith(".deb") and "-dbgsym_" not in line]
+        debs = [line for line in make("deb", "QUICK=yes").splitlines() if line.endswith(".deb")]
         ALONE.update({os.path.basename(deb).split("_")[0]: deb for deb in debs})
     return ALONE
 
@@ -228,6 +228,10 @@ def packages_are_complete():
     with open("/etc/os-release", encoding="utf-8") as file:
         of_trixie = "VERSION_CODENAME=trixie" in file.read()
     assert sorted(packages()) == ["packgate", "packgate-outlets"], packages()
+    # What README installs with packgate*.deb is these, and no debug symbols.
+    folder, architecture = os.path.dirname(packages()["packgate"]), run("dpkg", "--print-architecture").strip()
+    assert sorted(glob.glob(f"{folder}/packgate*_{architecture}.deb")) == sorted(packages().values())
+    assert len(glob.glob(f"{folder}/debug/packgate*-dbgsym_*_{architecture}.deb")) == 2
     with scratch() as root:
         for name, deb in packages().items():
             fields = fields_of(deb)

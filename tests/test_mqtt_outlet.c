@@ -3,7 +3,7 @@
  * What the outlet mqtt does when something is missing: a connection, memory, an answer. The gateway's pipe and the
  * connection to the broker are this file's own (all of outlet.h and connection.h), so that each can fail when it is to.
  */
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 #include "outlets/mqtt/connection.h"
 
 #include "base/clock.h"
@@ -17,6 +17,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+extern const struct outlet_kind outlet_mqtt;
 
 #define NOTES 16
 #define SENT 512

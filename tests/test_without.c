@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A packgate that was built without an outlet says so when a configuration wants it. */
-#undef WITH_MQTT
-#undef WITH_NOTIFY
-#undef WITH_HISTORY
-#undef WITH_INFLUX
-#undef WITH_WEB
+#undef WITHOUT
+#define WITHOUT "mqtt,history,influx,web,notify"
 #include "config/outlets.c" /* in place of the one in the library */
 
 #include "config/load.h"

@@ -90,6 +90,9 @@ struct config_section {
     size_t at;    /* in struct config: the struct (ALWAYS), a pointer to it that is NULL where the
                    * file has none (ONCE), or a pointer to an array in the order of the file (NAMED) */
     size_t count; /* in struct config, NAMED: an unsigned, the number of structs in the array */
+    bool outlet;  /* each struct gets a process of its own, and begins with struct outlet_config */
+    bool
+        mentions_page; /* that process wants the page's address, and is restarted when it changes */
     const struct config_key *keys;
     unsigned key_count;
     const struct config_alias *aliases; /* {0} at the end; NULL: none */

@@ -392,6 +392,6 @@ const struct config_section notify_section = {
     .help = "Tells people: alarms, silence, thresholds and a daily report, to a phone, by mail, to a web address or to a "
             "program of one's own.",
     .size = sizeof(struct notify_config), .at = offsetof(struct config, notifies), .count = offsetof(struct config, notify_count),
-    CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .check = check_notify, .link = link_notify,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .check = check_notify, .link = link_notify,
 };
 // clang-format on

@@ -302,33 +302,23 @@ static void report_missing(const struct config_drafts *drafts, const struct conf
                  suggest_hint(&suggest, hint));
 }
 
-/* What `make WITHOUT=…` has left out of packgate-outlet. */
-static const char *const left_out[] = {
-#ifndef WITH_MQTT
-    "mqtt",
+/* `make WITHOUT=mqtt,web` has left these programs out. */
+#ifndef WITHOUT
+#define WITHOUT ""
 #endif
-#ifndef WITH_HISTORY
-    "history",
-#endif
-#ifndef WITH_INFLUX
-    "influx",
-#endif
-#ifndef WITH_NOTIFY
-    "notify",
-#endif
-#ifndef WITH_WEB
-    "web",
-#endif
-    NULL};
 
 static void check_built(const struct config_draft *draft, struct mistakes *mistakes)
 {
-    for (const char *const *word = left_out; *word; word++)
-        if (strcmp(draft->section->word, *word) == 0)
+    const char *word = draft->section->word;
+    for (const char *left = WITHOUT; *left; left += strspn(left, ",")) {
+        const size_t size = strcspn(left, ",");
+        if (strlen(word) == size && strncmp(left, word, size) == 0)
             mistakes_add(mistakes, draft->heading,
                          "this packgate was built without [%s]; expected one that was made without "
                          "WITHOUT=%s",
-                         *word, *word);
+                         word, word);
+        left += size;
+    }
 }
 
 /* What all outlets have in common. */
@@ -710,7 +700,7 @@ const struct config_section mqtt_section = {
     .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
             "Assistant makes devices of the packs by itself.",
     .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
-    CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
 };
 
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
@@ -750,7 +740,7 @@ const struct config_section history_section = {
     .help = "Remembers the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and what happened.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = outlet_check_packs,
+    .outlet = true, CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = outlet_check_packs,
 };
 
 #define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION
@@ -824,7 +814,7 @@ const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
+    .outlet = true, CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
 };
 
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
@@ -904,7 +894,7 @@ const struct config_section influx_section = {
     .help = "A database that all values are sent to in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. What it did "
             "not take is sent later from the history.",
     .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
-    CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .check = check_influx, .link = link_influx,
+    .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {
@@ -917,6 +907,6 @@ const struct config_section print_section = {
     .help = "Prints values and changes on standard output as they come, one JSON object a line: to look on, and as a "
             "pattern for programs of one's own.",
     .size = sizeof(struct print_config), .at = offsetof(struct config, prints), .count = offsetof(struct config, print_count),
-    CONFIG_KEYS(print_keys), .check = outlet_check_packs,
+    .outlet = true, CONFIG_KEYS(print_keys), .check = outlet_check_packs,
 };
 // clang-format on

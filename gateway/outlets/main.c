@@ -4,7 +4,7 @@
  * compiled once for each kind of them (OUTLET), so that every program is linked with what it alone
  * needs. It needs no right that any user has not, and gives up what it was started with.
  */
-#include "kinds.h"
+#include "outlet.h"
 #include "rights.h"
 
 #include "base/log.h"
@@ -18,6 +18,7 @@
 
 #define PIPE_FD 3
 
+extern const struct outlet_kind OUTLET;
 static const struct outlet_kind *const kind = &OUTLET;
 
 static void print_help(FILE *out)

@@ -5,11 +5,13 @@
  * loop and the end. Code of an outlet sees packs as the gateway's does, as struct source, and is
  * told of changes as a struct observer.
  *
- * To add an outlet:
- *   1. a section of the configuration (config/), whose struct has no pointers: it travels as it is;
- *   2. a row in outlets.c, so that the gateway starts a process for each such section;
- *   3. a folder here with a const struct outlet_kind called outlet_NAME, and its line in kinds.h;
- *   4. its name and its libraries in outlets.mk: each kind is a program of its own.
+ * To add an outlet called NAME:
+ *   1. its struct in config/outlet_config.h, which begins with struct outlet_config and has no pointers, as it travels as it is;
+ *      and where the structs are, in struct config (config/config.h);
+ *   2. its keys and its section NAME_section with `.outlet = true` in config/outlets.c; the section is declared in config/keys.h
+ *      and listed in config_sections (config/sections.c). The gateway starts a process for each struct of such a section;
+ *   3. a folder NAME here with a const struct outlet_kind called outlet_NAME;
+ *   4. NAME, its libraries and their Debian packages in outlets.mk: each kind is a program of its own.
  * print/print.c is the smallest one and the pattern for others.
  *
  * An outlet may block for seconds: the gateway does not wait for it, what it misses is merged into
@@ -36,7 +38,6 @@ struct outlet_kind {
     const char *name;     /* of its section: "mqtt" */
     size_t settings_size; /* of the section's struct */
     bool network;         /* it has use for sockets of the network (rights.h) */
-    bool names;           /* and looks names up */
     bool programs; /* it may have to start other programs; where not, `start` gives that up */
     /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:
      * it cannot, and has said why. */

@@ -15,38 +15,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool mqtt_may_order(const void *section)
-{
-    return ((const struct mqtt_config *) section)->switching;
-}
-
-static bool web_may_order(const void *section)
-{
-    return ((const struct web_config *) section)->password_file[0] != '\0';
-}
-
-/* The sections that are outlets: where in the configuration their structs are. */
-#define SECTION(word, list, count, ...)                                                            \
-    {                                                                                              \
-        .name = word, .list_at = offsetof(struct config, list),                                    \
-        .count_at = offsetof(struct config, count),                                                \
-        .size = sizeof *((struct config *) NULL)->list, __VA_ARGS__                                \
-    }
-#define SECTION_OF_ONE(word, member, ...)                                                          \
-    {                                                                                              \
-        .name = word, .list_at = offsetof(struct config, member), .count_at = ONE,                 \
-        .size = sizeof *((struct config *) NULL)->member, __VA_ARGS__                              \
-    }
-#define ONE SIZE_MAX /* a section that there is once or not at all */
-static const struct kind kinds[] = {
-    SECTION("mqtt", mqtts, mqtt_count, .tells_page = true, .may_order = mqtt_may_order),
-    SECTION_OF_ONE("history", history),
-    SECTION_OF_ONE("web", web, .may_order = web_may_order),
-    SECTION("influx", influxes, influx_count),
-    SECTION("notify", notifies, notify_count, .tells_page = true),
-    SECTION("print", prints, print_count),
-};
-
 static bool wants(const struct outlet_config *outlet, const struct source *source)
 {
     for (unsigned i = 0; i < outlet->pack_count; i++)
@@ -77,7 +45,7 @@ static void put_page(struct process *process, struct pipe_config *config)
     const struct web_config *web = packs_config(process->outlets->packs)->web;
     char host[65] = "";
     gethostname(host, sizeof host - 1);
-    if (!process->kind->tells_page || !web || !host[0] ||
+    if (!process->kind->mentions_page || !web || !host[0] ||
         !web_address(web, host, config->page, sizeof config->page))
         config->page[0] = '\0';
 }
@@ -94,7 +62,7 @@ static bool compose_config(struct process *process, const void *section)
         .pack_count = process->source_count,
     };
     snprintf(config.version, sizeof config.version, "%s", PACKGATE_VERSION);
-    snprintf(config.kind, sizeof config.kind, "%s", process->kind->name);
+    snprintf(config.kind, sizeof config.kind, "%s", process->kind->word);
     snprintf(config.section, sizeof config.section, "%s", process->section);
     snprintf(config.id, sizeof config.id, "%s", kept_id(outlets->kept));
     put_page(process, &config);
@@ -130,7 +98,7 @@ static bool find_sources(struct process *process, const struct outlet_config *se
     return true;
 }
 
-static struct process *new_process(struct outlets *outlets, const struct kind *kind,
+static struct process *new_process(struct outlets *outlets, const struct config_section *kind,
                                    const struct outlet_config *section)
 {
     struct process *process = calloc(1, sizeof *process);
@@ -138,10 +106,9 @@ static struct process *new_process(struct outlets *outlets, const struct kind *k
         return NULL;
     process->outlets = outlets;
     process->kind = kind;
-    process->may_order = kind->may_order && kind->may_order(section);
     process_init(process);
     snprintf(process->section, sizeof process->section, "%s", section->name);
-    snprintf(process->title, sizeof process->title, "%s%s%s", kind->name,
+    snprintf(process->title, sizeof process->title, "%s%s%s", kind->word,
              section->name[0] ? " " : "", section->name);
     if (find_sources(process, section) && compose_config(process, section))
         return process;
@@ -231,31 +198,29 @@ static void dismiss_all(struct outlets *outlets, struct process **kept)
 }
 
 /* A section that says none. */
-static bool is_off(const struct kind *kind, const void *section)
+static bool is_off(const struct config_section *kind, const void *section)
 {
     const struct history_config *history = section;
-    return strcmp(kind->name, "history") == 0 && !history->file[0];
+    return strcmp(kind->word, "history") == 0 && !history->file[0];
 }
 
 static void renew(struct outlets *outlets)
 {
-    const char *config = (const char *) packs_config(outlets->packs);
+    const struct config *config = packs_config(outlets->packs);
     struct process *kept = NULL;
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        const char *list;
-        unsigned count;
-        memcpy(&list, config + kinds[i].list_at, sizeof list);
-        if (kinds[i].count_at == ONE)
-            count = list && !is_off(&kinds[i], list);
-        else
-            memcpy(&count, config + kinds[i].count_at, sizeof count);
+    for (size_t i = 0; config_sections[i]; i++) {
+        const struct config_section *kind = config_sections[i];
+        const char *list = config_structs(config, kind);
+        const unsigned count = kind->outlet ? config_struct_count(config, kind) : 0;
         for (unsigned n = 0; n < count; n++) {
-            const struct outlet_config *section = (const void *) (list + n * kinds[i].size);
-            struct process *fresh = new_process(outlets, &kinds[i], section);
+            const struct outlet_config *section = (const void *) (list + n * kind->size);
+            if (is_off(kind, section))
+                continue;
+            struct process *fresh = new_process(outlets, kind, section);
             if (fresh)
                 take_up(outlets, fresh, &kept);
             else
-                log_error("%s %s: out of memory, or too many packs", kinds[i].name, section->name);
+                log_error("%s %s: out of memory, or too many packs", kind->word, section->name);
         }
     }
     dismiss_all(outlets, &kept);
@@ -321,7 +286,7 @@ bool outlets_commit(const struct outlets *outlets)
     uint8_t bytes[PIPE_SMALL_MAX];
     bool asked = false;
     for (const struct process *process = outlets->first; process; process = process->next) {
-        if (process->leaving || process->fd < 0 || strcmp(process->kind->name, "history") != 0)
+        if (process->leaving || process->fd < 0 || strcmp(process->kind->word, "history") != 0)
             continue;
         struct pipe_message message = pipe_new(PIPE_COMMIT, bytes, sizeof bytes);
         const size_t size = pipe_finish(&message);
@@ -336,7 +301,7 @@ bool outlets_state(const struct outlets *outlets, unsigned n, struct outlet_stat
         if (process->leaving || n-- > 0)
             continue;
         *state = (struct outlet_state){
-            .kind = process->kind->name,
+            .kind = process->kind->word,
             .section = process->section,
             .pid = process->pid,
             .ended = process->ended,

@@ -26,7 +26,6 @@ OUTLET_PKGS     := libseccomp $(sort $(foreach outlet,$(OUTLETS),$(OUTLET_LIBS_$
 OUTLET_LIBS      = $(shell $(PKG_CONFIG) --libs $(OUTLET_PKGS))
 OUTLET_PROGRAMS := $(patsubst %,$(BUILD)/packgate-outlet-%,$(OUTLETS) print)
 OUTLET_MAINS    := $(patsubst %,$(BUILD)/gateway/outlets/main-%.o,$(OUTLETS) print)
-OUTLET_DEFINES := $(foreach outlet,$(OUTLETS),-DWITH_$(shell echo $(outlet) | tr a-z A-Z))
 
 # What runs in an outlet and not in packgate. What both need is taken from the archive, as far as it is needed.
 OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/memory.c gateway/outlets/outlet.c gateway/outlets/rights.c \
@@ -46,9 +45,8 @@ OUTLET_PARTS += $(PAGE_OBJECT)
 endif
 OUTLET_ARCHIVE := $(BUILD)/liboutlets.a
 
-# The check of a configuration that wants one knows which there are.
-$(BUILD)/gateway/config/outlets.o: gateway/outlets/outlets.mk
-$(BUILD)/gateway/config/outlets.o: CPPFLAGS += $(OUTLET_DEFINES)
+# The check of a configuration knows which are left out.
+$(BUILD)/gateway/config/outlets.o: CPPFLAGS += -DWITHOUT='"$(WITHOUT)"'
 
 $(OUTLET_MAINS): $(BUILD)/gateway/outlets/main-%.o: gateway/outlets/main.c Makefile
 	@mkdir -p $(@D)

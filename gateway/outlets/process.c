@@ -164,7 +164,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 static void run_program(const struct process *process, int fd, pid_t parent)
 {
     char program[PORT_SIZE];
-    program_find(process->kind->name, program);
+    program_find(process->kind->word, program);
     if (access(program, X_OK) < 0) { /* said while the log's own descriptor is open */
         if (!process->doubted)
             log_error("outlet %s: %s cannot be started: %s", process->title, program,
@@ -184,7 +184,7 @@ static void run_program(const struct process *process, int fd, pid_t parent)
         _exit(1);
     if (log_enabled(LOG_LEVEL_DEBUG))
         setenv("PACKGATE_DEBUG", "1", 1);
-    execl(program, PROGRAM, process->kind->name, process->section[0] ? process->section : NULL,
+    execl(program, PROGRAM, process->kind->word, process->section[0] ? process->section : NULL,
           NULL);
     _exit(127);
 }
@@ -237,7 +237,7 @@ static void begin(struct process *process, int fd, pid_t pid)
     ev_io_set(&process->readable, fd, EV_READ);
     ev_io_start(loop, &process->readable);
     process->turn = 0;
-    process->deaf = process->trespassed = false;
+    process->deaf = false;
     for (unsigned n = 0; n < process->source_count; n++)
         tell_owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
     if (!send_config(process)) {

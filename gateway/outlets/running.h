@@ -5,6 +5,7 @@
 
 #include "pipe.h"
 
+#include "config/keys.h"
 #include "packs/packs.h"
 
 #include <ev.h>
@@ -13,15 +14,6 @@
 #define EVENTS_MAX 64                    /* waiting for an outlet's pipe */
 #define PROCESS_END_S (OUTLET_END_S + 1) /* one that was told to end is killed after that */
 
-/* A section of the configuration that is an outlet. */
-struct kind {
-    const char *name;
-    size_t list_at, count_at, size; /* where its structs are in struct config */
-    bool tells_page;                /* where the page is: it is restarted when that changes */
-    /** Whether a section lets its clients switch packs. NULL: no section does. */
-    bool (*may_order)(const void *section);
-};
-
 struct event {
     size_t size;
     uint8_t bytes[PIPE_SMALL_MAX];
@@ -29,7 +21,7 @@ struct event {
 
 struct process {
     struct outlets *outlets;
-    const struct kind *kind;
+    const struct config_section *kind; /* of config_sections */
     char section[NAME_SIZE];
     char title[2 * NAME_SIZE]; /* "mqtt home" */
     uint8_t *config;           /* the message that tells it all */
@@ -49,8 +41,6 @@ struct process {
     bool waits;       /* to be started, after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
     bool deaf;        /* it has ended: nobody hears answers */
-    bool may_order;   /* its section lets it */
-    bool trespassed;  /* the log has said that it ordered all the same */
     double started_at, pause_s;
     unsigned ended;
     uint64_t sent, refused;
@@ -70,7 +60,7 @@ struct outlets {
     struct observer observer;
     struct process *first;
     /* Of outlets_serve; NULL: nobody answers. */
-    char *(*answer)(void *data, const char *from, bool may_order, const char *question);
+    char *(*answer)(void *data, const char *from, const char *question);
     void *answer_data;
     uint8_t *room;
 };

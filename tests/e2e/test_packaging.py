@@ -121,7 +121,8 @@ EXAMPLES = ["99-packgate.rules", "demo.ini", "evcc.yaml", "grafana.json", "homea
             "iobroker.tsv", "homeassistant.yaml", "mbpoll.txt", "modbus-map-example.txt", "nginx.conf", "nodered.json", "packgate.ini",
             "push-smartbms.ini", "tasmota-display.txt", "tasmota.txt", "telegraf.conf"]
 DOC = "usr/share/doc/packgate"
-OUTLETS = [f"usr/lib/packgate/packgate-outlet-{name}" for name in ("history", "influx", "mqtt", "notify", "print", "web")]
+OUTLETS = [f"usr/lib/packgate/packgate-outlet-{name}" 
+           for name in sorted(os.listdir("gateway/outlets")) if os.path.isdir(f"gateway/outlets/{name}")]
 INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
                     "usr/lib/systemd/system/packgate.service", "usr/lib/sysusers.d/packgate.conf",
                     *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),

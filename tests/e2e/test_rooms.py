@@ -97,4 +97,27 @@ def no_folder_is_a_hall():
     assert not {folder: n for folder, n in count.items() if n > MOST_FILES}, count
 
 
-main([every_include_goes_down, registers_know_only_the_values, no_circle, no_folder_is_a_hall])
+def text_of(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def an_outlet_takes_the_files_that_its_steps_name():
+    """By the smallest one: the files that name it are those of the steps, no more and no less."""
+    steps = text_of("gateway/outlets/outlet.h").split("To add an outlet")[1].split("*/")[0]
+    named = {"gateway/" + name for name in re.findall(r"config/\w+\.[ch]", steps)}
+    knowing = {path for path in sources() if re.search(r"\b(outlet_print|print_config|print_section)\b", text_of(path))}
+    assert {path for path in knowing if not path.startswith("gateway/outlets/print/")} == named, (knowing, named)
+    assert "outlets.mk" in steps and re.search(r"\bprint\b", text_of("gateway/outlets/outlets.mk"))
+
+
+def keys_are_where_the_tour_says():
+    """Each file that has rows of keys is named where HACKING says how to add a key."""
+    tour = text_of("HACKING.md").split("**A key.**")[1].split("**A value.**")[0]
+    with_keys = {path for path in sources() if "\nconst struct config_section " in text_of(path).replace("*const config_sections", "")
+                 and path.endswith(".c")}
+    assert with_keys == {"gateway/" + name for name in re.findall(r"`(config/\w+\.c)`", tour)}, with_keys
+
+
+main([every_include_goes_down, registers_know_only_the_values, no_circle, no_folder_is_a_hall,
+      an_outlet_takes_the_files_that_its_steps_name, keys_are_where_the_tour_says])

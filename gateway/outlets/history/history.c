@@ -4,7 +4,7 @@
  * database. Rows are made in memory and written every `commit`, because each commit costs a memory
  * card some hundred pages.
  */
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 #include "checkup.h"
 #include "export.h"
 #include "query.h"

@@ -19,7 +19,7 @@
 #include "gaps.h"
 
 #include "outlets/history/checkup.h"
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 #include "outlets/memory.h"
 
 #include "base/backoff.h"
@@ -807,7 +807,6 @@ const struct outlet_kind outlet_influx = {
     .name = "influx",
     .settings_size = sizeof(struct influx_config),
     .network = true,
-    .names = true,
     .start = start,
     .stop = stop,
     .free = let_go,

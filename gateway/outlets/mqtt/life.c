@@ -16,7 +16,7 @@
 #include "smartbms.h"
 #include "withdraw.h"
 
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -410,7 +410,6 @@ static void *start(struct outlet *outlet)
 const struct outlet_kind outlet_mqtt = {
     .name = "mqtt",
     .network = true,
-    .names = true,
     .settings_size = sizeof(struct mqtt_config),
     .start = start,
     .stop = stop,

@@ -11,7 +11,7 @@
 #include "try.h"
 
 #include "outlets/history/checkup.h"
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 #include "outlets/rights.h"
 
 #include "base/clock.h"
@@ -470,7 +470,6 @@ static const struct outlet_command commands[] = {{"notify-test", notify_try}, {N
 const struct outlet_kind outlet_notify = {
     .name = "notify",
     .network = true,
-    .names = true,
     .programs = true,
     .settings_size = sizeof(struct notify_config),
     .start = start,

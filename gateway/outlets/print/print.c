@@ -3,7 +3,7 @@
  * The smallest outlet: prints what it gets on standard output, one JSON object a line. To look on,
  * to test the pipe, and as the pattern of an outlet.
  */
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 
 #include "packs/json.h"
 #include "base/clock.h"

@@ -8,7 +8,7 @@
 #include "routes.h"
 #include "setup.h"
 
-#include "outlets/kinds.h"
+#include "outlets/outlet.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -68,6 +68,44 @@ static void test_requests_of_siblings(void **state)
     }
 }
 
+/* The host port of an Enjie board does not take COMMAND: a pack of Seplos that stays silent is asked without it in
+ * turn, and in that way only once it has answered. */
+static void test_without_command(void **state)
+{
+    (void) state;
+    static const char with[] = "~20004642E00200FD37", without[] = "~200046420000FDAE";
+    static const char *const turns[] = {with, with, without, with};
+    struct bms bms = new_bms(SEPLOS, 0, -1);
+    struct bms_request request;
+    struct pack pack;
+    for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
+        assert_true(topbms_driver.build(&bms, ANALOG, &request));
+        assert_request(&request, turns[i]);
+    }
+    pack_clear(&pack);
+    assert_int_equal(
+        decode_text(&bms, without,
+                    "~2000460010960000100CB80CB60CB80CB80CB70CB70CB70CB80CB30CB70CB80CB80"
+                    "CB50CB70CB60CB6060B9E0B950B920BA00BC80BA9FB96145824520A7AA801287AA8"
+                    "000503E8145A00280000030802C0DC99",
+                    &pack),
+        BMS_DONE);
+    for (int i = 0; i < 3; i++) {
+        assert_true(topbms_driver.build(&bms, ANALOG, &request));
+        assert_request(&request, without);
+    }
+    assert_true(topbms_driver.build(&bms, STATUS, &request));
+    assert_request(&request, "~200046440000FDAC");
+    bms_forget(&bms);
+    assert_true(topbms_driver.build(&bms, ANALOG, &request));
+    assert_request(&request, without);
+    bms = new_bms(SEPLOS, 3, 1); /* behind a master it would reach the master */
+    for (int i = 0; i < 4; i++) {
+        assert_true(topbms_driver.build(&bms, ANALOG, &request));
+        assert_request(&request, framed(0x20, 1, 0x46, 0x42, "03"));
+    }
+}
+
 /* A pack behind a master: ADR is the master's, COMMAND the pack's. What carries no COMMAND would
  * reach the master instead and is not asked. */
 static void test_behind_a_master(void **state)
@@ -613,6 +651,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests_of_topbms),
         cmocka_unit_test(test_requests_of_siblings),
+        cmocka_unit_test(test_without_command),
         cmocka_unit_test(test_behind_a_master),
         cmocka_unit_test(test_mos_requests),
         cmocka_unit_test(test_mos_replies),

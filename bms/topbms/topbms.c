@@ -47,18 +47,20 @@ static const struct dialect {
     enum topbms_id variant;
     uint8_t version, device;
     bool in_auto;
+    bool bare; /* 42H and 44H without COMMAND: the host port of Enjie boards (section 8.6) */
 } dialects[] = {
-    /* variant     VER   CID1  auto */
-    {ID_TOPBMS,    0x21, 0x46, true},
-    {ID_PACE,      0x25, 0x46, true},
-    {ID_SEPLOS,    0x20, 0x46, true},
-    {ID_EG4,       0x20, 0x4A, true},
-    {ID_TOPBMS,    0x52, 0x46, true},  /* Sylcin (section 5) */
-    {ID_PACE,      0x25, 0x4F, true},  /* 14 cells, ternary */
-    {ID_EG4,       0x20, 0x4E, true},
-    {ID_EG4,       0x20, 0x4F, true},
-    {ID_TOPBAND,   0x21, 0x46, false},
-    {ID_PYLONTECH, 0x20, 0x46, false},
+    /* variant     VER   CID1  auto   bare */
+    {ID_TOPBMS,    0x21, 0x46, true, false},
+    {ID_PACE,      0x25, 0x46, true, false},
+    {ID_SEPLOS,    0x20, 0x46, true, false},
+    {ID_EG4,       0x20, 0x4A, true, false},
+    {ID_TOPBMS,    0x52, 0x46, true, false},  /* Sylcin (section 5) */
+    {ID_PACE,      0x25, 0x4F, true, false},  /* 14 cells, ternary */
+    {ID_EG4,       0x20, 0x4E, true, false},
+    {ID_EG4,       0x20, 0x4F, true, false},
+    {ID_TOPBAND,   0x21, 0x46, false, false},
+    {ID_PYLONTECH, 0x20, 0x46, false, false},
+    {ID_SEPLOS,    0x20, 0x46, false, true},
 };
 // clang-format on
 #define DIALECTS COUNT(dialects)
@@ -69,9 +71,14 @@ static bool behind_master(const struct bms *bms)
     return topbms_adr(bms) != topbms_number(bms);
 }
 
+static bool names_pack(const struct dialect *dialect)
+{
+    return topbms_variants[dialect->variant].names_pack && !dialect->bare;
+}
+
 static bool dialect_fits(const struct bms *bms, const struct dialect *dialect)
 {
-    if (behind_master(bms) && !topbms_variants[dialect->variant].names_pack)
+    if (behind_master(bms) && !names_pack(dialect))
         return false;
     enum topbms_id configured = topbms_configured(bms);
     return configured == ID_AUTO ? dialect->in_auto : dialect->variant == configured;
@@ -108,13 +115,13 @@ static bool find_dialect(struct bms *bms, bool turn)
 
 /* The dialect of a pack that has answered as `id` to a request with the head `asked`. Of a pack that
  * was not asked by us only CID1 is known: its first dialect with that one. */
-static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked)
+static uint8_t dialect_of(enum topbms_id id, const struct ydt_head *asked, bool bare)
 {
     size_t found = 0;
     int best = -1;
     for (size_t i = 0; i < DIALECTS; i++) {
-        int likeness =
-            2 * (dialects[i].device == asked->device) + (dialects[i].version == asked->version);
+        int likeness = 4 * (dialects[i].device == asked->device) +
+                       2 * (dialects[i].version == asked->version) + (dialects[i].bare == bare);
         if (dialects[i].variant == id && likeness > best) {
             found = i;
             best = likeness;
@@ -212,15 +219,15 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     if (step == STEP_ANALOG) {
         memory->asked++;
         memory->awaiting = true;
-        return ask(bms, TOPBMS_ANALOG,
-                   topbms_variants[dialects[memory->dialect].variant].names_pack, request);
+        return ask(bms, TOPBMS_ANALOG, names_pack(&dialects[memory->dialect]), request);
     }
     enum topbms_id id = known_variant(bms);
     if (id == ID_AUTO)
         return false;
     const struct topbms_variant *variant = &topbms_variants[id];
     if (step == STEP_STATUS)
-        return ask(bms, TOPBMS_STATUS, variant->names_pack, request);
+        return ask(bms, TOPBMS_STATUS, variant->names_pack && !dialects[memory->dialect].bare,
+                   request);
     if (step == STEP_IDENTITY)
         return ask_identity(bms, variant->identity, request);
     if (step == STEP_SERIAL)
@@ -480,7 +487,8 @@ static void learn(struct bms *bms, const struct topbms_reply *reply, enum topbms
     memory->analog_answered = true;
     memory->variant = (uint8_t) id;
     struct ydt_head unasked = {.device = reply->frame.head.device};
-    memory->dialect = dialect_of(id, reply->unasked ? &unasked : &reply->asked);
+    memory->dialect = dialect_of(id, reply->unasked ? &unasked : &reply->asked,
+                                 !reply->unasked && !reply->names_pack);
     bms->way = (uint8_t) (memory->dialect + 1);
 }
 
@@ -668,7 +676,7 @@ const struct bms_driver topbms_driver = {
     .name = "topbms",
     .title = "TopBMS, Topband, PACE, Seplos V2, Pylontech LV, EG4 (YD/T 1363, ASCII)",
     .guide = {.makes = "Topband (EET), PACE, Seplos V2, Pylontech US series and other low "
-                       "voltage, EG4 LifePower4, TopBMS",
+                       "voltage, EG4 LifePower4, Enjie EMU1101 (`seplos`), TopBMS",
               .port = "RS485, RS232",
               .wires = "RS485 or RS232. PACE RS232 (RJ11, tab down): 2 GND, 3 TX, 4 RX; PACE "
                        "RS485: RJ45 7/8. Port for the host, not the link port between packs",

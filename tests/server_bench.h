@@ -41,7 +41,6 @@ struct bench_order {
     uint8_t unit;
     struct switches switches;
     uint64_t ticket;
-    double given_at;
 };
 
 struct bench {
@@ -121,17 +120,16 @@ static inline void bench_prepare(struct bench *bench)
 /* An answer_switch. */
 static inline uint8_t bench_take_order(void *data, struct unit *unit,
                                        const struct switches *switches,
-                                       const struct sockaddr *client, double given_at,
-                                       uint64_t ticket)
+                                       const struct sockaddr *client, uint64_t ticket)
 {
     struct bench *bench = data;
     assert_int_equal(client->sa_family, AF_INET);
-    assert_true(ticket != 0 && given_at > 0);
+    assert_true(ticket != 0);
     if (bench->order_refused)
         return bench->order_refused;
     if (bench->order_count < BENCH_ORDERS)
-        bench->orders[bench->order_count] = (struct bench_order){
-            .unit = unit->id, .switches = *switches, .ticket = ticket, .given_at = given_at};
+        bench->orders[bench->order_count] =
+            (struct bench_order){.unit = unit->id, .switches = *switches, .ticket = ticket};
     bench->order_count++;
     return 0;
 }

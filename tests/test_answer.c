@@ -192,21 +192,20 @@ static int reply_unchecked(const uint8_t *frame, size_t size)
 #define NOW 1000.0
 #define TICKET 4711
 
-static enum answer_result ask_at(const uint8_t *frame, size_t size, double since, double now)
+static enum answer_result ask_at(const uint8_t *frame, size_t size, double now)
 {
     const struct sockaddr_in client = {.sin_family = AF_INET};
     const struct question question = {.fd = bench.ours,
                                       .client = (const struct sockaddr *) &client,
                                       .frame = frame,
                                       .size = size,
-                                      .since = since,
                                       .ticket = TICKET};
     return answer(&bench.answerer, &question, now);
 }
 
 static enum answer_result ask(const uint8_t *frame, size_t size)
 {
-    return ask_at(frame, size, NOW, NOW);
+    return ask_at(frame, size, NOW);
 }
 
 static void answer_checked(const uint8_t *frame, size_t size)
@@ -479,14 +478,13 @@ static const struct {
 static unsigned orders_taken;
 
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
-                          const struct sockaddr *client, double given_at, uint64_t ticket)
+                          const struct sockaddr *client, uint64_t ticket)
 {
     (void) switches;
     (void) client;
     assert_ptr_equal(data, &bench);
     assert_ptr_equal(unit, &bench.unit);
     assert_int_equal(ticket, TICKET);
-    assert_in_range(given_at, NOW - 5, NOW);
     orders_taken++;
     return 0;
 }
@@ -524,28 +522,6 @@ static void test_orders(void **state)
     assert_int_equal(bench.unit.coils[0] + bench.unit.coils[1], 0);
 }
 
-/* An order that may have been given too long ago is refused, whatever else would become of it. */
-static void test_late_orders(void **state)
-{
-    (void) state;
-    struct allow_list everybody = {.count = 0};
-    assert_true(allow_add(&everybody, "0.0.0.0/0"));
-    bench.unit.writable = true;
-    bench.answerer.allow_write = &everybody;
-    bench.answerer.data = &bench;
-    bench.answerer.carry_out = take_order;
-    orders_taken = 0;
-    for (size_t i = 0; i < COUNT(orders); i++) {
-        const uint8_t *frame = orders[i].frame;
-        const size_t size = 6u + frame[5];
-        assert_int_equal(ask_at(frame, size, NOW - 5.001, NOW), ANSWER_SENT);
-        EXPECT(0, frame[1], 0, 0, 0, 3, 1, (uint8_t) (frame[7] | 0x80), 0x0B);
-        assert_int_equal(orders_taken, i);
-        assert_int_equal(ask_at(frame, size, NOW - 4.999, NOW), ANSWER_PENDING);
-    }
-    assert_int_equal(orders_taken, COUNT(orders));
-}
-
 /* Fresh is what is fresh at the moment of the answer, whoever was told of it when; and nothing in one answer, or in two
  * at that moment, says anything else. */
 static void test_judged_at_the_moment(void **state)
@@ -571,12 +547,12 @@ static void test_judged_at_the_moment(void **state)
         for (size_t i = 0; i < COUNT(moments); i++) {
             const bool fresh = moments[i].fresh;
             const double now = NOW + moments[i].later;
-            assert_int_equal(ask_at(soc, sizeof soc, now, now), ANSWER_SENT);
+            assert_int_equal(ask_at(soc, sizeof soc, now), ANSWER_SENT);
             if (fresh || held)
                 EXPECT(0, 1, 0, 0, 0, 5, 1, 3, 2, 0, 77);
             else
                 EXPECT(0, 1, 0, 0, 0, 3, 1, 0x83, 0x0B);
-            assert_int_equal(ask_at(state_and_age, sizeof state_and_age, now, now), ANSWER_SENT);
+            assert_int_equal(ask_at(state_and_age, sizeof state_and_age, now), ANSWER_SENT);
             receive();
             assert_int_equal(bench.received, 9 + 22);
             assert_int_equal(bench.reply[10], fresh ? MAP_STATE_FRESH : MAP_STATE_STALE);
@@ -585,7 +561,7 @@ static void test_judged_at_the_moment(void **state)
                 assert_int_equal(bench.unit.mapping.tab_registers[290 + 45], !fresh);
                 assert_int_equal(bench.unit.mapping.tab_registers[100 + 45], !fresh);
             }
-            assert_int_equal(ask_at(is_fresh, sizeof is_fresh, now, now), ANSWER_SENT);
+            assert_int_equal(ask_at(is_fresh, sizeof is_fresh, now), ANSWER_SENT);
             EXPECT(0, 3, 0, 0, 0, 4, 1, 2, 1, fresh);
         }
     }
@@ -720,7 +696,6 @@ int main(void)
         TEST(test_everything_short),
         TEST(test_everything_near_ends),
         TEST(test_orders),
-        TEST(test_late_orders),
         TEST(test_judged_at_the_moment),
         TEST(test_precedence),
         TEST(test_values),

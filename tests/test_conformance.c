@@ -123,9 +123,8 @@ static void on_over(struct ev_loop *loop, ev_timer *timer, int events)
 }
 
 static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
-                         const struct sockaddr *client, double given_at, uint64_t ticket)
+                         const struct sockaddr *client, uint64_t ticket)
 {
-    (void) given_at;
     static const struct {
         unsigned coil, registers[2];
     } places[ORDER_SWITCHES] = {

@@ -55,7 +55,7 @@ static int set_up(void **state)
     assert_true(turns_init(&bench->turns, &bench->poller, 1));
     lend_init(&bench->lend);
     bench->loan =
-        (struct loan){.received = on_received, .done = on_done, .data = bench, .given_at = 100};
+        (struct loan){.received = on_received, .done = on_done, .data = bench, .queued_at = 100};
     *state = bench;
     return 0;
 }

@@ -934,7 +934,6 @@ static bool order(struct bench *bench)
 {
     bench->control = (struct order){.poller = bench->pollers[0],
                                     .switches = {.wanted = {true, true}, .on = {true, false}},
-                                    .given_at = clock_now(),
                                     .done = on_order_over,
                                     .data = bench};
     return line_order(bench->line, &bench->control);
@@ -1031,7 +1030,7 @@ static void gives_up_an_order_that_waited_too_long(void **state)
     start(bench, answer_well);
     await_published(bench, 1);
     assert_true(order(bench));
-    bench->control.given_at -= 6;
+    bench->control.queued_at -= 6;
     await(bench, order_is_over, "order");
     assert_int_equal(bench->result, ORDER_TOO_LATE);
     await_published(bench, 1);

@@ -269,7 +269,7 @@ static void on_down(void *data, const char *why)
 static void on_begun(void *data)
 {
     struct bench *bench = data;
-    bench->longest_s = fmax(bench->longest_s, clock_now() - bench->loan.given_at);
+    bench->longest_s = fmax(bench->longest_s, clock_now() - bench->loan.queued_at);
     bench->has_line = true;
     reply_clear(&bench->got);
 }
@@ -323,7 +323,7 @@ static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
                                 .received = on_received,
                                 .done = on_done,
                                 .data = bench,
-                                .given_at = clock_now()};
+                                .queued_at = clock_now()};
     for (unsigned i = 0; i < times; i++)
         memcpy(bench->loan.bytes + i * request.size, request.bytes, request.size);
     bench->lent = line_lend(bench->line, &bench->loan);

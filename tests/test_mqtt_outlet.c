@@ -88,13 +88,12 @@ bool outlet_hears(const struct outlet *outlet, double now)
 }
 
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what, double given_at,
+                  const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
     (void) pack;
     (void) what;
-    (void) given_at;
     assert_true(outlet->order_count < ORDERS);
     outlet->orders[outlet->order_count].done = done;
     outlet->orders[outlet->order_count].data = data;

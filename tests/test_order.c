@@ -85,7 +85,7 @@ static int set_up(void **state)
     device.asked = 0;
     device.cannot = -1;
     device.parts[0] = '\0';
-    order = (struct order){.poller = &poller, .given_at = NOW};
+    order = (struct order){.poller = &poller, .queued_at = NOW};
     poller = (struct poller){.bms = {.driver = &driver}, .config = &config, .steps = &step};
     pack_clear(&step.part);
     pack_clear(&poller.values);
@@ -259,7 +259,7 @@ static void test_late_answer(void **state)
         want(BMS_CHARGE_MOS, false);
         order_build(&order, NULL, NOW);
         order_settle(&order, REPLY_WAITING, NOW);
-        order = (struct order){.poller = &poller, .given_at = NOW + 1};
+        order = (struct order){.poller = &poller, .queued_at = NOW + 1};
         want(BMS_CHARGE_MOS, true);
         assert_int_equal(order_build(&order, NULL, NOW + 1), ORDER_PENDING);
         *(uint8_t *) bms_memory(&poller.bms) = 7;
@@ -268,7 +268,7 @@ static void test_late_answer(void **state)
         read_back(CHARGE_MOS, 1, NOW + 1);
         assert_int_equal(order_look(&order, NOW + 1), ORDER_DONE);
     }
-    order = (struct order){.poller = &poller, .given_at = NOW + ORDER_LATE_S};
+    order = (struct order){.poller = &poller, .queued_at = NOW + ORDER_LATE_S};
     want(BMS_CHARGE_MOS, true);
     order_build(&order, NULL, NOW + ORDER_LATE_S);
     assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);

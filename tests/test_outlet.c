@@ -38,8 +38,7 @@ static void on_done(void *data, uint64_t ticket, enum order_result result)
 static bool order(uint64_t ticket)
 {
     struct switches what = {.wanted = {true}};
-    return outlet_order(life.outlet, outlet_pack(life.outlet, 0), &what, clock_now(), on_done, NULL,
-                        ticket);
+    return outlet_order(life.outlet, outlet_pack(life.outlet, 0), &what, on_done, NULL, ticket);
 }
 
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)

@@ -362,12 +362,12 @@ static void begin(struct session *session, unsigned number)
 }
 
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
-                          const struct sockaddr *client, double given_at, uint64_t ticket)
+                          const struct sockaddr *client, uint64_t ticket)
 {
     struct sockaddr_in address;
     (void) data;
     (void) switches;
-    assert_true(unit->writable && !unit->stale && given_at > 0);
+    assert_true(unit->writable && !unit->stale);
     memcpy(&address, client, sizeof address);
     for (unsigned i = 0; i < AT_ONCE; i++) {
         struct session *session = &sessions[i];

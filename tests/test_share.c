@@ -88,7 +88,7 @@ static void on_ask(struct ev_loop *loop, ev_timer *timer, int revents)
                                 .received = on_received,
                                 .done = on_done,
                                 .data = bench,
-                                .given_at = clock_now()};
+                                .queued_at = clock_now()};
     memcpy(bench->loan.bytes, request.bytes, request.size);
     bench->lent = line_lend(bench->line, &bench->loan);
     bench->asked += bench->lent;

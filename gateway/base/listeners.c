@@ -7,11 +7,13 @@
 
 #include "address.h"
 #include "clock.h"
+#include "late_turn.h"
 #include "log.h"
 
 #include "bms/count.h"
 
 #include <errno.h>
+#include <math.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -88,56 +90,37 @@ static bool is_passing(int err)
     }
 }
 
-/* Who waits, waits on. */
-static void look(struct listeners *listeners, unsigned i, double seen_at, double now)
-{
-    struct pollfd waiting = {.fd = listeners->sockets[i].fd, .events = POLLIN};
-    if (poll(&waiting, 1, 0) == 0)
-        arrival_emptied(&listeners->arrivals[i], now);
-    else
-        arrival_left(&listeners->arrivals[i], seen_at);
-}
-
-void listeners_turn(struct listeners *listeners, double seen_at, bool late, double now)
-{
-    listeners->seen_at = seen_at;
-    for (unsigned i = 0; late && i < listeners->count; i++)
-        if (ev_is_active(&listeners->sockets[i]))
-            look(listeners, i, seen_at, now);
-}
-
 static void pause_accepting(struct listeners *listeners, int err)
 {
+    const double now = clock_now();
     if (!listeners->starved)
         log_error("no client can be accepted: %s; trying again each second. Raise the limit of "
                   "open files or lower max_clients",
                   strerror(err));
     listeners->starved = true;
     for (unsigned i = 0; i < listeners->count; i++) {
-        arrival_left(&listeners->arrivals[i], listeners->seen_at);
+        listeners->waited_since[i] = fmin(listeners->waited_since[i], now);
         ev_io_stop(listeners->loop, &listeners->sockets[i]);
     }
     ev_timer_again(listeners->loop, &listeners->pause);
 }
 
-static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
+static void accept_clients(struct listeners *listeners, unsigned index)
 {
-    struct listeners *listeners = io->data;
-    struct arrival *arrival = &listeners->arrivals[io - listeners->sockets];
-    const double now = clock_now();
-    (void) loop;
-    (void) events;
+    double *since = &listeners->waited_since[index];
+    const bool old = clock_now() - *since > LATE_TURN_S;
 
     for (int i = 0; i < BATCH; i++) {
         struct sockaddr_storage address = {0};
         socklen_t size = sizeof address;
-        const int fd =
-            accept4(io->fd, (struct sockaddr *) &address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            listeners->since = arrival_since(arrival, listeners->seen_at);
+        const int fd = accept4(listeners->sockets[index].fd, (struct sockaddr *) &address, &size,
+                               SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0 && old) {
+            close(fd);
+        } else if (fd >= 0) {
             listeners->accepted(listeners->data, fd, &address);
         } else if (errno == EAGAIN) { /* nobody waits any more */
-            arrival_emptied(arrival, now);
+            *since = INFINITY;
             if (listeners->starved)
                 log_info("clients can be accepted again");
             listeners->starved = false;
@@ -147,7 +130,23 @@ static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
             return;
         }
     }
-    arrival_left(arrival, listeners->seen_at);
+}
+
+static void on_connecting(struct ev_loop *loop, ev_io *io, int events)
+{
+    struct listeners *listeners = io->data;
+    (void) loop;
+    (void) events;
+    accept_clients(listeners, (unsigned) (io - listeners->sockets));
+}
+
+void listeners_turn_away(struct listeners *listeners)
+{
+    for (unsigned i = 0; i < listeners->count; i++) {
+        listeners->waited_since[i] = -INFINITY;
+        if (ev_is_active(&listeners->sockets[i]))
+            accept_clients(listeners, i);
+    }
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -197,7 +196,7 @@ static int listen_on(struct listeners *listeners, const char *text)
     ev_io *io = &listeners->sockets[listeners->count++];
     ev_io_init(io, on_connecting, fd, EV_READ);
     io->data = listeners;
-    arrival_emptied(&listeners->arrivals[io - listeners->sockets], clock_now());
+    listeners->waited_since[io - listeners->sockets] = INFINITY;
     ev_io_start(listeners->loop, io);
     return 0;
 }
@@ -207,8 +206,7 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
-    *listeners =
-        (struct listeners){.loop = loop, .seen_at = -INFINITY, .accepted = accepted, .data = data};
+    *listeners = (struct listeners){.loop = loop, .accepted = accepted, .data = data};
     ev_init(&listeners->pause, on_pause_over);
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
@@ -227,8 +225,9 @@ void listeners_resume(struct listeners *listeners)
         return;
     ev_timer_stop(listeners->loop, &listeners->pause);
     for (unsigned i = 0; i < listeners->count; i++) {
-        look(listeners, i, -INFINITY, clock_now());
         ev_io_start(listeners->loop, &listeners->sockets[i]);
+        /* Where nobody waits any more, that is to be known before the next client comes. */
+        ev_feed_event(listeners->loop, &listeners->sockets[i], EV_READ);
     }
 }
 

@@ -6,9 +6,8 @@
 #ifndef PACKGATE_BASE_LISTENERS_H
 #define PACKGATE_BASE_LISTENERS_H
 
-#include "arrival.h"
-
 #include <ev.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #define MAX_LISTEN 8
@@ -23,9 +22,7 @@ struct listen_list {
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
-    struct arrival arrivals[MAX_LISTEN]; /* of clients that wait to be accepted */
-    double seen_at; /* who had come by then was accepted; -INFINITY: not known */
-    double since;   /* within `accepted`: the client came no earlier */
+    double waited_since[MAX_LISTEN]; /* some wait there, since then at most; INFINITY: none does */
     unsigned count;
     ev_timer pause; /* runs while nobody can be accepted, for want of descriptors */
     bool starved;   /* and so it was when it was last tried */
@@ -41,9 +38,9 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 
-/** A turn of the loop begins; `seen_at` is when the one before did. `late`: by so much that who waits now may have
- * waited since then. Where nobody calls it, `since` is of no use. */
-void listeners_turn(struct listeners *listeners, double seen_at, bool late, double now);
+/** Disconnects all clients that wait to be accepted: nobody knows how old their requests are (late_turn.h). Those that
+ * have waited for longer than LATE_TURN_S for want of descriptors are disconnected without that. */
+void listeners_turn_away(struct listeners *listeners);
 
 /** Ends a pause early: a descriptor has become free. */
 void listeners_resume(struct listeners *listeners);

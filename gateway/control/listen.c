@@ -18,9 +18,9 @@
 /* A client that looks on, or that waits for the answer of its own exchange. */
 struct onlooker {
     struct onlookers *all;
-    struct control_client *client; /* NULL: gone, and its exchange is still under way */
-    char name[NAME_SIZE];          /* of the line */
-    struct line *line;             /* NULL: there is none with that name at the moment */
+    struct control_client *client;
+    char name[NAME_SIZE]; /* of the line */
+    struct line *line;    /* NULL: there is none with that name at the moment */
     struct line_tap tap;
     bool sends;
     struct loan loan;
@@ -204,10 +204,7 @@ static void on_done(void *data, enum loan_result result)
     log_info("line %s: %s: %s", onlooker->name, sent ? sent : "an exchange by hand", words[result]);
     struct control_client *client = onlooker->client;
     let_go(onlooker);
-    if (client)
-        control_answer(client, json_text(answer));
-    else
-        json_decref(answer);
+    control_answer(client, json_text(answer));
 }
 
 static int digit(char c)
@@ -249,7 +246,7 @@ bool listen_send(struct onlookers *all, struct control_client *client, const cha
         return false;
     }
     loan.data = onlooker;
-    loan.given_at = clock_now();
+    loan.queued_at = clock_now();
     onlooker->loan = loan;
     onlooker->sends = true;
     onlooker->sent = json_array();
@@ -274,10 +271,13 @@ void listen_left(struct onlookers *all, struct control_client *client)
         onlooker = onlooker->next;
     if (!onlooker)
         return;
+    /* What was not sent yet never is: nobody is there to see what comes of it. */
+    if (onlooker->sends && onlooker->line)
+        line_take_back(onlooker->line, &onlooker->loan);
     if (onlooker->sends)
-        onlooker->client = NULL; /* the exchange ends by itself */
-    else
-        let_go(onlooker);
+        log_info("line %s: whoever sends by hand has gone%s", onlooker->name,
+                 onlooker->begun ? "" : ", nothing was sent");
+    let_go(onlooker);
 }
 
 void listen_renew(struct onlookers *all)

@@ -3,6 +3,7 @@
 #include "socket.h"
 
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 #include "base/queue.h"
 
@@ -61,6 +62,8 @@ struct control_socket {
     struct sockaddr_un address;
     dev_t device; /* of the file, so that it is known whether it is still ours */
     ino_t inode;
+    struct late_turn_watcher watcher;
+    double waited_since; /* clients wait to be accepted, since then at most; INFINITY: none does */
     bool starved;
     bool crowded; /* until half of the places are free again */
     unsigned turn;
@@ -116,6 +119,13 @@ unsigned control_clients(const struct control_socket *socket)
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         count += socket->clients[i].state != CLIENT_FREE;
     return count;
+}
+
+static void drop_all(struct control_socket *socket)
+{
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        if (socket->clients[i].state != CLIENT_FREE)
+            drop(&socket->clients[i]);
 }
 
 static void expect(struct control_client *client, double within_s)
@@ -306,10 +316,11 @@ static void work_on(struct control_client *client)
 
 static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-    (void) loop;
     (void) revents;
     struct control_socket *socket = timer->data;
     const double begin = clock_now();
+    if (late_turn_is_on(loop, begin)) /* all are dropped when the next turn begins */
+        return;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct control_client *client = &socket->clients[socket->turn];
         socket->turn = (socket->turn + 1) % CONTROL_CLIENTS;
@@ -425,29 +436,42 @@ static void admit(struct control_socket *socket, int fd)
     read_on(client);
 }
 
-static void on_connecting(struct ev_loop *loop, ev_io *io, int revents)
+static void accept_clients(struct control_socket *socket)
 {
-    (void) revents;
-    struct control_socket *socket = io->data;
+    const double now = clock_now();
+    const bool old = now - socket->waited_since > LATE_TURN_S;
     for (int i = 0; i < BATCH; i++) {
-        int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(socket->listening.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             socket->starved = false;
-            admit(socket, fd);
+            if (old)
+                close(fd);
+            else
+                admit(socket, fd);
             continue;
         }
-        if (errno == EAGAIN)
+        if (errno == EAGAIN) {
+            socket->waited_since = INFINITY;
             return;
+        }
         if (errno == EINTR || errno == ECONNABORTED)
             continue;
         /* Its socket stays readable; without a pause the loop would spin on it. */
         if (!socket->starved)
             log_warn("control socket: no client can be accepted: %s", strerror(errno));
         socket->starved = true;
-        ev_io_stop(loop, io);
-        ev_timer_again(loop, &socket->pause);
+        socket->waited_since = fmin(socket->waited_since, now);
+        ev_io_stop(socket->loop, &socket->listening);
+        ev_timer_again(socket->loop, &socket->pause);
         return;
     }
+}
+
+static void on_connecting(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    accept_clients(io->data);
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -455,8 +479,21 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct control_socket *socket = timer->data;
     ev_timer_stop(loop, timer);
-    if (socket->listening.fd >= 0)
-        ev_io_start(loop, &socket->listening);
+    if (socket->listening.fd < 0)
+        return;
+    ev_io_start(loop, &socket->listening);
+    ev_feed_event(loop, &socket->listening, EV_READ); /* whether anybody still waits */
+}
+
+static void on_late_turn(void *data, double since, double now)
+{
+    struct control_socket *socket = data;
+    (void) since;
+    (void) now;
+    drop_all(socket);
+    socket->waited_since = -INFINITY;
+    if (ev_is_active(&socket->listening))
+        accept_clients(socket);
 }
 
 /* ---- listening ---- */
@@ -554,6 +591,7 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
         socket->device = found.st_dev;
         socket->inode = found.st_ino;
     }
+    socket->waited_since = INFINITY;
     ev_io_set(&socket->listening, fd, EV_READ);
     ev_io_start(socket->loop, &socket->listening);
     return true;
@@ -567,6 +605,11 @@ struct control_socket *control_socket_new(struct ev_loop *loop, const struct con
     struct control_socket *socket = calloc(1, sizeof *socket);
     if (!socket)
         return NULL;
+    socket->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = socket};
+    if (!late_turn_watch(loop, &socket->watcher)) {
+        free(socket);
+        return NULL;
+    }
     socket->loop = loop;
     socket->events = *events;
     socket->data = data;
@@ -588,8 +631,7 @@ void control_socket_free(struct control_socket *socket)
         return;
     stop_listening(socket);
     ev_timer_stop(socket->loop, &socket->work);
-    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
-        if (socket->clients[i].state != CLIENT_FREE)
-            drop(&socket->clients[i]);
+    late_turn_unwatch(socket->loop, &socket->watcher);
+    drop_all(socket);
     free(socket);
 }

@@ -4,7 +4,8 @@
  * line and get one answer a line. What the lines mean is not known here.
  *
  * Nobody who connects can hold the gateway up: a request has a limit, one is dealt with at a time,
- * with a pause after one that was costly, and a client that does not take its answers is dropped. At
+ * with a pause after one that was costly, and a client that does not take its answers is dropped. All are dropped when a
+ * turn of the loop begins late (base/late_turn.h). At
  * most CONTROL_CLIENTS are connected; one more takes the place of the longest idle one.
  */
 #ifndef PACKGATE_CONTROL_SOCKET_H

@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -65,6 +66,7 @@ struct tunnel {
 struct tunnels {
     struct ev_loop *loop;
     const struct overview *overview;
+    struct late_turn_watcher watcher;
     struct tunnel *first; /* those that are open */
 };
 
@@ -267,9 +269,11 @@ static void drop_old(struct tunnel *tunnel, double now)
 /* Does what there is to do now. */
 static void proceed(struct tunnel *tunnel)
 {
-    if (!is_connected(tunnel))
+    const double now = clock_now();
+    /* In such a turn nobody knows how old the bytes are, and the next one ends the connection. */
+    if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
-    drop_old(tunnel, clock_now());
+    drop_old(tunnel, now);
     if (!tunnel->config.share) {
         if (tunnel->has_line)
             pass_all(tunnel);
@@ -281,7 +285,7 @@ static void proceed(struct tunnel *tunnel)
         return;
     }
     while (!tunnel->lender && tunnel->chunks > 0) {
-        tunnel->loan.given_at = tunnel->whole_at[0];
+        tunnel->loan.queued_at = tunnel->whole_at[0];
         tunnel->loan.size = first_chunk(tunnel, tunnel->loan.bytes);
         if (ask_for_line(tunnel))
             tunnel->sent += tunnel->loan.size;
@@ -611,14 +615,29 @@ json_t *tunnels_status(const struct tunnels *tunnels, double now)
 
 /* ---- life ---- */
 
+static void on_late_turn(void *data, double since, double now)
+{
+    const struct tunnels *tunnels = data;
+    (void) since;
+    (void) now;
+    for (struct tunnel *tunnel = tunnels->first; tunnel; tunnel = tunnel->next) {
+        hang_up(tunnel, "may have sent its bytes long ago, disconnected");
+        listeners_turn_away(&tunnel->listeners);
+    }
+}
+
 struct tunnels *tunnels_new(struct ev_loop *loop, const struct overview *overview)
 {
     struct tunnels *tunnels = calloc(1, sizeof *tunnels);
-    if (tunnels) {
-        tunnels->loop = loop;
-        tunnels->overview = overview;
-    }
-    return tunnels;
+    if (!tunnels)
+        return NULL;
+    tunnels->loop = loop;
+    tunnels->overview = overview;
+    tunnels->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = tunnels};
+    if (late_turn_watch(loop, &tunnels->watcher))
+        return tunnels;
+    free(tunnels);
+    return NULL;
 }
 
 static bool same(const struct tunnel_config *a, const struct tunnel_config *b)
@@ -642,6 +661,8 @@ void tunnels_renew(struct tunnels *tunnels)
 
 void tunnels_free(struct tunnels *tunnels)
 {
+    if (tunnels)
+        late_turn_unwatch(tunnels->loop, &tunnels->watcher);
     while (tunnels && tunnels->first)
         close_tunnel(tunnels->first, "the gateway ends");
     free(tunnels);

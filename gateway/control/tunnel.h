@@ -5,7 +5,7 @@
  * (lines/lend.h), each between two polls. With `share = no` it has the line for itself, as long as it is connected.
  *
  * Of what a program sends faster than the line takes it, the oldest is dropped; one that floods, does not read, says nothing for too long,
- * or comes from elsewhere than allow_write is disconnected.
+ * or comes from elsewhere than allow_write is disconnected. So is each when a turn of the loop begins late (base/late_turn.h).
  */
 #ifndef PACKGATE_CONTROL_TUNNEL_H
 #define PACKGATE_CONTROL_TUNNEL_H

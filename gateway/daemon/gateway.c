@@ -14,6 +14,7 @@
 #include "packs/saver.h"
 #include "lines/polling.h"
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 
 #include <math.h>
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <time.h>
 
-#define LATE_S 1.5          /* since the last tick, of which there is one each second */
 #define STALE_LATER_S 0.001 /* a timer that comes too early would find them fresh */
 #define DOUBT_S 60.0        /* of silence until a pack that was found before is searched anew */
 
@@ -45,8 +45,7 @@ struct gateway {
     struct saver saver;
     ev_timer second, found;
     ev_timer stale; /* when the first of the values that are fresh will not be any more */
-    ev_check woken;
-    double ticked_at;
+    struct late_turn_watcher watcher;
 };
 
 /* ---- values come and grow old ---- */
@@ -74,20 +73,10 @@ static void tell_manager(struct gateway *gateway, double now)
 
 static void tick(struct gateway *gateway, double now)
 {
-    gateway->ticked_at = now;
     packs_tick(gateway->packs, now);
     watch_staleness(gateway, now);
     doubt_found_packs(gateway, now);
     tell_manager(gateway, now);
-}
-
-/* After the host has slept, or the process was stopped, nobody is to be told that values are fresh which were so
- * before. (The server sees for itself what clients have asked and ordered then.) */
-static void catch_up(struct gateway *gateway, double late_s)
-{
-    const double now = clock_now();
-    if (now - gateway->ticked_at > late_s)
-        tick(gateway, now);
 }
 
 /* What grows old is told of at that moment, not with the next tick. */
@@ -116,15 +105,16 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    catch_up(timer->data, 0);
+    tick(timer->data, clock_now());
 }
 
-/* Comes first in each turn of the loop: its timers slept as well. */
-static void on_woken(struct ev_loop *loop, ev_check *check, int revents)
+/* Nobody is to be told that values are fresh which were so before; the timer slept as well where the host did. */
+static void on_late_turn(void *data, double since, double now)
 {
-    (void) loop;
-    (void) revents;
-    catch_up(check->data, LATE_S);
+    log_warn("held up for %.0f s: the host slept, or this process was stopped or had no processor. "
+             "Clients are disconnected, and orders from that time are not carried out",
+             now - since);
+    tick(data, now);
 }
 
 /* ---- packs with `protocol = auto` ---- */
@@ -291,8 +281,9 @@ struct gateway *gateway_new(struct ev_loop *loop, struct config *config,
         gateway_free(gateway);
         return NULL;
     }
+    gateway->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = gateway};
     gateway->server = server_new(loop, &config->gateway, served_units(gateway->served));
-    if (!gateway->server) {
+    if (!gateway->server || !late_turn_watch(loop, &gateway->watcher)) {
         gateway_free(gateway);
         return NULL;
     }
@@ -311,13 +302,8 @@ void gateway_start(struct gateway *gateway)
     ev_timer_init(&gateway->second, on_second, 1, 1);
     gateway->second.data = gateway;
     ev_timer_start(gateway->loop, &gateway->second);
-    gateway->ticked_at = clock_now();
     ev_init(&gateway->stale, on_stale);
     gateway->stale.data = gateway;
-    ev_check_init(&gateway->woken, on_woken);
-    ev_set_priority(&gateway->woken, EV_MAXPRI);
-    gateway->woken.data = gateway;
-    ev_check_start(gateway->loop, &gateway->woken);
     saver_start(&gateway->saver, gateway->loop, gateway->kept, gateway->state_file);
     polling_start(gateway->polling);
     search_packs(gateway);
@@ -379,7 +365,7 @@ void gateway_free(struct gateway *gateway)
         return;
     ev_timer_stop(gateway->loop, &gateway->second);
     ev_timer_stop(gateway->loop, &gateway->stale);
-    ev_check_stop(gateway->loop, &gateway->woken);
+    late_turn_unwatch(gateway->loop, &gateway->watcher);
     ev_timer_stop(gateway->loop, &gateway->found);
     end_searches(gateway);
     if (gateway->outlets)

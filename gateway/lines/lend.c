@@ -63,7 +63,7 @@ double lend_next_at(const struct lend *lend, const struct turns *turns, bool bus
 {
     if (!lend->queue || (busy && lend->owed_s > 0))
         return INFINITY;
-    double waited_s = now - lend->queue->given_at;
+    double waited_s = now - lend->queue->queued_at;
     if (busy && waited_s < SETTLE_PATIENCE_S && now < clear_at)
         return INFINITY;
     if (busy && waited_s < LOAN_PATIENCE_S && is_any_old(turns, now))
@@ -74,7 +74,7 @@ double lend_next_at(const struct lend *lend, const struct turns *turns, bool bus
 struct loan *lend_expired(struct lend *lend, double now)
 {
     for (struct loan *loan = lend->queue; loan; loan = loan->next)
-        if (!loan->open_end && now - loan->given_at > LOAN_VALID_S) {
+        if (!loan->open_end && now - loan->queued_at > LOAN_VALID_S) {
             lend_remove(lend, loan);
             return loan;
         }

@@ -42,7 +42,7 @@ struct loan {
     void (*received)(void *data, const uint8_t *bytes, size_t size); /* may take it back */
     void (*done)(void *data, enum loan_result result);
     void *data;
-    double given_at;
+    double queued_at;  /* since then its bytes wait */
     struct loan *next; /* in the line's queue */
 };
 

@@ -944,7 +944,8 @@ void line_take_back(struct line *line, struct loan *loan)
     if (lend_remove(&line->lend, loan) || line->lend.current != loan)
         return;
     lend_orphan(&line->lend, loan_patience_s(line, now), now);
-    arm(line, now, now);
+    if (line->armed_for > now) /* one that is due stays as it is, as in line_order */
+        arm(line, now, now);
 }
 
 /* Asks whoever is next, or waits until somebody is. */
@@ -1579,7 +1580,7 @@ bool line_order(struct line *line, struct order *order)
     *last = order;
     /* From the loop, so that `done` never comes from within; a request in flight ends first. A timer that is due already
      * stays as it is: how late it comes tells whether the process was stopped. */
-    const double now = clock_now();
+    const double now = order->queued_at = clock_now();
     const bool waits = ev_is_active(&line->timer) || ev_is_pending(&line->timer);
     bool idle = line->state == LINE_RESTING || (line->state == LINE_CLOSED && line->started);
     if (idle && !(waits && line->armed_for <= now))

@@ -92,7 +92,7 @@ static enum order_result build_setting(struct order *order, const struct bms_mom
                                        double now)
 {
     const unsigned last = last_part(order);
-    if (order->part > 0 && order->part < last && now - order->given_at > SETTING_VALID_S)
+    if (order->part > 0 && order->part < last && now - order->queued_at > SETTING_VALID_S)
         skip_parts(order, ORDER_UNANSWERED);
     if (build_part(order, local))
         return ORDER_PENDING;
@@ -110,7 +110,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     if (!switches->sets && which == ORDER_SWITCHES)
         return ORDER_DONE;
     const double valid_s = switches->sets ? SETTING_VALID_S : ORDER_VALID_S;
-    if (order->part == 0 && now - order->given_at > valid_s)
+    if (order->part == 0 && now - order->queued_at > valid_s)
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
         enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, now);
@@ -213,7 +213,7 @@ static enum order_result look_at_setting(struct order *order, double now)
     order->looking = false;
     if (done)
         return ORDER_DONE;
-    if (order->repeated || now - order->given_at > SETTING_VALID_S)
+    if (order->repeated || now - order->queued_at > SETTING_VALID_S)
         return ORDER_UNANSWERED;
     order->repeated = true;
     order->part = order->returns = 0;
@@ -234,7 +234,7 @@ enum order_result order_look(struct order *order, double now)
     order->looking = false;
     if (done)
         return go_on(order);
-    if (order->repeated || now - order->given_at > ORDER_VALID_S)
+    if (order->repeated || now - order->queued_at > ORDER_VALID_S)
         return ORDER_UNANSWERED;
     order->repeated = true;
     return ORDER_PENDING;

@@ -65,7 +65,7 @@ struct order {
     struct switches switches; /* what is still to be done */
     void (*done)(void *data, enum order_result result);
     void *data;
-    double given_at;            /* at the earliest; after ORDER_VALID_S nothing is sent any more */
+    double queued_at;           /* by line_order; after ORDER_VALID_S nothing is sent any more */
     struct bms_request request; /* the last one sent; empty: none yet */
     double sent_at;
     unsigned part; /* of a setting that takes several requests: the one that is next, or was sent */

@@ -69,15 +69,9 @@ static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
     return malformed ? malformed : unit_check(unit, request);
 }
 
-/* An order that may have waited for long is not what anybody expects any more. */
-static bool is_late(const struct question *question, double now)
-{
-    return now - question->since > ORDER_VALID_S;
-}
-
 /* Hands an order to switch something over. */
 static uint8_t order(struct answerer *answerer, struct unit *unit, const struct question *question,
-                     const struct mbap_request *request, double now)
+                     const struct mbap_request *request)
 {
     struct switches switches;
     const uint8_t exception = switches_read(unit->settings, request, question->frame, &switches);
@@ -87,14 +81,11 @@ static uint8_t order(struct answerer *answerer, struct unit *unit, const struct 
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
     if (!answerer->carry_out)
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
-    if (is_late(question, now))
-        return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    return answerer->carry_out(answerer->data, unit, &switches, question->client, question->since,
-                               question->ticket);
+    return answerer->carry_out(answerer->data, unit, &switches, question->client, question->ticket);
 }
 
 static const char *describe_refusal(const struct answerer *answerer,
-                                    const struct question *question, uint8_t exception, double now)
+                                    const struct question *question, uint8_t exception)
 {
     switch (exception) {
     case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
@@ -108,9 +99,7 @@ static const char *describe_refusal(const struct answerer *answerer,
     case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
         return "another order is under way";
     case MODBUS_EXCEPTION_GATEWAY_TARGET:
-        return is_late(question, now) ? "it may have been given long ago, as the gateway was held "
-                                        "up or the host slept"
-                                      : "the pack does not answer";
+        return "the pack does not answer";
     default:
         return "the request is malformed";
     }
@@ -133,7 +122,7 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
         snprintf(what, sizeof what, "function %u", request->function);
     log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
              address_format(question->client, address), what, exception,
-             describe_refusal(answerer, question, exception, now));
+             describe_refusal(answerer, question, exception));
 }
 
 static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)
@@ -198,7 +187,7 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
     answerer->requests++;
     modbus_set_socket(answerer->modbus, question->fd);
     if (!exception && mbap_writes(request.function)) {
-        exception = order(answerer, unit, question, &request, now);
+        exception = order(answerer, unit, question, &request);
         if (!exception)
             return ANSWER_PENDING;
     }

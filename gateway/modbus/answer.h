@@ -11,11 +11,10 @@
 #include <modbus.h>
 #include <sys/socket.h>
 
-/** Somebody who carries out what a client wants switched, and has wanted at the earliest since `given_at`. Returns 0
- * when it is under way, the end of which is told to whoever `ticket` stands for, or the exception code to answer with at
- * once. */
+/** Somebody who carries out what a client wants switched. Returns 0 when it is under way, the end of which is told to
+ * whoever `ticket` stands for, or the exception code to answer with at once. */
 typedef uint8_t answer_switch(void *data, struct unit *unit, const struct switches *switches,
-                              const struct sockaddr *client, double given_at, uint64_t ticket);
+                              const struct sockaddr *client, uint64_t ticket);
 
 struct answerer {
     modbus_t *modbus;                     /* given the client's socket before each answer */
@@ -38,11 +37,10 @@ struct question {
     const struct sockaddr *client;
     const uint8_t *frame; /* that mbap_find found */
     size_t size;
-    double since;    /* it came no earlier than that */
     uint64_t ticket; /* for answer_switch; not 0 */
 };
 
-/** Answers on the client's socket. Values are fresh or stale, and an order is in time or not, as of `now`.
+/** Answers on the client's socket. Values are fresh or stale as of `now`.
  * ANSWER_PENDING: it is an order to switch something; the answer follows by answer_order, and the frame is to be kept
  * until then. ANSWER_FAILED with errno: EAGAIN when the socket cannot take the whole answer now. The client has no use
  * any more then, a part of it may be sent. */

@@ -202,13 +202,13 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 
 /* An answer_switch. */
 static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
-                         const struct sockaddr *client, double given_at, uint64_t ticket)
+                         const struct sockaddr *client, uint64_t ticket)
 {
     struct served *served = data;
     char address[ADDRESS_TEXT], from[ADDRESS_TEXT + 8];
     snprintf(from, sizeof from, "client %s", address_format(client, address));
-    return exception_of(packs_order(served->packs, unit->source, switches, from, given_at,
-                                    on_order_over, served, ticket));
+    return exception_of(
+        packs_order(served->packs, unit->source, switches, from, on_order_over, served, ticket));
 }
 
 void served_take_orders(struct served *served, struct server *server,

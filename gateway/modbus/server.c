@@ -11,8 +11,8 @@
 #include "mbap.h"
 
 #include "base/address.h"
-#include "base/arrival.h"
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/listeners.h"
 #include "base/log.h"
 #include "base/queue.h"
@@ -30,10 +30,21 @@
 #define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */
 #define REFUSED_LOGGED 16               /* addresses; further ones are only counted */
 #define LOG_AGAIN_S 60                  /* the same misbehaviour is not logged more often */
-#define LATE_S 1.5 /* from one turn of the loop to the next, of which there is one each second */
 
 /* Why a client goes. */
-enum ending { STAYS, CLOSED, LOST, IDLE, UNREAD, BROKEN, DISPLACED, FORBIDDEN, SHUTDOWN, ENDINGS };
+enum ending {
+    STAYS,
+    CLOSED,
+    LOST,
+    IDLE,
+    UNREAD,
+    BROKEN,
+    DISPLACED,
+    FORBIDDEN,
+    LATE,
+    SHUTDOWN,
+    ENDINGS
+};
 
 // clang-format off
 static const struct {
@@ -49,6 +60,7 @@ static const struct {
     [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
     [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
     [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
+    [LATE]      = {"may have sent its requests long ago, dropped",       true,  false},
     [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
 };
 // clang-format on
@@ -67,17 +79,14 @@ struct client {
     uint64_t turn;   /* of its last request, or of its coming; a lower one is longer ago */
     double came_at;
     uint32_t requests;
-    struct arrival arrival;
-    double since; /* the frames in `bytes` came no earlier */
+    double ordered_at; /* that order */
     size_t size;
     uint8_t bytes[CLIENT_BYTES];
 };
 
 struct server {
     struct ev_loop *loop;
-    ev_check turned; /* comes first in each turn of the loop */
-    double turn_at;  /* when this turn began, */
-    double seen_at;  /* and the one before: what had come by then was read */
+    struct late_turn_watcher watcher;
     struct listeners listeners;
     struct answerer answerer;
     struct allow_list allow;
@@ -185,7 +194,8 @@ static enum ending ending_of(enum answer_result result)
 
 /* Answers the frame of `size` bytes behind the first `done`. The socket is corked while further
  * ones are left, so that their answers leave together. */
-static enum ending answer_frame(struct client *client, size_t done, size_t size, bool *corked)
+static enum ending answer_frame(struct client *client, size_t done, size_t size, bool *corked,
+                                double now)
 {
     struct server *server = client->server;
     const uint64_t ticket = server->tickets + 1;
@@ -198,10 +208,10 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
                                       .client = address_of(client),
                                       .frame = client->bytes + done,
                                       .size = size,
-                                      .since = client->since,
                                       .ticket = ticket};
-    const enum answer_result result = answer(&server->answerer, &question, clock_now());
+    const enum answer_result result = answer(&server->answerer, &question, now);
     if (result == ANSWER_PENDING) {
+        client->ordered_at = now;
         client->ticket = server->tickets = ticket;
         /* Answers come in the order of the requests: nothing further is read before this one. */
         ev_io_stop(server->loop, &client->io);
@@ -223,8 +233,12 @@ static enum ending answer_frames(struct client *client, bool *corked)
         if (span.kind == MBAP_BROKEN)
             return BROKEN;
         if (span.kind == MBAP_FRAME) {
+            const double now = clock_now();
+            /* It stays unanswered: all clients are dropped when the next turn begins. */
+            if (late_turn_is_on(client->server->loop, now))
+                break;
             asked = true;
-            ending = answer_frame(client, done, span.size, corked);
+            ending = answer_frame(client, done, span.size, corked, now);
             if (client->ticket)
                 break;
         } else {
@@ -259,7 +273,6 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         serve(client);
         return;
     }
-    const double now = clock_now(), seen_at = client->server->seen_at;
     const size_t room = sizeof client->bytes - client->size;
     const ssize_t n = recv(io->fd, client->bytes + client->size, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -268,37 +281,35 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         end_client(client, n == 0 ? CLOSED : LOST);
         return;
     }
-    client->since = arrival_since(&client->arrival, seen_at);
-    if ((size_t) n < room)
-        arrival_emptied(&client->arrival, now);
-    else
-        arrival_left(&client->arrival, seen_at);
     client->size += (size_t) n;
     serve(client);
 }
 
-/* Whether anything is in the socket of a client, that was watched since `seen_at` or not. */
-static void look(struct client *client, double seen_at, double now)
+/* Whether it has sent more than the first `size` bytes while its order was under way. What is left of that in the socket
+ * is taken out, as the kernel would throw the answer away otherwise when the connection ends. */
+static bool discard_more(struct client *client, size_t size)
 {
-    uint8_t byte;
-    const ssize_t n = recv(client->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 0 && errno == EAGAIN)
-        arrival_emptied(&client->arrival, now);
-    else
-        arrival_left(&client->arrival, seen_at);
+    bool more = client->size > size;
+    for (ssize_t n = 1; n > 0; more |= n > 0) {
+        uint8_t bytes[CLIENT_BYTES];
+        n = recv(client->io.fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    }
+    return more;
 }
 
 /* The order that the client waited for is over. What it has sent since has its turn in the loop:
  * whoever tells of the end is in the middle of something, and is not to be given the next order
- * there. */
+ * there. If that took long, what it has sent since is as old, and the client is dropped. */
 static void end_order(struct client *client, uint8_t exception)
 {
     struct server *server = client->server;
-    const double now = clock_now();
     const size_t size = mbap_find(client->bytes, client->size).size;
-    look(client, -INFINITY, now); /* before the client can know of the answer */
-    const enum ending ending =
+    /* Before the client can know of the answer. */
+    const bool late = clock_now() - client->ordered_at > LATE_TURN_S && discard_more(client, size);
+    enum ending ending =
         ending_of(answer_order(&server->answerer, client->io.fd, client->bytes, exception));
+    if (ending == STAYS && late)
+        ending = LATE;
     if (ending != STAYS) {
         end_client(client, ending);
         return;
@@ -357,7 +368,6 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     struct client *client = take_place(server);
 
     client->address = *address;
-    client->arrival = (struct arrival){.since = server->listeners.since, .left = true};
     client->asked = false;
     client->came_at = clock_now();
     client->requests = 0;
@@ -403,28 +413,21 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     close(fd);
 }
 
-/* Those who wait for the end of an order are not watched; what they have sent meanwhile is looked at when it is over. */
-static void look_at_all(struct server *server, double now)
+static void end_all(struct server *server, enum ending ending)
 {
-    struct client *client;
-    TAILQ_FOREACH(client, &server->silent, entry)
-    look(client, server->seen_at, now);
-    TAILQ_FOREACH(client, &server->asking, entry)
-    look(client, server->seen_at, now);
+    struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
+    for (size_t i = 0; i < COUNT(lists); i++)
+        while (!TAILQ_EMPTY(lists[i]))
+            end_client(TAILQ_FIRST(lists[i]), ending);
 }
 
-static void on_turn(struct ev_loop *loop, ev_check *check, int events)
+static void on_late_turn(void *data, double since, double now)
 {
-    (void) loop;
-    (void) events;
-    struct server *server = check->data;
-    const double now = clock_now();
-    const bool late = now - server->turn_at > LATE_S;
-    server->seen_at = server->turn_at;
-    server->turn_at = now;
-    if (late)
-        look_at_all(server, now);
-    listeners_turn(&server->listeners, server->seen_at, late, now);
+    struct server *server = data;
+    (void) since;
+    (void) now;
+    end_all(server, LATE);
+    listeners_turn_away(&server->listeners);
 }
 
 static int open_places(struct server *server, unsigned max_clients)
@@ -454,17 +457,13 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->loop = loop;
     server->allow = config->allow;
     server->idle_timeout_s = config->idle_timeout_s;
-    server->turn_at = server->seen_at = clock_now();
-    ev_check_init(&server->turned, on_turn);
-    ev_set_priority(&server->turned, EV_MAXPRI);
-    server->turned.data = server;
-    if (open_places(server, config->max_clients) < 0 ||
+    server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
+    if (!late_turn_watch(loop, &server->watcher) || open_places(server, config->max_clients) < 0 ||
         answerer_open(&server->answerer, units) < 0 ||
         listeners_open(&server->listeners, loop, &config->listen, on_accepted, server) < 0) {
         server_free(server);
         return NULL;
     }
-    ev_check_start(loop, &server->turned);
     return server;
 }
 
@@ -531,19 +530,11 @@ struct server_counters server_counters(const struct server *server)
     return counters;
 }
 
-static void end_all(struct server *server, enum ending ending)
-{
-    struct client_list *lists[] = {&server->silent, &server->asking, &server->waiting};
-    for (size_t i = 0; i < COUNT(lists); i++)
-        while (!TAILQ_EMPTY(lists[i]))
-            end_client(TAILQ_FIRST(lists[i]), ending);
-}
-
 void server_free(struct server *server)
 {
     if (!server)
         return;
-    ev_check_stop(server->loop, &server->turned);
+    late_turn_unwatch(server->loop, &server->watcher);
     listeners_close(&server->listeners);
     end_all(server, SHUTDOWN);
     answerer_close(&server->answerer);

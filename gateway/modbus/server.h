@@ -8,8 +8,8 @@
  *   - sends what cannot be Modbus TCP,
  *   - is the longest idle one while all places are taken and another client comes; while more than
  *     half of the places are held by clients that never asked anything, the oldest of these.
- * An order that may have been given more than ORDER_VALID_S ago is refused (arrival.h): the loop must turn at least once a
- * second for the server to know.
+ * All are dropped when a turn of the loop begins late (late_turn.h), and so is a client that has sent more while its order
+ * took longer than LATE_TURN_S: nobody knows how old that is.
  * A client that waits for the end of its order is not idle. When it goes all the same, the order is
  * carried out nevertheless.
  * All memory is got by server_new.

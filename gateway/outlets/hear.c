@@ -4,6 +4,7 @@
 #include "tell.h"
 
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -37,7 +38,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
             send_done(process, ticket & UINT32_MAX, result);
 }
 
-static void take_order(struct process *process, struct pipe_message *message)
+static void take_order(struct process *process, struct pipe_message *message, bool late)
 {
     struct outlets *outlets = process->outlets;
     struct pipe_order order = {0};
@@ -46,8 +47,9 @@ static void take_order(struct process *process, struct pipe_message *message)
         return;
     uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
     enum order_result result =
-        packs_order(outlets->packs, process->sources[order.pack], &order.what, process->title,
-                    order.given_at, on_order_over, outlets, ticket);
+        late ? ORDER_TOO_LATE
+             : packs_order(outlets->packs, process->sources[order.pack], &order.what,
+                           process->title, on_order_over, outlets, ticket);
     if (result != ORDER_PENDING)
         send_done(process, order.ticket, result);
 }
@@ -80,15 +82,15 @@ static int file_of(const char *text)
     return -1;
 }
 
-/* Whether it took time: nobody waits for the answer to an old one. */
-static bool take_question(struct process *process, struct pipe_message *message)
+/* One that is late may be an order, to open a tunnel, and has no answer. */
+static void take_question(struct process *process, struct pipe_message *message, bool late)
 {
     const struct outlets *outlets = process->outlets;
     struct pipe_question question = {0};
     pipe_question(message, &question);
-    if (!pipe_over(message) || clock_now() - question.asked_at > OUTLET_ANSWER_S)
-        return false;
-    char *text = outlets->answer
+    if (!pipe_over(message))
+        return;
+    char *text = outlets->answer && !late
                      ? outlets->answer(outlets->answer_data, process->title, question.what)
                      : NULL;
     int fd = text ? file_of(text) : -1;
@@ -102,17 +104,17 @@ static bool take_question(struct process *process, struct pipe_message *message)
         process->refused++;
     if (fd >= 0)
         close(fd);
-    return true;
 }
 
-/* Whether it took time. */
-static bool take(struct process *process, uint8_t *bytes, size_t size)
+/* `late`: it may have been in the pipe for long. Returns whether it took time. */
+static bool take(struct process *process, uint8_t *bytes, size_t size, bool late)
 {
     struct pipe_message message;
     bool differs;
+    late |= late_turn_is_on(process->outlets->loop, clock_now());
     switch (pipe_open(&message, bytes, size, &differs)) {
     case PIPE_ORDER:
-        take_order(process, &message);
+        take_order(process, &message, late);
         return true;
     case PIPE_NOTE:
         take_note(process, &message);
@@ -121,7 +123,9 @@ static bool take(struct process *process, uint8_t *bytes, size_t size)
         take_report(process, &message);
         break;
     case PIPE_QUESTION:
-        return process->deaf || take_question(process, &message);
+        if (!process->deaf)
+            take_question(process, &message, late);
+        return true;
     default:
         log_debug("outlet %s: a message is not understood", process->title);
     }
@@ -139,15 +143,25 @@ void hear_no_more(struct process *process)
     process->event_count = 0;
 }
 
-void hear_last(struct process *process)
+static void take_all(struct process *process, bool late)
 {
-    process->deaf = true;
     for (int i = 0; i < LAST_MESSAGES && process->fd >= 0; i++) {
         ssize_t size = recv(process->fd, process->outlets->room, PIPE_SMALL_MAX, MSG_DONTWAIT);
         if (size <= 0)
             return;
-        take(process, process->outlets->room, (size_t) size);
+        take(process, process->outlets->room, (size_t) size, late);
     }
+}
+
+void hear_late(struct process *process)
+{
+    take_all(process, true);
+}
+
+void hear_last(struct process *process)
+{
+    process->deaf = true;
+    take_all(process, false);
 }
 
 /* It has closed its pipe and must end now. */
@@ -171,7 +185,7 @@ void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents)
         if (size <= 0)
             hang_up(process);
         else
-            through = take(process, process->outlets->room, (size_t) size);
+            through = take(process, process->outlets->room, (size_t) size, false);
     }
     if (process->fd < 0)
         return;

@@ -10,6 +10,10 @@
 void hear_on_readable(struct ev_loop *loop, ev_io *io, int revents);
 void hear_on_rested(struct ev_loop *loop, ev_timer *timer, int revents);
 
+/** A turn of the loop begins late (base/late_turn.h): of what is in the pipe, orders are refused and questions are not
+ * answered. */
+void hear_late(struct process *process);
+
 /** What it said last, before it ended or is not listened to any more. */
 void hear_last(struct process *process);
 /** Closes the pipe; it may be closed already. */

@@ -4,6 +4,7 @@
 #include "memory.h"
 
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ struct outlet {
     ev_io readable;
     ev_timer second, deadline;
     ev_async asked; /* by a signal */
+    struct late_turn_watcher watcher;
     struct pipe_config config;
     struct outlet_pack *packs;
     TAILQ_HEAD(, observer) observers;
@@ -153,6 +155,12 @@ static struct note *set_note(struct outlet *outlet, const char *key, const char 
 
 /* ---- to the gateway ---- */
 
+/* What is asked of the gateway in such a turn may have been asked of us long ago. */
+static bool is_late(const struct outlet *outlet, double now)
+{
+    return late_turn_is_on(outlet->loop, now);
+}
+
 /* Never waits. What the gateway does not take now is small and rare, and worth a line. */
 static bool transmit(struct outlet *outlet, struct pipe_message *message)
 {
@@ -188,7 +196,7 @@ void outlet_report(struct outlet *outlet, const struct pipe_report *report)
 }
 
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what, double given_at,
+                  const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket)
 {
@@ -196,16 +204,16 @@ bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
     for (struct waiting *w = outlet->waiting; w < outlet->waiting + ORDERS_MAX && !free_one; w++)
         if (w->number == 0)
             free_one = w;
-    if (!free_one)
+    const double now = clock_now();
+    if (!free_one || is_late(outlet, now))
         return false;
-    struct pipe_order order = {
-        .ticket = ++outlet->orders, .given_at = given_at, .pack = pack->index, .what = *what};
+    struct pipe_order order = {.ticket = ++outlet->orders, .pack = pack->index, .what = *what};
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_ORDER, bytes, sizeof bytes);
     pipe_order(&message, &order);
     if (!transmit(outlet, &message))
         return false;
-    *free_one = (struct waiting){order.ticket, clock_now(), ticket, done, data};
+    *free_one = (struct waiting){order.ticket, now, ticket, done, data};
     return true;
 }
 
@@ -217,16 +225,17 @@ bool outlet_ask(struct outlet *outlet, const char *what,
     for (struct asking *a = outlet->asking; a < outlet->asking + QUESTIONS_MAX && !free_one; a++)
         if (a->number == 0)
             free_one = a;
-    if (!free_one)
+    const double now = clock_now();
+    if (!free_one || is_late(outlet, now))
         return false;
-    struct pipe_question question = {.ticket = ++outlet->questions, .asked_at = clock_now()};
+    struct pipe_question question = {.ticket = ++outlet->questions};
     snprintf(question.what, sizeof question.what, "%s", what);
     uint8_t bytes[PIPE_SMALL_MAX];
     struct pipe_message message = pipe_new(PIPE_QUESTION, bytes, sizeof bytes);
     pipe_question(&message, &question);
     if (!transmit(outlet, &message))
         return false;
-    *free_one = (struct asking){question.ticket, clock_now(), ticket, done, data};
+    *free_one = (struct asking){question.ticket, now, ticket, done, data};
     return true;
 }
 
@@ -422,12 +431,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 }
 
 /* Values grow old without a word when the gateway hangs. */
-static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+static void look_around(struct outlet *outlet, double now)
 {
-    (void) loop;
-    (void) revents;
-    struct outlet *outlet = timer->data;
-    double now = clock_now();
     give_up_orders(outlet, now);
     for (unsigned i = 0; i < outlet->config.pack_count; i++) {
         struct outlet_pack *pack = &outlet->packs[i];
@@ -438,6 +443,20 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         tell(outlet, &pack->source, SOURCE_STATE, now);
     }
     give_up_questions(outlet, now);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    look_around(timer->data, clock_now());
+}
+
+/* The timer slept as well where the host did. */
+static void on_late_turn(void *data, double since, double now)
+{
+    (void) since;
+    look_around(data, now);
 }
 
 static void on_asked(struct ev_loop *loop, ev_async *async, int revents)
@@ -633,7 +652,8 @@ int outlet_run(const struct outlet_kind *kind, int fd)
     if (good) {
         outlet.heard_at = clock_now();
         start_watchers(&outlet);
-        outlet.self = kind->start(&outlet);
+        outlet.watcher = (struct late_turn_watcher){.late = on_late_turn, .data = &outlet};
+        outlet.self = late_turn_watch(outlet.loop, &outlet.watcher) ? kind->start(&outlet) : NULL;
         good = outlet.self != NULL;
     }
     if (good) {
@@ -647,6 +667,7 @@ int outlet_run(const struct outlet_kind *kind, int fd)
 #ifdef __SANITIZE_ADDRESS__ /* it would wake what the search for leaks has stopped, which waits for ever then */
     prctl(PR_SET_PDEATHSIG, 0);
 #endif
+    late_turn_unwatch(outlet.loop, &outlet.watcher);
     free_outlet(&outlet);
     free(config);
     return good ? 0 : 1;

@@ -93,11 +93,11 @@ void outlet_observe(struct outlet *outlet, struct observer *observer);
 /** Whether the gateway was heard within OUTLET_DEAF_S. */
 bool outlet_hears(const struct outlet *outlet, double now);
 
-/** Asks the gateway to switch. `given_at`: it was wanted no earlier than that (clock_now); the gateway lets what
- * is too old be. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after OUTLET_ORDER_S.
- * False: the pipe is full, nothing will come. */
+/** Asks the gateway to switch. `done` follows, never from within; an answer that got lost is ORDER_UNANSWERED after
+ * OUTLET_ORDER_S. False: the pipe is full, or this turn of the loop has become late (base/late_turn.h), nothing will
+ * come. */
 bool outlet_order(struct outlet *outlet, const struct outlet_pack *pack,
-                  const struct switches *what, double given_at,
+                  const struct switches *what,
                   void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
                   uint64_t ticket);
 
@@ -111,7 +111,8 @@ void outlet_keep(struct outlet *outlet, const char *key, const char *text);
 /** Asks about the gateway as a whole: "status", the JSON of `packgate status`, "configuration" (its text
  * without secrets, and its mistakes), or, for the web outlet alone, "tunnel NAME SECONDS WHO" (opens it, 0 closes it;
  * WHO is for the log; the answer is what there is to tell of it, or {"error": "in words"}). `done` follows with the text, which is valid during the call and ends with a
- * NUL, or with NULL; without an answer within OUTLET_ANSWER_S, too. False: nothing will come. */
+ * NUL, or with NULL; without an answer within OUTLET_ANSWER_S, too. False: as with
+ * outlet_order. */
 bool outlet_ask(struct outlet *outlet, const char *what,
                 void (*done)(void *data, uint64_t ticket, const char *text, size_t size),
                 void *data, uint64_t ticket);

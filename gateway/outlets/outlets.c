@@ -234,13 +234,24 @@ static void on_renewed(void *data, double now)
     renew(data);
 }
 
+static void on_late_turn(void *data, double since, double now)
+{
+    struct outlets *outlets = data;
+    (void) since;
+    (void) now;
+    for (struct process *process = outlets->first; process; process = process->next)
+        hear_late(process);
+}
+
 /* ---- life ---- */
 
 struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct kept *kept)
 {
     struct outlets *outlets = calloc(1, sizeof *outlets);
     uint8_t *room = malloc(PIPE_MESSAGE_MAX);
-    if (!outlets || !room) {
+    if (outlets)
+        outlets->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = outlets};
+    if (!outlets || !room || !late_turn_watch(loop, &outlets->watcher)) {
         free(outlets);
         free(room);
         return NULL;
@@ -261,6 +272,7 @@ void outlets_free(struct outlets *outlets)
     if (!outlets)
         return;
     packs_unobserve(outlets->packs, &outlets->observer);
+    late_turn_unwatch(outlets->loop, &outlets->watcher);
     while (outlets->first) {
         struct process *process = outlets->first;
         outlets->first = process->next;

@@ -248,7 +248,6 @@ static void pass_result(struct pipe_message *message, enum order_result *result)
 void pipe_order(struct pipe_message *message, struct pipe_order *order)
 {
     pass(message, &order->ticket, sizeof order->ticket);
-    pass_double(message, &order->given_at);
     order->pack = pass_number(message, order->pack, PIPE_PACKS_MAX - 1);
     pass_switches(message, &order->what);
 }
@@ -288,7 +287,6 @@ void pipe_report(struct pipe_message *message, struct pipe_report *report)
 void pipe_question(struct pipe_message *message, struct pipe_question *question)
 {
     pass(message, &question->ticket, sizeof question->ticket);
-    pass_double(message, &question->asked_at);
     pass_text(message, question->what, sizeof question->what);
 }
 

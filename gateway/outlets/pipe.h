@@ -33,7 +33,7 @@
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
 #define PIPE_NOTE_SIZE 120
-#define OUTLET_ANSWER_S 5.0    /* a question that is older has no answer */
+#define OUTLET_ANSWER_S 5.0    /* after that nobody waits for the answer to a question */
 #define OUTLET_END_S 5.0       /* within which an outlet ends that is told to */
 #define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone for good */
 
@@ -94,7 +94,6 @@ struct pipe_values {
 
 struct pipe_order {
     uint64_t ticket;
-    double given_at; /* clock_now, which all processes of a host share */
     unsigned pack;
     struct switches what;
 };
@@ -129,8 +128,7 @@ struct pipe_report {
 
 struct pipe_question {
     uint64_t ticket;
-    double asked_at; /* clock_now; after OUTLET_ANSWER_S nobody waits for the answer */
-    char what[128];  /* "status", "configuration" */
+    char what[128]; /* "status", "configuration" */
 };
 
 struct pipe_answer {

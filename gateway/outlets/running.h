@@ -7,6 +7,7 @@
 
 #include "config/keys.h"
 #include "packs/packs.h"
+#include "base/late_turn.h"
 
 #include <ev.h>
 #include <sys/types.h>
@@ -58,6 +59,7 @@ struct outlets {
     struct packs *packs;
     struct kept *kept;
     struct observer observer;
+    struct late_turn_watcher watcher;
     struct process *first;
     /* Of outlets_serve; NULL: nobody answers. */
     char *(*answer)(void *data, const char *from, const char *question);

@@ -144,11 +144,10 @@ static void on_switched(void *data, enum order_result result)
     source->over(source->data, source, &report);
 }
 
-enum order_result pack_source_order(struct pack_source *source, const struct switches *switches,
-                                    const char *from, double given_at,
-                                    void (*done)(void *data, uint64_t ticket,
-                                                 enum order_result result),
-                                    void *data, uint64_t ticket)
+enum order_result
+pack_source_order(struct pack_source *source, const struct switches *switches, const char *from,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket)
 {
     struct pack_order *order = &source->order;
     if (order->pending)
@@ -163,11 +162,8 @@ enum order_result pack_source_order(struct pack_source *source, const struct swi
     order->done = done;
     order->data = data;
     order->ticket = ticket;
-    order->order = (struct order){.poller = source->poller,
-                                  .switches = ordered,
-                                  .given_at = given_at,
-                                  .done = on_switched,
-                                  .data = source};
+    order->order = (struct order){
+        .poller = source->poller, .switches = ordered, .done = on_switched, .data = source};
     if (!source->line || !line_order(source->line, &order->order))
         return ORDER_NO_LINE;
     order->pending = true;

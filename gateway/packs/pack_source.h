@@ -59,10 +59,9 @@ unsigned pack_source_tick(struct pack_source *source, const struct map_status *h
                           const struct tm *local, double now);
 
 /** As packs_order. */
-enum order_result pack_source_order(struct pack_source *source, const struct switches *switches,
-                                    const char *from, double given_at,
-                                    void (*done)(void *data, uint64_t ticket,
-                                                 enum order_result result),
-                                    void *data, uint64_t ticket);
+enum order_result
+pack_source_order(struct pack_source *source, const struct switches *switches, const char *from,
+                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
+                  uint64_t ticket);
 
 #endif

@@ -200,7 +200,7 @@ static void on_order_over(void *data, struct pack_source *pack, const struct ord
 }
 
 enum order_result packs_order(struct packs *packs, const struct source *source,
-                              const struct switches *switches, const char *from, double given_at,
+                              const struct switches *switches, const char *from,
                               void (*done)(void *data, uint64_t ticket, enum order_result result),
                               void *data, uint64_t ticket)
 {
@@ -208,7 +208,7 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
         struct pack_source *pack = packs->sources.packs[i];
         const bool may = switches->sets ? source->settable : source->writable;
         if (&pack->source == source && may)
-            return pack_source_order(pack, switches, from, given_at, done, data, ticket);
+            return pack_source_order(pack, switches, from, done, data, ticket);
     }
     return ORDER_NOT_ALLOWED;
 }

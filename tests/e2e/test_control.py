@@ -7,13 +7,10 @@ import contextlib
 import os
 import re
 import signal
-import socket
-import struct
 import subprocess
 import tempfile
-import time
 
-from harness import Gateway, PACKGATE, PATIENCE, Way, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, Way, await_value, main, read_value, simulate
 
 # driver, variant: where the sheet gives the requests.
 DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
@@ -190,30 +187,6 @@ def believe_what_is_read_back(driver, variant):
         assert read_value(client, "discharge_mos", 1) == 1
 
 
-def carries_nothing_out_that_waited_through_a_sleep():
-    server, url = simulate("daly", "profile=fixed")
-    with server, Gateway(pack(url, "daly")) as gateway:
-        gateway.wait_published("house")
-        order = struct.pack(">HHHBBHH", 1, 0, 6, 1, 5, DISCHARGE_COIL, 0)
-        with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as waiting, \
-                gateway.client() as client:
-            gateway.process.send_signal(signal.SIGSTOP)
-            waiting.sendall(order)
-            with socket.create_connection(("127.0.0.1", gateway.port), PATIENCE) as new:
-                new.sendall(order)
-                time.sleep(6)  # the sleep is what is tested
-                gateway.process.send_signal(signal.SIGCONT)
-                for connection in waiting, new:
-                    assert connection.recv(100)[7:] == b"\x85\x0b"
-                gateway.wait_for(r"orders discharge off: refused with exception 11, it may have been given long ago")
-            # Nobody is turned away, and what is ordered now is new.
-            polls = read_value(client, "polls", 1)
-            await_value(client, "polls", 1, lambda count: count > polls + 1)
-            assert read_value(client, "discharge_mos", 1) == 1
-            waiting.sendall(order)
-            assert waiting.recv(100) == order
-
-
 def tells_a_password_when_it_is_wanted():
     """A board that was told the wrong one refuses, whatever it says to the password; who has none cannot order; the password
     is in no log, whether it is the right one or not."""
@@ -253,7 +226,7 @@ def configuration_refuses_protocols_that_cannot():
         assert result.returncode == 1 and b"writable" in result.stdout, (driver, result.stdout)
 
 
-main([believes_what_is_read_back, switches_and_reads_back, carries_nothing_out_that_waited_through_a_sleep,
+main([believes_what_is_read_back, switches_and_reads_back,
       tells_many_orders_in_few_lines, switches_both_at_once, refuses_what_is_not_a_switch, refuses_when_off,
       says_when_the_pack_does_not_answer, tells_of_orders_to_a_silent_pack,
       tells_a_password_when_it_is_wanted, configuration_refuses_protocols_that_cannot], at_once=3)

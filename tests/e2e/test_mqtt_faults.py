@@ -294,8 +294,8 @@ def a_connection_that_comes_and_goes_is_told_of_a_few_times():
 
 
 def old_orders_are_not_carried_out():
-    """An order that lay in the outlet's socket while the outlet stood still is worth no more than one that a Modbus client sent
-    so long ago."""
+    """Neither one that lay in the outlet's socket while the outlet stood still, nor one that lay in the pipe to the gateway while
+    that stood still."""
     server, url = simulate("daly", SIMULATED)
     # Fresh for so long that nothing but its age speaks against the order.
     text = LINE.format("shed", url, 1, "writable = yes").replace("stale_after = 1s", "stale_after = 60s")
@@ -308,7 +308,13 @@ def old_orders_are_not_carried_out():
         time.sleep(6)
         os.kill(outlet, signal.SIGCONT)
         assert listener.wait_json("packgate/shed/set/result") == {"order": "charge_mos", "value": 0, "result": "no answer"}
-        gateway.wait_for("mqtt home orders charge off: given up")
+        gateway.wait_for("order on packgate/shed/set/charge_mos refused: it may have been on its way for long")
+        assert listener.wait_json("packgate/shed/state")["charge_mos"] == 1
+        gateway.process.send_signal(signal.SIGSTOP)
+        listener.publish("packgate/shed/set/charge_mos", "0")
+        time.sleep(4)
+        gateway.process.send_signal(signal.SIGCONT)
+        assert listener.wait_json("packgate/shed/set/result") == {"order": "charge_mos", "value": 0, "result": "no answer"}
         assert listener.wait_json("packgate/shed/state")["charge_mos"] == 1
         # Values come after the broker has answered: from then on, orders are of now again.
         listener.publish("packgate/shed/set/charge_mos", "0")

@@ -375,7 +375,6 @@ def test_no_history():
 
 
 PASSWORD = "correct horse"
-ORDER_VALID_S = 5
 
 
 @contextlib.contextmanager
@@ -466,13 +465,10 @@ def test_old_orders():
             rested.sendall(off)
             begun.sendall(off[-10:])
             clients = [rested, begun, *(opened.enter_context(page.raw(request)) for request in (off, tunnel))]
-            time.sleep(ORDER_VALID_S + 0.5)
+            time.sleep(4)  # the stop is what is tested
         finally:
             os.kill(outlet, signal.SIGCONT)
-        answers = [read_all(client) for client in clients]  # and the connection ends: the next request has nothing to do with it
-        assert all(answers[2:]), answers
-        for answer in filter(None, answers):  # those before may have been closed already where the machine is very slow
-            assert answer.startswith(b"HTTP/1.1 503 ") and b"too late" in answer, answer
+        assert [read_all(client) for client in clients] == [b""] * len(clients)
         assert page.json("/api/v1/packs/shed")["charge_mos"] == 1 and not page.json("/api/v1/gateway")["tunnels"][0]["open"]
         assert post(page, "packs/shed/switch", {"charge_mos": 0}, cookie)[0] == 200
         deadline = time.monotonic() + PATIENCE

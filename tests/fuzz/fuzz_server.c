@@ -84,11 +84,11 @@ static void open_unit(int n)
 
 /* Nothing but a switch of the unit that may be written is ever ordered. */
 static uint8_t take_order(void *data, struct unit *unit, const struct switches *switches,
-                          const struct sockaddr *from, double given_at, uint64_t ticket)
+                          const struct sockaddr *from, uint64_t ticket)
 {
     (void) data;
     REQUIRE(unit == &opened[FRESH - 1] && from == (const struct sockaddr *) &client);
-    REQUIRE(ticket == TICKET && given_at == 0);
+    REQUIRE(ticket == TICKET);
     REQUIRE(switches->wanted[BMS_CHARGE_MOS] || switches->wanted[BMS_DISCHARGE_MOS]);
     orders++;
     return orders % 3 == 0 ? 0x0B : 0;

@@ -36,7 +36,7 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 }
 
 static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum order_topic which,
-                              int value, double since)
+                              int value)
 {
     int place = which == TOPIC_CHARGE_MOS ? BMS_CHARGE_MOS : BMS_DISCHARGE_MOS;
     struct switches what = {0};
@@ -48,7 +48,7 @@ static const char *give_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum or
     what.wanted[place] = true;
     what.on[place] = value == 1;
     *order = (struct asked){pack, which, value};
-    if (outlet_order(mqtt->outlet, pack->pack, &what, since, on_order_over, mqtt,
+    if (outlet_order(mqtt->outlet, pack->pack, &what, on_order_over, mqtt,
                      (uint64_t) (order - mqtt->orders)))
         return NULL;
     order->pack = NULL;
@@ -98,11 +98,17 @@ static const char *judge_order(struct mqtt *mqtt, struct mqtt_pack *pack, enum o
         tell_refused(mqtt, &mqtt->forbidden_told, topic, "its pack is not writable");
         return "not allowed";
     }
-    if (!outlet_fresh(mqtt->outlet, pack->pack, clock_now())) {
+    const double now = clock_now();
+    if (!outlet_fresh(mqtt->outlet, pack->pack, now)) {
         tell_refused(mqtt, &mqtt->stale_told, topic, "its pack does not answer");
         return "no answer";
     }
-    return give_order(mqtt, pack, which, value, since);
+    /* The broker, or the way to it, may have stood still: no turn of our loop shows that. */
+    if (now - since > ORDER_VALID_S) {
+        tell_refused(mqtt, &mqtt->stale_told, topic, "it may have been on its way for long");
+        return "no answer";
+    }
+    return give_order(mqtt, pack, which, value);
 }
 
 void orders_take(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,

@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "base/text.h"
@@ -17,8 +18,6 @@
 
 #define CUT_SPARE 32 /* connections that were cut, until the library has let go of them */
 #define LOG_AGAIN_S 60.0
-#define LATE_S 1.5    /* from one turn of the loop to the next, of which there is one each second */
-#define OLD_S 3.0     /* what may have come so long ago is not to be taken for new */
 #define UNREAD_MOST 8 /* pieces of a request that are read of somebody who is turned away */
 
 enum client_state {
@@ -34,9 +33,7 @@ struct client {
     double since; /* of the state */
     bool is_proxy, is_stream, paused, cut, ends;
     bool begun; /* the request's first call */
-    bool
-        old; /* something of its next request may have come, or lain in a socket, since `old_since` */
-    double old_since, begun_at;
+    double begun_at;
     unsigned status;
     struct MHD_Response *response; /* to be queued */
     size_t target_size;            /* of the target up to a NUL, with its arguments */
@@ -55,8 +52,7 @@ struct http {
     unsigned count; /* that were not cut */
     ev_io readable;
     ev_prepare prepare;
-    ev_check turned;
-    double turn_at, seen_at; /* when this turn of the loop began, and the one before */
+    struct late_turn_watcher watcher;
     ev_timer due, second;
     ev_idle at_once;
     struct http_counters counters;
@@ -113,45 +109,6 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *prepare, int revents)
     }
     ev_timer_set(&http->due, (double) ms / 1e3, 0);
     ev_timer_start(loop, &http->due);
-}
-
-/* ---- what has lain here ---- */
-
-/* What its next request has may be as old as that. When this is long, the connection ends with the answer: what else lies in it
- * would be as old, or is in a buffer of the library, which does not tell. */
-static void grow_old(struct client *client, double since)
-{
-    if (!client->old || since < client->old_since)
-        client->old_since = since;
-    client->old = true;
-}
-
-/* The process stood still, or the host slept: what lies in a socket came at any time since then. */
-static void look_at_all(struct http *http)
-{
-    struct client *client;
-    TAILQ_FOREACH(client, &http->clients, entry)
-    {
-        char byte;
-        const bool empty =
-            recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
-        if (!client->is_stream && (client->state == CLIENT_READING || !empty))
-            grow_old(client, http->seen_at);
-    }
-}
-
-static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
-{
-    (void) loop;
-    (void) revents;
-    struct http *http = check->data;
-    const double now = clock_now();
-    const bool late = now - http->turn_at > LATE_S;
-    http->seen_at = http->turn_at;
-    http->turn_at = now;
-    if (late)
-        look_at_all(http);
-    listeners_turn(&http->listeners, http->seen_at, late, now);
 }
 
 /* ---- who comes in ---- */
@@ -222,6 +179,17 @@ static void on_stream_ended(struct ev_loop *loop, ev_io *io, int revents)
     (void) loop;
     (void) revents;
     cut(io->data);
+}
+
+static void on_late_turn(void *data, double since, double now)
+{
+    struct http *http = data;
+    struct client *client;
+    (void) since;
+    (void) now;
+    TAILQ_FOREACH(client, &http->clients, entry)
+    cut(client);
+    listeners_turn_away(&http->listeners);
 }
 
 /* Who was idle for the longest time: a half request counts as idle, an answer does not. */
@@ -330,8 +298,6 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *peer)
                               .since = clock_now(),
                               .is_proxy = is_proxy,
                               .request = {.http = http, .peer = *peer, .client = *peer}};
-    if (client->since - http->listeners.since > LATE_S)
-        grow_old(client, http->listeners.since);
     TAILQ_INSERT_TAIL(&http->clients, client, entry);
     http->count++;
     const socklen_t size =
@@ -451,8 +417,8 @@ static enum MHD_Result send_answer(struct client *client)
     struct MHD_Response *response = client->response;
     client->response = NULL;
     const double now = clock_now();
-    if (client->ends || now - client->begun_at > OLD_S ||
-        (client->old && now - client->old_since > OLD_S))
+    /* What follows was sent in the meantime, nobody knows when. */
+    if (client->ends || now - client->begun_at > LATE_TURN_S)
         MHD_add_response_header(response, "Connection", "close");
     const enum MHD_Result result =
         MHD_queue_response(client->request.connection, client->status, response);
@@ -519,7 +485,6 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
         return take_body(&client->request, bytes, size);
     if (client->response)
         return send_answer(client);
-    client->request.since = client->old ? client->old_since : http->seen_at;
     enter(client, CLIENT_ANSWERING);
     http->settings.handle(http->settings.data, &client->request);
     if (client->response)
@@ -542,10 +507,9 @@ static void on_completed(void *data, struct MHD_Connection *connection, void **o
         return;
     end_stream(client);
     client->begun = client->is_stream = client->paused = false;
-    client->old = false;
-    if (clock_now() - client->begun_at > OLD_S)
-        grow_old(client, client->begun_at);
     enter(client, CLIENT_RESTING);
+    if (client->since - client->begun_at > LATE_TURN_S)
+        cut(client);
     struct http_request *request = &client->request;
     free(request->body);
     request->body = NULL;
@@ -797,22 +761,19 @@ struct http *http_new(struct ev_loop *loop, const struct http_settings *settings
         TAILQ_INSERT_HEAD(&http->unused, &http->all[i - 1], entry);
     ev_init(&http->readable, on_readable);
     ev_prepare_init(&http->prepare, on_prepare);
-    ev_check_init(&http->turned, on_turn);
-    ev_set_priority(&http->turned, EV_MAXPRI);
-    http->turn_at = http->seen_at = clock_now();
+    http->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = http};
     ev_init(&http->due, on_due);
     ev_timer_init(&http->second, on_second, 1, 1);
     ev_idle_init(&http->at_once, on_idle);
-    http->readable.data = http->prepare.data = http->turned.data = http->due.data =
-        http->second.data = http->at_once.data = http;
-    if (!start_library(http) ||
+    http->readable.data = http->prepare.data = http->due.data = http->second.data =
+        http->at_once.data = http;
+    if (!late_turn_watch(loop, &http->watcher) || !start_library(http) ||
         listeners_open(&http->listeners, loop, settings->listen, on_accepted, http) < 0) {
         http_free(http);
         return NULL;
     }
     ev_io_start(loop, &http->readable);
     ev_prepare_start(loop, &http->prepare);
-    ev_check_start(loop, &http->turned);
     ev_timer_start(loop, &http->second);
     return http;
 }
@@ -827,7 +788,7 @@ void http_free(struct http *http)
     cut(client);
     ev_io_stop(http->loop, &http->readable);
     ev_prepare_stop(http->loop, &http->prepare);
-    ev_check_stop(http->loop, &http->turned);
+    late_turn_unwatch(http->loop, &http->watcher);
     ev_timer_stop(http->loop, &http->due);
     ev_timer_stop(http->loop, &http->second);
     if (http->daemon) {

@@ -5,7 +5,8 @@
  * its time-out begins anew with each byte.
  *
  * A connection that has no whole request HTTP_REQUEST_S after it came, or after the one before, is
- * cut; one that rests is cut after HTTP_IDLE_S, or earlier when somebody else needs its place.
+ * cut; one that rests is cut after HTTP_IDLE_S, or earlier when somebody else needs its place. All are cut when a turn of
+ * the loop begins late (late_turn.h).
  */
 #ifndef PACKGATE_OUTLETS_WEB_HTTP_H
 #define PACKGATE_OUTLETS_WEB_HTTP_H
@@ -38,7 +39,6 @@ struct http_request {
     struct sockaddr_storage peer;   /* who is connected */
     struct sockaddr_storage client; /* who asks: the peer, or whom a proxy speaks for */
     bool proxied;                   /* the peer is a proxy that may name the client */
-    double since; /* clock_now: its last byte came no earlier; arrival.h says why that is not now */
     /** The answer is over, or will never be: whoever holds the request lets go of it. NULL: nobody
      * does. */
     void (*over)(void *data);

@@ -60,10 +60,6 @@ static bool may_order(struct web *web, struct web_request *request)
         return false;
     if (!web_session(web, request, true))
         http_error(request->http, MHD_HTTP_UNAUTHORIZED, "not logged in");
-    else if (clock_now() - request->http->since > ORDER_VALID_S)
-        http_error(
-            request->http, MHD_HTTP_SERVICE_UNAVAILABLE,
-            "too late: this may have lain here for a while, as the page's server stood still");
     else
         return true;
     return false;
@@ -293,8 +289,7 @@ static void give_order(struct web *web, struct web_request *request, const struc
         return;
     }
     *ordered = (struct ordered){.web = web, .request = request->http};
-    if (!outlet_order(web->outlet, pack->pack, switches, request->http->since, on_done, ordered,
-                      0)) {
+    if (!outlet_order(web->outlet, pack->pack, switches, on_done, ordered, 0)) {
         free(ordered);
         http_error(request->http, MHD_HTTP_CONFLICT, "busy");
         return;

@@ -3,6 +3,7 @@
 #include "stream.h"
 
 #include "base/clock.h"
+#include "base/late_turn.h"
 #include "base/queue.h"
 
 #include <stdio.h>
@@ -107,6 +108,13 @@ static const struct rendering *render(struct stream *stream, unsigned n, bool wh
     return rendering;
 }
 
+/* What was put into words in such a turn is as old as it is late. Nothing of it goes out, and the next turn cuts all viewers
+ * (http.h). */
+static bool is_late(const struct stream *stream)
+{
+    return late_turn_is_on(outlet_loop(stream->outlet), clock_now());
+}
+
 /* ---- a viewer's buffer ---- */
 
 static bool has_room(struct viewer *viewer, size_t size)
@@ -175,12 +183,17 @@ static void hand_out(struct viewer *viewer)
         http_wake(viewer->request);
 }
 
+static size_t send_pieces(struct viewer *viewer, struct iovec *pieces, unsigned count)
+{
+    return is_late(viewer->stream) ? 0 : http_send(viewer->request, pieces, count);
+}
+
 /* An event is not to be lost: who has no room for it is cut, and comes back to find all as it is
  * now. */
 static void put_event(struct viewer *viewer, const char *bytes, size_t size)
 {
     struct iovec piece = {.iov_base = (void *) (uintptr_t) bytes, .iov_len = size};
-    const size_t sent = viewer->size == viewer->at ? http_send(viewer->request, &piece, 1) : 0;
+    const size_t sent = viewer->size == viewer->at ? send_pieces(viewer, &piece, 1) : 0;
     if (sent == size)
         return;
     if (append(viewer, bytes + sent, size - sent))
@@ -198,7 +211,7 @@ static ssize_t on_taken(void *data, uint64_t position, char *room, size_t most)
     if (viewer->at == viewer->size)
         fill(viewer);
     const size_t left = viewer->size - viewer->at, size = left < most ? left : most;
-    if (size == 0)
+    if (size == 0 || is_late(viewer->stream))
         return http_pause(viewer->request);
     memcpy(room, viewer->bytes + viewer->at, size);
     viewer->at += size;
@@ -295,7 +308,7 @@ static void send_at_once(struct viewer *viewer)
         stream->pieces[count++] =
             (struct iovec){.iov_base = rendering->bytes, .iov_len = rendering->size};
     }
-    const size_t sent = count > 0 ? http_send(viewer->request, stream->pieces, count) : 0;
+    const size_t sent = count > 0 ? send_pieces(viewer, stream->pieces, count) : 0;
     take_over(viewer, packs, count, sent);
     if (sent == 0 && viewer->beat_owed)
         append_beat(viewer);

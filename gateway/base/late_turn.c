@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+/* Late turns of the loop. */
+#include "late_turn.h"
+
+#include "clock.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define IDLE_S 1.0 /* a loop that has nothing to do turns as often as this */
+
+/* One for each loop, which keeps it as its user data. */
+struct turns {
+    ev_check check;
+    ev_timer idle;
+    double began_at; /* this turn; INFINITY: there was none yet */
+    bool late;       /* it has become so since it began */
+    TAILQ_HEAD(, late_turn_watcher) watchers;
+};
+
+/* Comes first in each turn of the loop. */
+static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
+{
+    (void) revents;
+    struct turns *turns = check->data;
+    const double now = clock_now(), since = turns->began_at;
+    const bool late = turns->late || now - since > IDLE_S + LATE_TURN_S;
+    turns->began_at = now;
+    turns->late = false;
+    ev_timer_again(loop, &turns->idle);
+    if (!late)
+        return;
+    struct late_turn_watcher *watcher, *next;
+    for (watcher = TAILQ_FIRST(&turns->watchers); watcher; watcher = next) {
+        next = TAILQ_NEXT(watcher, entry);
+        watcher->late(watcher->data, since, now);
+    }
+}
+
+static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) timer;
+    (void) revents;
+}
+
+/* Neither watcher keeps the loop from ending. */
+static struct turns *new_turns(struct ev_loop *loop)
+{
+    struct turns *turns = calloc(1, sizeof *turns);
+    if (!turns)
+        return NULL;
+    TAILQ_INIT(&turns->watchers);
+    turns->began_at = INFINITY;
+    ev_check_init(&turns->check, on_turn);
+    ev_set_priority(&turns->check, EV_MAXPRI);
+    turns->check.data = turns;
+    ev_check_start(loop, &turns->check);
+    ev_unref(loop);
+    ev_init(&turns->idle, on_idle);
+    turns->idle.repeat = IDLE_S;
+    ev_timer_again(loop, &turns->idle);
+    ev_unref(loop);
+    ev_set_userdata(loop, turns);
+    return turns;
+}
+
+static void free_turns(struct ev_loop *loop, struct turns *turns)
+{
+    ev_ref(loop);
+    ev_check_stop(loop, &turns->check);
+    ev_ref(loop);
+    ev_timer_stop(loop, &turns->idle);
+    ev_set_userdata(loop, NULL);
+    free(turns);
+}
+
+bool late_turn_watch(struct ev_loop *loop, struct late_turn_watcher *watcher)
+{
+    struct turns *turns = ev_userdata(loop);
+    if (!turns && !(turns = new_turns(loop)))
+        return false;
+    TAILQ_INSERT_TAIL(&turns->watchers, watcher, entry);
+    return true;
+}
+
+void late_turn_unwatch(struct ev_loop *loop, struct late_turn_watcher *watcher)
+{
+    struct turns *turns = ev_userdata(loop);
+    if (!turns || !watcher->entry.link)
+        return;
+    TAILQ_REMOVE(&turns->watchers, watcher, entry);
+    watcher->entry.link = NULL;
+    if (TAILQ_EMPTY(&turns->watchers))
+        free_turns(loop, turns);
+}
+
+bool late_turn_is_on(struct ev_loop *loop, double now)
+{
+    struct turns *turns = ev_userdata(loop);
+    if (!turns)
+        return false;
+    turns->late |= now - turns->began_at > LATE_TURN_S;
+    return turns->late;
+}

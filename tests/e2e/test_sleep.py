@@ -3,13 +3,17 @@
 also not to requests that it had collected already. After a long stop all clients are disconnected, and nothing that was ordered
 meanwhile is carried out."""
 
+import contextlib
+import os
 import select
 import signal
 import socket
 import struct
+import subprocess
 import time
 
 from harness import Gateway, PATIENCE, await_value, find, main, read_value, simulate
+from web_harness import Page
 
 CLIENTS = 300
 BURST = 20  # requests of each at once
@@ -96,10 +100,10 @@ def polls_of(pdu):
     return high << 16 | low
 
 
-def stop(process):
-    process.send_signal(signal.SIGSTOP)
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
     while True:
-        with open(f"/proc/{process.pid}/stat", encoding="ascii") as file:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
             if file.read().rsplit(")", 1)[1].split()[0] == "T":
                 return
 
@@ -107,11 +111,11 @@ def stop(process):
 def stop_while_answering(process, crowd):
     """Stopped after some answers, and before the others, to what it has collected in one go."""
     for delay in range(1000):
-        stop(process)
+        stop(process.pid)
         crowd.ask()
         process.send_signal(signal.SIGCONT)
         time.sleep(delay % 50 / 1e4)
-        stop(process)
+        stop(process.pid)
         if crowd.drain() > 0 and crowd.waiting > 0:
             return
         process.send_signal(signal.SIGCONT)
@@ -167,4 +171,71 @@ def long_stop():
             assert read_value(client, "discharge_mos", 1) == 1
 
 
-main([short_stops, long_stop])
+VIEWERS = 200
+
+
+def drain(viewers, until_closed=False):
+    """What each of them has received by now, or until the end of its connection."""
+    received = []
+    for viewer in viewers:
+        viewer.settimeout(PATIENCE if until_closed else 0)
+        data = b""
+        try:
+            while more := viewer.recv(1 << 16):
+                data += more
+        except BlockingIOError:
+            pass
+        except ConnectionResetError:
+            pass
+        received.append(data)
+    return received
+
+
+def page_outlet(page):
+    for child in subprocess.run(["pgrep", "-P", str(page.process.pid)], stdout=subprocess.PIPE, check=True).stdout.split():
+        with open(f"/proc/{int(child)}/cmdline", "rb") as file:
+            if b"packgate-outlet" in file.read():
+                return int(child)
+    raise AssertionError("no page runs")
+
+
+def stop_within_a_tick(outlet, viewers):
+    """Stopped when it has told some of the viewers what is new, and not the others."""
+    for _ in range(50):
+        drain(viewers)
+        select.select(viewers, [], [], PATIENCE)
+        stop(outlet)
+        served = sum(bool(data) for data in drain(viewers))
+        if 0 < served < VIEWERS:
+            return
+        os.kill(outlet, signal.SIGCONT)
+        if served == 0:
+            select.select(viewers, [], [], PATIENCE)
+    raise AssertionError("it cannot be caught")
+
+
+def a_page_that_is_stopped_within_a_tick():
+    """Those of its viewers whose turn comes after the stop are not told that values are fresh which were so before it."""
+    pack_of, url = simulate("topbms", "", "--variant", "pace")
+    limits = "".join(f"{name} = {VIEWERS + 20}\n" for name in ("max_clients", "max_streams", "max_per_address"))
+    with pack_of, Page(limits, pack(url, "poll = 200ms\nstale_after = 1s"), listen="127.0.0.1:0") as page, contextlib.ExitStack() as opened:
+        page.await_fresh()
+        request = f"GET /api/v1/events?detail=house HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()
+        viewers = [opened.enter_context(page.raw(request)) for _ in range(VIEWERS)]
+        for viewer in viewers:
+            while b"event: pack" not in viewer.recv(1 << 16):
+                pass
+        outlet = page_outlet(page)
+        stop_within_a_tick(outlet, viewers)
+        try:
+            pack_of.process.send_signal(signal.SIGSTOP)
+            time.sleep(4)  # the stop is what is tested
+        finally:
+            os.kill(outlet, signal.SIGCONT)
+        old = [data for data in drain(viewers, until_closed=True) if b'"fresh":1' in data]
+        pack_of.process.send_signal(signal.SIGCONT)
+        assert not old, (len(old), old[0])
+        page.await_fresh()
+
+
+main([short_stops, long_stop, a_page_that_is_stopped_within_a_tick], at_once=3)

@@ -42,6 +42,7 @@ void process_free(struct process *process)
     free(process->sources);
     free(process->owed);
     free(process->sequences);
+    free(process->published);
     free(process->events);
     free(process);
 }
@@ -70,8 +71,17 @@ static const char *how_ended(int status, char out[64])
     return out;
 }
 
-static void grow_pause(struct process *process, double now)
+/* Whoever killed it did so for a reason of his own, unless it comes again as soon as it runs: it may take too much memory. */
+static bool was_well(const struct process *process, int status, double now)
 {
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL &&
+           now - process->started_at > process->pause_s;
+}
+
+static void grow_pause(struct process *process, bool well, double now)
+{
+    if (well)
+        process->pause_s = 0;
     if (now - process->started_at >= STEADY_S) {
         process->pause_s = 0;
         process->doubted = false;
@@ -141,8 +151,9 @@ static void on_ended(struct ev_loop *loop, ev_child *child, int revents)
         return;
     }
     char how[64], what[80];
+    const double now = clock_now();
     process->ended++;
-    grow_pause(process, clock_now());
+    grow_pause(process, was_well(process, child->rstatus, now), now);
     snprintf(what, sizeof what, "ended %s", how_ended(child->rstatus, how));
     lament(process, what);
     try_later(process);
@@ -269,7 +280,7 @@ void process_start(struct process *process)
     }
     char what[80];
     snprintf(what, sizeof what, "cannot be started: %s", strerror(errno));
-    grow_pause(process, clock_now());
+    grow_pause(process, false, clock_now());
     lament(process, what);
     try_later(process);
 }

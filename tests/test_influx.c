@@ -435,7 +435,11 @@ static void test_levels(void **state)
     const int64_t end = backlog_read(&backlog, query, NOW - 60, NOW, 500, &batch, why, sizeof why);
     assert_true(end > NOW - 60 && end < NOW && batch.rows > 0 && batch.rows < 6);
     assert_int_equal(backlog_first(&backlog, query), NOW - 3 * 3600);
-    assert_int_equal(backlog_written(&backlog, query), NOW);
+    assert_int_equal(query_complete(query), INT64_MIN);
+    store_complete(store, NOW);
+    assert_int_equal(query_complete(query), INT64_MIN);
+    assert_true(store_commit(store));
+    assert_int_equal(query_complete(query), NOW);
     query_close(query);
     batch_free(&batch);
     recent_free(&pack.recent);

@@ -21,6 +21,7 @@ static struct pipe_values make_values(void)
                                  .changes = SOURCE_PUBLISHED | SOURCE_ALARMS,
                                  .sequence = 77,
                                  .at = 1000.5,
+                                 .wall = 1.7e9,
                                  .good_until = 1010.5,
                                  .settle_s = 12,
                                  .whole = true};
@@ -65,6 +66,7 @@ static void test_values(void **state)
     assert_int_equal(got.pack, 3);
     assert_int_equal(got.changes, sent.changes);
     assert_int_equal(got.sequence, 77);
+    assert_true(got.wall == 1.7e9);
     assert_true(got.at == 1000.5 && got.good_until == 1010.5 && got.settle_s == 12);
     assert_int_equal(got.status.state, MAP_STATE_FRESH);
     assert_int_equal(got.status.timezone_hours, -3);

@@ -89,8 +89,10 @@ static bool find_sources(struct process *process, const struct outlet_config *se
     process->sources = calloc(count + 1, sizeof *process->sources);
     process->owed = calloc(count + 1, sizeof *process->owed);
     process->sequences = calloc(count + 1, sizeof *process->sequences);
+    process->published = calloc(count + 1, sizeof *process->published);
     process->events = calloc(EVENTS_MAX, sizeof *process->events);
-    if (!process->sources || !process->owed || !process->sequences || !process->events)
+    if (!process->sources || !process->owed || !process->sequences || !process->published ||
+        !process->events)
         return false;
     for (unsigned n = 0; n < count; n++)
         if (wants(section, packs_at(packs, n)))

@@ -216,6 +216,7 @@ void pipe_values(struct pipe_message *message, struct pipe_values *values)
     pass_u32(message, &values->changes);
     pass_u32(message, &values->sequence);
     pass_double(message, &values->at);
+    pass_double(message, &values->wall);
     pass_double(message, &values->good_until);
     pass_double(message, &values->settle_s);
     pass_status(message, &values->status);

@@ -32,6 +32,8 @@ struct process {
     unsigned *owed; /* of each: enum source_change; 0: nothing */
     unsigned owed_count, turn;
     uint32_t *sequences;
+    double *
+        published; /* of each: time of day of its last poll cycle; 0: none since the section is here */
     struct event *events; /* a ring of EVENTS_MAX */
     unsigned first_event, event_count;
     bool lost_events; /* said */
@@ -61,6 +63,7 @@ struct outlets {
     struct observer observer;
     struct late_turn_watcher watcher;
     struct process *first;
+    double wall; /* time of day of the change that is being sent */
     /* Of outlets_serve; NULL: nobody answers. */
     char *(*answer)(void *data, const char *from, const char *question);
     void *answer_data;

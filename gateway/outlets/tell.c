@@ -2,6 +2,7 @@
 /* What an outlet is sent. */
 #include "tell.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <stdio.h>
@@ -20,6 +21,14 @@ bool tell_send(struct process *process, const uint8_t *bytes, size_t size)
     return true;
 }
 
+/* What waits in the pipe or has to wait for it was polled when it was published, and there may be more of that time. */
+static double wall_of(const struct process *process, unsigned n, unsigned changes)
+{
+    if (changes & SOURCE_PUBLISHED && process->published[n] > 0)
+        return process->published[n];
+    return process->owed_count > 0 ? 0 : process->outlets->wall;
+}
+
 static size_t compose_values(struct process *process, unsigned n, unsigned changes, double now,
                              uint8_t bytes[PIPE_SMALL_MAX])
 {
@@ -29,6 +38,7 @@ static size_t compose_values(struct process *process, unsigned n, unsigned chang
         .changes = changes,
         .sequence = process->sequences[n] + 1,
         .at = now,
+        .wall = wall_of(process, n, changes),
         .good_until = source->good_until,
         .settle_s = source->settle_s,
         .status = source->status,
@@ -117,6 +127,8 @@ static void send_owed(struct process *process, double now)
 
 static void tell(struct process *process, unsigned n, unsigned changes, double now)
 {
+    if (changes & SOURCE_PUBLISHED)
+        process->published[n] = process->outlets->wall;
     if (process->fd < 0)
         return;
     if (process->owed_count > 0 || process->event_count > 0)
@@ -133,6 +145,8 @@ static void tell(struct process *process, unsigned n, unsigned changes, double n
             process->owed_count--;
         process->owed[n] = 0;
     } else {
+        if (changes & SOURCE_PUBLISHED)
+            process->sequences[n]++;
         tell_owe(process, n, changes);
     }
 }
@@ -140,6 +154,7 @@ static void tell(struct process *process, unsigned n, unsigned changes, double n
 void tell_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct outlets *outlets = data;
+    outlets->wall = clock_wall();
     for (struct process *process = outlets->first; process; process = process->next)
         for (unsigned n = 0; n < process->source_count; n++)
             if (process->sources[n] == source)

@@ -22,8 +22,6 @@
 #define PRUNE_EVERY_S 0.2    /* between two steps; after a commit */
 #define CHECKUP_S 2.0        /* between two packs and days, after a commit */
 #define PRUNE_PAUSE_S 3600.0 /* to delete writes as well; whole pages of old rows cost little */
-#define FIRST_COMMIT_S                                                                             \
-    30 /* whoever wants to know what was around the start need not wait for long */
 
 /* A pack or a bank. */
 struct remembered {
@@ -41,7 +39,8 @@ struct history {
     ev_timer commit, prune, checkup;
     unsigned checking; /* the pack whose health is looked at next */
     uint32_t written;  /* commits that were good */
-    double pruned_at;
+    double began_at, pruned_at;
+    double heard; /* time of day up to which all polls have come; 0: not known yet */
     struct steady steady;
     const char *naming; /* whose rows are being kept */
 };
@@ -130,12 +129,14 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     struct remembered *remembered = &history->packs[pack->index];
     const bool fresh = outlet_fresh(history->outlet, pack, now);
     history->naming = source->name;
+    if (!(changes & SOURCE_PUBLISHED) && pack->last.wall > 0)
+        history->heard = pack->last.wall;
     note_freshness(history, remembered, source, fresh);
     if (!fresh)
         history_silent(&remembered->series);
     if (fresh && changes & SOURCE_PUBLISHED) {
         note_alarms(history, remembered, source);
-        history_add(&remembered->series, source->values, &source->status, clock_wall(), keep,
+        history_add(&remembered->series, source->values, &source->status, pack->last.wall, keep,
                     history);
     } else {
         history_pass(&remembered->series, clock_wall(), keep, history);
@@ -152,10 +153,17 @@ static void on_ordered(void *data, const struct source *source, const struct ord
 
 /* ---- writing ---- */
 
+/* Intervals that were over by `heard` have all their polls. The first commit says nothing of that: the
+ * process before may still be writing its last rows. */
 static void flush(struct history *history, bool all)
 {
+    const double wall = clock_wall();
+    if (history->heard > 0)
+        store_complete(history->store,
+                       history_start(LEVEL_RECENT, (int64_t) floor(history->heard)));
     for (unsigned i = 0; i < history->count; i++) {
         history->naming = outlet_pack(history->outlet, i)->source.name;
+        history_pass(&history->packs[i].series, wall, keep, history);
         history_flush(&history->packs[i].series, all, keep, history);
     }
 }
@@ -184,11 +192,15 @@ static void commit_asked(void *self)
     commit(self, false);
 }
 
+/* Soon after the start, then after twice the time, up to `commit`: one that is killed again and again has written half of what it
+ * was there for at least. */
 static void on_commit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
     struct history *history = timer->data;
     commit(history, false);
+    timer->repeat = fmin(clock_now() - history->began_at, config_of(history)->commit_s);
+    ev_timer_again(loop, timer);
     ev_timer_again(loop, &history->checkup);
     if (clock_now() - history->pruned_at < PRUNE_PAUSE_S)
         return;
@@ -262,13 +274,13 @@ static void *start(struct outlet *outlet)
         history_series_init(&history->packs[i].series);
         recall_alarms(history, &history->packs[i], outlet_pack(outlet, i)->source.name);
     }
-    ev_timer_init(&history->commit, on_commit, fmin(FIRST_COMMIT_S, config->commit_s),
-                  config->commit_s);
+    ev_timer_init(&history->commit, on_commit, RECENT_S, RECENT_S);
     ev_init(&history->prune, on_prune);
     ev_init(&history->checkup, on_checkup);
     history->checkup.repeat = CHECKUP_S;
     history->prune.repeat = PRUNE_EVERY_S;
     history->commit.data = history->prune.data = history->checkup.data = history;
+    history->began_at = clock_now();
     history->pruned_at = -PRUNE_PAUSE_S;
     ev_timer_start(outlet_loop(outlet), &history->commit);
     history->observer =

@@ -311,6 +311,11 @@ static int64_t ask_number(struct query *query, const char *sql, const char *pack
     return number;
 }
 
+int64_t query_complete(struct query *query)
+{
+    return ask_number(query, "SELECT upto FROM complete", NULL, INT64_MIN);
+}
+
 /* The time of the first or the last row of a pack. */
 static int64_t ask_end(struct query *query, const char *pack, enum history_level level,
                        const char *end, int64_t fallback)

@@ -46,6 +46,10 @@ int64_t query_last(struct query *query, const char *pack, enum history_level lev
 int64_t query_last_before(struct query *query, const char *pack, enum history_level level,
                           int64_t before);
 
+/** Up to when (UTC seconds) no row of any pack is still to come: what began earlier is in the file or was lost. After a
+ * clock was set back it may lie ahead until the next commit. INT64_MIN: not known yet. */
+int64_t query_complete(struct query *query);
+
 /** How many cells a pack has in the rows asked for. */
 unsigned query_cells(struct query *query, const struct query_ask *ask);
 

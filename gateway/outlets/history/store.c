@@ -55,6 +55,7 @@ struct store {
     struct waiting_row *rows, **last_row;
     struct waiting_event *events, **last_event;
     size_t row_count, event_count, dropped;
+    int64_t complete; /* 0: not known */
     unsigned failures;
     bool failing;
     unsigned prune_level;
@@ -321,7 +322,8 @@ static bool make_tables(struct store *store)
              "CREATE TABLE IF NOT EXISTS pack(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
              "CREATE TABLE IF NOT EXISTS event(t INTEGER NOT NULL, pack INTEGER, kind TEXT, "
              "name TEXT, level INTEGER, text TEXT);"
-             "CREATE INDEX IF NOT EXISTS event_t ON event(t);") ||
+             "CREATE INDEX IF NOT EXISTS event_t ON event(t);"
+             "CREATE TABLE IF NOT EXISTS complete(id INTEGER PRIMARY KEY, upto INTEGER);") ||
         !make_health(store))
         return false;
     for (int level = 0; level < HISTORY_LEVELS; level++) {
@@ -365,8 +367,9 @@ static bool is_foreign(struct store *store)
 {
     return ask(store,
                "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT IN ('pack', "
-               "'event', 'recent', 'minute', 'hour', 'day', 'health', 'health_cell') AND name NOT "
-               "LIKE 'sqlite_%'",
+               "'event', 'recent', 'minute', 'hour', 'day', 'health', 'health_cell', 'complete') "
+               "AND "
+               "name NOT LIKE 'sqlite_%'",
                0) > 0;
 }
 
@@ -564,6 +567,11 @@ void store_event(struct store *store, const struct store_event *event)
     store->last_event = &waiting->next;
 }
 
+void store_complete(struct store *store, int64_t upto)
+{
+    store->complete = upto;
+}
+
 size_t store_waiting(const struct store *store)
 {
     return store->row_count;
@@ -694,6 +702,14 @@ static bool put_event(struct store *store, const struct waiting_event *event)
     return done;
 }
 
+static bool put_complete(struct store *store)
+{
+    char sql[100];
+    snprintf(sql, sizeof sql, "INSERT OR REPLACE INTO complete VALUES(1, %lld)",
+             (long long) store->complete);
+    return store->complete == 0 || run(store, sql);
+}
+
 static bool write_all(struct store *store)
 {
     if (!run(store, "BEGIN IMMEDIATE"))
@@ -703,7 +719,7 @@ static bool write_all(struct store *store)
         good = put_row(store, row);
     for (const struct waiting_event *event = store->events; good && event; event = event->next)
         good = put_event(store, event);
-    return good && run(store, "COMMIT");
+    return good && put_complete(store) && run(store, "COMMIT");
 }
 
 bool store_commit(struct store *store)

@@ -46,6 +46,10 @@ void store_row(struct store *store, const char *pack, enum history_level level,
                const struct history_row *row);
 void store_event(struct store *store, const struct store_event *event);
 
+/** All rows that begin before `upto` (UTC seconds, of all packs) are in the next commit or in one before; see
+ * query_complete. */
+void store_complete(struct store *store, int64_t upto);
+
 /** Writes what is kept. False: it could not; it is kept on, and the first failure and the recovery
  * are logged. */
 bool store_commit(struct store *store);

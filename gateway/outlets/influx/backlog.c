@@ -113,29 +113,19 @@ static bool read_history(struct reading *reading, struct query *query, char *why
            (minutes || read_level(reading, query, LEVEL_RECENT, recent_from, to, why, size));
 }
 
-/* What is not in the database yet. */
-static void read_memory(struct reading *reading, struct query *query)
-{
-    const double interval = reading->backlog->config->interval_s;
-    const enum history_level level = interval >= 60 ? LEVEL_MINUTE : LEVEL_RECENT;
-    const int64_t last = query ? query_last_before(query, reading->pack->pack->source.name, level,
-                                                   reading->backlog->now)
-                               : INT64_MIN;
-    const int64_t from = last == INT64_MIN ? reading->from : last + history_step(level);
-    reading->width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
-    reading->from = from > reading->from ? from : reading->from;
-    recent_walk(&reading->pack->recent, reading->from, take_memory, reading);
-}
-
 static bool read_pack(struct backlog *backlog, struct query *query, struct influx_pack *pack,
                       int64_t from, int64_t to, struct batch *batch, char *why, size_t size)
 {
+    const double interval = backlog->config->interval_s;
+    const int64_t memory = later(from, earlier(to, backlog->memory_from));
     struct reading reading = {
-        .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = to};
+        .backlog = backlog, .pack = pack, .batch = batch, .from = from, .to = memory};
     if (query && !read_history(&reading, query, why, size))
         return false;
-    if (to > backlog->memory_from)
-        read_memory(&reading, query);
+    reading.width = interval > RECENT_S ? (int64_t) interval : RECENT_S;
+    reading.from = memory;
+    reading.to = to;
+    recent_walk(&pack->recent, memory, take_memory, &reading);
     write_held(&reading);
     if (reading.failed)
         snprintf(why, size, "out of memory");
@@ -172,17 +162,6 @@ int64_t backlog_first(const struct backlog *backlog, struct query *query)
             first = found < first ? found : first;
         }
     return first;
-}
-
-int64_t backlog_written(const struct backlog *backlog, struct query *query)
-{
-    int64_t written = INT64_MIN;
-    for (unsigned i = 0; query && i < backlog->count; i++) {
-        const int64_t last = query_last_before(query, backlog->packs[i].pack->source.name,
-                                               LEVEL_RECENT, backlog->now);
-        written = last > written ? last : written;
-    }
-    return written == INT64_MIN ? written : written + RECENT_S;
 }
 
 struct joining {

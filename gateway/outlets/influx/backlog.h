@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is sent later: the rows of a span of time, of all packs, from the database of the history and
- * from what only memory has yet, at the finest level that still exists (ten seconds, minutes, hours),
+ * What is sent later: the rows of a span of time, of all packs, from the database of the history up to
+ * a time, from memory after it, at the finest level that still exists (ten seconds, minutes, hours),
  * but no finer than values are sent anyway.
  */
 #ifndef PACKGATE_OUTLETS_INFLUX_BACKLOG_H
@@ -20,14 +20,17 @@ struct influx_pack {
     struct recent recent; /* its last rows of ten seconds */
     char tags[POINTS_TAGS];
     uint32_t warning, protection; /* alarms as they were sent last */
+    uint32_t sequence;            /* of the last message; 0: none yet */
+    double polled;                /* time of day of the last poll cycle that it told; 0: none yet */
 };
 
 struct backlog {
     const struct influx_config *config;
     struct influx_pack *packs;
     unsigned count;
-    int64_t now;         /* UTC in seconds */
-    int64_t memory_from; /* memory has all rows that begin then or later */
+    int64_t now; /* UTC in seconds */
+    int64_t
+        memory_from; /* memory has all rows that begin then or later; a multiple of the interval */
 };
 
 /** Appends to `batch` what there is from `from` up to `to`. Ends early, at a time that it returns, when `most` bytes are
@@ -37,9 +40,6 @@ int64_t backlog_read(struct backlog *backlog, struct query *query, int64_t from,
 
 /** The oldest row of any pack; INT64_MAX: none. */
 int64_t backlog_first(const struct backlog *backlog, struct query *query);
-
-/** Up to when rows are in the database for certain, by the newest up to now that it has; INT64_MIN: none. */
-int64_t backlog_written(const struct backlog *backlog, struct query *query);
 
 /** Rows of ten seconds of one pack in memory, joined: what was in from … to. False: it was silent. */
 bool backlog_join(const struct influx_pack *pack, int64_t from, int64_t to,

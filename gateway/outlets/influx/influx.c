@@ -11,9 +11,11 @@
  *
  * The list of gaps is kept in a file beside the history: what is killed goes on where it was.
  *
- * The time of day may jump, as it does on a host without a battery-backed clock. What the history has
- * by now is then no longer told by how old it is, and after a step back not by its newest row, either:
- * gaps wait until it must have written everything.
+ * What was polled before this process began, or was merged on the way to it, only the history has. It
+ * says up to when it is complete (query_complete), and until then such a gap stays, whatever was sent of it.
+ *
+ * The time of day may jump, as it does on a host without a battery-backed clock. Rows that lie ahead after a
+ * step back wait until the history must have written them.
  */
 #include "backlog.h"
 #include "gaps.h"
@@ -39,7 +41,6 @@
 #define BATCH_SIZE (2 << 20) /* bytes of text in one request */
 #define OVERLAP_S 120.0      /* a commit may come late */
 #define JUMP_S 5.0           /* of the time of day */
-#define SLEPT_S 30.0         /* without a second: the host slept, or this process was stopped */
 #define ALONE_S 3600.0       /* memory, where there is no history */
 #define FIRST_SPAN_S 120
 #define LONGEST_SPAN_S (30 * 86400)
@@ -74,8 +75,7 @@ struct influx {
     int64_t started;        /* memory has all from then on, as far as it reaches */
     int64_t back_until;     /* the clock was set back: up to then times come again */
     double offset;          /* of the time of day to clock_now; NaN: not known yet */
-    double second_at;       /* the last second */
-    double unsettled_until; /* not all from before a jump is in the history */
+    double unsettled_until; /* not all from before a step back is in the history */
     double memory_s;
     struct gaps gaps;
     struct batch live, late, daily;
@@ -317,7 +317,9 @@ static void on_live(void *data)
         return;
     }
     count_rows(influx, &influx->live, now);
-    gap_ends(influx, influx->live_at, influx->live_at + influx->step);
+    /* Memory may have a part of the first interval only. */
+    if (influx->live_at >= influx->started)
+        gap_ends(influx, influx->live_at, influx->live_at + influx->step);
     if (influx->live.last.connected && influx->taken_at > -INFINITY && influx->step < REGRET_S)
         doubt(influx);
     succeed(influx, now);
@@ -353,16 +355,6 @@ static bool wait_for_history(struct influx *influx, double now)
     return now - influx->missing_since < influx->config->commit_s + OVERLAP_S;
 }
 
-/* What is settled of `from` … `to` after a step back. Memory and the newest row tell nothing of times that come again;
- * those that have not come again are from before the step. */
-static int64_t settled_anew(const struct influx *influx, int64_t from, int64_t to, double now)
-{
-    if (from >= influx->current)
-        return now < influx->unsettled_until ? from : to;
-    const int64_t surely = influx->current - (int64_t) (influx->config->commit_s + OVERLAP_S);
-    return surely > to ? to : surely < from ? from : surely;
-}
-
 /* Up to when the gap from `from` on can be read now; `from`: nothing of it can. */
 static int64_t readable(struct influx *influx, struct query *query, int64_t from, int64_t to,
                         double now)
@@ -381,13 +373,13 @@ static int64_t readable(struct influx *influx, struct query *query, int64_t from
         gap_ends(influx, from, end);
         return from;
     }
-    if (is_back(influx))
-        return settled_anew(influx, from, to, now);
-    /* Not everything from before our start is in the database yet. */
-    const int64_t written = backlog_written(&influx->backlog, query);
-    const int64_t surely = influx->current - (int64_t) (influx->config->commit_s + OVERLAP_S);
-    const int64_t settled = written > surely || now < influx->unsettled_until ? written : surely;
-    return settled >= memory_from || settled > to ? to : settled < from ? from : settled;
+    if (from >= influx->current)
+        return now < influx->unsettled_until ? from : to;
+    const int64_t complete = query_complete(query);
+    /* One that lies ahead was written before the clock was set back. */
+    if (complete > influx->current + influx->step || complete < from)
+        return from;
+    return complete >= memory_from || complete > to ? to : complete;
 }
 
 static void adapt_span(struct influx *influx, int64_t tried, int64_t read)
@@ -445,6 +437,16 @@ static bool give_way(const struct influx *influx)
     return true;
 }
 
+/* As far as memory reaches back. */
+static int64_t memory_from(const struct influx *influx)
+{
+    const int64_t oldest =
+        influx->current - (int64_t) influx->memory_s / influx->step * influx->step;
+    if (is_back(influx))
+        return INT64_MAX;
+    return influx->started > oldest ? influx->started : oldest;
+}
+
 static void fill(struct influx *influx)
 {
     const double now = clock_now();
@@ -455,12 +457,8 @@ static void fill(struct influx *influx)
         return;
     if (is_under_way(influx))
         return;
-    const int64_t memory =
-        influx->current - (int64_t) influx->memory_s; /* as far as it reaches back */
     influx->backlog.now = influx->current;
-    influx->backlog.memory_from = is_back(influx)            ? INT64_MAX
-                                  : influx->started > memory ? influx->started
-                                                             : memory;
+    influx->backlog.memory_from = memory_from(influx);
     struct query *query = open_history(influx);
     bool again = true;
     batch_clear(&influx->late);
@@ -649,11 +647,9 @@ static void begin_with_all(struct influx *influx)
 
 static void note_jump(struct influx *influx, double wall, double now)
 {
-    const bool jumps = fabs(wall - now - influx->offset) > JUMP_S; /* not at first */
-    if (jumps || now - influx->second_at > SLEPT_S)
+    if (fabs(wall - now - influx->offset) > JUMP_S) /* not at first */
         influx->unsettled_until = now + influx->config->commit_s + OVERLAP_S;
     influx->offset = wall - now;
-    influx->second_at = now;
 }
 
 static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -675,15 +671,44 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
         report(influx);
 }
 
+/* The intervals of what was polled between two times of day, as far as they are over, are to be sent once more. */
+static void gap_again(struct influx *influx, double from, double to)
+{
+    const int64_t end = round_down(to, influx->step) + influx->step;
+    if (influx->current == 0)
+        return;
+    gap_begins(influx, round_down(from, influx->step),
+               end < influx->current ? end : influx->current);
+    influx->changed = true;
+}
+
+/* The pipe was full, and what was polled meanwhile came as one: memory has not all of it, the history may. */
+static void note_merged(struct influx *influx, const struct influx_pack *pack, double wall)
+{
+    const int64_t end = round_down(wall, influx->step) + influx->step;
+    gap_again(influx, pack->polled > 0 ? pack->polled : wall, wall);
+    if (has_history(influx) && end > influx->started)
+        influx->started = end;
+}
+
 static void on_changed(void *data, const struct source *source, unsigned changes, double now)
 {
     struct influx *influx = data;
     const struct outlet_pack *known = outlet_pack_of(influx->outlet, source);
     struct influx_pack *pack = &influx->packs[known->index];
-    if (!outlet_fresh(influx->outlet, known, now))
+    const uint32_t sequence = known->last.sequence;
+    if (sequence > pack->sequence + 1 && pack->sequence > 0)
+        note_merged(influx, pack, known->last.wall);
+    pack->sequence = sequence;
+    if (!outlet_fresh(influx->outlet, known, now)) {
         recent_silent(&pack->recent, clock_wall());
-    else if (changes & SOURCE_PUBLISHED)
-        recent_add(&pack->recent, source->values, &source->status, clock_wall());
+    } else if (changes & SOURCE_PUBLISHED) {
+        pack->polled = known->last.wall;
+        /* It was long on its way: what was sent of its interval was without it. */
+        if (pack->polled < (double) influx->current)
+            gap_again(influx, pack->polled, pack->polled);
+        recent_add(&pack->recent, source->values, &source->status, pack->polled);
+    }
 }
 
 /* ---- life ---- */
@@ -768,7 +793,6 @@ static void *start(struct outlet *outlet)
     influx->span = FIRST_SPAN_S > influx->step ? FIRST_SPAN_S : influx->step;
     influx->taken_at = influx->refusal_told = -INFINITY;
     influx->missing_since = influx->offset = NAN;
-    influx->second_at = clock_now();
     influx->memory_s = has_history(influx)
                            ? influx->config->commit_s + OVERLAP_S + influx->config->interval_s
                            : ALONE_S;

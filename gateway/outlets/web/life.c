@@ -34,7 +34,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
     news_changed(web, pack->index, changes, fresh);
     if (web->past && (published || !fresh))
         past_add(web->past, pack->index, published ? source->values : NULL, &source->status,
-                 clock_wall());
+                 published ? pack->last.wall : clock_wall());
     if (changes & ~(unsigned) SOURCE_AGED)
         stream_changed(web->stream, pack->index);
 }

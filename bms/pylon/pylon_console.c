@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Pylontech and Pytes packs by their RS232 console: a shell that answers in text. Follows the sheet
- * `pylon-console`. Oddities: there is no checksum, so labels and numbers must be exact and whole
- * tables are refused for one wrong character; an answer says what it answers only in the echo before
- * it; columns differ by model and go by their titles; the first pack answers for all.
+ * `pylon-console`. Oddities: there is no checksum, so labels and numbers must be exact, a table in
+ * which characters are missing is rejected, and a row loses the columns that do not fit; an answer
+ * says what it answers only in the echo before it; columns differ by model and go by their titles;
+ * the first pack answers for all.
  */
 #include "pylon_text.h"
 
@@ -295,11 +296,11 @@ enum { COLUMNS_MOST = 16 };
 /* Cells and columns of a table under way. */
 struct table {
     uint8_t columns[COLUMNS_MOST];
-    unsigned column_count, cells;
-    double mv[CELLS_MOST], celsius[CELLS_MOST];
+    unsigned column_count, cells, words;        /* words of each row */
+    double mv[CELLS_MOST], celsius[CELLS_MOST]; /* NaN: unknown */
     int64_t least_mah;
-    unsigned uncharged; /* cells whose charge is not told */
-    bool has_temps, has_charge, has_balance, high, low;
+    unsigned charges, states, balances; /* cells of which that is known */
+    bool has_temps, high, low;
     uint64_t mask;
 };
 
@@ -327,8 +328,6 @@ static bool parse_titles(struct pylon_text line, struct table *table)
             return false;
         enum column column = column_of(title);
         table->has_temps |= column == TEMPR;
-        table->has_charge |= column == COULOMB;
-        table->has_balance |= column == BAL;
         table->columns[table->column_count++] = (uint8_t) column;
     }
     return table->column_count > 1 && table->columns[0] == BATTERY && table->columns[1] == VOLT;
@@ -346,21 +345,22 @@ static bool parse_charge(struct pylon_text word, struct pylon_text *rest, struct
     int64_t mah;
     if (word.size > 1 && word.at[word.size - 1] == '%') {
         word = pylon_word(&after);
-        if (!begins_with_digit(word)) {
-            table->uncharged++;
+        if (!begins_with_digit(word))
             return true;
-        }
     }
     *rest = after;
     if (!pylon_integer(word, &mah) || mah < 0 || !pylon_is(pylon_word(rest), "mAH"))
         return false;
-    if (table->cells == 0 || mah < table->least_mah)
+    if (table->charges++ == 0 || mah < table->least_mah)
         table->least_mah = mah;
     return true;
 }
 
 static bool parse_state(struct pylon_text word, struct table *table)
 {
+    if (begins_with_digit(word) || word.size == 0)
+        return false;
+    table->states++;
     table->high |= pylon_is(word, "High");
     table->low |= pylon_is(word, "Low");
     return true;
@@ -368,9 +368,12 @@ static bool parse_state(struct pylon_text word, struct table *table)
 
 static bool parse_balance(struct pylon_text word, struct table *table)
 {
+    if (!pylon_is(word, "Y") && !pylon_is(word, "N"))
+        return false;
     if (pylon_is(word, "Y"))
         table->mask |= UINT64_C(1) << table->cells;
-    return pylon_is(word, "Y") || pylon_is(word, "N");
+    table->balances++;
+    return true;
 }
 
 static bool parse_field(enum column column, struct pylon_text word, struct pylon_text *rest,
@@ -386,10 +389,10 @@ static bool parse_field(enum column column, struct pylon_text word, struct pylon
         table->mv[table->cells] = (double) number;
         return number >= 0 && number <= 6000;
     case TEMPR:
-        if (!pylon_integer(word, &number))
+        if (!pylon_integer(word, &number) || number < -60000 || number > 150000)
             return false;
         table->celsius[table->cells] = (double) number / 1000;
-        return number >= -60000 && number <= 150000;
+        return true;
     case VOLT_STATE:
         return parse_state(word, table);
     case COULOMB:
@@ -397,34 +400,51 @@ static bool parse_field(enum column column, struct pylon_text word, struct pylon
     case BAL:
         return parse_balance(word, table);
     case SOC:
+        return word.size > 1 && word.at[word.size - 1] == '%';
     case OTHER:
         break;
     }
     return word.size > 0;
 }
 
-/* 0        3316     -2964    26400    Dischg       Normal … 96%         44628 mAH      N */
+static unsigned count_words(struct pylon_text line)
+{
+    unsigned count = 0;
+    while (pylon_word(&line).size > 0)
+        count++;
+    return count;
+}
+
+/* 0        3316     -2964    26400    Dischg       Normal … 96%         44628 mAH      N
+ * Where a row has as many words as the others and its number and voltage stand in their places, a word that does
+ * not fit its column costs the row this column and those behind it: they may be swapped. With more or fewer words
+ * characters were lost, and the voltage may have lost some as well. */
 static bool parse_row(struct pylon_text line, struct table *table)
 {
-    if (table->cells == CELLS_MOST)
+    unsigned words = count_words(line);
+    if (table->cells == CELLS_MOST || (table->cells > 0 && words != table->words))
         return false;
+    table->words = words;
+    table->celsius[table->cells] = (double) NAN;
     for (unsigned i = 0; i < table->column_count; i++) {
         const struct pylon_text from = line;
         struct pylon_text word = pylon_word(&line);
         if (table->columns[i] == COULOMB && !begins_with_digit(word)) {
-            table->uncharged++; /* the place is empty, or holds a dash */
-            if (!pylon_is(word, "-"))
+            if (!pylon_is(word, "-")) /* the place is empty, or holds a dash */
                 line = from;
             continue;
         }
-        if (!parse_field((enum column) table->columns[i], word, &line, table))
+        if (parse_field((enum column) table->columns[i], word, &line, table))
+            continue;
+        if (table->columns[i] == BATTERY || table->columns[i] == VOLT)
             return false;
+        table->cells++;
+        return true;
     }
     table->cells++;
     return pylon_word(&line).size == 0;
 }
 
-/* The charge of all cells is told, or of none. */
 static bool parse_table(struct pylon_text text, struct table *table)
 {
     struct pylon_text line;
@@ -436,7 +456,15 @@ static bool parse_table(struct pylon_text text, struct table *table)
         if (!parse_row(line, table))
             return false;
     }
-    return table->cells > 0 && (table->uncharged == 0 || table->uncharged == table->cells);
+    return table->cells > 0;
+}
+
+/* An alarm of the cells is over only if the states of all of them say so. */
+static void set_cell_alarm(const struct table *table, enum pack_alarm alarm, bool active,
+                           struct pack *pack)
+{
+    if (active || table->states == table->cells)
+        pack_alarm_at(pack, alarm, ALARM_WARNING, active);
 }
 
 static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
@@ -455,12 +483,12 @@ static enum bms_result decode_bat(struct pylon_text text, struct pack *pack)
     }
     if (table.has_temps)
         pack_set(pack, TEMP_COUNT, table.cells);
-    if (table.has_charge && table.uncharged == 0) /* the weakest cell is what the pack has left */
+    if (table.charges == table.cells) /* the weakest cell is what the pack has left */
         pack_set(pack, REMAINING_AH, (double) table.least_mah / 1000);
-    if (table.has_balance)
+    if (table.balances == table.cells)
         pack_set(pack, BALANCE_MASK, (double) table.mask);
-    pack_alarm_at(pack, CELL_OVER_VOLTAGE, ALARM_WARNING, table.high);
-    pack_alarm_at(pack, CELL_UNDER_VOLTAGE, ALARM_WARNING, table.low);
+    set_cell_alarm(&table, CELL_OVER_VOLTAGE, table.high, pack);
+    set_cell_alarm(&table, CELL_UNDER_VOLTAGE, table.low, pack);
     return BMS_DONE;
 }
 

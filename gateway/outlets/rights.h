@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * What an outlet gives up before it begins. It talks to strangers and reads what they send; should
- * one of them get hold of it, there is little to be done with it: no capability, no other program,
- * no look into other processes, no device (a serial port, on which a pack could be switched), and no
- * network where the outlet has no use for it. Nor does it push the gateway aside when both have
- * something to do. Where a kernel or a container does not know one of
- * these, the others hold all the same.
+ * What an outlet gives up before it begins. It talks to strangers and reads what they send. Whoever gets hold of it by that must not
+ * be able to switch a pack:
+ *   - no capability, no namespace of its own, no other program, no look into other processes;
+ *   - no device, such as a serial port;
+ *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. A kind that looks
+ *     names up or starts other programs keeps them; the gateway refuses it at its control socket;
+ *   - no network where the kind has no use for it, and no io_uring, which would go past all this.
+ * Where a kernel or a container does not know one of these, the others hold all the same. What a section lets the outlet order goes
+ * through its pipe (hear.c). A kind with a network reaches what `allow_write` of [gateway] lets this host write.
+ *
+ * Nor does an outlet push the gateway aside when both have something to do.
  */
 #ifndef PACKGATE_OUTLETS_RIGHTS_H
 #define PACKGATE_OUTLETS_RIGHTS_H

@@ -831,6 +831,7 @@ const struct outlet_kind outlet_influx = {
     .name = "influx",
     .settings_size = sizeof(struct influx_config),
     .network = true,
+    .names = true,
     .start = start,
     .stop = stop,
     .free = let_go,

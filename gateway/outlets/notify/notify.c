@@ -470,6 +470,7 @@ static const struct outlet_command commands[] = {{"notify-test", notify_try}, {N
 const struct outlet_kind outlet_notify = {
     .name = "notify",
     .network = true,
+    .names = true,
     .programs = true,
     .settings_size = sizeof(struct notify_config),
     .start = start,

@@ -74,13 +74,18 @@ static int tear_down(void **state)
 }
 
 /* NULL: there is no answer. */
-static json_t *ask(const char *from, const char *question)
+static json_t *ask_as(const char *from, bool may_order, const char *question)
 {
-    char *text = control_tell_outlet(bench.control, from, question);
+    char *text = control_tell_outlet(bench.control, from, may_order, question);
     json_t *answer = text ? json_loads(text, 0, NULL) : NULL;
     assert_true(!text == !answer);
     free(text);
     return answer;
+}
+
+static json_t *ask(const char *from, const char *question)
+{
+    return ask_as(from, true, question);
 }
 
 static void test_configuration(void **state)
@@ -113,6 +118,9 @@ static void test_tunnel(void **state)
     assert_true(json_is_true(json_object_get(answer, "was_open")));
     assert_int_equal(is_open(answer), 1);
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
+    assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
+    /* A page without a password has nobody to open it for. */
+    assert_null(ask_as("web", false, "tunnel shed 60 192.0.2.7"));
     assert_int_equal(is_open(ask("web", "tunnel shed 0 192.0.2.7")), 0);
 }
 

@@ -93,6 +93,8 @@ struct config_section {
     bool outlet;  /* each struct gets a process of its own, and begins with struct outlet_config */
     bool
         mentions_page; /* that process wants the page's address, and is restarted when it changes */
+    /** Whether that process may switch packs for its clients. NULL: it may not. */
+    bool (*may_order)(const void *settings);
     const struct config_key *keys;
     unsigned key_count;
     const struct config_alias *aliases; /* {0} at the end; NULL: none */

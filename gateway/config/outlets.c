@@ -302,6 +302,16 @@ static void report_missing(const struct config_drafts *drafts, const struct conf
                  suggest_hint(&suggest, hint));
 }
 
+static bool mqtt_may_order(const void *settings)
+{
+    return ((const struct mqtt_config *) settings)->switching;
+}
+
+static bool web_may_order(const void *settings)
+{
+    return ((const struct web_config *) settings)->password_file[0] != '\0';
+}
+
 /* `make WITHOUT=mqtt,web` has left these programs out. */
 #ifndef WITHOUT
 #define WITHOUT ""
@@ -700,7 +710,7 @@ const struct config_section mqtt_section = {
     .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
             "Assistant makes devices of the packs by itself.",
     .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
-    .outlet = true, .mentions_page = true, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
 };
 
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
@@ -814,7 +824,7 @@ const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    .outlet = true, CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
+    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
 };
 
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION

@@ -74,13 +74,13 @@ static char *open_for_outlet(struct control *control, const char *from, const ch
     return tunnel ? json_text(tunnel) : error_text("%s", why);
 }
 
-char *control_tell_outlet(void *data, const char *from, const char *question)
+char *control_tell_outlet(void *data, const char *from, bool may_order, const char *question)
 {
     if (strcmp(question, "status") == 0)
         return status_text(data);
     if (strcmp(question, "configuration") == 0)
         return configuration_text(data);
-    return strcmp(from, "web") == 0 ? open_for_outlet(data, from, question) : NULL;
+    return may_order && strcmp(from, "web") == 0 ? open_for_outlet(data, from, question) : NULL;
 }
 
 /* ---- requests ---- */
@@ -222,8 +222,9 @@ static void on_asked(void *data, struct control_client *client, char *line, size
     else if (i == COUNT(requests))
         control_answer(client, error_text("'%s' cannot be asked", what));
     else if (requests[i].acts && !control_peer(client)->may_act)
-        control_answer(client,
-                       error_text("'%s' is for root and the user of the service only", what));
+        control_answer(client, error_text("'%s' is for root and the user of the service only, and "
+                                          "for nothing that the service has started",
+                                          what));
     else
         requests[i].ask(data, client, request);
     json_decref(request);

@@ -24,6 +24,6 @@ void control_renew(struct control *control);
 
 /** The answer to a question of an outlet (outlet_ask), from malloc. NULL: there is none. `data` is the
  * control. */
-char *control_tell_outlet(void *data, const char *from, const char *question);
+char *control_tell_outlet(void *data, const char *from, bool may_order, const char *question);
 
 #endif

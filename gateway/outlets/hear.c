@@ -38,6 +38,18 @@ static void on_order_over(void *data, uint64_t ticket, enum order_result result)
             send_done(process, ticket & UINT32_MAX, result);
 }
 
+/* An outlet does not order unless its section lets it. One that does has been taken over by somebody who got in through its
+ * network, or is broken. */
+static bool may_order(struct process *process)
+{
+    if (!process->may_order && !process->trespassed)
+        log_error("outlet %s: it ordered what its section does not let it order, which was "
+                  "refused; somebody may have got hold of it",
+                  process->title);
+    process->trespassed |= !process->may_order;
+    return process->may_order;
+}
+
 static void take_order(struct process *process, struct pipe_message *message, bool late)
 {
     struct outlets *outlets = process->outlets;
@@ -45,6 +57,10 @@ static void take_order(struct process *process, struct pipe_message *message, bo
     pipe_order(message, &order);
     if (!pipe_over(message) || order.pack >= process->source_count || order.ticket > UINT32_MAX)
         return;
+    if (!may_order(process)) {
+        send_done(process, order.ticket, ORDER_NOT_ALLOWED);
+        return;
+    }
     uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
     enum order_result result =
         late ? ORDER_TOO_LATE
@@ -91,7 +107,8 @@ static void take_question(struct process *process, struct pipe_message *message,
     if (!pipe_over(message))
         return;
     char *text = outlets->answer && !late
-                     ? outlets->answer(outlets->answer_data, process->title, question.what)
+                     ? outlets->answer(outlets->answer_data, process->title,
+                                       process->may_order, question.what)
                      : NULL;
     int fd = text ? file_of(text) : -1;
     struct pipe_answer answer = {.ticket = question.ticket, .good = fd >= 0};

@@ -108,6 +108,7 @@ static struct process *new_process(struct outlets *outlets, const struct config_
         return NULL;
     process->outlets = outlets;
     process->kind = kind;
+    process->may_order = kind->may_order && kind->may_order(section);
     process_init(process);
     snprintf(process->section, sizeof process->section, "%s", section->name);
     snprintf(process->title, sizeof process->title, "%s%s%s", kind->word,

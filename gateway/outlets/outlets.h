@@ -23,8 +23,9 @@ struct outlets *outlets_new(struct ev_loop *loop, struct packs *packs, struct ke
 void outlets_free(struct outlets *outlets);
 
 /** Who answers what outlets ask about the gateway as a whole ("status", "configuration"): a text from
- * malloc, or NULL. `from` is the outlet: "mqtt home". Without one (NULL) they hear that there is no answer. */
-typedef char *outlets_answer(void *data, const char *from, const char *question);
+ * malloc, or NULL. `from` is the outlet: "mqtt home"; `may_order`: its section lets it switch packs. Without one (NULL) they hear
+ * that there is no answer. */
+typedef char *outlets_answer(void *data, const char *from, bool may_order, const char *question);
 void outlets_serve(struct outlets *outlets, outlets_answer *answer, void *data);
 
 /** Asks the history to write what it has only in memory; `published` of its state counts on when it has. False: there

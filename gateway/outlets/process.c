@@ -248,7 +248,7 @@ static void begin(struct process *process, int fd, pid_t pid)
     ev_io_set(&process->readable, fd, EV_READ);
     ev_io_start(loop, &process->readable);
     process->turn = 0;
-    process->deaf = false;
+    process->deaf = process->trespassed = false;
     for (unsigned n = 0; n < process->source_count; n++)
         tell_owe(process, n, SOURCE_PUBLISHED | SOURCE_AGED);
     if (!send_config(process)) {

@@ -44,6 +44,8 @@ struct process {
     bool waits;       /* to be started, after those of its kind that withdraw */
     bool doubted;     /* the log has said that it ended */
     bool deaf;        /* it has ended: nobody hears answers */
+    bool may_order;   /* its section lets it */
+    bool trespassed;  /* the log has said that it ordered all the same */
     double started_at, pause_s;
     unsigned ended;
     uint64_t sent, refused;
@@ -65,7 +67,7 @@ struct outlets {
     struct process *first;
     double wall; /* time of day of the change that is being sent */
     /* Of outlets_serve; NULL: nobody answers. */
-    char *(*answer)(void *data, const char *from, const char *question);
+    char *(*answer)(void *data, const char *from, bool may_order, const char *question);
     void *answer_data;
     uint8_t *room;
 };

@@ -5,11 +5,13 @@
  */
 #include "control/socket.h"
 
+#include "base/child.h"
 #include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +21,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -312,6 +315,46 @@ static void test_peer(void **state)
     close(fd);
 }
 
+/* Asks to wait, and is what the gateway starts. */
+static void wait_as_child(const struct bench *bench)
+{
+    int fd = connect_to(bench->path);
+    if (send(fd, "wait\n", 5, MSG_NOSIGNAL) != 5)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+/* What this process has started may look, whatever has become of its parent in between; but not act. */
+static void test_own_children(void **state)
+{
+    struct bench *bench = *state;
+    for (int orphan = 0; orphan <= 1; orphan++) {
+        bench->waiting = NULL;
+        pid_t pid = fork();
+        if (pid == 0 && orphan && fork() > 0)
+            _exit(0);
+        if (pid == 0)
+            wait_as_child(bench);
+        if (orphan)
+            assert_int_equal(waitpid(pid, NULL, 0), pid);
+        while (!bench->waiting)
+            turn(bench);
+        const struct control_peer *peer = control_peer(bench->waiting);
+        assert_true((peer->pid == pid) == !orphan);
+        assert_true(peer->may_read);
+        assert_false(peer->may_act);
+        pid = peer->pid;
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        /* One that is gone has nothing to answer for. */
+        assert_true(child_is_ours(pid));
+    }
+    assert_false(child_is_ours(getpid()));
+    assert_false(child_is_ours(getppid()));
+    assert_false(child_is_ours(1));
+}
+
 /* A dead gateway's socket is replaced; a living one's, and what is no socket, is not. */
 static void test_file(void **state)
 {
@@ -360,8 +403,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(test_lines), TEST(test_too_long), TEST(test_answer_later), TEST(test_unread),
-        TEST(test_crowd), TEST(test_watch),    TEST(test_peer),         TEST(test_file),
+        TEST(test_lines),  TEST(test_too_long),     TEST(test_answer_later),
+        TEST(test_unread), TEST(test_crowd),        TEST(test_watch),
+        TEST(test_peer),   TEST(test_own_children), TEST(test_file),
     };
     return cmocka_run_group_tests_name("control socket", tests, NULL, NULL);
 }

@@ -3,9 +3,12 @@
 #include "child.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,4 +49,36 @@ void child_reset_signals(void)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* -1: it cannot be looked at. */
+static pid_t parent_of(pid_t pid)
+{
+    char path[32], text[256];
+    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = '\0';
+    const char *name_end = strrchr(text, ')'); /* the name may have anything in it */
+    int parent = -1;
+    return name_end && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : -1;
+}
+
+bool child_is_ours(pid_t pid)
+{
+    const pid_t own = getpid();
+    if (pid == own)
+        return false;
+    while (pid > 1) {
+        const pid_t parent = parent_of(pid);
+        if (parent == own)
+            return true;
+        /* Where /proc shows the own user's processes alone, that is another user's. */
+        if (parent < 0)
+            return kill(pid, 0) == 0 || errno != EPERM;
+        pid = parent;
+    }
+    return false;
 }

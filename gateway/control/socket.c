@@ -2,6 +2,7 @@
 /* The control socket. */
 #include "socket.h"
 
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -358,12 +360,13 @@ static struct control_peer find_peer(int fd)
     socklen_t size = sizeof who;
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
         return (struct control_peer){.uid = (uid_t) -1};
-    bool may_act = who.uid == 0 || who.uid == geteuid();
+    const bool same = who.uid == 0 || who.uid == geteuid();
     return (struct control_peer){
         .pid = who.pid,
         .uid = who.uid,
-        .may_act = may_act,
-        .may_read = may_act || who.gid == getegid() || is_in_group(fd, getegid()),
+        /* An outlet cannot become another user. */
+        .may_act = same && (who.uid != geteuid() || !child_is_ours(who.pid)),
+        .may_read = same || who.gid == getegid() || is_in_group(fd, getegid()),
     };
 }
 
@@ -617,6 +620,8 @@ struct control_socket *control_socket_new(struct ev_loop *loop, const struct con
     ev_init(&socket->pause, on_pause);
     socket->pause.repeat = PAUSE_S;
     ev_init(&socket->work, on_work);
+    /* A child whose parent has ended stays one of ours. */
+    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     socket->listening.data = socket->pause.data = socket->work.data = socket;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         socket->clients[i].socket = socket;

@@ -27,7 +27,7 @@ struct control_peer {
     pid_t pid;
     uid_t uid;
     bool may_read; /* root, the gateway's own user, or a member of its group */
-    bool may_act;  /* root or the gateway's own user */
+    bool may_act;  /* root or the gateway's own user, but no process that the gateway has started */
 };
 
 struct control_events {

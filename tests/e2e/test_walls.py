@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+"""An outlet that somebody has taken over: code of ours runs inside of each kind, in place of its loop, and tries what would switch a
+pack, and what the outlet is to have given up."""
+
+import ctypes
+import os
+import subprocess
+import tempfile
+
+from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+
+# Runs in the thread that has given up its rights, where the outlet would begin with its loop. Prints "tried NAME ERROR" for each thing,
+# 0 where it worked.
+INSIDE = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438
+#endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
+#define NEW_NAMESPACE 0x10000000 /* CLONE_NEWUSER */
+
+static void tell(const char *name, long result)
+{
+    const int error = errno;
+    char text[64] = "";
+    const int size = snprintf(text, sizeof text, "tried %s %d\n", name, result < 0 ? error : 0);
+    if (write(2, text, (size_t) size) < 0)
+        _exit(9);
+}
+
+static long in_a_child(long pid)
+{
+    if (pid == 0)
+        _exit(0);
+    if (pid > 0)
+        waitpid((pid_t) pid, NULL, 0);
+    return pid;
+}
+
+static long clone_with(unsigned long flags)
+{
+#ifdef __s390__
+    return in_a_child(syscall(SYS_clone, 0, flags | SIGCHLD, 0, 0, 0));
+#else
+    return in_a_child(syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0));
+#endif
+}
+
+static long opens(const char *path, int how)
+{
+    int fd = open(path, how | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd;
+}
+
+static long new_socket(int family, int type)
+{
+    int fd = socket(family, type, 0);
+    if (fd >= 0)
+        close(fd);
+    return fd;
+}
+
+/* Whoever may ask for `send` gets an answer that is no refusal. */
+static void ask_control(void)
+{
+    static const char question[] = "{\"ask\":\"send\",\"line\":\"a\",\"bytes\":\"A540DA080000000000000000C7\"}\n";
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    char answer[300] = "";
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", getenv("WALLS_CONTROL"));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *) &to, sizeof to) < 0) {
+        tell("control", -1);
+        return;
+    }
+    if (write(fd, question, sizeof question - 1) < 0 || read(fd, answer, sizeof answer - 1) <= 0)
+        snprintf(answer, sizeof answer, "none");
+    errno = EACCES;
+    tell("control", strstr(answer, "for root and the user of the service only") ? -1 : 0);
+    close(fd);
+}
+
+/* As the outlet's own code would: the discharge MOS of the first pack off. */
+static void order(void)
+{
+    struct __attribute__((packed)) {
+        uint16_t version, type;
+        uint32_t size;
+        uint64_t ticket;
+        uint32_t pack;
+        uint8_t flags[4];
+    } message = {1, 8, sizeof message, 1, 0, {0, 0, 1, 0}};
+    tell("order", send(3, &message, sizeof message, MSG_DONTWAIT));
+}
+
+static void try_all(void)
+{
+    char memory[40], *const arguments[] = {"true", NULL};
+    uint64_t room[16] = {0};
+    const pid_t gateway = getppid();
+    snprintf(memory, sizeof memory, "/proc/%d/mem", (int) gateway);
+    ask_control();
+    order();
+    tell("io_uring_setup", syscall(SYS_io_uring_setup, 4, room));
+    tell("io_uring_enter", syscall(SYS_io_uring_enter, -1, 0, 0, 0, NULL, 0));
+    tell("io_uring_register", syscall(SYS_io_uring_register, -1, 0, NULL, 0));
+    tell("clone", clone_with(NEW_NAMESPACE));
+    room[0] = NEW_NAMESPACE;
+    room[4] = SIGCHLD;
+    tell("clone3", in_a_child(syscall(SYS_clone3, room, 64)));
+    tell("unshare", unshare(NEW_NAMESPACE));
+    tell("setns", setns(open("/proc/self/ns/user", O_RDONLY), 0));
+    tell("ptrace", ptrace(PTRACE_SEIZE, gateway, NULL, NULL));
+    tell("process_vm_writev", syscall(SYS_process_vm_writev, gateway, NULL, 0, NULL, 0, 0));
+    tell("pidfd_getfd", syscall(SYS_pidfd_getfd, -1, 0, 0));
+    tell("memory", opens(memory, O_RDWR));
+    tell("device", opens("/dev/ptmx", O_RDWR));
+    tell("keyctl", syscall(SYS_keyctl, 0, 0, 0));
+    tell("bpf", syscall(SYS_bpf, 0, NULL, 0));
+    tell("local", new_socket(AF_UNIX, SOCK_STREAM));
+    tell("datagrams", new_socket(AF_UNIX, SOCK_DGRAM));
+    tell("network", new_socket(AF_INET, SOCK_STREAM));
+    tell("network6", new_socket(AF_INET6, SOCK_STREAM));
+    tell("packets", new_socket(AF_PACKET, SOCK_RAW));
+    const pid_t child = fork();
+    if (child == 0) {
+        fcntl(2, F_SETFD, FD_CLOEXEC);
+        execv("/bin/true", arguments);
+        tell("program", -1);
+        _exit(0);
+    }
+    waitpid(child, NULL, 0);
+    tell("end", 0);
+}
+
+int ev_run(void *loop, int flags)
+{
+    int (*real)(void *, int) = (int (*)(void *, int)) dlsym(RTLD_NEXT, "ev_run");
+    if (strcmp(program_invocation_short_name, "packgate-outlet") == 0)
+        try_all();
+    return real(loop, flags);
+}
+"""
+
+EPERM, EACCES, ENOSYS, EAFNOSUPPORT = 1, 13, 38, 97
+FORBIDDEN = {"io_uring_setup": EPERM, "io_uring_enter": EPERM, "io_uring_register": EPERM, "clone": EPERM, "clone3": ENOSYS,
+             "unshare": EPERM, "setns": EPERM, "process_vm_writev": EPERM, "pidfd_getfd": EPERM, "keyctl": EPERM, "bpf": EPERM,
+             "packets": EAFNOSUPPORT}
+SANITIZED = "sanitized" in PACKGATE
+
+PACK = "[line a]\nport = {}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\npoll = 100ms\nwritable = yes\n"
+NETWORK, LOCAL, PROGRAMS = "network", "local", "program"
+
+# Each with what it may: sockets of the network, sockets of this host, other programs.
+KINDS = {
+    "history": ("[history]\nfile = {folder}/history.db\n", ()),
+    "print": ("[print x]\n", ()),
+    "web": ("[web]\nlisten = 127.0.0.1:0\n", (NETWORK,)),
+    "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, LOCAL)),
+    "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, LOCAL)),
+    "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\n", (NETWORK, LOCAL)),
+    "notify by a command": ("[notify x]\ntype = command\ncommand = /bin/true\n", (NETWORK, LOCAL, PROGRAMS)),
+}
+
+
+def knows_landlock():
+    return ctypes.CDLL(None).syscall(444, None, 0, 1) >= 1
+
+
+def tries(gateway):
+    """{name: error} of the outlet."""
+    found = {}
+    while "end" not in found:
+        match = gateway.wait_for(r"tried (\w+) (\d+)")
+        found[match[1]] = int(match[2])
+    return found
+
+
+class Taken:
+    """A gateway whose outlet of a kind is ours."""
+
+    def __init__(self, text):
+        self.folder = tempfile.TemporaryDirectory(prefix="packgate-walls-")
+        path = os.path.join(self.folder.name, "inside")
+        with open(f"{path}.c", "w") as file:
+            file.write(INSIDE)
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
+        self.server, url = simulate("daly", "profile=fixed")
+        control = f"{self.folder.name}/control"
+        # What the sanitized build says of a library in front of its own.
+        new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control,
+               "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
+        before = {name: os.environ.get(name) for name in new}
+        os.environ.update(new)
+        try:
+            history = "" if "[history]" in text else "[history]\nfile = none\n"
+            self.gateway = Gateway(PACK.format(url) + history + text.format(folder=self.folder.name), control=control)
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name)
+                if value is not None:
+                    os.environ[name] = value
+
+    def __enter__(self):
+        self.server.__enter__()
+        self.gateway.__enter__()
+        return self.gateway
+
+    def __exit__(self, *arguments):
+        self.gateway.__exit__(*arguments)
+        self.server.__exit__(*arguments)
+        self.folder.cleanup()
+
+
+def check(kind):
+    text, rights = KINDS[kind]
+    wanted = dict(FORBIDDEN)
+    for name in ("network", "network6"):
+        wanted[name] = 0 if NETWORK in rights else EAFNOSUPPORT
+    for name in ("local", "datagrams"):
+        wanted[name] = 0 if LOCAL in rights else EAFNOSUPPORT
+    # Where it can connect, it is refused.
+    wanted["control"] = EACCES if LOCAL in rights else EAFNOSUPPORT
+    if not SANITIZED:
+        wanted["ptrace"] = EPERM
+        if PROGRAMS not in rights:
+            wanted["program"] = EPERM
+    if knows_landlock():
+        wanted["memory"] = wanted["device"] = EACCES
+    with Taken(text) as gateway:
+        found = tries(gateway)
+        assert {name: found.get(name) for name in wanted} == wanted, (kind, found)
+        assert SANITIZED or ("program" in found) == (PROGRAMS not in rights), found
+        said = "it ordered what its section does not let it order"
+        if not any(said in line for line in gateway.lines):
+            gateway.wait_for(said)
+        with gateway.client() as client:
+            polls = read_value(client, "polls", 1)
+            await_value(client, "polls", 1, lambda now: now >= polls + 3)
+            assert read_value(client, "discharge_mos", 1) == 1, kind
+
+
+def case(kind):
+    def run():
+        check(kind)
+    run.__name__ = kind.replace(" ", "_")
+    return run
+
+
+def orders_where_its_section_lets_it():
+    """What is refused above is what switches here."""
+    with Taken("[mqtt x]\nbroker = mqtt://127.0.0.1:1\nswitching = yes\n") as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        await_value(client, "discharge_mos", 1, lambda now: now == 0)
+
+
+if __name__ == "__main__":
+    main([case(kind) for kind in KINDS] + [orders_where_its_section_lets_it], at_once=4)

@@ -343,7 +343,8 @@ static void test_limits_of_packs_that_are_off(void **state)
         {{0, 1}, {UNKNOWN, 50}, 50}, /* what it would take does not matter */
         {{1, 0}, {UNKNOWN, 50}, UNKNOWN},
         {{0, 0}, {100, 50}, 0},
-        {{0, 0}, {UNKNOWN, UNKNOWN}, UNKNOWN}, /* no BMS here reports limits at all */
+        {{0, 0}, {UNKNOWN, UNKNOWN}, 0},
+        {{1, 0}, {UNKNOWN, UNKNOWN}, UNKNOWN},
         {{UNKNOWN, UNKNOWN}, {100, 50}, 150},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* What of a pack's status is the gateway's own: the clock and the time zone of its host. */
+/* What a pack counts, and what of its status is the gateway's own: the clock and the time zone of its host. */
 #include "packs/packs.h"
+#include "packs/pack_source.h"
 #include "bms/count.h"
+#include "bms/driver.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,9 +47,75 @@ static void test_seconds(void **state)
     assert_int_equal(packs_host_status(1000, 77, &local, 1000).memory_mib, 77);
 }
 
+/* ---- energy ---- */
+
+#define WATTS_IN 15000.0
+#define WATTS_OUT 7500.0
+#define PERIOD_S 7.3141 /* the edges lie anywhere between two cycles */
+
+static double square_wave(double now)
+{
+    return fmod(now, PERIOD_S) < PERIOD_S / 2 ? WATTS_IN : -WATTS_OUT;
+}
+
+static double ramp(double now)
+{
+    return WATTS_IN - (WATTS_IN + WATTS_OUT) * now / 3600;
+}
+
+/* What a pack has counted after an hour of one poll cycle a second. */
+static void count_an_hour(double (*power)(double now), struct kept_entry *kept)
+{
+    static const struct line_config line = {.name = "shed"};
+    const struct pack_config config = {
+        .name = "house", .line = &line, .driver = bms_drivers[0], .poll_s = 1, .stale_after_s = 10};
+    const struct tm local = {.tm_year = 126};
+    const struct map_status host = {0};
+    struct poller *poller = poller_new(&config);
+    struct pack_source *source = pack_source_new(poller, NULL, kept, NULL, NULL);
+    assert_non_null(source);
+    for (double now = 0; now <= 3600; now++) {
+        poller->published_at = now;
+        pack_clear(&poller->values);
+        pack_set(&poller->values, POWER_W, power(now));
+        pack_source_publish(source, &host, &local, now);
+    }
+    pack_source_free(source);
+    poller_free(poller);
+}
+
+static void expect_energy(double counted, double expected, const char *what)
+{
+    if (fabs(counted - expected) > expected / 500)
+        fail_msg("%s: %.1f Wh, expected %.1f", what, counted, expected);
+}
+
+/* Each edge lies somewhere between two readings: on average in the middle. */
+static void test_energy_of_a_square_wave(void **state)
+{
+    (void) state;
+    struct kept_entry kept = {.peak_percent = -1};
+    count_an_hour(square_wave, &kept);
+    expect_energy(kept.charged_wh, WATTS_IN / 2, "charged");
+    expect_energy(kept.discharged_wh, WATTS_OUT / 2, "discharged");
+}
+
+/* Two triangles. */
+static void test_energy_of_a_ramp(void **state)
+{
+    (void) state;
+    const double turns_after_h = WATTS_IN / (WATTS_IN + WATTS_OUT);
+    struct kept_entry kept = {.peak_percent = -1};
+    count_an_hour(ramp, &kept);
+    expect_energy(kept.charged_wh, WATTS_IN * turns_after_h / 2, "charged");
+    expect_energy(kept.discharged_wh, WATTS_OUT * (1 - turns_after_h) / 2, "discharged");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_energy_of_a_square_wave),
+        cmocka_unit_test(test_energy_of_a_ramp),
         cmocka_unit_test(test_time_zone),
         cmocka_unit_test(test_seconds),
     };

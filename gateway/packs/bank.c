@@ -165,7 +165,7 @@ static double summed_limit(const struct fresh *fresh, enum pack_value limit, enu
     for (unsigned i = 0; i < fresh->count; i++)
         if (reported(fresh, i, mos) != 0)
             sum += reported(fresh, i, limit);
-    return count_known(fresh, limit) > 0 ? sum : NAN;
+    return sum;
 }
 
 /* ---- extremes ---- */

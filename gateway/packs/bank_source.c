@@ -60,6 +60,24 @@ static bool takes_part(const struct bank_source *bank, unsigned place, double no
            (bank->parts[place]->poller->complete || bank_weighs(&member));
 }
 
+/* A bank that begins without a pack which still answers its first requests would show a part of the current. One that is silent
+ * is not waited for. */
+static bool is_starting(const struct pack_source *pack)
+{
+    const struct poller *poller = pack->poller;
+    return line_is_open(pack->line) && poller->silent_cycles == 0 && !poller->complete;
+}
+
+static bool waits_for_a_pack(const struct bank_source *bank)
+{
+    if (!isnan(bank->published_at))
+        return false;
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (is_starting(bank->parts[i]))
+            return true;
+    return false;
+}
+
 /* Bit n: place n + 1. */
 static uint32_t find_missing(const struct bank_source *bank, double now)
 {
@@ -186,7 +204,8 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
     bank->extras.present = count - bank->extras.missing;
     /* Old values stay as they were published; how many packs there are is told all the same. */
     unsigned changes = SOURCE_AGED;
-    if (bank->extras.present >= bank->config->min_packs && bank->extras.present > 0) {
+    const bool enough = bank->extras.present >= bank->config->min_packs;
+    if (enough && bank->extras.present > 0 && !waits_for_a_pack(bank)) {
         if (published || bank->missing != before || !(now <= bank->good_until))
             changes = SOURCE_PUBLISHED;
         combine(bank);

@@ -7,6 +7,7 @@ import signal
 import socket
 import struct
 import tempfile
+import time
 from types import SimpleNamespace
 
 from harness import (PATIENCE, Exchange, Gateway, Replayer, await_value, exception_of, find, main, read, read_value, simulate,
@@ -125,6 +126,31 @@ def waits_for_what_a_pack_weighs():
         await_value(client, "packs_present", 100, lambda n: n == 2)
         soc = read_value(client, "soc_percent", 100)
         assert abs(soc - (40 * 280 + 90 * 100) / 380) < 1e-3, soc
+
+
+def await_bank(client):
+    deadline = time.monotonic() + PATIENCE
+    while exception_of(client, 290, 8, 100) is not None:
+        assert time.monotonic() < deadline, "the bank is not served"
+        time.sleep(0.02)
+
+
+def waits_for_a_pack_that_answers_slowly():
+    """With min_packs, too: what is served first is the sum of all that answer."""
+    large, large_url = simulate("daly", options(LARGE, 2) + ",delay=150")
+    small, small_url = simulate("topbms", options(SMALL, 4))
+    with large, small, Gateway(configuration(large_url, small_url, "min_packs = 1", "30s")) as gateway, gateway.client() as client:
+        await_bank(client)
+        check(client, 100, {"packs_present": 2, "current_a": 16.25})
+
+
+def does_not_wait_for_a_silent_pack():
+    small, small_url = simulate("topbms", options(SMALL, 4))
+    with socket.create_server(("127.0.0.1", 0)) as silent, small:
+        text = configuration(f"tcp://127.0.0.1:{silent.getsockname()[1]}", small_url, "min_packs = 1")
+        with Gateway(text) as gateway, gateway.client() as client:
+            await_bank(client)
+            check(client, 100, {"packs_present": 1, "packs_missing": 1, "current_a": -4.25})
 
 
 def goes_on_without_a_pack():
@@ -305,6 +331,7 @@ def serves_spikes_when_told_to():
             assert read_value(client, "spikes", 1) == 0
 
 
-main([goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
+main([goes_on_without_a_pack, two_packs_as_one, waits_for_what_a_pack_weighs, waits_for_a_pack_that_answers_slowly,
+      does_not_wait_for_a_silent_pack, is_stale_below_min_packs, holds_the_last_bank_when_told_to,
       follows_a_new_configuration, is_pushed, serves_no_spike, serves_a_step_that_is_confirmed,
       serves_spikes_when_told_to], at_once=3)

@@ -60,24 +60,6 @@ static bool takes_part(const struct bank_source *bank, unsigned place, double no
            (bank->parts[place]->poller->complete || bank_weighs(&member));
 }
 
-/* A bank that begins without a pack which still answers its first requests would show a part of the current. One that is silent
- * is not waited for. */
-static bool is_starting(const struct pack_source *pack)
-{
-    const struct poller *poller = pack->poller;
-    return line_is_open(pack->line) && poller->silent_cycles == 0 && !poller->complete;
-}
-
-static bool waits_for_a_pack(const struct bank_source *bank)
-{
-    if (!isnan(bank->published_at))
-        return false;
-    for (unsigned i = 0; i < bank->config->pack_count; i++)
-        if (is_starting(bank->parts[i]))
-            return true;
-    return false;
-}
-
 /* Bit n: place n + 1. */
 static uint32_t find_missing(const struct bank_source *bank, double now)
 {
@@ -91,6 +73,24 @@ static uint32_t find_missing(const struct bank_source *bank, double now)
 static bool is_missing(const struct bank_source *bank, unsigned place)
 {
     return bank->missing >> place & 1;
+}
+
+/* A bank that begins without a pack which still answers its first requests would show a part of the current. One that is silent
+ * is not waited for. */
+static bool is_starting(const struct pack_source *pack)
+{
+    const struct poller *poller = pack->poller;
+    return line_is_open(pack->line) && poller->silent_cycles == 0 && !poller->complete;
+}
+
+static bool waits_for_a_pack(const struct bank_source *bank)
+{
+    if (!isnan(bank->published_at))
+        return false;
+    for (unsigned i = 0; i < bank->config->pack_count; i++)
+        if (is_missing(bank, i) && is_starting(bank->parts[i]))
+            return true;
+    return false;
 }
 
 /* How long after the start a pack that is missing is not yet worth a word. */

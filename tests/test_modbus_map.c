@@ -133,6 +133,39 @@ static void test_rows(void **state)
          (enum pack_value)(CELL_MV + 2),
          NAN},
         {"balancing 0 u16", {7}, BALANCING, 1},
+        {"soc_percent 0 u16 mask 0x00FF", {0x1264}, SOC_PERCENT, 100},
+        {"soc_percent 0 u16 mask 0xFF00", {0x6412}, SOC_PERCENT, 100},
+        {"soc_percent 0 u16 mask 0x0FF0", {0xA326}, SOC_PERCENT, 50},
+        {"mos_temp_c 0 s16 mask 0x00FF", {0x12F6}, MOS_TEMP_C, -10},
+        {"mos_temp_c 0 s16 mask 0x00FF", {0xFF0A}, MOS_TEMP_C, 10},
+        {"mos_temp_c 0 s16 mask 0x8000", {0x8000}, MOS_TEMP_C, -1},
+        {"charge_mos 0 bit 3 is 0", {8}, CHARGE_MOS, 0},
+        {"charge_mos 0 bit 3 is 0", {0xFFF7}, CHARGE_MOS, 1},
+        {"charge_mos 0 u16 is 3", {3}, CHARGE_MOS, 1},
+        {"charge_mos 0 u16 is 3", {7}, CHARGE_MOS, 0},
+        {"charge_mos 0 u16 mask 0xF0 is 3", {0x1234}, CHARGE_MOS, 1},
+        {"cell_mv 0 u16 count 2 stride 2",
+         {3300, 1, 3301, 2},
+         (enum pack_value)(CELL_MV + 1),
+         3301},
+        {"cell_mv 0 u16 count 2 stride 3",
+         {3300, 1, 2, 3302},
+         (enum pack_value)(CELL_MV + 1),
+         3302},
+        {"voltage_v 0 u16 swapped scale 0.01", {0xCD14}, VOLTAGE_V, 53.25},
+        {"remaining_ah 0 u32 swapped scale 0.001", {0x0100, 0xA086}, REMAINING_AH, 100},
+        {"temp_c.1 0 s8 count 2 swapped", {0x15F6}, TEMP_C, -10},
+        {"balance_mask 0 u48", {0x8000, 0, 3}, BALANCE_MASK, 140737488355331.0},
+        {"balance_mask 0 u48low", {3, 0, 0x8000}, BALANCE_MASK, 140737488355331.0},
+        {"current_a 0 u16 scale 0.01 negative 1 2", {804, 2}, CURRENT_A, -8.04},
+        {"current_a 0 u16 scale 0.01 negative 1 2", {804, 3}, CURRENT_A, 8.04},
+        {"current_a 0 u16 scale 0.01 negative 1 bit 15", {804, 0x8000}, CURRENT_A, -8.04},
+        {"current_a 0 u16 scale 0.01 negative 1 bit 15", {804, 0x7FFF}, CURRENT_A, 8.04},
+        {"voltage_v 0 u16 exponent 3", {532, 0, 0, 0xFFFF}, VOLTAGE_V, 53.2},
+        {"voltage_v 0 u16 exponent 3", {53, 0, 0, 0}, VOLTAGE_V, 53},
+        {"full_ah 0 u16 exponent 3", {28, 0, 0, 1}, FULL_AH, 280},
+        {"voltage_v 0 u16 exponent 3", {53, 0, 0, 0x8000}, VOLTAGE_V, NAN}, /* SunSpec: none */
+        {"voltage_v 0 u16 exponent 3", {53, 0, 0, 11}, VOLTAGE_V, NAN},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[200];
@@ -161,6 +194,141 @@ static void test_rows(void **state)
             fail_msg("%s: %g", cases[i].row, pack.value[cases[i].id]);
         free(map);
     }
+}
+
+/* Four registers answered to the only read of a map. */
+static int answer_words(const char *text, const uint16_t words[4], struct pack *pack)
+{
+    struct mistakes mistakes = {0};
+    struct modbus_user *map = modbus_map_parse(text, "map", 1, &mistakes);
+    mistakes_print(&mistakes, text, stderr);
+    assert_non_null(map);
+    struct bms bms = new_bms(&modbus_user_driver);
+    bms.options.map = map;
+    struct bms_request request;
+    struct bytes answer = {.bytes = {1, 3, 8}, .size = 13};
+    for (unsigned n = 0; n < 4; n++)
+        put_be16(answer.bytes + 3 + 2 * n, words[n]);
+    put_le16(answer.bytes + 11, crc16_modbus(answer.bytes, 11));
+    pack_clear(pack);
+    unsigned step = 0;
+    while (map->reads[step].function == MODBUS_WRITE_MANY)
+        step++;
+    assert_true(bms.driver->build(&bms, step, &request));
+    int result = receive_all(&bms, &request, answer.bytes, answer.size, pack);
+    free(map);
+    return result;
+}
+
+static void test_texts(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *row;
+        uint16_t words[4];
+        const char *expected;
+    } cases[] = {
+        {"serial 0 text 2", {0x4142, 0x4344}, "ABCD"},
+        {"serial 0 text 2 swapped", {0x4241, 0x4443}, "ABCD"},
+        {"serial 0 u16", {1234}, "1234"},
+        {"serial 0 u32", {0x0001, 0x86A0}, "100000"},
+        {"serial 0 u48", {0x0123, 0x4567, 0x89AB}, "1250999896491"},
+        {"serial 0 u16 count 4", {5, 4810, 0, 7}, "5481007"},
+        {"serial 0 u16 count 2 stride 2", {48, 1, 52, 1}, "4852"},
+        {"firmware 0 u16 scale 0.01", {112}, "1.12"},
+        {"firmware 0 u16 mask 0xFF", {0x1270}, "112"},
+        {"serial 0 u16 min 1", {0}, ""},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack pack;
+        char text[100];
+        snprintf(text, sizeof text, "read holding 0 4\n%s\n", cases[i].row);
+        assert_int_equal(answer_words(text, cases[i].words, &pack), BMS_DONE);
+        if (strcmp(pack.text[cases[i].row[0] == 's' ? SERIAL : FIRMWARE], cases[i].expected) != 0)
+            fail_msg("%s: '%s', '%s'", cases[i].row, pack.text[SERIAL], pack.text[FIRMWARE]);
+    }
+}
+
+static void test_alarms(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *row;
+        uint16_t word;
+        bool active;
+    } cases[] = {
+        {"bit 3", 8, true},
+        {"bit 3", 0xFFF7, false},
+        {"bit 3 is 0", 0xFFF7, true},
+        {"bit 3 is 0", 8, false},
+        {"u16", 0, false},
+        {"u16", 0x8000, true},
+        {"u16 is 3", 3, true},
+        {"u16 is 3", 7, false},
+        {"u16 is 0", 0, true},
+        {"u16 mask 0x0300 is 2", 0xFEFF, true},
+        {"u16 mask 0x0300 is 2", 0xFFFF, false},
+        {"u16 mask 0x0F00", 0xF0FF, false},
+        {"u16 mask 0x0F00", 0x0100, true},
+        {"s16 min 60", 60, true},
+        {"s16 min 60", 59, false},
+        {"s16 max -10", 0xFFF5, true},
+        {"u16 swapped is 3", 0x0300, true},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pack pack;
+        char text[100];
+        snprintf(text, sizeof text,
+                 "read holding 0 4\nvoltage_v 1 u16\nalarm soc_low 0 %s warning\n", cases[i].row);
+        assert_int_equal(answer_words(text, (const uint16_t[]){cases[i].word, 53, 0, 0}, &pack),
+                         BMS_DONE);
+        assert_true(pack.alarms_known >> SOC_LOW & 1);
+        if ((pack.alarms_warning >> SOC_LOW & 1) != cases[i].active)
+            fail_msg("%s of %04x", cases[i].row, cases[i].word);
+    }
+}
+
+/* A reply in which an expected register reads something else is none: the device was not ready. */
+static void test_expected(void **state)
+{
+    (void) state;
+    static const char text[] =
+        "write 0x550 1 0x8100\nread holding 0 4\nexpect 1 0x8801\nvoltage_v 0 u16\n";
+    struct pack pack;
+    assert_int_equal(answer_words(text, (const uint16_t[]){53, 0x8801, 0, 0}, &pack), BMS_DONE);
+    assert_near(&pack, VOLTAGE_V, 53);
+    assert_int_equal(answer_words(text, (const uint16_t[]){53, 0x8800, 0, 0}, &pack), BMS_INVALID);
+    assert_unknown(&pack, VOLTAGE_V);
+}
+
+static void test_write(void **state)
+{
+    (void) state;
+    struct mistakes mistakes = {0};
+    struct modbus_user *map = modbus_map_parse(
+        "head 0xA5 0x5A\nwrite 0x550 1 0x8100\nread holding 0 4\nvoltage_v 0 u16\n", "map", 1,
+        &mistakes);
+    assert_non_null(map);
+    struct bms bms = new_bms(&modbus_user_driver);
+    bms.options.map = map;
+    struct bms_request request;
+    struct bms_output out;
+    struct pack pack, told;
+    pack_clear(&pack);
+    pack_clear(&told);
+    assert_true(bms.driver->build(&bms, 0, &request));
+    assert_bytes(request.bytes, 13, "A5 5A 01 10 05 50 00 02 04 00 01 81 00");
+    assert_int_equal(request.size, 15);
+    for (size_t size = 1; size < request.size; size++)
+        assert_int_equal(bms.driver->emulate(&bms, &told, request.bytes, size, &out), 0);
+    assert_int_equal(bms.driver->emulate(&bms, &told, request.bytes, request.size, &out), 15);
+    assert_bytes(out.bytes, 8, "A5 5A 01 10 05 50 00 02");
+    assert_int_equal(receive_all(&bms, &request, request.bytes, request.size, &pack), BMS_FOREIGN);
+    assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), BMS_DONE);
+    out.bytes[5]++; /* another register */
+    put_le16(out.bytes + 8, crc16_modbus(out.bytes + 2, 6));
+    assert_int_equal(receive_all(&bms, &request, out.bytes, out.size, &pack), NOTHING);
+    free(map);
 }
 
 static void test_mistakes(void **state)
@@ -200,11 +368,35 @@ static void test_mistakes(void **state)
         {"read coils 0 4\nvoltage_v 0 u16\n", "register 0 is in no 'read'"},
         {"read holding 0 4\ncharge_mos 0 bit 16\n", "'16' is no bit"},
         {"read holding 0 4\ncharge_mos 0 bit 1 scale 2\n", "no meaning for a bit"},
-        {"read holding 0 4\nserial 0 u16\n", "serial is text"},
+        {"read holding 0 4\nserial 0 bit 1\n", "serial is text"},
+        {"read holding 0 4\ncharge_mos 0 bit 1 is 2\n", "expected a whole number from 0 to 1"},
+        {"read holding 0 4\nvoltage_v 0 u32 mask 0xFF\n", "'mask' has no meaning for this type"},
+        {"read holding 0 4\nvoltage_v 0 u16 mask 0\n", "'0' is no mask"},
+        {"read holding 0 4\ncell_mv 0 u32 count 2 stride 1\n", "from 2 to 255"},
+        {"read holding 0 4\ncell_mv 0 u16 count 3 stride 2\n", "cell_mv.1: register 0 or one of"},
+        {"read holding 0 4\nread holding 8 1\ncurrent_a 0 u16 negative 8 1\n",
+         "current_a: register 8 is not in the same 'read'"},
+        {"read holding 0 4\ncurrent_a 0 u16 negative 9 bit 1\n", "register 9 is in no 'read'"},
+        {"read holding 0 4\ncurrent_a 0 u16 negative 1 bit 16\n", "'16' is no bit"},
+        {"read holding 0 4\ncurrent_a 0 u16 exponent 4\n", "register 4 is in no 'read'"},
+        {"read holding 0 4\nbalance_mask 2 u48\n", "register 2 or one of those behind it"},
+        {"read holding 0 4\nvoltage_v 0 u16\nexpect 4 1\n", "expect: register 4"},
+        {"read holding 0 4\nexpect 0\n", "'' is no value"},
+        {"read holding 0 4\nexpect 0 1 2\n", "'2' is too much"},
+        {"write 0 1\n", "no 'read' row"},
+        {"write 0\n", "expected 'write REGISTER VALUE'"},
+        {"write 0 1 2 3 4 5 6 7 8 9\n", "with 1 to 8 values"},
+        {"write 0 65536\n", "'65536' is no value"},
+        {"head\n", "expected one 'head'"},
+        {"head 1\nhead 2\n", "expected one 'head'"},
+        {"head 256\n", "'256' is no byte"},
+        {"read holding 0 4\nalarm soc_low 0 u32 warning\n", "an alarm is in one register"},
+        {"read holding 0 4\nalarm soc_low 0 u16 is 3\n", "no level at the end"},
+        {"read holding 0 4\nalarm soc_low 0 u16 scale 3 warning\n", "'scale' is not known"},
         {"read holding 0 4\nvoltage_v 0 text 2\n", "voltage_v is a number"},
         {"read holding 0 4\nvoltage_v 0 u16 min 3 max 2\n", "min is above max"},
         {"read holding 0 4\nalarm soc_lo 0 bit 1 warning\n", "did you mean 'soc_low'?"},
-        {"read holding 0 4\nalarm soc_low 0 bit 1 loud\n", "'loud' is no level"},
+        {"read holding 0 4\nalarm soc_low 0 bit 1 loud\n", "'loud' is not known"},
         {"read holding 0 4\nalarm soc_low 0 bit 1 warning x\n", "'x' is too much"},
         {"read holding 0 4\nvoltage_v 0 u16\nalarm soc_low 4 bit 1 warning\n",
          "soc_low: register 4"},
@@ -352,7 +544,9 @@ int main(void)
         cmocka_unit_test(test_windows), cmocka_unit_test(test_example),
         cmocka_unit_test(test_rows),    cmocka_unit_test(test_mistakes),
         cmocka_unit_test(test_limits),  cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_reload),  cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_alarms),  cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "bms/checksum.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define CRC_SIZE 2
@@ -22,6 +23,7 @@
 #define CELL_MOST_MV 5000
 #define SUM_OFF_PER_CELL_V 0.01
 #define SUM_OFF_PART 0.03
+#define POWER_MOST 10 /* of ten, that a register can scale a value by */
 
 static bool reads_bits(unsigned function)
 {
@@ -239,32 +241,99 @@ static double float_of(uint32_t pattern)
     return (double) number;
 }
 
-static double two_words(const struct modbus_window *window, unsigned type, unsigned reg)
+unsigned modbus_width(unsigned type)
 {
-    uint32_t pattern = modbus_long(window, reg);
-    if (type >= MODBUS_U32_LOW)
-        pattern = pattern << 16 | pattern >> 16;
-    if (type == MODBUS_F32 || type == MODBUS_F32_LOW)
-        return float_of(pattern);
-    bool is_signed = type == MODBUS_S32 || type == MODBUS_S32_LOW;
-    return is_signed ? (double) (int32_t) pattern : (double) pattern;
+    if (type == MODBUS_U48 || type == MODBUS_U48_LOW)
+        return 3;
+    return type >= MODBUS_U32 && type <= MODBUS_F32_LOW ? 2 : 1;
+}
+
+bool modbus_low_first(unsigned type)
+{
+    return (type >= MODBUS_U32_LOW && type <= MODBUS_F32_LOW) || type == MODBUS_U48_LOW;
+}
+
+unsigned modbus_step(const struct modbus_value *row)
+{
+    return row->stride > 0 ? row->stride : modbus_width(row->type);
+}
+
+unsigned modbus_registers(const struct modbus_value *row)
+{
+    unsigned count = row->count > 0 ? row->count : 1;
+    if (row->type == MODBUS_S8)
+        return (count + 1) / 2;
+    return (count - 1) * modbus_step(row) + modbus_width(row->type);
+}
+
+/* The register with its bytes in order, and the bits alone that are the number. */
+static unsigned word_of(const struct modbus_window *window, const struct modbus_value *row,
+                        unsigned reg)
+{
+    unsigned word = modbus_word(window, reg);
+    if (row->swapped)
+        word = (word >> 8 | word << 8) & 0xFFFF;
+    if (row->mask)
+        word = (word & row->mask) / (row->mask & (0u - row->mask));
+    return word;
+}
+
+static double integer_at(const struct modbus_window *window, const struct modbus_value *row,
+                         unsigned reg)
+{
+    const unsigned width = modbus_width(row->type);
+    uint64_t number = 0;
+    for (unsigned i = 0; i < width; i++)
+        number |= (uint64_t) word_of(window, row, reg + i)
+                  << 16 * (modbus_low_first(row->type) ? i : width - 1 - i);
+    if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW)
+        return float_of((uint32_t) number);
+    if (row->type != MODBUS_S16 && row->type != MODBUS_S32 && row->type != MODBUS_S32_LOW)
+        return (double) number;
+    uint64_t full = UINT64_C(1) << 16 * width; /* one more than the largest number */
+    if (row->mask)
+        full = row->mask / (row->mask & (0u - row->mask)) + UINT64_C(1);
+    return 2 * number >= full ? (double) number - (double) full : (double) number;
 }
 
 /* Number n of a run, from 0; NaN: it is not in this window. */
-static double raw_at(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
+static double number_at(const struct modbus_window *window, const struct modbus_value *row,
+                        unsigned n)
 {
-    unsigned width = row->type >= MODBUS_U32 && row->type <= MODBUS_F32_LOW ? 2 : 1;
-    unsigned reg = row->reg + (row->type == MODBUS_S8 ? n / 2 : n * width);
+    unsigned reg = row->reg + (row->type == MODBUS_S8 ? n / 2 : n * modbus_step(row));
     if (row->type == MODBUS_BIT)
         return has_bit(window, reg, row->bit) ? get_bit(window, reg, row->bit) : (double) NAN;
-    if (!modbus_has(window, reg, width))
+    if (!modbus_has(window, reg, modbus_width(row->type)))
         return (double) NAN;
-    if (width == 2)
-        return two_words(window, row->type, reg);
-    uint16_t word = modbus_word(window, reg);
-    if (row->type == MODBUS_S8)
-        return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
-    return row->type == MODBUS_S16 ? (double) (int16_t) word : (double) word;
+    if (row->type != MODBUS_S8)
+        return integer_at(window, row, reg);
+    unsigned word = word_of(window, row, reg);
+    return (int8_t) (n % 2 == 0 ? word >> 8 : word & 0xFF);
+}
+
+static double raw_at(const struct modbus_window *window, const struct modbus_value *row, unsigned n)
+{
+    double number = number_at(window, row, n);
+    return row->matched && !isnan(number) ? number == row->match : number;
+}
+
+/* What other registers do to a value: its sign, its power of ten. NaN: no such register here, or no
+ * such power. */
+static double factor_of(const struct modbus_window *window, const struct modbus_value *row)
+{
+    double factor = 1;
+    if (row->sign_mask) {
+        if (!modbus_has(window, row->sign_reg, 1))
+            return (double) NAN;
+        factor = (modbus_word(window, row->sign_reg) & row->sign_mask) == row->sign ? -1 : 1;
+    }
+    if (row->scaled) {
+        if (!modbus_has(window, row->exponent, 1))
+            return (double) NAN;
+        int power = (int16_t) modbus_word(window, row->exponent);
+        factor *= power >= -POWER_MOST && power <= POWER_MOST ? pow(10, power) : (double) NAN;
+    }
+    return factor;
 }
 
 static bool is_there(const struct modbus_value *row, double raw)
@@ -272,12 +341,17 @@ static bool is_there(const struct modbus_value *row, double raw)
     return (row->lowest == 0 && row->highest == 0) || (raw >= row->lowest && raw <= row->highest);
 }
 
+static double scale(const struct modbus_value *row, double raw)
+{
+    return (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
+}
+
 static void take_number(const struct bms *bms, const struct modbus_value *row, unsigned n,
-                        double raw, struct pack *pack)
+                        double raw, double factor, struct pack *pack)
 {
     enum pack_value id = (enum pack_value)(row->id + n);
-    double value = (raw + row->offset) / (row->divisor != 0 ? row->divisor : 1);
-    if (!is_there(row, raw))
+    double value = scale(row, raw) * factor;
+    if (!is_there(row, raw) || isnan(value))
         pack_unset(pack, id);
     else if (id == CURRENT_A)
         bms_set_current(bms, pack, value);
@@ -302,10 +376,35 @@ static unsigned length_of(const struct modbus_window *window, const struct modbu
 static void take_text(const struct modbus_window *window, const struct modbus_value *row,
                       struct pack *pack)
 {
+    uint8_t text[2 * UINT8_MAX];
     unsigned count = row->count > 0 ? row->count : 1;
-    if (modbus_has(window, row->reg, count))
-        pack_set_text(pack, (enum pack_text) row->id, window->data + 2 * (row->reg - window->start),
-                      2 * count);
+    if (!modbus_has(window, row->reg, count))
+        return;
+    for (unsigned i = 0; i < count; i++)
+        put_be16(text + 2 * i, word_of(window, row, row->reg + i));
+    pack_set_text(pack, (enum pack_text) row->id, text, 2 * count);
+}
+
+/* A serial number of numbers. */
+static void take_digits(const struct modbus_window *window, const struct modbus_value *row,
+                        struct pack *pack)
+{
+    char text[TEXT_SIZE] = "";
+    size_t used = 0;
+    for (unsigned n = 0; n < length_of(window, row); n++) {
+        double raw = raw_at(window, row, n);
+        if (isnan(raw))
+            return;
+        if (!is_there(row, raw)) {
+            used = 0;
+            break;
+        }
+        int size = snprintf(text + used, sizeof text - used, "%.15g", scale(row, raw));
+        if (size < 0 || (size_t) size >= sizeof text - used)
+            return;
+        used += (size_t) size;
+    }
+    pack_set_text(pack, (enum pack_text) row->id, (const uint8_t *) text, used);
 }
 
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
@@ -313,15 +412,16 @@ void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t 
 {
     for (size_t i = 0; i < count; i++) {
         const struct modbus_value *row = &rows[i];
-        if (row->type == MODBUS_TEXT) {
-            take_text(window, row, pack);
+        if (row->type == MODBUS_TEXT || row->digits) {
+            (row->digits ? take_digits : take_text)(window, row, pack);
             continue;
         }
         unsigned length = length_of(window, row);
+        double factor = factor_of(window, row);
         for (unsigned n = 0; n < length; n++) {
             double raw = raw_at(window, row, n);
             if (!isnan(raw))
-                take_number(bms, row, n, raw, pack);
+                take_number(bms, row, n, raw, factor, pack);
         }
     }
 }
@@ -342,19 +442,29 @@ bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned
 
 /* ---- alarms ---- */
 
+static void take_alarm(struct pack *pack, bool *first, uint8_t alarm, uint8_t level, bool active)
+{
+    if (*first)
+        pack_clear_alarms(pack);
+    *first = false;
+    pack_alarm_at(pack, (enum pack_alarm) alarm, level, active);
+}
+
 static void take_alarms(const struct modbus_map *map, const struct modbus_window *window,
                         struct pack *pack)
 {
     bool first = true;
     for (size_t i = 0; i < map->alarm_count; i++) {
         const struct modbus_alarm *row = &map->alarms[i];
-        if (!has_bit(window, row->reg, row->bit))
-            continue;
-        if (first)
-            pack_clear_alarms(pack);
-        first = false;
-        pack_alarm_at(pack, (enum pack_alarm) row->alarm, row->level,
-                      get_bit(window, row->reg, row->bit));
+        if (has_bit(window, row->reg, row->bit))
+            take_alarm(pack, &first, row->alarm, row->level, get_bit(window, row->reg, row->bit));
+    }
+    for (size_t i = 0; i < map->test_count; i++) {
+        const struct modbus_test *row = &map->tests[i];
+        double raw = raw_at(window, &row->value, 0);
+        if (!isnan(raw))
+            take_alarm(pack, &first, row->alarm, row->level,
+                       raw != 0 && is_there(&row->value, raw));
     }
     for (unsigned i = 0; !first && i < map->raw_count; i++)
         if (modbus_has(window, map->raw_first + i, 1))

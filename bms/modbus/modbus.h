@@ -45,12 +45,15 @@ enum modbus_type {
     MODBUS_U32_LOW,
     MODBUS_S32_LOW,
     MODBUS_F32_LOW,
-    MODBUS_S8,  /* two numbers to a register, the first in the high byte */
-    MODBUS_BIT, /* 1 when `bit` of the register, or the coil, is set */
-    MODBUS_TEXT /* two characters to a register; `id` is an enum pack_text */
+    MODBUS_S8,   /* two numbers to a register, the first in the high byte */
+    MODBUS_BIT,  /* 1 when `bit` of the register, or the coil, is set */
+    MODBUS_TEXT, /* two characters to a register; `id` is an enum pack_text */
+    MODBUS_U48,  /* three registers */
+    MODBUS_U48_LOW
 };
 
-/* One value, or a run of cells or sensors: value = (raw + offset) / divisor. */
+/* One value, or a run of cells or sensors: value = (raw + offset) / divisor. What only maps of users
+ * need stands at the end. */
 struct modbus_value {
     uint16_t reg;
     uint8_t type;     /* enum modbus_type */
@@ -61,12 +64,30 @@ struct modbus_value {
     double offset;
     double divisor;         /* 0: 1 */
     double lowest, highest; /* raw values outside mean "not there"; both 0: there are none such */
+
+    uint16_t mask;  /* of a type with one register: the bits that are the number; 0: all */
+    uint16_t match; /* if `matched`: raw is 1 where the number is this one, else 0 */
+    bool matched;
+    bool swapped;   /* the low byte of each register comes first */
+    bool digits;    /* `id` is an enum pack_text: the numbers of the run, one behind the other */
+    bool scaled;    /* `exponent` is a register: the value is multiplied by 10 to that power */
+    uint8_t stride; /* registers from one number of a run to the next; 0: they touch */
+    uint16_t exponent;
+    uint16_t sign_reg, sign_mask,
+        sign; /* negative where sign_reg & sign_mask is sign; mask 0: none */
 };
 
 /* One bit that is an alarm; several rows may name the same one. */
 struct modbus_alarm {
     uint16_t reg;
     uint8_t bit; /* MODBUS_COIL: reg is a coil */
+    uint8_t alarm;
+    uint8_t level;
+};
+
+/* A number that is an alarm where it is not 0. */
+struct modbus_test {
+    struct modbus_value value; /* without its id */
     uint8_t alarm;
     uint8_t level;
 };
@@ -83,6 +104,8 @@ struct modbus_map {
     size_t value_count;
     const struct modbus_alarm *alarms;
     size_t alarm_count;
+    const struct modbus_test *tests; /* further ones */
+    size_t test_count;
     uint16_t raw_first, raw_count; /* registers that are the raw alarm words */
 
     /** Whether a reply can be what this protocol has there: BMS_DONE, or BMS_INVALID when another
@@ -93,6 +116,14 @@ struct modbus_map {
     /** Takes what the tables cannot say. NULL: nothing. */
     void (*rest)(struct bms *bms, const struct modbus_window *window, struct pack *pack);
 };
+
+/** How many registers one number of a type takes, how far the next one of a run is, and how many the whole row. */
+unsigned modbus_width(unsigned type);
+unsigned modbus_step(const struct modbus_value *row);
+unsigned modbus_registers(const struct modbus_value *row);
+
+/** Whether the low word of a type comes first. */
+bool modbus_low_first(unsigned type);
 
 /** Takes what a window holds of some values, for what depends on a layout. */
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,

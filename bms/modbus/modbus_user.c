@@ -5,7 +5,10 @@
  */
 #include "modbus_user.h"
 
+#include "bms/bytes.h"
+
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SLOW_S 60
@@ -19,14 +22,63 @@ static const struct bms_step plan[2 * MODBUS_USER_READS] = {
 };
 // clang-format on
 
+static void write_words(uint8_t address, const struct bms_read *read, const uint16_t *words,
+                        struct bms_request *request)
+{
+    uint8_t *bytes = request->bytes;
+    modbus_read(address, MODBUS_WRITE_MANY, read->start, read->count, request);
+    bytes[6] = (uint8_t) (2 * read->count);
+    for (unsigned i = 0; i < read->count; i++)
+        put_be16(bytes + 7 + 2 * i, words[i]);
+    request->size = modbus_put_crc(bytes, 7 + 2 * (size_t) read->count);
+}
+
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     const struct modbus_user *user = bms->options.map;
     if (!user || user->reads[step].count == 0)
         return false;
     const struct bms_read *read = &user->reads[step];
-    modbus_read((uint8_t) bms_address(bms), read->function, read->start, read->count, request);
+    const uint8_t address = (uint8_t) bms_address(bms);
+    if (read->function == MODBUS_WRITE_MANY)
+        write_words(address, read, user->written[step], request);
+    else
+        modbus_read(address, read->function, read->start, read->count, request);
+    memmove(request->bytes + user->head_size, request->bytes, request->size);
+    memcpy(request->bytes, user->head, user->head_size);
+    request->size += user->head_size;
     return true;
+}
+
+/* The request without the bytes before it, which replies have as well: those are noise. */
+static struct bms_request without_head(const struct bms *bms, const struct bms_request *request)
+{
+    const struct modbus_user *user = bms->options.map;
+    struct bms_request inner = *request;
+    if (!user || inner.size < user->head_size ||
+        memcmp(inner.bytes, user->head, user->head_size) != 0)
+        return inner;
+    inner.size -= user->head_size;
+    memmove(inner.bytes, inner.bytes + user->head_size, inner.size);
+    return inner;
+}
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    const struct bms_request inner = without_head(bms, request);
+    return modbus_frame(bms, &inner, bytes, size);
+}
+
+/* Of a device that is not ready yet, or of another one. */
+static enum bms_result check(struct bms *bms, const struct modbus_window *window)
+{
+    const struct modbus_user *user = bms->options.map;
+    for (size_t i = 0; i < user->expected_count; i++)
+        if (modbus_has(window, user->expected[i].reg, 1) &&
+            modbus_word(window, user->expected[i].reg) != user->expected[i].value)
+            return BMS_INVALID;
+    return BMS_DONE;
 }
 
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
@@ -38,30 +90,17 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     const struct modbus_map map = {
         .values = user->values,
         .value_count = user->value_count,
-        .alarms = user->alarms,
-        .alarm_count = user->alarm_count,
+        .tests = user->alarms,
+        .test_count = user->alarm_count,
         .raw_first = user->raw_first,
         .raw_count = user->raw_count,
+        .check = check,
     };
-    return modbus_decode(bms, &map, request, frame, size, pack);
+    const struct bms_request inner = without_head(bms, request);
+    return modbus_decode(bms, &map, &inner, frame, size, pack);
 }
 
 /* ---- the other side: a board that has what the map says ---- */
-
-static bool is_wide(const struct modbus_value *row)
-{
-    return row->type == MODBUS_U32 || row->type == MODBUS_S32 || row->type == MODBUS_F32 ||
-           row->type == MODBUS_U32_LOW || row->type == MODBUS_S32_LOW ||
-           row->type == MODBUS_F32_LOW;
-}
-
-static unsigned registers_of(const struct modbus_value *row)
-{
-    unsigned count = row->count ? row->count : 1;
-    if (row->type == MODBUS_S8)
-        return (count + 1) / 2;
-    return is_wide(row) ? 2 * count : count;
-}
 
 /* The number that stands for a value; one that is not known is a number that means that, if there is any. */
 static double raw_of(const struct modbus_value *row, const struct pack *told, unsigned n)
@@ -69,26 +108,33 @@ static double raw_of(const struct modbus_value *row, const struct pack *told, un
     const enum pack_value id = (enum pack_value)(row->id + n);
     const double divisor = row->divisor != 0 ? row->divisor : 1;
     const bool bounded = row->lowest != 0 || row->highest != 0;
+    if (row->digits)
+        return n == 0 ? strtod(told->text[row->id], NULL) * divisor - row->offset : 0;
+    if (row->matched)
+        return pack_known(told, id) && told->value[id] > 0 ? row->match : row->match == 0;
+    if (pack_known(told, id) && row->sign_mask)
+        return fabs(told->value[id]) * divisor - row->offset;
     if (pack_known(told, id))
         return told->value[id] * divisor - row->offset;
     return bounded && row->lowest <= 0 && row->highest >= 0 ? row->lowest - 1 : 0;
 }
 
-/* One of the two words of a value of 32 bits. */
-static unsigned wide_word(const struct modbus_value *row, double raw, unsigned half)
+/* One register of a number of several, the first one is 0. */
+static unsigned wide_word(const struct modbus_value *row, double raw, unsigned n)
 {
-    const bool low_first =
-        row->type == MODBUS_U32_LOW || row->type == MODBUS_S32_LOW || row->type == MODBUS_F32_LOW;
-    uint32_t bits;
+    const unsigned width = modbus_width(row->type);
+    const double most = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW
+                            ? INT32_MAX
+                            : pow(2, 16 * (int) width) - 1;
+    const double least = row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW ? INT32_MIN : 0;
+    uint64_t bits = (uint64_t) (int64_t) fmax(fmin(round(raw), most), least);
     if (row->type == MODBUS_F32 || row->type == MODBUS_F32_LOW) {
         const float number = (float) raw;
-        memcpy(&bits, &number, sizeof bits);
-    } else if (row->type == MODBUS_S32 || row->type == MODBUS_S32_LOW) {
-        bits = (uint32_t) (int32_t) fmax(fmin(round(raw), INT32_MAX), INT32_MIN);
-    } else {
-        bits = (uint32_t) fmax(fmin(round(raw), UINT32_MAX), 0);
+        uint32_t pattern;
+        memcpy(&pattern, &number, sizeof pattern);
+        bits = pattern;
     }
-    return (half == 0) != low_first ? bits >> 16 : bits & 0xFFFF;
+    return bits >> 16 * (modbus_low_first(row->type) ? n : width - 1 - n) & 0xFFFF;
 }
 
 static unsigned byte_of(const struct modbus_value *row, const struct pack *told, unsigned n)
@@ -98,21 +144,89 @@ static unsigned byte_of(const struct modbus_value *row, const struct pack *told,
     return (uint8_t) (int8_t) fmax(fmin(round(raw_of(row, told, n)), INT8_MAX), INT8_MIN);
 }
 
+static unsigned unit_of(unsigned mask)
+{
+    return mask ? mask & (0u - mask) : 1;
+}
+
+/* What a number of at most 16 bits has in its register. */
+static unsigned short_word(const struct modbus_value *row, double raw)
+{
+    if (row->type == MODBUS_BIT)
+        return raw > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0;
+    const unsigned mask = row->mask ? row->mask : 0xFFFF, unit = unit_of(row->mask);
+    const double full = mask / unit + 1.0;
+    if (row->type == MODBUS_S16)
+        raw = fmax(fmin(round(raw), full / 2 - 1), -full / 2);
+    else
+        raw = fmax(fmin(round(raw), full - 1), 0);
+    return (unsigned) (int) raw * unit & mask;
+}
+
+static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
+{
+    return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
+}
+
 /* What one row has in its n-th register. */
 static unsigned word_of(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
     if (row->type == MODBUS_TEXT)
-        return (unsigned) modbus_told_text(told, (enum pack_text) row->id, 2 * n);
-    if (row->type == MODBUS_BIT)
-        return raw_of(row, told, n) > 0 ? row->bit == MODBUS_COIL ? 1 : 1u << row->bit : 0;
+        return swap_bytes(row, (unsigned) modbus_told_text(told, (enum pack_text) row->id, 2 * n));
     if (row->type == MODBUS_S8)
-        return byte_of(row, told, 2 * n) << 8 | byte_of(row, told, 2 * n + 1);
-    if (is_wide(row))
-        return wide_word(row, raw_of(row, told, n / 2), n % 2);
-    const double raw = round(raw_of(row, told, n));
-    if (row->type == MODBUS_S16)
-        return (uint16_t) (int16_t) fmax(fmin(raw, INT16_MAX), INT16_MIN);
-    return (uint16_t) fmax(fmin(raw, UINT16_MAX), 0);
+        return swap_bytes(row, byte_of(row, told, 2 * n) << 8 | byte_of(row, told, 2 * n + 1));
+    const unsigned step = modbus_step(row), width = modbus_width(row->type);
+    const double raw = raw_of(row, told, n / step);
+    if (n % step >= width)
+        return 0;
+    return swap_bytes(row, width > 1 ? wide_word(row, raw, n % step) : short_word(row, raw));
+}
+
+/* The register that says whether a value is negative. */
+static unsigned sign_word(const struct modbus_value *row, const struct pack *told, unsigned reg)
+{
+    if (!row->sign_mask || row->sign_reg != reg)
+        return 0;
+    const bool negative = told->value[row->id] < 0;
+    return negative ? row->sign : row->sign == 0 ? unit_of(row->sign_mask) : 0;
+}
+
+static bool is_active(const struct pack *told, const struct modbus_test *row)
+{
+    uint32_t active = row->level == ALARM_WARNING ? told->alarms_warning : told->alarms_protection;
+    return active >> row->alarm & 1;
+}
+
+static unsigned alarm_bits(const struct modbus_value *value)
+{
+    if (value->type == MODBUS_BIT)
+        return value->bit == MODBUS_COIL ? 1 : 1u << value->bit;
+    return value->mask ? value->mask : 0xFFFF;
+}
+
+/* An alarm is told once at each level, the first row for some bits has them. */
+static unsigned alarm_word(const struct modbus_user *user, const struct pack *told, unsigned reg)
+{
+    uint32_t seen[2] = {0, 0};
+    unsigned taken = 0, word = 0;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < user->alarm_count; i++) {
+            const struct modbus_test *row = &user->alarms[i];
+            const struct modbus_value *value = &row->value;
+            uint32_t *before = &seen[row->level == ALARM_WARNING];
+            const bool active = is_active(told, row) && !(*before >> row->alarm & 1);
+            if (pass == 0 && active)
+                *before |= 1u << row->alarm;
+            if (value->reg != reg || (pass == 0) != active || (taken & alarm_bits(value)))
+                continue;
+            double least = isfinite(value->lowest) && value->lowest > 1 ? value->lowest : 1;
+            double raw = value->matched ? active ? value->match : value->match == 0
+                         : active       ? least
+                                        : 0;
+            taken |= active ? alarm_bits(value) : 0;
+            word |= swap_bytes(value, short_word(value, raw));
+        }
+    return word;
 }
 
 static bool is_read(const struct modbus_user *user, unsigned function, unsigned reg)
@@ -144,19 +258,43 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
     const bool coils = function == MODBUS_COILS || function == MODBUS_DISCRETE;
     if (!user || !is_read(user, function, reg))
         return -1;
+    for (size_t i = 0; i < user->expected_count; i++)
+        if (!coils && user->expected[i].reg == reg)
+            return user->expected[i].value;
     unsigned word = 0;
     bool valued = false;
     for (size_t i = 0; i < user->value_count; i++) {
         const struct modbus_value *row = &user->values[i];
         const bool coil = row->type == MODBUS_BIT && row->bit == MODBUS_COIL;
-        if (coil != coils || reg < row->reg || reg - row->reg >= registers_of(row))
+        word |= coils ? 0 : sign_word(row, told, reg);
+        if (coil != coils || reg < row->reg || reg - row->reg >= modbus_registers(row))
             continue;
         word |= word_of(row, told, reg - row->reg);
         valued = true;
     }
     if (!valued && !coils)
         word = counted_by(user, told, reg);
-    return (int32_t) (word | modbus_told_alarms(user->alarms, user->alarm_count, reg, told));
+    return (int32_t) (word | alarm_word(user, told, reg));
+}
+
+/* What the map writes is taken and forgotten. */
+static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t size, size_t *used,
+                         struct bms_output *out)
+{
+    const struct modbus_user *user = bms->options.map;
+    for (unsigned i = 0; user && i < MODBUS_USER_READS; i++) {
+        struct bms_request request;
+        if (user->reads[i].function != MODBUS_WRITE_MANY)
+            continue;
+        write_words((uint8_t) bms_address(bms), &user->reads[i], user->written[i], &request);
+        if (size < request.size || memcmp(bytes, request.bytes, request.size) != 0)
+            continue;
+        memcpy(out->bytes, bytes, 6);
+        out->size = modbus_put_crc(out->bytes, 6);
+        *used = request.size;
+        return true;
+    }
+    return false;
 }
 
 static const struct modbus_board board = {
@@ -167,7 +305,23 @@ static const struct modbus_board board = {
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
-    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+    const struct modbus_user *user = bms->options.map;
+    const size_t head = user ? user->head_size : 0;
+    out->size = 0;
+    if (memcmp(bytes, user ? user->head : bytes, size < head ? size : head) != 0)
+        return 1;
+    if (size <= head)
+        return 0;
+    size_t used = 0;
+    if (!answer_write(bms, bytes + head, size - head, &used, out))
+        used = modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes + head,
+                              size - head, out);
+    if (head > 0 && out->size > 0) {
+        memmove(out->bytes + head, out->bytes, out->size);
+        memcpy(out->bytes, user->head, head);
+        out->size += head;
+    }
+    return used > 0 ? head + used : 0;
 }
 
 const struct bms_driver modbus_user_driver = {
@@ -186,7 +340,7 @@ const struct bms_driver modbus_user_driver = {
     .plan = plan,
     .steps = 2 * MODBUS_USER_READS,
     .build = build,
-    .frame = modbus_frame,
+    .frame = find_frame,
     .question = modbus_question,
     .decode = decode,
     .finish = modbus_finish,

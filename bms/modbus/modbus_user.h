@@ -11,13 +11,23 @@
 #define MODBUS_USER_READS 8 /* of each kind: in each cycle, and once a minute */
 #define MODBUS_USER_VALUES 128
 #define MODBUS_USER_ALARMS 96
+#define MODBUS_USER_WORDS 8    /* that one request writes */
+#define MODBUS_USER_EXPECTED 8 /* registers that must read something */
+#define MODBUS_USER_HEAD 4     /* bytes before each request */
 
 struct modbus_user {
-    struct bms_read
-        reads[2 * MODBUS_USER_READS]; /* the slow ones in the second half; count 0: none */
+    /* The slow ones in the second half; count 0: none. Of function MODBUS_WRITE_MANY: a write. */
+    struct bms_read reads[2 * MODBUS_USER_READS];
+    uint16_t written[MODBUS_USER_READS][MODBUS_USER_WORDS]; /* by those of the first half */
+    struct {
+        uint16_t reg, value;
+    } expected[MODBUS_USER_EXPECTED]; /* a reply with another value there is none */
+    size_t expected_count;
+    uint8_t head[MODBUS_USER_HEAD];
+    size_t head_size;
     struct modbus_value values[MODBUS_USER_VALUES];
     size_t value_count;
-    struct modbus_alarm alarms[MODBUS_USER_ALARMS];
+    struct modbus_test alarms[MODBUS_USER_ALARMS];
     size_t alarm_count;
     uint16_t raw_first, raw_count;
     uint64_t contents; /* differs where the file did */

@@ -5,6 +5,8 @@
 #include "base/regular.h"
 #include "base/suggest.h"
 
+#include "bms/count.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -21,6 +23,7 @@
 struct reader {
     struct modbus_user *map;
     unsigned fast, slow; /* reads so far */
+    bool head;           /* there was one */
     const char *name;    /* of the file */
     unsigned row;
     unsigned line; /* of the configuration */
@@ -129,6 +132,66 @@ static void read_row(struct reader *reader)
         .function = (uint8_t) function, .start = (uint16_t) start, .count = (uint16_t) count};
 }
 
+/* ---- write REGISTER VALUE…, expect REGISTER VALUE, head BYTE… ---- */
+
+static void write_row(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    long reg, value;
+    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg))
+        return;
+    if (reader->count < 3 || reader->count > 2 + MODBUS_USER_WORDS) {
+        complain(reader, "expected 'write REGISTER VALUE' with 1 to %d values", MODBUS_USER_WORDS);
+        return;
+    }
+    if (reader->fast == MODBUS_USER_READS) {
+        complain(reader, "more than %d reads and writes", MODBUS_USER_READS);
+        return;
+    }
+    for (unsigned n = 2; n < reader->count; n++) {
+        if (!take_whole(reader, n, "value", 0, UINT16_MAX, &value))
+            return;
+        map->written[reader->fast][n - 2] = (uint16_t) value;
+    }
+    map->reads[reader->fast++] = (struct bms_read){.function = MODBUS_WRITE_MANY,
+                                                   .start = (uint16_t) reg,
+                                                   .count = (uint16_t) (reader->count - 2)};
+}
+
+static void expect_row(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    long reg, value;
+    if (!take_whole(reader, 1, "register", 0, REGISTERS - 1, &reg) ||
+        !take_whole(reader, 2, "value", 0, UINT16_MAX, &value))
+        return;
+    if (reader->count > 3) {
+        complain(reader, "'%s' is too much", word_at(reader, 3));
+    } else if (map->expected_count == MODBUS_USER_EXPECTED) {
+        complain(reader, "more than %d 'expect'", MODBUS_USER_EXPECTED);
+    } else {
+        map->expected[map->expected_count].reg = (uint16_t) reg;
+        map->expected[map->expected_count++].value = (uint16_t) value;
+    }
+}
+
+static void head_row(struct reader *reader)
+{
+    struct modbus_user *map = reader->map;
+    long byte;
+    if (reader->head || reader->count < 2 || reader->count > 1 + MODBUS_USER_HEAD) {
+        complain(reader, "expected one 'head' with 1 to %d bytes, such as 'head 0xA5 0xA5'",
+                 MODBUS_USER_HEAD);
+        return;
+    }
+    reader->head = true;
+    for (unsigned n = 1; n < reader->count; n++) {
+        if (!take_whole(reader, n, "byte", 0, UINT8_MAX, &byte))
+            return;
+        map->head[map->head_size++] = (uint8_t) byte;
+    }
+}
+
 /* ---- NAME REGISTER TYPE [scale X] [offset X] [count N] [counted R] [min A] [max B] ---- */
 
 /* A number or text of a pack; MAX_CELLS and MAX_TEMPS follow from the first one. */
@@ -158,7 +221,8 @@ static void complain_of_name(struct reader *reader, const char *name)
 {
     struct suggest suggest;
     char hint[SUGGEST_HINT_SIZE];
-    static const char *const words[] = {"read", "alarm", "raw", "cell_mv", "temp_c"};
+    static const char *const words[] = {"read", "alarm",  "raw",     "write",
+                                        "head", "expect", "cell_mv", "temp_c"};
     suggest_init(&suggest, name);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         suggest_offer(&suggest, words[i]);
@@ -167,13 +231,15 @@ static void complain_of_name(struct reader *reader, const char *name)
             suggest_offer(&suggest, pack_value_info((enum pack_value) i)->name);
     for (int i = 0; i < PACK_TEXTS; i++)
         suggest_offer(&suggest, pack_text_name((enum pack_text) i));
-    complain(reader, "'%s' is no value, and not 'read', 'alarm' or 'raw'%s", name,
-             suggest_hint(&suggest, hint));
+    complain(reader,
+             "'%s' is no value, and not 'read', 'write', 'expect', 'head', 'alarm' or 'raw'%s",
+             name, suggest_hint(&suggest, hint));
 }
 
-static const char *const types[] = {"u16",    "s16", "u32", "s32",  "f32",  "u32low", "s32low",
-                                    "f32low", "s8",  "bit", "text", "coil", NULL};
-enum { TYPE_COIL = MODBUS_TEXT + 1 };
+static const char *const types[] = {"u16",    "s16",    "u32",    "s32",  "f32",
+                                    "u32low", "s32low", "f32low", "s8",   "bit",
+                                    "text",   "u48",    "u48low", "coil", NULL};
+enum { TYPE_COIL = MODBUS_U48_LOW + 1 };
 
 /* How many of its kind there is room for behind a value. */
 static long room_behind(uint8_t id)
@@ -190,64 +256,228 @@ static double divisor_of(double scale)
     return fabs(divisor - whole) < 1e-9 * fabs(whole) ? whole : divisor;
 }
 
-static bool take_option(struct reader *reader, unsigned n, struct modbus_value *value)
+/* ---- what can stand behind the type ---- */
+
+static bool is_bit(const struct modbus_value *value)
 {
-    const char *word = word_at(reader, n);
-    double number;
-    long whole;
-    if (strcmp(word, "count") == 0) {
-        if (!take_whole(reader, n + 1, "count", 1, room_behind(value->id), &whole))
-            return false;
-        value->count = (uint8_t) whole;
-        return true;
-    }
-    if (strcmp(word, "counted") == 0) {
-        if (!take_whole(reader, n + 1, "register", 1, REGISTERS - 1, &whole))
-            return false;
-        value->counted = (uint16_t) whole;
-        return true;
-    }
-    if (!parse_number(word_at(reader, n + 1), &number)) {
-        complain(reader, "'%s' is no number", word_at(reader, n + 1));
+    return value->type == MODBUS_BIT;
+}
+
+static bool is_short(const struct modbus_value *value)
+{
+    return value->type == MODBUS_U16 || value->type == MODBUS_S16;
+}
+
+static bool is_number(const struct modbus_value *value)
+{
+    return value->type != MODBUS_BIT && value->type != MODBUS_TEXT;
+}
+
+/* One of a row: numbers of a run do not share their sign or power. */
+static bool is_single(const struct modbus_value *value)
+{
+    return is_number(value) && !value->digits;
+}
+
+static bool is_strided(const struct modbus_value *value)
+{
+    return is_number(value) && value->type != MODBUS_S8;
+}
+
+static bool is_swappable(const struct modbus_value *value)
+{
+    return !is_bit(value);
+}
+
+static bool is_matchable(const struct modbus_value *value)
+{
+    return is_bit(value) || (is_short(value) && !value->digits);
+}
+
+static bool take_count(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long whole, most = value->digits ? TEXT_SIZE - 1 : room_behind(value->id);
+    if (!take_whole(reader, (*n)++, "count", 1, most, &whole))
         return false;
-    }
-    if (strcmp(word, "scale") == 0 && number == 0) {
+    value->count = (uint8_t) whole;
+    return true;
+}
+
+static bool take_counted(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long whole;
+    if (!take_whole(reader, (*n)++, "register", 1, REGISTERS - 1, &whole))
+        return false;
+    value->counted = (uint16_t) whole;
+    return true;
+}
+
+static bool take_real(struct reader *reader, unsigned *n, double *out)
+{
+    if (parse_number(word_at(reader, (*n)++), out))
+        return true;
+    complain(reader, "'%s' is no number", word_at(reader, *n - 1));
+    return false;
+}
+
+static bool take_scale(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    double number;
+    if (!take_real(reader, n, &number))
+        return false;
+    if (number == 0) {
         complain(reader, "'scale' is 0; expected another number, such as 0.01 (with a point)");
         return false;
     }
-    if (strcmp(word, "scale") == 0) {
-        value->divisor = divisor_of(number);
-        return true;
-    }
-    if (strcmp(word, "offset") == 0)
-        value->offset = number;
-    else if (strcmp(word, "min") == 0)
-        value->lowest = number;
-    else if (strcmp(word, "max") == 0)
-        value->highest = number;
-    else {
-        complain(reader, "'%s' is not known; expected scale, offset, count, counted, min or max",
-                 word);
-        return false;
-    }
+    value->divisor = divisor_of(number);
     return true;
+}
+
+static bool take_offset(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    return take_real(reader, n, &value->offset);
+}
+
+static bool take_min(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    return take_real(reader, n, &value->lowest);
+}
+
+static bool take_max(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    return take_real(reader, n, &value->highest);
+}
+
+static bool take_mask(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long whole;
+    if (!take_whole(reader, (*n)++, "mask", 1, UINT16_MAX, &whole))
+        return false;
+    value->mask = (uint16_t) whole;
+    return true;
+}
+
+static bool take_match(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long whole;
+    if (!take_whole(reader, (*n)++, "number", 0, is_bit(value) ? 1 : UINT16_MAX, &whole))
+        return false;
+    value->match = (uint16_t) whole;
+    value->matched = true;
+    return true;
+}
+
+static bool take_swapped(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    (void) reader;
+    (void) n;
+    value->swapped = true;
+    return true;
+}
+
+static bool take_stride(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long whole;
+    if (!take_whole(reader, (*n)++, "number of registers", (long) modbus_width(value->type),
+                    UINT8_MAX, &whole))
+        return false;
+    value->stride = (uint8_t) whole;
+    return true;
+}
+
+/* negative R V, or negative R bit N. */
+static bool take_negative(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long reg, number;
+    const bool bit = strcmp(word_at(reader, *n + 1), "bit") == 0;
+    if (!take_whole(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
+        return false;
+    *n += bit;
+    if (!take_whole(reader, (*n)++, bit ? "bit" : "number", 0, bit ? 15 : UINT16_MAX, &number))
+        return false;
+    value->sign_reg = (uint16_t) reg;
+    value->sign_mask = bit ? (uint16_t) (1u << number) : UINT16_MAX;
+    value->sign = bit ? value->sign_mask : (uint16_t) number;
+    return true;
+}
+
+static bool take_exponent(struct reader *reader, unsigned *n, struct modbus_value *value)
+{
+    long reg;
+    if (!take_whole(reader, (*n)++, "register", 0, REGISTERS - 1, &reg))
+        return false;
+    value->exponent = (uint16_t) reg;
+    value->scaled = true;
+    return true;
+}
+
+// clang-format off
+static const struct option {
+    const char *name;
+    bool (*suits)(const struct modbus_value *value);
+    bool (*take)(struct reader *reader, unsigned *n, struct modbus_value *value);
+    bool of_alarms;
+} options[] = {
+    {"scale",    is_number,    take_scale,    false},
+    {"offset",   is_number,    take_offset,   false},
+    {"count",    is_number,    take_count,    false},
+    {"counted",  is_number,    take_counted,  false},
+    {"min",      is_number,    take_min,      true},
+    {"max",      is_number,    take_max,      true},
+    {"mask",     is_short,     take_mask,     true},
+    {"is",       is_matchable, take_match,    true},
+    {"swapped",  is_swappable, take_swapped,  true},
+    {"stride",   is_strided,   take_stride,   false},
+    {"negative", is_single,    take_negative, false},
+    {"exponent", is_single,    take_exponent, false},
+};
+// clang-format on
+
+/* The option at word n, which is moved on past it. */
+static bool take_option(struct reader *reader, unsigned *n, bool alarm, struct modbus_value *value)
+{
+    const char *word = word_at(reader, (*n)++);
+    char list[160] = "";
+    for (size_t i = 0; i < COUNT(options); i++) {
+        if (alarm && !options[i].of_alarms)
+            continue;
+        if (strcmp(word, options[i].name) == 0) {
+            if (options[i].suits(value))
+                return options[i].take(reader, n, value);
+            complain(reader, "'%s' has no meaning for %s", word,
+                     is_bit(value)                ? "a bit"
+                     : value->type == MODBUS_TEXT ? "a text"
+                                                  : "this type");
+            return false;
+        }
+        size_t at = strlen(list);
+        snprintf(list + at, sizeof list - at, "%s%s", at ? ", " : "", options[i].name);
+    }
+    complain(reader, "'%s' is not known; expected one of %s%s", word, list,
+             alarm ? ", or warning or protection" : "");
+    return false;
 }
 
 /* The word that a bit or a text has behind its type; n is moved on past it. */
 static bool take_type(struct reader *reader, bool text, struct modbus_value *value, unsigned *n)
 {
-    int type = take_choice(reader, 2, "type", types);
+    int type = take_choice(reader, (*n)++, "type", types);
     long number;
     if (type < 0)
         return false;
-    if (text != (type == MODBUS_TEXT)) {
-        complain(reader, "%s is %s", word_at(reader, 0),
-                 text ? "text; expected the type 'text' and its number of registers"
-                      : "a number, not text");
+    if (!text && type == MODBUS_TEXT) {
+        complain(reader, "%s is a number, not text", word_at(reader, 0));
         return false;
     }
     value->type = type == TYPE_COIL ? MODBUS_BIT : (uint8_t) type;
     value->bit = MODBUS_COIL;
+    value->digits = text && type != MODBUS_TEXT;
+    if (value->digits && is_bit(value)) {
+        complain(reader,
+                 "%s is text; expected 'text' and its number of registers, or a number's type",
+                 word_at(reader, 0));
+        return false;
+    }
     if (type != MODBUS_BIT && type != MODBUS_TEXT)
         return true;
     if (!take_whole(reader, (*n)++, type == MODBUS_BIT ? "bit" : "number of registers",
@@ -260,15 +490,20 @@ static bool take_type(struct reader *reader, bool text, struct modbus_value *val
     return true;
 }
 
+static bool is_text(const struct modbus_value *value)
+{
+    return value->type == MODBUS_TEXT || value->digits;
+}
+
 /* A second row for a value, or for one of a run, would silently take the place of the first. */
 static bool is_mapped(const struct modbus_user *map, const struct modbus_value *value)
 {
-    const bool text = value->type == MODBUS_TEXT;
+    const bool text = is_text(value);
     const unsigned count = text || value->count == 0 ? 1 : value->count;
     for (size_t i = 0; i < map->value_count; i++) {
         const struct modbus_value *other = &map->values[i];
         const unsigned length = text || other->count == 0 ? 1 : other->count;
-        if ((other->type == MODBUS_TEXT) == text && value->id < other->id + length &&
+        if (is_text(other) == text && value->id < other->id + length &&
             other->id < value->id + count)
             return true;
     }
@@ -279,7 +514,7 @@ static void value_row(struct reader *reader)
 {
     struct modbus_value value = {.lowest = -INFINITY, .highest = INFINITY};
     bool text;
-    unsigned n = 3;
+    unsigned n = 2;
     long reg;
     if (!find_value(word_at(reader, 0), &text, &value.id)) {
         complain_of_name(reader, word_at(reader, 0));
@@ -289,13 +524,9 @@ static void value_row(struct reader *reader)
         !take_type(reader, text, &value, &n))
         return;
     value.reg = (uint16_t) reg;
-    for (; n < reader->count; n += 2)
-        if (text || value.type == MODBUS_BIT) {
-            complain(reader, "'%s' has no meaning for a bit or a text", word_at(reader, n));
+    while (n < reader->count)
+        if (!take_option(reader, &n, false, &value))
             return;
-        } else if (!take_option(reader, n, &value)) {
-            return;
-        }
     if (value.lowest > value.highest)
         complain(reader, "min is above max");
     else if (is_mapped(reader->map, &value))
@@ -306,7 +537,7 @@ static void value_row(struct reader *reader)
         reader->map->values[reader->map->value_count++] = value;
 }
 
-/* ---- alarm NAME REGISTER bit N LEVEL, alarm NAME COIL coil LEVEL, raw REGISTER COUNT ---- */
+/* ---- alarm NAME REGISTER TYPE [is V] … LEVEL, raw REGISTER COUNT ---- */
 
 static int find_alarm(struct reader *reader, const char *name)
 {
@@ -322,32 +553,38 @@ static int find_alarm(struct reader *reader, const char *name)
     return -1;
 }
 
+static int level_of(const char *word)
+{
+    return strcmp(word, "warning") == 0      ? ALARM_WARNING
+           : strcmp(word, "protection") == 0 ? ALARM_PROTECTION
+                                             : 0;
+}
+
 static void alarm_row(struct reader *reader)
 {
-    static const char *const kinds[] = {"bit", "coil", NULL}, *const levels[] = {
-                                                                  "warning", "protection", NULL};
-    long reg, bit = MODBUS_COIL;
+    struct modbus_test test = {.value = {.lowest = -INFINITY, .highest = INFINITY}};
+    unsigned n = 3;
+    long reg;
     int alarm = find_alarm(reader, word_at(reader, 1));
-    if (alarm < 0 || !take_whole(reader, 2, "register", 0, REGISTERS - 1, &reg))
+    if (alarm < 0 || !take_whole(reader, 2, "register", 0, REGISTERS - 1, &reg) ||
+        !take_type(reader, false, &test.value, &n))
         return;
-    int kind = take_choice(reader, 3, "kind", kinds);
-    if (kind < 0 || (kind == 0 && !take_whole(reader, 4, "bit", 0, 15, &bit)))
-        return;
-    unsigned at = kind == 0 ? 5 : 4;
-    int level = take_choice(reader, at, "level", levels);
-    if (level < 0)
-        return;
-    if (reader->count > at + 1)
-        complain(reader, "'%s' is too much", word_at(reader, at + 1));
+    test.value.reg = (uint16_t) reg;
+    while (n < reader->count && !level_of(word_at(reader, n)))
+        if (!take_option(reader, &n, true, &test.value))
+            return;
+    test.alarm = (uint8_t) alarm;
+    test.level = (uint8_t) level_of(word_at(reader, n));
+    if (!test.level)
+        complain(reader, "no level at the end; expected 'warning' or 'protection'");
+    else if (reader->count > n + 1)
+        complain(reader, "'%s' is too much", word_at(reader, n + 1));
+    else if (modbus_registers(&test.value) > 1)
+        complain(reader, "an alarm is in one register");
     else if (reader->map->alarm_count == MODBUS_USER_ALARMS)
         complain(reader, "more than %d alarms", MODBUS_USER_ALARMS);
     else
-        reader->map->alarms[reader->map->alarm_count++] = (struct modbus_alarm){
-            .reg = (uint16_t) reg,
-            .bit = (uint8_t) bit,
-            .alarm = (uint8_t) alarm,
-            .level = level == 0 ? ALARM_WARNING : ALARM_PROTECTION,
-        };
+        reader->map->alarms[reader->map->alarm_count++] = test;
 }
 
 static void raw_row(struct reader *reader)
@@ -387,28 +624,29 @@ static void take_line(struct reader *reader, char *line)
         alarm_row(reader);
     else if (strcmp(reader->words[0], "raw") == 0)
         raw_row(reader);
+    else if (strcmp(reader->words[0], "write") == 0)
+        write_row(reader);
+    else if (strcmp(reader->words[0], "expect") == 0)
+        expect_row(reader);
+    else if (strcmp(reader->words[0], "head") == 0)
+        head_row(reader);
     else
         value_row(reader);
 }
 
-static bool is_read(const struct modbus_user *map, bool coils, unsigned first, unsigned count)
+/* Whether one request has all of some registers, and `beside` too (a register, or -1). */
+static bool is_read(const struct modbus_user *map, bool coils, unsigned first, unsigned count,
+                    long beside)
 {
     for (unsigned i = 0; i < 2 * MODBUS_USER_READS; i++) {
         const struct bms_read *read = &map->reads[i];
         bool bits = read->function <= MODBUS_DISCRETE;
-        if (read->count > 0 && bits == coils && first >= read->start &&
-            first + count <= (unsigned) read->start + read->count)
+        if (read->count > 0 && read->function != MODBUS_WRITE_MANY && bits == coils &&
+            first >= read->start && first + count <= (unsigned) read->start + read->count &&
+            (beside < 0 || (beside >= read->start && beside < (long) read->start + read->count)))
             return true;
     }
     return false;
-}
-
-static unsigned width_of(const struct modbus_value *value)
-{
-    unsigned count = value->count ? value->count : 1;
-    if (value->type == MODBUS_S8)
-        return (count + 1) / 2;
-    return value->type >= MODBUS_U32 && value->type <= MODBUS_F32_LOW ? 2 * count : count;
 }
 
 static void complain_of_read(struct reader *reader, const char *what, unsigned first,
@@ -418,6 +656,24 @@ static void complain_of_read(struct reader *reader, const char *what, unsigned f
              count > 1 ? " or one of those behind it" : "");
 }
 
+static void check_row(struct reader *reader, const char *what, const struct modbus_value *value)
+{
+    const struct modbus_user *map = reader->map;
+    const unsigned count = modbus_registers(value);
+    const bool coil = value->type == MODBUS_BIT && value->bit == MODBUS_COIL;
+    const unsigned others[] = {value->counted, value->sign_reg, value->exponent};
+    const bool used[] = {value->counted > 0, value->sign_mask > 0, value->scaled};
+    if (!is_read(map, coil, value->reg, count, -1)) {
+        complain_of_read(reader, what, value->reg, count);
+        return;
+    }
+    for (unsigned i = 0; i < COUNT(others); i++)
+        if (used[i] && !is_read(map, false, others[i], 1, -1))
+            complain_of_read(reader, what, others[i], 1);
+        else if (used[i] && i > 0 && !is_read(map, false, value->reg, count, others[i]))
+            complain(reader, "%s: register %u is not in the same 'read'", what, others[i]);
+}
+
 /* Every row must be within one request, or it would never have a value. */
 static void check_reads(struct reader *reader)
 {
@@ -425,20 +681,18 @@ static void check_reads(struct reader *reader)
     char name[VALUE_NAME_SIZE];
     for (size_t i = 0; i < map->value_count; i++) {
         const struct modbus_value *value = &map->values[i];
-        bool text = value->type == MODBUS_TEXT;
-        bool coil = value->type == MODBUS_BIT && value->bit == MODBUS_COIL;
-        const char *what = text ? pack_text_name((enum pack_text) value->id)
-                                : pack_value_name((enum pack_value) value->id, name);
-        if (!is_read(map, coil, value->reg, width_of(value)))
-            complain_of_read(reader, what, value->reg, width_of(value));
-        if (value->counted && !is_read(map, false, value->counted, 1))
-            complain_of_read(reader, what, value->counted, 1);
+        check_row(reader,
+                  is_text(value) ? pack_text_name((enum pack_text) value->id)
+                                 : pack_value_name((enum pack_value) value->id, name),
+                  value);
     }
     for (size_t i = 0; i < map->alarm_count; i++)
-        if (!is_read(map, map->alarms[i].bit == MODBUS_COIL, map->alarms[i].reg, 1))
-            complain_of_read(reader, pack_alarm_name((enum pack_alarm) map->alarms[i].alarm),
-                             map->alarms[i].reg, 1);
-    if (map->raw_count > 0 && !is_read(map, false, map->raw_first, map->raw_count))
+        check_row(reader, pack_alarm_name((enum pack_alarm) map->alarms[i].alarm),
+                  &map->alarms[i].value);
+    for (size_t i = 0; i < map->expected_count; i++)
+        if (!is_read(map, false, map->expected[i].reg, 1, -1))
+            complain_of_read(reader, "expect", map->expected[i].reg, 1);
+    if (map->raw_count > 0 && !is_read(map, false, map->raw_first, map->raw_count, -1))
         complain_of_read(reader, "raw", map->raw_first, map->raw_count);
 }
 
@@ -450,6 +704,8 @@ static void check_kinds(struct reader *reader)
         for (unsigned b = 0; b < a; b++) {
             bool alike =
                 (reads[a].function <= MODBUS_DISCRETE) == (reads[b].function <= MODBUS_DISCRETE);
+            if (reads[a].function == MODBUS_WRITE_MANY || reads[b].function == MODBUS_WRITE_MANY)
+                continue;
             if (reads[a].count > 0 && reads[b].count > 0 && alike &&
                 reads[a].start < reads[b].start + reads[b].count &&
                 reads[b].start < reads[a].start + reads[a].count) {
@@ -486,6 +742,14 @@ static void take_text(struct reader *reader, const char *text)
     }
 }
 
+static bool reads_at_all(const struct modbus_user *map)
+{
+    for (unsigned i = 0; i < MODBUS_USER_READS; i++)
+        if (map->reads[i].count > 0 && map->reads[i].function != MODBUS_WRITE_MANY)
+            return true;
+    return false;
+}
+
 struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigned line,
                                      struct mistakes *mistakes)
 {
@@ -500,7 +764,7 @@ struct modbus_user *modbus_map_parse(const char *text, const char *name, unsigne
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         text += 3;
     take_text(&reader, text);
-    if (reader.wrong == 0 && reader.fast == 0)
+    if (reader.wrong == 0 && !reads_at_all(reader.map))
         complain(&reader, "no 'read' row that is not slow; expected one, as 'read holding 0 40'");
     if (reader.wrong == 0 && reader.map->value_count == 0)
         complain(&reader, "no values");

@@ -13,6 +13,7 @@ PAGES      := $(wildcard docs/*.md)
 PICTURES   := $(wildcard docs/pictures/*.webp)
 EXAMPLES   := $(wildcard conf/*.ini conf/*.yaml conf/*.rules conf/*.conf conf/*.json conf/*.txt conf/*.tsv)
 VIEWS      := $(wildcard conf/views/*.ini)
+MAPS       := $(wildcard conf/maps/*.txt)
 FLEET      := $(wildcard conf/fleet/*)
 CLIENTS    := homeassistant.yaml homeassistant-basic.yaml homeassistant-cells.yaml telegraf.conf nodered.json evcc.yaml iobroker.tsv tasmota.txt tasmota-display.txt mbpoll.txt
 TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
@@ -20,7 +21,7 @@ TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(unitdir) $(usersdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(docdir)/examples/maps $(unitdir) $(usersdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(OUTLET_PROGRAMS) $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
@@ -31,6 +32,7 @@ install-files: | all
 	$(if $(filter web,$(OUTLETS)),$(INSTALL) -m 644 $(UPLOT_LICENSE) $(DESTDIR)$(docdir)/LICENSE.uPlot)
 	$(INSTALL) -m 644 $(EXAMPLES) $(DESTDIR)$(docdir)/examples
 	$(INSTALL) -m 644 $(VIEWS) $(DESTDIR)$(docdir)/examples/views
+	$(INSTALL) -m 644 $(MAPS) $(DESTDIR)$(docdir)/examples/maps
 	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service

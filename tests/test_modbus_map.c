@@ -7,6 +7,7 @@
 
 #include "config/load.h"
 #include "config/modbus_map.h"
+#include "lines/exchange.h"
 #include "lines/polling.h"
 #include "lines/reply.h"
 
@@ -449,6 +450,206 @@ static void test_limits(void **state)
     mistakes_free(&mistakes);
 }
 
+/* ---- the maps in conf/maps, each on its exchange in tests/maps ---- */
+
+static const char *const maps[] = {"vatrer",     "lipower",       "buknuwo", "saihang",
+                                   "huawei-esm", "felicity-lpbf", "byd-lvs"};
+
+static struct exchange *load_exchange(const char *name)
+{
+    static char text[1 << 16];
+    char path[100], error[200] = "";
+    snprintf(path, sizeof path, "tests/maps/%s.exch", name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    text[size] = '\0';
+    /* The parser knows listed drivers only. */
+    char *protocol = strstr(text, "protocol modbus");
+    assert_non_null(protocol);
+    memcpy(protocol, "protocol eg4-ll", strlen("protocol eg4-ll"));
+    struct exchange *exchange = exchange_parse(text, size, error, sizeof error);
+    if (!exchange)
+        fail_msg("%s: %s", path, error);
+    exchange->driver = &modbus_user_driver;
+    return exchange;
+}
+
+static struct modbus_user *load_map(const char *name)
+{
+    char path[100];
+    struct mistakes mistakes = {0};
+    snprintf(path, sizeof path, "conf/maps/%s.txt", name);
+    struct modbus_user *map = modbus_map_load(path, 1, &mistakes);
+    mistakes_print(&mistakes, name, stderr);
+    assert_non_null(map);
+    return map;
+}
+
+static void replay(const struct exchange *exchange, const struct modbus_user *map,
+                   struct pack *pack)
+{
+    struct bms bms = new_bms(&modbus_user_driver);
+    struct reply_counters counters;
+    bms.options.map = map;
+    exchange_replay(exchange, &bms, pack, &counters);
+}
+
+/* NaN: unknown, or a text. */
+static double number_of(const struct pack *pack, const char *name)
+{
+    char full[VALUE_NAME_SIZE];
+    for (int id = 0; id < PACK_VALUES; id++)
+        if (strcmp(pack_value_name((enum pack_value) id, full), name) == 0)
+            return pack->value[id];
+    for (int id = 0; id < PACK_ALARM_COUNT; id++) {
+        snprintf(full, sizeof full, "alarm.%s", pack_alarm_name((enum pack_alarm) id));
+        if (strcmp(full, name) == 0 && (pack->alarms_known >> id & 1))
+            return pack_alarm_active(pack, (enum pack_alarm) id);
+    }
+    return NAN;
+}
+
+static bool is_text(const struct exchange_item *item)
+{
+    return strcmp(item->name, "serial") == 0;
+}
+
+static bool meets(const struct pack *pack, const struct exchange_item *item)
+{
+    if (is_text(item))
+        return strcmp(pack->text[SERIAL], item->value) == 0;
+    return fabs(number_of(pack, item->name) - strtod(item->value, NULL)) <= item->tolerance + 1e-9;
+}
+
+static void assert_met(const char *name, const char *how, const struct exchange *exchange,
+                       const struct pack *pack)
+{
+    for (size_t i = 0; i < exchange->count; i++)
+        if (exchange->items[i].kind == EXCHANGE_VALUE && !meets(pack, &exchange->items[i]))
+            fail_msg("%s, %s: %s is %g", name, how, exchange->items[i].name,
+                     number_of(pack, exchange->items[i].name));
+}
+
+/* Of a damaged exchange: each value is unknown or as it was. Counts, extremes and sums of the cells follow from
+ * several replies. */
+static void assert_not_wrong(const char *name, const struct exchange *exchange,
+                             const struct pack *pack)
+{
+    for (size_t i = 0; i < exchange->count; i++) {
+        const struct exchange_item *item = &exchange->items[i];
+        if (item->kind != EXCHANGE_VALUE || strstr(item->name, "_count") ||
+            strstr(item->name, "delta") || meets(pack, item))
+            continue;
+        if (is_text(item) ? pack->text[SERIAL][0] != '\0' : !isnan(number_of(pack, item->name)))
+            fail_msg("%s: %s is %g", name, item->name, number_of(pack, item->name));
+    }
+}
+
+/* The exchange with `bytes` in front of the reply at `at`, which is cut to `size`. */
+static void replay_with(const struct exchange *exchange, size_t at,
+                        const struct exchange_item *front, size_t size,
+                        const struct modbus_user *map, struct pack *pack)
+{
+    struct exchange_item items[40];
+    struct exchange changed = {.driver = exchange->driver, .items = items};
+    assert_true(exchange->count < COUNT(items));
+    for (size_t i = 0; i < exchange->count; i++) {
+        if (i == at && front) {
+            items[changed.count] = *front;
+            items[changed.count++].kind = EXCHANGE_REPLY;
+        }
+        items[changed.count] = exchange->items[i];
+        if (i == at)
+            items[changed.count].size = size;
+        changed.count++;
+    }
+    replay(&changed, map, pack);
+}
+
+static void test_maps(void **state)
+{
+    (void) state;
+    for (size_t n = 0; n < COUNT(maps); n++) {
+        struct exchange *exchange = load_exchange(maps[n]);
+        struct modbus_user *map = load_map(maps[n]);
+        struct pack pack;
+        uint8_t noise[] = {0x00, 0xFF, 0x7E, 0x01, 0x03, 0xA5, 0x02};
+        const struct exchange_item noisy = {.bytes = noise, .size = sizeof noise};
+        replay(exchange, map, &pack);
+        assert_met(maps[n], "whole", exchange, &pack);
+        for (size_t i = 0; i < exchange->count; i++) {
+            struct exchange_item *item = &exchange->items[i];
+            if (item->kind != EXCHANGE_REPLY)
+                continue;
+            replay_with(exchange, i, &noisy, item->size, map, &pack);
+            assert_met(maps[n], "after noise", exchange, &pack);
+            replay_with(exchange, i, &exchange->items[i - 1], item->size, map, &pack);
+            assert_met(maps[n], "after its echo", exchange, &pack);
+            if (i >= 3 && exchange->items[i - 2].size != item->size) {
+                replay_with(exchange, i, &exchange->items[i - 2], item->size, map, &pack);
+                assert_met(maps[n], "after a late reply", exchange, &pack);
+            }
+            for (size_t size = 0; size < item->size; size++) {
+                replay_with(exchange, i, NULL, size, map, &pack);
+                assert_not_wrong(maps[n], exchange, &pack);
+            }
+            for (size_t bit = 0; bit < 8 * item->size; bit++) {
+                item->bytes[bit / 8] ^= (uint8_t) (1u << bit % 8);
+                replay(exchange, map, &pack);
+                assert_not_wrong(maps[n], exchange, &pack);
+                item->bytes[bit / 8] ^= (uint8_t) (1u << bit % 8);
+            }
+        }
+        exchange_free(exchange);
+        free(map);
+    }
+}
+
+/* What a board by the map says of a pack comes back through the map, and its requests are those of the exchange. */
+static void test_boards_by_maps(void **state)
+{
+    (void) state;
+    for (size_t n = 0; n < COUNT(maps); n++) {
+        struct exchange *exchange = load_exchange(maps[n]);
+        struct modbus_user *map = load_map(maps[n]);
+        struct bms host = new_bms(&modbus_user_driver), board = host;
+        struct pack told, pack;
+        size_t known = 0, asked = 0;
+        replay(exchange, map, &told);
+        const struct exchange_item *first = &exchange->items[0];
+        host.options.map = board.options.map = map;
+        host.options.address = board.options.address = first->bytes[map->head_size];
+        pack_clear(&pack);
+        for (unsigned step = 0; step < 2 * MODBUS_USER_READS; step++) {
+            struct bms_request request;
+            struct bms_output out;
+            if (!host.driver->build(&host, step, &request))
+                continue;
+            for (size_t i = 0; i < exchange->count; i++) {
+                const struct exchange_item *item = &exchange->items[i];
+                if (item->kind == EXCHANGE_REQUEST && item->size == request.size &&
+                    memcmp(item->bytes, request.bytes, request.size) == 0) {
+                    asked++;
+                    break;
+                }
+            }
+            assert_int_equal(
+                board.driver->emulate(&board, &told, request.bytes, request.size, &out),
+                request.size);
+            assert_int_equal(receive_all(&host, &request, out.bytes, out.size, &pack), BMS_DONE);
+            known++;
+        }
+        assert_int_equal(asked, known);
+        host.driver->finish(&host, &pack);
+        pack_derive(&pack);
+        assert_met(maps[n], "by its own board", exchange, &pack);
+        exchange_free(exchange);
+        free(map);
+    }
+}
+
 /* ---- over a reload ---- */
 
 static struct config *configure(void)
@@ -541,12 +742,13 @@ static void test_windows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows), cmocka_unit_test(test_example),
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_reload),  cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_alarms),  cmocka_unit_test(test_expected),
-        cmocka_unit_test(test_write),
+        cmocka_unit_test(test_windows),        cmocka_unit_test(test_example),
+        cmocka_unit_test(test_rows),           cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_reload),         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_alarms),         cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_write),          cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_boards_by_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

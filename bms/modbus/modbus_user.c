@@ -273,7 +273,7 @@ static int32_t board_word(struct bms *bms, const struct pack *told, unsigned fun
         valued = true;
     }
     if (!valued && !coils)
-        word = counted_by(user, told, reg);
+        word |= counted_by(user, told, reg);
     return (int32_t) (word | alarm_word(user, told, reg));
 }
 
@@ -327,11 +327,15 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
 const struct bms_driver modbus_user_driver = {
     .name = "modbus",
     .title = "a Modbus RTU BMS described by a map",
-    .guide = {.makes = "any other BMS that speaks Modbus RTU, described by a file",
-              .port = "RS485",
-              .wires = "as its manual says",
-              .setting = "",
-              .address = "1 if not given"},
+    .guide =
+        {.makes =
+             "any other BMS that speaks Modbus RTU, described by a file; maps of Vatrer, Ective "
+             "(LiPower), Buknuwo, Anenji (Saihang), BYD LVS, Huawei ESM and Felicity "
+             "LPBF48 are in conf/maps",
+         .port = "RS485",
+         .wires = "as its manual says",
+         .setting = "",
+         .address = "1 if not given"},
     .address_min = 0,
     .address_max = 247,
     .address_default = 1,

@@ -7,8 +7,10 @@ import os
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 import tempfile
+import threading
 
 from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
 
@@ -126,6 +128,82 @@ def is_simulated_in_the_process():
                 await_value(client, "current_a", 1, near(-12.3))
 
 
+def crc(data):
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return data + value.to_bytes(2, "little")
+
+
+SELECTED = """
+write 0x550 3 0x8100
+read holding 0x551 1
+expect 0x551 0x8801
+read holding 0x558 4
+voltage_v 0x558 u16 scale 0.1
+soc_percent 0x559 u16 scale 0.1
+"""
+
+
+class Module(socketserver.BaseRequestHandler):
+    """A battery that wants to be told which of its modules is going to be read, and needs a while: what is read too early is
+    another one's."""
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            piece = self.request.recv(size - len(data))
+            if not piece:
+                raise ConnectionError
+            data += piece
+        return data
+
+    def words(self, register):
+        server = self.server
+        if register == 0x551:
+            server.asked += 1
+            return [0x8801 if server.asked > 2 else 0x8100]
+        return [531, 613, 0, 0] if server.asked > 2 else [444, 999, 0, 0]
+
+    def handle(self):
+        server = self.server
+        try:
+            while True:
+                head = self.read(8)
+                if head[1] == 0x10:
+                    assert self.read(5)[:3] == b"\x03\x81\x00", head
+                    server.asked = 0
+                    server.writes += 1
+                    self.request.sendall(crc(head[:6]))
+                    continue
+                data = b"".join(word.to_bytes(2, "big") for word in self.words(int.from_bytes(head[2:4], "big")))
+                self.request.sendall(crc(bytes((head[0], 3, len(data))) + data))
+        except ConnectionError:
+            pass
+
+
+def writes_before_it_reads():
+    """Each poll says which module is meant, and what is not ready is not read."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Module) as server, tempfile.NamedTemporaryFile("w") as file:
+        file.write(SELECTED)
+        file.flush()
+        server.daemon_threads = True
+        server.asked = server.writes = 0
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        text = pack(f"tcp://127.0.0.1:{server.server_address[1]}", file.name)
+        with Gateway(text.replace("reply_timeout = 5s", "reply_timeout = 200ms")) as gateway, gateway.client() as client:
+            gateway.wait_published("house")
+            for _ in range(3):
+                polls = read_value(client, "polls", 1)
+                await_value(client, "polls", 1, lambda count: count > polls)
+                assert abs(read_value(client, "voltage_v", 1) - 53.1) < 1e-4
+                assert abs(read_value(client, "soc_percent", 1) - 61.3) < 1e-4
+        assert server.writes > 3, server.writes
+        server.shutdown()
+
+
 def checks_the_map():
     text = "[line l]\nport = tcp://192.0.2.1:1\n[pack p]\nline = l\nprotocol = modbus\nunit = 1\nmap = %s\n"
     for path, status in (EXAMPLE, 0), ("README.md", 1), ("/nowhere", 1):
@@ -135,5 +213,5 @@ def checks_the_map():
         assert status == 0 or path.encode() in result.stderr, result
 
 
-main([serves_what_the_map_says, simulates_what_a_map_describes, the_page_s_map_works, reads_without_a_configuration, takes_over_a_changed_map, is_simulated_in_the_process,
+main([serves_what_the_map_says, simulates_what_a_map_describes, the_page_s_map_works, reads_without_a_configuration, takes_over_a_changed_map, is_simulated_in_the_process, writes_before_it_reads,
       checks_the_map])

@@ -29,11 +29,14 @@
     } while (0)
 
 #define EXAMPLE "conf/modbus-map-example.txt"
+#define EVERY_KIND "tests/maps/every-kind.txt"
 #define EXAMPLE_OF "eg4-ll"
 
 static const struct bms_driver *driver;
-static const struct bms_driver *board;    /* the other side: the same, where it has one */
-static const struct modbus_user *example; /* NULL: not of use */
+static const struct bms_driver *board; /* the other side: the same, where it has one */
+/* The example and a map with every kind of row, whose board is one by itself; NULL: not of use. */
+static const struct modbus_user *example, *every_kind;
+static const struct bms_driver *board_of_example;
 
 struct input {
     const uint8_t *bytes;
@@ -487,7 +490,7 @@ static struct bms_options take_options(struct input *input)
         .adr = -1,
         .current = (enum bms_current)(current % 3),
         .capacity_ah = capacity_ah,
-        .map = example,
+        .map = capacity_ah % 2 ? every_kind : example,
     };
 }
 
@@ -505,6 +508,8 @@ static void run_script(struct input input)
     memset(&session, 0, sizeof session);
     struct bms_options options = take_options(&input);
     session.bms = new_bms(driver, &options);
+    if (driver == &modbus_user_driver)
+        board = options.map == example ? board_of_example : driver;
     session.emulated = new_bms(board, &options);
     uint64_t seed = take_word(&input);
     unsigned cells = 1 + take_byte(&input) % MAX_CELLS, temps = take_byte(&input);
@@ -529,10 +534,12 @@ static void load_example(void)
     struct mistakes mistakes = {0};
     driver = &modbus_user_driver;
     board = bms_driver_find(EXAMPLE_OF);
+    board_of_example = board;
     example = modbus_map_load(EXAMPLE, 0, &mistakes);
+    every_kind = modbus_map_load(EVERY_KIND, 0, &mistakes);
     mistakes_print(&mistakes, EXAMPLE, stderr);
     mistakes_free(&mistakes);
-    if (!example || !board)
+    if (!example || !every_kind || !board)
         driver = NULL;
 }
 

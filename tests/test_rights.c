@@ -44,10 +44,10 @@ static bool knows_landlock(void)
 }
 
 /* The first thing that is not as it should be; NULL: none. */
-static const char *try_all(bool network, bool names)
+static const char *try_all(bool network, bool local)
 {
     const bool landlock = knows_landlock();
-    const struct outlet_kind kind = {.name = "x", .network = network, .names = names};
+    const struct outlet_kind kind = {.name = "x", .network = network, .local = local};
     char name[] = "/tmp/packgate-rights-XXXXXX";
     rights_give_up(&kind);
     if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
@@ -64,7 +64,7 @@ static const char *try_all(bool network, bool names)
         return "a device can be opened";
     if (socket_error(AF_INET) != (network ? 0 : EAFNOSUPPORT))
         return "sockets of the network";
-    if (socket_error(AF_UNIX) != (names ? 0 : EAFNOSUPPORT))
+    if (socket_error(AF_UNIX) != (local ? 0 : EAFNOSUPPORT))
         return "sockets of this host";
     if (socket_error(AF_PACKET) != EAFNOSUPPORT)
         return "sockets of other kinds";
@@ -77,13 +77,13 @@ static const char *try_all(bool network, bool names)
     return NULL;
 }
 
-static void check(bool network, bool names)
+static void check(bool network, bool local)
 {
     int pipes[2];
     assert_int_equal(pipe(pipes), 0);
     pid_t pid = fork();
     if (pid == 0) {
-        const char *wrong = try_all(network, names);
+        const char *wrong = try_all(network, local);
         if (wrong && write(pipes[1], wrong, strlen(wrong)) < 0)
             _exit(2);
         _exit(wrong != NULL);

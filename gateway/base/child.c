@@ -14,20 +14,29 @@
 
 #define FIRST_OTHER (STDERR_FILENO + 1)
 
+static int kept_too = -1; /* by all children */
+
 /* closefrom() is glibc's. Kernels before 5.9 do not know the call behind it, and some containers
  * forbid it: then what is open is looked up. */
 static void close_from(int first)
 {
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+    const bool gap = kept_too >= first;
+    if ((!gap || kept_too == first || syscall(SYS_close_range, first, kept_too - 1, 0) == 0) &&
+        syscall(SYS_close_range, gap ? kept_too + 1 : first, ~0U, 0) == 0)
         return;
     DIR *open = opendir("/proc/self/fd");
     for (struct dirent *entry; open && (entry = readdir(open));) {
         const int fd = atoi(entry->d_name); /* 0 for "." and ".." */
-        if (fd >= first && fd != dirfd(open))
+        if (fd >= first && fd != dirfd(open) && fd != kept_too)
             close(fd);
     }
     if (open)
         closedir(open);
+}
+
+void child_keep_too(int fd)
+{
+    kept_too = fd;
 }
 
 int child_settle(int keep)

@@ -14,6 +14,9 @@
  * Returns the new number of `keep`. */
 int child_settle(int keep);
 
+/** A descriptor, not the fourth, that child_settle leaves open in all children of this process. */
+void child_keep_too(int fd);
+
 /** In the child, before it becomes another program: what would end a program does so again, and nothing
  * is held back. */
 void child_reset_signals(void);

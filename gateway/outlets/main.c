@@ -4,6 +4,7 @@
  * compiled once for each kind of them (OUTLET), so that every program is linked with what it alone
  * needs. It needs no right that any user has not, and gives up what it was started with.
  */
+#include "names.h"
 #include "outlet.h"
 #include "rights.h"
 
@@ -65,6 +66,8 @@ int main(int argc, char **argv)
         log_set_level(LOG_LEVEL_DEBUG);
     log_with_time();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (kind->connects)
+        names_begin();
     rights_give_up(kind);
     return outlet_run(kind, PIPE_FD);
 }

@@ -108,6 +108,19 @@ static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t co
                                     SCMP_A0(SCMP_CMP_GE, AF_MAX));
 }
 
+/* What only answers could else write to the gateway's Modbus server, which this host may do unless `allow_write` says otherwise. */
+static int forbid_connecting(scmp_filter_ctx filter)
+{
+    static const int call[] = {SCMP_SYS(connect)};
+    int error = forbid(filter, call, COUNT(call));
+    error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendto), 1,
+                              SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+    error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendmsg), 1,
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+    return error | seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendmmsg), 1,
+                                    SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN));
+}
+
 /* A user namespace of its own would bring capabilities back. What clone3 is asked for stands in memory, where a filter does not
  * look: without it the C library takes clone. */
 static int forbid_namespaces(scmp_filter_ctx filter)
@@ -152,7 +165,7 @@ static void give_up_calls(const struct outlet_kind *kind)
                                 SCMP_SYS(keyctl),
                                 SCMP_SYS(unshare),
                                 SCMP_SYS(setns)};
-    const size_t first = !kind->names && !kind->programs;
+    const size_t first = !kind->local && !kind->programs;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     int error = filter ? forbid(filter, never, COUNT(never)) : -ENOMEM;
     error = error ? error : forbid_namespaces(filter);
@@ -163,6 +176,8 @@ static void give_up_calls(const struct outlet_kind *kind)
 #endif
     if (!error)
         error = forbid_sockets(filter, all + first, kind->network ? COUNT(all) - first : 1 - first);
+    if (!error && !kind->connects && !kind->programs && !kind->local)
+        error = forbid_connecting(filter);
     load_filter(filter, error);
 }
 
@@ -177,10 +192,14 @@ static void give_up_haste(void)
 
 void rights_give_up_programs(void)
 {
-#ifndef __SANITIZE_ADDRESS__
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
-    load_filter(filter, filter ? forbid(filter, programs, COUNT(programs)) : -ENOMEM);
+    int error = filter ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                          SCMP_A0(SCMP_CMP_EQ, AF_UNIX))
+                       : -ENOMEM;
+#ifndef __SANITIZE_ADDRESS__
+    error = error ? error : forbid(filter, programs, COUNT(programs));
 #endif
+    load_filter(filter, error);
 }
 
 void rights_give_up(const struct outlet_kind *kind)

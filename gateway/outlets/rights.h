@@ -4,11 +4,12 @@
  * be able to switch a pack:
  *   - no capability, no namespace of its own, no other program, no look into other processes;
  *   - no device, such as a serial port;
- *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. A kind that looks
- *     names up or starts other programs keeps them; the gateway refuses it at its control socket;
- *   - no network where the kind has no use for it, and no io_uring, which would go past all this.
+ *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. One that starts
+ *     other programs keeps them; the gateway refuses it at its control socket;
+ *   - no network where the kind has no use for it, no connection to others where it only answers, and no io_uring, which would go
+ *     past all this.
  * Where a kernel or a container does not know one of these, the others hold all the same. What a section lets the outlet order goes
- * through its pipe (hear.c). A kind with a network reaches what `allow_write` of [gateway] lets this host write.
+ * through its pipe (hear.c). A kind that connects to others reaches what `allow_write` of [gateway] lets this host write.
  *
  * Nor does an outlet push the gateway aside when both have something to do.
  */
@@ -20,7 +21,7 @@
 /** For good, before anything is read from the pipe. */
 void rights_give_up(const struct outlet_kind *kind);
 
-/** Other programs as well, for a kind that may have needed them. */
+/** Other programs as well, and sockets of this host, for a kind that may have needed them. */
 void rights_give_up_programs(void);
 
 #endif

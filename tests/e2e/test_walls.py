@@ -4,10 +4,11 @@ pack, and what the outlet is to have given up."""
 
 import ctypes
 import os
+import socket
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
 
 # Runs in the thread that has given up its rights, where the outlet would begin with its loop. Prints "tried NAME ERROR" for each thing,
 # 0 where it worked.
@@ -16,6 +17,8 @@ INSIDE = r"""
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -80,6 +83,26 @@ static long new_socket(int family, int type)
     return fd;
 }
 
+static const struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_addr = 0x0100007F, .sin_port = 0x0100};
+
+static long connects(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    long result = connect(fd, (const struct sockaddr *) &nobody, sizeof nobody);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+static long sends_opening(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    long result = sendto(fd, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL, (const struct sockaddr *) &nobody, sizeof nobody);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
 /* Whoever may ask for `send` gets an answer that is no refusal. */
 static void ask_control(void)
 {
@@ -141,6 +164,8 @@ static void try_all(void)
     tell("network", new_socket(AF_INET, SOCK_STREAM));
     tell("network6", new_socket(AF_INET6, SOCK_STREAM));
     tell("packets", new_socket(AF_PACKET, SOCK_RAW));
+    tell("connecting", connects());
+    tell("fast_open", sends_opening());
     const pid_t child = fork();
     if (child == 0) {
         fcntl(2, F_SETFD, FD_CLOEXEC);
@@ -159,26 +184,36 @@ int ev_run(void *loop, int flags)
         try_all();
     return real(loop, flags);
 }
+
+/* The host knows walls.test by a service of its own, as it knows .local names by avahi. */
+int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **found)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+        (int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **)) dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!host || strcmp(host, "walls.test") != 0)
+        return real(host, service, hints, found);
+    return new_socket(AF_UNIX, SOCK_STREAM) < 0 ? EAI_NONAME : real("127.0.0.1", service, hints, found);
+}
 """
 
-EPERM, EACCES, ENOSYS, EAFNOSUPPORT = 1, 13, 38, 97
+EPERM, EACCES, ENOSYS, EAFNOSUPPORT, ECONNREFUSED = 1, 13, 38, 97, 111
 FORBIDDEN = {"io_uring_setup": EPERM, "io_uring_enter": EPERM, "io_uring_register": EPERM, "clone": EPERM, "clone3": ENOSYS,
              "unshare": EPERM, "setns": EPERM, "process_vm_writev": EPERM, "pidfd_getfd": EPERM, "keyctl": EPERM, "bpf": EPERM,
              "packets": EAFNOSUPPORT}
 SANITIZED = "sanitized" in PACKGATE
 
 PACK = "[line a]\nport = {}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\npoll = 100ms\nwritable = yes\n"
-NETWORK, LOCAL, PROGRAMS = "network", "local", "program"
+NETWORK, CONNECT, LOCAL, PROGRAMS = "network", "connect", "local", "program"
 
-# Each with what it may: sockets of the network, sockets of this host, other programs.
+# Each with what it may: sockets of the network, connections to others, sockets of this host, other programs.
 KINDS = {
     "history": ("[history]\nfile = {folder}/history.db\n", ()),
     "print": ("[print x]\n", ()),
     "web": ("[web]\nlisten = 127.0.0.1:0\n", (NETWORK,)),
-    "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, LOCAL)),
-    "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, LOCAL)),
-    "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\n", (NETWORK, LOCAL)),
-    "notify by a command": ("[notify x]\ntype = command\ncommand = /bin/true\n", (NETWORK, LOCAL, PROGRAMS)),
+    "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, CONNECT)),
+    "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, CONNECT)),
+    "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\n", (NETWORK, CONNECT)),
+    "notify by a command": ("[notify x]\ntype = command\ncommand = /bin/true\n", (NETWORK, CONNECT, LOCAL, PROGRAMS)),
 }
 
 
@@ -213,7 +248,7 @@ class Taken:
         os.environ.update(new)
         try:
             history = "" if "[history]" in text else "[history]\nfile = none\n"
-            self.gateway = Gateway(PACK.format(url) + history + text.format(folder=self.folder.name), control=control)
+            self.gateway = Gateway(PACK.format(url) + history + text.replace("{folder}", self.folder.name), control=control)
         finally:
             for name, value in before.items():
                 os.environ.pop(name)
@@ -238,6 +273,9 @@ def check(kind):
         wanted[name] = 0 if NETWORK in rights else EAFNOSUPPORT
     for name in ("local", "datagrams"):
         wanted[name] = 0 if LOCAL in rights else EAFNOSUPPORT
+    wanted["connecting"] = ECONNREFUSED if CONNECT in rights else EPERM
+    if CONNECT not in rights:
+        wanted["fast_open"] = EPERM
     # Where it can connect, it is refused.
     wanted["control"] = EACCES if LOCAL in rights else EAFNOSUPPORT
     if not SANITIZED:
@@ -273,5 +311,16 @@ def orders_where_its_section_lets_it():
         await_value(client, "discharge_mos", 1, lambda now: now == 0)
 
 
+def finds_its_server_all_the_same():
+    """By a name that the host looks up with a socket that the outlet has not."""
+    for text in ("[mqtt x]\nbroker = mqtt://walls.test:{}\n", "[influx x]\nurl = http://walls.test:{}/write?db=x\ninterval = 10s\n",
+                 "[notify x]\ntype = webhook\nurl = http://walls.test:{}/\nevents = started\n"):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(PATIENCE)
+            with Taken(text.format(server.getsockname()[1])) as gateway:
+                assert tries(gateway)["local"] == EAFNOSUPPORT
+                server.accept()[0].close()
+
+
 if __name__ == "__main__":
-    main([case(kind) for kind in KINDS] + [orders_where_its_section_lets_it], at_once=4)
+    main([case(kind) for kind in KINDS] + [orders_where_its_section_lets_it, finds_its_server_all_the_same], at_once=4)

@@ -410,7 +410,7 @@ static void *start(struct outlet *outlet)
 const struct outlet_kind outlet_mqtt = {
     .name = "mqtt",
     .network = true,
-    .names = true,
+    .connects = true,
     .settings_size = sizeof(struct mqtt_config),
     .start = start,
     .stop = stop,

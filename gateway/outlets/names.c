@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+/* Host names to addresses, looked up by a process that has the sockets for it. */
+#include "names.h"
+
+#include "pipe.h"
+#include "rights.h"
+
+#include "base/child.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FOUND_MAX 16 /* addresses of a name; libraries try one after the other */
+
+struct question {
+    bool has_service;
+    int flags, family, type, protocol;
+    char host[256], service[33];
+};
+
+struct answer {
+    int error; /* as of getaddrinfo; 0: none */
+    unsigned count;
+    struct {
+        int family, type, protocol;
+        socklen_t size;
+        struct sockaddr_storage address;
+    } found[FOUND_MAX];
+};
+
+/* An address as a library gets it; the entries of a list lie in one piece of memory. */
+struct entry {
+    struct addrinfo info;
+    struct sockaddr_storage address;
+};
+
+static int looker = -1; /* the socket of the process that looks up */
+
+/* By the C library. */
+static void look_up(const struct question *question, struct answer *answer)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) = NULL;
+    void (*real_free)(struct addrinfo *) = NULL;
+    *(void **) &real = dlsym(RTLD_NEXT, "getaddrinfo");
+    *(void **) &real_free = dlsym(RTLD_NEXT, "freeaddrinfo");
+    const struct addrinfo hints = {.ai_flags = question->flags & ~AI_CANONNAME,
+                                   .ai_family = question->family,
+                                   .ai_socktype = question->type,
+                                   .ai_protocol = question->protocol};
+    struct addrinfo *list = NULL;
+    memset(answer, 0, sizeof *answer);
+    answer->error = real && real_free
+                        ? real(question->host[0] ? question->host : NULL,
+                               question->has_service ? question->service : NULL, &hints, &list)
+                        : EAI_FAIL;
+    if (answer->error == EAI_SYSTEM)
+        answer->error = EAI_AGAIN; /* errno stays behind */
+    for (const struct addrinfo *info = list; info && answer->count < FOUND_MAX;
+         info = info->ai_next) {
+        if (info->ai_addrlen > sizeof answer->found->address)
+            continue;
+        answer->found[answer->count].family = info->ai_family;
+        answer->found[answer->count].type = info->ai_socktype;
+        answer->found[answer->count].protocol = info->ai_protocol;
+        answer->found[answer->count].size = info->ai_addrlen;
+        memcpy(&answer->found[answer->count].address, info->ai_addr, info->ai_addrlen);
+        answer->count++;
+    }
+    if (list)
+        real_free(list);
+}
+
+/* ---- the process that looks up ---- */
+
+/* A look-up may take minutes, and others do not wait for it. */
+static void answer_apart(struct question *question, int to)
+{
+    const pid_t parent = getpid();
+    if (fork() != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    struct answer answer;
+    question->host[sizeof question->host - 1] = '\0';
+    question->service[sizeof question->service - 1] = '\0';
+    look_up(question, &answer);
+    if (send(to, &answer, sizeof answer, MSG_NOSIGNAL) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+static _Noreturn void serve(int fd, pid_t parent)
+{
+    static const struct outlet_kind kind = {.name = "names", .network = true, .local = true};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    prctl(PR_SET_NAME, "packgate-names");
+    /* A service manager ends all processes at once, and an outlet that is about to end may still need a name. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN); /* nobody waits for those that have answered */
+    fd = child_settle(fd);
+    rights_give_up(&kind);
+    for (;;) {
+        struct question question;
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        int to;
+        if (poll(&ready, 1, -1) < 0 && errno != EINTR)
+            _exit(1);
+        const ssize_t size = pipe_receive_file(fd, (uint8_t *) &question, sizeof question, &to);
+        if (size == 0)
+            _exit(0);
+        if (size == sizeof question && to >= 0)
+            answer_apart(&question, to);
+        if (to >= 0)
+            close(to);
+    }
+}
+
+void names_begin(void)
+{
+    int pair[2];
+    const pid_t parent = getpid();
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return;
+    const pid_t pid = fork();
+    if (pid == 0)
+        serve(pair[1], parent);
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        return;
+    }
+    looker = pair[0];
+    child_keep_too(looker); /* in a child of base/resolver.c this getaddrinfo is called as well */
+}
+
+/* ---- the outlet ---- */
+
+/* False: there is nobody to ask. */
+static bool ask(const struct question *question, struct answer *answer)
+{
+    int pair[2];
+    if (looker < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return false;
+    const bool asked =
+        pipe_send_file(looker, (const uint8_t *) question, sizeof *question, pair[1]);
+    close(pair[1]);
+    ssize_t size = -1;
+    while (asked && (size = recv(pair[0], answer, sizeof *answer, 0)) < 0 && errno == EINTR)
+        ;
+    close(pair[0]);
+    if (asked && (size != sizeof *answer || answer->count > FOUND_MAX))
+        *answer = (struct answer){.error = EAI_AGAIN};
+    return asked;
+}
+
+static int make_list(const struct answer *answer, struct addrinfo **list)
+{
+    if (answer->error)
+        return answer->error;
+    if (answer->count == 0)
+        return EAI_NONAME;
+    struct entry *entries = calloc(answer->count, sizeof *entries);
+    if (!entries)
+        return EAI_MEMORY;
+    for (unsigned i = 0; i < answer->count; i++) {
+        entries[i].address = answer->found[i].address;
+        entries[i].info = (struct addrinfo){
+            .ai_family = answer->found[i].family,
+            .ai_socktype = answer->found[i].type,
+            .ai_protocol = answer->found[i].protocol,
+            .ai_addrlen = answer->found[i].size,
+            .ai_addr = (struct sockaddr *) &entries[i].address,
+            .ai_next = i + 1 < answer->count ? &entries[i + 1].info : NULL,
+        };
+    }
+    *list = &entries->info;
+    return 0;
+}
+
+/* In place of the C library's, for this program and its libraries. */
+int getaddrinfo(const char *restrict host, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict list)
+{
+    struct question question = {.has_service = service != NULL, .family = AF_UNSPEC};
+    struct answer answer;
+    if ((host && strlen(host) >= sizeof question.host) ||
+        (service && strlen(service) >= sizeof question.service))
+        return EAI_NONAME;
+    if (host)
+        strcpy(question.host, host);
+    if (service)
+        strcpy(question.service, service);
+    if (hints) {
+        question.flags = hints->ai_flags;
+        question.family = hints->ai_family;
+        question.type = hints->ai_socktype;
+        question.protocol = hints->ai_protocol;
+    }
+    if (!ask(&question, &answer))
+        look_up(&question, &answer);
+    return make_list(&answer, list);
+}
+
+void freeaddrinfo(struct addrinfo *list)
+{
+    free(list);
+}

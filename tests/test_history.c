@@ -638,6 +638,29 @@ static bool find(void *data, const struct history_row *row)
     return found->count < COUNT(found->row);
 }
 
+/* Nothing that stands in its place is waited for, and neither is what stands in that of its log. */
+static void test_pipes(void **state)
+{
+    (void) state;
+    char why[200], log[200];
+    struct history_row row = a_row(START, 1, 52000, 4);
+    struct store *store = store_new(path, &limits);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    put(store, LEVEL_RECENT, &row);
+    assert_false(store_commit(store));
+    assert_null(query_open(path, why, sizeof why));
+    assert_non_null(strstr(why, "it is no file"));
+    assert_null(query_open_now(path, why, sizeof why));
+    assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), -1);
+    unlink(path);
+    assert_true(store_commit(store));
+    store_free(store);
+    snprintf(log, sizeof log, "%s-wal", path);
+    assert_int_equal(mkfifo(log, 0600), 0);
+    assert_null(query_open(path, why, sizeof why));
+    unlink(log);
+}
+
 static void test_query(void **state)
 {
     (void) state;
@@ -744,6 +767,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_newer_version, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_old_rows_go, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_rename, open_place, close_place),
+        cmocka_unit_test_setup_teardown(test_pipes, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_query_beside_writer, open_place, close_place),
         cmocka_unit_test(test_csv),

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -107,6 +108,14 @@ static void test_gaps_file(void **state)
     unlink(path);
     assert_false(gaps_load(&read, path));
     assert_false(gaps_save(&gaps, "/nowhere/at/all"));
+    /* A pipe is not waited for, neither in its place nor in that of the new one. */
+    char fresh[sizeof path + 4];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    assert_int_equal(mkfifo(path, 0600) + mkfifo(fresh, 0600), 0);
+    assert_false(gaps_load(&read, path));
+    assert_true(gaps_save(&gaps, path));
+    assert_true(gaps_load(&read, path));
+    unlink(path);
 }
 
 /* ---- points ---- */

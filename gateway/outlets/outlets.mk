@@ -32,7 +32,7 @@ OUTLET_SOURCES := gateway/outlets/main.c gateway/outlets/memory.c gateway/outlet
                   $(foreach outlet,$(OUTLETS) print,$(wildcard gateway/outlets/$(outlet)/*.c))
 # The page, the line protocol and the report read the history, whether this build writes one or not.
 ifneq ($(filter influx notify web,$(OUTLETS)),)
-OUTLET_SOURCES += $(foreach part,checkup csv health query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
+OUTLET_SOURCES += $(foreach part,checkup csv file health query recent rows when,$(if $(filter history,$(OUTLETS)),,gateway/outlets/history/$(part).c))
 endif
 # Those that speak through libcurl.
 ifneq ($(filter influx notify,$(OUTLETS)),)

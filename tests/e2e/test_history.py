@@ -15,6 +15,7 @@ import time
 
 from control_harness import Link
 from harness import Gateway, PACKGATE, PATIENCE, main, simulate
+from web_harness import Page
 
 PACK = "[line {0}]\nport = {1}\nprotocol = daly\n[pack {0}]\nline = {0}\nunit = {2}\npoll = 100ms\nwritable = yes\n"
 HISTORY = "[history]\nfile = {}\ncommit = 10s\n"
@@ -191,6 +192,39 @@ def says_where_it_cannot_write():
             place.await_rows("SELECT name FROM recents")
 
 
+def waits_for_nothing_in_its_place():
+    """A pipe where the database is to be: the page answers, and the history goes on when it is gone."""
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place:
+        os.mkfifo(place.file)
+        with Page(HISTORY.format(place.file), packs=PACK.format("shed", url, 1)) as gateway:
+            gateway.await_fresh("shed")
+            for path in ("history?level=recent", "history.csv", "health"):
+                assert gateway.ask(f"/api/v1/packs/shed/{path}")[0] in (200, 503), path
+            os.unlink(place.file)
+            gateway.wait_for(r"history: .*history\.db is written again")
+            place.await_rows("SELECT name FROM recents")
+        assert any("it is no file" in line for line in gateway.lines), gateway.lines
+
+
+def is_not_waited_for_by_the_page():
+    """Another program has the database for itself."""
+    server, url = simulate("daly", "profile=fixed")
+    with server, Place() as place:
+        other = sqlite3.connect(place.file, isolation_level=None)
+        for order in ("PRAGMA journal_mode = WAL", "PRAGMA locking_mode = EXCLUSIVE", "CREATE TABLE pack(id INTEGER PRIMARY KEY, name TEXT UNIQUE)",
+                      "BEGIN EXCLUSIVE"):
+            other.execute(order)
+        with Page(HISTORY.format(place.file), packs=PACK.format("shed", url, 1)) as gateway:
+            gateway.await_fresh("shed")
+            deadline = time.monotonic() + PATIENCE
+            for _ in range(100):
+                assert gateway.ask("/api/v1/packs/shed/history?level=recent")[0] == 200
+                assert time.monotonic() < deadline, "each request held the page for seconds"
+        other.close()
+
+
 if __name__ == "__main__":
     main([survives_its_death_and_lost_files, remembers_values_and_events, exports_csv, exports_what_is_in_memory_only,
-          says_when_there_is_nothing_yet, says_where_it_cannot_write], at_once=5)
+          says_when_there_is_nothing_yet, says_where_it_cannot_write, waits_for_nothing_in_its_place,
+          is_not_waited_for_by_the_page], at_once=7)

@@ -2,8 +2,9 @@
 /* Reads the history. */
 #include "query.h"
 
+#include "file.h"
+
 #include <math.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include <time.h>
 
 #define BUSY_MS 2000
+#define BRIEFLY_MS                                                                                 \
+    20 /* a process that ends, or begins after a kill, has the file to itself for some milliseconds */
 #define SQL_SIZE 16384
 
 static const struct {
@@ -64,23 +67,30 @@ struct query {
     struct question *asked[HISTORY_LEVELS];
 };
 
-struct query *query_open(const char *path, char *why, size_t size)
+static struct query *open_within(const char *path, int busy_ms, char *why, size_t size)
 {
     struct query *query = calloc(1, sizeof *query);
     if (!query) {
         snprintf(why, size, "out of memory");
         return NULL;
     }
-    const int code = sqlite3_open_v2(path, &query->db, SQLITE_OPEN_READONLY, NULL);
-    if (code == SQLITE_OK) {
-        sqlite3_busy_timeout(query->db, BUSY_MS);
-        /* The file is looked at only now. */
-        if (sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
-            return query;
-    }
-    snprintf(why, size, "%s: %s", path, query->db ? sqlite3_errmsg(query->db) : "out of memory");
+    /* The file is looked at only by the question. */
+    if (file_open(path, &query->db, SQLITE_OPEN_READONLY, busy_ms) == SQLITE_OK &&
+        sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
+        return query;
+    snprintf(why, size, "%s: %s", path, file_why(path, query->db));
     query_close(query);
     return NULL;
+}
+
+struct query *query_open(const char *path, char *why, size_t size)
+{
+    return open_within(path, BUSY_MS, why, size);
+}
+
+struct query *query_open_now(const char *path, char *why, size_t size)
+{
+    return open_within(path, BRIEFLY_MS, why, size);
 }
 
 static void free_question(struct question *question)

@@ -2,11 +2,12 @@
 /* The database of the history. */
 #include "store.h"
 
+#include "file.h"
+
 #include "base/log.h"
 
 #include <errno.h>
 #include <math.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -388,10 +389,9 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
 {
     *damaged = false;
     int code =
-        sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+        file_open(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, BUSY_MS);
     bool good = code == SQLITE_OK;
     if (good) {
-        sqlite3_busy_timeout(store->db, BUSY_MS);
         const int version = user_version(store);
         if (version > HISTORY_VERSION) {
             snprintf(why, size, "written by a newer packgate (version %d)", version);
@@ -418,7 +418,7 @@ static bool open_once(struct store *store, char *why, size_t size, bool *damaged
     if (good)
         return true;
     code = store->db ? sqlite3_errcode(store->db) : code;
-    snprintf(why, size, "%s", store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code));
+    snprintf(why, size, "%s", file_why(store->path, store->db));
     *damaged = is_broken(store, code);
     close_file(store);
     return false;
@@ -924,8 +924,7 @@ int store_rename(const char *path, const char *before, const char *after, char *
     int result = -1;
     if (access(path, F_OK) < 0)
         return 1;
-    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
-        sqlite3_busy_timeout(db, BUSY_MS);
+    if (file_open(path, &db, SQLITE_OPEN_READWRITE, BUSY_MS) == SQLITE_OK) {
         const int found = has_pack(db, before);
         if (found == 0)
             result = 1;
@@ -934,7 +933,7 @@ int store_rename(const char *path, const char *before, const char *after, char *
             result = 0;
     }
     if (result < 0)
-        snprintf(why, size, "%s: %s", path, sqlite3_errmsg(db));
+        snprintf(why, size, "%s: %s", path, file_why(path, db));
     sqlite3_close(db);
     return result;
 }

@@ -2,7 +2,10 @@
 /* What the database has not confirmed yet. */
 #include "gaps.h"
 
+#include "base/regular.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +115,8 @@ static bool read_gaps(struct gaps *gaps, FILE *file)
 
 bool gaps_load(struct gaps *gaps, const char *path)
 {
-    FILE *file = fopen(path, "re");
+    const char *why;
+    FILE *file = regular_open(path, &why);
     memset(gaps, 0, sizeof *gaps);
     const bool good = file && read_gaps(gaps, file);
     if (file)
@@ -129,9 +133,15 @@ bool gaps_save(const struct gaps *gaps, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    FILE *file = fopen(fresh, "we");
-    if (!file)
+    /* Whatever stands there, a pipe as well, is not waited for. */
+    unlink(fresh);
+    const int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
         return false;
+    }
     fprintf(file, HEADING "\nuntil %" PRId64 "\n", gaps->until);
     if (gaps->health > 0)
         fprintf(file, "health %" PRId64 "\n", gaps->health);

@@ -118,7 +118,7 @@ void health_answer(const char *file, struct http_request *request, const char *p
     char why[300];
     struct health_finding findings[HEALTH_FINDINGS];
     const unsigned most = days_wanted(request);
-    struct query *query = query_open(file, why, sizeof why);
+    struct query *query = query_open_now(file, why, sizeof why);
     struct health_day *days = query ? malloc(most * sizeof *days) : NULL;
     if (!days) {
         query_close(query);

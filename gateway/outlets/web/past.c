@@ -85,7 +85,7 @@ static int64_t memory_from(struct query *query, const struct query_ask *ask)
 static struct query *open_file(struct past *past)
 {
     char why[300];
-    struct query *query = query_open(past->file, why, sizeof why);
+    struct query *query = query_open_now(past->file, why, sizeof why);
     if (!query && !past->told)
         log_warn("web: %s; charts have only what was since the start", why);
     past->told = !query;

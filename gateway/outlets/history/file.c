@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+/* The file of the history as SQLite opens it. */
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* SQLite opens folders, too, to have them written to the disk. */
+static int open_regular(const char *path, int flags, int mode)
+{
+    struct stat found;
+    const int fd = open(path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, mode);
+    if (fd < 0 || (fstat(fd, &found) == 0 && (S_ISREG(found.st_mode) || S_ISDIR(found.st_mode))))
+        return fd;
+    close(fd);
+    errno = EACCES;
+    return -1;
+}
+
+int file_open(const char *path, sqlite3 **db, int flags, int busy_ms)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (!vfs || vfs->iVersion < 3 ||
+        vfs->xSetSystemCall(vfs, "open", (sqlite3_syscall_ptr) open_regular) != SQLITE_OK)
+        return SQLITE_ERROR;
+    const int code = sqlite3_open_v2(path, db, flags, NULL);
+    if (code == SQLITE_OK)
+        sqlite3_busy_timeout(*db, busy_ms);
+    return code;
+}
+
+const char *file_why(const char *path, sqlite3 *db)
+{
+    struct stat found;
+    if (stat(path, &found) == 0 && !S_ISREG(found.st_mode))
+        return "it is no file";
+    return db ? sqlite3_errmsg(db) : "out of memory";
+}

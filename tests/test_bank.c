@@ -98,7 +98,7 @@ static void test_unequal_packs(void **state)
 {
     (void) state;
     const struct pack a = large(), b = small();
-    const struct bank_member members[] = {{&a, 0, true}, {&b, 0, true}};
+    const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
     struct pack bank;
     struct map_bank extras = {.needed = 2};
     bank_combine(members, 2, &bank, &extras);
@@ -153,7 +153,7 @@ static void test_what_a_bank_has_not(void **state)
 {
     (void) state;
     const struct pack a = large(), b = small();
-    const struct bank_member members[] = {{&a, 0, true}, {&b, 0, true}};
+    const struct bank_member members[] = {{.pack = &a, .fresh = true}, {.pack = &b, .fresh = true}};
     struct pack bank;
     struct map_bank extras = {0};
     bank_combine(members, 2, &bank, &extras);
@@ -173,7 +173,7 @@ static void test_a_pack_is_missing(void **state)
 {
     (void) state;
     const struct pack a = large(), b = small();
-    const struct bank_member members[] = {{&b, 0, false}, {&a, 0, true}, {&b, 0, false}};
+    const struct bank_member members[] = {{.pack = &b}, {.pack = &a, .fresh = true}, {.pack = &b}};
     struct pack bank;
     struct map_bank extras = {.needed = 1};
     bank_combine(members, 3, &bank, &extras);
@@ -219,7 +219,8 @@ static void test_all_packs_are_missing(void **state)
 {
     (void) state;
     const struct pack a = large();
-    const struct bank_member members[] = {{&a, 280, false}, {&a, 280, false}};
+    const struct bank_member members[] = {{.pack = &a, .capacity_ah = 280},
+                                          {.pack = &a, .capacity_ah = 280}};
     struct pack bank;
     struct map_bank extras = {.needed = 1, .cell_max_pack = 7, .temp_max_c = 90};
     bank_combine(members, 2, &bank, &extras);
@@ -280,7 +281,7 @@ static void test_each_value(void **state)
         for (int p = 0; p < 3; p++) {
             pack_clear(&packs[p]);
             packs[p].value[cases[i].id] = cases[i].in[p];
-            members[p] = (struct bank_member){&packs[p], 0, true};
+            members[p] = (struct bank_member){.pack = &packs[p], .fresh = true};
         }
         bank_combine(members, 3, &bank, &extras);
         if (!close_to(bank.value[cases[i].id], cases[i].expected))
@@ -322,7 +323,8 @@ static void test_weights(void **state)
             packs[p].value[SOH_PERCENT] = cases[i].packs[p].soh;
             packs[p].value[FULL_AH] = cases[i].packs[p].full;
             packs[p].value[RATED_AH] = cases[i].packs[p].rated;
-            members[p] = (struct bank_member){&packs[p], cases[i].packs[p].configured, true};
+            members[p] = (struct bank_member){
+                .pack = &packs[p], .capacity_ah = cases[i].packs[p].configured, .fresh = true};
         }
         bank_combine(members, 2, &bank, &extras);
         if (!close_to(bank.value[SOC_PERCENT], cases[i].soc) ||
@@ -357,7 +359,7 @@ static void test_limits_of_packs_that_are_off(void **state)
             packs[p].value[CHARGE_CURRENT_LIMIT_A] = cases[i].limit[p];
             packs[p].value[DISCHARGE_MOS] = cases[i].mos[p];
             packs[p].value[DISCHARGE_CURRENT_LIMIT_A] = cases[i].limit[p];
-            members[p] = (struct bank_member){&packs[p], 0, true};
+            members[p] = (struct bank_member){.pack = &packs[p], .fresh = true};
         }
         bank_combine(members, 2, &bank, &extras);
         if (!close_to(bank.value[CHARGE_CURRENT_LIMIT_A], cases[i].expected) ||
@@ -374,7 +376,9 @@ static void test_places(void **state)
     struct pack nothing, a = large(), bank;
     pack_clear(&nothing);
     struct map_bank extras = {0};
-    const struct bank_member equal[] = {{&nothing, 0, true}, {&a, 0, true}, {&a, 0, true}};
+    const struct bank_member equal[] = {{.pack = &nothing, .fresh = true},
+                                        {.pack = &a, .fresh = true},
+                                        {.pack = &a, .fresh = true}};
     bank_combine(equal, 3, &bank, &extras);
     assert_int_equal(extras.cell_max_pack, 2);
     assert_int_equal(extras.cell_min_pack, 2);
@@ -384,10 +388,41 @@ static void test_places(void **state)
     bank_combine(equal, 3, &bank, &extras);
     expect(&bank, CELL_MAX_MV, 3345);
     expect(&bank, CELL_MAX_INDEX, UNKNOWN);
-    const struct bank_member none[] = {{&nothing, 0, true}};
+    const struct bank_member none[] = {{.pack = &nothing, .fresh = true}};
     bank_combine(none, 1, &bank, &extras);
     assert_int_equal(extras.cell_max_pack, 0);
     assert_int_equal(extras.temp_max_pack, 0);
+}
+
+/* What was active in a pack is unknown while its reply is lost, whatever the others say; what is active in
+ * one of them is active. */
+static void test_alarms_that_were_not_read(void **state)
+{
+    (void) state;
+    struct pack calm, lost, bank;
+    struct map_bank extras = {0};
+    pack_clear(&calm);
+    pack_clear(&lost);
+    pack_alarm(&calm, SOC_LOW, 0);
+    pack_alarm(&calm, SOC_HIGH, 0);
+    pack_alarm(&calm, CELL_IMBALANCE, ALARM_WARNING);
+    const struct bank_member members[] = {
+        {.pack = &calm, .fresh = true},
+        {.pack = &lost,
+         .fresh = true,
+         .alarms = {.protection = 1u << SOC_LOW | 1u << CELL_IMBALANCE}}};
+    bank_combine(members, 2, &bank, &extras);
+    assert_int_equal(bank.alarms_known,
+                     1u << SOC_HIGH | 1u << CELL_IMBALANCE | 1u << COMMUNICATION_FAULT);
+    assert_int_equal(bank.alarms_can_protect, 1u << SOC_HIGH);
+    assert_int_equal(bank.alarms_warning, 1u << CELL_IMBALANCE);
+    assert_int_equal(bank.alarms_protection, 0);
+    pack_alarm(&lost, SOC_LOW, 0);
+    pack_alarm(&lost, CELL_IMBALANCE, 0);
+    bank_combine(members, 2, &bank, &extras);
+    assert_int_equal(bank.alarms_known >> SOC_LOW & 1, 1);
+    assert_int_equal(bank.alarms_can_protect,
+                     1u << SOC_LOW | 1u << SOC_HIGH | 1u << CELL_IMBALANCE);
 }
 
 static void test_as_many_as_there_can_be(void **state)
@@ -396,7 +431,7 @@ static void test_as_many_as_there_can_be(void **state)
     const struct pack a = large();
     struct bank_member members[MAX_BANK_PACKS];
     for (unsigned i = 0; i < MAX_BANK_PACKS; i++)
-        members[i] = (struct bank_member){&a, 0, true};
+        members[i] = (struct bank_member){.pack = &a, .fresh = true};
     struct pack bank;
     struct map_bank extras = {0};
     bank_combine(members, MAX_BANK_PACKS, &bank, &extras);
@@ -418,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_limits_of_packs_that_are_off),
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_alarms_that_were_not_read),
         cmocka_unit_test(test_as_many_as_there_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -204,6 +204,30 @@ static void test_local_days(void **state)
     tzset();
 }
 
+/* An alarm whose reply is lost lasts until one says that it has ended, in the rows as in the events. */
+static void test_alarm_that_was_not_read(void **state)
+{
+    (void) state;
+    static const struct {
+        int seconds, level;
+        bool read;
+        uint64_t flags;
+    } steps[] = {{0, ALARM_PROTECTION, true, FLAG_PROTECTION(SOC_LOW)},
+                 {10, 0, false, FLAG_PROTECTION(SOC_LOW)},
+                 {20, 0, true, 0}};
+    const struct map_status status = {0};
+    begin();
+    for (size_t i = 0; i < COUNT(steps); i++) {
+        struct pack pack = pack_of(53, 0, 50);
+        struct history_row row;
+        if (steps[i].read)
+            pack_alarm(&pack, SOC_LOW, steps[i].level);
+        history_add(&series, &pack, &status, START + steps[i].seconds, keep, &kept);
+        assert_true(history_so_far(&series, &row));
+        assert_true(row.flags == steps[i].flags);
+    }
+}
+
 static void test_counter_begun_anew(void **state)
 {
     (void) state;
@@ -752,6 +776,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_clock_jumps),
         cmocka_unit_test(test_local_days),
+        cmocka_unit_test(test_alarm_that_was_not_read),
         cmocka_unit_test(test_counter_begun_anew),
         cmocka_unit_test_setup_teardown(test_store_and_names, open_place, close_place),
         cmocka_unit_test_setup_teardown(test_parts_are_merged, open_place, close_place),

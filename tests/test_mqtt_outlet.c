@@ -303,8 +303,8 @@ static unsigned count(const char *topic, const char **last)
 
 static void set_alarm(bool on)
 {
-    gateway.pack.values.alarms_known |= 1u << SOC_LOW;
-    gateway.pack.values.alarms_warning = on ? 1u << SOC_LOW : 0;
+    pack_clear_alarms(&gateway.pack.values);
+    pack_alarm(&gateway.pack.values, SOC_LOW, on ? ALARM_WARNING : 0);
 }
 
 /* An alarm that came while the broker was away and whose pack has fallen silent since: whether it is

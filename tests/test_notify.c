@@ -53,7 +53,7 @@ static void begin(void)
                                     .limit = 20};
     events_init(&events);
     pack_clear(&values);
-    values.alarms_known = ~0u;
+    values.alarms_known = values.alarms_can_warn = values.alarms_can_protect = ~0u;
     values.value[SOC_PERCENT] = 50;
     values.value[CELL_DELTA_MV] = 10;
     fresh = true;
@@ -283,11 +283,11 @@ static void test_another_life(void **state)
     expect("30 cell_over_voltage began");
     /* The clock of the next life begins anew, as after a restart of the host. */
     begin();
-    assert_true(events_take_note(&events.watches[CELL_OVER_VOLTAGE], text, 0, START + 1000));
-    values.alarms_known = 0;
+    assert_true(events_take_note(&events, CELL_OVER_VOLTAGE, text, 0, START + 1000));
+    values.alarms_known = values.alarms_can_warn = values.alarms_can_protect = 0;
     pass(100);
     alarm_at(1);
-    values.alarms_known = ~0u;
+    values.alarms_known = values.alarms_can_warn = values.alarms_can_protect = ~0u;
     pass(100);
     expect("");
     alarm_at(0);
@@ -297,12 +297,12 @@ static void test_another_life(void **state)
     /* A clock that went back does not silence it for longer than `repeat`. */
     begin();
     config.repeat_s = 1000;
-    assert_true(events_take_note(&events.watches[CELL_OVER_VOLTAGE], text, 0, START - 1e6));
+    assert_true(events_take_note(&events, CELL_OVER_VOLTAGE, text, 0, START - 1e6));
     alarm_at(1);
     pass(1100);
     expect("1000 cell_over_voltage lasts");
-    assert_false(events_take_note(&events.watches[0], "3 9 x", 0, 0));
-    assert_false(events_take_note(&events.watches[0], "", 0, 0));
+    assert_false(events_take_note(&events, 0, "3 9 x", 0, 0));
+    assert_false(events_take_note(&events, 0, "", 0, 0));
 }
 
 /* ---- words ---- */

@@ -33,7 +33,7 @@ static void update(struct summary *summary, const struct source *source, double 
 static void test_priorities(void **state)
 {
     (void) state;
-    enum { LOW = 1u << 2, HIGH = 1u << 3 };
+    enum { LOW = 1u << 2, HIGH = 1u << 3, LOST = 1u << 30 }; /* LOST: the reply with them is */
     static const struct {
         const char *what;
         double now;
@@ -50,6 +50,10 @@ static void test_priorities(void **state)
         {"another warning besides", 6, LOW | HIGH, LOW, 20, "warning: pack p: charging"},
         {"a protection ends", 7, LOW | HIGH, 0, 20, "pack p: charging"},
         {"both at once", 8, 0, HIGH, 0, "error: pack p: idle"},
+        {"their reply is lost", 8, LOST, 0, 0, ""},
+        {"the current flows meanwhile", 8, LOST, 0, 20,
+         "pack p: charging, +20.00 A, ALARM pack_under_voltage"},
+        {"and is there again", 8, 0, HIGH, 0, "pack p: idle"},
         {"all is well", 9, 0, 0, 0, "pack p: idle"},
         {"too old", 100, 0, 0, 0, "warning: pack p: values are too old"},
         {"still too old", 101, 0, 0, 0, ""},
@@ -60,8 +64,11 @@ static void test_priorities(void **state)
     struct summary summary = {0};
     for (size_t i = 0; i < COUNT(steps); i++) {
         char said[1000];
-        pack.alarms_warning = steps[i].warning;
-        pack.alarms_protection = steps[i].protection;
+        pack_clear_alarms(&pack);
+        for (int alarm = 0; alarm < PACK_ALARM_COUNT && steps[i].warning != LOST; alarm++) {
+            pack_alarm_at(&pack, alarm, ALARM_WARNING, steps[i].warning >> alarm & 1);
+            pack_alarm_at(&pack, alarm, ALARM_PROTECTION, steps[i].protection >> alarm & 1);
+        }
         pack.value[CURRENT_A] = steps[i].current;
         update(&summary, &source, steps[i].now, said, sizeof said);
         size_t length = strlen(steps[i].begins);

@@ -214,6 +214,7 @@ static void combine_temperatures(const struct fresh *fresh, struct map_bank *ext
 static void combine_alarms(const struct fresh *fresh, const struct map_bank *extras,
                            struct pack *bank)
 {
+    uint32_t warning = 0, protection = 0; /* that were not read */
     for (unsigned i = 0; i < fresh->count; i++) {
         const struct pack *pack = fresh->member[i]->pack;
         bank->alarms_known |= pack->alarms_known;
@@ -221,7 +222,15 @@ static void combine_alarms(const struct fresh *fresh, const struct map_bank *ext
         bank->alarms_protection |= pack->alarms_protection;
         bank->alarms_can_warn |= pack->alarms_can_warn;
         bank->alarms_can_protect |= pack->alarms_can_protect;
+        warning |= fresh->member[i]->alarms.warning & ~pack->alarms_can_warn;
+        protection |= fresh->member[i]->alarms.protection & ~pack->alarms_can_protect;
     }
+    /* What was active in one pack and could not be read now does not end because the others say no. */
+    warning &= ~bank->alarms_warning;
+    protection &= ~bank->alarms_protection;
+    bank->alarms_can_warn &= ~warning;
+    bank->alarms_can_protect &= ~protection;
+    bank->alarms_known &= ~(warning | protection) | bank->alarms_warning | bank->alarms_protection;
     pack_alarm_at(bank, COMMUNICATION_FAULT, ALARM_WARNING, extras->missing > 0);
 }
 

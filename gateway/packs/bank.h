@@ -9,6 +9,8 @@
 #ifndef PACKGATE_PACKS_BANK_H
 #define PACKGATE_PACKS_BANK_H
 
+#include "alarms.h"
+
 #include "config/config.h"
 #include "registers/map.h"
 
@@ -17,6 +19,7 @@ struct bank_member {
     const struct pack *pack;
     double capacity_ah; /* as configured, for a pack that does not report it; 0: not given */
     bool fresh;
+    struct alarms alarms; /* as read last */
 };
 
 /** Whether it is known what the pack counts in averages of the state of charge. */

@@ -147,8 +147,10 @@ static void combine(struct bank_source *bank)
     for (unsigned i = 0; i < bank->config->pack_count; i++) {
         const struct source *member = bank->members[i];
         const bool fresh = !is_missing(bank, i);
-        members[i] = (struct bank_member){
-            .pack = member->values, .capacity_ah = member->capacity_ah, .fresh = fresh};
+        members[i] = (struct bank_member){.pack = member->values,
+                                          .capacity_ah = member->capacity_ah,
+                                          .fresh = fresh,
+                                          .alarms = bank->parts[i]->summary.alarms};
         if (!fresh)
             continue;
         bank->published_at = fmin(bank->published_at, bank->parts[i]->poller->published_at);

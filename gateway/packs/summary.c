@@ -64,7 +64,7 @@ static void describe(const struct summary *summary, const struct pack *pack, cha
     append_switch(text, ", charge ", summary->charge_mos);
     append_switch(text, ", discharge ", summary->discharge_mos);
     for (int i = 0; i < PACK_ALARM_COUNT; i++)
-        if ((summary->warning | summary->protection) >> i & 1) {
+        if (alarms_level(summary->alarms, i)) {
             append_text(text, ", ALARM ");
             append_text(text, pack_alarm_name((enum pack_alarm) i));
         }
@@ -102,7 +102,7 @@ static unsigned compare(const struct summary *before, const struct summary *now)
     if (!before->told || !same(now->charge_mos, before->charge_mos) ||
         !same(now->discharge_mos, before->discharge_mos))
         changes |= SOURCE_SWITCHES;
-    if (now->warning != before->warning || now->protection != before->protection)
+    if (alarms_changed(before->alarms, now->alarms))
         changes |= SOURCE_ALARMS;
     if (!before->told || now->identity != before->identity)
         changes |= SOURCE_IDENTITY;
@@ -113,9 +113,9 @@ static unsigned compare(const struct summary *before, const struct summary *now)
 static void report(const struct summary *before, const struct summary *now, const char *kind,
                    const char *name, const char *text)
 {
-    if (now->protection & ~before->protection)
+    if (now->alarms.protection & ~before->alarms.protection)
         log_error("%s %s: %s", kind, name, text);
-    else if (now->warning & ~before->warning || !now->fresh)
+    else if (now->alarms.warning & ~before->alarms.warning || !now->fresh)
         log_warn("%s %s: %s", kind, name, text);
     else
         log_info("%s %s: %s", kind, name, text);
@@ -135,8 +135,7 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
         .flow = flow_of(pack, summary->flow),
         .charge_mos = pack->value[CHARGE_MOS],
         .discharge_mos = pack->value[DISCHARGE_MOS],
-        .warning = pack->alarms_warning,
-        .protection = pack->alarms_protection,
+        .alarms = alarms_after(summary->alarms, pack),
         .identity = identify(source),
     };
     const struct summary before = *summary;

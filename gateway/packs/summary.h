@@ -7,6 +7,7 @@
 #ifndef PACKGATE_PACKS_SUMMARY_H
 #define PACKGATE_PACKS_SUMMARY_H
 
+#include "alarms.h"
 #include "source.h"
 
 /* What was last told; zeroed: nothing yet. */
@@ -15,7 +16,7 @@ struct summary {
     bool fresh;
     enum pack_flow flow;
     double charge_mos, discharge_mos;
-    uint32_t warning, protection;
+    struct alarms alarms;
     uint64_t identity;
 };
 

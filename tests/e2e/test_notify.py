@@ -618,7 +618,8 @@ def says_what_is_wrong():
         assert status == 0 and "can be read by everybody" in said and "geheim" not in said, said
 
 
-main([reports, reports_when_full, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
-      answers_without_end_are_cut_off, tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
-      tells_who_switched, says_it_to_ntfy, says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program,
-      other_kinds_start_nothing, checks_certificates, limits_floods, says_what_is_wrong], at_once=5)
+if __name__ == "__main__":
+    main([reports, reports_when_full, hangs_do_not_hold_the_gateway_up, tries_again, name_servers_that_never_answer_end_in_a_line,
+          answers_without_end_are_cut_off, tells_what_lasts, tells_a_webhook_begin_and_end, tells_silence_and_return, tells_nothing_twice,
+          tells_who_switched, says_it_to_ntfy, says_it_to_pushover_and_pushsafer, sends_mail, starts_a_program,
+          other_kinds_start_nothing, checks_certificates, limits_floods, says_what_is_wrong], at_once=5)

@@ -5,6 +5,7 @@
  * card some hundred pages.
  */
 #include "outlets/outlet.h"
+#include "outlets/told.h"
 #include "checkup.h"
 #include "export.h"
 #include "query.h"
@@ -26,7 +27,6 @@
 /* A pack or a bank. */
 struct remembered {
     struct history_series series;
-    uint32_t warning, protection; /* alarms that were told of */
     bool fresh, known;
 };
 
@@ -65,48 +65,21 @@ static void note_event(struct history *history, const char *pack, const char *ki
                                                       name, level, text});
 }
 
-/* Over a restart of this outlet, so that an alarm is told of once. */
-static void keep_alarms(struct history *history, const struct remembered *remembered,
-                        const char *pack)
-{
-    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
-    snprintf(key, sizeof key, "alarms.%s", pack);
-    snprintf(text, sizeof text, "%x %x", (unsigned) remembered->warning,
-             (unsigned) remembered->protection);
-    const bool any = remembered->warning | remembered->protection;
-    outlet_keep(history->outlet, key, any ? text : NULL);
-}
-
-static void recall_alarms(struct history *history, struct remembered *remembered, const char *pack)
-{
-    char key[PIPE_KEY_SIZE];
-    unsigned warning, protection;
-    snprintf(key, sizeof key, "alarms.%s", pack);
-    const char *text = outlet_note(history->outlet, key);
-    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
-        return;
-    remembered->warning = warning;
-    remembered->protection = protection;
-}
-
 /* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
- * the level that it had last. What has not been read yet, after a start, says nothing of an end. */
-static void note_alarms(struct history *history, struct remembered *remembered,
+ * the level that it had last. */
+static void note_alarms(struct history *history, const struct remembered *remembered,
                         const struct source *source)
 {
-    const struct pack *pack = source->values;
+    const struct alarms told = remembered->series.alarms;
+    const struct alarms now = alarms_after(told, source->values);
+    const uint32_t changed = alarms_changed(told, now);
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        const uint32_t bit = 1u << alarm;
-        const int before = remembered->protection & bit ? 2 : remembered->warning & bit ? 1 : 0;
-        const int level = pack->alarms_protection & bit ? 2 : pack->alarms_warning & bit ? 1 : 0;
-        if (level == before || (!level && !(pack->alarms_known & bit)))
-            continue;
-        note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
-                   level ? level : before, level ? "on" : "off");
-        remembered->warning = (remembered->warning & ~bit) | (pack->alarms_warning & bit);
-        remembered->protection = (remembered->protection & ~bit) | (pack->alarms_protection & bit);
+        const int level = alarms_level(now, alarm);
+        if (changed >> alarm & 1)
+            note_event(history, source->name, "alarm", pack_alarm_name((enum pack_alarm) alarm),
+                       level ? level : alarms_level(told, alarm), level ? "on" : "off");
     }
-    keep_alarms(history, remembered, source->name);
+    told_keep(history->outlet, source->name, now);
 }
 
 static void note_freshness(struct history *history, struct remembered *remembered,
@@ -272,7 +245,7 @@ static void *start(struct outlet *outlet)
     }
     for (unsigned i = 0; i < history->count; i++) {
         history_series_init(&history->packs[i].series);
-        recall_alarms(history, &history->packs[i], outlet_pack(outlet, i)->source.name);
+        history->packs[i].series.alarms = told_read(outlet, outlet_pack(outlet, i)->source.name);
     }
     ev_timer_init(&history->commit, on_commit, RECENT_S, RECENT_S);
     ev_init(&history->prune, on_prune);

@@ -232,13 +232,13 @@ static int32_t to_integer(enum history_value value, const struct pack *pack)
     return isnan(number) || fabs(number) > INT32_MAX ? ROW_UNKNOWN : (int32_t) lround(number);
 }
 
-static uint64_t flags_of(const struct pack *pack)
+static uint64_t flags_of(const struct pack *pack, struct alarms alarms)
 {
     uint64_t flags = 0;
     for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++) {
-        if (pack->alarms_warning >> alarm & 1)
+        if (alarms.warning >> alarm & 1)
             flags |= FLAG_WARNING(alarm);
-        if (pack->alarms_protection >> alarm & 1)
+        if (alarms.protection >> alarm & 1)
             flags |= FLAG_PROTECTION(alarm);
     }
     if (pack->value[CHARGE_MOS] > 0)
@@ -258,7 +258,8 @@ static int64_t growth(double *before, double counter)
     return grown > 0 ? llround(grown * 1000) : 0;
 }
 
-static void add_poll(struct history_interval *interval, const struct pack *pack, int64_t wall)
+static void add_poll(struct history_interval *interval, const struct pack *pack,
+                     struct alarms alarms, int64_t wall)
 {
     struct history_row *row = &interval->row;
     for (int i = 0; i < ROW_VALUES; i++) {
@@ -274,7 +275,7 @@ static void add_poll(struct history_interval *interval, const struct pack *pack,
     }
     row->n++;
     const uint64_t last = FLAG_CHARGE_MOS | FLAG_DISCHARGE_MOS;
-    row->flags = (row->flags & ~last) | flags_of(pack);
+    row->flags = (row->flags & ~last) | flags_of(pack, alarms);
     const int32_t soc = to_integer(ROW_SOC, pack);
     if (soc > row->soc_peak) {
         row->soc_peak = soc;
@@ -290,7 +291,8 @@ void history_add(struct history_series *series, const struct pack *pack,
     history_pass(series, wall, keep, data);
     if (!recent->open)
         open_interval(recent, LEVEL_RECENT, history_start(LEVEL_RECENT, now));
-    add_poll(recent, pack, now);
+    series->alarms = alarms_after(series->alarms, pack);
+    add_poll(recent, pack, series->alarms, now);
     recent->row.charged_mwh += growth(&series->charged_wh, status->charged_wh);
     recent->row.discharged_mwh += growth(&series->discharged_wh, status->discharged_wh);
 }

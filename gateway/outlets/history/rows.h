@@ -10,6 +10,7 @@
 #ifndef PACKGATE_OUTLETS_HISTORY_ROWS_H
 #define PACKGATE_OUTLETS_HISTORY_ROWS_H
 
+#include "packs/alarms.h"
 #include "registers/map.h"
 
 #include <stdint.h>
@@ -79,6 +80,7 @@ struct history_interval {
 /* Of one pack or bank. */
 struct history_series {
     struct history_interval levels[HISTORY_LEVELS];
+    struct alarms alarms;             /* at the last poll */
     double charged_wh, discharged_wh; /* counters at the last poll; NaN: none yet */
     int64_t fresh_from; /* the last ten seconds that had a poll; 0: it was silent since */
 };

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "alarms.h"
 #include "messages.h"
-#include "note.h"
+
+#include "outlets/told.h"
 
 #include "base/clock.h"
 
-static int level_of(uint32_t warning, uint32_t protection, int alarm)
+/* `alarms` with those of `mask` as they are in `now`. */
+static struct alarms with(struct alarms alarms, uint32_t mask, struct alarms now)
 {
-    return protection >> alarm & 1 ? ALARM_PROTECTION : warning >> alarm & 1 ? ALARM_WARNING : 0;
+    return (struct alarms){(alarms.warning & ~mask) | (now.warning & mask),
+                           (alarms.protection & ~mask) | (now.protection & mask)};
 }
 
 /* Where the number of an event is remembered until it is confirmed. NULL: there is no place, it is
  * believed to arrive. */
 static struct unsure *doubt(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm)
 {
-    uint32_t bit = 1u << alarm;
     struct unsure *place = mqtt->unsure;
     while (place < mqtt->unsure + EVENTS_MAX && place->mid)
         place++;
@@ -24,8 +26,7 @@ static struct unsure *doubt(struct mqtt *mqtt, struct mqtt_pack *pack, int alarm
         .sequence = ++mqtt->events,
         .pack = pack,
         .alarm = alarm,
-        .warning = pack->warning & bit,
-        .protection = pack->protection & bit,
+        .before = pack->alarms,
     };
     return place;
 }
@@ -55,31 +56,26 @@ void alarms_undo(struct mqtt *mqtt)
                 last = &mqtt->unsure[i];
         if (!last)
             return;
-        uint32_t bit = 1u << last->alarm;
-        last->pack->warning = (last->pack->warning & ~bit) | last->warning;
-        last->pack->protection = (last->pack->protection & ~bit) | last->protection;
-        note_alarms(mqtt, last->pack);
+        last->pack->alarms = with(last->pack->alarms, 1u << last->alarm, last->before);
+        told_keep(mqtt->outlet, last->pack->pack->source.name, last->pack->alarms);
         last->mid = 0;
     }
 }
 
 void alarms_tell(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
-    const struct pack *values = pack->pack->source.values;
     if (mqtt_is_smartbms(mqtt) || connection_room(mqtt->connection) == 0 || !pack->was_fresh)
         return;
     double time = clock_wall() - (now - pack->pack->last.at);
+    const struct alarms latest = alarms_after(pack->alarms, pack->pack->source.values);
+    const uint32_t changed = alarms_changed(pack->alarms, latest);
+    pack->alarms = with(pack->alarms, ~changed, latest);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        uint32_t bit = 1u << i;
-        int before = level_of(pack->warning, pack->protection, i);
-        int level = level_of(values->alarms_warning, values->alarms_protection, i);
-        /* What has not been read yet, after a start, says nothing of an alarm's end. */
-        if (before == level || (!level && !(values->alarms_known & bit)) ||
-            !send_event(mqtt, pack, i, before, level, time))
+        if (!(changed >> i & 1) || !send_event(mqtt, pack, i, alarms_level(pack->alarms, i),
+                                               alarms_level(latest, i), time))
             continue;
-        pack->warning = (pack->warning & ~bit) | (values->alarms_warning & bit);
-        pack->protection = (pack->protection & ~bit) | (values->alarms_protection & bit);
-        note_alarms(mqtt, pack);
+        pack->alarms = with(pack->alarms, 1u << i, latest);
+        told_keep(mqtt->outlet, pack->pack->source.name, pack->alarms);
     }
 }
 

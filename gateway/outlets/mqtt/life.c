@@ -17,6 +17,7 @@
 #include "withdraw.h"
 
 #include "outlets/outlet.h"
+#include "outlets/told.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -310,7 +311,7 @@ static bool make_packs(struct mqtt *mqtt)
         pack->strange_since = NAN;
         pack->free_at = -INFINITY;
         pack_clear(&pack->sent);
-        note_read_alarms(mqtt, pack);
+        pack->alarms = told_read(mqtt->outlet, pack->pack->source.name);
         note_key(pack->pack->source.name, key);
         const char *note = outlet_note(mqtt->outlet, key);
         if (!note || !note_same_announcements(mqtt))

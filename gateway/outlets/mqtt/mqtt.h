@@ -12,6 +12,7 @@
 #include "discovery.h"
 
 #include "outlets/outlet.h"
+#include "packs/alarms.h"
 
 #include <time.h>
 
@@ -31,21 +32,21 @@ struct place {
 
 struct mqtt_pack {
     struct outlet_pack *pack;
-    unsigned todo;                /* enum todo */
-    unsigned row;                 /* of an announcement in the single form, the next one */
-    struct entity_set set;        /* as announced, or about to be */
-    struct entity_set gone;       /* to be taken away */
-    char protocol[NAME_SIZE];     /* that the set is of; empty: not known yet */
-    unsigned identity;            /* the same */
-    double strange_since;         /* another identity; NaN: it is the same */
-    bool heard;                   /* of by the gateway, in this life: info is not said before */
-    bool was_fresh;               /* in this life */
-    bool online;                  /* its status, as it was told */
-    double due;                   /* state, by its interval */
-    double free_at;               /* state, for a change, not before */
-    bool changed;                 /* since then */
-    struct pack sent;             /* its values */
-    uint32_t warning, protection; /* alarms that were told */
+    unsigned todo;            /* enum todo */
+    unsigned row;             /* of an announcement in the single form, the next one */
+    struct entity_set set;    /* as announced, or about to be */
+    struct entity_set gone;   /* to be taken away */
+    char protocol[NAME_SIZE]; /* that the set is of; empty: not known yet */
+    unsigned identity;        /* the same */
+    double strange_since;     /* another identity; NaN: it is the same */
+    bool heard;               /* of by the gateway, in this life: info is not said before */
+    bool was_fresh;           /* in this life */
+    bool online;              /* its status, as it was told */
+    double due;               /* state, by its interval */
+    double free_at;           /* state, for a change, not before */
+    bool changed;             /* since then */
+    struct pack sent;         /* its values */
+    struct alarms alarms;     /* that were told */
 };
 
 /* What is to be taken away of one pack, or of the gateway. */
@@ -64,7 +65,7 @@ struct unsure {
     unsigned sequence; /* the later ones are undone first */
     struct mqtt_pack *pack;
     int alarm;
-    uint32_t warning, protection; /* its bit in what was told before */
+    struct alarms before; /* what was told until then */
 };
 
 struct asked {

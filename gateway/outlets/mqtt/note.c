@@ -18,26 +18,6 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
     outlet_keep(mqtt->outlet, key, text);
 }
 
-void note_alarms(struct mqtt *mqtt, const struct mqtt_pack *pack)
-{
-    char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE];
-    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
-    snprintf(text, sizeof text, "%x %x", (unsigned) pack->warning, (unsigned) pack->protection);
-    outlet_keep(mqtt->outlet, key, pack->warning | pack->protection ? text : NULL);
-}
-
-void note_read_alarms(struct mqtt *mqtt, struct mqtt_pack *pack)
-{
-    char key[PIPE_KEY_SIZE];
-    unsigned warning, protection;
-    snprintf(key, sizeof key, "alarms.%s", pack->pack->source.name);
-    const char *text = outlet_note(mqtt->outlet, key);
-    if (!text || sscanf(text, "%x %x", &warning, &protection) != 2)
-        return;
-    pack->warning = warning;
-    pack->protection = protection;
-}
-
 struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], unsigned *identity)
 {
     char word[PIPE_NOTE_SIZE] = "";

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the broker keeps of us (status, info, discovery) and what it was told of alarms, noted in the
- * state file: it can be withdrawn when the configuration no longer has it, and no alarm is told twice
- * over a restart.
+ * What the broker keeps of us (status, info, discovery), noted in the state file: it can be withdrawn
+ * when the configuration no longer has it.
  */
 #ifndef PACKGATE_OUTLETS_MQTT_NOTE_H
 #define PACKGATE_OUTLETS_MQTT_NOTE_H
@@ -16,10 +15,6 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
 /** The set that such a note tells, with the protocol and the identity it was of. Of a table of
  * another version everything is taken for announced. */
 struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], unsigned *identity);
-
-/** What was told of a pack's alarms, so that it is not told again by another life. */
-void note_alarms(struct mqtt *mqtt, const struct mqtt_pack *pack);
-void note_read_alarms(struct mqtt *mqtt, struct mqtt_pack *pack);
 
 /** Notes where retained messages are now; from then on that is also where they were before. */
 void note_place(struct mqtt *mqtt);

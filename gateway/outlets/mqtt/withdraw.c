@@ -2,6 +2,8 @@
 #include "withdraw.h"
 #include "note.h"
 
+#include "outlets/told.h"
+
 #include "base/log.h"
 
 #include <stdio.h>
@@ -119,8 +121,7 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
     } else if (withdrawal->pack[0]) {
         note_key(withdrawal->pack, key);
         outlet_keep(mqtt->outlet, key, NULL);
-        snprintf(key, sizeof key, "alarms.%s", withdrawal->pack);
-        outlet_keep(mqtt->outlet, key, NULL);
+        told_keep(mqtt->outlet, withdrawal->pack, (struct alarms){0});
     } else {
         outlet_keep(mqtt->outlet, "topic", NULL);
         outlet_keep(mqtt->outlet, "prefix", NULL);

@@ -36,9 +36,10 @@ static enum notify_event event_of(unsigned watch, enum phase phase)
 }
 
 /* The level that this moment has: 0, or at least 1. */
-static int level_now(unsigned watch, const struct watch *before, const struct notify_config *config,
-                     const struct seen *seen)
+static int level_now(const struct events *events, unsigned watch,
+                     const struct notify_config *config, const struct seen *seen)
 {
+    const struct watch *before = &events->watches[watch];
     const struct pack *values = seen->values;
     const double soc = values->value[SOC_PERCENT], delta = values->value[CELL_DELTA_MV];
     const double soc_limit = config->soc_below + (before->level ? SOC_HYSTERESIS : 0);
@@ -49,13 +50,8 @@ static int level_now(unsigned watch, const struct watch *before, const struct no
         return config->soc_below <= 0 ? 0 : isnan(soc) ? before->level : soc < fmin(soc_limit, 100);
     if (watch == WATCH_CELLS)
         return config->cell_delta_mv <= 0 ? 0 : isnan(delta) ? before->level : delta > delta_limit;
-    const uint32_t bit = 1u << watch;
-    if (values->alarms_protection & bit)
-        return ALARM_PROTECTION;
-    if (values->alarms_warning & bit)
-        return config->protection ? 0 : ALARM_WARNING;
-    /* What has not been read yet, after a start, says nothing of an alarm's end. */
-    return values->alarms_known & bit ? 0 : before->level;
+    const int level = alarms_level(events->alarms, (int) watch);
+    return level == ALARM_WARNING && config->protection ? 0 : level;
 }
 
 static void note_level(struct watch *watch, int level, double now, double time)
@@ -187,12 +183,14 @@ void events_look(struct events *events, const struct notify_config *config, cons
         begin_anew(events, now);
     events->fresh = seen->fresh;
     events->seen |= seen->fresh;
+    if (seen->fresh)
+        events->alarms = alarms_after(events->alarms, seen->values);
     for (unsigned i = 0; i < WATCHES; i++) {
         struct watch *watch = &events->watches[i];
         /* Neither fresh nor worth a word: right after a start. */
         if (i == WATCH_STALE ? !seen->fresh && !seen->silent : !seen->fresh)
             continue;
-        note_level(watch, level_now(i, watch, config, seen), now, time);
+        note_level(watch, level_now(events, i, config, seen), now, time);
         judge(&teller, i, watch);
     }
     if (seen->fresh)
@@ -210,8 +208,10 @@ bool events_note(const struct watch *watch, double now, double time, double repe
 }
 
 /* A clock that was wrong at one of both times makes it a moment ago at most. */
-bool events_take_note(struct watch *watch, const char *text, double now, double time)
+bool events_take_note(struct events *events, unsigned number, const char *text, double now,
+                      double time)
 {
+    struct watch *watch = &events->watches[number];
     int told, last;
     double told_at, began;
     if (sscanf(text, "%d %d %lf %lf", &told, &last, &told_at, &began) != 4 || told < 0 ||
@@ -222,6 +222,10 @@ bool events_take_note(struct watch *watch, const char *text, double now, double 
     watch->told_at = now - fmax(time - told_at, 0);
     watch->began = began > 0 ? began : NAN;
     watch->level = told;
+    if (number < PACK_ALARM_COUNT) {
+        events->alarms.warning |= (uint32_t) (told == ALARM_WARNING) << number;
+        events->alarms.protection |= (uint32_t) (told == ALARM_PROTECTION) << number;
+    }
     for (int i = 0; i < 3; i++)
         watch->since[i] = now;
     return true;

@@ -9,6 +9,8 @@
 
 #include "message.h"
 
+#include "packs/alarms.h"
+
 #define WATCH_STALE PACK_ALARM_COUNT /* behind the alarms */
 #define WATCH_SOC (PACK_ALARM_COUNT + 1)
 #define WATCH_CELLS (PACK_ALARM_COUNT + 2)
@@ -26,6 +28,7 @@ struct watch {
 
 struct events {
     struct watch watches[WATCHES];
+    struct alarms alarms;      /* as read last */
     bool was_full, below_full; /* since it was below, it can become full */
     double full_since;         /* clock */
     int full_day;              /* yyyymmdd, on which it was told */
@@ -57,6 +60,7 @@ const char *events_watch_name(unsigned watch);
  * line, or there is nothing to be remembered any more (it ended longer than `repeat` ago). */
 bool events_note(const struct watch *watch, double now, double time, double repeat_s, char *out,
                  size_t size);
-bool events_take_note(struct watch *watch, const char *text, double now, double time);
+bool events_take_note(struct events *events, unsigned number, const char *text, double now,
+                      double time);
 
 #endif

@@ -91,7 +91,7 @@ static void take_notes(struct notify *notify, struct notify_pack *pack)
         watch_key(pack, i, key);
         const char *text = outlet_note(notify->outlet, key);
         if (text && i < WATCHES)
-            events_take_note(&pack->events.watches[i], text, clock_now(), clock_wall());
+            events_take_note(&pack->events, i, text, clock_now(), clock_wall());
         else if (text)
             pack->events.full_day = atoi(text);
     }

@@ -150,8 +150,6 @@ static void let_go(void *self)
     setup_free(web->setup);
     news_free(web);
     free(web->packs);
-    free(web->warning);
-    free(web->protection);
     free(web->tls_cert);
     if (web->tls_key)
         explicit_bzero(web->tls_key, strlen(web->tls_key));
@@ -164,9 +162,7 @@ static bool take_packs(struct web *web)
     while (outlet_pack(web->outlet, web->count))
         web->count++;
     web->packs = calloc(web->count + 1, sizeof *web->packs);
-    web->warning = calloc(web->count + 1, sizeof *web->warning);
-    web->protection = calloc(web->count + 1, sizeof *web->protection);
-    if (!web->packs || !web->warning || !web->protection)
+    if (!web->packs)
         return false;
     for (unsigned n = 0; n < web->count; n++)
         web->packs[n].pack = outlet_pack(web->outlet, n);

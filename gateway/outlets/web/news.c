@@ -36,32 +36,26 @@ static void tell(struct web *web, json_t *event)
     keep(web, event);
 }
 
-static int level_of(uint32_t warning, uint32_t protection, int alarm)
-{
-    return protection >> alarm & 1 ? 2 : (int) (warning >> alarm & 1);
-}
-
 /* An alarm that rises to protection or falls back to a warning is told of as well. The end carries
  * the level that it had last. */
 static void follow_alarms(struct web *web, unsigned n)
 {
     struct render_pack *pack = &web->packs[n];
     const struct source *source = &pack->pack->source;
-    const struct pack *values = source->values;
+    const struct alarms told = pack->alarms;
+    pack->alarms = alarms_after(told, source->values);
+    const uint32_t changed = alarms_changed(told, pack->alarms);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
-        const int before = level_of(web->warning[n], web->protection[n], i);
-        const int level = level_of(values->alarms_warning, values->alarms_protection, i);
-        if (level == before)
+        if (!(changed >> i & 1))
             continue;
+        const int before = alarms_level(told, i), level = alarms_level(pack->alarms, i);
         if (!level || !before)
             pack->alarm_since[i] = level ? (int64_t) clock_wall() : 0;
         tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "alarm",
                             "name", pack_alarm_name((enum pack_alarm) i), "level",
-                            (level ? level : before) == 2 ? "protection" : "warning", "active",
-                            level > 0));
+                            (level ? level : before) == ALARM_PROTECTION ? "protection" : "warning",
+                            "active", level > 0));
     }
-    web->warning[n] = values->alarms_warning;
-    web->protection[n] = values->alarms_protection;
 }
 
 void news_changed(struct web *web, unsigned n, unsigned changes, bool fresh)

@@ -50,16 +50,17 @@ static void add_text(struct text *text, const char *name, const char *value)
 /* Active ones, each with since when. */
 static void add_alarms(struct text *text, const struct render_pack *pack, bool values)
 {
-    const struct pack *now = pack->pack->source.values;
+    const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
     const char *comma = "";
     key(text, "alarms");
     text_add(text, "[");
     for (int i = 0; values && i < PACK_ALARM_COUNT; i++) {
-        const bool protection = now->alarms_protection >> i & 1;
-        if (!protection && !(now->alarms_warning >> i & 1))
+        const int level = alarms_level(alarms, i);
+        if (!level)
             continue;
         text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld}", comma,
-                    pack_alarm_name((enum pack_alarm) i), protection ? "protection" : "warning",
+                    pack_alarm_name((enum pack_alarm) i),
+                    level == ALARM_PROTECTION ? "protection" : "warning",
                     (long long) pack->alarm_since[i]);
         comma = ",";
     }

@@ -8,6 +8,7 @@
 #define PACKGATE_OUTLETS_WEB_RENDER_H
 
 #include "outlets/outlet.h"
+#include "packs/alarms.h"
 
 #include "base/text.h"
 
@@ -17,6 +18,7 @@
 /* What is remembered of a pack beside its values. */
 struct render_pack {
     const struct outlet_pack *pack;
+    struct alarms alarms;                  /* as told; one whose end was not read is still there */
     int64_t alarm_since[PACK_ALARM_COUNT]; /* Unix seconds; 0: not active */
     bool was_fresh, known;                 /* as was told; there were values since the start */
 };

@@ -28,9 +28,8 @@ struct web {
     struct stream *stream;
     struct sessions sessions;
     struct tries tries;
-    struct past *past;              /* NULL: there is no [history] */
-    struct render_pack *packs;      /* in the order of the configuration, packs before banks */
-    uint32_t *warning, *protection; /* of each: alarms that were told of */
+    struct past *past;         /* NULL: there is no [history] */
+    struct render_pack *packs; /* in the order of the configuration, packs before banks */
     unsigned count;
     struct setup *setup;
     char *tls_cert, *tls_key;    /* what is in the files; NULL: not encrypted */

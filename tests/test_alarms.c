@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/* Alarms that begin and end: each level of its own, and what was not read is as it was. */
+#include "packs/alarms.h"
+#include "bms/count.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { WARNS = 1, PROTECTS = 2, BOTH = 3 };
+
+static void test_levels(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *what;
+        int before, read, active; /* bits: at which levels */
+        int after, level;
+        bool changed;
+    } cases[] = {
+        {"nothing at all", 0, BOTH, 0, 0, 0, false},
+        {"it begins", 0, BOTH, WARNS, WARNS, ALARM_WARNING, true},
+        {"it lasts", WARNS, BOTH, WARNS, WARNS, ALARM_WARNING, false},
+        {"it ends", WARNS, BOTH, 0, 0, 0, true},
+        {"its reply is lost", WARNS, 0, 0, WARNS, ALARM_WARNING, false},
+        {"the same of a protection", PROTECTS, 0, 0, PROTECTS, ALARM_PROTECTION, false},
+        {"it rises", WARNS, BOTH, BOTH, BOTH, ALARM_PROTECTION, true},
+        {"it falls", BOTH, BOTH, WARNS, WARNS, ALARM_WARNING, true},
+        {"the warning below a protection ends", BOTH, BOTH, PROTECTS, PROTECTS, ALARM_PROTECTION,
+         false},
+        {"only warnings were read", PROTECTS, WARNS, 0, PROTECTS, ALARM_PROTECTION, false},
+        {"only protections were read", BOTH, PROTECTS, 0, WARNS, ALARM_WARNING, true},
+        {"nothing was ever read", 0, 0, 0, 0, 0, false},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const uint32_t bit = 1u << SOC_LOW;
+        const struct alarms before = {cases[i].before & WARNS ? bit : 0,
+                                      cases[i].before & PROTECTS ? bit : 0};
+        struct pack values;
+        pack_clear(&values);
+        for (int level = ALARM_WARNING; level <= ALARM_PROTECTION; level++)
+            if (cases[i].read & level)
+                pack_alarm_at(&values, SOC_LOW, level, cases[i].active & level);
+        const struct alarms after = alarms_after(before, &values);
+        const int found = (after.warning ? WARNS : 0) | (after.protection ? PROTECTS : 0);
+        if (found != cases[i].after || alarms_level(after, SOC_LOW) != cases[i].level ||
+            alarms_changed(before, after) != (cases[i].changed ? bit : 0))
+            fail_msg("%s: at levels %d, level %d, changed %x", cases[i].what, found,
+                     alarms_level(after, SOC_LOW), (unsigned) alarms_changed(before, after));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_levels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

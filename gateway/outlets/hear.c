@@ -106,10 +106,9 @@ static void take_question(struct process *process, struct pipe_message *message,
     pipe_question(message, &question);
     if (!pipe_over(message))
         return;
-    char *text = outlets->answer && !late
-                     ? outlets->answer(outlets->answer_data, process->title,
-                                       process->may_order, question.what)
-                     : NULL;
+    char *text = outlets->answer && !late ? outlets->answer(outlets->answer_data, process->title,
+                                                            process->may_order, question.what)
+                                          : NULL;
     int fd = text ? file_of(text) : -1;
     struct pipe_answer answer = {.ticket = question.ticket, .good = fd >= 0};
     free(text);

@@ -387,6 +387,44 @@ static void test_withdrawal_without_memory(void **state)
     finish();
 }
 
+static const char *announced(double now)
+{
+    gateway.observer->changed(gateway.observer->data, &gateway.pack.source, SOURCE_PUBLISHED, now);
+    const char *note = outlet_note(&gateway, "pack.shed");
+    assert_non_null(note);
+    return strrchr(note, ' ');
+}
+
+/* Serial, model and counts that come after the first values do not make it another battery, nor does one that could not be
+ * read for long; another serial does. */
+static void test_identity_is_completed(void **state)
+{
+    (void) state;
+    const double now = clock_now();
+    char all[PIPE_NOTE_SIZE];
+    struct pack *values = &gateway.pack.values;
+    start();
+    gateway.fresh = true;
+    set_up(true);
+    pack_set(values, VOLTAGE_V, 53);
+    pack_set(values, SOC_PERCENT, 50);
+    announced(now);
+    pack_set_text(values, SERIAL, (const uint8_t *) "A1", 2);
+    pack_set_text(values, MODEL, (const uint8_t *) "M", 1);
+    pack_set(values, CELL_COUNT, 16);
+    pack_set(values, TEMP_COUNT, 4);
+    snprintf(all, sizeof all, "%s", announced(now + 1));
+    pack_unset(values, SOC_PERCENT);
+    assert_string_equal(announced(now + 700), all);
+    values->text[SERIAL][0] = '\0';
+    assert_string_equal(announced(now + 800), all);
+    assert_string_equal(announced(now + 1500), all);
+    pack_set_text(values, SERIAL, (const uint8_t *) "B2", 2);
+    assert_string_equal(announced(now + 1600), all);
+    assert_string_not_equal(announced(now + 2300), all);
+    finish();
+}
+
 static void order(void)
 {
     broker.events->message(broker.data, "packgate/shed/set/charge_mos", "0", 1, false, clock_now());
@@ -422,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_alarm_is_fresh_after_reconnect),
         cmocka_unit_test(test_alarm_is_told_at_reconnect),
         cmocka_unit_test(test_withdrawal_without_memory),
+        cmocka_unit_test(test_identity_is_completed),
         cmocka_unit_test(test_orders_give_their_places_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "bms/checksum.h"
+#include "bms/count.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,13 +19,49 @@ struct entity_set learn_allowed(const struct mqtt *mqtt, const struct mqtt_pack 
     return entity_allowed(mqtt->config->entities, switches);
 }
 
-static unsigned identity_of(const struct source *source)
+/* 16 bits for each thing by which a battery is known: serial, model, cells, sensors. 0: not known. */
+#define PART_BITS 16
+#define PARTS (64 / PART_BITS)
+
+static uint64_t part_of(const char *text)
 {
-    char text[2 * TEXT_SIZE + 32];
-    const struct pack *values = source->values;
-    int size = snprintf(text, sizeof text, "%s %s %.0f %.0f", values->text[SERIAL],
-                        values->text[MODEL], values->value[CELL_COUNT], values->value[TEMP_COUNT]);
-    return crc16_modbus((const uint8_t *) text, (size_t) size);
+    const uint16_t sum = crc16_modbus((const uint8_t *) text, strlen(text));
+    return !text[0] ? 0 : sum ? sum : 1;
+}
+
+static uint64_t identity_of(const struct pack *values)
+{
+    static const enum pack_value counts[] = {CELL_COUNT, TEMP_COUNT};
+    uint64_t identity = part_of(values->text[SERIAL]) << PART_BITS | part_of(values->text[MODEL]);
+    for (size_t i = 0; i < COUNT(counts); i++) {
+        char text[32] = "";
+        if (pack_known(values, counts[i]))
+            snprintf(text, sizeof text, "%.0f", values->value[counts[i]]);
+        identity = identity << PART_BITS | part_of(text);
+    }
+    return identity;
+}
+
+static uint64_t part_at(uint64_t identity, int part)
+{
+    return identity & (uint64_t) 0xFFFF << part * PART_BITS;
+}
+
+/* What is not known of one of both is no difference: serial and model come later than the first values. */
+static bool is_another(uint64_t before, uint64_t now)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (part_at(before, i) && part_at(now, i) && part_at(before, i) != part_at(now, i))
+            return true;
+    return false;
+}
+
+static uint64_t completed(uint64_t before, uint64_t now)
+{
+    for (int i = 0; i < PARTS; i++)
+        if (!part_at(now, i))
+            now |= part_at(before, i);
+    return now;
 }
 
 static void shrink(struct mqtt *mqtt, struct mqtt_pack *pack, struct entity_set known)
@@ -47,8 +84,8 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     entity_gather(source, 0, 0, &values);
     struct entity_set known = entity_and(entity_known(&values), learn_allowed(mqtt, pack));
     struct entity_set before = pack->set;
-    unsigned identity = identity_of(source);
-    bool strange = pack->protocol[0] && identity != pack->identity;
+    const uint64_t identity = identity_of(source->values);
+    bool strange = pack->protocol[0] && is_another(pack->identity, identity);
     if (!strange)
         pack->strange_since = NAN;
     else if (isnan(pack->strange_since))
@@ -56,12 +93,13 @@ void learn_values(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
     bool renewed = pack->protocol[0] && strcmp(pack->protocol, protocol) != 0;
     if (renewed || (strange && now - pack->strange_since >= SHRINK_S)) {
         shrink(mqtt, pack, known);
+        pack->identity = 0;
         strange = false;
     }
     pack->set = entity_or(pack->set, known);
     pack->gone = entity_without(pack->gone, pack->set);
     if (!strange)
-        pack->identity = identity;
+        pack->identity = completed(pack->identity, identity);
     snprintf(pack->protocol, sizeof pack->protocol, "%s", protocol);
     if (!pack->was_fresh || !entity_same(before, pack->set)) {
         pack->todo |= ANNOUNCE;

@@ -37,7 +37,7 @@ struct mqtt_pack {
     struct entity_set set;    /* as announced, or about to be */
     struct entity_set gone;   /* to be taken away */
     char protocol[NAME_SIZE]; /* that the set is of; empty: not known yet */
-    unsigned identity;        /* the same */
+    uint64_t identity;        /* the same; 0: nothing of it is known */
     double strange_since;     /* another identity; NaN: it is the same */
     bool heard;               /* of by the gateway, in this life: info is not said before */
     bool was_fresh;           /* in this life */

@@ -2,6 +2,7 @@
 #include "note.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 void note_key(const char *pack, char key[PIPE_KEY_SIZE])
@@ -13,18 +14,22 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack)
 {
     char key[PIPE_KEY_SIZE], text[PIPE_NOTE_SIZE], word[ENTITY_WORD_SIZE];
     note_key(pack->pack->source.name, key);
-    snprintf(text, sizeof text, "%s %04x %s", pack->protocol[0] ? pack->protocol : "-",
-             pack->identity & 0xFFFF, entity_word(pack->set, word));
+    snprintf(text, sizeof text, "%s %016llx %s", pack->protocol[0] ? pack->protocol : "-",
+             (unsigned long long) pack->identity, entity_word(pack->set, word));
     outlet_keep(mqtt->outlet, key, text);
 }
 
-struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], unsigned *identity)
+/* An identity of another length is of an earlier version, and says nothing. */
+struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity)
 {
-    char word[PIPE_NOTE_SIZE] = "";
+    char word[PIPE_NOTE_SIZE] = "", known[17] = "";
     struct entity_set set;
     protocol[0] = '\0';
     *identity = 0;
-    if (sscanf(text, "%32s %x %100s", protocol, identity, word) == 3 && entity_read(word, &set))
+    const int found = sscanf(text, "%32s %16s %100s", protocol, known, word);
+    if (strlen(known) == 16)
+        *identity = strtoull(known, NULL, 16);
+    if (found == 3 && entity_read(word, &set))
         return set;
     return entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
 }

@@ -14,7 +14,7 @@ void note_key(const char *pack, char key[PIPE_KEY_SIZE]);
 void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
 /** The set that such a note tells, with the protocol and the identity it was of. Of a table of
  * another version everything is taken for announced. */
-struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], unsigned *identity);
+struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity);
 
 /** Notes where retained messages are now; from then on that is also where they were before. */
 void note_place(struct mqtt *mqtt);

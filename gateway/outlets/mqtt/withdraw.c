@@ -34,7 +34,7 @@ bool withdraw_noted(struct mqtt *mqtt, bool all)
 {
     const char *key, *text;
     char protocol[NAME_SIZE];
-    unsigned identity;
+    uint64_t identity;
     if (!mqtt->before.topic[0])
         return true;
     for (unsigned n = 0; (text = outlet_note_at(mqtt->outlet, n, &key)); n++)

@@ -62,7 +62,11 @@ def publishes_what_is_documented():
         assert abs(bank["voltage_v"] - 26.1) < 1e-9
         listener.wait_json("packgate/shed/state")
         found = await_retained(broker, lambda found: "model" in json.loads(found["packgate/shed/info"]), "model")
-        assert found["packgate/status"] == found["packgate/shed/status"] == found["packgate/all/status"] == b"online"
+        assert found["packgate/status"] == b"online"
+        # What the broker keeps of a pack outlives the gateway.
+        assert found["packgate/shed/status"] == found["packgate/all/status"] == b"offline"
+        for _ in range(2):
+            listener.wait_for("packgate/shed/status", lambda payload: payload == b"online")
         info = json.loads(found["packgate/shed/info"])
         assert info["protocol"] == "daly" and info["unit"] == 1 and info["line"] == "shed" and info["model"], info
         assert json.loads(found["packgate/all/info"]) == {"protocol": "bank", "unit": 100, "members": ["shed"]}
@@ -77,6 +81,7 @@ def publishes_what_is_documented():
 def check_shown(components, message, found):
     """Every entity shows what the message says, and nothing when it does not."""
     state = json.loads(message)
+    found = found | {"packgate/shed/status": b"online"}  # which comes with each message
     for key, config in components.items():
         assert is_available(config, found) and not is_available(config, {}), config
         if "value_template" not in config:
@@ -326,6 +331,35 @@ def says_who_is_there():
         await_retained(broker, lambda found: found["packgate/status"] == found["packgate/shed/status"] == b"offline", "offline")
 
 
+def no_word_of_it_outlives_the_gateway():
+    """Gateway and outlet are killed at once: nothing that the broker keeps says that a pack is there."""
+    with Broker() as broker, Listener(broker) as listener:
+        with Gateway(LINE.format("shed", "sim:", 1, "") + section(broker)) as gateway:
+            listener.wait_for("packgate/shed/state")
+            os.kill(gateway.process.pid, signal.SIGSTOP)
+            os.kill(outlet_of(gateway), signal.SIGKILL)
+            gateway.stop(signal.SIGKILL)
+        assert retained(broker)["packgate/shed/status"] == b"offline"
+        listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+
+
+def two_gateways_with_one_topic():
+    """The end of one is not that of the other, which says so, and warns; they do not answer one another for ever."""
+    with Broker() as broker, Listener(broker) as listener:
+        with Gateway(LINE.format("a", "sim:", 1, "") + section(broker)) as one:
+            listener.wait_for("packgate/a/state")
+            with Gateway(LINE.format("b", "sim:", 1, "") + section(broker)):
+                one.wait_for("warning: mqtt home: another gateway publishes below 'packgate' at this broker")
+                listener.wait_for("packgate/b/state")
+            listener.wait_for("packgate/status", lambda payload: payload == b"offline")
+            listener.wait_for("packgate/status", lambda payload: payload == b"online")
+            await_retained(broker, lambda found: found["packgate/status"] == b"online", "online")
+            before = len(listener.came)
+            for _ in range(2):
+                listener.wait_for("packgate/a/state")
+            assert not [came for came in listener.came[before:] if came[1] == "packgate/status"], listener.came[before:]
+
+
 def answers_birth():
     server, url = simulate("daly", SIMULATED)
     with Broker() as broker, Listener(broker) as listener, server, \
@@ -431,7 +465,7 @@ def remembers_over_a_restart():
             number = identity(found)
         with Gateway(LINE.format("a", "sim:", 1, "") + section(broker), state=state):
             found = await_retained(broker, lambda found: not any("/b/" in topic or "_b/" in topic for topic in found) and
-                                   found.get("packgate/a/status") == b"online", "b is gone")
+                                   found.get("packgate/status") == b"online", "b is gone")
             assert identity(found) == number
     shutil.rmtree(folder)
 
@@ -716,7 +750,7 @@ def several_side_by_side():
 main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assistant_understands_all, home_assistant_would_not_take_less,
       tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, speaks_like_the_extractor,
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
-      subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, withdraws_what_is_gone,
+      subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, no_word_of_it_outlives_the_gateway, two_gateways_with_one_topic, withdraws_what_is_gone,
       withdraws_in_any_case, remembers_over_a_restart, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
       survives_the_broker, encrypts_and_checks,
       nobody_there_for_an_encrypted_connection, logs_in, several_side_by_side], at_once=6)

@@ -93,11 +93,41 @@ static bool take_birth(struct mqtt *mqtt, const char *topic, const void *payload
     return true;
 }
 
+/* What the broker passes on of the status that we have not said ourselves, another gateway has: its end is not ours. */
+static bool take_status(struct mqtt *mqtt, const char *topic, const void *payload, size_t size,
+                        bool retained)
+{
+    if (mqtt_is_smartbms(mqtt) || strcmp(topic, mqtt->will_topic) != 0)
+        return false;
+    if (retained || size == 0)
+        return true;
+    const bool online = size == strlen("online") && memcmp(payload, "online", size) == 0;
+    if (mqtt->echoes[online] > 0) {
+        mqtt->echoes[online]--;
+        return true;
+    }
+    if (!mqtt->shared_told)
+        log_warn(
+            "%s: another gateway publishes below '%s' at this broker: give each its own topic, "
+            "such as %s-%%h",
+            mqtt->name, mqtt->place.topic, mqtt->place.topic);
+    mqtt->shared_told = true;
+    /* Two that answered each other's "online" would do so for ever. */
+    if (online)
+        return true;
+    mqtt->todo |= STATUS;
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].todo |= STATUS;
+    pace_soon(mqtt);
+    return true;
+}
+
 static void on_message(void *data, const char *topic, const void *payload, size_t size,
                        bool retained, double since)
 {
     struct mqtt *mqtt = data;
-    if (mqtt->ending || take_birth(mqtt, topic, payload, size, retained))
+    if (mqtt->ending || take_status(mqtt, topic, payload, size, retained) ||
+        take_birth(mqtt, topic, payload, size, retained))
         return;
     if (mqtt->config->switching)
         orders_take(mqtt, topic, payload, size, retained, since);
@@ -137,6 +167,8 @@ static void subscribe(struct mqtt *mqtt)
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.topic, "+", "set/+", topic),
                              "orders");
     }
+    if (!mqtt_is_smartbms(mqtt))
+        connection_subscribe(mqtt->connection, mqtt->will_topic, "gateways with the same topic");
     if (mqtt_announces(mqtt))
         connection_subscribe(mqtt->connection, topic_of(mqtt->place.prefix, NULL, "status", topic),
                              "the start of Home Assistant");
@@ -150,6 +182,9 @@ static void on_up(void *data)
     pace_report(mqtt);
     if (mqtt->ending)
         return;
+    memset(mqtt->echoes, 0, sizeof mqtt->echoes);
+    for (unsigned i = 0; i < mqtt->pack_count; i++)
+        mqtt->packs[i].offline_kept = false;
     subscribe(mqtt);
     do_everything(mqtt);
     for (unsigned i = 0; i < mqtt->pack_count; i++)

@@ -42,6 +42,7 @@ struct mqtt_pack {
     bool heard;               /* of by the gateway, in this life: info is not said before */
     bool was_fresh;           /* in this life */
     bool online;              /* its status, as it was told */
+    bool offline_kept;        /* by the broker, for those who come later */
     double due;               /* state, by its interval */
     double free_at;           /* state, for a change, not before */
     bool changed;             /* since then */
@@ -52,6 +53,7 @@ struct mqtt_pack {
 /* What is to be taken away of one pack, or of the gateway. */
 struct withdrawal {
     char pack[NAME_SIZE]; /* empty: the gateway */
+    bool left;            /* its topics alone: it has another name now */
     struct entity_set set;
     unsigned step;
     bool sent; /* all of it; whether it arrived is not known yet */
@@ -90,6 +92,7 @@ struct mqtt {
     unsigned row;
     unsigned fresh_told;
     bool heard_told;
+    unsigned echoes[2]; /* of the own status, offline and online, that the broker still owes */
     struct withdrawal *withdrawals;
     struct asked orders[ORDERS_MAX];
     struct unsure unsure[EVENTS_MAX];
@@ -99,7 +102,7 @@ struct mqtt {
     unsigned ticks;
     uint32_t failed_told; /* attempts to connect, to the gateway */
     uint32_t refused;     /* orders that were not carried out, for whatever reason */
-    bool ending, retained_told, foreign_told, forbidden_told, stale_told;
+    bool ending, shared_told, retained_told, foreign_told, forbidden_told, stale_told;
     char *room;
 };
 

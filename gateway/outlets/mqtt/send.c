@@ -48,14 +48,24 @@ static bool send_single(struct mqtt *mqtt, struct mqtt_pack *pack)
     return true;
 }
 
-static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+static bool say_status(struct mqtt *mqtt, const struct mqtt_pack *pack, bool online, int qos)
 {
     char topic[TOPIC_SIZE];
-    bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
     struct text text = mqtt_text(mqtt);
     text_add(&text, online ? "online" : "offline");
-    if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "status", topic),
-                      &text, 1, true))
+    return mqtt_publish(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "status", topic),
+                        &text, qos, !online);
+}
+
+/* The broker keeps "offline" only: what it keeps is still there when we are not, be it by a power cut. So "online" is
+ * said again with each state, for those who came meanwhile. */
+static bool send_pack_status(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
+{
+    bool online = outlet_fresh(mqtt->outlet, pack->pack, now) && !mqtt->ending;
+    if ((!online || !pack->offline_kept) && !say_status(mqtt, pack, false, 1))
+        return false;
+    pack->offline_kept = true;
+    if (online && !say_status(mqtt, pack, true, 1))
         return false;
     pack->online = online;
     pack->todo &= ~(unsigned) STATUS;
@@ -82,6 +92,8 @@ static bool send_last(struct mqtt *mqtt, const char *topic, const struct text *t
 static bool send_state(struct mqtt *mqtt, struct mqtt_pack *pack, double now)
 {
     char topic[TOPIC_SIZE];
+    if (pack->online && !say_status(mqtt, pack, true, 0))
+        return false;
     struct text text = mqtt_text(mqtt);
     message_state(&text, &pack->pack->source, outlet_age(pack->pack, now), clock_wall());
     return send_last(mqtt, topic_of(mqtt->place.topic, pack->pack->source.name, "state", topic),
@@ -201,6 +213,7 @@ bool send_of_gateway(struct mqtt *mqtt, double now)
         if (!mqtt_publish(mqtt, topic_of(mqtt->place.topic, NULL, "status", topic), &text, 1, true))
             return false;
         mqtt->heard_told = heard;
+        mqtt->echoes[heard]++;
         mqtt->todo &= ~(unsigned) STATUS;
         return true;
     }

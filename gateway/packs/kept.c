@@ -258,10 +258,15 @@ static void rename_notes(struct kept *kept, const char *before, const char *afte
 {
     leave_to_withdraw(kept, after);
     for (const struct kept_note *note = kept->notes; note; note = note->next)
-        if (strncmp(note->key, "pack.", 5) == 0 && strcmp(subject_of(note), before) == 0)
+        if (strncmp(note->key, "pack.", 5) == 0 && strcmp(subject_of(note), before) == 0) {
+            char key[KEPT_KEY_SIZE];
             keep_known(kept, note->outlet, before, after);
+            snprintf(key, sizeof key, KEPT_LEFT "%s", before);
+            kept_set_note(kept, note->outlet, key, "1");
+        }
     for (struct kept_note *note = kept->notes; note;) {
-        const bool is_meant = strcmp(subject_of(note), before) == 0;
+        const bool is_meant = strcmp(subject_of(note), before) == 0 &&
+                              strncmp(note->key, KEPT_LEFT, strlen(KEPT_LEFT)) != 0;
         const bool is_home = is_meant && is_known_as(note) && strcmp(note->text, after) == 0;
         if (is_home)
             kept_set_note(kept, note->outlet, note->key, ""); /* it has its first name again */

@@ -85,6 +85,9 @@ bool kept_rename(struct kept *kept, const char *before, const char *after);
 /* The note of an outlet under which name others know a pack: "as.NAME". */
 #define KEPT_KNOWN_AS "as."
 
+/* The note of an outlet that others have been sent something under a former name of a pack: "left.NAME". */
+#define KEPT_LEFT "left."
+
 /** Writes the file if anything has changed. -1 with errno: it could not be written and is still the
  * old one; the first failure and the recovery are logged. Waits for the disk. An empty path:
  * nothing to do. */

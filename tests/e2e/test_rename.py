@@ -9,7 +9,7 @@ import tempfile
 import time
 
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, simulate
-from mqtt_harness import Broker, Listener
+from mqtt_harness import Broker, Listener, await_retained
 
 
 class Place:
@@ -121,11 +121,16 @@ def test_ids_stay():
             listener.wait_for("packgate/house/state", bool)
             assert not any(name.endswith("_house/config") and payload for _, name, payload in listener.came)
             assert not any(name == topic and not payload for _, name, payload in listener.came), "it was withdrawn"
+            # Of its former name nothing stays with the broker.
+            await_retained(broker, lambda found: "packgate/house/info" in found and
+                           not any(name.startswith("packgate/shed/") for name in found), "shed")
         # And back.
         assert place.rename("house", "shed").returncode == 0
         with Listener(broker) as listener, place.run("shed"):
             third = listener.wait_json(topic, lambda value: value["dev"]["name"] == "shed")
             assert third["dev"]["ids"] == first["dev"]["ids"]
+            await_retained(broker, lambda found: "packgate/shed/info" in found and topic in found and
+                           not any(name.startswith("packgate/house/") for name in found), "house")
 
 
 if __name__ == "__main__":

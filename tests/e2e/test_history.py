@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 
 from control_harness import Link
@@ -217,10 +218,17 @@ def is_not_waited_for_by_the_page():
             other.execute(order)
         with Page(HISTORY.format(place.file), packs=PACK.format("shed", url, 1)) as gateway:
             gateway.await_fresh("shed")
+            # Four of them wait for the lock, each in a process of its own; others are answered first.
+            waiting = [threading.Thread(target=gateway.ask, args=["/api/v1/packs/shed/history?level=recent"]) for _ in range(4)]
+            for thread in waiting:
+                thread.start()
             deadline = time.monotonic() + PATIENCE
             for _ in range(100):
-                assert gateway.ask("/api/v1/packs/shed/history?level=recent")[0] == 200
+                assert gateway.ask("/api/v1/packs/shed/history.csv?level=recent")[0] == 200
                 assert time.monotonic() < deadline, "each request held the page for seconds"
+            for thread in waiting:
+                thread.join()
+            assert gateway.ask("/api/v1/packs/shed/history?level=recent")[0] == 200
         other.close()
 
 

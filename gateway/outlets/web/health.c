@@ -2,8 +2,6 @@
 /* Health as JSON. */
 #include "health.h"
 
-#include "compress.h"
-
 #include "outlets/history/checkup.h"
 #include "packs/json.h"
 
@@ -113,29 +111,43 @@ static unsigned days_wanted(struct http_request *request)
     return days < 1 ? 1 : days > CHECKUP_DAYS ? CHECKUP_DAYS : (unsigned) days;
 }
 
-void health_answer(const char *file, struct http_request *request, const char *pack, double wall)
+/* What a worker is to find out. */
+struct asked {
+    const char *file, *pack;
+    unsigned most;
+    double wall;
+};
+
+static void work(void *data, struct worker_result *result)
 {
-    char why[300];
+    const struct asked *asked = data;
     struct health_finding findings[HEALTH_FINDINGS];
-    const unsigned most = days_wanted(request);
-    struct query *query = query_open_now(file, why, sizeof why);
-    struct health_day *days = query ? malloc(most * sizeof *days) : NULL;
+    const int64_t now = (int64_t) floor(asked->wall);
+    struct query *query = query_open(asked->file, result->why, sizeof result->why);
+    struct health_day *days = query ? malloc(asked->most * sizeof *days) : NULL;
     if (!days) {
         query_close(query);
-        http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "the history cannot be read");
+        result->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        result->text = strdup("the history cannot be read");
         return;
     }
-    const unsigned count = checkup_days(query, pack, (int64_t) (floor(wall) - (most + 1) * DAY_S),
-                                        (int64_t) floor(wall), days, most);
+    const unsigned count =
+        checkup_days(query, asked->pack, (int64_t) (floor(asked->wall) - (asked->most + 1) * DAY_S),
+                     now, days, asked->most);
     json_t *object = json_object();
     put_days(object, days, count);
     put_cells(object, days, count);
-    json_object_set_new(
-        object, "findings",
-        list_findings(findings, checkup_judge(query, pack, (int64_t) floor(wall), findings)));
+    json_object_set_new(object, "findings",
+                        list_findings(findings, checkup_judge(query, asked->pack, now, findings)));
     free(days);
     query_close(query);
-    char *text = json_text(object);
-    http_answer(request, MHD_HTTP_OK,
-                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+    result->status = MHD_HTTP_OK;
+    result->text = json_text(object);
+}
+
+void health_answer(struct workers *workers, const char *file, struct http_request *request,
+                   const char *pack, double wall)
+{
+    const struct asked asked = {file, pack, days_wanted(request), wall};
+    worker_answer(workers, request, work, &asked, sizeof asked);
 }

@@ -168,7 +168,8 @@ static bool take_packs(struct web *web)
         web->packs[n].pack = outlet_pack(web->outlet, n);
     web->stream = stream_new(web->outlet, web->packs, web->count, web->config->max_streams);
     if (web->config->history[0])
-        web->past = past_new(web->count, web->config->history, web->config->commit_s);
+        web->past = past_new(outlet_loop(web->outlet), web->count, web->config->history,
+                             web->config->commit_s);
     web->setup = setup_new(web);
     return web->stream && web->setup && (web->past || !web->config->history[0]);
 }

@@ -3,7 +3,6 @@
 #include "past.h"
 
 #include "ask.h"
-#include "compress.h"
 
 #include "outlets/history/csv.h"
 #include "outlets/history/recent.h"
@@ -25,6 +24,7 @@ struct past {
     struct recent *recents; /* of each pack */
     unsigned count;
     bool told; /* that the file cannot be read */
+    struct workers *workers;
 };
 
 /* ---- the rows ---- */
@@ -82,23 +82,25 @@ static int64_t memory_from(struct query *query, const struct query_ask *ask)
     return last == INT64_MIN ? last : last + history_step(level);
 }
 
+static void tell(void *data, const char *why)
+{
+    struct past *past = data;
+    if (why[0] && !past->told)
+        log_warn("web: %s; charts have only what was since the start", why);
+    past->told = why[0] != '\0';
+}
+
 static struct query *open_file(struct past *past)
 {
-    char why[300];
+    char why[WORKER_WHY] = "";
     struct query *query = query_open_now(past->file, why, sizeof why);
-    if (!query && !past->told)
-        log_warn("web: %s; charts have only what was since the start", why);
-    past->told = !query;
+    tell(past, query ? "" : why);
     return query;
 }
 
-static bool read_rows(struct query *query, struct walk *walk)
+static bool read_rows(struct query *query, struct walk *walk, char *why, size_t size)
 {
-    char why[200];
-    if (!query || query_rows(query, walk->ask, on_row, walk, why, sizeof why) >= 0)
-        return true;
-    log_warn("web: the history cannot be read: %s", why);
-    return false;
+    return !query || query_rows(query, walk->ask, on_row, walk, why, size) >= 0;
 }
 
 /* ---- JSON: columns ---- */
@@ -306,8 +308,7 @@ static char *print_column(char *at, const struct column *column, unsigned steps)
     return at;
 }
 
-static struct MHD_Response *print_table(const struct table *table,
-                                        const struct http_request *request)
+static char *print_table(const struct table *table)
 {
     const size_t room = 200 + (size_t) table->steps * (TIME_MOST + table->count * NUMBER_MOST) +
                         table->count * (sizeof table->columns->name + 8);
@@ -319,10 +320,8 @@ static struct MHD_Response *print_table(const struct table *table,
     at = print_times(at, table);
     for (unsigned c = 0; c < table->count; c++)
         at = print_column(at, &table->columns[c], table->steps);
-    at += sprintf(at, "}\n");
-    const size_t size = (size_t) (at - bytes);
-    char *fitting = realloc(bytes, size);
-    return compress_response(request, "application/json", fitting ? fitting : bytes, size);
+    sprintf(at, "}\n");
+    return bytes;
 }
 
 /* ---- which level ---- */
@@ -374,49 +373,62 @@ static void want_all(struct ask *ask, struct query *query, const struct outlet_p
     ask->soc_peak = ask->query.level == LEVEL_DAY;
 }
 
-static struct MHD_Response *answer_table(struct past *past, struct http_request *request,
-                                         struct ask *ask, struct query *query,
-                                         const struct outlet_pack *pack, double wall)
+/* What a worker is to find out. */
+struct asked {
+    struct past *past;
+    struct ask ask;
+    const struct outlet_pack *pack;
+    double wall;
+};
+
+static char *make_table(struct asked *asked, struct query *query, char *why, size_t size)
 {
+    struct query_ask *ask = &asked->ask.query;
     struct table *table = calloc(1, sizeof *table);
-    struct MHD_Response *response = NULL;
+    char *text = NULL;
     if (!table)
         return NULL;
-    table->level = ask->query.level;
-    add_columns(table, ask);
-    ask->query.from = history_start(table->level, ask->query.from);
-    if (lay_out(table, &ask->query, wall)) {
-        struct walk walk = {.ask = &ask->query, .each = fill_row, .data = table};
-        if (read_rows(query, &walk)) {
-            recent_walk(&past->recents[pack->index], memory_from(query, &ask->query), on_recent,
-                        &walk);
+    table->level = ask->level;
+    add_columns(table, &asked->ask);
+    ask->from = history_start(table->level, ask->from);
+    if (lay_out(table, ask, asked->wall)) {
+        struct walk walk = {.ask = ask, .each = fill_row, .data = table};
+        if (read_rows(query, &walk, why, size)) {
+            recent_walk(&asked->past->recents[asked->pack->index], memory_from(query, ask),
+                        on_recent, &walk);
             hand_on(&walk);
-            response = print_table(table, request);
+            text = print_table(table);
         }
     }
     free_table(table);
-    return response;
+    return text;
+}
+
+static void work(void *data, struct worker_result *result)
+{
+    struct asked *asked = data;
+    struct ask *ask = &asked->ask;
+    struct query *query = query_open(asked->past->file, result->why, sizeof result->why);
+    if (!ask->level_given)
+        ask->query.level = choose_level(query, ask);
+    if (ask->all)
+        want_all(ask, query, asked->pack);
+    if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
+        result->status = MHD_HTTP_BAD_REQUEST;
+        result->text = strdup("so many rows are not given as JSON; take a coarser level, or CSV");
+    } else {
+        result->status = MHD_HTTP_OK;
+        result->text = make_table(asked, query, result->why, sizeof result->why);
+    }
+    query_close(query);
 }
 
 void past_answer_json(struct past *past, struct http_request *request,
                       const struct outlet_pack *pack, double wall)
 {
-    struct ask ask;
-    if (!ask_parse(request, pack->source.name, wall, &ask))
-        return;
-    struct query *query = open_file(past);
-    if (!ask.level_given)
-        ask.query.level = choose_level(query, &ask);
-    if (ask.all)
-        want_all(&ask, query, pack);
-    if ((ask.query.to - ask.query.from) / history_step(ask.query.level) > ASK_POINTS_MAX) {
-        http_error(request, MHD_HTTP_BAD_REQUEST,
-                   "so many rows are not given as JSON; take a coarser level, or CSV");
-    } else {
-        struct MHD_Response *response = answer_table(past, request, &ask, query, pack, wall);
-        http_answer(request, MHD_HTTP_OK, response);
-    }
-    query_close(query);
+    struct asked asked = {.past = past, .pack = pack, .wall = wall};
+    if (ask_parse(request, pack->source.name, wall, &asked.ask))
+        worker_answer(past->workers, request, work, &asked, sizeof asked);
 }
 
 /* ---- CSV: piece by piece ---- */
@@ -472,8 +484,11 @@ static void read_piece(struct download *download)
         ask.to = history_start(LEVEL_DAY, ask.to);
     struct walk *walk = &download->walk;
     walk->ask = &ask;
-    if (ask.from < ask.to && !read_rows(query, walk))
+    char why[WORKER_WHY];
+    if (ask.from < ask.to && !read_rows(query, walk, why, sizeof why)) {
+        log_warn("web: the history cannot be read: %s", why);
         download->bad = true;
+    }
     download->at = ask.to;
     walk->ask = &download->ask.query;
     if (download->at >= end && !download->memory_read) {
@@ -581,7 +596,12 @@ void past_add(struct past *past, unsigned pack, const struct pack *values,
         recent_silent(&past->recents[pack], wall);
 }
 
-struct past *past_new(unsigned count, const char *file, double commit_s)
+struct workers *past_workers(struct past *past)
+{
+    return past->workers;
+}
+
+struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s)
 {
     struct past *past = calloc(1, sizeof *past);
     if (!past)
@@ -589,7 +609,8 @@ struct past *past_new(unsigned count, const char *file, double commit_s)
     past->file = file;
     past->count = count;
     past->recents = calloc(count + 1, sizeof *past->recents);
-    bool good = past->recents != NULL;
+    past->workers = workers_new(loop, tell, past);
+    bool good = past->recents && past->workers;
     for (unsigned i = 0; good && i < count; i++)
         good = recent_init(&past->recents[i], commit_s + OVERLAP_S);
     if (good)
@@ -604,6 +625,7 @@ void past_free(struct past *past)
         return;
     for (unsigned i = 0; past->recents && i < past->count; i++)
         recent_free(&past->recents[i]);
+    workers_free(past->workers);
     free(past->recents);
     free(past);
 }

@@ -8,6 +8,7 @@
 #define PACKGATE_OUTLETS_WEB_PAST_H
 
 #include "http.h"
+#include "worker.h"
 
 #include "outlets/history/query.h"
 #include "outlets/outlet.h"
@@ -15,8 +16,11 @@
 struct past;
 
 /** For so many packs; the database at `file` is written every `commit_s`. NULL: out of memory. */
-struct past *past_new(unsigned count, const char *file, double commit_s);
+struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 void past_free(struct past *past);
+
+/** Those who read the history for answers. */
+struct workers *past_workers(struct past *past);
 
 /** A poll cycle of a pack was published at `wall`, or it is silent (`values` NULL). */
 void past_add(struct past *past, unsigned pack, const struct pack *values,

@@ -180,7 +180,8 @@ static void route_health(struct web *web, struct web_request *request,
     if (!web->past)
         http_error(request->http, MHD_HTTP_NOT_FOUND, "the configuration has no [history]");
     else
-        health_answer(web->config->history, request->http, pack->pack->source.name, clock_wall());
+        health_answer(past_workers(web->past), web->config->history, request->http,
+                      pack->pack->source.name, clock_wall());
 }
 
 static void route_pack(struct web *web, struct web_request *request, const char *rest)

@@ -41,7 +41,7 @@ SOURCES := $(filter-out gateway/outlets/main.c gateway/outlets/names.c gateway/o
                gateway/outlets/transfer.c,\
                $(wildcard bms/*.c bms/*/*.c registers/*.c gateway/*.c gateway/*/*.c gateway/lines/search/*.c)) \
            $(if $(filter no,$(BLE)),gateway/lines/ble/none.c,$(filter-out %/none.c,$(wildcard gateway/lines/ble/*.c)))
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(BUILD)/registers/template_files.o
 comma   := ,
 UNITS   := $(patsubst tests/%.c,$(BUILD)/tests/%,\
                $(filter-out $(foreach outlet,$(subst $(comma), ,$(WITHOUT)),tests/test_$(outlet)%) $(if $(filter no,$(BLE)),tests/test_ble_%),$(wildcard tests/test_*.c)))
@@ -79,6 +79,19 @@ $(BUILD)/packgate: $(BUILD)/gateway/main.o $(LIBRARY)
 $(BUILD)/tests/test_%: $(BUILD)/tests/test_%.o $(OUTLET_ARCHIVE) $(LIBRARY)
 	$(call short,LINK,$@)
 	$(Q)$(LINK) -Wl,--as-needed -o $@ $^ $(PKG_LIBS) $(OUTLET_LIBS) -lcmocka
+
+# The templates of client files, as texts.
+TEMPLATES := $(wildcard conf/clients/*)
+$(BUILD)/registers/template_files.c: $(TEMPLATES) Makefile
+	@mkdir -p $(@D)
+	$(call short,TEXT,conf/clients)
+	$(Q){ printf '%s\n' '#include "registers/template.h"' 'const struct template_file template_files[] = {'; \
+	    for file in $(TEMPLATES); do name=$${file##*/}; echo "{\"$${name%.*}\","; \
+	        sed -e 's/[\\"]/\\&/g' -e 's/.*/"&\\n"/' $$file; echo '},'; done; echo '{0}};'; } >$@.new && mv $@.new $@
+
+$(BUILD)/registers/template_files.o: $(BUILD)/registers/template_files.c
+	$(call short,CC,$<)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

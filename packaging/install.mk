@@ -21,7 +21,7 @@ TEST_DEPS  += dpkg-dev debhelper lintian groff-base systemd mmdebstrap umoci jq
 install: all install-files
 
 install-files: | all
-	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(docdir)/examples/maps $(unitdir) $(usersdir) $(libdir) $(confdir))
+	$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(mandir)/man1 $(mandir)/man5 $(docdir)/docs/pictures $(docdir)/examples/views $(docdir)/examples/fleet $(docdir)/examples/maps $(docdir)/examples/clients $(unitdir) $(usersdir) $(libdir) $(confdir))
 	$(INSTALL) -m 755 $(BUILD)/packgate $(DESTDIR)$(bindir)
 	$(INSTALL) -m 755 $(OUTLET_PROGRAMS) $(DESTDIR)$(libdir)
 	$(INSTALL) -m 644 man/packgate.1 $(DESTDIR)$(mandir)/man1
@@ -34,6 +34,7 @@ install-files: | all
 	$(INSTALL) -m 644 $(VIEWS) $(DESTDIR)$(docdir)/examples/views
 	$(INSTALL) -m 644 $(MAPS) $(DESTDIR)$(docdir)/examples/maps
 	$(INSTALL) -m 644 $(FLEET) $(DESTDIR)$(docdir)/examples/fleet
+	$(INSTALL) -m 644 $(TEMPLATES) $(DESTDIR)$(docdir)/examples/clients
 	sed 's|=/usr/bin/packgate|=$(bindir)/packgate|' conf/packgate.service >$(DESTDIR)$(unitdir)/packgate.service
 	chmod 644 $(DESTDIR)$(unitdir)/packgate.service
 	$(INSTALL) -m 644 conf/packgate.sysusers $(DESTDIR)$(usersdir)/packgate.conf

@@ -32,12 +32,26 @@ struct map_unit {
     unsigned cells, sensors; /* that it has; 0: none, as a bank */
 };
 
+/* An MQTT section as the client files name it: a dashboard. Those at the same broker share a connection. */
+struct map_mqtt {
+    const char *name, *host, *user;
+    const char *password; /* NULL: it is not to be printed */
+    unsigned port;
+    bool tls;
+    unsigned connection, dashboard; /* numbers, from 0; of the dashboard within its connection */
+    const char *topic, *pack;
+    unsigned cells; /* of that pack */
+    bool switching;
+};
+
 /* Whom the client files ask for what. */
 struct map_clients {
     const char *host;
     unsigned port;
     const struct map_unit *units;
     unsigned count;
+    const struct map_mqtt *mqtts;
+    unsigned mqtt_count;
 };
 
 struct map_settings {
@@ -153,7 +167,7 @@ enum map_range map_coil_range(unsigned address, unsigned count);
 
 /** Prints the map in a format: "md", "json", "csv", or a client file: "homeassistant",
  * "homeassistant-basic", "homeassistant-cells", "telegraf", "nodered", "evcc", "iobroker",
- * "tasmota", "tasmota-display", "mbpoll".
+ * "tasmota", "tasmota-display", "mbpoll", "iotmqttpanel": the templates of conf/clients/.
  * false: no such format, and nothing was printed. */
 bool map_print(const struct map_settings *settings, const char *format, FILE *out);
 

@@ -62,11 +62,6 @@ static const char *element_meaning(const struct map_row *row, unsigned n, char o
     return out;
 }
 
-bool row_is_polled(const struct map_group *group, const struct map_row *row)
-{
-    return group->poll_s > 0 && map_group_has(group, row) && row->source != OF_BANK;
-}
-
 const char *bit_meaning(const struct map_bit *bit, char out[MEANING_SIZE])
 {
     const char *words = bit->meaning ? bit->meaning : pack_alarm_name((enum pack_alarm) bit->id);
@@ -85,6 +80,13 @@ static const char *word_order(const struct map_settings *settings, const struct 
     return map_row_high_first(settings, row) ? "high first" : "low first";
 }
 
+const char *map_block_name(const struct map_row *row)
+{
+    if (map_row_block(row) == COMPATIBILITY)
+        return "compatibility";
+    return row->offset < MAP_SETTINGS_OFFSET ? "extended" : "settings";
+}
+
 static void each_register(const struct map_settings *settings, item_handler *handle, void *context)
 {
     char name[VALUE_NAME_SIZE], meaning[MEANING_SIZE];
@@ -92,9 +94,7 @@ static void each_register(const struct map_settings *settings, item_handler *han
         for (unsigned n = 0; n < row->count; n++) {
             struct item item = {
                 .table = "holding",
-                .block = map_row_block(row) == COMPATIBILITY ? "compatibility"
-                         : row->offset < MAP_SETTINGS_OFFSET ? "extended"
-                                                             : "settings",
+                .block = map_block_name(row),
                 .address = (unsigned) settings->base + map_row_offset(row, n),
                 .offset = map_row_offset(row, n),
                 .name = element_name(row, n, name),
@@ -148,7 +148,7 @@ static void append_json(const struct item *item, void *context)
 
 /* Registers only: bits have addresses of their own, which a program that reads this as one list
  * would mix up. */
-static void print_json(const struct map_settings *settings, FILE *out)
+void print_json(const struct map_settings *settings, FILE *out)
 {
     json_t *array = json_array();
     each_register(settings, append_json, array);
@@ -165,7 +165,7 @@ static void print_csv_line(const struct item *item, void *context)
             item->scale, item->access, item->word_order, item->description);
 }
 
-static void print_csv(const struct map_settings *settings, FILE *out)
+void print_csv(const struct map_settings *settings, FILE *out)
 {
     fputs("table,block,address,offset,name,type,count,unit,scale,access,word_order,description\n",
           out);
@@ -185,32 +185,4 @@ const struct map_clients *clients_of(const struct map_settings *settings)
 bool clients_are_example(const struct map_settings *settings)
 {
     return !settings->clients;
-}
-
-bool map_print(const struct map_settings *settings, const char *format, FILE *out)
-{
-    static const struct {
-        const char *format;
-        void (*print)(const struct map_settings *settings, FILE *out);
-    } printers[] = {
-        {"md", print_md},
-        {"json", print_json},
-        {"csv", print_csv},
-        {"homeassistant", print_homeassistant},
-        {"homeassistant-basic", print_homeassistant_basic},
-        {"homeassistant-cells", print_homeassistant_cells},
-        {"telegraf", print_telegraf},
-        {"nodered", print_nodered},
-        {"evcc", print_evcc},
-        {"iobroker", print_iobroker},
-        {"tasmota", print_tasmota},
-        {"tasmota-display", print_tasmota_display},
-        {"mbpoll", print_mbpoll},
-    };
-    for (size_t i = 0; i < COUNT(printers); i++)
-        if (strcmp(format, printers[i].format) == 0) {
-            printers[i].print(settings, out);
-            return true;
-        }
-    return false;
 }

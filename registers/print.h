@@ -9,17 +9,9 @@
 
 #define MEANING_SIZE 160
 
+void print_json(const struct map_settings *settings, FILE *out);
+void print_csv(const struct map_settings *settings, FILE *out);
 void print_md(const struct map_settings *settings, FILE *out);
-void print_homeassistant(const struct map_settings *settings, FILE *out);
-void print_homeassistant_basic(const struct map_settings *settings, FILE *out);
-void print_homeassistant_cells(const struct map_settings *settings, FILE *out);
-void print_telegraf(const struct map_settings *settings, FILE *out);
-void print_nodered(const struct map_settings *settings, FILE *out);
-void print_evcc(const struct map_settings *settings, FILE *out);
-void print_tasmota(const struct map_settings *settings, FILE *out);
-void print_tasmota_display(const struct map_settings *settings, FILE *out);
-void print_mbpoll(const struct map_settings *settings, FILE *out);
-void print_iobroker(const struct map_settings *settings, FILE *out);
 
 /** Whom client files are for: those of the settings, or an example. */
 const struct map_clients *clients_of(const struct map_settings *settings);
@@ -35,8 +27,8 @@ const char *element_name(const struct map_row *row, unsigned n, char out[VALUE_N
 /** Title of a row: its meaning up to the first comma. Returns `out`. */
 const char *row_title(const struct map_row *row, char out[MEANING_SIZE]);
 
-/** Whether the client files of a single pack ask for a row of this group again and again. */
-bool row_is_polled(const struct map_group *group, const struct map_row *row);
+/** "compatibility", "extended" or "settings". */
+const char *map_block_name(const struct map_row *row);
 
 /** What a bit means, for an alarm from its name: "cell over voltage". Returns `out`. */
 const char *bit_meaning(const struct map_bit *bit, char out[MEANING_SIZE]);

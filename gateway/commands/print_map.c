@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate map`: the register map, for people and for programs. */
 #include "command.h"
-#include "iotmqttpanel.h"
+#include "dashboards.h"
 #include "print_view.h"
 
 #include "config/load.h"
@@ -9,8 +9,10 @@
 #include "packs/kept.h"
 #include "base/address.h"
 #include "base/suggest.h"
+#include "registers/template.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <netinet/in.h>
@@ -22,11 +24,13 @@
 #define USUAL_SENSORS 4
 
 static const char usage[] =
-    "usage: packgate map [--format FORMAT] [-c FILE [--view NAME]]\n\n"
+    "usage: packgate map [--format FORMAT | --template FILE] [-c FILE [--view NAME]]\n\n"
     "Prints the register map that every unit serves.\n"
     "  -f, --format FORMAT  md (the default), json or csv; for a client homeassistant,\n"
     "                       homeassistant-basic, homeassistant-cells, telegraf, nodered,\n"
     "                       evcc, iobroker, iotmqttpanel, tasmota, tasmota-display or mbpoll\n"
+    "  -t, --template FILE  prints a client file of your own; those of the formats above are in\n"
+    "                       conf/clients, docs/templates.md describes their language\n"
     "  -c, --config FILE    takes base, also_at, float_order and writable from a configuration,\n"
     "                       otherwise the defaults; files for homeassistant, telegraf, nodered,\n"
     "                       evcc and iobroker then have all its packs and banks, with the\n"
@@ -126,16 +130,70 @@ static int unknown_format(const char *format)
     return EXIT_USAGE;
 }
 
-static int print_format(const struct config *config, const char *format, bool with_password,
-                        const struct map_settings *settings)
+/* What to print: a format, or the template in a file. */
+struct form {
+    const char *format, *path;
+    bool with_password;
+};
+
+/* The whole file; NULL with errno. */
+static char *read_text(const char *path)
 {
-    if (strcmp(format, "iotmqttpanel") == 0)
-        return print_iotmqttpanel(config, settings->clients, with_password, stdout) ? EXIT_DONE
-                                                                                    : EXIT_FAILED;
-    return map_print(settings, format, stdout) ? EXIT_DONE : unknown_format(format);
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+    if (!file)
+        return NULL;
+    const ssize_t length = getdelim(&text, &size, '\0', file);
+    if (length < 0 && !ferror(file) && text)
+        text[0] = '\0'; /* an empty file */
+    if (ferror(file)) {
+        free(text);
+        text = NULL;
+    }
+    fclose(file);
+    return text;
 }
 
-static int print_configured(const struct config *config, const char *format, bool with_password)
+/* Printed as a whole or not at all. */
+static int print_template(const struct map_settings *settings, const char *path)
+{
+    char *text = read_text(path), *printed = NULL, name[NAME_SIZE];
+    size_t size = 0;
+    FILE *out = text ? open_memstream(&printed, &size) : NULL;
+    struct template_fault fault;
+    if (!out) {
+        fprintf(stderr, "packgate: %s: %s\n", path, strerror(errno));
+        free(text);
+        return EXIT_FAILED;
+    }
+    const char *slash = strrchr(path, '/');
+    snprintf(name, sizeof name, "%s", slash ? slash + 1 : path);
+    name[strcspn(name, ".")] = '\0';
+    const bool good = template_print(text, name, settings, out, &fault);
+    fclose(out);
+    if (good)
+        fwrite(printed, 1, size, stdout);
+    else
+        fprintf(stderr, "%s:%u: %s\n", path, fault.line, fault.reason);
+    free(printed);
+    free(text);
+    return good ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int print_form(const struct map_settings *settings, const struct form *form)
+{
+    if (form->path)
+        return print_template(settings, form->path);
+    if (strcmp(form->format, "iotmqttpanel") == 0 && settings->clients->mqtt_count == 0) {
+        fputs("packgate: no [mqtt NAME] has layout = smartbms-bat, which this app is to read\n",
+              stderr);
+        return EXIT_FAILED;
+    }
+    return map_print(settings, form->format, stdout) ? EXIT_DONE : unknown_format(form->format);
+}
+
+static int print_configured(const struct config *config, const struct form *form)
 {
     char host[ADDRESS_TEXT];
     struct kept *kept =
@@ -154,7 +212,10 @@ static int print_configured(const struct config *config, const char *format, boo
         settings.settable |= pack_is_settable(&config->packs[i]);
     }
     settings.clients = &clients;
-    int status = units ? print_format(config, format, with_password, &settings) : EXIT_FAILED;
+    struct dashboards *dashboards =
+        units ? dashboards_new(config, &clients, form->with_password) : NULL;
+    int status = dashboards ? print_form(&settings, form) : EXIT_FAILED;
+    dashboards_free(dashboards);
     free(units);
     json_decref(running);
     kept_free(kept);
@@ -180,7 +241,7 @@ static int print_named_view(const struct config *config, const char *format, con
     return EXIT_FAILED;
 }
 
-static int print_map(const char *format, const char *path, const char *view, bool with_password)
+static int print_map(const struct form *form, const char *path, const char *view)
 {
     struct map_settings settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT};
     if (view && !path) {
@@ -191,38 +252,41 @@ static int print_map(const char *format, const char *path, const char *view, boo
         struct config *config = config_load(path, stderr);
         if (!config)
             return EXIT_FAILED;
-        const int status = view ? print_named_view(config, format, view)
-                                : print_configured(config, format, with_password);
+        const int status =
+            view ? print_named_view(config, form->format, view) : print_configured(config, form);
         config_free(config);
         return status;
     }
-    if (strcmp(format, "iotmqttpanel") == 0) {
-        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", format, usage);
+    if (!form->path && strcmp(form->format, "iotmqttpanel") == 0) {
+        fprintf(stderr, "packgate: format '%s' needs a configuration\n\n%s", form->format, usage);
         return EXIT_USAGE;
     }
-    return map_print(&settings, format, stdout) ? EXIT_DONE : unknown_format(format);
+    return print_form(&settings, form);
 }
 
 int command_map(int argc, char **argv)
 {
     enum { WITH_PASSWORD = 256, VIEW };
     static const struct option options[] = {{"format", required_argument, NULL, 'f'},
+                                            {"template", required_argument, NULL, 't'},
                                             {"config", required_argument, NULL, 'c'},
                                             {"view", required_argument, NULL, VIEW},
                                             {"with-password", no_argument, NULL, WITH_PASSWORD},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *format = "md", *path = NULL, *view = NULL;
-    bool with_password = false;
-    for (int option; (option = getopt_long(argc, argv, "f:c:h", options, NULL)) != -1;) {
+    struct form form = {.format = "md"};
+    const char *path = NULL, *view = NULL;
+    for (int option; (option = getopt_long(argc, argv, "f:t:c:h", options, NULL)) != -1;) {
         if (option == 'f') {
-            format = optarg;
+            form.format = optarg;
+        } else if (option == 't') {
+            form.path = optarg;
         } else if (option == 'c') {
             path = optarg;
         } else if (option == VIEW) {
             view = optarg;
         } else if (option == WITH_PASSWORD) {
-            with_password = true;
+            form.with_password = true;
         } else {
             fputs(usage, option == 'h' ? stdout : stderr);
             return option == 'h' ? EXIT_DONE : EXIT_USAGE;
@@ -232,5 +296,5 @@ int command_map(int argc, char **argv)
         fputs(usage, stderr);
         return EXIT_USAGE;
     }
-    return print_map(format, path, view, with_password);
+    return print_map(&form, path, view);
 }

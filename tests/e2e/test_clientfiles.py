@@ -84,6 +84,38 @@ def files_are_what_the_program_prints():
             assert file.read() == Map().printed(form), f"conf/{form}.{ending} is out of date: make docs"
 
 
+def templates_print_the_formats():
+    """Those of conf/clients/, read as files of a user, for the example and for a configuration."""
+    for known in both_maps():
+        for name in sorted(os.listdir("conf/clients")):
+            form = name.split(".")[0]
+            if form in FILES:
+                assert known.printed(form) == run(PACKGATE, "map", "--template", f"conf/clients/{name}", *known.arguments), name
+
+
+def a_template_is_a_file_of_the_user():
+    with open("docs/templates.md", encoding="utf-8") as file:
+        blocks = re.findall(r"^```(\w*)\n(.*?)^```$", file.read(), re.M | re.S)
+    example, expected = [text for language, text in blocks if not language][:2]
+    with tempfile.TemporaryDirectory() as folder:
+        path, config = f"{folder}/mine.txt", f"{folder}/packgate.ini"
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(PACK.replace("pack bench", "pack house-1") + "[line more]\nport = sim:\nprotocol = daly\n"
+                       "[pack house-2]\nline = more\nunit = 2\n")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(example)
+        assert run(PACKGATE, "map", "--template", path, "-c", config) == expected
+        with open(path, "a", encoding="utf-8") as file:
+            file.write("{{ nothing }}\n")
+        lines = example.count("\n") + 1
+        for bad, message in ((path, f"{path}:{lines}: there is no 'nothing' here\n"),
+                             (folder, f"packgate: {folder}: Is a directory\n"),
+                             ("/nowhere", "packgate: /nowhere: No such file or directory\n")):
+            done = subprocess.run([PACKGATE, "map", "--template", bad], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=PATIENCE, encoding="utf-8", check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (1, "", message), done
+
+
 def help_names_all_formats():
     text = run(PACKGATE, "map", "--help")
     with open("man/packgate.1", encoding="utf-8") as file:
@@ -726,7 +758,7 @@ def mbpoll_commands_read_the_self_check():
 for tool in ("mbpoll", "node"):
     assert shutil.which(tool), f"{tool} is missing"
 assert os.path.exists("conf"), "to be run from the top of the repository"
-main([files_are_what_the_program_prints, files_have_all_packs_of_a_configuration,
+main([files_are_what_the_program_prints, templates_print_the_formats, a_template_is_a_file_of_the_user, files_have_all_packs_of_a_configuration,
       the_running_gateway_knows_how_many_cells, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
       nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,

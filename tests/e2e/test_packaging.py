@@ -128,6 +128,7 @@ INSTALLED = sorted(["etc/packgate/packgate.ini", "usr/bin/packgate", *OUTLETS,
                     *(f"{DOC}/{name}" for name in ("LICENSE", "LICENSE.uPlot", "NEWS", "README.md", "register-map.md")),
                     *(f"{DOC}/docs/{name}" for name in files_below("docs")), *(f"{DOC}/examples/{name}" for name in EXAMPLES),
                     *(f"{DOC}/examples/views/{name}" for name in os.listdir("conf/views")),
+                    *(f"{DOC}/examples/clients/{name}" for name in os.listdir("conf/clients")),
                     *(f"{DOC}/examples/fleet/{name}" for name in os.listdir("conf/fleet")),
                     *(f"{DOC}/examples/maps/{name}" for name in os.listdir("conf/maps")),
                     "usr/share/man/man1/packgate.1", "usr/share/man/man5/packgate.ini.5"])

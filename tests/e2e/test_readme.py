@@ -219,6 +219,7 @@ def commands_do_what_is_said():
             config = replace(PACKS, ports)
             with open(os.path.join(folder, "packgate.ini"), "w") as file:
                 file.write(config)
+            shutil.copy("conf/clients/evcc.yaml", folder)
             for line, _ in command_lines():
                 if line.startswith("packgate ") and line.split()[1] not in ASKING and not line.startswith(ON_LINES):
                     try_packgate(replace(line, ports), folder)

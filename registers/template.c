@@ -1,0 +1,651 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The language of templates (docs/templates.md), interpreted as it is read: a loop goes back to its begin, what an `if` leaves
+ * out is passed over.
+ */
+#include "template.h"
+
+#include "print.h"
+#include "template_scope.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MOST 40
+#define SETS_MOST 24
+#define ITEMS_MOST 1000 /* of a loop */
+#define DEPTH_MOST 20   /* of blocks and of parentheses: a template cannot use up the stack */
+
+struct template
+{
+    const char *text, *at;
+    struct template_scope scope;
+    struct {
+        char name[NAME_MOST];
+        struct template_value value;
+    } sets[SETS_MOST];
+    unsigned set_count, depth;
+    FILE *out;
+    struct template_fault *fault; /* line 0: none */
+};
+
+static void __attribute__((format(printf, 2, 3)))
+fail(struct template *template, const char *format, ...)
+{
+    struct template_fault *fault = template->fault;
+    va_list arguments;
+    if (fault->line > 0)
+        return;
+    fault->line = 1;
+    for (const char *c = template->text; c < template->at; c++)
+        fault->line += *c == '\n';
+    va_start(arguments, format);
+    vsnprintf(fault->reason, sizeof fault->reason, format, arguments);
+    va_end(arguments);
+}
+
+static bool failed(const struct template *template)
+{
+    return template->fault->line > 0;
+}
+
+/* ---- words ---- */
+
+static void skip_blanks(struct template *template)
+{
+    template->at += strspn(template->at, " \t\n");
+}
+
+static bool is_name_char(char c)
+{
+    return isalnum((unsigned char) c) || c == '_' || c == '.';
+}
+
+/* Takes a sign or a word if it is the next one. */
+static bool accept(struct template *template, const char *word)
+{
+    const size_t size = strlen(word);
+    skip_blanks(template);
+    if (strncmp(template->at, word, size) != 0 ||
+        (is_name_char(*word) && is_name_char(template->at[size])))
+        return false;
+    template->at += size;
+    return true;
+}
+
+static void expect(struct template *template, const char *word)
+{
+    if (!accept(template, word))
+        fail(template, "expected '%s', found '%.12s'", word, template->at);
+}
+
+/* False: there is none. */
+static bool read_name(struct template *template, char name[NAME_MOST])
+{
+    size_t size = 0;
+    skip_blanks(template);
+    if (!isalpha((unsigned char) *template->at))
+        return false;
+    while (is_name_char(template->at[size]))
+        size++;
+    snprintf(name, NAME_MOST, "%.*s", (int) size, template->at);
+    template->at += size;
+    return true;
+}
+
+/* Passes over a tag, behind its end; the texts in it may have the same signs. */
+static void pass_to(struct template *template, const char *closing)
+{
+    bool quoted = false;
+    for (; *template->at; template->at++) {
+        if (!quoted && strncmp(template->at, closing, 2) == 0) {
+            template->at += 2;
+            return;
+        }
+        quoted ^= *template->at == '"';
+        template->at += quoted &&*template->at == '\\' && template->at[1];
+    }
+    fail(template, "expected '%s'", closing);
+}
+
+/* ---- expressions ---- */
+
+static void evaluate(struct template *template, struct template_value *value);
+
+static bool is_true(const struct template_value *value)
+{
+    return value->text[0] && strcmp(value->text, "0") != 0;
+}
+
+static void set_flag(struct template_value *value, bool is)
+{
+    strcpy(value->text, is ? "1" : "0");
+}
+
+static long number_of(struct template *template, const struct template_value *value)
+{
+    char *end;
+    const long number = strtol(value->text, &end, 10);
+    if (end == value->text || *end)
+        fail(template, "'%.40s' is no whole number", value->text);
+    return number;
+}
+
+static void set_number(struct template_value *value, long number)
+{
+    snprintf(value->text, sizeof value->text, "%ld", number);
+}
+
+static void read_text(struct template *template, struct template_value *value)
+{
+    size_t size = 0;
+    for (template->at++; *template->at && *template->at != '"'; template->at++) {
+        if (*template->at == '\\' && template->at[1])
+            template->at++;
+        if (size < sizeof value->text - 1)
+            value->text[size++] = *template->at;
+    }
+    value->text[size] = 0;
+    expect(template, "\"");
+}
+
+static struct template_value *find_set(struct template *template, const char *name)
+{
+    for (unsigned i = 0; i < template->set_count; i++)
+        if (strcmp(template->sets[i].name, name) == 0)
+            return &template->sets[i].value;
+    return NULL;
+}
+
+static void look_up(struct template *template, const char *name, struct template_value *value)
+{
+    const struct template_value *set = find_set(template, name);
+    if (set)
+        *value = *set;
+    else if (!template_look_up(&template->scope, name, value))
+        fail(template, "there is no '%s' here", name);
+}
+
+/* hex(number, digits) */
+static void call_hex(struct template *template, struct template_value *value)
+{
+    struct template_value digits;
+    evaluate(template, value);
+    expect(template, ",");
+    evaluate(template, &digits);
+    const unsigned long number = (unsigned long) number_of(template, value);
+    const long width = number_of(template, &digits);
+    snprintf(value->text, sizeof value->text, "%0*lX",
+             width > 0 && width < NAME_MOST ? (int) width : 1, number);
+}
+
+/* replace(text, characters, character) */
+static void call_replace(struct template *template, struct template_value *value)
+{
+    struct template_value which, by;
+    evaluate(template, value);
+    expect(template, ",");
+    evaluate(template, &which);
+    expect(template, ",");
+    evaluate(template, &by);
+    for (char *c = value->text; *c; c++)
+        if (strchr(which.text, *c))
+            *c = by.text[0] ? by.text[0] : ' ';
+}
+
+/* json(text): in quotes. */
+static void call_json(struct template *template, struct template_value *value)
+{
+    evaluate(template, value);
+    json_t *text = json_string(value->text);
+    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    if (quoted && strlen(quoted) < sizeof value->text)
+        strcpy(value->text, quoted);
+    else
+        fail(template, "this text is too long, or not UTF-8");
+    free(quoted);
+    json_decref(text);
+}
+
+/* pick(value, case, result, case, result, …, otherwise): nothing if there is no case. */
+static void call_pick(struct template *template, struct template_value *value)
+{
+    struct template_value key, wanted, result;
+    bool found = false;
+    evaluate(template, &key);
+    value->text[0] = 0;
+    while (accept(template, ",") && !failed(template)) {
+        evaluate(template, &wanted);
+        if (!accept(template, ",")) {
+            if (!found)
+                *value = wanted;
+            return;
+        }
+        evaluate(template, &result);
+        if (!found && strcmp(key.text, wanted.text) == 0) {
+            *value = result;
+            found = true;
+        }
+    }
+}
+
+static void call(struct template *template, const char *name, struct template_value *value)
+{
+    static const struct {
+        const char *name;
+        void (*call)(struct template *template, struct template_value *value);
+    } functions[] = {
+        {"hex", call_hex}, {"replace", call_replace}, {"json", call_json}, {"pick", call_pick}};
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (strcmp(name, functions[i].name) == 0) {
+            functions[i].call(template, value);
+            expect(template, ")");
+            return;
+        }
+    fail(template, "there is no function '%s'; expected hex, replace, json or pick", name);
+}
+
+static void read_primary(struct template *template, struct template_value *value)
+{
+    char name[NAME_MOST];
+    value->text[0] = 0;
+    skip_blanks(template);
+    if (*template->at == '"') {
+        read_text(template, value);
+    } else if (isdigit((unsigned char) *template->at)) {
+        char *end;
+        set_number(value, strtol(template->at, &end, 10));
+        template->at = end;
+    } else if (accept(template, "(")) {
+        evaluate(template, value);
+        expect(template, ")");
+    } else if (!read_name(template, name)) {
+        fail(template, "expected a value, found '%.12s'", template->at);
+    } else if (accept(template, "(")) {
+        call(template, name, value);
+    } else {
+        look_up(template, name, value);
+    }
+}
+
+static void read_product(struct template *template, struct template_value *value)
+{
+    struct template_value right;
+    read_primary(template, value);
+    while (!failed(template) && accept(template, "*")) {
+        read_primary(template, &right);
+        set_number(value, number_of(template, value) * number_of(template, &right));
+    }
+}
+
+static void read_sum(struct template *template, struct template_value *value)
+{
+    struct template_value right;
+    read_product(template, value);
+    while (!failed(template)) {
+        const long sign = accept(template, "+") ? 1 : accept(template, "-") ? -1 : 0;
+        if (sign == 0)
+            return;
+        read_product(template, &right);
+        set_number(value, number_of(template, value) + sign * number_of(template, &right));
+    }
+}
+
+static bool has_word(char *words, const char *word)
+{
+    char *rest;
+    for (char *next = strtok_r(words, " \n", &rest); next; next = strtok_r(NULL, " \n", &rest))
+        if (strcmp(next, word) == 0)
+            return true;
+    return false;
+}
+
+static void read_comparison(struct template *template, struct template_value *value)
+{
+    struct template_value right;
+    read_sum(template, value);
+    if (accept(template, "==")) {
+        read_sum(template, &right);
+        set_flag(value, strcmp(value->text, right.text) == 0);
+    } else if (accept(template, "!=")) {
+        read_sum(template, &right);
+        set_flag(value, strcmp(value->text, right.text) != 0);
+    } else if (accept(template, "<")) {
+        read_sum(template, &right);
+        set_flag(value, number_of(template, value) < number_of(template, &right));
+    } else if (accept(template, "in")) {
+        read_sum(template, &right);
+        set_flag(value, has_word(right.text, value->text));
+    }
+}
+
+static void read_negation(struct template *template, struct template_value *value)
+{
+    const bool negated = accept(template, "not");
+    read_comparison(template, value);
+    if (negated)
+        set_flag(value, !is_true(value));
+}
+
+static void read_conjunction(struct template *template, struct template_value *value)
+{
+    struct template_value right;
+    read_negation(template, value);
+    while (!failed(template) && accept(template, "and")) {
+        read_negation(template, &right);
+        set_flag(value, is_true(value) && is_true(&right));
+    }
+}
+
+static void evaluate(struct template *template, struct template_value *value)
+{
+    struct template_value right;
+    if (++template->depth > DEPTH_MOST)
+        fail(template, "too deep");
+    else
+        read_conjunction(template, value);
+    while (!failed(template) && accept(template, "or")) {
+        read_conjunction(template, &right);
+        set_flag(value, is_true(value) || is_true(&right));
+    }
+    template->depth--;
+}
+
+/* ---- blocks ---- */
+
+enum ending { AT_THE_END, AT_END, AT_ELSE };
+
+static enum ending run(struct template *template, bool active);
+
+/* What an opened block ended with, behind its last tag. */
+static void close_block(struct template *template, enum ending ending)
+{
+    if (ending != AT_END)
+        fail(template, ending == AT_ELSE ? "this 'else' has no 'if'" : "an 'end' is missing");
+}
+
+static void run_if(struct template *template, bool active)
+{
+    struct template_value condition = {{0}};
+    if (active) {
+        evaluate(template, &condition);
+        expect(template, "%}");
+    } else {
+        pass_to(template, "%}");
+    }
+    const bool is = active && is_true(&condition);
+    enum ending ending = run(template, is);
+    if (ending == AT_ELSE)
+        ending = run(template, active && !is);
+    close_block(template, ending);
+}
+
+/* The numbers of the items of a loop that are wanted. */
+struct items {
+    unsigned short at[ITEMS_MOST];
+    unsigned count;
+};
+
+static void find_items(struct template *template, enum template_loop loop, unsigned most,
+                       struct items *items)
+{
+    struct template_value is = {"1"};
+    const bool chosen = accept(template, "if");
+    const char *condition = template->at;
+    bool over = false;
+    items->count = 0;
+    for (unsigned n = 0; n < most && !over && !failed(template); n++) {
+        if (!template_loop_enter(&template->scope, loop, n, &over))
+            continue;
+        template->at = condition;
+        if (chosen)
+            evaluate(template, &is);
+        if (is_true(&is) && items->count == ITEMS_MOST)
+            fail(template, "a loop of more than %d", ITEMS_MOST);
+        else if (is_true(&is))
+            items->at[items->count++] = (unsigned short) n;
+    }
+    if (items->count == 0 && !failed(template)) {
+        template->at = condition;
+        pass_to(template, "%}");
+    } else {
+        expect(template, "%}");
+    }
+}
+
+/* {% for row if … %}, {% for n to … %} */
+static void run_for(struct template *template)
+{
+    const struct template_scope around = template->scope;
+    struct template_value bound;
+    char name[NAME_MOST] = "";
+    enum template_loop loop;
+    unsigned most = (unsigned) -1;
+    struct items items;
+    if (!read_name(template, name) || !template_loop_find(name, &loop)) {
+        fail(template,
+             "there is no loop '%s'; expected unit, group, row, input, connection, dashboard "
+             "or n",
+             name);
+        return;
+    }
+    if (loop == LOOP_NUMBERS) {
+        expect(template, "to");
+        evaluate(template, &bound);
+        const long number = number_of(template, &bound);
+        most = number < 0 ? 0 : number > ITEMS_MOST ? ITEMS_MOST + 1 : (unsigned) number;
+    }
+    find_items(template, loop, most, &items);
+    const char *body = template->at;
+    enum ending ending = items.count == 0 ? run(template, false) : AT_END;
+    for (unsigned i = 0; i < items.count && !failed(template); i++) {
+        bool over;
+        template->at = body;
+        template_loop_enter(&template->scope, loop, items.at[i], &over);
+        template->scope.first = i == 0;
+        template->scope.last = i + 1 == items.count;
+        ending = run(template, true);
+    }
+    template->scope = around;
+    close_block(template, ending);
+}
+
+static void run_set(struct template *template)
+{
+    char name[NAME_MOST] = "";
+    struct template_value value;
+    if (!read_name(template, name))
+        fail(template, "expected a name, found '%.12s'", template->at);
+    expect(template, "=");
+    evaluate(template, &value);
+    expect(template, "%}");
+    struct template_value *set = find_set(template, name);
+    if (!set && template->set_count == SETS_MOST) {
+        fail(template, "more than %d names are set", SETS_MOST);
+        return;
+    }
+    if (!set) {
+        snprintf(template->sets[template->set_count].name, NAME_MOST, "%s", name);
+        set = &template->sets[template->set_count++].value;
+    }
+    *set = value;
+}
+
+/* What stands in it becomes a text of JSON. */
+static void run_json(struct template *template)
+{
+    FILE *out = template->out;
+    char *text = NULL;
+    size_t size = 0;
+    expect(template, "%}");
+    template->at += *template->at == '\n';
+    template->out = open_memstream(&text, &size);
+    if (!template->out) {
+        template->out = out;
+        fail(template, "out of memory");
+        return;
+    }
+    close_block(template, run(template, true));
+    fclose(template->out);
+    template->out = out;
+    json_t *string = json_stringn(text, size);
+    if (string)
+        json_dumpf(string, out, JSON_ENCODE_ANY);
+    else
+        fail(template, "this text is not UTF-8");
+    json_decref(string);
+    free(text);
+}
+
+static void run_tag(struct template *template, bool active)
+{
+    const bool is_if = accept(template, "if"), is_for = !is_if && accept(template, "for");
+    const bool is_json = !is_if && !is_for && accept(template, "json");
+    if (is_if) {
+        run_if(template, active);
+    } else if ((is_for || is_json) && !active) {
+        pass_to(template, "%}");
+        close_block(template, run(template, false));
+    } else if (is_for) {
+        run_for(template);
+    } else if (is_json) {
+        run_json(template);
+    } else if (!accept(template, "set")) {
+        fail(template, "expected for, if, else, end, set or json, found '%.12s'", template->at);
+    } else if (active) {
+        run_set(template);
+    } else {
+        pass_to(template, "%}");
+    }
+}
+
+static void run_value(struct template *template, bool active)
+{
+    struct template_value value;
+    if (!active) {
+        pass_to(template, "}}");
+        return;
+    }
+    evaluate(template, &value);
+    expect(template, "}}");
+    if (!failed(template))
+        fputs(value.text, template->out);
+}
+
+/* As far as the end of the block or of the template. */
+static enum ending run(struct template *template, bool active)
+{
+    enum ending ending = AT_THE_END;
+    if (++template->depth > DEPTH_MOST)
+        fail(template, "too many blocks in one another");
+    while (*template->at && !failed(template)) {
+        if (strncmp(template->at, "{{", 2) == 0) {
+            template->at += 2;
+            run_value(template, active);
+        } else if (strncmp(template->at, "{#", 2) == 0) {
+            const char *end = strstr(template->at, "#}");
+            if (!end)
+                fail(template, "expected '#}'");
+            template->at = end ? end + 2 : template->at;
+        } else if (strncmp(template->at, "{%", 2) != 0) {
+            if (active)
+                fputc(*template->at, template->out);
+            template->at++;
+        } else {
+            template->at += 2;
+            ending = accept(template, "end")    ? AT_END
+                     : accept(template, "else") ? AT_ELSE
+                                                : AT_THE_END;
+            if (ending != AT_THE_END) {
+                expect(template, "%}");
+                break;
+            }
+            run_tag(template, active);
+        }
+    }
+    template->depth--;
+    return ending;
+}
+
+/* ---- lines of nothing but tags ---- */
+
+/* The end of a tag or comment that begins here; NULL: none does. */
+static const char *end_of_tag(const char *at)
+{
+    const char *closing = strncmp(at, "{%", 2) == 0   ? "%}"
+                          : strncmp(at, "{#", 2) == 0 ? "#}"
+                                                      : NULL;
+    const char *end = closing ? strstr(at, closing) : NULL;
+    return end ? end + 2 : NULL;
+}
+
+/* The end of a line that has tags or comments and nothing else; NULL: it is another one. */
+static const char *end_of_tag_line(const char *line)
+{
+    bool has_tags = false;
+    for (const char *at = line, *end;; at = end) {
+        at += strspn(at, " \t");
+        if (!*at || *at == '\n')
+            return has_tags ? at : NULL;
+        end = end_of_tag(at);
+        if (!end)
+            return NULL;
+        has_tags = true;
+    }
+}
+
+/* Such a line prints nothing, neither its blanks nor its end. That goes into its last tag, so that lines can still be
+ * counted. */
+static char *hide_tag_lines(const char *text)
+{
+    char *copy = malloc(strlen(text) + 1), *to = copy;
+    while (copy && *text) {
+        const char *end = end_of_tag_line(text);
+        if (!end) {
+            const char *next = strchrnul(text, '\n');
+            next += *next == '\n';
+            to = mempcpy(to, text, (size_t) (next - text));
+            text = next;
+            continue;
+        }
+        while ((text += strspn(text, " \t")) < end) {
+            const char *after = end_of_tag(text);
+            to = mempcpy(to, text, (size_t) (after - text));
+            text = after;
+        }
+        if (*end == '\n') {
+            memmove(to - 1, to - 2, 2);
+            to[-2] = '\n';
+            to++;
+            text++;
+        }
+    }
+    if (copy)
+        *to = '\0';
+    return copy;
+}
+
+bool template_print(const char *text, const char *format, const struct map_settings *settings,
+                    FILE *out, struct template_fault *fault)
+{
+    *fault = (struct template_fault){0};
+    char *lines = hide_tag_lines(text);
+    struct template *template = calloc(1, sizeof *template);
+    if (lines && template) {
+        template->text = template->at = lines;
+        template->scope = (struct template_scope){
+            .settings = settings, .clients = clients_of(settings), .format = format};
+        template->out = out;
+        template->fault = fault;
+        if (run(template, true) != AT_THE_END)
+            fail(template, "this 'end' or 'else' ends nothing");
+    } else {
+        *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
+    }
+    free(template);
+    free(lines);
+    return fault->line == 0;
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/* The names of a template. */
+#include "template_scope.h"
+
+#include "meaning.h"
+#include "print.h"
+
+#include "bms/count.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* A name that is looked up, behind its dot, and where its value goes. */
+struct wanted {
+    const char *name;
+    struct template_value *value;
+};
+
+/* Whether it is this one; then its value is printed. */
+static bool __attribute__((format(printf, 3, 4)))
+is(const struct wanted *wanted, const char *name, const char *format, ...)
+{
+    va_list arguments;
+    if (strcmp(wanted->name, name) != 0)
+        return false;
+    va_start(arguments, format);
+    vsnprintf(wanted->value->text, sizeof wanted->value->text, format, arguments);
+    va_end(arguments);
+    return true;
+}
+
+static const char *or_nothing(const char *text)
+{
+    return text ? text : "";
+}
+
+/* ---- rows ---- */
+
+/* Element of the row that a loop over numbers stands at, from 0. */
+static unsigned element_at(const struct template_scope *scope)
+{
+    return scope->row->count > 1 && scope->n > 0 ? scope->n - 1 : 0;
+}
+
+/* The array that a row is the average of: it follows at once, in the same type. */
+static const struct map_row *array_behind(const struct map_row *row)
+{
+    const struct map_row *next = row + 1;
+    bool is = next < map_rows + map_row_count && next->count > 1 && next->type == row->type &&
+              next->offset == row->offset + map_row_size(row);
+    return is ? next : NULL;
+}
+
+static bool look_up_array(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_row *array = array_behind(scope->row);
+    char title[MEANING_SIZE] = "";
+    unsigned known = 0;
+    if (array && scope->unit)
+        known = array->id == CELL_MV ? scope->unit->cells : scope->unit->sensors;
+    return is(wanted, "array.name", "%s", array ? array->name : "") ||
+           is(wanted, "array.title", "%s", array ? row_title(array, title) : "") ||
+           is(wanted, "array.known", "%u", known);
+}
+
+static const char *row_owner(const struct map_row *row)
+{
+    if (row->source == OF_BANK)
+        return "bank";
+    return row->source == OF_PACK ? "pack" : "gateway";
+}
+
+static int row_decimals(const struct map_row *row)
+{
+    return pack_value_info(row->source == OF_PACK ? (enum pack_value) row->id : TEMP_C)->decimals;
+}
+
+/* Where and how it stands in the registers. */
+static bool look_up_place(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_row *row = scope->row;
+    const unsigned offset = map_row_offset(row, element_at(scope));
+    if (row->type == REG_FLOAT32 || row->type == REG_STRING) {
+        if (is(wanted, "unknown", "%s", ""))
+            return true;
+    }
+    return is(wanted, "offset", "%u", offset) ||
+           is(wanted, "address", "%u", (unsigned) scope->settings->base + offset) ||
+           is(wanted, "count", "%u", row->count) ||
+           is(wanted, "known", "%u", scope->unit ? unit_elements(scope->unit, row) : row->count) ||
+           is(wanted, "registers", "%u", map_types[row->type].registers) ||
+           is(wanted, "size", "%u", map_row_size(row)) ||
+           is(wanted, "type", "%s", map_types[row->type].name) ||
+           is(wanted, "high_first", "%d", map_row_high_first(scope->settings, row)) ||
+           is(wanted, "unknown", "%" PRId64, map_unknown(row->type));
+}
+
+/* And what it means. */
+static bool look_up_row(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_row *row = scope->row;
+    const char *unit = map_row_unit(scope->settings, row);
+    char text[MEANING_SIZE];
+    return is(wanted, "name", "%s",
+              scope->n > 0 ? element_name(row, element_at(scope), text) : row->name) ||
+           is(wanted, "title", "%s", row_title(row, text)) ||
+           is(wanted, "meaning", "%s", row->meaning) || is(wanted, "unit", "%s", unit) ||
+           is(wanted, "block", "%s", map_block_name(row)) ||
+           is(wanted, "of", "%s", row_owner(row)) ||
+           is(wanted, "decimals", "%d", row_decimals(row)) ||
+           is(wanted, "device_class", "%s", or_nothing(meaning_device_class(row->name, unit))) ||
+           is(wanted, "state_class", "%s",
+              or_nothing(meaning_state_class(unit, row->type == REG_U32))) ||
+           look_up_array(scope, wanted) || look_up_place(scope, wanted);
+}
+
+/* ---- what is around rows ---- */
+
+static bool look_up_unit(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_unit *unit = scope->unit;
+    return is(wanted, "name", "%s", unit->name) || is(wanted, "id", "%u", unit->unit) ||
+           is(wanted, "cells", "%u", unit->cells) || is(wanted, "sensors", "%u", unit->sensors);
+}
+
+static bool group_has_arrays(const struct map_group *group)
+{
+    for (const struct map_row *row = map_rows; row < map_rows + map_row_count; row++)
+        if (map_group_has(group, row) && row->count > 1)
+            return true;
+    return false;
+}
+
+static bool look_up_group(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_group *group = scope->group;
+    return is(wanted, "title", "%s", group->title) || is(wanted, "offset", "%u", group->offset) ||
+           is(wanted, "poll_s", "%u", group->poll_s) ||
+           is(wanted, "has_arrays", "%d", group_has_arrays(group));
+}
+
+static bool look_up_input(const struct template_scope *scope, const struct wanted *wanted)
+{
+    static const char *const owners[] = {
+        [BIT_OF_ALARM] = "alarm", [BIT_OF_PACK] = "pack", [BIT_OF_STATE] = "state"};
+    const struct map_bit *bit = scope->input;
+    return is(wanted, "name", "%s", bit->name) || is(wanted, "number", "%u", bit->number) ||
+           is(wanted, "of", "%s", owners[bit->source]);
+}
+
+static bool look_up_connection(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_mqtt *mqtt = scope->connection;
+    return is(wanted, "number", "%u", mqtt->connection + 1) ||
+           is(wanted, "name", "%s", mqtt->name) || is(wanted, "host", "%s", mqtt->host) ||
+           is(wanted, "port", "%u", mqtt->port) || is(wanted, "tls", "%d", mqtt->tls) ||
+           is(wanted, "user", "%s", mqtt->user) ||
+           is(wanted, "has_password", "%d", mqtt->password != NULL) ||
+           is(wanted, "password", "%s", or_nothing(mqtt->password));
+}
+
+static bool look_up_dashboard(const struct template_scope *scope, const struct wanted *wanted)
+{
+    const struct map_mqtt *mqtt = scope->dashboard;
+    return is(wanted, "number", "%u", mqtt->dashboard + 1) ||
+           is(wanted, "topic", "%s", mqtt->topic) || is(wanted, "pack", "%s", mqtt->pack) ||
+           is(wanted, "cells", "%u", mqtt->cells) || is(wanted, "switching", "%d", mqtt->switching);
+}
+
+static bool look_up_gateway(const struct template_scope *scope, const struct wanted *wanted)
+{
+    return is(wanted, "host", "%s", scope->clients->host) ||
+           is(wanted, "port", "%u", scope->clients->port) ||
+           is(wanted, "base", "%d", scope->settings->base) ||
+           is(wanted, "high_first", "%d", scope->settings->big_floats) ||
+           is(wanted, "inputs", "%d", MAP_INPUTS) ||
+           is(wanted, "example", "%d", clients_are_example(scope->settings)) ||
+           is(wanted, "format", "%s", scope->format) || is(wanted, "first", "%d", scope->first) ||
+           is(wanted, "last", "%d", scope->last) ||
+           (scope->n > 0 && is(wanted, "n", "%u", scope->n));
+}
+
+bool template_look_up(const struct template_scope *scope, const char *name,
+                      struct template_value *value)
+{
+    const struct {
+        const char *prefix;
+        const void *at;
+        bool (*look_up)(const struct template_scope *scope, const struct wanted *wanted);
+    } kinds[] = {
+        {"unit.", scope->unit, look_up_unit},
+        {"group.", scope->group, look_up_group},
+        {"row.", scope->row, look_up_row},
+        {"input.", scope->input, look_up_input},
+        {"connection.", scope->connection, look_up_connection},
+        {"dashboard.", scope->dashboard, look_up_dashboard},
+    };
+    for (size_t i = 0; i < COUNT(kinds); i++) {
+        const size_t size = strlen(kinds[i].prefix);
+        if (strncmp(name, kinds[i].prefix, size) == 0)
+            return kinds[i].at &&
+                   kinds[i].look_up(scope, &(const struct wanted){name + size, value});
+    }
+    return look_up_gateway(scope, &(const struct wanted){name, value});
+}
+
+/* ---- loops ---- */
+
+bool template_loop_find(const char *name, enum template_loop *loop)
+{
+    static const char *const names[] = {
+        [LOOP_UNITS] = "unit",          [LOOP_GROUPS] = "group", [LOOP_ROWS] = "row",
+        [LOOP_INPUTS] = "input",        [LOOP_NUMBERS] = "n",    [LOOP_CONNECTIONS] = "connection",
+        [LOOP_DASHBOARDS] = "dashboard"};
+    for (size_t i = 0; i < COUNT(names); i++)
+        if (strcmp(name, names[i]) == 0) {
+            *loop = (enum template_loop) i;
+            return true;
+        }
+    return false;
+}
+
+/* Sections at the same broker are one connection: that of the first of them. */
+static bool enter_mqtt(struct template_scope *scope, enum template_loop loop, unsigned n)
+{
+    const struct map_mqtt *mqtt = &scope->clients->mqtts[n];
+    if (loop == LOOP_CONNECTIONS) {
+        scope->connection = mqtt;
+        return mqtt->dashboard == 0;
+    }
+    scope->dashboard = mqtt;
+    return !scope->connection || scope->connection->connection == mqtt->connection;
+}
+
+bool template_loop_enter(struct template_scope *scope, enum template_loop loop, unsigned n,
+                         bool *over)
+{
+    const unsigned counts[] = {[LOOP_UNITS] = scope->clients->count,
+                               [LOOP_GROUPS] = map_group_count,
+                               [LOOP_ROWS] = map_row_count,
+                               [LOOP_INPUTS] = map_input_count,
+                               [LOOP_NUMBERS] = (unsigned) -1,
+                               [LOOP_CONNECTIONS] = scope->clients->mqtt_count,
+                               [LOOP_DASHBOARDS] = scope->clients->mqtt_count};
+    *over = n >= counts[loop];
+    if (*over)
+        return false;
+    switch (loop) {
+    case LOOP_UNITS:
+        scope->unit = &scope->clients->units[n];
+        return true;
+    case LOOP_GROUPS:
+        scope->group = &map_groups[n];
+        return true;
+    case LOOP_ROWS:
+        scope->row = &map_rows[n];
+        return !scope->group || map_group_has(scope->group, scope->row);
+    case LOOP_INPUTS:
+        scope->input = &map_inputs[n];
+        return true;
+    case LOOP_NUMBERS:
+        scope->n = n + 1;
+        return true;
+    case LOOP_CONNECTIONS:
+    case LOOP_DASHBOARDS:
+        return enter_mqtt(scope, loop, n);
+    }
+    return false;
+}

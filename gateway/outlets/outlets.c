@@ -200,6 +200,48 @@ static void dismiss_all(struct outlets *outlets, struct process **kept)
     }
 }
 
+/* A section that was taken out while the gateway was not running: what it has left with others is noted, and how to
+ * reach them. Its outlet is started once, to withdraw that. */
+static void withdraw_former(struct outlets *outlets, const struct config_section *kind,
+                            const char *title)
+{
+    struct outlet_config *section = calloc(1, kind->size);
+    struct process *process = NULL;
+    if (section) {
+        snprintf(section->name, sizeof section->name, "%s", title + strlen(kind->word) + 1);
+        section->pack_count = 1; /* no pack has the empty name */
+        process = new_process(outlets, kind, section);
+    }
+    free(section);
+    if (!process)
+        return;
+    log_info("outlet %s: its section is gone, what it has left with others is withdrawn", title);
+    process->next = outlets->first;
+    outlets->first = process;
+    process_start(process);
+    process_leave(process, true);
+}
+
+static const struct config_section *kind_of(const char *title)
+{
+    for (size_t i = 0; config_sections[i]; i++) {
+        const size_t size = strlen(config_sections[i]->word);
+        if (config_sections[i]->outlet && strncmp(title, config_sections[i]->word, size) == 0 &&
+            title[size] == ' ')
+            return config_sections[i];
+    }
+    return NULL;
+}
+
+static void withdraw_all_former(struct outlets *outlets)
+{
+    const struct kept_note *note = NULL;
+    while ((note = kept_next_note(outlets->kept, NULL, note)))
+        if (strcmp(note->key, "broker") == 0 && kind_of(note->outlet) &&
+            !find_process(outlets, note->outlet))
+            withdraw_former(outlets, kind_of(note->outlet), note->outlet);
+}
+
 /* A section that says none. */
 static bool is_off(const struct config_section *kind, const void *section)
 {
@@ -228,6 +270,7 @@ static void renew(struct outlets *outlets)
     }
     dismiss_all(outlets, &kept);
     outlets->first = kept;
+    withdraw_all_former(outlets);
     process_start_waiting(outlets);
 }
 

@@ -356,7 +356,7 @@ const struct kept_note *kept_next_note(const struct kept *kept, const char *outl
                                        const struct kept_note *at)
 {
     for (at = at ? at->next : kept->notes; at; at = at->next)
-        if (strcmp(at->outlet, outlet) == 0)
+        if (!outlet || strcmp(at->outlet, outlet) == 0)
             break;
     return at;
 }

@@ -70,7 +70,7 @@ const char *kept_id(const struct kept *kept);
  * is what would make the file too large. */
 void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text);
 
-/** The first note of an outlet (`at` NULL), and the one after `at`; NULL: no more. */
+/** The first note of an outlet, or of any (NULL), if `at` is NULL; and the one after `at`; NULL: no more. */
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 

@@ -470,6 +470,27 @@ def remembers_over_a_restart():
     shutil.rmtree(folder)
 
 
+def withdraws_a_section_that_went_meanwhile():
+    """It is taken out while the gateway is not running, or the broker is not."""
+    packs = LINE.format("a", "sim:", 1, "")
+    with tempfile.TemporaryDirectory(prefix="packgate-mqtt-state-") as folder, Broker() as broker:
+        state = os.path.join(folder, "state")
+        with Gateway(packs + section(broker), state=state):
+            await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced")
+        with Gateway(packs, state=state) as gateway:
+            gateway.wait_for("mqtt home: withdrew a")
+            await_retained(broker, lambda found: not found, "nothing")
+        # Another name for the same: the former one goes first.
+        with Gateway(packs + section(broker), state=state):
+            await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced")
+        with Gateway(packs + section(broker, name="other"), state=state) as gateway:
+            gateway.wait_for("mqtt home: withdrew a")
+            gateway.wait_for("mqtt other: connected")
+            await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced again")
+        with open(state) as file:
+            assert "mqtt home" not in file.read()
+
+
 def knows_the_pack_after_a_restart():
     """An outlet that was killed, and one with another configuration, do not forget what is known of a pack."""
     packs = LINE.format("shed", "sim:profile=fixed", 1, "")
@@ -751,6 +772,6 @@ main([sends_nothing_old_after_a_stall, liars_end_in_a_line_of_the_log, home_assi
       tells_an_alarm_once_and_for_sure, a_black_hole_has_a_deadline, says_who_is_there, speaks_like_the_extractor,
       publishes_what_is_documented, two_sections_are_one_gateway, single_messages_for_others, switches_and_answers,
       subscribes_to_no_orders_without_switching, tells_alarms, answers_birth, no_word_of_it_outlives_the_gateway, two_gateways_with_one_topic, withdraws_what_is_gone,
-      withdraws_in_any_case, remembers_over_a_restart, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
+      withdraws_in_any_case, remembers_over_a_restart, withdraws_a_section_that_went_meanwhile, knows_the_pack_after_a_restart, remembers_many_packs, has_an_id_without_a_state_file,
       survives_the_broker, encrypts_and_checks,
       nobody_there_for_an_encrypted_connection, logs_in, several_side_by_side], at_once=6)

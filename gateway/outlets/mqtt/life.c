@@ -426,8 +426,11 @@ static void *start(struct outlet *outlet)
     mqtt->config = outlet_config(outlet)->settings;
     mqtt->room = malloc(ROOM_SIZE);
     snprintf(mqtt->name, sizeof mqtt->name, "mqtt %s", outlet_config(outlet)->section);
+    const bool former = !mqtt->config->broker[0] && note_read_config(mqtt);
     make_place(mqtt);
     note_read_place(mqtt);
+    if (former)
+        mqtt->place = mqtt->before;
     make_names(mqtt);
     start_timers(mqtt);
     if (!mqtt->room || !make_packs(mqtt) || !withdraw_noted(mqtt, !note_same_place(mqtt)) ||

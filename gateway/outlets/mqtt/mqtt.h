@@ -79,6 +79,7 @@ struct asked {
 struct mqtt {
     struct outlet *outlet;
     const struct mqtt_config *config;
+    struct mqtt_config former; /* of a section that was gone at the start */
     struct observer observer;
     struct connection *connection;
     char name[2 * NAME_SIZE], client_id[80];

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "note.h"
 
+#include "bms/count.h"
+
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +37,52 @@ struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_
     return entity_or(entity_allowed(ENTITIES_ALL, true), entity_allowed(ENTITIES_ALL, false));
 }
 
+/* How the broker was reached, should the section be gone at the next start. */
+static const struct {
+    const char *key;
+    size_t at, size;
+} ways[] = {
+#define WAY(member)                                                                                \
+    {                                                                                              \
+#member, offsetof(struct mqtt_config, member), sizeof((struct mqtt_config *) NULL)->member \
+    }
+    WAY(broker), WAY(user), WAY(password_file), WAY(ca_file), WAY(client_cert), WAY(client_key),
+};
+#undef WAY
+
+bool note_read_config(struct mqtt *mqtt)
+{
+    struct mqtt_config *config = &mqtt->former;
+    const char *verify = outlet_note(mqtt->outlet, "verify");
+    *config =
+        (struct mqtt_config){.verify = !verify || strcmp(verify, "no") != 0, .interval_s = 10};
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        const char *text = outlet_note(mqtt->outlet, ways[i].key);
+        snprintf((char *) config + ways[i].at, ways[i].size, "%s", text ? text : "");
+    }
+    mqtt->config = config;
+    return config->broker[0] != '\0';
+}
+
+static void note_config(struct mqtt *mqtt)
+{
+    for (size_t i = 0; i < COUNT(ways); i++) {
+        const char *text = (const char *) mqtt->config + ways[i].at;
+        outlet_keep(mqtt->outlet, ways[i].key,
+                    text[0] && strlen(text) < PIPE_NOTE_SIZE ? text : NULL);
+    }
+    outlet_keep(mqtt->outlet, "verify", mqtt->config->verify ? NULL : "no");
+}
+
+void note_forget_place(struct mqtt *mqtt)
+{
+    static const char *const keys[] = {"topic", "prefix", "form", "verify"};
+    for (size_t i = 0; i < COUNT(keys); i++)
+        outlet_keep(mqtt->outlet, keys[i], NULL);
+    for (size_t i = 0; i < COUNT(ways); i++)
+        outlet_keep(mqtt->outlet, ways[i].key, NULL);
+}
+
 static const char *const forms[] = {"device", "single", "off"};
 
 void note_place(struct mqtt *mqtt)
@@ -45,6 +94,7 @@ void note_place(struct mqtt *mqtt)
     outlet_keep(mqtt->outlet, "topic", mqtt->place.topic);
     outlet_keep(mqtt->outlet, "prefix", mqtt->place.prefix);
     outlet_keep(mqtt->outlet, "form", form);
+    note_config(mqtt);
     mqtt->before = mqtt->place;
 }
 

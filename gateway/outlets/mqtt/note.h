@@ -16,7 +16,13 @@ void note_pack(struct mqtt *mqtt, const struct mqtt_pack *pack);
  * another version everything is taken for announced. */
 struct entity_set note_parse(const char *text, char protocol[NAME_SIZE], uint64_t *identity);
 
-/** Notes where retained messages are now; from then on that is also where they were before. */
+/** The configuration of a section that is gone, as far as it takes to withdraw what it has left: into
+ * `former`, which `config` points to from then on. False: nothing is noted. */
+bool note_read_config(struct mqtt *mqtt);
+/** Nothing is left there. */
+void note_forget_place(struct mqtt *mqtt);
+
+/** Notes where retained messages are now, and how to reach the broker; from then on that is also where they were before. */
 void note_place(struct mqtt *mqtt);
 /** Reads where they were, into `before`. */
 void note_read_place(struct mqtt *mqtt);

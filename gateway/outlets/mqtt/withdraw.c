@@ -134,9 +134,7 @@ static void end_withdrawal(struct mqtt *mqtt, const struct withdrawal *withdrawa
         outlet_keep(mqtt->outlet, key, NULL);
         told_keep(mqtt->outlet, withdrawal->pack, (struct alarms){0});
     } else {
-        outlet_keep(mqtt->outlet, "topic", NULL);
-        outlet_keep(mqtt->outlet, "prefix", NULL);
-        outlet_keep(mqtt->outlet, "form", NULL);
+        note_forget_place(mqtt);
     }
     if (withdrawal->pack[0] && !pack)
         log_info("%s: withdrew %s", mqtt->name, withdrawal->pack);

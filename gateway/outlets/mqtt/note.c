@@ -54,14 +54,15 @@ bool note_read_config(struct mqtt *mqtt)
 {
     struct mqtt_config *config = &mqtt->former;
     const char *verify = outlet_note(mqtt->outlet, "verify");
-    *config =
-        (struct mqtt_config){.verify = !verify || strcmp(verify, "no") != 0, .interval_s = 10};
+    if (!outlet_note(mqtt->outlet, "broker"))
+        return false;
+    *config = (struct mqtt_config){.verify = !verify, .interval_s = 10};
     for (size_t i = 0; i < COUNT(ways); i++) {
         const char *text = outlet_note(mqtt->outlet, ways[i].key);
         snprintf((char *) config + ways[i].at, ways[i].size, "%s", text ? text : "");
     }
     mqtt->config = config;
-    return config->broker[0] != '\0';
+    return true;
 }
 
 static void note_config(struct mqtt *mqtt)

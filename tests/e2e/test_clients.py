@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Clients of other people read all blocks of a running gateway, in both word orders: mbpoll, pymodbus, and modbus-serial
-and jsmodbus from npm in the versions of npm/package-lock.json. Every value must be what the emulated packs were set to,
+and jsmodbus from npm in the versions of npm/package.json. Every value must be what the emulated packs were set to,
 and every register what the others read."""
 
 import json

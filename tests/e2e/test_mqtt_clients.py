@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """MQTT clients of other people read a pack and switch it: mqtt.js and the MQTT nodes of Node-RED from npm, in the versions of
-npm-mqtt/package-lock.json, and mosquitto_sub."""
+npm-mqtt/package.json, and mosquitto_sub."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package-lock.json. The gateway
+"""The page in a real browser: Debian's Chromium, driven by npm/page.js in the versions of npm/package.json. The gateway
 is the real one, its packs are simulated.
 tests/run: 100 s
 tests/run builds: tests/bench/past

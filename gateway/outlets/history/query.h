@@ -16,7 +16,7 @@ struct query;
 
 /** Opens the file for reading. NULL: `why` says what is wrong. */
 struct query *query_open(const char *path, char *why, size_t size);
-/** The same for a process that has others to answer: it does not wait for one that has locked the file for itself. */
+/** The same for the loop of a process that has others to answer: it hardly waits for one that has locked the file. */
 struct query *query_open_now(const char *path, char *why, size_t size);
 void query_close(struct query *query);
 

@@ -333,8 +333,8 @@ const cases = {
         await page.mouse.up();
         await page.locator('button', { hasText: 'Whole period' }).waitFor();
         const until = Date.now() + PATIENCE;
-        while (!asks.some(a => a.body && a.body.level === 'minute') && Date.now() < until) await page.waitForTimeout(50);
-        const fine = asks.find(a => a.body && a.body.level === 'minute');
+        while (!asks.some(a => a.body?.soc_percent && a.body.level === 'minute') && Date.now() < until) await page.waitForTimeout(50);
+        const fine = asks.find(a => a.body?.soc_percent && a.body.level === 'minute');
         check(fine && fine.url.searchParams.get('to') - fine.url.searchParams.get('from') < 86400, 'zoom fetches finer rows');
         // What is shown is what the file has.
         await page.waitForFunction(() => !document.querySelector('.charts[aria-busy]'));

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # tests/run: 80 s
-"""A small fleet with the files of conf/fleet: nothing is missing and nothing doubled after each part was killed; the alert rules
-and the dashboard say what they should. `make fleet` is the large one."""
+"""A small fleet, set up by the commands of docs/fleet.md with the shipped files: nothing is missing and nothing doubled after each
+part was killed; the alert rules and the dashboard say what they should. `make fleet` is the large one."""
 
 import json
 import os
@@ -12,24 +12,30 @@ import sys
 import tempfile
 import urllib.parse
 
-from harness import PATIENCE, main
+from harness import PACKGATE, PATIENCE, main
 from influx_harness import VictoriaMetrics, ask
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fleet"))
-import fleet  # noqa: E402
+FLEET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fleet", "fleet.py")
 
 
-def nothing_is_lost_in_a_small_fleet():
-    said = []
-    fleet.run(10, 2, 1, said.append)
-    assert any(re.search(r"2 real gateways: \d+ rows of their histories, 0 missing, 0 doubled", line) for line in said), said
-    assert any("us a request" in line for line in said) and any("what limits" in line for line in said), said
+def the_page_leads_to_a_fleet_that_loses_nothing():
+    """fleet.py runs in a network and a file system of its own."""
+    environment = {**os.environ, "FLEET_GATEWAYS": "10", "FLEET_REAL": "1", "FLEET_SECONDS": "1"}
+    result = subprocess.run([sys.executable, FLEET, PACKGATE], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            timeout=10 * PATIENCE, check=False)
+    said = result.stdout.decode()
+    assert result.returncode == 0, said
+    assert re.search(r"2 real gateways: \d+ rows of their histories, 0 missing, 0 doubled", said), said
+    wanted, sent, found = re.search(r"(\d+) samples wanted, (\d+) sent and confirmed, (\d+) found", said).groups()
+    assert wanted == sent == found and int(found) > 0, said
+    assert "us a request" in said and "what limits" in said, said
 
 
 # Values by the minute; each alert fires for `bad` and for nothing else.
 SERIES = [
     ('packgate_fresh{gateway="hut-1",pack="a"}', "1x30"), ('packgate_fresh{gateway="hut-1",pack="bad"}', "1x4 0x26"),
-    ('packgate_fresh{gateway="gone",pack="a"}', "1x5 _x25"),
+    ('packgate_build_info{gateway="hut-1",version="0.2.0"}', "1x30"), ('packgate_build_info{gateway="gone",version="0.2.0"}', "1x5 _x25"),
+    ('packgate_behind_s{gateway="hut-1"}', "0x30"), ('packgate_behind_s{gateway="owes"}', "0x5 7200x60"),
     ('packgate_alarm_level{gateway="hut-1",pack="a"}', "1x30"), ('packgate_alarm_level{gateway="hut-1",pack="bad"}', "2x30"),
     *((f'packgate_cell_mv{{gateway="hut-1",pack="a",cell="{cell}"}}', f"{3300 + 4 * cell}x30") for cell in range(1, 9)),
     *((f'packgate_cell_mv{{gateway="hut-1",pack="bad",cell="{cell}"}}', f"{3050 if cell == 7 else 3300}x30") for cell in range(1, 9)),
@@ -41,16 +47,28 @@ SERIES = [
     ('packgate_capacity_seen_ah{gateway="hut-1",pack="bad"}', "280x10 240x20"),
 ]
 WANTED = {"PackStale": "bad", "PackProtects": "bad", "CellsApart": "bad", "CellRunsAway": "bad", "CellResistance": "bad",
-          "CellFalls": "bad", "CapacityFalls": "bad", "GatewaySilent": None}
+          "CellFalls": "bad", "CapacityFalls": "bad"}
+# By the minute as well, for two hours: the centre works for one, and then fails.
+GATEWAYS = [("GatewaySilent", {"gateway": "gone"}), ("GatewayOwes", {"gateway": "owes"})]
+CENTRE = [
+    *((f'packgate_behind_s{{gateway="hut-{n}"}}', "0x120") for n in range(8)),
+    *((f'packgate_behind_s{{gateway="away-{n}"}}', "0x70 _x50") for n in range(2)),
+    ('vm_rows_inserted_total{type="influx"}', "0+100x70 7000x50"), ('vm_rows_ignored_total{reason="big_timestamp"}', "0x70 0+1x50"),
+    ('vm_free_disk_space_bytes{instance="self"}', "1e12-1e9x120"),
+]
+AFTERWARDS = {"ManyGatewaysSilent": {}, "NoValues": {}, "ValuesRejected": {}, "DiskFills": {"instance": "self"}}
 
 
 def alerts_fire_when_they_should():
     with open("conf/fleet/alerts.yml", encoding="utf-8") as file:
         names = re.findall(r"alert: (\w+)", file.read())
-    assert set(names) == set(WANTED), names
+    assert set(names) == {*WANTED, *dict(GATEWAYS), *AFTERWARDS, "AlertsWork"}, names
     checked = subprocess.run(["vmalert", "-dryRun", "-rule=conf/fleet/alerts.yml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                              timeout=PATIENCE)
     assert checked.returncode == 0, checked.stdout.decode()[-1000:]
+    checked = subprocess.run(["amtool", "check-config", "conf/fleet/alertmanager.yml"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                             timeout=PATIENCE)
+    assert checked.returncode == 0, checked.stdout.decode()
     folder = tempfile.mkdtemp(prefix="packgate-alerts-")
     try:
         rules = os.path.abspath("conf/fleet/alerts.yml")
@@ -61,14 +79,19 @@ def alerts_fire_when_they_should():
             file.write(bare)
         tests = []
         for name, pack in WANTED.items():
-            labels = {"gateway": "gone"} if pack is None else {"gateway": "hut-1", "pack": pack}
+            labels = {"gateway": "hut-1", "pack": pack}
             labels |= {"cell": "7"} if name in ("CellRunsAway", "CellResistance", "CellFalls") else {}
             labels |= {"finding": "cell_falls"} if name == "CellFalls" else {}
             tests.append({"eval_time": "28m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]})
+        for name, labels in GATEWAYS:
+            # GatewayOwes has to hold for half an hour.
+            tests.append({"eval_time": "45m" if name == "GatewayOwes" else "28m", "alertname": name, "exp_alerts": [{"exp_labels": labels}]})
+        centre = [{"eval_time": at, "alertname": name, "exp_alerts": alerts}
+                  for name, labels in AFTERWARDS.items() for at, alerts in (("60m", []), ("110m", [{"exp_labels": labels}]))]
         with open(os.path.join(folder, "test.yml"), "w", encoding="utf-8") as file:
             json.dump({"rule_files": ["rules.yml"], "evaluation_interval": "1m",
-                       "tests": [{"interval": "1m", "input_series": [{"series": name, "values": values} for name, values in SERIES],
-                                  "alert_rule_test": tests}]}, file)
+                       "tests": [{"interval": "1m", "input_series": [{"series": name, "values": values} for name, values in series],
+                                  "alert_rule_test": cases} for series, cases in ((SERIES, tests), (CENTRE, centre))]}, file)
         result = subprocess.run(["promtool", "test", "rules", os.path.join(folder, "test.yml")], stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, timeout=PATIENCE)
         assert result.returncode == 0, result.stdout.decode()[-3000:]
@@ -98,6 +121,7 @@ def the_dashboard_asks_what_can_be_answered():
 
 
 if __name__ == "__main__":
-    for tool in ("nginx", "victoria-metrics", "vmalert", "mosquitto", "mosquitto_passwd", "promtool", "openssl"):
+    for tool in ("nginx", "victoria-metrics", "vmalert", "mosquitto", "mosquitto_passwd", "promtool", "openssl", "unshare", "ip",
+                 "prometheus-alertmanager", "amtool", "vmbackup", "vmrestore", "curl", "mosquitto_sub"):
         assert shutil.which(tool) or os.path.exists(f"/usr/sbin/{tool}"), f"{tool} is missing"
-    main([nothing_is_lost_in_a_small_fleet, alerts_fire_when_they_should, the_dashboard_asks_what_can_be_answered])
+    main([the_page_leads_to_a_fleet_that_loses_nothing, alerts_fire_when_they_should, the_dashboard_asks_what_can_be_answered])

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""`make fleet`: many gateways through nginx into VictoriaMetrics and, live, through mosquitto, with the files of conf/fleet and
-Debian's packages, all on 127.0.0.1. Each part is killed and begun again; afterwards every sample is counted.
+"""`make fleet`: many gateways through nginx into VictoriaMetrics and, live, through mosquitto, on a centre that the commands of
+docs/fleet.md have set up (centre.py). Each part is killed and begun again; afterwards every sample is counted. Then come the other
+steps of the page: certificates, alerts, lock out, backup and restore, shards.
 
     fleet.py PACKGATE           FLEET_GATEWAYS (1000) of the load generator, FLEET_REAL (6) real ones, FLEET_SECONDS (60) of peace
+                                FLEET_INTERVAL (10) of the load generator
 """
 
 import contextlib
@@ -15,25 +17,23 @@ import sqlite3
 import ssl
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+import urllib.error
+import urllib.parse
+import urllib.request
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+import centre
 
-import paho.mqtt.client as paho  # noqa: E402
+import paho.mqtt.client as paho
 
-from harness import PACKGATE, PATIENCE, Program, free_port  # noqa: E402
-from influx_harness import VictoriaMetrics, ask  # noqa: E402
+from harness import PACKGATE, PATIENCE, Program
+from influx_harness import ask
 
-CONF = os.path.join(ROOT, "conf", "fleet")
 TICK = os.sysconf("SC_CLK_TCK")
-NAME = "fleet.example.net"
-
-
-def openssl(*arguments):
-    subprocess.run(["openssl", *arguments], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+URL = f"https://{centre.NAME}"
+CREDENTIALS = "/run/credentials/packgate.service"
+UNITS = ("nginx", "victoria-metrics", "mosquitto")
 
 
 def read(path):
@@ -47,94 +47,48 @@ def write(path, text):
     return path
 
 
-class Certificates:
-    """An authority, a certificate of the server, and one for each gateway that comes in with one."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.ca, self.ca_key = self.path("ca.pem"), self.path("ca.key")
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=fleet ca",
-                "-keyout", self.ca_key, "-out", self.ca)
-        self.cert, self.key = self.make("server", NAME, f"subjectAltName=DNS:{NAME},IP:127.0.0.1")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def make(self, file, name, extension="keyUsage=digitalSignature"):
-        cert, key, request = self.path(file + ".pem"), self.path(file + ".key"), self.path(file + ".csr")
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/O=fleet/CN={name}", "-keyout", key,
-                "-out", request)
-        openssl("x509", "-req", "-in", request, "-CA", self.ca, "-CAkey", self.ca_key, "-CAcreateserial", "-days", "2", "-out", cert,
-                "-extfile", write(self.path(file + ".ext"), extension + "\n"))
-        return cert, key
+def given_to(name, what):
+    """The token or password that fleet-admit has made."""
+    return read(f"/var/lib/fleet/{name}/{what}").strip()
 
 
-class Nginx(Program):
-    def __init__(self, folder, port, database, certificates, tokens):
-        text = read(os.path.join(CONF, "nginx.conf"))
-        for pattern, other in ((r"listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"), (r"\n *listen \[::\]:443 ssl;", ""),
-                               (r"127\.0\.0\.1:8428", f"127.0.0.1:{database}"), (r"/etc/nginx/fleet-tokens\.map", tokens),
-                               (r"/etc/nginx/fleet-ca\.pem", certificates.ca),
-                               (r"ssl_certificate_key +\S+;", f"ssl_certificate_key {certificates.key};"),
-                               (r"ssl_certificate +\S+;", f"ssl_certificate {certificates.cert};")):
-            text, count = re.subn(pattern, other, text)
-            assert count, pattern
-        path = write(os.path.join(folder, "nginx.conf"), f"""{'user root;' if os.geteuid() == 0 else ''} worker_processes 1;
-pid {folder}/nginx.pid; error_log {folder}/error.log; worker_rlimit_nofile 20000;
-events {{ worker_connections 8000; }}
-http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
-uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s; map_hash_bucket_size 256; map_hash_max_size 20000;
-{text}
-}}""")
-        super().__init__(shutil.which("nginx") or "/usr/sbin/nginx", "-p", folder, "-c", path, "-g", "daemon off;", start_new_session=True)
-        self.await_port(port)
-
-    def await_port(self, port):
-        import socket
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), timeout=5).close()
-                return
-            assert self.process.poll() is None and time.monotonic() < deadline, list(self.queue.queue)
-            time.sleep(0.1)
-
-    def kill(self):
-        """The workers as well."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+def post(text, token=None, certificate=None, path="/write"):
+    """The status of a request to nginx."""
+    context = ssl.create_default_context()
+    if certificate:
+        context.load_cert_chain(*certificate)
+    headers = {"Authorization": f"Token {token}"} if token else {}
+    try:
+        return urllib.request.urlopen(urllib.request.Request(URL + path, data=text.encode(), headers=headers), timeout=PATIENCE, context=context).status
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
-class Mosquitto(Program):
-    def __init__(self, folder, port, certificates, users):
-        self.passwords = os.path.join(folder, "passwords")
-        if not os.path.exists(self.passwords):
-            write(self.passwords, "".join(f"{user}:{password}\n" for user, password in users.items()))
-            subprocess.run(["mosquitto_passwd", "-U", self.passwords], check=True)
-        text = read(os.path.join(CONF, "mosquitto.conf"))
-        for pattern, other in ((r"listener 8883", f"listener {port} 127.0.0.1"), (r"certfile \S+", f"certfile {certificates.cert}"),
-                               (r"keyfile \S+", f"keyfile {certificates.key}"), (r"password_file \S+", f"password_file {self.passwords}"),
-                               (r"acl_file \S+", f"acl_file {os.path.join(CONF, 'mosquitto-acl')}")):
-            text, count = re.subn(pattern, other, text)
-            assert count, pattern
-        path = write(os.path.join(folder, "mosquitto.conf"), ("user root\n" if os.geteuid() == 0 else "") + text)
-        super().__init__(shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", path)
-        self.wait_for(r"mosquitto version .* running")
+def served_certificate(port):
+    return ssl.get_server_certificate((centre.NAME, port))
+
+
+def await_post(wanted, *arguments, **named):
+    """nginx goes over to what it has loaded anew within a moment."""
+    deadline = time.monotonic() + PATIENCE
+    while (status := post("x y=1", *arguments, **named)) != wanted:
+        assert time.monotonic() < deadline, (status, arguments, named)
+        time.sleep(0.1)
 
 
 class Watcher:
     """Somebody who looks at all gateways: what came of each."""
 
-    def __init__(self, port, certificates, user, password):
+    def __init__(self, user, password):
         self.seen, self.ready = {}, threading.Event()
         self.client = paho.Client()
         self.client.username_pw_set(user, password)
-        self.client.tls_set(ca_certs=certificates.ca)
+        self.client.tls_set()
         self.client.on_connect = lambda client, *_: client.subscribe("packgate/#", 0)
         self.client.on_subscribe = lambda *_: self.ready.set()
         self.client.on_message = self._take
         self.client.reconnect_delay_set(1, 2)
-        self.client.connect("127.0.0.1", port)
+        self.client.connect(centre.NAME, 8883)
         self.client.loop_start()
         assert self.ready.wait(PATIENCE)
 
@@ -151,16 +105,13 @@ class Watcher:
 class Real:
     """A real gateway on simulated packs, with a history, the line protocol by token or certificate, and MQTT."""
 
-    def __init__(self, folder, name, https, mqtts, certificates, token, password, with_certificate):
+    def __init__(self, folder, name, certificate):
         self.name, self.folder = name, os.path.join(folder, name)
         os.makedirs(self.folder)
         self.history = os.path.join(self.folder, "history.db")
-        write(os.path.join(self.folder, "token"), token + "\n")
-        write(os.path.join(self.folder, "password"), password + "\n")
-        way = f"token_file = {self.folder}/token"
-        if with_certificate:
-            cert, key = certificates.make(name, name)
-            way = f"client_cert = {cert}\nclient_key = {key}"
+        way = f"token_file = /var/lib/fleet/{name}/token"
+        if certificate:
+            way = "client_cert = {}\nclient_key = {}".format(*certificate)
         self.path = write(os.path.join(self.folder, "packgate.ini"), f"""[gateway]
 listen = 127.0.0.1:0
 state_file = {self.folder}/state
@@ -181,15 +132,13 @@ unit = 2
 file = {self.history}
 commit = 10s
 [influx fleet]
-url = https://127.0.0.1:{https}/write
-ca_file = {certificates.ca}
+url = {URL}/write
 gateway = i-am-somebody-else
 {way}
 [mqtt fleet]
-broker = mqtts://127.0.0.1:{mqtts}
-ca_file = {certificates.ca}
+broker = mqtts://{centre.NAME}
 user = {name}
-password_file = {self.folder}/password
+password_file = /var/lib/fleet/{name}/password
 topic = packgate/{name}
 discovery = off
 interval = 2s
@@ -204,11 +153,6 @@ interval = 2s
         self.program.process.kill()
         self.program.stop()
 
-    def behind(self):
-        result = subprocess.run([PACKGATE, "status", "-c", self.path, "--json"], stdout=subprocess.PIPE, timeout=PATIENCE)
-        outlets = json.loads(result.stdout)["outlets"] if result.returncode in (0, 1) and result.stdout else []
-        return next((outlet["behind_s"] for outlet in outlets if outlet["kind"] == "influx"), None)
-
     def rows(self, upto):
         """{pack: times} of the history."""
         database = sqlite3.connect(f"file:{self.history}?mode=ro", uri=True, timeout=PATIENCE)
@@ -216,6 +160,34 @@ interval = 2s
             return {pack: [row[0] for row in database.execute("SELECT t FROM recents WHERE name = ? AND t <= ?", [pack, upto])] for pack in "ab"}
         finally:
             database.close()
+
+
+class OfThePage:
+    """The gateway hut-1 with the configuration of the page, down to its addresses and paths."""
+
+    def __init__(self):
+        self.simulator = Program(PACKGATE, "simulate", "--protocol", "topbms", "--tcp", "192.0.2.49:6126")
+        self.simulator.wait_for(r"tcp://")
+        os.makedirs(CREDENTIALS)
+        os.makedirs("/etc/packgate", exist_ok=True)
+        os.makedirs("/var/lib/packgate", exist_ok=True)
+        os.makedirs("/run/packgate", exist_ok=True)
+        self.take_credentials()
+        self.path = write("/etc/packgate/packgate.ini", centre.blocks("ini", read(centre.PAGE))[0])
+        self.start()
+
+    def take_credentials(self):
+        """As systemd hands them over."""
+        for what in ("token", "password"):
+            shutil.copy(f"/var/lib/fleet/hut-1/{what}", f"{CREDENTIALS}/fleet-{what}")
+
+    def start(self):
+        self.program = Program(PACKGATE, "run", "-c", self.path)
+        self.program.wait_for(r"listening on")
+
+    def stop(self):
+        self.program.stop()
+        self.simulator.stop()
 
 
 def cpu_of(pid):
@@ -240,55 +212,57 @@ def resident_of(pid):
 
 
 class Fleet:
-    def __init__(self, gateways, real, say=print):
-        self.gateways, self.say = gateways, say
-        self.folder = tempfile.mkdtemp(prefix="packgate-fleet-")
-        self.watcher = self.database = self.nginx = self.mosquitto = self.load = None
+    def __init__(self, gateways, real, interval, say=print):
+        self.gateways, self.interval, self.say = gateways, interval, say
+        self.watcher = self.load = self.page = None
         self.reals = []
+        self.centre = centre.Centre()
+        self.folder, self.follow = self.centre.folder, self.centre.follow
         try:
-            self.start(gateways, real)
+            self.start(real)
         except BaseException:
             self.stop()
             raise
 
-    def start(self, gateways, real):
-        self.certificates = Certificates(self.folder)
-        self.https, self.mqtts = free_port(), free_port()
-        names = [f"load-{n:05}" for n in range(gateways)] + [f"hut-{n}" for n in range(real)]
-        self.tokens = {name: os.urandom(12).hex() for name in names}
-        write(self.path("tokens.map"), "".join(f'"Token {token}" {name};\n' for name, token in self.tokens.items()))
-        write(self.path("load.tokens"), "".join(f"{name} {token}\n" for name, token in self.tokens.items() if name.startswith("load")))
-        self.users = {**{f"hut-{n}": os.urandom(6).hex() for n in range(real)}, "watcher": "looks", "operator": "orders"}
+    def start(self, real):
         self.began = int(time.time()) // 10 * 10 - 10
-        self.database = VictoriaMetrics(self.path("victoria"))
-        self.start_nginx()
-        self.start_mosquitto()
-        self.watcher = Watcher(self.mqtts, self.certificates, "watcher", self.users["watcher"])
-        for n in range(real):
-            self.reals.append(Real(self.folder, f"hut-{n}", self.https, self.mqtts, self.certificates, self.tokens[f"hut-{n}"],
-                                   self.users[f"hut-{n}"], n % 2 == 1))
-        self.load = Program(sys.executable, os.path.join(ROOT, "tests", "fleet", "load.py"), self.https, self.certificates.ca,
-                            self.path("load.tokens"), gateways)
+        self.centre.set_up()
+        self.database = self.centre.database
+        self.follow("Admit a gateway")
+        names = [f"load-{n:05}" for n in range(self.gateways)]
+        huts = [f"hut-{n}" for n in range(3, 3 + real)]
+        begun = time.monotonic()
+        centre.run("fleet-admit", *names, *huts, "operator")
+        self.say(f"fleet-admit of {len(names) + real + 1} names took {time.monotonic() - begun:.1f} s")
+        write(self.path("credentials"), "".join(f"{name} {given_to(name, 'token')} {given_to(name, 'password')}\n" for name in names))
+        self.page = OfThePage()
+        certificate = self.sign_hut_2()
+        # It waits until a gateway has sent a state.
+        assert self.follow("Look at the values", "mosquitto_sub")[0].count("voltage_v") == 1
+        self.watcher = Watcher("watcher", read("/var/lib/fleet/watcher").strip())
+        for name in huts:
+            self.reals.append(Real(self.folder, name, None))
+        centre.run("fleet-admit", "hut-2")
+        self.reals.append(Real(self.folder, "hut-2", certificate))
+        self.load = Program(sys.executable, os.path.join(centre.ROOT, "tests", "fleet", "load.py"), self.path("credentials"), self.interval)
         self.load.wait_for("ready")
+
+    def sign_hut_2(self):
+        """By the page; (certificate, key)."""
+        self.follow("Certificates in place of tokens")
+        certificate = self.path("hut-2.pem"), self.path("fleet.key")
+        await_post(204, certificate=certificate)
+        return certificate
 
     def path(self, name):
         return os.path.join(self.folder, name)
-
-    def start_nginx(self):
-        os.makedirs(self.path("nginx"), exist_ok=True)
-        self.nginx = Nginx(self.path("nginx"), self.https, self.database.port, self.certificates, self.path("tokens.map"))
-
-    def start_mosquitto(self):
-        os.makedirs(self.path("mosquitto"), exist_ok=True)
-        self.mosquitto = Mosquitto(self.path("mosquitto"), self.mqtts, self.certificates, self.users)
 
     def total(self):
         self.load.process.send_signal(signal.SIGUSR1)
         return json.loads(self.load.wait_for(r"^(\{.*\})$")[1])
 
     def parts(self):
-        return {"nginx": self.nginx.process.pid, "victoria-metrics": self.database.process.pid, "mosquitto": self.mosquitto.process.pid,
-                "load generator": self.load.process.pid}
+        return {**{unit: self.centre.pid(unit) for unit in UNITS}, "load generator": self.load.process.pid}
 
     def measure(self, seconds):
         """Rates and costs while nothing is wrong."""
@@ -300,8 +274,8 @@ class Fleet:
         requests = (last.get("requests", 0) - first.get("requests", 0)) / span
         samples = requests * 4 * 36
         sent = (last.get("bytes", 0) - first.get("bytes", 0)) / span
-        self.say(f"{self.gateways} gateways x 4 packs x 36 values each 10 s: {requests:.1f} requests/s, {samples:.0f} samples/s "
-                 f"of {self.gateways * 4 * 36 / 10:.0f} that are due")
+        self.say(f"{self.gateways} gateways x 4 packs x 36 values each {self.interval} s: {requests:.1f} requests/s, {samples:.0f} samples/s "
+                 f"of {self.gateways * 4 * 36 / self.interval:.0f} that are due")
         self.say(f"on the wire {sent / 1000:.0f} kB/s compressed, {sent / max(samples, 1):.2f} B a sample, "
                  f"{sent / max(self.gateways, 1) * 86400 / 1e6:.2f} MB a gateway and day")
         for name, pid in self.parts().items():
@@ -320,29 +294,24 @@ class Fleet:
             self.say("what limits: so few gateways cost too little to tell")
         return samples
 
+    def kill(self, unit):
+        """All its processes, without a word."""
+        os.killpg(os.getpgid(self.centre.pid(unit)), signal.SIGKILL)
+
     def kill_each(self, pause=15):
-        """Each part dies without a word and stays away for longer than an interval."""
-        self.say("killing victoria-metrics")
-        self.database.process.kill()
-        self.database.process.wait()
-        time.sleep(pause)
-        self.database = VictoriaMetrics(self.database.folder, self.database.port)
-        self.say("killing nginx")
-        self.nginx.kill()
-        time.sleep(pause)
-        self.start_nginx()
+        """Each part dies and stays away for longer than an interval."""
+        for unit in UNITS:
+            self.say(f"killing {unit}")
+            self.kill(unit)
+            time.sleep(pause)
+            centre.run("systemctl", "restart", unit)
         self.say("stopping victoria-metrics for a while")
-        self.database.process.send_signal(signal.SIGSTOP)
+        os.kill(self.centre.pid("victoria-metrics"), signal.SIGSTOP)
         time.sleep(pause)
-        self.database.process.send_signal(signal.SIGCONT)
-        self.say("killing mosquitto")
-        self.mosquitto.process.kill()
-        self.mosquitto.process.wait()
-        self.start_mosquitto()
-        if self.reals:
-            self.say(f"killing {self.reals[0].name}")
-            self.reals[0].kill()
-            self.reals[0].start()
+        os.kill(self.centre.pid("victoria-metrics"), signal.SIGCONT)
+        self.say(f"killing {self.reals[0].name}")
+        self.reals[0].kill()
+        self.reals[0].start()
 
     def await_live(self):
         """Values of each real gateway come by MQTT, after all that was."""
@@ -355,25 +324,34 @@ class Fleet:
 
     def check_rights(self):
         """A gateway writes below its own name alone, and nobody comes in without a name."""
-        intruder = Watcher(self.mqtts, self.certificates, "hut-0", self.users["hut-0"])
-        intruder.client.publish("packgate/hut-1/a/state", "forged", 1).wait_for_publish(PATIENCE)
-        intruder.client.publish("packgate/hut-0/mark", "own", 1).wait_for_publish(PATIENCE)
+        intruder = Watcher("hut-2", given_to("hut-2", "password"))
+        intruder.client.publish("packgate/hut-1/house-1/state", "forged", 1).wait_for_publish(PATIENCE)
+        intruder.client.publish("packgate/hut-2/mark", "own", 1).wait_for_publish(PATIENCE)
         deadline = time.monotonic() + PATIENCE
-        while "packgate/hut-0/mark" not in self.watcher.seen:
+        while "packgate/hut-2/mark" not in self.watcher.seen:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert "packgate/hut-1/a/info" not in intruder.seen and not [topic for topic in intruder.seen if topic.startswith("packgate/hut-1")]
+        assert not [topic for topic in intruder.seen if topic.startswith("packgate/hut-1")]
         intruder.stop()
-        import urllib.error
-        import urllib.request
-        context = ssl.create_default_context(cafile=self.certificates.ca)
-        for path, token, wanted in (("/write", "Token wrong", 401), ("/write", "", 401), ("/api/v1/query", f"Token {self.tokens['hut-0']}", 404)):
-            request = urllib.request.Request(f"https://127.0.0.1:{self.https}{path}", data=b"x y=1", headers={"Authorization": token})
-            try:
-                status = urllib.request.urlopen(request, timeout=PATIENCE, context=context).status
-            except urllib.error.HTTPError as error:
-                status = error.code
-            assert status == wanted, (path, token, status)
+        token = given_to("hut-1", "token")
+        serial = re.search(r"certificate:(\w+) hut-2;", read("/etc/nginx/fleet/gateways.map"))[1]
+        for wanted, path, given in ((401, "/write", "wrong"), (401, "/write", None), (404, "/api/v1/query", token), (204, "/write", token),
+                                    (401, "/write", f"certificate:{serial}")):
+            assert post("x y=1", given, path=path) == wanted, (path, given)
+
+    def query(self, text, at):
+        """{gateway: value}"""
+        answer = ask(self.database.url + "/api/v1/query?" + urllib.parse.urlencode({"query": text, "time": at, "nocache": 1}))
+        return {row["metric"].get("gateway"): float(row["value"][1]) for row in json.loads(answer)["data"]["result"]}
+
+    def log_of_nginx(self):
+        """What it complained of, how often; nothing of it may be about its own limits."""
+        counts = {}
+        for level, text in re.findall(r"\[(warn|error|crit|alert|emerg)\] \d+#\d+: (?:\*\d+ )?([^,\n]*)", read("/var/log/nginx/error.log")):
+            if "setrlimit" not in text:  # a container whose hard limit is lower
+                counts[f"{level}: {text}"] = counts.get(f"{level}: {text}", 0) + 1
+        assert not [text for text in counts if "worker_connections" in text or "Too many open files" in text or "hash" in text], counts
+        return ", ".join(f"{count} x {text}" for text, count in counts.items()) or "nothing"
 
     def count(self):
         """(what the load generator says, wanted, found, doubled): every sample that was sent against what is there, gateway by gateway,
@@ -385,18 +363,12 @@ class Fleet:
         ask(self.database.url + "/internal/force_flush")
         now = int(time.time()) + 1
         window = f"[{now - self.began}s]"
-
-        def query(text):
-            import urllib.parse
-            answer = ask(self.database.url + "/api/v1/query?" + urllib.parse.urlencode({"query": text, "time": now, "nocache": 1}))
-            return {row["metric"].get("gateway"): float(row["value"][1]) for row in json.loads(answer)["data"]["result"]}
-
         # A tenth of them at a time: the database gives up what takes it half a minute.
         found, most = {}, {}
         for digit in range(10):
             series = f'count_over_time({{gateway=~"load-.*{digit}",__name__=~"packgate_.*"}}{window})'
-            found.update(query(f"sum by (gateway) ({series})"))
-            most.update(query(f"max by (gateway) ({series})"))
+            found.update(self.query(f"sum by (gateway) ({series})", now))
+            most.update(self.query(f"max by (gateway) ({series})", now))
         doubled = {name: (most[name], ticks) for name, ticks in sent["by_gateway"].items() if most.get(name, 0) > ticks}
         return sent, wanted, int(sum(found.values())), doubled
 
@@ -420,6 +392,80 @@ class Fleet:
         strangers = self.database.rows('packgate_fresh{gateway="i-am-somebody-else"}')
         return wanted, missing, doubled, strangers
 
+    def check_steps(self):
+        """The other steps of the page, on what is there."""
+        self.follow("Watch the centre")
+        version = centre.run(PACKGATE, "--version").split()[1]
+        deadline = time.monotonic() + 2 * PATIENCE
+        # A gateway reports its version once a minute, and not later what the database has missed of that.
+        versions = []
+        while not versions or any(f'"version":"{version}"' not in said for said in versions):
+            assert time.monotonic() < deadline, versions
+            versions = self.follow("Versions and upgrades")
+            time.sleep(0.5)
+        deadline = time.monotonic() + 5 * PATIENCE
+        while b"AlertsWork" not in (said := urllib.request.urlopen("http://127.0.0.1:9093/api/v2/alerts", timeout=PATIENCE).read()):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.5)
+        # A renewed certificate is in use at both ports.
+        before = [served_certificate(port) for port in (443, 8883)]
+        self.follow("Set up the centre", "certbot certonly")
+        deadline = time.monotonic() + PATIENCE
+        while any(served_certificate(port) == old for port, old in zip((443, 8883), before)):
+            assert time.monotonic() < deadline, before
+            time.sleep(0.1)
+        # A new token beside the old one, which is valid until its line is taken out; then neither is.
+        old = given_to("hut-1", "token")
+        self.follow("Replace a token, lock a gateway out", "fleet-admit")
+        new = given_to("hut-1", "token")
+        assert new != old
+        await_post(204, new)
+        assert post("x y=1", old) == 204
+        self.page.program.stop()
+        self.page.take_credentials()
+        self.page.start()
+        self.page.program.wait_for("mqtt fleet: connected")
+        self.follow("Replace a token, lock a gateway out", "sed -i")
+        await_post(401, new)
+        await_post(401, old)
+
+    def check_backup(self):
+        """Values that are there after the loss of the database."""
+        query = "sum by (gateway) (count_over_time(packgate_voltage_v[1h]))"
+        before = self.query(query, int(time.time()))
+        centre.run("install", "-d", "-o", "_victoria-metrics", "/var/backups/fleet")
+        self.follow("Back up and restore", "vmbackup")
+        self.kill("victoria-metrics")
+        at = int(time.time())
+        centre.run("sh", "-c", "rm -r /var/lib/victoria-metrics/*")
+        self.follow("Back up and restore", "vmrestore")
+        self.database = self.centre.database = centre.Database()
+        after = self.query(query, at)
+        assert before and set(after) == set(before) and all(after[name] >= count for name, count in before.items()), (before, after)
+        self.say(f"backup and restore: the values of {len(after)} gateways are there")
+
+    def check_shards(self):
+        """Each gateway has all its values in one of two databases."""
+        page = centre.blocks("nginx", centre.section("Two shards"))[0]
+        shipped = read("/usr/share/doc/packgate/examples/fleet/databases-two.conf")
+        assert shipped.endswith(page), (shipped, page)
+        shutil.copy("/usr/share/doc/packgate/examples/fleet/databases-two.conf", "/etc/nginx/fleet/databases.conf")
+        programs, shards = [], []
+        for address in ("192.0.2.11", "192.0.2.12"):
+            programs.append(Program("/usr/bin/victoria-metrics", f"-storageDataPath={self.path(address)}", f"-httpListenAddr={address}:8428"))
+            shards.append(centre.Database(address))
+        names = [f"load-{n:05}" for n in range(min(self.gateways, 40))]
+        centre.run("systemctl", "restart", "nginx")
+        self.centre.await_port(443)
+        for _ in range(3):
+            for name in names:
+                assert post("packgate voltage_v=1", given_to(name, "token")) == 204
+        found = [{labels["gateway"] for labels, _, _ in shard.rows("packgate_voltage_v")} for shard in shards]
+        assert found[0] | found[1] == set(names) and not found[0] & found[1] and (len(names) < 8 or all(found)), found
+        for program in programs:
+            program.stop()
+        self.say(f"two shards: {len(found[0])} and {len(found[1])} gateways")
+
     def __enter__(self):
         return self
 
@@ -428,25 +474,28 @@ class Fleet:
             self.watcher.stop()
         for real in self.reals:
             real.program.stop()
-        for program in (self.load, self.mosquitto, self.database):
-            if program:
-                program.stop(signal.SIGKILL)
-        if self.nginx:
-            with contextlib.suppress(ProcessLookupError):
-                self.nginx.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.page:
+            self.page.stop()
+        if self.load:
+            self.load.stop(signal.SIGKILL)
 
     def __exit__(self, *arguments):
         self.stop()
 
 
-def run(gateways, real, seconds, say=print):
+def listen_overflows():
+    """Connections that the kernel has refused because the queue of a listener was full."""
+    names, numbers = [line.split() for line in read("/proc/net/netstat").splitlines() if line.startswith("TcpExt:")]
+    return int(numbers[names.index("ListenOverflows")])
+
+
+def run(gateways, real, seconds, interval, say=print):
     """The whole thing; an AssertionError where a sample is missing or doubled."""
-    with Fleet(gateways, real, say) as fleet:
+    with Fleet(gateways, real, interval, say) as fleet:
         # All have connected by then.
         deadline = time.monotonic() + 2 * PATIENCE
-        while fleet.total().get("connections", 0) < gateways:
-            assert time.monotonic() < deadline
+        while (total := fleet.total()).get("connections", 0) < gateways or total.get("logins", 0) < gateways:
+            assert time.monotonic() < deadline, total
             time.sleep(1)
         fleet.await_live()
         fleet.measure(seconds)
@@ -455,17 +504,24 @@ def run(gateways, real, seconds, say=print):
         fleet.await_live()
         fleet.check_rights()
         wanted, missing, doubled, strangers = fleet.await_reals()
-        say(f"{real} real gateways: {wanted} rows of their histories, {len(missing)} missing, {len(doubled)} doubled")
+        say(f"{real + 1} real gateways: {wanted} rows of their histories, {len(missing)} missing, {len(doubled)} doubled")
         sent, samples, found, repeated = fleet.count()
-        say(f"load generator: {sent['ticks']} intervals, {samples} samples sent and confirmed, {found} found, "
+        say(f"load generator: {sent['ticks']} intervals, {samples} samples wanted, {samples} sent and confirmed, {found} found, "
             f"{samples - found} missing, {len(repeated)} gateways with doubled ones; not taken at once: "
             + (", ".join(f"{count} x {status}" for status, count in sent.items() if status.startswith("status")) or "none"))
-        say(f"the database has {size_of(fleet.path('victoria')) / 1e6:.1f} MB, {size_of(fleet.path('victoria')) / max(found, 1):.1f} B a sample "
-            "(a young one: it shrinks when parts are merged)")
+        live = sum(count for name, count in fleet.watcher.seen.items() if name.startswith("load-"))
+        say(f"live: {sent['logins']} connections made to mosquitto, {sent['published']} states published, {live} seen; "
+            f"{listen_overflows()} connections refused by a full queue")
+        say("log of nginx: " + fleet.log_of_nginx())
         assert not doubled and not strangers and found == samples and not repeated, (doubled, strangers, found, samples, repeated)
+        fleet.check_steps()
+        fleet.check_backup()
+        fleet.check_shards()
 
 
 if __name__ == "__main__":
+    centre.enter()
     begun = time.monotonic()
-    run(int(os.environ.get("FLEET_GATEWAYS") or 1000), int(os.environ.get("FLEET_REAL") or 6), int(os.environ.get("FLEET_SECONDS") or 60))
+    run(int(os.environ.get("FLEET_GATEWAYS") or 1000), int(os.environ.get("FLEET_REAL") or 5), int(os.environ.get("FLEET_SECONDS") or 60),
+        int(os.environ.get("FLEET_INTERVAL") or 10))
     print(f"all of it is there, after {time.monotonic() - begun:.0f} s")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Speaks for many gateways: each its own connection with TLS, its own token, one compressed request an interval in line
-protocol, and what was not confirmed again, as the outlet does. Ends on SIGTERM once all is confirmed, and prints what it sent.
+"""Speaks for many gateways: each has a connection with TLS to nginx, with its own token, and sends one compressed request an interval
+in line protocol, and what was not confirmed again, as the outlet does; by a connection to mosquitto it publishes the state of a
+pack each interval. Ends on SIGTERM once all is confirmed, and prints what it sent.
 
-    load.py PORT CA TOKENS GATEWAYS [INTERVAL]        TOKENS: lines "NAME TOKEN" """
+    load.py CREDENTIALS [INTERVAL]        lines "NAME TOKEN PASSWORD" """
 
 import asyncio
 import collections
@@ -23,8 +24,9 @@ PER_PACK = len(VALUES) + CELLS
 REGRET_S = 60       # what was confirmed so shortly before a failure is sent once more, as the outlet does
 PATIENCE = 600
 
-port, ca, tokens, count = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-interval = int(sys.argv[5]) if len(sys.argv) > 5 else 10
+HOST = "fleet.example.net"
+
+interval = int(sys.argv[2]) if len(sys.argv) > 2 else 10
 stopping = asyncio.Event()
 total = collections.Counter()
 
@@ -47,15 +49,15 @@ def compress(text):
 
 
 class Gateway:
-    def __init__(self, name, token, context):
-        self.name, self.token, self.context = name, token, context
+    def __init__(self, name, token, password, context):
+        self.name, self.token, self.password, self.context = name, token, password, context
         self.owed, self.recent = collections.deque(), collections.deque()
         self.last, self.ticks = None, 0
-        self.reader = self.writer = None
+        self.reader = self.writer = self.broker = None
 
     async def post(self, body):
         if not self.writer:
-            self.reader, self.writer = await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port, ssl=self.context), 30)
+            self.reader, self.writer = await asyncio.wait_for(asyncio.open_connection(HOST, 443, ssl=self.context), 30)
             total["connections"] += 1
         self.writer.write(b"POST /write HTTP/1.1\r\nHost: fleet.example.net\r\nAuthorization: Token %s\r\nContent-Encoding: gzip\r\n"
                           b"Content-Length: %d\r\n\r\n" % (self.token.encode(), len(body)) + body)
@@ -71,6 +73,32 @@ class Gateway:
         if self.writer:
             self.writer.transport.abort()
         self.reader = self.writer = None
+
+    def packet(self, kind, *fields, rest=b""):
+        """Of MQTT 3.1.1."""
+        body = b"".join(len(field).to_bytes(2, "big") + field for field in fields) + rest
+        size = bytes([body_size % 128 + 128, body_size // 128]) if (body_size := len(body)) > 127 else bytes([body_size])
+        return bytes([kind]) + size + body
+
+    async def publish(self):
+        """Live: what cannot be sent now is not sent."""
+        try:
+            if not self.broker or self.broker.is_closing():
+                reader, self.broker = await asyncio.wait_for(asyncio.open_connection(HOST, 8883, ssl=self.context), 30)
+                name, password = self.name.encode(), self.password.encode()
+                # Version 4, a user, a password and a clean session, no keep-alive.
+                texts = b"".join(len(text).to_bytes(2, "big") + text for text in (name, name, password))
+                self.broker.write(self.packet(0x10, b"MQTT", rest=b"\x04\xc2\x00\x00" + texts))
+                answer = await asyncio.wait_for(reader.readexactly(4), 30)
+                assert answer == b"\x20\x02\x00\x00", answer
+                total["logins"] += 1
+            self.broker.write(self.packet(0x30, f"packgate/{self.name}/p0/state".encode(), rest=b'{"voltage_v":53.12,"soc_percent":88}'))
+            total["published"] += 1
+        except (OSError, EOFError, asyncio.TimeoutError):
+            total["logins failed"] += 1
+            if self.broker:
+                self.broker.transport.abort()
+            self.broker = None
 
     def tick(self):
         """Every interval that has begun is owed, also while nothing can be sent."""
@@ -107,12 +135,12 @@ class Gateway:
             if not stopping.is_set():
                 self.tick()
 
-    async def run(self, number):
+    async def run(self, number, count):
         await asyncio.sleep(interval * number / count)
         due = time.time()
         while not stopping.is_set():
             self.tick()
-            await self.send_all()
+            await asyncio.gather(self.send_all(), self.publish())
             due = max(due + interval, time.time())
             try:
                 await asyncio.wait_for(stopping.wait(), max(0, due - time.time()))
@@ -120,17 +148,19 @@ class Gateway:
                 pass
         await self.send_all()
         self.drop()
+        if self.broker:
+            self.broker.transport.abort()
 
 
 async def main():
-    context = ssl.create_default_context(cafile=ca)
-    with open(tokens, encoding="utf-8") as file:
-        known = [line.split() for line in file][:count]
-    gateways = [Gateway(name, token, context) for name, token in known]
+    context = ssl.create_default_context()
+    with open(sys.argv[1], encoding="utf-8") as file:
+        known = [line.split() for line in file]
+    gateways = [Gateway(*words, context) for words in known]
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps({**total}), flush=True))
     print("ready", flush=True)
-    runs = [asyncio.create_task(gateway.run(number)) for number, gateway in enumerate(gateways)]
+    runs = [asyncio.create_task(gateway.run(number, len(gateways))) for number, gateway in enumerate(gateways)]
     await stopping.wait()
     await asyncio.wait(runs, timeout=PATIENCE)
     usage = resource.getrusage(resource.RUSAGE_SELF)

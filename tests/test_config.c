@@ -712,7 +712,8 @@ static const struct {
      "f:8: 'allow' has no value; expected networks such as 192.168.0.0/16 or fe80::/10, at most 64 of them with commas between\n"
      "f:9: neither 'key = value' nor a [section] nor a comment\n"},
     {"long line", GOOD "state_file = /" CHARACTERS_90 CHARACTERS_90 "123456789\nunit = 2\n",
-     "f:7: a line of 203 characters; expected at most 198\n"
+     "f:7: a line of 203 characters; expected at most 198: a list goes on in a further line with the same key\n"
+     "f:7: unknown key 'state_file' in [pack p]; it belongs in [gateway]\n"
      "f:8: 'unit' is given twice, first in line 6\n"},
     {"control character", GOOD "poll = 1s\x1B[0m\n",
      "f:7: control character 0x1B; expected plain text\n"},
@@ -741,11 +742,11 @@ static const struct {
     {"gateway with a name", GOOD "[gateway x]\n",
      "f:7: [gateway x] has a name; expected [gateway]\n"},
     {"pack without a name", GOOD "[pack]\nline = a\nunit = 2\naddress = 2\n",
-     "f:7: [pack] has no name; expected [pack NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:7: [pack] has no name; expected [pack NAME] with 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
     {"name with blanks", GOOD "[line my shed]\nport = tcp://h:2\n",
-     "f:7: 'my shed' is no name for a line; expected [line NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:7: 'my shed' is no name for a line; expected [line NAME] with 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
     {"long name", GOOD "[line " NAME_34 "]\nport = tcp://h:2\n",
-     "f:7: '" NAME_34 "' is no name for a line; expected [line NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:7: '" NAME_34 "' is no name for a line; expected [line NAME] with 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
     {"second line", GOOD "[line a]\nport = tcp://h:2\n",
      "f:7: a second [line a]; the first is in line 1\n"},
     {"second pack", GOOD "[pack p]\nline = a\naddress = 2\nunit = 2\n",
@@ -778,7 +779,7 @@ static const struct {
     {"missing unit", LINE_A "[pack p]\nline = a\n",
      "f:4: [pack p] has no 'unit'; " UNIT_EXPECTED},
     {"missing line", GOOD "[pack q]\nunit = 2\nprotocol = daly\n",
-     "f:7: [pack q] has no 'line'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:7: [pack q] has no 'line'; expected a name: 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
     {"missing port", "[line a]\nprotocol = daly\n" PACK_P,
      "f:1: [line a] has no 'port'; expected serial:/dev/..., tcp://HOST:PORT, ble:ADDRESS or sim:\n"},
 
@@ -817,7 +818,7 @@ static const struct {
      "f:3: 'protocol' is 'nothing-like-it'; expected a protocol: {protocols}\n"},
     {"bad line name", LINE_A "[pack p]\nline = a b\nunit = 1\n",
      "f:1: warning: [line a] has no pack and stays unused\n"
-     "f:5: 'line' is 'a b'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:5: 'line' is 'a b'; expected a name: 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
 
     /* Several keys and sections together. */
     {"unknown line", "[line shed]\nport = tcp://h:1\nprotocol = daly\n[pack p]\nline = shde\nunit = 1\n",
@@ -870,7 +871,7 @@ static const struct {
 
     /* Banks. */
     {"tunnel without anything", GOOD "[tunnel t]\n",
-     "f:7: [tunnel t] has no 'line'; expected a name: 1 to 32 letters, digits, '-', '_' or '.'\n"
+     "f:7: [tunnel t] has no 'line'; expected a name: 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"
      "f:7: [tunnel t] has no 'listen'; expected ADDRESS:PORT such as 0.0.0.0:502 or [::]:502, at most 8 of them with commas between\n"},
     {"tunnel to a line that there is not", GOOD "[tunnel t]\nline = k\nlisten = 127.0.0.1:1\n",
      "f:8: there is no [line k]\n"},
@@ -912,7 +913,7 @@ static const struct {
     {"second bank", GOOD "[bank b]\npacks = p\nunit = 2\n[bank b]\npacks = p\nunit = 3\n",
      "f:10: a second [bank b]; the first is in line 7\n"},
     {"bank without a name", GOOD "[bank]\npacks = p\nunit = 2\n",
-     "f:7: [bank] has no name; expected [bank NAME] with 1 to 32 letters, digits, '-', '_' or '.'\n"},
+     "f:7: [bank] has no name; expected [bank NAME] with 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'\n"},
     {"bank: another program's key", GOOD "[bank b]\nmembers = p\npacks = p\nunit = 2\n",
      "f:8: unknown key 'members' in [bank b]; did you mean 'packs'?\n"},
 

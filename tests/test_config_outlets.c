@@ -222,7 +222,6 @@ static void test_mistakes(void **state)
         {"[web]\ntls_cert = /a\n", "belong together", false},
         {"[web]\ntls_key = /a\n", "belong together", false},
         {"[web]\nmax_streams = 65\n", "expected at most that", false},
-        {"[web]\nlisten = 0.0.0.0:80\n", "has port 80", true},
         {"[web]\nlisten = shed:8080\n", "'listen'", false},
         {"[web]\nhosts = a b\n", "names such as", false},
         {"[web]\nhosts = battery.example.net:8080\n", "without a port", false},

@@ -176,20 +176,21 @@ static bool parse_address(const char *text, struct sockaddr_storage *address, so
     return true;
 }
 
-static int listen_on(struct listeners *listeners, const char *text)
+static int listen_on(struct listeners *listeners, const char *text, const char *key)
 {
     struct sockaddr_storage address = {0};
     socklen_t size;
     if (!parse_address(text, &address, &size)) {
-        log_error("listen = %s: expected an address and a port, as in 0.0.0.0:502 or [::]:502",
+        log_error("%s is %s; expected an address and a port, as in 0.0.0.0:502 or [::]:502", key,
                   text);
         return -1;
     }
     const int fd = open_socket(&address, size);
     if (fd < 0) {
-        log_error("cannot listen on %s: %s%s", text, strerror(errno),
-                  errno == EACCES ? " (a port below 1024 is for the service, or for who has "
-                                    "CAP_NET_BIND_SERVICE; others take one such as 1502)"
+        log_error("cannot listen on %s (%s): %s%s", text, key, strerror(errno),
+                  errno == EACCES ? " (a port below 1024 takes CAP_NET_BIND_SERVICE, which the "
+                                    "service has for Modbus "
+                                    "alone; others take one such as 1502 or 8080)"
                                   : "");
         return -1;
     }
@@ -202,7 +203,7 @@ static int listen_on(struct listeners *listeners, const char *text)
 }
 
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct listen_list *list,
+                   const struct listen_list *list, const char *key,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data)
 {
@@ -211,7 +212,7 @@ int listeners_open(struct listeners *listeners, struct ev_loop *loop,
     listeners->pause.repeat = PAUSE_S;
     listeners->pause.data = listeners;
     for (unsigned i = 0; i < list->count; i++) {
-        if (listen_on(listeners, list->at[i]) < 0) {
+        if (listen_on(listeners, list->at[i], key) < 0) {
             listeners_close(listeners);
             return -1;
         }

@@ -32,9 +32,9 @@ struct listeners {
 };
 
 /** Listens on all addresses of the list. 0, or -1 when one of them cannot be listened on (logged; none is left
- * open). */
+ * open). `key` is who has set it, for the log: "'listen' of [web]". */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
-                   const struct listen_list *list,
+                   const struct listen_list *list, const char *key,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 

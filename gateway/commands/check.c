@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* `packgate check`: whether a configuration is right, without starting anything. */
 #include "command.h"
+#include "check_files.h"
 #include "table.h"
 
 #include "outlets/program.h"
@@ -19,19 +20,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "usage: packgate check [FILE]\n"
-    "       packgate check --keys[=man]\n\n"
-    "Checks a configuration (" CONFIG_DEFAULT
-    " by default, '-' for standard input) and prints what is wrong as\n"
-    "file:line: what is wrong and what was expected; else its lines, packs "
-    "and units as a table. What this host\n"
-    "lacks (a device, a baud rate, an address to listen on, an outlet) is a warning.\n"
-    "  -c, --config FILE  the same as FILE\n"
-    "      --keys[=man]   prints all sections and keys with their ranges, "
-    "defaults and meanings; as text, or as the\n"
-    "                     part of packgate.ini(5) that they are\n"
-    "Exit status: 0 it is right, 1 it is not, 2 for a wrong call.\n";
+static const char usage[] = "usage: packgate check [FILE]\n"
+                            "       packgate check --keys[=man]\n\n"
+                            "Checks a configuration (" CONFIG_DEFAULT
+                            " by default, '-' for standard input) and prints what is wrong as\n"
+                            "file:line: what is wrong and what was expected; else its lines, packs "
+                            "and units as a table. What this host\n"
+                            "lacks (a device, a baud rate, an address to listen on, an outlet, a "
+                            "file with a password or a certificate) is a warning.\n"
+                            "  -c, --config FILE  the same as FILE\n"
+                            "      --keys[=man]   prints all sections and keys with their ranges, "
+                            "defaults and meanings; as text, or as the\n"
+                            "                     part of packgate.ini(5) that they are\n"
+                            "Exit status: 0 it is right, 1 it is not, 2 for a wrong call.\n";
 
 static int print_keys(const char *format)
 {
@@ -133,9 +134,44 @@ static void look_at_outlets(const char *path, const struct config *config)
     }
 }
 
+/* An outlet has no capabilities, so the page gets only a port that any user gets. */
+static void look_at_page(const char *path, const struct config *config)
+{
+    unsigned least = 1024;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
+    if (file) {
+        if (fscanf(file, "%u", &least) != 1)
+            least = 1024;
+        fclose(file);
+    }
+    for (unsigned i = 0; config->web && i < config->web->listen.count; i++) {
+        struct endpoint endpoint;
+        if (endpoint_parse(config->web->listen.at[i], &endpoint) && endpoint.port > 0 &&
+            endpoint.port < least)
+            warn(
+                path, config_entry_find(config, &web_section, "", "listen", i),
+                "'listen' has port %u, and the page gets none below %u; expected one such as 8080, "
+                "behind a reverse proxy if it has to be %u",
+                (unsigned) endpoint.port, least, (unsigned) endpoint.port);
+    }
+}
+
+/* The service may be allowed to read what this user may not, so these are warnings, too. */
+static void look_at_files(const char *path, const struct config *config)
+{
+    for (unsigned i = 0; i < config->entry_count; i++) {
+        const struct config_entry *entry = &config->entries[i];
+        const char *why = check_file(entry);
+        if (why)
+            warn(path, entry, "'%s' %s: %s", entry->key->name, entry->text, why);
+    }
+}
+
 static void look_at_host(const char *path, const struct config *config)
 {
     look_at_outlets(path, config);
+    look_at_page(path, config);
+    look_at_files(path, config);
     for (unsigned i = 0; i < config->line_count; i++)
         look_at_device(path, config, &config->lines[i]);
     for (unsigned i = 0; i < config->view_count; i++)

@@ -48,6 +48,8 @@ static const char usage[] =
 #define MOST_RATES 8
 #define MOST_PORTS 64
 #define MOST_DRIVERS 64
+/* of conf/packgate.ini */
+#define EXAMPLE_PORT "serial:/dev/serial/by-id/usb-FTDI_FT232R_USB_UART-if00-port0"
 
 struct arguments {
     const char *port, *baud, *framing, *output, *config, *key_file;
@@ -234,7 +236,10 @@ static void on_done(void *data, const struct search_found *found, const char *wh
     if (found)
         found_add(&probing->found, found);
     if (why)
-        fprintf(stderr, "packgate: %s: %s\n", probing->line->port, why);
+        fprintf(stderr, "packgate: %s: %s%s\n", probing->line->port, why,
+                strcmp(why, strerror(EACCES)) == 0
+                    ? ": this user may not open it; it may belong to the group dialout"
+                    : "");
     ev_break(probing->loop, EVBREAK_ALL);
 }
 
@@ -278,6 +283,14 @@ static bool deliver(const struct probing *probing, const char *text)
     return true;
 }
 
+/* The file as it was installed has an example's line: what is found takes the place of it, and its name and unit with
+ * it. */
+static bool is_example(const struct config *config)
+{
+    return config->line_count == 1 && strcmp(config->lines[0].port, EXAMPLE_PORT) == 0 &&
+           access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0;
+}
+
 /* What is pasted into a configuration is checked with it by `packgate check`; here alone. */
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
@@ -289,6 +302,8 @@ static bool print_found(const struct probing *probing, const struct config *besi
         found_write(&probing->found, NULL, out);
         good = fclose(out) == 0 && is_good(text);
     }
+    if (beside && is_example(beside))
+        beside = NULL;
     out = good && beside ? open_memstream(&alone, &size) : NULL;
     if (out) {
         found_write(&probing->found, beside, out);

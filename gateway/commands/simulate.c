@@ -246,7 +246,7 @@ static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const 
     struct listen_list list = {.count = 1};
     char *at = list.at[0];
     snprintf(at, sizeof list.at[0], strchr(tcp, ':') ? "%s" : "127.0.0.1:%s", tcp);
-    if (listeners_open(&simulation->listeners, loop, &list, on_accepted, simulation) != 0)
+    if (listeners_open(&simulation->listeners, loop, &list, "--tcp", on_accepted, simulation) != 0)
         return false;
     printf("listening on tcp://%.*s:%u\n", (int) (strrchr(at, ':') - at), at,
            listeners_port(&simulation->listeners, 0));

@@ -190,7 +190,7 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
                      draft->given[row]);
         return;
     }
-    bool good = set_any(draft, row, text, line, mistakes);
+    bool good = text && set_any(draft, row, text, line, mistakes);
     draft->usable[row] = good && (first || draft->usable[row]);
     draft->given[row] = first ? line : draft->given[row];
 }

@@ -45,7 +45,7 @@ struct config_draft *config_drafts_next(const struct config_drafts *drafts,
                                         const struct config_draft *draft);
 void config_drafts_free(struct config_drafts *drafts);
 
-/** Takes the value of row `row` from `line` of the file. */
+/** Takes the value of row `row` from `line` of the file; NULL: it is there, and could not be read. */
 void config_draft_set(struct config_draft *draft, unsigned row, const char *text, unsigned line,
                       struct mistakes *mistakes);
 

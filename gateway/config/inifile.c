@@ -100,16 +100,33 @@ static void take_heading(const struct reader *reader, struct span span)
     reader->events->heading(reader->user, reader->line, text);
 }
 
+/* The key of a line that is too long is not missing in its section. */
+static void lose_entry(const struct reader *reader, struct span span)
+{
+    char key[64];
+    const char *end = memchr(span.start, '=', span.size);
+    if (!end || !reader->events->lost)
+        return;
+    const struct span name = trim(span.start, (size_t) (end - span.start));
+    if (name.size >= sizeof key)
+        return;
+    snprintf(key, sizeof key, "%.*s", (int) name.size, name.start);
+    reader->events->lost(reader->user, reader->line, key);
+}
+
 /* True when the line is one for inih to split. */
 static bool check_line(const struct reader *reader, struct span span, size_t longest)
 {
     if (span.size == 0 || is_comment(span) || !check_characters(reader, span))
         return false;
     if (span.size > longest) {
-        char message[100];
-        snprintf(message, sizeof message, "a line of %zu characters; expected at most %zu",
+        char message[160];
+        snprintf(message, sizeof message,
+                 "a line of %zu characters; expected at most %zu: a list goes on in a further line "
+                 "with the same key",
                  span.size, longest);
         mistake(reader, message);
+        lose_entry(reader, span);
         return false;
     }
     if (span.start[0] == '[') {

@@ -21,6 +21,8 @@ struct inifile_events {
     void (*heading)(void *user, unsigned line, const char *text);
     /** `value` may be empty. */
     void (*entry)(void *user, unsigned line, const char *key, const char *value);
+    /** The key of an entry whose line is too long, which is reported as a mistake as well. NULL: of no interest. */
+    void (*lost)(void *user, unsigned line, const char *key);
     /** What is wrong and what was expected. Reading goes on with the next line. */
     void (*mistake)(void *user, unsigned line, const char *message);
 };

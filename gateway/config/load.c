@@ -86,14 +86,16 @@ static void open_named(struct loader *loader, unsigned line, const struct config
     bool good = config_name_good(name);
     open_section(loader, line, section, good ? name : "");
     if (!*name)
-        mistakes_add(&loader->mistakes, line,
-                     "[%s] has no name; expected %s with 1 to %d letters, digits, '-', '_' or '.'",
-                     section->word, section->heading, NAME_SIZE - 1);
+        mistakes_add(
+            &loader->mistakes, line,
+            "[%s] has no name; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'",
+            section->word, section->heading, NAME_SIZE - 1);
     else if (!good)
-        mistakes_add(&loader->mistakes, line,
-                     "'%s' is no name for a %s; expected %s with 1 to %d letters, digits, '-', '_' "
-                     "or '.'",
-                     name, section->word, section->heading, NAME_SIZE - 1);
+        mistakes_add(
+            &loader->mistakes, line,
+            "'%s' is no name for a %s; expected %s with 1 to %d of a-z, A-Z, 0-9, '-', '_' "
+            "and '.'",
+            name, section->word, section->heading, NAME_SIZE - 1);
 }
 
 static void take_heading(void *user, unsigned line, const char *text)
@@ -173,6 +175,11 @@ static void take_entry(void *user, unsigned line, const char *key, const char *v
         config_draft_set(loader->section, (unsigned) row, value, line, &loader->mistakes);
 }
 
+static void take_lost(void *user, unsigned line, const char *key)
+{
+    take_entry(user, line, key, NULL);
+}
+
 static void take_mistake(void *user, unsigned line, const char *message)
 {
     struct loader *loader = user;
@@ -182,7 +189,7 @@ static void take_mistake(void *user, unsigned line, const char *message)
 static void read_drafts(struct loader *loader, const char *text, size_t size)
 {
     static const struct inifile_events events = {
-        .heading = take_heading, .entry = take_entry, .mistake = take_mistake};
+        .heading = take_heading, .entry = take_entry, .lost = take_lost, .mistake = take_mistake};
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
         config_draft_complete(&loader->drafts.list[i], &loader->mistakes);

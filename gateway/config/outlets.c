@@ -524,15 +524,6 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
             mistakes, config_draft_line(draft, "hosts"),
             "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
             "addresses in 'allow', not networks");
-    for (unsigned i = 0; i < web->listen.count; i++) {
-        struct endpoint endpoint;
-        if (endpoint_parse(web->listen.at[i], &endpoint) && endpoint.port > 0 &&
-            endpoint.port < 1024)
-            mistakes_warn(mistakes, config_draft_text(draft, "listen", i)->line,
-                          "'listen' has port %u, which the page may not have where only packgate "
-                          "itself is allowed ports below 1024; a reverse proxy can have it",
-                          (unsigned) endpoint.port);
-    }
     if (web->max_streams > web->max_clients)
         mistakes_add(mistakes, config_draft_line(draft, "max_streams"),
                      "'max_streams' of %u can never be reached with a 'max_clients' of %u; "

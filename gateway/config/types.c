@@ -410,7 +410,7 @@ static bool parse_name(const struct config_key *key, const char *text, void *fie
 static void describe_name(const struct config_key *key, char *out, size_t size)
 {
     (void) key;
-    snprintf(out, size, "a name: 1 to %d letters, digits, '-', '_' or '.'", NAME_SIZE - 1);
+    snprintf(out, size, "a name: 1 to %d of a-z, A-Z, 0-9, '-', '_' and '.'", NAME_SIZE - 1);
 }
 
 const struct config_type type_name = {.parse = parse_name, .describe = describe_name};

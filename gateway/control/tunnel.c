@@ -510,8 +510,8 @@ static struct tunnel *new_tunnel(struct tunnels *tunnels, const struct tunnel_co
     ev_init(&tunnel->closing, on_closing);
     tunnel->readable.data = tunnel->writable.data = tunnel->gather.data = tunnel->idle.data =
         tunnel->proceed.data = tunnel->closing.data = tunnel;
-    if (listeners_open(&tunnel->listeners, tunnels->loop, &tunnel->config.listen, on_accepted,
-                       tunnel) == 0)
+    if (listeners_open(&tunnel->listeners, tunnels->loop, &tunnel->config.listen,
+                       "'listen' of the tunnel", on_accepted, tunnel) == 0)
         return tunnel;
     free(tunnel);
     return NULL;

@@ -460,7 +460,8 @@ struct server *server_new(struct ev_loop *loop, const struct gateway_config *con
     server->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = server};
     if (!late_turn_watch(loop, &server->watcher) || open_places(server, config->max_clients) < 0 ||
         answerer_open(&server->answerer, units) < 0 ||
-        listeners_open(&server->listeners, loop, &config->listen, on_accepted, server) < 0) {
+        listeners_open(&server->listeners, loop, &config->listen, "'listen'", on_accepted, server) <
+            0) {
         server_free(server);
         return NULL;
     }

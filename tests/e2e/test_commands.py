@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What the commands say to a wrong call: what is missing, and what was probably meant."""
 
+import glob
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 
-from harness import PACKGATE, PATIENCE, main
+from harness import Gateway, PACKGATE, PATIENCE, main
 
 
 def call(*arguments, text=""):
@@ -132,6 +134,83 @@ def check_warns_of_an_outlet_that_is_not_installed():
         assert result.returncode == 1 and b"not installed; Debian's package packgate-outlets" in result.stderr, result
 
 
+def check_opens_the_files_that_are_named():
+    """Each that cannot be opened or does not hold what its key wants is a warning that says what it found and expected."""
+    head = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n"
+    with tempfile.TemporaryDirectory() as folder:
+        def file(name, text):
+            path = os.path.join(folder, name)
+            with open(path, "w") as out:
+                out.write(text)
+            return path
+
+        certificate = file("certificate", "text\n-----BEGIN CERTIFICATE-----\nMII\n-----END CERTIFICATE-----\n")
+        key = file("key", "-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----\n")
+        locked = file("locked", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMII\n")
+        secret, empty, hashed = file("secret", "abc\n"), file("empty", "\nabc\n"), file("hash", "$y$j9T$abc\n")
+        missing, device = os.path.join(folder, "missing"), "/dev/null"
+        mqtt, web = "[mqtt x]\nbroker = mqtts://192.0.2.5\n", "[web]\nlisten = 127.0.0.1:8080\n"
+        influx, notify = "[influx x]\nurl = https://192.0.2.5/write\n", "[notify x]\ntype = webhook\nurl = https://192.0.2.5/\n"
+        for section, key_name, good, wrong in (
+                (mqtt + "user = u\n", "password_file", secret, {missing: "No such file", empty: "its first line is empty", device: "no file"}),
+                (web, "password_file", hashed, {secret: "`packgate password`", missing: "No such file"}),
+                (influx, "token_file", secret, {empty: "its first line is empty"}),
+                (notify + "user = u\n", "key_file", secret, {missing: "No such file"}),
+                *((section, "ca_file", certificate, {key: "no certificate in it", missing: "No such file", empty: "no certificate"})
+                  for section in (mqtt, influx, notify)),
+                (web + f"tls_key = {key}\n", "tls_cert", certificate, {key: "no certificate in it", missing: "No such file"}),
+                (web + f"tls_cert = {certificate}\n", "tls_key", key, {certificate: "no private key in it", locked: "wants a passphrase"}),
+                (mqtt + f"client_key = {key}\n", "client_cert", certificate, {secret: "no certificate in it"})):
+            result = call("check", "-", text=f"{head}{section}{key_name} = {good}\n")
+            assert result.returncode == 0 and good not in result.stderr, result
+            for path, said in wrong.items():
+                result = call("check", "-", text=f"{head}{section}{key_name} = {path}\n")
+                line = f"{head}{section}".count("\n") + 1
+                assert result.returncode == 0 and f"standard input:{line}: warning: '{key_name}' {path}: " in result.stderr, (path, result)
+                assert said in result.stderr, (said, result.stderr)
+
+
+def check_and_run_agree_on_low_ports():
+    """The page gets no port that not everybody gets, whoever has started the gateway."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start", encoding="ascii") as file:
+        least = int(file.read())
+    text = "[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[web]\nlisten = 127.0.0.1:%d\n"
+    assert ": warning: 'listen' has port" not in call("check", "-", text=text % least).stderr
+    if least > 1:
+        low = least - 1
+        assert f"standard input:8: warning: 'listen' has port {low}, and the page gets none below {least}" in call("check", "-", text=text % low).stderr
+
+
+def a_taken_port_names_its_key():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = f"[line a]\nport = sim:\nprotocol = daly\n[pack a]\nline = a\nunit = 1\n[web]\nlisten = 127.0.0.1:{port}\n"
+        with Gateway(text) as gateway:
+            gateway.wait_for(rf"cannot listen on 127\.0\.0\.1:{port} \('listen' of \[web\]\): Address already in use")
+
+
+def messages_fit_what_is_wrong():
+    result = call("check", "-", text="[line küche]\nport = sim:\n")
+    assert "'küche' is no name for a line; expected [line NAME] with 1 to 32 of a-z, A-Z, 0-9, '-', '_' and '.'" in result.stderr, result
+    packs = "".join(f"[pack house-battery-{n}]\nline = a\naddress = {n}\nunit = {n}\n" for n in range(1, 17))
+    names = [f"house-battery-{n}" for n in range(1, 17)]
+    text = f"[line a]\nport = sim:\nprotocol = daly\n{packs}[bank b]\nunit = 99\npacks = "
+    result = call("check", "-", text=text + ", ".join(names) + "\n")
+    assert "expected at most 198: a list goes on in a further line with the same key" in result.stderr, result
+    assert "has no 'packs'" not in result.stderr, result
+    result = call("check", "-", text=text + ", ".join(names[:8]) + "\npacks = " + ", ".join(names[8:]) + "\n")
+    assert result.returncode == 0 and "16 of 16" in result.stdout, result
+
+
+def decodes_by_the_variant():
+    """What is another dialect of the same frames is read as that; a variant that there is not is named with those that there are."""
+    path = "tests/captures/topbms/topbms-16s-alarms.exch"
+    assert call("decode", "--variant", "topbms", path).stdout == call("decode", path).stdout != ""
+    assert call("decode", "--variant", "pylontech", path).stdout != call("decode", path).stdout
+    expect(2, "packgate decode: --variant: protocol topbms has no variant 'x'; expected auto, topbms", "decode", "--variant", "x", path)
+    expect(2, "protocol jbd has no variant 'x'; expected none", "decode", "--variant", "x", sorted(glob.glob("tests/captures/jbd/*.exch"))[0])
+
+
 def mistakes_have_their_priority_in_the_journal():
     """As systemd starts it: JOURNAL_STREAM names standard error."""
     for run, wrong in ((True, "<3>"), (False, "standard input")):
@@ -150,4 +229,5 @@ def mistakes_have_their_priority_in_the_journal():
 
 
 main([mistakes_have_their_priority_in_the_journal, check_prints_what_is_served, check_warns_of_what_the_host_lacks, check_warns_of_an_outlet_that_is_not_installed, suggests_a_command, read_says_what_is_missing, says_what_a_call_lacks,
-      asks_no_other_gateway_than_the_named_one, help_of_a_command, speaks_of_options, knows_makes])
+      asks_no_other_gateway_than_the_named_one, help_of_a_command, speaks_of_options, knows_makes,
+      check_opens_the_files_that_are_named, check_and_run_agree_on_low_ports, a_taken_port_names_its_key, messages_fit_what_is_wrong, decodes_by_the_variant])

@@ -313,6 +313,9 @@ def check_alone(_):
         checked = subprocess.run([PACKGATE, "check", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert checked.returncode == 0 and "1 pack, no mistakes" in checked.stdout, checked
         assert probe("--output", path, url).returncode == 2
+        # The installed file's example is what the first pack takes the place of.
+        result = probe("-c", "conf/packgate.ini", url)
+        assert result.returncode == 0 and re.search(r"^unit = 1$", result.stdout, re.M), result
         other = os.path.join(folder, "other.ini")
         with open(other, "w") as file:
             file.write("[line line-1]\nport = sim:\nprotocol = daly\n[pack pack-1]\nline = line-1\nunit = 1\n"

@@ -12,13 +12,16 @@
 
 #define FILE_MOST (16u << 20) /* recordings are small; a larger file is something else */
 
-static const char usage[] = "usage: packgate decode [--current auto|normal|inverted] FILE.exch\n\n"
-                            "Prints the values that a recorded exchange holds as one JSON object "
-                            "('-' reads standard input).\n"
-                            "  --current HOW  overrides how the direction of the current is found, "
-                            "where firmwares disagree\n"
-                            "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
-                            "standard error), 2 for a wrong call.\n";
+static const char usage[] =
+    "usage: packgate decode [--variant NAME] [--current auto|normal|inverted] FILE.exch\n\n"
+    "Prints the values that a recorded exchange holds as one JSON object "
+    "('-' reads standard input).\n"
+    "  --variant NAME the variant of the file's protocol, as in the "
+    "configuration; its first one by default\n"
+    "  --current HOW  overrides how the direction of the current is found, "
+    "where firmwares disagree\n"
+    "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
+    "standard error), 2 for a wrong call.\n";
 
 /* The whole of a file; NULL with errno. */
 static char *slurp(const char *path, size_t *size)
@@ -58,13 +61,29 @@ static bool decoded_something(const char *path, const struct reply_counters *cou
     return false;
 }
 
-static int decode_exchange(const struct exchange *exchange, const char *path,
+/* The index of a variant; -1: this protocol has none of that name, which is said. */
+static int find_variant(const struct bms_driver *driver, const char *name)
+{
+    const char *const *variants = driver->variants;
+    for (int i = 0; variants && variants[i]; i++)
+        if (strcmp(variants[i], name) == 0)
+            return i;
+    fprintf(stderr, "packgate decode: --variant: protocol %s has no variant '%s'; expected ",
+            driver->name, name);
+    for (int i = 0; variants && variants[i]; i++)
+        fprintf(stderr, "%s%s", i > 0 ? ", " : "", variants[i]);
+    fputs(variants ? "\n" : "none: it has no variants\n", stderr);
+    return -1;
+}
+
+static int decode_exchange(const struct exchange *exchange, const char *path, int variant,
                            enum bms_current current)
 {
     struct bms bms;
     struct pack pack;
     struct reply_counters counters;
     bms_init(&bms, exchange->driver);
+    bms.options.variant = variant;
     bms.options.current = current;
     exchange_replay(exchange, &bms, &pack, &counters);
     if (!decoded_something(path, &counters))
@@ -81,12 +100,17 @@ static int decode_exchange(const struct exchange *exchange, const char *path,
 
 int command_decode(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"current", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {0}};
+    static const struct option options[] = {{"variant", required_argument, NULL, 'v'},
+                                            {"current", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     static const char *const currents[] = {"auto", "normal", "inverted"};
     enum bms_current current = BMS_CURRENT_AUTO;
+    const char *variant_name = NULL;
     for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
-        bool known = option == 'h';
+        bool known = option == 'h' || option == 'v';
+        if (option == 'v')
+            variant_name = optarg;
         for (int i = 0; option == 'c' && i < 3; i++)
             if (strcmp(optarg, currents[i]) == 0) {
                 current = (enum bms_current) i;
@@ -115,7 +139,8 @@ int command_decode(int argc, char **argv)
         fprintf(stderr, "packgate: %s: %s\n", path, error);
         return EXIT_FAILED;
     }
-    int status = decode_exchange(exchange, path, current);
+    const int variant = variant_name ? find_variant(exchange->driver, variant_name) : 0;
+    int status = variant < 0 ? EXIT_USAGE : decode_exchange(exchange, path, variant, current);
     exchange_free(exchange);
     return status;
 }

@@ -6,6 +6,16 @@ MODELS = {
     1: (
         "ID*:uint16 L*:uint16 Mn*:string16 Md*:string16 Opt:string8 Vr:string8 SN*:string16 DA:uint16 Pad:pad",
         "", ""),
+    713: (
+        "ID*:uint16 L*:uint16 WHRtg:uint16:WH_SF WHAvail:uint16:WH_SF SoC:uint16:Pct_SF SoH:uint16:Pct_SF Sta:enum16 "
+        "WH_SF:sunssf Pct_SF:sunssf",
+        "", ""),
+    714: (
+        "ID*:uint16 L*:uint16 PrtAlrms:bitfield32 NPrt:uint16 DCA:int16:DCA_SF DCW:int16:DCW_SF DCWhInj:uint64:DCWH_SF "
+        "DCWhAbs:uint64:DCWH_SF DCA_SF:sunssf DCV_SF:sunssf DCW_SF:sunssf DCWH_SF:sunssf Tmp_SF:sunssf",
+        "PrtTyp:enum16 ID:uint16 IDStr:string8 DCA:int16:DCA_SF DCV:uint16:DCV_SF DCW:int16:DCW_SF DCWhInj:uint64:DCWH_SF "
+        "DCWhAbs:uint64:DCWH_SF Tmp:int16:Tmp_SF DCSta:enum16 DCAlrm:bitfield32",
+        "NPrt"),
     802: (
         "ID*:uint16 L*:uint16 AHRtg*:uint16:AHRtg_SF WHRtg*:uint16:WHRtg_SF WChaRteMax*:uint16:WChaDisChaMax_SF "
         "WDisChaRteMax*:uint16:WChaDisChaMax_SF DisChaRte:uint16:DisChaRte_SF SoCMax:uint16:SoC_SF SoCMin:uint16:SoC_SF "

@@ -96,7 +96,7 @@ READS = [
     ("sunspec", 1, 3, 40136, 1, "pysunspec2"), ("sunspec", 1, 3, 40000, 2, "gosunspec"),
     ("sunspec", 1, 3, 40004, 66, "gosunspec"), ("sunspec", 1, 3, 40072, 62, "gosunspec"),
     ("sunspec", 1, 3, 40136, 26, "gosunspec"), ("sunspec", 1, 3, 40162, 32, "gosunspec"),
-    ("sunspec", 1, 3, 40194, 2, "gosunspec"),
+    ("sunspec", 1, 3, 40194, 9, "pysunspec2"), ("sunspec", 1, 3, 40203, 45, "pysunspec2"), ("sunspec", 1, 3, 40248, 2, "gosunspec"),
     ("e3dc", 0, 3, 40069, 2, "evcc"), ("e3dc", 0, 3, 40082, 1, "evcc"), ("e3dc", 1, 3, 40069, 2, "openWB"),
     ("e3dc", 1, 3, 40082, 1, "openWB"), ("e3dc", 1, 3, 0, 67, "openHAB"), ("e3dc", 1, 3, 67, 37, "openHAB"),
     ("e3dc", 1, 3, 1, 125, "ioBroker"), ("e3dc", 1, 3, 126, 6, "ioBroker"),
@@ -113,7 +113,7 @@ FILES = list(dict.fromkeys(row[0] for row in READS))
 
 # What must not be there for clients that find out by reading: relays, PV and grid of a GX, models behind the last one.
 MISSING = [("victron", 100, 800, 26), ("victron", 100, 847, 1), ("victron", 225, 1322, 1), ("victron", 225, 255, 2),
-           ("sunspec", 1, 40195, 2), ("sunspec", 1, 0, 1), ("sunspec", 1, 50000, 1), ("e3dc", 1, 132, 1), ("varta", 1, 1067, 1)]
+           ("sunspec", 1, 40249, 2), ("sunspec", 1, 0, 1), ("sunspec", 1, 50000, 1), ("e3dc", 1, 132, 1), ("varta", 1, 1067, 1)]
 
 
 class House:
@@ -190,9 +190,9 @@ def has_the_right_values():
 
 # ---- SunSpec ----
 
-WIDTHS = {"uint16": 1, "int16": 1, "enum16": 1, "sunssf": 1, "pad": 1, "uint32": 2, "bitfield32": 2}
+WIDTHS = {"uint16": 1, "int16": 1, "enum16": 1, "sunssf": 1, "pad": 1, "uint32": 2, "bitfield32": 2, "uint64": 4}
 NOT_THERE = {"uint16": 0xFFFF, "enum16": 0xFFFF, "int16": -0x8000, "sunssf": -0x8000, "pad": -0x8000, "uint32": 0xFFFFFFFF,
-             "bitfield32": 0xFFFFFFFF}
+             "bitfield32": 0xFFFFFFFF, "uint64": 0xFFFFFFFFFFFFFFFF}
 
 
 def points_of(part):
@@ -210,7 +210,7 @@ def take_points(part, words, at, into):
             into[name] = text(words[at:at + width])
         else:
             width = WIDTHS[kind]
-            raw = number(words[at:at + width], {1: "s16", 2: "u32"}[width] if kind in ("int16", "sunssf", "pad") or width == 2
+            raw = number(words[at:at + width], {1: "s16", 2: "u32", 4: "u64"}[width] if kind in ("int16", "sunssf", "pad") or width > 1
                          else "u16")
             into[name] = None if raw == NOT_THERE[kind] and kind != "pad" else (raw, factor)
             assert kind != "pad" or raw == NOT_THERE["pad"], name
@@ -266,12 +266,25 @@ def walk_sunspec(client, unit):
 LACKS = {"WChaRteMax", "WDisChaRteMax", "SetOp", "SetInvState"}
 
 
+def check_derived_models(capacity, direct):
+    """713 and 714 by the values of the pack: what they say of energy, and of the one port that is the pack."""
+    (_, capacity, _, none), (_, direct, (port,), none1) = capacity, direct
+    assert not none + none1 and direct["NPrt"] == 1 and (port["PrtTyp"], port["ID"], port["IDStr"]) == (2, 1, "house")
+    for points, wanted in ((capacity, {"WHRtg": 10240, "SoC": 63, "SoH": 97, "Sta": 0}),
+                           (direct, {"DCA": 12.3, "DCW": 661, "PrtAlrms": 0}),
+                           (port, {"DCA": 12.3, "DCV": 53.58, "DCW": 661, "Tmp": 24, "DCSta": 2, "DCAlrm": 0})):
+        for name, value in wanted.items():
+            assert points[name] is not None and abs(points[name] - value) < 1e-6, (name, points[name])
+    assert abs(capacity["WHAvail"] - 10240 * 0.63) <= 100, capacity
+    assert all(points[name] is not None for points in (direct, port) for name in ("DCWhInj", "DCWhAbs"))
+
+
 def is_a_sunspec_battery():
     with House() as house:
         for unit in (1, 126):
             models = walk_sunspec(house.clients["sunspec"], unit)
-            assert [kind for kind, *_ in models] == [1, 802, 803]
-            (_, common, _, _), (_, battery, _, lacks), (_, bank, strings, none) = models
+            assert [kind for kind, *_ in models] == [1, 802, 803, 713, 714]
+            (_, common, _, _), (_, battery, _, lacks), (_, bank, strings, none), capacity, direct = models
             assert set(lacks) == LACKS and not none, (lacks, none)
             assert (common["Mn"], common["SN"], common["DA"]) == ("packgate", "house", 1)
             wanted = {"AHRtg": 200, "WHRtg": 10240, "SoC": 63, "DoD": 37, "SoH": 97, "NCyc": 321, "ChaSt": 3, "Typ": 4, "State": 3,
@@ -284,6 +297,7 @@ def is_a_sunspec_battery():
             (string,) = strings
             assert string["StrSt"] == 3 and abs(string["StrSoC"] - 63) < 1e-6 and abs(string["StrA"] - 12.3) < 1e-6
             assert string["StrNMod"] == 1 and string["StrEvt1"] == 0
+            check_derived_models(capacity, direct)
 
 
 def tells_alarms_in_bits():
@@ -293,7 +307,7 @@ def tells_alarms_in_bits():
     with server, Gateway(pack("house", url, 1) + ports.text) as gateway:
         gateway.wait_published("house")
         with ports.connect(gateway, "sunspec") as sunspec, ports.connect(gateway, "victron") as victron:
-            (_, _, _, _), (_, battery, _, _), (_, _, (string,), _) = walk_sunspec(sunspec, 1)
+            (_, _, _, _), (_, battery, _, _), (_, _, (string,), _), *_ = walk_sunspec(sunspec, 1)
             levels = [ask(victron, 3, 225, address, 1)[0] for address in (267, 268, 269, 272, 1282)]
             assert battery["Evt1"] == string["StrEvt1"] != 0
             bits = {bit for bit in range(32) if battery["Evt1"] >> bit & 1}
@@ -380,7 +394,7 @@ def stays_readable_where_nothing_is_to_be_known():
 
 
 # Reads of constants alone.
-CONSTANTS = {("victron", 800), ("sunspec", 40000), ("sunspec", 40002), ("sunspec", 40004), ("sunspec", 40136, 1), ("sunspec", 40194),
+CONSTANTS = {("victron", 800), ("sunspec", 40000), ("sunspec", 40002), ("sunspec", 40004), ("sunspec", 40136, 1), ("sunspec", 40248),
              ("e3dc", 0), ("e3dc", 126)}
 
 
@@ -391,7 +405,7 @@ def check_stale(clients):
         assert isinstance(got, list) if constant else got == STALE, (name, address, count, got)
     for name, unit, address, count in MISSING:
         assert ask(clients[name], 3, unit, address, count) == NO_REGISTER, (name, address)
-    for header in (40000, 40002, 40070, 40134, 40194):
+    for header in (40000, 40002, 40070, 40134, 40194, 40203, 40248):
         assert isinstance(ask(clients["sunspec"], 3, 1, header, 2), list), header
 
 
@@ -405,7 +419,7 @@ def shows_what_a_poor_pack_does_not_say():
         for name, unit, function, address, count, whom in READS:
             got = ask(clients[name], function, unit, address, count)
             assert isinstance(got, list), f"{whom}: {name} {address}+{count}: exception {got}"
-        (_, _, _, _), (_, battery, _, _), (_, _, (string,), _) = walk_sunspec(clients["sunspec"], 1)
+        (_, _, _, _), (_, battery, _, _), (_, _, (string,), _), *_ = walk_sunspec(clients["sunspec"], 1)
         assert abs(battery["V"] - 26.5) < 1e-6 and battery["CellVMax"] is None and battery["State"] == 3
         assert string["StrSt"] == 1 and string["StrCellVMax"] is None, string
         assert ask(clients["victron"], 3, 225, 1290, 2) == [0, 0] and ask(clients["victron"], 3, 225, 1282, 1) == [9]

@@ -189,7 +189,10 @@ def files_have_all_packs_of_a_configuration():
         cells = {entity["device_address"]: entity.get("virtual_count") for entity in hub["sensors"]
                  if entity["unique_id"].endswith("_cell_mv") or entity["unique_id"] == "packgate_100_cell_avg_mv"}
         assert cells == {7: 8, 8: 16, 100: None}, cells
-        meters = yaml.safe_load(known.printed("evcc"))["meters"]
+        file = yaml.safe_load(known.printed("evcc"))
+        meters = file["meters"]
+        assert file["site"]["meters"]["battery"] is None, file["site"]  # a bank and its packs would count twice
+        assert set(re.findall(r"# - (\w+)", known.printed("evcc"))) == {meter["name"] for meter in meters}
         assert [meter["name"] for meter in meters] == ["packgate_7", "packgate_8", "packgate_100"]
         assert all(meter["power"]["uri"] == "192.0.2.7:1502" for meter in meters)
         inputs = tomllib.loads(known.printed("telegraf"))["inputs"]["modbus"]
@@ -452,7 +455,9 @@ def nodered_follows_the_map():
 
 def evcc_follows_the_map():
     for known in both_maps():
-        meter, = yaml.safe_load(known.printed("evcc"))["meters"]
+        file = yaml.safe_load(known.printed("evcc"))
+        meter, = file["meters"]
+        assert file["site"]["meters"]["battery"] == [meter["name"]], file["site"]
         assert meter["type"] == "custom"
         for key, name, scale in (("power", "power_w", -1), ("soc", "soc_percent", None)):
             value = meter[key]

@@ -451,6 +451,29 @@ def nodered_follows_the_map():
             assert seen == listed(known), seen ^ listed(known)
 
 
+# ---- pymodbus ----
+
+def example_of_pymodbus_reads_values():
+    """The Python of docs/clients.md by Debian's pymodbus, from a pack that answers and from one that does not."""
+    with open("docs/clients.md", encoding="utf-8") as file:
+        program = re.search(r"^```python\n(.*?)^```$", file.read(), re.M | re.S)[1]
+    server, url = simulate("daly", "profile=fixed,voltage_v=53.2,current_a=-10,soc_percent=63")
+    text = f"[line a]\nport = {url}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\nstale_after = 2s\n"
+    with server, Gateway(text) as gateway:
+        gateway.wait_published("a")
+
+        def run():
+            return subprocess.run(["/usr/bin/python3", "-c", program.replace("port=502", f"port={gateway.port}")], check=True,
+                                  stdout=subprocess.PIPE, timeout=PATIENCE).stdout.decode()
+
+        said = dict(line.split() for line in run().splitlines())
+        assert (said["voltage_v"], said["current_a"], said["soc_percent"]) == ("53.2", "-10.0", "63.0"), said
+        server.stop()
+        deadline = time.monotonic() + PATIENCE
+        while not run().startswith("no fresh values: "):
+            assert time.monotonic() < deadline
+
+
 # ---- evcc ----
 
 def evcc_follows_the_map():
@@ -766,6 +789,6 @@ assert os.path.exists("conf"), "to be run from the top of the repository"
 main([files_are_what_the_program_prints, templates_print_the_formats, a_template_is_a_file_of_the_user, files_have_all_packs_of_a_configuration,
       the_running_gateway_knows_how_many_cells, help_names_all_formats, map_tells_what_can_be_written, home_assistant_follows_the_map,
       smaller_sizes_are_parts_of_the_whole, telegraf_follows_the_map, telegraf_drops_what_is_unknown,
-      nodered_follows_the_map, evcc_follows_the_map, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
+      nodered_follows_the_map, evcc_follows_the_map, example_of_pymodbus_reads_values, tasmota_follows_the_map, tasmota_fits_without_a_file_system,
       tasmota_reads_a_pack, tasmota_sees_that_a_pack_is_silent, display_finds_its_names, display_shows_a_silent_pack, mbpoll_follows_the_map,
       mbpoll_commands_read_the_self_check])

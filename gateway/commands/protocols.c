@@ -4,16 +4,17 @@
 
 #include "bms/count.h"
 #include "bms/modbus/modbus_user.h"
+#include "packs/json.h"
 
 #include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char usage[] =
-    "usage: packgate protocols [--format FORMAT]\n\n"
-    "Prints the protocols with the makes and boards that speak them.\n"
-    "  -f, --format FORMAT  text (the default); md: docs/packs.md; makes: the table of README\n"
-    "Exit status: 0, 2 for a wrong call.\n";
+static const char usage[] = "usage: packgate protocols [--format FORMAT]\n\n"
+                            "Prints the protocols with the makes and boards that speak them.\n"
+                            "  -f, --format FORMAT  text (the default); json: for programs; md: "
+                            "docs/packs.md; makes: the table of README\n"
+                            "Exit status: 0, 2 for a wrong call.\n";
 
 /* The driver of a file of rows is in no list that a search could try. */
 static const struct bms_driver *driver_at(size_t index)
@@ -120,6 +121,49 @@ static void print_text(FILE *out)
     }
 }
 
+static json_t *settings_of(const struct bms_driver *driver)
+{
+    json_t *settings = json_array();
+    for (unsigned i = 0; i < driver->setting_count; i++) {
+        const struct bms_setting *setting = &driver->settings[i];
+        char name[VALUE_NAME_SIZE];
+        json_array_append_new(settings, json_pack("{s:s, s:o, s:o, s:o}", "name",
+                                                  pack_value_name(setting->id, name), "min",
+                                                  json_number(setting->min, 3), "max",
+                                                  json_number(setting->max, 3), "step",
+                                                  json_number(setting->step, 3)));
+    }
+    return settings;
+}
+
+static json_t *json_of_driver(const struct bms_driver *driver)
+{
+    json_t *variants = json_array();
+    for (unsigned v = 0; driver->variants && driver->variants[v]; v++)
+        json_array_append_new(variants, json_string(driver->variants[v]));
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:o, s:b, s:b, s:b, s:b, s:b, s:o}", "name", driver->name,
+                  "makes", driver->guide.makes, "port", driver->guide.port, "variants", variants,
+                  "switches", driver->control != NULL, "wants_password", driver->wants_password,
+                  "listens", can_listen(driver), "wants_map", driver == &modbus_user_driver,
+                  "advertises", driver->advertises, "settings", settings_of(driver));
+    if (!driver->advertises)
+        json_object_set_new(object, "baud", json_integer(driver->line.baud));
+    if (!is_alone(driver))
+        json_object_set_new(object, "address",
+                            json_pack("{s:i, s:i, s:i}", "min", driver->address_min, "max",
+                                      driver->address_max, "default", driver->address_default));
+    return object;
+}
+
+static void print_json(FILE *out)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; driver_at(i); i++)
+        json_array_append_new(list, json_of_driver(driver_at(i)));
+    json_print(out, list, true);
+}
+
 int command_protocols(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -127,7 +171,8 @@ int command_protocols(int argc, char **argv)
     static const struct {
         const char *name;
         void (*print)(FILE *out);
-    } formats[] = {{"text", print_text}, {"md", print_page}, {"makes", print_makes}};
+    } formats[] = {
+        {"text", print_text}, {"json", print_json}, {"md", print_page}, {"makes", print_makes}};
     void (*print)(FILE * out) = print_text;
     for (int option; (option = getopt_long(argc, argv, "f:h", options, NULL)) != -1;) {
         if (option != 'f') {

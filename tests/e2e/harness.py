@@ -124,6 +124,11 @@ def simulate_pty(protocol, link, options="", *more):
     return program
 
 
+def protocols():
+    """What the program says of its drivers, in the order of a search; a test of all of them needs no list of its own."""
+    return json.loads(subprocess.run([PACKGATE, "protocols", "--format", "json"], stdout=subprocess.PIPE, check=True).stdout)
+
+
 class Gateway(Program):
     """`packgate run` with a configuration; port 0 is asked for and found out."""
 

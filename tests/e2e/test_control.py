@@ -10,12 +10,13 @@ import signal
 import subprocess
 import tempfile
 
-from harness import Gateway, PACKGATE, Way, await_value, main, read_value, simulate
+from harness import Gateway, PACKGATE, Way, await_value, main, protocols, read_value, simulate
 
-# driver, variant: where the sheet gives the requests.
-DRIVERS = [("daly", ""), ("daly-d2", ""), ("daly-p81", ""), ("jk-4e57", ""), ("jk02", ""), ("jk-pb", "trigger"),
-           ("jk-pb", "registers"), ("jbd", ""), ("jbd-up", ""), ("seplos-v3", ""), ("ant", ""), ("ant-old", ""), ("topbms", "pace")]
-READ_ONLY = ["daly-sinowealth", "jbd-addressed", "daren", "jk-balancer", "pace-modbus", "eg4-ll", "felicity", "renogy", "pylon-console", "vedirect", "victron-ble"]
+# By the drivers' own words; where not the first variant is the one that switches, or more than one, it says so here.
+PROTOCOLS = [row for row in protocols() if not row["wants_map"]]
+SWITCHING = {"jk-pb": ["trigger", "registers"], "topbms": ["pace"]}
+DRIVERS = [(row["name"], variant) for row in PROTOCOLS if row["switches"] for variant in SWITCHING.get(row["name"], [""])]
+READ_ONLY = [row["name"] for row in PROTOCOLS if not row["switches"]]
 CHARGE_COIL, DISCHARGE_COIL = 0, 1
 DISCHARGE_REGISTER, CHARGE_REGISTER = 290 + 17, 290 + 18
 

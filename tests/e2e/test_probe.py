@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, main, protocols
 
 AT_A_TIME = 12  # of the short ones, beside all of the long ones
 
@@ -235,6 +235,9 @@ CASES = [
     ("vedirect", None, None, ""),
     ("vedirect-hex", None, None, ""),
 ]
+# A protocol that no row has anything special to say of.
+CASES += [(row["name"], row.get("address", {}).get("default"), None, "") for row in protocols()
+          if not row["wants_map"] and not row["advertises"] and row["name"] not in {case[0] for case in CASES}]
 PTY_CASES = [("jbd", None, None, ""), ("jk-pb", 3, None, "")]
 
 

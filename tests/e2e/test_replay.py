@@ -16,7 +16,7 @@ import subprocess
 import time
 import tty
 
-from harness import (Exchange, Gateway, MAP, PACKGATE, Replayer, decode, find, main, read)
+from harness import (Exchange, Gateway, MAP, PACKGATE, Replayer, decode, find, main, protocols, read)
 
 CAPTURES = sorted(glob.glob("tests/captures/*/*.exch"))
 ALARMS = None
@@ -97,6 +97,9 @@ def says_why_nothing_decodes():
         assert result.stdout == b"" and len(result.stderr) > 10, (text, result)
 
 
+PROTOCOLS = {row["name"]: row for row in protocols()}
+
+
 def protocol_of(exchange):
     """The driver of a file's device; a shunt that was only asked, by HEX, is polled rather than listened to."""
     if exchange.protocol == "vedirect" and all(request for request, _ in exchange.pairs):
@@ -121,15 +124,14 @@ def options_of(exchange):
         return f"address = {first[0] - 0x80}"
     if exchange.protocol == "jk-pb":
         return f"address = {first[0]}\nvariant = {'registers' if first[1] == 3 else 'trigger'}"
-    if exchange.protocol in ("jbd-up", "seplos-v3", "pace-modbus", "eg4-ll", "felicity", "renogy"):
-        return f"address = {first[0]}"
     if exchange.protocol == "jk-balancer":
         return f"address = {first[2]}"
     if exchange.protocol == "pylon-console":
         return f"address = {int(first.split()[1])}"
     if exchange.protocol == "jbd-addressed":
         return f"address = {first[1]}"
-    return ""
+    # Modbus and what is like it: the address is what a request begins with.
+    return f"address = {first[0]}" if "address" in PROTOCOLS[exchange.protocol] else ""
 
 
 def value_of(registers, name):

@@ -14,19 +14,27 @@ import time
 
 from pymodbus.exceptions import ConnectionException, ModbusIOException
 
-from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, read_value, simulate
+from harness import PACKGATE, PATIENCE, Gateway, Way, await_value, main, protocols, read_value, simulate
+
+# What can be set, by its value: the first register, and what to set in turn where the step allows it.
+REGISTERS = {"soc_percent": (290 + 216, (80.5, 12.0)), "rated_ah": (290 + 224, (280.5, 100.0)), "set_balancer": (290 + 652, (0, 1))}
+SOC, CAPACITY, BALANCER = ((name, register) for name, (register, _) in REGISTERS.items())
+VARIANTS = {"jk-pb": ["trigger", "registers"]}
+PROTOCOLS = [row for row in protocols() if not row["wants_map"]]
+
+
+def in_turn(setting):
+    """What fits the step of this protocol."""
+    return tuple(math.floor(value / setting["step"] + 1e-6) * setting["step"] if setting["step"] >= 1 else value
+                 for value in REGISTERS[setting["name"]][1])
+
 
 # driver, variant, and what can be set: value, its first register, what to set in turn.
-SOC, CAPACITY, BALANCER = ("soc_percent", 290 + 216), ("rated_ah", 290 + 224), ("set_balancer", 290 + 652)
-DRIVERS = [("daly", "", {SOC: (80.5, 12.0)}),
-           ("daly-d2", "", {SOC: (80.5, 12.0), CAPACITY: (280.5, 100.0), BALANCER: (0, 1)}),
-           ("daly-p81", "", {SOC: (80.5, 12.0)}),
-           ("jbd", "", {SOC: (80, 12), CAPACITY: (280.5, 100.0)}),
-           ("jk-pb", "trigger", {BALANCER: (0, 1)}),
-           ("jk-pb", "registers", {BALANCER: (0, 1)}),
-           ("jk02", "", {BALANCER: (0, 1)})]
+DRIVERS = [(row["name"], variant, {(setting["name"], REGISTERS[setting["name"]][0]): in_turn(setting) for setting in row["settings"]})
+           for row in PROTOCOLS if row["settings"] and row["name"] != "jk-4e57"  # which has a case of its own
+           for variant in VARIANTS.get(row["name"], [""])]
 NOT_THERE, OUT_OF_RANGE, NO_ANSWER, NOT_ALLOWED = 2, 3, 0x0B, 1
-OTHERS = ["topbms", "jbd-addressed", "jbd-up", "seplos-v3", "renogy", "pace-modbus", "eg4-ll", "ant", "vedirect", "pylon-console"]
+OTHERS = [row["name"] for row in PROTOCOLS if not row["settings"]]
 
 
 def pack(url, driver, variant="", writable="settings", more=""):

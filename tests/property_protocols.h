@@ -19,6 +19,7 @@ enum { W = ALARM_WARNING, P = ALARM_PROTECTION, WP = W | P };
 struct protocol {
     const char *driver;
     const char *variant; /* NULL: it has none */
+    bool undetected;     /* `auto` does not look for this variant */
     int address;         /* for which this row holds; 0: all */
     unsigned cells_min, cells_max;
     unsigned temps_min, temps_max;
@@ -148,6 +149,11 @@ static const struct carried seplos_values[] = {
     {VOLTAGE_V, 0.01}, {CURRENT_A, 0.01}, {SOC_PERCENT, 0.1}, {SOH_PERCENT, 0.1}, {REMAINING_AH, 0.01},
     {FULL_AH, 0.01}, {RATED_AH, 0.01}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1}, {TEMP_C, 0.1},
     {MOS_TEMP_C, 0.1}, {CHARGE_MOS, 1}, {DISCHARGE_MOS, 1}, {BALANCE_MASK, 1}, {0, 0},
+};
+/* Section 8.7. */
+static const struct carried creabest_values[] = {
+    {VOLTAGE_V, 0.1}, {CURRENT_A, 0.1}, {SOC_PERCENT, 1}, {CYCLES, 1}, {CELL_COUNT, 1}, {CELL_MV, 1}, {TEMP_COUNT, 1},
+    {TEMP_C, 0.1}, {0, 0},
 };
 static const struct carried pylontech_values[] = {
     {VOLTAGE_V, 0.001}, {CURRENT_A, 0.1}, {SOC_PERCENT, 0.2}, {REMAINING_AH, 0.001}, {FULL_AH, 0.001}, {CYCLES, 1},
@@ -506,6 +512,7 @@ static const struct protocol protocols[] = {
      TEXTS("PYLON-SERIAL-016", "US2000C", "2.7"), .alarms = PYLONTECH_ALARMS},
     {.driver = "topbms", .variant = "eg4", CELLS(1, 48), TEMPS(6, 16), .mask_bits = 32, .mos_sensor_last = true,
      .values = eg4_values, .alarms = EG4_ALARMS},
+    {.driver = "topbms", .variant = "creabest", .undetected = true, CELLS(1, 48), TEMPS(0, 16), .values = creabest_values},
     {.driver = "daren", CELLS(1, 32), TEMPS(0, 16), .mask_bits = 32, .values = daren_values,
      TEXTS("NIE-JC4810025C303276", "16S100JC25", "STD08"), .alarms = DAREN_ALARMS},
     {.driver = "seplos-v3", CELLS(9, 16), TEMPS(4, 4), .mask_bits = 16, .values = seplos_v3_values,

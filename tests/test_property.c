@@ -88,7 +88,8 @@ static void open_bench(struct bench *bench, const struct protocol *protocol, uin
                                          .poll_s = 1,
                                          .stale_after_s = 10};
     /* Who configures no variant gets the same. */
-    bool detects = driver->variants && strcmp(driver->variants[0], "auto") == 0;
+    bool detects =
+        driver->variants && strcmp(driver->variants[0], "auto") == 0 && !protocol->undetected;
     if (detects && prng_range(seed, 0, 1) == 0)
         bench->config.options.variant = 0;
 }

@@ -106,6 +106,47 @@ static void test_without_command(void **state)
     }
 }
 
+/* Creabest VB: no group byte, temperatures with a sign, tenths of volts; 44H is not asked. In `auto` such replies
+ * are believed only where they were asked for. */
+static void test_creabest(void **state)
+{
+    (void) state;
+    static const char asked[] = "~11014642E00201FD35";
+    static const char info[] = "04 0D00 0CFE 0CFE 0CFE 02 FFC2 0000 FFF6 0085 0060 07 0003 0086 "
+                               "0000 0000 0000 0000 0000";
+    struct bms bms = new_bms(CREABEST, 1, -1), automatic = new_bms(AUTO, 1, -1);
+    struct bms_request request;
+    struct pack pack;
+    assert_true(topbms_driver.build(&bms, ANALOG, &request));
+    assert_request(&request, asked);
+    pack_clear(&pack);
+    assert_int_equal(decode_text(&bms, asked, framed(0x22, 1, 0x46, 0, info), &pack), BMS_DONE);
+    assert_false(topbms_driver.build(&bms, STATUS, &request));
+    assert_false(topbms_driver.build(&bms, IDENTITY, &request));
+    assert_true(fabs(pack.value[TEMP_C] + 6.2) < 1e-9);
+    assert_true(pack.value[TEMP_C + 1] == 0);
+    assert_true(fabs(pack.value[CURRENT_A] + 1) < 1e-9);
+    assert_true(fabs(pack.value[VOLTAGE_V] - 13.3) < 1e-9);
+    assert_true(pack.value[SOC_PERCENT] == 96 && pack.value[CYCLES] == 3);
+    assert_true(isnan(pack.value[CHARGE_MOS]) && pack.alarms_known == 0);
+    /* A voltage that is not that of the cells, a count byte of another variant, one byte too few. */
+    static const char *const wrong[] = {
+        "04 0D00 0CFE 0CFE 0CFE 02 003E 0049 0000 0090 0060 07 0003 0086 0000 0000 0000 0000 0000",
+        "04 0D00 0CFE 0CFE 0CFE 02 003E 0049 0000 0085 0060 08 0003 0086 0000 0000 0000 0000 0000",
+        "04 0D00 0CFE 0CFE 0CFE 02 003E 0049 0000 0085 0060 07 0003 0086 0000 0000 0000 0000 00",
+        "04 0D00 0CFE 0CFE 0CFE 02 0B9E 0049 0000 0085 0060 07 0003 0086 0000 0000 0000 0000 0000",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        pack_clear(&pack);
+        assert_int_not_equal(decode_text(&bms, asked, framed(0x22, 1, 0x46, 0, wrong[i]), &pack),
+                             BMS_DONE);
+        assert_true(isnan(pack.value[VOLTAGE_V]));
+    }
+    assert_int_not_equal(
+        decode_text(&automatic, "~21014642E00201FD34", framed(0x22, 1, 0x46, 0, info), &pack),
+        BMS_DONE);
+}
+
 /* A pack behind a master: ADR is the master's, COMMAND the pack's. What carries no COMMAND would
  * reach the master instead and is not asked. */
 static void test_behind_a_master(void **state)
@@ -652,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_requests_of_topbms),
         cmocka_unit_test(test_requests_of_siblings),
         cmocka_unit_test(test_without_command),
+        cmocka_unit_test(test_creabest),
         cmocka_unit_test(test_behind_a_master),
         cmocka_unit_test(test_mos_requests),
         cmocka_unit_test(test_mos_replies),

@@ -16,7 +16,18 @@
 
 extern const struct bms_driver topbms_driver;
 
-enum variant { AUTO, TOPBMS, TOPBAND, PACE, SEPLOS, PYLONTECH, EG4, VARIANTS };
+/* Those that `auto` finds, then the one that it does not look for. */
+enum variant {
+    AUTO,
+    TOPBMS,
+    TOPBAND,
+    PACE,
+    SEPLOS,
+    PYLONTECH,
+    EG4,
+    VARIANTS,
+    CREABEST = VARIANTS
+};
 enum step { ANALOG, STATUS, IDENTITY, SERIAL_NUMBER, LIMITS };
 
 static inline struct bms new_bms(enum variant variant, int address, int adr)

@@ -61,6 +61,7 @@ static const struct dialect {
     {ID_TOPBAND,   0x21, 0x46, false, false},
     {ID_PYLONTECH, 0x20, 0x46, false, false},
     {ID_SEPLOS,    0x20, 0x46, false, true},
+    {ID_CREABEST,  0x11, 0x46, false, false},
 };
 // clang-format on
 #define DIALECTS COUNT(dialects)
@@ -226,7 +227,8 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
         return false;
     const struct topbms_variant *variant = &topbms_variants[id];
     if (step == STEP_STATUS)
-        return ask(bms, TOPBMS_STATUS, variant->names_pack && !dialects[memory->dialect].bare,
+        return variant->tails[0].size > 0 &&
+               ask(bms, TOPBMS_STATUS, variant->names_pack && !dialects[memory->dialect].bare,
                    request);
     if (step == STEP_IDENTITY)
         return ask_identity(bms, variant->identity, request);
@@ -457,8 +459,10 @@ static void take_sensors(struct pack *pack, const struct topbms_layout *layout, 
     for (unsigned i = 0; i < layout->sensor_count; i++) {
         uint16_t raw = be16(layout->sensors + 2 * i);
         double celsius = (raw - (double) variant->sensor_zero) * variant->sensor_unit;
+        if (variant->sensor_signed)
+            celsius = (int16_t) raw * variant->sensor_unit;
         pack_unset(pack, (enum pack_value)(TEMP_C + i));
-        if (raw == 0)
+        if (raw == 0 && !variant->sensor_signed)
             continue;
         pack_set_temp(pack, i + 1, celsius);
         if (i + 1 == mos)
@@ -668,6 +672,7 @@ static const struct bms_guess guesses[] = {
     {.address = 0, .polls = 4},
     {.address = 2, .polls = 4},
     {.address = 2, .variant = ID_PYLONTECH, .baud = 115200},
+    {.address = 1, .variant = ID_CREABEST},
 };
 
 /* EG4 and packs behind TCP serial servers take up to 2 s to answer, EG4 and Topband want 0.2 s of
@@ -675,16 +680,18 @@ static const struct bms_guess guesses[] = {
 const struct bms_driver topbms_driver = {
     .name = "topbms",
     .title = "TopBMS, Topband, PACE, Seplos V2, Pylontech LV, EG4 (YD/T 1363, ASCII)",
-    .guide = {.makes = "Topband (EET), PACE, Seplos V2, Pylontech US series and other low "
-                       "voltage, EG4 LifePower4, Enjie EMU1101 (`seplos`), TopBMS",
-              .port = "RS485, RS232",
-              .wires = "RS485 or RS232. PACE RS232 (RJ11, tab down): 2 GND, 3 TX, 4 RX; PACE "
-                       "RS485: RJ45 7/8. Port for the host, not the link port between packs",
-              .setting = "DIP switch: address. Some Seplos ports: `baud = 19200`. Pylontech: `baud "
-                         "= 115200` unless DIP 1 is on",
-              .address = "1 if not given (PACE, Seplos: often 0; Pylontech: from 2). `auto`, "
-                         "`topbms`, `topband`, `pace`, `seplos`, `pylontech`, `eg4`",
-              .switching = "`pace`"},
+    .guide =
+        {.makes =
+             "Topband (EET), PACE, Seplos V2, Pylontech US series and other low "
+             "voltage, EG4 LifePower4, Enjie EMU1101 (`seplos`), Creabest VB (`creabest`), TopBMS",
+         .port = "RS485, RS232",
+         .wires = "RS485 or RS232. PACE RS232 (RJ11, tab down): 2 GND, 3 TX, 4 RX; PACE "
+                  "RS485: RJ45 7/8. Port for the host, not the link port between packs",
+         .setting = "DIP switch: address. Some Seplos ports: `baud = 19200`. Pylontech: `baud "
+                    "= 115200` unless DIP 1 is on",
+         .address = "1 if not given (PACE, Seplos: often 0; Pylontech: from 2). `auto`, "
+                    "`topbms`, `topband`, `pace`, `seplos`, `pylontech`, `eg4`, `creabest`",
+         .switching = "`pace`"},
     .variants = topbms_names,
     .address_min = 0,
     .address_max = 254,

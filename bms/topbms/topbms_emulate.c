@@ -76,6 +76,8 @@ static void put_group(struct answer *answer)
 {
     if (!answer->variant->flag_absent)
         put(answer, answer->id == ID_PYLONTECH ? 0x11 : 0, 1);
+    if (answer->variant->no_group)
+        return;
     bool all = answer->asked_size == 1 && answer->asked[0] == TOPBMS_ALL_PACKS;
     bool renamed = answer->id == ID_SEPLOS && answer->number == 0;
     put(answer, all || renamed ? 1 : answer->number, 1);
@@ -126,6 +128,11 @@ static void put_sensors(struct answer *answer)
         if (i + 1 == mos_sensor(answer, count))
             celsius = value_or(answer->pack, MOS_TEMP_C, celsius);
         double raw = round(celsius / variant->sensor_unit) + variant->sensor_zero;
+        if (variant->sensor_signed) {
+            put_number(answer, fmax(celsius, -0.1 * variant->sensor_min), variant->sensor_unit, 2,
+                       true);
+            continue;
+        }
         put_number(answer,
                    isnan(raw) ? 0 : fmin(fmax(raw, variant->sensor_min), variant->sensor_max), 1, 2,
                    false);
@@ -432,7 +439,7 @@ static const struct service {
 } services[] = {
     /* command             variants                              INFO             answer */
     {TOPBMS_ANALOG,        EACH,                                 INFO_AS_VARIANT, answer_analog},
-    {TOPBMS_STATUS,        EACH,                                 INFO_AS_VARIANT, answer_status},
+    {TOPBMS_STATUS,        EACH & ~ONLY(ID_CREABEST),            INFO_AS_VARIANT, answer_status},
     {TOPBMS_PRODUCT,       ONLY(ID_TOPBMS),                      INFO_NUMBER,     answer_product},
     {TOPBMS_BOARD,         ONLY(ID_PACE),                        INFO_NONE,       answer_board},
     {TOPBMS_SERIALS,       ONLY(ID_PACE),                        INFO_NONE,       answer_serials},

@@ -39,13 +39,18 @@ static bool read_head(const struct topbms_variant *variant, enum topbms_kind kin
 
 /* ---- 42H ---- */
 
+static bool is_legal_sensor(const struct topbms_variant *variant, uint16_t raw)
+{
+    if (variant->sensor_signed)
+        return (int16_t) raw >= -variant->sensor_min && (int16_t) raw <= variant->sensor_max;
+    return raw == 0 || (raw >= variant->sensor_min && raw <= variant->sensor_max);
+}
+
 static bool sensors_legal(const struct topbms_layout *layout)
 {
-    for (unsigned i = 0; i < layout->sensor_count; i++) {
-        uint16_t raw = be16(layout->sensors + 2 * i);
-        if (raw != 0 && (raw < layout->variant->sensor_min || raw > layout->variant->sensor_max))
+    for (unsigned i = 0; i < layout->sensor_count; i++)
+        if (!is_legal_sensor(layout->variant, be16(layout->sensors + 2 * i)))
             return false;
-    }
     return true;
 }
 
@@ -54,6 +59,10 @@ static bool prove_voltage(struct topbms_layout *layout)
 {
     static const double units[] = {0.01, 0.001};
     unsigned raw = be16(layout->rest + 2);
+    if (layout->variant->voltage_in_100_mv) {
+        layout->voltage_v = raw * 0.1;
+        return topbms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v);
+    }
     for (unsigned i = 0; i < 2; i++) {
         layout->voltage_v = raw * units[layout->variant->voltage_in_mv ? 1 - i : i];
         if (topbms_cells_fit(layout->cells, layout->cell_count, layout->voltage_v))
@@ -201,11 +210,12 @@ static enum fit fit_one(const struct topbms_variant *variant, enum topbms_kind k
 static enum fit fit_info(const struct topbms_reply *reply, const struct topbms_variant *variant,
                          enum topbms_kind kind, size_t flag, struct topbms_layout *layout)
 {
-    if (reply->size < flag + 2)
+    const size_t head = flag + (variant->no_group ? 0 : 1);
+    if (reply->size < head + 1)
         return MISFIT;
-    uint8_t group = reply->info[flag];
-    const uint8_t *d = reply->info + flag + 1;
-    size_t size = reply->size - flag - 1;
+    uint8_t group = variant->no_group ? reply->number : reply->info[flag];
+    const uint8_t *d = reply->info + head;
+    size_t size = reply->size - head;
     layout->flag = flag ? reply->info[0] : 0;
     if (!reply->names_pack || reply->number != TOPBMS_ALL_PACKS)
         return group_fits(reply, group) ? fit_one(variant, kind, d, size, group, layout) : MISFIT;

@@ -55,7 +55,8 @@ static void list_variants(const struct bms *bms, struct topbms_reply *reply)
     for (unsigned id = ID_AUTO + 1; id < TOPBMS_IDS; id++) {
         const struct topbms_variant *variant = &topbms_variants[id];
         bool asked = !reply->unasked && reply->asked.version == variant->version;
-        if (asked || version == variant->version || version == variant->reply_version)
+        bool answered = version == variant->version || version == variant->reply_version;
+        if (asked || (answered && !variant->no_group))
             reply->variants |= 1u << id;
     }
     reply->status_variants = reply->variants ? (1u << TOPBMS_IDS) - 2 : 0;

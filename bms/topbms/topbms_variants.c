@@ -13,7 +13,8 @@
 #define PROT ALARM_PROTECTION
 
 const char *const topbms_names[] = {"auto",   "topbms",    "topband", "pace",
-                                    "seplos", "pylontech", "eg4",     NULL};
+                                    "seplos", "pylontech", "eg4",     "creabest",
+                                    NULL};
 
 // clang-format off
 
@@ -92,6 +93,15 @@ static const struct topbms_field eg4_fields[] = {
     {FIELD_COUNT,          1, 0, 1},
     {SOC_PERCENT,          2, 0, 1},
     {SOH_PERCENT,          2, 0, 1},
+};
+
+/* Section 8.7. */
+static const struct topbms_field creabest_fields[] = {
+    {CURRENT_A,            2, 0, 0.1},
+    {VOLTAGE_V,            2, 0, 0.1},
+    {SOC_PERCENT,          2, 0, 1},
+    {FIELD_COUNT,          1, 0, 1},
+    {CYCLES,               2, 0, 1},
 };
 
 /* ---- status bytes of 44H ---- */
@@ -358,6 +368,14 @@ const struct topbms_variant topbms_variants[TOPBMS_IDS] = {
         .tails = {{16, 3, 13}}, .tail_count_at = 2, .tail_count = 9, ALARMS(eg4_alarms),
         .charge_mos = BIT(6, 1), .discharge_mos = BIT(6, 0),
         .balance_at = 8, .balance_size = 4, .balance_big_endian = true,
+    },
+    [ID_CREABEST] = {
+        .version = 0x11, .reply_version = 0x22, .names_pack = true, .master = 1,
+        .flag_absent = true, .no_group = true,
+        .sensor_max = 2000, .sensor_min = 1000, .sensor_unit = 0.1, .sensor_signed = true,
+        .voltage_in_100_mv = true,
+        .count_at = 6, .lengths = {{7, 21}}, FIELDS(creabest_fields),
+        .tail_count_at = NOWHERE, .balance_at = NOWHERE,
     },
 };
 // clang-format on

@@ -49,6 +49,7 @@ enum topbms_id {
     ID_SEPLOS,
     ID_PYLONTECH,
     ID_EG4,
+    ID_CREABEST,
     TOPBMS_IDS
 };
 extern const char *const topbms_names[];
@@ -98,24 +99,27 @@ struct topbms_variant {
     bool names_pack;  /* 42H and 44H are asked with COMMAND, the pack's number */
     bool flag_absent; /* INFOFLAG may be absent */
     bool flag_stands; /* INFOFLAG may stand first */
+    bool no_group;    /* neither does the group byte, and `auto` does not look for it */
     uint8_t master;   /* highest low digit of ADR of a pack that answers for all */
 
     /* Sensors of 42H: wire values, where 0 is a missing sensor. */
     uint16_t sensor_min, sensor_max, sensor_zero;
+    bool sensor_signed; /* from -sensor_min to sensor_max, 0 is a value */
     double sensor_unit;
     uint8_t uncounted_sensors; /* stand behind those that N counts */
     uint8_t mos_sensor;        /* number of the MOS sensor; 0: not known */
 
     /* 42H behind the sensors. The counts of `lengths` are the legal ones; the first is emulated. */
-    bool may_end_early;     /* fields at the end may be missing */
-    bool voltage_in_mv;     /* else in 10 mV */
+    bool may_end_early; /* fields at the end may be missing */
+    bool voltage_in_mv; /* else in 10 mV */
+    bool voltage_in_100_mv;
     bool soc_by_capacities; /* none on the wire, or not in all firmwares */
     uint8_t count_at;
     struct topbms_length lengths[TOPBMS_LENGTHS];
     const struct topbms_field *fields;
     uint8_t field_count;
 
-    /* 44H behind the sensors. The first tail is emulated, with a count in its place. */
+    /* 44H behind the sensors; without any tail it is not asked. The first tail is emulated, with a count in its place. */
     struct topbms_tail tails[TOPBMS_TAILS];
     uint8_t tail_count_at, tail_count;
 

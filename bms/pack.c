@@ -267,6 +267,11 @@ const struct pack_value_info *pack_value_info(enum pack_value id)
     return &value_info[id >= CELL_MV ? CELL_MV : id];
 }
 
+const char *pack_alarm_level_name(enum alarm_level level)
+{
+    return level == ALARM_PROTECTION ? "protection" : "warning";
+}
+
 const char *pack_alarm_name(enum pack_alarm alarm)
 {
     return alarm_names[alarm];

@@ -204,6 +204,9 @@ const struct pack_value_info *pack_value_info(enum pack_value id);
 
 /** "alarm" names without their prefix: "cell_over_voltage". */
 const char *pack_alarm_name(enum pack_alarm alarm);
+
+/** "warning" or "protection". */
+const char *pack_alarm_level_name(enum alarm_level level);
 const char *pack_text_name(enum pack_text id);
 
 /** Writes the full name of a value ("cell_mv.3", "soc_percent") and returns `out`. */

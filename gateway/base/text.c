@@ -93,3 +93,20 @@ void text_quote(struct text *text, const char *string)
     }
     text_add(text, "\"");
 }
+
+void text_key(struct text *text, const char *name)
+{
+    const char last = text->size > 0 ? text->bytes[text->size - 1] : '{';
+    if (last != '{' && last != '[')
+        text_add(text, ",");
+    text_quote(text, name);
+    text_add(text, ":");
+}
+
+void text_member(struct text *text, const char *name, const char *value)
+{
+    if (!value || !*value)
+        return;
+    text_key(text, name);
+    text_quote(text, value);
+}

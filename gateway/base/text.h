@@ -33,4 +33,10 @@ void text_fixed(struct text *text, double number, int decimals);
 /** Appends a JSON string with its quotation marks. */
 void text_quote(struct text *text, const char *string);
 
+/** Appends the name of a member of a JSON object, behind a comma unless it is the first of its object or list. */
+void text_key(struct text *text, const char *name);
+
+/** Appends a member that is a string; none where `value` is NULL or empty. */
+void text_member(struct text *text, const char *name, const char *value);
+
 #endif

@@ -9,7 +9,7 @@
 #include "simulator/simulator.h"
 #include "base/address.h"
 #include "base/bluetooth.h"
-#include "base/regular.h"
+#include "base/secret.h"
 
 #include <math.h>
 #include <string.h>
@@ -207,15 +207,11 @@ static void check_automatic(struct config_draft *pack, struct mistakes *mistakes
 /* What is wrong with the file, in words; NULL: `out` has its first line. */
 static const char *read_password(const char *path, char out[BMS_PASSWORD + 1])
 {
-    char line[64] = "";
+    char line[64];
     const char *why;
-    FILE *file = regular_open(path, &why);
-    if (!file)
+    if (!secret_read(path, 0, line, sizeof line, &why) && why)
         return why;
-    const bool good = fgets(line, sizeof line, file) != NULL;
-    fclose(file);
-    line[strcspn(line, "\r\n")] = '\0';
-    if (!good || strlen(line) != BMS_PASSWORD)
+    if (strlen(line) != BMS_PASSWORD)
         return "its first line has not 8 characters";
     memcpy(out, line, BMS_PASSWORD + 1);
     return NULL;

@@ -3,6 +3,7 @@
 #include "outlets.h"
 
 #include "draft.h"
+#include "outlet_rows.h"
 #include "types.h"
 
 #include "bms/count.h"
@@ -313,9 +314,7 @@ static const struct config_key notify_keys[] = {
      .help = "A file with the secrets, one a line: of pushover the token and the user key, of pushsafer the key, of mail "
              "the password, of ntfy and a webhook the token, or with user the password. It should be readable by "
              "packgate only."},
-    {.name = "user", NOTIFY(user), .type = &type_text,
-     .otherwise = "none",
-     .help = "The name to log in with."},
+    USER_ROW(NOTIFY, ""),
     {.name = "from", NOTIFY(from), .type = &type_mail,
      .otherwise = "none",
      .help = "The address that mail comes from."},
@@ -336,15 +335,9 @@ static const struct config_key notify_keys[] = {
      .preset = "1",
      .help = "Of alarms at protection level; 2 is repeated by the service until somebody confirms it. Others have 0, ends and "
              "reports less."},
-    {.name = "ca_file", NOTIFY(ca_file), .type = &type_path,
-     .preset = "none",
-     .help = "The certificates by which the server is checked, in PEM form; none takes those of the system."},
-    {.name = "verify", NOTIFY(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "yes",
-     .help = "Whether the server's certificate is checked."},
-    {.name = "packs", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs,
-     .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION,
-     .help = "The packs and banks that messages are about."},
+    CA_FILE_ROW(NOTIFY, "server"),
+    VERIFY_ROW(NOTIFY, "server"),
+    PACKS_ROW("messages are about"),
     {.name = "events", NOTIFY(events), .type = &type_events,
      .preset = "alarm, stale, back",
      .help = "What is told: an alarm began, rose to protection or ended; values became too old, and came back; the state of "

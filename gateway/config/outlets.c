@@ -3,6 +3,7 @@
 #include "outlets.h"
 
 #include "draft.h"
+#include "outlet_rows.h"
 #include "types.h"
 
 #include <ctype.h>
@@ -351,18 +352,31 @@ void outlet_check_packs(const struct config_drafts *drafts, struct config_draft 
     }
 }
 
+static void check_password(const struct config_draft *draft, const char *password_file,
+                           const char *user, struct mistakes *mistakes)
+{
+    if (password_file[0] && !user[0])
+        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
+                     "'password_file' without 'user'; expected both or none");
+}
+
+static void check_certificate(const struct config_draft *draft, const char *cert_key,
+                              const char *cert, const char *key_key, const char *key,
+                              struct mistakes *mistakes)
+{
+    if (!cert[0] != !key[0])
+        mistakes_add(mistakes, config_draft_line(draft, cert[0] ? cert_key : key_key),
+                     "'%s' and '%s' belong together; expected both or none", cert_key, key_key);
+}
+
 static void check_keys(const struct config_draft *draft, struct mistakes *mistakes)
 {
     static const char *const tls_only[] = {"ca_file", "client_cert", "client_key", "verify"};
     const struct mqtt_config *mqtt = mqtt_of(draft);
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
-    if (mqtt->password_file[0] && !mqtt->user[0])
-        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
-                     "'password_file' without 'user'; expected both or none");
-    if (!mqtt->client_cert[0] != !mqtt->client_key[0])
-        mistakes_add(mistakes,
-                     config_draft_line(draft, mqtt->client_cert[0] ? "client_cert" : "client_key"),
-                     "'client_cert' and 'client_key' belong together; expected both or none");
+    check_password(draft, mqtt->password_file, mqtt->user, mistakes);
+    check_certificate(draft, "client_cert", mqtt->client_cert, "client_key", mqtt->client_key,
+                      mistakes);
     for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
         if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
             mistakes_warn(mistakes, config_draft_line(draft, tls_only[i]),
@@ -516,9 +530,7 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
 {
     const struct web_config *web = draft->settings;
     outlet_check_packs(drafts, draft, mistakes);
-    if (!web->tls_cert[0] != !web->tls_key[0])
-        mistakes_add(mistakes, config_draft_line(draft, web->tls_cert[0] ? "tls_cert" : "tls_key"),
-                     "'tls_cert' and 'tls_key' belong together; expected both or none");
+    check_certificate(draft, "tls_cert", web->tls_cert, "tls_key", web->tls_key, mistakes);
     if (web->hosts.any && !is_of_single_addresses(&web->allow))
         mistakes_add(
             mistakes, config_draft_line(draft, "hosts"),
@@ -552,14 +564,9 @@ static void check_influx(const struct config_drafts *drafts, struct config_draft
     if (influx->token_file[0] && influx->user[0])
         mistakes_add(mistakes, config_draft_line(draft, "token_file"),
                      "'token_file' and 'user' are two ways to log in; expected one of them");
-    if (influx->password_file[0] && !influx->user[0])
-        mistakes_add(mistakes, config_draft_line(draft, "password_file"),
-                     "'password_file' without 'user'; expected both or none");
-    if (!influx->client_cert[0] != !influx->client_key[0])
-        mistakes_add(
-            mistakes,
-            config_draft_line(draft, influx->client_cert[0] ? "client_cert" : "client_key"),
-            "'client_cert' and 'client_key' belong together; expected both or none");
+    check_password(draft, influx->password_file, influx->user, mistakes);
+    check_certificate(draft, "client_cert", influx->client_cert, "client_key", influx->client_key,
+                      mistakes);
     if (!is_interval_good(influx->interval_s))
         mistakes_add(mistakes, config_draft_line(draft, "interval"),
                      "'interval' is not one that the history knows; expected a multiple of 10s, "
@@ -621,37 +628,23 @@ static void link_influx(const struct config *config, void *settings,
 
 // clang-format off
 #define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
-#define PACKS(owner) .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, \
-    .max = OUTLET_PACKS_MAX, .preset = "all", .on_change = CHANGE_SECTION
 
 static const struct config_key mqtt_keys[] = {
     {.name = "broker", MQTT(broker), .type = &type_broker,
      .help = "The MQTT broker that values are sent to; with mqtts the connection is encrypted."},
-    {.name = "user", MQTT(user), .type = &type_text,
-     .otherwise = "none",
-     .help = "The name to log in with."},
+    USER_ROW(MQTT, ""),
     {.name = "password_file", MQTT(password_file), .type = &type_path,
      .preset = "none",
      .help = "A file whose first line is the password. It should be readable by packgate only; there is no key for the "
              "password itself, as everybody may read this file."},
-    {.name = "ca_file", MQTT(ca_file), .type = &type_path,
-     .preset = "none",
-     .help = "The certificates by which the broker is checked, in PEM form; none takes those of the system."},
-    {.name = "client_cert", MQTT(client_cert), .type = &type_path,
-     .preset = "none",
-     .help = "A certificate to log in with, in PEM form."},
-    {.name = "client_key", MQTT(client_key), .type = &type_path,
-     .preset = "none",
-     .help = "The key of that certificate."},
-    {.name = "verify", MQTT(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "yes",
-     .help = "Whether the broker's certificate is checked. Without, the connection is encrypted, but nobody knows to whom."},
+    CA_FILE_ROW(MQTT, "broker"),
+    CLIENT_CERT_ROWS(MQTT),
+    VERIFY_ROW(MQTT, "broker"),
     {.name = "topic", MQTT(topic), .type = &type_topic,
      .preset = "packgate",
      .help = "What all topics begin with; %h is the name of this host. A second gateway at the same broker needs "
              "another one."},
-    {.name = "packs", PACKS(mqtt_config),
-     .help = "The packs and banks that are published."},
+    PACKS_ROW("are published"),
     {.name = "interval", MQTT(interval_s), .type = &type_seconds, .min = 1, .max = 3600,
      .preset = "10s",
      .help = "How often the values of a pack are published."},
@@ -712,8 +705,7 @@ static const struct config_key history_keys[] = {
      .preset = "/var/lib/packgate/history.db",
      .help = "The database, in SQLite's form; sqlite3, Grafana and others can read it while it is written. none: no "
              "history."},
-    {.name = "packs", PACKS(history_config),
-     .help = "The packs and banks that are remembered."},
+    PACKS_ROW("are remembered"),
     {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .min = 10, .max = 3600,
      .preset = "10m",
      .help = "How often it is written. What is not written yet is lost in a power cut; each time wears a memory card."},
@@ -750,8 +742,7 @@ static const struct config_key web_keys[] = {
     {.name = "listen", WEB(listen), .type = &type_listen,
      .preset = "0.0.0.0:8080",
      .help = "Where browsers connect. Port 0 takes any free port."},
-    {.name = "packs", PACKS(web_config),
-     .help = "The packs and banks that are shown."},
+    PACKS_ROW("are shown"),
     {.name = "allow", WEB(allow), .type = &type_allow,
      .preset = "127.0.0.0/8, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, ::1/128, fc00::/7, fe80::/10",
      .help = "The networks that browsers may come from; all others are turned away. The default is this host and all "
@@ -829,27 +820,14 @@ static const struct config_key influx_keys[] = {
      .preset = "none",
      .help = "A file whose first line is the token to log in with. It is sent as \"Token …\", unless the line names another "
              "scheme, as \"Bearer …\" does. It should be readable by packgate only."},
-    {.name = "user", INFLUX(user), .type = &type_text,
-     .otherwise = "none",
-     .help = "The name to log in with, where there is no token."},
+    USER_ROW(INFLUX, ", where there is no token"),
     {.name = "password_file", INFLUX(password_file), .type = &type_path,
      .preset = "none",
      .help = "A file whose first line is the password of that user."},
-    {.name = "ca_file", INFLUX(ca_file), .type = &type_path,
-     .preset = "none",
-     .help = "The certificates by which the database is checked, in PEM form; none takes those of the system."},
-    {.name = "client_cert", INFLUX(client_cert), .type = &type_path,
-     .preset = "none",
-     .help = "A certificate to log in with, in PEM form."},
-    {.name = "client_key", INFLUX(client_key), .type = &type_path,
-     .preset = "none",
-     .help = "The key of that certificate."},
-    {.name = "verify", INFLUX(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "yes",
-     .help = "Whether the certificate of the database is checked. Without, the connection is encrypted, but nobody knows to "
-             "whom."},
-    {.name = "packs", PACKS(influx_config),
-     .help = "The packs and banks that are sent."},
+    CA_FILE_ROW(INFLUX, "database"),
+    CLIENT_CERT_ROWS(INFLUX),
+    VERIFY_ROW(INFLUX, "database"),
+    PACKS_ROW("are sent"),
     {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .min = 10, .max = 3600,
      .preset = "10s",
      .help = "How often values are sent, all packs in one request. Each is the mean of the interval."},
@@ -899,8 +877,7 @@ const struct config_section influx_section = {
 };
 
 static const struct config_key print_keys[] = {
-    {.name = "packs", PACKS(print_config),
-     .help = "The packs and banks that are printed."},
+    PACKS_ROW("are printed"),
 };
 
 const struct config_section print_section = {

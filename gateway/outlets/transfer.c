@@ -5,11 +5,9 @@
 
 #include "base/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define CONNECT_S 10L
 #define TIDY_S 1.0
@@ -210,25 +208,4 @@ void transfer_stop(struct transfer *transfer)
     if (transfer->running)
         curl_multi_remove_handle(transfer->transfers->multi, transfer->easy);
     transfer->running = false;
-}
-
-bool transfer_secret(const char *who, const char *path, char *out, size_t size, bool *told)
-{
-    struct stat found;
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    errno = 0;
-    const bool good = fgets(out, (int) size, file) != NULL;
-    const int error = errno ? errno : ENODATA;
-    if (good && !*told && fstat(fileno(file), &found) == 0 && (found.st_mode & S_IROTH)) {
-        log_warn("%s: %s can be read by everybody on this host: chmod 640", who, path);
-        *told = true;
-    }
-    fclose(file);
-    if (good)
-        out[strcspn(out, "\r\n")] = '\0';
-    else
-        errno = error;
-    return good;
 }

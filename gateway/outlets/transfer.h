@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * What outlets that speak through libcurl share: transfers in the loop, none of which waits for
- * anything, and the first line of a file with a secret in it.
+ * anything.
  *
  * An easy handle is made and set up by whoever needs it (transfer_new has what all want: names are
  * looked up in a thread, no signal, no file:// and the like, no redirect, a time limit), started with
@@ -51,9 +51,5 @@ void transfer_free(struct transfer *transfer);
 void transfer_start(struct transfer *transfer);
 /** Ends it; `done` is not called any more. */
 void transfer_stop(struct transfer *transfer);
-
-/** Reads the first line of a file into `out`. False with errno. Warns once (`*told`) in the name of
- * `who` when everybody on the host can read it. */
-bool transfer_secret(const char *who, const char *path, char *out, size_t size, bool *told);
 
 #endif

@@ -2,7 +2,8 @@
 /* One request to the database. */
 #include "post.h"
 
-#include <errno.h>
+#include "base/secret.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,10 +178,12 @@ void post_release(struct post *post)
 static bool set_secret(struct post *post, const char *path, char *secret,
                        struct post_outcome *outcome)
 {
-    if (transfer_secret(post->who, path, secret, SECRET_SIZE, &post->access_told))
+    const char *why;
+    secret_warn_of_readers(post->who, path, &post->access_told);
+    if (secret_read(path, 0, secret, SECRET_SIZE, &why))
         return true;
-    snprintf(outcome->words, sizeof outcome->words, "%s cannot be read: %s",
-             post->config->token_file[0] ? "token_file" : "password_file", strerror(errno));
+    snprintf(outcome->words, sizeof outcome->words, why ? "%s cannot be read: %s" : "%s is empty",
+             post->config->token_file[0] ? "token_file" : "password_file", why);
     return false;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/resolver.h"
+#include "base/secret.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -14,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #define DEADLINE_S 15.0 /* from the look-up of its name to the broker's consent */
 #define KNOCK_S 10.0    /* a broker that reads answers sooner */
@@ -342,34 +342,18 @@ static void on_log(struct mosquitto *mosquitto, void *data, int level, const cha
 
 /* ---- an attempt ---- */
 
-/* Once for each file that is a secret. */
-static void warn_of_readers(const struct connection *connection, const char *path, bool *told)
-{
-    struct stat found;
-    if (*told || !path[0] || stat(path, &found) < 0 || !(found.st_mode & S_IROTH))
-        return;
-    log_warn("%s: %s can be read by everybody on this host: chmod 640", connection->settings.name,
-             path);
-    *told = true;
-}
-
 /* The first line of the password file. */
 static bool read_password(struct connection *connection, char password[PASSWORD_SIZE])
 {
     const char *path = connection->settings.config->password_file;
-    FILE *file = fopen(path, "re");
-    errno = file ? 0 : errno;
-    bool good = file && fgets(password, PASSWORD_SIZE, file);
-    if (good)
-        password[strcspn(password, "\r\n")] = '\0';
-    else if (errno)
+    const char *why;
+    const bool good = secret_read(path, 0, password, PASSWORD_SIZE, &why);
+    if (!good && why)
         snprintf(connection->words, sizeof connection->words, "password_file cannot be read: %s",
-                 strerror(errno));
-    else
+                 why);
+    else if (!good)
         snprintf(connection->words, sizeof connection->words, "password_file is empty");
-    if (file)
-        fclose(file);
-    warn_of_readers(connection, path, &connection->password_access_told);
+    secret_warn_of_readers(connection->settings.name, path, &connection->password_access_told);
     return good;
 }
 
@@ -406,7 +390,8 @@ static int set_tls(struct connection *connection)
     struct mosquitto *mosquitto = connection->mosquitto;
     if (!connection->tls)
         return MOSQ_ERR_SUCCESS;
-    warn_of_readers(connection, config->client_key, &connection->key_access_told);
+    secret_warn_of_readers(connection->settings.name, config->client_key,
+                           &connection->key_access_told);
     /* The library takes the system's certificates only by the name of their folder, once there is
      * one of ours, too. */
     const char *ca_file = config->ca_file[0] ? config->ca_file : NULL;

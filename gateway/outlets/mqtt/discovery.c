@@ -18,32 +18,15 @@ unsigned announce_expiry(double interval_s)
 
 /* ---- pieces of JSON ---- */
 
-static void put_key(struct text *text, const char *key)
-{
-    char last = text->size > 0 ? text->bytes[text->size - 1] : '{';
-    if (last != '{' && last != '[')
-        text_add(text, ",");
-    text_quote(text, key);
-    text_add(text, ":");
-}
-
-static void put(struct text *text, const char *key, const char *value)
-{
-    if (!value || !*value)
-        return;
-    put_key(text, key);
-    text_quote(text, value);
-}
-
 static void put_number(struct text *text, const char *key, unsigned number)
 {
-    put_key(text, key);
+    text_key(text, key);
     text_format(text, "%u", number);
 }
 
 static void put_false(struct text *text, const char *key)
 {
-    put_key(text, key);
+    text_key(text, key);
     text_add(text, "false");
 }
 
@@ -51,7 +34,7 @@ static void put_topic(struct text *text, const char *key, const char *base, cons
                       const char *leaf)
 {
     char topic[TOPIC_SIZE];
-    put(text, key, topic_of(base, pack, leaf, topic));
+    text_member(text, key, topic_of(base, pack, leaf, topic));
 }
 
 /* ---- topics ---- */
@@ -89,11 +72,11 @@ const char *announce_single_topic(const struct announcer *announcer, const char 
 
 static void put_origin(struct text *text, const struct announcer *announcer)
 {
-    put_key(text, "o");
+    text_key(text, "o");
     text_add(text, "{");
-    put(text, "name", "packgate");
-    put(text, "sw", announcer->version);
-    put(text, "url", announcer->url);
+    text_member(text, "name", "packgate");
+    text_member(text, "sw", announcer->version);
+    text_member(text, "url", announcer->url);
     text_add(text, "}");
 }
 
@@ -105,7 +88,7 @@ static void put_page(struct text *text, const struct announcer *announcer, const
     if (!announcer->url || !announcer->url[0])
         return;
     text_format(&made, "%s#%s", announcer->url, pack);
-    put(text, "cu", url);
+    text_member(text, "cu", url);
 }
 
 /* The name of the make stands in front in the driver's title. */
@@ -114,13 +97,13 @@ static void put_maker(struct text *text, const struct source *source)
     const struct bms_driver *driver =
         source->status.driver ? bms_driver_find(source->status.driver) : NULL;
     if (source->members || !driver) {
-        put(text, "mf", source->members ? "packgate" : NULL);
+        text_member(text, "mf", source->members ? "packgate" : NULL);
         return;
     }
     char maker[32];
     struct text name = text_in(maker, sizeof maker);
     text_format(&name, "%.*s", (int) strcspn(driver->title, ", "), driver->title);
-    put(text, "mf", maker);
+    text_member(text, "mf", maker);
 }
 
 static void put_device(struct text *text, const struct announcer *announcer,
@@ -128,25 +111,25 @@ static void put_device(struct text *text, const struct announcer *announcer,
 {
     char device[OBJECT_SIZE];
     const struct pack *pack = source->values;
-    put_key(text, "dev");
+    text_key(text, "dev");
     text_add(text, "{");
-    put_key(text, "ids");
+    text_key(text, "ids");
     text_add(text, "[");
     text_quote(text, known_id(announcer, source->name, device));
     text_add(text, "]");
-    put(text, "name", source->name);
+    text_member(text, "name", source->name);
     put_maker(text, source);
-    put(text, "mdl", source->members ? "bank" : pack->text[MODEL]);
-    put(text, "sw", pack->text[FIRMWARE]);
-    put(text, "sn", pack->text[SERIAL]);
-    put(text, "via_device", device_id(announcer->id, NULL, device));
+    text_member(text, "mdl", source->members ? "bank" : pack->text[MODEL]);
+    text_member(text, "sw", pack->text[FIRMWARE]);
+    text_member(text, "sn", pack->text[SERIAL]);
+    text_member(text, "via_device", device_id(announcer->id, NULL, device));
     put_page(text, announcer, source->name);
     text_add(text, "}");
 }
 
 static void put_availability(struct text *text, const char *base, const char *pack)
 {
-    put_key(text, "avty");
+    text_key(text, "avty");
     text_add(text, "[{");
     put_topic(text, "t", base, NULL, "status");
     text_add(text, "}");
@@ -157,7 +140,7 @@ static void put_availability(struct text *text, const char *base, const char *pa
     }
     text_add(text, "]");
     if (pack)
-        put(text, "avty_mode", "all");
+        text_member(text, "avty_mode", "all");
 }
 
 static void put_ids(struct text *text, const struct announcer *announcer, const char *pack,
@@ -166,13 +149,13 @@ static void put_ids(struct text *text, const struct announcer *announcer, const 
     char id[2 * OBJECT_SIZE], device[OBJECT_SIZE];
     struct text made = text_in(id, sizeof id);
     text_format(&made, "%s_%s", known_id(announcer, pack, device), key);
-    put(text, "uniq_id", id);
+    text_member(text, "uniq_id", id);
     made = text_in(id, sizeof id);
     text_format(&made, "%s.", entity_platform_name(platform));
     entity_part(&made, pack ? pack : "packgate");
     text_add(&made, "_");
     entity_part(&made, key);
-    put(text, "def_ent_id", id);
+    text_member(text, "def_ent_id", id);
 }
 
 /* In the device form a value that is not in the message is unknown; without the default the old
@@ -184,7 +167,7 @@ static void put_template(struct text *text, const struct announcer *announcer, c
     text_format(&made,
                 announcer->single ? "{{ value_json.%s }}" : "{{ value_json.%s | default('None') }}",
                 field);
-    put(text, "val_tpl", template);
+    text_member(text, "val_tpl", template);
 }
 
 static void put_switch(struct text *text, const struct announcer *announcer, const char *pack,
@@ -194,8 +177,8 @@ static void put_switch(struct text *text, const struct announcer *announcer, con
     struct text made = text_in(leaf, sizeof leaf);
     text_format(&made, "set/%s", field);
     put_topic(text, "cmd_t", announcer->topic, pack, leaf);
-    put(text, "stat_on", "1");
-    put(text, "stat_off", "0");
+    text_member(text, "stat_on", "1");
+    text_member(text, "stat_off", "0");
     put_false(text, "opt");
     put_false(text, "ret");
 }
@@ -203,16 +186,16 @@ static void put_switch(struct text *text, const struct announcer *announcer, con
 static void put_meaning(struct text *text, const struct entity *entity)
 {
     const struct meaning *meaning = &entity->meaning;
-    put(text, "name", meaning->title);
-    put(text, "dev_cla", meaning->device_class);
+    text_member(text, "name", meaning->title);
+    text_member(text, "dev_cla", meaning->device_class);
     if (entity->diagnostic)
-        put(text, "ent_cat", "diagnostic");
+        text_member(text, "ent_cat", "diagnostic");
     if (entity->disabled)
         put_false(text, "en");
     if (entity->platform != SENSOR)
         return;
-    put(text, "stat_cla", meaning->state_class);
-    put(text, "unit_of_meas", meaning->unit);
+    text_member(text, "stat_cla", meaning->state_class);
+    text_member(text, "unit_of_meas", meaning->unit);
     put_number(text, "sug_dsp_prc", (unsigned) meaning->decimals);
 }
 
@@ -228,8 +211,8 @@ static void put_component(struct text *text, const struct announcer *announcer,
     else
         put_topic(text, "stat_t", announcer->topic, source->name, "status");
     if (entity->platform != SENSOR) {
-        put(text, "pl_on", is_state ? "1" : "online");
-        put(text, "pl_off", is_state ? "0" : "offline");
+        text_member(text, "pl_on", is_state ? "1" : "online");
+        text_member(text, "pl_off", is_state ? "0" : "offline");
     }
     if (entity->platform == SWITCH)
         put_switch(text, announcer, source->name, entity->field);
@@ -252,16 +235,16 @@ void announce_device(struct text *text, const struct announcer *announcer,
     put_topic(text, "stat_t", announcer->topic, source->name, "state");
     put_number(text, "qos", 0);
     put_availability(text, announcer->topic, source->name);
-    put_key(text, "cmps");
+    text_key(text, "cmps");
     text_add(text, "{");
     for (unsigned n = 0; n < entity_count(); n++) {
         bool is_there = entity_in(&set, n);
         if (!is_there && !entity_in(&gone, n))
             continue;
         entity_describe(n, &entity);
-        put_key(text, entity.key);
+        text_key(text, entity.key);
         text_add(text, "{");
-        put(text, "p", entity_platform_name(entity.platform));
+        text_member(text, "p", entity_platform_name(entity.platform));
         if (is_there)
             put_component(text, announcer, source, &entity);
         text_add(text, "}");
@@ -305,34 +288,34 @@ const char *announce_gateway_key(unsigned n, enum entity_platform *platform)
 static void put_gateway_device(struct text *text, const struct announcer *announcer)
 {
     char device[OBJECT_SIZE];
-    put_key(text, "dev");
+    text_key(text, "dev");
     text_add(text, "{");
-    put_key(text, "ids");
+    text_key(text, "ids");
     text_add(text, "[");
     text_quote(text, device_id(announcer->id, NULL, device));
     text_add(text, "]");
-    put(text, "name", "packgate");
-    put(text, "mf", "packgate");
-    put(text, "mdl", "gateway");
-    put(text, "sw", announcer->version);
-    put(text, "cu", announcer->url);
+    text_member(text, "name", "packgate");
+    text_member(text, "mf", "packgate");
+    text_member(text, "mdl", "gateway");
+    text_member(text, "sw", announcer->version);
+    text_member(text, "cu", announcer->url);
     text_add(text, "}");
 }
 
 static void put_gateway_part(struct text *text, const struct announcer *announcer, unsigned n)
 {
     put_ids(text, announcer, NULL, parts[n].key, parts[n].platform);
-    put(text, "name", parts[n].title);
-    put(text, "ent_cat", "diagnostic");
+    text_member(text, "name", parts[n].title);
+    text_member(text, "ent_cat", "diagnostic");
     if (parts[n].field) {
         put_topic(text, "stat_t", announcer->topic, NULL, "info");
         put_template(text, announcer, parts[n].field);
         put_availability(text, announcer->topic, NULL);
     } else {
         put_topic(text, "stat_t", announcer->topic, NULL, "status");
-        put(text, "dev_cla", "connectivity");
-        put(text, "pl_on", "online");
-        put(text, "pl_off", "offline");
+        text_member(text, "dev_cla", "connectivity");
+        text_member(text, "pl_on", "online");
+        text_member(text, "pl_off", "offline");
     }
 }
 
@@ -341,12 +324,12 @@ void announce_gateway(struct text *text, const struct announcer *announcer)
     text_add(text, "{");
     put_gateway_device(text, announcer);
     put_origin(text, announcer);
-    put_key(text, "cmps");
+    text_key(text, "cmps");
     text_add(text, "{");
     for (unsigned n = 0; n < GATEWAY_COMPONENTS; n++) {
-        put_key(text, parts[n].key);
+        text_key(text, parts[n].key);
         text_add(text, "{");
-        put(text, "p", entity_platform_name(parts[n].platform));
+        text_member(text, "p", entity_platform_name(parts[n].platform));
         put_gateway_part(text, announcer, n);
         text_add(text, "}");
     }

@@ -6,27 +6,10 @@
 
 #include <math.h>
 
-/* A comma in front of all but the first. */
-static void put_key(struct text *text, const char *key)
-{
-    if (text->size > 0 && text->bytes[text->size - 1] != '{')
-        text_add(text, ",");
-    text_quote(text, key);
-    text_add(text, ":");
-}
-
 static void put_number(struct text *text, const char *key, double number, int decimals)
 {
-    put_key(text, key);
+    text_key(text, key);
     text_number(text, number, decimals);
-}
-
-static void put_text(struct text *text, const char *key, const char *value)
-{
-    if (!value || !*value)
-        return;
-    put_key(text, key);
-    text_quote(text, value);
 }
 
 void message_state(struct text *text, const struct source *source, double age_s, double time)
@@ -46,7 +29,7 @@ void message_state(struct text *text, const struct source *source, double age_s,
 
 static void put_members(struct text *text, const struct source *source)
 {
-    put_key(text, "members");
+    text_key(text, "members");
     text_add(text, "[");
     for (unsigned i = 0; i < source->member_count; i++) {
         if (i > 0)
@@ -60,12 +43,12 @@ void message_info(struct text *text, const struct source *source)
 {
     const struct pack *pack = source->values;
     text_add(text, "{");
-    put_text(text, "protocol", source->members ? "bank" : source->status.driver);
-    put_text(text, "serial", pack->text[SERIAL]);
-    put_text(text, "model", pack->text[MODEL]);
-    put_text(text, "firmware", pack->text[FIRMWARE]);
+    text_member(text, "protocol", source->members ? "bank" : source->status.driver);
+    text_member(text, "serial", pack->text[SERIAL]);
+    text_member(text, "model", pack->text[MODEL]);
+    text_member(text, "firmware", pack->text[FIRMWARE]);
     put_number(text, "unit", source->unit, 0);
-    put_text(text, "line", source->line);
+    text_member(text, "line", source->line);
     if (source->members)
         put_members(text, source);
     text_add(text, "}");
@@ -74,7 +57,7 @@ void message_info(struct text *text, const struct source *source)
 void message_gateway(struct text *text, const char *version, unsigned packs, unsigned fresh)
 {
     text_add(text, "{");
-    put_text(text, "version", version);
+    text_member(text, "version", version);
     put_number(text, "packs", packs, 0);
     put_number(text, "fresh_packs", fresh, 0);
     text_add(text, "}");
@@ -85,19 +68,19 @@ void message_event(struct text *text, double time, enum pack_alarm alarm, enum a
 {
     text_add(text, "{");
     put_number(text, "time", floor(time), 0);
-    put_text(text, "alarm", pack_alarm_name(alarm));
-    put_text(text, "level", level == ALARM_PROTECTION ? "protection" : "warning");
-    put_key(text, "active");
+    text_member(text, "alarm", pack_alarm_name(alarm));
+    text_member(text, "level", pack_alarm_level_name(level));
+    text_key(text, "active");
     text_add(text, active ? "true}" : "false}");
 }
 
 void message_result(struct text *text, const char *order, int value, const char *result)
 {
     text_add(text, "{");
-    put_text(text, "order", order);
+    text_member(text, "order", order);
     if (value >= 0)
         put_number(text, "value", value, 0);
-    put_text(text, "result", result);
+    text_member(text, "result", result);
     text_add(text, "}");
 }
 

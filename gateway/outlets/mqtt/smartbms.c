@@ -16,18 +16,11 @@ void smartbms_status(struct text *text, bool answers, const struct tm *local, un
                 seconds, memory_bytes);
 }
 
-static void put_key(struct text *text, const char *key)
-{
-    if (text->bytes[text->size - 1] != '{')
-        text_add(text, ",");
-    text_format(text, "\"%s\":", key);
-}
-
 static void put(struct text *text, const char *key, double number, int decimals)
 {
     if (isnan(number))
         return;
-    put_key(text, key);
+    text_key(text, key);
     text_fixed(text, number, decimals);
 }
 
@@ -36,7 +29,7 @@ static void put_quoted(struct text *text, const char *key, double number)
 {
     if (isnan(number))
         return;
-    put_key(text, key);
+    text_key(text, key);
     text_add(text, "\"");
     text_fixed(text, number, 2);
     text_add(text, "\"");
@@ -96,7 +89,7 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     const double *value = source->values->value;
     text_add(text, "{");
     if (layout == LAYOUT_SMARTBMS_BAT) {
-        put_key(text, "bat");
+        text_key(text, "bat");
         text_add(text, "{");
         put_cells(text, source, "");
         text_add(text, "}");
@@ -110,7 +103,7 @@ void smartbms_values(struct text *text, const struct source *source, enum mqtt_l
     put(text, "PDV", value[CELL_DELTA_MV], 2);
     put(text, "AMV", value[CELL_AVG_MV], 0);
     put(text, "TMP", value[TEMP_AVG_C], 0);
-    put_key(text, "ALM");
+    text_key(text, "ALM");
     text_add(text, "\"");
     put_alarm_bytes(text, source);
     text_add(text, "\"");

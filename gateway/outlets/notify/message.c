@@ -62,9 +62,7 @@ void message_clock(double time, double now, char *out, size_t size)
 
 const char *message_level(const struct message *message)
 {
-    return message->level == ALARM_PROTECTION ? "protection"
-           : message->level == ALARM_WARNING  ? "warning"
-                                              : "info";
+    return message->level ? pack_alarm_level_name(message->level) : "info";
 }
 
 /* "cell over voltage" */
@@ -169,7 +167,7 @@ static void add_subject(struct text *text, const struct happening *happening,
     if (over)
         text_add(text, " is over");
     else
-        text_format(text, ", %s", happening->level == ALARM_PROTECTION ? "protection" : "warning");
+        text_format(text, ", %s", pack_alarm_level_name(happening->level));
 }
 
 static void add_times(struct text *text, const struct happening *happening, double time)

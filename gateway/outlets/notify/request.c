@@ -3,15 +3,14 @@
 
 #include "base/address.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/text.h"
 #include "outlets/transfer.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define EMERGENCY_REPEAT_S 60 /* of a priority that asks until somebody confirms */
@@ -22,54 +21,40 @@
 
 /* ---- secrets ---- */
 
-static bool read_lines(const char *path, const char *who, bool *told, char lines[][SECRET_SIZE],
-                       unsigned count)
-{
-    struct stat found;
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return false;
-    for (unsigned i = 0; i < count; i++)
-        if (fgets(lines[i], SECRET_SIZE, file))
-            lines[i][strcspn(lines[i], "\r\n")] = '\0';
-        else
-            lines[i][0] = '\0';
-    if (!*told && fstat(fileno(file), &found) == 0 && (found.st_mode & S_IROTH)) {
-        log_warn("%s: %s can be read by everybody on this host: chmod 640", who, path);
-        *told = true;
-    }
-    fclose(file);
-    return true;
-}
-
 bool secrets_read(struct secrets *secrets, const struct notify_config *config, const char *who,
                   bool *told, char *why, size_t size)
 {
     const unsigned need = config->type == NOTIFY_PUSHOVER ? 2 : 1;
-    char url[1][SECRET_SIZE] = {""};
+    const char *trouble = NULL;
+    char url[SECRET_SIZE] = "";
     *secrets = (struct secrets){{0}, {{0}}};
-    if (config->url_file[0] && (!read_lines(config->url_file, who, told, url, 1) || !url[0][0])) {
-        snprintf(why, size, "%s: %s", config->url_file,
-                 url[0][0] || errno == 0 ? strerror(errno) : "no address in it");
+    if (config->url_file[0]) {
+        secret_warn_of_readers(who, config->url_file, told);
+        secret_read(config->url_file, 0, url, sizeof url, &trouble);
+    }
+    if (config->url_file[0] && !url[0]) {
+        snprintf(why, size, "%s: %s", config->url_file, trouble ? trouble : "no address in it");
         return false;
     }
     snprintf(secrets->url, sizeof secrets->url, "%s",
-             config->url_file[0]                ? url[0]
+             config->url_file[0]                ? url
              : config->url[0]                   ? config->url
              : config->type == NOTIFY_PUSHOVER  ? "https://api.pushover.net/1/messages.json"
              : config->type == NOTIFY_PUSHSAFER ? "https://www.pushsafer.com/api"
                                                 : "");
     if (!config->key_file[0])
         return true;
-    if (!read_lines(config->key_file, who, told, secrets->line, 2)) {
-        snprintf(why, size, "%s: %s", config->key_file, strerror(errno));
+    secret_warn_of_readers(who, config->key_file, told);
+    for (unsigned i = 0; i < 2; i++) {
+        secret_read(config->key_file, i, secrets->line[i], SECRET_SIZE, &trouble);
+        if (trouble)
+            snprintf(why, size, "%s: %s", config->key_file, trouble);
+        else if (i < need && !secrets->line[i][0])
+            snprintf(why, size, "%s: line %u is empty or missing", config->key_file, i + 1);
+        else
+            continue;
         return false;
     }
-    for (unsigned i = 0; i < need; i++)
-        if (!secrets->line[i][0]) {
-            snprintf(why, size, "%s: line %u is empty or missing", config->key_file, i + 1);
-            return false;
-        }
     return true;
 }
 

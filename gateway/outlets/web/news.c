@@ -53,8 +53,7 @@ static void follow_alarms(struct web *web, unsigned n)
             pack->alarm_since[i] = level ? (int64_t) clock_wall() : 0;
         tell(web, json_pack("{s:s, s:s, s:s, s:s, s:i}", "pack", source->name, "kind", "alarm",
                             "name", pack_alarm_name((enum pack_alarm) i), "level",
-                            (level ? level : before) == ALARM_PROTECTION ? "protection" : "warning",
-                            "active", level > 0));
+                            pack_alarm_level_name(level ? level : before), "active", level > 0));
     }
 }
 

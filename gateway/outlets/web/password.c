@@ -4,6 +4,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <crypt.h>
 #include <errno.h>
@@ -36,16 +37,11 @@ static unsigned under_way;
 /* The first line of the file. */
 static bool read_hash(const char *file, char hash[CRYPT_OUTPUT_SIZE])
 {
-    FILE *in = fopen(file, "re");
-    const bool good = in && fgets(hash, CRYPT_OUTPUT_SIZE, in);
-    const int err = errno;
-    if (in)
-        fclose(in);
-    if (!in)
-        log_warn("web: %s: %s", file, strerror(err));
-    if (!good)
+    const char *why;
+    if (!secret_read(file, 0, hash, CRYPT_OUTPUT_SIZE, &why) && why) {
+        log_warn("web: %s: %s", file, why);
         return false;
-    hash[strcspn(hash, "\r\n")] = '\0';
+    }
     /* Only what crypt(3) calls a hash, so that a password in the clear is no password. */
     if (hash[0] == '$' && strchr(hash + 1, '$'))
         return true;

@@ -22,29 +22,12 @@ static const char *state_name(const struct source *source, bool fresh)
     return names[!fresh && state == MAP_STATE_FRESH ? MAP_STATE_STALE : state];
 }
 
-/* A member, with a comma in front unless it is the first. */
-static void key(struct text *text, const char *name)
-{
-    if (text->size > 0 && text->bytes[text->size - 1] != '{')
-        text_add(text, ",");
-    text_quote(text, name);
-    text_add(text, ":");
-}
-
 static void add_number(struct text *text, const char *name, double number, int decimals)
 {
     if (isnan(number))
         return;
-    key(text, name);
+    text_key(text, name);
     text_number(text, number, decimals);
-}
-
-static void add_text(struct text *text, const char *name, const char *value)
-{
-    if (!value || !value[0])
-        return;
-    key(text, name);
-    text_quote(text, value);
 }
 
 /* Active ones, each with since when. */
@@ -52,15 +35,14 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
 {
     const struct alarms alarms = alarms_after(pack->alarms, pack->pack->source.values);
     const char *comma = "";
-    key(text, "alarms");
+    text_key(text, "alarms");
     text_add(text, "[");
     for (int i = 0; values && i < PACK_ALARM_COUNT; i++) {
         const int level = alarms_level(alarms, i);
         if (!level)
             continue;
         text_format(text, "%s{\"name\":\"%s\",\"level\":\"%s\",\"since\":%lld}", comma,
-                    pack_alarm_name((enum pack_alarm) i),
-                    level == ALARM_PROTECTION ? "protection" : "warning",
+                    pack_alarm_name((enum pack_alarm) i), pack_alarm_level_name(level),
                     (long long) pack->alarm_since[i]);
         comma = ",";
     }
@@ -70,10 +52,10 @@ static void add_alarms(struct text *text, const struct render_pack *pack, bool v
 static void add_head(struct text *text, const struct render_pack *pack, bool fresh, double now)
 {
     const struct source *source = &pack->pack->source;
-    add_text(text, "pack", source->name);
-    add_text(text, "kind", source->members ? "bank" : "pack");
-    add_text(text, "state", state_name(source, fresh));
-    key(text, "fresh");
+    text_member(text, "pack", source->name);
+    text_member(text, "kind", source->members ? "bank" : "pack");
+    text_member(text, "state", state_name(source, fresh));
+    text_key(text, "fresh");
     text_add(text, fresh ? "1" : "0");
     add_number(text, "age_s", outlet_age(pack->pack, now), 1);
     add_alarms(text, pack, fresh);
@@ -144,17 +126,17 @@ static void add_identity(struct text *text, const struct outlet_pack *pack)
 {
     const struct source *source = &pack->source;
     add_number(text, "unit", source->unit, 0);
-    add_text(text, "line", source->line);
-    add_text(text, "protocol", source->status.driver);
-    key(text, "writable");
+    text_member(text, "line", source->line);
+    text_member(text, "protocol", source->status.driver);
+    text_key(text, "writable");
     text_add(text, source->writable ? "1" : "0");
     for (int i = 0; i < PACK_TEXTS; i++)
-        add_text(text, pack_text_name((enum pack_text) i), source->values->text[i]);
+        text_member(text, pack_text_name((enum pack_text) i), source->values->text[i]);
     if (source->capacity_ah > 0)
         add_number(text, "capacity_ah", source->capacity_ah, DECIMALS);
     if (!source->members)
         return;
-    key(text, "members");
+    text_key(text, "members");
     text_add(text, "[");
     for (unsigned i = 0; i < source->member_count; i++) {
         text_add(text, i > 0 ? "," : "");
@@ -171,7 +153,7 @@ static void add_any_values(struct text *text, const struct render_pack *pack, bo
     if (fresh) {
         add(text, source);
     } else if (!isnan(source->status.age_s)) {
-        key(text, "last");
+        text_key(text, "last");
         text_add(text, "{");
         add(text, source);
         add_alarms(text, pack, true);

@@ -311,6 +311,8 @@ struct config {
     unsigned pack_count;
     struct bank_config *banks; /* the same */
     unsigned bank_count;
+    struct limits_config *limits;
+    unsigned limits_count;
     struct push_config *pushes;
     unsigned push_count;
     struct view_config *views;

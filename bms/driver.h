@@ -255,6 +255,13 @@ int bms_address(const struct bms *bms);
  * find its sign out by themselves. */
 void bms_set_current(const struct bms *bms, struct pack *pack, double current_a);
 
+/** Whether two requests say the same. */
+bool bms_request_same(const struct bms_request *a, const struct bms_request *b);
+
+/** How many of the bytes, which somebody else sends, are one request of this protocol: as the driver's `question` finds
+ * them, or one of its plan. `address` is whom it is for, as in options.address; -1: not known. 0: none that is known. */
+size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size, int *address);
+
 /** True for a device that talks unasked. */
 bool bms_talks(const struct bms_driver *driver);
 

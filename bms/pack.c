@@ -176,6 +176,15 @@ bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm)
     return (pack->alarms_warning | pack->alarms_protection) >> alarm & 1;
 }
 
+bool pack_same(const struct pack *a, const struct pack *b)
+{
+    return memcmp(a->value, b->value, sizeof a->value) == 0 && a->alarms_known == b->alarms_known &&
+           a->alarms_warning == b->alarms_warning && a->alarms_protection == b->alarms_protection &&
+           a->raw_alarm_count == b->raw_alarm_count &&
+           memcmp(a->raw_alarms, b->raw_alarms, a->raw_alarm_count * sizeof *a->raw_alarms) == 0 &&
+           memcmp(a->text, b->text, sizeof a->text) == 0;
+}
+
 void pack_merge(struct pack *pack, const struct pack *part)
 {
     for (int i = 0; i < PACK_VALUES; i++)

@@ -188,6 +188,9 @@ void pack_raw_alarm(struct pack *pack, uint16_t word);
 /** Active at any level. */
 bool pack_alarm_active(const struct pack *pack, enum pack_alarm alarm);
 
+/** Whether two packs say the same, in values, alarms and texts. */
+bool pack_same(const struct pack *a, const struct pack *b);
+
 /** Everything that `part` knows replaces what `pack` holds; alarms are or-ed, raw words
  * appended. */
 void pack_merge(struct pack *pack, const struct pack *part);

@@ -9,6 +9,7 @@
 #define PACKGATE_TESTS_DAMAGE_H
 
 #include "lines/poller.h"
+#include "answers.h"
 #include "lines/reply.h"
 #include "bms/battery.h"
 #include "bms/prng.h"
@@ -225,7 +226,7 @@ static inline enum reply_state damage_decode(struct damage *damage,
     const struct reply_counters *after = &damage->reply.counters;
     if (after->damaged != before.damaged || after->invalid != before.invalid ||
         (silent && state == REPLY_WAITING && after->skipped_bytes > 0))
-        poller_disturbed(poller, damage->now);
+        plan_disturbed(poller, damage->now);
     return state;
 }
 
@@ -294,13 +295,13 @@ static inline void damage_exchange(struct damage *damage, const struct bms_reque
         state = damage_decode(damage, request, true);
     damage->counts.passed += due && state != REPLY_WAITING;
     if (state == REPLY_DONE) {
-        poller_answered(poller, damage->now);
+        answer_request(poller, damage->now);
     } else if (state == REPLY_REFUSED) {
-        poller_refused(poller, damage->now);
+        refuse_request(poller, damage->now);
     } else {
         if (damage_heard(damage))
-            poller_disturbed(poller, damage->now);
-        poller_unanswered(poller, damage->now);
+            plan_disturbed(poller, damage->now);
+        plan_unanswered(poller, damage->now);
     }
 }
 
@@ -312,12 +313,12 @@ static inline void damage_listen(struct damage *damage)
     bool due = damage_bring(damage, &nothing), passed = false;
     while (damage_decode(damage, &nothing, false) == REPLY_DONE) {
         passed = true;
-        if (poller_heard(poller, damage->now, 0))
+        if (cycle_heard(poller, damage->now, 0))
             damage_published(damage);
     }
     damage->counts.passed += due && passed;
-    if (damage->now - poller->last_answer > damage->config.stale_after_s)
-        poller_unheard(poller);
+    if (damage->now - poller->presence.last_answer > damage->config.stale_after_s)
+        cycle_unheard(poller);
 }
 
 static inline void damage_cycle(struct damage *damage)
@@ -327,14 +328,14 @@ static inline void damage_cycle(struct damage *damage)
     bool published = false;
     /* Sometimes it is the first damage for a long time. */
     if (damage->known && !damage->storm && prng_range(&damage->seed, 0, 1) == 0)
-        poller->noisy_until = -INFINITY;
+        poller->presence.noisy_until = -INFINITY;
     damage->armed = damage->left == 0 && prng_range(&damage->seed, 0, 1) == 0;
     if (bms_talks(damage->config.driver)) {
         damage_listen(damage);
         return;
     }
-    damage->now = fmax(damage->now, poller->due);
-    while (poller_request(poller, damage->now, &request, &published))
+    damage->now = fmax(damage->now, poller->pace.due);
+    while (next_request(poller, damage->now, &request, &published))
         damage_exchange(damage, &request);
     if (published)
         damage_published(damage);

@@ -5,6 +5,7 @@
  * as younger than it is.
  */
 #include "lines/listener.h"
+#include "answers.h"
 
 #include "lines/exchange.h"
 #include "lines/reply.h"
@@ -174,8 +175,8 @@ static void read_pack(struct bench *bench, unsigned i)
     struct poller *master = bench->masters[i];
     struct bms_request request;
     bool published = false, any = false;
-    master->due = 0;
-    while (poller_request(master, bench->now, &request, &published)) {
+    master->pace.due = 0;
+    while (next_request(master, bench->now, &request, &published)) {
         if (!any)
             bench->first_question_at = bench->now;
         any = true;
@@ -192,11 +193,11 @@ static void read_pack(struct bench *bench, unsigned i)
         const enum reply_state state =
             reply_decode(&feed, &master->bms, &request, true, &master->incoming);
         if (state == REPLY_DONE)
-            poller_answered(master, bench->now);
+            answer_request(master, bench->now);
         else if (state == REPLY_REFUSED)
-            poller_refused(master, bench->now);
+            refuse_request(master, bench->now);
         else
-            poller_unanswered(master, bench->now);
+            plan_unanswered(master, bench->now);
     }
     bench->now += 0.2;
     listener_wait(bench->listener, bench->now);

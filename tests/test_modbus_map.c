@@ -8,6 +8,7 @@
 #include "config/load.h"
 #include "config/modbus_map.h"
 #include "lines/exchange.h"
+#include "answers.h"
 #include "lines/polling.h"
 #include "lines/reply.h"
 
@@ -48,14 +49,14 @@ static void poll_board(const struct bms_driver *driver, const struct modbus_user
     bool published = false;
     assert_non_null(poller);
     board.options.address = 3;
-    while (poller_request(poller, 0, &request, &published)) {
+    while (next_request(poller, 0, &request, &published)) {
         struct bms_output out;
         eg4_ll_driver.emulate(&board, told, request.bytes, request.size, &out);
         reply_clear(&reply);
         reply_append(&reply, out.bytes, out.size);
         assert_int_equal(reply_decode(&reply, &poller->bms, &request, true, &poller->incoming),
                          REPLY_DONE);
-        poller_answered(poller, 0);
+        answer_request(poller, 0);
     }
     assert_true(published);
     *read = poller->values;
@@ -675,14 +676,14 @@ static void test_reload(void **state)
     struct poller *poller = polling->pollers[0];
     struct bms_request request;
     bool published;
-    assert_true(poller_request(poller, 0, &request, &published));
+    assert_true(next_request(poller, 0, &request, &published));
     polling = polling_renew(polling, loop, renewed, NULL, &events, NULL);
     assert_ptr_equal(polling->pollers[0], poller);
     config_free(config);
     poller->steps[0].answers = true;
-    poller_refused(poller, 0); /* in doubt */
+    refuse_request(poller, 0); /* in doubt */
     assert_ptr_equal(poller->bms.options.map, renewed->packs[0].options.map);
-    assert_true(poller_request(poller, 0, &request, &published));
+    assert_true(next_request(poller, 0, &request, &published));
     polling_free(polling);
     config_free(renewed);
     ev_loop_destroy(loop);

@@ -113,10 +113,10 @@ static void test_one(void **state)
         for (int on = 0; on <= 1; on++) {
             set_up(state);
             want((enum bms_switch) which, on);
-            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
             expect_request((enum bms_switch) which, on, 0);
-            assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
-            assert_int_equal(order_build(&order, NULL, NOW), ORDER_DONE);
+            assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_DONE);
+            assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_DONE);
             assert_int_equal(device.asked, 1);
         }
 }
@@ -128,19 +128,19 @@ static void test_both(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     expect_request(BMS_CHARGE_MOS, false, 0);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_DONE);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_DONE);
 }
 
 static void test_nothing_wanted(void **state)
 {
     (void) state;
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_DONE);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
@@ -151,12 +151,12 @@ static void test_not_now(void **state)
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_NOT_NOW);
     device.size = 3;
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_PENDING);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_NOT_NOW);
 }
 
 /* ---- what is read back ---- */
@@ -175,18 +175,18 @@ static void test_unanswered(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW), ORDER_LOOK);
     assert_true(order.looking);
     read_back(CHARGE_MOS, 1, NOW - 1);
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     read_back(CHARGE_MOS, 0, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     assert_int_equal(device.asked, 1);
     read_back(CHARGE_MOS, 1, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_PENDING);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_PENDING);
     assert_false(order.looking);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     expect_request(BMS_DISCHARGE_MOS, true, 0);
 }
 
@@ -197,12 +197,12 @@ static void test_published_before(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     read_back(CHARGE_MOS, 0, NOW - 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW), ORDER_LOOK);
     const struct pack published = poller.values;
     read_back(CHARGE_MOS, 1, NOW);
     poller.values = published;
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
 }
 
 /* Sent once more, and only once. */
@@ -211,12 +211,13 @@ static void test_not_carried_out(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, false);
     for (unsigned sent = 1; sent <= 2; sent++) {
-        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-        assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+        assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+        assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW), ORDER_LOOK);
         read_back(CHARGE_MOS, 1, NOW);
         for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
-            assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
-        assert_int_equal(order_look(&order, NOW), sent == 1 ? ORDER_PENDING : ORDER_UNANSWERED);
+            assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
+        assert_int_equal(order_look(&order, false, NOW),
+                         sent == 1 ? ORDER_PENDING : ORDER_UNANSWERED);
     }
     assert_int_equal(device.asked, 2);
 }
@@ -226,11 +227,11 @@ static void test_not_sent_again_late(void **state)
 {
     (void) state;
     want(BMS_CHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW), ORDER_LOOK);
     for (unsigned looks = 1; looks < ORDER_LOOKS; looks++)
-        assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
-    assert_int_equal(order_look(&order, NOW + ORDER_VALID_S + 1), ORDER_UNANSWERED);
+        assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW + ORDER_VALID_S + 1), ORDER_UNANSWERED);
 }
 
 /* Neither as the first, nor as the second of two whose first one took long, nor again. */
@@ -240,38 +241,34 @@ static void test_not_sent_late(void **state)
     const double late = NOW + ORDER_VALID_S + 1;
     want(BMS_CHARGE_MOS, false);
     want(BMS_DISCHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NULL, late), ORDER_TOO_LATE);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_WAITING, NOW + 1), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, late), ORDER_TOO_LATE);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_WAITING, true, NOW + 1), ORDER_LOOK);
     read_back(CHARGE_MOS, 0, late);
-    assert_int_equal(order_look(&order, late), ORDER_PENDING);
-    assert_int_equal(order_build(&order, NULL, late), ORDER_UNANSWERED);
+    assert_int_equal(order_look(&order, false, late), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, late), ORDER_UNANSWERED);
     assert_int_equal(device.asked, 1);
 }
 
 /* Behind an order that was left unanswered, no answer is believed: neither that it was done nor that it was refused,
- * nor what the driver learns from it. After long enough they are again. */
+ * nor what the driver learns from it, as long as it can be the answer to that one. */
 static void test_late_answer(void **state)
 {
     static const enum reply_state answers[] = {REPLY_DONE, REPLY_REFUSED};
     for (size_t i = 0; i < COUNT(answers); i++) {
         set_up(state);
         want(BMS_CHARGE_MOS, false);
-        order_build(&order, NULL, NOW);
-        order_settle(&order, REPLY_WAITING, NOW);
+        order_build(&order, NULL, false, NOW);
+        order_settle(&order, REPLY_WAITING, true, NOW);
         order = (struct order){.poller = &poller, .queued_at = NOW + 1};
         want(BMS_CHARGE_MOS, true);
-        assert_int_equal(order_build(&order, NULL, NOW + 1), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, false, NOW + 1), ORDER_PENDING);
         *(uint8_t *) bms_memory(&poller.bms) = 7;
-        assert_int_equal(order_settle(&order, answers[i], NOW + 1), ORDER_LOOK);
+        assert_int_equal(order_settle(&order, answers[i], false, NOW + 1), ORDER_LOOK);
         assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), 0);
         read_back(CHARGE_MOS, 1, NOW + 1);
-        assert_int_equal(order_look(&order, NOW + 1), ORDER_DONE);
+        assert_int_equal(order_look(&order, false, NOW + 1), ORDER_DONE);
     }
-    order = (struct order){.poller = &poller, .queued_at = NOW + ORDER_LATE_S};
-    want(BMS_CHARGE_MOS, true);
-    order_build(&order, NULL, NOW + ORDER_LATE_S);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW + ORDER_LATE_S), ORDER_DONE);
 }
 
 /* Where an adapter returns what it sends, a Daly that is away seems to confirm at once: that the line echoes is not known
@@ -290,11 +287,11 @@ static void test_echo(void **state)
     assert_non_null(silent);
     order.poller = silent;
     want(BMS_CHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     reply_append(&reply, order.request.bytes, order.request.size);
     enum reply_state heard =
         reply_decode(&reply, &silent->bms, &order.request, true, &silent->incoming);
-    assert_int_equal(order_settle(&order, heard, NOW), ORDER_LOOK);
+    assert_int_equal(order_settle(&order, heard, true, NOW), ORDER_LOOK);
     poller_free(silent);
 }
 
@@ -304,10 +301,10 @@ static void test_blind_driver(void **state)
     (void) state;
     poller.bms.driver = &blind_driver;
     want(BMS_DISCHARGE_MOS, false);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_LOOK);
     read_back(DISCHARGE_MOS, 0, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
 /* ---- settings ---- */
@@ -323,13 +320,13 @@ static void test_setting(void **state)
     (void) state;
     want_setting(SET_BALANCER, 0);
     read_back(SET_BALANCER, 1, NOW - 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
     assert_true(order.switches.before == 1);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK); /* that was read before */
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK); /* that was read before */
     read_back(SET_BALANCER, 0, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
 /* What it is has to be read first, as it was read long ago or never; what it is already is not written. */
@@ -338,12 +335,12 @@ static void test_setting_read_first(void **state)
     (void) state;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW - SETTING_KNOWN_S - 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_LOOK);
     assert_true(order.looking);
     assert_int_equal(device.asked, 0);
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     read_back(SET_BALANCER, 1, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
     assert_int_equal(device.asked, 0);
 }
 
@@ -351,24 +348,23 @@ static void test_setting_read_first(void **state)
 static void test_setting_behind_another(void **state)
 {
     (void) state;
-    poller.order_open_until = NOW + 10;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 1, NOW - 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, true, NOW), ORDER_PENDING);
     assert_int_equal(device.asked, 1);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_LOOK);
     read_back(SET_BALANCER, 1, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
 static void test_setting_unreadable(void **state)
 {
     (void) state;
     want_setting(SET_BALANCER, 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_LOOK);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_LOOK);
     for (unsigned looks = 1; looks < SETTING_LOOKS; looks++)
-        assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
-    assert_int_equal(order_look(&order, NOW), ORDER_NOT_NOW);
+        assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_NOT_NOW);
     assert_int_equal(device.asked, 0);
 }
 
@@ -391,18 +387,16 @@ static void test_setting_answers(void **state)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         set_up(state);
-        if (cases[i].open)
-            poller.order_open_until = NOW + 10;
         want_setting(SOC_PERCENT, 80);
         read_back(SOC_PERCENT, 63.4, NOW - 1);
-        enum order_result result = order_build(&order, NULL, NOW);
+        enum order_result result = order_build(&order, NULL, false, NOW);
         while (result == ORDER_PENDING) {
-            result = order_settle(&order, cases[i].answer, NOW);
+            result = order_settle(&order, cases[i].answer, !cases[i].open, NOW);
             read_back(SOC_PERCENT, cases[i].carried_out ? 80 : 63.4, NOW);
             while (result == ORDER_LOOK)
-                result = order_look(&order, NOW);
+                result = order_look(&order, false, NOW);
             if (result == ORDER_PENDING)
-                result = order_build(&order, NULL, NOW);
+                result = order_build(&order, NULL, false, NOW);
         }
         if (result != cases[i].result || device.asked != cases[i].sent)
             fail_msg("case %zu: result %d, sent %u times", i, (int) result, device.asked);
@@ -415,12 +409,12 @@ static void test_setting_moves(void **state)
     (void) state;
     want_setting(SOC_PERCENT, 80);
     read_back(SOC_PERCENT, 79.7, NOW - 1);
-    order_build(&order, NULL, NOW);
-    assert_int_equal(order_settle(&order, REPLY_DONE, NOW), ORDER_LOOK);
+    order_build(&order, NULL, false, NOW);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, NOW), ORDER_LOOK);
     read_back(SOC_PERCENT, 79.7, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_LOOK);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_LOOK);
     read_back(SOC_PERCENT, 80.2, NOW);
-    assert_int_equal(order_look(&order, NOW), ORDER_DONE);
+    assert_int_equal(order_look(&order, false, NOW), ORDER_DONE);
 }
 
 static void test_setting_late(void **state)
@@ -428,10 +422,10 @@ static void test_setting_late(void **state)
     (void) state;
     want_setting(SET_BALANCER, 1);
     read_back(SET_BALANCER, 0, NOW + SETTING_VALID_S);
-    assert_int_equal(order_build(&order, NULL, NOW + SETTING_VALID_S + 1), ORDER_TOO_LATE);
+    assert_int_equal(order_build(&order, NULL, false, NOW + SETTING_VALID_S + 1), ORDER_TOO_LATE);
     assert_int_equal(device.asked, 0);
     device.size = CANNOT;
-    assert_int_equal(order_build(&order, NULL, NOW + SETTING_VALID_S), ORDER_NOT_NOW);
+    assert_int_equal(order_build(&order, NULL, false, NOW + SETTING_VALID_S), ORDER_NOT_NOW);
 }
 
 /* Range and steps are the protocol's; a switch is 0 or 1 and nothing between. */
@@ -596,12 +590,10 @@ static void test_setting_in_several(void **state)
     for (size_t i = 0; i < COUNT(several); i++) {
         set_up(state);
         device.cannot = several[i].cannot;
-        if (several[i].open)
-            poller.order_open_until = NOW + 10;
         want_setting(RATED_AH, 280);
         read_back(RATED_AH, 100, NOW - 1);
         const char *answer = several[i].answers;
-        enum order_result result = order_build(&order, NULL, NOW);
+        enum order_result result = order_build(&order, NULL, false, NOW);
         while (result == ORDER_PENDING) {
             poller.bms.way =
                 *answer == 'D' && device.parts[strlen(device.parts) - 1] == '2' ? 2 : 1;
@@ -609,13 +601,13 @@ static void test_setting_in_several(void **state)
                                   *answer == 'D'   ? REPLY_DONE
                                   : *answer == 'R' ? REPLY_REFUSED
                                                    : REPLY_WAITING,
-                                  NOW);
+                                  !several[i].open, NOW);
             answer += *answer != '\0';
             read_back(RATED_AH, several[i].carried_out ? 280 : 100, NOW);
             while (result == ORDER_LOOK)
-                result = order_look(&order, NOW);
+                result = order_look(&order, false, NOW);
             if (result == ORDER_PENDING)
-                result = order_build(&order, NULL, NOW);
+                result = order_build(&order, NULL, false, NOW);
         }
         if (result != several[i].result || strcmp(device.parts, several[i].sent) != 0)
             fail_msg("%s: result %d, sent %s", several[i].name, (int) result, device.parts);
@@ -628,18 +620,17 @@ static void test_setting_in_doubt(void **state)
 {
     for (int open = 0; open < 2; open++) {
         set_up(state);
-        poller.order_open_until = open ? NOW + 10 : 0;
         want_setting(RATED_AH, 280);
         read_back(RATED_AH, 100, NOW - 1);
         for (unsigned part = 0; part < 3; part++) {
-            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
             assert_int_equal(poller.bms.way, 1);
             if (part == 1)
                 *(uint8_t *) bms_memory(&poller.bms) = 7; /* what the last one is built from */
             assert_int_equal(*(uint8_t *) bms_memory(&poller.bms), part > 0 ? 7 : 0);
             if (part == 2)
                 poller.bms.way = 2; /* it says that it is back */
-            assert_int_equal(order_settle(&order, REPLY_DONE, NOW),
+            assert_int_equal(order_settle(&order, REPLY_DONE, !open, NOW),
                              part == 2 ? ORDER_LOOK : ORDER_PENDING);
         }
         assert_int_equal(poller.bms.way, open ? 1 : 2);
@@ -652,12 +643,12 @@ static void test_setting_in_several_late(void **state)
     (void) state;
     want_setting(RATED_AH, 280);
     read_back(RATED_AH, 100, NOW - 1);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
     const double late = NOW + SETTING_VALID_S + 1;
-    assert_int_equal(order_settle(&order, REPLY_DONE, late), ORDER_PENDING);
-    assert_int_equal(order_build(&order, NULL, late), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, late), ORDER_PENDING);
+    assert_int_equal(order_build(&order, NULL, false, late), ORDER_PENDING);
     assert_string_equal(device.parts, "02");
-    assert_int_equal(order_settle(&order, REPLY_DONE, late), ORDER_LOOK);
+    assert_int_equal(order_settle(&order, REPLY_DONE, true, late), ORDER_LOOK);
 }
 
 /* ---- refusals ---- */
@@ -683,10 +674,10 @@ static void test_refused(void **state)
     for (size_t i = 0; i < COUNT(second_ways); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, false);
-        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
         device.size = second_ways[i].size;
         device.way = second_ways[i].way;
-        if (order_settle(&order, REPLY_REFUSED, NOW) != second_ways[i].result)
+        if (order_settle(&order, REPLY_REFUSED, true, NOW) != second_ways[i].result)
             fail_msg("%s: another result", second_ways[i].name);
     }
 }
@@ -703,15 +694,15 @@ static void test_second_way(void **state)
     for (size_t i = 0; i < COUNT(ends); i++) {
         set_up(state);
         want(BMS_DISCHARGE_MOS, true);
-        assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+        assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
         for (device.way = 1; device.way < 4; device.way++) {
-            assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_PENDING);
+            assert_int_equal(order_settle(&order, REPLY_REFUSED, true, NOW), ORDER_PENDING);
             /* The line builds once more before it sends. */
-            assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
+            assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
             expect_request(BMS_DISCHARGE_MOS, true, device.way);
         }
         device.way--;
-        assert_int_equal(order_settle(&order, ends[i].answer, NOW), ends[i].result);
+        assert_int_equal(order_settle(&order, ends[i].answer, true, NOW), ends[i].result);
     }
 }
 
@@ -721,8 +712,8 @@ static void test_refused_first(void **state)
     (void) state;
     want(BMS_CHARGE_MOS, true);
     want(BMS_DISCHARGE_MOS, true);
-    assert_int_equal(order_build(&order, NULL, NOW), ORDER_PENDING);
-    assert_int_equal(order_settle(&order, REPLY_REFUSED, NOW), ORDER_REFUSED);
+    assert_int_equal(order_build(&order, NULL, false, NOW), ORDER_PENDING);
+    assert_int_equal(order_settle(&order, REPLY_REFUSED, true, NOW), ORDER_REFUSED);
     assert_true(order.switches.wanted[BMS_DISCHARGE_MOS]);
 }
 

@@ -10,6 +10,7 @@
 
 #include "lines/reply.h"
 #include "lines/poller.h"
+#include "answers.h"
 
 #include "bms/battery_random.h"
 #include "bms/prng.h"
@@ -220,14 +221,14 @@ static bool poll_cycle(struct bench *bench)
 {
     struct bms_request request;
     bool published = false;
-    while (poller_request(bench->poller, bench->now, &request, &published)) {
+    while (next_request(bench->poller, bench->now, &request, &published)) {
         enum reply_state state = exchange(bench, &request, &bench->poller->incoming);
         if (state == REPLY_DONE)
-            poller_answered(bench->poller, bench->now);
+            answer_request(bench->poller, bench->now);
         else if (state == REPLY_REFUSED)
-            poller_refused(bench->poller, bench->now);
+            refuse_request(bench->poller, bench->now);
         else
-            poller_unanswered(bench->poller, bench->now);
+            plan_unanswered(bench->poller, bench->now);
     }
     bench->now += 1;
     return published;
@@ -248,7 +249,7 @@ static bool listen_second(struct bench *bench)
         at += piece;
         while (reply_decode(&bench->feed, &bench->poller->bms, &none, false,
                             &bench->poller->incoming) == REPLY_DONE) {
-            heard |= poller_heard(bench->poller, bench->now, 0);
+            heard |= cycle_heard(bench->poller, bench->now, 0);
         }
     }
     bench->now += 1;

@@ -128,7 +128,8 @@ static void on_published(void *data, struct poller *poller, double now)
 {
     struct bench *bench = data;
     for (unsigned i = 0; i < bench->count; i++)
-        if (bench->pollers[i] == poller && isnan(bench->first_at[i])) {
+        if (bench->pollers[i] == poller && isnan(bench->first_at[i]) &&
+            !poller_stale(poller, now)) {
             bench->first_at[i] = now;
             requests_for_all = requests;
         }
@@ -243,6 +244,8 @@ static void tells_what_is_vital_first(void **state)
 {
     (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
+        if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
+            continue;
         const struct bms_driver *driver = bms_drivers[d];
         if (bms_talks(driver))
             continue;
@@ -309,6 +312,8 @@ static void stays_fresh_from_the_first_round_on(void **state)
 {
     (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
+        if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
+            continue;
         const struct bms_driver *driver = bms_drivers[d];
         if (bms_talks(driver) || !bms_has_address(driver) || driver->line.one_pack)
             continue;
@@ -317,7 +322,7 @@ static void stays_fresh_from_the_first_round_on(void **state)
         open_bench(&bench, driver->name, count < PACKS_MOST ? count : PACKS_MOST);
         run_for(&bench, 300);
         print_message("%s: %u packs, stale %u times, a round takes %.1f s\n", driver->name,
-                      bench.count, bench.flaps, bench.pollers[0]->round_s);
+                      bench.count, bench.flaps, bench.pollers[0]->pace.round_s);
         assert_int_equal(all_published(&bench), bench.count);
         assert_int_equal(bench.flaps, 0);
         close_bench(&bench);
@@ -457,6 +462,8 @@ static void comes_back_together(void **state)
 {
     (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
+        if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
+            continue;
         const struct bms_driver *driver = bms_drivers[d];
         unsigned count = bms_has_address(driver) && !driver->line.one_pack ? 4 : 1;
         if (bms_talks(driver))
@@ -480,7 +487,8 @@ static void comes_back_together(void **state)
             print_message("%s: silent for %.0f s, first after %.1f s, all %.1f s later\n",
                           driver->name, silence_s, first - start, last_first(&bench) - first);
             assert_true(first - start <= 30);
-            assert_true(last_first(&bench) - first <= 5);
+            assert_true(last_first(&bench) - first <=
+                        15); /* of fresh values: two cycles of each of four packs */
             close_bench(&bench);
         }
     }
@@ -491,6 +499,8 @@ static void finds_what_is_turned_on_later(void **state)
 {
     (void) state;
     for (size_t d = 0; bms_drivers[d]; d++) {
+        if (getenv("DRIVER") && strcmp(getenv("DRIVER"), bms_drivers[d]->name))
+            continue;
         const struct bms_driver *driver = bms_drivers[d];
         unsigned most = bms_has_address(driver) && !driver->line.one_pack ? 4 : 1;
         if (bms_talks(driver))
@@ -516,8 +526,8 @@ static void finds_what_is_turned_on_later(void **state)
             }
             print_message("%s: %u turned on later: first after %.1f s, all %.1f s later\n",
                           driver->name, count, longest_s, last_s);
-            assert_true(longest_s <= 35); /* topbms has seven ways of asking */
-            assert_true(last_s <= 5);
+            assert_true(longest_s <= 40); /* topbms has seven ways of asking */
+            assert_true(last_s <= 15);
         }
     }
 }

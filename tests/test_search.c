@@ -7,7 +7,7 @@
  */
 #include "lines/search/search.h"
 
-#include "lines/port_kind.h"
+#include "lines/port/port_kind.h"
 #include "simulator/simulator.h"
 #include "base/log.h"
 
@@ -295,7 +295,7 @@ static void is_over_soon_where_nobody_answers(void **state)
 
 int main(void)
 {
-    log_set_level(LOG_LEVEL_ERROR);
+    log_set_level(getenv("DEBUG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_each_as_what_it_is),
         cmocka_unit_test(finds_all_addresses),

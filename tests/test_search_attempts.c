@@ -4,6 +4,7 @@
  * possible; and for each pair of protocols, that the one is not taken for the other.
  */
 #include "lines/search/search_attempts.h"
+#include "answers.h"
 #include "lines/reply.h"
 
 #include "bms/battery.h"
@@ -75,13 +76,13 @@ static double seconds_of_silence(const struct line_config *wanted, const struct 
     for (unsigned poll = 0; poll < attempt->polls; poll++) {
         struct bms_request request;
         bool published;
-        while (poller_request(poller, seconds, &request, &published)) {
+        while (next_request(poller, seconds, &request, &published)) {
             seconds += (search_attempts_reply_ms(wanted, attempt) + ATTEMPT_SILENT_GAP_MS) / 1e3 +
                        (double) request.size * 10 / attempt->baud;
-            poller_unanswered(poller, seconds);
+            plan_unanswered(poller, seconds);
         }
         assert_false(published);
-        poller->due = 0;
+        poller->pace.due = 0;
     }
     poller_free(poller);
     return seconds;
@@ -194,19 +195,19 @@ static bool finds(const struct attempt *attempt, struct bms *device, struct pack
     for (unsigned poll = 0; poll < attempt->polls && !search_attempts_answered(poller); poll++) {
         struct bms_request request;
         bool published;
-        while (poller_request(poller, poll, &request, &published)) {
+        while (next_request(poller, poll, &request, &published)) {
             reply_clear(&feed);
             hear(device, values, &request, &feed);
             enum reply_state state =
                 reply_decode(&feed, &poller->bms, &request, true, &poller->incoming);
             if (state == REPLY_DONE)
-                poller_answered(poller, poll);
+                answer_request(poller, poll);
             else if (state == REPLY_REFUSED)
-                poller_refused(poller, poll);
+                refuse_request(poller, poll);
             else
-                poller_unanswered(poller, poll);
+                plan_unanswered(poller, poll);
         }
-        poller->due = 0;
+        poller->pace.due = 0;
     }
     bool found = search_attempts_answered(poller);
     poller_free(poller);

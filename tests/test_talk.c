@@ -11,13 +11,10 @@
 
 #define SILENCE_S 8.0
 
-/* A set that was never said before; how old it is. */
-static double say(struct talk *talk, struct recall *recall, double now)
+static double say(struct talk *talk, double now)
 {
-    static uint32_t hash = 1;
     talk_heard(talk, now);
-    double said_at = talk_said(talk, recall, ++hash, now);
-    return talk_age_s(talk, said_at, now);
+    return talk_said(talk, now);
 }
 
 /* It stands still right behind an opening, when it may not be opened again at once, and goes on at its usual pace, late by as
@@ -26,63 +23,56 @@ static void stays_old_until_it_is_opened_anew(void **state)
 {
     (void) state;
     struct talk talk;
-    struct recall recall = {0};
     talk_init(&talk);
     talk_opened(&talk, true, 100);
     for (unsigned i = 1; i <= 4; i++)
-        assert_true(say(&talk, &recall, 100 + i) < TALK_S);
+        assert_true(say(&talk, 100 + i) == 0);
     for (unsigned i = 0; i < 30; i++) {
         double now = 104 + SILENCE_S + i;
-        assert_true(say(&talk, &recall, now) >= SILENCE_S);
+        assert_true(say(&talk, now) >= SILENCE_S);
         assert_true(talk_heard(&talk, now));
     }
     talk_opened(&talk, true, 150);
-    assert_true(say(&talk, &recall, 150.5) < TALK_S);
+    assert_true(say(&talk, 150.5) == 0);
 }
 
-/* One is missing, and comes by itself beside another one seconds later, when all was at its usual pace again: that is no pile, the
- * line says things out of order, and what was missing is what comes now. */
-static void is_known_for_what_comes_behind_its_place(void **state)
+/* A delay that is always there: a new connection brings the same, and it is not opened again and again. */
+static void opens_once_for_a_delay_that_stays(void **state)
 {
     (void) state;
     struct talk talk;
-    struct recall recall = {0};
     talk_init(&talk);
     talk_opened(&talk, true, 100);
-    for (unsigned i = 1; i <= 10; i++)
-        if (i != 5)
-            say(&talk, &recall, 100 + i);
-    const struct pack set = {0};
-    talk_heard(&talk, 111);
-    assert_true(isnan(talk_late(&talk, &recall, 77, 111)));
-    assert_true(isnan(talk_said(&talk, &recall, 77, 111)));
-    talk_hold(&talk, &set, 77, 111);
-    talk_heard(&talk, 111);
-    assert_true(talk_late(&talk, &recall, 78, 111) >= 6);
+    assert_true(talk_heard(&talk, 103));
+    talk_opened(&talk, true, 103);
+    assert_false(talk_heard(&talk, 106));
+    assert_true(talk_said(&talk, 106) == 3);
 }
 
-/* What stood still comes in one go, behind the silence: that shows nothing. */
-static void is_not_known_for_what_stood_still(void **state)
+/* Behind a serial port what has piled up comes at once, and is as old as the silence; three sets at the usual pace show
+ * that nothing of it is left. */
+static void knows_a_pile_by_its_pace(void **state)
 {
     (void) state;
     struct talk talk;
-    struct recall recall = {0};
     talk_init(&talk);
-    talk_opened(&talk, true, 100);
-    for (unsigned i = 1; i <= 4; i++)
-        say(&talk, &recall, 100 + i);
-    for (uint32_t i = 0; i < 6; i++) {
-        assert_true(isnan(talk_late(&talk, &recall, 1000 + i, 110)));
-        say(&talk, &recall, 110);
-    }
+    talk_opened(&talk, false, 100);
+    assert_true(isinf(say(&talk, 101))); /* it may have lain there */
+    for (unsigned i = 2; i <= 4; i++)
+        assert_true(say(&talk, 100 + i) == 0);
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(say(&talk, 104 + SILENCE_S) >= SILENCE_S);
+    assert_true(say(&talk, 113) >= SILENCE_S);
+    assert_true(say(&talk, 114) >= SILENCE_S);
+    assert_true(say(&talk, 115) == 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stays_old_until_it_is_opened_anew),
-        cmocka_unit_test(is_known_for_what_comes_behind_its_place),
-        cmocka_unit_test(is_not_known_for_what_stood_still),
+        cmocka_unit_test(opens_once_for_a_delay_that_stays),
+        cmocka_unit_test(knows_a_pile_by_its_pace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

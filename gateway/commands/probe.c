@@ -6,7 +6,7 @@
 #include "options.h"
 
 #include "lines/ble/scan.h"
-#include "lines/port_list.h"
+#include "lines/port/port_list.h"
 #include "config/load.h"
 #include "base/log.h"
 #include "bms/count.h"

@@ -216,7 +216,7 @@ static int report_missing(struct reading *reading, const struct polling *polling
         else
             fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
                     poller->config->name, poller->counters.timeouts + poller->counters.repeats,
-                    poller->damaged);
+                    poller->counters.damaged);
         status = EXIT_FAILED;
     }
     return status;

@@ -72,6 +72,7 @@ struct line_config {
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
     bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */
     bool searched;  /* beside packs that were known: over, in the life of this process */
+    unsigned settle_ms; /* after each exchange nothing is sent for so long, and what comes is dropped */
     bool any_age;   /* of a search: what speaks there counts, however old what it says may be */
 };
 
@@ -121,29 +122,6 @@ struct bank_config {
     unsigned pack_count;
     int unit;           /* Modbus unit id, which no pack and no other bank has */
     unsigned min_packs; /* with fewer fresh ones it is stale; resolved, 1…pack_count */
-};
-
-#define CURVE_POINTS 8
-
-/* Share of a current over a value: linear between the points, level outside of them. */
-struct curve {
-    struct curve_point {
-        double at, share;   /* share: 0 to 1 */
-    } points[CURVE_POINTS]; /* `at` rises */
-    unsigned count;         /* 0: not configured */
-};
-
-/* The most that a pack or a bank may be charged and discharged with. */
-struct limits_config {
-    char name[NAME_SIZE];
-    char of[NAME_SIZE]; /* the pack or bank */
-    double charge_current_a, discharge_current_a;
-    unsigned cells, sensors; /* of each pack, all of which must be known */
-    double cell_full_v, cell_float_v;
-    double soc_again_percent;
-    struct curve cell_high, cell_low; /* over V */
-    struct curve temperature, mos_temperature;
-    struct curve soc_high, soc_low;
 };
 
 enum push_function {
@@ -311,8 +289,6 @@ struct config {
     unsigned pack_count;
     struct bank_config *banks; /* the same */
     unsigned bank_count;
-    struct limits_config *limits;
-    unsigned limits_count;
     struct push_config *pushes;
     unsigned push_count;
     struct view_config *views;

@@ -158,6 +158,10 @@ static const struct config_key line_keys[] = {
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Silence before each request."},
+    {.name = "settle", LINE(settle_ms), .type = &type_millis, .min = 0, .max = 30, .preset = "0s",
+     .on_change = CHANGE_LINE,
+     .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent for this "
+             "long, and what arrives meanwhile is discarded."},
     {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
@@ -568,7 +572,7 @@ const struct config_section tunnel_section = {
 
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
-    &gateway_section, &line_section, &pack_section, &bank_section, &limits_section, &push_section, &view_section, &tunnel_section,
+    &gateway_section, &line_section, &pack_section, &bank_section, &push_section, &view_section, &tunnel_section,
     &mqtt_section, &history_section, &web_section, &influx_section, &notify_section, &print_section, NULL
 };
 // clang-format on

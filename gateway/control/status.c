@@ -59,9 +59,9 @@ static void add_packs_of(json_t *object, const struct polling *polling,
         driver = driver ? driver : poller->config->driver;
         polls += poller->counters.polls;
         timeouts += poller->counters.timeouts;
-        checksum_errors += poller->damaged;
-        if (poller->reconnects > reconnects)
-            reconnects = poller->reconnects;
+        checksum_errors += poller->counters.damaged;
+        if (poller->counters.reconnects > reconnects)
+            reconnects = poller->counters.reconnects;
     }
     if (driver)
         add(object, "protocol", json_string(driver->name));

@@ -201,7 +201,7 @@ static bool has_answered(const struct gateway *gateway, const struct line_config
 {
     for (unsigned i = 0; i < gateway->config->pack_count; i++) {
         const struct poller *poller = gateway->polling->pollers[i];
-        if (gateway->config->packs[i].line == line && poller && !isnan(poller->last_answer))
+        if (gateway->config->packs[i].line == line && poller && !isnan(poller->presence.last_answer))
             return true;
     }
     return false;

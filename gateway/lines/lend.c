@@ -7,10 +7,9 @@
 
 #define SHORTEST_LIMIT_S 1.0
 #define LONGEST_LIMIT_S 3.0
-#define FLOW_S 5.0            /* as long as a long reply of a slow wire flows */
-#define TAIL_S 0.1            /* of silence behind whole frames: one more may follow */
-#define SETTLE_PATIENCE_S 1.0 /* for packs whose answers settle what is open */
-#define LOOK_S 1.0            /* longest wait without a look at the clock */
+#define FLOW_S 5.0 /* as long as a long reply of a slow wire flows */
+#define TAIL_S 0.1 /* of silence behind whole frames: one more may follow */
+#define LOOK_S 1.0 /* longest wait without a look at the clock */
 
 void lend_init(struct lend *lend)
 {
@@ -51,7 +50,7 @@ static bool is_any_old(const struct turns *turns, double now)
 {
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *poller = turns->list[i].poller;
-        if (poller->silent_cycles == 0 && !poller_stale(poller, now) &&
+        if (poller->presence.silent_cycles == 0 && !poller_stale(poller, now) &&
             now - poller->published_at > LOAN_OLD * poller->config->poll_s)
             return true;
     }
@@ -64,8 +63,6 @@ double lend_next_at(const struct lend *lend, const struct turns *turns, bool bus
     if (!lend->queue || (busy && lend->owed_s > 0))
         return INFINITY;
     double waited_s = now - lend->queue->queued_at;
-    if (busy && waited_s < SETTLE_PATIENCE_S && now < clear_at)
-        return INFINITY;
     if (busy && waited_s < LOAN_PATIENCE_S && is_any_old(turns, now))
         return INFINITY;
     return fmax(fmax(now, clear_at), lend->last_begun_at + LOAN_SPACING_S);
@@ -83,31 +80,15 @@ struct loan *lend_expired(struct lend *lend, double now)
 
 /* ---- one loan ---- */
 
-/* How many of the bytes an emulated BMS is through with. *answered: it says something. */
-static size_t emulate(const struct poller *poller, const uint8_t *bytes, size_t size,
-                      bool *answered)
-{
-    struct bms bms = poller->bms;
-    struct pack pack;
-    struct bms_output out = {.size = 0};
-    pack_clear(&pack);
-    size_t passed = bms.driver->emulate ? bms.driver->emulate(&bms, &pack, bytes, size, &out) : 0;
-    *answered = out.size > 0;
-    return passed;
-}
-
-/* Whether the bytes are one whole request of the line's protocols. Their emulated BMS know where one
- * ends: without its last byte they wait for it, while noise is noise all the same. */
+/* Whether the bytes are one whole request of the line's protocols. */
 static bool is_single(const struct turns *turns, const uint8_t *bytes, size_t size)
 {
-    for (unsigned i = 0; i < turns->count; i++) {
-        const struct poller *poller = turns->list[i].poller;
-        bool answered;
-        if (size > 1 && emulate(poller, bytes, size, &answered) == size &&
-            emulate(poller, bytes, size - 1, &answered) == 0)
-            return true;
-    }
-    return false;
+    int address;
+    bool single = false;
+    for (unsigned i = 0; i < turns->count && !single; i++)
+        single =
+            size > 0 && bms_request_end(&turns->list[i].poller->bms, bytes, size, &address) == size;
+    return single;
 }
 
 static double shortest_interval(const struct turns *turns)
@@ -193,17 +174,19 @@ static bool is_whole(const struct lend *lend, const struct turns *turns)
 unsigned lend_unanswered(const struct lend *lend, const struct poller *poller)
 {
     const struct loan *loan = lend->current;
-    unsigned requests = 0;
-    for (size_t at = 0; at < loan->size;) {
-        bool answered;
-        size_t passed = emulate(poller, loan->bytes + at, loan->size - at, &answered);
-        if (passed == 0)
-            break;
-        at += passed;
-        requests += answered;
+    const struct bms *bms = &poller->bms;
+    unsigned requests = 0, others = 0;
+    for (size_t at = 0, end = 1; at < loan->size && end > 0; at += end) {
+        int address;
+        end = bms_request_end(bms, loan->bytes + at, loan->size - at, &address);
+        bool other = end > 0 && address >= 0 && address != bms_address(bms);
+        others += other;
+        requests += !other;
     }
     size_t rest;
-    unsigned frames = count_frames(lend, &poller->bms, &rest);
+    const unsigned frames = count_frames(lend, bms, &rest);
+    if (requests == 0 && others > 0)
+        return 0;
     return requests > frames + 1 ? requests - frames : 1;
 }
 

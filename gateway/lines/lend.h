@@ -72,7 +72,7 @@ void lend_pay(struct lend *lend, double now);
 
 /** When the next loan may begin, `now` at the earliest; infinite: none is wanted, or packs come first.
  * `busy`: packs wait for the line. `clear_at`: until then an answer to a request of ours may come, which is none of
- * whoever borrows the line: packs that wait may settle that, else it has to be silent until then. */
+ * whoever borrows the line. */
 double lend_next_at(const struct lend *lend, const struct turns *turns, bool busy, double clear_at,
                     double now);
 
@@ -96,7 +96,7 @@ bool lend_answered(const struct lend *lend);
 /** Whether that was all: else the rest may still come, when nobody waits for it any more. */
 bool lend_settled(const struct lend *lend);
 
-/** How many answers of that pack may still come, as far as its protocol is known: one at least. */
+/** How many answers of that pack may still come, as far as its protocol is known; 0: others were asked. */
 unsigned lend_unanswered(const struct lend *lend, const struct poller *poller);
 
 /** Whoever wanted it does not any more: what is under way goes on without him until the line is quiet. */

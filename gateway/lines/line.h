@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: MIT
 /*
- * A line: one port with one or more packs on it. One request is in flight at a time; packs take
- * turns cycle by cycle; what a port delivers between requests is thrown away, so that a late reply
- * never becomes part of the next.
+ * A line: one port with one or more packs on it. It is in one of three modes: we ask its packs (asker.h), its device
+ * talks by itself, or another master asks them (hearer.h). Between two of our own exchanges it can be lent (lender.h).
+ * wire.h has the life of the port.
  */
 #ifndef PACKGATE_LINES_LINE_H
 #define PACKGATE_LINES_LINE_H
 
 #include "lend.h"
-#include "mask.h"
 #include "order.h"
-#include "poller.h"
-
-#include "base/queue.h"
-
-#include <ev.h>
+#include "wire.h"
 
 struct line;
 
@@ -58,33 +53,13 @@ bool line_pass(struct line *line, const struct loan *loan, const uint8_t *bytes,
 /** Ends a loan, or takes it out of the queue; `done` does not follow. */
 void line_take_back(struct line *line, struct loan *loan);
 
-/* Whoever looks on what passes, of ours and of loans, as far as it may be shown. */
-struct line_tap {
-    mask_show *passed;        /* may take this tap off, but no other one */
-    void (*gone)(void *data); /* the line is freed, with the tap taken off */
-    void *data;
-    TAILQ_ENTRY(line_tap) entry;
-};
 void line_watch(struct line *line, struct line_tap *tap);
 void line_unwatch(struct line *line, struct line_tap *tap);
 
 /** NULL, the line of a pack that is still to be found, is not open. */
 bool line_is_open(const struct line *line);
 
-/* How a line does, for whoever asks. */
-struct line_facts {
-    enum { LINE_IS_CLOSED, LINE_IS_OPENING, LINE_IS_OPEN } state;
-    double since;            /* it is open, or is not; from the start if it never was */
-    uint64_t received, sent; /* bytes */
-    uint32_t requests;
-    uint32_t loans; /* that somebody else sent */
-    uint32_t openings;
-    uint32_t troubles; /* it did not open, or was lost before anything useful came */
-    char trouble[100]; /* the last of them in words; empty: there was none */
-    double trouble_at;
-    double late_s; /* replies take so long, and that is more than reply_timeout; 0: not so */
-    int signal_dbm; /* of a radio link, as its device was found last; 0: not known, or it has a wire */
-};
+/** How it does. */
 struct line_facts line_facts(const struct line *line);
 
 const char *line_name(const struct line *line);

@@ -2,6 +2,9 @@
 /* What is said on a line that has a master already. */
 #include "listener.h"
 
+#include "cycle.h"
+#include "plan.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,7 +305,7 @@ static void note_round(struct ear *ear, double now)
 {
     const double round_s = now - ear->told_at;
     if (!isnan(ear->round_s) && !isnan(round_s))
-        ear->poller->round_s = fmin(round_s, ear->round_s);
+        ear->poller->pace.round_s = fmin(round_s, ear->round_s);
     ear->round_s = round_s;
     ear->told_at = now;
 }
@@ -355,7 +358,7 @@ static void tell(struct listener *listener, struct ear *ear, double now)
     if (isinf(oldest) || !tells_values(&poller->incoming))
         return;
     note_round(ear, now);
-    bool believed = poller_heard(poller, now, now - oldest);
+    bool believed = cycle_heard(poller, now, now - oldest);
     note_verdict(ear, believed);
     if (believed)
         listener->events.heard(listener->data, poller, now);
@@ -468,7 +471,7 @@ static void take_reply(struct listener *listener, const struct bms_span *span, d
         take_values(listener, ear, hash_of(question->request.bytes, question->request.size),
                     question->at, now);
     else if (result == BMS_INVALID)
-        poller_disturbed(ear->poller, now);
+        plan_disturbed(ear->poller, now);
 }
 
 /* A reply to the question that is open, else what tells itself. */
@@ -484,7 +487,7 @@ static bool find_reply(struct listener *listener, struct bms_span *span, double 
             return true;
         }
         if (span->kind == BMS_DAMAGED && question->ear)
-            question->ear->poller->damaged++;
+            question->ear->poller->counters.damaged++;
         return false;
     }
     *span = (struct bms_span){BMS_SKIP, 1};

@@ -53,14 +53,13 @@ static bool is_set(const struct order *order, double reading)
 
 /* What the setting is now: ORDER_PENDING when that is known, and it is to be written. An order before that stayed
  * unanswered may still be carried out: then what is set already is written all the same, behind it. */
-static enum order_result learn_setting(struct order *order, double since, double now)
+static enum order_result learn_setting(struct order *order, double since, bool open)
 {
     double reading = poller_read_since(order->poller, order->switches.setting, since);
-    bool settled = now >= order->poller->order_open_until;
     if (isnan(reading))
         return ORDER_LOOK;
     order->switches.before = reading;
-    return settled && is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
+    return !open && is_set(order, reading) ? ORDER_DONE : ORDER_PENDING;
 }
 
 static unsigned last_part(const struct order *order)
@@ -102,7 +101,8 @@ static enum order_result build_setting(struct order *order, const struct bms_mom
     return build_part(order, local) ? ORDER_PENDING : ORDER_NOT_NOW;
 }
 
-enum order_result order_build(struct order *order, const struct bms_moment *local, double now)
+enum order_result order_build(struct order *order, const struct bms_moment *local, bool open,
+                              double now)
 {
     struct bms *bms = &order->poller->bms;
     const struct switches *switches = &order->switches;
@@ -113,7 +113,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     if (order->part == 0 && now - order->queued_at > valid_s)
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
-        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, now);
+        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, open);
         order->sent_at = now;
         if (result != ORDER_PENDING)
             return result == ORDER_LOOK ? look(order) : result;
@@ -133,7 +133,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
 static enum order_result try_other_way(struct order *order, double now)
 {
     struct bms_request before = order->request;
-    enum order_result result = order_build(order, NULL, now);
+    enum order_result result = order_build(order, NULL, false, now);
     bool same = before.size == order->request.size &&
                 memcmp(before.bytes, order->request.bytes, before.size) == 0;
     return result == ORDER_PENDING && !same ? ORDER_PENDING : ORDER_REFUSED;
@@ -163,14 +163,12 @@ static enum order_result settle_setting(struct order *order, bool answered, bool
     return ORDER_PENDING;
 }
 
-enum order_result order_settle(struct order *order, enum reply_state answer, double now)
+enum order_result order_settle(struct order *order, enum reply_state answer, bool single,
+                               double now)
 {
     struct poller *poller = order->poller;
     /* What comes while nothing is known of the pack may be the echo of its line. */
-    bool doubtful = poller->bms.driver->control_blindly || poller->forgotten ||
-                    poller->disorder_s > 0 || now < poller->order_open_until;
-    if (answer == REPLY_WAITING)
-        poller->order_open_until = now + ORDER_LATE_S;
+    bool doubtful = poller->bms.driver->control_blindly || poller->presence.forgotten || !single;
     bool waits = answer == REPLY_WAITING || doubtful;
     bool more = order->switches.sets && order->part < last_part(order);
     if (waits && !more) /* what a doubtful answer has taught the driver is forgotten as well */
@@ -195,12 +193,12 @@ static bool has_moved(const struct order *order, double reading)
 }
 
 /* The pack was polled to learn what its setting is, or what has become of it. */
-static enum order_result look_at_setting(struct order *order, double now)
+static enum order_result look_at_setting(struct order *order, bool open, double now)
 {
     struct switches *switches = &order->switches;
     bool last = ++order->looks >= SETTING_LOOKS;
     if (isnan(switches->before)) {
-        enum order_result result = learn_setting(order, order->sent_at, now);
+        enum order_result result = learn_setting(order, order->sent_at, open);
         if (result == ORDER_LOOK && last)
             result = ORDER_NOT_NOW;
         order->looking = result == ORDER_LOOK;
@@ -221,10 +219,10 @@ static enum order_result look_at_setting(struct order *order, double now)
     return ORDER_PENDING;
 }
 
-enum order_result order_look(struct order *order, double now)
+enum order_result order_look(struct order *order, bool open, double now)
 {
     if (order->switches.sets)
-        return look_at_setting(order, now);
+        return look_at_setting(order, open, now);
     unsigned which = next_switch(order);
     enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
     /* Not what is published: that is of before the order while a cycle since did not come to its end. */

@@ -26,7 +26,6 @@
 #define ORDER_SWITCHES 2 /* enum bms_switch */
 
 #define ORDER_VALID_S 5.0    /* after that nobody expects to see something switched */
-#define ORDER_LATE_S 120.0   /* an answer that stood still on its way can come so late */
 #define ORDER_LOOKS 3        /* cycles in which the state may still be that before the order */
 #define SETTING_VALID_S 10.0 /* the same of a setting, which is read before it is written */
 #define SETTING_LOOKS 5
@@ -83,16 +82,18 @@ enum order_result order_check(const struct bms_driver *driver, struct switches *
 
 /** Builds the next request into order->request. ORDER_PENDING: send it. ORDER_LOOK: poll the pack first. When nobody
  * expects it any more: ORDER_TOO_LATE, or ORDER_UNANSWERED when a part of the order was sent already. `local` is the
- * local time. */
-enum order_result order_build(struct order *order, const struct bms_moment *local, double now);
+ * local time. `open`: an order before this one may still be carried out. */
+enum order_result order_build(struct order *order, const struct bms_moment *local, bool open,
+                              double now);
 
-/** What came of it; REPLY_WAITING: nothing. ORDER_PENDING: go on with order_build. ORDER_LOOK: poll
- * the pack. */
-enum order_result order_settle(struct order *order, enum reply_state answer, double now);
+/** What came of it; REPLY_WAITING: nothing. `single`: the answer can be that to no other request. ORDER_PENDING: go on
+ * with order_build. ORDER_LOOK: poll the pack. */
+enum order_result order_settle(struct order *order, enum reply_state answer, bool single,
+                               double now);
 
 /** A cycle of its pack is over, whether it brought values or not. ORDER_PENDING: go on with
  * order_build; ORDER_LOOK: poll once more. */
-enum order_result order_look(struct order *order, double now);
+enum order_result order_look(struct order *order, bool open, double now);
 
 /** "charge on, discharge off", "soc_percent 80.5 instead of 63.4", for the log. */
 #define SWITCHES_TEXT 80

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* From received bytes to decoded frames. */
+/* From received bytes to whole frames. */
 #include "reply.h"
-
-#include "recall.h"
 
 #include <string.h>
 
@@ -21,47 +19,29 @@ size_t reply_append(struct reply *reply, const uint8_t *bytes, size_t size)
     return size;
 }
 
-/* One frame goes to the driver; true when the wait is over. */
-static bool take_frame(struct reply *reply, struct bms *bms, const struct bms_request *request,
-                       const uint8_t *frame, size_t size, struct pack *pack,
-                       enum reply_state *state)
+void reply_drop(struct reply *reply, size_t size)
 {
-    enum bms_result result = bms->driver->decode(bms, request, frame, size, pack);
-    reply->counters.frames++;
-    if (result == BMS_DONE || result == BMS_PARTIAL)
-        reply->hash = recall_hash(frame, size);
-    switch (result) {
-    case BMS_DONE:
-        *state = REPLY_DONE;
-        return true;
-    case BMS_REFUSED:
-        reply->counters.refused++;
-        *state = REPLY_REFUSED;
-        return true;
-    case BMS_FOREIGN:
-        reply->counters.foreign++;
-        if (reply->strays)
-            reply_append(reply->strays, frame, size);
-        return false;
-    case BMS_INVALID:
-        reply->counters.invalid++;
-        return false;
-    case BMS_PARTIAL:
-        return false;
-    }
-    return false;
+    reply->size -= size;
+    memmove(reply->bytes, reply->bytes + size, reply->size);
 }
 
-enum reply_state reply_decode(struct reply *reply, struct bms *bms,
-                              const struct bms_request *request, bool silent, struct pack *pack)
+/* Whether the frame belongs to somebody who asked. */
+static bool count_frame(struct reply_counters *counters, enum bms_result result)
 {
-    enum reply_state state = REPLY_WAITING;
-    size_t at = 0;
-    bool over = false;
-    while (at < reply->size && !over) {
-        const uint8_t *bytes = reply->bytes + at;
+    counters->frames++;
+    counters->foreign += result == BMS_FOREIGN;
+    counters->invalid += result == BMS_INVALID;
+    counters->refused += result == BMS_REFUSED;
+    return result != BMS_FOREIGN && result != BMS_INVALID;
+}
+
+size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data,
+                  enum bms_result *result)
+{
+    size_t at = 0, found = 0;
+    while (at < reply->size && found == 0) {
         size_t left = reply->size - at;
-        struct bms_span span = bms->driver->frame(bms, request, bytes, left);
+        struct bms_span span = look(data, reply->bytes + at, left, result);
         if (span.kind == BMS_MORE && !silent && left < BMS_FRAME_MAX)
             break;
         /* A driver that wants more than any frame can have, or more than there will be, was
@@ -70,15 +50,48 @@ enum reply_state reply_decode(struct reply *reply, struct bms *bms,
             span = (struct bms_span){BMS_SKIP, 1};
         if (span.size > left)
             span.size = left;
-        if (span.kind == BMS_FRAME)
-            over = take_frame(reply, bms, request, bytes, span.size, pack, &state);
-        else if (span.kind == BMS_DAMAGED)
-            reply->counters.damaged++;
+        if (span.kind == BMS_FRAME && count_frame(&reply->counters, *result))
+            found = span.size;
         else
+            at += span.size;
+        reply->counters.damaged += span.kind == BMS_DAMAGED;
+        if (span.kind == BMS_SKIP)
             reply->counters.skipped_bytes += (uint32_t) span.size;
-        at += span.size;
     }
-    reply->size -= at;
-    memmove(reply->bytes, reply->bytes + at, reply->size);
-    return state;
+    reply_drop(reply, at);
+    return found;
+}
+
+/* One request, and what its answer brings. */
+struct decoding {
+    struct bms *bms;
+    const struct bms_request *request;
+    struct pack *pack;
+};
+
+static struct bms_span decode(void *data, const uint8_t *bytes, size_t size,
+                              enum bms_result *result)
+{
+    const struct decoding *decoding = data;
+    const struct bms_driver *driver = decoding->bms->driver;
+    struct bms_span span = driver->frame(decoding->bms, decoding->request, bytes, size);
+    if (span.kind == BMS_FRAME)
+        *result = driver->decode(decoding->bms, decoding->request, bytes,
+                                 span.size < size ? span.size : size, decoding->pack);
+    return span;
+}
+
+enum reply_state reply_decode(struct reply *reply, struct bms *bms,
+                              const struct bms_request *request, bool silent, struct pack *pack)
+{
+    struct decoding decoding = {bms, request, pack};
+    enum bms_result result = BMS_PARTIAL;
+    size_t size;
+    do {
+        size = reply_next(reply, silent, decode, &decoding, &result);
+        reply_drop(reply, size);
+    } while (size > 0 && result == BMS_PARTIAL);
+    if (size == 0)
+        return REPLY_WAITING;
+    return result == BMS_DONE ? REPLY_DONE : REPLY_REFUSED;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * From received bytes to decoded frames: the buffer between a port and a driver. Pure; lines, the
+ * From received bytes to whole frames: the buffer between a port and a driver. Pure; lines, the
  * probe and the replay of exchange files share it.
  */
 #ifndef PACKGATE_LINES_REPLY_H
@@ -16,8 +16,6 @@ struct reply_counters {
 struct reply {
     uint8_t bytes[2 * BMS_FRAME_MAX];
     size_t size;
-    uint32_t hash;        /* of the last frame that belonged to the reply */
-    struct reply *strays; /* gets the frames that do not belong to it; NULL: they are dropped */
     struct reply_counters counters;
 };
 
@@ -29,9 +27,19 @@ void reply_clear(struct reply *reply);
 /** Appends received bytes; returns how many fitted. */
 size_t reply_append(struct reply *reply, const uint8_t *bytes, size_t size);
 
-/** Decodes every frame in the buffer into `pack` until the reply is complete; what follows stays
- * in the buffer. `silent`: nothing more will come, so that what only looks like the start of a
- * frame is passed over and a good frame behind it is found. */
+/** What stands at the beginning of the bytes; of a whole frame, what it is to whoever asked. */
+typedef struct bms_span reply_look(void *data, const uint8_t *bytes, size_t size,
+                                   enum bms_result *result);
+
+/** Finds the next frame that is neither foreign nor invalid, and removes what stands before it. The frame stays at the
+ * beginning of the buffer until reply_drop. `silent`: nothing more will come, so that what only looks like the start of
+ * a frame is passed over. Returns its size; 0: there is none. */
+size_t reply_next(struct reply *reply, bool silent, reply_look *look, void *data,
+                  enum bms_result *result);
+void reply_drop(struct reply *reply, size_t size);
+
+/** Decodes every frame in the buffer into `pack` until the reply to one request is complete; what follows stays in the
+ * buffer. */
 enum reply_state reply_decode(struct reply *reply, struct bms *bms,
                               const struct bms_request *request, bool silent, struct pack *pack);
 

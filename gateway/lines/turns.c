@@ -2,6 +2,8 @@
 /* The packs on one line. */
 #include "turns.h"
 
+#include "plan.h"
+
 #include "base/log.h"
 
 #include <math.h>
@@ -39,14 +41,9 @@ void turns_close(struct turns *turns)
 
 /* ---- whose turn it is ---- */
 
-static bool is_silent(const struct poller *poller)
-{
-    return poller->silent_cycles > 0 || isnan(poller->last_answer);
-}
-
 static void prefer_earlier(struct member **best, struct member *member)
 {
-    if (!*best || member->poller->due < (*best)->poller->due)
+    if (!*best || member->poller->pace.due < (*best)->poller->pace.due)
         *best = member;
 }
 
@@ -55,14 +52,14 @@ struct member *turns_next(const struct turns *turns, double now)
     struct member *silent = NULL, *lively = NULL;
     for (unsigned i = 0; i < turns->count; i++) {
         struct member *member = &turns->list[i];
-        if (member->poller->in_cycle)
+        if (member->poller->cycle.under_way)
             return member;
-        prefer_earlier(is_silent(member->poller) ? &silent : &lively, member);
+        prefer_earlier(poller_is_silent(member->poller) ? &silent : &lively, member);
     }
     if (!silent || !lively)
         return silent ? silent : lively;
-    bool lively_first = lively->poller->due <= now && now < turns->silent_after;
-    return lively_first || lively->poller->due <= silent->poller->due ? lively : silent;
+    bool lively_first = lively->poller->pace.due <= now && now < turns->silent_after;
+    return lively_first || lively->poller->pace.due <= silent->poller->pace.due ? lively : silent;
 }
 
 struct member *turns_find(const struct turns *turns, const struct poller *poller)
@@ -88,10 +85,11 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
     bool new_ones = false, due = false;
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *other = turns->list[i].poller;
-        if (other == poller || other->due > now)
+        if (other == poller || other->pace.due > now)
             continue;
-        new_ones |= other->woken || (isnan(other->last_answer) && other->silent_cycles == 0);
-        due |= !is_silent(other);
+        new_ones |= other->presence.woken ||
+                    (isnan(other->presence.last_answer) && other->presence.silent_cycles == 0);
+        due |= !poller_is_silent(other);
     }
     return new_ones || (due && now < turns->try_after);
 }
@@ -101,9 +99,9 @@ void turns_wake(struct turns *turns, const struct poller *poller, double now)
     turns->silent_after = now;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *other = turns->list[i].poller;
-        if (other == poller || other->silent_cycles == 0)
+        if (other == poller || other->presence.silent_cycles == 0)
             continue;
-        poller_wake(other, now);
+        plan_wake(other, now);
     }
 }
 
@@ -115,7 +113,7 @@ void turns_tell_way(struct turns *turns, const struct poller *poller, double now
             other->config->driver != poller->config->driver)
             continue;
         other->bms.way = poller->bms.way;
-        poller_wake(other, now);
+        plan_wake(other, now);
     }
 }
 
@@ -123,16 +121,16 @@ void turns_expect(struct turns *turns, double now)
 {
     double longest_s = 0, round_s = 0;
     for (unsigned i = 0; i < turns->count; i++)
-        longest_s = fmax(longest_s, turns->list[i].poller->took_s);
+        longest_s = fmax(longest_s, turns->list[i].poller->pace.took_s);
     for (unsigned i = 0; i < turns->count; i++) {
         const struct poller *poller = turns->list[i].poller;
         /* One that was not asked yet may take as long as the others. */
-        if (poller->silent_cycles == 0)
-            round_s += poller->took_s > 0 ? poller->took_s : longest_s;
+        if (poller->presence.silent_cycles == 0)
+            round_s += poller->pace.took_s > 0 ? poller->pace.took_s : longest_s;
     }
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *poller = turns->list[i].poller;
-        poller->expected_s = now - poller->first_at < FIRST_ROUNDS_S ? round_s : 0;
+        poller->pace.expected_s = now - poller->pace.first_at < FIRST_ROUNDS_S ? round_s : 0;
     }
 }
 
@@ -140,13 +138,13 @@ void turns_expect(struct turns *turns, double now)
 
 void turns_note_miss(struct member *member)
 {
-    if (member->poller->silent_cycles > 0 && isnan(member->missing_since))
-        member->missing_since = member->poller->cycle_started;
+    if (member->poller->presence.silent_cycles > 0 && isnan(member->missing_since))
+        member->missing_since = member->poller->cycle.started;
 }
 
 static bool is_missed(const struct member *member)
 {
-    return !member->reported_silent && member->poller->silent_cycles > 0 &&
+    return !member->reported_silent && member->poller->presence.silent_cycles > 0 &&
            !isnan(member->missing_since);
 }
 
@@ -157,8 +155,9 @@ static bool is_worth_a_word(const struct member *member, double started_at, doub
     if (!is_missed(member) || !poller_stale(poller, now))
         return false;
     if (isnan(poller->published_at))
-        return poller->silent_cycles >= SILENT_FROM_START || now - started_at >= PATIENT_AT_START_S;
-    return poller->silent_cycles > 1 && now - member->missing_since >= MISSING_S;
+        return poller->presence.silent_cycles >= SILENT_FROM_START ||
+               now - started_at >= PATIENT_AT_START_S;
+    return poller->presence.silent_cycles > 1 && now - member->missing_since >= MISSING_S;
 }
 
 static void append(char *text, size_t size, const char *format, ...)
@@ -188,7 +187,7 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
     for (unsigned i = 0; i < turns->count; i++) {
         const struct member *member = &turns->list[i];
         const struct poller *poller = member->poller;
-        others_answer |= !is_silent(poller);
+        others_answer |= !poller_is_silent(poller);
         waits |= is_missed(member) && !is_worth_a_word(member, started_at, now);
         if (!is_worth_a_word(member, started_at, now))
             continue;

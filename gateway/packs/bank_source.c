@@ -80,7 +80,7 @@ static bool is_missing(const struct bank_source *bank, unsigned place)
 static bool is_starting(const struct pack_source *pack)
 {
     const struct poller *poller = pack->poller;
-    return line_is_open(pack->line) && poller->silent_cycles == 0 && !poller->complete;
+    return line_is_open(pack->line) && poller->presence.silent_cycles == 0 && !poller->complete;
 }
 
 static bool waits_for_a_pack(const struct bank_source *bank)

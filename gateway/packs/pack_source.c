@@ -63,8 +63,8 @@ static void take_status(struct pack_source *source, const struct map_status *hos
     status->age_s = now - poller->published_at;
     status->polls = poller->counters.polls;
     status->timeouts = poller->counters.timeouts;
-    status->checksum_errors = poller->damaged;
-    status->reconnects = poller->reconnects;
+    status->checksum_errors = poller->counters.damaged;
+    status->reconnects = poller->counters.reconnects;
     status->implausible = poller->counters.implausible;
     status->spikes = poller->counters.spikes;
     status->driver = poller->config->driver->name;

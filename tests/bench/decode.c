@@ -10,6 +10,7 @@
 
 #include "lines/reply.h"
 #include "lines/poller.h"
+#include "tests/answers.h"
 #include "registers/map.h"
 
 #include <stdio.h>
@@ -99,11 +100,11 @@ static void encode(struct session *session)
 static void settle(struct session *session, enum reply_state state, double now)
 {
     if (state == REPLY_DONE)
-        poller_answered(session->poller, now);
+        answer_request(session->poller, now);
     else if (state == REPLY_REFUSED)
-        poller_refused(session->poller, now);
+        refuse_request(session->poller, now);
     else
-        poller_unanswered(session->poller, now);
+        plan_unanswered(session->poller, now);
 }
 
 static void hear_talker(struct session *session, double now)
@@ -112,7 +113,7 @@ static void hear_talker(struct session *session, double now)
     struct exchange *exchange = exchange_for(session, &nothing);
     exchange->state = take_reply(session, exchange);
     if (exchange->state == REPLY_DONE)
-        poller_heard(session->poller, now, 0);
+        cycle_heard(session->poller, now, 0);
     else
         session->trouble = "no values";
 }
@@ -121,7 +122,7 @@ static void ask_all(struct session *session, double now)
 {
     struct bms_request request;
     bool published = false;
-    while (!session->trouble && poller_request(session->poller, now, &request, &published)) {
+    while (!session->trouble && next_request(session->poller, now, &request, &published)) {
         if (session->at == EXCHANGES_MAX) {
             session->trouble = "too many requests";
             return;

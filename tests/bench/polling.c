@@ -186,7 +186,7 @@ static void print_single(const struct row *row)
            cycles ? (member->end.at - member->begin.at) / n : 0,
            (end->least_s - begin->least_s) / n, requests * row->config.gap_ms / 1e3 / n,
            member->poller->counters.repeats, member->poller->counters.timeouts,
-           member->poller->damaged);
+           member->poller->counters.damaged);
 }
 
 /* Of the packs that answer: when the last of them had values at all, how often there are new ones,

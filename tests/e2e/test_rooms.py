@@ -17,7 +17,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 REGISTERS_MAY = {"bms/pack.h", "bms/count.h"}
 MOST_FILES = 42
 # What a file shares with those that it is made of, and nobody else includes.
-INNER = {"gateway/lines/port_kind.h": "gateway/lines/port", "registers/rows.h": "registers/map"}
+INNER = {"gateway/lines/port/port_kind.h": "gateway/lines/port/port", "registers/rows.h": "registers/map"}
 
 
 def sources():

@@ -9,7 +9,7 @@
  * them up. So BlueZ is asked for nothing but an answer each second: what comes behind an answer was told after the question, and
  * only what is young by that is taken.
  */
-#include "lines/port_kind.h"
+#include "lines/port/port_kind.h"
 
 #include "bluez.h"
 #include "turn.h"

@@ -8,7 +8,7 @@
  * modules let nobody in who has not just seen them, and as connecting to what is away blocks the
  * adapter for much longer than looking for it.
  */
-#include "lines/port_kind.h"
+#include "lines/port/port_kind.h"
 
 #include "bluez.h"
 #include "module.h"

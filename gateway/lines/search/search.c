@@ -488,7 +488,7 @@ static void confirm(struct search *search)
     search->pollers[search->sharing++] = poller;
     search->first += at;
     const struct attempt *attempt = &search->attempts[search->first];
-    poller->due = 0;
+    poller->pace.due = 0;
     for (unsigned i = 0; i < attempt->driver->steps; i++) {
         poller->steps[i].due = 0;
         poller->steps[i].at = NAN;
@@ -515,7 +515,7 @@ static void confirm(struct search *search)
 static void hold(struct search *search, double now)
 {
     for (unsigned i = 0; i < search->sharing; i++)
-        search->pollers[i]->due = now + NEVER_S;
+        search->pollers[i]->pace.due = now + NEVER_S;
 }
 
 static void on_found(void *data, struct poller *poller, double now)
@@ -543,7 +543,7 @@ static void on_missed(void *data, struct poller *poller, double now)
         hold(search, now);
         continue_with(search, confirm, 0);
     } else if (search->polls < search->attempts[search->first + search->at].polls) {
-        poller->due = 0; /* before those that have not had their turn */
+        poller->pace.due = 0; /* before those that have not had their turn */
     } else if (search->at + 1 == search->sharing || (search->again && search_left(search) < 0)) {
         hold(search, now);
         continue_with(search, try_next_port, 0);

@@ -39,8 +39,8 @@ void intake_init(struct intake *intake, struct ev_loop *loop, unsigned baud,
 void intake_start(struct intake *intake, int fd);
 void intake_stop(struct intake *intake);
 
-/** Throws away what is there; of a far end that sends without end only so much. False: it has
+/** Receives at once what has come; of a far end that sends without end only so much. False: it has
  * closed, or an error (errno; 0: closed). */
-bool intake_drain(struct intake *intake);
+bool intake_receive(struct intake *intake);
 
 #endif

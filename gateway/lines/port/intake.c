@@ -10,7 +10,7 @@
 #define WINDOW_LEAST                                                                               \
     16384               /* bytes; a serial server may hand over all that it has collected at once */
 #define WINDOW_FACTOR 4 /* times what the wire brings in a window */
-#define DRAIN_MOST 65536 /* more than a serial port's buffer holds */
+#define RECEIVE_MOST 65536 /* bytes at once: more than a serial port's buffer holds */
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -69,17 +69,18 @@ void intake_stop(struct intake *intake)
     intake->fd = -1;
 }
 
-bool intake_drain(struct intake *intake)
+bool intake_receive(struct intake *intake)
 {
     uint8_t bytes[2048];
-    for (size_t drained = 0; drained < DRAIN_MOST;) {
+    for (size_t received = 0; received < RECEIVE_MOST && intake->fd >= 0;) {
         errno = 0;
         ssize_t size = read(intake->fd, bytes, sizeof bytes);
         if (size < 0)
             return errno == EAGAIN || errno == EINTR;
         if (size == 0)
             return false;
-        drained += (size_t) size;
+        received += (size_t) size;
+        intake->events->received(intake->data, bytes, (size_t) size);
     }
     return true;
 }

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A line whose packs we ask: whose turn it is, one exchange at a time, orders between polls. What comes is given to the
+ * ledger, which says what it is: the answer to the request in flight, to an earlier one, or nothing.
+ */
+#ifndef PACKGATE_LINES_ASKER_H
+#define PACKGATE_LINES_ASKER_H
+
+#include "ledger.h"
+#include "order.h"
+#include "reply.h"
+#include "turns.h"
+#include "wire.h"
+
+struct asker_events {
+    /** poller->values are new. */
+    void (*published)(void *data, struct member *member, double now);
+    /** A cycle ended without. */
+    void (*missed)(void *data, struct member *member, double now);
+    /** The exchange is over: what is next? */
+    void (*free)(void *data, double now);
+};
+
+/* The request in flight. */
+struct flight {
+    struct member *member; /* whose it is, or was; NULL: there was none yet */
+    struct order *order;   /* it is of this order; NULL: of a poll */
+    struct bms_request request;
+    uint32_t number; /* in the ledger */
+    double asked_at;
+    double deadline;       /* for the reply to begin, or to go on after a part of it */
+    double deadline_limit; /* however much comes */
+    double begun_at;       /* when what may be a frame of the reply began; NaN: nothing */
+    double give_up_at;     /* the deadline, or that of what has begun */
+    bool disturbed;        /* something came that was no whole frame */
+};
+
+struct asker {
+    struct wire *wire;
+    struct turns *turns;
+    const struct asker_events *events;
+    void *data;
+    struct ledger ledger;
+    struct reply buffer;
+    bool asking; /* `flight` is in flight */
+    struct flight flight;
+    struct order *orders;   /* in the order in which they came */
+    double quiet_since;     /* the last byte, or the end of the last exchange */
+    unsigned gap_before_ms; /* of the protocol that it was in */
+    double over_at;         /* the end of the last exchange */
+    double wanted_at;       /* since then a request waits for silence; NaN: none waits */
+    double late_told_at;    /* that replies come late; NaN: it was not, or is over */
+};
+
+void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
+                const struct asker_events *events, void *data);
+
+/** The port is open, or was lost. */
+void asker_opened(struct asker *asker, bool away, double now);
+void asker_closed(struct asker *asker, double now);
+
+void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, double now);
+
+/** The time of the request in flight may be over. */
+void asker_due(struct asker *asker, double now);
+
+/** When there is something to ask; `now` at the earliest. */
+double asker_next_due(const struct asker *asker, double now);
+
+/** Whether the line was quiet for long enough to send something; else waits for that. */
+bool asker_is_ready(struct asker *asker, double now);
+
+/** Sends the next request. False: there is none now. */
+bool asker_ask(struct asker *asker, double now);
+
+/** Whether an order waits that can be sent. */
+bool asker_has_order(const struct asker *asker);
+
+void asker_order(struct asker *asker, struct order *order, double now);
+void asker_end_orders(struct asker *asker, double now);
+
+/** A loan that came at `since` waits until nothing is open: what can be settled by asking is asked, the rest is left in
+ * peace. Returns when nothing is open any more; -infinity: nothing is. */
+double asker_clear_for_loan(struct asker *asker, double since, double now);
+
+/** That time has come: what is still open leaves the ledger. False: a new connection is opened for that first. */
+bool asker_is_clear(struct asker *asker, double now);
+
+/** As long as the slowest pack takes to reply. */
+double asker_longest_reply_s(const struct asker *asker);
+
+/** Whose secrets are to be looked for in what others send. */
+const struct bms *asker_masked_bms(const struct asker *asker);
+
+#endif

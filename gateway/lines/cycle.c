@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+/* From the parts of a poll cycle to the values of a pack. */
+#include "cycle.h"
+
+#include <math.h>
+
+#define TOGETHER_S 2.0   /* values so far apart are still of one time */
+#define SLEEPER_S 2      /* after a request that may have woken the pack up */
+#define COMPLETE_S 30    /* for so long the first whole set of values is waited for */
+#define ANSWERING_MOST 2 /* silent cycles, as long as something of the pack is intact */
+
+void cycle_begin(struct poller *poller, double now)
+{
+    poller->cycle = (struct poller_cycle){.under_way = true, .started = now};
+    poller->trials.over = poller->trials.answered = false;
+    poller->pace.resting = false;
+    spike_drop(&poller->spike);
+}
+
+/* How long a part may be used: until its next reading is well overdue. What a slow first cycle has brought is used
+ * however long that took, and published as old as it is. */
+static bool is_usable(const struct poller *poller, unsigned index, double now)
+{
+    const double at = poller->steps[index].at,
+                 most_s = poller->config->driver->plan[index].every_s + poller_stale_after(poller);
+    return at >= poller->cycle.started || now - at <= most_s;
+}
+
+static void publish(struct poller *poller, double at)
+{
+    if (poller->config->driver->finish)
+        poller->config->driver->finish(&poller->bms, &poller->values);
+    pack_derive(&poller->values);
+    poller->counters.implausible += poller->values.implausible;
+    poller->published_at = at;
+}
+
+/* Whether a part belongs to each cycle, from the first vital one on: what comes before it only wakes the pack up. */
+static bool is_part(const struct poller *poller, unsigned index)
+{
+    const struct bms_step *plan = poller->config->driver->plan;
+    bool vital = false;
+    for (unsigned i = 0; i <= index; i++)
+        vital |= plan[i].vital;
+    return vital && plan[index].every_s == 0 && !isnan(poller->steps[index].at);
+}
+
+/* When the oldest part was asked for; infinity: there is none. *apart_s: how far two parts are apart at most. */
+static double find_times(const struct poller *poller, double *apart_s)
+{
+    const unsigned steps = poller->config->driver->steps;
+    double first = INFINITY;
+    *apart_s = 0;
+    for (unsigned i = 0; i < steps; i++) {
+        if (!is_part(poller, i))
+            continue;
+        first = fmin(first, poller->steps[i].at);
+        for (unsigned k = 0; k < steps; k++)
+            if (k != i && is_part(poller, k))
+                *apart_s = fmax(*apart_s, poller->steps[k].newest_at - poller->steps[i].at);
+    }
+    return first;
+}
+
+bool cycle_tell(struct poller *poller, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    double apart_s;
+    const double first = find_times(poller, &apart_s);
+    bool of_one_time = apart_s <= fmax(now - cycle->started, TOGETHER_S);
+    if (cycle->vital_missed || cycle->incomplete || isinf(first) || !of_one_time)
+        return false;
+    pack_clear(&poller->values);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        if (is_usable(poller, i, now))
+            pack_merge(&poller->values, &poller->steps[i].part);
+        /* A value that was refused is counted when it comes, not again with each cycle that it
+         * stays away. */
+        poller->steps[i].part.implausible = 0;
+    }
+    publish(poller, first);
+    poller->counters.polls += !cycle->told;
+    cycle->told = true;
+    if (isnan(poller->pace.first_at))
+        poller->pace.first_at = now;
+    return true;
+}
+
+/* A sleeping BMS misses the request that wakes it up: each other time the next one follows soon. */
+static double next_in_s(const struct poller *poller)
+{
+    double interval = poller_interval(poller), soon = fmax(SLEEPER_S, poller->config->poll_s);
+    return poller->presence.silent_cycles % 2 == 1 ? fmin(interval, soon) : interval;
+}
+
+/* The pace of the line. After a miss, or a rest, the time since the cycle before tells nothing of it, and neither does a
+ * single pause, whatever it was for: what two rounds in a row took counts. */
+static void learn_round(struct poller *poller, double now)
+{
+    const struct poller_cycle *cycle = &poller->cycle;
+    struct poller_pace *pace = &poller->pace;
+    if (cycle->told && !isnan(pace->last_started)) {
+        double round_s = cycle->started - pace->last_started;
+        pace->round_s = pace->last_round_s > 0 ? fmin(round_s, pace->last_round_s) : round_s;
+        pace->last_round_s = round_s;
+    }
+    const bool whole = cycle->told && !pace->interrupted;
+    pace->last_started = whole && !pace->resting ? cycle->started : NAN;
+    if (whole && !cycle->disturbed)
+        pace->took_s = now - cycle->started;
+    pace->interrupted = false;
+}
+
+void cycle_end(struct poller *poller, double now)
+{
+    struct poller_pace *pace = &poller->pace;
+    poller->cycle.under_way = poller->presence.woken = false;
+    pace->hurries = 0;
+    pace->due = fmax(poller->cycle.started + next_in_s(poller), now);
+    learn_round(poller, now);
+    poller->complete |= poller->cycle.told && now - pace->first_at > COMPLETE_S;
+}
+
+/* After a long silence it may be another pack that answers: once, all is forgotten; what the
+ * driver then tries out to find its way is kept. */
+void cycle_abandon(struct poller *poller, double now)
+{
+    struct poller_presence *presence = &poller->presence;
+    poller->cycle.vital_missed = true;
+    presence->silent_cycles++;
+    /* It refuses, or its answers are in doubt: it is there. */
+    if (presence->last_answer >= poller->cycle.started && presence->silent_cycles > ANSWERING_MOST)
+        presence->silent_cycles = ANSWERING_MOST;
+    if (!presence->forgotten && now - presence->last_answer > poller_stale_after(poller))
+        poller_forget_device(poller, false);
+    poller->cycle.step = poller->config->driver->steps;
+}
+
+/* The first values of a pack are asked twice on a weak protocol, unless others on its line wait for theirs. What is
+ * asked only when there is need of it has no reading to compare with, and none that will follow. */
+enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
+                               double now)
+{
+    const struct pack_config *config = poller->config;
+    bool rare = config->driver->plan[step].every_s > 0, stale = poller_stale(poller, now);
+    const struct spike_rules rules = {
+        .limits = &config->spikes,
+        .weak = config->driver->check == BMS_CHECK_SUM,
+        .noisy = now < poller->presence.noisy_until,
+        .first = rare || !stale || !config->options.shared,
+        .awaited = !rare || isnan(poller->steps[step].at) || stale,
+    };
+    const struct pack *before = is_usable(poller, step, now) ? &poller->steps[step].part : NULL;
+    return spike_judge(spike, &rules, before, &poller->incoming);
+}
+
+bool cycle_heard(struct poller *poller, double now, double age_s)
+{
+    struct poller_step *step = &poller->steps[0];
+    struct poller_presence *presence = &poller->presence;
+    const struct spike_rules rules = {
+        .limits = &poller->config->spikes,
+        .weak = poller->config->driver->check == BMS_CHECK_SUM,
+        .noisy = now < presence->noisy_until,
+        .first = !isnan(poller->published_at), /* a search hears it for a moment only */
+        .awaited = true,
+    };
+    bool known = now - step->at <= poller_stale_after(poller);
+    enum spike_verdict verdict =
+        spike_judge(&poller->spike, &rules, known ? &step->part : NULL, &poller->incoming);
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
+    presence->last_answer = now;
+    presence->silent_cycles = poller->pace.hurries = 0;
+    presence->forgotten = false;
+    if (believed) {
+        poller->values = step->part = poller->incoming;
+        step->at = now;
+        publish(poller, now - age_s);
+        poller->counters.polls++;
+        poller->complete = true;
+        poller->before = poller->bms;
+    } else {
+        poller->bms = poller->before;
+    }
+    pack_clear(&poller->incoming);
+    return believed;
+}
+
+void cycle_unheard(struct poller *poller)
+{
+    poller->counters.timeouts++;
+    poller->presence.silent_cycles++;
+    poller->pace.hurries = 0;
+    if (!poller->presence.forgotten)
+        poller_forget_device(poller, false);
+    pack_clear(&poller->incoming);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+/* The open requests of a line. */
+#include "ledger.h"
+
+#include <math.h>
+#include <string.h>
+
+static void drop(struct ledger *ledger, unsigned index)
+{
+    ledger->count--;
+    memmove(ledger->open + index, ledger->open + index + 1,
+            (ledger->count - index) * sizeof ledger->open[0]);
+}
+
+/* Of requests in the same words the newer one goes, as its answer then counts for the older one. */
+static void make_room(struct ledger *ledger)
+{
+    const struct open_request *open = ledger->open;
+    for (unsigned i = 0; i < ledger->count; i++)
+        for (unsigned k = i + 1; k < ledger->count; k++)
+            if (open[i].pack == open[k].pack && open[i].owner == open[k].owner &&
+                bms_request_same(&open[i].words, &open[k].words)) {
+                drop(ledger, k);
+                return;
+            }
+    drop(ledger, 0);
+}
+
+uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
+                     enum ledger_owner owner, unsigned step, double now)
+{
+    if (ledger->count == LEDGER_MOST)
+        make_room(ledger);
+    ledger->open[ledger->count++] = (struct open_request){.pack = pack,
+                                                          .words = *words,
+                                                          .owner = owner,
+                                                          .step = step,
+                                                          .number = ++ledger->sent,
+                                                          .sent_at = now};
+    return ledger->sent;
+}
+
+/* The request and all before it of the same pack will not be answered any more; but of an order nothing is believed that
+ * can be avoided. */
+static void settle(struct ledger *ledger, unsigned index)
+{
+    const struct poller *pack = ledger->open[index].pack;
+    for (unsigned i = index + 1; i > 0; i--)
+        if (i - 1 == index ||
+            (ledger->open[i - 1].pack == pack && ledger->open[i - 1].owner != ORDER))
+            drop(ledger, i - 1);
+}
+
+void ledger_expire(struct ledger *ledger, double before)
+{
+    for (unsigned i = ledger->count; i > 0; i--)
+        if (ledger->open[i - 1].sent_at < before)
+            drop(ledger, i - 1);
+}
+
+/* ---- what comes ---- */
+
+/* What the frame at the beginning of the bytes is to an open request. Nothing is learned from it yet: that is done with
+ * a copy. */
+static enum bms_result try_frame(const struct open_request *request, const uint8_t *bytes,
+                                 size_t size, struct bms_span *span, struct pack *pack)
+{
+    struct bms bms = request->pack->bms;
+    *span = bms.driver->frame(&bms, &request->words, bytes, size);
+    if (span->kind != BMS_FRAME || span->size > size)
+        return BMS_FOREIGN;
+    pack_clear(pack);
+    return bms.driver->decode(&bms, &request->words, bytes, span->size, pack);
+}
+
+static bool is_echo(const struct ledger *ledger, const uint8_t *bytes, size_t size)
+{
+    for (unsigned i = 0; i < ledger->count; i++)
+        if (ledger->open[i].words.size == size &&
+            memcmp(ledger->open[i].words.bytes, bytes, size) == 0)
+            return true;
+    return false;
+}
+
+/* Which open requests a frame can answer. */
+struct candidates {
+    const struct ledger *ledger;
+    enum bms_result result[LEDGER_MOST];
+    unsigned oldest, newest;
+    bool single, usable;
+};
+
+/* The same words to the same pack have the same answer. */
+static int tried_before(const struct ledger *ledger, unsigned index)
+{
+    const struct open_request *request = &ledger->open[index];
+    for (unsigned i = 0; i < index; i++)
+        if (ledger->open[i].pack == request->pack && ledger->open[i].owner == request->owner &&
+            bms_request_same(&ledger->open[i].words, &request->words))
+            return (int) i;
+    return -1;
+}
+
+static bool is_answer(enum bms_result result)
+{
+    return result == BMS_DONE || result == BMS_PARTIAL || result == BMS_REFUSED;
+}
+
+/* Fills in candidates->result. What a loan asked for may have any answer. Returns the span of the first request that
+ * sees a whole frame; else more is needed if one says so, else what the last one says. */
+static struct bms_span try_all(struct candidates *candidates, const uint8_t *bytes, size_t size)
+{
+    const struct ledger *ledger = candidates->ledger;
+    struct bms_span best = {BMS_SKIP, 1}, span;
+    struct pack pack;
+    bool framed = false;
+    for (unsigned i = 0; i < ledger->count; i++) {
+        const int before = tried_before(ledger, i);
+        if (before >= 0) {
+            candidates->result[i] = candidates->result[before];
+            continue;
+        }
+        enum bms_result result = try_frame(&ledger->open[i], bytes, size, &span, &pack);
+        const bool whole = span.kind == BMS_FRAME && span.size <= size;
+        if (ledger->open[i].owner == LOAN)
+            result = whole && !is_echo(ledger, bytes, span.size) ? BMS_DONE : BMS_FOREIGN;
+        candidates->result[i] = result;
+        if (whole ? !framed || is_answer(result) : !framed && best.kind != BMS_MORE)
+            best = span;
+        framed |= whole;
+    }
+    return best;
+}
+
+/* A frame says whose it is where the driver's check is exact; a loan's is not. */
+static bool find_pack(const struct candidates *candidates, const struct poller **pack)
+{
+    const struct ledger *ledger = candidates->ledger;
+    *pack = NULL;
+    for (unsigned i = ledger->count; i > 0; i--)
+        if (is_answer(candidates->result[i - 1]) && ledger->open[i - 1].owner == LOAN)
+            *pack = ledger->open[i - 1].pack;
+    for (unsigned i = ledger->count; i > 0; i--)
+        if (is_answer(candidates->result[i - 1]) && ledger->open[i - 1].owner != LOAN)
+            *pack = ledger->open[i - 1].pack;
+    return *pack != NULL;
+}
+
+/* Whether the frame is the same answer to both. */
+static bool says_same(const struct open_request *a, const struct open_request *b,
+                      const uint8_t *frame, size_t size)
+{
+    struct pack to_a, to_b;
+    struct bms_span span;
+    return bms_request_same(&a->words, &b->words) ||
+           (a->owner == POLL && b->owner == POLL &&
+            try_frame(a, frame, size, &span, &to_a) == try_frame(b, frame, size, &span, &to_b) &&
+            pack_same(&to_a, &to_b));
+}
+
+static bool find_oldest(struct candidates *candidates, const uint8_t *frame, size_t size)
+{
+    const struct ledger *ledger = candidates->ledger;
+    const struct poller *pack;
+    bool found = false;
+    if (!find_pack(candidates, &pack))
+        return false;
+    candidates->single = candidates->usable = true;
+    for (unsigned i = 0; i < ledger->count; i++) {
+        const struct open_request *request = &ledger->open[i];
+        if (request->pack != pack || !is_answer(candidates->result[i]))
+            continue;
+        if (!found)
+            candidates->oldest = i;
+        else
+            candidates->single = false;
+        candidates->newest = i;
+        candidates->usable &= says_same(&ledger->open[candidates->oldest], request, frame, size);
+        found = true;
+    }
+    return true;
+}
+
+static struct bms_span look(void *data, const uint8_t *bytes, size_t size, enum bms_result *result)
+{
+    struct candidates *candidates = data;
+    const struct bms_span span = try_all(candidates, bytes, size);
+    *result = BMS_FOREIGN;
+    if (span.kind != BMS_FRAME)
+        return span;
+    if (find_oldest(candidates, bytes, span.size))
+        *result = candidates->result[candidates->oldest];
+    for (unsigned i = 0; *result == BMS_FOREIGN && i < candidates->ledger->count; i++)
+        if (candidates->result[i] == BMS_INVALID)
+            *result = BMS_INVALID;
+    return span;
+}
+
+/* For good this time. Of a reply in several frames the parts come together. What the driver learns, such as in which of
+ * several ways its pack is asked, it learns from the newest candidate. */
+static void decode(const struct open_request *oldest, const struct open_request *newest,
+                   const uint8_t *frame, size_t size)
+{
+    struct poller *pack = oldest->pack;
+    if (pack->incoming_of != oldest->number)
+        pack_clear(&pack->incoming);
+    pack->incoming_of = oldest->number;
+    pack->bms.driver->decode(&pack->bms, &newest->words, frame, size, &pack->incoming);
+}
+
+bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent, struct answer *answer)
+{
+    struct candidates candidates = {.ledger = ledger};
+    if (ledger->count == 0)
+        reply_clear(buffer); /* nobody has asked for it */
+    const size_t size = reply_next(buffer, silent, look, &candidates, &answer->result);
+    if (size == 0)
+        return false;
+    answer->oldest = ledger->open[candidates.oldest];
+    answer->newest_at = ledger->open[candidates.newest].sent_at;
+    answer->single = candidates.single;
+    answer->usable = candidates.usable && answer->oldest.owner != LOAN;
+    if (answer->usable)
+        decode(&answer->oldest, &ledger->open[candidates.newest], buffer->bytes, size);
+    reply_drop(buffer, size);
+    if (answer->result != BMS_PARTIAL)
+        settle(ledger, candidates.oldest);
+    ledger_expire(ledger, answer->oldest.sent_at - ANSWER_MOST_S);
+    return true;
+}
+
+/* ---- what is open ---- */
+
+const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack)
+{
+    for (unsigned i = 0; i < ledger->count; i++)
+        if (ledger->open[i].pack == pack && ledger->open[i].owner != ORDER)
+            return &ledger->open[i];
+    return NULL;
+}
+
+bool ledger_has_order(const struct ledger *ledger, const struct poller *pack)
+{
+    bool open = false;
+    for (unsigned i = 0; i < ledger->count; i++)
+        open |= ledger->open[i].pack == pack && ledger->open[i].owner == ORDER;
+    return open;
+}
+
+double ledger_rested_at(const struct ledger *ledger, const struct poller *pack)
+{
+    double last = -INFINITY;
+    for (unsigned i = 0; i < ledger->count; i++)
+        if (ledger->open[i].pack == pack)
+            last = fmax(last, ledger->open[i].sent_at);
+    return last + ANSWER_MOST_S;
+}

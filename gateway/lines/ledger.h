@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The open requests of a line: what was sent and may still be answered. This list is all that is known about the age
+ * of a value, and about whose answer a frame is. tests/model/age.pml states the same rules in the same words and a
+ * model checker tries every order of loss, delay, orders, loans and reopening.
+ *
+ * A pack answers what it is asked in order, or not at all. What it says arrives in the order in which it was said, any
+ * time later, or is lost (serial lines, TCP). No answer carries a number. So:
+ *
+ * 1. Sending appends a request to the list.
+ * 2. A whole frame has candidates: the open requests that it can answer, by the driver's own check. It counts for the
+ *    oldest one, and is as old as that one. The request and all before it of the same pack leave the list. A frame
+ *    without a candidate is nobody's. Where it would say different things to two of them, it is thrown away, but the
+ *    oldest one leaves the list.
+ * 3. The oldest candidate says whose the frame is. A poll's: a part of its cycle, in flight or not. An order's: its
+ *    acknowledgement, if there is no second candidate; an order stays in the list until it is answered itself. A loan's: it is thrown away.
+ * 4. A line is lent when the list is empty. What the borrower left unanswered is appended as a loan, and any frame of
+ *    the pack can answer that.
+ * 5. A request leaves the list without an answer once an answer cannot come any more: ANSWER_MOST_S after it was sent.
+ *    Where a connection can hold bytes back, something sent after that must have been answered, or the connection must
+ *    have been opened anew after that.
+ *
+ * Example: A is asked at 1 s, times out, and is asked again at 2 s. One frame comes. It may be either answer, so it
+ * counts for 1 s, and A of 2 s stays open. B is asked at 3 s; only B can have its answer, so the list is empty again.
+ */
+#ifndef PACKGATE_LINES_LEDGER_H
+#define PACKGATE_LINES_LEDGER_H
+
+#include "poller.h"
+#include "reply.h"
+
+#define ANSWER_MOST_S 12.0 /* no pack is known to answer after more than some seconds */
+#define LEDGER_MOST 64     /* open requests of a line; of more, the oldest goes */
+
+enum ledger_owner { POLL, ORDER, LOAN };
+
+struct open_request {
+    struct poller *pack; /* whom it asks */
+    struct bms_request words;
+    enum ledger_owner owner;
+    unsigned step;   /* of a poll */
+    uint32_t number; /* requests are numbered in the order in which they are sent */
+    double sent_at;
+};
+
+struct ledger {
+    struct open_request open[LEDGER_MOST]; /* oldest first */
+    unsigned count;
+    uint32_t sent; /* so many were */
+};
+
+/* What came. */
+struct answer {
+    struct open_request oldest; /* the request that it counts for */
+    double newest_at;           /* the last one that can have it was sent then */
+    enum bms_result result;     /* BMS_DONE, BMS_PARTIAL or BMS_REFUSED */
+    bool single;                /* no other open request can have this answer */
+    bool usable;                /* it says the same to all that can have it */
+};
+
+/** Appends a request; returns its number. */
+uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
+                     enum ledger_owner owner, unsigned step, double now);
+
+/** Takes the next frame that answers an open request out of the buffer, with what stands before it. The values of a
+ * usable answer to a poll or an order are then in answer->oldest.pack->incoming. `silent`: nothing more will come.
+ * False: there is none. */
+bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent,
+                    struct answer *answer);
+
+/** The oldest open request of a pack that is no order; NULL: none is open. */
+const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack);
+
+/** Whether an order to the pack may still be carried out, or be answered. */
+bool ledger_has_order(const struct ledger *ledger, const struct poller *pack);
+
+/** When the last open request of a pack cannot be answered any more; -infinity: none is open. */
+double ledger_rested_at(const struct ledger *ledger, const struct poller *pack);
+
+/** What was sent before that time will not be answered any more. */
+void ledger_expire(struct ledger *ledger, double before);
+
+#endif

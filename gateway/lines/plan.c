@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/* What a pack is asked next. */
+#include "plan.h"
+
+#include "cycle.h"
+
+#include <math.h>
+#include <string.h>
+
+#define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back */
+#define ASK_AGAIN_S 60       /* a step that was given up */
+#define TRY_AGAIN_S 3        /* a step that was never answered, the first time */
+#define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
+#define NOISY_S 60           /* since damage was seen */
+#define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
+
+static const struct bms_step *plan_of(const struct poller *poller, unsigned step)
+{
+    return &poller->config->driver->plan[step];
+}
+
+static void next_step(struct poller *poller)
+{
+    poller->cycle.step++;
+    poller->cycle.tries = 0;
+    poller->cycle.garbled = poller->cycle.heard = false;
+    spike_drop(&poller->spike);
+}
+
+/* ---- the next request ---- */
+
+/* A step that is worth one request when all else is read: it was never answered, or is given up.
+ * What the driver asks before the first vital step leads to that, and is asked in its place. */
+static bool is_trial(const struct poller *poller, unsigned index)
+{
+    bool behind_vital = false;
+    for (unsigned i = 0; i < index; i++)
+        behind_vital |= plan_of(poller, i)->vital;
+    const struct poller_step *step = &poller->steps[index];
+    bool good = step->answers && step->misses == 0;
+    return behind_vital && !plan_of(poller, index)->vital && isnan(step->at) && !good;
+}
+
+/* While a pack is silent, the vital steps tell best whether it is there. If it is, the cycle begins
+ * anew with what its driver wants to know first. */
+static bool is_wanted(struct poller *poller, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    bool trial = is_trial(poller, cycle->step);
+    if (now < poller->steps[cycle->step].due || trial != cycle->trials)
+        return false;
+    if (trial && cycle->step < poller->trials.from)
+        return false;
+    bool skipped = poller->presence.silent_cycles > 0 && plan_of(poller, cycle->step)->every_s > 0;
+    cycle->skipped |= skipped;
+    return !skipped;
+}
+
+/* All is asked that is known to be answered, or all that may be. The values are published before anything is tried
+ * that may stay unanswered; what that brings is published as well. */
+static bool begin_pass(struct poller *poller, double now, bool *published)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    struct poller_trials *trials = &poller->trials;
+    if (cycle->skipped && !cycle->vital_missed) {
+        cycle->skipped = false;
+    } else if (!cycle->trials) {
+        *published |= cycle_tell(poller, now);
+        trials->answered = false;
+        cycle->trials = true;
+        if (!cycle->told)
+            return false;
+    } else {
+        if (trials->answered)
+            *published |= cycle_tell(poller, now);
+        poller->complete |= !trials->over;
+        trials->from = trials->over ? trials->from : 0;
+        return false;
+    }
+    cycle->step = 0;
+    cycle->tries = 0;
+    return true;
+}
+
+/* Builds the next request of the cycle, unless it is there already. False: there is none. */
+static bool find_request(struct poller *poller, double now, bool *published)
+{
+    const struct bms_driver *driver = poller->config->driver;
+    struct poller_cycle *cycle = &poller->cycle;
+    for (; !cycle->built; next_step(poller)) {
+        if (cycle->step >= driver->steps && !begin_pass(poller, now, published))
+            return false;
+        if (!is_wanted(poller, now))
+            continue;
+        if (cycle->trials && poller->trials.busy)
+            return false;
+        poller->before = poller->bms;
+        cycle->built = driver->build(&poller->bms, cycle->step, &cycle->request);
+        if (cycle->built)
+            break;
+        poller_forget_step(&poller->steps[cycle->step]);
+    }
+    return cycle->built;
+}
+
+bool plan_over(struct poller *poller, double now, bool *published)
+{
+    *published = false;
+    if (!poller->cycle.under_way || find_request(poller, now, published))
+        return false;
+    cycle_end(poller, now);
+    return true;
+}
+
+bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    if (!cycle->under_way)
+        cycle_begin(poller, now);
+    if (plan_over(poller, now, published)) {
+        *published = cycle->told;
+        return false;
+    }
+    *request = cycle->request;
+    cycle->built = cycle->heard = false;
+    poller->counters.repeats += cycle->tries > 0;
+    cycle->disturbed |= cycle->tries > 0;
+    cycle->tries++;
+    cycle->asked_at = now;
+    cycle->garbled |= poller->presence.silent_cycles == 0 && now < poller->presence.noisy_until;
+    if (isnan(poller->presence.vain_since))
+        poller->presence.vain_since = now;
+    return true;
+}
+
+/* ---- what is answered ---- */
+
+/* A reply that cannot be used has taught the driver nothing either: it builds the same request anew,
+ * knowing what it knew; but in which way it was answered is worth being tried first. */
+void plan_ask_again(struct poller *poller, double now)
+{
+    const uint8_t way = poller->bms.way;
+    poller->bms = poller->before;
+    poller->bms.way = way;
+    poller->presence.last_answer = now;
+    poller->presence.vain_since = NAN;
+    poller->cycle.tries = 0;
+}
+
+/* Serial, model and number of cells are what a battery does not change. */
+static bool is_other_device(const struct pack *before, const struct pack *after)
+{
+    bool other = before->value[CELL_COUNT] != after->value[CELL_COUNT] &&
+                 pack_known(before, CELL_COUNT) && pack_known(after, CELL_COUNT);
+    static const enum pack_text texts[] = {SERIAL, MODEL};
+    for (unsigned i = 0; i < sizeof texts / sizeof *texts; i++) {
+        const char *was = before->text[texts[i]], *is = after->text[texts[i]];
+        other |= was[0] && is[0] && strcmp(was, is) != 0;
+    }
+    return other;
+}
+
+/* What was kept of the device before is not this one's. */
+static void forget_slow_values(struct poller *poller)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        if (plan_of(poller, i)->every_s == 0)
+            continue;
+        poller_forget_step(&poller->steps[i]);
+        poller->steps[i].due = 0;
+    }
+}
+
+static void note_answer(struct poller *poller, unsigned step, double now)
+{
+    struct poller_presence *presence = &poller->presence;
+    presence->last_answer = now;
+    presence->vain_since = NAN;
+    if (!plan_of(poller, step)->vital || presence->silent_cycles == 0)
+        return;
+    presence->silent_cycles = 0;
+    if (!poller->cycle.under_way)
+        poller->pace.due = fmin(poller->pace.due, now);
+}
+
+static void store(struct poller *poller, const struct plan_reply *reply)
+{
+    struct poller_step *step = &poller->steps[reply->step];
+    const unsigned every_s = plan_of(poller, reply->step)->every_s;
+    if (is_other_device(&step->part, &poller->incoming))
+        forget_slow_values(poller);
+    poller->presence.forgotten = false;
+    step->part = poller->incoming;
+    step->at = reply->sent_at;
+    step->newest_at = reply->newest_at;
+    step->misses = step->refusals = 0;
+    step->answers = true;
+    step->due = every_s ? reply->sent_at + every_s : 0;
+}
+
+/* The reply to a request that nobody waits for any more is taken if it is newer, and in no doubt. */
+static void take_late(struct poller *poller, const struct plan_reply *reply, double now)
+{
+    struct spike spike = poller->spike;
+    spike_drop(&spike);
+    enum spike_verdict verdict = cycle_judge(poller, &spike, reply->step, now);
+    if (verdict == SPIKE_BELIEVED && !(reply->sent_at <= poller->steps[reply->step].at))
+        store(poller, reply);
+}
+
+static void miss_step(struct poller *poller, double now);
+
+bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    const bool before = reply->sent_at < cycle->started;
+    note_answer(poller, reply->step, now);
+    if (!reply->in_flight || reply->step != cycle->step) {
+        take_late(poller, reply, now);
+        return false;
+    }
+    enum spike_verdict verdict = cycle_judge(poller, &poller->spike, reply->step, now);
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    if (verdict == SPIKE_DOUBTED || verdict == SPIKE_UNSETTLED)
+        plan_ask_again(poller, now);
+    if (verdict == SPIKE_UNSETTLED)
+        miss_step(poller, now);
+    if (verdict != SPIKE_BELIEVED && verdict != SPIKE_REFUTED)
+        return true;
+    store(poller, reply);
+    cycle->heard = before;
+    if (before) /* that to the request in flight comes right behind it, or not at all */
+        return false;
+    poller->trials.answered |= cycle->trials;
+    next_step(poller);
+    return true;
+}
+
+bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now)
+{
+    struct poller_step *refused = &poller->steps[reply->step];
+    if (!reply->in_flight || reply->step != poller->cycle.step)
+        return false;
+    unsigned believed = poller->config->driver->check == BMS_CHECK_SUM ? 3 : 2;
+    if (refused->answers && ++refused->refusals < believed) {
+        plan_ask_again(poller, now);
+        return true;
+    }
+    poller->counters.refused++;
+    poller->presence.last_answer = now;
+    refused->answers = false;
+    refused->refusals = 0;
+    poller_forget_step(refused);
+    if (plan_of(poller, reply->step)->vital) {
+        cycle_abandon(poller, now);
+        return true;
+    }
+    refused->due = now + REFUSED_AGAIN_S;
+    next_step(poller);
+    return true;
+}
+
+/* ---- what is not ---- */
+
+static unsigned configured_tries(const struct poller *poller)
+{
+    if (poller->config->line->tries > 0)
+        return poller->config->line->tries;
+    return poller->config->driver->line.tries > 0 ? poller->config->driver->line.tries : 3;
+}
+
+static bool was_never_heard(const struct poller *poller)
+{
+    return isnan(poller->presence.last_answer);
+}
+
+bool plan_is_unsure(const struct poller *poller)
+{
+    if (plan_of(poller, poller->cycle.step)->vital)
+        return poller_is_silent(poller);
+    return poller->presence.silent_cycles > 0 || is_trial(poller, poller->cycle.step);
+}
+
+/* Nobody knows yet in which of several ways it is asked, and it is alone on its line: it may as well be asked in all of them. */
+static bool looks_for_its_way(const struct poller *poller)
+{
+    const struct bms *bms = &poller->bms;
+    return bms->driver->ways > 1 && bms->way == 0 && bms->options.variant == 0 &&
+           !bms->options.shared && configured_tries(poller) > 1;
+}
+
+/* What was never answered may not be known to this board, and a silent pack has neighbours that
+ * wait: one request each time is enough. The very first may just have woken it up. Where something
+ * came, there is somebody who answers. */
+static unsigned allowed_tries(const struct poller *poller)
+{
+    unsigned tries = configured_tries(poller);
+    if (!plan_is_unsure(poller) || poller->cycle.garbled)
+        return tries;
+    if (looks_for_its_way(poller))
+        return poller->config->driver->ways;
+    bool asleep = was_never_heard(poller) && poller->presence.silent_cycles == 0;
+    bool twice = poller->presence.woken || (asleep && !poller->bms.options.shared);
+    return twice && tries > 2 ? 2 : 1;
+}
+
+/* The waits for a request that stays unanswered are not worth much: less and less often. Where something came, it is
+ * answered, and the next reply may be whole. */
+static double ask_again_s(const struct poller *poller, const struct poller_step *step)
+{
+    if (poller->cycle.garbled)
+        return TRY_AGAIN_S;
+    bool given_up = step->answers && step->misses >= GIVE_UP_MISSES;
+    double seconds = given_up ? ASK_AGAIN_S : TRY_AGAIN_S;
+    unsigned from = given_up ? GIVE_UP_MISSES : 1;
+    for (unsigned i = from; i < step->misses && seconds < REFUSED_AGAIN_S; i++)
+        seconds = fmin(seconds * 2, REFUSED_AGAIN_S);
+    return seconds;
+}
+
+/* A board that does not know several requests leaves one after the other unanswered, and its values must not wait for all
+ * of them: what there is no time for in this cycle comes in the next one, where this one ended. */
+static void end_trials(struct poller *poller, double now)
+{
+    struct poller_cycle *cycle = &poller->cycle;
+    double took_s = now - cycle->asked_at;
+    if (!cycle->trials || now + took_s <= cycle->started + poller->config->poll_s)
+        return;
+    poller->trials.from = cycle->step + 1;
+    poller->trials.over = true;
+    cycle->step = poller->config->driver->steps - 1;
+}
+
+static void miss_step(struct poller *poller, double now)
+{
+    struct poller_step *step = &poller->steps[poller->cycle.step];
+    const struct bms_step *plan = plan_of(poller, poller->cycle.step);
+    /* That a board does not know a request, or was asleep, is no fault of the line. */
+    bool first = plan->vital && was_never_heard(poller) && poller->presence.silent_cycles == 0;
+    poller->counters.timeouts += !first && (plan->vital || !isnan(step->at));
+    if (plan->vital) {
+        cycle_abandon(poller, now);
+        return;
+    }
+    step->misses++;
+    if (isnan(step->at) || step->misses >= GIVE_UP_MISSES) {
+        step->due = now + ask_again_s(poller, step);
+        poller_forget_step(step);
+    } else if (plan->every_s == 0) {
+        poller->cycle.incomplete = true;
+    }
+    end_trials(poller, now);
+    next_step(poller);
+}
+
+void plan_unanswered(struct poller *poller, double now)
+{
+    patience_miss(&poller->patience, now - poller->cycle.asked_at);
+    if (poller->cycle.heard) /* it has older values, which are told as old as they are */
+        next_step(poller);
+    else if (poller->cycle.tries >= allowed_tries(poller))
+        miss_step(poller, now);
+    else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
+        poller->bms = poller->before; /* the question was right: it is asked in the same way */
+}
+
+void plan_disturbed(struct poller *poller, double now)
+{
+    poller->presence.noisy_until = now + NOISY_S;
+    poller->cycle.garbled = true;
+}
+
+/* ---- what others want ---- */
+
+static void drop_cycle(struct poller *poller, double now)
+{
+    poller->cycle.under_way = false;
+    poller->cycle.tries = 0;
+    poller->pace.due = now;
+}
+
+/* What is due now is known by what it brought last. What never brought anything may be what brings it. */
+void plan_look(struct poller *poller, enum pack_value id, double now)
+{
+    bool known = false;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        known |= pack_known(&poller->steps[i].part, id);
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        if (!known || pack_known(&poller->steps[i].part, id))
+            poller->steps[i].due = 0;
+    drop_cycle(poller, now);
+}
+
+void plan_hurry(struct poller *poller, double now)
+{
+    for (unsigned i = 0; i < poller->config->driver->steps; i++)
+        poller->steps[i].due = 0;
+    poller->pace.hurries++;
+    drop_cycle(poller, now);
+}
+
+bool plan_is_due_first(const struct poller *poller)
+{
+    return poller->pace.hurries >= HURRIES_MOST;
+}
+
+bool plan_settle(struct poller *poller, unsigned open, double now)
+{
+    struct poller_step *rare = NULL;
+    for (unsigned i = 0; i < poller->config->driver->steps; i++) {
+        struct poller_step *step = &poller->steps[i];
+        if (i == open || !step->answers)
+            continue;
+        if (plan_of(poller, i)->every_s == 0 && step->at >= poller->published_at)
+            return true;
+        rare = rare ? rare : step;
+    }
+    if (rare)
+        rare->due = fmin(rare->due, now);
+    return rare || !poller->complete;
+}
+
+void plan_wake(struct poller *poller, double now)
+{
+    if (poller->presence.silent_cycles == 0)
+        return;
+    if (poller->presence.forgotten)
+        bms_forget(&poller->bms); /* it is asked in the way that it answered before */
+    poller->presence.silent_cycles = 2;
+    poller->presence.woken = true;
+    poller->pace.due = fmin(poller->pace.due, now);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a pack is asked next: walks its driver's plan, repeats what stays unanswered, slows down when the pack is
+ * silent, and counts. Pure; asker.h sends and receives.
+ *
+ * A step that fails although it used to be answered holds the cycle back; after a few such cycles the step is given up
+ * for a while and its values become unknown. What was never answered, or is given up, is tried when the rest is
+ * published: once, less and less often, and not while others on the line wait. One that stays unanswered ends the
+ * cycle if there is no time for the next one.
+ */
+#ifndef PACKGATE_LINES_PLAN_H
+#define PACKGATE_LINES_PLAN_H
+
+#include "poller.h"
+
+/** Takes the next request of the cycle, or the same once more; `*published` tells whether there are new values
+ * before it. False: the cycle is over, and `*published` tells whether it was published. */
+bool plan_request(struct poller *poller, double now, struct bms_request *request, bool *published);
+
+/** Whether the cycle under way is over: nothing of it is left to be asked. `*published` tells whether
+ * there are new values, which can be before its end. For after a reply: the next request may have to
+ * wait until the line was quiet, new values need not. */
+bool plan_over(struct poller *poller, double now, bool *published);
+
+/* A reply to one of the pack's requests. */
+struct plan_reply {
+    unsigned step;
+    double sent_at;   /* when it was asked for at the earliest, */
+    double newest_at; /* and at the latest */
+    bool in_flight;   /* a request of this pack's cycle is */
+};
+
+/** A reply is complete in poller->incoming. True: that one need not be waited for any more; when its reply is in doubt, the next
+ * plan_request asks the same again. */
+bool plan_answered(struct poller *poller, const struct plan_reply *reply, double now);
+
+/** The BMS refused; that may be in doubt as well. */
+bool plan_refused(struct poller *poller, const struct plan_reply *reply, double now);
+
+/** What came cannot be used: the next plan_request asks the same again, as if nothing had been asked. */
+void plan_ask_again(struct poller *poller, double now);
+
+/** No reply. The next plan_request repeats the request or goes on. */
+void plan_unanswered(struct poller *poller, double now);
+
+/** Something came that was no whole frame, or none that was intact. */
+void plan_disturbed(struct poller *poller, double now);
+
+/** Reads everything anew at once, the slow values too: something was switched. The cycle under way
+ * is dropped. */
+void plan_hurry(struct poller *poller, double now);
+
+/** Reads one value anew at once, with what each cycle brings: the order that it waits for is about to be sent,
+ * or was. The cycle under way is dropped. */
+void plan_look(struct poller *poller, enum pack_value id, double now);
+
+/** True after HURRIES_MOST dropped cycles: poll before the next order, or orders without end starve the values. */
+bool plan_is_due_first(const struct poller *poller);
+
+/** A request for step `open` may still be answered: the answer to another step settles that, so one is made due where
+ * none is asked each cycle. False: the pack has no other that it answers. */
+bool plan_settle(struct poller *poller, unsigned open, double now);
+
+/** Asks one that is silent now, twice, and soon again: its line is back. */
+void plan_wake(struct poller *poller, double now);
+
+/** Whether the request in flight may well stay unanswered: its pack is silent, or was never heard to
+ * answer this one. */
+bool plan_is_unsure(const struct poller *poller);
+
+#endif

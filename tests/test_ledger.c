@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* The rules of the open requests, one by one, with a protocol whose answers say no more than their kind. */
+#include "lines/ledger.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- a protocol: a request is its kind and a number, an answer its kind and a value; '?' answers anything ---- */
+
+static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
+                                  const uint8_t *bytes, size_t size)
+{
+    (void) bms, (void) request;
+    if (bytes[0] == ' ')
+        return (struct bms_span){BMS_SKIP, 1};
+    return size < 2 ? (struct bms_span){BMS_MORE, 0} : (struct bms_span){BMS_FRAME, 2};
+}
+
+/* A small letter is answered by its kind, whatever its number; in a value from '5' on the number counts. */
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    (void) size;
+    if (request->bytes[0] != frame[0] || bms->options.address != request->bytes[2])
+        return BMS_FOREIGN;
+    if (frame[1] == '!')
+        return BMS_REFUSED;
+    pack_set(pack, VOLTAGE_V, frame[1] - '0' + (frame[1] >= '5' ? request->bytes[1] - '0' : 0));
+    return frame[1] == '4' ? BMS_PARTIAL : BMS_DONE;
+}
+
+static const struct bms_step plan[] = {{.name = "a", .vital = true}};
+static bool build(struct bms *bms, unsigned step, struct bms_request *request)
+{
+    (void) bms, (void) step, (void) request;
+    return false;
+}
+static const struct bms_driver driver = {.name = "test",
+                                         .plan = plan,
+                                         .steps = 1,
+                                         .build = build,
+                                         .frame = find_frame,
+                                         .decode = decode};
+static const struct pack_config config = {.name = "pack", .driver = &driver};
+
+static struct ledger ledger;
+static struct reply buffer;
+static struct poller *packs[2];
+
+static int set_up(void **state)
+{
+    (void) state;
+    memset(&ledger, 0, sizeof ledger);
+    memset(&buffer, 0, sizeof buffer);
+    for (int i = 0; i < 2; i++) {
+        packs[i] = poller_new(&config);
+        packs[i]->bms.options.address = i;
+    }
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void) state;
+    poller_free(packs[0]);
+    poller_free(packs[1]);
+    return 0;
+}
+
+static void ask_pack(unsigned i, const char *words, enum ledger_owner owner, double now)
+{
+    struct bms_request request = {.size = 3,
+                                  .bytes = {(uint8_t) words[0], (uint8_t) words[1], (uint8_t) i}};
+    ledger_send(&ledger, packs[i], &request, owner, 0, now);
+}
+
+static void ask(const char *words, enum ledger_owner owner, double now)
+{
+    ask_pack(0, words, owner, now);
+}
+
+static bool hear(const char *frame, struct answer *answer)
+{
+    reply_append(&buffer, (const uint8_t *) frame, strlen(frame));
+    return ledger_receive(&ledger, &buffer, false, answer);
+}
+
+/* Rules 1 and 2. */
+static void test_counts_for_the_oldest(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("a0", POLL, 1);
+    ask("a0", POLL, 2);
+    ask("b0", POLL, 3);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.oldest.sent_at == 1 && answer.newest_at == 2 && !answer.single);
+    assert_true(answer.usable && packs[0]->incoming.value[VOLTAGE_V] == 1);
+    assert_int_equal(ledger.count, 2);
+    assert_true(hear("b1", &answer));
+    assert_true(answer.oldest.sent_at == 3 && answer.single);
+    assert_int_equal(ledger.count, 0);
+}
+
+static void test_is_nobodys(void **state)
+{
+    (void) state;
+    struct answer answer;
+    assert_false(hear("a1", &answer));
+    assert_int_equal(buffer.size, 0);
+    ask("a0", POLL, 1);
+    assert_false(hear("  b1", &answer));
+    assert_int_equal(buffer.counters.foreign, 1);
+    assert_int_equal(ledger.count, 1);
+}
+
+/* One answer that would be this to the one and that to the other. */
+static void test_throws_away_what_two_could_mean(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("a0", POLL, 1);
+    ask("a1", POLL, 2);
+    assert_true(hear("a7", &answer));
+    assert_false(answer.usable);
+    assert_int_equal(ledger.count, 1);
+    /* What says the same to both is believed, as old as the first. */
+    ask("a2", POLL, 3);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.usable && answer.oldest.sent_at == 2);
+}
+
+static void test_puts_parts_together(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("a0", POLL, 1);
+    assert_true(hear("a4", &answer));
+    assert_int_equal(answer.result, BMS_PARTIAL);
+    assert_int_equal(ledger.count, 1);
+    assert_true(hear("a2", &answer));
+    assert_int_equal(answer.result, BMS_DONE);
+    assert_int_equal(ledger.count, 0);
+}
+
+/* The packs on a line answer independently of one another. */
+static void test_settles_its_own_pack_only(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask_pack(0, "a0", POLL, 1);
+    ask_pack(1, "a0", POLL, 2);
+    ask_pack(1, "b0", POLL, 3);
+    packs[0]->bms.options.address = 9; /* it says nothing */
+    assert_true(hear("b1", &answer));
+    assert_ptr_equal(answer.oldest.pack, packs[1]);
+    assert_int_equal(ledger.count, 1);
+    assert_non_null(ledger_oldest(&ledger, packs[0]));
+    assert_null(ledger_oldest(&ledger, packs[1]));
+}
+
+/* Rule 3. */
+static void test_confirms_an_order_that_is_alone(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("o0", ORDER, 1);
+    ask("o0", ORDER, 2);
+    assert_true(ledger_has_order(&ledger, packs[0]));
+    assert_true(hear("o1", &answer));
+    assert_true(answer.oldest.owner == ORDER && !answer.single);
+    ask("a0", POLL, 3);
+    assert_true(hear("a1", &answer)); /* which does not end it */
+    assert_true(hear("o1", &answer));
+    assert_true(answer.single);
+    assert_false(ledger_has_order(&ledger, packs[0]));
+}
+
+/* Rule 4: any frame of the pack can be what a borrower has asked for, but an echo. */
+static void test_gives_a_loan_any_frame(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("x0", LOAN, 1);
+    ask("a0", POLL, 2);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.oldest.owner == LOAN && !answer.usable);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.oldest.owner == POLL && answer.usable);
+}
+
+/* Rule 5. */
+static void test_expires(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("a0", POLL, 100);
+    ask("b0", POLL, 101);
+    assert_true(ledger_rested_at(&ledger, packs[0]) == 101 + ANSWER_MOST_S);
+    ask_pack(1, "c0", POLL, 100 + ANSWER_MOST_S + 0.5);
+    packs[0]->bms.options.address = 9;
+    assert_true(hear("c1", &answer)); /* what was held back before it would have come */
+    assert_int_equal(ledger.count, 1);
+    assert_true(ledger_oldest(&ledger, packs[0])->sent_at == 101);
+    ledger_expire(&ledger, 102);
+    assert_int_equal(ledger.count, 0);
+    assert_true(isinf(ledger_rested_at(&ledger, packs[0])));
+}
+
+/* A pack that is silent for days: what is left makes values look older, never younger. */
+static void test_makes_room(void **state)
+{
+    (void) state;
+    struct answer answer;
+    for (unsigned i = 0; i < 3 * LEDGER_MOST; i++)
+        ask(i % 2 ? "a0" : "b0", POLL, i);
+    assert_int_equal(ledger.count, LEDGER_MOST);
+    assert_true(hear("b1", &answer));
+    assert_true(answer.oldest.sent_at == 0);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.oldest.sent_at == 1);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_counts_for_the_oldest),
+        CASE(test_is_nobodys),
+        CASE(test_throws_away_what_two_could_mean),
+        CASE(test_puts_parts_together),
+        CASE(test_settles_its_own_pack_only),
+        CASE(test_confirms_an_order_that_is_alone),
+        CASE(test_gives_a_loan_any_frame),
+        CASE(test_expires),
+        CASE(test_makes_room),
+    };
+    return cmocka_run_group_tests_name("ledger", tests, NULL, NULL);
+}

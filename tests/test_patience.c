@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+/* How long a reply is waited for. */
+#include "lines/patience.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define MOST_S 12.0
+
+static void expect_wait(const struct patience *patience, double seconds)
+{
+    assert_true(fabs(patience_wait_s(patience, MOST_S) - seconds) < 1e-6);
+}
+
+/* The figures of RFC 6298: srtt and rttvar by hand. */
+static void test_learns(void **state)
+{
+    (void) state;
+    struct patience patience = {0};
+    expect_wait(&patience, 0);
+    patience_learn(&patience, 0.1);
+    expect_wait(&patience, 0.1 + 4 * 0.05);
+    patience_learn(&patience, 0.2); /* 0.1125; 0.75 * 0.05 + 0.25 * 0.1 */
+    expect_wait(&patience, 0.1125 + 4 * 0.0625);
+    for (unsigned i = 0; i < 100; i++)
+        patience_learn(&patience, 0.3);
+    assert_true(fabs(patience_wait_s(&patience, MOST_S) - 0.3) < 0.01);
+    patience_learn(&patience, 60);
+    expect_wait(&patience, MOST_S);
+}
+
+/* One reply for several requests, later than replies come: the next request is waited for as long, and half as long
+ * again. Where that is in vain, it is not tried once more before a reply came in time. */
+static void test_tries_once(void **state)
+{
+    (void) state;
+    struct patience patience = {0};
+    patience_learn(&patience, 0.1);
+    const double usual_s = patience_wait_s(&patience, MOST_S);
+    patience_suspect(&patience, 0.05, 3, 0.5); /* as soon as ever behind the last one */
+    expect_wait(&patience, usual_s);
+    patience_suspect(&patience, 2, 3, 0.5);
+    expect_wait(&patience, 4.5);
+    patience_miss(&patience, 0.5); /* of another one, that was not waited for that long */
+    expect_wait(&patience, 4.5);
+    patience_miss(&patience, 4.5);
+    expect_wait(&patience, usual_s);
+    patience_suspect(&patience, 2, 3, 0.5);
+    expect_wait(&patience, usual_s);
+    patience_learn(&patience, 0.1);
+    patience_suspect(&patience, 2, 3, 0.5);
+    expect_wait(&patience, 4.5);
+}
+
+/* Where nothing is known, what comes within the time that was waited for is no late reply. */
+static void test_suspects_nobody_at_first(void **state)
+{
+    (void) state;
+    struct patience patience = {0};
+    patience_suspect(&patience, 0.4, 3, 0.5);
+    expect_wait(&patience, 0);
+    patience_suspect(&patience, 0.6, 3, 0.5);
+    expect_wait(&patience, 4.5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_tries_once),
+        cmocka_unit_test(test_suspects_nobody_at_first),
+    };
+    return cmocka_run_group_tests_name("patience", tests, NULL, NULL);
+}

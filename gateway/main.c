@@ -27,6 +27,7 @@ static const struct command {
     {"probe", command_probe, "finds out which protocol and address answer on a port"},
     {"protocols", command_protocols, "lists the protocols, with makes, ports and addresses"},
     {"map", command_map, "prints the register map"},
+    {"limits", command_limits, "prints examples of [limits], what a battery may be charged with"},
     {"export", command_export, "prints the history of a pack as CSV"},
     {"rename", command_rename, "carries what is kept of a pack over to another name"},
     {"notify", command_notify, "sends a message by a section [notify NAME], to try it"},

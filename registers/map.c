@@ -202,6 +202,13 @@ const struct map_bit map_coils[] = {
 const unsigned map_coil_count = COUNT(map_coils);
 // clang-format on
 
+const char *map_limit_reason_name(enum limit_reason reason)
+{
+#define LIMIT_REASON_NAME(symbol, name) name,
+    static const char *const names[] = {LIMIT_REASONS(LIMIT_REASON_NAME)};
+    return names[reason];
+}
+
 _Static_assert(1 + PACK_ALARM_COUNT <= 32, "no room for another alarm among the discrete inputs");
 
 /* A run of registers that is served: those of the rows from `offset` on. */

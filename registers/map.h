@@ -88,6 +88,38 @@ struct map_bank {
     unsigned temp_max_pack, temp_min_pack;
 };
 
+/* Why a current is limited. Codes of the register map: never reorder, append only. */
+// clang-format off
+#define LIMIT_REASONS(X) \
+    X(CONFIGURATION, "configuration") \
+    X(BMS,           "bms") \
+    X(CELL_HIGH,     "cell_high") \
+    X(CELL_LOW,      "cell_low") \
+    X(TEMPERATURE,   "temperature") \
+    X(MOS,           "mos") \
+    X(SOC,           "soc") \
+    X(STALE,         "stale") \
+    X(ALARM,         "alarm") \
+    X(IMBALANCE,     "imbalance") \
+    X(PACK_MISSING,  "pack_missing") \
+    X(UNKNOWN,       "unknown") \
+    X(RAMP,          "ramp")
+#define LIMIT_REASON_ENUM(symbol, name) LIMITED_BY_##symbol,
+// clang-format on
+enum limit_reason { LIMIT_REASONS(LIMIT_REASON_ENUM) LIMIT_REASON_COUNT };
+
+/** "cell_high". */
+const char *map_limit_reason_name(enum limit_reason reason);
+
+/* What a pack or a bank may be charged and discharged with. */
+struct map_allowed {
+    bool configured;         /* false: it has no [limits], and nothing below counts */
+    double charge_voltage_v; /* NaN: not known */
+    double charge_current_a, discharge_current_a;
+    enum limit_reason charge_limited_by, discharge_limited_by;
+    double age_s; /* of the oldest values that the limits are from; NaN: there are none */
+};
+
 /* What the gateway knows beside the values: always readable, also while the pack is silent. */
 struct map_status {
     enum map_state state;

@@ -729,13 +729,13 @@ static const struct {
 
     /* Sections. */
     {"unknown section", GOOD "[battery x]\nunit = 2\n",
-     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
+     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
     {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
      "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
     {"section in capitals", GOOD "[Gateway]\n",
      "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
     {"no section word", GOOD "[]\n",
-     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
+     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
      "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
@@ -1347,6 +1347,89 @@ static void check_whole(const struct config *config)
     }
 }
 
+#define LIMITED                                                                                    \
+    "[limits l]\nof = p\ncharge_current = 100\ndischarge_current = 150.5\ncells = 16\nsensors = "  \
+    "2\n"                                                                                          \
+    "cell_full = 3.45\ncell_float = 3.375\nsoc_again = 90\n"
+#define CURVES                                                                                     \
+    "cell_high = 3.375:1, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = "                       \
+    "-5.5:0,10:1,40:1,55:0\n"
+
+static void test_allowed_currents(void **state)
+{
+    (void) state;
+    struct config *config =
+        parse_good(GOOD LIMITED "cell_high = 3.50:0, 3.375:1\ncell_high = 3.40:0.25\n"
+                                "cell_low = 2.80:0, 3.19:1\n"
+                                "temperature = -5.5:0,10:1,40:1,55:0\n");
+    assert_int_equal(config->limits_count, 1);
+    const struct limits_config *limits = config->limits;
+    assert_string_equal(limits->of, "p");
+    assert_true(limits->charge_current_a == 100 && limits->discharge_current_a == 150.5);
+    assert_true(limits->cells == 16 && limits->sensors == 2 && limits->soc_again_percent == 90);
+    assert_int_equal(limits->cell_high.count, 3);
+    const struct curve_point *points = limits->cell_high.points;
+    assert_true(points[0].at == 3.375 && points[0].share == 1);
+    assert_true(points[1].at == 3.40 && points[1].share == 0.25);
+    assert_true(points[2].at == 3.50 && points[2].share == 0);
+    assert_true(limits->temperature.points[0].at == -5.5);
+    assert_int_equal(limits->soc_high.count + limits->soc_low.count + limits->mos_temperature.count,
+                     0);
+    config_free(config);
+}
+
+/* Each with what it has to be told about: a part of the message. */
+static void test_wrong_allowed_currents(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"[limits l]\n", "f:7: [limits l] has no 'cells'; expected a whole number from 1 to 48: "
+                         "The number of cells in "
+                         "series. Nothing is allowed while"},
+        {"[limits l]\n", "has no 'temperature'; expected VALUE:SHARE"},
+        {"[limits l]\n", "has no 'cell_high'"},
+        {"[limits l]\n", "has no 'sensors'"},
+        {LIMITED CURVES "soc_high = 90\n", "'soc_high' is '90'; expected VALUE:SHARE"},
+        {LIMITED CURVES "soc_high = 90:1.1\n", "'soc_high' is '90:1.1'"},
+        {LIMITED CURVES "soc_high = 90:-0.1\n", "'soc_high' is '90:-0.1'"},
+        {LIMITED CURVES "soc_high = 101:1\n", "'soc_high' is '101:1'"},
+        {LIMITED CURVES "soc_high = :1\n", "'soc_high' is ':1'"},
+        {LIMITED CURVES "soc_high = 1.2.3:1\n", "'soc_high' is '1.2.3:1'"},
+        {LIMITED CURVES "soc_high = 90:nan\n", "'soc_high' is '90:nan'"},
+        {LIMITED CURVES "soc_high = 90:0x1\n", "'soc_high' is '90:0x1'"},
+        {LIMITED CURVES "soc_high = 90:1e-1\n", "'soc_high' is '90:1e-1'"},
+        {LIMITED CURVES "soc_high = 90:1, 90:0\n", "'soc_high' has 90 twice"},
+        {LIMITED CURVES "soc_high = 90:0, 95:1\n",
+         "'soc_high' rises from 90 to 95; expected shares that fall"},
+        {LIMITED CURVES "soc_low = 1:1, 5:0\n",
+         "'soc_low' falls from 1 to 5; expected shares that rise"},
+        {LIMITED CURVES "mos_temperature = 70:1, 90:0.1\n", "'mos_temperature' does not end at 0"},
+        {LIMITED CURVES "soc_high = 1:1,2:1,3:1,4:1,5:1,6:1,7:1,8:1,9:1\n", "'soc_high' is '9:1'"},
+        {LIMITED "cell_high = 3.4:1, 3.5:0.1\ncell_low = 2.8:0\ntemperature = 1:0\n",
+         "'cell_high' does not end at 0; expected the share 0 at its highest point"},
+        {LIMITED "cell_high = 3.5:0\ncell_low = 2.8:0.1\ntemperature = 1:0\n",
+         "'cell_low' does not end at 0; expected the share 0 at its lowest point"},
+        {LIMITED "cell_high = 3.5:0\ncell_low = 2.8:0\ntemperature = 1:0.1, 2:0\n",
+         "'temperature' does not end at 0; expected the share 0 at its lowest point"},
+        {LIMITED "cell_high = 3.5:0\ncell_low = 2.8:0\ntemperature = 1:0, 2:0.1\n",
+         "'temperature' does not end at 0; expected the share 0 at its highest point"},
+        {LIMITED "cell_high = 3.4:0\ncell_low = 2.8:0\ntemperature = 1:0\n",
+         "'cell_full' is 3.45, where 'cell_high' allows no current any more; expected at most 3.4"},
+        {LIMITED CURVES "[limits m]\nof = q\n", "there is no [pack q] or [bank q]"},
+        {LIMITED CURVES "[limits m]\nof = p\n", "'p' has its limits in [limits l] already"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char text[1200], *messages;
+        snprintf(text, sizeof text, "%s%s", GOOD, cases[i].text);
+        struct config *config = parse(text, &messages);
+        if (config || !strstr(messages, cases[i].message))
+            fail_msg("%s: %s: %s", cases[i].text, config ? "accepted" : "refused", messages);
+        free(messages);
+    }
+}
+
 static void test_damaged(void **state)
 {
     (void) state;
@@ -1384,6 +1467,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_bank),
+        cmocka_unit_test(test_allowed_currents),
+        cmocka_unit_test(test_wrong_allowed_currents),
         cmocka_unit_test(test_largest_bank),
         cmocka_unit_test(test_push),
         cmocka_unit_test(test_defaults),

@@ -64,7 +64,8 @@ static const struct bms_driver *driver_of_line(const struct config *config,
 static bool is_other(const struct config_section *section)
 {
     return section != &gateway_section && section != &line_section && section != &pack_section &&
-           section != &bank_section && section != &push_section && section != &view_section;
+           section != &bank_section && section != &limits_section && section != &push_section &&
+           section != &view_section;
 }
 
 static void warn(const char *path, const struct config_entry *entry, const char *format, ...)
@@ -237,6 +238,16 @@ static void write_banks(const struct config *config, FILE *out)
     }
 }
 
+static void write_limits(const struct config *config, FILE *out)
+{
+    fprintf(out, "LIMITS\tOF\tCHARGE\tDISCHARGE\n");
+    for (unsigned i = 0; i < config->limits_count; i++) {
+        const struct limits_config *limits = &config->limits[i];
+        fprintf(out, "%s\t%s\t%g A\t%g A\n", limits->name, limits->of, limits->charge_current_a,
+                limits->discharge_current_a);
+    }
+}
+
 static void write_pushes(const struct config *config, FILE *out)
 {
     fprintf(out, "PUSH\tTARGET\tUNIT\tVALUES\tINTERVAL\n");
@@ -301,9 +312,10 @@ static void print_tables(const struct config *config)
         unsigned rows;
         void (*write)(const struct config *config, FILE *out);
     } tables[] = {
-        {config->line_count, write_lines}, {config->pack_count, write_packs},
-        {config->bank_count, write_banks}, {config->push_count, write_pushes},
-        {config->view_count, write_views}, {count_others(config), write_others},
+        {config->line_count, write_lines},    {config->pack_count, write_packs},
+        {config->bank_count, write_banks},    {config->limits_count, write_limits},
+        {config->push_count, write_pushes},   {config->view_count, write_views},
+        {count_others(config), write_others},
     };
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;

@@ -124,6 +124,29 @@ struct bank_config {
     unsigned min_packs; /* with fewer fresh ones it is stale; resolved, 1…pack_count */
 };
 
+#define CURVE_POINTS 8
+
+/* Share of a current over a value: linear between the points, level outside of them. */
+struct curve {
+    struct curve_point {
+        double at, share;   /* share: 0 to 1 */
+    } points[CURVE_POINTS]; /* `at` rises */
+    unsigned count;         /* 0: not configured */
+};
+
+/* The most that a pack or a bank may be charged and discharged with. */
+struct limits_config {
+    char name[NAME_SIZE];
+    char of[NAME_SIZE]; /* the pack or bank */
+    double charge_current_a, discharge_current_a;
+    unsigned cells, sensors; /* of each pack, all of which must be known */
+    double cell_full_v, cell_float_v;
+    double soc_again_percent;
+    struct curve cell_high, cell_low; /* over V */
+    struct curve temperature, mos_temperature;
+    struct curve soc_high, soc_low;
+};
+
 enum push_function {
     PUSH_AUTO,
     PUSH_SINGLE,
@@ -289,6 +312,8 @@ struct config {
     unsigned pack_count;
     struct bank_config *banks; /* the same */
     unsigned bank_count;
+    struct limits_config *limits;
+    unsigned limits_count;
     struct push_config *pushes;
     unsigned push_count;
     struct view_config *views;

@@ -199,9 +199,10 @@ static void report_missing(const struct config_draft *draft, const struct config
                            struct mistakes *mistakes)
 {
     char expected[EXPECTED_SIZE];
-    mistakes_add(mistakes, draft->heading, "[%s%s%s] has no '%s'; expected %s",
+    mistakes_add(mistakes, draft->heading, "[%s%s%s] has no '%s'; expected %s%s%s",
                  draft->section->word, draft->name[0] ? " " : "", draft->name, key->name,
-                 config_key_expected(key, expected));
+                 config_key_expected(key, expected), draft->section->explains ? ": " : "",
+                 draft->section->explains ? key->help : "");
 }
 
 void config_draft_complete(struct config_draft *draft, struct mistakes *mistakes)

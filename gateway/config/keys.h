@@ -86,11 +86,12 @@ struct config_section {
     const char *heading; /* how to write it: "[line NAME]" */
     const char *help;
     enum config_times times;
-    size_t size;  /* of its struct; that of a named one begins with `char name[NAME_SIZE]` */
-    size_t at;    /* in struct config: the struct (ALWAYS), a pointer to it that is NULL where the
+    size_t size;   /* of its struct; that of a named one begins with `char name[NAME_SIZE]` */
+    size_t at;     /* in struct config: the struct (ALWAYS), a pointer to it that is NULL where the
                    * file has none (ONCE), or a pointer to an array in the order of the file (NAMED) */
-    size_t count; /* in struct config, NAMED: an unsigned, the number of structs in the array */
-    bool outlet;  /* each struct gets a process of its own, and begins with struct outlet_config */
+    size_t count;  /* in struct config, NAMED: an unsigned, the number of structs in the array */
+    bool explains; /* a key that is missing is explained by its help */
+    bool outlet;   /* each struct gets a process of its own, and begins with struct outlet_config */
     bool
         mentions_page; /* that process wants the page's address, and is restarted when it changes */
     /** Whether that process may switch packs for its clients. NULL: it may not. */
@@ -114,10 +115,10 @@ struct config_section {
     void (*release)(void *settings);
 };
 
-/* In sections.c, and of outlets in outlets.c and notify.c. */
+/* In sections.c, limits.c, and of outlets in outlets.c and notify.c. */
 extern const struct config_section gateway_section, line_section, pack_section, bank_section,
-    push_section, tunnel_section, view_section, mqtt_section, history_section, web_section,
-    influx_section, notify_section, print_section;
+    limits_section, push_section, tunnel_section, view_section, mqtt_section, history_section,
+    web_section, influx_section, notify_section, print_section;
 
 /* All of them, in the order of the manual, NULL at the end. */
 extern const struct config_section *const config_sections[];

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+/* The section [limits NAME]: its keys, and curves that must make sense. */
+#include "draft.h"
+#include "types.h"
+
+#include "bms/count.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* "3.40:0.25"; digits, one sign in front and one point only, as for all numbers of the file. */
+static bool take_number(const char **text, double *value)
+{
+    const size_t sign = **text == '-';
+    const size_t length = sign + strspn(*text + sign, "0123456789.");
+    char number[32], *end;
+    if (length == sign || length >= sizeof number)
+        return false;
+    memcpy(number, *text, length);
+    number[length] = 0;
+    *value = strtod(number, &end);
+    *text += length;
+    return *end == 0 && strspn(number + sign, "0123456789") > 0 && end[-1] != '.';
+}
+
+static bool parse_point(const struct config_key *key, const char *text, void *field)
+{
+    struct curve *curve = field;
+    struct curve_point point;
+    if (curve->count == CURVE_POINTS || !take_number(&text, &point.at) || *text++ != ':' ||
+        !take_number(&text, &point.share) || *text)
+        return false;
+    if (!(point.at >= key->min && point.at <= key->max && point.share >= 0 && point.share <= 1))
+        return false;
+    curve->points[curve->count++] = point;
+    return true;
+}
+
+static void describe_point(const struct config_key *key, char *out, size_t size)
+{
+    snprintf(
+        out, size,
+        "VALUE:SHARE such as %g:0.5, values from %g to %g and shares from 0 to 1, at most %d of "
+        "them with commas between",
+        (key->min + key->max) / 2, key->min, key->max, CURVE_POINTS);
+}
+
+static const struct config_type type_curve = {
+    .parse = parse_point, .describe = describe_point, .list = true};
+
+static int by_value(const void *a, const void *b)
+{
+    const struct curve_point *x = a, *y = b;
+    return x->at < y->at ? -1 : x->at > y->at;
+}
+
+/* Where the current has to end. */
+enum end { ENDS_HIGH = 1, ENDS_LOW = 2 };
+
+static const struct {
+    const char *key;
+    size_t offset;
+    unsigned ends;
+    const char *reason;
+} curves[] = {
+    {"cell_high", offsetof(struct limits_config, cell_high), ENDS_HIGH,
+     "a cell that is higher still must not be charged"},
+    {"cell_low", offsetof(struct limits_config, cell_low), ENDS_LOW,
+     "a cell that is lower still must not be discharged"},
+    {"temperature", offsetof(struct limits_config, temperature), ENDS_HIGH | ENDS_LOW,
+     "a battery that is hotter or colder still must not be used"},
+    {"mos_temperature", offsetof(struct limits_config, mos_temperature), ENDS_HIGH,
+     "MOS that are hotter still must carry nothing"},
+    {"soc_high", offsetof(struct limits_config, soc_high), 0, NULL},
+    {"soc_low", offsetof(struct limits_config, soc_low), 0, NULL},
+};
+
+static void check_curve(const struct config_draft *draft, size_t n, struct mistakes *mistakes)
+{
+    const char *key = curves[n].key;
+    const unsigned line = config_draft_line(draft, key);
+    struct curve *curve = (struct curve *) ((char *) draft->settings + curves[n].offset);
+    if (!config_draft_usable(draft, key) || curve->count == 0)
+        return;
+    qsort(curve->points, curve->count, sizeof *curve->points, by_value);
+    for (unsigned i = 1; i < curve->count; i++)
+        if (curve->points[i].at <= curve->points[i - 1].at) {
+            mistakes_add(mistakes, line, "'%s' has %g twice; expected each value once", key,
+                         curve->points[i].at);
+            return;
+        }
+    const bool low = curve->points[0].share > 0;
+    const bool high = curve->points[curve->count - 1].share > 0;
+    if ((curves[n].ends & ENDS_LOW && low) || (curves[n].ends & ENDS_HIGH && high))
+        mistakes_add(mistakes, line,
+                     "'%s' does not end at 0; expected the share 0 at its %s point, as %s", key,
+                     low && curves[n].ends & ENDS_LOW ? "lowest" : "highest", curves[n].reason);
+}
+
+/* A curve that rises towards its danger is one with values and shares mixed up. */
+static void check_slope(const struct config_draft *draft, const char *key,
+                        const struct curve *curve, bool falls, struct mistakes *mistakes)
+{
+    for (unsigned i = 1; config_draft_usable(draft, key) && i < curve->count; i++) {
+        const double change = curve->points[i].share - curve->points[i - 1].share;
+        if (falls ? change > 0 : change < 0) {
+            mistakes_add(mistakes, config_draft_line(draft, key),
+                         "'%s' %s from %g to %g; expected shares that %s with the value", key,
+                         falls ? "rises" : "falls", curve->points[i - 1].at, curve->points[i].at,
+                         falls ? "fall" : "rise");
+            return;
+        }
+    }
+}
+
+static void check_of(const struct config_drafts *drafts, const struct config_draft *draft,
+                     struct mistakes *mistakes)
+{
+    const struct limits_config *limits = draft->settings;
+    char hint[SUGGEST_HINT_SIZE];
+    struct suggest suggest;
+    if (!config_draft_usable(draft, "of"))
+        return;
+    suggest_init(&suggest, limits->of);
+    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
+         other++) {
+        const bool is_source = other->section == &pack_section || other->section == &bank_section;
+        if (is_source && strcmp(other->name, limits->of) == 0)
+            break;
+        if (is_source)
+            suggest_offer(&suggest, other->name);
+        if (other == drafts->list + drafts->count - 1)
+            mistakes_add(mistakes, config_draft_line(draft, "of"),
+                         "there is no [pack %s] or [bank %s]%s", limits->of, limits->of,
+                         suggest_hint(&suggest, hint));
+    }
+    for (const struct config_draft *other = config_drafts_find(drafts, draft->section, NULL);
+         other && other != draft; other = config_drafts_next(drafts, other))
+        if (strcmp(((const struct limits_config *) other->settings)->of, limits->of) == 0)
+            mistakes_add(
+                mistakes, config_draft_line(draft, "of"),
+                "'%s' has its limits in [limits %s] already; expected one section for each",
+                limits->of, other->name);
+}
+
+static void check_cells(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct limits_config *limits = draft->settings;
+    if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_float") &&
+        limits->cell_float_v > limits->cell_full_v)
+        mistakes_add(mistakes, config_draft_line(draft, "cell_float"),
+                     "'cell_float' is %g; expected at most 'cell_full', which is %g",
+                     limits->cell_float_v, limits->cell_full_v);
+    const struct curve *high = &limits->cell_high;
+    if (config_draft_usable(draft, "cell_full") && config_draft_usable(draft, "cell_high") &&
+        high->count > 0 && high->points[high->count - 1].at < limits->cell_full_v)
+        mistakes_add(mistakes, config_draft_line(draft, "cell_full"),
+                     "'cell_full' is %g, where 'cell_high' allows no current any more; expected at "
+                     "most %g",
+                     limits->cell_full_v, high->points[high->count - 1].at);
+}
+
+static void check_limits(const struct config_drafts *drafts, struct config_draft *draft,
+                         struct mistakes *mistakes)
+{
+    struct limits_config *limits = draft->settings;
+    check_of(drafts, draft, mistakes);
+    for (size_t i = 0; i < COUNT(curves); i++)
+        check_curve(draft, i, mistakes);
+    check_slope(draft, "cell_high", &limits->cell_high, true, mistakes);
+    check_slope(draft, "cell_low", &limits->cell_low, false, mistakes);
+    check_slope(draft, "mos_temperature", &limits->mos_temperature, true, mistakes);
+    check_slope(draft, "soc_high", &limits->soc_high, true, mistakes);
+    check_slope(draft, "soc_low", &limits->soc_low, false, mistakes);
+    check_cells(draft, mistakes);
+}
+
+// clang-format off
+#define LIMITS(member) CONFIG_FIELD(limits_config, member)
+
+static const struct config_key limits_keys[] = {
+    {.name = "of", LIMITS(of), .type = &type_name,
+     .help = "The pack or bank that the limits are of."},
+    {.name = "charge_current", LIMITS(charge_current_a), .type = &type_decimal, .min = 0, .max = 10000,
+     .help = "The most in A that cables, fuses and cells may be charged with. Of a bank: all packs together, each its equal part."},
+    {.name = "discharge_current", LIMITS(discharge_current_a), .type = &type_decimal, .min = 0, .max = 10000,
+     .help = "The most in A that cables, fuses and cells may be discharged with. Of a bank: as charge_current."},
+    {.name = "cells", LIMITS(cells), .type = &type_unsigned, .min = 1, .max = MAX_CELLS,
+     .help = "The number of cells in series. Nothing is allowed while a pack reports another number, or not all of them."},
+    {.name = "sensors", LIMITS(sensors), .type = &type_unsigned, .min = 1, .max = MAX_TEMPS,
+     .help = "The number of temperature sensors of each pack. Nothing is allowed while fewer are known."},
+    {.name = "cell_full", LIMITS(cell_full_v), .type = &type_decimal, .min = 1, .max = 5,
+     .help = "The voltage in V of a full cell, up to which is charged."},
+    {.name = "cell_float", LIMITS(cell_float_v), .type = &type_decimal, .min = 1, .max = 5,
+     .help = "The voltage in V at which full cells are kept, once they were full and even for 15 minutes."},
+    {.name = "soc_again", LIMITS(soc_again_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .help = "The state of charge in % below which a battery that was kept at cell_float is charged to cell_full again."},
+    {.name = "cell_high", LIMITS(cell_high), .type = &type_curve, .min = 1, .max = 5,
+     .help = "The share of charge_current over the voltage in V of the highest cell. Between two points it is linear, "
+             "outside of them it stays; the last one must be 0."},
+    {.name = "cell_low", LIMITS(cell_low), .type = &type_curve, .min = 1, .max = 5,
+     .help = "The share of discharge_current over the voltage in V of the lowest cell. The lowest point must be 0."},
+    {.name = "temperature", LIMITS(temperature), .type = &type_curve, .min = -60, .max = 150,
+     .help = "The share of both currents over the temperature in °C, of the coldest and of the hottest sensor. The first "
+             "and the last point must be 0."},
+    {.name = "mos_temperature", LIMITS(mos_temperature), .type = &type_curve, .min = -60, .max = 200,
+     .otherwise = "no limit",
+     .help = "The share of both currents over the temperature of the MOS in °C. With it nothing is allowed while that is not known."},
+    {.name = "soc_high", LIMITS(soc_high), .type = &type_curve, .min = 0, .max = 100,
+     .otherwise = "no limit",
+     .help = "The share of charge_current over the state of charge in %. With it nothing is allowed while that is not known."},
+    {.name = "soc_low", LIMITS(soc_low), .type = &type_curve, .min = 0, .max = 100,
+     .otherwise = "no limit",
+     .help = "The share of discharge_current over the state of charge in %. The same."},
+};
+
+const struct config_section limits_section = {
+    .word = "limits", .heading = "[limits NAME]", .times = SECTION_NAMED,
+    .help = "What a pack or a bank may be charged and discharged with, for inverters and chargers that ask. It replaces neither "
+            "the BMS nor fuses. Nothing has a default: `packgate limits --example lfp` prints a section to begin with.",
+    .size = sizeof(struct limits_config), .at = offsetof(struct config, limits), .count = offsetof(struct config, limits_count),
+    CONFIG_KEYS(limits_keys), .explains = true,
+    .check = check_limits,
+};
+// clang-format on

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: MIT
+/* Limits that expire. */
+#include "limits.h"
+
+#include <math.h>
+
+#define FULL_UNTIL_S 5  /* age from which on less and less is allowed */
+#define RISE_BAND 0.015 /* of the most: less than that more is no reason to rise */
+#define RISE_AFTER_S 30 /* a limit that fell rises no sooner */
+#define RISE_A_PER_S 5
+#define SHARES_FROM 0.1 /* of the most: with less current, shares are noise of the shunts */
+#define CELL_V_PER_S 1e-3
+#define BALANCED_V 0.010   /* spread of cells that are full, and how far below full they may be */
+#define UNBALANCED_V 0.080 /* spread that ends float */
+#define FLOAT_AFTER_S (15 * 60)
+#define LOWER_PER_S 0.2    /* of what a cell is beyond BALANCED_V above full */
+#define RELEASE_AFTER_S 60 /* without such a cell */
+
+/* What of a pack limits one direction. */
+struct part {
+    double amps;
+    enum limit_reason reason;
+};
+
+/* Optional values; bits of struct limits_member. */
+enum {
+    REPORTS_CURRENT_LIMIT = 1 << 0, /* shifted by enum limits_direction */
+    REPORTS_MOS = 1 << 2,           /* the same */
+    REPORTS_VOLTAGE_LIMIT = 1 << 4
+};
+
+#define ALARM_BIT(alarm) (1u << (alarm))
+#define ONLY_CHARGE                                                                                \
+    (ALARM_BIT(CELL_OVER_VOLTAGE) | ALARM_BIT(PACK_OVER_VOLTAGE) |                                 \
+     ALARM_BIT(CHARGE_OVER_CURRENT) | ALARM_BIT(CHARGE_OVER_TEMPERATURE) |                         \
+     ALARM_BIT(CHARGE_UNDER_TEMPERATURE) | ALARM_BIT(SOC_HIGH) | ALARM_BIT(CHARGE_MOS_FAULT))
+#define ONLY_DISCHARGE                                                                             \
+    (ALARM_BIT(CELL_UNDER_VOLTAGE) | ALARM_BIT(PACK_UNDER_VOLTAGE) |                               \
+     ALARM_BIT(DISCHARGE_OVER_CURRENT) | ALARM_BIT(DISCHARGE_OVER_TEMPERATURE) |                   \
+     ALARM_BIT(DISCHARGE_UNDER_TEMPERATURE) | ALARM_BIT(SOC_LOW) | ALARM_BIT(DISCHARGE_MOS_FAULT))
+
+/* An empty pack must be chargeable and a full one dischargeable; all other protections stop both. */
+static const struct {
+    enum pack_value limit, mos;
+    uint32_t other_alarms; /* that stop the other direction alone */
+} directions[] = {
+    [LIMITS_CHARGE] = {CHARGE_CURRENT_LIMIT_A, CHARGE_MOS, ONLY_DISCHARGE},
+    [LIMITS_DISCHARGE] = {DISCHARGE_CURRENT_LIMIT_A, DISCHARGE_MOS, ONLY_CHARGE},
+};
+
+void limits_init(struct limits_state *state, const struct limits_config *config, double now)
+{
+    *state = (struct limits_state){
+        .at = now, .cell_v = config->cell_float_v, .full_since = NAN, .excess_at = -INFINITY};
+    for (int i = 0; i < LIMITS_DIRECTIONS; i++)
+        state->ramps[i].waits_since = NAN;
+}
+
+double limits_share(const struct curve *curve, double value)
+{
+    const struct curve_point *point = curve->points, *last = point + curve->count - 1;
+    if (isnan(value))
+        return NAN;
+    if (value <= point->at)
+        return point->share;
+    for (; point < last; point++)
+        if (value < point[1].at)
+            return point->share + (point[1].share - point->share) * (value - point->at) /
+                                      (point[1].at - point->at);
+    return last->share;
+}
+
+/* ---- one pack ---- */
+
+/* NaN is not known, and allows nothing. */
+static void lower(struct part *part, double amps, enum limit_reason reason)
+{
+    if (isnan(amps))
+        *part = (struct part){0, LIMITED_BY_UNKNOWN};
+    else if (amps < part->amps)
+        *part = (struct part){fmax(amps, 0), reason};
+}
+
+/* NaN where a pack that is known to report the value does not; `otherwise` where it never did. */
+static double optional(const struct pack *pack, enum pack_value id, double otherwise,
+                       struct limits_member *member, unsigned bit)
+{
+    if (pack_known(pack, id)) {
+        member->reports |= bit;
+        return pack->value[id];
+    }
+    return member->reports & bit ? NAN : otherwise;
+}
+
+struct span {
+    double lowest, highest;
+};
+
+static const struct span unknown_span = {NAN, NAN};
+
+/* What the BMS reports as extremes, and all cells where it reports cells; not known when one of these is missing. */
+static struct span cells_v(const struct pack *pack, unsigned cells)
+{
+    struct span span = {pack->value[CELL_MIN_MV], pack->value[CELL_MAX_MV]};
+    unsigned known = 0;
+    if (pack->value[CELL_COUNT] != cells || isnan(span.lowest) || isnan(span.highest))
+        return unknown_span;
+    for (int i = 0; i < MAX_CELLS; i++) {
+        known += pack_known(pack, (enum pack_value)(CELL_MV + i));
+        span.lowest = fmin(span.lowest, pack->value[CELL_MV + i]);
+        span.highest = fmax(span.highest, pack->value[CELL_MV + i]);
+    }
+    if (known != 0 && known != cells)
+        return unknown_span;
+    return (struct span){span.lowest / 1000, span.highest / 1000};
+}
+
+static double temperature_share(const struct curve *curve, const struct pack *pack,
+                                unsigned sensors)
+{
+    unsigned known = 0;
+    double share = 1;
+    for (int i = 0; i < MAX_TEMPS; i++) {
+        const double celsius = pack->value[TEMP_C + i];
+        known += pack_known(pack, (enum pack_value)(TEMP_C + i));
+        share = fmin(share, limits_share(curve, celsius)); /* of NaN and a number, the number */
+    }
+    return known >= sensors ? share : NAN;
+}
+
+static struct part limit_pack(const struct limits_config *config, const struct pack *pack,
+                              struct limits_member *member, enum limits_direction direction,
+                              double most)
+{
+    const bool charges = direction == LIMITS_CHARGE;
+    const struct span cells = cells_v(pack, config->cells);
+    const struct curve *soc = charges ? &config->soc_high : &config->soc_low;
+    struct part part = {most, LIMITED_BY_CONFIGURATION};
+    lower(&part,
+          optional(pack, directions[direction].limit, most, member,
+                   REPORTS_CURRENT_LIMIT << direction),
+          LIMITED_BY_BMS);
+    if (charges)
+        lower(&part, most * limits_share(&config->cell_high, cells.highest), LIMITED_BY_CELL_HIGH);
+    else
+        lower(&part, most * limits_share(&config->cell_low, cells.lowest), LIMITED_BY_CELL_LOW);
+    lower(&part, most * temperature_share(&config->temperature, pack, config->sensors),
+          LIMITED_BY_TEMPERATURE);
+    if (config->mos_temperature.count > 0)
+        lower(&part, most * limits_share(&config->mos_temperature, pack->value[MOS_TEMP_C]),
+              LIMITED_BY_MOS);
+    if (soc->count > 0)
+        lower(&part, most * limits_share(soc, pack->value[SOC_PERCENT]), LIMITED_BY_SOC);
+    const double mos =
+        optional(pack, directions[direction].mos, 1, member, REPORTS_MOS << direction);
+    if (!(mos > 0))
+        lower(&part, isnan(mos) ? NAN : 0, LIMITED_BY_MOS);
+    if (member->alarms.protection & ~directions[direction].other_alarms)
+        lower(&part, 0, LIMITED_BY_ALARM);
+    return part;
+}
+
+/* 1 at first, then less and less, 0 as soon as the values are stale. */
+static double freshness(const struct limits_pack *pack)
+{
+    if (!(pack->age_s < pack->stale_after_s))
+        return 0;
+    if (pack->age_s <= FULL_UNTIL_S)
+        return 1;
+    return (pack->stale_after_s - pack->age_s) / (pack->stale_after_s - FULL_UNTIL_S);
+}
+
+static bool is_usable(const struct limits_pack *pack)
+{
+    return pack->fresh && pack->age_s >= 0 && freshness(pack) > 0;
+}
+
+/* ---- packs in parallel ---- */
+
+static double directed(const struct pack *pack, enum limits_direction direction)
+{
+    const double amps = pack->value[CURRENT_A];
+    return isnan(amps) ? NAN : fmax(direction == LIMITS_CHARGE ? amps : -amps, 0);
+}
+
+/* A pack whose MOS is off carries nothing. It counts as connected unless the BMS says so. */
+static bool is_connected(const struct limits_pack *pack, enum limits_direction direction)
+{
+    return is_usable(pack) && pack->values->value[directions[direction].mos] != 0;
+}
+
+/* The shares that count for the packs that are connected now: measured while enough flows, as measured then while less
+ * does, and equal ones as long as nothing was measured. False: a current is not known. */
+static bool measure_shares(const struct limits_pack *packs, unsigned count, double most,
+                           enum limits_direction direction, struct limits_state *state)
+{
+    uint32_t connected = 0;
+    double total = 0;
+    for (unsigned i = 0; i < count; i++)
+        if (is_connected(&packs[i], direction)) {
+            connected |= 1u << i;
+            total += directed(packs[i].values, direction);
+        }
+    if (isnan(total))
+        return false;
+    const bool flows = total >= SHARES_FROM * most;
+    for (unsigned i = 0; i < count; i++) {
+        double *share = &state->members[i].share[direction];
+        if (!(connected >> i & 1))
+            continue;
+        if (flows)
+            *share = directed(packs[i].values, direction) / total;
+        else if (connected != state->shared[direction])
+            *share = 1.0 / __builtin_popcount(connected);
+    }
+    state->shared[direction] = connected;
+    return true;
+}
+
+/* The most of the bank at which no pack gets more than it may. */
+static void limit_by_weakest(const struct limits_pack *packs, const struct part *parts,
+                             unsigned count, enum limits_direction direction,
+                             const struct limits_state *state, struct part *bank)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_connected(&packs[i], direction))
+            continue;
+        const double share = state->members[i].share[direction];
+        const enum limit_reason reason =
+            parts[i].reason == LIMITED_BY_CONFIGURATION ? LIMITED_BY_IMBALANCE : parts[i].reason;
+        if (!(parts[i].amps > 0))
+            lower(bank, 0, reason);
+        else if (share > 0)
+            lower(bank, parts[i].amps / share, reason);
+    }
+}
+
+static struct part limit(const struct limits_config *config, const struct limits_pack *packs,
+                         unsigned count, enum limits_direction direction, double most,
+                         struct limits_state *state)
+{
+    struct part parts[MAX_BANK_PACKS];
+    const double each = most / count;
+    double sum = 0, least = INFINITY;
+    enum limit_reason reason = LIMITED_BY_PACK_MISSING;
+    unsigned missing = 0;
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_usable(&packs[i])) {
+            missing++;
+            continue;
+        }
+        parts[i] = limit_pack(config, packs[i].values, &state->members[i], direction, each);
+        const double amps = parts[i].amps * freshness(&packs[i]);
+        sum += amps;
+        if (amps < least && missing == 0) {
+            least = amps;
+            reason = amps < parts[i].amps ? LIMITED_BY_STALE : parts[i].reason;
+        }
+    }
+    struct part bank = {most, LIMITED_BY_CONFIGURATION};
+    lower(&bank, sum, missing ? LIMITED_BY_PACK_MISSING : reason);
+    if (count > 1 && !measure_shares(packs, count, most, direction, state))
+        lower(&bank, NAN, LIMITED_BY_UNKNOWN);
+    else if (count > 1)
+        limit_by_weakest(packs, parts, count, direction, state, &bank);
+    return bank;
+}
+
+/* ---- up by ramp ---- */
+
+static enum limit_reason follow(struct limits_ramp *ramp, struct part target, double most,
+                                double since, double now)
+{
+    const double band = RISE_BAND * most;
+    /* Nobody has looked for so long that more need not have been allowed all the time. */
+    if (now - since > FULL_UNTIL_S)
+        ramp->waits_since = NAN;
+    if (target.amps <= ramp->allowed_a) {
+        *ramp = (struct limits_ramp){target.amps, NAN};
+        return target.reason;
+    }
+    if (isnan(ramp->waits_since)) {
+        if (target.amps - ramp->allowed_a <= band)
+            return target.reason;
+        ramp->waits_since = now;
+    }
+    const double rises_s = now - fmax(since, ramp->waits_since + RISE_AFTER_S);
+    if (rises_s > 0)
+        ramp->allowed_a += RISE_A_PER_S * rises_s;
+    if (ramp->allowed_a < target.amps)
+        return LIMITED_BY_RAMP;
+    *ramp = (struct limits_ramp){target.amps, NAN};
+    return target.reason;
+}
+
+/* ---- voltage ---- */
+
+static double towards(double from, double to, double step)
+{
+    return from < to ? fmin(from + step, to) : fmax(from - step, to);
+}
+
+/* Full until the cells have been full and even for long enough, then float. */
+static void choose_float(const struct limits_config *config, struct span cells, double spread,
+                         double soc, struct limits_state *state, double now)
+{
+    const bool full = cells.highest >= config->cell_full_v - BALANCED_V && spread <= BALANCED_V;
+    if (!full)
+        state->full_since = NAN;
+    else if (isnan(state->full_since))
+        state->full_since = now;
+    if (now - state->full_since >= FLOAT_AFTER_S)
+        state->floating = true;
+    if (spread > UNBALANCED_V || soc < config->soc_again_percent)
+        state->floating = false;
+}
+
+/* A cell above full lowers the voltage by its excess at once, and further as long as it stays there. */
+static double lowered(const struct limits_config *config, double highest,
+                      struct limits_state *state, double step, double now)
+{
+    const double excess = highest - config->cell_full_v;
+    if (excess > 0)
+        state->excess_at = now;
+    if (excess > BALANCED_V)
+        state->lowered_v += LOWER_PER_S * (excess - BALANCED_V) * step;
+    else if (now - state->excess_at >= RELEASE_AFTER_S)
+        state->lowered_v -= CELL_V_PER_S * step;
+    /* More than float needs would only be in the way when the cell is better. */
+    const double most = config->cells * (config->cell_full_v - config->cell_float_v);
+    state->lowered_v = fmin(fmax(state->lowered_v, 0), most);
+    return fmax(excess, 0) + state->lowered_v;
+}
+
+static double limit_voltage(const struct limits_config *config, const struct limits_pack *packs,
+                            unsigned count, struct limits_state *state, double now)
+{
+    struct span all = {INFINITY, -INFINITY};
+    double spread = 0, soc = INFINITY, bms = INFINITY;
+    const double step = fmin(now - state->at, FULL_UNTIL_S);
+    bool known = false;
+    for (unsigned i = 0; i < count; i++) {
+        if (!is_usable(&packs[i]))
+            continue;
+        const struct pack *pack = packs[i].values;
+        const struct span cells = cells_v(pack, config->cells);
+        const double limit_v = optional(pack, CHARGE_VOLTAGE_LIMIT_V, INFINITY, &state->members[i],
+                                        REPORTS_VOLTAGE_LIMIT);
+        known = !isnan(cells.highest) && !isnan(limit_v);
+        if (!known)
+            break;
+        all = (struct span){fmin(all.lowest, cells.lowest), fmax(all.highest, cells.highest)};
+        spread = fmax(spread, cells.highest - cells.lowest);
+        soc = fmin(soc, pack->value[SOC_PERCENT]); /* of NaN and a number, the number */
+        bms = fmin(bms, limit_v);
+    }
+    if (!known) {
+        state->full_since = NAN;
+        return NAN;
+    }
+    choose_float(config, all, spread, soc, state, now);
+    state->cell_v =
+        towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
+                CELL_V_PER_S * step);
+    const double volts =
+        config->cells * state->cell_v - lowered(config, all.highest, state, step, now);
+    return fmin(fmax(volts, config->cells * config->cell_float_v), bms);
+}
+
+/* ---- an update ---- */
+
+static double oldest(const struct limits_pack *packs, unsigned count)
+{
+    double age_s = NAN;
+    for (unsigned i = 0; i < count; i++)
+        if (is_usable(&packs[i]))
+            age_s = fmax(age_s, packs[i].age_s);
+    return age_s;
+}
+
+struct map_allowed limits_update(const struct limits_config *config,
+                                 const struct limits_pack *packs, unsigned count, unsigned needed,
+                                 struct limits_state *state, double now)
+{
+    const double most[] = {config->charge_current_a, config->discharge_current_a};
+    struct part parts[LIMITS_DIRECTIONS];
+    enum limit_reason reasons[LIMITS_DIRECTIONS];
+    unsigned usable = 0;
+    now = fmax(now, state->at);
+    for (unsigned i = 0; i < count; i++) {
+        struct limits_member *member = &state->members[i];
+        if (!is_usable(&packs[i]))
+            continue;
+        usable++;
+        member->alarms = alarms_after(member->alarms, packs[i].values);
+    }
+    for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
+        parts[i] = limit(config, packs, count, (enum limits_direction) i, most[i], state);
+        if (usable == 0 || usable < needed)
+            parts[i] = (struct part){0, LIMITED_BY_STALE};
+        reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
+    }
+    const double volts = usable < needed ? NAN : limit_voltage(config, packs, count, state, now);
+    state->at = now;
+    return (struct map_allowed){
+        .configured = true,
+        .charge_voltage_v = volts,
+        .charge_current_a = state->ramps[LIMITS_CHARGE].allowed_a,
+        .discharge_current_a = state->ramps[LIMITS_DISCHARGE].allowed_a,
+        .charge_limited_by = reasons[LIMITS_CHARGE],
+        .discharge_limited_by = reasons[LIMITS_DISCHARGE],
+        .age_s = oldest(packs, count),
+    };
+}

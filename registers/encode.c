@@ -63,6 +63,32 @@ static void gather_state(const struct map_settings *settings, const struct pack 
         numbers[RAW_ALARM + i] = i < pack->raw_alarm_count ? pack->raw_alarms[i] : UNKNOWN;
 }
 
+struct map_allowed map_allowed(const struct map_status *status, bool fresh)
+{
+    struct map_allowed allowed = status->allowed;
+    if (fresh)
+        return allowed;
+    allowed.charge_current_a = allowed.discharge_current_a = 0;
+    allowed.charge_limited_by = allowed.discharge_limited_by = LIMITED_BY_STALE;
+    allowed.charge_voltage_v = allowed.age_s = UNKNOWN;
+    return allowed;
+}
+
+static void gather_limits(const struct map_status *status, double numbers[GATEWAY_NUMBERS])
+{
+    const struct map_allowed allowed = map_allowed(status, status->state == MAP_STATE_FRESH);
+    for (int i = OUR_ALLOWED_CHARGE_V; i <= OUR_LIMITS_AGE_S; i++)
+        numbers[i] = UNKNOWN;
+    if (!allowed.configured)
+        return;
+    numbers[OUR_ALLOWED_CHARGE_V] = allowed.charge_voltage_v;
+    numbers[OUR_ALLOWED_CHARGE_A] = allowed.charge_current_a;
+    numbers[OUR_ALLOWED_DISCHARGE_A] = allowed.discharge_current_a;
+    numbers[OUR_CHARGE_LIMITED_BY] = allowed.charge_limited_by;
+    numbers[OUR_DISCHARGE_LIMITED_BY] = allowed.discharge_limited_by;
+    numbers[OUR_LIMITS_AGE_S] = ceil(allowed.age_s);
+}
+
 static void gather_gateway(const struct map_settings *settings, const struct map_status *status,
                            double numbers[GATEWAY_NUMBERS])
 {
@@ -81,6 +107,7 @@ static void gather_gateway(const struct map_settings *settings, const struct map
     numbers[OUR_PEAK_PERCENT] = peak->percent < 0 ? UNKNOWN : peak->percent;
     numbers[OUR_PEAK_HOUR] = peak->percent < 0 ? UNKNOWN : peak->hour;
     numbers[OUR_PEAK_MINUTE] = peak->percent < 0 ? UNKNOWN : peak->minute;
+    gather_limits(status, numbers);
     numbers[OUR_MEMORY_MIB] = status->memory_mib;
     numbers[OUR_SECONDS] = status->seconds;
     numbers[OUR_TIMEZONE_HOURS] = status->timezone_hours;

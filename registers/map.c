@@ -119,6 +119,13 @@ const struct map_row map_rows[] = {
 
     {481, 16, "raw_alarm",                 REG_BITS16,   "",    1, VALUE,  OF_STATE,   RAW_ALARM,                 "raw alarm word, as the protocol has it"},
 
+    {498,  1, "allowed_charge_voltage_v",  REG_FLOAT32,  "V",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_CHARGE_V,      "allowed charge voltage, unknown without fresh values"},
+    {500,  1, "allowed_charge_current_a",  REG_FLOAT32,  "A",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_CHARGE_A,      "allowed charge current, 0 without fresh values"},
+    {502,  1, "allowed_discharge_current_a", REG_FLOAT32,  "A",   1, STATUS, OF_GATEWAY, OUR_ALLOWED_DISCHARGE_A,   "allowed discharge current, 0 without fresh values"},
+    {504,  1, "charge_limited_by",         REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_CHARGE_LIMITED_BY,     "limit of the charge current, by its code in docs/limits.md"},
+    {505,  1, "discharge_limited_by",      REG_U16,      "",    1, STATUS, OF_GATEWAY, OUR_DISCHARGE_LIMITED_BY,  "limit of the discharge current, by its code in docs/limits.md"},
+    {506,  1, "limits_age_s",              REG_U16,      "s",   1, STATUS, OF_GATEWAY, OUR_LIMITS_AGE_S,          "age of the values that the limits are from, rounded up"},
+
     {610,  1, "set_cell_high_mv",          REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_HIGH_MV,           "cell over voltage limit, as it is set: the BMS stops charging there"},
     {612,  1, "set_cell_high_release_mv",  REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_HIGH_RELEASE_MV,   "cell over voltage release, below which charging goes on"},
     {614,  1, "set_cell_low_mv",           REG_FLOAT32,  "mV",  1, VALUE,  OF_PACK,    SET_CELL_LOW_MV,            "cell under voltage limit, as it is set: the BMS stops discharging there"},
@@ -171,6 +178,11 @@ const struct map_group map_groups[] = {
     {410,  56, "Identity", "", 600},
     {481,  16, "Raw alarm words",
      "In the order of the protocol, for alarms that have no common name. Unknown behind `raw_alarm_count`.", 0},
+    {498,   6, "Limits",
+     "From map version 3 on, of packs and banks with [limits](docs/limits.md); unknown for others. Can be read at any time,\n"
+     "also while the pack is silent: nothing is allowed then.", 10},
+    {504,   3, "Reasons of the limits",
+     "The same.", 10},
     {MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE, "Settings",
      "What is set in the BMS, where its protocol tells: the limits at which it switches off, and when it balances. Read once an\n"
      "hour. Capacity as it is set is `rated_ah`. docs/settings.md says which can be written.",

@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-#define MAP_VERSION 2
+#define MAP_VERSION 3
 #define MAP_BASE_DEFAULT 290
 #define MAP_ALSO_AT_DEFAULT 100
 #define MAP_NONE (-1)           /* also_at: not served a second time */
@@ -138,7 +138,11 @@ struct map_status {
     double charged_wh, discharged_wh; /* counted by the gateway; NaN: not counted */
     const char *pack_name;            /* as configured, of a bank its own; NULL: none */
     const struct map_bank *bank;      /* NULL: a pack */
+    struct map_allowed allowed;       /* while the values are fresh */
 };
+
+/** What is allowed as long as the values are `fresh`, else nothing. */
+struct map_allowed map_allowed(const struct map_status *status, bool fresh);
 
 /** Whether a setting that some packs take stands at this address, where it is read: the first of
  * the two registers of a float. */

@@ -451,6 +451,48 @@ static void test_fahrenheit(void **state)
     expect_low_first(298, 0); /* unknown, not 32 */
 }
 
+/* What is not configured is unknown; what is, is 0 in every state but fresh. */
+static void test_limits(void **state)
+{
+    (void) state;
+    struct pack pack = usual_pack();
+    struct map_status status = fresh;
+    encode(&usual, &pack, &status);
+    for (unsigned i = 0; i < 3; i++)
+        expect_low_first(788 + 2 * i, 0x7FC00000);
+    for (unsigned i = 0; i < 3; i++)
+        expect_word(794 + i, 0xFFFF);
+    status.allowed = (struct map_allowed){.configured = true,
+                                          .charge_voltage_v = 55.2,
+                                          .charge_current_a = 42.5,
+                                          .discharge_current_a = 0,
+                                          .charge_limited_by = LIMITED_BY_CELL_HIGH,
+                                          .discharge_limited_by = LIMITED_BY_SOC,
+                                          .age_s = 1.5};
+    encode(&usual, &pack, &status);
+    expect_low_first(788, single(55.2));
+    expect_low_first(790, single(42.5));
+    expect_low_first(792, 0);
+    expect_word(794, 2);
+    expect_word(795, 6);
+    expect_word(796, 2);
+    for (enum map_state not_fresh = MAP_STATE_NEVER; not_fresh <= MAP_STATE_NO_LINE; not_fresh++) {
+        status.state = not_fresh;
+        if (not_fresh == MAP_STATE_FRESH)
+            continue;
+        map_encode_status(&usual, &status, registers);
+        expect_low_first(788, 0x7FC00000);
+        expect_low_first(790, 0);
+        expect_low_first(792, 0);
+        expect_word(794, 7);
+        expect_word(795, 7);
+        expect_word(796, 0xFFFF);
+    }
+    assert_int_equal(map_range(&usual, 788, 9), MAP_STATUS);
+    assert_string_equal(map_limit_reason_name(LIMITED_BY_CONFIGURATION), "configuration");
+    assert_string_equal(map_limit_reason_name(LIMITED_BY_RAMP), "ramp");
+}
+
 static void test_extended_block(void **state)
 {
     (void) state;
@@ -467,7 +509,7 @@ static void test_extended_block(void **state)
     status.discharged_wh = 12.5;
     encode(&usual, &pack, &status);
 
-    expect_word(400, 2);
+    expect_word(400, 3);
     expect_word(401, 1);
     expect_low_first(410, 86401);
     expect_low_first(412, 0x01020304);
@@ -1244,6 +1286,7 @@ int main(void)
         cmocka_unit_test(test_compatibility_block),
         cmocka_unit_test(test_float_order),
         cmocka_unit_test(test_fahrenheit),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_extended_block),
         cmocka_unit_test(test_holes),
         cmocka_unit_test(test_alarms),

@@ -185,6 +185,27 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
     return object;
 }
 
+static void add_limit(json_t *object, const char *name, double value)
+{
+    if (!isnan(value))
+        add(object, name, json_number(value, 3));
+}
+
+/* Also while the pack is silent: what was allowed is not any more. */
+static void add_limits(json_t *object, const struct source *source, double now)
+{
+    const struct map_allowed allowed = map_allowed(&source->status, source_fresh(source, now));
+    if (!allowed.configured)
+        return;
+    add_limit(object, "allowed_charge_voltage_v", allowed.charge_voltage_v);
+    add_limit(object, "allowed_charge_current_a", allowed.charge_current_a);
+    add_limit(object, "allowed_discharge_current_a", allowed.discharge_current_a);
+    add(object, "charge_limited_by", json_string(map_limit_reason_name(allowed.charge_limited_by)));
+    add(object, "discharge_limited_by",
+        json_string(map_limit_reason_name(allowed.discharge_limited_by)));
+    add_limit(object, "limits_age_s", allowed.age_s);
+}
+
 static json_t *source_object(const struct source *source, const struct troubles *troubles,
                              const struct shown_refs *refs, double now)
 {
@@ -205,6 +226,7 @@ static json_t *source_object(const struct source *source, const struct troubles 
         add_count(object, "sensors", (uint64_t) source->values->value[TEMP_COUNT]);
     if (source_fresh(source, now))
         add_main_values(object, source, refs);
+    add_limits(object, source, now);
     add_count(object, "polls", status->polls);
     add_count(object, "timeouts", status->timeouts);
     add_count(object, "checksum_errors", status->checksum_errors);
@@ -238,6 +260,7 @@ static json_t *values_object(const struct overview *overview, const struct sourc
     if (values)
         json_object_update(object, values);
     json_decref(values);
+    add_limits(object, source, now);
     return object;
 }
 

@@ -192,6 +192,7 @@ static void pass_status(struct pipe_message *message, struct map_status *status)
     pass(message, &status->peak, sizeof status->peak);
     pass_double(message, &status->charged_wh);
     pass_double(message, &status->discharged_wh);
+    pass(message, &status->allowed, sizeof status->allowed);
 }
 
 static void pass_values(struct pipe_message *message, struct pack *pack)

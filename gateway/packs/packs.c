@@ -3,6 +3,7 @@
 #include "packs.h"
 
 #include "bank_source.h"
+#include "limiter.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -17,6 +18,8 @@ struct sources {
     unsigned pack_count;
     struct bank_source *banks;
     unsigned bank_count;
+    struct limiter *limiters;
+    unsigned limiter_count;
 };
 
 struct packs {
@@ -45,6 +48,7 @@ static void free_sources(struct sources *sources)
         pack_source_free(sources->packs[i]);
     free(sources->packs);
     free(sources->banks);
+    free(sources->limiters);
     *sources = (struct sources){0};
 }
 
@@ -153,10 +157,19 @@ static struct map_status host_status(const struct packs *packs, const struct tm 
     return packs_host_status(packs->started_at, packs->memory_mib, local, now);
 }
 
+/* Whatever has changed of a source, its limits are of the same moment. */
+static void update_limits(struct packs *packs, const struct source *source, double now)
+{
+    for (unsigned i = 0; i < packs->sources.limiter_count; i++)
+        if (packs->sources.limiters[i].source == source)
+            limiter_update(&packs->sources.limiters[i], now);
+}
+
 static void update_bank(struct packs *packs, struct bank_source *bank, bool published,
                         const struct map_status *host, const struct tm *local, double now)
 {
     unsigned changes = bank_source_update(bank, published, host, local, now);
+    update_limits(packs, &bank->source, now);
     tell(packs, &bank->source, changes, now);
 }
 
@@ -168,7 +181,9 @@ void packs_published(struct packs *packs, const struct poller *poller, double no
         struct pack_source *pack = packs->sources.packs[i];
         if (pack->poller != poller)
             continue;
-        tell(packs, &pack->source, pack_source_publish(pack, &host, &local, now), now);
+        const unsigned changes = pack_source_publish(pack, &host, &local, now);
+        update_limits(packs, &pack->source, now);
+        tell(packs, &pack->source, changes, now);
         for (unsigned b = 0; b < packs->sources.bank_count; b++)
             if (bank_source_has(&packs->sources.banks[b], pack))
                 update_bank(packs, &packs->sources.banks[b], true, &host, &local, now);
@@ -182,7 +197,9 @@ void packs_tick(struct packs *packs, double now)
     const struct map_status host = host_status(packs, &local, now);
     for (unsigned i = 0; i < packs->sources.pack_count; i++) {
         struct pack_source *pack = packs->sources.packs[i];
-        tell(packs, &pack->source, pack_source_tick(pack, &host, &local, now), now);
+        const unsigned changes = pack_source_tick(pack, &host, &local, now);
+        update_limits(packs, &pack->source, now);
+        tell(packs, &pack->source, changes, now);
     }
     for (unsigned i = 0; i < packs->sources.bank_count; i++)
         update_bank(packs, &packs->sources.banks[i], false, &host, &local, now);
@@ -265,12 +282,43 @@ static bool make_banks(struct packs *packs, const struct config *config, double 
     return sources->banks != NULL;
 }
 
+static struct limiter *make_limiter(struct sources *sources, const struct limits_config *limits,
+                                    double now)
+{
+    struct limiter *limiter = &sources->limiters[sources->limiter_count];
+    for (unsigned i = 0; i < sources->pack_count; i++)
+        if (strcmp(sources->packs[i]->poller->config->name, limits->of) == 0) {
+            limiter_init(limiter, limits, sources->packs[i], NULL, now);
+            return limiter;
+        }
+    for (unsigned i = 0; i < sources->bank_count; i++)
+        if (strcmp(sources->banks[i].config->name, limits->of) == 0) {
+            limiter_init(limiter, limits, NULL, &sources->banks[i], now);
+            return limiter;
+        }
+    return NULL;
+}
+
+static bool make_limiters(struct sources *sources, const struct sources *old,
+                          const struct config *config, double now)
+{
+    sources->limiters = calloc(config->limits_count + 1, sizeof *sources->limiters);
+    for (unsigned i = 0; sources->limiters && i < config->limits_count; i++) {
+        struct limiter *limiter = make_limiter(sources, &config->limits[i], now);
+        for (unsigned n = 0; limiter && n < old->limiter_count; n++)
+            limiter_resume(limiter, &old->limiters[n]);
+        sources->limiter_count += limiter != NULL;
+    }
+    return sources->limiters != NULL;
+}
+
 bool packs_renew(struct packs *packs, const struct polling *polling, double now)
 {
     struct sources old = packs->sources;
     packs->sources = (struct sources){0};
     packs->config = polling->config;
-    const bool made = make_packs(packs, &old, polling) && make_banks(packs, polling->config, now);
+    const bool made = make_packs(packs, &old, polling) && make_banks(packs, polling->config, now) &&
+                      make_limiters(&packs->sources, &old, polling->config, now);
     free_sources(&old);
     if (!made)
         return false;
@@ -283,6 +331,8 @@ bool packs_renew(struct packs *packs, const struct polling *polling, double now)
         pack_source_tick(packs->sources.packs[i], &host, &local, now);
     for (unsigned i = 0; i < packs->sources.bank_count; i++)
         bank_source_update(&packs->sources.banks[i], false, &host, &local, now);
+    for (unsigned i = 0; i < packs->sources.limiter_count; i++)
+        limiter_update(&packs->sources.limiters[i], now);
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);

@@ -188,7 +188,7 @@ def goes_on_without_a_pack():
             for unit in (100, 0, 255):
                 assert exception_of(client, 290, 8, unit) == STALE
                 assert exception_of(client, find("cell_max_pack")["address"], 1, unit) == STALE
-                check(client, unit, {"packs_present": 0, "packs_missing": 2, "packs_needed": 1, "map_version": 2})
+                check(client, unit, {"packs_present": 0, "packs_missing": 2, "packs_needed": 1, "map_version": 3})
                 assert read_value(client, "connection_state", unit) in (2, 3)
                 assert read_value(client, "age_s", unit) >= 1
 

@@ -183,7 +183,7 @@ stale_after = 1s
             assert exception_of(client, 100, 58, 7) == STALE
             # State, age and counters can always be read.
             assert read_value(client, "age_s", 7) >= 1
-            assert read_value(client, "map_version", 7) == 2
+            assert read_value(client, "map_version", 7) == 3
             reconnects = read_value(client, "reconnects", 7)
             with simulate_pty("daly", link, options(dict(DALY, voltage_v=25.5))):  # and put back
                 gateway.wait_for(r"pack house: ")

@@ -165,7 +165,7 @@ def is_started_again():
         assert third != second
         # Said once; the second time is nothing new.
         assert sum("outlet print x: ended" in line for line in gateway.lines) == 1
-        assert read_value(client, "map_version", 1) == 2
+        assert read_value(client, "map_version", 1) == 3
 
 
 def a_reload_leaves_the_others_alone():

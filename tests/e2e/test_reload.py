@@ -89,7 +89,7 @@ def says_what_needs_a_restart():
         gateway.wait_published("a")
         rewrite(gateway, pack("a", url, 1), "max_clients = 7")
         gateway.wait_for(r"warning: \[gateway\] max_clients: 7, was 256; the new value needs a restart")
-        assert read_value(client, "map_version", 1) == 2
+        assert read_value(client, "map_version", 1) == 3
 
 
 def says_what_changed():

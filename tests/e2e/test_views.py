@@ -530,7 +530,7 @@ def has_what_is_set_in_a_bms():
         assert ask(client, 3, 9, 1, 3) == [3600, 0x10000 - 3, 0]
         for name, value in (("set_cell_high_mv", 3600), ("set_charge_cold_c", -3), ("set_balancer", 0)):
             assert read_value(client, name, 1) == value, name
-        assert find("set_cell_high_mv")["address"] == 900 and read_value(client, "map_version", 1) == 2
+        assert find("set_cell_high_mv")["address"] == 900 and read_value(client, "map_version", 1) == 3
         assert client.write_registers(900, [1, 2], slave=1).isError()
 
 

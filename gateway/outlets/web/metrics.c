@@ -174,11 +174,22 @@ static void put_states(const struct page *page)
 {
     static const struct {
         const char *name, *tail;
-    } always[] = {
-        {"packs_present", ""},    {"packs_missing", ""},      {"packs_needed", ""},
-        {"polls", "_total"},      {"timeouts", "_total"},     {"checksum_errors", "_total"},
-        {"reconnects", "_total"}, {"implausible", "_total"},  {"spikes", "_total"},
-        {"charged_wh", "_total"}, {"discharged_wh", "_total"}};
+    } always[] = {{"packs_present", ""},
+                  {"packs_missing", ""},
+                  {"packs_needed", ""},
+                  {"polls", "_total"},
+                  {"timeouts", "_total"},
+                  {"checksum_errors", "_total"},
+                  {"reconnects", "_total"},
+                  {"implausible", "_total"},
+                  {"spikes", "_total"},
+                  {"charged_wh", "_total"},
+                  {"discharged_wh", "_total"},
+                  {"allowed_charge_voltage_v", ""},
+                  {"allowed_charge_current_a", ""},
+                  {"allowed_discharge_current_a", ""},
+                  {"charge_limited_by", ""},
+                  {"discharge_limited_by", ""}};
     begin(page, "fresh", "gauge", "Whether the values are those of now");
     for (unsigned n = 0; n < page->web->count; n++)
         put(page, "fresh", n, page->fresh[n]);

@@ -109,10 +109,23 @@ static void add_brief_values(struct text *text, const struct source *source)
 
 static void add_counters(struct text *text, const struct source *source)
 {
-    static const char *const counters[] = {"packs_present", "packs_missing", "packs_needed",
-                                           "polls",         "timeouts",      "checksum_errors",
-                                           "reconnects",    "implausible",   "spikes",
-                                           "charged_wh",    "discharged_wh", NULL};
+    static const char *const counters[] = {"packs_present",
+                                           "packs_missing",
+                                           "packs_needed",
+                                           "polls",
+                                           "timeouts",
+                                           "checksum_errors",
+                                           "reconnects",
+                                           "implausible",
+                                           "spikes",
+                                           "charged_wh",
+                                           "discharged_wh",
+                                           "allowed_charge_voltage_v",
+                                           "allowed_charge_current_a",
+                                           "allowed_discharge_current_a",
+                                           "charge_limited_by",
+                                           "discharge_limited_by",
+                                           NULL};
     const struct map_soc_peak *peak = &source->status.peak;
     add_mapped(text, source, counters);
     if (peak->percent < 0)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+/* Limits while the gateway runs. */
+#include "limiter.h"
+
+#include <string.h>
+
+void limiter_init(struct limiter *limiter, const struct limits_config *config,
+                  struct pack_source *pack, struct bank_source *bank, double now)
+{
+    *limiter = (struct limiter){.settings = *config, .bank = bank, .count = 1, .needed = 1};
+    limiter->parts[0] = pack;
+    limiter->source = bank ? &bank->source : &pack->source;
+    if (bank) {
+        limiter->count = bank->config->pack_count;
+        limiter->needed = bank->config->min_packs;
+        memcpy(limiter->parts, bank->parts, sizeof limiter->parts);
+    }
+    limits_init(&limiter->state, config, now);
+}
+
+void limiter_resume(struct limiter *limiter, const struct limiter *old)
+{
+    if (memcmp(&limiter->settings, &old->settings, sizeof limiter->settings) == 0 &&
+        limiter->count == old->count &&
+        memcmp(limiter->parts, old->parts, sizeof limiter->parts) == 0)
+        limiter->state = old->state;
+}
+
+/* A bank that waits for its packs, or has too few, allows nothing, although some of them are fresh. */
+static bool is_counted(const struct limiter *limiter, unsigned i, double now)
+{
+    if (!limiter->bank)
+        return source_fresh(limiter->source, now);
+    return source_fresh(limiter->source, now) && !(limiter->bank->missing >> i & 1);
+}
+
+void limiter_update(struct limiter *limiter, double now)
+{
+    struct limits_pack packs[MAX_BANK_PACKS];
+    for (unsigned i = 0; i < limiter->count; i++) {
+        const struct poller *poller = limiter->parts[i]->poller;
+        packs[i] = (struct limits_pack){.values = &poller->values,
+                                        .fresh = is_counted(limiter, i, now),
+                                        .age_s = now - poller->published_at,
+                                        .stale_after_s = poller_stale_after(poller)};
+    }
+    limiter->source->status.allowed = limits_update(&limiter->settings, packs, limiter->count,
+                                                    limiter->needed, &limiter->state, now);
+}

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""Limits in the real gateway: they rise, expire, survive a reload, and are there in every way out."""
+
+# tests/run: 45 s
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+
+from harness import PACKGATE, Gateway, await_value, exception_of, main, read_value, simulate
+
+STALE = 0x0B
+BY_CONFIGURATION, BY_CELL_HIGH, BY_STALE, BY_UNKNOWN, BY_RAMP = 0, 2, 7, 11, 12
+
+FINE = {"voltage_v": 53.0, "current_a": 20.5, "soc_percent": 60, "remaining_ah": 112, "rated_ah": 280,
+        "charge_mos": 1, "discharge_mos": 1, "balance_mask": 0, "temp_c.1": 15, "temp_c.2": 25,
+        **{f"cell_mv.{n}": 3300 for n in range(1, 17)}, "cell_mv.7": 3400}
+
+LIMITS = """
+[limits house]
+of = {of}
+charge_current = {charge}
+discharge_current = 4
+cells = 16
+sensors = {sensors}
+cell_full = 3.45
+cell_float = 3.375
+soc_again = 90
+cell_high = 3.375:1, 3.40:0.25, 3.50:0
+cell_low = 2.80:0, 3.19:1
+temperature = 0:0, 10:1, 40:1, 55:0
+"""
+
+
+def options(values):
+    return "cells=16,temps=2,profile=fixed," + ",".join(f"{name}={value}" for name, value in values.items())
+
+
+def configuration(url, limits):
+    return f"""
+[line shed]
+port = {url}
+protocol = daly
+[pack house-1]
+line = shed
+unit = 1
+poll = 200ms
+stale_after = 3s
+[pack other]
+line = shed
+address = 2
+unit = 2
+poll = 60s
+[bank house]
+packs = house-1, other
+unit = 100
+min_packs = 1
+{limits}"""
+
+
+def status_of(gateway):
+    done = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], capture_output=True, text=True, check=True)
+    return {pack["pack"]: pack for pack in json.loads(done.stdout)["packs"]}
+
+
+def rise_and_expire():
+    bms, url = simulate("daly", options(FINE))
+    limits = LIMITS.format(of="house-1", charge=8, sensors=2)
+    with bms, Gateway(configuration(url, limits)) as gateway, gateway.client() as client:
+        gateway.wait_published("house-1")
+        await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_RAMP)
+        assert read_value(client, "allowed_charge_current_a", 1) == 0
+        # 8 A, of which a cell at 3.40 V leaves a quarter; all 4 A in the other direction.
+        await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_CELL_HIGH)
+        assert abs(read_value(client, "allowed_charge_current_a", 1) - 2) < 1e-6
+        await_value(client, "discharge_limited_by", 1, lambda reason: reason == BY_CONFIGURATION)
+        assert read_value(client, "allowed_discharge_current_a", 1) == 4
+        assert 54 <= read_value(client, "allowed_charge_voltage_v", 1) <= 55.2
+        assert read_value(client, "limits_age_s", 1) <= 3
+        shown = status_of(gateway)["house-1"]
+        assert (shown["charge_limited_by"], shown["allowed_charge_current_a"]) == ("cell_high", 2), shown
+        assert "charge_limited_by" not in status_of(gateway)["other"]
+        # Those of a pack without [limits] are unknown, not 0.
+        assert read_value(client, "charge_limited_by", 2) is None
+        with open(gateway.path, encoding="utf-8") as file:
+            changed = file.read().replace("min_packs = 1", "min_packs = 2")
+        with open(gateway.path, "w", encoding="utf-8") as file:
+            file.write(changed)
+        gateway.process.send_signal(signal.SIGHUP)
+        gateway.wait_for("is in force")
+        assert abs(read_value(client, "allowed_charge_current_a", 1) - 2) < 1e-6
+        bms.stop(signal.SIGKILL)
+        # No exception: 0 is the answer of a pack that is silent.
+        await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_STALE)
+        await_value(client, "connection_state", 1, lambda state: state != 1)
+        assert [read_value(client, f"allowed_{way}_current_a", 1) for way in ("charge", "discharge")] == [0, 0]
+        assert exception_of(client, 500, 2, 1) == STALE
+
+
+def unknown_allows_nothing():
+    bms, url = simulate("daly", options(FINE))
+    limits = LIMITS.format(of="house-1", charge=8, sensors=3)
+    with bms, Gateway(configuration(url, limits)) as gateway, gateway.client() as client:
+        gateway.wait_published("house-1")
+        await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_UNKNOWN)
+        await_value(client, "discharge_limited_by", 1, lambda reason: reason == BY_UNKNOWN)
+        assert read_value(client, "allowed_charge_current_a", 1) == 0
+        assert read_value(client, "allowed_discharge_current_a", 1) == 0
+
+
+def example_lacks_what_is_of_the_installation():
+    example = subprocess.run([PACKGATE, "limits", "--example", "lfp"], capture_output=True, text=True, check=True).stdout
+    packs = configuration("tcp://127.0.0.1:4001", "")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "packgate.ini")
+        for filled, status in ((example, 1),
+                               (example.replace(";of = NAME", "of = house").replace("[limits NAME]", "[limits house]")
+                                .replace(";charge_current =", "charge_current = 100")
+                                .replace(";discharge_current =", "discharge_current = 100")
+                                .replace(";cells =", "cells = 16").replace(";sensors =", "sensors = 2"), 0)):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(packs + filled)
+            done = subprocess.run([PACKGATE, "check", path], capture_output=True, text=True, check=False)
+            assert done.returncode == status, done.stderr
+            assert ("cables, fuses and cells may be charged with" in done.stderr) == (status == 1), done.stderr
+    assert subprocess.run([PACKGATE, "limits", "--example", "lead"], capture_output=True, check=False).returncode == 2
+
+
+def csv_of(rows):
+    names = ["time", "current_a", "soc_percent", "temp_avg_c", *(f"cell_mv.{n}" for n in range(1, 17))]
+    return "\r\n".join([",".join(names), *(",".join(str(value) for value in row) for row in rows)]) + "\r\n"
+
+
+def row(minute, highest=3300, temperature=20, known=16):
+    return [f"2026-11-01T12:{minute:02}:00+01:00", 5, 60, temperature, highest, *[3300] * (known - 1), *[""] * (16 - known)]
+
+
+def replay(text, *more):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "packgate.ini")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(configuration("tcp://127.0.0.1:4001", LIMITS.format(of="house-1", charge=8, sensors=2)))
+        return subprocess.run([PACKGATE, "limits", "--replay", "-", "-c", path, *more], input=text, capture_output=True,
+                              text=True, check=False)
+
+
+def replay_of_a_history():
+    rows = [row(0), row(1, highest=3400), row(2, known=15), row(3, temperature=5), row(4, temperature=""), row(9)]
+    done = replay(csv_of(rows), "--csv")
+    assert done.returncode == 0 and "alarms" in done.stderr, done.stderr
+    lines = [line.split(",") for line in done.stdout.splitlines()]
+    assert lines[0][0:4] == ["time", "allowed_charge_voltage_v", "allowed_charge_current_a", "charge_limited_by"], lines
+    assert [line[2:] for line in lines[1:]] == [
+        ["8.00", "configuration", "4.00", "configuration"],
+        ["2.00", "cell_high", "4.00", "configuration"],
+        ["0.00", "unknown", "0.00", "unknown"],
+        ["4.00", "temperature", "2.00", "temperature"],  # up again by ramp within the minute
+        ["0.00", "stale", "0.00", "stale"],              # and a gap of five minutes behind it
+        ["8.00", "configuration", "4.00", "configuration"]], lines
+    assert lines[1][0] == "2026-11-01T12:00:00+01:00" and lines[3][1] == "", lines
+    table = replay(csv_of(rows), "house").stdout
+    assert "LIMITED BY" in table and "cell_high" in table, table
+    for wrong in ("", "soc_percent\n1\n", "time,soc_percent\nnow,1\n", "time,soc_percent\n2,1\n1,1\n", "time,soc_percent\n1,x\n",
+                  "time,soc_percent\n"):
+        assert replay(wrong).returncode == 1, wrong
+    assert replay(csv_of(rows), "other").returncode == 1
+
+
+if __name__ == "__main__":
+    main([rise_and_expire, unknown_allows_nothing, example_lacks_what_is_of_the_installation,
+          replay_of_a_history], at_once=3)

@@ -208,7 +208,8 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
     char address[ADDRESS_TEXT], from[ADDRESS_TEXT + 8];
     snprintf(from, sizeof from, "client %s", address_format(client, address));
     return exception_of(
-        packs_order(served->packs, unit->source, switches, from, on_order_over, served, ticket));
+        packs_order(served->packs, unit->source,
+                    &(struct order_request){*switches, from, on_order_over, served, ticket}));
 }
 
 void served_take_orders(struct served *served, struct server *server,

@@ -64,8 +64,9 @@ static void take_order(struct process *process, struct pipe_message *message, bo
     uint64_t ticket = (uint64_t) process->pid << 32 | order.ticket;
     enum order_result result =
         late ? ORDER_TOO_LATE
-             : packs_order(outlets->packs, process->sources[order.pack], &order.what,
-                           process->title, on_order_over, outlets, ticket);
+             : packs_order(outlets->packs, process->sources[order.pack],
+                           &(struct order_request){order.what, process->title, on_order_over,
+                                                   outlets, ticket});
     if (result != ORDER_PENDING)
         send_done(process, order.ticket, result);
 }

@@ -137,34 +137,30 @@ static void on_switched(void *data, enum order_result result)
 {
     struct pack_source *source = data;
     struct pack_order *order = &source->order;
-    order->ordered.before = order->order.switches.before;
-    order_log_add(&source->orders, source->source.name, order->from, &order->ordered, result,
-                  clock_now());
+    order->request.ordered.before = order->order.switches.before;
+    order_log_add(&source->orders, source->source.name, order->from, &order->request.ordered,
+                  result, clock_now());
     order->pending = false;
     const struct order_report report = {
-        .ordered = order->ordered, .from = order->from, .result = result};
-    order->done(order->data, order->ticket, result);
+        .ordered = order->request.ordered, .from = order->from, .result = result};
+    order->request.done(order->request.data, order->request.ticket, result);
     source->over(source->data, source, &report);
 }
 
-enum order_result
-pack_source_order(struct pack_source *source, const struct switches *switches, const char *from,
-                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
-                  uint64_t ticket)
+enum order_result pack_source_order(struct pack_source *source, const struct order_request *request)
 {
     struct pack_order *order = &source->order;
     if (order->pending)
         return ORDER_BUSY;
-    struct switches ordered = *switches;
+    struct switches ordered = request->ordered;
     const enum order_result checked = order_check(source->poller->config->driver, &ordered);
     if (checked != ORDER_PENDING)
         return checked;
     ordered.before = NAN;
-    order->ordered = ordered;
-    snprintf(order->from, sizeof order->from, "%s", from);
-    order->done = done;
-    order->data = data;
-    order->ticket = ticket;
+    snprintf(order->from, sizeof order->from, "%s", request->from);
+    order->request = *request;
+    order->request.ordered = ordered;
+    order->request.from = order->from;
     order->order = (struct order){
         .poller = source->poller, .switches = ordered, .done = on_switched, .data = source};
     if (!source->line || !line_order(source->line, &order->order))

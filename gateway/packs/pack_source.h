@@ -18,13 +18,9 @@
 /* An order under way. */
 struct pack_order {
     struct order order;
-    struct switches ordered;
+    struct order_request request; /* its `from` is in here: */
     char from[ORDER_FROM_SIZE];
     bool pending;
-    /* Of whoever gave it. */
-    void (*done)(void *data, uint64_t ticket, enum order_result result);
-    void *data;
-    uint64_t ticket;
 };
 
 struct pack_source {
@@ -59,9 +55,7 @@ unsigned pack_source_tick(struct pack_source *source, const struct map_status *h
                           const struct tm *local, double now);
 
 /** As packs_order. */
-enum order_result
-pack_source_order(struct pack_source *source, const struct switches *switches, const char *from,
-                  void (*done)(void *data, uint64_t ticket, enum order_result result), void *data,
-                  uint64_t ticket);
+enum order_result pack_source_order(struct pack_source *source,
+                                    const struct order_request *request);
 
 #endif

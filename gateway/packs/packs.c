@@ -217,15 +217,13 @@ static void on_order_over(void *data, struct pack_source *pack, const struct ord
 }
 
 enum order_result packs_order(struct packs *packs, const struct source *source,
-                              const struct switches *switches, const char *from,
-                              void (*done)(void *data, uint64_t ticket, enum order_result result),
-                              void *data, uint64_t ticket)
+                              const struct order_request *request)
 {
     for (unsigned i = 0; i < packs->sources.pack_count; i++) {
         struct pack_source *pack = packs->sources.packs[i];
-        const bool may = switches->sets ? source->settable : source->writable;
+        const bool may = request->ordered.sets ? source->settable : source->writable;
         if (&pack->source == source && may)
-            return pack_source_order(pack, switches, from, done, data, ticket);
+            return pack_source_order(pack, request);
     }
     return ORDER_NOT_ALLOWED;
 }

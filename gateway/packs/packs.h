@@ -56,11 +56,9 @@ double packs_next_stale(const struct packs *packs);
 struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
                                     double now);
 
-/** Orders a pack to switch. `from` is for the log and the observers. It is not carried out any more when its line is
- * busy for ORDER_VALID_S. ORDER_PENDING: `done` follows with the ticket, never from within. All else is the answer. */
+/** Orders a pack to switch. The request is copied. An order whose line is busy for ORDER_VALID_S is dropped.
+ * ORDER_PENDING: `done` follows with the ticket, never from within. All else is the answer. */
 enum order_result packs_order(struct packs *packs, const struct source *source,
-                              const struct switches *switches, const char *from,
-                              void (*done)(void *data, uint64_t ticket, enum order_result result),
-                              void *data, uint64_t ticket);
+                              const struct order_request *request);
 
 #endif

@@ -45,6 +45,16 @@ enum source_change {                            /* bits; one turn can bring seve
                          1 << 6 /* serial, model, firmware, number of cells or sensors */
 };
 
+/* An order for a pack, and whom its end is reported to. */
+struct order_request {
+    struct switches ordered;
+    const char
+        *from; /* for the log and the observers: "client 192.0.2.7:4711", "mqtt home", "web" */
+    void (*done)(void *data, uint64_t ticket, enum order_result result);
+    void *data;
+    uint64_t ticket; /* of whoever gives it */
+};
+
 /* What became of an order to switch, or to set something. */
 struct order_report {
     struct switches ordered;

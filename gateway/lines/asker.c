@@ -4,6 +4,7 @@
 
 #include "cycle.h"
 #include "plan.h"
+#include "reply_time.h"
 
 #include "base/late_turn.h"
 #include "base/log.h"
@@ -13,177 +14,28 @@
 #include <string.h>
 #include <time.h>
 
-#define PATIENCE 3           /* times the usual, for an answer that may not come, */
-#define PATIENCE_LEAST_S 0.4 /* and so long at least */
-#define PATIENT_EACH 4       /* and all its time each so many attempts */
-#define LATE_TOLD_S 3600     /* replies that come late are worth a word once in so long */
 #define ANSWERS_S 60         /* since it was heard last: the pack is there */
 #define RESTLESS_S 0.3       /* longest wait for a line that will not be quiet between requests */
 
-/* ---- how long a reply is waited for ---- */
-
-/* Protocols on one line have their own patience. */
-static double usual_reply_s(const struct asker *asker, const struct poller *poller)
-{
-    const struct wire *wire = asker->wire;
-    unsigned own = poller->config->driver->line.reply_ms;
-    return fmax(wire->config->reply_ms ? wire->config->reply_ms : own,
-                port_least_reply_ms(wire->port)) /
-           1e3;
-}
-
-/* More than that, where its replies are known to come later. */
-static double reply_s(const struct asker *asker, const struct poller *poller)
-{
-    return fmax(usual_reply_s(asker, poller), patience_wait_s(&poller->patience, ANSWER_MOST_S));
-}
-
-double asker_longest_reply_s(const struct asker *asker)
-{
-    double longest = 0;
-    for (unsigned i = 0; i < asker->turns->count; i++)
-        longest = fmax(longest, reply_s(asker, asker->turns->list[i].poller));
-    return longest;
-}
-
-/* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
- * it has all its time: it may have become slower. */
-static double patience_s(const struct asker *asker, const struct poller *poller, bool order)
-{
-    const unsigned silent_cycles = poller->presence.silent_cycles;
-    double most = reply_s(asker, poller), usual = poller->patience.usual_s;
-    for (unsigned i = 0; usual == 0 && i < asker->turns->count; i++)
-        usual = asker->turns->list[i].poller->patience.usual_s;
-    bool patient = order || poller->patience.at_most_s > 0 || !plan_is_unsure(poller) || usual == 0;
-    if (patient || silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
-        return most;
-    /* What comes before the vital step only wakes the pack up. */
-    bool vital = poller->config->driver->plan[poller->cycle.step].vital;
-    double least = vital || silent_cycles == 0 ? PATIENCE_LEAST_S : PATIENCE_LEAST_S / 2;
-    least = fmax(least, port_least_reply_ms(asker->wire->port) / 1e3);
-    return fmin(most, fmax(PATIENCE * usual, least));
-}
-
-static void report_late(struct asker *asker, const struct poller *slowest, double late_s,
-                        double now)
-{
-    const struct pack_config *pack = slowest->config;
-    const char *line = asker->wire->config->name;
-    log_warn("line %s: replies come %.1f s after the request, later than reply_timeout = %.1f s; "
-             "set reply_timeout to at least %.1fs",
-             line, late_s, usual_reply_s(asker, slowest),
-             patience_wait_s(&slowest->patience, ANSWER_MOST_S) + 0.1);
-    if (pack->stale_fixed && pack->stale_after_s <= late_s)
-        log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
-                 line, pack->name, pack->stale_after_s);
-    asker->late_told_at = now;
-}
-
-/* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
- * the configuration. */
-static void note_late(struct asker *asker, double now)
-{
-    const struct poller *slowest = NULL;
-    double late_s = 0;
-    for (unsigned i = 0; i < asker->turns->count; i++) {
-        const struct poller *poller = asker->turns->list[i].poller;
-        const double took_s = poller->patience.usual_s;
-        if (took_s <= usual_reply_s(asker, poller) || took_s <= late_s)
-            continue;
-        late_s = took_s;
-        slowest = poller;
-    }
-    const bool was_late = asker->wire->facts.late_s > 0;
-    asker->wire->facts.late_s = late_s;
-    if (slowest && !was_late && !(now - asker->late_told_at < LATE_TOLD_S))
-        report_late(asker, slowest, late_s, now);
-    else if (!slowest && was_late)
-        log_info("line %s: replies come within reply_timeout again", asker->wire->config->name);
-}
-
-/* ---- orders ---- */
-
-/* The next one to be sent; NULL: none. */
-static struct order *next_order(const struct asker *asker)
-{
-    struct order *order = asker->orders;
-    while (order && (order->looking || plan_is_due_first(order->poller)))
-        order = order->next;
-    return order;
-}
-
-bool asker_has_order(const struct asker *asker)
-{
-    return next_order(asker) != NULL;
-}
-
-void asker_order(struct asker *asker, struct order *order, double now)
-{
-    struct order **last = &asker->orders;
-    while (*last)
-        last = &(*last)->next;
-    order->queued_at = now;
-    order->next = NULL;
-    *last = order;
-}
-
-/* An order is through: the pack is read anew, and whoever gave it hears. */
-static void end_order(struct asker *asker, struct order *order, enum order_result result,
-                      double now)
-{
-    struct order **link = &asker->orders;
-    while (*link != order)
-        link = &(*link)->next;
-    *link = order->next;
-    plan_hurry(order->poller, now);
-    order->done(order->data, result);
-}
+/* ---- asking ---- */
 
 void asker_end_orders(struct asker *asker, double now)
 {
     asker->flight.order = NULL;
-    while (asker->orders)
-        end_order(asker, asker->orders,
-                  asker->orders->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE, now);
-}
-
-/* The order goes on, or its state is to be read back, or it is through. */
-static void go_on_with(struct asker *asker, struct order *order, enum order_result result,
-                       double now)
-{
-    if (result == ORDER_LOOK && order->switches.sets)
-        plan_look(order->poller, order->switches.setting, now);
-    else if (result == ORDER_LOOK)
-        plan_hurry(order->poller, now);
-    else if (result != ORDER_PENDING)
-        end_order(asker, order, result, now);
+    order_queue_end(&asker->orders, now);
 }
 
 static void settle_order(struct asker *asker, enum reply_state state, bool single, double now)
 {
     struct order *order = asker->flight.order;
     asker->flight.order = NULL;
-    go_on_with(asker, order, order_settle(order, state, single, now), now);
+    order_queue_go_on(&asker->orders, order, order_settle(order, state, single, now), now);
 }
-
-/* A cycle of a pack is over: its order may have been waiting for that. */
-static void look_back(struct asker *asker, const struct poller *poller, double now)
-{
-    struct order *order = asker->orders;
-    while (order && (!order->looking || order->poller != poller))
-        order = order->next;
-    if (!order)
-        return;
-    const bool open = ledger_has_order(&asker->ledger, poller);
-    go_on_with(asker, order, order_look(order, open, now), now);
-}
-
-/* ---- asking ---- */
 
 double asker_next_due(const struct asker *asker, double now)
 {
     const struct poller *poller = turns_next(asker->turns, now)->poller;
-    const bool busy = asker->asking || next_order(asker) || poller->cycle.under_way;
+    const bool busy = asker->asking || order_queue_next(&asker->orders) || poller->cycle.under_way;
     return busy ? now : fmax(poller->pace.due, now);
 }
 
@@ -213,7 +65,7 @@ bool asker_is_ready(struct asker *asker, double now)
 {
     if (isnan(asker->wanted_at))
         asker->wanted_at = now;
-    const struct order *order = next_order(asker);
+    const struct order *order = order_queue_next(&asker->orders);
     const double gap = gap_s(asker, order ? order->poller : turns_next(asker->turns, now)->poller);
     double ready_at = fmin(asker->quiet_since + gap, asker->wanted_at + gap + RESTLESS_S);
     ready_at = fmax(ready_at, asker->over_at + asker->wire->config->settle_ms / 1e3);
@@ -242,7 +94,8 @@ static void send_request(struct asker *asker, struct member *member, struct orde
     flight->order = order;
     flight->asked_at = now;
     flight->deadline =
-        now + wire_s(asker->wire, shown.size) + patience_s(asker, poller, order != NULL);
+        now + wire_s(asker->wire, shown.size) + (order ? reply_time_s(asker->wire, poller)
+                                                      : reply_time_next_s(asker->wire, asker->turns, poller));
     flight->deadline_limit = flight->deadline + wire_s(asker->wire, BMS_FRAME_MAX);
     flight->give_up_at = flight->deadline;
     flight->begun_at = NAN;
@@ -274,7 +127,7 @@ static bool ask_order(struct asker *asker, struct order *order, double now)
     enum order_result result =
         order_build(order, &local, ledger_has_order(&asker->ledger, order->poller), now);
     if (result != ORDER_PENDING) {
-        go_on_with(asker, order, result, now);
+        order_queue_go_on(&asker->orders, order, result, now);
         return false;
     }
     asker->flight.request = order->request;
@@ -328,7 +181,7 @@ static void end_step(struct asker *asker, struct member *member, bool over, bool
         asker->events->missed(asker->data, member, now);
     }
     turns_expect(asker->turns, now);
-    look_back(asker, poller, now);
+    order_queue_look_back(&asker->orders, poller, ledger_has_order(&asker->ledger, poller), now);
 }
 
 /* The pack was left in peace until what it was asked before cannot be answered any more. False: where that may be held
@@ -365,7 +218,7 @@ static bool poll_pack(struct asker *asker, struct member *member, double now)
 
 bool asker_ask(struct asker *asker, double now)
 {
-    struct order *order = next_order(asker);
+    struct order *order = order_queue_next(&asker->orders);
     return order ? ask_order(asker, order, now)
                  : poll_pack(asker, turns_next(asker->turns, now), now);
 }
@@ -382,7 +235,7 @@ static void finish(struct asker *asker, double now)
     asker->gap_before_ms = member->poller->config->driver->line.gap_ms;
     asker->asking = false;
     asker->quiet_since = asker->over_at = now;
-    note_late(asker, now);
+    reply_time_report(asker->wire, asker->turns, &asker->late_told_at, now);
     member->poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
     member->poller->trials.busy = turns_wait(asker->turns, member->poller, now);
     const bool over = plan_over(member->poller, now, &published);
@@ -423,10 +276,10 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
     }
     const bool timely = polls && answer->single && flight->number == answer->oldest.number;
     if (timely)
-        patience_learn(&poller->patience, now - sent_at);
+        patience_learn(&poller->pace.patience, now - sent_at);
     else
-        patience_suspect(&poller->patience, now - answer->newest_at, now - sent_at,
-                         usual_reply_s(asker, poller));
+        patience_suspect(&poller->pace.patience, now - answer->newest_at, now - sent_at,
+                         reply_time_usual_s(asker->wire, poller));
     const struct plan_reply reply = {answer->oldest.step, sent_at, answer->newest_at, polls};
     return answer->result == BMS_REFUSED ? plan_refused(poller, &reply, now)
                                          : plan_answered(poller, &reply, now);
@@ -439,13 +292,13 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
 {
     struct flight *flight = &asker->flight;
     const struct poller *poller = flight->member->poller;
-    const double later = fmin(now + reply_s(asker, poller), flight->deadline_limit);
+    const double later = fmin(now + reply_time_s(asker->wire, poller), flight->deadline_limit);
     if (is_part)
         flight->deadline = fmax(flight->deadline, later);
     if (poller->cycle
             .heard) /* its own reply comes right behind that of an earlier request, or not at all */
         flight->deadline = fmin(
-            flight->deadline, flight->asked_at + patience_wait_s(&poller->patience, ANSWER_MOST_S));
+            flight->deadline, flight->asked_at + patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
     if (consumed || asker->buffer.size == 0)
         flight->begun_at = NAN;
     if (asker->buffer.size > 0 && isnan(flight->begun_at))
@@ -551,7 +404,7 @@ static bool is_off(const struct poller *poller, double now)
 static double clear_at(const struct asker *asker, const struct poller *poller, double now)
 {
     const double rested_at = ledger_rested_at(&asker->ledger, poller);
-    return is_off(poller, now) ? rested_at - ANSWER_MOST_S + PATIENCE * reply_s(asker, poller)
+    return is_off(poller, now) ? rested_at - ANSWER_MOST_S + reply_time_s(asker->wire, poller)
                                : rested_at;
 }
 

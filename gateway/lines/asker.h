@@ -7,7 +7,7 @@
 #define PACKGATE_LINES_ASKER_H
 
 #include "ledger.h"
-#include "order.h"
+#include "order_queue.h"
 #include "reply.h"
 #include "turns.h"
 #include "wire.h"
@@ -44,7 +44,7 @@ struct asker {
     struct reply buffer;
     bool asking; /* `flight` is in flight */
     struct flight flight;
-    struct order *orders;   /* in the order in which they came */
+    struct order_queue orders;
     double quiet_since;     /* the last byte, or the end of the last exchange */
     unsigned gap_before_ms; /* of the protocol that it was in */
     double over_at;         /* the end of the last exchange */
@@ -73,10 +73,7 @@ bool asker_is_ready(struct asker *asker, double now);
 /** Sends the next request. False: there is none now. */
 bool asker_ask(struct asker *asker, double now);
 
-/** Whether an order waits that can be sent. */
-bool asker_has_order(const struct asker *asker);
-
-void asker_order(struct asker *asker, struct order *order, double now);
+/** Nobody expects the orders any more. */
 void asker_end_orders(struct asker *asker, double now);
 
 /** A loan that came at `since` waits until nothing is open: what can be settled by asking is asked, the rest is left in
@@ -85,9 +82,6 @@ double asker_clear_for_loan(struct asker *asker, double since, double now);
 
 /** That time has come: what is still open leaves the ledger. False: a new connection is opened for that first. */
 bool asker_is_clear(struct asker *asker, double now);
-
-/** As long as the slowest pack takes to reply. */
-double asker_longest_reply_s(const struct asker *asker);
 
 /** Whose secrets are to be looked for in what others send. */
 const struct bms *asker_masked_bms(const struct asker *asker);

@@ -108,17 +108,17 @@ static void note_pause(struct hearer *hearer, double pause_s, double now)
 {
     if (pause_s < PAUSE_S)
         return;
-    const bool rhythm = now - pause_s - hearer->paused_at < pause_s;
-    hearer->usual_pause_s = rhythm ? fmin(pause_s, hearer->last_pause_s) : 0;
-    hearer->last_pause_s = pause_s;
-    hearer->paused_at = now;
+    const bool rhythm = now - pause_s - hearer->pause.ended_at < pause_s;
+    hearer->pause.usual_s = rhythm ? fmin(pause_s, hearer->pause.last_s) : 0;
+    hearer->pause.last_s = pause_s;
+    hearer->pause.ended_at = now;
 }
 
 static bool is_held_up(struct hearer *hearer, double now)
 {
     const double silence_s = now - hearer->heard_at;
     note_pause(hearer, silence_s, now);
-    if (silence_s < fmax(HEARD_GAP_S, PAUSE_FACTOR * hearer->usual_pause_s)) {
+    if (silence_s < fmax(HEARD_GAP_S, PAUSE_FACTOR * hearer->pause.usual_s)) {
         hearer->afresh_helped |= hearer->lag_s == 0;
         return false;
     }
@@ -194,7 +194,7 @@ bool hearer_init(struct hearer *hearer, struct wire *wire, struct turns *turns,
 {
     *hearer = (struct hearer){.wire = wire, .turns = turns, .events = events, .data = data};
     hearer->any_age = wire->config->any_age;
-    hearer->afresh_at = hearer->paused_at = NAN;
+    hearer->afresh_at = hearer->pause.ended_at = NAN;
     talk_init(&hearer->talk);
     hearer->missed_at = calloc(turns->count, sizeof *hearer->missed_at);
     if (!hearer->missed_at)

@@ -24,7 +24,9 @@ struct hearer {
     double lag_s;      /* what the listener hears may be so old */
     double afresh_at;  /* opened anew for what may be late; NaN: never */
     bool afresh_helped;
-    double usual_pause_s, last_pause_s, paused_at; /* between the master's rounds */
+    struct {
+        double usual_s, last_s, ended_at;
+    } pause; /* between the master's rounds */
 };
 
 /** False: out of memory. */

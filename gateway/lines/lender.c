@@ -2,6 +2,8 @@
 /* A line that is lent. */
 #include "lender.h"
 
+#include "reply_time.h"
+
 #include "base/clock.h"
 
 #include <math.h>
@@ -83,7 +85,7 @@ static void end(struct lender *lender, enum loan_result result, double now)
 
 static double reply_s(const struct lender *lender)
 {
-    return asker_longest_reply_s(lender->asker);
+    return reply_time_longest_s(lender->wire, lender->turns);
 }
 
 /* Waits until the loan is over. */

@@ -62,7 +62,7 @@ static void advance(struct line *line, double now)
         }
         if (!asker_is_ready(asker, now))
             return;
-        if (lend_at <= now && !asker_has_order(asker))
+        if (lend_at <= now && !order_queue_next(&asker->orders))
             lender_begin(&line->lender, now);
         else
             asker_ask(asker, now);
@@ -248,7 +248,7 @@ bool line_order(struct line *line, struct order *order)
 {
     if (line->wire.config->listen || is_down(line))
         return false;
-    asker_order(&line->asker, order, clock_now());
+    order_queue_add(&line->asker.orders, order, clock_now());
     hurry(line);
     return true;
 }

@@ -355,7 +355,7 @@ static void miss_step(struct poller *poller, double now)
 
 void plan_unanswered(struct poller *poller, double now)
 {
-    patience_miss(&poller->patience, now - poller->cycle.asked_at);
+    patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
     if (poller->cycle.heard) /* it has older values, which are told as old as they are */
         next_step(poller);
     else if (poller->cycle.tries >= allowed_tries(poller))

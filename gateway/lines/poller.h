@@ -101,7 +101,6 @@ struct poller {
     struct poller_trials trials;
     struct poller_pace pace;
     struct poller_presence presence;
-    struct patience patience;
     struct poller_counters counters;
 };
 

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+/* How long a reply is waited for. */
+#include "reply_time.h"
+
+#include "ledger.h"
+#include "plan.h"
+
+#include "base/log.h"
+
+#include <math.h>
+
+#define PATIENCE 3           /* times the usual, for an answer that may not come, */
+#define PATIENCE_LEAST_S 0.4 /* and so long at least */
+#define PATIENT_EACH 4       /* and all its time each so many attempts */
+#define LATE_TOLD_S 3600     /* replies that come late are worth a word once in so long */
+
+double reply_time_usual_s(const struct wire *wire, const struct poller *poller)
+{
+    unsigned own = poller->config->driver->line.reply_ms;
+    return fmax(wire->config->reply_ms ? wire->config->reply_ms : own,
+                port_least_reply_ms(wire->port)) /
+           1e3;
+}
+
+double reply_time_s(const struct wire *wire, const struct poller *poller)
+{
+    return fmax(reply_time_usual_s(wire, poller), patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
+}
+
+double reply_time_longest_s(const struct wire *wire, const struct turns *turns)
+{
+    double longest = 0;
+    for (unsigned i = 0; i < turns->count; i++)
+        longest = fmax(longest, reply_time_s(wire, turns->list[i].poller));
+    return longest;
+}
+
+/* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
+ * it has all its time: it may have become slower. */
+double reply_time_next_s(const struct wire *wire, const struct turns *turns,
+                         const struct poller *poller)
+{
+    const unsigned silent_cycles = poller->presence.silent_cycles;
+    double most = reply_time_s(wire, poller), usual = poller->pace.patience.usual_s;
+    for (unsigned i = 0; usual == 0 && i < turns->count; i++)
+        usual = turns->list[i].poller->pace.patience.usual_s;
+    bool patient = poller->pace.patience.at_most_s > 0 || !plan_is_unsure(poller) || usual == 0;
+    if (patient || silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
+        return most;
+    /* What comes before the vital step only wakes the pack up. */
+    bool vital = poller->config->driver->plan[poller->cycle.step].vital;
+    double least = vital || silent_cycles == 0 ? PATIENCE_LEAST_S : PATIENCE_LEAST_S / 2;
+    least = fmax(least, port_least_reply_ms(wire->port) / 1e3);
+    return fmin(most, fmax(PATIENCE * usual, least));
+}
+
+static void report_late(const struct wire *wire, const struct poller *slowest, double late_s)
+{
+    const struct pack_config *pack = slowest->config;
+    const char *line = wire->config->name;
+    log_warn("line %s: replies come %.1f s after the request, later than reply_timeout = %.1f s; "
+             "set reply_timeout to at least %.1fs",
+             line, late_s, reply_time_usual_s(wire, slowest),
+             patience_wait_s(&slowest->pace.patience, ANSWER_MOST_S) + 0.1);
+    if (pack->stale_fixed && pack->stale_after_s <= late_s)
+        log_warn("line %s: %s has a stale_after of %.1f s: its values are too old when they come",
+                 line, pack->name, pack->stale_after_s);
+}
+
+/* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
+ * the configuration. */
+void reply_time_report(struct wire *wire, const struct turns *turns, double *told_at, double now)
+{
+    const struct poller *slowest = NULL;
+    double late_s = 0;
+    for (unsigned i = 0; i < turns->count; i++) {
+        const struct poller *poller = turns->list[i].poller;
+        const double took_s = poller->pace.patience.usual_s;
+        if (took_s <= reply_time_usual_s(wire, poller) || took_s <= late_s)
+            continue;
+        late_s = took_s;
+        slowest = poller;
+    }
+    const bool was_late = wire->facts.late_s > 0;
+    wire->facts.late_s = late_s;
+    if (slowest && !was_late && !(now - *told_at < LATE_TOLD_S)) {
+        report_late(wire, slowest, late_s);
+        *told_at = now;
+    }
+    if (!slowest && was_late)
+        log_info("line %s: replies come within reply_timeout again", wire->config->name);
+}

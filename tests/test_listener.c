@@ -4,7 +4,7 @@
  * listener gets, whole, byte by byte, merged, torn and damaged. It tells what the master has read, never more, and never
  * as younger than it is.
  */
-#include "lines/listener.h"
+#include "lines/hear/listener.h"
 #include "answers.h"
 
 #include "lines/exchange.h"

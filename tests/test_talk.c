@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* How old it is what a talker says behind a silence. */
-#include "lines/talk.h"
+#include "lines/hear/talk.h"
 
 #include <math.h>
 #include <setjmp.h>

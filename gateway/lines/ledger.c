@@ -208,6 +208,21 @@ static void decode(const struct open_request *oldest, const struct open_request 
     pack->bms.driver->decode(&pack->bms, &newest->words, frame, size, &pack->incoming);
 }
 
+/* The frame counts for its oldest candidate. */
+static void count(struct ledger *ledger, const struct candidates *candidates, const uint8_t *frame,
+                  size_t size, struct answer *answer)
+{
+    answer->oldest = ledger->open[candidates->oldest];
+    answer->newest_at = ledger->open[candidates->newest].sent_at;
+    answer->single = candidates->single;
+    answer->usable = candidates->usable && answer->oldest.owner != LOAN;
+    if (answer->usable)
+        decode(&answer->oldest, &ledger->open[candidates->newest], frame, size);
+    if (answer->result != BMS_PARTIAL)
+        settle(ledger, candidates->oldest);
+    ledger_expire(ledger, answer->oldest.sent_at - ANSWER_MOST_S);
+}
+
 bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent, struct answer *answer)
 {
     struct candidates candidates = {.ledger = ledger};
@@ -216,17 +231,19 @@ bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent, st
     const size_t size = reply_next(buffer, silent, look, &candidates, &answer->result);
     if (size == 0)
         return false;
-    answer->oldest = ledger->open[candidates.oldest];
-    answer->newest_at = ledger->open[candidates.newest].sent_at;
-    answer->single = candidates.single;
-    answer->usable = candidates.usable && answer->oldest.owner != LOAN;
-    if (answer->usable)
-        decode(&answer->oldest, &ledger->open[candidates.newest], buffer->bytes, size);
+    count(ledger, &candidates, buffer->bytes, size, answer);
     reply_drop(buffer, size);
-    if (answer->result != BMS_PARTIAL)
-        settle(ledger, candidates.oldest);
-    ledger_expire(ledger, answer->oldest.sent_at - ANSWER_MOST_S);
     return true;
+}
+
+struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t size,
+                            struct answer *answer)
+{
+    struct candidates candidates = {.ledger = ledger};
+    const struct bms_span span = look(&candidates, bytes, size, &answer->result);
+    if (is_answer(answer->result))
+        count(ledger, &candidates, bytes, span.size, answer);
+    return span;
 }
 
 /* ---- what is open ---- */

@@ -68,6 +68,11 @@ uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bm
 bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent,
                     struct answer *answer);
 
+/** The same for bytes that are in no buffer: what stands at their beginning. answer->result is BMS_FOREIGN or BMS_INVALID
+ * where that is no whole frame that answers. */
+struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t size,
+                            struct answer *answer);
+
 /** The oldest open request of a pack that is no order; NULL: none is open. */
 const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack);
 

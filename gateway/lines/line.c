@@ -3,7 +3,7 @@
 #include "line.h"
 
 #include "asker.h"
-#include "hearer.h"
+#include "hear/hearer.h"
 #include "lender.h"
 #include "turns.h"
 

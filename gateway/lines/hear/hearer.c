@@ -2,8 +2,8 @@
 /* A line on which nobody is asked by us. */
 #include "hearer.h"
 
-#include "cycle.h"
-#include "plan.h"
+#include "lines/cycle.h"
+#include "lines/plan.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -16,8 +16,8 @@
 #ifndef PACKGATE_LINES_LISTENER_H
 #define PACKGATE_LINES_LISTENER_H
 
-#include "mask.h"
-#include "poller.h"
+#include "lines/mask.h"
+#include "lines/poller.h"
 
 struct listener;
 

@@ -6,7 +6,7 @@
 #ifndef PACKGATE_LINES_HEARER_H
 #define PACKGATE_LINES_HEARER_H
 
-#include "asker.h"
+#include "lines/asker.h"
 #include "listener.h"
 #include "talk.h"
 

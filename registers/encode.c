@@ -111,9 +111,9 @@ static void gather_gateway(const struct map_settings *settings, const struct map
     numbers[OUR_MEMORY_MIB] = status->memory_mib;
     numbers[OUR_SECONDS] = status->seconds;
     numbers[OUR_TIMEZONE_HOURS] = status->timezone_hours;
-    numbers[OUR_DASHBOARD_ID] = settings->dashboard_id;
-    numbers[OUR_DISPLAY] = settings->display[0];
-    numbers[OUR_DISPLAY + 1] = settings->display[1];
+    numbers[OUR_DASHBOARD_ID] = settings->display[0];
+    numbers[OUR_DISPLAY] = settings->display[1];
+    numbers[OUR_DISPLAY + 1] = settings->display[2];
     numbers[OUR_CHECK_U16] = 12345;
     numbers[OUR_CHECK_S16] = -12345;
     numbers[OUR_CHECK_U32] = 0x12345678;

@@ -59,8 +59,7 @@ struct map_settings {
     int also_at;     /* a copy of it; MAP_NONE: none. The same as base is no second copy either */
     bool big_floats; /* high word first; default: low word first */
     bool fahrenheit; /* offset 8 only */
-    uint16_t dashboard_id;
-    uint32_t display[2];
+    uint32_t display[3]; /* page, up to 65535, and two numbers */
     bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
     bool settable; /* the same of the settings that can be written */
     const struct map_clients *clients; /* for client files; NULL: one pack of an example */

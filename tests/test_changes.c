@@ -107,16 +107,15 @@ static void test_same(void **state)
         {LINE "[pack r]\nline = a\nunit = 1\n", true, false},
         {LINE PACK "writable = no\n", true, true},
         {LINE PACK "address = 3\n", true, false},
-        {LINE PACK "adr = 3\n", true, false},
+        {LINE PACK "address = 1, 3\n", true, false},
         {LINE PACK "variant = seplos\n", true, false},
         {LINE PACK "current = inverted\n", true, false},
         {LINE PACK "capacity = 100\n", true, false},
         {LINE PACK "protocol = daly\n", true, false},
         {LINE PACK "poll = 3s\n", true, false},
         {LINE PACK "stale_after = 70s\n", true, false},
-        {LINE PACK "spike_cell = 0\n", true, false},
         {GATEWAY "poll = 3s\n" LINE PACK, true, false},
-        {GATEWAY "spike_soc = 3\n" LINE PACK, true, false},
+        {GATEWAY "spikes = 3\n" LINE PACK, true, false},
         {GATEWAY "on_stale = hold\nbase = 1000\nallow = 10.0.0.0/8\n" LINE PACK, true, true},
     };
     struct config *old = parse(LINE PACK);

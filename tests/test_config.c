@@ -10,6 +10,7 @@
 #include "config/keys_manual.h"
 #include "config/load.h"
 #include "config/keys.h"
+#include "config/types.h"
 #include "bms/count.h"
 
 #include <setjmp.h>
@@ -73,13 +74,13 @@ static const struct config_key *next_key(const struct config_key *key)
 {
     for (unsigned i = 0; config_sections[i]; i++) {
         const struct config_section *section = config_sections[i];
-        if (!key && section->key_count > 0)
-            return section->keys;
-        if (key < section->keys || key >= section->keys + section->key_count)
-            continue;
-        if (key + 1 < section->keys + section->key_count)
-            return key + 1;
-        key = NULL;
+        for (unsigned row = 0; row < section->key_count; row++) {
+            const struct config_key *found = &section->keys[row];
+            if (!key && !found->folded)
+                return found;
+            if (found == key)
+                key = NULL;
+        }
     }
     return NULL;
 }
@@ -93,7 +94,7 @@ static void test_rows(void **state)
         assert_true(section->key_count > 0 && section->key_count <= SECTION_KEYS_MAX);
         for (unsigned row = 0; row < section->key_count; row++) {
             const struct config_key *key = &section->keys[row];
-            if (!key->type || !key->help || key->size == 0 ||
+            if (!key->type || !key->help || (key->size == 0 && !key->folded) ||
                 key->offset + key->size > section->size || key->min > key->max ||
                 (key->preset && key->otherwise) || config_key_find(section, key->name) != (int) row)
                 fail_msg("[%s] %s", section->word, key->name);
@@ -149,8 +150,7 @@ static void test_full(void **state)
                                        "line = two\n"
                                        "unit = 247\n"
                                        "protocol = daly\n"
-                                       "address = 16\n"
-                                       "adr = 3\n"
+                                       "address = 16, 3\n"
                                        "variant = bluetooth\n"
                                        "current = inverted\n"
                                        "capacity = 280.5\n"
@@ -168,10 +168,7 @@ static void test_full(void **state)
                                        "stale_after = 30s\n"
                                        "on_stale = hold\n"
                                        "max_clients = 3\n"
-                                       "idle_timeout = 1h\n"
-                                       "dashboard_id = 65535\n"
-                                       "display_1 = 0xDEADBEEF\n"
-                                       "display_2 = 4294967295\n"
+                                       "display = 65535, 0xDEADBEEF,4294967295\n"
                                        "state_file = none\n"
                                        "[line one]\n"
                                        "port = serial:/dev/ttyUSB0\n"
@@ -199,14 +196,14 @@ static void test_full(void **state)
     assert_int_equal(gateway->map.also_at, MAP_NONE);
     assert_true(gateway->map.big_floats);
     assert_true(gateway->map.fahrenheit);
-    assert_int_equal(gateway->map.dashboard_id, 65535);
-    assert_int_equal(gateway->map.display[0], 0xDEADBEEF);
-    assert_int_equal(gateway->map.display[1], 0xFFFFFFFF);
+    assert_int_equal(gateway->map.display[0], 65535);
+    assert_int_equal(gateway->map.display[1], 0xDEADBEEF);
+    assert_int_equal(gateway->map.display[2], 0xFFFFFFFF);
     assert_true(gateway->poll_s == 0.5);
     assert_true(gateway->stale_after_s == 30);
     assert_int_equal(gateway->on_stale, STALE_HOLD);
     assert_int_equal(gateway->max_clients, 3);
-    assert_true(gateway->idle_timeout_s == 3600);
+    assert_true(gateway->idle_timeout_s == 600);
     assert_string_equal(gateway->state_file, "");
 
     assert_int_equal(config->line_count, 2);
@@ -337,14 +334,14 @@ static void test_push(void **state)
                "write = gateway.voltage_v -> 8 s32 on_stale skip\n"
                "write = p.fresh -> 1 u16\n"
                "target = tcp://[fd00::7]:502\nunit = 255\ninterval = 100ms\non_change = yes\n"
-               "reply_timeout = 500ms\nfunction = 16\nword_order = big\non_stale = 65535\n"
+               "function = 16\nword_order = big\non_stale = 65535\n"
                "[push other]\ntarget = tcp://h:502\nwrite = p.voltage_v -> 40 u16\n");
     assert_int_equal(config->push_count, 2);
     const struct push_config *plc = &config->pushes[0], *other = &config->pushes[1];
     assert_string_equal(plc->name, "plc.1");
     assert_string_equal(plc->target, "tcp://[fd00::7]:502");
     assert_int_equal(plc->unit, 255);
-    assert_true(plc->interval_s == 0.1 && plc->timeout_s == 0.5);
+    assert_true(plc->interval_s == 0.1 && plc->timeout_s == 10);
     assert_true(plc->on_change);
     assert_int_equal(plc->function, PUSH_MULTIPLE);
     static const struct {
@@ -406,7 +403,7 @@ static void test_defaults(void **state)
     assert_int_equal(gateway->map.also_at, 100);
     assert_false(gateway->map.big_floats);
     assert_false(gateway->map.fahrenheit);
-    assert_int_equal(gateway->map.dashboard_id, 0);
+    assert_int_equal(gateway->map.display[0], 0);
     assert_true(gateway->poll_s == 1);
     assert_true(gateway->stale_after_s == 0);
     assert_int_equal(gateway->on_stale, STALE_EXCEPTION);
@@ -442,7 +439,7 @@ static void test_stale_default(void **state)
     }
 }
 
-/* A pack has the gateway's limits but for those that it is given, 0 included. */
+/* Each limit can be given, 0 included; those that are not stay as they are. */
 static void test_spikes(void **state)
 {
     (void) state;
@@ -451,12 +448,8 @@ static void test_spikes(void **state)
         struct spike_limits expected;
     } cases[] = {
         {GOOD, {10, 20, 300, 10}},
-        {GOOD "spike_cell = 0\n", {10, 20, 0, 10}},
-        {GOOD "spike_soc = 2.5\nspike_voltage = 5\nspike_cell = 50\nspike_temperature = 3\n",
-         {2.5, 5, 50, 3}},
-        {GOOD "spike_soc = 4\n[gateway]\nspike_soc = 3\nspike_voltage = 0\nspike_cell = 100\n",
-         {4, 0, 100, 10}},
-        {"[gateway]\nspike_temperature = 7\n" GOOD, {10, 20, 300, 7}},
+        {GOOD "[gateway]\nspikes = 2.5, 5, 0, 3\n", {2.5, 5, 0, 3}},
+        {"[gateway]\nspikes = 0\n" GOOD, {0, 20, 300, 10}},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct config *config = parse_good(cases[i].text);
@@ -467,6 +460,59 @@ static void test_spikes(void **state)
             fail_msg("case %zu: got %g %g %g %g", i, got->soc_percent, got->voltage_percent,
                      got->cell_mv, got->temperature_c);
         config_free(config);
+    }
+}
+
+/* Keys of older versions: the file is good and says the same as a newer one, but a remark says how to write it. */
+static void test_folded(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *old, *fresh, *remark;
+    } cases[] = {
+        {GOOD "[gateway]\nspike_soc = 5\nspike_cell = 50\n", GOOD "[gateway]\nspikes = 5, 20, 50\n",
+         "'spike_soc' is a key of older versions: write 'spikes = 10, 20, 300, 10', where it is "
+         "the first"},
+        {GOOD "[gateway]\ndisplay_2 = 7\ndashboard_id = 2\n", GOOD "[gateway]\ndisplay = 2, 0, 7\n",
+         "'display = "},
+        {GOOD "[gateway]\nlatitude = 45.5\nlongitude = -9\n",
+         GOOD "[gateway]\nlocation = 45.5, -9\n", "'location = LATITUDE, LONGITUDE'"},
+        {GOOD "adr = 3\naddress = 4\n", GOOD "address = 4, 3\n", "'address = ADDRESS, ADR'"},
+        {GOOD "spike_cell = 7\n", GOOD, "'spikes' in [gateway] holds for all packs"},
+        {GOOD "[history]\nhours = 36500d\n", GOOD "[history]\nkeep = 48h, 186d, 36500d\n",
+         "where it is the third"},
+        {GOOD "[web]\nmax_streams = 8\nmax_per_address = 9\ntls_cert = /c\ntls_key = /k\n",
+         GOOD "[web]\nmax_clients = 64, 9, 8\ntls_cert = /c, /k\n",
+         "'tls_cert = CERTIFICATE, KEY'"},
+        {GOOD "[mqtt x]\nbroker = mqtts://h\nverify = no\nclient_key = /k\nclient_cert = /c\n",
+         GOOD "[mqtt x]\nbroker = mqtts://h\nca_file = any\nclient_cert = /c, /k\n",
+         "'ca_file = any'"},
+        {GOOD "[history]\n[influx x]\nurl = https://h/write\ntoken_file = /t\ngzip = no\n",
+         GOOD "[history]\n[influx x]\nurl = https://h/write\npassword_file = /t\n",
+         "requests are always compressed"},
+        {GOOD "[notify x]\ntype = webhook\nurl_file = /u\nlevel = protection\n",
+         GOOD "[notify x]\ntype = webhook\nurl = /u\nevents = protection, stale, back\n",
+         "'url = /path/of/it'"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char *messages;
+        struct config *old = parse(cases[i].old, &messages), *fresh = parse_good(cases[i].fresh);
+        if (!old || !strstr(messages, cases[i].remark))
+            fail_msg("%s%s", cases[i].old, messages);
+        for (unsigned n = 0; config_sections[n]; n++) {
+            const struct config_section *section = config_sections[n];
+            const char *a = config_structs(old, section), *b = config_structs(fresh, section);
+            for (unsigned row = 0; a && row < section->key_count; row++) {
+                const struct config_key *key = &section->keys[row];
+                const bool text = key->type == &type_ca_file;
+                if (!text && !key->type->same &&
+                    memcmp(a + key->offset, b + key->offset, key->size) != 0)
+                    fail_msg("%s: %s", key->name, cases[i].old);
+            }
+        }
+        config_free(old);
+        config_free(fresh);
+        free(messages);
     }
 }
 
@@ -614,10 +660,12 @@ static void test_limits(void **state)
         {GOOD "[gateway]\n", "spike_voltage", "-1", "0", "100", "100.1", ""},
         {GOOD "[gateway]\n", "spike_cell", "-1", "0", "6000", "6001", ""},
         {GOOD "[gateway]\n", "spike_temperature", "-1", "0", "200", "200.1", ""},
-        {GOOD, "spike_soc", "-0.1", "0", "100", "101", ""},
-        {GOOD, "spike_voltage", "-0.1", "0", "100", "101", ""},
-        {GOOD, "spike_cell", "-0.1", "0", "6000", "6000.1", ""},
-        {GOOD, "spike_temperature", "-0.1", "0", "200", "201", ""},
+        {GOOD "[gateway]\n", "spikes", "1, 2, 3, 4, 5", "0", "10, 20, 6000", "6001", ""},
+        {GOOD "[gateway]\n", "display", "65536", "0", "1, 2, 0xFFFFFFFF", "1, 2, 3, 4", ""},
+        {GOOD "[gateway]\n", "location", "91, 9", "-90, -180", "90,180", "45", ""},
+        {GOOD, "address", "-1", "1, 0", "16, 255", "1, 2, 3", ""},
+        {GOOD "[history]\n", "keep", "32d", "1h, 1d, 1d", "31d, 3650d, 36500d", "48h,", ""},
+        {GOOD "[web]\n", "max_clients", "3", "4, 2, 1", "4000, 4000, 4000", "8, 4, 9", ""},
         {GOOD "[bank b]\npacks = p\n", "unit", "0", "2", "247", "248", ""},
         {GOOD MORE_PACKS "[bank b]\npacks = p, q, r\nunit = 4\n", "min_packs", "0", "1", "3", "4",
          ""},
@@ -773,9 +821,9 @@ static const struct {
     {"only a comment for a value", GOOD "poll = ; soon\n",
      "f:7: 'poll' has no value; expected a duration from 100ms to 1h" DURATION},
     {"wrong comment", GOOD "address = 2 # upper shelf\n",
-     "f:7: 'address' is '2 # upper shelf'; expected a whole number from 0 to 255; a comment behind a value starts with ' ;'\n"},
+     "f:7: 'address' is '2 # upper shelf'; expected a whole number from 0 to 255, up to 2 of them with commas between; a comment behind a value starts with ' ;'\n"},
     {"comment without its blank", GOOD "address = 2;upper shelf\n",
-     "f:7: 'address' is '2;upper shelf'; expected a whole number from 0 to 255\n"},
+     "f:7: 'address' is '2;upper shelf'; expected a whole number from 0 to 255, up to 2 of them with commas between\n"},
     {"missing unit", LINE_A "[pack p]\nline = a\n",
      "f:4: [pack p] has no 'unit'; " UNIT_EXPECTED},
     {"missing line", GOOD "[pack q]\nunit = 2\nprotocol = daly\n",
@@ -1037,8 +1085,8 @@ static void test_shared_line(void **state)
         {"two addresses", GOOD "[pack q]\nline = a\naddress = 2\nunit = 2\n"},
         {"one address in two protocols", GOOD "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n"},
         {"one address behind two masters", "[line a]\nport = tcp://h:1\nprotocol = topbms\n"
-                                           "[pack p]\nline = a\nunit = 1\naddress = 2\nadr = 1\n"
-                                           "[pack q]\nline = a\nunit = 2\naddress = 2\nadr = 3\n"},
+                                           "[pack p]\nline = a\nunit = 1\naddress = 2, 1\n"
+                                           "[pack q]\nline = a\nunit = 2\naddress = 2, 3\n"},
         {"two usual speeds, one in the configuration",
          "[line a]\nport = serial:/dev/x\nbaud = 19200\nprotocol = daly\n" PACK_P
          "[pack q]\nline = a\nprotocol = jk-pb\nunit = 2\n"},
@@ -1475,6 +1523,7 @@ int main(void)
         cmocka_unit_test(test_same_file),
         cmocka_unit_test(test_stale_default),
         cmocka_unit_test(test_spikes),
+        cmocka_unit_test(test_folded),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_numbers),

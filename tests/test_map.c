@@ -371,9 +371,9 @@ static void test_compatibility_block(void **state)
     status.seconds = 65535;
     status.timezone_hours = -5;
     struct map_settings settings = usual;
-    settings.dashboard_id = 77;
-    settings.display[0] = 0x01020304;
-    settings.display[1] = 0xFFFEFDFC;
+    settings.display[0] = 77;
+    settings.display[1] = 0x01020304;
+    settings.display[2] = 0xFFFEFDFC;
     encode(&settings, &pack, &status);
 
     expect_word(290, 88);  /* 87.5 */
@@ -420,7 +420,7 @@ static void test_float_order(void **state)
     struct pack pack = usual_pack();
     struct map_settings settings = usual;
     settings.big_floats = true;
-    settings.display[0] = 0x01020304;
+    settings.display[1] = 0x01020304;
     encode(&settings, &pack, &fresh);
     expect_high_first(300, single(53.58));
     expect_word(300, 0x4256);

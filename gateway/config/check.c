@@ -422,23 +422,6 @@ static void settle_times(const struct config_draft *gateway, struct config_draft
         times->stale_after_s = fmax(5 * times->poll_s, 10);
 }
 
-static void settle_spike(const struct config_draft *pack, const char *key, double gateways,
-                         double *limit)
-{
-    if (!config_draft_given(pack, key))
-        *limit = gateways;
-}
-
-static void settle_spikes(const struct config_draft *gateway, struct config_draft *pack)
-{
-    const struct spike_limits *from = &gateway_of(gateway)->spikes;
-    struct spike_limits *to = &pack_of(pack)->spikes;
-    settle_spike(pack, "spike_soc", from->soc_percent, &to->soc_percent);
-    settle_spike(pack, "spike_voltage", from->voltage_percent, &to->voltage_percent);
-    settle_spike(pack, "spike_cell", from->cell_mv, &to->cell_mv);
-    settle_spike(pack, "spike_temperature", from->temperature_c, &to->temperature_c);
-}
-
 static bool is_wildcard(const char *host)
 {
     return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
@@ -467,6 +450,19 @@ static void check_listen(const struct config_draft *draft, struct mistakes *mist
             }
 }
 
+static void check_location(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct gateway_config *gateway = gateway_of(draft);
+    const double latitude = gateway->location.latitude, longitude = gateway->location.longitude;
+    if (config_draft_usable(draft, "location") && (isnan(longitude) || fabs(latitude) > 90))
+        mistakes_add(mistakes, config_draft_line(draft, "location"),
+                     "'location' has no latitude from -90 to 90 with a longitude behind it; "
+                     "expected such as 45.6758, 9.1650");
+    if (gateway->map.display[0] > UINT16_MAX)
+        mistakes_add(mistakes, config_draft_line(draft, "display"),
+                     "'display' has page %u; expected one up to 65535", gateway->map.display[0]);
+}
+
 void config_check_gateway(const struct config_drafts *drafts, struct config_draft *draft,
                           struct mistakes *mistakes)
 {
@@ -480,6 +476,7 @@ void config_check_gateway(const struct config_drafts *drafts, struct config_draf
             config_draft_line(draft, config_draft_given(draft, "base") ? "base" : "also_at"),
             "the register blocks do not fit: %s", reason);
     check_listen(draft, mistakes);
+    check_location(draft, mistakes);
     if (config_draft_usable(draft, "stale_after") && config_draft_usable(draft, "poll"))
         check_stale(gateway->poll_s, gateway->stale_after_s,
                     config_draft_line(draft, "stale_after"), mistakes);
@@ -605,7 +602,7 @@ void config_check_pack(const struct config_drafts *drafts, struct config_draft *
     find_driver(pack, mistakes);
     find_variant(pack, mistakes);
     settle_times(gateway, pack, mistakes);
-    settle_spikes(gateway, pack);
+    pack_of(pack)->spikes = gateway_of(gateway)->spikes;
     check_address(pack, mistakes);
     check_writable(pack, mistakes);
     check_listening(pack, mistakes);

@@ -49,8 +49,9 @@ struct gateway_config {
     double idle_timeout_s;
     char state_file[PORT_SIZE]; /* absolute; empty ("none"): nothing is kept over a restart */
     char control[PORT_SIZE];    /* the same of the control socket; empty: there is none */
-    double latitude,
-        longitude; /* of the place, in degrees, north and east positive; NaN: not known */
+    struct {
+        double latitude, longitude; /* in degrees, north and east positive; NaN: not known */
+    } location;
 };
 
 enum rts_mode { RTS_DEFAULT, RTS_ON, RTS_OFF, RTS_RS485 };

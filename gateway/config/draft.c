@@ -185,6 +185,8 @@ void config_draft_set(struct config_draft *draft, unsigned row, const char *text
 {
     const struct config_key *key = &draft->section->keys[row];
     bool first = draft->given[row] == 0;
+    if (key->folded)
+        mistakes_warn(mistakes, line, "'%s' is a key of older versions: %s", key->name, key->help);
     if (!first && !key->type->list) {
         mistakes_add(mistakes, line, "'%s' is given twice, first in line %u", key->name,
                      draft->given[row]);

@@ -31,6 +31,9 @@ struct config_type {
     void (*offer)(const struct config_key *key, struct suggest *suggest);
     /** Whether two fields say the same; NULL: when they do byte for byte. */
     bool (*same)(const void *a, const void *b);
+    /** Of `type_several_…`: what each of the values between the commas is, and how far apart their fields are. */
+    const struct config_type *item;
+    size_t item_size;
     bool list;  /* several with commas between, also on several lines; `parse` gets one at a time */
     bool later; /* what it means is only known when all sections are read: `parse` looks at the form
                  * alone (its field is the one of `same`, to be left alone), and the section's check
@@ -56,6 +59,8 @@ struct config_key {
         *otherwise; /* the same in words, where it depends; without both the key must be given */
     enum config_change on_change;
     bool secret; /* a password: its value is never printed */
+    /* Of an older version: no list has it, files may, and `help` says in a remark what to write instead. */
+    bool folded;
     const char *help;
 };
 
@@ -66,6 +71,13 @@ struct config_key {
     .words = (const char *const[])                                                                 \
     {                                                                                              \
         __VA_ARGS__, NULL                                                                          \
+    }
+/* The end of a row for a key of older versions; of one without effect, all of it. */
+#define CONFIG_FOLDED(instead) .folded = true, .otherwise = "not in use", .help = (instead)
+#define CONFIG_WITHOUT_EFFECT(key, reason)                                                         \
+    {                                                                                              \
+        .name = (key), .type = &type_ignored,                                                      \
+        CONFIG_FOLDED("it has no effect any more, " reason "; leave it out")                       \
     }
 /* The rows of a section. */
 #define CONFIG_KEYS(rows) .keys = (rows), .key_count = sizeof(rows) / sizeof *(rows)

@@ -25,7 +25,8 @@ void keys_manual_print_plain(FILE *out)
         const struct config_section *section = config_sections[i];
         fprintf(out, "%s%s\n    %s\n\n", i > 0 ? "\n" : "", section->heading, section->help);
         for (unsigned row = 0; row < section->key_count; row++)
-            print_plain_key(&section->keys[row], out);
+            if (!section->keys[row].folded)
+                print_plain_key(&section->keys[row], out);
     }
 }
 
@@ -73,6 +74,7 @@ void keys_manual_print(FILE *out)
         print_line(".SS \"", section->heading, "\"\n", out);
         print_line("", section->help, "\n", out);
         for (unsigned row = 0; row < section->key_count; row++)
-            print_key(&section->keys[row], out);
+            if (!section->keys[row].folded)
+                print_key(&section->keys[row], out);
     }
 }

@@ -121,7 +121,8 @@ static const char *nearest_key(const struct config_section *section, const char 
     struct suggest suggest;
     suggest_init(&suggest, key);
     for (unsigned row = 0; row < section->key_count; row++)
-        suggest_offer(&suggest, section->keys[row].name);
+        if (!section->keys[row].folded)
+            suggest_offer(&suggest, section->keys[row].name);
     return suggest.best;
 }
 
@@ -130,9 +131,11 @@ static bool list_homes(const char *key, char *out, size_t size)
 {
     const char *homes[20] = {NULL};
     unsigned count = 0;
-    for (unsigned i = 0; config_sections[i] && count < 20; i++)
-        if (config_key_find(config_sections[i], key) >= 0)
+    for (unsigned i = 0; config_sections[i] && count < 20; i++) {
+        const int row = config_key_find(config_sections[i], key);
+        if (row >= 0 && !config_sections[i]->keys[row].folded)
             homes[count++] = config_sections[i]->heading;
+    }
     out[0] = 0;
     for (unsigned i = 0; i < count; i++) {
         size_t used = strlen(out);

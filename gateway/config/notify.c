@@ -23,9 +23,16 @@ const char *notify_event_name(enum notify_event event)
 
 /* ---- types ---- */
 
+/* In `events` of the file: alarms at that level only. */
+#define PROTECTION_ONLY (1u << NOTIFY_EVENTS)
+
 static bool parse_events(const struct config_key *key, const char *text, void *field)
 {
     (void) key;
+    if (strcmp(text, "protection") == 0) {
+        *(unsigned *) field |= 1u << NOTIFY_ALARM | PROTECTION_ONLY;
+        return true;
+    }
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
         if (strcmp(text, event_words[i]) == 0) {
             *(unsigned *) field |= 1u << i;
@@ -39,13 +46,10 @@ static void describe_events(const struct config_key *key, char *out, size_t size
     (void) key;
     size_t used = 0;
     for (unsigned i = 0; i < NOTIFY_EVENTS && used < size; i++)
-        used += (size_t) snprintf(out + used, size - used, "%s%s",
-                                  i == 0                   ? ""
-                                  : i == NOTIFY_EVENTS - 1 ? " or "
-                                                           : ", ",
-                                  event_words[i]);
+        used +=
+            (size_t) snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", event_words[i]);
     if (used < size)
-        snprintf(out + used, size - used, ", several with commas between");
+        snprintf(out + used, size - used, " or protection, several with commas between");
 }
 
 static void offer_events(const struct config_key *key, struct suggest *suggest)
@@ -53,6 +57,7 @@ static void offer_events(const struct config_key *key, struct suggest *suggest)
     (void) key;
     for (unsigned i = 0; i < NOTIFY_EVENTS; i++)
         suggest_offer(suggest, event_words[i]);
+    suggest_offer(suggest, "protection");
 }
 
 static const struct config_type type_events = {
@@ -108,6 +113,8 @@ static bool parse_url(const struct config_key *key, const char *text, void *fiel
 {
     static const char *const schemes[] = {"https://", "http://", "smtps://", "smtp://"};
     const char *host = NULL;
+    if (text[0] == '/')
+        return type_path.parse(key, text, field);
     for (size_t i = 0; i < COUNT(schemes) && !host; i++)
         if (strncmp(text, schemes[i], strlen(schemes[i])) == 0)
             host = text + strlen(schemes[i]);
@@ -126,7 +133,8 @@ static void describe_url(const struct config_key *key, char *out, size_t size)
 {
     (void) key;
     snprintf(out, size,
-             "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password");
+             "https://HOST/…, http://HOST/…, smtps://HOST or smtp://HOST, without a password, or "
+             "the path of a file");
 }
 
 static const struct config_type type_url = {.parse = parse_url, .describe = describe_url};
@@ -257,15 +265,15 @@ static void check_notify(const struct config_drafts *drafts, struct config_draft
 {
     const struct notify_config *notify = draft->settings;
     const struct config_draft *gateway = config_drafts_find(drafts, &gateway_section, NULL);
-    const bool placed = gateway && config_draft_given(gateway, "latitude") &&
-                        config_draft_given(gateway, "longitude");
+    const bool placed =
+        gateway && !isnan(((const struct gateway_config *) gateway->settings)->location.longitude);
     outlet_check_packs(drafts, draft, mistakes);
     if (config_draft_usable(draft, "type"))
         check_service(draft, mistakes);
     if (wants_sun(notify) && !placed)
         mistakes_add(mistakes, config_draft_line(draft, "report"),
-                     "where the sun rises and sets is not known; expected 'latitude' and "
-                     "'longitude' in [gateway], or a time such as 20:00");
+                     "where the sun rises and sets is not known; expected 'location' in "
+                     "[gateway], or a time such as 20:00");
     if (notify->events & 1u << NOTIFY_REPORT && notify->reports.count == 0)
         mistakes_add(mistakes, config_draft_line(draft, "events"),
                      "when to send the report is not said; expected 'report' as well");
@@ -277,8 +285,15 @@ static void link_notify(const struct config *config, void *settings,
 {
     struct notify_config *notify = settings;
     (void) draft;
-    notify->latitude = config->gateway.latitude;
-    notify->longitude = config->gateway.longitude;
+    notify->protection |= (notify->events & PROTECTION_ONLY) != 0;
+    notify->events &= ~PROTECTION_ONLY;
+    if (notify->url[0] == '/') {
+        memcpy(notify->url_file, notify->url, sizeof notify->url_file);
+        memset(notify->url, 0, sizeof notify->url);
+    }
+    notify->verify &= strcmp(notify->ca_file, "any") != 0;
+    notify->latitude = config->gateway.location.latitude;
+    notify->longitude = config->gateway.location.longitude;
     if (config->history)
         memcpy(notify->history, config->history->file, sizeof notify->history);
     if (notify->soc_below > 0)
@@ -293,6 +308,14 @@ static void link_notify(const struct config *config, void *settings,
         notify->events |= 1u << NOTIFY_REPORT;
 }
 
+static void init_notify(void *settings)
+{
+    struct notify_config *notify = settings;
+    notify->verify = true;
+    notify->repeat_s = 6 * 3600;
+    notify->limit = 20;
+}
+
 /* ---- rows ---- */
 
 // clang-format off
@@ -305,10 +328,8 @@ static const struct config_key notify_keys[] = {
     {.name = "url", NOTIFY(url), .type = &type_url,
      .otherwise = "that of the service, where there is only one",
      .help = "Where they are sent: of ntfy with the topic (https://ntfy.sh/my-topic), of a webhook the whole address, of "
-             "mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this host)."},
-    {.name = "url_file", NOTIFY(url_file), .type = &type_path,
-     .otherwise = "none",
-     .help = "A file whose first line is the url, where that is a secret in itself."},
+             "mail the server (smtps://HOST, or smtp://HOST:587, where encryption is required unless it is this host). "
+             "The path of a file: its first line is the address, where that is a secret in itself."},
     {.name = "key_file", NOTIFY(key_file), .type = &type_path,
      .otherwise = "none",
      .help = "A file with the secrets, one a line: of pushover the token and the user key, of pushsafer the key, of mail "
@@ -325,27 +346,17 @@ static const struct config_key notify_keys[] = {
      .otherwise = "none",
      .help = "A program that is started for each message, without a shell, with JSON on its standard input and "
              "PACKGATE_EVENT, PACKGATE_PACK, PACKGATE_LEVEL and PACKGATE_TEXT in its environment. It has 30 seconds."},
-    {.name = "device", NOTIFY(device), .type = &type_text,
-     .otherwise = "all",
-     .help = "The device that pushover or pushsafer sends to."},
-    {.name = "sound", NOTIFY(sound), .type = &type_text,
-     .otherwise = "the service's",
-     .help = "The sound of pushover or pushsafer."},
     {.name = "priority", NOTIFY(priority), .type = &type_int, .min = -2, .max = 2,
      .preset = "1",
      .help = "Of alarms at protection level; 2 is repeated by the service until somebody confirms it. Others have 0, ends and "
              "reports less."},
     CA_FILE_ROW(NOTIFY, "server"),
-    VERIFY_ROW(NOTIFY, "server"),
     PACKS_ROW("messages are about"),
     {.name = "events", NOTIFY(events), .type = &type_events,
      .preset = "alarm, stale, back",
-     .help = "What is told: an alarm began, rose to protection or ended; values became too old, and came back; the state of "
+     .help = "What is told: an alarm began, rose to protection or ended (protection in place of alarm: at that level only); values became too old, and came back; the state of "
              "charge fell below soc_below; the pack is full for the first time of the day; its cells differ by more than "
              "cell_delta; somebody switched; the daily report; the gateway started."},
-    {.name = "level", NOTIFY(protection), .type = &type_flag, CONFIG_WORDS("warning", "protection"),
-     .preset = "warning",
-     .help = "The least level of alarms that are told."},
     {.name = "soc_below", NOTIFY(soc_below), .type = &type_decimal, .min = 1, .max = 99,
      .otherwise = "20 where events has it",
      .help = "In percent: a state of charge below it is told, and when it is 5 percent above it again."},
@@ -359,12 +370,19 @@ static const struct config_key notify_keys[] = {
     {.name = "hold", NOTIFY(hold_s), .type = &type_seconds, .min = 0, .max = 86400,
      .preset = "30s",
      .help = "For so long something must last before it is told, and be over before its end is."},
+    OLD_VERIFY_ROW(NOTIFY),
+    {.name = "device", NOTIFY(device), .type = &type_text,
+     CONFIG_FOLDED("leave it out, and choose devices where the service has your account")},
+    {.name = "sound", NOTIFY(sound), .type = &type_text,
+     CONFIG_FOLDED("leave it out, and choose sounds in the app")},
     {.name = "repeat", NOTIFY(repeat_s), .type = &type_seconds, .min = 60, .max = 30 * 86400.0,
-     .preset = "6h",
-     .help = "The same thing is not told again within this time; if it lasts, it is told again after it."},
+     CONFIG_FOLDED("leave it out, what lasts is told again after 6 hours")},
     {.name = "limit", NOTIFY(limit), .type = &type_unsigned, .min = 2, .max = 1000,
-     .preset = "20",
-     .help = "Messages an hour. What comes beyond is counted, and told by one message as soon as there is room."},
+     CONFIG_FOLDED("leave it out, 20 messages an hour are sent at most")},
+    {.name = "url_file", NOTIFY(url_file), .type = &type_path,
+     CONFIG_FOLDED("write 'url = /path/of/it'")},
+    {.name = "level", NOTIFY(protection), .type = &type_flag, CONFIG_WORDS("warning", "protection"),
+     CONFIG_FOLDED("write 'protection' in place of 'alarm' in 'events', and leave warning out")},
 };
 
 static const struct config_alias notify_aliases[] = {
@@ -385,6 +403,6 @@ const struct config_section notify_section = {
     .help = "Tells people: alarms, silence, thresholds and a daily report, to a phone, by mail, to a web address or to a "
             "program of one's own.",
     .size = sizeof(struct notify_config), .at = offsetof(struct config, notifies), .count = offsetof(struct config, notify_count),
-    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .check = check_notify, .link = link_notify,
+    .outlet = true, .mentions_page = true, CONFIG_KEYS(notify_keys), .aliases = notify_aliases, .init = init_notify, .check = check_notify, .link = link_notify,
 };
 // clang-format on

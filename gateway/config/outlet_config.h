@@ -168,7 +168,6 @@ struct influx_config {
     char client_cert[OUTLET_PATH_SIZE], client_key[OUTLET_PATH_SIZE];
     bool verify;
     double interval_s; /* a multiple of 10, above 60 of 60 */
-    bool gzip;
     enum influx_layout layout;
     char gateway[INFLUX_GATEWAY_SIZE]; /* %h: name of the host */
     enum influx_backfill backfill;

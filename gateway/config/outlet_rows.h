@@ -12,19 +12,19 @@
     {.name = "user", FIELD(user), .type = &type_text, .otherwise = "none", .help = "The name to log in with" where "."}
 
 #define CA_FILE_ROW(FIELD, server) \
-    {.name = "ca_file", FIELD(ca_file), .type = &type_path, .preset = "none", \
-     .help = "The certificates by which the " server " is checked, in PEM form; none takes those of the system."}
+    {.name = "ca_file", FIELD(ca_file), .type = &type_ca_file, .preset = "none", \
+     .help = "The certificates by which the " server " is checked, in PEM form; none takes those of the system. any: it is " \
+             "not checked, the connection is encrypted, but to whom is not known."}
+#define OLD_VERIFY_ROW(FIELD) \
+    {.name = "verify", FIELD(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"), \
+     CONFIG_FOLDED("write 'ca_file = any' in place of no, and leave yes out")}
 
-#define CLIENT_CERT_ROWS(FIELD) \
-    {.name = "client_cert", FIELD(client_cert), .type = &type_path, .preset = "none", \
-     .help = "A certificate to log in with, in PEM form."}, \
-    {.name = "client_key", FIELD(client_key), .type = &type_path, .preset = "none", \
-     .help = "The key of that certificate."}
-
-#define VERIFY_ROW(FIELD, server) \
-    {.name = "verify", FIELD(verify), .type = &type_flag, CONFIG_WORDS("no", "yes"), .preset = "yes", \
-     .help = "Whether the certificate of the " server " is checked. Without, the connection is encrypted, but to " \
-             "whom is not known."}
+#define CLIENT_CERT_ROW(owner) \
+    {.name = "client_cert", .offset = offsetof(struct owner, client_cert), .size = 2 * OUTLET_PATH_SIZE, \
+     .type = &type_several_paths, .otherwise = "none", .on_change = CHANGE_SECTION, \
+     .help = "The files of a certificate to log in with and of its key, in PEM form, with a comma between."}
+#define CLIENT_KEY_ROW(FIELD) \
+    {.name = "client_key", FIELD(client_key), .type = &type_path, CONFIG_FOLDED("write 'client_cert = CERTIFICATE, KEY'")}
 // clang-format on
 
 #endif

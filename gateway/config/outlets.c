@@ -360,13 +360,14 @@ static void check_password(const struct config_draft *draft, const char *passwor
                      "'password_file' without 'user'; expected both or none");
 }
 
-static void check_certificate(const struct config_draft *draft, const char *cert_key,
-                              const char *cert, const char *key_key, const char *key,
-                              struct mistakes *mistakes)
+static void check_certificate(const struct config_draft *draft, const char *name, const char *cert,
+                              const char *key, struct mistakes *mistakes)
 {
     if (!cert[0] != !key[0])
-        mistakes_add(mistakes, config_draft_line(draft, cert[0] ? cert_key : key_key),
-                     "'%s' and '%s' belong together; expected both or none", cert_key, key_key);
+        mistakes_add(mistakes, config_draft_line(draft, name),
+                     "a certificate and its key belong together; expected '%s = CERTIFICATE, KEY', "
+                     "or none",
+                     name);
 }
 
 static void check_keys(const struct config_draft *draft, struct mistakes *mistakes)
@@ -375,8 +376,7 @@ static void check_keys(const struct config_draft *draft, struct mistakes *mistak
     const struct mqtt_config *mqtt = mqtt_of(draft);
     bool tls = strncmp(mqtt->broker, "mqtts:", 6) == 0;
     check_password(draft, mqtt->password_file, mqtt->user, mistakes);
-    check_certificate(draft, "client_cert", mqtt->client_cert, "client_key", mqtt->client_key,
-                      mistakes);
+    check_certificate(draft, "client_cert", mqtt->client_cert, mqtt->client_key, mistakes);
     for (size_t i = 0; i < sizeof tls_only / sizeof *tls_only; i++)
         if (!tls && mqtt->broker[0] && config_draft_given(draft, tls_only[i]))
             mistakes_warn(mistakes, config_draft_line(draft, tls_only[i]),
@@ -530,17 +530,17 @@ static void check_web(const struct config_drafts *drafts, struct config_draft *d
 {
     const struct web_config *web = draft->settings;
     outlet_check_packs(drafts, draft, mistakes);
-    check_certificate(draft, "tls_cert", web->tls_cert, "tls_key", web->tls_key, mistakes);
+    check_certificate(draft, "tls_cert", web->tls_cert, web->tls_key, mistakes);
     if (web->hosts.any && !is_of_single_addresses(&web->allow))
         mistakes_add(
             mistakes, config_draft_line(draft, "hosts"),
             "'hosts = any' is for a page that only a reverse proxy may ask; expected single "
             "addresses in 'allow', not networks");
-    if (web->max_streams > web->max_clients)
-        mistakes_add(mistakes, config_draft_line(draft, "max_streams"),
-                     "'max_streams' of %u can never be reached with a 'max_clients' of %u; "
-                     "expected at most that",
-                     web->max_streams, web->max_clients);
+    if (web->max_clients < 4 || web->max_per_address < 2 || web->max_streams > web->max_clients)
+        mistakes_add(mistakes, config_draft_line(draft, "max_clients"),
+                     "'max_clients' has %u connections, %u of one address and %u open pages; "
+                     "expected at least 4, at least 2, and no more pages than connections",
+                     web->max_clients, web->max_per_address, web->max_streams);
 }
 
 static bool has_history(const struct config_drafts *drafts)
@@ -564,9 +564,7 @@ static void check_influx(const struct config_drafts *drafts, struct config_draft
     if (influx->token_file[0] && influx->user[0])
         mistakes_add(mistakes, config_draft_line(draft, "token_file"),
                      "'token_file' and 'user' are two ways to log in; expected one of them");
-    check_password(draft, influx->password_file, influx->user, mistakes);
-    check_certificate(draft, "client_cert", influx->client_cert, "client_key", influx->client_key,
-                      mistakes);
+    check_certificate(draft, "client_cert", influx->client_cert, influx->client_key, mistakes);
     if (!is_interval_good(influx->interval_s))
         mistakes_add(mistakes, config_draft_line(draft, "interval"),
                      "'interval' is not one that the history knows; expected a multiple of 10s, "
@@ -588,6 +586,7 @@ static void link_mqtt(const struct config *config, void *settings, const struct 
 {
     (void) draft;
     struct mqtt_config *mqtt = settings;
+    mqtt->verify &= strcmp(mqtt->ca_file, "any") != 0;
     for (const struct mqtt_config *other = config->mqtts; announces(mqtt) && other < mqtt; other++)
         mqtt->second |= announces(other) && mqtt_same_broker(other, mqtt) &&
                         strcmp(other->discovery_prefix, mqtt->discovery_prefix) == 0;
@@ -616,12 +615,59 @@ static void link_influx(const struct config *config, void *settings,
 {
     (void) draft;
     struct influx_config *influx = settings;
+    influx->verify &= strcmp(influx->ca_file, "any") != 0;
+    if (!influx->user[0] && !influx->token_file[0]) {
+        memcpy(influx->token_file, influx->password_file, sizeof influx->token_file);
+        memset(influx->password_file, 0, sizeof influx->password_file);
+    }
     if (!config->history)
         return;
     memcpy(influx->history, config->history->file, sizeof influx->history);
     influx->commit_s = config->history->commit_s;
     influx->recent_s = config->history->recent_s;
     influx->minutes_s = config->history->minutes_s;
+}
+
+static void init_mqtt(void *settings)
+{
+    struct mqtt_config *mqtt = settings;
+    mqtt->verify = true;
+    strcpy(mqtt->discovery_prefix, "homeassistant");
+}
+
+static void init_influx(void *settings)
+{
+    struct influx_config *influx = settings;
+    influx->verify = true;
+    influx->catch_up = 6000;
+}
+
+static void init_web(void *settings)
+{
+    struct web_config *web = settings;
+    web->max_clients = 64;
+    web->max_per_address = 16;
+    web->max_streams = 32;
+}
+
+#define DAYS 86400.0
+
+static void init_history(void *settings)
+{
+    struct history_config *history = settings;
+    history->recent_s = 2 * DAYS;
+    history->minutes_s = 186 * DAYS;
+    history->hours_s = 3650 * DAYS;
+}
+
+static void check_history(const struct config_drafts *drafts, struct config_draft *draft,
+                          struct mistakes *mistakes)
+{
+    const struct history_config *history = draft->settings;
+    outlet_check_packs(drafts, draft, mistakes);
+    if (history->recent_s > 31 * DAYS || history->minutes_s < DAYS || history->hours_s < DAYS)
+        mistakes_add(mistakes, config_draft_line(draft, "keep"),
+                     "'keep' has rows of 10 seconds for more than 31d, or others for less than 1d");
 }
 
 /* ---- rows ---- */
@@ -638,8 +684,7 @@ static const struct config_key mqtt_keys[] = {
      .help = "A file whose first line is the password. It should be readable by packgate only; there is no key for the "
              "password itself, as everybody may read this file."},
     CA_FILE_ROW(MQTT, "broker"),
-    CLIENT_CERT_ROWS(MQTT),
-    VERIFY_ROW(MQTT, "broker"),
+    CLIENT_CERT_ROW(mqtt_config),
     {.name = "topic", MQTT(topic), .type = &type_topic,
      .preset = "packgate",
      .help = "What all topics begin with; %h is the name of this host. A second gateway at the same broker needs "
@@ -660,19 +705,18 @@ static const struct config_key mqtt_keys[] = {
      .preset = "device",
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message a device; single is one a "
              "value, for Domoticz, openHAB and older releases."},
-    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
-     .preset = "homeassistant",
-     .help = "The topic below which Home Assistant looks for devices."},
     {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
      .preset = "normal",
      .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and counter."},
     {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether the charge and discharge MOS can be switched by MQTT, of packs that are writable."},
+    CLIENT_KEY_ROW(MQTT),
+    OLD_VERIFY_ROW(MQTT),
+    {.name = "discovery_prefix", MQTT(discovery_prefix), .type = &type_topic,
+     CONFIG_FOLDED("leave it out, and let Home Assistant look below homeassistant")},
     {.name = "retain", MQTT(retain), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "no",
-     .help = "Whether the broker keeps the last values for clients that come later. They look like new ones to those "
-             "clients, however old they are."},
+     CONFIG_FOLDED("leave it out, values that a broker keeps look fresh however old they are")},
 };
 
 static const struct config_alias mqtt_aliases[] = {
@@ -685,7 +729,7 @@ static const struct config_alias mqtt_aliases[] = {
     {"pack",     "packs"},
     {"cafile",   "ca_file"},
     {"certfile", "client_cert"},
-    {"keyfile",  "client_key"},
+    {"keyfile",  "client_cert"},
     {0}
 };
 
@@ -694,11 +738,10 @@ const struct config_section mqtt_section = {
     .help = "A broker that values, alarms and states are published to by MQTT, and that orders may come from. Home "
             "Assistant makes devices of the packs by itself.",
     .size = sizeof(struct mqtt_config), .at = offsetof(struct config, mqtts), .count = offsetof(struct config, mqtt_count),
-    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .check = check_mqtt, .link = link_mqtt,
+    .outlet = true, .mentions_page = true, .may_order = mqtt_may_order, CONFIG_KEYS(mqtt_keys), .aliases = mqtt_aliases, .init = init_mqtt, .check = check_mqtt, .link = link_mqtt,
 };
 
 #define HISTORY(member) CONFIG_FIELD(history_config, member), .on_change = CHANGE_SECTION
-#define DAYS 86400.0
 
 static const struct config_key history_keys[] = {
     {.name = "file", HISTORY(file), .type = &type_path,
@@ -709,15 +752,15 @@ static const struct config_key history_keys[] = {
     {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .min = 10, .max = 3600,
      .preset = "10m",
      .help = "How often it is written. What is not written yet is lost in a power cut; each time wears a memory card."},
+    {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds,
+     .min = 3600, .max = 36500 * DAYS, .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
+     .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
     {.name = "recent", HISTORY(recent_s), .type = &type_seconds, .min = 3600, .max = 31 * DAYS,
-     .preset = "48h",
-     .help = "How long rows of 10 seconds are kept."},
+     CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the first")},
     {.name = "minutes", HISTORY(minutes_s), .type = &type_seconds, .min = 1 * DAYS, .max = 3650 * DAYS,
-     .preset = "186d",
-     .help = "How long rows of a minute are kept."},
+     CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the second")},
     {.name = "hours", HISTORY(hours_s), .type = &type_seconds, .min = 1 * DAYS, .max = 36500 * DAYS,
-     .preset = "3650d",
-     .help = "How long rows of an hour are kept. Days are kept for ever."},
+     CONFIG_FOLDED("write 'keep = 48h, 186d, 3650d', where it is the third")},
 };
 
 static const struct config_alias history_aliases[] = {
@@ -733,7 +776,7 @@ const struct config_section history_section = {
     .help = "Remembers the values of all packs, for the charts of the page and for files to download: rows of 10 "
             "seconds, minutes, hours and days, and what happened.",
     .size = sizeof(struct history_config), .at = offsetof(struct config, history),
-    .outlet = true, CONFIG_KEYS(history_keys), .aliases = history_aliases, .check = outlet_check_packs,
+    .outlet = true, CONFIG_KEYS(history_keys), .aliases = history_aliases, .init = init_history, .check = check_history,
 };
 
 #define WEB(member) CONFIG_FIELD(web_config, member), .on_change = CHANGE_SECTION
@@ -769,22 +812,19 @@ static const struct config_key web_keys[] = {
      .preset = "none",
      .help = "The addresses of reverse proxies. What they say of their clients in X-Forwarded-For, -Proto and -Prefix is "
              "believed; from others it is not, and such requests switch nothing."},
-    {.name = "tls_cert", WEB(tls_cert), .type = &type_path,
-     .preset = "none",
-     .help = "A certificate with its chain, in PEM form: the page is then served as https. A reverse proxy does the same "
+    {.name = "tls_cert", .offset = offsetof(struct web_config, tls_cert), .size = 2 * OUTLET_PATH_SIZE, .type = &type_several_paths,
+     .otherwise = "none", .on_change = CHANGE_SECTION,
+     .help = "The files of a certificate with its chain and of its key, in PEM form: the page is then served as https. A reverse proxy does the same "
              "and renews its certificate by itself."},
-    {.name = "tls_key", WEB(tls_key), .type = &type_path,
-     .preset = "none",
-     .help = "The key of that certificate."},
-    {.name = "max_clients", WEB(max_clients), .type = &type_unsigned, .min = 4, .max = 4000,
-     .preset = "64",
-     .help = "Connections at one time. When there are more, the one that was idle for longest is closed."},
+    {.name = "max_clients", .offset = offsetof(struct web_config, max_clients), .size = 3 * sizeof(unsigned),
+     .type = &type_several_unsigned, .min = 1, .max = 4000, .otherwise = "64, 16, 32", .on_change = CHANGE_SECTION,
+     .help = "Connections at one time, at least 4; of these from one address, at least 2; open pages that are kept up to date. "
+             "When there are more connections, the longest idle one is closed."},
+    {.name = "tls_key", WEB(tls_key), .type = &type_path, CONFIG_FOLDED("write 'tls_cert = CERTIFICATE, KEY'")},
     {.name = "max_per_address", WEB(max_per_address), .type = &type_unsigned, .min = 2, .max = 4000,
-     .preset = "16",
-     .help = "Of these, from one address."},
+     CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the second")},
     {.name = "max_streams", WEB(max_streams), .type = &type_unsigned, .min = 1, .max = 4000,
-     .preset = "32",
-     .help = "Open pages that are kept up to date at one time."},
+     CONFIG_FOLDED("write 'max_clients = 64, 16, 32', where it is the third")},
 };
 
 static const struct config_alias web_aliases[] = {
@@ -796,8 +836,8 @@ static const struct config_alias web_aliases[] = {
     {"hostname", "hosts"},
     {"certfile", "tls_cert"},
     {"cert",     "tls_cert"},
-    {"keyfile",  "tls_key"},
-    {"key",      "tls_key"},
+    {"keyfile",  "tls_cert"},
+    {"key",      "tls_cert"},
     {"trusted_proxies", "proxy"},
     {0}
 };
@@ -806,7 +846,7 @@ const struct config_section web_section = {
     .word = "web", .heading = "[web]", .times = SECTION_ONCE,
     .help = "A page for browsers with values, charts and set-up, the same as JSON, and metrics for Prometheus.",
     .size = sizeof(struct web_config), .at = offsetof(struct config, web),
-    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .aliases = web_aliases, .check = check_web, .link = link_web,
+    .outlet = true, .may_order = web_may_order, CONFIG_KEYS(web_keys), .aliases = web_aliases, .init = init_web, .check = check_web, .link = link_web,
 };
 
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
@@ -816,17 +856,13 @@ static const struct config_key influx_keys[] = {
      .help = "Where the database takes line protocol, with all that belongs to the address: http://HOST:8086/write?db=NAME for "
              "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, http://HOST:8428/write for "
              "VictoriaMetrics."},
-    {.name = "token_file", INFLUX(token_file), .type = &type_path,
-     .preset = "none",
-     .help = "A file whose first line is the token to log in with. It is sent as \"Token …\", unless the line names another "
-             "scheme, as \"Bearer …\" does. It should be readable by packgate only."},
-    USER_ROW(INFLUX, ", where there is no token"),
+    USER_ROW(INFLUX, ""),
     {.name = "password_file", INFLUX(password_file), .type = &type_path,
      .preset = "none",
-     .help = "A file whose first line is the password of that user."},
+     .help = "A file whose first line is the password of that user or, without a user, the token. A token is sent as \"Token …\", "
+             "unless the line names another scheme, as \"Bearer …\" does. The file should be readable by packgate only."},
     CA_FILE_ROW(INFLUX, "database"),
-    CLIENT_CERT_ROWS(INFLUX),
-    VERIFY_ROW(INFLUX, "database"),
+    CLIENT_CERT_ROW(influx_config),
     PACKS_ROW("are sent"),
     {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .min = 10, .max = 3600,
      .preset = "10s",
@@ -839,17 +875,17 @@ static const struct config_key influx_keys[] = {
      .preset = "series",
      .help = "How cells, sensors and alarms are told apart: by a tag, as in the metrics of the page, or all as fields of one "
              "line, with names such as cell_mv_01."},
-    {.name = "gzip", INFLUX(gzip), .type = &type_flag, CONFIG_WORDS("no", "yes"),
-     .preset = "yes",
-     .help = "Whether requests are compressed, to about an eighth."},
     {.name = "backfill", INFLUX(backfill), .type = &type_choice, CONFIG_WORDS("gaps", "all", "no"),
      .preset = "gaps",
      .help = "What is sent later from the history: what the database did not take at its time; all that the history has, "
              "beginning with the oldest; or nothing."},
+    CLIENT_KEY_ROW(INFLUX),
+    OLD_VERIFY_ROW(INFLUX),
+    CONFIG_WITHOUT_EFFECT("gzip", "as requests are always compressed"),
     {.name = "catch_up", INFLUX(catch_up), .type = &type_unsigned, .min = 1, .max = 100000,
-     .preset = "6000",
-     .help = "How many rows a second are sent later, at most; a row is one pack at one time. Values of now do not wait for "
-             "them."},
+     CONFIG_FOLDED("leave it out, 6000 rows a second are sent later at most")},
+    {.name = "token_file", INFLUX(token_file), .type = &type_path,
+     CONFIG_FOLDED("write it as 'password_file' without 'user'")},
 };
 
 static const struct config_alias influx_aliases[] = {
@@ -857,12 +893,12 @@ static const struct config_alias influx_aliases[] = {
     {"server",   "url"},
     {"host",     "url"},
     {"address",  "url"},
-    {"token",    "token_file"},
+    {"token",    "password_file"},
     {"username", "user"},
     {"password", "password_file"},
     {"cafile",   "ca_file"},
     {"certfile", "client_cert"},
-    {"keyfile",  "client_key"},
+    {"keyfile",  "client_cert"},
     {"pack",     "packs"},
     {"tag",      "gateway"},
     {0}
@@ -873,7 +909,7 @@ const struct config_section influx_section = {
     .help = "A database that all values are sent to in line protocol: InfluxDB 1 and 2, VictoriaMetrics, Telegraf. What it did "
             "not take is sent later from the history.",
     .size = sizeof(struct influx_config), .at = offsetof(struct config, influxes), .count = offsetof(struct config, influx_count),
-    .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .check = check_influx, .link = link_influx,
+    .outlet = true, CONFIG_KEYS(influx_keys), .aliases = influx_aliases, .init = init_influx, .check = check_influx, .link = link_influx,
 };
 
 static const struct config_key print_keys[] = {

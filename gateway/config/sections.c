@@ -56,39 +56,20 @@ static const struct config_key gateway_keys[] = {
     {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
      .preset = "exception",
      .help = "What a client gets after that: exception 0x0B, or the last values with the failure flag set."},
-    {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .preset = "10",
+    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
+     .otherwise = "10, 20, 300, 10",
      .on_change = CHANGE_LINE,
-     .help = "In percent: a state of charge that jumps further from one reading to the next is asked for again at "
-             "once, and published when two readings agree. 0 takes it as it comes."},
-    {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .preset = "20",
-     .on_change = CHANGE_LINE,
-     .help = "The same for the pack's voltage, in percent of the voltage before."},
-    {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
-     .preset = "300",
-     .on_change = CHANGE_LINE,
-     .help = "The same for the voltage of a cell, in mV."},
-    {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
-     .preset = "10",
-     .on_change = CHANGE_LINE,
-     .help = "The same for a temperature, in °C."},
+     .help = "The state of charge in percent, the pack's voltage in percent of the one before, the voltage of a cell in "
+             "mV, a temperature in °C: a reading that jumps further is requested again at once, and published when two "
+             "readings agree. 0 publishes each reading."},
     {.name = "max_clients", GATEWAY(max_clients), .type = &type_unsigned, .min = 1, .max = 1000,
      .preset = "256",
      .on_change = CHANGE_RESTART,
      .help = "Clients at one time; one more takes the place of the longest idle one."},
-    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
-     .preset = "10m",
-     .help = "A client that asks nothing for so long is disconnected."},
-    {.name = "dashboard_id", GATEWAY(map.dashboard_id), .type = &type_u16, .min = 0, .max = 65535,
-     .preset = "0",
-     .help = "Served at base + 53, for displays that ask for it."},
-    {.name = "display_1", GATEWAY(map.display[0]), .type = &type_u32, .min = 0, .max = 4294967295.0,
-     .preset = "0",
-     .help = "Served at base + 54 and 55, high word first."},
-    {.name = "display_2", GATEWAY(map.display[1]), .type = &type_u32, .min = 0, .max = 4294967295.0,
-     .preset = "0",
-     .help = "Served at base + 56 and 57, high word first."},
+    {.name = "display", GATEWAY(map.display), .type = &type_several_u32, .min = 0, .max = 4294967295.0,
+     .otherwise = "0, 0, 0",
+     .help = "For displays that ask for them: the page, served at base + 53, and two numbers at base + 54 and base + 56, high word "
+             "first."},
     {.name = "state_file", GATEWAY(state_file), .type = &type_path,
      .preset = "/var/lib/packgate/state",
      .on_change = CHANGE_RESTART,
@@ -101,12 +82,30 @@ static const struct config_key gateway_keys[] = {
      .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
              "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
              "and lets us. Each gateway wants a socket of its own."},
-    {.name = "latitude", GATEWAY(latitude), .type = &type_number, .min = -90, .max = 90,
+    {.name = "location", GATEWAY(location), .type = &type_several_number, .min = -180, .max = 180,
      .otherwise = "not known",
-     .help = "Where the gateway stands, in degrees, north is positive: sunrise and sunset of reports follow from it."},
-    {.name = "longitude", GATEWAY(longitude), .type = &type_number, .min = -180, .max = 180,
-     .otherwise = "not known",
-     .help = "The same, east is positive."},
+     .help = "Latitude and longitude of the gateway in degrees, north and east positive: sunrise and sunset of reports "
+             "follow from it."},
+    {.name = "spike_soc", GATEWAY(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the first")},
+    {.name = "spike_voltage", GATEWAY(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the second")},
+    {.name = "spike_cell", GATEWAY(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the third")},
+    {.name = "spike_temperature", GATEWAY(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'spikes = 10, 20, 300, 10', where it is the fourth")},
+    {.name = "idle_timeout", GATEWAY(idle_timeout_s), .type = &type_seconds, .min = 1, .max = 86400,
+     CONFIG_FOLDED("leave it out, a client is disconnected after 10 minutes without a request")},
+    {.name = "dashboard_id", GATEWAY(map.display[0]), .type = &type_u32, .min = 0, .max = 65535,
+     CONFIG_FOLDED("write 'display = 2, 0, 0', where it is the first")},
+    {.name = "display_1", GATEWAY(map.display[1]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+     CONFIG_FOLDED("write 'display = 0, 1, 0', where it is the second")},
+    {.name = "display_2", GATEWAY(map.display[2]), .type = &type_u32, .min = 0, .max = 4294967295.0,
+     CONFIG_FOLDED("write 'display = 0, 0, 1', where it is the third")},
+    {.name = "latitude", GATEWAY(location.latitude), .type = &type_number, .min = -90, .max = 90,
+     CONFIG_FOLDED("write 'location = LATITUDE, LONGITUDE'")},
+    {.name = "longitude", GATEWAY(location.longitude), .type = &type_number, .min = -180, .max = 180,
+     CONFIG_FOLDED("write 'location = LATITUDE, LONGITUDE'")},
 };
 
 static const struct config_alias gateway_aliases[] = {
@@ -114,14 +113,15 @@ static const struct config_alias gateway_aliases[] = {
     {"port",     "listen"},
     {"interval", "poll"},
     {"offset",   "base"},
-    {"timeout",  "idle_timeout"},
     {0}
 };
 
 static void init_gateway(void *settings)
 {
     struct gateway_config *gateway = settings;
-    gateway->latitude = gateway->longitude = NAN;
+    gateway->location.latitude = gateway->location.longitude = NAN;
+    gateway->spikes = (struct spike_limits){10, 20, 300, 10};
+    gateway->idle_timeout_s = 600;
 }
 
 const struct config_section gateway_section = {
@@ -223,14 +223,11 @@ static const struct config_key pack_keys[] = {
      .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
              "or two, and remembered in the state file. Packs of the line whose protocol is given wait until then; on a serial "
              "port the line needs its baud then. docs/finding.md has what it cannot find."},
-    {.name = "address", PACK(options.address), .type = &type_int, .min = 0, .max = 255,
+    {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .min = 0, .max = 255,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
-     .help = "The BMS's own address on the line, as set by its switches or its app."},
-    {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
-     .otherwise = "the same as address",
-     .on_change = CHANGE_LINE,
-     .help = "Where the protocol has a second address, as topbms behind a master."},
+     .help = "The BMS's own address on the line, as set by its switches or its app. Behind a comma the second one, which is "
+             "usually the same, where the protocol has two, as topbms behind a master."},
     {.name = "variant", PACK(options.variant), .type = &type_variant,
      .otherwise = "the protocol's first",
      .on_change = CHANGE_LINE,
@@ -262,22 +259,6 @@ static const struct config_key pack_keys[] = {
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
      .help = "For how long the values of this pack are still served when it does not answer."},
-    {.name = "spike_soc", PACK(spikes.soc_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
-     .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_voltage", PACK(spikes.voltage_percent), .type = &type_decimal, .min = 0, .max = 100,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
-     .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_cell", PACK(spikes.cell_mv), .type = &type_decimal, .min = 0, .max = 6000,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
-     .help = "As in [gateway], for this pack alone."},
-    {.name = "spike_temperature", PACK(spikes.temperature_c), .type = &type_decimal, .min = 0, .max = 200,
-     .otherwise = "the gateway's",
-     .on_change = CHANGE_LINE,
-     .help = "As in [gateway], for this pack alone."},
     {.name = "writable", PACK(writable), .type = &type_choice, WORDS("no", "yes", "settings", "all"),
      .preset = "no",
      .help = "What clients in allow_write may change, where the protocol can: yes, its charge and discharge MOS; "
@@ -287,6 +268,14 @@ static const struct config_key pack_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "For protocol ant: the file with the password of 8 characters that the board wants before its MOS are switched. "
              "It is read at the start and on a reload."},
+    {.name = "adr", PACK(options.adr), .type = &type_int, .min = 0, .max = 255,
+     .on_change = CHANGE_LINE, CONFIG_FOLDED("write 'address = ADDRESS, ADR'")},
+    /* It is compared: a change of the gateway's opens the line anew. */
+    {.name = "spike_soc", PACK(spikes), .type = &type_ignored, .on_change = CHANGE_LINE,
+     CONFIG_FOLDED("it has no effect any more, as 'spikes' in [gateway] holds for all packs; leave it out")},
+    CONFIG_WITHOUT_EFFECT("spike_voltage", "as 'spikes' in [gateway] holds for all packs"),
+    CONFIG_WITHOUT_EFFECT("spike_cell", "as 'spikes' in [gateway] holds for all packs"),
+    CONFIG_WITHOUT_EFFECT("spike_temperature", "as 'spikes' in [gateway] holds for all packs"),
 };
 
 static const struct config_alias pack_aliases[] = {
@@ -399,10 +388,6 @@ static const struct config_key push_keys[] = {
      .on_change = CHANGE_SECTION,
      .help = "Whether a value that changed by more than its dead band is also written at once, without waiting for "
              "the interval."},
-    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
-     .preset = "10s",
-     .on_change = CHANGE_SECTION,
-     .help = "A server that does not answer for so long is connected to anew."},
     {.name = "function", PUSH(function), .type = &type_choice, WORDS("auto", "6", "16"),
      .preset = "auto",
      .on_change = CHANGE_SECTION,
@@ -429,6 +414,8 @@ static const struct config_key push_keys[] = {
              "scale and offset (value x scale + offset is what the register gets, rounded; what does not fit becomes "
              "the nearest that does), word_order and on_stale as above, and deadband in the unit of the value "
              "(a change up to that is not written at once). Neighbouring registers are written with one request."},
+    {.name = "reply_timeout", PUSH(timeout_s), .type = &type_seconds, .min = 0.1, .max = 60,
+     CONFIG_FOLDED("leave it out, after 10 seconds without a reply the server is connected to anew")},
 };
 
 static const struct config_alias push_aliases[] = {
@@ -436,7 +423,6 @@ static const struct config_alias push_aliases[] = {
     {"port",        "target"},
     {"poll",        "interval"},
     {"every",       "interval"},
-    {"timeout",     "reply_timeout"},
     {"id",          "unit"},
     {"unit_id",     "unit"},
     {"slave",       "unit"},
@@ -445,6 +431,11 @@ static const struct config_alias push_aliases[] = {
     {"float_order", "word_order"},
     {0}
 };
+
+static void init_push(void *settings)
+{
+    ((struct push_config *) settings)->timeout_s = 10;
+}
 
 static void release_push(void *settings)
 {
@@ -457,7 +448,7 @@ const struct config_section push_section = {
     .help = "A Modbus TCP server (PLC, inverter, SCADA) into whose registers values are written.",
     .size = sizeof(struct push_config), .at = offsetof(struct config, pushes), .count = offsetof(struct config, push_count),
     CONFIG_KEYS(push_keys), .aliases = push_aliases,
-    .check = config_push_check, .release = release_push,
+    .init = init_push, .check = config_push_check, .release = release_push,
 };
 
 static const struct config_key view_keys[] = {
@@ -470,8 +461,8 @@ static const struct config_key view_keys[] = {
     {.name = "listen", VIEW(listen), .type = &type_listen,
      .otherwise = "where the packs are served",
      .help = "Ports of its own: there only views with the same port are served, and all unit ids are free. Clients that "
-             "scan, and take registers for those of another device, never see the packs there. [gateway] allow, "
-             "max_clients and idle_timeout hold there, too."},
+             "scan, and take registers for those of another device, never see the packs there. [gateway] allow "
+             "and max_clients hold there, too."},
     {.name = "word_order", VIEW(big_words), .type = &type_flag, WORDS("little", "big"),
      .preset = "big",
      .help = "Order of the registers of wider types: little is low word first, big is high word first."},

@@ -484,6 +484,20 @@ static void describe_path(const struct config_key *key, char *out, size_t size)
 
 const struct config_type type_path = {.parse = parse_path, .describe = describe_path};
 
+static bool parse_ca_file(const struct config_key *key, const char *text, void *field)
+{
+    return strcmp(text, "any") == 0 ? copy_text(text, field, PORT_SIZE)
+                                    : parse_path(key, text, field);
+}
+
+static void describe_ca_file(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "the path of a file, starting with '/', none or any");
+}
+
+const struct config_type type_ca_file = {.parse = parse_ca_file, .describe = describe_ca_file};
+
 static bool parse_socket(const struct config_key *key, const char *text, void *field)
 {
     return strlen(text) < sizeof((struct sockaddr_un *) NULL)->sun_path &&
@@ -778,3 +792,58 @@ const struct config_type type_write = {.parse = parse_write,
                                        .same = same_writes,
                                        .list = true,
                                        .later = true};
+
+/* ---- several values in one key ---- */
+
+static bool parse_several(const struct config_key *key, const char *text, void *field)
+{
+    const struct config_type *type = key->type;
+    const struct config_key one = {
+        .type = type->item, .size = type->item_size, .min = key->min, .max = key->max};
+    char *copy = strdup(text), *rest = copy, *item;
+    bool good = copy;
+    for (size_t n = 0; good && (item = strsep(&rest, ",")); n++) {
+        item += strspn(item, " \t");
+        for (size_t end = strlen(item); end > 0 && strchr(" \t", item[end - 1]); end--)
+            item[end - 1] = '\0';
+        good = n < key->size / type->item_size &&
+               type->item->parse(&one, item, (char *) field + n * type->item_size);
+    }
+    free(copy);
+    return good;
+}
+
+static void describe_several(const struct config_key *key, char *out, size_t size)
+{
+    key->type->item->describe(key, out, size);
+    const size_t used = strlen(out);
+    snprintf(out + used, size - used, ", up to %zu of them with commas between",
+             key->size / key->type->item_size);
+}
+
+// clang-format off
+#define SEVERAL(one, bytes) {.parse = parse_several, .describe = describe_several, .item = &(one), .item_size = (bytes)}
+const struct config_type type_several_seconds = SEVERAL(type_seconds, sizeof(double));
+const struct config_type type_several_unsigned = SEVERAL(type_unsigned, sizeof(unsigned));
+const struct config_type type_several_int = SEVERAL(type_int, sizeof(int));
+const struct config_type type_several_u32 = SEVERAL(type_u32, sizeof(uint32_t));
+const struct config_type type_several_decimal = SEVERAL(type_decimal, sizeof(double));
+const struct config_type type_several_number = SEVERAL(type_number, sizeof(double));
+const struct config_type type_several_paths = SEVERAL(type_path, PORT_SIZE);
+// clang-format on
+
+static bool parse_ignored(const struct config_key *key, const char *text, void *field)
+{
+    (void) key;
+    (void) text;
+    (void) field;
+    return true;
+}
+
+static void describe_ignored(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size, "nothing");
+}
+
+const struct config_type type_ignored = {.parse = parse_ignored, .describe = describe_ignored};

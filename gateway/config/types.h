@@ -25,6 +25,7 @@ extern const struct config_type type_flag;     /* bool                       one
 extern const struct config_type type_listen;   /* struct listen_list         "[::]:502"; a list */
 extern const struct config_type type_allow;    /* struct allow_list          "10.0.0.0/8"; a list */
 extern const struct config_type type_path;     /* char[PORT_SIZE]            "/a/path", or "none" */
+extern const struct config_type type_ca_file;  /* char[PORT_SIZE]            the same, or "any" */
 extern const struct config_type type_socket;   /* char[PORT_SIZE]            the same, as short as a socket's must be */
 extern const struct config_type type_port;     /* char[PORT_SIZE]            "tcp://host:port" */
 extern const struct config_type type_framing;  /* char[4]                    "8N1" */
@@ -42,6 +43,10 @@ extern const struct config_type type_name;     /* char[NAME_SIZE]            "ho
 extern const struct config_type type_line;     /* struct line_config *       the same, later */
 extern const struct config_type type_variant;  /* int                        the same, later */
 extern const struct config_type type_packs;    /* struct bank_config         the same; a list of at most .max, later */
+extern const struct config_type type_ignored;  /* none                      anything: of a key without effect */
+/* Up to as many as there are fields of the kind in the key's size, with commas between; those not named stay as they are. */
+extern const struct config_type type_several_seconds, type_several_unsigned, type_several_int, type_several_u32,
+    type_several_decimal, type_several_number, type_several_paths;
 extern const struct config_type type_text;     /* char[.size]                any text that fits */
 // clang-format on
 

@@ -153,7 +153,7 @@ void transfers_free(struct transfers *transfers)
 
 static void set_tls(CURL *easy, const struct transfer_tls *tls)
 {
-    if (tls->ca_file[0])
+    if (tls->verify && tls->ca_file[0])
         curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
     if (tls->client_cert[0])
         curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->client_cert);

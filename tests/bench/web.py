@@ -159,7 +159,7 @@ def bare_sends(count, size, rounds=15):
 
 
 def measure_viewers():
-    with start(4, f"max_clients = {VIEWERS + 20}\nmax_streams = {VIEWERS + 20}\nmax_per_address = {VIEWERS + 20}") as gateway:
+    with start(4, f"max_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}") as gateway:
         web = outlets_of(gateway)["web"]
         read_streams(open_streams(gateway.web, 1), 2)
         before = cpu_s(web)

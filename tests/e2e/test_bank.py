@@ -280,7 +280,7 @@ def daly_with(socs):
     return Replayer(SimpleNamespace(pairs=pairs))
 
 
-def daly_alone(url, more=""):
+def daly_alone(url):
     return f"""
 [line replay]
 port = {url}
@@ -292,7 +292,6 @@ line = replay
 protocol = daly
 unit = 1
 poll = 100ms
-{more}
 """
 
 
@@ -324,7 +323,7 @@ def serves_a_step_that_is_confirmed():
 
 def serves_spikes_when_told_to():
     with daly_with([189, 999, 189]) as replayer:
-        with Gateway(daly_alone(replayer.url, "spike_soc = 0")) as gateway, gateway.client() as client:
+        with Gateway(daly_alone(replayer.url), "spikes = 0") as gateway, gateway.client() as client:
             gateway.wait_published("replayed")
             await_value(client, "polls", 1, lambda polls: polls >= 4)
             assert read(client, 331, 1, 1) == [100]  # the day's highest, 99.9 rounded

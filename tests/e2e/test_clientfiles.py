@@ -723,7 +723,7 @@ def display_finds_its_names():
 
 def display_shows_a_silent_pack():
     pack, text = tasmota_bench("1s", "soc_percent=62")
-    with pack, Gateway(text, "on_stale = hold\ndashboard_id = 2\ndisplay_1 = 0x12345678") as gateway:
+    with pack, Gateway(text, "on_stale = hold\ndisplay = 2, 0x12345678") as gateway:
         gateway.wait_published("bench")
         device = Tasmota(Map("-c", gateway.path).printed("tasmota-display"))
         wanted = {"SOC": 62, "Vt": 26.4, "Am": -12.3, "W": 26.4 * -12.3, "T": (-7 + 23) / 2, "DH": 1, "CH": 0, "Bt": 8,

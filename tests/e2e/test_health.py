@@ -102,11 +102,11 @@ def the_report_has_a_line_of_it():
             return PATIENT.format("shed", f"sim:profile=fixed,cells={CELLS},soc_percent={soc}", 1, "") + HISTORY.format(place.file) + \
                 f"[notify somebody]\ntype = command\ncommand = {program}\nevents = started\nreport = full\nhold = 0s\n"
 
-        with Gateway(text(90), "spike_soc = 0") as gateway:
+        with Gateway(text(90), "spikes = 0") as gateway:
             gateway.wait_published("shed")
             place.await_rows("shed", 1)
         fill(place.file)
-        with Gateway(text(90), "spike_soc = 0") as gateway:
+        with Gateway(text(90), "spikes = 0") as gateway:
             gateway.wait_published("shed")
             deadline = time.monotonic() + 3 * PATIENCE
             while not count_days(place.file):

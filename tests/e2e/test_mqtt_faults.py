@@ -244,8 +244,7 @@ def asks_nobody_for_the_password_of_a_key():
             with open(config, "w") as file:
                 file.write(f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n" +
                            LINE.format("shed", "sim:", 1, "") + section(
-                               broker.port, f"ca_file = {folder}/ca.pem\nclient_cert = {folder}/client.pem\n"
-                               f"client_key = {folder}/locked.key\n", scheme="mqtts"))
+                               broker.port, f"ca_file = {folder}/ca.pem\nclient_cert = {folder}/client.pem, {folder}/locked.key\n", scheme="mqtts"))
             pid, terminal = pty.fork()
             if pid == 0:
                 os.execv(PACKGATE, [PACKGATE, "run", "-c", config])
@@ -265,7 +264,7 @@ def asks_nobody_for_the_password_of_a_key():
                 os.waitpid(pid, 0)
                 os.close(terminal)
             assert b"pass phrase" not in said.lower() and b"secret" not in said, said
-            assert b"client_key is locked with a password" in said, said
+            assert b"the key of client_cert is locked with a password" in said, said
 
 
 def told_of(gateway):

@@ -289,7 +289,7 @@ def says_it_to_ntfy():
         assert service.next()[1]["Authorization"] == "Basic " + base64.b64encode(b"me:tk_geheim").decode()
         # An address that is a secret itself.
         url = write(folder, "url", f"{service.url}/hidden\n")
-        assert test(section(f"type = ntfy\nurl_file = {url}\n"))[0] == 0
+        assert test(section(f"type = ntfy\nurl = {url}\n"))[0] == 0
         assert service.next()[0] == "/hidden"
 
 
@@ -301,7 +301,7 @@ def says_it_to_pushover_and_pushsafer():
     with Service() as service, tempfile.TemporaryDirectory() as folder:
         both = write(folder, "both", "app-token\nuser-key\n")
         words = section(f"type = pushover\nurl = {service.url}/1/messages.json\nkey_file = {both}\ndevice = phone\nsound = siren\n"
-                        "priority = 2\nlevel = protection\nevents = alarm\n")
+                        "priority = 2\nevents = protection\n")
         alarm = "sim:profile=fixed,alarm.cell_over_voltage=protection"
         with Gateway(LINE.format("shed", alarm, 1, "") + words):
             path, headers, body = service.next()
@@ -545,7 +545,7 @@ def checks_certificates():
             assert status == 1 and "certificate" in said.lower(), said
             status, said = test(section(f"type = webhook\nurl = {service.url}/\n"))
             assert status == 1 and "certificate" in said.lower(), said
-            assert test(section(f"type = webhook\nurl = {service.url}/\nverify = no\n"))[0] == 0
+            assert test(section(f"type = webhook\nurl = {service.url}/\nca_file = any\n"))[0] == 0
             assert len(service.came) == 2
 
 
@@ -568,7 +568,7 @@ def reports():
     with Service() as service, tempfile.TemporaryDirectory() as folder:
         packs = LINE.format("shed", CALM, 1, "") + LINE.format("roof", ALARM, 2, "")
         words = section(f"type = webhook\nurl = {service.url}/\nevents = report\nreport = 12:00, sunset\n")
-        general, state = "latitude = 45.6758\nlongitude = 9.1650", os.path.join(folder, "state")
+        general, state = "location = 45.6758, 9.1650", os.path.join(folder, "state")
         with Gateway(packs + words, general, state=state) as gateway:
             found = json.loads(service.next()[2])
             while "Sunrise" not in found["text"] or "shed: SOC 55.0 %" not in found["text"]:
@@ -592,9 +592,9 @@ def reports_when_full():
     with Service() as service:
         words = section(f"type = webhook\nurl = {service.url}/\nevents = full\nreport = full\n")
         low, full = "sim:profile=fixed,soc_percent=90", "sim:profile=fixed,soc_percent=100"
-        with Gateway(LINE.format("shed", low, 1, "") + words, "spike_soc = 0") as gateway:
+        with Gateway(LINE.format("shed", low, 1, "") + words, "spikes = 0") as gateway:
             gateway.wait_published("shed")
-            rewrite(gateway, "spike_soc = 0\n" + LINE.format("shed", full, 1, "") + words)
+            rewrite(gateway, "spikes = 0\n" + LINE.format("shed", full, 1, "") + words)
             found = {}
             while not {"full", "report"} <= found.keys():
                 one = json.loads(service.next()[2])

@@ -217,7 +217,7 @@ def stop_within_a_tick(outlet, viewers):
 def a_page_that_is_stopped_within_a_tick():
     """Those of its viewers whose turn comes after the stop are not told that values are fresh which were so before it."""
     pack_of, url = simulate("topbms", "", "--variant", "pace")
-    limits = "".join(f"{name} = {VIEWERS + 20}\n" for name in ("max_clients", "max_streams", "max_per_address"))
+    limits = f"max_clients = {VIEWERS + 20}, {VIEWERS + 20}, {VIEWERS + 20}\n"
     with pack_of, Page(limits, pack(url, "poll = 200ms\nstale_after = 1s"), listen="127.0.0.1:0") as page, contextlib.ExitStack() as opened:
         page.await_fresh()
         request = f"GET /api/v1/events?detail=house HTTP/1.1\r\nHost: 127.0.0.1:{page.web}\r\n\r\n".encode()

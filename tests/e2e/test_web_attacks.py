@@ -62,7 +62,7 @@ def test_half_requests():
 
 def test_half_requests_of_one_address():
     """They cost others nothing, and the one who sends them his own connections only."""
-    with Page("max_per_address = 4") as page, contextlib.ExitStack() as stack:
+    with Page("max_clients = 64, 4") as page, contextlib.ExitStack() as stack:
         halves = [stack.enter_context(connect(page, "127.0.0.9")) for _ in range(12)]
         assert is_well(page)
         assert sum(is_cut(half, PATIENCE) for half in halves[:8]) == 8
@@ -146,7 +146,7 @@ def test_slow_reader():
 
 
 def test_streams_are_limited():
-    with Page("max_streams = 3") as page, contextlib.ExitStack() as stack:
+    with Page("max_clients = 64, 16, 3") as page, contextlib.ExitStack() as stack:
         for _ in range(3):
             assert stack.enter_context(Stream(page.web)).answer.status == 200
         status, headers, _ = page.ask("/api/v1/events")
@@ -156,7 +156,7 @@ def test_streams_are_limited():
 
 def test_closed_streams_free_their_places():
     """As soon as a reader has closed its end, whether or not there was anything to send to it."""
-    with Page("max_streams = 32\nmax_clients = 40\nmax_per_address = 40") as page:
+    with Page("max_clients = 40, 40, 32") as page:
         for _ in range(3):
             with contextlib.ExitStack() as stack:
                 for n in range(32):
@@ -170,7 +170,7 @@ def test_closed_streams_free_their_places():
 
 def test_many_viewers():
     """Of more than fit into a tick each has its turn: all get their beats, and values that follow one another."""
-    with Page("max_clients = 320\nmax_streams = 300\nmax_per_address = 320") as page, contextlib.ExitStack() as stack:
+    with Page("max_clients = 320, 320, 300") as page, contextlib.ExitStack() as stack:
         page.await_fresh()
         waiting, got = selectors.DefaultSelector(), {}
         for _ in range(300):
@@ -196,7 +196,7 @@ def test_many_viewers():
 
 def test_viewers_are_not_idle():
     """Streams stay when others come; when all places are streams, one more gets 503."""
-    with Page("max_clients = 4\nmax_streams = 4\nmax_per_address = 4") as page, contextlib.ExitStack() as stack:
+    with Page("max_clients = 4, 4, 4") as page, contextlib.ExitStack() as stack:
         page.await_fresh()
         streams = [stack.enter_context(Stream(page.web)) for _ in range(3)]
         for _ in range(10):

@@ -137,7 +137,7 @@ def test_switching_by_nginx():
 
 
 def test_clients_of_a_proxy_count_as_themselves():
-    with behind_nginx("allow_write = 192.0.2.0/24\nallow = 127.0.0.0/8, 192.0.2.0/24\nmax_per_address = 2") as (page, nginx):
+    with behind_nginx("allow_write = 192.0.2.0/24\nallow = 127.0.0.0/8, 192.0.2.0/24\nmax_clients = 64, 2") as (page, nginx):
         assert nginx.post("/api/v1/login", {"password": "correct horse"})[0] == 403  # 127.0.0.1 is not in allow_write
 
         def ask(client, path="/api/v1/packs", **more):
@@ -190,7 +190,7 @@ def test_below_a_path():
 def test_certificate():
     with folder_of_test() as folder:
         cert, key = certificate(folder)
-        with Page(f"tls_cert = {cert}\ntls_key = {key}") as page:
+        with Page(f"tls_cert = {cert}, {key}") as page:
             done = subprocess.run(["curl", "-sSf", "--cacert", cert, f"https://127.0.0.1:{page.web}/api/v1/packs"], check=True,
                                   stdout=subprocess.PIPE)
             assert json.loads(done.stdout)[0]["pack"] == "shed"
@@ -223,8 +223,8 @@ def test_a_bad_certificate_is_told():
         with open(key, "w", encoding="utf-8") as file:
             file.write("no key\n")
         from harness import Gateway
-        with Gateway(f"{PACKS}\n[web]\nlisten = 127.0.0.1:0\ntls_cert = {cert}\ntls_key = {key}\n") as gateway:
-            gateway.wait_for("web: the server cannot be started; are tls_cert and tls_key")
+        with Gateway(f"{PACKS}\n[web]\nlisten = 127.0.0.1:0\ntls_cert = {cert}, {key}\n") as gateway:
+            gateway.wait_for("web: the server cannot be started; is tls_cert")
             client = gateway.client()
             client.close()
 

@@ -109,9 +109,9 @@ class Real:
         self.name, self.folder = name, os.path.join(folder, name)
         os.makedirs(self.folder)
         self.history = os.path.join(self.folder, "history.db")
-        way = f"token_file = /var/lib/fleet/{name}/token"
+        way = f"password_file = /var/lib/fleet/{name}/token"
         if certificate:
-            way = "client_cert = {}\nclient_key = {}".format(*certificate)
+            way = "client_cert = {}, {}".format(*certificate)
         self.path = write(os.path.join(self.folder, "packgate.ini"), f"""[gateway]
 listen = 127.0.0.1:0
 state_file = {self.folder}/state

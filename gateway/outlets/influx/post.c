@@ -202,8 +202,7 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
     post->headers = NULL;
     add_header(post, "Content-Type: text/plain; charset=utf-8");
     add_header(post, "Expect:");
-    if (config->gzip)
-        add_header(post, "Content-Encoding: gzip");
+    add_header(post, "Content-Encoding: gzip");
     if (config->token_file[0]) {
         good = set_secret(post, config->token_file, secret, outcome);
         /* A file that names the scheme itself ("Bearer …") is taken at its word. */
@@ -227,13 +226,10 @@ static bool set_headers(struct post *post, struct post_outcome *outcome)
 static size_t compose(struct post *post, const char *lines, size_t size)
 {
     z_stream stream = {0};
-    size_t room = size;
-    if (post->config->gzip) {
-        if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY,
-                         Z_DEFAULT_STRATEGY) != Z_OK)
-            return 0;
-        room = deflateBound(&stream, size);
-    }
+    if (deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, GZIP, GZIP_MEMORY, Z_DEFAULT_STRATEGY) !=
+        Z_OK)
+        return 0;
+    const size_t room = deflateBound(&stream, size);
     if (room > post->room) {
         uint8_t *body = realloc(post->body, room);
         if (body) {
@@ -243,9 +239,6 @@ static size_t compose(struct post *post, const char *lines, size_t size)
     }
     if (room > post->room) {
         size = 0;
-    } else if (!post->config->gzip) {
-        memcpy(post->body, lines, size);
-        return size;
     } else {
         stream.next_in = (Bytef *) (uintptr_t) lines;
         stream.avail_in = (uInt) size;
@@ -253,8 +246,7 @@ static size_t compose(struct post *post, const char *lines, size_t size)
         stream.avail_out = (uInt) post->room;
         size = deflate(&stream, Z_FINISH) == Z_STREAM_END ? stream.total_out : 0;
     }
-    if (post->config->gzip)
-        deflateEnd(&stream);
+    deflateEnd(&stream);
     return size;
 }
 

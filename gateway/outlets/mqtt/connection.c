@@ -380,7 +380,7 @@ static int no_passphrase(char *out, int size, int writing, void *data)
     (void) writing;
     struct connection *connection = mosquitto_userdata(data);
     snprintf(connection->words, sizeof connection->words,
-             "client_key is locked with a password; it must be one without");
+             "the key of client_cert is locked with a password; it must be one without");
     return 0;
 }
 
@@ -394,13 +394,13 @@ static int set_tls(struct connection *connection)
                            &connection->key_access_told);
     /* The library takes the system's certificates only by the name of their folder, once there is
      * one of ours, too. */
-    const char *ca_file = config->ca_file[0] ? config->ca_file : NULL;
+    const char *ca_file = config->verify && config->ca_file[0] ? config->ca_file : NULL;
     int error = mosquitto_tls_set(mosquitto, ca_file, ca_file ? NULL : SYSTEM_CERTIFICATES,
                                   config->client_cert[0] ? config->client_cert : NULL,
                                   config->client_key[0] ? config->client_key : NULL, no_passphrase);
     if (error == MOSQ_ERR_INVAL)
         snprintf(connection->words, sizeof connection->words,
-                 "ca_file, client_cert or client_key cannot be read");
+                 "ca_file or client_cert cannot be read");
     if (error == MOSQ_ERR_SUCCESS && !config->verify) {
         error = mosquitto_tls_opts_set(mosquitto, 0, NULL, NULL);
         if (error == MOSQ_ERR_SUCCESS)
@@ -576,7 +576,7 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
         connection->pause.data = connection->knock.data = connection;
     connection->io.fd = -1;
     if (connection->tls && !settings->config->verify)
-        log_warn("%s: verify = no: the broker is not checked, whoever answers there gets all",
+        log_warn("%s: ca_file = any: the broker is not checked, whoever answers there gets all",
                  settings->name);
     ev_timer_start(loop, &connection->pause);
     return connection;

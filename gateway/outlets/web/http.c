@@ -736,8 +736,7 @@ static bool start_library(struct http *http)
         http->daemon ? MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info || info->epoll_fd < 0) {
         log_error("web: the server cannot be started%s",
-                  settings->tls_cert ? "; are tls_cert and tls_key a certificate and its key?"
-                                     : "");
+                  settings->tls_cert ? "; is tls_cert a certificate and its key?" : "");
         return false;
     }
     ev_io_set(&http->readable, info->epoll_fd, EV_READ);

@@ -15,8 +15,8 @@
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
-    (void) bms, (void) request;
-    if (bytes[0] == ' ')
+    (void) bms;
+    if (bytes[0] == ' ' || request->size == 0) /* as Modbus, it sees a frame for a request only */
         return (struct bms_span){BMS_SKIP, 1};
     return size < 2 ? (struct bms_span){BMS_MORE, 0} : (struct bms_span){BMS_FRAME, 2};
 }
@@ -192,6 +192,10 @@ static void test_gives_a_loan_any_frame(void **state)
     assert_true(answer.oldest.owner == LOAN && !answer.usable);
     assert_true(hear("a1", &answer));
     assert_true(answer.oldest.owner == POLL && answer.usable);
+    ledger_send(&ledger, packs[0], &(struct bms_request){.size = 0}, LOAN, 0, 3);
+    ask("a0", POLL, 4);
+    assert_true(hear("a1", &answer)); /* also when nobody knows what was asked */
+    assert_true(answer.oldest.owner == LOAN && !answer.usable);
 }
 
 /* Rule 5. */

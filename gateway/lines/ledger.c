@@ -106,7 +106,18 @@ static bool is_answer(enum bms_result result)
     return result == BMS_DONE || result == BMS_PARTIAL || result == BMS_REFUSED;
 }
 
-/* Fills in candidates->result. What a loan asked for may have any answer. Returns the span of the first request that
+/* What a loan asked for is not known (of several requests, or of a tunnel): any frame can answer it, whoever sees that it is
+ * one. */
+static void add_loans(struct candidates *candidates, const uint8_t *bytes, size_t frame_size)
+{
+    const struct ledger *ledger = candidates->ledger;
+    const bool echo = is_echo(ledger, bytes, frame_size);
+    for (unsigned i = 0; i < ledger->count; i++)
+        if (ledger->open[i].owner == LOAN)
+            candidates->result[i] = echo ? BMS_FOREIGN : BMS_DONE;
+}
+
+/* Fills in candidates->result. Returns the span of the first request that
  * sees a whole frame; else more is needed if one says so, else what the last one says. */
 static struct bms_span try_all(struct candidates *candidates, const uint8_t *bytes, size_t size)
 {
@@ -120,15 +131,15 @@ static struct bms_span try_all(struct candidates *candidates, const uint8_t *byt
             candidates->result[i] = candidates->result[before];
             continue;
         }
-        enum bms_result result = try_frame(&ledger->open[i], bytes, size, &span, &pack);
+        const enum bms_result result = try_frame(&ledger->open[i], bytes, size, &span, &pack);
         const bool whole = span.kind == BMS_FRAME && span.size <= size;
-        if (ledger->open[i].owner == LOAN)
-            result = whole && !is_echo(ledger, bytes, span.size) ? BMS_DONE : BMS_FOREIGN;
         candidates->result[i] = result;
         if (whole ? !framed || is_answer(result) : !framed && best.kind != BMS_MORE)
             best = span;
         framed |= whole;
     }
+    if (framed)
+        add_loans(candidates, bytes, best.size);
     return best;
 }
 

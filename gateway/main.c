@@ -14,14 +14,14 @@ static const struct command {
     int (*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"run", command_run, "the gateway: polls the packs and serves their values on Modbus TCP"},
+    {"run", command_run, "runs the gateway: polls the packs and serves their values by Modbus TCP"},
     {"check", command_check, "checks a configuration file"},
-    {"status", command_status, "shows how the running gateway does"},
-    {"health", command_health, "tells whether the gateway runs and answers"},
-    {"nagios", command_nagios, "checks packs for Nagios, Icinga and their kin"},
-    {"listen", command_listen, "shows what passes on a line of the running gateway"},
-    {"send", command_send, "does one exchange by hand on a line of the running gateway"},
-    {"tunnel", command_tunnel, "lets the maker's own program onto a line of the running gateway"},
+    {"status", command_status, "shows the status of the running gateway"},
+    {"health", command_health, "checks that the gateway runs and answers"},
+    {"nagios", command_nagios, "checks packs for Nagios, Icinga and similar"},
+    {"listen", command_listen, "shows the bytes on a line of the running gateway"},
+    {"send", command_send, "sends one request on a line of the running gateway"},
+    {"tunnel", command_tunnel, "connects the maker's own program to a line of the running gateway"},
     {"read", command_read, "polls packs once and prints their values as JSON"},
     {"decode", command_decode, "prints the values of a recorded exchange file as JSON"},
     {"probe", command_probe, "finds out which protocol and address answer on a port"},
@@ -29,9 +29,9 @@ static const struct command {
     {"map", command_map, "prints the register map"},
     {"limits", command_limits, "prints examples of [limits], what a battery may be charged with"},
     {"export", command_export, "prints the history of a pack as CSV"},
-    {"rename", command_rename, "carries what is kept of a pack over to another name"},
-    {"notify", command_notify, "sends a message by a section [notify NAME], to try it"},
-    {"password", command_password, "sets the password of the page"},
+    {"rename", command_rename, "moves a pack's stored data to another name"},
+    {"notify", command_notify, "sends a test message by a section [notify NAME]"},
+    {"password", command_password, "sets the password of the web page"},
     {"simulate", command_simulate, "emulates a BMS on a TCP port or a pseudo terminal"},
 };
 
@@ -43,7 +43,7 @@ static void print_help(FILE *out)
             PACKGATE_VERSION);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    fprintf(out, "\n'packgate COMMAND --help' says more about each; packgate(1) is the manual.\n");
+    fprintf(out, "\n'packgate COMMAND --help' describes a command; packgate(1) is the manual.\n");
 }
 
 static void report_command(const char *name)
@@ -58,8 +58,8 @@ static void report_command(const char *name)
     print_help(stderr);
 }
 
-/* Where one of the first three descriptors was closed, the next socket or port would take its place, and messages would
- * go to a battery. */
+/* If one of the first three descriptors is closed, the next socket or port would get its number,
+ * and messages would be sent to a battery. */
 static void fill_standard_descriptors(void)
 {
     int fd;
@@ -74,8 +74,7 @@ int main(int argc, char **argv)
 {
     fill_standard_descriptors();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ,
-           SIG_IGN); /* a state file that is not allowed to grow is an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* a state file that may not grow fails like a full disk */
     const char *name = argc > 1 ? argv[1] : "";
     char help[] = "--help", *list[] = {argv[0], argc > 2 ? argv[2] : help, help, NULL};
     if (strcmp(name, "help") == 0 && argc > 2) {

@@ -1184,10 +1184,10 @@ static void test_pipes_at_a_reload(void **state)
     struct config_file file = {0};
     config_free(config_file_load(&file, path, errors, 1000));
     fflush(errors);
-    assert_non_null(strstr(messages, "it is no file"));
+    assert_non_null(strstr(messages, "it is not a regular file"));
     config_free(config_file_load(&file, pipe, errors, 1001));
     fclose(errors);
-    assert_non_null(strstr(messages, "/pipe: cannot be opened: it is no file\n"));
+    assert_non_null(strstr(messages, "/pipe: cannot be opened: it is not a regular file\n"));
     assert_false(file.in_force);
     config_file_free(&file);
     free(messages);

@@ -704,7 +704,7 @@ static void test_configuration(void **state)
         {PACK "protocol = modbus\n", "f:3: [pack p] has protocol 'modbus' and no 'map'"},
         {PACK "protocol = modbus\nmap = /nowhere\n", "f:7: map /nowhere: cannot be opened"},
         {PACK "protocol = modbus\nmap = /dev/zero\n",
-         "f:7: map /dev/zero: cannot be opened: it is no file"},
+         "f:7: map /dev/zero: cannot be opened: it is not a regular file"},
         {PACK "protocol = modbus\nmap = conf/demo.ini\n", "map conf/demo.ini:"},
         {PACK "protocol = daly\nmap = " EXAMPLE "\n", "'map' is for protocol 'modbus' only"},
         {PACK "protocol = modbus\nwritable = yes\nmap = " EXAMPLE "\n", "no documented way"},

@@ -732,7 +732,7 @@ static void test_no_descriptors(void **state)
     assert_int_equal(server_clients(bench.server), 0);
     bench_expect_one(&bench, second, 1, 1, 290);
     bench_expect_served(&bench, first, 2);
-    assert_int_equal(release_log(log, saved, "no client can be accepted"), 1);
+    assert_int_equal(release_log(log, saved, "clients cannot be accepted"), 1);
     close(first);
     close(second);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Addresses as text, both ways. */
+/* Converts addresses to text and back. */
 #include "address.h"
 
 #include <arpa/inet.h>
@@ -49,7 +49,7 @@ const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEX
     return text;
 }
 
-/* ---- as the configuration has them ---- */
+/* ---- addresses of the configuration ---- */
 
 static bool parse_port(const char *text, uint16_t *port)
 {
@@ -63,7 +63,7 @@ static bool parse_port(const char *text, uint16_t *port)
     return true;
 }
 
-/* A link-local address needs the name of its network card behind it: fe80::7%eth0. */
+/* A link-local address needs its interface: fe80::7%eth0. */
 static bool is_ipv6(const char *host)
 {
     char address[INET6_ADDRSTRLEN];
@@ -82,7 +82,7 @@ static bool is_ipv4(const char *host)
     return inet_pton(AF_INET, host, &ignored) == 1;
 }
 
-/* Nothing but digits and dots is meant as an address: 192.0.2.300 is not a host of that name. */
+/* Digits and dots alone are an attempt at an address: 192.0.2.300 is not a host name. */
 static bool is_name(const char *host)
 {
     return host[0] && !strchr("-.", host[0]) && host[strspn(host, DIGITS ".")] &&

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Addresses as text, both ways: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502", and in
- * the configuration "moxa.lan:4001". Nothing is looked up.
+ * Converts addresses to text and back: "192.0.2.1:502", "[2001:db8::1]:502", "[fe80::1%eth0]:502",
+ * and in the configuration "moxa.lan:4001". Never looks a name up.
  */
 #ifndef PACKGATE_BASE_ADDRESS_H
 #define PACKGATE_BASE_ADDRESS_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define ADDRESS_TEXT 80 /* an IPv6 address with its interface, brackets, port and the NUL */
+#define ADDRESS_TEXT 80 /* bytes: IPv6 address, interface, brackets, port, NUL */
 
 /** Writes an address with its port and returns `text`. */
 const char *address_format(const struct sockaddr *address, char text[ADDRESS_TEXT]);
@@ -21,26 +21,25 @@ const char *address_format_host(const struct sockaddr *address, char text[ADDRES
 /** The port of an IPv4 or IPv6 address, else 0. */
 unsigned address_port(const struct sockaddr *address);
 
-/* "HOST:PORT" as it stands in the configuration. */
+/* "HOST:PORT" of the configuration. */
 struct endpoint {
-    char host[254]; /* without brackets, as getaddrinfo takes it */
+    char host[254]; /* without brackets, as getaddrinfo expects it */
     uint16_t port;
-    bool numeric; /* an address: no name has to be looked up */
+    bool numeric; /* an address, not a name: needs no look-up */
 };
 
-/** Takes the text apart and checks its form; nothing is looked up. False: it has none of these
- * forms. */
+/** Splits the text and checks its form, without a look-up. False: it has none of these forms. */
 bool endpoint_parse(const char *text, struct endpoint *endpoint);
 
-/** A link-local address without its interface, which no socket takes: "fe80::7". */
+/** Whether it is a link-local address without its interface, "fe80::7": no socket accepts it. */
 bool endpoint_lacks_interface(const struct endpoint *endpoint);
 
-/** An IPv4 address written as an IPv6 one, "::ffff:192.0.2.7", whose IPv4 form is then put into
- * `four`. Sockets that listen for IPv6 alone do not take it. */
+/** Whether it is an IPv4 address in IPv6 form, "::ffff:192.0.2.7"; writes its IPv4 form to `four`.
+ * Sockets that listen for IPv6 only reject it. */
 bool endpoint_is_mapped(const struct endpoint *endpoint, char four[16]);
 
-/** Whether a host, without brackets, is this one by its text alone: 127.x.y.z, ::1, the former written as the latter,
- * localhost. A name that begins like such an address, "127.example.net", is not. */
+/** Whether the text of a host (without brackets) names this host: 127.x.y.z, also as an IPv4-mapped
+ * IPv6 address, ::1, localhost. A name that only begins like one, "127.example.net", does not. */
 bool host_is_own(const char *host);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Two small things that go together wherever something out there may be away: pauses that grow
- * while it is, and one message when that begins and one when it ends.
+ * Back-off for peers that may be away: pauses that double with each failure, and one message when
+ * the trouble begins and one when it ends.
  */
 #ifndef PACKGATE_BASE_BACKOFF_H
 #define PACKGATE_BASE_BACKOFF_H
@@ -9,21 +9,21 @@
 #include <math.h>
 #include <stdbool.h>
 
-/** The pause after one more failure: `first_s`, then twice the one before, at most `most_s`.
- * `*pause_s` is the one before and becomes the new one; 0 begins anew. */
+/** Grows the pause after another failure: `first_s` at first, then twice the previous one, up to
+ * `most_s`. `*pause_s` is the previous pause and is updated; set it to 0 to start over. */
 static inline double backoff_grow(double *pause_s, double first_s, double most_s)
 {
     *pause_s = *pause_s > 0 ? fmin(2 * *pause_s, most_s) : first_s;
     return *pause_s;
 }
 
-/* A trouble as the log tells of it; zeroed: there is none. */
+/* A trouble that is logged once. All zeros: no trouble. */
 struct trouble {
     bool told;
     double since;
 };
 
-/** It is there. True: for the first time, so say it. */
+/** Records the trouble. True: it is new, so log it. */
 static inline bool trouble_begins(struct trouble *trouble, double now)
 {
     const bool first = !trouble->told;
@@ -32,7 +32,7 @@ static inline bool trouble_begins(struct trouble *trouble, double now)
     return first;
 }
 
-/** It is over. True: it had been told, so say how long it was, `*lasted_s`. */
+/** Ends the trouble. True if it was logged: log the recovery, after `*lasted_s` seconds. */
 static inline bool trouble_ends(struct trouble *trouble, double now, double *lasted_s)
 {
     const bool told = trouble->told;

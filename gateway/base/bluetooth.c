@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How a Bluetooth device is named in a configuration. */
+/* Parses the name of a Bluetooth device in a configuration. */
 #include "bluetooth.h"
 
 #include <ctype.h>
@@ -13,7 +13,7 @@ bool bluetooth_is_address(const char *text)
     return text[BLUETOOTH_ADDRESS - 1] == '\0';
 }
 
-/* "hci0/" at the start; 0: it does not begin so. */
+/* Length of a leading "hci0/"; 0: there is none. */
 static size_t adapter_length(const char *text)
 {
     if (strncmp(text, "hci", 3) != 0)

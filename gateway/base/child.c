@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Child processes that do what may take long. */
+/* Child processes for work that may block. */
 #include "child.h"
 
 #include <dirent.h>
@@ -14,10 +14,10 @@
 
 #define FIRST_OTHER (STDERR_FILENO + 1)
 
-static int kept_too = -1; /* by all children */
+static int kept_too = -1; /* descriptor that child_settle keeps open in all children; -1: none */
 
-/* closefrom() is glibc's. Kernels before 5.9 do not know the call behind it, and some containers
- * forbid it: then what is open is looked up. */
+/* closefrom() is glibc's. Kernels before 5.9 lack the system call behind it, and some containers
+ * forbid it: then the open descriptors are listed from /proc. */
 static void close_from(int first)
 {
     const bool gap = kept_too >= first;
@@ -60,7 +60,7 @@ void child_reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* -1: it cannot be looked at. */
+/* Parent of a process; -1: /proc does not show it. */
 static pid_t parent_of(pid_t pid)
 {
     char path[32], text[256];
@@ -70,7 +70,7 @@ static pid_t parent_of(pid_t pid)
     if (fd >= 0)
         close(fd);
     text[size > 0 ? size : 0] = '\0';
-    const char *name_end = strrchr(text, ')'); /* the name may have anything in it */
+    const char *name_end = strrchr(text, ')'); /* the name may contain any character, even ')' */
     int parent = -1;
     return name_end && sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : -1;
 }
@@ -84,7 +84,7 @@ bool child_is_ours(pid_t pid)
         const pid_t parent = parent_of(pid);
         if (parent == own)
             return true;
-        /* Where /proc shows the own user's processes alone, that is another user's. */
+        /* If /proc shows only our own user's processes, this one belongs to another user. */
         if (parent < 0)
             return kill(pid, 0) == 0 || errno != EPERM;
         pid = parent;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Child processes that do what may take long: look up a name, write to a worn SD card.
+ * Child processes for work that may block: name look-ups, writes to a worn SD card.
  */
 #ifndef PACKGATE_BASE_CHILD_H
 #define PACKGATE_BASE_CHILD_H
@@ -8,20 +8,22 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/** In the child, right after fork: closes all that it has inherited but the first three
- * descriptors and `keep` (-1: none). While it waits, a socket that the parent closes would stay
- * open, a serial port busy, and the listening port taken when the parent is started anew.
- * Returns the new number of `keep`. */
+/** To be called in the child, right after fork: closes all inherited descriptors except the first
+ * three and `keep` (-1: none). Without this the child would hold sockets that the parent closes,
+ * keep a serial port busy, and occupy the listening port when the parent is restarted. Returns the
+ * new number of `keep`. */
 int child_settle(int keep);
 
-/** A descriptor, not the fourth, that child_settle leaves open in all children of this process. */
+/** Makes child_settle leave this descriptor, too, open in all children of this process. Only one
+ * can be set. */
 void child_keep_too(int fd);
 
-/** In the child, before it becomes another program: what would end a program does so again, and nothing
- * is held back. */
+/** To be called in the child before it executes another program: restores the default action of
+ * signals and unblocks them. */
 void child_reset_signals(void);
 
-/** Whether a process was started by this one, directly or not, or cannot be found any more. */
+/** Whether this process started the other one, directly or not. Also true if the other one cannot
+ * be found any more. */
 bool child_is_ours(pid_t pid);
 
 #endif

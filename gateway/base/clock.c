@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The clock of everything that waits or ages. */
+/* Clocks for time-outs and ages. */
 #include "clock.h"
 
 #include <time.h>

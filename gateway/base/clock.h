@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * The clock of everything that waits or ages. Wall time jumps when a host without a battery-backed
- * clock gets its time from the network; values must not become stale, or fresh again, by that.
- * While the host is suspended they do grow old.
+ * The clock for everything that waits or ages. Wall time jumps when a host without a battery-
+ * backed clock gets its time from the network; that must not make values stale, or fresh again.
+ * While the host is suspended, values do age.
  */
 #ifndef PACKGATE_BASE_CLOCK_H
 #define PACKGATE_BASE_CLOCK_H
 
-/** Seconds of a clock that never jumps and does not stop. */
+/** Seconds of a clock that never jumps and that runs while the host is suspended. */
 double clock_now(void);
 
-/** Unix time in seconds, for people and files: it jumps. */
+/** Unix time in seconds, for people and files. It jumps when the clock is set. */
 double clock_wall(void);
 
 #endif

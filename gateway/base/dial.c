@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A TCP connection without blocking. */
+/* Opens a TCP connection without blocking. */
 #include "dial.h"
 
 #include "clock.h"
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOK_UP_S 30.0 /* for three name servers that do not answer */
-#define KNOWN_S 60.0   /* a name that led to a connection is not looked up again for so long */
-#define CONNECT_S 5.0  /* for one address */
+#define LOOK_UP_S 30.0 /* s, for the name look-up: three name servers may time out */
+#define KNOWN_S 60.0   /* s to reuse the addresses of a name that led to a connection */
+#define CONNECT_S 5.0  /* s, for each address */
 #define KEEPALIVE_S 10
-#define UNSENT_MS 10000 /* data that stays unacknowledged that long ends the connection */
+#define UNSENT_MS 10000 /* ms that sent data may stay unacknowledged: then the connection ends */
 
 static void try_next(struct dial *dial, int error);
 
@@ -30,7 +30,7 @@ void dial_stop(struct dial *dial)
     dial->fd = -1;
 }
 
-static void fail(struct dial *dial, const char *why)
+static void report_failure(struct dial *dial, const char *why)
 {
     dial_stop(dial);
     dial->known_until = 0;
@@ -48,7 +48,8 @@ static void set_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent, sizeof unsent);
 }
 
-/* Some serial servers close after each reply: the way to them must not be searched each time. */
+/* Some serial servers close the connection after each reply: reconnecting must not look the name
+ * up each time. */
 static void remember_address(struct dial *dial)
 {
     struct resolver_address good = dial->addresses[dial->next - 1];
@@ -56,8 +57,9 @@ static void remember_address(struct dial *dial)
     dial->addresses[0] = good;
 }
 
-/* On the own host the system may pick the very port that nobody listens on as the connection's own
- * and join it to itself: it would stay open for ever, in the way of whoever is to listen there. */
+/* To a port of this host that nobody listens on, the kernel may choose that very port as the local
+ * one and connect the socket to itself. It would stay open for ever and block the port for its
+ * server. */
 static bool is_joined_to_itself(int fd)
 {
     struct sockaddr_storage own = {0}, peer = {0};
@@ -93,12 +95,12 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
     struct dial *dial = timer->data;
     ev_io_stop(loop, &dial->connecting);
     if (dial->fd < 0)
-        fail(dial, "looking up the host name takes too long");
+        report_failure(dial, "looking up the host name takes too long");
     else
         try_next(dial, ETIMEDOUT);
 }
 
-/* Starts to connect to one address; false with errno when that fails at once. */
+/* Starts to connect to one address. False with errno if that fails at once. */
 static bool start_connect(struct dial *dial, const struct resolver_address *address)
 {
     const struct sockaddr *to = (const struct sockaddr *) &address->address;
@@ -115,7 +117,7 @@ static bool start_connect(struct dial *dial, const struct resolver_address *addr
     return true;
 }
 
-/* Goes through the addresses; `error` is why the one before was no good. */
+/* Tries the remaining addresses in turn; `error` is why the previous one failed. */
 static void try_next(struct dial *dial, int error)
 {
     while (dial->next < dial->count) {
@@ -125,7 +127,7 @@ static void try_next(struct dial *dial, int error)
             return;
         error = errno;
     }
-    fail(dial, strerror(error));
+    report_failure(dial, strerror(error));
 }
 
 static void on_resolved(void *data, const struct resolver_address *addresses, unsigned count)
@@ -135,7 +137,7 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
     if (count == 0) {
         char why[sizeof dial->to.host + 40];
         snprintf(why, sizeof why, "host name %s was not found", dial->to.host);
-        fail(dial, why);
+        report_failure(dial, why);
         return;
     }
     memcpy(dial->addresses, addresses, count * sizeof *addresses);
@@ -144,7 +146,7 @@ static void on_resolved(void *data, const struct resolver_address *addresses, un
     try_next(dial, 0);
 }
 
-/* An address in digits needs no look-up. */
+/* A numeric address needs no look-up. */
 static bool take_numeric(struct dial *dial)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -170,7 +172,7 @@ void dial_start(struct dial *dial)
     ev_timer_set(&dial->timeout, LOOK_UP_S, 0);
     ev_timer_start(dial->loop, &dial->timeout);
     if (resolver_start(&dial->resolver, dial->to.host, dial->service) < 0)
-        fail(dial, strerror(errno));
+        report_failure(dial, strerror(errno));
 }
 
 bool dial_init(struct dial *dial, struct ev_loop *loop, const char *address,

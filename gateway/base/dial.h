@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A TCP connection to "host:port" without blocking: neither the name look-up nor connecting holds
- * up the loop. All addresses of a name are tried in turn. A peer that vanished without a word is
- * noticed by keep-alive and by the limit on unacknowledged data.
+ * A TCP connection to "host:port" that is opened without blocking: neither the name look-up nor
+ * connecting holds up the loop. All addresses of a name are tried in turn. Keep-alive and a limit
+ * on unacknowledged data detect a peer that vanished without closing.
  */
 #ifndef PACKGATE_BASE_DIAL_H
 #define PACKGATE_BASE_DIAL_H
@@ -12,7 +12,7 @@
 
 #include <ev.h>
 
-/* One of them follows each dial_start, maybe from within it. */
+/* dial_start calls exactly one of them, maybe before it returns. */
 struct dial_events {
     void (*opened)(void *data, int fd); /* non-blocking; dial_stop closes it */
     void (*failed)(void *data, const char *why);
@@ -23,7 +23,7 @@ struct dial {
     struct resolver resolver;
     struct resolver_address addresses[RESOLVER_MAX];
     unsigned count, next;
-    double known_until; /* the addresses of a name */
+    double known_until; /* until then the addresses of the name need no new look-up */
     int fd;             /* -1: none */
     ev_io connecting;
     ev_timer timeout;
@@ -33,14 +33,14 @@ struct dial {
     void *data;
 };
 
-/** Prepares to connect to "host:port" or "[v6]:port". False: the text has none of these forms. */
+/** Prepares to connect to "host:port" or "[v6]:port". False: the text has neither form. */
 bool dial_init(struct dial *dial, struct ev_loop *loop, const char *address,
                const struct dial_events *events, void *data);
 
 /** Starts to connect. */
 void dial_start(struct dial *dial);
 
-/** Closes the connection, or stops connecting; no event follows any more. */
+/** Closes the connection, or stops connecting. Neither callback is called afterwards. */
 void dial_stop(struct dial *dial);
 
 #endif

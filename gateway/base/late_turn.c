@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Late turns of the loop. */
+/* Detects late turns of the loop. */
 #include "late_turn.h"
 
 #include "clock.h"
@@ -7,18 +7,18 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define IDLE_S 1.0 /* a loop that has nothing to do turns as often as this */
+#define IDLE_S 1.0 /* s: an idle loop turns at least this often */
 
-/* One for each loop, which keeps it as its user data. */
+/* One per loop, stored as the loop's user data. */
 struct turns {
     ev_check check;
     ev_timer idle;
-    double began_at; /* this turn; INFINITY: there was none yet */
-    bool late;       /* it has become so since it began */
+    double began_at; /* when this turn began (clock_now); INFINITY: none yet */
+    bool late;       /* this turn began in time and has become late since */
     TAILQ_HEAD(, late_turn_watcher) watchers;
 };
 
-/* Comes first in each turn of the loop. */
+/* Runs first in each turn of the loop. */
 static void on_turn(struct ev_loop *loop, ev_check *check, int revents)
 {
     (void) revents;

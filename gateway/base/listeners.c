@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Listening sockets. When descriptors run out, a pending client can neither be accepted nor refused
- * and its socket stays readable: without a pause the loop would spin on it.
+ * Listening sockets. When descriptors run out, a pending client can neither be accepted nor
+ * refused and its socket stays readable: without a pause the loop would spin on it.
  */
 #include "listeners.h"
 
@@ -25,7 +25,7 @@
 #define BATCH 32 /* new clients per turn, so that a flood of them does not starve the others */
 #define PAUSE_S 1.0
 
-/* Set on the listening socket, from which a client's socket has them. */
+/* Set on the listening socket; accepted sockets inherit them. */
 static const struct {
     const char *name;
     int level, option, value;
@@ -36,10 +36,9 @@ static const struct {
     {"TCP_KEEPIDLE", IPPROTO_TCP, TCP_KEEPIDLE, 60},
     {"TCP_KEEPINTVL", IPPROTO_TCP, TCP_KEEPINTVL, 15},
     {"TCP_KEEPCNT", IPPROTO_TCP, TCP_KEEPCNT, 4},
-    /* Keep-alive does nothing while an answer is unacknowledged; this does. */
+    /* TCP_USER_TIMEOUT, because keep-alive does nothing while an answer is unacknowledged. */
     {"TCP_USER_TIMEOUT", IPPROTO_TCP, TCP_USER_TIMEOUT, 120000},
-    /* How much a client may leave unread, some 500 of the longest answers, until its socket would
-       block. */
+    /* Unsent answers per client, some 500 of the longest, until its socket would block. */
     {"SO_SNDBUF", SOL_SOCKET, SO_SNDBUF, 128 * 1024},
 };
 
@@ -50,7 +49,7 @@ static void set_options(int fd, int family)
         if (setsockopt(fd, options[i].level, options[i].option, &options[i].value,
                        sizeof options[i].value) < 0)
             log_warn("listening socket: %s: %s", options[i].name, strerror(errno));
-    /* [::] and 0.0.0.0 can both be listened on, whatever the host's default is. */
+    /* Both [::] and 0.0.0.0 can be configured, whatever the host's default is. */
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
         log_warn("listening socket: IPV6_V6ONLY: %s", strerror(errno));
 }
@@ -69,7 +68,7 @@ static int open_socket(const struct sockaddr_storage *address, socklen_t size)
     return -1;
 }
 
-/* Errors of the one connection, which is gone; the next may be well (accept(2)). */
+/* Errors of this one connection, which is gone; the next may succeed (accept(2)). */
 static bool is_passing(int err)
 {
     switch (err) {
@@ -83,7 +82,7 @@ static bool is_passing(int err)
     case EHOSTUNREACH:
     case ENONET:
     case EOPNOTSUPP:
-    case EPERM: /* a firewall rule */
+    case EPERM: /* rejected by a firewall rule */
         return true;
     default:
         return false;
@@ -94,7 +93,7 @@ static void pause_accepting(struct listeners *listeners, int err)
 {
     const double now = clock_now();
     if (!listeners->starved)
-        log_error("no client can be accepted: %s; trying again each second. Raise the limit of "
+        log_error("clients cannot be accepted: %s; retrying every second. Raise the limit of "
                   "open files or lower max_clients",
                   strerror(err));
     listeners->starved = true;
@@ -119,7 +118,7 @@ static void accept_clients(struct listeners *listeners, unsigned index)
             close(fd);
         } else if (fd >= 0) {
             listeners->accepted(listeners->data, fd, &address);
-        } else if (errno == EAGAIN) { /* nobody waits any more */
+        } else if (errno == EAGAIN) { /* no client is waiting any more */
             *since = INFINITY;
             if (listeners->starved)
                 log_info("clients can be accepted again");
@@ -156,7 +155,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
     listeners_resume(timer->data);
 }
 
-/* Only numeric addresses: a name could keep the start waiting for a name server. */
+/* Numeric addresses only: looking up a name could delay the start. */
 static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *size)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
@@ -227,7 +226,8 @@ void listeners_resume(struct listeners *listeners)
     ev_timer_stop(listeners->loop, &listeners->pause);
     for (unsigned i = 0; i < listeners->count; i++) {
         ev_io_start(listeners->loop, &listeners->sockets[i]);
-        /* Where nobody waits any more, that is to be known before the next client comes. */
+        /* Accept at once to see whether clients still wait: a late turn disconnects those that
+         * waited. */
         ev_feed_event(listeners->loop, &listeners->sockets[i], EV_READ);
     }
 }

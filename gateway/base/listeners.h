@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Listening sockets on several addresses, IPv4 and IPv6 each by itself, and the accepting of
- * clients.
+ * Listens on several addresses, with separate sockets for IPv4 and IPv6, and accepts clients.
  */
 #ifndef PACKGATE_BASE_LISTENERS_H
 #define PACKGATE_BASE_LISTENERS_H
@@ -11,9 +10,9 @@
 #include <sys/socket.h>
 
 #define MAX_LISTEN 8
-#define LISTEN_SIZE 64 /* "0.0.0.0:502", "[::]:502"; port 0: any free one */
+#define LISTEN_SIZE 64 /* bytes: "0.0.0.0:502", "[::]:502"; port 0: any free port */
 
-/* Addresses to listen on, as they are configured. */
+/* Configured addresses to listen on. */
 struct listen_list {
     char at[MAX_LISTEN][LISTEN_SIZE];
     unsigned count;
@@ -22,30 +21,32 @@ struct listen_list {
 struct listeners {
     struct ev_loop *loop;
     ev_io sockets[MAX_LISTEN];
-    double waited_since[MAX_LISTEN]; /* some wait there, since then at most; INFINITY: none does */
+    double waited_since
+        [MAX_LISTEN]; /* clients have waited there since then at the earliest; INFINITY: none waits */
     unsigned count;
-    ev_timer pause; /* runs while nobody can be accepted, for want of descriptors */
-    bool starved;   /* and so it was when it was last tried */
-    /** Takes over the socket of a new client: non-blocking, with keep-alive, without delay. */
+    ev_timer pause; /* runs while no client can be accepted, because descriptors ran out */
+    bool starved;   /* the last attempt to accept failed for this reason */
+    /** Takes over the socket of a new client: non-blocking, keep-alive, TCP_NODELAY. */
     void (*accepted)(void *data, int fd, const struct sockaddr_storage *address);
     void *data;
 };
 
-/** Listens on all addresses of the list. 0, or -1 when one of them cannot be listened on (logged; none is left
- * open). `key` is who has set it, for the log: "'listen' of [web]". */
+/** Listens on all addresses of the list. 0, or -1 if one of them fails (logged; no socket stays
+ * open). `key` names the setting in log messages: "'listen' of [web]". */
 int listeners_open(struct listeners *listeners, struct ev_loop *loop,
                    const struct listen_list *list, const char *key,
                    void (*accepted)(void *data, int fd, const struct sockaddr_storage *address),
                    void *data);
 
-/** Disconnects all clients that wait to be accepted: nobody knows how old their requests are (late_turn.h). Those that
- * have waited for longer than LATE_TURN_S for want of descriptors are disconnected without that. */
+/** Disconnects all clients that wait to be accepted, because the age of their requests is unknown
+ * (late_turn.h). Clients that waited longer than LATE_TURN_S because descriptors ran out are
+ * always disconnected. */
 void listeners_turn_away(struct listeners *listeners);
 
-/** Ends a pause early: a descriptor has become free. */
+/** Ends a pause early, because a descriptor became free. */
 void listeners_resume(struct listeners *listeners);
 
-/** The port that the socket is bound to; 0: none such. */
+/** The port that the socket is bound to; 0: no such socket. */
 unsigned listeners_port(const struct listeners *listeners, unsigned index);
 
 void listeners_close(struct listeners *listeners);

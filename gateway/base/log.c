@@ -2,11 +2,11 @@
 /*
  * Messages to standard error, plain or with the priorities of the systemd journal.
  *
- * A daemon must not wait for whoever reads them. O_NONBLOCK belongs to the open file, which it shares with the shell or
- * the service manager that started it, so it is not set there for good: a socket is asked not to wait with each call, a
- * pipe or a terminal is opened a second time. Where that is not allowed (another user's pipe) the flag is set for the
- * moment of each write. A file on a disk never makes a program wait in this sense, and opening it again would lose the
- * place in it.
+ * A daemon must not wait for the reader of its messages. O_NONBLOCK belongs to the open file,
+ * which is shared with the shell or service manager that started the daemon, so it is not set
+ * permanently: a socket gets MSG_DONTWAIT with each call, a pipe or terminal is opened a second
+ * time. Where opening is forbidden (another user's pipe), the flag is set only during each write.
+ * A file on a disk never blocks in this sense, and opening it again would lose the position in it.
  */
 #include "log.h"
 
@@ -41,13 +41,14 @@ static const struct {
 static enum log_level highest_level = LOG_LEVEL_INFO;
 static bool with_time;
 
-/* Where messages go, and what is left of the last one. */
+/* Where messages go, and the unwritten rest of the last one. */
 static struct {
     enum { WAITING, ON_A_SOCKET, OPENED_AGAIN, SHARED } how;
     int fd;
-    struct ev_loop *loop; /* NULL: messages wait until they are taken */
-    ev_io writable;       /* runs while something was not taken */
-    char rest[LINE_SIZE]; /* of a line that was taken in part: nothing else goes before it */
+    struct ev_loop *loop; /* NULL: writing a message blocks */
+    ev_io writable;       /* runs while output is pending */
+    char rest
+        [LINE_SIZE]; /* of a line that was written in part: it is written before anything else */
     size_t rest_size;
     unsigned long lost;
 } output = {.how = WAITING, .fd = STDERR_FILENO};
@@ -67,8 +68,8 @@ bool log_enabled(enum log_level level)
     return level <= highest_level;
 }
 
-/* JOURNAL_STREAM names the journal's socket as device:inode. It is inherited by whatever a service
- * starts, so only a standard error that still is this socket gets priorities. */
+/* JOURNAL_STREAM names the journal's socket as device:inode. Programs that a service starts
+ * inherit it, so priorities are used only if standard error still is this socket. */
 static bool find_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -79,7 +80,7 @@ static bool find_journal(void)
            found.st_ino == (ino_t) inode;
 }
 
-/* As much as is taken now; -1 with errno. */
+/* Writes as much as possible without waiting; -1 with errno. */
 static ssize_t put_some(const char *text, size_t size)
 {
     switch (output.how) {
@@ -99,7 +100,7 @@ static ssize_t put_some(const char *text, size_t size)
     }
 }
 
-/* How many bytes were taken. */
+/* Returns how many bytes were written. */
 static size_t put(const char *text, size_t size)
 {
     size_t done = 0;
@@ -110,13 +111,15 @@ static size_t put(const char *text, size_t size)
         else if (written == 0 || errno != EINTR)
             break;
     }
-    /* Other errors (a full disk, a reader that is gone) are no matter of waiting: the next message tries again. */
+    /* Waiting does not help against other errors (disk full, reader gone): the next message tries
+     * again. */
     if (done < size && errno == EAGAIN && output.loop && !ev_is_active(&output.writable))
         ev_io_start(output.loop, &output.writable);
     return done;
 }
 
-/* False: nothing of it. What is cut off is kept and goes first, so that no line is torn. */
+/* Writes a line. False: nothing of it was written. The rest of a partly written line is kept and
+ * written first, so that no line is torn. */
 static bool put_line(const char *line, size_t size)
 {
     const size_t done = put(line, size);
@@ -135,7 +138,7 @@ static bool put_rest(void)
     return output.rest_size == 0;
 }
 
-/* What a line begins with; returns its size. */
+/* Writes the beginning of a line to `out` and returns its size. */
 static size_t put_mark(enum log_level level, char mark[MARK_SIZE])
 {
     static enum { NOT_ASKED, PLAIN, JOURNAL } target = NOT_ASKED;
@@ -151,7 +154,7 @@ static size_t put_mark(enum log_level level, char mark[MARK_SIZE])
     return (size_t) snprintf(mark, MARK_SIZE, "%s%s", stamp, level_marks[level].plain);
 }
 
-/* What stands before the next line. False: it was not taken. */
+/* Reports dropped lines before the next line is written. False: that could not be written. */
 static bool catch_up(void)
 {
     char line[MARK_SIZE + 100];
@@ -160,10 +163,9 @@ static bool catch_up(void)
     if (output.lost == 0)
         return true;
     size_t size = put_mark(LOG_LEVEL_WARN, line);
-    size += (size_t) snprintf(line + size, sizeof line - size, "%lu %s lost, as nobody took %s\n",
-                              output.lost,
-                              output.lost == 1 ? "line of the log was" : "lines of the log were",
-                              output.lost == 1 ? "it" : "them");
+    size += (size_t) snprintf(line + size, sizeof line - size,
+                              "%lu %s lost, because standard error was not read\n", output.lost,
+                              output.lost == 1 ? "line of the log was" : "lines of the log were");
     if (!put_line(line, size))
         return false;
     output.lost = 0;
@@ -174,7 +176,8 @@ static void on_writable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
     const int err = errno;
-    /* Runs on only while there is somebody to wait for: to a reader that is gone all can be written, and none arrives. */
+    /* Watch only while the reader can become ready: to a reader that is gone everything is
+     * writable, and nothing arrives. */
     ev_io_stop(loop, io);
     catch_up();
     errno = err;
@@ -196,8 +199,8 @@ void log_never_wait(struct ev_loop *loop)
     ev_io_init(&output.writable, on_writable, output.fd, EV_WRITE);
 }
 
-/* Control characters in the text become '?'. Mark and text go out in one call so that the lines of two programs on one
- * terminal do not mix. */
+/* Replaces control characters by '?'. Priority and text go out in one call, so that the lines of
+ * two programs on one terminal do not mix. */
 static void write_line(enum log_level level, const char *text, size_t length)
 {
     char line[LINE_SIZE];
@@ -274,9 +277,9 @@ void log_frame(const char *prefix, const uint8_t *bytes, size_t size)
     errno = err;
 }
 
-/* ---- as a stream ---- */
+/* ---- messages by a stream ---- */
 
-/* A line that says of itself that it is a warning is one. */
+/* A line that contains "warning: " is a warning. */
 static void write_streamed(const char *text, size_t length)
 {
     static const char warning[] = "warning: ";

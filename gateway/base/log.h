@@ -5,10 +5,10 @@
  * "debug: " or nothing (info).
  *
  * A daemon calls log_with_time and log_never_wait: its lines begin with date and time unless the
- * journal adds them, and what nobody takes is dropped and counted.
+ * journal adds them, and lines that cannot be written without waiting are dropped and counted.
  *
- * One message per change of state: what happened, to which line or pack, what to do about it.
- * Repeats go to debug.
+ * Log one message per change of state: what happened, to which line or pack, what to do about it.
+ * Log repeats at debug level.
  */
 #ifndef PACKGATE_BASE_LOG_H
 #define PACKGATE_BASE_LOG_H
@@ -28,29 +28,29 @@ void log_set_level(enum log_level level);
 /** Whether a message of this level would be written: saves the work of composing one. */
 bool log_enabled(enum log_level level);
 
-/** The text needs no newline at its end. Control characters in it become '?', so that nothing that
- * came over a wire can forge a line or steer a terminal. errno is left as it was. */
+/** Logs a message, without a newline at its end. Control characters become '?', so that nothing
+ * received over a wire can forge a line or steer a terminal. Preserves errno. */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/** At debug level, "prefix A5 40 90 …": one line however long the frame. Not for frames that may
- * hold a PIN or a password. */
+/** Logs at debug level, "prefix A5 40 90 …", one line for a frame of any length. Not for frames
+ * that may contain a PIN or a password. */
 void log_frame(const char *prefix, const uint8_t *bytes, size_t size);
 
 /** From now on each line begins with the local date and time, "2026-11-22 13:42:49 warning: ",
- * unless the journal notes them. */
+ * unless the journal records them. */
 void log_with_time(void);
 
-/** From now on no message waits until somebody takes it: what does not fit into a full pipe, a
- * journal that does not read or a terminal that was stopped is dropped, and a line tells how many
- * were as soon as there is room again, which the loop watches for. Whoever shares standard error
- * goes on as before. */
+/** From now on writing a message never blocks: if a full pipe, a stalled journal or a stopped
+ * terminal does not accept it, it is dropped. Once there is room again, which the loop watches
+ * for, a line reports how many were dropped. Programs that share standard error are not affected.
+ */
 void log_never_wait(struct ev_loop *loop);
 
-/** A stream whose lines become messages: warnings where they contain "warning: ", else errors. For
- * functions that print what is wrong. NULL: out of memory. The caller closes it. */
+/** Opens a stream whose lines become messages: warnings if they contain "warning: ", else errors.
+ * For functions that print errors. NULL: out of memory. The caller closes it. */
 FILE *log_stream(void);
 
 #endif

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Lists whose links lie in their members, with the names of queue(3), which not every C library has.
- * Each member knows where the pointer to it is, so that it can be taken out without a search.
+ * Linked lists whose links are embedded in their members, with the names of queue(3), which not
+ * every C library has. Each member holds the address of the pointer to it, so that it can be
+ * removed without a search.
  */
 #ifndef PACKGATE_BASE_QUEUE_H
 #define PACKGATE_BASE_QUEUE_H
 
 #include <stddef.h>
 
-/** The list itself; TAILQ_INIT makes it empty. It may not be copied. */
+/** The list. TAILQ_INIT makes it empty. It must not be copied. */
 #define TAILQ_HEAD(name, type)                                                                     \
     struct name {                                                                                  \
         struct type *first;                                                                        \
-        struct type **end; /* where the next one will be linked */                                 \
+        struct type **end; /* the pointer that will link the next member */                        \
     }
 
-/** What a member of a list of `type` carries. */
+/** The links that a member of a list of `type` embeds. */
 #define TAILQ_ENTRY(type)                                                                          \
     struct {                                                                                       \
         struct type *next;                                                                         \
-        struct type **link; /* what points at this member */                                       \
+        struct type **link; /* the pointer that links this member */                               \
     }
 
 #define TAILQ_INIT(list) ((list)->first = NULL, (list)->end = &(list)->first)
@@ -27,7 +28,7 @@
 #define TAILQ_FIRST(list) ((list)->first)
 #define TAILQ_NEXT(member, entry) ((member)->entry.next)
 
-/** From the first to the last; the body must not take out the member that it is at. */
+/** Iterates from first to last. The body must not remove the current member. */
 #define TAILQ_FOREACH(member, list, entry)                                                         \
     for ((member) = (list)->first; (member); (member) = (member)->entry.next)
 

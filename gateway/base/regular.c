@@ -17,7 +17,7 @@ FILE *regular_open(const char *path, const char **why)
     FILE *file = is_file ? fdopen(fd, "r") : NULL;
     if (file)
         return file;
-    *why = found && !is_file ? "it is no file" : strerror(errno);
+    *why = found && !is_file ? "it is not a regular file" : strerror(errno);
     if (fd >= 0)
         close(fd);
     return NULL;

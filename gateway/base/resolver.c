@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Host names to addresses in a child process. */
+/* Resolves host names in a child process. */
 #include "resolver.h"
 
 #include "child.h"
@@ -25,8 +25,8 @@ void resolver_init(struct resolver *resolver, struct ev_loop *loop,
     resolver->data = data;
 }
 
-/* In the child: looks up, writes the addresses, ends, at the latest with its parent. Nothing
- * else of the process may be touched. */
+/* Runs in the child: looks the name up, writes the addresses and exits, at the latest when its
+ * parent exits. Must not touch any other state of the process. */
 static void look_up(int pipe, const char *host, const char *port)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -66,7 +66,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     resolver->done(resolver->data, resolver->found, count);
 }
 
-/* The child is gone; what it found is read from the pipe. */
+/* The child has exited; its result is read from the pipe. */
 static void on_child(struct ev_loop *loop, ev_child *child, int revents)
 {
     (void) revents;
@@ -104,9 +104,8 @@ void resolver_stop(struct resolver *resolver)
 {
     if (resolver->fd < 0)
         return;
-    /* Whoever waits for a dead name server is not worth waiting for. A child that is through
-     * already is not hit: its watcher has been stopped when it was reaped, or it is a zombie
-     * still. */
+    /* A look-up that hangs is killed. This cannot hit another process: once the child is reaped
+     * its watcher is stopped, and until then it is at least a zombie. */
     if (ev_is_active(&resolver->child)) {
         kill(resolver->child.pid, SIGKILL);
         ev_child_stop(resolver->loop, &resolver->child);

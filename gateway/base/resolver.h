@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Host names to addresses without blocking the loop. The look-up runs in a child process of its
- * own, as getaddrinfo may wait for minutes and is the only one that knows all that the host is set
- * up for (hosts file, DNS, mDNS).
+ * Resolves host names without blocking the loop. Each look-up runs in a child process, because
+ * getaddrinfo may wait for minutes and is the only function that respects the whole set-up of the
+ * host (hosts file, DNS, mDNS).
  */
 #ifndef PACKGATE_BASE_RESOLVER_H
 #define PACKGATE_BASE_RESOLVER_H
@@ -17,12 +17,12 @@ struct resolver_address {
     socklen_t size;
 };
 
-/* One look-up, embedded in whoever wants to know. */
+/* One look-up, embedded in its user. */
 struct resolver {
     struct ev_loop *loop;
     ev_io io;
     ev_child child;
-    int fd; /* pipe from the child; -1: no look-up under way */
+    int fd; /* pipe from the child; -1: no look-up runs */
     struct resolver_address found[RESOLVER_MAX];
     size_t received; /* bytes of `found` */
     void (*done)(void *data, const struct resolver_address *addresses,
@@ -35,11 +35,11 @@ void resolver_init(struct resolver *resolver, struct ev_loop *loop,
                                 unsigned count),
                    void *data);
 
-/** Starts a look-up of a TCP host and port; `done` follows, never from within. 0, or -1 with
- * errno. */
+/** Starts to look up a TCP host and port. `done` is called later, never before this returns. 0, or
+ * -1 with errno. */
 int resolver_start(struct resolver *resolver, const char *host, const char *port);
 
-/** Ends a look-up under way; `done` is not called any more. */
+/** Cancels a running look-up; `done` is not called afterwards. */
 void resolver_stop(struct resolver *resolver);
 
 #endif

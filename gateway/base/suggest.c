@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * "did you mean": distance of two words in single mistakes of typing. A letter too many, one
- * missing, one wrong, or two neighbours swapped is one mistake; upper and lower case are the same.
+ * "did you mean": edit distance of two words. An extra letter, a missing one, a wrong one, or two
+ * swapped neighbours count as one mistake; upper and lower case are equal.
  */
 #include "suggest.h"
 

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * "did you mean": the known word that is nearest to a mistyped one.
+ * "did you mean": finds the known word that is nearest to a mistyped one.
  */
 #ifndef PACKGATE_BASE_SUGGEST_H
 #define PACKGATE_BASE_SUGGEST_H
 
 struct suggest {
-    const char *word;  /* as it was typed */
-    const char *best;  /* NULL: nothing is near enough to be worth proposing */
-    unsigned distance; /* of best; without one, the first that is too far */
+    const char *word;  /* as typed */
+    const char *best;  /* NULL: no word is near enough to be proposed */
+    unsigned distance; /* of `best`; without one, the first distance that is too far */
 };
 
 void suggest_init(struct suggest *suggest, const char *word);
 
-/** Takes a known word, which must outlive `suggest`, if it is nearer than those before it. */
+/** Compares with a known word and keeps it if it is nearer than those before. The word must outlive
+ * `suggest`. */
 void suggest_offer(struct suggest *suggest, const char *candidate);
 
-/** "; did you mean 'baud'?" for the end of a message, or an empty text. Returns `out`. */
+/** Writes "; did you mean 'baud'?" for the end of a message, or an empty text. Returns `out`. */
 #define SUGGEST_HINT_SIZE 64
 const char *suggest_hint(const struct suggest *suggest, char out[SUGGEST_HINT_SIZE]);
 

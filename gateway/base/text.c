@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Text that is put together piece by piece. */
+/* Builds text piece by piece. */
 #include "text.h"
 
 #include <math.h>
@@ -51,7 +51,7 @@ static int print_fixed(char digits[340], double number, int decimals)
 {
     int size = snprintf(digits, 340, "%.*f", decimals, number);
     if (digits[0] == '-' && strspn(digits + 1, "0.") == (size_t) size - 1)
-        memmove(digits, digits + 1, (size_t) size--); /* what is rounded to 0 has no sign */
+        memmove(digits, digits + 1, (size_t) size--); /* a number that rounds to 0 has no sign */
     return size;
 }
 

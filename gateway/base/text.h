@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Text that is put together piece by piece in room that somebody else owns. What does not fit is
- * noticed and never written half: after that the text is `cut`, and worthless as a message.
+ * Builds text piece by piece in a buffer of the caller. A piece that does not fit is never written
+ * half: it marks the text as `cut`, which makes it useless as a message.
  */
 #ifndef PACKGATE_BASE_TEXT_H
 #define PACKGATE_BASE_TEXT_H
@@ -10,24 +10,24 @@
 #include <stddef.h>
 
 struct text {
-    char *bytes; /* always with a NUL at its end */
-    size_t size; /* without it */
-    size_t room; /* with it */
-    bool cut;    /* something did not fit */
+    char *bytes; /* always ends with a NUL */
+    size_t size; /* without the NUL */
+    size_t room; /* with the NUL */
+    bool cut;    /* a piece did not fit */
 };
 
-/** Empty text in `room` bytes, at least one. */
+/** Starts an empty text in `room` bytes, at least one. */
 struct text text_in(char *bytes, size_t room);
 
-/** Appends. */
+/** Appends a string. */
 void text_add(struct text *text, const char *more);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** Appends a number as JSON has it, rounded to `decimals`, without zeros at its end that say
- * nothing: 53.1, -4, 0. NaN and infinity become null. */
+/** Appends a number as JSON, rounded to `decimals`, without trailing zeros: 53.1, -4, 0. NaN and
+ * infinity become null. */
 void text_number(struct text *text, double number, int decimals);
 
-/** Appends a number with just so many decimals, and 0 without a sign. */
+/** Appends a number with exactly `decimals` decimals, and 0 without a sign. */
 void text_fixed(struct text *text, double number, int decimals);
 
 /** Appends a JSON string with its quotation marks. */

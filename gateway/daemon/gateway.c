@@ -22,8 +22,9 @@
 #include <string.h>
 #include <time.h>
 
-#define STALE_LATER_S 0.001 /* a timer that comes too early would find them fresh */
-#define DOUBT_S 60.0        /* of silence until a pack that was found before is searched anew */
+#define STALE_LATER_S 0.001 /* s, because a timer that fires early would find the values fresh */
+/* s of silence until a pack that `protocol = auto` found earlier is searched again */
+#define DOUBT_S 60.0
 
 struct gateway {
     struct config *config;
@@ -34,21 +35,21 @@ struct gateway {
     struct server *server;
     struct view_ports *view_ports;
     struct pushes *pushes;
-    struct outlets *outlets;       /* NULL: none */
-    struct overview overview;      /* all of them, for `control` */
-    struct control *control;       /* NULL: none */
-    char words[STATUS_WORDS];      /* as the service manager was told last */
-    double searched_at;            /* when the packs of the configuration were taken up */
-    struct pack_search **searches; /* for the packs of its lines; NULL: not (any more) searched */
+    struct outlets *outlets;  /* NULL: none */
+    struct overview overview; /* of all parts, for `control` */
+    struct control *control;  /* NULL: none */
+    char words[STATUS_WORDS]; /* the last status sent to the service manager */
+    double searched_at;       /* when the packs of this configuration were created (clock_now) */
+    struct pack_search **searches; /* one per line; NULL: the line is not searched (any more) */
     struct kept *kept;
-    char state_file[PORT_SIZE]; /* as at the start */
+    char state_file[PORT_SIZE]; /* as configured at the start */
     struct saver saver;
     ev_timer second, found;
-    ev_timer stale; /* when the first of the values that are fresh will not be any more */
+    ev_timer stale; /* fires when the first fresh values become stale */
     struct late_turn_watcher watcher;
 };
 
-/* ---- values come and grow old ---- */
+/* ---- values are published and become stale ---- */
 
 static void on_published(void *data, struct poller *poller, double now)
 {
@@ -79,7 +80,7 @@ static void tick(struct gateway *gateway, double now)
     tell_manager(gateway, now);
 }
 
-/* What grows old is told of at that moment, not with the next tick. */
+/* Values that become stale are reported at that moment, not at the next tick. */
 static void watch_staleness(struct gateway *gateway, double now)
 {
     const double next = packs_next_stale(gateway->packs);
@@ -108,18 +109,18 @@ static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
     tick(timer->data, clock_now());
 }
 
-/* Nobody is to be told that values are fresh which were so before; the timer slept as well where the host did. */
+/* Values that were fresh before may be stale now: the timer did not run while the host slept. */
 static void on_late_turn(void *data, double since, double now)
 {
-    log_warn("held up for %.0f s: the host slept, or this process was stopped or had no processor. "
-             "Clients are disconnected, and orders from that time are not carried out",
+    log_warn("held up for %.0f s: the host slept, or this process was stopped or got no CPU time. "
+             "Clients are disconnected, and orders from that time are discarded",
              now - since);
     tick(data, now);
 }
 
 /* ---- packs with `protocol = auto` ---- */
 
-/* Packs that were found before are what they were then. */
+/* Packs that were found earlier keep their protocol and address. */
 static void recall_packs(struct gateway *gateway, struct config *config)
 {
     for (unsigned i = 0; i < config->pack_count; i++) {
@@ -129,8 +130,8 @@ static void recall_packs(struct gateway *gateway, struct config *config)
     }
 }
 
-/* A pack that was not found beside others the last time has another chance with a start: all of its
- * line are searched. */
+/* A start searches again for packs that were not found last time: all packs of such a line are
+ * searched. */
 static void reopen_lines(struct gateway *gateway, struct config *config)
 {
     for (unsigned i = 0; i < config->pack_count; i++) {
@@ -145,8 +146,8 @@ static void reopen_lines(struct gateway *gateway, struct config *config)
     recall_packs(gateway, config);
 }
 
-/* Which lines are searched and not polled. What was searched once is not for a reload's sake, as its
- * other packs would wait for it. */
+/* Marks the lines to search instead of polling them. A reload does not repeat a search: the line's
+ * other packs would have to wait. */
 static void mark_searches(const struct config *old, struct config *config)
 {
     for (unsigned i = 0; i < config->line_count; i++) {
@@ -167,8 +168,8 @@ static void end_searches(struct gateway *gateway)
     gateway->searches = NULL;
 }
 
-/* The loop comes back here when the search's own call is over: the same configuration, with packs
- * that are known now. */
+/* Reloads the same configuration, now with the packs that were found. Runs from the loop, after
+ * the search's own callback has returned. */
 static void on_found(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
@@ -207,19 +208,20 @@ static bool has_answered(const struct gateway *gateway, const struct line_config
     return false;
 }
 
-/* What was found in an earlier life does not answer in this one: the BMS may be another one now. */
+/* Packs that were found before this start and do not answer now are searched again: the BMS may be
+ * another one. */
 static void doubt_found_packs(struct gateway *gateway, double now)
 {
     for (unsigned i = 0; i < gateway->config->pack_count; i++) {
         const struct pack_config *pack = &gateway->config->packs[i];
-        /* Of several on a line, one that answers shows that they are those of before; so do those
-         * that are given. */
+        /* If one pack of a line answers, the line's packs are still the same; so are packs with a
+         * configured protocol. */
         if (!pack->automatic || pack_search_count_given(gateway->config, pack->line) > 0 ||
             pack_search_is_open(pack) || has_answered(gateway, pack->line) ||
             now - gateway->searched_at < DOUBT_S)
             continue;
-        log_warn("pack %s: %s was found before and does not answer now; searching anew", pack->name,
-                 pack->driver->name);
+        log_warn("pack %s: %s was found earlier but does not answer now; searching again",
+                 pack->name, pack->driver->name);
         struct kept_entry *kept = kept_get(gateway->kept, pack->name);
         if (kept)
             pack_search_forget(kept);
@@ -227,7 +229,7 @@ static void doubt_found_packs(struct gateway *gateway, double now)
     }
 }
 
-/* ---- life ---- */
+/* ---- start, reload and end ---- */
 
 static void take_up(struct gateway *gateway, const struct config *config)
 {
@@ -340,8 +342,8 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
                           ? pushes_new(gateway->loop, gateway->packs)
                           : NULL;
     if (!gateway->pushes) {
-        log_error("out of memory while the configuration was changed");
-        abort(); /* half a gateway must not go on; the service manager starts a whole one */
+        log_error("out of memory while applying the configuration");
+        abort(); /* half a gateway must not go on; the service manager restarts it */
     }
     server_set_policy(gateway->server, &config->gateway);
     view_ports_serve(gateway->view_ports, config, served_views(gateway->served));
@@ -371,7 +373,7 @@ void gateway_free(struct gateway *gateway)
     if (gateway->outlets)
         outlets_serve(gateway->outlets, NULL, NULL);
     control_free(gateway->control);
-    /* First the lines: an order under way ends there, and its client hears by the server. */
+    /* Lines first: an order under way ends there, and the server reports that to its client. */
     polling_free(gateway->polling);
     pushes_free(gateway->pushes);
     server_free(gateway->server);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 /* The path of a socket, or '@' and a name outside of the file system. Returns the size of the
- * address, 0: neither. */
+ * address; 0: it is neither. */
 static socklen_t make_address(const char *name, struct sockaddr_un *address)
 {
     size_t length = strlen(name);
@@ -28,7 +28,7 @@ static socklen_t make_address(const char *name, struct sockaddr_un *address)
     return (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
 }
 
-/* Never waits: a manager that does not read must not hold up the packs. */
+/* Never waits: a manager that does not read must not hold up polling. */
 static bool send_state(const struct sockaddr_un *address, socklen_t size, const char *state)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -48,7 +48,7 @@ static void notify(const char *state)
     const char *name = getenv("NOTIFY_SOCKET");
     socklen_t size = name ? make_address(name, &address) : 0;
     if (size > 0 && !send_state(&address, size, state))
-        log_debug("the service manager does not take '%s': %s", state, strerror(errno));
+        log_debug("cannot send '%s' to the service manager: %s", state, strerror(errno));
 }
 
 void systemd_ready(void)
@@ -73,7 +73,7 @@ void systemd_watchdog(void)
     notify("WATCHDOG=1");
 }
 
-/* A whole number above 0, or 0. */
+/* Parses a whole number above 0; returns 0 for anything else. */
 static unsigned long long read_number(const char *name)
 {
     const char *text = getenv(name);

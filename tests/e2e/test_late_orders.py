@@ -84,7 +84,7 @@ def carries_nothing_out(seconds, stays, connected):
             gateway.process.send_signal(signal.SIGCONT)
         if stays:
             assert [read_all(client) for client in clients.values()] == [b""] * len(ORDERS)
-        gateway.wait_for("orders from that time are not carried out")
+        gateway.wait_for("orders from that time are discarded")
         assert gateway.await_polls() == [1] * len(PACKS)
         for way, order in ORDERS.items():
             client = gateway.connect(way)

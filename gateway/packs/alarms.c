@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Alarms that begin and end. */
+/* Detects alarms that begin and end. */
 #include "alarms.h"
 
 struct alarms alarms_after(struct alarms before, const struct pack *values)

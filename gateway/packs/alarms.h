@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which alarms of a pack or a bank are active, as far as they were read. All who report that an alarm began, changed its
- * level or ended decide it here: the log, the page, the history, MQTT, notifications, the database.
+ * Tracks which alarms of a pack or a bank are active, as far as they were read. Everything that
+ * reports alarms (log, web page, history, MQTT, notifications, database) uses these functions to
+ * decide whether one began, changed its level or ended.
  */
 #ifndef PACKGATE_PACKS_ALARMS_H
 #define PACKGATE_PACKS_ALARMS_H
 
 #include "bms/pack.h"
 
-/* As read last, a bit for each enum pack_alarm; zeroed: none. */
+/* As last read, a bit for each enum pack_alarm. All zeros: none. */
 struct alarms {
     uint32_t warning, protection;
 };
 
-/** The alarms after these values. One that they do not have, because its reply was lost or has not come yet, stays as it
- * was: it has neither begun nor ended. The same holds for each level alone. */
+/** Returns the alarms after a poll cycle with these values. An alarm that was not read, because its
+ * reply was lost or is still to come, keeps its state. The same holds for each level. */
 struct alarms alarms_after(struct alarms before, const struct pack *values);
 
-/** 0: not active; else the worse enum alarm_level. */
+/** 0 if the alarm is not active, else the worst enum alarm_level. */
 int alarms_level(struct alarms alarms, int alarm);
 
 /** A bit for each alarm that began, changed its level or ended. */

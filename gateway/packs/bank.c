@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* Several packs as one. */
+/* Combines several packs into one. */
 #include "bank.h"
 
 #include <math.h>
 
-/* The members that are counted in. */
+/* The members that count. */
 struct fresh {
     const struct bank_member *member[MAX_BANK_PACKS];
-    unsigned number[MAX_BANK_PACKS]; /* place in the bank's list, from 1 */
+    unsigned number[MAX_BANK_PACKS]; /* position in the bank's list, from 1 */
     unsigned count;
 };
 
@@ -19,8 +19,8 @@ enum rule {
     ALL_ON /* 0 when any is off, 1 when all are on */
 };
 
-/* Wear and heat are those of the worst pack. Limits of the voltage hold for all, so that the
- * strictest counts. */
+/* Wear and heat are those of the worst pack. Voltage limits apply to all packs, so the strictest
+ * counts. */
 static const struct {
     enum pack_value id;
     enum rule rule;
@@ -53,8 +53,7 @@ static unsigned count_known(const struct fresh *fresh, enum pack_value id)
     return known;
 }
 
-/* The numbers of the packs that report a value, added up, and their lowest and highest; NaN:
- * none does. */
+/* Sum, lowest and highest of the packs that report a value; NaN: none does. */
 struct span {
     double sum, lowest, highest;
 };
@@ -67,7 +66,8 @@ static struct span span_of(const struct fresh *fresh, enum pack_value id)
         if (isnan(value))
             continue;
         span.sum += value;
-        span.lowest = fmin(span.lowest, value); /* of NaN and a number, the number */
+        span.lowest =
+            fmin(span.lowest, value); /* fmin returns the number if the other one is NaN */
         span.highest = fmax(span.highest, value);
     }
     return span;
@@ -93,14 +93,14 @@ static double combined(const struct fresh *fresh, enum pack_value id, enum rule 
     return NAN;
 }
 
-/* NaN stays unknown, without counting as a value that was refused. */
+/* NaN stays unknown, and does not count as a rejected value. */
 static void set(struct pack *bank, enum pack_value id, double value)
 {
     if (!isnan(value))
         pack_set(bank, id, value);
 }
 
-/* ---- averages by weight ---- */
+/* ---- weighted averages ---- */
 
 typedef double weigher(const struct bank_member *member);
 
@@ -122,7 +122,7 @@ bool bank_weighs(const struct bank_member *member)
     return weigh_by_capacity(member) > 0;
 }
 
-/* Health is what is left of the capacity when new. */
+/* Weight for the state of health: the capacity when new. */
 static double weigh_by_rated_capacity(const struct bank_member *member)
 {
     const double *value = member->pack->value;
@@ -139,8 +139,8 @@ static double weigh_by_sensors(const struct bank_member *member)
     return member->pack->value[TEMP_COUNT];
 }
 
-/* Over the packs that report the value; when one of these has no weight, all weigh the same.
- * NaN: none reports it. */
+/* Averages the packs that report the value. If one of them has no weight, all weigh the same. NaN:
+ * none reports it. */
 static double weighted_average(const struct fresh *fresh, enum pack_value id, weigher *weigh)
 {
     double sum = 0, weights = 0;
@@ -158,7 +158,7 @@ static double weighted_average(const struct fresh *fresh, enum pack_value id, we
 
 /* ---- limits of the current ---- */
 
-/* A pack whose MOS is off takes no share, whatever limit it goes on to report. */
+/* A pack whose MOS is off carries no current, even if it still reports a limit. */
 static double summed_limit(const struct fresh *fresh, enum pack_value limit, enum pack_value mos)
 {
     double sum = 0;
@@ -210,11 +210,11 @@ static void combine_temperatures(const struct fresh *fresh, struct map_bank *ext
 
 /* ---- alarms ---- */
 
-/* Raw alarm words are left out: each protocol has its own. */
+/* Raw alarm words are not combined: each protocol has its own. */
 static void combine_alarms(const struct fresh *fresh, const struct map_bank *extras,
                            struct pack *bank)
 {
-    uint32_t warning = 0, protection = 0; /* that were not read */
+    uint32_t warning = 0, protection = 0; /* bits that were not read */
     for (unsigned i = 0; i < fresh->count; i++) {
         const struct pack *pack = fresh->member[i]->pack;
         bank->alarms_known |= pack->alarms_known;
@@ -225,7 +225,8 @@ static void combine_alarms(const struct fresh *fresh, const struct map_bank *ext
         warning |= fresh->member[i]->alarms.warning & ~pack->alarms_can_warn;
         protection |= fresh->member[i]->alarms.protection & ~pack->alarms_can_protect;
     }
-    /* What was active in one pack and could not be read now does not end because the others say no. */
+    /* An alarm of a pack that could not be read now does not end because the other packs have
+     * none. */
     warning &= ~bank->alarms_warning;
     protection &= ~bank->alarms_protection;
     bank->alarms_can_warn &= ~warning;

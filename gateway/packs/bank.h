@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * A bank: packs wired in parallel, as one. Pure; bank_source.c serves it.
+ * A bank: packs wired in parallel, presented as one. Pure; bank_source.c publishes it.
  *
- * A sum is only known when every pack that is counted in reports the value: a part of a current
- * looks like a whole one. Averages and extremes are those of the packs that do. What stale packs
- * reported last is not looked at.
+ * A sum is known only if every pack that counts reports the value: part of a current looks like
+ * the whole. Averages and extremes are those of the packs that report the value. The old values of
+ * stale packs are ignored.
  */
 #ifndef PACKGATE_PACKS_BANK_H
 #define PACKGATE_PACKS_BANK_H
@@ -17,12 +17,12 @@
 /* One pack of a bank. */
 struct bank_member {
     const struct pack *pack;
-    double capacity_ah; /* as configured, for a pack that does not report it; 0: not given */
+    double capacity_ah; /* as configured, for a pack that does not report it; 0: not configured */
     bool fresh;
-    struct alarms alarms; /* as read last */
+    struct alarms alarms; /* as last read */
 };
 
-/** Whether it is known what the pack counts in averages of the state of charge. */
+/** Whether the pack's weight in averages of the state of charge is known. */
 bool bank_weighs(const struct bank_member *member);
 
 /** Combines the fresh members into `bank`, which is cleared first, and fills `extras` except for

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A bank, from its packs to a source. */
+/* Turns the packs of a bank into a source. */
 #include "bank_source.h"
 
 #include "base/log.h"
@@ -10,7 +10,7 @@
 
 #define NAMES_SIZE (MAX_BANK_PACKS * (NAME_SIZE + 2))
 
-_Static_assert(MAX_BANK_PACKS <= 32, "missing has a bit for each");
+_Static_assert(MAX_BANK_PACKS <= 32, "`missing` has one bit per pack");
 
 void bank_source_init(struct bank_source *bank, const struct bank_config *config,
                       struct kept_entry *kept, double now)
@@ -50,8 +50,8 @@ bool bank_source_has(const struct bank_source *bank, const struct pack_source *p
     return false;
 }
 
-/* As long as a pack has not told its capacity but still may, all would weigh the same for a moment, and the state of charge
- * of the bank would be a wrong one. */
+/* A pack joins once its capacity is known, or once it has answered all its requests. Without this
+ * all packs would weigh the same for a moment, and the bank's state of charge would be wrong. */
 static bool takes_part(const struct bank_source *bank, unsigned place, double now)
 {
     const struct source *source = bank->members[place];
@@ -60,7 +60,7 @@ static bool takes_part(const struct bank_source *bank, unsigned place, double no
            (bank->parts[place]->poller->complete || bank_weighs(&member));
 }
 
-/* Bit n: place n + 1. */
+/* Bit n: position n + 1. */
 static uint32_t find_missing(const struct bank_source *bank, double now)
 {
     uint32_t missing = 0;
@@ -75,8 +75,8 @@ static bool is_missing(const struct bank_source *bank, unsigned place)
     return bank->missing >> place & 1;
 }
 
-/* A bank that begins without a pack which still answers its first requests would show a part of the current. One that is silent
- * is not waited for. */
+/* Whether the pack is still answering its first requests: a bank published without it would report
+ * only part of the current. The bank does not wait for a silent pack. */
 static bool is_starting(const struct pack_source *pack)
 {
     const struct poller *poller = pack->poller;
@@ -93,7 +93,7 @@ static bool waits_for_a_pack(const struct bank_source *bank)
     return false;
 }
 
-/* How long after the start a pack that is missing is not yet worth a word. */
+/* Seconds after the start before a missing pack is logged. */
 static double longest_settle_s(const struct bank_source *bank)
 {
     double longest = 0;
@@ -102,7 +102,7 @@ static double longest_settle_s(const struct bank_source *bank)
     return longest;
 }
 
-/* ---- what is said of the packs ---- */
+/* ---- log messages about the packs ---- */
 
 static void list_missing(const struct bank_source *bank, char out[NAMES_SIZE])
 {
@@ -122,14 +122,14 @@ static void report_missing(struct bank_source *bank, double now)
         return;
     bank->told_missing = bank->missing;
     if (!bank->missing) {
-        log_info("bank %s: all %u packs are there", config->name, config->pack_count);
+        log_info("bank %s: all %u packs are present", config->name, config->pack_count);
         return;
     }
-    char names[NAMES_SIZE], verdict[100] = "its values are those of the others";
+    char names[NAMES_SIZE], verdict[100] = "its values are computed from the others";
     unsigned present = bank->extras.present;
     list_missing(bank, names);
     if (present < config->min_packs)
-        snprintf(verdict, sizeof verdict, "it is not served with fewer than %u (min_packs)",
+        snprintf(verdict, sizeof verdict, "it is stale with fewer than %u (min_packs)",
                  config->min_packs);
     log_warn("bank %s: %u of %u packs, %s missing; %s", config->name, present, config->pack_count,
              names, verdict);
@@ -137,8 +137,8 @@ static void report_missing(struct bank_source *bank, double now)
 
 /* ---- an update ---- */
 
-/* The values are as old as the oldest that is in them, and good until the first of its packs is not
- * any more: then they are combined anew without it. */
+/* The values are as old as the oldest pack in them, and stay fresh until the first of its packs
+ * turns stale: then they are combined again without it. */
 static void combine(struct bank_source *bank)
 {
     struct bank_member members[MAX_BANK_PACKS];
@@ -204,7 +204,7 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
     bank->missing = find_missing(bank, now);
     bank->extras.missing = (unsigned) __builtin_popcount(bank->missing);
     bank->extras.present = count - bank->extras.missing;
-    /* Old values stay as they were published; how many packs there are is told all the same. */
+    /* The old values remain published; the number of present packs is updated all the same. */
     unsigned changes = SOURCE_AGED;
     const bool enough = bank->extras.present >= bank->config->min_packs;
     if (enough && bank->extras.present > 0 && !waits_for_a_pack(bank)) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* A pack's values as JSON. */
+/* Writes a pack's values as JSON. */
 #include "json.h"
 
 #include <math.h>
 
-#define DIGITS 12    /* in all, so that 53.58 does not read 53.579999999999998 */
-#define FRACTION 1e4 /* finer than any protocol is; averages have no end */
+#define DIGITS 12    /* significant digits, so that 53.58 does not read 53.579999999999998 */
+#define FRACTION 1e4 /* rounding to 4 decimals: finer than any protocol; averages need a limit */
 
 json_t *json_number(double value, int decimals)
 {

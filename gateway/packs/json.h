@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A pack's values as JSON: one flat object with the value names of the exchange files. What is not
- * known is left out.
+ * A pack's values as JSON: one flat object with the value names of the exchange files. Unknown
+ * values are left out.
  */
 #ifndef PACKGATE_PACKS_JSON_H
 #define PACKGATE_PACKS_JSON_H
@@ -11,16 +11,18 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/** A new object; NULL: out of memory. */
+/** Creates an object; NULL: out of memory. */
 json_t *json_of_pack(const struct pack *pack);
 
-/** A number: whole without decimals, else rounded to what any protocol has; 0 has no sign. */
+/** A number: an integer without decimals, else rounded to the resolution of the protocols. 0 has no
+ * sign. */
 json_t *json_number(double value, int decimals);
 
-/** As text on one line, which the caller frees, and gives the object up. NULL: out of memory. */
+/** Returns the object as text on one line, which the caller frees, and releases the object. NULL:
+ * out of memory. */
 char *json_text(json_t *object);
 
-/** Prints an object with a newline behind it, on one line or indented, and gives it up. */
+/** Prints the object on one line or indented, with a newline, and releases it. */
 void json_print(FILE *out, json_t *object, bool indented);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The state file: reading, setting aside, writing. */
+/* The state file: reads it, sets a damaged one aside, writes it. */
 #include "kept.h"
 
 #include "config/inifile.h"
@@ -20,11 +20,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LARGEST_FILE (64 * 1024 * 1024) /* no configuration leads to a larger one */
-#define NOTES_MAX 1500                  /* of all outlets */
-#define GONE_MOST 500                   /* entries without a pack, and for how long they are kept */
+#define LARGEST_FILE (64 * 1024 * 1024) /* bytes; no configuration leads to a larger file */
+#define NOTES_MAX 1500                  /* notes of all outlets together */
+#define GONE_MOST 500                   /* entries of packs that are not configured any more */
 #define GONE_YEARS 3
-#define BAD_MOST 9 /* damaged files that are set aside */
+#define BAD_MOST 9 /* damaged files that are kept */
 #define NAMES_SIZE 200
 #define TRAILER_FORMAT "\n[end]\nchecksum = %04x\n"
 #define TRAILER_SIZE 23
@@ -33,16 +33,16 @@ struct kept {
     struct kept_entry *first;
     struct kept_note *notes;
     unsigned note_count;
-    bool look_only; /* of a running gateway: nothing is done to the file */
+    bool look_only; /* the file of a running gateway is only read */
     char id[KEPT_ID_SIZE];
-    char *saved;  /* what is in the file; NULL: not known */
-    char *saving; /* what a child process is writing; NULL: none */
-    bool failing; /* the last attempt to save it failed, which was reported */
-    int lock;     /* on PATH.lock; -1: none yet */
-    bool foreign; /* another gateway keeps the file: it is neither read nor written here */
+    char *saved;  /* content of the file; NULL: not known */
+    char *saving; /* content that a child process is writing; NULL: none */
+    bool failing; /* the last attempt to save failed, and that was logged */
+    int lock;     /* descriptor of PATH.lock; -1: not locked */
+    bool foreign; /* another gateway has locked the file: it is neither read nor written here */
 };
 
-/* The keys of an entry. Out of these ranges a value is not taken over. */
+/* The keys of an entry. Values outside of these ranges are ignored. */
 static const struct {
     const char *name;
     size_t offset;
@@ -79,9 +79,9 @@ struct kept_entry *kept_get(struct kept *kept, const char *name)
     return entry;
 }
 
-/* ---- packs come and go ---- */
+/* ---- packs are added and removed ---- */
 
-#define FIRST_YEAR 2020 /* a clock before was never set */
+#define FIRST_YEAR 2020 /* an earlier date means that the clock was never set */
 
 static int day_of(const struct tm *local)
 {
@@ -101,7 +101,7 @@ static bool is_worth_a_word(const struct kept_entry *entry)
     return entry->charged_wh > 0 || entry->discharged_wh > 0;
 }
 
-static void forget(struct kept *kept, const struct kept_entry *entry)
+static void remove_entry(struct kept *kept, const struct kept_entry *entry)
 {
     struct kept_entry **at = &kept->first;
     while (*at != entry)
@@ -111,8 +111,9 @@ static void forget(struct kept *kept, const struct kept_entry *entry)
     free(gone);
 }
 
-/* Those that have been without a pack for too long, and of too many those for longest. Nobody refers to them. */
-static void forget_gone(struct kept *kept, int today)
+/* Discards the entries that have had no pack for GONE_YEARS, and the oldest of more than
+ * GONE_MOST. No pointer refers to them. */
+static void remove_old_entries(struct kept *kept, int today)
 {
     for (;;) {
         const struct kept_entry *oldest = NULL;
@@ -129,17 +130,17 @@ static void forget_gone(struct kept *kept, int today)
         log_info("state file: '%s' has not been in the configuration since %d; its counters are "
                  "given up",
                  oldest->name, oldest->gone_day);
-        forget(kept, oldest);
+        remove_entry(kept, oldest);
     }
 }
 
-/* The names of a configuration, and what is said of them. */
+/* The names of a new configuration, for the log. */
 struct taking_up {
     struct kept *kept;
-    char fresh[NAMES_SIZE]; /* names without an entry so far */
+    char fresh[NAMES_SIZE]; /* names without an entry */
 };
 
-static void take_up(struct taking_up *taking, const char *name)
+static void mark_used(struct taking_up *taking, const char *name)
 {
     struct kept_entry *entry = find_entry(taking->kept, name);
     if (!entry) {
@@ -148,12 +149,12 @@ static void take_up(struct taking_up *taking, const char *name)
         return;
     }
     if (entry->gone_day > 0 && is_worth_a_word(entry))
-        log_info("'%s' is in the configuration again; its counters go on", name);
+        log_info("'%s' is in the configuration again; its counters continue", name);
     entry->gone_day = 0;
     entry->used = true;
 }
 
-static void let_go(struct kept_entry *entry, const char *fresh, int today)
+static void mark_removed(struct kept_entry *entry, const char *fresh, int today)
 {
     entry->gone_day = today;
     if (!is_worth_a_word(entry))
@@ -178,16 +179,16 @@ void kept_take_up(struct kept *kept, const struct config *config, const struct t
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         entry->used = false;
     for (unsigned i = 0; i < config->pack_count; i++)
-        take_up(&taking, config->packs[i].name);
+        mark_used(&taking, config->packs[i].name);
     for (unsigned i = 0; i < config->bank_count; i++)
-        take_up(&taking, config->banks[i].name);
-    /* Since when something is gone cannot be told by such a clock: it is left for the next time. */
+        mark_used(&taking, config->banks[i].name);
+    /* A clock that was never set cannot date a removal: that is left for the next time. */
     if (local->tm_year + 1900 < FIRST_YEAR)
         return;
-    forget_gone(kept, today);
+    remove_old_entries(kept, today);
     for (struct kept_entry *entry = kept->first; entry; entry = entry->next)
         if (!entry->used && entry->gone_day == 0)
-            let_go(entry, taking.fresh, today);
+            mark_removed(entry, taking.fresh, today);
 }
 
 /* ---- notes of outlets ---- */
@@ -199,7 +200,7 @@ const char *kept_id(const struct kept *kept)
 
 static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key);
 
-/* What a key is about: "shed" of "pack.shed". */
+/* The subject of a key: "shed" of "pack.shed". */
 static const char *subject_of(const struct kept_note *note)
 {
     const char *dot = strchr(note->key, '.');
@@ -222,7 +223,8 @@ static void rename_note(struct kept *kept, const struct kept_note *old, const ch
     kept_set_note(kept, outlet, key, text);
 }
 
-/* Home Assistant and others keep the ids by which they know it. */
+/* Notes under which name other systems know the pack: Home Assistant and others keep the ids of
+ * their devices. */
 static void keep_known(struct kept *kept, const char *outlet, const char *before, const char *after)
 {
     char key[KEPT_KEY_SIZE], owner[sizeof((struct kept_note *) NULL)->outlet];
@@ -230,14 +232,14 @@ static void keep_known(struct kept *kept, const char *outlet, const char *before
     snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", before);
     const struct kept_note *earlier = *find_note(kept, owner, key);
     if (earlier)
-        return; /* renamed once more: this note is renamed, too */
+        return; /* renamed before: that note is renamed, too */
     snprintf(key, sizeof key, KEPT_KNOWN_AS "%s", after);
     kept_set_note(kept, owner, key, before);
 }
 
-/* What others were told under the new name, by its own id, is a pack that there is not any more: its
- * outlet finds it under a name that no pack can have, and withdraws it. */
-static void leave_to_withdraw(struct kept *kept, const char *after)
+/* MQTT clients may know the new name as another pack, which does not exist any more. Its note is
+ * kept as NAME~, a name that no pack can have, so that its outlet finds and withdraws it. */
+static void keep_for_withdrawal(struct kept *kept, const char *after)
 {
     char gone[NAME_SIZE + 1];
     snprintf(gone, sizeof gone, "%s~", after);
@@ -256,7 +258,7 @@ static void leave_to_withdraw(struct kept *kept, const char *after)
 
 static void rename_notes(struct kept *kept, const char *before, const char *after)
 {
-    leave_to_withdraw(kept, after);
+    keep_for_withdrawal(kept, after);
     for (const struct kept_note *note = kept->notes; note; note = note->next)
         if (strncmp(note->key, "pack.", 5) == 0 && strcmp(subject_of(note), before) == 0) {
             char key[KEPT_KEY_SIZE];
@@ -296,7 +298,7 @@ bool kept_rename(struct kept *kept, const char *before, const char *after)
             entry->peak_minute = other->peak_minute;
             entry->peak_day = other->peak_day;
         }
-        forget(kept, other);
+        remove_entry(kept, other);
     }
     snprintf(entry->name, sizeof entry->name, "%s", after);
     entry->gone_day = 0;
@@ -304,7 +306,7 @@ bool kept_rename(struct kept *kept, const char *before, const char *after)
     return true;
 }
 
-/* Whether it comes out of the file as it went in. */
+/* Whether the text can be written to the file and read back unchanged. */
 static bool is_plain(const char *text, size_t room)
 {
     size_t size = strlen(text);
@@ -337,7 +339,7 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
     }
     if (!is_plain(key, KEPT_KEY_SIZE) || strchr(key, ':') || !is_plain(text, KEPT_TEXT_SIZE) ||
         !is_plain(outlet, sizeof note->outlet) || (!note && kept->note_count == NOTES_MAX)) {
-        log_debug("outlet %s: '%s' cannot be kept", outlet, key);
+        log_debug("outlet %s: '%s' cannot be stored", outlet, key);
         return;
     }
     if (!note) {
@@ -392,7 +394,8 @@ static void print_value(const struct kept_entry *entry, size_t key, FILE *out)
 
 static void print_entries(const struct kept *kept, FILE *out)
 {
-    fprintf(out, "; Kept by packgate over a restart. The checksum is over all before [end].\n");
+    fprintf(out, "; State that packgate keeps over a restart. The checksum covers everything "
+                 "before [end].\n");
     fprintf(out, "\n[gateway]\nid = %s\n", kept->id);
     for (const struct kept_entry *entry = kept->first; entry; entry = entry->next) {
         fprintf(out, "\n[pack %s]\n", entry->name);
@@ -403,7 +406,7 @@ static void print_entries(const struct kept *kept, FILE *out)
     }
 }
 
-/* By outlet: a heading goes over all its notes. */
+/* Groups notes by outlet: one heading for all notes of an outlet. */
 static void print_notes(const struct kept *kept, FILE *out)
 {
     for (const struct kept_note *first = kept->notes; first; first = first->next) {
@@ -425,7 +428,7 @@ static void make_trailer(const char *text, size_t size, char trailer[TRAILER_SIZ
     snprintf(trailer, TRAILER_SIZE + 1, TRAILER_FORMAT, checksum);
 }
 
-/* The whole file, NULL: out of memory. The caller frees it. */
+/* Returns the whole file; NULL: out of memory. The caller frees it. */
 static char *compose(const struct kept *kept)
 {
     char *text = NULL, trailer[TRAILER_SIZE + 1];
@@ -457,7 +460,7 @@ static bool is_whole(const char *text, size_t size)
 
 struct reader {
     struct kept *kept;
-    struct kept_entry *entry; /* NULL: a section of no interest */
+    struct kept_entry *entry; /* NULL: a section to be ignored */
     char outlet[2 * NAME_SIZE];
     bool is_gateway;
 };
@@ -478,7 +481,7 @@ static bool is_id(const char *text)
     return strlen(text) == KEPT_ID_SIZE - 1 && strspn(text, "0123456789abcdef") == KEPT_ID_SIZE - 1;
 }
 
-/* A key that is not in the table comes from a later version of the program. */
+/* Unknown keys come from a later version of the program and are ignored. */
 static void take_entry(void *user, unsigned line, const char *key, const char *text)
 {
     const struct reader *reader = user;
@@ -512,8 +515,8 @@ static void take_mistake(void *user, unsigned line, const char *message)
     log_debug("state file, line %u: %s", line, message);
 }
 
-/* A name that is free, so that the first damaged file, which has the most in it, is not lost by a second one. The last
- * name is used again and again. */
+/* Finds a free name, so that a second damaged file does not overwrite the first, which usually has
+ * the most in it. Only the last name is used again. */
 static void name_aside(const char *path, char *aside, size_t size)
 {
     struct stat found;
@@ -529,9 +532,9 @@ static void set_aside(const struct kept *kept, const char *path, const char *why
     char aside[PORT_SIZE + 16];
     name_aside(path, aside, sizeof aside);
     if (rename(path, aside) == 0)
-        log_warn("state file %s: %s; renamed to %s, all counters start anew", path, why, aside);
+        log_warn("state file %s: %s; renamed to %s, all counters start from 0", path, why, aside);
     else
-        log_warn("state file %s: %s; all counters start anew", path, why);
+        log_warn("state file %s: %s; all counters start from 0", path, why);
 }
 
 static void parse(struct kept *kept, const char *path, const char *text, size_t size)
@@ -545,7 +548,7 @@ static void parse(struct kept *kept, const char *path, const char *text, size_t 
         set_aside(kept, path, "it is damaged");
 }
 
-/* As much as there is room for. */
+/* Reads as much as there is room for. */
 static ssize_t read_all(int fd, char *text, size_t room)
 {
     size_t size = 0;
@@ -572,7 +575,7 @@ static void load_from(struct kept *kept, const char *path, int fd, size_t size)
     free(text);
 }
 
-/* O_NONBLOCK: whatever the path names, opening it must not wait. */
+/* O_NONBLOCK: opening must not block, whatever the path names. */
 static void load(struct kept *kept, const char *path)
 {
     struct stat found;
@@ -583,9 +586,9 @@ static void load(struct kept *kept, const char *path)
         return;
     }
     if (fstat(fd, &found) < 0 || !S_ISREG(found.st_mode))
-        log_warn("state file %s: not a file; nothing is kept over a restart", path);
+        log_warn("state file %s: not a regular file; nothing is kept over a restart", path);
     else if (found.st_size > LARGEST_FILE)
-        set_aside(kept, path, "it is larger than any that is written here");
+        set_aside(kept, path, "it is larger than any file that packgate writes");
     else
         load_from(kept, path, fd, (size_t) found.st_size);
     close(fd);
@@ -599,13 +602,14 @@ static const char *folder_of(const char *path, char copy[PORT_SIZE])
     return dirname(copy);
 }
 
-/* Under systemd it is there. Started by hand, it is made if the folder above it is there and lets us. */
+/* Under systemd the folder exists. For a gateway started by hand it is created if its parent
+ * exists and is writable. */
 static void make_folder(const char *path)
 {
     char copy[PORT_SIZE];
     const char *folder = folder_of(path, copy);
     if (mkdir(folder, 0755) == 0)
-        log_info("state file %s: its folder was not there and was made", path);
+        log_info("state file %s: created its folder", path);
 }
 
 static const char *advice(int err)
@@ -615,7 +619,8 @@ static const char *advice(int err)
     case EACCES:
     case EPERM:
     case EROFS:
-        return " (make its folder and give it to the user who runs packgate, or set state_file to "
+        return " (create its folder and give it to the user that runs packgate, or set state_file "
+               "to "
                "another place)";
     default:
         return "";
@@ -625,9 +630,9 @@ static const char *advice(int err)
 static void report(struct kept *kept, const char *path, int result)
 {
     if (kept->foreign)
-        return; /* which was said */
+        return; /* logged already */
     if (result < 0 && !kept->failing)
-        log_error("state file %s cannot be written: %s; trying again later, until then nothing is "
+        log_error("state file %s cannot be written: %s; retrying, until then nothing is "
                   "kept over a restart%s",
                   path, strerror(errno), advice(errno));
     else if (result < 0)
@@ -637,7 +642,7 @@ static void report(struct kept *kept, const char *path, int result)
     kept->failing = result < 0;
 }
 
-/* Who holds it has written its process id into it. */
+/* Reports which process holds the lock: it has written its process id into the file. */
 static void report_foreign(const char *path, int lock)
 {
     char who[16] = "";
@@ -649,8 +654,8 @@ static void report_foreign(const char *path, int lock)
               path, *who ? ", process " : "", who);
 }
 
-/* The id stands in the lock as well, because version 0.1.0 writes a state file without: after a way back and forth
- * everybody still knows us by it. */
+/* The lock holds the id as well, because version 0.1.0 writes a state file without it: after a
+ * downgrade and an upgrade the gateway still has the id by which others know it. */
 static void recall_id(struct kept *kept)
 {
     char text[64] = "", id[KEPT_ID_SIZE];
@@ -659,8 +664,8 @@ static void recall_id(struct kept *kept)
         memcpy(kept->id, id, sizeof id);
 }
 
-/* The lock is a file of its own, as the state file is replaced with each change. Nothing else opens it, and it stays
- * there. 0: it is held; -1 with errno; EWOULDBLOCK: by somebody else. */
+/* Locks a separate file, because the state file is replaced with each save. The lock file is never
+ * removed. 0: locked; -1 with errno, EWOULDBLOCK if another process holds it. */
 static int take_lock(struct kept *kept, const char *path)
 {
     char name[PORT_SIZE + 8];
@@ -686,16 +691,16 @@ static int take_lock(struct kept *kept, const char *path)
     return 0;
 }
 
-/* Our process id is only for the message of another gateway. */
+/* The process id is for the log message of another gateway. */
 static void sign_lock(const struct kept *kept, const char *path)
 {
     char text[64];
     const int size = snprintf(text, sizeof text, "%d\nid = %s\n", (int) getpid(), kept->id);
     if (ftruncate(kept->lock, 0) < 0 || pwrite(kept->lock, text, (size_t) size, 0) != size)
-        log_debug("state file %s: its lock cannot be written", path);
+        log_debug("state file %s: cannot write its lock", path);
 }
 
-/* Drawn, or of the machine where nothing can be kept. */
+/* Draws a random id, or derives it from the machine id if nothing can be stored. */
 static void make_id(struct kept *kept, bool can_keep)
 {
     uint8_t bytes[64] = {0};
@@ -715,7 +720,7 @@ static void make_id(struct kept *kept, bool can_keep)
     snprintf(kept->id, sizeof kept->id, "%08x", (unsigned) id);
 }
 
-/* The right to write the file; 0, or -1 with errno. */
+/* Acquires the right to write the file; 0, or -1 with errno. */
 static int hold_lock(struct kept *kept, const char *path)
 {
     if (kept->lock >= 0)
@@ -752,7 +757,7 @@ struct kept *kept_load(const char *path)
     kept->lock = -1;
     if (path[0]) {
         if (hold_lock(kept, path) < 0)
-            report(kept, path, -1); /* now, not when there is something to lose */
+            report(kept, path, -1); /* now, rather than when there is something to lose */
         if (!kept->foreign)
             load(kept, path);
     }
@@ -777,7 +782,8 @@ static int write_all(int fd, const char *text, size_t size)
     return fsync(fd);
 }
 
-/* Whatever else has the name (what a power cut left, a pipe, a link) goes: the file is a new one. */
+/* Removes whatever has this name (the rest of an interrupted write, a pipe, a link): the file must
+ * be a new one. */
 static int write_file(const char *path, const char *text)
 {
     unlink(path);
@@ -792,8 +798,8 @@ static int write_file(const char *path, const char *text)
     return result;
 }
 
-/* A rename is only certain once its directory is on the disk. Some file systems cannot do that for
- * directories, and the file is good either way: the result does not matter. */
+/* A rename is only certain once its directory is on the disk. Some file systems cannot sync
+ * directories, and the file is valid either way: the result does not matter. */
 static void sync_directory(const char *path)
 {
     char copy[PORT_SIZE];
@@ -804,8 +810,8 @@ static void sync_directory(const char *path)
     close(fd);
 }
 
-/* A rename would replace a device or a link to one as well: state_file = /dev/null must not cost
- * the system its own. */
+/* A rename would replace a device or a link as well: state_file = /dev/null must not destroy the
+ * device. */
 static bool may_replace(const char *path)
 {
     struct stat found;
@@ -831,7 +837,8 @@ static int replace_file(const char *path, const char *text)
     return -1;
 }
 
-/* What is to be written, or NULL: nothing has changed (errno 0), the file is not ours to write, or there is no memory. */
+/* Returns the text to write. NULL: nothing has changed (errno 0), another gateway owns the file,
+ * or memory ran out. */
 static char *compose_changed(struct kept *kept, const char *path)
 {
     errno = 0;
@@ -855,7 +862,7 @@ static char *compose_changed(struct kept *kept, const char *path)
     return text;
 }
 
-/* `text` was written, or not, with errno. */
+/* Records that `text` was written, or was not, with errno. */
 static void settle(struct kept *kept, const char *path, char *text, int result)
 {
     report(kept, path, result);
@@ -877,7 +884,7 @@ int kept_save(struct kept *kept, const char *path)
     return result;
 }
 
-/* In the child. What ends the parent must not end it in the middle of a write. */
+/* Runs in the child. A signal that ends the parent must not interrupt the write. */
 static int write_apart(const char *path, const char *text)
 {
     signal(SIGINT, SIG_IGN);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is kept over a restart, for each pack by its name: energy counters and the day's highest
- * state of charge, and what `protocol = auto` has found; the gateway's id, and what outlets want to
- * find again. The file is INI text with a checksum at
- * its end. It is replaced as a whole, so that a power cut leaves the old one or the new one; a
- * damaged one is set aside, and nothing that goes wrong with it stops the gateway.
+ * The state file keeps over a restart: energy counters and the day's highest state of charge of
+ * each pack, by its name; what `protocol = auto` has found; the gateway's id; notes of outlets. It
+ * is INI text with a checksum at its end. It is replaced as a whole, so that a power cut leaves
+ * the old or the new file; a damaged one is set aside. No error in it stops the gateway.
  */
 #ifndef PACKGATE_PACKS_KEPT_H
 #define PACKGATE_PACKS_KEPT_H
@@ -18,18 +17,18 @@ struct kept_entry {
     char name[NAME_SIZE];
     double charged_wh, discharged_wh;
     int peak_percent;           /* below 0: none yet */
-    int peak_hour, peak_minute; /* local time at which it was reached first */
+    int peak_hour, peak_minute; /* local time at which it was first reached */
     int peak_day;               /* yyyymmdd */
-    char protocol[NAME_SIZE];   /* what answered to `protocol = auto`; empty: nothing yet */
-    int address, baud;          /* as it was found */
-    int variant;                /* the same, counted as in version 0.1.0 */
-    int cells, sensors;         /* that it had last; 0: not known */
-    int gone_day; /* yyyymmdd, since then nothing of that name is configured; 0: it is */
-    bool used;    /* by the configuration taken up last */
+    char protocol[NAME_SIZE];   /* found for `protocol = auto`; empty: not found yet */
+    int address, baud;          /* found with them */
+    int variant;                /* found with it, numbered as in version 0.1.0 */
+    int cells, sensors;         /* last known number of cells and sensors; 0: unknown */
+    int gone_day; /* yyyymmdd since when no such pack is configured; 0: it is configured */
+    bool used;    /* by the current configuration */
     struct kept_entry *next;
 };
 
-/* A line that an outlet keeps for itself. */
+/* A line that an outlet stores for itself. */
 #define KEPT_KEY_SIZE 64
 #define KEPT_TEXT_SIZE 120
 #define KEPT_ID_SIZE 9
@@ -42,72 +41,74 @@ struct kept_note {
 
 struct kept;
 
-/** Reads the file, which is locked (PATH.lock) until kept_free. A missing one, a damaged one (renamed to PATH.bad, or
- * PATH.bad.2 and so on) and an empty path give an empty one. So does a file that another gateway has locked, which is
- * then never written either: an error in the log says so, as it does at once when nothing can be written there. A missing
- * folder is made. NULL: out of memory. The caller frees it with kept_free. */
+/** Reads the file and locks it (PATH.lock) until kept_free. A missing or damaged file (renamed to
+ * PATH.bad, PATH.bad.2 and so on) and an empty path give an empty state. So does a file that
+ * another gateway has locked, which is then never written; an error is logged. An error is also
+ * logged at once if the file cannot be written. Creates a missing folder. NULL: out of memory. The
+ * caller frees it with kept_free. */
 struct kept *kept_load(const char *path);
-/** The same to look only, beside a running gateway: nothing is locked, a damaged file stays. */
+/** Reads the file beside a running gateway: locks nothing, leaves a damaged file in place. */
 struct kept *kept_look(const char *path);
 void kept_free(struct kept *kept);
 
-/** A configuration is taken up, before kept_get for its packs and banks, while what refers to those of the one before is
- * still there. Entries that have no pack or bank any more are kept for three years, the latest 500 of them; the log says
- * what that means for counters when something was renamed. `local` is the local time. */
+/** Switches to a configuration. To be called before kept_get for its packs and banks; pointers to
+ * entries of the previous configuration stay valid. Entries that have no pack or bank any more are
+ * kept for three years, the latest 500 of them. The log says what a removed or renamed pack means
+ * for its counters. `local` is the local time. */
 void kept_take_up(struct kept *kept, const struct config *config, const struct tm *local);
 
-/** The entry of a pack, made if there is none; NULL: out of memory. It stays where it is while the configuration has the
- * name. */
+/** The entry of a pack, created if there is none; NULL: out of memory. The pointer is valid as long
+ * as the configuration has the name. */
 struct kept_entry *kept_get(struct kept *kept, const char *name);
 
-/** Eight hex digits that tell this gateway from all others: drawn once and kept, in the file and in its lock, so that renaming
- * the host changes nothing for those who know it by them, nor does a while with version 0.1.0, which does not write them. With an empty path they are derived from
- * the machine id, so that they stay the same all the same. */
+/** Eight hex digits that identify this gateway: drawn at random once, stored in the file and in its
+ * lock. They survive a change of the host name, and a downgrade to version 0.1.0, which does not
+ * write them. With an empty path they are derived from the machine id, which does not change
+ * either. */
 const char *kept_id(const struct kept *kept);
 
-/** Keeps a line for an outlet in place of the one with the same key; an empty text takes it away.
- * Key and text are one line each, without ; # = [ ] " and blanks at their ends; others are not kept, nor
- * is what would make the file too large. */
+/** Stores a line for an outlet in place of the one with the same key; an empty text deletes it. Key
+ * and text are one line each, without ; # = [ ] " and without blanks at their ends. Others are
+ * ignored, and so is what would make the file too large. */
 void kept_set_note(struct kept *kept, const char *outlet, const char *key, const char *text);
 
-/** The first note of an outlet, or of any (NULL), if `at` is NULL; and the one after `at`; NULL: no more. */
+/** The first note of an outlet (NULL: of any) if `at` is NULL, else the one after `at`; NULL: no
+ * more. */
 const struct kept_note *kept_next_note(const struct kept *kept, const char *outlet,
                                        const struct kept_note *at);
 
-/** Whether the file is written here, and not by another gateway that runs. */
+/** Whether this process may write the file. False: another gateway has locked it. */
 bool kept_is_ours(const struct kept *kept);
 
-/** What is kept of a pack goes on under another name: counters, notes of outlets, and for those that
- * have told others of it, under which name they know it. What was counted under the new name already
- * is added. False: there is nothing under the old one. */
+/** Moves everything stored for a pack to another name: counters and notes of outlets. Also notes,
+ * for outlets that have published the pack, the name by which their clients know it. Counters that
+ * the new name already has are added. False: nothing is stored under the old name. */
 bool kept_rename(struct kept *kept, const char *before, const char *after);
 
-/* The note of an outlet under which name others know a pack: "as.NAME". */
+/* Key of the note with the name by which an outlet's clients know a pack: "as.NAME". */
 #define KEPT_KNOWN_AS "as."
 
-/* The note of an outlet that others have been sent something under a former name of a pack: "left.NAME". */
+/* Key of the note that an outlet has published a pack under a former name: "left.NAME". */
 #define KEPT_LEFT "left."
 
-/** Writes the file if anything has changed. -1 with errno: it could not be written and is still the
- * old one; the first failure and the recovery are logged. Waits for the disk. An empty path:
- * nothing to do. */
+/** Writes the file if anything has changed. -1 with errno: it could not be written, the old file
+ * remains; the first failure and the recovery are logged. Waits for the disk. With an empty path
+ * it does nothing. */
 int kept_save(struct kept *kept, const char *path);
 
-/** The same without waiting: a child process writes the file. Returns its pid, whose exit status
- * goes to kept_save_finish; 0: there is nothing to write; -1 with errno. One at a time. */
+/** Does the same without waiting: a child process writes the file. Returns its pid, whose exit
+ * status goes to kept_save_finish; 0: nothing to write; -1 with errno. One at a time. */
 pid_t kept_save_start(struct kept *kept, const char *path);
 void kept_save_finish(struct kept *kept, const char *path, int status);
 
-/** Instead of that: the child was killed, nobody knows what it had written. */
+/** To be called instead if the child was killed: what it had written is unknown. */
 void kept_save_cancel(struct kept *kept);
 
-/** Takes a state of charge (NaN: not known) into the day's highest one, compared in whole percent.
- * A new day of `local`, which is the local time now, starts anew. A clock that was never set
- * (before 2020) is not believed. */
+/** Updates the day's highest state of charge (NaN: not known), in whole percent. A new day of
+ * `local`, the local time now, resets it. A clock that was never set (before 2020) is ignored. */
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local);
 
-/** The highest state of charge of the day that `local` lies in; its percent is below 0 when there
- * is none. */
+/** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Who switched what, in the log. */
+/* Logs orders: which client switched what. */
 #include "order_log.h"
 
 #include "base/log.h"
@@ -14,10 +14,9 @@ static const char *describe(enum order_result result)
     static const char *const texts[] = {
         [ORDER_DONE] = "confirmed",
         [ORDER_REFUSED] = "refused by the BMS",
-        [ORDER_UNANSWERED] =
-            "not confirmed, neither by an answer nor by the state that was read back",
-        [ORDER_TOO_LATE] = "given up, its line could not be used in time",
-        [ORDER_NOT_NOW] = "not possible, its present state is not known",
+        [ORDER_UNANSWERED] = "not confirmed, neither by a reply nor by the state read back",
+        [ORDER_TOO_LATE] = "discarded, its line was busy for too long",
+        [ORDER_NOT_NOW] = "not possible, its present state is unknown",
     };
     return texts[result];
 }
@@ -32,7 +31,7 @@ static bool same_switches(const struct switches *a, const struct switches *b)
     return true;
 }
 
-/* "client 192.0.2.1:40000": each connection has another port. */
+/* "client 192.0.2.1:40000" without its port: each connection has another one. */
 static void without_port(const char *from, char out[ORDER_FROM_SIZE])
 {
     const char *port = strncmp(from, "client ", 7) == 0 ? strrchr(from, ':') : NULL;
@@ -63,7 +62,7 @@ void order_log_end(struct order_log *log, const char *pack)
     char text[SWITCHES_TEXT];
     for (unsigned i = 0; i < log->count; i++) {
         const struct order_log_kind *kind = &log->kinds[i];
-        log_info("pack %s: %s orders %s: %s, %u times more within a minute", pack, kind->from,
+        log_info("pack %s: %s orders %s: %s, %u more times within a minute", pack, kind->from,
                  switches_format(&kind->ordered, text), describe(kind->result), kind->times);
     }
     if (log->others > 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Who switched what, in the log. A client that gives orders without end must not fill it: within a
- * minute the first ones of a pack are told one by one, the others with how many there were, by
+ * Logs orders: which client switched what. A client that sends orders without end must not fill
+ * the log: within a minute the first ones of a pack are logged one by one, the others as counts by
  * client, order and outcome.
  */
 #ifndef PACKGATE_PACKS_ORDER_LOG_H
@@ -10,34 +10,34 @@
 #include "lines/order.h"
 
 #define ORDER_FROM_SIZE 80
-#define ORDER_LOG_TOLD 10 /* in a minute, one by one */
-#define ORDER_LOG_KINDS 8 /* that are told apart of the others */
+#define ORDER_LOG_TOLD 10 /* orders logged one by one, per minute */
+#define ORDER_LOG_KINDS 8 /* kinds of further orders that are counted separately */
 
-/* What is repeated. */
+/* A kind of repeated order. */
 struct order_log_kind {
-    char from[ORDER_FROM_SIZE]; /* a client without its port */
+    char from[ORDER_FROM_SIZE]; /* the client without its port */
     struct switches ordered;
     enum order_result result;
     unsigned times;
 };
 
-/* Embedded; zeroed is empty. */
+/* Embedded. All zeros: empty. */
 struct order_log {
     struct order_log_kind kinds[ORDER_LOG_KINDS];
     unsigned count;
-    unsigned others; /* that found no room among the kinds */
-    unsigned told;   /* in the minute that began then */
+    unsigned others; /* further orders that match none of the kinds */
+    unsigned told;   /* orders logged in the minute that began at `since` */
     double since;
 };
 
-/** An order to the pack is over. */
+/** Records a finished order to the pack. */
 void order_log_add(struct order_log *log, const char *pack, const char *from,
                    const struct switches *ordered, enum order_result result, double now);
 
-/** Now and then: tells the orders of a minute that is over. */
+/** To be called now and then: logs the counts of a minute that has passed. */
 void order_log_tick(struct order_log *log, const char *pack, double now);
 
-/** Tells all that was not told. */
+/** Logs the counts that are left. */
 void order_log_end(struct order_log *log, const char *pack);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `protocol = auto`. */
+/* Finds the packs with `protocol = auto`. */
 #include "pack_search.h"
 
 #include "base/log.h"
@@ -8,15 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGAIN_S 10.0 /* between two searches; each takes some 20 s */
+#define AGAIN_S 10.0 /* s between two searches; each takes some 20 s */
 
 bool pack_search_is_open(const struct pack_config *pack)
 {
     return pack->driver == &automatic_driver;
 }
 
-/* The state file counts variants as version 0.1.0 did, so that one version reads what the other has written. Daly had no
- * `auto` in front of the others then. */
+/* The state file numbers variants as version 0.1.0 did, so that each version can read the other's
+ * file. Daly did not have `auto` as its first variant then. */
 static int kept_number(const struct bms_driver *driver, int variant)
 {
     return strcmp(driver->name, "daly") == 0 && variant > 0 ? variant - 1 : variant;
@@ -31,8 +31,8 @@ static int variant_of(const struct bms_driver *driver, int number)
     return 0;
 }
 
-static void take(struct line_config *line, struct pack_config *pack,
-                 const struct bms_driver *driver, const struct kept_entry *kept)
+static void set_found(struct line_config *line, struct pack_config *pack,
+                      const struct bms_driver *driver, const struct kept_entry *kept)
 {
     pack->driver = driver;
     pack->options.address = kept->address;
@@ -41,8 +41,8 @@ static void take(struct line_config *line, struct pack_config *pack,
         line->baud = (unsigned) kept->baud;
 }
 
-static void make_open(struct line_config *line, struct pack_config *pack,
-                      const struct kept_entry *kept)
+static void set_open(struct line_config *line, struct pack_config *pack,
+                     const struct kept_entry *kept)
 {
     pack->driver = &automatic_driver;
     pack->options.address = pack->given_address;
@@ -56,14 +56,14 @@ void pack_search_recall(struct config *config, struct pack_config *pack,
 {
     const struct bms_driver *driver = bms_driver_find(kept->protocol);
     struct line_config *line = &config->lines[pack->line - config->lines];
-    /* The file may name another address by now. */
+    /* The configuration may have another address by now. */
     if (driver && bms_has_address(driver) && pack->given_address >= 0 &&
         pack->given_address != kept->address)
         driver = NULL;
     if (pack_search_is_open(pack) && driver)
-        take(line, pack, driver, kept);
+        set_found(line, pack, driver, kept);
     else if (!pack_search_is_open(pack) && !driver)
-        make_open(line, pack, kept);
+        set_open(line, pack, kept);
 }
 
 void pack_search_forget(struct kept_entry *kept)
@@ -76,7 +76,7 @@ static bool is_open_on(const struct pack_config *pack, const struct line_config 
     return pack->line == line && pack_search_is_open(pack);
 }
 
-static bool is_given_on(const struct pack_config *pack, const struct line_config *line)
+static bool is_configured_on(const struct pack_config *pack, const struct line_config *line)
 {
     return pack->line == line && !pack->automatic;
 }
@@ -85,7 +85,7 @@ unsigned pack_search_count_given(const struct config *config, const struct line_
 {
     unsigned count = 0;
     for (unsigned i = 0; i < config->pack_count; i++)
-        count += is_given_on(&config->packs[i], line);
+        count += is_configured_on(&config->packs[i], line);
     return count;
 }
 
@@ -101,7 +101,7 @@ bool pack_search_is_due(const struct config *config, const struct line_config *l
     return any && !(line->searched && pack_search_count_given(config, line) > 0);
 }
 
-/* How many packs are to be found, and how many of them have no address. */
+/* Counts the packs to be found, and those of them without an address. */
 static unsigned count_open(const struct pack_search *search, unsigned *without)
 {
     unsigned count = 0;
@@ -116,7 +116,7 @@ static unsigned count_open(const struct pack_search *search, unsigned *without)
     return count;
 }
 
-/* What was found at an address and belongs to nobody yet; NULL: nothing. */
+/* The BMS found at an address that is not assigned to a pack yet; NULL: none. */
 static struct pack_found *found_at(struct pack_search *search, int address)
 {
     for (unsigned i = 0; i < search->count; i++)
@@ -125,7 +125,7 @@ static struct pack_found *found_at(struct pack_search *search, int address)
     return NULL;
 }
 
-/* The one with the lowest address that belongs to nobody yet; NULL: none. */
+/* The unassigned one with the lowest address; NULL: none. */
 static struct pack_found *lowest(struct pack_search *search)
 {
     struct pack_found *first = NULL;
@@ -150,10 +150,10 @@ static bool has_all(struct pack_search *search)
     return missing == 0 && spare >= without;
 }
 
-/* ---- what was found becomes the packs ---- */
+/* ---- assigning what was found ---- */
 
-static void keep(struct pack_search *search, const struct pack_config *pack,
-                 const struct pack_found *found, int address)
+static void store_found(struct pack_search *search, const struct pack_config *pack,
+                        const struct pack_found *found, int address)
 {
     struct kept_entry *kept = kept_get(search->kept, pack->name);
     if (!kept)
@@ -168,17 +168,17 @@ static void assign(struct pack_search *search, const struct pack_config *pack,
                    struct pack_found *found)
 {
     found->taken = true;
-    keep(search, pack, found, found->address);
+    store_found(search, pack, found, found->address);
     char rate[32] = "", address[32] = "";
-    if (strncmp(pack->line->port, "serial:", 7) == 0) /* a serial server has its own */
+    if (strncmp(pack->line->port, "serial:", 7) == 0) /* a serial server has its own baud rate */
         snprintf(rate, sizeof rate, " at %u baud", found->baud);
     if (bms_has_address(found->driver))
         snprintf(address, sizeof address, ", address %d", found->address);
     log_info("pack %s: found protocol %s%s%s", pack->name, found->driver->name, rate, address);
 }
 
-/* What all of the line speak, found or given. Its driver is NULL: they differ, there is none, or it reads by a file of
- * its own. */
+/* The protocol that all packs of the line use, found or configured. Its driver is NULL if they
+ * differ, there is none, or it reads by a map file. */
 static struct pack_found common_of_the_line(const struct pack_search *search)
 {
     struct pack_found common = {.driver = NULL};
@@ -190,7 +190,7 @@ static struct pack_found common_of_the_line(const struct pack_search *search)
     }
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
-        if (!is_given_on(pack, search->line))
+        if (!is_configured_on(pack, search->line))
             continue;
         if (bms_driver_find(pack->driver->name) != pack->driver ||
             (common.driver && common.driver != pack->driver))
@@ -204,21 +204,21 @@ static struct pack_found common_of_the_line(const struct pack_search *search)
     return common;
 }
 
-/* Packs of one bus mostly speak the same: it is asked as the others are, and answers when it wakes
- * up. Where they do not, it is left to the next search. */
-static void assume(struct pack_search *search, const struct pack_config *pack)
+/* Assigns the line's common protocol to a pack that did not answer: it will be polled, and answers
+ * once it wakes up. If the line has no common protocol, the pack is left to the next search. */
+static void assume_common_protocol(struct pack_search *search, const struct pack_config *pack)
 {
     const struct pack_found common = common_of_the_line(search), *like = &common;
     const bool fits = like->driver && pack->given_address >= like->driver->address_min &&
                       pack->given_address <= like->driver->address_max;
     if (pack->given_address < 0 || !like->driver || !bms_has_address(like->driver) || !fits) {
-        log_warn("pack %s: nothing was found for it on line %s; a restart searches again",
-                 pack->name, search->line->name);
+        log_warn("pack %s: not found on line %s; a restart searches again", pack->name,
+                 search->line->name);
         return;
     }
-    keep(search, pack, like, pack->given_address);
-    log_warn("pack %s: nothing answers at address %d of line %s; it is asked with protocol %s, as "
-             "the others there are",
+    store_found(search, pack, like, pack->given_address);
+    log_warn("pack %s: nothing answers at address %d of line %s; polling it with protocol %s, like "
+             "the others there",
              pack->name, pack->given_address, search->line->name, like->driver->name);
 }
 
@@ -234,11 +234,11 @@ static void assign_all(struct pack_search *search)
             if (found)
                 assign(search, pack, found);
             else
-                assume(search, pack);
+                assume_common_protocol(search, pack);
         }
 }
 
-static void finish(struct pack_search *search)
+static void finish_search(struct pack_search *search)
 {
     search_free(search->search);
     search->search = NULL;
@@ -251,24 +251,25 @@ static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    finish(timer->data);
+    finish_search(timer->data);
 }
 
-/* Whether it is the address of a pack whose protocol is given: whatever answers there is that one. */
-static bool is_given_address(const struct pack_search *search, int address)
+/* Whether the address belongs to a pack with a configured protocol: what answers there is that
+ * pack. */
+static bool is_configured_address(const struct pack_search *search, int address)
 {
     for (unsigned i = 0; i < search->config->pack_count; i++) {
         const struct pack_config *pack = &search->config->packs[i];
         const int own = pack->options.address;
-        if (is_given_on(pack, search->line) &&
+        if (is_configured_on(pack, search->line) &&
             (own >= 0 ? own : pack->driver->address_default) == address)
             return true;
     }
     return false;
 }
 
-/* One without addresses cannot be one of several. */
-static void add(struct pack_search *search, const struct search_found *found)
+/* Adds a BMS that was found. A protocol without addresses cannot be one of several packs. */
+static void add_found(struct pack_search *search, const struct search_found *found)
 {
     unsigned without;
     const bool several = count_open(search, &without) + search->given > 1;
@@ -276,7 +277,7 @@ static void add(struct pack_search *search, const struct search_found *found)
         return;
     const int own = found->options.address;
     const int address = own >= 0 ? own : found->driver->address_default;
-    if (is_given_address(search, address))
+    if (is_configured_address(search, address))
         return;
     search->list[search->count++] = (struct pack_found){
         .driver = found->driver,
@@ -289,7 +290,7 @@ static void add(struct pack_search *search, const struct search_found *found)
 static void on_found(void *data, const struct search_found *found)
 {
     struct pack_search *search = data;
-    add(search, found);
+    add_found(search, found);
     if (has_all(search))
         ev_timer_start(search->loop, &search->over);
 }
@@ -301,7 +302,7 @@ static void report_nothing(struct pack_search *search, const char *why)
     search->reported = true;
     for (unsigned i = 0; i < search->config->pack_count; i++)
         if (is_open_on(&search->config->packs[i], search->line))
-            log_warn("pack %s: %s: %s; searching on", search->config->packs[i].name,
+            log_warn("pack %s: %s: %s; still searching", search->config->packs[i].name,
                      search->line->port, why);
 }
 
@@ -309,20 +310,22 @@ static void on_done(void *data, const struct search_found *found, const char *wh
 {
     struct pack_search *search = data;
     if (found)
-        add(search, found);
-    /* The packs that are given want their line back. */
+        add_found(search, found);
+    /* The packs with a configured protocol need their line back. */
     if (search->count > 0 ||
         (search->given > 0 && search->search && search_has_asked(search->search))) {
         ev_timer_start(search->loop, &search->over);
         return;
     }
-    report_nothing(search,
-                   why ? why : "what answered has no address, as one of several packs must");
+    report_nothing(
+        search,
+        why ? why
+            : "the device that answered has no address; several packs on a line need addresses");
     ev_timer_set(&search->again, AGAIN_S, 0);
     ev_timer_start(search->loop, &search->again);
 }
 
-static void begin(struct pack_search *search)
+static void begin_search(struct pack_search *search)
 {
     static const struct search_events events = {.found = on_found, .done = on_done};
     struct search_only only = {.count = 0};
@@ -347,7 +350,7 @@ static void on_again(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    begin(timer->data);
+    begin_search(timer->data);
 }
 
 struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *config,
@@ -366,7 +369,7 @@ struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *c
     ev_init(&search->again, on_again);
     ev_timer_init(&search->over, on_over, 0, 0);
     search->again.data = search->over.data = search;
-    begin(search);
+    begin_search(search);
     return search;
 }
 

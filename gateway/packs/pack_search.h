@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * `protocol = auto`: packs of which only the port is known, and maybe the address. A search asks on
- * their line; what it finds is remembered in the state file and takes the place of the stand-in.
- * Several of them on a line are found by one search: each gets what answers at its address, those
- * without one what is left, in the order of the addresses. Packs of the line whose protocol is
- * given are not polled before the search is over, and what answers at their addresses is theirs.
+ * `protocol = auto`: packs of which only the port is known, and maybe the address. A search asks
+ * on their line; the result is stored in the state file and replaces the stand-in driver. One
+ * search finds several packs of a line: a pack with an address gets the BMS that answers there,
+ * the others get the rest in the order of addresses. Packs of the line with a configured protocol
+ * are not polled before the search is over; a BMS that answers at their addresses is theirs.
  */
 #ifndef PACKGATE_PACKS_PACK_SEARCH_H
 #define PACKGATE_PACKS_PACK_SEARCH_H
@@ -17,21 +17,20 @@
 /** Whether the pack is still to be found. */
 bool pack_search_is_open(const struct pack_config *pack);
 
-/** Makes the pack what was found: it gets its driver, address and variant, its line the baud rate.
- * Nothing found, or forgotten again: it is open. Nothing may be polled by `config` when this
- * changes it, but what polling_renew is about to end. */
+/** Gives the pack its found driver, address and variant, and its line the baud rate. If nothing is
+ * stored, the pack is still to be found. Nothing may be polled by `config` when this changes it,
+ * except what polling_renew is about to end. */
 void pack_search_recall(struct config *config, struct pack_config *pack,
                         const struct kept_entry *kept);
 
-/** What was found counts no more from the next recall on. */
+/** Ignores the stored result from the next recall on. */
 void pack_search_forget(struct kept_entry *kept);
 
-/** Whether a line has packs to be found and none that was, and has not been searched in vain beside
- * packs that are given: it is searched. A pack that nothing was found for beside others is left
- * alone, as these have the line. */
+/** Whether to search the line: it has `auto` packs, none found yet, and no earlier search failed
+ * while configured packs share it. After such a failure the configured packs keep the line. */
 bool pack_search_is_due(const struct config *config, const struct line_config *line);
 
-/** How many packs of the line have a protocol of their own. */
+/** The number of packs of the line with a configured protocol. */
 unsigned pack_search_count_given(const struct config *config, const struct line_config *line);
 
 #define PACK_SEARCH_MOST SEARCH_ADDRESSES
@@ -51,14 +50,14 @@ struct pack_search {
         bool taken;
     } list[PACK_SEARCH_MOST];
     unsigned count;
-    unsigned given;            /* packs of the line with a protocol of their own */
-    bool finished;             /* what was found is told */
-    bool reported;             /* that nothing answers */
-    void (*found)(void *data); /* packs are in `kept` now; the search may be freed from within */
+    unsigned given;            /* packs of the line with a configured protocol */
+    bool finished;             /* the result was reported by `found` */
+    bool reported;             /* the log has said that nothing answers */
+    void (*found)(void *data); /* the result is in `kept`; may free the search */
     void *data;
 };
 
-/** Searches until something answers. NULL: out of memory. */
+/** Searches until a BMS answers. NULL: out of memory. */
 struct pack_search *pack_search_new(struct ev_loop *loop, const struct config *config,
                                     const struct line_config *line, struct kept *kept,
                                     void (*found)(void *data), void *data);

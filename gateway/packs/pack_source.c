@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A pack as a source. */
+/* Turns a pack into a source. */
 #include "pack_source.h"
 
 #include "base/clock.h"
@@ -76,13 +76,14 @@ static void take_status(struct pack_source *source, const struct map_status *hos
     source->source.settle_s = poller_stale_after(poller);
 }
 
-/* By the trapezoidal rule for each direction alone: between +300 A and -150 A the current is believed to have turned half way. */
+/* Trapezoidal rule, separately for each direction: between +300 A and -150 A the current counts as
+ * reversed half-way. */
 static double directed_wh(double before_w, double after_w, double seconds)
 {
     return (fmax(before_w, 0) + fmax(after_w, 0)) / 2 * seconds / 3600;
 }
 
-/* Between two cycles that belong together. */
+/* Counts the energy between two consecutive poll cycles. */
 static void count_energy(struct pack_source *source, double now)
 {
     double power = source->poller->values.value[POWER_W];
@@ -100,13 +101,13 @@ static unsigned settle(struct pack_source *source, const struct map_status *host
 {
     take_configuration(source);
     take_status(source, host, local, now);
-    /* A part of what a pack has to tell is no news yet: the rest of it follows. */
+    /* Values of an incomplete first cycle are not reported: the rest follows. */
     if (!source->summary.told && !source->poller->complete)
         return 0;
     return summary_update(&source->summary, "pack", &source->source, now);
 }
 
-/* For client files, which want to know how many there are. */
+/* Stores the counts for client files, which list each cell and sensor. */
 static void keep_counts(struct kept_entry *kept, const struct pack *pack)
 {
     if (pack_known(pack, CELL_COUNT))

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What a configuration makes of packs and banks. */
+/* The packs and banks of a configuration. */
 struct sources {
     struct pack_source **packs; /* in the order of the configuration */
     unsigned pack_count;
@@ -69,7 +69,7 @@ double packs_started_at(const struct packs *packs)
     return packs->started_at;
 }
 
-/* ---- what is there ---- */
+/* ---- look-up ---- */
 
 const struct source *packs_at(const struct packs *packs, unsigned n)
 {
@@ -99,7 +99,7 @@ double packs_next_stale(const struct packs *packs)
     return first;
 }
 
-/* ---- who looks ---- */
+/* ---- observers ---- */
 
 void packs_observe(struct packs *packs, struct observer *observer)
 {
@@ -111,17 +111,18 @@ void packs_unobserve(struct packs *packs, struct observer *observer)
     TAILQ_REMOVE(&packs->observers, observer, entry);
 }
 
-static void tell(struct packs *packs, const struct source *source, unsigned changes, double now)
+static void notify_observers(struct packs *packs, const struct source *source, unsigned changes,
+                             double now)
 {
     struct observer *observer;
     TAILQ_FOREACH(observer, &packs->observers, entry)
     observer->changed(observer->data, source, changes, now);
 }
 
-/* ---- values come and grow old ---- */
+/* ---- values are published and become stale ---- */
 
-/* MemAvailable of /proc/meminfo, which stands in its first lines. No stdio: this is done each
- * second, and nothing is to be allocated while the gateway runs. */
+/* Reads MemAvailable from the first lines of /proc/meminfo. Without stdio, because it runs every
+ * second and a running gateway allocates nothing. */
 static uint16_t available_memory_mib(void)
 {
     char text[512] = "";
@@ -170,7 +171,7 @@ static void update_bank(struct packs *packs, struct bank_source *bank, bool publ
 {
     unsigned changes = bank_source_update(bank, published, host, local, now);
     update_limits(packs, &bank->source, now);
-    tell(packs, &bank->source, changes, now);
+    notify_observers(packs, &bank->source, changes, now);
 }
 
 void packs_published(struct packs *packs, const struct poller *poller, double now)
@@ -183,7 +184,7 @@ void packs_published(struct packs *packs, const struct poller *poller, double no
             continue;
         const unsigned changes = pack_source_publish(pack, &host, &local, now);
         update_limits(packs, &pack->source, now);
-        tell(packs, &pack->source, changes, now);
+        notify_observers(packs, &pack->source, changes, now);
         for (unsigned b = 0; b < packs->sources.bank_count; b++)
             if (bank_source_has(&packs->sources.banks[b], pack))
                 update_bank(packs, &packs->sources.banks[b], true, &host, &local, now);
@@ -199,7 +200,7 @@ void packs_tick(struct packs *packs, double now)
         struct pack_source *pack = packs->sources.packs[i];
         const unsigned changes = pack_source_tick(pack, &host, &local, now);
         update_limits(packs, &pack->source, now);
-        tell(packs, &pack->source, changes, now);
+        notify_observers(packs, &pack->source, changes, now);
     }
     for (unsigned i = 0; i < packs->sources.bank_count; i++)
         update_bank(packs, &packs->sources.banks[i], false, &host, &local, now);
@@ -228,9 +229,9 @@ enum order_result packs_order(struct packs *packs, const struct source *source,
     return ORDER_NOT_ALLOWED;
 }
 
-/* ---- from a configuration to sources ---- */
+/* ---- creating the sources ---- */
 
-/* The source of a pack: that of its poller where it goes on, else a new one. */
+/* The source of a pack: the existing one if its poller continues, else a new one. */
 static struct pack_source *take_pack(struct packs *packs, struct sources *old,
                                      const struct polling *polling, unsigned index)
 {
@@ -321,7 +322,7 @@ bool packs_renew(struct packs *packs, const struct polling *polling, double now)
     if (!made)
         return false;
     struct observer *observer;
-    /* Nobody hears of the first state before all have taken the sources up. */
+    /* Observers are called only after all of them have renewed their sources. */
     const struct tm local = local_time();
     packs->memory_mib = available_memory_mib();
     const struct map_status host = host_status(packs, &local, now);

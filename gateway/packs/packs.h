@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * All packs and banks of the configuration, from what is polled to whoever passes it on: values and
- * their age, counters, what is kept over a restart, orders to switch. Whoever wants to hear of
- * changes observes (source.h): first a pack changes, then the banks that it is in, and each time
- * the observers hear in the order in which they came.
+ * All packs and banks of the configuration: values and their age, counters, stored state, and
+ * orders to switch. Between the pollers and the outlets that pass the values on. Observers
+ * (source.h) are called on changes, in the order in which they registered: first for the pack,
+ * then for the banks that it is in.
  */
 #ifndef PACKGATE_PACKS_PACKS_H
 #define PACKGATE_PACKS_PACKS_H
@@ -17,23 +17,23 @@
 
 struct packs;
 
-/** None yet. `kept` must outlive it. NULL: out of memory. */
+/** Without packs at first. `kept` must outlive it. NULL: out of memory. */
 struct packs *packs_new(struct kept *kept, double now);
 void packs_free(struct packs *packs);
 
-/** Takes up the packs and banks of polling->config, which must outlive them. Packs whose pollers go
- * on keep what they have counted and told. The observers hear of it. False: out of memory, and
- * what there is must not be used any more. */
+/** Switches to the packs and banks of polling->config, which must outlive them. Packs whose pollers
+ * continue keep their counters and logged state. Observers are informed. False: out of memory; the
+ * packs must then not be used any more. */
 bool packs_renew(struct packs *packs, const struct polling *polling, double now);
 
-/** The configuration that they are of. */
+/** The current configuration. */
 const struct config *packs_config(const struct packs *packs);
 
-/** When the gateway's counter of seconds was 0. */
+/** clock_now at which the gateway's counter of seconds was 0. */
 double packs_started_at(const struct packs *packs);
 
-/** Packs in the order of the configuration, then banks; NULL: no more. A source stays where it is
- * until packs_renew. */
+/** Packs in the order of the configuration, then banks; NULL: no more. The pointer is valid until
+ * packs_renew. */
 const struct source *packs_at(const struct packs *packs, unsigned n);
 /** NULL: there is none. */
 const struct source *packs_find(const struct packs *packs, const char *name);
@@ -41,17 +41,17 @@ const struct source *packs_find(const struct packs *packs, const char *name);
 void packs_observe(struct packs *packs, struct observer *observer);
 void packs_unobserve(struct packs *packs, struct observer *observer);
 
-/** A poller has new values: they are published, with the banks that the pack is in. */
+/** Publishes a poller's new values, and the banks that the pack is in. */
 void packs_published(struct packs *packs, const struct poller *poller, double now);
 
-/** Age and counters go on, and values may have become stale. To be called once a second, and
- * whenever values are found to be stale that were fresh at the last call. */
+/** Updates age and counters; values may have become stale. To be called once a second, and whenever
+ * the first fresh values become stale. */
 void packs_tick(struct packs *packs, double now);
 
-/** When the first of the values that are fresh now becomes stale; infinite: none. */
+/** When the first of the fresh values becomes stale; infinite: none is fresh. */
 double packs_next_stale(const struct packs *packs);
 
-/** The part of a status that is the gateway's own: `started_at` is when its counter of seconds was 0,
+/** Fills in the gateway's own part of a status: `started_at` is when its counter of seconds was 0,
  * `local` the local time now. */
 struct map_status packs_host_status(double started_at, uint16_t memory_mib, const struct tm *local,
                                     double now);

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#define SAVE_S 60.0 /* at most this much is lost when the host loses its power */
+#define SAVE_S 60.0 /* s; a host that loses its power loses at most this much of the counters */
 
 static void on_written(struct ev_loop *loop, ev_child *child, int revents)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Writes the state file once a minute while there is something new, in a child process: a worn SD
- * card may take seconds for it, and the loop has no time to wait.
+ * Writes the state file once a minute if anything has changed, in a child process: a worn SD card
+ * may take seconds, and the loop must not wait.
  */
 #ifndef PACKGATE_PACKS_SAVER_H
 #define PACKGATE_PACKS_SAVER_H
@@ -10,7 +10,7 @@
 
 #include <ev.h>
 
-/* Embedded in whoever keeps the state. */
+/* Embedded in the owner of the state. */
 struct saver {
     struct ev_loop *loop;
     struct kept *kept;
@@ -19,11 +19,11 @@ struct saver {
     ev_child child;
 };
 
-/** Starts; state and path must outlive it. */
+/** Starts to save; state and path must outlive it. */
 void saver_start(struct saver *saver, struct ev_loop *loop, struct kept *kept, const char *path);
 
-/** Ends it and writes what is new, this time waiting for the disk. A saver that was never
- * started is left alone. */
+/** Stops, and writes what has changed, this time waiting for the disk. A saver that was never
+ * started is fine. */
 void saver_stop(struct saver *saver);
 
 #endif

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A pack or a bank as everybody sees it who passes its values on (Modbus units, push, outlets), and
- * how they hear of changes. In the process of an outlet the same struct comes out of a pipe.
+ * A pack or a bank as seen by everything that passes its values on (Modbus units, push, outlets),
+ * and how these observe changes. In the process of an outlet the same struct is rebuilt from a
+ * pipe.
  */
 #ifndef PACKGATE_PACKS_SOURCE_H
 #define PACKGATE_PACKS_SOURCE_H
@@ -17,18 +18,18 @@ struct source {
     const char *name;                    /* as configured */
     const char *line;                    /* name of its line; NULL: a bank */
     uint8_t unit;                        /* Modbus unit id */
-    bool writable;                       /* its MOS may be switched, by whom the way in allows to */
-    bool settable;                       /* its settings may be written, in the same way */
-    double capacity_ah;                  /* as configured; 0: not given */
+    bool writable;                       /* its MOS may be switched, by clients that may write */
+    bool settable;                       /* its settings may be written, by the same clients */
+    double capacity_ah;                  /* as configured; 0: not configured */
     const struct source *const *members; /* packs of a bank; NULL: a pack */
     unsigned member_count;
-    const struct pack *values; /* of one poll cycle, published last; all unknown before the first */
+    const struct pack *values; /* of the last published poll cycle; all unknown before the first */
     struct map_status status;  /* of the same moment: state, age, counters */
     double good_until;         /* clock_now until which the values are fresh; NaN: never were */
-    double settle_s;           /* for so long after the start, silence is not yet worth a word */
+    double settle_s;           /* s after the start during which silence is not reported */
 };
 
-/** Whether its values are fresh at this moment. */
+/** Whether its values are fresh at `now`. */
 static inline bool source_fresh(const struct source *source, double now)
 {
     return now <= source->good_until;
@@ -62,14 +63,14 @@ struct order_report {
     enum order_result result;
 };
 
-/* Embedded in whoever looks. It is never called from within packs_observe, and must not take itself
- * off the list from within a call. */
+/* Embedded in the observer. Never called from within packs_observe. A callback must not remove its
+ * observer from the list. */
 struct observer {
     /** One or more of enum source_change, of a pack or a bank. */
     void (*changed)(void *data, const struct source *source, unsigned changes, double now);
-    /** An order is over. NULL: of no interest. */
+    /** An order has ended. NULL: ignored. */
     void (*ordered)(void *data, const struct source *source, const struct order_report *report);
-    /** A reload: the sources before are gone, look for them anew. NULL: whoever looks is renewed
+    /** A reload: the old sources are gone, look the new ones up. NULL: the observer is created anew
      * itself. */
     void (*renewed)(void *data, double now);
     void *data;

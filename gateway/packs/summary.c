@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A pack or a bank in one line of the log. */
+/* Summarizes a pack or a bank in one line of the log. */
 #include "summary.h"
 
 #include "base/log.h"
@@ -10,8 +10,8 @@
 
 #define LINE_SIZE 600
 
-/* Around zero a current has no direction worth a line: it must rise above the one limit to
- * begin, fall below the other to end. */
+/* Hysteresis: a current must rise above the upper limit to count as flowing, and fall below the
+ * lower one to count as idle. */
 #define FLOW_BEGINS_A 1.0
 #define FLOW_ENDS_A 0.3
 
@@ -24,7 +24,7 @@ static enum pack_flow flow_of(const struct pack *pack, enum pack_flow before)
     return current > 0 ? FLOW_CHARGING : FLOW_DISCHARGING;
 }
 
-/* Two switch positions are the same when both are unknown, too. */
+/* Two unknown switch positions are equal, too. */
 static bool same(double a, double b)
 {
     return a == b || (isnan(a) && isnan(b));
@@ -77,7 +77,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t size)
     return hash;
 }
 
-/* What a pack is, as one number: its texts and how many cells and sensors it has. */
+/* A hash of the pack's identity: its texts and its numbers of cells and sensors. */
 static uint64_t identify(const struct source *source)
 {
     const struct pack *pack = source->values;
@@ -109,7 +109,7 @@ static unsigned compare(const struct summary *before, const struct summary *now)
     return changes;
 }
 
-/* With the priority of the worst that is new. */
+/* Logs with the priority of the worst new alarm. */
 static void report(const struct summary *before, const struct summary *now, const char *kind,
                    const char *name, const char *text)
 {
@@ -125,7 +125,8 @@ unsigned summary_update(struct summary *summary, const char *kind, const struct 
                         double now)
 {
     bool fresh = source_fresh(source, now);
-    /* Before the first values there is nothing to tell, and of old ones only that they are old. */
+    /* There is nothing to report before the first values; of stale values only that they are
+     * stale. */
     if (!summary->told && !fresh)
         return 0;
     const struct pack *pack = source->values;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What is worth telling of a pack or a bank: its state, the direction of its current, switches,
- * alarms, identity. A change is said in one line of the log and told to the observers. Values that
+ * The noteworthy state of a pack or a bank: fresh or stale, direction of its current, switches,
+ * alarms, identity. Each change is logged in one line and reported to the observers. Values that
  * merely move do not count.
  */
 #ifndef PACKGATE_PACKS_SUMMARY_H
@@ -10,7 +10,7 @@
 #include "alarms.h"
 #include "source.h"
 
-/* What was last told; zeroed: nothing yet. */
+/* What was last logged. All zeros: nothing yet. */
 struct summary {
     bool told;
     bool fresh;
@@ -20,9 +20,9 @@ struct summary {
     uint64_t identity;
 };
 
-/** Compares a source with what was last told of it, and says in the log what has changed, but for
- * the identity: a new protection as an error, a new warning and values that became too old as
- * warnings. `kind` is "pack" or "bank". Returns enum source_change. */
+/** Compares a source with what was last logged and logs what has changed, except the identity: a
+ * new protection as an error, a new warning and stale values as warnings. `kind` is "pack" or
+ * "bank". Returns enum source_change. */
 unsigned summary_update(struct summary *summary, const char *kind, const struct source *source,
                         double now);
 

@@ -83,7 +83,7 @@ def finds_by_address_and_assumes_the_rest():
     wakes up."""
     packs, url = simulate("daly-p81", socs(1, 4) + ",@3:silent=1", "--count", "4", "--address", "1")
     with packs, Gateway(bus(url, 4, 2, 3)) as gateway, gateway.client() as client:
-        gateway.wait_for("pack p3: nothing answers at address 3 of line bus; it is asked with protocol daly-p81")
+        gateway.wait_for("pack p3: nothing answers at address 3 of line bus; polling it with protocol daly-p81")
         gateway.wait_published("p1", "p2")
         assert abs(read_value(client, "soc_percent", 1) - 60) < 0.6 and abs(read_value(client, "soc_percent", 2) - 40) < 0.6
         assert exception_of(client, 290, 8, 3) == 0x0B
@@ -121,7 +121,7 @@ def gives_the_line_back():
         with open(gateway.path, "w") as file:
             file.write(general + beside(url, 5))
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.wait_for("pack p2: nothing answers at address 5 of line bus; it is asked with protocol daly-p81")
+        gateway.wait_for("pack p2: nothing answers at address 5 of line bus; polling it with protocol daly-p81")
         await_value(client, "polls", 1, lambda polls: polls and polls >= 20)
         gateway.process.send_signal(signal.SIGHUP)
         gateway.wait_for("the new configuration is in force")
@@ -136,7 +136,7 @@ def assumes_nothing_where_protocols_differ():
     with tempfile.TemporaryDirectory() as folder, packs:
         state = os.path.join(folder, "state")
         with Gateway(text, state=state) as gateway, gateway.client() as client:
-            gateway.wait_for("pack p3: nothing was found for it on line bus; a restart searches again")
+            gateway.wait_for("pack p3: not found on line bus; a restart searches again")
             gateway.wait_published("p2")
             assert read_value(client, "driver", 2) == "daly-p81"
             assert exception_of(client, 290, 8, 3) == 0x0B

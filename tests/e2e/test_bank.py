@@ -165,7 +165,7 @@ def goes_on_without_a_pack():
             assert read(client, 335, 1, 100) == [0]
 
             gone(small, link)
-            wait_missing(gateway, "small", "1 of 2 packs, small missing; its values are those of the others")
+            wait_missing(gateway, "small", "1 of 2 packs, small missing; its values are computed from the others")
             alone = {"voltage_v": 53.0, "current_a": 20.5, "soc_percent": 40, "remaining_ah": 112, "cycles": 100,
                      "cell_max_mv": 3316, "cell_max_pack": 1, "temp_max_c": 25, "packs_present": 1,
                      "packs_missing": 1, "packs_needed": 1, "connection_state": 1}
@@ -176,7 +176,7 @@ def goes_on_without_a_pack():
             assert read_value(client, "alarm_level", 100) == 1
 
             with simulate_pty("topbms", link, options(SMALL, 4)):
-                gateway.wait_for(r"bank house: all 2 packs are there")
+                gateway.wait_for(r"bank house: all 2 packs are present")
                 check(client, 100, {"current_a": 16.25, "packs_present": 2, "packs_missing": 0})
                 assert read(client, 335, 1, 100) == [0]
 
@@ -184,7 +184,7 @@ def goes_on_without_a_pack():
                 gateway.wait_for(r"bank house: 1 of 2 packs, large missing")
                 check(client, 100, {"current_a": -4.25, "soc_percent": 90, "cell_max_pack": 2})
             # Now both.
-            gateway.wait_for(r"bank house: 0 of 2 packs, large, small missing; it is not served with fewer than 1")
+            gateway.wait_for(r"bank house: 0 of 2 packs, large, small missing; it is stale with fewer than 1")
             for unit in (100, 0, 255):
                 assert exception_of(client, 290, 8, unit) == STALE
                 assert exception_of(client, find("cell_max_pack")["address"], 1, unit) == STALE
@@ -201,7 +201,7 @@ def is_stale_below_min_packs():
         gateway.wait_published("large", "small")
         await_value(client, "packs_present", 100, lambda n: n == 2)
         gone(small)
-        wait_missing(gateway, "small", r"1 of 2 packs, small missing; it is not served with fewer than 2 \(min_packs\)")
+        wait_missing(gateway, "small", r"1 of 2 packs, small missing; it is stale with fewer than 2 \(min_packs\)")
         assert exception_of(client, 290, 8, 100) == STALE and exception_of(client, 290, 8, 0) == STALE
         check(client, 100, {"packs_present": 1, "packs_missing": 1, "connection_state": 2})
         check(client, 1, {"current_a": 20.5})

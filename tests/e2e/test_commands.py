@@ -152,7 +152,7 @@ def check_opens_the_files_that_are_named():
         mqtt, web = "[mqtt x]\nbroker = mqtts://192.0.2.5\n", "[web]\nlisten = 127.0.0.1:8080\n"
         influx, notify = "[influx x]\nurl = https://192.0.2.5/write\n", "[notify x]\ntype = webhook\nurl = https://192.0.2.5/\n"
         for section, key_name, good, wrong in (
-                (mqtt + "user = u\n", "password_file", secret, {missing: "No such file", empty: "its first line is empty", device: "no file"}),
+                (mqtt + "user = u\n", "password_file", secret, {missing: "No such file", empty: "its first line is empty", device: "not a regular file"}),
                 (web, "password_file", hashed, {secret: "`packgate password`", missing: "No such file"}),
                 (influx, "token_file", secret, {empty: "its first line is empty"}),
                 (notify + "user = u\n", "key_file", secret, {missing: "No such file"}),

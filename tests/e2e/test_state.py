@@ -63,7 +63,7 @@ def tells_of_a_renamed_pack():
         with open(gateway.path, encoding="utf-8") as file:
             text = file.read()
         for name, told in (("cellar", r"warning: 'house' is not in the configuration any more.*counted from 0: cellar\..*packgate rename house"),
-                           ("house", r"'house' is in the configuration again; its counters go on")):
+                           ("house", r"'house' is in the configuration again; its counters continue")):
             with open(gateway.path, "w", encoding="utf-8") as file:
                 file.write(text.replace("[pack house]", f"[pack {name}]"))
             gateway.process.send_signal(signal.SIGHUP)

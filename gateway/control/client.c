@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The other end of the control socket. */
+/* The client side of the control socket, for commands. */
 #include "client.h"
 
 #include "packs/json.h"
@@ -22,7 +22,7 @@
 #define LARGEST_FILE (1024 * 1024)
 #define LARGEST_LINE (64 * 1024 * 1024)
 
-/* ---- where it is ---- */
+/* ---- the path of the socket ---- */
 
 struct finder {
     char *out;
@@ -73,10 +73,10 @@ void control_path(const char *config, char out[PORT_SIZE])
 static void explain(struct control_link *link, const char *path)
 {
     if (errno == ENOENT || errno == ECONNREFUSED)
-        snprintf(link->why, sizeof link->why, "no gateway listens at %s; does it run?", path);
+        snprintf(link->why, sizeof link->why, "no gateway listens at %s; is it running?", path);
     else if (errno == EACCES)
         snprintf(link->why, sizeof link->why,
-                 "%s: not for this user; root and the group of the service may ask", path);
+                 "%s: permission denied; allowed are root and the group of the service", path);
     else
         snprintf(link->why, sizeof link->why, "%s: %s", path, strerror(errno));
 }
@@ -87,16 +87,16 @@ bool control_link_open(struct control_link *link, const char *path)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (!path[0]) {
         snprintf(link->why, sizeof link->why,
-                 "the configuration has `control = none`: nothing can be asked");
+                 "the configuration has `control = none`: the gateway accepts no requests");
         return false;
     }
     if (strlen(path) >= sizeof address.sun_path) {
-        snprintf(link->why, sizeof link->why, "%.100s...: too long for a socket", path);
+        snprintf(link->why, sizeof link->why, "%.100s...: too long for the path of a socket", path);
         return false;
     }
     memcpy(address.sun_path, path, strlen(path));
     link->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* Connecting waits while the queue of a gateway that hangs is full. */
+    /* connect() blocks while the queue of a hanging gateway is full. */
     const struct timeval patience = {.tv_sec = CONTROL_PATIENCE_S};
     if (link->fd >= 0)
         setsockopt(link->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
@@ -114,7 +114,7 @@ void control_link_close(struct control_link *link)
     *link = (struct control_link){.fd = -1};
 }
 
-/* Until a whole line is there; 0: it is not. Returns its size with the newline. */
+/* Waits for a whole line. Returns its size with the newline; 0: none arrived. */
 static size_t await_line(struct control_link *link, double until)
 {
     for (size_t seen = 0;;) {
@@ -126,7 +126,7 @@ static size_t await_line(struct control_link *link, double until)
             size_t room = link->room ? 2 * link->room : 16384;
             char *bytes = room <= LARGEST_LINE ? realloc(link->bytes, room) : NULL;
             if (!bytes) {
-                snprintf(link->why, sizeof link->why, "its answer is too large");
+                snprintf(link->why, sizeof link->why, "the gateway's answer is too large");
                 return 0;
             }
             link->bytes = bytes;
@@ -143,7 +143,7 @@ static size_t await_line(struct control_link *link, double until)
         }
         ssize_t size = recv(link->fd, link->bytes + link->size, link->room - link->size, 0);
         if (size <= 0) {
-            snprintf(link->why, sizeof link->why, "the gateway has closed the connection");
+            snprintf(link->why, sizeof link->why, "the gateway closed the connection");
             return 0;
         }
         link->size += (size_t) size;
@@ -162,7 +162,7 @@ json_t *control_next(struct control_link *link, double wait_s)
     const char *said = json_string_value(json_object_get(answer, "error"));
     if (answer && !said)
         return answer;
-    snprintf(link->why, sizeof link->why, "%s", said ? said : "its answer is no JSON");
+    snprintf(link->why, sizeof link->why, "%s", said ? said : "the gateway's answer is not JSON");
     json_decref(answer);
     return NULL;
 }
@@ -176,7 +176,7 @@ json_t *control_ask(struct control_link *link, json_t *request)
     }
     struct iovec parts[] = {{text, strlen(text)}, {(char[]){'\n'}, 1}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    /* Whoever is turned away is told so, and may find the connection closed already. */
+    /* A rejected client gets an error message, and may find the connection closed already. */
     ssize_t sent = sendmsg(link->fd, &message, MSG_NOSIGNAL);
     (void) sent;
     free(text);

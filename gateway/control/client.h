@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The other end of the control socket: the commands that ask a running gateway. These calls wait,
- * for CONTROL_PATIENCE_S at most.
+ * The client side of the control socket, for the commands that send requests to a running gateway.
+ * These calls block, for at most CONTROL_PATIENCE_S.
  */
 #ifndef PACKGATE_CONTROL_CLIENT_H
 #define PACKGATE_CONTROL_CLIENT_H
@@ -14,25 +14,25 @@
 
 struct control_link {
     int fd;
-    char *bytes; /* received, not taken yet */
+    char *bytes; /* received, not returned yet */
     size_t size, room;
-    char why[200]; /* what went wrong last, in words */
+    char why[200]; /* the last error */
 };
 
-/** Where the gateway of a configuration file listens: the value of `control`, also where the file
- * has mistakes elsewhere; the preset where it has none, or cannot be read. "" for none. */
+/** The path on which the gateway of a configuration file listens: the value of `control`, even if
+ * the file has mistakes elsewhere; the default if it has none, or cannot be read. "" for none. */
 void control_path(const char *config, char out[PORT_SIZE]);
 
-/** False: nobody is there, and `link->why` says so. Must be closed in any case. */
+/** Connects. False: no gateway answers, `link->why` says why. Must be closed in any case. */
 bool control_link_open(struct control_link *link, const char *path);
 void control_link_close(struct control_link *link);
 
-/** Sends a request, which is given up, and waits for its answer, which the caller gives up. NULL:
- * there is none, or it is an error: `link->why`. */
+/** Sends a request, which is released, and waits for its answer, which the caller releases. NULL:
+ * there is none, or it is an error; see `link->why`. */
 json_t *control_ask(struct control_link *link, json_t *request);
 
-/** The next line, without an end to the patience where `wait_s` is infinite. NULL: the end, or an
- * error, `link->why`. */
+/** Waits up to `wait_s` (may be infinite) for the next line. NULL: the connection ended, or an
+ * error; see `link->why`. */
 json_t *control_next(struct control_link *link, double wait_s);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What can be asked of the running gateway. */
+/* Answers the requests of the control socket. */
 #include "control.h"
 
 #include "listen.h"
@@ -15,8 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAME_S 0.2          /* for so long one status does for all who ask for it */
-#define COMMIT_AGAIN_S 10.0 /* as often as the history can be told to write by itself */
+#define SAME_S 0.2          /* s for which a status is cached, for all clients */
+#define COMMIT_AGAIN_S 10.0 /* s between two requests that make the history write */
 
 struct control {
     const struct overview *overview;
@@ -24,7 +24,7 @@ struct control {
     struct control_socket *socket;
     struct onlookers *listeners;
     struct tunnels *tunnels;
-    char *status; /* as it was told last; NULL: not yet */
+    char *status; /* the cached status; NULL: none */
     double status_at, commit_at;
 };
 
@@ -35,8 +35,8 @@ static char *error_text(const char *format, const char *what)
     return json_text(json_pack("{s:o}", "error", json_sprintf(format, what)));
 }
 
-/* To put it together takes a while where there are many packs. One that says fresh of values that
- * are not any more is never told again. */
+/* With many packs a status takes a while to build, so it is cached. The cache is dropped as soon
+ * as a pack in it turns stale. */
 static char *status_text(struct control *control)
 {
     const double now = clock_now();
@@ -60,7 +60,7 @@ static char *configuration_text(struct control *control)
     return json_text(status_configuration(control->overview, clock_now()));
 }
 
-/* The outlet has made sure of who asks: with a password, from an address in allow_write. */
+/* The outlet has authenticated the user: by a password, from an address in allow_write. */
 static char *open_for_outlet(struct control *control, const char *from, const char *question)
 {
     char name[NAME_SIZE], who[60], by[120], why[160];
@@ -108,7 +108,7 @@ static void ask_values(struct control *control, struct control_client *client,
     const json_t *names = json_object_get(request, "packs");
     const char *missing = "";
     if (names && !json_is_array(names)) {
-        control_answer(client, error_text("%s is to be a list of names", "packs"));
+        control_answer(client, error_text("'%s' must be a list of names", "packs"));
         return;
     }
     json_t *values =
@@ -121,7 +121,7 @@ static void ask_values(struct control *control, struct control_client *client,
         control_answer(client, missing[0] ? error_text("there is no pack '%s'", missing) : NULL);
 }
 
-/* That it answers is the answer. */
+/* Any answer means that the gateway is healthy. */
 static void ask_health(struct control *control, struct control_client *client,
                        const json_t *request)
 {
@@ -131,8 +131,8 @@ static void ask_health(struct control *control, struct control_client *client,
     control_answer(client, json_text(json_pack("{s:b, s:s}", "healthy", 1, "status", words)));
 }
 
-/* How often the history has written so far. Without `since` it is asked to do so now, unless it was
- * just before. */
+/* Returns how often the history has written so far. Without `since`, first asks it to write now,
+ * unless that was done just before. */
 static void ask_commit(struct control *control, struct control_client *client,
                        const json_t *request)
 {
@@ -179,8 +179,8 @@ static void ask_tunnel(struct control *control, struct control_client *client,
     const json_t *seconds = json_object_get(request, "for_s");
     const double for_s = json_number_value(seconds);
     if (!json_is_number(seconds) || for_s < 0) {
-        control_answer(client,
-                       error_text("%s is to be a number of seconds, 0 to close it", "for_s"));
+        control_answer(
+            client, error_text("'%s' must be a number of seconds, 0 to close the tunnel", "for_s"));
         return;
     }
     snprintf(by, sizeof by, "user %u (process %d)", (unsigned) peer->uid, (int) peer->pid);
@@ -194,7 +194,7 @@ static void ask_tunnel(struct control *control, struct control_client *client,
 static const struct {
     const char *name;
     ask_function *ask;
-    bool acts; /* more than looking: not for everybody who may connect */
+    bool acts; /* not read-only: needs the right to act */
 } requests[] = {
     {"status", ask_status, false},
     {"values", ask_values, false},
@@ -215,15 +215,14 @@ static void on_asked(void *data, struct control_client *client, char *line, size
     while (what && i < COUNT(requests) && strcmp(requests[i].name, what) != 0)
         i++;
     if (!request)
-        control_answer(client, error_text("this is no JSON: %s", error.text));
+        control_answer(client, error_text("this is not JSON: %s", error.text));
     else if (!what)
-        control_answer(client,
-                       error_text("a request is an object such as %s", "{\"ask\":\"status\"}"));
+        control_answer(client, error_text("expected an object such as %s", "{\"ask\":\"status\"}"));
     else if (i == COUNT(requests))
-        control_answer(client, error_text("'%s' cannot be asked", what));
+        control_answer(client, error_text("unknown request '%s'", what));
     else if (requests[i].acts && !control_peer(client)->may_act)
-        control_answer(client, error_text("'%s' is for root and the user of the service only, and "
-                                          "for nothing that the service has started",
+        control_answer(client, error_text("'%s' is for root and the user of the service only, "
+                                          "not for processes that the service has started",
                                           what));
     else
         requests[i].ask(data, client, request);
@@ -235,7 +234,7 @@ static void on_left(void *data, struct control_client *client)
     listen_left(((struct control *) data)->listeners, client);
 }
 
-/* ---- life ---- */
+/* ---- start, reload and end ---- */
 
 static const struct control_events events = {.asked = on_asked, .left = on_left};
 

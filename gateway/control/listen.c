@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Looking on a line, and one exchange by hand. */
+/* Shows the bytes on a line, and sends single requests by hand. */
 #include "listen.h"
 
 #include "packs/json.h"
@@ -15,12 +15,12 @@
 #define HEX_ROOM (3 * 2 * BMS_FRAME_MAX + 1)
 #define LINE_ROOM (HEX_ROOM + 100)
 
-/* A client that looks on, or that waits for the answer of its own exchange. */
+/* A client that listens in, or that waits for the response to its own request. */
 struct onlooker {
     struct onlookers *all;
     struct control_client *client;
     char name[NAME_SIZE]; /* of the line */
-    struct line *line;    /* NULL: there is none with that name at the moment */
+    struct line *line;    /* NULL: there is no line of that name at the moment */
     struct line_tap tap;
     bool sends;
     struct loan loan;
@@ -35,12 +35,12 @@ struct onlookers {
     const struct overview *overview;
     struct onlooker *first;
     unsigned dropped;
-    char text[LINE_ROOM]; /* nothing is allocated while packs are polled */
+    char text[LINE_ROOM]; /* preallocated: nothing is allocated while packs are polled */
 };
 
-/* ---- life of one ---- */
+/* ---- creation and release ---- */
 
-static void let_go(struct onlooker *onlooker)
+static void free_onlooker(struct onlooker *onlooker)
 {
     if (onlooker->line)
         line_unwatch(onlooker->line, &onlooker->tap);
@@ -88,14 +88,15 @@ static bool find_line(const struct onlookers *all, const char *name, char *why, 
     for (unsigned i = 0; i < config->line_count; i++)
         if (strcmp(config->lines[i].name, name) == 0) {
             snprintf(why, size,
-                     "line %s is not polled: the protocol of its pack is still looked for", name);
+                     "line %s is not polled yet: the protocol of its pack is still being searched",
+                     name);
             return overview_line(all->overview, name) != NULL;
         }
     snprintf(why, size, "there is no [line %s]", name);
     return false;
 }
 
-/* ---- looking on ---- */
+/* ---- listening in ---- */
 
 static void add_hex(struct text *text, const uint8_t *bytes, size_t size)
 {
@@ -124,10 +125,10 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
     if (control_tell(onlooker->client, all->text))
         return;
     all->dropped++;
-    log_warn("control socket: process %d looks on line %s and does not read, dropped",
+    log_warn("control socket: process %d listens on line %s but does not read; disconnected",
              (int) control_peer(onlooker->client)->pid, onlooker->name);
     control_close(onlooker->client);
-    let_go(onlooker);
+    free_onlooker(onlooker);
 }
 
 bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
@@ -143,7 +144,7 @@ bool listen_begin(struct onlookers *all, struct control_client *client, const ch
         snprintf(why, size, "out of memory");
         free(head);
         if (onlooker)
-            let_go(onlooker);
+            free_onlooker(onlooker);
         return false;
     }
     control_tell(client, head);
@@ -151,9 +152,9 @@ bool listen_begin(struct onlookers *all, struct control_client *client, const ch
     return true;
 }
 
-/* ---- an exchange by hand ---- */
+/* ---- a request by hand ---- */
 
-/* Nothing but what belongs to the loan: the polls before it pass by here, too. */
+/* Records only the bytes of the loan: earlier polls pass through this tap, too. */
 static void on_own(void *data, char direction, const uint8_t *bytes, size_t size)
 {
     struct onlooker *onlooker = data;
@@ -175,7 +176,7 @@ static void on_begun(void *data)
     onlooker->begun_at = clock_now();
 }
 
-/* Only counted; what may be seen of it comes by the tap. */
+/* Only counts: the tap delivers the bytes that may be shown. */
 static void on_bytes(void *data, const uint8_t *bytes, size_t size)
 {
     (void) data;
@@ -188,8 +189,8 @@ static void on_done(void *data, enum loan_result result)
     static const char *const words[] = {
         [LOAN_ANSWERED] = "answered",
         [LOAN_UNANSWERED] = "no answer",
-        [LOAN_LOST] = "the line was lost",
-        [LOAN_TOO_LATE] = "the line was not free in time, nothing was sent",
+        [LOAN_LOST] = "the connection to the line was lost",
+        [LOAN_TOO_LATE] = "the line was busy for too long, nothing was sent",
         [LOAN_NO_LINE] = "the line is down, nothing was sent",
     };
     struct onlooker *onlooker = data;
@@ -201,9 +202,9 @@ static void on_done(void *data, enum loan_result result)
     if (onlooker->withheld > 0)
         json_object_set_new(answer, "withheld", json_integer((json_int_t) onlooker->withheld));
     const char *sent = json_string_value(json_array_get(onlooker->sent, 0));
-    log_info("line %s: %s: %s", onlooker->name, sent ? sent : "an exchange by hand", words[result]);
+    log_info("line %s: %s: %s", onlooker->name, sent ? sent : "a request by hand", words[result]);
     struct control_client *client = onlooker->client;
-    let_go(onlooker);
+    free_onlooker(onlooker);
     control_answer(client, json_text(answer));
 }
 
@@ -213,7 +214,7 @@ static int digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* "A5 40 90" or "A54090". */
+/* Parses "A5 40 90" or "A54090". */
 static bool parse_hex(const char *hex, struct loan *loan)
 {
     for (loan->size = 0; *hex;) {
@@ -252,8 +253,8 @@ bool listen_send(struct onlookers *all, struct control_client *client, const cha
     onlooker->sent = json_array();
     onlooker->received = json_array();
     if (!onlooker->line || !line_lend(onlooker->line, &onlooker->loan)) {
-        snprintf(why, size, "line %s is down, or its device talks unasked", line);
-        let_go(onlooker);
+        snprintf(why, size, "line %s is down, or its device sends without being polled", line);
+        free_onlooker(onlooker);
         return false;
     }
     const struct control_peer *peer = control_peer(client);
@@ -262,7 +263,7 @@ bool listen_send(struct onlookers *all, struct control_client *client, const cha
     return true;
 }
 
-/* ---- all of them ---- */
+/* ---- all clients ---- */
 
 void listen_left(struct onlookers *all, struct control_client *client)
 {
@@ -271,13 +272,13 @@ void listen_left(struct onlookers *all, struct control_client *client)
         onlooker = onlooker->next;
     if (!onlooker)
         return;
-    /* What was not sent yet never is: nobody is there to see what comes of it. */
+    /* A request that was not sent yet is cancelled: its client is gone. */
     if (onlooker->sends && onlooker->line)
         line_take_back(onlooker->line, &onlooker->loan);
     if (onlooker->sends)
-        log_info("line %s: whoever sends by hand has gone%s", onlooker->name,
+        log_info("line %s: the client that sent by hand has disconnected%s", onlooker->name,
                  onlooker->begun ? "" : ", nothing was sent");
-    let_go(onlooker);
+    free_onlooker(onlooker);
 }
 
 void listen_renew(struct onlookers *all)
@@ -304,14 +305,15 @@ struct onlookers *listen_new(const struct overview *overview)
     return all;
 }
 
-/* After the clients are gone. An exchange by hand that is still under way ends with its line. */
+/* To be called after the clients are gone. A request by hand that is still in flight ends with its
+ * line. */
 void listen_free(struct onlookers *all)
 {
     while (all && all->first) {
         struct onlooker *onlooker = all->first;
         if (onlooker->sends && onlooker->line)
             line_take_back(onlooker->line, &onlooker->loan);
-        let_go(onlooker);
+        free_onlooker(onlooker);
     }
     free(all);
 }

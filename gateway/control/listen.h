@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Looking on a line of the running gateway, and one exchange by hand on it.
+ * Shows the bytes on a line of the running gateway, and sends single requests on it by hand.
  *
- * Whoever looks on gets a JSON object for each piece that passes, as soon as it may be shown:
+ * A listening client gets a JSON object for each piece of bytes, as soon as it may be shown:
  *     {"at": 1795365527.123, "passed": ">", "bytes": "A5 40 90 08"}    '>' to the packs, '<' from them
  *     {"at": 1795365527.155, "withheld": 12}                           bytes of no whole frame, which may hold a secret
- * One who does not read is dropped.
+ * A client that does not read is disconnected.
  */
 #ifndef PACKGATE_CONTROL_LISTEN_H
 #define PACKGATE_CONTROL_LISTEN_H
@@ -17,26 +17,26 @@
 
 struct onlookers;
 
-/** `overview` is kept by reference. NULL: out of memory. */
+/** Without clients at first. `overview` is kept by reference. NULL: out of memory. */
 struct onlookers *listen_new(const struct overview *overview);
 void listen_free(struct onlookers *all);
 
-/** After a reload: the lines are others. */
+/** To be called after a reload: reconnects the clients to the new lines. */
 void listen_renew(struct onlookers *all);
 
-/** The client looks on from now on. False with the reason in `why`. */
+/** Makes the client listen from now on. False with the reason in `why`. */
 bool listen_begin(struct onlookers *all, struct control_client *client, const char *line, char *why,
                   size_t size);
 
-/** Sends bytes and answers the client with what came back. False with the reason in `why`, when the
- * client is still to be answered. */
+/** Sends bytes and answers the client with the response. False with the reason in `why`; the caller
+ * must then answer the client. */
 bool listen_send(struct onlookers *all, struct control_client *client, const char *line,
                  const char *hex, char *why, size_t size);
 
-/** The client is gone. */
+/** The client has disconnected. */
 void listen_left(struct onlookers *all, struct control_client *client);
 
-/** How many look on, and how many were dropped so far. */
+/** The numbers of listening clients and of those disconnected so far. */
 json_t *listen_status(const struct onlookers *all);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The parts of the running gateway that there is something to tell or to ask of.
+ * The parts of the running gateway that the control socket reports or controls.
  */
 #ifndef PACKGATE_CONTROL_OVERVIEW_H
 #define PACKGATE_CONTROL_OVERVIEW_H
@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* Whoever has them keeps this up to date over a reload. */
+/* The owner updates it on a reload. */
 struct overview {
     const struct packs *packs;
     const struct polling *polling;
@@ -24,8 +24,8 @@ struct overview {
     const struct config_file *file;
 };
 
-/** The line with a name, as it runs now; NULL: there is none, or nobody polls it yet. Only from the loop: during
- * a reload lines come and go. */
+/** The running line of that name; NULL: there is none, or it is not polled yet. Only valid within
+ * the current callback: a reload replaces lines. */
 static inline struct line *overview_line(const struct overview *overview, const char *name)
 {
     const struct polling *polling = overview->polling;

@@ -20,21 +20,22 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define BATCH 16                        /* new clients per turn */
-#define PAUSE_S 1.0                     /* when none can be accepted for want of descriptors */
-#define REST_TIMES 4                    /* what a request costs is a fifth of the time at most */
-#define UNREAD_S 10.0                   /* an answer that is not taken for so long */
-#define IDLE_S 600.0                    /* a client that asks nothing for so long */
-#define WATCH_ROOM (64 * 1024)          /* for a client that looks on */
-#define ANSWERS_ROOM (16 * 1024 * 1024) /* of all answers that are not taken yet */
-#define GROUPS_MAX 256                  /* of a peer */
+#define BATCH 16    /* new clients per turn */
+#define PAUSE_S 1.0 /* s, when descriptors have run out */
+/* a pause of four times the time that a request took: at most a fifth of the time goes into requests */
+#define REST_TIMES 4
+#define UNREAD_S 10.0                   /* s for a client to read an answer */
+#define IDLE_S 600.0                    /* s without a request until a client is disconnected */
+#define WATCH_ROOM (64 * 1024)          /* bytes, for a client that listens on a line */
+#define ANSWERS_ROOM (16 * 1024 * 1024) /* bytes, of all unsent answers together */
+#define GROUPS_MAX 256                  /* groups of a peer that are checked */
 
 enum client_state {
     CLIENT_FREE,
-    CLIENT_READING, /* its next request is awaited */
-    CLIENT_WAITING, /* a whole request stands in `in` and has its turn later */
-    CLIENT_ASKED,   /* the answer is awaited */
-    CLIENT_SENDING  /* the answer is on its way */
+    CLIENT_READING, /* waits for its next request */
+    CLIENT_WAITING, /* a whole request is in `in` and waits for its turn */
+    CLIENT_ASKED,   /* its request is being answered */
+    CLIENT_SENDING  /* its answer is being sent */
 };
 
 struct control_client {
@@ -45,11 +46,11 @@ struct control_client {
     ev_io readable, writable;
     ev_timer deadline;
     double active_at;
-    bool ended;  /* it will send nothing more: gone when its answer is sent */
-    bool to_end; /* the same by our decision */
+    bool ended;  /* the client will send nothing more: close it once its answer is sent */
+    bool to_end; /* we decided the same */
     size_t in_size;
     char in[CONTROL_REQUEST_MAX + 1];
-    char *out; /* the answer; of a watcher always the same room */
+    char *out; /* the answer; for a listening client a fixed buffer */
     size_t out_size, out_sent;
     bool watching;
 };
@@ -58,18 +59,19 @@ struct control_socket {
     struct ev_loop *loop;
     struct control_events events;
     void *data;
-    ev_io listening; /* fd -1: not */
+    ev_io listening; /* fd -1: not listening */
     ev_timer pause, work;
     double rest_until;
     struct sockaddr_un address;
-    dev_t device; /* of the file, so that it is known whether it is still ours */
+    dev_t device; /* of the socket file, to detect whether it is still ours */
     ino_t inode;
     struct late_turn_watcher watcher;
-    double waited_since; /* clients wait to be accepted, since then at most; INFINITY: none does */
+    double
+        waited_since; /* clients wait to be accepted since then at the earliest; INFINITY: none waits */
     bool starved;
-    bool crowded; /* until half of the places are free again */
+    bool crowded; /* logged that it is full; until half of the places are free again */
     unsigned turn;
-    size_t answers; /* bytes of all of them */
+    size_t answers; /* bytes of all unsent answers */
     struct control_client clients[CONTROL_CLIENTS];
 };
 
@@ -96,7 +98,7 @@ void control_close(struct control_client *client)
     release(client);
 }
 
-static void drop(struct control_client *client)
+static void disconnect_client(struct control_client *client)
 {
     struct control_socket *socket = client->socket;
     socket->events.left(socket->data, client);
@@ -127,7 +129,7 @@ static void drop_all(struct control_socket *socket)
 {
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (socket->clients[i].state != CLIENT_FREE)
-            drop(&socket->clients[i]);
+            disconnect_client(&socket->clients[i]);
 }
 
 static void expect(struct control_client *client, double within_s)
@@ -136,8 +138,8 @@ static void expect(struct control_client *client, double within_s)
     ev_timer_again(client->socket->loop, &client->deadline);
 }
 
-/* One request of all clients at a time, so that the lines have their turn in between. */
-static void call_to_work(struct control_socket *socket)
+/* Handles one request per turn of the loop, so that the lines get their turn in between. */
+static void schedule_request(struct control_socket *socket)
 {
     if (ev_is_active(&socket->work))
         return;
@@ -145,7 +147,7 @@ static void call_to_work(struct control_socket *socket)
     ev_timer_start(socket->loop, &socket->work);
 }
 
-/* Reads on, unless a whole request is there already. */
+/* Reads on, unless a whole request has been received already. */
 static void read_on(struct control_client *client)
 {
     struct ev_loop *loop = client->socket->loop;
@@ -153,9 +155,9 @@ static void read_on(struct control_client *client)
         client->state = CLIENT_WAITING;
         ev_io_stop(loop, &client->readable);
         ev_timer_stop(loop, &client->deadline);
-        call_to_work(client->socket);
+        schedule_request(client->socket);
     } else if (client->ended || client->to_end) {
-        drop(client);
+        disconnect_client(client);
     } else if (client->in_size == CONTROL_REQUEST_MAX) {
         client->to_end = true;
         client->in_size = 0;
@@ -178,13 +180,13 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         recv(io->fd, client->in + client->in_size, CONTROL_REQUEST_MAX - client->in_size, 0);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (client->watching) { /* it looks on, and its end is all that is of interest */
+    if (client->watching) { /* it listens on a line; only the end of its connection matters */
         if (size <= 0)
-            drop(client);
+            disconnect_client(client);
         return;
     }
     if (size < 0) {
-        drop(client);
+        disconnect_client(client);
         return;
     }
     client->active_at = clock_now();
@@ -204,7 +206,7 @@ static void send_on(struct control_client *client)
             return;
         }
         if (sent < 0) {
-            drop(client);
+            disconnect_client(client);
             return;
         }
         client->out_sent += (size_t) sent;
@@ -234,10 +236,10 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    drop(timer->data);
+    disconnect_client(timer->data);
 }
 
-/* From the loop: whoever answers is in the middle of something, and the client may be gone then. */
+/* Sends from the loop, because sending may free the client while the caller still uses it. */
 static void start_sending(struct control_client *client)
 {
     client->state = CLIENT_SENDING;
@@ -254,13 +256,13 @@ void control_answer(struct control_client *client, char *text)
         text = NULL;
     }
     if (!text)
-        text = strdup("{\"error\":\"no memory for an answer, try again\"}");
+        text = strdup("{\"error\":\"out of memory for an answer, try again\"}");
     if (!text) {
-        drop(client);
+        disconnect_client(client);
         return;
     }
     size = strlen(text);
-    text[size] = '\n'; /* in place of the NUL: its size is known */
+    text[size] = '\n'; /* replaces the NUL: the size is known */
     client->out = text;
     client->out_size = size + 1;
     client->out_sent = 0;
@@ -300,7 +302,7 @@ bool control_tell(struct control_client *client, const char *text)
 
 /* ---- requests ---- */
 
-static void work_on(struct control_client *client)
+static void handle_request(struct control_client *client)
 {
     struct control_socket *socket = client->socket;
     char *end = memchr(client->in, '\n', client->in_size);
@@ -321,26 +323,26 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
     (void) revents;
     struct control_socket *socket = timer->data;
     const double begin = clock_now();
-    if (late_turn_is_on(loop, begin)) /* all are dropped when the next turn begins */
+    if (late_turn_is_on(loop, begin)) /* the next turn disconnects all clients */
         return;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         struct control_client *client = &socket->clients[socket->turn];
         socket->turn = (socket->turn + 1) % CONTROL_CLIENTS;
         if (client->state != CLIENT_WAITING)
             continue;
-        work_on(client);
+        handle_request(client);
         break;
     }
     const double end = clock_now();
     socket->rest_until = end + REST_TIMES * (end - begin);
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         if (socket->clients[i].state == CLIENT_WAITING) {
-            call_to_work(socket);
+            schedule_request(socket);
             return;
         }
 }
 
-/* ---- who comes ---- */
+/* ---- new clients ---- */
 
 static bool is_in_group(int fd, gid_t group)
 {
@@ -375,15 +377,15 @@ static bool is_idle(const struct control_client *client)
     return client->state == CLIENT_READING;
 }
 
-/* Says why, and closes. */
+/* Sends the reason and closes. */
 static void turn_away(int fd, const char *why)
 {
     ssize_t sent = send(fd, why, strlen(why), MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void) sent; /* it is a courtesy */
+    (void) sent; /* the message is best effort */
     close(fd);
 }
 
-/* One word in the log for each time that it is crowded. */
+/* Logs once each time that all places are taken. */
 static void note_crowd(struct control_socket *socket)
 {
     if (!socket->crowded)
@@ -393,7 +395,8 @@ static void note_crowd(struct control_socket *socket)
     socket->crowded = true;
 }
 
-/* A free place, or that of the longest idle one; NULL: all are at work. */
+/* Returns a free place, or that of the longest idle client; NULL: all clients have requests in
+ * progress. */
 static struct control_client *find_place(struct control_socket *socket)
 {
     struct control_client *idle = NULL;
@@ -410,8 +413,8 @@ static struct control_client *find_place(struct control_socket *socket)
     const char why[] =
         "{\"error\":\"too many clients, and this one was idle for the longest time\"}\n";
     ssize_t sent = send(idle->readable.fd, why, sizeof why - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    (void) sent; /* it is a courtesy */
-    drop(idle);
+    (void) sent; /* the message is best effort */
+    disconnect_client(idle);
     return idle;
 }
 
@@ -419,12 +422,12 @@ static void admit(struct control_socket *socket, int fd)
 {
     struct control_peer peer = find_peer(fd);
     if (!peer.may_read) {
-        turn_away(fd, "{\"error\":\"this is for root and the group of the service\"}\n");
+        turn_away(fd, "{\"error\":\"allowed only for root and the group of the service\"}\n");
         return;
     }
     struct control_client *client = find_place(socket);
     if (!client) {
-        turn_away(fd, "{\"error\":\"too many clients are at work, try again\"}\n");
+        turn_away(fd, "{\"error\":\"too many requests in progress, try again\"}\n");
         return;
     }
     client->peer = peer;
@@ -461,7 +464,7 @@ static void accept_clients(struct control_socket *socket)
             continue;
         /* Its socket stays readable; without a pause the loop would spin on it. */
         if (!socket->starved)
-            log_warn("control socket: no client can be accepted: %s", strerror(errno));
+            log_warn("control socket: clients cannot be accepted: %s", strerror(errno));
         socket->starved = true;
         socket->waited_since = fmin(socket->waited_since, now);
         ev_io_stop(socket->loop, &socket->listening);
@@ -485,7 +488,8 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
     if (socket->listening.fd < 0)
         return;
     ev_io_start(loop, &socket->listening);
-    ev_feed_event(loop, &socket->listening, EV_READ); /* whether anybody still waits */
+    ev_feed_event(loop, &socket->listening,
+                  EV_READ); /* accept at once, to see whether clients still wait */
 }
 
 static void on_late_turn(void *data, double since, double now)
@@ -508,7 +512,7 @@ static void stop_listening(struct control_socket *socket)
         return;
     ev_io_stop(socket->loop, &socket->listening);
     ev_timer_stop(socket->loop, &socket->pause);
-    /* By now another gateway may have put its own there. */
+    /* By now another gateway may have created its own socket there. */
     if (stat(socket->address.sun_path, &found) == 0 && found.st_dev == socket->device &&
         found.st_ino == socket->inode)
         unlink(socket->address.sun_path);
@@ -527,14 +531,14 @@ static void make_folder(const char *path)
     }
 }
 
-/* Makes room for the socket where a dead gateway has left its own. False with the reason: something
- * is there that has to stay. */
-static bool clear_place(const struct sockaddr_un *address, const char **why)
+/* Removes the socket file that a dead gateway has left. False with the reason if anything else is
+ * there. */
+static bool remove_dead_socket(const struct sockaddr_un *address, const char **why)
 {
     struct stat found;
     if (lstat(address->sun_path, &found) < 0)
         return true;
-    *why = "there is something else, which is left alone";
+    *why = "the path exists and is not a socket; remove it, or choose another path";
     if (!S_ISSOCK(found.st_mode))
         return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -542,21 +546,21 @@ static bool clear_place(const struct sockaddr_un *address, const char **why)
         *why = strerror(errno);
         return false;
     }
-    /* A gateway that lives is connected to, or its queue is full (EAGAIN). */
+    /* A running gateway accepts the connection, or its queue is full (EAGAIN). */
     bool dead = connect(fd, (const struct sockaddr *) address, sizeof *address) < 0 &&
                 errno == ECONNREFUSED;
     close(fd);
-    *why = "another gateway answers there; each wants a `control` of its own";
+    *why = "another gateway uses it; give each gateway its own `control`";
     return dead && unlink(address->sun_path) == 0;
 }
 
 static int listen_at(const struct sockaddr_un *address, const char **why)
 {
-    if (!clear_place(address, why))
+    if (!remove_dead_socket(address, why))
         return -1;
     make_folder(address->sun_path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    /* Nobody may connect before it has its mode. */
+    /* No client may connect before the file has its mode. */
     const mode_t mask = umask(0177);
     bool good = fd >= 0 && bind(fd, (const struct sockaddr *) address, sizeof *address) == 0;
     umask(mask);
@@ -582,7 +586,7 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
     int fd = listen_at(&socket->address, &why);
     if (fd < 0) {
         static const char format[] =
-            "control socket %s: %s; `packgate status` will not find this gateway";
+            "control socket %s: %s; `packgate status` cannot reach this gateway";
         if (wanted)
             log_warn(format, path, why);
         else
@@ -600,7 +604,7 @@ bool control_socket_open(struct control_socket *socket, const char *path, bool w
     return true;
 }
 
-/* ---- life ---- */
+/* ---- start and end ---- */
 
 struct control_socket *control_socket_new(struct ev_loop *loop, const struct control_events *events,
                                           void *data)
@@ -620,7 +624,7 @@ struct control_socket *control_socket_new(struct ev_loop *loop, const struct con
     ev_init(&socket->pause, on_pause);
     socket->pause.repeat = PAUSE_S;
     ev_init(&socket->work, on_work);
-    /* A child whose parent has ended stays one of ours. */
+    /* Children whose parent has ended stay descendants of this process. */
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     socket->listening.data = socket->pause.data = socket->work.data = socket;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {

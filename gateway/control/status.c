@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What there is to tell of the running gateway. */
+/* Builds the status of the running gateway. */
 #include "status.h"
 
 #include "packs/json.h"
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Of a time by clock_now, in Unix seconds; null: never. */
+/* Converts a clock_now time to Unix seconds; null: never. */
 static json_t *wall(double at, double now)
 {
     return isnan(at) ? json_null() : json_number((double) time(NULL) - (now - at), 0);
@@ -23,23 +23,23 @@ static json_t *seconds(double s)
     return isnan(s) ? json_null() : json_number(round(s * 10) / 10, 1);
 }
 
-static void add(json_t *object, const char *name, json_t *value)
+static void add_member(json_t *object, const char *name, json_t *value)
 {
     json_object_set_new(object, name, value);
 }
 
 static void add_count(json_t *object, const char *name, uint64_t count)
 {
-    add(object, name, json_integer((json_int_t) count));
+    add_member(object, name, json_integer((json_int_t) count));
 }
 
-/* What went wrong last, and when: left out where nothing did. */
+/* The last error and its time; left out if there was none. */
 static void add_error(json_t *object, const char *words, double at, double now)
 {
     if (!words || !words[0])
         return;
-    add(object, "error", json_string(words));
-    add(object, "error_at", wall(at, now));
+    add_member(object, "error", json_string(words));
+    add_member(object, "error_at", wall(at, now));
 }
 
 /* ---- lines ---- */
@@ -64,8 +64,8 @@ static void add_packs_of(json_t *object, const struct polling *polling,
             reconnects = poller->counters.reconnects;
     }
     if (driver)
-        add(object, "protocol", json_string(driver->name));
-    add(object, "packs", names);
+        add_member(object, "protocol", json_string(driver->name));
+    add_member(object, "packs", names);
     add_count(object, "polls", polls);
     add_count(object, "timeouts", timeouts);
     add_count(object, "checksum_errors", checksum_errors);
@@ -78,12 +78,12 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
         [LINE_IS_CLOSED] = "closed", [LINE_IS_OPENING] = "opening", [LINE_IS_OPEN] = "open"};
     const struct line_config *config = &polling->config->lines[l];
     json_t *object = json_object();
-    add(object, "name", json_string(config->name));
-    add(object, "port", json_string(config->port));
+    add_member(object, "name", json_string(config->name));
+    add_member(object, "port", json_string(config->port));
     if (polling->lines[l]) {
         struct line_facts facts = line_facts(polling->lines[l]);
-        add(object, "state", json_string(states[facts.state]));
-        add(object, "since", wall(facts.since, now));
+        add_member(object, "state", json_string(states[facts.state]));
+        add_member(object, "since", wall(facts.since, now));
         add_count(object, "received", facts.received);
         add_count(object, "sent", facts.sent);
         add_count(object, "requests", facts.requests);
@@ -91,12 +91,12 @@ static json_t *line_object(const struct polling *polling, unsigned l, double now
         add_count(object, "errors", facts.troubles);
         add_error(object, facts.trouble, facts.trouble_at, now);
         if (facts.late_s > 0)
-            add(object, "late_s", seconds(facts.late_s));
+            add_member(object, "late_s", seconds(facts.late_s));
         if (facts.signal_dbm != 0)
-            add(object, "signal_dbm", json_integer(facts.signal_dbm));
+            add_member(object, "signal_dbm", json_integer(facts.signal_dbm));
     } else {
-        /* The line of a pack whose protocol is still looked for, or of none. */
-        add(object, "state", json_string("searching"));
+        /* A line whose pack is still being searched, or that has no pack. */
+        add_member(object, "state", json_string("searching"));
     }
     add_packs_of(object, polling, config);
     return object;
@@ -133,7 +133,7 @@ static json_t *alarms_of(const struct pack *pack)
     return alarms;
 }
 
-/* What one wants to see of a pack at a glance. */
+/* The main values of a pack. */
 static const struct {
     const char *name;
     int decimals;
@@ -141,7 +141,7 @@ static const struct {
              {"temp_max_c", 1},    {"cell_delta_mv", 0}, {"remaining_ah", 1}, {"charge_mos", 0},
              {"discharge_mos", 0}, {"packs_missing", 0}};
 
-/* To find them by their names takes longer than all the rest. */
+/* Finding the values by name takes longer than everything else, so it is done once. */
 struct shown_refs {
     struct value_ref list[COUNT(shown)];
     bool found[COUNT(shown)];
@@ -153,7 +153,7 @@ static void find_shown(struct shown_refs *refs)
         refs->found[i] = value_find(shown[i].name, &refs->list[i]);
 }
 
-/* Old values are not shown. */
+/* Stale values are not shown. */
 static void add_main_values(json_t *object, const struct source *source,
                             const struct shown_refs *refs)
 {
@@ -161,27 +161,27 @@ static void add_main_values(json_t *object, const struct source *source,
         double value =
             refs->found[i] ? value_of(&refs->list[i], source->values, &source->status) : NAN;
         if (!isnan(value))
-            add(object, shown[i].name, json_number(value, shown[i].decimals));
+            add_member(object, shown[i].name, json_number(value, shown[i].decimals));
     }
-    add(object, "alarms", alarms_of(source->values));
+    add_member(object, "alarms", alarms_of(source->values));
 }
 
 static json_t *heading_of(const struct source *source, const struct troubles *troubles, double now)
 {
     json_t *object = json_object();
     const char *driver = source->status.driver;
-    add(object, "pack", json_string(source->name));
-    add(object, "kind", json_string(source->members ? "bank" : "pack"));
+    add_member(object, "pack", json_string(source->name));
+    add_member(object, "kind", json_string(source->members ? "bank" : "pack"));
     add_count(object, "unit", source->unit);
     if (source->line)
-        add(object, "line", json_string(source->line));
+        add_member(object, "line", json_string(source->line));
     if (driver && !source->members)
-        add(object, "protocol", json_string(driver));
-    add(object, "state", json_string(state_name(source, now)));
+        add_member(object, "protocol", json_string(driver));
+    add_member(object, "state", json_string(state_name(source, now)));
     add_count(object, "fresh", source_fresh(source, now));
     double age_s = troubles_age(troubles, source, now);
     if (!isnan(age_s))
-        add(object, "age_s", seconds(age_s));
+        add_member(object, "age_s", seconds(age_s));
     return object;
 }
 
@@ -211,15 +211,15 @@ static json_t *source_object(const struct source *source, const struct troubles 
 {
     json_t *object = heading_of(source, troubles, now);
     const struct map_status *status = &source->status;
-    add(object, "writable", json_boolean(source->writable));
-    add(object, "settable", json_boolean(source->settable));
+    add_member(object, "writable", json_boolean(source->writable));
+    add_member(object, "settable", json_boolean(source->settable));
     if (source->members) {
         json_t *members = json_array();
         for (unsigned i = 0; i < source->member_count; i++)
             json_array_append_new(members, json_string(source->members[i]->name));
-        add(object, "members", members);
+        add_member(object, "members", members);
     }
-    /* What client files ask for, also while it is silent. */
+    /* What client files need, also while the pack is silent. */
     if (pack_known(source->values, CELL_COUNT))
         add_count(object, "cells", (uint64_t) source->values->value[CELL_COUNT]);
     if (pack_known(source->values, TEMP_COUNT))
@@ -239,7 +239,7 @@ static json_t *source_object(const struct source *source, const struct troubles 
     return object;
 }
 
-/* Whether all that the pack has to tell was asked once. */
+/* Whether all requests of the pack were sent once. */
 static bool is_complete(const struct polling *polling, const struct source *source)
 {
     for (unsigned i = 0; i < polling->pack_count; i++) {
@@ -286,7 +286,7 @@ json_t *status_values(const struct overview *overview, const struct troubles *tr
     return list;
 }
 
-/* ---- who else is there ---- */
+/* ---- pushes, outlets, clients ---- */
 
 static json_t *pushes_array(const struct overview *overview)
 {
@@ -294,10 +294,10 @@ static json_t *pushes_array(const struct overview *overview)
     struct push_state_of push;
     for (unsigned n = 0; pushes_state(overview->pushes, n, &push); n++) {
         json_t *object = json_object();
-        add(object, "name", json_string(push.config->name));
-        add(object, "target", json_string(push.config->target));
+        add_member(object, "name", json_string(push.config->name));
+        add_member(object, "target", json_string(push.config->target));
         add_count(object, "unit", push.config->unit);
-        add(object, "connected", json_boolean(push.connected));
+        add_member(object, "connected", json_boolean(push.connected));
         add_count(object, "values", push.config->write_count);
         add_count(object, "not_taken", push.barred);
         add_count(object, "requests", push.requests);
@@ -308,9 +308,9 @@ static json_t *pushes_array(const struct overview *overview)
         add_count(object, "connections", push.connections);
         add_count(object, "failures", push.failures);
         if (push.mute)
-            add(object, "error", json_string("its unit does not answer, others do"));
+            add_member(object, "error", json_string("its unit does not answer, other units do"));
         else if (push.trouble[0])
-            add(object, "error", json_string(push.trouble));
+            add_member(object, "error", json_string(push.trouble));
         json_array_append_new(list, object);
     }
     return list;
@@ -322,12 +322,12 @@ static json_t *outlets_array(const struct overview *overview)
     struct outlet_state outlet;
     for (unsigned n = 0; overview->outlets && outlets_state(overview->outlets, n, &outlet); n++) {
         json_t *object = json_object();
-        add(object, "kind", json_string(outlet.kind));
-        add(object, "name", json_string(outlet.section));
-        add(object, "running", json_boolean(outlet.pid > 0));
+        add_member(object, "kind", json_string(outlet.kind));
+        add_member(object, "name", json_string(outlet.section));
+        add_member(object, "running", json_boolean(outlet.pid > 0));
         if (outlet.pid > 0)
             add_count(object, "pid", (uint64_t) outlet.pid);
-        add(object, "connected", json_boolean(outlet.connected));
+        add_member(object, "connected", json_boolean(outlet.connected));
         add_count(object, "published", outlet.published);
         add_count(object, "dropped", outlet.dropped);
         add_count(object, "failed", outlet.failed);
@@ -338,7 +338,7 @@ static json_t *outlets_array(const struct overview *overview)
         add_count(object, "messages", outlet.sent);
         add_count(object, "merged", outlet.owed);
         if (outlet.words && outlet.words[0])
-            add(object, "error", json_string(outlet.words));
+            add_member(object, "error", json_string(outlet.words));
         json_array_append_new(list, object);
     }
     return list;
@@ -354,7 +354,7 @@ static json_t *modbus_object(const struct overview *overview, double now)
         json_array_append_new(listen, json_sprintf("%.*s:%u", (int) (strrchr(text, ':') - text),
                                                    text, server_port(overview->server, i)));
     }
-    add(object, "listen", listen);
+    add_member(object, "listen", listen);
     add_count(object, "base", (uint64_t) config->map.base);
     add_count(object, "clients", server_clients(overview->server));
     add_count(object, "max_clients", config->max_clients);
@@ -368,16 +368,16 @@ static json_t *modbus_object(const struct overview *overview, double now)
     for (unsigned at = 0; server_next_client(overview->server, &at, &client);) {
         char text[ADDRESS_TEXT];
         json_t *one = json_object();
-        add(one, "address", json_string(address_format(client.address, text)));
-        add(one, "since", wall(client.since, now));
+        add_member(one, "address", json_string(address_format(client.address, text)));
+        add_member(one, "since", wall(client.since, now));
         add_count(one, "requests", client.requests);
         json_array_append_new(clients, one);
     }
-    add(object, "connections", clients);
+    add_member(object, "connections", clients);
     return object;
 }
 
-/* ---- all of it ---- */
+/* ---- everything ---- */
 
 json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now)
 {
@@ -385,31 +385,31 @@ json_t *status_of(const struct overview *overview, const struct troubles *troubl
     const double started_at = packs_started_at(overview->packs);
     struct shown_refs refs;
     find_shown(&refs);
-    add(object, "version", json_string(PACKGATE_VERSION));
+    add_member(object, "version", json_string(PACKGATE_VERSION));
     add_count(object, "map_version", MAP_VERSION);
     add_count(object, "pid", (uint64_t) getpid());
-    add(object, "time", json_integer((json_int_t) time(NULL)));
-    add(object, "started", wall(started_at, now));
-    add(object, "uptime_s", seconds(now - started_at));
+    add_member(object, "time", json_integer((json_int_t) time(NULL)));
+    add_member(object, "started", wall(started_at, now));
+    add_member(object, "uptime_s", seconds(now - started_at));
     if (overview->file && overview->file->path) {
-        add(object, "configuration", json_string(overview->file->path));
-        add(object, "configured", wall(overview->file->read_at, now));
-        add(object, "configuration_in_force", json_boolean(overview->file->in_force));
+        add_member(object, "configuration", json_string(overview->file->path));
+        add_member(object, "configured", wall(overview->file->read_at, now));
+        add_member(object, "configuration_in_force", json_boolean(overview->file->in_force));
     }
     for (unsigned l = 0; l < overview->polling->line_count; l++)
         json_array_append_new(lines, line_object(overview->polling, l, now));
-    add(object, "lines", lines);
+    add_member(object, "lines", lines);
     const struct source *source;
     for (unsigned n = 0; (source = packs_at(overview->packs, n)); n++)
         json_array_append_new(packs, source_object(source, troubles, &refs, now));
-    add(object, "packs", packs);
-    add(object, "pushes", pushes_array(overview));
-    add(object, "outlets", outlets_array(overview));
-    add(object, "modbus", modbus_object(overview, now));
+    add_member(object, "packs", packs);
+    add_member(object, "pushes", pushes_array(overview));
+    add_member(object, "outlets", outlets_array(overview));
+    add_member(object, "modbus", modbus_object(overview, now));
     return object;
 }
 
-/* "file:12: text", one a line, as the page wants it: {"line", "text"}. */
+/* Splits "file:12: text", one per line, into the form of the web page: {"line", "text"}. */
 static json_t *mistakes_array(const struct config_file *file)
 {
     json_t *list = json_array();
@@ -439,13 +439,13 @@ json_t *status_configuration(const struct overview *overview, double now)
     const struct config_file *file = overview->file;
     if (!file || !file->path)
         return object;
-    add(object, "path", json_string(file->path));
-    add(object, "read", wall(file->read_at, now));
-    add(object, "in_force", json_boolean(file->in_force));
-    /* What is not UTF-8 cannot stand in JSON. */
+    add_member(object, "path", json_string(file->path));
+    add_member(object, "read", wall(file->read_at, now));
+    add_member(object, "in_force", json_boolean(file->in_force));
+    /* JSON requires UTF-8. */
     json_t *text = file->text ? json_string(file->text) : NULL;
-    add(object, "text", text ? text : json_null());
-    add(object, "mistakes", mistakes_array(file));
+    add_member(object, "text", text ? text : json_null());
+    add_member(object, "mistakes", mistakes_array(file));
     return object;
 }
 

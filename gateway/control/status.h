@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What there is to tell of the running gateway, as JSON: built here and nowhere else, for `packgate
- * status`, for the page and for whoever asks the control socket. docs/status.md describes it.
+ * The status of the running gateway as JSON, for `packgate status`, the web page and other clients
+ * of the control socket. docs/status.md describes it.
  */
 #ifndef PACKGATE_CONTROL_STATUS_H
 #define PACKGATE_CONTROL_STATUS_H
@@ -11,16 +11,16 @@
 
 #include <jansson.h>
 
-/** Everything. NULL: out of memory; the caller gives it up. */
+/** The whole status. NULL: out of memory; the caller releases it. */
 json_t *status_of(const struct overview *overview, const struct troubles *troubles, double now);
 
-/** An array: the packs and banks with these names (a JSON array of strings; NULL: the packs), each
- * with its values as `packgate read` prints them as long as they are fresh. NULL with the name that
- * there is not in `missing`; "" when memory ran out. */
+/** An array of the packs and banks with these names (a JSON array of strings; NULL: all packs),
+ * each with its values as `packgate read` prints them, if they are fresh. NULL with the first
+ * unknown name in `missing`, or "" if memory ran out. */
 json_t *status_values(const struct overview *overview, const struct troubles *troubles,
                       const json_t *names, double now, const char **missing);
 
-/** The configuration's text without secrets, and its mistakes. NULL: out of memory. */
+/** The text of the configuration without secrets, and its mistakes. NULL: out of memory. */
 json_t *status_configuration(const struct overview *overview, double now);
 
 /** One line for `systemctl status`: "3 of 4 packs fresh, 2 clients". */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The last thing that went wrong with each pack and bank. */
+/* Records the last trouble of each pack and bank. */
 #include "trouble.h"
 
 #include <stdlib.h>
@@ -7,9 +7,9 @@
 
 struct trouble_of {
     const struct source *source;
-    char name[NAME_SIZE]; /* a reload makes new sources */
+    char name[NAME_SIZE]; /* by name, because a reload creates new sources */
     struct map_status seen;
-    const char *words; /* NULL: nothing so far */
+    const char *words; /* NULL: no trouble so far */
     double at;
     double told_at; /* `seen` */
 };
@@ -21,7 +21,7 @@ struct troubles {
     unsigned count;
 };
 
-/* The worst of what has changed; NULL: nothing that anybody has to know. */
+/* The worst of what has changed; NULL: no trouble. */
 static const char *name_trouble(const struct map_status *before, const struct map_status *now,
                                 bool is_bank)
 {
@@ -36,7 +36,7 @@ static const char *name_trouble(const struct map_status *before, const struct ma
     if (now->checksum_errors > before->checksum_errors)
         return "a damaged frame came";
     if (now->implausible > before->implausible)
-        return "a value out of its range was refused";
+        return "a value out of range was rejected";
     if (now->spikes > before->spikes)
         return "a reading that jumped was not confirmed by the next";
     return NULL;
@@ -70,7 +70,7 @@ static const struct trouble_of *find_name(const struct trouble_of *list, unsigne
     return NULL;
 }
 
-/* Short of memory, nothing is known of any: that is a gap in a table, not worth more. */
+/* If memory runs out, no trouble is recorded: a gap in a table, no reason to fail. */
 static bool renew(struct troubles *troubles, double now)
 {
     struct trouble_of *old = troubles->list;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The last thing that went wrong with each pack and bank, in words: found by watching its state and
- * its counters. And how old its values are at this moment, not when it was told of last.
+ * Records the last trouble of each pack and bank, in words, by observing its state and its
+ * counters. Also computes the age of its values at this moment, rather than at the last report.
  */
 #ifndef PACKGATE_CONTROL_TROUBLE_H
 #define PACKGATE_CONTROL_TROUBLE_H
@@ -14,10 +14,10 @@ struct troubles;
 struct troubles *troubles_new(struct packs *packs, double now);
 void troubles_free(struct troubles *troubles);
 
-/** What it was and when, by clock_now; NULL: nothing so far. */
+/** The last trouble and when it happened (clock_now); NULL: none so far. */
 const char *troubles_of(const struct troubles *troubles, const struct source *source, double *at);
 
-/** Age of the values now; NaN: there are none. */
+/** Age of the values now, in seconds; NaN: there are none. */
 double troubles_age(const struct troubles *troubles, const struct source *source, double now);
 
 #endif

@@ -17,25 +17,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#define GATHER_S 0.02     /* of silence: what came before it belongs together */
-#define KERNEL_ROOM 4096  /* of what a program sends before it is read */
-#define GATHER_MOST_S 0.3 /* a program without pauses */
-#define FLOOD_BYTES 32768 /* dropped within FLOOD_S */
+#define GATHER_S 0.02     /* s of silence that end a request of the program */
+#define KERNEL_ROOM 4096  /* bytes that a program may have sent before we read them */
+#define GATHER_MOST_S 0.3 /* s after which a request without pauses is cut */
+#define FLOOD_BYTES 32768 /* bytes dropped within FLOOD_S that count as a flood */
 #define FLOOD_S 10.0
-#define CHUNKS_MAX 8 /* that wait for the bus */
+#define CHUNKS_MAX 8 /* requests that wait for the line */
 #define IN_ROOM (2 * LOAN_BYTES)
-#define OUT_ROOM 16384 /* for a program that does not read */
-#define AGAIN_S 0.5    /* until a line that is down is tried again */
+#define OUT_ROOM 16384 /* bytes for a program that does not read */
+#define AGAIN_S 0.5    /* s until a line that is down is tried again */
 #define BY_SIZE 80
-#define REFUSALS_APART_S 60.0 /* in the log: some try again each second */
+#define REFUSALS_APART_S 60.0 /* s between log messages: some programs retry every second */
 
 struct tunnel {
     struct tunnels *tunnels;
-    struct tunnel_config config; /* as it was when it was opened */
+    struct tunnel_config config; /* as it was when the tunnel was opened */
     char by[BY_SIZE];
     double opened_at, until;
-    double refused_at; /* the last time that the log told of it, */
-    unsigned refused;  /* and so many since */
+    double refused_at; /* the last time a refusal was logged, */
+    unsigned refused;  /* and the refusals since then */
     struct listeners listeners;
     ev_timer closing;
     /* the program; fd -1: none is connected */
@@ -43,22 +43,23 @@ struct tunnel {
     ev_timer gather, idle, proceed;
     char address[ADDRESS_TEXT];
     double came_at;
-    double begun_at;         /* what it has sent since its last pause */
-    uint64_t sent, received; /* bytes to the line and from it */
+    double begun_at;         /* start of the bytes since its last pause */
+    uint64_t sent, received; /* bytes to and from the line */
     unsigned exchanges, unanswered, dropped;
     size_t flood; /* bytes dropped since then */
     double flood_since;
-    /* what it has sent, cut where it had paused */
+    /* its bytes, cut into requests at its pauses */
     uint8_t in[IN_ROOM];
     size_t in_size;
     size_t ends[CHUNKS_MAX];
-    double whole_at[CHUNKS_MAX]; /* since then nobody has waited for longer for their answers */
+    double whole_at
+        [CHUNKS_MAX]; /* when each request was complete: its answer is due LOAN_VALID_S later at most */
     unsigned chunks;
     uint8_t out[OUT_ROOM];
     size_t out_size;
     struct loan loan;
-    struct line *lender; /* has the loan in its queue, or lent; NULL: no */
-    bool has_line;       /* share = no: the line is ours */
+    struct line *lender; /* has the loan queued or running; NULL: no */
+    bool has_line;       /* share = no: this program owns the line */
     struct trouble down;
     struct tunnel *next;
 };
@@ -67,10 +68,10 @@ struct tunnels {
     struct ev_loop *loop;
     const struct overview *overview;
     struct late_turn_watcher watcher;
-    struct tunnel *first; /* those that are open */
+    struct tunnel *first; /* the open ones */
 };
 
-/* ---- the program goes ---- */
+/* ---- disconnecting the program ---- */
 
 static bool is_connected(const struct tunnel *tunnel)
 {
@@ -139,7 +140,7 @@ static void on_received(void *data, const uint8_t *bytes, size_t size)
     struct tunnel *tunnel = data;
     tunnel->received += size;
     if (size > OUT_ROOM - tunnel->out_size) {
-        hang_up(tunnel, "does not read, disconnected");
+        hang_up(tunnel, "does not read; disconnected");
         return;
     }
     memcpy(tunnel->out + tunnel->out_size, bytes, size);
@@ -157,7 +158,7 @@ static void take_bytes(struct tunnel *tunnel, size_t size)
         tunnel->ends[i] -= size;
 }
 
-/* What belongs together, as far as one loan takes it. */
+/* Takes the first request, or as much of it as fits into one loan. */
 static size_t first_chunk(struct tunnel *tunnel, uint8_t bytes[LOAN_BYTES])
 {
     size_t size = tunnel->ends[0] < LOAN_BYTES ? tunnel->ends[0] : LOAN_BYTES;
@@ -179,15 +180,15 @@ static void proceed_later(struct tunnel *tunnel, double after_s)
     ev_timer_start(loop, &tunnel->proceed);
 }
 
-/* What was sent to a line that is down is of no use later: a program expects its answer at once. */
-static void lament(struct tunnel *tunnel, const char *why)
+/* Bytes for a line that is down are dropped: the program expects its answer at once. */
+static void report_down(struct tunnel *tunnel, const char *why)
 {
     if (trouble_begins(&tunnel->down, clock_now()))
         log_warn("tunnel %s: line %s %s; what the program sends is dropped until it is back",
                  tunnel->config.name, tunnel->config.line, why);
 }
 
-static void rejoice(struct tunnel *tunnel)
+static void report_recovery(struct tunnel *tunnel)
 {
     double lasted_s;
     if (trouble_ends(&tunnel->down, clock_now(), &lasted_s))
@@ -198,14 +199,14 @@ static void rejoice(struct tunnel *tunnel)
 static void on_begun(void *data)
 {
     struct tunnel *tunnel = data;
-    rejoice(tunnel);
+    report_recovery(tunnel);
     tunnel->has_line = tunnel->loan.open_end;
     tunnel->exchanges += !tunnel->loan.open_end;
     if (tunnel->has_line && tunnel->chunks > 0)
         proceed_later(tunnel, 0);
 }
 
-/* The line may be about to go: what follows comes from the loop. */
+/* The line may be about to be freed: continue from the loop. */
 static void on_done(void *data, enum loan_result result)
 {
     struct tunnel *tunnel = data;
@@ -216,11 +217,11 @@ static void on_done(void *data, enum loan_result result)
         tunnel->dropped += result == LOAN_NO_LINE || result == LOAN_TOO_LATE;
     }
     if (result == LOAN_LOST)
-        lament(tunnel, "was lost while the program had it");
+        report_down(tunnel, "was lost while the program had it");
     else if (result == LOAN_NO_LINE)
-        lament(tunnel, "is down");
+        report_down(tunnel, "is down");
     else if (result == LOAN_TOO_LATE)
-        log_debug("tunnel %s: line %s was not free in time", tunnel->config.name,
+        log_debug("tunnel %s: line %s was busy for too long", tunnel->config.name,
                   tunnel->config.line);
     proceed_later(tunnel, tunnel->loan.open_end ? AGAIN_S : 0);
 }
@@ -237,7 +238,7 @@ static bool ask_for_line(struct tunnel *tunnel)
         tunnel->lender = line;
         return true;
     }
-    lament(tunnel, "is down");
+    report_down(tunnel, "is down");
     return false;
 }
 
@@ -249,14 +250,14 @@ static void pass_all(struct tunnel *tunnel)
         tunnel->sent += size;
         tunnel->exchanges++;
         if (!line_pass(tunnel->lender, &tunnel->loan, bytes, size)) {
-            log_debug("tunnel %s: line %s does not take %zu bytes", tunnel->config.name,
+            log_debug("tunnel %s: line %s did not accept %zu bytes", tunnel->config.name,
                       tunnel->config.line, size);
             tunnel->dropped++;
         }
     }
 }
 
-/* Nobody expects their answers any more. */
+/* Drops requests whose program has stopped waiting for the answer. */
 static void drop_old(struct tunnel *tunnel, double now)
 {
     uint8_t bytes[LOAN_BYTES];
@@ -266,11 +267,11 @@ static void drop_old(struct tunnel *tunnel, double now)
     }
 }
 
-/* Does what there is to do now. */
+/* Passes on the requests that are due. */
 static void proceed(struct tunnel *tunnel)
 {
     const double now = clock_now();
-    /* In such a turn nobody knows how old the bytes are, and the next one ends the connection. */
+    /* In a late turn the age of the bytes is unknown; the next turn disconnects the program. */
     if (!is_connected(tunnel) || late_turn_is_on(tunnel->tunnels->loop, now))
         return;
     drop_old(tunnel, now);
@@ -310,7 +311,7 @@ static void end_chunk(struct tunnel *tunnel)
     }
 }
 
-/* Its pause: one request is whole. */
+/* The program has paused: one request is complete. */
 static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
@@ -320,8 +321,8 @@ static void on_gathered(struct ev_loop *loop, ev_timer *timer, int revents)
     proceed(tunnel);
 }
 
-/* The oldest goes: what was sent last is what an answer is waited for. It is read all the same, so that it is seen when the
- * program leaves. */
+/* Drops the oldest requests, because the program waits for the answer to the last one. Reading
+ * continues, so that the program's disconnect is noticed. */
 static void make_room(struct tunnel *tunnel)
 {
     uint8_t bytes[LOAN_BYTES];
@@ -363,11 +364,11 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (!ev_is_active(&tunnel->gather))
         tunnel->begun_at = now;
     if (is_flood(tunnel, now)) {
-        hang_up(tunnel, "sends far more than the line takes, disconnected");
+        hang_up(tunnel, "sends far more than the line can carry; disconnected");
         return;
     }
     bool full = tunnel->in_size == IN_ROOM || now - tunnel->begun_at > GATHER_MOST_S;
-    /* With the line for itself, the program and its BMS make out the pauses. */
+    /* With exclusive use of the line, the program and its BMS detect the pauses themselves. */
     if (full || !tunnel->config.share) {
         ev_timer_stop(loop, &tunnel->gather);
         end_chunk(tunnel);
@@ -381,10 +382,10 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    hang_up(timer->data, "sent nothing for too long, disconnected");
+    hang_up(timer->data, "sent nothing for too long; disconnected");
 }
 
-/* ---- the program comes ---- */
+/* ---- connecting the program ---- */
 
 static const char *why_not(const struct tunnel *tunnel, const struct sockaddr_storage *address)
 {
@@ -402,7 +403,7 @@ static void tell_refusals(struct tunnel *tunnel)
     tunnel->refused = 0;
 }
 
-static void refuse(struct tunnel *tunnel, const char *address, const char *why)
+static void refuse_client(struct tunnel *tunnel, const char *address, const char *why)
 {
     const double now = clock_now();
     if (now - tunnel->refused_at < REFUSALS_APART_S) {
@@ -422,7 +423,7 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     address_format((const struct sockaddr *) address, text);
     const char *why = why_not(tunnel, address);
     if (why) {
-        refuse(tunnel, text, why);
+        refuse_client(tunnel, text, why);
         close(fd);
         return;
     }
@@ -437,9 +438,10 @@ static void on_accepted(void *data, int fd, const struct sockaddr_storage *addre
     ev_io_set(&tunnel->writable, fd, EV_WRITE);
     ev_io_start(loop, &tunnel->readable);
     ev_timer_again(loop, &tunnel->idle);
-    log_info("tunnel %s: %s is on line %s%s", tunnel->config.name, text, tunnel->config.line,
-             tunnel->config.share ? "" : ", nothing else is polled there meanwhile");
-    proceed(tunnel); /* share = no: it wants the line as soon as it comes */
+    log_info("tunnel %s: %s is connected to line %s%s", tunnel->config.name, text,
+             tunnel->config.line,
+             tunnel->config.share ? "" : "; its packs are not polled meanwhile");
+    proceed(tunnel); /* share = no: it needs the line at once */
 }
 
 /* ---- opening and closing ---- */
@@ -481,7 +483,7 @@ static void on_closing(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    close_tunnel(timer->data, "its time is over");
+    close_tunnel(timer->data, "its time has expired");
 }
 
 static void set_end(struct tunnel *tunnel, double for_s)
@@ -569,7 +571,7 @@ json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, co
     if (!tunnel) {
         tunnel = new_tunnel(tunnels, config);
         if (!tunnel) {
-            snprintf(why, size, "its address cannot be listened on; the log says why");
+            snprintf(why, size, "cannot listen on its address; see the log for the reason");
             return NULL;
         }
         tunnel->opened_at = clock_now();
@@ -579,8 +581,7 @@ json_t *tunnels_open(struct tunnels *tunnels, const char *name, double for_s, co
     }
     snprintf(tunnel->by, sizeof tunnel->by, "%s", by);
     set_end(tunnel, for_s);
-    log_info("tunnel %s: %s by %s for %.0f s", name,
-             again ? "is open already, kept open" : "opened", by, for_s);
+    log_info("tunnel %s: %s by %s for %.0f s", name, again ? "extended" : "opened", by, for_s);
     json_t *object = tunnel_object(tunnels, config, clock_now());
     json_object_set_new(object, "was_open", json_boolean(again));
     return object;
@@ -613,7 +614,7 @@ json_t *tunnels_status(const struct tunnels *tunnels, double now)
     return list;
 }
 
-/* ---- life ---- */
+/* ---- start, reload and end ---- */
 
 static void on_late_turn(void *data, double since, double now)
 {
@@ -621,7 +622,7 @@ static void on_late_turn(void *data, double since, double now)
     (void) since;
     (void) now;
     for (struct tunnel *tunnel = tunnels->first; tunnel; tunnel = tunnel->next) {
-        hang_up(tunnel, "may have sent its bytes long ago, disconnected");
+        hang_up(tunnel, "may have sent its bytes long ago; disconnected");
         listeners_turn_away(&tunnel->listeners);
     }
 }
@@ -655,7 +656,7 @@ void tunnels_renew(struct tunnels *tunnels)
         next = tunnel->next;
         const struct tunnel_config *config = find_config(tunnels, tunnel->config.name);
         if (!config || !same(config, &tunnel->config))
-            close_tunnel(tunnel, "its section is gone or has changed");
+            close_tunnel(tunnel, "its section was removed or changed");
     }
 }
 
@@ -664,6 +665,6 @@ void tunnels_free(struct tunnels *tunnels)
     if (tunnels)
         late_turn_unwatch(tunnels->loop, &tunnels->watcher);
     while (tunnels && tunnels->first)
-        close_tunnel(tunnels->first, "the gateway ends");
+        close_tunnel(tunnels->first, "the gateway stops");
     free(tunnels);
 }

@@ -70,7 +70,7 @@ def carries_nothing_out(seconds, stays, connected):
     with Stopped() as gateway:
         clients = {way: gateway.connect(way) for way in ORDERS} if connected else {}
         if connected:
-            gateway.wait_for("tunnel own: .* is on line own")
+            gateway.wait_for("tunnel own: .* is connected to line own")
         stop(gateway.process)
         try:
             for way, order in ORDERS.items():

@@ -140,7 +140,7 @@ def socket_file():
             run("health", "-c", gateway.path)
             assert os.stat(path).st_mode & 0o777 == 0o660, oct(os.stat(path).st_mode)
             with Gateway(PACK.format("a", "sim:", 1), control=path) as second:
-                second.wait_for("another gateway answers there")
+                second.wait_for("another gateway uses it")
                 second.wait_published("a")
             assert run("health", "-c", gateway.path)
             gateway.process.kill()
@@ -153,7 +153,7 @@ def socket_file():
         with open(path, "w") as file:
             file.write("precious")
         with Gateway(PACK.format("a", "sim:", 1), control=path) as gateway:
-            gateway.wait_for("left alone")
+            gateway.wait_for("not a socket")
             gateway.wait_published("a")
         with open(path) as file:
             assert file.read() == "precious"

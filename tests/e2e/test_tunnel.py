@@ -372,7 +372,7 @@ def opens_and_closes():
         assert f"open until" in gateway.tunnel("--for", "10m")
         gateway.wait_for(r"tunnel shed: opened by user \d+ \(process \d+\) for 600 s")
         assert "open already" in gateway.tunnel("--for", "20m")
-        gateway.wait_for(r"tunnel shed: is open already, kept open by user")
+        gateway.wait_for(r"tunnel shed: extended by user")
         with gateway.connect() as maker:
             assert daly_pack(0x90)(maker.ask(daly(0x90), 13))
             assert f"127.0.0.1:{maker.port} is connected" in run("tunnel", "-c", gateway.path)
@@ -380,7 +380,7 @@ def opens_and_closes():
             port = maker.port
         gateway.wait_for(rf"tunnel shed: 127\.0\.0\.1:{port} left after \S+ s: 13 bytes to line shed, 13 from it")
         with gateway.connect() as maker:
-            gateway.wait_for(r"tunnel shed: \S+ is on line shed")
+            gateway.wait_for(r"tunnel shed: \S+ is connected to line shed")
             assert "closed" in gateway.tunnel("--close")
             assert maker.closed()
         gateway.wait_for("tunnel shed: closed after")
@@ -391,7 +391,7 @@ def opens_and_closes():
                 assert "for_s" in link.ask("tunnel", tunnel="shed", **wrong)["error"], wrong
             assert link.ask("tunnel", tunnel="shed", for_s=0)["was_open"]
         gateway.tunnel("--for", "1s")
-        gateway.wait_for("tunnel shed: closed after .* its time is over")
+        gateway.wait_for("tunnel shed: closed after .* its time has expired")
         assert socket.socket().connect_ex(("127.0.0.1", gateway.place)) != 0
 
 
@@ -563,7 +563,7 @@ def bursts_and_floods():
                     maker.send(os.urandom(4096))
             except OSError:
                 pass
-        gateway.wait_for("sends far more than the line takes, disconnected")
+        gateway.wait_for("sends far more than the line can carry; disconnected")
         for number in range(30):  # goes in the middle of an exchange
             with gateway.connect() as maker:
                 maker.send(daly(0x90)[:13 if number % 2 else 5])
@@ -623,7 +623,7 @@ def alone_on_the_line():
     server, url = simulate("daly", SIM)
     with server, Tunneled(url, tunnel="share = no") as gateway, Link(gateway) as link:
         with gateway.connect() as maker:
-            gateway.wait_for("nothing else is polled")
+            gateway.wait_for("its packs are not polled")
             assert daly_pack(0x90)(maker.ask(daly(0x90), 13))
             before = named(link.ask("status")["lines"], "shed")["requests"]
             for _ in range(20):
@@ -690,7 +690,7 @@ def reload():
         with open(gateway.path, "w") as file:
             file.write(text[:text.index("[tunnel")])
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.wait_for("its section is gone")
+        gateway.wait_for("its section was removed")
         assert maker.closed()
 
 

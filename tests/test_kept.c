@@ -318,7 +318,7 @@ static void test_missing_folder(void **state)
     assert_int_equal(count_lines(text), 3);
     assert_non_null(strstr(text, "cannot be written: No such file or directory"));
     assert_non_null(strstr(text, "set state_file"));
-    assert_non_null(strstr(text, "its folder was not there and was made"));
+    assert_non_null(strstr(text, "created its folder"));
     assert_non_null(strstr(text, "can be written again"));
 }
 

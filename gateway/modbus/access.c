@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-/* The decision on a request. */
+/* Decides whether a request is allowed. */
 #include "access.h"
 
 #include "mbap.h"
 
 #include <modbus.h>
 
-/* Masking bits of a switch, or reading and writing at once, has no use that would be worth its
- * pitfalls. */
+/* Function 22 (mask write) and 23 (read and write at once) are rejected for switches: they add
+ * pitfalls and no use. */
 bool access_sets(uint8_t function)
 {
     return mbap_writes(function) && function != MODBUS_FC_MASK_WRITE_REGISTER &&

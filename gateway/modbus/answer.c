@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * One request in, one answer out. Exceptions are sent with modbus_reply_exception, because
- * modbus_reply (3.1.6) sleeps for the response time-out before most of its own and throws away what
- * else was received on the socket. What modbus_reply gets to see is a read of registers or bits
- * that are there.
+ * Answers one request. Exceptions are sent with modbus_reply_exception, because modbus_reply
+ * (3.1.6) sleeps for the response time-out before it sends most of its own and discards whatever
+ * else was received on the socket. modbus_reply itself only handles reads of registers or bits
+ * that exist.
  */
 #include "answer.h"
 
@@ -19,14 +19,15 @@
 #include <errno.h>
 #include <string.h>
 
-#define REFUSALS_APART_S 60.0 /* of one unit in the log: some try again each second */
+/* s between log messages for one unit: some clients retry every second */
+#define REFUSALS_APART_S 60.0
 
 int answerer_open(struct answerer *answerer, const struct units *units)
 {
     *answerer = (struct answerer){.modbus = modbus_new_tcp("127.0.0.1", 0), .units = units};
     if (!answerer->modbus)
         return -1;
-    /* Nothing here waits for it. Should anything ever, it shall be over at once. */
+    /* Nothing here should wait for this time-out; if anything does, it ends at once. */
     modbus_set_response_timeout(answerer->modbus, 0, 1);
     return 0;
 }
@@ -40,7 +41,7 @@ void answerer_close(struct answerer *answerer)
 static uint8_t may_access(const struct answerer *answerer, const struct unit *unit,
                           const struct sockaddr *client, const struct mbap_request *request)
 {
-    /* Function 23 reads and writes; the range that it writes is the one that matters. */
+    /* Function 23 reads and writes; the range that it writes decides. */
     const struct mbap_range *range = request->write.count ? &request->write : &request->read;
     const struct access_request access = {.client = client,
                                           .unit = request->unit,
@@ -52,12 +53,12 @@ static uint8_t may_access(const struct answerer *answerer, const struct unit *un
     return access_decide(&access);
 }
 
-/* The order of the state diagrams of the specification: is there such a function (for this client
- * on this unit), then lengths and quantities, then addresses, then the values. A gateway without a
- * path to the unit says so first. */
-static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
-                     const struct sockaddr *client, uint8_t malformed,
-                     const struct mbap_request *request)
+/* Checks in the order of the state diagrams of the specification: does the function exist (for
+ * this client on this unit), then lengths and quantities, then addresses, then values. A gateway
+ * without a path to the unit reports that first. */
+static uint8_t check_request(const struct answerer *answerer, const struct unit *unit,
+                             const struct sockaddr *client, uint8_t malformed,
+                             const struct mbap_request *request)
 {
     if (!unit)
         return MODBUS_EXCEPTION_GATEWAY_PATH;
@@ -69,7 +70,7 @@ static uint8_t judge(const struct answerer *answerer, const struct unit *unit,
     return malformed ? malformed : unit_check(unit, request);
 }
 
-/* Hands an order to switch something over. */
+/* Passes an order to switch on to the pack. */
 static uint8_t order(struct answerer *answerer, struct unit *unit, const struct question *question,
                      const struct mbap_request *request)
 {
@@ -90,14 +91,14 @@ static const char *describe_refusal(const struct answerer *answerer,
     switch (exception) {
     case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
         if (!answerer->allow_write || !allow_contains(answerer->allow_write, question->client))
-            return "it is not in allow_write";
-        return "that is no way to write here";
+            return "the client is not in allow_write";
+        return "this function cannot write here";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
-        return "there is no switch or setting at that address that it may write";
+        return "no writable switch or setting at that address";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE:
-        return "that value is out of range";
+        return "the value is out of range";
     case MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY:
-        return "another order is under way";
+        return "another order is in progress";
     case MODBUS_EXCEPTION_GATEWAY_TARGET:
         return "the pack does not answer";
     default:
@@ -105,7 +106,7 @@ static const char *describe_refusal(const struct answerer *answerer,
     }
 }
 
-/* What comes of an order that is carried out is told by whoever does that. */
+/* Logs a rejected order. The outcome of an accepted one is logged by the pack. */
 static void log_refusal(const struct answerer *answerer, struct unit *unit,
                         const struct question *question, const struct mbap_request *request,
                         uint8_t exception, double now)
@@ -129,7 +130,7 @@ static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8
 {
     uint8_t head[MBAP_HEADER + 1];
     memcpy(head, frame, sizeof head);
-    /* libmodbus adds 0x80: from 0x81 that would make a normal answer to function 1. */
+    /* libmodbus adds 0x80: a code from 0x81 on would turn into a normal response to function 1. */
     head[MBAP_HEADER] &= 0x7F;
     answerer->exceptions++;
     return modbus_reply_exception(answerer->modbus, head, exception);
@@ -169,7 +170,7 @@ static int send_identity(struct answerer *answerer, const struct unit *unit, con
 
 static enum answer_result result_of(int sent)
 {
-    /* What libmodbus says when the socket took only a part. */
+    /* libmodbus reports this if the socket accepted only part of the response. */
     if (sent < 0 && errno == EMBBADDATA)
         errno = EAGAIN;
     return sent < 0 ? ANSWER_FAILED : ANSWER_SENT;
@@ -182,7 +183,7 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
     struct unit *unit = units_find(answerer->units, request.unit);
     if (unit)
         unit_judge(unit, now);
-    uint8_t exception = judge(answerer, unit, question->client, malformed, &request);
+    uint8_t exception = check_request(answerer, unit, question->client, malformed, &request);
 
     answerer->requests++;
     modbus_set_socket(answerer->modbus, question->fd);
@@ -201,7 +202,7 @@ enum answer_result answer(struct answerer *answerer, const struct question *ques
         modbus_reply(answerer->modbus, question->frame, (int) question->size, &unit->mapping));
 }
 
-/* All four functions that write answer with their own first five bytes. */
+/* All four write functions are answered with the first five bytes of the request. */
 #define WRITE_ANSWER 5
 
 enum answer_result answer_order(struct answerer *answerer, int fd, const uint8_t *frame,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Read device identification. A stream that does not fit into one answer ends with "more follows"
- * and the object to ask for next. An unknown object restarts a stream but is an error when it is
- * asked for by itself.
+ * and the id of the next object. An unknown object id restarts a stream, but is an error for
+ * individual access.
  */
 #include "identity.h"
 
@@ -12,17 +12,17 @@
 #define CONFORMITY 0x82 /* regular, stream and individual access */
 #define MORE_FOLLOWS 0xFF
 #define HEAD 7        /* bytes before the first object */
-#define OBJECT_HEAD 2 /* id and length */
+#define OBJECT_HEAD 2 /* id and length, in bytes */
 #define TEXT_MAX (MBAP_PDU_MAX - HEAD - OBJECT_HEAD)
 
 enum access_code { STREAM_BASIC = 1, STREAM_REGULAR, STREAM_EXTENDED, INDIVIDUAL };
 
-/* The last object of a stream. More than the regular objects there are not; who asks for more gets
- * those. */
+/* The last object of a stream. There are only the regular objects; a request for extended ones
+ * gets these. */
 static const uint8_t last_id[] = {
     [STREAM_BASIC] = 0x02, [STREAM_REGULAR] = 0x7F, [STREAM_EXTENDED] = 0x7F};
 
-static bool append(const struct identity_object *object, struct identity_reply *reply)
+static bool append_object(const struct identity_object *object, struct identity_reply *reply)
 {
     const size_t size = strnlen(object->text, TEXT_MAX);
     if (reply->size + OBJECT_HEAD + size > sizeof reply->pdu)
@@ -40,15 +40,15 @@ static bool append(const struct identity_object *object, struct identity_reply *
  *   2B       | 0E   | 01             | 82         | 00 or FF     | 00          | 03
  *   function | type | code, as asked | conformity | more follows | next object | objects in this
  * answer */
-static void begin(const uint8_t pdu[4], struct identity_reply *reply)
+static void begin_reply(const uint8_t pdu[4], struct identity_reply *reply)
 {
     const uint8_t head[HEAD] = {MBAP_FC_IDENTIFY, MBAP_MEI_IDENTIFY, pdu[2], CONFORMITY, 0, 0, 0};
     memcpy(reply->pdu, head, HEAD);
     reply->size = HEAD;
 }
 
-/* Index of an object, or `count`. */
-static size_t find(const struct identity_object *objects, size_t count, uint8_t id)
+/* Index of an object, or `count` if there is none. */
+static size_t find_object(const struct identity_object *objects, size_t count, uint8_t id)
 {
     size_t i = 0;
     while (i < count && objects[i].id != id)
@@ -59,11 +59,11 @@ static size_t find(const struct identity_object *objects, size_t count, uint8_t 
 static uint8_t read_one(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                         struct identity_reply *reply)
 {
-    const size_t i = find(objects, count, pdu[3]);
+    const size_t i = find_object(objects, count, pdu[3]);
     if (i == count)
         return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    begin(pdu, reply);
-    append(&objects[i], reply);
+    begin_reply(pdu, reply);
+    append_object(&objects[i], reply);
     return 0;
 }
 
@@ -71,11 +71,11 @@ static void read_stream(const struct identity_object *objects, size_t count, con
                         struct identity_reply *reply)
 {
     const uint8_t last = last_id[pdu[2]];
-    size_t i = find(objects, count, pdu[3]);
+    size_t i = find_object(objects, count, pdu[3]);
     if (i == count || objects[i].id > last)
         i = 0;
-    begin(pdu, reply);
-    while (i < count && objects[i].id <= last && append(&objects[i], reply))
+    begin_reply(pdu, reply);
+    while (i < count && objects[i].id <= last && append_object(&objects[i], reply))
         i++;
     if (i < count && objects[i].id <= last) {
         reply->pdu[4] = MORE_FOLLOWS;

@@ -19,7 +19,7 @@ enum identity_id {
 
 struct identity_object {
     uint8_t id;
-    const char *text; /* ASCII; what does not fit into an answer of its own is cut */
+    const char *text; /* ASCII; cut if it does not fit into one answer */
 };
 
 struct identity_reply {
@@ -27,8 +27,8 @@ struct identity_reply {
     size_t size;
 };
 
-/** Answers the PDU of a request that mbap_check passed. The objects are in ascending order of their
- * ids, the first being object 0. Returns 0, or the exception code to answer with. */
+/** Answers the PDU of a request that mbap_check has passed. The objects are in ascending order of
+ * their ids, starting with object 0. Returns 0, or the exception code for the answer. */
 uint8_t identity_read(const struct identity_object *objects, size_t count, const uint8_t pdu[4],
                       struct identity_reply *reply);
 

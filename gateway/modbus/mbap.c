@@ -11,14 +11,14 @@
 
 #include <modbus.h>
 
-#define LENGTH_MIN 2 /* unit and function */
+#define LENGTH_MIN 2 /* bytes: unit and function */
 #define LENGTH_MAX (1 + MBAP_PDU_MAX)
-#define COUNTED_FROM 6 /* the length counts the bytes behind itself */
+#define COUNTED_FROM 6 /* bytes before those that the length counts */
 
 #define COIL_ON 0xFF00
 #define COIL_OFF 0x0000
 
-/* Where the PDU of a function names a range. */
+/* Position of a range in the PDU of a function. */
 struct range_fields {
     uint8_t address_at;
     uint8_t count_at; /* 0: always one item */
@@ -27,9 +27,9 @@ struct range_fields {
 
 struct function_rule {
     uint8_t function;
-    uint8_t size;      /* of the PDU, data not counted */
-    uint8_t item_bits; /* of the data; 0: none follow. Their byte count is the last of the `size`
-                          bytes */
+    uint8_t size;      /* of the PDU without data, in bytes */
+    uint8_t item_bits; /* bits per data item; 0: no data. The last of the `size` bytes is
+                          its byte count */
     struct range_fields read, write;
 };
 
@@ -51,10 +51,10 @@ static const struct function_rule rules[] = {
 // clang-format on
 
 /*
- * Another protocol id is "simply discarded" (guide, 4.4.2.2), its bytes with it: a request that
- * stands inside them was never sent as one. The guide does not say what to do about an impossible
- * length. There is no way back into step then, and guessing one could turn data into a request, so
- * the connection is given up.
+ * A frame with another protocol id is "simply discarded" (guide, 4.4.2.2) as a whole: bytes inside
+ * it that look like a request are none. The guide does not define the reaction to an impossible
+ * length. The start of the next frame is then unknown, and a guess could turn data into a request,
+ * so the connection is closed.
  */
 struct mbap_span mbap_find(const uint8_t *bytes, size_t size)
 {
@@ -78,7 +78,7 @@ static const struct function_rule *find_rule(uint8_t function)
     return NULL;
 }
 
-/* The one interface type that is served; a request too short to name its type is a matter of
+/* Only one interface type is supported. A request too short to contain its type has a wrong
  * length. */
 static bool is_other_interface(const uint8_t *pdu, size_t size)
 {
@@ -95,7 +95,7 @@ static bool take_range(const struct range_fields *fields, const uint8_t *pdu,
     return range->count >= 1 && range->count <= fields->max;
 }
 
-/* The data must be as long as its byte count says and hold exactly the items that are written. */
+/* The data must match its byte count and contain exactly the items to write. */
 static bool data_fits(const struct function_rule *rule, const uint8_t *pdu, size_t size,
                       unsigned items)
 {
@@ -121,7 +121,7 @@ uint8_t mbap_check(const uint8_t *frame, size_t size, struct mbap_request *reque
     *request = found;
     if (!rule || is_other_interface(pdu, pdu_size))
         return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
-    /* Exception 3 is also the one for a wrong length: "the implied length is incorrect"
+    /* Exception 3 also stands for a wrong length: "the implied length is incorrect"
      * (specification, 7). */
     if (pdu_size < rule->size || !take_range(&rule->read, pdu, &found.read) ||
         !take_range(&rule->write, pdu, &found.write) ||

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Push: all of it that a configuration wants. */
+/* Push: all targets of a configuration. */
 #include "push.h"
 
 #include "push_target.h"
@@ -26,7 +26,7 @@ static void on_changed(void *data, const struct source *source, unsigned changes
         push_target_values_changed(pushes->targets[i], source, now);
 }
 
-/* The target of a push, which others may have already; NULL: out of memory. */
+/* The target of a push, shared if it exists already; NULL: out of memory. */
 static struct push_target *target_of(struct pushes *pushes, struct ev_loop *loop,
                                      const struct push_config *config, unsigned most)
 {

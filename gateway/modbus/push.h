@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Push: values of packs and banks are written into the registers of other devices. All of it that a
- * configuration wants; what is written when is in push_plan.h, the connection in push_target.h.
+ * Push: writes values of packs and banks into registers of other devices. This file handles all
+ * pushes of a configuration; push_plan.h decides what is written when, push_target.h has the
+ * connection.
  */
 #ifndef PACKGATE_MODBUS_PUSH_H
 #define PACKGATE_MODBUS_PUSH_H
@@ -14,14 +15,14 @@
 
 struct pushes;
 
-/** Each push of packs_config, observing the packs. To be freed before the packs are renewed, and
- * made anew after it. NULL: out of memory. */
+/** Creates each push of packs_config, observing the packs. Free it before the packs are renewed,
+ * and create it again afterwards. NULL: out of memory. */
 struct pushes *pushes_new(struct ev_loop *loop, struct packs *packs);
 
-/** How the n-th push does, from 0, target by target. False: no more. */
+/** The state of the n-th push, from 0, in the order of targets. False: no more. */
 bool pushes_state(const struct pushes *pushes, unsigned n, struct push_state_of *state);
 
-/** Says in the log what was counted. */
+/** Logs the counters. */
 void pushes_free(struct pushes *pushes);
 
 #endif

@@ -35,7 +35,7 @@ enum push_encoded push_encode(const struct push_write *write, double value, uint
 {
     if (isnan(value))
         return encode_substitute(write, words);
-    /* Where a pattern means "unknown", a number that is known must not look like it. */
+    /* If a pattern means "unknown", a known number must not be encoded as this pattern. */
     bool reserved = write->on_stale.kind == INSTEAD_UNKNOWN;
     double number = value * write->scale + write->offset;
     if (write->type != REG_FLOAT32)
@@ -66,9 +66,9 @@ void push_request_build(struct push_request *request, uint16_t transaction, uint
 }
 
 /*
- * Both functions are answered with the first five bytes of their request: function, address, and
- * the value or the count. The unit is not compared: some devices put their own there, and the
- * transaction tells whose answer it is.
+ * The response to both functions is the first five bytes of the request: function, address, and
+ * the value or the count. The unit is not compared: some devices insert their own, and the
+ * transaction identifies the request.
  */
 enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
                                  size_t size, uint8_t *exception)

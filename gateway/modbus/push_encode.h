@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a push says and hears on the wire: numbers in registers, the requests that write registers,
- * and whether a frame is the answer to one. Pure.
+ * The wire format of a push: numbers in registers, requests that write registers, and whether a
+ * frame is the response to one. Pure.
  */
 #ifndef PACKGATE_MODBUS_PUSH_ENCODE_H
 #define PACKGATE_MODBUS_PUSH_ENCODE_H
@@ -10,16 +10,16 @@
 
 #include "config/config.h"
 
-#define PUSH_REGISTERS_MAX 123 /* of one request */
+#define PUSH_REGISTERS_MAX 123 /* per request */
 
-/* What became of a value. */
+/* The result of encoding a value. */
 enum push_encoded {
     PUSH_EXACT,
-    PUSH_CLIPPED, /* it does not fit: the nearest that does stands there */
+    PUSH_CLIPPED, /* out of range: replaced by the nearest number that fits */
     PUSH_NOTHING  /* unknown, and to be skipped */
 };
 
-/** Registers of a value, NaN for stale or unknown ones. Rounds to nearest. `words` is left alone
+/** Encodes a value into registers; NaN: stale or unknown. Rounds to nearest. Does not write `words`
  * for PUSH_NOTHING. */
 enum push_encoded push_encode(const struct push_write *write, double value, uint16_t words[2]);
 
@@ -28,19 +28,20 @@ struct push_request {
     size_t size;
 };
 
-/** Writes `count` registers (1 … PUSH_REGISTERS_MAX; function 6: one) from `address` on. */
+/** Builds a request that writes `count` registers (1 … PUSH_REGISTERS_MAX; function 6: one) from
+ * `address` on. */
 void push_request_build(struct push_request *request, uint16_t transaction, uint8_t unit,
                         bool single, unsigned address, const uint16_t *words, unsigned count);
 
 enum push_reply {
     PUSH_DONE,
     PUSH_REFUSED,   /* an exception */
-    PUSH_MALFORMED, /* of this transaction, but no answer to what was asked */
-    PUSH_FOREIGN    /* of another transaction: a late answer */
+    PUSH_MALFORMED, /* of this transaction, but not a valid response to the request */
+    PUSH_FOREIGN    /* of another transaction: a late response */
 };
 
-/** What a frame of `size` bytes that mbap_find found is to a request. `exception` is set for
- * PUSH_REFUSED. */
+/** Classifies a frame of `size` bytes, found by mbap_find, as the response to a request. Sets
+ * `exception` for PUSH_REFUSED. */
 enum push_reply push_reply_check(const struct push_request *request, const uint8_t *frame,
                                  size_t size, uint8_t *exception);
 

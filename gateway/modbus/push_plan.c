@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Which registers of a push are due. */
+/* Decides which registers of a push are due. */
 #include "push_plan.h"
 
 #include "base/backoff.h"
@@ -9,16 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Readings in steps of 0.1 differ by 0.1000000000000014: a step as large as the dead band is
- * inside of it. */
+/* Tolerance of the dead band: readings in steps of 0.1 differ by 0.1000000000000014, and such a
+ * step counts as inside a dead band of 0.1. */
 #define ROUNDING 1e-9
 
-#define AGAIN_FIRST_S 0.5 /* pauses before what was refused is tried again */
+#define AGAIN_FIRST_S 0.5 /* s, first pause before rejected registers are tried again */
 #define AGAIN_MOST_S 30.0
-#define IGNORED_FIRST_S 30.0 /* and what was not answered: the wait for it delays the others */
+/* s, first pause after a time-out: waiting for it delays the other registers */
+#define IGNORED_FIRST_S 30.0
 #define IGNORED_MOST_S 600.0
-#define LAST_S 10.0 /* for so long all else goes before what may not be answered */
-#define BUSY_S 5.0  /* a target that is busy for longer may be so because of one register */
+#define LAST_S 10.0 /* s for which other registers go before those that may not be answered */
+#define BUSY_S 5.0  /* s: if a target is busy for longer, a single register may be the reason */
 
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
                     const void *data, double counts_from, double now)
@@ -52,7 +53,7 @@ void push_plan_all(struct push_plan *plan)
         plan->items[i].due = true;
 }
 
-/* NaN: stale or not known. */
+/* NaN: stale or unknown. */
 static double value_now(const struct push_plan *plan, const struct push_item *item, double now)
 {
     const struct source *source = item->source;
@@ -66,8 +67,8 @@ static double value_now(const struct push_plan *plan, const struct push_item *it
     return value_of(&item->write->value, source->values, &source->status);
 }
 
-/* What the item would put into its registers. After the start a pack gets the time to answer
- * before it is told to the target as missing. */
+/* Encodes the item for its registers. After the start, a pack gets time to answer before the
+ * target is told that it is missing. */
 static enum push_encoded encode(const struct push_plan *plan, const struct push_item *item,
                                 double now, double *value, uint16_t words[2])
 {
@@ -110,13 +111,13 @@ static bool is_doubted(const struct push_item *item)
     return item->state == PUSH_DOUBTFUL || item->state == PUSH_IGNORED;
 }
 
-/* What may not be answered comes after all that is. */
+/* Registers that may not be answered come after all others. */
 static bool comes_last(const struct push_item *item)
 {
     return item->unheard || is_doubted(item);
 }
 
-/* Whether what is known of two neighbours allows to write them with one request. */
+/* Whether two neighbours may be written with one request, as far as the target is known. */
 static bool go_together(const struct push_item *left, const struct push_item *right)
 {
     bool alone = left->state == PUSH_BARRED || left->state == PUSH_IGNORED ||
@@ -125,9 +126,9 @@ static bool go_together(const struct push_item *left, const struct push_item *ri
            is_doubted(left) == is_doubted(right);
 }
 
-/* Puts the item behind the span; false: it is no neighbour, does not fit, or is to be skipped. */
-static bool append(const struct push_plan *plan, const struct push_item *item, double now,
-                   struct push_span *span)
+/* Appends the item to the span; false: it is not adjacent, does not fit, or is to be skipped. */
+static bool append_item(const struct push_plan *plan, const struct push_item *item, double now,
+                        struct push_span *span)
 {
     unsigned size = map_types[item->write->type].registers;
     unsigned most = plan->config->function == PUSH_SINGLE ? 1 : PUSH_REGISTERS_MAX;
@@ -145,13 +146,13 @@ static bool append(const struct push_plan *plan, const struct push_item *item, d
     return true;
 }
 
-/* The neighbours from `first` on, up to the last that is due: one request with a few unchanged
+/* The adjacent items from `first` on, up to the last due one: one request with a few unchanged
  * registers in between is better than two. */
 static bool gather(const struct push_plan *plan, unsigned first, double now, struct push_span *span)
 {
     unsigned count = 0, size = 0;
     *span = (struct push_span){.first = first, .address = plan->items[first].write->address};
-    for (unsigned i = first; i < plan->count && append(plan, &plan->items[i], now, span); i++)
+    for (unsigned i = first; i < plan->count && append_item(plan, &plan->items[i], now, span); i++)
         if (plan->items[i].due) {
             count = span->count;
             size = span->size;
@@ -187,11 +188,12 @@ bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_s
         return true;
     }
     if (last)
-        plan->cursor = 0; /* so that neighbours, when they come due together, go together */
+        plan->cursor =
+            0; /* start over, so that adjacent items that are due together are sent together */
     return false;
 }
 
-/* ---- what the target makes of it ---- */
+/* ---- responses of the target ---- */
 
 static void leave_due(struct push_item *item)
 {
@@ -212,7 +214,7 @@ static void pause_item(struct push_item *item, double first_s, double most_s, do
     item->not_before = now + backoff_grow(&item->pause_s, first_s, most_s);
 }
 
-/* One of the span's registers is the culprit: its halves are tried by themselves. */
+/* One of the span's registers is rejected: tries the two halves separately. */
 static void search(struct push_plan *plan, const struct push_span *span)
 {
     plan->items[span->first + span->count / 2].apart = true;
@@ -225,7 +227,7 @@ static bool are_neighbours(const struct push_item *left, const struct push_item 
     return left->write->address + map_types[left->write->type].registers == right->write->address;
 }
 
-/* The items around one that follow one another, [first, end). */
+/* The run of adjacent items around one, [first, end). */
 struct run {
     struct push_item *first, *end;
 };
@@ -240,7 +242,8 @@ static struct run run_around(struct push_plan *plan, unsigned index)
     return (struct run){plan->items + first, plan->items + last + 1};
 }
 
-/* The culprit is found: it goes alone, and what was parted in search of it can go together. */
+/* The rejected register is found: it is written alone, and the neighbours that the search had
+ * split are joined again. */
 static void rejoin_around(struct push_plan *plan, unsigned culprit)
 {
     struct run run = run_around(plan, culprit);
@@ -248,8 +251,8 @@ static void rejoin_around(struct push_plan *plan, unsigned culprit)
         item->apart = item->apart_by_guess = false;
 }
 
-/* What was parted because nothing was answered, or all was put off, goes together again when all of
- * it is taken: the target was away or busy. */
+/* Spans that were split because the target did not answer, or was busy, are joined again once it
+ * accepts everything: the target was away or busy as a whole. */
 static void rejoin_answered(struct push_plan *plan, unsigned index)
 {
     struct run run = run_around(plan, index);
@@ -281,8 +284,8 @@ void push_plan_done(struct push_plan *plan, const struct push_span *span)
     note_answered(plan, span);
 }
 
-/* Exceptions that speak of the moment, not of the registers. */
-static bool is_for_now(uint8_t exception)
+/* Exceptions that concern the moment, not the registers. */
+static bool is_temporary(uint8_t exception)
 {
     return exception == MODBUS_EXCEPTION_ACKNOWLEDGE ||
            exception == MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY ||
@@ -290,28 +293,27 @@ static bool is_for_now(uint8_t exception)
            exception == MODBUS_EXCEPTION_GATEWAY_TARGET;
 }
 
-/* Exceptions that will come again, whatever is written. */
-static bool is_for_good(uint8_t exception)
+/* Exceptions that recur with any value. */
+static bool is_permanent(uint8_t exception)
 {
     return exception == MODBUS_EXCEPTION_ILLEGAL_FUNCTION ||
            exception == MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
 }
 
-/* None of the span is known to be the culprit, maybe there is none: its halves are tried all the
- * same. */
+/* None of the span is known to be rejected, maybe none is: tries the halves all the same. */
 static void part(struct push_plan *plan, const struct push_span *span)
 {
     if (span->count > 1)
         plan->items[span->first + span->count / 2].apart_by_guess = true;
 }
 
-static void refuse(struct push_plan *plan, unsigned index, enum push_state state, uint8_t exception,
-                   double now)
+static void mark_rejected(struct push_plan *plan, unsigned index, enum push_state state,
+                          uint8_t exception, double now)
 {
     struct push_item *item = &plan->items[index];
     double interval = plan->config->interval_s;
     double most =
-        is_for_good(exception) ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
+        is_permanent(exception) ? AGAIN_MOST_S : fmin(fmax(interval, AGAIN_FIRST_S), AGAIN_MOST_S);
     if (state == PUSH_BARRED && item->state != PUSH_BARRED)
         rejoin_around(plan, index);
     set_state(item, state, now);
@@ -326,20 +328,20 @@ void push_plan_refused(struct push_plan *plan, const struct push_span *span, uin
     for (unsigned i = 0; i < span->count; i++)
         leave_due(first + i);
     note_answered(plan, span);
-    if (span->count > 1 && !is_for_now(exception)) {
+    if (span->count > 1 && !is_temporary(exception)) {
         for (unsigned i = 0; i < span->count; i++)
-            set_taken(first + i); /* it answers: no doubt any more */
+            set_taken(first + i); /* it was answered: no longer doubtful */
         search(plan, span);
         return;
     }
-    bool barred = !is_for_now(exception) || first->state == PUSH_BARRED;
+    bool barred = !is_temporary(exception) || first->state == PUSH_BARRED;
     if (span->count > 1 && first->state == PUSH_PUT_OFF && now - first->since >= BUSY_S) {
         part(plan, span);
         for (unsigned i = 0; i < span->count; i++)
             first[i].pause_s = 0;
     }
     for (unsigned i = 0; i < span->count; i++)
-        refuse(plan, span->first + i, barred ? PUSH_BARRED : PUSH_PUT_OFF, exception, now);
+        mark_rejected(plan, span->first + i, barred ? PUSH_BARRED : PUSH_PUT_OFF, exception, now);
 }
 
 void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,
@@ -350,7 +352,7 @@ void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, 
         leave_due(first + i);
         first[i].unheard = true;
     }
-    /* The others come first now, however long these have waited. */
+    /* The other registers come first now, however long these have waited. */
     for (unsigned i = 0; i < plan->count; i++)
         if (comes_last(&plan->items[i]))
             plan->items[i].not_before = fmax(plan->items[i].not_before, now);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which registers of a push are due, and what goes into its next request. Pure: push_target.c sends
- * it, and time is an argument.
+ * Decides which registers of a push are due, and what its next request contains. Pure:
+ * push_target.c sends it, and time is an argument.
  *
- * Nothing queues up. What is due is only marked; a request takes its values at the moment in which
- * it is made, those of one source all from one poll cycle. A target that is slow gets fewer writes,
- * never old ones.
+ * Nothing is queued. Due registers are only marked; a request gets the values of the moment when
+ * it is built, those of one source all from one poll cycle. A slow target gets fewer writes, never
+ * old values.
  *
- * What the target does not take is tried again after a pause that grows, with the values of then.
- * Which of several registers it is that it does not take, or does not answer, is found out by
- * halves: the others are written without it from then on. What is not answered comes last, as
- * waiting for it holds up all else.
+ * Registers that the target rejects are retried after a growing pause, with the values of that
+ * moment. If one of several registers is rejected, or makes the target not answer, bisection finds
+ * it: the others are then written without it. Registers without an answer come last, because
+ * waiting for them holds up all others.
  */
 #ifndef PACKGATE_MODBUS_PUSH_PLAN_H
 #define PACKGATE_MODBUS_PUSH_PLAN_H
@@ -20,40 +20,40 @@
 #include "config/config.h"
 #include "packs/source.h"
 
-#define PUSH_NO_EXCEPTION 0 /* in place of an exception's number: the answer is malformed */
+#define PUSH_NO_EXCEPTION 0 /* instead of an exception code: the response is malformed */
 
-/** Finds a source by its name in the configuration; NULL: there is none. */
+/** Finds a source by its configured name; NULL: there is none. */
 typedef const struct source *push_find(const void *data, const char *name);
 
-/* What the target makes of a register. */
+/* State of a register at the target. */
 enum push_state {
-    PUSH_TAKEN,    /* or not tried yet */
-    PUSH_PUT_OFF,  /* not now: it is busy, or cannot reach what is behind it */
-    PUSH_BARRED,   /* refused by itself */
+    PUSH_TAKEN,    /* accepted, or not tried yet */
+    PUSH_PUT_OFF,  /* deferred: the target is busy, or cannot reach the device behind it */
+    PUSH_BARRED,   /* rejected when written alone */
     PUSH_DOUBTFUL, /* a request with it was not answered although others were */
-    PUSH_IGNORED   /* not answered by itself, twice at least */
+    PUSH_IGNORED   /* not answered when written alone, at least twice */
 };
 
-/* One write and what is at the target already. */
+/* One write, and the value that the target has. */
 struct push_item {
     const struct push_write *write;
     const struct source *source; /* NULL: the gateway itself */
     bool due;
     bool ever_known;
-    bool sent;    /* the target has `sent_value`, in the form of `sent_words` */
-    bool clipped; /* the value did not fit when it was sent last */
+    bool sent;    /* the target has `sent_value`, encoded as `sent_words` */
+    bool clipped; /* the value last sent was out of range */
     double sent_value;
     uint16_t sent_words[2];
     enum push_state state;
-    uint8_t exception;   /* with which it was put off or barred */
-    bool apart;          /* what was written together with the item before was not taken */
-    bool apart_by_guess; /* or nothing at all was */
+    uint8_t exception;   /* the exception of PUSH_PUT_OFF or PUSH_BARRED */
+    bool apart;          /* a request with it and the previous item was rejected */
+    bool apart_by_guess; /* or the target rejected everything */
     bool unheard;        /* the last request with it was not answered */
-    bool searching;      /* of it and others one is not taken: which, is being found out */
-    double since;        /* when `state` ceased to be PUSH_TAKEN */
+    bool searching;      /* bisecting: one of this and other items is rejected */
+    double since;        /* when `state` last was PUSH_TAKEN */
     double pause_s;      /* the last pause */
-    double not_before;   /* its end */
-    bool told, was_told; /* in the log: of this trouble, of one before; push_report.c */
+    double not_before;   /* end of that pause */
+    bool told, was_told; /* logged: this trouble, an earlier one; see push_report.c */
     bool told_clipped;
 };
 
@@ -61,49 +61,50 @@ struct push_plan {
     const struct push_config *config;
     struct push_item *items; /* by address */
     unsigned count;
-    unsigned cursor; /* where the search for what is due goes on: all get their turn */
+    unsigned cursor; /* where the search for due items continues: all get their turn */
     double started_at;
-    double counts_from; /* of the counter of seconds */
+    double counts_from; /* when the gateway's counter of seconds was 0 (clock_now) */
 };
 
-/* Neighbours that are written with one request. */
+/* Adjacent items that are written with one request. */
 struct push_span {
     unsigned first, count; /* items */
     unsigned address, size;
     uint16_t words[PUSH_REGISTERS_MAX];
 };
 
-/** Finds all sources. `counts_from` is when the gateway's counter of seconds was 0. False: out
- * of memory, or a source is not there. */
+/** Finds all sources. `counts_from` is when the gateway's counter of seconds was 0. False: out of
+ * memory, or a source does not exist. */
 bool push_plan_init(struct push_plan *plan, const struct push_config *config, push_find *find,
                     const void *data, double counts_from, double now);
 void push_plan_close(struct push_plan *plan);
 
-/** The interval is over, or a connection is new: everything is due. */
+/** Marks everything as due: the interval has passed, or a connection is new. */
 void push_plan_all(struct push_plan *plan);
 
-/** Values of a source are new or have become stale: what has changed is due. Where only the interval
- * counts, that is what became known or unknown, fresh or stale. NULL: all sources. */
+/** Marks what has changed as due: values of a source are new or have become stale. If only the
+ * interval counts, marks only what became known or unknown, fresh or stale. NULL: all sources. */
 void push_plan_changes(struct push_plan *plan, const struct source *source, double now);
 
-/** Takes what is due, as much as goes into one request. What is to be skipped stays due until it
- * is known. `last`: nothing else is waiting, so that what may not be answered has its turn, too; it
- * has it anyhow once it has waited for long. */
+/** Builds the next request from what is due; items to be skipped stay due until they are known.
+ * `last`: nothing else waits, so items that may not be answered get their turn; they also get it
+ * after they have waited for long. */
 bool push_plan_take(struct push_plan *plan, double now, bool last, struct push_span *span);
 
-/** What became of the span that was taken. */
+/** Reports the result of the span that was sent. */
 void push_plan_done(struct push_plan *plan, const struct push_span *span);
 void push_plan_refused(struct push_plan *plan, const struct push_span *span, uint8_t exception,
                        double now);
 
-/** There was no answer, and nobody knows whether it reached the target: it is due again. `others`:
- * since the last time that happened, other registers of this push were answered. If not, the target
- * may be away, or ignore the whole because of a part: its halves come next. */
+/** Reports that the request timed out: it may or may not have reached the target, so it is due
+ * again. `others`: other registers of this push were answered since the last time-out. If not, the
+ * target may be away, or may ignore the whole request because of a part: the halves are tried
+ * next. */
 void push_plan_unanswered(struct push_plan *plan, const struct push_span *span, bool others,
                           double now);
 
-/** The target is back after it was away, or said nothing for another reason: what it did not take it
- * may take now. */
+/** The target is back after it was away, or was silent for another reason: it may now accept what
+ * it rejected before. */
 void push_plan_hope(struct push_plan *plan);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the log says about the registers of a push. */
+/* Logs trouble with the registers of a push. */
 #include "push_report.h"
 
 #include "base/log.h"
@@ -8,16 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PASSING_S 20.0 /* a target may be busy for so long without a word */
-#define AGAIN_S 60.0   /* the second time on, any trouble has to last so long */
-#define SEARCH_S                                                                                   \
-    30.0 /* for so long, what is found is kept back until all is: one message is enough */
+#define PASSING_S 20.0 /* s for which a target may be busy before it is logged */
+#define AGAIN_S 60.0   /* s that any repeated trouble must last before it is logged */
+/* for so long, what is found is kept back until all is: one message is enough */
+#define SEARCH_S 30.0
 #define LIST_SIZE 100
 
-/* Registers that a message is about: those of items [first, end) that `wanted` picks. */
+/* The registers of a message: those of items [first, end) for which `wanted` is true. */
 typedef bool picks(const struct push_item *item, const struct push_item *like, double now);
 
-/* "registers 5, 100 to 103": as many as there is room for. */
+/* "registers 5, 100 to 103": as many as fit. */
 static const char *list_registers(const struct push_item *first, const struct push_item *end,
                                   picks *wanted, const struct push_item *like, double now,
                                   char text[LIST_SIZE])
@@ -64,11 +64,11 @@ static bool is_ripe_like(const struct push_item *item, const struct push_item *l
 static void describe_trouble(const struct push_item *item, char text[120])
 {
     if (item->state == PUSH_IGNORED)
-        snprintf(text, 120, "no answer, although it answers others; they go first from now on");
+        snprintf(text, 120, "no answer, although it answers others, which are written first now");
     else if (item->exception == PUSH_NO_EXCEPTION)
-        snprintf(text, 120, "its answer is malformed; trying again, without a word");
+        snprintf(text, 120, "its response is malformed; retrying silently");
     else
-        snprintf(text, 120, "exception %u (%s); trying again, without a word", item->exception,
+        snprintf(text, 120, "exception %u (%s); retrying silently", item->exception,
                  modbus_strerror(MODBUS_ENOBASE + item->exception));
 }
 
@@ -78,7 +78,7 @@ static void report_like(struct push_plan *plan, const struct push_item *like, do
     char registers[LIST_SIZE], why[120];
     struct push_item *end = plan->items + plan->count;
     describe_trouble(&sample, why);
-    log_warn("push %s: %s does not take %s: %s", plan->config->name, plan->config->target,
+    log_warn("push %s: %s rejects %s: %s", plan->config->name, plan->config->target,
              list_registers(plan->items, end, is_ripe_like, &sample, now, registers), why);
     for (struct push_item *item = plan->items; item < end; item++)
         if (is_ripe_like(item, &sample, now))
@@ -103,7 +103,7 @@ void push_report_troubles(struct push_plan *plan, double now)
     }
 }
 
-/* ---- relief ---- */
+/* ---- recovery ---- */
 
 static bool is_told(const struct push_item *item, const struct push_item *like, double now)
 {
@@ -121,21 +121,21 @@ void push_report_taken(struct push_plan *plan, const struct push_span *span)
         any |= item->told;
     if (!any)
         return;
-    log_info("push %s: %s takes %s now", plan->config->name, plan->config->target,
+    log_info("push %s: %s accepts %s now", plan->config->name, plan->config->target,
              list_registers(first, end, is_told, NULL, 0, registers));
     for (struct push_item *item = first; item < end; item++)
         item->told = false;
 }
 
-/* Only numbers of packs can be out of range: the configuration has seen to the rest. */
+/* Only numbers of packs can be out of range: the configuration has checked the others. */
 void push_report_clipped(struct push_plan *plan, const struct push_span *span)
 {
     char name[VALUE_NAME_SIZE];
     for (unsigned i = 0; i < span->count; i++) {
         struct push_item *item = &plan->items[span->first + i];
         if (item->clipped && !item->told_clipped)
-            log_warn("push %s: %s.%s is %g, which does not fit into register %u; the nearest "
-                     "number that does is written",
+            log_warn("push %s: %s.%s is %g, out of range for register %u; the nearest "
+                     "number that fits is written",
                      plan->config->name, item->write->source,
                      value_format(&item->write->value, name), item->sent_value,
                      item->write->address);

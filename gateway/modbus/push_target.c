@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A Modbus TCP server that is written to: its connection, and whose turn it is. */
+/* The connection to a Modbus TCP server that is written to, and the turns of its pushes. */
 #include "push_target.h"
 
 #include "push_report.h"
@@ -18,16 +18,17 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define MUTE_TIMES 9 /* a silent unit gets a tenth of the time, which the others wait for it */
-#define LAST_S 10.0  /* and for so long they go first even so */
+/* a silent unit gets a tenth of the time, because the others wait for its time-outs */
+#define MUTE_TIMES 9
+#define LAST_S 10.0 /* s for which others go before it even then */
 #define NAMES_SIZE 120
 
 struct push_counters {
     uint32_t requests;
-    uint32_t answers;    /* that confirm a request */
-    uint32_t exceptions; /* answers that refuse one */
-    uint32_t malformed;  /* answers that are neither */
-    uint32_t timeouts;   /* requests without an answer */
+    uint32_t answers;    /* responses that confirm a request */
+    uint32_t exceptions; /* exception responses */
+    uint32_t malformed;  /* invalid responses */
+    uint32_t timeouts;   /* requests that timed out */
 };
 
 /* One push. */
@@ -35,11 +36,11 @@ struct push {
     struct push_target *target;
     const struct push_config *config;
     struct push_plan plan;
-    ev_timer tick;       /* the interval */
-    bool introduced;     /* the log has said that it answers */
-    bool answered;       /* its unit has, since a request of this push was left unanswered last */
-    bool others;         /* another unit of the target has since then */
-    struct trouble mute; /* its unit says nothing while others answer: */
+    ev_timer tick;       /* fires at the interval */
+    bool introduced;     /* logged that it answers */
+    bool answered;       /* its unit has answered since the last time-out of this push */
+    bool others;         /* another unit of the target has answered since then */
+    struct trouble mute; /* its unit is silent while others answer */
     double pause_s, not_before;
     struct push_counters counters;
 };
@@ -50,23 +51,23 @@ struct push_target {
     struct dial dial;
     int fd; /* -1: not connected */
     ev_io readable;
-    ev_timer timer; /* connected: the answer is late; else: connect (again) */
+    ev_timer timer; /* connected: response time-out; else: connect (again) */
     double backoff_s;
-    bool answered;       /* since it was connected */
-    struct trouble down; /* what the log says of it */
+    bool answered;       /* since the connection was made */
+    struct trouble down; /* trouble with the connection, for the log */
     struct push *pushes;
     unsigned count;
-    unsigned turn;      /* of which push it is */
-    struct push *asked; /* whose request is under way, which writes `span`; NULL: none is */
+    unsigned turn;      /* index of the push that is next */
+    struct push *asked; /* the push whose request, which writes `span`, is in flight; NULL: none */
     struct push_request request;
     struct push_span span;
     uint16_t transaction; /* of the last request */
     uint8_t received[2 * MBAP_ADU_MAX];
     size_t size;
-    uint32_t foreign;  /* frames that answer no request under way */
-    uint32_t connects; /* connections that came about */
-    uint32_t failures; /* that did not come about, or ended */
-    char trouble[80];  /* the last of these, in words */
+    uint32_t foreign;  /* frames that answer no request in flight */
+    uint32_t connects; /* successful connections */
+    uint32_t failures; /* failed or ended connections */
+    char trouble[80];  /* reason of the last failure */
 };
 
 static void arm(struct push_target *target, double after)
@@ -76,9 +77,9 @@ static void arm(struct push_target *target, double after)
     ev_timer_start(target->loop, &target->timer);
 }
 
-/* ---- what the log says ---- */
+/* ---- the log ---- */
 
-/* "plc, scada": the pushes that the target is of. */
+/* "plc, scada": the pushes to this target. */
 static const char *names(const struct push_target *target, char text[NAMES_SIZE])
 {
     size_t used = 0;
@@ -97,7 +98,7 @@ static void report_down(struct push_target *target, const char *why)
 {
     char text[NAMES_SIZE];
     if (trouble_begins(&target->down, clock_now()))
-        log_warn("push %s: %s: %s; trying again, at least every %.0f s", names(target, text),
+        log_warn("push %s: %s: %s; retrying, at least every %.0f s", names(target, text),
                  target->address, why, BACKOFF_MOST_S);
     else
         log_debug("push %s: %s", names(target, text), why);
@@ -141,14 +142,15 @@ static void report_counters(const struct push *push)
 
 /* ---- the connection ---- */
 
-/* A unit that says nothing while others behind the same address answer is none of their business. */
+/* Reports a unit that is silent while others behind the same address answer; the others are not
+ * affected. */
 static void note_mute(struct push *push, double now)
 {
     if (!push->answered && push->others) {
         double first_s = fmax(BACKOFF_FIRST_S, push->config->timeout_s);
         double most_s = fmax(BACKOFF_MOST_S, MUTE_TIMES * push->config->timeout_s);
         if (trouble_begins(&push->mute, now))
-            log_warn("push %s: %s does not answer for unit %u, but for others; trying again, at "
+            log_warn("push %s: %s does not answer for unit %u, but for others; retrying, at "
                      "least every %.0f s",
                      push->config->name, push->target->address, push->config->unit, most_s);
         push->not_before = now + backoff_grow(&push->pause_s, first_s, most_s);
@@ -156,8 +158,8 @@ static void note_mute(struct push *push, double now)
     push->answered = push->others = false;
 }
 
-/* What the target has not received yet is thrown away: closing alone would leave it to the
- * system to deliver it later, maybe behind what the next connection writes. */
+/* Discards unsent data (SO_LINGER): a plain close would let the kernel deliver it later, maybe
+ * after writes of the next connection. */
 static void take_back(struct push_target *target)
 {
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
@@ -165,7 +167,7 @@ static void take_back(struct push_target *target)
     target->asked = NULL;
 }
 
-static void lose(struct push_target *target, const char *why)
+static void close_connection(struct push_target *target, const char *why)
 {
     struct push *push = target->asked;
     double now = clock_now();
@@ -180,7 +182,7 @@ static void lose(struct push_target *target, const char *why)
     target->fd = -1;
     target->failures++;
     snprintf(target->trouble, sizeof target->trouble, "%s", why);
-    /* One that closes after each answer is no trouble: it works that way. */
+    /* A target that closes after each response works that way; that is no trouble. */
     if (target->answered) {
         log_debug("push: %s: %s", target->address, why);
         target->backoff_s = 0;
@@ -191,15 +193,15 @@ static void lose(struct push_target *target, const char *why)
     arm(target, backoff_grow(&target->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S));
 }
 
-/* A request is far smaller than a socket's buffer, and no other is under way: a socket that does
- * not take it whole is stuck. */
+/* A request is far smaller than a socket's buffer, and no other is in flight: a socket that does
+ * not accept it whole is stuck. */
 static void send_request(struct push_target *target)
 {
     const struct push_request *request = &target->request;
     log_frame("push >", request->bytes, request->size);
     ssize_t n = send(target->fd, request->bytes, request->size, MSG_NOSIGNAL);
     if (n != (ssize_t) request->size) {
-        lose(target, n < 0 ? strerror(errno) : "its socket takes no more");
+        close_connection(target, n < 0 ? strerror(errno) : "its socket is stuck");
         return;
     }
     target->asked->counters.requests++;
@@ -212,7 +214,7 @@ static bool single(const struct push_target *target)
     return function == PUSH_SINGLE || (function == PUSH_AUTO && target->span.size == 1);
 }
 
-static void ask(struct push_target *target, struct push *push)
+static void begin_request(struct push_target *target, struct push *push)
 {
     const struct push_span *span = &target->span;
     target->asked = push;
@@ -222,8 +224,8 @@ static void ask(struct push_target *target, struct push *push)
     send_request(target);
 }
 
-/* The push whose turn it is, with what it has to write; NULL: none has anything. `last`: what may
- * not be answered, too. */
+/* The next push that has something to write; NULL: none has. `last`: also writes what may not be
+ * answered. */
 static struct push *choose(struct push_target *target, double now, bool last)
 {
     for (unsigned i = 0; i < target->count; i++) {
@@ -245,7 +247,7 @@ static void send_due(struct push_target *target, double now)
     if (!push)
         push = choose(target, now, true);
     if (push)
-        ask(target, push);
+        begin_request(target, push);
 }
 
 static void note_answered(struct push_target *target, unsigned unit)
@@ -262,7 +264,7 @@ static void note_answered(struct push_target *target, unsigned unit)
     }
 }
 
-static void take_answer(struct push_target *target, enum push_reply reply, uint8_t exception)
+static void handle_response(struct push_target *target, enum push_reply reply, uint8_t exception)
 {
     struct push *push = target->asked;
     target->asked = NULL;
@@ -293,10 +295,10 @@ static void take_frame(struct push_target *target, const uint8_t *frame, size_t 
     if (reply == PUSH_FOREIGN)
         target->foreign++;
     else
-        take_answer(target, reply, exception);
+        handle_response(target, reply, exception);
 }
 
-/* All whole frames; false: what came cannot be Modbus TCP. */
+/* Handles all whole frames; false: the bytes cannot be Modbus TCP. */
 static bool take_frames(struct push_target *target)
 {
     size_t taken = 0;
@@ -328,14 +330,14 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
-        lose(target, n < 0 ? strerror(errno) : "it closed the connection");
+        close_connection(target, n < 0 ? strerror(errno) : "it closed the connection");
         return;
     }
     target->size += (size_t) n;
     if (take_frames(target))
         send_due(target, clock_now());
     else
-        lose(target, "it does not speak Modbus TCP");
+        close_connection(target, "its response is not Modbus TCP");
 }
 
 static void on_opened(void *data, int fd)
@@ -346,7 +348,7 @@ static void on_opened(void *data, int fd)
     target->connects++;
     ev_io_set(&target->readable, fd, EV_READ);
     ev_io_start(target->loop, &target->readable);
-    /* It may have been restarted, and know nothing any more. */
+    /* The target may have been restarted and lost all values. */
     for (unsigned i = 0; i < target->count; i++) {
         push_plan_all(&target->pushes[i].plan);
         ev_timer_again(target->loop, &target->pushes[i].tick);
@@ -356,7 +358,7 @@ static void on_opened(void *data, int fd)
 
 static void on_failed(void *data, const char *why)
 {
-    lose(data, why);
+    close_connection(data, why);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -371,7 +373,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
     char why[60];
     snprintf(why, sizeof why, "no answer for %g s", target->asked->config->timeout_s);
     target->asked->counters.timeouts++;
-    lose(target, why);
+    close_connection(target, why);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -383,7 +385,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
     send_due(push->target, clock_now());
 }
 
-/* ---- life ---- */
+/* ---- creation and release ---- */
 
 void push_target_values_changed(struct push_target *target, const struct source *source, double now)
 {

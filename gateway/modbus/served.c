@@ -11,7 +11,7 @@
 
 struct served {
     struct packs *packs;
-    struct server *server; /* whose clients give orders; NULL: nobody's */
+    struct server *server; /* its clients send orders; NULL: no server */
     struct observer observer;
     struct units units;
     struct unit *list;
@@ -73,7 +73,7 @@ static bool open_unit(struct served *served, const struct source *source, double
     return true;
 }
 
-/* In the place of the first pack, the first bank is what a client gets that asks for no unit. */
+/* The first bank takes the place of the first pack for clients that address no unit. */
 static const struct unit *default_unit(const struct served *served)
 {
     for (unsigned i = 0; i < served->count; i++)
@@ -126,8 +126,8 @@ static void on_renewed(void *data, double now)
     close_units(served);
     if (open_units(served, now))
         return;
-    log_error("out of memory while the configuration was changed");
-    abort(); /* half a gateway must not go on; the service manager starts a whole one */
+    log_error("out of memory while applying the configuration");
+    abort(); /* half a gateway must not go on; the service manager restarts it */
 }
 
 struct served *served_new(struct packs *packs, double now)

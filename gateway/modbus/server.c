@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The clients of the Modbus TCP server: reading, framing, limits. All reading is ours and
- * non-blocking; libmodbus, which could wait for a slow client, only composes the answers
- * (answer.h).
+ * The clients of the Modbus TCP server: reading, framing, limits. All reading is our own and non-
+ * blocking; libmodbus, which could wait for a slow client, only composes the answers (answer.h).
  */
 #include "server.h"
 
@@ -28,10 +27,10 @@
 #include <unistd.h>
 
 #define CLIENT_BYTES (4 * MBAP_ADU_MAX) /* of requests; a whole one always fits */
-#define REFUSED_LOGGED 16               /* addresses; further ones are only counted */
-#define LOG_AGAIN_S 60                  /* the same misbehaviour is not logged more often */
+#define REFUSED_LOGGED 16 /* addresses that are logged; further ones are only counted */
+#define LOG_AGAIN_S 60    /* s between log messages about the same misbehaviour */
 
-/* Why a client goes. */
+/* Why a client is disconnected. */
 enum ending {
     STAYS,
     CLOSED,
@@ -53,15 +52,15 @@ static const struct {
     bool notable; /* more than a debug message */
 } endings[ENDINGS] = {
     /*             text                                                  ours   notable */
-    [CLOSED]    = {"has closed its connection",                          false, false},
+    [CLOSED]    = {"closed the connection",                              false, false},
     [LOST]      = {"is lost",                                            false, false},
-    [IDLE]      = {"asked nothing for too long, dropped",                true,  false},
-    [UNREAD]    = {"does not read its answers, dropped",                 true,  true},
-    [BROKEN]    = {"sends what is not Modbus TCP, dropped",              true,  true},
-    [DISPLACED] = {"is the longest idle of max_clients, dropped for a new one", true, true},
-    [FORBIDDEN] = {"is not in `allow` any more, dropped",                true,  true},
-    [LATE]      = {"may have sent its requests long ago, dropped",       true,  false},
-    [SHUTDOWN]  = {"dropped, the server ends",                           true,  false},
+    [IDLE]      = {"sent no request for too long, disconnected",         true,  false},
+    [UNREAD]    = {"does not read its answers, disconnected",            true,  true},
+    [BROKEN]    = {"sends data that is not Modbus TCP, disconnected",    true,  true},
+    [DISPLACED] = {"is the longest idle of max_clients, disconnected for a new one", true, true},
+    [FORBIDDEN] = {"is not in `allow` any more, disconnected",           true,  true},
+    [LATE]      = {"may have sent its requests long ago, disconnected",  true,  false},
+    [SHUTDOWN]  = {"disconnected, the server stops",                     true,  false},
 };
 // clang-format on
 
@@ -70,16 +69,16 @@ TAILQ_HEAD(client_list, client);
 struct client {
     struct server *server;
     TAILQ_ENTRY(client) entry;
-    struct client_list *list; /* of the server's, where it is in */
+    struct client_list *list; /* the server's list that it is in */
     ev_io io;                 /* io.fd is the socket */
     ev_timer idle;
     struct sockaddr_storage address;
-    bool asked;      /* sent a request at least once */
+    bool asked;      /* has sent at least one request */
     uint64_t ticket; /* of the order at the start of `bytes` that waits for its end; 0: none */
-    uint64_t turn;   /* of its last request, or of its coming; a lower one is longer ago */
+    uint64_t turn;   /* of its last request, or of its connecting; lower is longer ago */
     double came_at;
     uint32_t requests;
-    double ordered_at; /* that order */
+    double ordered_at; /* when that order was given */
     size_t size;
     uint8_t bytes[CLIENT_BYTES];
 };
@@ -91,12 +90,12 @@ struct server {
     struct answerer answerer;
     struct allow_list allow;
     double idle_timeout_s;
-    struct client *clients; /* the memory of all of them */
+    struct client *clients; /* memory for all clients */
     unsigned max_clients, client_count, silent_count;
     struct client_list unused;
-    struct client_list silent;  /* never asked anything, oldest first */
+    struct client_list silent;  /* never sent a request, oldest first */
     struct client_list asking;  /* longest idle first */
-    struct client_list waiting; /* for the end of an order: anything but idle */
+    struct client_list waiting; /* waiting for the end of an order: never idle */
     uint64_t turns, tickets;
     struct server_counters counters;
     double logged_at[ENDINGS]; /* 0: never */
@@ -109,7 +108,7 @@ static const struct sockaddr *address_of(const struct client *client)
     return (const struct sockaddr *) &client->address;
 }
 
-/* Puts a client at the end of its list: now it is the one that is idle for the shortest time. */
+/* Moves a client to the end of its list: it is now the one idle for the shortest time. */
 static void enlist(struct client *client)
 {
     struct server *server = client->server;
@@ -156,8 +155,8 @@ static void end_client(struct client *client, enum ending ending)
     server->client_count--;
     ev_io_stop(server->loop, &client->io);
     ev_timer_stop(server->loop, &client->idle);
-    /* A child process may hold a copy of the descriptor (a name look-up under way); the client is
-     * not to wait for it. */
+    /* A child process may hold a copy of the descriptor (a name look-up in progress); shutdown()
+     * ends the connection all the same. */
     shutdown(client->io.fd, SHUT_RDWR);
     close(client->io.fd);
     delist(client);
@@ -176,12 +175,12 @@ static void note_request(struct client *client)
 
 static void set_cork(const struct client *client, int on)
 {
-    /* Without it the answers are just sent one by one. */
+    /* Without TCP_CORK the answers are just sent one by one. */
     if (setsockopt(client->io.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof on) < 0)
         log_debug("TCP_CORK: %s", strerror(errno));
 }
 
-/* Whether a whole request stands behind the first `done` bytes. */
+/* Whether a whole request follows the first `done` bytes. */
 static bool more_to_answer(const struct client *client, size_t done)
 {
     return mbap_find(client->bytes + done, client->size - done).kind == MBAP_FRAME;
@@ -192,8 +191,8 @@ static enum ending ending_of(enum answer_result result)
     return result != ANSWER_FAILED ? STAYS : errno == EAGAIN ? UNREAD : LOST;
 }
 
-/* Answers the frame of `size` bytes behind the first `done`. The socket is corked while further
- * ones are left, so that their answers leave together. */
+/* Answers the frame of `size` bytes after the first `done`. The socket is corked while more frames
+ * are left, so that their answers leave together. */
 static enum ending answer_frame(struct client *client, size_t done, size_t size, bool *corked,
                                 double now)
 {
@@ -213,13 +212,13 @@ static enum ending answer_frame(struct client *client, size_t done, size_t size,
     if (result == ANSWER_PENDING) {
         client->ordered_at = now;
         client->ticket = server->tickets = ticket;
-        /* Answers come in the order of the requests: nothing further is read before this one. */
+        /* Answers are sent in the order of requests: nothing more is read before this one. */
         ev_io_stop(server->loop, &client->io);
     }
     return ending_of(result);
 }
 
-/* Answers all whole frames; what is behind them moves to the start of the buffer. */
+/* Answers all whole frames; the rest moves to the start of the buffer. */
 static enum ending answer_frames(struct client *client, bool *corked)
 {
     enum ending ending = STAYS;
@@ -234,7 +233,7 @@ static enum ending answer_frames(struct client *client, bool *corked)
             return BROKEN;
         if (span.kind == MBAP_FRAME) {
             const double now = clock_now();
-            /* It stays unanswered: all clients are dropped when the next turn begins. */
+            /* It stays unanswered: the next turn disconnects all clients. */
             if (late_turn_is_on(client->server->loop, now))
                 break;
             asked = true;
@@ -253,8 +252,8 @@ static enum ending answer_frames(struct client *client, bool *corked)
     return ending;
 }
 
-/* What is in the buffer now. */
-static void serve(struct client *client)
+/* Handles the bytes in the buffer. */
+static void handle_requests(struct client *client)
 {
     bool corked = false;
     const enum ending ending = answer_frames(client, &corked);
@@ -269,8 +268,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
     struct client *client = io->data;
     (void) loop;
 
-    if (events & EV_CUSTOM) { /* what was received behind an order */
-        serve(client);
+    if (events & EV_CUSTOM) { /* bytes received behind an order */
+        handle_requests(client);
         return;
     }
     const size_t room = sizeof client->bytes - client->size;
@@ -282,11 +281,12 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int events)
         return;
     }
     client->size += (size_t) n;
-    serve(client);
+    handle_requests(client);
 }
 
-/* Whether it has sent more than the first `size` bytes while its order was under way. What is left of that in the socket
- * is taken out, as the kernel would throw the answer away otherwise when the connection ends. */
+/* Whether the client has sent more than the first `size` bytes while its order was in progress.
+ * Drains the socket, because closing a socket with unread bytes would make the kernel discard the
+ * answer. */
 static bool discard_more(struct client *client, size_t size)
 {
     bool more = client->size > size;
@@ -297,9 +297,9 @@ static bool discard_more(struct client *client, size_t size)
     return more;
 }
 
-/* The order that the client waited for is over. What it has sent since has its turn in the loop:
- * whoever tells of the end is in the middle of something, and is not to be given the next order
- * there. If that took long, what it has sent since is as old, and the client is dropped. */
+/* The order that the client waited for has ended. The bytes it has sent since are handled from the
+ * loop, because the caller must not be given the next order. If the order took long, these bytes
+ * are just as old, and the client is disconnected. */
 static void end_order(struct client *client, uint8_t exception)
 {
     struct server *server = client->server;
@@ -338,9 +338,9 @@ static void on_idle(struct ev_loop *loop, ev_timer *timer, int events)
     end_client(timer->data, IDLE);
 }
 
-/* A crowd of silent connections shall not displace the clients at work: once it holds more than
- * half of the places, it has to do with those. Who waits for the end of an order goes last of
- * all. */
+/* Many silent connections must not displace active clients: once silent ones hold more than half
+ * of the places, new clients displace silent ones only. A client that waits for the end of an
+ * order is displaced last. */
 static struct client *longest_idle(const struct server *server)
 {
     struct client *silent = TAILQ_FIRST(&server->silent);
@@ -353,7 +353,7 @@ static struct client *longest_idle(const struct server *server)
     return crowd || silent->turn < asking->turn ? silent : asking;
 }
 
-/* A free place, if need be that of another client. */
+/* Returns a free place, if necessary that of another client. */
 static struct client *take_place(struct server *server)
 {
     if (TAILQ_EMPTY(&server->unused))
@@ -384,7 +384,7 @@ static void admit(struct server *server, int fd, const struct sockaddr_storage *
     enlist(client);
 }
 
-/* Says so once for each address. */
+/* Logs once for each address. */
 static void log_refused(struct server *server, const struct sockaddr_storage *address)
 {
     char text[ADDRESS_TEXT];

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Modbus TCP server: listening sockets, clients and their limits, on libev. A client is refused
- * when its address is not allowed, and dropped when it
- *   - closes its side, or its connection is lost (TCP keep-alive finds that out),
- *   - asks nothing for the idle time-out,
+ * The Modbus TCP server: listening sockets, clients and their limits, on libev. A client is
+ * refused if its address is not allowed, and disconnected if it
+ *   - closes its side, or its connection is lost (TCP keep-alive detects that),
+ *   - sends no request within the idle time-out,
  *   - does not read its answers, so that its socket would block,
  *   - sends what cannot be Modbus TCP,
- *   - is the longest idle one while all places are taken and another client comes; while more than
- *     half of the places are held by clients that never asked anything, the oldest of these.
- * All are dropped when a turn of the loop begins late (late_turn.h), and so is a client that has sent more while its order
- * took longer than LATE_TURN_S: nobody knows how old that is.
- * A client that waits for the end of its order is not idle. When it goes all the same, the order is
- * carried out nevertheless.
- * All memory is got by server_new.
+ *   - is the longest idle one while all places are taken and another client connects; while more
+ *     than half of the places are held by clients that never sent a request, the oldest of these.
+ * All are disconnected when a turn of the loop begins late (late_turn.h), and so is a client that
+ * has sent more while its order took longer than LATE_TURN_S: the age of these bytes is unknown. A
+ * client that waits for the end of its order is not idle. If it disconnects, the order is carried
+ * out all the same. All memory is allocated by server_new.
  */
 #ifndef PACKGATE_MODBUS_SERVER_H
 #define PACKGATE_MODBUS_SERVER_H
@@ -25,50 +24,52 @@
 #include <ev.h>
 
 struct server_counters {
-    uint32_t accepted;   /* clients let in */
-    uint32_t refused;    /* clients closed at once, not in `allow` */
-    uint32_t dropped;    /* clients that we closed */
-    uint32_t requests;   /* frames answered */
+    uint32_t accepted;   /* accepted clients */
+    uint32_t refused;    /* clients closed at once, because they are not in `allow` */
+    uint32_t dropped;    /* clients that we disconnected */
+    uint32_t requests;   /* answered frames */
     uint32_t exceptions; /* of these, with an exception */
     uint32_t discarded;  /* frames of another protocol */
 };
 
 struct server;
 
-/** Listens on all of `config->listen`. `units` is kept by reference, of `config` nothing is. NULL
- * when any address cannot be listened on (which is then logged), or without memory. */
+/** Listens on all of `config->listen`. Keeps `units` by reference, nothing of `config`. NULL if any
+ * address fails (logged), or out of memory. */
 struct server *server_new(struct ev_loop *loop, const struct gateway_config *config,
                           const struct units *units);
 
-/** Serves other units from now on; the clients stay. */
+/** Serves other units from now on; clients stay connected. */
 void server_set_units(struct server *server, const struct units *units);
 
-/** Takes over `allow` and `idle_timeout` of a changed configuration. Clients that are not
- * allowed any more go. */
+/** Applies `allow` and `idle_timeout` of a changed configuration. Clients that are not allowed any
+ * more are disconnected. */
 void server_set_policy(struct server *server, const struct gateway_config *config);
 
-/** Who carries out what the clients in `allow_write` (by reference) want switched. */
+/** Sets the function that carries out what clients in `allow_write` (by reference) want switched.
+ */
 void server_set_orders(struct server *server, const struct allow_list *allow_write,
                        answer_switch *carry_out, void *data);
 
-/** An order is over: done (0) or the exception code for its client, if that is still there. The
- * next order never comes from within. */
+/** Ends an order: done (0) or the exception code for its client, if that is still connected. The
+ * next order is never started from within. */
 void server_order_over(struct server *server, uint64_t ticket, uint8_t exception);
 
-/** The port that `config->listen.at[listen_index]` is bound to: of use where it asked for any. */
+/** The port that `config->listen.at[listen_index]` is bound to: of use if it was configured as 0.
+ */
 unsigned server_port(const struct server *server, unsigned listen_index);
 
-/** Clients connected at this moment. */
+/** The number of connected clients. */
 unsigned server_clients(const struct server *server);
 
-/* One of them. */
+/* A connected client, for the status. */
 struct server_client {
     const struct sockaddr *address;
     double since;
     uint32_t requests;
 };
 
-/** Goes through them; `*at` is 0 at the first call. False: no more. */
+/** Iterates over them; `*at` is 0 at the first call. False: no more. */
 bool server_next_client(const struct server *server, unsigned *at, struct server_client *state);
 
 struct server_counters server_counters(const struct server *server);

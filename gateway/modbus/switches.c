@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a Modbus write means for the switches and settings of a pack. */
+/* Translates a Modbus write into orders for the switches and settings of a pack. */
 #include "switches.h"
 
 #include "bms/bytes.h"
@@ -9,7 +9,7 @@
 #include <modbus.h>
 #include <string.h>
 
-/* Which switch a coil or register is; -1: none. */
+/* The switch of a coil or register; -1: none. */
 static int switch_of_coil(unsigned address)
 {
     return address == MAP_COIL_CHARGE      ? BMS_CHARGE_MOS
@@ -47,7 +47,7 @@ static unsigned word_at(const struct mbap_request *request, const uint8_t *field
     }
 }
 
-/* A float in its two registers, and nothing else in the same request. */
+/* A setting: a float in its two registers, and nothing else in the same request. */
 static bool read_setting(const struct map_settings *map, const struct mbap_request *request,
                          const uint8_t *fields, struct switches *switches)
 {
@@ -80,7 +80,7 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
         if (which < 0)
             return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
         if (value > 1)
-            exception = MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE; /* a wrong address comes first */
+            exception = MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE; /* a wrong address takes precedence */
         switches->wanted[which] = true;
         switches->on[which] = value == 1;
     }

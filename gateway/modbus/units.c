@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The Modbus units. Until when values are fresh is decided by whoever polls; here it is kept from
- * being overlooked, also by a request that is answered late.
+ * The Modbus units. The poller decides until when values are fresh; each request checks the clock
+ * against that, also one that is answered late.
  */
 #include "units.h"
 
@@ -68,7 +68,7 @@ void unit_publish(struct unit *unit, const struct pack *pack, const struct map_s
 void unit_refresh(struct unit *unit, const struct pack *pack, const struct map_status *status,
                   double good_until, double now)
 {
-    /* Before the first values the fixed registers (version, self-check) are not there yet. */
+    /* Before the first values the fixed registers (version, self-check) are missing. */
     if (unit->known)
         map_encode_status(unit->settings, status, unit->mapping.tab_registers);
     else
@@ -106,7 +106,7 @@ void unit_close(struct unit *unit)
     unit->mapping = (modbus_mapping_t){0};
 }
 
-/* What a range touches in the table that a function reads or writes. */
+/* The part of a range that lies in the table that a function reads or writes. */
 static enum map_range touched(const struct unit *unit, uint8_t function,
                               const struct mbap_range *range)
 {
@@ -122,8 +122,8 @@ static enum map_range touched(const struct unit *unit, uint8_t function,
     }
 }
 
-/* Held values are served for displays that cannot cope with an exception; before the first there is
- * nothing to hold. */
+/* With `on_stale = hold` stale values are served, for displays that cannot handle an exception;
+ * before the first values there is nothing to hold. */
 static bool refuses_values(const struct unit *unit)
 {
     return !unit->known || (unit->stale && unit->on_stale == STALE_EXCEPTION);

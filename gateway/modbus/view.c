@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The registers of a view. An item is a `register` of the configuration; items that set bits of the
- * same register stand one behind the other and make it together, the first of them owns it.
+ * The registers of a view. An item is a `register` of the configuration; adjacent items that set
+ * bits of the same register form it together, and the first of them owns it.
  */
 #include "view.h"
 
@@ -12,43 +12,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OUTSIDE, READABLE, REFUSED }; /* a register at this moment */
+enum { OUTSIDE, READABLE, REFUSED }; /* state of a register */
 
 #define NO_SOURCE UINT16_MAX
 
-/* A pack or a bank that is looked at. */
+/* A pack or a bank that the view shows. */
 struct watched {
     const struct source *source;
-    struct map_status status; /* as of now */
-    double read_at;           /* its values; NaN: never */
+    struct map_status status; /* at this moment */
+    double read_at;           /* when its values were read; NaN: never */
     bool known, stale;
 };
 
 struct item {
     const struct view_register *config;
-    uint16_t sources[VIEW_TERMS]; /* of the terms; NO_SOURCE: it needs none */
-    bool lasting[VIEW_TERMS];     /* known also while the pack is silent */
-    bool ticks;                   /* changes from one second to the next without new values */
-    bool leads;                   /* the first of those that make a register */
+    uint16_t sources[VIEW_TERMS]; /* of the terms; NO_SOURCE: the term needs none */
+    bool lasting[VIEW_TERMS];     /* known even while the pack is silent */
+    bool ticks;                   /* changes each second without new values */
+    bool leads;                   /* the first of the items that form a register */
     uint64_t pattern;
-    bool refused; /* it cannot be read just now */
+    bool refused; /* it cannot be read at this moment */
 };
 
 struct view {
     const struct view_config *config;
-    uint16_t *registers; /* by address, */
-    uint8_t *states;     /* and whether they are there */
+    uint16_t *registers; /* by address */
+    uint8_t *states;     /* the state of each register */
     unsigned size;
-    struct item *items; /* as in the configuration */
+    struct item *items; /* in the order of the configuration */
     struct watched *watched;
     unsigned watched_count;
     double started_at;
-    double second; /* of the gateway's counter, as it is shown */
-    double until;  /* before that, nothing changes without an update */
-    bool ticks;    /* any item does */
+    double second; /* the second of the gateway's counter that is shown */
+    double until;  /* nothing changes before, without an update */
+    bool ticks;    /* an item changes each second */
 };
 
-/* ---- what stands in it ---- */
+/* ---- values of the registers ---- */
 
 static double seconds_at(const struct view *view, double now)
 {
@@ -73,7 +73,7 @@ static double term_number(const struct view *view, const struct item *item, unsi
     return value_of(&term->value, watched->source->values, &watched->status);
 }
 
-/* fmax and fmin take the number where one of two is NaN. */
+/* fmax and fmin return the number if the other one is NaN. */
 static double join(enum view_join how, double so_far, double number, bool minus)
 {
     switch (how) {
@@ -97,7 +97,7 @@ static double translate(const struct view_register *config, double number)
     return (double) NAN;
 }
 
-/* As the register shows it; NaN: not known. */
+/* The value that the register shows; NaN: unknown. */
 static double item_number(const struct view *view, const struct item *item)
 {
     const struct view_register *config = item->config;
@@ -115,7 +115,7 @@ static uint64_t bit_pattern(const struct view_register *config, bool set)
     return (uint64_t) set << config->bit;
 }
 
-/* A pattern that stands for "unknown" is not for a number that is known. */
+/* A known number must not be encoded as the pattern that means "unknown". */
 static uint64_t number_pattern(const struct view_register *config, double number)
 {
     const bool constant = config->term_count == 1 && config->terms[0].what == VIEW_NUMBER;
@@ -126,7 +126,7 @@ static uint64_t number_pattern(const struct view_register *config, double number
     return map_pattern(config->type, map_fit(config->type, number, reserved));
 }
 
-/* For a text there is no number to stand in: it is empty then. */
+/* No number can stand in for a text: an unknown text is empty. */
 static void take_substitute(struct item *item, const struct substitute *substitute)
 {
     const struct view_register *config = item->config;
@@ -140,7 +140,7 @@ static void take_substitute(struct item *item, const struct substitute *substitu
         item->pattern = map_types[config->type].unknown;
 }
 
-/* Whether the number hangs on values that are stale. `known`: there were values before. */
+/* Whether the number depends on stale values. `known`: there were values before. */
 static bool is_stale(const struct view *view, const struct item *item, bool *known)
 {
     bool stale = false;
@@ -180,8 +180,8 @@ static const char *item_text(const struct view *view, const struct item *item)
     return text ? text : "";
 }
 
-/* The first character in the high byte, padded with NUL. */
-static void put_text(const struct view *view, const struct item *item, const char *text)
+/* Encodes a text: the first character in the high byte, padded with NUL. */
+static void encode_characters(const struct view *view, const struct item *item, const char *text)
 {
     uint16_t *to = view->registers + item->config->address;
     for (unsigned i = 0; i < item->config->size; i++) {
@@ -205,7 +205,7 @@ static void encode_text(const struct view *view, struct item *item)
     item->refused = false;
     if (substitute)
         take_substitute(item, substitute);
-    put_text(view, item, text);
+    encode_characters(view, item, text);
 }
 
 static void encode_number(const struct view *view, struct item *item)
@@ -230,7 +230,8 @@ static void set_state(const struct view *view, const struct view_register *confi
     memset(view->states + config->address, refused ? REFUSED : READABLE, config->size);
 }
 
-/* All items that make one register, from the first on. Returns the first of the next. */
+/* Computes all items that form one register, from the first on. Returns the first item of the next
+ * register. */
 static struct item *encode_register(const struct view *view, struct item *item)
 {
     const struct item *end = view->items + view->config->register_count;
@@ -253,7 +254,7 @@ static struct item *encode_register(const struct view *view, struct item *item)
     return item;
 }
 
-/* Where nothing is to be copied, a fill that the copy lies in stays. */
+/* If nothing is to be copied, a fill at the same place remains. */
 static void copy_registers(const struct view *view)
 {
     const struct view_copies *copies = &view->config->copies;
@@ -275,7 +276,7 @@ static bool shows(const struct item *item, uint16_t source)
     return false;
 }
 
-/* Those that a source is shown in, or those that go on with the clock. */
+/* Recomputes the items that show a source, or those that change with the clock. */
 static void encode(struct view *view, uint16_t source, bool ticking)
 {
     const struct item *end = view->items + view->config->register_count;
@@ -292,7 +293,7 @@ static void encode(struct view *view, uint16_t source, bool ticking)
     copy_registers(view);
 }
 
-/* ---- how it is made ---- */
+/* ---- creation ---- */
 
 static uint16_t watch(struct view *view, const struct source *source)
 {
@@ -306,7 +307,7 @@ static uint16_t watch(struct view *view, const struct source *source)
 
 static bool term_lasts(const struct view_register *config, const struct view_term *term)
 {
-    /* Texts are values as well: who they are of may not be there any more. */
+    /* Texts are values as well: they need their source. */
     if (config->type == REG_STRING)
         return config->text == VIEW_DRIVER || config->text == VIEW_PACK_NAME;
     return term->what != VIEW_VALUE || value_traits(&term->value).is_status;
@@ -374,7 +375,7 @@ static void take_status(struct watched *watched, double now)
         watched->status.state = MAP_STATE_STALE;
 }
 
-/* When the clock alone changes something next: a source grows stale, or a second passes of what is shown in seconds. */
+/* When the clock alone will change something: a source turns stale, or a shown second passes. */
 static void find_change(struct view *view)
 {
     view->until = view->ticks ? view->started_at + view->second + 1 : INFINITY;
@@ -382,7 +383,7 @@ static void find_change(struct view *view)
         const struct watched *watched = &view->watched[n];
         if (!watched->stale)
             view->until = fmin(view->until, watched->source->good_until);
-        if (view->ticks) /* NaN, if it was never read */
+        if (view->ticks) /* NaN if it was never read */
             view->until = fmin(view->until, watched->read_at + ceil(watched->status.age_s));
     }
 }
@@ -442,7 +443,7 @@ unsigned view_size(const struct view *view)
     return view->size;
 }
 
-/* ---- as time goes by ---- */
+/* ---- updates ---- */
 
 void view_update(struct view *view, const struct source *source, double now)
 {

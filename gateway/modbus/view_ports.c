@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The ports that views have for themselves. */
+/* The ports of views. */
 #include "view_ports.h"
 
 #include "base/log.h"
@@ -40,7 +40,7 @@ static void close_port(struct view_ports *ports, struct port *port)
     free(port);
 }
 
-/* All that are not wanted, or all that are new. */
+/* Frees those that are not wanted, or those that are new. */
 static void close_some(struct view_ports *ports, bool fresh)
 {
     for (struct port *port = TAILQ_FIRST(&ports->list), *next; port; port = next) {
@@ -59,7 +59,7 @@ void view_ports_free(struct view_ports *ports)
     free(ports);
 }
 
-static struct port *find(const struct view_ports *ports, const char *at)
+static struct port *find_port(const struct view_ports *ports, const char *at)
 {
     struct port *port;
     TAILQ_FOREACH(port, &ports->list, entry)
@@ -93,7 +93,8 @@ bool view_ports_open(struct view_ports *ports, const struct config *config)
     for (unsigned i = 0; i < config->view_count; i++) {
         const struct listen_list *listen = &config->views[i].listen;
         for (unsigned n = 0; n < listen->count; n++)
-            if (!find(ports, listen->at[n]) && !open_port(ports, &config->gateway, listen->at[n])) {
+            if (!find_port(ports, listen->at[n]) &&
+                !open_port(ports, &config->gateway, listen->at[n])) {
                 close_some(ports, true);
                 return false;
             }
@@ -113,7 +114,7 @@ void view_ports_serve(struct view_ports *ports, const struct config *config, str
     for (unsigned i = 0; i < config->view_count; i++) {
         const struct view_config *view = &config->views[i];
         for (unsigned n = 0; n < view->listen.count; n++) {
-            port = find(ports, view->listen.at[n]);
+            port = find_port(ports, view->listen.at[n]);
             port->wanted = true;
             units_add_view(&port->units, &units[i]);
         }

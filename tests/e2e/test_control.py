@@ -140,7 +140,7 @@ def refuses_when_off():
                 assert read_value(client, "discharge_mos", 1) == 1
                 if general: # nobody is told of writes to what is only read
                     gateway.wait_for(r"warning: pack house: client 127\.0\.0\.1:\d+ orders discharge off: refused "
-                                     r"with exception 1, it is not in allow_write")
+                                     r"with exception 1, the client is not in allow_write")
 
 
 def says_when_the_pack_does_not_answer():

@@ -133,7 +133,7 @@ def refuses():
         await_value(client, "soc_percent", 1, near(50))
         await_value(client, "charge_mos", 1, near(1))
         gateway.wait_for(r"warning: pack house: client 127\.0\.0\.1:\d+ orders soc_percent 100\.1: refused with exception 3, "
-                         r"that value is out of range")
+                         r"the value is out of range")
 
 
 def refuses_without_the_right():

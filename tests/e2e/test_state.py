@@ -37,7 +37,7 @@ def says_what_to_do_without_a_folder():
     with server, tempfile.TemporaryDirectory(prefix="packgate-test-") as folder:
         with Gateway(pack(url), state=folder + "/not/there/state") as gateway:
             gateway.wait_published("house")
-        assert any(re.search(r"error: state file \S+ cannot be written: No such file.*make its folder.*or set state_file",
+        assert any(re.search(r"error: state file \S+ cannot be written: No such file.*create its folder.*or set state_file",
                              line) for line in gateway.lines), gateway.lines
 
 

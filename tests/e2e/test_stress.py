@@ -329,7 +329,7 @@ def memory_is_noted_with_most_places_taken_once():
 
 def one_never_reads():
     house().bear(never_read)
-    house().gateway.wait_for("does not read its answers, dropped")
+    house().gateway.wait_for("does not read its answers, disconnected")
 
 
 def some_send_half_a_header():

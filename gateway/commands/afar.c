@@ -26,7 +26,7 @@ struct unit {
     bool known[MAP_EXTENDED_SIZE];
 };
 
-/* An exception is an answer: the unit, or a value, is not there. */
+/* An exception is an answer: the unit or a value does not exist. */
 static bool is_exception(int error)
 {
     return error > MODBUS_ENOBASE && error < MODBUS_ENOBASE + MODBUS_EXCEPTION_MAX;
@@ -51,7 +51,7 @@ static const struct map_row *find_row(const char *name)
     return NULL;
 }
 
-/* NaN: not known, or not read. */
+/* NaN: unknown, or not read. */
 static double number_at(const struct unit *unit, const struct map_row *row, unsigned n)
 {
     const unsigned at = map_row_offset(row, n) - MAP_EXTENDED_OFFSET,
@@ -83,7 +83,8 @@ static double number_of(const struct unit *unit, const char *name)
     return row ? number_at(unit, row, 0) : NAN;
 }
 
-/* Two ASCII characters a register. What a stranger's device has there is not to spoil a terminal. */
+/* Two ASCII characters per register. Replaces control characters: an unknown device must not spoil
+ * the terminal. */
 static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZE])
 {
     const unsigned at = find_row(name)->offset - MAP_EXTENDED_OFFSET;
@@ -96,7 +97,7 @@ static void text_of(const struct unit *unit, const char *name, char out[TEXT_SIZ
         out[i - 1] = '\0';
 }
 
-/* By constants that nothing but packgate has there, which tell the order of words as well. */
+/* Recognizes packgate by constants in its map; their word order gives ours. */
 static bool is_packgate(struct unit *unit)
 {
     if (number_of(unit, "check_u16") != 12345)
@@ -109,7 +110,7 @@ static bool is_packgate(struct unit *unit)
     return false;
 }
 
-/* What is always to be read, or the values of the pack. */
+/* Reads the registers that can always be read, or the values of the pack. */
 static enum found read_class(struct unit *unit, bool values)
 {
     for (unsigned i = 0; i < map_group_count; i++) {
@@ -181,7 +182,7 @@ static enum found read_unit(struct afar *afar, modbus_t *bus, int id, json_t **o
         return NOT_HERE;
     double state = number_of(&unit, "connection_state");
     if (state == MAP_STATE_FRESH && (found = read_class(&unit, true)) != FOUND) {
-        /* It has grown old while it was read. */
+        /* The values turned stale while they were read. */
         if (found == BROKEN)
             return BROKEN;
         state = MAP_STATE_STALE;
@@ -216,7 +217,7 @@ static bool has(const json_t *list, const char *wanted)
     return false;
 }
 
-/* Units by their number are asked alone; a name is somewhere. */
+/* Unit ids are read directly; names are searched among all units. */
 static bool read_units(struct afar *afar, modbus_t *bus, const char *const *wanted, unsigned count,
                        json_t *list)
 {
@@ -245,7 +246,7 @@ static bool read_units(struct afar *afar, modbus_t *bus, const char *const *want
             return false;
         }
     if (json_array_size(list) == 0)
-        snprintf(afar->why, sizeof afar->why, "%s:%s: no unit answers as packgate does", afar->host,
+        snprintf(afar->why, sizeof afar->why, "%s:%s: no unit answers like packgate", afar->host,
                  afar->port);
     return json_array_size(list) > 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Packs of a gateway as a Modbus TCP client sees them: all values by their names, as the control socket tells
- * them. Waits for answers.
+ * Reads the packs of a gateway as a Modbus TCP client: all values by their names, in the form of
+ * the control socket. Blocks while it waits for answers.
  */
 #ifndef PACKGATE_COMMANDS_AFAR_H
 #define PACKGATE_COMMANDS_AFAR_H
@@ -13,11 +13,12 @@ struct afar {
     const char *host, *port;
     int base; /* of its map */
     double wait_s;
-    char why[200]; /* what went wrong */
+    char why[200]; /* the last error */
 };
 
-/** A list of objects: "pack", "unit", "state" ("never", "fresh", "stale", "no line"), numbers, and "alarms", each with "name" and
- * "level". `wanted` are names or unit ids; none takes all units that answer as packgate does. NULL: `why`. */
+/** Returns a list of objects: "pack", "unit", "state" ("never", "fresh", "stale", "no line"),
+ * numbers, and "alarms", each with "name" and "level". `wanted` contains names or unit ids; if it
+ * is empty, all units that answer like packgate are read. NULL: see `why`. */
 json_t *afar_read(struct afar *afar, const char *const *wanted, unsigned count);
 
 #endif

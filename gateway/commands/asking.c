@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What the commands have in common that ask a running gateway. */
+/* What the commands that ask a running gateway have in common. */
 #include "asking.h"
 #include "command.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void complain(const struct asking *asking, const struct control_link *link)
+static void print_error(const struct asking *asking, const struct control_link *link)
 {
     fflush(stdout);
     fprintf(stderr, "packgate %s: %s\n", asking->command, link->why);
@@ -19,8 +19,9 @@ bool asking_open(const struct asking *asking, struct control_link *link)
 {
     char path[PORT_SIZE];
     *link = (struct control_link){.fd = -1};
-    /* The usual file may be missing, or closed to this user, where the gateway runs in a container. Another one was
-     * named by the user: without it a gateway would be asked that is not meant. */
+    /* The default file may be missing or unreadable if the gateway runs in a container; then the
+     * default socket is used. A file that the user named must be readable, or the wrong gateway
+     * might be asked. */
     if (!asking->control && strcmp(asking->config, CONFIG_DEFAULT) != 0 &&
         access(asking->config, R_OK) < 0) {
         fprintf(stderr, "packgate %s: %s: cannot be opened: %s\n", asking->command, asking->config,
@@ -31,15 +32,15 @@ bool asking_open(const struct asking *asking, struct control_link *link)
         control_path(asking->config, path);
     bool open = control_link_open(link, asking->control ? asking->control : path);
     if (!open)
-        complain(asking, link);
+        print_error(asking, link);
     return open;
 }
 
-json_t *asking_ask(const struct asking *asking, struct control_link *link, json_t *request)
+json_t *asking_request(const struct asking *asking, struct control_link *link, json_t *request)
 {
     json_t *answer = control_ask(link, request);
     if (!answer)
-        complain(asking, link);
+        print_error(asking, link);
     return answer;
 }
 

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the commands have in common that ask a running gateway: how to find it, and what they say
- * when it is not there.
+ * What the commands that ask a running gateway have in common: finding it, and error messages if
+ * it does not answer.
  */
 #ifndef PACKGATE_COMMANDS_ASKING_H
 #define PACKGATE_COMMANDS_ASKING_H
 
 #include "control/client.h"
 
-/* Which gateway: the one of a configuration, or that behind a socket. */
+/* Which gateway to ask: the one of a configuration, or the one behind a socket. */
 struct asking {
     const char *config;  /* its file */
-    const char *control; /* the socket; NULL: where the configuration says */
+    const char *control; /* the socket; NULL: as configured */
     const char *command; /* "status", for messages */
 };
 
-/** Connects. False: nobody is there, which was said on standard error. */
+/** Connects. False: no gateway answers; the error was printed to standard error. */
 bool asking_open(const struct asking *asking, struct control_link *link);
 
-/** As control_ask; what is wrong goes to standard error. */
-json_t *asking_ask(const struct asking *asking, struct control_link *link, json_t *request);
+/** Calls control_ask and prints errors to standard error. */
+json_t *asking_request(const struct asking *asking, struct control_link *link, json_t *request);
 
-/** Texts and numbers of an answer; "" and NaN where there are none. */
+/** Texts and numbers of an answer; "" and NaN if they are missing. */
 const char *asking_text(const json_t *object, const char *name);
 double asking_number(const json_t *object, const char *name);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate check`: whether a configuration is right, without starting anything. */
+/* `packgate check`: checks a configuration without starting anything. */
 #include "command.h"
 #include "check_files.h"
 #include "table.h"
@@ -20,19 +20,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char usage[] = "usage: packgate check [FILE]\n"
-                            "       packgate check --keys[=man]\n\n"
-                            "Checks a configuration (" CONFIG_DEFAULT
-                            " by default, '-' for standard input) and prints what is wrong as\n"
-                            "file:line: what is wrong and what was expected; else its lines, packs "
-                            "and units as a table. What this host\n"
-                            "lacks (a device, a baud rate, an address to listen on, an outlet, a "
-                            "file with a password or a certificate) is a warning.\n"
-                            "  -c, --config FILE  the same as FILE\n"
-                            "      --keys[=man]   prints all sections and keys with their ranges, "
-                            "defaults and meanings; as text, or as the\n"
-                            "                     part of packgate.ini(5) that they are\n"
-                            "Exit status: 0 it is right, 1 it is not, 2 for a wrong call.\n";
+static const char usage[] =
+    "usage: packgate check [FILE]\n"
+    "       packgate check --keys[=man]\n\n"
+    "Checks a configuration (" CONFIG_DEFAULT
+    " by default, '-' for standard input) and prints mistakes as\n"
+    "file:line: what was found and what was expected; else its lines, packs "
+    "and units as a table. What this host\n"
+    "lacks (a device, a baud rate, an address to listen on, an outlet, a "
+    "file with a password or a certificate) is a warning.\n"
+    "  -c, --config FILE  the same as FILE\n"
+    "      --keys[=man]   prints all sections and keys with their ranges, "
+    "defaults and meanings; as text, or as the\n"
+    "                     part of packgate.ini(5) that they are\n"
+    "Exit status: 0 no mistakes, 1 mistakes, 2 for a wrong call.\n";
 
 static int print_keys(const char *format)
 {
@@ -48,7 +49,7 @@ static int print_keys(const char *format)
     return EXIT_USAGE;
 }
 
-/* All packs of a line have the same settings; NULL: it has none. */
+/* The settings shared by all packs of a line; NULL: it has no packs. */
 static const struct bms_driver *driver_of_line(const struct config *config,
                                                const struct line_config *line)
 {
@@ -60,7 +61,7 @@ static const struct bms_driver *driver_of_line(const struct config *config,
 
 /* ---- what this host lacks ---- */
 
-/* Whatever else values go to: the section, and what its first key says. */
+/* The outlets: section, and what the first key contains. */
 static bool is_other(const struct config_section *section)
 {
     return section != &gateway_section && section != &line_section && section != &pack_section &&
@@ -84,7 +85,8 @@ static void warn(const char *path, const struct config_entry *entry, const char 
     va_end(values);
 }
 
-/* The configuration may be meant for another host, and an adapter may be plugged in later. */
+/* Warnings only: the configuration may be meant for another host, and an adapter may be plugged in
+ * later. */
 static void look_at_device(const char *path, const struct config *config,
                            const struct line_config *line)
 {
@@ -100,7 +102,7 @@ static void look_at_device(const char *path, const struct config *config,
              "[line %s] %s: %s", line->name, line->port + 7, why);
 }
 
-/* Only the address: the port is taken when the gateway is running. */
+/* Checks the address only: the port is in use while the gateway runs. */
 static bool has_address(const char *listen)
 {
     struct endpoint endpoint;
@@ -108,7 +110,7 @@ static bool has_address(const char *listen)
     if (!endpoint_parse(listen, &endpoint))
         return true;
     if (getaddrinfo(endpoint.host, NULL, &hints, &found) != 0)
-        return false; /* it names an interface that there is not */
+        return false; /* it names an interface that does not exist */
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool lacks = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) < 0 &&
                  (errno == EADDRNOTAVAIL || errno == ENODEV);
@@ -119,7 +121,7 @@ static bool has_address(const char *listen)
     return !lacks && !no_family;
 }
 
-/* Their programs are a package of its own. */
+/* The programs of outlets are in packages of their own. */
 static void look_at_outlets(const char *path, const struct config *config)
 {
     char program[PORT_SIZE];
@@ -135,7 +137,7 @@ static void look_at_outlets(const char *path, const struct config *config)
     }
 }
 
-/* An outlet has no capabilities, so the page gets only a port that any user gets. */
+/* An outlet has no capabilities, so the web page can only use unprivileged ports. */
 static void look_at_page(const char *path, const struct config *config)
 {
     unsigned least = 1024;
@@ -149,15 +151,15 @@ static void look_at_page(const char *path, const struct config *config)
         struct endpoint endpoint;
         if (endpoint_parse(config->web->listen.at[i], &endpoint) && endpoint.port > 0 &&
             endpoint.port < least)
-            warn(
-                path, config_entry_find(config, &web_section, "", "listen", i),
-                "'listen' has port %u, and the page gets none below %u; expected one such as 8080, "
-                "behind a reverse proxy if it has to be %u",
-                (unsigned) endpoint.port, least, (unsigned) endpoint.port);
+            warn(path, config_entry_find(config, &web_section, "", "listen", i),
+                 "'listen' has port %u; the page cannot use ports below %u, expected one such as "
+                 "8080, "
+                 "behind a reverse proxy if it has to be %u",
+                 (unsigned) endpoint.port, least, (unsigned) endpoint.port);
     }
 }
 
-/* The service may be allowed to read what this user may not, so these are warnings, too. */
+/* Warnings only: the service may be allowed to read what this user may not. */
 static void look_at_files(const char *path, const struct config *config)
 {
     for (unsigned i = 0; i < config->entry_count; i++) {
@@ -189,7 +191,7 @@ static void look_at_host(const char *path, const struct config *config)
                  config->gateway.listen.at[i]);
 }
 
-/* ---- what is served, as a table ---- */
+/* ---- the table of what is served ---- */
 
 static void write_lines(const struct config *config, FILE *out)
 {
@@ -218,7 +220,7 @@ static void write_packs(const struct config *config, FILE *out)
         const struct bms_options *options = &pack->options;
         const int address = options->address >= 0 ? options->address : driver->address_default;
         fprintf(out, "%d\t%s\t%s\t%s\t", pack->unit, pack->name, pack->line->name, driver->name);
-        if (bms_has_address(driver) && address >= 0) /* less than 0: to be found out */
+        if (bms_has_address(driver) && address >= 0) /* below 0: to be found */
             fprintf(out, "%d", address);
         fprintf(out, "\t%s\t%gs\n", driver->variants ? driver->variants[options->variant] : "",
                 pack->poll_s);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MOST 512 /* of what is looked at; longer lines are looked at in parts */
+#define LINE_MOST 512 /* bytes; longer lines are checked in parts */
 
 static const char *judge_secret(const char *line)
 {
@@ -19,7 +19,7 @@ static const char *judge_hash(const char *line)
 {
     return line[0] == '$' && strchr(line + 1, '$')
                ? NULL
-               : "its first line is no hash; expected one that `packgate password` has written";
+               : "its first line is not a hash; expected one written by `packgate password`";
 }
 
 static const char *judge_certificate(const char *line)
@@ -33,16 +33,16 @@ static const char *judge_certificate(const char *line)
 static const char *judge_key(const char *line)
 {
     if (strstr(line, "ENCRYPTED"))
-        return "its key wants a passphrase; expected a key without one";
+        return "its key has a passphrase; expected a key without one";
     return strstr(line, "-----BEGIN ") && strstr(line, "PRIVATE KEY-----")
                ? NULL
                : "there is no private key in it; expected PEM, with a line -----BEGIN PRIVATE "
                  "KEY-----";
 }
 
-/* What the file of a key has to hold: in its first line, or in any. */
+/* What the file of a key must contain: in its first line, or in any line. */
 static const struct {
-    const struct config_section *section; /* NULL: of all */
+    const struct config_section *section; /* NULL: any section */
     const char *key;
     const char *(*judge)(const char *line);
     bool any_line;
@@ -77,7 +77,7 @@ static const char *judge_lines(FILE *file, const char *(*judge)(const char *line
 const char *check_file(const struct config_entry *entry)
 {
     for (size_t i = 0; i < COUNT(files); i++) {
-        /* A pack's password is looked at with the rest of its section. */
+        /* A pack's password is checked with the rest of its section. */
         if (strcmp(files[i].key, entry->key->name) != 0 || entry->section == &pack_section ||
             (files[i].section && files[i].section != entry->section) ||
             strcmp(entry->text, "none") == 0)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* MQTT sections for client files. */
+/* The MQTT sections that client files use. */
 #include "dashboards.h"
 
 #include "config/outlets.h"
@@ -9,7 +9,7 @@
 
 #define PASSWORD_SIZE 256
 
-/* What a section does not have as a text of its own. */
+/* Texts that a section does not have itself. */
 struct details {
     const struct mqtt_config *config;
     struct endpoint broker;
@@ -22,7 +22,7 @@ struct dashboards {
     unsigned count;
 };
 
-/* The first line. */
+/* Reads the first line. */
 static const char *read_password(const char *path, char password[PASSWORD_SIZE])
 {
     FILE *file = fopen(path, "re");
@@ -42,7 +42,7 @@ static unsigned cells_of(const struct map_clients *clients, const char *pack)
     return 0;
 }
 
-/* Sections at the same broker share a connection. */
+/* Sections with the same broker share a connection. */
 static void number(struct dashboards *dashboards, struct map_mqtt *mqtt, const struct details *own)
 {
     for (unsigned i = 0; i < dashboards->count; i++) {
@@ -57,8 +57,8 @@ static void number(struct dashboards *dashboards, struct map_mqtt *mqtt, const s
     }
 }
 
-static void add(struct dashboards *dashboards, const struct map_clients *clients,
-                const struct mqtt_config *config, const char *pack, bool with_password)
+static void add_section(struct dashboards *dashboards, const struct map_clients *clients,
+                        const struct mqtt_config *config, const char *pack, bool with_password)
 {
     struct map_mqtt *mqtt = &dashboards->mqtts[dashboards->count];
     struct details *own = &dashboards->details[dashboards->count];
@@ -99,7 +99,7 @@ struct dashboards *dashboards_new(const struct config *config, struct map_client
         const struct outlet_config *outlet = &config->mqtts[n].outlet;
         const char *pack = outlet->pack_count > 0 ? outlet->packs[0] : config->packs[0].name;
         if (config->mqtts[n].layout == LAYOUT_SMARTBMS_BAT)
-            add(dashboards, clients, &config->mqtts[n], pack, with_password);
+            add_section(dashboards, clients, &config->mqtts[n], pack, with_password);
     }
     clients->mqtts = dashboards->mqtts;
     clients->mqtt_count = dashboards->count;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The sections [mqtt NAME] whose layout is smartbms-bat, as client files name them: dashboards of an app. */
+/* The sections [mqtt NAME] with layout = smartbms-bat, for the client files of dashboard apps. */
 #ifndef PACKGATE_COMMANDS_DASHBOARDS_H
 #define PACKGATE_COMMANDS_DASHBOARDS_H
 
@@ -7,8 +7,9 @@
 
 struct dashboards;
 
-/** Adds them to `clients`, whose units have the numbers of cells. Passwords are read only on demand: whoever gets the
- * file could read them. NULL: out of memory. The caller frees it with dashboards_free, not before `clients` is done with. */
+/** Adds them to `clients`, whose units have their numbers of cells. Reads passwords only on demand,
+ * because every reader of the client file could see them. NULL: out of memory. The caller frees
+ * the result with dashboards_free, after it is done with `clients`. */
 struct dashboards *dashboards_new(const struct config *config, struct map_clients *clients,
                                   bool with_password);
 void dashboards_free(struct dashboards *dashboards);

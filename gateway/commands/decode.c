@@ -10,20 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_MOST (16u << 20) /* recordings are small; a larger file is something else */
+#define FILE_MOST (16u << 20) /* bytes; recordings are small, a larger file is something else */
 
 static const char usage[] =
     "usage: packgate decode [--variant NAME] [--current auto|normal|inverted] FILE.exch\n\n"
-    "Prints the values that a recorded exchange holds as one JSON object "
+    "Prints the values of a recorded exchange as one JSON object "
     "('-' reads standard input).\n"
     "  --variant NAME the variant of the file's protocol, as in the "
-    "configuration; its first one by default\n"
-    "  --current HOW  overrides how the direction of the current is found, "
-    "where firmwares disagree\n"
+    "configuration; by default the first one\n"
+    "  --current HOW  overrides the detection of the direction of the current, "
+    "on which firmwares disagree\n"
     "Exit status: 0, 1 when nothing could be decoded (the reason goes to "
     "standard error), 2 for a wrong call.\n";
 
-/* The whole of a file; NULL with errno. */
+/* Reads the whole file; NULL with errno. */
 static char *slurp(const char *path, size_t *size)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
@@ -46,7 +46,7 @@ static char *slurp(const char *path, size_t *size)
     return text;
 }
 
-/* Whether anything is worth printing; otherwise says what came instead. */
+/* Whether there is anything to print; otherwise reports what was received instead. */
 static bool decoded_something(const char *path, const struct reply_counters *counters)
 {
     uint32_t useless = counters->foreign + counters->refused + counters->invalid;
@@ -61,7 +61,7 @@ static bool decoded_something(const char *path, const struct reply_counters *cou
     return false;
 }
 
-/* The index of a variant; -1: this protocol has none of that name, which is said. */
+/* The index of a variant; -1: the protocol has no such variant, which is reported. */
 static int find_variant(const struct bms_driver *driver, const char *name)
 {
     const char *const *variants = driver->variants;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate export`: the history as CSV. packgate knows no database; packgate-outlet-history does. Here it is
- * only found out where the history is, and a gateway that runs is asked to write what it has in memory.
+ * `packgate export`: prints the history as CSV. packgate-outlet-history reads the database; this
+ * command only finds the database, and asks a running gateway to write what it still has in
+ * memory.
  */
 #include "command.h"
 
@@ -16,10 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOKS 60 /* at whether it has written */
+#define LOOKS 60 /* how often to check whether it has written */
 #define PAUSE_MS 50
 
-/* Takes "-c FILE", "--config FILE" or "--config=FILE" out of the arguments. NULL: it is not there. */
+/* Removes "-c FILE", "--config FILE" or "--config=FILE" from the arguments and returns FILE. NULL:
+ * there is none. */
 static const char *take_config(int *argc, char **argv)
 {
     for (int i = 1; i < *argc; i++) {
@@ -49,7 +51,7 @@ static bool has_option(int argc, char **argv, const char *name)
     return false;
 }
 
-/* Where the configuration has its history. False: it has none; it was said. */
+/* Finds the history of the configuration. False: it has none, which is reported. */
 static bool find_history(const char *path, char file[OUTLET_PATH_SIZE])
 {
     struct config *config = config_load(path, stderr);
@@ -64,7 +66,7 @@ static bool find_history(const char *path, char file[OUTLET_PATH_SIZE])
     return has;
 }
 
-/* How often the history has written; -1: nobody says. */
+/* How often the history has written; -1: no answer. */
 static json_int_t ask_written(struct control_link *link, json_t *request, bool *asked)
 {
     json_t *answer = control_ask(link, request);
@@ -75,7 +77,7 @@ static json_int_t ask_written(struct control_link *link, json_t *request, bool *
     return count;
 }
 
-/* Without a gateway, or with one that does not answer, there is what the file has. */
+/* Without a gateway that answers, only the rows in the file are exported. */
 static void await_commit(const char *config)
 {
     struct control_link link;
@@ -91,7 +93,8 @@ static void await_commit(const char *config)
                               &again);
         }
         if (asked && now == before)
-            fputs("packgate: the gateway has not written its latest rows; they are left out\n",
+            fputs("packgate: the gateway did not write its latest rows in time; they are missing "
+                  "here\n",
                   stderr);
     }
     control_link_close(&link);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a search has found, as a configuration. */
+/* Writes what a search has found as a configuration. */
 #include "found.h"
 
 #include <math.h>
@@ -39,12 +39,12 @@ void found_print_values(const struct pack *values, FILE *out)
         fprintf(out, "%sSOC %.1f %%", before, values->value[SOC_PERCENT]);
 }
 
-/* ---- names and units that are free ---- */
+/* ---- free names and units ---- */
 
 struct taken {
     const struct config *beside;
     bool units[MOST_UNITS + 1];
-    unsigned last_line, last_pack; /* numbers that were given */
+    unsigned last_line, last_pack; /* last numbers used */
 };
 
 static void note_units(struct taken *taken)
@@ -65,7 +65,7 @@ static int next_unit(struct taken *taken)
     return unit;
 }
 
-/* Banks and packs share their names. */
+/* Banks and packs share one set of names. */
 static bool has_pack(const struct config *beside, const char *name)
 {
     for (unsigned i = 0; beside && i < beside->pack_count; i++)
@@ -99,7 +99,7 @@ static void name_pack(struct taken *taken, char name[NAME_SIZE])
     } while (has_pack(taken->beside, name));
 }
 
-/* The line of the other configuration with this port; NULL: none. */
+/* The line of the existing configuration with this port; NULL: none. */
 static const struct line_config *line_with(const struct config *beside, const char *port)
 {
     for (unsigned i = 0; beside && i < beside->line_count; i++)
@@ -121,14 +121,15 @@ pack_on(const struct config *beside, const struct line_config *line, const struc
     return NULL;
 }
 
-/* ---- what goes together ---- */
+/* ---- what can share a line ---- */
 
 static bool is_loner(const struct bms_driver *driver)
 {
     return bms_talks(driver) || driver->line.one_pack;
 }
 
-/* Where packs with addresses were found, those without one have to go; else all but the first. */
+/* If packs with addresses were found, those without one cannot stay on the line; otherwise only
+ * the first can. */
 static bool is_apart(const struct found *found, const struct found_pack *pack)
 {
     bool addressed = false;
@@ -137,7 +138,7 @@ static bool is_apart(const struct found *found, const struct found_pack *pack)
     return is_loner(pack->driver) && (addressed || pack != &found->packs[0]);
 }
 
-/* The very same cells, each of them: the numbers of one pack. */
+/* Whether all cells have exactly the same voltages: these are the values of one pack. */
 static bool same_values(const struct pack *a, const struct pack *b)
 {
     const double cells = a->value[CELL_COUNT];
@@ -149,7 +150,7 @@ static bool same_values(const struct pack *a, const struct pack *b)
     return fabs(a->value[VOLTAGE_V] - b->value[VOLTAGE_V]) < SAME_V;
 }
 
-/* An earlier one that has the same values; NULL: none. */
+/* An earlier pack with the same values; NULL: none. */
 static const struct found_pack *find_twin(const struct found *found, const struct found_pack *pack)
 {
     for (const struct found_pack *other = found->packs; other < pack; other++)
@@ -160,7 +161,7 @@ static const struct found_pack *find_twin(const struct found *found, const struc
 
 /* ---- writing ---- */
 
-/* Without a word of its own a serial line has the settings of its first pack's protocol. */
+/* A serial line without settings of its own uses those of its first pack's protocol. */
 static void write_line(const struct found *found, const char *name, FILE *out)
 {
     const struct found_pack *first = NULL;
@@ -230,18 +231,18 @@ unsigned found_write(const struct found *found, const struct config *beside, FIL
             write_line(found, line, out);
             fputc('\n', out);
         } else if (i == 0) {
-            fprintf(out, "; [line %s] is there already\n", line);
+            fprintf(out, "; [line %s] exists already\n", line);
         }
         if (known) {
-            fprintf(out, "; is there already: [pack %s]\n", known->name);
+            fprintf(out, "; exists already: [pack %s]\n", known->name);
             continue;
         }
         const bool apart = is_apart(found, pack);
         name_pack(&taken, name);
         if (apart)
-            fprintf(out, "; not beside the others: protocol '%s' %s, it wants a line of its own\n",
+            fprintf(out, "; cannot share the line: protocol '%s' %s and needs a line of its own\n",
                     pack->driver->name,
-                    bms_talks(pack->driver) ? "talks unasked" : "has no addresses");
+                    bms_talks(pack->driver) ? "sends without being polled" : "has no addresses");
         write_pack(pack, line, name, next_unit(&taken), apart ? "; " : "", out);
         written += !apart;
     }

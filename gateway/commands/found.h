@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a search has found on one port, as a configuration that reads it.
+ * The packs that a search has found on one port, and the configuration that reads them.
  */
 #ifndef PACKGATE_COMMANDS_FOUND_H
 #define PACKGATE_COMMANDS_FOUND_H
@@ -9,7 +9,7 @@
 
 #define FOUND_PACKS 64
 
-/* One pack; its values are those of the search. */
+/* One pack; its values are owned by the search. */
 struct found_pack {
     const struct bms_driver *driver;
     int address, variant;
@@ -25,16 +25,16 @@ struct found {
     unsigned count;
 };
 
-/** Keeps it; one too many is left out. */
+/** Adds a pack; ignored when the list is full. */
 void found_add(struct found *found, const struct search_found *pack);
 
 /** "53.58 V, 16 cells, SOC 88.0 %". */
 void found_print_values(const struct pack *values, FILE *out);
 
-/** Writes the sections of all that was found. Names and units are none of those in `beside` (NULL:
- * there is no other configuration), a line that is there already is used, and packs that are in it
- * are left out. What cannot be together on one line is written as a comment that says why. Returns how
- * many packs were written. */
+/** Writes the sections of all packs found. Avoids the names and units of `beside` (NULL: there is
+ * no other configuration), uses a line that exists there, and leaves out packs that exist there.
+ * What cannot share one line is written as a comment with the reason. Returns the number of packs
+ * written. */
 unsigned found_write(const struct found *found, const struct config *beside, FILE *out);
 
 #endif

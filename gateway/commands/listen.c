@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate listen`: what passes on a line of the running gateway. */
+/* `packgate listen`: shows the bytes on a line of the running gateway. */
 #include "asking.h"
 #include "command.h"
 
@@ -12,13 +12,13 @@
 
 static const char usage[] =
     "usage: packgate listen [-c FILE] [--time] LINE\n\n"
-    "Prints what passes on a line of the running gateway, as the text of an exchange file, until "
+    "Prints the bytes on a line of the running gateway, as the text of an exchange file, until "
     "it "
     "is interrupted.\n"
-    "PINs and passwords are blanked. The gateway goes on as if nobody looked.\n"
+    "PINs and passwords are blanked. The gateway is not disturbed.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway that listens at this socket\n"
-    "      --time          a comment with the time before each line\n"
+    "      --control PATH  the gateway behind this control socket\n"
+    "      --time          prints a comment with the time before each line\n"
     "Exit status: 0 when its output is closed, 1 when no gateway answers, it ended, or it dropped "
     "us, "
     "2 for a wrong call.\n";
@@ -42,7 +42,7 @@ static void print_piece(const json_t *piece, bool with_time)
     if (passed[0])
         printf("%s %s\n", passed, asking_text(piece, "bytes"));
     else if (!isnan(withheld))
-        printf("# %.0f bytes of no whole frame are left out\n", withheld);
+        printf("# %.0f bytes of no whole frame are withheld\n", withheld);
 }
 
 static int listen_to(const struct asking *asking, const char *line, bool with_time)
@@ -50,7 +50,8 @@ static int listen_to(const struct asking *asking, const char *line, bool with_ti
     struct control_link link;
     json_t *piece = NULL;
     if (asking_open(asking, &link))
-        piece = asking_ask(asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", line));
+        piece =
+            asking_request(asking, &link, json_pack("{s:s, s:s}", "ask", "listen", "line", line));
     if (!piece) {
         control_link_close(&link);
         return EXIT_FAILED;
@@ -58,7 +59,7 @@ static int listen_to(const struct asking *asking, const char *line, bool with_ti
     char source[100];
     snprintf(source, sizeof source, "line %s, listened to by packgate " PACKGATE_VERSION, line);
     exchange_write_head(stdout, asking_text(piece, "protocol"), source);
-    /* Whoever has seen enough (head) closes the pipe. */
+    /* A reader that has seen enough (head) closes the pipe. */
     bool open = fflush(stdout) == 0;
     json_decref(piece);
     while (open && (piece = control_next(&link, INFINITY))) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate nagios`: a check for Nagios, Icinga and their kin, by the guidelines of monitoring plug-ins. It asks a
- * gateway by Modbus TCP from afar, or the one on this host at its control socket; no line is touched.
+ * `packgate nagios`: a check for Nagios, Icinga and similar, by the guidelines of monitoring plug-
+ * ins. It asks a remote gateway by Modbus TCP, or the local one at its control socket; the lines
+ * are not used.
  */
 #include "afar.h"
 #include "asking.h"
@@ -32,33 +33,35 @@ static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
 static const char usage[] =
     "usage: packgate nagios [-H HOST[:PORT]] [-p PACK]... [-w RULE]... [-c RULE]...\n\n"
-    "Checks packs for Nagios, Icinga and their kin. Old values and protections are critical, "
-    "warnings of a BMS are a\n"
+    "Checks packs for Nagios, Icinga and similar. Stale values and protections are critical, "
+    "warnings of a BMS are\n"
     "warning. A RULE is VALUE=RANGE, as in -w soc_percent=30: -c soc_percent=15: -w "
     "cell_delta_mv=50.\n"
-    "  -H, --hostname HOST    by Modbus TCP, port 502 unless :PORT follows; without it the gateway "
+    "  -H, --hostname HOST    asks by Modbus TCP, port 502 unless :PORT is given; by default the "
+    "gateway "
     "on this host\n"
-    "  -p, --pack PACK        its name, or by Modbus its unit id; several are possible; all "
-    "without it\n"
-    "  -w, --warning RULE     a range of a value: outside of it is a warning\n"
-    "  -c, --critical RULE    outside of it is critical\n"
+    "  -p, --pack PACK        its name, or with -H its unit id; may be repeated; by default "
+    "all\n"
+    "  -w, --warning RULE     a value outside of this range is a warning\n"
+    "  -c, --critical RULE    a value outside of this range is critical\n"
     "  -t, --timeout SECONDS  10 by default\n"
-    "  -b, --base ADDRESS     of the map of that gateway, 290 by default\n"
-    "      --config FILE      of the gateway on this host, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH     its socket\n"
+    "  -b, --base ADDRESS     first address of that gateway's map, 290 by default\n"
+    "      --config FILE      configuration of the gateway on this host, " CONFIG_DEFAULT
+    " by default\n"
+    "      --control PATH     its control socket\n"
     "Ranges: 10 is 0 to 10, 10: at least 10, ~:10 at most 10, 10:20 within, @10:20 not within.\n"
-    "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: no gateway answers, a value is not "
-    "known, a wrong call.\n";
+    "Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN: no gateway answers, a value is "
+    "unknown, a wrong call.\n";
 
 struct rule {
     char name[VALUE_NAME_SIZE];
-    const char *range; /* as it was given */
+    const char *range; /* as given */
     struct threshold threshold;
     enum state level;
 };
 
 struct check {
-    const char *host; /* NULL: on the spot */
+    const char *host; /* NULL: the gateway on this host */
     char host_room[260], port[8];
     int base;
     double wait_s;
@@ -69,7 +72,7 @@ struct check {
     unsigned rule_count;
 };
 
-/* The one line that there always is. */
+/* The first line, which is always printed. */
 static int say_unknown(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static int say_unknown(const char *format, ...)
 {
@@ -82,7 +85,7 @@ static int say_unknown(const char *format, ...)
     return UNKNOWN;
 }
 
-/* ---- the call ---- */
+/* ---- the command line ---- */
 
 static int add_rule(struct check *check, const char *text, enum state level)
 {
@@ -92,7 +95,8 @@ static int add_rule(struct check *check, const char *text, enum state level)
     if (check->rule_count == RULES)
         return say_unknown("more than %d rules", RULES);
     if (size == 0 || size >= sizeof rule->name || !threshold_parse(sign + 1, &rule->threshold))
-        return say_unknown("'%s' is no rule; expected VALUE=RANGE such as soc_percent=30:", text);
+        return say_unknown("'%s' is not a rule; expected VALUE=RANGE such as soc_percent=30:",
+                           text);
     memcpy(rule->name, text, size);
     rule->name[size] = '\0';
     struct value_ref ref;
@@ -122,7 +126,7 @@ static int take_host(struct check *check, const char *text)
     if (!endpoint_parse(text, &endpoint) && !endpoint_parse(with_port, &endpoint)) {
         snprintf(with_port, sizeof with_port, "[%s]:502", text);
         if (!endpoint_parse(with_port, &endpoint))
-            return say_unknown("'%s' is no HOST or HOST:PORT", text);
+            return say_unknown("'%s' is not HOST or HOST:PORT", text);
     }
     snprintf(check->host_room, sizeof check->host_room, "%s", endpoint.host);
     snprintf(check->port, sizeof check->port, "%u", (unsigned) endpoint.port);
@@ -154,7 +158,7 @@ static int take_option(struct check *check, int option)
         check->base = (int) strtol(optarg, &end, 0);
         if (*end || check->base < 0 ||
             check->base > 65535 - MAP_EXTENDED_OFFSET - MAP_EXTENDED_SIZE)
-            return say_unknown("-b %s is no base of a map", optarg);
+            return say_unknown("-b %s is not an address; expected 0 to 65535", optarg);
         return OK;
     case 'C':
         check->asking.config = optarg;
@@ -168,7 +172,7 @@ static int take_option(struct check *check, int option)
     }
 }
 
-/* ---- what it finds ---- */
+/* ---- evaluation ---- */
 
 static json_t *ask_values(struct control_link *link, json_t *names)
 {
@@ -178,7 +182,7 @@ static json_t *ask_values(struct control_link *link, json_t *names)
     return list;
 }
 
-/* Without a name the gateway tells the values of all packs, but those of a bank only when it is
+/* Without names the gateway returns the values of all packs, but those of a bank only if it is
  * named. */
 static void add_banks(struct control_link *link, json_t *list)
 {
@@ -195,8 +199,9 @@ static void add_banks(struct control_link *link, json_t *list)
     json_decref(status);
 }
 
-/* Of the gateway on this host: values, and with the alarms' levels as status has them. The status comes last: what has
- * become stale in between is told as stale, not as fresh without values. */
+/* Asks the gateway on this host: values, and alarm levels from the status. The status is read
+ * last: a pack that has turned stale in between is reported as stale, not as fresh without values.
+ */
 static json_t *read_here(const struct check *check, char *why, size_t size)
 {
     struct control_link link;
@@ -260,7 +265,7 @@ static void judge_alarms(struct finding *finding, struct text *text)
     }
 }
 
-/* Of two rules for one value the worse one is told. */
+/* Of two rules for one value only the worse result is reported. */
 static void judge_rules(const struct check *check, struct finding *finding, struct text *text)
 {
     for (unsigned i = 0; i < check->rule_count; i++) {
@@ -268,7 +273,7 @@ static void judge_rules(const struct check *check, struct finding *finding, stru
         const double value = value_in(finding->pack, rule->name);
         if (isnan(value)) {
             finding->state = worse(finding->state, UNKNOWN);
-            text_format(text, ", %s is not known", rule->name);
+            text_format(text, ", %s is unknown", rule->name);
             continue;
         }
         if (!threshold_alerts(&rule->threshold, value))
@@ -285,7 +290,7 @@ static void add_number(struct text *text, const json_t *pack, const char *name, 
     if (isnan(value))
         return;
     text_add(text, text->size ? ", " : "");
-    /* The formats are those below. */
+    /* The formats are those of the table below. */
     if (strcmp(format, "V") == 0)
         text_format(text, "%.2f V", value);
     else if (strcmp(format, "A") == 0)
@@ -294,7 +299,7 @@ static void add_number(struct text *text, const json_t *pack, const char *name, 
         text_format(text, "SOC %.1f %%", value);
 }
 
-static void judge(const struct check *check, const json_t *pack, struct finding *finding)
+static void evaluate_pack(const struct check *check, const json_t *pack, struct finding *finding)
 {
     char age[ASKING_SPAN];
     *finding = (struct finding){.pack = pack, .state = OK};
@@ -320,7 +325,7 @@ static void judge(const struct check *check, const json_t *pack, struct finding 
     judge_rules(check, finding, &text);
 }
 
-/* ---- what it says ---- */
+/* ---- output ---- */
 
 static void print_heading(const struct finding *finding)
 {
@@ -329,7 +334,7 @@ static void print_heading(const struct finding *finding)
     printf(" %s - %s", words[finding->state], finding->text);
 }
 
-/* Units as the guidelines have them: %, s, c for what only counts up, nothing for all others. */
+/* Units of the guidelines: %, s, c for counters, none for all others. */
 static const char *unit_of(const char *name)
 {
     static const char *const counters[] = {"polls",      "timeouts",      "checksum_errors",
@@ -386,8 +391,9 @@ static void print_data(const struct check *check, const json_t *pack)
     }
 }
 
-/* The worst first, one line each; all the data are behind the first line, where the guidelines want them. */
-static int tell(const struct check *check, const json_t *list)
+/* Prints the worst first, one line each. All performance data follow the first line, as the
+ * guidelines require. */
+static int print_results(const struct check *check, const json_t *list)
 {
     static const enum state order[] = {CRITICAL, WARNING, UNKNOWN, OK};
     static struct finding findings[FINDINGS];
@@ -395,7 +401,7 @@ static int tell(const struct check *check, const json_t *list)
     bool first = true;
     enum state all = OK;
     for (size_t i = 0; i < json_array_size(list) && count < FINDINGS; i++, count++) {
-        judge(check, json_array_get(list, i), &findings[count]);
+        evaluate_pack(check, json_array_get(list, i), &findings[count]);
         all = worse(all, findings[count].state);
     }
     for (size_t n = 0; n < sizeof order / sizeof *order; n++)
@@ -414,7 +420,7 @@ static int tell(const struct check *check, const json_t *list)
     return (int) all;
 }
 
-/* A name that is looked up for ever, say. */
+/* The time-out, for instance of a name look-up that hangs. */
 static void on_alarm(int number)
 {
     static const char text[] = "PACKGATE UNKNOWN - no answer in time\n";
@@ -449,7 +455,7 @@ int command_nagios(int argc, char **argv)
             return UNKNOWN;
     }
     if (optind < argc)
-        return say_unknown("'%s' is too much: packgate nagios --help", argv[optind]);
+        return say_unknown("unexpected argument '%s': see packgate nagios --help", argv[optind]);
     signal(SIGALRM, on_alarm);
     alarm((unsigned) ceil(check.wait_s));
     char why[200] = "";
@@ -461,7 +467,7 @@ int command_nagios(int argc, char **argv)
         return say_unknown("%s", check.host ? afar.why : why);
     if (json_array_size(list) == 0)
         return say_unknown("the gateway has no packs");
-    int state = tell(&check, list);
+    int state = print_results(&check, list);
     json_decref(list);
     return state;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate notify --test NAME`: one message by a section [notify NAME]. packgate-outlet-notify, which has what it takes,
- * sends it.
+ * `packgate notify --test NAME`: sends one message by a section [notify NAME]. Executes packgate-
+ * outlet-notify, which implements the services.
  */
 #include "command.h"
 
@@ -16,9 +16,10 @@
 static void print_usage(FILE *out)
 {
     fputs("usage: packgate notify --test NAME [-c FILE]\n\n"
-          "Sends a message by the section [notify NAME], as the gateway would, and tells whether "
+          "Sends a test message by the section [notify NAME], as the gateway would, and reports "
+          "whether "
           "the service\n"
-          "has taken it.\n\n"
+          "has accepted it.\n\n"
           "  -t, --test NAME     the section\n"
           "  -c, --config FILE   default " CONFIG_DEFAULT "\n"
           "  -h, --help\n"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Options of the command line as a configuration. */
+/* Turns options of the command line into a configuration. */
 #include "options.h"
 
 #include "config/load.h"
@@ -11,8 +11,9 @@
 #define FILE_NAME "options"
 #define MOST_LINES 16
 
-/* A line "options:3: what is wrong", where line 3 is that of an option. */
-static void report(const char *command, const struct option_line *const *written, const char *text)
+/* Rewrites "options:3: mistake", where line 3 is that of an option. */
+static void print_mistake(const char *command, const struct option_line *const *written,
+                          const char *text)
 {
     unsigned line = 0;
     int used = 0;
@@ -23,7 +24,7 @@ static void report(const char *command, const struct option_line *const *written
             text + used);
 }
 
-/* Values must not bring lines of their own. */
+/* A value must not contain a line break, which would add lines. */
 static void write_line(FILE *out, const struct option_line *line)
 {
     if (line->key)
@@ -53,7 +54,7 @@ struct config *options_config(const char *command, const struct option_line *lin
     char *rest = ok ? wrong : NULL;
     for (char *found = strsep(&rest, "\n"); found; found = strsep(&rest, "\n"))
         if (*found)
-            report(command, written, found);
+            print_mistake(command, written, found);
     free(text);
     free(wrong);
     return config;
@@ -73,5 +74,5 @@ const char *options_file(const char *path, char out[PORT_SIZE])
     const bool inside = path[0] != '/' && path[0] != '\0' && getcwd(folder, sizeof folder);
     const int size =
         snprintf(out, PORT_SIZE, "%s%s%s", inside ? folder : "", inside ? "/" : "", path);
-    return size < PORT_SIZE ? out : path; /* too long: the configuration says so */
+    return size < PORT_SIZE ? out : path; /* too long: checking the configuration reports it */
 }

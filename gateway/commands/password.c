@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate password`: packgate-outlet-web, which has the page, writes the file. */
+/* `packgate password`: executes packgate-outlet-web, which writes the password file. */
 #include "command.h"
 
 #include "outlets/program.h"

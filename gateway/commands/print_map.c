@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate map`: the register map, for people and for programs. */
+/* `packgate map`: prints the register map, for people and for programs. */
 #include "command.h"
 #include "dashboards.h"
 #include "print_view.h"
@@ -42,7 +42,8 @@ static const char usage[] =
     "      --with-password  writes the MQTT passwords into the file for iotmqttpanel\n"
     "Exit status: 0, 1 when the configuration is wrong, 2 for a wrong call.\n";
 
-/* The address by which others reach this host: that of the way out. Nothing is sent. */
+/* The address by which other hosts reach this one: the source address of the default route. Sends
+ * nothing. */
 static void own_address(char out[ADDRESS_TEXT])
 {
     struct sockaddr_in there = {.sin_family = AF_INET, .sin_port = htons(9)}, here;
@@ -58,7 +59,7 @@ static void own_address(char out[ADDRESS_TEXT])
         close(fd);
 }
 
-/* Where the gateway listens; of all addresses, the one that others reach. */
+/* The address on which the gateway listens; if on all addresses, the one that other hosts reach. */
 static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS_TEXT])
 {
     struct endpoint endpoint = {.port = 502};
@@ -71,7 +72,7 @@ static unsigned find_host(const struct gateway_config *gateway, char out[ADDRESS
     return endpoint.port > 0 ? endpoint.port : 502;
 }
 
-/* What the gateway that runs on the configuration says of its packs; NULL: none runs. */
+/* The packs as the gateway that runs on the configuration reports them; NULL: none runs. */
 static json_t *ask_running(const struct config *config)
 {
     struct control_link link;
@@ -82,7 +83,7 @@ static json_t *ask_running(const struct config *config)
     return status;
 }
 
-/* A number of a pack by its name; 0: not known. */
+/* A number of a pack by its name; 0: unknown. */
 static unsigned told(const json_t *status, const char *name, const char *what)
 {
     size_t n;
@@ -136,7 +137,7 @@ struct form {
     bool with_password;
 };
 
-/* The whole file; NULL with errno. */
+/* Reads the whole file; NULL with errno. */
 static char *read_text(const char *path)
 {
     FILE *file = fopen(path, "re");
@@ -155,7 +156,7 @@ static char *read_text(const char *path)
     return text;
 }
 
-/* Printed as a whole or not at all. */
+/* Prints everything or nothing. */
 static int print_template(const struct map_settings *settings, const char *path)
 {
     char *text = read_text(path), *printed = NULL, name[NAME_SIZE];
@@ -186,8 +187,7 @@ static int print_form(const struct map_settings *settings, const struct form *fo
     if (form->path)
         return print_template(settings, form->path);
     if (strcmp(form->format, "iotmqttpanel") == 0 && settings->clients->mqtt_count == 0) {
-        fputs("packgate: no [mqtt NAME] has layout = smartbms-bat, which this app is to read\n",
-              stderr);
+        fputs("packgate: no [mqtt NAME] has layout = smartbms-bat, which this app needs\n", stderr);
         return EXIT_FAILED;
     }
     return map_print(settings, form->format, stdout) ? EXIT_DONE : unknown_format(form->format);
@@ -231,7 +231,7 @@ static int print_named_view(const struct config *config, const char *format, con
         if (strcmp(config->views[i].name, name) == 0) {
             if (print_view(&config->views[i], format, stdout))
                 return EXIT_DONE;
-            fprintf(stderr, "packgate: '%s' is no format for a view; expected md, json or csv\n",
+            fprintf(stderr, "packgate: '%s' is not a format for views; expected md, json or csv\n",
                     format);
             return EXIT_USAGE;
         }

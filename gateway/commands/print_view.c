@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The registers of a view, printed: those that are defined, filled and copied, in the order of their
- * addresses. The columns are those of the map, so that programs that read its JSON or CSV read this.
+ * Prints the registers of a view: defined, filled and copied ones, in the order of their
+ * addresses. The columns are those of the map, so that programs that read its JSON or CSV can read
+ * this.
  */
 #include "print_view.h"
 
@@ -29,9 +30,9 @@ struct row {
     char meaning[MEANING_ROOM];
 };
 
-/* ---- what stands there ---- */
+/* ---- columns ---- */
 
-/* That of its values; of several with different ones, none. */
+/* The common unit of its values; none if they differ. */
 static const char *unit_of(const struct view_register *reg)
 {
     struct meaning meaning;
@@ -44,7 +45,7 @@ static const char *unit_of(const struct view_register *reg)
         value_format(&reg->terms[i].value, name);
         char *dot = strrchr(name, '.');
         if (dot && reg->terms[i].value.kind == VALUE_NUMBER)
-            *dot = 0; /* of a cell, its stem */
+            *dot = 0; /* the stem of a cell's name */
         return meaning_find(name, &meaning) ? meaning.unit : "";
     }
     return "";
@@ -68,8 +69,8 @@ static bool is_constant(const struct view_register *reg)
     return reg->type != REG_STRING || reg->text == VIEW_QUOTED;
 }
 
-/* All but what the other columns say. */
-static void describe(const struct view_register *reg, char out[MEANING_ROOM])
+/* What the other columns do not say. */
+static void describe_register(const struct view_register *reg, char out[MEANING_ROOM])
 {
     struct text text = text_in(out, MEANING_ROOM);
     if (is_constant(reg)) {
@@ -104,7 +105,7 @@ static struct row row_of_register(const struct view_register *reg)
                       .bit = reg->bit};
     const char *start = reg->line + strspn(reg->line, " \t");
     snprintf(row.name, sizeof row.name, "%.*s", (int) reg->from_size, start);
-    describe(reg, row.meaning);
+    describe_register(reg, row.meaning);
     return row;
 }
 
@@ -135,7 +136,7 @@ static struct row row_of_copy(const struct view_copy *copy)
     return row;
 }
 
-/* A register before the fill that it stands in. */
+/* Sorts a register before the fill that it lies in. */
 static int by_address(const void *a, const void *b)
 {
     const struct row *x = a, *y = b;
@@ -157,7 +158,7 @@ static unsigned gather(const struct view_config *view, struct row *rows)
     return count;
 }
 
-/* ---- how it looks ---- */
+/* ---- formats ---- */
 
 static void print_units(const struct view_config *view, FILE *out)
 {
@@ -165,7 +166,7 @@ static void print_units(const struct view_config *view, FILE *out)
         fprintf(out, "%s%u", i > 0 ? ", " : "", view->units.id[i]);
 }
 
-/* A vertical bar would end the cell. */
+/* A vertical bar would end the table cell. */
 static void print_cell(const char *text, FILE *out)
 {
     for (; *text; text++)
@@ -181,7 +182,7 @@ static void print_md(const struct view_config *view, const struct row *rows, uns
         fprintf(out, "%s%s", i > 0 ? ", " : " on ", view->listen.at[i]);
     if (view->source[0])
         fprintf(out, "; values are those of %s where no other name stands", view->source);
-    fprintf(out, ". Functions 3 and 4, addresses from 0; what is not in the table is refused with "
+    fprintf(out, ". Functions 3 and 4, addresses from 0; all others are rejected with "
                  "exception 2.\n\n"
                  "| address | registers | type | bit | what | unit | |\n"
                  "|---|---|---|---|---|---|---|\n");
@@ -218,7 +219,7 @@ static void print_json(const struct view_config *view, const struct row *rows, u
     json_decref(array);
 }
 
-/* A quotation mark in a text is doubled. */
+/* Doubles quotation marks. */
 static void print_quoted(const char *text, FILE *out)
 {
     fputc('"', out);

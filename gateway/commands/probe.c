@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* `packgate probe`: which ports there are, which protocols and addresses answer on one, and the
- * configuration to read them with. */
+/* `packgate probe`: lists the ports, finds the protocols and addresses that answer on one, and
+ * prints the configuration to read them. */
 #include "command.h"
 #include "found.h"
 #include "options.h"
@@ -29,19 +29,19 @@ static const char usage[] =
     "there are, with ble: (or ble:hci1/) the Bluetooth devices in reach. Nothing is set, switched "
     "or "
     "paired.\n"
-    "  -a, --all          goes on until it has tried every address that switches can set, of all "
+    "  -a, --all          tries every address that switches can set, of all "
     "protocols, and prints\n"
-    "                     the configuration of all packs; SIGINT (Ctrl-C) ends it with what was "
-    "found till then\n"
+    "                     the configuration of all packs; SIGINT (Ctrl-C) ends it with the packs "
+    "found so far\n"
     "  -o, --output FILE  writes the configuration to a new FILE\n"
-    "  -c, --config FILE  names and units of this configuration are not used again "
+    "  -c, --config FILE  avoids the names and units of this configuration "
     "(" CONFIG_DEFAULT "\n"
     "                     if there is one and nothing is written to a file)\n"
-    "      --baud N       tries this rate only (a TCP serial server has its own setting)\n"
+    "      --baud N       tries this rate only (not for TCP: a serial server has its own setting)\n"
     "      --framing 8N1  data bits, parity and stop bits\n"
-    "      --key-file FILE  with ble:ADDRESS: hears a Victron shunt, whose encryption key is in "
+    "      --key-file FILE  with ble:ADDRESS: listens to a Victron shunt; its encryption key is in "
     "FILE\n"
-    "  -v, --verbose      says what is being tried\n"
+    "  -v, --verbose      reports each attempt\n"
     "Exit status: 0 found, 1 nothing answered, 2 for a wrong call.\n";
 
 #define MOST_ADDRESSES 256
@@ -61,8 +61,9 @@ struct probing {
     const struct line_config *line;
     const struct arguments *arguments;
     struct found found;
-    bool began, ended;                        /* ended: by a signal */
-    bool tried[MOST_DRIVERS][MOST_ADDRESSES]; /* by the list of drivers; without addresses: 0 */
+    bool began, ended; /* ended: by a signal */
+    bool tried[MOST_DRIVERS]
+              [MOST_ADDRESSES]; /* index: list of drivers, address; without addresses: 0 */
     unsigned rates[MOST_RATES], rate_count;
     ev_signal interrupted, terminated;
 };
@@ -87,7 +88,7 @@ static bool is_on_air(const char *port)
     return strncmp(port, "ble:", 4) == 0;
 }
 
-/* ---- what was tried, and what was not ---- */
+/* ---- the report of what was tried ---- */
 
 static void note_tried(struct probing *probing, const struct attempt *attempt)
 {
@@ -159,8 +160,8 @@ static void print_rates(const struct probing *probing)
     fprintf(stderr, " (--baud N tries one)");
 }
 
-/* "jbd, ant; ": protocols of the list whose turn did not come, as the search ended before or what was
- * found has another rate. */
+/* "jbd, ant; ": protocols of the list that were not tried, because the search ended earlier or the
+ * packs found use another rate. */
 static void print_left_out(const struct probing *probing)
 {
     struct attempt *list = calloc(search_attempts_list(probing->line, NULL), sizeof *list);
@@ -192,13 +193,14 @@ static void print_not_tried(const struct probing *probing)
             probing->line->port);
 }
 
-/* ---- what the search tells ---- */
+/* ---- events of the search ---- */
 
 static void on_trying(void *data, const struct attempt *attempt)
 {
     struct probing *probing = data;
     const struct bms_driver *driver = attempt->driver;
-    probing->began |= probing->rate_count > 0; /* with the first alone the port may not even open */
+    probing->began |= probing->rate_count >
+                      0; /* the first rate alone does not count: the port may not even open */
     note_tried(probing, attempt);
     if (!probing->arguments->verbose)
         return;
@@ -253,7 +255,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 
 /* ---- the configuration ---- */
 
-/* Whatever was found, what is printed has passed the checks. */
+/* Checks the result like any configuration before it is printed. */
 static bool is_good(const char *text)
 {
     struct config *config = config_parse(text, "what was found", stderr);
@@ -283,15 +285,16 @@ static bool deliver(const struct probing *probing, const char *text)
     return true;
 }
 
-/* The file as it was installed has an example's line: what is found takes the place of it, and its name and unit with
- * it. */
+/* The installed default file contains an example line: what is found replaces it, with its name
+ * and unit. */
 static bool is_example(const struct config *config)
 {
     return config->line_count == 1 && strcmp(config->lines[0].port, EXAMPLE_PORT) == 0 &&
            access(EXAMPLE_PORT + strlen("serial:"), F_OK) < 0;
 }
 
-/* What is pasted into a configuration is checked with it by `packgate check`; here alone. */
+/* Checks the result alone. After it is pasted into a configuration, `packgate check` checks both
+ * together. */
 static bool print_found(const struct probing *probing, const struct config *beside)
 {
     char *text = NULL, *alone = NULL;
@@ -315,7 +318,7 @@ static bool print_found(const struct probing *probing, const struct config *besi
     return good;
 }
 
-/* The configuration that what was found is put into; NULL: none. Its mistakes are no matter here. */
+/* The configuration that the result is meant for; NULL: none. Its mistakes do not matter here. */
 static struct config *load_beside(const struct arguments *arguments)
 {
     if (arguments->config)
@@ -327,7 +330,7 @@ static struct config *load_beside(const struct arguments *arguments)
     if (nowhere)
         fclose(nowhere);
     if (!config)
-        fprintf(stderr, "%s has mistakes: what it has is not known\n", CONFIG_DEFAULT);
+        fprintf(stderr, "%s has mistakes; its names and units are ignored\n", CONFIG_DEFAULT);
     return config;
 }
 
@@ -364,15 +367,15 @@ static int list_ports(const struct arguments *arguments)
     for (unsigned i = 0; i < count; i++)
         print_port(&ports[i], beside);
     if (count == 0)
-        printf("no serial port: is the adapter plugged in, and does `dmesg` know it?\n");
-    printf("\nTCP serial servers are not looked for: packgate probe tcp://HOST:PORT\n"
-           "Bluetooth devices in reach: packgate probe ble:\n");
+        printf("no serial port found: is the adapter plugged in, and does `dmesg` show it?\n");
+    printf("\nTCP serial servers are not searched; to probe one: packgate probe tcp://HOST:PORT\n"
+           "To list Bluetooth devices in range: packgate probe ble:\n");
     free(ports);
     config_free(beside);
     return EXIT_DONE;
 }
 
-/* ---- the Bluetooth devices in reach ---- */
+/* ---- the Bluetooth devices in range ---- */
 
 struct scanning {
     struct ev_loop *loop;
@@ -404,7 +407,7 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
     if (why)
         fprintf(stderr, "packgate: ble: %s\n", why);
     else if (count == 0)
-        fprintf(stderr, "no Bluetooth device is in reach: a BMS that is asleep, too far away or "
+        fprintf(stderr, "no Bluetooth device in range: a BMS that is asleep, too far away or "
                         "connected to its app does not advertise\n");
     bool victron = false;
     for (unsigned i = 0; i < count; i++) {
@@ -412,9 +415,9 @@ static void on_scanned(void *data, const struct scan_device *devices, unsigned c
         victron |= devices[i].guess && strstr(devices[i].guess, "victron-ble");
     }
     if (count > 0)
-        printf("\nWhich protocol one of them speaks: packgate probe ble:ADDRESS\n");
+        printf("\nTo find the protocol of one of them: packgate probe ble:ADDRESS\n");
     if (victron)
-        printf("What a Victron device says: packgate probe --key-file FILE ble:ADDRESS\n");
+        printf("To read a Victron device: packgate probe --key-file FILE ble:ADDRESS\n");
     scanning->status = count > 0 ? EXIT_DONE : EXIT_FAILED;
     ev_break(scanning->loop, EVBREAK_ALL);
 }
@@ -446,7 +449,7 @@ static int scan_devices(const struct arguments *arguments)
 
 /* ---- the command ---- */
 
-/* The port goes through the configuration's own checks. */
+/* The configuration's own checks apply to the port. */
 static struct config *config_for(const struct arguments *arguments)
 {
     char full_port[PORT_SIZE], key_file[PORT_SIZE];
@@ -496,7 +499,7 @@ static int probe(const struct line_config *line, const struct arguments *argumen
     if (!search_port(&probing))
         return EXIT_FAILED;
     if (probing.ended)
-        fprintf(stderr, "ended before everything was tried\n");
+        fprintf(stderr, "stopped before everything was tried\n");
     if (probing.began && (arguments->all || probing.found.count == 0))
         print_not_tried(&probing);
     else if (probing.found.count > 0 && !is_on_air(line->port))
@@ -555,8 +558,8 @@ static bool parse(int argc, char **argv, struct arguments *arguments, int *statu
     if (for_air)
         fprintf(stderr, "packgate probe: --key-file is for one Bluetooth device, ble:ADDRESS\n\n");
     else if (!arguments->port)
-        fprintf(stderr, "packgate probe: PORT is missing; without options `packgate probe` lists "
-                        "the ports that there are\n\n");
+        fprintf(stderr, "packgate probe: PORT is missing; `packgate probe` without options lists "
+                        "all ports\n\n");
     fputs(usage, stderr);
     *status = EXIT_USAGE;
     return false;
@@ -574,7 +577,7 @@ int command_probe(int argc, char **argv)
     if (is_scan(arguments.port))
         return scan_devices(&arguments);
     if (arguments.output && access(arguments.output, F_OK) == 0) {
-        fprintf(stderr, "packgate probe: --output: %s is there already; it is not overwritten\n",
+        fprintf(stderr, "packgate probe: --output: %s exists already and is not overwritten\n",
                 arguments.output);
         return EXIT_USAGE;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate protocols`: what the program speaks, from the drivers' own words. */
+/* `packgate protocols`: lists the supported protocols, from the descriptions in the drivers. */
 #include "command.h"
 
 #include "bms/count.h"
@@ -16,7 +16,7 @@ static const char usage[] = "usage: packgate protocols [--format FORMAT]\n\n"
                             "docs/packs.md; makes: the table of README\n"
                             "Exit status: 0, 2 for a wrong call.\n";
 
-/* The driver of a file of rows is in no list that a search could try. */
+/* The driver for map files is not in the list of drivers, because a search cannot try it. */
 static const struct bms_driver *driver_at(size_t index)
 {
     size_t count = 0;
@@ -41,7 +41,7 @@ static void print_makes(FILE *out)
     for (size_t i = 0; driver_at(i); i++) {
         const struct bms_driver *driver = driver_at(i);
         fprintf(out, "| %s | `%s` | %s", driver->guide.makes, driver->name, driver->guide.port);
-        if (!driver->advertises) /* what is only heard over the air has no rate */
+        if (!driver->advertises) /* a device that only advertises has no baud rate */
             fprintf(out, ", %u", driver->line.baud);
         fprintf(out, " |\n");
     }
@@ -57,7 +57,7 @@ static void print_address(const struct bms_driver *driver, FILE *out)
         fprintf(out, "%s%s", is_alone(driver) ? ". " : "; ", driver->guide.address);
 }
 
-/* What a variant limits stands in the note of the protocol; the rest is plain. */
+/* Limits of a variant are in the note of the protocol. */
 static const char *switching(const struct bms_driver *driver)
 {
     if (!driver->control)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate read`: polls packs once, or on and on, and prints their values as JSON. */
+/* `packgate read`: polls packs once or continuously, and prints their values as JSON. */
 #include "command.h"
 #include "options.h"
 #include "read_running.h"
@@ -19,9 +19,9 @@
 #include <time.h>
 
 #define PATIENCE_S 10.0
-#define AIR_PATIENCE_S 60.0 /* looking for a device and connecting to it take their time */
-#define WAYS_PATIENCE_S                                                                            \
-    20.0 /* so does asking in each dialect of a protocol until one is answered */
+#define AIR_PATIENCE_S 60.0 /* s: finding a Bluetooth device and connecting to it take long */
+/* so does asking in each dialect of a protocol until one is answered */
+#define WAYS_PATIENCE_S 20.0
 
 static const char usage[] =
     "usage: packgate read [-c FILE] [PACK]...\n"
@@ -29,15 +29,15 @@ static const char usage[] =
     "                     [--map FILE] [--key-file FILE]\n\n"
     "Polls packs of a configuration (all, or the named ones), or one pack given by options, and "
     "prints one JSON\n"
-    "object per pack. Where a gateway runs on the configuration, it is asked for the values: a "
+    "object per pack. If a gateway runs on the configuration, the values come from it: a "
     "port "
-    "takes one program.\n"
+    "serves one program only.\n"
     "  -c, --config FILE   the configuration, /etc/packgate/packgate.ini by default\n"
     "      --port PORT     serial:/dev/..., tcp://host:port, ble:ADDRESS or sim:\n"
     "      --protocol NAME the pack's protocol; --address, --variant, --baud, --map, --key-file as "
     "in the configuration\n"
-    "  -w, --watch         goes on: one line per poll\n"
-    "      --record FILE   writes what passes on the line as an exchange file (one pack only)\n"
+    "  -w, --watch         continues: one line per poll\n"
+    "      --record FILE   records the bytes on the line as an exchange file (one pack only)\n"
     "  -t, --timeout N     seconds to wait for the first values of every pack, 10 by default, 20 "
     "for "
     "topbms\n"
@@ -46,7 +46,7 @@ static const char usage[] =
     "Exit status: 0, 1 when a pack did not answer in time or the configuration is wrong, 2 for a "
     "wrong call.\n";
 
-/* What the command line asks for. */
+/* The command line. */
 struct arguments {
     const char *config;
     const char *port, *protocol, *address, *variant, *baud, *map, *key_file;
@@ -54,7 +54,7 @@ struct arguments {
     char **names;
     int name_count;
     bool watch;
-    double timeout_s; /* 0: as the lines want it */
+    double timeout_s; /* 0: as the lines require */
 };
 
 struct reading {
@@ -62,12 +62,12 @@ struct reading {
     struct ev_loop *loop;
     FILE *record;
     double timeout_s;
-    unsigned missing; /* packs that have not told all yet */
+    unsigned missing; /* packs that are not complete yet */
     bool *printed;    /* for each pack of the configuration */
     const struct pack_config *packs;
 };
 
-/* ---- what is to be read ---- */
+/* ---- selecting the packs ---- */
 
 static struct config *config_of_options(const struct arguments *arguments)
 {
@@ -137,12 +137,12 @@ static void print_values(struct reading *reading, const struct poller *poller)
     json_decref(values);
     json_print(stdout, named, !reading->arguments->watch);
     reading->printed[poller->config - reading->packs] = true;
-    /* Whoever has read enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
+    /* A reader that has seen enough (head) closes the pipe; SIGPIPE is ignored everywhere. */
     if (fflush(stdout) != 0)
         ev_break(reading->loop, EVBREAK_ALL);
 }
 
-/* The first values of a pack can be a part only: the rest follows within seconds. */
+/* The first values of a pack may be incomplete: the rest follows within seconds. */
 static void on_published(void *data, struct poller *poller, double now)
 {
     (void) now;
@@ -162,7 +162,7 @@ static void on_passed(void *data, char direction, const uint8_t *bytes, size_t s
     if (!reading->record)
         return;
     if (direction == '#')
-        fprintf(reading->record, "# %zu bytes of no whole frame are left out\n", size);
+        fprintf(reading->record, "# %zu bytes of no whole frame are withheld\n", size);
     else
         exchange_write_bytes(reading->record, direction, bytes, size);
 }
@@ -182,7 +182,7 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
         ev_break(loop, EVBREAK_ALL);
 }
 
-/* Polls what was chosen until all have answered, the time is over, or a signal comes. */
+/* Polls the selected packs until all have answered, the time is over, or a signal arrives. */
 static void run_loop(struct reading *reading)
 {
     ev_timer timeout;
@@ -200,7 +200,7 @@ static void run_loop(struct reading *reading)
     ev_signal_stop(reading->loop, &terminated);
 }
 
-/* What is there of a pack that has not told all in time is printed as well. */
+/* Prints the values of an incomplete pack as well. */
 static int report_missing(struct reading *reading, const struct polling *polling)
 {
     int status = EXIT_DONE;
@@ -211,7 +211,7 @@ static int report_missing(struct reading *reading, const struct polling *polling
         if (!poller || reading->printed[i])
             continue;
         if (poller->counters.polls > 0)
-            fprintf(stderr, "packgate: %s: it answers, but there is no value in its answers\n",
+            fprintf(stderr, "packgate: %s: it answers, but its answers contain no values\n",
                     poller->config->name);
         else
             fprintf(stderr, "packgate: %s: no answer (%u requests unanswered, %u frames damaged)\n",
@@ -237,7 +237,7 @@ static bool start_record(struct reading *reading, const struct pack_config *pack
     return true;
 }
 
-/* For so long its first values are waited for. */
+/* The time to wait for its first values. */
 static double usual_patience_s(const struct pack_config *pack)
 {
     if (strncmp(pack->line->port, "ble:", 4) == 0)
@@ -255,15 +255,14 @@ static int poll_packs(struct reading *reading, struct polling *polling)
             reading->missing++;
             patience_s = fmax(patience_s, usual_patience_s(only));
             if (only->driver == &automatic_driver) {
-                fprintf(
-                    stderr,
-                    "packgate: %s: its protocol is still to be found; try 'packgate probe %s'\n",
-                    only->name, only->line->port);
+                fprintf(stderr,
+                        "packgate: %s: its protocol is not known yet; try 'packgate probe %s'\n",
+                        only->name, only->line->port);
                 return EXIT_FAILED;
             }
         }
     if (reading->arguments->record && reading->missing != 1) {
-        fprintf(stderr, "packgate: --record wants exactly one pack\n");
+        fprintf(stderr, "packgate: --record needs exactly one pack\n");
         return EXIT_USAGE;
     }
     if (reading->arguments->record && !start_record(reading, only))
@@ -286,7 +285,7 @@ static int read_packs(const struct arguments *arguments)
     const struct read_running beside = {
         arguments->config, arguments->names, arguments->name_count, arguments->watch,
         arguments->timeout_s > 0 ? arguments->timeout_s : PATIENCE_S};
-    /* What passes on the line is only to be seen there. */
+    /* Only this process sees the bytes that pass on the line. */
     bool may_ask = !arguments->port && !arguments->record && !log_enabled(LOG_LEVEL_DEBUG);
     int found = may_ask ? read_running(&beside) : -1;
     if (found >= 0)
@@ -309,7 +308,7 @@ static int read_packs(const struct arguments *arguments)
     return status;
 }
 
-/* Whether the options go together; says which do not. */
+/* Whether the options go together; reports those that do not. */
 static bool check_options(const struct arguments *arguments)
 {
     const struct {
@@ -321,7 +320,7 @@ static bool check_options(const struct arguments *arguments)
     };
     if (arguments->port && !arguments->protocol)
         fprintf(stderr,
-                "packgate read: --protocol is missing: with --port it says what the pack speaks; "
+                "packgate read: --protocol is missing: it is required with --port; "
                 "'packgate probe %s' finds out\n\n",
                 arguments->port);
     else if (arguments->port && arguments->name_count > 0)
@@ -340,7 +339,7 @@ static bool check_options(const struct arguments *arguments)
     return !arguments->port || (arguments->protocol && arguments->name_count == 0);
 }
 
-/* Fills the arguments; -1 to go on, or the exit status. */
+/* Fills in the arguments; -1 to continue, or the exit status. */
 static int parse_options(int argc, char **argv, struct arguments *arguments)
 {
     enum { PORT = 256, PROTOCOL, ADDRESS, VARIANT, BAUD, MAP, KEY_FILE, RECORD, DEBUG };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate read` beside a running gateway. */
+/* `packgate read` with the values of a running gateway. */
 #include "read_running.h"
 
 #include "asking.h"
@@ -15,12 +15,12 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_S 0.1       /* while values are awaited */
-#define WATCH_LOOK_S 0.3 /* from then on */
+#define LOOK_S 0.1       /* s, while the first values are awaited */
+#define WATCH_LOOK_S 0.3 /* s, from then on */
 
-/* What was printed of each pack: how often it had been polled. */
+/* What was printed of each pack: its number of polls. */
 struct told {
-    double polls; /* NaN: nothing yet */
+    double polls; /* NaN: nothing printed yet */
 };
 
 static json_t *names_of(const struct read_running *reading)
@@ -53,7 +53,7 @@ static bool is_whole(const json_t *pack)
     return asking_number(pack, "fresh") > 0 && asking_number(pack, "complete") > 0;
 }
 
-/* As if it had been read from the pack: without what the gateway knows beside that. */
+/* Leaves out what the gateway adds, so that the output equals that of a direct poll. */
 static bool print_pack(const json_t *pack, bool indented)
 {
     static const char *const beside[] = {"kind",  "unit",  "line",     "state",
@@ -65,7 +65,7 @@ static bool print_pack(const json_t *pack, bool indented)
     return fflush(stdout) == 0;
 }
 
-/* Prints what is new; returns how many packs were never printed so far. */
+/* Prints new values; returns how many packs were never printed so far. */
 static unsigned print_new(const struct read_running *reading, const json_t *packs,
                           struct told *told)
 {
@@ -83,7 +83,7 @@ static unsigned print_new(const struct read_running *reading, const json_t *pack
     return missing;
 }
 
-/* What is there of a pack that has not told all in time is printed as well. */
+/* Prints the values of an incomplete pack as well. */
 static int report_missing(const struct read_running *reading, const json_t *packs,
                           const struct told *told)
 {
@@ -97,7 +97,7 @@ static int report_missing(const struct read_running *reading, const json_t *pack
             print_pack(pack, !reading->watch);
             continue;
         }
-        fprintf(stderr, "packgate: %s: no answer; the running gateway has had none for %s\n",
+        fprintf(stderr, "packgate: %s: no answer; the running gateway has received none for %s\n",
                 asking_text(pack, "pack"), asking_span(asking_number(pack, "age_s"), span));
         status = EXIT_FAILED;
     }
@@ -124,7 +124,7 @@ static int follow(const struct read_running *reading, struct control_link *link,
             poll(NULL, 0, (int) (1e3 * (missing > 0 ? LOOK_S : WATCH_LOOK_S)));
             json_decref(answer);
             answer = ask_values(link, reading);
-            /* After a reload there may be other packs. */
+            /* A reload may have changed the packs. */
             if (json_array_size(json_object_get(answer, "packs")) != count)
                 break;
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate read` beside a running gateway: its port takes one program, and the values are there.
+ * `packgate read` with the values of a running gateway, because its port serves one program only.
  */
 #ifndef PACKGATE_COMMANDS_READ_RUNNING_H
 #define PACKGATE_COMMANDS_READ_RUNNING_H
@@ -9,14 +9,14 @@
 
 struct read_running {
     const char *config; /* the file: only a gateway that runs on it is asked */
-    char **names;       /* of packs; none: all */
+    char **names;       /* of packs; empty: all */
     int name_count;
     bool watch;
     double timeout_s;
 };
 
-/** Prints the values of the packs as the gateway has them, as soon as they are fresh and complete.
- * Returns the exit status; -1: no gateway runs on this file, or it cannot be asked. */
+/** Prints the values of the packs as soon as they are fresh and complete. Returns the exit status;
+ * -1: no gateway runs on this file, or it cannot be reached. */
 int read_running(const struct read_running *reading);
 
 #endif

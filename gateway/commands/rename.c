@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * `packgate rename OLD NEW`: what is kept of a pack goes on under its new name: counters and the day's
- * highest state of charge, its history, and the ids under which Home Assistant knows it. The gateway
- * must not run meanwhile, as it has all of that in memory.
+ * `packgate rename OLD NEW`: moves the stored data of a pack to a new name: counters and the day's
+ * highest state of charge, its history, and the ids under which Home Assistant knows it. The
+ * gateway must not run meanwhile, because it has all of that in memory.
  */
 #include "command.h"
 
@@ -21,8 +21,8 @@
 
 static const char usage[] =
     "usage: packgate rename [-c FILE] OLD NEW\n\n"
-    "Carries what is kept of a pack or a bank over to another name: energy counters, history, and\n"
-    "the ids under which Home Assistant knows it. What the new name has already is added. First\n"
+    "Moves the stored data of a pack or a bank to another name: energy counters, history, and\n"
+    "the ids under which Home Assistant knows it. Data of the new name is added. First\n"
     "give it its new name in the configuration and stop the service:\n\n"
     "    sudo systemctl stop packgate && sudo packgate rename OLD NEW\n"
     "    sudo systemctl start packgate\n\n"
@@ -40,7 +40,7 @@ static bool is_configured(const struct config *config, const char *name)
     return false;
 }
 
-/* packgate knows no database; packgate-outlet-history does. */
+/* packgate-outlet-history changes the database. */
 static bool rename_history(const char *file, const char *before, const char *after)
 {
     char program[PORT_SIZE];
@@ -57,7 +57,7 @@ static bool rename_history(const char *file, const char *before, const char *aft
            WEXITSTATUS(status) == EXIT_DONE;
 }
 
-/* The file is written anew; the service's user must be able to read it again. */
+/* Rewriting the file changes its owner; the service's user must be able to read it again. */
 static bool give_back(const char *file, const struct stat *before)
 {
     return geteuid() != 0 || chown(file, before->st_uid, before->st_gid) == 0;
@@ -67,18 +67,18 @@ static int rename_kept(struct kept *kept, const char *file, const char *before, 
 {
     struct stat owner;
     if (stat(file, &owner) < 0 || !kept_rename(kept, before, after)) {
-        printf("%s: nothing is kept of %s\n", file, before);
+        printf("%s: nothing is stored for %s\n", file, before);
         return EXIT_DONE;
     }
     if (kept_save(kept, file) < 0 || !give_back(file, &owner)) {
         fprintf(stderr, "packgate: %s: %s\n", file, strerror(errno));
         return EXIT_FAILED;
     }
-    printf("%s: %s is %s now\n", file, before, after);
+    printf("%s: %s is now %s\n", file, before, after);
     return EXIT_DONE;
 }
 
-/* The history first: what fails there leaves everything as it was. */
+/* Renames in the history first: if that fails, nothing has changed. */
 static int carry_over(const struct config *config, const char *before, const char *after)
 {
     const char *file = config->gateway.state_file;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate run`: the gateway, until a signal ends it. */
+/* `packgate run`: runs the gateway until a signal ends it. */
 #include "command.h"
 
 #include "daemon/gateway.h"
@@ -19,15 +19,16 @@
 
 static const char usage[] =
     "usage: packgate run [-c FILE] [--debug]\n\n"
-    "Polls the packs of the configuration and serves their values on Modbus TCP until SIGINT or "
+    "Polls the packs of the configuration and serves their values by Modbus TCP until SIGINT or "
     "SIGTERM.\n"
-    "SIGHUP reads the configuration again: what has not changed goes on, and a wrong file changes "
+    "SIGHUP reloads the configuration: unchanged lines and packs continue, and a wrong file "
+    "changes "
     "nothing.\n"
     "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
-    "      --debug        shows the frames that pass on the lines\n"
+    "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
-/* What runs, and what it was made of. */
+/* The running gateway and its configuration. */
 struct running {
     const char *path;
     struct config *config;
@@ -44,7 +45,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
     ev_break(loop, EVBREAK_ALL);
 }
 
-/* What is wrong with it goes the way of all messages. */
+/* Mistakes are logged like all messages. */
 static struct config *load_config(struct running *running)
 {
     FILE *errors = log_stream();
@@ -65,13 +66,14 @@ static void tell_change(void *data, enum config_change change, const char *text)
     ++*count;
 }
 
-/* The new configuration is read and checked as a whole before anything changes. */
+/* Reads and checks the whole new configuration before anything changes. */
 static void reload(struct running *running)
 {
     struct config *config = load_config(running);
     if (!config || !gateway_reload(running->gateway, config)) {
         running->file.in_force = false;
-        log_error("%s: the new configuration is not used, nothing was changed", running->path);
+        log_error("%s: the new configuration is rejected; the old one stays in force",
+                  running->path);
         config_free(config);
         return;
     }
@@ -80,11 +82,11 @@ static void reload(struct running *running)
     config_free(running->config);
     running->config = config;
     log_info("%s: the new configuration is in force%s", running->path,
-             changes > 0 ? "" : ", nothing in it is different");
+             changes > 0 ? "" : ", without changes");
 }
 
-/* The old and the new are there together for a moment. The C library keeps what that took, in pieces
- * between what is still used: it is given back to the system. */
+/* Old and new configuration exist together for a moment. The C library keeps the freed memory in
+ * pieces between what is still used: return it to the system. */
 static void on_hangup(struct ev_loop *loop, ev_signal *signal, int revents)
 {
     (void) loop;
@@ -103,7 +105,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int revents)
     systemd_watchdog();
 }
 
-/* Where to read what, for whoever started it by hand. */
+/* Tells a user who started the gateway by hand what to read. */
 static void print_hint(const struct config *config, const struct gateway *gateway)
 {
     for (unsigned i = 0; i < config->gateway.listen.count; i++) {
@@ -132,8 +134,8 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
              config->gateway.map.base + 10, config->gateway.map.big_floats ? "-B " : "");
 }
 
-/* A descriptor for each client, each line and a few more; the usual limit of 1024 would be met
- * by a full house. */
+/* One descriptor per client and line, and a few more; the usual limit of 1024 is too low for a
+ * full configuration. */
 static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
@@ -184,7 +186,8 @@ static int run(struct running *running)
     ev_run(loop, 0);
     log_info("ending");
     systemd_stopping();
-    /* A second signal must not end it before the state is saved: that waits for the disk. */
+    /* A second signal must not end the process before the state is saved, which waits for the
+     * disk. */
     gateway_free(running->gateway);
     stop_watchers(running, loop);
     return EXIT_DONE;
@@ -209,7 +212,8 @@ int command_run(int argc, char **argv)
         }
     }
     if (optind != argc) {
-        fprintf(stderr, "packgate run: '%s' is no option; the configuration is given by -c\n\n%s",
+        fprintf(stderr,
+                "packgate run: unexpected argument '%s'; the configuration is given by -c\n\n%s",
                 argv[optind], usage);
         return EXIT_USAGE;
     }

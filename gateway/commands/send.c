@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate send`: one exchange by hand on a line of the running gateway. */
+/* `packgate send`: sends one request by hand on a line of the running gateway. */
 #include "asking.h"
 #include "command.h"
 
@@ -10,15 +10,15 @@
 
 static const char usage[] =
     "usage: packgate send [-c FILE] LINE HEX...\n\n"
-    "Sends bytes on a line of the running gateway, between two polls, and prints what comes back, "
+    "Sends bytes on a line of the running gateway, between two polls, and prints the response, "
     "as the text of an\n"
-    "exchange file. What is sent is not looked at: a wrong request can change the settings of a "
+    "exchange file. The bytes are not checked: a wrong request can change the settings of a "
     "BMS. The log of the\n"
-    "gateway says who has sent what. For root and the service's own user only.\n"
+    "gateway records them with the user. For root and the service's own user only.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway that listens at this socket\n"
+    "      --control PATH  the gateway behind this control socket\n"
     "HEX are bytes as pairs of hexadecimal digits, such as 'A5 40 90 08' or A5409008.\n"
-    "Exit status: 0 when something came back, 1 when not, 2 for a wrong call.\n";
+    "Exit status: 0 when a response was received, 1 when not, 2 for a wrong call.\n";
 
 static void print_pieces(char direction, const json_t *pieces)
 {
@@ -35,7 +35,7 @@ static int send_bytes(const struct asking *asking, const char *line, const char 
     struct control_link link;
     json_t *answer = NULL;
     if (asking_open(asking, &link))
-        answer = asking_ask(
+        answer = asking_request(
             asking, &link, json_pack("{s:s, s:s, s:s}", "ask", "send", "line", line, "bytes", hex));
     control_link_close(&link);
     if (!answer)
@@ -45,7 +45,7 @@ static int send_bytes(const struct asking *asking, const char *line, const char 
     print_pieces('<', json_object_get(answer, "received"));
     double withheld = asking_number(answer, "withheld");
     if (!isnan(withheld))
-        printf("# %.0f bytes of no whole frame are left out\n", withheld);
+        printf("# %.0f bytes of no whole frame are withheld\n", withheld);
     bool answered = strcmp(result, "answered") == 0;
     fflush(stdout);
     if (!answered)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate simulate`: emulated BMS on a TCP port, a pty or both. */
+/* `packgate simulate`: emulates BMS on a TCP port, a pty or both. */
 #include "command.h"
 
 #include "base/listeners.h"
@@ -21,15 +21,15 @@
 
 static const char usage[] =
     "usage: packgate simulate --protocol NAME [OPTION]...\n\n"
-    "Emulates one BMS, or several on one bus, until SIGINT or SIGTERM. Says on standard output "
+    "Emulates one BMS, or several on one bus, until SIGINT or SIGTERM. Prints to standard output "
     "where:\n"
     "\"listening on tcp://127.0.0.1:PORT\", \"pty /dev/pts/N\".\n"
     "  -p, --protocol NAME  one of those below\n"
     "      --address N      address of the (first) BMS\n"
     "      --variant NAME   where the protocol has variants\n"
-    "      --map FILE       for protocol modbus: what stands in which register "
+    "      --map FILE       for protocol modbus: the registers of the board "
     "(docs/modbus-map.md)\n"
-    "      --count N        so many BMS, at consecutive addresses\n"
+    "      --count N        number of BMS, at consecutive addresses\n"
     "      --tcp [HOST:]N   serves TCP connections on port N, 0 for any free one; host 127.0.0.1\n"
     "      --pty [LINK]     serves a pseudo terminal, with LINK as a symbolic link to it\n"
     "  -o, --options TEXT   KEY=VALUE,KEY=VALUE as below\n"
@@ -37,13 +37,13 @@ static const char usage[] =
     "                       without --tcp and --pty that is all\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
-/* What the command line asks for. */
+/* The command line. */
 struct arguments {
     const struct bms_driver *driver;
     const char *protocol, *address, *variant, *count, *tcp, *link, *options, *map;
     bool pty;
     bool print_values;
-    struct modbus_user *user_map; /* the file of --map; NULL: none */
+    struct modbus_user *user_map; /* of --map; NULL: none */
     struct bms bms;               /* the first one */
     unsigned bms_count;
 };
@@ -52,7 +52,7 @@ struct simulation {
     struct simulator *simulator;
     struct listeners listeners;
     char pty[PTY_NAME]; /* empty: none */
-    const char *link;   /* that was made; NULL: none */
+    const char *link;   /* the link that was created; NULL: none */
 };
 
 /* ---- the command line ---- */
@@ -133,7 +133,7 @@ static bool take_map(struct arguments *arguments)
 {
     const bool wanted = arguments->driver == &modbus_user_driver;
     if (wanted && !arguments->map)
-        return missing("--map FILE", "it says which registers the board has");
+        return missing("--map FILE", "it describes the registers of the board");
     if (!wanted && arguments->map)
         return wrong("--map", arguments->map, "only protocol modbus has a map");
     if (!wanted)
@@ -155,7 +155,7 @@ static bool take_tcp(const char *text)
            wrong("--tcp", text, "expected a port or ADDRESS:PORT");
 }
 
-/* Whether the arguments make sense; if so, arguments->bms is what to emulate. */
+/* Checks the arguments; if they are valid, arguments->bms is the BMS to emulate. */
 static bool check_order(struct arguments *arguments)
 {
     char error[200], hint[HINT_SIZE], unknown[HINT_SIZE + 40];
@@ -183,7 +183,7 @@ static bool check_order(struct arguments *arguments)
            missing("--tcp PORT or --pty", "nowhere to serve it");
 }
 
-/* Returns -1, or the exit status when there is nothing to be done. */
+/* Returns -1, or the exit status if there is nothing to do. */
 static int parse(int argc, char **argv, struct arguments *arguments)
 {
     enum { ADDRESS = 256, VARIANT, MAP, COUNT, TCP, PTY, PRINT_VALUES };
@@ -212,7 +212,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         case PTY:
             arguments->pty = true;
             if (!optarg && optind < argc && argv[optind][0] != '-')
-                optarg = argv[optind++]; /* getopt would only take "--pty=LINK" */
+                optarg = argv[optind++]; /* getopt itself only accepts "--pty=LINK" */
             arguments->link = optarg;
             break;
         case 'h':
@@ -232,7 +232,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
     return check_order(arguments) ? -1 : EXIT_USAGE;
 }
 
-/* ---- where it is served ---- */
+/* ---- ports ---- */
 
 static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
 {
@@ -253,7 +253,7 @@ static bool open_tcp(struct simulation *simulation, struct ev_loop *loop, const 
     return true;
 }
 
-/* A link that an earlier run has left behind is replaced, nothing else is. */
+/* Replaces a link that an earlier run has left behind, but nothing else. */
 static bool make_link(struct simulation *simulation, const char *link)
 {
     struct stat found;
@@ -267,7 +267,7 @@ static bool make_link(struct simulation *simulation, const char *link)
     return true;
 }
 
-/* Another run may have made the link its own in the meantime. */
+/* Another run may have replaced the link in the meantime. */
 static void remove_link(const struct simulation *simulation)
 {
     char target[PTY_NAME];

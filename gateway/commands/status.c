@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate status` and `packgate health`: how the running gateway does. */
+/* `packgate status` and `packgate health`: show the status of the running gateway. */
 #include "asking.h"
 #include "command.h"
 #include "table.h"
@@ -18,20 +18,21 @@
 
 static const char usage[] =
     "usage: packgate status [-c FILE] [--json] [--watch]\n\n"
-    "Shows how the running gateway does: lines, packs and banks, pushes, outlets, Modbus clients. "
-    "It asks the gateway\n"
-    "itself; no line is touched.\n"
+    "Shows the status of the running gateway: lines, packs and banks, pushes, outlets, Modbus "
+    "clients. "
+    "The gateway\n"
+    "itself answers; the lines are not used.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway that listens at this socket\n"
+    "      --control PATH  the gateway behind this control socket\n"
     "      --json          everything as one JSON object\n"
-    "  -w, --watch         anew every 2 seconds, until it is interrupted\n"
+    "  -w, --watch         repeats every 2 seconds until it is interrupted\n"
     "Exit status: 0, 1 when no gateway answers, 2 for a wrong call.\n";
 
 static const char health_usage[] =
     "usage: packgate health [-c FILE]\n\n"
-    "Tells whether the gateway runs and answers, for containers and scripts.\n"
+    "Checks that the gateway runs and answers, for containers and scripts.\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway that listens at this socket\n"
+    "      --control PATH  the gateway behind this control socket\n"
     "Exit status: 0 when it does, 1 when it does not, 2 for a wrong call.\n";
 
 /* ---- cells of the tables ---- */
@@ -70,7 +71,7 @@ static void write_since(FILE *out, const json_t *object, const char *name, doubl
     fprintf(out, "\t%s", asking_span(fmax(now - asking_number(object, name), 0), span));
 }
 
-/* The last cell of a row: what went wrong last, and how long ago. */
+/* The last cell of a row: the last error and its age. */
 static void write_error(FILE *out, const json_t *object, double now)
 {
     const char *words = asking_text(object, "error");
@@ -288,19 +289,19 @@ static void print_tables(const json_t *status)
     }
 }
 
-/* ---- asking ---- */
+/* ---- requests ---- */
 
 static int show(const struct asking *asking, bool json, bool watch)
 {
     struct control_link link;
     json_t *status = NULL;
     if (asking_open(asking, &link))
-        status = asking_ask(asking, &link, json_pack("{s:s}", "ask", "status"));
+        status = asking_request(asking, &link, json_pack("{s:s}", "ask", "status"));
     control_link_close(&link);
     if (!status)
         return EXIT_FAILED;
     if (watch && !json && isatty(STDOUT_FILENO))
-        fputs("\033[H\033[J", stdout); /* home, and nothing below */
+        fputs("\033[H\033[J", stdout); /* cursor home, and clear what is below */
     if (json) {
         json_print(stdout, json_incref(status), !watch);
     } else {
@@ -312,7 +313,7 @@ static int show(const struct asking *asking, bool json, bool watch)
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* The options of both; -1 to go on, or the exit status. */
+/* Options of both commands; -1 to continue, or the exit status. */
 static int parse(int argc, char **argv, const char *help, struct asking *asking, bool *json,
                  bool *watch)
 {
@@ -342,7 +343,8 @@ static int parse(int argc, char **argv, const char *help, struct asking *asking,
     }
     if (optind == argc)
         return -1;
-    fprintf(stderr, "packgate %s: '%s' is no option\n\n%s", asking->command, argv[optind], help);
+    fprintf(stderr, "packgate %s: unexpected argument '%s'\n\n%s", asking->command, argv[optind],
+            help);
     return EXIT_USAGE;
 }
 
@@ -354,7 +356,7 @@ int command_status(int argc, char **argv)
     if (status >= 0)
         return status;
     status = show(&asking, json, watch);
-    /* A gateway that is started anew meanwhile is looked at again. */
+    /* Connects again to a gateway that is restarted meanwhile. */
     while (watch && !ferror(stdout)) {
         poll(NULL, 0, WATCH_S * 1000);
         status = show(&asking, json, watch);
@@ -371,7 +373,7 @@ int command_health(int argc, char **argv)
     struct control_link link;
     json_t *answer = NULL;
     if (asking_open(&asking, &link))
-        answer = asking_ask(&asking, &link, json_pack("{s:s}", "ask", "health"));
+        answer = asking_request(&asking, &link, json_pack("{s:s}", "ask", "health"));
     control_link_close(&link);
     if (!answer)
         return EXIT_FAILED;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Text in columns. */
+/* Prints text in columns. */
 #include "table.h"
 
 #include <stdbool.h>
@@ -8,7 +8,7 @@
 
 #define COLUMNS 20
 
-/* Characters, not bytes: °C has three bytes and two places. */
+/* Counts characters, not bytes: °C has three bytes and two columns. */
 static size_t width_of(const char *cell, size_t size)
 {
     size_t width = 0;

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* A number at `*text`, which moves behind it. No hexadecimal ones, no infinity. */
+/* Reads a number at `*text` and advances behind it. Rejects hexadecimal numbers and infinity. */
 static bool take_number(const char **text, double *number)
 {
     const char *c = *text + (**text == '-' || **text == '+');

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Ranges as the guidelines of monitoring plug-ins have them: an alert is raised outside of START:END,
- * both ends belonging to it. "10" is 0:10, "10:" has no end, "~:10" no start, "@10:20" raises it inside.
- * Pure.
+ * Ranges by the guidelines of monitoring plug-ins: a value outside of START:END, both ends
+ * included, raises an alert. "10" is 0:10, "10:" has no end, "~:10" no start, "@10:20" raises it
+ * inside. Pure.
  */
 #ifndef PACKGATE_COMMANDS_THRESHOLD_H
 #define PACKGATE_COMMANDS_THRESHOLD_H
@@ -14,7 +14,7 @@ struct threshold {
     bool inside;       /* raises an alert inside */
 };
 
-/** False: the text is no range. */
+/** Parses a range. False: the text is none. */
 bool threshold_parse(const char *text, struct threshold *threshold);
 
 /** Whether a value raises the alert. */

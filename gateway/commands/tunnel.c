@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* `packgate tunnel`: opens the way in for the maker's own program, and closes it. */
+/* `packgate tunnel`: opens and closes tunnels for the maker's own program. */
 #include "asking.h"
 #include "command.h"
 
@@ -17,14 +17,14 @@ static const char usage[] =
     "connect and talk to the\n"
     "packs of a line while the gateway goes on polling; or closes it; or shows all tunnels. For "
     "root and the service's\n"
-    "own user only, but for showing.\n"
-    "      --for TIME      30s, 10m, 2h: at most 24h; for one that is open, so long from now\n"
-    "      --close         ends it, and disconnects the program\n"
+    "own user only; every user of the socket may show them.\n"
+    "      --for TIME      30s, 10m, 2h: at most 24h; extends an open tunnel from now\n"
+    "      --close         closes it and disconnects the program\n"
     "  -c, --config FILE   the gateway of this configuration, " CONFIG_DEFAULT " by default\n"
-    "      --control PATH  the gateway that listens at this socket\n"
-    "Exit status: 0 done, 1 when that is not possible, 2 for a wrong call.\n";
+    "      --control PATH  the gateway behind this control socket\n"
+    "Exit status: 0 done, 1 when it failed, 2 for a wrong call.\n";
 
-/* "30s", "10m", "2h"; NaN: it is none. */
+/* Parses "30s", "10m", "2h"; NaN: invalid. */
 static double parse_time(const char *text)
 {
     char *end;
@@ -64,7 +64,7 @@ static void print_tunnel(const json_t *tunnel)
 
 static int show_all(const struct asking *asking, struct control_link *link)
 {
-    json_t *status = asking_ask(asking, link, json_pack("{s:s}", "ask", "status"));
+    json_t *status = asking_request(asking, link, json_pack("{s:s}", "ask", "status"));
     if (!status)
         return EXIT_FAILED;
     size_t i;
@@ -83,9 +83,9 @@ static int show_all(const struct asking *asking, struct control_link *link)
 static int change(const struct asking *asking, struct control_link *link, const char *name,
                   double for_s)
 {
-    json_t *tunnel =
-        asking_ask(asking, link,
-                   json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));
+    json_t *tunnel = asking_request(
+        asking, link,
+        json_pack("{s:s, s:s, s:f}", "ask", "tunnel", "tunnel", name, "for_s", for_s));
     if (!tunnel)
         return EXIT_FAILED;
     bool was_open = json_is_true(json_object_get(tunnel, "was_open"));
@@ -106,7 +106,7 @@ int command_tunnel(int argc, char **argv)
         {"for", required_argument, NULL, FOR},    {"close", no_argument, NULL, CLOSE},
         {"help", no_argument, NULL, 'h'},         {0}};
     struct asking asking = {.config = CONFIG_DEFAULT, .command = "tunnel"};
-    double for_s = -1; /* neither opened nor closed */
+    double for_s = -1; /* below 0: neither opened nor closed */
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'c') {
             asking.config = optarg;

@@ -29,7 +29,7 @@ def suggests_a_command():
 
 
 def read_says_what_is_missing():
-    expect(2, "--protocol is missing: with --port it says what the pack speaks; 'packgate probe /dev/x' finds out",
+    expect(2, "--protocol is missing: it is required with --port; 'packgate probe /dev/x' finds out",
            "read", "--port", "/dev/x")
     expect(2, "--port is missing: --address is for a pack outside of the configuration", "read", "--address", "3")
     expect(2, "'house' is the name of a pack in the configuration", "read", "--port", "sim:", "--protocol", "daly", "house")
@@ -159,7 +159,7 @@ def check_opens_the_files_that_are_named():
                 *((section, "ca_file", certificate, {key: "no certificate in it", missing: "No such file", empty: "no certificate"})
                   for section in (mqtt, influx, notify)),
                 (web + f"tls_key = {key}\n", "tls_cert", certificate, {key: "no certificate in it", missing: "No such file"}),
-                (web + f"tls_cert = {certificate}\n", "tls_key", key, {certificate: "no private key in it", locked: "wants a passphrase"}),
+                (web + f"tls_cert = {certificate}\n", "tls_key", key, {certificate: "no private key in it", locked: "has a passphrase"}),
                 (mqtt + f"client_key = {key}\n", "client_cert", certificate, {secret: "no certificate in it"})):
             result = call("check", "-", text=f"{head}{section}{key_name} = {good}\n")
             assert result.returncode == 0 and good not in result.stderr, result
@@ -178,7 +178,7 @@ def check_and_run_agree_on_low_ports():
     assert ": warning: 'listen' has port" not in call("check", "-", text=text % least).stderr
     if least > 1:
         low = least - 1
-        assert f"standard input:8: warning: 'listen' has port {low}, and the page gets none below {least}" in call("check", "-", text=text % low).stderr
+        assert f"standard input:8: warning: 'listen' has port {low}; the page cannot use ports below {least}" in call("check", "-", text=text % low).stderr
 
 
 def a_taken_port_names_its_key():

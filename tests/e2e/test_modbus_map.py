@@ -88,7 +88,7 @@ def takes_over_a_changed_map():
             await_value(client, "current_a", 1, near(-12.3))
             # Without a change the line stays open, with one it does not.
             gateway.process.send_signal(signal.SIGHUP)
-            gateway.wait_for("the new configuration is in force, nothing in it is different")
+            gateway.wait_for("the new configuration is in force, without changes")
             polls = read_value(client, "polls", 1)
             await_value(client, "polls", 1, lambda count: count > polls + 2)
             with open(path) as file:

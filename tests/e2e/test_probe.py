@@ -332,7 +332,7 @@ def check_alone(_):
         with open(other, "a") as file:
             file.write(f"[line shed]\nport = {url}\n[pack shed]\nline = shed\nprotocol = jbd\nunit = 9\n")
         result = probe("-c", other, url)
-        assert "[line shed] is there already" in result.stdout and "is there already: [pack shed]" in result.stdout, result
+        assert "[line shed] exists already" in result.stdout and "exists already: [pack shed]" in result.stdout, result
         assert "\nport =" not in result.stdout, result.stdout
 
 
@@ -346,7 +346,7 @@ def check_interrupted(_):
         search.send_signal(signal.SIGINT)
         out, said = search.communicate(timeout=PATIENCE)
         assert search.returncode == 0 and "\nprotocol = topbms\naddress = 1\nunit = 1\n" in out, out
-        assert "ended before everything was tried\ntried topbms at address " in said, said
+        assert "stopped before everything was tried\ntried topbms at address " in said, said
         assert re.search(r"^not tried: .*\bpylon-console\b.*; other addresses; ", said, re.M), said
 
 

@@ -102,7 +102,7 @@ def says_what_changed():
         gateway.wait_for(r"^\[bank all\] is new$")
         gateway.wait_for("the new configuration is in force$")
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.wait_for("is in force, nothing in it is different$")
+        gateway.wait_for("is in force, without changes$")
 
 
 def bus(url, *packs):

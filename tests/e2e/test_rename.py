@@ -96,7 +96,7 @@ def test_what_is_refused():
             assert subprocess.run([PACKGATE, "rename", "-c", place.path, *wrong], stderr=subprocess.DEVNULL).returncode == 2
         assert open(place.state, encoding="utf-8").read() == before
         done = place.rename("nobody", "house")
-        assert done.returncode == 0 and b"nothing is kept of nobody" in done.stdout
+        assert done.returncode == 0 and b"nothing is stored for nobody" in done.stdout
 
 
 def test_ids_stay():

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Values that are held fixed, laid over those of the battery model. */
+/* Fixed values, which replace those of the battery model. */
 #include "fixed.h"
 
 #include <string.h>

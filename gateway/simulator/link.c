@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One connection to a simulated bus. All that is to be sent waits in slots until it is due;
- * one slot after the other is spoken, whole or piece by piece.
+ * One connection to a simulated bus. Replies wait in slots until they are due; one slot after the
+ * other is sent, whole or piece by piece.
  */
 #include "link.h"
 
@@ -18,17 +18,17 @@
 #include <unistd.h>
 
 #define SLOTS_MOST 1024
-#define QUIET_S 0.1      /* a request that is not complete by then never will be */
-#define PTY_CHECK_S 0.05 /* how often a client is looked for */
-#define PACE_S 0.01      /* bytes of a paced line are sent in portions of this time */
-#define PIECE_MOST 32    /* of a reply that comes in pieces */
+#define QUIET_S 0.1      /* s of silence after which an incomplete request is discarded */
+#define PTY_CHECK_S 0.05 /* s between checks for a client */
+#define PACE_S 0.01      /* s: a paced line is sent in portions of this length */
+#define PIECE_MOST 32    /* bytes of a piece, for a reply that comes in pieces */
 #define PIECE_MOST_MS 10
 
-/* Something to be said. */
+/* Bytes to be sent. */
 struct slot {
     double due;
-    uint64_t number; /* of equal due times, the lower goes first */
-    size_t room;     /* for bytes */
+    uint64_t number; /* order of slots that are due at the same time */
+    size_t room;     /* allocated bytes */
     size_t size;
     size_t sent;
     bool is_echo;
@@ -46,12 +46,12 @@ struct simulator_link {
     ev_io readable;
     ev_timer speaker; /* the next slot, or piece of it, is due */
     ev_timer quiet;
-    ev_timer presence;     /* of a pty: looks for a client while there is none */
-    struct slot *speaking; /* begun, and not to be interrupted */
+    ev_timer presence;     /* of a pty: checks for a client while there is none */
+    struct slot *speaking; /* partly sent: must not be interrupted */
     uint64_t next_number;
     unsigned count;
     struct slot *slots[SLOTS_MOST];
-    struct slot *spare; /* the largest that was said: what runs allocates nothing. NULL: none */
+    struct slot *spare; /* the largest slot sent so far, reused to avoid allocation; NULL: none */
 };
 
 static void clear_slots(struct simulator_link *link)
@@ -63,7 +63,7 @@ static void clear_slots(struct simulator_link *link)
     ev_timer_stop(link->loop, &link->speaker);
 }
 
-/* ---- a pty's client comes and goes ---- */
+/* ---- clients of a pty ---- */
 
 static void on_absent(struct simulator_link *link)
 {
@@ -85,7 +85,7 @@ static void on_presence(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_io_start(loop, &link->readable);
 }
 
-/* ---- speaking ---- */
+/* ---- sending ---- */
 
 static bool goes_before(const struct slot *a, const struct slot *b)
 {
@@ -108,7 +108,7 @@ static double wire_s(const struct simulator_link *link, size_t bytes)
     return link->options->baud > 0 ? (double) bytes * 10 / link->options->baud : 0;
 }
 
-/* How much of a slot goes out now, and how long the line is then busy or the sender hesitates. */
+/* The size of the next piece of a slot, and how long the line is then busy or the sender pauses. */
 static size_t next_piece(struct simulator_link *link, const struct slot *slot, double *pause_s)
 {
     size_t left = slot->size - slot->sent, piece = left;
@@ -125,7 +125,7 @@ static size_t next_piece(struct simulator_link *link, const struct slot *slot, d
     return piece;
 }
 
-/* False: the peer is gone or does not read. A pty just loses what nobody takes. */
+/* Sends bytes. False: the peer is gone or does not read. A pty loses what no client reads. */
 static bool send_bytes(const struct simulator_link *link, const uint8_t *bytes, size_t size)
 {
     if (link->kind == SIMULATOR_SOCKET)
@@ -135,7 +135,7 @@ static bool send_bytes(const struct simulator_link *link, const uint8_t *bytes, 
     return true;
 }
 
-/* While all stands still, nothing is said before the end of that. */
+/* The end of the current stall: until then nothing is sent. */
 static double stalled_until(const struct simulator_link *link, double now)
 {
     double every = link->options->stall_every_s, since = fmod(now, every);
@@ -168,7 +168,7 @@ static void remove_slot(struct simulator_link *link, struct slot *slot)
     free(smaller);
 }
 
-/* Says one piece of a slot. False: that was the end of the connection. */
+/* Sends one piece of a slot. False: the connection has ended. */
 static bool speak(struct simulator_link *link, struct slot *slot)
 {
     double pause_s;
@@ -207,7 +207,7 @@ static void say(struct simulator_link *link, const uint8_t *bytes, size_t size, 
 {
     if (link->count == SLOTS_MOST || size == 0 || size > SIMULATOR_SAY_MAX ||
         !ev_is_active(&link->readable))
-        return; /* nobody is there to hear it */
+        return; /* no client reads it */
     struct slot *slot = link->spare;
     if (slot && slot->room >= size) {
         link->spare = NULL;
@@ -233,7 +233,7 @@ void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_
     say(link, bytes, size, delay_s, false);
 }
 
-/* ---- hearing ---- */
+/* ---- receiving ---- */
 
 static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 {
@@ -263,7 +263,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     }
 }
 
-/* ---- life ---- */
+/* ---- creation and release ---- */
 
 struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
                                           enum simulator_link_kind kind,

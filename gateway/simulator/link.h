@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One connection to a simulated bus: bytes in, and bytes out at their time and pace. It knows no
- * BMS.
+ * One connection to a simulated bus: receives bytes, and sends bytes at a given time and pace.
+ * Knows no protocol.
  */
 #ifndef PACKGATE_SIMULATOR_LINK_H
 #define PACKGATE_SIMULATOR_LINK_H
@@ -10,22 +10,22 @@
 
 #include <ev.h>
 
-/* What is at the other end of the descriptor. */
+/* The kind of descriptor. */
 enum simulator_link_kind {
     SIMULATOR_SOCKET, /* ends when the peer closes it, or does not read */
-    SIMULATOR_PTY     /* stays; what nobody reads is lost, as on a serial line */
+    SIMULATOR_PTY     /* never ends; unread bytes are lost, as on a serial line */
 };
 
 struct simulator_link_events {
     void (*heard)(void *data, const uint8_t *bytes, size_t size);
-    void (*quiet)(void *data);  /* a while has passed since bytes were heard */
+    void (*quiet)(void *data);  /* no bytes were received for a while */
     void (*closed)(void *data); /* the owner frees the link, now or later */
 };
 
 struct simulator_link;
 
-/** Takes over the descriptor (non-blocking), also when it fails. NULL: out of memory. `options`
- * must outlive it. */
+/** Takes over the descriptor (non-blocking), even if it fails. NULL: out of memory. `options` must
+ * outlive it. */
 struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
                                           enum simulator_link_kind kind,
                                           const struct simulator_options *options, uint64_t seed,
@@ -33,7 +33,7 @@ struct simulator_link *simulator_link_new(struct ev_loop *loop, int fd,
 void simulator_link_free(struct simulator_link *link);
 
 /** Sends bytes (at most SIMULATOR_SAY_MAX) after a delay; a shorter delay overtakes a longer one.
- * Too much that is still waiting to be sent: these are lost. No event comes from within it. */
+ * If too much is waiting already, the bytes are lost. Never calls an event from within. */
 #define SIMULATOR_SAY_MAX 4608
 void simulator_link_say(struct simulator_link *link, const uint8_t *bytes, size_t size,
                         double delay_s);

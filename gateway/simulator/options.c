@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The options of a simulated bus. One table has all that are numbers; the names of values are those
- * of struct pack.
+ * The options of a simulated bus. One table lists all numbers; the names of values are those of
+ * struct pack.
  */
 #include "options.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ITEM_SIZE 100 /* the longest option, with its NUL */
+#define ITEM_SIZE 100 /* bytes of the longest option, with its NUL */
 
 // clang-format off
 static const struct number_option {
@@ -20,7 +20,7 @@ static const struct number_option {
     size_t offset;
     double min, max, usual;
     bool whole;
-    bool of_bus; /* not of one BMS */
+    bool of_bus; /* of the whole bus, not of one BMS */
     const char *help;
 } numbers[] = {
 #define AT(member) offsetof(struct simulator_options, member)
@@ -56,16 +56,16 @@ enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
 
 #define ALARM_PREFIX "alarm."
 
-/* The text under way and where a mistake is told. */
+/* The text being parsed, and where to report an error. */
 struct parser {
     struct simulator_options *options;
-    bool of_one; /* the option is that of one BMS */
+    bool of_one; /* the option is for one BMS only */
     char *error;
     size_t error_size;
 };
 
-__attribute__((format(printf, 2, 3))) static bool fail(const struct parser *parser,
-                                                       const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool report_error(const struct parser *parser,
+                                                               const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -79,16 +79,16 @@ static double *member(struct simulator_options *options, const struct number_opt
     return (double *) (void *) ((char *) options + number->offset);
 }
 
-static bool take_number(const struct parser *parser, const char *key, const char *text, double min,
-                        double max, bool whole, double *out)
+static bool set_number(const struct parser *parser, const char *key, const char *text, double min,
+                       double max, bool whole, double *out)
 {
     char *end;
     double value = strtod(text, &end);
     bool good = end != text && *end == '\0' && value >= min && value <= max &&
                 (!whole || value == floor(value));
     if (!good)
-        return fail(parser, "'%s' is '%s', expected a %snumber from %g to %g", key, text,
-                    whole ? "whole " : "", min, max);
+        return report_error(parser, "'%s' is '%s', expected a %snumber from %g to %g", key, text,
+                            whole ? "whole " : "", min, max);
     *out = value;
     return true;
 }
@@ -101,11 +101,11 @@ static bool take_profile(const struct parser *parser, const char *text)
             return true;
         }
     }
-    return fail(parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed",
-                text);
+    return report_error(
+        parser, "'profile' is '%s', expected cycle, idle, charge, discharge or fixed", text);
 }
 
-/* ---- values that are held ---- */
+/* ---- fixed values ---- */
 
 static bool take_value(const struct parser *parser, enum pack_value id, const char *key,
                        const char *text)
@@ -115,7 +115,7 @@ static bool take_value(const struct parser *parser, enum pack_value id, const ch
     fixed->is_fixed[id] = true;
     fixed->value[id] = NAN;
     return strcmp(text, "none") == 0 ||
-           take_number(parser, key, text, info->min, info->max, false, &fixed->value[id]);
+           set_number(parser, key, text, info->min, info->max, false, &fixed->value[id]);
 }
 
 static bool take_alarm(const struct parser *parser, int alarm, const char *key, const char *text)
@@ -124,7 +124,7 @@ static bool take_alarm(const struct parser *parser, int alarm, const char *key, 
         const char *text;
         bool warning, protection;
     } levels[] = {{"0", false, false},
-                  {"1", true, true}, /* both: each protocol has at least one of them */
+                  {"1", true, true}, /* both: each protocol has at least one of the levels */
                   {"warning", true, false},
                   {"protection", false, true}};
     struct simulator_fixed *fixed = &parser->options->fixed;
@@ -138,11 +138,11 @@ static bool take_alarm(const struct parser *parser, int alarm, const char *key, 
             (fixed->alarms_protection & ~bit) | (levels[i].protection ? bit : 0);
         return true;
     }
-    return fail(parser, "'%s' is '%s', expected 0, 1, warning or protection", key, text);
+    return report_error(parser, "'%s' is '%s', expected 0, 1, warning or protection", key, text);
 }
 
-static bool take_text(const struct parser *parser, enum pack_text id, const char *key,
-                      const char *text)
+static bool set_text(const struct parser *parser, enum pack_text id, const char *key,
+                     const char *text)
 {
     struct simulator_fixed *fixed = &parser->options->fixed;
     size_t length = strlen(text);
@@ -150,8 +150,8 @@ static bool take_text(const struct parser *parser, enum pack_text id, const char
     for (size_t i = 0; i < length; i++)
         good &= text[i] >= 0x20 && text[i] <= 0x7E;
     if (!good)
-        return fail(parser, "'%s' is '%s', expected at most %d ASCII characters", key, text,
-                    TEXT_SIZE - 1);
+        return report_error(parser, "'%s' is '%s', expected at most %d ASCII characters", key, text,
+                            TEXT_SIZE - 1);
     fixed->text_is_fixed[id] = true;
     memcpy(fixed->text[id], text, length + 1);
     return true;
@@ -204,20 +204,20 @@ static bool fail_unknown(const struct parser *parser, const char *key)
         suggest_offer(&suggest, name);
     }
     if (suggest.best)
-        return fail(parser, "unknown option '%s', did you mean '%s'?", key, suggest.best);
-    return fail(parser, "unknown option '%s'", key);
+        return report_error(parser, "unknown option '%s', did you mean '%s'?", key, suggest.best);
+    return report_error(parser, "unknown option '%s'", key);
 }
 
-static bool take(const struct parser *parser, const char *key, const char *text)
+static bool set_option(const struct parser *parser, const char *key, const char *text)
 {
     for (int i = 0; i < NUMBERS; i++) {
         const struct number_option *number = &numbers[i];
         if (strcmp(number->key, key) != 0)
             continue;
         if (number->of_bus && parser->of_one)
-            return fail(parser, "'%s' is of the whole bus, not of one BMS", key);
-        return take_number(parser, key, text, number->min, number->max, number->whole,
-                           member(parser->options, number));
+            return report_error(parser, "'%s' applies to the whole bus, not to one BMS", key);
+        return set_number(parser, key, text, number->min, number->max, number->whole,
+                          member(parser->options, number));
     }
     int id = find_value(key), alarm = find_alarm(key), pack_text = find_text(key);
     if (strcmp(key, "profile") == 0)
@@ -227,7 +227,7 @@ static bool take(const struct parser *parser, const char *key, const char *text)
     if (alarm >= 0)
         return take_alarm(parser, alarm, key, text);
     if (pack_text >= 0)
-        return take_text(parser, (enum pack_text) pack_text, key, text);
+        return set_text(parser, (enum pack_text) pack_text, key, text);
     return fail_unknown(parser, key);
 }
 
@@ -235,9 +235,9 @@ static bool take_assignment(const struct parser *parser, char *item)
 {
     char *equals = strchr(item, '=');
     if (!equals || equals == item)
-        return fail(parser, "'%s' is not an option, expected KEY=VALUE", item);
+        return report_error(parser, "'%s' is not an option, expected KEY=VALUE", item);
     *equals = '\0';
-    return take(parser, item, equals + 1);
+    return set_option(parser, item, equals + 1);
 }
 
 /* "@3:soc=20" is for the BMS at address 3; for others it is only checked. */
@@ -247,7 +247,7 @@ static bool take_item(const struct parser *parser, const char *text, size_t leng
     struct simulator_options unused = {0};
     struct parser one = *parser;
     if (length >= sizeof item)
-        return fail(parser, "'%.40s...' is too long", text);
+        return report_error(parser, "'%.40s...' is too long", text);
     memcpy(item, text, length);
     item[length] = '\0';
     if (item[0] != '@')
@@ -255,7 +255,7 @@ static bool take_item(const struct parser *parser, const char *text, size_t leng
     char *end;
     long number = strtol(item + 1, &end, 10);
     if (end == item + 1 || *end != ':' || number < 0 || number > UINT8_MAX)
-        return fail(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
+        return report_error(parser, "'%s' is not an option, expected @ADDRESS:KEY=VALUE", item);
     one.of_one = true;
     if (number != address)
         one.options = &unused;
@@ -295,7 +295,7 @@ struct battery_settings simulator_options_battery(const struct simulator_options
                                      .seed = (uint64_t) options->seed + n};
 }
 
-/* ---- values that tell the time ---- */
+/* ---- values that encode the time ---- */
 
 #define TICKS_IN_SECOND 4
 #define TICK_MV 10

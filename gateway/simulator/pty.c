@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A pseudo terminal that stands in for a serial port. */
+/* A pseudo terminal that replaces a serial port. */
 #include "pty.h"
 
 #include <errno.h>
@@ -9,8 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* The kernel says that nobody is there only after somebody was: opening the slave once sees to that
- * as well. */
+/* The kernel reports a missing client only after one was there: open the slave once. */
 void pty_reset(int master)
 {
     char name[PTY_NAME];
@@ -24,7 +23,7 @@ void pty_reset(int master)
         cfmakeraw(&settings);
         tcsetattr(slave, TCSANOW, &settings);
     }
-    tcflush(slave, TCIFLUSH); /* not what a client that is already there has just written */
+    tcflush(slave, TCIFLUSH); /* not the bytes that a connected client has just written */
     close(slave);
 }
 

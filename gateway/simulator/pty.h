@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A pseudo terminal that stands in for a serial port: we hold the master, clients open the slave by
- * its name, close it and open it again.
+ * A pseudo terminal that replaces a serial port: this process holds the master; clients open the
+ * slave by its name, close it and open it again.
  */
 #ifndef PACKGATE_SIMULATOR_PTY_H
 #define PACKGATE_SIMULATOR_PTY_H
@@ -11,14 +11,14 @@
 
 #define PTY_NAME 64
 
-/** A new one, raw, without echo. Returns the non-blocking master and writes the slave's path; -1
- * with errno. */
+/** Opens a new one, raw, without echo. Returns the non-blocking master and writes the slave's path;
+ * -1 with errno. */
 int pty_open(char name[PTY_NAME]);
 
 /** Whether a client has the slave open. Without one, reading the master fails with EIO. */
 bool pty_in_use(int master);
 
-/** For the next client: raw again, and nothing left of what the last one did not read. */
+/** Prepares for the next client: raw mode again, and unread bytes are discarded. */
 void pty_reset(int master);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A bus with emulated BMS on it. Every BMS hears all that a connection sends, in a buffer of its
- * own, since one of them may still be waiting for the rest of a frame where another is through with
- * it. The model moves once a second.
+ * A bus of emulated BMS. Each BMS receives all bytes of a connection in a buffer of its own,
+ * because one may still be waiting for the rest of a frame that another has already handled. The
+ * model advances once a second.
  */
 #include "simulator.h"
 
@@ -19,9 +19,10 @@
 #include <unistd.h>
 
 #define CONNECTIONS 16
-#define EAR_SIZE 512 /* no request of any protocol is that long */
+#define EAR_SIZE 512 /* bytes; longer than any request */
 #define TICK_S 1.0
-#define ASLEEP_AFTER_S 10.0 /* of first_lost; longer than a host waits before it repeats */
+/* s of silence, for first_lost; longer than a host waits before it repeats */
+#define ASLEEP_AFTER_S 10.0
 #define SAME_REQUEST_S 0.02
 #define JUNK_MOST 32
 
@@ -29,11 +30,11 @@
 struct member {
     struct bms bms;
     struct battery battery;
-    struct simulator_options options; /* its held switches follow control requests */
+    struct simulator_options options; /* control requests change its fixed switches */
     struct pack pack;
 };
 
-/* What a BMS has heard on a connection and is not through with. */
+/* Unhandled bytes that a BMS has received on a connection. */
 struct ear {
     size_t size;
     uint8_t bytes[EAR_SIZE];
@@ -42,7 +43,7 @@ struct ear {
 struct connection {
     struct simulator *simulator;
     struct simulator_link *link;
-    struct ear ears[]; /* one for each member */
+    struct ear ears[]; /* one per member */
 };
 
 struct simulator {
@@ -51,10 +52,10 @@ struct simulator {
     uint64_t random;
     ev_timer tick;
     double moved_at;
-    double heard_at; /* for first_lost */
-    bool waking;     /* what is heard still belongs to the request that is lost */
+    double heard_at; /* time of the last bytes, for first_lost */
+    bool waking;     /* the bytes still belong to the lost request */
     struct connection *connections[CONNECTIONS];
-    struct bms_output output; /* of the emulator that is being asked */
+    struct bms_output output; /* of the emulator that is running */
     unsigned count;
     struct member members[];
 };
@@ -67,7 +68,7 @@ static void move(struct member *member, double seconds)
     simulator_fixed_apply(&member->options.fixed, &member->pack);
 }
 
-/* What it measures is what time it is. */
+/* With `clock`, it measures the time. */
 static void tell_time(struct member *member)
 {
     struct simulator_fixed *fixed = &member->options.fixed;
@@ -80,12 +81,12 @@ static void tell_time(struct member *member)
     simulator_fixed_apply(fixed, &member->pack);
 }
 
-/* What a command can change. */
+/* The values that a command can change. */
 static const enum pack_value commanded_ids[] = {CHARGE_MOS, DISCHARGE_MOS, SOC_PERCENT, RATED_AH,
                                                 SET_BALANCER};
 #define COMMANDED COUNT(commanded_ids)
 
-/* A held value gives way to a command; what else follows from a command is seen at once. */
+/* A command overrides a fixed value; everything else that follows from it is visible at once. */
 static void take_commands(struct member *member, const double before[COMMANDED])
 {
     bool commanded = false;
@@ -101,7 +102,7 @@ static void take_commands(struct member *member, const double before[COMMANDED])
         move(member, 0);
 }
 
-/* ---- replies, and what happens to them ---- */
+/* ---- replies and their faults ---- */
 
 static bool happens(struct simulator *simulator, double probability)
 {
@@ -118,7 +119,7 @@ static size_t put_junk(struct simulator *simulator, const struct member *member,
     return size;
 }
 
-/* Returns the size that is left. */
+/* Returns the remaining size. */
 static size_t spoil(struct simulator *simulator, const struct member *member, uint8_t *bytes,
                     size_t size)
 {
@@ -131,7 +132,7 @@ static size_t spoil(struct simulator *simulator, const struct member *member, ui
     return size;
 }
 
-/* Sends what is in simulator->output, with what the options have go wrong. */
+/* Sends simulator->output, with the faults of the options. */
 static void reply(struct simulator *simulator, const struct member *member,
                   struct simulator_link *link, double delay_s)
 {
@@ -150,23 +151,24 @@ static void reply(struct simulator *simulator, const struct member *member,
         simulator_link_say(link, bytes, junk + size, delay_s + member->options.repeat_ms / 1e3);
 }
 
-/* The reply to a request of so many bytes, which take their time on the wire. */
-static void answer(struct connection *connection, const struct member *member, size_t request_size)
+/* Replies to a request of `size` bytes, which take their time on the wire. */
+static void send_reply(struct connection *connection, const struct member *member,
+                       size_t request_size)
 {
     double baud = connection->simulator->options.baud;
     double wire_s = baud > 0 ? (double) request_size * 10 / baud : 0;
     reply(connection->simulator, member, connection->link, wire_s + member->options.delay_ms / 1e3);
 }
 
-/* ---- hearing ---- */
+/* ---- receiving ---- */
 
-static void forget(struct ear *ear, size_t size)
+static void discard_bytes(struct ear *ear, size_t size)
 {
     ear->size -= size;
     memmove(ear->bytes, ear->bytes + size, ear->size);
 }
 
-/* Lets a BMS take one step through what it has heard. False: it waits for more. */
+/* Lets a BMS handle one frame of what it has received. False: it waits for more. */
 static bool listen_once(struct connection *connection, struct member *member, struct ear *ear)
 {
     struct simulator *simulator = connection->simulator;
@@ -182,8 +184,8 @@ static bool listen_once(struct connection *connection, struct member *member, st
     if (used == 0)
         return false;
     used = used < ear->size ? used : ear->size;
-    answer(connection, member, used);
-    forget(ear, used);
+    send_reply(connection, member, used);
+    discard_bytes(ear, used);
     return true;
 }
 
@@ -193,7 +195,7 @@ static void listen_in(struct connection *connection, struct member *member, stru
         continue;
 }
 
-/* A false start that fills the whole buffer must not deafen the BMS for good. */
+/* A false start that fills the whole buffer must not block the BMS for good. */
 static void hear(struct connection *connection, struct member *member, struct ear *ear,
                  const uint8_t *bytes, size_t size)
 {
@@ -201,7 +203,7 @@ static void hear(struct connection *connection, struct member *member, struct ea
         return;
     while (size > 0) {
         if (ear->size == EAR_SIZE)
-            forget(ear, 1);
+            discard_bytes(ear, 1);
         size_t room = EAR_SIZE - ear->size;
         size_t part = size < room ? size : room;
         memcpy(ear->bytes + ear->size, bytes, part);
@@ -212,7 +214,7 @@ static void hear(struct connection *connection, struct member *member, struct ea
     }
 }
 
-/* A BMS that was left in peace wakes up by a request and misses it. */
+/* With first_lost, a BMS that was idle wakes up by a request and misses it. */
 static bool sleeps(struct simulator *simulator, double now)
 {
     double pause_s = now - simulator->heard_at;
@@ -234,8 +236,7 @@ static void on_heard(void *data, const uint8_t *bytes, size_t size)
         hear(connection, &simulator->members[i], &connection->ears[i], bytes, size);
 }
 
-/* Nothing more is coming: what looked like the start of a request was none, but one may stand
- * behind it. */
+/* The line is silent: the supposed start of a request was none, but a request may follow it. */
 static void on_quiet(void *data)
 {
     struct connection *connection = data;
@@ -243,7 +244,7 @@ static void on_quiet(void *data)
     for (unsigned i = 0; i < simulator->count; i++) {
         struct ear *ear = &connection->ears[i];
         while (ear->size > 0) {
-            forget(ear, 1);
+            discard_bytes(ear, 1);
             listen_in(connection, &simulator->members[i], ear);
         }
     }
@@ -339,7 +340,7 @@ bool simulator_attach_pty(struct simulator *simulator, int master)
     return attach(simulator, master, SIMULATOR_PTY);
 }
 
-/* ---- life ---- */
+/* ---- creation and release ---- */
 
 bool simulator_check(const char *options, char *error, size_t error_size)
 {
@@ -363,7 +364,7 @@ static void init_member(struct simulator *simulator, unsigned i, const struct bm
     member->bms.options = bms->options;
     battery_init(&member->battery, &settings);
     move(member, 0);
-    move(member, 0); /* now with switches that are held */
+    move(member, 0); /* once more, with the fixed switches */
 }
 
 struct simulator *simulator_new(struct ev_loop *loop, const struct bms *bms, unsigned count,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The encoder: from a pack, and what the gateway knows of it, to registers and bits, by the rows of
- * the map. Floats are taken apart here, from their 32-bit pattern: libmodbus' setters are not made
- * for the registers that a server keeps.
+ * The encoder: writes a pack, and what the gateway knows of it, into registers and bits, by the
+ * rows of the map. Floats are split here, from their 32-bit pattern, because the setters of
+ * libmodbus are not meant for a server's registers.
  */
 #include "map.h"
 
@@ -14,13 +14,13 @@
 #define UNKNOWN                                                                                    \
     ((double) NAN) /* NAN is a float: with a bare one, `? :` would round integers to float */
 
-/* All that rows can point at. What is not given (NULL) leaves its rows as they are. */
+/* Everything that rows can refer to. Rows whose source is missing (NULL) are not written. */
 struct sources {
-    const double *numbers[OF_TEXT]; /* by enum map_source */
+    const double *numbers[OF_TEXT]; /* indexed by enum map_source */
     const char *texts[MAP_TEXTS];
 };
 
-/* A BMS that reports no alarms at all is not one without alarms. */
+/* A BMS that reports no alarms at all is not the same as one without alarms. */
 static double alarm_bits(const struct pack *pack, uint32_t bits)
 {
     return pack->alarms_known ? bits : UNKNOWN;
@@ -45,7 +45,7 @@ static void gather_state(const struct map_settings *settings, const struct pack 
 {
     const double mean_c = pack->value[TEMP_AVG_C];
     double highest_c = UNKNOWN, lowest_c = UNKNOWN;
-    for (int i = 0; i < MAX_TEMPS; i++) { /* of NaN and a number, fmax gives the number */
+    for (int i = 0; i < MAX_TEMPS; i++) { /* of NaN and a number, fmax returns the number */
         highest_c = fmax(highest_c, pack->value[TEMP_C + i]);
         lowest_c = fmin(lowest_c, pack->value[TEMP_C + i]);
     }
@@ -240,9 +240,9 @@ void map_encode_status(const struct map_settings *settings, const struct map_sta
     copy_compatibility(settings, registers);
 }
 
-/* ---- single numbers ---- */
+/* ---- numbers by name ---- */
 
-/* Those of the pack itself have their names in pack.h. */
+/* Names of the pack's own numbers are in pack.h. */
 static bool is_number(const struct map_row *row)
 {
     return map_row_block(row) == EXTENDED && row->count == 1 && row->source != OF_PACK &&
@@ -281,7 +281,7 @@ struct map_number map_number_info(unsigned n)
 
 double map_number(unsigned n, const struct pack *pack, const struct map_status *status)
 {
-    /* Settings are for how registers look, and for the compatibility block. */
+    /* Settings only affect the form of registers, and the compatibility block. */
     static const struct map_settings none;
     double state[PACK_STATE_NUMBERS], gateway[GATEWAY_NUMBERS], bank[BANK_NUMBERS];
     const double *const numbers[] = {[OF_STATE] = state, [OF_GATEWAY] = gateway, [OF_BANK] = bank};

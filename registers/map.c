@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * The register map itself: its rows, its groups, its bits, and where they lie for given settings.
- * To add a value is to add a row in free room; a row that was released keeps its offset, type and
- * meaning for ever (tests/test_map.c holds the list). The compatibility block is the map of the
- * ScanLabs SmartBMS data extractor.
+ * The register map itself: its rows, its groups, its bits, and their addresses for given settings.
+ * To add a value, add a row in free room; a released row keeps its offset, type and meaning for
+ * ever (tests/test_map.c has the list). The compatibility block is the map of the ScanLabs
+ * SmartBMS data extractor.
  */
 #include "map.h"
 
@@ -190,7 +190,7 @@ const struct map_group map_groups[] = {
 };
 const unsigned map_group_count = COUNT(map_groups);
 
-/* The alarms follow pack.h, bit n at input n + 1; up to 31 is kept free for those to come. */
+/* The alarms follow pack.h, bit n at input n + 1; inputs up to 31 are reserved for new ones. */
 #define ALARM_INPUT(symbol, name) {1 + symbol, "alarm." name, VALUE, BIT_OF_ALARM, symbol, NULL},
 const struct map_bit map_inputs[] = {
     /* number name            class   source        id              meaning */
@@ -223,7 +223,7 @@ const char *map_limit_reason_name(enum limit_reason reason)
 
 _Static_assert(1 + PACK_ALARM_COUNT <= 32, "no room for another alarm among the discrete inputs");
 
-/* A run of registers that is served: those of the rows from `offset` on. */
+/* A run of served registers: those of the rows from `offset` on. */
 struct span {
     unsigned start, size, offset;
     const char *name;
@@ -245,7 +245,8 @@ static bool overlap(const struct span *a, const struct span *b)
     return a->start <= last(b) && b->start <= last(a);
 }
 
-/* The block of settings came later: where it would be in the way of what a configuration has, it is not there. */
+/* The block of settings was added later: it is left out if it would collide with a configuration.
+ */
 bool map_has_settings(const struct map_settings *settings)
 {
     const struct span block = {(unsigned) settings->base + MAP_SETTINGS_OFFSET, MAP_SETTINGS_SIZE,
@@ -275,7 +276,7 @@ static bool is_address(int number)
     return number >= 0 && number <= LAST_ADDRESS;
 }
 
-/* One span against the end of the address space and against those before it. */
+/* Checks one span against the end of the address space and against earlier spans. */
 static bool check_span(const struct span *spans, unsigned n, char *reason, size_t size)
 {
     const struct span *span = &spans[n];
@@ -296,11 +297,12 @@ static bool check_span(const struct span *spans, unsigned n, char *reason, size_
 bool map_check(const struct map_settings *settings, char *reason, size_t size)
 {
     if (!is_address(settings->base)) {
-        snprintf(reason, size, "base = %d is no address (0 to %d)", settings->base, LAST_ADDRESS);
+        snprintf(reason, size, "base = %d is not an address (0 to %d)", settings->base,
+                 LAST_ADDRESS);
         return false;
     }
     if (settings->also_at != MAP_NONE && !is_address(settings->also_at)) {
-        snprintf(reason, size, "also_at = %d is no address (0 to %d)", settings->also_at,
+        snprintf(reason, size, "also_at = %d is not an address (0 to %d)", settings->also_at,
                  LAST_ADDRESS);
         return false;
     }
@@ -349,7 +351,7 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
     struct span spans[MAX_SPANS];
     unsigned span_count = list_spans(settings, spans);
     enum map_range touched = MAP_STATUS;
-    while (count > 0) { /* two blocks may be neighbours, so that one read spans both */
+    while (count > 0) { /* two blocks may be adjacent, so that one read spans both */
         const struct span *span = find_span(spans, span_count, address);
         if (!span)
             return MAP_OUTSIDE;
@@ -412,7 +414,7 @@ const char *map_row_unit(const struct map_settings *settings, const struct map_r
     return shown && settings->fahrenheit ? "°F" : row->unit;
 }
 
-/* Written where they are read, by the packs whose protocol can. */
+/* Settings are written where they are read, if the pack's protocol can write them. */
 static bool is_settable(const struct map_row *row)
 {
     bool number = row->offset >= MAP_EXTENDED_OFFSET && row->source == OF_PACK;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * The register map: what stands at which Modbus address. One table (map.c) is the map; the encoder,
- * register-map.md, JSON, CSV, the client files and the tests walk its rows. Addresses never move
- * once released.
+ * The register map: which value is at which Modbus address. The encoder, register-map.md, JSON,
+ * CSV, the client files and the tests all walk one table (map.c). Released addresses never move.
  *
- * Numbers are rounded to nearest and saturate, they never wrap. Floats, u32 and wider bit fields
- * stand low word first unless `big_floats` is set; the two display words of the compatibility block
- * always stand high word first.
+ * Numbers are rounded to nearest and saturate; they never wrap. Floats, u32 and wider bit fields
+ * have the low word first unless `big_floats` is set; the two display words of the compatibility
+ * block always have the high word first.
  */
 #ifndef PACKGATE_REGISTERS_MAP_H
 #define PACKGATE_REGISTERS_MAP_H
@@ -18,33 +17,34 @@
 #define MAP_VERSION 3
 #define MAP_BASE_DEFAULT 290
 #define MAP_ALSO_AT_DEFAULT 100
-#define MAP_NONE (-1)           /* also_at: not served a second time */
+#define MAP_NONE (-1)           /* also_at: no second copy */
 #define MAP_COMPAT_SIZE 58      /* registers of the compatibility block, from base */
 #define MAP_EXTENDED_OFFSET 110 /* where the second block starts, from base */
-#define MAP_EXTENDED_SIZE 400   /* its registers, with room for later rows; what is free reads 0 */
+#define MAP_EXTENDED_SIZE 400   /* its registers, with room for later rows; free ones read 0 */
 #define MAP_SETTINGS_OFFSET 610 /* where the block of settings starts, from base */
 #define MAP_SETTINGS_SIZE 60    /* the same */
 
-/* A pack or a bank as the client files name it. */
+/* A pack or a bank in the client files. */
 struct map_unit {
     const char *name;
     unsigned unit;           /* Modbus unit id */
-    unsigned cells, sensors; /* that it has; 0: none, as a bank */
+    unsigned cells, sensors; /* 0: none, as for a bank */
 };
 
-/* An MQTT section as the client files name it: a dashboard. Those at the same broker share a connection. */
+/* An MQTT section in the client files: a dashboard. Sections with the same broker share a
+ * connection. */
 struct map_mqtt {
     const char *name, *host, *user;
-    const char *password; /* NULL: it is not to be printed */
+    const char *password; /* NULL: not to be printed */
     unsigned port;
     bool tls;
-    unsigned connection, dashboard; /* numbers, from 0; of the dashboard within its connection */
+    unsigned connection, dashboard; /* numbers from 0; of the dashboard within its connection */
     const char *topic, *pack;
     unsigned cells; /* of that pack */
     bool switching;
 };
 
-/* Whom the client files ask for what. */
+/* The packs, hosts and dashboards of the client files. */
 struct map_clients {
     const char *host;
     unsigned port;
@@ -56,7 +56,7 @@ struct map_clients {
 
 struct map_settings {
     int base;        /* zero-based PDU address of the compatibility block */
-    int also_at;     /* a copy of it; MAP_NONE: none. The same as base is no second copy either */
+    int also_at;     /* a copy of it; MAP_NONE, or the same as base: none */
     bool big_floats; /* high word first; default: low word first */
     bool fahrenheit; /* offset 8 only */
     uint32_t display[3]; /* page, up to 65535, and two numbers */
@@ -65,25 +65,25 @@ struct map_settings {
     const struct map_clients *clients; /* for client files; NULL: one pack of an example */
 };
 
-/* The registers that are switches where writing is allowed, from base (and from also_at). */
+/* The switches, for clients that may write: registers from base (and from also_at). */
 #define MAP_OFFSET_DISCHARGE 17
 #define MAP_OFFSET_CHARGE 18
 
-/* The daily highest SOC, of which the gateway keeps the day. percent < 0: none yet. */
+/* The day's highest SOC. percent < 0: none yet. */
 struct map_soc_peak {
     int percent, hour, minute; /* local time */
 };
 
 enum map_state { MAP_STATE_NEVER, MAP_STATE_FRESH, MAP_STATE_STALE, MAP_STATE_NO_LINE };
 
-/* What only a bank has. Packs are counted from 1 in the order of the configuration; 0 where none
- * has the value. */
+/* Values that only a bank has. Packs are counted from 1 in the order of the configuration; 0: no
+ * pack has the value. */
 struct map_bank {
-    unsigned present; /* packs whose values are fresh and counted in */
+    unsigned present; /* packs with fresh values, which count */
     unsigned missing;
-    unsigned needed; /* with fewer fresh ones the bank is stale */
+    unsigned needed; /* the bank is stale with fewer fresh packs */
     unsigned cell_max_pack, cell_min_pack;
-    double temp_max_c, temp_min_c; /* NaN: not known */
+    double temp_max_c, temp_min_c; /* NaN: unknown */
     unsigned temp_max_pack, temp_min_pack;
 };
 
@@ -122,20 +122,20 @@ struct map_allowed {
 /* What the gateway knows beside the values: always readable, also while the pack is silent. */
 struct map_status {
     enum map_state state;
-    double age_s;             /* of the values, rounded up in registers; NaN: none were ever read */
-    uint32_t polls;           /* cycles published */
-    uint32_t timeouts;        /* requests unanswered after all repeats */
-    uint32_t checksum_errors; /* frames whose checksum was wrong, or malformed answers */
+    double age_s;             /* of the values, rounded up in registers; NaN: never read */
+    uint32_t polls;           /* published cycles */
+    uint32_t timeouts;        /* requests without an answer after all retries */
+    uint32_t checksum_errors; /* frames with a wrong checksum, or malformed answers */
     uint32_t reconnects;
-    uint32_t implausible; /* values refused by their range */
-    uint32_t spikes;      /* readings thrown away, because the next one said otherwise */
+    uint32_t implausible; /* values rejected because they were out of range */
+    uint32_t spikes;      /* readings discarded, because the next one contradicted them */
     const char *driver;   /* its name; NULL: none */
     uint16_t memory_mib;  /* available on the host */
     uint16_t seconds;     /* counter, wraps */
     int timezone_hours;   /* ahead of UTC, to the nearest whole hour */
     struct map_soc_peak peak;
     double charged_wh, discharged_wh; /* counted by the gateway; NaN: not counted */
-    const char *pack_name;            /* as configured, of a bank its own; NULL: none */
+    const char *pack_name;            /* as configured, or the bank's own name; NULL: none */
     const struct map_bank *bank;      /* NULL: a pack */
     struct map_allowed allowed;       /* while the values are fresh */
 };
@@ -147,29 +147,29 @@ struct map_allowed map_allowed(const struct map_status *status, bool fresh);
  * the two registers of a float. */
 bool map_setting_at(const struct map_settings *settings, unsigned address, enum pack_value *id);
 
-/** Whether the blocks lie apart and end below 65536; otherwise false and why in `reason`. All
- * functions below want settings that passed. */
+/** Whether the blocks are disjoint and end below 65536; if not, writes the reason to `reason`. All
+ * functions below require settings that passed this check. */
 bool map_check(const struct map_settings *settings, char *reason, size_t size);
 
-/** Registers that one unit needs, from address 0: one more than the highest address served. */
+/** The number of registers of one unit, from address 0: one more than the highest address. */
 unsigned map_size(const struct map_settings *settings);
 
-/** Writes all values of a pack into `registers` (map_size of them, host byte order). Holes become
- * 0. The failure flag is set while any alarm is active and in every state but MAP_STATE_FRESH. */
+/** Writes all values of a pack into `registers` (map_size of them, host byte order). Gaps become 0.
+ * The failure flag is set while any alarm is active and in every state but MAP_STATE_FRESH. */
 void map_encode(const struct map_settings *settings, const struct pack *pack,
                 const struct map_status *status, uint16_t *registers);
 
 /** Writes only what comes from `status`: state, age, counters, clock, and the failure flag once the
- * state is no longer MAP_STATE_FRESH. The pack's values stay as the last map_encode left them. */
+ * state is no longer MAP_STATE_FRESH. Leaves the pack's values of the last map_encode. */
 void map_encode_status(const struct map_settings *settings, const struct map_status *status,
                        uint16_t *registers);
 
-/* A number that the extended block has beside those of struct pack: worked out of them, counted by
- * the gateway, or of a bank. */
+/* A number of the extended block that is not in struct pack: derived from it, counted by the
+ * gateway, or of a bank. */
 struct map_number {
     const char *name;
-    bool is_status; /* known also while the pack is silent */
-    bool is_bits;   /* a set of bits, worthless when it is cut */
+    bool is_status; /* known even while the pack is silent */
+    bool is_bits;   /* a set of bits, meaningless if truncated */
     double min, max;
 };
 
@@ -177,13 +177,14 @@ struct map_number {
 unsigned map_number_count(void);
 struct map_number map_number_info(unsigned n);
 
-/** Its value, in the unit of its row; NaN: not known. */
+/** Its value, in the unit of its row; NaN: unknown. */
 double map_number(unsigned n, const struct pack *pack, const struct map_status *status);
 
-/* What an address range touches; MAP_OUTSIDE wins over MAP_VALUES, that over MAP_STATUS. */
+/* What an address range contains; MAP_OUTSIDE takes precedence over MAP_VALUES, that over
+ * MAP_STATUS. */
 enum map_range { MAP_STATUS, MAP_VALUES, MAP_OUTSIDE };
-/** MAP_OUTSIDE when any register lies in no block (or count is 0), MAP_VALUES when any belongs to a
- * value of the pack. Holes inside a block belong to nothing and are MAP_STATUS. */
+/** MAP_OUTSIDE if any register is in no block (or count is 0), MAP_VALUES if any is a value of the
+ * pack. Gaps inside a block are MAP_STATUS. */
 enum map_range map_range(const struct map_settings *settings, unsigned address, unsigned count);
 
 /* Discrete inputs (function 2) and coils (1): bits, from address 0, independent of base. */
@@ -191,12 +192,12 @@ enum map_range map_range(const struct map_settings *settings, unsigned address, 
 #define MAP_COIL_CHARGE 0
 #define MAP_COIL_DISCHARGE 1
 #define MAP_COILS 2 /* charge MOS, discharge MOS */
-/** One byte a bit, 0 or 1, as libmodbus keeps them. Unknown bits read 0. */
+/** One byte per bit, 0 or 1, as in libmodbus. Unknown bits read 0. */
 void map_encode_bits(const struct pack *pack, const struct map_status *status,
                      uint8_t inputs[MAP_INPUTS], uint8_t coils[MAP_COILS]);
-/** Writes only those inputs that come from the state in `status`. */
+/** Writes only the inputs that come from the state in `status`. */
 void map_encode_state_bits(const struct map_status *status, uint8_t inputs[MAP_INPUTS]);
-/** As map_range, for discrete inputs and for coils. */
+/** Like map_range, for discrete inputs and for coils. */
 enum map_range map_input_range(unsigned address, unsigned count);
 enum map_range map_coil_range(unsigned address, unsigned count);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The formats of the map: those written in C, and the client files, which are templates. */
+/* The formats of the map: some written in C, and the client files, which are templates. */
 #include "map.h"
 
 #include "print.h"
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* Three sizes are of one template. */
+/* Three sizes of a file come from one template. */
 const char *template_find(const char *format)
 {
     if (strcmp(format, "homeassistant-basic") == 0 || strcmp(format, "homeassistant-cells") == 0)

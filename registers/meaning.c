@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What a value means to programs that show it. */
+/* Titles and classes of values, for programs that show them. */
 #include "meaning.h"
 
 #include "print.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a value means to programs that show it: a title for people, and how Home Assistant sorts it.
- * Taken from the rows of the map, so that every client file and every message says the same.
+ * Titles and classes of values for programs that show them: a title for people, and the classes of
+ * Home Assistant. Taken from the rows of the map, so that all client files and messages agree.
  */
 #ifndef PACKGATE_REGISTERS_MEANING_H
 #define PACKGATE_REGISTERS_MEANING_H
@@ -11,18 +11,18 @@
 #define MEANING_TITLE 64
 
 struct meaning {
-    char title[MEANING_TITLE]; /* "State of charge"; of an array that of its elements: "Cell" */
-    const char *unit;          /* "" where there is none */
-    int decimals;              /* worth printing */
-    const char *device_class;  /* as Home Assistant calls it; NULL: none */
-    const char *state_class;   /* the same */
+    char title[MEANING_TITLE]; /* "State of charge"; for an array the title of an element: "Cell" */
+    const char *unit;          /* "" if it has none */
+    int decimals;              /* decimals worth printing */
+    const char *device_class;  /* of Home Assistant; NULL: none */
+    const char *state_class;   /* of Home Assistant; NULL: none */
 };
 
-/** Of the value with a name of the extended block, of an array by its stem ("cell_mv"). False:
- * there is none. */
+/** For a value by its name in the extended block, for an array by its stem ("cell_mv"). False:
+ * unknown name. */
 bool meaning_find(const char *name, struct meaning *meaning);
 
-/** Of a value with this unit. */
+/** For a value with this unit. */
 const char *meaning_device_class(const char *name, const char *unit);
 const char *meaning_state_class(const char *unit, bool is_counter);
 

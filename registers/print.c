@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The map for programs, as JSON and as CSV: one object or line for each value that stands at an
- * address of its own, so that the elements of an array are spelled out.
+ * The map for programs, as JSON and as CSV: one object or line for each value with an address of
+ * its own, so array elements are listed one by one.
  */
 #include "map.h"
 
@@ -12,7 +12,7 @@
 #include <jansson.h>
 #include <string.h>
 
-/* One value with all that is to be said of it, whatever the format. */
+/* One value with everything that any format prints. */
 struct item {
     const char *table, *block;
     unsigned address, offset;
@@ -21,7 +21,7 @@ struct item {
     const char *unit;
     double scale;
     const char *access;
-    const char *word_order; /* "low first", "high first"; "" where there is but one word, or text */
+    const char *word_order; /* "low first", "high first"; "" for a single word, or text */
     const char *description;
 };
 typedef void item_handler(const struct item *item, void *context);
@@ -51,7 +51,8 @@ const char *row_title(const struct map_row *row, char out[MEANING_SIZE])
     return out;
 }
 
-/* The number of an element belongs to its title: "raw alarm word 3, as the protocol has it". */
+/* The number of an element is inserted into its title: "raw alarm word 3, as the protocol has it".
+ */
 static const char *element_meaning(const struct map_row *row, unsigned n, char out[MEANING_SIZE])
 {
     int title = (int) strcspn(row->meaning, ",");
@@ -146,7 +147,7 @@ static void append_json(const struct item *item, void *context)
     json_array_append_new(context, object);
 }
 
-/* Registers only: bits have addresses of their own, which a program that reads this as one list
+/* Registers only: bits have a separate address space, which a program that reads this as one list
  * would mix up. */
 void print_json(const struct map_settings *settings, FILE *out)
 {
@@ -157,7 +158,7 @@ void print_json(const struct map_settings *settings, FILE *out)
     json_decref(array);
 }
 
-/* Every text in quotes: the descriptions have commas. */
+/* Quotes all texts, because descriptions contain commas. */
 static void print_csv_line(const struct item *item, void *context)
 {
     fprintf(context, "%s,%s,%u,%u,%s,%s,%u,\"%s\",%g,%s,%s,\"%s\"\n", item->table, item->block,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * register-map.md: the map for people. What tables the page has is walked from the rows; the words
- * around them say what a client must know before it reads the first register.
+ * register-map.md: the map for people. Its tables are generated from the rows; the text around
+ * them says what a reader must know before reading the first register.
  */
 #include "map.h"
 
@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-/* How each client is told the order of words. The names were taken from the clients' own documents
- * and sources. */
+/* How to configure the order of words in each client. The names come from the clients' own
+ * documentation and sources. */
 struct client {
     const char *name;
     const char *low_float, *low_u32;   /* low word first */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The rows of the register map and the small questions that are asked of them. Only for this room:
- * the encoder and the generators walk these tables, everybody else uses map.h.
+ * The rows of the register map and functions on them. Only for this room: the encoder and the
+ * generators walk these tables, all other code uses map.h.
  */
 #ifndef PACKGATE_REGISTERS_ROWS_H
 #define PACKGATE_REGISTERS_ROWS_H
@@ -11,14 +11,14 @@
 
 enum map_block { COMPATIBILITY, EXTENDED, MAP_BLOCKS };
 
-/* Where the encoder finds a row's numbers or text; `id` counts within it, element n of an array is
- * at id + n. */
+/* Where the encoder finds a row's number or text; `id` is the index there, element n of an array
+ * is at id + n. */
 enum map_source {
     OF_PACK,    /* pack->value: enum pack_value */
-    OF_STATE,   /* worked out from the pack: enum pack_state_number */
-    OF_GATEWAY, /* of struct map_status, of the settings, constants: enum gateway_number */
-    OF_BANK,    /* of struct map_bank, unknown of a pack: enum bank_number */
-    OF_TEXT     /* enum pack_text, and behind them enum gateway_text */
+    OF_STATE,   /* computed from the pack: enum pack_state_number */
+    OF_GATEWAY, /* of struct map_status, the settings, constants: enum gateway_number */
+    OF_BANK,    /* of struct map_bank, unknown for a pack: enum bank_number */
+    OF_TEXT     /* enum pack_text, followed by enum gateway_text */
 };
 
 enum pack_state_number {
@@ -28,7 +28,7 @@ enum pack_state_number {
     ALARMS_KNOWN,
     ALARM_LEVEL,
     FAILURE,
-    SHOWN_TEMP_AVG, /* in the unit that the settings ask for */
+    SHOWN_TEMP_AVG, /* in the unit of the settings */
     TEMP_MAX,
     TEMP_MIN,
     RAW_ALARM_COUNT,
@@ -82,32 +82,32 @@ enum bank_number {
 
 enum gateway_text { OUR_DRIVER = PACK_TEXTS, OUR_PACK_NAME, MAP_TEXTS };
 
-/* Whose it is: of the gateway, readable at any time; of the pack, refused while that is silent; of
- * the pack and to be written where writing is allowed at all. */
+/* The class of a row: of the gateway, always readable; of the pack, rejected while it is silent;
+ * of the pack and writable, if the configuration permits writing. */
 enum map_class { STATUS, VALUE, SWITCH };
 
 struct map_row {
-    unsigned offset;  /* from base; of the compatibility block also from also_at */
-    unsigned count;   /* 1, or the elements of an array, one behind the other */
-    const char *name; /* as in design; of an array the stem: its elements are "name.1" and so on */
+    unsigned offset;  /* from base; in the compatibility block also from also_at */
+    unsigned count;   /* 1, or the number of elements of an array */
+    const char *name; /* of an array the stem: its elements are "name.1" and so on */
     enum map_type type;
     const char *unit; /* "" where there is none */
-    double scale;     /* register times scale is the value in `unit` */
+    double scale;     /* value in `unit` = register * scale */
     enum map_class class;
     enum map_source source;
     int id;
-    const char *meaning; /* a title; what else is to be said follows after a comma */
+    const char *meaning; /* a title; further explanation follows after a comma */
 };
 extern const struct map_row map_rows[];
 extern const unsigned map_row_count;
 
-/* Rows that are read together: one read of at most 125 registers, and one type except in the
- * self-check and in the compatibility block, which are as they are. */
+/* Rows that are read together: at most 125 registers, and of one type except in the self-check and
+ * in the compatibility block, which have given layouts. */
 struct map_group {
-    unsigned offset, size; /* from base, registers */
+    unsigned offset, size; /* from base, in registers */
     const char *title;
-    const char *text; /* for the reader of register-map.md */
-    unsigned poll_s;  /* how often client files ask for it; 0: not at all */
+    const char *text; /* description for register-map.md */
+    unsigned poll_s;  /* poll interval in client files; 0: not polled */
 };
 extern const struct map_group map_groups[];
 extern const unsigned map_group_count;
@@ -115,7 +115,7 @@ extern const unsigned map_group_count;
 /* A discrete input or a coil. */
 enum bit_source {
     BIT_OF_ALARM, /* enum pack_alarm */
-    BIT_OF_PACK,  /* enum pack_value that is 1 */
+    BIT_OF_PACK,  /* enum pack_value, set if it is 1 */
     BIT_OF_STATE  /* enum bit_state */
 };
 enum bit_state {
@@ -134,12 +134,12 @@ struct map_bit {
     enum map_class class;
     enum bit_source source;
     int id;
-    const char *meaning; /* NULL: the name says it */
+    const char *meaning; /* NULL: the name suffices */
 };
 extern const struct map_bit map_inputs[], map_coils[];
 extern const unsigned map_input_count, map_coil_count;
 
-/** Whether the compatibility block is served a second time, at also_at. */
+/** Whether the compatibility block has a second copy, at also_at. */
 bool map_has_copy(const struct map_settings *settings);
 
 /** Whether the block of settings is served. */
@@ -153,10 +153,10 @@ unsigned map_row_offset(const struct map_row *row, unsigned n);
 /** Registers of the whole row. */
 unsigned map_row_size(const struct map_row *row);
 
-/** Whether the words of a row stand high word first. */
+/** Whether the words of a row have the high word first. */
 bool map_row_high_first(const struct map_settings *settings, const struct map_row *row);
 
-/** Unit as it is served: °F where the settings ask for it. */
+/** The served unit: °F if the settings ask for it. */
 const char *map_row_unit(const struct map_settings *settings, const struct map_row *row);
 
 /** "r" or "rw". */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The language of templates (docs/templates.md), interpreted as it is read: a loop goes back to its begin, what an `if` leaves
- * out is passed over.
+ * The interpreter of templates (docs/templates.md). It interprets the text directly: a loop jumps
+ * back to its start, and the body of a false `if` is skipped.
  */
 #include "template.h"
 
@@ -16,8 +16,8 @@
 
 #define NAME_MOST 40
 #define SETS_MOST 24
-#define ITEMS_MOST 1000 /* of a loop */
-#define DEPTH_MOST 20   /* of blocks and of parentheses: a template cannot use up the stack */
+#define ITEMS_MOST 1000 /* items of a loop */
+#define DEPTH_MOST 20   /* nested blocks and parentheses: limits the use of the stack */
 
 struct template
 {
@@ -33,7 +33,7 @@ struct template
 };
 
 static void __attribute__((format(printf, 2, 3)))
-fail(struct template *template, const char *format, ...)
+set_fault(struct template *template, const char *format, ...)
 {
     struct template_fault *fault = template->fault;
     va_list arguments;
@@ -52,7 +52,7 @@ static bool failed(const struct template *template)
     return template->fault->line > 0;
 }
 
-/* ---- words ---- */
+/* ---- tokens ---- */
 
 static void skip_blanks(struct template *template)
 {
@@ -64,7 +64,7 @@ static bool is_name_char(char c)
     return isalnum((unsigned char) c) || c == '_' || c == '.';
 }
 
-/* Takes a sign or a word if it is the next one. */
+/* Consumes a sign or word if it is the next one. */
 static bool accept(struct template *template, const char *word)
 {
     const size_t size = strlen(word);
@@ -79,10 +79,10 @@ static bool accept(struct template *template, const char *word)
 static void expect(struct template *template, const char *word)
 {
     if (!accept(template, word))
-        fail(template, "expected '%s', found '%.12s'", word, template->at);
+        set_fault(template, "expected '%s', found '%.12s'", word, template->at);
 }
 
-/* False: there is none. */
+/* Consumes a name. False: there is none. */
 static bool read_name(struct template *template, char name[NAME_MOST])
 {
     size_t size = 0;
@@ -96,7 +96,7 @@ static bool read_name(struct template *template, char name[NAME_MOST])
     return true;
 }
 
-/* Passes over a tag, behind its end; the texts in it may have the same signs. */
+/* Skips a tag and its end; texts in it may contain the same signs. */
 static void pass_to(struct template *template, const char *closing)
 {
     bool quoted = false;
@@ -108,7 +108,7 @@ static void pass_to(struct template *template, const char *closing)
         quoted ^= *template->at == '"';
         template->at += quoted &&*template->at == '\\' && template->at[1];
     }
-    fail(template, "expected '%s'", closing);
+    set_fault(template, "expected '%s'", closing);
 }
 
 /* ---- expressions ---- */
@@ -130,7 +130,7 @@ static long number_of(struct template *template, const struct template_value *va
     char *end;
     const long number = strtol(value->text, &end, 10);
     if (end == value->text || *end)
-        fail(template, "'%.40s' is no whole number", value->text);
+        set_fault(template, "'%.40s' is not a whole number", value->text);
     return number;
 }
 
@@ -166,7 +166,7 @@ static void look_up(struct template *template, const char *name, struct template
     if (set)
         *value = *set;
     else if (!template_look_up(&template->scope, name, value))
-        fail(template, "there is no '%s' here", name);
+        set_fault(template, "there is no '%s' here", name);
 }
 
 /* hex(number, digits) */
@@ -205,12 +205,13 @@ static void call_json(struct template *template, struct template_value *value)
     if (quoted && strlen(quoted) < sizeof value->text)
         strcpy(value->text, quoted);
     else
-        fail(template, "this text is too long, or not UTF-8");
+        set_fault(template, "this text is too long, or not UTF-8");
     free(quoted);
     json_decref(text);
 }
 
-/* pick(value, case, result, case, result, …, otherwise): nothing if there is no case. */
+/* pick(value, case, result, case, result, …, otherwise): empty if no case matches and there is no
+ * `otherwise`. */
 static void call_pick(struct template *template, struct template_value *value)
 {
     struct template_value key, wanted, result;
@@ -245,7 +246,7 @@ static void call(struct template *template, const char *name, struct template_va
             expect(template, ")");
             return;
         }
-    fail(template, "there is no function '%s'; expected hex, replace, json or pick", name);
+    set_fault(template, "there is no function '%s'; expected hex, replace, json or pick", name);
 }
 
 static void read_primary(struct template *template, struct template_value *value)
@@ -263,7 +264,7 @@ static void read_primary(struct template *template, struct template_value *value
         evaluate(template, value);
         expect(template, ")");
     } else if (!read_name(template, name)) {
-        fail(template, "expected a value, found '%.12s'", template->at);
+        set_fault(template, "expected a value, found '%.12s'", template->at);
     } else if (accept(template, "(")) {
         call(template, name, value);
     } else {
@@ -344,7 +345,7 @@ static void evaluate(struct template *template, struct template_value *value)
 {
     struct template_value right;
     if (++template->depth > DEPTH_MOST)
-        fail(template, "too deep");
+        set_fault(template, "too deep");
     else
         read_conjunction(template, value);
     while (!failed(template) && accept(template, "or")) {
@@ -360,11 +361,11 @@ enum ending { AT_THE_END, AT_END, AT_ELSE };
 
 static enum ending run(struct template *template, bool active);
 
-/* What an opened block ended with, behind its last tag. */
+/* How a block ended, after its last tag. */
 static void close_block(struct template *template, enum ending ending)
 {
     if (ending != AT_END)
-        fail(template, ending == AT_ELSE ? "this 'else' has no 'if'" : "an 'end' is missing");
+        set_fault(template, ending == AT_ELSE ? "this 'else' has no 'if'" : "an 'end' is missing");
 }
 
 static void run_if(struct template *template, bool active)
@@ -383,7 +384,7 @@ static void run_if(struct template *template, bool active)
     close_block(template, ending);
 }
 
-/* The numbers of the items of a loop that are wanted. */
+/* The selected items of a loop. */
 struct items {
     unsigned short at[ITEMS_MOST];
     unsigned count;
@@ -404,7 +405,7 @@ static void find_items(struct template *template, enum template_loop loop, unsig
         if (chosen)
             evaluate(template, &is);
         if (is_true(&is) && items->count == ITEMS_MOST)
-            fail(template, "a loop of more than %d", ITEMS_MOST);
+            set_fault(template, "a loop of more than %d", ITEMS_MOST);
         else if (is_true(&is))
             items->at[items->count++] = (unsigned short) n;
     }
@@ -426,10 +427,10 @@ static void run_for(struct template *template)
     unsigned most = (unsigned) -1;
     struct items items;
     if (!read_name(template, name) || !template_loop_find(name, &loop)) {
-        fail(template,
-             "there is no loop '%s'; expected unit, group, row, input, connection, dashboard "
-             "or n",
-             name);
+        set_fault(template,
+                  "there is no loop '%s'; expected unit, group, row, input, connection, dashboard "
+                  "or n",
+                  name);
         return;
     }
     if (loop == LOOP_NUMBERS) {
@@ -458,13 +459,13 @@ static void run_set(struct template *template)
     char name[NAME_MOST] = "";
     struct template_value value;
     if (!read_name(template, name))
-        fail(template, "expected a name, found '%.12s'", template->at);
+        set_fault(template, "expected a name, found '%.12s'", template->at);
     expect(template, "=");
     evaluate(template, &value);
     expect(template, "%}");
     struct template_value *set = find_set(template, name);
     if (!set && template->set_count == SETS_MOST) {
-        fail(template, "more than %d names are set", SETS_MOST);
+        set_fault(template, "more than %d names are set", SETS_MOST);
         return;
     }
     if (!set) {
@@ -474,7 +475,7 @@ static void run_set(struct template *template)
     *set = value;
 }
 
-/* What stands in it becomes a text of JSON. */
+/* Collects the output of the block as a JSON text. */
 static void run_json(struct template *template)
 {
     FILE *out = template->out;
@@ -485,7 +486,7 @@ static void run_json(struct template *template)
     template->out = open_memstream(&text, &size);
     if (!template->out) {
         template->out = out;
-        fail(template, "out of memory");
+        set_fault(template, "out of memory");
         return;
     }
     close_block(template, run(template, true));
@@ -495,7 +496,7 @@ static void run_json(struct template *template)
     if (string)
         json_dumpf(string, out, JSON_ENCODE_ANY);
     else
-        fail(template, "this text is not UTF-8");
+        set_fault(template, "this text is not UTF-8");
     json_decref(string);
     free(text);
 }
@@ -514,7 +515,8 @@ static void run_tag(struct template *template, bool active)
     } else if (is_json) {
         run_json(template);
     } else if (!accept(template, "set")) {
-        fail(template, "expected for, if, else, end, set or json, found '%.12s'", template->at);
+        set_fault(template, "expected for, if, else, end, set or json, found '%.12s'",
+                  template->at);
     } else if (active) {
         run_set(template);
     } else {
@@ -535,12 +537,12 @@ static void run_value(struct template *template, bool active)
         fputs(value.text, template->out);
 }
 
-/* As far as the end of the block or of the template. */
+/* Interprets up to the end of the block or of the template. */
 static enum ending run(struct template *template, bool active)
 {
     enum ending ending = AT_THE_END;
     if (++template->depth > DEPTH_MOST)
-        fail(template, "too many blocks in one another");
+        set_fault(template, "too many blocks in one another");
     while (*template->at && !failed(template)) {
         if (strncmp(template->at, "{{", 2) == 0) {
             template->at += 2;
@@ -548,7 +550,7 @@ static enum ending run(struct template *template, bool active)
         } else if (strncmp(template->at, "{#", 2) == 0) {
             const char *end = strstr(template->at, "#}");
             if (!end)
-                fail(template, "expected '#}'");
+                set_fault(template, "expected '#}'");
             template->at = end ? end + 2 : template->at;
         } else if (strncmp(template->at, "{%", 2) != 0) {
             if (active)
@@ -570,9 +572,9 @@ static enum ending run(struct template *template, bool active)
     return ending;
 }
 
-/* ---- lines of nothing but tags ---- */
+/* ---- lines that contain only tags ---- */
 
-/* The end of a tag or comment that begins here; NULL: none does. */
+/* The end of a tag or comment that begins here; NULL: none begins. */
 static const char *end_of_tag(const char *at)
 {
     const char *closing = strncmp(at, "{%", 2) == 0   ? "%}"
@@ -582,7 +584,7 @@ static const char *end_of_tag(const char *at)
     return end ? end + 2 : NULL;
 }
 
-/* The end of a line that has tags or comments and nothing else; NULL: it is another one. */
+/* The end of a line that contains only tags or comments; NULL: another kind of line. */
 static const char *end_of_tag_line(const char *line)
 {
     bool has_tags = false;
@@ -597,8 +599,8 @@ static const char *end_of_tag_line(const char *line)
     }
 }
 
-/* Such a line prints nothing, neither its blanks nor its end. That goes into its last tag, so that lines can still be
- * counted. */
+/* Such a line prints nothing, neither blanks nor the line end. The line end is moved into its last
+ * tag, so that lines can still be counted. */
 static char *hide_tag_lines(const char *text)
 {
     char *copy = malloc(strlen(text) + 1), *to = copy;
@@ -641,7 +643,7 @@ bool template_print(const char *text, const char *format, const struct map_setti
         template->out = out;
         template->fault = fault;
         if (run(template, true) != AT_THE_END)
-            fail(template, "this 'end' or 'else' ends nothing");
+            set_fault(template, "this 'end' or 'else' has no block");
     } else {
         *fault = (struct template_fault){.line = 1, .reason = "out of memory"};
     }

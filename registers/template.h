@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Client files from templates: text with the values of the map put in. docs/templates.md has the language; the templates of
- * conf/clients/ are compiled in.
+ * Client files from templates: text into which values of the map are inserted. docs/templates.md
+ * describes the language; the templates of conf/clients/ are compiled in.
  */
 #ifndef PACKGATE_REGISTERS_TEMPLATE_H
 #define PACKGATE_REGISTERS_TEMPLATE_H
@@ -13,18 +13,18 @@ struct template_fault {
     char reason[200];
 };
 
-/** Prints a template. `format` is its name, for templates that serve several formats. False: `fault` says where and why,
- * and a part of it may be printed. */
+/** Prints a template. `format` is its name, for templates that serve several formats. False:
+ * `fault` says where and why; part of the output may have been printed. */
 bool template_print(const char *text, const char *format, const struct map_settings *settings,
                     FILE *out, struct template_fault *fault);
 
-/* Those of conf/clients/, up to one without a name. */
+/* The templates of conf/clients/; the last one has no name. */
 struct template_file {
     const char *name, *text;
 };
 extern const struct template_file template_files[];
 
-/** The template of a format that is compiled in; NULL: there is none. */
+/** The compiled-in template of a format; NULL: there is none. */
 const char *template_find(const char *format);
 
 #endif

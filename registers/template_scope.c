@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The names of a template. */
+/* The names in a template. */
 #include "template_scope.h"
 
 #include "meaning.h"
@@ -11,13 +11,13 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* A name that is looked up, behind its dot, and where its value goes. */
+/* A name to look up, without its prefix and dot, and the destination of its value. */
 struct wanted {
     const char *name;
     struct template_value *value;
 };
 
-/* Whether it is this one; then its value is printed. */
+/* Whether the name is this one; if so, prints its value. */
 static bool __attribute__((format(printf, 3, 4)))
 is(const struct wanted *wanted, const char *name, const char *format, ...)
 {
@@ -37,13 +37,13 @@ static const char *or_nothing(const char *text)
 
 /* ---- rows ---- */
 
-/* Element of the row that a loop over numbers stands at, from 0. */
+/* Index (from 0) of the row's element at which a loop over numbers stands. */
 static unsigned element_at(const struct template_scope *scope)
 {
     return scope->row->count > 1 && scope->n > 0 ? scope->n - 1 : 0;
 }
 
-/* The array that a row is the average of: it follows at once, in the same type. */
+/* The array of which a row is the average: it follows directly, in the same type. */
 static const struct map_row *array_behind(const struct map_row *row)
 {
     const struct map_row *next = row + 1;
@@ -76,7 +76,7 @@ static int row_decimals(const struct map_row *row)
     return pack_value_info(row->source == OF_PACK ? (enum pack_value) row->id : TEMP_C)->decimals;
 }
 
-/* Where and how it stands in the registers. */
+/* Names about the position and form in the registers. */
 static bool look_up_place(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_row *row = scope->row;
@@ -96,7 +96,7 @@ static bool look_up_place(const struct template_scope *scope, const struct wante
            is(wanted, "unknown", "%" PRId64, map_unknown(row->type));
 }
 
-/* And what it means. */
+/* Names about the meaning. */
 static bool look_up_row(const struct template_scope *scope, const struct wanted *wanted)
 {
     const struct map_row *row = scope->row;
@@ -115,7 +115,7 @@ static bool look_up_row(const struct template_scope *scope, const struct wanted 
            look_up_array(scope, wanted) || look_up_place(scope, wanted);
 }
 
-/* ---- what is around rows ---- */
+/* ---- units, groups, inputs, MQTT ---- */
 
 static bool look_up_unit(const struct template_scope *scope, const struct wanted *wanted)
 {
@@ -221,7 +221,7 @@ bool template_loop_find(const char *name, enum template_loop *loop)
     return false;
 }
 
-/* Sections at the same broker are one connection: that of the first of them. */
+/* Sections with the same broker are one connection: that of the first of them. */
 static bool enter_mqtt(struct template_scope *scope, enum template_loop loop, unsigned n)
 {
     const struct map_mqtt *mqtt = &scope->clients->mqtts[n];

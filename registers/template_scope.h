@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a template can name: the gateway, and the unit, group, row, input or MQTT section that the loops around stand at.
+ * The names that a template can use: those of the gateway, and those of the unit, group, row,
+ * input or MQTT section of the surrounding loops.
  */
 #ifndef PACKGATE_REGISTERS_TEMPLATE_SCOPE_H
 #define PACKGATE_REGISTERS_TEMPLATE_SCOPE_H
@@ -9,7 +10,7 @@
 
 #define TEMPLATE_TEXT_SIZE 1024
 
-/* All values are texts; a number is its digits. */
+/* All values are texts; a number is written in digits. */
 struct template_value {
     char text[TEMPLATE_TEXT_SIZE];
 };
@@ -23,7 +24,7 @@ struct template_scope {
     const struct map_row *row;
     const struct map_bit *input;
     const struct map_mqtt *connection, *dashboard;
-    unsigned n; /* of a loop over numbers, from 1; 0: in none */
+    unsigned n; /* of a loop over numbers, from 1; 0: none */
     bool first, last;
 };
 
@@ -37,14 +38,15 @@ enum template_loop {
     LOOP_NUMBERS
 };
 
-/** Whether a loop is called so: "unit" is LOOP_UNITS. */
+/** Finds a loop by its name: "unit" is LOOP_UNITS. */
 bool template_loop_find(const char *name, enum template_loop *loop);
 
-/** Goes to item n of a loop, from 0. False: it has no such item here; `*over` tells that none follows either. */
+/** Advances to item n of a loop, from 0. False: it is not available here; `*over` is true if no
+ * item follows either. */
 bool template_loop_enter(struct template_scope *scope, enum template_loop loop, unsigned n,
                          bool *over);
 
-/** The value of a name such as "row.address". False: there is none here. */
+/** The value of a name such as "row.address". False: unknown here. */
 bool template_look_up(const struct template_scope *scope, const char *name,
                       struct template_value *value);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define TWO_TO_48_LESS_1 281474976710655.0
-/* The last numbers before them that a double has. */
+/* The largest doubles below them. */
 #define BELOW_2_63 9223372036854774784.0
 #define BELOW_2_64 18446744073709549568.0
 
@@ -30,7 +30,7 @@ const struct map_type_info map_types[MAP_TYPES] = {
 };
 // clang-format on
 
-/* Adding 0 makes 0 of -0, which some clients show with its sign. */
+/* Adding 0 turns -0 into 0: some clients show the sign. */
 static uint64_t float_pattern(double number)
 {
     float f = (float) number + 0.0f;

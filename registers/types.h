@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The types of registers: how wide, what they can hold, which pattern means "unknown". One table for
- * the map, for what is pushed into other devices' registers, and for whoever else serves some.
+ * The types of registers: size, range, and the pattern that means "unknown". One table for the
+ * map, for pushes into other devices, and for all other registers.
  */
 #ifndef PACKGATE_REGISTERS_TYPES_H
 #define PACKGATE_REGISTERS_TYPES_H
@@ -21,7 +21,7 @@ enum map_type {
     REG_BITS16,
     REG_BITS32,
     REG_STRING,
-    REG_U32_HIGH, /* high word first whatever the float order */
+    REG_U32_HIGH, /* high word first regardless of the float order */
     REG_BITS64,
     MAP_TYPES
 };
@@ -34,20 +34,20 @@ struct map_type_info {
     const char *name;
     unsigned registers;
     uint64_t unknown;        /* pattern of an unknown value; a string has none */
-    struct map_limits whole; /* where numbers saturate */
-    struct map_limits known; /* the same, short of the pattern of unknown */
+    struct map_limits whole; /* range in which numbers saturate */
+    struct map_limits known; /* the same without the pattern of unknown */
 };
 extern const struct map_type_info map_types[MAP_TYPES];
 
-/** What a register of a type shows of a number: rounded to nearest where it takes whole numbers only, and the nearest that
- * fits. `reserved`: the pattern of unknown is not for numbers that are known. */
+/** The number that a register of a type shows: rounded to nearest if the type is an integer, and
+ * limited to its range. `reserved`: a known number must not become the pattern of unknown. */
 double map_fit(enum map_type type, double number, bool reserved);
 
-/** The bits of a number in a register type, which must be within its limits: integers are rounded
- * to nearest, a float is never minus zero. */
+/** The bits of a number in a register type; it must be within the type's limits. Integers are
+ * rounded to nearest, a float is never minus zero. */
 uint64_t map_pattern(enum map_type type, double number);
 
-/** The pattern of an unknown integer, as the number that a client reads it as. */
+/** The pattern of an unknown integer, as the number that a client reads. */
 int64_t map_unknown(enum map_type type);
 
 /** Writes a pattern into `words` registers. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The numbers of a pack or a bank by their names. */
+/* Finds numbers of a pack or a bank by name. */
 #include "value.h"
 
 #include "bms/count.h"

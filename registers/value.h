@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The numbers of a pack or a bank by their names: "soc_percent", "cell_mv.3", "alarm.soc_low",
- * "charged_wh". The names are those of the register map, and some that follow from them: "level.soc_low" (0, 1 warning,
- * 2 protection), "warning.soc_low", "protection.soc_low", "direction". Pure.
+ * Finds numbers of a pack or a bank by name: "soc_percent", "cell_mv.3", "alarm.soc_low",
+ * "charged_wh". The names are those of the register map, and some derived ones: "level.soc_low"
+ * (0, 1 warning, 2 protection), "warning.soc_low", "protection.soc_low", "direction". Pure.
  */
 #ifndef PACKGATE_REGISTERS_VALUE_H
 #define PACKGATE_REGISTERS_VALUE_H
@@ -15,9 +15,9 @@ enum value_kind {
     VALUE_MAPPED, /* map_number */
 
     VALUE_LEVEL,      /* enum pack_alarm: 0, or its enum alarm_level */
-    VALUE_WARNING,    /* 1 at this level, else 0 */
+    VALUE_WARNING,    /* 1 if active at this level, else 0 */
     VALUE_PROTECTION, /* the same */
-    VALUE_DIRECTION /* enum pack_flow, by the sign of the current, as the discrete inputs have it */
+    VALUE_DIRECTION   /* enum pack_flow, by the sign of the current, as in the discrete inputs */
 };
 
 struct value_ref {
@@ -31,20 +31,21 @@ bool value_find(const char *name, struct value_ref *ref);
 /** Writes the name and returns `out`. */
 const char *value_format(const struct value_ref *ref, char out[VALUE_NAME_SIZE]);
 
-/** NaN: not known. */
+/** NaN: unknown. */
 double value_of(const struct value_ref *ref, const struct pack *pack,
                 const struct map_status *status);
 
-/* What is to be known of it before it has a value. */
+/* What is known about a name without a value. */
 struct value_traits {
-    double min, max; /* far wider than those of any one pack */
-    bool must_fit;   /* cut, it is worthless: a set of bits */
-    bool is_status;  /* known also while the pack is silent */
+    double min, max; /* wider than those of any one pack */
+    bool must_fit;   /* meaningless if truncated: a set of bits */
+    bool is_status;  /* known even while the pack is silent */
 };
 struct value_traits value_traits(const struct value_ref *ref);
 
-/** How many names there are, and the n-th of them, from 0. An empty name is not published. Behind those of the map
- * come as many as value_more_count says that follow from them, for who chooses values one by one. */
+/** How many names there are, and the n-th of them, from 0. An empty name is not published. The
+ * names of the map are followed by value_more_count derived ones, for users who select values one
+ * by one. */
 unsigned value_count(void);
 unsigned value_more_count(void);
 struct value_ref value_at(unsigned n, char name[VALUE_NAME_SIZE]);

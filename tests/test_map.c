@@ -174,12 +174,12 @@ static void test_check(void **state)
         {65026, 100, NULL},
         {65027, 100, "beyond address 65535"},
         {65535, 100, "beyond address 65535"},
-        {65536, 100, "base = 65536 is no address"},
-        {-1, 100, "base = -1 is no address"},
+        {65536, 100, "base = 65536 is not an address"},
+        {-1, 100, "base = -1 is not an address"},
         {290, 65478, NULL},
         {290, 65479, "copy at also_at would reach from 65479 to 65536"},
-        {290, 65536, "also_at = 65536 is no address"},
-        {290, -2, "also_at = -2 is no address"},
+        {290, 65536, "also_at = 65536 is not an address"},
+        {290, -2, "also_at = -2 is not an address"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct map_settings settings = {.base = cases[i].base, .also_at = cases[i].also_at};

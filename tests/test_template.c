@@ -112,7 +112,7 @@ static void test_mistakes(void **state)
         {"{{ host }", 1, "expected '}}', found '}'"},
         {"{{ }}", 1, "expected a value, found '}}'"},
         {"{{ \"a }}", 1, "expected '\"', found ''"},
-        {"{{ host + 1 }}", 1, "'192.0.2.7' is no whole number"},
+        {"{{ host + 1 }}", 1, "'192.0.2.7' is not a whole number"},
         {"{{ upper(host) }}", 1,
          "there is no function 'upper'; expected hex, replace, json or pick"},
         {"\n{% for pack %}{% end %}", 2,
@@ -122,7 +122,7 @@ static void test_mistakes(void **state)
         {"{% if 1 %}\n\n", 3, "an 'end' is missing"},
         {"{% for unit %}", 1, "an 'end' is missing"},
         {"{% for unit %}{% else %}{% end %}", 1, "this 'else' has no 'if'"},
-        {"{% end %}", 1, "this 'end' or 'else' ends nothing"},
+        {"{% end %}", 1, "this 'end' or 'else' has no block"},
         {"{% if 0 %}{{ a", 1, "expected '}}'"},
         {"{# a", 1, "expected '#}'"},
     };

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * Random packs: what any BMS could report, for tests that send a pack through an emulator and a
- * decoder.
+ * Random packs with any values that a BMS could report, for tests that pass them through an
+ * emulator and a decoder.
  */
 #ifndef PACKGATE_BMS_BATTERY_RANDOM_H
 #define PACKGATE_BMS_BATTERY_RANDOM_H
 
 #include "pack.h"
 
-/** A random, plausible pack that agrees with itself: cells add up to the voltage, SOC and
- * capacities belong together, current flows only through switches that are on; any alarm at any
- * level can be active. Every protocol can carry such numbers: whole mV, degrees and percent,
- * tenths of an ampere, hundredths of an ampere-hour. `seed` moves on. */
+/** Fills in a random, plausible and consistent pack: cells add up to the voltage, SOC and
+ * capacities agree, current flows only through switches that are on; any alarm at any level may be
+ * active. Every protocol can carry its numbers: whole mV, degrees and percent, tenths of an
+ * ampere, hundredths of an ampere-hour. Advances `seed`. */
 void battery_random(struct pack *pack, uint64_t *seed, unsigned cells, unsigned temps);
 
 #endif

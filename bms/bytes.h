@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Numbers in frames: reading and writing bytes in both orders, without casts of buffers.
+ * Reads and writes numbers in frames in both byte orders, without casting buffers.
  */
 #ifndef PACKGATE_BMS_BYTES_H
 #define PACKGATE_BMS_BYTES_H

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The checksums of the protocols, each once.
+ * The checksums of the protocols.
  */
 #ifndef PACKGATE_BMS_CHECKSUM_H
 #define PACKGATE_BMS_CHECKSUM_H
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Plain sum of bytes; callers keep the low 8 or 16 bits. */
+/** Plain sum of bytes; the caller truncates it to 8 or 16 bits. */
 uint32_t sum_bytes(const uint8_t *bytes, size_t size);
 
 /** CRC-16/MODBUS: polynomial A001 (reflected), start FFFF. Goes on the wire low byte first. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* How many elements an array has; not for pointers. */
+/* The number of elements of an array; not for pointers. */
 #ifndef PACKGATE_BMS_COUNT_H
 #define PACKGATE_BMS_COUNT_H
 

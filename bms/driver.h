@@ -4,39 +4,39 @@
  * file, listed in drivers.c. It is pure: bytes in, struct pack out and back; no descriptor, no
  * clock, no log, no malloc.
  *
- * One poll cycle walks the driver's plan. For each step that is due, `build` makes the request, the
- * line sends it, `frame` finds whole frames in what comes back and `decode` takes their values,
- * until it says that the reply is complete. When all steps are through, their parts are merged and
- * `finish` settles what needs more than one message.
+ * One poll cycle walks the driver's plan. For each step that is due, `build` makes the request,
+ * the line sends it, `frame` finds whole frames in the received bytes and `decode` takes their
+ * values, until it reports that the reply is complete. After all steps, their values are merged
+ * and `finish` derives what needs more than one message.
  */
 #ifndef PACKGATE_BMS_DRIVER_H
 #define PACKGATE_BMS_DRIVER_H
 
 #include "pack.h"
 
-#define BMS_REQUEST_MAX 64 /* longest request of any protocol */
-#define BMS_FRAME_MAX 4352 /* longest reply: TopBMS, 4113 characters */
+#define BMS_REQUEST_MAX 64 /* bytes, longest request of any protocol */
+#define BMS_FRAME_MAX 4352 /* bytes, longest reply: TopBMS, 4113 characters */
 #define BMS_PLAN_MAX 40    /* steps of a plan */
-#define BMS_MEMORY 1024    /* bytes of a driver's own notes about one pack */
-#define BMS_PASSWORD 8     /* characters of the one that switching takes */
-#define BMS_REMARK 96      /* what a driver has to say about a device, with the NUL */
+#define BMS_MEMORY 1024    /* bytes of a driver's notes about one pack */
+#define BMS_PASSWORD 8     /* characters of the password for switching */
+#define BMS_REMARK 96      /* bytes of a driver's remark about a device, with the NUL */
 
-/* How the current's sign is found where firmwares disagree. */
+/* How to find the sign of the current, if firmwares disagree. */
 enum bms_current { BMS_CURRENT_AUTO, BMS_CURRENT_NORMAL, BMS_CURRENT_INVERTED };
 
 struct modbus_user;
 
-/* What the configuration says about one pack; zero is the default of each. */
+/* The configuration of one pack; zero is the default of each member. */
 struct bms_options {
     int address; /* as the user counts it: board, group or bus address; -1: the driver's default */
-    int adr; /* where the protocol has a second address (TopBMS behind a master); -1: same as address */
+    int adr; /* second address of some protocols (TopBMS behind a master); -1: same as address */
     int variant; /* index into the driver's `variants`; 0: the first, which is the default */
     enum bms_current current;
-    bool shared;        /* there are other packs on its line: others may hear what it is asked */
-    bool settable;      /* its settings may be written, now or by who polled it before */
-    double capacity_ah; /* for meters that do not know it; 0: not given */
-    char password[BMS_PASSWORD + 1]; /* that it wants before it is switched; empty: not given */
-    const struct modbus_user *map;   /* `protocol = modbus`: what stands where; NULL: not given */
+    bool shared;        /* its line has other packs, which may receive its requests */
+    bool settable;      /* settings may be written, by this gateway or by an earlier one */
+    double capacity_ah; /* for meters that do not report it; 0: not configured */
+    char password[BMS_PASSWORD + 1]; /* required for switching; empty: not configured */
+    const struct modbus_user *map;   /* `protocol = modbus`: the map of registers; NULL: none */
 };
 
 struct bms_driver;
@@ -45,22 +45,23 @@ struct bms_driver;
 struct bms {
     const struct bms_driver *driver;
     struct bms_options options;
-    /* What the driver remembers between messages and cycles: cell count, polarity, variant.
-     * Zeroed by bms_init and bms_forget. Use bms_memory. */
+    /* The driver's memory between messages and cycles: cell count, polarity, variant. bms_init and
+     * bms_forget clear it. Use bms_memory. */
     union {
         uint64_t align;
         uint8_t bytes[BMS_MEMORY];
     } memory;
-    /* Which of several ways of asking it answered last, in the driver's own numbers; 0: none yet.
-     * It outlives the memory: after a silence or on a new connection that way is tried first. */
+    /* The way of asking (variant, address form) that was answered last, in the driver's own
+     * numbers; 0: none yet. It outlives the memory: after a silence or on a new connection it is
+     * tried first. */
     uint8_t way;
-    /* Something odd about this device that its owner should know, set by the driver; the line
-     * logs it when it changes. Never anything that a frame could put a PIN into. */
+    /* An oddity of this device that its owner should know, set by the driver; the line logs it
+     * when it changes. Must never contain bytes of a frame that may hold a PIN. */
     char remark[BMS_REMARK];
 };
 
-/* A driver keeps its notes in a struct of its own, laid over bms->memory; _Static_assert its
- * size <= BMS_MEMORY. */
+/* A driver keeps its notes in a struct of its own, laid over bms->memory; _Static_assert its size
+ * <= BMS_MEMORY. */
 #define bms_memory(bms) ((void *) (bms)->memory.bytes)
 
 struct bms_request {
@@ -69,11 +70,11 @@ struct bms_request {
         size; /* 0: nothing was asked; the device talks by itself, or the line is only listened to */
 };
 
-/* What the framer sees at the start of the received bytes. */
+/* What `frame` finds at the start of the received bytes. */
 enum bms_span_kind {
-    BMS_MORE,  /* may become a frame, more bytes are needed; size is not used */
+    BMS_MORE,  /* may become a frame once more bytes arrive; size is not used */
     BMS_FRAME, /* `size` bytes are a whole frame; its checksum is right */
-    BMS_SKIP,  /* `size` bytes (at least 1) belong to no frame: noise, padding */
+    BMS_SKIP,  /* `size` bytes (at least 1) are in no frame: noise, padding */
     BMS_DAMAGED /* looked like a frame but its checksum or end is wrong: drop `size` bytes and count it */
 };
 struct bms_span {
@@ -81,21 +82,21 @@ struct bms_span {
     size_t size;
 };
 
-/* What the decoder made of a frame. */
+/* What `decode` made of a frame. */
 enum bms_result {
-    BMS_DONE,    /* the reply to the request is complete (a talker: a set of values is complete) */
-    BMS_PARTIAL, /* belongs to the reply, further frames of it follow */
+    BMS_DONE,    /* the reply is complete (for a talker: a set of values is complete) */
+    BMS_PARTIAL, /* part of the reply, more frames follow */
     BMS_FOREIGN, /* not for this request: late reply, echo, another pack or master; keep waiting */
-    BMS_REFUSED, /* the BMS says that it does not know or do this: do not ask again soon */
-    BMS_INVALID  /* answers this request but is malformed: counted as an error, keep waiting */
+    BMS_REFUSED, /* the BMS does not know the request or rejects it: do not ask again soon */
+    BMS_INVALID  /* the reply to this request, but malformed: counted as an error, keep waiting */
 };
 
-/* Where to look for a device of which nothing is known but that it may speak this protocol. */
+/* Where a search looks for devices of this protocol. */
 struct bms_guess {
     int address; /* -1: the driver's default */
     int variant;
     unsigned baud;  /* 0: the usual one */
-    unsigned polls; /* how often to ask before the next guess has its turn; 0: once */
+    unsigned polls; /* how often to ask before the next guess; 0: once */
 };
 
 /* What a step of a Modbus protocol reads; see modbus/modbus.h. */
@@ -107,25 +108,25 @@ struct bms_read {
 /* One request of a poll cycle. */
 struct bms_step {
     const char *name;     /* for the log: "cell voltages" */
-    unsigned every_s;     /* 0: each cycle; else not more often than that */
-    bool vital;           /* the pack counts as silent when this one is not answered */
-    struct bms_read read; /* all 0: the driver's own `build` knows */
+    unsigned every_s;     /* 0: in each cycle; else at most once in this time */
+    bool vital;           /* the pack counts as silent if this request is not answered */
+    struct bms_read read; /* all 0: the driver has its own `build` */
 };
 
-/* The usual settings of a line with such a BMS; all can be overridden in the configuration. */
+/* The usual settings of a line with such a BMS; the configuration can override all of them. */
 struct bms_line {
     unsigned baud;
     const char *framing; /* "8N1" */
     unsigned
         reply_ms; /* silence after the request's last byte (or inside the reply) that means: no answer */
-    unsigned gap_ms; /* silence before a request */
-    unsigned tries;  /* how often a request is sent before it counts as unanswered; 0: 3 */
-    bool one_pack;   /* no addresses: a second pack on the line is a mistake in the configuration */
+    unsigned gap_ms; /* ms of silence before a request */
+    unsigned tries;  /* attempts before a request counts as unanswered; 0: 3 */
+    bool one_pack;   /* no addresses: a second pack on the line is a configuration mistake */
 };
 
 enum bms_switch { BMS_CHARGE_MOS, BMS_DISCHARGE_MOS };
 
-/* How strong the check is that a damaged frame would have to pass. */
+/* The strength of the check that a damaged frame would have to pass. */
 enum bms_check {
     BMS_CHECK_UNDECLARED, /* of no listed driver */
     BMS_CHECK_SUM,  /* a sum, or 8 bits of whatever: two wrong bits can make up for each other */
@@ -137,30 +138,30 @@ struct bms_output {
     size_t size;
 };
 
-/* What its owner should know, for docs/packs.md; Markdown, without '|'. */
+/* For the owner, in docs/packs.md; Markdown, without '|'. */
 struct bms_guide {
     const char *makes;   /* makes and boards, by the names on them */
     const char *port;    /* in a word or two: "RS485" */
     const char *wires;   /* the port, its plug and pins */
-    const char *setting; /* what is set in the maker's app or on the board; "": nothing */
-    const char *address; /* what its range leaves open, the names of its variants; "": nothing */
+    const char *setting; /* to be set in the maker's app or on the board; "": nothing */
+    const char *address; /* meaning of addresses and variants; "": nothing */
     const char
         *switching;     /* which of its variants can switch a MOS; NULL: all, if the driver can */
-    const char *unseen; /* what no search sees and its owner has to set; NULL: nothing */
+    const char *unseen; /* what no search can find and the owner has to configure; NULL: nothing */
 };
 
-/* A setting that can be written, and what may be set. The value of the pack with the same id is
- * what it is now, and confirms it. */
+/* A writable setting and its range. The pack value with the same id is the current setting, and
+ * confirms a change. */
 struct bms_setting {
     enum pack_value id;
     double min, max; /* both included */
-    double step;     /* of the protocol: what is written is a multiple of it */
-    /* How many requests that takes, each sent when the one before was answered; 0: one. The last of
-     * several brings the device back to where it was before the first, and is sent in any case. */
+    double step;     /* of the protocol: only multiples of it can be written */
+    /* How many requests it takes, each sent after the previous one was answered; 0: one. The last
+     * of several restores the device's state of before the first, and is sent in any case. */
     unsigned parts;
 };
 
-/* Local time, for what wants to know it. */
+/* Local time, for protocols that set or check a clock. */
 struct bms_moment {
     int year, month, day, hour, minute, second; /* 2026, 1…12, 1…31 */
 };
@@ -171,72 +172,73 @@ struct bms_driver {
     struct bms_guide guide;
     const char *const *variants; /* NULL-ended names, first is the default; NULL: none */
     int address_min, address_max, address_default; /* of options.address; min == max: not used */
-    int sweep_last;          /* a search for all packs goes no further; 0: as far as is usual */
-    int dip_first, dip_last; /* but here packs are often found, too; both 0: nowhere */
+    int sweep_last;          /* a search for all packs stops here; 0: at the usual limit */
+    int dip_first, dip_last; /* further addresses that packs often have; both 0: none */
     struct bms_line line;
-    enum bms_check check; /* of its weakest frame that carries values */
-    bool advertises;      /* heard over Bluetooth, without a connection: a search wants the key */
-    bool on_air;          /* it is met behind Bluetooth modules, too */
-    const struct bms_step *plan; /* NULL: the device talks unasked */
+    enum bms_check check; /* of its weakest frame with values */
+    bool advertises;      /* heard over Bluetooth, without a connection: a search needs the key */
+    bool on_air;          /* also found behind Bluetooth modules */
+    const struct bms_step *plan; /* NULL: the device sends without being polled */
     unsigned steps;
     unsigned
         ways; /* of asking that `build` goes through for the first variant while nothing answers; 0: one */
-    const struct bms_guess *guesses; /* for probing, likely ones first; NULL: the defaults */
+    const struct bms_guess *guesses; /* for searches, likely ones first; NULL: the defaults */
     unsigned guess_count;
 
-    /** The request of plan[step] from what is known so far. False: not needed now (no such
-     * cells, not supported). What is built may never be sent, as the line can be lost first. */
+    /** Builds the request of plan[step]. False: not needed now (no such cells, not supported). The
+     * request may never be sent, because the line can be lost first. */
     bool (*build)(struct bms *bms, unsigned step, struct bms_request *request);
 
-    /** What stands at bytes[0…size-1], size >= 1. Never reads beyond size, never wants more than
-     * BMS_FRAME_MAX. A frame is recognised by its own form and checksum; `request` helps only
-     * where a reply has no header. */
+    /** Finds what is at bytes[0…size-1], size >= 1. Never reads beyond size, never needs more than
+     * BMS_FRAME_MAX. Recognizes a frame by its own form and checksum; `request` is only needed if
+     * a reply has no header. */
     struct bms_span (*frame)(const struct bms *bms, const struct bms_request *request,
                              const uint8_t *bytes, size_t size);
 
-    /** Takes the values of one frame that `frame` found. Unknown stays unset; nothing is set
-     * unless the frame is an answer to `request`. The request may come from another program (a
-     * recording): only its bytes count. With an empty request, take what identifies itself. */
+    /** Takes the values of one frame that `frame` found. Unknown values stay unset; nothing is set
+     * unless the frame answers `request`. The request may come from another program (a recording):
+     * only its bytes count. With an empty request it takes frames that identify themselves. */
     enum bms_result (*decode)(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack);
 
-    /** For a line that has another master and is only listened to: what stands at bytes[0…size-1],
-     * size >= 1. BMS_FRAME: a question or an order of that master, and `address` is whom it is for,
-     * as in options.address, or -1 where the protocol has none. Its first BMS_REQUEST_MAX bytes are
-     * the request for `frame` and `decode`. BMS_MORE: may become one. BMS_SKIP: anything else. NULL:
-     * its replies cannot be understood in this way. */
+    /** For a line that has another master and is only listened to: finds what is at
+     * bytes[0…size-1], size >= 1. BMS_FRAME: a request of that master, and `address` is its
+     * destination, as in options.address, or -1 if the protocol has none. Its first
+     * BMS_REQUEST_MAX bytes are the request for `frame` and `decode`. BMS_MORE: may become one.
+     * BMS_SKIP: anything else. NULL: replies of this protocol cannot be decoded this way. */
     struct bms_span (*question)(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address);
-    bool tells_itself; /* frames come unasked that say whose they are and what is in them */
+    bool tells_itself; /* unsolicited frames identify their sender and content */
 
-    /** Settles what needs several messages of one cycle, such as the sign of the current. May be
+    /** Derives what needs several messages of one cycle, such as the sign of the current. May be
      * NULL. */
     void (*finish)(struct bms *bms, struct pack *pack);
 
-    /** The request that switches charge or discharge MOS. False: not now (the state it builds on
-     * is unknown). NULL: not documented for this protocol. Its answer goes through `frame` and
-     * `decode` like any other: BMS_DONE confirms, BMS_REFUSED denies. After that it is asked once more,
-     * and what is another request than the one before is sent as well: some know a second way. */
+    /** Builds the request that switches a charge or discharge MOS. False: not now (the state it
+     * needs is unknown). NULL: not documented for this protocol. Its reply goes through `frame`
+     * and `decode` like any other: BMS_DONE confirms, BMS_REFUSED rejects. The function is then
+     * called once more; if it builds a different request, that one is sent as well: some boards
+     * need a second form. */
     bool (*control)(struct bms *bms, enum bms_switch which, bool on, struct bms_request *request);
-    bool control_blindly; /* that answer can be one to any request: it confirms nothing */
-    bool wants_password;  /* it cannot be switched without one */
+    bool control_blindly; /* the reply could be to any request: it confirms nothing */
+    bool wants_password;  /* switching requires a password */
 
-    /** Settings that can be written, only what is documented and can be put back as it was; and
-     * the request that does it, or the given part of it, from 0. False: not now. The answer goes through
-     * `frame` and `decode` and confirms nothing: what the value is then read as does. NULL: none. */
+    /** The writable settings, only documented and reversible ones; and the function that builds the
+     * request, or the given part of it, from 0. False: not now. The reply goes through `frame` and
+     * `decode` but confirms nothing: only reading the value back does. NULL: none. */
     const struct bms_setting *settings;
     unsigned setting_count;
     bool (*set)(struct bms *bms, enum pack_value id, double value, unsigned part,
                 const struct bms_moment *now, struct bms_request *request);
 
-    /** Blanks PINs and passwords in a frame that `frame` found and keeps its checksum right, so
-     * that it can be logged and recorded. NULL: no frame of this protocol holds any. */
+    /** Blanks PINs and passwords in a frame that `frame` found and corrects its checksum, so that
+     * the frame can be logged and recorded. NULL: no frame of this protocol contains any. */
     void (*mask)(uint8_t *frame, size_t size);
 
-    /** The other side, for simulated packs: consumes bytes that a host sent and answers out of
-     * `pack`; a control request changes `pack`. Returns how many bytes it is through with (0:
-     * more are needed); `out` holds the answer, size 0 for none. A talker is called with size 0
-     * once a second and fills `out` with what it says unasked. */
+    /** The device's side, for simulated packs: handles bytes that a host sent and replies from
+     * `pack`; a control request changes `pack`. Returns how many bytes it has handled (0: needs
+     * more); `out` is the reply, size 0 for none. A talker is called with size 0 once a second and
+     * fills in `out` with its unsolicited frames. */
     size_t (*emulate)(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out);
 };
@@ -244,34 +246,35 @@ struct bms_driver {
 /** Prepares `bms` for a driver with default options. */
 void bms_init(struct bms *bms, const struct bms_driver *driver);
 
-/** Forgets the device, which may be another one by now, all but the way in which it was asked. */
+/** Forgets everything about the device, which may be another one by now, except the way of asking.
+ */
 void bms_forget(struct bms *bms);
 
 /** The address to use: the configured one or the driver's default. */
 int bms_address(const struct bms *bms);
 
-/** Sets CURRENT_A from what the protocol calls charging (positive) and discharging, turned round
- * where the user says that it is inverted. Drivers set the current with it, all but those that
- * find its sign out by themselves. */
+/** Sets CURRENT_A from the protocol's charging (positive) or discharging current, inverted if the
+ * user has configured that. For all drivers that do not detect the sign themselves. */
 void bms_set_current(const struct bms *bms, struct pack *pack, double current_a);
 
-/** Whether two requests say the same. */
+/** Whether two requests are equal. */
 bool bms_request_same(const struct bms_request *a, const struct bms_request *b);
 
-/** How many of the bytes, which somebody else sends, are one request of this protocol: as the driver's `question` finds
- * them, or one of its plan. `address` is whom it is for, as in options.address; -1: not known. 0: none that is known. */
+/** The size of a request of this protocol at the start of bytes that another master sends: as the
+ * driver's `question` finds it, or one of its plan. `address` is its destination, as in
+ * options.address; -1: unknown. 0: no known request. */
 size_t bms_request_end(const struct bms *bms, const uint8_t *bytes, size_t size, int *address);
 
-/** True for a device that talks unasked. */
+/** Whether the device sends without being polled. */
 bool bms_talks(const struct bms_driver *driver);
 
-/** Whether several of its devices are told apart by options.address. */
+/** Whether options.address distinguishes several of its devices. */
 bool bms_has_address(const struct bms_driver *driver);
 
-/** The row of a setting that can be written; NULL: this one cannot. */
+/** The row of a writable setting; NULL: it cannot be written. */
 const struct bms_setting *bms_setting_find(const struct bms_driver *driver, enum pack_value id);
 
-/** The drivers, NULL at the end, and one of them by its name (NULL: none has it). */
+/** The drivers, NULL at the end, and one of them by its name (NULL: unknown). */
 extern const struct bms_driver *const bms_drivers[];
 const struct bms_driver *bms_driver_find(const char *name);
 

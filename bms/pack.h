@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * struct pack: what is known of one battery pack at one moment, in physical units, whatever
- * protocol it came by. The value names are those of exchange files, JSON, the register map and the
+ * struct pack: the known values of one battery pack at one moment, in physical units, independent
+ * of the protocol. The value names are those of exchange files, JSON, the register map and the
  * documentation.
  */
 #ifndef PACKGATE_BMS_PACK_H
@@ -14,7 +14,7 @@
 #define MAX_CELLS 48
 #define MAX_TEMPS 16
 #define MAX_RAW_ALARMS 16
-#define TEXT_SIZE 33 /* 32 characters and the NUL */
+#define TEXT_SIZE 33 /* bytes: 32 characters and the NUL */
 
 /*
  * Numbers of a pack. Positive current and power charge it. Cells and sensors count from 1 in their
@@ -48,8 +48,8 @@ enum pack_value {
     CHARGE_CURRENT_LIMIT_A,
     DISCHARGE_VOLTAGE_LIMIT_V,
     DISCHARGE_CURRENT_LIMIT_A,
-    FLOW, /* the BMS's own word on the direction: 0 idle, 1 charging, 2 discharging; not published */
-    /* Settings: what is set in the BMS. Of several steps it is the one that switches off. */
+    FLOW, /* the direction that the BMS reports: 0 idle, 1 charging, 2 discharging; internal */
+    /* Settings of the BMS. If a limit has several steps, the one that switches off. */
     SETTINGS_FIRST,
     SET_CELL_HIGH_MV = SETTINGS_FIRST,
     SET_CELL_HIGH_RELEASE_MV,
@@ -111,26 +111,25 @@ enum pack_flow { FLOW_IDLE, FLOW_CHARGING, FLOW_DISCHARGING };
 // clang-format on
 enum pack_alarm { PACK_ALARMS(PACK_ALARM_ENUM) PACK_ALARM_COUNT };
 
-/* What a BMS does about an alarm: a warning only tells, a protection acts (or is a fault). */
+/* What a BMS does about an alarm: a warning only reports, a protection acts (or is a fault). */
 enum alarm_level { ALARM_WARNING = 1, ALARM_PROTECTION = 2 };
 
 enum pack_text { SERIAL, MODEL, FIRMWARE, PACK_TEXTS };
 
 struct pack {
-    double value[PACK_VALUES];           /* NaN: not known */
+    double value[PACK_VALUES];           /* NaN: unknown */
     uint32_t alarms_known;               /* bit n: enum pack_alarm n can be reported and was read */
     uint32_t alarms_warning;             /* active at warning level */
     uint32_t alarms_protection;          /* active at protection level */
-    uint32_t alarms_can_warn;            /* of the known ones: can be told at warning level */
-    uint32_t alarms_can_protect;         /* the same at protection level */
+    uint32_t alarms_can_warn;            /* known alarms that can be reported at warning level */
+    uint32_t alarms_can_protect;         /* known alarms that can be reported at protection level */
     uint16_t raw_alarms[MAX_RAW_ALARMS]; /* the protocol's own alarm words, in its own order */
     unsigned raw_alarm_count;
-    char text[PACK_TEXTS][TEXT_SIZE]; /* printable ASCII; empty: not known */
-    unsigned implausible;             /* values that were refused by pack_set */
+    char text[PACK_TEXTS][TEXT_SIZE]; /* printable ASCII; empty: unknown */
+    unsigned implausible;             /* values that pack_set has rejected */
 };
 
-/* What is to be known of a value outside the drivers. NULL-named rows are internal and not
- * published. */
+/* The description of a value. Rows with a NULL name are internal and not published. */
 struct pack_value_info {
     const char
         *name; /* as in design: "voltage_v"; CELL_MV and TEMP_C: the stem, "cell_mv" and "temp_c" */

@@ -7,13 +7,12 @@
 
 #include "bms/pack.h"
 
-/** Sets alarms and raw words from the fault bits. `word` holds the data bytes of 0x98 in
- * little-endian order (byte 0 in bits 0-7), which is the same as register 58 in bits 0-15, 59 in
- * 16-31 and so on; byte 7, the number of the fault code, only shows in the raw words. Forgets the
- * alarms of before. */
+/** Sets alarms and raw words from the fault bits. `word` contains the data bytes of 0x98 in little-
+ * endian order (byte 0 in bits 0-7), which equals register 58 in bits 0-15, 59 in 16-31 and so on;
+ * byte 7, the fault code, is only kept in the raw words. Clears earlier alarms. */
 void daly_alarms(struct pack *pack, uint64_t word);
 
-/** The other way round, for simulated packs: the fault bits that tell the alarms of `pack`. */
+/** The reverse for simulated packs: the fault bits for the alarms of `pack`. */
 uint64_t daly_alarm_word(const struct pack *pack);
 
 #endif

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: MIT
 /*
- * The direction of the current in the Daly protocols, where firmwares disagree on it.
+ * The direction of the current in the Daly protocols, on which firmwares disagree.
  */
 #ifndef PACKGATE_BMS_DALY_CURRENT_H
 #define PACKGATE_BMS_DALY_CURRENT_H
 
 #include "bms/driver.h"
 
-/* What a raw current above 30000 means; also the factor that turns (raw - 30000) / 10 into our
- * sign. */
+/* The meaning of a raw current above 30000; also the factor from (raw - 30000) / 10 to our sign. */
 enum daly_polarity {
     DALY_ABOVE_DISCHARGES = -1,
     DALY_POLARITY_UNKNOWN = 0,
     DALY_ABOVE_CHARGES = 1
 };
 
-/* Notes about one pack, a member of the driver's memory; zeroed: nothing learned yet. */
+/* What was learned about one pack, a member of the driver's memory. All zeros: nothing. */
 struct daly_current {
     int8_t learned; /* enum daly_polarity */
 };
 
-/** Sets CURRENT_A. `offset_a` is (raw - 30000) / 10 with the sign as on the wire; FLOW in `pack`
- * must be of the same cycle or unknown. `usual` is the protocol's default; `option` overrides the
- * rule: NORMAL takes `usual` and INVERTED the opposite, whatever the BMS says about the direction.
- * A NaN offset makes the current unknown. */
+/** Sets CURRENT_A. `offset_a` is (raw - 30000) / 10 with the sign of the wire; FLOW in `pack` must
+ * be of the same cycle or unknown. `usual` is the protocol's default; `option` overrides the
+ * detection: NORMAL uses `usual` and INVERTED the opposite, whatever direction the BMS reports. A
+ * NaN offset makes the current unknown. */
 void daly_current_settle(struct daly_current *notes, struct pack *pack, double offset_a,
                          enum daly_polarity usual, enum bms_current option);
 

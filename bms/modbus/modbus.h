@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
- * The engine of BMS that speak Modbus RTU: framing, a reader that is driven by tables, and the
- * slave's side for simulated packs. A driver on it is a plan whose steps say what they read, a
- * table of values, a table of alarms and a board to emulate; functions of its own it has only for
- * what no table can say.
+ * The engine for BMS that use Modbus RTU: framing, a table-driven reader, and the slave's side for
+ * simulated packs. A driver based on it is a plan whose steps say what to read, a table of values,
+ * a table of alarms and a board to emulate; it has functions of its own only for what no table can
+ * express.
  */
 #ifndef PACKGATE_BMS_MODBUS_MODBUS_H
 #define PACKGATE_BMS_MODBUS_MODBUS_H
 
 #include "bms/driver.h"
 
-#define MODBUS_READ_MAX 125 /* registers in one reply */
+#define MODBUS_READ_MAX 125 /* registers per reply */
 #define MODBUS_READ_MAX_BITS 2000
 #define MODBUS_COIL 0xFF /* instead of a bit's number: the address is that of a coil */
 
@@ -28,14 +28,14 @@ enum modbus_error {
     MODBUS_BAD_FUNCTION = 1,
     MODBUS_BAD_ADDRESS = 2,
     MODBUS_BAD_VALUE = 3,
-    MODBUS_ACKNOWLEDGED = 5, /* the answer takes longer */
+    MODBUS_ACKNOWLEDGED = 5, /* the reply will take longer */
     MODBUS_BUSY = 6
 };
 
 /* ---- tables ---- */
 
-/* How registers hold a number. Words come high byte first; with 32 bits the high word is the first
- * one, but in those called LOW. */
+/* How registers hold a number. Each register has its high byte first; 32-bit types have the high
+ * word first, except those called LOW. */
 enum modbus_type {
     MODBUS_U16,
     MODBUS_S16,
@@ -45,39 +45,39 @@ enum modbus_type {
     MODBUS_U32_LOW,
     MODBUS_S32_LOW,
     MODBUS_F32_LOW,
-    MODBUS_S8,   /* two numbers to a register, the first in the high byte */
-    MODBUS_BIT,  /* 1 when `bit` of the register, or the coil, is set */
-    MODBUS_TEXT, /* two characters to a register; `id` is an enum pack_text */
+    MODBUS_S8,   /* two numbers per register, the first in the high byte */
+    MODBUS_BIT,  /* 1 if `bit` of the register, or the coil, is set */
+    MODBUS_TEXT, /* two characters per register; `id` is an enum pack_text */
     MODBUS_U48,  /* three registers */
     MODBUS_U48_LOW
 };
 
-/* One value, or a run of cells or sensors: value = (raw + offset) / divisor. What only maps of users
- * need stands at the end. */
+/* One value, or a run of cells or sensors: value = (raw + offset) / divisor. The last members are
+ * only for maps written by users. */
 struct modbus_value {
     uint16_t reg;
     uint8_t type;     /* enum modbus_type */
-    uint8_t id;       /* enum pack_value; BALANCING is 1 for any raw value but 0 */
+    uint8_t id;       /* enum pack_value; BALANCING is 1 for any raw value except 0 */
     uint8_t count;    /* cells or sensors of a run, registers of a text; 0: one */
     uint8_t bit;      /* of MODBUS_BIT: 0 is the lowest; MODBUS_COIL */
-    uint16_t counted; /* the register that tells how many of a run there are; 0: none */
+    uint16_t counted; /* the register with the number of elements of a run; 0: none */
     double offset;
     double divisor;         /* 0: 1 */
-    double lowest, highest; /* raw values outside mean "not there"; both 0: there are none such */
+    double lowest, highest; /* raw values outside are unknown; both 0: no limits */
 
-    uint16_t mask;  /* of a type with one register: the bits that are the number; 0: all */
-    uint16_t match; /* if `matched`: raw is 1 where the number is this one, else 0 */
+    uint16_t mask;  /* of a type with one register: the bits of the number; 0: all */
+    uint16_t match; /* if `matched`: raw is 1 if the number equals this, else 0 */
     bool matched;
     bool swapped;   /* the low byte of each register comes first */
-    bool digits;    /* `id` is an enum pack_text: the numbers of the run, one behind the other */
+    bool digits;    /* `id` is an enum pack_text: the decimal numbers of the run, concatenated */
     bool scaled;    /* `exponent` is a register: the value is multiplied by 10 to that power */
-    uint8_t stride; /* registers from one number of a run to the next; 0: they touch */
+    uint8_t stride; /* registers between the numbers of a run; 0: contiguous */
     uint16_t exponent;
     uint16_t sign_reg, sign_mask,
         sign; /* negative where sign_reg & sign_mask is sign; mask 0: none */
 };
 
-/* One bit that is an alarm; several rows may name the same one. */
+/* One bit that is an alarm; several rows may have the same alarm. */
 struct modbus_alarm {
     uint16_t reg;
     uint8_t bit; /* MODBUS_COIL: reg is a coil */
@@ -85,14 +85,14 @@ struct modbus_alarm {
     uint8_t level;
 };
 
-/* A number that is an alarm where it is not 0. */
+/* A number that is an alarm unless it is 0. */
 struct modbus_test {
     struct modbus_value value; /* without its id */
     uint8_t alarm;
     uint8_t level;
 };
 
-/* A reply to a read, whoever asked: registers or coils start … start + count - 1. */
+/* A reply to a read by any master: registers or coils start … start + count - 1. */
 struct modbus_window {
     uint8_t function;
     unsigned start, count;
@@ -106,18 +106,19 @@ struct modbus_map {
     size_t alarm_count;
     const struct modbus_test *tests; /* further ones */
     size_t test_count;
-    uint16_t raw_first, raw_count; /* registers that are the raw alarm words */
+    uint16_t raw_first, raw_count; /* registers of the raw alarm words */
 
-    /** Whether a reply can be what this protocol has there: BMS_DONE, or BMS_INVALID when another
-     * device must have answered, BMS_FOREIGN when it is the answer to another request. NULL: it
-     * always can. */
+    /** Checks whether a reply can come from this protocol: BMS_DONE, or BMS_INVALID if another
+     * device must have sent it, BMS_FOREIGN if it answers another request. NULL: always BMS_DONE.
+     */
     enum bms_result (*check)(struct bms *bms, const struct modbus_window *window);
 
-    /** Takes what the tables cannot say. NULL: nothing. */
+    /** Takes what the tables cannot express. NULL: nothing. */
     void (*rest)(struct bms *bms, const struct modbus_window *window, struct pack *pack);
 };
 
-/** How many registers one number of a type takes, how far the next one of a run is, and how many the whole row. */
+/** Registers of one number of a type, distance to the next number of a run, registers of the whole
+ * row. */
 unsigned modbus_width(unsigned type);
 unsigned modbus_step(const struct modbus_value *row);
 unsigned modbus_registers(const struct modbus_value *row);
@@ -125,17 +126,17 @@ unsigned modbus_registers(const struct modbus_value *row);
 /** Whether the low word of a type comes first. */
 bool modbus_low_first(unsigned type);
 
-/** Takes what a window holds of some values, for what depends on a layout. */
+/** Takes some values from a window, for layouts that a driver selects. */
 void modbus_take(const struct bms *bms, const struct modbus_value *rows, size_t count,
                  const struct modbus_window *window, struct pack *pack);
 
-/** Whether `count` cells in mV from `reg` on can be those of a pack of so many volts: by their sum,
- * unless one of them reads nonsense, as it does with a broken wire. Tells a map from another one in
- * which other things stand there. */
+/** Whether `count` cells in mV from `reg` on can belong to a pack of this voltage: compares their
+ * sum, unless a cell reads nonsense, as with a broken wire. Distinguishes a map from another one
+ * that has other values there. */
 bool modbus_cells_fit(const struct modbus_window *window, unsigned reg, unsigned count,
                       double volts);
 
-/** Whether a window of registers holds `count` of them from `reg` on; and one that it holds. */
+/** Whether a window of registers contains `count` of them from `reg` on; and the value of one. */
 bool modbus_has(const struct modbus_window *window, unsigned reg, unsigned count);
 uint16_t modbus_word(const struct modbus_window *window, unsigned reg);
 uint32_t modbus_long(const struct modbus_window *window, unsigned reg);
@@ -160,12 +161,12 @@ void modbus_write_many(uint8_t address, unsigned reg, unsigned value, struct bms
 /** `build` of a driver whose address is the slave's: reads what the step of its plan says. */
 bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request);
 
-/** `frame`: the reply to the request, a refusal of it, or its echo. Replies do not say which
- * registers they hold, so that those of others mean nothing and are passed over. */
+/** `frame`: the reply to the request, an exception, or its echo. Replies do not contain their
+ * register addresses, so replies to other requests cannot be decoded and are skipped. */
 struct bms_span modbus_frame(const struct bms *bms, const struct bms_request *request,
                              const uint8_t *bytes, size_t size);
 
-/** `question`: a read or a write with any address, which is the slave's. */
+/** `question`: a read or write request to any slave address. */
 struct bms_span modbus_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                 int *address);
 
@@ -174,45 +175,42 @@ enum bms_result modbus_decode(struct bms *bms, const struct modbus_map *map,
                               const struct bms_request *request, const uint8_t *frame, size_t size,
                               struct pack *pack);
 
-/** `finish`: counts cells and sensors where the device does not, by the last one that is there, and
- * forgets the sensors beyond their number. */
+/** `finish`: if the device does not report the number of cells and sensors, counts them up to the
+ * last one present, and clears the sensors beyond that number. */
 void modbus_finish(struct bms *bms, struct pack *pack);
 
 /* ---- slave's side ---- */
 
 struct modbus_board {
-    /** What a register reads, or a coil (0 or 1); -1: the board has none of that number. */
+    /** The content of a register, or of a coil (0 or 1); -1: the board has none of that number. */
     int32_t (*word)(struct bms *bms, const struct pack *told, unsigned function, unsigned reg);
 
-    /** Takes what is written to a register. Returns 0, or an enum modbus_error. NULL: nothing can
-     * be written. */
+    /** Handles a write to a register. Returns 0, or an enum modbus_error. NULL: read-only. */
     unsigned (*write)(struct bms *bms, struct pack *told, unsigned reg, unsigned value);
 
     uint8_t functions[4]; /* for reading, 0 at the end */
-    unsigned most;        /* registers in one read; 0: MODBUS_READ_MAX */
+    unsigned most;        /* registers per read; 0: MODBUS_READ_MAX */
 };
 
 /** `emulate` of a board at a slave's address. */
 size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t address,
                       struct pack *told, const uint8_t *bytes, size_t size, struct bms_output *out);
 
-/** What boards tell: value * per_unit + shift, rounded, within 16 bits; `blank` when the value is
- * not known. */
+/** Encodes value * per_unit + shift, rounded, within 16 bits; `blank` if the value is unknown. */
 int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,
                     int32_t blank);
 
-/** The same with a sign. */
+/** The same for a signed register. */
 int32_t modbus_told_signed(const struct pack *told, enum pack_value id, double per_unit,
                            int32_t blank);
 
-/** One half of a value of 32 bits. */
+/** One half of a 32-bit value. */
 int32_t modbus_told_half(const struct pack *told, enum pack_value id, double per_unit, bool high);
 
 /** Two characters of a text from character `at` on, padded with NULs. */
 int32_t modbus_told_text(const struct pack *told, enum pack_text id, unsigned at);
 
-/** The bits of `reg` that a table of alarms has for the pack. Each alarm is told once for each
- * level that it is active at. */
+/** The bits of `reg` that a table of alarms has for the pack, one per alarm and active level. */
 uint16_t modbus_told_alarms(const struct modbus_alarm *rows, size_t count, unsigned reg,
                             const struct pack *told);
 

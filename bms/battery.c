@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * A model of an LFP battery with its BMS. The numbers are those of ordinary prismatic cells and of
- * the usual settings of a BMS; nothing here is meant to predict a real battery, only to look and
- * behave like one on the wire.
+ * A model of an LFP battery with its BMS. Its numbers are those of ordinary prismatic cells and of
+ * the usual settings of a BMS. It does not predict a real battery; it only has to look and behave
+ * like one on the wire.
  */
 #include "battery.h"
 
@@ -18,13 +18,13 @@
 #define SUBSTEP_S 10.0
 #define LONGEST_S 86400.0
 #define RATE_C 0.2          /* current of the profiles, in capacities per hour */
-#define LIMIT_C 0.5         /* of the current limits that the BMS reports */
-#define CHARGE_TO_MV 3500.0 /* the charger of the cycle holds the highest cell there ... */
-#define TAIL_C 0.02         /* ... until the current has fallen to this: full */
-#define DISCHARGE_TO 8.0    /* percent, in the cycle */
+#define LIMIT_C 0.5         /* current limits that the BMS reports, in capacities per hour */
+#define CHARGE_TO_MV 3500.0 /* the charger of the cycle holds the highest cell at this ... */
+#define TAIL_C 0.02 /* ... until the current has fallen to this, in capacities per hour: full */
+#define DISCHARGE_TO 8.0 /* percent, in the cycle */
 #define REST_S 600.0
 #define BALANCE_FROM_MV 3400.0
-#define BALANCE_ABOVE_MV 20.0 /* over the lowest cell */
+#define BALANCE_ABOVE_MV 20.0 /* mV above the lowest cell */
 #define BALANCE_C 0.005
 #define HEAT_S 1800.0 /* time constants of cells and MOS */
 #define MOS_HEAT_S 300.0
@@ -34,7 +34,7 @@ const char *const battery_profile_names[BATTERY_PROFILES] = {
     [BATTERY_DISCHARGE] = "discharge", [BATTERY_FIXED] = "fixed",
 };
 
-/* Voltage of an LFP cell at rest: flat in the middle, steep at both ends and beyond them. */
+/* Open-circuit voltage of an LFP cell: flat in the middle, steep at both ends and beyond them. */
 static const struct ocv_point {
     double percent, mv;
 } ocv[] = {
@@ -45,14 +45,14 @@ static const struct ocv_point {
 enum { OCV_POINTS = COUNT(ocv) };
 
 // clang-format off
-/* What the BMS watches. */
+/* Measures that the BMS watches. */
 enum measure {
     HIGHEST_MV, LOWEST_MV, AVERAGE_MV, SPREAD_MV, SOC, HOTTEST_C, COLDEST_C, MOS_C, MEASURES
 };
 
 enum opens { OPENS_NONE, OPENS_CHARGE, OPENS_DISCHARGE };
 
-/* An alarm comes at `at` and goes at `until`, which is on the good side of it. */
+/* An alarm begins at `at` and ends at `until`, which leaves a hysteresis. */
 static const struct limit {
     enum pack_alarm alarm;
     enum alarm_level level;
@@ -149,7 +149,7 @@ static void measure(const struct battery *battery, double measured[MEASURES])
 {
     measure_cells(battery, measured);
     measured[SOC] = soc_percent(battery);
-    measured[HOTTEST_C] = measured[COLDEST_C] = NAN; /* fmax and fmin pass it over */
+    measured[HOTTEST_C] = measured[COLDEST_C] = NAN; /* fmax and fmin ignore it */
     for (unsigned i = 0; i < battery->settings.temps; i++) {
         measured[HOTTEST_C] = fmax(measured[HOTTEST_C], sensor_c(battery, i));
         measured[COLDEST_C] = fmin(measured[COLDEST_C], sensor_c(battery, i));
@@ -165,7 +165,7 @@ static bool is_tripped(const struct limit *limit, bool before, double value)
     return limit->at > limit->until ? value >= line : value <= line;
 }
 
-/* The counter of a real BMS is put right where the cells themselves say full or empty. */
+/* A real BMS corrects its counter when the cells are full or empty. */
 static void synchronise(struct battery *battery, const struct limit *limit)
 {
     if (limit->alarm == CELL_OVER_VOLTAGE && limit->opens)
@@ -213,7 +213,7 @@ static bool protection_opened(const struct battery_switch *mos)
 
 /* ---- charger and load ---- */
 
-/* What a charger gives that keeps the highest cell at its end voltage. */
+/* The current of a charger that keeps the highest cell at its end voltage. */
 static double charger_a(const struct battery *battery)
 {
     double least = INFINITY;
@@ -243,7 +243,8 @@ static double cycle_a(struct battery *battery)
             enter(battery, BATTERY_CHARGING);
         break;
     case BATTERY_CHARGING:
-        /* Voltage reached, hardly any current left: a BMS takes that for full, whatever it has counted. */
+        /* Voltage reached and hardly any current left: a BMS takes this as full, whatever it has
+         * counted. */
         if (charger_a(battery) <= TAIL_C * rated) {
             battery->remaining_ah = battery->full_ah;
             enter(battery, BATTERY_RESTING_FULL);
@@ -277,7 +278,7 @@ static double profile_a(struct battery *battery)
     }
 }
 
-/* Lets flow what the profile wants and the switches let through. */
+/* Applies the current of the profile, as far as the switches permit. */
 static void set_current(struct battery *battery)
 {
     double wanted = profile_a(battery);
@@ -301,7 +302,7 @@ static void move(struct battery *battery, double seconds)
     battery->clock_s += seconds;
 }
 
-/* ---- what is to be seen of it ---- */
+/* ---- output ---- */
 
 /* Two readings of the same cell differ a little. */
 static double measuring_noise(struct battery *battery)
@@ -351,7 +352,7 @@ static void publish_charge(const struct battery *battery, struct pack *pack)
              battery->cycles_before + floor(battery->discharged_ah / battery->rated_ah));
 }
 
-/* What an installer would set for such a pack of LFP cells. */
+/* Typical settings of an installer for such a pack of LFP cells. */
 static void publish_settings(const struct battery *battery, struct pack *pack)
 {
     const double count = battery->settings.cells;

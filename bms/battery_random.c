@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Random packs that agree with themselves. Values are chosen one after the other, so that a seed
- * gives the same pack with every compiler. */
+/* Random, consistent packs. Values are drawn one after the other, so that a seed gives the same
+ * pack with every compiler. */
 #include "battery_random.h"
 
 #include "prng.h"
@@ -49,7 +49,7 @@ static void random_charge(struct pack *pack, uint64_t *seed)
     pack_set(pack, CYCLES, prng_range(seed, 0, 5000));
 }
 
-/* No limit is 0, which would be none for some; what is too hot is above 0. */
+/* No limit is 0, which some protocols read as none; temperatures for "too hot" are above 0. */
 static void random_settings(struct pack *pack, uint64_t *seed)
 {
     for (int id = SETTINGS_FIRST; id < SETTINGS_END; id++) {

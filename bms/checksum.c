@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The checksums of the protocols, bit by bit: frames are short and lines are slow, tables would
- * buy nothing. */
+/* The checksums of the protocols, bit by bit: frames are short and lines are slow, so tables would
+ * gain nothing. */
 #include "checksum.h"
 
 uint32_t sum_bytes(const uint8_t *bytes, size_t size)

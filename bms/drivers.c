@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* The list of drivers: the only file besides its own that a new protocol touches. */
+/* The list of drivers: the only file besides its own that a new protocol changes. */
 #include "driver.h"
 
 #include <string.h>

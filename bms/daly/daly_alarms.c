@@ -80,7 +80,7 @@ void daly_alarms(struct pack *pack, uint64_t word)
 
 uint64_t daly_alarm_word(const struct pack *pack)
 {
-    /* What the bits chosen so far say: one for each alarm and level is enough. */
+    /* Bits chosen so far: one per alarm and level is enough. */
     struct pack told;
     uint64_t word = 0;
     pack_clear(&told);

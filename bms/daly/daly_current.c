@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 /*
  * Direction of the current in the Daly protocols: the sheets `daly`, section 8 and `daly-d2`,
- * section 6. The state of the same cycle decides; while it says idle, what was learned from it
- * before does; before that the protocol's default.
+ * section 6. The state of the same cycle decides; if it says idle, the polarity learned earlier is
+ * used; before that, the protocol's default.
  */
 #include "daly_current.h"
 
 #include <math.h>
 
-static const double LEARN_FROM_A = 1; /* below, noise around zero can have either sign */
+static const double LEARN_FROM_A = 1; /* A; below, noise around zero can have either sign */
 
-/* What the state says about the polarity, given the sign on the wire. */
+/* The polarity that follows from the state, given the sign on the wire. */
 static enum daly_polarity polarity_of_state(double flow, double offset_a)
 {
     bool above = offset_a > 0;

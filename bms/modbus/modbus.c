@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Modbus RTU, as far as battery management systems use it. Follows "MODBUS Application Protocol
- * Specification V1.1b3" and "MODBUS over Serial Line V1.02". Odd about it: a reply tells neither its
- * registers nor, by itself, its length, so that only the request gives it a meaning.
+ * Modbus RTU as used by battery management systems. Follows "MODBUS Application Protocol
+ * Specification V1.1b3" and "MODBUS over Serial Line V1.02". Oddity: a reply contains neither its
+ * register addresses nor, by itself, its length, so only the request gives it a meaning.
  */
 #include "modbus.h"
 
@@ -17,13 +17,13 @@
 #define READ_SIZE 8 /* address, function, start, count, CRC; a written register as well */
 #define EXCEPTION_SIZE 5
 
-/* What a cell can have, and how far the sum of all may be off the pack's voltage, which another
- * converter measures at another moment. */
+/* Range of a cell, and tolerance between the sum of all cells and the pack's voltage, which
+ * another converter measures at another moment. */
 #define CELL_LEAST_MV 500
 #define CELL_MOST_MV 5000
 #define SUM_OFF_PER_CELL_V 0.01
 #define SUM_OFF_PART 0.03
-#define POWER_MOST 10 /* of ten, that a register can scale a value by */
+#define POWER_MOST 10 /* largest power of ten by which a register can scale a value */
 
 static bool reads_bits(unsigned function)
 {
@@ -82,7 +82,7 @@ bool modbus_build(struct bms *bms, unsigned step, struct bms_request *request)
 
 static const struct bms_span more = {BMS_MORE, 0}, skip = {BMS_SKIP, 1};
 
-/* How many data bytes the reply to a read has; 0: there is none such. */
+/* The number of data bytes in the reply to a read; 0: there is no such reply. */
 static size_t data_size(unsigned function, unsigned count)
 {
     if (reads_bits(function))
@@ -127,7 +127,7 @@ static struct bms_span find_written(const struct bms_request *request, const uin
                                                                  : skip;
 }
 
-/* The request itself, as two-wire adapters give it back. */
+/* The echo of the request on two-wire adapters. */
 static struct bms_span find_echo(const struct bms_request *request, const uint8_t *bytes,
                                  size_t size)
 {
@@ -266,7 +266,7 @@ unsigned modbus_registers(const struct modbus_value *row)
     return (count - 1) * modbus_step(row) + modbus_width(row->type);
 }
 
-/* The register with its bytes in order, and the bits alone that are the number. */
+/* The register with its bytes in order, reduced to the bits of the number. */
 static unsigned word_of(const struct modbus_window *window, const struct modbus_value *row,
                         unsigned reg)
 {
@@ -317,8 +317,8 @@ static double raw_at(const struct modbus_window *window, const struct modbus_val
     return row->matched && !isnan(number) ? number == row->match : number;
 }
 
-/* What other registers do to a value: its sign, its power of ten. NaN: no such register here, or no
- * such power. */
+/* Applies other registers to a value: its sign, its power of ten. NaN: these registers are not in
+ * this window, or the power is out of range. */
 static double factor_of(const struct modbus_window *window, const struct modbus_value *row)
 {
     double factor = 1;
@@ -359,8 +359,8 @@ static void take_number(const struct bms *bms, const struct modbus_value *row, u
         pack_set(pack, id, id == BALANCING ? value != 0 : value);
 }
 
-/* How many numbers of a run there are. Without a register that counts them, cells end behind the
- * last one that is not 0. */
+/* The length of a run. Without a register that counts them, the last cell is the last one that is
+ * not 0. */
 static unsigned length_of(const struct modbus_window *window, const struct modbus_value *row)
 {
     unsigned count = row->count > 0 ? row->count : 1;
@@ -385,7 +385,7 @@ static void take_text(const struct modbus_window *window, const struct modbus_va
     pack_set_text(pack, (enum pack_text) row->id, text, 2 * count);
 }
 
-/* A serial number of numbers. */
+/* A serial number made of numbers. */
 static void take_digits(const struct modbus_window *window, const struct modbus_value *row,
                         struct pack *pack)
 {

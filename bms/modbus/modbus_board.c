@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The slave's side of Modbus RTU, for simulated packs: what a board answers, and when not. */
+/* The slave's side of Modbus RTU, for simulated packs: the replies of a board, and when it does
+ * not reply. */
 #include "modbus.h"
 
 #include "bms/bytes.h"
@@ -8,7 +9,7 @@
 #include <string.h>
 
 #define READ_SIZE 8
-#define MANY_HEAD 7 /* of a request that writes registers */
+#define MANY_HEAD 7 /* bytes of a request that writes registers, before the data */
 #define MANY_MOST 123
 
 static void finish_answer(struct bms_output *out)
@@ -33,7 +34,7 @@ static bool knows(const struct modbus_board *board, unsigned function)
     return false;
 }
 
-/* Puts one number where it belongs in the answer. */
+/* Writes one number into the reply. */
 static void put_word(uint8_t *data, bool bits, unsigned n, int32_t word)
 {
     if (!bits)
@@ -85,7 +86,7 @@ static void answer_write(struct bms *bms, const struct modbus_board *board, stru
     finish_answer(out);
 }
 
-/* Of a request; 0: cannot be told yet, 1: it is none. */
+/* Size of a request; 0: not known yet, 1: not a request. */
 static size_t request_size(const uint8_t *bytes, size_t size)
 {
     if (size < 2)
@@ -124,7 +125,7 @@ size_t modbus_emulate(struct bms *bms, const struct modbus_board *board, uint8_t
     return length;
 }
 
-/* ---- what is told ---- */
+/* ---- encoding values ---- */
 
 int32_t modbus_told(const struct pack *told, enum pack_value id, double per_unit, double shift,
                     int32_t blank)

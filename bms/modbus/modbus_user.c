@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The driver for a BMS that is described by a map. It recognises nothing: what answers at the
- * address is taken for what the map says, as far as each value is plausible.
+ * The driver for a BMS that is described by a map file. It cannot recognize a device: whatever
+ * answers at the address is decoded by the map, if each value is plausible.
  */
 #include "modbus_user.h"
 
@@ -50,7 +50,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* The request without the bytes before it, which replies have as well: those are noise. */
+/* Skips the bytes before the request; replies have them as well, as noise. */
 static struct bms_request without_head(const struct bms *bms, const struct bms_request *request)
 {
     const struct modbus_user *user = bms->options.map;
@@ -70,7 +70,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return modbus_frame(bms, &inner, bytes, size);
 }
 
-/* Of a device that is not ready yet, or of another one. */
+/* From a device that is not ready yet, or from another one. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
     const struct modbus_user *user = bms->options.map;
@@ -100,9 +100,10 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
     return modbus_decode(bms, &map, &inner, frame, size, pack);
 }
 
-/* ---- the other side: a board that has what the map says ---- */
+/* ---- the device's side: a board with the registers of the map ---- */
 
-/* The number that stands for a value; one that is not known is a number that means that, if there is any. */
+/* The raw number of a value; for an unknown one a raw number that means unknown, if there is any.
+ */
 static double raw_of(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
     const enum pack_value id = (enum pack_value)(row->id + n);
@@ -119,7 +120,7 @@ static double raw_of(const struct modbus_value *row, const struct pack *told, un
     return bounded && row->lowest <= 0 && row->highest >= 0 ? row->lowest - 1 : 0;
 }
 
-/* One register of a number of several, the first one is 0. */
+/* One register of a number that spans several; the first one is 0. */
 static unsigned wide_word(const struct modbus_value *row, double raw, unsigned n)
 {
     const unsigned width = modbus_width(row->type);
@@ -149,7 +150,7 @@ static unsigned unit_of(unsigned mask)
     return mask ? mask & (0u - mask) : 1;
 }
 
-/* What a number of at most 16 bits has in its register. */
+/* The register of a number of at most 16 bits. */
 static unsigned short_word(const struct modbus_value *row, double raw)
 {
     if (row->type == MODBUS_BIT)
@@ -168,7 +169,7 @@ static unsigned swap_bytes(const struct modbus_value *row, unsigned word)
     return row->swapped ? (word >> 8 | word << 8) & 0xFFFF : word;
 }
 
-/* What one row has in its n-th register. */
+/* The n-th register of a row. */
 static unsigned word_of(const struct modbus_value *row, const struct pack *told, unsigned n)
 {
     if (row->type == MODBUS_TEXT)
@@ -182,7 +183,7 @@ static unsigned word_of(const struct modbus_value *row, const struct pack *told,
     return swap_bytes(row, width > 1 ? wide_word(row, raw, n % step) : short_word(row, raw));
 }
 
-/* The register that says whether a value is negative. */
+/* The register with the sign of a value. */
 static unsigned sign_word(const struct modbus_value *row, const struct pack *told, unsigned reg)
 {
     if (!row->sign_mask || row->sign_reg != reg)

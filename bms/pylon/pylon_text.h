@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The text of a Pylontech console: lines, words, numbers, and where an answer begins and ends.
+ * Parses the text of a Pylontech console: lines, words, numbers, and the bounds of a reply.
  * Section 2 of the sheet `pylon-console`.
  */
 #ifndef PACKGATE_BMS_PYLON_PYLON_TEXT_H
@@ -8,28 +8,28 @@
 
 #include "bms/driver.h"
 
-/* A stretch of text, not ended by a NUL. */
+/* A piece of text without a NUL at its end. */
 struct pylon_text {
     const char *at;
     size_t size;
 };
 
-/** What stands at the beginning of the received text: an answer, from the echo before its line "@"
+/** Finds what is at the beginning of the received text: a reply, from the echo before its line "@"
  * (if there is one) up to "$$"; or something else. */
 struct bms_span pylon_find(const char *text, size_t size);
 
-/** Takes the echo and the line "@" from an answer, and "$$" from its end. Returns the echo, without
- * blanks around; empty: there is none. */
+/** Removes the echo and the line "@" from a reply, and "$$" from its end. Returns the echo without
+ * surrounding blanks; empty: there is none. */
 struct pylon_text pylon_take_echo(struct pylon_text *answer);
 
-/** Takes the next line that is not empty, without blanks around. Any run of CR and LF ends one.
- * False: there is none left. */
+/** Takes the next non-empty line, without surrounding blanks. Any run of CR and LF ends a line.
+ * False: no line is left. */
 bool pylon_line(struct pylon_text *text, struct pylon_text *line);
 
-/** Takes the next word of a line; empty: there is none left. */
+/** Takes the next word of a line; empty: none is left. */
 struct pylon_text pylon_word(struct pylon_text *line);
 
-/** "Label : value" in two, both without blanks around. False: no colon. */
+/** Splits "Label : value", both without surrounding blanks. False: no colon. */
 bool pylon_label(struct pylon_text line, struct pylon_text *label, struct pylon_text *value);
 
 struct pylon_text pylon_trim(struct pylon_text text);
@@ -37,10 +37,10 @@ bool pylon_is(struct pylon_text text, const char *expected);
 bool pylon_starts(struct pylon_text text, const char *start);
 bool pylon_is_printable(struct pylon_text text);
 
-/** A plain whole number of up to ten digits, "-12"; nothing else is one. */
+/** Parses a whole number of up to ten digits, "-12"; rejects anything else. */
 bool pylon_integer(struct pylon_text word, int64_t *number);
 
-/** "0x2000", up to 32 bits. */
+/** Parses "0x2000", up to 32 bits. */
 bool pylon_hex(struct pylon_text word, uint32_t *number);
 
 #endif

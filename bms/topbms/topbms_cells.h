@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Cells and pack voltage in one reply tell where it holds them, and in which unit: they add up.
+ * Finds the position and unit of cells and pack voltage in a reply: the cells must add up to the
+ * voltage.
  */
 #ifndef PACKGATE_BMS_TOPBMS_CELLS_H
 #define PACKGATE_BMS_TOPBMS_CELLS_H
@@ -8,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Whether cells of 16 bits, in mV, add up to so many volts. One that reads 0 is not connected, or its
- * wire is broken: it may be in the voltage or not. */
+/** Whether cells of 16 bits, in mV, add up to this voltage. A cell that reads 0 is not connected,
+ * or its wire is broken: its voltage may or may not be part of the sum. */
 bool topbms_cells_fit(const uint8_t *cells, unsigned count, double volts);
 
 #endif

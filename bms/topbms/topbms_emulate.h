@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings, the other side: answers requests out of a struct pack, in the configured
+ * TopBMS and siblings, the device's side: answers requests from a struct pack, in the configured
  * variant (auto: TopBMS).
  */
 #ifndef PACKGATE_BMS_TOPBMS_EMULATE_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * TopBMS and siblings: the structure of the replies to 42H and 44H. A reply does not name its
- * command, its variant or whether INFOFLAG stands first; all three are told by what fits (the sheet
- * `topbms`, section 6).
+ * TopBMS and siblings: the structure of the replies to 42H and 44H. A reply contains neither its
+ * command nor its variant nor whether INFOFLAG comes first; only one combination of the three fits
+ * (the sheet `topbms`, section 6).
  */
 #ifndef PACKGATE_BMS_TOPBMS_LAYOUT_H
 #define PACKGATE_BMS_TOPBMS_LAYOUT_H
@@ -18,16 +18,16 @@ enum topbms_kind { KIND_ANALOG, KIND_STATUS };
 struct topbms_layout {
     enum topbms_id id;
     const struct topbms_variant *variant;
-    uint8_t flag; /* INFOFLAG; 0 also when absent */
+    uint8_t flag; /* INFOFLAG; 0 if absent */
     const uint8_t *cells, *sensors, *rest;
     unsigned cell_count, sensor_count;
     size_t rest_size;
-    double voltage_v;               /* 42H: in the scale that the cells prove */
+    double voltage_v;               /* 42H: in the unit in which the cells add up */
     const struct topbms_tail *tail; /* 44H */
 };
 
-/** Finds the one reading that fits. False: none does, or both with and without INFOFLAG, or it is
- * 42H that is wanted and the reply can be read as 44H. The layout points into `reply`. */
+/** Finds the one layout that fits. False: none fits, or both with and without INFOFLAG, or 42H was
+ * requested and the reply could also be one to 44H. The layout points into `reply`. */
 bool topbms_find_layout(const struct topbms_reply *reply, enum topbms_kind kind,
                         struct topbms_layout *layout);
 

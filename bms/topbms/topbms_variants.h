@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What differs between the siblings of TopBMS: one row per variant, shared by the decoder and the
- * emulator. Follows the sheet `topbms`, sections 4, 5 and 8.
+ * The differences between the siblings of TopBMS: one row per variant, shared by the decoder and
+ * the emulator. Follows the sheet `topbms`, sections 4, 5 and 8.
  */
 #ifndef PACKGATE_BMS_TOPBMS_VARIANTS_H
 #define PACKGATE_BMS_TOPBMS_VARIANTS_H
@@ -40,7 +40,7 @@ enum topbms_return {
 
 #define TOPBMS_ALL_PACKS 0xFF /* COMMAND: all packs in one reply */
 
-/* In the order of options.variant; auto finds out which of the others it is. */
+/* In the order of options.variant; auto detects which of the others it is. */
 enum topbms_id {
     ID_AUTO,
     ID_TOPBMS,
@@ -56,30 +56,30 @@ extern const char *const topbms_names[];
 
 /* Fields of 42H that are not simply one value of struct pack. */
 enum topbms_field_id {
-    FIELD_COUNT = PACK_VALUES, /* number of fields that follow, which tells layouts apart */
-    FIELD_OTHER,               /* of no use here */
+    FIELD_COUNT = PACK_VALUES, /* number of fields that follow, which distinguishes layouts */
+    FIELD_OTHER,               /* ignored */
     FIELD_BALANCE_LOW,         /* bit 0 = cell 1 */
     FIELD_BALANCE_HIGH,        /* bit 0 = cell 17 */
-    FIELD_LARGE_CAPACITIES,    /* Pylontech: remaining and full in 3 bytes when 2 are not enough */
+    FIELD_LARGE_CAPACITIES,    /* Pylontech: remaining and full in 3 bytes if 2 are too small */
     FIELD_PACE_SOC,            /* not in all firmwares */
-    FIELD_PACE_SOH             /* behind four capacities: still fewer */
+    FIELD_PACE_SOH             /* after four capacities: in even fewer firmwares */
 };
 
-/* One field of 42H behind the sensors, in wire order. */
+/* One field of 42H after the sensors, in wire order. */
 struct topbms_field {
     uint8_t id;    /* enum pack_value or topbms_field_id */
     uint8_t size;  /* bytes */
-    uint8_t count; /* stands there only when the count byte is at least this */
+    uint8_t count; /* present only if the count byte is at least this */
     double unit;
 };
 
-/* How many bytes of 42H stand behind the sensors. */
+/* Number of bytes in 42H after the sensors. */
 struct topbms_length {
-    uint8_t count; /* count byte that goes with it; 0: any */
+    uint8_t count; /* count byte for this length; 0: any */
     uint8_t size;
 };
 
-/* How many bytes of 44H stand behind the sensors, and where the status bytes are among them. */
+/* Number of bytes in 44H after the sensors, and position of the status bytes among them. */
 struct topbms_tail {
     uint8_t size;
     uint8_t status_at;
@@ -92,34 +92,35 @@ struct topbms_tail {
 #define LAST_SENSOR 0xFF
 
 struct topbms_variant {
-    /* The usual VER of requests and of replies; the latter is never required, some firmwares set
-     * another. */
+    /* The usual VER of requests and of replies. The latter is not checked, because some firmwares
+     * set another one. */
     uint8_t version;
     uint8_t reply_version;
-    bool names_pack;  /* 42H and 44H are asked with COMMAND, the pack's number */
+    bool names_pack;  /* requests for 42H and 44H contain COMMAND, the pack's number */
     bool flag_absent; /* INFOFLAG may be absent */
-    bool flag_stands; /* INFOFLAG may stand first */
-    bool no_group;    /* neither does the group byte, and `auto` does not look for it */
-    uint8_t master;   /* highest low digit of ADR of a pack that answers for all */
+    bool flag_stands; /* INFOFLAG may come first */
+    bool no_group;    /* the group byte may be absent, too, and `auto` does not expect it */
+    uint8_t master;   /* highest low digit of ADR of a pack that replies for all */
 
-    /* Sensors of 42H: wire values, where 0 is a missing sensor. */
+    /* Sensors of 42H: wire values; 0 is a missing sensor. */
     uint16_t sensor_min, sensor_max, sensor_zero;
-    bool sensor_signed; /* from -sensor_min to sensor_max, 0 is a value */
+    bool sensor_signed; /* from -sensor_min to sensor_max; 0 is a value */
     double sensor_unit;
-    uint8_t uncounted_sensors; /* stand behind those that N counts */
-    uint8_t mos_sensor;        /* number of the MOS sensor; 0: not known */
+    uint8_t uncounted_sensors; /* sensors after those that N counts */
+    uint8_t mos_sensor;        /* number of the MOS sensor; 0: unknown */
 
-    /* 42H behind the sensors. The counts of `lengths` are the legal ones; the first is emulated. */
-    bool may_end_early; /* fields at the end may be missing */
+    /* 42H after the sensors. The counts of `lengths` are the valid ones; the first is emulated. */
+    bool may_end_early; /* the last fields may be missing */
     bool voltage_in_mv; /* else in 10 mV */
     bool voltage_in_100_mv;
-    bool soc_by_capacities; /* none on the wire, or not in all firmwares */
+    bool soc_by_capacities; /* the wire has no SOC, or not in all firmwares */
     uint8_t count_at;
     struct topbms_length lengths[TOPBMS_LENGTHS];
     const struct topbms_field *fields;
     uint8_t field_count;
 
-    /* 44H behind the sensors; without any tail it is not asked. The first tail is emulated, with a count in its place. */
+    /* 44H after the sensors; without any tail it is not requested. The first tail is emulated,
+     * with a count in its place. */
     struct topbms_tail tails[TOPBMS_TAILS];
     uint8_t tail_count_at, tail_count;
 
@@ -136,7 +137,7 @@ struct topbms_variant {
 /* By enum topbms_id; the row of ID_AUTO is empty. */
 extern const struct topbms_variant topbms_variants[TOPBMS_IDS];
 
-/** ADR of requests to this pack, and COMMAND, which names it. */
+/** ADR of requests to this pack, and COMMAND, which contains its number. */
 static inline uint8_t topbms_adr(const struct bms *bms)
 {
     return (uint8_t) (bms->options.adr >= 0 ? bms->options.adr : bms_address(bms));
@@ -147,7 +148,7 @@ static inline uint8_t topbms_number(const struct bms *bms)
     return (uint8_t) bms_address(bms);
 }
 
-/** The configured variant; anything that is none counts as ID_AUTO. */
+/** The configured variant; any unknown one counts as ID_AUTO. */
 static inline enum topbms_id topbms_configured(const struct bms *bms)
 {
     int variant = bms->options.variant;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The frame of YD/T 1363: a line of hexadecimal text from '~' to CR, used by TopBMS and its many
- * siblings. Knows frames and their two checksums, not what is in them. Follows the sheet `topbms`,
+ * siblings. Handles frames and their two checksums, not their content. Follows the sheet `topbms`,
  * section 2.
  */
 #ifndef PACKGATE_BMS_YDT1363_H
@@ -24,35 +24,34 @@ struct ydt_head {
 
 struct ydt_frame {
     struct ydt_head head;
-    const uint8_t *info; /* characters, inside of the frame */
+    const uint8_t *info; /* characters, inside the frame */
     size_t info_size;
 };
 
 enum ydt_state {
     YDT_MORE,       /* may become a frame; `span` is not set */
     YDT_GOOD,       /* a frame, both checksums are right */
-    YDT_NOISE,      /* no frame starts here */
-    YDT_BROKEN,     /* a frame that another one or a line end cuts off, or without its line end */
+    YDT_NOISE,      /* not the start of a frame */
+    YDT_BROKEN,     /* a frame cut off by another one or by a line end, or without its line end */
     YDT_BAD_LENGTH, /* LCHKSUM is wrong */
     YDT_BAD_SUM     /* CHKSUM is wrong */
 };
 
-/** What stands at bytes[0…size-1], size >= 1, and how many bytes it takes. No '~' is passed over.
- */
+/** Finds what is at bytes[0…size-1], size >= 1, and its size. Never skips a '~'. */
 enum ydt_state ydt_find(const uint8_t *bytes, size_t size, size_t *span);
 
-/** Reads the head alone, whatever follows it. False: too short, or not hexadecimal. */
+/** Reads only the head, whatever follows it. False: too short, or not hexadecimal. */
 bool ydt_read_head(const uint8_t *bytes, size_t size, struct ydt_head *head);
 
-/** Takes apart what must be exactly one good frame. */
+/** Parses exactly one valid frame. */
 bool ydt_parse(const uint8_t *bytes, size_t size, struct ydt_frame *frame);
 
-/** INFO as bytes. False: an odd number of characters, or not hexadecimal (Topband answers 51H in
- * plain text). */
+/** Decodes INFO into bytes. False: an odd number of characters, or not hexadecimal (Topband answers
+ * 51H in plain text). */
 bool ydt_read_info(const struct ydt_frame *frame, uint8_t info[YDT_INFO_MAX], size_t *size);
 
-/** Writes a frame around `size` bytes of INFO, and around INFO that is text already; returns the
- * frame's size, YDT_FRAME_SIZE of its characters. At most YDT_INFO_MAX bytes. */
+/** Writes a frame around `size` bytes of INFO, or around INFO that is text already; returns the
+ * frame's size in characters, YDT_FRAME_SIZE. At most YDT_INFO_MAX bytes. */
 size_t ydt_write(uint8_t *out, const struct ydt_head *head, const uint8_t *info, size_t size);
 size_t ydt_write_text(uint8_t *out, const struct ydt_head *head, const uint8_t *text, size_t size);
 

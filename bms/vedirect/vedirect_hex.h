@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* VE.Direct, HEX: what its records say of a pack. */
+/* VE.Direct: decodes HEX records into a pack. */
 #ifndef PACKGATE_BMS_VEDIRECT_HEX_H
 #define PACKGATE_BMS_VEDIRECT_HEX_H
 
 #include "vedirect_scan.h"
 
-/** Takes what one HEX record says, as an answer to `request` or, with none, by itself. */
+/** Takes the values of one HEX record, as a reply to `request` or, without one, unsolicited. */
 enum bms_result vedirect_take_record(struct bms *bms, const struct bms_request *request,
                                      const uint8_t *bytes, size_t size, struct pack *pack);
 
-/** The `finish` of both drivers: what an unsynchronised shunt counts is not known (section 5). */
+/** The `finish` of both drivers: the counters of a shunt that is not synchronised are unknown
+ * (section 5). */
 void vedirect_finish(struct bms *bms, struct pack *pack);
 
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What Victron's papers list of the shunts: products, alarm reasons, commands and registers of HEX
- * records. Sections 2.5, 2.6 and 3 of the sheet `vedirect`.
+ * Tables from Victron's papers on the shunts: products, alarm reasons, commands and registers of
+ * HEX records. Sections 2.5, 2.6 and 3 of the sheet `vedirect`.
  */
 #ifndef PACKGATE_BMS_VEDIRECT_TABLES_H
 #define PACKGATE_BMS_VEDIRECT_TABLES_H
@@ -24,7 +24,7 @@ enum vedirect_response {
     VEDIRECT_IS_PING = 5,
     VEDIRECT_IS_GET = 7,
     VEDIRECT_IS_SET = 8,
-    VEDIRECT_IS_ASYNC = 0xA /* as VEDIRECT_IS_GET, unasked */
+    VEDIRECT_IS_ASYNC = 0xA /* as VEDIRECT_IS_GET, unsolicited */
 };
 
 enum vedirect_flags { VEDIRECT_FINE = 0, VEDIRECT_NO_SUCH = 1, VEDIRECT_NOT_SUPPORTED = 2 };
@@ -51,10 +51,10 @@ struct vedirect_product {
     const char *name;
 };
 
-/* A register that holds one of a pack's values: value = raw * unit + zero. */
+/* A register with one of a pack's values: value = raw * unit + zero. */
 struct vedirect_number {
     uint16_t id;
-    uint8_t size; /* bytes, by the sheet; a decoder goes by the record */
+    uint8_t size; /* bytes, by the sheet; a decoder uses the size in the record */
     bool is_signed;
     double unit, zero;
     enum pack_value value;
@@ -67,10 +67,10 @@ extern const struct vedirect_product vedirect_products[VEDIRECT_PRODUCTS];
 extern const struct alarm_bit vedirect_reasons[VEDIRECT_REASON_BITS];
 extern const struct vedirect_number vedirect_numbers[VEDIRECT_NUMBERS];
 
-/** NULL: none of the shunts. */
+/** NULL: not a shunt. */
 const char *vedirect_product_name(unsigned id);
 
-/** NULL: not in the table. */
+/** NULL: unknown. */
 const struct vedirect_number *vedirect_find_number(unsigned id);
 
 #endif

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * ANT boards of 2021 and later: frames 7E A1 … AA 55. Follows the sheet `ant`, sections 2 to 4.
- * Oddities: the number that a request carries is not the length of its answer; some answers have a
- * second segment behind their CRC; the discharge switch comes before the charge switch; current and
- * power are positive when the pack discharges; the board leaves open inputs out of its lowest cell.
- * Its switches take a password, which is told once the board has refused for want of it.
+ * Oddities: the number in a request is not the length of its reply; some replies have a second
+ * segment after their CRC; the discharge switch comes before the charge switch; current and power
+ * are positive when the pack discharges; the board ignores open inputs in its lowest cell.
+ * Switching requires a password, which is sent once the board has rejected an order without it.
  */
 #include "ant_codes.h"
 
@@ -15,13 +15,13 @@
 #include <math.h>
 #include <string.h>
 
-#define HEAD 6 /* 7E A1, function, register, n */
+#define HEAD 6 /* bytes: 7E A1, function, register, n */
 #define CRC_SIZE 2
-#define END_SIZE 2 /* AA 55 */
+#define END_SIZE 2 /* bytes: AA 55 */
 #define BARE (HEAD + CRC_SIZE + END_SIZE)
 #define SEGMENT_SIZE 6
 #define CELLS_MOST 32
-#define ANSWER 0x10 /* an answer's function is the request's and this */
+#define ANSWER 0x10 /* the function of a reply is that of the request plus this */
 
 static const uint8_t segment[SEGMENT_SIZE] = {0xFF, 0x0B, 0x00, 0x00, 0x41, 0xF2};
 
@@ -37,12 +37,12 @@ enum { IDENTITY = 0x026C, IDENTITY_SIZE = 32, STATUS_SIZE = 0xBE };
 enum { DONE = 1, NO_PERMISSION = 3 };
 enum { PASSWORD = 0x016A };
 
-/* Of an order: what is sent next. */
+/* State of an order: the message to send next. */
 enum way { SWITCH, TELL_PASSWORD, SWITCH_AGAIN };
 
 struct memory {
     uint8_t way;    /* enum way */
-    bool permitted; /* of the emulated one */
+    bool permitted; /* of the emulated board */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -107,7 +107,7 @@ static void put_crc(uint8_t *bytes, size_t size)
     put_le16(bytes + size, crc16_modbus(bytes + 1, size - 1));
 }
 
-/* A frame whose n bytes of data are there already, when it has any. */
+/* Size of a frame with n bytes of data, if the function has data. */
 static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, size_t data)
 {
     b[0] = 0x7E;
@@ -132,7 +132,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* Requests that ask for n bytes, or command, carry none. */
+/* Requests that ask for n bytes, or give a command, carry no data. */
 static size_t data_size(const uint8_t *bytes)
 {
     switch (bytes[2]) {
@@ -145,7 +145,7 @@ static size_t data_size(const uint8_t *bytes)
     return bytes[5];
 }
 
-/* What ends a frame behind its CRC: AA 55, at once or after the segment. */
+/* Whether a frame ends here, after its CRC: AA 55, at once or after the second segment. */
 static struct bms_span find_end(const uint8_t *bytes, size_t size, size_t at)
 {
     static const uint8_t end[END_SIZE] = {0xAA, 0x55};
@@ -202,7 +202,7 @@ static void decode_alarms(const uint8_t *b, struct pack *pack)
         pack_raw_alarm(pack, le16(b + 10 + 2 * i));
 }
 
-/* The part behind cells and sensors; numbers are those of the sheet without o. */
+/* The part after cells and sensors; offsets are those of the sheet without o. */
 static void decode_tail(const struct bms *bms, const uint8_t *b, unsigned cells, struct pack *pack)
 {
     ant_set_mos_temp(pack, sle16(b + 34));
@@ -260,15 +260,15 @@ static enum bms_result decode_order(struct memory *memory, const uint8_t *b)
     return result == DONE ? BMS_DONE : result == 0 ? BMS_INVALID : BMS_REFUSED;
 }
 
-/* The password was heard. That is no yes to the order, which is tried once more: whether it was the right one
- * shows then. */
+/* The board has received the password. That does not confirm the order, which is sent once more:
+ * its reply shows whether the password was right. */
 static enum bms_result decode_password(struct memory *memory)
 {
     memory->way = SWITCH_AGAIN;
     return BMS_REFUSED;
 }
 
-/* What it answers to: a password with 43, all else with 10 hex more. */
+/* The size of the reply: to a password it has function 43, to anything else 10 hex more. */
 static bool answers(const struct bms_request *request, const uint8_t *frame)
 {
     const uint8_t asked = request->size >= BARE ? request->bytes[2] : 0;
@@ -276,7 +276,7 @@ static bool answers(const struct bms_request *request, const uint8_t *frame)
            (frame[2] == asked + ANSWER || (asked == WRITE && frame[2] == PASSWORD_TAKEN));
 }
 
-/* One pack to a line, and frames that say what they are: without a request, too. */
+/* One pack per line, and frames that identify themselves, also without a request. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -314,7 +314,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
     return true;
 }
 
-/* Section 5: with functions 23 and 43 passwords are written and confirmed in the clear. */
+/* Section 5: functions 23 and 43 write and confirm passwords in plain text. */
 static void mask(uint8_t *frame, size_t size)
 {
     (void) size;
@@ -347,7 +347,7 @@ static unsigned count_of(const struct pack *told, enum pack_value id, unsigned m
     return pack_known(told, id) ? (unsigned) fmin(told->value[id], most) : 0;
 }
 
-/* Bits 18 and 19: which way it flows; 23 and 24: the switches. */
+/* Bits 18 and 19: direction of the current; 23 and 24: the switches. */
 static uint64_t state_bits(const struct pack *told)
 {
     uint64_t charges = told->value[CURRENT_A] > 0, discharges = told->value[CURRENT_A] < 0;
@@ -428,14 +428,14 @@ static void answer(const uint8_t *asked, size_t data, bool combined, struct bms_
     out->bytes[out->size++] = 0x55;
 }
 
-/* Where none is given, the one that it comes with. */
+/* Without a configured password the board has its default one. */
 static bool is_password(const struct bms *bms, const uint8_t *data)
 {
     const char *own = bms->options.password[0] ? bms->options.password : "12345678";
     return memcmp(data, own, BMS_PASSWORD) == 0;
 }
 
-/* Restarting, powering down and what else there is are not for the likes of us. */
+/* Restart, power-down and other commands are not emulated. */
 static void emulate_order(struct bms *bms, const uint8_t *asked, struct pack *pack,
                           struct bms_output *out)
 {

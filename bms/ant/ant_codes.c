@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Values that both protocols of ANT boards have in the same way. */
+/* The values that both protocols of ANT boards share. */
 #include "ant_codes.h"
 
 #include <math.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * ANT boards of 2019 and 2020: request 5A 5A, answer AA 55 AA FF and 136 bytes more. Follows the
- * sheet `ant-old`. Oddities: two forms of the request, of which a board may know one; no end mark;
- * current and power are positive when the pack discharges; the charge switch comes before the
- * discharge switch, the other way round than in newer boards; there are no alarm words, only the
- * reason why a switch is off. The board's own highest, lowest and average cell (115 to 121) repeat
- * what follows from the cells and are not read: a sum lets some damage through, and a jump of a cell
- * is asked for again, one of these would not be.
+ * ANT boards of 2019 and 2020: request 5A 5A, reply AA 55 AA FF and 136 more bytes. Follows the
+ * sheet `ant-old`. Oddities: the request has two forms, of which a board may know only one; there
+ * is no end mark; current and power are positive when the pack discharges; the charge switch comes
+ * before the discharge switch, unlike in newer boards; there are no alarm words, only the reason
+ * why a switch is off. The board's own highest, lowest and average cell (115 to 121) can be
+ * derived from the cells and are not read: a sum misses some damage, and a cell that jumps is read
+ * again, but one of these would not be.
  */
 #include "ant_codes.h"
 
@@ -31,17 +31,17 @@ enum { PASSWORD_FIRST = 0xF1, PASSWORD_LAST = 0xF4 };
 static const uint8_t header[4] = {0xAA, 0x55, 0xAA, 0xFF};
 
 struct memory {
-    bool papers_form;                    /* the request as the maker's paper has it */
-    bool awaited;                        /* asked, and not answered since */
-    bool answered;                       /* the form in use was */
-    uint8_t charge_code, discharge_code; /* of the emulator: as last commanded; 0: not */
+    bool papers_form;                    /* the form of the request in the maker's paper */
+    bool awaited;                        /* requested, and not answered since */
+    bool answered;                       /* the form in use was answered */
+    uint8_t charge_code, discharge_code; /* of the emulator: as last commanded; 0: not commanded */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
 static const struct bms_step plan[] = {{.name = "status", .vital = true}};
 
 // clang-format off
-/* Section 3: why the charge switch (byte 103) and the discharge switch (104) are off. */
+/* Section 3: reasons why the charge switch (byte 103) and the discharge switch (104) are off. */
 static const struct reason {
     uint8_t code, alarm;
 } charge_reasons[] = {
@@ -82,7 +82,7 @@ static void put_command(uint8_t kind, uint8_t reg, unsigned value, struct bms_re
     request->size += COMMAND_SIZE;
 }
 
-/* The form that was seen on the wire, and the one of the paper in turn until one is answered. */
+/* Alternates between the form seen on the wire and the one in the paper until one is answered. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     (void) step;
@@ -95,8 +95,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
     return true;
 }
 
-/* A write has no answer that is documented: the status that is asked for right behind it shows what
- * became of it. */
+/* A write has no documented reply: a status request right after it shows the result. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -205,7 +204,8 @@ static enum bms_result decode_status(const struct bms *bms, const uint8_t *b, st
     return BMS_DONE;
 }
 
-/* Whether a status shows the switch as it was ordered; until it does, another may come. */
+/* Whether a status shows the ordered state of the switch; until it does, another status may
+ * follow. */
 static bool shows_order(const struct bms_request *request, const uint8_t *b)
 {
     unsigned code = request->bytes[2] == CHARGE_SWITCH ? b[103] : b[104];
@@ -243,7 +243,7 @@ static void mask(uint8_t *frame, size_t size)
 
 /* ---- emulator ---- */
 
-/* On, or the reason why not; of several alarms a board has the first. */
+/* On, or the reason why not; of several alarms the first. */
 static uint8_t told_code(const struct pack *told, enum pack_value id, const struct reason *rows,
                          size_t count)
 {
@@ -291,7 +291,7 @@ static void tell_status(const struct pack *told, struct bms_output *out)
     out->size = STATUS_SIZE;
 }
 
-/* What is written takes effect with the apply frame. */
+/* A write takes effect with the apply frame. */
 static void take_write(struct memory *memory, const uint8_t *bytes, struct pack *pack)
 {
     uint8_t wanted = be16(bytes + 3) == 1 ? 2 : 1;
@@ -329,7 +329,8 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return COMMAND_SIZE;
 }
 
-/* The paper has another rate than the boards that were met. Two polls: both forms of the request. */
+/* The baud rate in the paper differs from that of known boards. Two polls: one for each form of
+ * the request. */
 static const struct bms_guess guesses[] = {
     {.address = -1, .polls = 2},
     {.address = -1, .baud = 9600},

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Daly, UART protocol: 13-byte frames A5 <address> <command> 08 <8 bytes> <sum>. Follows the sheet
- * `daly`. Oddities: the current is offset by 30000 and firmwares disagree on its sign, which is
- * therefore taken from the state byte of 0x93 (section 8); cell voltages come three to a frame, so
- * how many frames there are is only known after the cell count (0x94); unused bytes hold left-overs
- * of earlier replies (4.4); a few boards answer only what the Bluetooth dongle would ask (5).
+ * `daly`. Oddities: the current is offset by 30000 and firmwares disagree on its sign, so the sign
+ * is taken from the state byte of 0x93 (section 8); a frame carries three cell voltages, so the
+ * number of frames is known only after the cell count (0x94); unused bytes hold left-overs of
+ * earlier replies (4.4); a few boards only answer the requests of the Bluetooth dongle (5).
  */
 #include "daly_alarms.h"
 #include "daly_current.h"
@@ -23,7 +23,7 @@
 #define TEMPS_PER_FRAME 7
 #define TEXT_PER_FRAME 7
 #define TEXT_FRAMES 2   /* of the versions, 0x62 and 0x63 */
-#define FIRST_YEAR 2025 /* of a clock that was set */
+#define FIRST_YEAR 2025 /* an earlier clock was never set */
 #define LAST_YEAR 2099
 
 enum command {
@@ -48,41 +48,42 @@ enum command {
     WRITE_CHARGE = 0xDA
 };
 
-/* Who is asking (section 5); `auto` finds out to whom a board listens. */
+/* The sender's address (section 5); `auto` detects the one that a board answers. */
 enum variant { VARIANT_AUTO, VARIANT_RS485, VARIANT_BLUETOOTH };
 static const char *const variants[] = {"auto", "rs485", "bluetooth", NULL};
 
 #define HOST_BLUETOOTH 0x80
-#define PATIENCE 2 /* requests before the other way is tried: the first may only wake the board */
+/* requests before the other address is tried: the first may only wake the board */
+#define PATIENCE 2
 
 struct memory {
     struct daly_current current;
-    bool answered;      /* in the way of bms->way, an enum variant */
-    uint8_t asked;      /* how often before that, counted round */
-    bool other_way;     /* that is how the request under way is asked */
+    bool answered;      /* with the address of bms->way, an enum variant */
+    uint8_t asked;      /* number of earlier requests, wraps */
+    bool other_way;     /* the request in flight uses the other address */
     uint8_t cell_count; /* of 0x94; 0: not answered yet */
     uint8_t temp_count;
-    /* The multi-frame reply under way (section 7). */
+    /* The multi-frame reply being received (section 7). */
     uint8_t collecting; /* its command */
     int first, last;    /* frame numbers: 0 or 1 for the first one; -1: none yet */
-    uint32_t seen;      /* bit n: the n-th frame of the reply was taken */
-    bool began_at_0;    /* it has a frame 0 */
-    bool counts_from_0; /* as a whole reply of this board did */
+    uint32_t seen;      /* bit n: the n-th frame of the reply was received */
+    bool began_at_0;    /* it contains a frame 0 */
+    bool counts_from_0; /* a whole reply of this board did */
     uint16_t cell_mv[MAX_CELLS];
     uint8_t text[TEXT_FRAMES * TEXT_PER_FRAME];
     uint8_t heartbeat;  /* of the emulator */
-    bool soft_switched; /* of the emulator: a MOS was opened by command (0x98 byte 6 bit 4) */
+    bool soft_switched; /* of the emulator: a command opened a MOS (0x98 byte 6 bit 4) */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* Bluetooth's 0x80 reaches board 1 only. What other boards of a line make of it nobody knows: with
- * company it is not tried. */
+/* Bluetooth's address 0x80 only reaches board 1. The reaction of other boards on the line is
+ * unknown, so it is not tried if there are any. */
 static bool may_be_either(const struct bms *bms)
 {
     return bms->options.variant == VARIANT_AUTO && bms_address(bms) == 1 && !bms->options.shared;
 }
 
-/* Section 5: who is called. */
+/* Section 5: the destination. */
 static uint8_t host_byte(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);
@@ -92,7 +93,7 @@ static uint8_t host_byte(struct bms *bms)
     return bluetooth ? HOST_BLUETOOTH : (uint8_t) (0x3F + bms_address(bms));
 }
 
-/* Until the board answers, each third request goes out in the other way. */
+/* Until the board answers, each third request uses the other address. */
 static void choose_way(struct memory *memory)
 {
     memory->other_way = memory->asked == PATIENCE;
@@ -109,8 +110,8 @@ static void note_way(struct bms *bms, const struct bms_request *request)
     memory->other_way = false;
 }
 
-/* The board that must answer a request; 0: any. 0x20 and 0x80 are the GPRS module's and the
- * app's way to board 1. */
+/* The board that must answer a request; 0: any. 0x20 and 0x80 are used by the GPRS module and the
+ * app to reach board 1. */
 static unsigned answering_board(const struct bms_request *request)
 {
     if (request->size == 0)
@@ -158,9 +159,9 @@ enum step {
     STEPS
 };
 
-/* What changes quickly comes with each cycle; the rest is spread out, so that pack, state,
- * faults and 16 cells stay within a second at 9600 baud even with a slow board. The extremes
- * come beside the cells: of equal cells the BMS itself says which one it means. */
+/* Values that change quickly are read in each cycle; the others are spread out, so that pack,
+ * state, faults and 16 cells fit into a second at 9600 baud even with a slow board. The extremes
+ * are read besides the cells, because among equal cells only the BMS knows which one it means. */
 // clang-format off
 static const struct bms_step plan[STEPS] = {
     [STEP_PACK]     = {.name = "pack voltage, current and SOC", .vital = true},
@@ -225,7 +226,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, FRAME_SIZE};
 }
 
-/* The host's byte, where boards have their number. */
+/* The host's address, in the place of the board's. */
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
@@ -295,10 +296,9 @@ static enum bms_result decode_status(struct memory *memory, const uint8_t d[8], 
     return BMS_DONE;
 }
 
-/* Takes the number of a frame of a multi-frame reply (section 7). Frames count from 1, by the
- * documents from 0; a reply may begin with a late frame of an earlier one, so the first number
- * starts it anew. Returns the position of the frame in the reply, or -1 when it is not to be
- * used. */
+/* Handles the number of a frame of a multi-frame reply (section 7). Frames count from 1, in the
+ * documents from 0. A reply may begin with a late frame of an earlier one, so the first number
+ * restarts it. Returns the position of the frame in the reply, or -1 if it must be ignored. */
 static int take_number(struct memory *memory, int number)
 {
     memory->began_at_0 |= number == 0;
@@ -317,7 +317,7 @@ static int take_number(struct memory *memory, int number)
     return position;
 }
 
-/* One frame numbered 0 may be damage; of several, all would have to be. */
+/* A single frame numbered 0 may be damaged; several are not. */
 static enum bms_result reply_state(struct memory *memory, int frames)
 {
     uint32_t all = (uint32_t) ((1ull << frames) - 1);
@@ -419,8 +419,8 @@ static enum bms_result decode_pack_limits(struct memory *memory, const uint8_t d
     return BMS_DONE;
 }
 
-/* 0x5B: charge 1, 2, discharge 1, 2, of which one program has the pairs the other way round. Charging is below 30000 in
- * any case, so the number itself tells which it is. */
+/* 0x5B: charge 1, 2, discharge 1, 2; one program has the pairs in reverse. Charging is below 30000
+ * in both cases, so the number itself shows which it is. */
 static enum bms_result decode_current_limits(struct memory *memory, const uint8_t d[8],
                                              struct pack *pack)
 {
@@ -503,7 +503,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
     (void) size;
-    if (request->size > 0 && request->size < FRAME_SIZE) /* a piece of one asks for nothing */
+    if (request->size > 0 && request->size < FRAME_SIZE) /* a partial request asks for nothing */
         return BMS_FOREIGN;
     uint8_t command = frame[2];
     unsigned board = answering_board(request);
@@ -534,7 +534,7 @@ static void finish(struct bms *bms, struct pack *pack)
                         bms->options.current);
 }
 
-/* Section 10: D9 discharge, DA charge, 01 is on whatever the maker's web page says. */
+/* Section 10: D9 discharge, DA charge; 01 is on, although the maker's web page disagrees. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -580,7 +580,7 @@ static void answer(struct bms_output *out, uint8_t board, uint8_t command, const
     out->size += FRAME_SIZE;
 }
 
-/* Fills the data bytes of a one-frame reply; false: this board does not answer the command. */
+/* Fills in the data bytes of a one-frame reply; false: this board does not answer the command. */
 static bool emulate_simple(struct memory *memory, struct pack *pack, uint8_t command, uint8_t d[8])
 {
     switch (command) {
@@ -707,7 +707,7 @@ static void emulate_switch(struct memory *memory, struct pack *pack, const uint8
     answer(out, board, request[2], d);
 }
 
-/* What is above 100 %, or has a date that there is not, is refused. */
+/* Values above 100 % and invalid dates are rejected. */
 static void emulate_soc(struct pack *pack, const uint8_t *request, uint8_t board,
                         struct bms_output *out)
 {
@@ -762,7 +762,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return FRAME_SIZE;
 }
 
-/* A few boards listen to one of the two only (section 5). */
+/* A few boards answer only one of the two addresses (section 5). */
 static const struct bms_guess guesses[] = {
     {.address = 1},
     {.address = 1, .variant = VARIANT_BLUETOOTH},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Registers of Daly's dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the average,
- * difference and extremes of the cells are coarser or poorer than what follows from voltage,
- * current and cells, so only 43 and 44 are taken, for programs that do not read the cells. 201-203
+ * Registers of Daly's dialect D2: the sheet `daly-d2`, sections 4 to 7. Power (57) and the
+ * average, difference and extremes of the cells are less precise than what follows from voltage,
+ * current and cells, so only 43 and 44 are read, for programs that do not read the cells. 201-203
  * hold a password and are never read.
  */
 #include "daly_alarms.h"
@@ -52,8 +52,8 @@ static const struct modbus_value values[] = {
 };
 // clang-format on
 
-/* Older firmware has 32 characters for each version, so that its hardware name stands where newer
- * ones have a date. */
+/* Older firmware has 32 characters per version, so its hardware name is where newer firmware has a
+ * date. */
 static void decode_old_hardware(const struct modbus_window *window, struct pack *pack)
 {
     if (!modbus_has(window, OLD_HARDWARE, OLD_HARDWARE_COUNT) || pack->text[MODEL][0])
@@ -68,7 +68,7 @@ static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
     if (modbus_has(window, FAULTS, 4))
         daly_alarms(pack, daly_bits(window, FAULTS, 4));
-    /* Firmware without the mask has FFFF here or other things; finish() compares it with the
+    /* Firmware without the mask has FFFF or other values here; finish() compares it with the
      * balancer's state. */
     /* Charging is below 30000, whatever the sign of the live current (section 5). */
     if (modbus_has(window, CHARGE_LIMIT, 1)) {

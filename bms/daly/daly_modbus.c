@@ -19,16 +19,16 @@
 
 #define CRC_SIZE 2
 #define NO_CURRENT 30000
-#define ABSENT 0xFFFF /* what a register reads that the unit does not have */
+#define ABSENT 0xFFFF /* content of a register that the unit does not have */
 
 extern const struct bms_driver daly_d2_driver, daly_p81_driver;
 
 struct memory {
     struct daly_current current;
     bool line_echoes;  /* our own requests come back */
-    bool echo_passed;  /* of the write under way */
-    bool mos_useful;   /* the MOS step has told something */
-    bool mos_useless;  /* it was answered, and never told anything */
+    bool echo_passed;  /* the echo of the current write was received */
+    bool mos_useful;   /* the MOS step returned useful values */
+    bool mos_useless;  /* it was answered, but never with useful values */
     uint8_t heartbeat; /* of the emulator */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
@@ -42,7 +42,7 @@ static const struct bms_step d2_plan[] = {
     {.name = "serial number", .every_s = 3600, .read = {MODBUS_HOLDING,  87, 12}},
     {.name = "balancer switch", .every_s = 3600, .read = {MODBUS_HOLDING, 207, 1}},
 };
-/* The settings are in the one stretch that was seen to be answered. */
+/* The settings lie in the one range that is known to be answered. */
 static const struct bms_step p81_plan[] = {
     {.name = "cells and measurements", .vital = true,   .read = {MODBUS_HOLDING, 0x000, 0x40}},
     {.name = "state and faults",       .vital = true,   .read = {MODBUS_HOLDING, 0x041, 0x3E}},
@@ -100,9 +100,9 @@ static size_t reply_length(const uint8_t *bytes, size_t size)
     return 0;
 }
 
-/* Is there a frame at bytes[0]? With the same address in both directions it may be a reply or the
- * echo of a request. What can be a reply to a read is no request: D2 has no registers above FF, so
- * the byte count stands where requests have 0. */
+/* Finds a frame at bytes[0]. If both directions use the same address it may be a reply or the echo
+ * of a request. A possible reply to a read is never a request: D2 has no registers above FF, so
+ * the byte count is where requests have 0. */
 static struct bms_span span_at(const struct daly_map *map, const uint8_t *bytes, size_t size)
 {
     bool reply = is_request_address(map, bytes[0] + map->reply_shift);
@@ -213,7 +213,7 @@ uint64_t daly_bits(const struct modbus_window *window, unsigned reg, unsigned co
     return bits;
 }
 
-/* A count register of this window: 0 … most, or -1 when it is elsewhere or nonsense. */
+/* A count register of this window: 0 … most, or -1 if it is in another window or invalid. */
 static int count_in(const struct modbus_window *window, unsigned reg, unsigned most)
 {
     if (!modbus_has(window, reg, 1) || modbus_word(window, reg) > most)
@@ -221,8 +221,8 @@ static int count_in(const struct modbus_window *window, unsigned reg, unsigned m
     return modbus_word(window, reg);
 }
 
-/* A unit that counts no cells is not ready (section 10); all else in its reply is 0 or rubbish too.
- */
+/* A unit that reports no cells is not ready (section 10); the rest of its reply is 0 or invalid,
+ * too. */
 static bool is_ready(const struct daly_map *map, const struct modbus_window *window)
 {
     return !modbus_has(window, map->cell_count, 1) ||
@@ -239,8 +239,8 @@ static void decode_current(const struct daly_map *map, const struct modbus_windo
         pack_set(pack, CURRENT_A, (raw - NO_CURRENT) / 10.0);
 }
 
-/* Behind the last cell stands 0 or rubbish. When the count is not in the same window, finish() cuts
- * the rest off. */
+/* The registers after the last cell hold 0 or invalid values. If the count is not in the same
+ * window, finish() removes them. */
 static void decode_cells(const struct daly_map *map, const struct modbus_window *window,
                          struct pack *pack)
 {
@@ -269,8 +269,8 @@ static void decode_temps(const struct daly_map *map, const struct modbus_window 
     }
 }
 
-/* Some units have no MOS sensor, and some no balance mask beside it (section 5): the step is asked
- * for as long as it tells one of them. */
+/* Some units have no MOS sensor, and some of these no balance mask either (section 5): the step is
+ * requested as long as it returns one of them. */
 static void note_mos(const struct daly_map *map, const struct modbus_window *window,
                      const struct pack *pack, struct memory *memory)
 {
@@ -301,8 +301,8 @@ static enum bms_result decode_read(struct bms *bms, const struct bms_request *re
     return BMS_DONE;
 }
 
-/* The reply to a write repeats it. On a line that is known to echo, the first of two equal frames
- * is the echo. */
+/* The reply to a write repeats it. On a line with an echo, the first of two equal frames is the
+ * echo. */
 static enum bms_result decode_write(struct memory *memory, const struct bms_request *request,
                                     const uint8_t *frame)
 {
@@ -326,8 +326,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 {
     const struct daly_map *map = map_of(bms);
     struct memory *memory = bms_memory(bms);
-    /* The CRC of a recorded request is not looked at: well-known programs ship with a wrong one in
-     * their notes. */
+    /* Ignores the CRC of a recorded request: well-known programs have a wrong one in their notes.
+     */
     const uint8_t *asked = request->bytes;
     if (request->size < 8 || !is_request_address(map, asked[0]) ||
         frame[0] != asked[0] - map->reply_shift)
@@ -349,8 +349,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- secrets ---- */
 
-/* Which of our requests a reply answers is seen by its size. Another program's may hold anything:
- * all of it goes. */
+/* The size of a reply shows which of our requests it answers. A reply to another program may
+ * contain anything, so all of it is blanked. */
 static void mask_p81(uint8_t *frame, size_t size)
 {
     const struct daly_map *map = &daly_p81_map;
@@ -372,8 +372,8 @@ static void mask_p81(uint8_t *frame, size_t size)
 
 /* ---- what needs more than one reply ---- */
 
-/* A mask is only believed where it agrees with the state of the balancer and with the number of
- * cells: the document has other things in these registers (section 5). */
+/* Accepts a mask only if it agrees with the state of the balancer and with the number of cells: in
+ * the document these registers hold something else (section 5). */
 static void check_balance_mask(struct pack *pack)
 {
     if (!pack_known(pack, BALANCE_MASK))
@@ -385,9 +385,9 @@ static void check_balance_mask(struct pack *pack)
         pack_unset(pack, BALANCE_MASK);
 }
 
-/* Not every dialect tells which cell is the highest; with the cells at hand voltage and number
- * follow from them. Without its voltage, which may be in a register that a program leaves out, a
- * number is worth nothing. */
+/* Not every dialect reports which cell is the highest; with all cells known, voltage and number
+ * follow from them. A number without its voltage, whose register a program may not read, is
+ * discarded. */
 static void settle_extremes(struct pack *pack)
 {
     if (pack_known(pack, CELL_MV)) {
@@ -434,7 +434,7 @@ uint16_t daly_raw_extreme_temp(const struct pack *pack, bool hottest)
     return found < 0 ? 255 : daly_raw(pack, (enum pack_value)(TEMP_C + found), -40, 1, 255);
 }
 
-/* What a pack that does not know the value has there reads as "not there". */
+/* Encodes an unknown value as "not there". */
 static uint16_t encode_value(const struct modbus_value *row, const struct pack *pack, unsigned reg)
 {
     if (row->type == MODBUS_TEXT)
@@ -462,7 +462,7 @@ static uint16_t encode_register(const struct daly_map *map, const struct pack *p
     return map->encode_rest(pack, reg);
 }
 
-/* Registers that a unit does not have bring no answer at all (section 10). */
+/* Reads of missing registers are not answered (section 10). */
 static void emulate_read(struct bms *bms, const struct pack *pack, const uint8_t *asked,
                          struct bms_output *out)
 {
@@ -507,7 +507,7 @@ static void emulate_write(const struct daly_map *map, struct pack *pack, const u
     out->size = modbus_put_crc(out->bytes, 6);
 }
 
-/* Other boards' traffic goes by unanswered, byte by byte. */
+/* Skips traffic of other boards byte by byte. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {

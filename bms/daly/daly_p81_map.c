@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
  * Registers of Daly's dialect 81: the sheet `daly-d2`, section 8. Fault words hold levels of three
- * bits beside single bits, the low byte first. 126-128, in the midst of the settings, hold a
- * password, which is masked. Firmware that does not have the fault words 6D-73 has those of dialect
- * D2 in 66-69; where both are there, the latter contradict and are ignored.
+ * bits besides single bits, the low byte first. 126-128, among the settings, hold a password,
+ * which is masked. Firmware without the fault words 6D-73 has those of dialect D2 in 66-69;
+ * firmware with both has contradicting values in the latter, which are ignored.
  */
 #include "daly_alarms.h"
 #include "daly_modbus.h"
@@ -47,7 +47,7 @@ static const struct modbus_value values[] = {
     {0x18D, MODBUS_TEXT, SERIAL, .count = 14},
 };
 
-/* Levels count from 0 (none) to 7: 1 warns, from 2 on the BMS acts, as level 2 of dialect D2. */
+/* Levels count from 0 (none) to 7: 1 warns; from 2 on the BMS acts, like level 2 of dialect D2. */
 static const struct fault {
     uint8_t reg, shift, bits; /* 3: a level, 1: a fault */
     uint8_t alarm;
@@ -156,7 +156,7 @@ static void decode_rest(const struct modbus_window *window, struct pack *pack)
 static uint16_t encode_faults(const struct pack *pack, unsigned reg)
 {
     unsigned word = 0;
-    uint32_t told = 0; /* alarms that a row before this one has: each is told once */
+    uint32_t told = 0; /* alarms of earlier rows: each is reported once */
     for (size_t i = 0; i < FAULT_ROWS; i++) {
         const struct fault *fault = &faults[i];
         bool protects = pack->alarms_protection >> fault->alarm & 1;
@@ -204,7 +204,7 @@ static uint16_t encode_rest(const struct pack *pack, unsigned reg)
     case DISCHARGE_SWITCH:
         return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
     }
-    /* Behind the fault words comes nothing for a while. */
+    /* Registers after the fault words are missing for a while. */
     return reg >= FAULTS + FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
 }
 

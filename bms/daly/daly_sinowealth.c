@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Daly boards with a Sinowealth chip: requests 0A <command> <bytes wanted>, replies of so many
- * bytes and a CRC-8. Follows the sheet `daly-sinowealth`. Oddities: a reply has no header and is
- * known only by its CRC, which covers the request too; there is no address; boards for 16 cells
- * have them where others have voltage, temperatures and current, and nothing else of them is known.
+ * Daly boards with a Sinowealth chip: requests 0A <command> <bytes wanted>, replies of that many
+ * bytes and a CRC-8. Follows the sheet `daly-sinowealth`. Oddities: a reply has no header and can
+ * only be recognized by its CRC, which covers the request too; there is no address; boards for 16
+ * cells have cells where others have voltage, temperatures and current, and no other values of
+ * them are known.
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
@@ -40,16 +41,16 @@ enum command {
     COMMANDS = CONFIG
 };
 
-/* What command 0B tells, and with it what the commands behind it do (section 9). */
+/* What command 0B returns, which decides the meaning of the following commands (section 9). */
 enum meaning { NOT_READ, IN_DOUBT, IS_VOLTAGE, IS_CELL };
 
 struct memory {
-    uint16_t answered;            /* bit n: cell n + 1 has told its voltage, */
-    uint16_t cell_mv[MOST_CELLS]; /* which was this; 0: not fitted */
+    uint16_t answered;            /* bit n: the voltage of cell n + 1 is known, */
+    uint16_t cell_mv[MOST_CELLS]; /* and this is it; 0: not fitted */
     uint8_t eleventh;             /* enum meaning */
     bool config_known;
     uint8_t config;       /* low byte of 0x17 */
-    uint8_t cells_to_ask; /* 0: not settled, all */
+    uint8_t cells_to_ask; /* 0: not settled yet, all */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -74,7 +75,8 @@ enum { FAULT_BITS = COUNT(fault_bits) };
 
 /* ---- frames (sections 3 and 4) ---- */
 
-/* The request proper: the vendor's program sends each twice in a row. NULL: not ours. */
+/* Skips the first copy of the request: the vendor's program sends each twice in a row. NULL: not
+ * ours. */
 static const uint8_t *find_request(const struct bms_request *request)
 {
     if (request->size < REQUEST_SIZE || request->size % REQUEST_SIZE != 0)
@@ -93,10 +95,10 @@ static bool is_reply(const uint8_t *asked, const uint8_t *bytes)
     return reply_crc(asked, bytes, asked[2]) == bytes[asked[2]];
 }
 
-/* One in 256 pieces of noise has a fitting CRC. So a reply is looked for only where it belongs, at
- * the start of what came in or, after noise or a late reply, at its end, and not at each offset in
- * between. Nothing else looks like an echo: no valid 2-byte reply begins with its own request, and
- * as the current or a capacity it would be far beyond any pack. */
+/* One in 256 pieces of noise has a matching CRC. So a reply is looked for only at the start of the
+ * received bytes or, after noise or a late reply, at their end, not at each offset in between. An
+ * echo is never mistaken for a reply: no valid 2-byte reply begins with its own request, and as a
+ * current or capacity it would be far beyond any pack. */
 static struct bms_span find_frame(const struct bms *bms, const struct bms_request *request,
                                   const uint8_t *bytes, size_t size)
 {
@@ -190,9 +192,9 @@ static enum bms_result decode_cell(struct memory *memory, unsigned n, const uint
     return BMS_DONE;
 }
 
-/* More than a cell can have is the pack. Else it takes all ten cells to tell: with all of them
- * fitted it is one more, with fewer it is the pack when it goes with their sum. A cell that was not
- * heard, or whose wire is broken, leaves it open. */
+/* A value above the range of a cell is the pack's voltage. Otherwise all ten cells are needed: if
+ * all are fitted it is another cell, with fewer it is the pack if it matches their sum. A cell
+ * that was not read, or whose wire is broken, leaves it open. */
 static enum meaning find_meaning(const struct memory *memory, uint16_t mv)
 {
     unsigned fitted = 0, sum = 0;
@@ -225,7 +227,7 @@ static enum bms_result decode_voltage(struct bms *bms, const uint8_t *data, stru
     return BMS_DONE;
 }
 
-/* 0A 0C 02 -> 0A 56 | C4      -8.5 C, in 0.1 K; where no sensor is fitted there may be anything */
+/* 0A 0C 02 -> 0A 56 | C4      -8.5 °C, in 0.1 K; without a sensor any value */
 static enum bms_result decode_temp(struct bms *bms, const uint8_t *data, struct pack *pack,
                                    unsigned n)
 {
@@ -344,8 +346,7 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
         return decode_voltage(bms, frame, pack);
     if (command >= CELL_1 && command <= (memory->eleventh == IS_CELL ? MOST_CELLS_16S : MOST_CELLS))
         return decode_cell(memory, command, frame, pack);
-    /* The CRC covers the request, so this is its answer even where nothing is known of the command.
-     */
+    /* The CRC covers the request, so this is its reply even if the command is unknown. */
     if (command > COMMANDS || !messages[command].decode || memory->eleventh == IS_CELL ||
         memory->eleventh == IN_DOUBT)
         return BMS_DONE;
@@ -370,9 +371,9 @@ static bool all_known(const struct pack *pack, unsigned cells)
     return true;
 }
 
-/* The configuration knows of a cell at the end that is dead or was not heard; where it differs
- * by more, it is another chip's (section 5). Without it each cell has to be heard, or the last
- * ones may be missing. 0: not known. */
+/* The configured number of cells allows for a dead or unread cell at the end; if it differs by
+ * more, the board has another chip (section 5). Without a configured number each cell must have
+ * been read, because the last ones may be missing. 0: not known. */
 static unsigned count_cells(const struct memory *memory, const struct pack *pack)
 {
     unsigned fitted = last_fitted(pack), configured = (memory->config & 7u) + 3;
@@ -386,19 +387,19 @@ static unsigned count_cells(const struct memory *memory, const struct pack *pack
     return all_known(pack, asked) ? fitted : 0;
 }
 
-/* From then on only cells are asked for that can be there. */
+/* From then on only cells that can exist are requested. */
 static void settle_cells_to_ask(struct memory *memory, const struct pack *pack, unsigned count)
 {
     unsigned configured = memory->config_known ? (memory->config & 7u) + 3 : 0;
     unsigned possible = configured > count ? configured : count;
-    /* Without a configuration a cell that did not answer may be there all the same. */
+    /* Without a configuration an unanswered cell may exist all the same. */
     unsigned needed = memory->config_known ? possible : MOST_CELLS;
     if (count > 0 && possible <= MOST_CELLS && possible > memory->cells_to_ask &&
         memory->answered == ALL_CELLS && all_known(pack, needed))
         memory->cells_to_ask = (uint8_t) possible;
 }
 
-/* Without a second sensor its place reads about 0 °C, which is believed only when two are
+/* Without a second sensor its value is about 0 °C, which is accepted only if two sensors are
  * configured. */
 static void settle_temps(const struct memory *memory, struct pack *pack)
 {
@@ -421,7 +422,7 @@ static void sum_cells(struct pack *pack, unsigned count)
     pack_set(pack, VOLTAGE_V, sum / 1000);
 }
 
-/* Read before it was known that it is not what it seemed to be, or may not be. */
+/* Clears values that were read before their meaning was known, or while it is still open. */
 static void forget_others(struct pack *pack)
 {
     for (int id = 0; id < PACK_VALUES; id++)
@@ -522,8 +523,8 @@ static uint32_t encode(const struct pack *pack, unsigned command)
     return encode_scaled(pack, command);
 }
 
-/* Fills the data bytes. A pack with more than ten cells is a board of section 9 and answers for its
- * cells only. False: no answer. */
+/* Fills in the data bytes. A pack with more than ten cells is a board of section 9 and answers
+ * only for its cells. False: no reply. */
 static bool answer(const struct pack *pack, unsigned command, unsigned wanted, uint8_t data[4])
 {
     bool is_16s = scaled(pack, CELL_COUNT, 1, 0) > MOST_CELLS;

@@ -107,7 +107,7 @@ static void put_crc(uint8_t *bytes, size_t size)
     put_le16(bytes + size, crc16_modbus(bytes + 1, size - 1));
 }
 
-/* Size of a frame with n bytes of data, if the function has data. */
+/* Completes a frame around the data that `b` already contains; returns its size. */
 static size_t put_frame(uint8_t *b, uint8_t function, uint16_t reg, uint8_t n, size_t data)
 {
     b[0] = 0x7E;
@@ -145,7 +145,7 @@ static size_t data_size(const uint8_t *bytes)
     return bytes[5];
 }
 
-/* Whether a frame ends here, after its CRC: AA 55, at once or after the second segment. */
+/* Finds the end of a frame after its CRC: AA 55, at once or after the second segment. */
 static struct bms_span find_end(const uint8_t *bytes, size_t size, size_t at)
 {
     static const uint8_t end[END_SIZE] = {0xAA, 0x55};
@@ -268,7 +268,8 @@ static enum bms_result decode_password(struct memory *memory)
     return BMS_REFUSED;
 }
 
-/* The size of the reply: to a password it has function 43, to anything else 10 hex more. */
+/* Whether the frame is the reply: a password is answered with function 43, anything else with the
+ * function of the request plus 10 hex. */
 static bool answers(const struct bms_request *request, const uint8_t *frame)
 {
     const uint8_t asked = request->size >= BARE ? request->bytes[2] : 0;

@@ -83,7 +83,7 @@ static bool may_be_either(const struct bms *bms)
     return bms->options.variant == VARIANT_AUTO && bms_address(bms) == 1 && !bms->options.shared;
 }
 
-/* Section 5: the destination. */
+/* Section 5: the host's address byte, which selects who seems to ask. */
 static uint8_t host_byte(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);

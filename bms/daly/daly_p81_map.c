@@ -204,7 +204,7 @@ static uint16_t encode_rest(const struct pack *pack, unsigned reg)
     case DISCHARGE_SWITCH:
         return daly_raw(pack, DISCHARGE_MOS, 0, 1, 0);
     }
-    /* Registers after the fault words are missing for a while. */
+    /* The registers from the fault words up to 0x100 do not exist. */
     return reg >= FAULTS + FAULT_COUNT && reg < 0x100 ? 0xFFFF : 0;
 }
 

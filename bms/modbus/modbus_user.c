@@ -70,7 +70,7 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return modbus_frame(bms, &inner, bytes, size);
 }
 
-/* From a device that is not ready yet, or from another one. */
+/* Rejects replies of a device that is not ready yet, or of another one. */
 static enum bms_result check(struct bms *bms, const struct modbus_window *window)
 {
     const struct modbus_user *user = bms->options.map;

@@ -61,7 +61,7 @@ static const struct bms_driver *driver_of_line(const struct config *config,
 
 /* ---- what this host lacks ---- */
 
-/* The outlets: section, and what the first key contains. */
+/* Whether the section is an outlet, which the table lists with its first key. */
 static bool is_other(const struct config_section *section)
 {
     return section != &gateway_section && section != &line_section && section != &pack_section &&

@@ -648,7 +648,7 @@ def a_value_that_does_not_fit_is_told():
             gateway.wait_for(r"warning: push plc: house.voltage_v is 26.4, out of range for register 1;")
             for _ in range(5):
                 assert plc.next_write() == (6, 1, [65535])
-        assert sum("does not fit" in line for line in gateway.lines) == 1
+        assert sum("out of range for" in line for line in gateway.lines) == 1
 
 
 def ends_while_a_request_is_under_way():

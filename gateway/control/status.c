@@ -188,7 +188,7 @@ static json_t *heading_of(const struct source *source, const struct troubles *tr
 static void add_limit(json_t *object, const char *name, double value)
 {
     if (!isnan(value))
-        add(object, name, json_number(value, 3));
+        add_member(object, name, json_number(value, 3));
 }
 
 /* Also while the pack is silent: what was allowed is not any more. */
@@ -200,8 +200,8 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "allowed_charge_voltage_v", allowed.charge_voltage_v);
     add_limit(object, "allowed_charge_current_a", allowed.charge_current_a);
     add_limit(object, "allowed_discharge_current_a", allowed.discharge_current_a);
-    add(object, "charge_limited_by", json_string(map_limit_reason_name(allowed.charge_limited_by)));
-    add(object, "discharge_limited_by",
+    add_member(object, "charge_limited_by", json_string(map_limit_reason_name(allowed.charge_limited_by)));
+    add_member(object, "discharge_limited_by",
         json_string(map_limit_reason_name(allowed.discharge_limited_by)));
     add_limit(object, "limits_age_s", allowed.age_s);
 }

@@ -194,7 +194,7 @@ def shows_the_key_nowhere():
                 with open(page.path, "w") as file:
                     file.write(text.replace("key_file = " + path, wrong))
                 page.process.send_signal(signal.SIGHUP)
-                page.wait_for("nothing was changed")
+                page.wait_for("the old one stays in force")
                 shown += asked()
             listening.terminate()
             shown.append(listening.communicate(timeout=PATIENCE)[0].decode())

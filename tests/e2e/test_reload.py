@@ -55,7 +55,7 @@ def keeps_all_with_a_wrong_file():
         await_value(client, "polls", 1, lambda polls: polls >= 20)
         rewrite(gateway, pack("a", url, 1) + "[pack b]\nline = nowhere\nunit = 1\n")
         gateway.wait_for(r"packgate.ini:\d+: there is no \[line nowhere\]")
-        gateway.wait_for("nothing was changed")
+        gateway.wait_for("the old one stays in force")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
         assert read_value(client, "polls", 1) >= 20
 

@@ -135,7 +135,7 @@ def disturb(chance, buses, target, gateway):
         with open(gateway.path, "w") as file:
             file.write(good + ("\n" if what == "reload" else "\nnonsense\n"))
         gateway.process.send_signal(signal.SIGHUP)
-        gateway.wait_for("the new configuration is in force" if what == "reload" else "nothing was changed")
+        gateway.wait_for("the new configuration is in force" if what == "reload" else "the old one stays in force")
         with open(gateway.path, "w") as file:
             file.write(good)
     elif what == "changed reload":  # of every line and pack

@@ -448,6 +448,7 @@ static void test_banks(void **state)
     } cases[] = {
         {"equal packs", {{20, 99, 1, 1}, {20, 99, 1, 1}}, 2, 2, 100, BY(CONFIGURATION)},
         {"unequal shares", {{30, 99, 1, 1}, {10, 99, 1, 1}}, 2, 2, 50 / 0.75, BY(IMBALANCE)},
+        {"just measured", {{9, 99, 1, 1}, {3, 99, 1, 1}}, 2, 2, 50 / 0.75, BY(IMBALANCE)},
         {"the weak one has less", {{30, 99, 1, 1}, {10, 10, 1, 1}}, 2, 2, 40, BY(BMS)},
         {"the weak one has more", {{30, 10, 1, 1}, {10, 99, 1, 1}}, 2, 2, 10 / 0.75, BY(BMS)},
         {"nothing measured yet", {{0, 10, 1, 1}, {0, 99, 1, 1}}, 2, 2, 20, BY(BMS)},

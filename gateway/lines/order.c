@@ -113,7 +113,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     if (order->part == 0 && now - order->queued_at > valid_s)
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
-        enum order_result result = learn_setting(order, now - SETTING_KNOWN_S, open);
+        enum order_result result = learn_setting(order, now - ORDER_VALID_S, open);
         order->sent_at = now;
         if (result != ORDER_PENDING)
             return result == ORDER_LOOK ? look(order) : result;

@@ -25,11 +25,10 @@
 
 #define ORDER_SWITCHES 2 /* enum bms_switch */
 
-#define ORDER_VALID_S 5.0    /* after that nobody expects to see something switched */
-#define ORDER_LOOKS 3        /* cycles in which the state may still be that before the order */
-#define SETTING_VALID_S 10.0 /* the same of a setting, which is read before it is written */
+#define ORDER_VALID_S 5.0 /* after that nobody expects to see something switched */
+#define ORDER_LOOKS 3     /* cycles in which the state may still be that before the order */
+#define SETTING_VALID_S (2 * ORDER_VALID_S) /* a setting is read before it is written */
 #define SETTING_LOOKS 5
-#define SETTING_KNOWN_S 5.0 /* for so long what was read of it is what it is */
 #define SETTING_RETURNS 3 /* how often the last of its requests is sent while nothing answers it */
 
 /* Which switches are to be put into which position, or which setting is to be what. */

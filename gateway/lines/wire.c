@@ -13,10 +13,7 @@
 
 #define BACKOFF_FIRST_S 0.5
 #define BACKOFF_MOST_S 30.0
-#define OTHER_DEVICE_S 5.0 /* away for longer: it may be another device that comes back */
-#define DOWN_S 5.0         /* without an answer until a line that worked is worth a warning */
-#define DEAF_S 30.0        /* nothing at all received while asking: open the port anew */
-#define AWAY_S 3.0         /* without any answer: who comes back may not be the only one */
+#define AWAY_S 5.0 /* for longer: it is worth a warning, and another device may come back */
 
 /* Bytes that may be shown go to the log and to whoever looks. */
 static void show(void *data, char direction, const uint8_t *bytes, size_t size)
@@ -71,7 +68,7 @@ static void on_opened(void *data, int fd)
 {
     struct wire *wire = data;
     const double now = clock_now();
-    const bool away = now - wire->health.lost_at > OTHER_DEVICE_S;
+    const bool away = now - wire->health.lost_at > AWAY_S;
     wire->fd = wire->config->listen ? -1 : fd; /* what is written goes nowhere */
     wire->state = WIRE_OPEN;
     wire->health.asked = false;
@@ -92,7 +89,7 @@ static void on_failed(void *data, const char *why)
 static void report_down(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
-    if (!health->reported_down && !(now - health->worked_at < DOWN_S)) {
+    if (!health->reported_down && !(now - health->worked_at < AWAY_S)) {
         log_warn("line %s: %s: %s; trying again, at least every %.0f s", wire->config->name,
                  wire->config->port, why, BACKOFF_MOST_S);
         health->reported_down = true;
@@ -106,7 +103,7 @@ static void report_down(struct wire *wire, const char *why, double now)
 static void go_down(struct wire *wire, const char *why, double now)
 {
     struct wire_health *health = &wire->health;
-    if (now - health->worked_at < DOWN_S)
+    if (now - health->worked_at < AWAY_S)
         health->backoff_s = 0;
     backoff_grow(&health->backoff_s, BACKOFF_FIRST_S, BACKOFF_MOST_S);
     if (!wire->events->down(wire->data, why, now))
@@ -209,7 +206,7 @@ bool wire_answered(struct wire *wire, double now)
 
 bool wire_is_deaf(const struct wire *wire, double now)
 {
-    return now - wire->health.unheard_since > DEAF_S;
+    return now - wire->health.unheard_since > BACKOFF_MOST_S;
 }
 
 double wire_s(const struct wire *wire, size_t bytes)
@@ -258,7 +255,7 @@ bool wire_init(struct wire *wire, struct ev_loop *loop, const struct line_config
     wire->facts.since = wire->facts.trouble_at = NAN;
     TAILQ_INIT(&wire->taps);
     mask_init(&wire->mask, show, wire);
-    intake_init(&wire->intake, loop, wire->baud, &intake_events, wire);
+    intake_init(&wire->intake, loop, &intake_events, wire);
     ev_init(&wire->timer, on_timer);
     wire->timer.data = wire;
     wire->port = port_new(loop, config->port, &settings, simulated, &port_events, wire);

@@ -7,10 +7,9 @@
 #include <unistd.h>
 
 #define WINDOW_S 0.1
-#define WINDOW_LEAST                                                                               \
-    16384               /* bytes; a serial server may hand over all that it has collected at once */
-#define WINDOW_FACTOR 4 /* times what the wire brings in a window */
-#define RECEIVE_MOST 65536 /* bytes at once: more than a serial port's buffer holds */
+#define WINDOW_MOST                                                                                \
+    16384 /* bytes; more than a wire brings, and a serial server may hand over all it has collected */
+#define RECEIVE_MOST (4 * WINDOW_MOST) /* at once: more than a serial port's buffer holds */
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
@@ -30,7 +29,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
         ev_timer_start(loop, &intake->window);
     }
     intake->taken += (size_t) size;
-    if (intake->taken >= intake->most)
+    if (intake->taken >= WINDOW_MOST)
         ev_io_stop(loop, io);
     intake->events->received(intake->data, bytes, (size_t) size);
 }
@@ -42,12 +41,10 @@ static void on_window(struct ev_loop *loop, ev_timer *timer, int revents)
     ev_io_start(loop, &intake->readable);
 }
 
-void intake_init(struct intake *intake, struct ev_loop *loop, unsigned baud,
-                 const struct intake_events *events, void *data)
+void intake_init(struct intake *intake, struct ev_loop *loop, const struct intake_events *events,
+                 void *data)
 {
-    size_t wire = (size_t) (baud / 10.0 * WINDOW_S * WINDOW_FACTOR);
     *intake = (struct intake){.loop = loop, .fd = -1, .events = events, .data = data};
-    intake->most = wire > WINDOW_LEAST ? wire : WINDOW_LEAST;
     ev_init(&intake->readable, on_readable);
     ev_set_priority(&intake->readable, 1);
     ev_init(&intake->window, on_window);

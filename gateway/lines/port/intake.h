@@ -24,14 +24,12 @@ struct intake {
     ev_io readable;
     ev_timer window; /* runs while the bytes of a short time are counted */
     size_t taken;    /* in this time */
-    size_t most;
     const struct intake_events *events;
     void *data;
 };
 
-/** `baud` is the wire's, 0 where there is none. */
-void intake_init(struct intake *intake, struct ev_loop *loop, unsigned baud,
-                 const struct intake_events *events, void *data);
+void intake_init(struct intake *intake, struct ev_loop *loop, const struct intake_events *events,
+                 void *data);
 
 /** Reads from a non-blocking descriptor from now on. Its events come before timers that are due
  * in the same turn of the loop, so that what has arrived in time counts, however late the loop

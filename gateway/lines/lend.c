@@ -6,8 +6,6 @@
 #include <string.h>
 
 #define SHORTEST_LIMIT_S 1.0
-#define LONGEST_LIMIT_S 3.0
-#define FLOW_S 5.0 /* as long as a long reply of a slow wire flows */
 #define TAIL_S 0.1 /* of silence behind whole frames: one more may follow */
 #define LOOK_S 1.0 /* longest wait without a look at the clock */
 
@@ -93,7 +91,7 @@ static bool is_single(const struct turns *turns, const uint8_t *bytes, size_t si
 
 static double shortest_interval(const struct turns *turns)
 {
-    double shortest = LONGEST_LIMIT_S;
+    double shortest = LOAN_PATIENCE_S;
     for (unsigned i = 0; i < turns->count; i++)
         shortest = fmin(shortest, turns->list[i].poller->config->poll_s);
     return shortest;
@@ -199,8 +197,8 @@ void lend_received(struct lend *lend, const struct turns *turns, const uint8_t *
     }
     lend->received += size;
     lend->settled = lend->single && is_whole(lend, turns);
-    lend->deadline =
-        fmin(now + (lend->settled ? fmin(TAIL_S, reply_s) : reply_s), lend->begun_at + FLOW_S);
+    lend->deadline = fmin(now + (lend->settled ? fmin(TAIL_S, reply_s) : reply_s),
+                          lend->begun_at + LOAN_VALID_S);
 }
 
 bool lend_is_over(const struct lend *lend, double now, double *ask_at)
@@ -241,7 +239,7 @@ struct loan *lend_end(struct lend *lend, double now)
 {
     struct loan *loan = lend->current;
     lend->current = NULL;
-    lend->owed_s = fmin(now - lend->begun_at, FLOW_S);
+    lend->owed_s = fmin(now - lend->begun_at, LOAN_VALID_S);
     lend->owed_from = now;
     return loan;
 }

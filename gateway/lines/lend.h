@@ -18,8 +18,8 @@
 
 #include "turns.h"
 
-#define LOAN_BYTES 512   /* that can be sent with one loan */
-#define LOAN_VALID_S 5.0 /* for so long it waits for its turn: nobody expects an answer any more */
+#define LOAN_BYTES 512      /* that can be sent with one loan */
+#define LOAN_VALID_S 5.0    /* for so long it waits for its turn, and its reply may flow */
 #define LOAN_SPACING_S 0.05 /* from the begin of one to the next */
 #define LOAN_PATIENCE_S 3.0 /* for so long one waits for packs whose values get old */
 #define LOAN_OLD 1.75 /* intervals: older than that is old for a pack that is polled beside loans */

@@ -12,11 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENT_FROM_START 3     /* cycles until a pack that never answered is worth a warning, */
-#define PATIENT_AT_START_S 15.0 /* but no longer than that */
-#define MISSING_S 5.0           /* of vain questions before a pack is called silent */
-#define GATHER_S                                                                                   \
-    15.0 /* others that may be silent, too, are waited for, so that all are told at once */
+#define SILENT_FROM_START 3 /* cycles until a pack that never answered is worth a warning, */
+#define PATIENT_S 15.0      /* but no longer than that, nor for others to be told with it */
+#define MISSING_S 5.0       /* of vain questions before a pack is called silent */
 #define NAMES_SIZE 1600
 #define FIRST_ROUNDS_S 120 /* afterwards rounds are measured: a single long cycle is none */
 #define SILENT_SHARE 4     /* while others wait, one part of the time in five is for silent packs */
@@ -155,8 +153,7 @@ static bool is_worth_a_word(const struct member *member, double started_at, doub
     if (!is_missed(member) || !poller_stale(poller, now))
         return false;
     if (isnan(poller->published_at))
-        return poller->presence.silent_cycles >= SILENT_FROM_START ||
-               now - started_at >= PATIENT_AT_START_S;
+        return poller->presence.silent_cycles >= SILENT_FROM_START || now - started_at >= PATIENT_S;
     return poller->presence.silent_cycles > 1 && now - member->missing_since >= MISSING_S;
 }
 
@@ -199,7 +196,7 @@ void turns_report_silence(struct turns *turns, const char *line, double started_
     if (!names[0])
         return;
     if (isnan(turns->report_after))
-        turns->report_after = now + GATHER_S;
+        turns->report_after = now + PATIENT_S;
     if (waits && now < turns->report_after)
         return;
     turns->report_after = NAN;

@@ -12,8 +12,7 @@
 #define AFRESH_S 5.0 /* between two openings for what may be late, if the one before helped, */
 #define AFRESH_IN_VAIN_S 60.0 /* or if it did not */
 #define HEARD_GAP_S 2.0       /* a master was held up, if it was silent for longer */
-#define PAUSE_S 1.0           /* of another master, worth a note */
-#define PAUSE_FACTOR 1.5
+#define PAUSE_FACTOR 1.5      /* times its usual pause is held up, too */
 
 /* What comes may have been held up on its way. Over a new connection nothing comes that was under way before. A delay
  * that is always there would be met again: then it is tried rarely, and what comes is taken for as old as it can be. */
@@ -106,7 +105,7 @@ static void hear_talk(struct hearer *hearer, const uint8_t *bytes, size_t size, 
  * their length between them, are its habit. */
 static void note_pause(struct hearer *hearer, double pause_s, double now)
 {
-    if (pause_s < PAUSE_S)
+    if (PAUSE_FACTOR * pause_s < HEARD_GAP_S)
         return;
     const bool rhythm = now - pause_s - hearer->pause.ended_at < pause_s;
     hearer->pause.usual_s = rhythm ? fmin(pause_s, hearer->pause.last_s) : 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * JBD (Xiaoxiang, Overkill Solar, LLT): frames DD … 77, plain (`jbd`) and with an address
- * (`jbd-addressed`). Follows the sheet `jbd`, sections 1…9.1. Oddities: a sleeping board loses the
- * first request; the echo of a request is itself a valid reply, only its register tells; the sum of
- * a plain reply leaves its register out; a switch holds a MOS off, which is not the same as its
- * being off (section 7); SOC and capacity are written in factory mode only, in which a board stays until
- * it is told to leave (section 7.1).
+ * JBD (Xiaoxiang, Overkill Solar, LLT): frames DD … 77, plain (`jbd`) and with an address (`jbd-
+ * addressed`). Follows the sheet `jbd`, sections 1…9.1. Oddities: a sleeping board loses the first
+ * request; the echo of a request is itself a valid reply and only its register tells them apart;
+ * the sum of a plain reply does not cover its register; a switch holds a MOS off, which is not the
+ * same as the MOS being off (section 7); SOC and capacity can only be written in factory mode,
+ * which a board does not leave without a command (section 7.1).
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
@@ -21,16 +21,16 @@
 #define END 0x77
 #define READ 0xA5
 #define WRITE 0x5A
-#define TRAILER 3         /* sum and end */
-#define ZERO_CELSIUS 2731 /* in 0.1 K, by the boards' reckoning */
-#define BASIC_SIZE 23     /* of register 03 without sensors */
-#define TAIL_SIZE 9       /* of newer firmware, section 4.1 */
-#define DAREN_SIZE 16     /* of the tail that Daren's boards have instead */
+#define TRAILER 3         /* bytes: sum and end */
+#define ZERO_CELSIUS 2731 /* in 0.1 K, as the boards compute it */
+#define BASIC_SIZE 23     /* bytes of register 03 without sensors */
+#define TAIL_SIZE 9       /* bytes, of newer firmware, section 4.1 */
+#define DAREN_SIZE 16     /* bytes of the different tail of Daren's boards */
 #define ADDRESSED_SIZE 29
-#define HELD_BIT 12 /* protection word: a MOS is held off by command */
+#define HELD_BIT 12 /* protection word: a command holds a MOS off */
 #define SETTLING_REPLIES 2
-#define LEAVE_TRIES                                                                                \
-    6 /* orders to leave factory mode, before its owner hears that none was answered */
+/* commands to leave factory mode before a remark reports that none was answered */
+#define LEAVE_TRIES 6
 #define NAME_TRIES 6 /* requests for register 05 that may stay unanswered */
 #define EMULATED_CELLS 32
 
@@ -40,8 +40,8 @@ enum reg {
     REG_BASIC = 0x03,
     REG_CELLS = 0x04,
     REG_NAME = 0x05,
-    REG_CAPACITY = 0x10,       /* as designed, which register 03 has as well */
-    REG_CYCLE_CAPACITY = 0x11, /* of which the board reckons its SOC */
+    REG_CAPACITY = 0x10,       /* design capacity, which register 03 has as well */
+    REG_CYCLE_CAPACITY = 0x11, /* the capacity from which the board computes its SOC */
     REG_COUNTERS = 0xAA,
     REG_REMAINING = 0xE0,
     REG_SWITCH = 0xE1,
@@ -57,31 +57,31 @@ enum status {
 
 enum { HELD_CHARGE = 1, HELD_DISCHARGE = 2 };
 
-/* Where a board is as far as is known, in bms->way, which outlives a connection. Who polled it before may
- * have left it in factory mode. */
+/* Whether a board is in factory mode, as far as known; kept in bms->way, which outlives a
+ * connection. An earlier program may have left it there. */
 enum { PLACE_UNKNOWN, PLACE_OUTSIDE, PLACE_FACTORY };
 
 static const uint8_t enter_key[] = {0x56, 0x78}, leave_key[] = {0x00, 0x00},
                      save_key[] = {0x28, 0x28};
 
 struct memory {
-    uint8_t cells_said; /* by register 03; 0: not known */
-    uint8_t cells_sent; /* by register 04; 0: not known */
+    uint8_t cells_said; /* number of cells in register 03; 0: unknown */
+    uint8_t cells_sent; /* number of cells in register 04; 0: unknown */
     uint8_t name_asked; /* requests for register 05 since the last answer */
     bool name_refused;
-    bool state_known;        /* `held` was derived from a reply */
-    uint8_t held;            /* HELD_… by command; the emulator's own as well */
-    bool shows_held;         /* this board is known to set HELD_BIT */
-    uint8_t settling;        /* replies to come that may show the state before the last command */
-    bool new_switch;         /* register E1 is unknown to this board, FB takes its place */
-    bool other_units;        /* its capacities are not in steps of 10 mAh */
+    bool state_known; /* `held` was derived from a reply */
+    uint8_t held;     /* HELD_… by command; also used by the emulator */
+    bool shows_held;  /* this board is known to set HELD_BIT */
+    uint8_t settling; /* replies to come that may still show the state before the last command */
+    bool new_switch;  /* this board does not know register E1: use FB */
+    bool other_units; /* its capacities are not in steps of 10 mAh */
     uint16_t cycle_capacity; /* register 11, 10 mAh; 0: not read in this visit */
-    uint8_t leave_asked;     /* orders to leave since the last answer to one */
+    uint8_t leave_asked;     /* commands to leave since the last answer to one */
     bool factory;            /* the emulator is in that mode */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
-/* A reply in parts. */
+/* The parts of a reply. */
 struct reply {
     const struct bms_request *request;
     uint8_t reg, status;
@@ -95,13 +95,14 @@ typedef bool take_reply(struct bms *bms, const struct reply *reply, struct pack 
 struct message {
     uint8_t reg;
     uint8_t min, max; /* bytes of data */
-    take_reply *take; /* NULL: nothing in it is of use */
+    take_reply *take; /* NULL: contains nothing useful */
 };
 
-/* Where the formats differ. In both, register, status and length stand right before the data. */
+/* The differences between the formats. In both, register, status and length come right before the
+ * data. */
 struct layout {
     size_t header;   /* bytes before the data */
-    size_t sum_from; /* first byte under the sum */
+    size_t sum_from; /* first byte that the sum covers */
     bool addressed;  /* byte 1 is an address */
 };
 
@@ -142,7 +143,7 @@ static size_t put_frame(const struct bms *bms, uint8_t *out, uint8_t first, uint
     return size;
 }
 
-/* A request as the echo shows it, or a reply with a status that exists. */
+/* Whether it is a request (an echo), or a reply with a valid status. */
 static bool is_header(const struct layout *layout, const uint8_t *bytes)
 {
     uint8_t first = bytes[layout->header - 3], second = bytes[layout->header - 2];
@@ -169,8 +170,8 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
     return (struct bms_span){BMS_FRAME, whole};
 }
 
-/* A read has no data and names a register; some boards repeat A5 where that stands, and then have a
- * status of 0 behind it (section 11). */
+/* A read has no data and contains a register; some boards repeat A5 in its place, followed by a
+ * status of 0 (section 11). */
 static struct bms_span find_question(const struct bms *bms, const uint8_t *bytes, size_t size,
                                      int *address)
 {
@@ -204,13 +205,13 @@ static void put_write(const struct bms *bms, enum reg reg, const uint8_t word[2]
     request->size = put_frame(bms, request->bytes, WRITE, (uint8_t) reg, word, 2);
 }
 
-/* Whether the board may be in factory mode, and it is ours to bring it out. */
+/* Whether the board may be in factory mode, and this gateway has to bring it out. */
 static bool may_be_inside(const struct bms *bms)
 {
     return bms->way == PLACE_FACTORY || (bms->way == PLACE_UNKNOWN && bms->options.settable);
 }
 
-/* Asked for as often as the poller likes: a board that has answered nothing else is no board. */
+/* Requested as often as the poller likes: a device that answers nothing else is no board. */
 static bool build_leave(struct bms *bms, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -225,8 +226,8 @@ static bool build_leave(struct bms *bms, struct bms_request *request)
     return true;
 }
 
-/* Some firmware refuses its name, some says nothing: neither is asked again before the next
- * connection (2.3). */
+/* Some firmware rejects the request for its name, some does not answer: neither is asked again
+ * before the next connection (2.3). */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -259,8 +260,8 @@ static const struct alarm_bit protections[] = {
     {10, SHORT_CIRCUIT,               ALARM_PROTECTION},
     {11, HARDWARE_FAULT,              ALARM_PROTECTION},
 };
-/* The uppermost bits: of plain boards, and of addressed ones (section 9.1), where 13 and 14 are the
- * ambient's. */
+/* The highest bits: of plain boards, and of addressed ones (section 9.1), where 13 and 14 concern
+ * the ambient temperature. */
 static const struct alarm_bit plain_protections[] = {
     {13, CHARGE_MOS_FAULT,            ALARM_PROTECTION},
     {14, DISCHARGE_MOS_FAULT,         ALARM_PROTECTION},
@@ -323,7 +324,7 @@ static void note_held(struct memory *memory, uint16_t protection_word, uint8_t f
     memory->state_known = true;
 }
 
-/* Registers 03 and 04 both tell it; where they disagree, the smaller number holds (section 5). */
+/* Both registers 03 and 04 contain it; if they disagree, the smaller number is used (section 5). */
 static void set_cell_count(const struct memory *memory, struct pack *pack)
 {
     unsigned said = memory->cells_said, sent = memory->cells_sent;
@@ -333,8 +334,8 @@ static void set_cell_count(const struct memory *memory, struct pack *pack)
         pack_set(pack, CELL_COUNT, said + sent);
 }
 
-/* Their number at `at`, the sensors behind it, as many as the frame has room for. Returns where
- * they end. */
+/* The number of sensors at `at`, followed by as many sensors as the frame has room for. Returns
+ * the end. */
 static size_t take_temps(const struct reply *reply, size_t at, struct pack *pack)
 {
     size_t room = (reply->size - at - 1) / 2;
@@ -439,7 +440,7 @@ static bool take_addressed(struct bms *bms, const struct reply *reply, struct pa
     return true;
 }
 
-/* Register 04, section 5: a word in mV for each cell, 0 for one whose wire is broken. */
+/* Register 04, section 5: a word in mV per cell, 0 if its wire is broken. */
 static bool take_cells(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
@@ -453,7 +454,7 @@ static bool take_cells(struct bms *bms, const struct reply *reply, struct pack *
     return true;
 }
 
-/* Register 05, section 6: the name and nothing else, no length, no end. */
+/* Register 05, section 6: only the name, without length or end. */
 static bool take_name(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     struct memory *memory = bms_memory(bms);
@@ -462,7 +463,7 @@ static bool take_name(struct bms *bms, const struct reply *reply, struct pack *p
     return true;
 }
 
-/* Section 7: what the board has just confirmed is told by the request alone. */
+/* Section 7: only the request shows what the board has confirmed. */
 static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) pack;
@@ -521,7 +522,7 @@ static const struct message addressed_messages[] = {
 };
 // clang-format on
 
-/* NULL: of no interest. */
+/* NULL: its content is not used. */
 static const struct message *find_message(const struct layout *layout, uint8_t reg)
 {
     const struct message *rows = layout->addressed ? addressed_messages : plain_messages;
@@ -540,9 +541,9 @@ static bool is_text(const uint8_t *text, size_t size)
     return true;
 }
 
-/* Some boards have A5 in the place of the register, which no sum covers (section 11); the form of
- * the data has to tell then. No word of a cell is text. Without data it is the echo of a request.
- */
+/* Some boards have A5 in place of the register, which no sum covers (section 11); then only the
+ * form of the data shows what it is: a word of a cell is never text. Without data it is the echo
+ * of a request. */
 static uint8_t register_of(const struct reply *reply)
 {
     if (reply->reg != READ || reply->status != STATUS_DONE || reply->size == 0)
@@ -554,7 +555,7 @@ static uint8_t register_of(const struct reply *reply)
     return is_text(reply->data, reply->size) ? REG_NAME : REG_CELLS;
 }
 
-/* Whether a frame answers the request; without a request, whether it says itself what it is. */
+/* Whether a frame answers the request; without a request, whether it identifies itself. */
 static bool is_answer(const struct bms *bms, const struct reply *reply, const uint8_t *frame)
 {
     const struct layout *layout = layout_of(bms);
@@ -570,13 +571,13 @@ static bool is_answer(const struct bms *bms, const struct reply *reply, const ui
     return !layout->addressed || frame[1] == request->bytes[1];
 }
 
-/* Section 2.3. A sum that was wrong on the way is worth another try. */
+/* Section 2.3. A sum that was damaged on the way is worth a retry. */
 static enum bms_result note_error(struct bms *bms, const struct reply *reply)
 {
     struct memory *memory = bms_memory(bms);
     if (reply->status == STATUS_BAD_SUM)
         return BMS_INVALID;
-    if (reply->reg == REG_LEAVE) /* it does not know that mode */
+    if (reply->reg == REG_LEAVE) /* it does not know factory mode */
         bms->way = PLACE_OUTSIDE;
     if (reply->reg == REG_NAME)
         memory->name_refused = true;
@@ -605,8 +606,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- control (section 7) ---- */
 
-/* E1 takes both switches at once, so that the other one is written as it was commanded before; FB
- * takes one. Factory mode is not needed. */
+/* E1 sets both switches at once, so the other one is written as last commanded; FB sets one.
+ * Factory mode is not needed. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -663,8 +664,8 @@ static bool build_setting(struct bms *bms, enum pack_value id, double value, uns
 
 /* ---- emulator (section 10) ---- */
 
-/* A known value in wire units, 0 for an unknown one, as the boards have it; too large ones stay at
- * the limit. */
+/* A known value in wire units, 0 for an unknown one, as in real boards; values out of range are
+ * limited. */
 static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
                        uint32_t max)
 {
@@ -732,7 +733,7 @@ static void put_common(const struct bms *bms, const struct pack *pack, enum pack
     d[21] = (uint8_t) scaled(pack, CELL_COUNT, 1, 0, EMULATED_CELLS);
 }
 
-/* The tail is that of newer firmware, which knows its full capacity. */
+/* The tail is that of newer firmware, which reports its full capacity. */
 static size_t put_plain(const struct bms *bms, const struct pack *pack, uint8_t *d)
 {
     put_common(bms, pack, RATED_AH, d);
@@ -786,7 +787,7 @@ static size_t put_counters(const struct bms *bms, const struct pack *pack, uint8
     return 24;
 }
 
-/* What is held off stays off, whatever opened or closed it since. */
+/* A MOS that is held off stays off, whatever has changed it since. */
 static void keep_held(const struct memory *memory, struct pack *pack)
 {
     if (memory->held & HELD_CHARGE)
@@ -801,7 +802,7 @@ static enum status emulate_switch(struct bms *bms, struct pack *pack, const uint
     struct memory *memory = bms_memory(bms);
     if (size != 2 || data[0] != 0 || data[1] > (HELD_CHARGE | HELD_DISCHARGE))
         return STATUS_REFUSED;
-    /* What a protection has opened does not close because the command leaves it alone. */
+    /* A MOS that a protection has opened does not close because the command does not concern it. */
     uint8_t open = pack->alarms_protection ? memory->held : HELD_CHARGE | HELD_DISCHARGE;
     uint8_t released = open & ~data[1];
     memory->held = data[1];
@@ -839,7 +840,7 @@ static size_t put_parameter(const struct memory *memory, const struct pack *pack
     return 2;
 }
 
-/* What is written around factory mode and in it. */
+/* The writes around and in factory mode. */
 static enum status emulate_factory(struct memory *memory, struct pack *pack, uint8_t reg,
                                    const uint8_t *data, size_t size)
 {
@@ -897,7 +898,7 @@ static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
     out->size = put_frame(bms, out->bytes, reg, (uint8_t) status, d, count);
 }
 
-/* A bad sum, another's address and what is no request are met with silence. */
+/* A wrong sum, another address and anything but a request are not answered. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -946,7 +947,7 @@ const struct bms_driver jbd_driver = {
 
 static const struct bms_guess addressed_guesses[] = {{.address = 0}, {.address = 1}};
 
-/* The paper has neither a name nor a switch (section 9.1); the boards want a longer pause. */
+/* The document has neither a name nor a switch (section 9.1); the boards need a longer pause. */
 const struct bms_driver jbd_addressed_driver = {
     .name = "jbd-addressed",
     .title = "JBD with addresses (UPS1601 rack boards, RS485)",

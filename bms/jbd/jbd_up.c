@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * JBD "UP" rack boards (UP16S…): frames that look like Modbus and are not, with a start and an end
- * register and a length in both directions. Follows the sheet `jbd`, section 9.2. Oddities: what is
- * behind address 2 and up is told by the master of the battery bus, which knows less of them; the
- * master's current limits are sums over the bank.
+ * JBD "UP" rack boards (UP16S…): frames that look like Modbus but are not, with a start and an end
+ * register and a length in both directions. Follows the sheet `jbd`, section 9.2. Oddities: the
+ * master of the battery bus replies for the packs at address 2 and up, and has fewer of their
+ * values; the master's current limits are sums over the bank.
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
@@ -17,7 +17,7 @@
 
 #define READ 0x78
 #define WRITE 0x79
-#define READ_SINGLE 0x45 /* other units, not asked for */
+#define READ_SINGLE 0x45 /* other units, not requested */
 #define HEAD_SIZE 8      /* address, function, start, end, length */
 #define CRC_SIZE 2
 #define DATA_MAX 512 /* longest recorded: 208 */
@@ -26,7 +26,7 @@
 #define CURRENT_ZERO 300000
 #define TEMP_ZERO 500
 #define CELLS_AT 68   /* in the data of the status */
-#define TRAIL_SIZE 36 /* of the status behind the temperatures: up to the end of the text */
+#define TRAIL_SIZE 36 /* bytes of the status after the temperatures, up to the end of the text */
 #define TEXT_MAX 30
 #define SERIAL_AT 16   /* in the data of the board's parameters */
 #define BOARD_SIZE 134 /* of them, emulated */
@@ -40,8 +40,8 @@ enum { ON_DISCHARGE = 1, ON_CHARGE = 2, ON_BOTH = 3 };
 
 struct memory {
     uint16_t switches;    /* as last reported */
-    uint8_t wanted;       /* ON_…: what is switched on as far as commands go */
-    uint8_t wanted_known; /* ON_…: where `wanted` holds something */
+    uint8_t wanted;       /* ON_…: switched on, as far as commanded */
+    uint8_t wanted_known; /* ON_…: bits of `wanted` that are known */
     uint8_t settling;     /* replies to come that may show the state before the last command */
     uint8_t serial_asked; /* requests for the serial number since the last answer */
 };
@@ -72,7 +72,7 @@ static size_t put_frame(uint8_t *out, uint8_t address, const struct range *range
     return HEAD_SIZE + count + CRC_SIZE;
 }
 
-/* There is no start byte: what is known of a head has to do. */
+/* There is no start byte: the known parts of a head have to do. */
 static bool is_head(const uint8_t *bytes, size_t size)
 {
     if (bytes[0] < 1 || bytes[0] > ADDRESS_MAX)
@@ -120,8 +120,8 @@ static const struct bms_step plan[STEPS] = {
     [STEP_BOARD] = {.name = "serial number", .every_s = 3600},
 };
 
-/* Packs behind the master mostly do not answer the second one: it is given up until the next
- * connection. */
+/* Packs behind the master usually do not answer the second request: it is not repeated before the
+ * next connection. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -198,7 +198,7 @@ static double celsius(const uint8_t *raw)
 }
 
 /* What commands have switched on. A MOS that is off while a protection is active, or the pack is
- * full, tells nothing: it stays as it was remembered, or unknown. Right after a command the reply
+ * full, shows nothing: its remembered state stays, or is unknown. Right after a command the reply
  * may still show the state before it. */
 static void note_switches(struct memory *memory, uint16_t word, bool reason_to_open)
 {
@@ -254,8 +254,8 @@ static void take_trail(const uint8_t *d, struct pack *pack)
     pack_set_text(pack, MODEL, d + 6, TEXT_MAX);
 }
 
-/* Cells and temperatures with their numbers before them; what follows counts only if all of these
- * had room. */
+/* Cells and temperatures, each preceded by their number; the rest is only valid if all of them had
+ * room. */
 static bool take_lists(const struct reply *reply, struct pack *pack)
 {
     const uint8_t *d = reply->data;
@@ -313,7 +313,7 @@ static bool take_board(struct bms *bms, const struct reply *reply, struct pack *
     return true;
 }
 
-/* The acknowledgement is empty: what it confirms stands in the request. */
+/* The acknowledgement is empty: the request shows what it confirms. */
 static bool take_switch(struct bms *bms, const struct reply *reply, struct pack *pack)
 {
     (void) pack;
@@ -372,8 +372,8 @@ static enum bms_result decode(struct bms *bms, const struct bms_request *request
 
 /* ---- control ---- */
 
-/* Both switches are written at once, with heater and the like as they are. The other switch must be
- * known as it was commanded: one that a protection has opened would stay off for good. */
+/* Writes both switches at once, with heater and others unchanged. The commanded state of the other
+ * switch must be known: if a protection has opened it, writing "off" would keep it off for good. */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
 {
@@ -393,7 +393,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 /* ---- emulator ---- */
 
-/* A known value in wire units, 0 for an unknown one, at the limit for one that is too large. */
+/* A known value in wire units, 0 for an unknown one; values out of range are limited. */
 static uint32_t scaled(const struct pack *pack, enum pack_value id, double factor, double offset,
                        uint32_t max)
 {
@@ -439,8 +439,8 @@ static void put_extremes(const struct pack *pack, uint8_t *d)
     put_be16(d + 64, word_of(pack, DISCHARGE_CURRENT_LIMIT_A, 10));
 }
 
-/* Number, values, number, values, and the rest. Of others than itself the master knows one byte of
- * the firmware. */
+/* Layout: count, cells, count, temperatures, rest. For packs other than itself the master has only
+ * one byte of the firmware version. */
 static size_t put_lists(const struct pack *pack, uint8_t address, uint8_t *d)
 {
     size_t cells = scaled(pack, CELL_COUNT, 1, 0, MAX_CELLS),
@@ -521,7 +521,7 @@ static void answer(struct bms *bms, struct pack *pack, const uint8_t *request,
         out->size = put_frame(out->bytes, address, &range, d, count);
 }
 
-/* Silence is the answer to a wrong CRC, another address, and whatever is not known. */
+/* A wrong CRC, another address and unknown requests are not answered. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {
@@ -534,7 +534,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return span.size;
 }
 
-/* Replies take up to 0.31 s (section 9.2): what comes late is the answer to the second request. */
+/* Replies take up to 0.31 s (section 9.2): a late one answers the second request. */
 static const struct bms_guess guesses[] = {{.address = MASTER, .polls = 2}};
 
 const struct bms_driver jbd_up_driver = {

@@ -2,9 +2,9 @@
 /*
  * JK boards behind a Bluetooth bridge or on the lines of their Bluetooth module: 20-byte requests
  * AA 55 90 EB, 300-byte frames 55 AA EB 90. Follows the sheet `jk02`. Oddities: after one request
- * the status frames come unasked, as they please, until the link drops; some boards stream only
- * after they were asked for the about record; acknowledgements, left-overs of the module and half
- * frames stand between the frames. What the records hold is in jk_record.c.
+ * the board sends status frames without further requests until the link drops; some boards only do
+ * so after a request for the about record; acknowledgements, left-overs of the module and partial
+ * frames lie between the frames. jk_record.c decodes the records.
  */
 #include "jk_encode.h"
 #include "jk_record.h"
@@ -37,13 +37,13 @@ static const char *const variants[] = {"auto", "32s", "24s", NULL};
 
 struct memory {
     struct jk_notes notes;
-    /* Of the last settings frame, which does not come with each status. */
+    /* Of the last settings frame, which does not come with every status. */
     uint32_t rated_mah; /* 0: none yet */
-    uint8_t without;    /* statuses since then that came alone */
+    uint8_t without;    /* statuses without settings since then */
     float settings[SETTINGS_END - SETTINGS_FIRST];
-    bool status_awaited; /* asked for and not seen since */
-    uint8_t counter;     /* of the emulator: of frames */
-    bool introduced;     /* of the emulator: asked for the about record, will stream */
+    bool status_awaited; /* requested and not received since */
+    uint8_t counter;     /* of the emulator: frame counter */
+    bool introduced;     /* of the emulator: the about record was requested, so it streams */
 };
 _Static_assert(sizeof(struct memory) <= BMS_MEMORY, "a driver's notes must fit");
 
@@ -92,7 +92,7 @@ static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 
 /* ---- framer ---- */
 
-/* Requests (an echo) and acknowledgements have one form. */
+/* Requests (an echo) and acknowledgements have the same form. */
 static struct bms_span find_short(const uint8_t *bytes, size_t size)
 {
     if (memcmp(bytes, header, size < HEADER_SIZE ? size : HEADER_SIZE) != 0)
@@ -114,15 +114,15 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- decoder ---- */
 
-/* The command of a request; 0: there was none, or it is no request of this protocol. */
+/* The command of a request; 0: no request, or not of this protocol. */
 static uint8_t command_of(const struct bms_request *request)
 {
     bool ours = request->size == REQUEST_SIZE && memcmp(request->bytes, header, HEADER_SIZE) == 0;
     return ours ? request->bytes[COMMAND_AT] : 0;
 }
 
-/* An acknowledgement does not say of what, and comes for reads as well: only a switch waits for it.
- */
+/* An acknowledgement does not contain its command, and also follows reads: only a switch waits for
+ * it. */
 static enum bms_result decode_short(uint8_t asked, const uint8_t *frame)
 {
     bool switching =
@@ -238,8 +238,8 @@ static void acknowledge(struct bms_output *out)
     out->size += REQUEST_SIZE;
 }
 
-/* As recorded: acknowledgements glued to the frames, and what the Bluetooth module leaves on its
- * line. A board that was not asked for the about record before does not stream. */
+/* As recorded: acknowledgements directly before frames, and left-overs of the Bluetooth module. A
+ * board streams only after a request for the about record. */
 static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *request,
                             struct bms_output *out)
 {
@@ -268,7 +268,7 @@ static void emulate_request(struct bms *bms, struct pack *pack, const uint8_t *r
                      : request[COMMAND_AT] == SWITCH_DISCHARGE ? DISCHARGE_MOS
                                                                : SET_BALANCER,
                      request[6]);
-        acknowledge(out); /* also when nothing changed */
+        acknowledge(out); /* even if nothing changed */
         break;
     }
 }
@@ -285,7 +285,7 @@ static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, 
     return span.size;
 }
 
-/* Some firmware does not stream before it was asked about itself, which the second poll does. */
+/* Some firmware only streams after a request for its about record, which the second poll sends. */
 static const struct bms_guess guesses[] = {{.address = -1, .polls = 2}};
 
 /* Section 2 waits 5 s for a status before both requests are repeated: two tries of 3 s, then the

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * JK boards on the GPS port (protocol 000): frames 4E 57, big-endian; one request, one answer that
- * holds everything. Follows the sheet `jk-4e57`. Oddities: the answer is a row of register code and
- * value without lengths, so that an unknown code ends it; the last register says how the current is
- * written and is missing on old boards; temperatures below zero are written as 100 and more; the
- * settings password (B2) travels in every answer and is never read.
+ * JK boards on the GPS port (protocol 000): frames 4E 57, big-endian; one request, and one reply
+ * with all values. Follows the sheet `jk-4e57`. Oddities: the reply is a sequence of register
+ * codes and values without lengths, so an unknown code ends it; the last register gives the format
+ * of the current and is missing on old boards; temperatures below zero are encoded as 100 and
+ * more; every reply contains the settings password (B2), which is never read.
  */
 #include "jk_record.h"
 
@@ -29,7 +29,7 @@
 #define MOST_LENGTH 0x200
 #define END_MARK 0x68
 #define OVERHEAD (INFO_AT + TAIL)
-#define MOST_WITHOUT_PASSWORD 60 /* bytes of one register, or of a few that are written */
+#define MOST_WITHOUT_PASSWORD 60 /* bytes of one register, or of a few written ones */
 
 enum command { ACTIVATE = 0x01, WRITE = 0x02, READ_ONE = 0x03, PASSWORD = 0x05, READ_ALL = 0x06 };
 enum source { FROM_BMS = 0, FROM_GPS = 2, FROM_PC = 3 };
@@ -75,11 +75,11 @@ static const uint8_t value_size[0x100] = {
 };
 
 struct memory {
-    bool protocol_known; /* whether and with which value the register C0 is there */
+    bool protocol_known; /* whether register C0 exists, and its value, are known */
     uint8_t protocol;
-    bool read_awaited; /* asked for all and not answered since */
+    bool read_awaited; /* all values requested and not received since */
     bool woken;        /* in this silence */
-    /* Of the last answer that could not be read to its end; code 0: none. */
+    /* Of the last reply that could not be read to its end; code 0: none. */
     uint8_t unknown_code;
     uint16_t unknown_offset; /* of the code, in the frame */
 };
@@ -115,9 +115,9 @@ static const struct bms_step plan[STEPS] = {
     [STEP_PROTOCOL] = {.name = "protocol version"},
 };
 
-/* A sleeping board is activated once in a silence (section 3). The protocol version is asked for
- * when an unknown code hides it and no earlier answer had it: without it the current cannot be
- * read. */
+/* Activates a sleeping board once per silence (section 3). Asks for the protocol version if an
+ * unknown code hides it and no earlier reply contained it: the current cannot be decoded without
+ * it. */
 static bool build(struct bms *bms, unsigned step, struct bms_request *request)
 {
     struct memory *memory = bms_memory(bms);
@@ -148,8 +148,8 @@ static struct bms_span skip_to_start(const uint8_t *bytes, size_t size)
     return (struct bms_span){BMS_SKIP, start ? (size_t) (start - bytes) : size};
 }
 
-/* 4E 57 occurs in texts as well, and other protocols come with lengths such as 27777 (sections 2
- * and 8). */
+/* 4E 57 also occurs in texts, and other protocols produce lengths such as 27777 (sections 2 and
+ * 8). */
 static bool may_start(const uint8_t *bytes, size_t size)
 {
     if (bytes[0] != 0x4E || (size > 1 && bytes[1] != 0x57))
@@ -180,13 +180,13 @@ static struct bms_span find_frame(const struct bms *bms, const struct bms_reques
 
 /* ---- decoder ---- */
 
-/* Where the value of each register stands in an answer; NULL: it is not there. */
+/* Position of each register's value in a reply; NULL: missing. */
 struct registers {
     const uint8_t *at[0x100];
     bool complete; /* read to the end */
 };
 
-/* Size of the value behind `code`; 0: not known, or it does not fit into what is left. */
+/* Size of the value after `code`; 0: unknown, or larger than the rest. */
 static size_t size_of_value(uint8_t code, const uint8_t *value, size_t left)
 {
     size_t size = value_size[code];
@@ -195,7 +195,7 @@ static size_t size_of_value(uint8_t code, const uint8_t *value, size_t left)
     return size <= left ? size : 0;
 }
 
-/* Section 4: what stands before an unknown code is good, what follows it is lost. */
+/* Section 4: values before an unknown code are valid, those after it are lost. */
 static void find_registers(struct memory *memory, const uint8_t *frame, size_t end,
                            struct registers *registers)
 {
@@ -215,7 +215,7 @@ static void find_registers(struct memory *memory, const uint8_t *frame, size_t e
     registers->complete = true;
 }
 
-/* Section 4: to be reported with its place. */
+/* Section 4: to be reported with its position. */
 static void remark_unknown(struct bms *bms)
 {
     const struct memory *memory = bms_memory(bms);
@@ -289,7 +289,7 @@ static void decode_current(struct bms *bms, uint16_t raw, struct pack *pack)
     bms_set_current(bms, pack, signed_10ma / 100.0);
 }
 
-/* Section 6. Bits 4, 8 and 9 do not tell the direction. */
+/* Section 6. Bits 4, 8 and 9 have no direction. */
 // clang-format off
 static const struct alarm_bit alarm_rows[] = {
     {0,  SOC_LOW,                ALARM_WARNING},
@@ -320,7 +320,7 @@ static void decode_alarms(uint16_t word, const uint8_t *state, struct pack *pack
     pack_raw_alarm(pack, word);
 }
 
-/* Section 5.4: what the MOS do; the switches AB and AC are wishes. */
+/* Section 5.4: the actual state of the MOS; the switches AB and AC are only what was commanded. */
 static void decode_state(uint16_t word, struct pack *pack)
 {
     pack_set(pack, CHARGE_MOS, word & 1);
@@ -430,7 +430,7 @@ static void decode_registers(struct bms *bms, const struct registers *registers,
     decode_texts(registers, pack);
 }
 
-/* An answer with the whole table, also where one register 0 was asked for. */
+/* A reply with the whole table, also to a request for register 0 only. */
 static enum bms_result decode_all(struct bms *bms, const struct registers *registers,
                                   struct pack *pack)
 {
@@ -458,7 +458,7 @@ static enum bms_result decode_read(struct bms *bms, uint8_t asked, const uint8_t
     return BMS_DONE;
 }
 
-/* Half duplex adapters echo the request, which is a frame of its own with type 0. */
+/* Half-duplex adapters echo the request, which is a frame of its own with type 0. */
 static enum bms_result decode(struct bms *bms, const struct bms_request *request,
                               const uint8_t *frame, size_t size, struct pack *pack)
 {
@@ -538,7 +538,7 @@ static bool are_cells(const uint8_t *value, size_t size)
     return counted;
 }
 
-/* Where the measurements end, which come first and are too short to hold a password. */
+/* The end of the measurements, which come first and are too short to contain a password. */
 static uint8_t *end_of_measurements(uint8_t *info, const uint8_t *end)
 {
     int before = -1;
@@ -571,7 +571,7 @@ static void mask(uint8_t *frame, size_t size)
     put_be16(frame + size - 2, sum_bytes(frame, size - 4));
 }
 
-/* Section 7. Some boards want the password first (command 05), which is no business of a gateway.
+/* Section 7. Some boards require the password first (command 05), which the gateway does not send.
  */
 static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
                          struct bms_request *request)
@@ -584,7 +584,7 @@ static bool build_switch(struct bms *bms, enum bms_switch which, bool on,
 
 static const struct bms_setting settings[] = {{SET_BALANCER, 0, 1, 1, 0}};
 
-/* The same; firmware of version 11 does not do it. */
+/* The same; firmware of version 11 ignores it. */
 static bool build_setting(struct bms *bms, enum pack_value id, double value, unsigned part,
                           const struct bms_moment *now, struct bms_request *request)
 {
@@ -645,8 +645,7 @@ static uint32_t state_word(const struct pack *pack)
            (uint32_t) (value_or(pack, BALANCING, 0) > 0) << 2;
 }
 
-/* What does not fit below zero or beyond 99 °C saturates; a sensor that is absent reads beyond the
- * range. */
+/* Limits values below zero or beyond 99 °C; a missing sensor reads beyond the range. */
 static uint32_t raw_temperature(const struct pack *pack, enum pack_value id)
 {
     if (!pack_known(pack, id))
@@ -675,7 +674,7 @@ static uint32_t preset(uint8_t code)
     return 0;
 }
 
-/* What a pack has set otherwise than the app would. */
+/* The settings in which the pack differs from the presets of the app. */
 static uint32_t setting_or_preset(const struct pack *pack, uint8_t code)
 {
     static const struct {

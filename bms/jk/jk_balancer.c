@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * JK active balancers by their RS485 port: questions of 7 bytes, 55 AA, answers of 74, EB 90, with
- * a sum of 8 bits. Follows the sheet `jk-balancer`. Oddities: a balancer knows cells and voltage, but
- * neither current nor charge; the sum is weak, so an answer counts only where its cells, their mean,
- * their difference and the voltage agree; the temperature is written in tenths by one board and in
- * whole degrees by another, and is left out.
+ * JK active balancers by their RS485 port: requests of 7 bytes, 55 AA, replies of 74, EB 90, with
+ * a sum of 8 bits. Follows the sheet `jk-balancer`. Oddities: a balancer reports cells and
+ * voltage, but neither current nor charge; the sum is weak, so a reply is accepted only if its
+ * cells, their mean, their difference and the voltage agree; one board encodes the temperature in
+ * tenths and another in whole degrees, so it is not read.
  */
 #include "bms/bytes.h"
 #include "bms/checksum.h"
@@ -19,8 +19,8 @@
 #define ANSWER_SIZE 74
 #define CELLS_LEAST 2
 #define CELLS_MOST 24
-#define APART_MV                                                                                   \
-    30 /* that the board's own mean and difference may be away from those of its cells */
+/* mV by which the board's mean and difference may differ from those of its cells */
+#define APART_MV 30
 
 /* Section 4: offsets in an answer. */
 enum {
@@ -41,7 +41,7 @@ enum {
     CELLS = 23
 };
 
-/* Of the alarms. */
+/* Bits of the alarms. */
 enum { WIRE_RESISTANCE = 1, OVER_VOLTAGE = 2 };
 
 enum command {
@@ -54,7 +54,7 @@ enum command {
 
 static const struct bms_step plan[] = {{.name = "cells", .vital = true}};
 
-/* Bit 0, a wrong number of cells, is set in all recordings, where the number is right. */
+/* Bit 0, a wrong number of cells, is set in all recordings although the number is right. */
 static const struct alarm_bit alarm_bits[] = {
     {WIRE_RESISTANCE, VOLTAGE_SENSOR_FAULT, ALARM_WARNING},
     {OVER_VOLTAGE, PACK_OVER_VOLTAGE, ALARM_WARNING},
@@ -68,7 +68,7 @@ static bool is_command(uint8_t code)
            code == SET_ON;
 }
 
-/* What stands at the start of the bytes, where frames of `whole` bytes begin with two certain ones. */
+/* Finds a frame of `whole` bytes that begins with two given ones. */
 static struct bms_span find(uint8_t first, uint8_t second, size_t whole, const uint8_t *bytes,
                             size_t size)
 {
@@ -121,8 +121,8 @@ static bool is_near(double a, double b)
     return fabs(a - b) <= APART_MV;
 }
 
-/* A cell that reads 0 has lost its wire, which is an alarm, and nobody knows what the board makes of
- * its mean then. */
+/* A cell that reads 0 has a broken wire, which is an alarm; how the board computes its mean then
+ * is unknown. */
 static bool adds_up(const uint8_t *frame, unsigned count)
 {
     double sum = 0, lowest = INFINITY, highest = 0;
@@ -214,7 +214,7 @@ static void answer(const struct pack *pack, uint8_t address, struct bms_output *
     out->size = ANSWER_SIZE;
 }
 
-/* Nothing of it can be set. */
+/* No setting can be written. */
 static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
                       struct bms_output *out)
 {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The records of JK boards as a simulated one sends them. Follows the sheets `jk02` and `jk-pb`;
- * the offsets are written down a second time on purpose, so that the decoder is not tested against
- * itself alone.
+ * Encodes the records of JK boards for simulated packs. Follows the sheets `jk02` and `jk-pb`. The
+ * offsets are deliberately written down a second time, so that the decoder is not only tested
+ * against itself.
  */
 #include "jk_encode.h"
 
@@ -39,7 +39,7 @@ static void put32(struct jk_image *image, size_t at, double value)
         put_le32(image->bytes + at, raw);
 }
 
-/* As long as the field; the frame is zeroed before. */
+/* Limited to the size of the field; the frame was zeroed before. */
 static void put_text(struct jk_image *image, size_t at, size_t size, const char *text)
 {
     size_t length = strlen(text);
@@ -185,7 +185,7 @@ static void encode_status(struct jk_image *image, enum jk_layout layout, const s
         return;
     }
     put32(image, at->alarms, alarm_word(pack));
-    put8(image, 214, 0xFF); /* all sensors present, whether they are or not */
+    put8(image, 214, 0xFF); /* all sensors present, even if they are not */
     put16(image, 234, fmin(100 * value_or(pack, VOLTAGE_V, 0), UINT16_MAX));
     if (strtol(software(pack, layout), NULL, 10) < 14)
         return; /* no T4, T5 before it: 0, not the mark of an absent sensor */
@@ -209,7 +209,7 @@ static const struct {
 };
 // clang-format on
 
-/* What the pack has in place of a preset. */
+/* Settings of the pack, which replace a preset. */
 static const struct {
     enum pack_value id;
     uint16_t at, factor;
@@ -250,7 +250,7 @@ static void encode_settings(struct jk_image *image, uint8_t address, enum jk_lay
         put32(image, 270, address);
 }
 
-/* PIN and password, which real boards send in clear at 62 and 118, stay empty. */
+/* PIN and password, which real boards send in plain text at 62 and 118, stay empty. */
 static void encode_about(struct jk_image *image, enum jk_layout layout, const struct pack *pack)
 {
     bool old = layout == JK_24S;

@@ -235,7 +235,7 @@ static void finish(struct asker *asker, double now)
     asker->gap_before_ms = member->poller->config->driver->line.gap_ms;
     asker->asking = false;
     asker->quiet_since = asker->over_at = now;
-    reply_time_report(asker->wire, asker->turns, &asker->late_told_at, now);
+    reply_time_report(asker->wire, asker->turns, &asker->late_told);
     member->poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
     member->poller->trials.busy = turns_wait(asker->turns, member->poller, now);
     const bool over = plan_over(member->poller, now, &published);
@@ -450,7 +450,7 @@ void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
                 const struct asker_events *events, void *data)
 {
     *asker = (struct asker){.wire = wire, .turns = turns, .events = events, .data = data};
-    asker->wanted_at = asker->late_told_at = NAN;
+    asker->wanted_at = NAN;
     asker->quiet_since = asker->over_at = -INFINITY;
 }
 

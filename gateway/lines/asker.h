@@ -49,7 +49,7 @@ struct asker {
     unsigned gap_before_ms; /* of the protocol that it was in */
     double over_at;         /* the end of the last exchange */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */
-    double late_told_at;    /* that replies come late; NaN: it was not, or is over */
+    bool late_told;         /* that replies come late, once */
 };
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,

@@ -7,12 +7,11 @@
 #include <math.h>
 #include <string.h>
 
-#define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back */
+#define GIVE_UP_MISSES 3     /* cycles in a row that a step may hold back, or orders drop */
 #define ASK_AGAIN_S 60       /* a step that was given up */
 #define TRY_AGAIN_S 3        /* a step that was never answered, the first time */
 #define REFUSED_AGAIN_S 3600 /* a step that the BMS refused */
 #define NOISY_S 60           /* since damage was seen */
-#define HURRIES_MOST 4       /* cycles in a row that are dropped for something that was switched */
 
 static const struct bms_step *plan_of(const struct poller *poller, unsigned step)
 {
@@ -401,7 +400,7 @@ void plan_hurry(struct poller *poller, double now)
 
 bool plan_is_due_first(const struct poller *poller)
 {
-    return poller->pace.hurries >= HURRIES_MOST;
+    return poller->pace.hurries >= GIVE_UP_MISSES;
 }
 
 bool plan_settle(struct poller *poller, unsigned open, double now)

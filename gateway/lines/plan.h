@@ -54,7 +54,7 @@ void plan_hurry(struct poller *poller, double now);
  * or was. The cycle under way is dropped. */
 void plan_look(struct poller *poller, enum pack_value id, double now);
 
-/** True after HURRIES_MOST dropped cycles: poll before the next order, or orders without end starve the values. */
+/** True when orders have dropped some cycles in a row: poll before the next order, or orders without end starve the values. */
 bool plan_is_due_first(const struct poller *poller);
 
 /** A request for step `open` may still be answered: the answer to another step settles that, so one is made due where

@@ -12,7 +12,6 @@
 #define PATIENCE 3           /* times the usual, for an answer that may not come, */
 #define PATIENCE_LEAST_S 0.4 /* and so long at least */
 #define PATIENT_EACH 4       /* and all its time each so many attempts */
-#define LATE_TOLD_S 3600     /* replies that come late are worth a word once in so long */
 
 double reply_time_usual_s(const struct wire *wire, const struct poller *poller)
 {
@@ -69,7 +68,7 @@ static void report_late(const struct wire *wire, const struct poller *slowest, d
 
 /* Replies that regularly come later than they are waited for: the values are true, but rare, and the remedy is a key of
  * the configuration. */
-void reply_time_report(struct wire *wire, const struct turns *turns, double *told_at, double now)
+void reply_time_report(struct wire *wire, const struct turns *turns, bool *told)
 {
     const struct poller *slowest = NULL;
     double late_s = 0;
@@ -83,9 +82,9 @@ void reply_time_report(struct wire *wire, const struct turns *turns, double *tol
     }
     const bool was_late = wire->facts.late_s > 0;
     wire->facts.late_s = late_s;
-    if (slowest && !was_late && !(now - *told_at < LATE_TOLD_S)) {
+    if (slowest && !was_late && !*told) {
         report_late(wire, slowest, late_s);
-        *told_at = now;
+        *told = true;
     }
     if (!slowest && was_late)
         log_info("line %s: replies come within reply_timeout again", wire->config->name);

@@ -214,6 +214,13 @@ static void test_expires(void **state)
     ledger_expire(&ledger, 102);
     assert_int_equal(ledger.count, 0);
     assert_true(isinf(ledger_rested_at(&ledger, packs[0])));
+    ask("o0", ORDER, 120); /* lost: what was asked after it is answered */
+    ask("a0", POLL, 121);
+    assert_true(ledger_rested_at(&ledger, packs[0]) == 121 + ANSWER_MOST_S);
+    packs[0]->bms.options.address = 0;
+    assert_true(hear("a1", &answer));
+    assert_true(ledger_has_order(&ledger, packs[0]));
+    assert_true(isinf(ledger_rested_at(&ledger, packs[0])));
 }
 
 /* A pack that is silent for days: what is left makes values look older, never younger. */

@@ -49,6 +49,8 @@ static void settle(struct ledger *ledger, unsigned index)
         if (i - 1 == index ||
             (ledger->open[i - 1].pack == pack && ledger->open[i - 1].owner != ORDER))
             drop(ledger, i - 1);
+        else if (ledger->open[i - 1].pack == pack)
+            ledger->open[i - 1].passed = true;
 }
 
 void ledger_expire(struct ledger *ledger, double before)
@@ -279,7 +281,7 @@ double ledger_rested_at(const struct ledger *ledger, const struct poller *pack)
 {
     double last = -INFINITY;
     for (unsigned i = 0; i < ledger->count; i++)
-        if (ledger->open[i].pack == pack)
+        if (ledger->open[i].pack == pack && !ledger->open[i].passed)
             last = fmax(last, ledger->open[i].sent_at);
     return last + ANSWER_MOST_S;
 }

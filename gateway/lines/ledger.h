@@ -38,7 +38,9 @@ struct open_request {
     struct poller *pack; /* whom it asks */
     struct bms_request words;
     enum ledger_owner owner;
-    unsigned step;   /* of a poll */
+    unsigned step; /* of a poll */
+    bool
+        passed; /* of an order: something asked after it was answered, so that no answer to it comes any more */
     uint32_t number; /* requests are numbered in the order in which they are sent */
     double sent_at;
 };

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <time.h>
 
-#define ANSWERS_S 60         /* since it was heard last: the pack is there */
-#define RESTLESS_S 0.3       /* longest wait for a line that will not be quiet between requests */
+#define ANSWERS_S 60   /* since it was heard last: the pack is there */
+#define RESTLESS_S 0.3 /* longest wait for a line that will not be quiet between requests */
 
 /* ---- asking ---- */
 
@@ -29,7 +29,8 @@ static void settle_order(struct asker *asker, enum reply_state state, bool singl
 {
     struct order *order = asker->flight.order;
     asker->flight.order = NULL;
-    order_queue_go_on(&asker->orders, order, order_settle(order, state, single, now), now);
+    if (order) /* else a late turn has ended it */
+        order_queue_go_on(&asker->orders, order, order_settle(order, state, single, now), now);
 }
 
 double asker_next_due(const struct asker *asker, double now)
@@ -92,15 +93,16 @@ static void send_request(struct asker *asker, struct member *member, struct orde
         mask_sent(&poller->bms, shown.bytes, shown.size);
     flight->member = member;
     flight->order = order;
+    flight->owner = order ? ORDER : POLL;
     flight->asked_at = now;
-    flight->deadline =
-        now + wire_s(asker->wire, shown.size) + (order ? reply_time_s(asker->wire, poller)
-                                                      : reply_time_next_s(asker->wire, asker->turns, poller));
+    flight->deadline = now + wire_s(asker->wire, shown.size) +
+                       (order ? reply_time_s(asker->wire, poller)
+                              : reply_time_next_s(asker->wire, asker->turns, poller));
     flight->deadline_limit = flight->deadline + wire_s(asker->wire, BMS_FRAME_MAX);
     flight->give_up_at = flight->deadline;
     flight->begun_at = NAN;
     flight->disturbed = false;
-    flight->number = ledger_send(&asker->ledger, poller, &flight->request, order ? ORDER : POLL,
+    flight->number = ledger_send(&asker->ledger, poller, &flight->request, flight->owner,
                                  poller->cycle.step, now);
     asker->asking = true;
     asker->wire->facts.requests++;
@@ -184,6 +186,11 @@ static void end_step(struct asker *asker, struct member *member, bool over, bool
     order_queue_look_back(&asker->orders, poller, ledger_has_order(&asker->ledger, poller), now);
 }
 
+static void open_afresh(struct asker *asker, double now)
+{
+    wire_reopen(asker->wire, "replies may come late, opening it again", now);
+}
+
 /* The pack was left in peace until what it was asked before cannot be answered any more. False: where that may be held
  * back in the connection, a new one is opened first. */
 static bool end_rest(struct asker *asker, struct poller *poller, double now)
@@ -192,8 +199,15 @@ static bool end_rest(struct asker *asker, struct poller *poller, double now)
     poller->pace.resting = false;
     if (!oldest || now < ledger_rested_at(&asker->ledger, poller))
         return true;
-    wire_reopen(asker->wire, "replies may come late, opening it again", now);
+    open_afresh(asker, now);
     return false;
+}
+
+/* Whether somebody waits while this pack is asked what it may not answer: others on the line, or a loan that came before
+ * its cycle, which begins when nothing is open. */
+static bool is_awaited(const struct asker *asker, const struct poller *poller, double now)
+{
+    return turns_wait(asker->turns, poller, now) || asker->loan_since <= poller->cycle.started;
 }
 
 /* Sends the pack's next request; false when its cycle is over. */
@@ -205,7 +219,7 @@ static bool poll_pack(struct asker *asker, struct member *member, double now)
                       port_forgets(asker->wire->port);
     if ((member->poller->pace.resting || dead) && !end_rest(asker, member->poller, now))
         return true;
-    member->poller->trials.busy = turns_wait(asker->turns, member->poller, now);
+    member->poller->trials.busy = is_awaited(asker, member->poller, now);
     if (plan_request(member->poller, now, &asker->flight.request, &published)) {
         if (published) /* the cycle was whole but for what a lost connection has ended */
             asker->events->published(asker->data, member, now);
@@ -237,7 +251,7 @@ static void finish(struct asker *asker, double now)
     asker->quiet_since = asker->over_at = now;
     reply_time_report(asker->wire, asker->turns, &asker->late_told);
     member->poller->pace.interrupted |= now > asker->flight.give_up_at + LATE_TURN_S;
-    member->poller->trials.busy = turns_wait(asker->turns, member->poller, now);
+    member->poller->trials.busy = is_awaited(asker, member->poller, now);
     const bool over = plan_over(member->poller, now, &published);
     end_step(asker, member, over, published, now);
     asker->events->free(asker->data, now);
@@ -261,14 +275,15 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
     if (wire_answered(asker->wire, now))
         turns_wake(asker->turns, poller, now);
     end_settled_rest(asker, poller, now);
-    const bool polls = in_flight && !flight->order;
+    poller->presence.vain_since = NAN;
+    const bool polls = in_flight && flight->owner == POLL;
     if (!answer->usable) {
         if (polls)
             plan_ask_again(poller, now);
         return polls;
     }
     if (answer->oldest.owner == ORDER) {
-        if (!in_flight || !flight->order || flight->number != answer->oldest.number)
+        if (!in_flight || flight->number != answer->oldest.number)
             return false;
         settle_order(asker, answer->result == BMS_DONE ? REPLY_DONE : REPLY_REFUSED, answer->single,
                      now);
@@ -297,8 +312,9 @@ static void wait_on(struct asker *asker, bool is_part, bool consumed, double now
         flight->deadline = fmax(flight->deadline, later);
     if (poller->cycle
             .heard) /* its own reply comes right behind that of an earlier request, or not at all */
-        flight->deadline = fmin(
-            flight->deadline, flight->asked_at + patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
+        flight->deadline =
+            fmin(flight->deadline,
+                 flight->asked_at + patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
     if (consumed || asker->buffer.size == 0)
         flight->begun_at = NAN;
     if (asker->buffer.size > 0 && isnan(flight->begun_at))
@@ -356,8 +372,9 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
     reply_append(&asker->buffer, bytes, size);
     if (take_frames(asker, false, now))
         finish(asker, now);
-    else if (!asker->asking) /* who answered late may be due at once */
-        wire_wait(asker->wire, asker_next_due(asker, now), now);
+    else if (
+        !asker->asking) /* who answered late may be due at once, or a loan that waited for that */
+        wire_wait(asker->wire, now, now);
 }
 
 /* Of one that answers now and then, what comes late may be pieces as well. */
@@ -380,7 +397,7 @@ void asker_due(struct asker *asker, double now)
         return;
     }
     const bool over = take_frames(asker, true, now);
-    if (!over && asker->flight.order)
+    if (!over && asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else if (!over)
         note_silence(asker, now);
@@ -429,8 +446,14 @@ bool asker_is_clear(struct asker *asker, double now)
 {
     for (unsigned i = 0; i < asker->turns->count; i++) {
         struct poller *poller = asker->turns->list[i].poller;
+        const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
         if (!is_off(poller, now) && !end_rest(asker, poller, now))
             return false;
+        /* It is not off if a connection that stands still holds its answers back. */
+        if (oldest && is_off(poller, now) && now - oldest->sent_at > ANSWER_MOST_S) {
+            open_afresh(asker, now);
+            return false;
+        }
     }
     return true;
 }
@@ -451,6 +474,7 @@ void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,
 {
     *asker = (struct asker){.wire = wire, .turns = turns, .events = events, .data = data};
     asker->wanted_at = NAN;
+    asker->loan_since = INFINITY;
     asker->quiet_since = asker->over_at = -INFINITY;
 }
 
@@ -475,7 +499,7 @@ void asker_closed(struct asker *asker, double now)
         return;
     asker->asking = false;
     mask_flush(&asker->wire->mask, &asker->flight.member->poller->bms, &asker->flight.request);
-    if (asker->flight.order)
+    if (asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else
         plan_unanswered(asker->flight.member->poller, now);

@@ -24,7 +24,9 @@ struct asker_events {
 /* The request in flight. */
 struct flight {
     struct member *member; /* whose it is, or was; NULL: there was none yet */
-    struct order *order;   /* it is of this order; NULL: of a poll */
+    struct order
+        *order; /* it is of this order; NULL: of a poll, or of an order that was ended meanwhile */
+    enum ledger_owner owner;
     struct bms_request request;
     uint32_t number; /* in the ledger */
     double asked_at;
@@ -50,6 +52,7 @@ struct asker {
     double over_at;         /* the end of the last exchange */
     double wanted_at;       /* since then a request waits for silence; NaN: none waits */
     bool late_told;         /* that replies come late, once */
+    double loan_since;      /* a loan waits for its turn; INFINITY: none does */
 };
 
 void asker_init(struct asker *asker, struct wire *wire, struct turns *turns,

@@ -27,6 +27,7 @@ double lender_next_at(struct lender *lender, double now)
     struct lend *lend = &lender->lend;
     for (struct loan *late; (late = lend_expired(lend, now));)
         late->done(late->data, LOAN_TOO_LATE);
+    lender->asker->loan_since = lend->queue ? lend->queue->queued_at : INFINITY;
     if (!lend->queue)
         return INFINITY;
     const double clear_at = asker_clear_for_loan(lender->asker, lend->queue->queued_at, now);
@@ -134,6 +135,8 @@ void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, d
 {
     struct loan *loan = lender->lend.current;
     mask_received(&lender->wire->mask, asker_masked_bms(lender->asker), bytes, size);
+    if (lender->turns->count == 1) /* of several it is not known who it was */
+        lender->turns->list[0].poller->presence.vain_since = NAN;
     lend_received(&lender->lend, lender->turns, bytes, size, reply_s(lender), now);
     if (loan->open_end)
         show_received(lender);

@@ -164,7 +164,10 @@ static void settle_doubt(struct asker *asker, struct poller *poller, double now)
         return;
     }
     const bool old = now - oldest->sent_at > poller_stale_after(poller) / 2;
-    if (!plan_settle(poller, open_step(oldest), now) && oldest->sent_at < cycle->started && old)
+    /* Of more than one kind, each may be answered one by one and stay behind for good. */
+    const bool behind = now - oldest->sent_at > ANSWER_MOST_S;
+    if (behind ||
+        (!plan_settle(poller, open_step(oldest), now) && oldest->sent_at < cycle->started && old))
         rest(asker, poller);
 }
 

@@ -198,9 +198,9 @@ static void open_afresh(struct asker *asker, double now)
  * back in the connection, a new one is opened first. */
 static bool end_rest(struct asker *asker, struct poller *poller, double now)
 {
-    const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+    const double rested_at = ledger_rested_at(&asker->ledger, poller);
     poller->pace.resting = false;
-    if (!oldest || now < ledger_rested_at(&asker->ledger, poller))
+    if (isinf(rested_at) || now < rested_at)
         return true;
     open_afresh(asker, now);
     return false;
@@ -459,6 +459,14 @@ bool asker_is_clear(struct asker *asker, double now)
         }
     }
     return true;
+}
+
+void asker_rest_after_loan(struct asker *asker, double sent_at)
+{
+    for (unsigned i = 0; i < asker->turns->count; i++) {
+        ledger_send_uncounted(&asker->ledger, asker->turns->list[i].poller, sent_at);
+        rest(asker, asker->turns->list[i].poller);
+    }
 }
 
 const struct bms *asker_masked_bms(const struct asker *asker)

@@ -12,18 +12,29 @@ static void drop(struct ledger *ledger, unsigned index)
             (ledger->count - index) * sizeof ledger->open[0]);
 }
 
-/* Of requests in the same words the newer one goes, as its answer then counts for the older one. */
+/* Two requests of one pack become one that is as old as the older one and has the answers of both. Where they differ, any
+ * frame can be one of these, as with a loan. */
+static bool merge(struct ledger *ledger, bool alike)
+{
+    for (unsigned i = 0; i < ledger->count; i++)
+        for (unsigned k = i + 1; k < ledger->count; k++) {
+            struct open_request *older = &ledger->open[i], *newer = &ledger->open[k];
+            const bool same =
+                older->owner == newer->owner && bms_request_same(&older->words, &newer->words);
+            if (older->pack != newer->pack || (alike && !same))
+                continue;
+            older->times = older->times && newer->times ? older->times + newer->times : 0;
+            older->owner = same ? older->owner : LOAN;
+            drop(ledger, k);
+            return true;
+        }
+    return false;
+}
+
 static void make_room(struct ledger *ledger)
 {
-    const struct open_request *open = ledger->open;
-    for (unsigned i = 0; i < ledger->count; i++)
-        for (unsigned k = i + 1; k < ledger->count; k++)
-            if (open[i].pack == open[k].pack && open[i].owner == open[k].owner &&
-                bms_request_same(&open[i].words, &open[k].words)) {
-                drop(ledger, k);
-                return;
-            }
-    drop(ledger, 0);
+    if (!merge(ledger, true) && !merge(ledger, false))
+        drop(ledger, 0); /* more packs than entries */
 }
 
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
@@ -36,21 +47,34 @@ uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bm
                                                           .owner = owner,
                                                           .step = step,
                                                           .number = ++ledger->sent,
-                                                          .sent_at = now};
+                                                          .sent_at = now,
+                                                          .times = 1};
     return ledger->sent;
+}
+
+void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at)
+{
+    static const struct bms_request unknown;
+    ledger_send(ledger, pack, &unknown, LOAN, 0, sent_at);
+    ledger->open[ledger->count - 1].times = 0;
 }
 
 /* The request and all before it of the same pack will not be answered any more; but of an order nothing is believed that
  * can be avoided. */
 static void settle(struct ledger *ledger, unsigned index)
 {
-    const struct poller *pack = ledger->open[index].pack;
-    for (unsigned i = index + 1; i > 0; i--)
-        if (i - 1 == index ||
-            (ledger->open[i - 1].pack == pack && ledger->open[i - 1].owner != ORDER))
+    struct open_request *answered = &ledger->open[index];
+    const struct poller *pack = answered->pack;
+    const bool more = answered->times != 1;
+    answered->times -= answered->times > 1;
+    for (unsigned i = index + 1; i > 0; i--) {
+        const struct open_request *open = &ledger->open[i - 1];
+        const bool before = i - 1 < index && open->pack == pack && open->owner != ORDER;
+        if (before || (i - 1 == index && !more))
             drop(ledger, i - 1);
-        else if (ledger->open[i - 1].pack == pack)
+        else if (i - 1 < index && open->pack == pack)
             ledger->open[i - 1].passed = true;
+    }
 }
 
 void ledger_expire(struct ledger *ledger, double before)
@@ -185,8 +209,7 @@ static bool find_oldest(struct candidates *candidates, const uint8_t *frame, siz
             continue;
         if (!found)
             candidates->oldest = i;
-        else
-            candidates->single = false;
+        candidates->single &= !found && request->times == 1;
         candidates->newest = i;
         candidates->usable &= says_same(&ledger->open[candidates->oldest], request, frame, size);
         found = true;

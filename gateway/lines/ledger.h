@@ -30,7 +30,7 @@
 #include "reply.h"
 
 #define ANSWER_MOST_S 12.0 /* no pack is known to answer after more than some seconds */
-#define LEDGER_MOST 64     /* open requests of a line; of more, the oldest goes */
+#define LEDGER_MOST 64     /* entries of a line; of more, two become one that stands for both */
 
 enum ledger_owner { POLL, ORDER, LOAN };
 
@@ -43,6 +43,7 @@ struct open_request {
         passed; /* of an order: something asked after it was answered, so that no answer to it comes any more */
     uint32_t number; /* requests are numbered in the order in which they are sent */
     double sent_at;
+    unsigned times; /* so many answers can come; 0: nobody knows how many */
 };
 
 struct ledger {
@@ -63,6 +64,10 @@ struct answer {
 /** Appends a request; returns its number. */
 uint32_t ledger_send(struct ledger *ledger, struct poller *pack, const struct bms_request *words,
                      enum ledger_owner owner, unsigned step, double now);
+
+/** The same for a loan in which nobody has counted the requests, sent at that time at the latest: it leaves the list by
+ * rule 5 only. */
+void ledger_send_uncounted(struct ledger *ledger, struct poller *pack, double sent_at);
 
 /** Takes the next frame that answers an open request out of the buffer, with what stands before it. The values of a
  * usable answer to a poll or an order are then in answer->oldest.pack->incoming. `silent`: nothing more will come.

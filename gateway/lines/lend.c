@@ -106,6 +106,7 @@ struct loan *lend_begin(struct lend *lend, const struct turns *turns, double rep
     lend->received = 0;
     lend->settled = false;
     lend->begun_at = lend->last_begun_at = now;
+    lend->passed_at = -INFINITY;
     lend->single = is_single(turns, loan->bytes, loan->size);
     lend->limit_at = now + wire_s + fmax(SHORTEST_LIMIT_S, shortest_interval(turns));
     lend->deadline = fmin(now + wire_s + reply_s, lend->limit_at);

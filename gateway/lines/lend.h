@@ -55,6 +55,7 @@ struct lend {
     bool settled;         /* and what came is whole frames: nothing else follows */
     double begun_at, limit_at, deadline;
     double last_begun_at;
+    double passed_at; /* the last bytes of a loan with an open end; -infinity: none */
     double owed_s;    /* for so long packs that wait come first, */
     double owed_from; /* counted from here, whenever an exchange of theirs ends */
     size_t received;  /* bytes; those that fit are here: */

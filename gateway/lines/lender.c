@@ -68,7 +68,10 @@ static void append_unanswered(struct lender *lender, double now)
 {
     const struct lend *lend = &lender->lend;
     const struct bms_request request = request_of(lend->current);
-    for (unsigned i = 0; i < lender->turns->count && !lend_settled(lend); i++) {
+    if (isfinite(lend->passed_at) && now - lend->passed_at < ANSWER_MOST_S)
+        asker_rest_after_loan(lender->asker, lend->passed_at);
+    for (unsigned i = 0; i < lender->turns->count && lend->current->size > 0 && !lend_settled(lend);
+         i++) {
         struct poller *poller = lender->turns->list[i].poller;
         for (unsigned n = lend_unanswered(lend, poller); n > 0; n--)
             ledger_send(&lender->asker->ledger, poller, &request, LOAN, 0, now);
@@ -128,6 +131,8 @@ bool lender_pass(struct lender *lender, const struct loan *loan, const uint8_t *
     memcpy(shown, bytes, size);
     hide(asker_masked_bms(lender->asker), shown, size);
     lender->wire->facts.loans++;
+    if (loan->open_end)
+        lender->lend.passed_at = now;
     return wire_send(lender->wire, bytes, size, shown, now);
 }
 

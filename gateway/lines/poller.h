@@ -63,7 +63,7 @@ struct poller_pace {
     double expected_s; /* a round of the line, by what its packs take; 0: not known */
     double first_at;   /* when it was published for the first time; NaN: never */
     struct patience patience;
-    unsigned hurries;  /* cycles dropped for an order since one came to its end */
+    unsigned hurries; /* cycles dropped for an order since one came to its end */
 };
 
 /* Whether it is there. */

@@ -23,7 +23,8 @@ double reply_time_usual_s(const struct wire *wire, const struct poller *poller)
 
 double reply_time_s(const struct wire *wire, const struct poller *poller)
 {
-    return fmax(reply_time_usual_s(wire, poller), patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
+    return fmax(reply_time_usual_s(wire, poller),
+                patience_wait_s(&poller->pace.patience, ANSWER_MOST_S));
 }
 
 double reply_time_longest_s(const struct wire *wire, const struct turns *turns)

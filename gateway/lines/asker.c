@@ -286,7 +286,8 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
         return polls;
     }
     if (answer->oldest.owner == ORDER) {
-        if (!in_flight || flight->number != answer->oldest.number)
+        const bool may_be_its = flight->order && answer->newest_at == flight->asked_at;
+        if (!in_flight || !may_be_its)
             return false;
         settle_order(asker, answer->result == BMS_DONE ? REPLY_DONE : REPLY_REFUSED, answer->single,
                      now);

@@ -284,7 +284,7 @@ static bool answer_write(const struct bms *bms, const uint8_t *bytes, size_t siz
 {
     const struct modbus_user *user = bms->options.map;
     for (unsigned i = 0; user && i < MODBUS_USER_READS; i++) {
-        struct bms_request request;
+        struct bms_request request = {0};
         if (user->reads[i].function != MODBUS_WRITE_MANY)
             continue;
         write_words((uint8_t) bms_address(bms), &user->reads[i], user->written[i], &request);

@@ -396,7 +396,9 @@ static bool take_negative(struct reader *reader, unsigned *n, struct modbus_valu
     if (!take_whole(reader, (*n)++, bit ? "bit" : "number", 0, bit ? 15 : UINT16_MAX, &number))
         return false;
     value->sign_reg = (uint16_t) reg;
-    value->sign_mask = bit ? (uint16_t) (1u << number) : UINT16_MAX;
+    value->sign_mask = UINT16_MAX;
+    if (bit)
+        value->sign_mask = (uint16_t) (1u << number);
     value->sign = bit ? value->sign_mask : (uint16_t) number;
     return true;
 }

@@ -55,10 +55,10 @@ struct map_clients {
 };
 
 struct map_settings {
-    int base;        /* zero-based PDU address of the compatibility block */
-    int also_at;     /* a copy of it; MAP_NONE, or the same as base: none */
-    bool big_floats; /* high word first; default: low word first */
-    bool fahrenheit; /* offset 8 only */
+    int base;            /* zero-based PDU address of the compatibility block */
+    int also_at;         /* a copy of it; MAP_NONE, or the same as base: none */
+    bool big_floats;     /* high word first; default: low word first */
+    bool fahrenheit;     /* offset 8 only */
     uint32_t display[3]; /* page, up to 65535, and two numbers */
     bool writable; /* printed maps call the switches "rw", not "r"; nothing else follows from it */
     bool settable; /* the same of the settings that can be written */

@@ -17,17 +17,7 @@
 extern const struct bms_driver topbms_driver;
 
 /* Those that `auto` finds, then the one that it does not look for. */
-enum variant {
-    AUTO,
-    TOPBMS,
-    TOPBAND,
-    PACE,
-    SEPLOS,
-    PYLONTECH,
-    EG4,
-    VARIANTS,
-    CREABEST = VARIANTS
-};
+enum variant { AUTO, TOPBMS, TOPBAND, PACE, SEPLOS, PYLONTECH, EG4, VARIANTS, CREABEST = VARIANTS };
 enum step { ANALOG, STATUS, IDENTITY, SERIAL_NUMBER, LIMITS };
 
 static inline struct bms new_bms(enum variant variant, int address, int adr)

@@ -12,9 +12,8 @@
 #define WARN ALARM_WARNING
 #define PROT ALARM_PROTECTION
 
-const char *const topbms_names[] = {"auto",   "topbms",    "topband", "pace",
-                                    "seplos", "pylontech", "eg4",     "creabest",
-                                    NULL};
+const char *const topbms_names[] = {"auto",      "topbms", "topband",  "pace", "seplos",
+                                    "pylontech", "eg4",    "creabest", NULL};
 
 // clang-format off
 

@@ -73,8 +73,9 @@ struct line_config {
     char key_file[PORT_SIZE]; /* of advertisements that are encrypted; empty: none */
     bool searching; /* for packs with `protocol = auto`: none of its packs is polled meanwhile */
     bool searched;  /* beside packs that were known: over, in the life of this process */
-    unsigned settle_ms; /* after each exchange nothing is sent for so long, and what comes is dropped */
-    bool any_age;   /* of a search: what speaks there counts, however old what it says may be */
+    unsigned
+        settle_ms; /* after each exchange nothing is sent for so long, and what comes is dropped */
+    bool any_age;  /* of a search: what speaks there counts, however old what it says may be */
 };
 
 /* `protocol = auto`: stands in for the driver until one is found. Not in the list of drivers; it

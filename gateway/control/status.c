@@ -200,9 +200,10 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "allowed_charge_voltage_v", allowed.charge_voltage_v);
     add_limit(object, "allowed_charge_current_a", allowed.charge_current_a);
     add_limit(object, "allowed_discharge_current_a", allowed.discharge_current_a);
-    add_member(object, "charge_limited_by", json_string(map_limit_reason_name(allowed.charge_limited_by)));
+    add_member(object, "charge_limited_by",
+               json_string(map_limit_reason_name(allowed.charge_limited_by)));
     add_member(object, "discharge_limited_by",
-        json_string(map_limit_reason_name(allowed.discharge_limited_by)));
+               json_string(map_limit_reason_name(allowed.discharge_limited_by)));
     add_limit(object, "limits_age_s", allowed.age_s);
 }
 

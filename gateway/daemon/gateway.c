@@ -202,7 +202,8 @@ static bool has_answered(const struct gateway *gateway, const struct line_config
 {
     for (unsigned i = 0; i < gateway->config->pack_count; i++) {
         const struct poller *poller = gateway->polling->pollers[i];
-        if (gateway->config->packs[i].line == line && poller && !isnan(poller->presence.last_answer))
+        if (gateway->config->packs[i].line == line && poller &&
+            !isnan(poller->presence.last_answer))
             return true;
     }
     return false;

@@ -283,6 +283,10 @@ static bool take_whole(struct asker *asker, const struct answer *answer, bool in
     if (!answer->usable) {
         if (polls)
             plan_ask_again(poller, now);
+        if (polls && answer->oldest.times == 0) { /* so would each other one be thrown away */
+            poller->cycle.under_way = false;
+            rest(asker, poller);
+        }
         return polls;
     }
     if (answer->oldest.owner == ORDER) {

@@ -80,7 +80,7 @@ static void settle(struct ledger *ledger, unsigned index)
 void ledger_expire(struct ledger *ledger, double before)
 {
     for (unsigned i = ledger->count; i > 0; i--)
-        if (ledger->open[i - 1].sent_at < before)
+        if (ledger->open[i - 1].sent_at <= before)
             drop(ledger, i - 1);
 }
 

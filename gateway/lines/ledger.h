@@ -89,7 +89,7 @@ bool ledger_has_order(const struct ledger *ledger, const struct poller *pack);
 /** When the last open request of a pack cannot be answered any more; -infinity: none is open. */
 double ledger_rested_at(const struct ledger *ledger, const struct poller *pack);
 
-/** What was sent before that time will not be answered any more. */
+/** What was sent until that time will not be answered any more. */
 void ledger_expire(struct ledger *ledger, double before);
 
 #endif

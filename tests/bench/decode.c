@@ -236,7 +236,7 @@ static void run_driver(struct session *session, const struct bms_driver *driver)
                          .settings = {.base = MAP_BASE_DEFAULT, .also_at = MAP_ALSO_AT_DEFAULT}};
     bms_init(&session->far_end, driver);
     session->far_end.options = session->config.options;
-    wire_pack(&session->far_pack);
+    cable_pack(&session->far_pack);
     session->poller = poller_new(&session->config);
     session->registers = calloc(map_size(&session->settings), sizeof *session->registers);
     if (!session->poller || !session->registers)

@@ -416,7 +416,7 @@ static void make_source(const struct bms_driver *driver)
     struct source *source = &bench.sources[bench.count++];
     bms_init(&source->bms, driver);
     source->bms.options.address = source->bms.options.adr = -1;
-    wire_pack(&source->pack);
+    cable_pack(&source->pack);
     source->unit = bench.count;
     source->delay_ns = (bms_talks(driver) ? TALK_NS : DELAY_NS) + bench.count * STAGGER_NS;
     source->listener = (struct connection){.heard = hear_gateway, .source = source};

@@ -46,7 +46,7 @@ struct row {
     const struct bms_driver *driver;
     unsigned answering, silent; /* packs; 1 and 0: polled without a pause */
     bool without_gap;
-    struct wire wire;
+    struct cable wire;
     struct line_config config;
     struct line *line;
     double started_at;
@@ -121,12 +121,14 @@ static void make_member(struct row *row, unsigned n)
     struct bench_member *member = &row->members[n];
     const unsigned packs = row->answering + row->silent;
     member->row = row;
-    member->config = (struct pack_config){
-        .line = &row->config,
-        .driver = row->driver,
-        .options = {.address = wire_address(row->driver, packs, n), .adr = -1, .shared = packs > 1},
-        .poll_s = packs > 1 ? POLL_S : 0,
-        .stale_after_s = STALE_AFTER_S};
+    member->config =
+        (struct pack_config){.line = &row->config,
+                             .driver = row->driver,
+                             .options = {.address = cable_address(row->driver, packs, n),
+                                         .adr = -1,
+                                         .shared = packs > 1},
+                             .poll_s = packs > 1 ? POLL_S : 0,
+                             .stale_after_s = STALE_AFTER_S};
     snprintf(member->config.name, sizeof member->config.name, "%s-%u", row->driver->name, n + 1);
     member->poller = poller_new(&member->config);
     if (!member->poller)
@@ -138,11 +140,11 @@ static void start_row(struct row *row, struct ev_loop *loop, double delay_s)
     static const struct line_events events = {.published = on_published, .missed = on_missed};
     const unsigned packs = row->answering + row->silent;
     struct poller *pollers[WIRE_PACKS_MAX];
-    row->wire = (struct wire){.driver = row->driver,
-                              .packs = row->answering,
-                              .baud = row->driver->line.baud,
-                              .delay_s = delay_s};
-    wire_start(&row->wire);
+    row->wire = (struct cable){.driver = row->driver,
+                               .packs = row->answering,
+                               .baud = row->driver->line.baud,
+                               .delay_s = delay_s};
+    cable_start(&row->wire);
     row->config = (struct line_config){.name = "bench",
                                        .driver = row->driver,
                                        .gap_ms = row->without_gap ? 0 : row->driver->line.gap_ms,
@@ -164,7 +166,7 @@ static void stop_row(struct row *row)
     line_free(row->line);
     for (unsigned i = 0; i < row->answering + row->silent; i++)
         poller_free(row->members[i].poller);
-    wire_stop(&row->wire);
+    cable_stop(&row->wire);
 }
 
 /* ---- results ---- */

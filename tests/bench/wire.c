@@ -31,18 +31,18 @@ struct member {
 
 /* What the process works on. */
 struct bus {
-    const struct wire *wire;
+    const struct cable *wire;
     int fd;
     struct member members[WIRE_PACKS_MAX];
     struct bms_output output;
 };
 
-int wire_address(const struct bms_driver *driver, unsigned packs, unsigned n)
+int cable_address(const struct bms_driver *driver, unsigned packs, unsigned n)
 {
     return packs > 1 ? driver->address_default + (int) n : -1;
 }
 
-void wire_pack(struct pack *pack)
+void cable_pack(struct pack *pack)
 {
     const struct battery_settings settings = {.cells = 16,
                                               .temps = 4,
@@ -56,7 +56,7 @@ void wire_pack(struct pack *pack)
     battery_step(&battery, 0, pack);
 }
 
-static double wire_s(const struct wire *wire, size_t bytes)
+static double cable_s(const struct cable *wire, size_t bytes)
 {
     return (double) bytes * 10 / wire->baud;
 }
@@ -76,7 +76,7 @@ static void speak(const struct bus *bus, double at)
     for (size_t done = 0, size; done < bus->output.size; done += size) {
         const size_t left = bus->output.size - done;
         size = left < portion ? left : portion;
-        sleep_until(at + wire_s(bus->wire, done + size));
+        sleep_until(at + cable_s(bus->wire, done + size));
         if (write(bus->fd, bus->output.bytes + done, size) != (ssize_t) size)
             _exit(0);
     }
@@ -87,8 +87,8 @@ static void answer(struct bus *bus, size_t request_size, double heard_at)
     struct wire_counters *counters = bus->wire->counters;
     const double delay_s = bus->wire->delay_s;
     counters->bytes += (unsigned) bus->output.size;
-    counters->least_s += delay_s + wire_s(bus->wire, bus->output.size);
-    speak(bus, heard_at + wire_s(bus->wire, request_size) + delay_s);
+    counters->least_s += delay_s + cable_s(bus->wire, bus->output.size);
+    speak(bus, heard_at + cable_s(bus->wire, request_size) + delay_s);
 }
 
 static void count_request(const struct bus *bus, size_t size)
@@ -96,7 +96,7 @@ static void count_request(const struct bus *bus, size_t size)
     struct wire_counters *counters = bus->wire->counters;
     counters->requests++;
     counters->bytes += (unsigned) size;
-    counters->least_s += wire_s(bus->wire, size);
+    counters->least_s += cable_s(bus->wire, size);
 }
 
 /* All hear all requests, the first one for the counters as well. */
@@ -145,17 +145,17 @@ static void talk(struct bus *bus, double at)
 
 static void init_members(struct bus *bus)
 {
-    const struct wire *wire = bus->wire;
+    const struct cable *wire = bus->wire;
     for (unsigned i = 0; i < wire->packs; i++) {
         struct member *member = &bus->members[i];
         bms_init(&member->bms, wire->driver);
-        member->bms.options.address = wire_address(wire->driver, wire->packs, i);
+        member->bms.options.address = cable_address(wire->driver, wire->packs, i);
         member->bms.options.adr = -1;
-        wire_pack(&member->pack);
+        cable_pack(&member->pack);
     }
 }
 
-static void serve(const struct wire *wire, int listener)
+static void serve(const struct cable *wire, int listener)
 {
     static struct bus bus;
     const int on = 1;
@@ -172,7 +172,7 @@ static void serve(const struct wire *wire, int listener)
     }
 }
 
-static int open_listener(struct wire *wire)
+static int open_listener(struct cable *wire)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
@@ -184,7 +184,7 @@ static int open_listener(struct wire *wire)
     return fd;
 }
 
-void wire_start(struct wire *wire)
+void cable_start(struct cable *wire)
 {
     const int listener = open_listener(wire);
     const pid_t parent = getpid();
@@ -205,7 +205,7 @@ void wire_start(struct wire *wire)
     close(listener);
 }
 
-void wire_stop(struct wire *wire)
+void cable_stop(struct cable *wire)
 {
     kill(wire->pid, SIGKILL);
     waitpid(wire->pid, NULL, 0);

@@ -19,7 +19,7 @@ struct wire_counters {
     double least_s; /* of both directions and the delays between them; of a talker, its rhythm */
 };
 
-struct wire {
+struct cable {
     const struct bms_driver *driver;
     unsigned packs; /* 1: at the driver's default address; more: from that on */
     unsigned baud;
@@ -32,15 +32,15 @@ struct wire {
 #define WIRE_PACKS_MAX 16
 
 /** Starts it with driver, packs, baud and delay_s as they are set; the other members follow. */
-void wire_start(struct wire *wire);
+void cable_start(struct cable *wire);
 
 /** Ends the process. */
-void wire_stop(struct wire *wire);
+void cable_stop(struct cable *wire);
 
 /** An idle pack of 16 cells whose values do not move. */
-void wire_pack(struct pack *pack);
+void cable_pack(struct pack *pack);
 
 /** The address of the n-th pack (from 0) of so many on a line; -1: the driver's default. */
-int wire_address(const struct bms_driver *driver, unsigned packs, unsigned n);
+int cable_address(const struct bms_driver *driver, unsigned packs, unsigned n);
 
 #endif

@@ -469,8 +469,11 @@ bool asker_is_clear(struct asker *asker, double now)
 void asker_rest_after_loan(struct asker *asker, double sent_at)
 {
     for (unsigned i = 0; i < asker->turns->count; i++) {
-        ledger_send_uncounted(&asker->ledger, asker->turns->list[i].poller, sent_at);
-        rest(asker, asker->turns->list[i].poller);
+        struct poller *poller = asker->turns->list[i].poller;
+        if (bms_talks(poller->config->driver))
+            continue; /* it is asked nothing by us, and nothing would ever settle this */
+        ledger_send_uncounted(&asker->ledger, poller, sent_at);
+        rest(asker, poller);
     }
 }
 

@@ -17,7 +17,11 @@
 #define W BLUEZ_WRITE
 #define C BLUEZ_WRITE_COMMAND
 
-/* The sheet `ble`, section 1. Pairs are numbered in the order of the table: fff1/fff2, ff01/ff02, ffe1/ffe1, ffe1/ffe2. */
+#define NORDIC(n) "6e40000" n "-b5a3-f393-e0a9-e50e24dcca9e"
+#define BUKNUWO(n) "00002760-08c2-11e1-9073-0e8ac72e" n
+
+/* The sheet `ble`, section 1. Pairs are numbered in the order of the table: fff1/fff2, ff01/ff02, ffe1/ffe1, ffe1/ffe2,
+ * fff1/ffd1, fffc/fffb, ffe4/ffe9, Nordic, Buknuwo. */
 static const struct {
     const char *what;
     struct {
@@ -34,6 +38,15 @@ static const struct {
     {"JK, old", {{"ffe1", N}, {"ffe2", C}}, "3"},
     {"JK, both ways to write", {{"ffe1", N | C}, {"ffe2", C}}, "23"},
     {"capital letters", {{"FFF1", N}, {"FFF2", W}}, "0"},
+    {"Renogy", {{"fff1", N}, {"ffd1", C}}, "4"},
+    {"Saihang", {{"fffc", N}, {"fffb", W}}, "5"},
+    {"Creabest", {{"ffe4", N}, {"ffe9", C}}, "6"},
+    {"Vatrer", {{NORDIC("2"), W | C}, {NORDIC("3"), N}}, "7"},
+    {"Buknuwo", {{BUKNUWO("0001"), C}, {BUKNUWO("0002"), N}}, "8"},
+    {"Buknuwo, capital letters",
+     {{"00002760-08C2-11E1-9073-0E8AC72E0001", C}, {BUKNUWO("0002"), N}},
+     "8"},
+    {"Buknuwo, others of its numbers", {{BUKNUWO("0003"), C}, {BUKNUWO("0004"), N}}, ""},
     {"nothing to hear", {{"fff1", W}, {"fff2", W}}, ""},
     {"nothing to write to", {{"fff1", N}, {"fff2", N}}, ""},
     {"half of one and half of another", {{"fff1", N}, {"ff02", W}}, ""},
@@ -47,8 +60,10 @@ static void test_pairs(void **state)
         struct module module = {0};
         char usable[MODULE_PAIRS + 1] = "", uuid[40], path[40];
         for (unsigned c = 0; c < 6 && cases[i].characteristics[c].uuid; c++) {
-            snprintf(uuid, sizeof uuid, "0000%s-0000-1000-8000-00805f9b34fb",
-                     cases[i].characteristics[c].uuid);
+            const char *number = cases[i].characteristics[c].uuid;
+            bool whole = strlen(number) > 4;
+            snprintf(uuid, sizeof uuid, "%s%s%s", whole ? "" : "0000", number,
+                     whole ? "" : "-0000-1000-8000-00805f9b34fb");
             snprintf(path, sizeof path, "/char%u", c);
             module_note(&module,
                         &(struct bluez_object){.path = path,
@@ -104,6 +119,8 @@ static void test_guesses(void **state)
         {"40:11:22:33:44:55", "xiaoxiang BMS", BLUEZ_SERVICE_FF00, "JBD"},
         {"A4:C1:38:11:22:33", "SP04S034", BLUEZ_SERVICE_FF00, "JBD, by its address"},
         {"a5:c2:37:11:22:33", "", 0, "JBD, by its address"},
+        {"40:11:22:33:44:55", "BT-TH-1234ABCD", 0, "Renogy"},
+        {"40:11:22:33:44:55", "CDZG000123", 0, "Buknuwo"},
         {"40:11:22:33:44:55", "my shed", BLUEZ_SERVICE_FFE0, "a serial line as JK"},
         {"40:11:22:33:44:55", "", BLUEZ_SERVICE_FF00, "a serial line as Daly and JBD"},
         {"40:11:22:33:44:55", "SmartShunt", BLUEZ_SERVICE_VICTRON, "Victron"},

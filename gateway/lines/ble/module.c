@@ -7,14 +7,19 @@
 #include <string.h>
 #include <strings.h>
 
-/* Both are found by the part of their UUID that is their own. */
+/* Both are found by the part of their UUID that is their own, in the order in which pairs are tried. */
 static const struct {
     const char *receive, *send;
 } known[MODULE_PAIRS] = {
-    {"0000fff1-", "0000fff2-"}, /* Daly; JBD DH04 */
-    {"0000ff01-", "0000ff02-"}, /* JBD; newer Daly */
-    {"0000ffe1-", "0000ffe1-"}, /* JK */
-    {"0000ffe1-", "0000ffe2-"}, /* JK, old modules */
+    {"0000fff1-", "0000fff2-"},                     /* Daly; JBD DH04 */
+    {"0000ff01-", "0000ff02-"},                     /* JBD; newer Daly */
+    {"0000ffe1-", "0000ffe1-"},                     /* JK */
+    {"0000ffe1-", "0000ffe2-"},                     /* JK, old modules */
+    {"0000fff1-", "0000ffd1-"},                     /* Renogy */
+    {"0000fffc-", "0000fffb-"},                     /* Saihang */
+    {"0000ffe4-", "0000ffe9-"},                     /* Creabest */
+    {"6e400003-b5a3-f393-", "6e400002-b5a3-f393-"}, /* Vatrer: the serial line of Nordic's chips */
+    {"00002760-08c2-11e1-9073-0e8ac72e0002", "00002760-08c2-11e1-9073-0e8ac72e0001"}, /* Buknuwo */
 };
 
 static void take(char out[BLUEZ_PATH], const char *path)
@@ -27,9 +32,10 @@ void module_note(struct module *module, const struct bluez_object *object)
 {
     for (size_t i = 0; object->uuid && i < MODULE_PAIRS; i++) {
         struct module_pair *pair = &module->pairs[i];
-        if (strncasecmp(object->uuid, known[i].receive, 9) == 0 && object->flags & BLUEZ_NOTIFY)
+        if (strncasecmp(object->uuid, known[i].receive, strlen(known[i].receive)) == 0 &&
+            object->flags & BLUEZ_NOTIFY)
             take(pair->receive, object->path);
-        if (strncasecmp(object->uuid, known[i].send, 9) == 0 &&
+        if (strncasecmp(object->uuid, known[i].send, strlen(known[i].send)) == 0 &&
             object->flags & (BLUEZ_WRITE | BLUEZ_WRITE_COMMAND)) {
             take(pair->send, object->path);
             pair->flags = object->flags;
@@ -57,6 +63,8 @@ const char *module_guess(const char *address, const char *name, unsigned service
         {"", "JK_", "JK: jk02"},
         {"", "JBD-", "JBD: jbd"},
         {"", "xiaoxiang", "JBD: jbd"},
+        {"", "BT-TH-", "Renogy: renogy"},
+        {"", "CDZG", "Buknuwo: modbus, with the map buknuwo.txt"},
         {"A4:C1:37", "", "JBD, by its address: jbd"},
         {"A4:C1:38", "", "JBD, by its address: jbd"},
         {"A5:C2:37", "", "JBD, by its address: jbd"},

@@ -8,7 +8,7 @@
 
 #include "bluez.h"
 
-#define MODULE_PAIRS 4
+#define MODULE_PAIRS 9
 
 struct module_pair {
     char receive[BLUEZ_PATH], send[BLUEZ_PATH]; /* empty: not there */

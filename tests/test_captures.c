@@ -5,7 +5,7 @@
  *
  * tests/run: 10 s
  */
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 
 #include <dirent.h>
 #include <math.h>

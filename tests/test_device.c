@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A serial port, looked at: what does not exist, what is none, what takes any rate, what
  * takes some, what is in use. */
-#include "lines/port/device.h"
+#include "base/device.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Exchange files: what is accepted, what is not and with which words, and that what is written can be read. */
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 
 #include "driver_test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What a search has found, as a configuration; and the names of serial ports. */
 #include "commands/found.h"
-#include "lines/port/port_list.h"
+#include "base/port_list.h"
 #include "config/load.h"
 
 #include <setjmp.h>

@@ -7,7 +7,7 @@
 #include "lines/hear/listener.h"
 #include "answers.h"
 
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 #include "lines/reply.h"
 #include "bms/battery.h"
 #include "bms/prng.h"

@@ -3,7 +3,7 @@
  * No PIN and no password of a pack is shown: the secrets that the sheets of the JK protocols name are put into frames of
  * the captures, and must not come out of the mask, whatever happens to the frame.
  */
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 #include "lines/mask.h"
 
 #include "bms/checksum.h"

@@ -7,7 +7,7 @@
 
 #include "config/load.h"
 #include "config/modbus_map.h"
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 #include "answers.h"
 #include "lines/polling.h"
 #include "lines/reply.h"

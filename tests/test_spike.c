@@ -3,7 +3,7 @@
  * Which readings are believed: sequences of one value, what watching costs, the poller with a recorded pack, and every
  * capture with a value that is wrong in one reading. Run from the top of the source tree.
  */
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 #include "lines/poller.h"
 #include "answers.h"
 #include "lines/spike.h"

@@ -5,11 +5,11 @@
 #include "table.h"
 
 #include "outlets/program.h"
-#include "lines/port/device.h"
 #include "config/keys.h"
 #include "config/keys_manual.h"
 #include "config/load.h"
 #include "base/address.h"
+#include "base/device.h"
 
 #include <errno.h>
 #include <getopt.h>

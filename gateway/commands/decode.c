@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* `packgate decode FILE.exch`: the values of a recorded exchange as JSON. */
 #include "command.h"
+#include "exchange.h"
 
 #include "packs/json.h"
-#include "lines/exchange.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -2,8 +2,7 @@
 /* `packgate listen`: shows the bytes on a line of the running gateway. */
 #include "asking.h"
 #include "command.h"
-
-#include "lines/exchange.h"
+#include "exchange.h"
 
 #include <getopt.h>
 #include <math.h>

@@ -6,9 +6,9 @@
 #include "options.h"
 
 #include "lines/ble/scan.h"
-#include "lines/port/port_list.h"
 #include "config/load.h"
 #include "base/log.h"
+#include "base/port_list.h"
 #include "bms/count.h"
 
 #include <errno.h>

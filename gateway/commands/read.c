@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* `packgate read`: polls packs once or continuously, and prints their values as JSON. */
 #include "command.h"
+#include "exchange.h"
 #include "options.h"
 #include "read_running.h"
 
 #include "packs/json.h"
-#include "lines/exchange.h"
 #include "lines/polling.h"
 #include "config/load.h"
 #include "base/log.h"

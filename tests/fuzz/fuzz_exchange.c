@@ -3,7 +3,7 @@
  * Fuzzer of exchange files, which users send: the reader, the replay through the driver that the
  * file names, and the writer, whose output must read as the same items.
  */
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  */
 #include "script.h"
 
-#include "lines/exchange.h"
+#include "commands/exchange.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,18 +3,17 @@
  * The serial ports that this host has: the name to put into a configuration, which stays the same when
  * an adapter is plugged in elsewhere or the host starts anew, and what the adapter says of itself.
  */
-#ifndef PACKGATE_LINES_PORT_LIST_H
-#define PACKGATE_LINES_PORT_LIST_H
-
-#include "config/config.h"
+#ifndef PACKGATE_BASE_PORT_LIST_H
+#define PACKGATE_BASE_PORT_LIST_H
 
 #define PORT_TEXT 128
+#define PORT_NAME 256
 
 /* One port; texts are empty where nothing is known. */
 struct port_listed {
     char device[PORT_TEXT]; /* "/dev/ttyUSB0" */
     char name
-        [PORT_SIZE]; /* "/dev/serial/by-id/…"; by-path where adapters have the same id; else the device */
+        [PORT_NAME]; /* "/dev/serial/by-id/…"; by-path where adapters have the same id; else the device */
     char maker[PORT_TEXT], product[PORT_TEXT], serial[PORT_TEXT]; /* as the adapter has them */
     int vendor_id, product_id;                                    /* of USB; 0: it is none */
     const char

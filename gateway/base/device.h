@@ -3,8 +3,8 @@
  * Looks whether a serial port of this host can do what a configuration wants of it, before anybody
  * waits for a battery. A port that another program holds is left alone.
  */
-#ifndef PACKGATE_LINES_DEVICE_H
-#define PACKGATE_LINES_DEVICE_H
+#ifndef PACKGATE_BASE_DEVICE_H
+#define PACKGATE_BASE_DEVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>

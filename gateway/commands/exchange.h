@@ -4,11 +4,10 @@
  * pack are. They are regression tests, fuzzer seeds and bug reports; `packgate read --record`
  * writes them, `packgate decode` reads them.
  */
-#ifndef PACKGATE_LINES_EXCHANGE_H
-#define PACKGATE_LINES_EXCHANGE_H
+#ifndef PACKGATE_COMMANDS_EXCHANGE_H
+#define PACKGATE_COMMANDS_EXCHANGE_H
 
-#include "reply.h"
-
+#include "lines/reply.h"
 #include "bms/driver.h"
 
 #include <stdio.h>

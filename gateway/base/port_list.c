@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <libserialport.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

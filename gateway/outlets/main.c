@@ -66,8 +66,10 @@ int main(int argc, char **argv)
         log_set_level(LOG_LEVEL_DEBUG);
     log_with_time();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (kind->connects)
-        names_begin();
+    if (kind->connects && !names_begin()) {
+        log_error("packgate-outlet %s: out of memory or processes", kind->name);
+        return 1;
+    }
     rights_give_up(kind);
     return outlet_run(kind, PIPE_FD);
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Host names to addresses, looked up by a process that has the sockets for it. */
+/* Host names to addresses, and connections to them, by a process that has the rights for it. */
 #include "names.h"
 
 #include "pipe.h"
 #include "rights.h"
 
+#include "base/address.h"
 #include "base/child.h"
 
 #include <dlfcn.h>
@@ -17,14 +18,22 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define FOUND_MAX 16 /* addresses of a name; libraries try one after the other */
+#define PORTS_MAX 8  /* the server's, and those of proxies in the environment */
+
+enum wanted { LOOK_UP, CONNECT, PERMIT };
 
 struct question {
+    enum wanted wanted;
     bool has_service;
     int flags, family, type, protocol;
     char host[256], service[33];
+    unsigned port; /* to be permitted */
+    socklen_t size;
+    struct sockaddr_storage address; /* to connect to */
 };
 
 struct answer {
@@ -79,10 +88,61 @@ static void look_up(const struct question *question, struct answer *answer)
         real_free(list);
 }
 
-/* ---- the process that looks up ---- */
+/* By the kernel, with the socket of whoever asks. */
+static int connect_socket(int fd, const struct sockaddr *address, socklen_t size)
+{
+    return syscall(SYS_connect, fd, address, size) < 0 ? errno : 0;
+}
+
+/* ---- the process that looks up and connects ---- */
+
+struct permitted {
+    unsigned ports[PORTS_MAX];
+    unsigned count;
+    bool complete; /* from the first connection on: from then on strangers speak to the outlet */
+};
+
+static bool is_permitted(const struct permitted *permitted, unsigned port)
+{
+    for (unsigned i = 0; i < permitted->count; i++)
+        if (permitted->ports[i] == port)
+            return true;
+    return false;
+}
+
+static void permit(struct permitted *permitted, unsigned port)
+{
+    if (!permitted->complete && !is_permitted(permitted, port) && permitted->count < PORTS_MAX)
+        permitted->ports[permitted->count++] = port;
+}
+
+/* Datagrams can be sent without a connection, too, and nothing that switches takes them. */
+static bool may_connect(const struct permitted *permitted, const struct question *question, int fd)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+    const unsigned port = address_port((const struct sockaddr *) &question->address);
+    return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && port > 0 &&
+           question->size <= sizeof question->address &&
+           (type == SOCK_DGRAM || is_permitted(permitted, port));
+}
+
+/* The socket comes behind the question, on the way of the answer. */
+static void connect_for(const struct permitted *permitted, const struct question *question, int to,
+                        struct answer *answer)
+{
+    uint8_t none;
+    int fd = -1;
+    memset(answer, 0, sizeof *answer);
+    answer->error = EACCES;
+    if (pipe_receive_file(to, &none, sizeof none, &fd) >= 0 && fd >= 0 &&
+        may_connect(permitted, question, fd))
+        answer->error =
+            connect_socket(fd, (const struct sockaddr *) &question->address, question->size);
+}
 
 /* A look-up may take minutes, and others do not wait for it. */
-static void answer_apart(struct question *question, int to)
+static void answer_apart(const struct permitted *permitted, struct question *question, int to)
 {
     const pid_t parent = getpid();
     if (fork() != 0)
@@ -93,7 +153,10 @@ static void answer_apart(struct question *question, int to)
     struct answer answer;
     question->host[sizeof question->host - 1] = '\0';
     question->service[sizeof question->service - 1] = '\0';
-    look_up(question, &answer);
+    if (question->wanted == CONNECT)
+        connect_for(permitted, question, to, &answer);
+    else
+        look_up(question, &answer);
     if (send(to, &answer, sizeof answer, MSG_NOSIGNAL) < 0)
         _exit(1);
     _exit(0);
@@ -113,6 +176,7 @@ static _Noreturn void serve(int fd, pid_t parent)
     signal(SIGCHLD, SIG_IGN); /* nobody waits for those that have answered */
     fd = child_settle(fd);
     rights_give_up(&kind);
+    struct permitted permitted = {.count = 0};
     for (;;) {
         struct question question;
         struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -122,48 +186,63 @@ static _Noreturn void serve(int fd, pid_t parent)
         const ssize_t size = pipe_receive_file(fd, (uint8_t *) &question, sizeof question, &to);
         if (size == 0)
             _exit(0);
-        if (size == sizeof question && to >= 0)
-            answer_apart(&question, to);
+        if (size == sizeof question && question.wanted == PERMIT)
+            permit(&permitted, question.port);
+        else if (size == sizeof question && to >= 0)
+            answer_apart(&permitted, &question, to);
+        permitted.complete |= size == sizeof question && question.wanted == CONNECT;
         if (to >= 0)
             close(to);
     }
 }
 
-void names_begin(void)
+bool names_begin(void)
 {
     int pair[2];
     const pid_t parent = getpid();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return;
+        return false;
     const pid_t pid = fork();
     if (pid == 0)
         serve(pair[1], parent);
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);
-        return;
+        return false;
     }
     looker = pair[0];
     child_keep_too(looker); /* in a child of base/resolver.c this getaddrinfo is called as well */
+    return true;
 }
 
 /* ---- the outlet ---- */
 
-/* False: there is nobody to ask. */
-static bool ask(const struct question *question, struct answer *answer)
+/* The outlet can reach nobody any more. It ends as if it were asked to, and is started again. */
+static void ask_nobody(void)
 {
+    kill(getpid(), SIGTERM);
+    looker = -1;
+}
+
+/* About a socket of ours (-1: none). False: there is nobody to ask. */
+static bool ask(const struct question *question, int fd, struct answer *answer)
+{
+    const uint8_t none = 0;
     int pair[2];
     if (looker < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return false;
     const bool asked =
+        (fd < 0 || pipe_send_file(pair[0], &none, sizeof none, fd)) &&
         pipe_send_file(looker, (const uint8_t *) question, sizeof *question, pair[1]);
+    if (!asked && (errno == EPIPE || errno == ECONNRESET))
+        ask_nobody();
     close(pair[1]);
     ssize_t size = -1;
     while (asked && (size = recv(pair[0], answer, sizeof *answer, 0)) < 0 && errno == EINTR)
         ;
     close(pair[0]);
     if (asked && (size != sizeof *answer || answer->count > FOUND_MAX))
-        *answer = (struct answer){.error = EAI_AGAIN};
+        *answer = (struct answer){.error = fd < 0 ? EAI_AGAIN : ECONNABORTED};
     return asked;
 }
 
@@ -210,7 +289,7 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
         question.type = hints->ai_socktype;
         question.protocol = hints->ai_protocol;
     }
-    if (!ask(&question, &answer))
+    if (!ask(&question, -1, &answer))
         look_up(&question, &answer);
     return make_list(&answer, list);
 }
@@ -218,4 +297,27 @@ int getaddrinfo(const char *restrict host, const char *restrict service,
 void freeaddrinfo(struct addrinfo *list)
 {
     free(list);
+}
+
+void names_permit(unsigned port)
+{
+    const struct question question = {.wanted = PERMIT, .port = port};
+    if (looker >= 0)
+        pipe_send_file(looker, (const uint8_t *) &question, sizeof question, -1);
+}
+
+/* In place of the C library's, too. */
+int connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+    struct question question = {.wanted = CONNECT, .size = size};
+    struct answer answer;
+    if (size > sizeof question.address) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(&question.address, address, size);
+    if (!ask(&question, fd, &answer))
+        answer.error = connect_socket(fd, address, size);
+    errno = answer.error;
+    return answer.error ? -1 : 0;
 }

@@ -38,7 +38,7 @@ struct outlet_kind {
     const char *name;     /* of its section: "mqtt" */
     size_t settings_size; /* of the section's struct */
     bool network;         /* it has use for sockets of the network (rights.h) */
-    bool connects;        /* and does not only answer: it connects to others, by name (names.h) */
+    bool connects;        /* and does not only answer: it connects to a server, by names.h */
     bool local;           /* it has use for sockets of this host; what starts programs has them */
     bool programs; /* it may have to start other programs; where not, `start` gives that up */
     /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:

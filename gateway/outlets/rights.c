@@ -108,7 +108,8 @@ static int forbid_sockets(scmp_filter_ctx filter, const int *families, size_t co
                                     SCMP_A0(SCMP_CMP_GE, AF_MAX));
 }
 
-/* What only answers could else write to the gateway's Modbus server, which this host may do unless `allow_write` says otherwise. */
+/* It could write to the gateway's Modbus server, which this host may do unless `allow_write` says otherwise. What connects to others
+ * does so by another process (names.h). */
 static int forbid_connecting(scmp_filter_ctx filter)
 {
     static const int call[] = {SCMP_SYS(connect)};
@@ -176,7 +177,7 @@ static void give_up_calls(const struct outlet_kind *kind)
 #endif
     if (!error)
         error = forbid_sockets(filter, all + first, kind->network ? COUNT(all) - first : 1 - first);
-    if (!error && !kind->connects && !kind->programs && !kind->local)
+    if (!error && !kind->programs && !kind->local)
         error = forbid_connecting(filter);
     load_filter(filter, error);
 }
@@ -196,6 +197,7 @@ void rights_give_up_programs(void)
     int error = filter ? seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                                           SCMP_A0(SCMP_CMP_EQ, AF_UNIX))
                        : -ENOMEM;
+    error = error ? error : forbid_connecting(filter);
 #ifndef __SANITIZE_ADDRESS__
     error = error ? error : forbid(filter, programs, COUNT(programs));
 #endif

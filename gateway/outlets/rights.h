@@ -6,10 +6,10 @@
  *   - no device, such as a serial port;
  *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. One that starts
  *     other programs keeps them; the gateway refuses it at its control socket;
- *   - no network where the kind has no use for it, no connection to others where it only answers, and no io_uring, which would go
- *     past all this.
+ *   - no network where the kind has no use for it, no connection but to the port of its server (names.h), and no io_uring, which
+ *     would go past all this. So it does not reach the gateway's Modbus server, which `allow_write` lets this host write to.
  * Where a kernel or a container does not know one of these, the others hold all the same. What a section lets the outlet order goes
- * through its pipe (hear.c). A kind that connects to others reaches what `allow_write` of [gateway] lets this host write.
+ * through its pipe (hear.c). Commands of [notify] may all that the gateway's user may.
  *
  * Nor does an outlet push the gateway aside when both have something to do.
  */
@@ -21,7 +21,7 @@
 /** For good, before anything is read from the pipe. */
 void rights_give_up(const struct outlet_kind *kind);
 
-/** Other programs as well, and sockets of this host, for a kind that may have needed them. */
+/** Other programs as well, sockets of this host and connections, for a kind that may have needed them. */
 void rights_give_up_programs(void);
 
 #endif

@@ -2,8 +2,10 @@
 /* libcurl in the loop. */
 #include "transfer.h"
 #include "memory.h"
+#include "names.h"
 
 #include "base/log.h"
+#include "bms/count.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +187,31 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     set_tls(easy, tls);
     return true;
+}
+
+/* `usual` is where the address names none; NULL: that of its scheme. */
+static void permit_port_of(const char *address, const char *usual)
+{
+    CURLU *url = curl_url();
+    char *port = NULL;
+    if (url && curl_url_set(url, CURLUPART_URL, address,
+                            CURLU_GUESS_SCHEME | CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+        curl_url_get(url, CURLUPART_PORT, &port, usual ? 0 : CURLU_DEFAULT_PORT);
+        names_permit((unsigned) atoi(port ? port : usual ? usual : "0"));
+    }
+    curl_free(port);
+    curl_url_cleanup(url);
+}
+
+void transfer_set_url(struct transfer *transfer, const char *address)
+{
+    static const char *const proxies[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                          "ALL_PROXY"};
+    permit_port_of(address, NULL);
+    for (size_t i = 0; i < COUNT(proxies); i++)
+        if (getenv(proxies[i]))
+            permit_port_of(getenv(proxies[i]), "1080");
+    curl_easy_setopt(transfer->easy, CURLOPT_URL, address);
 }
 
 void transfer_free(struct transfer *transfer)

@@ -48,6 +48,9 @@ bool transfer_init(struct transfer *transfer, struct transfers *transfers, const
                    double limit_s, const struct transfer_tls *tls);
 void transfer_free(struct transfer *transfer);
 
+/** Where to. The port of the first one, or of a proxy that the environment names, is the only one that is reached (names.h). */
+void transfer_set_url(struct transfer *transfer, const char *address);
+
 void transfer_start(struct transfer *transfer);
 /** Ends it; `done` is not called any more. */
 void transfer_stop(struct transfer *transfer);

@@ -4,11 +4,13 @@ pack, and what the outlet is to have given up."""
 
 import ctypes
 import os
+import signal
 import socket
 import subprocess
 import tempfile
 
 from harness import Gateway, PACKGATE, PATIENCE, await_value, main, read_value, simulate
+from influx_harness import outlet_pid
 
 # Runs in the thread that has given up its rights, where the outlet would begin with its loop. Prints "tried NAME ERROR" for each thing,
 # 0 where it worked.
@@ -88,10 +90,33 @@ static const struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_addr.s_add
 static long connects(void)
 {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    long result = connect(fd, (const struct sockaddr *) &nobody, sizeof nobody);
+    long result = syscall(SYS_connect, fd, (const struct sockaddr *) &nobody, sizeof nobody);
     if (fd >= 0)
         close(fd);
     return result;
+}
+
+/* As the libraries of the outlet do it. */
+static long reaches(uint16_t port, int family, int type)
+{
+    const struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    memcpy(&six.sin6_addr, "\0\0\0\0\0\0\0\0\0\0\377\377\177\0\0\1", 16);
+    int fd = socket(family, type, 0);
+    long result = family == AF_INET ? connect(fd, (const struct sockaddr *) &four, sizeof four)
+                                    : connect(fd, (const struct sockaddr *) &six, sizeof six);
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+static long reaches_local(void)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int pair[2] = {-1, -1};
+    snprintf(to.sun_path, sizeof to.sun_path, "%s", getenv("WALLS_CONTROL"));
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    return connect(pair[0], (const struct sockaddr *) &to, sizeof to);
 }
 
 static long sends_opening(void)
@@ -166,6 +191,13 @@ static void try_all(void)
     tell("packets", new_socket(AF_PACKET, SOCK_RAW));
     tell("connecting", connects());
     tell("fast_open", sends_opening());
+    tell("server", reaches(1, AF_INET, SOCK_STREAM));
+    tell("server6", reaches(1, AF_INET6, SOCK_STREAM));
+    const uint16_t other = (uint16_t) atoi(getenv("WALLS_OTHER"));
+    tell("other", reaches(other, AF_INET, SOCK_STREAM));
+    tell("other6", reaches(other, AF_INET6, SOCK_STREAM));
+    tell("name_server", reaches(other, AF_INET, SOCK_DGRAM));
+    tell("reach_local", reaches_local());
     const pid_t child = fork();
     if (child == 0) {
         fcntl(2, F_SETFD, FD_CLOEXEC);
@@ -212,7 +244,7 @@ KINDS = {
     "web": ("[web]\nlisten = 127.0.0.1:0\n", (NETWORK,)),
     "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, CONNECT)),
     "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, CONNECT)),
-    "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\n", (NETWORK, CONNECT)),
+    "notify": ("[notify x]\ntype = webhook\nurl = http://127.0.0.1:1/\nevents = started\n", (NETWORK, CONNECT)),
     "notify by a command": ("[notify x]\ntype = command\ncommand = /bin/true\n", (NETWORK, CONNECT, LOCAL, PROGRAMS)),
 }
 
@@ -241,8 +273,11 @@ class Taken:
         subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", f"{path}.so", f"{path}.c", "-ldl"], check=True)
         self.server, url = simulate("daly", "profile=fixed")
         control = f"{self.folder.name}/control"
+        # What stands for the gateway's Modbus server: another port of this host than the outlet's own server has.
+        self.other = socket.create_server(("127.0.0.1", 0))
+        self.other.setblocking(False)
         # What the sanitized build says of a library in front of its own.
-        new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control,
+        new = {"LD_PRELOAD": f"{path}.so", "WALLS_CONTROL": control, "WALLS_OTHER": str(self.other.getsockname()[1]),
                "ASAN_OPTIONS": ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "verify_asan_link_order=0")))}
         before = {name: os.environ.get(name) for name in new}
         os.environ.update(new)
@@ -261,6 +296,7 @@ class Taken:
         return self.gateway
 
     def __exit__(self, *arguments):
+        self.other.close()
         self.gateway.__exit__(*arguments)
         self.server.__exit__(*arguments)
         self.folder.cleanup()
@@ -273,9 +309,14 @@ def check(kind):
         wanted[name] = 0 if NETWORK in rights else EAFNOSUPPORT
     for name in ("local", "datagrams"):
         wanted[name] = 0 if LOCAL in rights else EAFNOSUPPORT
-    wanted["connecting"] = ECONNREFUSED if CONNECT in rights else EPERM
-    if CONNECT not in rights:
+    wanted["connecting"] = ECONNREFUSED if PROGRAMS in rights else EPERM
+    if PROGRAMS not in rights:
         wanted["fast_open"] = EPERM
+    if CONNECT in rights and PROGRAMS not in rights:
+        wanted.update(server=ECONNREFUSED, server6=ECONNREFUSED, name_server=0)
+    if PROGRAMS not in rights:
+        wanted["other"] = wanted["other6"] = EACCES if CONNECT in rights else EPERM
+        wanted["reach_local"] = EACCES if CONNECT in rights else EPERM
     # Where it can connect, it is refused.
     wanted["control"] = EACCES if LOCAL in rights else EAFNOSUPPORT
     if not SANITIZED:
@@ -322,5 +363,30 @@ def finds_its_server_all_the_same():
                 server.accept()[0].close()
 
 
+def finds_a_proxy():
+    """Which the environment names, on another port."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(PATIENCE)
+        os.environ["http_proxy"] = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        with Gateway(PACK.format("tcp://127.0.0.1:1") + "[notify x]\ntype = webhook\nurl = http://walls.test:81/\nevents = started\n"):
+            connection = proxy.accept()[0]
+            connection.settimeout(PATIENCE)
+            assert connection.recv(100).startswith(b"POST http://walls.test:81/ "), "the proxy was asked for something else"
+            connection.close()
+
+
+def comes_back_without_its_helper():
+    """What looks up and connects for an outlet is killed, as by want of memory."""
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            Gateway(PACK.format("tcp://127.0.0.1:1") + "[mqtt x]\nbroker = mqtt://127.0.0.1:{}\n".format(server.getsockname()[1])) as gateway:
+        server.settimeout(PATIENCE)
+        connection = server.accept()[0]
+        helpers = subprocess.run(["pgrep", "-x", "packgate-names", "-P", str(outlet_pid(gateway, "mqtt"))], check=True, capture_output=True, text=True)
+        os.kill(int(helpers.stdout), signal.SIGKILL)
+        connection.close()
+        server.accept()[0].close()
+
+
 if __name__ == "__main__":
-    main([case(kind) for kind in KINDS] + [orders_where_its_section_lets_it, finds_its_server_all_the_same], at_once=4)
+    main([case(kind) for kind in KINDS] + [orders_where_its_section_lets_it, finds_its_server_all_the_same,
+                                            finds_a_proxy, comes_back_without_its_helper], at_once=4)

@@ -150,7 +150,7 @@ struct post *post_new(struct transfers *transfers, const struct influx_config *c
     }
     post->transfer.done = on_done;
     post->transfer.data = post;
-    curl_easy_setopt(post->transfer.easy, CURLOPT_URL, config->url);
+    transfer_set_url(&post->transfer, config->url);
     curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(post->transfer.easy, CURLOPT_WRITEDATA, post);
     curl_easy_setopt(post->transfer.easy, CURLOPT_POST, 1L);

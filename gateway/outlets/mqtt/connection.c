@@ -3,6 +3,7 @@
 #include "connection.h"
 
 #include "config/outlets.h"
+#include "outlets/names.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -575,6 +576,7 @@ struct connection *connection_new(struct ev_loop *loop, const struct connection_
     connection->io.data = connection->misc.data = connection->deadline.data =
         connection->pause.data = connection->knock.data = connection;
     connection->io.fd = -1;
+    names_permit(connection->broker.port);
     if (connection->tls && !settings->config->verify)
         log_warn("%s: ca_file = any: the broker is not checked, whoever answers there gets all",
                  settings->name);

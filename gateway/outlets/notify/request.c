@@ -430,7 +430,6 @@ bool request_set(struct request *request, CURL *easy, const struct notify_config
     const struct message *message = &copy;
     cut_text(&copy, request_text_most(config->type));
     *request = (struct request){0};
-    curl_easy_setopt(easy, CURLOPT_URL, secrets->url);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_answer);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
     if (config->type == NOTIFY_MAIL)

@@ -91,6 +91,7 @@ static void transfer_message(struct sender *sender, const struct message *messag
     }
     /* The next message is hours away: a connection that waits for it, and the certificates that it was checked against,
      * are a fifth of this process's memory. */
+    transfer_set_url(&sender->transfer, sender->secrets.url);
     curl_easy_setopt(sender->transfer.easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(sender->transfer.easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
     transfer_start(&sender->transfer);

@@ -135,6 +135,7 @@ static void fill(struct kept *kept)
     house->peak_hour = 23;
     house->peak_minute = 59;
     house->peak_day = 20250630;
+    house->full_at = 1800000000;
     kept_get(kept, "roof.2")->discharged_wh = 1e12;
 }
 
@@ -168,6 +169,7 @@ static void test_round_trip(void **state)
     assert_int_equal(house->peak_hour, 23);
     assert_int_equal(house->peak_minute, 59);
     assert_int_equal(house->peak_day, 20250630);
+    assert_true(house->full_at == 1800000000);
     const struct kept_entry *roof = kept_get(loaded, "roof.2");
     assert_true(roof->discharged_wh == 1e12);
     assert_int_equal(roof->peak_percent, -1);
@@ -468,6 +470,23 @@ static void test_peak(void **state)
                      steps[i].percent, steps[i].hour, steps[i].minute, peak.percent, peak.hour,
                      peak.minute);
     }
+}
+
+static void test_full_charge(void **state)
+{
+    (void) state;
+    struct kept_entry entry = {0};
+    const double day = 86400;
+    const time_t now = 1800000000, boot = 3600;
+    assert_true(full_charge_due(&entry, 14 * day, now)); /* nobody knows when it was */
+    assert_false(full_charge_due(&entry, 14 * day, boot));
+    full_charge_reached(&entry, boot);
+    assert_true(entry.full_at == 0);
+    full_charge_reached(&entry, now);
+    assert_false(full_charge_due(&entry, 14 * day, now + 14 * 86400 - 1));
+    assert_true(full_charge_due(&entry, 14 * day, now + 14 * 86400));
+    assert_false(full_charge_due(&entry, 14 * day, now - 86400)); /* the clock was set */
+    assert_true(full_charge_due(&entry, 14 * day, now - 15 * 86400));
 }
 
 /* A small host without a clock starts in 1970 until the network tells it better: the day's peak
@@ -806,6 +825,7 @@ int main(void)
         in_place(test_notes),
         cmocka_unit_test(test_id_without_file),
         cmocka_unit_test(test_peak),
+        cmocka_unit_test(test_full_charge),
         cmocka_unit_test(test_clock_not_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

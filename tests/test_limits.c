@@ -76,15 +76,21 @@ static struct pack with_alarm(enum pack_alarm alarm, int level)
 }
 
 /* Values that stay as they are, seen each second. */
-static struct map_allowed after(struct limits_state *state, const struct pack *pack, double *now,
-                                double seconds)
+static struct map_allowed after_by(const struct limits_config *config, struct limits_state *state,
+                                   const struct pack *pack, double *now, double seconds)
 {
     const struct limits_pack one = {
         .values = pack, .fresh = true, .age_s = 1, .stale_after_s = STALE_AFTER_S};
     struct map_allowed allowed = {0};
     for (double end = *now + seconds; *now < end;)
-        allowed = limits_update(&house, &one, 1, 1, state, *now += 1);
+        allowed = limits_update(config, &one, 1, 1, state, *now += 1);
     return allowed;
+}
+
+static struct map_allowed after(struct limits_state *state, const struct pack *pack, double *now,
+                                double seconds)
+{
+    return after_by(&house, state, pack, now, seconds);
 }
 
 static struct map_allowed settled(const struct pack *pack)
@@ -397,6 +403,55 @@ static void test_float_ends_when_it_is_needed_again(void **state)
     expect_volts("again", after(&memory, &pack, &now, 200).charge_voltage_v, 13.8);
 }
 
+/* Nobody knows whether they stayed full while the pack was silent. */
+static void test_full_is_seen_without_a_gap(void **state)
+{
+    (void) state;
+    struct limits_state memory;
+    double now = 1000;
+    limits_init(&memory, &house, now);
+    const struct pack pack = cells_of(3450, 3450);
+    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S};
+    after(&memory, &pack, &now, 900);
+    limits_update(&house, &gone, 1, 1, &memory, now += 1);
+    after(&memory, &pack, &now, 900);
+    assert_false(memory.full || memory.floating);
+    after(&memory, &pack, &now, 1);
+    assert_true(memory.full && memory.floating);
+    limits_update(&house, &gone, 1, 1, &memory, now += 1);
+    assert_false(memory.full);
+}
+
+static void test_ceiling(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *what;
+        double soc;
+        bool fills;
+        double charge_a;
+        enum limit_reason by;
+    } cases[] = {
+        {"below it", 79.9, false, 100, BY(CONFIGURATION)},
+        {"at it", 80, false, 0, BY(SOC)},
+        {"above it", 90, false, 0, BY(SOC)},
+        {"lifted", 90, true, 100, BY(CONFIGURATION)},
+        {"not known", UNKNOWN, false, 0, BY(UNKNOWN)},
+    };
+    struct limits_config config = house;
+    config.soc_ceiling_percent = 80;
+    config.soc_high.count = config.soc_low.count = 0;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct limits_state memory;
+        double now = 1000;
+        const struct pack pack = with(SOC_PERCENT, cases[i].soc);
+        limits_init(&memory, &config, now);
+        memory.fills = cases[i].fills;
+        expect(cases[i].what, after_by(&config, &memory, &pack, &now, SETTLED_S), cases[i].charge_a,
+               cases[i].by, 150, BY(CONFIGURATION));
+    }
+}
+
 static void test_voltage_of_the_bms(void **state)
 {
     (void) state;
@@ -547,6 +602,8 @@ static void wander(struct world *world, struct pack *pack)
 static void start_world(struct world *world)
 {
     world->config = house;
+    if (prng_range(&world->chance, 0, 1))
+        world->config.soc_ceiling_percent = between(world, 20, 90);
     if (prng_range(&world->chance, 0, 1)) {
         world->config.mos_temperature.count = 0;
         world->config.soc_high.count = world->config.soc_low.count = 0;
@@ -637,6 +694,9 @@ static double most_of(const struct world *world, unsigned i, bool charges)
             return 0;
         most = fmin(most, all * share_at(&config->temperature, value[TEMP_C + n]));
     }
+    if (charges && config->soc_ceiling_percent > 0 &&
+        !(value[SOC_PERCENT] < config->soc_ceiling_percent))
+        return 0;
     if (config->mos_temperature.count > 0) {
         if (isnan(value[MOS_TEMP_C]) || isnan(value[SOC_PERCENT]))
             return 0;
@@ -767,6 +827,8 @@ int main(void)
         cmocka_unit_test(test_a_pause_is_no_wait),
         cmocka_unit_test(test_voltage),
         cmocka_unit_test(test_float_ends_when_it_is_needed_again),
+        cmocka_unit_test(test_full_is_seen_without_a_gap),
+        cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_voltage_of_the_bms),
         cmocka_unit_test(test_banks),
         cmocka_unit_test(test_any_course),

@@ -54,7 +54,9 @@ static const char lfp[] =
     "; Only where the BMS reports them:\n"
     ";mos_temperature = 70:1, 80:0.25, 90:0\n"
     ";soc_high = 95:1, 100:0.2\n"
-    ";soc_low = 10:0, 20:1\n";
+    ";soc_low = 10:0, 20:1\n"
+    ";soc_ceiling = 90\n"
+    ";full_every = 14d\n";
 
 /* ---- rows of a history ---- */
 

@@ -147,6 +147,8 @@ struct limits_config {
     struct curve cell_high, cell_low; /* over V */
     struct curve temperature, mos_temperature;
     struct curve soc_high, soc_low;
+    double soc_ceiling_percent; /* 0: none */
+    double full_every_s;        /* 0: the ceiling is never lifted */
 };
 
 enum push_function {

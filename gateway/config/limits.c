@@ -162,6 +162,23 @@ static void check_cells(const struct config_draft *draft, struct mistakes *mista
                      limits->cell_full_v, high->points[high->count - 1].at);
 }
 
+static void check_full_every(const struct config_drafts *drafts, const struct config_draft *draft,
+                             struct mistakes *mistakes)
+{
+    const struct gateway_config *gateway =
+        config_drafts_find(drafts, &gateway_section, NULL)->settings;
+    const unsigned line = config_draft_line(draft, "full_every");
+    if (!config_draft_given(draft, "full_every"))
+        return;
+    if (!config_draft_given(draft, "soc_ceiling"))
+        mistakes_add(mistakes, line,
+                     "'full_every' without 'soc_ceiling'; expected both, as it lifts that one");
+    if (!gateway->state_file[0])
+        mistakes_add(mistakes, line,
+                     "'full_every' without a state file; expected a 'state_file' in [gateway], "
+                     "which keeps over a restart when the cells were full");
+}
+
 static void check_limits(const struct config_drafts *drafts, struct config_draft *draft,
                          struct mistakes *mistakes)
 {
@@ -175,6 +192,7 @@ static void check_limits(const struct config_drafts *drafts, struct config_draft
     check_slope(draft, "soc_high", &limits->soc_high, true, mistakes);
     check_slope(draft, "soc_low", &limits->soc_low, false, mistakes);
     check_cells(draft, mistakes);
+    check_full_every(drafts, draft, mistakes);
 }
 
 // clang-format off
@@ -214,6 +232,14 @@ static const struct config_key limits_keys[] = {
     {.name = "soc_low", LIMITS(soc_low), .type = &type_curve, .min = 0, .max = 100,
      .otherwise = "no limit",
      .help = "The share of discharge_current over the state of charge in %. The same."},
+    {.name = "soc_ceiling", LIMITS(soc_ceiling_percent), .type = &type_decimal, .min = 1, .max = 100,
+     .otherwise = "none",
+     .help = "The state of charge in % from which on nothing is charged, so that the cells age less. Nothing is charged while it is "
+             "not known."},
+    {.name = "full_every", LIMITS(full_every_s), .type = &type_seconds, .min = 86400, .max = 365 * 86400,
+     .otherwise = "never",
+     .help = "When the cells were not full for so long, such as 14d, soc_ceiling is lifted until they are, so that the BMS "
+             "balances them and finds its state of charge again."},
 };
 
 const struct config_section limits_section = {

@@ -55,6 +55,7 @@ static const struct {
     {"peak_hour", offsetof(struct kept_entry, peak_hour), true, 0, 23},
     {"peak_minute", offsetof(struct kept_entry, peak_minute), true, 0, 59},
     {"peak_day", offsetof(struct kept_entry, peak_day), true, 0, 99991231},
+    {"full_at", offsetof(struct kept_entry, full_at), false, 0, 1e12},
     {"gone_day", offsetof(struct kept_entry, gone_day), true, 0, 99991231},
     {"address", offsetof(struct kept_entry, address), true, -1, 255},
     {"variant", offsetof(struct kept_entry, variant), true, 0, 100},
@@ -298,6 +299,7 @@ bool kept_rename(struct kept *kept, const char *before, const char *after)
             entry->peak_minute = other->peak_minute;
             entry->peak_day = other->peak_day;
         }
+        entry->full_at = fmax(entry->full_at, other->full_at);
         remove_entry(kept, other);
     }
     snprintf(entry->name, sizeof entry->name, "%s", after);
@@ -934,6 +936,19 @@ void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct 
     entry->peak_percent = percent;
     entry->peak_hour = local->tm_hour;
     entry->peak_minute = local->tm_min;
+}
+
+#define FIRST_TIME 1577836800 /* 2020-01-01 */
+
+bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall)
+{
+    return wall >= FIRST_TIME && fabs((double) wall - entry->full_at) >= every_s;
+}
+
+void full_charge_reached(struct kept_entry *entry, time_t wall)
+{
+    if (wall >= FIRST_TIME)
+        entry->full_at = (double) wall;
 }
 
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local)

@@ -19,6 +19,7 @@ struct kept_entry {
     int peak_percent;           /* below 0: none yet */
     int peak_hour, peak_minute; /* local time at which it was first reached */
     int peak_day;               /* yyyymmdd */
+    double full_at;             /* time of day at which its cells were full last, in s; 0: never */
     char protocol[NAME_SIZE];   /* found for `protocol = auto`; empty: not found yet */
     int address, baud;          /* found with them */
     int variant;                /* found with it, numbered as in version 0.1.0 */
@@ -107,6 +108,13 @@ void kept_save_cancel(struct kept *kept);
 /** Updates the day's highest state of charge (NaN: not known), in whole percent. A new day of
  * `local`, the local time now, resets it. A clock that was never set (before 2020) is ignored. */
 void soc_peak_update(struct kept_entry *entry, double soc_percent, const struct tm *local);
+
+/** Whether its cells were last full longer ago than that, or never. A clock that was never set (before 2020) says
+ * nothing, and one that says they will be full in the future was wrong then or is now. */
+bool full_charge_due(const struct kept_entry *entry, double every_s, time_t wall);
+
+/** Its cells are full now. The same clock is ignored. */
+void full_charge_reached(struct kept_entry *entry, time_t wall);
 
 /** The highest state of charge of the day of `local`; its percent is below 0 if there is none. */
 struct map_soc_peak soc_peak_today(const struct kept_entry *entry, const struct tm *local);

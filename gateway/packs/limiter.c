@@ -2,6 +2,8 @@
 /* Limits while the gateway runs. */
 #include "limiter.h"
 
+#include "base/log.h"
+
 #include <string.h>
 
 void limiter_init(struct limiter *limiter, const struct limits_config *config,
@@ -9,6 +11,7 @@ void limiter_init(struct limiter *limiter, const struct limits_config *config,
 {
     *limiter = (struct limiter){.settings = *config, .bank = bank, .count = 1, .needed = 1};
     limiter->parts[0] = pack;
+    limiter->kept = bank ? bank->kept : pack->kept;
     limiter->source = bank ? &bank->source : &pack->source;
     if (bank) {
         limiter->count = bank->config->pack_count;
@@ -34,7 +37,30 @@ static bool is_counted(const struct limiter *limiter, unsigned i, double now)
     return source_fresh(limiter->source, now) && !(limiter->bank->missing >> i & 1);
 }
 
-void limiter_update(struct limiter *limiter, double now)
+/* Before an update: whether soc_ceiling applies. */
+static void choose_ceiling(struct limiter *limiter, time_t wall)
+{
+    const struct limits_config *settings = &limiter->settings;
+    if (settings->full_every_s > 0 && !limiter->state.fills &&
+        full_charge_due(limiter->kept, settings->full_every_s, wall)) {
+        limiter->state.fills = true;
+        log_info("limits %s: soc_ceiling is lifted until the cells are full (full_every)",
+                 settings->name);
+    }
+}
+
+static void note_full(struct limiter *limiter, time_t wall)
+{
+    if (!limiter->state.full)
+        return;
+    full_charge_reached(limiter->kept, wall);
+    if (limiter->state.fills)
+        log_info("limits %s: the cells are full, soc_ceiling applies again",
+                 limiter->settings.name);
+    limiter->state.fills = false;
+}
+
+void limiter_update(struct limiter *limiter, double now, time_t wall)
 {
     struct limits_pack packs[MAX_BANK_PACKS];
     for (unsigned i = 0; i < limiter->count; i++) {
@@ -44,6 +70,8 @@ void limiter_update(struct limiter *limiter, double now)
                                         .age_s = now - poller->published_at,
                                         .stale_after_s = poller_stale_after(poller)};
     }
+    choose_ceiling(limiter, wall);
     limiter->source->status.allowed = limits_update(&limiter->settings, packs, limiter->count,
                                                     limiter->needed, &limiter->state, now);
+    note_full(limiter, wall);
 }

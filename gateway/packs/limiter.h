@@ -12,6 +12,7 @@ struct limiter {
     const struct bank_source *bank;                  /* NULL: a pack */
     const struct pack_source *parts[MAX_BANK_PACKS]; /* the pack, or those of the bank */
     unsigned count, needed;
+    struct kept_entry *kept; /* of the pack or bank: when its cells were full */
     struct limits_state state;
 };
 
@@ -22,7 +23,8 @@ void limiter_init(struct limiter *limiter, const struct limits_config *config,
 /** Goes on where another one stopped, after a reload, if it has the same section and the same packs. */
 void limiter_resume(struct limiter *limiter, const struct limiter *old);
 
-/** Puts what is allowed now into the status of its source. To be called after each change of that. */
-void limiter_update(struct limiter *limiter, double now);
+/** Puts what is allowed now into the status of its source. To be called after each change of that. `wall`: the time of
+ * day, for what spans restarts. */
+void limiter_update(struct limiter *limiter, double now, time_t wall);
 
 #endif

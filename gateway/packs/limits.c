@@ -128,9 +128,17 @@ static double temperature_share(const struct curve *curve, const struct pack *pa
     return known >= sensors ? share : NAN;
 }
 
+/* NaN is not below the ceiling. */
+static double share_below(double ceiling, double soc)
+{
+    if (isnan(soc))
+        return NAN;
+    return soc < ceiling ? 1 : 0;
+}
+
 static struct part limit_pack(const struct limits_config *config, const struct pack *pack,
                               struct limits_member *member, enum limits_direction direction,
-                              double most)
+                              bool fills, double most)
 {
     const bool charges = direction == LIMITS_CHARGE;
     const struct span cells = cells_v(pack, config->cells);
@@ -151,6 +159,9 @@ static struct part limit_pack(const struct limits_config *config, const struct p
               LIMITED_BY_MOS);
     if (soc->count > 0)
         lower(&part, most * limits_share(soc, pack->value[SOC_PERCENT]), LIMITED_BY_SOC);
+    if (charges && !fills && config->soc_ceiling_percent > 0)
+        lower(&part, most * share_below(config->soc_ceiling_percent, pack->value[SOC_PERCENT]),
+              LIMITED_BY_SOC);
     const double mos =
         optional(pack, directions[direction].mos, 1, member, REPORTS_MOS << direction);
     if (!(mos > 0))
@@ -249,7 +260,8 @@ static struct part limit(const struct limits_config *config, const struct limits
             missing++;
             continue;
         }
-        parts[i] = limit_pack(config, packs[i].values, &state->members[i], direction, each);
+        parts[i] =
+            limit_pack(config, packs[i].values, &state->members[i], direction, state->fills, each);
         const double amps = parts[i].amps * freshness(&packs[i]);
         sum += amps;
         if (amps < least && missing == 0) {
@@ -309,7 +321,8 @@ static void choose_float(const struct limits_config *config, struct span cells, 
         state->full_since = NAN;
     else if (isnan(state->full_since))
         state->full_since = now;
-    if (now - state->full_since >= FLOAT_AFTER_S)
+    state->full = now - state->full_since >= FLOAT_AFTER_S;
+    if (state->full)
         state->floating = true;
     if (spread > UNBALANCED_V || soc < config->soc_again_percent)
         state->floating = false;
@@ -330,6 +343,14 @@ static double lowered(const struct limits_config *config, double highest,
     const double most = config->cells * (config->cell_full_v - config->cell_float_v);
     state->lowered_v = fmin(fmax(state->lowered_v, 0), most);
     return fmax(excess, 0) + state->lowered_v;
+}
+
+/* Cells that nobody sees have not been full meanwhile. */
+static double forget_full(struct limits_state *state)
+{
+    state->full_since = NAN;
+    state->full = false;
+    return NAN;
 }
 
 static double limit_voltage(const struct limits_config *config, const struct limits_pack *packs,
@@ -354,10 +375,8 @@ static double limit_voltage(const struct limits_config *config, const struct lim
         soc = fmin(soc, pack->value[SOC_PERCENT]); /* of NaN and a number, the number */
         bms = fmin(bms, limit_v);
     }
-    if (!known) {
-        state->full_since = NAN;
-        return NAN;
-    }
+    if (!known)
+        return forget_full(state);
     choose_float(config, all, spread, soc, state, now);
     state->cell_v =
         towards(state->cell_v, state->floating ? config->cell_float_v : config->cell_full_v,
@@ -400,7 +419,8 @@ struct map_allowed limits_update(const struct limits_config *config,
             parts[i] = (struct part){0, LIMITED_BY_STALE};
         reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
     }
-    const double volts = usable < needed ? NAN : limit_voltage(config, packs, count, state, now);
+    const double volts =
+        usable < needed ? forget_full(state) : limit_voltage(config, packs, count, state, now);
     state->at = now;
     return (struct map_allowed){
         .configured = true,

@@ -42,10 +42,12 @@ struct limits_state {
     } members[MAX_BANK_PACKS];
     uint32_t shared[LIMITS_DIRECTIONS]; /* the packs whose shares these are, a bit for each */
     double cell_v;                      /* each cell may have, on its way between float and full */
-    bool floating;                      /* the cells were full for long enough */
-    double full_since;                  /* NaN: they are not */
-    double lowered_v; /* the voltage of the pack, because a cell stayed too high */
-    double excess_at; /* when one last was */
+    bool full;         /* the cells have been full and even for long enough, up to now */
+    bool floating;     /* they were, and are kept at float */
+    bool fills;        /* soc_ceiling does not apply: whoever calls sets and clears it */
+    double full_since; /* NaN: they are not */
+    double lowered_v;  /* the voltage of the pack, because a cell stayed too high */
+    double excess_at;  /* when one last was */
 };
 
 /** Before the first update: nothing is allowed. */

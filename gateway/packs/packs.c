@@ -163,7 +163,7 @@ static void update_limits(struct packs *packs, const struct source *source, doub
 {
     for (unsigned i = 0; i < packs->sources.limiter_count; i++)
         if (packs->sources.limiters[i].source == source)
-            limiter_update(&packs->sources.limiters[i], now);
+            limiter_update(&packs->sources.limiters[i], now, time(NULL));
 }
 
 static void update_bank(struct packs *packs, struct bank_source *bank, bool published,
@@ -331,7 +331,7 @@ bool packs_renew(struct packs *packs, const struct polling *polling, double now)
     for (unsigned i = 0; i < packs->sources.bank_count; i++)
         bank_source_update(&packs->sources.banks[i], false, &host, &local, now);
     for (unsigned i = 0; i < packs->sources.limiter_count; i++)
-        limiter_update(&packs->sources.limiters[i], now);
+        limiter_update(&packs->sources.limiters[i], now, time(NULL));
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);

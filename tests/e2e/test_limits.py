@@ -8,11 +8,12 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 from harness import PACKGATE, Gateway, await_value, exception_of, main, read_value, simulate
 
 STALE = 0x0B
-BY_CONFIGURATION, BY_CELL_HIGH, BY_STALE, BY_UNKNOWN, BY_RAMP = 0, 2, 7, 11, 12
+BY_CONFIGURATION, BY_CELL_HIGH, BY_SOC, BY_STALE, BY_UNKNOWN, BY_RAMP = 0, 2, 6, 7, 11, 12
 
 FINE = {"voltage_v": 53.0, "current_a": 20.5, "soc_percent": 60, "remaining_ah": 112, "rated_ah": 280,
         "charge_mos": 1, "discharge_mos": 1, "balance_mask": 0, "temp_c.1": 15, "temp_c.2": 25,
@@ -99,6 +100,41 @@ def rise_and_expire():
         assert exception_of(client, 500, 2, 1) == STALE
 
 
+def crc16(data):
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+def ceiling_is_lifted_until_full():
+    """A pack of which nobody knows when it was full is charged beyond the ceiling, and one that was full an hour ago is not,
+    also after a restart."""
+    bms, url = simulate("daly", options({**FINE, "soc_percent": 95}))
+    limits = LIMITS.format(of="house-1", charge=8, sensors=2) + "soc_ceiling = 90\nfull_every = 14d\n"
+    with bms, tempfile.TemporaryDirectory() as folder:
+        state = os.path.join(folder, "state")
+        with Gateway(configuration(url, limits), state=state) as gateway, gateway.client() as client:
+            gateway.wait_published("house-1")
+            await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_CELL_HIGH)
+        assert [line for line in gateway.lines if "soc_ceiling is lifted until the cells are full" in line], gateway.lines
+        with open(state, encoding="utf-8") as file:
+            text = file.read().split("\n[end]")[0]
+        assert "full_at = 0.000" in text, text
+        text = text.replace("full_at = 0.000", f"full_at = {time.time() - 3600:.0f}")
+        with open(state, "w", encoding="utf-8") as file:
+            file.write(f"{text}\n[end]\nchecksum = {crc16(text.encode()):04x}\n")
+        for _ in range(2):
+            with Gateway(configuration(url, limits), state=state) as gateway, gateway.client() as client:
+                gateway.wait_published("house-1")
+                await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_SOC)
+                assert read_value(client, "allowed_charge_current_a", 1) == 0
+                await_value(client, "discharge_limited_by", 1, lambda reason: reason in (BY_RAMP, BY_CONFIGURATION))
+            assert not [line for line in gateway.lines if "is lifted" in line], gateway.lines
+
+
 def unknown_allows_nothing():
     bms, url = simulate("daly", options(FINE))
     limits = LIMITS.format(of="house-1", charge=8, sensors=3)
@@ -169,5 +205,5 @@ def replay_of_a_history():
 
 
 if __name__ == "__main__":
-    main([rise_and_expire, unknown_allows_nothing, example_lacks_what_is_of_the_installation,
+    main([rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing, example_lacks_what_is_of_the_installation,
           replay_of_a_history], at_once=3)

@@ -332,8 +332,8 @@ def has_a_string_for_each_pack_of_a_bank():
                     assert time.monotonic() < deadline
                     time.sleep(0.05)
                 models = walk_sunspec(client, 1)
-                assert [kind for kind, *_ in models] == [1, 802, 803, 804, 804]
-                (_, battery, _, lacks), (_, bank803, strings, none), (_, s1, m1, none1), (_, s2, m2, none2) = models[1:]
+                assert [kind for kind, *_ in models] == [1, 802, 803, 804, 804, 713, 714]
+                (_, battery, _, lacks), (_, bank803, strings, none), (_, s1, m1, none1), (_, s2, m2, none2) = models[1:5]
                 assert set(lacks) == LACKS and not none + none1 + none2, (lacks, none, none1, none2)
                 assert abs(battery["A"] - 6) < 1e-6 and battery["AHRtg"] == 400 and battery["CellVMaxStr"] == 1
                 assert bank803["NStr"] == len(strings) == 2 and bank803["NStrCon"] == 2
@@ -342,6 +342,13 @@ def has_a_string_for_each_pack_of_a_bank():
                 assert abs(bank803["StrAAvg"] - 3) < 1e-6
                 assert [s["Idx"] for s in (s1, s2)] == [1, 2] and [len(m) for m in (m1, m2)] == [1, 1]
                 assert abs(s1["V"] - 53.1) < 1e-6 and abs(s2["A"] + 4) < 1e-6 and abs(s2["SoC"] - 50) < 1e-6
+                (_, capacity, _, none), (_, direct, ports714, none1) = models[5:]
+                assert not none + none1 and capacity["WHRtg"] == 20480 and capacity["Sta"] == 0, (none, none1, capacity)
+                assert direct["NPrt"] == len(ports714) == 2 and abs(direct["DCA"] - 6) < 1e-6
+                assert [tuple(p[name] for name in ("PrtTyp", "ID", "IDStr", "DCSta")) for p in ports714] == [
+                    (2, 1, "string 1", 2), (2, 2, "string 2", 2)]
+                assert abs(ports714[0]["DCV"] - 53.1) < 1e-6 and abs(ports714[0]["DCA"] - 10) < 1e-6 and ports714[0]["DCW"] == 531
+                assert abs(ports714[1]["DCA"] + 4) < 1e-6 and all(p["DCWhInj"] is not None for p in ports714)
                 assert m1[0]["ModNCell"] == 16 and abs(m1[0]["ModCellVMax"] - 3.5) < 1e-6 and m1[0]["ModCellVMaxCell"] == 3
         # The second pack is gone.
         with ports.connect(gateway, "sunspec-strings") as client, ports.connect(gateway, "victron") as victron:
@@ -350,7 +357,7 @@ def has_a_string_for_each_pack_of_a_bank():
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert isinstance(ask(client, 3, 1, 40226, 64), list) and ask(client, 3, 1, 40290, 64) == STALE
-            for header in (40000, 40002, 40070, 40134, 40226, 40290, 40354):
+            for header in (40000, 40002, 40070, 40134, 40226, 40290, 40354, 40363, 40433):
                 assert isinstance(ask(client, 3, 1, header, 2), list), header
             while ask(victron, 3, 225, 1302, 1) != [1]:
                 assert time.monotonic() < deadline

@@ -342,6 +342,8 @@ static void test_mistakes(void **state)
         {"", "no 'read' row"},
         {"read holding 0 4\n", "no values"},
         {"read holding 0 4 slow\nvoltage_v 0 u16\n", "no 'read' row"},
+        {"read holding 0 4\nvoltage_v 0 u16 \033[2J\n",
+         "map m:2: control character 0x1B; expected plain text"},
         {"read holdings 0 4\n",
          "map m:1: 'holdings' is no kind of register; expected one of coils"},
         {"read holding 70000 4\n", "'70000' is no register"},

@@ -605,11 +605,24 @@ static void raw_row(struct reader *reader)
 
 /* ---- the file ---- */
 
+/* Mistakes are shown in terminals. */
+static bool is_plain(struct reader *reader, const char *line)
+{
+    for (; *line; line++)
+        if (((unsigned char) *line < 0x20 && *line != '\t' && *line != '\r') || *line == 0x7F) {
+            complain(reader, "control character 0x%02X; expected plain text", (unsigned) *line);
+            return false;
+        }
+    return true;
+}
+
 static void take_line(struct reader *reader, char *line)
 {
     char *rest = NULL;
     line[strcspn(line, "#;")] = '\0';
     reader->count = 0;
+    if (!is_plain(reader, line))
+        return;
     for (char *word = strtok_r(line, " \t\r,=", &rest); word;
          word = strtok_r(NULL, " \t\r,=", &rest)) {
         if (reader->count == WORDS_MOST) {

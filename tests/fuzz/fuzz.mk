@@ -41,7 +41,7 @@ $(FUZZ_BUILD)/make_seeds: $(FUZZ_BUILD)/tests/fuzz/make_seeds.o $(FUZZ_BUILD)/li
 	$(Q)$(FUZZ_CC) $(FUZZ_SANITIZE) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS)
 
 # The captures are the corpus of the drivers.
-$(FUZZ_SEEDS): $(FUZZ_BUILD)/make_seeds $(wildcard tests/captures/*/*.exch)
+$(FUZZ_SEEDS): $(FUZZ_BUILD)/make_seeds $(wildcard tests/captures/*/*.exch conf/maps/*.txt) tests/maps/every-kind.txt
 	@rm -rf $(@D)
 	$(call short,SEED,$(@D))
 	$(Q)$(FUZZ_BUILD)/make_seeds $(@D)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * Seeds of the fuzzers: make_seeds DIRECTORY writes below it, for each driver, its exchange files
- * as scripts, one script that asks its simulated pack everything, and for the server the requests
- * that clients send. The fuzzers of exchange files and of the configuration read theirs as they
+ * as scripts, one script that asks its simulated pack everything, for the server the requests
+ * that clients send, and all maps of registers. The fuzzers of exchange files and of the configuration read theirs as they
  * are.
  */
 #include "script.h"
@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define CAPTURES "tests/captures"
+#define MAPS "conf/maps"
 #define PATH_SIZE 1024
 
 static void fail(const char *what)
@@ -196,6 +197,33 @@ static void put_requests(const char *folder)
     close_seed(all);
 }
 
+/* ---- maps ---- */
+
+static void copy_map(const char *folder, const char *path, const char *name)
+{
+    size_t size;
+    const char *text = read_file(path, &size);
+    FILE *out = create(folder, "map", name);
+    fwrite(text, 1, size, out);
+    close_seed(out);
+}
+
+static void copy_maps(const char *folder)
+{
+    char path[PATH_SIZE];
+    copy_map(folder, "conf/modbus-map-example.txt", "example.txt");
+    copy_map(folder, "tests/maps/every-kind.txt", "every-kind.txt");
+    DIR *dir = opendir(MAPS);
+    if (!dir)
+        fail(MAPS);
+    for (struct dirent *file; (file = readdir(dir));) {
+        snprintf(path, sizeof path, MAPS "/%s", file->d_name);
+        if (strstr(file->d_name, ".txt"))
+            copy_map(folder, path, file->d_name);
+    }
+    closedir(dir);
+}
+
 int main(int argc, char *argv[])
 {
     if (argc != 2) {
@@ -207,5 +235,6 @@ int main(int argc, char *argv[])
         make_conversations(argv[1], bms_drivers[i]);
     }
     put_requests(argv[1]);
+    copy_maps(argv[1]);
     return 0;
 }

@@ -238,10 +238,43 @@ static void test_alarm_that_is_not_read_any_more(void **state)
     struct pack silent = fine();
     pack_clear_alarms(&silent);
     after(&memory, &alarmed, &now, 1);
-    expect("it stands", after(&memory, &silent, &now, SETTLED_S), 0, BY(ALARM), 150,
-           BY(CONFIGURATION));
+    expect("it stands, and nobody knows of the others", after(&memory, &silent, &now, SETTLED_S), 0,
+           BY(ALARM), 0, BY(UNKNOWN));
     expect("it is over", after(&memory, &over, &now, SETTLED_S), 100, BY(CONFIGURATION), 150,
            BY(CONFIGURATION));
+}
+
+/* A protection that was never active must be readable as well, of the direction that it is of. */
+static void test_protection_that_is_not_read_any_more(void **state)
+{
+    (void) state;
+    struct limits_state memory;
+    double now = 1000;
+    limits_init(&memory, &house, now);
+    const struct pack all = fine();
+    struct pack fewer = fine();
+    pack_clear_alarms(&fewer);
+    pack_alarm(&fewer, SOC_LOW, 0);
+    pack_alarm_at(&fewer, CELL_OVER_VOLTAGE, ALARM_WARNING, false);
+    after(&memory, &fewer, &now, SETTLED_S);
+    expect("it never was", after(&memory, &fewer, &now, 1), 100, BY(CONFIGURATION), 150,
+           BY(CONFIGURATION));
+    after(&memory, &all, &now, 1);
+    expect("it was", after(&memory, &fewer, &now, 1), 0, BY(UNKNOWN), 150, BY(CONFIGURATION));
+}
+
+/* More sensors than are configured: those that were there once must stay. */
+static void test_sensor_that_is_not_read_any_more(void **state)
+{
+    (void) state;
+    struct limits_state memory;
+    double now = 1000;
+    limits_init(&memory, &house, now);
+    struct pack pack = fine();
+    pack_set_temp(&pack, 3, 25);
+    after(&memory, &pack, &now, SETTLED_S);
+    pack_unset(&pack, TEMP_C);
+    expect("one of three", after(&memory, &pack, &now, SETTLED_S), 0, BY(UNKNOWN), 0, BY(UNKNOWN));
 }
 
 static void test_expiry(void **state)
@@ -259,7 +292,7 @@ static void test_expiry(void **state)
         limits_init(&memory, &house, now);
         const struct pack pack = fine();
         after(&memory, &pack, &now, SETTLED_S);
-        const struct limits_pack old = {&pack, true, cases[i].age_s, STALE_AFTER_S};
+        const struct limits_pack old = {&pack, true, cases[i].age_s, STALE_AFTER_S, NULL};
         const struct map_allowed allowed = limits_update(&house, &old, 1, 1, &memory, now + 1);
         const enum limit_reason by = cases[i].share < 1 ? BY(STALE) : BY(CONFIGURATION);
         snprintf(what, sizeof what, "%g s old", cases[i].age_s);
@@ -277,7 +310,7 @@ static void test_not_fresh(void **state)
     limits_init(&memory, &house, now);
     const struct pack pack = fine();
     after(&memory, &pack, &now, SETTLED_S);
-    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S};
+    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S, NULL};
     const struct map_allowed allowed = limits_update(&house, &gone, 1, 1, &memory, now + 1);
     expect("not fresh", allowed, 0, BY(STALE), 0, BY(STALE));
     assert_true(isnan(allowed.age_s) && isnan(allowed.charge_voltage_v));
@@ -411,7 +444,7 @@ static void test_full_is_seen_without_a_gap(void **state)
     double now = 1000;
     limits_init(&memory, &house, now);
     const struct pack pack = cells_of(3450, 3450);
-    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S};
+    const struct limits_pack gone = {&pack, false, 1, STALE_AFTER_S, NULL};
     after(&memory, &pack, &now, 900);
     limits_update(&house, &gone, 1, 1, &memory, now += 1);
     after(&memory, &pack, &now, 900);
@@ -484,7 +517,7 @@ static struct map_allowed bank_of(const struct member *members, unsigned count, 
         packs[i].value[CURRENT_A] = members[i].current_a;
         packs[i].value[CHARGE_MOS] = members[i].charge_mos;
         parts[i] = (struct limits_pack){&packs[i], !isnan(members[i].age_s), members[i].age_s,
-                                        STALE_AFTER_S};
+                                        STALE_AFTER_S, NULL};
     }
     for (double now = 1000; now < 1000 + SETTLED_S; now++)
         allowed = limits_update(&house, parts, count, needed, &memory, now);
@@ -511,6 +544,8 @@ static void test_banks(void **state)
         {"discharge is another direction", {{-30, 10, 1, 1}, {-10, 99, 1, 1}}, 2, 2, 20, BY(BMS)},
         {"one may nothing", {{0, 0, 1, 1}, {40, 99, 1, 1}}, 2, 2, 0, BY(BMS)},
         {"one is switched off", {{0, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 50, BY(MOS)},
+        {"and discharges", {{-40, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 50, BY(MOS)},
+        {"switched off, but it flows", {{6, 99, 1, 0}, {40, 99, 1, 1}}, 2, 2, 0, BY(MOS)},
         {"one is missing", {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}}, 2, 1, 50, BY(PACK_MISSING)},
         {"one is missing that is needed",
          {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}},
@@ -518,7 +553,14 @@ static void test_banks(void **state)
          2,
          0,
          BY(STALE)},
-        {"one grows old", {{20, 99, 10, 1}, {20, 99, 1, 1}}, 2, 2, 75, BY(STALE)},
+        {"one grows old", {{20, 99, 10, 1}, {20, 99, 1, 1}}, 2, 2, 50, BY(STALE)},
+        {"one that is not needed", {{20, 99, 10, 1}, {20, 99, 1, 1}}, 2, 1, 75, BY(STALE)},
+        {"one of those needed",
+         {{9, 99, 10, 1}, {9, 99, 7.5, 1}, {9, 99, 1, 1}},
+         3,
+         2,
+         75,
+         BY(STALE)},
         {"one has no current", {{UNKNOWN, 99, 1, 1}, {20, 99, 1, 1}}, 2, 2, 0, BY(UNKNOWN)},
         {"three", {{20, 99, 1, 1}, {20, 15, 1, 1}, {20, 99, 1, 1}}, 3, 3, 45, BY(BMS)},
         {"none", {{20, 99, UNKNOWN, 1}, {20, 99, UNKNOWN, 1}}, 2, 1, 0, BY(STALE)},
@@ -545,6 +587,7 @@ struct world {
     unsigned count, needed;
     struct alarms alarms[PACKS_MOST];
     bool reported[PACKS_MOST][PACK_VALUES]; /* since the start */
+    uint32_t protections[PACKS_MOST];       /* the same */
     double now;
 };
 
@@ -590,7 +633,7 @@ static void wander(struct world *world, struct pack *pack)
             *value = UNKNOWN;
     }
     pack_clear_alarms(pack);
-    if (prng_range(&world->chance, 0, 3) > 0)
+    if (prng_range(&world->chance, 0, 60) > 0)
         for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
             pack_alarm(pack, (enum pack_alarm) alarm,
                        prng_range(&world->chance, 0, 900) == 0 ? ALARM_PROTECTION : 0);
@@ -614,7 +657,8 @@ static void start_world(struct world *world)
     for (unsigned i = 0; i < world->count; i++) {
         pack_clear(&world->packs[i]);
         wander(world, &world->packs[i]);
-        world->parts[i] = (struct limits_pack){&world->packs[i], true, 0, between(world, 2, 60)};
+        world->parts[i] = (struct limits_pack){
+            .values = &world->packs[i], .fresh = true, .stale_after_s = between(world, 2, 60)};
     }
 }
 
@@ -622,6 +666,7 @@ static void forget(struct world *world)
 {
     memset(world->alarms, 0, sizeof world->alarms);
     memset(world->reported, 0, sizeof world->reported);
+    memset(world->protections, 0, sizeof world->protections);
 }
 
 static void step_world(struct world *world)
@@ -675,7 +720,8 @@ static double most_of(const struct world *world, unsigned i, bool charges)
                       1u << SOC_HIGH | 1u << CHARGE_MOS_FAULT;
     const enum pack_value limit = charges ? CHARGE_CURRENT_LIMIT_A : DISCHARGE_CURRENT_LIMIT_A;
     const enum pack_value mos = charges ? CHARGE_MOS : DISCHARGE_MOS;
-    if (!counts(part) || world->alarms[i].protection & ~unrelated)
+    const uint32_t unread = world->protections[i] & ~part->values->alarms_can_protect;
+    if (!counts(part) || (world->alarms[i].protection | unread) & ~unrelated)
         return 0;
     if (isnan(value[CELL_COUNT]) || value[mos] == 0 ||
         (isnan(value[mos]) && world->reported[i][mos]) ||
@@ -766,6 +812,7 @@ static void remember(struct world *world)
         if (!counts(&world->parts[i]))
             continue;
         world->alarms[i] = alarms_after(world->alarms[i], &world->packs[i]);
+        world->protections[i] |= world->packs[i].alarms_can_protect;
         for (int id = 0; id < PACK_VALUES; id++)
             world->reported[i][id] |= pack_known(&world->packs[i], (enum pack_value) id);
     }
@@ -821,6 +868,8 @@ int main(void)
         cmocka_unit_test(test_alarms),
         cmocka_unit_test(test_what_is_not_read_any_more),
         cmocka_unit_test(test_alarm_that_is_not_read_any_more),
+        cmocka_unit_test(test_protection_that_is_not_read_any_more),
+        cmocka_unit_test(test_sensor_that_is_not_read_any_more),
         cmocka_unit_test(test_expiry),
         cmocka_unit_test(test_not_fresh),
         cmocka_unit_test(test_ramp),

@@ -23,6 +23,10 @@ void limiter_init(struct limiter *limiter, const struct limits_config *config,
 
 void limiter_resume(struct limiter *limiter, const struct limiter *old)
 {
+    for (unsigned i = 0; i < limiter->count; i++)
+        for (unsigned n = 0; n < old->count; n++)
+            if (limiter->parts[i] == old->parts[n])
+                limits_remember(&limiter->state.members[i], &old->state.members[n]);
     if (memcmp(&limiter->settings, &old->settings, sizeof limiter->settings) == 0 &&
         limiter->count == old->count &&
         memcmp(limiter->parts, old->parts, sizeof limiter->parts) == 0)
@@ -65,10 +69,12 @@ void limiter_update(struct limiter *limiter, double now, time_t wall)
     struct limits_pack packs[MAX_BANK_PACKS];
     for (unsigned i = 0; i < limiter->count; i++) {
         const struct poller *poller = limiter->parts[i]->poller;
+        const struct map_allowed *own = &limiter->parts[i]->source.status.allowed;
         packs[i] = (struct limits_pack){.values = &poller->values,
                                         .fresh = is_counted(limiter, i, now),
                                         .age_s = now - poller->published_at,
-                                        .stale_after_s = poller_stale_after(poller)};
+                                        .stale_after_s = poller_stale_after(poller),
+                                        .own = limiter->bank && own->configured ? own : NULL};
     }
     choose_ceiling(limiter, wall);
     limiter->source->status.allowed = limits_update(&limiter->settings, packs, limiter->count,

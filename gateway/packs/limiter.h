@@ -20,11 +20,12 @@ struct limiter {
 void limiter_init(struct limiter *limiter, const struct limits_config *config,
                   struct pack_source *pack, struct bank_source *bank, double now);
 
-/** Goes on where another one stopped, after a reload, if it has the same section and the same packs. */
+/** After a reload: goes on where another one stopped if it has the same section and the same packs, and takes over what
+ * packs of both have reported in any case. To be called with each of the old ones. */
 void limiter_resume(struct limiter *limiter, const struct limiter *old);
 
-/** Puts what is allowed now into the status of its source. To be called after each change of that. `wall`: the time of
- * day, for what spans restarts. */
+/** Puts what is allowed now into the status of its source. To be called after each change of that, for a bank after its
+ * packs. `wall`: the time of day, for what spans restarts. */
 void limiter_update(struct limiter *limiter, double now, time_t wall);
 
 #endif

@@ -56,6 +56,15 @@ void limits_init(struct limits_state *state, const struct limits_config *config,
         state->ramps[i].waits_since = NAN;
 }
 
+void limits_remember(struct limits_member *member, const struct limits_member *old)
+{
+    member->alarms.warning |= old->alarms.warning;
+    member->alarms.protection |= old->alarms.protection;
+    member->reports |= old->reports;
+    member->protections |= old->protections;
+    member->sensors |= old->sensors;
+}
+
 double limits_share(const struct curve *curve, double value)
 {
     const struct curve_point *point = curve->points, *last = point + curve->count - 1;
@@ -115,17 +124,34 @@ static struct span cells_v(const struct pack *pack, unsigned cells)
     return (struct span){span.lowest / 1000, span.highest / 1000};
 }
 
-static double temperature_share(const struct curve *curve, const struct pack *pack,
-                                unsigned sensors)
+static uint32_t known_sensors(const struct pack *pack)
 {
-    unsigned known = 0;
+    uint32_t known = 0;
+    for (int i = 0; i < MAX_TEMPS; i++)
+        if (pack_known(pack, (enum pack_value)(TEMP_C + i)))
+            known |= 1u << i;
+    return known;
+}
+
+static double temperature_share(const struct limits_config *config, const struct pack *pack,
+                                const struct limits_member *member)
+{
+    const uint32_t known = known_sensors(pack);
     double share = 1;
-    for (int i = 0; i < MAX_TEMPS; i++) {
-        const double celsius = pack->value[TEMP_C + i];
-        known += pack_known(pack, (enum pack_value)(TEMP_C + i));
-        share = fmin(share, limits_share(curve, celsius)); /* of NaN and a number, the number */
-    }
-    return known >= sensors ? share : NAN;
+    if ((unsigned) __builtin_popcount(known) < config->sensors || member->sensors & ~known)
+        return NAN;
+    for (int i = 0; i < MAX_TEMPS; i++) /* fmin: of NaN and a number, the number */
+        share = fmin(share, limits_share(&config->temperature, pack->value[TEMP_C + i]));
+    return share;
+}
+
+/* 0 while a protection stands, NaN while one cannot be read that could be before. */
+static double alarm_share(const struct pack *pack, const struct limits_member *member,
+                          uint32_t other_alarms)
+{
+    if (member->alarms.protection & ~other_alarms)
+        return 0;
+    return member->protections & ~pack->alarms_can_protect & ~other_alarms ? NAN : 1;
 }
 
 /* NaN is not below the ceiling. */
@@ -152,8 +178,7 @@ static struct part limit_pack(const struct limits_config *config, const struct p
         lower(&part, most * limits_share(&config->cell_high, cells.highest), LIMITED_BY_CELL_HIGH);
     else
         lower(&part, most * limits_share(&config->cell_low, cells.lowest), LIMITED_BY_CELL_LOW);
-    lower(&part, most * temperature_share(&config->temperature, pack, config->sensors),
-          LIMITED_BY_TEMPERATURE);
+    lower(&part, most * temperature_share(config, pack, member), LIMITED_BY_TEMPERATURE);
     if (config->mos_temperature.count > 0)
         lower(&part, most * limits_share(&config->mos_temperature, pack->value[MOS_TEMP_C]),
               LIMITED_BY_MOS);
@@ -166,8 +191,8 @@ static struct part limit_pack(const struct limits_config *config, const struct p
         optional(pack, directions[direction].mos, 1, member, REPORTS_MOS << direction);
     if (!(mos > 0))
         lower(&part, isnan(mos) ? NAN : 0, LIMITED_BY_MOS);
-    if (member->alarms.protection & ~directions[direction].other_alarms)
-        lower(&part, 0, LIMITED_BY_ALARM);
+    lower(&part, most * alarm_share(pack, member, directions[direction].other_alarms),
+          LIMITED_BY_ALARM);
     return part;
 }
 
@@ -186,6 +211,20 @@ static bool is_usable(const struct limits_pack *pack)
     return pack->fresh && pack->age_s >= 0 && freshness(pack) > 0;
 }
 
+/* How fresh the packs are that must be: the freshness of the oldest one that `needed` of them consist of. */
+static double freshness_of_needed(const struct limits_pack *packs, unsigned count, unsigned needed)
+{
+    double most = 0;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned as_fresh = 0;
+        for (unsigned n = 0; n < count; n++)
+            as_fresh += is_usable(&packs[n]) && freshness(&packs[n]) >= freshness(&packs[i]);
+        if (is_usable(&packs[i]) && as_fresh >= needed)
+            most = fmax(most, freshness(&packs[i]));
+    }
+    return most;
+}
+
 /* ---- packs in parallel ---- */
 
 static double directed(const struct pack *pack, enum limits_direction direction)
@@ -194,10 +233,13 @@ static double directed(const struct pack *pack, enum limits_direction direction)
     return isnan(amps) ? NAN : fmax(direction == LIMITS_CHARGE ? amps : -amps, 0);
 }
 
-/* A pack whose MOS is off carries nothing. It counts as connected unless the BMS says so. */
-static bool is_connected(const struct limits_pack *pack, enum limits_direction direction)
+/* A pack whose MOS is off carries nothing: unless the BMS says so and nothing flows, it counts as connected. `noise`: A
+ * that a shunt may report of nothing. */
+static bool is_connected(const struct limits_pack *pack, enum limits_direction direction,
+                         double noise)
 {
-    return is_usable(pack) && pack->values->value[directions[direction].mos] != 0;
+    const bool off = pack->values->value[directions[direction].mos] == 0;
+    return is_usable(pack) && !(off && directed(pack->values, direction) <= noise);
 }
 
 /* The shares that count for the packs that are connected now: measured while enough flows, as measured then while less
@@ -208,7 +250,7 @@ static bool measure_shares(const struct limits_pack *packs, unsigned count, doub
     uint32_t connected = 0;
     double total = 0;
     for (unsigned i = 0; i < count; i++)
-        if (is_connected(&packs[i], direction)) {
+        if (is_connected(&packs[i], direction, SHARES_FROM * most / count)) {
             connected |= 1u << i;
             total += directed(packs[i].values, direction);
         }
@@ -228,13 +270,23 @@ static bool measure_shares(const struct limits_pack *packs, unsigned count, doub
     return true;
 }
 
+/* A section of the pack's own holds in a bank, too. It has its freshness in it already. */
+static void lower_to_own(struct part *part, const struct map_allowed *own,
+                         enum limits_direction direction)
+{
+    if (own && direction == LIMITS_CHARGE)
+        lower(part, own->charge_current_a, own->charge_limited_by);
+    else if (own)
+        lower(part, own->discharge_current_a, own->discharge_limited_by);
+}
+
 /* The most of the bank at which no pack gets more than it may. */
-static void limit_by_weakest(const struct limits_pack *packs, const struct part *parts,
-                             unsigned count, enum limits_direction direction,
-                             const struct limits_state *state, struct part *bank)
+static void limit_by_weakest(const struct part *parts, unsigned count,
+                             enum limits_direction direction, const struct limits_state *state,
+                             struct part *bank)
 {
     for (unsigned i = 0; i < count; i++) {
-        if (!is_connected(&packs[i], direction))
+        if (!(state->shared[direction] >> i & 1))
             continue;
         const double share = state->members[i].share[direction];
         const enum limit_reason reason =
@@ -247,11 +299,11 @@ static void limit_by_weakest(const struct limits_pack *packs, const struct part 
 }
 
 static struct part limit(const struct limits_config *config, const struct limits_pack *packs,
-                         unsigned count, enum limits_direction direction, double most,
-                         struct limits_state *state)
+                         unsigned count, unsigned needed, enum limits_direction direction,
+                         double most, struct limits_state *state)
 {
     struct part parts[MAX_BANK_PACKS];
-    const double each = most / count;
+    const double each = most / count, needed_are = freshness_of_needed(packs, count, needed);
     double sum = 0, least = INFINITY;
     enum limit_reason reason = LIMITED_BY_PACK_MISSING;
     unsigned missing = 0;
@@ -262,19 +314,23 @@ static struct part limit(const struct limits_config *config, const struct limits
         }
         parts[i] =
             limit_pack(config, packs[i].values, &state->members[i], direction, state->fills, each);
-        const double amps = parts[i].amps * freshness(&packs[i]);
-        sum += amps;
-        if (amps < least && missing == 0) {
-            least = amps;
-            reason = amps < parts[i].amps ? LIMITED_BY_STALE : parts[i].reason;
+        struct part now = parts[i];
+        lower(&now, now.amps * freshness(&packs[i]), LIMITED_BY_STALE);
+        lower_to_own(&now, packs[i].own, direction);
+        lower_to_own(&parts[i], packs[i].own, direction);
+        sum += now.amps;
+        if (now.amps < least && missing == 0) {
+            least = now.amps;
+            reason = now.reason;
         }
     }
     struct part bank = {most, LIMITED_BY_CONFIGURATION};
+    lower(&bank, most * needed_are, LIMITED_BY_STALE);
     lower(&bank, sum, missing ? LIMITED_BY_PACK_MISSING : reason);
     if (count > 1 && !measure_shares(packs, count, most, direction, state))
         lower(&bank, NAN, LIMITED_BY_UNKNOWN);
     else if (count > 1)
-        limit_by_weakest(packs, parts, count, direction, state, &bank);
+        limit_by_weakest(parts, count, direction, state, &bank);
     return bank;
 }
 
@@ -412,11 +468,11 @@ struct map_allowed limits_update(const struct limits_config *config,
             continue;
         usable++;
         member->alarms = alarms_after(member->alarms, packs[i].values);
+        member->protections |= packs[i].values->alarms_can_protect;
+        member->sensors |= known_sensors(packs[i].values);
     }
     for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
-        parts[i] = limit(config, packs, count, (enum limits_direction) i, most[i], state);
-        if (usable == 0 || usable < needed)
-            parts[i] = (struct part){0, LIMITED_BY_STALE};
+        parts[i] = limit(config, packs, count, needed, (enum limits_direction) i, most[i], state);
         reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
     }
     const double volts =

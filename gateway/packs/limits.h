@@ -19,8 +19,9 @@
 /* A pack at one moment. */
 struct limits_pack {
     const struct pack *values;
-    bool fresh;                  /* false: nothing of it is looked at */
-    double age_s, stale_after_s; /* of the values, and at which age they allow nothing */
+    bool fresh;                    /* false: nothing of it is looked at */
+    double age_s, stale_after_s;   /* of the values, and at which age they allow nothing */
+    const struct map_allowed *own; /* by a section of its own, in a bank; NULL: it has none */
 };
 
 enum limits_direction { LIMITS_CHARGE, LIMITS_DISCHARGE, LIMITS_DIRECTIONS };
@@ -31,15 +32,19 @@ struct limits_ramp {
     double waits_since; /* more has been allowed since; NaN: it is not */
 };
 
+/* A pack, from one update to the next. */
+struct limits_member {
+    struct alarms alarms; /* as read last */
+    /* What it has ever reported of its optional values, protections and sensors, a bit for each: all of that must be
+     * known from then on. */
+    uint32_t reports, protections, sensors;
+    double share[LIMITS_DIRECTIONS]; /* of the bank's current, as measured last */
+};
+
 struct limits_state {
     double at; /* of the last update */
     struct limits_ramp ramps[LIMITS_DIRECTIONS];
-    struct limits_member {
-        struct alarms alarms; /* as read last */
-        unsigned
-            reports; /* which optional values it has ever reported; they are needed from then on */
-        double share[LIMITS_DIRECTIONS]; /* of the bank's current, as measured last */
-    } members[MAX_BANK_PACKS];
+    struct limits_member members[MAX_BANK_PACKS];
     uint32_t shared[LIMITS_DIRECTIONS]; /* the packs whose shares these are, a bit for each */
     double cell_v;                      /* each cell may have, on its way between float and full */
     bool full;         /* the cells have been full and even for long enough, up to now */
@@ -52,6 +57,9 @@ struct limits_state {
 
 /** Before the first update: nothing is allowed. */
 void limits_init(struct limits_state *state, const struct limits_config *config, double now);
+
+/** Takes over what a pack has reported, from the same pack under another section. */
+void limits_remember(struct limits_member *member, const struct limits_member *old);
 
 /** What is allowed now. To be called when there are new values, and once a second. A pack is a bank of one. `needed`:
  * with fewer fresh packs nothing is allowed. */

@@ -330,8 +330,9 @@ bool packs_renew(struct packs *packs, const struct polling *polling, double now)
         pack_source_tick(packs->sources.packs[i], &host, &local, now);
     for (unsigned i = 0; i < packs->sources.bank_count; i++)
         bank_source_update(&packs->sources.banks[i], false, &host, &local, now);
-    for (unsigned i = 0; i < packs->sources.limiter_count; i++)
-        limiter_update(&packs->sources.limiters[i], now, time(NULL));
+    const struct source *source;
+    for (unsigned n = 0; (source = packs_at(packs, n)); n++)
+        update_limits(packs, source, now);
     TAILQ_FOREACH(observer, &packs->observers, entry)
     if (observer->renewed)
         observer->renewed(observer->data, now);

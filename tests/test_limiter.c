@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* Limits from one reload to the next, and those of a bank whose packs have limits of their own. */
+#include "packs/limiter.h"
+#include "bms/driver.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SETTLED_S 200 /* longer than a limit needs to rise from 0, twice */
+#define PACKS 2
+
+static const struct line_config line = {.name = "shed"};
+
+static const struct limits_config section = {
+    .name = "house",
+    .charge_current_a = 100,
+    .discharge_current_a = 150,
+    .cells = 4,
+    .sensors = 1,
+    .cell_full_v = 3.45,
+    .cell_float_v = 3.375,
+    .soc_again_percent = 90,
+    .cell_high = {{{3.40, 1}, {3.50, 0}}, 2},
+    .cell_low = {{{2.80, 0}, {3.10, 1}}, 2},
+    .temperature = {{{0, 0}, {10, 1}, {40, 1}, {55, 0}}, 4},
+};
+
+struct world {
+    struct pack_config configs[PACKS];
+    struct kept_entry kept[PACKS + 1];
+    struct pack_source *packs[PACKS];
+    struct bank_config bank_config;
+    struct bank_source bank;
+    double now;
+};
+
+static void report(struct pack *pack, double current_a)
+{
+    pack_clear(pack);
+    pack_set(pack, CURRENT_A, current_a);
+    pack_set(pack, VOLTAGE_V, 13.2);
+    pack_set(pack, SOC_PERCENT, 60);
+    pack_set(pack, RATED_AH, 100);
+    pack_set(pack, CELL_COUNT, 4);
+    for (unsigned n = 1; n <= 4; n++)
+        pack_set_cell(pack, n, 3300);
+    pack_set_temp(pack, 1, 20);
+    pack_set(pack, CHARGE_MOS, 1);
+    pack_alarm(pack, CELL_OVER_VOLTAGE, 0);
+    pack_derive(pack);
+}
+
+static void open_world(struct world *world)
+{
+    *world = (struct world){.now = 1000};
+    world->bank_config =
+        (struct bank_config){.name = "house", .pack_count = PACKS, .min_packs = PACKS};
+    for (unsigned i = 0; i < PACKS; i++) {
+        world->configs[i] = (struct pack_config){
+            .line = &line, .driver = bms_drivers[0], .poll_s = 1, .stale_after_s = 10};
+        snprintf(world->configs[i].name, NAME_SIZE, "house-%u", i + 1);
+        world->packs[i] =
+            pack_source_new(poller_new(&world->configs[i]), NULL, &world->kept[i], NULL, NULL);
+        assert_non_null(world->packs[i]);
+        report(&world->packs[i]->poller->values, 10);
+    }
+    bank_source_init(&world->bank, &world->bank_config, &world->kept[PACKS], world->now);
+    for (unsigned i = 0; i < PACKS; i++)
+        world->bank.parts[i] = world->packs[i];
+    bank_source_join(&world->bank);
+}
+
+static void close_world(struct world *world)
+{
+    for (unsigned i = 0; i < PACKS; i++) {
+        struct poller *poller = world->packs[i]->poller;
+        pack_source_free(world->packs[i]);
+        poller_free(poller);
+    }
+}
+
+/* Packs that answer each second with what they report now; limiters in the order in which they depend on one another. */
+static void go_on(struct world *world, struct limiter *limiters[], unsigned count, double seconds)
+{
+    const struct map_status host = {0};
+    const struct tm local = {.tm_year = 126};
+    for (double end = world->now + seconds; world->now < end;) {
+        world->now++;
+        for (unsigned i = 0; i < PACKS; i++) {
+            world->packs[i]->poller->published_at = world->now;
+            pack_source_publish(world->packs[i], &host, &local, world->now);
+        }
+        bank_source_update(&world->bank, true, &host, &local, world->now);
+        for (unsigned i = 0; i < count; i++)
+            limiter_update(limiters[i], world->now, 0);
+    }
+}
+
+static void expect_charge(const char *what, const struct source *source, double amps,
+                          enum limit_reason by)
+{
+    const struct map_allowed *allowed = &source->status.allowed;
+    if (!(fabs(allowed->charge_current_a - amps) < 1e-6) || allowed->charge_limited_by != by)
+        fail_msg("%s: %g A by %s, expected %g A by %s", what, allowed->charge_current_a,
+                 map_limit_reason_name(allowed->charge_limited_by), amps,
+                 map_limit_reason_name(by));
+}
+
+/* ---- reloads ---- */
+
+static void test_unchanged(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limiter before, after, *list[] = {&before};
+    open_world(&world);
+    limiter_init(&before, &section, world.packs[0], NULL, world.now);
+    go_on(&world, list, 1, SETTLED_S);
+    limiter_init(&after, &section, world.packs[0], NULL, world.now);
+    limiter_resume(&after, &before);
+    limiter_update(&after, world.now, 0);
+    expect_charge("the same section", &world.packs[0]->source, 100, LIMITED_BY_CONFIGURATION);
+    close_world(&world);
+}
+
+/* A section that changes begins at 0. What its pack has reported before is needed all the same. */
+static void test_changed(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *what;
+        enum limit_reason by;
+    } cases[] = {{"a switch", LIMITED_BY_UNKNOWN},
+                 {"a protection", LIMITED_BY_UNKNOWN},
+                 {"a sensor", LIMITED_BY_UNKNOWN},
+                 {"an alarm", LIMITED_BY_ALARM}};
+    for (unsigned n = 0; n < 4; n++) {
+        struct world world;
+        struct limits_config changed = section;
+        struct limiter before, after, *old[] = {&before}, *new[] = {&after};
+        open_world(&world);
+        struct pack *values = &world.packs[0]->poller->values;
+        pack_set_temp(values, 2, 20);
+        pack_alarm(values, CELL_OVER_VOLTAGE, n == 3 ? ALARM_PROTECTION : 0);
+        limiter_init(&before, &section, world.packs[0], NULL, world.now);
+        go_on(&world, old, 1, SETTLED_S);
+        if (n == 0)
+            pack_unset(values, CHARGE_MOS);
+        else if (n == 2)
+            pack_unset(values, TEMP_C);
+        else
+            pack_clear_alarms(values);
+        go_on(&world, old, 1, 1);
+        changed.charge_current_a = 80;
+        limiter_init(&after, &changed, world.packs[0], NULL, world.now);
+        limiter_resume(&after, &before);
+        go_on(&world, new, 1, SETTLED_S);
+        expect_charge(cases[n].what, &world.packs[0]->source, 0, cases[n].by);
+        report(values, 10);
+        pack_set_temp(values, 2, 20);
+        go_on(&world, new, 1, SETTLED_S);
+        expect_charge("it is back", &world.packs[0]->source, 80, LIMITED_BY_CONFIGURATION);
+        close_world(&world);
+    }
+}
+
+/* The memory of a pack follows it into a bank in which it has another place. */
+static void test_moved(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limiter before, after, *old[] = {&before}, *new[] = {&after};
+    open_world(&world);
+    limiter_init(&before, &section, world.packs[1], NULL, world.now);
+    go_on(&world, old, 1, SETTLED_S);
+    pack_unset(&world.packs[1]->poller->values, CHARGE_MOS);
+    limiter_init(&after, &section, NULL, &world.bank, world.now);
+    limiter_resume(&after, &before);
+    go_on(&world, new, 1, SETTLED_S);
+    expect_charge("it reported a switch", &world.bank.source, 0, LIMITED_BY_UNKNOWN);
+    close_world(&world);
+}
+
+/* The limits of a pack alone know nothing of the shares of a bank, which must survive them. */
+static void test_shares_survive(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limiter bank, pack, again, *all[] = {&pack, &bank};
+    open_world(&world);
+    limiter_init(&pack, &section, world.packs[0], NULL, world.now);
+    limiter_init(&bank, &section, NULL, &world.bank, world.now);
+    report(&world.packs[0]->poller->values, 30);
+    go_on(&world, all, 2, SETTLED_S);
+    expect_charge("as measured", &world.bank.source, 50 / 0.75, LIMITED_BY_IMBALANCE);
+    for (unsigned i = 0; i < PACKS; i++)
+        report(&world.packs[i]->poller->values, 0);
+    limiter_init(&again, &section, NULL, &world.bank, world.now);
+    limiter_resume(&again, &bank);
+    limiter_resume(&again, &pack);
+    all[1] = &again;
+    go_on(&world, all, 2, SETTLED_S);
+    expect_charge("after it", &world.bank.source, 50 / 0.75, LIMITED_BY_IMBALANCE);
+    close_world(&world);
+}
+
+/* ---- packs with limits of their own ---- */
+
+static void test_own_limits(void **state)
+{
+    (void) state;
+    struct world world;
+    struct limits_config small = section;
+    struct limiter bank, pack, *all[] = {&pack, &bank};
+    open_world(&world);
+    small.charge_current_a = 20;
+    limiter_init(&pack, &small, world.packs[0], NULL, world.now);
+    limiter_init(&bank, &section, NULL, &world.bank, world.now);
+    go_on(&world, all, 2, SETTLED_S);
+    expect_charge("equal shares", &world.bank.source, 40, LIMITED_BY_IMBALANCE);
+    report(&world.packs[0]->poller->values, 30);
+    go_on(&world, all, 2, 1);
+    expect_charge("three quarters", &world.bank.source, 20 / 0.75, LIMITED_BY_IMBALANCE);
+    pack_set_cell(&world.packs[0]->poller->values, 1, 3450);
+    pack_set(&world.packs[0]->poller->values, CELL_MAX_MV, 3450);
+    go_on(&world, all, 2, 1);
+    expect_charge("its cells", &world.bank.source, 10 / 0.75, LIMITED_BY_CELL_HIGH);
+    close_world(&world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unchanged),  cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_moved),      cmocka_unit_test(test_shares_survive),
+        cmocka_unit_test(test_own_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Answers an inverter in the protocol of a BMS. Emulators write something for values that are unknown, mostly 0. Which
+ * values these are in an answer is found out without knowing the protocol: the request is emulated again with other
+ * numbers in their place.
+ */
+#include "dialect.h"
+
+#include "bms/battery_random.h"
+#include "bms/count.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CYCLES_READ                                                                                \
+    3 /* polls until a driver has learned what it needs, such as the number of cells */
+
+/* The protocols of other boards are for apps and displays. */
+static const char *const possible[] = {"topbms",    "daren",       "daly",  "daly-d2", "jbd",
+                                       "seplos-v3", "pace-modbus", "jk-pb", "eg4-ll",  "felicity"};
+
+bool dialect_possible(const struct bms_driver *driver)
+{
+    for (size_t i = 0; i < COUNT(possible); i++)
+        if (strcmp(driver->name, possible[i]) == 0)
+            return true;
+    return false;
+}
+
+/* ---- an answer ---- */
+
+/* Emulates on copies. An answer to a request that changes the battery is left out. */
+static size_t emulate(const struct dialect *dialect, const struct pack *values,
+                      const uint8_t *bytes, size_t size, struct bms_output *out)
+{
+    struct bms board = dialect->board;
+    struct pack pack = *values;
+    out->size = 0;
+    size_t used = board.driver->emulate(&board, &pack, bytes, size, out);
+    if (!pack_same(&pack, values))
+        out->size = 0;
+    return used;
+}
+
+/* Has the driver decode an answer. The last result counts; BMS_FOREIGN: there was no frame. */
+static enum bms_result decode_answer(struct bms *reader, const struct bms_request *request,
+                                     const struct bms_output *answer, struct pack *pack)
+{
+    enum bms_result result = BMS_FOREIGN;
+    for (size_t at = 0; at < answer->size && result != BMS_DONE;) {
+        struct bms_span span =
+            reader->driver->frame(reader, request, answer->bytes + at, answer->size - at);
+        if (span.kind == BMS_MORE)
+            break;
+        if (span.kind == BMS_FRAME)
+            result = reader->driver->decode(reader, request, answer->bytes + at, span.size, pack);
+        at += span.size;
+    }
+    return result;
+}
+
+/* ---- what is wrong ---- */
+
+typedef bool sender(struct dialect *dialect, const struct bms_request *request,
+                    struct bms_output *out);
+
+static bool send_all(struct dialect *dialect, const struct bms_request *request,
+                     struct bms_output *out)
+{
+    emulate(dialect, &dialect->shown.values, request->bytes, request->size, out);
+    return out->size > 0;
+}
+
+/* Polls as the driver does. `raw`: the same before the driver judges what does not fit together. */
+static void poll(struct dialect *dialect, sender *send, struct bms *reader, struct pack *read,
+                 struct pack *raw)
+{
+    const struct bms_driver *driver = dialect->board.driver;
+    bms_init(reader, driver);
+    reader->options = dialect->board.options;
+    reader->options.settable = true; /* settings are polled as well */
+    for (int cycle = 0; cycle < CYCLES_READ; cycle++) {
+        pack_clear(read);
+        for (unsigned step = 0; step < driver->steps; step++) {
+            struct bms_request request = {.size = 0};
+            struct bms_output answer;
+            struct pack part;
+            pack_clear(&part);
+            if (driver->build(reader, step, &request) && send(dialect, &request, &answer) &&
+                decode_answer(reader, &request, &answer, &part) == BMS_DONE)
+                pack_merge(read, &part);
+        }
+        *raw = *read;
+        if (driver->finish)
+            driver->finish(reader, read);
+    }
+}
+
+/* Numbers that are not measured, and have no unit. */
+static bool is_exact(unsigned id)
+{
+    return id != CYCLES && pack_value_info((enum pack_value) id)->unit[0] == '\0';
+}
+
+/* Protocols round. What differs by more was too large for the protocol. */
+static bool fits(unsigned id, double shown, double read)
+{
+    return fabs(read - shown) <= (is_exact(id) ? 0 : fmax(1, fabs(shown) / 50));
+}
+
+/* What an inverter reads of a battery with all values. */
+static void learn_carried(struct dialect *dialect)
+{
+    uint64_t seed = 1;
+    struct pack read, raw;
+    battery_random(&dialect->shown.values, &seed, 8, 4);
+    poll(dialect, send_all, &dialect->reader, &read, &raw);
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        dialect->carried[id] = !isnan(read.value[id]);
+}
+
+void dialect_init(struct dialect *dialect, const struct bms_driver *driver,
+                  const struct bms_options *options)
+{
+    memset(dialect, 0, sizeof *dialect);
+    bms_init(&dialect->board, driver);
+    dialect->board.options = *options;
+    learn_carried(dialect);
+}
+
+static void check(struct dialect *dialect, const struct shown *shown)
+{
+    struct pack read, raw;
+    if (dialect->checked && pack_same(&dialect->shown.values, &shown->values))
+        return;
+    dialect->shown = *shown;
+    dialect->checked = true;
+    poll(dialect, send_all, &dialect->reader, &read, &raw);
+    for (unsigned id = 0; id < PACK_VALUES; id++) {
+        double value = shown->values.value[id], got = read.value[id];
+        dialect->wrong[id] = isnan(value) ? !isnan(got) || !isnan(raw.value[id])
+                             : isnan(got) ? dialect->carried[id]
+                                          : !fits(id, value, got);
+    }
+    dialect->wrong_alarms = read.alarms_known && !shown->values.alarms_known;
+}
+
+/* ---- which numbers are in an answer ---- */
+
+typedef bool chooser(const struct dialect *dialect, unsigned id);
+
+static bool is_wrong(const struct dialect *dialect, unsigned id)
+{
+    return dialect->wrong[id];
+}
+
+static bool is_allowing(const struct dialect *dialect, unsigned id)
+{
+    (void) dialect;
+    return shown_allows(id);
+}
+
+/* Two numbers that no protocol rounds to the same. */
+static double filling(unsigned id, bool other)
+{
+    const struct pack_value_info *info = pack_value_info((enum pack_value) id);
+    if (is_exact(id))
+        return info->max <= 1 ? other : 1 + other;
+    if (strcmp(info->unit, "mV") == 0)
+        return other ? 3200 : 3000;
+    return other ? 20 : 10;
+}
+
+static void fill_in(const struct dialect *dialect, chooser *choose, bool alarms, bool other,
+                    struct pack *pack)
+{
+    *pack = dialect->shown.values;
+    for (unsigned id = 0; id < PACK_VALUES; id++)
+        if (choose(dialect, id))
+            pack->value[id] = filling(id, other);
+    if (alarms) {
+        pack->alarms_known = (1u << PACK_ALARM_COUNT) - 1;
+        pack->alarms_can_warn = pack->alarms_can_protect = pack->alarms_known;
+        pack->alarms_warning = pack->alarms_protection = other ? pack->alarms_known : 0;
+    }
+}
+
+/* Whether the answer to a request has such a number in it. */
+static bool tells(const struct dialect *dialect, chooser *choose, bool alarms,
+                  const struct bms_request *request)
+{
+    struct pack one, other;
+    struct bms_output first, second;
+    fill_in(dialect, choose, alarms, false, &one);
+    fill_in(dialect, choose, alarms, true, &other);
+    emulate(dialect, &one, request->bytes, request->size, &first);
+    emulate(dialect, &other, request->bytes, request->size, &second);
+    return first.size != second.size || memcmp(first.bytes, second.bytes, first.size) != 0;
+}
+
+/* ---- requests ---- */
+
+/* An answer without any values, such as an exception, may be sent as it is. */
+static bool may_send(struct dialect *dialect, const struct bms_request *request,
+                     const struct bms_output *answer)
+{
+    struct bms reader = dialect->reader;
+    struct pack pack;
+    pack_clear(&pack);
+    enum bms_result result = decode_answer(&reader, request, answer, &pack);
+    if (result == BMS_INVALID || result == BMS_FOREIGN || pack.implausible > 0)
+        return false;
+    if (tells(dialect, is_wrong, dialect->wrong_alarms, request))
+        return false;
+    return !dialect->shown.stopping || tells(dialect, is_allowing, false, request);
+}
+
+static bool send_checked(struct dialect *dialect, const struct bms_request *request,
+                         struct bms_output *out)
+{
+    return send_all(dialect, request, out) && may_send(dialect, request, out);
+}
+
+size_t dialect_answer(struct dialect *dialect, const struct shown *shown, const uint8_t *bytes,
+                      size_t size, struct bms_output *out)
+{
+    struct bms_request request = {.size = 0};
+    size_t used = emulate(dialect, &shown->values, bytes, size, out);
+    if (out->size == 0)
+        return used;
+    check(dialect, shown);
+    dialect->shown.stopping = shown->stopping;
+    request.size = used < BMS_REQUEST_MAX ? used : BMS_REQUEST_MAX;
+    memcpy(request.bytes, bytes, request.size);
+    if (!may_send(dialect, &request, out))
+        out->size = 0;
+    return used;
+}
+
+void dialect_read(struct dialect *dialect, const struct shown *shown, struct pack *read)
+{
+    check(dialect, shown);
+    dialect->shown.stopping = shown->stopping;
+    struct bms reader;
+    struct pack raw;
+    poll(dialect, send_checked, &reader, read, &raw);
+}

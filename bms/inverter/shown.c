@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/* A battery as an inverter is to see it. */
+#include "shown.h"
+
+#include <math.h>
+#include <string.h>
+
+void shown_clear(struct shown *shown)
+{
+    memset(shown, 0, sizeof *shown);
+    pack_clear(&shown->values);
+    for (unsigned i = 0; i < SHOWN_NUMBERS - PACK_VALUES; i++)
+        shown->number[i] = NAN;
+    shown_stop(shown, false);
+}
+
+double shown_number(const struct shown *shown, unsigned id)
+{
+    return id < PACK_VALUES ? shown->values.value[id] : shown->number[id - PACK_VALUES];
+}
+
+void shown_set(struct shown *shown, unsigned id, double value)
+{
+    if (id < PACK_VALUES)
+        pack_set(&shown->values, (enum pack_value) id, value);
+    else
+        shown->number[id - PACK_VALUES] = value;
+}
+
+void shown_stop(struct shown *shown, bool may_discharge)
+{
+    struct pack *values = &shown->values;
+    shown->stopping = true;
+    pack_set(values, CHARGE_CURRENT_LIMIT_A, 0);
+    pack_set(values, CHARGE_MOS, 0);
+    if (may_discharge)
+        return;
+    pack_set(values, DISCHARGE_CURRENT_LIMIT_A, 0);
+    pack_set(values, DISCHARGE_MOS, 0);
+}
+
+bool shown_allows(unsigned id)
+{
+    return id == CHARGE_CURRENT_LIMIT_A || id == DISCHARGE_CURRENT_LIMIT_A || id == CHARGE_MOS ||
+           id == DISCHARGE_MOS;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A battery as an inverter is to see it: a pack or a bank, and what it may be charged and discharged with. Every protocol
+ * for inverters is written from this struct (dialect.h, table.h).
+ */
+#ifndef PACKGATE_BMS_SHOWN_H
+#define PACKGATE_BMS_SHOWN_H
+
+#include "bms/pack.h"
+
+#define SHOWN_NAME 17 /* bytes: two CAN frames and the NUL */
+
+/* Numbers beside those of the pack. Packs count from 1. */
+enum shown_number {
+    SHOWN_TEMP_MAX_C = PACK_VALUES, /* of all sensors */
+    SHOWN_TEMP_MIN_C,
+    SHOWN_MOS_TEMP_C, /* of a pack: of a bank only the hottest MOS is known */
+    SHOWN_CHARGED_WH,
+    SHOWN_DISCHARGED_WH,
+    SHOWN_PACKS,           /* wired in parallel, with fresh values */
+    SHOWN_MISSING,         /* without */
+    SHOWN_BLOCKING_CHARGE, /* packs whose MOS is off */
+    SHOWN_BLOCKING_DISCHARGE,
+    SHOWN_CELL_MAX_PACK, /* the pack that has it */
+    SHOWN_CELL_MIN_PACK,
+    SHOWN_TEMP_MAX_PACK,
+    SHOWN_TEMP_MIN_PACK,
+    SHOWN_NUMBERS
+};
+
+struct shown {
+    /* The limits are what is allowed now, not what the BMS reports. A MOS counts as off while its direction is not
+     * allowed: some protocols have no other way to say so. */
+    struct pack values;
+    double number[SHOWN_NUMBERS - PACK_VALUES]; /* NaN: unknown */
+    char name[SHOWN_NAME];                      /* as configured */
+    /* Nothing is allowed any more, because the values are stale. Only what says so is sent: limits, switches, and values
+     * that are in the same message. */
+    bool stopping;
+};
+
+/** Everything unknown, nothing allowed. */
+void shown_clear(struct shown *shown);
+
+/** An enum pack_value or enum shown_number; NaN: unknown. */
+double shown_number(const struct shown *shown, unsigned id);
+
+/** Sets one that was read from a message. */
+void shown_set(struct shown *shown, unsigned id, double value);
+
+/** From now on nothing is allowed, or only to discharge as before. */
+void shown_stop(struct shown *shown, bool may_discharge);
+
+/** Whether a number is a limit or a switch, which says what is allowed. */
+bool shown_allows(unsigned id);
+
+#endif

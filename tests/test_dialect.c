@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Batteries shown to inverters in the protocols of BMS: what is read there is what was shown, an unknown value is never a
+ * number, and nobody changes anything from there.
+ */
+#include "bms/inverter/dialect.h"
+
+#include "bms/battery_random.h"
+#include "bms/modbus/modbus.h"
+#include "bms/topbms/ydt1363.h"
+#include "bms/prng.h"
+#include "packs/bank.h"
+#include "driver_test.h"
+#include "property_protocols.h"
+
+#include <stdio.h>
+
+static int find_variant(const struct bms_driver *driver, const char *name)
+{
+    for (int i = 0; name; i++)
+        if (strcmp(driver->variants[i], name) == 0)
+            return i;
+    return 0;
+}
+
+/* False: in this protocol no inverter asks. */
+static bool open_dialect(struct dialect *dialect, const struct protocol *protocol)
+{
+    struct bms_options options = {.address = protocol->address ? protocol->address : -1, .adr = -1};
+    const struct bms_driver *driver = bms_driver_find(protocol->driver);
+    if (!dialect_possible(driver))
+        return false;
+    options.variant = find_variant(driver, protocol->variant);
+    dialect_init(dialect, driver, &options);
+    return true;
+}
+
+static const struct protocol *find_protocol(const char *driver, const char *variant)
+{
+    for (size_t i = 0; i < COUNT(protocols); i++)
+        if (strcmp(protocols[i].driver, driver) == 0 &&
+            (!variant || strcmp(protocols[i].variant, variant) == 0))
+            return &protocols[i];
+    fail_msg("no protocol %s", driver);
+    return NULL;
+}
+
+/* ---- batteries ---- */
+
+static struct shown new_shown(void)
+{
+    struct shown shown;
+    shown_clear(&shown);
+    pack_clear(&shown.values);
+    shown.stopping = false;
+    return shown;
+}
+
+/* A random one, of a size for which the protocol has room. */
+static struct shown random_battery(const struct protocol *protocol, uint64_t *seed)
+{
+    struct shown shown = new_shown();
+    struct pack *values = &shown.values;
+    unsigned cells =
+        (unsigned) prng_range(seed, (int) protocol->cells_min, (int) protocol->cells_max);
+    unsigned temps =
+        (unsigned) prng_range(seed, (int) protocol->temps_min, (int) protocol->temps_max);
+    battery_random(values, seed, cells ? cells : 16, protocol->temp_per_cell ? cells : temps);
+    if (protocol->mask_bits > 0) {
+        pack_set(values, BALANCE_MASK,
+                 fmod(values->value[BALANCE_MASK], ldexp(1, (int) protocol->mask_bits)));
+        pack_set(values, BALANCING, values->value[BALANCE_MASK] > 0);
+    }
+    if (protocol->hottest_mos_c > 0)
+        pack_set(values, MOS_TEMP_C, fmin(values->value[MOS_TEMP_C], protocol->hottest_mos_c));
+    for (unsigned i = 0; protocol->no_zero_celsius && i < temps; i++)
+        if (values->value[TEMP_C + i] == 0)
+            pack_set_temp(values, i + 1, 1);
+    unsigned mos_sensor = protocol->mos_sensor_last ? temps : protocol->mos_sensor;
+    if (mos_sensor > 0)
+        pack_set(values, MOS_TEMP_C, values->value[TEMP_C + mos_sensor - 1]);
+    pack_unset(values, TEMP_AVG_C);
+    pack_derive(values);
+    return shown;
+}
+
+/* A bank of a pack with all values and of one whose BMS reports fewer. */
+static struct shown mixed_bank(uint64_t *seed)
+{
+    struct shown shown = new_shown();
+    struct map_bank extras = {0};
+    struct pack packs[2];
+    battery_random(&packs[0], seed, 16, 4);
+    battery_random(&packs[1], seed, 15, 2);
+    pack_unset(&packs[1], SOH_PERCENT);
+    pack_unset(&packs[1], RATED_AH);
+    pack_unset(&packs[1], MOS_TEMP_C);
+    pack_derive(&packs[0]);
+    pack_derive(&packs[1]);
+    const struct bank_member members[] = {{.pack = &packs[0], .fresh = true},
+                                          {.pack = &packs[1], .fresh = true}};
+    bank_combine(members, COUNT(members), &shown.values, &extras);
+    return shown;
+}
+
+/* ---- what is read ---- */
+
+static double step_of(const struct protocol *protocol, int id)
+{
+    int stem = id >= TEMP_C ? TEMP_C : id >= CELL_MV ? CELL_MV : id;
+    for (const struct carried *row = protocol->values; row->step > 0; row++)
+        if (row->id == stem)
+            return row->step;
+    return 0;
+}
+
+/* Whatever is read is what was shown. Returns how many values were. */
+static unsigned expect_shown(const struct protocol *protocol, const struct shown *shown,
+                             const struct pack *read)
+{
+    char name[VALUE_NAME_SIZE];
+    unsigned count = 0;
+    for (int id = 0; id < PACK_VALUES; id++) {
+        double told = shown->values.value[id], got = read->value[id];
+        if (id == SOC_PERCENT && isnan(told)) /* the capacities say it */
+            told = 100 * shown->values.value[REMAINING_AH] / shown->values.value[FULL_AH];
+        double step = fmax(step_of(protocol, id), id == SOC_PERCENT ? 1 : 0);
+        /* A decoder counts what it has found. */
+        if (isnan(got) || id == FLOW || id == CELL_COUNT || id == TEMP_COUNT)
+            continue;
+        count++;
+        if (!(fabs(got - told) <= step / 2 + 1e-6) && !(step == 0 && fabs(got - told) <= 1))
+            fail_msg("%s %s: %s is %g, shown %g", protocol->driver,
+                     protocol->variant ? protocol->variant : "",
+                     pack_value_name((enum pack_value) id, name), got, told);
+    }
+    return count;
+}
+
+/* All that a protocol carries is read when the battery knows all of it: nothing is left out in vain. */
+static void test_full_batteries(void **state)
+{
+    (void) state;
+    uint64_t seed = 1;
+    for (size_t p = 0; p < COUNT(protocols); p++)
+        for (int i = 0; i < 20; i++) {
+            struct dialect dialect;
+            struct pack read;
+            if (!open_dialect(&dialect, &protocols[p]))
+                continue;
+            struct shown shown = random_battery(&protocols[p], &seed);
+            dialect_read(&dialect, &shown, &read);
+            expect_shown(&protocols[p], &shown, &read);
+            for (int id = 0; id < PACK_VALUES; id++)
+                if (!pack_is_setting((enum pack_value) id) && step_of(&protocols[p], id) > 0 &&
+                    pack_known(&shown.values, (enum pack_value) id) &&
+                    !pack_known(&read, (enum pack_value) id)) {
+                    char name[VALUE_NAME_SIZE];
+                    fail_msg("%s %s: %s is not answered", protocols[p].driver,
+                             protocols[p].variant ? protocols[p].variant : "",
+                             pack_value_name((enum pack_value) id, name));
+                }
+        }
+}
+
+/* Whatever is unknown, no answer has a number for it. */
+static void test_unknown_values(void **state)
+{
+    (void) state;
+    uint64_t seed = 2;
+    unsigned read_count = 0;
+    for (size_t p = 0; p < COUNT(protocols); p++)
+        for (int i = 0; i < 40; i++) {
+            struct dialect dialect;
+            struct pack read;
+            if (!open_dialect(&dialect, &protocols[p]))
+                continue;
+            struct shown shown = random_battery(&protocols[p], &seed);
+            for (int n = prng_range(&seed, 1, 4); n > 0; n--)
+                pack_unset(&shown.values, (enum pack_value) prng_range(&seed, 0, CELL_MV + 3));
+            dialect_read(&dialect, &shown, &read);
+            read_count += expect_shown(&protocols[p], &shown, &read);
+        }
+    assert_true(read_count > 5000);
+}
+
+static void test_unknown_alarms(void **state)
+{
+    (void) state;
+    uint64_t seed = 3;
+    for (size_t p = 0; p < COUNT(protocols); p++) {
+        struct dialect dialect;
+        struct pack read;
+        if (!open_dialect(&dialect, &protocols[p]))
+            continue;
+        struct shown shown = random_battery(&protocols[p], &seed);
+        pack_clear_alarms(&shown.values);
+        shown.values.alarms_known = shown.values.alarms_can_warn = 0;
+        shown.values.alarms_can_protect = 0;
+        dialect_read(&dialect, &shown, &read);
+        if (read.alarms_known)
+            fail_msg("%s %s: %x", protocols[p].driver,
+                     protocols[p].variant ? protocols[p].variant : "", read.alarms_known);
+    }
+}
+
+/* Banks of different makes have no single cells. What is read all the same is theirs. */
+static void test_banks(void **state)
+{
+    (void) state;
+    uint64_t seed = 4;
+    for (size_t p = 0; p < COUNT(protocols); p++) {
+        struct dialect dialect;
+        struct pack read;
+        if (!open_dialect(&dialect, &protocols[p]))
+            continue;
+        struct shown shown = mixed_bank(&seed);
+        dialect_read(&dialect, &shown, &read);
+        expect_shown(&protocols[p], &shown, &read);
+    }
+}
+
+/* ---- single requests ---- */
+
+static struct bytes ask(struct dialect *dialect, const struct shown *shown,
+                        const struct bms_request *request)
+{
+    struct bms_output out;
+    struct bytes answer;
+    assert_int_equal(dialect_answer(dialect, shown, request->bytes, request->size, &out),
+                     request->size);
+    memcpy(answer.bytes, out.bytes, out.size);
+    answer.size = out.size;
+    return answer;
+}
+
+/* A number that is too large for the protocol is not cut off. */
+static void test_too_large(void **state)
+{
+    (void) state;
+    uint64_t seed = 5;
+    const struct protocol *seplos = find_protocol("topbms", "seplos");
+    struct dialect dialect;
+    struct pack read;
+    struct shown shown = random_battery(seplos, &seed);
+    pack_set(&shown.values, FULL_AH, 1000); /* 655.35 is the most */
+    assert_true(open_dialect(&dialect, seplos));
+    dialect_read(&dialect, &shown, &read);
+    assert_unknown(&read, FULL_AH);
+    assert_unknown(&read, VOLTAGE_V);
+    /* What is in other messages is answered. */
+    const struct ydt_head head = {.version = 0x20, .address = 1, .device = 0x46, .code = 0x44};
+    struct bms_request status;
+    status.size = ydt_write(status.bytes, &head, (const uint8_t[]){1}, 1);
+    assert_true(ask(&dialect, &shown, &status).size > 0);
+}
+
+/* An inverter switches nothing off, and is not told that it has. */
+static void test_orders(void **state)
+{
+    (void) state;
+    uint64_t seed = 6;
+    unsigned tried = 0;
+    for (size_t p = 0; p < COUNT(protocols); p++) {
+        struct dialect dialect;
+        struct bms_request request;
+        if (!open_dialect(&dialect, &protocols[p]) || !dialect.board.driver->control)
+            continue;
+        struct shown shown = random_battery(&protocols[p], &seed);
+        pack_set(&shown.values, CHARGE_MOS, 1);
+        pack_set(&shown.values, DISCHARGE_MOS, 1);
+        struct shown before = shown;
+        struct pack read;
+        dialect_read(&dialect, &shown, &read);
+        struct bms host = dialect.reader;
+        if (!host.driver->control(&host, BMS_DISCHARGE_MOS, false, &request))
+            continue;
+        tried++;
+        struct bms_output out;
+        assert_true(dialect_answer(&dialect, &shown, request.bytes, request.size, &out) > 0);
+        assert_int_equal(out.size, 0);
+        assert_memory_equal(&shown, &before, sizeof shown);
+    }
+    assert_true(tried > 5);
+}
+
+/* Single registers, and others than a driver reads, have no unknown values either. */
+static void test_any_registers(void **state)
+{
+    (void) state;
+    uint64_t seed = 7;
+    const struct protocol *jk = find_protocol("jk-pb", "registers");
+    struct dialect dialect;
+    assert_true(open_dialect(&dialect, jk));
+    struct shown shown = random_battery(jk, &seed);
+    struct bms_request voltage, half, current;
+    modbus_read(1, MODBUS_HOLDING, 0x1290, 2, &voltage);
+    modbus_read(1, MODBUS_HOLDING, 0x1292, 1, &half); /* the lower word: JK counts bytes */
+    modbus_read(1, MODBUS_HOLDING, 0x1298, 2, &current);
+    assert_int_equal(ask(&dialect, &shown, &voltage).size, 9);
+    assert_int_equal(ask(&dialect, &shown, &half).size, 7);
+    pack_unset(&shown.values, VOLTAGE_V);
+    assert_int_equal(ask(&dialect, &shown, &voltage).size, 0);
+    assert_int_equal(ask(&dialect, &shown, &half).size, 0);
+    assert_int_equal(ask(&dialect, &shown, &current).size, 9);
+}
+
+/* While stopping, only messages with limits or switches are sent. */
+static void test_stopping(void **state)
+{
+    (void) state;
+    uint64_t seed = 8;
+    const struct protocol *pylontech = find_protocol("topbms", "pylontech");
+    struct dialect dialect;
+    struct pack read;
+    struct shown shown = random_battery(pylontech, &seed);
+    pack_set(&shown.values, CHARGE_VOLTAGE_LIMIT_V, 54);
+    pack_set(&shown.values, DISCHARGE_VOLTAGE_LIMIT_V, 46);
+    pack_set(&shown.values, CHARGE_CURRENT_LIMIT_A, 50);
+    pack_set(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 80);
+    pack_set(&shown.values, DISCHARGE_MOS, 1);
+    assert_true(open_dialect(&dialect, pylontech));
+    dialect_read(&dialect, &shown, &read);
+    assert_near(&read, CHARGE_CURRENT_LIMIT_A, 50);
+    assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 80);
+    shown_stop(&shown, true);
+    dialect_read(&dialect, &shown, &read);
+    assert_unknown(&read, VOLTAGE_V);
+    assert_near(&read, CHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 80);
+    assert_near(&read, CHARGE_MOS, 0);
+    assert_near(&read, DISCHARGE_MOS, 1);
+    shown_stop(&shown, false);
+    dialect_read(&dialect, &shown, &read);
+    assert_near(&read, DISCHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&read, DISCHARGE_MOS, 0);
+    assert_near(&read, CHARGE_VOLTAGE_LIMIT_V, 54);
+}
+
+/* Half a request waits, a wrong checksum and another address get nothing of the battery. */
+static void test_odd_requests(void **state)
+{
+    (void) state;
+    uint64_t seed = 9;
+    struct dialect dialect;
+    struct bms_output out;
+    const struct protocol *daly = find_protocol("seplos-v3", NULL);
+    struct shown shown = random_battery(daly, &seed);
+    assert_true(open_dialect(&dialect, daly));
+    struct bms_request good, damaged, other;
+    modbus_read(0, MODBUS_INPUT, 0x1000, 0x12, &good);
+    modbus_read(5, MODBUS_INPUT, 0x1000, 0x12, &other);
+    damaged = good;
+    damaged.bytes[7] ^= 1;
+    assert_int_equal(dialect_answer(&dialect, &shown, good.bytes, good.size - 1, &out), 0);
+    assert_int_equal(dialect_answer(&dialect, &shown, good.bytes, good.size, &out), good.size);
+    assert_int_equal(out.size, 5 + 2 * 0x12);
+    dialect_answer(&dialect, &shown, damaged.bytes, damaged.size, &out);
+    assert_int_equal(out.size, 0);
+    dialect_answer(&dialect, &shown, other.bytes, other.size, &out);
+    assert_int_equal(out.size, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_full_batteries), cmocka_unit_test(test_unknown_values),
+        cmocka_unit_test(test_unknown_alarms), cmocka_unit_test(test_banks),
+        cmocka_unit_test(test_too_large),      cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_any_registers),  cmocka_unit_test(test_stopping),
+        cmocka_unit_test(test_odd_requests),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

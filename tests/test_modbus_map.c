@@ -610,6 +610,46 @@ static void test_maps(void **state)
     }
 }
 
+/* The alarm words of Huawei, 0x46 and up. The recording has none that is active. */
+static void test_huawei_alarms(void **state)
+{
+    (void) state;
+    static const struct {
+        unsigned word, bit;
+        enum pack_alarm alarm;
+        int level;
+    } bits[] = {
+        {0, 1, VOLTAGE_SENSOR_FAULT, ALARM_PROTECTION},
+        {0, 2, TEMP_SENSOR_FAULT, ALARM_PROTECTION},
+        {1, 15, HARDWARE_FAULT, ALARM_PROTECTION},
+        {2, 0, CHARGE_UNDER_TEMPERATURE, ALARM_PROTECTION},
+        {2, 3, DISCHARGE_OVER_TEMPERATURE, ALARM_PROTECTION},
+        {2, 5, CELL_OVER_VOLTAGE, ALARM_PROTECTION},
+        {2, 6, PACK_UNDER_VOLTAGE, ALARM_PROTECTION},
+        {2, 10, SHORT_CIRCUIT, ALARM_PROTECTION},
+        {3, 1, CHARGE_OVER_TEMPERATURE, ALARM_WARNING},
+        {3, 7, CELL_UNDER_VOLTAGE, ALARM_WARNING},
+        {4, 4, DISCHARGE_OVER_CURRENT, ALARM_WARNING},
+        {4, 11, CHARGE_OVER_CURRENT, ALARM_PROTECTION},
+    };
+    struct exchange *exchange = load_exchange("huawei-esm");
+    struct modbus_user *map = load_map("huawei-esm");
+    struct exchange_item *reply = &exchange->items[3];
+    for (size_t i = 0; i < COUNT(bits); i++) {
+        uint8_t *word = reply->bytes + 3 + 2 * bits[i].word;
+        struct pack pack;
+        put_be16(word, 1u << bits[i].bit);
+        put_le16(reply->bytes + reply->size - 2, crc16_modbus(reply->bytes, reply->size - 2));
+        replay(exchange, map, &pack);
+        uint32_t only = 1u << bits[i].alarm;
+        assert_int_equal(pack.alarms_protection, bits[i].level == ALARM_PROTECTION ? only : 0);
+        assert_int_equal(pack.alarms_warning, bits[i].level == ALARM_WARNING ? only : 0);
+        put_be16(word, 0);
+    }
+    exchange_free(exchange);
+    free(map);
+}
+
 /* What a board by the map says of a pack comes back through the map, and its requests are those of the exchange. */
 static void test_boards_by_maps(void **state)
 {
@@ -745,13 +785,13 @@ static void test_windows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows),        cmocka_unit_test(test_example),
-        cmocka_unit_test(test_rows),           cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_configuration),
-        cmocka_unit_test(test_reload),         cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_alarms),         cmocka_unit_test(test_expected),
-        cmocka_unit_test(test_write),          cmocka_unit_test(test_maps),
-        cmocka_unit_test(test_boards_by_maps),
+        cmocka_unit_test(test_windows),       cmocka_unit_test(test_example),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_limits),        cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_reload),        cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_alarms),        cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_write),         cmocka_unit_test(test_maps),
+        cmocka_unit_test(test_huawei_alarms), cmocka_unit_test(test_boards_by_maps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

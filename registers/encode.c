@@ -108,6 +108,8 @@ static void gather_gateway(const struct map_settings *settings, const struct map
     numbers[OUR_PEAK_HOUR] = peak->percent < 0 ? UNKNOWN : peak->hour;
     numbers[OUR_PEAK_MINUTE] = peak->percent < 0 ? UNKNOWN : peak->minute;
     gather_limits(status, numbers);
+    numbers[OUR_TIME_TO_FULL_S] = status->time_to_full_s;
+    numbers[OUR_TIME_TO_EMPTY_S] = status->time_to_empty_s;
     numbers[OUR_MEMORY_MIB] = status->memory_mib;
     numbers[OUR_SECONDS] = status->seconds;
     numbers[OUR_TIMEZONE_HOURS] = status->timezone_hours;

@@ -81,6 +81,8 @@ const struct map_row map_rows[] = {
     {260,  1, "charged_wh",                REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_CHARGED_WH,            "charged energy, counted by the gateway"},
     {262,  1, "discharged_wh",             REG_U32,      "Wh",  1, VALUE,  OF_GATEWAY, OUR_DISCHARGED_WH,         "discharged energy, counted by the gateway"},
     {264,  1, "cycles",                    REG_U32,      "",    1, VALUE,  OF_PACK,    CYCLES,                    "charge cycles"},
+    {266,  1, "time_to_full_s",            REG_U32,      "s",   1, VALUE,  OF_GATEWAY, OUR_TIME_TO_FULL_S,        "time to full, with the average current of the last minutes; unknown while it is close to 0 or discharges"},
+    {268,  1, "time_to_empty_s",           REG_U32,      "s",   1, VALUE,  OF_GATEWAY, OUR_TIME_TO_EMPTY_S,       "time to empty, the same; unknown while it charges"},
 
     {270,  1, "alarms_active",             REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_ACTIVE,             "active alarms, at any level"},
     {272,  1, "alarms_warning",            REG_BITS32,   "",    1, VALUE,  OF_STATE,   ALARMS_WARNING,            "active warnings, of which the BMS only tells"},
@@ -164,7 +166,7 @@ const struct map_group map_groups[] = {
      "Always the same values, to be compared when a client is set up. Can be read at any time.", 0},
     {210,  50, "Measurements", "", 10},
     {260,  10, "Energy and cycles",
-     "The energy counters are kept over a restart of the gateway.", 60},
+     "The energy counters are kept over a restart of the gateway. The times are there from map version 3 on.", 60},
     {270,   8, "Alarms",
      "Bit n is the alarm of [discrete input](#discrete-inputs) n + 1. Where it is not set in `alarms_known`, the BMS does\n"
      "not report that alarm.",

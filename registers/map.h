@@ -134,10 +134,11 @@ struct map_status {
     uint16_t seconds;     /* counter, wraps */
     int timezone_hours;   /* ahead of UTC, to the nearest whole hour */
     struct map_soc_peak peak;
-    double charged_wh, discharged_wh; /* counted by the gateway; NaN: not counted */
-    const char *pack_name;            /* as configured, or the bank's own name; NULL: none */
-    const struct map_bank *bank;      /* NULL: a pack */
-    struct map_allowed allowed;       /* while the values are fresh */
+    double charged_wh, discharged_wh;       /* counted by the gateway; NaN: not counted */
+    const char *pack_name;                  /* as configured, or the bank's own name; NULL: none */
+    const struct map_bank *bank;            /* NULL: a pack */
+    struct map_allowed allowed;             /* while the values are fresh */
+    double time_to_full_s, time_to_empty_s; /* NaN: unknown */
 };
 
 /** What is allowed as long as the values are `fresh`, else nothing. */

@@ -55,7 +55,9 @@ static int make_sample(void **state)
                    .driver = "daly",
                    .peak = {.percent = 91},
                    .charged_wh = 1234.4,
-                   .discharged_wh = NAN},
+                   .discharged_wh = NAN,
+                   .time_to_full_s = 7200,
+                   .time_to_empty_s = NAN},
     };
     *state = sample;
     return 0;
@@ -252,10 +254,10 @@ static void test_entities(void **state)
     static const char *const few[] = {"voltage_v",  "current_a", "power_w", "soc_percent",
                                       "charged_wh", "alarm",     "fresh",   NULL};
     static const char *const normal[] = {
-        "voltage_v",     "current_a",  "power_w",       "soc_percent", "charged_wh",
-        "alarm",         "fresh",      "remaining_ah",  "cell_max_mv", "cell_min_mv",
-        "cell_delta_mv", "cell_mv_1",  "cell_mv_2",     "cell_mv_3",   "temp_min_c",
-        "temp_max_c",    "charge_mos", "discharge_mos", NULL};
+        "voltage_v",     "current_a",  "power_w",       "soc_percent",    "charged_wh",
+        "alarm",         "fresh",      "remaining_ah",  "cell_max_mv",    "cell_min_mv",
+        "cell_delta_mv", "cell_mv_1",  "cell_mv_2",     "cell_mv_3",      "temp_min_c",
+        "temp_max_c",    "charge_mos", "discharge_mos", "time_to_full_s", NULL};
     json_t *object = announce(sample, ENTITIES_FEW, false);
     expect_keys(json_object_get(object, "cmps"), few);
     json_decref(object);

@@ -502,6 +502,8 @@ static void describe_pack(struct outlet_pack *pack)
                    .peak.percent = -1,
                    .charged_wh = NAN,
                    .discharged_wh = NAN,
+                   .time_to_full_s = NAN,
+                   .time_to_empty_s = NAN,
                    .pack_name = facts->name},
         .good_until = NAN,
     };

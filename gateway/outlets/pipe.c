@@ -193,6 +193,8 @@ static void pass_status(struct pipe_message *message, struct map_status *status)
     pass_double(message, &status->charged_wh);
     pass_double(message, &status->discharged_wh);
     pass(message, &status->allowed, sizeof status->allowed);
+    pass_double(message, &status->time_to_full_s);
+    pass_double(message, &status->time_to_empty_s);
 }
 
 static void pass_values(struct pipe_message *message, struct pack *pack)

@@ -27,6 +27,7 @@ void bank_source_init(struct bank_source *bank, const struct bank_config *config
         .started_at = now,
     };
     pack_clear(&bank->values);
+    outlook_init(&bank->outlook);
 }
 
 void bank_source_join(struct bank_source *bank)
@@ -192,6 +193,8 @@ static void take_status(struct bank_source *bank, const struct map_status *host,
         status->charged_wh += part->charged_wh;
         status->discharged_wh += part->discharged_wh;
     }
+    status->time_to_full_s = outlook_full_s(&bank->outlook, &bank->values, 0);
+    status->time_to_empty_s = outlook_empty_s(&bank->outlook, &bank->values, 0);
     bank->source.good_until = bank->good_until;
     bank->source.settle_s = longest_settle_s(bank);
 }
@@ -211,6 +214,7 @@ unsigned bank_source_update(struct bank_source *bank, bool published, const stru
         if (published || bank->missing != before || !(now <= bank->good_until))
             changes = SOURCE_PUBLISHED;
         combine(bank);
+        outlook_add(&bank->outlook, &bank->values, now);
         soc_peak_update(bank->kept, bank->values.value[SOC_PERCENT], local);
     } else if (!isnan(bank->good_until)) {
         bank->good_until = -INFINITY;

@@ -20,6 +20,7 @@ struct bank_source {
     double published_at; /* when the oldest of the values was read (clock_now); NaN: never */
     double good_until;   /* clock_now until which the values are fresh */
     uint32_t missing;    /* packs that do not count: bit n is position n + 1 */
+    struct outlook outlook;
     struct summary summary;
     uint32_t told_missing;
     double started_at;

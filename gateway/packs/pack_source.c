@@ -20,6 +20,7 @@ struct pack_source *pack_source_new(struct poller *poller, struct line *line,
     source->line = line;
     source->kept = kept;
     source->power_w = NAN;
+    outlook_init(&source->outlook);
     source->over = over;
     source->data = data;
     source->source.values = &poller->values;
@@ -72,6 +73,9 @@ static void take_status(struct pack_source *source, const struct map_status *hos
     status->peak = soc_peak_today(source->kept, local);
     status->charged_wh = source->kept->charged_wh;
     status->discharged_wh = source->kept->discharged_wh;
+    const double capacity_ah = poller->config->options.capacity_ah;
+    status->time_to_full_s = outlook_full_s(&source->outlook, &poller->values, capacity_ah);
+    status->time_to_empty_s = outlook_empty_s(&source->outlook, &poller->values, capacity_ah);
     source->source.good_until = poller->published_at + poller_stale_after(poller);
     source->source.settle_s = poller_stale_after(poller);
 }
@@ -120,6 +124,7 @@ unsigned pack_source_publish(struct pack_source *source, const struct map_status
                              const struct tm *local, double now)
 {
     count_energy(source, now);
+    outlook_add(&source->outlook, &source->poller->values, now);
     soc_peak_update(source->kept, source->poller->values.value[SOC_PERCENT], local);
     keep_counts(source->kept, &source->poller->values);
     return SOURCE_PUBLISHED | settle(source, host, local, now);

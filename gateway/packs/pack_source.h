@@ -8,6 +8,7 @@
 
 #include "kept.h"
 #include "order_log.h"
+#include "outlook.h"
 #include "source.h"
 #include "summary.h"
 
@@ -30,6 +31,7 @@ struct pack_source {
     struct kept_entry *kept;  /* its entry in the state file */
     struct summary summary;   /* what was logged last */
     double power_w, power_at; /* of the previous cycle, for the energy counters */
+    struct outlook outlook;
     struct pack_order order;
     struct order_log orders; /* outcomes of orders, for the log */
     void (*over)(void *data, struct pack_source *source, const struct order_report *report);

@@ -80,6 +80,8 @@ def rise_and_expire():
         assert read_value(client, "allowed_discharge_current_a", 1) == 4
         assert 54 <= read_value(client, "allowed_charge_voltage_v", 1) <= 55.2
         assert read_value(client, "limits_age_s", 1) <= 3
+        assert abs(read_value(client, "time_to_full_s", 1) - 3600 * (280 - 112) / 20.5) < 60
+        assert read_value(client, "time_to_empty_s", 1) is None
         shown = status_of(gateway)["house-1"]
         assert (shown["charge_limited_by"], shown["allowed_charge_current_a"]) == ("cell_high", 2), shown
         assert "charge_limited_by" not in status_of(gateway)["other"]

@@ -219,26 +219,14 @@ export function stateOf(p) {
   const more = [];
   if (v.charge_mos === 0) more.push(t('charge_off'));
   if (v.discharge_mos === 0) more.push(t('discharge_off'));
-  const forecast = forecastOf(p, kind);
-  if (forecast) more.push(forecast);
+  for (const which of ['full', 'empty']) {
+    const s = kind === 'resting' ? null : v[`time_to_${which}_s`];
+    if (s > 100 && s < 86400) more.push(t(which + '_in', aboutHours(s / 3600)));
+  }
   const on = balancedCells(p);
   if (on.length) more.push(t('balancing_cells', on.slice(0, 4).join(', ') + (on.length > 4 ? ' …' : '')));
   else if (v.balancing) more.push(t('balancing'));
   return { kind, word: v.power_w == null ? t('power_unknown') : t(kind), more };
-}
-
-// The current is smoothed: the forecast must not jump with each kettle.
-function forecastOf(p, kind) {
-  const v = p.values, full = v.full_ah ?? v.rated_ah;
-  if (kind === 'resting' || v.current_a == null || v.remaining_ah == null) {
-    p.meanCurrent = null;
-    return null;
-  }
-  if (!p.meanCurrent || Math.sign(p.meanCurrent) !== Math.sign(v.current_a)) p.meanCurrent = v.current_a;
-  else if (p.forecastOf !== p.seen) p.meanCurrent = p.meanCurrent * .97 + v.current_a * .03;
-  p.forecastOf = p.seen;
-  const hours = (kind === 'charging' ? full - v.remaining_ah : v.remaining_ah) / Math.abs(p.meanCurrent);
-  return hours > .03 && hours < 24 ? t(kind === 'charging' ? 'full_in' : 'empty_in', aboutHours(hours)) : null;
 }
 
 /** Numbers of the cells that are being balanced. */

@@ -674,7 +674,6 @@ static void test_pipes(void **state)
     assert_false(store_commit(store));
     assert_null(query_open(path, why, sizeof why));
     assert_non_null(strstr(why, "it is no file"));
-    assert_null(query_open_now(path, why, sizeof why));
     assert_int_equal(store_rename(path, "shed", "boat", why, sizeof why), -1);
     unlink(path);
     assert_true(store_commit(store));

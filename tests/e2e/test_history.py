@@ -4,8 +4,10 @@
 
 import csv
 import datetime
+import http.client
 import io
 import os
+import select
 import shutil
 import signal
 import sqlite3
@@ -208,8 +210,14 @@ def waits_for_nothing_in_its_place():
         assert any("it is no file" in line for line in gateway.lines), gateway.lines
 
 
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
 def is_not_waited_for_by_the_page():
-    """Another program has the database for itself."""
+    """Four at a time read a database that another program has for itself, and hang; all else is answered. They are ended before a
+    connection that rests is."""
     server, url = simulate("daly", "profile=fixed")
     with server, Place() as place:
         other = sqlite3.connect(place.file, isolation_level=None)
@@ -218,16 +226,38 @@ def is_not_waited_for_by_the_page():
             other.execute(order)
         with Page(HISTORY.format(place.file), packs=PACK.format("shed", url, 1)) as gateway:
             gateway.await_fresh("shed")
-            # Four of them wait for the lock, each in a process of its own; others are answered first.
-            waiting = [threading.Thread(target=gateway.ask, args=["/api/v1/packs/shed/history?level=recent"]) for _ in range(4)]
-            for thread in waiting:
+            page = next(child for child in children_of(gateway.process.pid) if b"web" in open(f"/proc/{child}/cmdline", "rb").read().split(b"\0"))
+            found = {}
+
+            def ask(number, path):
+                try:
+                    found[number] = path, gateway.ask(path)[0]
+                except http.client.HTTPException:
+                    found[number] = path, "cut"
+
+            paths = [f"/api/v1/{path}" for path in ("packs/shed/history", "packs/shed/history.csv", "packs/shed/health", "gateway") for _ in range(3)]
+            asking = [threading.Thread(target=ask, args=(number, path)) for number, path in enumerate(paths)]
+            for thread in asking:
                 thread.start()
-            deadline = time.monotonic() + PATIENCE
-            for _ in range(100):
-                assert gateway.ask("/api/v1/packs/shed/history.csv?level=recent")[0] == 200
-                assert time.monotonic() < deadline, "each request held the page for seconds"
-            for thread in waiting:
+            deadline, hung = time.monotonic() + PATIENCE, set()
+            while len(hung) < 4:
+                assert time.monotonic() < deadline, "fewer than four read at a time"
+                for child in children_of(page):
+                    os.kill(child, signal.SIGSTOP)
+                hung = set(children_of(page))
+            resting = http.client.HTTPConnection("127.0.0.1", gateway.web, timeout=PATIENCE)
+            resting.request("GET", "/metrics")
+            resting.getresponse().read()
+            for path in ("/api/v1/packs", "/metrics", "/"):
+                assert gateway.ask(path)[0] == 200
+                assert len(hung) == 4 and set(children_of(page)) == hung, "it waited, or more than four read at a time"
+            for thread in asking:
                 thread.join()
+            answers = sorted(found.values(), key=str)
+            assert {answer for path, answer in answers if path.endswith("gateway")} == {200}, answers
+            assert len([answer for path, answer in answers if answer in (503, "cut")]) >= 1, answers
+            assert not select.select([resting.sock], [], [], 0)[0], "it was closed before those that hung were ended"
+            resting.close()
             assert gateway.ask("/api/v1/packs/shed/history?level=recent")[0] == 200
         other.close()
 

@@ -341,7 +341,7 @@ def test_history_ends_now():
 
 def test_csv():
     begin = int(time.time()) // 3600 * 3600 - 7200
-    rows = [(begin + 60 * i, 53000 + i, 3300 + i) for i in range(60) if not 10 <= i < 20]
+    rows = [(begin + 60 * i, 53000 + i % 1000, 3300 + i % 100) for i in range(-12000, 60) if not 10 <= i < 20]
     with past(rows) as page:
         arguments = urllib.parse.urlencode({"from": begin, "to": begin + 3600, "level": "minute", "values": "voltage_v,cell_mv.1"})
         status, headers, body = page.ask(f"/api/v1/packs/shed/history.csv?{arguments}")
@@ -362,6 +362,11 @@ def test_csv():
         both = [name for name in table[0][0] if name in table[1][0]]
         assert {"time", "voltage_v", "soc_percent"} <= set(both) and len(table[0]) == len(table[1]) == 50, both
         assert [[row[name] for name in both] for row in table[0]] == [[row[name] for name in both] for row in table[1]]
+        # A long one comes in pieces, and each row once.
+        everything = page.ask(f"/api/v1/packs/shed/history.csv?from={begin - 12000 * 60}&level=minute")[2].decode()
+        times = [row[0] for row in csv.reader(io.StringIO(everything, newline=""))][1:]
+        assert len(everything) > 600000 and len(rows) <= len(times) == len(set(times)), (len(everything), len(times))
+        assert page.ask("/api/v1/packs/shed/history.csv", method="HEAD")[0] == 200
         day = time.strftime("%Y-%m-%d", time.localtime(begin))
         table = list(csv.reader(io.StringIO(page.ask(f"/api/v1/packs/shed/history.csv?day={day}")[2].decode())))
         assert table[1][0].startswith(day)

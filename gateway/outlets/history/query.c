@@ -12,8 +12,6 @@
 #include <time.h>
 
 #define BUSY_MS 2000
-#define BRIEFLY_MS                                                                                 \
-    20 /* a process that ends, or begins after a kill, has the file to itself for some milliseconds */
 #define SQL_SIZE 16384
 
 static const struct {
@@ -67,7 +65,7 @@ struct query {
     struct question *asked[HISTORY_LEVELS];
 };
 
-static struct query *open_within(const char *path, int busy_ms, char *why, size_t size)
+struct query *query_open(const char *path, char *why, size_t size)
 {
     struct query *query = calloc(1, sizeof *query);
     if (!query) {
@@ -75,22 +73,12 @@ static struct query *open_within(const char *path, int busy_ms, char *why, size_
         return NULL;
     }
     /* The file is looked at only by the question. */
-    if (file_open(path, &query->db, SQLITE_OPEN_READONLY, busy_ms) == SQLITE_OK &&
+    if (file_open(path, &query->db, SQLITE_OPEN_READONLY, BUSY_MS) == SQLITE_OK &&
         sqlite3_exec(query->db, "SELECT count(*) FROM pack", NULL, NULL, NULL) == SQLITE_OK)
         return query;
     snprintf(why, size, "%s: %s", path, file_why(path, query->db));
     query_close(query);
     return NULL;
-}
-
-struct query *query_open(const char *path, char *why, size_t size)
-{
-    return open_within(path, BUSY_MS, why, size);
-}
-
-struct query *query_open_now(const char *path, char *why, size_t size)
-{
-    return open_within(path, BRIEFLY_MS, why, size);
 }
 
 static void free_question(struct question *question)

@@ -14,10 +14,8 @@
 
 struct query;
 
-/** Opens the file for reading. NULL: `why` says what is wrong. */
+/** Opens the file for reading; it may wait for one that has locked it. NULL: `why` says what is wrong. */
 struct query *query_open(const char *path, char *why, size_t size);
-/** The same for the loop of a process that has others to answer: it hardly waits for one that has locked the file. */
-struct query *query_open_now(const char *path, char *why, size_t size);
 void query_close(struct query *query);
 
 /* What is asked for: rows of one pack and level whose interval begins in from … to (without it). */

@@ -153,15 +153,21 @@ static void add_past(void *data, const struct query_event *event)
     json_array_append_new(list, object);
 }
 
-json_t *news_list(struct web *web)
+json_t *news_list(const struct web *web)
 {
     json_t *list = json_array();
     for (unsigned i = 1; list && i <= web->news_count; i++)
         json_array_append(list, web->news[(web->news_next + WEB_NEWS_KEPT - i) % WEB_NEWS_KEPT]);
-    if (list && web->past && web->news_count < WEB_NEWS_KEPT)
-        past_events(web->past, (int64_t) floor(web->begun_at), WEB_NEWS_KEPT - web->news_count,
-                    add_past, list);
     return list;
+}
+
+void news_add_past(const struct web *web, json_t *list, char *why, size_t size)
+{
+    struct query *query = query_open(web->config->history, why, size);
+    if (query)
+        query_events(query, (int64_t) floor(web->begun_at), WEB_NEWS_KEPT - web->news_count,
+                     add_past, list);
+    query_close(query);
 }
 
 void news_free(struct web *web)

@@ -14,8 +14,10 @@ void news_ordered(struct web *web, const struct source *source, const struct ord
 /** The outlet has begun. */
 void news_begin(struct web *web);
 
-/** The last ones, the newest first, as an array: those since the start, then those of the history. */
-json_t *news_list(struct web *web);
+/** The last ones since the start, the newest first, as an array. */
+json_t *news_list(const struct web *web);
+/** Adds those of the history from before the start, as many as a list has. Reads the file: for a worker (worker.h). */
+void news_add_past(const struct web *web, json_t *list, char *why, size_t size);
 
 void news_free(struct web *web);
 

@@ -18,6 +18,7 @@
 
 #define OVERLAP_S 120.0 /* a commit may come late */
 #define DAY_S 86400
+#define DOWNLOAD_PIECE 262144 /* bytes of a download in memory, about */
 
 struct past {
     const char *file;
@@ -88,14 +89,6 @@ static void tell(void *data, const char *why)
     if (why[0] && !past->told)
         log_warn("web: %s; charts have only what was since the start", why);
     past->told = why[0] != '\0';
-}
-
-static struct query *open_file(struct past *past)
-{
-    char why[WORKER_WHY] = "";
-    struct query *query = query_open_now(past->file, why, sizeof why);
-    tell(past, query ? "" : why);
-    return query;
 }
 
 static bool read_rows(struct query *query, struct walk *walk, char *why, size_t size)
@@ -373,6 +366,15 @@ static void want_all(struct ask *ask, struct query *query, const struct outlet_p
     ask->soc_peak = ask->query.level == LEVEL_DAY;
 }
 
+/* What the file alone can tell. */
+static void settle_ask(struct ask *ask, struct query *query, const struct outlet_pack *pack)
+{
+    if (!ask->level_given)
+        ask->query.level = choose_level(query, ask);
+    if (ask->all)
+        want_all(ask, query, pack);
+}
+
 /* What a worker is to find out. */
 struct asked {
     struct past *past;
@@ -409,10 +411,7 @@ static void work(void *data, struct worker_result *result)
     struct asked *asked = data;
     struct ask *ask = &asked->ask;
     struct query *query = query_open(asked->past->file, result->why, sizeof result->why);
-    if (!ask->level_given)
-        ask->query.level = choose_level(query, ask);
-    if (ask->all)
-        want_all(ask, query, asked->pack);
+    settle_ask(ask, query, asked->pack);
     if ((ask->query.to - ask->query.from) / history_step(ask->query.level) > ASK_POINTS_MAX) {
         result->status = MHD_HTTP_BAD_REQUEST;
         result->text = strdup("so many rows are not given as JSON; take a coarser level, or CSV");
@@ -433,120 +432,131 @@ void past_answer_json(struct past *past, struct http_request *request,
 
 /* ---- CSV: piece by piece ---- */
 
-struct download {
-    struct past *past;
-    struct ask ask;
-    char name[OUTLET_NAME_SIZE];
-    unsigned pack;
-    struct walk walk;
-    int64_t at; /* what lies before was read from the database */
-    bool memory_read;
-    char *bytes; /* to be taken from `taken` on */
-    size_t size, taken, room;
-    bool bad;
+/* What a worker is to read, and leaves to the next one. No file is held open while a reader takes its time. */
+struct piece {
+    const struct past *past;
+    struct ask ask; /* from where it goes on */
+    const struct outlet_pack *pack;
+    bool begun, over;
+};
+
+struct lines {
+    const struct query_ask *ask;
+    char *bytes;
+    size_t size, room;
+    size_t most; /* no further row is taken beyond */
+    bool failed;
 };
 
 static bool add_line(void *data, const struct history_row *row)
 {
-    struct download *download = data;
-    if (download->room - download->size < CSV_LINE_MOST) {
-        const size_t room = download->room ? 2 * download->room : 4 * CSV_LINE_MOST;
-        char *more = realloc(download->bytes, room);
-        if (!more) {
-            download->bad = true;
+    struct lines *lines = data;
+    if (lines->room - lines->size < CSV_LINE_MOST) {
+        const size_t room = lines->room ? 2 * lines->room : 4 * CSV_LINE_MOST;
+        char *more = realloc(lines->bytes, room);
+        lines->failed = !more;
+        if (!more)
             return false;
-        }
-        download->bytes = more;
-        download->room = room;
+        lines->bytes = more;
+        lines->room = room;
     }
-    download->size += row ? csv_row(&download->ask.query, row, download->bytes + download->size)
-                          : csv_heading(&download->ask.query, download->bytes + download->size);
+    lines->size += row ? csv_row(lines->ask, row, lines->bytes + lines->size)
+                       : csv_heading(lines->ask, lines->bytes + lines->size);
+    return lines->size < lines->most;
+}
+
+static void begin_piece(struct piece *piece, struct query *query, struct lines *lines)
+{
+    piece->begun = true;
+    settle_ask(&piece->ask, query, piece->pack);
+    piece->ask.query.from = history_start(piece->ask.query.level, piece->ask.query.from);
+    add_line(lines, NULL);
+}
+
+/* The row that memory may have more of is the last one of the file: it is in the same piece as memory. */
+static bool read_piece(struct piece *piece, struct query *query, struct lines *lines, char *why,
+                       size_t size)
+{
+    struct query_ask *ask = &piece->ask.query;
+    struct walk walk = {.ask = ask, .each = add_line, .data = lines};
+    if (!read_rows(query, &walk, why, size))
+        return false;
+    piece->over = !walk.over;
+    if (walk.over) {
+        ask->from = walk.held.from;
+        return true;
+    }
+    lines->most = SIZE_MAX;
+    recent_walk(&piece->past->recents[piece->pack->index], memory_from(query, ask), on_recent,
+                &walk);
+    hand_on(&walk);
     return true;
 }
 
-/* A piece takes some milliseconds to read and some 100 kB: nobody else waits long, and the database
- * is not held open while a reader takes his time. */
-static void read_piece(struct download *download)
+static void work_piece(void *data, struct worker_result *result)
 {
-    static const int64_t spans[] = {[LEVEL_RECENT] = 3600,
-                                    [LEVEL_MINUTE] = DAY_S / 2,
-                                    [LEVEL_HOUR] = 30 * DAY_S,
-                                    [LEVEL_DAY] = 3650ll * DAY_S};
-    struct query_ask ask = download->ask.query;
-    const int64_t end = ask.to;
-    struct query *query = open_file(download->past);
-    const int64_t first = query ? query_first(query, ask.pack, ask.level) : INT64_MAX;
-    if (download->at < first) /* years before the first row are read at once */
-        download->at = first < end ? first : end;
-    ask.from = download->at;
-    ask.to = end - ask.from > spans[ask.level] ? ask.from + spans[ask.level] : end;
-    if (ask.level == LEVEL_DAY && ask.to < end) /* no day twice */
-        ask.to = history_start(LEVEL_DAY, ask.to);
-    struct walk *walk = &download->walk;
-    walk->ask = &ask;
-    char why[WORKER_WHY];
-    if (ask.from < ask.to && !read_rows(query, walk, why, sizeof why)) {
-        log_warn("web: the history cannot be read: %s", why);
-        download->bad = true;
-    }
-    download->at = ask.to;
-    walk->ask = &download->ask.query;
-    if (download->at >= end && !download->memory_read) {
-        download->memory_read = true;
-        recent_walk(&download->past->recents[download->pack],
-                    memory_from(query, &download->ask.query), on_recent, walk);
-        hand_on(walk);
-    }
+    struct piece *piece = data;
+    struct lines lines = {.ask = &piece->ask.query, .most = DOWNLOAD_PIECE};
+    struct query *query = query_open(piece->past->file, result->why, sizeof result->why);
+    bool good = query || !piece->begun;
+    if (!piece->begun)
+        begin_piece(piece, query, &lines);
+    good = good && read_piece(piece, query, &lines, result->why, sizeof result->why);
     query_close(query);
+    if (good && !lines.failed)
+        result->text = lines.bytes ? lines.bytes : strdup("");
+}
+
+struct download {
+    struct http_request *request;
+    struct piece next;
+    struct job *job; /* NULL: none is under way */
+    char *bytes;     /* to be taken from `taken` on */
+    size_t size, taken;
+    bool failed;
+};
+
+static void on_piece(void *owner, struct worker_result *result, const void *data)
+{
+    struct download *download = owner;
+    download->job = NULL;
+    download->failed = !result->text;
+    download->bytes = result->text;
+    download->size = result->text ? strlen(result->text) : 0;
+    download->taken = 0;
+    download->next = *(const struct piece *) data;
+    result->text = NULL;
+    http_wake(download->request);
 }
 
 static ssize_t on_download(void *data, uint64_t position, char *room, size_t most)
 {
     (void) position;
     struct download *download = data;
-    if (download->taken == download->size)
-        download->taken = download->size = 0;
-    while (download->size == 0 && !download->memory_read && !download->bad)
-        read_piece(download);
-    if (download->bad)
-        return MHD_CONTENT_READER_END_WITH_ERROR;
     const size_t left = download->size - download->taken, size = left < most ? left : most;
-    if (size == 0)
+    if (size > 0) {
+        memcpy(room, download->bytes + download->taken, size);
+        download->taken += size;
+        return (ssize_t) size;
+    }
+    free(download->bytes);
+    download->bytes = NULL;
+    download->size = download->taken = 0;
+    if (!download->failed && download->next.over)
         return MHD_CONTENT_READER_END_OF_STREAM;
-    memcpy(room, download->bytes + download->taken, size);
-    download->taken += size;
-    return (ssize_t) size;
+    if (!download->failed && !download->job)
+        download->job = worker_start(download->next.past->workers, work_piece, &download->next,
+                                     sizeof download->next, on_piece, download);
+    return download->job ? http_pause(download->request) : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
 static void free_download(void *data)
 {
     struct download *download = data;
+    if (download->job)
+        worker_cancel(download->job);
     free(download->bytes);
     free(download);
-}
-
-static struct download *begin_download(struct past *past, struct ask *ask,
-                                       const struct outlet_pack *pack)
-{
-    struct download *download = calloc(1, sizeof *download);
-    if (!download)
-        return NULL;
-    struct query *query = open_file(past);
-    if (!ask->level_given)
-        ask->query.level = choose_level(query, ask);
-    if (ask->all)
-        want_all(ask, query, pack);
-    query_close(query);
-    ask->query.from = history_start(ask->query.level, ask->query.from);
-    download->past = past;
-    download->ask = *ask;
-    download->pack = pack->index;
-    snprintf(download->name, sizeof download->name, "%s", pack->source.name);
-    download->ask.query.pack = download->name;
-    download->at = ask->query.from;
-    download->walk = (struct walk){.each = add_line, .data = download};
-    add_line(download, NULL);
-    return download;
 }
 
 void past_answer_csv(struct past *past, struct http_request *request,
@@ -555,7 +565,10 @@ void past_answer_csv(struct past *past, struct http_request *request,
     struct ask ask;
     if (!ask_parse(request, pack->source.name, wall, &ask))
         return;
-    struct download *download = begin_download(past, &ask, pack);
+    struct download *download = calloc(1, sizeof *download);
+    if (download)
+        *download =
+            (struct download){.request = request, .next = {.past = past, .ask = ask, .pack = pack}};
     struct MHD_Response *response =
         download ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, HTTP_MEMORY / 2, on_download,
                                                      download, free_download)
@@ -574,15 +587,6 @@ void past_answer_csv(struct past *past, struct http_request *request,
         free_download(download);
     }
     http_answer(request, MHD_HTTP_OK, response);
-}
-
-void past_events(struct past *past, int64_t before, unsigned count,
-                 void (*each)(void *data, const struct query_event *event), void *data)
-{
-    struct query *query = open_file(past);
-    if (query)
-        query_events(query, before, count, each, data);
-    query_close(query);
 }
 
 /* ---- life ---- */

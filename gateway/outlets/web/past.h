@@ -19,16 +19,12 @@ struct past;
 struct past *past_new(struct ev_loop *loop, unsigned count, const char *file, double commit_s);
 void past_free(struct past *past);
 
-/** Those who read the history for answers. */
+/** Those that read the history. */
 struct workers *past_workers(struct past *past);
 
 /** A poll cycle of a pack was published at `wall`, or it is silent (`values` NULL). */
 void past_add(struct past *past, unsigned pack, const struct pack *values,
               const struct map_status *status, double wall);
-
-/** The last events before `before`, the newest first. */
-void past_events(struct past *past, int64_t before, unsigned count,
-                 void (*each)(void *data, const struct query_event *event), void *data);
 
 /** Answers `…/history`. */
 void past_answer_json(struct past *past, struct http_request *request,

@@ -56,17 +56,19 @@ static void leave_out_private(json_t *object)
     json_object_del(object, "configuration");
 }
 
-static json_t *compose(struct setup *setup, bool trusted, bool has_session)
+static json_t *compose(const struct setup *setup, json_t *events, bool trusted, bool has_session)
 {
     json_t *object = json_deep_copy(setup->status);
-    if (!object)
+    if (!object) {
+        json_decref(events);
         return NULL;
+    }
     if (!trusted)
         leave_out_private(object);
     else if (setup->configuration)
         json_object_set(object, "config", setup->configuration);
     json_object_set_new(object, "session", json_boolean(has_session));
-    json_object_set_new(object, "events", news_list(setup->web));
+    json_object_set_new(object, "events", events);
     const struct http_counters counters = http_counters(setup->web->http);
     json_object_set_new(
         object, "web",
@@ -77,14 +79,62 @@ static json_t *compose(struct setup *setup, bool trusted, bool has_session)
     return object;
 }
 
+static char *print_composed(json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
+    json_decref(object);
+    return text;
+}
+
+/* For whom an answer is. */
+struct asked {
+    const struct setup *setup;
+    bool trusted, has_session;
+};
+
+/* With what the history has of the time before the start. */
+static void work(void *data, struct worker_result *result)
+{
+    const struct asked *asked = data;
+    json_t *events = news_list(asked->setup->web);
+    news_add_past(asked->setup->web, events, result->why, sizeof result->why);
+    result->text =
+        print_composed(compose(asked->setup, events, asked->trusted, asked->has_session));
+}
+
+/* Without it when it cannot be read. */
+static void on_composed(void *owner, struct worker_result *result, const void *data)
+{
+    struct http_request *request = owner;
+    const struct asked *asked = data;
+    char *text = result->text;
+    result->text = NULL;
+    request->over = NULL;
+    if (!text)
+        text = print_composed(compose(asked->setup, news_list(asked->setup->web), asked->trusted,
+                                      asked->has_session));
+    http_answer(request, MHD_HTTP_OK,
+                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+}
+
+static void on_left(void *data)
+{
+    worker_cancel(data);
+}
+
 static void answer(struct setup *setup, struct http_request *request, bool trusted,
                    bool has_session)
 {
-    json_t *object = compose(setup, trusted, has_session);
-    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(12)) : NULL;
-    json_decref(object);
-    http_answer(request, MHD_HTTP_OK,
-                text ? compress_response(request, "application/json", text, strlen(text)) : NULL);
+    const struct asked asked = {setup, trusted, has_session};
+    const struct web *web = setup->web;
+    struct job *job = web->past && web->news_count < WEB_NEWS_KEPT
+                          ? worker_start(past_workers(web->past), work, &asked, sizeof asked,
+                                         on_composed, request)
+                          : NULL;
+    if (job)
+        http_hold(request, on_left, job);
+    else
+        on_composed(request, &(struct worker_result){0}, &asked);
 }
 
 /* ---- asking the gateway ---- */

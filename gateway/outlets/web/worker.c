@@ -20,18 +20,21 @@
 #define LONGEST_S 10.0
 #define PIECE 65536
 
-/* What the child sends before the text. */
+/* What the child sends before its data and its text. */
 struct head {
     unsigned status;
+    bool has_text;
     size_t size;
     char why[WORKER_WHY];
 };
 
 struct job {
     struct workers *workers;
-    struct http_request *request;
     void (*work)(void *data, struct worker_result *result);
     void *data;
+    size_t data_size;
+    void (*done)(void *owner, struct worker_result *result, const void *data);
+    void *owner;
     pid_t pid; /* 0: it waits */
     int fd;
     ev_io readable;
@@ -55,9 +58,9 @@ static void start_jobs(struct workers *workers);
 static void free_job(struct job *job)
 {
     struct workers *workers = job->workers;
+    ev_timer_stop(workers->loop, &job->limit);
     if (job->pid > 0) {
         ev_io_stop(workers->loop, &job->readable);
-        ev_timer_stop(workers->loop, &job->limit);
         kill(job->pid, SIGKILL);
         close(job->fd);
         workers->running--;
@@ -68,9 +71,8 @@ static void free_job(struct job *job)
     free(job);
 }
 
-static void on_gone(void *data)
+void worker_cancel(struct job *job)
 {
-    struct job *job = data;
     struct workers *workers = job->workers;
     free_job(job);
     start_jobs(workers);
@@ -103,40 +105,49 @@ static void work_in_child(struct job *job, int fd, pid_t parent)
         _exit(1);
     job->work(job->data, &result);
     head.status = result.status;
+    head.has_text = result.text != NULL;
     head.size = result.text ? strlen(result.text) : 0;
     memcpy(head.why, result.why, sizeof head.why);
     write_all(fd, &head, sizeof head);
+    write_all(fd, job->data, job->data_size);
     write_all(fd, result.text ? result.text : "", head.size);
     _exit(0);
 }
 
 /* ---- in the page ---- */
 
-static void answer(struct job *job)
+/* Without a text where it did not come whole. */
+static void read_result(struct job *job, struct worker_result *result)
 {
-    struct workers *workers = job->workers;
-    struct http_request *request = job->request;
     struct head head = {0};
+    const size_t start = sizeof head + job->data_size;
     if (job->size >= sizeof head)
         memcpy(&head, job->bytes, sizeof head);
-    const bool whole = head.size > 0 && job->size == sizeof head + head.size;
-    char *text = whole ? malloc(head.size + 1) : NULL;
-    if (text) {
-        memcpy(text, job->bytes + sizeof head, head.size);
-        text[head.size] = '\0';
+    if (job->size < start || job->size != start + head.size)
+        return;
+    memcpy(job->data, job->bytes + sizeof head, job->data_size);
+    memcpy(result->why, head.why, sizeof result->why);
+    result->status = head.status;
+    result->text = head.has_text ? malloc(head.size + 1) : NULL;
+    if (result->text) {
+        memcpy(result->text, job->bytes + start, head.size);
+        result->text[head.size] = '\0';
     }
-    request->over = NULL;
+    job->workers->told(job->workers->data, head.why);
+}
+
+static void finish(struct job *job)
+{
+    struct workers *workers = job->workers;
+    struct worker_result result = {.text = NULL};
+    read_result(job, &result);
+    void (*done)(void *owner, struct worker_result *result, const void *data) = job->done;
+    void *const owner = job->owner, *const data = job->data;
+    job->data = NULL;
     free_job(job);
-    if (whole)
-        workers->told(workers->data, head.why);
-    if (text && head.status == MHD_HTTP_OK) {
-        http_answer(request, MHD_HTTP_OK,
-                    compress_response(request, "application/json", text, head.size));
-    } else {
-        http_error(request, text ? head.status : MHD_HTTP_SERVICE_UNAVAILABLE,
-                   text ? text : "the history cannot be read in time");
-        free(text);
-    }
+    done(owner, &result, data);
+    free(result.text);
+    free(data);
     start_jobs(workers);
 }
 
@@ -144,7 +155,7 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) loop;
     (void) revents;
-    answer(timer->data);
+    finish(timer->data);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -155,7 +166,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (job->room - job->size < PIECE) {
         char *more = realloc(job->bytes, 2 * job->room + PIECE);
         if (!more) {
-            answer(job);
+            finish(job);
             return;
         }
         job->bytes = more;
@@ -165,7 +176,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
     if (n > 0)
         job->size += (size_t) n;
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-        answer(job);
+        finish(job);
 }
 
 static bool start_job(struct job *job)
@@ -188,47 +199,86 @@ static bool start_job(struct job *job)
     job->fd = pair[0];
     fcntl(job->fd, F_SETFL, O_NONBLOCK);
     ev_io_init(&job->readable, on_readable, job->fd, EV_READ);
-    ev_timer_init(&job->limit, on_limit, LONGEST_S, 0);
-    job->readable.data = job->limit.data = job;
+    job->readable.data = job;
     ev_io_start(workers->loop, &job->readable);
-    ev_timer_start(workers->loop, &job->limit);
     return true;
 }
 
+/* One that cannot be started ends without a result, in a turn of its own. */
 static void start_jobs(struct workers *workers)
 {
-    struct job *job, *next;
-    for (job = TAILQ_FIRST(&workers->jobs); job && workers->running < WORKERS_MOST; job = next) {
-        next = TAILQ_NEXT(job, entry);
-        if (job->pid > 0 || start_job(job))
+    struct job *job;
+    TAILQ_FOREACH(job, &workers->jobs, entry)
+    {
+        if (workers->running == WORKERS_MOST)
+            return;
+        if (job->pid > 0 || ev_is_active(&job->limit))
             continue;
-        struct http_request *request = job->request;
-        request->over = NULL;
-        free_job(job);
-        http_error(request, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory or processes");
+        ev_timer_set(&job->limit, start_job(job) ? LONGEST_S : 0, 0);
+        ev_timer_start(workers->loop, &job->limit);
     }
 }
 
-void worker_answer(struct workers *workers, struct http_request *request,
-                   void (*work)(void *data, struct worker_result *result), const void *data,
-                   size_t size)
+struct job *worker_start(struct workers *workers,
+                         void (*work)(void *data, struct worker_result *result), const void *data,
+                         size_t size,
+                         void (*done)(void *owner, struct worker_result *result, const void *data),
+                         void *owner)
 {
     struct job *job = calloc(1, sizeof *job);
     if (job)
         job->data = malloc(size);
     if (!job || !job->data) {
         free(job);
-        http_answer(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
-        return;
+        return NULL;
     }
     memcpy(job->data, data, size);
+    job->data_size = size;
     job->workers = workers;
-    job->request = request;
     job->work = work;
+    job->done = done;
+    job->owner = owner;
+    ev_timer_init(&job->limit, on_limit, LONGEST_S, 0);
+    job->limit.data = job;
     TAILQ_INSERT_TAIL(&workers->jobs, job, entry);
-    http_hold(request, on_gone, job);
     start_jobs(workers);
+    return job;
 }
+
+/* ---- answers ---- */
+
+static void on_gone(void *data)
+{
+    worker_cancel(data);
+}
+
+static void answer(void *owner, struct worker_result *result, const void *data)
+{
+    struct http_request *request = owner;
+    (void) data;
+    request->over = NULL;
+    if (!result->text || result->status != MHD_HTTP_OK) {
+        http_error(request, result->text ? result->status : MHD_HTTP_SERVICE_UNAVAILABLE,
+                   result->text ? result->text : "the history cannot be read in time");
+        return;
+    }
+    http_answer(request, MHD_HTTP_OK,
+                compress_response(request, "application/json", result->text, strlen(result->text)));
+    result->text = NULL;
+}
+
+void worker_answer(struct workers *workers, struct http_request *request,
+                   void (*work)(void *data, struct worker_result *result), const void *data,
+                   size_t size)
+{
+    struct job *job = worker_start(workers, work, data, size, answer, request);
+    if (job)
+        http_hold(request, on_gone, job);
+    else
+        http_answer(request, MHD_HTTP_INTERNAL_SERVER_ERROR, NULL);
+}
+
+/* ---- life ---- */
 
 struct workers *workers_new(struct ev_loop *loop, void (*told)(void *data, const char *why),
                             void *data)
@@ -246,9 +296,7 @@ struct workers *workers_new(struct ev_loop *loop, void (*told)(void *data, const
 void workers_free(struct workers *workers)
 {
     struct job *job;
-    while (workers && (job = TAILQ_FIRST(&workers->jobs))) {
-        job->request->over = NULL;
+    while (workers && (job = TAILQ_FIRST(&workers->jobs)))
         free_job(job);
-    }
     free(workers);
 }

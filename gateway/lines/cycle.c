@@ -154,37 +154,57 @@ enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsig
     return spike_judge(spike, &rules, before, &poller->incoming);
 }
 
-bool cycle_heard(struct poller *poller, double now, double age_s)
+bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
+                       const struct pack *reading, double now)
 {
-    struct poller_step *step = &poller->steps[0];
-    struct poller_presence *presence = &poller->presence;
     const struct spike_rules rules = {
         .limits = &poller->config->spikes,
         .weak = poller->config->driver->check == BMS_CHECK_SUM,
-        .noisy = now < presence->noisy_until,
+        .noisy = now < poller->presence.noisy_until,
         .first = !isnan(poller->published_at), /* a search hears it for a moment only */
         .awaited = true,
     };
-    bool known = now - step->at <= poller_stale_after(poller);
-    enum spike_verdict verdict =
-        spike_judge(&poller->spike, &rules, known ? &step->part : NULL, &poller->incoming);
-    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    enum spike_verdict verdict = spike_judge(spike, &rules, before, reading);
     bool believed = verdict == SPIKE_BELIEVED || verdict == SPIKE_REFUTED;
-    presence->last_answer = now;
-    presence->silent_cycles = poller->pace.hurries = 0;
-    presence->forgotten = false;
-    if (believed) {
-        poller->values = step->part = poller->incoming;
-        step->at = now;
-        publish(poller, now - age_s);
-        poller->counters.polls++;
-        poller->complete = true;
+    poller->counters.spikes += verdict == SPIKE_REFUTED;
+    if (believed)
         poller->before = poller->bms;
-    } else {
+    else
         poller->bms = poller->before;
-    }
-    pack_clear(&poller->incoming);
     return believed;
+}
+
+static void note_heard(struct poller *poller, double now)
+{
+    poller->presence.last_answer = now;
+    poller->presence.silent_cycles = poller->pace.hurries = 0;
+    poller->presence.forgotten = false;
+}
+
+void cycle_tell_heard(struct poller *poller, double now, double age_s)
+{
+    note_heard(poller, now);
+    poller->values = poller->incoming;
+    publish(poller, now - age_s);
+    poller->counters.polls++;
+    poller->complete = true;
+    pack_clear(&poller->incoming);
+}
+
+bool cycle_heard(struct poller *poller, double now, double age_s)
+{
+    struct poller_step *step = &poller->steps[0];
+    bool known = now - step->at <= poller_stale_after(poller);
+    note_heard(poller, now);
+    if (!cycle_judge_heard(poller, &poller->spike, known ? &step->part : NULL, &poller->incoming,
+                           now)) {
+        pack_clear(&poller->incoming);
+        return false;
+    }
+    step->part = poller->incoming;
+    step->at = now;
+    cycle_tell_heard(poller, now, age_s);
+    return true;
 }
 
 void cycle_unheard(struct poller *poller)

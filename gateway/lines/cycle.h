@@ -25,6 +25,14 @@ void cycle_abandon(struct poller *poller, double now);
 enum spike_verdict cycle_judge(struct poller *poller, struct spike *spike, unsigned step,
                                double now);
 
+/** Whether a reading is believed that nobody has asked for. `before`: the one that was believed last; NULL: there is none
+ * that is still good. */
+bool cycle_judge_heard(struct poller *poller, struct spike *spike, const struct pack *before,
+                       const struct pack *reading, double now);
+
+/** Publishes poller->incoming, which was heard and is believed, and may be so old. */
+void cycle_tell_heard(struct poller *poller, double now, double age_s);
+
 /** One that talks unasked has completed a set of values in poller->incoming, which may be so old.
  * False: they are in doubt, and its next ones will tell; else they are published. */
 bool cycle_heard(struct poller *poller, double now, double age_s);

@@ -2,7 +2,6 @@
 /* What is said on a line that has a master already. */
 #include "listener.h"
 
-#include "heard.h"
 #include "lines/ledger.h"
 #include "lines/plan.h"
 #include "rounds.h"
@@ -11,20 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUIET_S 0.3 /* serial servers tear frames, by less than that */
-#define REPLY_LEAST_S                                                                              \
-    1.0               /* for a reply to begin, or to go on; replies also wait in a serial server */
-#define OPENING_S 0.5 /* what comes so soon after the port was opened may be old */
+#define QUIET_S 0.3      /* serial servers tear frames, by less than that */
 #define QUESTION_MOST 13 /* bytes; what is longer sets something, a password maybe */
 #define HEAD_SIZE 5      /* of a frame that tells itself: what it is; what follows may count */
 
 /* The last question, whose replies are shown, be they ours or not. */
 struct question {
-    bool open;
-    struct rounds *ear; /* whom it was for; NULL: none of ours */
-    const struct bms *bms;
+    const struct bms *bms; /* NULL: none is open */
+    struct rounds *ear;    /* whom it was for; NULL: none of ours */
     struct bms_request request;
-    double heard_at; /* it, or a part of its reply */
 };
 
 struct listener {
@@ -35,38 +29,37 @@ struct listener {
     struct ledger ledger; /* what the master has asked our packs */
     struct question question;
     struct pack incoming;
-    struct heard heard;
+    struct reply heard;
+    double byte_s; /* what a byte takes on the wire */
+    double first_at,
+        last_at; /* the first byte and the last piece in `heard` were said then, at the latest */
+    size_t last_size;
     double heard_at;
-    double deaf_until;
     size_t skipped; /* bytes of no frame, not yet shown */
 };
 
-bool listener_can(const struct bms_driver *driver)
-{
-    return bms_talks(driver) || driver->question;
-}
-
-struct listener *listener_new(struct poller *const *pollers, unsigned count, unsigned baud,
+struct listener *listener_new(const struct turns *turns, unsigned baud,
                               const struct listener_events *events, void *data)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)
         return NULL;
-    listener->ears = calloc(count, sizeof *listener->ears);
+    listener->ears = calloc(turns->count, sizeof *listener->ears);
     if (!listener->ears) {
         free(listener);
         return NULL;
     }
     listener->events = *events;
     listener->data = data;
-    listener->count = count;
-    listener->heard.byte_s = 10.0 / baud;
-    for (unsigned i = 0; i < count; i++) {
-        rounds_init(&listener->ears[i], pollers[i]);
+    listener->count = turns->count;
+    listener->byte_s = 10.0 / baud;
+    for (unsigned i = 0; i < turns->count; i++) {
+        struct poller *poller = turns->list[i].poller;
+        listener->ears[i].poller = poller;
         /* Frames that say whose they are are told apart by it. */
-        pollers[i]->bms.options.address = bms_address(&pollers[i]->bms);
+        poller->bms.options.address = bms_address(&poller->bms);
     }
-    listener_reset(listener, -INFINITY);
+    listener_reset(listener);
     return listener;
 }
 
@@ -77,14 +70,39 @@ void listener_free(struct listener *listener)
     free(listener);
 }
 
-void listener_reset(struct listener *listener, double now)
+void listener_reset(struct listener *listener)
 {
-    listener->deaf_until = now + OPENING_S;
-    heard_clear(&listener->heard);
+    reply_clear(&listener->heard);
     listener->skipped = 0;
     listener->ledger.count = 0;
-    listener->question.open = false;
+    listener->question.bms = NULL;
     listener->heard_at = -INFINITY;
+}
+
+/* ---- bytes, and when they were said ---- */
+
+/* As much as fits. */
+static size_t append(struct listener *listener, const uint8_t *bytes, size_t size, double at)
+{
+    if (listener->heard.size == 0)
+        listener->first_at = at;
+    listener->last_at = at;
+    listener->last_size = reply_append(&listener->heard, bytes, size);
+    return listener->last_size;
+}
+
+static void drop(struct listener *listener, size_t size)
+{
+    reply_drop(&listener->heard, size);
+    if (listener->heard.size <= listener->last_size)
+        listener->first_at = listener->last_at;
+}
+
+/* When the first byte was said, at the latest: what has come by then behind it took its time on the wire. */
+static double said_at(const struct listener *listener)
+{
+    return fmin(listener->first_at,
+                listener->last_at - (double) listener->heard.size * listener->byte_s);
 }
 
 /* ---- what passes is shown ---- */
@@ -149,38 +167,33 @@ static void take_values(struct listener *listener, struct rounds *ear, uint32_t 
 /* The master asks; true: it does, with so many bytes. */
 static bool find_question(struct listener *listener, struct bms_span *span)
 {
-    bool more = false, found = false;
-    struct question asked = {.open = true, .heard_at = listener->heard_at};
+    const uint8_t *bytes = listener->heard.bytes;
+    struct question asked = {.bms = NULL};
+    *span = (struct bms_span){BMS_SKIP, 1};
     for (unsigned i = 0; i < listener->count && !asked.ear; i++) {
         struct rounds *ear = &listener->ears[i];
+        const struct bms *bms = &ear->poller->bms;
         int address = -1;
-        struct bms_span seen = driver_of(ear)->question(&ear->poller->bms, listener->heard.bytes,
-                                                        listener->heard.size, &address);
-        more |= seen.kind == BMS_MORE;
-        if (seen.kind != BMS_FRAME || seen.size > listener->heard.size)
-            continue;
-        if (!found) {
-            asked.bms = &ear->poller->bms;
-            *span = seen;
-        }
-        found = true;
-        if (address < 0 || address == bms_address(&ear->poller->bms)) {
+        const struct bms_span seen =
+            bms->driver->question(bms, bytes, listener->heard.size, &address);
+        const bool whole = seen.kind == BMS_FRAME && seen.size <= listener->heard.size;
+        const bool its = whole && (address < 0 || address == bms_address(bms));
+        if (its)
             asked.ear = ear;
-            asked.bms = &ear->poller->bms;
+        if (its || (whole && !asked.bms))
+            asked.bms = bms;
+        if (asked.bms == bms || (seen.kind == BMS_MORE && !asked.bms))
             *span = seen;
-        }
     }
-    if (!found) {
-        *span = (struct bms_span){more ? BMS_MORE : BMS_SKIP, 1};
+    if (!asked.bms)
         return false;
-    }
     asked.request.size = span->size < BMS_REQUEST_MAX ? span->size : 0;
-    memcpy(asked.request.bytes, listener->heard.bytes, asked.request.size);
-    show_question(listener, asked.bms->driver, listener->heard.bytes, span->size);
+    memcpy(asked.request.bytes, bytes, asked.request.size);
+    show_question(listener, asked.bms->driver, bytes, span->size);
     listener->question = asked;
     if (asked.ear)
         ledger_send(&listener->ledger, asked.ear->poller, &asked.request, POLL, 0,
-                    heard_since(&listener->heard));
+                    said_at(listener));
     return true;
 }
 
@@ -189,7 +202,7 @@ static void take_unasked(struct listener *listener, const struct bms_driver *dri
                          const struct rounds *asked, const struct bms_span *span, double now)
 {
     static const struct bms_request nothing;
-    const double at = heard_since(&listener->heard);
+    const double at = said_at(listener);
     for (unsigned i = 0; i < listener->count; i++) {
         struct rounds *ear = &listener->ears[i];
         if (ear == asked || driver_of(ear) != driver)
@@ -214,86 +227,63 @@ static struct rounds *ear_of(struct listener *listener, const struct poller *pol
 static void take_answer(struct listener *listener, const struct answer *answer, double now)
 {
     struct poller *poller = answer->oldest.pack;
-    struct question *question = &listener->question;
-    if (answer->result == BMS_PARTIAL) {
-        question->heard_at = listener->heard_at;
+    const struct bms_request *words = &answer->oldest.words;
+    if (answer->result == BMS_PARTIAL)
         return;
-    }
-    question->open &= !question->ear || question->ear->poller != poller;
+    if (listener->question.ear && listener->question.ear->poller == poller)
+        listener->question.bms = NULL;
     if (answer->result != BMS_DONE || !answer->usable)
         return;
-    const struct bms_request *words = &answer->oldest.words;
     listener->incoming = poller->incoming;
     take_values(listener, ear_of(listener, poller), hash_of(words->bytes, words->size),
                 answer->oldest.sent_at, now);
 }
 
-/* A whole frame that answers nothing that is open. A master that waits in vain for somebody's reply may go on with what
- * it tells of itself. */
-static void take_other(struct listener *listener, const struct bms_driver *driver,
-                       const struct bms_span *span, bool invalid, double now)
-{
-    struct question *question = &listener->question;
-    show_reply(listener, driver, listener->heard.bytes, span->size);
-    if (driver->tells_itself)
-        take_unasked(listener, driver, question->open ? question->ear : NULL, span, now);
-    if (invalid && question->ear)
-        plan_disturbed(question->ear->poller, now);
-}
-
-/* What tells itself, where no question is open. */
-static bool find_unasked(struct listener *listener, struct bms_span *span, double now)
+/* A frame that answers nothing that is open. A master that waits in vain for somebody's reply may go on with what it
+ * tells of itself. */
+static bool find_other(struct listener *listener, bool invalid, struct bms_span *span, double now)
 {
     static const struct bms_request nothing;
-    for (unsigned i = 0; i < listener->count; i++) {
-        const struct bms_driver *driver = driver_of(&listener->ears[i]);
-        struct bms_span seen = {BMS_SKIP, 1};
-        if (driver->tells_itself)
-            seen = driver->frame(&listener->ears[i].poller->bms, &nothing, listener->heard.bytes,
-                                 listener->heard.size);
-        if (seen.kind == BMS_FRAME && seen.size <= listener->heard.size) {
+    const struct question asked = listener->question;
+    const uint8_t *bytes = listener->heard.bytes;
+    for (unsigned i = 0; i < (asked.bms ? 1 : listener->count); i++) {
+        const struct bms *bms = asked.bms ? asked.bms : &listener->ears[i].poller->bms;
+        if (!asked.bms && !bms->driver->tells_itself)
+            continue;
+        const struct bms_span seen = bms->driver->frame(bms, asked.bms ? &asked.request : &nothing,
+                                                        bytes, listener->heard.size);
+        if (seen.kind == BMS_DAMAGED && asked.bms && asked.ear)
+            asked.ear->poller->counters.damaged++;
+        if (seen.kind == BMS_MORE || seen.kind == BMS_FRAME)
             *span = seen;
-            take_other(listener, driver, span, false, now);
-            return true;
+        if (seen.kind != BMS_FRAME || seen.size > listener->heard.size)
+            continue;
+        show_reply(listener, bms->driver, bytes, span->size);
+        if (bms->driver->tells_itself)
+            take_unasked(listener, bms->driver, asked.bms ? asked.ear : NULL, span, now);
+        if (invalid && asked.bms) {
+            listener->question.bms = NULL;
+            if (asked.ear)
+                plan_disturbed(asked.ear->poller, now);
         }
-        if (seen.kind == BMS_MORE)
-            *span = seen;
+        return true;
     }
     return false;
 }
 
-/* An answer to a question, else another frame behind it, else what tells itself. */
+/* An answer to a question, else another frame. */
 static bool find_reply(struct listener *listener, struct bms_span *span, double now)
 {
-    struct question *question = &listener->question;
     const uint8_t *bytes = listener->heard.bytes;
-    const size_t size = listener->heard.size;
     struct answer answer = {.result = BMS_FOREIGN};
     *span = (struct bms_span){BMS_SKIP, 1};
     if (listener->ledger.count > 0)
-        *span = ledger_look(&listener->ledger, bytes, size, &answer);
-    const bool answers =
-        answer.result == BMS_DONE || answer.result == BMS_PARTIAL || answer.result == BMS_REFUSED;
-    if (answers) {
-        show_reply(listener, driver_of(ear_of(listener, answer.oldest.pack)), bytes, span->size);
-        take_answer(listener, &answer, now);
-        return true;
-    }
-    if (!question->open)
-        return find_unasked(listener, span, now);
-    const struct bms_span seen =
-        question->bms->driver->frame(question->bms, &question->request, bytes, size);
-    if (seen.kind == BMS_FRAME && seen.size <= size) {
-        *span = seen;
-        take_other(listener, question->bms->driver, span, answer.result == BMS_INVALID, now);
-        question->open &= answer.result != BMS_INVALID;
-        return true;
-    }
-    if (seen.kind == BMS_DAMAGED && question->ear)
-        question->ear->poller->counters.damaged++;
-    if (seen.kind == BMS_MORE)
-        *span = seen;
-    return false;
+        *span = ledger_look(&listener->ledger, bytes, listener->heard.size, &answer);
+    if (answer.result == BMS_FOREIGN || answer.result == BMS_INVALID)
+        return find_other(listener, answer.result == BMS_INVALID, span, now);
+    show_reply(listener, driver_of(ear_of(listener, answer.oldest.pack)), bytes, span->size);
+    take_answer(listener, &answer, now);
+    return true;
 }
 
 /* Through what the buffer holds, byte by byte: a question of the master may stand anywhere, also
@@ -303,44 +293,33 @@ static void go_through(struct listener *listener, bool quiet, double now)
     while (listener->heard.size > 0) {
         struct bms_span asked, replied;
         if (find_question(listener, &asked)) {
-            heard_drop(&listener->heard, asked.size);
+            drop(listener, asked.size);
             continue;
         }
         if (find_reply(listener, &replied, now)) {
-            heard_drop(&listener->heard, replied.size);
+            drop(listener, replied.size);
             continue;
         }
         const bool more = asked.kind == BMS_MORE || replied.kind == BMS_MORE;
         if (more && !quiet && listener->heard.size < BMS_FRAME_MAX)
             return;
         listener->skipped++;
-        heard_drop(&listener->heard, 1);
+        drop(listener, 1);
     }
     show_skipped(listener);
 }
 
 /* ---- what comes ---- */
 
-static void expire_question(struct listener *listener, double now)
-{
-    struct question *question = &listener->question;
-    if (question->open &&
-        now - question->heard_at > fmax(REPLY_LEAST_S, question->bms->driver->line.reply_ms / 1e3))
-        question->open = false;
-}
-
 void listener_take(struct listener *listener, const uint8_t *bytes, size_t size, double now,
                    double lag_s)
 {
-    if (now < listener->deaf_until)
-        return;
     if (now - listener->heard_at > QUIET_S)
         go_through(listener, true, now);
-    expire_question(listener, now);
     listener->heard_at = now;
     ledger_expire(&listener->ledger, now - ANSWER_MOST_S);
     while (size > 0) {
-        const size_t part = heard_append(&listener->heard, bytes, size, now - lag_s);
+        const size_t part = append(listener, bytes, size, now - lag_s);
         bytes += part;
         size -= part;
         go_through(listener, false, now);

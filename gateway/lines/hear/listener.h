@@ -4,9 +4,9 @@
  * what passes, and the replies to them, and gives the packs their values. Nothing is ever sent: there
  * is no way from here to a port. Pure; time is an argument.
  *
- * A reply counts only behind its own question, to a pack of this line, and within the time that the
- * protocol allows for it. What has no question, was heard in halves or came twice is passed over. An
- * order that the master gives is a question like any other: what answers it tells no values.
+ * A reply counts only behind its own question (lines/ledger.h), to a pack of this line. What has no question, was heard
+ * in halves or came twice is passed over. An order that the master gives is a question like any other: what answers it
+ * tells no values.
  *
  * Values are as old as their question, by the time at which its first byte came; and what came in
  * one piece with more behind it is older by as long as a wire takes for that. A set of values is told
@@ -17,7 +17,7 @@
 #define PACKGATE_LINES_LISTENER_H
 
 #include "lines/mask.h"
-#include "lines/poller.h"
+#include "lines/turns.h"
 
 struct listener;
 
@@ -30,13 +30,12 @@ struct listener_events {
 };
 
 /** For the packs of a line, which must outlive it. NULL: out of memory. */
-struct listener *listener_new(struct poller *const *pollers, unsigned count, unsigned baud,
+struct listener *listener_new(const struct turns *turns, unsigned baud,
                               const struct listener_events *events, void *data);
 void listener_free(struct listener *listener);
 
-/** The port was opened: what came before does not count any more, nor does what comes at once, which a
- * serial server may have kept from before. */
-void listener_reset(struct listener *listener, double now);
+/** The port was opened: what came before does not count any more. */
+void listener_reset(struct listener *listener);
 
 /** Bytes that have come, which may be so much older than now. */
 void listener_take(struct listener *listener, const uint8_t *bytes, size_t size, double now,
@@ -45,8 +44,5 @@ void listener_take(struct listener *listener, const uint8_t *bytes, size_t size,
 /** Nothing came for a while: what only looks like the start of a frame is none. Returns when it wants
  * to be called again; INFINITY: not before there are more bytes. */
 double listener_wait(struct listener *listener, double now);
-
-/** Whether the packs of this driver can be heard without being asked by us. */
-bool listener_can(const struct bms_driver *driver);
 
 #endif

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pylontech RS485, what a stack of batteries answers as a whole: 61H measured values, 62H alarms, 63H limits; and 4FH and
+ * 96H, versions. Follows the sheet `inverter-rs485`. All other commands are those of one battery (topbms, variant
+ * pylontech).
+ */
+#ifndef PACKGATE_BMS_PYLON_SYSTEM_H
+#define PACKGATE_BMS_PYLON_SYSTEM_H
+
+#include "table.h"
+
+#include "bms/driver.h"
+
+#define PYLON_SYSTEM_ANALOG 0x61
+#define PYLON_SYSTEM_ALARMS 0x62
+#define PYLON_SYSTEM_LIMITS 0x63
+
+extern const struct table pylon_system_table;
+
+/** Answers a request that a stack at this address (ADR) answers. Returns how many bytes are handled; 0: a request may need
+ * more, or this is none of these. `out` is the answer; size 0: none. */
+size_t pylon_system_answer(uint8_t address, const struct shown *shown, const uint8_t *bytes,
+                           size_t size, struct bms_output *out);
+
+/** Writes a request. */
+void pylon_system_ask(uint8_t address, uint8_t command, struct bms_request *request);
+
+/** Takes the answer to a command. False: it is none, or an error. */
+bool pylon_system_read(uint8_t address, uint8_t command, const uint8_t *frame, size_t size,
+                       struct shown *shown);
+
+#endif

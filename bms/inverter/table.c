@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+/* Messages for inverters, written and read by tables. */
+#include "table.h"
+
+#include "bms/bytes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PAIR_ACTIVE 1
+#define PAIR_INACTIVE 2
+
+static const struct table_message *find_message(const struct table *table, unsigned message)
+{
+    for (unsigned i = 0; i < table->message_count; i++)
+        if (table->messages[i].message == message)
+            return &table->messages[i];
+    return NULL;
+}
+
+static unsigned width(const struct table_field *field)
+{
+    return field->kind == TABLE_U8 ? 1 : field->kind == TABLE_U32 ? 4 : 2;
+}
+
+static bool is_number(const struct table_field *field)
+{
+    return field->kind <= TABLE_U32;
+}
+
+/* ---- alarms ---- */
+
+static uint32_t alarms_at(const struct pack *pack, uint8_t level)
+{
+    return level == ALARM_WARNING ? pack->alarms_warning : pack->alarms_protection;
+}
+
+static bool is_active(const struct pack *pack, const struct table_field *field)
+{
+    return alarms_at(pack, field->level) & field->alarms;
+}
+
+static unsigned pair_of(const struct pack *pack, const struct table_field *field)
+{
+    uint32_t can = field->level == ALARM_WARNING ? pack->alarms_can_warn : pack->alarms_can_protect;
+    if (is_active(pack, field))
+        return PAIR_ACTIVE;
+    return can & pack->alarms_known & field->alarms ? PAIR_INACTIVE : 0;
+}
+
+/* ---- texts ---- */
+
+static void place_text(const struct shown *shown, unsigned pack_id, double cell, char out[9])
+{
+    double pack = shown_number(shown, pack_id);
+    if (!isnan(cell))
+        snprintf(out, 9, "P%.0f C%.0f", isnan(pack) ? 1 : pack, cell);
+    else if (!isnan(pack))
+        snprintf(out, 9, "P%.0f", pack);
+}
+
+/* Eight bytes, filled up with NUL; all NUL: unknown. */
+static void make_text(const struct shown *shown, unsigned id, uint8_t out[8])
+{
+    char text[SHOWN_NAME] = "";
+    const double *value = shown->values.value;
+    switch ((enum table_text) id) {
+    case TEXT_NAME_1:
+        snprintf(text, sizeof text, "%s", shown->name);
+        break;
+    case TEXT_NAME_2:
+        snprintf(text, sizeof text, "%s", strlen(shown->name) > 8 ? shown->name + 8 : "");
+        break;
+    case TEXT_CELL_MIN:
+        place_text(shown, SHOWN_CELL_MIN_PACK, value[CELL_MIN_INDEX], text);
+        break;
+    case TEXT_CELL_MAX:
+        place_text(shown, SHOWN_CELL_MAX_PACK, value[CELL_MAX_INDEX], text);
+        break;
+    case TEXT_TEMP_MIN:
+        place_text(shown, SHOWN_TEMP_MIN_PACK, (double) NAN, text);
+        break;
+    case TEXT_TEMP_MAX:
+        place_text(shown, SHOWN_TEMP_MAX_PACK, (double) NAN, text);
+        break;
+    }
+    memset(out, 0, 8);
+    memcpy(out, text, strlen(text) < 8 ? strlen(text) : 8);
+}
+
+/* ---- writing ---- */
+
+/* Limits are never rounded up. */
+static double round_number(const struct table_field *field, double raw)
+{
+    bool is_limit = field->id == CHARGE_VOLTAGE_LIMIT_V || field->id == CHARGE_CURRENT_LIMIT_A ||
+                    field->id == DISCHARGE_CURRENT_LIMIT_A;
+    if (!is_limit)
+        return round(raw);
+    return raw < 0 ? ceil(raw - 1e-6) : floor(raw + 1e-6);
+}
+
+/* False: unknown, or without room. A current that has no room is limited to what has. */
+static bool number_to_raw(const struct table_field *field, double value, int64_t *raw)
+{
+    const bool is_signed = field->kind == TABLE_S16;
+    const double highest = ldexp(1, (int) (8 * width(field)) - is_signed) - 1;
+    const double lowest = is_signed ? -highest - 1 : 0;
+    double number = round_number(field, (value - field->zero) / field->unit);
+    if (field->id == CHARGE_CURRENT_LIMIT_A || field->id == DISCHARGE_CURRENT_LIMIT_A)
+        number = number > highest ? highest : number < lowest ? lowest : number;
+    if (!(number >= lowest && number <= highest))
+        return false;
+    *raw = (int64_t) number;
+    return true;
+}
+
+static void put_raw(const struct table *table, const struct table_field *field, int64_t raw,
+                    uint8_t *out)
+{
+    for (unsigned i = 0, size = width(field); i < size; i++)
+        out[field->at + (table->big_endian ? size - 1 - i : i)] = (uint8_t) (raw >> 8 * i);
+}
+
+static double shown_number_of(const struct table_field *field, const struct shown *shown)
+{
+    return is_number(field) || field->kind == TABLE_SWITCH ? shown_number(shown, field->id)
+                                                           : (double) NAN;
+}
+
+/* False: the message is not sent. `*size` becomes smaller where it ends early. */
+static bool write_field(const struct table *table, const struct table_field *field,
+                        const struct shown *shown, uint8_t *out, unsigned *size)
+{
+    const struct pack *values = &shown->values;
+    const double number = shown_number_of(field, shown);
+    int64_t raw;
+    switch (field->kind) {
+    case TABLE_SWITCH:
+        out[field->at] |= (uint8_t) ((number > 0) << field->bit);
+        return !isnan(number);
+    case TABLE_ALARM:
+        out[field->at] |= (uint8_t) (is_active(values, field) << field->bit);
+        return values->alarms_known != 0;
+    case TABLE_PAIR:
+        out[field->at] |= (uint8_t) (pair_of(values, field) << field->bit);
+        return values->alarms_known != 0;
+    case TABLE_BYTES:
+        memcpy(out + field->at, field->bytes, field->bit);
+        return true;
+    case TABLE_TEXT:
+        make_text(shown, field->id, out + field->at);
+        return out[field->at] != 0;
+    default:
+        if (number_to_raw(field, number, &raw)) {
+            put_raw(table, field, raw, out);
+            return true;
+        }
+        if (field->unknown == UNKNOWN_END && field->at < *size)
+            *size = field->at;
+        return field->unknown != UNKNOWN_SILENCE;
+    }
+}
+
+/* While stopping: a message that says what is allowed, or one that is always the same. */
+static bool says_stop(const struct table *table, unsigned message)
+{
+    bool constant = true;
+    for (unsigned i = 0; i < table->field_count; i++) {
+        const struct table_field *field = &table->fields[i];
+        if (field->message != message)
+            continue;
+        if ((is_number(field) || field->kind == TABLE_SWITCH) && shown_allows(field->id))
+            return true;
+        constant = constant && field->kind == TABLE_BYTES;
+    }
+    return constant;
+}
+
+unsigned table_write(const struct table *table, unsigned message, const struct shown *shown,
+                     uint8_t out[TABLE_MESSAGE_MAX])
+{
+    const struct table_message *row = find_message(table, message);
+    if (!row || (shown->stopping && !says_stop(table, message)))
+        return 0;
+    unsigned size = row->size;
+    memset(out, 0, TABLE_MESSAGE_MAX);
+    for (unsigned i = 0; i < table->field_count; i++)
+        if (table->fields[i].message == message &&
+            !write_field(table, &table->fields[i], shown, out, &size))
+            return 0;
+    return size;
+}
+
+/* ---- reading ---- */
+
+static double get_number(const struct table *table, const struct table_field *field,
+                         const uint8_t *bytes)
+{
+    uint32_t raw = 0;
+    for (unsigned i = 0, size = width(field); i < size; i++)
+        raw |= (uint32_t) bytes[field->at + (table->big_endian ? size - 1 - i : i)] << 8 * i;
+    if (raw == 0 && field->unknown == UNKNOWN_ZERO)
+        return NAN;
+    double number = field->kind == TABLE_S16 ? (double) (int16_t) raw : (double) raw;
+    return number * field->unit + field->zero;
+}
+
+static void read_alarm(const struct table_field *field, unsigned bits, struct pack *pack)
+{
+    if (field->kind == TABLE_PAIR && bits == 0)
+        return;
+    for (int alarm = 0; alarm < PACK_ALARM_COUNT; alarm++)
+        if (field->alarms >> alarm & 1)
+            pack_alarm_at(pack, (enum pack_alarm) alarm, field->level, bits == PAIR_ACTIVE);
+}
+
+static void read_field(const struct table *table, const struct table_field *field,
+                       const uint8_t *bytes, struct shown *shown)
+{
+    unsigned bits = bytes[field->at] >> field->bit;
+    double number;
+    switch (field->kind) {
+    case TABLE_SWITCH:
+        shown_set(shown, field->id, bits & 1);
+        break;
+    case TABLE_ALARM:
+        read_alarm(field, bits & 1, &shown->values);
+        break;
+    case TABLE_PAIR:
+        read_alarm(field, bits & 3, &shown->values);
+        break;
+    case TABLE_TEXT:
+        if (field->id == TEXT_NAME_1 || field->id == TEXT_NAME_2)
+            memcpy(shown->name + (field->id == TEXT_NAME_1 ? 0 : 8), bytes + field->at, 8);
+        break;
+    case TABLE_BYTES:
+        break;
+    default:
+        number = get_number(table, field, bytes);
+        if (!isnan(number))
+            shown_set(shown, field->id, number);
+    }
+}
+
+static unsigned end_of(const struct table_field *field)
+{
+    unsigned size = is_number(field)             ? width(field)
+                    : field->kind == TABLE_TEXT  ? 8
+                    : field->kind == TABLE_BYTES ? field->bit
+                                                 : 1;
+    return field->at + size;
+}
+
+bool table_read(const struct table *table, unsigned message, const uint8_t *bytes, unsigned size,
+                struct shown *shown)
+{
+    const struct table_message *row = find_message(table, message);
+    if (!row)
+        return false;
+    for (unsigned i = 0; i < table->field_count; i++) {
+        const struct table_field *field = &table->fields[i];
+        if (field->message == message && end_of(field) > size && field->unknown != UNKNOWN_END)
+            return false;
+    }
+    for (unsigned i = 0; i < table->field_count; i++)
+        if (table->fields[i].message == message && end_of(&table->fields[i]) <= size)
+            read_field(table, &table->fields[i], bytes, shown);
+    return true;
+}
+
+bool table_carries(const struct table *table, unsigned id)
+{
+    for (unsigned i = 0; i < table->field_count; i++) {
+        const struct table_field *field = &table->fields[i];
+        if ((is_number(field) || field->kind == TABLE_SWITCH) && field->id == id)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Messages for inverters as tables: which number, alarm or text is where in which message. The same rows write a message
+ * and read it. The tables are in can.c (frames on a CAN bus) and pylon_system.c (Pylontech RS485).
+ */
+#ifndef PACKGATE_BMS_TABLE_H
+#define PACKGATE_BMS_TABLE_H
+
+#include "shown.h"
+
+#define TABLE_MESSAGE_MAX 64 /* bytes; the longest has 49 */
+
+enum table_kind {
+    TABLE_U8,
+    TABLE_U16,
+    TABLE_S16,
+    TABLE_U32,
+    TABLE_SWITCH, /* one bit: the number is not 0 */
+    TABLE_ALARM,  /* one bit: one of `alarms` is active at `level` */
+    TABLE_PAIR,   /* two bits: 1 active, 2 not active, 0 not known */
+    TABLE_BYTES,  /* always the same, as recorded */
+    TABLE_TEXT    /* made of the battery: enum table_text */
+};
+
+enum table_text {
+    TEXT_NAME_1, /* the name of the battery, 8 characters, and the next 8 */
+    TEXT_NAME_2,
+    TEXT_CELL_MIN, /* where an extreme is: "P2 C7" */
+    TEXT_CELL_MAX,
+    TEXT_TEMP_MIN,
+    TEXT_TEMP_MAX
+};
+
+/* What a message says about a number that is not known. */
+enum table_unknown {
+    UNKNOWN_SILENCE, /* the message is not sent */
+    UNKNOWN_END,     /* the message ends before it */
+    UNKNOWN_ZERO     /* raw 0, which is no value of it: no sensor, no pack */
+};
+
+struct table_field {
+    uint16_t message;
+    uint8_t at;  /* byte */
+    uint8_t bit; /* of that byte; of a pair the lower one */
+    enum table_kind kind;
+    unsigned id; /* enum pack_value, enum shown_number or enum table_text */
+    double unit, zero;
+    enum table_unknown unknown;
+    uint32_t alarms; /* bit n: enum pack_alarm n */
+    uint8_t level;   /* enum alarm_level */
+    const char *bytes;
+};
+
+/* A message: its name on the wire, and its size. */
+struct table_message {
+    uint16_t message;
+    uint8_t size;
+};
+
+struct table {
+    const char *name;  /* "pylon-1.2" */
+    const char *title; /* "Pylontech CAN, version 1.2" */
+    bool big_endian;
+    const struct table_message *messages; /* in the order in which they are sent */
+    unsigned message_count;
+    const struct table_field *fields;
+    unsigned field_count;
+};
+
+/** Writes a message. Returns its size; 0: it is not in the table, or is not sent, because it would need a number that is
+ * unknown or has no room, or does not say stop while `shown` is stopping. */
+unsigned table_write(const struct table *table, unsigned message, const struct shown *shown,
+                     uint8_t out[TABLE_MESSAGE_MAX]);
+
+/** Takes what a message says. False: not in the table, or too short. */
+bool table_read(const struct table *table, unsigned message, const uint8_t *bytes, unsigned size,
+                struct shown *shown);
+
+/** Whether a table has this number (enum pack_value or enum shown_number). */
+bool table_carries(const struct table *table, unsigned id);
+
+#endif

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+/* What inverters are to see of a pack or a bank. All numbers by hand. */
+#include "packs/show.h"
+
+#include "driver_test.h"
+
+#include <stdio.h>
+
+#define NOW 1000.0
+
+static struct pack values;
+
+static struct source new_source(void)
+{
+    pack_clear(&values);
+    pack_set(&values, VOLTAGE_V, 53.2);
+    pack_set(&values, SOC_PERCENT, 80);
+    pack_set(&values, CHARGE_CURRENT_LIMIT_A, 200); /* of the BMS */
+    pack_set(&values, CHARGE_VOLTAGE_LIMIT_V, 58);
+    pack_set(&values, CHARGE_MOS, 1);
+    pack_set(&values, DISCHARGE_MOS, 1);
+    pack_set_temp(&values, 1, 18);
+    pack_set_temp(&values, 2, 21);
+    pack_set(&values, MOS_TEMP_C, 30);
+    return (struct source){
+        .name = "house",
+        .values = &values,
+        .good_until = NOW + 5,
+        .status = {.state = MAP_STATE_FRESH,
+                   .charged_wh = 1000,
+                   .discharged_wh = NAN,
+                   .allowed = {.configured = true,
+                               .charge_voltage_v = 55.2,
+                               .charge_current_a = 50,
+                               .discharge_current_a = 0}},
+    };
+}
+
+static void expect_number(const struct shown *shown, unsigned id, double expected)
+{
+    double number = shown_number(shown, id);
+    if (!(fabs(number - expected) < 1e-9) && !(isnan(number) && isnan(expected)))
+        fail_msg("number %u is %g, expected %g", id, number, expected);
+}
+
+/* The limits are those of [limits], and a MOS is on while its direction is allowed. */
+static void test_limits(void **state)
+{
+    (void) state;
+    struct source source = new_source();
+    struct shown shown;
+    show_source(&shown, &source, NOW);
+    assert_false(shown.stopping);
+    assert_near(&shown.values, CHARGE_VOLTAGE_LIMIT_V, 55.2);
+    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 50);
+    assert_near(&shown.values, DISCHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&shown.values, CHARGE_MOS, 1);
+    assert_near(&shown.values, DISCHARGE_MOS, 0);
+    expect_number(&shown, SHOWN_BLOCKING_DISCHARGE, 0); /* it is on */
+}
+
+static void test_nothing_allowed(void **state)
+{
+    (void) state;
+    struct source stale = new_source(), unlimited = new_source();
+    struct shown shown;
+    show_source(&shown, &stale, NOW + 6);
+    assert_true(shown.stopping);
+    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&shown.values, CHARGE_MOS, 0);
+    assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
+    unlimited.status.allowed.configured = false;
+    show_source(&shown, &unlimited, NOW);
+    assert_near(&shown.values, CHARGE_CURRENT_LIMIT_A, 0);
+    assert_near(&shown.values, DISCHARGE_MOS, 0);
+    assert_unknown(&shown.values, CHARGE_VOLTAGE_LIMIT_V);
+}
+
+static void test_pack(void **state)
+{
+    (void) state;
+    struct source source = new_source();
+    struct shown shown;
+    show_source(&shown, &source, NOW);
+    expect_number(&shown, SHOWN_TEMP_MAX_C, 21);
+    expect_number(&shown, SHOWN_TEMP_MIN_C, 18);
+    expect_number(&shown, SHOWN_MOS_TEMP_C, 30);
+    expect_number(&shown, SHOWN_PACKS, 1);
+    expect_number(&shown, SHOWN_CHARGED_WH, 1000);
+    expect_number(&shown, SHOWN_DISCHARGED_WH, NAN);
+    assert_string_equal(shown.name, "house");
+}
+
+/* The capacities give the state of charge, whatever the BMS counts. */
+static void test_capacities(void **state)
+{
+    (void) state;
+    struct source source = new_source();
+    struct shown shown;
+    show_source(&shown, &source, NOW);
+    assert_unknown(&shown.values, FULL_AH);
+    source.capacity_ah = 280;
+    show_source(&shown, &source, NOW);
+    assert_near(&shown.values, FULL_AH, 280);
+    assert_near(&shown.values, REMAINING_AH, 224);
+    pack_set(&values, FULL_AH, 300);
+    pack_set(&values, REMAINING_AH, 242); /* 80.7 %, which a BMS rounds to 80 */
+    show_source(&shown, &source, NOW);
+    assert_near(&shown.values, REMAINING_AH, 242);
+    pack_set(&values, REMAINING_AH, 200);
+    show_source(&shown, &source, NOW);
+    assert_near(&shown.values, REMAINING_AH, 240);
+}
+
+static void test_bank(void **state)
+{
+    (void) state;
+    struct pack off, on;
+    pack_clear(&off);
+    pack_clear(&on);
+    pack_set(&off, CHARGE_MOS, 0);
+    pack_set(&on, CHARGE_MOS, 1);
+    const struct source first = {.values = &off}, second = {.values = &on};
+    const struct source *const members[] = {&first, &second};
+    const struct map_bank bank = {
+        .present = 2, .missing = 1, .temp_max_c = 25, .temp_min_c = 10, .cell_max_pack = 2};
+    struct source source = new_source();
+    struct shown shown;
+    source.members = members;
+    source.member_count = 2;
+    source.status.bank = &bank;
+    show_source(&shown, &source, NOW);
+    expect_number(&shown, SHOWN_PACKS, 2);
+    expect_number(&shown, SHOWN_MISSING, 1);
+    expect_number(&shown, SHOWN_TEMP_MAX_C, 25);
+    expect_number(&shown, SHOWN_CELL_MAX_PACK, 2);
+    expect_number(&shown, SHOWN_CELL_MIN_PACK, NAN);
+    expect_number(&shown, SHOWN_BLOCKING_CHARGE, 1);
+    expect_number(&shown, SHOWN_BLOCKING_DISCHARGE, NAN);
+    expect_number(&shown, SHOWN_MOS_TEMP_C, NAN);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_limits), cmocka_unit_test(test_nothing_allowed),
+        cmocka_unit_test(test_pack),   cmocka_unit_test(test_capacities),
+        cmocka_unit_test(test_bank),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -95,7 +95,7 @@ struct dashboards *dashboards_new(const struct config *config, struct map_client
         dashboards_free(dashboards);
         return NULL;
     }
-    for (unsigned n = 0; n < config->mqtt_count; n++) {
+    for (unsigned n = 0; n < config->mqtt_count && config->pack_count > 0; n++) {
         const struct outlet_config *outlet = &config->mqtts[n].outlet;
         const char *pack = outlet->pack_count > 0 ? outlet->packs[0] : config->packs[0].name;
         if (config->mqtts[n].layout == LAYOUT_SMARTBMS_BAT)

@@ -109,6 +109,10 @@ static void report_name(const char *name, const struct config *config)
 
 static bool names_exist(const struct arguments *arguments, const struct config *config)
 {
+    if (config->pack_count == 0) {
+        read_report_no_pack(arguments->config);
+        return false;
+    }
     for (int i = 0; i < arguments->name_count; i++) {
         bool found = false;
         for (unsigned p = 0; p < config->pack_count; p++)

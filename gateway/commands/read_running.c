@@ -104,6 +104,12 @@ static int report_missing(const struct read_running *reading, const json_t *pack
     return status;
 }
 
+void read_report_no_pack(const char *config)
+{
+    fprintf(stderr, "packgate: %s has no pack to read; 'packgate probe' finds what is connected\n",
+            config);
+}
+
 static int follow(const struct read_running *reading, struct control_link *link, json_t *answer)
 {
     const double until = clock_now() + reading->timeout_s;
@@ -146,7 +152,12 @@ int read_running(const struct read_running *reading)
     int status = -1;
     if (control_link_open(&link, path)) {
         json_t *answer = ask_values(&link, reading);
-        if (answer && is_of_file(answer, reading->config)) {
+        if (answer && is_of_file(answer, reading->config) &&
+            json_array_size(json_object_get(answer, "packs")) == 0) {
+            read_report_no_pack(reading->config);
+            json_decref(answer);
+            status = EXIT_FAILED;
+        } else if (answer && is_of_file(answer, reading->config)) {
             status = follow(reading, &link, answer);
         } else {
             json_decref(answer);

@@ -19,4 +19,7 @@ struct read_running {
  * -1: no gateway runs on this file, or it cannot be reached. */
 int read_running(const struct read_running *reading);
 
+/** Prints that the file `config` has no pack, and what to do. */
+void read_report_no_pack(const char *config);
+
 #endif

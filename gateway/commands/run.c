@@ -10,27 +10,32 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <errno.h>
 #include <getopt.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const char usage[] =
-    "usage: packgate run [-c FILE] [--debug]\n\n"
+    "usage: packgate run [-c FILE] [--first FILE] [--debug]\n\n"
     "Polls the packs of the configuration and serves their values by Modbus TCP until SIGINT or "
     "SIGTERM.\n"
     "SIGHUP reloads the configuration: unchanged lines and packs continue, and a wrong file "
     "changes "
     "nothing.\n"
     "  -c, --config FILE  the configuration, " CONFIG_DEFAULT " by default\n"
+    "      --first FILE   starts with this one while the configuration does not exist yet\n"
     "      --debug        logs the frames on the lines\n"
     "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
 
 /* The running gateway and its configuration. */
 struct running {
     const char *path;
+    const char *first; /* read at the start while `path` does not exist; NULL: nothing is */
     struct config *config;
     struct config_file file;
     struct gateway *gateway;
@@ -46,13 +51,31 @@ static void on_signal(struct ev_loop *loop, ev_signal *signal, int revents)
 }
 
 /* Mistakes are logged like all messages. */
-static struct config *load_config(struct running *running)
+static struct config *load_from(struct running *running, const char *path)
 {
     FILE *errors = log_stream();
     if (!errors)
         return NULL;
-    struct config *config = config_file_load(&running->file, running->path, errors, clock_now());
+    struct config *config = config_file_load(&running->file, path, errors, clock_now());
     fclose(errors);
+    return config;
+}
+
+static struct config *load_config(struct running *running)
+{
+    return load_from(running, running->path);
+}
+
+/* Only at the start: a file that is gone at a reload must not take the packs away. */
+static struct config *load_first(struct running *running)
+{
+    if (!running->first || access(running->path, F_OK) == 0 || errno != ENOENT)
+        return load_config(running);
+    log_info("%s does not exist yet: starting with %s; a reload reads it once it is there",
+             running->path, running->first);
+    struct config *config = load_from(running, running->first);
+    free(running->file.path);
+    running->file.path = strdup(running->path);
     return config;
 }
 
@@ -128,6 +151,8 @@ static void print_hint(const struct config *config, const struct gateway *gatewa
         log_info("view %s is unit %s%s%s", view->name, units, view->listen.count > 0 ? " on " : "",
                  view->listen.count > 0 ? view->listen.at[0] : "");
     }
+    if (config->pack_count == 0)
+        return;
     log_info("to read voltage, current and power of unit %d: mbpoll -m tcp -p %u -a %d -0 -r %d -c "
              "3 -t 4:float %s-1 127.0.0.1",
              config->packs[0].unit, gateway_port(gateway, 0), config->packs[0].unit,
@@ -195,15 +220,18 @@ static int run(struct running *running)
 
 int command_run(int argc, char **argv)
 {
-    enum { DEBUG = 256 };
+    enum { DEBUG = 256, FIRST };
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"first", required_argument, NULL, FIRST},
                                             {"debug", no_argument, NULL, DEBUG},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    const char *path = CONFIG_DEFAULT;
+    const char *path = CONFIG_DEFAULT, *first = NULL;
     for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
         if (option == 'c')
             path = optarg;
+        else if (option == FIRST)
+            first = optarg;
         else if (option == DEBUG)
             log_set_level(LOG_LEVEL_DEBUG);
         else {
@@ -219,8 +247,8 @@ int command_run(int argc, char **argv)
     }
     log_never_wait(ev_default_loop(0));
     log_with_time();
-    struct running running = {.path = path};
-    running.config = load_config(&running);
+    struct running running = {.path = path, .first = first};
+    running.config = load_first(&running);
     int status = running.config ? run(&running) : EXIT_FAILED;
     config_free(running.config);
     config_file_free(&running.file);

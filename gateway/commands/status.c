@@ -89,6 +89,8 @@ static void write_lines(const json_t *status, double now, FILE *out)
 {
     size_t i;
     json_t *line;
+    if (json_array_size(json_object_get(status, "lines")) == 0)
+        return;
     fprintf(out, "LINE\tPORT\tSTATE\tSINCE\tRECEIVED\tSENT\tERRORS\tLAST ERROR\n");
     json_array_foreach(json_object_get(status, "lines"), i, line)
     {
@@ -155,7 +157,8 @@ static void write_sources(const json_t *status, const char *kind, double now, FI
 
 static void write_packs(const json_t *status, double now, FILE *out)
 {
-    write_sources(status, "pack", now, out);
+    if (json_array_size(json_object_get(status, "packs")) > 0)
+        write_sources(status, "pack", now, out);
 }
 
 static void write_banks(const json_t *status, double now, FILE *out)
@@ -273,6 +276,11 @@ static void print_tables(const json_t *status)
            json_is_false(json_object_get(status, "configuration_in_force"))
                ? ", which has changed and is not in force (packgate check)"
                : "");
+    if (json_array_size(json_object_get(status, "packs")) == 0)
+        printf(
+            "\nNo pack is configured yet: nothing is polled, and Modbus requests get exception 10. "
+            "'packgate probe' finds\nwhat is connected; add it to %s and reload the gateway.\n",
+            asking_text(status, "configuration"));
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
         char *text = NULL;
         size_t size = 0;

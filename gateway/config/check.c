@@ -725,7 +725,9 @@ void config_check(struct config_drafts *drafts, unsigned last_line, struct mista
                 draft->section->check(drafts, draft, mistakes);
         }
     if (!first(drafts, &pack_section))
-        mistakes_add(mistakes, last_line, "there is no pack; expected at least one [pack NAME]");
+        mistakes_warn(mistakes, last_line,
+                      "there is no [pack NAME]: nothing is polled, and Modbus requests get "
+                      "exception 10");
 }
 
 /* A device that talks all the time leaves no room for an exchange. */

@@ -196,7 +196,11 @@ static void read_drafts(struct loader *loader, const char *text, size_t size)
     unsigned last_line = inifile_read(text, size, &events, loader);
     for (unsigned i = 0; i < loader->drafts.count; i++)
         config_draft_complete(&loader->drafts.list[i], &loader->mistakes);
-    config_check(&loader->drafts, last_line, &loader->mistakes);
+    /* An editor or a full disk may have left it empty: it must not take the packs away. */
+    if (loader->in_section)
+        config_check(&loader->drafts, last_line, &loader->mistakes);
+    else
+        mistakes_add(&loader->mistakes, last_line, "there is no [section]");
 }
 
 /* ---- from drafts to the structs that the gateway runs on ---- */

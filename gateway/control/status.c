@@ -459,6 +459,11 @@ void status_words(const struct overview *overview, double now, char out[STATUS_W
         packs += !source->members;
         fresh += !source->members && source_fresh(source, now);
     }
+    if (packs == 0) {
+        snprintf(out, STATUS_WORDS, "no pack is configured, %u client%s", clients,
+                 clients == 1 ? "" : "s");
+        return;
+    }
     snprintf(out, STATUS_WORDS, "%u of %u pack%s fresh, %u stale, %u client%s", fresh, packs,
              packs == 1 ? "" : "s", packs - fresh, clients, clients == 1 ? "" : "s");
 }

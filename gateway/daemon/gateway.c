@@ -191,7 +191,7 @@ static void note_found(void *data)
 static void search_packs(struct gateway *gateway)
 {
     const struct config *config = gateway->config;
-    gateway->searches = calloc(config->line_count, sizeof *gateway->searches);
+    gateway->searches = calloc(config->line_count + 1, sizeof *gateway->searches);
     for (unsigned i = 0; gateway->searches && i < config->line_count; i++)
         if (config->lines[i].searching)
             gateway->searches[i] = pack_search_new(gateway->loop, config, &config->lines[i],

@@ -252,7 +252,7 @@ static bool make_packs(struct packs *packs, struct sources *old, const struct po
 {
     struct sources *sources = &packs->sources;
     const struct config *config = polling->config;
-    sources->packs = calloc(config->pack_count, sizeof *sources->packs);
+    sources->packs = calloc(config->pack_count + 1, sizeof *sources->packs);
     for (unsigned i = 0; sources->packs && i < config->pack_count; i++) {
         struct pack_source *source = take_pack(packs, old, polling, i);
         if (!source)

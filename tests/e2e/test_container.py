@@ -97,7 +97,8 @@ def is_small_and_says_what_it_is():
     print(f"# {len(layer) / MEGABYTE:.1f} MB unpacked, {os.path.getsize(image().path) / MEGABYTE:.1f} MB as an archive")
     assert config["os"] == "linux"
     settings = config["config"]
-    assert (settings["User"], settings["Entrypoint"], settings["Cmd"]) == ("8502:8502", ["/usr/bin/packgate"], ["run"])
+    assert (settings["User"], settings["Entrypoint"], settings["Cmd"]) == ("8502:8502", ["/usr/bin/packgate"],
+                                                                           ["run", "--first", "/usr/lib/packgate/first.ini"])
     assert settings["Labels"]["org.opencontainers.image.version"] == version
     assert set(settings["Volumes"]) == {"/var/lib/packgate", "/run/packgate"} and "502/tcp" in settings["ExposedPorts"]
 
@@ -160,7 +161,7 @@ mount -t proc proc "$1/proc"
 mount -t tmpfs -o uid=8502,gid=8502,mode=750 none "$1/run/packgate"
 mount -t tmpfs -o uid=8502,gid=8502,mode=750 none "$1/var/lib/packgate"
 mount -o remount,bind,ro "$1"
-exec setpriv --no-new-privs chroot --userspec=8502:8502 --groups= "$1" /usr/bin/packgate run
+exec setpriv --no-new-privs chroot --userspec=8502:8502 --groups= "$1" /usr/bin/packgate run --first /usr/lib/packgate/first.ini
 """
 OWN_PROCESSES = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
 
@@ -198,7 +199,7 @@ class Container(Program):
         if self.confined:
             command = [*OWN_PROCESSES, "sh", "-c", CONFINED, "sh", root]
         else:
-            command = ["chroot", "--userspec=8502:8502", "--groups=", root, "/usr/bin/packgate", "run"]
+            command = ["chroot", "--userspec=8502:8502", "--groups=", root, "/usr/bin/packgate", "run", "--first", "/usr/lib/packgate/first.ini"]
         self.since = time.monotonic()
         super().__init__(*AS_ROOT, *command)
         self.port = int(self.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
@@ -235,6 +236,23 @@ def await_first_register(port):
     raise AssertionError("no register is served")
 
 
+def starts_without_a_configuration():
+    """A folder without packgate.ini is mounted: a page and no packs, until the file is there and is loaded."""
+    with unpacked() as root:
+        first = f"{root}/usr/lib/packgate/first.ini"
+        with open(first, encoding="utf-8") as file:
+            text = file.read()
+        assert "listen = 0.0.0.0:8080\n" in text, text
+        # Ports of its own, as this machine's others may be taken.
+        run(*AS_ROOT, "sed", "-i", "-e", "s/0.0.0.0:8080/127.0.0.1:0/", "-e", "1i [gateway]\\nlisten = 127.0.0.1:0", first)
+        run(*AS_ROOT, "rm", f"{root}/etc/packgate/packgate.ini")
+        with Container(root) as container:
+            container.wait_for(r"web: page at http://127\.0\.0\.1:\d+/")
+            status, said = container.packgate("status")
+            assert status == 0 and "No pack is configured yet" in said and "/etc/packgate/packgate.ini" in said, said
+            container.end()
+
+
 def serves_and_ends_at_once():
     with unpacked() as root, Container(root) as container:
         served = await_first_register(container.port)
@@ -259,4 +277,4 @@ def serves_and_ends_at_once():
 for tool in ("make", "dpkg", "unshare", "nsenter", "setpriv", "chroot"):
     assert shutil.which(tool), f"{tool} is missing"
 main([is_small_and_says_what_it_is, has_what_it_needs_and_nothing_to_break_in_with, compose_file_is_of_this_version,
-      serves_and_ends_at_once])
+      starts_without_a_configuration, serves_and_ends_at_once])

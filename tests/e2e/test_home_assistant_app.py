@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 import urllib.parse
+import urllib.request
 
 import yaml
 
@@ -155,9 +156,11 @@ LOOPBACK = {"INGRESS_CLIENT": "127.0.0.1", "INGRESS_LISTEN": "127.0.0.1:0"}
 # The program as the app starts it, but for what belongs to the whole machine: its port and its folders.
 STANDIN = """#!/bin/sh
 [ "$1" = run ] || exec {program} "$@"
-sed -e 's|^\\[gateway\\]|&\\nlisten = 127.0.0.1:0\\ncontrol = {folder}/control\\nstate_file = {folder}/kept|' \\
-    -e 's|^\\[history\\]|&\\nfile = {folder}/history.db|' "$3" >{folder}/run.ini
+config=$3
 shift 3
+[ "${{1:-}}" != --first ] || {{ config=$2; shift 2; }}
+sed -e 's|^\\[gateway\\]|&\\nlisten = 127.0.0.1:0\\ncontrol = {folder}/control\\nstate_file = {folder}/kept|' \\
+    -e 's|^\\[history\\]|&\\nfile = {folder}/history.db|' "$config" >{folder}/run.ini
 exec {program} run -c {folder}/run.ini "$@"
 """
 
@@ -226,11 +229,21 @@ def starts_without_a_broker():
         assert "[mqtt" not in config_of(folder)
 
 
-def says_what_to_do_without_a_port():
-    with app({}) as (folder, _, start):
-        running = start()
-        running.wait_for("choose an adapter, or a serial server")
-        assert running.process.wait(PATIENCE) == 1 and running.stop() == 1 and not os.listdir(f"{folder}/config")
+def starts_without_a_port():
+    """The page is there to say what to do; the options write the file as soon as they name a port."""
+    server, url = simulate("daly")
+    with server, app({}) as (folder, _, start):
+        with start() as running:
+            running.wait_for("neither an adapter nor a serial server")
+            page = running.wait_for(r"web: page at (http://\S+)")[1]
+            with urllib.request.urlopen(f"{page}api/v1/packs", timeout=PATIENCE) as answer:
+                assert json.load(answer) == []
+        assert not os.listdir(f"{folder}/config")
+        with open(f"{folder}/data/options.json", "w", encoding="utf-8") as options:
+            json.dump({"name": "house", "server": url, "protocol": "daly"}, options)
+        with start() as running:
+            running.wait_for(r"pack house: (idle|charging|discharging)")
+        assert f"port = {url}" in config_of(folder)
 
 
 def refuses_wrong_options():
@@ -371,5 +384,5 @@ def show_by_ingress(supervisor, own, others, settings):
 for tool in ("nginx", "curl", "jq", "mosquitto_passwd"):
     assert shutil.which(tool), f"{tool} is missing"
 main([folder_is_as_the_supervisor_wants_it, everything_has_a_word_in_each_language, archive_has_packages_of_both,
-      first_start_writes_the_configuration, starts_without_a_broker, says_what_to_do_without_a_port, refuses_wrong_options,
+      first_start_writes_the_configuration, starts_without_a_broker, starts_without_a_port, refuses_wrong_options,
       page_is_shown_by_the_ingress])

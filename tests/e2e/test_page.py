@@ -324,6 +324,18 @@ def weighs_little():
     assert 20000 < size < 100000, size
 
 
+def begins_without_packs():
+    """The page says what to do, and shows the packs once there are some."""
+    with Gateway(f"[web]\nlisten = 127.0.0.1:{free_port()}\n") as gateway:
+        url = page_of(gateway)
+        browser = Browser("without_packs", url)
+        browser.await_order("add a pack")
+        with open(gateway.path, "a", encoding="utf-8") as file:
+            file.write(pack("shed", 1, "sim:cells=16", "daly"))
+        gateway.process.send_signal(signal.SIGHUP)
+        browser.finish()
+
+
 def shows_64_packs():
     text, unit = "", 0
     for bank in "abcd":
@@ -406,5 +418,5 @@ if __name__ == "__main__":
           [fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],
-          [shows_64_packs, fills_a_wall, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
+          [begins_without_packs, shows_64_packs, fills_a_wall, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=3, close=close)

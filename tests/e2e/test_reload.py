@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """SIGHUP: unchanged lines and connected clients stay, the rest follows the new file, a wrong one changes nothing."""
 
+import os
 import queue
 import signal
+import tempfile
 import threading
 
-from harness import Gateway, PATIENCE, await_value, exception_of, main, read, read_value, simulate
+from control_harness import run
+from harness import Gateway, PACKGATE, PATIENCE, Program, await_value, exception_of, main, read, read_value, simulate
 
 BUSY, STALE, NO_UNIT = 6, 0x0B, 0x0A
 
@@ -58,6 +61,59 @@ def keeps_all_with_a_wrong_file():
         gateway.wait_for("the old one stays in force")
         assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
         assert read_value(client, "polls", 1) >= 20
+
+
+def begins_without_packs():
+    """No registers, and what to do is said; a reload brings packs in, and takes them away again."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
+    with server, Gateway("") as gateway, gateway.client() as client:
+        for unit in (0, 1, 247, 255):
+            assert exception_of(client, 290, 1, unit) == NO_UNIT, unit
+        said = run("status", "-c", gateway.path)
+        assert "No pack is configured yet" in said and "packgate probe" in said and os.path.realpath(gateway.path) in said, said
+        assert "no pack is configured" in run("health", "-c", gateway.path)
+        assert "has no pack to read" in run("read", "-c", gateway.path, status=1)
+        rewrite(gateway, pack("a", url, 1))
+        gateway.wait_published("a")
+        assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
+        assert "No pack" not in run("status", "-c", gateway.path)
+        rewrite(gateway, "")
+        gateway.wait_for("the new configuration is in force")
+        assert exception_of(client, 290, 1, 1) == NO_UNIT
+
+
+def is_not_emptied_by_an_empty_file():
+    """An editor or a full disk may have left it: the packs stay."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
+    with server, Gateway(pack("a", url, 1)) as gateway, gateway.client() as client:
+        gateway.wait_published("a")
+        with open(gateway.path, "w"):
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for(r"there is no \[section\]")
+            gateway.wait_for("the old one stays in force")
+        assert abs(read_value(client, "voltage_v", 1) - 26.1) < 1e-4
+
+
+def starts_before_its_file_is_there():
+    """--first stands in until the file exists, and never again."""
+    server, url = simulate("daly", "profile=fixed,voltage_v=26.1")
+    with server, tempfile.TemporaryDirectory() as folder:
+        first, path = f"{folder}/first.ini", f"{folder}/packgate.ini"
+        general = f"[gateway]\nlisten = 127.0.0.1:0\nstate_file = {folder}/state\ncontrol = {folder}/control\n"
+        with open(first, "w") as file:
+            file.write(general)
+        with Program(PACKGATE, "run", "-c", path, "--first", first) as gateway:
+            gateway.wait_for("packgate.ini does not exist yet: starting with .*/first.ini")
+            gateway.wait_for("listening on")
+            assert f"add it to {os.path.realpath(folder)}/packgate.ini" in run("status", "--control", f"{folder}/control")
+            with open(path, "w") as file:
+                file.write(general + pack("a", url, 1))
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for(r"pack a: (idle|charging|discharging)")
+            os.remove(path)
+            gateway.process.send_signal(signal.SIGHUP)
+            gateway.wait_for("packgate.ini: cannot be opened")
+            gateway.wait_for("the old one stays in force")
 
 
 def moves_the_map():
@@ -162,6 +218,6 @@ def answers_an_order_to_a_pack_that_goes():
         gone.process.send_signal(signal.SIGCONT)
 
 
-main([never_serves_a_pack_under_the_unit_of_another, keeps_what_is_unchanged, keeps_all_with_a_wrong_file,
+main([begins_without_packs, is_not_emptied_by_an_empty_file, starts_before_its_file_is_there, never_serves_a_pack_under_the_unit_of_another, keeps_what_is_unchanged, keeps_all_with_a_wrong_file,
       moves_the_map, takes_over_who_may, says_what_needs_a_restart, says_what_changed,
       answers_an_order_to_a_pack_that_goes], at_once=3)

@@ -737,6 +737,14 @@ const cases = {
         check(cost < 8000, `${cost} elements`);
     },
 
+    // A gateway without packs says what to do.
+    async without_packs() {
+        const page = await open();
+        await has(page.locator('.empty'), 'packgate probe');
+        say('add a pack');
+        await card(page, 'shed').waitFor();
+    },
+
     // 4 to 48 cells, a meter without cells.
     async cells() {
         const page = await open({ viewport: { width: 1600, height: 900 } });

@@ -55,6 +55,7 @@ export const TEXT = {
   previous: ['Previous', 'Zurück', 'Précédent', 'Precedente'], next: ['Next', 'Weiter', 'Suivant', 'Successivo'],
   show_charts: ['Charts', 'Verlauf', 'Courbes', 'Grafici'],
   no_packs: ['No pack is configured yet.', 'Noch kein Pack eingerichtet.', 'Aucun pack configuré.', 'Nessun pacco configurato.'],
+  no_packs_next: ['Find what is connected with {0}, add it to packgate.ini, and reload the gateway.', 'Mit {0} finden, was angeschlossen ist, in packgate.ini eintragen und das Gateway neu laden.', 'Trouvez ce qui est raccordé avec {0}, ajoutez-le à packgate.ini, puis rechargez la passerelle.', 'Trovi con {0} che cosa è collegato, lo aggiunga a packgate.ini e ricarichi il gateway.'],
   unknown_pack: ['There is no pack of this name.', 'Es gibt kein Pack mit diesem Namen.', 'Aucun pack de ce nom.', 'Nessun pacco con questo nome.'],
   identity: ['Identity', 'Kennung', 'Identité', 'Identità'], pack: ['Pack', 'Pack', 'Pack', 'Pacco'],
   range: ['Period', 'Zeitraum', 'Période', 'Periodo'],

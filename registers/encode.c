@@ -276,6 +276,8 @@ struct map_number map_number_info(unsigned n)
         .name = row->name,
         .is_status = row->class == STATUS,
         .is_bits = is_bits,
+        .is_limit = row->id >= OUR_ALLOWED_CHARGE_V && row->id <= OUR_ALLOWED_DISCHARGE_A &&
+                    row->source == OF_GATEWAY,
         .min = limits->min * row->scale,
         .max = is_bits ? (double) ((1u << PACK_ALARM_COUNT) - 1) : limits->max * row->scale,
     };

@@ -171,6 +171,7 @@ struct map_number {
     const char *name;
     bool is_status; /* known even while the pack is silent */
     bool is_bits;   /* a set of bits, meaningless if truncated */
+    bool is_limit;  /* an allowed current or voltage: that it is less now must not wait */
     double min, max;
 };
 

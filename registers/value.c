@@ -125,7 +125,8 @@ struct value_traits value_traits(const struct value_ref *ref)
     }
     if (ref->kind == VALUE_MAPPED) {
         struct map_number number = map_number_info((unsigned) ref->id);
-        return (struct value_traits){number.min, number.max, number.is_bits, number.is_status};
+        return (struct value_traits){number.min, number.max, number.is_bits, number.is_status,
+                                     number.is_limit};
     }
     const bool three = ref->kind == VALUE_LEVEL || ref->kind == VALUE_DIRECTION;
     return (struct value_traits){.min = 0, .max = three ? 2 : 1};

@@ -572,6 +572,23 @@ static void test_interval_only(void **state)
     bench_free(bench);
 }
 
+/* The time of a pack can be over before anybody has said so, as after a pause of the host. */
+static void test_limits_of_a_pack_that_is_late(void **state)
+{
+    (void) state;
+    struct bench *bench = bench_new();
+    assert_true(value_find("allowed_charge_current_a", &add(bench, 1, REG_U16, 0)->value));
+    bench->source.status = (struct map_status){
+        .state = MAP_STATE_FRESH, .allowed = {.configured = true, .charge_current_a = 42}};
+    begin(bench);
+    publish(bench);
+    EXPECT(bench, "fresh", 1, 42);
+    bench->source.good_until = -INFINITY;
+    publish(bench);
+    EXPECT(bench, "not any more", 1, 0);
+    bench_free(bench);
+}
+
 /* After the start a pack has time to answer before its registers are overwritten. */
 static void test_settling(void **state)
 {
@@ -1091,6 +1108,7 @@ int main(void)
         cmocka_unit_test(test_changes),
         cmocka_unit_test(test_dead_band_of_a_step),
         cmocka_unit_test(test_interval_only),
+        cmocka_unit_test(test_limits_of_a_pack_that_is_late),
         cmocka_unit_test(test_settling),
         cmocka_unit_test(test_status_of_a_silent_pack),
         cmocka_unit_test(test_lost),

@@ -64,7 +64,8 @@ static double value_now(const struct push_plan *plan, const struct push_item *it
         return fresh;
     if (!fresh && !value_traits(&item->write->value).is_status)
         return NAN;
-    return value_of(&item->write->value, source->values, &source->status);
+    const struct map_status status = source_status(source, fresh);
+    return value_of(&item->write->value, source->values, &status);
 }
 
 /* Encodes the item for its registers. After the start, a pack gets time to answer before the
@@ -83,6 +84,9 @@ static bool has_changed(const struct push_plan *plan, const struct push_item *it
                         const uint16_t words[2])
 {
     if (!item->sent || isnan(value) != isnan(item->sent_value))
+        return true;
+    if (item->write->what == PUSH_VALUE && value_traits(&item->write->value).is_limit &&
+        value < item->sent_value)
         return true;
     bool matters = plan->config->on_change || item->write->what == PUSH_FRESH;
     if (!matters || isnan(value))

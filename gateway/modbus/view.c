@@ -367,12 +367,10 @@ static unsigned count_terms(const struct view_config *config)
 static void take_status(struct watched *watched, double now)
 {
     const struct source *source = watched->source;
-    watched->status = source->status;
+    watched->status = source_status(source, source_fresh(source, now));
     watched->read_at = now - source->status.age_s;
     watched->known = !isnan(source->good_until);
-    watched->stale = !source_fresh(source, now) || source->status.state != MAP_STATE_FRESH;
-    if (watched->stale && watched->status.state == MAP_STATE_FRESH)
-        watched->status.state = MAP_STATE_STALE;
+    watched->stale = watched->status.state != MAP_STATE_FRESH;
 }
 
 /* When the clock alone will change something: a source turns stale, or a shown second passes. */

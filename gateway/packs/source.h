@@ -35,6 +35,16 @@ static inline bool source_fresh(const struct source *source, double now)
     return now <= source->good_until;
 }
 
+/** Its status, whose word of fresh values holds as long as they are `fresh`: their time can be over, or the gateway hang,
+ * before it is updated. */
+static inline struct map_status source_status(const struct source *source, bool fresh)
+{
+    struct map_status status = source->status;
+    if (!fresh && status.state == MAP_STATE_FRESH)
+        status.state = MAP_STATE_STALE;
+    return status;
+}
+
 enum source_change {                            /* bits; one turn can bring several */
                      SOURCE_PUBLISHED = 1 << 0, /* new values, a whole cycle */
                      SOURCE_AGED = 1 << 1,      /* a second has passed: age and counters went on */

@@ -3,6 +3,7 @@
 
 # tests/run: 45 s
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ import subprocess
 import tempfile
 import time
 
-from harness import PACKGATE, Gateway, await_value, exception_of, main, read_value, simulate
+from harness import PACKGATE, PATIENCE, Gateway, await_value, exception_of, main, read_value, simulate
+from web_harness import Page
 
 STALE = 0x0B
 BY_CONFIGURATION, BY_CELL_HIGH, BY_SOC, BY_STALE, BY_UNKNOWN, BY_RAMP = 0, 2, 6, 7, 11, 12
@@ -64,6 +66,13 @@ min_packs = 1
 def status_of(gateway):
     done = subprocess.run([PACKGATE, "status", "-c", gateway.path, "--json"], capture_output=True, text=True, check=True)
     return {pack["pack"]: pack for pack in json.loads(done.stdout)["packs"]}
+
+
+def until(wanted):
+    deadline = time.monotonic() + PATIENCE
+    while not wanted():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def rise_and_expire():
@@ -166,6 +175,29 @@ def example_lacks_what_is_of_the_installation():
     assert subprocess.run([PACKGATE, "limits", "--example", "lead"], capture_output=True, check=False).returncode == 2
 
 
+def series(page):
+    return dict(line.rsplit(" ", 1) for line in page.ask("/metrics")[2].decode().splitlines() if line[0] != "#")
+
+
+def a_gateway_that_hangs():
+    """The page is a process of its own, and goes on without it."""
+    bms, url = simulate("daly", options(FINE))
+    packs = configuration(url, LIMITS.format(of="house-1", charge=8, sensors=2))
+    with bms, Page(packs=packs) as gateway, gateway.client() as client:
+        allowed, by = (f'packgate_{name}{{pack="house-1"}}' for name in ("allowed_charge_current_a", "charge_limited_by"))
+        await_value(client, "charge_limited_by", 1, lambda reason: reason == BY_CELL_HIGH)
+        until(lambda: series(gateway).get(allowed) == "2")
+        with contextlib.ExitStack() as stack:
+            for process in (bms.process, gateway.process):
+                process.send_signal(signal.SIGSTOP)
+                stack.callback(process.send_signal, signal.SIGCONT)
+            until(lambda: series(gateway)['packgate_fresh{pack="house-1"}'] == "0")
+            found = series(gateway)
+            assert (found[allowed], found[by]) == ("0", str(BY_STALE)), found
+            shown = next(pack for pack in gateway.json("/api/v1/packs") if pack["pack"] == "house-1")
+            assert (shown["allowed_charge_current_a"], shown["charge_limited_by"]) == (0, BY_STALE), shown
+
+
 def csv_of(rows):
     names = ["time", "current_a", "soc_percent", "temp_avg_c", *(f"cell_mv.{n}" for n in range(1, 17))]
     return "\r\n".join([",".join(names), *(",".join(str(value) for value in row) for row in rows)]) + "\r\n"
@@ -207,5 +239,5 @@ def replay_of_a_history():
 
 
 if __name__ == "__main__":
-    main([rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing, example_lacks_what_is_of_the_installation,
-          replay_of_a_history], at_once=3)
+    main([a_gateway_that_hangs, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
+          example_lacks_what_is_of_the_installation, replay_of_a_history], at_once=4)

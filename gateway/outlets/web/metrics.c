@@ -117,8 +117,9 @@ static void put_mapped(const struct page *page, const char *name, const char *ta
     snprintf(full, sizeof full, "%s%s", name, tail);
     for (unsigned n = 0; n < page->web->count; n++) {
         const struct source *source = &page->web->packs[n].pack->source;
+        const struct map_status status = source_status(source, page->fresh[n]);
         const double number =
-            always || page->fresh[n] ? value_of(&ref, source->values, &source->status) : NAN;
+            always || page->fresh[n] ? value_of(&ref, source->values, &status) : NAN;
         if (isnan(number))
             continue;
         if (!begun) {

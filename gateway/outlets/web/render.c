@@ -17,9 +17,7 @@ static const char *state_name(const struct source *source, bool fresh)
         [MAP_STATE_STALE] = "stale",
         [MAP_STATE_NO_LINE] = "no_line",
     };
-    const enum map_state state = source->status.state;
-    /* The gateway may be silent itself. */
-    return names[!fresh && state == MAP_STATE_FRESH ? MAP_STATE_STALE : state];
+    return names[source_status(source, fresh).state];
 }
 
 static void add_number(struct text *text, const char *name, double number, int decimals)
@@ -62,14 +60,15 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
 }
 
 /* What the map has beside the numbers of struct pack, with the names that are wanted here. */
-static void add_mapped(struct text *text, const struct source *source, const char *const names[])
+static void add_mapped(struct text *text, const struct source *source, bool fresh,
+                       const char *const names[])
 {
+    const struct map_status status = source_status(source, fresh);
     for (unsigned i = 0; i < map_number_count(); i++) {
         const struct map_number info = map_number_info(i);
         for (const char *const *name = names; *name; name++)
             if (strcmp(*name, info.name) == 0)
-                add_number(text, info.name, map_number(i, source->values, &source->status),
-                           DECIMALS);
+                add_number(text, info.name, map_number(i, source->values, &status), DECIMALS);
     }
 }
 
@@ -86,7 +85,7 @@ static void add_values(struct text *text, const struct source *source)
             add_number(text, pack_value_name((enum pack_value) i, name), pack->value[i],
                        info->decimals == 0 ? 0 : DECIMALS);
     }
-    add_mapped(text, source, worked_out);
+    add_mapped(text, source, true, worked_out);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(pack->alarms_known >> i & 1))
             continue;
@@ -104,10 +103,10 @@ static void add_brief_values(struct text *text, const struct source *source)
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         add_number(text, pack_value_name(values[i], name), source->values->value[values[i]],
                    DECIMALS);
-    add_mapped(text, source, worked_out);
+    add_mapped(text, source, true, worked_out);
 }
 
-static void add_counters(struct text *text, const struct source *source)
+static void add_counters(struct text *text, const struct source *source, bool fresh)
 {
     static const char *const counters[] = {"packs_present",
                                            "packs_missing",
@@ -127,7 +126,7 @@ static void add_counters(struct text *text, const struct source *source)
                                            "discharge_limited_by",
                                            NULL};
     const struct map_soc_peak *peak = &source->status.peak;
-    add_mapped(text, source, counters);
+    add_mapped(text, source, fresh, counters);
     if (peak->percent < 0)
         return;
     add_number(text, "soc_peak_percent", peak->percent, 0);
@@ -179,7 +178,7 @@ void render_whole(struct text *text, const struct render_pack *pack, bool fresh,
     text_add(text, "{");
     add_head(text, pack, fresh, now);
     add_identity(text, pack->pack);
-    add_counters(text, &pack->pack->source);
+    add_counters(text, &pack->pack->source, fresh);
     add_any_values(text, pack, fresh, add_values);
     text_add(text, "}");
 }

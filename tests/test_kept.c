@@ -522,9 +522,21 @@ static void test_notes(void **state)
     kept_set_note(kept, "mqtt home", "topic", "packgate/a");
     kept_set_note(kept, "mqtt home", "gone", "x");
     kept_set_note(kept, "mqtt home", "gone", "");
-    /* What would not come back as it was. */
-    kept_set_note(kept, "mqtt home", "bad", "a ; comment");
-    kept_set_note(kept, "mqtt home", "bad", "two\nlines");
+    static const char *const odd[] = {"mqtts://[fe80::1%eth0]:8883", "a ; comment", "two\nlines",
+                                      " \"h\xC3\xA4us#1\" = ", "100%41%"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "odd%zu", i);
+        kept_set_note(kept, "odd", key, odd[i]);
+    }
+    char most[KEPT_TEXT_SIZE + 1];
+    memset(most, 'x', sizeof most);
+    most[sizeof most - 1] = '\0';
+    kept_set_note(kept, "long", "k", most + 1);
+    /* What the file has no room for. */
+    kept_set_note(kept, "mqtt home", "bad", most);
+    memset(most, '#', sizeof most - 1);
+    kept_set_note(kept, "mqtt home", "bad", most + 1);
     kept_set_note(kept, "mqtt home", "a=b", "x");
     assert_int_equal(kept_save(kept, place->path), 0);
     kept_free(kept);
@@ -543,6 +555,13 @@ static void test_notes(void **state)
     assert_null(kept_next_note(kept, "mqtt home", note));
     assert_string_equal(kept_next_note(kept, "mqtt away", NULL)->text, "other");
     assert_null(kept_next_note(kept, "print x", NULL));
+    note = NULL;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        note = kept_next_note(kept, "odd", note);
+        assert_non_null(note);
+        assert_string_equal(note->text, odd[i]);
+    }
+    assert_int_equal(strlen(kept_next_note(kept, "long", NULL)->text), KEPT_TEXT_SIZE - 1);
     kept_free(kept);
 }
 

@@ -14,6 +14,8 @@
 
 #include <stddef.h>
 
+#define INIFILE_LINE_MOST 198 /* characters of a line that inih takes whole */
+
 /* What is found, in the order of the file. Lines count from 1; texts are valid during the call
  * only. */
 struct inifile_events {

@@ -32,7 +32,7 @@
 #define PIPE_PACKS_MAX 500 /* of one outlet: as many as a config has room for */
 #define PIPE_ID_SIZE 9     /* eight hex digits and the NUL */
 #define PIPE_KEY_SIZE 64
-#define PIPE_NOTE_SIZE 120
+#define PIPE_NOTE_SIZE 192
 #define OUTLET_ANSWER_S 5.0    /* after that nobody waits for the answer to a question */
 #define OUTLET_END_S 5.0       /* within which an outlet ends that is told to */
 #define OUTLET_WITHDRAW_S 30.0 /* the same when its section is gone for good */

@@ -21,8 +21,9 @@
 #include <unistd.h>
 
 #define LARGEST_FILE (64 * 1024 * 1024) /* bytes; no configuration leads to a larger file */
-#define NOTES_MAX 1500                  /* notes of all outlets together */
-#define GONE_MOST 500                   /* entries of packs that are not configured any more */
+#define ESCAPED_SIZE (3 * KEPT_TEXT_SIZE + 1)
+#define NOTES_MAX 1500 /* notes of all outlets together */
+#define GONE_MOST 500  /* entries of packs that are not configured any more */
 #define GONE_YEARS 3
 #define BAD_MOST 9 /* damaged files that are kept */
 #define NAMES_SIZE 200
@@ -308,16 +309,52 @@ bool kept_rename(struct kept *kept, const char *before, const char *after)
     return true;
 }
 
-/* Whether the text can be written to the file and read back unchanged. */
+/* Writes a text so that it is read back unchanged, "%5B" for "[". */
+static void escape(const char *text, char out[ESCAPED_SIZE])
+{
+    for (const char *c = text; *c; c++) {
+        const bool plain =
+            (unsigned char) *c > 0x20 && (unsigned char) *c < 0x7F && !strchr(";#=[]\"%", *c);
+        const bool inner = *c == ' ' && c > text && c[1];
+        out += sprintf(out, plain || inner ? "%c" : "%%%02X", (unsigned char) *c);
+    }
+    *out = '\0';
+}
+
+static void unescape(const char *text, char *out, size_t size)
+{
+    size_t at = 0;
+    for (; *text && at + 1 < size; at++) {
+        unsigned code;
+        int used = 0;
+        if (sscanf(text, "%%%2X%n", &code, &used) == 1 && used == 3) {
+            out[at] = (char) code;
+            text += used;
+        } else {
+            out[at] = *text++;
+        }
+    }
+    out[at] = '\0';
+}
+
+/* Whether it can stand in a heading, or before the = of a line. */
 static bool is_plain(const char *text, size_t room)
 {
-    size_t size = strlen(text);
-    if (size == 0 || size >= room || text[0] == ' ' || text[size - 1] == ' ')
+    char escaped[ESCAPED_SIZE];
+    if (!text[0] || strlen(text) >= room || strchr(text, ':'))
         return false;
-    for (const char *c = text; *c; c++)
-        if ((unsigned char) *c < 0x20 || (unsigned char) *c > 0x7E || strchr(";#=[]\"", *c))
-            return false;
-    return true;
+    escape(text, escaped);
+    return strcmp(escaped, text) == 0;
+}
+
+/* Whether the file has room for it. */
+static bool fits(const char *key, const char *text)
+{
+    char escaped[ESCAPED_SIZE];
+    if (strlen(text) >= KEPT_TEXT_SIZE)
+        return false;
+    escape(text, escaped);
+    return strlen(key) + strlen(" = ") + strlen(escaped) <= INIFILE_LINE_MOST;
 }
 
 static struct kept_note **find_note(struct kept *kept, const char *outlet, const char *key)
@@ -339,8 +376,8 @@ void kept_set_note(struct kept *kept, const char *outlet, const char *key, const
         }
         return;
     }
-    if (!is_plain(key, KEPT_KEY_SIZE) || strchr(key, ':') || !is_plain(text, KEPT_TEXT_SIZE) ||
-        !is_plain(outlet, sizeof note->outlet) || (!note && kept->note_count == NOTES_MAX)) {
+    if (!is_plain(key, KEPT_KEY_SIZE) || !is_plain(outlet, sizeof note->outlet) ||
+        !fits(key, text) || (!note && kept->note_count == NOTES_MAX)) {
         log_debug("outlet %s: '%s' cannot be stored", outlet, key);
         return;
     }
@@ -418,9 +455,13 @@ static void print_notes(const struct kept *kept, FILE *out)
         if (told)
             continue;
         fprintf(out, "\n[outlet %s]\n", first->outlet);
-        for (const struct kept_note *note = first; note; note = note->next)
-            if (strcmp(note->outlet, first->outlet) == 0)
-                fprintf(out, "%s = %s\n", note->key, note->text);
+        for (const struct kept_note *note = first; note; note = note->next) {
+            char escaped[ESCAPED_SIZE];
+            if (strcmp(note->outlet, first->outlet) != 0)
+                continue;
+            escape(note->text, escaped);
+            fprintf(out, "%s = %s\n", note->key, escaped);
+        }
     }
 }
 
@@ -490,8 +531,11 @@ static void take_entry(void *user, unsigned line, const char *key, const char *t
     (void) line;
     if (reader->is_gateway && strcmp(key, "id") == 0 && is_id(text))
         snprintf(reader->kept->id, sizeof reader->kept->id, "%s", text);
-    if (reader->outlet[0])
-        kept_set_note(reader->kept, reader->outlet, key, text);
+    if (reader->outlet[0]) {
+        char note[KEPT_TEXT_SIZE];
+        unescape(text, note, sizeof note);
+        kept_set_note(reader->kept, reader->outlet, key, note);
+    }
     if (!reader->entry)
         return;
     if (strcmp(key, "protocol") == 0 && config_name_good(text))

@@ -31,7 +31,7 @@ struct kept_entry {
 
 /* A line that an outlet stores for itself. */
 #define KEPT_KEY_SIZE 64
-#define KEPT_TEXT_SIZE 120
+#define KEPT_TEXT_SIZE 192 /* as long as a line of the configuration can be */
 #define KEPT_ID_SIZE 9
 struct kept_note {
     char outlet[2 * NAME_SIZE]; /* "mqtt home" */

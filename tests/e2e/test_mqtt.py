@@ -489,6 +489,13 @@ def withdraws_a_section_that_went_meanwhile():
             await_retained(broker, lambda found: len([t for t in found if "/device/" in t]) == 2, "announced again")
         with open(state) as file:
             assert "mqtt home" not in file.read()
+        # An address and a topic with characters that a file like that has a use of its own for.
+        odd = f"[mqtt v6]\nbroker = mqtt://[::ffff:127.0.0.1]:{broker.port}\ntopic = odd/a[1]=b\n"
+        with Gateway(packs + odd, state=state):
+            await_retained(broker, lambda found: "odd/a[1]=b/a/info" in found, "announced there")
+        with Gateway(packs, state=state) as gateway:
+            gateway.wait_for("mqtt v6: withdrew a")
+            await_retained(broker, lambda found: not found, "nothing again")
 
 
 def knows_the_pack_after_a_restart():

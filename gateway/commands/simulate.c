@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: packgate simulate --protocol NAME [OPTION]...\n\n"
+    "usage: packgate simulate --protocol NAME [OPTION]...\n"
+    "       packgate simulate --inverter NAME --port PORT [OPTION]...   (with --help: its "
+    "options)\n\n"
     "Emulates one BMS, or several on one bus, until SIGINT or SIGTERM. Prints to standard output "
     "where:\n"
     "\"listening on tcp://127.0.0.1:PORT\", \"pty /dev/pts/N\".\n"
@@ -348,8 +350,18 @@ static void run_until_signal(struct ev_loop *loop)
     ev_signal_stop(loop, &terminated);
 }
 
+static bool is_inverter(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], "--inverter", 10) == 0)
+            return true;
+    return false;
+}
+
 int command_simulate(int argc, char **argv)
 {
+    if (is_inverter(argc, argv))
+        return command_inverter(argc, argv);
     struct arguments arguments = {.options = ""};
     int status = parse(argc, argv, &arguments);
     if (status >= 0) {

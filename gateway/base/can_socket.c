@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+/* Frames of a CAN bus, by a socket of the kernel. */
+#include "can_socket.h"
+
+#include <errno.h>
+#include <linux/can.h>
+#include <linux/can/raw.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int can_socket_open(const char *interface)
+{
+    const int fd = socket(AF_CAN, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, CAN_RAW);
+    if (fd < 0)
+        return -1;
+    struct sockaddr_can address = {.can_family = AF_CAN,
+                                   .can_ifindex = (int) if_nametoindex(interface)};
+    if (address.can_ifindex > 0 &&
+        bind(fd, (const struct sockaddr *) &address, sizeof address) == 0)
+        return fd;
+    const int err = errno;
+    close(fd);
+    errno = err;
+    return -1;
+}
+
+bool can_socket_send(int fd, const struct can_message *frame)
+{
+    struct can_frame raw = {.can_id = frame->id, .can_dlc = frame->size};
+    memcpy(raw.data, frame->data, frame->size);
+    return send(fd, &raw, sizeof raw, MSG_NOSIGNAL) == (ssize_t) sizeof raw;
+}
+
+int can_socket_receive(int fd, struct can_message *frame)
+{
+    struct can_frame raw;
+    ssize_t size;
+    while ((size = recv(fd, &raw, sizeof raw, MSG_DONTWAIT)) == (ssize_t) sizeof raw) {
+        if (raw.can_id & (CAN_EFF_FLAG | CAN_RTR_FLAG | CAN_ERR_FLAG) || raw.can_dlc > 8)
+            continue;
+        *frame = (struct can_message){.id = (uint16_t) raw.can_id, .size = raw.can_dlc};
+        memcpy(frame->data, raw.data, raw.can_dlc);
+        return 1;
+    }
+    return size < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+}

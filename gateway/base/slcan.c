@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+/* CAN frames as lines of text. */
+#include "slcan.h"
+
+#include <string.h>
+
+#define NO_FRAME 9
+#define HEAD 5 /* t, identifier, size */
+
+static const char digits[] = "0123456789ABCDEF";
+
+size_t slcan_write(const struct can_message *frame, uint8_t out[SLCAN_LINE])
+{
+    size_t size = 0;
+    out[size++] = 't';
+    for (int shift = 8; shift >= 0; shift -= 4)
+        out[size++] = (uint8_t) digits[frame->id >> shift & 15];
+    out[size++] = (uint8_t) digits[frame->size];
+    for (unsigned i = 0; i < frame->size; i++) {
+        out[size++] = (uint8_t) digits[frame->data[i] >> 4];
+        out[size++] = (uint8_t) digits[frame->data[i] & 15];
+    }
+    out[size++] = '\r';
+    return size;
+}
+
+static int digit(uint8_t letter)
+{
+    if (letter >= '0' && letter <= '9')
+        return letter - '0';
+    if (letter >= 'A' && letter <= 'F')
+        return letter - 'A' + 10;
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+/* Adapters may add a time stamp behind the data. */
+static void parse(const uint8_t *line, size_t size, struct can_message *frame)
+{
+    frame->size = NO_FRAME;
+    if (size < HEAD || line[0] != 't')
+        return;
+    for (size_t i = 1; i < size; i++)
+        if (digit(line[i]) < 0)
+            return;
+    const unsigned count = (unsigned) digit(line[4]);
+    if (count > 8 || size < HEAD + 2 * count)
+        return;
+    frame->id = (uint16_t) (digit(line[1]) << 8 | digit(line[2]) << 4 | digit(line[3]));
+    for (unsigned i = 0; i < count; i++)
+        frame->data[i] = (uint8_t) (digit(line[HEAD + 2 * i]) << 4 | digit(line[HEAD + 2 * i + 1]));
+    frame->size = (uint8_t) count;
+}
+
+size_t slcan_read(const uint8_t *bytes, size_t size, struct can_message *frame)
+{
+    const uint8_t *end = size > 0 ? memchr(bytes, '\r', size) : NULL;
+    if (!end)
+        return 0;
+    parse(bytes, (size_t) (end - bytes), frame);
+    return (size_t) (end - bytes) + 1;
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/* `packgate simulate --inverter`: an inverter that asks a battery and prints what it is told. */
+#include "command.h"
+
+#include "base/can_socket.h"
+#include "base/clock.h"
+#include "lines/port/port.h"
+#include "simulator/inverter.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: packgate simulate --inverter NAME --port PORT [OPTION]...\n\n"
+    "Asks a battery once a second, as an inverter does, and prints what it is told, until SIGINT "
+    "or "
+    "SIGTERM.\n"
+    "      --inverter NAME  what it speaks: %s\n"
+    "      --port PORT      serial:/dev/ttyUSB0, tcp://HOST:PORT, or can:can0 (by serial and tcp, "
+    "CAN is SLCAN)\n"
+    "      --baud N         of a serial port; 9600\n"
+    "      --address N      of the battery; 2 for pylontech, else 1\n"
+    "      --wants AMPERE   the current that it wants, negative to discharge; 50\n"
+    "      --ignore         it takes that current whatever it is told\n"
+    "Exit status: 0 after a signal, 1 when it cannot start, 2 for a wrong call.\n";
+
+#define ROOM 4096
+
+struct run {
+    struct ev_loop *loop;
+    struct inverter inverter;
+    const char *port_name;
+    struct port *port; /* NULL: a CAN interface */
+    int fd;            /* -1: not open */
+    ev_io io;
+    ev_timer second;
+    size_t size;
+    uint8_t bytes[ROOM];
+};
+
+static void close_port(struct run *run)
+{
+    ev_io_stop(run->loop, &run->io);
+    if (run->port)
+        port_close(run->port);
+    else if (run->fd >= 0)
+        close(run->fd);
+    run->fd = -1;
+    run->size = 0;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct run *run = io->data;
+    struct can_message frame;
+    const double now = clock_now();
+    int got;
+    if (!run->port) {
+        while ((got = can_socket_receive(run->fd, &frame)) > 0)
+            inverter_hear_frame(&run->inverter, &frame, now);
+        if (got < 0)
+            close_port(run);
+        return;
+    }
+    const ssize_t size = read(run->fd, run->bytes + run->size, ROOM - run->size);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (size <= 0) {
+        close_port(run);
+        return;
+    }
+    run->size += (size_t) size;
+    const size_t over = inverter_hear(&run->inverter, run->bytes, run->size, now);
+    run->size = over < run->size && run->size < ROOM ? run->size - over : 0;
+    memmove(run->bytes, run->bytes + over, run->size);
+}
+
+static void start_reading(struct run *run, int fd)
+{
+    run->fd = fd;
+    ev_io_set(&run->io, fd, EV_READ);
+    ev_io_start(run->loop, &run->io);
+}
+
+static void on_opened(void *data, int fd)
+{
+    struct run *run = data;
+    start_reading(run, fd);
+    if (run->inverter.kind == INVERTER_CAN &&
+        write(fd, SLCAN_OPEN, strlen(SLCAN_OPEN)) != (ssize_t) strlen(SLCAN_OPEN))
+        close_port(run);
+}
+
+static void on_failed(void *data, const char *why)
+{
+    (void) data;
+    fprintf(stderr, "packgate simulate: --port: %s\n", why);
+}
+
+static void open_port(struct run *run)
+{
+    const char *name = run->port_name;
+    if (run->port) {
+        port_open(run->port);
+        return;
+    }
+    const int fd = can_socket_open(name + strlen("can:"));
+    if (fd >= 0)
+        start_reading(run, fd);
+    else
+        fprintf(stderr, "packgate simulate: --port %s: %s\n", name, strerror(errno));
+}
+
+static void send_request(struct run *run)
+{
+    struct bms_request request;
+    const struct can_message alive = {.id = 0x305, .size = 8};
+    inverter_ask(&run->inverter, &request);
+    bool sent = run->port ? write(run->fd, request.bytes, request.size) == (ssize_t) request.size
+                          : can_socket_send(run->fd, &alive);
+    if (!sent && errno != EAGAIN && errno != ENOBUFS)
+        close_port(run);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct run *run = timer->data;
+    char text[256];
+    inverter_describe(&run->inverter, clock_now(), text, sizeof text);
+    printf("%s%s\n", run->fd < 0 ? "the port is not open; " : "", text);
+    fflush(stdout);
+    run->size = 0; /* the rest of an answer that was too late */
+    if (run->fd < 0)
+        open_port(run);
+    else
+        send_request(run);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *watcher, int revents)
+{
+    (void) watcher;
+    (void) revents;
+    ev_break(loop, EVBREAK_ALL);
+}
+
+static int run_inverter(struct run *run, const struct port_settings *settings)
+{
+    static const struct port_events events = {.opened = on_opened, .failed = on_failed};
+    ev_signal interrupted, terminated;
+    const bool is_can = strncmp(run->port_name, "can:", 4) == 0;
+    run->loop = ev_default_loop(0);
+    run->port = is_can ? NULL : port_new(run->loop, run->port_name, settings, NULL, &events, run);
+    if (!is_can && !run->port) {
+        fprintf(stderr, "packgate simulate: --port '%s': expected serial:…, tcp://… or can:…\n",
+                run->port_name);
+        return EXIT_FAILED;
+    }
+    ev_io_init(&run->io, on_readable, -1, EV_READ);
+    ev_timer_init(&run->second, on_second, 1, 1);
+    ev_signal_init(&interrupted, on_signal, SIGINT);
+    ev_signal_init(&terminated, on_signal, SIGTERM);
+    run->io.data = run->second.data = run;
+    open_port(run);
+    ev_timer_start(run->loop, &run->second);
+    ev_signal_start(run->loop, &interrupted);
+    ev_signal_start(run->loop, &terminated);
+    ev_run(run->loop, 0);
+    close_port(run);
+    if (run->port)
+        port_free(run->port);
+    return EXIT_DONE;
+}
+
+static int complain(const char *what, const char *text)
+{
+    fprintf(stderr, "packgate simulate: %s '%s' (--inverter NAME --help says more)\n", what, text);
+    return EXIT_USAGE;
+}
+
+static bool take_number(const char *text, double min, double max, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && *out >= min && *out <= max;
+}
+
+int command_inverter(int argc, char **argv)
+{
+    enum { INVERTER = 256, PORT, BAUD, ADDRESS, WANTS, IGNORE };
+    static const struct option options[] = {{"inverter", required_argument, NULL, INVERTER},
+                                            {"port", required_argument, NULL, PORT},
+                                            {"baud", required_argument, NULL, BAUD},
+                                            {"address", required_argument, NULL, ADDRESS},
+                                            {"wants", required_argument, NULL, WANTS},
+                                            {"ignore", no_argument, NULL, IGNORE},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    static struct run run;
+    const char *name = NULL;
+    double baud = 9600, address = -1, wants = 50;
+    bool ignores = false;
+    char names[200];
+    inverter_names(names, sizeof names);
+    for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        bool good = true;
+        if (option == INVERTER)
+            name = optarg;
+        else if (option == PORT)
+            run.port_name = optarg;
+        else if (option == BAUD)
+            good = take_number(optarg, 300, 4e6, &baud);
+        else if (option == ADDRESS)
+            good = take_number(optarg, 0, 254, &address);
+        else if (option == WANTS)
+            good = take_number(optarg, -5000, 5000, &wants);
+        else if (option == IGNORE)
+            ignores = true;
+        else if (option == 'h')
+            return printf(usage, names) > 0 ? EXIT_DONE : EXIT_FAILED;
+        else
+            return EXIT_USAGE;
+        if (!good)
+            return complain("wrong number", optarg);
+    }
+    if (optind != argc)
+        return complain("unexpected argument", argv[optind]);
+    if (!inverter_init(&run.inverter, name, (int) address))
+        return complain("there is no such inverter", name);
+    if (!run.port_name)
+        return complain("--port is missing: where the battery is, for", name);
+    run.fd = -1;
+    run.inverter.wants_a = wants;
+    run.inverter.obeys = !ignores;
+    struct port_settings settings = {.baud = (unsigned) baud, .framing = "8N1"};
+    return run_inverter(&run, &settings);
+}

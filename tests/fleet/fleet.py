@@ -493,8 +493,8 @@ def listen_overflows():
 def run(gateways, real, seconds, interval, say=print):
     """The whole thing; an AssertionError where a sample is missing or doubled."""
     with Fleet(gateways, real, interval, say) as fleet:
-        # All have connected by then.
-        deadline = time.monotonic() + 2 * PATIENCE
+        # All have connected by then: they begin within an interval.
+        deadline = time.monotonic() + interval + 2 * PATIENCE
         while (total := fleet.total()).get("connections", 0) < gateways or total.get("logins", 0) < gateways:
             assert time.monotonic() < deadline, total
             time.sleep(1)

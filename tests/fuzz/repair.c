@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Checksums put right, protocol by protocol. */
+/* Checksums put right, form by form. */
 #include "repair.h"
 
+#include "bms/battery_random.h"
 #include "bms/bytes.h"
 #include "bms/checksum.h"
 
@@ -214,14 +215,6 @@ static size_t ant_old(const struct bms_request *request, uint8_t *bytes, size_t 
     return 140;
 }
 
-/* Text without a checksum: there is nothing to repair. */
-static size_t console(const struct bms_request *request, uint8_t *bytes, size_t size)
-{
-    (void) request;
-    (void) bytes;
-    return size;
-}
-
 /* "VA", a length, so many bytes and their CRC. */
 static size_t victron_ble(const struct bms_request *request, uint8_t *bytes, size_t size)
 {
@@ -243,55 +236,101 @@ static size_t jk_balancer(const struct bms_request *request, uint8_t *bytes, siz
     return 74;
 }
 
-static const struct {
-    const char *driver;
-    repair_frame *frame;
-} rows[] = {
-    {"daly", daly},
-    {"daly-d2", modbus},
-    {"daly-p81", modbus},
-    {"daly-sinowealth", sinowealth},
-    {"jk-4e57", jk_4e57},
-    {"jk-pb", jk_pb},
-    {"jk02", jk02},
-    {"jk-balancer", jk_balancer},
-    {"jbd", jbd},
-    {"jbd-up", jbd_up},
-    {"jbd-addressed", jbd_addressed},
-    {"seplos-v3", modbus},
-    {"pace-modbus", modbus},
-    {"eg4-ll", modbus},
-    {"felicity", modbus},
-    {"modbus", modbus},
-    {"renogy", modbus},
-    {"pylon-console", console},
-    {"ant", ant},
-    {"ant-old", ant_old},
-    {"topbms", topbms},
-    {"daren", topbms},
-    {"vedirect", vedirect},
-    {"vedirect-hex", vedirect},
-    {"victron-ble", victron_ble},
+/* ---- which of them a protocol has ---- */
+
+/* The one that knows records and registers is behind those that know one of them. */
+static repair_frame *const forms[] = {
+    modbus, jk02,    jk_pb,         daly,     ant,         ant_old,     topbms,     jbd,
+    jbd_up, jk_4e57, jbd_addressed, vedirect, victron_ble, jk_balancer, sinowealth,
 };
 
-static repair_frame *find(const char *driver)
+#define FORMS (sizeof forms / sizeof *forms)
+#define DAMAGES 16 /* places in each reply */
+
+static repair_frame *form; /* NULL: none of them */
+
+/* What stands at the first byte of a reply, behind what is in no frame. */
+static struct bms_span first_frame(const struct bms *bms, const struct bms_request *request,
+                                   const uint8_t *bytes, size_t size, size_t *at)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strcmp(rows[i].driver, driver) == 0)
-            return rows[i].frame;
-    return NULL;
+    struct bms_span span = {BMS_MORE, 0};
+    for (*at = 0; *at < size; *at += span.size) {
+        span = bms->driver->frame(bms, request, bytes + *at, size - *at);
+        if (span.kind != BMS_SKIP)
+            break;
+    }
+    return span;
 }
 
-bool repair_knows(const char *driver)
+struct score {
+    unsigned damages, repaired[FORMS];
+};
+
+static void try_forms(const struct bms *bms, const struct bms_request *request,
+                      const struct bms_output *whole, struct score *score)
 {
-    return find(driver) != NULL;
+    static uint8_t damaged[BMS_FRAME_MAX];
+    size_t at, start;
+    struct bms_span frame = first_frame(bms, request, whole->bytes, whole->size, &start);
+    for (unsigned i = 0; frame.kind == BMS_FRAME && i < DAMAGES; i++) {
+        size_t place = start + frame.size * i / DAMAGES;
+        memcpy(damaged, whole->bytes, whole->size);
+        damaged[place] ^= 1;
+        if (first_frame(bms, request, damaged, whole->size, &at).kind == BMS_FRAME && at == start)
+            continue; /* no checksum notices it */
+        score->damages++;
+        for (unsigned n = 0; n < FORMS; n++) {
+            memcpy(damaged, whole->bytes, whole->size);
+            damaged[place] ^= 1;
+            forms[n](request, damaged + start, frame.size);
+            struct bms_span span = first_frame(bms, request, damaged, whole->size, &at);
+            score->repaired[n] += span.kind == BMS_FRAME && at == start && span.size == frame.size;
+        }
+    }
 }
 
-void repair(const char *driver, const struct bms_request *request, uint8_t *bytes, size_t size)
+static void try_variant(const struct bms_driver *driver, const struct bms_driver *board_driver,
+                        const struct bms_options *options, struct score *score)
 {
-    repair_frame *frame = find(driver);
-    for (size_t at = 0; frame && at < size;) {
-        size_t length = frame(request, bytes + at, size - at);
+    static struct bms_output out;
+    uint64_t seed = 1;
+    struct bms bms, board;
+    struct pack told;
+    bms_init(&bms, driver);
+    bms_init(&board, board_driver);
+    bms.options = board.options = *options;
+    battery_random(&told, &seed, 16, 4);
+    for (unsigned step = 0; step < driver->steps || (step == 0 && bms_talks(driver)); step++) {
+        struct bms_request request = {.size = 0};
+        if (!bms_talks(driver) && !driver->build(&bms, step, &request))
+            continue;
+        board_driver->emulate(&board, &told, request.bytes, request.size, &out);
+        try_forms(&bms, &request, &out, score);
+    }
+}
+
+bool repair_learn(const struct bms_driver *driver, const struct bms_driver *board_driver,
+                  const struct modbus_user *map)
+{
+    struct bms_options options = {.address = driver->address_default, .adr = -1, .map = map};
+    struct score score = {0};
+    unsigned best = 0;
+    for (int i = 0; i == 0 || (driver->variants && driver->variants[i]); i++) {
+        options.variant = i;
+        try_variant(driver, board_driver, &options, &score);
+    }
+    for (unsigned n = 1; n < FORMS; n++)
+        if (score.repaired[n] > score.repaired[best])
+            best = n;
+    /* Some damage changes what tells the length. */
+    form = score.repaired[best] > score.damages / 2 ? forms[best] : NULL;
+    return form != NULL;
+}
+
+void repair(const struct bms_request *request, uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; form && at < size;) {
+        size_t length = form(request, bytes + at, size - at);
         at += length > 0 ? length : 1;
     }
 }

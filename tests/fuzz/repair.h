@@ -8,11 +8,13 @@
 
 #include "bms/driver.h"
 
-/** Whether there is anything for a driver, by its name. */
-bool repair_knows(const char *driver);
+/** Finds the form of a protocol's checksum: the one by which damaged replies of its board become frames again. False:
+ * it has none, or one that is not in repair.c, so that `repair` changes nothing. */
+bool repair_learn(const struct bms_driver *driver, const struct bms_driver *board_driver,
+                  const struct modbus_user *map);
 
 /** Makes of what looks like frames of that protocol good ones, as far as possible. Worked out from
  * the sheets, not with the driver's own code. */
-void repair(const char *driver, const struct bms_request *request, uint8_t *bytes, size_t size);
+void repair(const struct bms_request *request, uint8_t *bytes, size_t size);
 
 #endif

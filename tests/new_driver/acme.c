@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A protocol that does not exist: what tests/new_driver/try adds to a copy of the source, to prove that a driver is
+ * one file and its lines in drivers.c. No sheet, as there is no BMS.
+ */
+#include "bms/count.h"
+#include "bms/modbus/modbus.h"
+
+#define CELLS 16
+#define SENSORS 4
+#define FIRST 0x7300
+
+enum {
+    REG_VOLTAGE = FIRST,
+    REG_CURRENT,
+    REG_SOC,
+    REG_CELL_COUNT,
+    REG_CELLS,
+    REG_SENSOR_COUNT = REG_CELLS + CELLS,
+    REG_SENSORS,
+    REG_ALARMS = REG_SENSORS + SENSORS,
+    REG_END
+};
+
+// clang-format off
+static const struct bms_step plan[] = {
+    {.name = "values", .vital = true, .read = {MODBUS_HOLDING, FIRST, REG_END - FIRST}},
+};
+
+static const struct modbus_value values[] = {
+    {.reg = REG_VOLTAGE, .type = MODBUS_U16, .id = VOLTAGE_V, .divisor = 100},
+    {.reg = REG_SOC,     .type = MODBUS_U16, .id = SOC_PERCENT},
+    {.reg = REG_CELL_COUNT,   .type = MODBUS_U16, .id = CELL_COUNT, .lowest = 1, .highest = CELLS},
+    {.reg = REG_CELLS,        .type = MODBUS_U16, .id = CELL_MV, .count = CELLS, .counted = REG_CELL_COUNT},
+    {.reg = REG_SENSOR_COUNT, .type = MODBUS_U16, .id = TEMP_COUNT, .highest = SENSORS},
+    {.reg = REG_SENSORS,      .type = MODBUS_S16, .id = TEMP_C, .count = SENSORS, .counted = REG_SENSOR_COUNT, .divisor = 10},
+};
+
+static const struct modbus_alarm alarms[] = {
+    {REG_ALARMS, 0, CELL_OVER_VOLTAGE,  ALARM_PROTECTION},
+    {REG_ALARMS, 1, CELL_UNDER_VOLTAGE, ALARM_PROTECTION},
+    {REG_ALARMS, 2, SOC_LOW,            ALARM_WARNING},
+};
+// clang-format on
+
+static void take_current(struct bms *bms, const struct modbus_window *window, struct pack *pack)
+{
+    if (modbus_has(window, REG_CURRENT, 1))
+        bms_set_current(bms, pack, (int16_t) modbus_word(window, REG_CURRENT) / 10.0);
+}
+
+static const struct modbus_map map = {
+    .values = values,
+    .value_count = COUNT(values),
+    .alarms = alarms,
+    .alarm_count = COUNT(alarms),
+    .raw_first = REG_ALARMS,
+    .raw_count = 1,
+    .rest = take_current,
+};
+
+static enum bms_result decode(struct bms *bms, const struct bms_request *request,
+                              const uint8_t *frame, size_t size, struct pack *pack)
+{
+    return modbus_decode(bms, &map, request, frame, size, pack);
+}
+
+static int32_t board_word(struct bms *bms, const struct pack *told, unsigned function, unsigned reg)
+{
+    (void) bms, (void) function;
+    if (reg == REG_VOLTAGE)
+        return modbus_told(told, VOLTAGE_V, 100, 0, 0);
+    if (reg == REG_CURRENT)
+        return modbus_told_signed(told, CURRENT_A, 10, 0);
+    if (reg == REG_SOC)
+        return modbus_told(told, SOC_PERCENT, 1, 0, 0);
+    if (reg == REG_CELL_COUNT)
+        return modbus_told(told, CELL_COUNT, 1, 0, 0);
+    if (reg == REG_SENSOR_COUNT)
+        return modbus_told(told, TEMP_COUNT, 1, 0, 0);
+    if (reg >= REG_CELLS && reg < REG_SENSOR_COUNT)
+        return modbus_told(told, (enum pack_value)(CELL_MV + reg - REG_CELLS), 1, 0, 0);
+    if (reg >= REG_SENSORS && reg < REG_ALARMS)
+        return modbus_told_signed(told, (enum pack_value)(TEMP_C + reg - REG_SENSORS), 10, 0);
+    return reg == REG_ALARMS ? modbus_told_alarms(alarms, COUNT(alarms), reg, told) : -1;
+}
+
+static const struct modbus_board board = {.word = board_word, .functions = {MODBUS_HOLDING}};
+
+static size_t emulate(struct bms *bms, struct pack *pack, const uint8_t *bytes, size_t size,
+                      struct bms_output *out)
+{
+    return modbus_emulate(bms, &board, (uint8_t) bms_address(bms), pack, bytes, size, out);
+}
+
+const struct bms_driver acme_driver = {
+    .name = "acme",
+    .title = "Acme, RS485 Modbus",
+    .guide = {.makes = "Acme",
+              .port = "RS485",
+              .wires = "RS485",
+              .setting = "",
+              .address = "1 if not given"},
+    .address_min = 1,
+    .address_max = 15,
+    .address_default = 1,
+    .line = {.baud = 9600, .framing = "8N1", .reply_ms = 500, .gap_ms = 100, .tries = 3},
+    .check = BMS_CHECK_CRC16,
+    .plan = plan,
+    .steps = COUNT(plan),
+    .build = modbus_build,
+    .frame = modbus_frame,
+    .question = modbus_question,
+    .decode = decode,
+    .emulate = emulate,
+};

@@ -185,7 +185,7 @@ static void end_step(struct asker *asker, struct member *member, bool over, bool
             turns_charge(asker->turns, poller->cycle.started, now);
         asker->events->missed(asker->data, member, now);
     }
-    turns_expect(asker->turns, now);
+    turns_expect(asker->turns);
     order_queue_look_back(&asker->orders, poller, ledger_has_order(&asker->ledger, poller), now);
 }
 
@@ -394,7 +394,7 @@ static void note_silence(struct asker *asker, double now)
     if (flight->disturbed || (flight->member->heard && answers))
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)
-        turns_charge_try(asker->turns, flight->asked_at, now);
+        turns_charge(asker->turns, flight->asked_at, now);
     plan_unanswered(poller, now);
 }
 

@@ -9,9 +9,8 @@
 
 #include <math.h>
 
-#define PATIENCE 3           /* times the usual, for an answer that may not come, */
-#define PATIENCE_LEAST_S 0.4 /* and so long at least */
-#define PATIENT_EACH 4       /* and all its time each so many attempts */
+#define UNSURE_LEAST_S 0.4 /* for an answer that may not come */
+#define PATIENT_EACH 4     /* all its time each so many attempts */
 
 double reply_time_usual_s(const struct wire *wire, const struct poller *poller)
 {
@@ -35,23 +34,20 @@ double reply_time_longest_s(const struct wire *wire, const struct turns *turns)
     return longest;
 }
 
-/* A pack that does not answer should not cost its neighbours more than an answer takes. Now and then
- * it has all its time: it may have become slower. */
+/* A pack that does not answer should not cost its neighbours more than an answer of theirs takes. Now and then it has all
+ * its time: it may have become slower. */
 double reply_time_next_s(const struct wire *wire, const struct turns *turns,
                          const struct poller *poller)
 {
-    const unsigned silent_cycles = poller->presence.silent_cycles;
-    double most = reply_time_s(wire, poller), usual = poller->pace.patience.usual_s;
+    const double most = reply_time_s(wire, poller);
+    double usual = patience_wait_s(&poller->pace.patience, most);
     for (unsigned i = 0; usual == 0 && i < turns->count; i++)
-        usual = turns->list[i].poller->pace.patience.usual_s;
-    bool patient = poller->pace.patience.at_most_s > 0 || !plan_is_unsure(poller) || usual == 0;
-    if (patient || silent_cycles % PATIENT_EACH == PATIENT_EACH - 1)
+        usual = patience_wait_s(&turns->list[i].poller->pace.patience, most);
+    const bool turn = poller->presence.silent_cycles % PATIENT_EACH == PATIENT_EACH - 1;
+    if (usual == 0 || turn || !plan_is_unsure(poller))
         return most;
-    /* What comes before the vital step only wakes the pack up. */
-    bool vital = poller->config->driver->plan[poller->cycle.step].vital;
-    double least = vital || silent_cycles == 0 ? PATIENCE_LEAST_S : PATIENCE_LEAST_S / 2;
-    least = fmax(least, port_least_reply_ms(wire->port) / 1e3);
-    return fmin(most, fmax(PATIENCE * usual, least));
+    const double least = fmax(UNSURE_LEAST_S, port_least_reply_ms(wire->port) / 1e3);
+    return fmin(most, fmax(usual, least));
 }
 
 static void report_late(const struct wire *wire, const struct poller *slowest, double late_s)

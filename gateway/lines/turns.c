@@ -7,17 +7,12 @@
 #include "base/log.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENT_FROM_START 3 /* cycles until a pack that never answered is worth a warning, */
-#define PATIENT_S 15.0      /* but no longer than that, nor for others to be told with it */
-#define MISSING_S 5.0       /* of vain questions before a pack is called silent */
 #define NAMES_SIZE 1600
-#define FIRST_ROUNDS_S 120 /* afterwards rounds are measured: a single long cycle is none */
-#define SILENT_SHARE 4     /* while others wait, one part of the time in five is for silent packs */
+#define SILENT_SHARE 4 /* while others wait, one part of the time in five is for silent packs */
 
 bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned count)
 {
@@ -26,8 +21,8 @@ bool turns_init(struct turns *turns, struct poller *const *pollers, unsigned cou
         return false;
     turns->count = count;
     for (unsigned i = 0; i < count; i++)
-        turns->list[i] = (struct member){.poller = pollers[i], .missing_since = NAN};
-    turns->report_after = NAN;
+        turns->list[i] =
+            (struct member){.poller = pollers[i], .missing_since = NAN, .silent_since = NAN};
     return true;
 }
 
@@ -56,7 +51,7 @@ struct member *turns_next(const struct turns *turns, double now)
     }
     if (!silent || !lively)
         return silent ? silent : lively;
-    bool lively_first = lively->poller->pace.due <= now && now < turns->silent_after;
+    bool lively_first = lively->poller->pace.due <= now && now < turns->vain_after;
     return lively_first || lively->poller->pace.due <= silent->poller->pace.due ? lively : silent;
 }
 
@@ -70,12 +65,7 @@ struct member *turns_find(const struct turns *turns, const struct poller *poller
 
 void turns_charge(struct turns *turns, double since, double now)
 {
-    turns->silent_after = now + SILENT_SHARE * (now - since);
-}
-
-void turns_charge_try(struct turns *turns, double since, double now)
-{
-    turns->try_after = now + SILENT_SHARE * (now - since);
+    turns->vain_after = now + SILENT_SHARE * (now - since);
 }
 
 bool turns_wait(const struct turns *turns, const struct poller *poller, double now)
@@ -89,17 +79,16 @@ bool turns_wait(const struct turns *turns, const struct poller *poller, double n
                     (isnan(other->presence.last_answer) && other->presence.silent_cycles == 0);
         due |= !poller_is_silent(other);
     }
-    return new_ones || (due && now < turns->try_after);
+    return new_ones || (due && now < turns->vain_after);
 }
 
 void turns_wake(struct turns *turns, const struct poller *poller, double now)
 {
-    turns->silent_after = now;
+    turns->vain_after = now;
     for (unsigned i = 0; i < turns->count; i++) {
         struct poller *other = turns->list[i].poller;
-        if (other == poller || other->presence.silent_cycles == 0)
-            continue;
-        plan_wake(other, now);
+        if (other != poller)
+            plan_wake(other, now);
     }
 }
 
@@ -115,7 +104,7 @@ void turns_tell_way(struct turns *turns, const struct poller *poller, double now
     }
 }
 
-void turns_expect(struct turns *turns, double now)
+void turns_expect(struct turns *turns)
 {
     double longest_s = 0, round_s = 0;
     for (unsigned i = 0; i < turns->count; i++)
@@ -126,10 +115,8 @@ void turns_expect(struct turns *turns, double now)
         if (poller->presence.silent_cycles == 0)
             round_s += poller->pace.took_s > 0 ? poller->pace.took_s : longest_s;
     }
-    for (unsigned i = 0; i < turns->count; i++) {
-        struct poller *poller = turns->list[i].poller;
-        poller->pace.expected_s = now - poller->pace.first_at < FIRST_ROUNDS_S ? round_s : 0;
-    }
+    for (unsigned i = 0; i < turns->count; i++)
+        turns->list[i].poller->pace.expected_s = round_s;
 }
 
 /* ---- what is said of them ---- */
@@ -142,7 +129,7 @@ void turns_note_miss(struct member *member)
 
 static bool is_missed(const struct member *member)
 {
-    return !member->reported_silent && member->poller->presence.silent_cycles > 0 &&
+    return isnan(member->silent_since) && member->poller->presence.silent_cycles > 0 &&
            !isnan(member->missing_since);
 }
 
@@ -150,89 +137,64 @@ static bool is_missed(const struct member *member)
 static bool is_worth_a_word(const struct member *member, double started_at, double now)
 {
     const struct poller *poller = member->poller;
-    if (!is_missed(member) || !poller_stale(poller, now))
-        return false;
-    if (isnan(poller->published_at))
-        return poller->presence.silent_cycles >= SILENT_FROM_START || now - started_at >= PATIENT_S;
-    return poller->presence.silent_cycles > 1 && now - member->missing_since >= MISSING_S;
-}
-
-static void append(char *text, size_t size, const char *format, ...)
-{
-    size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + used, size - used, format, arguments);
-    va_end(arguments);
+    const double since = isnan(poller->published_at) ? started_at : member->missing_since;
+    return poller_stale(poller, now) && now - since >= poller_stale_after(poller) / 2;
 }
 
 /* "house-1 (daly, address 1), house-2 (daly, address 2)" */
-static void append_name(char *text, size_t size, const struct poller *poller)
+static void append_name(char names[NAMES_SIZE], const struct poller *poller)
 {
     const struct bms_driver *driver = poller->config->driver;
-    append(text, size, "%s%s (%s", text[0] ? ", " : "", poller->config->name, driver->name);
+    const size_t used = strlen(names);
+    char address[24] = "";
     if (bms_has_address(driver))
-        append(text, size, ", address %d", bms_address(&poller->bms));
-    append(text, size, ")");
+        snprintf(address, sizeof address, ", address %d", bms_address(&poller->bms));
+    snprintf(names + used, NAMES_SIZE - used, "%s%s (%s%s)", used ? ", " : "", poller->config->name,
+             driver->name, address);
 }
 
 void turns_report_silence(struct turns *turns, const char *line, double started_at, double now)
 {
     char names[NAMES_SIZE] = "";
-    bool heard = false, others_answer = false, waits = false;
+    bool heard = false, others_answer = false;
     double since = INFINITY, interval = 0;
     for (unsigned i = 0; i < turns->count; i++) {
-        const struct member *member = &turns->list[i];
-        const struct poller *poller = member->poller;
-        others_answer |= !poller_is_silent(poller);
-        waits |= is_missed(member) && !is_worth_a_word(member, started_at, now);
-        if (!is_worth_a_word(member, started_at, now))
-            continue;
-        append_name(names, sizeof names, poller);
-        heard |= member->heard;
-        since = fmin(since, isnan(poller->published_at) ? started_at : poller->published_at);
-        interval = fmax(interval, poller_interval(poller));
+        struct member *member = &turns->list[i];
+        others_answer |= !poller_is_silent(member->poller);
+        if (is_missed(member) && !is_worth_a_word(member, started_at, now))
+            return; /* all are told together */
     }
-    if (!names[0])
-        return;
-    if (isnan(turns->report_after))
-        turns->report_after = now + PATIENT_S;
-    if (waits && now < turns->report_after)
-        return;
-    turns->report_after = NAN;
     for (unsigned i = 0; i < turns->count; i++) {
         struct member *member = &turns->list[i];
-        if (!is_worth_a_word(member, started_at, now))
+        const double published_at = member->poller->published_at;
+        if (!is_missed(member))
             continue;
-        member->reported_silent = true;
-        member->silent_since =
-            isnan(member->poller->published_at) ? started_at : member->poller->published_at;
+        append_name(names, member->poller);
+        member->silent_since = isnan(published_at) ? started_at : published_at;
+        heard |= member->heard;
+        since = fmin(since, member->silent_since);
+        interval = fmax(interval, poller_interval(member->poller));
     }
-    if (turns->listens) {
-        log_warn(
-            "line %s: nothing was heard of %s for %.0f s; is it asked by the line's master, and "
-            "in this protocol?",
-            line, names, now - since);
-        return;
-    }
-    log_warn(
-        "line %s: no answer from %s for %.0f s, asking every %.*f s now; %s", line, names,
-        now - since, interval < 10, interval,
-        heard ? "what comes in is none: check baud rate, protocol and address"
-        : others_answer
-            ? "others on the line answer: check its address, its own wires and whether it is on"
-            : "check wiring, address and protocol");
+    if (names[0] && turns->listens)
+        log_warn("line %s: nothing was heard of %s for %.0f s; is it asked by the line's master, "
+                 "and in this protocol?",
+                 line, names, now - since);
+    else if (names[0])
+        log_warn("line %s: no answer from %s for %.0f s, asking every %.*f s now; %s", line, names,
+                 now - since, interval < 10, interval,
+                 heard           ? "what comes in is none: check baud rate, protocol and address"
+                 : others_answer ? "others on the line answer: check its address, its own wires "
+                                   "and whether it is on"
+                                 : "check wiring, address and protocol");
 }
 
 static void report_answer(struct member *member, const char *line, double now)
 {
+    if (!isnan(member->silent_since))
+        log_info("line %s: %s answers again after %.0f s", line, member->poller->config->name,
+                 now - member->silent_since);
     member->heard = false;
-    member->missing_since = NAN;
-    if (!member->reported_silent)
-        return;
-    member->reported_silent = false;
-    log_info("line %s: %s answers again after %.0f s", line, member->poller->config->name,
-             now - member->silent_since);
+    member->missing_since = member->silent_since = NAN;
 }
 
 static void report_remark(struct member *member, const char *line)

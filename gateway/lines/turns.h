@@ -9,21 +9,17 @@
 
 struct member {
     struct poller *poller;
-    bool heard; /* noise came when it was asked, since its last good answer */
-    bool reported_silent;
+    bool heard;              /* noise came when it was asked, since its last good answer */
     char remark[BMS_REMARK]; /* of its driver, as it was said last */
-    double silent_since;
-    double missing_since; /* asked in vain, on this connection; NaN: not so */
+    double silent_since;     /* as it was reported; NaN: it was not */
+    double missing_since;    /* asked in vain, on this connection; NaN: not so */
 };
 
 struct turns {
     struct member *list;
     unsigned count;
-    bool listens;        /* somebody else asks them */
-    double silent_after; /* a silent pack goes before one that is due then only */
-    double try_after;    /* the same of what was never answered */
-    double
-        report_after; /* for so long the report of silent packs waits for others; NaN: none waits */
+    bool listens;      /* somebody else asks them */
+    double vain_after; /* what may come to nothing goes before a pack that is due then only */
 };
 
 /** The pollers stay with the caller. False: out of memory. */
@@ -40,9 +36,6 @@ struct member *turns_find(const struct turns *turns, const struct poller *poller
 /** What was asked since then came to nothing, which took a part of the line's time. */
 void turns_charge(struct turns *turns, double since, double now);
 
-/** The same, of a request that a pack was never heard to answer. */
-void turns_charge_try(struct turns *turns, double since, double now);
-
 /** Whether others wait while this pack is asked what may come to nothing: before all have had their
  * first turn, and while one that answers is due, that has only its share of the time, too. */
 bool turns_wait(const struct turns *turns, const struct poller *poller, double now);
@@ -55,15 +48,15 @@ void turns_wake(struct turns *turns, const struct poller *poller, double now);
  * asked are asked in the same way first. */
 void turns_tell_way(struct turns *turns, const struct poller *poller, double now);
 
-/** A pack's cycle is over: from what cycles take, tells those that have just begun how long a round of the line will be. Those that
- * are silent do not count. */
-void turns_expect(struct turns *turns, double now);
+/** A pack's cycle is over: from what cycles take, tells those that have not asked all yet how long a round of the line will be.
+ * Those that are silent do not count. */
+void turns_expect(struct turns *turns);
 
 /** A pack's cycle ended without an answer. */
 void turns_note_miss(struct member *member);
 
-/** One warning when packs have become silent, all that are so far, of a line with this name that was
- * started then. */
+/** One warning when packs have become silent, all that are so far, of a line with this name that was started then: when each
+ * was missed for half as long as its values may get old. */
 void turns_report_silence(struct turns *turns, const char *line, double started_at, double now);
 
 /** What changes with values: it answers again, or its driver has something to say. */

@@ -106,7 +106,7 @@ static const struct sequence weak_sequences[] = {
     {"a switch",                    CHARGE_MOS,  {1, 0, 0, 0, 1, 1, 1, END},   "bddbddb"},
     {"the direction",               FLOW,        {1, 2, 1, END},               "bdr"},
     {"nothing, then something",     CYCLES,      {UNKNOWN, 7, 7, 7, 8, 8, 8, END}, "bddbddb"},
-    {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bdddb"},
+    {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bddb"},
     {"nothing ever agrees",         CURRENT_A,   {0, 90, -90, 60, -60, 30, -30, 9, END}, "bddddddb"},
 };
 /* The same where damage was seen. */
@@ -121,7 +121,7 @@ static const struct sequence noisy_sequences[] = {
     {"the same two wrong bits",     CURRENT_A,   {-20, 225, 225, 225, -20, END}, "bdddr"},
     {"a switch",                    CHARGE_MOS,  {1, 0, 0, 0, 0, 1, 1, 1, 1, END}, "bdddbdddb"},
     {"nothing, then something",     CYCLES,      {UNKNOWN, 7, 7, 7, 7, 8, 8, 8, 8, END}, "bdddbdddb"},
-    {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bddddb"},
+    {"nothing any more",            CYCLES,      {7, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, END}, "bdddb"},
     {"nothing ever agrees",         CURRENT_A,   {0, 90, -90, 60, -60, 30, -30, 9, END}, "bddddddb"},
 };
 /* With none before. */

@@ -3,7 +3,6 @@
 #include "spike.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* What was learned of a value's moves is forgotten by half in about 2800 readings. */
@@ -25,7 +24,6 @@ enum kind {
     TEMPERATURE,
     INDEX, /* which of equal cells is the highest may change with every reading */
     LIMIT,
-    KINDS
 };
 
 /* How large a move can be learned of a kind: the larger one of an amount and a part of the value.
@@ -35,7 +33,7 @@ enum kind {
 static const struct tolerance {
     double move, move_part;
     bool swings;
-} tolerances[KINDS] = {
+} tolerances[LIMIT + 1] = {
     /*                move       part */
     [VOLTAGE]     = { 0,         0.01, true},
     [CURRENT]     = { 5,         0.2,  true},
@@ -49,65 +47,56 @@ static const struct tolerance {
 };
 // clang-format on
 
+static const uint8_t kinds[CELL_MV] = {
+    [VOLTAGE_V] = VOLTAGE,
+    [CURRENT_A] = CURRENT,
+    [POWER_W] = POWER,
+    [SOC_PERCENT] = SOC,
+    [REMAINING_AH] = CAPACITY,
+    [CELL_MAX_MV] = CELL,
+    [CELL_MIN_MV] = CELL,
+    [CELL_DELTA_MV] = CELL,
+    [CELL_AVG_MV] = CELL,
+    [CELL_MAX_INDEX] = INDEX,
+    [CELL_MIN_INDEX] = INDEX,
+    [TEMP_AVG_C] = TEMPERATURE,
+    [MOS_TEMP_C] = TEMPERATURE,
+    [CHARGE_VOLTAGE_LIMIT_V] = LIMIT,
+    [CHARGE_CURRENT_LIMIT_A] = LIMIT,
+    [DISCHARGE_VOLTAGE_LIMIT_V] = LIMIT,
+    [DISCHARGE_CURRENT_LIMIT_A] = LIMIT,
+};
+
 static enum kind kind_of(unsigned id)
 {
-    if (id >= CELL_MV)
-        return id < TEMP_C ? CELL : TEMPERATURE;
-    switch ((enum pack_value) id) {
-    case VOLTAGE_V:
-        return VOLTAGE;
-    case CURRENT_A:
-        return CURRENT;
-    case POWER_W:
-        return POWER;
-    case SOC_PERCENT:
-        return SOC;
-    case REMAINING_AH:
-        return CAPACITY;
-    case CELL_MAX_MV:
-    case CELL_MIN_MV:
-    case CELL_DELTA_MV:
-    case CELL_AVG_MV:
-        return CELL;
-    case CELL_MAX_INDEX:
-    case CELL_MIN_INDEX:
-        return INDEX;
-    case TEMP_AVG_C:
-    case MOS_TEMP_C:
-        return TEMPERATURE;
-    case CHARGE_VOLTAGE_LIMIT_V:
-    case CHARGE_CURRENT_LIMIT_A:
-    case DISCHARGE_VOLTAGE_LIMIT_V:
-    case DISCHARGE_CURRENT_LIMIT_A:
-        return LIMIT;
+    return id >= TEMP_C ? TEMPERATURE : id >= CELL_MV ? CELL : (enum kind) kinds[id];
+}
+
+/* The largest step that is believed at once behind any check, in the unit of the value. */
+static double largest_step(const struct spike_limits *limits, enum kind kind, double before)
+{
+    switch (kind) {
+    case SOC:
+        return limits->soc_percent;
+    case VOLTAGE:
+        return limits->voltage_percent * before / 100;
+    case CELL:
+        return limits->cell_mv;
+    case TEMPERATURE:
+        return limits->temperature_c;
+    case CURRENT:
+        return LEAP_A;
+    case POWER:
+        return LEAP_W;
     default:
-        return EXACT;
+        return INFINITY;
     }
 }
 
-/* The largest step that is believed at once behind any check, in the unit of the value; INFINITY: any. */
-static double largest_step(const struct spike_limits *limits, enum kind kind, double before)
-{
-    double limit = 0;
-    if (kind == SOC)
-        limit = limits->soc_percent;
-    else if (kind == VOLTAGE)
-        limit = limits->voltage_percent * before / 100;
-    else if (kind == CELL)
-        limit = limits->cell_mv;
-    else if (kind == TEMPERATURE)
-        limit = limits->temperature_c;
-    else if (kind == CURRENT)
-        limit = LEAP_A;
-    else if (kind == POWER)
-        limit = LEAP_W;
-    return limit > 0 || (kind == VOLTAGE && limits->voltage_percent > 0) ? limit : INFINITY;
-}
-
+/* By the configuration it is believed as it comes. */
 static bool is_turned_off(const struct spike_limits *limits, enum kind kind)
 {
-    bool has_key = kind == SOC || kind == VOLTAGE || kind == CELL || kind == TEMPERATURE;
-    return has_key && isinf(largest_step(limits, kind, 1));
+    return largest_step(limits, kind, 1) == 0;
 }
 
 static double largest_move(enum kind kind, double value)
@@ -235,20 +224,20 @@ static enum spike_verdict believe(struct spike *spike, const struct pack *before
     return verdict;
 }
 
-static int compare_doubles(const void *a, const void *b)
+/* Of the two in the middle the upper one: two wrong ones have no influence. NaN: one of them is. */
+static double median_of(const double values[SPIKE_READINGS - 1])
 {
-    double x = *(const double *) a, y = *(const double *) b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts them. Of the two in the middle the upper one: two wrong ones have no influence. Of NaN: NaN. */
-static double median_of(double values[SPIKE_READINGS - 1])
-{
-    for (unsigned i = 0; i < SPIKE_READINGS - 1; i++)
-        if (isnan(values[i]))
-            return NAN;
-    qsort(values, SPIKE_READINGS - 1, sizeof *values, compare_doubles);
-    return values[(SPIKE_READINGS - 1) / 2];
+    const unsigned count = SPIKE_READINGS - 1;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned below = 0, above = 0;
+        for (unsigned k = 0; k < count; k++) {
+            below += values[k] < values[i];
+            above += values[k] > values[i];
+        }
+        if (below <= count / 2 && above < count / 2)
+            return values[i];
+    }
+    return NAN;
 }
 
 /* Readings that never agreed tell how far a value moves, or else a pack whose values begin to wobble
@@ -269,28 +258,16 @@ static void learn_from_doubtful(struct spike *spike)
     }
 }
 
-/* Whether something that was known is not any more. Many a damage comes to that. */
-static bool loses(const struct pack *before, const struct pack *reading)
-{
-    bool lost = false;
-    for (unsigned id = 0; before && id < PACK_VALUES; id++)
-        lost |= !isnan(before->value[id]) && isnan(reading->value[id]);
-    for (unsigned i = 0; before && i < PACK_TEXTS; i++)
-        lost |= before->text[i][0] && !reading->text[i][0];
-    return lost;
-}
-
 /* How many readings must agree. Two bytes that make up for each other pass a sum, and the next reply
  * may be damaged at one of the two again: with so many frames as a gateway sees, two are too few,
  * and where much is damaged three: in a short frame, of which half the bytes mean nothing, they were
  * seen to agree once in ten million. Where there was nothing before, somebody waits for the first
  * values; not for what is asked rarely and was known already. */
-static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before,
-                                const struct pack *reading)
+static unsigned readings_wanted(const struct spike_rules *rules, const struct pack *before)
 {
     if (!rules->weak || (rules->awaited && !before && !rules->noisy))
         return 2;
-    return 3u + (loses(before, reading) ? 1u : 0u) + (before && rules->noisy ? 1u : 0u);
+    return before && rules->noisy ? 4 : 3;
 }
 
 enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *rules,
@@ -302,7 +279,7 @@ enum spike_verdict spike_judge(struct spike *spike, const struct spike_rules *ru
     unsigned agreeing = 1;
     for (unsigned i = 0; i < spike->doubted; i++)
         agreeing += agree(spike, rules, before, &spike->doubtful[i], reading);
-    if (agreeing >= readings_wanted(rules, before, reading))
+    if (agreeing >= readings_wanted(rules, before))
         return believe(spike, before, reading,
                        spike->doubted >= agreeing ? SPIKE_REFUTED : SPIKE_BELIEVED);
     if (spike->doubted == SPIKE_READINGS - 1) {

@@ -6,35 +6,41 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WINDOW_S 0.1
-#define WINDOW_MOST                                                                                \
-    16384 /* bytes; more than a wire brings, and a serial server may hand over all it has collected */
-#define RECEIVE_MOST (4 * WINDOW_MOST) /* at once: more than a serial port's buffer holds */
+#define BLOCK 2048        /* bytes; who brings as many at once brings more, */
+#define PAUSE_S 0.0125    /* and waits so long: 160 kB/s is more than any wire has */
+#define BLOCKS_AT_ONCE 32 /* more than a serial port's buffer holds */
+
+/* As read(2). */
+static ssize_t receive(struct intake *intake)
+{
+    uint8_t bytes[BLOCK];
+    errno = 0;
+    const ssize_t size = read(intake->fd, bytes, sizeof bytes);
+    if (size > 0)
+        intake->events->received(intake->data, bytes, (size_t) size);
+    return size;
+}
+
+static bool may_go_on(ssize_t size)
+{
+    return size > 0 || (size < 0 && (errno == EAGAIN || errno == EINTR));
+}
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 {
     (void) revents;
     struct intake *intake = io->data;
-    uint8_t bytes[2048];
-    ssize_t size = read(intake->fd, bytes, sizeof bytes);
-    if (size < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (size <= 0) {
+    const ssize_t size = receive(intake);
+    if (!may_go_on(size)) {
         intake->events->ended(intake->data, size < 0 ? strerror(errno) : "closed by the far end");
-        return;
-    }
-    if (!ev_is_active(&intake->window)) {
-        intake->taken = 0;
-        ev_timer_set(&intake->window, WINDOW_S, 0);
-        ev_timer_start(loop, &intake->window);
-    }
-    intake->taken += (size_t) size;
-    if (intake->taken >= WINDOW_MOST)
+    } else if (size == BLOCK && intake->fd >= 0) {
         ev_io_stop(loop, io);
-    intake->events->received(intake->data, bytes, (size_t) size);
+        ev_timer_set(&intake->pause, PAUSE_S, 0);
+        ev_timer_start(loop, &intake->pause);
+    }
 }
 
-static void on_window(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
     (void) revents;
     struct intake *intake = timer->data;
@@ -47,8 +53,8 @@ void intake_init(struct intake *intake, struct ev_loop *loop, const struct intak
     *intake = (struct intake){.loop = loop, .fd = -1, .events = events, .data = data};
     ev_init(&intake->readable, on_readable);
     ev_set_priority(&intake->readable, 1);
-    ev_init(&intake->window, on_window);
-    intake->readable.data = intake->window.data = intake;
+    ev_init(&intake->pause, on_pause_over);
+    intake->readable.data = intake->pause.data = intake;
 }
 
 void intake_start(struct intake *intake, int fd)
@@ -62,22 +68,14 @@ void intake_start(struct intake *intake, int fd)
 void intake_stop(struct intake *intake)
 {
     ev_io_stop(intake->loop, &intake->readable);
-    ev_timer_stop(intake->loop, &intake->window);
+    ev_timer_stop(intake->loop, &intake->pause);
     intake->fd = -1;
 }
 
 bool intake_receive(struct intake *intake)
 {
-    uint8_t bytes[2048];
-    for (size_t received = 0; received < RECEIVE_MOST && intake->fd >= 0;) {
-        errno = 0;
-        ssize_t size = read(intake->fd, bytes, sizeof bytes);
-        if (size < 0)
-            return errno == EAGAIN || errno == EINTR;
-        if (size == 0)
-            return false;
-        received += (size_t) size;
-        intake->events->received(intake->data, bytes, (size_t) size);
-    }
-    return true;
+    ssize_t size = BLOCK;
+    for (unsigned i = 0; i < BLOCKS_AT_ONCE && size > 0 && intake->fd >= 0; i++)
+        size = receive(intake);
+    return may_go_on(size);
 }

@@ -22,8 +22,7 @@ struct intake {
     struct ev_loop *loop;
     int fd; /* -1: stopped */
     ev_io readable;
-    ev_timer window; /* runs while the bytes of a short time are counted */
-    size_t taken;    /* in this time */
+    ev_timer pause; /* behind a full block */
     const struct intake_events *events;
     void *data;
 };

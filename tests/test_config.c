@@ -779,13 +779,13 @@ static const struct {
 
     /* Sections. */
     {"unknown section", GOOD "[battery x]\nunit = 2\n",
-     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
+     "f:7: unknown section [battery x]; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME], [present NAME] or [print NAME]\n"},
     {"mistyped section", GOOD "[pakc x]\nunit = 2\n",
      "f:7: unknown section [pakc x]; did you mean 'pack'?\n"},
     {"section in capitals", GOOD "[Gateway]\n",
      "f:7: unknown section [Gateway]; did you mean 'gateway'?\n"},
     {"no section word", GOOD "[]\n",
-     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME] or [print NAME]\n"},
+     "f:7: unknown section []; expected [gateway], [line NAME], [pack NAME], [bank NAME], [limits NAME], [push NAME], [view NAME], [tunnel NAME], [mqtt NAME], [history], [web], [influx NAME], [notify NAME], [present NAME] or [print NAME]\n"},
     {"second gateway", GOOD "[gateway]\n[gateway]\nbase = x\n",
      "f:8: a second [gateway]; the first is in line 7\n"
      "f:9: 'base' is 'x'; expected a whole number from 0 to 65535\n"},
@@ -810,7 +810,7 @@ static const struct {
     {"another program's key", LINE_A "parity = even\n" PACK_P,
      "f:4: unknown key 'parity' in [line a]; did you mean 'framing'?\n"},
     {"key of another section", GOOD "baud = 9600\n",
-     "f:7: unknown key 'baud' in [pack p]; it belongs in [line NAME]\n"},
+     "f:7: unknown key 'baud' in [pack p]; it belongs in [line NAME] or [present NAME]\n"},
     {"unknown key", GOOD "[gateway]\ncolour = red\n",
      "f:8: unknown key 'colour' in [gateway]\n"},
     {"twice", GOOD "unit = 2\n",

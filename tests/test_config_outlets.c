@@ -286,6 +286,83 @@ static void test_mistakes(void **state)
     }
 }
 
+#define PRESENT "[present x]\nof = shed\nprotocol = modbus-rtu\n"
+#define ON_TCP "port = tcp-listen:127.0.0.1:5020\n"
+#define SOC_VIEW "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
+
+static void test_present(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *section, *said; /* NULL: nothing */
+    } cases[] = {
+        {PRESENT ON_TCP, NULL},
+        {PRESENT "port = serial:/dev/ttyUSB1\nbaud = 19200\nframing = 8E1\nrts = rs485\n", NULL},
+        {PRESENT ON_TCP "address = 7\nswitching = yes\n", NULL},
+        {PRESENT ON_TCP "view = v\n" SOC_VIEW, NULL},
+        {"[present x]\nof = nobody\nprotocol = modbus-rtu\n" ON_TCP,
+         "f:18: there is no pack or bank nobody"},
+        {"[present x]\nof = all\nprotocol = modbus-rtu\n" ON_TCP, "expected the name of one"},
+        {"[present x]\nof = shed, a.b\nprotocol = modbus-rtu\n" ON_TCP, "'of' is 'a.b'"},
+        {"[present x]\nprotocol = modbus-rtu\n" ON_TCP, "has no 'of'"},
+        {PRESENT, "has no 'port'"},
+        {"[present x]\nof = shed\n" ON_TCP, "has no 'protocol'"},
+        {PRESENT "port = tcp-listen:127.0.0.1:502\n", "a port from 1024 on"},
+        {PRESENT "port = tcp-listen:localhost:5020\n", "'port' is"},
+        {PRESENT "port = tcp://127.0.0.1:5020\n", "'port' is"},
+        {PRESENT ON_TCP "address = 0\n", "which is all devices of a bus"},
+        {PRESENT ON_TCP "address = 248\n", "'address' is '248'"},
+        {PRESENT ON_TCP "variant = one\n", "has no variants"},
+        {PRESENT ON_TCP "baud = 9600\n", "warning: 'baud' has no effect here"},
+        {PRESENT ON_TCP "view = w\n" SOC_VIEW, "there is no [view w]"},
+        {PRESENT ON_TCP "view = v\non_stale = hold\n", "unknown key"},
+        {PRESENT ON_TCP "view = v\n" SOC_VIEW "on_stale = hold\n", "old values for new ones"},
+        {PRESENT ON_TCP "view = v\n[view v]\nsource = shed\nunit = 9\n"
+                        "register = soc_percent -> 1 u16 on_stale hold\n",
+         "old values for new ones"},
+        {PRESENT ON_TCP "view = v\nswitching = yes\n" SOC_VIEW, "a view takes no orders"},
+        {PRESENT ON_TCP "[present y]\nof = shed\nprotocol = modbus-rtu\n" ON_TCP,
+         "already that of [present x] in line 20"},
+        {PRESENT "port = serial:/dev/ttyS0\n[line d]\nport = serial:/dev/ttyS0\nprotocol = daly\n",
+         "already that of [line d]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *messages;
+        struct config *config = parse(cases[i].section, &messages);
+        if (cases[i].said ? !strstr(messages, cases[i].said) : strstr(messages, "f:1") != NULL)
+            fail_msg("%s: %s", cases[i].section, messages);
+        config_free(config);
+        free(messages);
+    }
+}
+
+/* What it is given: the packs that it needs, and the rules of port 502. */
+static void test_present_needs(void **state)
+{
+    (void) state;
+    char *messages;
+    struct config *config = parse(
+        "[gateway]\nallow_write = 192.0.2.7\n"
+        "[present bank]\nof = all-of-it\nprotocol = modbus-rtu\nport = serial:/dev/ttyS0\n"
+        "[present view]\nof = shed\nview = v\nprotocol = modbus-rtu\nport = serial:/dev/ttyS1\n"
+        "[view v]\nsource = shed\nunit = 9\nregister = soc_percent -> 1 u16\n"
+        "register = a.b.soc_percent | soc_percent -> 2 u16\n",
+        &messages);
+    assert_non_null(config);
+    assert_int_equal(config->present_count, 2);
+    const struct present_config *bank = &config->presents[0], *view = &config->presents[1];
+    assert_int_equal(bank->outlet.pack_count, 3);
+    assert_string_equal(bank->outlet.packs[0], "all-of-it");
+    assert_string_equal(bank->outlet.packs[1], "a.b");
+    assert_int_equal(bank->allow_write.count, 1);
+    assert_true(bank->baud == 9600 && bank->address == -1 && !bank->switching);
+    assert_int_equal(view->outlet.pack_count, 2);
+    assert_string_equal(view->outlet.packs[0], "shed");
+    assert_non_null(strstr(view->view_text, "register = a.b.soc_percent | soc_percent -> 2 u16\n"));
+    config_free(config);
+    free(messages);
+}
+
 static void test_influx(void **state)
 {
     (void) state;
@@ -407,6 +484,8 @@ int main(void)
         cmocka_unit_test(test_mail_addresses),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_influx),
+        cmocka_unit_test(test_present),
+        cmocka_unit_test(test_present_needs),
         cmocka_unit_test(test_no_secret_is_repeated),
         cmocka_unit_test(test_brokers),
         cmocka_unit_test(test_web_address),

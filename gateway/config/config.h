@@ -332,6 +332,8 @@ struct config {
     unsigned influx_count;
     struct notify_config *notifies;
     unsigned notify_count;
+    struct present_config *presents;
+    unsigned present_count;
     struct print_config *prints;
     unsigned print_count;
     struct config_entry *entries; /* of the sections in the order of the file */

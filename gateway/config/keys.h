@@ -106,6 +106,7 @@ struct config_section {
     bool outlet;   /* each struct gets a process of its own, and begins with struct outlet_config */
     bool
         mentions_page; /* that process wants the page's address, and is restarted when it changes */
+    bool lingers; /* that process outlives the gateway and its section by up to OUTLET_WITHDRAW_S */
     /** Whether that process may switch packs for its clients. NULL: it may not. */
     bool (*may_order)(const void *settings);
     const struct config_key *keys;
@@ -127,10 +128,10 @@ struct config_section {
     void (*release)(void *settings);
 };
 
-/* In sections.c, limits.c, and of outlets in outlets.c and notify.c. */
+/* In sections.c, limits.c, and of outlets in outlets.c, notify.c and present.c. */
 extern const struct config_section gateway_section, line_section, pack_section, bank_section,
     limits_section, push_section, tunnel_section, view_section, mqtt_section, history_section,
-    web_section, influx_section, notify_section, print_section;
+    web_section, influx_section, notify_section, present_section, print_section;
 
 /* All of them, in the order of the manual, NULL at the end. */
 extern const struct config_section *const config_sections[];

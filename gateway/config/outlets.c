@@ -293,13 +293,14 @@ static bool wants(const struct outlet_config *outlet, const char *name)
 static void report_missing(const struct config_drafts *drafts, const struct config_draft *draft,
                            const char *name, struct mistakes *mistakes)
 {
+    const char *key = draft->section == &present_section ? "of" : "packs";
     char hint[SUGGEST_HINT_SIZE];
     struct suggest suggest;
     suggest_init(&suggest, name);
     for (unsigned i = 0; i < drafts->count; i++)
         if (is_source(&drafts->list[i]))
             suggest_offer(&suggest, drafts->list[i].name);
-    mistakes_add(mistakes, config_draft_line(draft, "packs"), "there is no pack or bank %s%s", name,
+    mistakes_add(mistakes, config_draft_line(draft, key), "there is no pack or bank %s%s", name,
                  suggest_hint(&suggest, hint));
 }
 

@@ -564,6 +564,6 @@ const struct config_section tunnel_section = {
 /* A section refers only to those before it. */
 const struct config_section *const config_sections[] = {
     &gateway_section, &line_section, &pack_section, &bank_section, &limits_section, &push_section, &view_section, &tunnel_section,
-    &mqtt_section, &history_section, &web_section, &influx_section, &notify_section, &print_section, NULL
+    &mqtt_section, &history_section, &web_section, &influx_section, &notify_section, &present_section, &print_section, NULL
 };
 // clang-format on

@@ -19,6 +19,6 @@ uint8_t access_decide(const struct access_request *request)
     if (!mbap_writes(request->function))
         return 0;
     bool may = access_sets(request->function) && request->writable && request->allow_write &&
-               allow_contains(request->allow_write, request->client);
+               (!request->client || allow_contains(request->allow_write, request->client));
     return may ? 0 : MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
 }

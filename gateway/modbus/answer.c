@@ -90,7 +90,8 @@ static const char *describe_refusal(const struct answerer *answerer,
 {
     switch (exception) {
     case MODBUS_EXCEPTION_ILLEGAL_FUNCTION:
-        if (!answerer->allow_write || !allow_contains(answerer->allow_write, question->client))
+        if (!answerer->allow_write ||
+            (question->client && !allow_contains(answerer->allow_write, question->client)))
             return "the client is not in allow_write";
         return "this function cannot write here";
     case MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS:
@@ -122,8 +123,8 @@ static void log_refusal(const struct answerer *answerer, struct unit *unit,
     if (!*what)
         snprintf(what, sizeof what, "function %u", request->function);
     log_warn("pack %s: client %s orders %s: refused with exception %u, %s", unit->name,
-             address_format(question->client, address), what, exception,
-             describe_refusal(answerer, question, exception));
+             question->client ? address_format(question->client, address) : "on a serial line",
+             what, exception, describe_refusal(answerer, question, exception));
 }
 
 static int send_exception(struct answerer *answerer, const uint8_t *frame, uint8_t exception)

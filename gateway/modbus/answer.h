@@ -33,9 +33,9 @@ void answerer_close(struct answerer *answerer);
 
 /* A request as received. */
 struct question {
-    int fd; /* the client's socket */
-    const struct sockaddr *client;
-    const uint8_t *frame; /* the frame that mbap_find found */
+    int fd;                        /* the client's socket */
+    const struct sockaddr *client; /* NULL: the master of a serial line */
+    const uint8_t *frame;          /* the frame that mbap_find found */
     size_t size;
     uint64_t ticket; /* for answer_switch; not 0 */
 };

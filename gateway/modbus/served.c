@@ -6,7 +6,6 @@
 #include "base/log.h"
 
 #include <math.h>
-#include <modbus.h>
 #include <stdlib.h>
 
 struct served {
@@ -168,36 +167,10 @@ struct unit *served_views(struct served *served)
 
 /* ---- orders ---- */
 
-static uint8_t exception_of(enum order_result result)
-{
-    switch (result) {
-    case ORDER_PENDING:
-    case ORDER_LOOK:
-    case ORDER_DONE:
-        return 0;
-    case ORDER_REFUSED:
-        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE;
-    case ORDER_UNANSWERED:
-    case ORDER_TOO_LATE:
-    case ORDER_NO_LINE:
-        return MODBUS_EXCEPTION_GATEWAY_TARGET;
-    case ORDER_NOT_NOW:
-    case ORDER_BUSY:
-        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
-    case ORDER_NO_SETTING:
-        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
-    case ORDER_OUT_OF_RANGE:
-        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
-    case ORDER_NOT_ALLOWED:
-        break;
-    }
-    return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
-}
-
 static void on_order_over(void *data, uint64_t ticket, enum order_result result)
 {
     const struct served *served = data;
-    server_order_over(served->server, ticket, exception_of(result));
+    server_order_over(served->server, ticket, switches_exception(result));
 }
 
 /* An answer_switch. */
@@ -207,7 +180,7 @@ static uint8_t carry_out(void *data, struct unit *unit, const struct switches *s
     struct served *served = data;
     char address[ADDRESS_TEXT], from[ADDRESS_TEXT + 8];
     snprintf(from, sizeof from, "client %s", address_format(client, address));
-    return exception_of(
+    return switches_exception(
         packs_order(served->packs, unit->source,
                     &(struct order_request){*switches, from, on_order_over, served, ticket}));
 }

@@ -86,3 +86,29 @@ uint8_t switches_read(const struct map_settings *map, const struct mbap_request 
     }
     return exception;
 }
+
+uint8_t switches_exception(enum order_result result)
+{
+    switch (result) {
+    case ORDER_PENDING:
+    case ORDER_LOOK:
+    case ORDER_DONE:
+        return 0;
+    case ORDER_REFUSED:
+        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE;
+    case ORDER_UNANSWERED:
+    case ORDER_TOO_LATE:
+    case ORDER_NO_LINE:
+        return MODBUS_EXCEPTION_GATEWAY_TARGET;
+    case ORDER_NOT_NOW:
+    case ORDER_BUSY:
+        return MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
+    case ORDER_NO_SETTING:
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS;
+    case ORDER_OUT_OF_RANGE:
+        return MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE;
+    case ORDER_NOT_ALLOWED:
+        break;
+    }
+    return MODBUS_EXCEPTION_ILLEGAL_FUNCTION;
+}

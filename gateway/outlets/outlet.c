@@ -366,7 +366,8 @@ static void end(struct outlet *outlet)
         return;
     outlet->ending = true;
     ev_io_stop(outlet->loop, &outlet->readable);
-    ev_timer_set(&outlet->deadline, outlet->gone ? OUTLET_WITHDRAW_S : OUTLET_END_S, 0);
+    ev_timer_set(&outlet->deadline,
+                 outlet->gone || outlet->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S, 0);
     ev_timer_start(outlet->loop, &outlet->deadline);
     if (outlet->self)
         outlet->kind->stop(outlet->self, outlet->gone);
@@ -603,7 +604,7 @@ static void on_signal(int number)
 {
     if (number == SIGCONT && getppid() == gateway)
         return;
-    alarm((unsigned) OUTLET_END_S);
+    alarm((unsigned) (signalled->kind->lingers ? OUTLET_WITHDRAW_S : OUTLET_END_S));
     ev_async_send(signalled->loop, &signalled->asked);
 }
 

@@ -41,12 +41,14 @@ struct outlet_kind {
     bool connects;        /* and does not only answer: it connects to a server, by names.h */
     bool local;           /* it has use for sockets of this host; what starts programs has them */
     bool programs; /* it may have to start other programs; where not, `start` gives that up */
+    bool devices;  /* it may have to open a device; where not, `start` gives that up */
+    bool lingers;  /* it takes up to OUTLET_WITHDRAW_S to end, also when the gateway has died */
     /** Begins: all packs are known, none has values yet. Returns what `stop` is called with; NULL:
      * it cannot, and has said why. */
     void *(*start)(struct outlet *outlet);
     /** Is to end: the gateway does, the section has changed or (`gone`) is not there any more.
      * Calls outlet_over when it is through, within OUTLET_END_S, or OUTLET_WITHDRAW_S when the
-     * section is gone; after that it is killed. */
+     * section is gone or its kind lingers; after that it is killed. */
     void (*stop)(void *self, bool gone);
     /** Is to write what it has only in memory, and to report. NULL: it has nothing. */
     void (*commit)(void *self);

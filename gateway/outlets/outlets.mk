@@ -2,7 +2,7 @@
 # what libcurl brings along costs no process that does not send by it. To add one: its name in OUTLETS, its Debian packages
 # and pkg-config names below. `make WITHOUT=mqtt` (several with commas) builds without.
 
-OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt notify web)
+OUTLETS := $(filter-out $(subst $(comma), ,$(WITHOUT)),history influx mqtt notify present web)
 
 OUTLET_DEPS_mqtt := libmosquitto-dev
 OUTLET_LIBS_mqtt := libmosquitto

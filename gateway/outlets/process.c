@@ -309,7 +309,7 @@ void process_leave(struct process *process, bool gone)
         shutdown(process->fd, SHUT_WR);
     }
     process_forget_sources(process);
-    ev_timer_set(&process->timer, gone ? WITHDRAW_S : PROCESS_END_S, 0);
+    ev_timer_set(&process->timer, gone || process->kind->lingers ? WITHDRAW_S : PROCESS_END_S, 0);
     ev_timer_start(loop, &process->timer);
 }
 

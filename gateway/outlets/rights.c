@@ -53,7 +53,7 @@ static void let(int rules, const char *path, uint64_t access)
 
 /* All but devices; of these the harmless ones. Which files a process may open is up to its user as
  * before. */
-static void give_up_devices(void)
+void rights_give_up_devices(void)
 {
     static const char *const harmless[] = {"/dev/null", "/dev/zero", "/dev/random", "/dev/urandom",
                                            "/dev/shm"};
@@ -211,6 +211,7 @@ void rights_give_up(const struct outlet_kind *kind)
     setrlimit(RLIMIT_CORE, &no_core);
     give_up_haste();
     give_up_capabilities();
-    give_up_devices();
+    if (!kind->devices)
+        rights_give_up_devices();
     give_up_calls(kind);
 }

@@ -3,7 +3,7 @@
  * What an outlet gives up before it begins. It talks to strangers and reads what they send. Whoever gets hold of it by that must not
  * be able to switch a pack:
  *   - no capability, no namespace of its own, no other program, no look into other processes;
- *   - no device, such as a serial port;
+ *   - no device, such as a serial port, unless it has a master there;
  *   - no socket of this host, such as the gateway's control socket or the system bus, on which Bluetooth modules are. One that starts
  *     other programs keeps them; the gateway refuses it at its control socket;
  *   - no network where the kind has no use for it, no connection but to the port of its server (names.h), and no io_uring, which
@@ -23,5 +23,8 @@ void rights_give_up(const struct outlet_kind *kind);
 
 /** Other programs as well, sockets of this host and connections, for a kind that may have needed them. */
 void rights_give_up_programs(void);
+
+/** Devices as well, for a kind that may have needed one. */
+void rights_give_up_devices(void);
 
 #endif

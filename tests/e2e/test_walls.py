@@ -235,12 +235,14 @@ FORBIDDEN = {"io_uring_setup": EPERM, "io_uring_enter": EPERM, "io_uring_registe
 SANITIZED = "sanitized" in PACKGATE
 
 PACK = "[line a]\nport = {}\nprotocol = daly\n[pack a]\nline = a\nunit = 1\npoll = 100ms\nwritable = yes\n"
-NETWORK, CONNECT, LOCAL, PROGRAMS = "network", "connect", "local", "program"
+NETWORK, CONNECT, LOCAL, PROGRAMS, DEVICES = "network", "connect", "local", "program", "device"
 
-# Each with what it may: sockets of the network, connections to others, sockets of this host, other programs.
+# Each with what it may: sockets of the network, connections to others, sockets of this host, other programs, devices.
 KINDS = {
     "history": ("[history]\nfile = {folder}/history.db\n", ()),
     "print": ("[print x]\n", ()),
+    "present": ("[present x]\nof = a\nprotocol = modbus-rtu\nport = tcp-listen:127.0.0.1:0\n", (NETWORK,)),
+    "present on a serial port": ("[present x]\nof = a\nprotocol = modbus-rtu\nport = serial:{folder}/none\n", (NETWORK, DEVICES)),
     "web": ("[web]\nlisten = 127.0.0.1:0\n", (NETWORK,)),
     "mqtt": ("[mqtt x]\nbroker = mqtt://127.0.0.1:1\n", (NETWORK, CONNECT)),
     "influx": ("[influx x]\nurl = http://127.0.0.1:1/write?db=x\n", (NETWORK, CONNECT)),
@@ -324,7 +326,8 @@ def check(kind):
         if PROGRAMS not in rights:
             wanted["program"] = EPERM
     if knows_landlock():
-        wanted["memory"] = wanted["device"] = EACCES
+        wanted["memory"] = EACCES
+        wanted["device"] = 0 if DEVICES in rights else EACCES
     with Taken(text) as gateway:
         found = tries(gateway)
         assert {name: found.get(name) for name in wanted} == wanted, (kind, found)

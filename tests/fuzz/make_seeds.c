@@ -9,6 +9,8 @@
 
 #include "commands/exchange.h"
 
+#include "bms/checksum.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -156,6 +158,19 @@ static void make_conversations(const char *folder, const struct bms_driver *driv
 
 /* ---- server ---- */
 
+/* The same by Modbus RTU, cut before its last byte. */
+static void put_on_line(const char *folder, const char *name, const unsigned char *bytes,
+                        size_t size)
+{
+    const uint16_t crc = crc16_modbus(bytes, size);
+    FILE *out = create(folder, "rtu", name);
+    fputc((int) size + 1, out);
+    fwrite(bytes, 1, size, out);
+    fputc(crc & 0xFF, out);
+    fputc(crc >> 8, out);
+    close_seed(out);
+}
+
 static void put_requests(const char *folder)
 {
     // clang-format off
@@ -191,6 +206,7 @@ static void put_requests(const char *folder)
         fwrite(header, 1, sizeof header, one);
         fwrite(rows[i].bytes, 1, rows[i].size, one);
         close_seed(one);
+        put_on_line(folder, rows[i].name, rows[i].bytes, rows[i].size);
         fwrite(header, 1, sizeof header, all);
         fwrite(rows[i].bytes, 1, rows[i].size, all);
     }

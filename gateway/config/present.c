@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+/* The section [present NAME]: a port on which inverters, PLCs and other masters ask for values. */
+#include "draft.h"
+#include "outlets.h"
+#include "types.h"
+
+#include "base/address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(sizeof((struct present_config){0}.framing) ==
+                   sizeof((struct line_config){0}.framing),
+               "type_framing fills it");
+
+static struct present_config *present_of(const struct config_draft *draft)
+{
+    return draft->settings;
+}
+
+/* ---- types ---- */
+
+static bool is_listening(const char *port)
+{
+    return strncmp(port, "tcp-listen:", 11) == 0;
+}
+
+/* A port below 1024 takes a right that no outlet has. */
+static bool parse_presented_port(const struct config_key *key, const char *text, void *field)
+{
+    struct endpoint endpoint;
+    const bool serial = strncmp(text, "serial:/", 8) == 0 && text[8];
+    const bool tcp = is_listening(text) && endpoint_parse(text + 11, &endpoint) &&
+                     endpoint.numeric && !endpoint_lacks_interface(&endpoint) &&
+                     strlen(text + 11) < LISTEN_SIZE &&
+                     (endpoint.port == 0 || endpoint.port >= 1024);
+    return (serial || tcp) && strlen(text) < key->size &&
+           snprintf(field, key->size, "%s", text) > 0;
+}
+
+static void describe_presented_port(const struct config_key *key, char *out, size_t size)
+{
+    (void) key;
+    snprintf(out, size,
+             "serial:/dev/... or tcp-listen:ADDRESS:PORT with a port from 1024 on, such as "
+             "tcp-listen:127.0.0.1:5020");
+}
+
+static const struct config_type type_presented_port = {.parse = parse_presented_port,
+                                                       .describe = describe_presented_port};
+
+/* ---- checks ---- */
+
+static void check_one_name(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    if (config_draft_usable(draft, "of") && present_of(draft)->outlet.pack_count != 1)
+        mistakes_add(mistakes, config_draft_line(draft, "of"),
+                     "'of' is 'all'; expected the name of one pack or bank");
+}
+
+static void check_port(const struct config_drafts *drafts, const struct config_draft *draft,
+                       struct mistakes *mistakes)
+{
+    static const char *const serial_only[] = {"baud", "framing", "rts"};
+    const char *port = present_of(draft)->port;
+    if (!config_draft_usable(draft, "port"))
+        return;
+    for (size_t i = 0; is_listening(port) && i < sizeof serial_only / sizeof *serial_only; i++)
+        if (config_draft_given(draft, serial_only[i]))
+            mistakes_warn(mistakes, config_draft_line(draft, serial_only[i]),
+                          "'%s' has no effect here: the port is not serial", serial_only[i]);
+    for (const struct config_draft *other = drafts->list; other < drafts->list + drafts->count;
+         other++) {
+        const bool line = other->section == &line_section;
+        if ((!line && (other->section != &present_section || other >= draft)) ||
+            !config_draft_usable(other, "port"))
+            continue;
+        const char *taken =
+            line ? ((const struct line_config *) other->settings)->port : present_of(other)->port;
+        const size_t size = strlen(port);
+        if (strcmp(taken, port) == 0 && (size < 2 || strcmp(port + size - 2, ":0") != 0))
+            mistakes_add(mistakes, config_draft_line(draft, "port"),
+                         "'port' is already that of [%s %s] in line %u; a port has either packs or "
+                         "a master",
+                         other->section->word, other->name, config_draft_line(other, "port"));
+    }
+}
+
+static void check_modbus(const struct config_draft *draft, struct mistakes *mistakes)
+{
+    const struct present_config *present = present_of(draft);
+    if (present->protocol != PRESENT_MODBUS_RTU || !config_draft_usable(draft, "protocol"))
+        return;
+    if (config_draft_given(draft, "variant"))
+        mistakes_add(mistakes, config_draft_line(draft, "variant"),
+                     "protocol 'modbus-rtu' has no variants; leave 'variant' out");
+    if (config_draft_usable(draft, "address") && present->address == 0)
+        mistakes_add(mistakes, config_draft_line(draft, "address"),
+                     "'address' is 0, which is all devices of a bus; expected 1 to 247");
+    if (present->view[0] && present->switching)
+        mistakes_add(mistakes, config_draft_line(draft, "switching"),
+                     "a view takes no orders; leave 'switching' out");
+}
+
+static bool holds(const struct substitute *substitute)
+{
+    return substitute->kind == INSTEAD_HOLD;
+}
+
+/* Values that are held look fresh to a master. */
+static void check_held(const struct config_draft *draft, const struct view_config *view,
+                       struct mistakes *mistakes)
+{
+    bool held = holds(&view->on_stale);
+    for (unsigned i = 0; i < view->register_count; i++)
+        held |= holds(&view->registers[i].on_stale);
+    if (held)
+        mistakes_add(mistakes, config_draft_line(draft, "view"),
+                     "[view %s] has 'on_stale hold', with which a master would take old values for "
+                     "new ones; expected another 'on_stale'",
+                     view->name);
+}
+
+/* The outlet reads these lines again: what a view is made of has no end that a struct could hold. */
+static void take_view_text(const struct config_draft *draft, const struct config_draft *view,
+                           struct mistakes *mistakes)
+{
+    char *out = present_of(draft)->view_text;
+    size_t used = 0;
+    for (unsigned i = 0; i < view->text_count && used < PRESENT_VIEW_SIZE; i++) {
+        const struct config_text *text = &view->texts[i];
+        if (text->line > 0 && strcmp(text->key->name, "listen") != 0)
+            used += (size_t) snprintf(out + used, PRESENT_VIEW_SIZE - used, "%s = %s\n",
+                                      text->key->name, text->text);
+    }
+    if (used >= PRESENT_VIEW_SIZE)
+        mistakes_add(mistakes, config_draft_line(draft, "view"),
+                     "[view %s] is too long to be presented; expected at most %d characters",
+                     view->name, PRESENT_VIEW_SIZE - 1);
+}
+
+static void check_view(const struct config_drafts *drafts, const struct config_draft *draft,
+                       struct mistakes *mistakes)
+{
+    const struct present_config *present = present_of(draft);
+    if (!present->view[0] || !config_draft_usable(draft, "view"))
+        return;
+    const struct config_draft *view = config_drafts_find(drafts, &view_section, present->view);
+    if (present->protocol != PRESENT_MODBUS_RTU) {
+        mistakes_add(mistakes, config_draft_line(draft, "view"),
+                     "'view' is for protocol 'modbus-rtu' only; leave it out");
+        return;
+    }
+    if (!view) {
+        char hint[SUGGEST_HINT_SIZE];
+        struct suggest suggest;
+        suggest_init(&suggest, present->view);
+        for (const struct config_draft *other = config_drafts_find(drafts, &view_section, NULL);
+             other; other = config_drafts_next(drafts, other))
+            suggest_offer(&suggest, other->name);
+        mistakes_add(mistakes, config_draft_line(draft, "view"), "there is no [view %s]%s",
+                     present->view, suggest_hint(&suggest, hint));
+        return;
+    }
+    check_held(draft, view->settings, mistakes);
+    take_view_text(draft, view, mistakes);
+}
+
+static void check_present(const struct config_drafts *drafts, struct config_draft *draft,
+                          struct mistakes *mistakes)
+{
+    outlet_check_packs(drafts, draft, mistakes);
+    check_one_name(draft, mistakes);
+    check_port(drafts, draft, mistakes);
+    check_modbus(draft, mistakes);
+    check_view(drafts, draft, mistakes);
+}
+
+/* ---- what the outlet needs of other sections ---- */
+
+static void want(struct outlet_config *outlet, const char *name)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++)
+        if (strcmp(outlet->packs[i], name) == 0)
+            return;
+    if (outlet->pack_count < OUTLET_PACKS_MAX)
+        snprintf(outlet->packs[outlet->pack_count++], OUTLET_NAME_SIZE, "%s", name);
+}
+
+/* What is of a bank is also of its packs, and the lines of a view name banks and their packs. */
+static void want_members(const struct config *config, struct outlet_config *outlet)
+{
+    for (unsigned i = 0; i < outlet->pack_count; i++)
+        for (unsigned n = 0; n < config->bank_count; n++)
+            for (unsigned k = 0; strcmp(config->banks[n].name, outlet->packs[i]) == 0 &&
+                                 k < config->banks[n].pack_count;
+                 k++)
+                want(outlet, config->banks[n].packs[k]->name);
+}
+
+static void want_view(const struct config *config, struct present_config *present)
+{
+    for (const struct view_config *view = config->views; view < config->views + config->view_count;
+         view++)
+        for (unsigned i = 0; strcmp(view->name, present->view) == 0 && i < view->register_count;
+             i++)
+            for (unsigned n = 0; n < view->registers[i].term_count; n++)
+                if (view->registers[i].terms[n].source[0])
+                    want(&present->outlet, view->registers[i].terms[n].source);
+}
+
+static void link_present(const struct config *config, void *settings,
+                         const struct config_draft *draft)
+{
+    (void) draft;
+    struct present_config *present = settings;
+    want_view(config, present);
+    want_members(config, &present->outlet);
+    present->allow = config->gateway.allow;
+    present->allow_write = config->gateway.allow_write;
+    present->map = config->gateway.map;
+}
+
+static void init_present(void *settings)
+{
+    ((struct present_config *) settings)->address = -1;
+}
+
+static bool present_may_order(const void *settings)
+{
+    return ((const struct present_config *) settings)->switching;
+}
+
+// clang-format off
+#define PRESENT(member) CONFIG_FIELD(present_config, member), .on_change = CHANGE_SECTION
+
+static const struct config_key present_keys[] = {
+    {.name = "of", .offset = 0, .size = sizeof(struct outlet_config), .type = &type_outlet_packs, .max = 1, .on_change = CHANGE_SECTION,
+     .help = "The pack or bank that is presented."},
+    {.name = "port", PRESENT(port), .type = &type_presented_port,
+     .help = "Where the master asks. Networks that may connect by TCP are those of [gateway] allow; port 0 takes any free port."},
+    {.name = "protocol", PRESENT(protocol), .type = &type_choice, CONFIG_WORDS("modbus-rtu"),
+     .help = "What the master speaks. modbus-rtu: the registers that port 502 serves, by Modbus RTU, also over TCP."},
+    {.name = "variant", PRESENT(variant), .type = &type_name,
+     .otherwise = "the protocol's usual one",
+     .help = "The form of the protocol, where it has several."},
+    {.name = "address", PRESENT(address), .type = &type_int, .min = 0, .max = 247,
+     .otherwise = "with modbus-rtu the unit ids of the pack, or of the bank and its packs, or those of the view; else the protocol's usual one",
+     .help = "The address under which it answers. With modbus-rtu it then answers under no other one."},
+    {.name = "view", PRESENT(view), .type = &type_name,
+     .otherwise = "none: the register map",
+     .help = "With modbus-rtu: the [view NAME] whose registers are presented. While `of` is not fresh it is not answered."},
+    {.name = "baud", PRESENT(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
+     .preset = "9600",
+     .help = "Speed of a serial port."},
+    {.name = "framing", PRESENT(framing), .type = &type_framing,
+     .preset = "8N1",
+     .help = "Data bits, parity and stop bits of a serial port."},
+    {.name = "rts", PRESENT(rts), .type = &type_choice, CONFIG_WORDS("default", "on", "off", "rs485"),
+     .preset = "default",
+     .help = "The RTS line of a serial port, as in [line NAME]; rs485: the kernel drives it while it sends (TIOCSRS485)."},
+    {.name = "switching", PRESENT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+     .preset = "no",
+     .help = "Whether the master may switch the charge and discharge MOS of packs that are writable; by TCP it must also be in "
+             "[gateway] allow_write."},
+};
+
+static const struct config_alias present_aliases[] = {
+    {"pack",     "of"},
+    {"packs",    "of"},
+    {"bank",     "of"},
+    {"source",   "of"},
+    {"listen",   "port"},
+    {"unit",     "address"},
+    {"slave",    "address"},
+    {"slave_id", "address"},
+    {"baudrate", "baud"},
+    {"speed",    "baud"},
+    {"parity",   "framing"},
+    {"rs485",    "rts"},
+    {"writable", "switching"},
+    {0}
+};
+
+const struct config_section present_section = {
+    .word = "present", .heading = "[present NAME]", .times = SECTION_NAMED,
+    .help = "A serial port, or a TCP port, on which an inverter, a PLC or another master asks for values. Nothing is answered before "
+            "the first whole fresh poll cycle. When values turn stale, also because the gateway hangs or ends, for 10 s all values and "
+            "limits say stop, and then nothing is answered.",
+    .size = sizeof(struct present_config), .at = offsetof(struct config, presents), .count = offsetof(struct config, present_count),
+    .outlet = true, .lingers = true, .may_order = present_may_order, CONFIG_KEYS(present_keys), .aliases = present_aliases,
+    .init = init_present, .check = check_present, .link = link_present,
+};
+// clang-format on

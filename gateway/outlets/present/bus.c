@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: MIT
+/* The port of a [present] section. */
+#include "bus.h"
+#include "rtu.h"
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/late_turn.h"
+#include "base/listeners.h"
+#include "base/log.h"
+#include "config/allow.h"
+#include "lines/port/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define BUS_ROOM 512  /* bytes of a master that are not over; longer than any request */
+#define BUS_CLIENTS 8 /* masters by TCP; the longest idle one makes room for a new one */
+#define FIRST_PAUSE_S 1.0
+#define LONGEST_PAUSE_S 5.0 /* an adapter that is plugged in again is missed for no longer */
+
+struct bus_link {
+    struct bus *bus;
+    ev_io io;       /* io.fd < 0: not in use */
+    ev_timer quiet; /* of a serial port */
+    bool broken;    /* to be closed */
+    struct sockaddr_storage address;
+    double heard_at;
+    size_t size;
+    uint8_t bytes[BUS_ROOM];
+};
+
+struct bus {
+    struct ev_loop *loop;
+    struct late_turn_watcher watcher;
+    const struct present_config *config;
+    const char *title;
+    const struct bus_events *events;
+    void *data;
+    struct port *port; /* NULL: it listens */
+    struct listeners listeners;
+    bool open;
+    ev_timer retry;
+    double pause_s;
+    struct trouble trouble;
+    struct bus_link links[BUS_CLIENTS]; /* of a serial port the first */
+};
+
+static bool in_use(const struct bus_link *link)
+{
+    return link->io.fd >= 0;
+}
+
+bool bus_is_serial(const struct bus_link *link)
+{
+    return link->bus->port != NULL;
+}
+
+const struct sockaddr *bus_client(const struct bus_link *link)
+{
+    return bus_is_serial(link) ? NULL : (const struct sockaddr *) &link->address;
+}
+
+bool bus_is_open(const struct bus *bus)
+{
+    return bus->open;
+}
+
+static void retry_later(struct bus *bus)
+{
+    bus->open = false;
+    backoff_grow(&bus->pause_s, FIRST_PAUSE_S, LONGEST_PAUSE_S);
+    ev_timer_set(&bus->retry, bus->pause_s, 0);
+    ev_timer_start(bus->loop, &bus->retry);
+}
+
+static void report_trouble(struct bus *bus, const char *why)
+{
+    if (trouble_begins(&bus->trouble, clock_now()))
+        log_warn("%s: %s: %s; trying again", bus->title, bus->config->port, why);
+}
+
+static void report_open(struct bus *bus)
+{
+    double lasted_s;
+    bus->open = true;
+    bus->pause_s = 0;
+    if (trouble_ends(&bus->trouble, clock_now(), &lasted_s))
+        log_info("%s: %s: open again after %.0f s", bus->title, bus->config->port, lasted_s);
+}
+
+/* The descriptor of a serial port belongs to the port. */
+static void close_link(struct bus_link *link)
+{
+    struct bus *bus = link->bus;
+    if (!in_use(link))
+        return;
+    ev_io_stop(bus->loop, &link->io);
+    ev_timer_stop(bus->loop, &link->quiet);
+    if (!bus->port)
+        close(link->io.fd);
+    link->io.fd = -1;
+    if (bus->events->gone)
+        bus->events->gone(bus->data, link);
+}
+
+static void lose_port(struct bus *bus, const char *why)
+{
+    close_link(&bus->links[0]);
+    port_close(bus->port);
+    report_trouble(bus, why);
+    retry_later(bus);
+}
+
+static void end_link(struct bus_link *link, const char *why)
+{
+    if (bus_is_serial(link))
+        lose_port(link->bus, why);
+    else
+        close_link(link);
+}
+
+/* What was received in a turn that became late may be of any age: the next turn drops it. */
+static void hand_over(struct bus_link *link, bool quiet)
+{
+    struct bus *bus = link->bus;
+    const double now = clock_now();
+    if (late_turn_is_on(bus->loop, now))
+        return;
+    const size_t over = bus->events->heard(bus->data, link, link->bytes, link->size, quiet, now);
+    if (link->broken) {
+        end_link(link, "its master reads nothing");
+        return;
+    }
+    link->size -= over;
+    memmove(link->bytes, link->bytes + over, link->size);
+    if (link->size == sizeof link->bytes)
+        link->size = 0;
+}
+
+static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    hand_over(timer->data, true);
+}
+
+/* A beginning that nobody went on with is over when something else comes. */
+static void forget_old(struct bus_link *link, double now)
+{
+    if (now - link->heard_at > LATE_TURN_S)
+        link->size = 0;
+    link->heard_at = now;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+    (void) revents;
+    struct bus_link *link = io->data;
+    forget_old(link, clock_now());
+    const ssize_t n = read(io->fd, link->bytes + link->size, sizeof link->bytes - link->size);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        end_link(link, n < 0 ? strerror(errno) : "it is gone");
+        return;
+    }
+    link->size += (size_t) n;
+    if (bus_is_serial(link)) {
+        ev_timer_stop(loop, &link->quiet);
+        ev_timer_set(&link->quiet,
+                     rtu_silence_s(link->bus->config->baud, link->bus->config->framing), 0);
+        ev_now_update(loop);
+        ev_timer_start(loop, &link->quiet);
+    }
+    hand_over(link, false);
+}
+
+static void open_link(struct bus_link *link, int fd)
+{
+    link->broken = false;
+    link->size = 0;
+    link->heard_at = clock_now();
+    ev_io_set(&link->io, fd, EV_READ);
+    ev_io_start(link->bus->loop, &link->io);
+}
+
+void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size)
+{
+    if (!in_use(link))
+        return;
+    if (!bus_is_serial(link)) {
+        link->broken |= send(link->io.fd, bytes, size, MSG_NOSIGNAL) != (ssize_t) size;
+        return;
+    }
+    /* Half an answer would be sent some time later, in front of the next one. */
+    if (write(link->io.fd, bytes, size) != (ssize_t) size)
+        tcflush(link->io.fd, TCOFLUSH);
+}
+
+/* ---- serial ---- */
+
+static void on_opened(void *data, int fd)
+{
+    struct bus *bus = data;
+    report_open(bus);
+    open_link(&bus->links[0], fd);
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct bus *bus = data;
+    report_trouble(bus, why);
+    retry_later(bus);
+}
+
+static bool new_port(struct bus *bus)
+{
+    static const struct port_events events = {.opened = on_opened, .failed = on_failed};
+    struct port_settings settings = {.baud = bus->config->baud,
+                                     .rts = (enum rts_mode) bus->config->rts};
+    memcpy(settings.framing, bus->config->framing, sizeof settings.framing);
+    bus->port = port_new(bus->loop, bus->config->port, &settings, NULL, &events, bus);
+    return bus->port != NULL;
+}
+
+/* ---- TCP ---- */
+
+static struct bus_link *take_place(struct bus *bus)
+{
+    struct bus_link *longest_idle = &bus->links[0];
+    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
+        if (!in_use(link))
+            return link;
+        if (link->heard_at < longest_idle->heard_at)
+            longest_idle = link;
+    }
+    close_link(longest_idle);
+    return longest_idle;
+}
+
+static void on_accepted(void *data, int fd, const struct sockaddr_storage *address)
+{
+    struct bus *bus = data;
+    char text[ADDRESS_TEXT];
+    if (!allow_contains(&bus->config->allow, (const struct sockaddr *) address)) {
+        log_debug("%s: client %s refused: its address is not in `allow`", bus->title,
+                  address_format((const struct sockaddr *) address, text));
+        close(fd);
+        return;
+    }
+    struct bus_link *link = take_place(bus);
+    link->address = *address;
+    open_link(link, fd);
+}
+
+static void listen_there(struct bus *bus)
+{
+    struct listen_list list = {.count = 1};
+    snprintf(list.at[0], sizeof list.at[0], "%s", bus->config->port + strlen("tcp-listen:"));
+    if (listeners_open(&bus->listeners, bus->loop, &list, bus->title, on_accepted, bus) < 0) {
+        report_trouble(bus, "cannot listen there");
+        retry_later(bus);
+        return;
+    }
+    report_open(bus);
+    log_info("%s: listening on port %u", bus->title, listeners_port(&bus->listeners, 0));
+}
+
+/* ---- life ---- */
+
+static void open_port(struct bus *bus)
+{
+    if (bus->port)
+        port_open(bus->port);
+    else
+        listen_there(bus);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    open_port(timer->data);
+}
+
+static void on_late_turn(void *data, double since, double now)
+{
+    struct bus *bus = data;
+    (void) since;
+    (void) now;
+    if (bus->port && in_use(&bus->links[0])) {
+        tcflush(bus->links[0].io.fd, TCIFLUSH);
+        bus->links[0].size = 0;
+    }
+    for (struct bus_link *link = bus->links; !bus->port && link < bus->links + BUS_CLIENTS; link++)
+        close_link(link);
+    if (!bus->port)
+        listeners_turn_away(&bus->listeners);
+}
+
+struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
+                    const struct bus_events *events, void *data)
+{
+    struct bus *bus = calloc(1, sizeof *bus);
+    if (!bus)
+        return NULL;
+    bus->loop = loop;
+    bus->config = config;
+    bus->title = title;
+    bus->events = events;
+    bus->data = data;
+    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++) {
+        link->bus = bus;
+        ev_io_init(&link->io, on_readable, -1, EV_READ);
+        ev_timer_init(&link->quiet, on_quiet, 0, 0);
+        link->io.data = link->quiet.data = link;
+    }
+    ev_timer_init(&bus->retry, on_retry, 0, 0);
+    bus->retry.data = bus;
+    bus->watcher = (struct late_turn_watcher){.late = on_late_turn, .data = bus};
+    const bool serial = strncmp(config->port, "serial:", 7) == 0;
+    if (!late_turn_watch(loop, &bus->watcher) || (serial && !new_port(bus))) {
+        bus_free(bus);
+        return NULL;
+    }
+    open_port(bus);
+    return bus;
+}
+
+void bus_free(struct bus *bus)
+{
+    if (!bus)
+        return;
+    late_turn_unwatch(bus->loop, &bus->watcher);
+    ev_timer_stop(bus->loop, &bus->retry);
+    for (struct bus_link *link = bus->links; link < bus->links + BUS_CLIENTS; link++)
+        close_link(link);
+    if (bus->port)
+        port_free(bus->port);
+    else
+        listeners_close(&bus->listeners);
+    free(bus);
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The port of a [present] section, whatever is spoken there: a serial port with one master, or a TCP port with several. It is opened
+ * again when it is lost. It knows no protocol: bytes come in, answers go out at once or not at all.
+ */
+#ifndef PACKGATE_OUTLETS_PRESENT_BUS_H
+#define PACKGATE_OUTLETS_PRESENT_BUS_H
+
+#include "base/address.h"
+#include "config/outlet_config.h"
+
+#include <ev.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bus;
+struct bus_link; /* a master */
+
+struct bus_events {
+    /** Bytes have come, all of which are at hand that were not over before. Returns how many are over now. On a serial port it is
+     * called once more when the line is `quiet`, behind a frame. */
+    size_t (*heard)(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now);
+    /** The master is gone. NULL: of no interest. */
+    void (*gone)(void *data, const struct bus_link *link);
+};
+
+/** Opens the port of a section, and goes on trying. `title` is for the log: "present deye". All pointers must outlive it. NULL: out of
+ * memory. */
+struct bus *bus_new(struct ev_loop *loop, const struct present_config *config, const char *title,
+                    const struct bus_events *events, void *data);
+void bus_free(struct bus *bus);
+
+/** Whether the port is open. */
+bool bus_is_open(const struct bus *bus);
+
+/** Sends an answer, never waiting. What the port does not take at once is dropped, and a TCP client that reads nothing disconnected. */
+void bus_send(struct bus_link *link, const uint8_t *bytes, size_t size);
+
+/** A serial port tells frames apart by silence, and has others who answer. */
+bool bus_is_serial(const struct bus_link *link);
+
+/** The address of a TCP client; NULL: a serial port. */
+const struct sockaddr *bus_client(const struct bus_link *link);
+
+#endif

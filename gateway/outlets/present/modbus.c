@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Modbus RTU on the port of a [present] section: the units and views, access rules and exceptions of port 502, answered by the same
+ * code. That speaks Modbus TCP: each request goes to it behind an MBAP header, and its answer comes back through a pair of sockets.
+ *
+ * While values are stale it answers as port 502 does: exception 11 for values, and registers that a silent pack has too, among which
+ * are the allowed currents, 0 then. Afterwards, and before the first values, it does not answer at all.
+ */
+#include "diagnostics.h"
+#include "present.h"
+#include "rtu.h"
+#include "view_text.h"
+
+#include "modbus/answer.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include "config/load.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A unit and what it is of. */
+struct served {
+    struct unit unit;
+    struct outlet_pack *pack; /* of a view: `of` */
+};
+
+/* An order that the gateway carries out. Its answer comes later, unless its master has asked something else meanwhile: that one has
+ * given it up, and would take the answer for that of another request. */
+struct ordered {
+    uint64_t ticket; /* 0: none */
+    struct bus_link *link;
+    uint8_t frame[MBAP_ADU_MAX];
+};
+
+enum echo { ECHO_UNKNOWN, ECHO_NO, ECHO_YES };
+
+struct modbus {
+    struct present *present;
+    struct answerer answerer;
+    int pair[2]; /* answers are written to the first */
+    struct units units;
+    struct served *served;
+    unsigned count;
+    struct config *view_config; /* NULL: no view */
+    struct diagnostics counted;
+    uint64_t tickets;
+    struct ordered ordered;
+    enum echo echo; /* whether a serial line gives us what we send */
+    size_t sent_size;
+    uint8_t sent[RTU_ADU_MAX]; /* the last answer; size 0: its echo can no longer come */
+};
+
+static struct served *served_of(const struct modbus *modbus, const struct unit *unit)
+{
+    for (unsigned i = 0; i < modbus->count; i++)
+        if (&modbus->served[i].unit == unit)
+            return &modbus->served[i];
+    return NULL;
+}
+
+/* ---- answers ---- */
+
+/* "58 registers from 290 of unit 2" */
+static void describe(const struct question *question, const uint8_t *pdu, char out[64])
+{
+    struct mbap_request request;
+    mbap_check(question->frame, question->size, &request);
+    const unsigned unit = question->frame[MBAP_HEADER - 1];
+    if (pdu[0] & 0x80)
+        snprintf(out, 64, "exception %u of unit %u", pdu[1], unit);
+    else if (request.read.count > 0)
+        snprintf(out, 64, "%u from %u of unit %u", request.read.count, request.read.address, unit);
+    else
+        snprintf(out, 64, "function %u of unit %u", pdu[0], unit);
+}
+
+static void send_pdu(struct modbus *modbus, struct bus_link *link, uint8_t address,
+                     const uint8_t *pdu, size_t size)
+{
+    if (pdu[0] & 0x80) {
+        modbus->counted.exceptions++;
+        modbus->counted.busy += pdu[1] == MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
+    }
+    modbus->sent_size = rtu_compose(address, pdu, size, modbus->sent);
+    bus_send(link, modbus->sent, modbus->sent_size);
+}
+
+/* What answer() has written. */
+static void pass_on(struct modbus *modbus, struct bus_link *link, const struct question *question)
+{
+    uint8_t adu[MBAP_ADU_MAX];
+    char told[64];
+    const ssize_t size = recv(modbus->pair[1], adu, sizeof adu, MSG_DONTWAIT);
+    if (size <= MBAP_HEADER)
+        return;
+    describe(question, adu + MBAP_HEADER, told);
+    send_pdu(modbus, link, adu[MBAP_HEADER - 1], adu + MBAP_HEADER, (size_t) size - MBAP_HEADER);
+    present_answered(modbus->present, link, told, clock_now());
+}
+
+static void answer_diagnostics(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                               size_t size, double now)
+{
+    uint8_t answer[DIAGNOSTICS_ANSWER];
+    const uint8_t exception = diagnostics_answer(&modbus->counted, frame + 1, size - 3, answer);
+    const uint8_t refusal[] = {DIAGNOSTICS_FC | 0x80, exception};
+    if (exception)
+        send_pdu(modbus, link, frame[0], refusal, sizeof refusal);
+    else
+        send_pdu(modbus, link, frame[0], answer, sizeof answer);
+    present_answered(modbus->present, link, "diagnostics", now);
+}
+
+/* Before the header of Modbus TCP. */
+static size_t wrap(const uint8_t *frame, size_t size, uint8_t adu[MBAP_ADU_MAX])
+{
+    const uint8_t request[MBAP_HEADER] = {[MBAP_HEADER - 1] = frame[0]};
+    mbap_reply_header(request, size - 3, adu);
+    memcpy(adu + MBAP_HEADER, frame + 1, size - 3);
+    return MBAP_HEADER + size - 3;
+}
+
+static void answer_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                           size_t size, double now)
+{
+    const struct present_config *config = present_config(modbus->present);
+    uint8_t adu[MBAP_ADU_MAX];
+    const struct question question = {.fd = modbus->pair[0],
+                                      .client = bus_client(link),
+                                      .frame = adu,
+                                      .size = wrap(frame, size, adu),
+                                      .ticket = modbus->tickets + 1};
+    static const struct allow_list on_the_line; /* a master without an address needs none */
+    modbus->answerer.allow_write = !config->switching    ? NULL
+                                   : bus_is_serial(link) ? &on_the_line
+                                                         : &config->allow_write;
+    if (answer(&modbus->answerer, &question, now) != ANSWER_PENDING) {
+        pass_on(modbus, link, &question);
+        return;
+    }
+    modbus->tickets++;
+    modbus->ordered = (struct ordered){.ticket = question.ticket, .link = link};
+    memcpy(modbus->ordered.frame, adu, question.size);
+}
+
+/* ---- orders ---- */
+
+static void on_order_over(void *data, uint64_t ticket, enum order_result result)
+{
+    struct modbus *modbus = data;
+    struct ordered *ordered = &modbus->ordered;
+    const struct question question = {.fd = modbus->pair[0],
+                                      .frame = ordered->frame,
+                                      .size =
+                                          mbap_find(ordered->frame, sizeof ordered->frame).size};
+    if (ticket == 0 || ordered->ticket != ticket)
+        return;
+    ordered->ticket = 0;
+    answer_order(&modbus->answerer, question.fd, question.frame, switches_exception(result));
+    pass_on(modbus, ordered->link, &question);
+}
+
+/* An answer_switch. */
+static uint8_t carry_out(void *data, struct unit *unit, const struct switches *switches,
+                         const struct sockaddr *client, uint64_t ticket)
+{
+    struct modbus *modbus = data;
+    struct outlet *outlet = present_outlet(modbus->present);
+    (void) client;
+    if (!present_has_gateway(modbus->present, clock_now()))
+        return MODBUS_EXCEPTION_GATEWAY_TARGET;
+    return outlet_order(outlet, served_of(modbus, unit)->pack, switches, on_order_over, modbus,
+                        ticket)
+               ? 0
+               : MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY;
+}
+
+/* ---- frames ---- */
+
+/* Two-wire adapters give back what is sent. An answer to a write looks like its request: it is taken for an echo until something else
+ * has shown that this line has none. Returns how many bytes are echo. */
+static size_t skip_echo(struct modbus *modbus, const uint8_t *bytes, size_t size)
+{
+    const size_t sent = modbus->sent_size;
+    if (sent == 0)
+        return 0;
+    modbus->sent_size = 0;
+    if (size < sent || memcmp(bytes, modbus->sent, sent) != 0) {
+        if (modbus->echo == ECHO_UNKNOWN)
+            modbus->echo = ECHO_NO;
+        return 0;
+    }
+    if (rtu_find_last(modbus->sent, sent).kind == RTU_ANSWER)
+        modbus->echo = ECHO_YES;
+    return modbus->echo == ECHO_NO ? 0 : sent;
+}
+
+static void take_request(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                         size_t size, double now)
+{
+    const struct unit *unit = units_find(&modbus->units, frame[0]);
+    const bool to_all = frame[0] == 0;
+    if (!unit && !to_all)
+        return;
+    modbus->counted.ours++;
+    modbus->ordered.ticket = 0;
+    const enum present_state state =
+        to_all ? PRESENT_SILENT : present_may(modbus->present, served_of(modbus, unit)->pack, now);
+    if ((state != PRESENT_RUNNING && state != PRESENT_STOPPING) ||
+        present_is_second(modbus->present, now))
+        modbus->counted.unanswered++;
+    else if (frame[1] == DIAGNOSTICS_FC)
+        answer_diagnostics(modbus, link, frame, size, now);
+    else
+        answer_request(modbus, link, frame, size, now);
+}
+
+static void take_frame(struct modbus *modbus, struct bus_link *link, const uint8_t *frame,
+                       const struct rtu_span *span, double now)
+{
+    char what[32];
+    modbus->counted.messages++;
+    if (span->kind == RTU_REQUEST) {
+        take_request(modbus, link, frame, span->size, now);
+    } else if (bus_is_serial(link) && units_find(&modbus->units, frame[0])) {
+        snprintf(what, sizeof what, "at address %u", frame[0]);
+        present_second(modbus->present, what, now);
+    }
+}
+
+/* Silence is the end of a frame. What is none may be the first half of one, if an adapter has held up the other. */
+static size_t take_serial(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
+                          size_t size, bool quiet, double now)
+{
+    if (size > RTU_ADU_MAX) {
+        modbus->counted.overruns++;
+        return size - RTU_ADU_MAX;
+    }
+    if (!quiet || size == 0)
+        return 0;
+    const size_t echo = skip_echo(modbus, bytes, size);
+    if (echo == size)
+        return size;
+    const struct rtu_span span = rtu_find_last(bytes + echo, size - echo);
+    if (span.kind == RTU_NOTHING) {
+        modbus->counted.errors++;
+        return echo;
+    }
+    take_frame(modbus, link, bytes + echo + span.at, &span, now);
+    return size;
+}
+
+static size_t take_stream(struct modbus *modbus, struct bus_link *link, const uint8_t *bytes,
+                          size_t size, double now)
+{
+    size_t over = 0;
+    while (over < size) {
+        const struct rtu_span span = rtu_find_first(bytes + over, size - over);
+        if (span.kind == RTU_NOTHING)
+            break;
+        modbus->counted.errors += span.kind == RTU_NOISE || span.at > 0;
+        if (span.kind != RTU_NOISE)
+            take_frame(modbus, link, bytes + over + span.at, &span, now);
+        over += span.at + span.size;
+    }
+    return over;
+}
+
+static size_t heard(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now)
+{
+    return bus_is_serial(link) ? take_serial(self, link, bytes, size, quiet, now)
+                               : take_stream(self, link, bytes, size, now);
+}
+
+static void gone(void *self, const struct bus_link *link)
+{
+    struct modbus *modbus = self;
+    if (modbus->ordered.link == link)
+        modbus->ordered.ticket = 0;
+    modbus->echo = ECHO_UNKNOWN;
+    modbus->sent_size = 0;
+}
+
+/* ---- values ---- */
+
+static void changed(void *self, struct outlet_pack *pack, unsigned changes, double now)
+{
+    struct modbus *modbus = self;
+    const struct source *source = &pack->source;
+    (void) now;
+    for (unsigned i = 0; i < modbus->count; i++) {
+        struct unit *unit = &modbus->served[i].unit;
+        if (unit->view)
+            view_update(unit->view, source, pack->last.at);
+        else if (unit->source != source)
+            continue;
+        else if (changes & SOURCE_PUBLISHED && !isnan(source->good_until))
+            unit_publish(unit, source->values, &source->status, source->good_until, pack->last.at);
+        else
+            unit_refresh(unit, source->values, &source->status, source->good_until, pack->last.at);
+    }
+}
+
+/* ---- life ---- */
+
+/* A view_find. */
+static const struct source *find_source(void *data, const char *name)
+{
+    const struct outlet_pack *pack = present_find(data, name);
+    return pack ? &pack->source : NULL;
+}
+
+static bool serve_view(struct modbus *modbus, double now)
+{
+    struct present *present = modbus->present;
+    const struct present_config *config = present_config(present);
+    struct served *served = &modbus->served[0];
+    struct view *view = NULL;
+    modbus->view_config = view_text_read(present);
+    if (modbus->view_config)
+        view = view_new(&modbus->view_config->views[0], find_source, present,
+                        outlet_config(present_outlet(present))->started_at, now);
+    if (!view)
+        return false;
+    served->pack = present_find(present, config->outlet.packs[0]);
+    unit_open_view(&served->unit, view);
+    modbus->count = 1;
+    if (config->address < 0)
+        units_add_view(&modbus->units, &served->unit);
+    else
+        modbus->units.by_id[config->address] = &served->unit;
+    /* All devices of a bus; 248 and above are reserved. */
+    modbus->units.by_id[0] = NULL;
+    return true;
+}
+
+static bool serve_pack(struct modbus *modbus, struct outlet_pack *pack, int id)
+{
+    const struct present_config *config = present_config(modbus->present);
+    struct served *served = &modbus->served[modbus->count];
+    if (unit_open(&served->unit, (uint8_t) id, pack->facts.name, &config->map, STALE_EXCEPTION) < 0)
+        return false;
+    modbus->count++;
+    served->pack = pack;
+    served->unit.source = &pack->source;
+    served->unit.writable = pack->facts.writable && config->switching;
+    unit_refresh(&served->unit, pack->source.values, &pack->source.status, NAN, 0);
+    return units_add(&modbus->units, &served->unit);
+}
+
+static bool serve_packs(struct modbus *modbus)
+{
+    const struct present_config *config = present_config(modbus->present);
+    struct outlet_pack *of = present_find(modbus->present, config->outlet.packs[0]);
+    bool good = serve_pack(modbus, of, config->address < 0 ? of->facts.unit : config->address);
+    for (unsigned i = 0; good && config->address < 0 && i < of->facts.member_count; i++) {
+        struct outlet_pack *member = present_find(modbus->present, of->facts.members[i]);
+        good = !member || serve_pack(modbus, member, member->facts.unit);
+    }
+    return good;
+}
+
+static void release(void *self)
+{
+    struct modbus *modbus = self;
+    for (unsigned i = 0; i < modbus->count; i++)
+        unit_close(&modbus->served[i].unit);
+    free(modbus->served);
+    if (modbus->answerer.modbus)
+        answerer_close(&modbus->answerer);
+    for (int i = 0; i < 2; i++)
+        if (modbus->pair[i] >= 0)
+            close(modbus->pair[i]);
+    config_free(modbus->view_config);
+    free(modbus);
+}
+
+static void *start(struct present *present, double now)
+{
+    struct modbus *modbus = calloc(1, sizeof *modbus);
+    if (!modbus)
+        return NULL;
+    modbus->present = present;
+    modbus->pair[0] = modbus->pair[1] = -1;
+    modbus->served = calloc(MAX_BANK_PACKS + 1, sizeof *modbus->served);
+    if (!modbus->served || answerer_open(&modbus->answerer, &modbus->units) < 0 ||
+        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, modbus->pair) < 0 ||
+        !(present_config(present)->view[0] ? serve_view(modbus, now) : serve_packs(modbus))) {
+        log_error("%s: cannot serve its units: %s", present_title(present), strerror(errno));
+        release(modbus);
+        return NULL;
+    }
+    modbus->answerer.carry_out = carry_out;
+    modbus->answerer.data = modbus;
+    return modbus;
+}
+
+const struct speaker modbus_speaker = {
+    .start = start, .free = release, .changed = changed, .heard = heard, .gone = gone};

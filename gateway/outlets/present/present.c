@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet that answers masters on a port. Nothing is said before one whole fresh cycle of what is asked for. What turns stale is
+ * answered with an explicit stop for PRESENT_STOP_S, and then no more (state.h). The process outlives the gateway for as long as that
+ * takes, so that the gateway may hang, die or be stopped: the values turn stale by their own age here.
+ */
+#include "present.h"
+
+#include "outlets/rights.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct present {
+    struct outlet *outlet;
+    const struct present_config *config;
+    const struct speaker *speaker;
+    void *self; /* of the speaker */
+    struct bus *bus;
+    struct observer observer;
+    double *until; /* of each pack: state.h */
+    bool ending;   /* the gateway is gone, or wants us to be */
+    ev_timer second, end;
+    char title[2 * NAME_SIZE];
+    enum present_state said;   /* the state of `of` that the log knows */
+    double second_at;          /* another device answered in our place; NaN: never */
+    struct pipe_report report; /* the last one */
+    struct {
+        char who[ADDRESS_TEXT], told[64];
+        double at, every_s; /* NaN: not yet; smoothed */
+        uint32_t count;
+    } asked;
+};
+
+struct outlet *present_outlet(const struct present *present)
+{
+    return present->outlet;
+}
+
+const struct present_config *present_config(const struct present *present)
+{
+    return present->config;
+}
+
+const char *present_title(const struct present *present)
+{
+    return present->title;
+}
+
+struct outlet_pack *present_find(const struct present *present, const char *name)
+{
+    for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
+        if (strcmp(outlet_pack(present->outlet, i)->facts.name, name) == 0)
+            return outlet_pack(present->outlet, i);
+    return NULL;
+}
+
+static const struct outlet_pack *presented(const struct present *present)
+{
+    return present_find(present, present->config->outlet.packs[0]);
+}
+
+bool present_has_gateway(const struct present *present, double now)
+{
+    return !present->ending && outlet_hears(present->outlet, now);
+}
+
+/* While the gateway is not heard nothing is fresh, whatever the values' own time is. */
+static void judge(struct present *present, struct outlet_pack *pack, double now)
+{
+    struct source *source = &pack->source;
+    if (!present_has_gateway(present, now) && source->good_until > now)
+        source->good_until = now;
+    present_update(&present->until[pack->index], source_fresh(source, now), source->good_until,
+                   now);
+}
+
+enum present_state present_may(const struct present *present, const struct outlet_pack *pack,
+                               double now)
+{
+    return present_state(present->until[pack->index], now);
+}
+
+/* ---- for people ---- */
+
+static const char *const states[] = {"waits for the first values", "answers",
+                                     "says stop, its values are stale",
+                                     "says nothing, its values are stale"};
+
+static void write_words(const struct present *present, double now, char *out, size_t size)
+{
+    size_t used = (size_t) snprintf(out, size, "%s",
+                                    !bus_is_open(present->bus) ? "the port is not open"
+                                    : present_is_second(present, now)
+                                        ? "says nothing, another device answers in its place"
+                                        : states[present->said]);
+    if (present->asked.count == 0)
+        snprintf(out + used, size - used, "; nobody has asked yet");
+    else if (now - present->asked.at > PRESENT_STOP_S)
+        snprintf(out + used, size - used, "; last asked %.0f s ago by %s: %s",
+                 now - present->asked.at, present->asked.who, present->asked.told);
+    else
+        snprintf(out + used, size - used, "; asked every %.1f s by %s: %s", present->asked.every_s,
+                 present->asked.who, present->asked.told);
+}
+
+static void report(struct present *present, double now)
+{
+    struct pipe_report fresh = {
+        .connected = bus_is_open(present->bus) && present->said == PRESENT_RUNNING &&
+                     !present_is_second(present, now),
+        .sent = present->asked.count,
+    };
+    write_words(present, now, fresh.words, sizeof fresh.words);
+    if (memcmp(&fresh, &present->report, sizeof fresh) == 0 || present->ending)
+        return;
+    present->report = fresh;
+    outlet_report(present->outlet, &fresh);
+}
+
+/* A change of the state is worth a line each: people read them after an inverter has stopped. */
+static void say_state(struct present *present, double now)
+{
+    const enum present_state state = present_may(present, presented(present), now);
+    if (state == present->said)
+        return;
+    present->said = state;
+    if (state == PRESENT_RUNNING)
+        log_info("%s: %s", present->title, states[state]);
+    else
+        log_warn("%s: %s", present->title, states[state]);
+}
+
+void present_answered(struct present *present, const struct bus_link *link, const char *told,
+                      double now)
+{
+    const struct sockaddr *client = bus_client(link);
+    if (client)
+        address_format(client, present->asked.who);
+    else
+        snprintf(present->asked.who, sizeof present->asked.who, "the serial line");
+    snprintf(present->asked.told, sizeof present->asked.told, "%s", told);
+    const double took_s = now - present->asked.at;
+    if (present->asked.count++ == 0)
+        present->asked.every_s = 0;
+    else
+        present->asked.every_s += (took_s - present->asked.every_s) /
+                                  (present->asked.count < 10 ? present->asked.count : 10);
+    present->asked.at = now;
+}
+
+bool present_is_second(const struct present *present, double now)
+{
+    return now - present->second_at <= PRESENT_STOP_S;
+}
+
+void present_second(struct present *present, const char *what, double now)
+{
+    if (!present_is_second(present, now))
+        log_error("%s: another device answers on %s (%s); two devices must not have the same "
+                  "address. Nothing is said until it has been quiet for %.0f s",
+                  present->title, present->config->port, what, PRESENT_STOP_S);
+    present->second_at = now;
+}
+
+/* ---- life ---- */
+
+static void on_changed(void *data, const struct source *source, unsigned changes, double now)
+{
+    struct present *present = data;
+    struct outlet_pack *pack = outlet_pack_of(present->outlet, source);
+    judge(present, pack, now);
+    present->speaker->changed(present->self, pack, changes, now);
+}
+
+static void on_second(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct present *present = timer->data;
+    const double now = clock_now();
+    say_state(present, now);
+    report(present, now);
+}
+
+static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+    (void) loop;
+    (void) revents;
+    struct present *present = timer->data;
+    log_info("%s: says nothing any more, and ends", present->title);
+    outlet_over(present->outlet);
+}
+
+static size_t on_heard(void *data, struct bus_link *link, const uint8_t *bytes, size_t size,
+                       bool quiet, double now)
+{
+    struct present *present = data;
+    return present->speaker->heard(present->self, link, bytes, size, quiet, now);
+}
+
+static void on_gone(void *data, const struct bus_link *link)
+{
+    struct present *present = data;
+    if (present->self && present->speaker->gone)
+        present->speaker->gone(present->self, link);
+}
+
+static void release(void *self)
+{
+    struct present *present = self;
+    struct ev_loop *loop = outlet_loop(present->outlet);
+    ev_timer_stop(loop, &present->second);
+    ev_timer_stop(loop, &present->end);
+    bus_free(present->bus);
+    if (present->self)
+        present->speaker->free(present->self);
+    free(present->until);
+    free(present);
+}
+
+static bool begin(struct present *present)
+{
+    static const struct bus_events events = {.heard = on_heard, .gone = on_gone};
+    const double now = clock_now();
+    struct ev_loop *loop = outlet_loop(present->outlet);
+    unsigned count = 0;
+    while (outlet_pack(present->outlet, count))
+        count++;
+    present->until = malloc((count + 1) * sizeof *present->until);
+    for (unsigned i = 0; present->until && i < count; i++)
+        present->until[i] = NAN;
+    if (!present->until || !presented(present))
+        return false;
+    present->self = present->speaker->start(present, now);
+    if (!present->self)
+        return false;
+    present->bus = bus_new(loop, present->config, present->title, &events, present);
+    return present->bus != NULL;
+}
+
+static void *start(struct outlet *outlet)
+{
+    struct present *present = calloc(1, sizeof *present);
+    if (!present)
+        return NULL;
+    present->outlet = outlet;
+    present->config = outlet_config(outlet)->settings;
+    present->speaker = &modbus_speaker;
+    present->second_at = present->asked.at = NAN;
+    snprintf(present->title, sizeof present->title, "present %s", present->config->outlet.name);
+    if (strncmp(present->config->port, "serial:", 7) != 0)
+        rights_give_up_devices();
+    ev_timer_init(&present->second, on_second, 1, 1);
+    ev_timer_init(&present->end, on_end, PRESENT_STOP_S, 0);
+    present->second.data = present->end.data = present;
+    if (!begin(present)) {
+        log_error("%s: out of memory, or nothing to present", present->title);
+        release(present);
+        return NULL;
+    }
+    ev_timer_start(outlet_loop(outlet), &present->second);
+    present->observer = (struct observer){.changed = on_changed, .data = present};
+    outlet_observe(outlet, &present->observer);
+    return present;
+}
+
+/* Whatever the reason is: masters that go on asking are told to stop. One that was told nothing yet is told nothing. */
+static void stop(void *self, bool gone)
+{
+    struct present *present = self;
+    const double now = clock_now();
+    const bool waits = present_may(present, presented(present), now) == PRESENT_WAITING;
+    (void) gone;
+    present->ending = true;
+    for (unsigned i = 0; outlet_pack(present->outlet, i); i++)
+        on_changed(present, &outlet_pack(present->outlet, i)->source, SOURCE_STATE, now);
+    if (waits)
+        outlet_over(present->outlet);
+    else
+        ev_timer_start(outlet_loop(present->outlet), &present->end);
+}
+
+const struct outlet_kind outlet_present = {
+    .name = "present",
+    .settings_size = sizeof(struct present_config),
+    .network = true,
+    .devices = true,
+    .lingers = true,
+    .start = start,
+    .stop = stop,
+    .free = release,
+};

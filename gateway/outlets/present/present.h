@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The outlet that answers masters (inverters, PLCs) on a port. present.c is the process and knows what is fresh, bus.c has the port,
+ * state.h the rule of when what is said. Who speaks a protocol is a `struct speaker`, such as modbus.c.
+ */
+#ifndef PACKGATE_OUTLETS_PRESENT_PRESENT_H
+#define PACKGATE_OUTLETS_PRESENT_PRESENT_H
+
+#include "bus.h"
+#include "state.h"
+
+#include "outlets/outlet.h"
+
+struct present; /* the process */
+
+/* A protocol on a port. */
+struct speaker {
+    /** NULL: it cannot, and has said why. */
+    void *(*start)(struct present *present, double now);
+    void (*free)(void *self);
+    /** The values or the state of a pack have changed. */
+    void (*changed)(void *self, struct outlet_pack *pack, unsigned changes, double now);
+    /** As in struct bus_events. */
+    size_t (*heard)(void *self, struct bus_link *link, const uint8_t *bytes, size_t size,
+                    bool quiet, double now);
+    /** A master has gone. NULL: of no interest. */
+    void (*gone)(void *self, const struct bus_link *link);
+};
+
+extern const struct speaker modbus_speaker;
+
+struct outlet *present_outlet(const struct present *present);
+const struct present_config *present_config(const struct present *present);
+/** "present deye". */
+const char *present_title(const struct present *present);
+
+/** A pack or bank of the section by its name; NULL: there is none. The first one that the section names is `of`. */
+struct outlet_pack *present_find(const struct present *present, const char *name);
+
+/** What may be said of a pack at this moment. */
+enum present_state present_may(const struct present *present, const struct outlet_pack *pack,
+                               double now);
+
+/** Whether the gateway is there to carry out orders. */
+bool present_has_gateway(const struct present *present, double now);
+
+/** Notes for the status that a master was answered, and what it was told: "58 registers from 290 of unit 2". */
+void present_answered(struct present *present, const struct bus_link *link, const char *told,
+                      double now);
+
+/** Another device answers in our place: nothing is said until it has not for PRESENT_STOP_S. */
+void present_second(struct present *present, const char *what, double now);
+/** Whether that is so. */
+bool present_is_second(const struct present *present, double now);
+
+#endif

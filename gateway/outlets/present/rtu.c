@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Modbus RTU frames. Follows "MODBUS over Serial Line Specification V1.02", 2.5.1 for frames and their ends, and "MODBUS Application
+ * Protocol Specification V1.1b3", section 6, for the lengths of each function.
+ */
+#include "rtu.h"
+
+#include "bms/bytes.h"
+#include "bms/checksum.h"
+#include "bms/count.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define ADU_MIN 4 /* address, function, CRC */
+
+/* The length of a frame. A count is that of the bytes that follow it. */
+struct length {
+    uint8_t size;     /* without what is counted; 0: not known */
+    uint8_t count_at; /* 0: nothing is counted */
+};
+
+/* By function: of a request, of an answer. */
+// clang-format off
+static const struct {
+    uint8_t function;
+    struct length request, answer;
+} lengths[] = {
+    {0x01, {8, 0},  {5, 2}}, {0x02, {8, 0},  {5, 2}}, {0x03, {8, 0},  {5, 2}}, {0x04, {8, 0}, {5, 2}},
+    {0x05, {8, 0},  {8, 0}}, {0x06, {8, 0},  {8, 0}}, {0x07, {4, 0},  {5, 0}}, {0x08, {8, 0}, {8, 0}},
+    {0x0B, {4, 0},  {8, 0}}, {0x0C, {4, 0},  {5, 2}}, {0x0F, {9, 6},  {8, 0}}, {0x10, {9, 6}, {8, 0}},
+    {0x11, {4, 0},  {5, 2}}, {0x14, {5, 2},  {5, 2}}, {0x15, {5, 2},  {5, 2}}, {0x16, {10, 0}, {10, 0}},
+    {0x17, {13, 10}, {5, 2}}, {0x18, {6, 0}, {0, 0}}, {0x2B, {7, 0},  {0, 0}},
+};
+// clang-format on
+
+/* How long a frame is that begins so; 0: not known. More than `size`: it goes on. */
+static size_t length_of(struct length length, const uint8_t *bytes, size_t size)
+{
+    if (length.count_at == 0)
+        return length.size;
+    return size > length.count_at ? (size_t) length.size + bytes[length.count_at]
+                                  : (size_t) length.count_at + 1;
+}
+
+static const struct length *request_length(uint8_t function)
+{
+    for (size_t i = 0; i < COUNT(lengths); i++)
+        if (lengths[i].function == function)
+            return &lengths[i].request;
+    return NULL;
+}
+
+static bool is_intact(const uint8_t *bytes, size_t size)
+{
+    return size >= ADU_MIN && size <= RTU_ADU_MAX &&
+           crc16_modbus(bytes, size - 2) == le16(bytes + size - 2);
+}
+
+static bool has_answer_length(const uint8_t *bytes, size_t size)
+{
+    const uint8_t function = bytes[1];
+    if (function & 0x80)
+        return size == 5;
+    for (size_t i = 0; i < COUNT(lengths); i++)
+        if (lengths[i].function == function)
+            return length_of(lengths[i].answer, bytes, size) == size;
+    return false;
+}
+
+/* What intact bytes are. A request to write and the answer to it look alike: both are of the master's making. What has no known length
+ * is a request that the server rejects. */
+static enum rtu_kind judge(const uint8_t *bytes, size_t size)
+{
+    const struct length *request = request_length(bytes[1]);
+    if (request && length_of(*request, bytes, size) == size)
+        return RTU_REQUEST;
+    return has_answer_length(bytes, size) || bytes[1] & 0x80 ? RTU_ANSWER : RTU_REQUEST;
+}
+
+/* The end of intact bytes alone proves little: in the midst of others only what has the length of its function counts. */
+static bool has_known_length(const uint8_t *bytes, size_t size)
+{
+    const struct length *request = request_length(bytes[1]);
+    return (request && length_of(*request, bytes, size) == size) || has_answer_length(bytes, size);
+}
+
+struct rtu_span rtu_find_last(const uint8_t *bytes, size_t size)
+{
+    for (size_t at = 0; size - at >= ADU_MIN; at++)
+        if (is_intact(bytes + at, size - at) &&
+            (at == 0 || has_known_length(bytes + at, size - at)))
+            return (struct rtu_span){judge(bytes + at, size - at), at, size - at};
+    return (struct rtu_span){.kind = RTU_NOTHING};
+}
+
+struct rtu_span rtu_find_first(const uint8_t *bytes, size_t size)
+{
+    if (size < 2)
+        return (struct rtu_span){.kind = RTU_NOTHING};
+    const struct length *request = request_length(bytes[1]);
+    if (!request) /* only the end of the bytes can be its end */
+        return is_intact(bytes, size) ? (struct rtu_span){judge(bytes, size), 0, size}
+               : size < RTU_ADU_MAX   ? (struct rtu_span){.kind = RTU_NOTHING}
+                                      : (struct rtu_span){RTU_NOISE, 0, size};
+    const size_t length = length_of(*request, bytes, size);
+    if (length > RTU_ADU_MAX)
+        return (struct rtu_span){RTU_NOISE, 0, size};
+    if (length > size)
+        return (struct rtu_span){.kind = RTU_NOTHING};
+    if (is_intact(bytes, length))
+        return (struct rtu_span){RTU_REQUEST, 0, length};
+    /* A wrong length or a damaged byte: the next request can be anywhere behind. */
+    const struct rtu_span last = rtu_find_last(bytes, size);
+    return last.kind == RTU_NOTHING ? (struct rtu_span){RTU_NOISE, 0, size} : last;
+}
+
+size_t rtu_compose(uint8_t address, const uint8_t *pdu, size_t pdu_size, uint8_t out[RTU_ADU_MAX])
+{
+    out[0] = address;
+    memcpy(out + 1, pdu, pdu_size);
+    const uint16_t crc = crc16_modbus(out, pdu_size + 1);
+    out[pdu_size + 1] = (uint8_t) crc;
+    out[pdu_size + 2] = (uint8_t) (crc >> 8);
+    return pdu_size + 3;
+}
+
+double rtu_silence_s(unsigned baud, const char framing[4])
+{
+    const double bits = 1 + (framing[0] - '0') + (framing[1] != 'N') + (framing[2] - '0');
+    return baud > 19200 ? 0.00175 : 3.5 * bits / baud;
+}

@@ -1,0 +1,605 @@
+# SPDX-License-Identifier: MIT
+"""A port on which masters ask by Modbus RTU: mbpoll, pymodbus and libmodbus over pseudo terminals and TCP, hostile ones, and what
+they are told when values turn stale because the BMS, the gateway or the port is gone."""
+
+# tests/run: 70 s
+
+import contextlib
+import ctypes
+import json
+import os
+import pty
+import random
+import select
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import tty
+
+from pymodbus.client import ModbusSerialClient, ModbusTcpClient
+from pymodbus.transaction import ModbusRtuFramer
+
+import test_influx_clock
+from harness import MAP, PACKGATE, PATIENCE, Gateway, Program, await_value, decode, find, main, read_value, simulate
+
+STOP_S = 10  # of explicit stop
+LINE = """[line {name}]
+port = {url}
+protocol = daly
+[pack {name}]
+line = {name}
+unit = {unit}
+poll = 200ms
+stale_after = 2s
+writable = yes
+"""
+PRESENT = "[present x]\nof = {of}\nport = {port}\nprotocol = modbus-rtu\n{more}"
+FIXED = "profile=fixed,cells=16,temps=4,voltage_v=52.8,soc_percent=55,charge_mos=1,discharge_mos=1"
+ON_TCP = "tcp-listen:127.0.0.1:0"
+VOLTAGE, STATE = find("voltage_v"), find("connection_state")
+SWITCH_OFF = (5, 0, 1, 0, 0)  # the discharge MOS
+
+
+def crc(data):
+    value = 0xFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return struct.pack("<H", value)
+
+
+def frame(unit, *pdu):
+    data = bytes([unit, *pdu])
+    return data + crc(data)
+
+
+def reading(row, unit=1):
+    return frame(unit, 3, *struct.pack(">HH", row["address"], row["count"]))
+
+
+VOLTS, STATES = reading(VOLTAGE), reading(STATE)
+
+
+def is_volts(answer, unit=1):
+    """Whether that is the one right answer to reading(VOLTAGE, unit)."""
+    size = 2 * VOLTAGE["count"]
+    right = len(answer) == 5 + size and answer[:3] == bytes([unit, 3, size]) and crc(answer[:-2]) == answer[-2:]
+    return right and abs(decode(VOLTAGE, struct.unpack(f">{size // 2}H", answer[3:-2])) - 52.8) < 0.05
+
+
+class Wire:
+    """What a test and its port say to each other, byte by byte."""
+
+    def hear(self, seconds):
+        """What comes until it is quiet; b"" when nothing comes for so long."""
+        heard = b""
+        while select.select([self.fd], [], [], seconds)[0]:
+            data = os.read(self.fd, 4096)
+            if not data:
+                break
+            heard += data
+            seconds = min(seconds, 0.05)
+        return heard
+
+    def send(self, data):
+        os.write(self.fd, data)
+
+    def ask(self, request, seconds=PATIENCE):
+        self.hear(0)
+        self.send(request)
+        return self.hear(seconds)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Cable(Wire):
+    """A pseudo terminal behind a link that stays."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="packgate-present-")
+        self.path = os.path.join(self.folder.name, "port")
+        self.url = f"serial:{self.path}"
+        self.plug()
+
+    def plug(self):
+        self.fd, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        os.symlink(os.ttyname(self.slave), self.path)
+
+    def pull(self):
+        os.remove(self.path)
+        os.close(self.slave)
+        os.close(self.fd)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.pull()
+        self.folder.cleanup()
+
+
+class Stream(Wire):
+    """The same by TCP."""
+
+    def __init__(self, gateway):
+        self.socket = socket.create_connection(("127.0.0.1", listening(gateway)))
+        self.fd = self.socket.fileno()
+
+    def close(self):
+        self.socket.close()
+
+
+class Bridge:
+    """Two pseudo terminals with a wire between, for masters that want a device of their own. Bytes take their time at a speed, each way."""
+
+    def __init__(self, near, baud):
+        self.near, self.baud, self.over = near, baud, False
+        self.far, self.slave = pty.openpty()
+        tty.setraw(self.slave)
+        self.path = os.ttyname(self.slave)
+        self.threads = [threading.Thread(target=self.pass_on, args=ends, daemon=True) for ends in ((self.far, near.fd), (near.fd, self.far))]
+        for thread in self.threads:
+            thread.start()
+
+    def pass_on(self, this, that):
+        while not self.over:
+            if not select.select([this], [], [], 0.1)[0]:
+                continue
+            data = os.read(this, 256)
+            at = time.monotonic()
+            for byte in data:
+                at += 10 / self.baud
+                time.sleep(max(0, at - time.monotonic()))
+                os.write(that, bytes([byte]))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.over = True
+        for thread in self.threads:
+            thread.join()
+        os.close(self.far)
+        os.close(self.slave)
+
+
+@contextlib.contextmanager
+def presented(port, more="", options=FIXED, general="", **how):
+    """A gateway with pack a presented on a port, which answers already; `bms` is its BMS."""
+    server, url = simulate("daly", options)
+    text = LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=port, more=more)
+    with server, Gateway(text, general, **how) as gateway:
+        gateway.bms, gateway.bms_url = server, url
+        gateway.wait_for("present x: answers")
+        yield gateway
+
+
+def listening(gateway):
+    return int(next(line for line in gateway.lines if "present x: listening" in line).split()[-1])
+
+
+def rtu_client(gateway):
+    client = ModbusTcpClient("127.0.0.1", port=listening(gateway), framer=ModbusRtuFramer, timeout=PATIENCE)
+    assert client.connect()
+    return client
+
+
+# ---- masters ----
+
+def says_what_port_502_says():
+    """Every register, coil and input, and every refusal."""
+    moving = {"age_s", "polls", "seconds", "limits_age_s", "memory_mib", "soc_peak_time", "clock"}
+    with presented(ON_TCP, "switching = yes\n") as gateway, gateway.client() as tcp, rtu_client(gateway) as rtu:
+        for row in MAP:
+            if row["name"] in moving:
+                continue
+            ours, theirs = (client.read_holding_registers(row["address"], count=row["count"], slave=1) for client in (rtu, tcp))
+            assert not ours.isError() and ours.registers == theirs.registers, (row, ours, theirs)
+        for ask in (lambda c: c.read_coils(0, 2, 1), lambda c: c.read_discrete_inputs(0, 48, 1), lambda c: c.read_input_registers(290, 10, 1),
+                    lambda c: c.read_holding_registers(9000, 1, 1), lambda c: c.read_coils(1, 2, 1), lambda c: c.write_coil(0, True, 1),
+                    lambda c: c.write_coil(5, True, 1), lambda c: c.write_register(308, 2, 1)):
+            ours, theirs = ask(rtu), ask(tcp)
+            assert ours.function_code == theirs.function_code, (ours, theirs)
+            assert getattr(ours, "exception_code", None) == getattr(theirs, "exception_code", None), (ours, theirs)
+            assert getattr(ours, "bits", None) == getattr(theirs, "bits", None)
+        with Stream(gateway) as stream:
+            for pdu, code in ((b"\x16\x01\x34\0\0\0\1", 1), (b"\x17\1\x22\0\2\1\x34\0\1\2\0\1", 1), (b"\x41", 1), (b"\3\1\x22\0\0", 3),
+                              (b"\x10\1\x34\0\1\2\0\2", 3)):
+                assert stream.ask(frame(1, *pdu)) == frame(1, pdu[0] | 0x80, code), pdu
+
+
+class Libmodbus:
+    """The library's own client, which mbpoll is made of and inverters' loggers often are."""
+
+    def __init__(self, path, baud):
+        self.library = ctypes.CDLL("libmodbus.so.5", use_errno=True)
+        self.library.modbus_new_rtu.restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(self.library.modbus_new_rtu(path.encode(), baud, ctypes.c_char(b"N"), 8, 1))
+        assert self.library.modbus_set_slave(self.context, 1) == 0
+        assert self.library.modbus_set_response_timeout(self.context, PATIENCE, 0) == 0
+        assert self.library.modbus_connect(self.context) == 0, os.strerror(ctypes.get_errno())
+
+    def read(self, row):
+        words = (ctypes.c_uint16 * row["count"])()
+        assert self.library.modbus_read_registers(self.context, row["address"], row["count"], words) == row["count"], \
+            os.strerror(ctypes.get_errno())
+        return decode(row, list(words))
+
+    def close(self):
+        self.library.modbus_close(self.context)
+        self.library.modbus_free(self.context)
+
+
+def read_by_mbpoll(path, baud):
+    result = subprocess.run(["mbpoll", "-m", "rtu", "-b", str(baud), "-P", "none", "-a", "1", "-0", "-1", "-o", "10", "-t", "4:float", "-r",
+                             str(VOLTAGE["address"]), path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PATIENCE, check=False)
+    assert result.returncode == 0 and b"52.8" in result.stdout, result.stdout.decode()
+
+
+def answers_masters_of_others():
+    for baud in (9600, 115200):
+        with Cable() as cable, presented(cable.url, f"baud = {baud}\n"), Bridge(cable, baud) as bridge:
+            read_by_mbpoll(bridge.path, baud)
+            client = ModbusSerialClient(bridge.path, baudrate=baud, framer=ModbusRtuFramer, timeout=PATIENCE)
+            with client:
+                for _ in range(20):
+                    assert abs(decode(VOLTAGE, client.read_holding_registers(VOLTAGE["address"], VOLTAGE["count"], 1).registers) - 52.8) < 0.05
+                assert client.read_holding_registers(9000, 1, 1).exception_code == 2
+                assert client.read_coils(0, 2, 1).bits[:2] == [True, True]
+            library = Libmodbus(bridge.path, baud)
+            for _ in range(20):
+                assert abs(library.read(VOLTAGE) - 52.8) < 0.05
+            library.close()
+
+
+def begins_to_answer_at_once():
+    """Printed, not judged: from the last byte of the request to the first of the answer, less 3.5 characters."""
+    for baud, silence in ((9600, 3.5 * 10 / 9600), (115200, 0.00175)):
+        with Cable() as cable, presented(cable.url, f"baud = {baud}\n"):
+            took = []
+            for _ in range(300):
+                cable.send(VOLTS)
+                begin = time.monotonic()
+                assert select.select([cable.fd], [], [], PATIENCE)[0]
+                took.append(time.monotonic() - begin - silence)
+                assert is_volts(cable.hear(PATIENCE))
+            took.sort()
+            print(f"# {baud} baud: answers begin {1000 * took[150]:.2f} ms after 3.5 characters, the slowest of 100 after "
+                  f"{1000 * took[297]:.2f} ms", flush=True)
+
+
+def counts_for_function_8():
+    with Cable() as cable, presented(cable.url):
+        def counter(what):
+            answer = cable.ask(frame(1, 8, 0, what, 0, 0))
+            assert answer[:4] == bytes([1, 8, 0, what]), answer
+            return int.from_bytes(answer[4:6], "big")
+
+        is_volts(cable.ask(VOLTS))
+        cable.ask(frame(1, 8, 0, 10, 0, 0))
+        assert cable.ask(frame(1, 8, 0, 0, 0xA5, 0x37)) == frame(1, 8, 0, 0, 0xA5, 0x37)
+        is_volts(cable.ask(VOLTS))                        # message 2, counting from 0 behind the clearing
+        cable.ask(frame(1, 3, 0x23, 0x28, 0, 1))          # 3: an exception
+        cable.ask(reading(VOLTAGE, 9), 0.1)               # 4: somebody else's
+        cable.ask(frame(0, *SWITCH_OFF), 0.1)             # 5: to all
+        cable.ask(VOLTS[:-1] + b"\0", 0.1)                # no message: an error
+        assert counter(0x0B) == 6
+        assert counter(0x0C) == 1
+        assert counter(0x0D) == 1
+        assert counter(0x0E) == 8
+        assert counter(0x0F) == 1
+        assert counter(0x10) == counter(0x11) == counter(0x12) == 0
+        assert cable.ask(frame(1, 8, 0, 4, 0, 0))[:3] == b"\x01\x88\x01"  # nobody silences it
+
+
+def serves_a_bank_and_its_packs():
+    first, second = simulate("daly", FIXED), simulate("daly", FIXED.replace("52.8", "51.2"))
+    text = LINE.format(name="a", url=first[1], unit=1) + LINE.format(name="b", url=second[1], unit=2) + \
+        "[bank house]\npacks = a, b\nunit = 100\nmin_packs = 1\n"
+    with first[0], second[0], Gateway(text + PRESENT.format(of="house", port=ON_TCP, more="") + "[present y]\nof = house\naddress = 7\n"
+                                      f"port = {ON_TCP}\nprotocol = modbus-rtu\n") as gateway:
+        gateway.wait_for("present x: answers")
+        with rtu_client(gateway) as client:
+            await_value(client, "packs_present", 100, lambda now: now == 2)
+            assert abs(read_value(client, "voltage_v", 1) - 52.8) < 0.05
+            assert abs(read_value(client, "voltage_v", 2) - 51.2) < 0.05
+            # One that falls silent says so for itself; the bank goes on with the other.
+            second[0].stop()
+            await_value(client, "packs_present", 100, lambda now: now == 1)
+            assert client.read_holding_registers(VOLTAGE["address"], 2, 2).exception_code == 11
+            assert abs(read_value(client, "voltage_v", 1) - 52.8) < 0.05
+        with Stream(gateway) as stream:
+            for unit in (0, 3, 7, 255):
+                assert stream.ask(reading(VOLTAGE, unit), 0.2) == b"", unit
+        port = int(next(line for line in gateway.lines if "present y: listening" in line).split()[-1])
+        with ModbusTcpClient("127.0.0.1", port=port, framer=ModbusRtuFramer, timeout=PATIENCE) as client:
+            assert read_value(client, "voltage_v", 7) > 50
+
+
+VIEW = """[view meter]
+source = a
+unit = 3, 126
+listen = 127.0.0.1:{port}
+register = "SunS" -> 40000 string 2
+register = voltage_v -> 40010 u16 scale 10
+register = soc_percent | age_s -> 40011 u16
+register = power_w -> 40012 s16 on_unknown unknown
+fill = 40020-40022 7
+copy = 40010-40012 -> 10
+"""
+
+
+def serves_a_view():
+    with presented(ON_TCP, "view = meter\n" + VIEW.format(port=0)) as gateway, rtu_client(gateway) as client:
+        for unit in (3, 126):
+            assert client.read_holding_registers(40000, 2, unit).registers == [0x5375, 0x6E53]
+            assert client.read_holding_registers(40010, 1, unit).registers == [528]
+            assert client.read_input_registers(10, 1, unit).registers == [528]
+            assert client.read_holding_registers(40020, 3, unit).registers == [7, 7, 7]
+            assert client.read_holding_registers(40030, 1, unit).exception_code == 2
+        gateway.bms.stop()
+        gateway.wait_for("present x: says stop")
+        assert client.read_holding_registers(40010, 1, 3).exception_code == 11
+
+
+def switches_where_it_may():
+    with Cable() as cable, presented(cable.url, "switching = yes\n") as gateway, gateway.client() as tcp:
+        assert is_volts(cable.ask(VOLTS))  # this line has no echo
+        cable.ask(frame(0, *SWITCH_OFF), 0.5)  # to all: nobody does it
+        assert cable.ask(frame(1, *SWITCH_OFF)) == frame(1, *SWITCH_OFF)
+        await_value(tcp, "discharge_mos", 1, lambda now: now == 0)
+        assert read_value(tcp, "charge_mos", 1) == 1
+        assert any("present x orders discharge off: confirmed" in line or gateway.wait_for("present x orders discharge off: confirmed")
+                   for line in ["", *gateway.lines])
+    with Cable() as cable, presented(cable.url) as gateway, gateway.client() as tcp:
+        assert cable.ask(frame(1, *SWITCH_OFF))[:3] == b"\x01\x85\x01"
+        assert read_value(tcp, "discharge_mos", 1) == 1
+    with presented(ON_TCP, "switching = yes\n", general="allow_write = 192.0.2.7\n") as gateway, rtu_client(gateway) as client:
+        assert client.write_coil(1, False, 1).exception_code == 1
+
+
+# ---- hostile masters ----
+
+def noise(chance, size):
+    return bytes(chance.randrange(256) for _ in range(size))
+
+
+def mistreat(wire):
+    """Nothing wrong is answered, and afterwards a good request is. Where there is silence between them, at once."""
+    serial = isinstance(wire, Cable)
+    chance = random.Random(27)
+    assert is_volts(wire.ask(VOLTS))
+    for at in range(len(VOLTS)):  # damaged: each byte
+        broken = bytearray(VOLTS)
+        broken[at] ^= 1 << chance.randrange(8)
+        if broken[1] == VOLTS[1] or serial:  # by TCP a function that nobody knows has no length
+            assert wire.ask(bytes(broken), 0.05) == b"", broken
+            assert is_volts(wire.ask(VOLTS)) or is_volts(wire.ask(VOLTS)), at
+    for at in range(1, len(VOLTS)):  # cut
+        wire.send(VOLTS[:at])
+        assert wire.hear(0.03) == b""
+        wire.send(VOLTS[at:])
+        assert is_volts(wire.hear(PATIENCE)), at
+    for at in range(1, len(VOLTS)):  # given up, and asked again
+        wire.send(VOLTS[:at])
+        time.sleep(0.03)
+        assert is_volts(wire.ask(VOLTS)) or is_volts(wire.ask(VOLTS)), at
+    # Merged: on a line the last one is open, in a stream all are.
+    answers = wire.ask(VOLTS + STATES + VOLTS)
+    first = answers[:5 + 2 * VOLTAGE["count"]]
+    assert is_volts(first) and (len(answers) > len(first)) != serial, answers
+    for _ in range(200):
+        assert wire.ask(noise(chance, chance.randrange(1, 300)), 0) == b"" or not serial
+    time.sleep(2.5)  # what may be the beginning of something is too old then
+    assert is_volts(wire.ask(VOLTS)) or is_volts(wire.ask(VOLTS))
+    if serial:
+        assert is_volts(wire.ask(noise(chance, 100) + VOLTS))
+    # Floods of requests that nobody takes the answers of.
+    with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+        os.set_blocking(wire.fd, False)
+        for _ in range(20000):
+            wire.send(VOLTS)
+
+
+def bears_hostile_masters():
+    with Cable() as cable, presented(cable.url) as gateway:
+        mistreat(cable)
+        os.set_blocking(cable.fd, True)
+        while cable.hear(1):
+            pass
+        assert is_volts(cable.ask(VOLTS)) or is_volts(cable.ask(VOLTS))
+        assert not any("another device" in line for line in gateway.lines)
+    with presented(ON_TCP) as gateway:
+        with Stream(gateway) as stream:
+            mistreat(stream)
+        for _ in range(50):
+            with Stream(gateway) as stream:
+                stream.send(VOLTS[:5])
+        silent = [Stream(gateway) for _ in range(30)]  # more than it has places
+        with Stream(gateway) as stream:
+            assert is_volts(stream.ask(VOLTS))
+        for stream in silent:
+            stream.close()
+        with Stream(gateway) as stream:
+            assert is_volts(stream.ask(VOLTS))
+
+
+def skips_its_echo():
+    """A two-wire adapter gives back what is sent: nothing is answered twice, and nobody takes it for another device."""
+    with Cable() as cable, presented(cable.url, "switching = yes\n") as gateway:
+        for request in (frame(1, *SWITCH_OFF), VOLTS, frame(1, 8, 0, 0, 1, 2), VOLTS, frame(1, *SWITCH_OFF), STATES):
+            answer = cable.ask(request)
+            assert answer[1] == request[1]
+            cable.send(answer)
+            assert cable.hear(0.3) == b"", request
+        cable.send(cable.ask(VOLTS) + VOLTS)  # the echo and the next request in one
+        assert is_volts(cable.hear(PATIENCE))
+        assert not any("another device" in line for line in gateway.lines)
+
+
+def falls_silent_before_another_device():
+    with Cable() as cable, presented(cable.url) as gateway:
+        assert is_volts(cable.ask(VOLTS))
+        cable.send(frame(9, 3, 2, 0, 1))  # of another address: no matter
+        assert is_volts(cable.ask(VOLTS))
+        cable.send(frame(1, 3, 4, 0, 1, 0, 2))
+        gateway.wait_for("another device answers on .*at address 1")
+        begin = time.monotonic()
+        while not (answer := cable.ask(VOLTS, 0.3)):
+            assert time.monotonic() < begin + PATIENCE
+        assert is_volts(answer) and time.monotonic() > begin + STOP_S - 1
+
+
+# ---- when values turn stale ----
+
+def expect_stop_then_silence(wire, since):
+    """Exception 11 for values, and state and currents that a silent pack has too; then nothing."""
+    last = b""
+    while now := wire.ask(VOLTS, 1):
+        assert now[:3] == b"\x01\x83\x0b" or (is_volts(now) and not last), now
+        if now[:3] == b"\x01\x83\x0b" and (state := wire.ask(STATES, 1)):
+            assert state[:3] == b"\x01\x03\x02" and state[4] != 1, state
+            last = now
+        time.sleep(0.1)
+    assert last and time.monotonic() - since > STOP_S - 1
+    with contextlib.suppress(BrokenPipeError):  # its process may have ended
+        assert wire.ask(STATES, 0.5) == b""
+
+
+def says_nothing_before_the_first_values():
+    """Of a BMS that was never heard, of a gateway that goes without it, and while two packs of a bank are missing."""
+    server, url = simulate("daly", FIXED)
+    server.stop()
+    with Cable() as cable, Gateway(LINE.format(name="a", url=url, unit=1) + PRESENT.format(of="a", port=cable.url, more="")) as gateway:
+        gateway.wait_for("line a: ")
+        for request in (VOLTS, STATES, frame(1, 8, 0, 0, 1, 2), frame(1, *SWITCH_OFF)):
+            assert cable.ask(request, 0.5) == b""
+        begin = time.monotonic()
+        gateway.stop()
+        assert cable.ask(STATES, 0.3) == b"" and time.monotonic() - begin < STOP_S / 2
+
+
+def a_silent_bms_stops():
+    with Cable() as cable, presented(cable.url) as gateway:
+        assert is_volts(cable.ask(VOLTS))
+        gateway.bms.stop()
+        gateway.wait_for("present x: says stop")
+        expect_stop_then_silence(cable, time.monotonic())
+        with Program(PACKGATE, "simulate", "--protocol", "daly", "--tcp", gateway.bms_url.removeprefix("tcp://"), "--options", FIXED):
+            gateway.wait_for("present x: answers")
+            assert is_volts(cable.ask(VOLTS))
+
+
+def stops(how):
+    with Cable() as cable, presented(cable.url) as gateway:
+        assert is_volts(cable.ask(VOLTS))
+        begin = time.monotonic()
+        gateway.process.send_signal(how)
+        expect_stop_then_silence(cable, begin)
+        if how == signal.SIGSTOP:
+            gateway.process.send_signal(signal.SIGCONT)
+            gateway.wait_for("present x: answers")
+            assert is_volts(cable.ask(VOLTS))
+
+
+def a_gateway_that_hangs_stops():
+    stops(signal.SIGSTOP)
+
+
+def a_gateway_that_is_killed_stops():
+    stops(signal.SIGKILL)
+
+
+def a_gateway_that_is_stopped_stops():
+    stops(signal.SIGTERM)
+
+
+def outlet_pid(control):
+    status = json.loads(subprocess.run([PACKGATE, "status", "--json", "--control", control], check=True, stdout=subprocess.PIPE).stdout)
+    return next(outlet for outlet in status["outlets"] if outlet["kind"] == "present")
+
+
+def what_was_asked_during_a_sleep_is_not_answered():
+    """The process itself is stopped: what came meanwhile is of any age, and its master has given it up."""
+    with tempfile.TemporaryDirectory() as folder, Cable() as cable, presented(cable.url, control=f"{folder}/control"):
+        assert is_volts(cable.ask(VOLTS))
+        pid = outlet_pid(f"{folder}/control")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        cable.send(VOLTS)
+        time.sleep(4)
+        os.kill(pid, signal.SIGCONT)
+        assert cable.hear(0.5) == b""
+        assert is_volts(cable.ask(VOLTS))
+
+
+def a_port_that_is_pulled_comes_back():
+    with Cable() as cable, presented(cable.url) as gateway:
+        for _ in range(2):
+            assert is_volts(cable.ask(VOLTS))
+            cable.pull()
+            gateway.wait_for("present x: serial:.*trying again")
+            cable.plug()
+            gateway.wait_for("present x: serial:.*open again")
+
+
+def the_time_of_day_matters_not():
+    """Clocks that are turned: the outlet and the gateway go by one that is not (clock_now)."""
+    test_influx_clock.PACE = 1
+    with tempfile.TemporaryDirectory() as folder, Cable() as cable:
+        clock = test_influx_clock.Clock(folder)
+        with clock.for_programs():
+            context = presented(cable.url)
+            gateway = context.__enter__()
+        try:
+            for offset in (3600, -86400, 0):
+                clock.move(offset)
+                for _ in range(5):
+                    assert is_volts(cable.ask(VOLTS))
+                    time.sleep(0.1)
+        finally:
+            context.__exit__(None, None, None)
+
+
+def a_reload_ends_it_with_a_stop():
+    with presented(ON_TCP) as gateway:
+        with open(gateway.path) as file:
+            text = file.read()
+        with Stream(gateway) as stream:
+            assert is_volts(stream.ask(VOLTS))
+            with open(gateway.path, "w") as file:
+                file.write(text.split("[present x]")[0])
+            gateway.process.send_signal(signal.SIGHUP)
+            expect_stop_then_silence(stream, time.monotonic())
+        gateway.wait_for("present x: says nothing any more, and ends")
+
+
+def status_says_who_asks():
+    with tempfile.TemporaryDirectory() as folder, presented(ON_TCP, control=f"{folder}/control") as gateway:
+        def words():
+            return outlet_pid(f"{folder}/control").get("error", "")
+
+        deadline = time.monotonic() + PATIENCE
+        while "nobody has asked yet" not in words():
+            assert time.monotonic() < deadline, words()
+            time.sleep(0.2)
+        with Stream(gateway) as stream:
+            while "asked every 0." not in (said := words()):
+                assert is_volts(stream.ask(VOLTS)) and time.monotonic() < deadline, said
+                time.sleep(0.2)
+        assert "by 127.0.0.1:" in said and f"from {VOLTAGE['address']} of unit 1" in said, said
+
+
+if __name__ == "__main__":
+    main([a_gateway_that_hangs_stops, a_silent_bms_stops, bears_hostile_masters, falls_silent_before_another_device, answers_masters_of_others,
+          a_gateway_that_is_killed_stops, a_gateway_that_is_stopped_stops, a_reload_ends_it_with_a_stop, begins_to_answer_at_once,
+          switches_where_it_may, serves_a_bank_and_its_packs, serves_a_view, counts_for_function_8, skips_its_echo, a_port_that_is_pulled_comes_back,
+          what_was_asked_during_a_sleep_is_not_answered, the_time_of_day_matters_not, status_says_who_asks,
+          says_nothing_before_the_first_values, says_what_port_502_says], at_once=6)

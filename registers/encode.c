@@ -70,6 +70,7 @@ struct map_allowed map_allowed(const struct map_status *status, bool fresh)
         return allowed;
     allowed.charge_current_a = allowed.discharge_current_a = 0;
     allowed.charge_limited_by = allowed.discharge_limited_by = LIMITED_BY_STALE;
+    allowed.charge_limited_pack = allowed.discharge_limited_pack = 0;
     allowed.charge_voltage_v = allowed.age_s = UNKNOWN;
     return allowed;
 }

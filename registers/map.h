@@ -116,6 +116,8 @@ struct map_allowed {
     double charge_voltage_v; /* NaN: not known */
     double charge_current_a, discharge_current_a;
     enum limit_reason charge_limited_by, discharge_limited_by;
+    /* Of a bank, the pack that limits it, from 1 in the order of the configuration; 0: no single one. */
+    unsigned charge_limited_pack, discharge_limited_pack;
     double age_s; /* of the oldest values that the limits are from; NaN: there are none */
 };
 

@@ -573,6 +573,30 @@ static void test_banks(void **state)
     }
 }
 
+/* The pack whose limit it is, for people; nobody in particular when all or none are to blame. */
+static void test_which_pack(void **state)
+{
+    (void) state;
+    static const struct {
+        const char *what;
+        struct member members[3];
+        unsigned needed, pack;
+    } cases[] = {
+        {"no limit", {{20, 99, 1, 1}, {20, 99, 1, 1}}, 2, 0},
+        {"the second may less", {{20, 99, 1, 1}, {20, 10, 1, 1}}, 2, 2},
+        {"the first takes most", {{30, 99, 1, 1}, {10, 99, 1, 1}}, 2, 1},
+        {"the second may nothing", {{20, 99, 1, 1}, {20, 0, 1, 1}}, 2, 2},
+        {"the second is off", {{40, 99, 1, 1}, {0, 99, 1, 0}}, 2, 2},
+        {"one is missing", {{20, 99, UNKNOWN, 1}, {20, 99, 1, 1}}, 1, 0},
+        {"all are", {{20, 99, UNKNOWN, 1}, {20, 99, UNKNOWN, 1}}, 1, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        const unsigned found = bank_of(cases[i].members, 2, cases[i].needed).charge_limited_pack;
+        if (found != cases[i].pack)
+            fail_msg("%s: %u, expected %u", cases[i].what, found, cases[i].pack);
+    }
+}
+
 /* ---- any course ---- */
 
 #define COURSES 400
@@ -880,6 +904,7 @@ int main(void)
         cmocka_unit_test(test_ceiling),
         cmocka_unit_test(test_voltage_of_the_bms),
         cmocka_unit_test(test_banks),
+        cmocka_unit_test(test_which_pack),
         cmocka_unit_test(test_any_course),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

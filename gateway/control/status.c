@@ -3,6 +3,7 @@
 #include "status.h"
 
 #include "packs/json.h"
+#include "packs/limited.h"
 #include "base/address.h"
 #include "registers/value.h"
 #include "bms/count.h"
@@ -192,6 +193,21 @@ static void add_limit(json_t *object, const char *name, double value)
         add_member(object, name, json_number(value, 3));
 }
 
+static void add_limited(json_t *object, const char *way, struct limited limited)
+{
+    char name[40];
+    snprintf(name, sizeof name, "%s_limited_by", way);
+    add_member(object, name, json_string(map_limit_reason_name(limited.by)));
+    snprintf(name, sizeof name, "%s_limited_pack", way);
+    if (limited.pack)
+        add_member(object, name, json_string(limited.pack));
+    snprintf(name, sizeof name, "%s_limited_cell", way);
+    if (limited.cell > 0)
+        add_count(object, name, limited.cell);
+    snprintf(name, sizeof name, "%s_limited_cell_v", way);
+    add_limit(object, name, limited.cell_v);
+}
+
 /* Also while the pack is silent: what was allowed is not any more. */
 static void add_limits(json_t *object, const struct source *source, double now)
 {
@@ -201,10 +217,8 @@ static void add_limits(json_t *object, const struct source *source, double now)
     add_limit(object, "allowed_charge_voltage_v", allowed.charge_voltage_v);
     add_limit(object, "allowed_charge_current_a", allowed.charge_current_a);
     add_limit(object, "allowed_discharge_current_a", allowed.discharge_current_a);
-    add_member(object, "charge_limited_by",
-               json_string(map_limit_reason_name(allowed.charge_limited_by)));
-    add_member(object, "discharge_limited_by",
-               json_string(map_limit_reason_name(allowed.discharge_limited_by)));
+    add_limited(object, "charge", limited_of(source, &allowed, LIMITS_CHARGE));
+    add_limited(object, "discharge", limited_of(source, &allowed, LIMITS_DISCHARGE));
     add_limit(object, "limits_age_s", allowed.age_s);
 }
 

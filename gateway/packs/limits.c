@@ -20,6 +20,7 @@
 struct part {
     double amps;
     enum limit_reason reason;
+    unsigned pack; /* of a bank, whose limit it is, from 1; 0: no single one's */
 };
 
 /* Optional values; bits of struct limits_member. */
@@ -81,13 +82,14 @@ double limits_share(const struct curve *curve, double value)
 
 /* ---- one pack ---- */
 
-/* NaN is not known, and allows nothing. */
-static void lower(struct part *part, double amps, enum limit_reason reason)
+/* NaN is not known, and allows nothing. False: it is no lower. */
+static bool lower(struct part *part, double amps, enum limit_reason reason)
 {
-    if (isnan(amps))
-        *part = (struct part){0, LIMITED_BY_UNKNOWN};
-    else if (amps < part->amps)
-        *part = (struct part){fmax(amps, 0), reason};
+    if (amps >= part->amps)
+        return false;
+    *part = isnan(amps) ? (struct part){0, LIMITED_BY_UNKNOWN, 0}
+                        : (struct part){fmax(amps, 0), reason, 0};
+    return true;
 }
 
 /* NaN where a pack that is known to report the value does not; `otherwise` where it never did. */
@@ -169,7 +171,7 @@ static struct part limit_pack(const struct limits_config *config, const struct p
     const bool charges = direction == LIMITS_CHARGE;
     const struct span cells = cells_v(pack, config->cells);
     const struct curve *soc = charges ? &config->soc_high : &config->soc_low;
-    struct part part = {most, LIMITED_BY_CONFIGURATION};
+    struct part part = {most, LIMITED_BY_CONFIGURATION, 0};
     lower(&part,
           optional(pack, directions[direction].limit, most, member,
                    REPORTS_CURRENT_LIMIT << direction),
@@ -291,10 +293,9 @@ static void limit_by_weakest(const struct part *parts, unsigned count,
         const double share = state->members[i].share[direction];
         const enum limit_reason reason =
             parts[i].reason == LIMITED_BY_CONFIGURATION ? LIMITED_BY_IMBALANCE : parts[i].reason;
-        if (!(parts[i].amps > 0))
-            lower(bank, 0, reason);
-        else if (share > 0)
-            lower(bank, parts[i].amps / share, reason);
+        const double most = !(parts[i].amps > 0) ? 0 : share > 0 ? parts[i].amps / share : INFINITY;
+        if (lower(bank, most, reason))
+            bank->pack = i + 1;
     }
 }
 
@@ -306,7 +307,7 @@ static struct part limit(const struct limits_config *config, const struct limits
     const double each = most / count, needed_are = freshness_of_needed(packs, count, needed);
     double sum = 0, least = INFINITY;
     enum limit_reason reason = LIMITED_BY_PACK_MISSING;
-    unsigned missing = 0;
+    unsigned missing = 0, least_pack = 0;
     for (unsigned i = 0; i < count; i++) {
         if (!is_usable(&packs[i])) {
             missing++;
@@ -321,12 +322,14 @@ static struct part limit(const struct limits_config *config, const struct limits
         sum += now.amps;
         if (now.amps < least && missing == 0) {
             least = now.amps;
+            least_pack = i + 1;
             reason = now.reason;
         }
     }
-    struct part bank = {most, LIMITED_BY_CONFIGURATION};
+    struct part bank = {most, LIMITED_BY_CONFIGURATION, 0};
     lower(&bank, most * needed_are, LIMITED_BY_STALE);
-    lower(&bank, sum, missing ? LIMITED_BY_PACK_MISSING : reason);
+    if (lower(&bank, sum, missing ? LIMITED_BY_PACK_MISSING : reason) && !missing)
+        bank.pack = least_pack;
     if (count > 1 && !measure_shares(packs, count, most, direction, state))
         lower(&bank, NAN, LIMITED_BY_UNKNOWN);
     else if (count > 1)
@@ -460,7 +463,7 @@ struct map_allowed limits_update(const struct limits_config *config,
     const double most[] = {config->charge_current_a, config->discharge_current_a};
     struct part parts[LIMITS_DIRECTIONS];
     enum limit_reason reasons[LIMITS_DIRECTIONS];
-    unsigned usable = 0;
+    unsigned limiting[LIMITS_DIRECTIONS], usable = 0;
     now = fmax(now, state->at);
     for (unsigned i = 0; i < count; i++) {
         struct limits_member *member = &state->members[i];
@@ -474,6 +477,7 @@ struct map_allowed limits_update(const struct limits_config *config,
     for (int i = 0; i < LIMITS_DIRECTIONS; i++) {
         parts[i] = limit(config, packs, count, needed, (enum limits_direction) i, most[i], state);
         reasons[i] = follow(&state->ramps[i], parts[i], most[i], state->at, now);
+        limiting[i] = reasons[i] == LIMITED_BY_RAMP ? 0 : parts[i].pack;
     }
     const double volts =
         usable < needed ? forget_full(state) : limit_voltage(config, packs, count, state, now);
@@ -485,6 +489,8 @@ struct map_allowed limits_update(const struct limits_config *config,
         .discharge_current_a = state->ramps[LIMITS_DISCHARGE].allowed_a,
         .charge_limited_by = reasons[LIMITS_CHARGE],
         .discharge_limited_by = reasons[LIMITS_DISCHARGE],
+        .charge_limited_pack = limiting[LIMITS_CHARGE],
+        .discharge_limited_pack = limiting[LIMITS_DISCHARGE],
         .age_s = oldest(packs, count),
     };
 }

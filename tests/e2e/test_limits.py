@@ -146,6 +146,25 @@ def ceiling_is_lifted_until_full():
             assert not [line for line in gateway.lines if "is lifted" in line], gateway.lines
 
 
+def bank_names_pack_and_cell():
+    """Which cell of which pack limits a bank, in the status and for the page."""
+    good, good_url = simulate("daly", options({**FINE, "cell_mv.7": 3300}))
+    weak, weak_url = simulate("daly", options({**FINE, "cell_mv.7": 3450}))
+    text = "".join(f"[line {name}]\nport = {url}\nprotocol = daly\n[pack {name}]\nline = {name}\nunit = {unit}\npoll = 200ms\n"
+                   "stale_after = 3s\n" for name, url, unit in (("left", good_url, 1), ("right", weak_url, 2)))
+    text += "[bank house]\npacks = left, right\nunit = 100\n" + LIMITS.format(of="house", charge=16, sensors=2)
+    with good, weak, Page(packs=text) as gateway, gateway.client() as client:
+        await_value(client, "charge_limited_by", 100, lambda reason: reason == BY_CELL_HIGH)
+        # 8 A each, of which a cell at 3.45 V leaves an eighth, and both get the same current.
+        assert abs(read_value(client, "allowed_charge_current_a", 100) - 2) < 1e-6
+        shown = status_of(gateway)["house"]
+        assert [shown["charge_limited_" + what] for what in ("by", "pack", "cell", "cell_v")] == ["cell_high", "right", 7, 3.45], shown
+        assert "discharge_limited_pack" not in shown, shown
+        until(lambda: gateway.json("/api/v1/packs/house")["charge_limited_by"] == "cell_high")
+        told = gateway.json("/api/v1/packs/house")
+        assert (told["charge_limited_pack"], told["charge_limited_cell"], told["charge_limited_cell_v"]) == ("right", 7, 3.45), told
+
+
 def unknown_allows_nothing():
     bms, url = simulate("daly", options(FINE))
     limits = LIMITS.format(of="house-1", charge=8, sensors=3)
@@ -195,7 +214,7 @@ def a_gateway_that_hangs():
             found = series(gateway)
             assert (found[allowed], found[by]) == ("0", str(BY_STALE)), found
             shown = next(pack for pack in gateway.json("/api/v1/packs") if pack["pack"] == "house-1")
-            assert (shown["allowed_charge_current_a"], shown["charge_limited_by"]) == (0, BY_STALE), shown
+            assert (shown["allowed_charge_current_a"], shown["charge_limited_by"]) == (0, "stale"), shown
 
 
 def csv_of(rows):
@@ -239,5 +258,5 @@ def replay_of_a_history():
 
 
 if __name__ == "__main__":
-    main([a_gateway_that_hangs, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
+    main([a_gateway_that_hangs, bank_names_pack_and_cell, rise_and_expire, ceiling_is_lifted_until_full, unknown_allows_nothing,
           example_lacks_what_is_of_the_installation, replay_of_a_history], at_once=4)

@@ -264,6 +264,19 @@ def tells_how_it_is_set_up():
     browser.finish()
 
 
+def tells_what_is_allowed():
+    """One line: how much, and why no more; a bank names the pack and the cell."""
+    good, good_port = simulate("topbms", SHED + ",current_a=12")
+    weak, weak_port = simulate("topbms", SHED.replace("cell_mv.7=3347", "cell_mv.7=3450") + ",current_a=12")
+    curves = "cell_high = 3.375:1, 3.40:0.25, 3.50:0\ncell_low = 2.80:0, 3.19:1\ntemperature = 0:0, 5:1, 50:1, 55:0\n"
+    text = pack("left", 1, good_port, "topbms") + pack("right", 2, weak_port, "topbms") + "[bank house]\npacks = left, right\nunit = 9\n"
+    text += ("[limits house]\nof = house\ncharge_current = 16\ndischarge_current = 20\ncells = 16\nsensors = 4\ncell_full = 3.45\n"
+             "cell_float = 3.375\nsoc_again = 90\n" + curves)
+    with good, weak, Gateway(text + WEB) as gateway:
+        look("allowed", page_of(gateway), pack="house", may="may charge 2.0 A: right, cell 7 at 3.45 V · may discharge 20 A",
+             german="darf mit 2,0 A laden: right, Zelle 7 bei 3,45 V · darf mit 20 A entladen")
+
+
 def builds_without_network():
     """A source archive brings uPlot along. In a tree that was unpacked from one this is that tree."""
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -418,5 +431,5 @@ if __name__ == "__main__":
           [fits_a_narrow_screen_in_four_languages, is_dark_where_it_should_be, works_by_keyboard, is_accessible,
            works_below_a_path, tells_of_health, gives_its_connection_back, says_that_the_server_has_errors, works_by_finger,
            stands_still_for_who_wants_it, tells_how_it_is_set_up],
-          [begins_without_packs, shows_64_packs, fills_a_wall, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
+          [begins_without_packs, shows_64_packs, fills_a_wall, tells_what_is_allowed, draws_half_a_year, the_demonstration_ends_with_its_address, logs_in_and_switches,
            shows_4_to_48_cells, shows_nothing_of_a_pack_that_never_answered, builds_without_network, weighs_little]], at_once=3, close=close)

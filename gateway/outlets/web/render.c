@@ -2,9 +2,11 @@
 /* Packs as JSON. */
 #include "render.h"
 
+#include "packs/limited.h"
 #include "registers/value.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define DECIMALS 4 /* finer than any protocol is; averages have no end */
@@ -60,15 +62,14 @@ static void add_head(struct text *text, const struct render_pack *pack, bool fre
 }
 
 /* What the map has beside the numbers of struct pack, with the names that are wanted here. */
-static void add_mapped(struct text *text, const struct source *source, bool fresh,
-                       const char *const names[])
+static void add_mapped(struct text *text, const struct source *source, const char *const names[])
 {
-    const struct map_status status = source_status(source, fresh);
     for (unsigned i = 0; i < map_number_count(); i++) {
         const struct map_number info = map_number_info(i);
         for (const char *const *name = names; *name; name++)
             if (strcmp(*name, info.name) == 0)
-                add_number(text, info.name, map_number(i, source->values, &status), DECIMALS);
+                add_number(text, info.name, map_number(i, source->values, &source->status),
+                           DECIMALS);
     }
 }
 
@@ -85,7 +86,7 @@ static void add_values(struct text *text, const struct source *source)
             add_number(text, pack_value_name((enum pack_value) i, name), pack->value[i],
                        info->decimals == 0 ? 0 : DECIMALS);
     }
-    add_mapped(text, source, true, worked_out);
+    add_mapped(text, source, worked_out);
     for (int i = 0; i < PACK_ALARM_COUNT; i++) {
         if (!(pack->alarms_known >> i & 1))
             continue;
@@ -103,35 +104,48 @@ static void add_brief_values(struct text *text, const struct source *source)
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         add_number(text, pack_value_name(values[i], name), source->values->value[values[i]],
                    DECIMALS);
-    add_mapped(text, source, true, worked_out);
+    add_mapped(text, source, worked_out);
 }
 
-static void add_counters(struct text *text, const struct source *source, bool fresh)
+static void add_counters(struct text *text, const struct source *source)
 {
-    static const char *const counters[] = {"packs_present",
-                                           "packs_missing",
-                                           "packs_needed",
-                                           "polls",
-                                           "timeouts",
-                                           "checksum_errors",
-                                           "reconnects",
-                                           "implausible",
-                                           "spikes",
-                                           "charged_wh",
-                                           "discharged_wh",
-                                           "allowed_charge_voltage_v",
-                                           "allowed_charge_current_a",
-                                           "allowed_discharge_current_a",
-                                           "charge_limited_by",
-                                           "discharge_limited_by",
-                                           NULL};
+    static const char *const counters[] = {"packs_present", "packs_missing", "packs_needed",
+                                           "polls",         "timeouts",      "checksum_errors",
+                                           "reconnects",    "implausible",   "spikes",
+                                           "charged_wh",    "discharged_wh", NULL};
     const struct map_soc_peak *peak = &source->status.peak;
-    add_mapped(text, source, fresh, counters);
+    add_mapped(text, source, counters);
     if (peak->percent < 0)
         return;
     add_number(text, "soc_peak_percent", peak->percent, 0);
     add_number(text, "soc_peak_hour", peak->hour, 0);
     add_number(text, "soc_peak_minute", peak->minute, 0);
+}
+
+static void add_limited(struct text *text, const char *way, struct limited limited)
+{
+    char name[40];
+    snprintf(name, sizeof name, "allowed_%s_current_a", way);
+    add_number(text, name, limited.amps, DECIMALS);
+    snprintf(name, sizeof name, "%s_limited_by", way);
+    text_member(text, name, map_limit_reason_name(limited.by));
+    snprintf(name, sizeof name, "%s_limited_pack", way);
+    text_member(text, name, limited.pack);
+    snprintf(name, sizeof name, "%s_limited_cell", way);
+    add_number(text, name, limited.cell > 0 ? (double) limited.cell : (double) NAN, 0);
+    snprintf(name, sizeof name, "%s_limited_cell_v", way);
+    add_number(text, name, limited.cell_v, DECIMALS);
+}
+
+/* Also of a silent pack: nothing is allowed then. */
+static void add_limits(struct text *text, const struct source *source, bool fresh)
+{
+    const struct map_allowed allowed = map_allowed(&source->status, fresh);
+    if (!allowed.configured)
+        return;
+    add_number(text, "allowed_charge_voltage_v", allowed.charge_voltage_v, DECIMALS);
+    add_limited(text, "charge", limited_of(source, &allowed, LIMITS_CHARGE));
+    add_limited(text, "discharge", limited_of(source, &allowed, LIMITS_DISCHARGE));
 }
 
 static void add_identity(struct text *text, const struct outlet_pack *pack)
@@ -178,7 +192,8 @@ void render_whole(struct text *text, const struct render_pack *pack, bool fresh,
     text_add(text, "{");
     add_head(text, pack, fresh, now);
     add_identity(text, pack->pack);
-    add_counters(text, &pack->pack->source, fresh);
+    add_counters(text, &pack->pack->source);
+    add_limits(text, &pack->pack->source, fresh);
     add_any_values(text, pack, fresh, add_values);
     text_add(text, "}");
 }

@@ -485,6 +485,16 @@ const cases = {
     },
 
     // Sixteen packs on a wall: all of them at once, each as large as there is room for; no word is broken on a phone.
+    async allowed() {
+        const page = await open(), line = page.locator('.may');
+        const spaced = text => text.replace(/(\d) (A|V)/g, '$1\u202f$2');
+        await has(line, spaced(asked.may));
+        check(await line.count() === 1, 'packs without limits have a line');
+        await page.goto(asked.url + '#' + asked.pack);
+        await has(line, spaced(asked.may));
+        await has((await open({ locale: 'de-DE' })).locator('.may'), spaced(asked.german));
+    },
+
     async wall() {
         for (const [locale, viewport] of [['en-GB', { width: 3840, height: 2160 }], ['en-GB', { width: 1280, height: 860 }], ['de-DE', { width: 320, height: 640 }], ['fr-FR', { width: 390, height: 800 }]]) {
             const page = await open({ viewport, locale });

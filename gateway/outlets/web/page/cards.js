@@ -25,13 +25,36 @@ function showFacts(f, v) {
   f.temperature.show(degrees(v), '°C');
 }
 
+// What limits a current. A reason without words, such as BMS, stands for itself.
+const REASONS = { temperature: 'temperature', mos: 'mos', soc: 'soc', stale: 'f_stale', alarm: 'f_alarm', pack_missing: 'communication_fault',
+  imbalance: 'by_imbalance', unknown: 'by_unknown', ramp: 'by_ramp', bms: 'BMS' };
+
+function allowed(v, way) {
+  const amps = v[`allowed_${way}_current_a`], by = v[way + '_limited_by'], volts = v[way + '_limited_cell_v'];
+  if (amps == null) return null;
+  const why = volts != null ? t('by_cell', v[way + '_limited_cell'] ?? '?', `${number(volts, 2)}\u202fV`) : by in REASONS ? t(REASONS[by]) : null;
+  const reason = [v[way + '_limited_pack'], why].filter(Boolean).join(', ');
+  return t('may_' + way, `${number(amps, amps < 10 ? 1 : 0)}\u202fA`) + (reason ? `: ${reason}` : '');
+}
+
+/** "may charge 42 A: cell 7 at 3.43 V · may discharge 150 A"; nothing without limits. */
+function limits() {
+  const node = el('p', { class: 'more may' });
+  node.show = (p, old) => {
+    const text = old ? '' : ['charge', 'discharge'].map(way => allowed(p.values, way)).filter(Boolean).join(' · ');
+    setText(node, text);
+    node.hidden = !text;
+  };
+  return node;
+}
+
 /** `isOpen`: the card stands alone on the page of its pack. */
 export function card(p, isOpen) {
   const count = p.shape.cells, bat = battery(), alarms = bands(), more = el('p', { class: 'more' });
-  const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null;
+  const f = facts('voltage', 'current', 'remaining', 'temperature'), bars = count ? cells(count, isOpen ? 'h2' : 'h3') : null, may = limits();
   const title = isOpen ? el('h1', {}, p.pack) : el('h2', {}, el('a', { href: hrefOf(p.pack) }, p.pack));
   const node = el('article', { class: 'card' }, alarms, el('div', { class: 'body' },
-    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, f.node), bars));
+    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), bars));
   node.show = p => {
     const state = stateOf(p), old = state.kind === 'stale';
     setAttribute(node, 'data-level', levelOf(p));
@@ -40,6 +63,7 @@ export function card(p, isOpen) {
     bat.show(p, state);
     setText(more, !old ? state.more.join(' · ') : state.never || p.values.voltage_v == null ? '' : lastSeen(p));
     showFacts(f, p.values);
+    may.show(p, old);
     if (bars) bars.show(p);
   };
   return node;
@@ -68,7 +92,7 @@ export function tile(p) {
 export function bank(b, isOpen) {
   const bat = battery(), alarms = bands(), more = el('p', { class: 'more' });
   const f = facts('voltage', 'current', 'remaining', 'difference', 'temperature');
-  const members = b.members.filter(name => packs.has(name)).map(name => ({ name, node: tile(packs.get(name)), mini: el('i') }));
+  const may = limits(), members = b.members.filter(name => packs.has(name)).map(name => ({ name, node: tile(packs.get(name)), mini: el('i') }));
   const remembered = () => store.get('fold.' + b.pack, packs.size > FOLDED_ABOVE ? 'folded' : 'open') === 'open';
   const tiles = el('div', { class: 'tiles' }, ...members.map(m => m.node));
   let kindNow = 'all';
@@ -81,7 +105,7 @@ export function bank(b, isOpen) {
     el('span', { class: 'minis', 'aria-hidden': 'true' }, ...members.map(m => m.mini))), tiles);
   const title = isOpen ? el('h1', {}, b.pack) : el('h2', {}, el('a', { href: hrefOf(b.pack) }, b.pack));
   const node = el('article', { class: 'card bank' }, alarms,
-    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, f.node), fold);
+    el('div', { class: 'left' }, el('div', { class: 'head' }, title, more), bat, may, f.node), fold);
   node.show = b => {
     if (!b) return;
     const state = stateOf(b), old = state.kind === 'stale';
@@ -95,6 +119,7 @@ export function bank(b, isOpen) {
     setText(more, [t('packs_fresh', members.length - count('stale'), members.length), up && down ? t('both', up, down) : null, ...state.more]
       .filter(Boolean).join(' · '));
     showFacts(f, b.values);
+    may.show(b, old);
     f.difference.put(b.values.cell_delta_mv, 0, 'mV');
     members.forEach(({ name, node: tileNode, mini }, i) => {
       const p = packs.get(name);

@@ -198,6 +198,20 @@ static void test_gives_a_loan_any_frame(void **state)
     assert_true(answer.oldest.owner == LOAN && !answer.usable);
 }
 
+/* The pack was taken for switched off, and came back while the line was lent. */
+static void test_throws_away_what_was_open_when_lent(void **state)
+{
+    (void) state;
+    struct answer answer;
+    ask("a0", POLL, 1);
+    ledger_lend(&ledger);
+    ask("a0", POLL, 2);
+    assert_true(hear("a1", &answer)); /* it may be the borrower's */
+    assert_true(answer.oldest.owner == LENT && answer.oldest.sent_at == 1 && !answer.usable);
+    assert_true(hear("a1", &answer));
+    assert_true(answer.oldest.owner == POLL && answer.usable);
+}
+
 /* Rule 5. */
 static void test_expires(void **state)
 {
@@ -267,6 +281,7 @@ int main(void)
         CASE(test_settles_its_own_pack_only),
         CASE(test_confirms_an_order_that_is_alone),
         CASE(test_gives_a_loan_any_frame),
+        CASE(test_throws_away_what_was_open_when_lent),
         CASE(test_expires),
         CASE(test_makes_room),
         CASE(test_counts_no_tunnel),

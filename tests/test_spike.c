@@ -463,7 +463,7 @@ static void answer(struct world *world, const struct bms_request *request)
         REPLY_DONE)
         answer_request(world->poller, world->now);
     else
-        plan_unanswered(world->poller, world->now);
+        plan_unanswered(world->poller, false, world->now);
 }
 
 /* At the time that it is due; whether it published. */

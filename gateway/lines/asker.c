@@ -156,18 +156,20 @@ static void settle_doubt(struct asker *asker, struct poller *poller, double now)
 {
     const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
     const struct poller_cycle *cycle = &poller->cycle;
-    if (poller_is_silent(poller))
+    if (poller_is_silent(poller) && !(poller->presence.last_answer >= cycle->started))
         return;
     if (!oldest) {
         if (!cycle->incomplete && poller->published_at < cycle->started)
             poller->pace.due = -INFINITY;
         return;
     }
-    const bool old = now - oldest->sent_at > poller_stale_after(poller) / 2;
+    const bool old = now - oldest->sent_at > poller->config->stale_after_s / 2;
     /* Of more than one kind, each may be answered one by one and stay behind for good. */
     const bool behind = now - oldest->sent_at > ANSWER_MOST_S;
-    if (behind ||
-        (!plan_settle(poller, open_step(oldest), now) && oldest->sent_at < cycle->started && old))
+    /* All was answered, but nobody knows that the parts are of one time. */
+    const bool apart = oldest->sent_at < cycle->started && !cycle->under_way && !cycle->told &&
+                       !cycle->vital_missed && !cycle->incomplete;
+    if (behind || apart || (!plan_settle(poller, open_step(oldest), now) && old))
         rest(asker, poller);
 }
 
@@ -385,6 +387,13 @@ void asker_received(struct asker *asker, const uint8_t *bytes, size_t size, doub
         wire_wait(asker->wire, now, now);
 }
 
+/* Whether a request for another step than the one in flight is open. */
+static bool is_behind(const struct asker *asker, const struct poller *poller)
+{
+    const struct open_request *oldest = ledger_oldest(&asker->ledger, poller);
+    return oldest && open_step(oldest) != poller->cycle.step;
+}
+
 /* Of one that answers now and then, what comes late may be pieces as well. */
 static void note_silence(struct asker *asker, double now)
 {
@@ -395,7 +404,7 @@ static void note_silence(struct asker *asker, double now)
         plan_disturbed(poller, now);
     if (poller->cycle.trials && !poller->cycle.garbled)
         turns_charge(asker->turns, flight->asked_at, now);
-    plan_unanswered(poller, now);
+    plan_unanswered(poller, is_behind(asker, poller), now);
 }
 
 void asker_due(struct asker *asker, double now)
@@ -419,11 +428,11 @@ void asker_due(struct asker *asker, double now)
 
 /* ---- loans ---- */
 
-/* One that was asked in vain for as long as an answer can take is switched off, and answers a borrower as little: its
- * open requests are not waited for longer than its replies usually take. */
+/* One that was asked in vain again and again, for as long as an answer can take, is switched off, and answers a borrower
+ * as little: its open requests are not waited for longer than its replies usually take. */
 static bool is_off(const struct poller *poller, double now)
 {
-    return now - poller->presence.vain_since > ANSWER_MOST_S;
+    return poller->presence.silent_cycles > 1 && now - poller->presence.vain_since > ANSWER_MOST_S;
 }
 
 static double clear_at(const struct asker *asker, const struct poller *poller, double now)
@@ -433,7 +442,7 @@ static double clear_at(const struct asker *asker, const struct poller *poller, d
                                : rested_at;
 }
 
-double asker_clear_for_loan(struct asker *asker, double since, double now)
+double asker_clear_for_loan(struct asker *asker, double now)
 {
     double at = -INFINITY;
     for (unsigned i = 0; i < asker->turns->count; i++) {
@@ -442,7 +451,7 @@ double asker_clear_for_loan(struct asker *asker, double since, double now)
         at = fmax(at, clear_at(asker, poller, now));
         if (!oldest || poller->pace.resting || poller->cycle.under_way || is_off(poller, now))
             continue;
-        if (!plan_settle(poller, open_step(oldest), now) && poller->cycle.started >= since)
+        if (!plan_settle(poller, open_step(oldest), now))
             rest(asker, poller);
         else
             poller->pace.due = fmin(poller->pace.due, now);
@@ -521,5 +530,5 @@ void asker_closed(struct asker *asker, double now)
     if (asker->flight.owner == ORDER)
         settle_order(asker, REPLY_WAITING, false, now);
     else
-        plan_unanswered(asker->flight.member->poller, now);
+        plan_unanswered(asker->flight.member->poller, false, now);
 }

@@ -79,9 +79,9 @@ bool asker_ask(struct asker *asker, double now);
 /** Nobody expects the orders any more. */
 void asker_end_orders(struct asker *asker, double now);
 
-/** A loan that came at `since` waits until nothing is open: what can be settled by asking is asked, the rest is left in
+/** A loan waits until nothing is open: what can be settled by asking is asked, the rest is left in
  * peace. Returns when nothing is open any more; -infinity: nothing is. */
-double asker_clear_for_loan(struct asker *asker, double since, double now);
+double asker_clear_for_loan(struct asker *asker, double now);
 
 /** That time has come: what is still open leaves the ledger. False: a new connection is opened for that first. */
 bool asker_is_clear(struct asker *asker, double now);

@@ -84,6 +84,13 @@ void ledger_expire(struct ledger *ledger, double before)
             drop(ledger, i - 1);
 }
 
+void ledger_lend(struct ledger *ledger)
+{
+    for (unsigned i = 0; i < ledger->count; i++)
+        if (ledger->open[i].owner == POLL)
+            ledger->open[i].owner = LENT;
+}
+
 /* ---- what comes ---- */
 
 /* What the frame at the beginning of the bytes is to an open request. Nothing is learned from it yet: that is done with
@@ -251,7 +258,8 @@ static void count(struct ledger *ledger, const struct candidates *candidates, co
     answer->oldest = ledger->open[candidates->oldest];
     answer->newest_at = ledger->open[candidates->newest].sent_at;
     answer->single = candidates->single;
-    answer->usable = candidates->usable && answer->oldest.owner != LOAN;
+    answer->usable =
+        candidates->usable && (answer->oldest.owner == POLL || answer->oldest.owner == ORDER);
     if (answer->usable)
         decode(&answer->oldest, &ledger->open[candidates->newest], frame, size);
     if (answer->result != BMS_PARTIAL)

@@ -15,7 +15,8 @@
  * 3. The oldest candidate says whose the frame is. A poll's: a part of its cycle, in flight or not. An order's: its
  *    acknowledgement, if there is no second candidate; an order stays in the list until it is answered itself. A loan's: it is thrown away.
  * 4. A line is lent when the list is empty. What the borrower left unanswered is appended as a loan, and any frame of
- *    the pack can answer that.
+ *    the pack can answer that. A pack that is off is not waited for: polls of it that are open become lent ones, whose
+ *    answers are thrown away as well.
  * 5. A request leaves the list without an answer once an answer cannot come any more: ANSWER_MOST_S after it was sent.
  *    Where a connection can hold bytes back, something sent after that must have been answered, or the connection must
  *    have been opened anew after that.
@@ -32,7 +33,7 @@
 #define ANSWER_MOST_S 12.0 /* no pack is known to answer after more than some seconds */
 #define LEDGER_MOST 64     /* entries of a line; of more, two become one that stands for both */
 
-enum ledger_owner { POLL, ORDER, LOAN };
+enum ledger_owner { POLL, LENT, ORDER, LOAN };
 
 struct open_request {
     struct poller *pack; /* whom it asks */
@@ -79,6 +80,9 @@ bool ledger_receive(struct ledger *ledger, struct reply *buffer, bool silent,
  * where that is no whole frame that answers. */
 struct bms_span ledger_look(struct ledger *ledger, const uint8_t *bytes, size_t size,
                             struct answer *answer);
+
+/** The line is lent, whatever is still open. */
+void ledger_lend(struct ledger *ledger);
 
 /** The oldest open request of a pack that is no order; NULL: none is open. */
 const struct open_request *ledger_oldest(const struct ledger *ledger, const struct poller *pack);

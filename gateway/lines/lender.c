@@ -30,7 +30,7 @@ double lender_next_at(struct lender *lender, double now)
     lender->asker->loan_since = lend->queue ? lend->queue->queued_at : INFINITY;
     if (!lend->queue)
         return INFINITY;
-    const double clear_at = asker_clear_for_loan(lender->asker, lend->queue->queued_at, now);
+    const double clear_at = asker_clear_for_loan(lender->asker, now);
     const bool busy = asker_next_due(lender->asker, now) <= now;
     return lend_next_at(lend, lender->turns, busy, clear_at, now);
 }
@@ -68,7 +68,7 @@ static void append_unanswered(struct lender *lender, double now)
 {
     const struct lend *lend = &lender->lend;
     const struct bms_request request = request_of(lend->current);
-    if (isfinite(lend->passed_at) && now - lend->passed_at < ANSWER_MOST_S)
+    if (isfinite(lend->passed_at))
         asker_rest_after_loan(lender->asker, lend->passed_at);
     for (unsigned i = 0; i < lender->turns->count && lend->current->size > 0 && !lend_settled(lend);
          i++) {
@@ -109,6 +109,7 @@ void lender_begin(struct lender *lender, double now)
     struct loan *loan = lender->lend.queue;
     if (!asker_is_clear(lender->asker, now))
         return;
+    ledger_lend(&lender->asker->ledger);
     lend_begin(&lender->lend, lender->turns, reply_s(lender), wire_s(lender->wire, loan->size),
                now);
     if (loan->begun)
@@ -140,8 +141,6 @@ void lender_received(struct lender *lender, const uint8_t *bytes, size_t size, d
 {
     struct loan *loan = lender->lend.current;
     mask_received(&lender->wire->mask, asker_masked_bms(lender->asker), bytes, size);
-    if (lender->turns->count == 1) /* of several it is not known who it was */
-        lender->turns->list[0].poller->presence.vain_since = NAN;
     lend_received(&lender->lend, lender->turns, bytes, size, reply_s(lender), now);
     if (loan->open_end)
         show_received(lender);

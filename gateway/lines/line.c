@@ -100,6 +100,8 @@ static void on_opened(void *data, bool away, double now)
 static void on_received(void *data, const uint8_t *bytes, size_t size, double now)
 {
     struct line *line = data;
+    if (line->turns.count == 1) /* somebody is there; of several it is not known who it was */
+        line->turns.list[0].poller->presence.vain_since = NAN;
     if (lender_is_busy(&line->lender))
         lender_received(&line->lender, bytes, size, now);
     else if (line->hears)

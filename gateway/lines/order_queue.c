@@ -22,7 +22,7 @@ struct order *order_queue_next(const struct order_queue *queue)
     return order;
 }
 
-/* The pack is read anew. */
+/* What something was sent to is read anew. */
 static void end_order(struct order_queue *queue, struct order *order, enum order_result result,
                       double now)
 {
@@ -30,7 +30,8 @@ static void end_order(struct order_queue *queue, struct order *order, enum order
     while (*link != order)
         link = &(*link)->next;
     *link = order->next;
-    plan_hurry(order->poller, now);
+    if (order->request.size > 0)
+        plan_hurry(order->poller, now);
     order->done(order->data, result);
 }
 

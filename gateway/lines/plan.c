@@ -352,12 +352,13 @@ static void miss_step(struct poller *poller, double now)
     next_step(poller);
 }
 
-void plan_unanswered(struct poller *poller, double now)
+void plan_unanswered(struct poller *poller, bool behind, double now)
 {
+    const bool last = poller->cycle.tries >= allowed_tries(poller);
     patience_miss(&poller->pace.patience, now - poller->cycle.asked_at);
-    if (poller->cycle.heard) /* it has older values, which are told as old as they are */
-        next_step(poller);
-    else if (poller->cycle.tries >= allowed_tries(poller))
+    if (poller->cycle.heard && (last || !behind))
+        next_step(poller); /* it has older values, which are told as old as they are */
+    else if (last)
         miss_step(poller, now);
     else if (poller->cycle.garbled && plan_of(poller, poller->cycle.step)->vital)
         poller->bms = poller->before; /* the question was right: it is asked in the same way */
@@ -366,6 +367,7 @@ void plan_unanswered(struct poller *poller, double now)
 void plan_disturbed(struct poller *poller, double now)
 {
     poller->presence.noisy_until = now + NOISY_S;
+    poller->presence.vain_since = NAN;
     poller->cycle.garbled = true;
 }
 
@@ -414,9 +416,10 @@ bool plan_settle(struct poller *poller, unsigned open, double now)
             return true;
         rare = rare ? rare : step;
     }
-    if (rare)
-        rare->due = fmin(rare->due, now);
-    return rare || !poller->complete;
+    if (!rare || rare->due <= now) /* it was made due before, in vain */
+        return !poller->complete;
+    rare->due = now;
+    return true;
 }
 
 void plan_wake(struct poller *poller, double now)

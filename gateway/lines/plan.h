@@ -40,8 +40,9 @@ bool plan_refused(struct poller *poller, const struct plan_reply *reply, double 
 /** What came cannot be used: the next plan_request asks the same again, as if nothing had been asked. */
 void plan_ask_again(struct poller *poller, double now);
 
-/** No reply. The next plan_request repeats the request or goes on. */
-void plan_unanswered(struct poller *poller, double now);
+/** No reply. The next plan_request repeats the request or goes on. `behind`: a request for another step is open as well,
+ * so that step after step might be answered one by one and stay behind for good; the same asked twice ends that. */
+void plan_unanswered(struct poller *poller, bool behind, double now);
 
 /** Something came that was no whole frame, or none that was intact. */
 void plan_disturbed(struct poller *poller, double now);

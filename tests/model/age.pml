@@ -14,7 +14,7 @@
  * What is claimed, by the assertions in receive():
  *
  * - A value is never younger than it says, and it is the answer to the words that it is published for.
- * - Nobody gets the answer to the request of somebody else.
+ * - Nobody gets the answer to the request of somebody else; but a borrower may get that of a pack that was off.
  * - No order is confirmed by the answer to another one.
  * - What arrives has a candidate: a request leaves the list only when it cannot be answered any more.
  *
@@ -26,9 +26,12 @@
 #ifndef N
 #define N 3
 #endif
+#ifndef OFF
+#define OFF false /* we may take the pack for switched off, and lend the line while something is open */
+#endif
 #define NONE 0
 
-mtype = { POLL, ORDER, LOAN, IN_PACK, ON_WIRE, GONE };
+mtype = { POLL, LENT, ORDER, LOAN, IN_PACK, ON_WIRE, GONE };
 
 /* Words. Answers to A1 and A2 look alike, and those to B1 and B2. */
 #define A1 2
@@ -90,7 +93,7 @@ inline find_candidates(n) {
         :: else
         fi
     }
-    usable = usable && owner[oldest] != LOAN /* maybe the borrower's, maybe ours */
+    usable = usable && owner[oldest] != LOAN && owner[oldest] != LENT /* maybe the borrower's, maybe ours */
 }
 
 inline receive(n) {
@@ -100,7 +103,7 @@ inline receive(n) {
     assert(oldest <= n && n <= newest);
     assert(!single || n == oldest);
     if
-    :: lent -> assert(owner[n] == LOAN) /* it goes to the borrower */
+    :: lent -> assert(owner[n] == LOAN || OFF) /* it goes to the borrower */
     :: !lent && !usable -> skip /* thrown away */
     :: !lent && usable && owner[oldest] == ORDER ->
         if
@@ -121,6 +124,18 @@ inline find_next(n, first, next, overtakes) {
     :: first != NONE && next == NONE && may_be_late(first) && !may_be_late(n) && (overtakes) -> next = n
     :: else
     fi
+}
+
+/* The line is lent, whatever is still open. */
+inline lend() {
+    for (i : 1 .. count) {
+        if
+        :: owner[i] == POLL -> owner[i] = LENT
+        :: else
+        fi
+    };
+    i = 0;
+    lent = true
 }
 
 inline send(w, who) {
@@ -208,8 +223,9 @@ end:
     :: d_step { count < N && !lent -> send(A2, ORDER) }
     :: d_step { count < N && !lent -> send(B1, ORDER) }
     :: d_step { count < N && !lent -> send(B2, ORDER) }
-    /* The line is lent when the list is empty. */
+    /* The line is lent when the list is empty, or the pack is off. */
     :: d_step { !lent && !any_open -> lent = true }
+    :: d_step { !lent && OFF -> lend() }
     :: d_step { count < N && lent -> send(A1, LOAN) }
     :: d_step { count < N && lent -> send(C1, LOAN) }
     :: d_step { lent -> lent = false }

@@ -305,6 +305,30 @@ static void test_absent_values(void **state)
 
 /* Other programs read the cells first, as many as they know of, and all else in a second stretch.
  */
+/* Section 10: a board that only balances has the pack's volts behind its sensors, and 0 for all that it does not have. */
+static void test_balancer_board(void **state)
+{
+    (void) state;
+    static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,     POWER_W,    REMAINING_AH,
+                                            CYCLES,      DISCHARGE_MOS, CHARGE_MOS, FLOW};
+    struct bms bms = new_bms(&daly_d2_driver);
+    for (unsigned i = 0; i < 2; i++) {
+        struct pack pack;
+        uint16_t r[80];
+        pack_clear(&pack);
+        fill_d2(r);
+        r[42] = r[48] = r[51] = r[53] = r[54] = 0;
+        r[38] = r[40];
+        r[39] = i ? 0 : r[55];
+        assert_int_equal(receive_window(&bms, 0xD2, 0, r, 62, &pack), BMS_DONE);
+        settle(&bms, &pack);
+        for (size_t n = 0; n < COUNT(lacks); n++)
+            assert_int_equal(pack_known(&pack, lacks[n]), i);
+        assert_true(pack_known(&pack, VOLTAGE_V) && pack_known(&pack, BALANCING));
+        assert_true(pack.value[CELL_COUNT] == 4);
+    }
+}
+
 static void test_other_windows(void **state)
 {
     (void) state;
@@ -937,6 +961,7 @@ int main(void)
         cmocka_unit_test(test_reply_like_a_request),
         cmocka_unit_test(test_not_ready),
         cmocka_unit_test(test_absent_values),
+        cmocka_unit_test(test_balancer_board),
         cmocka_unit_test(test_other_windows),
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_mask),

@@ -13,7 +13,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { FAULTS = 58, MASK = 62, OLD_HARDWARE = 185, OLD_HARDWARE_COUNT = 16, CHARGE_LIMIT = 148 };
+enum {
+    AVERAGE = 55,
+    FAULTS = 58,
+    MASK = 62,
+    OLD_HARDWARE = 185,
+    OLD_HARDWARE_COUNT = 16,
+    CHARGE_LIMIT = 148
+};
 
 // clang-format off
 static const struct modbus_value values[] = {
@@ -64,8 +71,23 @@ static void decode_old_hardware(const struct modbus_window *window, struct pack 
         memset(pack->text[MODEL], 0, TEXT_SIZE);
 }
 
+/* A board that only balances shows the volts of the pack and the average cell once more behind its sensors. It has no
+ * current sensor and no switches: 0 is not a state of charge there (section 10). */
+static void drop_what_a_balancer_lacks(const struct modbus_window *window, struct pack *pack)
+{
+    static const enum pack_value lacks[] = {SOC_PERCENT, CURRENT_A,  FLOW,         REMAINING_AH,
+                                            CYCLES,      CHARGE_MOS, DISCHARGE_MOS};
+    if (!modbus_has(window, 0, AVERAGE + 1) || modbus_word(window, 38) != modbus_word(window, 40) ||
+        modbus_word(window, 39) != modbus_word(window, AVERAGE) || pack->value[SOC_PERCENT] != 0 ||
+        pack->value[REMAINING_AH] != 0)
+        return;
+    for (size_t i = 0; i < COUNT(lacks); i++)
+        pack_unset(pack, lacks[i]);
+}
+
 static void decode_rest(const struct modbus_window *window, struct pack *pack)
 {
+    drop_what_a_balancer_lacks(window, pack);
     if (modbus_has(window, FAULTS, 4))
         daly_alarms(pack, daly_bits(window, FAULTS, 4));
     /* Firmware without the mask has FFFF or other values here; finish() compares it with the
@@ -90,7 +112,7 @@ static uint16_t encode_rest(const struct pack *pack, unsigned reg)
     case 45:
     case 46:
         return daly_raw_extreme_temp(pack, reg == 45);
-    case 55:
+    case AVERAGE:
         return (uint16_t) (pack_known(pack, CELL_AVG_MV) ? pack->value[CELL_AVG_MV] : 0);
     case 56:
         return daly_raw(pack, CELL_DELTA_MV, 0, 1, 0);

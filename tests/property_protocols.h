@@ -532,7 +532,7 @@ static const struct protocol protocols[] = {
      TEXTS("22RBH4A051020000", "RBT50LFP48S", "V104"), .alarms = RENOGY_ALARMS},
     {.driver = "ant", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_values,
      TEXTS(NULL, "16ZM", "16ZMUB00-211026A"), .alarms = ANT_ALARMS},
-    {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .mask_bits = 32, .values = ant_old_values,
+    {.driver = "ant-old", CELLS(1, 32), TEMPS(0, 4), .no_zero_celsius = true, .mask_bits = 32, .values = ant_old_values,
      .alarms = ANT_OLD_ALARMS, .alarms_are_reasons = true},
     {.driver = "pylon-console", CELLS(1, 16), .temp_per_cell = true, .no_checksum = true, .mask_bits = 16,
      .values = pylon_console_values, TEXTS("PPTBH02401234567", "US5000", "B69.8.0"), .alarms = PYLON_CONSOLE_ALARMS},

@@ -220,12 +220,39 @@ static void test_mask(void **state)
     }
 }
 
+/* Section 3: two of the four are not connected on most boards and read 0 then. */
+static void test_sensors(void **state)
+{
+    (void) state;
+    static const struct {
+        int celsius[4];
+        int count; /* fitted, from the first on */
+    } cases[] = {
+        {{13, 13, 0, 0}, 2}, {{-5, 21, 0, 0}, 2},       {{21, 21, 21, 21}, 4},
+        {{2, 1, 0, 1}, 4},   {{2, 1, 1, 0}, 4},         {{21, 0, -40, -40}, 2},
+        {{0, 0, 0, 0}, 2},   {{-40, -40, -40, -40}, 0},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct bytes frame = make_status(1, 1);
+        struct pack pack;
+        for (unsigned n = 0; n < 4; n++)
+            put_be16(frame.bytes + 95 + 2 * n, (uint32_t) cases[i].celsius[n]);
+        close_frame(&frame);
+        assert_int_equal(take(&frame, &pack), BMS_DONE);
+        assert_true(pack.value[TEMP_COUNT] == cases[i].count);
+        for (int n = 0; n < 4; n++)
+            assert_true(n < cases[i].count ? pack.value[TEMP_C + n] == cases[i].celsius[n]
+                                           : !pack_known(&pack, (enum pack_value)(TEMP_C + n)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests), cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_values),   cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_board),    cmocka_unit_test(test_mask),
+        cmocka_unit_test(test_sensors),  cmocka_unit_test(test_board),
+        cmocka_unit_test(test_mask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

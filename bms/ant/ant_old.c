@@ -171,11 +171,17 @@ static void decode_switches(const uint8_t *b, struct pack *pack)
     pack_raw_alarm(pack, b[105]);
 }
 
+/* Two of the sensors are not connected on most boards, and some read 0 there. */
+static unsigned places_of(const uint8_t *b)
+{
+    return sbe16(b + 99) == 0 && sbe16(b + 101) == 0 ? SENSORS - 2 : SENSORS;
+}
+
 static void decode_temps(const uint8_t *b, struct pack *pack)
 {
     unsigned fitted = 0;
     ant_set_mos_temp(pack, sbe16(b + 91));
-    for (unsigned n = 0; n < SENSORS; n++) {
+    for (unsigned n = 0; n < places_of(b); n++) {
         int celsius = sbe16(b + 95 + 2 * n);
         ant_set_temp(pack, n + 1, celsius);
         if (celsius != ANT_ABSENT_C)

@@ -1351,6 +1351,33 @@ static void test_print_keys(void **state)
     free(text);
 }
 
+/* What a browser may never set: what runs, reads or writes files, lets somebody in, or switches. */
+static void test_keys_of_a_browser(void **state)
+{
+    (void) state;
+    static const char *const never[] = {"allow",      "allow_write", "writable", "control",
+                                        "state_file", "command",     "file",     "map",
+                                        "hosts",      "frame",       "proxy",    "tls_cert",
+                                        "switching",  "write",       "target",   "password_file"};
+    for (unsigned s = 0; config_sections[s]; s++)
+        for (unsigned k = 0; k < config_sections[s]->key_count; k++) {
+            const struct config_key *key = &config_sections[s]->keys[k];
+            const size_t length = strlen(key->name);
+            bool forbidden =
+                key->folded || (length > 5 && strcmp(key->name + length - 5, "_file") == 0);
+            for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+                forbidden |= strcmp(key->name, never[i]) == 0;
+            if (forbidden && config_key_web(config_sections[s]->word, key->name))
+                fail_msg("[%s] %s may be set from a browser", config_sections[s]->word, key->name);
+        }
+    assert_false(config_key_web("web", "listen"));
+    assert_false(config_key_web("gateway", "listen"));
+    assert_false(config_key_web("tunnel", "listen"));
+    assert_false(config_key_web("nonsense", "port") || config_key_web("pack", "nonsense"));
+    assert_true(config_key_web("line", "port") && config_key_web("pack", "unit") &&
+                config_key_web("mqtt", "broker"));
+}
+
 /* A small generator of its own, so that a failure can be repeated on any machine. */
 static unsigned next_random(unsigned *seed)
 {
@@ -1549,6 +1576,7 @@ int main(void)
         cmocka_unit_test(test_print_keys),
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_keys_of_a_browser),
         cmocka_unit_test(test_hints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

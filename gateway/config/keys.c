@@ -44,6 +44,18 @@ int config_key_find(const struct config_section *section, const char *name)
     return -1;
 }
 
+bool config_key_web(const char *word, const char *key)
+{
+    for (unsigned i = 0; config_sections[i]; i++) {
+        const int row = strcmp(config_sections[i]->word, word) == 0
+                            ? config_key_find(config_sections[i], key)
+                            : -1;
+        if (row >= 0)
+            return config_sections[i]->keys[row].web;
+    }
+    return false;
+}
+
 const char *config_key_alias(const struct config_section *section, const char *name)
 {
     for (const struct config_alias *alias = section->aliases; alias && alias->foreign; alias++)

@@ -58,6 +58,7 @@ struct config_key {
     const char
         *otherwise; /* the same in words, where it depends; without both the key must be given */
     enum config_change on_change;
+    bool web;    /* may be set from a browser: nothing that runs, reads or writes a file, lets in or may switch */
     bool secret; /* a password: its value is never printed */
     /* Of an older version: no list has it, files may, and `help` says in a remark what to write instead. */
     bool folded;
@@ -148,6 +149,9 @@ const struct config_entry *config_entry_find(const struct config *config,
 
 /** Row number of a key in its section, or -1. */
 int config_key_find(const struct config_section *section, const char *name);
+
+/** Whether a key of the section [word] may be set from a browser. */
+bool config_key_web(const char *word, const char *key);
 
 /** The name of the key that is meant by one that other programs have ("baudrate"), or NULL. */
 const char *config_key_alias(const struct config_section *section, const char *name);

@@ -6,7 +6,7 @@
 #include "load.h"
 
 #include "check.h"
-#include "inifile.h"
+#include "ini/inifile.h"
 
 #include <errno.h>
 #include <stdlib.h>

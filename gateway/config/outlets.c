@@ -677,7 +677,7 @@ static void check_history(const struct config_drafts *drafts, struct config_draf
 #define MQTT(member) CONFIG_FIELD(mqtt_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key mqtt_keys[] = {
-    {.name = "broker", MQTT(broker), .type = &type_broker,
+    {.name = "broker", MQTT(broker), .type = &type_broker, .web = true,
      .help = "The MQTT broker that values are sent to; with mqtts the connection is encrypted."},
     USER_ROW(MQTT, ""),
     {.name = "password_file", MQTT(password_file), .type = &type_path,
@@ -686,27 +686,27 @@ static const struct config_key mqtt_keys[] = {
              "password itself, as everybody may read this file."},
     CA_FILE_ROW(MQTT, "broker"),
     CLIENT_CERT_ROW(mqtt_config),
-    {.name = "topic", MQTT(topic), .type = &type_topic,
+    {.name = "topic", MQTT(topic), .type = &type_topic, .web = true,
      .preset = "packgate",
      .help = "What all topics begin with; %h is the name of this host. A second gateway at the same broker needs "
              "another one."},
     PACKS_ROW("are published"),
-    {.name = "interval", MQTT(interval_s), .type = &type_seconds, .min = 1, .max = 3600,
+    {.name = "interval", MQTT(interval_s), .type = &type_seconds, .web = true, .min = 1, .max = 3600,
      .preset = "10s",
      .help = "How often the values of a pack are published."},
-    {.name = "on_change", MQTT(on_change), .type = &type_flag, CONFIG_WORDS("no", "yes"),
+    {.name = "on_change", MQTT(on_change), .type = &type_flag, .web = true, CONFIG_WORDS("no", "yes"),
      .preset = "no",
      .help = "Whether changed values are also published at once, about once a second at most."},
-    {.name = "layout", MQTT(layout), .type = &type_choice,
+    {.name = "layout", MQTT(layout), .type = &type_choice, .web = true,
      CONFIG_WORDS("packgate", "smartbms-bat", "smartbms-b", "smartbms-flat"),
      .preset = "packgate",
      .help = "Which messages: those of packgate, or those of the SmartBMS data extractor in one of its forms, for one "
              "pack, so that dashboards made for it go on unchanged."},
-    {.name = "discovery", MQTT(discovery), .type = &type_choice, CONFIG_WORDS("device", "single", "off"),
+    {.name = "discovery", MQTT(discovery), .type = &type_choice, .web = true, CONFIG_WORDS("device", "single", "off"),
      .preset = "device",
      .help = "How Home Assistant (2024.12 or later) finds the packs by itself: one message a device; single is one a "
              "value, for Domoticz, openHAB and older releases."},
-    {.name = "entities", MQTT(entities), .type = &type_choice, CONFIG_WORDS("few", "normal", "all"),
+    {.name = "entities", MQTT(entities), .type = &type_choice, .web = true, CONFIG_WORDS("few", "normal", "all"),
      .preset = "normal",
      .help = "How much Home Assistant shows of a pack: few leaves out the cells, all adds every alarm, sensor and counter."},
     {.name = "switching", MQTT(switching), .type = &type_flag, CONFIG_WORDS("no", "yes"),
@@ -750,10 +750,10 @@ static const struct config_key history_keys[] = {
      .help = "The database, in SQLite's form; sqlite3, Grafana and others can read it while it is written. none: no "
              "history."},
     PACKS_ROW("are remembered"),
-    {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .min = 10, .max = 3600,
+    {.name = "commit", HISTORY(commit_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10m",
      .help = "How often it is written. What is not written yet is lost in a power cut; each time wears a memory card."},
-    {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds,
+    {.name = "keep", .offset = offsetof(struct history_config, recent_s), .size = 3 * sizeof(double), .type = &type_several_seconds, .web = true,
      .min = 3600, .max = 36500 * DAYS, .otherwise = "48h, 186d, 3650d", .on_change = CHANGE_SECTION,
      .help = "How long rows of 10 seconds (at most 31d), of a minute and of an hour are kept. Days are kept for ever."},
     {.name = "recent", HISTORY(recent_s), .type = &type_seconds, .min = 3600, .max = 31 * DAYS,
@@ -853,7 +853,7 @@ const struct config_section web_section = {
 #define INFLUX(member) CONFIG_FIELD(influx_config, member), .on_change = CHANGE_SECTION
 
 static const struct config_key influx_keys[] = {
-    {.name = "url", INFLUX(url), .type = &type_url,
+    {.name = "url", INFLUX(url), .type = &type_url, .web = true,
      .help = "Where the database takes line protocol, with all that belongs to the address: http://HOST:8086/write?db=NAME for "
              "InfluxDB 1, https://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET for InfluxDB 2, http://HOST:8428/write for "
              "VictoriaMetrics."},
@@ -865,18 +865,18 @@ static const struct config_key influx_keys[] = {
     CA_FILE_ROW(INFLUX, "database"),
     CLIENT_CERT_ROW(influx_config),
     PACKS_ROW("are sent"),
-    {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .min = 10, .max = 3600,
+    {.name = "interval", INFLUX(interval_s), .type = &type_seconds, .web = true, .min = 10, .max = 3600,
      .preset = "10s",
      .help = "How often values are sent, all packs in one request. Each is the mean of the interval."},
-    {.name = "gateway", INFLUX(gateway), .type = &type_text,
+    {.name = "gateway", INFLUX(gateway), .type = &type_text, .web = true,
      .preset = "%h",
      .help = "The tag `gateway` of all values, by which those of several gateways are told apart; %h is the name of this "
              "host."},
-    {.name = "layout", INFLUX(layout), .type = &type_choice, CONFIG_WORDS("series", "fields"),
+    {.name = "layout", INFLUX(layout), .type = &type_choice, .web = true, CONFIG_WORDS("series", "fields"),
      .preset = "series",
      .help = "How cells, sensors and alarms are told apart: by a tag, as in the metrics of the page, or all as fields of one "
              "line, with names such as cell_mv_01."},
-    {.name = "backfill", INFLUX(backfill), .type = &type_choice, CONFIG_WORDS("gaps", "all", "no"),
+    {.name = "backfill", INFLUX(backfill), .type = &type_choice, .web = true, CONFIG_WORDS("gaps", "all", "no"),
      .preset = "gaps",
      .help = "What is sent later from the history: what the database did not take at its time; all that the history has, "
              "beginning with the oldest; or nothing."},

@@ -42,21 +42,21 @@ static const struct config_key gateway_keys[] = {
     {.name = "float_order", GATEWAY(map.big_floats), .type = &type_flag, WORDS("little", "big"),
      .preset = "little",
      .help = "Order of the two registers of a float: little is low word first, big is high word first."},
-    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, WORDS("c", "f"),
+    {.name = "temperature", GATEWAY(map.fahrenheit), .type = &type_flag, .web = true, WORDS("c", "f"),
      .preset = "c",
      .help = "Unit of the average temperature in the compatibility block: Celsius or Fahrenheit."},
-    {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
+    {.name = "poll", GATEWAY(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
      .preset = "1s",
      .on_change = CHANGE_LINE,
      .help = "How often each pack is read."},
-    {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+    {.name = "stale_after", GATEWAY(stale_after_s), .type = &type_seconds, .web = true, .min = 1, .max = 86400,
      .otherwise = "five poll intervals, at least 10s; where a round of the line takes longer, two and a half rounds, of which no more than 60s count",
      .on_change = CHANGE_LINE,
      .help = "For how long the values of a pack that does not answer are still served."},
-    {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, WORDS("exception", "hold"),
+    {.name = "on_stale", GATEWAY(on_stale), .type = &type_choice, .web = true, WORDS("exception", "hold"),
      .preset = "exception",
      .help = "What a client gets after that: exception 0x0B, or the last values with the failure flag set."},
-    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .min = 0, .max = 6000,
+    {.name = "spikes", GATEWAY(spikes), .type = &type_several_decimal, .web = true, .min = 0, .max = 6000,
      .otherwise = "10, 20, 300, 10",
      .on_change = CHANGE_LINE,
      .help = "The state of charge in percent, the pack's voltage in percent of the one before, the voltage of a cell in "
@@ -82,7 +82,7 @@ static const struct config_key gateway_keys[] = {
      .help = "The socket where `packgate status` and its like ask the running gateway. The group of the service may "
              "look, only root and the service's own user may do more. Its folder is made if the one above it is there "
              "and lets us. Each gateway wants a socket of its own."},
-    {.name = "location", GATEWAY(location), .type = &type_several_number, .min = -180, .max = 180,
+    {.name = "location", GATEWAY(location), .type = &type_several_number, .web = true, .min = -180, .max = 180,
      .otherwise = "not known",
      .help = "Latitude and longitude of the gateway in degrees, north and east positive: sunrise and sunset of reports "
              "follow from it."},
@@ -133,40 +133,40 @@ const struct config_section gateway_section = {
 };
 
 static const struct config_key line_keys[] = {
-    {.name = "port", LINE(port), .type = &type_port,
+    {.name = "port", LINE(port), .type = &type_port, .web = true,
      .on_change = CHANGE_LINE,
      .help = "Where the packs are connected: a serial port (its name below /dev/serial/by-id/ stays the same "
              "whatever else is plugged in), the raw TCP port of a serial server, a Bluetooth module (ble:AA:BB:CC:DD:EE:FF; packgate probe ble: "
              "lists those in reach), or simulated packs."},
-    {.name = "protocol", LINE(driver), .type = &type_protocol,
+    {.name = "protocol", LINE(driver), .type = &type_protocol, .web = true,
      .otherwise = "each pack names its own",
      .on_change = CHANGE_LINE,
      .help = "What the packs of this line speak."},
-    {.name = "baud", LINE(baud), .type = &type_unsigned, .min = 300, .max = 4000000,
+    {.name = "baud", LINE(baud), .type = &type_unsigned, .web = true, .min = 300, .max = 4000000,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Speed of the serial port. A serial server has its own setting."},
-    {.name = "framing", LINE(framing), .type = &type_framing,
+    {.name = "framing", LINE(framing), .type = &type_framing, .web = true,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Data bits, parity and stop bits of the serial port."},
-    {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .min = 0.01, .max = 60,
+    {.name = "reply_timeout", LINE(reply_ms), .type = &type_millis, .web = true, .min = 0.01, .max = 60,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Silence that counts as no answer. Where replies regularly come later, they are waited for up to 30 s, and the log says what to set."},
-    {.name = "gap", WHOLE(line_config), .type = &type_gap, .min = 0, .max = 10,
+    {.name = "gap", WHOLE(line_config), .type = &type_gap, .web = true, .min = 0, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "Silence before each request."},
-    {.name = "settle", LINE(settle_ms), .type = &type_millis, .min = 0, .max = 30, .preset = "0s",
+    {.name = "settle", LINE(settle_ms), .type = &type_millis, .web = true, .min = 0, .max = 30, .preset = "0s",
      .on_change = CHANGE_LINE,
      .help = "For a line behind radio or UDP that repeats or reorders replies: after each exchange nothing is sent for this "
              "long, and what arrives meanwhile is discarded."},
-    {.name = "tries", LINE(tries), .type = &type_unsigned, .min = 1, .max = 10,
+    {.name = "tries", LINE(tries), .type = &type_unsigned, .web = true, .min = 1, .max = 10,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "How often a request is sent before it counts as unanswered."},
-    {.name = "rts", LINE(rts), .type = &type_choice, WORDS("default", "on", "off", "rs485"),
+    {.name = "rts", LINE(rts), .type = &type_choice, .web = true, WORDS("default", "on", "off", "rs485"),
      .preset = "default",
      .on_change = CHANGE_LINE,
      .help = "The RTS line of the serial port: as the system sets it, held on or off (powers some adapters), or "
@@ -176,7 +176,7 @@ static const struct config_key line_keys[] = {
      .on_change = CHANGE_LINE,
      .help = "A file with the key of what the device advertises (protocol victron-ble): 32 hexadecimal digits, as "
              "VictronConnect shows them. It is read when the line is opened, and never shown."},
-    {.name = "listen", LINE(listen), .type = &type_flag, WORDS("no", "yes"),
+    {.name = "listen", LINE(listen), .type = &type_flag, .web = true, WORDS("no", "yes"),
      .preset = "no",
      .on_change = CHANGE_LINE,
      .help = "yes: somebody else asks the packs of this line, an inverter or a master pack. What passes is decoded, and "
@@ -214,32 +214,32 @@ const struct config_section line_section = {
 };
 
 static const struct config_key pack_keys[] = {
-    {.name = "line", PACK(line), .type = &type_line,
+    {.name = "line", PACK(line), .type = &type_line, .web = true,
      .on_change = CHANGE_LINE,
      .help = "The line that the pack is on."},
-    {.name = "protocol", PACK(driver), .type = &type_protocol,
+    {.name = "protocol", PACK(driver), .type = &type_protocol, .web = true,
      .otherwise = "its line's",
      .on_change = CHANGE_LINE,
      .help = "What the BMS speaks. auto: found out at the start, which takes up to 20 s, of several packs on a line a minute "
              "or two, and remembered in the state file. Packs of the line whose protocol is given wait until then; on a serial "
              "port the line needs its baud then. docs/finding.md has what it cannot find."},
-    {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .min = 0, .max = 255,
+    {.name = "address", .offset = offsetof(struct pack_config, options.address), .size = 2 * sizeof(int), .type = &type_several_int, .web = true, .min = 0, .max = 255,
      .otherwise = "the protocol's",
      .on_change = CHANGE_LINE,
      .help = "The BMS's own address on the line, as set by its switches or its app. Behind a comma the second one, which is "
              "usually the same, where the protocol has two, as topbms behind a master."},
-    {.name = "variant", PACK(options.variant), .type = &type_variant,
+    {.name = "variant", PACK(options.variant), .type = &type_variant, .web = true,
      .otherwise = "the protocol's first",
      .on_change = CHANGE_LINE,
      .help = "Which make, where several share a protocol."},
-    {.name = "current", PACK(options.current), .type = &type_choice, WORDS("auto", "normal", "inverted"),
+    {.name = "current", PACK(options.current), .type = &type_choice, .web = true, WORDS("auto", "normal", "inverted"),
      .preset = "auto",
      .on_change = CHANGE_LINE,
      .help = "Which way round the BMS reports the current. Positive must charge the pack. normal is as the document of "
              "its protocol says, inverted the other way round than the document says. auto is normal, but for Daly, "
              "where the state that comes with the current decides: it may show the inverted one already, and "
              "inverted is then the same as auto. Where auto is wrong, try the other two."},
-    {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .min = 0.1, .max = 100000,
+    {.name = "capacity", PACK(options.capacity_ah), .type = &type_decimal, .web = true, .min = 0.1, .max = 100000,
      .otherwise = "what the BMS says",
      .on_change = CHANGE_LINE,
      .help = "Capacity of the pack in Ah, for meters that do not know it."},
@@ -249,13 +249,13 @@ static const struct config_key pack_keys[] = {
      .help = "For protocol modbus: the file that says what stands in which register of the BMS; docs/modbus-map.md "
              "describes it. A path that does not begin with / counts from the folder in which the gateway is started, "
              "which for the service is /."},
-    {.name = "unit", PACK(unit), .type = &type_int, .min = 1, .max = 247,
+    {.name = "unit", PACK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the pack is served."},
-    {.name = "poll", PACK(poll_s), .type = &type_seconds, .min = 0.1, .max = 3600,
+    {.name = "poll", PACK(poll_s), .type = &type_seconds, .web = true, .min = 0.1, .max = 3600,
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
      .help = "How often this pack is read."},
-    {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .min = 1, .max = 86400,
+    {.name = "stale_after", PACK(stale_after_s), .type = &type_seconds, .web = true, .min = 1, .max = 86400,
      .otherwise = "the gateway's",
      .on_change = CHANGE_LINE,
      .help = "For how long the values of this pack are still served when it does not answer."},
@@ -322,11 +322,11 @@ const struct config_section pack_section = {
 };
 
 static const struct config_key bank_keys[] = {
-    {.name = "packs", WHOLE(bank_config), .type = &type_packs, .max = MAX_BANK_PACKS,
+    {.name = "packs", WHOLE(bank_config), .type = &type_packs, .web = true, .max = MAX_BANK_PACKS,
      .help = "Its packs, by the names of their sections."},
-    {.name = "unit", BANK(unit), .type = &type_int, .min = 1, .max = 247,
+    {.name = "unit", BANK(unit), .type = &type_int, .web = true, .min = 1, .max = 247,
      .help = "The Modbus unit id under which the bank is served."},
-    {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .min = 1, .max = MAX_BANK_PACKS,
+    {.name = "min_packs", BANK(min_packs), .type = &type_unsigned, .web = true, .min = 1, .max = MAX_BANK_PACKS,
      .otherwise = "all of them",
      .help = "With fewer fresh packs the bank is stale, as a pack is that does not answer. With less than all of them "
              "the bank goes on without those that are missing: its current, power and capacities are then those of "

@@ -3,7 +3,7 @@
 #include "client.h"
 
 #include "packs/json.h"
-#include "config/inifile.h"
+#include "config/ini/inifile.h"
 #include "config/keys.h"
 #include "base/clock.h"
 

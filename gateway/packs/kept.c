@@ -2,7 +2,7 @@
 /* The state file: reads it, sets a damaged one aside, writes it. */
 #include "kept.h"
 
-#include "config/inifile.h"
+#include "config/ini/inifile.h"
 #include "base/child.h"
 #include "base/log.h"
 #include "bms/checksum.h"

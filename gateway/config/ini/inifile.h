@@ -9,8 +9,8 @@
  * An indented line is an entry like any other, never the continuation of the one above it. A byte
  * order mark, CRLF and a missing last newline are fine.
  */
-#ifndef PACKGATE_CONFIG_INIFILE_H
-#define PACKGATE_CONFIG_INIFILE_H
+#ifndef PACKGATE_CONFIG_INI_INIFILE_H
+#define PACKGATE_CONFIG_INI_INIFILE_H
 
 #include <stddef.h>
 

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where the lines are is asked of the reader (inifile), so that no second opinion exists of what is a heading, a key or a
+ * comment. What comes out is read once more: only what reads back as it was meant is returned.
+ */
+#include "edit.h"
+
+#include "inifile.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the reader says of the section and of the key. */
+struct place {
+    const struct config_edit *edit;
+    bool inside;         /* of the section, at the line being read */
+    unsigned section;    /* the section's first one; 0: there is none */
+    unsigned last;       /* the last key of that first one, or its heading */
+    unsigned *lines;     /* on which the key is, in order */
+    unsigned line_count; /* of them */
+    bool first;          /* inside of that first one */
+    char *value;         /* of the first of `lines`; NULL: the line is too long to be read */
+    bool failed;
+};
+
+/* "pack  house" is [pack house]. */
+static bool is_heading_of(const struct config_edit *edit, const char *text)
+{
+    const size_t length = strcspn(text, " \t");
+    const char *name = text + length + strspn(text + length, " \t");
+    return strlen(edit->section) == length && memcmp(text, edit->section, length) == 0 &&
+           strcmp(name, edit->name) == 0;
+}
+
+static void see_heading(void *user, unsigned line, const char *text)
+{
+    struct place *place = user;
+    place->inside = is_heading_of(place->edit, text);
+    place->first = place->inside && place->section == 0;
+    if (place->first)
+        place->section = place->last = line;
+}
+
+static void see_key(struct place *place, unsigned line, const char *key, const char *value)
+{
+    if (place->first)
+        place->last = line;
+    if (!place->inside || strcmp(key, place->edit->key) != 0)
+        return;
+    unsigned *lines = realloc(place->lines, (place->line_count + 1) * sizeof *lines);
+    if (!lines) {
+        place->failed = true;
+        return;
+    }
+    place->lines = lines;
+    lines[place->line_count++] = line;
+    if (place->line_count > 1 || !value)
+        return;
+    place->value = strdup(value);
+    place->failed |= !place->value;
+}
+
+static void see_entry(void *user, unsigned line, const char *key, const char *value)
+{
+    see_key(user, line, key, value);
+}
+
+static void see_lost(void *user, unsigned line, const char *key)
+{
+    see_key(user, line, key, NULL);
+}
+
+static void see_mistake(void *user, unsigned line, const char *message)
+{
+    (void) user;
+    (void) line;
+    (void) message;
+}
+
+static void find_place(const char *text, size_t size, struct place *place)
+{
+    static const struct inifile_events events = {
+        .heading = see_heading, .entry = see_entry, .lost = see_lost, .mistake = see_mistake};
+    inifile_read(text, size, &events, place);
+}
+
+static void close_place(struct place *place)
+{
+    free(place->lines);
+    free(place->value);
+}
+
+/* ---- writing ---- */
+
+/* The line end of the text's first line. */
+static const char *line_end(const char *text, size_t size)
+{
+    const char *end = memchr(text, '\n', size);
+    return end && end > text && end[-1] == '\r' ? "\r\n" : "\n";
+}
+
+/* A line of its own behind what is written so far, which may lack its last line end: then the new line has none either,
+ * so that the one before it stays as it is. */
+static void write_key(FILE *out, const struct config_edit *edit, const char *end, bool ended)
+{
+    fprintf(out, "%s%s = %s%s", ended ? "" : end, edit->key, edit->value, ended ? end : "");
+}
+
+/* A line with another value: what stands before and behind the value stays, but behind one that is too long to be read. */
+static void write_changed(FILE *out, const struct config_edit *edit, const char *line, size_t size,
+                          const char *old)
+{
+    size_t at = 0, rest = size;
+    while (at < size && line[at] != '=' && line[at] != ':')
+        at++;
+    at += at < size;
+    if (old && old[0]) {
+        while (at < size && isspace((unsigned char) line[at]))
+            at++;
+        rest = at + strlen(old);
+        fwrite(line, 1, at, out);
+    } else {
+        while (!old && rest > at && isspace((unsigned char) line[rest - 1]))
+            rest--;
+        rest = old ? at : rest;
+        fwrite(line, 1, at, out);
+        fputc(' ', out);
+    }
+    fputs(edit->value, out);
+    if (rest < size)
+        fwrite(line + rest, 1, size - rest, out);
+}
+
+static void write_line(FILE *out, const struct place *place, unsigned number, const char *line,
+                       size_t size)
+{
+    for (unsigned i = 0; i < place->line_count; i++)
+        if (place->lines[i] == number) {
+            if (i == 0 && place->edit->value)
+                write_changed(out, place->edit, line, size, place->value);
+            return;
+        }
+    fwrite(line, 1, size, out);
+}
+
+static void write_section(FILE *out, const struct config_edit *edit, const char *end, bool ended,
+                          bool empty)
+{
+    fprintf(out, "%s%s[%s%s%s]%s%s = %s%s", ended ? "" : end, empty ? "" : end, edit->section,
+            edit->name[0] ? " " : "", edit->name, end, edit->key, edit->value, ended ? end : "");
+}
+
+static void write_text(FILE *out, const char *text, size_t size, const struct place *place)
+{
+    const char *end = line_end(text, size);
+    bool ended = true;
+    unsigned number = 0;
+    for (size_t at = 0; at < size;) {
+        const char *newline = memchr(text + at, '\n', size - at);
+        const size_t length = newline ? (size_t) (newline - text) + 1 - at : size - at;
+        ended = newline != NULL;
+        write_line(out, place, ++number, text + at, length);
+        if (place->edit->value && place->line_count == 0 && number == place->last)
+            write_key(out, place->edit, end, ended);
+        at += length;
+    }
+    if (place->edit->value && place->section == 0)
+        write_section(out, place->edit, end, ended, size == 0);
+}
+
+/* ---- whether it reads as it was meant ---- */
+
+static bool reads_back(const char *text, size_t size, const struct config_edit *edit)
+{
+    struct place place = {.edit = edit};
+    find_place(text, size, &place);
+    const bool good = !place.failed && (edit->value ? place.line_count == 1 && place.value &&
+                                                          strcmp(place.value, edit->value) == 0
+                                                    : place.line_count == 0);
+    close_place(&place);
+    return good;
+}
+
+char *config_edited(const char *text, size_t size, const struct config_edit *edit, size_t *new_size,
+                    char why[CONFIG_EDIT_WHY])
+{
+    struct place place = {.edit = edit};
+    char *edited = NULL;
+    snprintf(why, CONFIG_EDIT_WHY, "out of memory");
+    find_place(text, size, &place);
+    FILE *out = place.failed ? NULL : open_memstream(&edited, new_size);
+    if (out) {
+        write_text(out, text, size, &place);
+        if (fclose(out) != 0) {
+            free(edited);
+            edited = NULL;
+        }
+    }
+    close_place(&place);
+    if (edited && reads_back(edited, *new_size, edit))
+        return edited;
+    if (edited)
+        snprintf(why, CONFIG_EDIT_WHY,
+                 "'%s' cannot be written: its value is too long, or has a line end, a ';' behind a "
+                 "blank, or blanks at its ends",
+                 edit->key);
+    free(edited);
+    return NULL;
+}

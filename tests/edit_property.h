@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What holds of every change of a configuration's text: the reader finds the same as before but for that key, and all
+ * lines but those of that key are the same, byte for byte.
+ */
+#ifndef PACKGATE_TESTS_EDIT_PROPERTY_H
+#define PACKGATE_TESTS_EDIT_PROPERTY_H
+
+#include "config/ini/edit.h"
+#include "config/ini/inifile.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One thing that the reader found. */
+struct found {
+    char what; /* heading, entry, lost, mistake */
+    unsigned line;
+    char *key, *value; /* "" */
+};
+
+struct findings {
+    struct found *list;
+    unsigned count;
+};
+
+static void note(struct findings *findings, char what, unsigned line, const char *key,
+                 const char *value)
+{
+    findings->list = realloc(findings->list, (findings->count + 1) * sizeof *findings->list);
+    if (!findings->list)
+        abort();
+    findings->list[findings->count++] =
+        (struct found){what, line, strdup(key), strdup(value ? value : "")};
+}
+
+static void note_heading(void *user, unsigned line, const char *text)
+{
+    note(user, 'h', line, text, NULL);
+}
+
+static void note_entry(void *user, unsigned line, const char *key, const char *value)
+{
+    note(user, 'e', line, key, value);
+}
+
+static void note_lost(void *user, unsigned line, const char *key)
+{
+    note(user, 'l', line, key, NULL);
+}
+
+static void note_mistake(void *user, unsigned line, const char *message)
+{
+    note(user, 'm', line, message, NULL);
+}
+
+static struct findings find_all(const char *text, size_t size)
+{
+    static const struct inifile_events events = {note_heading, note_entry, note_lost, note_mistake};
+    struct findings findings = {0};
+    inifile_read(text, size, &events, &findings);
+    return findings;
+}
+
+static void free_findings(struct findings *findings)
+{
+    for (unsigned i = 0; i < findings->count; i++) {
+        free(findings->list[i].key);
+        free(findings->list[i].value);
+    }
+    free(findings->list);
+}
+
+static bool is_same_heading(const struct config_edit *edit, const char *text)
+{
+    char word[300], name[300] = "";
+    const int got = sscanf(text, "%299[^ \t] %299[^\n]", word, name);
+    return got >= 1 && strcmp(word, edit->section) == 0 && strcmp(name, edit->name) == 0;
+}
+
+/* Marks the lines of the key, from 1; `section`: those of the section's first heading (0: none). */
+static bool *lines_of(const struct findings *findings, const struct config_edit *edit,
+                      unsigned lines, unsigned *section)
+{
+    bool *of_key = calloc(lines + 2, sizeof *of_key), inside = false;
+    if (!of_key)
+        abort();
+    *section = 0;
+    for (unsigned i = 0; i < findings->count; i++) {
+        const struct found *found = &findings->list[i];
+        if (found->what == 'h') {
+            inside = is_same_heading(edit, found->key);
+            if (inside && *section == 0)
+                *section = found->line;
+        } else if (found->what != 'm' && inside && strcmp(found->key, edit->key) == 0) {
+            of_key[found->line] = true;
+        }
+    }
+    return of_key;
+}
+
+static unsigned count_lines(const char *text, size_t size)
+{
+    unsigned count = 0;
+    for (size_t at = 0; at < size; at++)
+        count += text[at] == '\n';
+    return count + (size > 0 && text[size - 1] != '\n');
+}
+
+/* The next line that is not left out; false: there is none. */
+static bool next_kept(const char *text, size_t size, size_t *at, unsigned *number,
+                      const bool *left_out, const char **line, size_t *length)
+{
+    while (*at < size) {
+        const char *end = memchr(text + *at, '\n', size - *at);
+        *line = text + *at;
+        *length = end ? (size_t) (end - *line) : size - *at;
+        *at += *length + (end != NULL);
+        if (!left_out[++*number])
+            return true;
+    }
+    return false;
+}
+
+static bool is_same_line(const char *a, size_t a_size, const char *b, size_t b_size, bool last)
+{
+    if (last && b_size == a_size + 1 && b[a_size] == '\r')
+        b_size--; /* it had no line end, and got one */
+    return a_size == b_size && memcmp(a, b, a_size) == 0;
+}
+
+static const char *compare_lines(const char *before, size_t before_size, const bool *before_out,
+                                 const char *after, size_t after_size, const bool *after_out)
+{
+    size_t a = 0, b = 0, a_length, b_length;
+    unsigned a_number = 0, b_number = 0;
+    const char *a_line, *b_line;
+    for (;;) {
+        const bool more =
+            next_kept(before, before_size, &a, &a_number, before_out, &a_line, &a_length);
+        if (more != next_kept(after, after_size, &b, &b_number, after_out, &b_line, &b_length))
+            return "a line came or went";
+        if (!more)
+            return NULL;
+        if (!is_same_line(a_line, a_length, b_line, b_length, a == before_size))
+            return "another line has changed";
+    }
+}
+
+/* What was found, without the key, must be the same. The mistake of a line that is too long goes with it. */
+static const char *compare_findings(const struct findings *before, const bool *before_out,
+                                    const struct findings *after, const bool *after_out)
+{
+    unsigned a = 0, b = 0;
+    for (;; a++, b++) {
+        while (a < before->count && before_out[before->list[a].line])
+            a++;
+        while (b < after->count && after_out[after->list[b].line])
+            b++;
+        if (a == before->count || b == after->count)
+            return a == before->count && b == after->count ? NULL : "something came or went";
+        const struct found *x = &before->list[a], *y = &after->list[b];
+        if (x->what != y->what || strcmp(x->key, y->key) != 0 || strcmp(x->value, y->value) != 0)
+            return "something else is read differently";
+    }
+}
+
+/** NULL: the property holds. `*made` says whether the change was made at all. */
+static const char *edit_property(const char *text, size_t size, const struct config_edit *edit,
+                                 bool *made)
+{
+    char why[CONFIG_EDIT_WHY];
+    size_t new_size = 0;
+    char *edited = config_edited(text, size, edit, &new_size, why);
+    *made = edited != NULL;
+    if (!edited)
+        return why[0] ? NULL : "no reason is given";
+    struct findings before = find_all(text, size), after = find_all(edited, new_size);
+    unsigned was, is;
+    const unsigned lines = count_lines(edited, new_size);
+    bool *before_out = lines_of(&before, edit, count_lines(text, size), &was);
+    bool *after_out = lines_of(&after, edit, lines, &is);
+    unsigned keys = 0, seen = 0;
+    const char *wrong = NULL;
+    for (unsigned i = 0; i < after.count; i++)
+        if (after.list[i].what == 'e' && after_out[after.list[i].line]) {
+            seen++;
+            if (!edit->value || strcmp(after.list[i].value, edit->value) != 0)
+                wrong = "the key has another value";
+        }
+    for (unsigned line = 1; line <= lines; line++)
+        keys += after_out[line];
+    if (keys != seen || keys != (edit->value ? 1u : 0u))
+        wrong = "the key is not there once";
+    if (was == 0 && is > 0) {
+        after_out[is] = true;
+        if (size > 0)
+            after_out[is - 1] = true; /* the blank line before a new section */
+    }
+    if (!wrong)
+        wrong = compare_lines(text, size, before_out, edited, new_size, after_out);
+    if (!wrong)
+        wrong = compare_findings(&before, before_out, &after, after_out);
+    free(before_out);
+    free(after_out);
+    free_findings(&before);
+    free_findings(&after);
+    free(edited);
+    return wrong;
+}
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+/* How a serial port is set, by a pseudo terminal: it has no parity and no bits but eight, all else is as of any port. */
+#include "lines/port/port.h"
+
+#include <fcntl.h>
+#include <pty.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* glibc's cannot tell an unusual rate. */
+struct kernel_termios {
+    uint32_t flags[4];
+    uint8_t line, characters[19];
+    uint32_t input_rate, output_rate;
+};
+
+struct bench {
+    int master, slave;
+    char path[64], address[80];
+    int opened; /* -1: not */
+    char why[100];
+};
+
+static void on_opened(void *data, int fd)
+{
+    struct bench *bench = data;
+    bench->opened = fd;
+}
+
+static void on_failed(void *data, const char *why)
+{
+    struct bench *bench = data;
+    snprintf(bench->why, sizeof bench->why, "%s", why);
+}
+
+static struct port *open_port(struct bench *bench, const struct port_settings *settings)
+{
+    static const struct port_events events = {.opened = on_opened, .failed = on_failed};
+    bench->opened = -1;
+    bench->why[0] = '\0';
+    snprintf(bench->address, sizeof bench->address, "serial:%s", bench->path);
+    struct port *port =
+        port_new(ev_default_loop(0), bench->address, settings, NULL, &events, bench);
+    port_open(port);
+    while (bench->opened < 0 && !bench->why[0])
+        ev_run(ev_default_loop(0), EVRUN_ONCE);
+    return port;
+}
+
+static int set_up(void **state)
+{
+    static struct bench bench;
+    assert_int_equal(openpty(&bench.master, &bench.slave, bench.path, NULL, NULL), 0);
+    *state = &bench;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct bench *bench = *state;
+    close(bench->master);
+    close(bench->slave);
+    return 0;
+}
+
+static void sets_it_raw_and_at_its_rate(void **state)
+{
+    struct bench *bench = *state;
+    const struct port_settings settings = {.baud = 31250, .framing = "8N2"};
+    assert_int_equal(write(bench->master, "old\n", 4), 4);
+    struct port *port = open_port(bench, &settings);
+    struct termios termios;
+    assert_int_equal(tcgetattr(bench->slave, &termios), 0);
+    struct kernel_termios kernel;
+    assert_int_equal(ioctl(bench->slave, _IOR('T', 0x2A, struct kernel_termios), &kernel), 0);
+    assert_int_equal(kernel.output_rate, 31250);
+    assert_int_equal(kernel.input_rate, 31250);
+    assert_int_equal(termios.c_cflag & (CSTOPB | CREAD | CLOCAL | HUPCL | CRTSCTS),
+                     CSTOPB | CREAD | CLOCAL);
+    assert_int_equal(termios.c_lflag & (ICANON | ECHO | ISIG | IEXTEN), 0);
+    assert_int_equal(termios.c_iflag & (ICRNL | IXON | IXOFF | ISTRIP | BRKINT), 0);
+    assert_int_equal(termios.c_oflag & OPOST, 0);
+    assert_int_equal(termios.c_cc[VMIN], 1);
+    /* What came before is gone. */
+    char bytes[8];
+    assert_int_equal(read(bench->opened, bytes, sizeof bytes), -1);
+    assert_int_equal(write(bench->master, "\r\n\x11", 3), 3);
+    assert_int_equal(read(bench->opened, bytes, sizeof bytes), 3);
+    assert_memory_equal(bytes, "\r\n\x11", 3);
+    port_free(port);
+}
+
+static void can_only_read_where_it_listens(void **state)
+{
+    struct bench *bench = *state;
+    const struct port_settings settings = {.baud = 9600, .framing = "8N1", .listen = true};
+    struct port *port = open_port(bench, &settings);
+    assert_int_equal(write(bench->opened, "x", 1), -1);
+    port_free(port);
+}
+
+static void leaves_it_to_another_program(void **state)
+{
+    struct bench *bench = *state;
+    const struct port_settings settings = {.baud = 9600, .framing = "8N1"};
+    struct port *first = open_port(bench, &settings);
+    assert_true(bench->opened >= 0);
+    struct port *second = open_port(bench, &settings);
+    assert_string_equal(bench->why, "another program uses it");
+    port_free(first);
+    port_free(second);
+    struct port *third = open_port(bench, &settings);
+    assert_true(bench->opened >= 0);
+    port_free(third);
+}
+
+static void says_what_is_no_serial_port(void **state)
+{
+    struct bench *bench = *state;
+    const struct port_settings settings = {.baud = 9600, .framing = "8N1"};
+    strcpy(bench->path, "/dev/null");
+    port_free(open_port(bench, &settings));
+    assert_string_equal(bench->why, "not a serial port");
+    strcpy(bench->path, "/dev/nothing-like-that");
+    port_free(open_port(bench, &settings));
+    assert_string_equal(bench->why, "No such file or directory");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(sets_it_raw_and_at_its_rate, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(can_only_read_where_it_listens, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(leaves_it_to_another_program, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(says_what_is_no_serial_port, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

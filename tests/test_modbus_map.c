@@ -719,7 +719,7 @@ static void test_reload(void **state)
     struct bms_request request;
     bool published;
     assert_true(next_request(poller, 0, &request, &published));
-    polling = polling_renew(polling, loop, renewed, NULL, &events, NULL);
+    polling = polling_renew(polling, loop, renewed, &events, NULL);
     assert_ptr_equal(polling->pollers[0], poller);
     config_free(config);
     poller->steps[0].answers = true;

@@ -330,7 +330,7 @@ bool gateway_reload(struct gateway *gateway, struct config *config)
     recall_packs(gateway, config);
     mark_searches(gateway->config, config);
     struct polling *polling =
-        polling_renew(gateway->polling, gateway->loop, config, NULL, &line_events, gateway);
+        polling_renew(gateway->polling, gateway->loop, config, &line_events, gateway);
     if (!polling) {
         view_ports_serve(gateway->view_ports, gateway->config, served_views(gateway->served));
         return false;

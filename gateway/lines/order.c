@@ -43,12 +43,20 @@ static enum order_result look(struct order *order)
     return ORDER_LOOK;
 }
 
+static const struct bms_setting *setting_of(const struct order *order)
+{
+    return bms_setting_find(order->poller->bms.driver, order->switches.setting);
+}
+
+static bool is_too_late(const struct order *order, double now)
+{
+    return now - order->queued_at > (order->switches.sets ? SETTING_VALID_S : ORDER_VALID_S);
+}
+
 /* Half a step, as the reading is one of them: nearer it cannot be. */
 static bool is_set(const struct order *order, double reading)
 {
-    const struct bms_setting *setting =
-        bms_setting_find(order->poller->bms.driver, order->switches.setting);
-    return fabs(reading - order->switches.value) <= 0.51 * setting->step;
+    return fabs(reading - order->switches.value) <= 0.51 * setting_of(order)->step;
 }
 
 /* What the setting is now: ORDER_PENDING when that is known, and it is to be written. An order before that stayed
@@ -64,9 +72,8 @@ static enum order_result learn_setting(struct order *order, double since, bool o
 
 static unsigned last_part(const struct order *order)
 {
-    const struct bms_setting *setting =
-        bms_setting_find(order->poller->bms.driver, order->switches.setting);
-    return setting->parts > 1 ? setting->parts - 1 : 0;
+    const unsigned parts = order->switches.sets ? setting_of(order)->parts : 0;
+    return parts > 1 ? parts - 1 : 0;
 }
 
 /* The rest of a setting is left out, all but what brings the device back. */
@@ -91,7 +98,7 @@ static enum order_result build_setting(struct order *order, const struct bms_mom
                                        double now)
 {
     const unsigned last = last_part(order);
-    if (order->part > 0 && order->part < last && now - order->queued_at > SETTING_VALID_S)
+    if (order->part > 0 && order->part < last && is_too_late(order, now))
         skip_parts(order, ORDER_UNANSWERED);
     if (build_part(order, local))
         return ORDER_PENDING;
@@ -109,8 +116,7 @@ enum order_result order_build(struct order *order, const struct bms_moment *loca
     unsigned which = next_switch(order);
     if (!switches->sets && which == ORDER_SWITCHES)
         return ORDER_DONE;
-    const double valid_s = switches->sets ? SETTING_VALID_S : ORDER_VALID_S;
-    if (order->part == 0 && now - order->queued_at > valid_s)
+    if (order->part == 0 && is_too_late(order, now))
         return order->request.size > 0 ? ORDER_UNANSWERED : ORDER_TOO_LATE;
     if (switches->sets && isnan(switches->before)) {
         enum order_result result = learn_setting(order, now - ORDER_VALID_S, open);
@@ -170,8 +176,10 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
     /* What comes while nothing is known of the pack may be the echo of its line. */
     bool doubtful = poller->bms.driver->control_blindly || poller->presence.forgotten || !single;
     bool waits = answer == REPLY_WAITING || doubtful;
-    bool more = order->switches.sets && order->part < last_part(order);
-    if (waits && !more) /* what a doubtful answer has taught the driver is forgotten as well */
+    if (waits &&
+        order->part ==
+            last_part(
+                order)) /* what a doubtful answer has taught the driver is forgotten as well */
         poller->bms = poller->before;
     if (order->switches.sets)
         return settle_setting(order, answer == REPLY_DONE, answer == REPLY_REFUSED && !doubtful);
@@ -180,61 +188,49 @@ enum order_result order_settle(struct order *order, enum reply_state answer, boo
     return answer == REPLY_DONE ? go_on(order) : try_other_way(order, now);
 }
 
-/* A charge that flows moves what was set meanwhile: what has come this near to it from where it was is
- * enough. */
-static bool has_moved(const struct order *order, double reading)
+/* Whether the reading is what was ordered. A charge that flows moves what was set meanwhile: what has come this near to it
+ * from where it was is enough. */
+static bool is_done(const struct order *order, double reading)
 {
     const struct switches *switches = &order->switches;
-    double off = fabs(reading - switches->value);
-    const struct bms_setting *setting =
-        bms_setting_find(order->poller->bms.driver, switches->setting);
-    return switches->setting == SOC_PERCENT && off <= fmax(SOC_DRIFT_PERCENT, setting->step) &&
-           off < fabs(switches->before - switches->value);
+    if (!switches->sets)
+        return reading == switches->on[next_switch(order)];
+    const double off = fabs(reading - switches->value);
+    const bool moved = switches->setting == SOC_PERCENT &&
+                       off <= fmax(SOC_DRIFT_PERCENT, setting_of(order)->step) &&
+                       off < fabs(switches->before - switches->value);
+    return moved || is_set(order, reading);
 }
 
-/* The pack was polled to learn what its setting is, or what has become of it. */
-static enum order_result look_at_setting(struct order *order, bool open, double now)
+static enum pack_value id_of(const struct order *order)
 {
-    struct switches *switches = &order->switches;
-    bool last = ++order->looks >= SETTING_LOOKS;
-    if (isnan(switches->before)) {
-        enum order_result result = learn_setting(order, order->sent_at, open);
-        if (result == ORDER_LOOK && last)
-            result = ORDER_NOT_NOW;
-        order->looking = result == ORDER_LOOK;
-        return result;
-    }
-    double reading = poller_read_since(order->poller, switches->setting, order->sent_at);
-    bool done = is_set(order, reading) || has_moved(order, reading);
-    if (!done && !last)
-        return ORDER_LOOK;
-    order->looking = false;
-    if (done)
-        return ORDER_DONE;
-    if (order->repeated || now - order->queued_at > SETTING_VALID_S)
-        return ORDER_UNANSWERED;
-    order->repeated = true;
-    order->part = order->returns = 0;
-    order->fault = ORDER_PENDING;
-    return ORDER_PENDING;
+    if (order->switches.sets)
+        return order->switches.setting;
+    return next_switch(order) == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
 }
 
 enum order_result order_look(struct order *order, bool open, double now)
 {
-    if (order->switches.sets)
-        return look_at_setting(order, open, now);
-    unsigned which = next_switch(order);
-    enum pack_value id = which == BMS_CHARGE_MOS ? CHARGE_MOS : DISCHARGE_MOS;
+    const bool sets = order->switches.sets;
+    const bool last = ++order->looks >= (sets ? SETTING_LOOKS : ORDER_LOOKS);
+    if (sets && isnan(order->switches.before)) {
+        enum order_result result = learn_setting(order, order->sent_at, open);
+        order->looking = result == ORDER_LOOK && !last;
+        return result == ORDER_LOOK && last ? ORDER_NOT_NOW : result;
+    }
     /* Not what is published: that is of before the order while a cycle since did not come to its end. */
-    bool done = poller_read_since(order->poller, id, order->sent_at) == order->switches.on[which];
-    if (!done && ++order->looks < ORDER_LOOKS)
+    const bool done =
+        is_done(order, poller_read_since(order->poller, id_of(order), order->sent_at));
+    if (!done && !last)
         return ORDER_LOOK;
     order->looking = false;
     if (done)
-        return go_on(order);
-    if (order->repeated || now - order->queued_at > ORDER_VALID_S)
+        return sets ? ORDER_DONE : go_on(order);
+    if (order->repeated || is_too_late(order, now))
         return ORDER_UNANSWERED;
     order->repeated = true;
+    order->part = order->returns = 0;
+    order->fault = ORDER_PENDING;
     return ORDER_PENDING;
 }
 

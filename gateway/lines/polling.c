@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef bool polling_wanted(void *data, const struct pack_config *pack);
-
 /* Room for a configuration; nothing is in it yet. */
 static struct polling *make_empty(const struct config *config)
 {
@@ -78,48 +76,46 @@ struct polling *polling_new(struct ev_loop *loop, const struct config *config,
 
 /* ---- what is the same in two configurations ---- */
 
-/* The pack of the old configuration that is polled on line `l` and the same as `pack`; -1: none. */
-static int find_same(const struct polling *old, unsigned l, const struct pack_config *pack)
+/* Where the old one has the poller of the same pack on its line `from`; NULL: it has none. */
+static struct poller **find_same(const struct polling *old, unsigned from,
+                                 const struct pack_config *pack)
 {
     for (unsigned i = 0; i < old->pack_count; i++) {
         const struct pack_config *other = &old->config->packs[i];
         /* The driver that it runs with: the configuration may have been changed in place
          * (protocol = auto). */
         bool runs = old->pollers[i] && old->pollers[i]->bms.driver == pack->driver;
-        if (runs && other->line == &old->config->lines[l] &&
+        if (runs && other->line == &old->config->lines[from] &&
             config_same(&pack_section, other, pack, CHANGE_LINE))
-            return (int) i;
+            return &old->pollers[i];
     }
-    return -1;
-}
-
-static unsigned count_polled(const struct polling *polling, unsigned l)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < polling->pack_count; i++)
-        count +=
-            polling->pollers[i] && polling->config->packs[i].line == &polling->config->lines[l];
-    return count;
+    return NULL;
 }
 
 /* Whether line `l` of the new configuration, with just the same packs, is line `from` of the old
  * one. */
 static bool is_unchanged(const struct polling *old, unsigned from, const struct config *config,
-                         unsigned l, polling_wanted *wanted, void *data)
+                         unsigned l)
 {
     if (!old->lines[from] || config->lines[l].searching ||
         !config_same(&line_section, &old->config->lines[from], &config->lines[l], CHANGE_LINE))
         return false;
-    unsigned count = 0;
+    unsigned left = 0;
+    for (unsigned i = 0; i < old->pack_count; i++)
+        left += old->pollers[i] && old->config->packs[i].line == &old->config->lines[from];
     for (unsigned i = 0; i < config->pack_count; i++) {
         const struct pack_config *pack = &config->packs[i];
-        if (pack->line != &config->lines[l] || (wanted && !wanted(data, pack)))
-            continue;
-        if (find_same(old, from, pack) < 0)
+        if (pack->line == &config->lines[l] && !find_same(old, from, pack))
             return false;
-        count++;
+        left -= pack->line == &config->lines[l];
     }
-    return count == count_polled(old, from);
+    return left == 0;
+}
+
+static void take_options(struct bms *bms, const struct pack_config *pack)
+{
+    bms->options.map = pack->options.map;
+    memcpy(bms->options.password, pack->options.password, sizeof pack->options.password);
 }
 
 /* Moves a line and its pollers over. */
@@ -127,19 +123,15 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
 {
     for (unsigned i = 0; i < renewed->pack_count; i++) {
         const struct pack_config *pack = &renewed->config->packs[i];
-        int same = pack->line == &renewed->config->lines[l] ? find_same(old, from, pack) : -1;
-        if (same < 0)
+        if (pack->line != &renewed->config->lines[l])
             continue;
-        renewed->pollers[i] = old->pollers[same];
-        renewed->pollers[i]->config = pack;
+        struct poller **same = find_same(old, from, pack), *poller = *same;
+        poller->config = pack;
         /* The old map goes, also from what a reply in doubt puts back. */
-        renewed->pollers[i]->bms.options.map = pack->options.map;
-        renewed->pollers[i]->before.options.map = pack->options.map;
-        memcpy(renewed->pollers[i]->bms.options.password, pack->options.password,
-               sizeof pack->options.password);
-        memcpy(renewed->pollers[i]->before.options.password, pack->options.password,
-               sizeof pack->options.password);
-        old->pollers[same] = NULL;
+        take_options(&poller->bms, pack);
+        take_options(&poller->before, pack);
+        renewed->pollers[i] = poller;
+        *same = NULL;
     }
     renewed->lines[l] = old->lines[from];
     line_rebind(renewed->lines[l], &renewed->config->lines[l]);
@@ -147,18 +139,18 @@ static void move_line(struct polling *old, unsigned from, struct polling *renewe
 }
 
 struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
-                              const struct config *config, polling_wanted *wanted,
-                              const struct line_events *events, void *data)
+                              const struct config *config, const struct line_events *events,
+                              void *data)
 {
     struct polling *renewed = make_empty(config);
     if (!renewed)
         return NULL;
     for (unsigned l = 0; l < config->line_count; l++)
         for (unsigned from = 0; from < old->line_count && !renewed->lines[l]; from++)
-            if (is_unchanged(old, from, config, l, wanted, data))
+            if (is_unchanged(old, from, config, l))
                 move_line(old, from, renewed, l);
     /* Short of memory at this point, what could not be made stays away; the rest goes on. */
-    if (!make_pollers(renewed, wanted, data) || !make_lines(renewed, loop, events, data))
+    if (!make_pollers(renewed, NULL, NULL) || !make_lines(renewed, loop, events, data))
         log_error("out of memory: some lines are not polled");
     polling_free(old);
     return renewed;

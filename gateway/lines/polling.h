@@ -18,17 +18,16 @@ struct polling {
 
 /** Pollers and lines for the packs that `wanted` says yes to (NULL: all). `config` must outlive
  * it. NULL: out of memory. */
+typedef bool polling_wanted(void *data, const struct pack_config *pack);
 struct polling *polling_new(struct ev_loop *loop, const struct config *config,
-                            bool (*wanted)(void *data, const struct pack_config *pack),
-                            const struct line_events *events, void *data);
+                            polling_wanted *wanted, const struct line_events *events, void *data);
 
 /** The same for a new configuration, in place of `old`: lines whose settings and packs are
  * unchanged go on without an interruption, with their pollers; all others end, and the new ones
  * wait for polling_start. NULL: out of memory, `old` is then as it was. */
 struct polling *polling_renew(struct polling *old, struct ev_loop *loop,
-                              const struct config *config,
-                              bool (*wanted)(void *data, const struct pack_config *pack),
-                              const struct line_events *events, void *data);
+                              const struct config *config, const struct line_events *events,
+                              void *data);
 
 void polling_free(struct polling *polling);
 

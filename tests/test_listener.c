@@ -10,6 +10,7 @@
 #include "commands/exchange.h"
 #include "lines/reply.h"
 #include "bms/battery.h"
+#include "bms/checksum.h"
 #include "bms/prng.h"
 
 #include <dirent.h>
@@ -56,7 +57,7 @@ struct bench {
     double first_question_at; /* of this round */
     unsigned heard[PACKS_MOST];
     double youngest_s; /* of what was heard */
-    size_t shown;
+    size_t shown, withheld;
     bool (*spoil)(struct bench *bench, uint8_t *bytes, size_t *size, bool question);
 };
 
@@ -74,6 +75,7 @@ static void on_show(void *data, char direction, const uint8_t *bytes, size_t siz
     struct bench *bench = data;
     (void) bytes;
     bench->shown += direction == '#' ? 0 : size;
+    bench->withheld += direction == '#' ? size : 0;
 }
 
 static void open_bench(struct bench *bench, const struct bms_driver *driver, enum pieces pieces)
@@ -381,18 +383,24 @@ static void believes_a_reply_once(void **state)
     }
 }
 
-/* The question that brings a pack's vital values. */
-static struct bms_request vital_question(const struct bms_driver *driver, int address)
+/* The question that brings a pack's vital values, or (NULL: those) what the plan calls so. */
+static struct bms_request question_of(const struct bms_driver *driver, int address,
+                                      const char *name)
 {
     struct bms bms;
     struct bms_request request = {.size = 0};
     unsigned step = 0;
     bms_init(&bms, driver);
     bms.options.address = address;
-    while (!driver->plan[step].vital)
+    while (name ? strcmp(driver->plan[step].name, name) != 0 : !driver->plan[step].vital)
         step++;
     assert_true(driver->build(&bms, step, &request));
     return request;
+}
+
+static struct bms_request vital_question(const struct bms_driver *driver, int address)
+{
+    return question_of(driver, address, NULL);
 }
 
 /* The sixth byte of a record counts on some boards. */
@@ -428,9 +436,16 @@ static void hears_what_a_master_tells_of_itself(void **state)
         assert_true(ask(&bench, 0, &itself, &feed) > 0);
         count_record(&feed, (uint8_t) round);
         deliver(&bench, feed.bytes, feed.size, false);
+        const struct bms_request settings = question_of(driver, 0, "settings");
+        assert_true(ask(&bench, 0, &settings, &feed) > 0);
+        deliver(&bench, feed.bytes, feed.size, false);
         bench.now += 0.4;
         listener_wait(bench.listener, bench.now);
     }
+    unsigned settings = 0;
+    for (unsigned id = SETTINGS_FIRST; id < SETTINGS_END; id++)
+        settings += pack_known(&bench.pollers[0]->values, (enum pack_value) id);
+    assert_true(settings > 0);
     for (unsigned i = 0; i < 2; i++) {
         const struct pack *heard = &bench.pollers[i]->values;
         assert_in_range(bench.heard[i], SETTLED - 4, SETTLED);
@@ -632,6 +647,75 @@ static void counts_a_rare_reading_once(void **state)
     close_bench(&bench);
 }
 
+/* What hardly ever changes is good for longer than we would wait with asking for it, but not for good. */
+static void forgets_what_is_not_asked_any_more(void **state)
+{
+    (void) state;
+    struct bench bench;
+    open_bench(&bench, bms_driver_find("daly"), WHOLE);
+    const struct pack *heard = &bench.pollers[0]->values;
+    for (unsigned round = 0; round < SETTLED; round++) {
+        ask_daly(&bench, "pack voltage, current and SOC", false);
+        ask_daly(&bench, "rated capacity", false);
+    }
+    const double began = bench.now;
+    while (bench.now < began + 3 * 3600) {
+        bench.now += 1500;
+        for (unsigned round = 0; round < SETTLED; round++)
+            ask_daly(&bench, "pack voltage, current and SOC", false);
+        assert_true(pack_known(heard, VOLTAGE_V));
+        if (bench.now < began + 3600)
+            assert_true(pack_known(heard, RATED_AH));
+    }
+    assert_false(pack_known(heard, RATED_AH));
+    close_bench(&bench);
+}
+
+/* A serial server hands over a frame in two pieces, but not half a second apart: the rest of that is lost. */
+static void waits_for_the_rest_of_a_frame(void **state)
+{
+    (void) state;
+    struct bench bench;
+    static struct reply feed;
+    open_bench(&bench, bms_driver_find("renogy"), WHOLE);
+    read_all(&bench, SETTLED);
+    const struct bms_request question = vital_question(bench.driver, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint32_t shown = (uint32_t) bench.shown;
+        pass(&bench, question.bytes, question.size);
+        assert_true(ask(&bench, 0, &question, &feed) > 10);
+        pass(&bench, feed.bytes, 10);
+        bench.now += i == 0 ? 0.2 : 0.5;
+        listener_wait(bench.listener, bench.now);
+        pass(&bench, feed.bytes + 10, feed.size - 10);
+        assert_int_equal(bench.shown - shown, question.size + (i == 0 ? feed.size : 0));
+        bench.now += 0.5;
+        assert_true(isinf(listener_wait(bench.listener, bench.now)));
+    }
+    assert_int_equal(bench.withheld, feed.size);
+    close_bench(&bench);
+}
+
+/* Who looks on sees what a master asks, but not what may be a password. */
+static void hides_what_a_master_sets(void **state)
+{
+    (void) state;
+    struct bench bench;
+    uint8_t order[25] = {1, 0x10, 0x10, 0, 0, 8, 16, 's', 'e', 'c', 'r', 'e', 't'};
+    open_bench(&bench, bms_driver_find("jk-pb"), WHOLE);
+    const struct bms_request question = vital_question(bench.driver, 1);
+    deliver(&bench, question.bytes, question.size, true);
+    assert_int_equal(bench.shown, question.size);
+    bench.now += 1;
+    const uint16_t crc = crc16_modbus(order, sizeof order - 2);
+    order[sizeof order - 2] = (uint8_t) crc;
+    order[sizeof order - 1] = (uint8_t) (crc >> 8);
+    deliver(&bench, order, sizeof order, true);
+    assert_int_equal(bench.shown, question.size);
+    assert_int_equal(bench.withheld, sizeof order);
+    close_bench(&bench);
+}
+
 /* ---- recordings ---- */
 
 static const struct exchange *load(const char *path, struct exchange **owned)
@@ -793,6 +877,9 @@ int main(void)
         cmocka_unit_test(hears_recordings),
         cmocka_unit_test(believes_no_damage),
         cmocka_unit_test(counts_a_rare_reading_once),
+        cmocka_unit_test(forgets_what_is_not_asked_any_more),
+        cmocka_unit_test(waits_for_the_rest_of_a_frame),
+        cmocka_unit_test(hides_what_a_master_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

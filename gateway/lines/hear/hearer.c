@@ -8,8 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define TALK_S 1.0    /* from one set of a talker to the next: all known ones do so */
-#define OPENING_S 0.5 /* a port, or a serial server, may have kept what it brings so soon */
+#define TALK_S 1.0 /* from one set of a talker to the next: all known ones do so */
 
 /* ---- who is missed ---- */
 
@@ -123,7 +122,7 @@ void hearer_opened(struct hearer *hearer, bool away, double now)
 {
     hearer->wire->health.unheard_since = now;
     const bool forgets = !hearer->listener && port_forgets(hearer->wire->port);
-    hearer->deaf_until = may_lag(hearer) && !forgets ? now + OPENING_S : now;
+    hearer->deaf_until = may_lag(hearer) && !forgets ? now + QUIET_S : now;
     lag_opened(&hearer->lag, now);
     reply_clear(&hearer->buffer);
     if (hearer->listener)

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define QUIET_S 0.3      /* serial servers tear frames, by less than that */
 #define QUESTION_MOST 13 /* bytes; what is longer sets something, a password maybe */
 #define HEAD_SIZE 5      /* of a frame that tells itself: what it is; what follows may count */
 

@@ -19,6 +19,9 @@
 #include "lines/mask.h"
 #include "lines/turns.h"
 
+#define QUIET_S                                                                                    \
+    0.3 /* serial servers tear frames, or bring what they have kept, by less than that */
+
 struct listener;
 
 struct listener_events {
